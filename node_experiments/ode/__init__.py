@@ -1,0 +1,22 @@
+"""The paper's ODESolve: methods, step control, and gradients through a solve.
+
+This package needs torch and nothing else of the project.
+"""
+
+from .gradients import Adjoint, Backprop, Gradient
+from .solution import Solution, SolveError, SolveStats, Status, StepCounts
+from .solve import solve
+from .solver import Solver
+
+__all__ = [
+    "Adjoint",
+    "Backprop",
+    "Gradient",
+    "Solution",
+    "SolveError",
+    "SolveStats",
+    "Solver",
+    "Status",
+    "StepCounts",
+    "solve",
+]

@@ -1,0 +1,104 @@
+"""Which step to try next: an even grid, or control of the local error.
+
+Everything here is Python floats on the host: time stays in double precision on every device, and
+a decision costs no device operation.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+from .solver import Solver
+
+__all__ = ["AdaptiveControl", "Controller", "FixedGrid"]
+
+# Gains on the last three error ratios: Gustafsson 1991 (PI), Soderlind 2003 (PID).
+GAINS = {"i": (1.0, 0.0, 0.0), "pi": (0.7, -0.4, 0.0), "pid": (0.49, -0.34, 0.10)}
+
+
+class Controller(Protocol):
+    """Proposes where the next step ends, and judges the error that it made."""
+
+    def propose(self, t: float) -> float:
+        """The time at which a step from `t` shall end."""
+        ...
+
+    def judge(self, h: float, ratio: float) -> bool:
+        """Whether a step of size `h` whose error is `ratio` times the tolerance is accepted."""
+        ...
+
+
+class FixedGrid:
+    """Steps that do not depend on the solution.
+
+    With `num_steps` the interval is cut into equal steps; with `step_size` all steps have that
+    size except the last, which ends at t1.
+    """
+
+    def __init__(self, t0: float, t1: float, solver: Solver):
+        span = t1 - t0
+        if solver.num_steps is not None:
+            count = solver.num_steps
+            grid = [t0 + span * n / count for n in range(count)]
+        else:
+            assert solver.step_size is not None
+            step = math.copysign(solver.step_size, span)
+            # The guard keeps a span that is a multiple of the step from gaining a tiny last step.
+            count = max(1, math.ceil(span / step * (1 - 1e-9)))
+            grid = [t0 + step * n for n in range(count)]
+        self._ends = iter([*grid[1:], t1])
+
+    def propose(self, t: float) -> float:
+        return next(self._ends)
+
+    def judge(self, h: float, ratio: float) -> bool:
+        return True
+
+
+class AdaptiveControl:
+    """I, PI or PID control of the local error (Hairer & Wanner II, section IV.2).
+
+    The next step is h * safety * r_n^-g1 * r_{n-1}^-g2 * r_{n-2}^-g3, with the error ratios r of
+    the last steps and gains g divided by `error_order`, the power of h in the error estimate.
+    """
+
+    def __init__(self, t1: float, first_step: float, error_order: int, solver: Solver):
+        self._t1 = t1
+        self._h = min(first_step, solver.max_step)
+        self._solver = solver
+        self._gains = [gain / error_order for gain in GAINS[solver.controller]]
+        self._past = (1.0, 1.0)
+        self._was_rejected = False
+
+    def retarget(self, t1: float) -> None:
+        """Go on towards another end, keeping the step size and the memory of past errors."""
+        self._t1 = t1
+
+    def propose(self, t: float) -> float:
+        remaining = self._t1 - t
+        return self._t1 if abs(remaining) <= self._h else t + math.copysign(self._h, remaining)
+
+    def judge(self, h: float, ratio: float) -> bool:
+        solver = self._solver
+        if not ratio <= 1:  # also true of NaN
+            factor = self._factor(ratio) if math.isfinite(ratio) else solver.min_factor
+            self._h = abs(h) * min(factor, solver.safety)
+            self._was_rejected = True
+            return False
+        ratio = max(ratio, 1e-10)
+        # Right after a rejection the step must not grow (Hairer I, section II.4).
+        factor = min(self._factor(ratio), 1.0 if self._was_rejected else solver.max_factor)
+        cut_short = abs(h) < self._h
+        proposal = abs(h) * factor
+        # A step that the end of the interval cut short says nothing against a longer one.
+        self._h = min(max(proposal, self._h) if cut_short else proposal, solver.max_step)
+        self._past = (ratio, self._past[0])
+        self._was_rejected = False
+        return True
+
+    def _factor(self, ratio: float) -> float:
+        factor = self._solver.safety
+        for gain, past_ratio in zip(self._gains, (ratio, *self._past), strict=True):
+            factor *= past_ratio**-gain
+        return min(max(factor, self._solver.min_factor), self._solver.max_factor)

@@ -1,0 +1,101 @@
+"""A forward solve without a graph: what every way to gradients but backprop starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .controllers import AdaptiveControl, FixedGrid
+from .explicit import ExplicitStep
+from .initial_step import initial_step
+from .integrate import Step, Trajectory, integrate
+from .norms import error_ratio
+from .problem import Problem
+from .solution import Solution, SolveError, Status
+from .solver import Solver
+
+__all__ = ["ErrorEstimatingStep", "conclude", "first_step", "run", "solve_forward"]
+
+
+class ErrorEstimatingStep(Step, Protocol):
+    """A step that an adaptive controller can judge."""
+
+    def derivative(self, t: float, y: Tensor) -> Tensor: ...
+    def probe(self, t: float, y: Tensor) -> Tensor: ...
+    def error(self, h: float) -> Tensor: ...
+
+
+def solve_forward(problem: Problem) -> tuple[Tensor, Trajectory]:
+    """Solve without recording anything for gradients.
+
+    Returns:
+        States at the output times that were reached, shape `(time, *state)`, and the trajectory.
+    """
+    y0 = problem.y0.detach()
+
+    def dynamics(t: float, y: Tensor, derivative: Tensor, integrand: Tensor | None) -> None:
+        derivative.copy_(problem.func(problem.time(t), y, *problem.args))
+
+    with torch.no_grad():
+        step = ExplicitStep(problem.tableau, dynamics, y0, problem.stats.forward)
+        trajectory = run(problem, step, y0.reshape(-1))
+        return trajectory.ys.view(-1, *y0.shape), trajectory
+
+
+def run(problem: Problem, step: ErrorEstimatingStep, y0: Tensor) -> Trajectory:
+    """Integrate over the problem's times, with the control and limits that its solver asks for.
+
+    Args:
+        y0: Initial state, shape `(n,)`.
+    """
+    solver, times, counts = problem.solver, problem.times, problem.stats.forward
+    if solver.fixed_steps:
+        grid = FixedGrid(times[0], times[-1], solver)
+        return integrate(step, grid, y0, times, counts, solver.max_steps)
+    order = problem.error_order
+
+    def ratio(h: float, y: Tensor, y_next: Tensor) -> float:
+        with torch.no_grad():
+            return error_ratio(step.error(h), y, y_next, solver.rtol, solver.atol, problem.norm)
+
+    h = first_step(step, times, y0, order, solver, problem.norm)
+    controller = AdaptiveControl(times[-1], h, order, solver)
+    return integrate(step, controller, y0, times, counts, solver.max_steps, solver.min_step, ratio)
+
+
+def first_step(
+    step: ErrorEstimatingStep,
+    times: Sequence[float],
+    y0: Tensor,
+    order: int,
+    solver: Solver,
+    norm: Callable[[Tensor], Tensor],
+) -> float:
+    """The first step that the solver was given, or Hairer's."""
+    if solver.first_step is not None:
+        return solver.first_step
+    f0 = step.derivative(times[0], y0)
+    with torch.no_grad():
+        return initial_step(step.probe, times[0], times[1], y0, f0, order, solver, norm)
+
+
+def conclude(problem: Problem, ys: Tensor, trajectory: Trajectory, throw: bool) -> Solution:
+    """Wrap the outputs with statistics and status; raise when the end was not reached."""
+    status = trajectory.status
+    if status.ok and problem.solver.fixed_steps and not bool(torch.isfinite(ys[-1]).all()):
+        status = Status.NON_FINITE
+    message = status.value
+    if not status.ok:
+        counts = problem.stats.forward
+        message = (
+            f"{problem.solver.method} stopped at t={trajectory.t:.6g} with step "
+            f"{trajectory.h:.3g} after {counts.evaluations} evaluations "
+            f"({counts.accepted} steps accepted, {counts.rejected} rejected): {message}"
+        )
+    solution = Solution(problem.t[: len(ys)].detach(), ys, problem.stats, status, message)
+    if throw and not status.ok:
+        raise SolveError(solution)
+    return solution

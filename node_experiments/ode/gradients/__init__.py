@@ -1,0 +1,30 @@
+"""Ways to get gradients through a solve, one file each."""
+
+from __future__ import annotations
+
+import difflib
+
+from .adjoint import Adjoint
+from .backprop import Backprop
+from .base import Gradient
+
+__all__ = ["GRADIENTS", "Adjoint", "Backprop", "Gradient", "make_gradient"]
+
+GRADIENTS: dict[str, type[Gradient]] = {"adjoint": Adjoint, "backprop": Backprop}
+
+
+def make_gradient(gradient: Gradient | str) -> Gradient:
+    """The gradient of that name with its defaults, or the one that was given.
+
+    Raises:
+        ValueError: An unknown name.
+    """
+    if not isinstance(gradient, str):
+        return gradient
+    if gradient not in GRADIENTS:
+        near = difflib.get_close_matches(gradient, GRADIENTS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"gradient={gradient!r} is unknown; allowed: {', '.join(GRADIENTS)}{hint}"
+        )
+    return GRADIENTS[gradient]()

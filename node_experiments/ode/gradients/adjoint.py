@@ -1,0 +1,262 @@
+"""The adjoint method of Chen et al. 2018, section 2 and appendices B and C.
+
+The adjoint a(t) = dL/dy(t) obeys da/dt = -a df/dy. Solving it backwards together with y itself
+needs no stored activations, so the memory does not grow with the number of evaluations, and one
+call yields all gradients:
+
+    dL/dtheta = -integral from t_N to t_0 of a df/dtheta dt,
+    dL/dt_i = dL/dy(t_i) f(t_i, y(t_i)),    dL/dt_0 = -a(t_0) f(t_0, y(t_0)).
+
+At every output time the adjoint jumps by the gradient that arrives there. The parameter gradients
+do not feed back into the solution, so they are a quadrature beside it and not part of its state.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ..controllers import AdaptiveControl, FixedGrid
+from ..explicit import ExplicitStep
+from ..forward import first_step, solve_forward
+from ..integrate import Trajectory, integrate
+from ..norms import error_ratio, rms_norm
+from ..problem import Problem
+from ..solution import Solution, SolveError
+from ..solver import Solver
+
+__all__ = ["Adjoint"]
+
+
+@dataclass(frozen=True)
+class Adjoint:
+    """The paper's gradient: within the solver's tolerance, in constant memory.
+
+    Attributes:
+        rtol, atol: Tolerances of the backward solve; those of the forward solve when None. They
+            are relative to the size of the gradient that arrives, so that scaling a loss scales
+            its gradient and changes nothing else.
+        seminorm: Leave the parameter gradients out of the error norm (Kidger et al. 2021): they
+            do not feed back into the solution, and fewer steps give the same accuracy.
+    """
+
+    rtol: float | None = None
+    atol: float | None = None
+    seminorm: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("rtol", "atol"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < math.inf:
+                raise ValueError(f"gradient.{name}={value!r} must be a number >= 0, or null")
+
+    def backward_solver(self, solver: Solver, times: Sequence[float]) -> Solver:
+        """The solver of the way back: same method, its own tolerances, same fixed step."""
+        step_size = solver.step_size
+        if solver.num_steps is not None:
+            step_size = abs(times[-1] - times[0]) / solver.num_steps
+        return replace(
+            solver,
+            rtol=solver.rtol if self.rtol is None else self.rtol,
+            atol=solver.atol if self.atol is None else self.atol,
+            num_steps=None,
+            step_size=step_size,
+        )
+
+    def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
+        differentiable = tuple(
+            a for a in problem.args if isinstance(a, Tensor) and a.requires_grad
+        )
+        trajectories: list[Trajectory] = []
+        ys = _Solve.apply(
+            problem,
+            self,
+            trajectories,
+            problem.y0,
+            problem.t,
+            *differentiable,
+            *problem.parameters,
+        )
+        return ys, trajectories[0]
+
+
+class _Solve(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        problem: Problem,
+        options: Adjoint,
+        trajectories: list[Trajectory],
+        y0: Tensor,
+        t: Tensor,
+        *differentiable: Tensor,
+    ) -> Tensor:
+        ys, trajectory = solve_forward(problem)
+        trajectories.append(trajectory)
+        ctx.problem, ctx.options = problem, options
+        ctx.save_for_backward(ys, *differentiable)
+        return ys
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
+        ys, *differentiable = ctx.saved_tensors
+        backward_solve = BackwardSolve(ctx.problem, ctx.options, ys, grad_ys, differentiable)
+        with torch.no_grad():
+            grad_y0, grad_t, *grads = backward_solve.solve(needs_grad_t=ctx.needs_input_grad[4])
+        return None, None, None, grad_y0, grad_t, *grads
+
+
+class AugmentedDynamics:
+    """(y, a) -> (f, -a df/dy), with -a df/dtheta beside it: one evaluation and one product."""
+
+    def __init__(self, problem: Problem, differentiable: Sequence[Tensor]):
+        self._problem = problem
+        self._shape = problem.y0.shape
+        self._inputs = [p.detach().requires_grad_() for p in differentiable]
+        inputs = iter(self._inputs)
+        self._args = tuple(
+            next(inputs) if isinstance(a, Tensor) and a.requires_grad else a for a in problem.args
+        )
+        # Parameters are read by the vector field itself, so the originals are what to ask for.
+        self._inputs[len(self._inputs) - len(problem.parameters) :] = problem.parameters
+
+    def __call__(self, t: float, y: Tensor, derivative: Tensor, integrand: Tensor | None) -> None:
+        n = len(y) // 2
+        y, a = y[:n].view(self._shape), y[n:].view(self._shape)
+        with torch.enable_grad(), self._problem.autocast():
+            y = y.detach().requires_grad_()
+            f = self._problem.func(self._problem.time(t), y, *self._args)
+            grad_y, *grads = torch.autograd.grad(
+                f, (y, *self._inputs), (-a).to(f.dtype), allow_unused=True, materialize_grads=True
+            )
+        derivative[:n].copy_(f.reshape(-1))
+        derivative[n:].copy_(grad_y.reshape(-1))
+        if integrand is not None and grads:
+            torch.cat([grad.reshape(-1) for grad in grads], out=integrand)
+
+
+class BackwardSolve:
+    """The augmented ODE from the last output time to the first.
+
+    Args:
+        ys, grad_ys: States at the output times and the gradients that arrive there, shape
+            `(time, *state)`.
+        differentiable: Arguments and parameters of the vector field that need gradients.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        options: Adjoint,
+        ys: Tensor,
+        grad_ys: Tensor,
+        differentiable: Sequence[Tensor],
+    ):
+        self._problem, self._options = problem, options
+        self._ys, self._grad_ys = ys, grad_ys
+        self._differentiable = differentiable
+        self._times = problem.times[: len(ys)]
+        self._counts = problem.stats.backward
+        self._n = problem.y0.numel()
+        # Solved for a gradient of unit size: the tolerances then mean the same for every loss.
+        size = float(rms_norm(grad_ys))
+        self._scale = size if 0 < size < math.inf else 1.0
+        self._solver = options.backward_solver(problem.solver, self._times)
+        self._state = ys.new_zeros(2 * self._n)
+        self._quadrature = ys.new_zeros(sum(p.numel() for p in differentiable))
+        dynamics = AugmentedDynamics(problem, differentiable)
+        self._step = ExplicitStep(
+            problem.tableau, dynamics, self._state, self._counts, self._quadrature
+        )
+        self._controller: AdaptiveControl | None = None
+
+    def solve(self, needs_grad_t: bool) -> list[Tensor | None]:
+        """Gradients of y0, of t (or None), and of each tensor of `differentiable`."""
+        y, a = self._state[: self._n], self._state[self._n :]
+        grad_t = torch.zeros_like(self._problem.t) if needs_grad_t else None
+        for i in range(len(self._times) - 1, 0, -1):
+            y.copy_(self._ys[i].reshape(-1))
+            a.add_(self._grad_ys[i].reshape(-1), alpha=1 / self._scale)
+            if grad_t is not None:
+                grad_t[i] = self._flow_along(i, self._grad_ys[i])
+            self._step.forget()
+            self._solve_interval(self._times[i], self._times[i - 1])
+        grad_y0 = a.mul_(self._scale).view(self._ys.shape[1:])
+        if grad_t is not None:
+            grad_t[0] = -self._flow_along(0, grad_y0)
+        sizes = [p.numel() for p in self._differentiable]
+        pieces = self._quadrature.mul_(self._scale).split(sizes)
+        grads = [
+            piece.view(p.shape).to(p.dtype)
+            for piece, p in zip(pieces, self._differentiable, strict=True)
+        ]
+        return [grad_y0 + self._grad_ys[0], grad_t, *grads]
+
+    def _solve_interval(self, start: float, end: float) -> None:
+        solver, step, counts = self._solver, self._step, self._counts
+        interval = [start, end]
+        if solver.fixed_steps:
+            grid = FixedGrid(start, end, solver)
+            trajectory = integrate(
+                step, grid, self._state.clone(), interval, counts, solver.max_steps
+            )
+        else:
+            order = self._problem.error_order
+            if self._controller is None:
+                h = first_step(step, interval, self._state, order, solver, self._norm)
+                self._controller = AdaptiveControl(end, h, order, solver)
+            self._controller.retarget(end)
+            trajectory = integrate(
+                step,
+                self._controller,
+                self._state.clone(),
+                interval,
+                counts,
+                solver.max_steps,
+                solver.min_step,
+                self._error_ratio,
+            )
+        if not trajectory.status.ok:
+            message = (
+                f"{solver.method} stopped at t={trajectory.t:.6g} of the backward solve with step "
+                f"{trajectory.h:.3g} after {counts.evaluations} evaluations "
+                f"({counts.accepted} steps accepted, {counts.rejected} rejected): "
+                f"{trajectory.status.value}"
+            )
+            ts = self._problem.t[: len(self._ys)].detach()
+            raise SolveError(
+                Solution(ts, self._ys, self._problem.stats, trajectory.status, message)
+            )
+        self._state.copy_(trajectory.outputs[-1].view(-1))
+
+    def _flow_along(self, i: int, cotangent: Tensor) -> Tensor:
+        """Inner product of the cotangent with f at output time i."""
+        self._counts.evaluations += 1
+        with self._problem.autocast():
+            time = self._problem.time(self._times[i])
+            f = self._problem.func(time, self._ys[i], *self._problem.args)
+        return (f * cotangent).sum()
+
+    def _norm(self, x: Tensor) -> Tensor:
+        return torch.maximum(self._problem.norm(x[: self._n]), self._problem.norm(x[self._n :]))
+
+    def _error_ratio(self, h: float, state0: Tensor, state1: Tensor) -> float:
+        step, solver = self._step, self._solver
+        ratio = error_ratio(step.error(h), state0, state1, solver.rtol, solver.atol, self._norm)
+        if self._options.seminorm or not len(self._quadrature):
+            return ratio
+        after = self._quadrature + step.quadrature_increment(h)
+        error = step.quadrature_error(h)
+        return max(
+            ratio,
+            error_ratio(
+                error, self._quadrature, after, solver.rtol, solver.atol, self._problem.norm
+            ),
+        )

@@ -1,0 +1,104 @@
+"""The loop over steps. It runs over steps, never over output times."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .controllers import Controller
+from .solution import Status, StepCounts
+
+__all__ = ["Step", "Trajectory", "integrate"]
+
+
+class Step(Protocol):
+    """One step of a method; `ExplicitStep` is the in-place implementation."""
+
+    def __call__(self, t: float, h: float, y: Tensor) -> Tensor: ...
+    def accept(self, h: float) -> None: ...
+    def interpolate(
+        self, t: float, h: float, y0: Tensor, y1: Tensor, thetas: Sequence[float]
+    ) -> Tensor: ...
+
+
+@dataclass
+class Trajectory:
+    """States at the output times that were reached, and how the loop ended.
+
+    Attributes:
+        outputs: Pieces of shape `(times, n)`, in order.
+        t, h: Where the loop ended, and the step it last tried.
+    """
+
+    outputs: list[Tensor] = field(default_factory=list)
+    status: Status = Status.REACHED
+    t: float = math.nan
+    h: float = math.nan
+
+    @property
+    def ys(self) -> Tensor:
+        return torch.cat(self.outputs)
+
+
+def integrate(
+    step: Step,
+    controller: Controller,
+    y0: Tensor,
+    times: Sequence[float],
+    counts: StepCounts,
+    max_steps: int,
+    min_step: float = 0.0,
+    error_ratio: Callable[[float, Tensor, Tensor], float] | None = None,
+) -> Trajectory:
+    """Step from the first of `times` to the last, with outputs at all of them.
+
+    Args:
+        y0: State at `times[0]`, shape `(n,)`.
+        times: Strictly monotonic output times, in units of t.
+        error_ratio: Error of a step (h, y0, y1) in multiples of the tolerance, or None for steps
+            that are always accepted.
+    """
+    t, y = times[0], y0
+    end = times[-1]
+    direction = math.copysign(1.0, end - t)
+    result = Trajectory(outputs=[y0.unsqueeze(0)], t=t)
+    next_output = 1
+    ratio = 0.0
+    steps = 0
+    while t != end:
+        t_next = controller.propose(t)
+        h = result.h = t_next - t
+        resolution = 4 * sys.float_info.epsilon * max(abs(t), abs(t_next))
+        finite = math.isfinite(h) and math.isfinite(ratio)
+        if not (abs(h) > max(resolution, min_step) or (finite and t_next == end)):
+            result.status = Status.STEP_UNDERFLOW if finite else Status.NON_FINITE
+            break
+        if steps >= max_steps:
+            result.status = Status.MAX_STEPS
+            break
+        steps += 1
+        y_next = step(t, h, y)
+        ratio = 0.0 if error_ratio is None else error_ratio(h, y, y_next)
+        if not controller.judge(h, ratio):
+            counts.rejected += 1
+            continue
+        thetas = []
+        while next_output < len(times) and direction * (times[next_output] - t_next) < 0:
+            thetas.append((times[next_output] - t) / h)
+            next_output += 1
+        if thetas:
+            result.outputs.append(step.interpolate(t, h, y, y_next, thetas))
+        step.accept(h)
+        counts.accept(h)
+        t, y = t_next, y_next
+        result.t = t
+        if next_output < len(times) and times[next_output] == t:
+            result.outputs.append(y.unsqueeze(0))
+            next_output += 1
+    return result

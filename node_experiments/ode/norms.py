@@ -1,0 +1,33 @@
+"""Norms that turn a vector of local errors into one number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+__all__ = ["Norm", "error_ratio", "rms_norm"]
+
+Norm = Callable[[Tensor], Tensor]
+
+
+def rms_norm(x: Tensor) -> Tensor:
+    """Root mean square of a flat vector, in at least float32 (Hairer I, eq. II.4.11)."""
+    dtype = torch.float32 if x.dtype in (torch.bfloat16, torch.float16) else None
+    return torch.linalg.vector_norm(x, dtype=dtype) / x.numel() ** 0.5
+
+
+def error_ratio(
+    error: Tensor, y0: Tensor, y1: Tensor, rtol: float, atol: float, norm: Norm
+) -> float:
+    """Local error in multiples of what the tolerances allow: a step is accepted up to 1.
+
+    Reading this number is the only device-to-host synchronisation of an adaptive step.
+
+    Args:
+        error: Estimated local error, shape `(n,)`; it is overwritten.
+        y0, y1: State at both ends of the step, shape `(n,)`.
+    """
+    scale = torch.maximum(y0.abs(), y1.abs()).mul_(rtol).add_(atol)
+    return float(norm(error.div_(scale)))

@@ -1,0 +1,93 @@
+"""What a solve returns: values, statistics, and a status that says what to do when it failed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from enum import Enum
+
+from torch import Tensor
+
+__all__ = ["Solution", "SolveError", "SolveStats", "Status", "StepCounts"]
+
+
+class Status(Enum):
+    """How a solve ended. The value is the message, with its remedies."""
+
+    REACHED = "the end of the interval was reached"
+    STEP_UNDERFLOW = (
+        "the step size became too small for the precision of the time. The problem is stiff or "
+        "diverges: loosen rtol and atol, add weight decay, use smooth activations, or take a "
+        "fixed-step or an implicit solver"
+    )
+    NON_FINITE = (
+        "the vector field returned NaN or infinity. Lower the learning rate, clip gradients, "
+        "normalise the inputs, or check the vector field at the time and state named here"
+    )
+    MAX_STEPS = (
+        "the limit of max_steps was reached. Raise solver.max_steps, loosen rtol and atol, or "
+        "regularise the vector field"
+    )
+
+    @property
+    def ok(self) -> bool:
+        return self is Status.REACHED
+
+
+@dataclass
+class StepCounts:
+    """What one direction of a solve cost.
+
+    Attributes:
+        evaluations: Calls of the vector field; in the backward direction each comes with its
+            vector-Jacobian product.
+        accepted, rejected: Steps.
+        smallest_step, largest_step: Sizes |h| of the accepted steps, in units of t.
+    """
+
+    evaluations: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    smallest_step: float = math.inf
+    largest_step: float = 0.0
+
+    def accept(self, h: float) -> None:
+        self.accepted += 1
+        self.smallest_step = min(self.smallest_step, abs(h))
+        self.largest_step = max(self.largest_step, abs(h))
+
+
+@dataclass
+class SolveStats:
+    """Counts of a solve and, once gradients were computed, of the way back."""
+
+    forward: StepCounts = field(default_factory=StepCounts)
+    backward: StepCounts = field(default_factory=StepCounts)
+
+
+@dataclass
+class Solution:
+    """The solution of an initial value problem at the requested times.
+
+    Attributes:
+        ts: Times that were reached, shape `(time,)`.
+        ys: State at these times; every tensor of the state gets a leading time axis,
+            shape `(time, *state)`.
+        stats: Evaluations and steps; the backward counts grow when gradients are computed.
+        status: How the solve ended.
+        message: The status in words, with method, time, step and evaluations when it failed.
+    """
+
+    ts: Tensor
+    ys: Tensor
+    stats: SolveStats
+    status: Status = Status.REACHED
+    message: str = field(default=Status.REACHED.value, repr=False)
+
+
+class SolveError(RuntimeError):
+    """A solve that did not reach its end. `solution` holds the part that was reached."""
+
+    def __init__(self, solution: Solution):
+        super().__init__(solution.message)
+        self.solution = solution

@@ -1,0 +1,85 @@
+"""The choice of a method with its accuracy and its limits."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import dataclass
+
+from .tableaus import TABLEAUS
+
+__all__ = ["Solver"]
+
+
+@dataclass(frozen=True)
+class Solver:
+    """How an initial value problem is solved.
+
+    Attributes:
+        method: Name of the method, e.g. `"dopri5"`.
+        rtol, atol: Relative and absolute tolerance of the local error, in units of the state.
+        step_size: Largest step of a fixed-step solve, in units of t.
+        num_steps: Number of equal steps of a fixed-step solve over the whole interval.
+            An adaptive method that is given a step size or a number of steps uses fixed steps.
+        first_step: First step an adaptive method tries; chosen by Hairer's rule when None.
+        min_step, max_step: Bounds on an adaptive step, in units of t.
+        max_steps: Steps, accepted and rejected, after which the solve gives up.
+        controller: How the next step follows from past errors: `i`, `pi` or `pid`.
+        safety, min_factor, max_factor: Safety factor of step control, and how much a step may
+            shrink or grow at once.
+
+    Raises:
+        ValueError: An unknown method, or a number out of range.
+    """
+
+    method: str = "dopri5"
+    rtol: float = 1e-6
+    atol: float = 1e-9
+    step_size: float | None = None
+    num_steps: int | None = None
+    first_step: float | None = None
+    min_step: float = 0.0
+    max_step: float = math.inf
+    max_steps: int = 10_000
+    controller: str = "i"
+    safety: float = 0.9
+    min_factor: float = 0.2
+    max_factor: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.method not in TABLEAUS:
+            near = difflib.get_close_matches(self.method, TABLEAUS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(
+                f"solver.method={self.method!r} is unknown; allowed: {', '.join(TABLEAUS)}{hint}"
+            )
+        self._require(self.rtol >= 0 and math.isfinite(self.rtol), "rtol", "a number >= 0")
+        self._require(self.atol >= 0 and math.isfinite(self.atol), "atol", "a number >= 0")
+        if self.rtol == 0 and self.atol == 0:
+            raise ValueError("solver.rtol and solver.atol are both 0; at least one must be > 0")
+        for name in ("step_size", "first_step"):
+            value = getattr(self, name)
+            self._require(value is None or 0 < value < math.inf, name, "a number > 0, or null")
+        self._require(self.num_steps is None or self.num_steps >= 1, "num_steps", "at least 1")
+        self._require(0 <= self.min_step < math.inf, "min_step", "a number >= 0")
+        self._require(self.max_step > self.min_step, "max_step", "more than min_step")
+        self._require(self.max_steps >= 1, "max_steps", "at least 1")
+        self._require(self.controller in ("i", "pi", "pid"), "controller", "i, pi or pid")
+        self._require(0 < self.safety < 1, "safety", "between 0 and 1")
+        self._require(0 < self.min_factor < 1, "min_factor", "between 0 and 1")
+        self._require(self.max_factor > 1, "max_factor", "more than 1")
+        if self.step_size is not None and self.num_steps is not None:
+            raise ValueError("solver.step_size and solver.num_steps are both set; set one of them")
+        if not TABLEAUS[self.method].adaptive and not self.fixed_steps:
+            raise ValueError(
+                f"solver.method={self.method!r} takes fixed steps and was given none; set "
+                "solver.step_size=<step in units of t> or solver.num_steps=<number of steps>"
+            )
+
+    @property
+    def fixed_steps(self) -> bool:
+        return self.step_size is not None or self.num_steps is not None
+
+    def _require(self, ok: bool, name: str, allowed: str) -> None:
+        if not ok:
+            raise ValueError(f"solver.{name}={getattr(self, name)!r} must be {allowed}")
