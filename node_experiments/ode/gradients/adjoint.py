@@ -26,7 +26,7 @@ from ..controllers import AdaptiveControl, FixedGrid
 from ..explicit import ExplicitStep
 from ..forward import first_step, solve_forward
 from ..integrate import Trajectory, integrate
-from ..norms import error_ratio, rms_norm
+from ..norms import error_ratio
 from ..problem import Problem
 from ..solution import Solution, SolveError
 from ..solver import Solver
@@ -39,9 +39,9 @@ class Adjoint:
     """The paper's gradient: within the solver's tolerance, in constant memory.
 
     Attributes:
-        rtol, atol: Tolerances of the backward solve; those of the forward solve when None. They
-            are relative to the size of the gradient that arrives, so that scaling a loss scales
-            its gradient and changes nothing else.
+        rtol, atol: Tolerances of the backward solve; those of the forward solve when None. The
+            absolute one is in units of the state and of the gradient that arrives alike, as in
+            the paper: for gradients much smaller than `atol` the state alone decides the steps.
         seminorm: Leave the parameter gradients out of the error norm (Kidger et al. 2021): they
             do not feed back into the solution, and fewer steps give the same accuracy.
     """
@@ -165,9 +165,6 @@ class BackwardSolve:
         self._times = problem.times[: len(ys)]
         self._counts = problem.stats.backward
         self._n = problem.y0.numel()
-        # Solved for a gradient of unit size: the tolerances then mean the same for every loss.
-        size = float(rms_norm(grad_ys))
-        self._scale = size if 0 < size < math.inf else 1.0
         self._solver = options.backward_solver(problem.solver, self._times)
         self._state = ys.new_zeros(2 * self._n)
         self._quadrature = ys.new_zeros(sum(p.numel() for p in differentiable))
@@ -183,16 +180,16 @@ class BackwardSolve:
         grad_t = torch.zeros_like(self._problem.t) if needs_grad_t else None
         for i in range(len(self._times) - 1, 0, -1):
             y.copy_(self._ys[i].reshape(-1))
-            a.add_(self._grad_ys[i].reshape(-1), alpha=1 / self._scale)
+            a.add_(self._grad_ys[i].reshape(-1))
             if grad_t is not None:
                 grad_t[i] = self._flow_along(i, self._grad_ys[i])
             self._step.forget()
             self._solve_interval(self._times[i], self._times[i - 1])
-        grad_y0 = a.mul_(self._scale).view(self._ys.shape[1:])
+        grad_y0 = a.view(self._ys.shape[1:])
         if grad_t is not None:
             grad_t[0] = -self._flow_along(0, grad_y0)
         sizes = [p.numel() for p in self._differentiable]
-        pieces = self._quadrature.mul_(self._scale).split(sizes)
+        pieces = self._quadrature.split(sizes)
         grads = [
             piece.view(p.shape).to(p.dtype)
             for piece, p in zip(pieces, self._differentiable, strict=True)

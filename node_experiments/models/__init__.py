@@ -1,0 +1,1 @@
+"""Networks. They import the solvers and nothing else of the project."""

@@ -1,0 +1,44 @@
+"""Layers shared by the image classifiers (the official MNIST example of Chen et al. 2018)."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["ResidualBlock", "conv3x3", "group_norm"]
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Group normalisation in at most 32 groups."""
+    return nn.GroupNorm(min(32, channels), channels)
+
+
+def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
+    """A 3x3 convolution without bias that keeps the size at stride 1."""
+    return nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+
+
+class ResidualBlock(nn.Module):
+    """Pre-activation residual block: y + f(y), one Euler step of size 1 (He et al. 2016).
+
+    Args:
+        channels: Channels of input and output.
+        stride: Stride of the first convolution; above 1 the shortcut is a 1x1 convolution of
+            the activated input.
+    """
+
+    def __init__(self, channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.norm1 = group_norm(channels)
+        self.conv1 = conv3x3(channels, channels, stride)
+        self.norm2 = group_norm(channels)
+        self.conv2 = conv3x3(channels, channels)
+        self.shortcut = (
+            nn.Conv2d(channels, channels, 1, stride, bias=False) if stride != 1 else None
+        )
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Shapes `(batch, channels, height, width)` in and out; stride divides the size."""
+        activated = F.relu(self.norm1(y))
+        shortcut = y if self.shortcut is None else self.shortcut(activated)
+        return shortcut + self.conv2(F.relu(self.norm2(self.conv1(activated))))
