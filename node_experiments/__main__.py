@@ -1,0 +1,8 @@
+"""`python -m node_experiments` is `node-run`."""
+
+import sys
+
+from .cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""From a name in a configuration to the thing it names.
+
+A configuration never names code to import: what can be built is listed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import asdict
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from .config import (
+    ConfigError,
+    DatasetConfig,
+    GradientConfig,
+    ModelConfig,
+    RunConfig,
+    SolverConfig,
+    nearest,
+)
+from .data.image_datasets import IMAGE_DATASETS, image_data
+from .data.images import ImageData
+from .models.image_classifiers import mlp, odenet, resnet, stem_only
+from .models.ode_block import ODEBlock
+from .ode import Adjoint, Backprop, Gradient, Solver
+from .tasks.base import Task
+from .tasks.classification import Classification
+from .training.optimizers import OPTIMIZERS, SCHEDULERS, make_optimizer, make_scheduler
+
+__all__ = [
+    "MODELS",
+    "build_data",
+    "build_gradient",
+    "build_model",
+    "build_optimizer",
+    "build_scheduler",
+    "build_solver",
+    "build_task",
+]
+
+ModelFactory = Callable[[ModelConfig, ImageData, Solver, Gradient], nn.Module]
+
+MODELS: dict[str, ModelFactory] = {
+    "odenet": lambda c, data, solver, gradient: odenet(
+        data.image_shape, data.classes, solver, gradient, c.stem, c.channels
+    ),
+    "resnet": lambda c, data, solver, gradient: resnet(
+        data.image_shape, data.classes, c.stem, c.channels, c.blocks
+    ),
+    "stem_only": lambda c, data, solver, gradient: stem_only(
+        data.image_shape, data.classes, c.stem, c.channels
+    ),
+    "mlp": lambda c, data, solver, gradient: mlp(data.image_shape, data.classes, c.hidden),
+}
+
+GRADIENTS: dict[str, Callable[[GradientConfig], Gradient]] = {
+    "adjoint": lambda c: Adjoint(rtol=c.rtol, atol=c.atol, seminorm=c.seminorm),
+    "backprop": lambda c: Backprop(),
+}
+
+
+def build_data(config: DatasetConfig, seed: int, device: torch.device) -> ImageData:
+    """The dataset with its batches on `device`."""
+    known(config.name, IMAGE_DATASETS, "dataset")
+    return image_data(**asdict(config), seed=seed, device=device)
+
+
+def build_solver(config: SolverConfig) -> Solver:
+    """The method with its accuracy and limits."""
+    try:
+        return Solver(**asdict(config))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def build_gradient(config: GradientConfig) -> Gradient:
+    """The way gradients are computed."""
+    known(config.name, GRADIENTS, "gradient")
+    try:
+        return GRADIENTS[config.name](config)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def build_model(config: RunConfig, data: ImageData, device: torch.device) -> nn.Module:
+    """The model on `device`, its vector fields compiled if that is asked for."""
+    known(config.model.name, MODELS, "model")
+    solver, gradient = build_solver(config.solver), build_gradient(config.gradient)
+    model = MODELS[config.model.name](config.model, data, solver, gradient).to(device)
+    if config.trainer.compile:
+        for module in model.modules():
+            if isinstance(module, ODEBlock):
+                module.vector_field.compile()
+    return model
+
+
+def build_task(config: RunConfig) -> Task:
+    """What is optimised and measured."""
+    return Classification()
+
+
+def build_optimizer(config: RunConfig, model: nn.Module) -> Optimizer:
+    """The optimiser of all parameters."""
+    known(config.optimizer.name, OPTIMIZERS, "optimizer")
+    return make_optimizer(model.parameters(), **asdict(config.optimizer))
+
+
+def build_scheduler(config: RunConfig, optimizer: Optimizer, steps_per_epoch: int) -> LRScheduler:
+    """The learning-rate schedule over the whole training."""
+    known(config.scheduler.name, SCHEDULERS, "scheduler")
+    total = config.trainer.epochs * steps_per_epoch
+    return make_scheduler(
+        optimizer,
+        total_steps=total,
+        steps_per_epoch=steps_per_epoch,
+        **asdict(config.scheduler),
+    )
+
+
+def known(name: str, registry: Collection[str], group: str) -> None:
+    """Refuse a name that the registry does not have."""
+    if name not in registry:
+        raise ConfigError(f"{group}.name={name!r} is unknown{nearest(name, registry)}")

@@ -1,0 +1,181 @@
+"""`node-run`: compose a configuration, run it, and say in one line what went wrong if it did.
+
+No torch is imported here before a run starts, so that help and mistakes are answered at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from .config import ConfigError, RunConfig, configs_folder, nearest, typed_config
+
+__all__ = ["main"]
+
+GROUPS = ("experiment", "dataset", "model", "solver", "gradient", "optimizer", "scheduler")
+
+console = Console()
+log = logging.getLogger("node_experiments")
+exit_codes: list[int] = []
+
+
+def main() -> int:
+    """Run the command line; returns the exit code."""
+    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    # Hydra then raises what it would otherwise print in several lines.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    register()
+    exit_codes.clear()
+    try:
+        compose_and_run()
+    except (ConfigError, HydraException) as error:
+        if wants_traceback:
+            raise
+        return complain(describe(error))
+    except OSError as error:
+        if wants_traceback:
+            raise
+        return complain(
+            f"cannot write the run folder: {error.strerror} ({error.filename}); "
+            "set outputs=<folder that can be written>"
+        )
+    except KeyboardInterrupt:
+        return 130
+    worst = max(exit_codes, default=0)
+    return worst if len(exit_codes) == 1 else min(worst, 1)
+
+
+def register() -> None:
+    """Make the schema and the resolvers known to Hydra."""
+    ConfigStore.instance().store(name="schema", node=RunConfig)
+    OmegaConf.register_new_resolver("slug", slug, replace=True)
+    OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+
+
+@hydra.main(version_base="1.3", config_path=str(configs_folder()), config_name="config")
+def compose_and_run(composed: DictConfig) -> float | None:
+    """One job. Returns the best value of the task's metric, for sweepers that optimise it."""
+    settings = HydraConfig.get()
+    folder = Path(settings.runtime.output_dir)
+    log_to_console()
+    try:
+        config = typed_config(composed)
+        if config.mode == "eval":
+            from .checkpoint_config import config_of_checkpoint
+
+            config = config_of_checkpoint(config, list(settings.overrides.task))
+    except Exception as error:
+        # Nothing ran: leave no folder behind.
+        shutil.rmtree(folder, ignore_errors=True)
+        exit_codes.append(complain(describe(error)) if is_bad_input(error) else 1)
+        if not is_bad_input(error):
+            raise
+        return None
+
+    from .run import run
+
+    single = settings.mode is not None and settings.mode.name == "RUN"
+    choices = {group: settings.runtime.choices.get(group) for group in GROUPS}
+    choices = {group: None if choice == "None" else choice for group, choice in choices.items()}
+    result = run(config, folder, choices, console, live=single)
+    exit_codes.append(result["exit_code"])
+    report(result, folder)
+    best = result["best"] or result["metrics"]
+    return next((v for tag, v in best.items() if tag.startswith("accuracy/")), None)
+
+
+def report(result: dict[str, Any], folder: Path) -> None:
+    """Say how a job ended."""
+    if result["status"] == "completed":
+        shown = {t: v for t, v in result["metrics"].items() if t.endswith("/test")}
+        numbers = ", ".join(f"{tag} {value:.4f}" for tag, value in shown.items())
+        seconds = result["seconds"]["total"]
+        console.print(
+            f"{result['name']} completed in {seconds:.0f} s: {numbers}\n{folder}", soft_wrap=True
+        )
+    elif result["status"] == "interrupted":
+        console.print(f"{result['name']} {result['reason']}; {folder} is complete", soft_wrap=True)
+    else:
+        complain(f"{result['reason']} (log: {folder / 'node-run.log'})")
+
+
+def complain(message: str) -> int:
+    """Print one line to standard error; returns the exit code of bad input."""
+    print(f"node-run: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def is_bad_input(error: Exception) -> bool:
+    """Whether an error is the user's to correct, seen from before the run."""
+    return isinstance(error, ConfigError) or type(error).__name__ == "CheckpointError"
+
+
+def describe(error: Exception) -> str:
+    """One line for an error of the configuration, with the nearest names where there are some."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        if group and error.options is not None:
+            return f"{group}={name} is unknown{nearest(name, sorted(error.options))}"
+    message = str(error)
+    if missing := re.match(r"Could not override '([^']+)'", message):
+        return unknown_key(missing[1].partition("@")[0])
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return " ".join(lines[:2]) if lines else type(error).__name__
+
+
+def unknown_key(key: str) -> str:
+    """The message for a key that no schema has."""
+    group, _, name = key.rpartition(".")
+    known: list[str] = []
+    for f in fields(RunConfig):
+        if group == f.name and isinstance(f.default_factory, type):
+            known = [inner.name for inner in fields(f.default_factory)]
+    if not group:
+        known = sorted({f.name for f in fields(RunConfig)} | set(GROUPS))
+    prefix = f"{group}." if group else ""
+    return f"{key} is not a setting{nearest(name, known, prefix) if known else ''}"
+
+
+def log_to_console() -> None:
+    """Show the lines of a run, through the console that also draws the progress bar."""
+    if not log.handlers:
+        handler = ConsoleHandler()
+        handler.setLevel(logging.INFO)
+        log.addHandler(handler)
+        log.setLevel(logging.DEBUG)
+        log.propagate = False
+
+
+class ConsoleHandler(logging.Handler):
+    """Prints log records as they are."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        console.print(record.getMessage(), markup=False, highlight=False, soft_wrap=True)
+
+
+def slug(overrides: str) -> str:
+    """Overrides as a short folder name."""
+    return re.sub(r"[^A-Za-z0-9.=_-]+", "_", overrides)[:80].strip("_")
+
+
+def run_name(mode: str, dataset: str, model: str) -> str:
+    """The name of a run that is no experiment."""
+    return "eval" if mode == "eval" else f"{dataset}_{model}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""Image datasets that torchvision downloads from their publishers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from torchvision import datasets
+
+from .errors import DataError
+
+__all__ = ["load_cifar10", "load_fashion_mnist"]
+
+D = TypeVar("D", datasets.FashionMNIST, datasets.CIFAR10)
+
+
+def load_fashion_mnist(root: Path) -> tuple[datasets.FashionMNIST, datasets.FashionMNIST]:
+    """Training and test set of Fashion-MNIST (Xiao et al. 2017).
+
+    Raises:
+        DataError: The files are not there and could not be downloaded.
+    """
+    wanted = f"the four files train-images-idx3-ubyte etc. into {root / 'FashionMNIST' / 'raw'}"
+    train = _load(datasets.FashionMNIST, root, True, wanted)
+    return train, _load(datasets.FashionMNIST, root, False, wanted)
+
+
+def load_cifar10(root: Path) -> tuple[datasets.CIFAR10, datasets.CIFAR10]:
+    """Training and test set of CIFAR-10 (Krizhevsky 2009).
+
+    Raises:
+        DataError: The files are not there and could not be downloaded.
+    """
+    wanted = f"cifar-10-python.tar.gz into {root}"
+    train = _load(datasets.CIFAR10, root, True, wanted)
+    return train, _load(datasets.CIFAR10, root, False, wanted)
+
+
+def _load(dataset: type[D], root: Path, train: bool, wanted: str) -> D:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        return dataset(str(root), train=train, download=True)
+    except (OSError, RuntimeError) as error:
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise DataError(
+            f"{dataset.__name__} is not in {root} and could not be downloaded ({first_line}); "
+            f"put {wanted}, or set dataset.root to where they are"
+        ) from error

@@ -1,0 +1,1 @@
+"""Figures. The only place that imports matplotlib."""

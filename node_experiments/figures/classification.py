@@ -1,0 +1,43 @@
+"""Where a classifier errs."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from .style import new_figure, style
+
+__all__ = ["errors_figure"]
+
+
+def errors_figure(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    probabilities: NDArray[np.float32],
+    title: str,
+    columns: int = 10,
+    rows: int = 3,
+) -> Figure:
+    """The test images whose true class was given the least probability.
+
+    Args:
+        images: Shape `(image, channel, height, width)`.
+        labels: True classes, shape `(image,)`.
+        probabilities: Shape `(image, class)`.
+    """
+    predicted = probabilities.argmax(1)
+    of_truth = probabilities[np.arange(len(labels)), labels]
+    wrong = np.flatnonzero(predicted != labels)
+    worst = wrong[np.argsort(of_truth[wrong])][: columns * rows]
+    with style():
+        figure = new_figure(width=columns * 0.9, height=rows * 1.15 + 0.5)
+        axes = figure.subplots(rows, columns).ravel()
+        for axis in axes:
+            axis.axis("off")
+        for axis, i in zip(axes, worst, strict=False):
+            picture = images[i].transpose(1, 2, 0)
+            axis.imshow(picture.squeeze(), cmap="gray_r" if picture.shape[-1] == 1 else None)
+            axis.set_title(f"{labels[i]} as {predicted[i]}", fontsize=9)
+        figure.suptitle(f"{title}: {len(wrong)} of {len(labels)} wrong, the surest first")
+    return figure

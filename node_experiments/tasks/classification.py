@@ -1,0 +1,43 @@
+"""Classification of single inputs: cross-entropy and accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["Classification", "predict"]
+
+
+class Classification:
+    """Cross-entropy in nats; accuracy as a share from 0 to 1."""
+
+    metric = "accuracy"
+    higher_is_better = True
+
+    def loss(
+        self, model: nn.Module, batch: tuple[Tensor, Tensor], step: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean cross-entropy and accuracy of a batch of inputs and labels `(batch,)`."""
+        inputs, labels = batch
+        logits = model(inputs).float()
+        accuracy = (logits.detach().argmax(1) == labels).float().mean()
+        return F.cross_entropy(logits, labels), {"accuracy": accuracy}
+
+    def evaluate(
+        self, model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]
+    ) -> dict[str, float]:
+        """Mean cross-entropy and accuracy over all samples."""
+        logits, labels = predict(model, batches)
+        return {
+            "loss": float(F.cross_entropy(logits, labels)),
+            "accuracy": float((logits.argmax(1) == labels).double().mean()),
+        }
+
+
+def predict(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Logits `(sample, class)` and labels `(sample,)` of all batches."""
+    logits, labels = zip(*((model(x).float(), y) for x, y in batches), strict=True)
+    return torch.cat(logits), torch.cat(labels)

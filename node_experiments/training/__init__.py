@@ -1,0 +1,1 @@
+"""One training loop for all experiments, and the callbacks that measure it."""

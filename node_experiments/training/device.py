@@ -1,0 +1,53 @@
+"""Device, threads and seeds."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import torch
+
+__all__ = ["DeviceError", "describe_device", "prepare_process", "select_device"]
+
+
+class DeviceError(Exception):
+    """A device that this machine does not have."""
+
+
+def select_device(name: str) -> torch.device:
+    """The device of that name; `auto` takes cuda, then mps, then cpu.
+
+    Raises:
+        DeviceError: The device was named and is not there.
+    """
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(device for device, there in available.items() if there)
+    if not available[name]:
+        there = ", ".join(device for device, ok in available.items() if ok)
+        raise DeviceError(
+            f"trainer.device={name} is not available here; available: {there}; "
+            "set trainer.device=auto to take the best of them"
+        )
+    return torch.device(name)
+
+
+def prepare_process(seed: int, threads: int | None, deterministic: bool) -> None:
+    """Seed every generator, and set threads and determinism for this process."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - libraries may draw from the global generator
+    torch.manual_seed(seed)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+
+
+def describe_device(device: torch.device) -> str:
+    """The device in words, for the records of a run."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type}, {torch.get_num_threads()} threads"

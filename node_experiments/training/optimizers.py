@@ -1,0 +1,55 @@
+"""Optimisers and learning-rate schedules; every schedule counts steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import nn
+from torch.optim import Optimizer, lr_scheduler
+
+__all__ = ["OPTIMIZERS", "SCHEDULERS", "make_optimizer", "make_scheduler"]
+
+OPTIMIZERS = ("sgd", "adam")
+SCHEDULERS = ("none", "step", "cosine", "one_cycle")
+
+
+def make_optimizer(
+    parameters: Iterable[nn.Parameter],
+    name: str,
+    lr: float,
+    weight_decay: float = 0.0,
+    momentum: float = 0.9,
+    nesterov: bool = False,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+) -> Optimizer:
+    """The optimiser of that name, one of `OPTIMIZERS`."""
+    if name == "sgd":
+        return torch.optim.SGD(
+            parameters, lr, momentum, weight_decay=weight_decay, nesterov=nesterov
+        )
+    return torch.optim.Adam(parameters, lr, (beta1, beta2), weight_decay=weight_decay)
+
+
+def make_scheduler(
+    optimizer: Optimizer,
+    name: str,
+    total_steps: int,
+    steps_per_epoch: int,
+    epochs: Sequence[int] = (),
+    factor: float = 0.1,
+    warmup: float = 0.3,
+) -> lr_scheduler.LRScheduler:
+    """The schedule of that name, one of `SCHEDULERS`, to be stepped once a training step."""
+    if name == "step":
+        milestones = [epoch * steps_per_epoch for epoch in epochs]
+        return lr_scheduler.MultiStepLR(optimizer, milestones, gamma=factor)
+    if name == "cosine":
+        return lr_scheduler.CosineAnnealingLR(optimizer, T_max=total_steps)
+    if name == "one_cycle":
+        # One more than is taken: the schedule refuses the step after its last.
+        return lr_scheduler.OneCycleLR(
+            optimizer, optimizer.defaults["lr"], total_steps=total_steps + 1, pct_start=warmup
+        )
+    return lr_scheduler.ConstantLR(optimizer, factor=1.0, total_iters=0)

@@ -1,0 +1,57 @@
+"""How many evaluations and steps the solves of a training step took."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ..ode import SolveStats
+from .callbacks import Callback
+from .loop import Trainer
+
+__all__ = ["SolverStatistics", "solve_statistics"]
+
+
+class SolverStatistics(Callback):
+    """Counts solves, from the statistics that they return.
+
+    Writes, each as a mean per solve:
+
+    - `nfe/forward`: evaluations of the vector field by the forward solve
+    - `nfe/backward`: evaluations while computing gradients
+    - `solver/accepted`, `solver/rejected`: steps of the forward solve
+    """
+
+    def __init__(self) -> None:
+        self._epoch: dict[str, float] = {}
+        self._window: dict[str, float] = {}
+        self._epoch_solves = self._window_solves = 0
+
+    def epoch_start(self, trainer: Trainer) -> None:
+        self._epoch, self._epoch_solves = {}, 0
+
+    def step_end(self, trainer: Trainer) -> None:
+        for stats in solve_statistics(trainer.model):
+            counts = {
+                "nfe/forward": stats.forward.evaluations,
+                "nfe/backward": stats.backward.evaluations,
+                "solver/accepted": stats.forward.accepted,
+                "solver/rejected": stats.forward.rejected,
+            }
+            for tag, count in counts.items():
+                self._epoch[tag] = self._epoch.get(tag, 0) + count
+                self._window[tag] = self._window.get(tag, 0) + count
+            self._epoch_solves += 1
+            self._window_solves += 1
+
+    def log(self, trainer: Trainer) -> None:
+        trainer.window |= {tag: n / self._window_solves for tag, n in self._window.items()}
+        self._window, self._window_solves = {}, 0
+
+    def evaluate(self, trainer: Trainer) -> None:
+        trainer.metrics |= {tag: n / self._epoch_solves for tag, n in self._epoch.items()}
+
+
+def solve_statistics(model: nn.Module) -> list[SolveStats]:
+    """Statistics of the last solve of every ODE block of a model."""
+    found = (getattr(module, "stats", None) for module in model.modules())
+    return [stats for stats in found if isinstance(stats, SolveStats)]
