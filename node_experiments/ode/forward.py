@@ -79,7 +79,7 @@ def first_step(
         return solver.first_step
     f0 = step.derivative(times[0], y0)
     with torch.no_grad():
-        return initial_step(step.probe, times[0], times[1], y0, f0, order, solver, norm)
+        return initial_step(step.probe, times[0], times[-1], y0, f0, order, solver, norm)
 
 
 def conclude(problem: Problem, ys: Tensor, trajectory: Trajectory, throw: bool) -> Solution:

@@ -124,8 +124,8 @@ class Trainer:
         try:
             while self.epoch < self.epochs:
                 self.train_epoch()
-                self.evaluate_epoch()
                 self.epoch += 1
+                self.evaluate_epoch()
                 self.emit("epoch_end")
         finally:
             self.emit("fit_end")

