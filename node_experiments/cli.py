@@ -10,6 +10,8 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from typing import Any
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -34,19 +37,18 @@ exit_codes: list[int] = []
 
 def main() -> int:
     """Run the command line; returns the exit code."""
-    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    # Hydra then raises what it would otherwise print in several lines.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    register()
     exit_codes.clear()
+    register()
     try:
-        compose_and_run()
-    except (ConfigError, HydraException) as error:
-        if wants_traceback:
+        with errors_raised():
+            name_jobs_by_what_varies()
+            compose_and_run()
+    except (ConfigError, HydraException, ValueError) as error:
+        if wants_traceback():
             raise
         return complain(describe(error))
     except OSError as error:
-        if wants_traceback:
+        if wants_traceback():
             raise
         return complain(
             f"cannot write the run folder: {error.strerror} ({error.filename}); "
@@ -58,11 +60,41 @@ def main() -> int:
     return worst if len(exit_codes) == 1 else min(worst, 1)
 
 
+def wants_traceback() -> bool:
+    """Whether the user asked for tracebacks, with Hydra's own variable."""
+    return os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+
+@contextmanager
+def errors_raised() -> Iterator[None]:
+    """Let Hydra raise its errors here, instead of printing several lines and exiting."""
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = before
+
+
 def register() -> None:
     """Make the schema and the resolvers known to Hydra."""
     ConfigStore.instance().store(name="schema", node=RunConfig)
     OmegaConf.register_new_resolver("slug", slug, replace=True)
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+
+
+def name_jobs_by_what_varies() -> None:
+    """In a sweep, leave overrides that are the same for all jobs out of their folders' names."""
+    if not {"-m", "--multirun"} & set(sys.argv):
+        return
+    given = [argument for argument in sys.argv[1:] if "=" in argument and argument[0] != "-"]
+    overrides = OverridesParser.create().parse_overrides(given)
+    same = [o.key_or_group for o in overrides if not o.is_sweep_override()]
+    keys = ",".join(f"'{key}'" for key in same if not key.startswith("hydra"))
+    sys.argv.append(f"hydra.job.config.override_dirname.exclude_keys=[{keys}]")
 
 
 @hydra.main(version_base="1.3", config_path=str(configs_folder()), config_name="config")

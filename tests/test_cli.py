@@ -1,0 +1,234 @@
+"""The command line: what works, and one line for what does not."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+RUN = "experiment=mnist_odenet"
+
+
+def one_line(err):
+    lines = [line for line in err.splitlines() if line]
+    assert len(lines) == 1, err
+    assert "Traceback" not in err
+    return lines[0]
+
+
+def test_help_shows_examples_and_choices_without_torch():
+    script = (
+        "import sys; sys.argv = ['node-run', '--help']\n"
+        "from node_experiments.cli import main\n"
+        "try: main()\n"
+        "finally: print('torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    lines = result.stdout.splitlines()
+    assert sum(line.startswith("node-run ") for line in lines[:8]) >= 3
+    assert "solver: " in result.stdout
+    assert "dopri5" in result.stdout
+    assert "experiment: " in result.stdout
+    assert lines[-1] == "False"
+
+
+def test_a_run_leaves_everything_behind(node_run, tiny):
+    result = node_run(RUN, "solver=dopri5", *tiny)
+    assert result.code == 0, result.err
+    (folder,) = result.folders
+    assert folder.parent.name == "mnist_odenet"
+    assert folder.parent.parent.name == "outputs"
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+    assert {
+        ".hydra/config.yaml",
+        "config.yaml",
+        "run_info.json",
+        "metrics.jsonl",
+        "result.json",
+        "node-run.log",
+        "checkpoints/last.pt",
+        "checkpoints/best.pt",
+        "figures/training.png",
+        "figures/errors.png",
+    } <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    content = json.loads((folder / "result.json").read_text())
+    assert content["status"] == "completed"
+    assert content["choices"]["model"] == "odenet"
+    assert content["nfe"]["forward"] > 6
+    assert content["nfe"]["backward"] > 6
+    assert content["memory"]["saved_bytes"] > 0
+    assert content["hardware"]["threads"] == 1
+    assert "completed" in result.out
+    assert "accuracy/test" in result.out
+
+
+@pytest.mark.parametrize("model", ["resnet", "mlp", "stem_only"])
+def test_the_other_experiments_run(node_run, tiny, model):
+    result = node_run(f"experiment=mnist_{model}", *tiny)
+    assert result.code == 0, result.err
+    content = json.loads((result.folders[0] / "result.json").read_text())
+    assert content["nfe"] == {"forward": None, "backward": None}
+
+
+def metrics(folder):
+    content = json.loads((folder / "result.json").read_text())
+    return content["config_hash"], {
+        tag: value
+        for tag, value in content["metrics"].items()
+        if not tag.startswith(("time/", "memory/"))
+    }
+
+
+def test_runs_are_reproducible(node_run, tiny):
+    for seed in (0, 0, 1):
+        result = node_run(RUN, f"seed={seed}", "trainer.deterministic=true", *tiny)
+        assert result.code == 0, result.err
+    first, second, other = map(metrics, result.folders)
+    assert first == second
+    assert first[0] != other[0]
+    assert first[1] != other[1]
+
+
+def test_bf16_and_clipping_and_adam_train(node_run, tiny):
+    result = node_run(
+        RUN, "trainer.precision=bf16", "trainer.clip_norm=1", "optimizer=adam", *tiny
+    )
+    assert result.code == 0, result.err
+
+
+@pytest.mark.parametrize("scheduler", ["none", "step", "cosine", "one_cycle"])
+def test_every_scheduler_trains(node_run, tiny, scheduler):
+    result = node_run("experiment=mnist_mlp", f"scheduler={scheduler}", *tiny)
+    assert result.code == 0, result.err
+
+
+def test_fixed_steps_and_backprop_compose(node_run, tiny):
+    result = node_run(RUN, "solver=rk4", "solver.num_steps=2", "gradient=backprop", *tiny)
+    assert result.code == 0, result.err
+    content = json.loads((result.folders[0] / "result.json").read_text())
+    assert content["nfe"] == {"forward": 8, "backward": 0}
+
+
+def test_sweep_makes_a_folder_for_each_job(node_run, tiny):
+    result = node_run("-m", RUN, "solver=euler,rk4", "solver.num_steps=2", "seed=0,1", *tiny)
+    assert result.code == 0, result.err
+    assert len(result.folders) == 4
+    assert [folder.name.split("_")[0] for folder in result.folders] == ["0", "1", "2", "3"]
+    assert [folder.name.split("_", 1)[1] for folder in result.folders] == [
+        "seed=0_solver=euler",
+        "seed=1_solver=euler",
+        "seed=0_solver=rk4",
+        "seed=1_solver=rk4",
+    ]
+
+
+BAD = {
+    "experiment": (["experiment=mnist_odnet"], "did you mean mnist_odenet"),
+    "dataset": (["dataset=mnst"], "did you mean mnist"),
+    "model": (["model=resnett"], "did you mean resnet"),
+    "solver": (["solver=dopri"], "did you mean dopri5"),
+    "gradient": (["gradient=adjont"], "did you mean adjoint"),
+    "method": (["solver.method=dopri"], "did you mean 'dopri5'"),
+    "key": (["solver.rtoll=1"], "solver.rtoll is not a setting; did you mean solver.rtol"),
+    "root key": (["sed=1"], "sed is not a setting; did you mean seed"),
+    "added key": (["+solver.foo=1"], "solver.foo is not a setting"),
+    "added group": (["+solvr=dopri5"], "solvr"),
+    "type": (["trainer.epochs=1.5"], "trainer.epochs"),
+    "text for a number": (["solver.rtol=abc"], "solver.rtol"),
+    "no value": (["seed=null"], "seed"),
+    "group as value": (["optimizer=7"], "must be a string"),
+    "tolerance": (["solver.rtol=-1"], "solver.rtol=-1.0 must be"),
+    "epochs": (["trainer.epochs=0"], "trainer.epochs=0 must be at least 1"),
+    "batch": (["dataset.batch_size=70000"], "more than the"),
+    "fixed steps": (["solver=euler"], "solver.num_steps"),
+    "device": (["trainer.device=cuda"], "available: cpu"),
+    "unknown device": (["trainer.device=tpu"], "auto, cpu, cuda, mps"),
+    "mode": (["mode=test"], "allowed: train, eval"),
+    "no checkpoint": (["mode=eval"], "checkpoint="),
+    "syntax": (["solver==x"], "="),
+    "sweep without -m": (["seed=0,1"], "seed"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_input_is_one_line_and_exit_code_2(node_run, arguments, message, tmp_path):
+    if arguments == ["trainer.device=cuda"] and torch.cuda.is_available():
+        arguments, message = ["trainer.device=mps"], "available: cuda"
+    result = (
+        node_run(RUN, *arguments) if "experiment" not in arguments[0] else node_run(*arguments)
+    )
+    assert result.code == 2
+    assert message in one_line(result.err)
+    assert not list(tmp_path.rglob("*.pt"))
+
+
+def test_outputs_that_cannot_be_written(node_run, tmp_path, tiny):
+    (tmp_path / "taken").write_text("a file")
+    result = node_run(RUN, "outputs=taken", *tiny)
+    assert result.code == 2
+    assert "set outputs=" in one_line(result.err)
+
+
+def test_offline_dataset_says_where_to_put_files(node_run, tmp_path, monkeypatch):
+    from node_experiments.data import downloads
+
+    def offline(*args, **kwargs):
+        raise RuntimeError("no network")
+
+    monkeypatch.setattr(downloads.datasets.FashionMNIST, "download", offline)
+    result = node_run(RUN, "dataset=fashion_mnist", f"dataset.root={tmp_path}/data")
+    assert result.code == 2
+    assert "could not be downloaded" in one_line(result.err)
+
+
+def test_damaged_data_is_named(node_run, tmp_path, tiny):
+    raw = tmp_path / "data" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "train-labels-idx1-ubyte").write_bytes(b"cut")
+    result = node_run(RUN, f"dataset.root={tmp_path}/data", *tiny)
+    assert result.code == 2
+    assert "train-labels-idx1-ubyte is damaged" in one_line(result.err)
+    content = json.loads((result.folders[0] / "result.json").read_text())
+    assert content["status"] == "failed"
+    assert "damaged" in content["reason"]
+
+
+def test_a_loss_that_becomes_nan_fails_and_keeps_what_was_good(node_run, tiny):
+    result = node_run(
+        "experiment=mnist_resnet", "optimizer.lr=1e30", "scheduler=none", *tiny, "trainer.epochs=3"
+    )
+    assert result.code == 1
+    assert "lower optimizer.lr" in one_line(result.err)
+    content = json.loads((result.folders[0] / "result.json").read_text())
+    assert content["status"] == "failed"
+    assert "loss became nan" in content["reason"]
+
+
+def test_a_solve_that_fails_speaks_for_itself(node_run, tiny):
+    result = node_run(RUN, "solver.max_steps=2", *tiny)
+    assert result.code == 1
+    assert "max_steps" in one_line(result.err)
+    result = node_run(RUN, "solver.min_step=0.9", *tiny)
+    assert result.code == 1
+    assert "step size became too small" in one_line(result.err)
+
+
+def test_interruption_leaves_a_complete_folder(node_run, tiny, monkeypatch):
+    from node_experiments.training.timing import Timing
+
+    def interrupt(self, trainer):
+        if trainer.step == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Timing, "step_start", interrupt)
+    result = node_run("experiment=mnist_mlp", *tiny, "trainer.epochs=3")
+    assert result.code == 130
+    assert not result.err
+    (folder,) = result.folders
+    content = json.loads((folder / "result.json").read_text())
+    assert content["status"] == "interrupted"
+    assert content["metrics"]["epoch"] == 1
+    checkpoint = torch.load(folder / "checkpoints" / "last.pt", weights_only=True)
+    assert checkpoint["step"] == 3

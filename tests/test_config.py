@@ -1,0 +1,126 @@
+"""Every experiment composes, with every protocol, solver and gradient; the schema guards it."""
+
+from dataclasses import fields
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from node_experiments import cli, ode
+from node_experiments.config import (
+    ConfigError,
+    RunConfig,
+    SolverConfig,
+    configs_folder,
+    typed_config,
+)
+
+CONFIGS = configs_folder()
+
+
+def choices(group):
+    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def _hydra():
+    cli.register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        yield
+
+
+def composed(*overrides):
+    return typed_config(compose("config", list(overrides)))
+
+
+@pytest.mark.parametrize("experiment", choices("experiment"))
+def test_every_experiment_composes_with_everything(experiment):
+    for protocol in choices("protocol"):
+        config = composed(f"experiment={experiment}", f"protocol={protocol}")
+        assert config.name == experiment
+        assert config.protocol == protocol
+    for solver in choices("solver"):
+        for gradient in choices("gradient"):
+            config = composed(
+                f"experiment={experiment}", f"solver={solver}", f"gradient={gradient}"
+            )
+            assert config.solver.method == solver
+            assert config.gradient.name == gradient
+
+
+def test_every_experiment_opens_with_its_command():
+    for path in (CONFIGS / "experiment").glob("*.yaml"):
+        assert path.read_text().splitlines()[1] == f"# node-run experiment={path.stem}"
+
+
+def test_numbers_of_protocols_name_their_source():
+    """Wherever an experiment sets a number, a comment says where it comes from."""
+    for pattern in ("protocol/*/*.yaml", "optimizer/*/*.yaml", "scheduler/*/*.yaml"):
+        for path in CONFIGS.glob(pattern):
+            for line in path.read_text().splitlines():
+                if any(character.isdigit() for character in line.partition("#")[0]):
+                    comment = line.partition("#")[2]
+                    assert any(s in comment for s in ("paper", "official_code", "choice")), line
+
+
+def test_a_choice_on_the_command_line_wins_over_the_experiment():
+    config = composed("experiment=mnist_odenet", "scheduler=cosine", "optimizer=adam")
+    assert (config.scheduler.name, config.optimizer.name) == ("cosine", "adam")
+    assert config.optimizer.lr == 1e-3
+    assert composed("experiment=mnist_odenet", "trainer.epochs=7").trainer.epochs == 7
+
+
+def test_paper_protocol_is_the_official_schedule():
+    config = composed("experiment=mnist_odenet", "protocol=paper")
+    assert (config.trainer.epochs, config.dataset.batch_size) == (160, 128)
+    assert (config.optimizer.lr, config.optimizer.momentum) == (0.1, 0.9)
+    assert config.optimizer.weight_decay == 0
+    assert (config.scheduler.epochs, config.scheduler.factor) == ([60, 100, 140], 0.1)
+    assert config.dataset.augment
+    assert not config.dataset.standardize
+    assert (config.solver.method, config.solver.rtol, config.solver.atol) == ("dopri5", 1e-3, 1e-3)
+
+
+def test_solver_schema_mirrors_the_solver():
+    schema = {f.name: f.type for f in fields(SolverConfig)}
+    assert schema == {f.name: f.type for f in fields(ode.Solver)}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optimizer.lr=0", "optimizer.lr=0.0 must be"),
+        ("optimizer.momentum=1", "momentum"),
+        ("scheduler.epochs=[3,2]", "rising"),
+        ("trainer.threads=0", "at least 1"),
+        ("trainer.precision=fp8", "fp32 or bf16"),
+        ("dataset.validation_size=-1", "at least 0"),
+        ("model.stem=pool", "conv or res"),
+        ("model.channels=40", "multiple of 32"),
+        ("seed=-1", "must be from 0"),
+        ("+trainer.foo=1", "trainer.foo is not a setting"),
+        ("+foo=1", "foo is not a setting"),
+        ("+dataset.nme=x", "did you mean dataset.name"),
+    ],
+)
+def test_values_out_of_range(override, message):
+    with pytest.raises(ConfigError, match=message) as raised:
+        composed(override)
+    assert "\n" not in str(raised.value)
+
+
+def test_every_field_is_described():
+    import inspect
+
+    from node_experiments import config as module
+
+    for schema in (RunConfig, *(f.default_factory for f in fields(RunConfig))):
+        if not isinstance(schema, type) or not schema.__module__.endswith("config"):
+            continue
+        source = inspect.getsource(schema)
+        for f in fields(schema):
+            line = next(x for x in source.splitlines() if x.strip().startswith(f"{f.name}:"))
+            described = "#" in line or "default_factory" in line or f.name == "atol"
+            assert described, f"{schema.__name__}.{f.name}"
+    assert module.__doc__

@@ -1,0 +1,150 @@
+"""The loop on a problem small enough to know everything about it."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from node_experiments.training.callbacks import Callback
+from node_experiments.training.loop import Trainer, TrainingDiverged
+from node_experiments.training.optimizers import make_optimizer, make_scheduler
+
+
+class Regression:
+    metric = "error"
+    higher_is_better = False
+
+    def loss(self, model, batch, step):
+        x, y = batch
+        loss = ((model(x) - y) ** 2).mean()
+        return loss, {"error": loss.detach().sqrt()}
+
+    def evaluate(self, model, batches):
+        losses = [float(((model(x) - y) ** 2).mean()) for x, y in batches]
+        mean = sum(losses) / len(losses)
+        return {"loss": mean, "error": math.sqrt(mean)}
+
+
+class Batches(list):
+    epoch = 0
+
+
+class Recorder(Callback):
+    def __init__(self):
+        self.events = []
+
+    def __getattribute__(self, name):
+        if name in vars(Callback) and not name.startswith("_"):
+            return lambda trainer: self.events.append(name)
+        return super().__getattribute__(name)
+
+
+def make_trainer(callbacks=(), epochs=2, lr=0.1, clip_norm=None, scale=1.0, validation=True):
+    x = torch.randn(8, 3)
+    batch = (x, scale * x.sum(1, keepdim=True))
+    data = SimpleNamespace(
+        train=Batches([batch, batch, batch]),
+        validation=[batch] if validation else None,
+        test=[batch],
+    )
+    model = nn.Linear(3, 1)
+    optimizer = make_optimizer(model.parameters(), "sgd", lr)
+    scheduler = make_scheduler(optimizer, "none", 3 * epochs, 3)
+    return Trainer(
+        Regression(),
+        model,
+        optimizer,
+        scheduler,
+        data,
+        callbacks,
+        epochs=epochs,
+        device=torch.device("cpu"),
+        clip_norm=clip_norm,
+        log_every=2,
+    )
+
+
+def test_order_of_events():
+    recorder = Recorder()
+    make_trainer([recorder], epochs=1).fit()
+    step = ["step_start", "after_loss", "step_end"]
+    assert recorder.events == [
+        "fit_start",
+        "epoch_start",
+        *step,
+        *step,
+        "log",
+        *step,
+        "log",
+        "evaluate",
+        "epoch_end",
+        "fit_end",
+    ]
+
+
+def test_fit_end_comes_also_after_an_error():
+    recorder = Recorder()
+    trainer = make_trainer([recorder], epochs=3, lr=1e20)
+    with pytest.raises(TrainingDiverged, match=r"lower optimizer\.lr"):
+        trainer.fit()
+    assert recorder.events[-1] == "fit_end"
+
+
+def test_loss_falls_and_the_best_epoch_is_known():
+    trainer = make_trainer(epochs=10)
+    trainer.fit()
+    losses = [row["loss/train"] for row in trainer.history]
+    assert losses[-1] < 0.1 * losses[0]
+    assert [row["epoch"] for row in trainer.history] == list(range(1, 11))
+    assert trainer.best == min(row["error/validation"] for row in trainer.history)
+    assert trainer.step == 30
+
+
+def test_without_validation_there_is_no_best():
+    trainer = make_trainer(validation=False)
+    trainer.fit()
+    assert trainer.best is None
+    assert not trainer.improved
+
+
+def test_clipping_bounds_the_step():
+    trainer = make_trainer(epochs=1, lr=1.0, clip_norm=1e-3, scale=100.0)
+    trainer.optimizer.param_groups[0]["momentum"] = 0.0
+    before = torch.cat([p.detach().clone().flatten() for p in trainer.model.parameters()])
+    trainer.fit()
+    after = torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
+    assert float((after - before).norm()) <= 3 * 1e-3 * 1.001
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("none", {}, [1, 1, 1, 1, 1, 1]),
+        ("step", {"epochs": [1, 2], "factor": 0.1}, [1, 1, 0.1, 0.1, 0.01, 0.01]),
+        ("cosine", {}, [(1 + math.cos(math.pi * n / 6)) / 2 for n in range(6)]),
+    ],
+)
+def test_schedules_count_steps(name, options, expected):
+    optimizer = make_optimizer(nn.Linear(1, 1).parameters(), "sgd", 1.0)
+    scheduler = make_scheduler(optimizer, name, total_steps=6, steps_per_epoch=2, **options)
+    rates = []
+    for _ in range(6):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert rates == pytest.approx(expected)
+
+
+def test_one_cycle_rises_to_the_rate_and_ends_near_zero():
+    optimizer = make_optimizer(nn.Linear(1, 1).parameters(), "sgd", 1.0)
+    scheduler = make_scheduler(optimizer, "one_cycle", total_steps=100, steps_per_epoch=10)
+    rates = []
+    for _ in range(100):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert max(rates) == pytest.approx(1.0, abs=1e-3)
+    assert rates.index(max(rates)) in (29, 30)
+    assert rates[-1] < 0.01

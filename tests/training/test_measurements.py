@@ -1,0 +1,71 @@
+"""What the measuring callbacks count, on models where the right number is known."""
+
+import pytest
+import torch
+from torch import nn
+
+from node_experiments.models.ode_block import ODEBlock
+from node_experiments.ode import Adjoint, Backprop, Solver
+from node_experiments.training.device import DeviceError, select_device
+from node_experiments.training.memory import SavedBytes
+from node_experiments.training.optimizers import make_optimizer, make_scheduler
+from node_experiments.training.solver_statistics import SolverStatistics, solve_statistics
+
+from .test_loop import make_trainer
+
+
+class Linear(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+
+    def forward(self, t, y):
+        return self.layer(y)
+
+
+def ode_model(gradient):
+    return nn.Sequential(ODEBlock(Linear(), Solver("rk4", num_steps=2), gradient), nn.Linear(3, 1))
+
+
+@pytest.mark.parametrize(("gradient", "backward"), [(Adjoint(), 8), (Backprop(), 0)])
+def test_evaluations_are_means_per_solve(gradient, backward):
+    trainer = make_trainer([SolverStatistics()], epochs=2)
+    trainer.model = ode_model(gradient)
+    trainer.optimizer = make_optimizer(trainer.model.parameters(), "sgd", 0.01)
+    trainer.scheduler = make_scheduler(trainer.optimizer, "none", 6, 3)
+    trainer.fit()
+    for row in (*trainer.history, *trainer.windows):
+        assert row["nfe/forward"] == 8
+        assert row["nfe/backward"] == backward
+        assert (row["solver/accepted"], row["solver/rejected"]) == (2, 0)
+
+
+def test_models_without_solves_have_no_solver_metrics():
+    trainer = make_trainer([SolverStatistics()], epochs=1)
+    trainer.fit()
+    assert not solve_statistics(trainer.model)
+    assert "nfe/forward" not in trainer.history[0]
+
+
+def test_saved_bytes_of_a_product():
+    """x @ w saves x; the parameter w exists anyway and is not counted."""
+    layer = nn.Linear(4, 5, bias=False)
+    x = torch.randn(6, 4)
+    with SavedBytes(layer) as counter:
+        layer(x)
+    assert counter.total == 6 * 4 * 4
+
+
+def test_saved_bytes_count_a_storage_once():
+    x = torch.randn(10, requires_grad=True)
+    with SavedBytes(nn.Identity()) as counter:
+        _ = x * x * x
+    assert counter.total == 2 * 10 * 4
+
+
+def test_a_device_that_is_not_there():
+    missing = "mps" if not torch.backends.mps.is_available() else "cuda"
+    with pytest.raises(DeviceError, match=r"available: .*cpu"):
+        select_device(missing)
+    assert select_device("cpu").type == "cpu"
+    assert select_device("auto").type in ("cpu", "cuda", "mps")
