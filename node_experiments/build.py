@@ -7,23 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from .config import (
-    ConfigError,
-    DatasetConfig,
-    GradientConfig,
-    ModelConfig,
-    RunConfig,
-    SolverConfig,
-    nearest,
-)
+from .config import ConfigError, GradientConfig, RunConfig, SolverConfig, nearest
 from .data.image_datasets import IMAGE_DATASETS, image_data
-from .data.images import ImageData
+from .figures.classification import classification_figures
 from .models.image_classifiers import mlp, odenet, resnet, stem_only
 from .models.ode_block import ODEBlock
 from .ode import Adjoint, Backprop, Gradient, Solver
@@ -31,9 +24,13 @@ from .tasks.base import Task
 from .tasks.classification import Classification
 from .training.optimizers import OPTIMIZERS, SCHEDULERS, make_optimizer, make_scheduler
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 __all__ = [
     "MODELS",
     "build_data",
+    "build_figures",
     "build_gradient",
     "build_model",
     "build_optimizer",
@@ -42,8 +39,14 @@ __all__ = [
     "build_task",
 ]
 
-ModelFactory = Callable[[ModelConfig, ImageData, Solver, Gradient], nn.Module]
+# Settings of the dataset, seed and device -> batches.
+DATASETS: dict[str, Callable[[Any, int, torch.device], Any]] = {
+    name: lambda c, seed, device: image_data(**asdict(c), seed=seed, device=device)
+    for name in IMAGE_DATASETS
+}
 
+# Settings of the model, data, solver and gradient -> network.
+ModelFactory = Callable[[Any, Any, Solver, Gradient], nn.Module]
 MODELS: dict[str, ModelFactory] = {
     "odenet": lambda c, data, solver, gradient: odenet(
         data.image_shape, data.classes, solver, gradient, c.stem, c.channels
@@ -63,10 +66,16 @@ GRADIENTS: dict[str, Callable[[GradientConfig], Gradient]] = {
 }
 
 
-def build_data(config: DatasetConfig, seed: int, device: torch.device) -> ImageData:
+TASKS: dict[str, Callable[[], Task]] = dict.fromkeys(MODELS, Classification)
+
+FIGURES: dict[type, Callable[[Any], dict[str, Figure]]] = {
+    Classification: classification_figures,
+}
+
+
+def build_data(config: RunConfig, device: torch.device) -> Any:
     """The dataset with its batches on `device`."""
-    known(config.name, IMAGE_DATASETS, "dataset")
-    return image_data(**asdict(config), seed=seed, device=device)
+    return DATASETS[config.dataset.name](config.dataset, config.seed, device)
 
 
 def build_solver(config: SolverConfig) -> Solver:
@@ -86,9 +95,8 @@ def build_gradient(config: GradientConfig) -> Gradient:
         raise ConfigError(str(error)) from error
 
 
-def build_model(config: RunConfig, data: ImageData, device: torch.device) -> nn.Module:
+def build_model(config: RunConfig, data: Any, device: torch.device) -> nn.Module:
     """The model on `device`, its vector fields compiled if that is asked for."""
-    known(config.model.name, MODELS, "model")
     solver, gradient = build_solver(config.solver), build_gradient(config.gradient)
     model = MODELS[config.model.name](config.model, data, solver, gradient).to(device)
     if config.trainer.compile:
@@ -100,7 +108,12 @@ def build_model(config: RunConfig, data: ImageData, device: torch.device) -> nn.
 
 def build_task(config: RunConfig) -> Task:
     """What is optimised and measured."""
-    return Classification()
+    return TASKS[config.model.name]()
+
+
+def build_figures(task: Task) -> Callable[[Any], dict[str, Figure]]:
+    """What is drawn when training ends: a function of the trainer."""
+    return FIGURES[type(task)]
 
 
 def build_optimizer(config: RunConfig, model: nn.Module) -> Optimizer:

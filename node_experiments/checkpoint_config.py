@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,7 @@ def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
                 f"{key} cannot be changed with mode=eval: the checkpoint holds model "
                 f"{content.get('model', {}).get('name')!r}; changeable: {', '.join(CHANGEABLE)}"
             )
-        chosen = {
-            f.name: getattr(getattr(given, group), f.name) for f in fields(getattr(given, group))
-        }
+        chosen = asdict(getattr(given, group))
         if setting:
             merged[group] = {**merged[group], setting: chosen[setting]}
         else:

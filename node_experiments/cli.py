@@ -12,7 +12,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,15 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from .config import ConfigError, RunConfig, configs_folder, nearest, typed_config
+from .config import (
+    DATASETS,
+    MODELS,
+    ConfigError,
+    RunConfig,
+    configs_folder,
+    nearest,
+    typed_config,
+)
 
 __all__ = ["main"]
 
@@ -99,7 +107,7 @@ def name_jobs_by_what_varies() -> None:
 
 @hydra.main(version_base="1.3", config_path=str(configs_folder()), config_name="config")
 def compose_and_run(composed: DictConfig) -> float | None:
-    """One job. Returns the best value of the task's metric, for sweepers that optimise it."""
+    """One job. Returns the value of the task's metric, for sweepers that optimise it."""
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
     log_to_console()
@@ -125,8 +133,7 @@ def compose_and_run(composed: DictConfig) -> float | None:
     result = run(config, folder, choices, console, live=single)
     exit_codes.append(result["exit_code"])
     report(result, folder)
-    best = result["best"] or result["metrics"]
-    return next((v for tag, v in best.items() if tag.startswith("accuracy/")), None)
+    return result["objective"]
 
 
 def report(result: dict[str, Any], folder: Path) -> None:
@@ -171,14 +178,15 @@ def describe(error: Exception) -> str:
 def unknown_key(key: str) -> str:
     """The message for a key that no schema has."""
     group, _, name = key.rpartition(".")
-    known: list[str] = []
-    for f in fields(RunConfig):
-        if group == f.name and isinstance(f.default_factory, type):
-            known = [inner.name for inner in fields(f.default_factory)]
     if not group:
-        known = sorted({f.name for f in fields(RunConfig)} | set(GROUPS))
-    prefix = f"{group}." if group else ""
-    return f"{key} is not a setting{nearest(name, known, prefix) if known else ''}"
+        known = {f.name for f in fields(RunConfig)} | set(GROUPS)
+        return f"{key} is not a setting{nearest(name, sorted(known))}"
+    schemas: list[Any] = [f.default_factory for f in fields(RunConfig) if f.name == group]
+    by_name: dict[str, dict[str, Any]] = {"dataset": {**DATASETS}, "model": {**MODELS}}
+    schemas += by_name.get(group, {}).values()
+    names = {f.name for schema in schemas if is_dataclass(schema) for f in fields(schema)}
+    hint = nearest(name, sorted(names), f"{group}.") if names else ""
+    return f"{key} is not a setting of the choices made{hint}"
 
 
 def log_to_console() -> None:

@@ -64,6 +64,7 @@ def run(
         "config_hash": config_hash(plain),
         "metrics": {},
         "best": None,
+        "objective": None,
     }
     exit_code = 1
     with log_file(folder / "node-run.log"):
@@ -105,7 +106,7 @@ def train(
     """Fit the model of the configuration; fills `result` and returns the exit code."""
     settings = config.trainer
     device = select_device(settings.device)
-    data = build.build_data(config.dataset, config.seed, device)
+    data = build.build_data(config, device)
     model = build.build_model(config, data, device)
     task = build.build_task(config)
     optimizer = build.build_optimizer(config, model)
@@ -123,7 +124,7 @@ def train(
         MetricsFile(folder),
         tensorboard,
         EpochLines(),
-        Figures(folder / "figures", tensorboard, config.name),
+        Figures(folder / "figures", tensorboard, config.name, build.build_figures(task)),
     ]
     if live and settings.progress and console.is_terminal:
         callbacks.append(ProgressBar(console))
@@ -165,7 +166,7 @@ def evaluate(
     assert config.checkpoint is not None
     device = select_device(config.trainer.device)
     checkpoint = load_checkpoint(Path(config.checkpoint), device)
-    data = build.build_data(config.dataset, config.seed, device)
+    data = build.build_data(config, device)
     model = build.build_model(config, data, device)
     try:
         model.load_state_dict(checkpoint["model"])
@@ -204,6 +205,8 @@ def summarize(trainer: Trainer, result: dict[str, Any]) -> None:
     if trainer.best is not None:
         at_best = next(row for row in trainer.history if row.get(metric) == trainer.best)
         result["best"] = {"by": metric, **at_best}
+    at_best = result["best"] or final
+    result["objective"] = at_best.get(metric, at_best.get(f"{trainer.task.metric}/test"))
     result["nfe"] = {way: final.get(f"nfe/{way}") for way in ("forward", "backward")}
     result["memory"] = {
         name: final.get(f"memory/{name}") for name in ("saved_bytes", "peak_bytes")

@@ -48,7 +48,6 @@ def node_run(monkeypatch, tmp_path, capsys):
 TINY = (
     "protocol=smoke",
     "trainer.threads=1",
-    "model.channels=8",
     "dataset.train_size=32",
     "dataset.batch_size=16",
     "dataset.validation_size=16",

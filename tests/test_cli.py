@@ -8,6 +8,7 @@ import pytest
 import torch
 
 RUN = "experiment=mnist_odenet"
+SMALL = "model.channels=8"
 
 
 def one_line(err):
@@ -131,7 +132,7 @@ BAD = {
     "solver": (["solver=dopri"], "did you mean dopri5"),
     "gradient": (["gradient=adjont"], "did you mean adjoint"),
     "method": (["solver.method=dopri"], "did you mean 'dopri5'"),
-    "key": (["solver.rtoll=1"], "solver.rtoll is not a setting; did you mean solver.rtol"),
+    "key": (["solver.rtoll=1"], "did you mean solver.rtol"),
     "root key": (["sed=1"], "sed is not a setting; did you mean seed"),
     "added key": (["+solver.foo=1"], "solver.foo is not a setting"),
     "added group": (["+solvr=dopri5"], "solvr"),

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ..tasks.classification import predict
 from .style import new_figure, style
 
-__all__ = ["errors_figure"]
+if TYPE_CHECKING:
+    from ..training.loop import Trainer
+
+__all__ = ["classification_figures", "errors_figure"]
+
+
+def classification_figures(trainer: Trainer) -> dict[str, Figure]:
+    """The figures of an image classification, drawn from its test images."""
+    batches = trainer.data.test
+    trainer.model.eval()
+    with torch.no_grad(), trainer.autocast():
+        logits, labels = predict(trainer.model, batches)
+    figure = errors_figure(
+        batches.data.images.cpu().numpy(),
+        labels.cpu().numpy(),
+        logits.softmax(1).cpu().numpy(),
+        "test images",
+    )
+    return {"errors": figure}
 
 
 def errors_figure(

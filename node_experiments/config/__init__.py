@@ -1,0 +1,36 @@
+"""What can be configured. This package imports no torch, so that help is instant."""
+
+from .checks import ConfigError, nearest, require
+from .compose import configs_folder, schema_of, to_yaml, typed_config
+from .datasets import DATASETS, ImagesConfig
+from .models import MODELS, ImageClassifierConfig, MLPConfig, ResNetConfig
+from .run import (
+    GradientConfig,
+    OptimizerConfig,
+    RunConfig,
+    SchedulerConfig,
+    SolverConfig,
+    TrainerConfig,
+)
+
+__all__ = [
+    "DATASETS",
+    "MODELS",
+    "ConfigError",
+    "GradientConfig",
+    "ImageClassifierConfig",
+    "ImagesConfig",
+    "MLPConfig",
+    "OptimizerConfig",
+    "ResNetConfig",
+    "RunConfig",
+    "SchedulerConfig",
+    "SolverConfig",
+    "TrainerConfig",
+    "configs_folder",
+    "nearest",
+    "require",
+    "schema_of",
+    "to_yaml",
+    "typed_config",
+]

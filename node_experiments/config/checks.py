@@ -1,0 +1,31 @@
+"""How a configuration is refused: in one line, with what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = ["ConfigError", "nearest", "require"]
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be run; the message is one line for the user."""
+
+
+def nearest(name: str, allowed: Iterable[str], prefix: str = "") -> str:
+    """The end of a message: the nearest allowed names, and all of them."""
+    names = list(allowed)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(prefix + n for n in near)}?" if near else ""
+    return f"{hint} (allowed: {', '.join(names)})"
+
+
+def require(ok: bool, config: Any, name: str, allowed: str) -> None:
+    """Refuse a value out of range.
+
+    Raises:
+        ConfigError: `ok` is false.
+    """
+    if not ok:
+        raise ConfigError(f"{config.GROUP}.{name}={getattr(config, name)!r} must be {allowed}")
