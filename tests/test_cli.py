@@ -8,7 +8,6 @@ import pytest
 import torch
 
 RUN = "experiment=mnist_odenet"
-SMALL = "model.channels=8"
 
 
 def one_line(err):
