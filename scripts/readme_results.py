@@ -62,16 +62,16 @@ def table() -> str:
     minutes = run["seconds"]["total"] / 60
     lines += [
         "",
-        f"Protocol `quick`: {epochs} epochs of 55,000 images in batches of 128, one-cycle SGD, the "
-        f"same for all four; seed {run['seed']}, one run each, so differences of a tenth of a "
-        "percent mean nothing. The error is that of the weights after the last epoch on all 10,000 "
-        "test images, which chose nothing. The paper's numbers come from a longer training of "
-        "unpublished length; the official code trains for 160 epochs (`protocol=paper`, not run "
-        f"yet). Run on: {hardware['cpu']}, {hardware['threads']} cores, float32. The cores were "
-        "shared with other work: the seconds are those of each run's fastest epoch, and the "
+        f"Protocol `quick`: {epochs} epochs of 55,000 images in batches of 128, one-cycle SGD, "
+        f"the same for all four; seed {run['seed']}, one run each, so differences of a tenth of a "
+        "percent mean nothing. The error is that of the weights after the last epoch on all "
+        "10,000 test images, which chose nothing. The paper's numbers come from a longer training "
+        "of unpublished length; the official code trains for 160 epochs (`protocol=paper`, not "
+        f"run yet). Run on: {hardware['cpu']}, {hardware['threads']} cores, float32. The cores "
+        "were shared with other work: the seconds are those of each run's fastest epoch, and the "
         f'ODE-Net took {minutes:.0f} minutes in all. "Saved" are the bytes that autograd keeps '
-        "between the forward and the backward pass of one batch; for the ODE-Net they are those of "
-        "the stem and the head.",
+        "between the forward and the backward pass of one batch; for the ODE-Net they are those "
+        "of the stem and the head.",
     ]
     return "\n".join(["<!-- results: quick -->", *lines, "<!-- /results -->"])
 
