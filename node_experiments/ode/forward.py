@@ -11,7 +11,7 @@ from torch import Tensor
 from .controllers import AdaptiveControl, FixedGrid
 from .explicit import ExplicitStep
 from .initial_step import initial_step
-from .integrate import Step, Trajectory, integrate
+from .integrate import OnAccept, Step, Trajectory, integrate
 from .norms import error_ratio
 from .problem import Problem
 from .solution import Solution, SolveError, Status
@@ -28,8 +28,13 @@ class ErrorEstimatingStep(Step, Protocol):
     def error(self, h: float) -> Tensor: ...
 
 
-def solve_forward(problem: Problem) -> tuple[Tensor, Trajectory]:
-    """Solve without recording anything for gradients.
+def solve_forward(
+    problem: Problem, on_accept: OnAccept | None = None
+) -> tuple[Tensor, Trajectory]:
+    """Solve without a graph.
+
+    Args:
+        on_accept: Told of every accepted step (t, h, y).
 
     Returns:
         States at the output times that were reached, shape `(time, *state)`, and the trajectory.
@@ -41,20 +46,23 @@ def solve_forward(problem: Problem) -> tuple[Tensor, Trajectory]:
 
     with torch.no_grad():
         step = ExplicitStep(problem.tableau, dynamics, y0, problem.stats.forward)
-        trajectory = run(problem, step, y0.reshape(-1))
+        trajectory = run(problem, step, y0.reshape(-1), on_accept)
         return trajectory.ys.view(-1, *y0.shape), trajectory
 
 
-def run(problem: Problem, step: ErrorEstimatingStep, y0: Tensor) -> Trajectory:
+def run(
+    problem: Problem, step: ErrorEstimatingStep, y0: Tensor, on_accept: OnAccept | None = None
+) -> Trajectory:
     """Integrate over the problem's times, with the control and limits that its solver asks for.
 
     Args:
         y0: Initial state, shape `(n,)`.
+        on_accept: Told of every accepted step (t, h, y).
     """
     solver, times, counts = problem.solver, problem.times, problem.stats.forward
     if solver.fixed_steps:
         grid = FixedGrid(times[0], times[-1], solver)
-        return integrate(step, grid, y0, times, counts, solver.max_steps)
+        return integrate(step, grid, y0, times, counts, solver.max_steps, on_accept=on_accept)
     order = problem.error_order
 
     def ratio(h: float, y: Tensor, y_next: Tensor) -> float:
@@ -63,7 +71,17 @@ def run(problem: Problem, step: ErrorEstimatingStep, y0: Tensor) -> Trajectory:
 
     h = first_step(step, times, y0, order, solver, problem.norm)
     controller = AdaptiveControl(times[-1], h, order, solver)
-    return integrate(step, controller, y0, times, counts, solver.max_steps, solver.min_step, ratio)
+    return integrate(
+        step,
+        controller,
+        y0,
+        times,
+        counts,
+        solver.max_steps,
+        solver.min_step,
+        ratio,
+        on_accept,
+    )
 
 
 def first_step(

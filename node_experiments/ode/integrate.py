@@ -14,7 +14,9 @@ from torch import Tensor
 from .controllers import Controller
 from .solution import Status, StepCounts
 
-__all__ = ["Step", "Trajectory", "integrate"]
+__all__ = ["OnAccept", "Step", "Trajectory", "integrate"]
+
+OnAccept = Callable[[float, float, Tensor], None]
 
 
 class Step(Protocol):
@@ -55,6 +57,7 @@ def integrate(
     max_steps: int,
     min_step: float = 0.0,
     error_ratio: Callable[[float, Tensor, Tensor], float] | None = None,
+    on_accept: OnAccept | None = None,
 ) -> Trajectory:
     """Step from the first of `times` to the last, with outputs at all of them.
 
@@ -63,6 +66,7 @@ def integrate(
         times: Strictly monotonic output times, in units of t.
         error_ratio: Error of a step (h, y0, y1) in multiples of the tolerance, or None for steps
             that are always accepted.
+        on_accept: Told of every accepted step (t, h, y) with its state y at t, shape `(n,)`.
     """
     t, y = times[0], y0
     end = times[-1]
@@ -94,6 +98,8 @@ def integrate(
             next_output += 1
         if thetas:
             result.outputs.append(step.interpolate(t, h, y, y_next, thetas))
+        if on_accept is not None:
+            on_accept(t, h, y)
         step.accept(h)
         counts.accept(h)
         t, y = t_next, y_next

@@ -47,6 +47,12 @@ class Problem:
         return TABLEAUS[self.solver.method]
 
     @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What needs a gradient besides y0 and t: tensors among the arguments, then parameters."""
+        args = [a for a in self.args if isinstance(a, Tensor) and a.requires_grad]
+        return (*args, *self.parameters)
+
+    @property
     def error_order(self) -> int:
         """Power of h in the local error estimate of an adaptive method."""
         assert self.tableau.embedded_order is not None
@@ -65,4 +71,5 @@ def autocast_like_now(device: torch.device) -> Callable[[], AbstractContextManag
     if not torch.is_autocast_enabled(device.type):
         return nullcontext
     dtype = torch.get_autocast_dtype(device.type)
-    return lambda: torch.autocast(device.type, dtype=dtype)
+    # Without the cache of cast weights: it may hold casts that were made without a graph.
+    return lambda: torch.autocast(device.type, dtype=dtype, cache_enabled=False)

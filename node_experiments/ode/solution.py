@@ -39,8 +39,8 @@ class StepCounts:
     """What one direction of a solve cost.
 
     Attributes:
-        evaluations: Calls of the vector field; in the backward direction each comes with its
-            vector-Jacobian product.
+        evaluations: Calls of the vector field. In the backward direction, vector-Jacobian
+            products and calls without one; the call that a product needs is not counted again.
         accepted, rejected: Steps.
         smallest_step, largest_step: Sizes |h| of the accepted steps, in units of t.
     """

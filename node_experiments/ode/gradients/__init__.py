@@ -7,10 +7,15 @@ import difflib
 from .adjoint import Adjoint
 from .backprop import Backprop
 from .base import Gradient
+from .discrete import Discrete
 
-__all__ = ["GRADIENTS", "Adjoint", "Backprop", "Gradient", "make_gradient"]
+__all__ = ["GRADIENTS", "Adjoint", "Backprop", "Discrete", "Gradient", "make_gradient"]
 
-GRADIENTS: dict[str, type[Gradient]] = {"adjoint": Adjoint, "backprop": Backprop}
+GRADIENTS: dict[str, type[Gradient]] = {
+    "adjoint": Adjoint,
+    "backprop": Backprop,
+    "discrete": Discrete,
+}
 
 
 def make_gradient(gradient: Gradient | str) -> Gradient:
