@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,15 +23,16 @@ class OutputWeights(NamedTuple):
     """How a value inside a step depends on what the step computed.
 
     y(t + theta h) = start y0 + end y1 + h (sum_i stages_i k_i + end_derivative f(t + h, y1)).
+    The weights are floats, or 0-d tensors when theta is one.
     """
 
-    start: float
-    end: float
-    stages: tuple[float, ...]
-    end_derivative: float
+    start: Any
+    end: Any
+    stages: tuple[Any, ...]
+    end_derivative: Any
 
 
-def output_weights(tableau: Tableau, theta: float) -> OutputWeights:
+def output_weights(tableau: Tableau, theta: Any) -> OutputWeights:
     """The interpolant's weights at `theta`: the method's own, else those of cubic Hermite."""
     if tableau.dense is not None:
         stages = tuple(
@@ -91,7 +92,7 @@ def hermite_interpolation(
     return _matrix(weights, y0) @ torch.stack([y0, f0, y1, f1])
 
 
-def _hermite(theta: float) -> tuple[float, float, float, float]:
+def _hermite(theta: Any) -> tuple[Any, Any, Any, Any]:
     """Weights of y0, f0, y1 and f1, with unit step."""
     return (
         (1 + 2 * theta) * (1 - theta) ** 2,
