@@ -3,7 +3,7 @@
 This package needs torch and nothing else of the project.
 """
 
-from .gradients import Adjoint, Backprop, Discrete, Gradient
+from .gradients import Adjoint, Backprop, Checkpoint, Discrete, Gradient
 from .solution import Solution, SolveError, SolveStats, Status, StepCounts
 from .solve import solve
 from .solver import Solver
@@ -11,6 +11,7 @@ from .solver import Solver
 __all__ = [
     "Adjoint",
     "Backprop",
+    "Checkpoint",
     "Discrete",
     "Gradient",
     "Solution",

@@ -17,7 +17,14 @@ from .problem import Problem
 from .solution import Solution, SolveError, Status
 from .solver import Solver
 
-__all__ = ["ErrorEstimatingStep", "conclude", "first_step", "run", "solve_forward"]
+__all__ = [
+    "ErrorEstimatingStep",
+    "ForwardDynamics",
+    "conclude",
+    "first_step",
+    "run",
+    "solve_forward",
+]
 
 
 class ErrorEstimatingStep(Step, Protocol):
@@ -41,13 +48,21 @@ def solve_forward(
     """
     y0 = problem.y0.detach()
 
-    def dynamics(t: float, y: Tensor, derivative: Tensor, integrand: Tensor | None) -> None:
-        derivative.copy_(problem.func(problem.time(t), y, *problem.args))
-
     with torch.no_grad():
-        step = ExplicitStep(problem.tableau, dynamics, y0, problem.stats.forward)
+        step = ExplicitStep(problem.tableau, ForwardDynamics(problem), y0, problem.stats.forward)
         trajectory = run(problem, step, y0.reshape(-1), on_accept)
         return trajectory.ys.view(-1, *y0.shape), trajectory
+
+
+class ForwardDynamics:
+    """The problem's vector field, written in place."""
+
+    def __init__(self, problem: Problem):
+        self._problem = problem
+
+    def __call__(self, t: float, y: Tensor, derivative: Tensor, integrand: Tensor | None) -> None:
+        problem = self._problem
+        derivative.copy_(problem.func(problem.time(t), y, *problem.args))
 
 
 def run(

@@ -7,13 +7,23 @@ import difflib
 from .adjoint import Adjoint
 from .backprop import Backprop
 from .base import Gradient
+from .checkpoint import Checkpoint
 from .discrete import Discrete
 
-__all__ = ["GRADIENTS", "Adjoint", "Backprop", "Discrete", "Gradient", "make_gradient"]
+__all__ = [
+    "GRADIENTS",
+    "Adjoint",
+    "Backprop",
+    "Checkpoint",
+    "Discrete",
+    "Gradient",
+    "make_gradient",
+]
 
 GRADIENTS: dict[str, type[Gradient]] = {
     "adjoint": Adjoint,
     "backprop": Backprop,
+    "checkpoint": Checkpoint,
     "discrete": Discrete,
 }
 

@@ -7,6 +7,7 @@ backward it keeps the states of the accepted steps; rejected steps leave nothing
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -53,17 +54,31 @@ class Record:
     """The accepted steps: where gradients meet the solver.
 
     Attributes:
-        times: Grid points, one more than there are steps.
+        starts, sizes: Time and size of each step.
         states: States at the start of the steps, shape `(n,)` each.
+        trajectory: How the forward solve ended.
     """
 
-    times: list[float] = field(default_factory=list)
+    starts: list[float] = field(default_factory=list)
+    sizes: list[float] = field(default_factory=list)
     states: list[Tensor] = field(default_factory=list)
     trajectory: Trajectory = field(default_factory=Trajectory)
 
-    def step(self, t: float, h: float, y: Tensor) -> None:
-        self.times.append(t)
+    def __call__(self, t: float, h: float, y: Tensor) -> None:
+        """An accepted step."""
+        self.starts.append(t)
+        self.sizes.append(h)
         self.states.append(y)
+
+    @property
+    def spans(self) -> list[tuple[float, float]]:
+        """Start and end of each step; one ends where the next one starts, unless it jumps."""
+        ends = [t + h for t, h in zip(self.starts, self.sizes, strict=True)]
+        following = [*self.starts[1:], self.trajectory.t]
+        return [
+            (start, after if abs(end - after) <= math.ulp(after) else end)
+            for start, end, after in zip(self.starts, ends, following, strict=True)
+        ]
 
 
 class DiscreteSolve(torch.autograd.Function):
@@ -82,39 +97,39 @@ class DiscreteSolve(torch.autograd.Function):
         if retain_graphs:
             evaluator = Evaluator(problem, ctx.needs_input_grad[4])
             step = GraphStep(problem, evaluator, problem.stats.forward)
-            graphs: list[list[Evaluation]] = []
+            graphs: list[tuple[list[Evaluation], Evaluation]] = []
 
             def keep(t: float, h: float, y: Tensor) -> None:
-                record.step(t, h, y)
-                graphs.append(step.stages)
+                record(t, h, y)
+                graphs.append((step.stages, step.last))
 
             record.trajectory = run(problem, step, y0.detach().reshape(-1), keep)
             ys = record.trajectory.ys.view(-1, *y0.shape)
-            ctx.graphs = evaluator, graphs, step.known_end()
+            ctx.graphs = evaluator, graphs
         else:
-            ys, record.trajectory = solve_forward(problem, record.step)
+            ys, record.trajectory = solve_forward(problem, record)
             ctx.graphs = None
         ctx.problem = problem
-        ctx.times = [*record.times, record.trajectory.t]
+        ctx.spans = record.spans
         ctx.save_for_backward(*record.states, *inputs)
         return ys
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
-        problem, times = ctx.problem, ctx.times
+        problem, spans = ctx.problem, ctx.spans
         # Unpacked first of all, for this refuses tensors that were changed since the solve.
-        states = ctx.saved_tensors[: len(times) - 1]
+        states = ctx.saved_tensors[: len(spans)]
         time_gradients = ctx.needs_input_grad[4]
         if ctx.graphs is None:
             evaluator = Evaluator(problem, time_gradients)
             step = GraphStep(problem, evaluator, StepCounts())
-            steps = replayed_steps(step, times, states)
+            steps = replayed_steps(step, spans, states)
         else:
             # They are used up on the way; a second backward replays the steps.
-            evaluator, graphs, end = ctx.graphs
+            evaluator, graphs = ctx.graphs
             ctx.graphs = None
-            steps = retained_steps(times, graphs, end)
+            steps = retained_steps(spans, graphs)
         with problem.autocast():
             grads = gradients_of(problem, grad_ys, evaluator, steps, time_gradients)
         return None, None, None, *grads
@@ -137,14 +152,11 @@ def gradients_of(
     adjoint = RungeKuttaAdjoint(
         problem, grad_ys.reshape(len(grad_ys), -1), pullback, time_gradients
     )
-    first = None
     for step in steps:
         adjoint.step_back(step)
-        first = step.stages[0]
         # Before the next step makes its graphs.
         step.stages.clear()
-    if first is not None:
-        adjoint.finish(first)
+    adjoint.finish()
     return adjoint.state.view(problem.y0.shape), adjoint.grad_t, *pullback.grads
 
 
@@ -172,9 +184,10 @@ class GraphStep(ExplicitStep):
         if self._first_is_known:
             self._graphs[0] = self._graphs[-1]
 
-    def known_end(self) -> Evaluation | None:
-        """The evaluation at the end of the last accepted step, if there was one."""
-        return self._graphs[0] if self._first_is_known else None
+    @property
+    def last(self) -> Evaluation:
+        """The last evaluation of the last step, which is that of its end if there was one."""
+        return self._graphs[-1]
 
     def replay(self, t: float, h: float, y: Tensor) -> list[Evaluation]:
         """The stages of a step that was accepted before."""
@@ -205,36 +218,31 @@ def _no_dynamics(t: float, y: Tensor, derivative: Tensor, integrand: Tensor | No
 
 
 def replayed_steps(
-    step: GraphStep, times: Sequence[float], states: Sequence[Tensor]
+    step: GraphStep, spans: Sequence[tuple[float, float]], states: Sequence[Tensor]
 ) -> Iterator[StepGraph]:
-    """The accepted steps, last one first, each evaluated again from its state.
+    """Accepted steps, last one first, each evaluated again from its state.
 
     Args:
-        times: Grid points, one more than there are states.
+        spans: Start and end of the steps.
         states: States at the start of the steps, shape `(n,)` each.
     """
-    following = None
-    for n in range(len(states) - 1, -1, -1):
-        t, t_end, y = times[n], times[n + 1], states[n]
+    for (t, t_end), y in zip(reversed(spans), reversed(states), strict=True):
         h = t_end - t
-        stages = step.replay(t, h, y)
-        end = partial(step.replay_end, t_end, h, y) if following is None else following
-        following = stages[0]
-        yield StepGraph(t, t_end, stages, end)
+        yield StepGraph(t, t_end, step.replay(t, h, y), partial(step.replay_end, t_end, h, y))
 
 
 def retained_steps(
-    times: Sequence[float], graphs: list[list[Evaluation]], end: Evaluation | None
+    spans: Sequence[tuple[float, float]], graphs: list[tuple[list[Evaluation], Evaluation]]
 ) -> Iterator[StepGraph]:
-    """The accepted steps, last one first, with the graphs of the forward solve.
+    """Accepted steps, last one first, with the graphs of the forward solve.
 
     Args:
-        graphs: Evaluations at the stages of every step; emptied on the way.
-        end: The evaluation at the end of the last step, if an output needed it.
+        graphs: Evaluations at the stages of every step, and its last one; emptied on the way.
     """
-    following = end
-    for n in range(len(graphs) - 1, -1, -1):
-        stages = graphs.pop()
-        end = following
-        following = stages[0]
-        yield StepGraph(times[n], times[n + 1], stages, end)
+    for t, t_end in reversed(spans):
+        stages, last = graphs.pop()
+        yield StepGraph(t, t_end, stages, partial(_same, last))
+
+
+def _same(evaluation: Evaluation) -> Evaluation:
+    return evaluation

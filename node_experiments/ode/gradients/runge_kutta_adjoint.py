@@ -34,26 +34,19 @@ class StepGraph:
     """One accepted step, evaluated anew or kept from the forward solve.
 
     Attributes:
-        t, t_end: Where the step starts and ends; `h` is its size.
+        t, t_end: Where the step starts and ends.
         stages: Evaluations at its stages, without a last stage that is the step's end.
-        end: Evaluation at the step's end, which is made when it is asked for.
+        end: Makes or hands out the evaluation at the step's end.
     """
 
     t: float
     t_end: float
     stages: list[Evaluation]
-    _end: Evaluation | Callable[[], Evaluation] | None
+    end: Callable[[], Evaluation]
 
     @property
     def h(self) -> float:
         return self.t_end - self.t
-
-    @property
-    def end(self) -> Evaluation:
-        if self._end is None or not isinstance(self._end, Evaluation):
-            assert self._end is not None
-            self._end = self._end()
-        return self._end
 
 
 class RungeKuttaAdjoint:
@@ -98,9 +91,12 @@ class RungeKuttaAdjoint:
         self._inside = rows[1:s].t()
         self._ones = grad_ys.new_ones(max(s - 1, 0))
         self._cotangent = grad_ys.new_empty(n)
-        # Cotangent of the derivative at the grid point where the last step taken back starts.
+        # The derivative at the grid point where the last step taken back starts: its cotangent,
+        # whether that is zero, its evaluation and its time.
         self._node = grad_ys.new_zeros(n)
         self._node_is_zero = True
+        self._node_evaluation: Evaluation | None = None
+        self._node_time = problem.times[-1]
         self._clock = TimeCotangents(problem, grad_ys) if time_gradients else None
 
     @property
@@ -110,9 +106,12 @@ class RungeKuttaAdjoint:
     def step_back(self, step: StepGraph) -> None:
         """From the end of a step to its start."""
         t, h = step.t, step.h
+        if self._node_time != step.t_end:
+            # The vector field jumps here: the next step started with a derivative of its own.
+            self._pull_node()
+            self._node_evaluation, self._node_time = None, step.t_end
         direct = self._enter_outputs(step)
-        if not self._node_is_zero:
-            self._pull_node(step.t_end, step.end)
+        self._pull_node()
         for i in range(self._inner - 1, 0, -1):
             cotangent = self._stage_cotangent(i, h, direct, self._cotangent)
             grad_t = self._pull(step.stages[i], cotangent, self._rows[i])
@@ -121,6 +120,7 @@ class RungeKuttaAdjoint:
                 self._clock.stage(t, step.t_end, h, cotangent, step.stages[i])
         self._stage_cotangent(0, h, direct, self._node)
         self._node_is_zero = False
+        self._node_evaluation, self._node_time = step.stages[0], t
         if self._clock is not None:
             self._clock.stage(t, step.t_end, h, self._node, step.stages[0])
         if self._inner > 1:
@@ -128,20 +128,19 @@ class RungeKuttaAdjoint:
         if direct is not None:
             self.state.add_(direct.start)
 
-    def finish(self, first: Evaluation) -> None:
+    def finish(self) -> None:
         """Take in the derivative and the output at the initial time."""
-        if not self._node_is_zero:
-            self._pull_node(self._times[0], first)
+        self._pull_node()
         self.state.add_(self._grad_ys[0])
 
     def _enter_outputs(self, step: StepGraph) -> DirectCotangents | None:
         """Take in the gradients of the outputs at the end of a step and inside it."""
         times, last = self._times, self._output
         direction = 1.0 if step.h > 0 else -1.0
-        if last > 0 and times[last] == step.t_end:
+        while last > 0 and direction * (times[last] - step.t_end) >= 0:
             self.state.add_(self._grad_ys[last])
             if self._clock is not None and times[last] != self._problem.times[-1]:
-                derivative = step.end.derivative.detach().reshape(-1)
+                derivative = self._end(step).derivative.detach().reshape(-1)
                 self._clock.output(last, torch.dot(derivative, self._grad_ys[last]))
             last -= 1
         first = last
@@ -166,6 +165,7 @@ class RungeKuttaAdjoint:
         if self._clock is not None:
             self._clock_outputs(step, outputs, thetas, grads, end_derivative)
         if end_derivative is not None:
+            self._end(step)
             self._node.add_(end_derivative)
             self._node_is_zero = False
         return direct
@@ -182,8 +182,8 @@ class RungeKuttaAdjoint:
         assert self._clock is not None
         derivatives = [e.derivative.detach().reshape(-1) for e in step.stages]
         if end_derivative is not None:
-            derivatives.append(step.end.derivative.detach().reshape(-1))
-            self._clock.stage(step.t, step.t_end, step.h, end_derivative, step.end)
+            derivatives.append(self._end(step).derivative.detach().reshape(-1))
+            self._clock.stage(step.t, step.t_end, step.h, end_derivative, self._end(step))
         b = self._tableau.b
         rows = []
         for theta in thetas:
@@ -203,13 +203,22 @@ class RungeKuttaAdjoint:
             return torch.addmv(out, later, weights, beta=0, alpha=h, out=out)
         return torch.addmv(direct.stages[i], later, weights, alpha=h, out=out)
 
-    def _pull_node(self, t: float, evaluation: Evaluation) -> None:
-        grad_t = self._pull(evaluation, self._node, self._rows[0])
+    def _end(self, step: StepGraph) -> Evaluation:
+        """The evaluation at the step's end, which is the first one of the step after it."""
+        if self._node_evaluation is None:
+            self._node_evaluation = step.end()
+        return self._node_evaluation
+
+    def _pull_node(self) -> None:
+        if self._node_is_zero:
+            return
+        assert self._node_evaluation is not None
+        grad_t = self._pull(self._node_evaluation, self._node, self._rows[0])
         self.state.add_(self._rows[0])
         self._node.zero_()
         self._node_is_zero = True
         if self._clock is not None:
-            self._clock.at(t, grad_t)
+            self._clock.at(self._node_time, grad_t)
 
     def _pull(self, evaluation: Evaluation, cotangent: Tensor, out: Tensor) -> Tensor | None:
         self._counts.evaluations += 1

@@ -6,6 +6,8 @@ import torch
 from node_experiments.ode import Backprop, Discrete, Solver, solve
 from node_experiments.ode.tableaus import TABLEAUS
 
+from .helpers import largest_relative_difference, saved_bytes
+
 TIMES = {
     "ends": torch.tensor([0.0, 2.0], dtype=torch.float64),
     "many inside each step": torch.linspace(0, 2, 60, dtype=torch.float64),
@@ -18,12 +20,6 @@ def solvers(method):
     yield Solver(method, num_steps=5)
     if TABLEAUS[method].adaptive:
         yield Solver(method, rtol=1e-4, atol=1e-4)
-
-
-def largest_relative_difference(found, expected):
-    return max(
-        ((a - b).abs().max() / b.abs().max()).item() for a, b in zip(found, expected, strict=True)
-    )
 
 
 @pytest.mark.parametrize("retain_graphs", [False, True])
@@ -83,19 +79,11 @@ def test_one_product_a_stage_whatever_the_number_of_outputs(example):
 
 
 def test_states_of_accepted_steps_are_all_that_is_kept(example):
-    def saved_bytes(num_steps):
-        total = 0
+    def kept(num_steps):
+        solver = Solver(num_steps=num_steps)
+        return saved_bytes(lambda: example.solve(TIMES["ends"], solver, Discrete()))
 
-        def pack(tensor):
-            nonlocal total
-            total += tensor.nbytes
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            example.solve(TIMES["ends"], Solver(num_steps=num_steps), Discrete())
-        return total
-
-    few, many = saved_bytes(4), saved_bytes(64)
+    few, many = kept(4), kept(64)
     assert many - few == 60 * example.y0.nbytes
 
 
