@@ -51,6 +51,9 @@ def solve_forward(
     with torch.no_grad():
         step = ExplicitStep(problem.tableau, ForwardDynamics(problem), y0, problem.stats.forward)
         trajectory = run(problem, step, y0.reshape(-1), on_accept)
+        if torch.is_autocast_enabled(y0.device.type):
+            # It holds casts of parameters that were made without a graph.
+            torch.clear_autocast_cache()
         return trajectory.ys.view(-1, *y0.shape), trajectory
 
 
@@ -118,7 +121,8 @@ def first_step(
 def conclude(problem: Problem, ys: Tensor, trajectory: Trajectory, throw: bool) -> Solution:
     """Wrap the outputs with statistics and status; raise when the end was not reached."""
     status = trajectory.status
-    if status.ok and problem.solver.fixed_steps and not bool(torch.isfinite(ys[-1]).all()):
+    fixed = problem.solver.fixed_steps and not torch._C._are_functorch_transforms_active()
+    if status.ok and fixed and not bool(torch.isfinite(ys[-1]).all()):
         status = Status.NON_FINITE
     message = status.value
     if not status.ok:

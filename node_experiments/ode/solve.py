@@ -8,10 +8,13 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.autograd import forward_ad
 
+from .discovery import SameRandomNumbers, find_parameters, refuse_batch_statistics
 from .forward import conclude, solve_forward
-from .gradients import Gradient, make_gradient
+from .gradients import Backprop, Gradient, make_gradient
+from .gradients.evaluation import Evaluator
 from .problem import Problem, autocast_like_now
 from .solution import Solution
 from .solver import Solver
@@ -42,15 +45,17 @@ def solve(
         solver: The method with its tolerances, or the name of an adaptive method.
         gradient: How gradients are computed, or its name.
         args: Further arguments of `func`; gradients flow into tensors among them.
-        parameters: Tensors that `func` reads by itself and that need gradients; those of
-            `func.parameters()` when it is a module or a method of one.
+        parameters: Tensors that `func` reads by itself and that need gradients. When None they
+            are found: those of the modules that `func` is, belongs to or holds, and the leaves
+            of the graph of one evaluation.
         throw: Raise when the end was not reached; otherwise return the part that was.
 
     Returns:
         The states at all times, statistics and the status.
 
     Raises:
-        ValueError: Arguments that do not fit together.
+        ValueError: Arguments that do not fit together, or a vector field that this way to
+            gradients cannot do justice.
         SolveError: The solve did not reach the end (with `throw`).
     """
     if isinstance(solver, str):
@@ -63,25 +68,61 @@ def solve(
             f"y0 must hold at least one floating-point number; found {packed.dtype} of shape "
             f"{tuple(packed.shape)}"
         )
+    method = make_gradient(gradient)
     problem = Problem(
-        func=checked(state.wrap(func)),
+        func=SameRandomNumbers(checked(state.wrap(func)), packed.device),
         y0=packed,
         t=t,
         times=times,
         solver=solver,
-        parameters=tuple(own_parameters(func) if parameters is None else parameters),
         args=args,
         autocast=autocast_like_now(packed.device),
     )
-    method = make_gradient(gradient)
-    inputs = [packed, t, *problem.parameters, *args]
-    if torch.is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in inputs):
-        ys, trajectory = method.solve(problem)
-    else:
+    if transformed(packed, t, *args):
+        if not solver.fixed_steps:
+            raise ValueError(
+                "torch.func transforms and forward-mode differentiation go through fixed steps "
+                "only, for the steps of an adaptive solve depend on the values; set "
+                "solver.num_steps or solver.step_size"
+            )
+        # Whatever the choice: the operations of the steps are what a transform can go through.
+        ys, trajectory = Backprop().solve(problem)
+    elif not torch.is_grad_enabled():
         ys, trajectory = solve_forward(problem)
+    else:
+        if not isinstance(method, Backprop):
+            refuse_batch_statistics(func, type(method).__name__.lower())
+            problem.parameters = parameters_of(func, parameters, problem)
+        inputs = (packed, t, *problem.inputs)
+        if isinstance(method, Backprop) or any(x.requires_grad for x in inputs):
+            ys, trajectory = method.solve(problem)
+        else:
+            ys, trajectory = solve_forward(problem)
     solution = conclude(problem, ys, trajectory, throw)
     solution.ys = state.unpack(solution.ys)
     return solution
+
+
+def parameters_of(
+    func: Callable[..., Any], parameters: Sequence[Tensor] | None, problem: Problem
+) -> tuple[Tensor, ...]:
+    """Tensors that need a gradient and that `func` reads by itself: those given, or all found."""
+    if parameters is not None:
+        return tuple(p for p in parameters if p.requires_grad)
+
+    def evaluate() -> tuple[Tensor, Sequence[Tensor]]:
+        evaluator = Evaluator(problem)
+        _, y, derivative = evaluator(problem.times[0], problem.y0)
+        return derivative, (y, *evaluator.inputs)
+
+    return find_parameters(func, evaluate)
+
+
+def transformed(*inputs: Any) -> bool:
+    """Whether a torch.func transform or forward-mode differentiation is going on."""
+    return torch._C._are_functorch_transforms_active() or any(
+        isinstance(x, Tensor) and forward_ad.unpack_dual(x).tangent is not None for x in inputs
+    )
 
 
 def check_times(t: Tensor) -> list[float]:
@@ -105,14 +146,6 @@ def check_times(t: Tensor) -> list[float]:
                 f"t[{i}]={a!r} followed by t[{i + 1}]={b!r}"
             )
     return times
-
-
-def own_parameters(func: Callable[..., Any]) -> list[Tensor]:
-    """Parameters of a module, or of the module that a bound method belongs to."""
-    owner = func if isinstance(func, nn.Module) else getattr(func, "__self__", None)
-    if not isinstance(owner, nn.Module):
-        return []
-    return [p for p in owner.parameters() if p.requires_grad]
 
 
 def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
