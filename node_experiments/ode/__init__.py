@@ -3,6 +3,7 @@
 This package needs torch and nothing else of the project.
 """
 
+from .events import Event
 from .gradients import Adjoint, Backprop, Gradient
 from .solution import Solution, SolveError, SolveStats, Status, StepCounts
 from .solve import solve
@@ -11,6 +12,7 @@ from .solver import Solver
 __all__ = [
     "Adjoint",
     "Backprop",
+    "Event",
     "Gradient",
     "Solution",
     "SolveError",

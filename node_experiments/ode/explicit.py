@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from .dense import hermite_interpolation, runge_kutta_interpolation
+from .field import Dynamics
 from .solution import StepCounts
-from .tableaus import Tableau
+from .tableau import Tableau
 
-__all__ = ["Dynamics", "ExplicitStep"]
-
-
-class Dynamics(Protocol):
-    """Writes dy/dt at (t, y) into `derivative`, and the integrands of pure quadratures beside it.
-
-    A quadrature is an integral along the solution that does not feed back into it, as the
-    parameter gradients of the adjoint method (the term is that of Hindmarsh et al. 2005).
-    """
-
-    def __call__(
-        self, t: float, y: Tensor, derivative: Tensor, integrand: Tensor | None
-    ) -> None: ...
+__all__ = ["ExplicitStep"]
 
 
 class ExplicitStep:
@@ -54,7 +43,8 @@ class ExplicitStep:
         self._dynamics = dynamics
         self._shape = like.shape
         s, n = tableau.stages, like.numel()
-        self._stages = like.new_empty(s, n)
+        self._all_stages = like.new_empty(s + len(tableau.dense_a), n)
+        self._stages = self._all_stages[:s]
         self._rows = [row.view(like.shape) for row in self._stages]
         # Column-major views of the first i stages, so that a stage input is one addmv.
         self._earlier = [self._stages[:i].t() for i in range(s)]
@@ -66,6 +56,7 @@ class ExplicitStep:
         self._scratch_shaped = self._scratch.view(like.shape)
         self._first_is_known = False
         self._end_is_known = False
+        self._interpolant: Callable[[Sequence[float]], Tensor] | None = None
         self._quadrature = quadrature
         self._integrands = None if quadrature is None else quadrature.new_empty(s, len(quadrature))
 
@@ -88,6 +79,7 @@ class ExplicitStep:
     def __call__(self, t: float, h: float, y: Tensor) -> Tensor:
         """The state after a step of size `h` from (t, y), shape `(n,)`."""
         tableau = self.tableau
+        self._interpolant = None
         self.derivative(t, y)
         y1 = torch.empty_like(y)
         last = tableau.stages - 1
@@ -135,12 +127,42 @@ class ExplicitStep:
         Returns:
             Shape `(len(thetas), n)`.
         """
+        if self.tableau.dense is not None and self._interpolant is None:
+            self._evaluate_dense_stages(t, h, y0)
+            return runge_kutta_interpolation(self.tableau, y0, self._all_stages, h, thetas)
+        return self.interpolant(t, h, y0, y1)(thetas)
+
+    def interpolant(
+        self, t: float, h: float, y0: Tensor, y1: Tensor
+    ) -> Callable[[Sequence[float]], Tensor]:
+        """The last step as a function of theta that outlives it, before it is accepted."""
+        if self._interpolant is None:
+            self._interpolant = self._make_interpolant(t, h, y0, y1)
+        return self._interpolant
+
+    def _make_interpolant(
+        self, t: float, h: float, y0: Tensor, y1: Tensor
+    ) -> Callable[[Sequence[float]], Tensor]:
         if self.tableau.dense is not None:
-            return runge_kutta_interpolation(self.tableau, y0, self._stages, h, thetas)
+            self._evaluate_dense_stages(t, h, y0)
+            stages = self._all_stages.clone()
+            return partial(runge_kutta_interpolation, self.tableau, y0, stages, h)
         f0 = self._stages[0].clone()
-        f1 = self.probe(t + h, y1)
-        self._end_is_known = True
-        return hermite_interpolation(y0, f0, y1, f1, h, thetas)
+        if not self.tableau.first_same_as_last:
+            self.probe(t + h, y1)
+            self._end_is_known = True
+        return partial(hermite_interpolation, y0, f0, y1, self._stages[-1].clone(), h)
+
+    def _evaluate_dense_stages(self, t: float, h: float, y0: Tensor) -> None:
+        tableau = self.tableau
+        for i, (c, row) in enumerate(zip(tableau.dense_c, tableau.dense_a, strict=True)):
+            stage = tableau.stages + i
+            torch.addmv(
+                y0, self._all_stages[:stage].t(), y0.new_tensor(row), alpha=h, out=self._scratch
+            )
+            self.counts.evaluations += 1
+            derivative = self._all_stages[stage].view(self._shape)
+            self._dynamics(t + c * h, self._scratch_shaped, derivative, None)
 
     def _evaluate(self, stage: int, t: float, y: Tensor) -> None:
         self.counts.evaluations += 1

@@ -36,9 +36,7 @@ class Field:
         quadratures: Number q of integrals along the solution.
     """
 
-    def __init__(
-        self, dynamics: Dynamics, like: Tensor, counts: StepCounts, quadratures: int = 0
-    ):
+    def __init__(self, dynamics: Dynamics, like: Tensor, counts: StepCounts, quadratures: int = 0):
         self._dynamics, self._counts = dynamics, counts
         self._shape, self._n, self._q = like.shape, like.numel(), quadratures
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -82,9 +83,26 @@ class FunctionalStep:
         self, t: float, h: float, y0: Tensor, y1: Tensor, thetas: Sequence[float]
     ) -> Tensor:
         """States at `t + theta h` inside the last step, shape `(len(thetas), n)`."""
-        return hermite_interpolation(
-            y0, self.probe(t, y0), y1, self.probe(t + h, y1), h, thetas
-        )
+        return self.interpolant(t, h, y0, y1)(thetas)
+
+    def interpolant(
+        self, t: float, h: float, y0: Tensor, y1: Tensor
+    ) -> Callable[[Sequence[float]], Tensor]:
+        """The last step as a function of theta that outlives it.
+
+        Cubic Hermite interpolation keeps the order of methods up to order 4; those of higher
+        order make a shorter step for every value.
+        """
+        if self._method.order > 4:
+            assert self._state is not None
+            return partial(self._shorter_steps, self._state, t, h)
+        return partial(hermite_interpolation, y0, self.probe(t, y0), y1, self.probe(t + h, y1), h)
+
+    def _shorter_steps(
+        self, state: tuple[Tensor, ...], t: float, h: float, thetas: Sequence[float]
+    ) -> Tensor:
+        ends = [self._method.advance(self._field, t, theta * h, state)[0] for theta in thetas]
+        return torch.stack([end[0][: self._n] for end in ends])
 
     def _extended(self, y: Tensor) -> Tensor:
         if self._quadrature is None:

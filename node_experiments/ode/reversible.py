@@ -75,7 +75,7 @@ class AsynchronousLeapfrog:
     name = "asynchronous_leapfrog"
     order = 2
     stages = 1
-    error_order = None
+    error_order: int | None = None
     reference = "Mutze 2013; Zhuang et al. 2021"
 
     def start(self, field: VectorField, t: float, y: Tensor) -> State:
@@ -102,7 +102,7 @@ class ReversibleHeun:
     name = "reversible_heun"
     order = 2
     stages = 1
-    error_order = 2
+    error_order: int | None = 2
     reference = "Kidger, Foster, Li & Lyons 2021"
 
     def start(self, field: VectorField, t: float, y: Tensor) -> State:
@@ -136,9 +136,9 @@ class ReversibleRungeKutta:
         self.tableau, self.coupling = tableau, coupling
         self.name = f"reversible_{tableau.name}"
         self.order = tableau.order
-        # The derivative at the end of a first-same-as-last method serves its error alone.
-        self._used = tableau.stages - (tableau.first_same_as_last and not tableau.adaptive)
-        self.stages = 2 * self._used
+        # A last stage without weight serves the error estimate alone.
+        self._needed = tableau.stages - (tableau.b[-1] == 0.0)
+        self.stages = tableau.stages + self._needed
         lower = tableau.embedded_order
         self.error_order = None if lower is None else min(lower, tableau.order) + 1
         self.reference = f"McCallum & Foster 2024, with the method of {tableau.reference}"
@@ -150,30 +150,31 @@ class ReversibleRungeKutta:
         self, field: VectorField, t: float, h: float, state: State
     ) -> tuple[State, Tensor | None]:
         y, z = state
-        step, error = self._increment(field, t, h, z)
-        y = self.coupling * y + (1 - self.coupling) * z + step
-        z = z - self._increment(field, t + h, -h, y)[0]
-        return (y, z), error
+        tableau = self.tableau
+        stages = self._stages(field, t, h, z, tableau.stages)
+        y = self.coupling * y + (1 - self.coupling) * z + self._increment(h, stages)
+        z = z - self._increment(-h, self._stages(field, t + h, -h, y, self._needed))
+        if tableau.b_error is None:
+            return (y, z), None
+        return (y, z), weighted_sum(tableau.b_error, stages).detach() * h
 
     def undo(self, field: VectorField, t: float, h: float, state: State) -> State:
         y, z = state
-        z = z + self._increment(field, t + h, -h, y)[0]
-        step, _ = self._increment(field, t, h, z)
+        z = z + self._increment(-h, self._stages(field, t + h, -h, y, self._needed))
+        step = self._increment(h, self._stages(field, t, h, z, self._needed))
         return (y - (1 - self.coupling) * z - step) / self.coupling, z
 
-    def _increment(
-        self, field: VectorField, t: float, h: float, y: Tensor
-    ) -> tuple[Tensor, Tensor | None]:
-        tableau = self.tableau
+    def _stages(
+        self, field: VectorField, t: float, h: float, y: Tensor, count: int
+    ) -> list[Tensor]:
         stages: list[Tensor] = []
-        for c, row in zip(tableau.c, tableau.a, strict=True):
-            stage = torch.add(y, weighted_sum(row, stages), alpha=h) if stages else y
-            stages.append(field(t + c * h, stage))
-        error = tableau.b_error
-        return (
-            weighted_sum(tableau.b, stages) * h,
-            None if error is None else weighted_sum(error, stages).detach() * h,
-        )
+        for c, row in zip(self.tableau.c[:count], self.tableau.a, strict=False):
+            at = torch.add(y, weighted_sum(row, stages), alpha=h) if stages else y
+            stages.append(field(t + c * h, at))
+        return stages
+
+    def _increment(self, h: float, stages: list[Tensor]) -> Tensor:
+        return weighted_sum(self.tableau.b[: len(stages)], stages) * h
 
 
 class Leapfrog:
@@ -185,7 +186,7 @@ class Leapfrog:
     name = "leapfrog"
     order = 2
     stages = 2
-    error_order = None
+    error_order: int | None = None
     reference = "Stormer 1907; Verlet 1967; Hairer, Lubich & Wanner 2006, section I.1.4"
 
     def start(self, field: VectorField, t: float, y: Tensor) -> State:

@@ -104,30 +104,63 @@ BOSH3 = Tableau(
     reference="Bogacki & Shampine 1989",
 )
 
-FEHLBERG45 = Tableau(
-    name="fehlberg45",
-    order=5,
-    embedded_order=4,
-    a=(
-        (),
-        (1 / 4,),
-        (3 / 32, 9 / 32),
-        (1932 / 2197, -7200 / 2197, 7296 / 2197),
-        (439 / 216, -8.0, 3680 / 513, -845 / 4104),
-        (-8 / 27, 2.0, -3544 / 2565, 1859 / 4104, -11 / 40),
-    ),
-    b=(16 / 135, 0.0, 6656 / 12825, 28561 / 56430, -9 / 50, 2 / 55),
-    c=(0.0, 1 / 4, 3 / 8, 12 / 13, 1.0, 1 / 2),
-    b_error=(
-        16 / 135 - 25 / 216,
-        0.0,
-        6656 / 12825 - 1408 / 2565,
-        28561 / 56430 - 2197 / 4104,
-        -9 / 50 + 1 / 5,
-        2 / 55,
-    ),
-    reference="Fehlberg 1969, RKF4(5), advanced with the fifth-order solution",
-)
+
+def _fehlberg45() -> Tableau:
+    b = (16 / 135, 0.0, 6656 / 12825, 28561 / 56430, -9 / 50, 2 / 55)
+    # The pair came without an interpolant. The derivatives at the end and at the point `node` of
+    # the cubic Hermite interpolant make one of order 4 (Hairer I, section II.6, bootstrapping).
+    node = 1 / 4
+    ends = node**2 * (3 - 2 * node)
+    start_slope, end_slope = node * (1 - node) ** 2, node**2 * (node - 1)
+    # y' is the parabola through the three derivatives plus a multiple of `bump`, which vanishes at
+    # all three; the multiple makes y meet the solution at the end.
+    at_start = (1.0, -1 - 1 / node, 1 / node)
+    at_end = (0.0, -node / (1 - node), 1 / (1 - node))
+    at_node = (0.0, 1 / (node * (1 - node)), -1 / (node * (1 - node)))
+    bump = (0.0, -node, 1 + node, -1.0)
+    area = sum(c / (p + 1) for p, c in enumerate(bump))
+
+    def primitive(slope: tuple[float, ...], weight: float) -> tuple[float, ...]:
+        missing = (weight - sum(c / (p + 1) for p, c in enumerate(slope))) / area
+        padded = (*slope, *[0.0] * (4 - len(slope)))
+        return tuple(
+            (c + missing * d) / (p + 1) for p, (c, d) in enumerate(zip(padded, bump, strict=True))
+        )
+
+    return Tableau(
+        name="fehlberg45",
+        order=5,
+        embedded_order=4,
+        dense_order=4,
+        a=(
+            (),
+            (1 / 4,),
+            (3 / 32, 9 / 32),
+            (1932 / 2197, -7200 / 2197, 7296 / 2197),
+            (439 / 216, -8.0, 3680 / 513, -845 / 4104),
+            (-8 / 27, 2.0, -3544 / 2565, 1859 / 4104, -11 / 40),
+        ),
+        b=b,
+        c=(0.0, 1 / 4, 3 / 8, 12 / 13, 1.0, 1 / 2),
+        b_error=(
+            16 / 135 - 25 / 216,
+            0.0,
+            6656 / 12825 - 1408 / 2565,
+            28561 / 56430 - 2197 / 4104,
+            -9 / 50 + 1 / 5,
+            2 / 55,
+        ),
+        dense_a=(b, (ends * b[0] + start_slope, *(ends * w for w in b[1:]), end_slope)),
+        dense_c=(1.0, node),
+        dense=(
+            primitive(at_start, b[0]),
+            *(primitive((), weight) for weight in b[1:]),
+            primitive(at_end, 0.0),
+            primitive(at_node, 0.0),
+        ),
+        reference="Fehlberg 1969, RKF4(5), advanced with the fifth-order solution",
+    )
+
 
 DOPRI5 = Tableau(
     name="dopri5",
@@ -262,7 +295,7 @@ EXPLICIT_TABLEAUS = {
         ADAPTIVE_HEUN,
         FEHLBERG2,
         BOSH3,
-        FEHLBERG45,
+        _fehlberg45(),
         DOPRI5,
         TSIT5,
         VERN7,

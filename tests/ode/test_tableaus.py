@@ -29,6 +29,8 @@ def test_there_are_as_many_rooted_trees_as_there_should_be():
 @pytest.mark.parametrize("tableau", TABLEAUS.values(), ids=lambda t: t.name)
 def test_shapes_and_row_sums(tableau):
     assert [len(row) for row in tableau.a] == list(range(tableau.stages))
+    dense_rows = [len(row) for row in tableau.dense_a]
+    assert dense_rows == [tableau.stages + i for i in range(len(dense_rows))]
     nodes = (*tableau.c, *tableau.dense_c)
     np.testing.assert_allclose(matrix(tableau, True).sum(1), nodes, atol=2e-14)
     assert tableau.adaptive == (tableau.embedded_order is not None)

@@ -6,8 +6,10 @@ the accepted steps. Rejected steps never enter the graph.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +18,8 @@ from ..dense import hermite_interpolation, runge_kutta_interpolation
 from ..forward import run
 from ..integrate import Trajectory
 from ..problem import Problem
+from ..steps import make_recordable_step
+from ..tableaus import EXPLICIT_TABLEAUS
 
 __all__ = ["Backprop"]
 
@@ -35,7 +39,12 @@ class Backprop:
                 "gradient='backprop' has no gradient for t, which requires one; "
                 "take gradient='adjoint', or detach t"
             )
-        trajectory = run(problem, DifferentiableStep(problem), problem.y0.reshape(-1))
+        step: Any = (
+            DifferentiableStep(problem)
+            if problem.solver.method in EXPLICIT_TABLEAUS
+            else make_recordable_step(problem)
+        )
+        trajectory = run(problem, step, problem.y0.reshape(-1))
         return trajectory.ys.view(-1, *problem.y0.shape), trajectory
 
 
@@ -81,14 +90,29 @@ class DifferentiableStep:
     def interpolate(
         self, t: float, h: float, y0: Tensor, y1: Tensor, thetas: Sequence[float]
     ) -> Tensor:
-        if self._tableau.dense is not None:
-            stages = torch.stack(self._stages)
-            return runge_kutta_interpolation(self._tableau, y0, stages, h, thetas)
-        self._end = self.probe(t + h, y1)
-        return hermite_interpolation(y0, self._stages[0], y1, self._end, h, thetas)
+        return self.interpolant(t, h, y0, y1)(thetas)
 
-    def _combine(self, y: Tensor, h: float, weights: Sequence[float]) -> Tensor:
-        for weight, stage in zip(weights, self._stages, strict=False):
+    def interpolant(
+        self, t: float, h: float, y0: Tensor, y1: Tensor
+    ) -> Callable[[Sequence[float]], Tensor]:
+        tableau = self._tableau
+        if tableau.dense is not None:
+            stages = self._stages
+            for c, row in zip(tableau.dense_c, tableau.dense_a, strict=True):
+                point = self._combine(y0, h, row, stages)
+                stages = [*stages, self.probe(t + c * h, point)]
+            return partial(runge_kutta_interpolation, tableau, y0, torch.stack(stages), h)
+        if self._end is None:
+            self._end = self.probe(t + h, y1)
+        return partial(hermite_interpolation, y0, self._stages[0], y1, self._end, h)
+
+    def forget(self) -> None:
+        self._first = None
+
+    def _combine(
+        self, y: Tensor, h: float, weights: Sequence[float], stages: Sequence[Tensor] = ()
+    ) -> Tensor:
+        for weight, stage in zip(weights, stages or self._stages, strict=False):
             if weight != 0.0:
                 y = torch.add(y, stage, alpha=h * weight)
         return y
