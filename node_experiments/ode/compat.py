@@ -203,7 +203,7 @@ def make_solver(
         if kind not in SCIPY_NAMES:
             raise ValueError(f"options['solver']={kind!r} must be one of {', '.join(SCIPY_NAMES)}")
         name = SCIPY_NAMES[kind]
-    chosen = {
+    chosen: dict[str, Any] = {
         OPTIONS[key]: float(value) if key not in ("max_num_steps", "max_order") else int(value)
         for key, value in options.items()
         if key in OPTIONS and value is not None

@@ -59,10 +59,10 @@ class FlatState:
         leaves = []
         for piece, shape in zip(vector.split(self.sizes, dim=-1), self._shapes, strict=True):
             if self._is_complex:
-                pairs = piece.reshape(*lead, *shape, 2).contiguous()
+                pairs = piece.reshape((*lead, *shape, 2)).contiguous()
                 leaves.append(torch.view_as_complex(pairs))
             else:
-                leaves.append(piece.reshape(*lead, *shape))
+                leaves.append(piece.reshape((*lead, *shape)))
         return pytree.tree_unflatten(leaves, self._spec)
 
     def wrap(self, func: Callable[..., Any]) -> Callable[..., Tensor]:
