@@ -3,6 +3,7 @@
 This package needs torch and nothing else of the project.
 """
 
+from .events import Event
 from .gradients import Adjoint, Backprop, Checkpoint, Discrete, Gradient
 from .solution import Solution, SolveError, SolveStats, Status, StepCounts
 from .solve import solve
@@ -13,6 +14,7 @@ __all__ = [
     "Backprop",
     "Checkpoint",
     "Discrete",
+    "Event",
     "Gradient",
     "Solution",
     "SolveError",

@@ -41,9 +41,9 @@ def find_parameters(
     Raises:
         ValueError: `func` reads a tensor that needs a gradient and was computed outside of it.
     """
-    holdings = list(_holdings(func))
-    modules = [value for value in holdings if isinstance(value, nn.Module)]
-    found = {id(p): p for module in modules for p in module.parameters() if p.requires_grad}
+    modules = modules_of(func)
+    parameters: list[Tensor] = [p for module in modules for p in module.parameters()]
+    found = {id(p): p for p in parameters if p.requires_grad}
     owner = getattr(func, "__self__", func)
     mode = (getattr(func, "__name__", ""), *(module.training for module in modules))
     verified = _verified(owner)

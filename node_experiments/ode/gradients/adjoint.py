@@ -23,13 +23,17 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ..controllers import AdaptiveControl, FixedGrid
-from ..explicit import ExplicitStep
-from ..forward import first_step, solve_forward
+from ..field import Field
+from ..forward import first_step, make_controller, solve_forward
 from ..integrate import Trajectory, integrate
+from ..linearization import AugmentedLinearization, Linearization
+from ..methods import METHODS
 from ..norms import error_ratio
 from ..problem import Problem
+from ..scipy_methods import scipy_integrate
 from ..solution import Solution, SolveError
 from ..solver import Solver
+from ..steps import make_step
 
 __all__ = ["Adjoint"]
 
@@ -70,6 +74,16 @@ class Adjoint:
         )
 
     def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
+        """States at the output times that were reached, shape `(time, *state)`.
+
+        Raises:
+            ValueError: A symplectic method: the augmented system is not separable.
+        """
+        if METHODS[problem.solver.method].family == "symplectic":
+            raise ValueError(
+                f"gradient='adjoint' cannot use solver.method={problem.solver.method!r}, whose "
+                "backward problem is not separable; take gradient='reversible' or 'backprop'"
+            )
         differentiable = tuple(
             a for a in problem.args if isinstance(a, Tensor) and a.requires_grad
         )
@@ -141,6 +155,17 @@ class AugmentedDynamics:
         if integrand is not None and grads:
             torch.cat([grad.reshape(-1) for grad in grads], out=integrand)
 
+    def linearize(self, t: float, y: Tensor) -> AugmentedLinearization:
+        """The Jacobian at (t, y), for implicit methods."""
+        problem = self._problem
+
+        def flat(y: Tensor) -> Tensor:
+            f = problem.func(problem.time(t), y.view(self._shape), *problem.args)
+            return f.reshape(-1).to(y.dtype)
+
+        with self._problem.autocast():
+            return AugmentedLinearization(Linearization(flat, y[: len(y) // 2]))
+
 
 class BackwardSolve:
     """The augmented ODE from the last output time to the first.
@@ -169,8 +194,20 @@ class BackwardSolve:
         self._state = ys.new_zeros(2 * self._n)
         self._quadrature = ys.new_zeros(sum(p.numel() for p in differentiable))
         dynamics = AugmentedDynamics(problem, differentiable)
-        self._step = ExplicitStep(
-            problem.tableau, dynamics, self._state, self._counts, self._quadrature
+        self._rtol = problem.spread(self._solver.rtol, copies=2)
+        self._atol = problem.spread(self._solver.atol, copies=2)
+        self._uses_scipy = METHODS[self._solver.method].family == "scipy"
+        if self._uses_scipy:
+            self._field = Field(dynamics, self._state, self._counts, len(self._quadrature))
+            return
+        self._step = make_step(
+            self._solver,
+            dynamics,
+            self._state,
+            self._counts,
+            self._rtol,
+            self._atol,
+            self._quadrature,
         )
         self._controller: AdaptiveControl | None = None
 
@@ -183,7 +220,8 @@ class BackwardSolve:
             a.add_(self._grad_ys[i].reshape(-1))
             if grad_t is not None:
                 grad_t[i] = self._flow_along(i, self._grad_ys[i])
-            self._step.forget()
+            if not self._uses_scipy:
+                self._step.forget()
             self._solve_interval(self._times[i], self._times[i - 1])
         grad_y0 = a.view(self._ys.shape[1:])
         if grad_t is not None:
@@ -197,8 +235,12 @@ class BackwardSolve:
         return [grad_y0 + self._grad_ys[0], grad_t, *grads]
 
     def _solve_interval(self, start: float, end: float) -> None:
-        solver, step, counts = self._solver, self._step, self._counts
+        solver, counts = self._solver, self._counts
         interval = [start, end]
+        if self._uses_scipy:
+            self._conclude(self._solve_with_scipy(interval))
+            return
+        step = self._step
         if solver.fixed_steps:
             grid = FixedGrid(start, end, solver)
             trajectory = integrate(
@@ -207,8 +249,18 @@ class BackwardSolve:
         else:
             order = self._problem.error_order
             if self._controller is None:
-                h = first_step(step, interval, self._state, order, solver, self._norm)
-                self._controller = AdaptiveControl(end, h, order, solver)
+                h = first_step(
+                    step,
+                    interval,
+                    self._state,
+                    order,
+                    solver,
+                    self._norm,
+                    self._rtol,
+                    self._atol,
+                )
+                resolution = torch.finfo(self._state.dtype).eps
+                self._controller = make_controller(step, end, h, order, solver, resolution)
             self._controller.retarget(end)
             trajectory = integrate(
                 step,
@@ -220,6 +272,29 @@ class BackwardSolve:
                 solver.min_step,
                 self._error_ratio,
             )
+        self._conclude(trajectory)
+
+    def _solve_with_scipy(self, interval: list[float]) -> Trajectory:
+        n, q = len(self._state), len(self._quadrature)
+        # The parameter gradients are part of SciPy's state, and the seminorm an endless tolerance.
+        atol = self._state.new_full((n + q,), math.inf if self._options.seminorm else 0.0)
+        atol[:n] = self._atol
+        if not self._options.seminorm:
+            atol[n:] = float(torch.as_tensor(self._atol).max())
+        atol.clamp_(max=1e30)
+        rtol = self._rtol if isinstance(self._rtol, float) else float(self._rtol.min())
+        together = torch.cat([self._state, self._quadrature])
+        trajectory = scipy_integrate(
+            self._solver, self._field, together, interval, self._counts, rtol, atol
+        )
+        if trajectory.status.ok:
+            end = trajectory.outputs[-1].view(-1)
+            self._quadrature.copy_(end[n:])
+            trajectory.outputs[-1] = end[:n].unsqueeze(0)
+        return trajectory
+
+    def _conclude(self, trajectory: Trajectory) -> None:
+        solver, counts = self._solver, self._counts
         if not trajectory.status.ok:
             message = (
                 f"{solver.method} stopped at t={trajectory.t:.6g} of the backward solve with step "
@@ -245,15 +320,15 @@ class BackwardSolve:
         return torch.maximum(self._problem.norm(x[: self._n]), self._problem.norm(x[self._n :]))
 
     def _error_ratio(self, h: float, state0: Tensor, state1: Tensor) -> float:
-        step, solver = self._step, self._solver
-        ratio = error_ratio(step.error(h), state0, state1, solver.rtol, solver.atol, self._norm)
+        step = self._step
+        ratio = error_ratio(step.error(h), state0, state1, self._rtol, self._atol, self._norm)
         if self._options.seminorm or not len(self._quadrature):
             return ratio
+        # Parameters have no part of the state; the strictest tolerance holds for them.
+        rtol, atol = (float(torch.as_tensor(x).min()) for x in (self._rtol, self._atol))
         after = self._quadrature + step.quadrature_increment(h)
         error = step.quadrature_error(h)
         return max(
             ratio,
-            error_ratio(
-                error, self._quadrature, after, solver.rtol, solver.atol, self._problem.norm
-            ),
+            error_ratio(error, self._quadrature, after, rtol, atol, self._problem.norm),
         )

@@ -6,8 +6,10 @@ the accepted steps. Rejected steps never enter the graph.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +18,8 @@ from ..dense import hermite_interpolation, output_weights, runge_kutta_interpola
 from ..forward import run
 from ..integrate import Trajectory
 from ..problem import Problem
+from ..steps import make_recordable_step
+from ..tableaus import EXPLICIT_TABLEAUS
 
 __all__ = ["Backprop"]
 
@@ -29,14 +33,23 @@ class Backprop:
     """
 
     def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
-        """States at the output times that were reached, in the graph; `(time, *state)`."""
+        """States at the output times that were reached, in the graph; `(time, *state)`.
+
+        Raises:
+            ValueError: A method that cannot be recorded, or whose times cannot.
+        """
         y0 = problem.y0.reshape(-1)
         if problem.t.requires_grad:
             step = TimedStep(problem)
             trajectory = run(problem, step, y0, step.start)
             ys = step.move_outputs_on_grid_points(trajectory.ys)
         else:
-            trajectory = run(problem, DifferentiableStep(problem), y0)
+            plain: Any = (
+                DifferentiableStep(problem)
+                if problem.solver.method in EXPLICIT_TABLEAUS
+                else make_recordable_step(problem)
+            )
+            trajectory = run(problem, plain, y0)
             ys = trajectory.ys
         return ys.view(-1, *problem.y0.shape), trajectory
 
@@ -92,14 +105,43 @@ class DifferentiableStep:
     def interpolate(
         self, t: float, h: float, y0: Tensor, y1: Tensor, thetas: Sequence[float]
     ) -> Tensor:
-        if self._tableau.dense is not None:
-            stages = torch.stack(self._stages)
-            return runge_kutta_interpolation(self._tableau, y0, stages, h, thetas)
-        self._end = self.probe(t + h, y1)
-        return hermite_interpolation(y0, self._stages[0], y1, self._end, h, thetas)
+        return self.interpolant(t, h, y0, y1)(thetas)
 
-    def _combine(self, y: Tensor, size: float | Tensor, weights: Sequence[float]) -> Tensor:
-        for weight, stage in zip(weights, self._stages, strict=False):
+    def interpolant(
+        self, t: float, h: float, y0: Tensor, y1: Tensor
+    ) -> Callable[[Sequence[float]], Tensor]:
+        if self._tableau.dense is not None:
+            stages = torch.stack(self._dense_stages(t, h, y0))
+            return partial(runge_kutta_interpolation, self._tableau, y0, stages, h)
+        end = self._end_derivative(t, h, y1)
+        return partial(hermite_interpolation, y0, self._stages[0], y1, end, h)
+
+    def _dense_stages(self, t: float, h: float, y0: Tensor) -> list[Tensor]:
+        """The stages of the step and those that only its interpolant needs."""
+        tableau, stages = self._tableau, list(self._stages)
+        for c, row in zip(tableau.dense_c, tableau.dense_a, strict=True):
+            point = self._combine(y0, self.size(t, h), row, stages)
+            stages.append(self.probe(t + c * h, point))
+        return stages
+
+    def _end_derivative(self, t: float, h: float, y1: Tensor) -> Tensor:
+        if self._tableau.first_same_as_last:
+            return self._stages[-1]
+        if self._end is None:
+            self._end = self.probe(t + h, y1)
+        return self._end
+
+    def forget(self) -> None:
+        self._first = None
+
+    def _combine(
+        self,
+        y: Tensor,
+        size: float | Tensor,
+        weights: Sequence[float],
+        stages: Sequence[Tensor] = (),
+    ) -> Tensor:
+        for weight, stage in zip(weights, stages or self._stages, strict=False):
             if weight != 0.0:
                 if isinstance(size, Tensor):
                     y = torch.addcmul(y, stage, size, value=weight)
@@ -130,10 +172,10 @@ class TimedStep(DifferentiableStep):
         self, t: float, h: float, y0: Tensor, y1: Tensor, thetas: Sequence[float]
     ) -> Tensor:
         times, size = self._problem.times, self.size(t, h)
-        parts = [y0, y1, *self._stages]
         if self._tableau.dense is None:
-            self._end = self.probe(t + h, y1)
-            parts.append(self._end)
+            parts = [y0, y1, *self._stages, self._end_derivative(t, h, y1)]
+        else:
+            parts = [y0, y1, *self._dense_stages(t, h, y0)]
         while (times[self._next_output] - t) / h <= 0:
             self._next_output += 1
         rows = []

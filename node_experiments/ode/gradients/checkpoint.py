@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
@@ -23,7 +22,7 @@ from ..forward import ForwardDynamics, solve_forward
 from ..integrate import Trajectory
 from ..problem import Problem
 from ..solution import StepCounts
-from .discrete import GraphStep, Record, gradients_of
+from .discrete import GraphStep, Record, Span, gradients_of
 from .evaluation import Evaluator
 from .runge_kutta_adjoint import StepGraph
 
@@ -115,16 +114,16 @@ class CheckpointedSteps:
         spans: Start and end of the steps.
     """
 
-    def __init__(
-        self, problem: Problem, evaluator: Evaluator, spans: Sequence[tuple[float, float]]
-    ):
+    def __init__(self, problem: Problem, evaluator: Evaluator, spans: Sequence[Span]):
         self._spans = spans
         self._replay = GraphStep(problem, evaluator, StepCounts())
         self._step = ExplicitStep(
             problem.tableau, ForwardDynamics(problem), problem.y0.detach(), problem.stats.backward
         )
 
-    def last_to_first(self, states: list[Tensor], stride: int, limit: int) -> Iterator[StepGraph]:
+    def last_to_first(
+        self, states: list[Tensor], stride: int, limit: int
+    ) -> Iterator[tuple[Span, StepGraph]]:
         """All steps.
 
         Args:
@@ -139,7 +138,9 @@ class CheckpointedSteps:
             yield from self._segment(start, end, y, free)
             end = start
 
-    def _segment(self, start: int, end: int, y: Tensor, free: int) -> Iterator[StepGraph]:
+    def _segment(
+        self, start: int, end: int, y: Tensor, free: int
+    ) -> Iterator[tuple[Span, StepGraph]]:
         """Steps `start` to `end`, last one first, from the state of the first one."""
         while free > 0 and end - start > 1:
             middle = start + binomial_split(end - start, free + 1)
@@ -147,9 +148,7 @@ class CheckpointedSteps:
             end = middle
         for n in range(end - 1, start - 1, -1):
             t, t_end = self._spans[n]
-            h, state = t_end - t, self._advance(y, start, n)
-            stages = self._replay.replay(t, h, state)
-            yield StepGraph(t, t_end, stages, partial(self._replay.replay_end, t_end, h, state))
+            yield (t, t_end), self._replay.replay(t, t_end, self._advance(y, start, n))
 
     def _advance(self, y: Tensor, start: int, end: int) -> Tensor:
         """The state of step `end` from that of step `start`."""

@@ -25,7 +25,10 @@ from ..solution import StepCounts
 from .evaluation import Evaluation, Evaluator, Pullback
 from .runge_kutta_adjoint import RungeKuttaAdjoint, StepGraph
 
-__all__ = ["Discrete", "GraphStep", "Record", "gradients_of"]
+__all__ = ["Discrete", "GraphStep", "Record", "Span", "gradients_of"]
+
+Span = tuple[float, float]
+"""Start and end of a step."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Record:
         self.states.append(y)
 
     @property
-    def spans(self) -> list[tuple[float, float]]:
+    def spans(self) -> list[Span]:
         """Start and end of each step; one ends where the next one starts, unless it jumps."""
         ends = [t + h for t, h in zip(self.starts, self.sizes, strict=True)]
         following = [*self.starts[1:], self.trajectory.t]
@@ -97,11 +100,11 @@ class DiscreteSolve(torch.autograd.Function):
         if retain_graphs:
             evaluator = Evaluator(problem, ctx.needs_input_grad[4])
             step = GraphStep(problem, evaluator, problem.stats.forward)
-            graphs: list[tuple[list[Evaluation], Evaluation]] = []
+            graphs: list[StepGraph] = []
 
             def keep(t: float, h: float, y: Tensor) -> None:
                 record(t, h, y)
-                graphs.append((step.stages, step.last))
+                graphs.append(step.kept())
 
             record.trajectory = run(problem, step, y0.detach().reshape(-1), keep)
             ys = record.trajectory.ys.view(-1, *y0.shape)
@@ -139,7 +142,7 @@ def gradients_of(
     problem: Problem,
     grad_ys: Tensor,
     evaluator: Evaluator,
-    steps: Iterator[StepGraph],
+    steps: Iterator[tuple[Span, StepGraph]],
     time_gradients: bool,
 ) -> tuple[Tensor | None, ...]:
     """Gradients of y0, t (or None) and the problem's inputs.
@@ -152,8 +155,8 @@ def gradients_of(
     adjoint = RungeKuttaAdjoint(
         problem, grad_ys.reshape(len(grad_ys), -1), pullback, time_gradients
     )
-    for step in steps:
-        adjoint.step_back(step)
+    for (t, t_end), step in steps:
+        adjoint.step_back(t, t_end, step)
         # Before the next step makes its graphs.
         step.stages.clear()
     adjoint.finish()
@@ -170,7 +173,8 @@ class GraphStep(ExplicitStep):
     def __init__(self, problem: Problem, evaluator: Evaluator, counts: StepCounts):
         super().__init__(problem.tableau, _no_dynamics, problem.y0.detach(), counts)
         self._evaluator = evaluator
-        self._graphs: list[Evaluation] = [None] * self.tableau.stages  # type: ignore[list-item]
+        # By the numbers of the stages, those that only the interpolant needs after the others.
+        self._graphs: list[Evaluation] = [None] * len(self._rows)  # type: ignore[list-item]
         self._inner = self.tableau.stages - self.tableau.solution_is_last_stage
         self.stages: list[Evaluation] = []
 
@@ -182,22 +186,36 @@ class GraphStep(ExplicitStep):
     def accept(self, h: float) -> None:
         super().accept(h)
         if self._first_is_known:
-            self._graphs[0] = self._graphs[-1]
+            self._graphs[0] = self._graphs[self.tableau.stages - 1]
 
-    @property
-    def last(self) -> Evaluation:
-        """The last evaluation of the last step, which is that of its end if there was one."""
-        return self._graphs[-1]
+    def kept(self) -> StepGraph:
+        """The graphs of the step that is being accepted."""
+        last = self.tableau.stages - 1
+        return StepGraph(
+            self.stages,
+            end=partial(_same, self._graphs[last]),
+            dense=partial(_same, self._graphs[last + 1 :]),
+        )
 
-    def replay(self, t: float, h: float, y: Tensor) -> list[Evaluation]:
-        """The stages of a step that was accepted before."""
+    def replay(self, t: float, t_end: float, y: Tensor) -> StepGraph:
+        """The graphs of a step that was accepted before."""
+        h = t_end - t
         self._evaluate(0, t, y.view(self._shape))
         for i in range(1, self._inner):
             torch.addmv(y, self._earlier[i], self._a[i], alpha=h, out=self._scratch)
             self._evaluate(i, t + self.tableau.c[i] * h, self._scratch_shaped)
-        return self._graphs[: self._inner]
+        return StepGraph(
+            self._graphs[: self._inner],
+            end=partial(self._replay_end, t_end, h, y),
+            dense=partial(self._replay_dense, t, h, y),
+        )
 
-    def replay_end(self, t_end: float, h: float, y: Tensor) -> Evaluation:
+    def _replay_dense(self, t: float, h: float, y: Tensor) -> list[Evaluation]:
+        """The stages of the step replayed last that only its interpolant needs."""
+        self._evaluate_dense_stages(t, h, y)
+        return self._graphs[self.tableau.stages :]
+
+    def _replay_end(self, t_end: float, h: float, y: Tensor) -> Evaluation:
         """The evaluation at the end of the step that was replayed last."""
         earlier, weights = self._columns[:, : self._inner], self._b[: self._inner]
         y1 = torch.addmv(y, earlier, weights, alpha=h)
@@ -218,8 +236,8 @@ def _no_dynamics(t: float, y: Tensor, derivative: Tensor, integrand: Tensor | No
 
 
 def replayed_steps(
-    step: GraphStep, spans: Sequence[tuple[float, float]], states: Sequence[Tensor]
-) -> Iterator[StepGraph]:
+    step: GraphStep, spans: Sequence[Span], states: Sequence[Tensor]
+) -> Iterator[tuple[Span, StepGraph]]:
     """Accepted steps, last one first, each evaluated again from its state.
 
     Args:
@@ -227,22 +245,20 @@ def replayed_steps(
         states: States at the start of the steps, shape `(n,)` each.
     """
     for (t, t_end), y in zip(reversed(spans), reversed(states), strict=True):
-        h = t_end - t
-        yield StepGraph(t, t_end, step.replay(t, h, y), partial(step.replay_end, t_end, h, y))
+        yield (t, t_end), step.replay(t, t_end, y)
 
 
 def retained_steps(
-    spans: Sequence[tuple[float, float]], graphs: list[tuple[list[Evaluation], Evaluation]]
-) -> Iterator[StepGraph]:
+    spans: Sequence[Span], graphs: list[StepGraph]
+) -> Iterator[tuple[Span, StepGraph]]:
     """Accepted steps, last one first, with the graphs of the forward solve.
 
     Args:
-        graphs: Evaluations at the stages of every step, and its last one; emptied on the way.
+        graphs: Those of every step; emptied on the way.
     """
-    for t, t_end in reversed(spans):
-        stages, last = graphs.pop()
-        yield StepGraph(t, t_end, stages, partial(_same, last))
+    for span in reversed(spans):
+        yield span, graphs.pop()
 
 
-def _same(evaluation: Evaluation) -> Evaluation:
-    return evaluation
+def _same(x: Any) -> Any:
+    return x

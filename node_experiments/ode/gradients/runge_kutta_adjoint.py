@@ -31,22 +31,17 @@ __all__ = ["RungeKuttaAdjoint", "StepGraph"]
 
 @dataclass
 class StepGraph:
-    """One accepted step, evaluated anew or kept from the forward solve.
+    """The evaluations of one accepted step, made anew or kept from the forward solve.
 
     Attributes:
-        t, t_end: Where the step starts and ends.
-        stages: Evaluations at its stages, without a last stage that is the step's end.
-        end: Makes or hands out the evaluation at the step's end.
+        stages: Those at its stages, without a last stage that is the step's end.
+        end: Makes or hands out that at the step's end.
+        dense: Makes or hands out those at the stages that only the interpolant needs.
     """
 
-    t: float
-    t_end: float
     stages: list[Evaluation]
     end: Callable[[], Evaluation]
-
-    @property
-    def h(self) -> float:
-        return self.t_end - self.t
+    dense: Callable[[], list[Evaluation]]
 
 
 class RungeKuttaAdjoint:
@@ -103,26 +98,26 @@ class RungeKuttaAdjoint:
     def grad_t(self) -> Tensor | None:
         return None if self._clock is None else self._clock.total()
 
-    def step_back(self, step: StepGraph) -> None:
+    def step_back(self, t: float, t_end: float, step: StepGraph) -> None:
         """From the end of a step to its start."""
-        t, h = step.t, step.h
-        if self._node_time != step.t_end:
+        h = t_end - t
+        if self._node_time != t_end:
             # The vector field jumps here: the next step started with a derivative of its own.
             self._pull_node()
-            self._node_evaluation, self._node_time = None, step.t_end
-        direct = self._enter_outputs(step)
+            self._node_evaluation, self._node_time = None, t_end
+        direct = self._enter_outputs(t, t_end, step)
         self._pull_node()
         for i in range(self._inner - 1, 0, -1):
             cotangent = self._stage_cotangent(i, h, direct, self._cotangent)
             grad_t = self._pull(step.stages[i], cotangent, self._rows[i])
             if self._clock is not None:
                 self._clock.at(t + self._tableau.c[i] * h, grad_t)
-                self._clock.stage(t, step.t_end, h, cotangent, step.stages[i])
+                self._clock.stage(t, t_end, cotangent, step.stages[i])
         self._stage_cotangent(0, h, direct, self._node)
         self._node_is_zero = False
         self._node_evaluation, self._node_time = step.stages[0], t
         if self._clock is not None:
-            self._clock.stage(t, step.t_end, h, self._node, step.stages[0])
+            self._clock.stage(t, t_end, self._node, step.stages[0])
         if self._inner > 1:
             self.state.addmv_(self._inside, self._ones)
         if direct is not None:
@@ -133,67 +128,96 @@ class RungeKuttaAdjoint:
         self._pull_node()
         self.state.add_(self._grad_ys[0])
 
-    def _enter_outputs(self, step: StepGraph) -> DirectCotangents | None:
+    def _enter_outputs(self, t: float, t_end: float, step: StepGraph) -> DirectCotangents | None:
         """Take in the gradients of the outputs at the end of a step and inside it."""
-        times, last = self._times, self._output
-        direction = 1.0 if step.h > 0 else -1.0
-        while last > 0 and direction * (times[last] - step.t_end) >= 0:
+        times, last, h = self._times, self._output, t_end - t
+        direction = 1.0 if h > 0 else -1.0
+        while last > 0 and direction * (times[last] - t_end) >= 0:
             self.state.add_(self._grad_ys[last])
             if self._clock is not None and times[last] != self._problem.times[-1]:
                 derivative = self._end(step).derivative.detach().reshape(-1)
                 self._clock.output(last, torch.dot(derivative, self._grad_ys[last]))
             last -= 1
         first = last
-        while first > 0 and direction * (times[first] - step.t) > 0:
+        while first > 0 and direction * (times[first] - t) > 0:
             first -= 1
         self._output = first
         if first == last:
             return None
         outputs = range(first + 1, last + 1)
         grads = self._grad_ys[first + 1 : last + 1]
-        thetas = [(times[j] - step.t) / step.h for j in outputs]
+        thetas = [(times[j] - t) / h for j in outputs]
         weights = [output_weights(self._tableau, theta) for theta in thetas]
         matrix = grads.new_tensor([w.stages for w in weights])
-        stages = (matrix * step.h).t() @ grads
+        stages = (matrix * h).t() @ grads
         direct = DirectCotangents(grads.new_tensor([w.start for w in weights]) @ grads, stages)
         end_derivative = None
         if self._tableau.dense is None:
             self.state.add_(grads.new_tensor([w.end for w in weights]) @ grads)
-            end_derivative = grads.new_tensor([step.h * w.end_derivative for w in weights]) @ grads
+            end_derivative = grads.new_tensor([h * w.end_derivative for w in weights]) @ grads
         elif self._inner < self._tableau.stages:
             end_derivative = stages[-1]
+        dense = step.dense() if len(stages) > self._tableau.stages else []
         if self._clock is not None:
-            self._clock_outputs(step, outputs, thetas, grads, end_derivative)
+            self._move_outputs(t, t_end, outputs, thetas, grads, [*step.stages, *dense], step)
+            if end_derivative is not None:
+                self._clock.stage(t, t_end, end_derivative, self._end(step))
         if end_derivative is not None:
             self._end(step)
             self._node.add_(end_derivative)
             self._node_is_zero = False
+        for i in range(len(dense) - 1, -1, -1):
+            self._pull_dense(i, t, t_end, dense[i], direct)
         return direct
 
-    def _clock_outputs(
+    def _move_outputs(
         self,
-        step: StepGraph,
+        t: float,
+        t_end: float,
         outputs: Sequence[int],
         thetas: list[float],
         grads: Tensor,
-        end_derivative: Tensor | None,
+        evaluations: list[Evaluation],
+        step: StepGraph,
     ) -> None:
         """Output times inside a step move along the interpolant, whose slope is du/dtheta / h."""
         assert self._clock is not None
-        derivatives = [e.derivative.detach().reshape(-1) for e in step.stages]
-        if end_derivative is not None:
-            derivatives.append(self._end(step).derivative.detach().reshape(-1))
-            self._clock.stage(step.t, step.t_end, step.h, end_derivative, self._end(step))
-        b = self._tableau.b
+        tableau, inner = self._tableau, self._inner
+        ends_in_stage = inner < tableau.stages
+        if ends_in_stage or tableau.dense is None:
+            evaluations = [*evaluations, self._end(step)]
         rows = []
         for theta in thetas:
-            slope = output_slopes(self._tableau, theta)
-            # start' y0 + end' y1 = end' (y1 - y0), for the weights of y0 and y1 add up to 1.
-            row = [w + slope.end * b_i for w, b_i in zip(slope.stages, b, strict=True)]
-            rows.append([*row, slope.end_derivative][: len(derivatives)])
-        slopes = grads.new_tensor(rows) @ torch.stack(derivatives).to(grads.dtype)
+            slope = output_slopes(tableau, theta)
+            row = list(slope.stages)
+            if tableau.dense is None:
+                # start' y0 + end' y1 = end' (y1 - y0): the weights of y0 and y1 add up to 1.
+                row = [w + slope.end * b for w, b in zip(row, tableau.b, strict=True)][:inner]
+                row.append(slope.end_derivative)
+            rows.append(row)
+        derivatives = torch.stack([e.derivative.detach().reshape(-1) for e in evaluations])
+        slopes = grads.new_tensor(rows) @ derivatives.to(grads.dtype)
         for j, value in zip(outputs, (slopes * grads).sum(1), strict=True):
             self._clock.output(j, value)
+
+    def _pull_dense(
+        self,
+        i: int,
+        t: float,
+        t_end: float,
+        evaluation: Evaluation,
+        direct: DirectCotangents,
+    ) -> None:
+        """Take back a stage that only the interpolant needs."""
+        tableau, h = self._tableau, t_end - t
+        stage = tableau.stages + i
+        grad_t = self._pull(evaluation, direct.stages[stage], self._cotangent)
+        row = self._cotangent.new_tensor(tableau.dense_a[i])
+        direct.stages[:stage].addr_(row, self._cotangent, alpha=h)
+        direct.start.add_(self._cotangent)
+        if self._clock is not None:
+            self._clock.at(t + tableau.dense_c[i] * h, grad_t)
+            self._clock.stage(t, t_end, direct.stages[stage], evaluation)
 
     def _stage_cotangent(
         self, i: int, h: float, direct: DirectCotangents | None, out: Tensor
@@ -253,12 +277,10 @@ class TimeCotangents:
         self._total[0].add_(value, alpha=1 - fraction)
         self._total[-1].add_(value, alpha=fraction)
 
-    def stage(
-        self, t: float, t_end: float, h: float, cotangent: Tensor, evaluation: Evaluation
-    ) -> None:
+    def stage(self, t: float, t_end: float, cotangent: Tensor, evaluation: Evaluation) -> None:
         """The step size scales a stage: the cotangent is that of k_i within this step, `(n,)`."""
         derivative = evaluation.derivative.detach().reshape(-1).to(cotangent.dtype)
-        value = torch.dot(cotangent, derivative) / h
+        value = torch.dot(cotangent, derivative) / (t_end - t)
         self.at(t_end, value)
         self.at(t, -value)
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from node_experiments.ode import Backprop, Solver, solve
-from node_experiments.ode.tableaus import TABLEAUS
+from node_experiments.ode.tableaus import EXPLICIT_TABLEAUS
 
 
-@pytest.mark.parametrize("method", sorted(TABLEAUS))
+@pytest.mark.parametrize("method", sorted(EXPLICIT_TABLEAUS))
 def test_first_and_second_derivatives_of_state_argument_and_times(example, method):
     solver = Solver(method, num_steps=2)
     t = torch.tensor([0.0, 0.3, 0.4, 0.9, 1.0], dtype=torch.float64, requires_grad=True)

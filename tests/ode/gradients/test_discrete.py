@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from node_experiments.ode import Backprop, Discrete, Solver, solve
-from node_experiments.ode.tableaus import TABLEAUS
+from node_experiments.ode.tableaus import EXPLICIT_TABLEAUS
 
 from .helpers import largest_relative_difference, saved_bytes
 
@@ -13,12 +13,12 @@ TIMES = {
     "many inside each step": torch.linspace(0, 2, 60, dtype=torch.float64),
     "backwards": torch.tensor([1.0, 0.6, 0.5, -1.0], dtype=torch.float64),
 }
-METHODS = sorted(TABLEAUS)
+METHODS = sorted(EXPLICIT_TABLEAUS)
 
 
 def solvers(method):
     yield Solver(method, num_steps=5)
-    if TABLEAUS[method].adaptive:
+    if EXPLICIT_TABLEAUS[method].adaptive:
         yield Solver(method, rtol=1e-4, atol=1e-4)
 
 
@@ -30,8 +30,10 @@ def test_equals_backpropagation_through_the_same_steps(example, method, times, r
         t = TIMES[times].clone().requires_grad_()
         expected, reference = example.gradients(t, solver, Backprop())
         found, solution = example.gradients(t, solver, Discrete(retain_graphs))
-        assert largest_relative_difference(found, expected) < 1e-10
-        torch.testing.assert_close(solution.ys, reference.ys, rtol=1e-11, atol=1e-11)
+        # Adaptive steps differ by the rounding of their error estimates.
+        tolerance = 1e-10 if solver.fixed_steps else 1e-8
+        assert largest_relative_difference(found, expected) < tolerance
+        torch.testing.assert_close(solution.ys, reference.ys, rtol=tolerance, atol=tolerance)
         assert solution.stats.forward.evaluations == reference.stats.forward.evaluations
 
 
