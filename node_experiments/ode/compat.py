@@ -103,17 +103,13 @@ def odeint_adjoint(
         adjoint_params: Tensors that need gradients; the parameters of `func` when None.
 
     Raises:
-        ValueError: Neither a module nor `adjoint_params`, or an `adjoint_method` that differs.
+        ValueError: Neither a module nor `adjoint_params`.
     """
     if adjoint_params is None and not isinstance(func, nn.Module):
         raise ValueError("func must be an nn.Module, or adjoint_params must be given")
-    if adjoint_method is not None and adjoint_method != (method or "dopri5"):
-        raise ValueError(
-            f"adjoint_method={adjoint_method!r} must be the method of the forward solve, "
-            f"{method or 'dopri5'!r}, or None"
-        )
     norm = (adjoint_options or {}).get("norm")
-    gradient = Adjoint(rtol=adjoint_rtol, atol=adjoint_atol, seminorm=norm == "seminorm")
+    back = NAMES.get(adjoint_method, adjoint_method) if adjoint_method else None
+    gradient = Adjoint(adjoint_rtol, adjoint_atol, seminorm=norm == "seminorm", method=back)
     params = None if adjoint_params is None else list(adjoint_params)
     return _odeint(func, y0, t, rtol, atol, method, options, event_fn, gradient, params)
 

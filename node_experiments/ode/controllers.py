@@ -139,7 +139,7 @@ class AdaptiveControl:
         ratio = max(ratio, 1e-10)
         # Right after a rejection the step must not grow (Hairer I, section II.4).
         factor = min(self._factor(ratio), 1.0 if self._was_rejected else solver.max_factor)
-        cut_short = abs(h) < self._h
+        cut_short = abs(h) < self._h * (1 - 1e-9)  # not by the rounding of t + h
         proposal = abs(h) * factor
         # A step that the end of the interval cut short says nothing against a longer one.
         self._h = min(max(proposal, self._h) if cut_short else proposal, solver.max_step)

@@ -245,7 +245,7 @@ class AdamsControl(AdaptiveControl):
 
     def judge(self, h: float, ratio: float) -> bool:
         accepted = ratio <= 1
-        cut_short = abs(h) < self._h
+        cut_short = abs(h) < self._h * (1 - 1e-9)  # not by the rounding of t + h
         proposal = abs(h) * self._step.choose(h, ratio)
         self._was_rejected = not accepted
         keep = accepted and cut_short
