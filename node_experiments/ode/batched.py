@@ -172,7 +172,7 @@ class _Batch:
         limit = torch.where(self._was_rejected, 1.0, solver.max_factor)
         limit = torch.where(accepted, limit, solver.safety)
         proposal = h.abs() * torch.minimum(factor, limit)
-        cut_short = accepted & last & (h.abs() < self._h)
+        cut_short = accepted & last
         proposal = torch.where(cut_short, torch.maximum(proposal, self._h), proposal)
         self._h = proposal.clamp(max=solver.max_step)
         self._past = torch.where(accepted, torch.stack([bounded, self._past[0]]), self._past)

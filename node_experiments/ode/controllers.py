@@ -99,6 +99,7 @@ class AdaptiveControl:
         self._gains = [gain / error_order for gain in GAINS[solver.controller]]
         self._past = (1.0, 1.0)
         self._was_rejected = False
+        self._cut_short = False
 
     def retarget(self, t1: float) -> None:
         """Go on towards another end, keeping the step size and the memory of past errors."""
@@ -107,6 +108,7 @@ class AdaptiveControl:
     def propose(self, t: float) -> float:
         stop = self._next_stop(t)
         remaining = stop - t
+        self._cut_short = abs(remaining) < self._h
         return stop if abs(remaining) <= self._h else t + math.copysign(self._h, remaining)
 
     def resume(self, t: float) -> float:
@@ -139,10 +141,9 @@ class AdaptiveControl:
         ratio = max(ratio, 1e-10)
         # Right after a rejection the step must not grow (Hairer I, section II.4).
         factor = min(self._factor(ratio), 1.0 if self._was_rejected else solver.max_factor)
-        cut_short = abs(h) < self._h * (1 - 1e-9)  # not by the rounding of t + h
         proposal = abs(h) * factor
         # A step that the end of the interval cut short says nothing against a longer one.
-        self._h = min(max(proposal, self._h) if cut_short else proposal, solver.max_step)
+        self._h = min(max(proposal, self._h) if self._cut_short else proposal, solver.max_step)
         self._past = (ratio, self._past[0])
         self._was_rejected = False
         return True

@@ -245,10 +245,9 @@ class AdamsControl(AdaptiveControl):
 
     def judge(self, h: float, ratio: float) -> bool:
         accepted = ratio <= 1
-        cut_short = abs(h) < self._h * (1 - 1e-9)  # not by the rounding of t + h
         proposal = abs(h) * self._step.choose(h, ratio)
         self._was_rejected = not accepted
-        keep = accepted and cut_short
+        keep = accepted and self._cut_short
         self._h = min(max(proposal, self._h) if keep else proposal, self._solver.max_step)
         return accepted
 
