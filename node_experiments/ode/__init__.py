@@ -4,7 +4,7 @@ This package needs torch and nothing else of the project.
 """
 
 from .events import Event
-from .gradients import Adjoint, Backprop, Checkpoint, Discrete, Gradient
+from .gradients import Adjoint, Backprop, Checkpoint, Discrete, Gradient, Interpolated, Reversible
 from .solution import Solution, SolveError, SolveStats, Status, StepCounts
 from .solve import solve
 from .solver import Solver
@@ -16,6 +16,8 @@ __all__ = [
     "Discrete",
     "Event",
     "Gradient",
+    "Interpolated",
+    "Reversible",
     "Solution",
     "SolveError",
     "SolveStats",

@@ -39,6 +39,15 @@ class FunctionalStep:
         self._next: tuple[Tensor, ...] = ()
         self._error: Tensor | None = None
 
+    @property
+    def state(self) -> tuple[Tensor, ...] | None:
+        """The method's vectors after the last accepted step, if there was one."""
+        return self._state
+
+    def resume(self, state: tuple[Tensor, ...]) -> None:
+        """Go on from the vectors of an earlier step."""
+        self._state = state
+
     def derivative(self, t: float, y: Tensor) -> Tensor:
         """dy/dt at (t, y), shape `(n,)`."""
         return self.probe(t, y)

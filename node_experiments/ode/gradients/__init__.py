@@ -9,6 +9,8 @@ from .backprop import Backprop
 from .base import Gradient
 from .checkpoint import Checkpoint
 from .discrete import Discrete
+from .interpolated import Interpolated
+from .reversible import Reversible
 
 __all__ = [
     "GRADIENTS",
@@ -25,6 +27,8 @@ GRADIENTS: dict[str, type[Gradient]] = {
     "backprop": Backprop,
     "checkpoint": Checkpoint,
     "discrete": Discrete,
+    "interpolated": Interpolated,
+    "reversible": Reversible,
 }
 
 

@@ -23,9 +23,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ..controllers import AdaptiveControl, FixedGrid
-from ..field import Field
+from ..field import Dynamics, Field
 from ..forward import first_step, make_controller, solve_forward
-from ..integrate import Trajectory, integrate
+from ..integrate import Observe, Trajectory, integrate
 from ..linearization import AugmentedLinearization, Linearization
 from ..methods import METHODS
 from ..norms import error_ratio
@@ -36,7 +36,7 @@ from ..solver import Solver
 from ..steps import make_step
 from .evaluation import Evaluator
 
-__all__ = ["Adjoint"]
+__all__ = ["Adjoint", "BackwardSolve"]
 
 LOW_ORDER = "bosh3"  # 3 evaluations a step, and one where the adjoint jumps
 
@@ -200,17 +200,32 @@ class BackwardSolve:
         self._times = problem.times[: len(ys)]
         self._counts = problem.stats.backward
         self._n = problem.y0.numel()
-        self._state = ys.new_zeros(2 * self._n)
-        self._quadrature = ys.new_zeros(sum(p.numel() for p in differentiable))
-        self._dynamics = AugmentedDynamics(problem)
         self._chosen = options.backward_solver(problem.solver, self._times)
-        self._rtol = problem.spread(self._chosen.rtol, copies=2)
-        self._atol = problem.spread(self._chosen.atol, copies=2)
+        self._observe: Observe | None = None
+        self._prepare()
         crowded = len(self._times) - 1 > problem.stats.forward.accepted
         by_choice = options.method is not None or self._chosen.fixed_steps
         explicit = METHODS[self._chosen.method].family == "explicit"
         low_order = crowded and explicit and not by_choice
         self._use(replace(self._chosen, method=LOW_ORDER) if low_order else self._chosen)
+
+    def _prepare(self) -> None:
+        """Allocate what is integrated: (y, a), and the parameter gradients beside it."""
+        self._state = self._ys.new_zeros(2 * self._n)
+        self._adjoint = self._state[self._n :]
+        self._quadrature = self._ys.new_zeros(sum(p.numel() for p in self._differentiable))
+        self._dynamics: Dynamics = AugmentedDynamics(self._problem)
+        self._rtol = self._problem.spread(self._chosen.rtol, copies=2)
+        self._atol = self._problem.spread(self._chosen.atol, copies=2)
+
+    def _enter(self, i: int) -> None:
+        """The state is known at output time i: errors of the way back do not add up."""
+        self._state[: self._n].copy_(self._ys[i].reshape(-1))
+
+    def _input_gradients(self) -> list[Tensor | None]:
+        sizes = [p.numel() for p in self._differentiable]
+        pieces = zip(self._quadrature.split(sizes), self._differentiable, strict=True)
+        return [piece.view(p.shape).to(p.dtype) for piece, p in pieces]
 
     def _use(self, solver: Solver) -> None:
         self._solver = solver
@@ -226,17 +241,17 @@ class BackwardSolve:
             self._counts,
             self._rtol,
             self._atol,
-            self._quadrature,
+            self._quadrature if len(self._quadrature) else None,
         )
 
     def solve(self, needs_grad_t: bool) -> list[Tensor | None]:
         """Gradients of y0, of t (or None), and of each tensor of `differentiable`."""
-        y, a = self._state[: self._n], self._state[self._n :]
+        a = self._adjoint
         grad_t = torch.zeros_like(self._problem.t) if needs_grad_t else None
         last = len(self._times) - 1
         before = self._counts.evaluations
         for i in range(last, 0, -1):
-            y.copy_(self._ys[i].reshape(-1))
+            self._enter(i)
             a.add_(self._grad_ys[i].reshape(-1))
             if grad_t is not None:
                 grad_t[i] = self._flow_along(i, self._grad_ys[i])
@@ -252,13 +267,7 @@ class BackwardSolve:
         grad_y0 = a.view(self._ys.shape[1:])
         if grad_t is not None:
             grad_t[0] = -self._flow_along(0, grad_y0)
-        sizes = [p.numel() for p in self._differentiable]
-        pieces = self._quadrature.split(sizes)
-        grads = [
-            piece.view(p.shape).to(p.dtype)
-            for piece, p in zip(pieces, self._differentiable, strict=True)
-        ]
-        return [grad_y0 + self._grad_ys[0], grad_t, *grads]
+        return [grad_y0 + self._grad_ys[0], grad_t, *self._input_gradients()]
 
     @property
     def _cost_of_chosen(self) -> int:
@@ -275,7 +284,13 @@ class BackwardSolve:
         if solver.fixed_steps:
             grid = FixedGrid(start, end, solver)
             trajectory = integrate(
-                step, grid, self._state.clone(), interval, counts, solver.max_steps
+                step,
+                grid,
+                self._state.clone(),
+                interval,
+                counts,
+                solver.max_steps,
+                observe=self._observe,
             )
         else:
             order = METHODS[solver.method].error_order
@@ -303,6 +318,7 @@ class BackwardSolve:
                 solver.max_steps,
                 solver.min_step,
                 self._error_ratio,
+                observe=self._observe,
             )
         self._conclude(trajectory)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -61,12 +61,10 @@ class ThinnedRecord(Record):
 
     limit: int = 1
     stride: int = 1
-    states: list[Tensor] = field(default_factory=list)
 
     def __call__(self, t: float, h: float, y: Tensor) -> None:
         number = len(self.starts)
-        self.starts.append(t)
-        self.sizes.append(h)
+        self.append(t, h)
         if number % self.stride == 0:
             if len(self.states) == self.limit:
                 self.states = self.states[::2]

@@ -25,7 +25,7 @@ from ..solution import StepCounts
 from .evaluation import Evaluation, Evaluator, Pullback
 from .runge_kutta_adjoint import RungeKuttaAdjoint, StepGraph
 
-__all__ = ["Discrete", "GraphStep", "Record", "Span", "gradients_of"]
+__all__ = ["Discrete", "GraphStep", "Grid", "Record", "Span", "gradients_of"]
 
 Span = tuple[float, float]
 """Start and end of a step."""
@@ -53,25 +53,21 @@ class Discrete:
 
 
 @dataclass
-class Record:
-    """The accepted steps: where gradients meet the solver.
+class Grid:
+    """The accepted steps.
 
     Attributes:
         starts, sizes: Time and size of each step.
-        states: States at the start of the steps, shape `(n,)` each.
         trajectory: How the forward solve ended.
     """
 
     starts: list[float] = field(default_factory=list)
     sizes: list[float] = field(default_factory=list)
-    states: list[Tensor] = field(default_factory=list)
     trajectory: Trajectory = field(default_factory=Trajectory)
 
-    def __call__(self, t: float, h: float, y: Tensor) -> None:
-        """An accepted step."""
+    def append(self, t: float, h: float) -> None:
         self.starts.append(t)
         self.sizes.append(h)
-        self.states.append(y)
 
     @property
     def spans(self) -> list[Span]:
@@ -82,6 +78,22 @@ class Record:
             (start, after if abs(end - after) <= math.ulp(after) else end)
             for start, end, after in zip(self.starts, ends, following, strict=True)
         ]
+
+
+@dataclass
+class Record(Grid):
+    """The accepted steps with their states: where gradients meet the solver.
+
+    Attributes:
+        states: States at the start of the steps, shape `(n,)` each.
+    """
+
+    states: list[Tensor] = field(default_factory=list)
+
+    def __call__(self, t: float, h: float, y: Tensor) -> None:
+        """An accepted step."""
+        self.append(t, h)
+        self.states.append(y)
 
 
 class DiscreteSolve(torch.autograd.Function):

@@ -40,6 +40,7 @@ class Evaluator:
         time_gradients: Whether the time shall be a leaf of the graphs.
 
     Attributes:
+        args: Arguments of the vector field, with leaves where a gradient is needed.
         inputs: Leaves of the graphs besides time and state: detached copies of the arguments
             that need gradients, then the parameters, as in `problem.inputs`.
     """
@@ -52,7 +53,7 @@ class Evaluator:
             for i, arg in enumerate(problem.args)
             if isinstance(arg, Tensor) and arg.requires_grad
         }
-        self._args = tuple(leaves.get(i, arg) for i, arg in enumerate(problem.args))
+        self.args = tuple(leaves.get(i, arg) for i, arg in enumerate(problem.args))
         # Parameters are read by the vector field itself, so the originals are what to ask for.
         self.inputs = (*leaves.values(), *problem.parameters)
 
@@ -63,7 +64,7 @@ class Evaluator:
             y = y.detach().requires_grad_()
             if self._time_gradients:
                 time = time.detach().clone().requires_grad_()
-            derivative = self._problem.func(time, y, *self._args)
+            derivative = self._problem.func(time, y, *self.args)
         return Evaluation(time, y, derivative)
 
 
@@ -100,10 +101,11 @@ class Pullback:
             out.zero_()
         else:
             out.view(y.shape).copy_(grad_y)
-        self._accumulate(grads[len(times) :])
+        self.accumulate(grads[len(times) :])
         return grads[0] if times else None
 
-    def _accumulate(self, grads: Sequence[Tensor | None]) -> None:
+    def accumulate(self, grads: Sequence[Tensor | None]) -> None:
+        """Add gradients of the inputs; None is zero."""
         sums, terms = [], []
         for i, grad in enumerate(grads):
             if grad is None:
