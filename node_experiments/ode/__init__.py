@@ -3,7 +3,8 @@
 This package needs torch and nothing else of the project.
 """
 
-from .gradients import Adjoint, Backprop, Gradient
+from .events import Event
+from .gradients import Adjoint, Backprop, Checkpoint, Discrete, Gradient, Interpolated, Reversible
 from .solution import Solution, SolveError, SolveStats, Status, StepCounts
 from .solve import solve
 from .solver import Solver
@@ -11,7 +12,12 @@ from .solver import Solver
 __all__ = [
     "Adjoint",
     "Backprop",
+    "Checkpoint",
+    "Discrete",
+    "Event",
     "Gradient",
+    "Interpolated",
+    "Reversible",
     "Solution",
     "SolveError",
     "SolveStats",

@@ -7,6 +7,8 @@ a decision costs no device operation.
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Iterator
 from typing import Protocol
 
 from .solver import Solver
@@ -24,6 +26,10 @@ class Controller(Protocol):
         """The time at which a step from `t` shall end."""
         ...
 
+    def resume(self, t: float) -> float:
+        """The time at which the next step starts after one that ended at `t`."""
+        ...
+
     def judge(self, h: float, ratio: float) -> bool:
         """Whether a step of size `h` whose error is `ratio` times the tolerance is accepted."""
         ...
@@ -33,24 +39,32 @@ class FixedGrid:
     """Steps that do not depend on the solution.
 
     With `num_steps` the interval is cut into equal steps; with `step_size` all steps have that
-    size except the last, which ends at t1.
+    size except the last, which ends at t1; with neither, steps end at the times `step_t`.
     """
 
     def __init__(self, t0: float, t1: float, solver: Solver):
+        self._ends = self._grid(t0, t1, solver)
+
+    @staticmethod
+    def _grid(t0: float, t1: float, solver: Solver) -> Iterator[float]:
         span = t1 - t0
         if solver.num_steps is not None:
-            count = solver.num_steps
-            grid = [t0 + span * n / count for n in range(count)]
-        else:
-            assert solver.step_size is not None
+            yield from (t0 + span * n / solver.num_steps for n in range(1, solver.num_steps))
+        elif solver.step_size is not None:
             step = math.copysign(solver.step_size, span)
             # The guard keeps a span that is a multiple of the step from gaining a tiny last step.
             count = max(1, math.ceil(span / step * (1 - 1e-9)))
-            grid = [t0 + step * n for n in range(count)]
-        self._ends = iter([*grid[1:], t1])
+            yield from (t0 + step * n for n in range(1, count))
+        else:
+            inside = [t for t in solver.step_t if min(t0, t1) < t < max(t0, t1)]
+            yield from sorted(inside, reverse=t1 < t0)
+        yield t1
 
     def propose(self, t: float) -> float:
         return next(self._ends)
+
+    def resume(self, t: float) -> float:
+        return t
 
     def judge(self, h: float, ratio: float) -> bool:
         return True
@@ -61,23 +75,61 @@ class AdaptiveControl:
 
     The next step is h * safety * r_n^-g1 * r_{n-1}^-g2 * r_{n-2}^-g3, with the error ratios r of
     the last steps and gains g divided by `error_order`, the power of h in the error estimate.
+
+    Steps end at the times `solver.step_t`. At a time of `solver.jump_t` the vector field jumps:
+    a step ends just before it and the next one starts just after it, so that no step sees both
+    sides.
+
+    Args:
+        resolution: Relative precision of the time that the vector field is given.
     """
 
-    def __init__(self, t1: float, first_step: float, error_order: int, solver: Solver):
+    def __init__(
+        self,
+        t1: float,
+        first_step: float,
+        error_order: int,
+        solver: Solver,
+        resolution: float = sys.float_info.epsilon,
+    ):
         self._t1 = t1
+        self._resolution = resolution
         self._h = min(first_step, solver.max_step)
         self._solver = solver
         self._gains = [gain / error_order for gain in GAINS[solver.controller]]
         self._past = (1.0, 1.0)
         self._was_rejected = False
+        self._cut_short = False
 
     def retarget(self, t1: float) -> None:
         """Go on towards another end, keeping the step size and the memory of past errors."""
         self._t1 = t1
 
     def propose(self, t: float) -> float:
-        remaining = self._t1 - t
-        return self._t1 if abs(remaining) <= self._h else t + math.copysign(self._h, remaining)
+        stop = self._next_stop(t)
+        remaining = stop - t
+        self._cut_short = abs(remaining) < self._h
+        return stop if abs(remaining) <= self._h else t + math.copysign(self._h, remaining)
+
+    def resume(self, t: float) -> float:
+        for jump in self._solver.jump_t:
+            gap = self._gap(jump)
+            if abs(t - jump) <= gap * 1.5:
+                return self._t1 if abs(self._t1 - jump) <= gap else jump + self._signed(t, gap)
+        return t
+
+    def _next_stop(self, t: float) -> float:
+        """The end, or the next time before it where a step has to end."""
+        stops = list(self._solver.step_t)
+        stops += [jump - self._signed(t, self._gap(jump)) for jump in self._solver.jump_t]
+        ahead = [stop for stop in stops if min(t, self._t1) < stop < max(t, self._t1)]
+        return min([*ahead, self._t1], key=lambda stop: abs(stop - t))
+
+    def _gap(self, jump: float) -> float:
+        return self._resolution * max(abs(jump), 1e-3)
+
+    def _signed(self, t: float, size: float) -> float:
+        return math.copysign(size, self._t1 - t)
 
     def judge(self, h: float, ratio: float) -> bool:
         solver = self._solver
@@ -89,10 +141,9 @@ class AdaptiveControl:
         ratio = max(ratio, 1e-10)
         # Right after a rejection the step must not grow (Hairer I, section II.4).
         factor = min(self._factor(ratio), 1.0 if self._was_rejected else solver.max_factor)
-        cut_short = abs(h) < self._h
         proposal = abs(h) * factor
         # A step that the end of the interval cut short says nothing against a longer one.
-        self._h = min(max(proposal, self._h) if cut_short else proposal, solver.max_step)
+        self._h = min(max(proposal, self._h) if self._cut_short else proposal, solver.max_step)
         self._past = (ratio, self._past[0])
         self._was_rejected = False
         return True

@@ -3,13 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from .tableaus import Tableau
 
-__all__ = ["hermite_interpolation", "runge_kutta_interpolation"]
+__all__ = [
+    "OutputWeights",
+    "hermite_interpolation",
+    "output_slopes",
+    "output_weights",
+    "runge_kutta_interpolation",
+]
+
+
+class OutputWeights(NamedTuple):
+    """How a value inside a step depends on what the step computed.
+
+    y(t + theta h) = start y0 + end y1 + h (sum_i stages_i k_i + end_derivative f(t + h, y1)).
+    The weights are floats, or 0-d tensors when theta is one.
+    """
+
+    start: Any
+    end: Any
+    stages: tuple[Any, ...]
+    end_derivative: Any
+
+
+def output_weights(tableau: Tableau, theta: Any) -> OutputWeights:
+    """The interpolant's weights at `theta`: the method's own, else those of cubic Hermite."""
+    if tableau.dense is not None:
+        stages = tuple(
+            sum(c * theta ** (p + 1) for p, c in enumerate(row)) for row in tableau.dense
+        )
+        return OutputWeights(1.0, 0.0, stages, 0.0)
+    start, first, end, last = _hermite(theta)
+    return OutputWeights(start, end, (first, *[0.0] * (tableau.stages - 1)), last)
+
+
+def output_slopes(tableau: Tableau, theta: float) -> OutputWeights:
+    """Derivatives of `output_weights` with respect to theta."""
+    if tableau.dense is not None:
+        stages = tuple(
+            sum((p + 1) * c * theta**p for p, c in enumerate(row)) for row in tableau.dense
+        )
+        return OutputWeights(0.0, 0.0, stages, 0.0)
+    first = (1 - theta) * (1 - 3 * theta)
+    last = theta * (3 * theta - 2)
+    rise = 6 * theta * (1 - theta)
+    return OutputWeights(-rise, rise, (first, *[0.0] * (tableau.stages - 1)), last)
 
 
 def runge_kutta_interpolation(
@@ -27,8 +71,7 @@ def runge_kutta_interpolation(
     """
     assert tableau.dense is not None
     weights = [
-        [h * sum(c * theta ** (p + 1) for p, c in enumerate(row)) for row in tableau.dense]
-        for theta in thetas
+        [h * weight for weight in output_weights(tableau, theta).stages] for theta in thetas
     ]
     return torch.addmm(y0, _matrix(weights, y0), stages)
 
@@ -45,16 +88,18 @@ def hermite_interpolation(
     Returns:
         States `y(t + theta h)`, shape `(len(thetas), n)`.
     """
-    weights = [
-        [
-            (1 + 2 * theta) * (1 - theta) ** 2,
-            h * theta * (1 - theta) ** 2,
-            theta**2 * (3 - 2 * theta),
-            h * theta**2 * (theta - 1),
-        ]
-        for theta in thetas
-    ]
+    weights = [[w0, h * d0, w1, h * d1] for w0, d0, w1, d1 in map(_hermite, thetas)]
     return _matrix(weights, y0) @ torch.stack([y0, f0, y1, f1])
+
+
+def _hermite(theta: Any) -> tuple[Any, Any, Any, Any]:
+    """Weights of y0, f0, y1 and f1, with unit step."""
+    return (
+        (1 + 2 * theta) * (1 - theta) ** 2,
+        theta * (1 - theta) ** 2,
+        theta**2 * (3 - 2 * theta),
+        theta**2 * (theta - 1),
+    )
 
 
 def _matrix(weights: list[list[float]], like: Tensor) -> Tensor:

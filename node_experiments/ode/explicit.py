@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from .dense import hermite_interpolation, runge_kutta_interpolation
+from .field import Dynamics
 from .solution import StepCounts
-from .tableaus import Tableau
+from .tableau import Tableau
 
-__all__ = ["Dynamics", "ExplicitStep"]
-
-
-class Dynamics(Protocol):
-    """Writes dy/dt at (t, y) into `derivative`, and the integrands of pure quadratures beside it.
-
-    A quadrature is an integral along the solution that does not feed back into it, as the
-    parameter gradients of the adjoint method (the term is that of Hindmarsh et al. 2005).
-    """
-
-    def __call__(
-        self, t: float, y: Tensor, derivative: Tensor, integrand: Tensor | None
-    ) -> None: ...
+__all__ = ["ExplicitStep"]
 
 
 class ExplicitStep:
@@ -54,18 +43,21 @@ class ExplicitStep:
         self._dynamics = dynamics
         self._shape = like.shape
         s, n = tableau.stages, like.numel()
-        self._stages = like.new_empty(s, n)
-        self._rows = [row.view(like.shape) for row in self._stages]
+        self._all_stages = like.new_empty(s + len(tableau.dense_a), n)
+        self._stages = self._all_stages[:s]
+        self._rows = [row.view(like.shape) for row in self._all_stages]
         # Column-major views of the first i stages, so that a stage input is one addmv.
         self._earlier = [self._stages[:i].t() for i in range(s)]
         self._columns = self._stages.t()
         self._a = [like.new_tensor(row) for row in tableau.a]
+        self._dense_a = [like.new_tensor(row) for row in tableau.dense_a]
         self._b = like.new_tensor(tableau.b)
         self._b_error = None if tableau.b_error is None else like.new_tensor(tableau.b_error)
         self._scratch = like.new_empty(n)
         self._scratch_shaped = self._scratch.view(like.shape)
         self._first_is_known = False
         self._end_is_known = False
+        self._interpolant: Callable[[Sequence[float]], Tensor] | None = None
         self._quadrature = quadrature
         self._integrands = None if quadrature is None else quadrature.new_empty(s, len(quadrature))
 
@@ -78,7 +70,7 @@ class ExplicitStep:
 
     def probe(self, t: float, y: Tensor) -> Tensor:
         """dy/dt at any (t, y), in the buffer of the last stage; shape `(n,)`."""
-        self._evaluate(-1, t, y.view(self._shape))
+        self._evaluate(len(self._stages) - 1, t, y.view(self._shape))
         return self._stages[-1]
 
     def forget(self) -> None:
@@ -88,6 +80,7 @@ class ExplicitStep:
     def __call__(self, t: float, h: float, y: Tensor) -> Tensor:
         """The state after a step of size `h` from (t, y), shape `(n,)`."""
         tableau = self.tableau
+        self._interpolant = None
         self.derivative(t, y)
         y1 = torch.empty_like(y)
         last = tableau.stages - 1
@@ -135,14 +128,41 @@ class ExplicitStep:
         Returns:
             Shape `(len(thetas), n)`.
         """
+        if self.tableau.dense is not None and self._interpolant is None:
+            self._evaluate_dense_stages(t, h, y0)
+            return runge_kutta_interpolation(self.tableau, y0, self._all_stages, h, thetas)
+        return self.interpolant(t, h, y0, y1)(thetas)
+
+    def interpolant(
+        self, t: float, h: float, y0: Tensor, y1: Tensor
+    ) -> Callable[[Sequence[float]], Tensor]:
+        """The last step as a function of theta that outlives it, before it is accepted."""
+        if self._interpolant is None:
+            self._interpolant = self._make_interpolant(t, h, y0, y1)
+        return self._interpolant
+
+    def _make_interpolant(
+        self, t: float, h: float, y0: Tensor, y1: Tensor
+    ) -> Callable[[Sequence[float]], Tensor]:
         if self.tableau.dense is not None:
-            return runge_kutta_interpolation(self.tableau, y0, self._stages, h, thetas)
+            self._evaluate_dense_stages(t, h, y0)
+            stages = self._all_stages.clone()
+            return partial(runge_kutta_interpolation, self.tableau, y0, stages, h)
         f0 = self._stages[0].clone()
-        f1 = self.probe(t + h, y1)
-        self._end_is_known = True
-        return hermite_interpolation(y0, f0, y1, f1, h, thetas)
+        if not self.tableau.first_same_as_last:
+            self.probe(t + h, y1)
+            self._end_is_known = True
+        return partial(hermite_interpolation, y0, f0, y1, self._stages[-1].clone(), h)
+
+    def _evaluate_dense_stages(self, t: float, h: float, y0: Tensor) -> None:
+        for i, (c, row) in enumerate(zip(self.tableau.dense_c, self._dense_a, strict=True)):
+            stage = self.tableau.stages + i
+            torch.addmv(y0, self._all_stages[:stage].t(), row, alpha=h, out=self._scratch)
+            self._evaluate(stage, t + c * h, self._scratch_shaped)
 
     def _evaluate(self, stage: int, t: float, y: Tensor) -> None:
         self.counts.evaluations += 1
-        integrand = None if self._integrands is None else self._integrands[stage]
+        # The stages that only an interpolant needs are no part of a quadrature.
+        counts = self._integrands is not None and stage < len(self._stages)
+        integrand = self._integrands[stage] if counts and self._integrands is not None else None
         self._dynamics(t, y, self._rows[stage], integrand)

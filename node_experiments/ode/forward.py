@@ -9,15 +9,28 @@ import torch
 from torch import Tensor
 
 from .controllers import AdaptiveControl, FixedGrid
-from .explicit import ExplicitStep
+from .field import Field
 from .initial_step import initial_step
-from .integrate import Step, Trajectory, integrate
+from .integrate import OnAccept, Step, Trajectory, integrate
+from .linearization import Linearization
+from .methods import METHODS
+from .multistep import AdamsControl, AdamsStep
 from .norms import error_ratio
 from .problem import Problem
+from .scipy_methods import scipy_integrate
 from .solution import Solution, SolveError, Status
 from .solver import Solver
+from .steps import make_step
 
-__all__ = ["ErrorEstimatingStep", "conclude", "first_step", "run", "solve_forward"]
+__all__ = [
+    "ErrorEstimatingStep",
+    "ForwardDynamics",
+    "conclude",
+    "first_step",
+    "make_controller",
+    "run",
+    "solve_forward",
+]
 
 
 class ErrorEstimatingStep(Step, Protocol):
@@ -28,42 +41,117 @@ class ErrorEstimatingStep(Step, Protocol):
     def error(self, h: float) -> Tensor: ...
 
 
-def solve_forward(problem: Problem) -> tuple[Tensor, Trajectory]:
-    """Solve without recording anything for gradients.
+def solve_forward(
+    problem: Problem, on_accept: OnAccept | None = None
+) -> tuple[Tensor, Trajectory]:
+    """Solve without a graph.
+
+    Args:
+        on_accept: Told of every accepted step (t, h, y).
 
     Returns:
         States at the output times that were reached, shape `(time, *state)`, and the trajectory.
     """
     y0 = problem.y0.detach()
-
-    def dynamics(t: float, y: Tensor, derivative: Tensor, integrand: Tensor | None) -> None:
-        derivative.copy_(problem.func(problem.time(t), y, *problem.args))
-
+    solver = problem.solver
+    dynamics, counts = ForwardDynamics(problem), problem.stats.forward
+    rtol, atol = problem.spread(solver.rtol), problem.spread(solver.atol)
     with torch.no_grad():
-        step = ExplicitStep(problem.tableau, dynamics, y0, problem.stats.forward)
-        trajectory = run(problem, step, y0.reshape(-1))
+        if METHODS[solver.method].family == "scipy":
+            field = Field(dynamics, y0, counts)
+            times = problem.times
+            trajectory = scipy_integrate(solver, field, y0.reshape(-1), times, counts, rtol, atol)
+            return trajectory.ys.view(-1, *y0.shape), trajectory
+        step = make_step(solver, dynamics, y0, counts, rtol, atol)
+        trajectory = run(problem, step, y0.reshape(-1), on_accept)
+        if torch.is_autocast_enabled(y0.device.type):
+            # It holds casts of parameters that were made without a graph.
+            torch.clear_autocast_cache()
         return trajectory.ys.view(-1, *y0.shape), trajectory
 
 
-def run(problem: Problem, step: ErrorEstimatingStep, y0: Tensor) -> Trajectory:
+class ForwardDynamics:
+    """The problem's vector field, written in place."""
+
+    def __init__(self, problem: Problem):
+        self._problem = problem
+
+    def __call__(self, t: float, y: Tensor, derivative: Tensor, integrand: Tensor | None) -> None:
+        problem = self._problem
+        derivative.copy_(problem.func(problem.time(t), y, *problem.args))
+
+    def linearize(self, t: float, y: Tensor) -> Linearization:
+        """The Jacobian at (t, y), of a flat state `(n,)`."""
+        problem = self._problem
+
+        def flat(y: Tensor) -> Tensor:
+            f = problem.func(problem.time(t), y.view(problem.y0.shape), *problem.args)
+            return f.reshape(-1).to(y.dtype)
+
+        return Linearization(flat, y)
+
+
+def run(
+    problem: Problem, step: ErrorEstimatingStep, y0: Tensor, on_accept: OnAccept | None = None
+) -> Trajectory:
     """Integrate over the problem's times, with the control and limits that its solver asks for.
 
     Args:
         y0: Initial state, shape `(n,)`.
+        on_accept: Told of every accepted step (t, h, y).
     """
     solver, times, counts = problem.solver, problem.times, problem.stats.forward
+    observe, watch = problem.observe, problem.watch
     if solver.fixed_steps:
         grid = FixedGrid(times[0], times[-1], solver)
-        return integrate(step, grid, y0, times, counts, solver.max_steps)
+        return integrate(
+            step,
+            grid,
+            y0,
+            times,
+            counts,
+            solver.max_steps,
+            on_accept=on_accept,
+            observe=observe,
+            watch=watch,
+        )
     order = problem.error_order
+    rtol, atol = problem.spread(solver.rtol), problem.spread(solver.atol)
 
     def ratio(h: float, y: Tensor, y_next: Tensor) -> float:
         with torch.no_grad():
-            return error_ratio(step.error(h), y, y_next, solver.rtol, solver.atol, problem.norm)
+            return error_ratio(step.error(h), y, y_next, rtol, atol, problem.norm)
 
-    h = first_step(step, times, y0, order, solver, problem.norm)
-    controller = AdaptiveControl(times[-1], h, order, solver)
-    return integrate(step, controller, y0, times, counts, solver.max_steps, solver.min_step, ratio)
+    h = first_step(step, times, y0, order, solver, problem.norm, rtol, atol)
+    resolution = torch.finfo(y0.dtype).eps
+    controller = make_controller(step, times[-1], h, order, solver, resolution)
+    return integrate(
+        step,
+        controller,
+        y0,
+        times,
+        counts,
+        solver.max_steps,
+        solver.min_step,
+        ratio,
+        on_accept,
+        observe,
+        watch,
+    )
+
+
+def make_controller(
+    step: ErrorEstimatingStep,
+    end: float,
+    first_step: float,
+    error_order: int,
+    solver: Solver,
+    resolution: float,
+) -> AdaptiveControl:
+    """Control of the steps up to `end`; see `AdaptiveControl`."""
+    if isinstance(step, AdamsStep):
+        return AdamsControl(end, first_step, step, solver, resolution)
+    return AdaptiveControl(end, first_step, error_order, solver, resolution)
 
 
 def first_step(
@@ -73,19 +161,24 @@ def first_step(
     order: int,
     solver: Solver,
     norm: Callable[[Tensor], Tensor],
+    rtol: float | Tensor,
+    atol: float | Tensor,
 ) -> float:
     """The first step that the solver was given, or Hairer's."""
     if solver.first_step is not None:
         return solver.first_step
     f0 = step.derivative(times[0], y0)
     with torch.no_grad():
-        return initial_step(step.probe, times[0], times[-1], y0, f0, order, solver, norm)
+        return initial_step(
+            step.probe, times[0], times[-1], y0, f0, order, rtol, atol, solver.max_step, norm
+        )
 
 
 def conclude(problem: Problem, ys: Tensor, trajectory: Trajectory, throw: bool) -> Solution:
     """Wrap the outputs with statistics and status; raise when the end was not reached."""
     status = trajectory.status
-    if status.ok and problem.solver.fixed_steps and not bool(torch.isfinite(ys[-1]).all()):
+    fixed = problem.solver.fixed_steps and not torch._C._are_functorch_transforms_active()
+    if status.ok and fixed and not bool(torch.isfinite(ys[-1]).all()):
         status = Status.NON_FINITE
     message = status.value
     if not status.ok:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from .norms import Norm
-from .solver import Solver
 
 __all__ = ["initial_step"]
 
@@ -21,7 +20,9 @@ def initial_step(
     y0: Tensor,
     f0: Tensor,
     error_order: int,
-    solver: Solver,
+    rtol: float | Tensor,
+    atol: float | Tensor,
+    max_step: float,
     norm: Norm,
 ) -> float:
     """First step by the rule of Hairer, Norsett & Wanner I, section II.4.
@@ -33,12 +34,13 @@ def initial_step(
         vector_field: Maps a time and a state `(n,)` to its derivative `(n,)`.
         y0, f0: State and derivative at t0, shape `(n,)`.
         error_order: Power of h in the local error estimate.
+        rtol, atol: One number, or one a component, shape `(n,)`.
 
     Returns:
         The size |h|, in units of t; NaN when the derivative at t0 is not finite.
     """
-    longest = min(abs(t1 - t0), solver.max_step)
-    scale = y0.abs().mul_(solver.rtol).add_(solver.atol)
+    longest = min(abs(t1 - t0), max_step)
+    scale = y0.abs().mul_(rtol).add_(atol)
     d0, d1 = torch.stack([norm(y0 / scale), norm(f0 / scale)]).tolist()
     if not math.isfinite(d1):
         return math.nan

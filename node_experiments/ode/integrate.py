@@ -14,7 +14,15 @@ from torch import Tensor
 from .controllers import Controller
 from .solution import Status, StepCounts
 
-__all__ = ["Step", "Trajectory", "integrate"]
+__all__ = ["Observe", "OnAccept", "Step", "StepFailed", "Trajectory", "Watch", "integrate"]
+
+OnAccept = Callable[[float, float, Tensor], None]
+Watch = Callable[[float, float, Tensor, bool], None]
+Observe = Callable[["Step", float, float, Tensor, Tensor], bool]
+
+
+class StepFailed(ArithmeticError):
+    """A step whose equations were not solved; a smaller one may succeed."""
 
 
 class Step(Protocol):
@@ -22,9 +30,13 @@ class Step(Protocol):
 
     def __call__(self, t: float, h: float, y: Tensor) -> Tensor: ...
     def accept(self, h: float) -> None: ...
+    def forget(self) -> None: ...
     def interpolate(
         self, t: float, h: float, y0: Tensor, y1: Tensor, thetas: Sequence[float]
     ) -> Tensor: ...
+    def interpolant(
+        self, t: float, h: float, y0: Tensor, y1: Tensor
+    ) -> Callable[[Sequence[float]], Tensor]: ...
 
 
 @dataclass
@@ -55,6 +67,9 @@ def integrate(
     max_steps: int,
     min_step: float = 0.0,
     error_ratio: Callable[[float, Tensor, Tensor], float] | None = None,
+    on_accept: OnAccept | None = None,
+    observe: Observe | None = None,
+    watch: Watch | None = None,
 ) -> Trajectory:
     """Step from the first of `times` to the last, with outputs at all of them.
 
@@ -63,14 +78,20 @@ def integrate(
         times: Strictly monotonic output times, in units of t.
         error_ratio: Error of a step (h, y0, y1) in multiples of the tolerance, or None for steps
             that are always accepted.
+        on_accept: Told of every accepted step (t, h, y) with its state y at t, shape `(n,)`.
+        observe: Told of every accepted step (step, t, h, y, y_next) before it is committed; the
+            loop ends before this step when it answers True, with status `EVENT`.
+        watch: Told of every step (t, h, y, accepted).
     """
-    t, y = times[0], y0
+    y = y0
     end = times[-1]
-    direction = math.copysign(1.0, end - t)
+    direction = math.copysign(1.0, end - times[0])
+    t = controller.resume(times[0])
     result = Trajectory(outputs=[y0.unsqueeze(0)], t=t)
     next_output = 1
     ratio = 0.0
     steps = 0
+    failed = False
     while t != end:
         t_next = controller.propose(t)
         h = result.h = t_next - t
@@ -78,27 +99,46 @@ def integrate(
         finite = math.isfinite(h) and math.isfinite(ratio)
         if not (abs(h) > max(resolution, min_step) or (finite and t_next == end)):
             result.status = Status.STEP_UNDERFLOW if finite else Status.NON_FINITE
+            if failed:
+                result.status = Status.NOT_CONVERGED
             break
         if steps >= max_steps:
             result.status = Status.MAX_STEPS
             break
         steps += 1
-        y_next = step(t, h, y)
-        ratio = 0.0 if error_ratio is None else error_ratio(h, y, y_next)
-        if not controller.judge(h, ratio):
+        failed = False
+        try:
+            y_next = step(t, h, y)
+            ratio = 0.0 if error_ratio is None else error_ratio(h, y, y_next)
+        except StepFailed:
+            failed, ratio = True, math.inf
+        if failed and error_ratio is None:
+            result.status = Status.NOT_CONVERGED
+            break
+        accepted = controller.judge(h, ratio)
+        if watch is not None:
+            watch(t, h, y, accepted)
+        if not accepted:
             counts.rejected += 1
             continue
+        if observe is not None and observe(step, t, h, y, y_next):
+            result.status = Status.EVENT
+            break
         thetas = []
         while next_output < len(times) and direction * (times[next_output] - t_next) < 0:
             thetas.append((times[next_output] - t) / h)
             next_output += 1
         if thetas:
             result.outputs.append(step.interpolate(t, h, y, y_next, thetas))
+        if on_accept is not None:
+            on_accept(t, h, y)
         step.accept(h)
         counts.accept(h)
-        t, y = t_next, y_next
+        t, y = controller.resume(t_next), y_next
+        if t != t_next:
+            step.forget()
         result.t = t
-        if next_output < len(times) and times[next_output] == t:
+        while next_output < len(times) and direction * (times[next_output] - t) <= 0:
             result.outputs.append(y.unsqueeze(0))
             next_output += 1
     return result

@@ -19,7 +19,12 @@ def rms_norm(x: Tensor) -> Tensor:
 
 
 def error_ratio(
-    error: Tensor, y0: Tensor, y1: Tensor, rtol: float, atol: float, norm: Norm
+    error: Tensor,
+    y0: Tensor,
+    y1: Tensor,
+    rtol: float | Tensor,
+    atol: float | Tensor,
+    norm: Norm,
 ) -> float:
     """Local error in multiples of what the tolerances allow: a step is accepted up to 1.
 
@@ -28,6 +33,7 @@ def error_ratio(
     Args:
         error: Estimated local error, shape `(n,)`; it is overwritten.
         y0, y1: State at both ends of the step, shape `(n,)`.
+        rtol, atol: One number, or one a component, shape `(n,)`.
     """
     scale = torch.maximum(y0.abs(), y1.abs()).mul_(rtol).add_(atol)
     return float(norm(error.div_(scale)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,10 +10,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from .integrate import Observe, Watch
+from .methods import METHODS
 from .norms import Norm, rms_norm
 from .solution import SolveStats
 from .solver import Solver
-from .tableaus import TABLEAUS, Tableau
+from .tableaus import EXPLICIT_TABLEAUS, Tableau
 
 __all__ = ["Problem", "autocast_like_now"]
 
@@ -28,6 +30,8 @@ class Problem:
         t: Output times, shape `(time,)`; `times` holds the same as host floats.
         parameters: Tensors that need a gradient and that `func` reads by itself.
         args: Further arguments of `func`; tensors among them may need a gradient.
+        part_sizes: Sizes of the tensors that the state was packed from; they add up to n.
+        observe, watch: Told of the steps; see `integrate`.
     """
 
     func: Callable[..., Tensor]
@@ -37,6 +41,9 @@ class Problem:
     solver: Solver
     parameters: tuple[Tensor, ...] = ()
     args: tuple = ()
+    part_sizes: tuple[int, ...] = ()
+    observe: Observe | None = None
+    watch: Watch | None = None
     norm: Norm = rms_norm
     stats: SolveStats = field(default_factory=SolveStats)
     autocast: Callable[[], AbstractContextManager] = nullcontext
@@ -44,13 +51,39 @@ class Problem:
 
     @cached_property
     def tableau(self) -> Tableau:
-        return TABLEAUS[self.solver.method]
+        """The explicit Runge-Kutta method.
+
+        Raises:
+            ValueError: The method is not one.
+        """
+        method = self.solver.method
+        if method not in EXPLICIT_TABLEAUS:
+            raise ValueError(
+                f"solver.method={method!r} is no explicit Runge-Kutta method, and this gradient "
+                "is made for those only; take gradient='adjoint'"
+            )
+        return EXPLICIT_TABLEAUS[method]
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What needs a gradient besides y0 and t: tensors among the arguments, then parameters."""
+        args = [a for a in self.args if isinstance(a, Tensor) and a.requires_grad]
+        return (*args, *self.parameters)
 
     @property
     def error_order(self) -> int:
         """Power of h in the local error estimate of an adaptive method."""
-        assert self.tableau.embedded_order is not None
-        return self.tableau.embedded_order + 1
+        order = METHODS[self.solver.method].error_order
+        assert order is not None
+        return order
+
+    def spread(self, tolerance: float | Sequence[float], copies: int = 1) -> float | Tensor:
+        """A tolerance a part as one a component, shape `(copies * n,)`; one number as it is."""
+        if isinstance(tolerance, float | int):
+            return tolerance
+        sizes = torch.tensor(self.part_sizes)
+        each = torch.tensor(tolerance, dtype=torch.float64).repeat_interleave(sizes)
+        return each.repeat(copies).to(dtype=self.y0.dtype, device=self.y0.device)
 
     def time(self, t: float) -> Tensor:
         """A 0-d time for the vector field, made on the device, so that nothing waits for it."""
@@ -65,4 +98,5 @@ def autocast_like_now(device: torch.device) -> Callable[[], AbstractContextManag
     if not torch.is_autocast_enabled(device.type):
         return nullcontext
     dtype = torch.get_autocast_dtype(device.type)
-    return lambda: torch.autocast(device.type, dtype=dtype)
+    # Without the cache of cast weights: it may hold casts that were made without a graph.
+    return lambda: torch.autocast(device.type, dtype=dtype, cache_enabled=False)

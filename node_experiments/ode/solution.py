@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from torch import Tensor
 
@@ -29,9 +31,16 @@ class Status(Enum):
         "regularise the vector field"
     )
 
+    NOT_CONVERGED = (
+        "Newton's method did not converge on the equations of an implicit step. Take smaller "
+        "steps or an adaptive implicit method, tighten rtol and atol, check that the vector field "
+        "is smooth, or take an explicit method"
+    )
+    EVENT = "a terminal event came"
+
     @property
     def ok(self) -> bool:
-        return self is Status.REACHED
+        return self in (Status.REACHED, Status.EVENT)
 
 
 @dataclass
@@ -39,8 +48,8 @@ class StepCounts:
     """What one direction of a solve cost.
 
     Attributes:
-        evaluations: Calls of the vector field; in the backward direction each comes with its
-            vector-Jacobian product.
+        evaluations: Calls of the vector field. In the backward direction, vector-Jacobian
+            products and calls without one; the call that a product needs is not counted again.
         accepted, rejected: Steps.
         smallest_step, largest_step: Sizes |h| of the accepted steps, in units of t.
     """
@@ -76,6 +85,7 @@ class Solution:
         stats: Evaluations and steps; the backward counts grow when gradients are computed.
         status: How the solve ended.
         message: The status in words, with method, time, step and evaluations when it failed.
+        interpolant: The solution as a function of time, when `dense` output was asked for.
     """
 
     ts: Tensor
@@ -83,6 +93,7 @@ class Solution:
     stats: SolveStats
     status: Status = Status.REACHED
     message: str = field(default=Status.REACHED.value, repr=False)
+    interpolant: Callable[[Tensor | float], Any] | None = field(default=None, repr=False)
 
 
 class SolveError(RuntimeError):

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.autograd import forward_ad
 
+from .batched import solve_independent
+from .dense_output import DenseOutput
+from .discovery import SameRandomNumbers, find_parameters, refuse_batch_statistics
+from .events import Event, EventFinder, event_gradients
 from .forward import conclude, solve_forward
-from .gradients import Gradient, make_gradient
+from .gradients import Backprop, Gradient, make_gradient
+from .gradients.evaluation import Evaluator
+from .integrate import Step, Trajectory, Watch
+from .methods import METHODS
 from .problem import Problem, autocast_like_now
-from .solution import Solution
+from .solution import Solution, SolveError, Status
 from .solver import Solver
 from .state import FlatState
 
@@ -30,27 +39,39 @@ def solve(
     args: tuple = (),
     parameters: Sequence[Tensor] | None = None,
     throw: bool = True,
+    dense: bool = False,
+    events: Sequence[Event | Callable[..., Tensor]] = (),
+    norm: Callable[[Any], Tensor] | None = None,
+    watch: Watch | None = None,
 ) -> Solution:
     """Solve dy/dt = func(t, y, *args) with y(t[0]) = y0 (Chen et al. 2018, section 2).
 
     Args:
         func: The vector field. It takes a 0-d time, a state and `args`, and returns a derivative
             of the shape, dtype and device of the state.
-        y0: Initial state: a floating-point tensor of any shape, or a tuple, list or dict of them.
+        y0: Initial state: a floating-point or complex tensor of any shape, or a tuple, list or
+            dict of them.
         t: Times at which the solution is wanted, shape `(time,)`, at least two, strictly
             increasing or strictly decreasing; the first is the time of y0.
         solver: The method with its tolerances, or the name of an adaptive method.
         gradient: How gradients are computed, or its name.
         args: Further arguments of `func`; gradients flow into tensors among them.
-        parameters: Tensors that `func` reads by itself and that need gradients; those of
-            `func.parameters()` when it is a module or a method of one.
+        parameters: Tensors that `func` reads by itself and that need gradients. When None they
+            are found: those of the modules that `func` is, belongs to or holds, and the leaves
+            of the graph of one evaluation.
         throw: Raise when the end was not reached; otherwise return the part that was.
+        dense: Keep the interpolants of all steps, as `solution.interpolant`.
+        events: Functions of (t, state, *args) whose first zero ends the solve.
+        norm: Maps a state to a 0-d tensor, instead of the root mean square of its components.
+        watch: Told of every step that was accepted or rejected, as (t, h, state, accepted).
 
     Returns:
-        The states at all times, statistics and the status.
+        The states at all times, statistics and the status. After an event the last time and state
+        are those of the event, and gradients flow through both.
 
     Raises:
-        ValueError: Arguments that do not fit together.
+        ValueError: Arguments that do not fit together, or a vector field that this way to
+            gradients cannot do justice.
         SolveError: The solve did not reach the end (with `throw`).
     """
     if isinstance(solver, str):
@@ -63,25 +84,191 @@ def solve(
             f"y0 must hold at least one floating-point number; found {packed.dtype} of shape "
             f"{tuple(packed.shape)}"
         )
+    check_choices(solver, state, dense=dense, events=bool(events))
     problem = Problem(
-        func=checked(state.wrap(func)),
+        func=SameRandomNumbers(checked(state.wrap(func)), packed.device),
         y0=packed,
         t=t,
         times=times,
         solver=solver,
-        parameters=tuple(own_parameters(func) if parameters is None else parameters),
         args=args,
+        part_sizes=state.sizes,
         autocast=autocast_like_now(packed.device),
     )
-    method = make_gradient(gradient)
-    inputs = [packed, t, *problem.parameters, *args]
-    if torch.is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in inputs):
+    if norm is not None:
+        problem.norm = lambda x: norm(state.unpack(x.view(packed.shape)))
+    if watch is not None:
+        problem.watch = lambda t, h, y, accepted: watch(
+            t, h, state.unpack(y.view(packed.shape)), accepted
+        )
+    output = None
+    if dense:
+        output = DenseOutput(state, packed.shape, times[0])
+        problem.observe = output.record
+    method = way_to_gradients(problem, func, gradient, parameters)
+    ts = None
+    if solver.batching == "independent":
+        ys, trajectory = solve_independent(problem, method)
+    elif events:
+        ts, ys, trajectory = solve_to_event(problem, packed_events(events, state), method)
+        if output is not None:
+            output.end_at(float(ts[-1]))
+    elif method is not None:
         ys, trajectory = method.solve(problem)
     else:
         ys, trajectory = solve_forward(problem)
-    solution = conclude(problem, ys, trajectory, throw)
+    solution = conclude(problem, ys, trajectory, throw=False)
+    if ts is not None:
+        solution.ts = ts
     solution.ys = state.unpack(solution.ys)
+    solution.interpolant = output
+    if throw and not solution.status.ok:
+        raise SolveError(solution)
     return solution
+
+
+def way_to_gradients(
+    problem: Problem,
+    func: Callable[..., Any],
+    gradient: Gradient | str,
+    parameters: Sequence[Tensor] | None,
+) -> Gradient | None:
+    """How this solve is differentiated; None when nothing needs a gradient.
+
+    Sets the problem's parameters.
+
+    Raises:
+        ValueError: A transform of adaptive steps, or a vector field that this way to gradients
+            cannot do justice.
+    """
+    method = make_gradient(gradient)
+    if transformed(problem.y0, problem.t, *problem.args):
+        if not problem.solver.fixed_steps:
+            raise ValueError(
+                "torch.func transforms and forward-mode differentiation go through fixed steps "
+                "only, for the steps of an adaptive solve depend on the values; set "
+                "solver.num_steps or solver.step_size"
+            )
+        # Whatever the choice: the operations of the steps are what a transform can go through.
+        return Backprop()
+    if not torch.is_grad_enabled():
+        return None
+    if isinstance(method, Backprop):
+        return method
+    refuse_batch_statistics(func, type(method).__name__.lower())
+    problem.parameters = parameters_of(func, parameters, problem)
+    inputs = (problem.y0, problem.t, *problem.inputs)
+    return method if any(x.requires_grad for x in inputs) else None
+
+
+def parameters_of(
+    func: Callable[..., Any], parameters: Sequence[Tensor] | None, problem: Problem
+) -> tuple[Tensor, ...]:
+    """Tensors that need a gradient and that `func` reads by itself: those given, or all found."""
+    if parameters is not None:
+        return tuple(p for p in parameters if p.requires_grad)
+
+    def evaluate() -> tuple[Tensor, Sequence[Tensor]]:
+        evaluator = Evaluator(problem)
+        _, y, derivative = evaluator(problem.times[0], problem.y0)
+        return derivative, (y, *evaluator.inputs)
+
+    return find_parameters(func, evaluate)
+
+
+def transformed(*inputs: Any) -> bool:
+    """Whether a torch.func transform or forward-mode differentiation is going on."""
+    return torch._C._are_functorch_transforms_active() or any(
+        isinstance(x, Tensor) and forward_ad.unpack_dual(x).tangent is not None for x in inputs
+    )
+
+
+def solve_to_event(
+    problem: Problem, events: Sequence[Event], method: Gradient | None
+) -> tuple[Tensor, Tensor, Trajectory]:
+    """Solve up to the first event: find it without a graph, then solve up to it with one.
+
+    Returns:
+        Times and states that were reached, the event's last, and the trajectory.
+    """
+    others = problem.observe
+    finder = EventFinder(problem, events)
+
+    def observe(step: Step, t: float, h: float, y0: Tensor, y1: Tensor) -> bool:
+        if others is not None:
+            others(step, t, h, y0, y1)
+        return finder(step, t, h, y0, y1)
+
+    problem.observe = observe
+    ys, trajectory = solve_forward(problem)
+    problem.observe = None
+    if finder.index is None:
+        if method is not None and trajectory.status.ok:
+            ys, trajectory = method.solve(problem)
+        return problem.t[: len(ys)].detach(), ys, trajectory
+    sign = math.copysign(1.0, problem.times[-1] - problem.times[0])
+    reached = [time for time in problem.times if sign * (finder.t - time) > 0]
+    inside = reached[len(ys) :]
+    end = problem.t.new_tensor([finder.t]).detach()
+    ts = torch.cat([problem.t[: len(reached)].detach(), end])
+    if method is None:
+        ends = finder.at([*inside, finder.t]).view(-1, *problem.y0.shape)
+        return ts, torch.cat([ys, ends]), trajectory
+    solver = problem.solver
+    if solver.num_steps is not None:
+        span = abs(problem.times[-1] - problem.times[0])
+        solver = replace(solver, num_steps=None, step_size=span / solver.num_steps)
+    until = replace(
+        problem,
+        solver=solver,
+        times=[*reached, finder.t],
+        t=torch.cat([problem.t[: len(reached)], end]),
+    )
+    ys, trajectory = method.solve(until)
+    if not trajectory.status.ok:
+        return ts[: len(ys)], ys, trajectory
+    trajectory.status = Status.EVENT
+    t_event, y_event = event_gradients(until, events[finder.index], finder.t, ys[-1])
+    ts = torch.cat([ts[:-1], t_event.unsqueeze(0)])
+    return ts, torch.cat([ys[:-1], y_event.unsqueeze(0)]), trajectory
+
+
+def packed_events(
+    events: Sequence[Event | Callable[..., Tensor]], state: FlatState
+) -> list[Event]:
+    """The events with functions of packed states."""
+
+    def packed(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        return lambda t, y, *args: func(t, state.unpack(y), *args)
+
+    known = [event if isinstance(event, Event) else Event(event) for event in events]
+    return [replace(event, func=packed(event.func)) for event in known]
+
+
+def check_choices(solver: Solver, state: FlatState, dense: bool, events: bool) -> None:
+    """Refuse what a method cannot do.
+
+    Raises:
+        ValueError: Choices that do not fit together.
+    """
+    for name in ("rtol", "atol"):
+        value = getattr(solver, name)
+        if not isinstance(value, float | int) and len(value) != len(state.sizes):
+            raise ValueError(
+                f"solver.{name} has {len(value)} numbers for a state of {len(state.sizes)} "
+                "tensors; give one for each, or a single number"
+            )
+    by_itself = METHODS[solver.method].family == "scipy" or solver.batching == "independent"
+    if by_itself and (dense or events):
+        raise ValueError(
+            f"solver.method={solver.method!r} with batching={solver.batching!r} has neither dense "
+            "output nor events; take another method, or batching='joint'"
+        )
+    if solver.method == "leapfrog" and sum(state.sizes) % 2:
+        raise ValueError(
+            "solver.method='leapfrog' needs a state of two halves (q, p) of one size; found "
+            f"{sum(state.sizes)} numbers"
+        )
 
 
 def check_times(t: Tensor) -> list[float]:
@@ -105,14 +292,6 @@ def check_times(t: Tensor) -> list[float]:
                 f"t[{i}]={a!r} followed by t[{i + 1}]={b!r}"
             )
     return times
-
-
-def own_parameters(func: Callable[..., Any]) -> list[Tensor]:
-    """Parameters of a module, or of the module that a bound method belongs to."""
-    owner = func if isinstance(func, nn.Module) else getattr(func, "__self__", None)
-    if not isinstance(owner, nn.Module):
-        return []
-    return [p for p in owner.parameters() if p.requires_grad]
 
 
 def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .tableaus import TABLEAUS
+from .methods import METHODS
 
 __all__ = ["Solver"]
 
@@ -17,7 +18,8 @@ class Solver:
 
     Attributes:
         method: Name of the method, e.g. `"dopri5"`.
-        rtol, atol: Relative and absolute tolerance of the local error, in units of the state.
+        rtol, atol: Relative and absolute tolerance of the local error, in units of the state; one
+            number, or one for each tensor of the state.
         step_size: Largest step of a fixed-step solve, in units of t.
         num_steps: Number of equal steps of a fixed-step solve over the whole interval.
             An adaptive method that is given a step size or a number of steps uses fixed steps.
@@ -27,14 +29,20 @@ class Solver:
         controller: How the next step follows from past errors: `i`, `pi` or `pid`.
         safety, min_factor, max_factor: Safety factor of step control, and how much a step may
             shrink or grow at once.
+        step_t: Times at which an adaptive step shall end; the grid of a fixed-step method that is
+            given neither a step size nor a number of steps.
+        jump_t: Times at which the vector field jumps; steps end just before and go on just after.
+        max_order: Highest order of a multistep method; its own limit when None.
+        batching: `joint` (one step size for the whole state), or `independent` (each sample along
+            the first axis of the state has its own).
 
     Raises:
         ValueError: An unknown method, or a number out of range.
     """
 
     method: str = "dopri5"
-    rtol: float = 1e-6
-    atol: float = 1e-9
+    rtol: float | Sequence[float] = 1e-6
+    atol: float | Sequence[float] = 1e-9
     step_size: float | None = None
     num_steps: int | None = None
     first_step: float | None = None
@@ -45,16 +53,23 @@ class Solver:
     safety: float = 0.9
     min_factor: float = 0.2
     max_factor: float = 10.0
+    step_t: Sequence[float] = ()
+    jump_t: Sequence[float] = ()
+    max_order: int | None = None
+    batching: str = "joint"
 
     def __post_init__(self) -> None:
-        if self.method not in TABLEAUS:
-            near = difflib.get_close_matches(self.method, TABLEAUS, n=1)
+        if self.method not in METHODS:
+            near = difflib.get_close_matches(self.method, METHODS, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(
-                f"solver.method={self.method!r} is unknown; allowed: {', '.join(TABLEAUS)}{hint}"
+                f"solver.method={self.method!r} is unknown; allowed: {', '.join(METHODS)}{hint}"
             )
-        self._require(self.rtol >= 0 and math.isfinite(self.rtol), "rtol", "a number >= 0")
-        self._require(self.atol >= 0 and math.isfinite(self.atol), "atol", "a number >= 0")
+        for name in ("rtol", "atol"):
+            value = getattr(self, name)
+            parts = (value,) if isinstance(value, float | int) else tuple(value)
+            ok = bool(parts) and all(0 <= part < math.inf for part in parts)
+            self._require(ok, name, "a number >= 0, or a list of such numbers")
         if self.rtol == 0 and self.atol == 0:
             raise ValueError("solver.rtol and solver.atol are both 0; at least one must be > 0")
         for name in ("step_size", "first_step"):
@@ -70,7 +85,27 @@ class Solver:
         self._require(self.max_factor > 1, "max_factor", "more than 1")
         if self.step_size is not None and self.num_steps is not None:
             raise ValueError("solver.step_size and solver.num_steps are both set; set one of them")
-        if not TABLEAUS[self.method].adaptive and not self.fixed_steps:
+        adaptive = METHODS[self.method].adaptive
+        if self.fixed_steps and (self.jump_t or (self.step_t and adaptive)):
+            raise ValueError(
+                "solver.step_t and solver.jump_t steer adaptive steps, and this solver takes "
+                "fixed ones; leave out step_size and num_steps, or solve up to each of these times"
+            )
+        highest = METHODS[self.method].order
+        self._require(
+            self.max_order is None or 1 <= self.max_order <= highest,
+            "max_order",
+            f"from 1 to {highest}, or null",
+        )
+        self._require(
+            self.batching in ("joint", "independent"), "batching", "joint or independent"
+        )
+        if self.batching == "independent" and METHODS[self.method].family != "explicit":
+            raise ValueError(
+                f"solver.batching='independent' needs an explicit Runge-Kutta method; found "
+                f"solver.method={self.method!r}"
+            )
+        if not adaptive and not self.fixed_steps:
             raise ValueError(
                 f"solver.method={self.method!r} takes fixed steps and was given none; set "
                 "solver.step_size=<step in units of t> or solver.num_steps=<number of steps>"
@@ -78,7 +113,8 @@ class Solver:
 
     @property
     def fixed_steps(self) -> bool:
-        return self.step_size is not None or self.num_steps is not None
+        by_times = bool(self.step_t) and not METHODS[self.method].adaptive
+        return self.step_size is not None or self.num_steps is not None or by_times
 
     def _require(self, ok: bool, name: str, allowed: str) -> None:
         if not ok:

@@ -15,7 +15,11 @@ __all__ = ["FlatState"]
 class FlatState:
     """Packs a nested state (tuple, list or dict of tensors) into one contiguous vector.
 
-    A state that is a single tensor needs no packing and is passed through.
+    A state that is a single real tensor needs no packing and is passed through. Complex numbers
+    become pairs of real ones.
+
+    Attributes:
+        sizes: Number of real components of each tensor.
 
     Args:
         y0: The initial state.
@@ -34,24 +38,31 @@ class FlatState:
             found = ", ".join(f"{leaf.dtype} on {leaf.device}" for leaf in leaves)
             raise ValueError(f"all tensors of y0 must have one dtype and device; found {found}")
         self._shapes = [leaf.shape for leaf in leaves]
-        self._sizes = [leaf.numel() for leaf in leaves]
-        self.is_single = isinstance(y0, Tensor)
+        self._is_complex = leaves[0].is_complex()
+        self.sizes = tuple(leaf.numel() * (1 + self._is_complex) for leaf in leaves)
+        self.is_single = isinstance(y0, Tensor) and not self._is_complex
 
     def pack(self, state: Any) -> Tensor:
         """A nested state as a vector of shape `(n,)`; a single tensor as it is."""
         if self.is_single:
             return state
-        return torch.cat([leaf.reshape(-1) for leaf in pytree.tree_leaves(state)])
+        leaves = pytree.tree_leaves(state)
+        if self._is_complex:
+            leaves = [torch.view_as_real(leaf.resolve_conj()) for leaf in leaves]
+        return torch.cat([leaf.reshape(-1) for leaf in leaves])
 
     def unpack(self, vector: Tensor) -> Any:
         """The inverse of `pack`; leading axes of `vector` are kept in front of each tensor."""
         if self.is_single:
             return vector
         lead = vector.shape[:-1]
-        pieces = vector.split(self._sizes, dim=-1)
-        leaves = [
-            piece.reshape(*lead, *shape) for piece, shape in zip(pieces, self._shapes, strict=True)
-        ]
+        leaves = []
+        for piece, shape in zip(vector.split(self.sizes, dim=-1), self._shapes, strict=True):
+            if self._is_complex:
+                pairs = piece.reshape((*lead, *shape, 2)).contiguous()
+                leaves.append(torch.view_as_complex(pairs))
+            else:
+                leaves.append(piece.reshape((*lead, *shape)))
         return pytree.tree_unflatten(leaves, self._spec)
 
     def wrap(self, func: Callable[..., Any]) -> Callable[..., Tensor]:

@@ -123,7 +123,7 @@ def test_times_that_are_no_grid(t, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"method": "dopri"}, "did you mean 'dopri5'"),
+        ({"method": "dorpi5"}, "did you mean 'dopri5'"),
         ({"method": "euler"}, "num_steps"),
         ({"rtol": -1.0}, r"solver.rtol=-1.0 must be"),
         ({"rtol": 0.0, "atol": 0.0}, "both 0"),

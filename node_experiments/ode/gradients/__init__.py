@@ -7,10 +7,29 @@ import difflib
 from .adjoint import Adjoint
 from .backprop import Backprop
 from .base import Gradient
+from .checkpoint import Checkpoint
+from .discrete import Discrete
+from .interpolated import Interpolated
+from .reversible import Reversible
 
-__all__ = ["GRADIENTS", "Adjoint", "Backprop", "Gradient", "make_gradient"]
+__all__ = [
+    "GRADIENTS",
+    "Adjoint",
+    "Backprop",
+    "Checkpoint",
+    "Discrete",
+    "Gradient",
+    "make_gradient",
+]
 
-GRADIENTS: dict[str, type[Gradient]] = {"adjoint": Adjoint, "backprop": Backprop}
+GRADIENTS: dict[str, type[Gradient]] = {
+    "adjoint": Adjoint,
+    "backprop": Backprop,
+    "checkpoint": Checkpoint,
+    "discrete": Discrete,
+    "interpolated": Interpolated,
+    "reversible": Reversible,
+}
 
 
 def make_gradient(gradient: Gradient | str) -> Gradient:

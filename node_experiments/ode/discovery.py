@@ -1,0 +1,185 @@
+"""What a vector field reads besides its arguments.
+
+Ways to gradients that do not record the solver must know every tensor that needs a gradient.
+Modules are found by looking at the function; that nothing was missed is verified once, on the
+graph of one evaluation. Whatever cannot be given a gradient is refused: a gradient that is
+silently zero is the costliest of errors.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+__all__ = ["SameRandomNumbers", "find_parameters", "modules_of", "refuse_batch_statistics"]
+
+
+def modules_of(func: Any) -> list[nn.Module]:
+    """Modules that a function holds: itself, its owner, its closure, its globals."""
+    return [value for value in _holdings(func) if isinstance(value, nn.Module)]
+
+
+def find_parameters(
+    func: Callable[..., Any], evaluate: Callable[[], tuple[Tensor, Sequence[Tensor]]]
+) -> tuple[Tensor, ...]:
+    """Tensors that need a gradient and that `func` reads by itself.
+
+    Args:
+        func: The vector field as the user gave it.
+        evaluate: Evaluates it once with a graph; returns the derivative and the leaves that were
+            made for its arguments, of which the first is the state. It is called on the first
+            solve with a function, and always when the function holds tensors of no module.
+
+    Raises:
+        ValueError: `func` reads a tensor that needs a gradient and was computed outside of it.
+    """
+    modules = modules_of(func)
+    parameters: list[Tensor] = [p for module in modules for p in module.parameters()]
+    found = {id(p): p for p in parameters if p.requires_grad}
+    owner = getattr(func, "__self__", func)
+    mode = (getattr(func, "__name__", ""), *(module.training for module in modules))
+    verified = _verified(owner)
+    if mode in verified:
+        return tuple(found.values())
+    known = len(found)
+    # In this mode, nodes of a graph remember where they were made: those without a memory were
+    # made before. (Their sequence numbers would do, were they not counted by thread.)
+    # What this evaluation saves is gone at once and no business of the caller's hooks.
+    with torch.autograd.set_detect_anomaly(True, check_nan=False), _own_saved_tensors():
+        derivative, arguments = evaluate()
+    own = {id(leaf) for leaf in arguments}
+    for leaf in _leaves(derivative):
+        if id(leaf) not in own:
+            found.setdefault(id(leaf), leaf)
+    if len(found) == known:
+        verified.add(mode)
+    return tuple(found.values())
+
+
+def refuse_batch_statistics(func: Any, gradient: str) -> None:
+    """Refuse batch normalisation that counts how often it is called.
+
+    Raises:
+        ValueError: A module of `func` updates running statistics.
+    """
+    for module in modules_of(func):
+        for name, part in module.named_modules():
+            if isinstance(part, _BatchNorm) and part.training and part.track_running_stats:
+                raise ValueError(
+                    f"{type(part).__name__} {name!r} of the vector field updates its running "
+                    f"statistics at every evaluation, and gradient={gradient!r} evaluates again "
+                    "on the way back; take GroupNorm or LayerNorm, call eval() on it, set "
+                    "track_running_stats=False, or take gradient='backprop'"
+                )
+
+
+class SameRandomNumbers:
+    """A vector field that draws the same random numbers at every evaluation of one solve.
+
+    With fresh numbers each time, dy/dt would be no function, step control would see noise, and
+    an evaluation could not be repeated on the way back. Whether numbers are drawn is found at the
+    first evaluation; the generators move on once a solve.
+    """
+
+    def __init__(self, func: Callable[..., Any], device: torch.device):
+        self._func = func
+        self._device = device
+        self._draws: bool | None = None
+        self._states: list[Tensor] = []
+
+    def __call__(self, *args: Any) -> Any:
+        if self._draws is False:
+            return self._func(*args)
+        before = self._get()
+        if self._draws:
+            self._set(self._states)
+            try:
+                return self._func(*args)
+            finally:
+                self._set(before)
+        result = self._func(*args)
+        self._states = before
+        self._draws = not all(map(torch.equal, before, self._get()))
+        return result
+
+    def _get(self) -> list[Tensor]:
+        states = [torch.get_rng_state()]
+        if self._device.type == "cuda":
+            states.append(torch.cuda.get_rng_state(self._device))
+        return states
+
+    def _set(self, states: list[Tensor]) -> None:
+        torch.set_rng_state(states[0])
+        if self._device.type == "cuda":
+            torch.cuda.set_rng_state(states[1], self._device)
+
+
+def _own_saved_tensors() -> AbstractContextManager:
+    return torch.autograd.graph.saved_tensors_hooks(lambda x: x, lambda x: x)
+
+
+_VERIFIED: WeakKeyDictionary[Any, set[tuple]] = WeakKeyDictionary()
+
+
+def _verified(owner: Any) -> set[tuple]:
+    try:
+        return _VERIFIED.setdefault(owner, set())
+    except TypeError:  # no weak references to it
+        return set()
+
+
+def _holdings(func: Any, depth: int = 3) -> Iterator[Any]:
+    """Modules and functions within reach of a function."""
+    if isinstance(func, nn.Module):
+        yield func
+        return
+    owner = getattr(func, "__self__", None)
+    if isinstance(owner, nn.Module):
+        yield owner
+    if depth == 0:
+        return
+    values: list[Any] = []
+    if isinstance(func, functools.partial):
+        values = [func.func, *func.args, *func.keywords.values()]
+    elif inspect.isfunction(func) or inspect.ismethod(func):
+        found = inspect.getclosurevars(func)
+        values = [*found.nonlocals.values(), *found.globals.values()]
+    elif not inspect.isroutine(func) and callable(func):
+        values = [*vars(func).values()] if hasattr(func, "__dict__") else []
+    for value in values:
+        if isinstance(value, nn.Module | functools.partial) or inspect.isroutine(value):
+            yield from _holdings(value, depth - 1)
+
+
+def _leaves(output: Tensor) -> Iterator[Tensor]:
+    """Leaves of a graph that was made in anomaly mode.
+
+    Raises:
+        ValueError: The graph goes on into one that was made before.
+    """
+    queue: list[Any] = [output.grad_fn] if output.grad_fn is not None else []
+    seen = set(queue)
+    while queue:
+        node = queue.pop()
+        leaf = getattr(node, "variable", None)
+        if leaf is not None:
+            yield leaf
+            continue
+        if "traceback_" not in node.metadata:
+            raise ValueError(
+                "the vector field reads a tensor that needs a gradient and was computed outside "
+                f"of it (by {node.name()}); pass it through args=(...) and as an argument of the "
+                "vector field, detach it, or take gradient='backprop'"
+            )
+        for following, _ in node.next_functions:
+            if following is not None and following not in seen:
+                seen.add(following)
+                queue.append(following)

@@ -1,0 +1,53 @@
+"""The vector field as the methods call it: a host time and a flat state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .solution import StepCounts
+
+__all__ = ["Dynamics", "Field", "VectorField"]
+
+VectorField = Callable[[float, Tensor], Tensor]
+"""Maps a time and a state `(n + q,)` to its derivative `(n + q,)`."""
+
+
+class Dynamics(Protocol):
+    """Writes dy/dt at (t, y) into `derivative`, and the integrands of pure quadratures beside it.
+
+    A quadrature is an integral along the solution that does not feed back into it, as the
+    parameter gradients of the adjoint method (the term is that of Hindmarsh et al. 2005).
+    """
+
+    def __call__(
+        self, t: float, y: Tensor, derivative: Tensor, integrand: Tensor | None
+    ) -> None: ...
+
+
+class Field:
+    """Dynamics as a function that returns a fresh vector, integrands behind the derivative.
+
+    Args:
+        like: A state; its shape, dtype and device are those of all states.
+        quadratures: Number q of integrals along the solution.
+    """
+
+    def __init__(self, dynamics: Dynamics, like: Tensor, counts: StepCounts, quadratures: int = 0):
+        self._dynamics, self._counts = dynamics, counts
+        self._shape, self._n, self._q = like.shape, like.numel(), quadratures
+
+    def __call__(self, t: float, y: Tensor) -> Tensor:
+        """Derivative and integrands at (t, y), shape `(n + q,)`; y may carry q more entries."""
+        self._counts.evaluations += 1
+        result = torch.empty(self._n + self._q, dtype=y.dtype, device=y.device)
+        self._dynamics(
+            t,
+            y[: self._n].view(self._shape),
+            result[: self._n].view(self._shape),
+            result[self._n :] if self._q else None,
+        )
+        return result

@@ -1,0 +1,174 @@
+"""The discrete adjoint with a bound on how many states are kept between forward and backward.
+
+While the solve runs nobody knows how many steps it will take, so states are kept at an even
+stride that doubles whenever their number reaches the bound. On the way back the places that fall
+free hold states between them, by the binomial schedule that needs the fewest steps for a given
+number of places (Griewank & Walther 2000, "revolve"). The gradient is that of `discrete`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ..explicit import ExplicitStep
+from ..forward import ForwardDynamics, solve_forward
+from ..integrate import Trajectory
+from ..problem import Problem
+from ..solution import StepCounts
+from .discrete import GraphStep, Record, Span, gradients_of
+from .evaluation import Evaluator
+from .runge_kutta_adjoint import StepGraph
+
+__all__ = ["Checkpoint", "binomial_split"]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Gradient of the discrete solve, exact to rounding, from a bounded number of states.
+
+    Attributes:
+        checkpoints: States that are kept at a time. With c of them, a solve of up to
+            binomial(c + r, r) steps repeats each step at most r times: 16 suffice for 153 steps
+            with r = 2 and for 969 with r = 3.
+
+    Raises:
+        ValueError: No checkpoints.
+    """
+
+    checkpoints: int = 16
+
+    def __post_init__(self) -> None:
+        if self.checkpoints < 1:
+            raise ValueError(f"gradient.checkpoints={self.checkpoints!r} must be at least 1")
+
+    def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
+        """States at the output times that were reached, shape `(time, *state)`."""
+        record = ThinnedRecord(limit=self.checkpoints)
+        ys = CheckpointedSolve.apply(problem, record, problem.y0, problem.t, *problem.inputs)
+        return ys, record.trajectory
+
+
+@dataclass
+class ThinnedRecord(Record):
+    """The accepted steps with the states of every `stride`-th one, at most `limit` of them."""
+
+    limit: int = 1
+    stride: int = 1
+
+    def __call__(self, t: float, h: float, y: Tensor) -> None:
+        number = len(self.starts)
+        self.append(t, h)
+        if number % self.stride == 0:
+            if len(self.states) == self.limit:
+                self.states = self.states[::2]
+                self.stride *= 2
+                if number % self.stride != 0:
+                    return
+            self.states.append(y)
+
+
+class CheckpointedSolve(torch.autograd.Function):
+    """The solve as one node of the outer graph."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, problem: Problem, record: ThinnedRecord, y0: Tensor, t: Tensor, *inputs: Tensor
+    ) -> Tensor:
+        ys, record.trajectory = solve_forward(problem, record)
+        ctx.problem, ctx.spans = problem, record.spans
+        ctx.kept, ctx.stride, ctx.limit = len(record.states), record.stride, record.limit
+        ctx.save_for_backward(*record.states, *inputs)
+        return ys
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
+        problem, time_gradients = ctx.problem, ctx.needs_input_grad[3]
+        states = list(ctx.saved_tensors[: ctx.kept])
+        evaluator = Evaluator(problem, time_gradients)
+        with problem.autocast():
+            steps = CheckpointedSteps(problem, evaluator, ctx.spans)
+            grads = gradients_of(
+                problem,
+                grad_ys,
+                evaluator,
+                steps.last_to_first(states, ctx.stride, ctx.limit),
+                time_gradients,
+            )
+        return None, None, *grads
+
+
+class CheckpointedSteps:
+    """Makes the accepted steps again, last one first, from some of their states.
+
+    Args:
+        spans: Start and end of the steps.
+    """
+
+    def __init__(self, problem: Problem, evaluator: Evaluator, spans: Sequence[Span]):
+        self._spans = spans
+        self._replay = GraphStep(problem, evaluator, StepCounts())
+        self._step = ExplicitStep(
+            problem.tableau, ForwardDynamics(problem), problem.y0.detach(), problem.stats.backward
+        )
+
+    def last_to_first(
+        self, states: list[Tensor], stride: int, limit: int
+    ) -> Iterator[tuple[Span, StepGraph]]:
+        """All steps.
+
+        Args:
+            states: States of every `stride`-th step; emptied on the way.
+            limit: How many states may be held at a time.
+        """
+        end = len(self._spans)
+        while states:
+            free = limit - len(states)
+            y = states.pop()
+            start = len(states) * stride
+            yield from self._segment(start, end, y, free)
+            end = start
+
+    def _segment(
+        self, start: int, end: int, y: Tensor, free: int
+    ) -> Iterator[tuple[Span, StepGraph]]:
+        """Steps `start` to `end`, last one first, from the state of the first one."""
+        while free > 0 and end - start > 1:
+            middle = start + binomial_split(end - start, free + 1)
+            yield from self._segment(middle, end, self._advance(y, start, middle), free - 1)
+            end = middle
+        for n in range(end - 1, start - 1, -1):
+            t, t_end = self._spans[n]
+            yield (t, t_end), self._replay.replay(t, t_end, self._advance(y, start, n))
+
+    def _advance(self, y: Tensor, start: int, end: int) -> Tensor:
+        """The state of step `end` from that of step `start`."""
+        step, previous_end = self._step, math.nan
+        for t, t_end in self._spans[start:end]:
+            if t != previous_end:
+                step.forget()
+            h, previous_end = t_end - t, t_end
+            y = step(t, h, y)
+            step.accept(h)
+        return y
+
+
+def binomial_split(steps: int, places: int) -> int:
+    """After how many of `steps` steps the next state is held, with the first one held already.
+
+    Args:
+        steps: More than 1.
+        places: States that may be held, the first one included; more than 1.
+    """
+    repeats = 0
+    while math.comb(places + repeats, places) < steps:
+        repeats += 1
+    fewest = math.comb(places + repeats - 2, places) if repeats > 1 else 1
+    return max(fewest, steps - math.comb(places - 1 + repeats, repeats))

@@ -1,0 +1,224 @@
+"""The adjoint equation alone, over the interpolants of the forward solve.
+
+The adjoint method solves y backwards again. Keeping the interpolants of the forward steps saves
+that: da/dt = -a df/dy(t, y(t)) has the size of the state, and backward instability of y cannot
+hurt. The parameter gradients, integrals of a df/dtheta, are Gauss quadratures over the backward
+steps (the GaussAdjoint of SciMLSensitivity), which cost no more than the state's accuracy asks.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ..forward import solve_forward
+from ..integrate import Step, Trajectory
+from ..methods import METHODS
+from ..problem import Problem
+from .adjoint import Adjoint, BackwardSolve
+from .evaluation import Evaluator, Pullback
+
+__all__ = ["Interpolated"]
+
+
+@dataclass(frozen=True)
+class Interpolated(Adjoint):
+    """Gradient of the continuous solution, from stored interpolants.
+
+    Options of `Adjoint`, and:
+
+    Attributes:
+        quadrature_points: Gauss points of each backward step; p of them integrate polynomials of
+            degree 2p - 1.
+
+    Raises:
+        ValueError: No quadrature points.
+    """
+
+    quadrature_points: int = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.quadrature_points < 1:
+            raise ValueError(
+                f"gradient.quadrature_points={self.quadrature_points!r} must be at least 1"
+            )
+
+    def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
+        """States at the output times that were reached, shape `(time, *state)`.
+
+        Raises:
+            ValueError: A method without interpolants, or one that is not explicit for the way
+                back.
+        """
+        method = problem.solver.method
+        if METHODS[method].family == "scipy" or METHODS[self.method or method].family not in (
+            "explicit",
+            "multistep",
+        ):
+            raise ValueError(
+                "gradient='interpolated' needs interpolants on the way there and an explicit "
+                f"method on the way back; found solver.method={method!r} and gradient.method="
+                f"{self.method!r}; set gradient.method=dopri5, or take gradient='adjoint'"
+            )
+        trajectories: list[Trajectory] = []
+        ys = InterpolatedSolve.apply(
+            problem, self, trajectories, problem.y0, problem.t, *problem.inputs
+        )
+        return ys, trajectories[0]
+
+
+class InterpolatedSolve(torch.autograd.Function):
+    """The solve as one node of the outer graph."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        problem: Problem,
+        options: Interpolated,
+        trajectories: list[Trajectory],
+        y0: Tensor,
+        t: Tensor,
+        *inputs: Tensor,
+    ) -> Tensor:
+        starts: list[float] = []
+        sizes: list[float] = []
+        pieces: list[Any] = []
+        others = problem.observe
+
+        def observe(step: Step, t: float, h: float, y: Tensor, y1: Tensor) -> bool:
+            starts.append(t)
+            sizes.append(h)
+            pieces.append(step.interpolant(t, h, y, y1))
+            return others is not None and others(step, t, h, y, y1)
+
+        problem.observe = observe
+        try:
+            ys, trajectory = solve_forward(problem)
+        finally:
+            problem.observe = others
+        trajectories.append(trajectory)
+        ctx.problem, ctx.options, ctx.steps = problem, options, (starts, sizes)
+        # An interpolant is a function with its tensors bound; autograd shall keep those.
+        ctx.pieces = [(p.func, [isinstance(a, Tensor) or a for a in p.args]) for p in pieces]
+        bound = [a for p in pieces for a in p.args if isinstance(a, Tensor)]
+        ctx.save_for_backward(ys, *inputs, *bound)
+        ctx.count = len(inputs)
+        return ys
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
+        ys, *rest = ctx.saved_tensors
+        inputs, bound = rest[: ctx.count], iter(rest[ctx.count :])
+        pieces = [
+            partial(func, *(next(bound) if a is True else a for a in args))
+            for func, args in ctx.pieces
+        ]
+        starts, sizes = ctx.steps
+        solution = StoredSolution(starts, sizes, pieces)
+        solve = AdjointOverInterpolants(ctx.problem, ctx.options, ys, grad_ys, inputs, solution)
+        grad_y0, grad_t, *grads = solve.solve(needs_grad_t=ctx.needs_input_grad[4])
+        return None, None, None, grad_y0, grad_t, *grads
+
+
+class StoredSolution:
+    """The forward solution as a function of a time."""
+
+    def __init__(
+        self,
+        starts: Sequence[float],
+        sizes: Sequence[float],
+        pieces: Sequence[Callable[[Sequence[float]], Tensor]],
+    ):
+        self._starts, self._sizes, self._pieces = starts, sizes, pieces
+        self._sign = 1.0 if sizes[0] > 0 else -1.0
+        self._ends = [self._sign * (t + h) for t, h in zip(starts, sizes, strict=True)]
+
+    def __call__(self, t: float) -> Tensor:
+        """y(t), shape `(n,)`."""
+        n = min(bisect_left(self._ends, self._sign * t), len(self._ends) - 1)
+        return self._pieces[n]([(t - self._starts[n]) / self._sizes[n]])[0]
+
+
+class AdjointOverInterpolants(BackwardSolve):
+    """da/dt = -a df/dy(t, y(t)) from the last output time to the first."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        options: Interpolated,
+        ys: Tensor,
+        grad_ys: Tensor,
+        differentiable: Sequence[Tensor],
+        solution: StoredSolution,
+    ):
+        from scipy.special import roots_legendre
+
+        self._solution = solution
+        self._evaluate = Evaluator(problem)
+        self._pullback = Pullback(self._evaluate.inputs)
+        super().__init__(problem, options, ys, grad_ys, differentiable)
+        nodes, weights = roots_legendre(options.quadrature_points)
+        self._nodes = [(1 + x) / 2 for x in nodes.tolist()]
+        self._weights = [w / 2 for w in weights.tolist()]
+        if self._evaluate.inputs:
+            self._observe = self._add_to_quadratures
+
+    def _prepare(self) -> None:
+        self._state = self._ys.new_zeros(self._n)
+        self._adjoint = self._state
+        self._quadrature = self._ys.new_zeros(0)
+        self._dynamics = self._adjoint_dynamics
+        self._rtol = self._problem.spread(self._chosen.rtol)
+        self._atol = self._problem.spread(self._chosen.atol)
+
+    def _enter(self, i: int) -> None:
+        """The forward solution is known at every time."""
+
+    def _input_gradients(self) -> list[Tensor | None]:
+        return self._pullback.grads
+
+    def _norm(self, x: Tensor) -> Tensor:
+        return self._problem.norm(x)
+
+    def _adjoint_dynamics(
+        self, t: float, y: Tensor, derivative: Tensor, integrand: Tensor | None
+    ) -> None:
+        """The state of this solve, `y` to the step that calls, is the adjoint."""
+        adjoint = y.view(self._shape)
+        grad_y = None
+        with self._problem.autocast():
+            _, y, f = self._evaluate(t, self._solution(t).view(self._shape))
+            if f.requires_grad:
+                (grad_y,) = torch.autograd.grad(f, y, (-adjoint).to(f.dtype), allow_unused=True)
+        if grad_y is None:
+            derivative.zero_()
+        else:
+            derivative.copy_(grad_y.reshape(-1))
+
+    def _add_to_quadratures(self, step: Step, t: float, h: float, a: Tensor, a1: Tensor) -> bool:
+        adjoints = step.interpolate(t, h, a, a1, self._nodes)
+        for node, weight, adjoint in zip(self._nodes, self._weights, adjoints, strict=True):
+            time = t + node * h
+            self._counts.evaluations += 1
+            with self._problem.autocast():
+                _, _, f = self._evaluate(time, self._solution(time).view(self._shape))
+            if f.requires_grad:
+                # Backwards in time h is negative, and the integral goes forwards.
+                cotangent = (adjoint * (-h * weight)).view(self._shape).to(f.dtype)
+                self._pullback.accumulate(
+                    torch.autograd.grad(f, self._evaluate.inputs, cotangent, allow_unused=True)
+                )
+        return False
+
+    @property
+    def _shape(self) -> torch.Size:
+        return self._problem.y0.shape

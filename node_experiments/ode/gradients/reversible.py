@@ -1,0 +1,214 @@
+"""Gradients of reversible methods: the steps are undone, so that no state has to be kept.
+
+On the way back each step is first undone, which yields its initial vectors up to rounding, and
+then made again with a graph (Zhuang et al. 2021; Kidger et al. 2021; McCallum & Foster 2024). The
+gradient is that of the discrete solve in memory that does not grow with the number of steps. What
+can go wrong is rounding: a method that damps the solution amplifies it when it is undone. How far
+the reconstructed initial state is from the true one is therefore looked at, and said.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ..field import VectorField
+from ..forward import run
+from ..functional_step import FunctionalStep
+from ..integrate import Trajectory
+from ..problem import Problem
+from ..reversible import REVERSIBLE, ReversibleMethod
+from ..solution import StepCounts
+from ..tableaus import EXPLICIT_TABLEAUS
+from .discrete import Grid
+from .evaluation import Evaluator, Pullback
+
+__all__ = ["Reversible"]
+
+
+@dataclass(frozen=True)
+class Reversible:
+    """Gradient of the discrete solve by a reversible method, in constant memory.
+
+    Attributes:
+        reconstruction_tolerance: Error of the reconstructed initial state, relative to its size,
+            above which a warning says so.
+
+    Raises:
+        ValueError: A negative tolerance.
+    """
+
+    reconstruction_tolerance: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if not self.reconstruction_tolerance >= 0:
+            raise ValueError(
+                f"gradient.reconstruction_tolerance={self.reconstruction_tolerance!r} must be a "
+                "number >= 0"
+            )
+
+    def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
+        """States at the output times that were reached, shape `(time, *state)`.
+
+        Raises:
+            ValueError: A method that is not reversible, times that need gradients, or jumps.
+        """
+        name = problem.solver.method
+        if name not in REVERSIBLE:
+            hint = f"solver.method='reversible_{name}'" if name in EXPLICIT_TABLEAUS else "one of"
+            raise ValueError(
+                f"gradient='reversible' is for reversible methods; found solver.method={name!r}; "
+                f"take {hint} (reversible: {', '.join(REVERSIBLE)}) or gradient='checkpoint'"
+            )
+        if problem.t.requires_grad or problem.solver.jump_t:
+            raise ValueError(
+                "gradient='reversible' has no gradient for t and knows no solver.jump_t; detach "
+                "t and leave out jump_t, or take gradient='adjoint'"
+            )
+        grid = Grid()
+        ys = ReversibleSolve.apply(problem, self, grid, problem.y0, *problem.inputs)
+        return ys, grid.trajectory
+
+
+class ReversibleSolve(torch.autograd.Function):
+    """The solve as one node of the outer graph."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, problem: Problem, options: Reversible, grid: Grid, y0: Tensor, *inputs: Tensor
+    ) -> Tensor:
+        method = REVERSIBLE[problem.solver.method]
+        field = field_of(problem, problem.stats.forward, problem.args)
+        step = FunctionalStep(method, field, y0.numel())
+        start = y0.detach().reshape(-1)
+        grid.trajectory = run(problem, step, start, lambda t, h, y: grid.append(t, h))
+        ctx.problem, ctx.options, ctx.method, ctx.spans = problem, options, method, grid.spans
+        vectors = step.state or method.start(field, problem.times[0], start)
+        ctx.size = len(vectors)
+        ctx.save_for_backward(*vectors, y0, *inputs)
+        return grid.trajectory.ys.view(-1, *y0.shape)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
+        problem, saved = ctx.problem, ctx.saved_tensors
+        vectors, y0 = saved[: ctx.size], saved[ctx.size].detach().reshape(-1)
+        with problem.autocast():
+            undoing = Undoing(problem, ctx.method, grad_ys.reshape(len(grad_ys), -1), vectors)
+            for t, t_end in reversed(ctx.spans):
+                undoing.step_back(t, t_end)
+            grad_y0, reconstructed = undoing.finish()
+        error = float((reconstructed - y0).norm() / y0.norm().clamp_min(1e-30))
+        if not error <= ctx.options.reconstruction_tolerance:
+            warnings.warn(
+                f"{problem.solver.method} was undone with a relative error of {error:.1e} in the "
+                f"initial state, above {ctx.options.reconstruction_tolerance:.1e}; its gradient "
+                "is no better than that. Solve in float64, take fewer steps, or take "
+                "gradient='checkpoint' with the method it is made of",
+                stacklevel=2,
+            )
+        return None, None, None, grad_y0.view(problem.y0.shape), *undoing.grads
+
+
+class Undoing:
+    """Takes vectors and their gradients backwards over the accepted steps.
+
+    Args:
+        grad_ys: Gradients that arrive at the outputs, shape `(time, n)`.
+        vectors: The method's vectors after the last step, the solution first, shape `(n,)`.
+
+    Attributes:
+        grads: Gradients of the problem's inputs.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        method: ReversibleMethod,
+        grad_ys: Tensor,
+        vectors: Sequence[Tensor],
+    ):
+        self._problem, self._method, self._grad_ys = problem, method, grad_ys
+        self._times = problem.times[: len(grad_ys)]
+        self._vectors = tuple(vectors)
+        self._cotangents = [torch.zeros_like(v) for v in vectors]
+        evaluator = Evaluator(problem)
+        self._inputs = evaluator.inputs
+        self._pullback = Pullback(evaluator.inputs)
+        self._field = field_of(problem, problem.stats.backward, evaluator.args)
+        self._step = FunctionalStep(method, self._field, problem.y0.numel())
+        self._output = len(self._times) - 1
+
+    @property
+    def grads(self) -> list[Tensor | None]:
+        return self._pullback.grads
+
+    def step_back(self, t: float, t_end: float) -> None:
+        """Undo one step."""
+        h = t_end - t
+        vectors = self._method.undo(self._field, t, h, self._vectors)
+        outputs, thetas = self._enter_outputs(t, t_end)
+        with torch.enable_grad():
+            leaves = tuple(v.detach().requires_grad_() for v in vectors)
+            self._step.resume(leaves)
+            y1 = self._step(t, h, leaves[0])
+            inside = [self._step.interpolate(t, h, leaves[0], y1, thetas)] if thetas else []
+            self._step.accept(h)
+        results = [*(self._step.state or ()), *inside]
+        cotangents = [*self._cotangents, *([outputs] if thetas else [])]
+        self._cotangents = self._pull(results, cotangents, leaves)
+        self._vectors = tuple(vectors)
+
+    def finish(self) -> tuple[Tensor, Tensor]:
+        """Gradient of the initial state, and the initial state as it was reconstructed."""
+        with torch.enable_grad():
+            y = self._vectors[0].detach().requires_grad_()
+            vectors = self._method.start(self._field, self._times[0], y)
+        (grad_y,) = self._pull(list(vectors), self._cotangents, (y,))
+        return grad_y + self._grad_ys[0], self._vectors[0]
+
+    def _pull(
+        self, results: list[Tensor], cotangents: list[Tensor], leaves: tuple[Tensor, ...]
+    ) -> list[Tensor]:
+        pairs = [(r, c) for r, c in zip(results, cotangents, strict=True) if r.requires_grad]
+        grads = torch.autograd.grad(
+            [r for r, _ in pairs],
+            [*leaves, *self._inputs],
+            [c for _, c in pairs],
+            allow_unused=True,
+        )
+        self._pullback.accumulate(grads[len(leaves) :])
+        return [
+            torch.zeros_like(leaf) if grad is None else grad
+            for leaf, grad in zip(leaves, grads, strict=False)
+        ]
+
+    def _enter_outputs(self, t: float, t_end: float) -> tuple[Tensor, list[float]]:
+        """Take in the gradients at the end of a step; return those inside, and where they are."""
+        times, last, direction = self._times, self._output, 1.0 if t_end > t else -1.0
+        while last > 0 and direction * (times[last] - t_end) >= 0:
+            self._cotangents[0] = self._cotangents[0] + self._grad_ys[last]
+            last -= 1
+        first = last
+        while first > 0 and direction * (times[first] - t) > 0:
+            first -= 1
+        self._output = first
+        inside = slice(first + 1, last + 1)
+        return self._grad_ys[inside], [(time - t) / (t_end - t) for time in times[inside]]
+
+
+def field_of(problem: Problem, counts: StepCounts, args: Sequence[Any]) -> VectorField:
+    """The vector field on flat states, with evaluations counted."""
+
+    def field(t: float, y: Tensor) -> Tensor:
+        counts.evaluations += 1
+        derivative = problem.func(problem.time(t), y.view(problem.y0.shape), *args)
+        return derivative.reshape(-1).to(y.dtype)
+
+    return field

@@ -1,0 +1,140 @@
+"""Methods of `scipy.integrate`, on the host in double precision.
+
+`scipy_vode_adams` is the Fortran Adams code that experiments of Chen et al. 2018 were run with;
+LSODA, BDF and Radau solve stiff problems. Every evaluation copies the state to the device of the
+vector field and back. The gradient is the adjoint's, solved backwards with the same method.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .field import VectorField
+from .integrate import Trajectory
+from .solution import Status, StepCounts
+from .solver import Solver
+
+__all__ = ["scipy_integrate"]
+
+
+def scipy_integrate(
+    solver: Solver,
+    field: VectorField,
+    y0: Tensor,
+    times: Sequence[float],
+    counts: StepCounts,
+    rtol: float | Tensor,
+    atol: float | Tensor,
+) -> Trajectory:
+    """Solve from the first of `times` to the last, with outputs at all of them.
+
+    Args:
+        field: The vector field on `(n,)`; it counts its evaluations.
+        y0: Initial state, shape `(n,)`.
+        rtol, atol: Numbers, or one a component; SciPy's VODE takes one `rtol` only.
+    """
+    trajectory = Trajectory(outputs=[y0.unsqueeze(0)], t=times[0])
+
+    def fun(t: float, y: np.ndarray) -> np.ndarray:
+        state = torch.from_numpy(np.array(y)).to(dtype=y0.dtype, device=y0.device)
+        return field(float(t), state).double().cpu().numpy()
+
+    start = y0.double().cpu().numpy()
+    options = {"rtol": _host(rtol), "atol": _host(atol)}
+    solve = _vode if solver.method == "scipy_vode_adams" else _solver_class
+    for output in solve(solver, fun, start, times, counts, trajectory, options):
+        trajectory.outputs.append(
+            torch.from_numpy(output).to(dtype=y0.dtype, device=y0.device).unsqueeze(0)
+        )
+    return trajectory
+
+
+def _host(tolerance: float | Tensor) -> Any:
+    return tolerance.double().cpu().numpy() if isinstance(tolerance, Tensor) else tolerance
+
+
+def _solver_class(
+    solver: Solver,
+    fun: Any,
+    start: np.ndarray,
+    times: Sequence[float],
+    counts: StepCounts,
+    trajectory: Trajectory,
+    options: dict[str, Any],
+) -> Any:
+    from scipy import integrate
+
+    kinds = {
+        "scipy_lsoda": integrate.LSODA,
+        "scipy_bdf": integrate.BDF,
+        "scipy_radau": integrate.Radau,
+    }
+    options |= {"max_step": solver.max_step, "first_step": solver.first_step}
+    ode = kinds[solver.method](fun, times[0], start, times[-1], **options)
+    direction = math.copysign(1.0, times[-1] - times[0])
+    reached = 1
+    while ode.status == "running":
+        if counts.accepted >= solver.max_steps:
+            trajectory.status = Status.MAX_STEPS
+            return
+        with warnings.catch_warnings():
+            # SciPy warns where the status says the same.
+            warnings.simplefilter("ignore")
+            ode.step()
+        finite = bool(np.isfinite(ode.y).all())
+        if ode.status == "failed" or not finite:
+            trajectory.status = Status.STEP_UNDERFLOW if finite else Status.NON_FINITE
+            return
+        trajectory.t, trajectory.h = float(ode.t), float(ode.t - ode.t_old)
+        counts.accept(trajectory.h)
+        ahead = reached
+        while ahead < len(times) and direction * (times[ahead] - ode.t) <= 0:
+            ahead += 1
+        if ahead > reached:
+            dense = ode.dense_output()
+            for time in times[reached:ahead]:
+                yield ode.y if time == ode.t else dense(time)
+            reached = ahead
+
+
+def _vode(
+    solver: Solver,
+    fun: Any,
+    start: np.ndarray,
+    times: Sequence[float],
+    counts: StepCounts,
+    trajectory: Trajectory,
+    options: dict[str, Any],
+) -> Any:
+    from scipy import integrate
+
+    ode = integrate.ode(fun).set_integrator(
+        "vode",
+        method="adams",
+        nsteps=solver.max_steps,
+        max_step=0.0 if math.isinf(solver.max_step) else solver.max_step,
+        first_step=solver.first_step or 0.0,
+        order=solver.max_order or 12,
+        **options,
+    )
+    ode.set_initial_value(start, times[0])
+    for time in times[1:]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            y = ode.integrate(time)
+        if not ode.successful() or not np.isfinite(y).all():
+            code = ode.get_return_code()
+            trajectory.status = {-1: Status.MAX_STEPS}.get(code, Status.STEP_UNDERFLOW)
+            if not np.isfinite(y).all():
+                trajectory.status = Status.NON_FINITE
+            return
+        trajectory.t = time
+        counts.accepted += 1
+        yield y.copy()

@@ -1,0 +1,83 @@
+"""From the name of a method to the object that makes its steps: the one place that knows all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from torch import Tensor
+
+from .explicit import ExplicitStep
+from .field import Dynamics, Field, VectorField
+from .functional_step import FunctionalStep
+from .implicit import ImplicitStep, LinearizableDynamics
+from .methods import METHODS
+from .multistep import AdamsStep, FixedAdams
+from .reversible import REVERSIBLE
+from .solution import StepCounts
+from .solver import Solver
+from .tableaus import TABLEAUS
+
+if TYPE_CHECKING:
+    from .problem import Problem
+
+__all__ = ["make_recordable_step", "make_step"]
+
+
+def make_step(
+    solver: Solver,
+    dynamics: Dynamics,
+    like: Tensor,
+    counts: StepCounts,
+    rtol: float | Tensor,
+    atol: float | Tensor,
+    quadrature: Tensor | None = None,
+) -> Any:
+    """Steps of the solver's method, without a graph.
+
+    Args:
+        dynamics: The vector field, on states of the shape of `like`.
+        rtol, atol: Tolerances of the local error, numbers or one a component, shape `(n,)`.
+        quadrature: Where integrals along the solution are accumulated, shape `(q,)`, or None.
+    """
+    if solver.method in TABLEAUS:
+        tableau = TABLEAUS[solver.method]
+        if tableau.explicit:
+            return ExplicitStep(tableau, dynamics, like, counts, quadrature)
+        linearizable = cast("LinearizableDynamics", dynamics)
+        return ImplicitStep(tableau, linearizable, like, counts, rtol, atol, quadrature)
+    q = 0 if quadrature is None else len(quadrature)
+    field = Field(dynamics, like, counts, q)
+    if solver.method == "adams":
+        return AdamsStep(field, like.numel(), rtol, atol, solver.max_order, quadrature)
+    return FunctionalStep(functional(solver), field, like.numel(), quadrature)
+
+
+def make_recordable_step(problem: Problem) -> FunctionalStep:
+    """Steps of a method without a tableau, out of place, so that autograd can record them.
+
+    Raises:
+        ValueError: A method whose operations autograd cannot record.
+    """
+    solver = problem.solver
+    if METHODS[solver.method].family not in ("reversible", "symplectic", "multistep") or (
+        solver.method == "adams"
+    ):
+        raise ValueError(
+            f"gradient='backprop' cannot record solver.method={solver.method!r}; take "
+            "gradient='adjoint'"
+        )
+
+    def field(t: float, y: Tensor) -> Tensor:
+        problem.stats.forward.evaluations += 1
+        derivative = problem.func(problem.time(t), y.view(problem.y0.shape), *problem.args)
+        return derivative.reshape(-1).to(y.dtype)
+
+    recordable: VectorField = field
+    return FunctionalStep(functional(solver), recordable, problem.y0.numel())
+
+
+def functional(solver: Solver) -> Any:
+    """The method of that name among those that are functions on vectors."""
+    if solver.method in ("adams_bashforth", "adams_moulton"):
+        return FixedAdams(solver.method, solver.max_order)
+    return REVERSIBLE[solver.method]

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from node_experiments.ode import Adjoint, Backprop, Solver, solve
+
+from .helpers import largest_relative_difference, saved_bytes
+
+TIMES = torch.linspace(0, 2, 4, dtype=torch.float64)
+
+
+def test_converges_to_the_gradient_at_the_rate_of_the_tolerance(example):
+    expected, _ = example.gradients(TIMES, Solver("dopri5", 1e-12, 1e-12), Backprop())
+    errors = []
+    for tolerance in (1e-4, 1e-6, 1e-8):
+        found, _ = example.gradients(TIMES, Solver("dopri5", tolerance, tolerance), Adjoint())
+        errors.append(largest_relative_difference(found, expected))
+    rate = math.log10(errors[0] / errors[2]) / 4
+    assert 0.7 < rate < 1.3
+    assert errors[2] < 1e-6
+
+
+def test_few_evaluations_between_many_outputs():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 20), nn.ELU(), nn.Linear(20, 20), nn.ELU(), nn.Linear(20, 4))
+    y0 = torch.randn(50, 4, requires_grad=True)
+    times = torch.linspace(0, 1, 100)
+    solver = Solver("dopri5", 1e-3, 1e-3)
+    solution = solve(lambda t, y: net(y), y0, times, solver, Adjoint())
+    solution.ys.square().sum().backward()
+    assert solution.stats.backward.evaluations <= 4.2 * 99
+    assert solution.stats.backward.rejected == 0
+
+
+def test_low_order_is_left_where_one_of_its_steps_is_not_enough(example):
+    times = torch.linspace(0, 2, 40, dtype=torch.float64)
+    solver = Solver("dopri5", 1e-10, 1e-10)
+    _, chosen = example.gradients(times, solver, Adjoint(method="dopri5"))
+    _, by_itself = example.gradients(times, solver, Adjoint())
+    _, low_order = example.gradients(times, solver, Adjoint(method="bosh3"))
+    assert low_order.stats.backward.evaluations > 4 * chosen.stats.backward.evaluations
+    # It learns that from the first two intervals.
+    spent_on_learning = low_order.stats.backward.evaluations * 3 / 39
+    found = by_itself.stats.backward.evaluations
+    assert found < chosen.stats.backward.evaluations + spent_on_learning
+
+
+def test_the_way_back_has_a_method_and_tolerances_of_its_own(example):
+    solver = Solver("dopri5", 1e-8, 1e-8)
+    _, loose = example.gradients(TIMES, solver, Adjoint(rtol=1e-3, atol=1e-3))
+    _, tight = example.gradients(TIMES, solver, Adjoint())
+    _, other = example.gradients(TIMES, solver, Adjoint(method="tsit5"))
+    assert loose.stats.forward == tight.stats.forward
+    assert loose.stats.backward.evaluations < tight.stats.backward.evaluations / 2
+    assert other.stats.backward.evaluations != tight.stats.backward.evaluations
+
+
+def test_seminorm_needs_fewer_evaluations():
+    torch.manual_seed(0)
+    layers = [nn.GroupNorm(8, 16), nn.ReLU(), nn.Conv2d(16, 16, 3, padding=1)]
+    net = nn.Sequential(*layers, *layers, nn.GroupNorm(8, 16))
+    y0 = torch.randn(4, 16, 5, 5, requires_grad=True)
+    weights = torch.randn_like(y0)
+
+    def evaluations(seminorm):
+        solver = Solver("dopri5", 1e-2, 1e-2)
+        times = torch.tensor([0.0, 1.0])
+        solution = solve(lambda t, y: net(y), y0, times, solver, Adjoint(seminorm=seminorm))
+        (solution.ys[-1] * weights).sum().backward()
+        return solution.stats.backward.evaluations
+
+    assert evaluations(True) <= 0.7 * evaluations(False)
+
+
+def test_the_papers_identities_for_the_times(example):
+    t = torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64, requires_grad=True)
+    solver = Solver("dopri5", 1e-11, 1e-11)
+    ys = solve(example.func, example.y0, t, solver, Adjoint(), args=(example.gain,)).ys
+    a_start, a_end, grad_t = torch.autograd.grad(
+        ys[-1].square().sum(), [example.y0, ys, t], allow_unused=True
+    )
+    f_start = example.func(t[0], ys[0], example.gain)
+    f_end = example.func(t[-1], ys[-1], example.gain)
+    torch.testing.assert_close(grad_t[0], -(a_start * f_start).sum(), rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(grad_t[-1], (a_end[-1] * f_end).sum(), rtol=1e-7, atol=1e-7)
+
+
+def test_memory_does_not_grow_with_the_steps(example):
+    def kept(num_steps):
+        solver = Solver("rk4", num_steps=num_steps)
+        return saved_bytes(lambda: example.solve(TIMES, solver, Adjoint()))
+
+    assert kept(64) <= 1.05 * kept(4)
+
+
+def test_an_unknown_method_is_refused():
+    with pytest.raises(ValueError, match=r"gradient.method='rk5' is unknown; allowed: "):
+        Adjoint(method="rk5")

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from node_experiments.ode import Backprop, Solver, solve
+from node_experiments.ode.tableaus import EXPLICIT_TABLEAUS
+
+
+@pytest.mark.parametrize("method", sorted(EXPLICIT_TABLEAUS))
+def test_first_and_second_derivatives_of_state_argument_and_times(example, method):
+    solver = Solver(method, num_steps=2)
+    t = torch.tensor([0.0, 0.3, 0.4, 0.9, 1.0], dtype=torch.float64, requires_grad=True)
+
+    def solution(y0, gain, t):
+        return solve(example.func, y0, t, solver, Backprop(), args=(gain,)).ys
+
+    inputs = (example.y0, example.gain, t)
+    assert torch.autograd.gradcheck(solution, inputs, fast_mode=True)
+    assert torch.autograd.gradgradcheck(solution, inputs, fast_mode=True)
+
+
+def test_an_output_on_a_grid_point_moves_along_the_slope(example):
+    solver = Solver("rk4", num_steps=2)
+    t = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64, requires_grad=True)
+    ys = solve(example.func, example.y0, t, solver, Backprop(), args=(example.gain,)).ys
+    slope = example.func(t[1], ys[1], example.gain)
+    (grad_t,) = torch.autograd.grad(ys[1].sum(), t)
+    torch.testing.assert_close(grad_t[1], slope.sum())

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from node_experiments.ode import Backprop, Interpolated, Solver
+
+from .helpers import largest_relative_difference, saved_bytes
+
+TIMES = torch.linspace(0, 2, 4, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("method", ["dopri5", "bosh3", "tsit5"])
+def test_converges_to_the_gradient_at_the_rate_of_the_tolerance(example, method):
+    t = TIMES.clone().requires_grad_()
+    expected, _ = example.gradients(t, Solver("dopri5", 1e-12, 1e-12), Backprop())
+    errors = []
+    for tolerance in (1e-4, 1e-6, 1e-8):
+        solver = Solver(method, tolerance, tolerance)
+        found, _ = example.gradients(t, solver, Interpolated())
+        errors.append(largest_relative_difference(found, expected))
+    rate = math.log10(errors[0] / errors[2]) / 4
+    assert 0.6 < rate < 1.5
+    assert errors[2] < 1e-5
+
+
+def test_backwards_in_time(example):
+    times = torch.tensor([1.0, 0.2, -1.0], dtype=torch.float64)
+    expected, _ = example.gradients(times, Solver("dopri5", 1e-12, 1e-12), Backprop())
+    found, _ = example.gradients(times, Solver("dopri5", 1e-9, 1e-9), Interpolated())
+    assert largest_relative_difference(found, expected) < 1e-6
+
+
+def test_more_quadrature_points_integrate_better(example):
+    # Few long backward steps: the state is accurate, and the integral needs its points.
+    solver = Solver("dopri5", num_steps=5)
+    expected, _ = example.gradients(TIMES[[0, -1]], Solver("dopri5", 1e-12, 1e-12), Backprop())
+    errors = []
+    for points in (1, 2, 3):
+        found, _ = example.gradients(
+            TIMES[[0, -1]], solver, Interpolated(quadrature_points=points)
+        )
+        errors.append(largest_relative_difference(found[2:], expected[2:]))
+    assert errors[0] > 3 * errors[1] > 3 * errors[2]
+
+
+def test_keeps_the_stages_of_the_accepted_steps(example):
+    def kept(num_steps):
+        solver = Solver("dopri5", num_steps=num_steps)
+        return saved_bytes(lambda: example.solve(TIMES, solver, Interpolated()))
+
+    per_step = (kept(64) - kept(4)) / 60
+    assert 7 * example.y0.nbytes <= per_step <= 9 * example.y0.nbytes
+
+
+def test_what_cannot_be_interpolated_is_refused(example):
+    with pytest.raises(ValueError, match="interpolants"):
+        example.solve(TIMES, Solver("scipy_lsoda"), Interpolated())
+    with pytest.raises(ValueError, match="at least 1"):
+        Interpolated(quadrature_points=0)

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from node_experiments.ode import Backprop, Reversible, Solver, solve
+from node_experiments.ode.reversible import REVERSIBLE
+
+from .helpers import largest_relative_difference, saved_bytes
+
+ENDS = torch.tensor([0.0, 1.0], dtype=torch.float64)
+MANY = torch.linspace(1, -1, 9, dtype=torch.float64)
+METHODS = sorted(name for name in REVERSIBLE if name != "leapfrog")
+
+
+@pytest.mark.parametrize("times", [ENDS, MANY], ids=["ends", "many"])
+@pytest.mark.parametrize("method", METHODS)
+def test_equals_backpropagation_through_the_same_steps(example, method, times):
+    solver = Solver(method, num_steps=6)
+    expected, reference = example.gradients(times, solver, Backprop())
+    found, solution = example.gradients(times, solver, Reversible())
+    assert largest_relative_difference(found, expected) < 1e-10
+    torch.testing.assert_close(solution.ys, reference.ys)
+
+
+def test_adaptive_steps_are_undone_as_they_were_accepted(example):
+    solver = Solver("reversible_dopri5", rtol=1e-5, atol=1e-5)
+    expected, reference = example.gradients(MANY, solver, Backprop())
+    found, solution = example.gradients(MANY, solver, Reversible())
+    assert solution.stats.forward.accepted == reference.stats.forward.accepted
+    assert largest_relative_difference(found, expected) < 1e-8
+
+
+def test_leapfrog_on_a_separable_system():
+    y0 = torch.randn(8, dtype=torch.float64, requires_grad=True)
+    stiffness = torch.tensor(1.7, dtype=torch.float64, requires_grad=True)
+
+    def oscillators(t, y, stiffness):
+        q, p = y.chunk(2)
+        return torch.cat([p, -stiffness * torch.sin(q)])
+
+    def gradients(way):
+        solver = Solver("leapfrog", num_steps=50)
+        ys = solve(oscillators, y0, ENDS, solver, way, args=(stiffness,)).ys
+        return torch.autograd.grad(ys[-1].square().sum(), (y0, stiffness))
+
+    assert largest_relative_difference(gradients(Reversible()), gradients(Backprop())) < 1e-10
+
+
+@pytest.mark.parametrize("method", ["reversible_heun", "reversible_rk4"])
+def test_memory_does_not_grow_with_the_steps(example, method):
+    def kept(num_steps):
+        solver = Solver(method, num_steps=num_steps)
+        return saved_bytes(lambda: example.solve(ENDS, solver, Reversible()))
+
+    assert kept(64) <= 1.05 * kept(4)
+
+
+def test_an_inexact_reconstruction_is_said():
+    y0 = torch.ones(3, requires_grad=True)
+    solver = Solver("asynchronous_leapfrog", num_steps=40)
+    times = torch.tensor([0.0, 20.0])
+    ys = solve(lambda t, y: -2.0 * y, y0, times, solver, Reversible(1e-6)).ys
+    with pytest.warns(UserWarning, match=r"undone with a relative error of .* above 1.0e-06"):
+        ys[-1].sum().backward()
+
+
+@pytest.mark.parametrize(
+    ("method", "message"), [("rk4", "'reversible_rk4'"), ("adams_bashforth", "checkpoint")]
+)
+def test_other_methods_are_refused(example, method, message):
+    with pytest.raises(ValueError, match=message):
+        example.solve(ENDS, Solver(method, num_steps=2), Reversible())

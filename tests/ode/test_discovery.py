@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import functools
+
+import pytest
+import torch
+from torch import nn
+
+from node_experiments.ode import (
+    Adjoint,
+    Backprop,
+    Checkpoint,
+    Discrete,
+    Solver,
+    solve,
+)
+
+WAYS = [Adjoint(), Discrete(), Discrete(retain_graphs=True), Checkpoint()]
+SOLVER = Solver("rk4", num_steps=4)
+TIMES = torch.tensor([0.0, 1.0])
+
+
+def state():
+    return torch.linspace(-1, 1, 3)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+@pytest.mark.parametrize("held", ["closure", "method", "partial", "nested function"])
+def test_parameters_of_held_modules_are_found(way, held):
+    torch.manual_seed(0)
+    net = nn.Linear(3, 3)
+
+    class Owner(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = net
+
+        def field(self, t, y):
+            return self.net(y)
+
+    def inner(y):
+        return net(y)
+
+    func = {
+        "closure": lambda t, y: net(y),
+        "method": Owner().field,
+        "partial": functools.partial(lambda module, t, y: module(y), net),
+        "nested function": lambda t, y: inner(y),
+    }[held]
+    solve(func, state(), TIMES, SOLVER, way).ys[-1].sum().backward()
+    found = net.weight.grad.clone()
+    net.weight.grad = None
+    solve(func, state(), TIMES, SOLVER, Backprop()).ys[-1].sum().backward()
+    torch.testing.assert_close(found, net.weight.grad, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_a_leaf_that_is_no_parameter_of_a_module_is_found(way):
+    rate = torch.tensor(0.5, requires_grad=True)
+    solve(lambda t, y: -rate * y, state(), TIMES, SOLVER, way).ys[-1].square().sum().backward()
+    expected = (state() * torch.exp(-rate)).square().sum()
+    torch.testing.assert_close(
+        rate.grad, torch.autograd.grad(expected, rate)[0], rtol=1e-3, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_a_tensor_computed_outside_is_refused(way):
+    code = nn.Linear(3, 3)(torch.ones(3))
+    with pytest.raises(ValueError, match=r"computed outside of it .* pass it through args"):
+        solve(lambda t, y: y * code, state(), TIMES, SOLVER, way)
+    with torch.no_grad():
+        solve(lambda t, y: y * code, state(), TIMES, SOLVER, way)
+    solve(lambda t, y: y * code.detach(), state(), TIMES, SOLVER, way)
+    ys = solve(lambda t, y, code: y * code, state(), TIMES, SOLVER, way, args=(code,)).ys
+    assert ys.requires_grad
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_a_field_that_differentiates_internally_is_no_reason_to_refuse(way):
+    weight = nn.Parameter(torch.tensor(0.7))
+
+    def potential_flow(t, y):
+        with torch.enable_grad():
+            y = y if y.requires_grad else y.detach().requires_grad_()
+            potential = (weight * y.square()).sum()
+            (gradient,) = torch.autograd.grad(potential, y, create_graph=True)
+        return -gradient
+
+    ys = solve(potential_flow, state(), TIMES, Solver("rk4", num_steps=20), way).ys
+    (found,) = torch.autograd.grad(ys[-1].sum(), weight)
+    exact = (state() * torch.exp(-2 * weight)).sum()
+    torch.testing.assert_close(found, torch.autograd.grad(exact, weight)[0], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_dropout_is_one_draw_a_solve_and_the_same_on_the_way_back(way):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 64), nn.Dropout(0.5), nn.Linear(64, 3)).double()
+    y0 = state().double()
+    times = TIMES.double()
+    solver = Solver("rk4", num_steps=32)
+
+    def gradient(way):
+        torch.manual_seed(7)
+        net.zero_grad()
+        ys = solve(lambda t, y: net(y), y0, times, solver, way).ys
+        after_forward = torch.rand(())
+        ys[-1].sum().backward()
+        return [p.grad for p in net.parameters()], ys, after_forward
+
+    found, ys, random = gradient(way)
+    expected, same_ys, same_random = gradient(Backprop())
+    torch.testing.assert_close(ys, same_ys)
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+    assert random == same_random
+    other = solve(lambda t, y: net(y), y0, times, solver, way).ys
+    assert not torch.allclose(other, ys)
+
+
+def test_batch_statistics_are_refused_with_the_reason():
+    net = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+
+    def field(t, y):
+        return net(y)
+
+    y0 = torch.randn(5, 3)
+    for way in WAYS:
+        with pytest.raises(ValueError, match=r"BatchNorm1d '1' .* running statistics"):
+            solve(field, y0, TIMES, SOLVER, way)
+    solve(field, y0, TIMES, SOLVER, Backprop())
+    net.eval()
+    solve(field, y0, TIMES, SOLVER, Discrete())
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")  # torch's own
+def test_jvp_and_vmap_go_through_fixed_steps():
+    net = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 3)).double()
+    y0, tangent = torch.randn(2, 3, dtype=torch.float64)
+
+    def final(y0):
+        times = TIMES.double()
+        return solve(lambda t, y: net(y), y0, times, SOLVER, Discrete()).ys[-1]
+
+    jacobian = torch.autograd.functional.jacobian(final, y0)
+    _, derivative = torch.func.jvp(final, (y0,), (tangent,))
+    torch.testing.assert_close(derivative, jacobian @ tangent)
+    torch.testing.assert_close(torch.func.jacrev(final)(y0), jacobian)
+    torch.testing.assert_close(torch.func.vmap(torch.func.jacfwd(final))(y0[None])[0], jacobian)
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(y0, tangent)
+        pushed = torch.autograd.forward_ad.unpack_dual(final(dual)).tangent
+    torch.testing.assert_close(pushed, jacobian @ tangent)
+    with pytest.raises(ValueError, match="fixed steps only"):
+        torch.func.jvp(lambda y: solve(net, y, TIMES, Solver()).ys, (y0,), (tangent,))
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_autocast_is_repeated_on_the_way_back(way):
+    net = nn.Linear(3, 3)
+    types = set()
+
+    def field(t, y):
+        result = net(y)
+        types.add(result.dtype)
+        return result
+
+    with torch.autocast("cpu", torch.bfloat16):
+        ys = solve(field, state(), TIMES, SOLVER, way).ys
+        # A cast that the solve made without a graph must not be met here.
+        assert net(state()).requires_grad
+        types.clear()
+    ys[-1].sum().backward()
+    assert types <= {torch.bfloat16}
+    assert net.weight.grad.dtype == torch.float32
+    assert net.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_several_blocks_keep_statistics_of_their_own(way):
+    first, second = nn.Linear(3, 3), nn.Linear(3, 3)
+    one = solve(lambda t, y: first(y), state(), TIMES, Solver("rk4", num_steps=2), way)
+    two = solve(lambda t, y: second(y), one.ys[-1], TIMES, Solver("rk4", num_steps=5), way)
+    two.ys[-1].sum().backward()
+    assert (one.stats.forward.evaluations, two.stats.forward.evaluations) == (8, 20)
+    assert (one.stats.backward.evaluations, two.stats.backward.evaluations) == (8, 20)
+
+
+class Block(nn.Module):
+    def __init__(self, way):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 3))
+        self.field = lambda t, y: self.net(y)
+        self.way = way
+
+    def forward(self, y):
+        return solve(self.field, y, TIMES, SOLVER, self.way).ys[-1]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_distributed_data_parallel_sees_every_gradient(way, tmp_path):
+    store = f"file://{tmp_path}/store"
+    torch.distributed.init_process_group("gloo", init_method=store, rank=0, world_size=1)
+    try:
+        block = Block(way)
+        parallel = nn.parallel.DistributedDataParallel(block)
+        parallel(torch.ones(2, 3)).sum().backward()
+        found = [p.grad.clone() for p in block.parameters()]
+    finally:
+        torch.distributed.destroy_process_group()
+    block.zero_grad()
+    block(torch.ones(2, 3)).sum().backward()
+    for a, p in zip(found, block.parameters(), strict=True):
+        torch.testing.assert_close(a, p.grad)
+
+
+@pytest.mark.parametrize("way", [*WAYS, Backprop()], ids=str)
+def test_a_compiled_vector_field_has_the_same_gradient(way):
+    torch.manual_seed(0)
+    block = Block(way)
+    block(torch.ones(2, 3)).sum().backward()
+    expected = [p.grad.clone() for p in block.parameters()]
+    block.zero_grad()
+    compiled = torch.compile(block.net, backend="aot_eager")
+    block.field = lambda t, y: compiled(y)
+    block(torch.ones(2, 3)).sum().backward()
+    for p, b in zip(block.parameters(), expected, strict=True):
+        torch.testing.assert_close(p.grad, b)
