@@ -6,7 +6,7 @@ A configuration never names code to import: what can be built is listed here.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,7 +19,8 @@ from .data.image_datasets import IMAGE_DATASETS, image_data
 from .figures.classification import classification_figures
 from .models.image_classifiers import mlp, odenet, resnet, stem_only
 from .models.ode_block import ODEBlock
-from .ode import Adjoint, Backprop, Gradient, Solver
+from .ode import Gradient, Solver
+from .ode.gradients import GRADIENTS
 from .tasks.base import Task
 from .tasks.classification import Classification
 from .training.optimizers import OPTIMIZERS, SCHEDULERS, make_optimizer, make_scheduler
@@ -60,11 +61,6 @@ MODELS: dict[str, ModelFactory] = {
     "mlp": lambda c, data, solver, gradient: mlp(data.image_shape, data.classes, c.hidden),
 }
 
-GRADIENTS: dict[str, Callable[[GradientConfig], Gradient]] = {
-    "adjoint": lambda c: Adjoint(rtol=c.rtol, atol=c.atol, seminorm=c.seminorm),
-    "backprop": lambda c: Backprop(),
-}
-
 
 TASKS: dict[str, Callable[[], Task]] = dict.fromkeys(MODELS, Classification)
 
@@ -89,8 +85,9 @@ def build_solver(config: SolverConfig) -> Solver:
 def build_gradient(config: GradientConfig) -> Gradient:
     """The way gradients are computed."""
     known(config.name, GRADIENTS, "gradient")
+    way: Any = GRADIENTS[config.name]
     try:
-        return GRADIENTS[config.name](config)
+        return way(**{f.name: getattr(config, f.name) for f in fields(way)})
     except ValueError as error:
         raise ConfigError(str(error)) from error
 

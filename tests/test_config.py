@@ -9,6 +9,7 @@ from hydra.core.global_hydra import GlobalHydra
 from node_experiments import cli, ode
 from node_experiments.config import (
     ConfigError,
+    GradientConfig,
     RunConfig,
     SolverConfig,
     configs_folder,
@@ -83,8 +84,17 @@ def test_paper_protocol_is_the_official_schedule():
 
 
 def test_solver_schema_mirrors_the_solver():
-    schema = {f.name: f.type for f in fields(SolverConfig)}
-    assert schema == {f.name: f.type for f in fields(ode.Solver)}
+    schema = [f.name for f in fields(SolverConfig)]
+    assert schema == [f.name for f in fields(ode.Solver)]
+
+
+def test_gradient_schema_knows_every_option():
+    options = {f.name for way in ode.gradients.GRADIENTS.values() for f in fields(way)}
+    assert options == {f.name for f in fields(GradientConfig)} - {"name"}
+    for f in fields(GradientConfig):
+        for way in ode.gradients.GRADIENTS.values():
+            defaults = {g.name: g.default for g in fields(way)}
+            assert defaults.get(f.name, f.default) == f.default
 
 
 @pytest.mark.parametrize(

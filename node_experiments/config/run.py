@@ -37,6 +37,10 @@ class SolverConfig:
     safety: float = 0.9  # factor on each proposed step
     min_factor: float = 0.2  # a step shrinks at most by this at once
     max_factor: float = 10.0  # and grows at most by this
+    step_t: list[float] = field(default_factory=list)  # times at which a step shall end
+    jump_t: list[float] = field(default_factory=list)  # times at which the vector field jumps
+    max_order: int | None = None  # highest order of a multistep method
+    batching: str = "joint"  # joint, or independent: a step size for every sample
 
 
 @dataclass
@@ -45,10 +49,15 @@ class GradientConfig:
 
     GROUP: ClassVar[str] = "gradient"
 
-    name: str = "adjoint"  # adjoint | backprop
-    rtol: float | None = None  # tolerances of the backward solve; the forward ones when null
-    atol: float | None = None
+    name: str = "adjoint"  # backprop | discrete | checkpoint | reversible | adjoint | interpolated
+    rtol: float | None = None  # of the backward solve; the forward tolerance when null
+    atol: float | None = None  # likewise
     seminorm: bool = True  # leave parameter gradients out of the backward error norm
+    method: str | None = None  # of the backward solve; that of the forward solve when null
+    retain_graphs: bool = False  # of discrete: keep each stage's graph, for speed
+    checkpoints: int = 16  # of checkpoint: states that are kept
+    reconstruction_tolerance: float = 1e-3  # of reversible: relative error worth a warning
+    quadrature_points: int = 3  # of interpolated: Gauss points a step
 
 
 @dataclass
