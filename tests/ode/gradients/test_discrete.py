@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -111,3 +113,42 @@ def test_a_vector_field_without_any_graph_has_the_gradient_of_the_identity():
         -1
     ].sum().backward()
     torch.testing.assert_close(y0.grad, torch.ones(3))
+
+
+@pytest.mark.parametrize("retain_graphs", [False, True])
+@pytest.mark.parametrize("method", ["dopri5", "bosh3", "vern7"])
+def test_steps_that_end_at_a_jump_of_the_vector_field(method, retain_graphs):
+    rate = torch.tensor(0.8, dtype=torch.float64, requires_grad=True)
+    y0 = torch.linspace(1, 2, 3, dtype=torch.float64).requires_grad_()
+    times = torch.linspace(0, 2, 23, dtype=torch.float64).requires_grad_()
+
+    def field(t, y, rate):
+        return -rate * y if t < 0.9 else rate * torch.sin(y)
+
+    def gradients(way):
+        solver = Solver(method, rtol=1e-6, atol=1e-6, jump_t=(0.9,))
+        ys = solve(field, y0, times, solver, way, args=(rate,)).ys
+        weights = torch.linspace(-1, 1, ys.numel(), dtype=ys.dtype).view_as(ys)
+        return torch.autograd.grad((ys * weights).sum(), (y0, rate, times))
+
+    found, expected = gradients(Discrete(retain_graphs)), gradients(Backprop())
+    assert largest_relative_difference(found, expected) < 1e-8
+
+
+@pytest.mark.parametrize("way", [Discrete(), Discrete(retain_graphs=True)], ids=str)
+def test_gradients_up_to_an_event(way):
+    rate = torch.tensor(0.8, dtype=torch.float64, requires_grad=True)
+    y0 = torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)
+    times = torch.linspace(0, 9, 5, dtype=torch.float64)
+    solution = solve(
+        lambda t, y, rate: -rate * y,
+        y0,
+        times,
+        Solver(rtol=1e-10, atol=1e-10),
+        way,
+        args=(rate,),
+        events=[lambda t, y, rate: y[0] - 0.25],
+    )
+    # y_0 = exp(-rate t) is a quarter at t = log(4) / rate.
+    (found,) = torch.autograd.grad(solution.ts[-1], rate)
+    torch.testing.assert_close(found, -math.log(4) / rate.detach() ** 2, rtol=1e-8, atol=1e-8)
