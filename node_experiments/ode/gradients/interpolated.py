@@ -22,6 +22,7 @@ from ..forward import solve_forward
 from ..integrate import Step, Trajectory
 from ..methods import METHODS
 from ..problem import Problem
+from ..solver import Solver
 from .adjoint import Adjoint, BackwardSolve
 from .evaluation import Evaluator, Pullback
 
@@ -35,8 +36,8 @@ class Interpolated(Adjoint):
     Options of `Adjoint`, and:
 
     Attributes:
-        quadrature_points: Gauss points of each backward step; p of them integrate polynomials of
-            degree 2p - 1.
+        quadrature_points: Gauss points of each backward step, at most: p of them integrate
+            polynomials of degree 2p - 1, and no more are taken than the method's order needs.
 
     Raises:
         ValueError: No quadrature points.
@@ -160,15 +161,11 @@ class AdjointOverInterpolants(BackwardSolve):
         differentiable: Sequence[Tensor],
         solution: StoredSolution,
     ):
-        from scipy.special import roots_legendre
-
         self._solution = solution
+        self._quadrature_points = options.quadrature_points
         self._evaluate = Evaluator(problem)
         self._pullback = Pullback(self._evaluate.inputs)
         super().__init__(problem, options, ys, grad_ys, differentiable)
-        nodes, weights = roots_legendre(options.quadrature_points)
-        self._nodes = [(1 + x) / 2 for x in nodes.tolist()]
-        self._weights = [w / 2 for w in weights.tolist()]
         if self._evaluate.inputs:
             self._observe = self._add_to_quadratures
 
@@ -179,6 +176,15 @@ class AdjointOverInterpolants(BackwardSolve):
         self._dynamics = self._adjoint_dynamics
         self._rtol = self._problem.spread(self._chosen.rtol)
         self._atol = self._problem.spread(self._chosen.atol)
+
+    def _use(self, solver: Solver) -> None:
+        from scipy.special import roots_legendre
+
+        super()._use(solver)
+        enough = METHODS[solver.method].order // 2 + 1
+        nodes, weights = roots_legendre(min(self._quadrature_points, enough))
+        self._nodes = [(1 + x) / 2 for x in nodes.tolist()]
+        self._weights = [w / 2 for w in weights.tolist()]
 
     def _enter(self, i: int) -> None:
         """The forward solution is known at every time."""
