@@ -19,7 +19,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-__all__ = ["SameRandomNumbers", "find_parameters", "modules_of", "refuse_batch_statistics"]
+__all__ = [
+    "SameRandomNumbers",
+    "find_parameters",
+    "modules_of",
+    "refuse_batch_statistics",
+    "refuse_unknown",
+]
+
+
+CAPTURED = (
+    "the vector field reads a tensor that needs a gradient and was computed outside of it "
+    "(by {}); pass it through args=(...) and as an argument of the vector field, detach it, or "
+    "take gradient='backprop'"
+)
 
 
 def modules_of(func: Any) -> list[nn.Module]:
@@ -56,7 +69,7 @@ def find_parameters(
     with torch.autograd.set_detect_anomaly(True, check_nan=False), _own_saved_tensors():
         derivative, arguments = evaluate()
     own = {id(leaf) for leaf in arguments}
-    for leaf in _leaves(derivative):
+    for leaf in _leaves(derivative, refuse_older=True):
         if id(leaf) not in own:
             found.setdefault(id(leaf), leaf)
     if len(found) == known:
@@ -159,11 +172,27 @@ def _holdings(func: Any, depth: int = 3) -> Iterator[Any]:
             yield from _holdings(value, depth - 1)
 
 
-def _leaves(output: Tensor) -> Iterator[Tensor]:
-    """Leaves of a graph that was made in anomaly mode.
+def refuse_unknown(derivative: Tensor, known: Sequence[Tensor]) -> None:
+    """Refuse a graph that ends in other leaves than the known ones.
+
+    A function may have been verified before it was given a tensor that needs a gradient.
 
     Raises:
-        ValueError: The graph goes on into one that was made before.
+        ValueError: The gradient of a leaf would be lost.
+    """
+    ids = {id(leaf) for leaf in known}
+    if any(id(leaf) not in ids for leaf in _leaves(derivative, refuse_older=False)):
+        raise ValueError(CAPTURED.format("a computation"))
+
+
+def _leaves(output: Tensor, refuse_older: bool) -> Iterator[Tensor]:
+    """Leaves of a graph.
+
+    Args:
+        refuse_older: The graph was made in anomaly mode and may not go on into an older one.
+
+    Raises:
+        ValueError: It does.
     """
     queue: list[Any] = [output.grad_fn] if output.grad_fn is not None else []
     seen = set(queue)
@@ -173,12 +202,8 @@ def _leaves(output: Tensor) -> Iterator[Tensor]:
         if leaf is not None:
             yield leaf
             continue
-        if "traceback_" not in node.metadata:
-            raise ValueError(
-                "the vector field reads a tensor that needs a gradient and was computed outside "
-                f"of it (by {node.name()}); pass it through args=(...) and as an argument of the "
-                "vector field, detach it, or take gradient='backprop'"
-            )
+        if refuse_older and "traceback_" not in node.metadata:
+            raise ValueError(CAPTURED.format(node.name()))
         for following, _ in node.next_functions:
             if following is not None and following not in seen:
                 seen.add(following)

@@ -29,6 +29,7 @@ class Problem:
         y0: Initial state, any shape.
         t: Output times, shape `(time,)`; `times` holds the same as host floats.
         parameters: Tensors that need a gradient and that `func` reads by itself.
+        parameters_are_all: Whether nothing else that `func` reads may need a gradient.
         args: Further arguments of `func`; tensors among them may need a gradient.
         part_sizes: Sizes of the tensors that the state was packed from; they add up to n.
         observe, watch: Told of the steps; see `integrate`.
@@ -40,6 +41,7 @@ class Problem:
     times: list[float]
     solver: Solver
     parameters: tuple[Tensor, ...] = ()
+    parameters_are_all: bool = False
     args: tuple = ()
     part_sizes: tuple[int, ...] = ()
     observe: Observe | None = None

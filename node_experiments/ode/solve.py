@@ -157,6 +157,7 @@ def way_to_gradients(
         return method
     refuse_batch_statistics(func, type(method).__name__.lower())
     problem.parameters = parameters_of(func, parameters, problem)
+    problem.parameters_are_all = parameters is None
     inputs = (problem.y0, problem.t, *problem.inputs)
     return method if any(x.requires_grad for x in inputs) else None
 

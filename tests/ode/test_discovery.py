@@ -227,3 +227,21 @@ def test_a_compiled_vector_field_has_the_same_gradient(way):
     block(torch.ones(2, 3)).sum().backward()
     for p, b in zip(block.parameters(), expected, strict=True):
         torch.testing.assert_close(p.grad, b)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_a_tensor_that_is_captured_later_is_refused_on_the_way_back(way):
+    class Conditioned(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = nn.Linear(3, 3)
+            self.code = torch.zeros(3)
+
+        def forward(self, t, y):
+            return self.net(y) + self.code
+
+    field, encoder = Conditioned(), nn.Linear(3, 3)
+    solve(field, state(), TIMES, SOLVER, way)
+    field.code = encoder(torch.ones(3))
+    with pytest.raises(ValueError, match="computed outside of it"):
+        solve(field, state(), TIMES, SOLVER, way).ys[-1].sum().backward()

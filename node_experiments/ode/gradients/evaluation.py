@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..discovery import refuse_unknown
 from ..problem import Problem
 
 __all__ = ["Evaluation", "Evaluator", "Pullback"]
@@ -56,15 +57,23 @@ class Evaluator:
         self.args = tuple(leaves.get(i, arg) for i, arg in enumerate(problem.args))
         # Parameters are read by the vector field itself, so the originals are what to ask for.
         self.inputs = (*leaves.values(), *problem.parameters)
+        self._is_checked = not problem.parameters_are_all
 
     def __call__(self, t: float, y: Tensor) -> Evaluation:
-        """Evaluate at a time and a state of the problem's shape, whose memory is kept."""
+        """Evaluate at a time and a state of the problem's shape, whose memory is kept.
+
+        Raises:
+            ValueError: The vector field reads a tensor whose gradient would be lost.
+        """
         time = self._problem.time(t)
         with torch.enable_grad():
             y = y.detach().requires_grad_()
             if self._time_gradients:
                 time = time.detach().clone().requires_grad_()
             derivative = self._problem.func(time, y, *self.args)
+        if not self._is_checked:
+            refuse_unknown(derivative, (time, y, *self.inputs))
+            self._is_checked = True
         return Evaluation(time, y, derivative)
 
 
