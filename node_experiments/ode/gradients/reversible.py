@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -35,6 +35,8 @@ __all__ = ["Reversible"]
 @dataclass(frozen=True)
 class Reversible:
     """Gradient of the discrete solve by a reversible method, in constant memory.
+
+    An explicit Runge-Kutta method is replaced by the reversible method that is made of it.
 
     Attributes:
         reconstruction_tolerance: Error of the reconstructed initial state, relative to its size,
@@ -60,11 +62,13 @@ class Reversible:
             ValueError: A method that is not reversible, times that need gradients, or jumps.
         """
         name = problem.solver.method
+        if name in EXPLICIT_TABLEAUS:
+            name = f"reversible_{name}"
+            problem = replace(problem, solver=replace(problem.solver, method=name))
         if name not in REVERSIBLE:
-            hint = f"solver.method='reversible_{name}'" if name in EXPLICIT_TABLEAUS else "one of"
             raise ValueError(
                 f"gradient='reversible' is for reversible methods; found solver.method={name!r}; "
-                f"take {hint} (reversible: {', '.join(REVERSIBLE)}) or gradient='checkpoint'"
+                f"take one of {', '.join(REVERSIBLE)}, or gradient='adjoint'"
             )
         if problem.t.requires_grad or problem.solver.jump_t:
             raise ValueError(

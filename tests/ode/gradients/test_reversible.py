@@ -65,9 +65,13 @@ def test_an_inexact_reconstruction_is_said():
         ys[-1].sum().backward()
 
 
-@pytest.mark.parametrize(
-    ("method", "message"), [("rk4", "'reversible_rk4'"), ("adams_bashforth", "checkpoint")]
-)
-def test_other_methods_are_refused(example, method, message):
-    with pytest.raises(ValueError, match=message):
-        example.solve(ENDS, Solver(method, num_steps=2), Reversible())
+def test_an_explicit_method_is_made_reversible(example):
+    expected, _ = example.gradients(MANY, Solver("reversible_rk4", num_steps=6), Reversible())
+    found, solution = example.gradients(MANY, Solver("rk4", num_steps=6), Reversible())
+    assert largest_relative_difference(found, expected) < 1e-14
+    assert solution.stats.backward.evaluations > 0
+
+
+def test_other_methods_are_refused(example):
+    with pytest.raises(ValueError, match=r"for reversible methods; found .*adams_bashforth"):
+        example.solve(ENDS, Solver("adams_bashforth", num_steps=2), Reversible())
