@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import torch
@@ -122,6 +123,10 @@ def run(
         with torch.no_grad():
             return error_ratio(step.error(h), y, y_next, rtol, atol, problem.norm)
 
+    if METHODS[solver.method].family == "implicit":
+        # On a stiff problem a step may be far longer than the detail of the solution inside it,
+        # which no interpolant from its ends can know: outputs are ends of steps.
+        solver = replace(solver, step_t=(*solver.step_t, *times[1:-1]))
     h = first_step(step, times, y0, order, solver, problem.norm, rtol, atol)
     resolution = torch.finfo(y0.dtype).eps
     controller = make_controller(step, times[-1], h, order, solver, resolution)
