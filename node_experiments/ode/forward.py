@@ -59,6 +59,11 @@ def solve_forward(
     rtol, atol = problem.spread(solver.rtol), problem.spread(solver.atol)
     with torch.no_grad():
         if METHODS[solver.method].family == "scipy":
+            if on_accept is not None:
+                raise ValueError(
+                    f"solver.method={solver.method!r} does not tell its steps, which this "
+                    "gradient records; take gradient='adjoint'"
+                )
             field = Field(dynamics, y0, counts)
             times = problem.times
             trajectory = scipy_integrate(solver, field, y0.reshape(-1), times, counts, rtol, atol)

@@ -71,3 +71,10 @@ def test_failures_are_statuses(method):
     with pytest.raises(SolveError) as caught:
         solve(field, torch.ones(2), T.float(), Solver(method, max_steps=2))
     assert caught.value.solution.status is Status.MAX_STEPS
+
+
+@pytest.mark.parametrize("gradient", ["backprop", "discrete", "checkpoint", "reversible"])
+def test_other_gradients_are_refused(gradient):
+    y0 = torch.ones(2, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(ValueError, match="adjoint|reversible methods"):
+        solve(field, y0, T, "scipy_bdf", gradient)
