@@ -189,7 +189,5 @@ def test_the_seminorm_saves_evaluations_of_the_backward_solve():
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match="adjoint_params"):
         odeint_adjoint(lambda t, y: y, torch.ones(1), T)
-    with pytest.raises(ValueError, match="adjoint_method"):
-        odeint_adjoint(Field(), torch.ones(3), T, adjoint_method="euler")
     with pytest.raises(ValueError, match="options\\['solver'\\]"):
         odeint(lambda t, y: y, torch.ones(1), T, method="scipy_solver", options={"solver": "X"})
