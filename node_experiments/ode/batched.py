@@ -255,7 +255,7 @@ class _Batch:
     def _first_steps(self) -> Tensor:
         """`initial_step` for every sample."""
         solver, order = self._solver, self._problem.error_order
-        longest = min(abs(self._problem.times[1] - self._problem.times[0]), solver.max_step)
+        longest = min(abs(self._problem.times[-1] - self._problem.times[0]), solver.max_step)
         if solver.first_step is not None:
             return torch.full_like(self._t, min(solver.first_step, solver.max_step))
         with torch.no_grad():

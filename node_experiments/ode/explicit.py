@@ -46,6 +46,7 @@ class ExplicitStep:
         self._all_stages = like.new_empty(s + len(tableau.dense_a), n)
         self._stages = self._all_stages[:s]
         self._rows = [row.view(like.shape) for row in self._all_stages]
+        self._first, self._last = self._stages[0], self._stages[-1]
         # Column-major views of the first i stages, so that a stage input is one addmv.
         self._earlier = [self._stages[:i].t() for i in range(s)]
         self._columns = self._stages.t()
@@ -66,12 +67,12 @@ class ExplicitStep:
         if not self._first_is_known:
             self._evaluate(0, t, y.view(self._shape))
             self._first_is_known = True
-        return self._stages[0]
+        return self._first
 
     def probe(self, t: float, y: Tensor) -> Tensor:
         """dy/dt at any (t, y), in the buffer of the last stage; shape `(n,)`."""
         self._evaluate(len(self._stages) - 1, t, y.view(self._shape))
-        return self._stages[-1]
+        return self._last
 
     def forget(self) -> None:
         """The state was changed from outside: the next step evaluates its first stage anew."""
@@ -94,9 +95,11 @@ class ExplicitStep:
         return torch.addmv(y, self._columns, self._b, alpha=h, out=y1)
 
     def error(self, h: float) -> Tensor:
-        """Estimate of the last step's local error, shape `(n,)`."""
+        """Estimate of the last step's local error, shape `(n,)`; the next step overwrites it."""
         assert self._b_error is not None
-        return torch.mv(self._columns, self._b_error).mul_(h)
+        # The point of the last stage is used up, and its memory holds the error.
+        error = self._scratch
+        return torch.addmv(error, self._columns, self._b_error, beta=0, alpha=h, out=error)
 
     def quadrature_increment(self, h: float) -> Tensor:
         """What the last step adds to the quadratures when it is accepted, shape `(q,)`."""
@@ -116,7 +119,7 @@ class ExplicitStep:
         self._first_is_known = self.tableau.first_same_as_last or self._end_is_known
         self._end_is_known = False
         if self._first_is_known and len(self._stages) > 1:
-            self._stages[0].copy_(self._stages[-1])
+            self._first.copy_(self._last)
             if self._integrands is not None:
                 self._integrands[0].copy_(self._integrands[-1])
 
@@ -148,11 +151,11 @@ class ExplicitStep:
             self._evaluate_dense_stages(t, h, y0)
             stages = self._all_stages.clone()
             return partial(runge_kutta_interpolation, self.tableau, y0, stages, h)
-        f0 = self._stages[0].clone()
+        f0 = self._first.clone()
         if not self.tableau.first_same_as_last:
             self.probe(t + h, y1)
             self._end_is_known = True
-        return partial(hermite_interpolation, y0, f0, y1, self._stages[-1].clone(), h)
+        return partial(hermite_interpolation, y0, f0, y1, self._last.clone(), h)
 
     def _evaluate_dense_stages(self, t: float, h: float, y0: Tensor) -> None:
         for i, (c, row) in enumerate(zip(self.tableau.dense_c, self._dense_a, strict=True)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import torch
@@ -58,6 +59,11 @@ def solve_forward(
     rtol, atol = problem.spread(solver.rtol), problem.spread(solver.atol)
     with torch.no_grad():
         if METHODS[solver.method].family == "scipy":
+            if on_accept is not None:
+                raise ValueError(
+                    f"solver.method={solver.method!r} does not tell its steps, which this "
+                    "gradient records; take gradient='adjoint'"
+                )
             field = Field(dynamics, y0, counts)
             times = problem.times
             trajectory = scipy_integrate(solver, field, y0.reshape(-1), times, counts, rtol, atol)
@@ -122,6 +128,10 @@ def run(
         with torch.no_grad():
             return error_ratio(step.error(h), y, y_next, rtol, atol, problem.norm)
 
+    if METHODS[solver.method].family == "implicit":
+        # On a stiff problem a step may be far longer than the detail of the solution inside it,
+        # which no interpolant from its ends can know: outputs are ends of steps.
+        solver = replace(solver, step_t=(*solver.step_t, *times[1:-1]))
     h = first_step(step, times, y0, order, solver, problem.norm, rtol, atol)
     resolution = torch.finfo(y0.dtype).eps
     controller = make_controller(step, times[-1], h, order, solver, resolution)

@@ -87,6 +87,8 @@ def integrate(
     end = times[-1]
     direction = math.copysign(1.0, end - times[0])
     t = controller.resume(times[0])
+    if t != times[0]:
+        step.forget()
     result = Trajectory(outputs=[y0.unsqueeze(0)], t=t)
     next_output = 1
     ratio = 0.0

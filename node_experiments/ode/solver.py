@@ -60,8 +60,10 @@ class Solver:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            near = difflib.get_close_matches(self.method, METHODS, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            near = difflib.get_close_matches(self.method, METHODS, n=2)
+            # Of two that are as close, the one that is listed first.
+            nearest = next((name for name in METHODS if name in near), None)
+            hint = f"; did you mean {nearest!r}?" if nearest else ""
             raise ValueError(
                 f"solver.method={self.method!r} is unknown; allowed: {', '.join(METHODS)}{hint}"
             )

@@ -163,7 +163,7 @@ class AugmentedDynamics:
         derivative[:n].copy_(f.detach().reshape(-1))
         derivative[n:].copy_(grad_y.reshape(-1))
         if integrand is not None and grads:
-            torch.cat([grad.reshape(-1) for grad in grads], out=integrand)
+            torch.cat([real_view(grad).reshape(-1) for grad in grads], out=integrand)
 
     def linearize(self, t: float, y: Tensor) -> AugmentedLinearization:
         """The Jacobian at (t, y), for implicit methods."""
@@ -213,7 +213,9 @@ class BackwardSolve:
         """Allocate what is integrated: (y, a), and the parameter gradients beside it."""
         self._state = self._ys.new_zeros(2 * self._n)
         self._adjoint = self._state[self._n :]
-        self._quadrature = self._ys.new_zeros(sum(p.numel() for p in self._differentiable))
+        self._quadrature = self._ys.new_zeros(
+            sum(real_view(p).numel() for p in self._differentiable)
+        )
         self._dynamics: Dynamics = AugmentedDynamics(self._problem)
         self._rtol = self._problem.spread(self._chosen.rtol, copies=2)
         self._atol = self._problem.spread(self._chosen.atol, copies=2)
@@ -223,9 +225,14 @@ class BackwardSolve:
         self._state[: self._n].copy_(self._ys[i].reshape(-1))
 
     def _input_gradients(self) -> list[Tensor | None]:
-        sizes = [p.numel() for p in self._differentiable]
+        sizes = [real_view(p).numel() for p in self._differentiable]
         pieces = zip(self._quadrature.split(sizes), self._differentiable, strict=True)
-        return [piece.view(p.shape).to(p.dtype) for piece, p in pieces]
+        return [
+            torch.view_as_complex(piece.view(*p.shape, 2)).to(p.dtype)
+            if p.is_complex()
+            else piece.view(p.shape).to(p.dtype)
+            for piece, p in pieces
+        ]
 
     def _use(self, solver: Solver) -> None:
         self._solver = solver
@@ -380,3 +387,8 @@ class BackwardSolve:
             ratio,
             error_ratio(error, self._quadrature, after, rtol, atol, self._problem.norm),
         )
+
+
+def real_view(x: Tensor) -> Tensor:
+    """A complex tensor as pairs of real numbers; a real one as it is."""
+    return torch.view_as_real(x.resolve_conj()) if x.is_complex() else x

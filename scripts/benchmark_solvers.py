@@ -1,0 +1,377 @@
+"""Error against evaluations and against time: all methods beside those of other packages.
+
+    python scripts/benchmark_solvers.py [--repeats 11] [--output outputs/reference/solvers]
+
+Prints a table, writes `benchmark_solvers.json` and draws `work_precision.png`. Two problems in
+float64: a small neural vector field on a batch, and Van der Pol's equation with mu = 100, which is
+stiff. Packages of the extra `bench` that are not installed are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from scipy import integrate
+
+from node_experiments.ode import Solver, solve
+from node_experiments.ode.methods import METHODS
+
+TOLERANCES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
+STEPS = (20, 40, 80, 160, 320)
+STIFF_TOLERANCES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
+# Okabe & Ito's palette, which most colour-blind readers can tell apart; others in greys.
+COLOURS = {
+    "dopri5": "#0072B2",
+    "bosh3": "#E69F00",
+    "vern7": "#009E73",
+    "dopri8": "#CC79A7",
+    "adams": "#D55E00",
+    "trbdf2": "#E69F00",
+    "kvaerno3": "#009E73",
+    "kvaerno5": "#D55E00",
+}
+GREYS = ("#000000", "#6E6E6E", "#A0A0A0", "#404040")
+MARKERS = {"torchdiffeq": "s", "torchode": "^", "diffrax": "D", "scipy": "v"}
+
+
+class Problem(NamedTuple):
+    """An initial value problem in the languages of all packages.
+
+    Attributes:
+        torch_field, numpy_field, jax_field: The vector field on a state of the shape of `y0`.
+    """
+
+    name: str
+    y0: torch.Tensor
+    end: float
+    torch_field: Callable[..., torch.Tensor]
+    numpy_field: Callable[..., np.ndarray]
+    jax_field: Callable[..., Any]
+    stiff: bool
+
+
+class Run(NamedTuple):
+    """One solve: its answer, the evaluations it needed (None if unknown)."""
+
+    answer: np.ndarray
+    evaluations: int | None
+
+
+def neural(batch: int = 64, size: int = 16) -> Problem:
+    generator = torch.Generator().manual_seed(0)
+    a = torch.randn(size, size, generator=generator, dtype=torch.float64) * 1.5 / size**0.5
+    b = torch.randn(size, size, generator=generator, dtype=torch.float64) * 1.5 / size**0.5
+    y0 = torch.randn(batch, size, generator=generator, dtype=torch.float64)
+    an, bn = a.numpy(), b.numpy()
+
+    def jax_field(t: Any, y: Any, args: Any) -> Any:
+        import jax.numpy as jnp
+
+        return jnp.tanh(jnp.tanh(y @ an) @ bn + jnp.sin(t))
+
+    return Problem(
+        "neural vector field, batch of 64, 16 components",
+        y0,
+        4.0,
+        lambda t, y: torch.tanh(torch.tanh(y @ a) @ b + torch.sin(t)),
+        lambda t, y: np.tanh(np.tanh(y @ an) @ bn + np.sin(t)),
+        jax_field,
+        stiff=False,
+    )
+
+
+def van_der_pol(mu: float = 100.0) -> Problem:
+    def jax_field(t: Any, y: Any, args: Any) -> Any:
+        import jax.numpy as jnp
+
+        return jnp.stack([y[1], mu * (1 - y[0] ** 2) * y[1] - y[0]])
+
+    return Problem(
+        "Van der Pol, mu = 100 (stiff)",
+        torch.tensor([2.0, 0.0], dtype=torch.float64),
+        100.0,
+        lambda t, y: torch.stack([y[1], mu * (1 - y[0] ** 2) * y[1] - y[0]]),
+        lambda t, y: np.array([y[1], mu * (1 - y[0] ** 2) * y[1] - y[0]]),
+        jax_field,
+        stiff=True,
+    )
+
+
+def ours(problem: Problem, method: str, setting: float) -> Run:
+    t = torch.tensor([0.0, problem.end], dtype=torch.float64)
+    adaptive = METHODS[method].adaptive
+    options = {"rtol": setting, "atol": setting} if adaptive else {"num_steps": int(setting)}
+    with torch.no_grad():
+        solver = Solver(method, **options, max_steps=100_000)
+        solution = solve(problem.torch_field, problem.y0, t, solver)
+    return Run(solution.ys[-1].numpy(), solution.stats.forward.evaluations)
+
+
+def scipys(problem: Problem, method: str, setting: float) -> Run:
+    shape = tuple(problem.y0.shape)
+    result = integrate.solve_ivp(
+        lambda t, y: problem.numpy_field(t, y.reshape(shape)).ravel(),
+        (0, problem.end),
+        problem.y0.numpy().ravel(),
+        method,
+        rtol=setting,
+        atol=setting,
+    )
+    return Run(result.y[:, -1].reshape(shape), result.nfev)
+
+
+def torchdiffeqs(problem: Problem, method: str, setting: float) -> Run:
+    import torchdiffeq
+
+    calls = 0
+
+    def field(t: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        return problem.torch_field(t, y)
+
+    t = torch.tensor([0.0, problem.end], dtype=torch.float64)
+    with torch.no_grad():
+        ys = torchdiffeq.odeint(field, problem.y0, t, rtol=setting, atol=setting, method=method)
+    return Run(ys[-1].numpy(), calls)
+
+
+def torchodes(problem: Problem, method: str, setting: float) -> Run:
+    import torchode
+
+    # torchode keeps a step for every row of a batch; one row is the joint problem.
+    y0 = problem.y0.reshape(1, -1)
+
+    def field(t: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return problem.torch_field(t[0], y.view(problem.y0.shape)).reshape(1, -1)
+
+    term = torchode.ODETerm(field)
+    kind = {"dopri5": torchode.Dopri5, "tsit5": torchode.Tsit5}[method]
+    adjoint = torchode.AutoDiffAdjoint(
+        kind(term=term), torchode.IntegralController(atol=setting, rtol=setting, term=term)
+    )
+    span = torch.tensor([0.0]), torch.tensor([problem.end])
+    with torch.no_grad():
+        start, end = (x.to(y0) for x in span)
+        solution = adjoint.solve(torchode.InitialValueProblem(y0=y0, t_start=start, t_end=end))
+    answer = solution.ys[0, -1].view(problem.y0.shape)
+    return Run(answer.numpy(), int(solution.stats["n_f_evals"][0]))
+
+
+class Diffrax:
+    """Compiled once a problem and method; the tolerance is an argument."""
+
+    def __init__(self) -> None:
+        # Evaluations a step; those of implicit methods are not reported by the package.
+        self._stages = {"Dopri5": 6, "Tsit5": 6, "Dopri8": 13, "Bosh3": 3}
+        self._solves: dict[tuple[str, str], Any] = {}
+
+    def __call__(self, problem: Problem, method: str, setting: float) -> Run:
+        import diffrax
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+        key = problem.name, method
+        if key not in self._solves:
+
+            def compiled(y0: Any, tolerance: Any) -> Any:
+                solution = diffrax.diffeqsolve(
+                    diffrax.ODETerm(problem.jax_field),
+                    getattr(diffrax, method)(),
+                    0.0,
+                    problem.end,
+                    None,
+                    y0,
+                    stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance),
+                    max_steps=100_000,
+                    adjoint=diffrax.DirectAdjoint(),
+                )
+                return solution.ys[0], solution.stats["num_steps"]
+
+            self._solves[key] = jax.jit(compiled)
+        y, steps = self._solves[key](problem.y0.numpy(), setting)
+        stages = self._stages.get(method)
+        evaluations = None if stages is None else 1 + stages * int(steps)
+        return Run(np.asarray(y), evaluations)
+
+
+def contenders(stiff: bool) -> Iterator[tuple[str, str, Callable[..., Run]]]:
+    """Package, method and how to run it."""
+    for method in METHODS.values():
+        if method.name == "leapfrog":  # for separable systems only
+            continue
+        wanted = method.stiff and method.adaptive if stiff else True
+        if wanted or (stiff and method.name == "dopri5"):
+            yield "node_experiments", method.name, ours
+    for name in ("LSODA", "BDF", "Radau") if stiff else ("RK23", "RK45", "DOP853", "LSODA"):
+        yield "scipy", name, scipys
+    if not stiff and find_spec("torchdiffeq"):
+        for name in ("bosh3", "dopri5", "dopri8"):
+            yield "torchdiffeq", name, torchdiffeqs
+    if not stiff and find_spec("torchode"):
+        for name in ("dopri5", "tsit5"):
+            yield "torchode", name, torchodes
+    if find_spec("diffrax"):
+        diffrax = Diffrax()
+        for name in ("Kvaerno3", "Kvaerno5") if stiff else ("Bosh3", "Dopri5", "Tsit5", "Dopri8"):
+            yield "diffrax", name, diffrax
+
+
+def measure(problem: Problem, repeats: int) -> list[dict[str, Any]]:
+    if problem.stiff:
+        reference = scipys(problem, "Radau", 1e-12).answer
+    else:
+        reference = ours(problem, "dopri8", 1e-13).answer
+    rows = []
+    for package, method, run in contenders(problem.stiff):
+        fixed = package == "node_experiments" and not METHODS[method].adaptive
+        settings = STEPS if fixed else STIFF_TOLERANCES if problem.stiff else TOLERANCES
+        if package == "node_experiments" and not fixed and METHODS[method].order <= 2:
+            settings = settings[:4]
+        for setting in settings:
+            try:
+                result = run(problem, method, setting)
+            except Exception as error:
+                print(f"{package:17s} {method:25s} {setting:8.0e} failed: {str(error)[:60]}")
+                continue
+            seconds = []
+            for _ in range(repeats):
+                start = time.perf_counter()
+                run(problem, method, setting)
+                seconds.append(time.perf_counter() - start)
+                if sum(seconds) > 0.6 and len(seconds) >= 3:  # slow ones are measured less often
+                    break
+            row = {
+                "problem": problem.name,
+                "package": package,
+                "method": method,
+                "setting": setting,
+                "error": float(np.sqrt(np.mean((result.answer - reference) ** 2))),
+                "evaluations": result.evaluations,
+                "seconds": statistics.median(seconds),
+                "repeats": len(seconds),
+            }
+            rows.append(row)
+            print(
+                f"{package:17s} {method:25s} {setting:8.0e} error {row['error']:8.1e} "
+                f"evaluations {row['evaluations']!s:>6s} {1e3 * row['seconds']:9.2f} ms",
+                flush=True,
+            )
+    return rows
+
+
+SHOWN = {
+    False: [
+        ("node_experiments", "bosh3"),
+        ("node_experiments", "dopri5"),
+        ("node_experiments", "vern7"),
+        ("node_experiments", "dopri8"),
+        ("node_experiments", "adams"),
+        ("torchdiffeq", "dopri5"),
+        ("torchode", "dopri5"),
+        ("diffrax", "Dopri5"),
+        ("scipy", "RK45"),
+    ],
+    True: [
+        ("node_experiments", "trbdf2"),
+        ("node_experiments", "kvaerno3"),
+        ("node_experiments", "kvaerno5"),
+        ("node_experiments", "dopri5"),
+        ("diffrax", "Kvaerno5"),
+        ("scipy", "Radau"),
+        ("scipy", "LSODA"),
+    ],
+}
+
+
+def draw(problems: list[Problem], rows: list[dict[str, Any]], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(2, 2, figsize=(9, 7.5), layout="constrained")
+    for line, problem in zip(axes, problems, strict=True):
+        for package, method in SHOWN[problem.stiff]:
+            mine = [
+                r
+                for r in rows
+                if (r["problem"], r["package"], r["method"]) == (problem.name, package, method)
+            ]
+            own = package == "node_experiments"
+            others = [p for p, _ in SHOWN[problem.stiff] if p != "node_experiments"]
+            style = {
+                "color": COLOURS[method] if own else GREYS[others.index(package) % len(GREYS)],
+                "marker": "o" if own else MARKERS[package],
+                "linestyle": "-" if own else "--",
+                "label": method if own else f"{package} {method}",
+                "markersize": 4,
+            }
+            if (package, method) == ("scipy", "LSODA"):
+                style["linestyle"] = ":"
+            counted = [r for r in mine if r["evaluations"]]
+            if counted:
+                line[0].loglog(
+                    [r["evaluations"] for r in counted], [r["error"] for r in counted], **style
+                )
+            else:
+                line[0].plot([], [], **style)
+            line[1].loglog([1e3 * r["seconds"] for r in mine], [r["error"] for r in mine], **style)
+        for axis, label in zip(
+            line, ("evaluations of the vector field", "milliseconds"), strict=True
+        ):
+            axis.set(xlabel=label, ylabel="error at the end (RMS)")
+            axis.set_title(problem.name, fontsize=9)
+            axis.grid(True, which="major", alpha=0.3)
+        line[0].legend(fontsize=7)
+    figure.savefig(path, dpi=110)
+
+
+def environment() -> dict[str, Any]:
+    versions = {}
+    for name in ("torch", "numpy", "scipy", "torchdiffeq", "torchode", "diffrax", "jax"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "versions": versions,
+        "python": platform.python_version(),
+        "processor": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=11)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output", type=Path, default=Path("outputs/reference/solvers"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    problems = [neural(), van_der_pol()]
+    rows = []
+    for problem in problems:
+        print(problem.name)
+        rows += measure(problem, arguments.repeats)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    result = {"environment": environment(), "rows": rows}
+    path = arguments.output / "benchmark_solvers.json"
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    draw(problems, rows, arguments.output / "work_precision.png")
+    print(f"written: {path}, {arguments.output / 'work_precision.png'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""Bad input: a clear error, or a status with the part that was reached."""
+
+import math
+
+import pytest
+import torch
+
+from node_experiments.ode import SolveError, Solver, Status, solve
+
+T = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
+Y0 = torch.ones(3, dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (lambda y: y[:2], r"shape \(3,\).*found shape \(2,\)"),
+        (lambda y: y.long(), "torch.float64.*found.*torch.int64"),
+        (lambda y: y.to("meta"), "cpu; found.*meta"),
+        (lambda y: (y, y), "found tuple"),
+        (lambda y: None, "found NoneType"),
+    ],
+)
+def test_a_function_that_returns_something_else(y, message):
+    with pytest.raises(ValueError, match=message):
+        solve(lambda t, state: y(state), Y0, T)
+
+
+@pytest.mark.parametrize(
+    ("t", "message"),
+    [
+        ([0.0, 1.0, 0.5], r"strictly increasing.*t\[1\]=1.0"),
+        ([0.0, 1.0, 1.0], "strictly increasing"),
+        ([0.0, math.nan], "finite"),
+        ([0.0, math.inf], "finite"),
+        ([0.0], "at least 2 times"),
+        ([], "at least 2 times"),
+    ],
+)
+def test_times_that_are_not_a_grid(t, message):
+    with pytest.raises(ValueError, match=message):
+        solve(lambda t, y: y, Y0, torch.tensor(t, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("y0", "message"),
+    [
+        (torch.ones(0), "at least one"),
+        (torch.ones(3, dtype=torch.long), "floating-point"),
+        ((), "tensors"),
+        ((torch.ones(1), torch.ones(1, dtype=torch.float64)), "one dtype"),
+        (3.0, "tensors"),
+    ],
+)
+def test_states_that_are_none(y0, message):
+    with pytest.raises(ValueError, match=message):
+        solve(lambda t, y: y, y0, T)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "dopri55"}, "did you mean 'dopri5'"),
+        ({"method": "rk4"}, "takes fixed steps"),
+        ({"rtol": -1.0}, "rtol=-1.0 must be a number >= 0"),
+        ({"rtol": [1e-3, -1.0]}, "rtol="),
+        ({"rtol": 0.0, "atol": 0.0}, "both 0"),
+        ({"step_size": 0.0}, "step_size=0.0"),
+        ({"num_steps": 2, "step_size": 0.1}, "both set"),
+        ({"num_steps": 2, "jump_t": [0.5]}, "adaptive steps"),
+        ({"controller": "pd"}, "i, pi or pid"),
+        ({"batching": "each"}, "joint or independent"),
+        ({"max_step": 0.0}, "more than min_step"),
+    ],
+)
+def test_solvers_that_make_no_sense(options, message):
+    with pytest.raises(ValueError, match=message):
+        Solver(**options)
+
+
+def test_tolerances_that_do_not_match_the_state():
+    with pytest.raises(ValueError, match="has 2 numbers for a state of 1 tensors"):
+        solve(lambda t, y: y, Y0, T, Solver(rtol=[1e-3, 1e-4]))
+
+
+def at_the_start(t, y):
+    return torch.full_like(y, math.nan)
+
+
+def in_the_middle(t, y):
+    return torch.where(t > 0.6, torch.full_like(y, math.inf), -y)
+
+
+def blow_up(t, y):
+    return 1.5 * y**2
+
+
+@pytest.mark.parametrize("method", ["dopri5", "adams", "kvaerno3", "bosh3", "reversible_heun"])
+@pytest.mark.parametrize(
+    ("field", "statuses", "reached"),
+    [
+        (at_the_start, {Status.NON_FINITE, Status.NOT_CONVERGED}, 1),
+        (in_the_middle, {Status.NON_FINITE, Status.NOT_CONVERGED, Status.STEP_UNDERFLOW}, 2),
+        (
+            blow_up,
+            {
+                Status.NON_FINITE,
+                Status.NOT_CONVERGED,
+                Status.STEP_UNDERFLOW,
+                Status.MAX_STEPS,
+            },
+            2,
+        ),
+    ],
+)
+def test_what_was_reached_is_returned_with_a_status(method, field, statuses, reached):
+    solver = Solver(method, rtol=1e-4, atol=1e-4, max_steps=2000)
+    solution = solve(field, Y0, T, solver, throw=False)
+    assert solution.status in statuses
+    assert not solution.status.ok
+    assert len(solution.ys) == len(solution.ts) == reached
+    assert torch.isfinite(solution.ys).all()
+    assert method in solution.message
+    assert "t=" in solution.message
+    with pytest.raises(SolveError, match=method):
+        solve(field, Y0, T, solver)
+
+
+def test_fixed_steps_notice_a_state_that_is_not_finite():
+    solution = solve(in_the_middle, Y0, T, Solver("rk4", num_steps=10), throw=False)
+    assert solution.status is Status.NON_FINITE
+
+
+def test_the_step_limit_and_the_smallest_step_are_kept():
+    solution = solve(lambda t, y: -y, Y0, T, Solver(max_steps=2, rtol=1e-10), throw=False)
+    assert solution.status is Status.MAX_STEPS
+    assert solution.stats.forward.accepted + solution.stats.forward.rejected == 2
+    stiff = solve(lambda t, y: -1e4 * y, Y0, T, Solver(min_step=1e-2), throw=False)
+    assert stiff.status is Status.STEP_UNDERFLOW
+
+
+def test_tolerances_below_rounding_end_with_a_status_and_do_not_hang():
+    y0 = torch.ones(3)
+    solver = Solver(rtol=1e-14, atol=1e-14, max_steps=3000)
+    solution = solve(lambda t, y: torch.sin(y + t), y0, T.float(), solver, throw=False)
+    assert solution.status in (Status.STEP_UNDERFLOW, Status.MAX_STEPS)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_the_dtype_of_the_state_is_kept_and_time_is_exact(dtype):
+    seen = []
+
+    def field(t, y):
+        seen.append((t.dtype, y.dtype))
+        return -y
+
+    y0 = torch.ones(4, dtype=dtype)
+    solution = solve(field, y0, torch.tensor([0.0, 1.0]), Solver(rtol=1e-2, atol=1e-2))
+    assert solution.ys.dtype == dtype
+    assert set(seen) == {(dtype, dtype)}
+    assert float(solution.ys[-1, 0]) == pytest.approx(math.exp(-1), abs=0.02)
+    # Steps of 2^-12 are lost when time is added up in bfloat16; on the host they are not.
+    solver = Solver("euler", step_size=2**-12)
+    end = solve(lambda t, y: torch.zeros_like(y), y0, torch.tensor([1.0, 1.5]), solver)
+    assert end.stats.forward.accepted == 2048
+
+
+def test_complex_states_and_their_gradients():
+    z0 = torch.tensor([1 + 1j, -2j], dtype=torch.complex128, requires_grad=True)
+    rate = torch.tensor(0.3 + 2j, dtype=torch.complex128, requires_grad=True)
+    for gradient in ("backprop", "adjoint"):
+        solution = solve(
+            lambda t, z, rate: rate * z,
+            z0,
+            T,
+            Solver(rtol=1e-9, atol=1e-9),
+            gradient,
+            args=(rate,),
+        )
+        exact = z0 * torch.exp(rate * T.unsqueeze(1))
+        torch.testing.assert_close(solution.ys, exact, rtol=1e-7, atol=1e-7)
+        found = torch.autograd.grad(solution.ys[-1].abs().sum(), (z0, rate))
+        wanted = torch.autograd.grad(exact[-1].abs().sum(), (z0, rate))
+        torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-6)
+
+
+def test_tolerances_of_the_parts_are_kept_apart():
+    """A part with a loose tolerance does not cost steps, and a strict one does."""
+
+    def field(t, state):
+        slow, fast = state
+        return -slow, 30 * torch.cos(30 * t) * torch.ones_like(fast)
+
+    def accepted(rtol, atol):
+        solver = Solver(rtol=rtol, atol=atol)
+        return solve(field, (Y0, Y0), T, solver).stats.forward.accepted
+
+    loose = accepted([1e-8, 1e3], [1e-8, 1e3])
+    strict = accepted([1e-8, 1e-8], [1e-8, 1e-8])
+    assert loose < strict / 3
+
+
+def test_steps_end_at_step_t_and_do_not_see_both_sides_of_jump_t():
+    def kink(t, y):
+        return torch.where(t < 0.3, torch.ones_like(y), -5 * torch.ones_like(y))
+
+    for dtype in (torch.float32, torch.float64):
+        for t in (T, T.flip(0)):
+            y0 = torch.zeros(1, dtype=dtype)
+            plain = solve(kink, y0, t, Solver(rtol=1e-5, atol=1e-5))
+            told = solve(kink, y0, t, Solver(rtol=1e-5, atol=1e-5, jump_t=[0.3]))
+            assert told.stats.forward.rejected == 0
+            assert told.stats.forward.evaluations < plain.stats.forward.evaluations / 2
+            exact = 0.3 - 5 * 0.7 if t is T else 5 * 0.7 - 0.3
+            assert float(told.ys[-1]) == pytest.approx(exact, abs=1e-5)
+    dense = solve(lambda t, y: -y, Y0, T, Solver(step_t=[0.123, 0.7]), dense=True)
+    assert {0.123, 0.7} <= set(dense.interpolant.steps)
+
+
+def test_a_vector_field_may_jump_at_both_ends():
+    def kink(t, y):
+        inside = (t > 0) & (t < 1)
+        return torch.where(inside, torch.ones_like(y), 1e6 * torch.ones_like(y))
+
+    told = solve(kink, Y0, T, Solver(rtol=1e-6, atol=1e-6, jump_t=[0.0, 1.0]))
+    assert float(told.ys[-1, 0]) == pytest.approx(2, abs=1e-6)
+    assert told.stats.forward.rejected == 0

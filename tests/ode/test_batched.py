@@ -1,0 +1,96 @@
+"""A step size for every sample: the same answers as one by one."""
+
+import pytest
+import torch
+
+from node_experiments.ode import SolveError, Solver, Status, solve
+
+
+def field(t, y):
+    """Van der Pol with a stiffness of its own for every sample, which is part of its state."""
+    a, b, mu = y.unbind(-1)
+    t = t.reshape(-1)
+    return torch.stack([b, mu * (1 - a**2) * b - a + 0.1 * torch.sin(t), 0 * mu], -1)
+
+
+def samples(count=5):
+    torch.manual_seed(0)
+    y0 = torch.randn(count, 3, dtype=torch.float64)
+    y0[:, 2] = torch.linspace(0.1, 20, count)
+    return y0
+
+
+T = torch.linspace(0, 3, 7, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("controller", ["i", "pi", "pid"])
+@pytest.mark.parametrize("method", ["dopri5", "bosh3", "vern7", "adaptive_heun", "fehlberg45"])
+def test_every_sample_gets_the_answer_that_it_gets_alone(method, controller):
+    y0 = samples()
+    options = {"rtol": 1e-4, "atol": 1e-5, "controller": controller}
+    together = solve(field, y0, T, Solver(method, **options, batching="independent"))
+    accepted = 0
+    for i, start in enumerate(y0):
+        alone = solve(field, start.unsqueeze(0), T, Solver(method, **options))
+        torch.testing.assert_close(together.ys[:, i], alone.ys[:, 0], rtol=1e-6, atol=2e-6)
+        accepted += alone.stats.forward.accepted
+    assert together.stats.forward.accepted == accepted
+
+
+def test_finished_samples_leave_the_batch():
+    sizes = []
+
+    def counting(t, y):
+        sizes.append(len(y))
+        return field(t, y)
+
+    solve(counting, samples(), T, Solver(rtol=1e-6, batching="independent"))
+    assert sizes[0] == 5
+    assert sizes[-1] == 1
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_backwards_in_time():
+    y0 = samples()
+    back = torch.linspace(0, -0.2, 4, dtype=torch.float64)
+    together = solve(field, y0, back, Solver(rtol=1e-5, batching="independent"))
+    alone = solve(field, y0[2:3], back, Solver(rtol=1e-5))
+    torch.testing.assert_close(together.ys[:, 2], alone.ys[:, 0], rtol=1e-9, atol=1e-9)
+
+
+def test_gradients_are_those_of_solving_one_by_one():
+    y0 = samples(3).requires_grad_()
+    options = {"rtol": 1e-4, "atol": 1e-5}
+    together = solve(field, y0, T, Solver(**options, batching="independent"), "backprop")
+    (found,) = torch.autograd.grad(together.ys.square().sum(), y0)
+    expected = torch.zeros_like(y0)
+    for i in range(3):
+        alone = solve(field, y0[i : i + 1], T, Solver(**options), "backprop")
+        expected += torch.autograd.grad(alone.ys.square().sum(), y0)[0]
+    torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8)
+
+
+def test_a_failing_sample_ends_the_solve_with_its_status():
+    def explode(t, y):
+        return y**2
+
+    y0 = torch.tensor([[0.1], [1.0]], dtype=torch.float64)
+    with pytest.raises(SolveError) as caught:
+        solve(explode, y0, T, Solver(batching="independent", max_steps=500))
+    status = caught.value.solution.status
+    assert status in (Status.STEP_UNDERFLOW, Status.NON_FINITE, Status.MAX_STEPS)
+
+
+@pytest.mark.parametrize(
+    ("options", "gradient", "message"),
+    [
+        ({"num_steps": 3}, "backprop", "adaptive steps"),
+        ({}, "adjoint", "gradient='backprop' alone"),
+    ],
+)
+def test_what_it_cannot_do_is_refused(options, gradient, message):
+    y0 = samples(2).requires_grad_()
+    with pytest.raises(ValueError, match=message):
+        solve(field, y0, T, Solver(**options, batching="independent"), gradient)
+    with pytest.raises(ValueError, match="explicit Runge-Kutta"):
+        Solver("kvaerno3", batching="independent")

@@ -1,0 +1,193 @@
+"""The drop-in: torchdiffeq's signatures, names, options and callbacks on these solvers."""
+
+import math
+
+import pytest
+import torch
+
+from node_experiments.ode import compat
+from node_experiments.ode.compat import odeint, odeint_adjoint, odeint_event
+
+
+class Field(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = torch.nn.Linear(3, 3, dtype=torch.float64)
+        self.seen = []
+
+    def forward(self, t, y):
+        return torch.tanh(self.layer(y)) * torch.cos(t)
+
+    def callback_step(self, t0, y0, dt):
+        self.seen.append("step")
+
+    def callback_accept_step(self, t0, y0, dt):
+        self.seen.append("accept")
+
+    def callback_reject_step(self, t0, y0, dt):
+        self.seen.append("reject")
+
+
+METHODS = [
+    "dopri5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun", "tsit5", "euler", "midpoint",
+    "heun2", "heun3", "rk4", "explicit_adams", "implicit_adams", "fixed_adams", "scipy_solver",
+]  # fmt: skip
+T = torch.linspace(0, 1, 5, dtype=torch.float64)
+
+
+def options_of(method):
+    fixed = ("euler", "midpoint", "heun2", "heun3", "rk4")
+    return {"step_size": 0.01} if method in fixed or "adams" in method else {}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_name_of_torchdiffeq_solves_and_differentiates(method):
+    field = Field()
+    y0 = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
+    tolerances = {"rtol": 1e-5, "atol": 1e-6}
+    found = odeint_adjoint(field, y0, T, method=method, options=options_of(method), **tolerances)
+    expected = odeint(field, y0, T, rtol=1e-9, atol=1e-9)
+    slack = 0.02 if method == "euler" else 1e-3
+    torch.testing.assert_close(found, expected, rtol=slack, atol=slack)
+    inputs = (y0, *field.parameters())
+    torch.testing.assert_close(
+        torch.autograd.grad(found.square().sum(), inputs),
+        torch.autograd.grad(expected.square().sum(), inputs),
+        rtol=5 * slack,
+        atol=5 * slack,
+    )
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "dopri5",
+        "dopri8",
+        "bosh3",
+        "fehlberg2",
+        "adaptive_heun",
+        "euler",
+        "midpoint",
+        "heun3",
+        "rk4",
+    ],
+)
+def test_the_numbers_are_those_of_torchdiffeq(method):
+    theirs = pytest.importorskip("torchdiffeq", reason="needs the extra bench")
+    y0 = torch.ones(2, 3, dtype=torch.float64)
+    options = options_of(method)
+    tolerances = {"rtol": 1e-11, "atol": 1e-11} if not options else {}
+    if method in ("adaptive_heun", "fehlberg2", "bosh3"):
+        tolerances = {"rtol": 1e-7, "atol": 1e-7}
+    close = {"rtol": 1e-10, "atol": 1e-10} if not tolerances else {"rtol": 1e-5, "atol": 1e-5}
+    with torch.no_grad():
+        field = Field().forward
+        ours = odeint(field, y0, T, method=method, options=options, **tolerances)
+        other = theirs.odeint(field, y0, T, method=method, options=options or None, **tolerances)
+    torch.testing.assert_close(ours, other, **close)
+
+
+def test_without_a_step_size_the_grid_is_the_times():
+    y0 = torch.ones(1, dtype=torch.float64)
+    uneven = torch.tensor([0.0, 0.1, 0.5, 0.6], dtype=torch.float64)
+    found = odeint(lambda t, y: y, y0, uneven, method="euler")
+    expected = [1.0, 1.1, 1.1 * 1.4, 1.1 * 1.4 * 1.1]
+    torch.testing.assert_close(found[:, 0], torch.tensor(expected, dtype=torch.float64))
+    grid = {"grid_constructor": lambda func, y0, t: torch.tensor([0.0, 0.2, 0.6])}
+    found = odeint(lambda t, y: y, y0, uneven[[0, -1]], method="euler", options=grid)
+    assert float(found[-1]) == pytest.approx(1.2 * 1.4)
+
+
+def test_time_gradients_tuple_states_and_tolerances_of_the_parts():
+    t = torch.tensor([0.2, 0.5, 1.0], dtype=torch.float64, requires_grad=True)
+    a, b = torch.tensor([1.0], dtype=torch.float64), torch.tensor([[2.0]], dtype=torch.float64)
+
+    def field(t, state):
+        a, b = state
+        return -a * torch.cos(t), b * 0.5
+
+    def exact(t):
+        factor = torch.exp(torch.sin(t[0]) - torch.sin(t))
+        return factor + 2 * torch.exp((t - t[0]) / 2)
+
+    (wanted,) = torch.autograd.grad((exact(t) * torch.arange(1, 4)).sum(), t)
+    for solve in (
+        odeint,
+        lambda *args, **kwargs: odeint_adjoint(*args, adjoint_params=(), **kwargs),
+    ):
+        ys = solve(field, (a, b), t, rtol=[1e-8, 1e-9], atol=[1e-8, 1e-9])
+        assert ys[0].shape == (3, 1)
+        assert ys[1].shape == (3, 1, 1)
+        total = ys[0].flatten() + ys[1].flatten()
+        (found,) = torch.autograd.grad((total * torch.arange(1, 4)).sum(), t)
+        torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("interface", [odeint, odeint_adjoint])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_odeint_event_with_several_components(interface, reverse):
+    class Circle(torch.nn.Module):
+        def forward(self, t, y):
+            return torch.stack([y[1], -y[0]])
+
+    t0 = torch.tensor(0.5, dtype=torch.float64)
+    y0 = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
+    event_t, ys = odeint_event(
+        Circle(),
+        y0,
+        t0,
+        event_fn=lambda t, y: torch.stack([y[0], y[1].abs() - 0.5]),
+        reverse_time=reverse,
+        odeint_interface=interface,
+        rtol=1e-8,
+        atol=1e-8,
+    )
+    assert float(event_t.detach()) == pytest.approx(
+        0.5 + (-1 if reverse else 1) * math.pi / 6, abs=1e-6
+    )
+    assert ys.shape == (2, 2)
+    assert torch.autograd.grad(event_t, y0)[0].abs().sum() > 0
+
+
+def test_callbacks_are_told_of_every_step():
+    field = Field()
+    odeint(field, torch.ones(3, dtype=torch.float64), T, options={"first_step": 10.0})
+    assert field.seen[:2] == ["step", "accept"] or "reject" in field.seen
+    assert field.seen.count("step") == field.seen.count("accept") + field.seen.count("reject")
+    assert field.seen.count("accept") >= 1
+
+
+def test_options_reach_the_solver():
+    solver = compat.make_solver(
+        lambda t, y: y,
+        torch.ones(1),
+        T,
+        1e-3,
+        torch.tensor(1e-4),
+        "dopri5",
+        {"ifactor": 5.0, "dfactor": 0.1, "max_num_steps": 7, "jump_t": torch.tensor([0.5])},
+    )
+    assert (solver.max_factor, solver.min_factor, solver.max_steps) == (5.0, 0.1, 7)
+    assert solver.jump_t == (0.5,)
+    with pytest.raises(ValueError, match="unknown option 'stepsize'"):
+        odeint(lambda t, y: y, torch.ones(1), T, method="euler", options={"stepsize": 1})
+
+
+def test_the_seminorm_saves_evaluations_of_the_backward_solve():
+    def evaluations(**options):
+        field = Field()
+        calls = []
+        field.register_forward_hook(lambda *_: calls.append(1))
+        y0 = torch.randn(2, 3, dtype=torch.float64)
+        odeint_adjoint(field, y0, T, rtol=1e-8, atol=1e-8, **options).sum().backward()
+        return len(calls)
+
+    assert evaluations(adjoint_options={"norm": "seminorm"}) < evaluations()
+
+
+def test_wrong_arguments_are_refused():
+    with pytest.raises(ValueError, match="adjoint_params"):
+        odeint_adjoint(lambda t, y: y, torch.ones(1), T)
+    with pytest.raises(ValueError, match="options\\['solver'\\]"):
+        odeint(lambda t, y: y, torch.ones(1), T, method="scipy_solver", options={"solver": "X"})

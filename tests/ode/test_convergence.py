@@ -1,0 +1,132 @@
+"""Observed order of convergence of every method, in float64, with fixed steps."""
+
+import math
+
+import pytest
+import torch
+
+from node_experiments.ode import Solver, solve
+from node_experiments.ode.methods import METHODS
+
+# Steps of the coarsest grid, by order.
+STEPS = {1: 640, 2: 320, 3: 160, 4: 160, 5: 40, 7: 10, 8: 10}
+ROUNDING = 2e-13  # errors below say nothing about the order
+FIXED = [
+    m
+    for m in METHODS.values()
+    if m.family in ("explicit", "implicit", "multistep") and m.name != "adams"
+]
+REVERSIBLE = [m for m in METHODS.values() if m.family == "reversible"]
+END = 4.0
+
+
+def whirl(t, y):
+    """Autonomous: a rotation whose speed grows with the radius."""
+    a, b = y.unbind(-1)
+    return torch.stack([-b, a], -1) * (4 * a**2 + 4 * b**2).unsqueeze(-1)
+
+
+def whirl_end(y0, t):
+    a, b = y0.unbind(-1)
+    angle = 4 * (a**2 + b**2) * t
+    sin, cos = torch.sin(angle), torch.cos(angle)
+    return torch.stack([a * cos - b * sin, a * sin + b * cos], -1)
+
+
+def forced(t, y):
+    """Not autonomous, and nonlinear."""
+    return y**2 * torch.cos(t)
+
+
+def forced_end(y0, t):
+    return y0 / (1 - y0 * math.sin(t))
+
+
+Y0 = torch.tensor([[0.3, 0.2], [0.5, 0.1]], dtype=torch.float64)
+
+
+def error(method, func, exact, steps, order=None):
+    t = torch.tensor([0.0, END], dtype=torch.float64)
+    solver = Solver(method, num_steps=steps, rtol=1e-13, atol=1e-14, max_order=order)
+    return float(torch.linalg.vector_norm(solve(func, Y0, t, solver).ys[-1] - exact(Y0, END)))
+
+
+def observed_order(method, func, exact, steps, order=None):
+    """From the finest two grids whose errors stand out from rounding; at most 4 times `steps`."""
+    slope, coarse = math.nan, error(method, func, exact, steps, order)
+    for n in (2 * steps, 4 * steps):
+        fine = error(method, func, exact, n, order)
+        if not fine > ROUNDING:
+            break
+        slope, coarse = math.log2(coarse / fine), fine
+    return slope
+
+
+@pytest.mark.parametrize(
+    "problem", [(whirl, whirl_end), (forced, forced_end)], ids=["whirl", "forced"]
+)
+@pytest.mark.parametrize("method", FIXED, ids=lambda m: m.name)
+def test_observed_order(method, problem):
+    observed = observed_order(method.name, *problem, STEPS[method.order])
+    # That no method is of higher order is shown by the order conditions.
+    assert observed > method.order - 0.2
+
+
+@pytest.mark.parametrize("method", REVERSIBLE, ids=lambda m: m.name)
+def test_observed_order_of_reversible_methods(method):
+    # Their damping depends on the number of steps, which blurs the rate from one grid to the next.
+    steps = STEPS[method.order] // 4 if method.order < 7 else 12
+    coarse, fine = (error(method.name, whirl, whirl_end, n) for n in (steps, 4 * steps))
+    assert math.log2(coarse / fine) / 2 > method.order - 0.25
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+@pytest.mark.parametrize("method", ["adams_bashforth", "adams_moulton"])
+def test_observed_order_of_the_adams_methods_of_every_order(method, order):
+    observed = observed_order(method, forced, forced_end, STEPS[order], order)
+    assert observed == pytest.approx(order, abs=0.2)
+
+
+def test_observed_order_of_leapfrog_on_a_separable_system():
+    def pendulum(t, state):
+        q, p = state
+        return p, -torch.sin(q) + 0.3 * torch.cos(t)
+
+    start = (torch.ones(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64))
+    t = torch.tensor([0.0, 4.0], dtype=torch.float64)
+    reference = solve(pendulum, start, t, Solver("dopri8", rtol=1e-13, atol=1e-13)).ys[0][-1]
+    errors = [
+        abs(
+            float(solve(pendulum, start, t, Solver("leapfrog", num_steps=n)).ys[0][-1] - reference)
+        )
+        for n in (100, 200)
+    ]
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(2, abs=0.1)
+
+
+def test_leapfrog_keeps_the_energy_of_a_pendulum_over_many_periods():
+    def pendulum(t, state):
+        q, p = state
+        return p, -torch.sin(q)
+
+    def energies(method):
+        start = (torch.ones(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64))
+        t = torch.linspace(0, 500, 101, dtype=torch.float64)
+        q, p = solve(pendulum, start, t, Solver(method, num_steps=5000)).ys
+        return p**2 / 2 - torch.cos(q)
+
+    drift = {m: float((energies(m) - energies(m)[0]).abs().max()) for m in ("leapfrog", "heun")}
+    assert drift["leapfrog"] < 2e-3
+    assert drift["heun"] > 5 * drift["leapfrog"]
+
+
+@pytest.mark.parametrize(
+    "method", [m for m in METHODS.values() if m.adaptive], ids=lambda m: m.name
+)
+def test_tolerances_are_kept_within_a_factor(method):
+    """Adaptive solves of every method, SciPy's too, end near the closed form."""
+    tolerance = 1e-4 if method.order <= 2 else 1e-6
+    t = torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64)
+    solution = solve(forced, Y0, t, Solver(method.name, rtol=tolerance, atol=tolerance))
+    assert float((solution.ys[-1] - forced_end(Y0, 2.0)).abs().max()) < 50 * tolerance
+    assert len(solution.ys) == 3

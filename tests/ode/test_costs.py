@@ -1,0 +1,100 @@
+"""What a step costs, counted: dispatched operations, synchronisations, evaluations."""
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from node_experiments.ode import Solver, solve
+
+
+class Operations(TorchDispatchMode):
+    """Counts operations, those of them in the vector field, and the copies to the host."""
+
+    def __init__(self):
+        super().__init__()
+        self.total = self.in_field = self.synchronisations = 0
+        self.inside = False
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.total += 1
+        self.in_field += self.inside
+        self.synchronisations += "_local_scalar_dense" in func.name()
+        return func(*args, **(kwargs or {}))
+
+    def field(self, t, y):
+        self.inside = True
+        derivative = torch.sin(y) * torch.cos(3 * t)
+        self.inside = False
+        return derivative
+
+
+def cost_of_steps(method, few, many, outputs=2, **options):
+    """Operations outside the field and synchronisations of `many - few` steps."""
+    found = []
+    for steps in (few, many):
+        counter = Operations()
+        solver = Solver(method, **options, **({} if "rtol" in options else {"num_steps": steps}))
+        with counter:
+            solution = solve(
+                counter.field,
+                torch.linspace(0, 1, 2048),
+                torch.linspace(0, float(steps), outputs),
+                solver,
+            )
+        counts = solution.stats.forward
+        found.append((counter, counts.accepted + counts.rejected))
+    (a, first), (b, second) = found
+    steps = second - first
+    outside = (b.total - b.in_field) - (a.total - a.in_field)
+    return outside / steps, (b.synchronisations - a.synchronisations) / steps
+
+
+def test_a_dopri5_step_dispatches_at_most_30_operations_and_synchronises_once():
+    operations, synchronisations = cost_of_steps("dopri5", 2, 12, rtol=1e-5, atol=1e-5)
+    assert operations <= 30
+    assert synchronisations == 1
+
+
+@pytest.mark.parametrize("method", ["bosh3", "tsit5", "dopri8", "vern7", "reversible_heun"])
+def test_no_adaptive_step_synchronises_more_than_once(method):
+    assert cost_of_steps(method, 2, 12, rtol=1e-4, atol=1e-4)[1] <= 1
+
+
+@pytest.mark.parametrize("method", ["euler", "rk4", "dopri5", "asynchronous_leapfrog"])
+def test_fixed_steps_never_synchronise(method):
+    assert cost_of_steps(method, 5, 25)[1] == 0
+
+
+def test_no_interpolant_is_built_when_no_output_lies_inside_a_step():
+    def evaluations(outputs):
+        solver = Solver("rk4", num_steps=8)
+        ts = torch.linspace(0, 1, outputs)
+        return solve(lambda t, y: -y, torch.ones(2), ts, solver).stats.forward.evaluations
+
+    assert evaluations(2) == evaluations(9) == 8 * 4
+    # Hermite interpolation shares the derivative at the end with the next step.
+    assert evaluations(17) == 8 * 4 + 1
+
+
+@pytest.mark.parametrize(
+    ("method", "per_step", "at_start"),
+    [("bosh3", 3, 1), ("dopri5", 6, 1), ("tsit5", 6, 1), ("dopri8", 13, 1), ("vern7", 10, 0)],
+)
+def test_evaluations_of_a_step(method, per_step, at_start):
+    solution = solve(
+        lambda t, y: -y, torch.ones(2), torch.tensor([0.0, 1.0]), Solver(method, num_steps=5)
+    )
+    assert solution.stats.forward.evaluations == at_start + 5 * per_step
+
+
+def test_an_euler_step_of_size_one_is_a_residual_block_bit_for_bit():
+    torch.manual_seed(0)
+    block = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Tanh(), torch.nn.Linear(8, 8))
+    x = torch.randn(5, 8)
+    out = solve(
+        lambda t, y: block(y), x, torch.tensor([0.0, 3.0]), Solver("euler", num_steps=3)
+    ).ys[-1]
+    residual = x
+    for _ in range(3):
+        residual = residual + block(residual)
+    assert torch.equal(out, residual)

@@ -1,0 +1,89 @@
+"""The solution between its outputs: every method, every kind of state."""
+
+import math
+
+import pytest
+import torch
+
+from node_experiments.ode import Solver, solve
+from node_experiments.ode.methods import METHODS
+
+DENSE = [m for m in METHODS.values() if m.family in ("explicit", "reversible", "multistep")]
+
+
+def forced(t, y):
+    return y**2 * torch.cos(t)
+
+
+def exact(y0, t):
+    return y0 / (1 - y0 * torch.sin(t))
+
+
+@pytest.mark.parametrize("method", DENSE, ids=lambda m: m.name)
+def test_interpolation_loses_no_more_than_its_order(method):
+    """Between the steps the error shrinks like h^(order + 1) of the interpolant."""
+    y0 = torch.tensor([0.3, 0.5], dtype=torch.float64)
+    t = torch.tensor([0.0, 3.0], dtype=torch.float64)
+    inside = torch.linspace(0, 3, 301, dtype=torch.float64)
+    errors = []
+    steps = {1: 80, 2: 80, 3: 40, 4: 40, 12: 0}.get(method.order, 12)
+    for refine in (1, 2):
+        options = {"num_steps": steps * refine} if steps else {"rtol": 1e-4 / 256 ** (refine - 1)}
+        solution = solve(forced, y0, t, Solver(method.name, **options), dense=True)
+        values = solution.interpolant(inside)
+        assert values.shape == (301, 2)
+        torch.testing.assert_close(values[-1], solution.ys[-1], rtol=1e-9, atol=1e-9)
+        errors.append(float((values - exact(y0, inside.unsqueeze(1))).abs().max()))
+    if method.family == "reversible" and method.order > 4:
+        expected = 4.0
+    else:
+        expected = min(method.order, method.dense_order + 1)
+    if steps:
+        assert math.log2(errors[0] / errors[1]) > expected - 0.6
+    else:
+        assert errors[1] < errors[0] / 20
+
+
+@pytest.mark.parametrize("method", ["dopri5", "vern7", "bosh3", "adams", "kvaerno3"])
+def test_outputs_are_values_of_the_interpolant(method):
+    y0 = torch.tensor([0.3, 0.5], dtype=torch.float64)
+    t = torch.linspace(0, 3, 40, dtype=torch.float64)
+    solution = solve(forced, y0, t, Solver(method, rtol=1e-6, atol=1e-8), dense=True)
+    torch.testing.assert_close(solution.interpolant(t), solution.ys, rtol=1e-9, atol=1e-9)
+
+
+def test_nested_states_backwards_in_time_and_scalar_times():
+    state = {"a": torch.ones(2, 3), "b": torch.zeros(())}
+
+    def field(t, state):
+        return {"a": -state["a"], "b": torch.ones(())}
+
+    solution = solve(field, state, torch.tensor([2.0, 1.0]), dense=True)
+    middle = solution.interpolant(1.5)
+    torch.testing.assert_close(middle["a"], torch.full((2, 3), math.exp(0.5)))
+    torch.testing.assert_close(middle["b"], torch.tensor(-0.5))
+    assert solution.interpolant(torch.full((4, 5), 1.2))["a"].shape == (4, 5, 2, 3)
+    with pytest.raises(ValueError, match=r"known from t=1\.0 to t=2\.0"):
+        solution.interpolant(0.5)
+
+
+def test_it_carries_gradients_when_the_solve_is_recorded():
+    y0 = torch.tensor([0.3], dtype=torch.float64, requires_grad=True)
+    t = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    solution = solve(forced, y0, t, Solver(rtol=1e-9, atol=1e-9), "backprop", dense=True)
+    (grad,) = torch.autograd.grad(solution.interpolant(0.4).sum(), y0)
+    assert float(grad) == pytest.approx(1 / (1 - 0.3 * math.sin(0.4)) ** 2, rel=1e-6)
+
+
+def test_it_ends_at_an_event():
+    y0 = torch.tensor([1.0], dtype=torch.float64)
+    t = torch.tensor([0.0, 5.0], dtype=torch.float64)
+    solution = solve(lambda t, y: -y, y0, t, dense=True, events=[lambda t, y: y - 0.5])
+    assert float(solution.interpolant(solution.ts[-1])) == pytest.approx(0.5, abs=1e-6)
+    with pytest.raises(ValueError, match="known from"):
+        solution.interpolant(1.0)
+
+
+def test_methods_without_it_refuse():
+    with pytest.raises(ValueError, match="neither dense output nor events"):
+        solve(lambda t, y: -y, torch.ones(1), torch.tensor([0.0, 1.0]), "scipy_bdf", dense=True)

@@ -1,0 +1,79 @@
+"""DETEST: global error in proportion to the tolerance, and the evaluations that others need."""
+
+import functools
+import math
+import statistics
+
+import numpy as np
+import pytest
+import torch
+
+from node_experiments.ode import Solver, solve
+
+from .detest import END, PROBLEMS
+
+T = torch.tensor([0.0, END], dtype=torch.float64)
+
+
+@functools.cache
+def reference(index):
+    problem = PROBLEMS[index]
+    y0 = torch.tensor(problem.y0, dtype=torch.float64)
+    return solve(problem.field, y0, T, Solver("dopri8", rtol=1e-13, atol=1e-13)).ys[-1]
+
+
+def run(index, method, tolerance):
+    problem = PROBLEMS[index]
+    y0 = torch.tensor(problem.y0, dtype=torch.float64)
+    solution = solve(problem.field, y0, T, Solver(method, rtol=tolerance, atol=tolerance))
+    error = float(torch.linalg.vector_norm(solution.ys[-1] - reference(index)))
+    return error / (1 + float(reference(index).norm())), solution.stats.forward.evaluations
+
+
+INDICES = range(len(PROBLEMS))
+
+
+@pytest.mark.parametrize("index", INDICES, ids=lambda i: PROBLEMS[i].name)
+def test_the_reference_is_scipys(index):
+    integrate = pytest.importorskip("scipy.integrate")
+    problem = PROBLEMS[index]
+    field = scipy_field(problem)
+    other = integrate.solve_ivp(field, (0, END), problem.y0, "DOP853", rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(reference(index).numpy(), other.y[:, -1], rtol=2e-9, atol=2e-9)
+
+
+@pytest.mark.parametrize("method", ["bosh3", "dopri5", "tsit5", "vern7", "dopri8", "adams"])
+@pytest.mark.parametrize("index", INDICES, ids=lambda i: PROBLEMS[i].name)
+def test_the_error_follows_the_tolerance(index, method):
+    tolerances = (1e-3, 1e-5) if method == "bosh3" else (1e-4, 1e-8)
+    errors = [run(index, method, tolerance)[0] for tolerance in tolerances]
+    for error, tolerance in zip(errors, tolerances, strict=True):
+        # An error of the period of an orbit adds up over the revolutions, the more so the more
+        # eccentric it is (D5: 0.9).
+        growth = {"D1": 5e3, "D3": 5e3, "D5": 2e4}.get(PROBLEMS[index].name, 300)
+        assert error < growth * tolerance
+    if errors[0] > 10 * tolerances[1]:
+        assert errors[1] < errors[0]
+
+
+@pytest.mark.parametrize(
+    ("method", "name"), [("bosh3", "RK23"), ("dopri5", "RK45"), ("dopri8", "DOP853")]
+)
+@pytest.mark.parametrize("tolerance", [1e-4, 1e-7])
+def test_evaluations_are_at_most_1_2_times_scipys(method, name, tolerance):
+    """The geometric mean over all problems; DOP853 is another method of the same order."""
+    integrate = pytest.importorskip("scipy.integrate")
+    if method == "bosh3" and tolerance < 1e-5:
+        tolerance = 1e-5
+    ratios = []
+    for index, problem in enumerate(PROBLEMS):
+        _, ours = run(index, method, tolerance)
+        theirs = integrate.solve_ivp(
+            scipy_field(problem), (0, END), problem.y0, name, rtol=tolerance, atol=tolerance
+        ).nfev
+        ratios.append(math.log(ours / theirs))
+    assert math.exp(statistics.mean(ratios)) < 1.2
+
+
+def scipy_field(problem):
+    return lambda t, y: problem.field(t, torch.from_numpy(y.copy())).numpy()

@@ -1,0 +1,104 @@
+"""Events: their time, their direction, and gradients through time and state."""
+
+import math
+
+import pytest
+import torch
+
+from node_experiments.ode import Event, Solver, Status, solve
+
+HEIGHT, SPEED, GRAVITY = 10.0, 2.0, 9.81
+
+
+def double(value, **options):
+    return torch.tensor(value, dtype=torch.float64, **options)
+
+
+def fall(t, state, gravity):
+    speed = state[1]
+    return speed, -gravity.expand_as(speed)
+
+
+def landing_time(height, speed, gravity, ground):
+    return (speed + torch.sqrt(speed**2 + 2 * gravity * (height - ground))) / gravity
+
+
+@pytest.mark.parametrize(
+    ("method", "gradient"),
+    [
+        ("dopri5", "backprop"),
+        ("rk4", "backprop"),
+        ("reversible_heun", "backprop"),
+        ("dopri5", "adjoint"),
+        ("rk4", "adjoint"),
+        ("kvaerno5", "adjoint"),
+        ("adams", "adjoint"),
+    ],
+)
+def test_gradients_of_a_landing_with_respect_to_everything(method, gradient):
+    options = {"num_steps": 50} if method == "rk4" else {"rtol": 1e-7, "atol": 1e-9}
+    height, speed = (double(x, requires_grad=True) for x in (HEIGHT, SPEED))
+    gravity, ground = (double(x, requires_grad=True) for x in (GRAVITY, 0.5))
+    solution = solve(
+        fall,
+        (height, speed),
+        double([0.0, 0.3, 5.0]),
+        Solver(method, **options),
+        gradient,
+        args=(gravity,),
+        events=[lambda t, state, gravity: state[0] - ground],
+    )
+    assert solution.status is Status.EVENT
+    assert len(solution.ts) == len(solution.ys[0]) == 3
+    inputs = (height, speed, gravity, ground)
+    expected = landing_time(*inputs)
+    torch.testing.assert_close(solution.ts[-1], expected, rtol=1e-4, atol=0)
+    torch.testing.assert_close(solution.ys[0][-1], ground, rtol=1e-4, atol=1e-4)
+    found = torch.autograd.grad(solution.ts[-1] + 3 * solution.ys[1][-1], inputs)
+    at_ground = speed - gravity * expected
+    wanted = torch.autograd.grad(expected + 3 * at_ground, inputs)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
+
+
+def oscillate(t, y):
+    return torch.stack([y[1], -y[0]])
+
+
+@pytest.mark.parametrize(
+    ("direction", "expected"), [(0, math.pi / 2), (-1, math.pi / 2), (1, 3 * math.pi / 2)]
+)
+def test_the_direction_of_a_crossing(direction, expected):
+    event = Event(lambda t, y: y[0], direction)
+    solution = solve(
+        oscillate, double([1.0, 0.0]), double([0.0, 10.0]), Solver(rtol=1e-9), events=[event]
+    )
+    assert float(solution.ts[-1]) == pytest.approx(expected, abs=1e-7)
+
+
+def test_the_first_of_several_events_counts_also_backwards_in_time():
+    events = [lambda t, y: y[0], lambda t, y: y[1] - 0.5]
+    solution = solve(oscillate, double([1.0, 0.0]), double([0.0, -10.0]), events=events)
+    assert float(solution.ts[-1]) == pytest.approx(-math.pi / 6, abs=1e-5)
+
+
+def test_an_event_that_is_zero_at_the_start_counts_when_it_comes_again():
+    solution = solve(
+        oscillate, double([0.0, 1.0]), double([0.0, 10.0]), events=[lambda t, y: y[0]]
+    )
+    assert float(solution.ts[-1]) == pytest.approx(math.pi, abs=1e-4)
+
+
+def test_an_event_that_never_comes_leaves_the_solve_as_it_is():
+    y0 = double([1.0, 0.0], requires_grad=True)
+    t = double([0.0, 1.0, 2.0])
+    solution = solve(oscillate, y0, t, events=[lambda t, y: y[0] + 5])
+    assert solution.status is Status.REACHED
+    torch.testing.assert_close(solution.ts, t)
+    assert torch.autograd.grad(solution.ys[-1, 0], y0)[0][0] == pytest.approx(
+        math.cos(2), abs=1e-4
+    )
+
+
+def test_a_wrong_direction_is_refused():
+    with pytest.raises(ValueError, match="must be -1, 0 or 1"):
+        Event(lambda t, y: y, direction=2)

@@ -1,0 +1,80 @@
+"""The methods of SciPy: the same numbers as SciPy, and gradients by the adjoint."""
+
+import numpy as np
+import pytest
+import torch
+
+from node_experiments.ode import Adjoint, SolveError, Solver, Status, solve
+
+METHODS = ["scipy_lsoda", "scipy_vode_adams", "scipy_bdf", "scipy_radau"]
+
+
+def field(t, y):
+    return torch.stack([y[1], -torch.sin(y[0]) + 0.1 * torch.cos(t)])
+
+
+def host(t, y):
+    return np.array([y[1], -np.sin(y[0]) + 0.1 * np.cos(t)])
+
+
+T = torch.linspace(0, 5, 6, dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("method", "name"), [("lsoda", "LSODA"), ("bdf", "BDF"), ("radau", "Radau")]
+)
+def test_they_are_scipys_own_numbers(method, name):
+    integrate = pytest.importorskip("scipy.integrate")
+    y0 = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    solution = solve(field, y0, T, Solver(f"scipy_{method}", rtol=1e-6, atol=1e-8))
+    expected = integrate.solve_ivp(
+        host, (0, 5), [1.0, 0.0], name, t_eval=T.numpy(), rtol=1e-6, atol=1e-8
+    )
+    np.testing.assert_allclose(solution.ys.numpy(), expected.y.T, rtol=1e-9, atol=1e-11)
+    assert solution.stats.forward.evaluations >= expected.nfev
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("seminorm", [True, False])
+def test_the_adjoint_gives_their_gradients(method, seminorm):
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(3, 3, dtype=torch.float64)
+    y0 = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
+    t = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
+    inputs = (y0, *layer.parameters())
+
+    def gradients(solver, gradient):
+        ys = solve(
+            lambda t, y: torch.tanh(layer(y)) - y * t,
+            y0,
+            t,
+            solver,
+            gradient,
+            parameters=inputs[1:],
+        ).ys
+        return torch.autograd.grad(ys.square().sum(), inputs)
+
+    found = gradients(Solver(method, rtol=1e-7, atol=1e-9), Adjoint(seminorm=seminorm))
+    expected = gradients(Solver("dopri8", rtol=1e-10, atol=1e-10), "backprop")
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_failures_are_statuses(method):
+    def explode(t, y):
+        return y**2
+
+    t = torch.tensor([0.0, 2.0], dtype=torch.float64)
+    with pytest.raises(SolveError) as caught:
+        solve(explode, torch.ones(1, dtype=torch.float64), t, Solver(method, max_steps=3000))
+    assert not caught.value.solution.status.ok
+    with pytest.raises(SolveError) as caught:
+        solve(field, torch.ones(2), T.float(), Solver(method, max_steps=2))
+    assert caught.value.solution.status is Status.MAX_STEPS
+
+
+@pytest.mark.parametrize("gradient", ["backprop", "discrete", "checkpoint", "reversible"])
+def test_other_gradients_are_refused(gradient):
+    y0 = torch.ones(2, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(ValueError, match=r"adjoint|reversible methods"):
+        solve(field, y0, T, "scipy_bdf", gradient)
