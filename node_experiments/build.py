@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,14 +16,31 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from .config import ConfigError, GradientConfig, RunConfig, SolverConfig, nearest
+from .data.cubic_spiral import cubic_spiral_data
+from .data.events import poisson_data
 from .data.image_datasets import IMAGE_DATASETS, image_data
+from .data.spirals import spiral_data
 from .figures.classification import classification_figures
+from .figures.poisson import poisson_figures
+from .figures.spirals import latent_ode_figures, reconstruction_frame, recurrent_figures
+from .figures.trajectory import trajectory_figures, trajectory_frame
 from .models.image_classifiers import mlp, odenet, resnet, stem_only
+from .models.latent_ode import LatentODE
+from .models.latent_trajectory import LatentTrajectory
 from .models.ode_block import ODEBlock
+from .models.poisson import PoissonLatentODE
+from .models.recurrent import RecurrentForecaster
+from .models.vector_field import NeuralODE
 from .ode import Gradient, Solver
 from .ode.gradients import GRADIENTS
 from .tasks.base import Task
 from .tasks.classification import Classification
+from .tasks.forecasting import NextObservation
+from .tasks.latent_ode import LatentODETask
+from .tasks.poisson import PoissonTask
+from .tasks.trajectory import TrajectoryFit
+from .tracking.animation import Animation
+from .training.callbacks import Callback
 from .training.optimizers import OPTIMIZERS, SCHEDULERS, make_optimizer, make_scheduler
 
 if TYPE_CHECKING:
@@ -30,6 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MODELS",
+    "build_animation",
     "build_data",
     "build_figures",
     "build_gradient",
@@ -44,6 +63,12 @@ __all__ = [
 DATASETS: dict[str, Callable[[Any, int, torch.device], Any]] = {
     name: lambda c, seed, device: image_data(**asdict(c), seed=seed, device=device)
     for name in IMAGE_DATASETS
+} | {
+    "spirals": lambda c, seed, device: spiral_data(**asdict(c), seed=seed, device=device),
+    "poisson": lambda c, seed, device: poisson_data(**asdict(c), seed=seed, device=device),
+    "cubic_spiral": lambda c, seed, device: cubic_spiral_data(
+        **asdict(c), seed=seed, device=device
+    ),
 }
 
 # Settings of the model, data, solver and gradient -> network.
@@ -59,13 +84,67 @@ MODELS: dict[str, ModelFactory] = {
         data.image_shape, data.classes, c.stem, c.channels
     ),
     "mlp": lambda c, data, solver, gradient: mlp(data.image_shape, data.classes, c.hidden),
+    "latent_ode": lambda c, data, solver, gradient: LatentODE(
+        data.dim,
+        solver,
+        gradient,
+        c.latent,
+        c.hidden,
+        c.layers,
+        c.activation,
+        c.encoder_hidden,
+        c.decoder_hidden,
+        c.noise_std,
+        data.mean_gap if c.reads_gaps else None,
+        c.knots,
+    ),
+    "rnn": lambda c, data, solver, gradient: RecurrentForecaster(
+        data.dim, data.mean_gap, False, c.hidden, c.noise_std, c.rollout
+    ),
+    "rnn_dt": lambda c, data, solver, gradient: RecurrentForecaster(
+        data.dim, data.mean_gap, True, c.hidden, c.noise_std, c.rollout
+    ),
+    "poisson_latent_ode": lambda c, data, solver, gradient: PoissonLatentODE(
+        data.span,
+        data.mean_count,
+        solver,
+        gradient,
+        c.latent,
+        c.hidden,
+        c.layers,
+        c.activation,
+        c.encoder_hidden,
+        c.knots,
+    ),
+    "neural_ode": lambda c, data, solver, gradient: NeuralODE(
+        data.dim, solver, gradient, c.hidden
+    ),
 }
 
 
-TASKS: dict[str, Callable[[], Task]] = dict.fromkeys(MODELS, Classification)
+# Settings of the model -> what is optimised.
+TASKS: dict[str, Callable[[Any], Task]] = dict.fromkeys(
+    ("odenet", "resnet", "stem_only", "mlp"), lambda c: Classification()
+) | {
+    "latent_ode": lambda c: LatentODETask(c.samples, c.kl_warmup),
+    "rnn": lambda c: NextObservation(),
+    "rnn_dt": lambda c: NextObservation(),
+    "poisson_latent_ode": lambda c: PoissonTask(c.samples, c.kl_warmup),
+    "neural_ode": lambda c: TrajectoryFit(),
+}
 
 FIGURES: dict[type, Callable[[Any], dict[str, Figure]]] = {
     Classification: classification_figures,
+    LatentODETask: latent_ode_figures,
+    NextObservation: recurrent_figures,
+    PoissonTask: poisson_figures,
+    TrajectoryFit: trajectory_figures,
+}
+
+# Tasks that are shown as they learn: one frame of an animation from the trainer.
+FRAMES: dict[type, Callable[[Any], Figure]] = {
+    LatentODETask: reconstruction_frame,
+    TrajectoryFit: trajectory_frame,
 }
 
 
@@ -98,19 +177,25 @@ def build_model(config: RunConfig, data: Any, device: torch.device) -> nn.Module
     model = MODELS[config.model.name](config.model, data, solver, gradient).to(device)
     if config.trainer.compile:
         for module in model.modules():
-            if isinstance(module, ODEBlock):
+            if isinstance(module, (ODEBlock, LatentTrajectory, NeuralODE)):
                 module.vector_field.compile()
     return model
 
 
 def build_task(config: RunConfig) -> Task:
     """What is optimised and measured."""
-    return TASKS[config.model.name]()
+    return TASKS[config.model.name](config.model)
 
 
 def build_figures(task: Task) -> Callable[[Any], dict[str, Figure]]:
     """What is drawn when training ends: a function of the trainer."""
     return FIGURES[type(task)]
+
+
+def build_animation(task: Task, path: Path) -> list[Callback]:
+    """The callback that draws an animation, for tasks that have one."""
+    frame = FRAMES.get(type(task))
+    return [] if frame is None else [Animation(path, frame)]
 
 
 def build_optimizer(config: RunConfig, model: nn.Module) -> Optimizer:

@@ -86,6 +86,7 @@ def fit(
             tensorboard,
             EpochLines(),
             Figures(folder / "figures", tensorboard, config.name, draw),
+            *build.build_animation(task, folder / "figures" / "training.gif"),
         ]
         if settings.profile:
             trackers.append(Profiler(folder / "profile"))

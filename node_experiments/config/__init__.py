@@ -2,9 +2,16 @@
 
 from .checks import ConfigError, nearest, require
 from .compose import configs_folder, schema_of, to_yaml, typed_config
-from .datasets import DATASETS, ImagesConfig
+from .datasets import DATASETS, ImagesConfig, SpiralsConfig
 from .hashing import config_hash
-from .models import MODELS, ImageClassifierConfig, MLPConfig, ResNetConfig
+from .models import (
+    MODELS,
+    ImageClassifierConfig,
+    LatentODEConfig,
+    MLPConfig,
+    RecurrentConfig,
+    ResNetConfig,
+)
 from .run import (
     GradientConfig,
     OptimizerConfig,
@@ -21,12 +28,15 @@ __all__ = [
     "GradientConfig",
     "ImageClassifierConfig",
     "ImagesConfig",
+    "LatentODEConfig",
     "MLPConfig",
     "OptimizerConfig",
+    "RecurrentConfig",
     "ResNetConfig",
     "RunConfig",
     "SchedulerConfig",
     "SolverConfig",
+    "SpiralsConfig",
     "TrainerConfig",
     "config_hash",
     "configs_folder",
