@@ -13,14 +13,24 @@ from typing import IO, Any
 __all__ = ["write_atomically", "write_json"]
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write to a temporary name beside `path`, flush it to disk, and rename it."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+def write_atomically(
+    path: Path, write: Callable[[IO[bytes]], object], keep: Path | None = None
+) -> None:
+    """Write to a temporary name beside `path`, flush it to disk, and rename it.
+
+    Args:
+        keep: What `path` held before is renamed to this.
+    """
+    handle, temporary = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.name}.", suffix=".partial"
+    )
     try:
         with os.fdopen(handle, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
+        if keep is not None and path.exists():
+            path.replace(keep)
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -11,26 +11,26 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from . import build
-from .config import ConfigError, RunConfig, to_yaml
+from .config import ConfigError, RunConfig, config_hash, to_yaml
 from .data.errors import DataError
-from .files import write_json
+from .files import write_atomically, write_json
+from .fit import fit
 from .ode import SolveError
-from .tracking.figures import Figures
-from .tracking.progress import EpochLines, ProgressBar
-from .tracking.records import MetricsFile, config_hash, run_info
-from .tracking.tensorboard import TensorBoard
-from .training.callbacks import Callback
-from .training.checkpoints import CheckpointError, Checkpoints, load_checkpoint
+from .processes import fit_in_processes
+from .tracking.records import run_info
+from .training.checkpoints import CheckpointError, load_checkpoint
 from .training.device import DeviceError, describe_device, prepare_process, select_device
+from .training.distributed import torchrun_group
 from .training.loop import Trainer, TrainingDiverged
-from .training.memory import MemoryMeter, peak_bytes
-from .training.solver_statistics import SolverStatistics, solve_statistics
-from .training.timing import Timing
+from .training.memory import peak_bytes
+from .training.signals import Interrupted, StopRequest, stop_on_signals
+from .training.solver_statistics import solve_statistics
 
-__all__ = ["run"]
+__all__ = ["log_file", "outcome", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +43,13 @@ def run(
     """Run one job and write everything that it leaves behind into its folder.
 
     Args:
-        folder: The run folder, which exists.
+        folder: The run folder, which exists. Training goes on from a checkpoint in it.
         choices: What was chosen of each configuration group.
         live: Show a progress bar.
 
     Returns:
-        What `result.json` holds, and `exit_code`: 0, 1 (failed), 2 (bad input) or 130
-        (interrupted).
+        What `result.json` holds, and `exit_code`: 0, 1 (failed), 2 (bad input), 130
+        (interrupted) or `EXIT_REQUEUE`, with the `signal` that asked for a stop.
     """
     plain = asdict(config)
     started = time.perf_counter()
@@ -66,105 +66,81 @@ def run(
         "best": None,
         "objective": None,
     }
-    exit_code = 1
+    bar = console if live and config.trainer.progress and console.is_terminal else None
+    group = torchrun_group()
+    if group.rank > 0:
+        with stop_on_signals() as stop, outcome(result, stop):
+            device = prepare(config)
+            fit(config, folder, device, result, None, group, stop)
+        return result
     with log_file(folder / "node-run.log"):
-        try:
-            (folder / "config.yaml").write_text(to_yaml(plain))
-            prepare_process(config.seed, config.trainer.threads, config.trainer.deterministic)
-            device = select_device(config.trainer.device)
+        with stop_on_signals() as stop, outcome(result, stop):
+            (folder / "result.json").unlink(missing_ok=True)
+            text = to_yaml(plain).encode()
+            write_atomically(folder / "config.yaml", lambda file: file.write(text))
+            device = prepare(config)
             info = run_info(config.seed, describe_device(device))
-            write_json(folder / "run_info.json", info)
+            own = {"config_hash": result["config_hash"], "choices": choices}
+            write_json(folder / "run_info.json", info | own)
             result["hardware"] = {key: info[key] for key in ("cpu", "device", "threads")}
-            job = evaluate if config.mode == "eval" else train
-            exit_code = job(config, plain, folder, result, console, live)
-        except BAD_INPUT as error:
-            result["reason"], exit_code = str(error), 2
-            log.debug(traceback.format_exc())
-        except (SolveError, TrainingDiverged) as error:
-            result["reason"] = str(error)
-            log.debug(traceback.format_exc())
-        except Exception as error:
-            result["reason"] = f"{type(error).__name__}: {error}"
-            log.debug(traceback.format_exc())
-        finally:
-            result["seconds"] = {
-                "total": time.perf_counter() - started,
-                "per_step": result["metrics"].get("time/step_seconds"),
-            }
-            write_json(folder / "result.json", result)
-    return result | {"exit_code": exit_code}
+            if config.mode == "eval":
+                evaluate(config, device, result)
+            elif config.trainer.devices > group.size:
+                fit_in_processes(config, folder, result, stop)
+            else:
+                fit(config, folder, device, result, bar, group, stop)
+        earlier = result.pop("earlier_seconds", 0.0)
+        result["seconds"] = {
+            "total": earlier + time.perf_counter() - started,
+            "per_step": result["metrics"].get("time/step_seconds"),
+        }
+        kept = {key: value for key, value in result.items() if key not in ("exit_code", "signal")}
+        try:
+            write_json(folder / "result.json", kept)
+        except OSError as error:
+            log.debug("result.json: %s", error)
+            result["exit_code"] = result["exit_code"] or 1
+    return result
 
 
-def train(
-    config: RunConfig,
-    plain: dict[str, Any],
-    folder: Path,
-    result: dict[str, Any],
-    console: Console,
-    live: bool,
-) -> int:
-    """Fit the model of the configuration; fills `result` and returns the exit code."""
-    settings = config.trainer
-    device = select_device(settings.device)
-    data = build.build_data(config, device)
-    model = build.build_model(config, data, device)
-    task = build.build_task(config)
-    optimizer = build.build_optimizer(config, model)
-    scheduler = build.build_scheduler(config, optimizer, len(data.train))
-    result["parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    log.info("%s: %d parameters on %s, in %s", config.name, result["parameters"], device, folder)
-
-    checkpoints = Checkpoints(folder / "checkpoints", plain)
-    tensorboard = TensorBoard(folder, hyperparameters(config, result["choices"]), task.metric)
-    callbacks: list[Callback] = [
-        SolverStatistics(),
-        MemoryMeter(),
-        Timing(),
-        checkpoints,
-        MetricsFile(folder),
-        tensorboard,
-        EpochLines(),
-        Figures(folder / "figures", tensorboard, config.name, build.build_figures(task)),
-    ]
-    if live and settings.progress and console.is_terminal:
-        callbacks.append(ProgressBar(console))
-    trainer = Trainer(
-        task,
-        model,
-        optimizer,
-        scheduler,
-        data,
-        callbacks,
-        epochs=settings.epochs,
-        device=device,
-        precision=settings.precision,
-        clip_norm=settings.clip_norm,
-        log_every=settings.log_every,
-    )
+@contextmanager
+def outcome(result: dict[str, Any], stop: StopRequest) -> Iterator[None]:
+    """Note in `result` how the code inside ended: `status`, `reason` and `exit_code`."""
+    code = 1
     try:
-        trainer.fit()
-        result["status"], exit_code = "completed", 0
+        yield
+        code = 0 if result["status"] == "completed" else result.get("exit_code", 1)
+    except BAD_INPUT as error:
+        result["reason"], code = str(error), 2
+        log.debug(traceback.format_exc())
+    except Interrupted:
+        result["status"], result["signal"], code = "interrupted", stop.signum, stop.exit_code
     except KeyboardInterrupt:
-        checkpoints.save(trainer, "last.pt")
-        result["status"], exit_code = "interrupted", 130
-        result["reason"] = f"interrupted in epoch {trainer.epoch + 1} of {trainer.epochs}"
-    finally:
-        tensorboard.close()
-        summarize(trainer, result)
-    return exit_code
+        result["status"], result["reason"], code = "interrupted", "interrupted at once", 130
+    except (SolveError, TrainingDiverged) as error:
+        result["reason"] = str(error)
+        log.debug(traceback.format_exc())
+    except OSError as error:
+        result["reason"] = (
+            f"{error.strerror or error} ({error.filename or 'in the run folder'}); what was "
+            "saved before is whole: make room, then run the same command with resume=auto"
+        )
+        log.debug(traceback.format_exc())
+    except Exception as error:
+        result["reason"] = f"{type(error).__name__}: {error}"
+        log.debug(traceback.format_exc())
+    result["exit_code"] = code
 
 
-def evaluate(
-    config: RunConfig,
-    plain: dict[str, Any],
-    folder: Path,
-    result: dict[str, Any],
-    console: Console,
-    live: bool,
-) -> int:
+def prepare(config: RunConfig) -> torch.device:
+    """Seed this process and set it up; returns the device."""
+    prepare_process(config.seed, config.trainer.threads, config.trainer.deterministic)
+    return select_device(config.trainer.device)
+
+
+def evaluate(config: RunConfig, device: torch.device, result: dict[str, Any]) -> None:
     """Test metrics of the checkpoint that the configuration was made from."""
     assert config.checkpoint is not None
-    device = select_device(config.trainer.device)
     checkpoint = load_checkpoint(Path(config.checkpoint), device)
     data = build.build_data(config, device)
     model = build.build_model(config, data, device)
@@ -194,36 +170,6 @@ def evaluate(
         result["metrics"]["nfe/forward"] = solves[-1].forward.evaluations
     result["memory"] = {"peak_bytes": peak_bytes(device)}
     result["status"] = "completed"
-    return 0
-
-
-def summarize(trainer: Trainer, result: dict[str, Any]) -> None:
-    """Final and best metrics, evaluations and memory of a training run."""
-    final = trainer.history[-1] if trainer.history else {}
-    result["metrics"] = final
-    metric = f"{trainer.task.metric}/validation"
-    if trainer.best is not None:
-        at_best = next(row for row in trainer.history if row.get(metric) == trainer.best)
-        result["best"] = {"by": metric, **at_best}
-    at_best = result["best"] or final
-    result["objective"] = at_best.get(metric, at_best.get(f"{trainer.task.metric}/test"))
-    result["nfe"] = {way: final.get(f"nfe/{way}") for way in ("forward", "backward")}
-    result["memory"] = {
-        name: final.get(f"memory/{name}") for name in ("saved_bytes", "peak_bytes")
-    }
-
-
-def hyperparameters(config: RunConfig, choices: dict[str, Any]) -> dict[str, Any]:
-    """The settings by which the dashboard compares runs."""
-    return {
-        **{group: str(choice) for group, choice in choices.items() if choice is not None},
-        "seed": config.seed,
-        "protocol": config.protocol,
-        "epochs": config.trainer.epochs,
-        "lr": config.optimizer.lr,
-        "rtol": config.solver.rtol,
-        "atol": config.solver.atol,
-    }
 
 
 @contextmanager

@@ -213,22 +213,3 @@ def test_a_solve_that_fails_speaks_for_itself(node_run, tiny):
     result = node_run(RUN, "solver.min_step=0.9", *tiny)
     assert result.code == 1
     assert "step size became too small" in one_line(result.err)
-
-
-def test_interruption_leaves_a_complete_folder(node_run, tiny, monkeypatch):
-    from node_experiments.training.timing import Timing
-
-    def interrupt(self, trainer):
-        if trainer.step == 3:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Timing, "step_start", interrupt)
-    result = node_run("experiment=mnist_mlp", *tiny, "trainer.epochs=3")
-    assert result.code == 130
-    assert not result.err
-    (folder,) = result.folders
-    content = json.loads((folder / "result.json").read_text())
-    assert content["status"] == "interrupted"
-    assert content["metrics"]["epoch"] == 1
-    checkpoint = torch.load(folder / "checkpoints" / "last.pt", weights_only=True)
-    assert checkpoint["step"] == 3

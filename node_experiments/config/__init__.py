@@ -3,6 +3,7 @@
 from .checks import ConfigError, nearest, require
 from .compose import configs_folder, schema_of, to_yaml, typed_config
 from .datasets import DATASETS, ImagesConfig
+from .hashing import config_hash
 from .models import MODELS, ImageClassifierConfig, MLPConfig, ResNetConfig
 from .run import (
     GradientConfig,
@@ -27,6 +28,7 @@ __all__ = [
     "SchedulerConfig",
     "SolverConfig",
     "TrainerConfig",
+    "config_hash",
     "configs_folder",
     "nearest",
     "require",

@@ -116,6 +116,12 @@ class TrainerConfig:
     deterministic: bool = False  # refuse operations that are not reproducible
     log_every: int = 20  # training steps between two points in TensorBoard
     progress: bool = True  # show a progress bar on a terminal
+    devices: int = 1  # processes that share each batch, each on a device of its own
+    checkpoint_minutes: float = 10.0  # time between two checkpoints inside an epoch
+    profile: bool = False  # write a trace of a few training steps into the run folder
+    limit_batches: int | None = None  # batches of each pass over data; all when null
+    overfit: bool = False  # train on the first batch only
+    detect_anomaly: bool = False  # stop where the first NaN appears in a backward pass; slow
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, self, "epochs", "at least 1")
@@ -125,6 +131,10 @@ class TrainerConfig:
         require(self.precision in ("fp32", "bf16"), self, "precision", "fp32 or bf16")
         require(self.threads is None or self.threads >= 1, self, "threads", "at least 1")
         require(self.log_every >= 1, self, "log_every", "at least 1")
+        require(self.devices >= 1, self, "devices", "at least 1")
+        require(self.checkpoint_minutes >= 0, self, "checkpoint_minutes", "a number >= 0")
+        limit = self.limit_batches
+        require(limit is None or limit >= 1, self, "limit_batches", "at least 1")
 
 
 @dataclass
@@ -135,6 +145,7 @@ class RunConfig:
     protocol: str = "quick"  # smoke | quick | paper: how long the experiments train
     mode: str = "train"  # train | eval
     checkpoint: str | None = None  # of eval: a run folder or a .pt file
+    resume: str | None = None  # a run folder to go on in, or auto: where this run was begun
     seed: int = 0  # of initial weights, data order and augmentation
     outputs: str = "outputs"  # folder in which run folders are made
     dataset: Any = None  # one of config.datasets, by its name
@@ -152,5 +163,7 @@ class RunConfig:
             raise ConfigError("mode=eval needs checkpoint=<run folder or .pt file>")
         if self.mode == "train" and self.checkpoint is not None:
             raise ConfigError("checkpoint= is read by mode=eval only; add mode=eval")
+        if self.mode == "eval" and self.resume is not None:
+            raise ConfigError("resume= is read by mode=train only; an evaluation is not resumed")
         if not 0 <= self.seed < 2**31:
             raise ConfigError(f"seed={self.seed} must be from 0 to {2**31 - 1}")

@@ -66,7 +66,8 @@ class ProgressBar(Callback):
 
     def fit_start(self, trainer: Trainer) -> None:
         total = trainer.epochs * len(trainer.data.train)
-        self._progress.update(self._bar, total=total, completed=trainer.step)
+        epoch = f"{trainer.epoch + 1}/{trainer.epochs}"
+        self._progress.update(self._bar, total=total, completed=trainer.step, epoch=epoch)
         self._progress.start()
 
     def epoch_start(self, trainer: Trainer) -> None:

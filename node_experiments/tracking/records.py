@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import subprocess
@@ -15,16 +14,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .. import __version__
+from ..files import write_atomically
 from ..training.callbacks import Callback
 
 if TYPE_CHECKING:
     from ..training.loop import Trainer
 
-__all__ = ["MetricsFile", "config_hash", "run_info"]
+__all__ = ["MetricsFile", "run_info"]
 
 PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "tensorboard", "numpy", "scipy")
-# Settings that change where or how a run is shown, and nothing of what it computes.
-NOT_HASHED = ("outputs", "checkpoint", "mode")
 
 
 class MetricsFile(Callback):
@@ -33,10 +31,15 @@ class MetricsFile(Callback):
     def __init__(self, folder: Path) -> None:
         self._path = folder / "metrics.jsonl"
 
+    def fit_start(self, trainer: Trainer) -> None:
+        # On a resume: the epochs that the checkpoint knows, and none that came after it.
+        if self._path.exists() or trainer.history:
+            lines = "".join(json.dumps(row) + "\n" for row in trainer.history).encode()
+            write_atomically(self._path, lambda file: file.write(lines))
+
     def epoch_end(self, trainer: Trainer) -> None:
-        line = {"epoch": trainer.epoch, "step": trainer.step, **trainer.metrics}
         with self._path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(trainer.history[-1]) + "\n")
 
 
 def run_info(seed: int, device: str) -> dict[str, Any]:
@@ -54,14 +57,6 @@ def run_info(seed: int, device: str) -> dict[str, Any]:
         "device": device,
         "threads": torch.get_num_threads(),
     }
-
-
-def config_hash(config: dict[str, Any]) -> str:
-    """Twelve hexadecimal digits that are equal for runs that compute the same."""
-    relevant = {key: value for key, value in config.items() if key not in NOT_HASHED}
-    relevant = relevant | {"trainer": {**config["trainer"], "progress": None}}
-    text = json.dumps(relevant, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def git_state() -> dict[str, Any] | None:

@@ -28,10 +28,18 @@ class TensorBoard(Callback):
         folder: The run folder.
         hyperparameters: Flat settings to compare runs by.
         metric: Name of the task's metric, e.g. `accuracy`.
+        go_on_after: On a resume, the step after which what an earlier process wrote is void.
     """
 
-    def __init__(self, folder: Path, hyperparameters: dict[str, Any], metric: str) -> None:
-        self._writer = SummaryWriter(str(folder))
+    def __init__(
+        self,
+        folder: Path,
+        hyperparameters: dict[str, Any],
+        metric: str,
+        go_on_after: int | None = None,
+    ) -> None:
+        purge = None if go_on_after is None else go_on_after + 1
+        self._writer = SummaryWriter(str(folder), purge_step=purge)
         self._hyperparameters = hyperparameters
         self._metric = metric
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .loop import Trainer
@@ -19,6 +19,8 @@ class Callback:
         after_loss                the graph exists, the backward pass does not yet
         step_end                  gradients were applied
         log                       every few steps; trainer.window holds their means
+        between_steps             the state is whole: it may be saved, and training stopped;
+                                  also between the batches of an evaluation
       evaluate                    trainer.metrics holds the epoch's metrics
       epoch_end
     fit_end                       always, also after an error or an interruption
@@ -28,7 +30,7 @@ class Callback:
         """Called once, before the first epoch."""
 
     def epoch_start(self, trainer: Trainer) -> None:
-        """Called before each epoch."""
+        """Called before the first step of each epoch; not again on a resume inside it."""
 
     def step_start(self, trainer: Trainer) -> None:
         """Called before each forward pass."""
@@ -42,6 +44,9 @@ class Callback:
     def log(self, trainer: Trainer) -> None:
         """Called when a window of steps is complete; may add to `trainer.window`."""
 
+    def between_steps(self, trainer: Trainer) -> None:
+        """Called when a step and its `log` are done."""
+
     def evaluate(self, trainer: Trainer) -> None:
         """Called after the evaluation of an epoch; may add to `trainer.metrics`."""
 
@@ -50,3 +55,10 @@ class Callback:
 
     def fit_end(self, trainer: Trainer) -> None:
         """Called once at the end, however it came."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint must keep of this callback: tensors and plain values."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there; called before `fit_start`."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
-import zipfile
+import io
+import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,13 @@ import torch
 from ..files import write_atomically
 from .callbacks import Callback
 from .loop import Trainer
+from .signals import Interrupted, StopRequest
 
-__all__ = ["CheckpointError", "Checkpoints", "load_checkpoint"]
+__all__ = ["CheckpointError", "Checkpoints", "load_checkpoint", "load_last"]
+
+log = logging.getLogger(__name__)
+
+LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
 
 
 class CheckpointError(Exception):
@@ -21,38 +27,79 @@ class CheckpointError(Exception):
 
 
 class Checkpoints(Callback):
-    """Writes `last.pt` after every epoch and `best.pt` whenever the validation metric improved.
+    """Writes `last.pt` after every epoch, every few minutes, and when a stop is asked for.
+
+    The one before is kept as `previous.pt`; `best.pt` is that of the best validation metric.
+    Must be the last callback: what the others do at the end of an epoch is done when it is saved.
 
     Args:
-        folder: Where they are written.
+        folder: Where they are written, by process 0.
         config: The resolved configuration of the run, as plain dicts and lists.
+        minutes: Time between two checkpoints inside an epoch.
+        stop: Asked between steps.
     """
 
-    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, config: dict[str, Any], minutes: float, stop: StopRequest
+    ) -> None:
         self._folder, self._config = folder, config
+        self._seconds, self._stop = 60 * minutes, stop
+        self._saved = time.monotonic()
 
     def fit_start(self, trainer: Trainer) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._saved = time.monotonic()
+
+    def between_steps(self, trainer: Trainer) -> None:
+        due = time.monotonic() - self._saved >= self._seconds
+        due, stop = trainer.group.any(due, self._stop.signum is not None)
+        if due or stop:
+            self.save(trainer)
+        if stop:
+            raise Interrupted
 
     def epoch_end(self, trainer: Trainer) -> None:
-        self.save(trainer, "last.pt")
-        if trainer.improved:
-            self.save(trainer, "best.pt")
+        self.save(trainer, best=trainer.improved)
 
-    def save(self, trainer: Trainer, name: str) -> None:
-        """Write the state of training under this name."""
-        checkpoint = {
-            "config": self._config,
-            "model": trainer.model.state_dict(),
-            "optimizer": trainer.optimizer.state_dict(),
-            "scheduler": trainer.scheduler.state_dict(),
-            "epoch": trainer.epoch,
-            "step": trainer.step,
-            "best": trainer.best,
-            "metrics": trainer.metrics,
-            "torch_random_state": torch.get_rng_state(),
-        }
-        write_atomically(self._folder / name, lambda file: torch.save(checkpoint, file))
+    def save(self, trainer: Trainer, best: bool = False) -> None:
+        """Write the state of training, first as the best one if it is."""
+        checkpoint = {"config": self._config, **trainer.state_dict()}
+        self._saved = time.monotonic()
+        if trainer.group.rank != 0:
+            return
+        # In memory first: a disk that is full then fails in one place, with an OSError.
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        if best:
+            write_atomically(self._folder / BEST, lambda file: file.write(content.getbuffer()))
+        last = self._folder / LAST
+        write_atomically(
+            last, lambda file: file.write(content.getbuffer()), keep=self._folder / PREVIOUS
+        )
+
+
+def load_last(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any] | None:
+    """The last checkpoint of a run folder that is whole, or None if none was ever written.
+
+    Raises:
+        CheckpointError: There are some, and all are damaged.
+    """
+    there = [path for name in (LAST, PREVIOUS) if (path := folder / "checkpoints" / name).exists()]
+    failure: CheckpointError | None = None
+    for path in there:
+        try:
+            checkpoint = load_checkpoint(path, device)
+            if "ranks" not in checkpoint:
+                raise CheckpointError(f"{path} holds no state of training to go on from")
+        except CheckpointError as error:
+            failure = failure or error
+            continue
+        if failure:
+            log.warning("%s; going on from %s instead", failure, path.name)
+        return checkpoint
+    if failure:
+        raise failure
+    return None
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -65,8 +112,8 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     """
     file = path
     if path.is_dir():
-        candidates = [path / "checkpoints" / name for name in ("best.pt", "last.pt")]
-        file = next((c for c in candidates if c.exists()), candidates[-1])
+        candidates = [path / "checkpoints" / name for name in (BEST, LAST, PREVIOUS)]
+        file = next((c for c in candidates if c.exists()), candidates[1])
     if not file.is_file():
         raise CheckpointError(
             f"checkpoint={path} is missing: there is no file {file}; "
@@ -74,7 +121,7 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         )
     try:
         checkpoint = torch.load(file, map_location=device, weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged archive can fail in any way
         first_line = (str(error).splitlines() or [repr(error)])[0]
         raise CheckpointError(
             f"checkpoint {file} is damaged or no checkpoint ({first_line[:120]}); "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,8 +15,13 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ..tasks.base import Task
 from .callbacks import Callback
+from .distributed import ALONE, Group
+from .random_state import random_state, set_random_state
 
 __all__ = ["Batches", "Data", "Trainer", "TrainingDiverged"]
+
+# What a checkpoint keeps of the trainer itself.
+COUNTERS = ("epoch", "index", "step", "best", "improved", "metrics", "history", "windows")
 
 
 class Batches(Protocol):
@@ -27,7 +32,7 @@ class Batches(Protocol):
 
 
 class TrainBatches(Batches, Protocol):
-    """Batches that are drawn anew every epoch."""
+    """Batches that are drawn anew every epoch; those of epoch n depend on the seed and n alone."""
 
     epoch: int
 
@@ -62,6 +67,17 @@ class Means:
         return {name: float(total) / self.count for name, total in self.sums.items()}
 
 
+class LossOfBatch(nn.Module):
+    """A batch -> its loss and metrics, as a module that can be wrapped as one."""
+
+    def __init__(self, task: Task, model: nn.Module) -> None:
+        super().__init__()
+        self.task, self.model = task, model
+
+    def forward(self, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        return self.task.loss(self.model, batch, step)
+
+
 class Trainer:
     """Fits a model to a task.
 
@@ -75,9 +91,11 @@ class Trainer:
         precision: `fp32`, or `bf16` for products and convolutions in bfloat16.
         clip_norm: Largest norm of the joint gradient, or None.
         log_every: Steps in a window of `log`.
+        group: The processes that train this model together.
 
     Attributes:
         epoch: Epochs completed.
+        index: Steps completed of the epoch that is being trained.
         step: Steps completed.
         best: Best value of the task's metric on the validation data, or None.
         window: Means over the last window of steps, by TensorBoard tag.
@@ -99,13 +117,17 @@ class Trainer:
         precision: str = "fp32",
         clip_norm: float | None = None,
         log_every: int = 20,
+        group: Group = ALONE,
     ) -> None:
         self.task, self.model, self.data = task, model, data
         self.optimizer, self.scheduler = optimizer, scheduler
         self.callbacks = callbacks
         self.epochs, self.device, self.precision = epochs, device, precision
         self.clip_norm, self.log_every = clip_norm, log_every
+        self.group = group
+        self.loss_of_batch = group.wrap(LossOfBatch(task, model))
         self.epoch = 0
+        self.index = 0
         self.step = 0
         self.best: float | None = None
         self.improved = False
@@ -113,6 +135,8 @@ class Trainer:
         self.metrics: dict[str, float] = {}
         self.windows: list[dict[str, float]] = []
         self.history: list[dict[str, float]] = []
+        self._epoch_means, self._window_means = Means(), Means()
+        self._random_before_evaluation: dict[str, Any] | None = None
 
     def fit(self) -> None:
         """Train until `epochs` are done.
@@ -124,33 +148,45 @@ class Trainer:
         try:
             while self.epoch < self.epochs:
                 self.train_epoch()
-                self.epoch += 1
                 self.evaluate_epoch()
                 self.emit("epoch_end")
         finally:
             self.emit("fit_end")
 
     def train_epoch(self) -> None:
-        """One pass over the training data."""
+        """One pass over the training data, or what is left of it after a resume."""
         self.model.train()
         self.data.train.epoch = self.epoch
-        self.emit("epoch_start")
-        epoch_means, window_means = Means(), Means()
+        if self.index == 0:
+            self.emit("epoch_start")
         steps = len(self.data.train)
-        for index, batch in enumerate(self.data.train):
-            metrics = self.train_step(batch)
-            epoch_means.add(metrics)
-            window_means.add(metrics)
-            if (index + 1) % self.log_every == 0 or index + 1 == steps:
-                self.log_window(window_means)
-                window_means = Means()
-        self.metrics = {f"{name}/train": value for name, value in epoch_means.read().items()}
+        for batch in self.batches_left() if self.index < steps else ():
+            metrics = self.train_step(self.group.share(batch))
+            self._epoch_means.add(metrics)
+            self._window_means.add(metrics)
+            self.index += 1
+            if self.index % self.log_every == 0 or self.index == steps:
+                self.log_window(self._window_means)
+                self._window_means = Means()
+            self.emit("between_steps")
+        means = self.group.mean(self._epoch_means.read())
+        self.metrics = {f"{name}/train": value for name, value in means.items()}
+
+    def batches_left(self) -> Iterator[Any]:
+        """The batches of this epoch that were not trained on yet."""
+        batches = iter(self.data.train)
+        if self.index:
+            random = random_state()
+            for _ in range(self.index):
+                next(batches)
+            set_random_state(random)
+        return batches
 
     def train_step(self, batch: Any) -> dict[str, Tensor]:
         """Loss, gradients, one step of the optimiser; returns detached metrics."""
         self.emit("step_start")
         with self.autocast():
-            loss, metrics = self.task.loss(self.model, batch, self.step)
+            loss, metrics = self.loss_of_batch(batch, self.step)
         self.emit("after_loss")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -168,7 +204,7 @@ class Trainer:
         Raises:
             TrainingDiverged: The loss is no longer finite.
         """
-        values = means.read()
+        values = self.group.mean(means.read())
         if not math.isfinite(values["loss"]):
             raise TrainingDiverged(
                 f"the loss became {values['loss']} before step {self.step}; lower optimizer.lr "
@@ -181,25 +217,67 @@ class Trainer:
 
     def evaluate_epoch(self) -> None:
         """Metrics on validation and test data; whether the checkpoint is the best so far."""
+        # Until all is evaluated, the state is that of the end of training.
+        self._random_before_evaluation = random_state()
+        validation = None
+        if self.data.validation is not None:
+            validation = self.evaluate(self.data.validation)
+        test = self.evaluate(self.data.test)
+        self._random_before_evaluation = None
+
         self.metrics["lr"] = float(self.scheduler.get_last_lr()[0])
         self.improved = False
-        if self.data.validation is not None:
-            values = self.evaluate(self.data.validation)
-            self.metrics |= {f"{name}/validation": value for name, value in values.items()}
-            found = values[self.task.metric]
+        if validation is not None:
+            self.metrics |= {f"{name}/validation": value for name, value in validation.items()}
+            found = validation[self.task.metric]
             sign = 1 if self.task.higher_is_better else -1
             self.improved = self.best is None or sign * found > sign * self.best
             self.best = found if self.improved else self.best
-        values = self.evaluate(self.data.test)
-        self.metrics |= {f"{name}/test": value for name, value in values.items()}
+        self.metrics |= {f"{name}/test": value for name, value in test.items()}
+        self.epoch, self.index = self.epoch + 1, 0
+        self._epoch_means = Means()
         self.emit("evaluate")
         self.history.append({"epoch": self.epoch, "step": self.step, **self.metrics})
 
     def evaluate(self, batches: Batches) -> dict[str, float]:
-        """The task's metrics over these batches."""
-        self.model.eval()
-        with torch.no_grad(), self.autocast():
-            return self.task.evaluate(self.model, batches)
+        """The task's metrics over these batches, from process 0."""
+        values: dict[str, float] = {}
+        if self.group.rank == 0:
+            self.model.eval()
+            with torch.no_grad(), self.autocast():
+                values = self.task.evaluate(self.model, Evaluated(self, batches))
+        return self.group.from_first(values)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything from which `load_state_dict` goes on as if nothing had happened.
+
+        To be taken between two steps, by all processes of the group.
+        """
+        local = {
+            "random": self._random_before_evaluation or random_state(),
+            "means": [vars(self._epoch_means), vars(self._window_means)],
+            "callbacks": {type(each).__name__: each.state_dict() for each in self.callbacks},
+        }
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "ranks": self.group.gather(local),
+            **{name: getattr(self, name) for name in COUNTERS},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state of the same configuration, with as many processes."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        for name in COUNTERS:
+            setattr(self, name, state[name])
+        local = state["ranks"][self.group.rank]
+        self._epoch_means, self._window_means = (Means(**means) for means in local["means"])
+        for callback in self.callbacks:
+            callback.load_state_dict(local["callbacks"].get(type(callback).__name__, {}))
+        set_random_state(local["random"])
 
     def autocast(self) -> AbstractContextManager:
         """The context in which the model computes in the chosen precision."""
@@ -211,3 +289,19 @@ class Trainer:
         """Call every callback's method of this name."""
         for callback in self.callbacks:
             getattr(callback, event)(self)
+
+
+class Evaluated:
+    """Batches of an evaluation, between which a run alone may be stopped as between steps."""
+
+    def __init__(self, trainer: Trainer, batches: Batches) -> None:
+        self._trainer, self._batches = trainer, batches
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        for batch in self._batches:
+            yield batch
+            if self._trainer.index and self._trainer.group.size == 1:
+                self._trainer.emit("between_steps")

@@ -80,6 +80,12 @@ class MemoryMeter(Callback):
             self._bytes = self._saved.total
             self._saved = None
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"first_step": self._first_step, "bytes": self._bytes}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._first_step, self._bytes = state["first_step"], state["bytes"]
+
     def evaluate(self, trainer: Trainer) -> None:
         trainer.metrics["memory/saved_bytes"] = self._bytes
         trainer.metrics["memory/peak_bytes"] = peak_bytes(trainer.device)

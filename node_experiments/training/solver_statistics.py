@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 from ..ode import SolveStats
@@ -19,6 +21,9 @@ class SolverStatistics(Callback):
     - `nfe/forward`: evaluations of the vector field by the forward solve
     - `nfe/backward`: evaluations while computing gradients
     - `solver/accepted`, `solver/rejected`: steps of the forward solve
+
+    Among several processes these are means, and `<tag>_max` their maxima over the processes: the
+    slowest of them sets the pace.
     """
 
     def __init__(self) -> None:
@@ -44,11 +49,26 @@ class SolverStatistics(Callback):
             self._window_solves += 1
 
     def log(self, trainer: Trainer) -> None:
-        trainer.window |= {tag: n / self._window_solves for tag, n in self._window.items()}
+        trainer.window |= over_processes(trainer, self._window, self._window_solves)
         self._window, self._window_solves = {}, 0
 
     def evaluate(self, trainer: Trainer) -> None:
-        trainer.metrics |= {tag: n / self._epoch_solves for tag, n in self._epoch.items()}
+        trainer.metrics |= over_processes(trainer, self._epoch, self._epoch_solves)
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
+
+def over_processes(trainer: Trainer, sums: dict[str, float], solves: int) -> dict[str, float]:
+    """Means per solve, and among several processes their maxima too."""
+    means = {tag: total / solves for tag, total in sums.items()}
+    found = dict(trainer.group.mean(means))
+    if trainer.group.size > 1:
+        found |= {f"{tag}_max": value for tag, value in trainer.group.maximum(means).items()}
+    return found
 
 
 def solve_statistics(model: nn.Module) -> list[SolveStats]:

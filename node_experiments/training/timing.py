@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from .callbacks import Callback
 from .loop import Trainer
@@ -17,11 +18,16 @@ class Timing(Callback):
 
     - `time/step_seconds`: mean seconds of a training step, batch and update included
     - `time/epoch_seconds`: seconds of the epoch, evaluation included
+
+    Attributes:
+        earlier_seconds: What this run took before it was resumed.
     """
 
     def __init__(self) -> None:
-        self._epoch = self._window = time.perf_counter()
+        self._begun = self._epoch = self._window = time.perf_counter()
         self._epoch_step = self._window_step = 0
+        self._training = 0.0
+        self.earlier_seconds = 0.0
 
     def epoch_start(self, trainer: Trainer) -> None:
         self._epoch = self._window = time.perf_counter()
@@ -34,6 +40,21 @@ class Timing(Callback):
         trainer.window["time/step_seconds"] = seconds / (trainer.step - self._window_step)
         self._training += seconds
         self._window, self._window_step = now, trainer.step
+
+    def state_dict(self) -> dict[str, Any]:
+        now = time.perf_counter()
+        return {
+            "earlier": self.earlier_seconds + now - self._begun,
+            "elapsed": [now - self._epoch, now - self._window, self._training],
+            "steps": [self._epoch_step, self._window_step],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        now = time.perf_counter()
+        self.earlier_seconds = state["earlier"]
+        epoch, window, self._training = state["elapsed"]
+        self._epoch, self._window = now - epoch, now - window
+        self._epoch_step, self._window_step = state["steps"]
 
     def evaluate(self, trainer: Trainer) -> None:
         steps = trainer.step - self._epoch_step

@@ -41,7 +41,9 @@ class Recorder(Callback):
         return super().__getattribute__(name)
 
 
-def make_trainer(callbacks=(), epochs=2, lr=0.1, clip_norm=None, scale=1.0, validation=True):
+def make_trainer(
+    callbacks=(), epochs=2, lr=0.1, clip_norm=None, scale=1.0, validation=True, model=None
+):
     x = torch.randn(8, 3)
     batch = (x, scale * x.sum(1, keepdim=True))
     data = SimpleNamespace(
@@ -49,7 +51,7 @@ def make_trainer(callbacks=(), epochs=2, lr=0.1, clip_norm=None, scale=1.0, vali
         validation=[batch] if validation else None,
         test=[batch],
     )
-    model = nn.Linear(3, 1)
+    model = model or nn.Linear(3, 1)
     optimizer = make_optimizer(model.parameters(), "sgd", lr)
     scheduler = make_scheduler(optimizer, "none", 3 * epochs, 3)
     return Trainer(
@@ -74,10 +76,15 @@ def test_order_of_events():
         "fit_start",
         "epoch_start",
         *step,
+        "between_steps",
         *step,
         "log",
+        "between_steps",
         *step,
         "log",
+        "between_steps",
+        "between_steps",  # in the evaluation on validation data
+        "between_steps",  # and on test data
         "evaluate",
         "epoch_end",
         "fit_end",

@@ -8,7 +8,6 @@ from node_experiments.models.ode_block import ODEBlock
 from node_experiments.ode import Adjoint, Backprop, Solver
 from node_experiments.training.device import DeviceError, select_device
 from node_experiments.training.memory import SavedBytes
-from node_experiments.training.optimizers import make_optimizer, make_scheduler
 from node_experiments.training.solver_statistics import SolverStatistics, solve_statistics
 
 from .test_loop import make_trainer
@@ -29,10 +28,7 @@ def ode_model(gradient):
 
 @pytest.mark.parametrize(("gradient", "backward"), [(Adjoint(), 8), (Backprop(), 0)])
 def test_evaluations_are_means_per_solve(gradient, backward):
-    trainer = make_trainer([SolverStatistics()], epochs=2)
-    trainer.model = ode_model(gradient)
-    trainer.optimizer = make_optimizer(trainer.model.parameters(), "sgd", 0.01)
-    trainer.scheduler = make_scheduler(trainer.optimizer, "none", 6, 3)
+    trainer = make_trainer([SolverStatistics()], epochs=2, lr=0.01, model=ode_model(gradient))
     trainer.fit()
     for row in (*trainer.history, *trainer.windows):
         assert row["nfe/forward"] == 8

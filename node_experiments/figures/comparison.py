@@ -1,0 +1,72 @@
+"""Runs against each other: how they learned, and what accuracy costs in evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from .style import COLORS, new_figure, style
+
+__all__ = ["cost_figure", "curves_figure"]
+
+Rows = Sequence[Mapping[str, float]]
+
+
+def curves_figure(groups: Mapping[str, Sequence[Rows]], tag: str, title: str) -> Figure:
+    """A metric against epochs: a line for the mean of each group, a band for its extremes.
+
+    Args:
+        groups: By label, the runs of the group; of each run its epochs, by TensorBoard tag.
+    """
+    with style():
+        figure = new_figure(width=7.0)
+        axis = figure.subplots()
+        for (label, runs), color in zip(groups.items(), colors(len(groups)), strict=True):
+            curves = [[row[tag] for row in run if tag in row] for run in runs]
+            length = min(map(len, curves), default=0)
+            if not length:
+                continue
+            values = np.array([curve[:length] for curve in curves])
+            epochs = np.arange(1, length + 1)
+            name = label if len(curves) == 1 else f"{label} ({len(curves)} runs)"
+            axis.plot(epochs, values.mean(0), label=name, color=color, marker="o", markersize=3)
+            if len(curves) > 1:
+                axis.fill_between(epochs, values.min(0), values.max(0), color=color, alpha=0.2)
+        axis.set_xlabel("epoch")
+        axis.set_ylabel(tag)
+        axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        if axis.lines:
+            axis.legend()
+        figure.suptitle(title)
+    return figure
+
+
+def cost_figure(groups: Mapping[str, Rows], x: str, y: str, title: str) -> Figure:
+    """One point a run: what it reached against what it cost.
+
+    Args:
+        groups: By label, the final metrics of the group's runs, by TensorBoard tag.
+        x, y: Tags of the axes.
+    """
+    with style():
+        figure = new_figure(width=7.0)
+        axis = figure.subplots()
+        for (label, runs), color in zip(groups.items(), colors(len(groups)), strict=True):
+            points = [(run[x], run[y]) for run in runs if x in run and y in run]
+            if points:
+                axis.scatter(*zip(*points, strict=True), label=label, color=color)
+        axis.set_xlabel(x)
+        axis.set_ylabel(y)
+        if axis.collections:
+            axis.legend()
+        figure.suptitle(title)
+    return figure
+
+
+def colors(count: int) -> list[str]:
+    """As many colours as there are groups, repeated when there are more."""
+    palette = list(COLORS.values())
+    return [palette[index % len(palette)] for index in range(count)]

@@ -1,0 +1,220 @@
+"""One composed job: its configuration typed, its folder found, run unless it is done already."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hydra.conf import HydraConf
+from omegaconf import DictConfig, OmegaConf
+
+from .config import ConfigError, RunConfig, config_hash, typed_config
+from .messages import GROUPS, complain, console, describe, is_bad_input, log_to_console, report
+from .reports.sweep import note_job
+from .run_folder import begun_before, claimed, read_json, status
+
+__all__ = ["ExitCode", "job", "torchrun_rank"]
+
+
+class ExitCode:
+    """Of the last job in this process that did not complete; Hydra passes no value through.
+
+    Attributes:
+        began: Whether any job was reached.
+    """
+
+    last: ClassVar[int] = 0
+    began: ClassVar[bool] = False
+
+
+def job(composed: DictConfig, settings: HydraConf) -> float:
+    """Run one job; returns the value of the task's metric, for sweepers that optimise it.
+
+    A job that does not complete is reported, and returns NaN.
+
+    Raises:
+        KeyboardInterrupt: The user ended a job of a sweep, and with it the sweep.
+    """
+    ExitCode.began = True
+    folder = Path(settings.runtime.output_dir)
+    single = settings.mode is None or settings.mode.name == "RUN"
+    overrides = list(settings.overrides.task)
+    sweep, varied = Path(settings.sweep.dir), settings.job.override_dirname
+    label = "" if single else f"job {settings.job.num} {varied}".rstrip()
+    log_to_console()
+    choices = {group: settings.runtime.choices.get(group) for group in GROUPS}
+    choices = {group: None if choice == "None" else choice for group, choice in choices.items()}
+    try:
+        config = configuration(typed_config(composed), overrides)
+
+        def find() -> Path:
+            place = find_place(config, folder, siblings=not single or config.resume == "auto")
+            if place.resolve() != folder.resolve():
+                discard(folder)
+            return place
+
+        if "RANK" in os.environ:
+            result, place = under_torchrun(config, find, choices)
+        else:
+            place = find()
+            result = run_once(config, place, choices, live=single)
+    except Exception as error:
+        if not is_bad_input(error):
+            raise
+        message = describe(error)
+        discard(folder)
+        if not single:
+            note_job(sweep, settings.job.num, varied, folder, message)
+        complain(f"{label}: {message}" if label else message)
+        return ended(2, single)
+    if torchrun_rank() == 0:
+        report(result, place, label)
+        if not single:
+            note_job(sweep, settings.job.num, varied, place, None)
+    if result["exit_code"] == 0:
+        objective = result["objective"]
+        return float("nan") if objective is None else objective
+    call_launcher(result.get("signal"))
+    return ended(result["exit_code"], single)
+
+
+def configuration(given: RunConfig, overrides: list[str]) -> RunConfig:
+    """The configuration of the command line, of a checkpoint, or of a run to go on with."""
+    if given.mode == "eval":
+        from .checkpoint_config import config_of_checkpoint
+
+        return config_of_checkpoint(given, overrides)
+    if given.resume not in (None, "auto"):
+        return config_of_run(given, overrides)
+    return given
+
+
+def config_of_run(given: RunConfig, overrides: list[str]) -> RunConfig:
+    """The configuration of the run folder `resume=`, with what may be changed in it.
+
+    Raises:
+        ConfigError: It is no run folder, or an override would make another run of it.
+    """
+    assert given.resume is not None
+    file = Path(given.resume) / "config.yaml"
+    if not file.is_file():
+        raise ConfigError(
+            f"resume={given.resume} is no run folder: it has no config.yaml; "
+            "give outputs/<name>/<run>, or resume=auto"
+        )
+    content = OmegaConf.to_container(OmegaConf.load(file))
+    assert isinstance(content, dict)
+    for override in overrides:
+        key = override.lstrip("+~").partition("=")[0]
+        if key == "resume" or key.startswith("hydra"):
+            continue
+        group, _, setting = key.partition(".")
+        if group != "trainer" or not setting:
+            raise ConfigError(
+                f"{key} cannot be changed with resume=: the run has its own configuration; "
+                "changeable: trainer.epochs and other settings of the trainer"
+            )
+        scheduler = content["scheduler"]["name"]
+        if setting == "epochs" and scheduler not in ("none", "step"):
+            raise ConfigError(
+                f"trainer.epochs cannot be changed with resume=: the schedule {scheduler!r} was "
+                f"laid over {content['trainer']['epochs']} epochs; begin a new run"
+            )
+        content["trainer"][setting] = getattr(given.trainer, setting)
+    return typed_config(OmegaConf.create({**content, "resume": given.resume}))
+
+
+def find_place(config: RunConfig, folder: Path, siblings: bool) -> Path:
+    """The folder to work in: where this run was begun before, else the new one."""
+    if config.mode == "eval":
+        return folder
+    if config.resume not in (None, "auto"):
+        return Path(str(config.resume))
+    return begun_before(folder, config_hash(asdict(config)), siblings)
+
+
+def completed_before(config: RunConfig, place: Path) -> dict[str, Any] | None:
+    """The result of a completed run of this configuration, if one lies there."""
+    before = read_json(place / "result.json")
+    if before.get("config_hash") != config_hash(asdict(config)) or config.mode == "eval":
+        return None
+    if status(place) != "completed":
+        return None
+    return {**before, "exit_code": 0, "skipped": True}
+
+
+def run_once(
+    config: RunConfig, place: Path, choices: dict[str, Any], live: bool
+) -> dict[str, Any]:
+    """Run in `place`, or return what a completed run of the same configuration left there."""
+    if result := completed_before(config, place):
+        return result
+    if config.resume not in (None, "auto"):
+        choices = read_json(place / "run_info.json").get("choices") or choices
+    with claimed(place):
+        from .run import run
+
+        return run(config, place, choices, console, live)
+
+
+def under_torchrun(
+    config: RunConfig, find: Callable[[], Path], choices: dict[str, Any]
+) -> tuple[dict[str, Any], Path]:
+    """As `run_once`, in step with the other processes: process 0 alone decides and writes.
+
+    Raises:
+        ConfigError: Process 0 found that nothing can be run.
+    """
+    from .run import run
+    from .training.distributed import torchrun_group
+
+    group = torchrun_group()
+    config.trainer.devices = group.size
+    if group.rank > 0:
+        go, place = group.from_first((False, Path()))
+        if go:
+            return run(config, place, choices, console, live=False), place
+        return {"exit_code": 0, "objective": None}, place
+    go = False
+    try:
+        place = find()
+        if result := completed_before(config, place):
+            return result, place
+        with claimed(place):
+            go = group.from_first((True, place))[0]
+            return run(config, place, choices, console, live=False), place
+    finally:
+        if not go:
+            group.from_first((False, Path()))
+
+
+def discard(folder: Path) -> None:
+    """Leave no folder behind in which nothing ran; what a run has left is never touched."""
+    if not (folder / "run_info.json").exists():
+        shutil.rmtree(folder / ".hydra", ignore_errors=True)
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def ended(exit_code: int, single: bool) -> float:
+    """End a job that did not complete."""
+    if exit_code == 130 and not single:
+        raise KeyboardInterrupt
+    ExitCode.last = exit_code
+    return float("nan")
+
+
+def call_launcher(signum: int | None) -> None:
+    """Hand a signal on to the launcher that waits for it, to put the job in its queue again."""
+    if signum is not None and signum != signal.SIGINT and callable(signal.getsignal(signum)):
+        signal.raise_signal(signum)
+
+
+def torchrun_rank() -> int:
+    """The number of this process among those that torchrun started."""
+    return int(os.environ.get("RANK", 0))

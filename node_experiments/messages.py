@@ -1,0 +1,125 @@
+"""What a person reads on the terminal: lines of a run, and one line for what went wrong."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import MissingConfigException
+from rich.console import Console
+
+from .config import DATASETS, MODELS, ConfigError, RunConfig, nearest
+
+__all__ = ["GROUPS", "complain", "console", "describe", "is_bad_input", "log_to_console", "report"]
+
+GROUPS = ("experiment", "dataset", "model", "solver", "gradient", "optimizer", "scheduler")
+
+LONGEST = 1500  # characters of a message
+
+# A part of the name of a plugin, or of its configuration -> the extra that installs it.
+EXTRAS = {
+    "joblib": "sweep",
+    "submitit": "slurm",
+    "ray": "ray",
+    "optuna": "optuna",
+    "tpe": "optuna",
+}
+
+console = Console()
+log = logging.getLogger("node_experiments")
+
+
+def report(result: dict[str, Any], folder: Path, job: str = "") -> None:
+    """Say how a job ended.
+
+    Args:
+        job: Its number and what varies, in a sweep.
+    """
+    name = f"{job} {result['name']}".strip()
+    if result["status"] == "completed":
+        shown = {t: v for t, v in result["metrics"].items() if t.endswith("/test")}
+        numbers = ", ".join(
+            f"{tag} {value:.4f}" for tag, value in shown.items() if value is not None
+        )
+        seconds = result["seconds"]["total"]
+        how = "was completed before" if result.get("skipped") else f"completed in {seconds:.0f} s"
+        line = f"{name} {how}: {numbers}\n{folder}"
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    elif result["status"] == "interrupted":
+        line = f"{name} {result['reason']}; go on with resume={folder}"
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    else:
+        prefix = f"{job}: " if job else ""
+        complain(f"{prefix}{result['reason']} (log: {folder / 'node-run.log'})")
+
+
+def complain(message: str) -> int:
+    """Print one line to standard error; returns the exit code of bad input."""
+    line = " ".join(message.split())
+    if len(line) > LONGEST:
+        line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
+    print(f"node-run: {line}", file=sys.stderr)
+    return 2
+
+
+def is_bad_input(error: Exception) -> bool:
+    """Whether an error is the user's to correct, seen from before the run."""
+    return isinstance(error, ConfigError) or type(error).__name__ == "CheckpointError"
+
+
+def describe(error: Exception) -> str:
+    """One line for an error of the configuration, with the nearest names where there are some."""
+    if extra := missing_extra(str(error)):
+        return f'this needs an extra of the package: pip install "node-experiments[{extra}]"'
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        if group and error.options is not None:
+            return f"{group}={name} is unknown{nearest(name, sorted(error.options))}"
+    message = str(error)
+    if missing := re.match(r"Could not override '([^']+)'", message):
+        return unknown_key(missing[1].partition("@")[0])
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return " ".join(lines[:2]) if lines else type(error).__name__
+
+
+def missing_extra(message: str) -> str | None:
+    """The extra that brings what Hydra could not find, when a preset of ours names it."""
+    found = re.search(r"Could not (?:find|load) '(hydra/[\w/]+)'|(hydra_plugins[\w.]+)", message)
+    name = (found[1] or found[2]) if found else ""
+    return next((extra for part, extra in EXTRAS.items() if part in name), None)
+
+
+def unknown_key(key: str) -> str:
+    """The message for a key that no schema has."""
+    group, _, name = key.rpartition(".")
+    if not group:
+        known = {f.name for f in fields(RunConfig)} | set(GROUPS)
+        return f"{key} is not a setting{nearest(name, sorted(known))}"
+    schemas: list[Any] = [f.default_factory for f in fields(RunConfig) if f.name == group]
+    by_name: dict[str, dict[str, Any]] = {"dataset": {**DATASETS}, "model": {**MODELS}}
+    schemas += by_name.get(group, {}).values()
+    names = {f.name for schema in schemas if is_dataclass(schema) for f in fields(schema)}
+    hint = nearest(name, sorted(names), f"{group}.") if names else ""
+    return f"{key} is not a setting of the choices made{hint}"
+
+
+def log_to_console() -> None:
+    """Show the lines of a run, through the console that also draws the progress bar."""
+    if not log.handlers:
+        handler = ConsoleHandler()
+        handler.setLevel(logging.INFO)
+        log.addHandler(handler)
+        log.setLevel(logging.DEBUG)
+        log.propagate = False
+
+
+class ConsoleHandler(logging.Handler):
+    """Prints log records as they are."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        console.print(record.getMessage(), markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,143 @@
+"""`node-report`: what the runs below a folder found. Reads run folders only."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from ..config import nearest
+from ..files import write_atomically
+from .compare import compare_metrics, compare_settings
+from .figures import FIGURES
+from .page import page, runs_table
+from .runs import Run, find_runs
+from .tables import FORMATS, TABLES, Table, for_terminal, grouped
+
+__all__ = ["main"]
+
+
+class ReportError(Exception):
+    """What was asked for is not there; the message is one line for the user."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    asked = parser().parse_args(arguments)
+    try:
+        asked.command(asked)
+    except (ReportError, OSError) as error:
+        print(f"node-report: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="node-report", description="Tables, figures and pages from the folders of runs."
+    )
+    parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="where runs lie")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("list", help="every run: status, choices, best metric, time")
+    command.add_argument("--format", choices=FORMATS, help="as text instead of on the terminal")
+    command.set_defaults(command=list_runs)
+
+    command = commands.add_parser("table", help="results over seeds: mean, spread, count")
+    command.add_argument("name", help=f"an experiment, a sweep, a folder, {' or '.join(TABLES)}")
+    command.add_argument("--format", choices=FORMATS, help="as text instead of on the terminal")
+    command.set_defaults(command=show_table)
+
+    command = commands.add_parser("figure", help="a figure over many runs, as PNG or PDF")
+    command.add_argument("figure", choices=FIGURES)
+    command.add_argument("name", help="an experiment, a sweep, or a folder")
+    command.add_argument("--to", type=Path, help="file to write; <figure>_<name>.png when absent")
+    command.set_defaults(command=draw)
+
+    command = commands.add_parser("compare", help="two runs: settings and metrics that differ")
+    command.add_argument("runs", type=Path, nargs=2, metavar="RUN")
+    command.set_defaults(command=compare)
+
+    command = commands.add_parser("html", help="one self-contained page of everything")
+    command.add_argument("--to", type=Path, default=Path("report.html"))
+    command.set_defaults(command=write_page)
+    return parser
+
+
+def list_runs(asked: argparse.Namespace) -> None:
+    """node-report list."""
+    publish(runs_table(all_runs(asked.outputs)), asked.format)
+
+
+def show_table(asked: argparse.Namespace) -> None:
+    """node-report table."""
+    if asked.name in TABLES:
+        table = TABLES[asked.name](all_runs(asked.outputs))
+    else:
+        table = grouped(select(asked.outputs, asked.name), asked.name)
+    publish(table, asked.format)
+
+
+def draw(asked: argparse.Namespace) -> None:
+    """node-report figure."""
+    title = Path(asked.name).name
+    target = asked.to or Path(f"{asked.figure}_{title}.png")
+    FIGURES[asked.figure](select(asked.outputs, asked.name), title).savefig(target)
+    print(target)
+
+
+def compare(asked: argparse.Namespace) -> None:
+    """node-report compare."""
+    found = []
+    for folder in asked.runs:
+        runs = [run for run in find_runs(folder) if run.folder == folder]
+        if not runs:
+            raise ReportError(f"{folder} is no run folder: it has no run_info.json")
+        found += runs
+    publish(compare_settings(*found), None)
+    publish(compare_metrics(*found), None)
+
+
+def write_page(asked: argparse.Namespace) -> None:
+    """node-report html."""
+    text = page(all_runs(asked.outputs), asked.to).encode()
+    write_atomically(asked.to, lambda file: file.write(text))
+    asked.to.chmod(0o644)
+    print(asked.to)
+
+
+def all_runs(outputs: Path) -> list[Run]:
+    """All runs; none is an error."""
+    runs = find_runs(outputs)
+    if not runs:
+        raise ReportError(f"there is no run below {outputs}; give --outputs=<folder>")
+    return runs
+
+
+def select(outputs: Path, name: str) -> list[Run]:
+    """The runs of an experiment, of a sweep, or below a folder."""
+    if Path(name).is_dir() and (runs := find_runs(Path(name))):
+        return runs
+    runs = all_runs(outputs)
+    names = sorted({run.name for run in runs} | {run.sweep for run in runs if run.sweep})
+    if name not in names:
+        raise ReportError(f"there is no run of {name!r} below {outputs}{nearest(name, names)}")
+    return [run for run in runs if name in (run.name, run.sweep)]
+
+
+def publish(table: Table, form: str | None) -> None:
+    """Print a table: drawn on the terminal, or as text in a format."""
+    if form is not None:
+        sys.stdout.write(FORMATS[form](table))
+        return
+    console = Console()
+    # A pipe has no width: nothing is to be folded for it.
+    (console if console.is_terminal else Console(width=240)).print(for_terminal(table))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""The folder of a run: who works in it, how far it came, and where the same run was begun before.
+
+Imports no torch: a job that is done already is recognised at once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .config import ConfigError
+
+__all__ = ["begun_before", "claimed", "is_claimed", "read_json", "status"]
+
+LOCK = ".lock"
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Work in a folder that no other process works in; the claim dies with the process.
+
+    Raises:
+        ConfigError: Another process works in it.
+    """
+    with (folder / LOCK).open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            raise ConfigError(
+                f"the run folder {folder} is in use by process {lock.read().strip() or '?'}; "
+                "wait for it, end it, or choose another hydra.run.dir"
+            ) from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()} on {os.uname().nodename}")
+        lock.flush()
+        remove_leftovers(folder)
+        yield
+
+
+def is_claimed(folder: Path) -> bool:
+    """Whether a living process works in the folder."""
+    try:
+        with (folder / LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what a killed process had not finished writing."""
+    for place in (folder, folder / "checkpoints", folder / "figures"):
+        for path in place.glob(".*.partial"):
+            path.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a file; empty if there is none."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def status(folder: Path) -> str:
+    """completed, interrupted, failed, running, or unfinished: it was killed, or never began."""
+    if is_claimed(folder):
+        return "running"
+    return str(read_json(folder / "result.json").get("status") or "unfinished")
+
+
+def begun_before(folder: Path, config_hash: str, siblings: bool) -> Path:
+    """Where the run of this configuration lies: completed, else begun, else `folder` itself.
+
+    Args:
+        siblings: Look also in the folders beside `folder`.
+
+    Raises:
+        ConfigError: `folder` holds a run of another configuration.
+    """
+    own = hash_of(folder)
+    if own is not None and own != config_hash:
+        raise ConfigError(
+            f"{folder} holds a run of another configuration; choose another folder, or delete it"
+        )
+    if own == config_hash or not siblings:
+        return folder
+    same = [
+        path.parent
+        for path in sorted(folder.parent.glob("*/run_info.json"), reverse=True)
+        if hash_of(path.parent) == config_hash and not is_claimed(path.parent)
+    ]
+    completed = [path for path in same if status(path) == "completed"]
+    begun = [path for path in same if any((path / "checkpoints").glob("*.pt"))]
+    return next(iter(completed + begun), folder)
+
+
+def hash_of(folder: Path) -> str | None:
+    """The configuration hash of the run in a folder, if one was begun there."""
+    found = read_json(folder / "run_info.json").get("config_hash")
+    return None if found is None else str(found)

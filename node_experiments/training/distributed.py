@@ -1,0 +1,123 @@
+"""Data parallel training: each process takes its share of every batch.
+
+All processes draw the same batch and take every n-th sample of it, so that the mean of their
+gradients is the gradient of the whole batch, and n processes compute what one would.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils._pytree import tree_map
+
+__all__ = ["ALONE", "Group", "join_group", "leave_group", "torchrun_group"]
+
+T = TypeVar("T")
+
+
+class Group:
+    """The processes that train one model; alone, everything is the identity.
+
+    Attributes:
+        rank: Number of this process; the one with 0 writes files.
+        size: Number of processes.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1) -> None:
+        self.rank, self.size = rank, size
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """The module, with gradients averaged over the processes in its backward pass."""
+        return module if self.size == 1 else DistributedDataParallel(module)
+
+    def share(self, batch: Any) -> Any:
+        """This process's samples of a batch: every `size`-th along the first axis of each tensor.
+
+        Raises:
+            ValueError: The batch cannot be shared out evenly.
+        """
+        return batch if self.size == 1 else tree_map(self._share, batch)
+
+    def _share(self, leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor) or leaf.ndim == 0:
+            return leaf
+        if len(leaf) % self.size:
+            raise ValueError(
+                f"a batch of {len(leaf)} cannot be shared evenly by {self.size} processes; set "
+                "dataset.batch_size to a multiple of trainer.devices, and dataset.drop_last=true"
+            )
+        return leaf[self.rank :: self.size]
+
+    def mean(self, values: dict[str, float]) -> dict[str, float]:
+        """Means over the processes."""
+        return self._reduce(values, "mean")
+
+    def maximum(self, values: dict[str, float]) -> dict[str, float]:
+        """Maxima over the processes."""
+        return self._reduce(values, "max")
+
+    def _reduce(self, values: dict[str, float], how: str) -> dict[str, float]:
+        if self.size == 1 or not values:
+            return values
+        gathered = self.gather(values)
+        reduce = max if how == "max" else lambda numbers: sum(numbers) / self.size
+        return {name: reduce([each[name] for each in gathered]) for name in values}
+
+    def any(self, *flags: bool) -> list[bool]:
+        """For each flag, whether it is set in any process."""
+        if self.size == 1:
+            return list(flags)
+        return [any(column) for column in zip(*self.gather(flags), strict=True)]
+
+    def gather(self, value: T) -> list[T]:
+        """The values of all processes, in the order of their ranks."""
+        if self.size == 1:
+            return [value]
+        gathered: list[Any] = [None] * self.size
+        dist.all_gather_object(gathered, value)
+        return gathered
+
+    def from_first(self, value: T) -> T:
+        """The value of process 0."""
+        if self.size == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box)
+        return box[0]
+
+
+ALONE = Group()
+
+
+def join_group(rendezvous: str, rank: int, size: int) -> Group:
+    """Meet the other processes: gloo between CPUs, nccl between CUDA devices.
+
+    Args:
+        rendezvous: `file://...`, or `env://` under torchrun.
+    """
+    backend = "gloo"
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", rank)) % torch.cuda.device_count())
+        backend = "cpu:gloo,cuda:nccl"
+    dist.init_process_group(backend, init_method=rendezvous, rank=rank, world_size=size)
+    return Group(rank, size)
+
+
+def torchrun_group() -> Group:
+    """The processes that torchrun started, met once in a process; alone without torchrun."""
+    size = int(os.environ.get("WORLD_SIZE", 1))
+    if size == 1:
+        return ALONE
+    rank = int(os.environ["RANK"])
+    return Group(rank, size) if dist.is_initialized() else join_group("env://", rank, size)
+
+
+def leave_group(group: Group) -> None:
+    """Part from the other processes."""
+    if group.size > 1:
+        dist.destroy_process_group()

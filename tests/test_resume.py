@@ -1,0 +1,273 @@
+"""Runs that were stopped, from the command line."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from node_experiments.training.timing import Timing
+
+
+def content(folder):
+    return json.loads((folder / "result.json").read_text())
+
+
+def numbers(rows):
+    """Metrics that do not measure this machine."""
+    return [
+        {tag: value for tag, value in row.items() if not tag.startswith(("time/", "memory/peak"))}
+        for row in rows
+    ]
+
+
+def epochs(folder):
+    return numbers(map(json.loads, (folder / "metrics.jsonl").read_text().splitlines()))
+
+
+def weights(folder):
+    checkpoint = torch.load(folder / "checkpoints" / "last.pt", weights_only=True)
+    return torch.cat([tensor.flatten() for tensor in checkpoint["model"].values()])
+
+
+@pytest.fixture
+def stop_before_step(monkeypatch):
+    """Raise a signal inside a step."""
+
+    def arrange(step, number=signal.SIGTERM):
+        def step_start(self, trainer):
+            if trainer.step == step:
+                signal.raise_signal(number)
+
+        monkeypatch.setattr(Timing, "step_start", step_start)
+
+    yield arrange
+    monkeypatch.undo()
+
+
+MLP = ("experiment=mnist_mlp", "trainer.epochs=3", "model.hidden=8")
+
+
+@pytest.mark.parametrize(
+    ("experiment", "step"), [(MLP, 2), (MLP, 3), (("experiment=mnist_odenet",), 0)]
+)
+def test_resume_auto_ends_as_if_nothing_had_happened(
+    node_run, tiny, stop_before_step, monkeypatch, experiment, step
+):
+    arguments = (*experiment, *tiny, "model.channels=8" if len(experiment) == 1 else "seed=3")
+    (undisturbed,) = node_run(*arguments, "outputs=undisturbed").folders
+    stop_before_step(step)
+    stopped = node_run(*arguments, "resume=auto")
+    assert stopped.code == 144, stopped.err
+    (folder,) = [f for f in stopped.folders if f != undisturbed]
+    assert content(folder)["status"] == "interrupted"
+    assert "go on with resume=" in stopped.out
+    monkeypatch.undo()
+    monkeypatch.chdir(folder.parent.parent.parent)
+
+    resumed = node_run(*arguments, "resume=auto")
+    assert resumed.code == 0, resumed.err
+    assert len(resumed.folders) == 2, "the run goes on in its own folder"
+    assert f"going on after step {step + 1}" in resumed.out
+    assert content(folder)["status"] == "completed"
+    assert torch.equal(weights(folder), weights(undisturbed))
+    assert epochs(folder) == epochs(undisturbed)
+    for key in ("metrics", "best"):
+        assert numbers([content(folder)[key]]) == numbers([content(undisturbed)[key]])
+    assert content(folder)["objective"] == content(undisturbed)["objective"]
+
+    again = node_run(*arguments, "resume=auto")
+    assert again.code == 0
+    assert "was completed before" in again.out
+    assert len(again.folders) == 2
+    fresh = node_run(*arguments)
+    assert len(fresh.folders) == 3, "without resume, a run begins anew"
+
+
+def test_ctrl_c_finishes_the_step_and_saves(node_run, tiny, stop_before_step):
+    stop_before_step(3, signal.SIGINT)
+    result = node_run(*MLP, *tiny)
+    assert result.code == 130
+    assert not result.err
+    (folder,) = result.folders
+    assert content(folder)["metrics"]["epoch"] == 1
+    assert "epoch 2 of 3" in content(folder)["reason"]
+    assert torch.load(folder / "checkpoints" / "last.pt", weights_only=True)["step"] == 4
+
+
+@pytest.fixture
+def stopped(node_run, tiny, monkeypatch, tmp_path):
+    with monkeypatch.context() as patch:
+
+        def step_start(self, trainer):
+            if trainer.step == 3:
+                signal.raise_signal(signal.SIGUSR1)
+
+        patch.setattr(Timing, "step_start", step_start)
+        result = node_run(*MLP, "scheduler=none", *tiny)
+    assert result.code == 144
+    return result.folders[0]
+
+
+def test_resume_of_a_named_run(node_run, stopped):
+    result = node_run(f"resume={stopped}")
+    assert result.code == 0, result.err
+    assert result.folders == [stopped]
+    assert content(stopped)["status"] == "completed"
+    assert content(stopped)["choices"]["model"] == "mlp"
+    assert [row["epoch"] for row in epochs(stopped)] == [1, 2, 3]
+    longer = node_run(f"resume={stopped}", "trainer.epochs=4")
+    assert longer.code == 0, longer.err
+    assert [row["epoch"] for row in epochs(stopped)] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["optimizer.lr=1"], "optimizer.lr cannot be changed with resume="),
+        (["seed=5"], "seed cannot be changed"),
+        (["model=resnet"], "model cannot be changed"),
+        (["trainer.devices=2"], "trained by 1 processes"),
+    ],
+)
+def test_what_a_resume_may_not_change(node_run, stopped, arguments, message):
+    result = node_run(f"resume={stopped}", *arguments)
+    assert result.code in (1, 2)
+    assert message in result.err
+
+
+def test_resume_of_something_else(node_run, tmp_path):
+    result = node_run("resume=nowhere")
+    assert result.code == 2
+    assert "is no run folder" in result.err
+    assert node_run("mode=eval", "checkpoint=x", "resume=auto").code == 2
+
+
+def test_a_damaged_last_checkpoint_falls_back(node_run, stopped):
+    last = stopped / "checkpoints" / "last.pt"
+    last.write_bytes(last.read_bytes()[:2000])
+    result = node_run(f"resume={stopped}")
+    assert result.code == 0, result.err
+    assert "is damaged" in result.out
+    assert "going on from previous.pt" in result.out
+    assert content(stopped)["status"] == "completed"
+    for name in ("last.pt", "previous.pt"):
+        (stopped / "checkpoints" / name).write_bytes(b"")
+    (stopped / "result.json").unlink()
+    result = node_run(f"resume={stopped}")
+    assert result.code == 2
+    assert "is damaged" in result.err
+
+
+def test_a_folder_is_never_mixed_up(node_run, stopped, tiny):
+    other = node_run("experiment=mnist_resnet", *tiny, f"hydra.run.dir={stopped}")
+    assert other.code == 2
+    assert "holds a run of another configuration" in other.err
+    assert (stopped / "checkpoints" / "last.pt").exists()
+    same = node_run(*MLP, "scheduler=none", *tiny, f"hydra.run.dir={stopped}")
+    assert same.code == 0, same.err
+    assert "going on after step 4" in same.out
+
+
+def test_bad_input_deletes_nothing(node_run, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    result = node_run("experiment=mnist_mlp", "optimizer.lr=-1", "hydra.run.dir=mine")
+    assert result.code == 2
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+def test_two_processes_in_the_same_folder(node_run, tiny, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    script = (
+        "import sys, pathlib\n"
+        "from node_experiments.run_folder import claimed\n"
+        f"with claimed(pathlib.Path({str(folder)!r})):\n"
+        "    print('claimed', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert other.stdout.readline() == "claimed\n"
+        result = node_run(*MLP, *tiny, f"hydra.run.dir={folder}")
+        assert result.code == 2
+        assert f"is in use by process {other.pid}" in result.err
+        assert not list(folder.rglob("*.pt"))
+    finally:
+        other.communicate()
+    assert node_run(*MLP, *tiny, f"hydra.run.dir={folder}").code == 0
+
+
+def test_a_full_disk_is_named_and_the_run_goes_on_later(node_run, tiny, monkeypatch):
+    from node_experiments import files
+
+    write = files.write_atomically
+
+    def full(path, *arguments, **options):
+        if path.name == "last.pt" and (path.parent / "previous.pt").exists():
+            raise OSError(28, "No space left on device", str(path))
+        write(path, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("node_experiments.training.checkpoints.write_atomically", full)
+        result = node_run(*MLP, *tiny)
+    assert result.code == 1
+    assert "No space left on device" in result.err
+    assert len([line for line in result.err.splitlines() if line]) == 1
+    assert content(result.folders[0])["status"] == "failed"
+    result = node_run(*MLP, *tiny, "resume=auto")
+    assert result.code == 0, result.err
+    assert content(result.folders[0])["status"] == "completed"
+
+
+def test_time_may_run_backwards(node_run, tiny, stopped):
+    """A resume does not ask a clock which run is the newest of the same configuration."""
+    older = stopped.with_name("1999-12-31_23-59-59-000000")
+    stopped.rename(older)
+    result = node_run(*MLP, "scheduler=none", *tiny, "resume=auto")
+    assert result.code == 0, result.err
+    assert result.folders == [older]
+
+
+def test_profile_and_debug(node_run, tiny):
+    result = node_run(*MLP, *tiny, "trainer.profile=true")
+    assert result.code == 0, result.err
+    profile = result.folders[0] / "profile"
+    assert json.loads((profile / "trace.json").read_text())["traceEvents"]
+    assert "aten::addmm" in (profile / "operations.txt").read_text()
+
+    fast = node_run("experiment=mnist_mlp", "debug=fast", "outputs=fast")
+    folder = next(f for f in fast.folders if "fast" in f.parts)
+    assert content(folder)["metrics"]["step"] == 2
+
+    overfit = node_run(*MLP, *tiny, "debug=overfit", "trainer.epochs=25", "outputs=overfit")
+    folder = next(f for f in overfit.folders if "overfit" in f.parts)
+    assert content(folder)["metrics"]["accuracy/train"] > 0.9
+
+
+def test_debug_nan_says_where(node_run, tiny, monkeypatch):
+    from node_experiments.tasks.classification import Classification
+
+    def loss(self, model, batch, step):
+        return model(batch[0]).sub(1e9).clamp(max=-1).sqrt().sum(), {}
+
+    monkeypatch.setattr(Classification, "loss", loss)
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # anomaly mode warns that it is slow, and shows the trace
+        result = node_run(*MLP, *tiny, "debug=nan")
+    assert result.code == 1
+    assert "SqrtBackward" in result.err
+
+
+def test_paths_are_relative_to_where_the_command_was_given(node_run, stopped, tmp_path):
+    result = node_run(f"resume={stopped.relative_to(tmp_path)}")
+    assert result.code == 0, result.err
+    assert Path(result.folders[0]) == stopped

@@ -1,0 +1,154 @@
+"""Many jobs: skipped when done, listed when failed, summed up at the end, on any launcher."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+MLP = ("-m", "experiment=mnist_mlp", "model.hidden=8", "hydra.sweep.dir=sweep")
+
+
+def results(folder):
+    return sorted(path.parent.name for path in folder.rglob("result.json"))
+
+
+def stamps(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("result.json")}
+
+
+def test_done_jobs_are_skipped_and_new_ones_run(node_run, tiny, tmp_path):
+    first = node_run(*MLP, *tiny, "seed=0,1")
+    assert first.code == 0, first.err
+    before = stamps(tmp_path)
+    again = node_run(*MLP, *tiny, "seed=2,1,0")
+    assert again.code == 0, again.err
+    assert again.out.count("was completed before") == 2
+    after = stamps(tmp_path)
+    assert len(after) == 3
+    assert all(after[path] == stamp for path, stamp in before.items())
+    assert results(tmp_path) == ["0_seed=0", "0_seed=2", "1_seed=1"]
+    assert len(list((tmp_path / "sweep").glob("*/.hydra"))) == 3, "skipped jobs leave no folder"
+
+
+def test_the_summary_has_what_ways_are_compared_by(node_run, tiny):
+    result = node_run(
+        "-m", "experiment=mnist_odenet", "model.channels=8", *tiny, "gradient=adjoint,backprop"
+    )
+    assert result.code == 0, result.err
+    for heading in (
+        "overrides", "status", "accuracy/test", "seconds a step", "evaluations forward",
+        "backward", "saved MB", "peak MB",
+    ):  # fmt: skip
+        assert heading in result.out
+    assert "gradient=adjoint" in result.out
+    assert "job 1 gradient=backprop mnist_odenet completed in" in result.out
+
+
+def test_failed_jobs_are_listed_and_the_others_run(node_run, tiny):
+    result = node_run(*MLP, *tiny, "scheduler=none", "optimizer.lr=1e30,-1,0.1")
+    assert result.code == 1
+    table, _, failures = result.out.partition("└")
+    assert "completed" in table
+    assert "job 0 optimizer.lr=1e30 failed: the loss became" in failures
+    assert "job 1 optimizer.lr=-1 failed: optimizer.lr=-1.0 must be" in failures
+    assert "job 2" not in failures
+    assert "Traceback" not in result.err
+
+
+def test_a_sweep_from_a_file(node_run, tiny):
+    result = node_run("experiment=mnist_mlp", "model.hidden=8", "sweep=seeds", *tiny)
+    assert result.code == 0, result.err
+    assert [folder.name for folder in result.folders] == [f"{n}_seed={n}" for n in range(5)]
+
+
+def test_joblib_runs_jobs_side_by_side(node_run, tiny):
+    pytest.importorskip(
+        "hydra_plugins.hydra_joblib_launcher", reason="the extra `sweep` is not installed"
+    )
+    result = node_run(
+        *MLP, *tiny, "seed=0,1", "optimizer.lr=0.1,-1", "hydra/launcher=local_parallel",
+        "hydra.launcher.n_jobs=2",
+    )  # fmt: skip
+    assert result.code == 1
+    assert len(result.folders) == 2
+    assert result.out.count("failed: optimizer.lr=-1.0 must be") == 2
+    assert "accuracy/test" in result.out
+
+
+def test_submitit_puts_a_preempted_job_into_the_queue_again(tmp_path, tiny):
+    pytest.importorskip(
+        "hydra_plugins.hydra_submitit_launcher", reason="the extra `slurm` is not installed"
+    )
+    arguments = (
+        *MLP, *tiny, "trainer.epochs=400", "hydra/launcher=slurm_local", "seed=0,",
+        "dataset.train_size=64",
+    )  # fmt: skip
+    command = [sys.executable, "-m", "node_experiments", *arguments]
+    sweep = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    try:
+        (folder,) = wait_for(lambda: list(tmp_path.glob("sweep/0_*")))
+        wait_for(lambda: (folder / "metrics.jsonl").exists())
+        pid = int((folder / ".lock").read_text().split()[0])
+        os.kill(pid, signal.SIGUSR2)
+        out, _ = sweep.communicate(timeout=240)
+    finally:
+        sweep.kill()
+    assert sweep.returncode == 0, out
+    log = (folder / "node-run.log").read_text()
+    assert "going on after step" in log
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == list(range(1, 401))
+    assert json.loads((folder / "result.json").read_text())["status"] == "completed"
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise TimeoutError
+
+
+def test_an_interrupted_optuna_study_goes_on(node_run, tiny, tmp_path):
+    optuna = pytest.importorskip("optuna", reason="the extra `optuna` is not installed")
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="as above")
+    arguments = (
+        *MLP, *tiny, "hydra/sweeper=optuna_study", "optimizer.lr=interval(0.01,0.3)",
+        f"hydra.sweeper.storage=sqlite:///{tmp_path}/study.db",
+    )  # fmt: skip
+    for trials in (1, 2):
+        result = node_run(*arguments, f"hydra.sweeper.n_trials={trials}")
+        assert result.code == 0, result.err
+    study = optuna.load_study("mnist_mlp", f"sqlite:///{tmp_path}/study.db")
+    assert len(study.trials) == 3
+    assert all(0 <= trial.value <= 1 for trial in study.trials)
+    assert study.direction.name == "MAXIMIZE"
+
+
+@pytest.mark.parametrize(
+    ("preset", "extra"), [("launcher=slurm", "slurm"), ("launcher=ray_cluster", "ray"),
+                          ("sweeper=optuna_study", "optuna"), ("launcher=local_parallel", "sweep")],
+)  # fmt: skip
+def test_presets_name_the_extra_that_they_need(preset, extra, tmp_path, tiny):
+    """As if no plugin were installed: they are found through this namespace only."""
+    script = (
+        "import sys\n"
+        "class Missing:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.startswith('hydra_plugins'): raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Missing())\n"
+        "from node_experiments.cli import main\n"
+        f"sys.argv = ['node-run', '-m', 'hydra/{preset}', *{tiny!r}, 'seed=0,1']\n"
+        "sys.exit(main())\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert result.returncode == 2, result.stderr
+    assert f'pip install "node-experiments[{extra}]"' in result.stderr
+    assert "Traceback" not in result.stderr
