@@ -32,7 +32,7 @@ def fit_in_processes(
         Interrupted: They were stopped, their state saved.
     """
     size = config.trainer.devices
-    results = multiprocessing.get_context("spawn").Queue()
+    results = multiprocessing.get_context("spawn").SimpleQueue()
     with tempfile.TemporaryDirectory() as scratch:
         arguments = (size, Path(scratch) / "rendezvous", config, folder, dict(result), results)
         context = multiprocessing.start_processes(

@@ -1,0 +1,182 @@
+"""node-report, over run folders written here: whole ones, failed ones, and ones cut short."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+
+from node_experiments.reports.cli import main
+from node_experiments.reports.runs import find_runs
+from node_experiments.reports.tables import Cell
+
+PNG = b"\x89PNG\r\n\x1a\n fake"
+
+
+def write_run(outputs, number, accuracy=0.9, seed=0, method="dopri5", status="completed"):
+    folder = outputs / "mnist_odenet" / f"2026-01-01_00-00-0{number}"
+    (folder / "figures").mkdir(parents=True)
+    config = f"name: mnist_odenet\nseed: {seed}\nsolver: {{method: {method}, rtol: 1.0e-3}}\n"
+    (folder / "config.yaml").write_text(config + "dataset: {name: mnist}\n")
+    (folder / "run_info.json").write_text('{"config_hash": "a"}')
+    rows = [
+        {"epoch": n, "step": 10 * n, "accuracy/test": accuracy * n / 2, "nfe/forward": 20.0 + n}
+        for n in (1, 2)
+    ]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = {
+        "status": status,
+        "reason": None if status == "completed" else "the loss became nan",
+        "name": "mnist_odenet",
+        "choices": {"model": "odenet", "solver": method},
+        "metric": "accuracy",
+        "metrics": rows[-1] if status == "completed" else {},
+        "best": None,
+        "seconds": {"total": 12.3},
+    }
+    (folder / "result.json").write_text(json.dumps(result))
+    (folder / "figures" / "training.png").write_bytes(PNG)
+    return folder
+
+
+@pytest.fixture
+def outputs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outputs = tmp_path / "outputs"
+    write_run(outputs, 0, 0.90, seed=0)
+    write_run(outputs, 1, 0.92, seed=1)
+    write_run(outputs, 2, 0.50, seed=0, method="euler")
+    write_run(outputs, 3, status="failed")
+    unfinished = write_run(outputs, 4)
+    (unfinished / "result.json").unlink()
+    (unfinished / "metrics.jsonl").write_text(
+        '{"epoch": 1, "accuracy/test": 0.4}\n{"epoch": 2, "a'
+    )
+    damaged = write_run(outputs, 5)
+    for name in ("result.json", "config.yaml", "metrics.jsonl"):
+        (damaged / name).write_bytes(b'{"status": \xff\xfe\x00')
+    return outputs
+
+
+def call(capsys, *arguments):
+    code = main(arguments)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_list_shows_every_run_with_its_status(outputs, capsys):
+    code, out, _ = call(capsys, "list", "--format", "csv")
+    assert code == 0
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["status"] for row in rows] == [
+        "completed", "completed", "completed", "failed", "unfinished", "unfinished",
+    ]  # fmt: skip
+    assert rows[0]["best on test data"] == "accuracy 0.9000"
+    assert rows[0]["choices"] == "model=odenet solver=dopri5"
+    assert rows[3]["reason"] == "the loss became nan"
+    assert call(capsys, "list")[0] == 0
+
+
+def test_table_groups_over_seeds(outputs, capsys):
+    code, out, _ = call(capsys, "table", "mnist_odenet", "--format", "json")
+    assert code == 0
+    content = json.loads(out)
+    dopri5, euler = content["rows"]
+    assert (dopri5["solver.method"], dopri5["runs"]) == ("dopri5", 2)
+    assert dopri5["accuracy/test"] == pytest.approx(0.91)
+    assert dopri5["accuracy/test spread"] == pytest.approx(0.02 / 2**0.5)
+    assert dopri5["accuracy/test count"] == 2
+    assert (euler["solver.method"], euler["accuracy/test spread"]) == ("euler", None)
+    # The run whose files are damaged does not say of what experiment it is.
+    assert "2 of 5 runs are not completed" in " ".join(content["notes"])
+
+
+@pytest.mark.parametrize(
+    ("form", "line"),
+    [
+        ("md", "| dopri5 | 2 | 0.9100 ± 0.014 | 22 ± 0 |"),
+        ("csv", "dopri5,2,0.91,"),
+        ("latex", r"dopri5 & 2 & 0.9100 $\pm$ 0.014 & 22 $\pm$ 0 \\"),
+    ],
+)
+def test_formats(outputs, capsys, form, line):
+    code, out, _ = call(capsys, "table", "mnist_odenet", "--format", form)
+    assert code == 0
+    assert line in out
+
+
+def test_compare_shows_what_differs(outputs, capsys):
+    one, _, other = (str(run.folder) for run in find_runs(outputs)[:3])
+    code, out, _ = call(capsys, "compare", one, other)
+    assert code == 0
+    settings, _, metrics = out.partition("metrics")
+    assert "solver.method" in settings
+    assert "seed" not in settings
+    assert "-0.4" in metrics
+    failed = str(find_runs(outputs)[3].folder)
+    code, out, _ = call(capsys, "compare", one, failed)
+    assert code == 0
+    assert "is failed the loss became nan" in out
+
+
+def test_figures(outputs, capsys, tmp_path):
+    for figure in ("curves", "cost"):
+        code, out, err = call(capsys, "figure", figure, "mnist_odenet")
+        assert code == 0, err
+        content = (tmp_path / out.strip()).read_bytes()
+        assert content[:8] == PNG[:8]
+        assert len(content) > 5000
+
+
+def test_html_is_one_page_that_needs_nothing_else(outputs, capsys, tmp_path):
+    code, out, _ = call(capsys, "html", "--to", "report.html")
+    assert code == 0
+    page = (tmp_path / out.strip()).read_text()
+    assert "0.9100 ± 0.014" in page
+    assert "data:image/png;base64," in page
+    assert 'href="outputs/mnist_odenet/2026-01-01_00-00-00"' in page
+    assert 'class="failed"' in page
+    assert "http" not in page.replace("https://www.w3.org", "")
+    assert "<script" not in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["table", "mnist_odnet"], "did you mean mnist_odenet"),
+        (["compare", "nowhere", "outputs"], "is no run folder"),
+        (["--outputs", "empty", "list"], "there is no run below empty"),
+    ],
+)
+def test_what_is_not_there_is_named(outputs, capsys, arguments, message):
+    code, _, err = call(capsys, *arguments)
+    assert code == 2
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+def test_names_in_a_page_are_text(outputs, capsys, tmp_path):
+    folder = write_run(outputs, 6)
+    result = json.loads((folder / "result.json").read_text())
+    result |= {"name": "<script>alert(1)</script>", "status": "failed", "reason": "<b>"}
+    (folder / "result.json").write_text(json.dumps(result))
+    assert call(capsys, "html")[0] == 0
+    assert "<script" not in (tmp_path / "report.html").read_text()
+
+
+def test_cells():
+    assert str(Cell.of([1.0])) == "1"
+    assert str(Cell.of([1.0, 2.0, 3.0])) == "2 ± 1"
+    assert Cell.of([]) is None
+
+
+def test_reports_import_no_torch():
+    script = (
+        "import sys\n"
+        "from node_experiments.reports import cli, figures\n"
+        "import node_experiments.figures.comparison\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0

@@ -1,0 +1,119 @@
+"""Two processes compute what one does with the joined batch."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from node_experiments.training.distributed import Group
+
+MLP = ("experiment=mnist_mlp", "model.hidden=8", "trainer.epochs=2", "trainer.device=cpu")
+ODE = ("experiment=mnist_odenet", "model.channels=8", "trainer.device=cpu")
+
+
+def content(folder):
+    return json.loads((folder / "result.json").read_text())
+
+
+def weights(folder):
+    checkpoint = torch.load(folder / "checkpoints" / "last.pt", weights_only=True)
+    return torch.cat([tensor.flatten() for tensor in checkpoint["model"].values()])
+
+
+def same_training(one, other):
+    """Equal but for the order in which gradients are summed."""
+    torch.testing.assert_close(weights(one), weights(other), rtol=1e-4, atol=1e-6)
+    mine, others = content(one)["metrics"], content(other)["metrics"]
+    for tag, value in mine.items():
+        if tag.startswith(("loss/", "accuracy/", "lr")):
+            assert others[tag] == pytest.approx(value, rel=1e-4), tag
+
+
+def test_shares_of_a_batch():
+    batch = (torch.arange(6), {"y": torch.arange(12).reshape(6, 2)}, torch.tensor(3.0), "text")
+    shares = [Group(rank, 2).share(batch) for rank in range(2)]
+    assert shares[0][0].tolist() == [0, 2, 4]
+    assert shares[1][1]["y"].tolist() == [[2, 3], [6, 7], [10, 11]]
+    assert shares[0][2] == 3
+    with pytest.raises(ValueError, match="a batch of 5 cannot be shared evenly by 2"):
+        Group(0, 2).share(torch.arange(5))
+
+
+def test_two_processes_equal_one(node_run, tiny):
+    # Adaptive steps follow the error of the samples that a process has; fixed ones are the same.
+    arguments = (*ODE, *tiny, "gradient=adjoint", "solver=rk4", "solver.num_steps=2")
+    one = node_run(*arguments, "outputs=one")
+    assert one.code == 0, one.err
+    two = node_run(*arguments, "outputs=two", "trainer.devices=2")
+    assert two.code == 0, two.err
+    first, second = two.folders
+    same_training(first, second)
+    metrics = content(second)["metrics"]
+    for way in ("forward", "backward"):
+        assert metrics[f"nfe/{way}_max"] >= metrics[f"nfe/{way}"] > 6
+    assert len(list(second.rglob("events*"))) == 1, "one process writes"
+    assert len((second / "metrics.jsonl").read_text().splitlines()) == 1
+
+
+def test_uneven_batches_are_refused_in_one_line(node_run, tiny):
+    result = node_run(*MLP, *tiny, "dataset.batch_size=15", "trainer.devices=2")
+    assert result.code == 1
+    assert "set dataset.batch_size to a multiple of trainer.devices" in result.err
+    assert len([line for line in result.err.splitlines() if line]) == 1
+
+
+def test_stopped_processes_go_on_to_the_same_end(node_run, tiny, tmp_path):
+    """A signal to the job stops its processes at the same step; they save and go on together."""
+    arguments = (*MLP, *tiny, "trainer.devices=2", "trainer.epochs=12", "resume=auto")
+    command = [sys.executable, "-m", "node_experiments", *arguments]
+    job = subprocess.Popen(command, cwd=tmp_path)
+    end = time.monotonic() + 120
+    while time.monotonic() < end and not list(tmp_path.rglob("metrics.jsonl")):
+        time.sleep(0.05)
+    job.send_signal(signal.SIGTERM)
+    assert job.wait(timeout=120) == 144
+    (folder,) = [path.parent for path in tmp_path.rglob("result.json")]
+    assert content(folder)["status"] == "interrupted"
+    result = node_run(*arguments)
+    assert result.code == 0, result.err
+    assert result.folders == [folder]
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == list(range(1, 13))
+
+
+def torchrun(folder, *arguments):
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2",
+        "-m", "node_experiments", *arguments,
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+def test_under_torchrun_there_is_one_run_folder(node_run, tiny, tmp_path):
+    (tmp_path / "torchrun").mkdir()
+    arguments = (*MLP, *tiny, "resume=auto")
+    first = torchrun(tmp_path / "torchrun", *arguments)
+    assert first.returncode == 0, first.stderr
+    (folder,) = [path.parent for path in (tmp_path / "torchrun").rglob("config.yaml")
+                 if path.parent.name != ".hydra"]  # fmt: skip
+    again = torchrun(tmp_path / "torchrun", *arguments)
+    assert again.returncode == 0, again.stderr
+    assert "was completed before" in again.stdout
+    alone = node_run(*MLP, *tiny, "outputs=alone")
+    (other,) = [f for f in alone.folders if "alone" in f.parts]
+    same_training(other, folder)
+
+
+def test_inside_a_sweep(node_run, tiny):
+    result = node_run("-m", *MLP, *tiny, "trainer.devices=2", "seed=0,1", "hydra.sweep.dir=sweep")
+    assert result.code == 0, result.err
+    assert len(result.folders) == 2
+    assert all(content(folder)["status"] == "completed" for folder in result.folders)
