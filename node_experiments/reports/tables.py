@@ -85,7 +85,9 @@ def grouped(runs: Sequence[Run], title: str) -> Table:
         ]
         rows.append([*key, len(members), *cells])
     left_out = len(runs) - len(completed)
-    notes = ("mean ± sample standard deviation over runs that differ in their seed",)
+    notes: tuple[str, ...] = (
+        "mean ± sample standard deviation over runs that differ in their seed",
+    )
     if left_out:
         notes += (f"{left_out} of {len(runs)} runs are not completed and not counted",)
     headings = [*varying, "runs", *(heading for heading, _, _ in columns.values())]
