@@ -14,10 +14,7 @@ from rich.table import Table as RichTable
 
 from .runs import Run
 
-__all__ = ["FORMATS", "TABLES", "Cell", "Table", "for_terminal", "grouped"]
-
-# Tables with a layout of their own: a name -> the table, from all runs below the outputs folder.
-TABLES: dict[str, Callable[[Sequence[Run]], Table]] = {}
+__all__ = ["FORMATS", "Cell", "Table", "for_terminal", "grouped"]
 
 # Tag and heading of the columns, and how a number is scaled and shown.
 COLUMNS: dict[str, tuple[str, float, str]] = {
