@@ -31,6 +31,8 @@ def fit_in_processes(
     Raises:
         Interrupted: They were stopped, their state saved.
     """
+    # Which process ended which is of no interest; why the first failed is told by itself.
+    logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
     size = config.trainer.devices
     results = multiprocessing.get_context("spawn").SimpleQueue()
     with tempfile.TemporaryDirectory() as scratch:

@@ -84,7 +84,7 @@ def test_submitit_puts_a_preempted_job_into_the_queue_again(tmp_path, tiny):
         "hydra_plugins.hydra_submitit_launcher", reason="the extra `slurm` is not installed"
     )
     arguments = (
-        *MLP, *tiny, "trainer.epochs=15", "hydra/launcher=slurm_local", "seed=0,",
+        *MLP, *tiny, "trainer.epochs=15", "hydra/launcher=slurm_local", "seed=0",
         "dataset.train_size=64",
     )  # fmt: skip
     command = [sys.executable, "-m", "node_experiments", *arguments]

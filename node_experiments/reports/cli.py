@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -15,9 +15,13 @@ from .compare import compare_metrics, compare_settings
 from .figures import FIGURES
 from .page import page, runs_table
 from .runs import Run, find_runs
-from .tables import FORMATS, TABLES, Table, for_terminal, grouped
+from .tables import FORMATS, Table, for_terminal, grouped
 
 __all__ = ["main"]
+
+
+# Tables of the paper, laid out by hand: a name -> Markdown from all runs below a folder.
+PAPER_TABLES: dict[str, Callable[[Path], str]] = {}
 
 
 class ReportError(Exception):
@@ -47,8 +51,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--format", choices=FORMATS, help="as text instead of on the terminal")
     command.set_defaults(command=list_runs)
 
+    paper = "".join(f", or {name}" for name in PAPER_TABLES)
     command = commands.add_parser("table", help="results over seeds: mean, spread, count")
-    command.add_argument("name", help=f"an experiment, a sweep, a folder, {' or '.join(TABLES)}")
+    command.add_argument("name", help=f"an experiment, a sweep, a folder{paper}")
     command.add_argument("--format", choices=FORMATS, help="as text instead of on the terminal")
     command.set_defaults(command=show_table)
 
@@ -75,11 +80,10 @@ def list_runs(asked: argparse.Namespace) -> None:
 
 def show_table(asked: argparse.Namespace) -> None:
     """node-report table."""
-    if asked.name in TABLES:
-        table = TABLES[asked.name](all_runs(asked.outputs))
-    else:
-        table = grouped(select(asked.outputs, asked.name), asked.name)
-    publish(table, asked.format)
+    if asked.name in PAPER_TABLES and asked.format in (None, "md"):
+        sys.stdout.write(PAPER_TABLES[asked.name](asked.outputs))
+        return
+    publish(grouped(select(asked.outputs, asked.name), asked.name), asked.format)
 
 
 def draw(asked: argparse.Namespace) -> None:

@@ -14,10 +14,7 @@ from rich.table import Table as RichTable
 
 from .runs import Run
 
-__all__ = ["FORMATS", "TABLES", "Cell", "Table", "for_terminal", "grouped"]
-
-# Tables with a layout of their own: a name -> the table, from all runs below the outputs folder.
-TABLES: dict[str, Callable[[Sequence[Run]], Table]] = {}
+__all__ = ["FORMATS", "Cell", "Table", "for_terminal", "grouped"]
 
 # Tag and heading of the columns, and how a number is scaled and shown.
 COLUMNS: dict[str, tuple[str, float, str]] = {
@@ -85,7 +82,9 @@ def grouped(runs: Sequence[Run], title: str) -> Table:
         ]
         rows.append([*key, len(members), *cells])
     left_out = len(runs) - len(completed)
-    notes = ("mean ± sample standard deviation over runs that differ in their seed",)
+    notes: tuple[str, ...] = (
+        "mean ± sample standard deviation over runs that differ in their seed",
+    )
     if left_out:
         notes += (f"{left_out} of {len(runs)} runs are not completed and not counted",)
     headings = [*varying, "runs", *(heading for heading, _, _ in columns.values())]

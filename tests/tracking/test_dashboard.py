@@ -53,20 +53,37 @@ def dashboard(node_run, tiny, tmp_path):
         server.wait()
 
 
+PAGE = """<iframe id=frame src="ADDRESS" width=1400 height=1000></iframe><script>
+const texts = node => [...node.childNodes].map(child =>
+  child.nodeType === 3 ? child.textContent :
+  ["STYLE", "SCRIPT"].includes(child.tagName) ? "" :
+  child.tagName === "IFRAME" ? texts(child.contentDocument) :
+  texts(child) + (child.shadowRoot ? texts(child.shadowRoot) : "")).join(" ");
+setInterval(() => {
+  document.title = texts(document.getElementById("frame").contentDocument);
+}, 1000);
+</script>"""
+
+
 def rendered(address, folder):
-    """The document after its scripts ran."""
+    """All text that the dashboard shows, also inside its components' shadow roots."""
+    folder.mkdir()
+    page = folder / "page.html"
+    page.write_text(PAGE.replace("ADDRESS", address))
     command = [
         BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-        f"--user-data-dir={folder}", "--virtual-time-budget=20000", "--dump-dom", address,
+        "--disable-web-security", "--disable-site-isolation-trials",
+        f"--user-data-dir={folder}/profile", "--window-size=1500,1100",
+        "--virtual-time-budget=30000", "--dump-dom", page.as_uri(),
     ]  # fmt: skip
-    return subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=180).stdout
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium or chrome is installed")
 def test_layout_and_hyperparameters_open(dashboard, tmp_path):
-    page = rendered(f"{dashboard}/#custom_scalars", tmp_path / "browser1")
+    page = rendered(f"{dashboard}/#custom_scalars", tmp_path / "layout")
     for text in ("learning", "solver", "cost", "function evaluations per solve"):
         assert text in page, text
-    page = rendered(f"{dashboard}/#hparams", tmp_path / "browser2")
-    assert "accuracy/test" in page
-    assert "seed" in page
+    page = rendered(f"{dashboard}/#hparams", tmp_path / "hparams")
+    for text in ("accuracy/test", "seed", "protocol"):
+        assert text in page, text
