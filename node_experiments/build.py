@@ -16,13 +16,19 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from .config import ConfigError, GradientConfig, RunConfig, SolverConfig, nearest
 from .data.image_datasets import IMAGE_DATASETS, image_data
+from .data.spirals import spiral_data
 from .figures.classification import classification_figures
 from .models.image_classifiers import mlp, odenet, resnet, stem_only
+from .models.latent_ode import LatentODE
+from .models.latent_trajectory import LatentTrajectory
 from .models.ode_block import ODEBlock
+from .models.recurrent import RecurrentForecaster
 from .ode import Gradient, Solver
 from .ode.gradients import GRADIENTS
 from .tasks.base import Task
 from .tasks.classification import Classification
+from .tasks.forecasting import NextObservation
+from .tasks.latent_ode import LatentODETask
 from .training.optimizers import OPTIMIZERS, SCHEDULERS, make_optimizer, make_scheduler
 
 if TYPE_CHECKING:
@@ -44,7 +50,7 @@ __all__ = [
 DATASETS: dict[str, Callable[[Any, int, torch.device], Any]] = {
     name: lambda c, seed, device: image_data(**asdict(c), seed=seed, device=device)
     for name in IMAGE_DATASETS
-}
+} | {"spirals": lambda c, seed, device: spiral_data(**asdict(c), seed=seed, device=device)}
 
 # Settings of the model, data, solver and gradient -> network.
 ModelFactory = Callable[[Any, Any, Solver, Gradient], nn.Module]
@@ -59,13 +65,42 @@ MODELS: dict[str, ModelFactory] = {
         data.image_shape, data.classes, c.stem, c.channels
     ),
     "mlp": lambda c, data, solver, gradient: mlp(data.image_shape, data.classes, c.hidden),
+    "latent_ode": lambda c, data, solver, gradient: LatentODE(
+        data.dim,
+        solver,
+        gradient,
+        c.latent,
+        c.hidden,
+        c.layers,
+        c.activation,
+        c.encoder_hidden,
+        c.decoder_hidden,
+        c.noise_std,
+        data.mean_gap if c.reads_gaps else None,
+        c.knots,
+    ),
+    "rnn": lambda c, data, solver, gradient: RecurrentForecaster(
+        data.dim, data.mean_gap, False, c.hidden, c.noise_std, c.rollout
+    ),
+    "rnn_dt": lambda c, data, solver, gradient: RecurrentForecaster(
+        data.dim, data.mean_gap, True, c.hidden, c.noise_std, c.rollout
+    ),
 }
 
 
-TASKS: dict[str, Callable[[], Task]] = dict.fromkeys(MODELS, Classification)
+# Settings of the model -> what is optimised.
+TASKS: dict[str, Callable[[Any], Task]] = dict.fromkeys(
+    ("odenet", "resnet", "stem_only", "mlp"), lambda c: Classification()
+) | {
+    "latent_ode": lambda c: LatentODETask(c.samples, c.kl_warmup),
+    "rnn": lambda c: NextObservation(),
+    "rnn_dt": lambda c: NextObservation(),
+}
 
 FIGURES: dict[type, Callable[[Any], dict[str, Figure]]] = {
     Classification: classification_figures,
+    LatentODETask: lambda trainer: {},
+    NextObservation: lambda trainer: {},
 }
 
 
@@ -98,14 +133,14 @@ def build_model(config: RunConfig, data: Any, device: torch.device) -> nn.Module
     model = MODELS[config.model.name](config.model, data, solver, gradient).to(device)
     if config.trainer.compile:
         for module in model.modules():
-            if isinstance(module, ODEBlock):
+            if isinstance(module, (ODEBlock, LatentTrajectory)):
                 module.vector_field.compile()
     return model
 
 
 def build_task(config: RunConfig) -> Task:
     """What is optimised and measured."""
-    return TASKS[config.model.name]()
+    return TASKS[config.model.name](config.model)
 
 
 def build_figures(task: Task) -> Callable[[Any], dict[str, Figure]]:

@@ -2,8 +2,15 @@
 
 from .checks import ConfigError, nearest, require
 from .compose import configs_folder, schema_of, to_yaml, typed_config
-from .datasets import DATASETS, ImagesConfig
-from .models import MODELS, ImageClassifierConfig, MLPConfig, ResNetConfig
+from .datasets import DATASETS, ImagesConfig, SpiralsConfig
+from .models import (
+    MODELS,
+    ImageClassifierConfig,
+    LatentODEConfig,
+    MLPConfig,
+    RecurrentConfig,
+    ResNetConfig,
+)
 from .run import (
     GradientConfig,
     OptimizerConfig,
@@ -20,12 +27,15 @@ __all__ = [
     "GradientConfig",
     "ImageClassifierConfig",
     "ImagesConfig",
+    "LatentODEConfig",
     "MLPConfig",
     "OptimizerConfig",
+    "RecurrentConfig",
     "ResNetConfig",
     "RunConfig",
     "SchedulerConfig",
     "SolverConfig",
+    "SpiralsConfig",
     "TrainerConfig",
     "configs_folder",
     "nearest",

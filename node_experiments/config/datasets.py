@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from .checks import require
 
-__all__ = ["DATASETS", "ImagesConfig"]
+__all__ = ["DATASETS", "ImagesConfig", "SpiralsConfig"]
 
 
 @dataclass
@@ -36,4 +37,46 @@ class ImagesConfig:
         require(self.validation_size >= 0, self, "validation_size", "at least 0")
 
 
-DATASETS = {"mnist": ImagesConfig, "fashion_mnist": ImagesConfig, "cifar10": ImagesConfig}
+@dataclass
+class SpiralsConfig:
+    """Noisy spirals, observed at some of their points and forecast beyond them."""
+
+    GROUP: ClassVar[str] = "dataset"
+
+    name: str = "spirals"  # spirals
+    variant: str = "paper"  # paper: half run clockwise | official_code: a coin decides
+    observations: int = 30  # points that a model sees of each window
+    window: int = 100  # points of the observed range
+    future: int = 100  # points beyond it that are forecast
+    grid_points: int = 1000  # points of a whole curve of three turns
+    first_start: int = 100  # windows start from this point of the curve on
+    last_start: int = 800  # and before this one
+    normalize: bool = True  # zero mean and unit variance of each coordinate of the curves
+    noise: float = 0.1  # standard deviation of the Gaussian noise, after normalize
+    time_span: float = 3.74  # time from the first to the last point of a window
+    train_size: int = 1000  # windows to train on
+    validation_size: int = 200  # windows to choose a checkpoint by
+    test_size: int = 400  # windows to test on
+    batch_size: int = 250  # windows a batch
+    passes: int = 25  # passes over the training windows that make one epoch
+
+    def __post_init__(self) -> None:
+        variants = ("paper", "official_code")
+        require(self.variant in variants, self, "variant", " or ".join(variants))
+        for name in ("window", "train_size", "test_size", "batch_size", "passes", "future"):
+            require(getattr(self, name) >= 1, self, name, "at least 1")
+        require(self.window >= 2, self, "window", "at least 2")
+        require(self.observations >= 1, self, "observations", "at least 1")
+        require(self.validation_size >= 0, self, "validation_size", "at least 0")
+        require(self.first_start >= 0, self, "first_start", "at least 0")
+        require(self.first_start < self.last_start, self, "last_start", "above first_start")
+        require(0 <= self.noise < math.inf, self, "noise", "a number >= 0")
+        require(0 < self.time_span < math.inf, self, "time_span", "a number > 0")
+
+
+DATASETS: dict[str, type] = {
+    "mnist": ImagesConfig,
+    "fashion_mnist": ImagesConfig,
+    "cifar10": ImagesConfig,
+    "spirals": SpiralsConfig,
+}

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from .checks import require
 
-__all__ = ["MODELS", "ImageClassifierConfig", "MLPConfig", "ResNetConfig"]
+__all__ = [
+    "MODELS",
+    "ImageClassifierConfig",
+    "LatentODEConfig",
+    "MLPConfig",
+    "RecurrentConfig",
+    "ResNetConfig",
+]
 
 
 @dataclass
@@ -53,9 +61,60 @@ class MLPConfig:
         require(self.hidden >= 1, self, "hidden", "at least 1")
 
 
-MODELS = {
+@dataclass
+class LatentODEConfig:
+    """A recognition network, an ODE in a latent space, and a decoder, with how they are fitted."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "latent_ode"  # latent_ode
+    latent: int = 4  # size of the latent state
+    hidden: int = 20  # units of a hidden layer of the dynamics
+    layers: int = 1  # hidden layers of the dynamics
+    activation: str = "tanh"  # of the dynamics: tanh | elu | relu | softplus
+    encoder_hidden: int = 25  # units of the recognition RNN
+    decoder_hidden: int = 20  # units of the decoder's hidden layer
+    reads_gaps: bool = True  # show the recognition RNN the times between observations
+    noise_std: float | None = 0.1  # of an observation, in its units; learned when null
+    samples: int = 1  # draws of the initial state for each series in a training step
+    kl_warmup: int = 0  # training steps over which the weight of the KL rises from 0 to 1
+    knots: int | None = None  # see LatentTrajectory: 0 for the union of times; chosen when null
+
+    def __post_init__(self) -> None:
+        for name in ("latent", "hidden", "layers", "encoder_hidden", "decoder_hidden", "samples"):
+            require(getattr(self, name) >= 1, self, name, "at least 1")
+        activations = ("tanh", "elu", "relu", "softplus")
+        require(self.activation in activations, self, "activation", ", ".join(activations))
+        positive = self.noise_std is None or 0 < self.noise_std < math.inf
+        require(positive, self, "noise_std", "a number > 0, or null")
+        require(self.kl_warmup >= 0, self, "kl_warmup", "at least 0")
+        require(self.knots is None or self.knots >= 0, self, "knots", "at least 0, or null")
+
+
+@dataclass
+class RecurrentConfig:
+    """A recurrent network that predicts the next observation."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "rnn"  # rnn: sees values alone | rnn_dt: also the time to the next observation
+    hidden: int = 25  # units of the state
+    noise_std: float | None = 0.1  # of an observation, in its units; learned when null
+    rollout: str = "mean_gap"  # steps beyond the observations: mean_gap | target
+
+    def __post_init__(self) -> None:
+        require(self.hidden >= 1, self, "hidden", "at least 1")
+        positive = self.noise_std is None or 0 < self.noise_std < math.inf
+        require(positive, self, "noise_std", "a number > 0, or null")
+        require(self.rollout in ("mean_gap", "target"), self, "rollout", "mean_gap or target")
+
+
+MODELS: dict[str, type] = {
     "odenet": ImageClassifierConfig,
     "stem_only": ImageClassifierConfig,
     "resnet": ResNetConfig,
     "mlp": MLPConfig,
+    "latent_ode": LatentODEConfig,
+    "rnn": RecurrentConfig,
+    "rnn_dt": RecurrentConfig,
 }

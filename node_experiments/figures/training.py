@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 from matplotlib.axes import Axes
@@ -49,18 +50,19 @@ def training_figure(windows: Series, epochs: Series, metric: str, title: str) ->
 def draw_splits(
     axis: Axes, windows: Series, epochs: Series, name: str, scale: Callable[[float], float]
 ) -> None:
-    """One metric on training windows and at the evaluations."""
+    """One metric on training windows and at the evaluations; log scale where all are positive."""
+    lowest = math.inf
     for split, color in SPLITS.items():
         tag = f"{name}/{split}"
         series = windows if split == "train" else epochs
         points = [(row["step"], scale(row[tag])) for row in series if tag in row]
-        points = [(step, value) for step, value in points if value > 0]
         if not points:
             continue
         steps, values = zip(*points, strict=True)
+        lowest = min(lowest, *values)
         marker = None if split == "train" else "o"
         axis.plot(steps, values, label=split, color=color, marker=marker, markersize=4)
-    axis.set_yscale("log")
+    axis.set_yscale("log" if lowest > 0 else "symlog")
 
 
 def draw_evaluations(axis: Axes, windows: Series) -> None:

@@ -1,0 +1,226 @@
+"""Series observed at irregular times, with a mask, and for each sample a time axis of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .errors import DataError
+
+__all__ = ["Points", "SeriesBatch", "SeriesBatches", "TimeSeries"]
+
+
+@dataclass
+class TimeSeries:
+    """Observations of a batch of series.
+
+    Attributes:
+        times: Shape `(batch, time)`, or `(1, time)` when all samples share one axis.
+        values: Shape `(batch, time, dim)`.
+        mask: True where there is an observation, shape `(batch, time)`.
+        complete: The mask hides nothing.
+    """
+
+    times: Tensor
+    values: Tensor
+    mask: Tensor
+    complete: bool
+
+    @classmethod
+    def checked(cls, times: Tensor, values: Tensor, mask: Tensor | None = None) -> TimeSeries:
+        """A series whose observed part was looked at; hidden values, also NaN, become 0.
+
+        Raises:
+            DataError: Shapes that do not fit, a sample without observations, observed times that
+                do not rise strictly, or numbers that are not finite.
+        """
+        if mask is None:
+            mask = torch.ones(values.shape[:2], dtype=torch.bool, device=values.device)
+        check_shapes(times, values, mask)
+        counts = mask.sum(1)
+        if bool((counts == 0).any()):
+            empty = int((counts == 0).nonzero()[0])
+            raise DataError(
+                f"sample {empty} of the time series has no observation (its mask hides all of "
+                f"its {mask.shape[1]} times); leave it out, or give it at least one"
+            )
+        own_times = times.expand(len(values), -1)
+        refuse(~torch.isfinite(own_times) & mask, own_times, "a time", "remove it or mask it")
+        worst = values.abs().sum(-1)
+        refuse(~torch.isfinite(worst) & mask, worst, "a value", "remove it or mask it")
+        # Each observed time is compared with the latest one observed before it.
+        seen = own_times.masked_fill(~mask, -torch.inf).cummax(1).values
+        falling = mask[:, 1:] & (own_times[:, 1:] <= seen[:, :-1])
+        if bool(falling.any()):
+            sample, i = (int(index) for index in falling.nonzero()[0])
+            raise DataError(
+                f"the times of a series must rise strictly; sample {sample} has "
+                f"{float(own_times[sample, i + 1])} at place {i + 1} after "
+                f"{float(seen[sample, i])}; sort its times and join repeated ones"
+            )
+        return cls(times, values.masked_fill(~mask.unsqueeze(-1), 0), mask, bool(mask.all()))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def select(self, indices: Tensor) -> TimeSeries:
+        """The samples with these indices, in their order."""
+        times = self.times if len(self.times) == 1 else self.times[indices]
+        return TimeSeries(times, self.values[indices], self.mask[indices], self.complete)
+
+    def to(self, device: torch.device) -> TimeSeries:
+        """The same series on another device."""
+        return TimeSeries(
+            self.times.to(device), self.values.to(device), self.mask.to(device), self.complete
+        )
+
+    def packed(self) -> TimeSeries:
+        """The observations of each sample moved to the front, in their order."""
+        if self.complete:
+            return self
+        longest = int(self.mask.sum(1).max())
+        order = (~self.mask).to(torch.uint8).argsort(dim=1, stable=True)[:, :longest]
+        times = self.times.expand(len(self), -1).gather(1, order)
+        values = self.values.gather(1, order.unsqueeze(-1).expand(-1, -1, self.values.shape[-1]))
+        mask = self.mask.gather(1, order)
+        # Hidden places repeat the last time, so that the axis never falls.
+        times = times.masked_fill(~mask, -torch.inf).cummax(1).values
+        return TimeSeries(times, values, mask, bool(mask.all()))
+
+
+def check_shapes(times: Tensor, values: Tensor, mask: Tensor) -> None:
+    """Refuse shapes that are not those of one batch of series."""
+    fits = (
+        values.dim() == 3
+        and values.shape[1] > 0
+        and mask.shape == values.shape[:2]
+        and mask.dtype == torch.bool
+        and times.shape in (values.shape[:2], (1, values.shape[1]))
+    )
+    if not fits:
+        raise DataError(
+            "a time series has times (batch, time) or (1, time), values (batch, time, dim) and a "
+            f"boolean mask (batch, time); found {tuple(times.shape)}, {tuple(values.shape)} and "
+            f"{tuple(mask.shape)} of {mask.dtype}"
+        )
+
+
+def refuse(bad: Tensor, numbers: Tensor, what: str, remedy: str) -> None:
+    """Refuse the first place that is marked as bad."""
+    if bool(bad.any()):
+        sample, i = (int(index) for index in bad.nonzero()[0])
+        raise DataError(
+            f"{what} of the time series is not finite: sample {sample}, place {i} is "
+            f"{float(numbers[sample, i])}; {remedy}"
+        )
+
+
+@dataclass
+class Points:
+    """What a forecast is compared with.
+
+    Attributes:
+        times: Shape `(1, time)` or `(batch, time)`.
+        clean, noisy: The curve itself, and with noise, shape `(batch, time, dim)`.
+    """
+
+    times: Tensor
+    clean: Tensor
+    noisy: Tensor
+
+    def select(self, indices: Tensor) -> Points:
+        """The samples with these indices, in their order."""
+        times = self.times if len(self.times) == 1 else self.times[indices]
+        return Points(times, self.clean[indices], self.noisy[indices])
+
+    def to(self, device: torch.device) -> Points:
+        """The same points on another device."""
+        return Points(self.times.to(device), self.clean.to(device), self.noisy.to(device))
+
+
+@dataclass
+class SeriesBatch:
+    """Observations, and what a model should say from them.
+
+    Attributes:
+        observed: What a model sees.
+        window: All points of the time range that was observed.
+        future: The points beyond it; None where nothing is forecast.
+        label: The kind of each sample, shape `(batch,)`; no model sees it.
+    """
+
+    observed: TimeSeries
+    window: Points
+    future: Points | None
+    label: Tensor
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def select(self, indices: Tensor) -> SeriesBatch:
+        """The samples with these indices, in their order."""
+        return SeriesBatch(
+            self.observed.select(indices),
+            self.window.select(indices),
+            None if self.future is None else self.future.select(indices),
+            self.label[indices],
+        )
+
+    def to(self, device: torch.device) -> SeriesBatch:
+        """The same batch on another device."""
+        return SeriesBatch(
+            self.observed.to(device),
+            self.window.to(device),
+            None if self.future is None else self.future.to(device),
+            self.label.to(device),
+        )
+
+
+class SeriesBatches:
+    """Batches of series; shuffled ones depend on the seed and the epoch alone.
+
+    Args:
+        data: All samples.
+        batch_size: Samples a batch; the last batch may be smaller.
+        shuffle: Draw a new order in every pass.
+        passes: Passes over the data that make one epoch.
+        seed: Of the order.
+
+    Raises:
+        DataError: A shuffled batch would be larger than the data.
+    """
+
+    def __init__(
+        self,
+        data: SeriesBatch,
+        batch_size: int,
+        shuffle: bool = False,
+        passes: int = 1,
+        seed: int = 0,
+    ) -> None:
+        if shuffle and batch_size > len(data):
+            raise DataError(
+                f"dataset.batch_size={batch_size} is more than the {len(data)} training series; "
+                "lower it, or raise dataset.train_size"
+            )
+        self.data, self.batch_size = data, batch_size
+        self.shuffle, self.passes, self.seed = shuffle, passes, seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self.passes * -(-len(self.data) // self.batch_size)
+
+    def __iter__(self) -> Iterator[SeriesBatch]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        for _ in range(self.passes):
+            size = len(self.data)
+            order = torch.randperm(size, generator=generator) if self.shuffle else None
+            if order is None and size <= self.batch_size:
+                yield self.data
+                continue
+            order = torch.arange(size) if order is None else order
+            for indices in order.split(self.batch_size):
+                yield self.data.select(indices.to(self.data.label.device))

@@ -1,0 +1,120 @@
+"""Prediction of the next observation, and of all that follow (Table 2 of Chen et al. 2018)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["NextObservation", "forecast_metrics", "gaussian_nll"]
+
+DRAWS = 16  # samples of a forecast from which its band is made
+BAND = 1.6448536269514722  # standard deviations on both sides that hold 90 % of a Gaussian
+
+
+class NextObservation:
+    """Gaussian negative log-likelihood of the next observation, in nats a series.
+
+    The first observation of a series is given.
+    """
+
+    metric = "rmse"
+    higher_is_better = False
+
+    def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean over the batch."""
+        return self.nll(model, batch).mean(), {}
+
+    def nll(self, model: Any, batch: Any) -> Tensor:
+        """Of each series, shape `(batch,)`."""
+        series = batch.observed.packed()
+        predicted = model.one_step(series)
+        return gaussian_nll(
+            predicted, series.values[:, 1:], series.mask[:, 1:], model.log_noise_std
+        )
+
+    def evaluate(self, model: nn.Module, batches: Iterable[Any]) -> dict[str, float]:
+        """Negative log-likelihood, and forecasts.
+
+        Besides those of `forecast_metrics`: `one_step_rmse_noisy`, the error of the next
+        observation when all before it are known, and `rmse_<rollout>` of every way to roll out.
+        """
+        network: Any = model
+        losses, squares, counts = [], 0.0, 0
+        errors: dict[str, list[Tensor]] = {rollout: [] for rollout in network.ROLLOUTS}
+        for batch in batches:
+            losses.append(self.nll(network, batch))
+            series = batch.observed.packed()
+            mask = series.mask[:, 1:]
+            next_errors = (network.one_step(series) - series.values[:, 1:]).square().mean(-1)
+            squares += float((next_errors * mask).sum())
+            counts += int(mask.sum())
+            for rollout in network.ROLLOUTS if batch.future is not None else ():
+                times, clean = batch.future.times, batch.future.clean
+                predicted = network.forecast(batch.observed, times, rollout=rollout)
+                errors[rollout].append((predicted - clean).square().mean((1, 2)))
+        return {
+            "loss": float(torch.cat(losses).mean()),
+            "one_step_rmse_noisy": math.sqrt(squares / max(counts, 1)),
+            **{
+                f"rmse_{way}": math.sqrt(float(torch.cat(e).mean()))
+                for way, e in errors.items()
+                if e
+            },
+            **forecast_metrics(network, batches),
+        }
+
+
+def gaussian_nll(predicted: Tensor, values: Tensor, mask: Tensor, log_std: Tensor) -> Tensor:
+    """-log N(values; predicted, std) in nats, summed over observed times and dimensions.
+
+    Args:
+        predicted: Shape `(..., batch, time, dim)`.
+        values: Shape `(batch, time, dim)`; `mask` is `(batch, time)`.
+
+    Returns:
+        Shape `(..., batch)`.
+    """
+    squares = ((values - predicted) / log_std.exp()).square()
+    terms = 0.5 * squares + log_std + 0.5 * math.log(2 * math.pi)
+    return (terms.sum(-1) * mask).sum(-1)
+
+
+def forecast_metrics(model: Any, batches: Iterable[Any]) -> dict[str, float]:
+    """Errors on the points beyond the observed range, in the units of the data.
+
+    - `rmse`, `rmse_noisy`: over all points and coordinates, against the curve and with its noise
+    - `rmse_median`: median over series of the same against the curve
+    - `rmse_hold_last`: of repeating the last observation
+    - `coverage_90`: share of noisy points inside the central 90 % of the forecast, taken as a
+      Gaussian with the variance of 16 draws and the model's observation noise
+
+    Empty when the batches have no such points.
+    """
+    clean, noisy, hold, inside = [], [], [], []
+    for batch in batches:
+        future = batch.future
+        if future is None:
+            return {}
+        predicted = model.forecast(batch.observed, future.times)
+        clean.append((predicted - future.clean).square().mean((1, 2)))
+        noisy.append((predicted - future.noisy).square().mean((1, 2)))
+        last = batch.observed.packed()
+        counts = last.mask.sum(1)
+        end = last.values[torch.arange(len(counts), device=counts.device), counts - 1]
+        hold.append((end.unsqueeze(1) - future.clean).square().mean((1, 2)))
+        generator = torch.Generator(predicted.device).manual_seed(0)
+        draws = model.forecast(batch.observed, future.times, DRAWS, generator)
+        std = (draws.var(0) + (2 * model.log_noise_std).exp()).sqrt()
+        inside.append(((future.noisy - draws.mean(0)).abs() <= BAND * std).float().mean((1, 2)))
+    squares = torch.cat(clean)
+    return {
+        "rmse": math.sqrt(float(squares.mean())),
+        "rmse_noisy": math.sqrt(float(torch.cat(noisy).mean())),
+        "rmse_median": float(squares.sqrt().median()),
+        "rmse_hold_last": math.sqrt(float(torch.cat(hold).mean())),
+        "coverage_90": float(torch.cat(inside).mean()),
+    }
