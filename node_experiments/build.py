@@ -6,7 +6,9 @@ A configuration never names code to import: what can be built is listed here.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import asdict
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +20,7 @@ from .config import ConfigError, GradientConfig, RunConfig, SolverConfig, neares
 from .data.image_datasets import IMAGE_DATASETS, image_data
 from .data.spirals import spiral_data
 from .figures.classification import classification_figures
+from .figures.spirals import latent_ode_figures, reconstruction_frame, recurrent_figures
 from .models.image_classifiers import mlp, odenet, resnet, stem_only
 from .models.latent_ode import LatentODE
 from .models.latent_trajectory import LatentTrajectory
@@ -29,6 +32,8 @@ from .tasks.base import Task
 from .tasks.classification import Classification
 from .tasks.forecasting import NextObservation
 from .tasks.latent_ode import LatentODETask
+from .tracking.animation import Animation
+from .training.callbacks import Callback
 from .training.optimizers import OPTIMIZERS, SCHEDULERS, make_optimizer, make_scheduler
 
 if TYPE_CHECKING:
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MODELS",
+    "build_animation",
     "build_data",
     "build_figures",
     "build_gradient",
@@ -99,9 +105,12 @@ TASKS: dict[str, Callable[[Any], Task]] = dict.fromkeys(
 
 FIGURES: dict[type, Callable[[Any], dict[str, Figure]]] = {
     Classification: classification_figures,
-    LatentODETask: lambda trainer: {},
-    NextObservation: lambda trainer: {},
+    LatentODETask: latent_ode_figures,
+    NextObservation: recurrent_figures,
 }
+
+# Tasks that are shown as they learn: one frame of an animation from the trainer.
+FRAMES: dict[type, Callable[[Any], Figure]] = {LatentODETask: reconstruction_frame}
 
 
 def build_data(config: RunConfig, device: torch.device) -> Any:
@@ -146,6 +155,12 @@ def build_task(config: RunConfig) -> Task:
 def build_figures(task: Task) -> Callable[[Any], dict[str, Figure]]:
     """What is drawn when training ends: a function of the trainer."""
     return FIGURES[type(task)]
+
+
+def build_animation(task: Task, path: Path) -> list[Callback]:
+    """The callback that draws an animation, for tasks that have one."""
+    frame = FRAMES.get(type(task))
+    return [] if frame is None else [Animation(path, frame)]
 
 
 def build_optimizer(config: RunConfig, model: nn.Module) -> Optimizer:

@@ -125,6 +125,7 @@ def train(
         tensorboard,
         EpochLines(),
         Figures(folder / "figures", tensorboard, config.name, build.build_figures(task)),
+        *build.build_animation(task, folder / "figures" / "training.gif"),
     ]
     if live and settings.progress and console.is_terminal:
         callbacks.append(ProgressBar(console))

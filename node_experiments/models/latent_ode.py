@@ -139,7 +139,7 @@ class LatentODE(nn.Module):
         return self.encoder(series)
 
     def decode(self, z0: Tensor, times: Tensor) -> Tensor:
-        """Means at the times of each sample: `(..., batch, latent)` to `(..., batch, time, dim)`."""
+        """Means at the times of each sample, shape `(..., batch, time, dim)`."""
         return self.decoder(self.trajectory(z0, times))
 
     def forecast(
