@@ -17,21 +17,29 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from .config import ConfigError, GradientConfig, RunConfig, SolverConfig, nearest
+from .data.cubic_spiral import cubic_spiral_data
+from .data.events import poisson_data
 from .data.image_datasets import IMAGE_DATASETS, image_data
 from .data.spirals import spiral_data
 from .figures.classification import classification_figures
+from .figures.poisson import poisson_figures
 from .figures.spirals import latent_ode_figures, reconstruction_frame, recurrent_figures
+from .figures.trajectory import trajectory_figures, trajectory_frame
 from .models.image_classifiers import mlp, odenet, resnet, stem_only
 from .models.latent_ode import LatentODE
 from .models.latent_trajectory import LatentTrajectory
 from .models.ode_block import ODEBlock
+from .models.poisson import PoissonLatentODE
 from .models.recurrent import RecurrentForecaster
+from .models.vector_field import NeuralODE
 from .ode import Gradient, Solver
 from .ode.gradients import GRADIENTS
 from .tasks.base import Task
 from .tasks.classification import Classification
 from .tasks.forecasting import NextObservation
 from .tasks.latent_ode import LatentODETask
+from .tasks.poisson import PoissonTask
+from .tasks.trajectory import TrajectoryFit
 from .tracking.animation import Animation
 from .training.callbacks import Callback
 from .training.optimizers import OPTIMIZERS, SCHEDULERS, make_optimizer, make_scheduler
@@ -56,7 +64,13 @@ __all__ = [
 DATASETS: dict[str, Callable[[Any, int, torch.device], Any]] = {
     name: lambda c, seed, device: image_data(**asdict(c), seed=seed, device=device)
     for name in IMAGE_DATASETS
-} | {"spirals": lambda c, seed, device: spiral_data(**asdict(c), seed=seed, device=device)}
+} | {
+    "spirals": lambda c, seed, device: spiral_data(**asdict(c), seed=seed, device=device),
+    "poisson": lambda c, seed, device: poisson_data(**asdict(c), seed=seed, device=device),
+    "cubic_spiral": lambda c, seed, device: cubic_spiral_data(
+        **asdict(c), seed=seed, device=device
+    ),
+}
 
 # Settings of the model, data, solver and gradient -> network.
 ModelFactory = Callable[[Any, Any, Solver, Gradient], nn.Module]
@@ -91,6 +105,21 @@ MODELS: dict[str, ModelFactory] = {
     "rnn_dt": lambda c, data, solver, gradient: RecurrentForecaster(
         data.dim, data.mean_gap, True, c.hidden, c.noise_std, c.rollout
     ),
+    "poisson_latent_ode": lambda c, data, solver, gradient: PoissonLatentODE(
+        data.span,
+        data.mean_count,
+        solver,
+        gradient,
+        c.latent,
+        c.hidden,
+        c.layers,
+        c.activation,
+        c.encoder_hidden,
+        c.knots,
+    ),
+    "neural_ode": lambda c, data, solver, gradient: NeuralODE(
+        data.dim, solver, gradient, c.hidden
+    ),
 }
 
 
@@ -101,16 +130,23 @@ TASKS: dict[str, Callable[[Any], Task]] = dict.fromkeys(
     "latent_ode": lambda c: LatentODETask(c.samples, c.kl_warmup),
     "rnn": lambda c: NextObservation(),
     "rnn_dt": lambda c: NextObservation(),
+    "poisson_latent_ode": lambda c: PoissonTask(c.samples, c.kl_warmup),
+    "neural_ode": lambda c: TrajectoryFit(),
 }
 
 FIGURES: dict[type, Callable[[Any], dict[str, Figure]]] = {
     Classification: classification_figures,
     LatentODETask: latent_ode_figures,
     NextObservation: recurrent_figures,
+    PoissonTask: poisson_figures,
+    TrajectoryFit: trajectory_figures,
 }
 
 # Tasks that are shown as they learn: one frame of an animation from the trainer.
-FRAMES: dict[type, Callable[[Any], Figure]] = {LatentODETask: reconstruction_frame}
+FRAMES: dict[type, Callable[[Any], Figure]] = {
+    LatentODETask: reconstruction_frame,
+    TrajectoryFit: trajectory_frame,
+}
 
 
 def build_data(config: RunConfig, device: torch.device) -> Any:
@@ -142,7 +178,7 @@ def build_model(config: RunConfig, data: Any, device: torch.device) -> nn.Module
     model = MODELS[config.model.name](config.model, data, solver, gradient).to(device)
     if config.trainer.compile:
         for module in model.modules():
-            if isinstance(module, (ODEBlock, LatentTrajectory)):
+            if isinstance(module, (ODEBlock, LatentTrajectory, NeuralODE)):
                 module.vector_field.compile()
     return model
 

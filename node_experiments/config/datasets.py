@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from .checks import require
 
-__all__ = ["DATASETS", "ImagesConfig", "SpiralsConfig"]
+__all__ = ["DATASETS", "CubicSpiralConfig", "ImagesConfig", "PoissonConfig", "SpiralsConfig"]
 
 
 @dataclass
@@ -50,10 +50,10 @@ class SpiralsConfig:
     future: int = 100  # points beyond it that are forecast
     grid_points: int = 1000  # points of a whole curve of three turns
     first_start: int = 100  # windows start from this point of the curve on
-    last_start: int = 800  # and before this one
+    last_start: int = 900  # and before this one
     normalize: bool = True  # zero mean and unit variance of each coordinate of the curves
     noise: float = 0.1  # standard deviation of the Gaussian noise, after normalize
-    time_span: float = 3.74  # time from the first to the last point of a window
+    time_span: float = 15.0  # time from the first to the last point of a window
     train_size: int = 1000  # windows to train on
     validation_size: int = 200  # windows to choose a checkpoint by
     test_size: int = 400  # windows to test on
@@ -74,9 +74,58 @@ class SpiralsConfig:
         require(0 < self.time_span < math.inf, self, "time_span", "a number > 0")
 
 
+@dataclass
+class PoissonConfig:
+    """Event times of Poisson processes with a sinusoidal rate, each with a phase of its own."""
+
+    GROUP: ClassVar[str] = "dataset"
+
+    name: str = "poisson"  # poisson
+    span: float = 5.0  # time over which events are counted
+    period: float = 2.5  # of the rate
+    base_rate: float = 10.0  # mean rate, in events per unit of time
+    depth: float = 0.9  # amplitude of the rate, as a share of its mean
+    train_size: int = 1000  # sequences to train on
+    validation_size: int = 200  # sequences to choose a checkpoint by
+    test_size: int = 400  # sequences to test on
+    batch_size: int = 250  # sequences a batch
+    passes: int = 25  # passes over the training sequences that make one epoch
+
+    def __post_init__(self) -> None:
+        for name in ("train_size", "test_size", "batch_size", "passes"):
+            require(getattr(self, name) >= 1, self, name, "at least 1")
+        require(self.validation_size >= 0, self, "validation_size", "at least 0")
+        for name in ("span", "period", "base_rate"):
+            require(0 < getattr(self, name) < math.inf, self, name, "a number > 0")
+        require(0 <= self.depth < 1, self, "depth", "from 0 to below 1")
+
+
+@dataclass
+class CubicSpiralConfig:
+    """One trajectory of dy/dt = y^3 A, cut into windows."""
+
+    GROUP: ClassVar[str] = "dataset"
+
+    name: str = "cubic_spiral"  # cubic_spiral
+    points: int = 1000  # equally spaced points of the trajectory
+    span: float = 25.0  # its length in time
+    window: int = 10  # points of a training window
+    batch_size: int = 20  # windows a batch
+    batches: int = 20  # batches that make one epoch
+
+    def __post_init__(self) -> None:
+        require(self.window >= 2, self, "window", "at least 2")
+        require(self.points >= 2, self, "points", "at least 2")
+        for name in ("batch_size", "batches"):
+            require(getattr(self, name) >= 1, self, name, "at least 1")
+        require(0 < self.span < math.inf, self, "span", "a number > 0")
+
+
 DATASETS: dict[str, type] = {
     "mnist": ImagesConfig,
     "fashion_mnist": ImagesConfig,
     "cifar10": ImagesConfig,
     "spirals": SpiralsConfig,
+    "poisson": PoissonConfig,
+    "cubic_spiral": CubicSpiralConfig,
 }

@@ -13,6 +13,8 @@ __all__ = [
     "ImageClassifierConfig",
     "LatentODEConfig",
     "MLPConfig",
+    "NeuralODEConfig",
+    "PoissonLatentODEConfig",
     "RecurrentConfig",
     "ResNetConfig",
 ]
@@ -109,6 +111,44 @@ class RecurrentConfig:
         require(self.rollout in ("mean_gap", "target"), self, "rollout", "mean_gap or target")
 
 
+@dataclass
+class PoissonLatentODEConfig:
+    """A latent ODE whose state sets the rate of events."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "poisson_latent_ode"  # poisson_latent_ode
+    latent: int = 4  # size of the latent state
+    hidden: int = 20  # units of a hidden layer of the dynamics, and of the rate
+    layers: int = 1  # hidden layers of the dynamics
+    activation: str = "tanh"  # of the dynamics: tanh | elu | relu | softplus
+    encoder_hidden: int = 25  # units of the recognition RNN
+    samples: int = 1  # draws of the initial state for each sequence in a training step
+    kl_warmup: int = 0  # training steps over which the weight of the KL rises from 0 to 1
+    knots: int | None = None  # see LatentTrajectory: 0 for the union of times; chosen when null
+
+    def __post_init__(self) -> None:
+        for name in ("latent", "hidden", "layers", "encoder_hidden", "samples"):
+            require(getattr(self, name) >= 1, self, name, "at least 1")
+        activations = ("tanh", "elu", "relu", "softplus")
+        require(self.activation in activations, self, "activation", ", ".join(activations))
+        require(self.kl_warmup >= 0, self, "kl_warmup", "at least 0")
+        require(self.knots is None or self.knots >= 0, self, "knots", "at least 0, or null")
+
+
+@dataclass
+class NeuralODEConfig:
+    """A vector field that is fitted to a trajectory."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "neural_ode"  # neural_ode
+    hidden: int = 50  # hidden units of the vector field
+
+    def __post_init__(self) -> None:
+        require(self.hidden >= 1, self, "hidden", "at least 1")
+
+
 MODELS: dict[str, type] = {
     "odenet": ImageClassifierConfig,
     "stem_only": ImageClassifierConfig,
@@ -117,4 +157,6 @@ MODELS: dict[str, type] = {
     "latent_ode": LatentODEConfig,
     "rnn": RecurrentConfig,
     "rnn_dt": RecurrentConfig,
+    "poisson_latent_ode": PoissonLatentODEConfig,
+    "neural_ode": NeuralODEConfig,
 }

@@ -66,7 +66,7 @@ class OptimizerConfig:
 
     GROUP: ClassVar[str] = "optimizer"
 
-    name: str = "sgd"  # sgd | adam
+    name: str = "sgd"  # sgd | adam | rmsprop
     lr: float = 0.1  # learning rate, before any schedule
     weight_decay: float = 0.0  # L2 penalty on all parameters
     momentum: float = 0.9  # of sgd

@@ -10,7 +10,7 @@ from torch.optim import Optimizer, lr_scheduler
 
 __all__ = ["OPTIMIZERS", "SCHEDULERS", "make_optimizer", "make_scheduler"]
 
-OPTIMIZERS = ("sgd", "adam")
+OPTIMIZERS = ("sgd", "adam", "rmsprop")
 SCHEDULERS = ("none", "step", "cosine", "one_cycle")
 
 
@@ -29,6 +29,8 @@ def make_optimizer(
         return torch.optim.SGD(
             parameters, lr, momentum, weight_decay=weight_decay, nesterov=nesterov
         )
+    if name == "rmsprop":
+        return torch.optim.RMSprop(parameters, lr, weight_decay=weight_decay)
     return torch.optim.Adam(parameters, lr, (beta1, beta2), weight_decay=weight_decay)
 
 

@@ -37,14 +37,12 @@ def test_half_run_clockwise_and_starts_differ():
 def test_observations_are_drawn_without_replacement_from_the_noisy_window():
     data = spiral_data(observations=30, **SMALL)
     sample = data.test.data
-    step = 3.74 / 99
     assert sample.observed.values.shape == (20, 30, 2)
     chosen = (sample.observed.times / sample.window.times[0, 1]).round().long()
     assert bool((torch.diff(chosen, dim=1) > 0).all())
     assert not torch.equal(chosen[0], chosen[1])
     expected = sample.window.noisy.gather(1, chosen.unsqueeze(-1).expand(-1, -1, 2))
     assert torch.equal(sample.observed.values, expected)
-    assert step > 0
 
 
 def test_the_future_follows_the_window_on_the_same_curve():
