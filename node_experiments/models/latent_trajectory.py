@@ -92,7 +92,7 @@ class LatentTrajectory(nn.Module):
         solver = self.solver
         if solver.num_steps is not None:
             return solver.num_steps
-        return math.ceil(end / solver.step_size) if solver.step_size is not None else 20
+        return math.ceil(end / solver.step_size) if solver.step_size is not None else 50
 
 
 def read_between_knots(knots: Tensor, z: Tensor, derivatives: Tensor, times: Tensor) -> Tensor:

@@ -1,0 +1,35 @@
+"""The trajectory of the demonstration."""
+
+import pytest
+import torch
+
+from node_experiments.data.cubic_spiral import MATRIX, cubic_spiral_data
+from node_experiments.data.errors import DataError
+
+
+def test_the_trajectory_solves_its_equation():
+    (whole,) = cubic_spiral_data().test
+    ys, h = whole.ys[:, 0].double(), 25 / 999
+    slopes = (ys[2:] - ys[:-2]) / (2 * h)
+    expected = ys[1:-1] ** 3 @ torch.tensor(MATRIX, dtype=torch.float64)
+    assert float((slopes - expected).abs().max()) < 0.02 * float(expected.abs().max())
+    assert whole.y0.tolist() == [[2.0, 0.0]]
+
+
+def test_windows_are_pieces_of_it():
+    data = cubic_spiral_data(window=5, batch_size=4, batches=3, seed=1)
+    (whole,) = data.test
+    batches = list(data.train)
+    assert len(batches) == len(data.train) == 3
+    for batch in batches:
+        assert batch.ys.shape == (5, 4, 2)
+        assert torch.equal(batch.y0, batch.ys[0])
+        for k in range(4):
+            start = int((whole.ys[:, 0] == batch.y0[k]).all(1).nonzero()[0])
+            assert torch.equal(batch.ys[:, k], whole.ys[start : start + 5, 0])
+    assert torch.equal(batches[0].y0, next(iter(data.train)).y0)
+
+
+def test_more_windows_than_there_are():
+    with pytest.raises(DataError, match="raise that"):
+        cubic_spiral_data(points=20)

@@ -1,0 +1,83 @@
+"""Runs of the experiments on series: what they leave behind, and what they refuse."""
+
+import json
+
+import pytest
+from PIL import Image
+
+TINY = (
+    "protocol=smoke",
+    "trainer.threads=1",
+    "dataset.train_size=16",
+    "dataset.validation_size=8",
+    "dataset.test_size=8",
+    "dataset.batch_size=8",
+)
+
+
+def read(result):
+    assert result.code == 0, result.err
+    (folder,) = result.folders
+    content = json.loads((folder / "result.json").read_text())
+    names = {path.name for path in (folder / "figures").iterdir()}
+    return folder, content, names
+
+
+@pytest.mark.parametrize("observations", [30, 100])
+def test_latent_ode_writes_its_figures_and_an_animation(node_run, observations):
+    folder, content, names = read(
+        node_run("experiment=spirals_latent_ode", f"dataset.observations={observations}", *TINY)
+    )
+    figures = {"figure6.png", "figure8.png", "figure9.png", "figure10.png", "training.png"}
+    assert names == figures | {"training.gif"}
+    assert {"rmse/test", "rmse_noisy/test", "coverage_90/test"} <= set(content["best"])
+    assert content["nfe"]["forward"] > 6
+    with Image.open(folder / "figures" / "training.gif") as animation:
+        assert animation.n_frames == 3  # before training, and after each of two epochs
+
+
+@pytest.mark.parametrize("model", ["rnn", "rnn_dt"])
+def test_recurrent_baselines_run(node_run, model):
+    _, content, names = read(node_run(f"experiment=spirals_{model}", *TINY))
+    assert names == {"figure8.png", "training.png"}
+    assert {"rmse_target/test", "rmse_mean_gap/test"} <= set(content["best"])
+
+
+def test_poisson_process_runs(node_run):
+    _, content, names = read(node_run("experiment=poisson_latent_ode", *TINY))
+    assert names == {"figure7.png", "training.png"}
+    assert content["metrics"]["held_out_nll_true/test"] < 0
+
+
+def test_demonstration_runs(node_run):
+    _, content, names = read(
+        node_run("experiment=ode_demo", "protocol=smoke", "trainer.threads=1")
+    )
+    assert names == {"trajectory.png", "training.png", "training.gif"}
+    assert content["parameters"] == 252
+
+
+def test_the_official_variant_runs(node_run):
+    arguments = ("dataset=spirals_official_code", "model=latent_ode_official_code")
+    _, content, _ = read(node_run("experiment=spirals_latent_ode", *arguments, *TINY))
+    assert content["parameters"] == 1654 + 25
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["dataset.observations=101"], "more than the dataset.window=100 points"),
+        (["dataset.observations=0"], "dataset.observations=0 must be at least 1"),
+        (["dataset.variant=mine"], "paper or official_code"),
+        (["dataset.noise=-1"], "dataset.noise=-1.0 must be"),
+        (["dataset.last_start=50"], "above first_start"),
+        (["model.noise_std=0"], "a number > 0, or null"),
+        (["model.activation=swish"], "tanh, elu"),
+        (["model=rnn", "model.rollout=all"], "mean_gap or target"),
+    ],
+)
+def test_bad_input(node_run, arguments, message):
+    result = node_run("experiment=spirals_latent_ode", *TINY, *arguments)
+    assert result.code == 2
+    (line,) = [line for line in result.err.splitlines() if line]
+    assert message in line
