@@ -6,7 +6,6 @@ A configuration never names code to import: what can be built is listed here.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import asdict
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
