@@ -72,7 +72,7 @@ def oracle(offset=0.0, std=0.1):
     """Knows the curve, off by an offset."""
 
     def forecast(series, times, samples=None, generator=None):
-        clean = oracle.batch.future.clean + offset
+        clean = oracle.batch.future.clean[: len(series)] + offset
         return clean if samples is None else clean.expand(samples, *clean.shape)
 
     return SimpleNamespace(forecast=forecast, log_noise_std=torch.tensor(std).log())
@@ -84,7 +84,7 @@ def test_errors_of_a_known_forecast():
     exact = forecast_metrics(oracle(), data.test)
     assert exact["rmse"] == exact["rmse_median"] == 0
     assert abs(exact["rmse_noisy"] - 0.1) < 1e-3
-    assert abs(exact["coverage_90"] - 0.9) < 0.005
+    assert abs(exact["coverage_90"] - 0.9) < 0.01
     off = forecast_metrics(oracle(offset=0.3), data.test)
     assert math.isclose(off["rmse"], 0.3, rel_tol=1e-5)
     assert math.isclose(off["rmse_median"], 0.3, rel_tol=1e-5)
@@ -103,7 +103,7 @@ def test_the_recurrent_task_reports_both_rollouts():
     assert found["rmse"] == found["rmse_mean_gap"] != found["rmse_target"]
     batch = data.test.data.observed
     expected = -Normal(model.one_step(batch), 0.1).log_prob(batch.values[:, 1:]).sum((-1, -2))
-    assert math.isclose(found["loss"], float(expected.mean()), rel_tol=1e-5)
+    assert math.isclose(found["loss"], float(expected.detach().mean()), rel_tol=1e-5)
 
 
 def test_both_learn_to_forecast():
