@@ -41,7 +41,7 @@ def latent_ode_figures(trainer: Trainer) -> dict[str, Figure]:
 
 
 def recurrent_figures(trainer: Trainer) -> dict[str, Figure]:
-    """Figure 8 a: one-step predictions, then the roll-out."""
+    """Figure 8 a: one-step predictions, then both ways to roll out."""
     model: Any = trainer.model
     batch = trainer.data.test.data
     shown = batch.select(torch.arange(min(SHOWN, len(batch))))
@@ -50,10 +50,15 @@ def recurrent_figures(trainer: Trainer) -> dict[str, Figure]:
         series = shown.observed.packed()
         inside = torch.cat([series.values[:, :1], model.one_step(series)], 1)
         beyond = model.forecast(shown.observed, shown.future.times)
+        other = next(way for way in model.ROLLOUTS if way != model.rollout)
+        otherwise = model.forecast(shown.observed, shown.future.times, rollout=other)
         figure = new_figure(width=2.6 * len(shown), height=3.1)
         axes = figure.subplots(1, len(shown), squeeze=False)[0]
         for i, axis in enumerate(axes):
+            name = f"rolled out by {other.replace('_', ' ')}"
+            axis.plot(*otherwise[i].T.tolist(), color=COLORS["purple"], lw=1.2, ls=":", label=name)
             draw_series(axis, shown, i, inside[i], beyond[i], "one step ahead")
+            limit_to_curve(axis, shown, i)
         label_row(figure, axes)
         figure.suptitle(f"RNN, {shown.observed.values.shape[1]} observations")
         return {"figure8": figure}
@@ -122,7 +127,7 @@ def observations_figure(model: Any, shown: SeriesBatch) -> Figure:
     for axis in axes[:, 0]:
         axis.set_ylabel("$x_2$ (data units)")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    figure.legend(handles, labels, loc="outside lower center", ncols=5)
     return figure
 
 
@@ -139,11 +144,7 @@ def reconstruction_frame(trainer: Trainer) -> Figure:
         axes = figure.subplots(1, 2)
         for i, axis in enumerate(axes):
             draw_series(axis, shown, i, inside[i], beyond[i], "reconstruction")
-            whole = torch.cat([shown.window.clean[i], shown.future.clean[i]])
-            low, high = whole.min(0).values, whole.max(0).values
-            pad = 0.25 * (high - low).clamp(min=0.2)
-            axis.set_xlim(float(low[0] - pad[0]), float(high[0] + pad[0]))
-            axis.set_ylim(float(low[1] - pad[1]), float(high[1] + pad[1]))
+            limit_to_curve(axis, shown, i)
         label_row(figure, axes)
         figure.suptitle(f"after {trainer.step} training steps")
     return figure
@@ -191,6 +192,16 @@ def draw_series(
     axis.set_title(DIRECTIONS[int(batch.label[i])], fontsize=10)
 
 
+def limit_to_curve(axis: Axes, batch: SeriesBatch, i: int) -> None:
+    """Show the whole curve with a margin, wherever a forecast goes."""
+    assert batch.future is not None
+    whole = torch.cat([batch.window.clean[i], batch.future.clean[i]])
+    low, high = whole.min(0).values, whole.max(0).values
+    pad = 0.25 * (high - low).clamp(min=0.2)
+    axis.set_xlim(float(low[0] - pad[0]), float(high[0] + pad[0]))
+    axis.set_ylim(float(low[1] - pad[1]), float(high[1] + pad[1]))
+
+
 def label_row(figure: Figure, axes: Any, legend: bool = True) -> None:
     """Labels of a row of trajectories, and one legend for all."""
     for axis in axes:
@@ -198,4 +209,4 @@ def label_row(figure: Figure, axes: Any, legend: bool = True) -> None:
     axes[0].set_ylabel("$x_2$ (data units)")
     if legend:
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4)
+        figure.legend(handles, labels, loc="outside lower center", ncols=5)
