@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,9 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Figures"]
 
+PAUSE = 20.0  # seconds between two drawings: short epochs must not wait for pictures
+
 
 class Figures(Callback):
-    """Draws the course of training after every epoch, and what the task shows at the end.
+    """Draws the course of training now and then, and what the task shows at the end.
 
     Args:
         folder: Where PNG files are written.
@@ -36,17 +40,22 @@ class Figures(Callback):
     ) -> None:
         self._folder, self._tensorboard = folder, tensorboard
         self._title, self._draw = title, draw
+        self._last = -math.inf
 
     def fit_start(self, trainer: Trainer) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def epoch_end(self, trainer: Trainer) -> None:
+        is_last = trainer.epoch == trainer.epochs
+        if not is_last and time.monotonic() - self._last < PAUSE:
+            return
         metric = trainer.task.metric
         figures = {
             "training": training_figure(trainer.windows, trainer.history, metric, self._title)
         }
-        if trainer.epoch == trainer.epochs:
+        if is_last:
             figures |= self._draw(trainer)
         for name, figure in figures.items():
             figure.savefig(self._folder / f"{name}.png")
             self._tensorboard.add_figure(name, figure, trainer.step)
+        self._last = time.monotonic()
