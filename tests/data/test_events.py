@@ -63,3 +63,10 @@ def test_twins_are_other_draws():
 def test_a_rate_so_low_that_nothing_happens_is_refused():
     with pytest.raises(DataError, match=r"raise dataset\.base_rate"):
         poisson_data(base_rate=0.1, **SMALL)
+
+
+def test_events_that_rounding_put_on_one_time_are_joined():
+    """Nearly every long enough draw in single precision has a pair of equal times."""
+    events = thinning(lambda t: 400 + 0 * t, 400.0, 5.0, 200, torch.Generator().manual_seed(0))
+    counts = events.mask.sum(1).double()
+    assert abs(float(counts.mean()) - 2000) < 15
