@@ -59,4 +59,4 @@ class Animation(Callback):
         canvas: Any = figure.canvas
         canvas.draw()
         image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-        self._frames.append(image.quantize(64))
+        self._frames.append(image.quantize(32, dither=Image.Dither.NONE))
