@@ -15,13 +15,14 @@ from .compare import compare_metrics, compare_settings
 from .figures import FIGURES
 from .page import page, runs_table
 from .runs import Run, find_runs
+from .table2 import table2
 from .tables import FORMATS, Table, for_terminal, grouped
 
 __all__ = ["main"]
 
 
 # Tables of the paper, laid out by hand: a name -> Markdown from all runs below a folder.
-PAPER_TABLES: dict[str, Callable[[Path], str]] = {}
+PAPER_TABLES: dict[str, Callable[[Path], str]] = {"table2": table2}
 
 
 class ReportError(Exception):
