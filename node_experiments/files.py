@@ -13,6 +13,11 @@ from typing import IO, Any
 __all__ = ["write_atomically", "write_json"]
 
 
+# Temporary files are made for their owner alone; what they become is for whom the user allows.
+UMASK = os.umask(0)
+os.umask(UMASK)
+
+
 def write_atomically(
     path: Path, write: Callable[[IO[bytes]], object], keep: Path | None = None
 ) -> None:
@@ -29,6 +34,7 @@ def write_atomically(
             write(file)
             file.flush()
             os.fsync(file.fileno())
+            os.fchmod(file.fileno(), 0o666 & ~UMASK)
         if keep is not None and path.exists():
             path.replace(keep)
         Path(temporary).replace(path)

@@ -168,6 +168,8 @@ def hyperparameters(config: RunConfig, choices: dict[str, Any]) -> dict[str, Any
     """The settings by which the dashboard compares runs."""
     return {
         **{group: str(choice) for group, choice in choices.items() if choice is not None},
+        "optimizer": config.optimizer.name,
+        "scheduler": config.scheduler.name,
         "seed": config.seed,
         "protocol": config.protocol,
         "epochs": config.trainer.epochs,

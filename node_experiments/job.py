@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from .config import ConfigError, RunConfig, config_hash, typed_config
 from .messages import GROUPS, complain, console, describe, is_bad_input, log_to_console, report
 from .reports.sweep import note_job
-from .run_folder import begun_before, claimed, read_json, status
+from .run_folder import begun_before, claimed, read_json, remove_leftovers, status
 
 __all__ = ["ExitCode", "job", "torchrun_rank"]
 
@@ -145,6 +145,7 @@ def completed_before(config: RunConfig, place: Path) -> dict[str, Any] | None:
         return None
     if status(place) != "completed":
         return None
+    remove_leftovers(place)
     return {**before, "exit_code": 0, "skipped": True}
 
 

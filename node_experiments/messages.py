@@ -80,6 +80,17 @@ def describe(error: Exception) -> str:
         if group and error.options is not None:
             return f"{group}={name} is unknown{nearest(name, sorted(error.options))}"
     message = str(error)
+    if message.startswith("Error merging override") and error.__cause__ is not None:
+        # What was wrong with the value stands in the cause.
+        message = f"{message.splitlines()[0].split(' ', 3)[-1]}: {error.__cause__}"
+        return " ".join(message.splitlines()[:1])
+    if message.startswith("Ambiguous value"):
+        return f"{message.splitlines()[0]}: add -m to run one job for each value"
+    if "@experiment" in message:
+        return (
+            "the experiment's file needs the first line '# @package _global_' to override "
+            f"groups ({message.splitlines()[0]})"
+        )
     if missing := re.match(r"Could not override '([^']+)'", message):
         return unknown_key(missing[1].partition("@")[0])
     lines = [line.strip() for line in message.splitlines() if line.strip()]
@@ -103,6 +114,8 @@ def unknown_key(key: str) -> str:
     by_name: dict[str, dict[str, Any]] = {"dataset": {**DATASETS}, "model": {**MODELS}}
     schemas += by_name.get(group, {}).values()
     names = {f.name for schema in schemas if is_dataclass(schema) for f in fields(schema)}
+    if name in names:
+        return f"{key} is a setting of another {group}; choose that one with {group}=..."
     hint = nearest(name, sorted(names), f"{group}.") if names else ""
     return f"{key} is not a setting of the choices made{hint}"
 

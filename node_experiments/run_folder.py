@@ -15,7 +15,7 @@ from typing import Any
 
 from .config import ConfigError
 
-__all__ = ["begun_before", "claimed", "is_claimed", "read_json", "status"]
+__all__ = ["begun_before", "claimed", "is_claimed", "read_json", "remove_leftovers", "status"]
 
 LOCK = ".lock"
 
@@ -40,7 +40,10 @@ def claimed(folder: Path) -> Iterator[None]:
         lock.write(f"{os.getpid()} on {os.uname().nodename}")
         lock.flush()
         remove_leftovers(folder)
-        yield
+        try:
+            yield
+        finally:
+            remove_leftovers(folder)
 
 
 def is_claimed(folder: Path) -> bool:

@@ -38,6 +38,11 @@ def node_run(monkeypatch, tmp_path, capsys):
         monkeypatch.setattr(sys, "argv", ["node-run", *arguments])
         code = cli.main()
         out, err = capsys.readouterr()
+        if "joblib" in sys.modules:
+            # Its workers are kept, in the working folder of this test.
+            from joblib.externals.loky import get_reusable_executor
+
+            get_reusable_executor().shutdown(wait=True)
         folders = sorted(path.parent for path in tmp_path.rglob("result.json"))
         return SimpleNamespace(code=code, out=out, err=err, folders=folders)
 

@@ -25,7 +25,7 @@ def classification_figures(trainer: Trainer) -> dict[str, Figure]:
     with torch.no_grad(), trainer.autocast():
         logits, labels = predict(trainer.model, batches)
     figure = errors_figure(
-        batches.data.images.cpu().numpy(),
+        batches.data.images[: len(labels)].cpu().numpy(),
         labels.cpu().numpy(),
         logits.softmax(1).cpu().numpy(),
         "test images",

@@ -15,6 +15,11 @@ class FirstBatches:
     def __init__(self, batches: Any, limit: int) -> None:
         self._batches, self._limit = batches, limit
 
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._batches, name)
+
     @property
     def epoch(self) -> int:
         """The epoch whose batches are drawn."""

@@ -208,7 +208,7 @@ class Trainer:
         if not math.isfinite(values["loss"]):
             raise TrainingDiverged(
                 f"the loss became {values['loss']} before step {self.step}; lower optimizer.lr "
-                "or set trainer.clip_norm. The last good checkpoint was kept"
+                "or set trainer.clip_norm. Checkpoints from before are kept"
             )
         self.window = {f"{name}/train": value for name, value in values.items()}
         self.window["lr"] = float(self.scheduler.get_last_lr()[0])
