@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -17,7 +16,7 @@ from .solution import SolveStats
 from .solver import Solver
 from .tableaus import EXPLICIT_TABLEAUS, Tableau
 
-__all__ = ["Problem", "autocast_like_now"]
+__all__ = ["Problem"]
 
 
 @dataclass
@@ -48,7 +47,6 @@ class Problem:
     watch: Watch | None = None
     norm: Norm = rms_norm
     stats: SolveStats = field(default_factory=SolveStats)
-    autocast: Callable[[], AbstractContextManager] = nullcontext
     _time: tuple[float, Tensor] | None = field(default=None, repr=False)
 
     @cached_property
@@ -93,12 +91,3 @@ class Problem:
             like = self.y0
             self._time = (t, torch.full((), t, dtype=like.dtype, device=like.device))
         return self._time[1]
-
-
-def autocast_like_now(device: torch.device) -> Callable[[], AbstractContextManager]:
-    """A context that repeats the autocast state of this moment, for evaluations made later."""
-    if not torch.is_autocast_enabled(device.type):
-        return nullcontext
-    dtype = torch.get_autocast_dtype(device.type)
-    # Without the cache of cast weights: it may hold casts that were made without a graph.
-    return lambda: torch.autocast(device.type, dtype=dtype, cache_enabled=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -21,7 +22,8 @@ from .gradients import Backprop, Gradient, make_gradient
 from .gradients.evaluation import Evaluator
 from .integrate import Step, Trajectory, Watch
 from .methods import METHODS
-from .problem import Problem, autocast_like_now
+from .precision import autocast_like_now, full_precision
+from .problem import Problem
 from .solution import Solution, SolveError, Status
 from .solver import Solver
 from .state import FlatState
@@ -85,15 +87,16 @@ def solve(
             f"{tuple(packed.shape)}"
         )
     check_choices(solver, state, dense=dense, events=bool(events))
+    context = autocast_like_now(packed.device, isinstance(make_gradient(gradient), Backprop))
+    field = checked(state.wrap(evaluated_in(context, func)))
     problem = Problem(
-        func=SameRandomNumbers(checked(state.wrap(func)), packed.device),
+        func=SameRandomNumbers(field, packed.device),
         y0=packed,
         t=t,
         times=times,
         solver=solver,
         args=args,
         part_sizes=state.sizes,
-        autocast=autocast_like_now(packed.device),
     )
     if norm is not None:
         problem.norm = lambda x: norm(state.unpack(x.view(packed.shape)))
@@ -105,19 +108,20 @@ def solve(
     if dense:
         output = DenseOutput(state, packed.shape, times[0])
         problem.observe = output.record
-    method = way_to_gradients(problem, func, gradient, parameters)
     ts = None
-    if solver.batching == "independent":
-        ys, trajectory = solve_independent(problem, method)
-    elif events:
-        ts, ys, trajectory = solve_to_event(problem, packed_events(events, state), method)
-        if output is not None:
-            output.end_at(float(ts[-1]))
-    elif method is not None:
-        ys, trajectory = method.solve(problem)
-    else:
-        ys, trajectory = solve_forward(problem)
-    solution = conclude(problem, ys, trajectory, throw=False)
+    with full_precision(packed.device):
+        method = way_to_gradients(problem, func, gradient, parameters)
+        if solver.batching == "independent":
+            ys, trajectory = solve_independent(problem, method)
+        elif events:
+            ts, ys, trajectory = solve_to_event(problem, packed_events(events, state), method)
+            if output is not None:
+                output.end_at(float(ts[-1]))
+        elif method is not None:
+            ys, trajectory = method.solve(problem)
+        else:
+            ys, trajectory = solve_forward(problem)
+        solution = conclude(problem, ys, trajectory, throw=False)
     if ts is not None:
         solution.ts = ts
     solution.ys = state.unpack(solution.ys)
@@ -293,6 +297,20 @@ def check_times(t: Tensor) -> list[float]:
                 f"t[{i}]={a!r} followed by t[{i + 1}]={b!r}"
             )
     return times
+
+
+def evaluated_in(
+    context: Callable[[], AbstractContextManager], func: Callable[..., Any]
+) -> Callable[..., Any]:
+    """`func`, each evaluation of which is made in a context of its own."""
+    if context is nullcontext:
+        return func
+
+    def call(*args: Any) -> Any:
+        with context():
+            return func(*args)
+
+    return call
 
 
 def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -177,6 +177,37 @@ def test_autocast_is_repeated_on_the_way_back(way):
     assert net.weight.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize("way", [*WAYS, Backprop(), "interpolated", "reversible"], ids=str)
+def test_autocast_leaves_the_arithmetic_of_the_solver_alone(way):
+    net = nn.Linear(2, 2)
+    times = torch.linspace(0, 1, 4)
+    y0 = torch.full((1, 2), 100.0, requires_grad=True)
+
+    def gradient(dtype):
+        net.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            ys = solve(lambda t, y: 1 + 0.01 * net(y / 100), y0, times, "dopri5", way).ys
+        ys.sum().backward()
+        return ys, net.weight.grad
+
+    found, expected = gradient(torch.bfloat16), gradient(torch.float32)
+    torch.testing.assert_close(found[0], expected[0], rtol=2e-5, atol=0)
+    torch.testing.assert_close(found[1], expected[1], rtol=2e-2, atol=0)
+
+
+def test_autocast_does_not_disturb_an_implicit_method():
+    net = nn.Linear(3, 3)
+
+    def evaluations(enabled):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            # Evaluated in single precision, so that only the solver could lose it.
+            field = torch.autocast("cpu", enabled=False)(lambda t, y: net(y))
+            solution = solve(field, state(), TIMES, Solver("kvaerno3", 1e-4, 1e-4))
+        return solution.stats.forward.evaluations
+
+    assert evaluations(True) == evaluations(False)
+
+
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_several_blocks_keep_statistics_of_their_own(way):
     first, second = nn.Linear(3, 3), nn.Linear(3, 3)

@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ..controllers import AdaptiveControl, FixedGrid
 from ..field import Dynamics, Field
@@ -34,6 +33,7 @@ from ..scipy_methods import scipy_integrate
 from ..solution import Solution, SolveError
 from ..solver import Solver
 from ..steps import make_step
+from .base import backward_pass
 from .evaluation import Evaluator
 
 __all__ = ["Adjoint", "BackwardSolve"]
@@ -131,7 +131,7 @@ class _Solve(torch.autograd.Function):
         return ys
 
     @staticmethod
-    @once_differentiable
+    @backward_pass
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
         ys, *differentiable = ctx.saved_tensors
         backward_solve = BackwardSolve(ctx.problem, ctx.options, ys, grad_ys, differentiable)
@@ -152,14 +152,13 @@ class AugmentedDynamics:
         n = len(y) // 2
         y, a = y[:n].view(self._shape), y[n:].view(self._shape)
         inputs = self._evaluate.inputs
-        with self._problem.autocast():
-            _, y, f = self._evaluate(t, y)
-            if f.requires_grad:
-                grad_y, *grads = torch.autograd.grad(
-                    f, (y, *inputs), (-a).to(f.dtype), allow_unused=True, materialize_grads=True
-                )
-            else:
-                grad_y, *grads = [torch.zeros_like(x) for x in (y, *inputs)]
+        _, y, f = self._evaluate(t, y)
+        if f.requires_grad:
+            grad_y, *grads = torch.autograd.grad(
+                f, (y, *inputs), (-a).to(f.dtype), allow_unused=True, materialize_grads=True
+            )
+        else:
+            grad_y, *grads = [torch.zeros_like(x) for x in (y, *inputs)]
         derivative[:n].copy_(f.detach().reshape(-1))
         derivative[n:].copy_(grad_y.reshape(-1))
         if integrand is not None and grads:
@@ -173,8 +172,7 @@ class AugmentedDynamics:
             f = problem.func(problem.time(t), y.view(self._shape), *problem.args)
             return f.reshape(-1).to(y.dtype)
 
-        with self._problem.autocast():
-            return AugmentedLinearization(Linearization(flat, y[: len(y) // 2]))
+        return AugmentedLinearization(Linearization(flat, y[: len(y) // 2]))
 
 
 class BackwardSolve:
@@ -366,9 +364,8 @@ class BackwardSolve:
     def _flow_along(self, i: int, cotangent: Tensor) -> Tensor:
         """Inner product of the cotangent with f at output time i."""
         self._counts.evaluations += 1
-        with self._problem.autocast():
-            time = self._problem.time(self._times[i])
-            f = self._problem.func(time, self._ys[i], *self._problem.args)
+        time = self._problem.time(self._times[i])
+        f = self._problem.func(time, self._ys[i], *self._problem.args)
         return (f * cotangent).sum()
 
     def _norm(self, x: Tensor) -> Tensor:

@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ..forward import solve_forward
 from ..integrate import Step, Trajectory
@@ -24,6 +23,7 @@ from ..methods import METHODS
 from ..problem import Problem
 from ..solver import Solver
 from .adjoint import Adjoint, BackwardSolve
+from .base import backward_pass
 from .evaluation import Evaluator, Pullback
 
 __all__ = ["Interpolated"]
@@ -115,7 +115,7 @@ class InterpolatedSolve(torch.autograd.Function):
         return ys
 
     @staticmethod
-    @once_differentiable
+    @backward_pass
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
         ys, *rest = ctx.saved_tensors
         inputs, bound = rest[: ctx.count], iter(rest[ctx.count :])
@@ -201,10 +201,9 @@ class AdjointOverInterpolants(BackwardSolve):
         """The state of this solve, `y` to the step that calls, is the adjoint."""
         adjoint = y.view(self._shape)
         grad_y = None
-        with self._problem.autocast():
-            _, y, f = self._evaluate(t, self._solution(t).view(self._shape))
-            if f.requires_grad:
-                (grad_y,) = torch.autograd.grad(f, y, (-adjoint).to(f.dtype), allow_unused=True)
+        _, y, f = self._evaluate(t, self._solution(t).view(self._shape))
+        if f.requires_grad:
+            (grad_y,) = torch.autograd.grad(f, y, (-adjoint).to(f.dtype), allow_unused=True)
         if grad_y is None:
             derivative.zero_()
         else:
@@ -215,8 +214,7 @@ class AdjointOverInterpolants(BackwardSolve):
         for node, weight, adjoint in zip(self._nodes, self._weights, adjoints, strict=True):
             time = t + node * h
             self._counts.evaluations += 1
-            with self._problem.autocast():
-                _, _, f = self._evaluate(time, self._solution(time).view(self._shape))
+            _, _, f = self._evaluate(time, self._solution(time).view(self._shape))
             if f.requires_grad:
                 # Backwards in time h is negative, and the integral goes forwards.
                 cotangent = (adjoint * (-h * weight)).view(self._shape).to(f.dtype)

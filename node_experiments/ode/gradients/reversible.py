@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ..field import VectorField
 from ..forward import run
@@ -26,6 +25,7 @@ from ..problem import Problem
 from ..reversible import REVERSIBLE, ReversibleMethod
 from ..solution import StepCounts
 from ..tableaus import EXPLICIT_TABLEAUS
+from .base import backward_pass
 from .discrete import Grid
 from .evaluation import Evaluator, Pullback
 
@@ -99,15 +99,14 @@ class ReversibleSolve(torch.autograd.Function):
         return grid.trajectory.ys.view(-1, *y0.shape)
 
     @staticmethod
-    @once_differentiable
+    @backward_pass
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
         problem, saved = ctx.problem, ctx.saved_tensors
         vectors, y0 = saved[: ctx.size], saved[ctx.size].detach().reshape(-1)
-        with problem.autocast():
-            undoing = Undoing(problem, ctx.method, grad_ys.reshape(len(grad_ys), -1), vectors)
-            for t, t_end in reversed(ctx.spans):
-                undoing.step_back(t, t_end)
-            grad_y0, reconstructed = undoing.finish()
+        undoing = Undoing(problem, ctx.method, grad_ys.reshape(len(grad_ys), -1), vectors)
+        for t, t_end in reversed(ctx.spans):
+            undoing.step_back(t, t_end)
+        grad_y0, reconstructed = undoing.finish()
         error = float((reconstructed - y0).norm() / y0.norm().clamp_min(1e-30))
         if not error <= ctx.options.reconstruction_tolerance:
             warnings.warn(
