@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from .batched import solve_independent
+from .constants import Constants
 from .dense_output import DenseOutput
-from .discovery import SameRandomNumbers, find_parameters, refuse_batch_statistics
+from .discovery import SameRandomNumbers, constants_of, find_parameters, refuse_batch_statistics
 from .events import Event, EventFinder, event_gradients
 from .forward import conclude, solve_forward
 from .gradients import Backprop, Gradient, make_gradient
@@ -26,7 +27,7 @@ from .precision import autocast_like_now, full_precision
 from .problem import Problem
 from .solution import Solution, SolveError, Status
 from .solver import Solver
-from .state import FlatState
+from .state import FlatArguments, FlatState
 
 __all__ = ["solve"]
 
@@ -57,7 +58,8 @@ def solve(
             increasing or strictly decreasing; the first is the time of y0.
         solver: The method with its tolerances, or the name of an adaptive method.
         gradient: How gradients are computed, or its name.
-        args: Further arguments of `func`; gradients flow into tensors among them.
+        args: Further arguments of `func`; gradients flow into tensors among them, also into those
+            in tuples, lists and dicts.
         parameters: Tensors that `func` reads by itself and that need gradients. When None they
             are found: those of the modules that `func` is, belongs to or holds, and the leaves
             of the graph of one evaluation.
@@ -88,14 +90,17 @@ def solve(
         )
     check_choices(solver, state, dense=dense, events=bool(events))
     context = autocast_like_now(packed.device, isinstance(make_gradient(gradient), Backprop))
-    field = checked(state.wrap(evaluated_in(context, func)))
+    arguments = FlatArguments(args)
+    field = SameRandomNumbers(
+        checked(state.wrap(arguments.wrap(evaluated_in(context, func)))), packed.device
+    )
     problem = Problem(
-        func=SameRandomNumbers(field, packed.device),
+        func=field,
         y0=packed,
         t=t,
         times=times,
         solver=solver,
-        args=args,
+        args=arguments.leaves,
         part_sizes=state.sizes,
     )
     if norm is not None:
@@ -114,7 +119,9 @@ def solve(
         if solver.batching == "independent":
             ys, trajectory = solve_independent(problem, method)
         elif events:
-            ts, ys, trajectory = solve_to_event(problem, packed_events(events, state), method)
+            ts, ys, trajectory = solve_to_event(
+                problem, packed_events(events, state, arguments), method
+            )
             if output is not None:
                 output.end_at(float(ts[-1]))
         elif method is not None:
@@ -122,6 +129,8 @@ def solve(
         else:
             ys, trajectory = solve_forward(problem)
         solution = conclude(problem, ys, trajectory, throw=False)
+    field.settle()
+    problem.constants.settle()
     if ts is not None:
         solution.ts = ts
     solution.ys = state.unpack(solution.ys)
@@ -161,6 +170,8 @@ def way_to_gradients(
         return method
     refuse_batch_statistics(func, type(method).__name__.lower())
     problem.parameters = parameters_of(func, parameters, problem)
+    given = [x for x in problem.args if isinstance(x, Tensor) and not x.requires_grad]
+    problem.constants = Constants([*given, *constants_of(func)])
     problem.parameters_are_all = parameters is None
     inputs = (problem.y0, problem.t, *problem.inputs)
     return method if any(x.requires_grad for x in inputs) else None
@@ -171,14 +182,17 @@ def parameters_of(
 ) -> tuple[Tensor, ...]:
     """Tensors that need a gradient and that `func` reads by itself: those given, or all found."""
     if parameters is not None:
-        return tuple(p for p in parameters if p.requires_grad)
+        # Tied weights are one tensor, whose gradient counts once.
+        return tuple({id(p): p for p in parameters if p.requires_grad}.values())
 
-    def evaluate() -> tuple[Tensor, Sequence[Tensor]]:
+    def evaluate(t: float) -> tuple[Tensor, Sequence[Tensor]]:
         evaluator = Evaluator(problem)
-        _, y, derivative = evaluator(problem.times[0], problem.y0)
+        _, y, derivative = evaluator(t, problem.y0)
         return derivative, (y, *evaluator.inputs)
 
-    return find_parameters(func, evaluate)
+    first, last = problem.times[0], problem.times[-1]
+    jumps = [t for t in problem.solver.jump_t if min(first, last) < t < max(first, last)]
+    return find_parameters(func, evaluate, (first, *jumps, last))
 
 
 def transformed(*inputs: Any) -> bool:
@@ -239,11 +253,12 @@ def solve_to_event(
 
 
 def packed_events(
-    events: Sequence[Event | Callable[..., Tensor]], state: FlatState
+    events: Sequence[Event | Callable[..., Tensor]], state: FlatState, arguments: FlatArguments
 ) -> list[Event]:
     """The events with functions of packed states."""
 
     def packed(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        func = arguments.wrap(func)
         return lambda t, y, *args: func(t, state.unpack(y), *args)
 
     known = [event if isinstance(event, Event) else Event(event) for event in events]

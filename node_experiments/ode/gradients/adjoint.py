@@ -198,7 +198,7 @@ class BackwardSolve:
         self._times = problem.times[: len(ys)]
         self._counts = problem.stats.backward
         self._n = problem.y0.numel()
-        self._chosen = options.backward_solver(problem.solver, self._times)
+        self._chosen = options.backward_solver(problem.solver, problem.times)
         self._observe: Observe | None = None
         self._prepare()
         crowded = len(self._times) - 1 > problem.stats.forward.accepted

@@ -40,6 +40,7 @@ def backward_pass(function: Backward) -> Backward:
 
     @functools.wraps(function)
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
+        ctx.problem.constants.refuse_changes()
         with torch.no_grad(), full_precision(grad_ys.device):
             grads = function(ctx, grad_ys)
         if not torch.is_grad_enabled():

@@ -39,8 +39,8 @@ class Reversible:
     An explicit Runge-Kutta method is replaced by the reversible method that is made of it.
 
     Attributes:
-        reconstruction_tolerance: Error of the reconstructed initial state, relative to its size,
-            above which a warning says so.
+        reconstruction_tolerance: Error of the reconstructed initial state, relative to the size of
+            the initial or the final one, above which a warning says so.
 
     Raises:
         ValueError: A negative tolerance.
@@ -107,7 +107,8 @@ class ReversibleSolve(torch.autograd.Function):
         for t, t_end in reversed(ctx.spans):
             undoing.step_back(t, t_end)
         grad_y0, reconstructed = undoing.finish()
-        error = float((reconstructed - y0).norm() / y0.norm().clamp_min(1e-30))
+        size = torch.stack([y0.norm(), vectors[0].norm()]).max().clamp_min(1e-30)
+        error = float((reconstructed - y0).norm() / size)
         if not error <= ctx.options.reconstruction_tolerance:
             warnings.warn(
                 f"{problem.solver.method} was undone with a relative error of {error:.1e} in the "
