@@ -199,7 +199,6 @@ class BackwardSolve:
         self._counts = problem.stats.backward
         self._n = problem.y0.numel()
         self._chosen = options.backward_solver(problem.solver, problem.times)
-        self._observe: Observe | None = None
         self._prepare()
         crowded = len(self._times) - 1 > problem.stats.forward.accepted
         by_choice = options.method is not None or self._chosen.fixed_steps
@@ -217,6 +216,10 @@ class BackwardSolve:
         self._dynamics: Dynamics = AugmentedDynamics(self._problem)
         self._rtol = self._problem.spread(self._chosen.rtol, copies=2)
         self._atol = self._problem.spread(self._chosen.atol, copies=2)
+
+    def _observer(self) -> Observe | None:
+        """Who is told of the steps."""
+        return None
 
     def _enter(self, i: int) -> None:
         """The state is known at output time i: errors of the way back do not add up."""
@@ -295,7 +298,7 @@ class BackwardSolve:
                 interval,
                 counts,
                 solver.max_steps,
-                observe=self._observe,
+                observe=self._observer(),
             )
         else:
             order = METHODS[solver.method].error_order
@@ -323,7 +326,7 @@ class BackwardSolve:
                 solver.max_steps,
                 solver.min_step,
                 self._error_ratio,
-                observe=self._observe,
+                observe=self._observer(),
             )
         self._conclude(trajectory)
 
