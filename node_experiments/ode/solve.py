@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C._functorch import TransformType
+from torch._functorch.pyfunctorch import retrieve_all_functorch_interpreters
 from torch.autograd import forward_ad
 
 from .batched import solve_independent
@@ -28,6 +30,7 @@ from .problem import Problem
 from .solution import Solution, SolveError, Status
 from .solver import Solver
 from .state import FlatArguments, FlatState
+from .steps import can_be_recorded
 
 __all__ = ["solve"]
 
@@ -82,6 +85,8 @@ def solve(
         solver = Solver(solver)
     state = FlatState(y0)
     packed = state.pack(y0)
+    if transformed(packed, t):
+        check_transform(t, events=bool(events))
     times = check_times(t)
     if not packed.is_floating_point() or packed.numel() == 0:
         raise ValueError(
@@ -162,6 +167,12 @@ def way_to_gradients(
                 "only, for the steps of an adaptive solve depend on the values; set "
                 "solver.num_steps or solver.step_size"
             )
+        if not can_be_recorded(problem.solver.method):
+            raise ValueError(
+                "torch.func transforms and forward-mode differentiation go through the steps of "
+                "explicit Runge-Kutta, reversible and symplectic methods and fixed-step Adams "
+                f"methods; found solver.method={problem.solver.method!r}; take 'rk4', say"
+            )
         # Whatever the choice: the operations of the steps are what a transform can go through.
         return Backprop()
     if not torch.is_grad_enabled():
@@ -200,6 +211,27 @@ def transformed(*inputs: Any) -> bool:
     return torch._C._are_functorch_transforms_active() or any(
         isinstance(x, Tensor) and forward_ad.unpack_dual(x).tangent is not None for x in inputs
     )
+
+
+def check_transform(t: Tensor, events: bool) -> None:
+    """Refuse what `torch.func.vmap` cannot go through.
+
+    Raises:
+        ValueError: Times that differ between samples, or events.
+    """
+    interpreters = retrieve_all_functorch_interpreters()
+    if not any(i.key() == TransformType.Vmap for i in interpreters):
+        return
+    if torch._C._functorch.is_batchedtensor(t):
+        raise ValueError(
+            "torch.func.vmap cannot map over t, for the steps are those of all samples; pass t "
+            "with in_dims=None, and scale the time of each sample inside the vector field"
+        )
+    if events:
+        raise ValueError(
+            "torch.func.vmap cannot map over a solve with events, which end at another time in "
+            "each sample; solve the samples one after the other"
+        )
 
 
 def solve_to_event(

@@ -434,3 +434,17 @@ def test_a_field_may_count_in_a_buffer():
 
     solve(field, state(), TIMES, SOLVER, "discrete").ys[-1].sum().backward()
     assert net.weight.grad.abs().sum() > 0
+
+
+def test_what_a_transform_cannot_go_through_is_said_in_one_line():
+    def final(t, method="rk4", events=()):
+        solver = Solver(method, num_steps=4)
+        return solve(lambda t, y: -y, state(), t, solver, events=events).ys[-1]
+
+    with pytest.raises(ValueError, match="vmap cannot map over t"):
+        torch.func.vmap(final)(TIMES.repeat(2, 1))
+    with pytest.raises(ValueError, match="vmap cannot map over a solve with events"):
+        torch.func.vmap(lambda x: final(TIMES, events=[lambda t, y: y[0] - x]))(torch.ones(2))
+    for method in ("trapezoid", "adams", "kvaerno3"):
+        with pytest.raises(ValueError, match=f"'{method}'; take 'rk4'"):
+            torch.func.jvp(functools.partial(final, method=method), (TIMES,), (TIMES,))

@@ -32,3 +32,22 @@ def test_a_graph_of_the_gradient_that_nobody_uses_does_no_harm(way):
     found = solve(lambda t, y: -y, y0, TIMES, solver, way).ys[-1].sum()
     (found,) = torch.autograd.grad(found, y0, create_graph=True)
     torch.testing.assert_close(found.detach(), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_complex_argument_of_a_real_state(way):
+    c, scale = torch.tensor(0.5 + 0.2j, requires_grad=True), torch.ones(3, requires_grad=True)
+
+    def gradients(way):
+        args = (c, scale)
+        ys = solve(
+            lambda t, y, c, s: -(c * s * y).real + c.imag * y,
+            torch.ones(3),
+            TIMES,
+            Solver("dopri5", 1e-6, 1e-6),
+            way,
+            args=args,
+        ).ys
+        return torch.autograd.grad(ys[-1].sum(), args)
+
+    torch.testing.assert_close(gradients(way), gradients("backprop"), rtol=1e-4, atol=1e-5)
