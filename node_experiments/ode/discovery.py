@@ -70,8 +70,9 @@ def find_parameters(
     Raises:
         ValueError: `func` reads a tensor that needs a gradient and was computed outside of it.
     """
-    modules = modules_of(func)
-    tensors = [value for value in _holdings(func) if isinstance(value, Tensor)]
+    holdings = list(_holdings(func))
+    modules = [value for value in holdings if isinstance(value, nn.Module)]
+    tensors = [value for value in holdings if isinstance(value, Tensor)]
     held = [*(p for module in modules for p in module.parameters()), *tensors]
     found = {id(p): p for p in held if p.requires_grad and p.is_leaf}
     owner = getattr(func, "__self__", func)
