@@ -21,6 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 __all__ = [
     "SameRandomNumbers",
+    "constants_of",
     "find_parameters",
     "modules_of",
     "refuse_batch_statistics",
@@ -40,38 +41,59 @@ def modules_of(func: Any) -> list[nn.Module]:
     return [value for value in _holdings(func) if isinstance(value, nn.Module)]
 
 
+def constants_of(func: Any) -> list[Tensor]:
+    """Tensors that a function holds, by itself or in its modules, and that need no gradient."""
+    tensors: list[Tensor] = []
+    for value in _holdings(func):
+        if isinstance(value, nn.Module):
+            tensors += [*value.parameters(), *value.buffers()]
+        else:
+            tensors.append(value)
+    return [x for x in {id(x): x for x in tensors}.values() if not x.requires_grad]
+
+
 def find_parameters(
-    func: Callable[..., Any], evaluate: Callable[[], tuple[Tensor, Sequence[Tensor]]]
+    func: Callable[..., Any],
+    evaluate: Callable[[float], tuple[Tensor, Sequence[Tensor]]],
+    times: Sequence[float],
 ) -> tuple[Tensor, ...]:
     """Tensors that need a gradient and that `func` reads by itself.
 
     Args:
         func: The vector field as the user gave it.
-        evaluate: Evaluates it once with a graph; returns the derivative and the leaves that were
-            made for its arguments, of which the first is the state. It is called on the first
-            solve with a function, and always when the function holds tensors of no module.
+        evaluate: Evaluates it once at a time, with a graph; returns the derivative and the leaves
+            that were made for its arguments, of which the first is the state. It is called on the
+            first solve with a function, and always when what the function is seen to hold may
+            not be all that it reads.
+        times: Where to evaluate: a function may read other tensors at other times.
 
     Raises:
         ValueError: `func` reads a tensor that needs a gradient and was computed outside of it.
     """
-    modules = modules_of(func)
-    parameters: list[Tensor] = [p for module in modules for p in module.parameters()]
-    found = {id(p): p for p in parameters if p.requires_grad}
+    holdings = list(_holdings(func))
+    modules = [value for value in holdings if isinstance(value, nn.Module)]
+    tensors = [value for value in holdings if isinstance(value, Tensor)]
+    held = [*(p for module in modules for p in module.parameters()), *tensors]
+    found = {id(p): p for p in held if p.requires_grad and p.is_leaf}
     owner = getattr(func, "__self__", func)
     mode = (getattr(func, "__name__", ""), *(module.training for module in modules))
     verified = _verified(owner)
-    if mode in verified:
+    # A function that was verified may have been given a tensor since. One that was computed is
+    # refused if it is read; and where nothing needs a gradient no way back would notice others.
+    computed = any(x.requires_grad and not x.is_leaf for x in tensors)
+    if mode in verified and found and not computed:
         return tuple(found.values())
     known = len(found)
     # In this mode, nodes of a graph remember where they were made: those without a memory were
     # made before. (Their sequence numbers would do, were they not counted by thread.)
     # What this evaluation saves is gone at once and no business of the caller's hooks.
     with torch.autograd.set_detect_anomaly(True, check_nan=False), _own_saved_tensors():
-        derivative, arguments = evaluate()
-    own = {id(leaf) for leaf in arguments}
-    for leaf in _leaves(derivative, refuse_older=True):
-        if id(leaf) not in own:
-            found.setdefault(id(leaf), leaf)
+        for t in times:
+            derivative, arguments = evaluate(t)
+            own = {id(leaf) for leaf in arguments}
+            for leaf in _leaves(derivative, refuse_older=True):
+                if id(leaf) not in own:
+                    found.setdefault(id(leaf), leaf)
     if len(found) == known:
         verified.add(mode)
     return tuple(found.values())
@@ -98,8 +120,8 @@ class SameRandomNumbers:
     """A vector field that draws the same random numbers at every evaluation of one solve.
 
     With fresh numbers each time, dy/dt would be no function, step control would see noise, and
-    an evaluation could not be repeated on the way back. Whether numbers are drawn is found at the
-    first evaluation; the generators move on once a solve.
+    an evaluation could not be repeated on the way back. Numbers may be drawn at some evaluations
+    only; the first of them moves the generators on, and the others find them as they were then.
     """
 
     def __init__(self, func: Callable[..., Any], device: torch.device):
@@ -111,17 +133,23 @@ class SameRandomNumbers:
     def __call__(self, *args: Any) -> Any:
         if self._draws is False:
             return self._func(*args)
-        before = self._get()
         if self._draws:
+            before = self._get()
             self._set(self._states)
             try:
                 return self._func(*args)
             finally:
                 self._set(before)
+        if not self._states:
+            self._states = self._get()
         result = self._func(*args)
-        self._states = before
-        self._draws = not all(map(torch.equal, before, self._get()))
+        if not all(map(torch.equal, self._states, self._get())):
+            self._draws = True
         return result
+
+    def settle(self) -> None:
+        """The solve has ended: evaluations on the way back draw numbers only if it did."""
+        self._draws = bool(self._draws)
 
     def _get(self) -> list[Tensor]:
         states = [torch.get_rng_state()]
@@ -149,27 +177,56 @@ def _verified(owner: Any) -> set[tuple]:
         return set()
 
 
-def _holdings(func: Any, depth: int = 3) -> Iterator[Any]:
-    """Modules and functions within reach of a function."""
-    if isinstance(func, nn.Module):
-        yield func
+def _holdings(func: Any) -> Iterator[nn.Module | Tensor]:
+    """Modules and tensors within reach of a function, each once."""
+    return _reach(func, 4, set())
+
+
+def _reach(value: Any, depth: int, seen: set[int]) -> Iterator[nn.Module | Tensor]:
+    if id(value) in seen:
         return
-    owner = getattr(func, "__self__", None)
-    if isinstance(owner, nn.Module):
-        yield owner
-    if depth == 0:
-        return
-    values: list[Any] = []
-    if isinstance(func, functools.partial):
-        values = [func.func, *func.args, *func.keywords.values()]
-    elif inspect.isfunction(func) or inspect.ismethod(func):
-        found = inspect.getclosurevars(func)
-        values = [*found.nonlocals.values(), *found.globals.values()]
-    elif not inspect.isroutine(func) and callable(func):
-        values = [*vars(func).values()] if hasattr(func, "__dict__") else []
-    for value in values:
-        if isinstance(value, nn.Module | functools.partial) or inspect.isroutine(value):
-            yield from _holdings(value, depth - 1)
+    if isinstance(value, Tensor | nn.Module):
+        seen.add(id(value))
+        yield value
+    if depth > 0:
+        for held in _held_by(value):
+            # Other objects are not looked into: they may hold the whole program.
+            if isinstance(held, HOLDERS) or inspect.isroutine(held):
+                yield from _reach(held, depth - 1, seen)
+
+
+HOLDERS = (Tensor, nn.Module, functools.partial, list, tuple, dict, set, frozenset)
+MODULE_FIELDS = frozenset(vars(nn.Module()))
+LONGEST_CONTAINER = 1000  # a longer one holds data
+
+
+def _held_by(value: Any) -> Sequence[Any]:
+    """What a function, a module's plain attributes, or a container holds."""
+    if isinstance(value, Tensor):
+        return ()
+    if isinstance(value, nn.Module):
+        return [
+            held
+            for part in value.modules()
+            for name, held in vars(part).items()
+            if name not in MODULE_FIELDS
+        ]
+    if isinstance(value, dict):
+        return list(value.values()) if len(value) <= LONGEST_CONTAINER else ()
+    if isinstance(value, list | tuple | set | frozenset):
+        return list(value) if len(value) <= LONGEST_CONTAINER else ()
+    if isinstance(value, functools.partial):
+        return [value.func, *value.args, *value.keywords.values()]
+    owner = getattr(value, "__self__", None)
+    holders = [owner] if isinstance(owner, nn.Module) else []
+    if inspect.isfunction(value) or inspect.ismethod(value):
+        found = inspect.getclosurevars(value)
+        function = value.__func__ if inspect.ismethod(value) else value
+        defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+        return [*holders, *found.nonlocals.values(), *found.globals.values(), *defaults]
+    if not inspect.isroutine(value) and callable(value) and hasattr(value, "__dict__"):
+        return [*holders, *vars(value).values()]
+    return holders
 
 
 def refuse_unknown(derivative: Tensor, known: Sequence[Tensor]) -> None:

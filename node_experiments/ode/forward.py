@@ -70,9 +70,6 @@ def solve_forward(
             return trajectory.ys.view(-1, *y0.shape), trajectory
         step = make_step(solver, dynamics, y0, counts, rtol, atol)
         trajectory = run(problem, step, y0.reshape(-1), on_accept)
-        if torch.is_autocast_enabled(y0.device.type):
-            # It holds casts of parameters that were made without a graph.
-            torch.clear_autocast_cache()
         return trajectory.ys.view(-1, *y0.shape), trajectory
 
 

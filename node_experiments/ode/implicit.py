@@ -18,14 +18,13 @@ from torch import Tensor
 from .dense import hermite_interpolation
 from .field import Dynamics, Field
 from .integrate import StepFailed
-from .linearization import Linear, gmres
+from .linearization import Linear
 from .norms import rms_norm
 from .solution import StepCounts
 from .tableau import Tableau
 
 __all__ = ["ImplicitStep", "LinearizableDynamics"]
 
-DENSE_UP_TO = 128  # components of the state; larger ones are solved by GMRES
 MAX_ITERATIONS = 10
 # Newton's error in multiples of the tolerance of a step (Hairer & Wanner II, eq. IV.8.10).
 KAPPA = 0.01
@@ -210,8 +209,6 @@ class ImplicitStep:
     def _linearize(self, t: float, y: Tensor) -> None:
         self._counts.evaluations += 1
         self._jacobian = self._dynamics.linearize(t, y)
-        if self._n <= DENSE_UP_TO:
-            self._matrix = self._jacobian.dense()
         self._is_fresh = True
         self._factorised_for = math.nan
 
@@ -220,15 +217,7 @@ class ImplicitStep:
             return
         self._factorised_for = hd
         assert self._jacobian is not None
-        times = self._jacobian.times
-        if self._n <= DENSE_UP_TO:
-            identity = torch.eye(self._n, dtype=self._matrix.dtype, device=self._matrix.device)
-            factors, pivots, _ = torch.linalg.lu_factor_ex(identity - hd * self._matrix)
-            self._solve_linear = lambda b: torch.linalg.lu_solve(
-                factors, pivots, b.unsqueeze(1)
-            ).squeeze(1)
-        else:
-            self._solve_linear = lambda b: gmres(lambda v: v - hd * times(v), b, 1e-3)
+        self._solve_linear = self._jacobian.solver(hd)
 
     def _combine(self, weights: Sequence[float]) -> Tensor:
         stages = self._stages[: len(weights)]

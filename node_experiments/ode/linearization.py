@@ -1,24 +1,34 @@
-"""The Jacobian of a vector field at one point: whole for small states, as products for large.
+"""The Jacobian of a vector field at one point, and the linear systems of Newton's method with it.
 
 One evaluation builds the graph; every product is one pass over it and no further evaluation.
+Small systems are factorised, large ones solved by GMRES.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from .integrate import StepFailed
+
 __all__ = ["AugmentedLinearization", "Linear", "Linearization", "gmres"]
+
+DENSE_UP_TO = 128  # components of the state; larger systems are solved by GMRES
+TOLERANCE = 1e-3  # of GMRES: Newton's method corrects what is left
+
+LinearSolver = Callable[[Tensor], Tensor]
 
 
 class Linear(Protocol):
-    """A square matrix, whole or as its product with a vector."""
+    """The Jacobian J of some dynamics."""
 
-    def dense(self) -> Tensor: ...
-    def times(self, v: Tensor) -> Tensor: ...
+    def solver(self, hd: float) -> LinearSolver:
+        """Solves (1 - hd J) x = b for x; both have shape `(n,)`."""
+        ...
 
 
 class Linearization:
@@ -35,6 +45,20 @@ class Linearization:
             self._f = func(self._y)
             self._u = torch.zeros_like(self._y).requires_grad_()
             self._transposed = self._pull_back(self._u, create_graph=True)
+
+    def solver(self, hd: float, transposed: bool = False) -> LinearSolver:
+        """Solves (1 - hd J) x = b for x, or the same with the transpose of J."""
+        times = self.transposed_times if transposed else self.times
+        if len(self._y) > DENSE_UP_TO:
+            return lambda b: gmres(lambda v: v - hd * times(v), b, TOLERANCE)
+        matrix = self._matrix.t() if transposed else self._matrix
+        identity = torch.eye(len(self._y), dtype=matrix.dtype, device=matrix.device)
+        factors, pivots, _ = torch.linalg.lu_factor_ex(identity - hd * matrix)
+        return lambda b: torch.linalg.lu_solve(factors, pivots, b.unsqueeze(1)).squeeze(1)
+
+    @cached_property
+    def _matrix(self) -> Tensor:
+        return self.dense()
 
     def dense(self) -> Tensor:
         """J, shape `(n, n)`."""
@@ -78,13 +102,17 @@ class AugmentedLinearization:
     def __init__(self, jacobian: Linearization):
         self._jacobian = jacobian
 
-    def dense(self) -> Tensor:
-        jacobian = self._jacobian.dense()
-        return torch.block_diag(jacobian, -jacobian.t())
+    def solver(self, hd: float) -> LinearSolver:
+        # Two systems, each with its own size of the residual: the state and the adjoint, of other
+        # units and often of another magnitude, do not see each other's errors.
+        solve_y = self._jacobian.solver(hd)
+        solve_a = self._jacobian.solver(-hd, transposed=True)
 
-    def times(self, v: Tensor) -> Tensor:
-        v_y, v_a = v.chunk(2)
-        return torch.cat([self._jacobian.times(v_y), -self._jacobian.transposed_times(v_a)])
+        def solve(b: Tensor) -> Tensor:
+            b_y, b_a = b.chunk(2)
+            return torch.cat([solve_y(b_y), solve_a(b_a)])
+
+        return solve
 
 
 def gmres(
@@ -95,6 +123,9 @@ def gmres(
     Args:
         b: Right-hand side, shape `(n,)`.
         tolerance: Bound on |operator(x) - b| / |b|.
+
+    Raises:
+        StepFailed: It was not reached in `max_iterations`.
     """
     size = float(torch.linalg.vector_norm(b))
     if size == 0:
@@ -118,6 +149,6 @@ def gmres(
         weights = torch.linalg.lstsq(small, target[: j + 2].unsqueeze(1)).solution[:, 0]
         residual = torch.linalg.vector_norm(small @ weights - target[: j + 2])
         if float(residual) <= tolerance * size or hessenberg[j + 1, j] < 1e-14 * size:
-            break
+            return weights.to(b) @ torch.stack(basis)
         basis.append(v / norm)
-    return weights.to(b) @ torch.stack(basis[: len(weights)])
+    raise StepFailed(f"GMRES did not converge in {m} iterations")

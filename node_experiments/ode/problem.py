@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from .constants import Constants
 from .integrate import Observe, Watch
 from .methods import METHODS
 from .norms import Norm, rms_norm
@@ -17,7 +17,7 @@ from .solution import SolveStats
 from .solver import Solver
 from .tableaus import EXPLICIT_TABLEAUS, Tableau
 
-__all__ = ["Problem", "autocast_like_now"]
+__all__ = ["Problem"]
 
 
 @dataclass
@@ -31,6 +31,7 @@ class Problem:
         parameters: Tensors that need a gradient and that `func` reads by itself.
         parameters_are_all: Whether nothing else that `func` reads may need a gradient.
         args: Further arguments of `func`; tensors among them may need a gradient.
+        constants: Tensors without gradient that may not change before the way back.
         part_sizes: Sizes of the tensors that the state was packed from; they add up to n.
         observe, watch: Told of the steps; see `integrate`.
     """
@@ -43,12 +44,12 @@ class Problem:
     parameters: tuple[Tensor, ...] = ()
     parameters_are_all: bool = False
     args: tuple = ()
+    constants: Constants = field(default_factory=Constants)
     part_sizes: tuple[int, ...] = ()
     observe: Observe | None = None
     watch: Watch | None = None
     norm: Norm = rms_norm
     stats: SolveStats = field(default_factory=SolveStats)
-    autocast: Callable[[], AbstractContextManager] = nullcontext
     _time: tuple[float, Tensor] | None = field(default=None, repr=False)
 
     @cached_property
@@ -79,6 +80,23 @@ class Problem:
         assert order is not None
         return order
 
+    def motion(self, t: float) -> tuple[float, float]:
+        """How far a time of the frozen grid moves with t_0, and how far with t_N.
+
+        Moving an end stretches all steps alike up to the nearest jump of the vector field: jumps
+        stay where they are, and so does everything between them.
+        """
+        first, last = self.times[0], self.times[-1]
+        sign = 1.0 if last > first else -1.0
+        jumps = [
+            jump for jump in self.solver.jump_t if 0 < sign * (jump - first) < abs(last - first)
+        ]
+        before = min(jumps, key=lambda jump: sign * jump, default=last)
+        after = max(jumps, key=lambda jump: sign * jump, default=first)
+        with_first = max(0.0, (before - t) / (before - first))
+        with_last = max(0.0, (t - after) / (last - after))
+        return with_first, with_last
+
     def spread(self, tolerance: float | Sequence[float], copies: int = 1) -> float | Tensor:
         """A tolerance a part as one a component, shape `(copies * n,)`; one number as it is."""
         if isinstance(tolerance, float | int):
@@ -93,12 +111,3 @@ class Problem:
             like = self.y0
             self._time = (t, torch.full((), t, dtype=like.dtype, device=like.device))
         return self._time[1]
-
-
-def autocast_like_now(device: torch.device) -> Callable[[], AbstractContextManager]:
-    """A context that repeats the autocast state of this moment, for evaluations made later."""
-    if not torch.is_autocast_enabled(device.type):
-        return nullcontext
-    dtype = torch.get_autocast_dtype(device.type)
-    # Without the cache of cast weights: it may hold casts that were made without a graph.
-    return lambda: torch.autocast(device.type, dtype=dtype, cache_enabled=False)

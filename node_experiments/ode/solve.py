@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C._functorch import TransformType
+from torch._functorch.pyfunctorch import retrieve_all_functorch_interpreters
 from torch.autograd import forward_ad
 
 from .batched import solve_independent
+from .constants import Constants
 from .dense_output import DenseOutput
-from .discovery import SameRandomNumbers, find_parameters, refuse_batch_statistics
+from .discovery import SameRandomNumbers, constants_of, find_parameters, refuse_batch_statistics
 from .events import Event, EventFinder, event_gradients
 from .forward import conclude, solve_forward
 from .gradients import Backprop, Gradient, make_gradient
 from .gradients.evaluation import Evaluator
 from .integrate import Step, Trajectory, Watch
 from .methods import METHODS
-from .problem import Problem, autocast_like_now
+from .precision import autocast_like_now, full_precision
+from .problem import Problem
 from .solution import Solution, SolveError, Status
 from .solver import Solver
-from .state import FlatState
+from .state import FlatArguments, FlatState
+from .steps import can_be_recorded
 
 __all__ = ["solve"]
 
@@ -55,7 +61,8 @@ def solve(
             increasing or strictly decreasing; the first is the time of y0.
         solver: The method with its tolerances, or the name of an adaptive method.
         gradient: How gradients are computed, or its name.
-        args: Further arguments of `func`; gradients flow into tensors among them.
+        args: Further arguments of `func`; gradients flow into tensors among them, also into those
+            in tuples, lists and dicts.
         parameters: Tensors that `func` reads by itself and that need gradients. When None they
             are found: those of the modules that `func` is, belongs to or holds, and the leaves
             of the graph of one evaluation.
@@ -78,6 +85,8 @@ def solve(
         solver = Solver(solver)
     state = FlatState(y0)
     packed = state.pack(y0)
+    if transformed(packed, t):
+        check_transform(t, events=bool(events))
     times = check_times(t)
     if not packed.is_floating_point() or packed.numel() == 0:
         raise ValueError(
@@ -85,15 +94,19 @@ def solve(
             f"{tuple(packed.shape)}"
         )
     check_choices(solver, state, dense=dense, events=bool(events))
+    context = autocast_like_now(packed.device, isinstance(make_gradient(gradient), Backprop))
+    arguments = FlatArguments(args)
+    field = SameRandomNumbers(
+        checked(state.wrap(arguments.wrap(evaluated_in(context, func)))), packed.device
+    )
     problem = Problem(
-        func=SameRandomNumbers(checked(state.wrap(func)), packed.device),
+        func=field,
         y0=packed,
         t=t,
         times=times,
         solver=solver,
-        args=args,
+        args=arguments.leaves,
         part_sizes=state.sizes,
-        autocast=autocast_like_now(packed.device),
     )
     if norm is not None:
         problem.norm = lambda x: norm(state.unpack(x.view(packed.shape)))
@@ -105,19 +118,24 @@ def solve(
     if dense:
         output = DenseOutput(state, packed.shape, times[0])
         problem.observe = output.record
-    method = way_to_gradients(problem, func, gradient, parameters)
     ts = None
-    if solver.batching == "independent":
-        ys, trajectory = solve_independent(problem, method)
-    elif events:
-        ts, ys, trajectory = solve_to_event(problem, packed_events(events, state), method)
-        if output is not None:
-            output.end_at(float(ts[-1]))
-    elif method is not None:
-        ys, trajectory = method.solve(problem)
-    else:
-        ys, trajectory = solve_forward(problem)
-    solution = conclude(problem, ys, trajectory, throw=False)
+    with full_precision(packed.device):
+        method = way_to_gradients(problem, func, gradient, parameters)
+        if solver.batching == "independent":
+            ys, trajectory = solve_independent(problem, method)
+        elif events:
+            ts, ys, trajectory = solve_to_event(
+                problem, packed_events(events, state, arguments), method
+            )
+            if output is not None:
+                output.end_at(float(ts[-1]))
+        elif method is not None:
+            ys, trajectory = method.solve(problem)
+        else:
+            ys, trajectory = solve_forward(problem)
+        solution = conclude(problem, ys, trajectory, throw=False)
+    field.settle()
+    problem.constants.settle()
     if ts is not None:
         solution.ts = ts
     solution.ys = state.unpack(solution.ys)
@@ -149,6 +167,12 @@ def way_to_gradients(
                 "only, for the steps of an adaptive solve depend on the values; set "
                 "solver.num_steps or solver.step_size"
             )
+        if not can_be_recorded(problem.solver.method):
+            raise ValueError(
+                "torch.func transforms and forward-mode differentiation go through the steps of "
+                "explicit Runge-Kutta, reversible and symplectic methods and fixed-step Adams "
+                f"methods; found solver.method={problem.solver.method!r}; take 'rk4', say"
+            )
         # Whatever the choice: the operations of the steps are what a transform can go through.
         return Backprop()
     if not torch.is_grad_enabled():
@@ -157,6 +181,8 @@ def way_to_gradients(
         return method
     refuse_batch_statistics(func, type(method).__name__.lower())
     problem.parameters = parameters_of(func, parameters, problem)
+    given = [x for x in problem.args if isinstance(x, Tensor) and not x.requires_grad]
+    problem.constants = Constants([*given, *constants_of(func)])
     problem.parameters_are_all = parameters is None
     inputs = (problem.y0, problem.t, *problem.inputs)
     return method if any(x.requires_grad for x in inputs) else None
@@ -167,14 +193,17 @@ def parameters_of(
 ) -> tuple[Tensor, ...]:
     """Tensors that need a gradient and that `func` reads by itself: those given, or all found."""
     if parameters is not None:
-        return tuple(p for p in parameters if p.requires_grad)
+        # Tied weights are one tensor, whose gradient counts once.
+        return tuple({id(p): p for p in parameters if p.requires_grad}.values())
 
-    def evaluate() -> tuple[Tensor, Sequence[Tensor]]:
+    def evaluate(t: float) -> tuple[Tensor, Sequence[Tensor]]:
         evaluator = Evaluator(problem)
-        _, y, derivative = evaluator(problem.times[0], problem.y0)
+        _, y, derivative = evaluator(t, problem.y0)
         return derivative, (y, *evaluator.inputs)
 
-    return find_parameters(func, evaluate)
+    first, last = problem.times[0], problem.times[-1]
+    jumps = [t for t in problem.solver.jump_t if min(first, last) < t < max(first, last)]
+    return find_parameters(func, evaluate, (first, *jumps, last))
 
 
 def transformed(*inputs: Any) -> bool:
@@ -182,6 +211,27 @@ def transformed(*inputs: Any) -> bool:
     return torch._C._are_functorch_transforms_active() or any(
         isinstance(x, Tensor) and forward_ad.unpack_dual(x).tangent is not None for x in inputs
     )
+
+
+def check_transform(t: Tensor, events: bool) -> None:
+    """Refuse what `torch.func.vmap` cannot go through.
+
+    Raises:
+        ValueError: Times that differ between samples, or events.
+    """
+    interpreters = retrieve_all_functorch_interpreters()
+    if not any(i.key() == TransformType.Vmap for i in interpreters):
+        return
+    if torch._C._functorch.is_batchedtensor(t):
+        raise ValueError(
+            "torch.func.vmap cannot map over t, for the steps are those of all samples; pass t "
+            "with in_dims=None, and scale the time of each sample inside the vector field"
+        )
+    if events:
+        raise ValueError(
+            "torch.func.vmap cannot map over a solve with events, which end at another time in "
+            "each sample; solve the samples one after the other"
+        )
 
 
 def solve_to_event(
@@ -235,11 +285,12 @@ def solve_to_event(
 
 
 def packed_events(
-    events: Sequence[Event | Callable[..., Tensor]], state: FlatState
+    events: Sequence[Event | Callable[..., Tensor]], state: FlatState, arguments: FlatArguments
 ) -> list[Event]:
     """The events with functions of packed states."""
 
     def packed(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        func = arguments.wrap(func)
         return lambda t, y, *args: func(t, state.unpack(y), *args)
 
     known = [event if isinstance(event, Event) else Event(event) for event in events]
@@ -293,6 +344,20 @@ def check_times(t: Tensor) -> list[float]:
                 f"t[{i}]={a!r} followed by t[{i + 1}]={b!r}"
             )
     return times
+
+
+def evaluated_in(
+    context: Callable[[], AbstractContextManager], func: Callable[..., Any]
+) -> Callable[..., Any]:
+    """`func`, each evaluation of which is made in a context of its own."""
+    if context is nullcontext:
+        return func
+
+    def call(*args: Any) -> Any:
+        with context():
+            return func(*args)
+
+    return call
 
 
 def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-__all__ = ["FlatState"]
+__all__ = ["FlatArguments", "FlatState"]
 
 
 class FlatState:
@@ -70,3 +70,22 @@ class FlatState:
         if self.is_single:
             return func
         return lambda t, y, *args: self.pack(func(t, self.unpack(y), *args))
+
+
+class FlatArguments:
+    """Nested arguments as a flat tuple, so that gradients flow into every tensor among them.
+
+    Attributes:
+        leaves: What is in the tuples, lists and dicts of `args`.
+    """
+
+    def __init__(self, args: tuple):
+        leaves, self._spec = pytree.tree_flatten(args)
+        self.leaves = tuple(leaves)
+        self._is_flat = not any(isinstance(arg, tuple | list | dict) for arg in args)
+
+    def wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """A function of (t, y, *args) as one of (t, y, *leaves)."""
+        if self._is_flat:
+            return func
+        return lambda t, y, *leaves: func(t, y, *pytree.tree_unflatten(leaves, self._spec))

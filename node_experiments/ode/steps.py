@@ -20,7 +20,7 @@ from .tableaus import TABLEAUS
 if TYPE_CHECKING:
     from .problem import Problem
 
-__all__ = ["make_recordable_step", "make_step"]
+__all__ = ["can_be_recorded", "make_recordable_step", "make_step"]
 
 
 def make_step(
@@ -59,9 +59,7 @@ def make_recordable_step(problem: Problem) -> FunctionalStep:
         ValueError: A method whose operations autograd cannot record.
     """
     solver = problem.solver
-    if METHODS[solver.method].family not in ("reversible", "symplectic", "multistep") or (
-        solver.method == "adams"
-    ):
+    if not can_be_recorded(solver.method):
         raise ValueError(
             f"gradient='backprop' cannot record solver.method={solver.method!r}; take "
             "gradient='adjoint'"
@@ -74,6 +72,12 @@ def make_recordable_step(problem: Problem) -> FunctionalStep:
 
     recordable: VectorField = field
     return FunctionalStep(functional(solver), recordable, problem.y0.numel())
+
+
+def can_be_recorded(method: str) -> bool:
+    """Whether autograd and its transforms can record the steps of a method."""
+    families = ("explicit", "reversible", "symplectic", "multistep")
+    return METHODS[method].family in families and method != "adams"
 
 
 def functional(solver: Solver) -> Any:

@@ -177,6 +177,37 @@ def test_autocast_is_repeated_on_the_way_back(way):
     assert net.weight.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize("way", [*WAYS, Backprop(), "interpolated", "reversible"], ids=str)
+def test_autocast_leaves_the_arithmetic_of_the_solver_alone(way):
+    net = nn.Linear(2, 2)
+    times = torch.linspace(0, 1, 4)
+    y0 = torch.full((1, 2), 100.0, requires_grad=True)
+
+    def gradient(dtype):
+        net.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            ys = solve(lambda t, y: 1 + 0.01 * net(y / 100), y0, times, "dopri5", way).ys
+        ys.sum().backward()
+        return ys, net.weight.grad
+
+    found, expected = gradient(torch.bfloat16), gradient(torch.float32)
+    torch.testing.assert_close(found[0], expected[0], rtol=2e-5, atol=0)
+    torch.testing.assert_close(found[1], expected[1], rtol=2e-2, atol=0)
+
+
+def test_autocast_does_not_disturb_an_implicit_method():
+    net = nn.Linear(3, 3)
+
+    def evaluations(enabled):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            # Evaluated in single precision, so that only the solver could lose it.
+            field = torch.autocast("cpu", enabled=False)(lambda t, y: net(y))
+            solution = solve(field, state(), TIMES, Solver("kvaerno3", 1e-4, 1e-4))
+        return solution.stats.forward.evaluations
+
+    assert evaluations(True) == evaluations(False)
+
+
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_several_blocks_keep_statistics_of_their_own(way):
     first, second = nn.Linear(3, 3), nn.Linear(3, 3)
@@ -245,3 +276,175 @@ def test_a_tensor_that_is_captured_later_is_refused_on_the_way_back(way):
     field.code = encoder(torch.ones(3))
     with pytest.raises(ValueError, match="computed outside of it"):
         solve(field, state(), TIMES, SOLVER, way).ys[-1].sum().backward()
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_a_tensor_that_needs_a_gradient_only_later_gets_one(way):
+    held = {"scale": torch.tensor(0.5)}
+    captured = torch.tensor(0.5)
+
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.tensor(0.5)
+
+        def forward(self, t, y):
+            return -self.scale * y
+
+    def recaptured(t, y):
+        return -captured * y
+
+    scaled = Scaled()
+    for field in (recaptured, lambda t, y: -held["scale"] * y, scaled):
+        solve(field, state(), TIMES, SOLVER, way)
+        captured = held["scale"] = scaled.scale = torch.tensor(0.5, requires_grad=True)
+        solve(field, state(), TIMES, SOLVER, way).ys[-1].sum().backward()
+        expected = -(state() * torch.exp(-captured.detach())).sum()
+        torch.testing.assert_close(captured.grad, expected, rtol=1e-3, atol=1e-3)
+        captured = held["scale"] = scaled.scale = torch.tensor(0.5)
+
+
+@pytest.mark.parametrize("container", [list, tuple, set, lambda nets: dict(enumerate(nets))])
+def test_networks_that_take_turns_in_time_get_all_gradients(container):
+    torch.manual_seed(0)
+    nets = [nn.Linear(3, 3) for _ in range(3)]
+    for number, net in enumerate(nets):
+        net.number = number
+    held = container(nets)
+
+    class Switched(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.nets = held
+
+        def forward(self, t, y):
+            number = int(t > 0.3) + int(t > 0.6)
+            values = self.nets.values() if isinstance(self.nets, dict) else self.nets
+            return next(net for net in values if net.number == number)(y)
+
+    solver = Solver("rk4", num_steps=10)
+    for way in ("backprop", "discrete"):
+        found = solve(Switched(), state(), TIMES, solver, way).ys[-1].square().sum()
+        gradients = torch.autograd.grad(found, [net.weight for net in nets])
+        if way == "backprop":
+            expected = gradients
+    torch.testing.assert_close(gradients, expected)
+
+
+def test_a_tensor_out_of_sight_is_found_at_the_last_time():
+    class Out:
+        def __init__(self):
+            self.of_sight = [nn.Linear(3, 3), nn.Linear(3, 3)]
+
+    hidden = Out()
+    y0 = state()
+    ys = solve(lambda t, y: hidden.of_sight[int(t > 0.5)](y), y0, TIMES, SOLVER, "discrete").ys
+    ys[-1].sum().backward()
+    assert all(net.weight.grad.abs().sum() > 0 for net in hidden.of_sight)
+
+
+def test_a_module_with_nothing_but_parameters_is_evaluated_once_more_only_once():
+    calls = 0
+
+    class Counted(nn.Linear):
+        def forward(self, t, y):
+            nonlocal calls
+            calls += 1
+            return super().forward(y)
+
+    field, counts = Counted(3, 3), []
+    for _ in range(3):
+        before = calls
+        solve(field, state(), TIMES, SOLVER, "discrete")
+        counts.append(calls - before)
+    assert counts == [18, 16, 16]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_numbers_that_are_drawn_late_are_the_same_on_the_way_back(way):
+    net = nn.Sequential(nn.Linear(3, 64), nn.Dropout(0.5), nn.Linear(64, 3)).double()
+    y0, times = state().double(), TIMES.double()
+
+    def field(t, y):
+        return net(y) if t > 0.5 else net[2](net[0](y))
+
+    def gradient(way):
+        torch.manual_seed(7)
+        ys = solve(field, y0, times, Solver("rk4", num_steps=32), way).ys
+        after = torch.rand(())
+        return torch.autograd.grad(ys[-1].sum(), list(net.parameters())), ys, after
+
+    found, expected = gradient(way), gradient(Backprop())
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_repeated_parameter_counts_once():
+    rate = torch.tensor(0.5, requires_grad=True)
+    y0 = state()
+
+    def gradient(way, parameters):
+        ys = solve(lambda t, y: -rate * y, y0, TIMES, SOLVER, way, parameters=parameters).ys
+        return torch.autograd.grad(ys[-1].sum(), rate)
+
+    for way in WAYS:
+        torch.testing.assert_close(gradient(way, [rate, rate]), gradient(way, [rate]))
+
+
+def test_gradients_flow_into_nested_arguments():
+    weight, leaf = torch.tensor(0.5, requires_grad=True), torch.tensor(0.3, requires_grad=True)
+
+    def field(t, y, options, pair):
+        return -options["weight"] * y + pair[1] * pair[0]
+
+    def gradient(way):
+        args = ({"weight": weight * 2}, (3, leaf))
+        ys = solve(field, state(), TIMES, SOLVER, way, args=args).ys
+        return torch.autograd.grad(ys[-1].square().sum(), [weight, leaf])
+
+    for way in WAYS:
+        torch.testing.assert_close(gradient(way), gradient(Backprop()), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("what", ["argument", "buffer", "frozen parameter"])
+@pytest.mark.parametrize("way", [*WAYS, "interpolated"], ids=str)
+def test_a_constant_that_is_changed_before_the_way_back_is_refused(way, what):
+    net = nn.Linear(3, 3)
+    net.register_buffer("shift", torch.ones(3))
+    net.bias.requires_grad_(False)
+    given = torch.ones(3)
+    changed = {"argument": given, "buffer": net.shift, "frozen parameter": net.bias}[what]
+
+    def field(t, y, x):
+        return net(y) + x + net.shift
+
+    ys = solve(field, state(), TIMES, "dopri5", way, args=(given,)).ys
+    with torch.no_grad():
+        changed.add_(1)
+    with pytest.raises(RuntimeError, match="changed in place between the solve and its way back"):
+        ys[-1].sum().backward()
+
+
+def test_a_field_may_count_in_a_buffer():
+    net = nn.Linear(3, 3)
+    net.register_buffer("count", torch.zeros(()))
+
+    def field(t, y):
+        net.count.add_(1)
+        return net(y)
+
+    solve(field, state(), TIMES, SOLVER, "discrete").ys[-1].sum().backward()
+    assert net.weight.grad.abs().sum() > 0
+
+
+def test_what_a_transform_cannot_go_through_is_said_in_one_line():
+    def final(t, method="rk4", events=()):
+        solver = Solver(method, num_steps=4)
+        return solve(lambda t, y: -y, state(), t, solver, events=events).ys[-1]
+
+    with pytest.raises(ValueError, match="vmap cannot map over t"):
+        torch.func.vmap(final)(TIMES.repeat(2, 1))
+    with pytest.raises(ValueError, match="vmap cannot map over a solve with events"):
+        torch.func.vmap(lambda x: final(TIMES, events=[lambda t, y: y[0] - x]))(torch.ones(2))
+    for method in ("trapezoid", "adams", "kvaerno3"):
+        with pytest.raises(ValueError, match=f"'{method}'; take 'rk4'"):
+            torch.func.jvp(functools.partial(final, method=method), (TIMES,), (TIMES,))

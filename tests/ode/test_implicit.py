@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from node_experiments.ode import Adjoint, SolveError, Solver, Status, solve
-from node_experiments.ode.linearization import Linearization, gmres
+from node_experiments.ode.integrate import StepFailed
+from node_experiments.ode.linearization import AugmentedLinearization, Linearization, gmres
 
 ADAPTIVE = ["trbdf2", "kvaerno3", "kvaerno5"]
 
@@ -140,3 +141,20 @@ def test_gmres_solves_a_linear_system():
     b = torch.randn(40, dtype=torch.float64)
     x = gmres(lambda v: matrix @ v, b, 1e-10)
     torch.testing.assert_close(matrix @ x, b, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("n", [20, 140])
+def test_the_adjoint_does_not_see_the_size_of_the_state(n):
+    rates = torch.logspace(0, 3, n, dtype=torch.float64)
+    jacobian = Linearization(lambda y: -rates * y, torch.ones(n, dtype=torch.float64))
+    b = torch.randn(2 * n, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    b[:n] *= 1e8
+    x = AugmentedLinearization(jacobian).solver(-5e-4)(b)
+    residual = x[n:] * (1 + 5e-4 * rates) - b[n:]
+    assert float(residual.norm() / b[n:].norm()) <= 1e-3
+
+
+def test_gmres_says_when_it_did_not_converge():
+    rates = torch.logspace(0, 8, 200, dtype=torch.float64)
+    with pytest.raises(StepFailed, match="GMRES did not converge in 50 iterations"):
+        gmres(lambda v: rates * v, torch.ones(200, dtype=torch.float64), 1e-6)

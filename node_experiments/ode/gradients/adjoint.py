@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ..controllers import AdaptiveControl, FixedGrid
 from ..field import Dynamics, Field
@@ -34,6 +33,7 @@ from ..scipy_methods import scipy_integrate
 from ..solution import Solution, SolveError
 from ..solver import Solver
 from ..steps import make_step
+from .base import backward_pass
 from .evaluation import Evaluator
 
 __all__ = ["Adjoint", "BackwardSolve"]
@@ -131,7 +131,7 @@ class _Solve(torch.autograd.Function):
         return ys
 
     @staticmethod
-    @once_differentiable
+    @backward_pass
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
         ys, *differentiable = ctx.saved_tensors
         backward_solve = BackwardSolve(ctx.problem, ctx.options, ys, grad_ys, differentiable)
@@ -152,14 +152,13 @@ class AugmentedDynamics:
         n = len(y) // 2
         y, a = y[:n].view(self._shape), y[n:].view(self._shape)
         inputs = self._evaluate.inputs
-        with self._problem.autocast():
-            _, y, f = self._evaluate(t, y)
-            if f.requires_grad:
-                grad_y, *grads = torch.autograd.grad(
-                    f, (y, *inputs), (-a).to(f.dtype), allow_unused=True, materialize_grads=True
-                )
-            else:
-                grad_y, *grads = [torch.zeros_like(x) for x in (y, *inputs)]
+        _, y, f = self._evaluate(t, y)
+        if f.requires_grad:
+            grad_y, *grads = torch.autograd.grad(
+                f, (y, *inputs), (-a).to(f.dtype), allow_unused=True, materialize_grads=True
+            )
+        else:
+            grad_y, *grads = [torch.zeros_like(x) for x in (y, *inputs)]
         derivative[:n].copy_(f.detach().reshape(-1))
         derivative[n:].copy_(grad_y.reshape(-1))
         if integrand is not None and grads:
@@ -173,8 +172,7 @@ class AugmentedDynamics:
             f = problem.func(problem.time(t), y.view(self._shape), *problem.args)
             return f.reshape(-1).to(y.dtype)
 
-        with self._problem.autocast():
-            return AugmentedLinearization(Linearization(flat, y[: len(y) // 2]))
+        return AugmentedLinearization(Linearization(flat, y[: len(y) // 2]))
 
 
 class BackwardSolve:
@@ -200,8 +198,7 @@ class BackwardSolve:
         self._times = problem.times[: len(ys)]
         self._counts = problem.stats.backward
         self._n = problem.y0.numel()
-        self._chosen = options.backward_solver(problem.solver, self._times)
-        self._observe: Observe | None = None
+        self._chosen = options.backward_solver(problem.solver, problem.times)
         self._prepare()
         crowded = len(self._times) - 1 > problem.stats.forward.accepted
         by_choice = options.method is not None or self._chosen.fixed_steps
@@ -219,6 +216,10 @@ class BackwardSolve:
         self._dynamics: Dynamics = AugmentedDynamics(self._problem)
         self._rtol = self._problem.spread(self._chosen.rtol, copies=2)
         self._atol = self._problem.spread(self._chosen.atol, copies=2)
+
+    def _observer(self) -> Observe | None:
+        """Who is told of the steps."""
+        return None
 
     def _enter(self, i: int) -> None:
         """The state is known at output time i: errors of the way back do not add up."""
@@ -297,7 +298,7 @@ class BackwardSolve:
                 interval,
                 counts,
                 solver.max_steps,
-                observe=self._observe,
+                observe=self._observer(),
             )
         else:
             order = METHODS[solver.method].error_order
@@ -325,7 +326,7 @@ class BackwardSolve:
                 solver.max_steps,
                 solver.min_step,
                 self._error_ratio,
-                observe=self._observe,
+                observe=self._observer(),
             )
         self._conclude(trajectory)
 
@@ -366,9 +367,8 @@ class BackwardSolve:
     def _flow_along(self, i: int, cotangent: Tensor) -> Tensor:
         """Inner product of the cotangent with f at output time i."""
         self._counts.evaluations += 1
-        with self._problem.autocast():
-            time = self._problem.time(self._times[i])
-            f = self._problem.func(time, self._ys[i], *self._problem.args)
+        time = self._problem.time(self._times[i])
+        f = self._problem.func(time, self._ys[i], *self._problem.args)
         return (f * cotangent).sum()
 
     def _norm(self, x: Tensor) -> Tensor:

@@ -29,7 +29,8 @@ class Backprop:
     """Plain automatic differentiation; differentiable any number of times.
 
     The times of the steps keep their place in the interval: moving t_0 or t_N stretches all steps
-    alike, and an output time inside a step moves along the interpolant (the frozen grid).
+    alike, up to a jump of the vector field, and an output time inside a step moves along the
+    interpolant (the frozen grid).
     """
 
     def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
@@ -196,9 +197,9 @@ class TimedStep(DifferentiableStep):
 
     def _motion(self, t: float) -> Tensor:
         """Zero, with the gradient of a time that keeps its place between t_0 and t_N."""
-        times, leaf = self._problem.times, self._problem.t
-        fraction = (t - times[0]) / (times[-1] - times[0])
-        return _zero(leaf[0] * (1 - fraction) + leaf[-1] * fraction).to(self._problem.y0.dtype)
+        leaf = self._problem.t
+        with_first, with_last = self._problem.motion(t)
+        return _zero(leaf[0] * with_first + leaf[-1] * with_last).to(self._problem.y0.dtype)
 
     def _shift(self, j: int) -> Tensor:
         """Zero, with the gradient of output time j against the grid."""

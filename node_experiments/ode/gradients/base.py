@@ -1,15 +1,21 @@
-"""What every way to gradients offers."""
+"""What every way to gradients offers, and what their backward passes have in common."""
 
 from __future__ import annotations
 
-from typing import Protocol
+import functools
+from collections.abc import Callable
+from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from ..integrate import Trajectory
+from ..precision import full_precision
 from ..problem import Problem
 
-__all__ = ["Gradient"]
+__all__ = ["Gradient", "backward_pass"]
+
+Backward = Callable[[Any, Tensor], tuple[Tensor | None, ...]]
 
 
 class Gradient(Protocol):
@@ -22,3 +28,38 @@ class Gradient(Protocol):
     def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
         """States at the output times that were reached, shape `(time, *state)`."""
         ...
+
+
+def backward_pass(function: Backward) -> Backward:
+    """Makes a backward solve the `backward` of an autograd function.
+
+    It runs without a graph and in the precision of the state. Its gradients can therefore not be
+    differentiated again, and say so when that is tried: torch's `once_differentiable` drops the
+    second derivatives in silence where the gradients that arrive do not need any themselves.
+    """
+
+    @functools.wraps(function)
+    def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
+        ctx.problem.constants.refuse_changes()
+        with torch.no_grad(), full_precision(grad_ys.device):
+            grads = function(ctx, grad_ys)
+        if not torch.is_grad_enabled():
+            return grads
+        return OnceDifferentiable.apply(torch.zeros((), requires_grad=True), *grads)
+
+    return backward
+
+
+class OnceDifferentiable(torch.autograd.Function):
+    """Hands gradients on; to differentiate them is an error."""
+
+    @staticmethod
+    def forward(ctx: Any, anchor: Tensor, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        return tuple(None if grad is None else grad.view_as(grad) for grad in grads)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        raise NotImplementedError(
+            "this way to gradients gives no second derivatives, which the gradient of a gradient "
+            "(create_graph=True) needs; take gradient='backprop'"
+        )

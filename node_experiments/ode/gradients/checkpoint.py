@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ..explicit import ExplicitStep
 from ..forward import ForwardDynamics, solve_forward
 from ..integrate import Trajectory
 from ..problem import Problem
 from ..solution import StepCounts
+from .base import backward_pass
 from .discrete import GraphStep, Record, Span, gradients_of
 from .evaluation import Evaluator
 from .runge_kutta_adjoint import StepGraph
@@ -88,20 +88,19 @@ class CheckpointedSolve(torch.autograd.Function):
         return ys
 
     @staticmethod
-    @once_differentiable
+    @backward_pass
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
         problem, time_gradients = ctx.problem, ctx.needs_input_grad[3]
         states = list(ctx.saved_tensors[: ctx.kept])
         evaluator = Evaluator(problem, time_gradients)
-        with problem.autocast():
-            steps = CheckpointedSteps(problem, evaluator, ctx.spans)
-            grads = gradients_of(
-                problem,
-                grad_ys,
-                evaluator,
-                steps.last_to_first(states, ctx.stride, ctx.limit),
-                time_gradients,
-            )
+        steps = CheckpointedSteps(problem, evaluator, ctx.spans)
+        grads = gradients_of(
+            problem,
+            grad_ys,
+            evaluator,
+            steps.last_to_first(states, ctx.stride, ctx.limit),
+            time_gradients,
+        )
         return None, None, *grads
 
 

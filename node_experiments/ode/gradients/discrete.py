@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ..explicit import ExplicitStep
 from ..forward import run, solve_forward
 from ..integrate import Trajectory
 from ..problem import Problem
 from ..solution import StepCounts
+from .base import backward_pass
 from .evaluation import Evaluation, Evaluator, Pullback
 from .runge_kutta_adjoint import RungeKuttaAdjoint, StepGraph
 
@@ -130,7 +130,7 @@ class DiscreteSolve(torch.autograd.Function):
         return ys
 
     @staticmethod
-    @once_differentiable
+    @backward_pass
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
         problem, spans = ctx.problem, ctx.spans
         # Unpacked first of all, for this refuses tensors that were changed since the solve.
@@ -145,8 +145,7 @@ class DiscreteSolve(torch.autograd.Function):
             evaluator, graphs = ctx.graphs
             ctx.graphs = None
             steps = retained_steps(spans, graphs)
-        with problem.autocast():
-            grads = gradients_of(problem, grad_ys, evaluator, steps, time_gradients)
+        grads = gradients_of(problem, grad_ys, evaluator, steps, time_gradients)
         return None, None, None, *grads
 
 

@@ -16,14 +16,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ..forward import solve_forward
-from ..integrate import Step, Trajectory
+from ..integrate import Observe, Step, Trajectory
 from ..methods import METHODS
 from ..problem import Problem
 from ..solver import Solver
 from .adjoint import Adjoint, BackwardSolve
+from .base import backward_pass
 from .evaluation import Evaluator, Pullback
 
 __all__ = ["Interpolated"]
@@ -115,7 +115,7 @@ class InterpolatedSolve(torch.autograd.Function):
         return ys
 
     @staticmethod
-    @once_differentiable
+    @backward_pass
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
         ys, *rest = ctx.saved_tensors
         inputs, bound = rest[: ctx.count], iter(rest[ctx.count :])
@@ -149,6 +149,28 @@ class StoredSolution:
         return self._pieces[n]([(t - self._starts[n]) / self._sizes[n]])[0]
 
 
+class AdjointDynamics:
+    """a -> -a df/dy(t, y(t)): the state of this solve, `y` to the step that calls, is the adjoint.
+
+    It knows nothing of the solve that uses it: in a cycle of references with it, the interpolants
+    would stay until the garbage collector came.
+    """
+
+    def __init__(self, evaluate: Evaluator, solution: StoredSolution, shape: torch.Size):
+        self._evaluate, self._solution, self._shape = evaluate, solution, shape
+
+    def __call__(self, t: float, y: Tensor, derivative: Tensor, integrand: Tensor | None) -> None:
+        adjoint = y.view(self._shape)
+        grad_y = None
+        _, y, f = self._evaluate(t, self._solution(t).view(self._shape))
+        if f.requires_grad:
+            (grad_y,) = torch.autograd.grad(f, y, (-adjoint).to(f.dtype), allow_unused=True)
+        if grad_y is None:
+            derivative.zero_()
+        else:
+            derivative.copy_(grad_y.reshape(derivative.shape))
+
+
 class AdjointOverInterpolants(BackwardSolve):
     """da/dt = -a df/dy(t, y(t)) from the last output time to the first."""
 
@@ -166,14 +188,12 @@ class AdjointOverInterpolants(BackwardSolve):
         self._evaluate = Evaluator(problem)
         self._pullback = Pullback(self._evaluate.inputs)
         super().__init__(problem, options, ys, grad_ys, differentiable)
-        if self._evaluate.inputs:
-            self._observe = self._add_to_quadratures
 
     def _prepare(self) -> None:
         self._state = self._ys.new_zeros(self._n)
         self._adjoint = self._state
         self._quadrature = self._ys.new_zeros(0)
-        self._dynamics = self._adjoint_dynamics
+        self._dynamics = AdjointDynamics(self._evaluate, self._solution, self._shape)
         self._rtol = self._problem.spread(self._chosen.rtol)
         self._atol = self._problem.spread(self._chosen.atol)
 
@@ -186,6 +206,9 @@ class AdjointOverInterpolants(BackwardSolve):
         self._nodes = [(1 + x) / 2 for x in nodes.tolist()]
         self._weights = [w / 2 for w in weights.tolist()]
 
+    def _observer(self) -> Observe | None:
+        return self._add_to_quadratures if self._evaluate.inputs else None
+
     def _enter(self, i: int) -> None:
         """The forward solution is known at every time."""
 
@@ -195,28 +218,12 @@ class AdjointOverInterpolants(BackwardSolve):
     def _norm(self, x: Tensor) -> Tensor:
         return self._problem.norm(x)
 
-    def _adjoint_dynamics(
-        self, t: float, y: Tensor, derivative: Tensor, integrand: Tensor | None
-    ) -> None:
-        """The state of this solve, `y` to the step that calls, is the adjoint."""
-        adjoint = y.view(self._shape)
-        grad_y = None
-        with self._problem.autocast():
-            _, y, f = self._evaluate(t, self._solution(t).view(self._shape))
-            if f.requires_grad:
-                (grad_y,) = torch.autograd.grad(f, y, (-adjoint).to(f.dtype), allow_unused=True)
-        if grad_y is None:
-            derivative.zero_()
-        else:
-            derivative.copy_(grad_y.reshape(-1))
-
     def _add_to_quadratures(self, step: Step, t: float, h: float, a: Tensor, a1: Tensor) -> bool:
         adjoints = step.interpolate(t, h, a, a1, self._nodes)
         for node, weight, adjoint in zip(self._nodes, self._weights, adjoints, strict=True):
             time = t + node * h
             self._counts.evaluations += 1
-            with self._problem.autocast():
-                _, _, f = self._evaluate(time, self._solution(time).view(self._shape))
+            _, _, f = self._evaluate(time, self._solution(time).view(self._shape))
             if f.requires_grad:
                 # Backwards in time h is negative, and the integral goes forwards.
                 cotangent = (adjoint * (-h * weight)).view(self._shape).to(f.dtype)

@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ..field import VectorField
 from ..forward import run
@@ -26,6 +25,7 @@ from ..problem import Problem
 from ..reversible import REVERSIBLE, ReversibleMethod
 from ..solution import StepCounts
 from ..tableaus import EXPLICIT_TABLEAUS
+from .base import backward_pass
 from .discrete import Grid
 from .evaluation import Evaluator, Pullback
 
@@ -39,8 +39,8 @@ class Reversible:
     An explicit Runge-Kutta method is replaced by the reversible method that is made of it.
 
     Attributes:
-        reconstruction_tolerance: Error of the reconstructed initial state, relative to its size,
-            above which a warning says so.
+        reconstruction_tolerance: Error of the reconstructed initial state, relative to the size of
+            the initial or the final one, above which a warning says so.
 
     Raises:
         ValueError: A negative tolerance.
@@ -99,16 +99,16 @@ class ReversibleSolve(torch.autograd.Function):
         return grid.trajectory.ys.view(-1, *y0.shape)
 
     @staticmethod
-    @once_differentiable
+    @backward_pass
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
         problem, saved = ctx.problem, ctx.saved_tensors
         vectors, y0 = saved[: ctx.size], saved[ctx.size].detach().reshape(-1)
-        with problem.autocast():
-            undoing = Undoing(problem, ctx.method, grad_ys.reshape(len(grad_ys), -1), vectors)
-            for t, t_end in reversed(ctx.spans):
-                undoing.step_back(t, t_end)
-            grad_y0, reconstructed = undoing.finish()
-        error = float((reconstructed - y0).norm() / y0.norm().clamp_min(1e-30))
+        undoing = Undoing(problem, ctx.method, grad_ys.reshape(len(grad_ys), -1), vectors)
+        for t, t_end in reversed(ctx.spans):
+            undoing.step_back(t, t_end)
+        grad_y0, reconstructed = undoing.finish()
+        size = torch.stack([y0.norm(), vectors[0].norm()]).max().clamp_min(1e-30)
+        error = float((reconstructed - y0).norm() / size)
         if not error <= ctx.options.reconstruction_tolerance:
             warnings.warn(
                 f"{problem.solver.method} was undone with a relative error of {error:.1e} in the "

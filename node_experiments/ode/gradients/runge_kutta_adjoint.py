@@ -11,7 +11,8 @@ The derivative at a grid point is the first stage of one step and may be the las
 end of the interpolant, of the step before. Its cotangents are added up and pulled back once.
 
 Time: the accepted steps are kept as fractions of the interval (the frozen grid), so that moving
-t_0 or t_N stretches all steps alike, and an output time inside a step moves along the interpolant.
+t_0 or t_N stretches all steps alike up to a jump of the vector field, and an output time inside a
+step moves along the interpolant.
 """
 
 from __future__ import annotations
@@ -272,10 +273,9 @@ class TimeCotangents:
         """A gradient with respect to a time t of the grid, which t_0 and t_N share."""
         if value is None:
             return
-        first, last = self.problem.times[0], self.problem.times[-1]
-        fraction = (t - first) / (last - first)
-        self._total[0].add_(value, alpha=1 - fraction)
-        self._total[-1].add_(value, alpha=fraction)
+        with_first, with_last = self.problem.motion(t)
+        self._total[0].add_(value, alpha=with_first)
+        self._total[-1].add_(value, alpha=with_last)
 
     def stage(self, t: float, t_end: float, cotangent: Tensor, evaluation: Evaluation) -> None:
         """The step size scales a stage: the cotangent is that of k_i within this step, `(n,)`."""

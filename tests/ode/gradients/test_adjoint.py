@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from node_experiments.ode import Adjoint, Backprop, Solver, solve
+from node_experiments.ode import Adjoint, Backprop, Solver, Status, solve
 
 from .helpers import largest_relative_difference, saved_bytes
 
@@ -100,3 +100,17 @@ def test_memory_does_not_grow_with_the_steps(example):
 def test_an_unknown_method_is_refused():
     with pytest.raises(ValueError, match=r"gradient.method='rk5' is unknown; allowed: "):
         Adjoint(method="rk5")
+
+
+def test_the_part_of_a_solve_that_was_reached_has_a_gradient():
+    y0 = torch.ones(1, dtype=torch.float64, requires_grad=True)
+    times = torch.linspace(0, 1, 9, dtype=torch.float64)
+    solver = Solver("rk4", num_steps=8, max_steps=4)
+    solution = solve(lambda t, y: -y, y0, times, solver, Adjoint(), throw=False)
+    assert solution.status is Status.MAX_STEPS
+    (found,) = torch.autograd.grad(solution.ys[-1].sum(), y0)
+    torch.testing.assert_close(found, solution.ys[-1].detach(), rtol=1e-5, atol=0)
+    solver = Solver("rk4", num_steps=8, max_steps=1)
+    solution = solve(lambda t, y: -y, y0, times[::8], solver, Adjoint(), throw=False)
+    (found,) = torch.autograd.grad(solution.ys[-1].sum(), y0)
+    torch.testing.assert_close(found, torch.ones_like(y0))

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 
 import pytest
 import torch
 
 from node_experiments.ode import Backprop, Interpolated, Solver
+from node_experiments.ode.gradients.interpolated import StoredSolution
 
 from .helpers import largest_relative_difference, saved_bytes
 
@@ -60,3 +63,20 @@ def test_what_cannot_be_interpolated_is_refused(example):
         example.solve(TIMES, Solver("scipy_lsoda"), Interpolated())
     with pytest.raises(ValueError, match="at least 1"):
         Interpolated(quadrature_points=0)
+
+
+def test_the_interpolants_are_gone_with_the_way_back(example, monkeypatch):
+    alive = []
+    make = StoredSolution.__init__
+
+    def remember(self, *args):
+        make(self, *args)
+        alive.append(weakref.ref(self))
+
+    monkeypatch.setattr(StoredSolution, "__init__", remember)
+    gc.disable()
+    try:
+        example.gradients(torch.linspace(0, 1, 3).double(), Solver("dopri5"), "interpolated")
+        assert [reference() for reference in alive] == [None]
+    finally:
+        gc.enable()

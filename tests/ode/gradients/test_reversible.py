@@ -75,3 +75,9 @@ def test_an_explicit_method_is_made_reversible(example):
 def test_other_methods_are_refused(example):
     with pytest.raises(ValueError, match=r"for reversible methods; found .*adams_bashforth"):
         example.solve(ENDS, Solver("adams_bashforth", num_steps=2), Reversible())
+
+
+def test_a_start_at_zero_is_no_reason_to_warn():
+    y0 = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    times = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    solve(lambda t, y: 1 - y, y0, times, "dopri5", "reversible").ys[-1].sum().backward()

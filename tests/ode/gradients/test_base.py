@@ -1,0 +1,53 @@
+"""What all hand-written ways to gradients have in common."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from node_experiments.ode import Solver, solve
+
+WAYS = ["adjoint", "discrete", "checkpoint", "interpolated", "reversible"]
+TIMES = torch.tensor([0.0, 1.0])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_gradient_of_a_gradient_is_refused_and_not_dropped(way):
+    net = nn.Linear(3, 3)
+    y0 = torch.ones(3, requires_grad=True)
+    last = solve(lambda t, y: torch.tanh(net(y)), y0, TIMES, "dopri5", way).ys[-1]
+    (g,) = torch.autograd.grad(last.sum(), y0, create_graph=True)
+    assert g.requires_grad
+    with pytest.raises(NotImplementedError, match=r"no second derivatives.*gradient='backprop'"):
+        (last.sum() + g.square().sum()).backward()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_graph_of_the_gradient_that_nobody_uses_does_no_harm(way):
+    y0 = torch.ones(3, requires_grad=True)
+    solver = Solver("rk4", num_steps=4)
+    expected = solve(lambda t, y: -y, y0, TIMES, solver, way).ys[-1].sum()
+    (expected,) = torch.autograd.grad(expected, y0)
+    found = solve(lambda t, y: -y, y0, TIMES, solver, way).ys[-1].sum()
+    (found,) = torch.autograd.grad(found, y0, create_graph=True)
+    torch.testing.assert_close(found.detach(), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_complex_argument_of_a_real_state(way):
+    c, scale = torch.tensor(0.5 + 0.2j, requires_grad=True), torch.ones(3, requires_grad=True)
+
+    def gradients(way):
+        args = (c, scale)
+        ys = solve(
+            lambda t, y, c, s: -(c * s * y).real + c.imag * y,
+            torch.ones(3),
+            TIMES,
+            Solver("dopri5", 1e-6, 1e-6),
+            way,
+            args=args,
+        ).ys
+        return torch.autograd.grad(ys[-1].sum(), args)
+
+    torch.testing.assert_close(gradients(way), gradients("backprop"), rtol=1e-4, atol=1e-5)
