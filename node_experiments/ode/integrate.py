@@ -76,6 +76,8 @@ def integrate(
     Args:
         y0: State at `times[0]`, shape `(n,)`.
         times: Strictly monotonic output times, in units of t.
+        max_steps: Bound on the steps of an adaptive solve; the steps of a grid are those wanted.
+        min_step: Smallest step, in units of t, but for those that end where one has to end.
         error_ratio: Error of a step (h, y0, y1) in multiples of the tolerance, or None for steps
             that are always accepted.
         on_accept: Told of every accepted step (t, h, y) with its state y at t, shape `(n,)`.
@@ -99,12 +101,12 @@ def integrate(
         h = result.h = t_next - t
         resolution = 4 * sys.float_info.epsilon * max(abs(t), abs(t_next))
         finite = math.isfinite(h) and math.isfinite(ratio)
-        if not (abs(h) > max(resolution, min_step) or (finite and t_next == end)):
+        if not (abs(h) > max(resolution, min_step) or (finite and controller.at_stop)):
             result.status = Status.STEP_UNDERFLOW if finite else Status.NON_FINITE
             if failed:
                 result.status = Status.NOT_CONVERGED
             break
-        if steps >= max_steps:
+        if steps >= max_steps and error_ratio is not None:
             result.status = Status.MAX_STEPS
             break
         steps += 1

@@ -24,8 +24,10 @@ class Solver:
         num_steps: Number of equal steps of a fixed-step solve over the whole interval.
             An adaptive method that is given a step size or a number of steps uses fixed steps.
         first_step: First step an adaptive method tries; chosen by Hairer's rule when None.
-        min_step, max_step: Bounds on an adaptive step, in units of t.
-        max_steps: Steps, accepted and rejected, after which the solve gives up.
+        min_step, max_step: Bounds on an adaptive step, in units of t. A step that ends at the end
+            of the interval, at one of `step_t` or before one of `jump_t` may be shorter.
+        max_steps: Steps, accepted and rejected, after which an adaptive solve gives up; the
+            number of fixed steps is not bounded.
         controller: How the next step follows from past errors: `i`, `pi` or `pid`.
         safety, min_factor, max_factor: Safety factor of step control, and how much a step may
             shrink or grow at once.

@@ -225,3 +225,31 @@ def test_a_vector_field_may_jump_at_both_ends():
     told = solve(kink, Y0, T, Solver(rtol=1e-6, atol=1e-6, jump_t=[0.0, 1.0]))
     assert float(told.ys[-1, 0]) == pytest.approx(2, abs=1e-6)
     assert told.stats.forward.rejected == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_step": 0.1, "first_step": 0.1, "step_t": (0.8,)},  # 8 steps of 0.1 end at 0.7999...
+        {"step_t": (0.5, 0.5001), "min_step": 1e-3},
+        {"jump_t": (0.5, 0.5001), "min_step": 1e-3},
+        {"method": "rk4", "step_t": (0.5, 0.5)},
+        {"method": "rk4", "step_t": (0.5, math.nextafter(0.5, 1))},
+    ],
+)
+def test_a_step_that_has_to_end_somewhere_may_be_short(options):
+    solution = solve(lambda t, y: -1e-3 * y, Y0, T, Solver(**options))
+    torch.testing.assert_close(solution.ys[-1], Y0 * math.exp(-1e-3), rtol=1e-6, atol=0)
+    assert solution.stats.forward.smallest_step > 0
+
+
+def test_steps_of_equal_size_reach_a_stop_without_a_tiny_one():
+    solver = Solver(max_step=0.1, first_step=0.1, step_t=(0.8,))
+    solution = solve(lambda t, y: -1e-3 * y, Y0, T, solver)
+    assert solution.stats.forward.smallest_step > 0.09
+    assert solution.stats.forward.accepted == 10
+
+
+def test_the_number_of_fixed_steps_is_not_bounded():
+    solver = Solver("euler", num_steps=40, max_steps=20)
+    assert solve(lambda t, y: -y, Y0, T, solver).stats.forward.accepted == 40
