@@ -190,7 +190,7 @@ def conclude(problem: Problem, ys: Tensor, trajectory: Trajectory, throw: bool) 
     fixed = problem.solver.fixed_steps and not torch._C._are_functorch_transforms_active()
     if status.ok and fixed and not bool(torch.isfinite(ys[-1]).all()):
         status = Status.NON_FINITE
-    message = status.value
+    message = trajectory.cause or status.value
     if not status.ok:
         counts = problem.stats.forward
         message = (

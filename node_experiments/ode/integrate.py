@@ -46,12 +46,14 @@ class Trajectory:
     Attributes:
         outputs: Pieces of shape `(times, n)`, in order.
         t, h: Where the loop ended, and the step it last tried.
+        cause: What to do about a failure, where the status does not say it all.
     """
 
     outputs: list[Tensor] = field(default_factory=list)
     status: Status = Status.REACHED
     t: float = math.nan
     h: float = math.nan
+    cause: str = ""
 
     @property
     def ys(self) -> Tensor:

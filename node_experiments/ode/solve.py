@@ -48,7 +48,9 @@ def solve(
 
     Args:
         func: The vector field. It takes a 0-d time, a state and `args`, and returns a derivative
-            of the shape, dtype and device of the state.
+            of the shape, dtype and device of the state. The time has the dtype of the state: in
+            float32 it is exact to 0.06 near t = 1e6, so move the origin of t near the solve. The
+            steps themselves are added up in double precision.
         y0: Initial state: a floating-point or complex tensor of any shape, or a tuple, list or
             dict of them.
         t: Times at which the solution is wanted, shape `(time,)`, at least two, strictly
@@ -111,12 +113,14 @@ def solve(
         ys, trajectory = solve_independent(problem, method)
     elif events:
         ts, ys, trajectory = solve_to_event(problem, packed_events(events, state), method)
-        if output is not None:
-            output.end_at(float(ts[-1]))
+        if output is not None and trajectory.status is Status.EVENT:
+            output.end_at(float(ts[-1].detach()))
     elif method is not None:
         ys, trajectory = method.solve(problem)
     else:
         ys, trajectory = solve_forward(problem)
+    if output is not None and trajectory.status is Status.REACHED:
+        output.end_at(times[-1])
     solution = conclude(problem, ys, trajectory, throw=False)
     if ts is not None:
         solution.ts = ts
@@ -203,6 +207,13 @@ def solve_to_event(
     problem.observe = observe
     ys, trajectory = solve_forward(problem)
     problem.observe = None
+    if finder.failed is not None:
+        trajectory.status = Status.NON_FINITE
+        trajectory.cause = (
+            f"the function of events[{finder.failed}] returned NaN or infinity in the step from "
+            "here; keep it finite on the whole solution, and let it change its sign"
+        )
+        return problem.t[: len(ys)].detach(), ys, trajectory
     if finder.index is None:
         if method is not None and trajectory.status.ok:
             ys, trajectory = method.solve(problem)
