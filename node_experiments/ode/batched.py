@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .controllers import GAINS
+from .forward import cause_of
 from .gradients import Backprop, Gradient
 from .integrate import Trajectory
 from .problem import Problem
@@ -320,6 +321,7 @@ class _Batch:
     def _give_up(self, result: Trajectory, status: Status) -> tuple[Tensor, Trajectory]:
         result.status = status
         slowest = int((self._direction * self._t).argmin())
+        result.cause = cause_of(result, self._y, self._rtol, self._atol)
         result.t, result.h = float(self._t[slowest]), float(self._h[slowest])
         return self._problem.y0.unsqueeze(0), result
 

@@ -26,6 +26,7 @@ from .steps import make_step
 __all__ = [
     "ErrorEstimatingStep",
     "ForwardDynamics",
+    "cause_of",
     "conclude",
     "first_step",
     "make_controller",
@@ -135,7 +136,7 @@ def run(
     h = first_step(step, times, y0, order, solver, problem.norm, rtol, atol)
     resolution = torch.finfo(y0.dtype).eps
     controller = make_controller(step, times[-1], h, order, solver, resolution)
-    return integrate(
+    trajectory = integrate(
         step,
         controller,
         y0,
@@ -147,6 +148,21 @@ def run(
         on_accept,
         observe,
         watch,
+    )
+    trajectory.cause = cause_of(trajectory, trajectory.outputs[-1], rtol, atol)
+    return trajectory
+
+
+def cause_of(trajectory: Trajectory, y: Tensor, rtol: float | Tensor, atol: float | Tensor) -> str:
+    """What a failed solve owes to its tolerances near the states `y`, or nothing."""
+    if trajectory.status not in (Status.NON_FINITE, Status.NOT_CONVERGED):
+        return ""
+    with torch.no_grad():
+        if not bool((y.abs() * rtol + atol == 0).any()):
+            return ""
+    return (
+        "the tolerance rtol * |y| + atol of a component is 0, so that its error cannot be "
+        "measured. Set solver.atol > 0, and solver.rtol > 0 where atol is below rounding"
     )
 
 

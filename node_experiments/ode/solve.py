@@ -86,7 +86,8 @@ def solve(
             f"y0 must hold at least one floating-point number; found {packed.dtype} of shape "
             f"{tuple(packed.shape)}"
         )
-    check_choices(solver, state, dense=dense, events=bool(events))
+    asked = {"dense": dense, "events": events, "norm": norm is not None, "watch": watch}
+    check_choices(solver, state, [name for name, value in asked.items() if value])
     problem = Problem(
         func=SameRandomNumbers(checked(state.wrap(func)), packed.device),
         y0=packed,
@@ -257,8 +258,11 @@ def packed_events(
     return [replace(event, func=packed(event.func)) for event in known]
 
 
-def check_choices(solver: Solver, state: FlatState, dense: bool, events: bool) -> None:
+def check_choices(solver: Solver, state: FlatState, asked: Sequence[str]) -> None:
     """Refuse what a method cannot do.
+
+    Args:
+        asked: Names of the arguments of `solve` that not every method can serve.
 
     Raises:
         ValueError: Choices that do not fit together.
@@ -271,10 +275,11 @@ def check_choices(solver: Solver, state: FlatState, dense: bool, events: bool) -
                 "tensors; give one for each, or a single number"
             )
     by_itself = METHODS[solver.method].family == "scipy" or solver.batching == "independent"
-    if by_itself and (dense or events):
+    if by_itself and asked:
         raise ValueError(
-            f"solver.method={solver.method!r} with batching={solver.batching!r} has neither dense "
-            "output nor events; take another method, or batching='joint'"
+            f"solver.method={solver.method!r} with batching={solver.batching!r} cannot take "
+            f"{' and '.join(asked)}; leave it out, or take "
+            + ("batching='joint'" if solver.batching == "independent" else "another method")
         )
     if solver.method == "leapfrog" and sum(state.sizes) % 2:
         raise ValueError(
