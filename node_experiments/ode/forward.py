@@ -67,7 +67,9 @@ def solve_forward(
                 )
             field = Field(dynamics, y0, counts)
             times = problem.times
-            trajectory = scipy_integrate(solver, field, y0.reshape(-1), times, counts, rtol, atol)
+            trajectory = scipy_integrate(
+                solver, field, y0.reshape(-1), times, counts, rtol, atol, dynamics.linearize
+            )
             return trajectory.ys.view(-1, *y0.shape), trajectory
         step = make_step(solver, dynamics, y0, counts, rtol, atol)
         trajectory = run(problem, step, y0.reshape(-1), on_accept)

@@ -222,11 +222,16 @@ class ImplicitStep:
         assert self._jacobian is not None
         times = self._jacobian.times
         if self._n <= DENSE_UP_TO:
-            identity = torch.eye(self._n, dtype=self._matrix.dtype, device=self._matrix.device)
-            factors, pivots, _ = torch.linalg.lu_factor_ex(identity - hd * self._matrix)
-            self._solve_linear = lambda b: torch.linalg.lu_solve(
-                factors, pivots, b.unsqueeze(1)
-            ).squeeze(1)
+            # There is no factorisation in half precision.
+            matrix = self._matrix.to(torch.promote_types(self._matrix.dtype, torch.float32))
+            identity = torch.eye(self._n, dtype=matrix.dtype, device=matrix.device)
+            factors, pivots, _ = torch.linalg.lu_factor_ex(identity - hd * matrix)
+
+            def solve_linear(b: Tensor) -> Tensor:
+                x = torch.linalg.lu_solve(factors, pivots, b.to(matrix.dtype).unsqueeze(1))
+                return x.squeeze(1).to(b.dtype)
+
+            self._solve_linear = solve_linear
         else:
             self._solve_linear = lambda b: gmres(lambda v: v - hd * times(v), b, 1e-3)
 

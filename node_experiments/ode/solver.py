@@ -94,8 +94,8 @@ class Solver:
         adaptive = METHODS[self.method].adaptive
         if self.method == "adams" and self.fixed_steps:
             raise ValueError(
-                "solver.method='adams' chooses its order together with its steps and takes no "
-                "fixed ones; take adams_bashforth or adams_moulton, or leave out step_size and num_steps"
+                "solver.method='adams' chooses its order with its steps and takes no fixed ones; "
+                "take adams_bashforth or adams_moulton, or leave out step_size and num_steps"
             )
         if METHODS[self.method].family == "scipy" and (
             self.fixed_steps or self.step_t or self.jump_t

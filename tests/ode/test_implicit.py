@@ -140,3 +140,13 @@ def test_gmres_solves_a_linear_system():
     b = torch.randn(40, dtype=torch.float64)
     x = gmres(lambda v: matrix @ v, b, 1e-10)
     torch.testing.assert_close(matrix @ x, b, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("method", ["implicit_euler", "kvaerno3"])
+def test_states_in_half_precision(method, dtype):
+    y0 = torch.ones(3, dtype=dtype)
+    solver = Solver(method, num_steps=20)
+    solution = solve(lambda t, y: -y, y0, torch.tensor([0.0, 1.0]), solver)
+    assert solution.ys.dtype == dtype
+    assert float(solution.ys[-1, 0]) == pytest.approx(0.37, abs=0.05)
