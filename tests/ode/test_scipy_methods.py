@@ -92,8 +92,11 @@ def test_stiff_problems_in_float32(method):
     def van_der_pol(t, y):
         return torch.stack([y[1], 1000 * (1 - y[0] ** 2) * y[1] - y[0]])
 
-    y0, t = torch.tensor([2.0, 0.0]), torch.tensor([0.0, 600.0])
-    found = solve(van_der_pol, y0, t, Solver(method, rtol=1e-4, atol=1e-6)).ys[-1]
+    y0, t = torch.tensor([2.0, 0.0]), torch.tensor([0.0, 2000.0])
+    solution = solve(van_der_pol, y0, t, Solver(method, rtol=1e-4, atol=1e-6))
+    # Differences of a float32 field took 4142 (BDF) and 39843 (Radau).
+    assert solution.stats.forward.evaluations < 3500
+    found = solution.ys[-1]
     exact = solve(
         van_der_pol, y0.double(), t.double(), Solver("scipy_radau", rtol=1e-9, atol=1e-11)
     ).ys[-1]
@@ -106,8 +109,8 @@ def test_robertson_in_float32(method):
         slow, fast, middle = 0.04 * y[0], 3e7 * y[1] ** 2, 1e4 * y[1] * y[2]
         return torch.stack([middle - slow, slow - middle - fast, fast])
 
-    y0, t = torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 40.0])
-    found = solve(robertson, y0, t, Solver(method, rtol=1e-3, atol=1e-7)).ys[-1]
-    # Hairer & Wanner II, section IV.1.
-    expected = torch.tensor([0.7158, 9.185e-6, 0.2842])
-    torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-7)
+    y0, t = torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1e11])
+    solution = solve(robertson, y0, t, Solver(method, rtol=1e-3, atol=1e-8, max_steps=3000))
+    # Differences of a float32 field took 1322 (BDF), or did not get there (Radau).
+    assert solution.stats.forward.evaluations < 1100
+    torch.testing.assert_close(solution.ys[-1], torch.tensor([0.0, 0, 1]), rtol=0, atol=1e-5)
