@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .controllers import GAINS
+from .forward import cause_of
 from .gradients import Backprop, Gradient
 from .integrate import Trajectory
 from .problem import Problem
@@ -36,7 +37,8 @@ def solve_independent(problem: Problem, gradient: Gradient | None) -> tuple[Tens
         fails, the initial state alone.
 
     Raises:
-        ValueError: A state without a batch, fixed steps, or a gradient other than backprop.
+        ValueError: A state without a batch, fixed steps, a gradient other than backprop, or times
+            that require one.
     """
     if problem.y0.dim() < 1 or len(problem.part_sizes) != 1:
         raise ValueError(
@@ -48,6 +50,11 @@ def solve_independent(problem: Problem, gradient: Gradient | None) -> tuple[Tens
         raise ValueError(
             "solver.batching='independent' computes gradients by gradient='backprop' alone; found "
             f"{type(gradient).__name__}"
+        )
+    if gradient is not None and problem.t.requires_grad:
+        raise ValueError(
+            "solver.batching='independent' computes no gradient with respect to t, which requires "
+            "one; detach t, or take batching='joint'"
         )
     if problem.solver.fixed_steps or problem.solver.step_t or problem.solver.jump_t:
         raise ValueError(
@@ -112,41 +119,63 @@ class _Batch:
         return flat.view(ys.shape), result
 
     def _step(self, end: float) -> None:
-        tableau = self._tableau
         remaining = (end - self._t).abs()
         last = remaining <= self._h
         size = torch.where(last, remaining, self._h)
         t_next = torch.where(last, end, self._t + self._direction * size)
         h_host = t_next - self._t
+        stages, y_next = self._attempt(self._y, self._first, self._t, h_host)
         h = h_host.to(self._y).unsqueeze(1)
-        stages = [self._first]
-        y_next = self._y
-        for c, row in zip(tableau.c[1:], tableau.a[1:], strict=True):
-            y_next = self._y + h * _combine(row, stages)
-            stages.append(self._evaluate(self._t + c * h_host, y_next))
-        if not tableau.solution_is_last_stage:
-            y_next = self._y + h * _combine(tableau.b, stages)
         accepted = self._judge(self._ratios(h, stages, y_next), h_host, last)
-        self._write_outputs(accepted, t_next, h_host, stages, y_next)
-        on_device = accepted.to(self._y.device).unsqueeze(1)
-        if tableau.first_same_as_last:
-            following = stages[-1]
-        elif bool(accepted.any()):
-            # Rejected samples know their derivative; evaluating all keeps the batch whole.
-            following = self._evaluate(t_next, y_next)
-        else:
-            following = self._first
-        self._first = torch.where(on_device, following, self._first)
-        self._y = torch.where(on_device, y_next, self._y)
-        self._t = torch.where(accepted, t_next, self._t)
         steps = int(accepted.sum())
         self._counts.accepted += steps
         self._counts.rejected += len(accepted) - steps
-        if steps:
-            sizes = h_host[accepted].abs()
-            self._counts.smallest_step = min(self._counts.smallest_step, float(sizes.min()))
-            self._counts.largest_step = max(self._counts.largest_step, float(sizes.max()))
+        if not steps:
+            return
+        if steps == len(accepted):
+            self._advance(torch.arange(steps), t_next, h_host, stages, y_next)
+        else:
+            rows = accepted.nonzero().squeeze(1)
+            on_device = rows.to(self._y.device)
+            if torch.is_grad_enabled():
+                # A rejected trial may have overflowed, and masked out of a graph it still makes
+                # the gradient NaN: 0 times infinity. So the graph is that of the others alone.
+                y, first = self._y[on_device], self._first[on_device]
+                stages, y_next = self._attempt(y, first, self._t[rows], h_host[rows])
+            else:
+                stages, y_next = [stage[on_device] for stage in stages], y_next[on_device]
+            self._advance(rows, t_next[rows], h_host[rows], stages, y_next)
         self._drop(self._t == end)
+
+    def _attempt(
+        self, y: Tensor, first: Tensor, t: Tensor, h_host: Tensor
+    ) -> tuple[list[Tensor], Tensor]:
+        """Stages and ends of steps of the sizes `h_host` from (t, y); every shape `(rows, n)`."""
+        tableau = self._tableau
+        h = h_host.to(y).unsqueeze(1)
+        stages = [first]
+        y_next = y
+        for c, row in zip(tableau.c[1:], tableau.a[1:], strict=True):
+            y_next = y + h * _combine(row, stages)
+            stages.append(self._evaluate(t + c * h_host, y_next))
+        if not tableau.solution_is_last_stage:
+            y_next = y + h * _combine(tableau.b, stages)
+        return stages, y_next
+
+    def _advance(
+        self, rows: Tensor, t_next: Tensor, h: Tensor, stages: list[Tensor], y_next: Tensor
+    ) -> None:
+        """Move the samples `rows`, whose steps were accepted, to the ends of their steps."""
+        self._write_outputs(rows, t_next, h, stages, y_next)
+        same = self._tableau.first_same_as_last
+        following = stages[-1] if same else self._evaluate(t_next, y_next)
+        on_device = (rows.to(self._y.device),)
+        self._first = self._first.index_put(on_device, following)
+        self._y = self._y.index_put(on_device, y_next)
+        self._t = self._t.index_put((rows,), t_next)
+        sizes = h.abs()
+        self._counts.smallest_step = min(self._counts.smallest_step, float(sizes.min()))
+        self._counts.largest_step = max(self._counts.largest_step, float(sizes.max()))
 
     def _ratios(self, h: Tensor, stages: list[Tensor], y_next: Tensor) -> Tensor:
         """Error of every sample in multiples of its tolerance; the one synchronisation."""
@@ -181,58 +210,59 @@ class _Batch:
         return accepted
 
     def _write_outputs(
-        self, accepted: Tensor, t_next: Tensor, h: Tensor, stages: list[Tensor], y_next: Tensor
+        self, members: Tensor, t_next: Tensor, h: Tensor, stages: list[Tensor], y_next: Tensor
     ) -> None:
+        """Outputs inside the accepted steps of the samples `members`, and at their ends."""
         reached = self._direction * (self._times.unsqueeze(0) - t_next.unsqueeze(1)) <= 0
-        upto = torch.where(accepted, reached.sum(1), self._next)
-        number = upto - self._next
+        following, upto = self._next[members], reached.sum(1)
+        number = upto - following
         if not bool(number.any()):
             return
         rows = torch.repeat_interleave(torch.arange(len(number)), number)
         offset = torch.cat([torch.arange(n) for n in number.tolist()])
-        place = self._next[rows] + offset
-        theta = (self._times[place] - self._t[rows]) / h[rows]
-        self._outputs.append(
-            (place, self._members[rows], self._inside(rows, theta, t_next, h, stages, y_next))
-        )
-        self._next = upto
+        place = following[rows] + offset
+        t, y = self._t[members], self._y[members.to(self._y.device)]
+        theta = (self._times[place] - t[rows]) / h[rows]
+        values = self._inside(rows, theta, t, h, y, stages, y_next)
+        self._outputs.append((place, self._members[members[rows]], values))
+        self._next = self._next.index_put((members,), upto)
 
     def _inside(
         self,
         rows: Tensor,
         theta: Tensor,
-        t_next: Tensor,
+        t: Tensor,
         h: Tensor,
+        y: Tensor,
         stages: list[Tensor],
         y_next: Tensor,
     ) -> Tensor:
-        """States of the samples `rows` at positions `theta` of their steps, `(outputs, n)`."""
+        """States in the steps `rows` at positions `theta` of them, `(outputs, n)`."""
         tableau = self._tableau
-        like = self._y
         if bool((theta == 1).all()):
-            return y_next[rows.to(like.device)]
-        th = theta.to(like).unsqueeze(1)
-        rows = rows.to(like.device)
+            return y_next[rows.to(y.device)]
+        th = theta.to(y).unsqueeze(1)
+        size = h.to(y).unsqueeze(1)
+        on_device = rows.to(y.device)
         if tableau.dense is not None:
             every = list(stages)
-            size = h.to(like).unsqueeze(1)
             for c, row in zip(tableau.dense_c, tableau.dense_a, strict=True):
-                every.append(self._evaluate(self._t + c * h, like + size * _combine(row, every)))
+                every.append(self._evaluate(t + c * h, y + size * _combine(row, every)))
             powers = torch.stack([theta ** (p + 1) for p in range(len(tableau.dense[0]))], 1)
             weights = powers @ torch.tensor(tableau.dense, dtype=torch.float64).t()
-            weights = (weights * h[rows.cpu()].unsqueeze(1)).to(like)
-            chosen = torch.stack(every, 1)[rows]
-            values = like[rows] + (weights.unsqueeze(2) * chosen).sum(1)
+            weights = (weights * h[rows].unsqueeze(1)).to(y)
+            chosen = torch.stack(every, 1)[on_device]
+            values = y[on_device] + (weights.unsqueeze(2) * chosen).sum(1)
         else:
-            end = stages[-1] if tableau.first_same_as_last else self._evaluate(t_next, y_next)
-            step = h.to(like).unsqueeze(1)[rows]
+            end = stages[-1] if tableau.first_same_as_last else self._evaluate(t + h, y_next)
+            step = size[on_device]
             values = (
-                (1 + 2 * th) * (1 - th) ** 2 * like[rows]
-                + step * th * (1 - th) ** 2 * stages[0][rows]
-                + th**2 * (3 - 2 * th) * y_next[rows]
-                + step * th**2 * (th - 1) * end[rows]
+                (1 + 2 * th) * (1 - th) ** 2 * y[on_device]
+                + step * th * (1 - th) ** 2 * stages[0][on_device]
+                + th**2 * (3 - 2 * th) * y_next[on_device]
+                + step * th**2 * (th - 1) * end[on_device]
             )
-        return torch.where(th == 1, y_next[rows], values)
+        return torch.where(th == 1, y_next[on_device], values)
 
     def _drop(self, finished: Tensor) -> None:
         """Take the finished samples out of the batch."""
@@ -291,6 +321,7 @@ class _Batch:
     def _give_up(self, result: Trajectory, status: Status) -> tuple[Tensor, Trajectory]:
         result.status = status
         slowest = int((self._direction * self._t).argmin())
+        result.cause = cause_of(result, self._y, self._rtol, self._atol)
         result.t, result.h = float(self._t[slowest]), float(self._h[slowest])
         return self._problem.y0.unsqueeze(0), result
 

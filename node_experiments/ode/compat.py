@@ -12,6 +12,7 @@ end raises `SolveError`, where torchdiffeq raises `AssertionError`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -68,7 +69,7 @@ def odeint(
     Args:
         func: The vector field of (t, y).
         y0: A tensor or a tuple of tensors.
-        t: Times, shape `(time,)`.
+        t: Times, shape `(time,)`; a single one gives back `y0` with its time axis.
         event_fn: Function of (t, y); the solve ends where one of its components is zero, and all
             of `t` but its first two entries, which give start and direction, is ignored.
 
@@ -147,11 +148,20 @@ def _odeint(
     parameters: Sequence[Tensor] | None = None,
 ) -> Any:
     options = dict(options or {})
+    if event_fn is None and isinstance(t, Tensor) and t.shape == (1,):
+        return pytree.tree_map(lambda y: y.unsqueeze(0), y0)
     if event_fn is not None:
         direction = -1.0 if float(t[1]) < float(t[0]) else 1.0
         t = torch.stack([t[0], t[0].detach() + direction * FAR])
     solver = make_solver(func, y0, t, rtol, atol, method, options)
     norm = options.get("norm") or (None if isinstance(y0, Tensor) else largest_rms)
+    watch = callbacks(func)
+    if METHODS[solver.method].family == "scipy":
+        # There as here SciPy's methods have their own norm and tell of no step.
+        norm = None
+        if watch is not None:
+            warnings.warn(f"{solver.method} does not tell its steps to callbacks", stacklevel=3)
+            watch = None
     start = y0
     if gradient == "backprop" and t.requires_grad:
         start = _move_start(func, y0, t)
@@ -164,7 +174,7 @@ def _odeint(
         parameters=parameters,
         events=() if event_fn is None else components(event_fn, y0, t),
         norm=norm,
-        watch=callbacks(func),
+        watch=watch,
     )
     if event_fn is not None:
         ends = pytree.tree_map(lambda ys: torch.stack([ys[0], ys[-1]]), solution.ys)

@@ -20,7 +20,13 @@ GAINS = {"i": (1.0, 0.0, 0.0), "pi": (0.7, -0.4, 0.0), "pid": (0.49, -0.34, 0.10
 
 
 class Controller(Protocol):
-    """Proposes where the next step ends, and judges the error that it made."""
+    """Proposes where the next step ends, and judges the error that it made.
+
+    Attributes:
+        at_stop: Whether the proposed step ends where one has to end, however short it is.
+    """
+
+    at_stop: bool
 
     def propose(self, t: float) -> float:
         """The time at which a step from `t` shall end."""
@@ -43,7 +49,9 @@ class FixedGrid:
     """
 
     def __init__(self, t0: float, t1: float, solver: Solver):
-        self._ends = self._grid(t0, t1, solver)
+        self._ends, self._t1 = self._grid(t0, t1, solver), t1
+        self._is_given = solver.num_steps is None and solver.step_size is None
+        self.at_stop = False
 
     @staticmethod
     def _grid(t0: float, t1: float, solver: Solver) -> Iterator[float]:
@@ -56,12 +64,14 @@ class FixedGrid:
             count = max(1, math.ceil(span / step * (1 - 1e-9)))
             yield from (t0 + step * n for n in range(1, count))
         else:
-            inside = [t for t in solver.step_t if min(t0, t1) < t < max(t0, t1)]
+            inside = {t for t in solver.step_t if min(t0, t1) < t < max(t0, t1)}
             yield from sorted(inside, reverse=t1 < t0)
         yield t1
 
     def propose(self, t: float) -> float:
-        return next(self._ends)
+        t_next = next(self._ends)
+        self.at_stop = self._is_given or t_next == self._t1
+        return t_next
 
     def resume(self, t: float) -> float:
         return t
@@ -100,6 +110,7 @@ class AdaptiveControl:
         self._past = (1.0, 1.0)
         self._was_rejected = False
         self._cut_short = False
+        self.at_stop = False
 
     def retarget(self, t1: float) -> None:
         """Go on towards another end, keeping the step size and the memory of past errors."""
@@ -109,7 +120,9 @@ class AdaptiveControl:
         stop = self._next_stop(t)
         remaining = stop - t
         self._cut_short = abs(remaining) < self._h
-        return stop if abs(remaining) <= self._h else t + math.copysign(self._h, remaining)
+        # A step that ends within rounding of a stop would leave one of a few ulps behind.
+        self.at_stop = abs(remaining) <= self._h * (1 + 1e-9)
+        return stop if self.at_stop else t + math.copysign(self._h, remaining)
 
     def resume(self, t: float) -> float:
         for jump in self._solver.jump_t:

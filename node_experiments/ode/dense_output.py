@@ -19,7 +19,8 @@ class DenseOutput:
     """The interpolants of all accepted steps, callable at any time of the solve.
 
     It holds the stages of every step. Its values carry gradients when the solve was made by
-    `gradient="backprop"`, and none otherwise.
+    `gradient="backprop"` and without events, and none otherwise: events are looked for without a
+    graph.
 
     Args:
         state: How the state was packed.
@@ -41,7 +42,7 @@ class DenseOutput:
         return False
 
     def end_at(self, t: float) -> None:
-        """The solution ends inside its last step, by an event."""
+        """The solution ends here: by an event inside its last step, or within rounding of it."""
         self._t1 = t
 
     @property

@@ -52,20 +52,27 @@ class EventFinder:
     Attributes:
         index: Which of the events came, or None.
         t: When.
+        failed: The event whose value was not finite, or None; such a value ends the solve.
     """
 
     def __init__(self, problem: Problem, events: Sequence[Event]):
         self._problem, self._events = problem, events
         self._before = self._values(problem.times[0], problem.y0.detach().reshape(-1))
         self.index: int | None = None
+        self.failed: int | None = None
         self.t = math.nan
         self.h = math.nan
         self._start = math.nan
         self._interpolant: Callable[[Sequence[float]], Tensor] | None = None
 
     def __call__(self, step: Step, t: float, h: float, y0: Tensor, y1: Tensor) -> bool:
-        """Whether an event comes in the accepted step from (t, y0) to (t + h, y1)."""
+        """Whether the accepted step from (t, y0) to (t + h, y1) is the last, by an event."""
         after = self._values(t + h, y1)
+        if not all(map(math.isfinite, (*self._before, *after))):
+            pairs = zip(self._before, after, strict=True)
+            finite = [math.isfinite(a) and math.isfinite(b) for a, b in pairs]
+            self.failed = finite.index(False)
+            return True
         crossed = [
             i
             for i, event in enumerate(self._events)
@@ -78,8 +85,14 @@ class EventFinder:
         with torch.no_grad():
             self._interpolant = step.interpolant(t, h, y0, y1)
             roots = [(self._root(i, t, h, after[i]), i) for i in crossed]
+        self.failed = next((i for theta, i in roots if math.isnan(theta)), None)
+        if self.failed is not None:
+            return True
         theta, self.index = min(roots)
         self._start, self.h, self.t = t, h, t + theta * h
+        if self.t == self._problem.times[0]:
+            # The solve up to the event has a step, however short.
+            self.t = math.nextafter(self.t, t + h)
         return True
 
     def at(self, times: Sequence[float]) -> Tensor:
@@ -95,7 +108,10 @@ class EventFinder:
             return torch.stack(values).tolist()
 
     def _root(self, index: int, t: float, h: float, after: float) -> float:
-        """Position of the zero in the step: bisection with secants (Illinois)."""
+        """Position of the zero in the step: bisection with secants (Illinois).
+
+        NaN when the function is not finite on the way to it.
+        """
         assert self._interpolant is not None
         event = self._events[index]
         low, high, at_low, at_high = 0.0, 1.0, self._before[index], after
@@ -108,6 +124,8 @@ class EventFinder:
             y = self._interpolant([middle]).view(self._problem.y0.shape)
             time = self._problem.time(t + middle * h)
             value = float(event.func(time, y, *self._problem.args))
+            if not math.isfinite(value):
+                return math.nan
             if value == 0:
                 return middle
             if (value > 0) == (at_high > 0):

@@ -26,6 +26,7 @@ from .steps import make_step
 __all__ = [
     "ErrorEstimatingStep",
     "ForwardDynamics",
+    "cause_of",
     "conclude",
     "first_step",
     "make_controller",
@@ -66,7 +67,9 @@ def solve_forward(
                 )
             field = Field(dynamics, y0, counts)
             times = problem.times
-            trajectory = scipy_integrate(solver, field, y0.reshape(-1), times, counts, rtol, atol)
+            trajectory = scipy_integrate(
+                solver, field, y0.reshape(-1), times, counts, rtol, atol, dynamics.linearize
+            )
             return trajectory.ys.view(-1, *y0.shape), trajectory
         step = make_step(solver, dynamics, y0, counts, rtol, atol)
         trajectory = run(problem, step, y0.reshape(-1), on_accept)
@@ -132,7 +135,7 @@ def run(
     h = first_step(step, times, y0, order, solver, problem.norm, rtol, atol)
     resolution = torch.finfo(y0.dtype).eps
     controller = make_controller(step, times[-1], h, order, solver, resolution)
-    return integrate(
+    trajectory = integrate(
         step,
         controller,
         y0,
@@ -144,6 +147,21 @@ def run(
         on_accept,
         observe,
         watch,
+    )
+    trajectory.cause = cause_of(trajectory, trajectory.outputs[-1], rtol, atol)
+    return trajectory
+
+
+def cause_of(trajectory: Trajectory, y: Tensor, rtol: float | Tensor, atol: float | Tensor) -> str:
+    """What a failed solve owes to its tolerances near the states `y`, or nothing."""
+    if trajectory.status not in (Status.NON_FINITE, Status.NOT_CONVERGED):
+        return ""
+    with torch.no_grad():
+        if not bool((y.abs() * rtol + atol == 0).any()):
+            return ""
+    return (
+        "the tolerance rtol * |y| + atol of a component is 0, so that its error cannot be "
+        "measured. Set solver.atol > 0, and solver.rtol > 0 where atol is below rounding"
     )
 
 
@@ -187,7 +205,7 @@ def conclude(problem: Problem, ys: Tensor, trajectory: Trajectory, throw: bool) 
     fixed = problem.solver.fixed_steps and not torch._C._are_functorch_transforms_active()
     if status.ok and fixed and not bool(torch.isfinite(ys[-1]).all()):
         status = Status.NON_FINITE
-    message = status.value
+    message = trajectory.cause or status.value
     if not status.ok:
         counts = problem.stats.forward
         message = (

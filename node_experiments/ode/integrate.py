@@ -46,12 +46,14 @@ class Trajectory:
     Attributes:
         outputs: Pieces of shape `(times, n)`, in order.
         t, h: Where the loop ended, and the step it last tried.
+        cause: What to do about a failure, where the status does not say it all.
     """
 
     outputs: list[Tensor] = field(default_factory=list)
     status: Status = Status.REACHED
     t: float = math.nan
     h: float = math.nan
+    cause: str = ""
 
     @property
     def ys(self) -> Tensor:
@@ -76,6 +78,8 @@ def integrate(
     Args:
         y0: State at `times[0]`, shape `(n,)`.
         times: Strictly monotonic output times, in units of t.
+        max_steps: Bound on the steps of an adaptive solve; the steps of a grid are those wanted.
+        min_step: Smallest step, in units of t, but for those that end where one has to end.
         error_ratio: Error of a step (h, y0, y1) in multiples of the tolerance, or None for steps
             that are always accepted.
         on_accept: Told of every accepted step (t, h, y) with its state y at t, shape `(n,)`.
@@ -99,12 +103,12 @@ def integrate(
         h = result.h = t_next - t
         resolution = 4 * sys.float_info.epsilon * max(abs(t), abs(t_next))
         finite = math.isfinite(h) and math.isfinite(ratio)
-        if not (abs(h) > max(resolution, min_step) or (finite and t_next == end)):
+        if not (abs(h) > max(resolution, min_step) or (finite and controller.at_stop)):
             result.status = Status.STEP_UNDERFLOW if finite else Status.NON_FINITE
             if failed:
                 result.status = Status.NOT_CONVERGED
             break
-        if steps >= max_steps:
+        if steps >= max_steps and error_ratio is not None:
             result.status = Status.MAX_STEPS
             break
         steps += 1

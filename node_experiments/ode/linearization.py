@@ -52,9 +52,16 @@ class Linearization:
         if len(self._y) > DENSE_UP_TO:
             return lambda b: gmres(lambda v: v - hd * times(v), b, TOLERANCE)
         matrix = self._matrix.t() if transposed else self._matrix
+        # There is no factorisation in half precision.
+        matrix = matrix.to(torch.promote_types(matrix.dtype, torch.float32))
         identity = torch.eye(len(self._y), dtype=matrix.dtype, device=matrix.device)
         factors, pivots, _ = torch.linalg.lu_factor_ex(identity - hd * matrix)
-        return lambda b: torch.linalg.lu_solve(factors, pivots, b.unsqueeze(1)).squeeze(1)
+
+        def solve(b: Tensor) -> Tensor:
+            x = torch.linalg.lu_solve(factors, pivots, b.to(matrix.dtype).unsqueeze(1))
+            return x.squeeze(1).to(b.dtype)
+
+        return solve
 
     @cached_property
     def _matrix(self) -> Tensor:

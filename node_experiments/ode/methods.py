@@ -20,7 +20,8 @@ class Method:
         stages: Evaluations of a step, without those of Newton's method.
         error_order: Power of h in the local error estimate; None for fixed steps only.
         stiff: Whether it is made for stiff problems.
-        dense_order: Order of the values between the steps.
+        dense_order: Order of the values between the steps. Where it is far below `order`, as 5
+            of `dopri8`, outputs inside long steps are less accurate than the ends of steps.
     """
 
     name: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,10 @@ import torch
 from torch import Tensor
 
 from .field import VectorField
+from .implicit import DENSE_UP_TO
 from .integrate import Trajectory
+from .linearization import Linear
+from .methods import METHODS
 from .solution import Status, StepCounts
 from .solver import Solver
 
@@ -32,6 +35,7 @@ def scipy_integrate(
     counts: StepCounts,
     rtol: float | Tensor,
     atol: float | Tensor,
+    linearize: Callable[[float, Tensor], Linear] | None = None,
 ) -> Trajectory:
     """Solve from the first of `times` to the last, with outputs at all of them.
 
@@ -39,6 +43,8 @@ def scipy_integrate(
         field: The vector field on `(n,)`; it counts its evaluations.
         y0: Initial state, shape `(n,)`.
         rtol, atol: Numbers, or one a component; SciPy's VODE takes one `rtol` only.
+        linearize: The Jacobian at a time and a state, for states of at most 128 components:
+            SciPy's differences of a field in float32 are too coarse for a stiff one.
     """
     trajectory = Trajectory(outputs=[y0.unsqueeze(0)], t=times[0])
 
@@ -48,6 +54,14 @@ def scipy_integrate(
 
     start = y0.double().cpu().numpy()
     options = {"rtol": _host(rtol), "atol": _host(atol)}
+    if linearize is not None and len(y0) <= DENSE_UP_TO and METHODS[solver.method].stiff:
+
+        def jacobian(t: float, y: np.ndarray) -> np.ndarray:
+            counts.evaluations += 1
+            state = torch.from_numpy(np.array(y)).to(dtype=y0.dtype, device=y0.device)
+            return linearize(float(t), state).dense().double().cpu().numpy()
+
+        options["jac"] = jacobian
     solve = _vode if solver.method == "scipy_vode_adams" else _solver_class
     for output in solve(solver, fun, start, times, counts, trajectory, options):
         trajectory.outputs.append(

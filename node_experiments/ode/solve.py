@@ -54,7 +54,9 @@ def solve(
 
     Args:
         func: The vector field. It takes a 0-d time, a state and `args`, and returns a derivative
-            of the shape, dtype and device of the state.
+            of the shape, dtype and device of the state. The time has the dtype of the state: in
+            float32 it is exact to 0.06 near t = 1e6, so move the origin of t near the solve. The
+            steps themselves are added up in double precision.
         y0: Initial state: a floating-point or complex tensor of any shape, or a tuple, list or
             dict of them.
         t: Times at which the solution is wanted, shape `(time,)`, at least two, strictly
@@ -93,7 +95,8 @@ def solve(
             f"y0 must hold at least one floating-point number; found {packed.dtype} of shape "
             f"{tuple(packed.shape)}"
         )
-    check_choices(solver, state, dense=dense, events=bool(events))
+    asked = {"dense": dense, "events": events, "norm": norm is not None, "watch": watch}
+    check_choices(solver, state, [name for name, value in asked.items() if value])
     context = autocast_like_now(packed.device, isinstance(make_gradient(gradient), Backprop))
     arguments = FlatArguments(args)
     field = SameRandomNumbers(
@@ -127,12 +130,14 @@ def solve(
             ts, ys, trajectory = solve_to_event(
                 problem, packed_events(events, state, arguments), method
             )
-            if output is not None:
-                output.end_at(float(ts[-1]))
+            if output is not None and trajectory.status is Status.EVENT:
+                output.end_at(float(ts[-1].detach()))
         elif method is not None:
             ys, trajectory = method.solve(problem)
         else:
             ys, trajectory = solve_forward(problem)
+        if output is not None and trajectory.status is Status.REACHED:
+            output.end_at(times[-1])
         solution = conclude(problem, ys, trajectory, throw=False)
     field.settle()
     problem.constants.settle()
@@ -253,6 +258,13 @@ def solve_to_event(
     problem.observe = observe
     ys, trajectory = solve_forward(problem)
     problem.observe = None
+    if finder.failed is not None:
+        trajectory.status = Status.NON_FINITE
+        trajectory.cause = (
+            f"the function of events[{finder.failed}] returned NaN or infinity in the step from "
+            "here; keep it finite on the whole solution, and let it change its sign"
+        )
+        return problem.t[: len(ys)].detach(), ys, trajectory
     if finder.index is None:
         if method is not None and trajectory.status.ok:
             ys, trajectory = method.solve(problem)
@@ -297,8 +309,11 @@ def packed_events(
     return [replace(event, func=packed(event.func)) for event in known]
 
 
-def check_choices(solver: Solver, state: FlatState, dense: bool, events: bool) -> None:
+def check_choices(solver: Solver, state: FlatState, asked: Sequence[str]) -> None:
     """Refuse what a method cannot do.
+
+    Args:
+        asked: Names of the arguments of `solve` that not every method can serve.
 
     Raises:
         ValueError: Choices that do not fit together.
@@ -311,10 +326,11 @@ def check_choices(solver: Solver, state: FlatState, dense: bool, events: bool) -
                 "tensors; give one for each, or a single number"
             )
     by_itself = METHODS[solver.method].family == "scipy" or solver.batching == "independent"
-    if by_itself and (dense or events):
+    if by_itself and asked:
         raise ValueError(
-            f"solver.method={solver.method!r} with batching={solver.batching!r} has neither dense "
-            "output nor events; take another method, or batching='joint'"
+            f"solver.method={solver.method!r} with batching={solver.batching!r} cannot take "
+            f"{' and '.join(asked)}; leave it out, or take "
+            + ("batching='joint'" if solver.batching == "independent" else "another method")
         )
     if solver.method == "leapfrog" and sum(state.sizes) % 2:
         raise ValueError(

@@ -22,10 +22,13 @@ class Solver:
             number, or one for each tensor of the state.
         step_size: Largest step of a fixed-step solve, in units of t.
         num_steps: Number of equal steps of a fixed-step solve over the whole interval.
-            An adaptive method that is given a step size or a number of steps uses fixed steps.
+            An adaptive method that is given a step size or a number of steps uses fixed steps,
+            but for `adams` and those of SciPy, which refuse them.
         first_step: First step an adaptive method tries; chosen by Hairer's rule when None.
-        min_step, max_step: Bounds on an adaptive step, in units of t.
-        max_steps: Steps, accepted and rejected, after which the solve gives up.
+        min_step, max_step: Bounds on an adaptive step, in units of t. A step that ends at the end
+            of the interval, at one of `step_t` or before one of `jump_t` may be shorter.
+        max_steps: Steps, accepted and rejected, after which an adaptive solve gives up; the
+            number of fixed steps is not bounded.
         controller: How the next step follows from past errors: `i`, `pi` or `pid`.
         safety, min_factor, max_factor: Safety factor of step control, and how much a step may
             shrink or grow at once.
@@ -37,7 +40,8 @@ class Solver:
             the first axis of the state has its own).
 
     Raises:
-        ValueError: An unknown method, or a number out of range.
+        ValueError: An unknown method, a number out of range, or options that the method would
+            ignore.
     """
 
     method: str = "dopri5"
@@ -88,6 +92,18 @@ class Solver:
         if self.step_size is not None and self.num_steps is not None:
             raise ValueError("solver.step_size and solver.num_steps are both set; set one of them")
         adaptive = METHODS[self.method].adaptive
+        if self.method == "adams" and self.fixed_steps:
+            raise ValueError(
+                "solver.method='adams' chooses its order with its steps and takes no fixed ones; "
+                "take adams_bashforth or adams_moulton, or leave out step_size and num_steps"
+            )
+        if METHODS[self.method].family == "scipy" and (
+            self.fixed_steps or self.step_t or self.jump_t
+        ):
+            raise ValueError(
+                f"solver.method={self.method!r} chooses all of its steps by itself; leave out "
+                "step_size, num_steps, step_t and jump_t, or take another method"
+            )
         if self.fixed_steps and (self.jump_t or (self.step_t and adaptive)):
             raise ValueError(
                 "solver.step_t and solver.jump_t steer adaptive steps, and this solver takes "

@@ -71,6 +71,11 @@ def test_states_that_are_none(y0, message):
         ({"controller": "pd"}, "i, pi or pid"),
         ({"batching": "each"}, "joint or independent"),
         ({"max_step": 0.0}, "more than min_step"),
+        ({"method": "adams", "num_steps": 5}, "take adams_bashforth or adams_moulton"),
+        ({"method": "adams", "step_size": 0.1}, "take adams_bashforth or adams_moulton"),
+        ({"method": "scipy_lsoda", "num_steps": 2}, "chooses all of its steps"),
+        ({"method": "scipy_bdf", "jump_t": [0.5]}, "chooses all of its steps"),
+        ({"method": "scipy_radau", "step_t": [0.5]}, "chooses all of its steps"),
     ],
 )
 def test_solvers_that_make_no_sense(options, message):
@@ -225,3 +230,59 @@ def test_a_vector_field_may_jump_at_both_ends():
     told = solve(kink, Y0, T, Solver(rtol=1e-6, atol=1e-6, jump_t=[0.0, 1.0]))
     assert float(told.ys[-1, 0]) == pytest.approx(2, abs=1e-6)
     assert told.stats.forward.rejected == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_step": 0.1, "first_step": 0.1, "step_t": (0.8,)},  # 8 steps of 0.1 end at 0.7999...
+        {"step_t": (0.5, 0.5001), "min_step": 1e-3},
+        {"jump_t": (0.5, 0.5001), "min_step": 1e-3},
+        {"method": "rk4", "step_t": (0.5, 0.5)},
+        {"method": "rk4", "step_t": (0.5, math.nextafter(0.5, 1))},
+    ],
+)
+def test_a_step_that_has_to_end_somewhere_may_be_short(options):
+    solution = solve(lambda t, y: -1e-3 * y, Y0, T, Solver(**options))
+    torch.testing.assert_close(solution.ys[-1], Y0 * math.exp(-1e-3), rtol=1e-6, atol=0)
+    assert solution.stats.forward.smallest_step > 0
+
+
+def test_steps_of_equal_size_reach_a_stop_without_a_tiny_one():
+    solver = Solver(max_step=0.1, first_step=0.1, step_t=(0.8,))
+    solution = solve(lambda t, y: -1e-3 * y, Y0, T, solver)
+    assert solution.stats.forward.smallest_step > 0.09
+    assert solution.stats.forward.accepted == 10
+
+
+def test_the_number_of_fixed_steps_is_not_bounded():
+    solver = Solver("euler", num_steps=40, max_steps=20)
+    assert solve(lambda t, y: -y, Y0, T, solver).stats.forward.accepted == 40
+
+
+@pytest.mark.parametrize("solver", [Solver("scipy_lsoda"), Solver(batching="independent")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("norm", lambda y: y.abs().max()),
+        ("watch", lambda t, h, y, accepted: None),
+        ("dense", True),
+        ("events", [lambda t, y: y[0]]),
+    ],
+)
+def test_arguments_that_a_method_would_ignore_are_refused(solver, name, value):
+    with pytest.raises(ValueError, match=f"cannot take {name}"):
+        solve(lambda t, y: -y, Y0, T, solver, **{name: value})
+
+
+@pytest.mark.parametrize("options", [{}, {"first_step": 0.1}])
+@pytest.mark.parametrize("method", ["dopri5", "kvaerno3", "adams", "independent"])
+def test_a_tolerance_of_zero_is_named(method, options):
+    choice = {"batching": method} if method == "independent" else {"method": method}
+    solver = Solver(**choice, **options, atol=0.0)
+    y0 = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+    solution = solve(lambda t, y: -y, y0, T, solver, throw=False)
+    assert not solution.status.ok
+    assert "Set solver.atol > 0" in solution.message
+    nan = solve(lambda t, y: y / 0 * 0, y0, T, Solver(), throw=False)
+    assert "the vector field returned NaN" in nan.message

@@ -1,5 +1,7 @@
 """A step size for every sample: the same answers as one by one."""
 
+import math
+
 import pytest
 import torch
 
@@ -94,3 +96,25 @@ def test_what_it_cannot_do_is_refused(options, gradient, message):
         solve(field, y0, T, Solver(**options, batching="independent"), gradient)
     with pytest.raises(ValueError, match="explicit Runge-Kutta"):
         Solver("kvaerno3", batching="independent")
+
+
+@pytest.mark.parametrize("method", ["dopri5", "bosh3", "vern7", "fehlberg45"])
+def test_a_rejected_step_that_overflowed_is_in_no_gradient(method):
+    """In float32 the first trial of the second sample is infinite, and so is its derivative."""
+    y0 = torch.tensor([[1.0], [20.0]], requires_grad=True)
+    t = torch.tensor([0.0, 0.5, 1.0])
+    solver = Solver(method, batching="independent", first_step=0.5)
+    solution = solve(lambda t, y: -torch.sinh(y), y0, t, solver, "backprop")
+    assert solution.stats.forward.rejected > 0
+    (found,) = torch.autograd.grad(solution.ys[-1].sum(), y0)
+    # tanh(y / 2) = tanh(y0 / 2) exp(-t)
+    start = y0.detach().double().requires_grad_()
+    exact = 2 * torch.atanh(torch.tanh(start / 2) * math.exp(-1))
+    (wanted,) = torch.autograd.grad(exact.sum(), start)
+    torch.testing.assert_close(found.double(), wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_times_that_require_a_gradient_are_refused():
+    t = T.clone().requires_grad_()
+    with pytest.raises(ValueError, match="no gradient with respect to t"):
+        solve(field, samples(2), t, Solver(batching="independent"), "backprop")

@@ -41,6 +41,7 @@ def options_of(method):
     return {"step_size": 0.01} if method in fixed or "adams" in method else {}
 
 
+@pytest.mark.filterwarnings("ignore:scipy_lsoda does not tell its steps")
 @pytest.mark.parametrize("method", METHODS)
 def test_every_name_of_torchdiffeq_solves_and_differentiates(method):
     field = Field()
@@ -191,3 +192,23 @@ def test_wrong_arguments_are_refused():
         odeint_adjoint(lambda t, y: y, torch.ones(1), T)
     with pytest.raises(ValueError, match="options\\['solver'\\]"):
         odeint(lambda t, y: y, torch.ones(1), T, method="scipy_solver", options={"solver": "X"})
+
+
+@pytest.mark.parametrize("interface", [odeint, odeint_adjoint])
+def test_a_single_time_gives_the_start_with_a_time_axis(interface):
+    y0 = torch.ones(2, 3, requires_grad=True)
+    ys = interface(Field(), y0, torch.tensor([0.5]))
+    assert ys.shape == (1, 2, 3)
+    assert torch.equal(torch.autograd.grad(ys.sum(), y0)[0], torch.ones(2, 3))
+    a, b = interface(Field(), (y0, y0[0]), torch.tensor([0.5]))
+    assert (a.shape, b.shape) == ((1, 2, 3), (1, 3))
+
+
+def test_scipys_methods_have_their_own_norm_and_warn_of_callbacks():
+    y0 = (torch.ones(3, dtype=torch.float64), torch.ones(2, dtype=torch.float64))
+    a, _ = odeint_adjoint(
+        lambda t, y: (-y[0], -y[1]), y0, T, method="scipy_solver", adjoint_params=()
+    )
+    assert float(a[-1, 0]) == pytest.approx(math.exp(-1), abs=1e-5)
+    with pytest.warns(UserWarning, match="does not tell its steps"):
+        odeint_adjoint(Field(), y0[0], T, method="scipy_solver")

@@ -85,5 +85,21 @@ def test_it_ends_at_an_event():
 
 
 def test_methods_without_it_refuse():
-    with pytest.raises(ValueError, match="neither dense output nor events"):
+    with pytest.raises(ValueError, match="cannot take dense"):
         solve(lambda t, y: -y, torch.ones(1), torch.tensor([0.0, 1.0]), "scipy_bdf", dense=True)
+
+
+@pytest.mark.parametrize(
+    ("t", "options"),
+    [
+        ([2.0, 0.3], {"method": "dopri8"}),
+        ([0.0, 0.5], {"jump_t": (0.5,)}),
+        ([0.0, 0.7], {"method": "rk4", "step_size": 0.1}),
+    ],
+)
+def test_it_reaches_its_end(t, options):
+    times = torch.tensor(t, dtype=torch.float64)
+    y0 = torch.ones(1, dtype=torch.float64)
+    solution = solve(lambda t, y: -y, y0, times, Solver(**options), dense=True)
+    assert solution.interpolant.steps[-1] == t[-1]
+    torch.testing.assert_close(solution.interpolant(times), solution.ys, rtol=1e-9, atol=1e-9)

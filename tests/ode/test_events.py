@@ -102,3 +102,52 @@ def test_an_event_that_never_comes_leaves_the_solve_as_it_is():
 def test_a_wrong_direction_is_refused():
     with pytest.raises(ValueError, match="must be -1, 0 or 1"):
         Event(lambda t, y: y, direction=2)
+
+
+@pytest.mark.parametrize("where", ["after a step", "inside a step", "at the start"])
+def test_an_event_that_is_not_finite_is_an_error_and_no_crossing(where):
+    def bad(t, y):
+        if where == "at the start":
+            return torch.where(t == 0, math.nan, 1.0)
+        if where == "after a step":
+            return torch.sqrt(1 - y) + 1
+        return torch.where((y > 0.3) & (y < 0.7), math.nan, 0.5 - y)
+
+    events = [lambda t, y: y + 1, bad]
+    solution = solve(
+        lambda t, y: torch.ones_like(y),
+        double(0.0),
+        double([0.0, 2.0]),
+        Solver(first_step=2.0),
+        events=events,
+        throw=False,
+    )
+    assert solution.status is Status.NON_FINITE
+    assert "events[1] returned NaN" in solution.message
+    assert len(solution.ts) == len(solution.ys)
+
+
+@pytest.mark.parametrize("gradient", ["adjoint", "backprop", None])
+def test_an_event_within_rounding_of_the_start(gradient):
+    y0 = double(1e-20, requires_grad=gradient is not None)
+    solution = solve(
+        lambda t, y: -torch.ones_like(y),
+        y0,
+        double([1.0, 2.0]),
+        gradient=gradient or "adjoint",
+        events=[lambda t, y: y],
+    )
+    assert solution.status is Status.EVENT
+    assert len(solution.ts) == len(solution.ys) == 2
+    assert float(solution.ts[-1].detach()) == pytest.approx(1)
+    if gradient is not None:
+        assert float(torch.autograd.grad(solution.ts[-1], y0)[0]) == pytest.approx(1)
+
+
+def test_dense_output_with_an_event_whose_time_has_a_gradient():
+    y0 = double([1.0], requires_grad=True)
+    solution = solve(
+        lambda t, y: -y, y0, double([0.0, 5.0]), dense=True, events=[lambda t, y: y - 0.5]
+    )
+    assert float(solution.interpolant(float(solution.ts[-1].detach()))) == pytest.approx(0.5)
+    assert not solution.interpolant(0.3).requires_grad

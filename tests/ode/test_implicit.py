@@ -158,3 +158,13 @@ def test_gmres_says_when_it_did_not_converge():
     rates = torch.logspace(0, 8, 200, dtype=torch.float64)
     with pytest.raises(StepFailed, match="GMRES did not converge in 50 iterations"):
         gmres(lambda v: rates * v, torch.ones(200, dtype=torch.float64), 1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("method", ["implicit_euler", "kvaerno3"])
+def test_states_in_half_precision(method, dtype):
+    y0 = torch.ones(3, dtype=dtype)
+    solver = Solver(method, num_steps=20)
+    solution = solve(lambda t, y: -y, y0, torch.tensor([0.0, 1.0]), solver)
+    assert solution.ys.dtype == dtype
+    assert float(solution.ys[-1, 0]) == pytest.approx(0.37, abs=0.05)
