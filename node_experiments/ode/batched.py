@@ -126,7 +126,8 @@ class _Batch:
             stages.append(self._evaluate(self._t + c * h_host, y_next))
         if not tableau.solution_is_last_stage:
             y_next = self._y + h * _combine(tableau.b, stages)
-        accepted = self._judge(self._ratios(h, stages, y_next), h_host, last)
+        cut_short = remaining < self._h
+        accepted = self._judge(self._ratios(h, stages, y_next), h_host, cut_short)
         self._write_outputs(accepted, t_next, h_host, stages, y_next)
         on_device = accepted.to(self._y.device).unsqueeze(1)
         if tableau.first_same_as_last:
@@ -157,7 +158,7 @@ class _Batch:
             scale = scale * self._rtol + self._atol
             return _rms(error / scale).double().cpu()
 
-    def _judge(self, ratio: Tensor, h: Tensor, last: Tensor) -> Tensor:
+    def _judge(self, ratio: Tensor, h: Tensor, cut_short: Tensor) -> Tensor:
         """`AdaptiveControl.judge` for every sample."""
         solver = self._solver
         accepted = ratio <= 1
@@ -172,8 +173,7 @@ class _Batch:
         limit = torch.where(self._was_rejected, 1.0, solver.max_factor)
         limit = torch.where(accepted, limit, solver.safety)
         proposal = h.abs() * torch.minimum(factor, limit)
-        cut_short = accepted & last
-        proposal = torch.where(cut_short, torch.maximum(proposal, self._h), proposal)
+        proposal = torch.where(accepted & cut_short, torch.maximum(proposal, self._h), proposal)
         self._h = proposal.clamp(max=solver.max_step)
         self._past = torch.where(accepted, torch.stack([bounded, self._past[0]]), self._past)
         self._was_rejected = ~accepted
