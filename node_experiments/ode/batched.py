@@ -126,7 +126,8 @@ class _Batch:
         h_host = t_next - self._t
         stages, y_next = self._attempt(self._y, self._first, self._t, h_host)
         h = h_host.to(self._y).unsqueeze(1)
-        accepted = self._judge(self._ratios(h, stages, y_next), h_host, last)
+        cut_short = remaining < self._h
+        accepted = self._judge(self._ratios(h, stages, y_next), h_host, cut_short)
         steps = int(accepted.sum())
         self._counts.accepted += steps
         self._counts.rejected += len(accepted) - steps
@@ -186,7 +187,7 @@ class _Batch:
             scale = scale * self._rtol + self._atol
             return _rms(error / scale).double().cpu()
 
-    def _judge(self, ratio: Tensor, h: Tensor, last: Tensor) -> Tensor:
+    def _judge(self, ratio: Tensor, h: Tensor, cut_short: Tensor) -> Tensor:
         """`AdaptiveControl.judge` for every sample."""
         solver = self._solver
         accepted = ratio <= 1
@@ -201,8 +202,7 @@ class _Batch:
         limit = torch.where(self._was_rejected, 1.0, solver.max_factor)
         limit = torch.where(accepted, limit, solver.safety)
         proposal = h.abs() * torch.minimum(factor, limit)
-        cut_short = accepted & last
-        proposal = torch.where(cut_short, torch.maximum(proposal, self._h), proposal)
+        proposal = torch.where(accepted & cut_short, torch.maximum(proposal, self._h), proposal)
         self._h = proposal.clamp(max=solver.max_step)
         self._past = torch.where(accepted, torch.stack([bounded, self._past[0]]), self._past)
         self._was_rejected = ~accepted

@@ -1,8 +1,9 @@
 """One diagonally implicit Runge-Kutta step (Hairer & Wanner II, section IV.8).
 
 Each stage solves Y = base + h d f(t, Y) by a simplified Newton method: the Jacobian is kept as
-long as the iteration contracts well. The stage derivative is (Y - base) / (h d), which for a stiff
-problem is far more accurate than f(t, Y) (Shampine 1980).
+long as the iteration contracts well. The first stage is the start of the step, the last one
+its end, which the first of the next step shares. The stage derivative is (Y - base) / (h d), which
+for a stiff problem is far more accurate than f(t, Y) (Shampine 1980).
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class ImplicitStep:
         quadrature: Tensor | None = None,
     ):
         assert tableau.diagonal is not None
+        assert tableau.first_same_as_last
         self._tableau, self._diagonal = tableau, tableau.diagonal
         self._dynamics, self._counts = dynamics, counts
         self._field = Field(dynamics, like, counts)
@@ -80,6 +82,11 @@ class ImplicitStep:
         self._is_fresh = False
         self._solve_linear: Callable[[Tensor], Tensor] | None = None
         self._factorised_for = math.nan
+
+    @property
+    def points(self) -> list[Tensor]:
+        """Where the stages of the last step are, its start first, its end last; `(n,)` each."""
+        return [point for _, point in self._points]
 
     def derivative(self, t: float, y: Tensor) -> Tensor:
         """dy/dt at (t, y), kept as the first stage of the next step; shape `(n,)`."""
@@ -136,7 +143,7 @@ class ImplicitStep:
         """The last step counts: add its quadratures and move on to its end."""
         if self._quadrature is not None and len(self._quadrature):
             self._quadrature.add_(self.quadrature_increment(h))
-        self._first = self._stages[-1] if self._tableau.first_same_as_last else None
+        self._first = self._stages[-1]
         self._is_fresh = False
 
     def interpolate(
@@ -149,10 +156,7 @@ class ImplicitStep:
         self, t: float, h: float, y0: Tensor, y1: Tensor
     ) -> Callable[[Sequence[float]], Tensor]:
         """The last step as a function of theta that outlives it."""
-        f0 = self._stages[0] if self._diagonal[0] == 0 else self._field(t, y0)
-        last = self._tableau.solution_is_last_stage
-        f1 = self._stages[-1] if last else self._field(t + h, y1)
-        return partial(hermite_interpolation, y0, f0, y1, f1, h)
+        return partial(hermite_interpolation, y0, self._stages[0], y1, self._stages[-1], h)
 
     def _attempt(self, t: float, h: float, y: Tensor) -> Tensor:
         tableau = self._tableau
@@ -160,23 +164,20 @@ class ImplicitStep:
         slowest = 0.0
         self._points, self._stages = [], []
         point = y
-        for i, (c, d, row) in enumerate(zip(tableau.c, self._diagonal, tableau.a, strict=True)):
+        for c, d, row in zip(tableau.c, self._diagonal, tableau.a, strict=True):
             at = t + c * h
             if d == 0:
                 self._stages.append(self.derivative(at, y))
             else:
-                base = torch.add(y, self._combine(row), alpha=h) if i else y
-                guess = self._stages[-1] if i else self.derivative(t, y)
-                start = torch.add(base, guess, alpha=h * d)
+                base = torch.add(y, self._combine(row), alpha=h)
+                start = torch.add(base, self._stages[-1], alpha=h * d)
                 point, contraction = self._newton(at, h * d, base, start, scale)
                 slowest = max(slowest, contraction)
                 self._stages.append((point - base) / (h * d))
             self._points.append((at, point))
         if slowest > KEEP_BELOW and not self._is_fresh:
             self._jacobian = None
-        if tableau.solution_is_last_stage:
-            return point
-        return torch.add(y, self._combine(tableau.b), alpha=h)
+        return point
 
     def _newton(
         self, t: float, hd: float, base: Tensor, y: Tensor, scale: Tensor

@@ -15,7 +15,7 @@ from .methods import METHODS
 from .norms import Norm, rms_norm
 from .solution import SolveStats
 from .solver import Solver
-from .tableaus import EXPLICIT_TABLEAUS, Tableau
+from .tableaus import EXPLICIT_TABLEAUS, TABLEAUS, Tableau
 
 __all__ = ["Problem"]
 
@@ -66,6 +66,21 @@ class Problem:
                 "is made for those only; take gradient='adjoint'"
             )
         return EXPLICIT_TABLEAUS[method]
+
+    @cached_property
+    def runge_kutta(self) -> Tableau:
+        """The Runge-Kutta method, explicit or implicit.
+
+        Raises:
+            ValueError: The method is not one.
+        """
+        method = self.solver.method
+        if method not in TABLEAUS:
+            raise ValueError(
+                f"solver.method={method!r} is no Runge-Kutta method, and this gradient is made "
+                "for those only; take gradient='adjoint'"
+            )
+        return TABLEAUS[method]
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:

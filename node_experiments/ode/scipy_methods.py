@@ -17,9 +17,8 @@ import torch
 from torch import Tensor
 
 from .field import VectorField
-from .implicit import DENSE_UP_TO
 from .integrate import Trajectory
-from .linearization import Linear
+from .linearization import DENSE_UP_TO, Linearization
 from .methods import METHODS
 from .solution import Status, StepCounts
 from .solver import Solver
@@ -35,7 +34,7 @@ def scipy_integrate(
     counts: StepCounts,
     rtol: float | Tensor,
     atol: float | Tensor,
-    linearize: Callable[[float, Tensor], Linear] | None = None,
+    linearize: Callable[[float, Tensor], Linearization] | None = None,
 ) -> Trajectory:
     """Solve from the first of `times` to the last, with outputs at all of them.
 

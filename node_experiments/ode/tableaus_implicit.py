@@ -11,10 +11,11 @@ __all__ = ["IMPLICIT_TABLEAUS"]
 IMPLICIT_EULER = Tableau(
     name="implicit_euler",
     order=1,
-    a=((),),
-    diagonal=(1.0,),
-    b=(1.0,),
-    c=(1.0,),
+    # The derivative at the start has no weight: it is what Newton's method starts from.
+    a=((), (0.0,)),
+    diagonal=(0.0, 1.0),
+    b=(0.0, 1.0),
+    c=(0.0, 1.0),
     reference="Cauchy 1824; Hairer & Wanner II (1996), section IV.3; L-stable",
 )
 

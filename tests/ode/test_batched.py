@@ -52,6 +52,15 @@ def test_finished_samples_leave_the_batch():
     assert sizes == sorted(sizes, reverse=True)
 
 
+def test_many_output_times_do_not_change_the_evaluations():
+    def stats(count):
+        times = torch.linspace(0, 3, count, dtype=torch.float64)
+        # The interpolant of this method needs no evaluations of its own.
+        return solve(field, samples(), times, Solver(batching="independent")).stats.forward
+
+    assert stats(500) == stats(2)
+
+
 def test_backwards_in_time():
     y0 = samples()
     back = torch.linspace(0, -0.2, 4, dtype=torch.float64)

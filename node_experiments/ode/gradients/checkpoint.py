@@ -9,7 +9,7 @@ number of places (Griewank & Walther 2000, "revolve"). The gradient is that of `
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +18,12 @@ from torch import Tensor
 
 from ..explicit import ExplicitStep
 from ..forward import ForwardDynamics, solve_forward
+from ..implicit import ImplicitStep
 from ..integrate import Trajectory
 from ..problem import Problem
 from ..solution import StepCounts
 from .base import backward_pass
-from .discrete import GraphStep, Record, Span, gradients_of
+from .discrete import GraphStep, Record, Span, gradients_of, implicit_step, stage_graphs
 from .evaluation import Evaluator
 from .runge_kutta_adjoint import StepGraph
 
@@ -49,7 +50,12 @@ class Checkpoint:
             raise ValueError(f"gradient.checkpoints={self.checkpoints!r} must be at least 1")
 
     def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
-        """States at the output times that were reached, shape `(time, *state)`."""
+        """States at the output times that were reached, shape `(time, *state)`.
+
+        Raises:
+            ValueError: A method that is no Runge-Kutta method.
+        """
+        _ = problem.runge_kutta  # before the solve, for it refuses other methods
         record = ThinnedRecord(limit=self.checkpoints)
         ys = CheckpointedSolve.apply(problem, record, problem.y0, problem.t, *problem.inputs)
         return ys, record.trajectory
@@ -113,10 +119,22 @@ class CheckpointedSteps:
 
     def __init__(self, problem: Problem, evaluator: Evaluator, spans: Sequence[Span]):
         self._spans = spans
-        self._replay = GraphStep(problem, evaluator, StepCounts())
-        self._step = ExplicitStep(
-            problem.tableau, ForwardDynamics(problem), problem.y0.detach(), problem.stats.backward
-        )
+        self._step: ExplicitStep | ImplicitStep
+        self._replay: Callable[[float, float, Tensor], StepGraph]
+        tableau, counts = problem.runge_kutta, problem.stats.backward
+        if tableau.explicit:
+            dynamics = ForwardDynamics(problem)
+            self._step = ExplicitStep(tableau, dynamics, problem.y0.detach(), counts)
+            self._replay = GraphStep(problem, evaluator, StepCounts()).replay
+        else:
+            self._step = step = implicit_step(problem, counts)
+
+            def replay(t: float, t_end: float, y: Tensor) -> StepGraph:
+                step.forget()
+                step(t, t_end - t, y)
+                return stage_graphs(tableau, evaluator, (t, t_end), step.points)
+
+            self._replay = replay
 
     def last_to_first(
         self, states: list[Tensor], stride: int, limit: int
@@ -145,7 +163,7 @@ class CheckpointedSteps:
             end = middle
         for n in range(end - 1, start - 1, -1):
             t, t_end = self._spans[n]
-            yield (t, t_end), self._replay.replay(t, t_end, self._advance(y, start, n))
+            yield (t, t_end), self._replay(t, t_end, self._advance(y, start, n))
 
     def _advance(self, y: Tensor, start: int, end: int) -> Tensor:
         """The state of step `end` from that of step `start`."""

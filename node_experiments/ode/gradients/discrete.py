@@ -2,7 +2,8 @@
 
 The gradient is that of the numbers the solver computed, equal to backpropagation through the
 same steps to rounding, at the cost of one vector-Jacobian product a stage. Between forward and
-backward it keeps the states of the accepted steps; rejected steps leave nothing behind.
+backward it keeps the states of the accepted steps, and those at the stages of an implicit method,
+so that no equation is solved a second time; rejected steps leave nothing behind.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ import torch
 from torch import Tensor
 
 from ..explicit import ExplicitStep
-from ..forward import run, solve_forward
+from ..forward import ForwardDynamics, run, solve_forward
+from ..implicit import ImplicitStep
 from ..integrate import Trajectory
 from ..problem import Problem
 from ..solution import StepCounts
+from ..steps import make_step
+from ..tableau import Tableau
 from .base import backward_pass
 from .evaluation import Evaluation, Evaluator, Pullback
 from .runge_kutta_adjoint import RungeKuttaAdjoint, StepGraph
@@ -38,13 +42,23 @@ class Discrete:
     Attributes:
         retain_graphs: Keep the graph of every stage from the forward solve. Without, the stages
             of one step at a time are evaluated again from the step's state: more evaluations,
-            but only states are kept.
+            but only states are kept. Not for implicit methods, whose stages are known only when
+            their equations are solved.
     """
 
     retain_graphs: bool = False
 
     def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
-        """States at the output times that were reached, shape `(time, *state)`."""
+        """States at the output times that were reached, shape `(time, *state)`.
+
+        Raises:
+            ValueError: A method that is no Runge-Kutta method, or graphs of an implicit one.
+        """
+        if self.retain_graphs and not problem.runge_kutta.explicit:
+            raise ValueError(
+                "gradient.retain_graphs=True is for explicit methods; found solver.method="
+                f"{problem.solver.method!r}; leave it out"
+            )
         record = Record()
         ys = DiscreteSolve.apply(
             problem, self.retain_graphs, record, problem.y0, problem.t, *problem.inputs
@@ -73,7 +87,7 @@ class Grid:
     def spans(self) -> list[Span]:
         """Start and end of each step; one ends where the next one starts, unless it jumps."""
         ends = [t + h for t, h in zip(self.starts, self.sizes, strict=True)]
-        following = [*self.starts[1:], self.trajectory.t]
+        following = [*self.starts, self.trajectory.t][1:]
         return [
             (start, after if abs(end - after) <= math.ulp(after) else end)
             for start, end, after in zip(self.starts, ends, following, strict=True)
@@ -85,7 +99,8 @@ class Record(Grid):
     """The accepted steps with their states: where gradients meet the solver.
 
     Attributes:
-        states: States at the start of the steps, shape `(n,)` each.
+        states: States at the start of the steps, shape `(n,)` each; for an implicit method those
+            at all stages of each step, from its start to its end.
     """
 
     states: list[Tensor] = field(default_factory=list)
@@ -121,9 +136,22 @@ class DiscreteSolve(torch.autograd.Function):
             record.trajectory = run(problem, step, y0.detach().reshape(-1), keep)
             ys = record.trajectory.ys.view(-1, *y0.shape)
             ctx.graphs = evaluator, graphs
-        else:
+        elif problem.runge_kutta.explicit:
             ys, record.trajectory = solve_forward(problem, record)
             ctx.graphs = None
+        else:
+            implicit = implicit_step(problem, problem.stats.forward)
+
+            def keep_stages(t: float, h: float, y: Tensor) -> None:
+                record.append(t, h)
+                record.states += implicit.points
+
+            with torch.no_grad():
+                start = y0.detach().reshape(-1)
+                record.trajectory = run(problem, implicit, start, keep_stages)
+            ys = record.trajectory.ys.view(-1, *y0.shape)
+            ctx.graphs = None
+        ctx.kept = len(record.states)
         ctx.problem = problem
         ctx.spans = record.spans
         ctx.save_for_backward(*record.states, *inputs)
@@ -134,9 +162,12 @@ class DiscreteSolve(torch.autograd.Function):
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
         problem, spans = ctx.problem, ctx.spans
         # Unpacked first of all, for this refuses tensors that were changed since the solve.
-        states = ctx.saved_tensors[: len(spans)]
+        states = ctx.saved_tensors[: ctx.kept]
         time_gradients = ctx.needs_input_grad[4]
-        if ctx.graphs is None:
+        if not problem.runge_kutta.explicit:
+            evaluator = Evaluator(problem, time_gradients)
+            steps = implicit_steps(problem.runge_kutta, evaluator, spans, states)
+        elif ctx.graphs is None:
             evaluator = Evaluator(problem, time_gradients)
             step = GraphStep(problem, evaluator, StepCounts())
             steps = replayed_steps(step, spans, states)
@@ -269,6 +300,47 @@ def retained_steps(
     """
     for span in reversed(spans):
         yield span, graphs.pop()
+
+
+def implicit_step(problem: Problem, counts: StepCounts) -> ImplicitStep:
+    """Steps of the problem's implicit method without a graph."""
+    solver = problem.solver
+    rtol, atol = problem.spread(solver.rtol), problem.spread(solver.atol)
+    dynamics = ForwardDynamics(problem)
+    step: ImplicitStep = make_step(solver, dynamics, problem.y0.detach(), counts, rtol, atol)
+    return step
+
+
+def implicit_steps(
+    tableau: Tableau, evaluator: Evaluator, spans: Sequence[Span], points: Sequence[Tensor]
+) -> Iterator[tuple[Span, StepGraph]]:
+    """Accepted steps of an implicit method, last one first, evaluated at their stages.
+
+    Args:
+        spans: Start and end of the steps.
+        points: Where the stages of all steps are, shape `(n,)` each.
+    """
+    s = tableau.stages
+    for number in range(len(spans) - 1, -1, -1):
+        own = points[number * s : (number + 1) * s]
+        yield spans[number], stage_graphs(tableau, evaluator, spans[number], own)
+
+
+def stage_graphs(
+    tableau: Tableau, evaluator: Evaluator, span: Span, points: Sequence[Tensor]
+) -> StepGraph:
+    """The evaluations of one step of an implicit method.
+
+    Args:
+        points: Where its stages are, shape `(n,)` each; the first is its start, the last its end.
+    """
+    t, t_end = span
+    stages = [
+        evaluator(t + c * (t_end - t), y.view(evaluator.shape))
+        for c, y in zip(tableau.c[:-1], points[:-1], strict=True)
+    ]
+    end = partial(evaluator, t_end, points[-1].view(evaluator.shape))
+    return StepGraph(stages, end=end, dense=list)
 
 
 def _same(x: Any) -> Any:

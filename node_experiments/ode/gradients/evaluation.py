@@ -42,12 +42,14 @@ class Evaluator:
 
     Attributes:
         args: Arguments of the vector field, with leaves where a gradient is needed.
+        shape: Shape of the state.
         inputs: Leaves of the graphs besides time and state: detached copies of the arguments
             that need gradients, then the parameters, as in `problem.inputs`.
     """
 
     def __init__(self, problem: Problem, time_gradients: bool = False):
         self._problem = problem
+        self.shape = problem.y0.shape
         self._time_gradients = time_gradients
         leaves = {
             i: arg.detach().requires_grad_()

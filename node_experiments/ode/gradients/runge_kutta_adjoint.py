@@ -1,4 +1,4 @@
-"""The transpose of an explicit Runge-Kutta solve (Hager 2000; Sanz-Serna 2016).
+"""The transpose of a Runge-Kutta solve (Hager 2000; Sanz-Serna 2016).
 
 A step computes Y_i = y_0 + h sum_j a_ij k_j, k_i = f(t + c_i h, Y_i), y_1 = y_0 + h sum_i b_i k_i
 and the outputs u_m = y_0 + h sum_i w_i(theta_m) k_i. With a bar for the gradient of the loss,
@@ -9,6 +9,14 @@ and the outputs u_m = y_0 + h sum_i w_i(theta_m) k_i. With a bar for the gradien
 
 The derivative at a grid point is the first stage of one step and may be the last stage, or the
 end of the interpolant, of the step before. Its cotangents are added up and pulled back once.
+
+A stage that has h d k_i at its own point, d being the diagonal of an implicit method, solves an
+equation, whose derivative is that of the implicit-function theorem. With J = df/dy(t + c_i h, Y_i)
+
+    (I - h d J)^T lambda_i = kbar_i,    Ybar_i = J^T lambda_i,
+
+and lambda_i takes the place of kbar_i in all gradients. The last stage of an implicit method is
+the end of its step: h d ybar_1 adds to the cotangent that its derivative has as a grid point.
 
 Time: the accepted steps are kept as fractions of the interval (the frozen grid), so that moving
 t_0 or t_N stretches all steps alike up to a jump of the vector field, and an output time inside a
@@ -26,6 +34,7 @@ from torch import Tensor
 from ..dense import output_slopes, output_weights
 from ..problem import Problem
 from .evaluation import Evaluation, Pullback
+from .stage_equation import solve_transposed
 
 __all__ = ["RungeKuttaAdjoint", "StepGraph"]
 
@@ -66,7 +75,8 @@ class RungeKuttaAdjoint:
     def __init__(
         self, problem: Problem, grad_ys: Tensor, pullback: Pullback, time_gradients: bool
     ):
-        tableau = self._tableau = problem.tableau
+        tableau = self._tableau = problem.runge_kutta
+        self._diagonal = tableau.diagonal or (0.0,) * tableau.stages
         self._problem = problem
         self._times = problem.times[: len(grad_ys)]
         self._grad_ys = grad_ys
@@ -107,9 +117,13 @@ class RungeKuttaAdjoint:
             self._pull_node()
             self._node_evaluation, self._node_time = None, t_end
         direct = self._enter_outputs(t, t_end, step)
-        self._pull_node()
+        if self._diagonal[-1]:
+            self._pull_end(t, t_end, step)
+        else:
+            self._pull_node()
         for i in range(self._inner - 1, 0, -1):
             cotangent = self._stage_cotangent(i, h, direct, self._cotangent)
+            self._solve_stage(step.stages[i], cotangent, h * self._diagonal[i])
             grad_t = self._pull(step.stages[i], cotangent, self._rows[i])
             if self._clock is not None:
                 self._clock.at(t + self._tableau.c[i] * h, grad_t)
@@ -194,7 +208,7 @@ class RungeKuttaAdjoint:
             if tableau.dense is None:
                 # start' y0 + end' y1 = end' (y1 - y0): the weights of y0 and y1 add up to 1.
                 row = [w + slope.end * b for w, b in zip(row, tableau.b, strict=True)][:inner]
-                row.append(slope.end_derivative)
+                row.append(slope.end_derivative + slope.end * tableau.b[-1] * ends_in_stage)
             rows.append(row)
         derivatives = torch.stack([e.derivative.detach().reshape(-1) for e in evaluations])
         slopes = grads.new_tensor(rows) @ derivatives.to(grads.dtype)
@@ -244,6 +258,25 @@ class RungeKuttaAdjoint:
         self._node_is_zero = True
         if self._clock is not None:
             self._clock.at(self._node_time, grad_t)
+
+    def _pull_end(self, t: float, t_end: float, step: StepGraph) -> None:
+        """Take back the last stage of an implicit method."""
+        end, hd = self._end(step), (t_end - t) * self._diagonal[-1]
+        if self._clock is not None:
+            # What the node has by itself does not scale with this step.
+            self._clock.stage(t, t_end, -self._node, end)
+        self._node.add_(self.state, alpha=hd)
+        self._node_is_zero = False
+        self._solve_stage(end, self._node, hd)
+        if self._clock is not None:
+            self._clock.stage(t, t_end, self._node, end)
+        self._pull_node()
+
+    def _solve_stage(self, evaluation: Evaluation, cotangent: Tensor, hd: float) -> None:
+        """From kbar to lambda, in place."""
+        if hd:
+            self._counts.evaluations += 1
+            cotangent.copy_(solve_transposed(evaluation, cotangent, hd))
 
     def _pull(self, evaluation: Evaluation, cotangent: Tensor, out: Tensor) -> Tensor | None:
         self._counts.evaluations += 1
