@@ -120,8 +120,8 @@ class SameRandomNumbers:
     """A vector field that draws the same random numbers at every evaluation of one solve.
 
     With fresh numbers each time, dy/dt would be no function, step control would see noise, and
-    an evaluation could not be repeated on the way back. Numbers may be drawn at some evaluations
-    only; the first of them moves the generators on, and the others find them as they were then.
+    an evaluation could not be repeated on the way back. Whether numbers are drawn is seen at the
+    first evaluation.
     """
 
     def __init__(self, func: Callable[..., Any], device: torch.device):
@@ -140,16 +140,26 @@ class SameRandomNumbers:
                 return self._func(*args)
             finally:
                 self._set(before)
-        if not self._states:
-            self._states = self._get()
+        self._states = self._get()
         result = self._func(*args)
-        if not all(map(torch.equal, self._states, self._get())):
-            self._draws = True
+        self._draws = self._moved()
         return result
 
     def settle(self) -> None:
-        """The solve has ended: evaluations on the way back draw numbers only if it did."""
-        self._draws = bool(self._draws)
+        """The solve has ended.
+
+        Raises:
+            ValueError: Numbers were drawn at some evaluations, and not at the first.
+        """
+        if self._draws is False and self._moved():
+            raise ValueError(
+                "the vector field drew random numbers at some evaluations and none at the first, "
+                "so that no evaluation can be repeated; draw them at every evaluation, or before "
+                "the solve"
+            )
+
+    def _moved(self) -> bool:
+        return not all(map(torch.equal, self._states, self._get()))
 
     def _get(self) -> list[Tensor]:
         states = [torch.get_rng_state()]

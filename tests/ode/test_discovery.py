@@ -361,21 +361,15 @@ def test_a_module_with_nothing_but_parameters_is_evaluated_once_more_only_once()
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
-def test_numbers_that_are_drawn_late_are_the_same_on_the_way_back(way):
+def test_numbers_that_are_drawn_late_are_refused(way):
     net = nn.Sequential(nn.Linear(3, 64), nn.Dropout(0.5), nn.Linear(64, 3)).double()
     y0, times = state().double(), TIMES.double()
 
     def field(t, y):
         return net(y) if t > 0.5 else net[2](net[0](y))
 
-    def gradient(way):
-        torch.manual_seed(7)
-        ys = solve(field, y0, times, Solver("rk4", num_steps=32), way).ys
-        after = torch.rand(())
-        return torch.autograd.grad(ys[-1].sum(), list(net.parameters())), ys, after
-
-    found, expected = gradient(way), gradient(Backprop())
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="drew random numbers at some evaluations"):
+        solve(field, y0, times, Solver("rk4", num_steps=32), way)
 
 
 def test_a_repeated_parameter_counts_once():
@@ -445,6 +439,6 @@ def test_what_a_transform_cannot_go_through_is_said_in_one_line():
         torch.func.vmap(final)(TIMES.repeat(2, 1))
     with pytest.raises(ValueError, match="vmap cannot map over a solve with events"):
         torch.func.vmap(lambda x: final(TIMES, events=[lambda t, y: y[0] - x]))(torch.ones(2))
-    for method in ("trapezoid", "adams", "kvaerno3"):
+    for method in ("trapezoid", "kvaerno3"):
         with pytest.raises(ValueError, match=f"'{method}'; take 'rk4'"):
             torch.func.jvp(functools.partial(final, method=method), (TIMES,), (TIMES,))
