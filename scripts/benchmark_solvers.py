@@ -30,7 +30,7 @@ from node_experiments.ode.methods import METHODS
 TOLERANCES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 STEPS = (20, 40, 80, 160, 320)
 STIFF_TOLERANCES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
-LONGEST = 1.0  # seconds of a solve; a method that takes longer is asked for no finer setting
+LONGEST = 2.0  # seconds of a solve; a method that takes longer is asked for no finer setting
 # Okabe & Ito's palette, which most colour-blind readers can tell apart; others in greys.
 COLOURS = {
     "dopri5": "#0072B2",
