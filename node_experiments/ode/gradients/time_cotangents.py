@@ -63,6 +63,10 @@ class TimeCotangents:
         self._total[j].add_(value)
         self.at(self.problem.times[j], -value)
 
+    def outputs(self, which: slice, values: Tensor) -> None:
+        """Gradients of output times by themselves, shape `(len(which),)`."""
+        self._total[which].add_(values)
+
     def total(self) -> Tensor:
         """Shape `(time,)`, of the dtype of t."""
         return self._total.to(self.problem.t.dtype)
