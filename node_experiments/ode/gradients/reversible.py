@@ -26,8 +26,8 @@ from ..reversible import REVERSIBLE, ReversibleMethod
 from ..solution import StepCounts
 from ..tableaus import EXPLICIT_TABLEAUS
 from .base import backward_pass
-from .discrete import Grid
 from .evaluation import Evaluator, Pullback
+from .records import Grid
 from .time_cotangents import TimeCotangents
 
 __all__ = ["Reversible"]
