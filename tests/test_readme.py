@@ -21,6 +21,12 @@ def test_results_are_those_of_the_reference_runs():
     assert block == script.table()
 
 
+def test_gradients_are_those_of_the_benchmark():
+    script = load_script("readme_gradients")
+    (block,) = script.BLOCK.findall(README)
+    assert block == script.table()
+
+
 def test_links_and_pictures_exist():
     for target in re.findall(r"\]\(([^)]+)\)", README):
         if not target.startswith(("http", "#")):
