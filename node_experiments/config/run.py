@@ -56,7 +56,7 @@ class GradientConfig:
     method: str | None = None  # of the backward solve; that of the forward solve when null
     retain_graphs: bool = False  # of discrete: keep each stage's graph, for speed
     checkpoints: int = 16  # of checkpoint: states that are kept
-    reconstruction_tolerance: float = 1e-3  # of reversible: relative error worth a warning
+    reconstruction_tolerance: float = 1e-3  # of reversible, adjoint: relative error to warn of
     quadrature_points: int = 3  # of interpolated: Gauss points a step
 
 
