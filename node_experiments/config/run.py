@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from .checks import ConfigError, require
+from .checks import ConfigError, folder_name, require
 
 __all__ = [
     "GradientConfig",
@@ -157,6 +157,7 @@ class RunConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
 
     def __post_init__(self) -> None:
+        folder_name(self.name)
         if self.mode not in ("train", "eval"):
             raise ConfigError(f"mode={self.mode!r} is unknown; allowed: train, eval")
         if self.mode == "eval" and self.checkpoint is None:
