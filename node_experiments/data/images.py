@@ -13,9 +13,6 @@ from .errors import DataError
 
 __all__ = ["EvaluationBatches", "ImageData", "ImageSet", "TrainingBatches", "split_images"]
 
-CROP_PADDING = 4
-
-
 @dataclass
 class ImageSet:
     """Images `(image, channel, height, width)` as uint8, with their labels `(image,)`."""
@@ -70,7 +67,9 @@ class TrainingBatches:
         data: The training images.
         batch_size: Images a batch.
         drop_last: Leave out the last, smaller batch.
-        augment: Crop at random after padding by 4 pixels; `flip` mirrors half of the images too.
+        augment: Crop at random after padding; `flip` mirrors half of the images too.
+        padding: Pixels that are padded around an image.
+        padding_mode: `zeros`, or `reflect` the image.
         seed: Of the order and the augmentation.
 
     Raises:
@@ -84,6 +83,8 @@ class TrainingBatches:
         batch_size: int,
         drop_last: bool = True,
         augment: bool = True,
+        padding: int = 4,
+        padding_mode: str = "zeros",
         flip: bool = False,
         seed: int = 0,
     ) -> None:
@@ -95,6 +96,7 @@ class TrainingBatches:
         self.data, self.standardize = data, standardize
         self.batch_size, self.drop_last = batch_size, drop_last
         self.augment, self.flip = augment, flip
+        self.padding, self.padding_mode = padding, padding_mode
         self.seed = seed
         self.epoch = 0
 
@@ -109,7 +111,7 @@ class TrainingBatches:
             indices = indices.to(self.data.images.device)
             images, labels = self.data.images[indices], self.data.labels[indices]
             if self.augment:
-                images = random_crop(images, generator)
+                images = random_crop(images, generator, self.padding, self.padding_mode)
             if self.flip:
                 mirrored = torch.rand(len(images), generator=generator) < 0.5
                 images[mirrored] = images[mirrored].flip(-1)
@@ -150,18 +152,22 @@ class ImageData:
     classes: int
 
 
-def random_crop(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Cut each image out of itself padded by 4 zeros, at an offset of its own.
+def random_crop(
+    images: Tensor, generator: torch.Generator, padding: int = 4, mode: str = "zeros"
+) -> Tensor:
+    """Cut each image out of itself padded, at an offset of its own.
 
     Args:
         images: Shape `(batch, channel, height, width)`.
+        padding: Pixels on each side.
+        mode: `zeros`, or `reflect` the image without repeating its border.
 
     Returns:
         The same shape.
     """
     batch, _, height, width = images.shape
-    padded = F.pad(images, (CROP_PADDING,) * 4)
-    offsets = torch.randint(0, 2 * CROP_PADDING + 1, (2, batch, 1), generator=generator)
+    padded = F.pad(images, (padding,) * 4) if mode == "zeros" else reflected(images, padding)
+    offsets = torch.randint(0, 2 * padding + 1, (2, batch, 1), generator=generator)
     offsets = offsets.to(images.device)
     rows = offsets[0] + torch.arange(height, device=images.device)
     columns = offsets[1] + torch.arange(width, device=images.device)
@@ -169,6 +175,16 @@ def random_crop(images: Tensor, generator: torch.Generator) -> Tensor:
     # Advanced indices around the channel slice put the channels last.
     cropped = padded[sample[:, None, None], :, rows[:, :, None], columns[:, None, :]]
     return cropped.permute(0, 3, 1, 2)
+
+
+def reflected(images: Tensor, padding: int) -> Tensor:
+    """Images with their mirror image around them; by indices, which serve every type and device."""
+    height, width = images.shape[-2:]
+    rows, columns = (
+        (size - 1) - ((size - 1) - torch.arange(-padding, size + padding).abs()).abs()
+        for size in (height, width)
+    )
+    return images[..., rows.to(images.device)[:, None], columns.to(images.device)]
 
 
 def split_images(

@@ -39,23 +39,26 @@ def test_order_depends_on_seed_and_epoch_alone():
     assert labels(0, 3) != labels(1, 3)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_crop_cuts_each_image_at_its_own_offset(channels):
+@pytest.mark.parametrize(
+    ("channels", "padding", "mode"), [(1, 4, "zeros"), (3, 4, "zeros"), (3, 2, "reflect")]
+)
+def test_crop_cuts_each_image_at_its_own_offset(channels, padding, mode):
     images = some_images(50, channels).images
-    cropped = random_crop(images, torch.Generator().manual_seed(0))
+    cropped = random_crop(images, torch.Generator().manual_seed(0), padding, mode)
     assert cropped.shape == images.shape
-    padded = torch.nn.functional.pad(images, (4, 4, 4, 4))
+    as_torch = {"zeros": "constant", "reflect": "reflect"}[mode]
+    padded = torch.nn.functional.pad(images.float(), (padding,) * 4, as_torch).byte()
     offsets = set()
     for image, found in zip(padded, cropped, strict=True):
         matches = [
             (i, j)
-            for i in range(9)
-            for j in range(9)
+            for i in range(2 * padding + 1)
+            for j in range(2 * padding + 1)
             if torch.equal(image[:, i : i + 28, j : j + 28], found)
         ]
         assert len(matches) == 1
         offsets.add(matches[0])
-    assert len(offsets) > 20
+    assert len(offsets) > 4 * padding
 
 
 def test_pixels_are_scaled():
