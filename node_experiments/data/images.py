@@ -13,6 +13,7 @@ from .errors import DataError
 
 __all__ = ["EvaluationBatches", "ImageData", "ImageSet", "TrainingBatches", "split_images"]
 
+
 @dataclass
 class ImageSet:
     """Images `(image, channel, height, width)` as uint8, with their labels `(image,)`."""
@@ -178,7 +179,7 @@ def random_crop(
 
 
 def reflected(images: Tensor, padding: int) -> Tensor:
-    """Images with their mirror image around them; by indices, which serve every type and device."""
+    """Images with their mirror image around them; indices serve every type and device."""
     height, width = images.shape[-2:]
     rows, columns = (
         (size - 1) - ((size - 1) - torch.arange(-padding, size + padding).abs()).abs()

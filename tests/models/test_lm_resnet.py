@@ -45,7 +45,7 @@ def test_twenty_layers_have_one_number_more_for_each_block_with_a_past():
     assert count(LMResNet(3, 10)) == 272_378 + 6
     k = [block.k for block in LMResNet(3, 10).blocks]
     assert [each is None for each in k] == [True, False, False] * 3
-    assert all(-0.1 <= float(each) <= 0 for each in k if each is not None)
+    assert all(-0.1 <= each.item() <= 0 for each in k if each is not None)
 
 
 def test_resnet_with_shared_weights_is_eulers_method():
