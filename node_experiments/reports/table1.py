@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from .growth import growth_table, read_growth
@@ -192,7 +193,6 @@ def ours(row: Row, runs: Sequence[Run], lost: str | None, growth: Mapping[str, A
     saved = [
         final(run)["memory/saved_bytes"] for run in done if "memory/saved_bytes" in final(run)
     ]
-    evaluations = f"{Cell.of(forward, 1, '.1f')} + {Cell.of(backward, 1, '.1f')}"
     power = growth.get(row.growth or "")
     cells = [
         row.label,
@@ -201,7 +201,7 @@ def ours(row: Row, runs: Sequence[Run], lost: str | None, growth: Mapping[str, A
         f"{done[0].result['parameters']:,}" if done else "-",
         text(Cell.of(saved[:1], 1e-6, ".1f")),
         "-" if power is None else power.memory,
-        evaluations if forward and backward else "-",
+        f"{fmean(forward):.1f} + {fmean(backward):.1f}" if forward and backward else "-",
         f"{min(steps):.3f}" if steps else "-",
         "-" if power is None else power.time,
         became(runs, done, lost),
