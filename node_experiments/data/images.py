@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from .augmentation import random_affine, random_crop
 from .errors import DataError
 
 __all__ = ["EvaluationBatches", "ImageData", "ImageSet", "TrainingBatches", "split_images"]
@@ -71,6 +71,7 @@ class TrainingBatches:
         augment: Crop at random after padding; `flip` mirrors half of the images too.
         padding: Pixels that are padded around an image.
         padding_mode: `zeros`, or `reflect` the image.
+        rotation, scale, shear: See `random_affine`, which is left out when all are 0.
         seed: Of the order and the augmentation.
 
     Raises:
@@ -86,6 +87,9 @@ class TrainingBatches:
         augment: bool = True,
         padding: int = 4,
         padding_mode: str = "zeros",
+        rotation: float = 0.0,
+        scale: float = 0.0,
+        shear: float = 0.0,
         flip: bool = False,
         seed: int = 0,
     ) -> None:
@@ -98,6 +102,7 @@ class TrainingBatches:
         self.batch_size, self.drop_last = batch_size, drop_last
         self.augment, self.flip = augment, flip
         self.padding, self.padding_mode = padding, padding_mode
+        self.affine = (rotation, scale, shear)
         self.seed = seed
         self.epoch = 0
 
@@ -116,6 +121,8 @@ class TrainingBatches:
             if self.flip:
                 mirrored = torch.rand(len(images), generator=generator) < 0.5
                 images[mirrored] = images[mirrored].flip(-1)
+            if any(self.affine):
+                images = random_affine(images, generator, *self.affine)
             yield self.standardize(images), labels
 
 
@@ -151,41 +158,6 @@ class ImageData:
     test: EvaluationBatches
     image_shape: tuple[int, int, int]
     classes: int
-
-
-def random_crop(
-    images: Tensor, generator: torch.Generator, padding: int = 4, mode: str = "zeros"
-) -> Tensor:
-    """Cut each image out of itself padded, at an offset of its own.
-
-    Args:
-        images: Shape `(batch, channel, height, width)`.
-        padding: Pixels on each side.
-        mode: `zeros`, or `reflect` the image without repeating its border.
-
-    Returns:
-        The same shape.
-    """
-    batch, _, height, width = images.shape
-    padded = F.pad(images, (padding,) * 4) if mode == "zeros" else reflected(images, padding)
-    offsets = torch.randint(0, 2 * padding + 1, (2, batch, 1), generator=generator)
-    offsets = offsets.to(images.device)
-    rows = offsets[0] + torch.arange(height, device=images.device)
-    columns = offsets[1] + torch.arange(width, device=images.device)
-    sample = torch.arange(batch, device=images.device)
-    # Advanced indices around the channel slice put the channels last.
-    cropped = padded[sample[:, None, None], :, rows[:, :, None], columns[:, None, :]]
-    return cropped.permute(0, 3, 1, 2)
-
-
-def reflected(images: Tensor, padding: int) -> Tensor:
-    """Images with their mirror image around them; indices serve every type and device."""
-    height, width = images.shape[-2:]
-    rows, columns = (
-        (size - 1) - ((size - 1) - torch.arange(-padding, size + padding).abs()).abs()
-        for size in (height, width)
-    )
-    return images[..., rows.to(images.device)[:, None], columns.to(images.device)]
 
 
 def split_images(

@@ -80,8 +80,8 @@ def growth_table(growth: dict[str, Growth]) -> str:
     """Markdown: the range of each measurement, and its exponents."""
     lines = [
         "Growth with depth, of the feature block alone: L blocks, or L̃ evaluations of a forward "
-        "solve whose tolerance is lowered; exponents are slopes of log-log fits "
-        "(`python scripts/measure_complexity.py`).",
+        "solve whose tolerance is lowered; exponents are slopes of log-log fits, seconds those of "
+        "one thread (`python scripts/measure_complexity.py`).",
         "",
         "| block | depth | saved for backward, MB | forward + backward, s | memory | time |",
         "| --- | --- | --: | --: | --: | --: |",

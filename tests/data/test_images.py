@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from node_experiments.data import downloads
+from node_experiments.data.augmentation import random_affine, random_crop
 from node_experiments.data.errors import DataError
-from node_experiments.data.images import ImageSet, Standardize, TrainingBatches, random_crop
+from node_experiments.data.images import ImageSet, Standardize, TrainingBatches
 
 
 def some_images(count=23, channels=1):
@@ -59,6 +60,30 @@ def test_crop_cuts_each_image_at_its_own_offset(channels, padding, mode):
         assert len(matches) == 1
         offsets.add(matches[0])
     assert len(offsets) > 4 * padding
+
+
+def test_affine_changes():
+    """A quarter turn is the turned image; no change is the image; each sample has its own."""
+    images = some_images(6, channels=3).images
+
+    def changed(rotation, scale, shear):
+        return random_affine(images, torch.Generator().manual_seed(0), rotation, scale, shear)
+
+    torch.testing.assert_close(changed(0.0, 0.0, 0.0), images.float(), rtol=0, atol=1e-2)
+    angles = torch.rand(4, 6, generator=torch.Generator().manual_seed(0))[0] * 2 - 1
+    turned = changed(90.0 / float(angles[0]), 0.0, 0.0)[0]
+    torch.testing.assert_close(turned, images[0].rot90(1, (1, 2)).float(), rtol=0, atol=0.5)
+    same = images[:1].expand(6, -1, -1, -1)
+    different = random_affine(same, torch.Generator().manual_seed(0), 10.0, 0.1, 0.1)
+    assert different.shape == same.shape
+    assert len({float(image.sum()) for image in different}) == 6
+    data = ImageSet(images, torch.arange(6))
+    loader = batches(data, batch_size=6, augment=False, rotation=10.0)
+    found, _ = next(iter(loader))
+    assert found.dtype == torch.float32
+    assert float(found.max()) <= 1
+    again, _ = next(iter(loader))
+    assert torch.equal(found, again)
 
 
 def test_pixels_are_scaled():
