@@ -6,16 +6,18 @@ whose runs failed or do not exist stays in it and says so.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from .budget import Budget, budget_of, order, stated
 from .growth import growth_table, read_growth
 from .runs import Run, find_runs
+from .sweep import JOBS, read_jobs
+from .table1_rows import ROWS, Row, row_of
 from .tables import Cell
 
 __all__ = ["table1"]
@@ -33,70 +35,6 @@ HEADINGS = (
     "runs",
 )
 
-# Settings by which a budget is known, and those among them that only say where or how it runs.
-BUDGET = ("protocol", "dataset.", "optimizer.", "scheduler.", "trainer.")
-APPEARANCE = {"dataset.root", "dataset.eval_batch_size", "dataset.test_size"} | {
-    f"trainer.{name}"
-    for name in (
-        "device",
-        "threads",
-        "devices",
-        "compile",
-        "deterministic",
-        "log_every",
-        "profile",
-    )
-}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One network.
-
-    Attributes:
-        settings: What a run's settings must be.
-        growth: Name of its measurement among those of `growth`.
-        paper: Test error in percent, parameters, memory and time as the paper prints them.
-    """
-
-    label: str
-    experiment: str
-    settings: dict[str, Any] = field(hash=False)
-    growth: str | None = None
-    paper: tuple[str, str, str, str] | None = None
-
-
-CONV = {"model.stem": "conv", "model.channels": 64}
-SIX = {**CONV, "model.name": "resnet", "model.blocks": 6, "model.shared": False}
-ODE = {**CONV, "model.name": "odenet", "solver.method": "dopri5", "solver.rtol": 1e-3}
-ROWS = (
-    Row(
-        "MLP, 300 hidden units",
-        "mnist_mlp",
-        {"model.name": "mlp", "model.hidden": 300},
-        paper=("1.60 (LeCun et al. 1998)", "0.24 M", "-", "-"),
-    ),
-    Row("stem and head alone", "mnist_stem_only", {**CONV, "model.name": "stem_only"}),
-    Row("ResNet, 1 block", "mnist_resnet_1block", {**SIX, "model.blocks": 1}),
-    Row("ResNet, 6 blocks", "mnist_resnet", SIX, "resnet", ("0.41", "0.60 M", "O(L)", "O(L)")),
-    Row(
-        "RK-Net, dopri5, backprop",
-        "mnist_rknet",
-        {**ODE, "gradient.name": "backprop"},
-        "backprop",
-        ("0.47", "0.22 M", "O(L̃)", "O(L̃)"),
-    ),
-    Row(
-        "ODE-Net, dopri5, adjoint",
-        "mnist_odenet",
-        {**ODE, "gradient.name": "adjoint"},
-        "adjoint",
-        ("0.42", "0.22 M", "O(1)", "O(L̃)"),
-    ),
-)
-
-Budget = tuple[tuple[str, str], ...]
-
 
 def table1(folder: Path) -> str:
     """Markdown from all runs below a folder."""
@@ -110,10 +48,13 @@ def table1(folder: Path) -> str:
             others += 1
         else:
             sections[budget_of(run)][row].append(run)
-    lost = dict(lost_jobs(folder))
     growth = read_growth(folder)
-    ordered = sorted(sections.items(), key=lambda item: order(*item))
-    parts = [section(rows, lost, growth) for _, rows in ordered] or [section({}, lost, growth)]
+    ordered = [rows for _, rows in sorted(sections.items(), key=lambda item: order(*item))]
+    lost = lost_jobs(folder, ordered)
+    parts = [
+        section(rows, [job for job in lost if job.section == number], growth)
+        for number, rows in enumerate(ordered or [{}])
+    ]
     if others:
         parts.append(
             f"Runs on MNIST with other models, solvers or settings, not shown: {others}.\n"
@@ -123,43 +64,32 @@ def table1(folder: Path) -> str:
     return "\n".join(parts)
 
 
-def row_of(run: Run) -> Row | None:
-    """The row of a run; settings that a run is too old to know count as they are wanted."""
-    for row in ROWS:
-        if all(run.config.get(name, value) == value for name, value in row.settings.items()):
-            return row
-    return None
+@dataclass(frozen=True)
+class LostJob:
+    """A job of a sweep that failed before it had a folder, and the table that it belongs to."""
+
+    experiment: str
+    reason: str
+    section: int
 
 
-def budget_of(run: Run) -> Budget:
-    """All settings of data and optimisation."""
-    return tuple(
-        (name, str(value))
-        for name, value in sorted(run.settings.items())
-        if name.startswith(BUDGET) and name not in APPEARANCE
-    )
-
-
-def order(budget: Budget, rows: Mapping[Row, Sequence[Run]]) -> tuple[bool, int, int]:
-    """Smoke tests last; before them, budgets with more rows and runs first."""
-    return dict(budget).get("protocol") == "smoke", -len(rows), -sum(map(len, rows.values()))
-
-
-def lost_jobs(folder: Path) -> Iterator[tuple[str, str]]:
-    """Experiment and reason of the jobs of sweeps that failed before they had a folder."""
-    for path in sorted(folder.rglob("jobs.jsonl")):
-        for line in path.read_text(errors="replace").splitlines():
-            try:
-                job = json.loads(line)
-            except ValueError:
-                continue
+def lost_jobs(folder: Path, sections: Sequence[Mapping[Row, Sequence[Run]]]) -> list[LostJob]:
+    """All of them; those of a sweep that left no run at all belong to the first table."""
+    found = []
+    for path in sorted(folder.rglob(JOBS)):
+        place = 0
+        for number, rows in enumerate(sections):
+            if any(path.parent in run.folder.parents for runs in rows.values() for run in runs):
+                place = number
+        for job, _ in read_jobs(path.parent):
             given = dict(part.partition("=")[::2] for part in job["overrides"].split(","))
             if job["reason"] is not None and "experiment" in given:
-                yield given["experiment"], job["reason"]
+                found.append(LostJob(given["experiment"], job["reason"], place))
+    return found
 
 
 def section(
-    rows: Mapping[Row, Sequence[Run]], lost: Mapping[str, str], growth: Mapping[str, Any]
+    rows: Mapping[Row, Sequence[Run]], lost: Sequence[LostJob], growth: Mapping[str, Any]
 ) -> str:
     """The table of one budget, with what the budget is."""
     lines = [
@@ -167,7 +97,8 @@ def section(
         "| --- | --- |" + " --: |" * (len(HEADINGS) - 3) + " --- |",
     ]
     for row in ROWS:
-        lines.append(ours(row, rows.get(row, ()), lost.get(row.experiment), growth))
+        reasons = [job.reason for job in lost if job.experiment == row.experiment]
+        lines.append(ours(row, rows.get(row, ()), reasons, growth))
         if row.paper is not None:
             error, parameters, memory, time = row.paper
             cells = ["paper", "", error, parameters, "", memory, "", "", time, ""]
@@ -176,7 +107,7 @@ def section(
     return "\n".join([*lines, "", *([stated(done)] if done else []), ""])
 
 
-def ours(row: Row, runs: Sequence[Run], lost: str | None, growth: Mapping[str, Any]) -> str:
+def ours(row: Row, runs: Sequence[Run], lost: Sequence[str], growth: Mapping[str, Any]) -> str:
     """The row of one network: what its completed runs found, and what became of the others."""
     done = measured(runs)
     errors = [100 * (1 - final(run)["accuracy/test"]) for run in done]
@@ -229,7 +160,7 @@ def text(cell: Cell | None) -> str:
     return "-" if cell is None else str(cell)
 
 
-def became(runs: Sequence[Run], done: Sequence[Run], lost: str | None) -> str:
+def became(runs: Sequence[Run], done: Sequence[Run], lost: Sequence[str]) -> str:
     """How many runs were counted, and why others were not."""
     known = {run.result.get("config_hash") for run in done}
     notes = [f"{len(done)} seed{'s' if len(done) != 1 else ''}"] if done else []
@@ -241,28 +172,5 @@ def became(runs: Sequence[Run], done: Sequence[Run], lost: str | None) -> str:
         else:
             at = f" after {len(run.epochs)} of {run.config.get('trainer.epochs')} epochs"
             notes.append(f"one {run.status}{at}" + (f": {run.reason}" if run.reason else ""))
-    if lost is not None:
-        notes.append(f"one failed: {lost}")
+    notes += [f"one failed: {reason}" for reason in lost]
     return "; ".join(notes).replace("|", "/").replace("\n", " ") or "not run"
-
-
-def stated(done: Sequence[Run]) -> str:
-    """What all rows of a table were given, and on what they ran."""
-    run = done[0]
-    config = run.config
-    images = round(final(run)["step"] / final(run)["epoch"]) * config["dataset.batch_size"]
-    machines = sorted(
-        {f"{r.result['hardware']['cpu']}, {r.result['hardware']['device']}" for r in done}
-    )
-    seeds = sorted({r.config.get("seed", 0) for r in done})
-    return (
-        f"Protocol `{config['protocol']}`, the same for every row: {config['trainer.epochs']} "
-        f"epochs of {images:,} images in batches of {config['dataset.batch_size']}, "
-        f"{config['optimizer.name']} with learning rate {config['optimizer.lr']:g} and schedule "
-        f"{config['scheduler.name']}, weight decay {config['optimizer.weight_decay']:g}, random "
-        f"crops after padding by {config.get('dataset.padding', 4)}; seeds "
-        f"{', '.join(map(str, seeds))}. The error is that of the weights after the last epoch on "
-        "the test images, which chose nothing; ± is the sample standard deviation over seeds. "
-        "Saved are the bytes that autograd keeps between the passes of one batch; seconds are "
-        f"those of the fastest epoch. Run on: {'; '.join(machines)}."
-    )

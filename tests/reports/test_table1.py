@@ -12,7 +12,8 @@ import yaml
 
 from node_experiments.reports.cli import main
 from node_experiments.reports.growth import exponent, read_growth
-from node_experiments.reports.table1 import ROWS, table1
+from node_experiments.reports.table1 import table1
+from node_experiments.reports.table1_rows import ROWS
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -83,7 +84,7 @@ def test_rows_hold_mean_and_spread_beside_the_paper(tmp_path):
     after = lines[next(i for i, line in enumerate(lines) if line.startswith("| ODE-Net")) + 1]
     assert after.startswith("| paper |  | 0.42 | 0.22 M |  | O(1) |")
     assert "4 epochs of 1,000 images in batches of 100" in report
-    assert "seeds 0, 1, 2" in report
+    assert "no augmentation; seed 0, 1, 2." in report
 
 
 def test_rows_that_were_not_run_or_failed_are_marked(tmp_path):
@@ -110,6 +111,14 @@ def test_rows_that_were_not_run_or_failed_are_marked(tmp_path):
     assert row(report, "ResNet, 1 block")[-1] == "one without metrics"
     assert row(report, "RK-Net")[-1] == "one failed: no"
     assert row(report, "ODE-Net")[-1] == "not run"
+    write(tmp_path, "mnist_resnet", 5, protocol="paper")
+    write(sweep, "mnist_mlp", 0, protocol="smoke")
+    sections = table1(tmp_path).split("| model |")[1:]
+    assert [row(each, "RK-Net")[-1] for each in sections] == [
+        "not run",
+        "not run",
+        "one failed: no",
+    ]
 
 
 def test_budgets_are_not_mixed(tmp_path):
