@@ -61,7 +61,8 @@ class MultistepBlock(nn.Module):
 class LMResNet(nn.Module):
     """Stages of blocks, each stage at half the resolution of the one before.
 
-    The first block of a stage has no state of its shape to remember, so it is a plain one.
+    The first block of a stage has no state of its shape to remember, so it is a plain one. Batches
+    are normalised as in the paper, so processes that share a batch each normalise their own part.
 
     Args:
         in_channels: Channels of an image.
