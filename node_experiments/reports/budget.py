@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from .runs import Run
+from ..config.datasets import ImagesConfig
+from ..config.run import OptimizerConfig, SchedulerConfig, TrainerConfig
+from .runs import REPETITION, Run
 
 __all__ = ["Budget", "budget_of", "order", "stated"]
 
@@ -24,14 +27,22 @@ APPEARANCE = {"dataset.root", "dataset.eval_batch_size", "dataset.test_size"} | 
     )
 }
 
+DEFAULTS = {
+    f"{schema.GROUP}.{name}": value
+    for schema in (ImagesConfig, OptimizerConfig, SchedulerConfig, TrainerConfig)
+    for name, value in asdict(schema()).items()
+    if f"{schema.GROUP}.{name}" not in REPETITION
+}
+
 Budget = tuple[tuple[str, str], ...]
 
 
 def budget_of(run: Run) -> Budget:
-    """All settings of data and optimisation."""
+    """All settings of data and optimisation; those that a run is too old to know by default."""
+    settings = DEFAULTS | run.settings
     return tuple(
-        (name, str(value))
-        for name, value in sorted(run.settings.items())
+        (name, str(settings[name]))
+        for name in sorted(settings)
         if name.startswith(BUDGET) and name not in APPEARANCE
     )
 
