@@ -27,6 +27,7 @@ class Growth:
     """One network at several depths.
 
     Attributes:
+        images: In the batch that was measured.
         depth: Blocks L, or evaluations L̃ of the forward solve.
         blocks: Whether it is blocks.
         saved_bytes: Kept between the passes, at each depth.
@@ -34,6 +35,7 @@ class Growth:
     """
 
     label: str
+    images: int
     blocks: bool
     depth: list[int]
     saved_bytes: list[int]
@@ -62,10 +64,12 @@ def exponent(xs: Sequence[float], ys: Sequence[float]) -> float:
 def read_growth(folder: Path) -> dict[str, Growth]:
     """The measurements below a folder, by name; empty when there are none."""
     for path in sorted(folder.rglob("complexity.json")):
-        networks: dict[str, Any] = read_json(path).get("networks", {})
+        content = read_json(path)
+        networks: dict[str, Any] = content.get("networks", {})
         return {
             name: Growth(
                 LABELS[name],
+                content["state"][0],
                 "blocks" in each,
                 each["blocks"] if "blocks" in each else each["evaluations"],
                 each["saved_bytes"],
@@ -79,7 +83,8 @@ def read_growth(folder: Path) -> dict[str, Growth]:
 def growth_table(growth: dict[str, Growth]) -> str:
     """Markdown: the range of each measurement, and its exponents."""
     lines = [
-        "Growth with depth, of the feature block alone: L blocks, or L̃ evaluations of a forward "
+        f"Growth with depth, of the feature block alone on {next(iter(growth.values())).images} "
+        "images: L blocks, or L̃ evaluations of a forward "
         "solve whose tolerance is lowered; exponents are slopes of log-log fits, seconds those of "
         "one thread (`python scripts/measure_complexity.py`).",
         "",

@@ -184,7 +184,9 @@ def test_measured_growth_is_what_the_paper_claims(tmp_path):
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     networks = script.measure(torch.randn(2, 8, 4, 4), 1, (1, 2, 4, 8), (1e-1, 1e-4, 1e-6))
-    (tmp_path / "complexity.json").write_text(json.dumps({"networks": networks}))
+    (tmp_path / "complexity.json").write_text(
+        json.dumps({"state": [2, 8, 4, 4], "networks": networks})
+    )
     growth = read_growth(tmp_path)
     assert growth["resnet"].memory == "L^1.00"
     assert growth["revnet"].memory == "L^0.00"
