@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -227,20 +227,23 @@ class SeriesBatch:
         )
 
 
-B = TypeVar("B", bound="Samples")
+B = TypeVar("B")
+Out = TypeVar("Out", covariant=True)
+
+BUCKET = 20  # batches whose series are sorted by length before they are cut apart
 
 
-class Samples(Protocol):
-    """Series from which batches are taken by index."""
-
-    def __len__(self) -> int: ...
-
-    def select(self: B, indices: Tensor) -> B:
-        """The samples with these indices, in their order."""
+class Samples(Protocol[Out]):
+    """Series of which some are put together to a batch."""
 
     @property
     def device(self) -> torch.device:
         """Where the samples are."""
+
+    def __len__(self) -> int: ...
+
+    def select(self, indices: Tensor) -> Out:
+        """The samples with these indices, in their order."""
 
 
 class SeriesBatches(Generic[B]):
@@ -252,6 +255,9 @@ class SeriesBatches(Generic[B]):
         shuffle: Draw a new order in every pass.
         passes: Passes over the data that make one epoch.
         seed: Of the order.
+        lengths: Observations of each sample, shape `(sample,)`: samples of nearly the same length
+            come into one batch, so that little is padded. When evaluating all are sorted; when
+            shuffled, those that came together by chance into `BUCKET` batches are.
 
     Raises:
         DataError: A shuffled batch would be larger than the data.
@@ -259,11 +265,12 @@ class SeriesBatches(Generic[B]):
 
     def __init__(
         self,
-        data: B,
+        data: Samples[B],
         batch_size: int,
         shuffle: bool = False,
         passes: int = 1,
         seed: int = 0,
+        lengths: Tensor | None = None,
     ) -> None:
         if shuffle and batch_size > len(data):
             raise DataError(
@@ -272,6 +279,7 @@ class SeriesBatches(Generic[B]):
             )
         self.data, self.batch_size = data, batch_size
         self.shuffle, self.passes, self.seed = shuffle, passes, seed
+        self.lengths = lengths
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -280,11 +288,18 @@ class SeriesBatches(Generic[B]):
     def __iter__(self) -> Iterator[B]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         for _ in range(self.passes):
-            size = len(self.data)
-            order = torch.randperm(size, generator=generator) if self.shuffle else None
-            if order is None and size <= self.batch_size:
-                yield self.data
-                continue
-            order = torch.arange(size) if order is None else order
-            for indices in order.split(self.batch_size):
+            for indices in self._cut(generator):
                 yield self.data.select(indices.to(self.data.device))
+
+    def _cut(self, generator: torch.Generator) -> Sequence[Tensor]:
+        """The indices of each batch of one pass."""
+        size, lengths = len(self.data), self.lengths
+        order = torch.randperm(size, generator=generator) if self.shuffle else torch.arange(size)
+        if lengths is None:
+            return order.split(self.batch_size)
+        bucket = BUCKET * self.batch_size if self.shuffle else size
+        by_length = [part[lengths[part].argsort(stable=True)] for part in order.split(bucket)]
+        batches = torch.cat(by_length).split(self.batch_size)
+        if not self.shuffle:
+            return batches
+        return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
