@@ -64,8 +64,7 @@ def hopper_data(
     split = ordered_split(trajectories, validation_size)
     fitted_on = series if variant == "official_code" else series.take(split.train)
     series = Scaling.fit(fitted_on, scaling)(series)
-    parts = (series.take(part) for part in split)
-    return forecast_data(*parts, task=task, seed=seed, **forecasting)
+    return forecast_data(split.of(series), task=task, seed=seed, **forecasting)
 
 
 def on_grid(states: Tensor) -> RaggedSeries:
@@ -109,7 +108,7 @@ def generate_hopper(trajectories: int) -> Tensor:
             f"dm-control {version('dm-control')} does not fit mujoco {version('mujoco')} "
             f"({error}); {INSTALL} installs versions that do"
         ) from error
-    random = np.random.RandomState(GENERATOR_SEED)  # noqa: NPY002 - the published stream
+    random = np.random.RandomState(GENERATOR_SEED)
     states = np.empty((trajectories, STEPS, 14), dtype=np.float32)
     for trajectory in states:
         with physics.reset_context():

@@ -185,9 +185,7 @@ class ForecastData:
 
 
 def forecast_data(
-    train: RaggedSeries,
-    validation: RaggedSeries,
-    test: RaggedSeries,
+    parts: tuple[RaggedSeries, RaggedSeries, RaggedSeries],
     classes: int | None = None,
     task: str = "interpolation",
     observed_fraction: float = 1.0,
@@ -206,7 +204,7 @@ def forecast_data(
     """Put a task and batches on series that are split and scaled.
 
     Args:
-        validation: May hold no series.
+        parts: Training, validation and test series; the second may hold none.
         extrapolate_from: Share of the time from the first to the last point of all series that is
             observed when extrapolating.
         redraw: Draw anew in every epoch what is seen of the training series. What is seen of the
@@ -217,10 +215,10 @@ def forecast_data(
     Raises:
         DataError: Sizes that do not fit the data.
     """
+    train, validation, test = parts
     train, test = limited(train, train_size, "train"), limited(test, test_size, "test")
-    parts = [part for part in (train, validation, test) if len(part)]
-    first = min(float(part.times.min()) for part in parts)
-    last = max(float(part.times.max()) for part in parts)
+    times = torch.cat([train.times, validation.times, test.times])
+    first, last = float(times.min()), float(times.max())
     cut = first + extrapolate_from * (last - first)
     scale = last if divide_by_last and last > 0 else 1.0
 

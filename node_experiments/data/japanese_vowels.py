@@ -59,7 +59,11 @@ def japanese_vowels_data(
             f"dataset.validation_size={validation_size} leaves none of the {len(published)} "
             "training utterances; lower it"
         )
-    parts = [published.take(order[validation_size:]), published.take(order[:validation_size]), test]
+    parts = [
+        published.take(order[validation_size:]),
+        published.take(order[:validation_size]),
+        test,
+    ]
     if dropped:
         drop = torch.Generator().manual_seed(seed)
         parts = [
@@ -67,8 +71,8 @@ def japanese_vowels_data(
             for part in parts
         ]
     scale = Scaling.fit(parts[0], scaling)
-    scaled = (scale(part) for part in parts)
-    return forecast_data(*scaled, classes=len(classes), seed=seed, **forecasting)
+    train, validation, test = (scale(part) for part in parts)
+    return forecast_data((train, validation, test), classes=len(classes), seed=seed, **forecasting)
 
 
 def shipped(name: str) -> tuple[RaggedSeries, list[str]]:

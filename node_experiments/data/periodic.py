@@ -1,4 +1,4 @@
-"""Sinusoids of one amplitude and many frequencies (Rubanova, Chen & Duvenaud 2019, section 4.1)."""
+"""Sinusoids of one amplitude and many frequencies (Rubanova et al. 2019, section 4.1)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def periodic_data(
     generator = torch.Generator().manual_seed(seed)
     series = periodic_curves(variant, trajectories, points, span, noise, generator)
     split = ordered_split(trajectories, validation_size)
-    return forecast_data(*(series.take(part) for part in split), seed=seed, **forecasting)
+    return forecast_data(split.of(series), seed=seed, **forecasting)
 
 
 def periodic_curves(

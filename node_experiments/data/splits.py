@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .errors import DataError
+from .ragged import RaggedSeries
 
 __all__ = ["Split", "group_split", "ordered_split", "random_split"]
 
@@ -22,6 +23,10 @@ class Split(NamedTuple):
     validation: Tensor
     test: Tensor
 
+    def of(self, series: RaggedSeries) -> tuple[RaggedSeries, RaggedSeries, RaggedSeries]:
+        """The three parts of the series."""
+        return series.take(self.train), series.take(self.validation), series.take(self.test)
+
 
 def ordered_split(series: int, validation_size: int) -> Split:
     """The first 80 % train, as the official code has it; the last of them validate."""
@@ -30,7 +35,7 @@ def ordered_split(series: int, validation_size: int) -> Split:
 
 def random_split(series: int, validation_size: int, seed: int) -> Split:
     """80 % train, drawn as scikit-learn's `train_test_split(train_size=0.8)` draws them."""
-    order = np.random.RandomState(seed).permutation(series)  # noqa: NPY002 - theirs
+    order = np.random.RandomState(seed).permutation(series)
     training = int(TRAINING_SHARE * series)
     # Their test part comes first.
     order = np.concatenate([order[series - training :], order[: series - training]])
@@ -54,7 +59,7 @@ def group_split(groups: list[str], validation_size: int, seed: int) -> Split:
             f"the data comes from {len(names)} ({', '.join(names[:5])}), too few to hold out "
             f"{held_out}; use more data, or dataset.validation_size=0"
         )
-    order = [names[i] for i in np.random.RandomState(seed).permutation(len(names))]  # noqa: NPY002
+    order = [names[i] for i in np.random.RandomState(seed).permutation(len(names))]
     place = {name: i for i, name in enumerate(order)}
     places = torch.tensor([place[group] for group in groups])
     parts = [places >= held_out, (places >= fifth) & (places < held_out), places < fifth]
