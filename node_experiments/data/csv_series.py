@@ -98,7 +98,8 @@ def load_csv(
 ) -> tuple[RaggedSeries, list[str]]:
     """Series in the order in which the file names them; their lines need not be together.
 
-    An empty cell, or `nan`, is a value that was not observed.
+    An empty cell, or `nan`, is a value that was not observed. Times are counted from the first in
+    the file on, so that dates in seconds do not lose their digits.
 
     Args:
         label_per: `series`: all lines of a series that have a label have the same. `time`: each
@@ -124,8 +125,9 @@ def load_csv(
         groups.setdefault(name, []).append(observation)
     if not groups:
         raise DataError(f"{path} has no line after the one that names the columns")
+    first = min(row.time for rows in groups.values() for row in rows)
     for name, rows in groups.items():
-        check_series(path, name, rows)
+        check_series(path, name, rows, first)
 
     # A line without any value says nothing, but may carry the label of its series.
     kept = {
@@ -150,7 +152,7 @@ def load_csv(
     values = torch.tensor([row.values for row in rows], dtype=torch.float64)
     observed = ~values.isnan()
     series = ragged(
-        torch.tensor([row.time for row in rows], dtype=torch.float64),
+        torch.tensor([row.time - first for row in rows], dtype=torch.float64),
         values.masked_fill(~observed, 0),
         torch.tensor([len(rows) for rows in kept.values()]),
         None if bool(observed.all()) else observed,
@@ -196,8 +198,8 @@ def read_line(
     cells = [cell.strip() for cell in next(csv.reader([line]))]
     if len(cells) != len(names):
         raise DataError(
-            f"{at}: {len(cells)} cells; the first line names {len(names)} columns; is the file cut "
-            "off?"
+            f"{at}: {len(cells)} cells; the first line names {len(names)} columns; is the file "
+            "cut off?"
         )
 
     def parsed(place: int) -> float:
@@ -223,14 +225,15 @@ def read_line(
     return cells[columns.series], Observation(number, time, values, label)
 
 
-def check_series(path: Path, name: str, rows: list[Observation]) -> None:
-    """Refuse times that do not rise, and a series without any value."""
-    single = torch.tensor([row.time for row in rows], dtype=torch.float64).float().tolist()
+def check_series(path: Path, name: str, rows: list[Observation], first: float) -> None:
+    """Refuse times that do not rise after `first`, and a series without any value."""
+    times = torch.tensor([row.time - first for row in rows], dtype=torch.float64)
+    single = times.float().tolist()
     for i in range(1, len(rows)):
         if single[i] <= single[i - 1]:
             raise DataError(
-                f"{path}, line {rows[i].line}: the times of series {name!r} must rise strictly (in "
-                f"single precision); {rows[i].time} comes after {rows[i - 1].time}"
+                f"{path}, line {rows[i].line}: the times of series {name!r} must rise strictly, "
+                f"also in single precision; {rows[i].time} comes after {rows[i - 1].time}"
             )
     if all(math.isnan(value) for row in rows for value in row.values):
         raise DataError(f"{path}, line {rows[0].line}: series {name!r} has no observation")

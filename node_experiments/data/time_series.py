@@ -230,7 +230,7 @@ class SeriesBatch:
 B = TypeVar("B")
 Out = TypeVar("Out", covariant=True)
 
-BUCKET = 20  # batches whose series are sorted by length before they are cut apart
+BUCKET = 20  # batches, at most, whose series are sorted by length before they are cut apart
 
 
 class Samples(Protocol[Out]):
@@ -257,7 +257,8 @@ class SeriesBatches(Generic[B]):
         seed: Of the order.
         lengths: Observations of each sample, shape `(sample,)`: samples of nearly the same length
             come into one batch, so that little is padded. When evaluating all are sorted; when
-            shuffled, those that came together by chance into `BUCKET` batches are.
+            shuffled, those that came together by chance into `BUCKET` batches are, or into half
+            of all batches where there are few, so that each epoch has batches of its own.
 
     Raises:
         DataError: A shuffled batch would be larger than the data.
@@ -297,7 +298,8 @@ class SeriesBatches(Generic[B]):
         order = torch.randperm(size, generator=generator) if self.shuffle else torch.arange(size)
         if lengths is None:
             return order.split(self.batch_size)
-        bucket = BUCKET * self.batch_size if self.shuffle else size
+        batches_each = min(BUCKET, max(1, -(-size // self.batch_size) // 2))
+        bucket = batches_each * self.batch_size if self.shuffle else size
         by_length = [part[lengths[part].argsort(stable=True)] for part in order.split(bucket)]
         batches = torch.cat(by_length).split(self.batch_size)
         if not self.shuffle:
