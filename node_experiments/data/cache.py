@@ -36,7 +36,8 @@ def cached(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tenso
             content = torch.load(path, weights_only=True)
             found, expected = digest(content["tensors"]), content["sha256"]
         except (RuntimeError, OSError, EOFError, KeyError, pickle.UnpicklingError) as error:
-            found, expected = str(error).splitlines()[0], "that of its content"
+            found = (str(error).splitlines() or [type(error).__name__])[0]
+            expected = "that of its content"
         if found != expected:
             raise DataError(
                 f"{path} is damaged ({found}); delete it and it is made again from its source"

@@ -47,10 +47,15 @@ def text_files(source: Path) -> Iterator[tuple[str, str]]:
                 raise DataError(f"{where} is no text file ({error})") from error
     except (EOFError, OSError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
-            f"{source} is truncated or not of its format ({error}); get it again"
+            f"{source} is truncated or not of its format ({first_line(error)}); get it again"
         ) from error
     if not found:
         raise DataError(f"{source} holds no .txt file; get it again")
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, on one line."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _contents(source: Path) -> Iterator[tuple[str, bytes]]:
@@ -86,4 +91,6 @@ def text_lines(path: Path, where_from: str) -> Iterator[tuple[int, str]]:
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; {where_from}") from error
     except (EOFError, OSError, UnicodeDecodeError, zlib.error) as error:
-        raise DataError(f"{path} is truncated or no text ({error}); get it again") from error
+        raise DataError(
+            f"{path} is truncated or no text ({first_line(error)}); get it again"
+        ) from error
