@@ -16,9 +16,15 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from .config import ConfigError, GradientConfig, RunConfig, SolverConfig, nearest
+from .data.csv_series import csv_data
 from .data.cubic_spiral import cubic_spiral_data
 from .data.events import poisson_data
+from .data.hopper import hopper_data
+from .data.human_activity import human_activity_data
 from .data.image_datasets import IMAGE_DATASETS, image_data
+from .data.japanese_vowels import japanese_vowels_data
+from .data.periodic import periodic_data
+from .data.physionet2012 import physionet_data
 from .data.spirals import spiral_data
 from .figures.classification import classification_figures
 from .figures.poisson import poisson_figures
@@ -71,6 +77,16 @@ DATASETS: dict[str, Callable[[Any, int, torch.device], Any]] = {
     "cubic_spiral": lambda c, seed, device: cubic_spiral_data(
         **asdict(c), seed=seed, device=device
     ),
+    "periodic": lambda c, seed, device: periodic_data(**asdict(c), seed=seed, device=device),
+    "hopper": lambda c, seed, device: hopper_data(**asdict(c), seed=seed, device=device),
+    "japanese_vowels": lambda c, seed, device: japanese_vowels_data(
+        **asdict(c), seed=seed, device=device
+    ),
+    "physionet2012": lambda c, seed, device: physionet_data(**asdict(c), seed=seed, device=device),
+    "human_activity": lambda c, seed, device: human_activity_data(
+        **asdict(c), seed=seed, device=device
+    ),
+    "csv": lambda c, seed, device: csv_data(**asdict(c), seed=seed, device=device),
 }
 
 # Settings of the model, data, solver and gradient -> network.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .checks import require
+from .series_datasets import SERIES_DATASETS
 
 __all__ = ["DATASETS", "CubicSpiralConfig", "ImagesConfig", "PoissonConfig", "SpiralsConfig"]
 
@@ -138,4 +139,5 @@ DATASETS: dict[str, type] = {
     "spirals": SpiralsConfig,
     "poisson": PoissonConfig,
     "cubic_spiral": CubicSpiralConfig,
+    **SERIES_DATASETS,
 }
