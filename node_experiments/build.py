@@ -26,10 +26,10 @@ from .figures.spirals import latent_ode_figures, reconstruction_frame, recurrent
 from .figures.trajectory import trajectory_figures, trajectory_frame
 from .models.image_classifiers import mlp, odenet, resnet, stem_only
 from .models.latent_ode import LatentODE
-from .models.latent_trajectory import LatentTrajectory
-from .models.ode_block import ODEBlock
+from .models.ode_module import ODEModule
 from .models.poisson import PoissonLatentODE
 from .models.recurrent import RecurrentForecaster
+from .models.regularizers import Regularizer
 from .models.vector_field import NeuralODE
 from .ode import Gradient, Solver
 from .ode.gradients import GRADIENTS
@@ -172,13 +172,28 @@ def build_gradient(config: GradientConfig) -> Gradient:
 
 
 def build_model(config: RunConfig, data: Any, device: torch.device) -> nn.Module:
-    """The model on `device`, its vector fields compiled if that is asked for."""
+    """The model on `device`, its vector fields regularised and compiled if that is asked for."""
     solver, gradient = build_solver(config.solver), build_gradient(config.gradient)
     model = MODELS[config.model.name](config.model, data, solver, gradient).to(device)
-    if config.trainer.compile:
-        for module in model.modules():
-            if isinstance(module, (ODEBlock, LatentTrajectory, NeuralODE)):
-                module.vector_field.compile()
+    solved = [module for module in model.modules() if isinstance(module, ODEModule)]
+    regularizer = Regularizer(**asdict(config.regularizer))
+    if regularizer.weights and not solved:
+        raise ConfigError(
+            f"regularizer.{'/'.join(regularizer.weights)} has no effect on "
+            f"model.name={config.model.name!r}, which solves no ODE; take regularizer=none"
+        )
+    if config.trainer.compile and (regularizer.jacobian or regularizer.taylor):
+        raise ConfigError(
+            "regularizer.jacobian and regularizer.taylor differentiate the vector field twice, "
+            "which torch.compile cannot; take trainer.compile=false or regularizer=kinetic"
+        )
+    for module in solved:
+        try:
+            module.regularize(regularizer)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        if config.trainer.compile:
+            module.vector_field.compile()
     return model
 
 
