@@ -46,7 +46,7 @@ class PlanarNF(nn.Module):
         self.b = nn.Parameter(torch.zeros(units))
 
     def invertible_u(self) -> Tensor:
-        """u + (m(w^T u) - w^T u) w / |w|^2 with m(x) = -1 + log(1 + e^x), so that w^T u > -1."""
+        """U + (m(w^T u) - w^T u) w / |w|^2 with m(x) = -1 + log(1 + e^x), so that w^T u > -1."""
         product = (self.w * self.u).sum(1, keepdim=True)
         change = F.softplus(product) - 1 - product
         return self.u + change * self.w / self.w.square().sum(1, keepdim=True)
