@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .checks import require
+from .flows import EnergiesConfig, PointsConfig
 
 __all__ = ["DATASETS", "CubicSpiralConfig", "ImagesConfig", "PoissonConfig", "SpiralsConfig"]
 
@@ -128,4 +129,13 @@ DATASETS: dict[str, type] = {
     "spirals": SpiralsConfig,
     "poisson": PoissonConfig,
     "cubic_spiral": CubicSpiralConfig,
+    "energies": EnergiesConfig,
+    "two_circles": PointsConfig,
+    "two_moons": PointsConfig,
+    "8gaussians": PointsConfig,
+    "pinwheel": PointsConfig,
+    "swissroll": PointsConfig,
+    "checkerboard": PointsConfig,
+    "2spirals": PointsConfig,
+    "rings": PointsConfig,
 }

@@ -90,7 +90,7 @@ class OptimizerConfig:
     name: str = "sgd"  # sgd | adam | rmsprop
     lr: float = 0.1  # learning rate, before any schedule
     weight_decay: float = 0.0  # L2 penalty on all parameters
-    momentum: float = 0.9  # of sgd
+    momentum: float = 0.9  # of sgd and rmsprop
     nesterov: bool = False  # of sgd
     beta1: float = 0.9  # of adam
     beta2: float = 0.999  # of adam

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..ode import Gradient, Solver
+from ..ode import Gradient, Solver, solve
 from .divergence import Divergence
 from .flow import check_points, normal_log_density
 from .ode_module import ODEModule
@@ -95,9 +95,10 @@ class ContinuousFlow(ODEModule):
         """States at the times `until * horizon`, `(until, batch, dim)`, from one solve."""
         check_points(noise, self.dim)
         times = noise.new_tensor([0.0, *(until * self.horizon for until in untils)])
-        start = self.base_std * noise
-        points, _ = self._solve(start, torch.zeros_like(start[:, 0]), times)
-        return points[1:]
+        field: Any = self.vector_field
+        solution = solve(field.dynamics, self.base_std * noise, times, self.solver, self.gradient)
+        self.stats = solution.stats
+        return solution.ys[1:]
 
     def _solve(self, z: Tensor, log_density: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
         probes = self.divergence.probes(z, self.training)

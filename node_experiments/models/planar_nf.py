@@ -6,6 +6,7 @@ log(1 + (1 - tanh^2) w^T u), and can be inverted when w^T u > -1.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -42,7 +43,9 @@ class PlanarNF(nn.Module):
         self.dim, self.units, self.base_std = dim, units, base_std
         self.closed_form = closed_form
         self.w = nn.Parameter(torch.randn(units, dim) / dim**0.5)
-        self.u = nn.Parameter(0.1 * torch.randn(units, dim))
+        # Each layer starts close to the identity, which is where w^T u makes m(w^T u) = 0.
+        start = math.log(math.e - 1) * self.w.detach() / self.w.detach().square().sum(1, True)
+        self.u = nn.Parameter(start + 0.01 * torch.randn(units, dim))
         self.b = nn.Parameter(torch.zeros(units))
 
     def invertible_u(self) -> Tensor:
