@@ -68,6 +68,7 @@ __all__ = [
     "build_scheduler",
     "build_solver",
     "build_task",
+    "check_choices",
 ]
 
 # Settings of the dataset, seed and device -> batches.
@@ -296,6 +297,14 @@ def build_scheduler(config: RunConfig, optimizer: Optimizer, steps_per_epoch: in
         steps_per_epoch=steps_per_epoch,
         **asdict(config.scheduler),
     )
+
+
+def check_choices(config: RunConfig) -> None:
+    """Refuse choices that need neither data nor a model to be seen to be wrong."""
+    build_solver(config.solver)
+    build_gradient(config.gradient)
+    known(config.optimizer.name, OPTIMIZERS, "optimizer")
+    known(config.scheduler.name, SCHEDULERS, "scheduler")
 
 
 def known(name: str, registry: Collection[str], group: str) -> None:
