@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -43,16 +42,15 @@ def flow_figure(panels: Mapping[str, NDArray], title: str) -> Figure:
         draw_target(axes[0, -1], panels)
         axes[0, -1].set_title("target", fontsize=10)
         axes[1, -1].set_axis_off()
-        label(axes[1, 0], axes[0, 0])
-        figure.suptitle(f"density and samples on the way from noise to data, {title}", fontsize=10)
+        for axis in axes[1, :-1]:
+            axis.set_xlabel("$z_1$")
+        for axis in axes[:, 0]:
+            axis.set_ylabel("$z_2$")
+        figure.suptitle(
+            f"density and samples on the way from noise to data ({title}; coordinates in data units)",
+            fontsize=10,
+        )
     return figure
-
-
-def label(*axes: Axes) -> None:
-    """Name the coordinates."""
-    for axis in axes:
-        axis.set_ylabel("$z_2$")
-    axes[0].set_xlabel("$z_1$ (data units)")
 
 
 def flow_film(trainer: Trainer) -> Iterator[Figure]:
@@ -70,10 +68,8 @@ def flow_film(trainer: Trainer) -> Iterator[Figure]:
             density, points = figure.subplots(1, 2, sharex=True, sharey=True)
             shown = max(k, 0)
             draw_density(density, panels["densities"][shown], panels["half_width"])
-            draw_points(
-                points, start if k < 0 else panels["samples"][k], panels["half_width"]
-            )
-            label(density)
+            draw_points(points, start if k < 0 else panels["samples"][k], panels["half_width"])
+            density.set(xlabel="$z_1$ (data units)", ylabel="$z_2$ (data units)")
             points.set_xlabel("$z_1$ (data units)")
             density.set_title("density", fontsize=10)
             points.set_title("samples", fontsize=10)

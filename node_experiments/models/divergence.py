@@ -33,9 +33,7 @@ class Divergence:
 
     def __post_init__(self) -> None:
         if self.kind not in ("exact", "hutchinson"):
-            raise ValueError(
-                f"model.trace={self.kind!r} is unknown; allowed: exact, hutchinson"
-            )
+            raise ValueError(f"model.trace={self.kind!r} is unknown; allowed: exact, hutchinson")
 
     def check(self, dim: int) -> None:
         """Refuse what costs too much.

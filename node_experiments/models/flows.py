@@ -24,9 +24,7 @@ def planar_cnf(
 ) -> ContinuousFlow:
     """Planar units with a hypernetwork over time (Chen et al. 2018, section 4.1)."""
     field = PlanarField(dim, units, hyper_hidden, variant)
-    return ContinuousFlow(
-        field, dim, solver, gradient, horizon=horizon, base_std=base_std
-    )
+    return ContinuousFlow(field, dim, solver, gradient, horizon=horizon, base_std=base_std)
 
 
 def ffjord(
@@ -55,6 +53,4 @@ def hamiltonian_cnf(
 ) -> ContinuousFlow:
     """Two halves that drive each other (Chen et al. 2018, appendix A.2)."""
     field = HamiltonianField(dim, hidden, layers)
-    return ContinuousFlow(
-        field, dim, solver, gradient, horizon=horizon, base_std=base_std
-    )
+    return ContinuousFlow(field, dim, solver, gradient, horizon=horizon, base_std=base_std)
