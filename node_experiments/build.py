@@ -43,12 +43,12 @@ from .ode.gradients import GRADIENTS
 from .tasks.base import Task
 from .tasks.classification import Classification
 from .tasks.density_matching import DensityMatching
+from .tasks.flow_panels import flow_panels
 from .tasks.forecasting import NextObservation
 from .tasks.latent_ode import LatentODETask
 from .tasks.maximum_likelihood import MaximumLikelihood
 from .tasks.poisson import PoissonTask
 from .tasks.trajectory import TrajectoryFit
-from .tasks.flow_panels import flow_panels
 from .tracking.animation import Animation, Film
 from .tracking.arrays import Arrays
 from .training.callbacks import Callback

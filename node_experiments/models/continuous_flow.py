@@ -95,4 +95,5 @@ class ContinuousFlow(nn.Module):
             self.dynamics, (z, log_density), times, self.solver, self.gradient, args=(probes,)
         )
         self.stats = solution.stats
-        return solution.ys
+        states, log_densities = solution.ys
+        return states, log_densities

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def flow_panels(
         grid = square_grid(data.half_width, points).to(first)
         noise = torch.randn(samples, model.dim, generator=torch.Generator().manual_seed(0))
         densities = [
-            in_255ths(log_density_on(lambda x, u=until: model.log_prob(x, u), grid))
+            in_255ths(log_density_on(partial(model.log_prob, until=until), grid))
             for until in untils
         ]
         found = {
