@@ -70,7 +70,7 @@ def confined(energy: Energy) -> Energy:
 
 
 def log_normalizer(energy: Energy, half_width: float = 8.0, points: int = 1601) -> float:
-    """Log of the integral of exp(-U) over a square around 0, by the trapezoidal rule.
+    """Logarithm of the integral of exp(-U) over a square around 0, by the trapezoidal rule.
 
     Raises:
         DataError: The energy is nowhere finite there, or exp(-U) has no mass.

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -32,27 +31,26 @@ def flow_figures(trainer: Trainer) -> dict[str, Figure]:
 
 def flow_figure(panels: Mapping[str, NDArray], title: str) -> Figure:
     """One column for each share of the way, density above samples; the target last."""
-    untils = panels["untils"]
+    untils, half_width = panels["untils"], float(panels["half_width"])
     with style():
         figure = new_figure(width=1.5 * (len(untils) + 1), height=3.5)
         axes = figure.subplots(2, len(untils) + 1, sharex=True, sharey=True)
         for k, until in enumerate(untils):
-            draw_density(axes[0, k], panels["densities"][k], panels["half_width"])
-            draw_points(axes[1, k], panels["samples"][k], panels["half_width"])
+            draw_density(axes[0, k], panels["densities"][k], half_width)
+            draw_points(axes[1, k], panels["samples"][k], half_width)
             axes[0, k].set_title(f"{100 * until:.0f} %", fontsize=10)
         draw_target(axes[0, -1], panels)
         axes[0, -1].set_title("target", fontsize=10)
         axes[1, -1].set_axis_off()
-        label(axes[1, 0], axes[0, 0])
-        figure.suptitle(f"density and samples on the way from noise to data, {title}", fontsize=10)
+        for axis in axes[1, :-1]:
+            axis.set_xlabel("$z_1$")
+        for axis in axes[:, 0]:
+            axis.set_ylabel("$z_2$")
+        figure.suptitle(
+            f"density and samples from noise to data ({title}; coordinates in data units)",
+            fontsize=10,
+        )
     return figure
-
-
-def label(*axes: Axes) -> None:
-    """Name the coordinates."""
-    for axis in axes:
-        axis.set_ylabel("$z_2$")
-    axes[0].set_xlabel("$z_1$ (data units)")
 
 
 def flow_film(trainer: Trainer) -> Iterator[Figure]:
@@ -62,6 +60,7 @@ def flow_film(trainer: Trainer) -> Iterator[Figure]:
         return
     untils = np.linspace(0, 1, FRAMES + 1)[1:]
     panels = flow_panels(model, trainer.data, untils.tolist(), points=70, samples=1000)
+    half_width = float(panels["half_width"])
     noise = torch.randn(1000, model.dim, generator=torch.Generator().manual_seed(0))
     start = (model.base_std * noise).numpy()
     for k in range(-1, FRAMES):
@@ -69,11 +68,9 @@ def flow_film(trainer: Trainer) -> Iterator[Figure]:
             figure = new_figure(width=5.4, height=3.0)
             density, points = figure.subplots(1, 2, sharex=True, sharey=True)
             shown = max(k, 0)
-            draw_density(density, panels["densities"][shown], panels["half_width"])
-            draw_points(
-                points, start if k < 0 else panels["samples"][k], panels["half_width"]
-            )
-            label(density)
+            draw_density(density, panels["densities"][shown], half_width)
+            draw_points(points, start if k < 0 else panels["samples"][k], half_width)
+            density.set(xlabel="$z_1$ (data units)", ylabel="$z_2$ (data units)")
             points.set_xlabel("$z_1$ (data units)")
             density.set_title("density", fontsize=10)
             points.set_title("samples", fontsize=10)

@@ -24,10 +24,10 @@ class ConcatSquash(nn.Module):
         self.shift = nn.Linear(1, outputs, bias=False)
 
     def forward(self, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The output `(batch, out)`, and the gate `(out,)` by which a tangent is multiplied."""
+        """The output `(batch, out)`, and its Jacobian `(out, in)`, the same for all inputs."""
         t = t.reshape(1)
         gate = self.gate(t).sigmoid()
-        return self.linear(x) * gate + self.shift(t), gate
+        return self.linear(x) * gate + self.shift(t), gate.unsqueeze(1) * self.linear.weight
 
 
 class ConcatSquashMLP(nn.Module):
@@ -55,8 +55,8 @@ class ConcatSquashMLP(nn.Module):
         tangents = probes
         last = len(self.layers) - 1
         for i, layer in enumerate(self.layers):
-            z, gate = layer(t, z)
-            tangents = (tangents @ layer.linear.weight.T) * gate
+            z, jacobian = layer(t, z)
+            tangents = tangents @ jacobian.T
             if i < last:
                 z = z.tanh()
                 tangents = tangents * (1 - z.square())

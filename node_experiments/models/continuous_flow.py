@@ -102,4 +102,5 @@ class ContinuousFlow(ODEModule):
 
     def _solve(self, z: Tensor, log_density: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
         probes = self.divergence.probes(z, self.training)
-        return self.solve((z, log_density), times, probes)
+        states, log_densities = self.solve((z, log_density), times, probes)
+        return states, log_densities

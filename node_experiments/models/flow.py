@@ -41,7 +41,7 @@ class Flow(Protocol):
 
 
 def normal_log_density(z: Tensor, std: float) -> Tensor:
-    """Log N(z; 0, std^2 I) in nats, shape `(batch,)` from `(batch, dim)`."""
+    """Logarithm of N(z; 0, std^2 I) in nats, shape `(batch,)` from `(batch, dim)`."""
     constant = z.shape[-1] * (math.log(std) + 0.5 * math.log(2 * math.pi))
     return -0.5 * (z / std).square().sum(-1) - constant
 

@@ -49,7 +49,10 @@ class PlanarNF(nn.Module):
         self.b = nn.Parameter(torch.zeros(units))
 
     def invertible_u(self) -> Tensor:
-        """U + (m(w^T u) - w^T u) w / |w|^2 with m(x) = -1 + log(1 + e^x), so that w^T u > -1."""
+        """What is added instead of u, so that w^T u > -1 (Rezende & Mohamed 2015, appendix A.1).
+
+        u + (m(w^T u) - w^T u) w / |w|^2 with m(x) = -1 + log(1 + e^x), shape `(unit, dim)`.
+        """
         product = (self.w * self.u).sum(1, keepdim=True)
         change = F.softplus(product) - 1 - product
         return self.u + change * self.w / self.w.square().sum(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Density matching: fit a flow to a density that is known, without data (section 4.1, Figure 4)."""
+"""Density matching: fit a flow to a known density, without data (section 4.1, Figure 4)."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,5 +31,5 @@ class Arrays(Callback):
 
     def epoch_end(self, trainer: Trainer) -> None:
         if trainer.epoch == trainer.epochs:
-            arrays = self._collect(trainer)
+            arrays: dict[str, Any] = self._collect(trainer)
             write_atomically(self._path, lambda file: np.savez_compressed(file, **arrays))
