@@ -2,9 +2,9 @@
 
 With dz/dt = f(t, z), all as means over batch and dimensions:
 
-    kinetic   integral of |f|^2 dt                  (Finlay et al. 2020, eq. 8; RNODE)
-    jacobian  integral of |noise^T df/dz|^2 dt      (Finlay et al. 2020, eq. 9; RNODE)
-    taylor    integral of |d^K z / dt^K|^2 dt       (Kelly et al. 2020, eq. 1; TayNODE)
+    kinetic   integral of |f|^2 dt                  (Finlay et al. 2020, RNODE)
+    jacobian  integral of |noise^T df/dz|^2 dt      (Finlay et al. 2020, RNODE)
+    taylor    integral of |d^K z / dt^K|^2 dt       (Kelly et al. 2020, TayNODE)
 
 They are solved beside the state, and the error norm leaves them out: the steps are those of the
 state alone, with the regulariser or without, and the penalty is as accurate as they are.
@@ -159,7 +159,7 @@ def trajectory_derivatives(dynamics: Dynamics, t: Tensor, z: Tensor, order: int)
     """dz/dt, d^2z/dt^2, ... up to d^K z/dt^K of the solution through z at time t.
 
     The Taylor polynomial of the solution that is known so far is enough for one more derivative
-    (Kelly et al. 2020, section 3.1): with z(t + s) = z + s z' + ... + s^k z^(k) / k! + O(s^{k+1}),
+    (Kelly et al. 2020): with z(t + s) = z + s z' + ... + s^k z^(k) / k! + O(s^{k+1}),
 
         z^(k+1) = d^k/ds^k f(t + s, z(t + s)) at s = 0.
 
