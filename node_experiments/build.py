@@ -29,8 +29,9 @@ from .figures.spirals import latent_ode_figures, reconstruction_frame, recurrent
 from .figures.trajectory import trajectory_figures, trajectory_frame
 from .models.flow import DimensionError
 from .models.flows import ffjord, hamiltonian_cnf, planar_cnf
-from .models.image_classifiers import mlp, odenet, resnet, stem_only
+from .models.image_classifiers import mlp, odenet, resnet, revnet, stem_only
 from .models.latent_ode import LatentODE
+from .models.lm_resnet import LMResNet
 from .models.ode_module import ODEModule
 from .models.planar_nf import PlanarNF
 from .models.poisson import PoissonLatentODE
@@ -95,7 +96,13 @@ MODELS: dict[str, ModelFactory] = {
         data.image_shape, data.classes, solver, gradient, c.stem, c.channels
     ),
     "resnet": lambda c, data, solver, gradient: resnet(
-        data.image_shape, data.classes, c.stem, c.channels, c.blocks
+        data.image_shape, data.classes, c.stem, c.channels, c.blocks, c.shared
+    ),
+    "revnet": lambda c, data, solver, gradient: revnet(
+        data.image_shape, data.classes, c.stem, c.channels, c.blocks, c.reconstruct
+    ),
+    "lm_resnet": lambda c, data, solver, gradient: LMResNet(
+        data.image_shape[0], data.classes, c.widths, c.blocks, c.multistep
     ),
     "stem_only": lambda c, data, solver, gradient: stem_only(
         data.image_shape, data.classes, c.stem, c.channels
@@ -155,7 +162,7 @@ FLOWS = ("planar_nf", "planar_cnf", "ffjord", "hamiltonian_cnf")
 
 # Settings of the model -> what is optimised.
 TASKS: dict[str, Callable[[Any], Task]] = dict.fromkeys(
-    ("odenet", "resnet", "stem_only", "mlp"), lambda c: Classification()
+    ("odenet", "resnet", "revnet", "lm_resnet", "stem_only", "mlp"), lambda c: Classification()
 ) | {
     "latent_ode": lambda c: LatentODETask(c.samples, c.kl_warmup),
     "rnn": lambda c: NextObservation(),

@@ -15,6 +15,7 @@ from .compare import compare_metrics, compare_settings
 from .figures import FIGURES
 from .page import page, runs_table
 from .runs import Run, find_runs
+from .table1 import table1
 from .table2 import table2
 from .tables import FORMATS, Table, for_terminal, grouped
 
@@ -22,7 +23,7 @@ __all__ = ["main"]
 
 
 # Tables of the paper, laid out by hand: a name -> Markdown from all runs below a folder.
-PAPER_TABLES: dict[str, Callable[[Path], str]] = {"table2": table2}
+PAPER_TABLES: dict[str, Callable[[Path], str]] = {"table1": table1, "table2": table2}
 
 
 class ReportError(Exception):
@@ -57,6 +58,12 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("name", help=f"an experiment, a sweep, a folder{paper}")
     command.add_argument("--format", choices=FORMATS, help="as text instead of on the terminal")
     command.set_defaults(command=show_table)
+
+    for name in PAPER_TABLES:
+        command = commands.add_parser(
+            name, help=f"the paper's beside ours: short for table {name}"
+        )
+        command.set_defaults(command=show_table, name=name, format=None)
 
     command = commands.add_parser("figure", help="a figure over many runs, as PNG or PDF")
     command.add_argument("figure", choices=FIGURES)
