@@ -52,7 +52,8 @@ def loss(run: Run | None) -> str:
 
 def verdict(targets: dict[str, Cells], units: Sequence[int]) -> list[str]:
     """In which cells the continuous flow has the lower loss."""
-    lower, higher = [], []
+    lower: list[str] = []
+    higher: list[str] = []
     for target, runs in targets.items():
         for n in units:
             if ("planar_nf", n) not in runs or ("planar_cnf", n) not in runs:
