@@ -83,7 +83,7 @@ def draw_losses(axis: Any, runs: Mapping[tuple[str, int], Any], units: Sequence[
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.yaxis.set_label_position("right")
     axis.yaxis.tick_right()
-    axis.tick_params(labelsize=7)
+    axis.tick_params(which="both", labelsize=7)
 
 
 def loss_curves_figure(
@@ -147,9 +147,9 @@ def maximum_likelihood_figure(
                     draw_points(row[k], panels["samples"][k], half_width)
             if what == "density":
                 draw_target(row[-1], panels)
-                row[-1].set_xlabel(likelihood, fontsize=7)
             else:
                 row[-1].set_axis_off()
+                row[-1].text(0.5, 0.5, likelihood, ha="center", va="center", fontsize=8)
             row[0].set_ylabel(f"{KINDS[model][0]}\n{what}")
             for axis in row:
                 axis.tick_params(labelbottom=False, labelleft=False)
