@@ -212,5 +212,5 @@ def point_data(
         validation=None,
         test=[test],
         true_log_likelihood=None if true is None else float(true.mean()),
-        half_width=1.4 * scale,
+        half_width=round(1.1 * float(test.abs().max()), 1) or 1.0,
     )

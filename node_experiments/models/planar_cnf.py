@@ -62,6 +62,20 @@ class PlanarField(nn.Module):
             nn.Tanh(),
             nn.Linear(hyper_hidden, sum(self.sizes)),
         )
+        if variant == "paper":
+            self.spread_units()
+
+    def spread_units(self) -> None:
+        """Start with w and b around draws from N(0, 1).
+
+        With torch's small weights all units are nearly linear at first, and hundreds of steps
+        pass before the density is more than a Gaussian.
+        """
+        last = self.hypernetwork[-1]
+        assert isinstance(last, nn.Linear)
+        w, _, b, _ = last.bias.data.split(self.sizes)
+        w.normal_()
+        b.normal_()
 
     def units_at(self, t: Tensor) -> PlanarUnits:
         """The parameters at a 0-d time."""
