@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from .checks import require
+from .flows import FFJORDConfig, HamiltonianCNFConfig, PlanarCNFConfig, PlanarNFConfig
 
 __all__ = [
     "MODELS",
@@ -194,4 +195,8 @@ MODELS: dict[str, type] = {
     "rnn_dt": RecurrentConfig,
     "poisson_latent_ode": PoissonLatentODEConfig,
     "neural_ode": NeuralODEConfig,
+    "planar_nf": PlanarNFConfig,
+    "planar_cnf": PlanarCNFConfig,
+    "ffjord": FFJORDConfig,
+    "hamiltonian_cnf": HamiltonianCNFConfig,
 }
