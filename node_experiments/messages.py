@@ -100,9 +100,10 @@ def describe(error: Exception) -> str:
     if own and not refused:
         return reason.splitlines()[0]
     if message.startswith("Config group override must be"):
-        given = " ".join(a for a in sys.argv[1:] if a.endswith(("=null", "=")))
+        no_name = re.compile(r"[\w/]+=(null|true|false|[-+.\d]*)", re.IGNORECASE)
+        given = " ".join(a for a in sys.argv[1:] if no_name.fullmatch(a))
         return (
-            f"{given or 'null'} chooses nothing: choose one of configs/<group>/, as in "
+            f"{given or 'this value'} chooses nothing: choose one of configs/<group>/, as in "
             "solver=dopri5; only experiment, sweep and debug may be null"
         )
     if message.startswith("Error merging override") and error.__cause__ is not None:

@@ -113,7 +113,9 @@ def test_fixed_steps_and_backprop_compose(node_run, tiny):
 
 
 def test_sweep_makes_a_folder_for_each_job(node_run, tiny):
-    result = node_run("-m", RUN, "solver=euler,rk4", "solver.num_steps=2", "seed=0,1", *tiny)
+    # As few steps as these are too few to solve the state backwards.
+    few = ("solver=euler,rk4", "solver.num_steps=2", "gradient=discrete")
+    result = node_run("-m", RUN, *few, "seed=0,1", *tiny)
     assert result.code == 0, result.err
     assert len(result.folders) == 4
     assert [folder.name.split("_")[0] for folder in result.folders] == ["0", "1", "2", "3"]
@@ -139,7 +141,7 @@ BAD = {
     "type": (["trainer.epochs=1.5"], "trainer.epochs"),
     "text for a number": (["solver.rtol=abc"], "solver.rtol"),
     "no value": (["seed=null"], "seed"),
-    "group as value": (["optimizer=7"], "must be a string"),
+    "group as value": (["optimizer=7"], "optimizer=7 chooses nothing: choose one of"),
     "tolerance": (["solver.rtol=-1"], "solver.rtol=-1.0 must be"),
     "epochs": (["trainer.epochs=0"], "trainer.epochs=0 must be at least 1"),
     "batch": (["dataset.batch_size=70000"], "more than the"),

@@ -48,13 +48,14 @@ def test_what_is_recorded_is_the_checkpoints_or_was_asked_for(node_run, trained)
     _, folder = evaluate(node_run, trained)
     assert content(folder)["choices"] == before["choices"]
     assert content(folder)["seed"] == before["seed"]
-    result, folder = evaluate(
+    result, _ = evaluate(
         node_run, trained, "solver=rk4", "solver.num_steps=3", "seed=7", "name=again"
     )
     assert result.code == 0, result.err
+    (folder,) = (folder for folder in result.folders if folder.parent.name == "again")
     assert content(folder)["choices"] == {**before["choices"], "solver": "rk4"}
     assert content(folder)["seed"] == 7
-    assert content(folder)["name"] == folder.parent.name == "again"
+    assert content(folder)["name"] == "again"
 
 
 def test_the_file_itself_may_be_given(node_run, trained):

@@ -221,9 +221,9 @@ def test_a_run_killed_before_its_first_checkpoint_is_taken_up(node_run, stopped,
     assert len(list(stopped.parent.iterdir())) == 1
 
 
-# A file system of 300 kB, which only root can mount; else files of at most 8 kB.
+# A file system of 2 MB, which only root can mount; else files of at most 8 kB.
 LIMITS = {
-    "file system": "subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=300k', 'tmpfs', full], "
+    "file system": "subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', full], "
     "check=True)",
     "file size": "resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))",
 }
