@@ -22,15 +22,25 @@ from .data.events import poisson_data
 from .data.hopper import hopper_data
 from .data.human_activity import human_activity_data
 from .data.image_datasets import IMAGE_DATASETS, image_data
+from .data.irregular_series import ForecastData
 from .data.japanese_vowels import japanese_vowels_data
 from .data.periodic import periodic_data
 from .data.physionet2012 import physionet_data
 from .data.spirals import spiral_data
 from .figures.classification import classification_figures
+from .figures.irregular_series import irregular_series_figures
 from .figures.poisson import poisson_figures
 from .figures.spirals import latent_ode_figures, reconstruction_frame, recurrent_figures
 from .figures.trajectory import trajectory_figures, trajectory_frame
+from .models.between_observations import GapField
 from .models.image_classifiers import mlp, odenet, resnet, stem_only
+from .models.irregular_series import (
+    AUTOREGRESSIVE,
+    VARIATIONAL,
+    SeriesModel,
+    mean_values,
+    series_model,
+)
 from .models.latent_ode import LatentODE
 from .models.latent_trajectory import LatentTrajectory
 from .models.ode_block import ODEBlock
@@ -42,6 +52,7 @@ from .ode.gradients import GRADIENTS
 from .tasks.base import Task
 from .tasks.classification import Classification
 from .tasks.forecasting import NextObservation
+from .tasks.irregular_series import AutoregressiveSeriesTask, VariationalSeriesTask
 from .tasks.latent_ode import LatentODETask
 from .tasks.poisson import PoissonTask
 from .tasks.trajectory import TrajectoryFit
@@ -135,7 +146,37 @@ MODELS: dict[str, ModelFactory] = {
     "neural_ode": lambda c, data, solver, gradient: NeuralODE(
         data.dim, solver, gradient, c.hidden
     ),
-}
+} | dict.fromkeys(
+    (*AUTOREGRESSIVE, *VARIATIONAL),
+    lambda c, data, solver, gradient: irregular_model(c, data, solver, gradient),
+)
+
+
+def irregular_model(c: Any, data: Any, solver: Solver, gradient: Gradient) -> nn.Module:
+    """A model of irregular series, sized for its data.
+
+    Raises:
+        ConfigError: The dataset is of another kind.
+    """
+    if not isinstance(data, ForecastData):
+        raise ConfigError(
+            f"model.name={c.name!r} reads irregular series; choose a dataset of them: periodic, "
+            "hopper, japanese_vowels, physionet2012, human_activity or csv"
+        )
+    known = {f.name for f in fields(SeriesModel)}
+    settings = {name: value for name, value in asdict(c).items() if name in known}
+    imputes = c.name in ("rnn_impute", "gru_d")
+    parts = SeriesModel(
+        dim=data.dim,
+        classes=data.classes,
+        label_per=data.label_per if data.task == "classification" else None,
+        span=data.span,
+        mean_gap=data.mean_gap,
+        extrapolates=data.task == "extrapolation",
+        values=mean_values(data.train, data.dim) if imputes else None,
+        **settings,
+    )
+    return series_model(parts, solver, gradient)
 
 
 # Settings of the model -> what is optimised.
@@ -149,12 +190,34 @@ TASKS: dict[str, Callable[[Any], Task]] = dict.fromkeys(
     "neural_ode": lambda c: TrajectoryFit(),
 }
 
+# The same with the data, which says what is asked for.
+DATA_TASKS: dict[str, Callable[[Any, Any], Task]] = dict.fromkeys(
+    AUTOREGRESSIVE,
+    lambda c, data: AutoregressiveSeriesTask(
+        data.task, data.classes, c.reconstruction_weight, c.classification_weight
+    ),
+) | dict.fromkeys(
+    VARIATIONAL,
+    lambda c, data: VariationalSeriesTask(
+        data.task,
+        data.classes,
+        c.reconstruction_weight,
+        c.classification_weight,
+        c.samples,
+        len(data.train),
+        c.kl_wait,
+        c.kl_rate,
+    ),
+)
+
 FIGURES: dict[type, Callable[[Any], dict[str, Figure]]] = {
     Classification: classification_figures,
     LatentODETask: latent_ode_figures,
     NextObservation: recurrent_figures,
     PoissonTask: poisson_figures,
     TrajectoryFit: trajectory_figures,
+    AutoregressiveSeriesTask: irregular_series_figures,
+    VariationalSeriesTask: irregular_series_figures,
 }
 
 # Tasks that are shown as they learn: one frame of an animation from the trainer.
@@ -195,11 +258,15 @@ def build_model(config: RunConfig, data: Any, device: torch.device) -> nn.Module
         for module in model.modules():
             if isinstance(module, (ODEBlock, LatentTrajectory, NeuralODE)):
                 module.vector_field.compile()
+            elif isinstance(module, GapField):
+                module.compile()
     return model
 
 
-def build_task(config: RunConfig) -> Task:
+def build_task(config: RunConfig, data: Any) -> Task:
     """What is optimised and measured."""
+    if config.model.name in DATA_TASKS:
+        return DATA_TASKS[config.model.name](config.model, data)
     return TASKS[config.model.name](config.model)
 
 

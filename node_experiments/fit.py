@@ -60,7 +60,7 @@ def fit(
             if getattr(data, name) is not None:
                 setattr(data, name, FirstBatches(getattr(data, name), settings.limit_batches))
     model = build.build_model(config, data, device)
-    task = build.build_task(config)
+    task = build.build_task(config, data)
     optimizer = build.build_optimizer(config, model)
     scheduler = build.build_scheduler(config, optimizer, len(data.train))
     result["parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -152,7 +152,7 @@ def evaluate(config: RunConfig, device: torch.device, result: dict[str, Any]) ->
             f"on {config.dataset.name}: {str(error).splitlines()[-1].strip()}"
         ) from error
     result["parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    task = build.build_task(config)
+    task = build.build_task(config, data)
     trainer = Trainer(
         task,
         model,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .checks import require
+from .irregular_models import IRREGULAR_MODELS
 
 __all__ = [
     "MODELS",
@@ -159,4 +160,5 @@ MODELS: dict[str, type] = {
     "rnn_dt": RecurrentConfig,
     "poisson_latent_ode": PoissonLatentODEConfig,
     "neural_ode": NeuralODEConfig,
+    **IRREGULAR_MODELS,
 }
