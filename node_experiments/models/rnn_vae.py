@@ -1,4 +1,4 @@
-"""The RNN-VAE baseline: recurrent networks on both sides of z0 (Rubanova et al. 2019, section 4)."""
+"""The RNN-VAE baseline: recurrent networks on both sides of z0 (Rubanova et al. 2019)."""
 
 from __future__ import annotations
 

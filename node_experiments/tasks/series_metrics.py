@@ -66,7 +66,7 @@ def auc(scores: Tensor, positive: Tensor) -> float:
     Args:
         scores: Shape `(sample,)`; `positive` likewise, boolean.
     """
-    values, place, counts = torch.unique(scores, return_inverse=True, return_counts=True)
+    _, place, counts = torch.unique(scores, return_inverse=True, return_counts=True)
     ranks = counts.cumsum(0) - (counts - 1) / 2  # mean rank, from 1, of each value
     n = int(positive.sum())
     m = len(positive) - n
