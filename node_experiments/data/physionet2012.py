@@ -27,6 +27,7 @@ from .splits import random_split
 __all__ = ["DESCRIPTORS", "PARAMETERS", "load_physionet", "physionet_data"]
 
 WHERE_FROM = "https://physionet.org/content/challenge-2012/1.0.0/"
+NO_OUTCOMES = f"get it from {WHERE_FROM}, or read the sets that have one (dataset.sets=a)"
 HOURS = 48.0
 
 # What is known of a patient at admission; the rest is measured again and again.
@@ -232,7 +233,7 @@ def read_outcomes(path: Path) -> dict[str, int]:
         DataError: The file is missing, or a line has not six columns ending in 0 or 1.
     """
     outcomes = {}
-    for number, line in text_lines(path, f"get it from {WHERE_FROM}"):
+    for number, line in text_lines(path, NO_OUTCOMES):
         cells = [cell.strip() for cell in line.split(",")]
         if number == 1 and cells[0] == "RecordID":
             continue

@@ -58,19 +58,25 @@ def first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
+def wanted(name: str) -> bool:
+    """A text file, and none of those that macOS hides in archives."""
+    return name.endswith(".txt") and not name.rsplit("/", 1)[-1].startswith(".")
+
+
 def _contents(source: Path) -> Iterator[tuple[str, bytes]]:
     if source.is_dir():
-        for path in source.glob("*.txt"):
-            yield str(path), path.read_bytes()
+        for path in source.iterdir():
+            if wanted(path.name):
+                yield str(path), path.read_bytes()
     elif source.suffix == ".zip":
         with zipfile.ZipFile(source) as archive:
             for name in archive.namelist():
-                if name.endswith(".txt"):
+                if wanted(name):
                     yield f"{source}:{name}", archive.read(name)
     else:
         with tarfile.open(source) as archive:
             for member in archive:
-                if member.isfile() and member.name.endswith(".txt"):
+                if member.isfile() and wanted(member.name):
                     file = archive.extractfile(member)
                     assert file is not None
                     yield f"{source}:{member.name}", file.read()

@@ -121,6 +121,7 @@ def test_archives_are_read_as_published(root, tmp_path, kind):
         with zipfile.ZipFile(archive, "w") as file:
             for path in (root / "set-a").iterdir():
                 file.write(path, f"set-a/{path.name}")
+            file.writestr("__MACOSX/set-a/._132539.txt", b"\xff\x00")
     else:
         with tarfile.open(archive, "w:gz") as file:
             file.add(root / "set-a", "set-a")
