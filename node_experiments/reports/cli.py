@@ -13,6 +13,7 @@ from ..config import nearest
 from ..files import write_atomically
 from .compare import compare_metrics, compare_settings
 from .figures import FIGURES
+from .irregular_series import IRREGULAR_TABLES
 from .page import page, runs_table
 from .runs import Run, find_runs
 from .table2 import table2
@@ -22,7 +23,7 @@ __all__ = ["main"]
 
 
 # Tables of the paper, laid out by hand: a name -> Markdown from all runs below a folder.
-PAPER_TABLES: dict[str, Callable[[Path], str]] = {"table2": table2}
+PAPER_TABLES: dict[str, Callable[[Path], str]] = {"table2": table2, **IRREGULAR_TABLES}
 
 
 class ReportError(Exception):
