@@ -190,15 +190,14 @@ TASKS: dict[str, Callable[[Any], Task]] = dict.fromkeys(
     "neural_ode": lambda c: TrajectoryFit(),
 }
 
-# The same with the data, which says what is asked for.
-DATA_TASKS: dict[str, Callable[[Any, Any], Task]] = dict.fromkeys(
-    AUTOREGRESSIVE,
-    lambda c, data: AutoregressiveSeriesTask(
-        data.task, data.classes, c.reconstruction_weight, c.classification_weight
-    ),
-) | dict.fromkeys(
-    VARIATIONAL,
-    lambda c, data: VariationalSeriesTask(
+
+def irregular_task(c: Any, data: Any) -> Task:
+    """What is optimised on irregular series, where the data says what is asked for."""
+    if c.name in AUTOREGRESSIVE:
+        return AutoregressiveSeriesTask(
+            data.task, data.classes, c.reconstruction_weight, c.classification_weight
+        )
+    return VariationalSeriesTask(
         data.task,
         data.classes,
         c.reconstruction_weight,
@@ -207,8 +206,8 @@ DATA_TASKS: dict[str, Callable[[Any, Any], Task]] = dict.fromkeys(
         len(data.train),
         c.kl_wait,
         c.kl_rate,
-    ),
-)
+    )
+
 
 FIGURES: dict[type, Callable[[Any], dict[str, Figure]]] = {
     Classification: classification_figures,
@@ -265,8 +264,8 @@ def build_model(config: RunConfig, data: Any, device: torch.device) -> nn.Module
 
 def build_task(config: RunConfig, data: Any) -> Task:
     """What is optimised and measured."""
-    if config.model.name in DATA_TASKS:
-        return DATA_TASKS[config.model.name](config.model, data)
+    if config.model.name in (*AUTOREGRESSIVE, *VARIATIONAL):
+        return irregular_task(config.model, data)
     return TASKS[config.model.name](config.model)
 
 

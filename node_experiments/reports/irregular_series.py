@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def collect(folder: Path, dataset: str, task: str, setting: str) -> Cells:
 
 
 def forecast_table(
-    folder: Path, dataset: str, task: str, published: dict[str, tuple[float, ...]]
+    folder: Path, dataset: str, task: str, published: Mapping[str, tuple[float, ...]]
 ) -> str:
     """Markdown: mean squared errors x 100, as published and ours."""
     cells = collect(folder, dataset, task, "observed_fraction")
@@ -164,7 +165,7 @@ def costs(cells: Cells, what: str, shares: tuple[float, ...]) -> list[str]:
     return lines
 
 
-IRREGULAR_TABLES = {
+IRREGULAR_TABLES: dict[str, Callable[[Path], str]] = {
     "table3": partial(
         forecast_table,
         dataset="hopper",

@@ -80,8 +80,8 @@ class SeriesTask:
         known, label = torch.cat(logits), torch.cat(labels)
         entropy = float(cross_entropy(known, label))
         loss += self.classification_weight * entropy
-        found = {"cross_entropy": entropy, **classification_metrics(known, label)}
-        return {"loss": loss, **means, **found}
+        classes = {"cross_entropy": entropy, **classification_metrics(known, label)}
+        return {"loss": loss, **means, **classes}
 
     def evaluated(
         self, model: Any, batches: Iterable[Any]
