@@ -28,9 +28,9 @@ class IrregularLatentODE(SeriesVAE):
     """z(t) follows an ODE from z0; its encoder runs backwards in time.
 
     Args:
-        net: Dynamics, on states `(..., latent)`.
-        make_trajectory: From a vector field, how the ODE is solved.
-        start: Time of z0.
+        encoder: Gives z0 at its `start`.
+        trajectory: From z0 to the states, with time counted from `start`.
+        decoder, noise_std, classifier, label_per: As in `SeriesVAE`.
     """
 
     def __init__(

@@ -47,8 +47,8 @@ class SeriesVAE(nn.Module):
     """An encoder, a trajectory of latent states from z0, and a decoder from state to values.
 
     Args:
-        dim: Values of an observation.
-        noise_std: Standard deviation of an observation around the decoder's mean.
+        decoder: Maps a latent state `(..., latent)` to the mean of an observation `(..., dim)`.
+        noise_std: Standard deviation of an observation around that mean.
         classifier: Maps a latent state `(..., latent)` to logits; None without labels.
         label_per: What a label belongs to: `series` (read from z0) or `time`.
     """

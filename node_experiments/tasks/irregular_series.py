@@ -7,7 +7,7 @@ has labels or none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -36,23 +36,20 @@ class SeriesTask:
         classes: Kinds of label, or None.
         reconstruction_weight: Of the negative log-likelihood, in nats a number.
         classification_weight: Of the cross-entropy, in nats a label.
+        metric: The mean squared error, or of classes the accuracy, of two of them the AUC.
     """
 
     kind: str
     classes: int | None = None
     reconstruction_weight: float = 1.0
     classification_weight: float = 100.0
+    metric: str = field(init=False, default="mse")
+    higher_is_better: bool = field(init=False, default=False)
 
-    @property
-    def metric(self) -> str:
-        """The mean squared error, or of classes the accuracy, of two of them the AUC."""
-        if self.kind != "classification":
-            return "mse"
-        return "auc" if self.classes == 2 else "accuracy"
-
-    @property
-    def higher_is_better(self) -> bool:
-        return self.kind == "classification"
+    def __post_init__(self) -> None:
+        if self.kind == "classification":
+            self.metric = "auc" if self.classes == 2 else "accuracy"
+            self.higher_is_better = True
 
     def evaluate(self, model: nn.Module, batches: Iterable[Any]) -> dict[str, float]:
         """Metrics over all series, each counting the same.
