@@ -15,6 +15,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from .build_irregular import irregular_model, irregular_task
 from .config import ConfigError, GradientConfig, RunConfig, SolverConfig, nearest
 from .data.csv_series import csv_data
 from .data.cubic_spiral import cubic_spiral_data
@@ -22,7 +23,6 @@ from .data.events import poisson_data
 from .data.hopper import hopper_data
 from .data.human_activity import human_activity_data
 from .data.image_datasets import IMAGE_DATASETS, image_data
-from .data.irregular_series import ForecastData
 from .data.japanese_vowels import japanese_vowels_data
 from .data.periodic import periodic_data
 from .data.physionet2012 import physionet_data
@@ -34,13 +34,7 @@ from .figures.spirals import latent_ode_figures, reconstruction_frame, recurrent
 from .figures.trajectory import trajectory_figures, trajectory_frame
 from .models.between_observations import GapField
 from .models.image_classifiers import mlp, odenet, resnet, stem_only
-from .models.irregular_series import (
-    AUTOREGRESSIVE,
-    VARIATIONAL,
-    SeriesModel,
-    mean_values,
-    series_model,
-)
+from .models.irregular_series import AUTOREGRESSIVE, VARIATIONAL
 from .models.latent_ode import LatentODE
 from .models.latent_trajectory import LatentTrajectory
 from .models.ode_block import ODEBlock
@@ -148,35 +142,8 @@ MODELS: dict[str, ModelFactory] = {
     ),
 } | dict.fromkeys(
     (*AUTOREGRESSIVE, *VARIATIONAL),
-    lambda c, data, solver, gradient: irregular_model(c, data, solver, gradient),
+    irregular_model,
 )
-
-
-def irregular_model(c: Any, data: Any, solver: Solver, gradient: Gradient) -> nn.Module:
-    """A model of irregular series, sized for its data.
-
-    Raises:
-        ConfigError: The dataset is of another kind.
-    """
-    if not isinstance(data, ForecastData):
-        raise ConfigError(
-            f"model.name={c.name!r} reads irregular series; choose a dataset of them: periodic, "
-            "hopper, japanese_vowels, physionet2012, human_activity or csv"
-        )
-    known = {f.name for f in fields(SeriesModel)}
-    settings = {name: value for name, value in asdict(c).items() if name in known}
-    imputes = c.name in ("rnn_impute", "gru_d")
-    parts = SeriesModel(
-        dim=data.dim,
-        classes=data.classes,
-        label_per=data.label_per if data.task == "classification" else None,
-        span=data.span,
-        mean_gap=data.mean_gap,
-        extrapolates=data.task == "extrapolation",
-        values=mean_values(data.train, data.dim) if imputes else None,
-        **settings,
-    )
-    return series_model(parts, solver, gradient)
 
 
 # Settings of the model -> what is optimised.
@@ -189,25 +156,6 @@ TASKS: dict[str, Callable[[Any], Task]] = dict.fromkeys(
     "poisson_latent_ode": lambda c: PoissonTask(c.samples, c.kl_warmup),
     "neural_ode": lambda c: TrajectoryFit(),
 }
-
-
-def irregular_task(c: Any, data: Any) -> Task:
-    """What is optimised on irregular series, where the data says what is asked for."""
-    if c.name in AUTOREGRESSIVE:
-        return AutoregressiveSeriesTask(
-            data.task, data.classes, c.reconstruction_weight, c.classification_weight
-        )
-    return VariationalSeriesTask(
-        data.task,
-        data.classes,
-        c.reconstruction_weight,
-        c.classification_weight,
-        c.samples,
-        len(data.train),
-        c.kl_wait,
-        c.kl_rate,
-    )
-
 
 FIGURES: dict[type, Callable[[Any], dict[str, Figure]]] = {
     Classification: classification_figures,

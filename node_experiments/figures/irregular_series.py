@@ -59,9 +59,9 @@ def features_figure(model: Any, task: Any, batch: Any) -> Figure:
     """All features of one series over time."""
     mean, std = what_a_model_says(model, task, batch)
     features = min(PANELS, mean.shape[-1])
-    columns = 4 if features <= 12 or features == PANELS else 7
+    columns = 4
     rows = -(-features // columns)
-    figure = new_figure(width=max(1.9 * columns, 8.5), height=1.6 * rows + 0.9)
+    figure = new_figure(width=max(1.9 * columns, 8.5), height=1.5 * rows + 0.9)
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
     for d, axis in enumerate(axes.flat):
         if d >= features:
