@@ -4,6 +4,9 @@ import importlib.util
 import re
 from pathlib import Path
 
+from node_experiments.ode.methods import METHODS
+from node_experiments.ode.tableaus import EXPLICIT_TABLEAUS, TABLEAUS
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
@@ -19,6 +22,34 @@ def test_results_are_those_of_the_reference_runs():
     script = load_script("readme_results")
     (block,) = script.BLOCK.findall(README)
     assert block == script.table()
+
+
+def solver_rows():
+    section = README.split("\n## Solvers\n")[1].split("\n## ")[0]
+    cells = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("| `")]
+    return {row[0].strip().strip("`"): [cell.strip() for cell in row[1:]] for row in cells}
+
+
+def test_the_table_of_solvers_is_that_of_the_code():
+    rows = solver_rows()
+    everywhere = {path.stem for path in (ROOT / "configs" / "solver").glob("*.yaml")}
+    assert everywhere == set(METHODS)
+    coupled = {f"reversible_{name}" for name in EXPLICIT_TABLEAUS} - {"reversible_heun"}
+    assert set(rows) - {"reversible_<method>"} == set(METHODS) - coupled
+    for name, (family, order, stages, steps, stiff, between, gradients) in rows.items():
+        assert gradients
+        if name not in METHODS:
+            continue
+        method = METHODS[name]
+        assert family == method.family
+        assert order.split("-")[-1] == str(method.order)
+        assert stages == "varies" or stages.split()[0] == str(method.stages)
+        assert (steps == "adaptive") == method.adaptive
+        assert (stiff == "yes") == method.stiff
+        if between[0].isdigit():
+            assert between.split()[0] == str(method.dense_order)
+            own = name in TABLEAUS and TABLEAUS[name].dense is not None
+            assert ("own" in between) == own
 
 
 def test_links_and_pictures_exist():

@@ -49,7 +49,7 @@ def test_damaged_cache_is_refused(tmp_path, damage):
     [
         (None, "is missing"),
         (b"\x1f\x8b\x08cut", "truncated or altered"),
-        (gzip.compress(b"other"), "altered", mtime=0),
+        (gzip.compress(b"other", mtime=0), "altered"),
     ],
 )
 def test_damaged_package_is_refused(tmp_path, monkeypatch, content, message):
