@@ -33,10 +33,11 @@ from .figures.poisson import poisson_figures
 from .figures.spirals import latent_ode_figures, reconstruction_frame, recurrent_figures
 from .figures.trajectory import trajectory_figures, trajectory_frame
 from .models.between_observations import GapField
-from .models.image_classifiers import mlp, odenet, resnet, stem_only
+from .models.image_classifiers import mlp, odenet, resnet, revnet, stem_only
 from .models.irregular_series import AUTOREGRESSIVE, VARIATIONAL
 from .models.latent_ode import LatentODE
 from .models.latent_trajectory import LatentTrajectory
+from .models.lm_resnet import LMResNet
 from .models.ode_block import ODEBlock
 from .models.poisson import PoissonLatentODE
 from .models.recurrent import RecurrentForecaster
@@ -68,6 +69,7 @@ __all__ = [
     "build_scheduler",
     "build_solver",
     "build_task",
+    "check_choices",
 ]
 
 # Settings of the dataset, seed and device -> batches.
@@ -99,7 +101,13 @@ MODELS: dict[str, ModelFactory] = {
         data.image_shape, data.classes, solver, gradient, c.stem, c.channels
     ),
     "resnet": lambda c, data, solver, gradient: resnet(
-        data.image_shape, data.classes, c.stem, c.channels, c.blocks
+        data.image_shape, data.classes, c.stem, c.channels, c.blocks, c.shared
+    ),
+    "revnet": lambda c, data, solver, gradient: revnet(
+        data.image_shape, data.classes, c.stem, c.channels, c.blocks, c.reconstruct
+    ),
+    "lm_resnet": lambda c, data, solver, gradient: LMResNet(
+        data.image_shape[0], data.classes, c.widths, c.blocks, c.multistep
     ),
     "stem_only": lambda c, data, solver, gradient: stem_only(
         data.image_shape, data.classes, c.stem, c.channels
@@ -148,7 +156,7 @@ MODELS: dict[str, ModelFactory] = {
 
 # Settings of the model -> what is optimised.
 TASKS: dict[str, Callable[[Any], Task]] = dict.fromkeys(
-    ("odenet", "resnet", "stem_only", "mlp"), lambda c: Classification()
+    ("odenet", "resnet", "revnet", "lm_resnet", "stem_only", "mlp"), lambda c: Classification()
 ) | {
     "latent_ode": lambda c: LatentODETask(c.samples, c.kl_warmup),
     "rnn": lambda c: NextObservation(),
@@ -244,6 +252,14 @@ def build_scheduler(config: RunConfig, optimizer: Optimizer, steps_per_epoch: in
         steps_per_epoch=steps_per_epoch,
         **asdict(config.scheduler),
     )
+
+
+def check_choices(config: RunConfig) -> None:
+    """Refuse choices that need neither data nor a model to be seen to be wrong."""
+    build_solver(config.solver)
+    build_gradient(config.gradient)
+    known(config.optimizer.name, OPTIMIZERS, "optimizer")
+    known(config.scheduler.name, SCHEDULERS, "scheduler")
 
 
 def known(name: str, registry: Collection[str], group: str) -> None:

@@ -141,7 +141,8 @@ def go_on(trainer: Trainer, checkpoint: dict[str, Any], config: RunConfig, folde
         trainer.load_state_dict(checkpoint)
     except (RuntimeError, KeyError, ValueError) as error:
         raise CheckpointError(
-            f"the checkpoint in {folder} is not one of {config.name}: {error}"
+            f"the checkpoint in {folder} holds no state of {config.name} as it is configured now; "
+            "go on with the version that wrote it, or begin a new run"
         ) from error
     if trainer.group.rank == 0:
         log.info("going on after step %d, in epoch %d", trainer.step, trainer.epoch + 1)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from .checks import ConfigError, require
+from .checks import ConfigError, folder_name, require
 
 __all__ = [
     "GradientConfig",
@@ -56,7 +56,7 @@ class GradientConfig:
     method: str | None = None  # of the backward solve; that of the forward solve when null
     retain_graphs: bool = False  # of discrete: keep each stage's graph, for speed
     checkpoints: int = 16  # of checkpoint: states that are kept
-    reconstruction_tolerance: float = 1e-3  # of reversible: relative error worth a warning
+    reconstruction_tolerance: float = 1e-3  # of reversible, adjoint: relative error to warn of
     quadrature_points: int = 3  # of interpolated: Gauss points a step
 
 
@@ -159,6 +159,7 @@ class RunConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
 
     def __post_init__(self) -> None:
+        folder_name(self.name)
         if self.mode not in ("train", "eval"):
             raise ConfigError(f"mode={self.mode!r} is unknown; allowed: train, eval")
         if self.mode == "eval" and self.checkpoint is None:

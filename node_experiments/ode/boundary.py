@@ -74,7 +74,11 @@ def check_choices(solver: Solver, state: FlatState, asked: Sequence[str]) -> Non
 
 
 def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """`func`, whose derivatives are compared with its states; this needs no synchronisation."""
+    """`func`, whose derivatives are compared with its states; this needs no synchronisation.
+
+    A derivative may be in half precision, as autocast leaves it: the solver computes in that of
+    the state. Any other dtype is a mistake, and would lose digits in silence.
+    """
 
     def call(t: Tensor, y: Tensor, *args: Any) -> Tensor:
         derivative = func(t, y, *args)
@@ -82,7 +86,7 @@ def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
             not isinstance(derivative, Tensor)
             or derivative.shape != y.shape
             or derivative.device != y.device
-            or not derivative.is_floating_point()
+            or derivative.dtype not in (y.dtype, torch.bfloat16, torch.float16)
         ):
             found = (
                 f"shape {tuple(derivative.shape)}, {derivative.dtype}, {derivative.device}"
