@@ -56,7 +56,8 @@ class GradientConfig:
     method: str | None = None  # of the backward solve; that of the forward solve when null
     retain_graphs: bool = False  # of discrete: keep each stage's graph, for speed
     checkpoints: int = 16  # of checkpoint: states that are kept
-    reconstruction_tolerance: float = 1e-3  # of reversible, adjoint: relative error to warn of
+    reconstruction_tolerance: float = 1e-3  # of reversible: relative error worth a warning
+    state_tolerance: float = 0.1  # of adjoint: error of the state solved backwards, likewise
     quadrature_points: int = 3  # of interpolated: Gauss points a step
 
 
@@ -121,6 +122,7 @@ class TrainerConfig:
     devices: int = 1  # processes that share each batch, each on a device of its own
     checkpoint_minutes: float = 10.0  # time between two checkpoints inside an epoch
     profile: bool = False  # write a trace of a few training steps into the run folder
+    gradient_error: bool = False  # compare one gradient an epoch with that of a tight solve
     limit_batches: int | None = None  # batches of each pass over data; all when null
     overfit: bool = False  # train on the first batch only
     detect_anomaly: bool = False  # stop where the first NaN appears in a backward pass; slow

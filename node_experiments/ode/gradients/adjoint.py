@@ -45,7 +45,7 @@ class Adjoint:
         method: Method of the backward solve. When None it is that of the forward solve; but where
             outputs lie closer than its steps did, every interval costs a whole step, and a method
             of low order with cheaper steps is taken as long as one of them is enough.
-        reconstruction_tolerance: Error of the state that is solved backwards, relative to its
+        state_tolerance: Error of the state that is solved backwards, relative to its
             size, above which a warning says so.
 
     Raises:
@@ -56,13 +56,12 @@ class Adjoint:
     atol: float | None = None
     seminorm: bool = True
     method: str | None = None
-    reconstruction_tolerance: float = 0.1
+    state_tolerance: float = 0.1
 
     def __post_init__(self) -> None:
-        if not self.reconstruction_tolerance >= 0:
+        if not self.state_tolerance >= 0:
             raise ValueError(
-                f"gradient.reconstruction_tolerance={self.reconstruction_tolerance!r} must be a "
-                "number >= 0"
+                f"gradient.state_tolerance={self.state_tolerance!r} must be a number >= 0"
             )
         for name in ("rtol", "atol"):
             value = getattr(self, name)

@@ -97,11 +97,11 @@ class BackwardSolve:
         self._inaccuracy = torch.maximum(self._inaccuracy, norm(reconstructed - known) / size)
 
     def _conclude_reconstruction(self) -> None:
-        error, allowed = float(self._inaccuracy), self._options.reconstruction_tolerance
+        error, allowed = float(self._inaccuracy), self._options.state_tolerance
         if not error <= allowed:
             warnings.warn(
                 f"the adjoint method solved y backwards with a relative error of {error:.1e}, "
-                f"above gradient.reconstruction_tolerance={allowed:.1e}; its gradient cannot "
+                f"above gradient.state_tolerance={allowed:.1e}; its gradient cannot "
                 "be trusted. Take gradient='interpolated', 'discrete' or 'checkpoint', "
                 "which do not solve y backwards, or tighter tolerances",
                 stacklevel=2,

@@ -138,6 +138,6 @@ def test_a_state_that_was_not_found_again_backwards_is_said():
 
 def test_a_solve_that_is_found_again_says_nothing(example):
     t = torch.linspace(0, 1, 4, dtype=torch.float64)
-    example.gradients(t, Solver("dopri5", 1e-6, 1e-6), Adjoint(reconstruction_tolerance=1e-4))
-    with pytest.raises(ValueError, match="reconstruction_tolerance=-1 must be"):
-        Adjoint(reconstruction_tolerance=-1)
+    example.gradients(t, Solver("dopri5", 1e-6, 1e-6), Adjoint(state_tolerance=1e-4))
+    with pytest.raises(ValueError, match="state_tolerance=-1 must be"):
+        Adjoint(state_tolerance=-1)
