@@ -19,6 +19,7 @@ from .build_irregular import irregular_model, irregular_task
 from .config import ConfigError, GradientConfig, RunConfig, SolverConfig, nearest
 from .data.csv_series import csv_data
 from .data.cubic_spiral import cubic_spiral_data
+from .data.energies import EnergyData, energy_data
 from .data.events import poisson_data
 from .data.hopper import hopper_data
 from .data.human_activity import human_activity_data
@@ -26,32 +27,41 @@ from .data.image_datasets import IMAGE_DATASETS, image_data
 from .data.japanese_vowels import japanese_vowels_data
 from .data.periodic import periodic_data
 from .data.physionet2012 import physionet_data
+from .data.point_sets import POINT_SETS, PointData, point_data
 from .data.spirals import spiral_data
 from .figures.classification import classification_figures
+from .figures.flow import flow_figures, flow_film
 from .figures.irregular_series import irregular_series_figures
 from .figures.poisson import poisson_figures
 from .figures.spirals import latent_ode_figures, reconstruction_frame, recurrent_figures
 from .figures.trajectory import trajectory_figures, trajectory_frame
 from .models.between_observations import GapField
+from .models.flow import DimensionError
+from .models.flows import ffjord, hamiltonian_cnf, planar_cnf
 from .models.image_classifiers import mlp, odenet, resnet, revnet, stem_only
 from .models.irregular_series import AUTOREGRESSIVE, VARIATIONAL
 from .models.latent_ode import LatentODE
-from .models.latent_trajectory import LatentTrajectory
 from .models.lm_resnet import LMResNet
-from .models.ode_block import ODEBlock
+from .models.ode_module import ODEModule
+from .models.planar_nf import PlanarNF
 from .models.poisson import PoissonLatentODE
 from .models.recurrent import RecurrentForecaster
+from .models.regularizers import Regularizer
 from .models.vector_field import NeuralODE
 from .ode import Gradient, Solver
 from .ode.gradients import GRADIENTS
 from .tasks.base import Task
 from .tasks.classification import Classification
+from .tasks.density_matching import DensityMatching
+from .tasks.flow_panels import flow_panels
 from .tasks.forecasting import NextObservation
 from .tasks.irregular_series import AutoregressiveSeriesTask, VariationalSeriesTask
 from .tasks.latent_ode import LatentODETask
+from .tasks.maximum_likelihood import MaximumLikelihood
 from .tasks.poisson import PoissonTask
 from .tasks.trajectory import TrajectoryFit
-from .tracking.animation import Animation
+from .tracking.animation import Animation, Film
+from .tracking.arrays import Arrays
 from .training.callbacks import Callback
 from .training.optimizers import OPTIMIZERS, SCHEDULERS, make_optimizer, make_scheduler
 
@@ -64,6 +74,7 @@ __all__ = [
     "build_data",
     "build_figures",
     "build_gradient",
+    "build_keepers",
     "build_model",
     "build_optimizer",
     "build_scheduler",
@@ -92,6 +103,11 @@ DATASETS: dict[str, Callable[[Any, int, torch.device], Any]] = {
         **asdict(c), seed=seed, device=device
     ),
     "csv": lambda c, seed, device: csv_data(**asdict(c), seed=seed, device=device),
+    "energies": lambda c, seed, device: energy_data(**asdict(c), seed=seed, device=device),
+}
+DATASETS |= {
+    name: lambda c, seed, device: point_data(**asdict(c), seed=seed, device=device)
+    for name in POINT_SETS
 }
 
 # Settings of the model, data, solver and gradient -> network.
@@ -148,10 +164,21 @@ MODELS: dict[str, ModelFactory] = {
     "neural_ode": lambda c, data, solver, gradient: NeuralODE(
         data.dim, solver, gradient, c.hidden
     ),
-} | dict.fromkeys(
-    (*AUTOREGRESSIVE, *VARIATIONAL),
-    irregular_model,
-)
+    "planar_cnf": lambda c, data, solver, gradient: planar_cnf(
+        data.dim, solver, gradient, c.units, c.hyper_hidden, c.variant, c.horizon, c.base_std
+    ),
+    "ffjord": lambda c, data, solver, gradient: ffjord(
+        data.dim, solver, gradient, c.hidden, c.layers, c.trace, c.horizon, c.base_std
+    ),
+    "hamiltonian_cnf": lambda c, data, solver, gradient: hamiltonian_cnf(
+        data.dim, solver, gradient, c.hidden, c.layers, c.horizon, c.base_std
+    ),
+    # Density matching draws samples, and maximum likelihood asks for the density of points.
+    "planar_nf": lambda c, data, solver, gradient: PlanarNF(
+        data.dim, c.units, "sample" if isinstance(data, EnergyData) else "density", c.base_std
+    ),
+} | dict.fromkeys((*AUTOREGRESSIVE, *VARIATIONAL), irregular_model)
+FLOWS = ("planar_nf", "planar_cnf", "ffjord", "hamiltonian_cnf")
 
 
 # Settings of the model -> what is optimised.
@@ -173,6 +200,8 @@ FIGURES: dict[type, Callable[[Any], dict[str, Figure]]] = {
     TrajectoryFit: trajectory_figures,
     AutoregressiveSeriesTask: irregular_series_figures,
     VariationalSeriesTask: irregular_series_figures,
+    DensityMatching: flow_figures,
+    MaximumLikelihood: flow_figures,
 }
 
 # Tasks that are shown as they learn: one frame of an animation from the trainer.
@@ -206,23 +235,63 @@ def build_gradient(config: GradientConfig) -> Gradient:
 
 
 def build_model(config: RunConfig, data: Any, device: torch.device) -> nn.Module:
-    """The model on `device`, its vector fields compiled if that is asked for."""
+    """The model on `device`, its vector fields regularised and compiled if that is asked for."""
+    if config.model.name in FLOWS and not isinstance(data, EnergyData | PointData):
+        raise ConfigError(
+            f"model.name={config.model.name!r} is a density in the plane and does not fit "
+            f"dataset.name={config.dataset.name!r}; allowed: energies, {', '.join(POINT_SETS)}"
+        )
     solver, gradient = build_solver(config.solver), build_gradient(config.gradient)
-    model = MODELS[config.model.name](config.model, data, solver, gradient).to(device)
+    try:
+        model = MODELS[config.model.name](config.model, data, solver, gradient).to(device)
+    except DimensionError as error:
+        raise ConfigError(str(error)) from error
+    regularize(config, model)
     if config.trainer.compile:
         for module in model.modules():
-            if isinstance(module, (ODEBlock, LatentTrajectory, NeuralODE)):
+            if isinstance(module, ODEModule):
                 module.vector_field.compile()
             elif isinstance(module, GapField):
                 module.compile()
     return model
 
 
+def regularize(config: RunConfig, model: nn.Module) -> None:
+    """Let the ODEs of a model carry penalties in training.
+
+    Raises:
+        ConfigError: There are none, or they cannot.
+    """
+    regularizer = Regularizer(**asdict(config.regularizer))
+    if not regularizer.weights:
+        return
+    solved = [module for module in model.modules() if isinstance(module, ODEModule)]
+    if not solved:
+        raise ConfigError(
+            f"regularizer.{next(iter(regularizer.weights))} has no effect on "
+            f"model.name={config.model.name!r}, which solves no ODE; take regularizer=none"
+        )
+    if config.trainer.compile and (regularizer.jacobian or regularizer.taylor):
+        raise ConfigError(
+            "regularizer.jacobian and regularizer.taylor differentiate the vector field twice, "
+            "which torch.compile cannot; take trainer.compile=false or regularizer=kinetic"
+        )
+    for module in solved:
+        try:
+            module.regularize(regularizer)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+
+
 def build_task(config: RunConfig, data: Any) -> Task:
     """What is optimised and measured."""
     if config.model.name in (*AUTOREGRESSIVE, *VARIATIONAL):
         return irregular_task(config.model, data)
-    return TASKS[config.model.name](config.model)
+    if config.model.name not in FLOWS:
+        return TASKS[config.model.name](config.model)
+    if isinstance(data, EnergyData):
+        return DensityMatching(data.log_density)
+    return MaximumLikelihood(data.true_log_likelihood)
 
 
 def build_figures(task: Task) -> Callable[[Any], dict[str, Figure]]:
@@ -234,6 +303,16 @@ def build_animation(task: Task, path: Path) -> list[Callback]:
     """The callback that draws an animation, for tasks that have one."""
     frame = FRAMES.get(type(task))
     return [] if frame is None else [Animation(path, frame)]
+
+
+def build_keepers(task: Task, folder: Path) -> list[Callback]:
+    """Callbacks that keep, in the run folder, what a trained model does, for tasks that do."""
+    if not isinstance(task, DensityMatching | MaximumLikelihood):
+        return []
+    return [
+        Arrays(folder / "panels.npz", lambda trainer: flow_panels(trainer.model, trainer.data)),
+        Film(folder / "figures" / "flow.gif", flow_film),
+    ]
 
 
 def build_optimizer(config: RunConfig, model: nn.Module) -> Optimizer:

@@ -96,6 +96,7 @@ def fit(
             EpochLines(),
             Figures(folder / "figures", tensorboard, config.name, draw),
             *build.build_animation(task, folder / "figures" / "training.gif"),
+            *build.build_keepers(task, folder),
         ]
         if settings.profile:
             trackers.append(Profiler(folder / "profile"))

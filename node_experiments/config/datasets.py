@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .checks import require
+from .flows import EnergiesConfig, PointsConfig
 from .series_datasets import SERIES_DATASETS
 
 __all__ = ["DATASETS", "CubicSpiralConfig", "ImagesConfig", "PoissonConfig", "SpiralsConfig"]
@@ -140,4 +141,13 @@ DATASETS: dict[str, type] = {
     "poisson": PoissonConfig,
     "cubic_spiral": CubicSpiralConfig,
     **SERIES_DATASETS,
+    "energies": EnergiesConfig,
+    "two_circles": PointsConfig,
+    "two_moons": PointsConfig,
+    "8gaussians": PointsConfig,
+    "pinwheel": PointsConfig,
+    "swissroll": PointsConfig,
+    "checkerboard": PointsConfig,
+    "2spirals": PointsConfig,
+    "rings": PointsConfig,
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from .checks import require
+from .flows import FFJORDConfig, HamiltonianCNFConfig, PlanarCNFConfig, PlanarNFConfig
 from .irregular_models import IRREGULAR_MODELS
 
 __all__ = [
@@ -195,5 +196,9 @@ MODELS: dict[str, type] = {
     "rnn_dt": RecurrentConfig,
     "poisson_latent_ode": PoissonLatentODEConfig,
     "neural_ode": NeuralODEConfig,
+    "planar_nf": PlanarNFConfig,
+    "planar_cnf": PlanarCNFConfig,
+    "ffjord": FFJORDConfig,
+    "hamiltonian_cnf": HamiltonianCNFConfig,
     **IRREGULAR_MODELS,
 }

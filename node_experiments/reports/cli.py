@@ -12,6 +12,8 @@ from rich.console import Console
 from ..config import nearest
 from ..files import write_atomically
 from .compare import compare_metrics, compare_settings
+from .figure4 import figure4
+from .figure5 import figure5
 from .figures import FIGURES
 from .irregular_series import IRREGULAR_TABLES
 from .page import page, runs_table
@@ -27,6 +29,8 @@ __all__ = ["main"]
 PAPER_TABLES: dict[str, Callable[[Path], str]] = {
     "table1": table1,
     "table2": table2,
+    "figure4": figure4,
+    "figure5": figure5,
     **IRREGULAR_TABLES,
 }
 
@@ -103,7 +107,12 @@ def draw(asked: argparse.Namespace) -> None:
     """node-report figure."""
     title = Path(asked.name).name
     target = asked.to or Path(f"{asked.figure}_{title}.png")
-    FIGURES[asked.figure](select(asked.outputs, asked.name), title).savefig(target)
+    runs = select(asked.outputs, asked.name)
+    try:
+        figure = FIGURES[asked.figure](runs, title)
+    except ValueError as error:
+        raise ReportError(f"{asked.name}: {error}") from error
+    figure.savefig(target)
     print(target)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from . import figure4, figure5
 from .runs import Run
 from .tables import show, what_varies
 
@@ -32,7 +33,13 @@ def cost(runs: Sequence[Run], title: str) -> Figure:
 
 
 # A name -> the figure, from runs and a title.
-FIGURES: dict[str, Callable[[Sequence[Run], str], Figure]] = {"curves": curves, "cost": cost}
+FIGURES: dict[str, Callable[[Sequence[Run], str], Figure]] = {
+    "curves": curves,
+    "cost": cost,
+    "figure4": figure4.panels,
+    "figure4_curves": figure4.curves,
+    "figure5": figure5.panels,
+}
 
 
 def labelled(runs: Sequence[Run]) -> dict[str, list[Run]]:

@@ -1,8 +1,8 @@
-"""A GIF of what a model says, one frame an epoch."""
+"""GIFs: of what a model says while it learns, and of what a trained one does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..training.loop import Trainer
 
-__all__ = ["Animation"]
+__all__ = ["Animation", "Film"]
 
 
 class Animation(Callback):
@@ -43,20 +43,55 @@ class Animation(Callback):
         self._add(trainer)
 
     def fit_end(self, trainer: Trainer) -> None:
-        if not self._frames:
-            return
-        first, *others = self._frames
-        pause = max(20, round(1000 * self._seconds / len(self._frames)))
-        durations = [pause] * len(others) + [2000]
-        first.save(
-            self._path, save_all=True, append_images=others, duration=durations, loop=0,
-            optimize=True,
-        )  # fmt: skip
+        if self._frames:
+            write_gif(self._path, self._frames, self._seconds)
 
     def _add(self, trainer: Trainer) -> None:
-        figure = self._draw(trainer)
-        figure.set_dpi(self._dpi)
-        canvas: Any = figure.canvas
-        canvas.draw()
-        image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-        self._frames.append(image.quantize(32, dither=Image.Dither.NONE))
+        self._frames.append(frame_image(self._draw(trainer), self._dpi, 32))
+
+
+class Film(Callback):
+    """Writes a GIF of what a trained model does, when training is done.
+
+    Args:
+        path: Where the GIF is written.
+        draw: The frames from the trainer, all of one size; none to write no GIF.
+        seconds: Length of the animation, without the rest on its last frame.
+        dpi: Pixels an inch.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        draw: Callable[[Trainer], Iterable[Figure]],
+        seconds: float = 4.0,
+        dpi: int = 80,
+    ) -> None:
+        self._path, self._draw, self._seconds, self._dpi = path, draw, seconds, dpi
+
+    def epoch_end(self, trainer: Trainer) -> None:
+        if trainer.epoch < trainer.epochs:
+            return
+        frames = [frame_image(figure, self._dpi, 64) for figure in self._draw(trainer)]
+        if frames:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_gif(self._path, frames, self._seconds)
+
+
+def frame_image(figure: Figure, dpi: int, colors: int) -> Image.Image:
+    """A figure as an image of few colours."""
+    figure.set_dpi(dpi)
+    canvas: Any = figure.canvas
+    canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    return image.quantize(colors, dither=Image.Dither.NONE)
+
+
+def write_gif(path: Path, frames: list[Image.Image], seconds: float) -> None:
+    """Write frames that take so long together, with a rest of two seconds on the last."""
+    first, *others = frames
+    pause = max(20, round(1000 * seconds / len(frames)))
+    durations = [pause] * len(others) + [2000]
+    first.save(
+        path, save_all=True, append_images=others, duration=durations, loop=0, optimize=True
+    )

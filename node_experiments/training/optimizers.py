@@ -30,7 +30,7 @@ def make_optimizer(
             parameters, lr, momentum, weight_decay=weight_decay, nesterov=nesterov
         )
     if name == "rmsprop":
-        return torch.optim.RMSprop(parameters, lr, weight_decay=weight_decay)
+        return torch.optim.RMSprop(parameters, lr, momentum=momentum, weight_decay=weight_decay)
     if name == "adamax":
         return torch.optim.Adamax(parameters, lr, (beta1, beta2), weight_decay=weight_decay)
     return torch.optim.Adam(parameters, lr, (beta1, beta2), weight_decay=weight_decay)

@@ -1,0 +1,100 @@
+"""Figure 5 of Chen et al. 2018: maximum likelihood, a continuous flow beside planar layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .flow_runs import MODELS, by_dataset, number, panels_of
+from .runs import Run, find_runs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["figure5", "panels"]
+
+
+def figure5(folder: Path) -> str:
+    """Markdown from all completed runs below a folder: test log-likelihoods, the paper's claim."""
+    datasets = by_dataset(find_runs(folder))
+    lines = [
+        "Log-likelihood of held-out points in nats a point, mean ± its standard error; `truth` is "
+        "the density that they were drawn from.",
+        "",
+        "| dataset | flow | units | parameters | training steps | test log-likelihood | truth | "
+        "integral on a grid | seconds |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, runs in datasets.items():
+        for model, label in MODELS.items():
+            run = runs.get(model)
+            if run is None:
+                continue
+            true = run.metrics.get("log_likelihood_true/test")
+            cells = [
+                name,
+                label,
+                str(run.config["model.units"]),
+                f"{run.result['parameters']:,}",
+                f"{int(run.metrics['step']):,}",
+                likelihood(run),
+                "-" if true is None else f"{true:.3f}",
+                f"{number(run, 'normalization'):.4f}",
+                f"{run.seconds or 0:.0f}",
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", *verdicts(datasets)]) + "\n"
+
+
+def likelihood(run: Run) -> str:
+    """The test log-likelihood of a run."""
+    return f"{number(run, 'log_likelihood'):.3f} ± {number(run, 'log_likelihood_se'):.3f}"
+
+
+def verdicts(datasets: dict[str, dict[str, Run]]) -> list[str]:
+    """Which flow is closer to the data, and by how much."""
+    lines = []
+    for name, runs in datasets.items():
+        if not set(MODELS) <= set(runs):
+            continue
+        nf, cnf = (number(runs[m], "log_likelihood") for m in ("planar_nf", "planar_cnf"))
+        error = sum(number(runs[m], "log_likelihood_se") ** 2 for m in MODELS) ** 0.5
+        gap = cnf - nf
+        says = (
+            f"the CNF is {gap:.3f} nats a point above the NF"
+            if gap > 2 * error
+            else f"the NF is {-gap:.3f} nats a point above the CNF"
+            if gap < -2 * error
+            else f"both are within two standard errors ({gap:+.3f} nats a point)"
+        )
+        if name == "two_moons":
+            holds = "holds" if gap > 2 * error else "does not show in the likelihood"
+            says = f"the paper sees the NF in trouble here; this {holds}: {says}"
+        lines.append(f"- {name}: {says}.")
+    return lines
+
+
+def panels(runs: Sequence[Run], title: str) -> Figure:
+    """node-report figure figure5: densities and samples on the way, both kinds of flow.
+
+    Raises:
+        ValueError: No run kept its panels.
+    """
+    from ..figures.flow_comparison import maximum_likelihood_figure
+
+    found = {
+        name: {
+            model: (kept, f"test log-likelihood\n{likelihood(run)} nats")
+            for model, run in members.items()
+            if (kept := panels_of(run)) is not None
+        }
+        for name, members in by_dataset(runs).items()
+    }
+    found = {name: members for name, members in found.items() if members}
+    if not found:
+        raise ValueError(
+            "no completed run of a planar flow on points is among them; make some with "
+            "node-run sweep=figure5"
+        )
+    return maximum_likelihood_figure(found)

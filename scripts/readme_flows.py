@@ -1,0 +1,109 @@
+"""Writes the README's section on Figures 4 and 5 from the reference runs that it shows.
+
+python scripts/readme_flows.py                      # the section alone
+python scripts/readme_flows.py --from outputs/sweeps  # also take runs from these sweeps, and draw
+"""
+
+import argparse
+import json
+import re
+import shutil
+from pathlib import Path
+
+from node_experiments.reports import figure4, figure5
+from node_experiments.reports.flow_runs import by_dataset, by_target
+from node_experiments.reports.runs import Run, find_runs
+
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "outputs" / "reference"
+BLOCK = re.compile(r"<!-- results: flows -->\n.*?<!-- /results -->", re.DOTALL)
+KEPT = ("config.yaml", "result.json", "metrics.jsonl", "panels.npz", "run_info.json")
+
+INTRO = """\
+A continuous flow carries a density from noise to data: log-density and state come from one solve
+(theorem 1).
+`planar_cnf` is the paper's (planar units, hypernetwork over time, gates), `planar_nf` its discrete
+baseline; `ffjord` and `hamiltonian_cnf` are there too. Any of them takes the energies `u1` to `u4`
+(density matching) and eight sets of points (maximum likelihood).
+
+    node-run experiment=two_moons_planar_cnf          # minutes, with figures and a GIF
+    node-run experiment=pinwheel_ffjord model.trace=hutchinson
+    node-run sweep=figure4 && node-run sweep=figure5  # all cells
+    node-report table figure4                         # the tables below"""
+
+
+def take(sweeps: Path) -> None:
+    """Copy what reports read of the runs of the two sweeps, and draw both figures."""
+    runs = find_runs(sweeps)
+    for target, cells in by_target(runs).items():
+        for (model, units), run in cells.items():
+            copy(run, REFERENCE / "figure4" / f"{target}_{model}_{units}")
+    for dataset, members in by_dataset(runs).items():
+        for model, run in members.items():
+            copy(run, REFERENCE / "figure5" / f"{dataset}_{model}")
+            film = run.folder / "figures" / "flow.gif"
+            if film.exists():
+                shutil.copyfile(film, REFERENCE / "figure5" / f"{dataset}_{model}" / "flow.gif")
+    draw()
+
+
+def copy(run: Run, folder: Path) -> None:
+    """The files of one run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in KEPT:
+        shutil.copyfile(run.folder / name, folder / name)
+
+
+def draw() -> None:
+    """Both figures, from the files of the reference runs."""
+    for name, figure in (
+        ("figure4/figure4", figure4.panels),
+        ("figure4/curves", figure4.curves),
+        ("figure5/figure5", figure5.panels),
+    ):
+        runs = find_runs(REFERENCE / name.partition("/")[0])
+        figure(runs, "").savefig(REFERENCE / f"{name}.png")
+
+
+def section() -> str:
+    """The block of the README between its markers, from the files of the runs."""
+    hardware = json.loads(next((REFERENCE / "figure4").glob("*/result.json")).read_text())[
+        "hardware"
+    ]
+    how = (
+        f"Protocol `quick`, seed 0, a tenth of the paper's steps for both: 1,000 of "
+        f"Adam for a CNF, 50,000 of RMSprop for an NF, 512 samples each; {hardware['cpu']}, one "
+        "core, float32. The paper names neither its targets nor batch, rate, base or horizon; "
+        "what we chose is marked in `configs/`."
+    )
+    parts = [
+        INTRO,
+        "### Figure 4: density matching",
+        figure4.figure4(REFERENCE / "figure4").rstrip(),
+        f"- {how}",
+        "![Targets, densities of both kinds of flow, final losses]"
+        "(outputs/reference/figure4/figure4.png)",
+        "![Losses against training steps](outputs/reference/figure4/curves.png)",
+        "### Figure 5: maximum likelihood",
+        figure5.figure5(REFERENCE / "figure5").rstrip(),
+        "![Densities and samples on the way from noise to data]"
+        "(outputs/reference/figure5/figure5.png)",
+        "![Two circles from noise](outputs/reference/figure5/two_circles_planar_cnf/flow.gif)",
+        "![Two moons from noise](outputs/reference/figure5/two_moons_planar_cnf/flow.gif)",
+    ]
+    text = "\n\n".join(parts)
+    return f"<!-- results: flows -->\n{text}\n<!-- /results -->"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--from", dest="sweeps", type=Path, help="folder of the sweeps")
+    asked = parser.parse_args()
+    if asked.sweeps is not None:
+        take(asked.sweeps)
+    readme = ROOT / "README.md"
+    readme.write_text(BLOCK.sub(lambda match: section(), readme.read_text()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Figures 4 and 5 from run folders."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+
+from node_experiments.reports import figure4, figure5
+from node_experiments.reports.cli import main
+from node_experiments.reports.runs import find_runs
+
+
+def write(folder, dataset, model, units, energy=None, status="completed", panels=True, **metrics):
+    run = folder / f"{dataset}_{energy}_{model}_{units}"
+    run.mkdir(parents=True)
+    config = {
+        "name": f"{dataset}_{model}",
+        "dataset": {"name": dataset, **({"energy": energy} if energy else {})},
+        "model": {"name": model, "units": units},
+    }
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    at_test = {f"{name}/test": value for name, value in metrics.items()}
+    at_test |= {"normalization/test": 0.998, "step": 100}
+    result = {
+        "status": status, "name": config["name"], "metrics": at_test, "best": None,
+        "parameters": 1234, "seconds": {"total": 10.0},
+    }  # fmt: skip
+    (run / "result.json").write_text(json.dumps(result))
+    rows = [{"step": step, **at_test} for step in (50, 100)]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    if panels:
+        square = np.arange(100, dtype=np.uint8).reshape(10, 10)
+        arrays = {
+            "densities": np.stack([square, square]),
+            "samples": np.zeros((2, 5, 2), np.float16),
+            "untils": np.array([0.5, 1.0]),
+            "half_width": np.array(4.0),
+            **({"target": square} if energy else {"test": np.ones((5, 2), np.float16)}),
+        }
+        np.savez_compressed(run / "panels.npz", **arrays)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    for energy, better in (("u1", 0.1), ("u2", 0.5)):
+        for units in (2, 8):
+            write(tmp_path, "energies", "planar_nf", units, energy, kl=0.3, kl_se=0.01)
+            write(tmp_path, "energies", "planar_cnf", units, energy, kl=better, kl_se=0.01)
+    write(tmp_path, "energies", "planar_nf", 32, "u1", status="failed", kl=9.0, kl_se=0.0)
+    ml = {"log_likelihood_se": 0.01, "log_likelihood_true": -2.0}
+    write(tmp_path, "two_moons", "planar_nf", 64, log_likelihood=-2.6, **ml)
+    write(tmp_path, "two_moons", "planar_cnf", 64, log_likelihood=-2.1, **ml)
+    write(tmp_path, "two_circles", "planar_nf", 64, log_likelihood=-2.1, **ml)
+    write(tmp_path, "two_circles", "planar_cnf", 64, log_likelihood=-2.11, **ml)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "result.json").write_text("{")
+    return tmp_path
+
+
+def test_figure4_table(runs):
+    text = figure4.figure4(runs)
+    lines = text.splitlines()
+    assert "| U1 | CNF | 0.1000 ± 0.0100 | 0.1000 ± 0.0100 | 100 |" in lines
+    assert "| U2 | NF | 0.3000 ± 0.0100 | 0.3000 ± 0.0100 | 100 |" in lines
+    assert "it holds in part: the CNF has the lower loss in 2 of 4 cells (U1 with 2; U1" in text
+    assert "1 within 0.20 %" in text
+    assert {line.count("|") for line in lines if line.startswith("|")} == {6}
+
+
+def test_figure5_table(runs):
+    text = figure5.figure5(runs)
+    assert "| two_moons | CNF | 64 | 1,234 | 100 | -2.100 ± 0.010 | -2.000 | 0.9980 | 10 |" in text
+    assert "this holds: the CNF is 0.500 nats a point above the NF" in text
+    assert "two_circles: both are within two standard errors (-0.010 nats a point)" in text
+
+
+@pytest.mark.parametrize("figure", ["figure4", "figure4_curves", "figure5"])
+def test_figures_are_drawn(runs, figure, tmp_path, capsys):
+    target = tmp_path / "drawn.png"
+    assert main(["figure", figure, str(runs), "--to", str(target)]) == 0
+    assert target.stat().st_size > 5_000
+
+
+def test_without_runs_there_is_a_table_and_no_figure(tmp_path, capsys):
+    write(tmp_path, "two_moons", "planar_nf", 64, panels=False, log_likelihood=-1.0)
+    assert "| target | flow |" in figure4.figure4(tmp_path)
+    for figure in ("figure4", "figure5"):
+        assert main(["figure", figure, str(tmp_path), "--to", str(tmp_path / "x.png")]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"node-run sweep={figure}" in line
+
+
+def test_it_needs_no_torch(runs):
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from node_experiments.reports.cli import main\n"
+        f"main(['figure', 'figure4', {str(runs)!r}, '--to', {str(runs / 'a.png')!r}])\n"
+        f"main(['figure', 'figure5', {str(runs)!r}, '--to', {str(runs / 'b.png')!r}])\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
+    assert len(find_runs(runs)) == 14

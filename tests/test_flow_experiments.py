@@ -1,0 +1,78 @@
+"""Runs of normalizing flows: what they leave behind, and what they refuse."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+TINY = ("protocol=smoke", "trainer.threads=1")
+
+
+def read(result):
+    assert result.code == 0, result.err
+    (folder,) = result.folders
+    content = json.loads((folder / "result.json").read_text())
+    return folder, content, {path.name for path in (folder / "figures").iterdir()}
+
+
+def test_density_matching_keeps_its_panels_and_a_film(node_run):
+    arguments = ("model.units=2", "dataset.energy=u3", "gradient=discrete")
+    folder, content, names = read(node_run("experiment=energies_planar_cnf", *TINY, *arguments))
+    assert names == {"training.png", "flow.png", "flow.gif"}
+    metrics = content["metrics"]
+    assert metrics["kl/test"] == metrics["loss/test"] > 0
+    assert metrics["kl_se/test"] > 0
+    assert 0 < metrics["effective_samples/test"] <= 1
+    assert metrics["normalization/test"] == pytest.approx(1, abs=0.01)
+    assert content["metric"] == "kl"
+    assert content["nfe"]["forward"] > 6
+    with np.load(folder / "panels.npz") as panels:
+        assert panels["densities"].shape == (6, 100, 100)
+        assert panels["densities"].max() == 255
+        assert panels["samples"].shape == (6, 1000, 2)
+        assert panels["target"].shape == (100, 100)
+    with Image.open(folder / "figures" / "flow.gif") as film:
+        assert film.n_frames > 10
+
+
+def test_maximum_likelihood_with_planar_layers(node_run):
+    folder, content, names = read(node_run("experiment=two_moons_planar_nf", *TINY))
+    assert names == {"training.png", "flow.png"}
+    metrics = content["metrics"]
+    assert metrics["log_likelihood/test"] == -metrics["loss/test"]
+    assert metrics["log_likelihood/test"] < metrics["log_likelihood_true/test"]
+    assert metrics["normalization/test"] == pytest.approx(1, abs=0.01)
+    assert content["parameters"] == 64 * 5
+    assert "test" in np.load(folder / "panels.npz").files
+
+
+def test_the_official_variant_runs(node_run):
+    arguments = (
+        "dataset=two_circles_official_code",
+        "model=planar_cnf_official_code",
+        "trainer.limit_batches=1",
+        "gradient=adjoint",
+    )
+    _, content, _ = read(node_run("experiment=two_circles_planar_cnf", *TINY, *arguments))
+    assert content["parameters"] == 15_904
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["experiment=mnist_mlp", "model=planar_cnf"], "does not fit dataset.name='mnist'"),
+        (["experiment=energies_planar_cnf", "dataset.energy=u5"], "u1, u2, u3 or u4"),
+        (["experiment=two_moons_planar_cnf", "model.variant=mine"], "paper or official_code"),
+        (["experiment=two_moons_planar_cnf", "model.horizon=0"], "model.horizon=0.0 must be"),
+        (["experiment=8gaussians_ffjord", "model.trace=exakt"], "exact or hutchinson"),
+        (["experiment=two_moons_planar_nf", "model.units=0"], "model.units=0 must be at least 1"),
+        (["experiment=two_moons_planar_nf", "dataset.noise=-1"], "dataset.noise=-1.0 must be"),
+        (["experiment=two_moons_planar_nf", "dataset.name=moons"], "two_moons"),
+    ],
+)
+def test_bad_input(node_run, arguments, message):
+    result = node_run(*arguments, *TINY)
+    assert result.code == 2
+    (line,) = [line for line in result.err.splitlines() if line]
+    assert message in line
