@@ -15,6 +15,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from .build_irregular import irregular_model, irregular_task
 from .config import ConfigError, GradientConfig, RunConfig, SolverConfig, nearest
 from .data.csv_series import csv_data
 from .data.cubic_spiral import cubic_spiral_data
@@ -30,12 +31,15 @@ from .data.point_sets import POINT_SETS, PointData, point_data
 from .data.spirals import spiral_data
 from .figures.classification import classification_figures
 from .figures.flow import flow_figures, flow_film
+from .figures.irregular_series import irregular_series_figures
 from .figures.poisson import poisson_figures
 from .figures.spirals import latent_ode_figures, reconstruction_frame, recurrent_figures
 from .figures.trajectory import trajectory_figures, trajectory_frame
+from .models.between_observations import GapField
 from .models.flow import DimensionError
 from .models.flows import ffjord, hamiltonian_cnf, planar_cnf
 from .models.image_classifiers import mlp, odenet, resnet, revnet, stem_only
+from .models.irregular_series import AUTOREGRESSIVE, VARIATIONAL
 from .models.latent_ode import LatentODE
 from .models.lm_resnet import LMResNet
 from .models.ode_module import ODEModule
@@ -51,6 +55,7 @@ from .tasks.classification import Classification
 from .tasks.density_matching import DensityMatching
 from .tasks.flow_panels import flow_panels
 from .tasks.forecasting import NextObservation
+from .tasks.irregular_series import AutoregressiveSeriesTask, VariationalSeriesTask
 from .tasks.latent_ode import LatentODETask
 from .tasks.maximum_likelihood import MaximumLikelihood
 from .tasks.poisson import PoissonTask
@@ -172,7 +177,7 @@ MODELS: dict[str, ModelFactory] = {
     "planar_nf": lambda c, data, solver, gradient: PlanarNF(
         data.dim, c.units, "sample" if isinstance(data, EnergyData) else "density", c.base_std
     ),
-}
+} | dict.fromkeys((*AUTOREGRESSIVE, *VARIATIONAL), irregular_model)
 FLOWS = ("planar_nf", "planar_cnf", "ffjord", "hamiltonian_cnf")
 
 
@@ -193,6 +198,8 @@ FIGURES: dict[type, Callable[[Any], dict[str, Figure]]] = {
     NextObservation: recurrent_figures,
     PoissonTask: poisson_figures,
     TrajectoryFit: trajectory_figures,
+    AutoregressiveSeriesTask: irregular_series_figures,
+    VariationalSeriesTask: irregular_series_figures,
     DensityMatching: flow_figures,
     MaximumLikelihood: flow_figures,
 }
@@ -244,6 +251,8 @@ def build_model(config: RunConfig, data: Any, device: torch.device) -> nn.Module
         for module in model.modules():
             if isinstance(module, ODEModule):
                 module.vector_field.compile()
+            elif isinstance(module, GapField):
+                module.compile()
     return model
 
 
@@ -276,6 +285,8 @@ def regularize(config: RunConfig, model: nn.Module) -> None:
 
 def build_task(config: RunConfig, data: Any) -> Task:
     """What is optimised and measured."""
+    if config.model.name in (*AUTOREGRESSIVE, *VARIATIONAL):
+        return irregular_task(config.model, data)
     if config.model.name not in FLOWS:
         return TASKS[config.model.name](config.model)
     if isinstance(data, EnergyData):

@@ -49,6 +49,44 @@ def test_poisson_process_runs(node_run):
     assert content["metrics"]["held_out_nll_true/test"] < 0
 
 
+@pytest.mark.parametrize(
+    ("experiment", "metric", "overrides"),
+    [
+        ("periodic_rnn_dt", "mse", ["dataset.task=extrapolation"]),
+        ("periodic_rnn_vae", "mse_samples", ["model.variant=official_bug"]),
+        ("periodic_latent_ode", "mse_samples", ["solver=rk4", "solver.num_steps=8"]),
+        ("japanese_vowels_ode_rnn", "accuracy", ["model.batching=union", "gradient=adjoint"]),
+        ("japanese_vowels_latent_ode", "accuracy", ["dataset.dropped=0.5", "model.encoder=rnn"]),
+        ("periodic_latent_ode", "mse", ["model=latent_ode_poisson"]),
+        ("japanese_vowels_gru_d", "mse", ["dataset.task=interpolation", "model=rnn_impute"]),
+    ],
+)
+def test_models_of_irregular_series_run(node_run, experiment, metric, overrides):
+    _, content, names = read(node_run(f"experiment={experiment}", *overrides, *TINY))
+    more = {"features.png"} if "vowels" in experiment else set()
+    assert names == {"reconstruction.png", "training.png"} | more
+    assert f"{metric}/test" in content["metrics"]
+    assert (content["nfe"]["forward"] is None) == ("rnn_" in content["choices"]["model"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["experiment=spirals_rnn", "model=gru_d"], "choose a dataset of them: periodic, hopper"),
+        (
+            ["experiment=periodic_ode_rnn", "model.variant=official_bug", "model.batching=union"],
+            "one of ode_rnn and rnn_vae with batching=independent",
+        ),
+        (["experiment=periodic_ode_rnn", "model.batching=joint"], "independent or union"),
+        (["experiment=periodic_latent_ode", "model.encoder=gru"], "ode_rnn or rnn"),
+    ],
+)
+def test_models_of_irregular_series_say_what_is_wrong(node_run, overrides, message):
+    result = node_run(*overrides, "protocol=smoke")
+    assert result.code == 2
+    assert message in result.err
+
+
 def test_demonstration_runs(node_run):
     _, content, names = read(
         node_run("experiment=ode_demo", "protocol=smoke", "trainer.threads=1")

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from .checks import require
 from .flows import FFJORDConfig, HamiltonianCNFConfig, PlanarCNFConfig, PlanarNFConfig
+from .irregular_models import IRREGULAR_MODELS
 
 __all__ = [
     "MODELS",
@@ -199,4 +200,5 @@ MODELS: dict[str, type] = {
     "planar_cnf": PlanarCNFConfig,
     "ffjord": FFJORDConfig,
     "hamiltonian_cnf": HamiltonianCNFConfig,
+    **IRREGULAR_MODELS,
 }

@@ -88,13 +88,13 @@ class OptimizerConfig:
 
     GROUP: ClassVar[str] = "optimizer"
 
-    name: str = "sgd"  # sgd | adam | rmsprop
+    name: str = "sgd"  # sgd | adam | adamax | rmsprop
     lr: float = 0.1  # learning rate, before any schedule
     weight_decay: float = 0.0  # L2 penalty on all parameters
     momentum: float = 0.9  # of sgd and rmsprop
     nesterov: bool = False  # of sgd
-    beta1: float = 0.9  # of adam
-    beta2: float = 0.999  # of adam
+    beta1: float = 0.9  # of adam and adamax
+    beta2: float = 0.999  # of adam and adamax
 
     def __post_init__(self) -> None:
         require(0 < self.lr < math.inf, self, "lr", "a number > 0")
@@ -111,13 +111,15 @@ class SchedulerConfig:
 
     GROUP: ClassVar[str] = "scheduler"
 
-    name: str = "none"  # none | step | cosine | one_cycle
+    name: str = "none"  # none | step | cosine | one_cycle | exponential
     epochs: list[int] = field(default_factory=list)  # of step: where the rate is multiplied
-    factor: float = 0.1  # of step: by how much
+    factor: float = 0.1  # of step: by how much; of exponential: in every training step
+    floor: float = 0.1  # of exponential: lowest rate, as a share of the first
     warmup: float = 0.3  # of one_cycle: share of the training in which the rate rises
 
     def __post_init__(self) -> None:
         require(self.factor > 0, self, "factor", "a number > 0")
+        require(0 <= self.floor <= 1, self, "floor", "from 0 to 1")
         require(0 < self.warmup < 1, self, "warmup", "between 0 and 1")
         rising = all(a < b for a, b in zip([0, *self.epochs], self.epochs, strict=False))
         require(rising, self, "epochs", "rising epoch numbers of at least 1")

@@ -15,6 +15,7 @@ from .compare import compare_metrics, compare_settings
 from .figure4 import figure4
 from .figure5 import figure5
 from .figures import FIGURES
+from .irregular_series import IRREGULAR_TABLES
 from .page import page, runs_table
 from .runs import Run, find_runs
 from .table1 import table1
@@ -30,6 +31,7 @@ PAPER_TABLES: dict[str, Callable[[Path], str]] = {
     "table2": table2,
     "figure4": figure4,
     "figure5": figure5,
+    **IRREGULAR_TABLES,
 }
 
 

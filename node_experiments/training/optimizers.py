@@ -10,8 +10,8 @@ from torch.optim import Optimizer, lr_scheduler
 
 __all__ = ["OPTIMIZERS", "SCHEDULERS", "make_optimizer", "make_scheduler"]
 
-OPTIMIZERS = ("sgd", "adam", "rmsprop")
-SCHEDULERS = ("none", "step", "cosine", "one_cycle")
+OPTIMIZERS = ("sgd", "adam", "adamax", "rmsprop")
+SCHEDULERS = ("none", "step", "cosine", "one_cycle", "exponential")
 
 
 def make_optimizer(
@@ -31,6 +31,8 @@ def make_optimizer(
         )
     if name == "rmsprop":
         return torch.optim.RMSprop(parameters, lr, momentum=momentum, weight_decay=weight_decay)
+    if name == "adamax":
+        return torch.optim.Adamax(parameters, lr, (beta1, beta2), weight_decay=weight_decay)
     return torch.optim.Adam(parameters, lr, (beta1, beta2), weight_decay=weight_decay)
 
 
@@ -42,6 +44,7 @@ def make_scheduler(
     epochs: Sequence[int] = (),
     factor: float = 0.1,
     warmup: float = 0.3,
+    floor: float = 0.1,
 ) -> lr_scheduler.LRScheduler:
     """The schedule of that name, one of `SCHEDULERS`, to be stepped once a training step."""
     if name == "step":
@@ -54,4 +57,6 @@ def make_scheduler(
         return lr_scheduler.OneCycleLR(
             optimizer, optimizer.defaults["lr"], total_steps=total_steps + 1, pct_start=warmup
         )
+    if name == "exponential":
+        return lr_scheduler.LambdaLR(optimizer, lambda step: max(factor**step, floor))
     return lr_scheduler.ConstantLR(optimizer, factor=1.0, total_iters=0)

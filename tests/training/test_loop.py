@@ -154,6 +154,7 @@ def test_clipping_bounds_the_step():
     [
         ("none", {}, [1, 1, 1, 1, 1, 1]),
         ("step", {"epochs": [1, 2], "factor": 0.1}, [1, 1, 0.1, 0.1, 0.01, 0.01]),
+        ("exponential", {"factor": 0.5, "floor": 0.2}, [1, 0.5, 0.25, 0.2, 0.2, 0.2]),
         ("cosine", {}, [(1 + math.cos(math.pi * n / 6)) / 2 for n in range(6)]),
     ],
 )

@@ -1,0 +1,126 @@
+"""What a model makes of irregularly sampled series: what it saw, what it says, how sure it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from .style import COLORS, new_figure, style
+
+if TYPE_CHECKING:
+    from ..training.loop import Trainer
+
+__all__ = ["irregular_series_figures"]
+
+SHOWN = 3  # test series in a figure
+FEATURES = 3  # of each of them
+PANELS = 16  # features of the series that is shown in full
+DRAWS = 20  # samples of z0 behind a band
+BAND = 1.6448536269514722  # standard deviations on both sides that hold 90 % of a Gaussian
+
+
+def irregular_series_figures(trainer: Trainer) -> dict[str, Figure]:
+    """Reconstructions with their uncertainty: some features of some test series over time."""
+    model: Any = trainer.model
+    batch = next(iter(trainer.data.test))
+    shown = batch.select(torch.arange(min(SHOWN, len(batch))))
+    model.eval()
+    with torch.no_grad(), style():
+        figures = {"reconstruction": reconstruction_figure(model, trainer.task, shown)}
+        if batch.target.values.shape[-1] > FEATURES:
+            one = batch.select(torch.tensor([0]))
+            figures["features"] = features_figure(model, trainer.task, one)
+        return figures
+
+
+def reconstruction_figure(model: Any, task: Any, batch: Any) -> Figure:
+    """A row for each series, a column for each feature."""
+    mean, std = what_a_model_says(model, task, batch)
+    features = min(FEATURES, mean.shape[-1])
+    figure = new_figure(width=max(3.1 * features + 0.4, 7.0), height=1.7 * len(batch) + 0.9)
+    axes = figure.subplots(len(batch), features, squeeze=False, sharex="row")
+    for i, row in enumerate(axes):
+        for d, axis in enumerate(row):
+            draw_feature(axis, batch, mean, std, i, d)
+            if i == 0:
+                axis.set_title(f"feature {d + 1}", fontsize=10)
+            if i == len(axes) - 1:
+                axis.set_xlabel("time (data units)")
+        row[0].set_ylabel(f"series {i + 1}\n(data units)", fontsize=9)
+    label(figure, axes[0, 0])
+    return figure
+
+
+def features_figure(model: Any, task: Any, batch: Any) -> Figure:
+    """All features of one series over time."""
+    mean, std = what_a_model_says(model, task, batch)
+    features = min(PANELS, mean.shape[-1])
+    columns = 4
+    rows = -(-features // columns)
+    figure = new_figure(width=max(1.9 * columns, 8.5), height=1.5 * rows + 0.9)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
+    for d, axis in enumerate(axes.flat):
+        if d >= features:
+            axis.set_visible(False)
+            continue
+        draw_feature(axis, batch, mean, std, 0, d)
+        axis.set_title(f"feature {d + 1}", fontsize=9)
+        axis.tick_params(labelsize=8)
+        if d + columns >= features:
+            axis.set_xlabel("time (data units)", fontsize=8)
+            axis.tick_params(labelbottom=True)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("value (data units)", fontsize=8)
+    label(figure, axes[0, 0])
+    return figure
+
+
+def draw_feature(axis: Axes, batch: Any, mean: Tensor, std: Tensor, i: int, d: int) -> None:
+    """Truth, observations, and what a model says of one feature of one series."""
+    truth, seen = batch.target, batch.observed
+    times = truth.times.expand(len(batch), -1)[i]
+    seen_times = seen.times.expand(len(batch), -1)[i]
+    there = truth.mask[i]
+    known, read = (part.observed_features[i, :, d] & part.mask[i] for part in (truth, seen))
+    line, spread = mean[i, there, d], BAND * std[i, there, d]
+    axis.plot(
+        times[known].tolist(), truth.values[i, known, d].tolist(), color="0.6", lw=3, alpha=0.6,
+        label="truth",
+    )  # fmt: skip
+    t = times[there].tolist()
+    axis.fill_between(
+        t, (line - spread).tolist(), (line + spread).tolist(), color=COLORS["blue"], alpha=0.2,
+        lw=0, label="90 % band",
+    )  # fmt: skip
+    axis.plot(t, line.tolist(), color=COLORS["blue"], lw=1.3, label="model")
+    axis.plot(
+        seen_times[read].tolist(), seen.values[i, read, d].tolist(), linestyle="", marker="o",
+        markersize=3.5, color="black", markeredgewidth=0, label="observations",
+    )  # fmt: skip
+
+
+def label(figure: Figure, axis: Axes) -> None:
+    """One legend for all panels."""
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+
+
+def what_a_model_says(model: Any, task: Any, batch: Any) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation at the target times, `(batch, time, dim)` each.
+
+    The deviation holds the noise of an observation, and the spread of draws of z0 if there is one.
+    """
+    times, noise = batch.target.times, (2 * model.log_noise_std).exp()
+    if not hasattr(model, "encode"):
+        say = model.roll_out if task.kind == "extrapolation" else model.predict
+        mean = say(model.read(batch.observed), times)
+        return mean, noise.sqrt().expand_as(mean)
+    centre, std = model.encode(batch.observed)
+    generator = torch.Generator(centre.device).manual_seed(0)
+    draws = torch.randn((DRAWS, *centre.shape), generator=generator, device=centre.device)
+    means = model.means(model.states(centre + std * draws, times))
+    return means.mean(0), (means.var(0) + noise).sqrt()

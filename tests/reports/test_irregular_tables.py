@@ -1,0 +1,57 @@
+"""The tables of irregular series from run folders."""
+
+import json
+
+import pytest
+import yaml
+
+from node_experiments.reports.cli import main
+from node_experiments.reports.irregular_series import IRREGULAR_TABLES
+
+
+def write(folder, number, model, metrics, dataset, status="completed", **settings):
+    run = folder / str(number)
+    run.mkdir(parents=True)
+    config = {
+        "dataset": {"batch_size": 50, **dataset},
+        "model": {"name": model, "variant": "fixed", **settings},
+    }
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    result = {
+        "status": status,
+        "protocol": "quick",
+        "metrics": {f"{name}/test": value for name, value in metrics.items()},
+        "seconds": {"total": 10.0, "per_step": 0.1},
+        "nfe": {"forward": 40.0},
+    }
+    (run / "result.json").write_text(json.dumps(result))
+
+
+def test_table3(tmp_path, capsys):
+    hopper = {"name": "hopper", "task": "interpolation", "observed_fraction": 0.1}
+    write(tmp_path, 0, "irregular_latent_ode", {"mse": 0.003}, hopper, encoder="ode_rnn")
+    write(tmp_path, 1, "irregular_latent_ode", {"mse": 0.005}, hopper, encoder="ode_rnn")
+    write(tmp_path, 2, "irregular_latent_ode", {"mse": 0.02}, hopper, encoder="rnn")
+    write(tmp_path, 3, "rnn_vae", {"mse": 0.07}, hopper, **{"variant": "official_bug"})
+    write(tmp_path, 4, "gru_d", {"mse": 0.07}, hopper, status="failed")
+    write(tmp_path, 5, "ode_rnn", {"mse": 0.07}, hopper | {"task": "extrapolation"})
+    assert main(["--outputs", str(tmp_path), "table", "table3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "| published: latent ODE, ODE encoder | 0.360 | 0.295 | 0.300 | 0.285 |" in lines
+    assert "| latent ODE, ODE encoder | 0.400 ± 0.141 (2) | - | - | - |" in lines
+    assert "| latent ODE, RNN encoder | 2.000 (1) | - | - | - |" in lines
+    assert "| latent ODE, RNN encoder | 2.00 (40) | - | - | - |" in lines
+    for model in ("RNN-VAE", "GRU-D", "ODE-RNN"):
+        assert f"| {model} | - | - | - | - |" in lines
+    assert "Our protocol: quick." in lines[0]
+
+
+def test_accuracy_when_observations_are_dropped(tmp_path):
+    vowels = {"name": "japanese_vowels", "task": "classification", "dropped": 0.5}
+    write(tmp_path, 0, "ode_rnn", {"accuracy": 0.975}, vowels)
+    assert "| ODE-RNN | - | - | 97.5 (1) | - |" in IRREGULAR_TABLES["japanese_vowels"](tmp_path)
+
+
+@pytest.mark.parametrize("name", IRREGULAR_TABLES)
+def test_no_runs_make_an_empty_table(tmp_path, name):
+    assert "No run of ours is finished." in IRREGULAR_TABLES[name](tmp_path)

@@ -1,0 +1,192 @@
+"""Metrics and losses of irregular series, by hand and against SciPy and torch.distributions."""
+
+import math
+
+import pytest
+import torch
+from scipy.stats import mannwhitneyu
+from torch.distributions import Normal, kl_divergence
+
+from node_experiments.data.irregular_series import ForecastBatch
+from node_experiments.data.time_series import TimeSeries
+from node_experiments.models.irregular_series import SeriesModel, mean_values, series_model
+from node_experiments.ode import Backprop, Solver
+from node_experiments.tasks.irregular_series import (
+    AutoregressiveSeriesTask,
+    VariationalSeriesTask,
+    joined_series,
+)
+from node_experiments.tasks.series_metrics import (
+    auc,
+    classification_metrics,
+    cross_entropy,
+    gaussian_log_likelihood,
+    mean_over_observed,
+)
+
+DIM = 2
+
+
+def batch_of(kind="interpolation", size=6, label=None):
+    """Series of which every second point is seen; of one feature only at times."""
+    generator = torch.Generator().manual_seed(0)
+    times = torch.rand(size, 8, generator=generator).sort(1).values
+    values = torch.randn(size, 8, DIM, generator=generator)
+    features = torch.rand(values.shape, generator=generator) < 0.7
+    features[..., 0] = True
+    whole = TimeSeries.checked(times, values, None, features)
+    seen = slice(0, 4) if kind == "extrapolation" else slice(0, 8, 2)
+    rest = slice(4, 8) if kind == "extrapolation" else slice(0, 8)
+
+    def part(which):
+        return TimeSeries.checked(
+            times[:, which], values[:, which], whole.mask[:, which], features[:, which]
+        )
+
+    return ForecastBatch(part(seen), part(rest), label)
+
+
+def model_of(name, label_per=None, kind="interpolation"):
+    torch.manual_seed(0)
+    parts = SeriesModel(
+        name, DIM, None if label_per is None else 3, label_per, (0.0, 1.0), 0.2,
+        kind == "extrapolation", values=torch.zeros(DIM), latent=4, encoder_size=5,
+        unit_hidden=6, hidden=7, classifier_hidden=8, noise_std=0.5,
+    )  # fmt: skip
+    return series_model(parts, Solver("rk4", num_steps=10), Backprop())
+
+
+def test_the_area_under_the_curve_is_the_statistic_of_mann_and_whitney():
+    generator = torch.Generator().manual_seed(0)
+    for levels in (3, 1000):  # with ties and without
+        scores = torch.randint(levels, (200,), generator=generator).double()
+        positive = torch.rand(200, generator=generator) < 0.2
+        u = mannwhitneyu(scores[positive].numpy(), scores[~positive].numpy()).statistic
+        pairs = int(positive.sum()) * int((~positive).sum())
+        assert auc(scores, positive) == pytest.approx(u / pairs, abs=1e-12)
+    assert math.isnan(auc(scores, torch.ones(200, dtype=torch.bool)))
+
+
+def test_means_count_every_feature_the_same():
+    terms = torch.tensor([[[1.0, 10], [3, torch.nan], [8, 20]]])
+    features = torch.tensor([[[True, True], [True, False], [False, True]]])
+    torch.testing.assert_close(mean_over_observed(terms, features), torch.tensor([8.5]))
+    features[..., 1] = False  # a feature that was never observed says nothing
+    torch.testing.assert_close(mean_over_observed(terms, features), torch.tensor([2.0]))
+
+
+def test_likelihood_and_cross_entropy():
+    x, y = torch.randn(5), torch.randn(5)
+    found = gaussian_log_likelihood(x, y, torch.tensor(0.3).log())
+    torch.testing.assert_close(found, Normal(x, 0.3).log_prob(y))
+    logits, label = torch.randn(2, 4, 3), torch.tensor([0, -1, 2, 1])
+    kept = torch.tensor([0, 2, 3])
+    expected = torch.nn.functional.cross_entropy(
+        logits[:, kept].reshape(-1, 3), label[kept].repeat(2)
+    )
+    torch.testing.assert_close(cross_entropy(logits, label), expected)
+
+
+def test_classes():
+    logits = torch.tensor([[2.0, 1], [0, 1], [3, 0], [0, 0]])
+    label = torch.tensor([0, 1, 1, -1])
+    found = classification_metrics(logits, label)
+    assert found == {"accuracy": pytest.approx(2 / 3), "auc": pytest.approx(0.5)}
+    assert classification_metrics(logits, torch.full((4,), -1)) == {}
+
+
+def test_the_weight_of_the_kl():
+    task = VariationalSeriesTask("interpolation", steps_per_epoch=7, kl_wait=10)
+    assert task.kl_weight(0) == task.kl_weight(7 * 11 - 1 - 7) == 0
+    assert task.kl_weight(7 * 12) == pytest.approx(1 - 0.99**2)
+
+
+def test_the_loss_of_a_latent_ode():
+    model, batch = model_of("irregular_latent_ode"), batch_of()
+    task = VariationalSeriesTask("interpolation", samples=3, steps_per_epoch=1, kl_wait=0)
+    torch.manual_seed(1)
+    loss, metrics = task.loss(model, batch, 50)
+    torch.manual_seed(1)
+    mean, std = model.encode(batch.observed)
+    z0 = mean + std * torch.randn(3, *mean.shape)
+    predicted = model.means(model.states(z0, batch.target.times))
+    terms = Normal(predicted, 0.5).log_prob(batch.target.values)
+    features = batch.target.observed_features
+    each = torch.stack(
+        [
+            torch.stack([terms[s, b, :, d][features[b, :, d]].mean() for d in range(DIM)]).mean()
+            for s in range(3)
+            for b in range(len(batch))
+        ]
+    ).view(3, -1)
+    kl = kl_divergence(Normal(mean, std), Normal(0.0, 1.0)).mean()
+    expected = -torch.logsumexp(each.mean(1) - (1 - 0.99**50) * kl, 0)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(metrics["kl"], kl.detach())
+
+
+@pytest.mark.parametrize("kind", ["interpolation", "extrapolation"])
+def test_autoregressive_models_train_on_the_truth_and_are_tested_on_their_own(kind):
+    model, batch = model_of("gru_d", kind=kind), batch_of(kind)
+    task = AutoregressiveSeriesTask(kind)
+    assert (task.metric, task.higher_is_better) == ("mse", False)
+    shown = joined_series(batch) if kind == "extrapolation" else batch.observed
+    states = model.read(shown)
+    predicted = model.predict(states, batch.target.times)
+    terms = -Normal(predicted, 0.5).log_prob(batch.target.values)
+    expected = mean_over_observed(terms, batch.target.observed_features).mean()
+    torch.testing.assert_close(task.loss(model, batch, 0)[0], expected)
+    say = model.roll_out if kind == "extrapolation" else model.predict
+    said = say(model.read(batch.observed), batch.target.times)
+    squares = (said - batch.target.values).square()
+    mse = float(mean_over_observed(squares, batch.target.observed_features).mean().detach())
+    with torch.no_grad():
+        assert task.evaluate(model, [batch])["mse"] == pytest.approx(mse)
+
+
+@pytest.mark.parametrize("label_per", ["series", "time"])
+@pytest.mark.parametrize("name", ["ode_rnn", "irregular_latent_ode", "rnn_vae"])
+def test_classes_are_learnt(name, label_per):
+    """The sign of the first value, of the series or at each time."""
+    batch = batch_of()
+    sign = (batch.target.values[..., 0] > 0).long()
+    label = sign[:, 0] if label_per == "series" else sign.masked_fill(~batch.target.mask, -1)
+    batch = ForecastBatch(batch.observed, batch.target, label)
+    model = model_of(name, label_per)
+    kind = AutoregressiveSeriesTask if name == "ode_rnn" else VariationalSeriesTask
+    task = kind("classification", 3, reconstruction_weight=0.0, classification_weight=1.0)
+    assert (task.metric, task.higher_is_better) == ("accuracy", True)
+    optimizer = torch.optim.Adam(model.parameters(), 0.05)
+    first = None
+    for step in range(80):
+        loss, _ = task.loss(model, batch, step)
+        first = float(loss.detach()) if first is None else first
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        found = task.evaluate(model, [batch])
+    assert found["cross_entropy"] < 0.8 * first
+    assert {"accuracy", "auc", "mse", "log_likelihood"} <= set(found)
+
+
+def test_a_metric_of_two_classes_is_the_area():
+    assert AutoregressiveSeriesTask("classification", 2).metric == "auc"
+
+
+def test_evaluation_does_not_depend_on_how_series_are_batched():
+    for name in ("gru_d", "irregular_latent_ode"):
+        model, batch = model_of(name), batch_of()
+        kind = AutoregressiveSeriesTask if name == "gru_d" else VariationalSeriesTask
+        parts = [batch.select(torch.arange(2)), batch.select(torch.arange(2, 6))]
+        with torch.no_grad():
+            whole = kind("interpolation").evaluate(model, [batch])
+            split = kind("interpolation").evaluate(model, parts)
+        assert whole["mse"] == pytest.approx(split["mse"], rel=1e-3)
+
+
+def test_means_of_the_training_series():
+    batch = batch_of()
+    features = batch.observed.observed_features
+    expected = [float(batch.observed.values[..., d][features[..., d]].mean()) for d in range(DIM)]
+    assert mean_values([batch, batch], DIM).tolist() == pytest.approx(expected)
