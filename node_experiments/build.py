@@ -27,12 +27,12 @@ from .figures.flow import flow_figures, flow_film
 from .figures.poisson import poisson_figures
 from .figures.spirals import latent_ode_figures, reconstruction_frame, recurrent_figures
 from .figures.trajectory import trajectory_figures, trajectory_frame
-from .models.continuous_flow import ContinuousFlow
 from .models.flow import DimensionError
 from .models.flows import ffjord, hamiltonian_cnf, planar_cnf
-from .models.image_classifiers import mlp, odenet, resnet, stem_only
+from .models.image_classifiers import mlp, odenet, resnet, revnet, stem_only
 from .models.latent_ode import LatentODE
 from .models.latent_trajectory import LatentTrajectory
+from .models.lm_resnet import LMResNet
 from .models.ode_block import ODEBlock
 from .models.planar_nf import PlanarNF
 from .models.poisson import PoissonLatentODE
@@ -69,6 +69,7 @@ __all__ = [
     "build_scheduler",
     "build_solver",
     "build_task",
+    "check_choices",
 ]
 
 # Settings of the dataset, seed and device -> batches.
@@ -95,7 +96,13 @@ MODELS: dict[str, ModelFactory] = {
         data.image_shape, data.classes, solver, gradient, c.stem, c.channels
     ),
     "resnet": lambda c, data, solver, gradient: resnet(
-        data.image_shape, data.classes, c.stem, c.channels, c.blocks
+        data.image_shape, data.classes, c.stem, c.channels, c.blocks, c.shared
+    ),
+    "revnet": lambda c, data, solver, gradient: revnet(
+        data.image_shape, data.classes, c.stem, c.channels, c.blocks, c.reconstruct
+    ),
+    "lm_resnet": lambda c, data, solver, gradient: LMResNet(
+        data.image_shape[0], data.classes, c.widths, c.blocks, c.multistep
     ),
     "stem_only": lambda c, data, solver, gradient: stem_only(
         data.image_shape, data.classes, c.stem, c.channels
@@ -155,7 +162,7 @@ FLOWS = ("planar_nf", "planar_cnf", "ffjord", "hamiltonian_cnf")
 
 # Settings of the model -> what is optimised.
 TASKS: dict[str, Callable[[Any], Task]] = dict.fromkeys(
-    ("odenet", "resnet", "stem_only", "mlp"), lambda c: Classification()
+    ("odenet", "resnet", "revnet", "lm_resnet", "stem_only", "mlp"), lambda c: Classification()
 ) | {
     "latent_ode": lambda c: LatentODETask(c.samples, c.kl_warmup),
     "rnn": lambda c: NextObservation(),
@@ -211,6 +218,11 @@ def build_model(config: RunConfig, data: Any, device: torch.device) -> nn.Module
             f"model.name={config.model.name!r} is a density in the plane and does not fit "
             f"dataset.name={config.dataset.name!r}; allowed: energies, {', '.join(POINT_SETS)}"
         )
+    if config.model.name in FLOWS and config.trainer.compile:
+        raise ConfigError(
+            f"trainer.compile=true does not reach the divergence of "
+            f"model.name={config.model.name!r}; leave it out"
+        )
     solver, gradient = build_solver(config.solver), build_gradient(config.gradient)
     try:
         model = MODELS[config.model.name](config.model, data, solver, gradient).to(device)
@@ -218,7 +230,7 @@ def build_model(config: RunConfig, data: Any, device: torch.device) -> nn.Module
         raise ConfigError(str(error)) from error
     if config.trainer.compile:
         for module in model.modules():
-            if isinstance(module, (ODEBlock, LatentTrajectory, NeuralODE, ContinuousFlow)):
+            if isinstance(module, (ODEBlock, LatentTrajectory, NeuralODE)):
                 module.vector_field.compile()
     return model
 
@@ -269,6 +281,14 @@ def build_scheduler(config: RunConfig, optimizer: Optimizer, steps_per_epoch: in
         steps_per_epoch=steps_per_epoch,
         **asdict(config.scheduler),
     )
+
+
+def check_choices(config: RunConfig) -> None:
+    """Refuse choices that need neither data nor a model to be seen to be wrong."""
+    build_solver(config.solver)
+    build_gradient(config.gradient)
+    known(config.optimizer.name, OPTIMIZERS, "optimizer")
+    known(config.scheduler.name, SCHEDULERS, "scheduler")
 
 
 def known(name: str, registry: Collection[str], group: str) -> None:

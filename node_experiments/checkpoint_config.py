@@ -9,12 +9,13 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from .config import ConfigError, RunConfig, typed_config
+from .run_folder import read_json
 from .training.checkpoints import CheckpointError, load_checkpoint
 
-__all__ = ["config_of_checkpoint"]
+__all__ = ["choices_of_checkpoint", "config_of_checkpoint"]
 
 CHANGEABLE = ("solver", "dataset", "trainer")
-OWN = ("mode", "checkpoint", "outputs", "name", "seed")
+OWN = ("mode", "checkpoint", "outputs")  # of the evaluation itself
 
 
 def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
@@ -40,6 +41,9 @@ def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
         group, _, setting = key.partition(".")
         if group in OWN or group.startswith("hydra"):
             continue
+        if key in ("name", "seed"):
+            merged[key] = getattr(given, key)
+            continue
         if group not in CHANGEABLE:
             raise ConfigError(
                 f"{key} cannot be changed with mode=eval: the checkpoint holds model "
@@ -51,3 +55,27 @@ def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
         else:
             merged[group] = chosen
     return typed_config(OmegaConf.create(merged))
+
+
+def choices_of_checkpoint(
+    config: RunConfig, given: dict[str, Any], overrides: list[str]
+) -> dict[str, Any]:
+    """What was chosen of each group when the checkpoint was made, or now instead.
+
+    Args:
+        config: The configuration of the evaluation.
+        given: The choices of the command line, with its defaults.
+        overrides: The command line's overrides: which of these choices were really made.
+    """
+    path = Path(str(config.checkpoint))
+    folder = path if path.is_dir() else path.parent.parent
+    choices = read_json(folder / "run_info.json").get("choices") or {
+        "dataset": config.dataset.name,
+        "model": config.model.name,
+        "solver": config.solver.method,
+        "gradient": config.gradient.name,
+        "optimizer": config.optimizer.name,
+        "scheduler": config.scheduler.name,
+    }
+    made = {override.lstrip("+~").partition("=")[0] for override in overrides}
+    return {**choices, **{group: given[group] for group in made & given.keys()}}

@@ -21,7 +21,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from .config import ConfigError, RunConfig, configs_folder
+from .config import ConfigError, RunConfig, configs_folder, folder_name
 from .job import ExitCode, job, torchrun_rank
 from .messages import complain, describe
 from .reports.sweep import SweepSummary
@@ -85,6 +85,9 @@ def register() -> None:
     """Make the schema and the resolvers known to Hydra."""
     ConfigStore.instance().store(name="schema", node=RunConfig)
     OmegaConf.register_new_resolver("slug", slug, replace=True)
+    OmegaConf.register_new_resolver(
+        "folder_name", lambda name: folder_name(str(name)), replace=True
+    )
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 
 

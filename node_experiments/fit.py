@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from rich.console import Console
 
 from . import build
 from .config import RunConfig
+from .models.exchange import solving_modules, solving_with
+from .ode import Discrete, Solver
 from .tracking.figures import Figures
 from .tracking.progress import EpochLines, ProgressBar
 from .tracking.records import MetricsFile
@@ -20,6 +23,7 @@ from .training.batches import FirstBatches, OneBatch
 from .training.callbacks import Callback
 from .training.checkpoints import CheckpointError, Checkpoints, load_last
 from .training.distributed import Group
+from .training.gradient_error import GradientError
 from .training.loop import Trainer
 from .training.memory import MemoryMeter
 from .training.profiler import Profiler
@@ -28,6 +32,9 @@ from .training.solver_statistics import SolverStatistics
 from .training.timing import Timing
 
 __all__ = ["fit"]
+
+# What `gradient/error` takes for the exact solution.
+EXACT = Solver("dopri5", rtol=1e-5, atol=1e-5)
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +74,8 @@ def fit(
 
     timing = Timing()
     callbacks: list[Callback] = [SolverStatistics(), MemoryMeter(), timing]
+    if settings.gradient_error and solving_modules(model):
+        callbacks.append(GradientError(partial(solving_with, solver=EXACT, gradient=Discrete())))
     trackers: list[Callback] = []
     tensorboard = None
     checkpoint = group.from_first(load_last(folder) if group.rank == 0 else None)
@@ -142,7 +151,8 @@ def go_on(trainer: Trainer, checkpoint: dict[str, Any], config: RunConfig, folde
         trainer.load_state_dict(checkpoint)
     except (RuntimeError, KeyError, ValueError) as error:
         raise CheckpointError(
-            f"the checkpoint in {folder} is not one of {config.name}: {error}"
+            f"the checkpoint in {folder} holds no state of {config.name} as it is configured now; "
+            "go on with the version that wrote it, or begin a new run"
         ) from error
     if trainer.group.rank == 0:
         log.info("going on after step %d, in epoch %d", trainer.step, trainer.epoch + 1)

@@ -51,6 +51,10 @@ def job(composed: DictConfig, settings: HydraConf) -> float:
     choices = {group: None if choice == "None" else choice for group, choice in choices.items()}
     try:
         config = configuration(typed_config(composed), overrides)
+        if config.mode == "eval":
+            from .checkpoint_config import choices_of_checkpoint
+
+            choices = choices_of_checkpoint(config, choices, overrides)
 
         def find() -> Path:
             place = find_place(config, folder, siblings=not single or config.resume == "auto")
@@ -157,9 +161,10 @@ def run_once(
         return result
     if config.resume not in (None, "auto"):
         choices = read_json(place / "run_info.json").get("choices") or choices
-    with claimed(place):
-        from .run import run
+    from .run import check, run
 
+    check(config)
+    with claimed(place):
         return run(config, place, choices, console, live)
 
 
@@ -171,7 +176,7 @@ def under_torchrun(
     Raises:
         ConfigError: Process 0 found that nothing can be run.
     """
-    from .run import run
+    from .run import check, run
     from .training.distributed import torchrun_group
 
     group = torchrun_group()
@@ -186,6 +191,7 @@ def under_torchrun(
         place = find()
         if result := completed_before(config, place):
             return result, place
+        check(config)
         with claimed(place):
             go = group.from_first((True, place))[0]
             return run(config, place, choices, console, live=False), place

@@ -11,6 +11,7 @@ from typing import Any
 
 from hydra.errors import MissingConfigException
 from rich.console import Console
+from yaml.error import MarkedYAMLError
 
 from .config import DATASETS, MODELS, ConfigError, RunConfig, nearest
 
@@ -68,7 +69,10 @@ def complain(message: str) -> int:
 
 def is_bad_input(error: Exception) -> bool:
     """Whether an error is the user's to correct, seen from before the run."""
-    return isinstance(error, ConfigError) or type(error).__name__ == "CheckpointError"
+    return isinstance(error, ConfigError) or type(error).__name__ in (
+        "CheckpointError",
+        "DeviceError",
+    )
 
 
 def describe(error: Exception) -> str:
@@ -79,7 +83,19 @@ def describe(error: Exception) -> str:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         if group and error.options is not None:
             return f"{group}={name} is unknown{nearest(name, sorted(error.options))}"
+    if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"{mark.name}, line {mark.line + 1}, is no YAML: {error.problem}"
     message = str(error)
+    refused, own, reason = message.partition("ConfigError raised while resolving interpolation: ")
+    if own and not refused:
+        return reason.splitlines()[0]
+    if message.startswith("Config group override must be"):
+        given = " ".join(a for a in sys.argv[1:] if a.endswith(("=null", "=")))
+        return (
+            f"{given or 'null'} chooses nothing: choose one of configs/<group>/, as in "
+            "solver=dopri5; only experiment, sweep and debug may be null"
+        )
     if message.startswith("Error merging override") and error.__cause__ is not None:
         # What was wrong with the value stands in the cause.
         message = f"{message.splitlines()[0].split(' ', 3)[-1]}: {error.__cause__}"

@@ -30,11 +30,22 @@ from .training.memory import peak_bytes
 from .training.signals import Interrupted, StopRequest, stop_on_signals
 from .training.solver_statistics import solve_statistics
 
-__all__ = ["log_file", "outcome", "run"]
+__all__ = ["check", "log_file", "outcome", "run"]
 
 log = logging.getLogger(__name__)
 
 BAD_INPUT = (ConfigError, DataError, DeviceError, CheckpointError)
+
+
+def check(config: RunConfig) -> None:
+    """Refuse what can be seen to be wrong before a run folder is begun.
+
+    Raises:
+        ConfigError: Settings of the solver, the gradient, the optimiser or the schedule.
+        DeviceError: This machine has no such device.
+    """
+    build.check_choices(config)
+    select_device(config.trainer.device)
 
 
 def run(

@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .config import ConfigError
+from omegaconf import OmegaConf
+
+from .config import ConfigError, config_hash
 
 __all__ = ["begun_before", "claimed", "is_claimed", "read_json", "remove_leftovers", "status"]
 
@@ -81,8 +83,10 @@ def status(folder: Path) -> str:
     return str(read_json(folder / "result.json").get("status") or "unfinished")
 
 
-def begun_before(folder: Path, config_hash: str, siblings: bool) -> Path:
+def begun_before(folder: Path, own_hash: str, siblings: bool) -> Path:
     """Where the run of this configuration lies: completed, else begun, else `folder` itself.
+
+    Of those that were begun, one that came to a checkpoint goes before one that did not.
 
     Args:
         siblings: Look also in the folders beside `folder`.
@@ -91,23 +95,31 @@ def begun_before(folder: Path, config_hash: str, siblings: bool) -> Path:
         ConfigError: `folder` holds a run of another configuration.
     """
     own = hash_of(folder)
-    if own is not None and own != config_hash:
+    if own is not None and own != own_hash:
         raise ConfigError(
             f"{folder} holds a run of another configuration; choose another folder, or delete it"
         )
-    if own == config_hash or not siblings:
+    if own == own_hash or not siblings:
         return folder
-    same = [
+    left = [
         path.parent
-        for path in sorted(folder.parent.glob("*/run_info.json"), reverse=True)
-        if hash_of(path.parent) == config_hash and not is_claimed(path.parent)
+        for path in sorted(folder.parent.glob(f"*/{LOCK}"), reverse=True)
+        if not is_claimed(path.parent)
     ]
+    for path in left:
+        remove_leftovers(path)
+    same = [path for path in left if hash_of(path) == own_hash]
     completed = [path for path in same if status(path) == "completed"]
-    begun = [path for path in same if any((path / "checkpoints").glob("*.pt"))]
-    return next(iter(completed + begun), folder)
+    saved = [path for path in same if any((path / "checkpoints").glob("*.pt"))]
+    return next(iter(completed + saved + same), folder)
 
 
 def hash_of(folder: Path) -> str | None:
     """The configuration hash of the run in a folder, if one was begun there."""
     found = read_json(folder / "run_info.json").get("config_hash")
+    if found is None and (folder / "config.yaml").is_file():
+        # It was killed between the writing of the two files.
+        content = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
+        assert isinstance(content, dict)
+        found = config_hash({str(key): value for key, value in content.items()})
     return None if found is None else str(found)

@@ -4,8 +4,8 @@
 
 Measures the processor time of forward and backward pass on one thread (median of interleaved
 repetitions; unlike the clock on the wall it does not count other work on the machine),
-evaluations, bytes kept between the passes (saved-tensor hooks), peak memory of a process above
-its start, and the relative error of the parameter gradient against a tight float64 solve
+evaluations, bytes kept between the passes (saved-tensor hooks), most bytes alive at once (counted
+tensor by tensor), and the relative error of the parameter gradient against a tight float64 solve
 (tolerance 1e-9; 1e-5 for the rough ODE-Net, whose errors are far above that). Needs the extra
 `bench`; libraries that are not installed are left out. Prints tables, writes JSON and a picture.
 """
@@ -21,7 +21,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ from node_experiments.ode import (
     Solver,
     solve,
 )
+from node_experiments.training.live_bytes import LiveBytes
 
 WAYS: dict[str, tuple[str, Gradient]] = {
     "backprop": ("dopri5", Backprop()),
@@ -201,26 +202,11 @@ def saved_bytes(make: Callable[[], Any], field: nn.Module) -> int:
     return total
 
 
-def peak_bytes(work: Work, variant: Variant) -> int:
-    """Peak resident memory of a process of its own, above what it had before; Linux only."""
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        small = replace(work, y0=work.y0[:2], weights=work.weights[:, :2])
-        variant(small)[0].backward()  # loads the code
-        Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
-        before = resident("VmRSS")
-        variant(work)[0].backward()
-        os.write(write, str(resident("VmHWM") - before).encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    return int(os.read(read, 64))
-
-
-def resident(key: str) -> int:
-    """A line of the kernel's account of this process, in bytes."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
+def peak_bytes(make: Callable[[], tuple[Tensor, Any]]) -> int:
+    """Most bytes alive at once in a forward and backward pass, beside parameters and inputs."""
+    with LiveBytes() as counter:
+        make()[0].backward()
+    return counter.peak
 
 
 def measure(work: Work, variants: dict[str, Variant], repetitions: int) -> list[dict[str, Any]]:
@@ -236,6 +222,7 @@ def measure(work: Work, variants: dict[str, Variant], repetitions: int) -> list[
             **(counts() if callable(counts) else counts),
             "gradient_error": float((found - reference).norm() / reference.norm()),
             "saved_bytes": saved_bytes(partial(variant, work), work.field),
+            "peak_bytes": peak_bytes(partial(variant, work)),
             "forward_seconds": [],
             "seconds": [],
         }
@@ -343,7 +330,7 @@ def table(rows: list[dict[str, Any]]) -> str:
             f"| {row['way']} | {cell(row['seconds'], 1e3, 1)} "
             f"| {cell(row['forward_seconds'], 1e3, 1)} | {row['forward']} "
             f"| {cell(row['backward'], 1, 0)} | {cell(row['saved_bytes'], 1e-6, 2)} "
-            f"| {cell(row['peak_bytes'], 1e-6, 0)} | {row['gradient_error']:.1e} |"
+            f"| {cell(row['peak_bytes'], 1e-6, 2)} | {row['gradient_error']:.1e} |"
         )
     return "\n".join(lines)
 
@@ -353,6 +340,7 @@ def draw(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator, NullLocator
 
     figure, axes = plt.subplots(1, len(results), figsize=(15, 4.6), layout="constrained")
     for ax, (name, rows) in zip(axes, results.items(), strict=True):
@@ -363,7 +351,10 @@ def draw(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
         errors = [f" {row['gradient_error']:.0e}" for row in rows][::-1]
         ax.bar_label(bars, errors, fontsize=8)
         ax.set_xscale("log")
-        ax.margins(x=0.15)
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.margins(x=0.2)
         ax.set(title=name, xlabel="processor time, ms; gradient error")
     figure.savefig(path, dpi=130)
 
@@ -385,19 +376,11 @@ def main() -> None:
     except ImportError:
         print("torchdiffeq is not installed and left out")
     results: dict[str, list[dict[str, Any]]] = {}
-    # Before anything else, for a process that has used autograd's threads cannot fork well.
-    peaks = {
-        work.name: {name: peak_bytes(work, variant) for name, variant in variants.items()}
-        for work in works(seed=0)
-    }
     for work in works(seed=0):
         print(work.name, flush=True)
-        rows = measure(work, variants, arguments.repetitions)
-        for row in rows:
-            row["peak_bytes"] = peaks[work.name][row["way"]]
-        results[work.name] = rows
+        results[work.name] = measure(work, variants, arguments.repetitions)
     for work in works(seed=0):
-        # After all forks, for JAX starts threads.
+        # At the end, for JAX starts threads.
         try:
             results[work.name] += diffrax_rows(work, arguments.repetitions)
         except ImportError:

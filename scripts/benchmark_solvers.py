@@ -30,6 +30,7 @@ from node_experiments.ode.methods import METHODS
 TOLERANCES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 STEPS = (20, 40, 80, 160, 320)
 STIFF_TOLERANCES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
+LONGEST = 2.0  # seconds of a solve; a method that takes longer is asked for no finer setting
 # Okabe & Ito's palette, which most colour-blind readers can tell apart; others in greys.
 COLOURS = {
     "dopri5": "#0072B2",
@@ -250,7 +251,8 @@ def measure(problem: Problem, repeats: int) -> list[dict[str, Any]]:
                 start = time.perf_counter()
                 run(problem, method, setting)
                 seconds.append(time.perf_counter() - start)
-                if sum(seconds) > 0.6 and len(seconds) >= 3:  # slow ones are measured less often
+                # Slow ones are measured less often.
+                if sum(seconds) > (0.4 if len(seconds) >= 3 else LONGEST):
                     break
             row = {
                 "problem": problem.name,
@@ -268,6 +270,9 @@ def measure(problem: Problem, repeats: int) -> list[dict[str, Any]]:
                 f"evaluations {row['evaluations']!s:>6s} {1e3 * row['seconds']:9.2f} ms",
                 flush=True,
             )
+            if row["seconds"] > LONGEST:
+                print(f"{package:17s} {method:25s} {LONGEST} s exceeded: nothing finer")
+                break
     return rows
 
 

@@ -1,6 +1,7 @@
 """The command line: what works, and one line for what does not."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -148,6 +149,9 @@ BAD = {
     "mode": (["mode=test"], "allowed: train, eval"),
     "no checkpoint": (["mode=eval"], "checkpoint="),
     "syntax": (["solver==x"], "="),
+    "no group": (["solver=null"], "solver=null chooses nothing"),
+    "name outside outputs": (["name=../x"], "name='../x' must be the name of one folder"),
+    "no name": (["name="], "must be the name of one folder"),
     "sweep without -m": (["seed=0,1"], "seed"),
 }
 
@@ -162,6 +166,18 @@ def test_bad_input_is_one_line_and_exit_code_2(node_run, arguments, message, tmp
     assert result.code == 2
     assert message in one_line(result.err)
     assert not list(tmp_path.rglob("*.pt"))
+    if arguments != ["dataset.batch_size=70000"]:  # which only the data can tell
+        assert not list(tmp_path.rglob("run_info.json")), "no run was begun"
+        assert not result.folders
+
+
+def test_a_yaml_file_that_cannot_be_read_is_named_with_its_line(node_run, tmp_path):
+    folder = tmp_path / "mine" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "broken.yaml").write_text("# @package _global_\nname: [unclosed\nseed: 1\n")
+    result = node_run("--config-dir", "mine", "experiment=broken")
+    assert result.code == 2
+    assert re.search(r"broken\.yaml, line \d, is no YAML", one_line(result.err))
 
 
 def test_outputs_that_cannot_be_written(node_run, tmp_path, tiny):

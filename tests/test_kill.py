@@ -107,8 +107,9 @@ def test_killed_runs_end_as_the_undisturbed_one(server, tmp_path):
         folders = [path.parent for path in (tmp_path / f"killed{number}").rglob("result.json")]
         assert len(folders) == 1
         assert what_counts(folders[0]) == expected
-        # A run that was killed before its first checkpoint was whole begins anew elsewhere.
-        assert not list(folders[0].rglob(".*.partial"))
+        assert not list((tmp_path / f"killed{number}").rglob(".*.partial"))
+        places = [*(tmp_path / f"killed{number}" / "mnist_mlp").glob("*/config.yaml")]
+        assert len(places) == 1, "what was killed before its first checkpoint is taken up too"
         for path in (tmp_path / f"killed{number}").rglob("*"):
             if path.suffix == ".pt":
                 torch.load(path, weights_only=True)

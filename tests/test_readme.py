@@ -4,6 +4,13 @@ import importlib.util
 import re
 from pathlib import Path
 
+import torch
+
+from node_experiments.ode import Solver, solve
+from node_experiments.ode.gradients import GRADIENTS
+from node_experiments.ode.methods import METHODS
+from node_experiments.ode.tableaus import EXPLICIT_TABLEAUS, TABLEAUS
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
@@ -17,6 +24,63 @@ def load_script(name):
 
 def test_results_are_those_of_the_reference_runs():
     script = load_script("readme_results")
+    (block,) = script.BLOCK.findall(README)
+    assert block == script.table()
+
+
+def solver_rows():
+    section = README.split("\n## Solvers\n")[1].split("\n## ")[0]
+    cells = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("| `")]
+    return {row[0].strip().strip("`"): [cell.strip() for cell in row[1:]] for row in cells}
+
+
+def ways_of(name):
+    """The ways to gradients that a method takes, found by taking them."""
+    method, field, ways = METHODS[name], torch.nn.Linear(2, 2).double(), set()
+    solver = Solver(name) if method.adaptive else Solver(name, num_steps=50)
+    y0, t = torch.ones(2, dtype=torch.double), torch.tensor([0.0, 0.1], dtype=torch.double)
+    for way in GRADIENTS:
+        try:
+            solution = solve(
+                lambda t, y: field(y), y0, t, solver, way, parameters=field.parameters()
+            )
+        except ValueError:
+            continue
+        solution.ys[-1].sum().backward()
+        ways.add(way)
+    return ways
+
+
+def column(ways):
+    order = ("reversible", "backprop", "adjoint", "discrete", "checkpoint", "interpolated")
+    named = ", ".join(f"`{way}`" for way in order if way in ways)
+    return "all" if ways == set(GRADIENTS) else named
+
+
+def test_the_table_of_solvers_is_that_of_the_code():
+    rows = solver_rows()
+    everywhere = {path.stem for path in (ROOT / "configs" / "solver").glob("*.yaml")}
+    assert everywhere == set(METHODS)
+    coupled = {f"reversible_{name}" for name in EXPLICIT_TABLEAUS} - {"reversible_heun"}
+    assert set(rows) - {"reversible_<method>"} == set(METHODS) - coupled
+    for name, (family, order, stages, steps, stiff, between, gradients) in rows.items():
+        assert gradients == column(ways_of(name.replace("<method>", "rk4")))
+        if name not in METHODS:
+            continue
+        method = METHODS[name]
+        assert family == method.family
+        assert order.split("-")[-1] == str(method.order)
+        assert stages == "varies" or stages.split()[0] == str(method.stages)
+        assert (steps == "adaptive") == method.adaptive
+        assert (stiff == "yes") == method.stiff
+        if between[0].isdigit():
+            assert between.split()[0] == str(method.dense_order)
+            own = name in TABLEAUS and TABLEAUS[name].dense is not None
+            assert ("own" in between) == own
+
+
+def test_gradients_are_those_of_the_benchmark():
+    script = load_script("readme_gradients")
     (block,) = script.BLOCK.findall(README)
     assert block == script.table()
 

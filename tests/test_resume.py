@@ -1,6 +1,8 @@
 """Runs that were stopped, from the command line."""
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -202,6 +204,82 @@ def test_two_processes_in_the_same_folder(node_run, tiny, tmp_path):
     finally:
         other.communicate()
     assert node_run(*MLP, *tiny, f"hydra.run.dir={folder}").code == 0
+
+
+def test_a_run_killed_before_its_first_checkpoint_is_taken_up(node_run, stopped, tiny):
+    """As SIGKILL leaves it: no result, no whole checkpoint, and a half-written one."""
+    for path in (stopped / "checkpoints").iterdir():
+        path.unlink()
+    (stopped / "result.json").unlink()
+    (stopped / "run_info.json").unlink()
+    (stopped / "checkpoints" / ".last.pt.x.partial").write_bytes(b"half")
+    result = node_run(*MLP, "scheduler=none", *tiny, "resume=auto")
+    assert result.code == 0, result.err
+    assert result.folders == [stopped]
+    assert not list(stopped.rglob(".*.partial"))
+    assert [row["epoch"] for row in epochs(stopped)] == [1, 2, 3]
+    assert len(list(stopped.parent.iterdir())) == 1
+
+
+# A file system of 300 kB, which only root can mount; else files of at most 8 kB.
+LIMITS = {
+    "file system": "subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=300k', 'tmpfs', full], "
+    "check=True)",
+    "file size": "resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))",
+}
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_disk_that_is_really_full(node_run, tiny, stopped, tmp_path, limit):
+    """A run goes on where there is no room: one clear line, and its checkpoints stay whole."""
+    kept = {path: path.read_bytes() for path in (stopped / "checkpoints").iterdir()}
+    full = tmp_path / "full"
+    full.mkdir()
+    script = (
+        "import pathlib, resource, shutil, subprocess, sys\n"
+        f"stopped, full = pathlib.Path({str(stopped)!r}), pathlib.Path({str(full)!r})\n"
+        f"{LIMITS[limit]}\n"
+        "run = stopped\n"
+    )
+    if limit == "file system":
+        if os.geteuid() != 0 or shutil.which("unshare") is None:
+            pytest.skip("mounting a file system needs root")
+        script += (
+            "run = full / 'run'\n"
+            "shutil.copytree(stopped, run)\n"
+            "with (full / 'ballast').open('wb', 0) as file:\n"
+            "    try:\n"
+            "        while file.write(b'0' * 4096): pass\n"
+            "    except OSError: pass\n"
+            "before = {p.name: p.read_bytes() for p in (run / 'checkpoints').iterdir()}\n"
+        )
+    script += (
+        "sys.argv = ['node-run', f'resume={run}', 'trainer.threads=1']\n"
+        "from node_experiments.cli import main\n"
+        "code = main()\n"
+    )
+    if limit == "file system":
+        script += (
+            "after = {p.name: p.read_bytes() for p in (run / 'checkpoints').iterdir()}\n"
+            "assert after == before, sorted(after)\n"
+        )
+    script += "sys.exit(code)\n"
+    command = [sys.executable, "-c", script]
+    if limit == "file system":
+        # In a mount namespace of its own: nothing stays mounted, whatever happens.
+        command = ["unshare", "--mount", *command]
+        allowed = subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", full])
+        if allowed.returncode != 0:
+            pytest.skip("this machine does not let its root mount a file system")
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode in (1, 2), result.stderr
+    lines = [line for line in result.stderr.splitlines() if line]
+    assert len(lines) == 1, result.stderr
+    assert "No space left" in lines[0] or "File too large" in lines[0]
+    assert {path: path.read_bytes() for path in (stopped / "checkpoints").iterdir()} == kept
+    again = node_run(f"resume={stopped}")
+    assert again.code == 0, again.err
+    assert content(stopped)["status"] == "completed"
 
 
 def test_a_full_disk_is_named_and_the_run_goes_on_later(node_run, tiny, monkeypatch):

@@ -105,6 +105,26 @@ def test_submitit_puts_a_preempted_job_into_the_queue_again(tmp_path, tiny):
     assert json.loads((folder / "result.json").read_text())["status"] == "completed"
 
 
+def test_ray_runs_jobs_in_a_cluster_of_this_machine(tmp_path, tiny):
+    pytest.importorskip(
+        "hydra_plugins.hydra_ray_launcher",
+        reason="the extra `ray` is not installed: its launcher pins cloudpickle 2.2.1, which the "
+        "joblib of the extra `dev` does not take",
+    )
+    arguments = (
+        *MLP, *tiny, "seed=0,1", "hydra/launcher=ray_cluster",
+        "+hydra.launcher.ray.init.num_cpus=2", "+hydra.launcher.ray.init.include_dashboard=false",
+    )  # fmt: skip
+    result = subprocess.run(
+        [sys.executable, "-m", "node_experiments", *arguments],
+        cwd=tmp_path, capture_output=True, text=True, timeout=300,
+        env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert results(tmp_path / "sweep") == ["0_seed=0", "1_seed=1"]
+    assert "accuracy/test" in result.stdout
+
+
 def wait_for(condition, seconds=120):
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -1,6 +1,6 @@
 """What can be configured. This package imports no torch, so that help is instant."""
 
-from .checks import ConfigError, nearest, require
+from .checks import ConfigError, folder_name, nearest, require
 from .compose import configs_folder, schema_of, to_yaml, typed_config
 from .datasets import DATASETS, ImagesConfig, SpiralsConfig
 from .hashing import config_hash
@@ -40,6 +40,7 @@ __all__ = [
     "TrainerConfig",
     "config_hash",
     "configs_folder",
+    "folder_name",
     "nearest",
     "require",
     "schema_of",

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["ConfigError", "nearest", "require"]
+__all__ = ["ConfigError", "folder_name", "nearest", "require"]
 
 
 class ConfigError(Exception):
@@ -19,6 +19,20 @@ def nearest(name: str, allowed: Iterable[str], prefix: str = "") -> str:
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(prefix + n for n in near)}?" if near else ""
     return f"{hint} (allowed: {', '.join(names)})"
+
+
+def folder_name(name: str) -> str:
+    """The name of a run, which is also that of a folder inside `outputs`.
+
+    Raises:
+        ConfigError: It would lie elsewhere.
+    """
+    if not name.strip() or name in (".", "..") or "/" in name or "\\" in name:
+        raise ConfigError(
+            f"name={name!r} must be the name of one folder, without / and \\; "
+            "outputs=<folder> says where that folder lies"
+        )
+    return name
 
 
 def require(ok: bool, config: Any, name: str, allowed: str) -> None:

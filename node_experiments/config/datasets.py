@@ -25,7 +25,12 @@ class ImagesConfig:
     train_size: int | None = None  # training images to use; all that remain when null
     validation_size: int = 0  # images taken from the training set to choose a checkpoint by
     test_size: int | None = None  # test images to use; all when null
-    augment: bool = True  # random crop after padding by 4 pixels
+    augment: bool = True  # random crop after padding
+    padding: int = 4  # pixels around an image from which a crop of its size is cut
+    padding_mode: str = "zeros"  # what they hold: zeros | reflect
+    rotation: float = 0.0  # images are turned by at most this, in degrees
+    scale: float = 0.0  # and stretched by at most this share, each axis by its own
+    shear: float = 0.0  # and sheared by at most this
     flip: bool = False  # mirror half of the images
     standardize: bool = False  # zero mean and unit variance a channel; else pixels in [0, 1]
     drop_last: bool = True  # leave out the last, smaller batch of an epoch
@@ -36,6 +41,11 @@ class ImagesConfig:
         require(self.train_size is None or self.train_size >= 1, self, "train_size", "at least 1")
         require(self.test_size is None or self.test_size >= 1, self, "test_size", "at least 1")
         require(self.validation_size >= 0, self, "validation_size", "at least 0")
+        require(0 <= self.padding < 28, self, "padding", "from 0 to 27")
+        for name in ("rotation", "scale", "shear"):
+            require(0 <= getattr(self, name) < math.inf, self, name, "a number >= 0")
+        modes = ("zeros", "reflect")
+        require(self.padding_mode in modes, self, "padding_mode", " or ".join(modes))
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from .checks import require
@@ -12,12 +12,14 @@ from .flows import FFJORDConfig, HamiltonianCNFConfig, PlanarCNFConfig, PlanarNF
 __all__ = [
     "MODELS",
     "ImageClassifierConfig",
+    "LMResNetConfig",
     "LatentODEConfig",
     "MLPConfig",
     "NeuralODEConfig",
     "PoissonLatentODEConfig",
     "RecurrentConfig",
     "ResNetConfig",
+    "RevNetConfig",
 ]
 
 
@@ -45,10 +47,41 @@ class ResNetConfig(ImageClassifierConfig):
 
     name: str = "resnet"  # resnet
     blocks: int = 6  # residual blocks
+    shared: bool = False  # the same weights in all blocks
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.blocks >= 0, self, "blocks", "at least 0")
+
+
+@dataclass
+class RevNetConfig(ImageClassifierConfig):
+    """Reversible residual blocks between the stem and the head."""
+
+    name: str = "revnet"  # revnet
+    blocks: int = 6  # reversible blocks, each of two residual functions of half of the channels
+    reconstruct: bool = True  # undo blocks in the backward pass, instead of keeping activations
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.blocks >= 0, self, "blocks", "at least 0")
+        require(self.channels % 2 == 0, self, "channels", "even")
+
+
+@dataclass
+class LMResNetConfig:
+    """Residual blocks in stages, as steps of a linear two-step method."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "lm_resnet"  # lm_resnet
+    widths: list[int] = field(default_factory=lambda: [16, 32, 64])  # channels of each stage
+    blocks: int = 3  # blocks of each stage
+    multistep: bool = True  # the two-step method; false for plain residual blocks
+
+    def __post_init__(self) -> None:
+        require(bool(self.widths) and min(self.widths) >= 1, self, "widths", "at least 1 each")
+        require(self.blocks >= 1, self, "blocks", "at least 1")
 
 
 @dataclass
@@ -154,6 +187,8 @@ MODELS: dict[str, type] = {
     "odenet": ImageClassifierConfig,
     "stem_only": ImageClassifierConfig,
     "resnet": ResNetConfig,
+    "revnet": RevNetConfig,
+    "lm_resnet": LMResNetConfig,
     "mlp": MLPConfig,
     "latent_ode": LatentODEConfig,
     "rnn": RecurrentConfig,

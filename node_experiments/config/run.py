@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from .checks import ConfigError, require
+from .checks import ConfigError, folder_name, require
 
 __all__ = [
     "GradientConfig",
@@ -57,6 +57,7 @@ class GradientConfig:
     retain_graphs: bool = False  # of discrete: keep each stage's graph, for speed
     checkpoints: int = 16  # of checkpoint: states that are kept
     reconstruction_tolerance: float = 1e-3  # of reversible: relative error worth a warning
+    state_tolerance: float = 0.1  # of adjoint: error of the state solved backwards, likewise
     quadrature_points: int = 3  # of interpolated: Gauss points a step
 
 
@@ -119,6 +120,7 @@ class TrainerConfig:
     devices: int = 1  # processes that share each batch, each on a device of its own
     checkpoint_minutes: float = 10.0  # time between two checkpoints inside an epoch
     profile: bool = False  # write a trace of a few training steps into the run folder
+    gradient_error: bool = False  # compare one gradient an epoch with that of a tight solve
     limit_batches: int | None = None  # batches of each pass over data; all when null
     overfit: bool = False  # train on the first batch only
     detect_anomaly: bool = False  # stop where the first NaN appears in a backward pass; slow
@@ -157,6 +159,7 @@ class RunConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
 
     def __post_init__(self) -> None:
+        folder_name(self.name)
         if self.mode not in ("train", "eval"):
             raise ConfigError(f"mode={self.mode!r} is unknown; allowed: train, eval")
         if self.mode == "eval" and self.checkpoint is None:

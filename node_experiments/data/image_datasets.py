@@ -44,6 +44,11 @@ def image_data(
     validation_size: int = 0,
     test_size: int | None = None,
     augment: bool = True,
+    padding: int = 4,
+    padding_mode: str = "zeros",
+    rotation: float = 0.0,
+    scale: float = 0.0,
+    shear: float = 0.0,
     flip: bool = False,
     standardize: bool = False,
     drop_last: bool = True,
@@ -80,7 +85,20 @@ def image_data(
     scaling = Standardize.fit(images) if standardize else Standardize.unit_interval(images)
     channels, height, width = images.shape[1:]
     return ImageData(
-        train=TrainingBatches(train_set, scaling, batch_size, drop_last, augment, flip, seed),
+        train=TrainingBatches(
+            train_set,
+            scaling,
+            batch_size,
+            drop_last,
+            augment,
+            padding,
+            padding_mode,
+            rotation,
+            scale,
+            shear,
+            flip,
+            seed,
+        ),
         validation=(
             None
             if validation_set is None

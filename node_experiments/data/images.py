@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from .augmentation import random_affine, random_crop
 from .errors import DataError
 
 __all__ = ["EvaluationBatches", "ImageData", "ImageSet", "TrainingBatches", "split_images"]
-
-CROP_PADDING = 4
 
 
 @dataclass
@@ -70,7 +68,10 @@ class TrainingBatches:
         data: The training images.
         batch_size: Images a batch.
         drop_last: Leave out the last, smaller batch.
-        augment: Crop at random after padding by 4 pixels; `flip` mirrors half of the images too.
+        augment: Crop at random after padding; `flip` mirrors half of the images too.
+        padding: Pixels that are padded around an image.
+        padding_mode: `zeros`, or `reflect` the image.
+        rotation, scale, shear: See `random_affine`, which is left out when all are 0.
         seed: Of the order and the augmentation.
 
     Raises:
@@ -84,6 +85,11 @@ class TrainingBatches:
         batch_size: int,
         drop_last: bool = True,
         augment: bool = True,
+        padding: int = 4,
+        padding_mode: str = "zeros",
+        rotation: float = 0.0,
+        scale: float = 0.0,
+        shear: float = 0.0,
         flip: bool = False,
         seed: int = 0,
     ) -> None:
@@ -95,6 +101,8 @@ class TrainingBatches:
         self.data, self.standardize = data, standardize
         self.batch_size, self.drop_last = batch_size, drop_last
         self.augment, self.flip = augment, flip
+        self.padding, self.padding_mode = padding, padding_mode
+        self.affine = (rotation, scale, shear)
         self.seed = seed
         self.epoch = 0
 
@@ -109,10 +117,12 @@ class TrainingBatches:
             indices = indices.to(self.data.images.device)
             images, labels = self.data.images[indices], self.data.labels[indices]
             if self.augment:
-                images = random_crop(images, generator)
+                images = random_crop(images, generator, self.padding, self.padding_mode)
             if self.flip:
                 mirrored = torch.rand(len(images), generator=generator) < 0.5
                 images[mirrored] = images[mirrored].flip(-1)
+            if any(self.affine):
+                images = random_affine(images, generator, *self.affine)
             yield self.standardize(images), labels
 
 
@@ -148,27 +158,6 @@ class ImageData:
     test: EvaluationBatches
     image_shape: tuple[int, int, int]
     classes: int
-
-
-def random_crop(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Cut each image out of itself padded by 4 zeros, at an offset of its own.
-
-    Args:
-        images: Shape `(batch, channel, height, width)`.
-
-    Returns:
-        The same shape.
-    """
-    batch, _, height, width = images.shape
-    padded = F.pad(images, (CROP_PADDING,) * 4)
-    offsets = torch.randint(0, 2 * CROP_PADDING + 1, (2, batch, 1), generator=generator)
-    offsets = offsets.to(images.device)
-    rows = offsets[0] + torch.arange(height, device=images.device)
-    columns = offsets[1] + torch.arange(width, device=images.device)
-    sample = torch.arange(batch, device=images.device)
-    # Advanced indices around the channel slice put the channels last.
-    cropped = padded[sample[:, None, None], :, rows[:, :, None], columns[:, None, :]]
-    return cropped.permute(0, 3, 1, 2)
 
 
 def split_images(

@@ -80,7 +80,7 @@ def latent_ode_figure(model: Any, shown: SeriesBatch, batch: SeriesBatch) -> Fig
             name = DIRECTIONS[label] if k == 0 else None
             axes[-1].plot(*z[:, :2].T.tolist(), color=color, lw=0.8, alpha=0.8, label=name)
     axes[-1].set(title="latent trajectories", xlabel="$z_1$", ylabel="$z_2$")
-    axes[-1].legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2))
+    axes[-1].legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.28))
     figure.suptitle(f"latent ODE, {shown.observed.values.shape[1]} observations")
     return figure
 

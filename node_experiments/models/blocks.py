@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["ResidualBlock", "conv3x3", "group_norm"]
+__all__ = ["Norm", "ResidualBlock", "ResidualFunction", "conv3x3", "group_norm"]
+
+# Number of channels -> the layer that normalises them.
+Norm = Callable[[int], nn.Module]
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
@@ -18,7 +23,35 @@ def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
 
 
-class ResidualBlock(nn.Module):
+class ResidualFunction(nn.Module):
+    """f(y) of a pre-activation residual block: two normalised convolutions (He et al. 2016).
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        stride: Stride of the first convolution.
+        norm: Makes the layer before each activation.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int = 1, norm: Norm = group_norm
+    ) -> None:
+        super().__init__()
+        self.norm1 = norm(in_channels)
+        self.conv1 = conv3x3(in_channels, out_channels, stride)
+        self.norm2 = norm(out_channels)
+        self.conv2 = conv3x3(out_channels, out_channels)
+
+    def forward(self, y: Tensor) -> Tensor:
+        """From `(batch, in_channels, height, width)`; stride divides the size."""
+        return self.of_activated(F.relu(self.norm1(y)))
+
+    def of_activated(self, activated: Tensor) -> Tensor:
+        """What follows the first activation."""
+        return self.conv2(F.relu(self.norm2(self.conv1(activated))))
+
+
+class ResidualBlock(ResidualFunction):
     """Pre-activation residual block: y + f(y), one Euler step of size 1 (He et al. 2016).
 
     Args:
@@ -28,11 +61,7 @@ class ResidualBlock(nn.Module):
     """
 
     def __init__(self, channels: int, stride: int = 1) -> None:
-        super().__init__()
-        self.norm1 = group_norm(channels)
-        self.conv1 = conv3x3(channels, channels, stride)
-        self.norm2 = group_norm(channels)
-        self.conv2 = conv3x3(channels, channels)
+        super().__init__(channels, channels, stride)
         self.shortcut = (
             nn.Conv2d(channels, channels, 1, stride, bias=False) if stride != 1 else None
         )
@@ -41,4 +70,4 @@ class ResidualBlock(nn.Module):
         """Shapes `(batch, channels, height, width)` in and out; stride divides the size."""
         activated = F.relu(self.norm1(y))
         shortcut = y if self.shortcut is None else self.shortcut(activated)
-        return shortcut + self.conv2(F.relu(self.norm2(self.conv1(activated))))
+        return shortcut + self.of_activated(activated)

@@ -1,4 +1,4 @@
-"""The image classifiers of Chen et al. 2018, section 3, and the control that its critics ran."""
+"""The image classifiers of Chen et al. 2018, section 3, their control, and a reversible ResNet."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from torch import Tensor, nn
 from ..ode import Gradient, Solver
 from .blocks import ResidualBlock, group_norm
 from .ode_block import ODEBlock
+from .revnet import ReversibleBlock, ReversibleSequence
 from .stems import STEMS, classifier_head
 from .time_conv import TimeConv2d
 
-__all__ = ["ConvVectorField", "mlp", "odenet", "resnet", "stem_only"]
+__all__ = ["ConvVectorField", "mlp", "odenet", "resnet", "revnet", "stem_only"]
 
 
 class ConvVectorField(nn.Module):
@@ -49,11 +50,20 @@ def resnet(
     stem: str = "conv",
     channels: int = 64,
     blocks: int = 6,
+    shared: bool = False,
 ) -> nn.Module:
-    """Stem, `blocks` residual blocks, head; without blocks the stem is the whole network."""
+    """Stem, `blocks` residual blocks, head; without blocks the stem is the whole network.
+
+    With `shared`, all blocks are the same one: Euler's method for dy/dt = f(y) with steps of 1.
+    """
+    before = STEMS[stem](image_shape[0], channels)
+    if shared:
+        depth = [ResidualBlock(channels)] * blocks
+    else:
+        depth = [ResidualBlock(channels) for _ in range(blocks)]
     return nn.Sequential(
-        STEMS[stem](image_shape[0], channels),
-        nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks))),
+        before,
+        nn.Sequential(*depth),
         classifier_head(channels, classes),
     )
 
@@ -63,6 +73,23 @@ def stem_only(
 ) -> nn.Module:
     """Stem and head with nothing between: how much of the accuracy needs no feature block."""
     return resnet(image_shape, classes, stem, channels, blocks=0)
+
+
+def revnet(
+    image_shape: tuple[int, int, int],
+    classes: int,
+    stem: str = "conv",
+    channels: int = 64,
+    blocks: int = 6,
+    reconstruct: bool = True,
+) -> nn.Module:
+    """Stem, `blocks` reversible residual blocks, head (Gomez et al. 2017)."""
+    steps = [ReversibleBlock.residual(channels) for _ in range(blocks)]
+    return nn.Sequential(
+        STEMS[stem](image_shape[0], channels),
+        ReversibleSequence(steps, reconstruct),
+        classifier_head(channels, classes),
+    )
 
 
 def odenet(

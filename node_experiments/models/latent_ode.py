@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..ode import Gradient, Solver
+from .elman import ElmanNetwork
 from .latent_trajectory import LatentTrajectory
 
 __all__ = ["LatentODE", "LatentVectorField", "RecognitionRNN", "Series", "mlp"]
@@ -72,7 +73,7 @@ class RecognitionRNN(nn.Module):
     def __init__(self, dim: int, latent: int, hidden: int, mean_gap: float | None) -> None:
         super().__init__()
         self.mean_gap = mean_gap
-        self.rnn = nn.RNN(dim + (mean_gap is not None), hidden, batch_first=True)
+        self.rnn = ElmanNetwork(dim + (mean_gap is not None), hidden)
         self.head = nn.Linear(hidden, 2 * latent)
 
     def forward(self, series: Series) -> tuple[Tensor, Tensor]:
@@ -85,7 +86,6 @@ class RecognitionRNN(nn.Module):
             inputs = torch.cat([inputs, gaps.unsqueeze(-1)], -1)
         if series.complete:
             _, state = self.rnn(inputs.flip(1))
-            state = state[0]
         else:
             # Each sample is read from its own last observation on; what follows the first one
             # is read too, and its states are not used.

@@ -11,6 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from .elman import ElmanNetwork
 from .latent_ode import Series
 
 __all__ = ["RecurrentForecaster"]
@@ -43,7 +44,7 @@ class RecurrentForecaster(nn.Module):
     ) -> None:
         super().__init__()
         self.mean_gap, self.reads_gaps, self.rollout = mean_gap, reads_gaps, rollout
-        self.rnn = nn.RNN(dim + reads_gaps, hidden, batch_first=True)
+        self.rnn = ElmanNetwork(dim + reads_gaps, hidden)
         self.head = nn.Linear(hidden, dim)
         log_std = torch.tensor(math.log(0.3 if noise_std is None else noise_std))
         self.log_noise_std = nn.Parameter(log_std, requires_grad=noise_std is None)
@@ -84,7 +85,7 @@ class RecurrentForecaster(nn.Module):
         else:
             steps = math.ceil(float((times[:, -1:] - last_time).max()) / self.mean_gap)
             gaps = times.new_full((batch, max(steps, 1)), self.mean_gap)
-        values, state = values.repeat(copies, 1), state.repeat(1, copies, 1)
+        values, state = values.repeat(copies, 1), state.repeat(copies, 1)
         gaps = gaps.repeat(copies, 1)
         means = []
         for k in range(gaps.shape[1]):
@@ -107,11 +108,11 @@ class RecurrentForecaster(nn.Module):
         counts = series.mask.sum(1)
         sample = torch.arange(len(counts), device=counts.device)
         last = series.values[sample, counts - 1]
-        state = series.values.new_zeros(1, len(counts), self.rnn.hidden_size)
+        state = series.values.new_zeros(len(counts), self.rnn.hidden_size)
         if series.values.shape[1] > 1:
             states, _ = self._read(series.values[:, :-1], torch.diff(series.times, dim=1))
-            states = torch.cat([state.transpose(0, 1), states], 1)
-            state = states[sample, counts - 1].unsqueeze(0)
+            states = torch.cat([state.unsqueeze(1), states], 1)
+            state = states[sample, counts - 1]
         return last, state
 
     def _read(

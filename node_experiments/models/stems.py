@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from .blocks import ResidualBlock, group_norm
+from .blocks import Norm, ResidualBlock, group_norm
 
 __all__ = ["STEMS", "classifier_head", "conv_stem", "res_stem"]
 
@@ -31,10 +31,10 @@ def res_stem(in_channels: int, channels: int) -> nn.Sequential:
     )
 
 
-def classifier_head(channels: int, classes: int) -> nn.Sequential:
+def classifier_head(channels: int, classes: int, norm: Norm = group_norm) -> nn.Sequential:
     """Normalise, average over the image, and one linear layer."""
     return nn.Sequential(
-        group_norm(channels),
+        norm(channels),
         nn.ReLU(),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),

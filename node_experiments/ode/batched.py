@@ -49,7 +49,8 @@ def solve_independent(problem: Problem, gradient: Gradient | None) -> tuple[Tens
     if gradient is not None and not isinstance(gradient, Backprop):
         raise ValueError(
             "solver.batching='independent' computes gradients by gradient='backprop' alone; found "
-            f"{type(gradient).__name__}"
+            f"gradient={type(gradient).__name__.lower()!r}; take gradient='backprop', or "
+            "solver.batching='joint'"
         )
     if gradient is not None and problem.t.requires_grad:
         raise ValueError(

@@ -102,5 +102,8 @@ def _hermite(theta: Any) -> tuple[Any, Any, Any, Any]:
     )
 
 
-def _matrix(weights: list[list[float]], like: Tensor) -> Tensor:
+def _matrix(weights: list[list[Any]], like: Tensor) -> Tensor:
+    if any(isinstance(weight, Tensor) for weight in weights[0]):
+        rows = [torch.stack([torch.as_tensor(w).to(like) for w in row]) for row in weights]
+        return torch.stack(rows)
     return torch.tensor(weights, dtype=like.dtype, device=like.device)

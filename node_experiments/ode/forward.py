@@ -16,7 +16,7 @@ from .integrate import OnAccept, Step, Trajectory, integrate
 from .linearization import Linearization
 from .methods import METHODS
 from .multistep import AdamsControl, AdamsStep
-from .norms import error_ratio
+from .norms import scaled_error
 from .problem import Problem
 from .scipy_methods import scipy_integrate
 from .solution import Solution, SolveError, Status
@@ -126,7 +126,8 @@ def run(
 
     def ratio(h: float, y: Tensor, y_next: Tensor) -> float:
         with torch.no_grad():
-            return error_ratio(step.error(h), y, y_next, rtol, atol, problem.norm)
+            error = scaled_error(step.error(h), y, y_next, rtol, atol, problem.norm)
+            return step.read(error, h) if isinstance(step, AdamsStep) else float(error)
 
     if METHODS[solver.method].family == "implicit":
         # On a stiff problem a step may be far longer than the detail of the solution inside it,

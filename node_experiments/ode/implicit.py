@@ -80,6 +80,7 @@ class ImplicitStep:
         self._stages: list[Tensor] = []
         self._jacobian: Linear | None = None
         self._is_fresh = False
+        self._rate = 1.0  # contraction / (1 - contraction) of Newton's last iterations
         self._solve_linear: Callable[[Tensor], Tensor] | None = None
         self._factorised_for = math.nan
 
@@ -187,6 +188,9 @@ class ImplicitStep:
         assert self._solve_linear is not None
         floor = float(rms_norm(y.abs().mul_(self._floor) / scale))
         before, contraction = math.nan, 0.0
+        # Until there are two changes to compare, as it was in the stage before, with some caution
+        # (Hairer & Wanner II, section IV.8).
+        self._rate = max(self._rate, self._floor) ** 0.8
         for _ in range(MAX_ITERATIONS):
             residual = torch.add(base - y, self._field(t, y), alpha=hd)
             change = self._solve_linear(residual)
@@ -200,9 +204,8 @@ class ImplicitStep:
                 contraction = size / before
                 if contraction >= 2:
                     break
-                if contraction < 1 and contraction / (1 - contraction) * size <= KAPPA:
-                    return y, contraction
-            elif size <= 1e-3 * KAPPA:
+                self._rate = contraction / (1 - contraction) if contraction < 1 else math.inf
+            if self._rate * size <= KAPPA:
                 return y, contraction
             before = size
         raise StepFailed("Newton's method did not converge")
@@ -211,6 +214,7 @@ class ImplicitStep:
         self._counts.evaluations += 1
         self._jacobian = self._dynamics.linearize(t, y)
         self._is_fresh = True
+        self._rate = 1.0
         self._factorised_for = math.nan
 
     def _factorise(self, hd: float) -> None:

@@ -1,6 +1,6 @@
-"""Adams methods: fixed steps of one order, and variable steps of variable order.
+"""The Adams method of variable step and variable order.
 
-The variable method predicts, evaluates, corrects and evaluates again (PECE), in the formulation of
+It predicts, evaluates, corrects and evaluates again (PECE), in the formulation of
 Krogh with modified divided differences (Hairer, Norsett & Wanner I, section III.5):
 
     p_{n+1} = y_n + h sum_{j<k} g_j phi*_j(n),
@@ -23,11 +23,10 @@ from torch import Tensor
 from .controllers import AdaptiveControl
 from .field import VectorField
 from .norms import rms_norm
-from .reversible import weighted_sum
+from .polynomials import newton_integral
 from .solver import Solver
-from .tableaus import EXPLICIT_TABLEAUS
 
-__all__ = ["AdamsControl", "AdamsStep", "FixedAdams", "integration_weights"]
+__all__ = ["AdamsControl", "AdamsStep"]
 
 HIGHEST_ORDER = 12
 
@@ -71,6 +70,7 @@ class AdamsStep:
         self._failures = 0
         self._steps_of_order = 0
         self._end: Tensor | None = None
+        self._sizes: list[float] = []
 
     @property
     def is_new(self) -> bool:
@@ -117,6 +117,13 @@ class AdamsStep:
     def quadrature_error(self, h: float) -> Tensor:
         """The same estimate for the quadratures, shape `(q,)`."""
         return self._error_of(self.order, h)[self._n :].clone()
+
+    def read(self, ratio: Tensor, h: float) -> float:
+        """The number in `ratio`, with the errors that `choose` compares in the same transfer."""
+        sizes = self._error_sizes(h)
+        together = torch.cat([ratio.reshape(1).to(sizes.dtype), sizes])
+        number, *self._sizes = together.double().cpu().tolist()
+        return number
 
     def choose(self, h: float, ratio: float) -> float:
         """Choose the order of the next step, after one whose error is `ratio` times the tolerance.
@@ -173,7 +180,7 @@ class AdamsStep:
         """The integral of the polynomial through the derivatives that the step used."""
         phi = self._phi_at_end()[: self._used + 1, : self._n]
         nodes = [self._t_next, *self._times][: len(phi)]
-        return partial(_newton_integral, y1, phi, [(x - t) / h for x in nodes], h)
+        return partial(newton_integral, y1, phi, [(x - t) / h for x in nodes], h)
 
     def _phi_at_end(self) -> Tensor:
         """Modified divided differences at the end of the last step, shape `(rows, n + q)`."""
@@ -204,14 +211,24 @@ class AdamsStep:
     def _relative_errors(self, h: float) -> dict[int, float]:
         """Errors of the neighbouring orders in multiples of that of order k."""
         k = self.order
-        orders = [j for j in range(max(1, k - 2), k + 2) if j <= len(self._differences)]
-        scale = self._y.abs().mul_(self._rtol).add_(self._atol)
-        sizes = torch.stack([rms_norm(self._error_of(j, h)[: self._n] / scale) for j in orders])
-        values = dict(zip(orders, sizes.tolist(), strict=True))
+        sizes = self._sizes or self._error_sizes(h).tolist()
+        self._sizes = []
+        values = dict(zip(self._neighbours(), sizes, strict=True))
         own = values.pop(k)
         if not own > 0 or not math.isfinite(own):
             return {}
         return {j: value / own for j, value in values.items()}
+
+    def _neighbours(self) -> list[int]:
+        return [
+            j for j in range(max(1, self.order - 2), self.order + 2) if j <= len(self._differences)
+        ]
+
+    def _error_sizes(self, h: float) -> Tensor:
+        """Errors of order k and of its neighbours in multiples of the tolerance."""
+        scale = self._y.abs().mul_(self._rtol).add_(self._atol)
+        errors = [self._error_of(j, h)[: self._n] / scale for j in self._neighbours()]
+        return torch.stack([rms_norm(error) for error in errors])
 
     def _after_failure(self, ratio: float, lower: float) -> float:
         self._starting = False
@@ -250,97 +267,3 @@ class AdamsControl(AdaptiveControl):
         keep = accepted and self._cut_short
         self._h = min(max(proposal, self._h) if keep else proposal, self._solver.max_step)
         return accepted
-
-
-class FixedAdams:
-    """Adams-Bashforth, or Adams-Moulton as PECE, of one order up to 4.
-
-    The coefficients are those of the actual grid, so that a shorter last step keeps the order. The
-    first steps are those of a Runge-Kutta method of the same order. The state is (y, f_n, f_{n-1},
-    ...), and the times of the derivatives are kept beside it.
-    """
-
-    stages = 1
-    error_order = None
-    reference = "Hairer, Norsett & Wanner I, section III.1"
-
-    def __init__(self, name: str, order: int | None = None):
-        self.name = name
-        self.order = order or 4
-        self._corrects = name == "adams_moulton"
-        self._starter = EXPLICIT_TABLEAUS[("euler", "heun", "heun3", "rk4")[self.order - 1]]
-        self._times: list[float] = []
-
-    def start(self, field: VectorField, t: float, y: Tensor) -> tuple[Tensor, ...]:
-        self._times = [t]
-        return y, field(t, y)
-
-    def advance(
-        self, field: VectorField, t: float, h: float, state: tuple[Tensor, ...]
-    ) -> tuple[tuple[Tensor, ...], Tensor | None]:
-        y, *derivatives = state
-        keep = self.order - 1
-        if len(derivatives) < self.order - self._corrects:
-            y_next = self._runge_kutta(field, t, h, y, derivatives[0])
-        else:
-            nodes = self._times[: len(derivatives)]
-            weights = integration_weights(nodes, t, t + h)
-            y_next = y + weighted_sum(weights, derivatives)
-            if self._corrects:
-                f = field(t + h, y_next)
-                weights = integration_weights([t + h, *nodes[: self.order - 1]], t, t + h)
-                y_next = y + weighted_sum(weights, [f, *derivatives[: self.order - 1]])
-        f_next = field(t + h, y_next)
-        self._times = [t + h, *self._times[:keep]]
-        return (y_next, f_next, *derivatives[:keep]), None
-
-    def _runge_kutta(
-        self, field: VectorField, t: float, h: float, y: Tensor, first: Tensor
-    ) -> Tensor:
-        stages = [first]
-        for c, row in zip(self._starter.c[1:], self._starter.a[1:], strict=True):
-            stages.append(field(t + c * h, torch.add(y, weighted_sum(row, stages), alpha=h)))
-        return torch.add(y, weighted_sum(self._starter.b, stages), alpha=h)
-
-
-def integration_weights(nodes: Sequence[float], start: float, end: float) -> tuple[float, ...]:
-    """Weights w such that sum_i w_i f(nodes_i) integrates polynomials of degree < len(nodes)."""
-    h = end - start
-    u = [(node - start) / h for node in nodes]
-    weights = []
-    for i, own in enumerate(u):
-        polynomial = [1.0]
-        for j, other in enumerate(u):
-            if j != i:
-                polynomial = _times_linear(polynomial, other, own - other)
-        weights.append(h * sum(c / (p + 1) for p, c in enumerate(polynomial)))
-    return tuple(weights)
-
-
-def _times_linear(polynomial: list[float], root: float, scale: float) -> list[float]:
-    """Coefficients of polynomial(u) (u - root) / scale, lowest power first."""
-    low = [-root * c / scale for c in polynomial] + [0.0]
-    high = [0.0] + [c / scale for c in polynomial]
-    return [a + b for a, b in zip(low, high, strict=True)]
-
-
-def _newton_integral(
-    y1: Tensor, phi: Tensor, nodes: list[float], h: float, thetas: Sequence[float]
-) -> Tensor:
-    """y1 plus the integral from 1 to theta of the polynomial with these divided differences.
-
-    Args:
-        phi: Modified divided differences at the first node, shape `(differences, n)`.
-        nodes: Where they were taken, in units of the step, from 1 downwards.
-    """
-    # In powers of v = u - 1, which stays within [-1, 0].
-    polynomial, integrals = [1.0], []
-    for j in range(len(phi)):
-        if j:
-            polynomial = _times_linear(polynomial, nodes[j - 1] - 1, 1 - nodes[j])
-        integrals.append([c / (p + 1) for p, c in enumerate(polynomial)])
-    weights = [
-        [h * sum(c * (theta - 1) ** (p + 1) for p, c in enumerate(row)) for row in integrals]
-        for theta in thetas
-    ]
-    return torch.addmm(y1, phi.new_tensor(weights), phi)

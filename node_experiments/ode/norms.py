@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["Norm", "error_ratio", "rms_norm"]
+__all__ = ["Norm", "error_ratio", "rms_norm", "scaled_error"]
 
 Norm = Callable[[Tensor], Tensor]
 
@@ -26,9 +26,19 @@ def error_ratio(
     atol: float | Tensor,
     norm: Norm,
 ) -> float:
-    """Local error in multiples of what the tolerances allow: a step is accepted up to 1.
+    """`scaled_error` as a number; reading it is the one synchronisation of an adaptive step."""
+    return float(scaled_error(error, y0, y1, rtol, atol, norm))
 
-    Reading this number is the only device-to-host synchronisation of an adaptive step.
+
+def scaled_error(
+    error: Tensor,
+    y0: Tensor,
+    y1: Tensor,
+    rtol: float | Tensor,
+    atol: float | Tensor,
+    norm: Norm,
+) -> Tensor:
+    """Local error in multiples of what the tolerances allow: a step is accepted up to 1.
 
     Args:
         error: Estimated local error, shape `(n,)`; it is overwritten.
@@ -36,4 +46,4 @@ def error_ratio(
         rtol, atol: One number, or one a component, shape `(n,)`.
     """
     scale = torch.maximum(y0.abs(), y1.abs()).mul_(rtol).add_(atol)
-    return float(norm(error.div_(scale)))
+    return norm(error.div_(scale))

@@ -80,11 +80,6 @@ class Problem:
                 f"solver.method={method!r} is no Runge-Kutta method, and this gradient is made "
                 "for those only; take gradient='adjoint'"
             )
-        if method == "kvaerno5":
-            raise ValueError(
-                "this gradient is not proven for solver.method='kvaerno5'; take "
-                "solver.method='kvaerno3', or gradient='adjoint'"
-            )
         return TABLEAUS[method]
 
     @property

@@ -18,7 +18,7 @@ the solution; `undo` is the algebraic inverse of `advance`.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -37,6 +37,8 @@ __all__ = [
 ]
 
 State = tuple[Tensor, ...]
+Number = Any
+"""A float, or a 0-d tensor where a time needs a gradient."""
 
 
 class ReversibleMethod(Protocol):
@@ -59,12 +61,12 @@ class ReversibleMethod(Protocol):
         ...
 
     def advance(
-        self, field: VectorField, t: float, h: float, state: State
+        self, field: VectorField, t: Number, h: Number, state: State
     ) -> tuple[State, Tensor | None]:
         """The vectors at `t + h` and an estimate of the local error of the first one."""
         ...
 
-    def undo(self, field: VectorField, t: float, h: float, state: State) -> State:
+    def undo(self, field: VectorField, t: Number, h: Number, state: State) -> State:
         """The vectors at `t` from those at `t + h`."""
         ...
 
@@ -82,18 +84,18 @@ class AsynchronousLeapfrog:
         return y, field(t, y)
 
     def advance(
-        self, field: VectorField, t: float, h: float, state: State
+        self, field: VectorField, t: Number, h: Number, state: State
     ) -> tuple[State, Tensor | None]:
         y, v = state
-        middle = torch.add(y, v, alpha=h / 2)
+        middle = plus(y, h / 2, v)
         v = 2 * field(t + h / 2, middle) - v
-        return (torch.add(middle, v, alpha=h / 2), v), None
+        return (plus(middle, h / 2, v), v), None
 
-    def undo(self, field: VectorField, t: float, h: float, state: State) -> State:
+    def undo(self, field: VectorField, t: Number, h: Number, state: State) -> State:
         y, v = state
-        middle = torch.sub(y, v, alpha=h / 2)
+        middle = plus(y, -h / 2, v)
         v = 2 * field(t + h / 2, middle) - v
-        return torch.sub(middle, v, alpha=h / 2), v
+        return plus(middle, -h / 2, v), v
 
 
 class ReversibleHeun:
@@ -109,19 +111,19 @@ class ReversibleHeun:
         return y, y, field(t, y)
 
     def advance(
-        self, field: VectorField, t: float, h: float, state: State
+        self, field: VectorField, t: Number, h: Number, state: State
     ) -> tuple[State, Tensor | None]:
         y, z, f = state
-        z = torch.add(2 * y - z, f, alpha=h)
+        z = plus(2 * y - z, h, f)
         f_next = field(t + h, z)
-        state = torch.add(y, f + f_next, alpha=h / 2), z, f_next
+        state = plus(y, h / 2, f + f_next), z, f_next
         return state, (f_next - f) * (h / 2)
 
-    def undo(self, field: VectorField, t: float, h: float, state: State) -> State:
+    def undo(self, field: VectorField, t: Number, h: Number, state: State) -> State:
         y, z, f = state
-        z = torch.sub(2 * y - z, f, alpha=h)
+        z = plus(2 * y - z, -h, f)
         f_before = field(t, z)
-        return torch.sub(y, f + f_before, alpha=h / 2), z, f_before
+        return plus(y, -h / 2, f + f_before), z, f_before
 
 
 class ReversibleRungeKutta:
@@ -147,7 +149,7 @@ class ReversibleRungeKutta:
         return y, y
 
     def advance(
-        self, field: VectorField, t: float, h: float, state: State
+        self, field: VectorField, t: Number, h: Number, state: State
     ) -> tuple[State, Tensor | None]:
         y, z = state
         tableau = self.tableau
@@ -158,22 +160,22 @@ class ReversibleRungeKutta:
             return (y, z), None
         return (y, z), weighted_sum(tableau.b_error, stages).detach() * h
 
-    def undo(self, field: VectorField, t: float, h: float, state: State) -> State:
+    def undo(self, field: VectorField, t: Number, h: Number, state: State) -> State:
         y, z = state
         z = z + self._increment(-h, self._stages(field, t + h, -h, y, self._needed))
         step = self._increment(h, self._stages(field, t, h, z, self._needed))
         return (y - (1 - self.coupling) * z - step) / self.coupling, z
 
     def _stages(
-        self, field: VectorField, t: float, h: float, y: Tensor, count: int
+        self, field: VectorField, t: Number, h: Number, y: Tensor, count: int
     ) -> list[Tensor]:
         stages: list[Tensor] = []
         for c, row in zip(self.tableau.c[:count], self.tableau.a, strict=False):
-            at = torch.add(y, weighted_sum(row, stages), alpha=h) if stages else y
+            at = plus(y, h, weighted_sum(row, stages)) if stages else y
             stages.append(field(t + c * h, at))
         return stages
 
-    def _increment(self, h: float, stages: list[Tensor]) -> Tensor:
+    def _increment(self, h: Number, stages: list[Tensor]) -> Tensor:
         return weighted_sum(self.tableau.b[: len(stages)], stages) * h
 
 
@@ -193,18 +195,23 @@ class Leapfrog:
         return y, field(t, y).chunk(2)[1]
 
     def advance(
-        self, field: VectorField, t: float, h: float, state: State
+        self, field: VectorField, t: Number, h: Number, state: State
     ) -> tuple[State, Tensor | None]:
         y, force = state
         q, p = y.chunk(2)
-        p = torch.add(p, force, alpha=h / 2)
+        p = plus(p, h / 2, force)
         velocity = field(t + h / 2, torch.cat([q, p])).chunk(2)[0]
-        q = torch.add(q, velocity, alpha=h)
+        q = plus(q, h, velocity)
         force = field(t + h, torch.cat([q, p])).chunk(2)[1]
-        return (torch.cat([q, torch.add(p, force, alpha=h / 2)]), force), None
+        return (torch.cat([q, plus(p, h / 2, force)]), force), None
 
-    def undo(self, field: VectorField, t: float, h: float, state: State) -> State:
+    def undo(self, field: VectorField, t: Number, h: Number, state: State) -> State:
         return self.advance(field, t + h, -h, state)[0]
+
+
+def plus(y: Tensor, h: Number, v: Tensor) -> Tensor:
+    """The sum y + h v."""
+    return torch.addcmul(y, v, h) if isinstance(h, Tensor) else torch.add(y, v, alpha=h)
 
 
 def weighted_sum(weights: tuple[float, ...], vectors: list[Tensor]) -> Tensor:

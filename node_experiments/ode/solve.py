@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C._functorch import TransformType
-from torch._functorch.pyfunctorch import retrieve_all_functorch_interpreters
-from torch.autograd import forward_ad
 
 from .batched import solve_independent
+from .boundary import check_choices, check_times, check_transform, checked, transformed
 from .constants import Constants
 from .dense_output import DenseOutput
 from .discovery import SameRandomNumbers, constants_of, find_parameters, refuse_batch_statistics
@@ -24,7 +21,6 @@ from .forward import conclude, solve_forward
 from .gradients import Backprop, Gradient, make_gradient
 from .gradients.evaluation import Evaluator
 from .integrate import Step, Trajectory, Watch
-from .methods import METHODS
 from .precision import autocast_like_now, full_precision
 from .problem import Problem
 from .solution import Solution, SolveError, Status
@@ -43,7 +39,7 @@ def solve(
     gradient: Gradient | str = "adjoint",
     *,
     args: tuple = (),
-    parameters: Sequence[Tensor] | None = None,
+    parameters: Iterable[Tensor] | None = None,
     throw: bool = True,
     dense: bool = False,
     events: Sequence[Event | Callable[..., Tensor]] = (),
@@ -154,7 +150,7 @@ def way_to_gradients(
     problem: Problem,
     func: Callable[..., Any],
     gradient: Gradient | str,
-    parameters: Sequence[Tensor] | None,
+    parameters: Iterable[Tensor] | None,
 ) -> Gradient | None:
     """How this solve is differentiated; None when nothing needs a gradient.
 
@@ -194,7 +190,7 @@ def way_to_gradients(
 
 
 def parameters_of(
-    func: Callable[..., Any], parameters: Sequence[Tensor] | None, problem: Problem
+    func: Callable[..., Any], parameters: Iterable[Tensor] | None, problem: Problem
 ) -> tuple[Tensor, ...]:
     """Tensors that need a gradient and that `func` reads by itself: those given, or all found."""
     if parameters is not None:
@@ -209,34 +205,6 @@ def parameters_of(
     first, last = problem.times[0], problem.times[-1]
     jumps = [t for t in problem.solver.jump_t if min(first, last) < t < max(first, last)]
     return find_parameters(func, evaluate, (first, *jumps, last))
-
-
-def transformed(*inputs: Any) -> bool:
-    """Whether a torch.func transform or forward-mode differentiation is going on."""
-    return torch._C._are_functorch_transforms_active() or any(
-        isinstance(x, Tensor) and forward_ad.unpack_dual(x).tangent is not None for x in inputs
-    )
-
-
-def check_transform(t: Tensor, events: bool) -> None:
-    """Refuse what `torch.func.vmap` cannot go through.
-
-    Raises:
-        ValueError: Times that differ between samples, or events.
-    """
-    interpreters = retrieve_all_functorch_interpreters()
-    if not any(i.key() == TransformType.Vmap for i in interpreters):
-        return
-    if torch._C._functorch.is_batchedtensor(t):
-        raise ValueError(
-            "torch.func.vmap cannot map over t, for the steps are those of all samples; pass t "
-            "with in_dims=None, and scale the time of each sample inside the vector field"
-        )
-    if events:
-        raise ValueError(
-            "torch.func.vmap cannot map over a solve with events, which end at another time in "
-            "each sample; solve the samples one after the other"
-        )
 
 
 def solve_to_event(
@@ -309,59 +277,6 @@ def packed_events(
     return [replace(event, func=packed(event.func)) for event in known]
 
 
-def check_choices(solver: Solver, state: FlatState, asked: Sequence[str]) -> None:
-    """Refuse what a method cannot do.
-
-    Args:
-        asked: Names of the arguments of `solve` that not every method can serve.
-
-    Raises:
-        ValueError: Choices that do not fit together.
-    """
-    for name in ("rtol", "atol"):
-        value = getattr(solver, name)
-        if not isinstance(value, float | int) and len(value) != len(state.sizes):
-            raise ValueError(
-                f"solver.{name} has {len(value)} numbers for a state of {len(state.sizes)} "
-                "tensors; give one for each, or a single number"
-            )
-    by_itself = METHODS[solver.method].family == "scipy" or solver.batching == "independent"
-    if by_itself and asked:
-        raise ValueError(
-            f"solver.method={solver.method!r} with batching={solver.batching!r} cannot take "
-            f"{' and '.join(asked)}; leave it out, or take "
-            + ("batching='joint'" if solver.batching == "independent" else "another method")
-        )
-    if solver.method == "leapfrog" and sum(state.sizes) % 2:
-        raise ValueError(
-            "solver.method='leapfrog' needs a state of two halves (q, p) of one size; found "
-            f"{sum(state.sizes)} numbers"
-        )
-
-
-def check_times(t: Tensor) -> list[float]:
-    """The output times as host floats.
-
-    Raises:
-        ValueError: Fewer than two times, or times that are not strictly monotonic and finite.
-    """
-    if not isinstance(t, Tensor) or t.dim() != 1 or len(t) < 2 or not t.is_floating_point():
-        found = f"shape {tuple(t.shape)}, {t.dtype}" if isinstance(t, Tensor) else type(t).__name__
-        raise ValueError(
-            "t must be a floating-point tensor of shape (time,) with at least 2 times; "
-            f"found {found}"
-        )
-    times = t.detach().double().tolist()
-    sign = math.copysign(1.0, times[1] - times[0])
-    for i, (a, b) in enumerate(pairwise(times)):
-        if not sign * (b - a) > 0 or not math.isfinite(b - a):
-            raise ValueError(
-                "t must be finite and strictly increasing or strictly decreasing; found "
-                f"t[{i}]={a!r} followed by t[{i + 1}]={b!r}"
-            )
-    return times
-
-
 def evaluated_in(
     context: Callable[[], AbstractContextManager], func: Callable[..., Any]
 ) -> Callable[..., Any]:
@@ -372,30 +287,5 @@ def evaluated_in(
     def call(*args: Any) -> Any:
         with context():
             return func(*args)
-
-    return call
-
-
-def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """`func`, whose derivatives are compared with its states; this needs no synchronisation."""
-
-    def call(t: Tensor, y: Tensor, *args: Any) -> Tensor:
-        derivative = func(t, y, *args)
-        if (
-            not isinstance(derivative, Tensor)
-            or derivative.shape != y.shape
-            or derivative.device != y.device
-            or not derivative.is_floating_point()
-        ):
-            found = (
-                f"shape {tuple(derivative.shape)}, {derivative.dtype}, {derivative.device}"
-                if isinstance(derivative, Tensor)
-                else type(derivative).__name__
-            )
-            raise ValueError(
-                f"the vector field must return a derivative like its state of shape "
-                f"{tuple(y.shape)}, {y.dtype}, {y.device}; found {found}"
-            )
-        return derivative
 
     return call

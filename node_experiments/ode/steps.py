@@ -8,10 +8,11 @@ from torch import Tensor
 
 from .explicit import ExplicitStep
 from .field import Dynamics, Field, VectorField
+from .fixed_adams import FixedAdams
 from .functional_step import FunctionalStep
 from .implicit import ImplicitStep, LinearizableDynamics
 from .methods import METHODS
-from .multistep import AdamsStep, FixedAdams
+from .multistep import AdamsStep
 from .reversible import REVERSIBLE
 from .solution import StepCounts
 from .solver import Solver

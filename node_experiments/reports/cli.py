@@ -17,6 +17,7 @@ from .figure5 import figure5
 from .figures import FIGURES
 from .page import page, runs_table
 from .runs import Run, find_runs
+from .table1 import table1
 from .table2 import table2
 from .tables import FORMATS, Table, for_terminal, grouped
 
@@ -25,6 +26,7 @@ __all__ = ["main"]
 
 # Tables of the paper, laid out by hand: a name -> Markdown from all runs below a folder.
 PAPER_TABLES: dict[str, Callable[[Path], str]] = {
+    "table1": table1,
     "table2": table2,
     "figure4": figure4,
     "figure5": figure5,
@@ -63,6 +65,12 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("name", help=f"an experiment, a sweep, a folder{paper}")
     command.add_argument("--format", choices=FORMATS, help="as text instead of on the terminal")
     command.set_defaults(command=show_table)
+
+    for name in PAPER_TABLES:
+        command = commands.add_parser(
+            name, help=f"the paper's beside ours: short for table {name}"
+        )
+        command.set_defaults(command=show_table, name=name, format=None)
 
     command = commands.add_parser("figure", help="a figure over many runs, as PNG or PDF")
     command.add_argument("figure", choices=FIGURES)

@@ -23,6 +23,7 @@ COLUMNS: dict[str, tuple[str, float, str]] = {
     "nfe/backward": ("backward", 1.0, ".4g"),
     "memory/saved_bytes": ("saved MB", 1e-6, ".4g"),
     "memory/peak_bytes": ("peak MB", 1e-6, ".4g"),
+    "gradient/error": ("gradient error", 1.0, ".2g"),
 }
 
 

@@ -38,7 +38,8 @@ class TensorBoard(Callback):
         metric: str,
         go_on_after: int | None = None,
     ) -> None:
-        purge = None if go_on_after is None else go_on_after + 1
+        # Also void: what a process wrote here that came to no checkpoint.
+        purge = 0 if go_on_after is None else go_on_after + 1
         self._writer = SummaryWriter(str(folder), purge_step=purge)
         self._hyperparameters = hyperparameters
         self._metric = metric

@@ -122,9 +122,8 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     try:
         checkpoint = torch.load(file, map_location=device, weights_only=True)
     except Exception as error:  # a damaged archive can fail in any way
-        first_line = (str(error).splitlines() or [repr(error)])[0]
         raise CheckpointError(
-            f"checkpoint {file} is damaged or no checkpoint ({first_line[:120]}); "
+            f"checkpoint {file} is damaged, or holds more than tensors and plain values; "
             "take another one of the run's checkpoints folder"
         ) from error
     if not isinstance(checkpoint, dict) or not {"config", "model"} <= checkpoint.keys():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -16,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from ..tasks.base import Task
 from .callbacks import Callback
 from .distributed import ALONE, Group
+from .means import Means
 from .random_state import random_state, set_random_state
 
 __all__ = ["Batches", "Data", "Trainer", "TrainingDiverged"]
@@ -47,24 +47,6 @@ class Data(Protocol):
 
 class TrainingDiverged(RuntimeError):
     """The loss became NaN or infinite."""
-
-
-@dataclass
-class Means:
-    """Running means of 0-d tensors, read only when asked for, so that no step waits for one."""
-
-    sums: dict[str, Tensor] = field(default_factory=dict)
-    count: int = 0
-
-    def add(self, metrics: dict[str, Tensor]) -> None:
-        """Take in the metrics of one step."""
-        for name, value in metrics.items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
-        self.count += 1
-
-    def read(self) -> dict[str, float]:
-        """The means, as host floats."""
-        return {name: float(total) / self.count for name, total in self.sums.items()}
 
 
 class LossOfBatch(nn.Module):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import resource
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +15,9 @@ from .callbacks import Callback
 from .loop import Trainer
 
 __all__ = ["MemoryMeter", "SavedBytes", "peak_bytes"]
+
+
+STATUS = Path("/proc/self/status")  # of this process, where the kernel is Linux
 
 
 class SavedBytes:
@@ -65,6 +70,9 @@ class MemoryMeter(Callback):
         self._first_step = True
         self._bytes = 0
 
+    def fit_start(self, trainer: Trainer) -> None:
+        forget_peak(trainer.device)
+
     def epoch_start(self, trainer: Trainer) -> None:
         self._first_step = True
 
@@ -98,5 +106,17 @@ def peak_bytes(device: torch.device) -> int:
     """Peak of the allocated device memory, or of the resident set where that is not known."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    if STATUS.exists():
+        line = next(x for x in STATUS.read_text().splitlines() if x.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def forget_peak(device: torch.device) -> None:
+    """Let the peak begin anew, where that is possible: a sweep runs many jobs in one process."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif STATUS.exists():
+        with suppress(OSError):
+            STATUS.with_name("clear_refs").write_text("5")

@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from node_experiments.data import downloads
+from node_experiments.data.augmentation import random_affine, random_crop
 from node_experiments.data.errors import DataError
-from node_experiments.data.images import ImageSet, Standardize, TrainingBatches, random_crop
+from node_experiments.data.images import ImageSet, Standardize, TrainingBatches
 
 
 def some_images(count=23, channels=1):
@@ -39,23 +40,50 @@ def test_order_depends_on_seed_and_epoch_alone():
     assert labels(0, 3) != labels(1, 3)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_crop_cuts_each_image_at_its_own_offset(channels):
+@pytest.mark.parametrize(
+    ("channels", "padding", "mode"), [(1, 4, "zeros"), (3, 4, "zeros"), (3, 2, "reflect")]
+)
+def test_crop_cuts_each_image_at_its_own_offset(channels, padding, mode):
     images = some_images(50, channels).images
-    cropped = random_crop(images, torch.Generator().manual_seed(0))
+    cropped = random_crop(images, torch.Generator().manual_seed(0), padding, mode)
     assert cropped.shape == images.shape
-    padded = torch.nn.functional.pad(images, (4, 4, 4, 4))
+    as_torch = {"zeros": "constant", "reflect": "reflect"}[mode]
+    padded = torch.nn.functional.pad(images.float(), (padding,) * 4, as_torch).byte()
     offsets = set()
     for image, found in zip(padded, cropped, strict=True):
         matches = [
             (i, j)
-            for i in range(9)
-            for j in range(9)
+            for i in range(2 * padding + 1)
+            for j in range(2 * padding + 1)
             if torch.equal(image[:, i : i + 28, j : j + 28], found)
         ]
         assert len(matches) == 1
         offsets.add(matches[0])
-    assert len(offsets) > 20
+    assert len(offsets) > 4 * padding
+
+
+def test_affine_changes():
+    """A quarter turn is the turned image; no change is the image; each sample has its own."""
+    images = some_images(6, channels=3).images
+
+    def changed(rotation, scale, shear):
+        return random_affine(images, torch.Generator().manual_seed(0), rotation, scale, shear)
+
+    torch.testing.assert_close(changed(0.0, 0.0, 0.0), images.float(), rtol=0, atol=1e-2)
+    angles = torch.rand(4, 6, generator=torch.Generator().manual_seed(0))[0] * 2 - 1
+    turned = changed(90.0 / float(angles[0]), 0.0, 0.0)[0]
+    torch.testing.assert_close(turned, images[0].rot90(1, (1, 2)).float(), rtol=0, atol=0.5)
+    same = images[:1].expand(6, -1, -1, -1)
+    different = random_affine(same, torch.Generator().manual_seed(0), 10.0, 0.1, 0.1)
+    assert different.shape == same.shape
+    assert len({float(image.sum()) for image in different}) == 6
+    data = ImageSet(images, torch.arange(6))
+    loader = batches(data, batch_size=6, augment=False, rotation=10.0)
+    found, _ = next(iter(loader))
+    assert found.dtype == torch.float32
+    assert float(found.max()) <= 1
+    again, _ = next(iter(loader))
+    assert torch.equal(found, again)
 
 
 def test_pixels_are_scaled():

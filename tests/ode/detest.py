@@ -1,4 +1,8 @@
-"""The non-stiff test set DETEST, classes A to E (Hull, Enright, Fellen & Sedgwick 1972).
+"""The non-stiff test set DETEST, classes A to E.
+
+Hull, Enright, Fellen & Sedgwick, "Comparing numerical methods for ordinary differential
+equations", SIAM J. Numer. Anal. 9 (1972); Enright & Pryce, "Two FORTRAN packages for assessing
+initial value methods", ACM TOMS 13 (1987). The problems are unscaled.
 
 Every problem is an autonomous or non-autonomous system on [0, 20]; `Problem.field` takes a host or
 tensor time and a tensor state, so that the same code serves every solver.
@@ -82,6 +86,41 @@ def heat(t, y):
     return padded[2:] - 2 * y + padded[:-2]
 
 
+GRAVITY = 2.95912208286
+SUN = 1.00000597682  # with the inner planets
+PLANETS = torch.tensor(
+    [9.54786104043e-4, 2.85583733151e-4, 4.37273164546e-5, 5.17759138449e-5, 2.77777777778e-6],
+    dtype=torch.float64,
+)
+
+
+def outer_planets(t, y):
+    """C5: the five outer planets around the sun; lengths in AU, times in 100 days."""
+    q, v = y.split(15)
+    q = q.view(5, 3)
+    towards = q.unsqueeze(0) - q.unsqueeze(1)  # [j, k]: from planet j to planet k
+    cubed = towards.square().sum(-1).pow(1.5) + torch.eye(5, dtype=y.dtype)
+    from_sun = q / q.square().sum(-1, keepdim=True).pow(1.5)
+    pull = (PLANETS[None, :, None] * towards / cubed.unsqueeze(-1)).sum(1)
+    # The sun, where the origin is, is itself pulled by all planets.
+    acceleration = pull - SUN * from_sun - (PLANETS[:, None] * from_sun).sum(0)
+    return torch.cat([v, GRAVITY * acceleration.flatten()])
+
+
+OUTER_PLANETS_START = [
+    *(3.42947415189, 3.35386959711, 1.35494901715),
+    *(6.64145542550, 5.97156957878, 2.18231499728),
+    *(11.2630437207, 14.6952576794, 6.27960525067),
+    *(-30.1552268759, 1.65699966404, 1.43785752721),
+    *(-21.1238353380, 28.4465098142, 15.3882659679),
+    *(-0.557160570446, 0.505696783289, 0.230578543901),
+    *(-0.415570776342, 0.365682722812, 0.169143213293),
+    *(-0.325325669158, 0.189706021964, 0.0877265322780),
+    *(-0.0240476254170, -0.287659532608, -0.117219543175),
+    *(-0.176860753121, -0.216393453025, -0.0148647893090),
+]
+
+
 def orbit(t, y):
     """D1 to D5: two bodies, of growing eccentricity."""
     q, p = y.split(2)
@@ -138,8 +177,11 @@ PROBLEMS = [
     Problem("C2", c2, [1.0] + 9 * [0.0]),
     Problem("C3", heat, [1.0] + 9 * [0.0]),
     Problem("C4", heat, [1.0] + 50 * [0.0]),
+    Problem("C5", outer_planets, OUTER_PLANETS_START),
     Problem("D1", orbit, orbit_start(0.1)),
+    Problem("D2", orbit, orbit_start(0.3)),
     Problem("D3", orbit, orbit_start(0.5)),
+    Problem("D4", orbit, orbit_start(0.7)),
     Problem("D5", orbit, orbit_start(0.9)),
     Problem("E1", e1, [0.6713967071418030, 0.09540051444747446]),
     Problem("E2", e2, [2.0, 0.0]),

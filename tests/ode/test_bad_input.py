@@ -16,6 +16,7 @@ Y0 = torch.ones(3, dtype=torch.float64)
     [
         (lambda y: y[:2], r"shape \(3,\).*found shape \(2,\)"),
         (lambda y: y.long(), "torch.float64.*found.*torch.int64"),
+        (lambda y: y.float(), "torch.float64.*found.*torch.float32"),
         (lambda y: y.to("meta"), "cpu; found.*meta"),
         (lambda y: (y, y), "found tuple"),
         (lambda y: None, "found NoneType"),

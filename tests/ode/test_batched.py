@@ -96,7 +96,10 @@ def test_a_failing_sample_ends_the_solve_with_its_status():
     ("options", "gradient", "message"),
     [
         ({"num_steps": 3}, "backprop", "adaptive steps"),
-        ({}, "adjoint", "gradient='backprop' alone"),
+        *(
+            ({}, name, f"gradient='backprop' alone; found gradient='{name}'; take")
+            for name in ("adjoint", "interpolated", "discrete", "checkpoint", "reversible")
+        ),
     ],
 )
 def test_what_it_cannot_do_is_refused(options, gradient, message):

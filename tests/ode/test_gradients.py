@@ -32,6 +32,18 @@ def gradients(gradient, solver, seminorm=True):
     return [y0.grad, scale.grad, *(p.grad for p in field.parameters())]
 
 
+@pytest.mark.parametrize("gradient", ["adjoint", "discrete", "backprop"])
+def test_parameters_may_come_from_a_generator(gradient):
+    field, t = Field(), torch.tensor([0.0, 1.0], dtype=DOUBLE)
+    y0, solver = torch.ones(2, 3, dtype=DOUBLE), Solver("rk4", num_steps=20)
+
+    def found(parameters):
+        ys = solve(lambda t, y: field(t, y), y0, t, solver, gradient, parameters=parameters).ys
+        return torch.autograd.grad(ys.sum(), list(field.parameters()))
+
+    torch.testing.assert_close(found(field.parameters()), found(list(field.parameters())))
+
+
 @pytest.mark.parametrize("seminorm", [True, False])
 @pytest.mark.parametrize(
     "solver", [Solver("dopri5", 1e-9, 1e-9), Solver("rk4", num_steps=200)], ids=lambda s: s.method

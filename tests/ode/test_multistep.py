@@ -7,7 +7,8 @@ import torch
 
 from node_experiments.ode import Solver, solve
 from node_experiments.ode.field import Field
-from node_experiments.ode.multistep import AdamsStep, integration_weights
+from node_experiments.ode.multistep import AdamsStep
+from node_experiments.ode.polynomials import integration_weights
 from node_experiments.ode.solution import StepCounts
 
 

@@ -1,7 +1,5 @@
 """Properties that hold for every problem, tried on random ones."""
 
-import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -118,27 +116,3 @@ def test_a_tighter_tolerance_gives_a_smaller_error(seed, method, controller):
     loose, strict = error(1e-3), error(1e-6)
     assert strict < 1e-3
     assert strict < max(0.2 * loose, 1e-6)
-
-
-@pytest.mark.parametrize("method", ["dopri5", "bosh3", "dopri8", "tsit5"])
-def test_the_steps_are_those_of_diffrax(method):
-    """The same tableau on the same forced steps gives the same numbers, in float64."""
-    diffrax = pytest.importorskip("diffrax", reason="needs the extra bench")
-    jax = pytest.importorskip("jax", reason="needs the extra bench")
-    names = {"dopri5": "Dopri5", "bosh3": "Bosh3", "dopri8": "Dopri8", "tsit5": "Tsit5"}
-    jax.config.update("jax_enable_x64", True)
-    a = Network(0)
-    weights, bias = jax.numpy.asarray(a.a.numpy()), jax.numpy.asarray(a.b.numpy())
-    theirs = diffrax.diffeqsolve(
-        diffrax.ODETerm(
-            lambda t, y, args: jax.numpy.tanh(y @ weights.T + bias * jax.numpy.sin(2 * t))
-        ),
-        getattr(diffrax, names[method])(),
-        0.0,
-        1.0,
-        0.1,
-        jax.numpy.asarray(a.y0.numpy()),
-        stepsize_controller=diffrax.ConstantStepSize(),
-    ).ys[0]
-    ours = solve(a, a.y0, times(0, 1.0), Solver(method, num_steps=10)).ys[-1]
-    torch.testing.assert_close(ours, torch.from_numpy(np.array(theirs)), rtol=1e-12, atol=1e-12)

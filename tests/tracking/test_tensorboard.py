@@ -39,7 +39,9 @@ def test_tags_layout_hyperparameters_and_figures(events):
 
     metadata = events.SummaryMetadata("_hparams_/session_start_info")
     data = HParamsPluginData.FromString(metadata.plugin_data.content)
-    assert data.session_start_info.hparams["solver"].string_value == "dopri5"
+    compared = data.session_start_info.hparams
+    assert compared["solver"].string_value == "dopri5"
+    assert {"dataset", "model", "solver", "gradient", "seed", "optimizer", "lr"} <= set(compared)
     experiment = events.SummaryMetadata("_hparams_/experiment").plugin_data.content
     info = HParamsPluginData.FromString(experiment).experiment
     metrics = {metric.name.tag for metric in info.metric_infos}

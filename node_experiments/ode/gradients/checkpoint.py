@@ -23,8 +23,11 @@ from ..integrate import Trajectory
 from ..problem import Problem
 from ..solution import StepCounts
 from .base import backward_pass
-from .discrete import GraphStep, Record, Span, gradients_of, implicit_step, stage_graphs
+from .discrete import gradients_of
 from .evaluation import Evaluator
+from .graph_step import GraphStep
+from .implicit_stages import implicit_step, stage_graphs
+from .records import Record, Span
 from .runge_kutta_adjoint import StepGraph
 
 __all__ = ["Checkpoint", "binomial_split"]

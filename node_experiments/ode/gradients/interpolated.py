@@ -22,7 +22,8 @@ from ..integrate import Observe, Step, Trajectory
 from ..methods import METHODS
 from ..problem import Problem
 from ..solver import Solver
-from .adjoint import Adjoint, BackwardSolve
+from .adjoint import Adjoint
+from .backward_solve import BackwardSolve
 from .base import backward_pass
 from .evaluation import Evaluator, Pullback
 
@@ -33,7 +34,7 @@ __all__ = ["Interpolated"]
 class Interpolated(Adjoint):
     """Gradient of the continuous solution, from stored interpolants.
 
-    Options of `Adjoint`, and:
+    Options of `Adjoint`, of which the reconstruction has no part in this, and:
 
     Attributes:
         quadrature_points: Gauss points of each backward step, at most: p of them integrate
@@ -211,6 +212,9 @@ class AdjointOverInterpolants(BackwardSolve):
 
     def _enter(self, i: int) -> None:
         """The forward solution is known at every time."""
+
+    def _leave(self, i: int) -> None:
+        """Nothing is reconstructed."""
 
     def _input_gradients(self) -> list[Tensor | None]:
         return self._pullback.grads

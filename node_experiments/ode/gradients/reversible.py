@@ -12,7 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,8 +26,9 @@ from ..reversible import REVERSIBLE, ReversibleMethod
 from ..solution import StepCounts
 from ..tableaus import EXPLICIT_TABLEAUS
 from .base import backward_pass
-from .discrete import Grid
 from .evaluation import Evaluator, Pullback
+from .records import Grid
+from .time_cotangents import TimeCotangents
 
 __all__ = ["Reversible"]
 
@@ -59,7 +60,7 @@ class Reversible:
         """States at the output times that were reached, shape `(time, *state)`.
 
         Raises:
-            ValueError: A method that is not reversible, times that need gradients, or jumps.
+            ValueError: A method that is not reversible, or jumps.
         """
         name = problem.solver.method
         if name in EXPLICIT_TABLEAUS:
@@ -70,13 +71,13 @@ class Reversible:
                 f"gradient='reversible' is for reversible methods; found solver.method={name!r}; "
                 f"take one of {', '.join(REVERSIBLE)}, or gradient='adjoint'"
             )
-        if problem.t.requires_grad or problem.solver.jump_t:
+        if problem.solver.jump_t:
             raise ValueError(
-                "gradient='reversible' has no gradient for t and knows no solver.jump_t; detach "
-                "t and leave out jump_t, or take gradient='adjoint'"
+                "gradient='reversible' knows no solver.jump_t; leave it out, or take "
+                "gradient='discrete' or 'adjoint'"
             )
         grid = Grid()
-        ys = ReversibleSolve.apply(problem, self, grid, problem.y0, *problem.inputs)
+        ys = ReversibleSolve.apply(problem, self, grid, problem.y0, problem.t, *problem.inputs)
         return ys, grid.trajectory
 
 
@@ -85,7 +86,13 @@ class ReversibleSolve(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, problem: Problem, options: Reversible, grid: Grid, y0: Tensor, *inputs: Tensor
+        ctx: Any,
+        problem: Problem,
+        options: Reversible,
+        grid: Grid,
+        y0: Tensor,
+        t: Tensor,
+        *inputs: Tensor,
     ) -> Tensor:
         method = REVERSIBLE[problem.solver.method]
         field = field_of(problem, problem.stats.forward, problem.args)
@@ -103,7 +110,8 @@ class ReversibleSolve(torch.autograd.Function):
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
         problem, saved = ctx.problem, ctx.saved_tensors
         vectors, y0 = saved[: ctx.size], saved[ctx.size].detach().reshape(-1)
-        undoing = Undoing(problem, ctx.method, grad_ys.reshape(len(grad_ys), -1), vectors)
+        grad_ys, time_gradients = grad_ys.reshape(len(grad_ys), -1), ctx.needs_input_grad[4]
+        undoing = Undoing(problem, ctx.method, grad_ys, vectors, time_gradients)
         for t, t_end in reversed(ctx.spans):
             undoing.step_back(t, t_end)
         grad_y0, reconstructed = undoing.finish()
@@ -117,7 +125,8 @@ class ReversibleSolve(torch.autograd.Function):
                 "gradient='checkpoint' with the method it is made of",
                 stacklevel=2,
             )
-        return None, None, None, grad_y0.view(problem.y0.shape), *undoing.grads
+        grad_y0 = grad_y0.view(problem.y0.shape)
+        return None, None, None, grad_y0, undoing.grad_t, *undoing.grads
 
 
 class Undoing:
@@ -126,9 +135,11 @@ class Undoing:
     Args:
         grad_ys: Gradients that arrive at the outputs, shape `(time, n)`.
         vectors: The method's vectors after the last step, the solution first, shape `(n,)`.
+        time_gradients: Whether `grad_t` is wanted.
 
     Attributes:
         grads: Gradients of the problem's inputs.
+        grad_t: Gradient of the output times, shape `(time,)`, or None.
     """
 
     def __init__(
@@ -137,6 +148,7 @@ class Undoing:
         method: ReversibleMethod,
         grad_ys: Tensor,
         vectors: Sequence[Tensor],
+        time_gradients: bool,
     ):
         self._problem, self._method, self._grad_ys = problem, method, grad_ys
         self._times = problem.times[: len(grad_ys)]
@@ -148,6 +160,11 @@ class Undoing:
         self._field = field_of(problem, problem.stats.backward, evaluator.args)
         self._step = FunctionalStep(method, self._field, problem.y0.numel())
         self._output = len(self._times) - 1
+        self._clock = TimeCotangents(problem, grad_ys) if time_gradients else None
+
+    @property
+    def grad_t(self) -> Tensor | None:
+        return None if self._clock is None else self._clock.total()
 
     @property
     def grads(self) -> list[Tensor | None]:
@@ -157,24 +174,36 @@ class Undoing:
         """Undo one step."""
         h = t_end - t
         vectors = self._method.undo(self._field, t, h, self._vectors)
-        outputs, thetas = self._enter_outputs(t, t_end)
+        outputs = self._enter_outputs(t, t_end)
         with torch.enable_grad():
             leaves = tuple(v.detach().requires_grad_() for v in vectors)
+            times = self._time_leaves(t, t_end, outputs)
+            start, size, thetas = times.start, times.size, times.thetas
             self._step.resume(leaves)
-            y1 = self._step(t, h, leaves[0])
-            inside = [self._step.interpolate(t, h, leaves[0], y1, thetas)] if thetas else []
+            y1 = self._step(start, size, leaves[0])
+            inside = [self._step.interpolate(start, size, leaves[0], y1, thetas)] if thetas else []
             self._step.accept(h)
         results = [*(self._step.state or ()), *inside]
-        cotangents = [*self._cotangents, *([outputs] if thetas else [])]
-        self._cotangents = self._pull(results, cotangents, leaves)
+        cotangents = [*self._cotangents, *([self._grad_ys[outputs]] if thetas else [])]
+        pulled = self._pull(results, cotangents, (*leaves, *times.leaves))
+        self._cotangents, moved = pulled[: len(leaves)], pulled[len(leaves) :]
         self._vectors = tuple(vectors)
+        if self._clock is not None:
+            start_moved, end_moved, outputs_moved = moved
+            self._clock.at(t, start_moved)
+            self._clock.at(t_end, end_moved)
+            self._clock.outputs(outputs, outputs_moved)
 
     def finish(self) -> tuple[Tensor, Tensor]:
         """Gradient of the initial state, and the initial state as it was reconstructed."""
         with torch.enable_grad():
             y = self._vectors[0].detach().requires_grad_()
-            vectors = self._method.start(self._field, self._times[0], y)
-        (grad_y,) = self._pull(list(vectors), self._cotangents, (y,))
+            first = self._times[0]
+            times = self._time_leaves(first, self._times[-1], slice(0, 0))
+            vectors = self._method.start(self._field, times.start, y)
+        grad_y, *moved = self._pull(list(vectors), self._cotangents, (y, *times.leaves))
+        if self._clock is not None:
+            self._clock.at(first, moved[0])
         return grad_y + self._grad_ys[0], self._vectors[0]
 
     def _pull(
@@ -193,26 +222,57 @@ class Undoing:
             for leaf, grad in zip(leaves, grads, strict=False)
         ]
 
-    def _enter_outputs(self, t: float, t_end: float) -> tuple[Tensor, list[float]]:
-        """Take in the gradients at the end of a step; return those inside, and where they are."""
+    def _time_leaves(self, t: float, t_end: float, outputs: slice) -> StepTimes:
+        times, h = self._times[outputs], t_end - t
+        thetas: list[Any] = [(time - t) / h for time in times]
+        if self._clock is None:
+            return StepTimes(t, h, thetas)
+        start, end = (self._grad_ys.new_zeros(()).requires_grad_() for _ in range(2))
+        moved = self._grad_ys.new_zeros(len(times)).requires_grad_()
+        thetas = [
+            theta + (moved[i] - start - theta * (end - start)) / h
+            for i, theta in enumerate(thetas)
+        ]
+        time = self._problem.time(t) + start
+        return StepTimes(time, h + (end - start), thetas, (start, end, moved))
+
+    def _enter_outputs(self, t: float, t_end: float) -> slice:
+        """Take in the gradients at the end of a step; return which outputs are inside."""
         times, last, direction = self._times, self._output, 1.0 if t_end > t else -1.0
         while last > 0 and direction * (times[last] - t_end) >= 0:
+            if self._clock is not None and times[last] != self._problem.times[-1]:
+                slope = self._field(t_end, self._vectors[0])
+                self._clock.output(last, torch.dot(slope, self._grad_ys[last]))
             self._cotangents[0] = self._cotangents[0] + self._grad_ys[last]
             last -= 1
         first = last
         while first > 0 and direction * (times[first] - t) > 0:
             first -= 1
         self._output = first
-        inside = slice(first + 1, last + 1)
-        return self._grad_ys[inside], [(time - t) / (t_end - t) for time in times[inside]]
+        return slice(first + 1, last + 1)
+
+
+class StepTimes(NamedTuple):
+    """Start and size of a step and where outputs lie inside it, floats or 0-d tensors.
+
+    Attributes:
+        leaves: Zeros that move the step's start, its end and the outputs, where the times need
+            gradients.
+    """
+
+    start: Any
+    size: Any
+    thetas: list[Any]
+    leaves: tuple[Tensor, ...] = ()
 
 
 def field_of(problem: Problem, counts: StepCounts, args: Sequence[Any]) -> VectorField:
     """The vector field on flat states, with evaluations counted."""
 
-    def field(t: float, y: Tensor) -> Tensor:
+    def field(t: float | Tensor, y: Tensor) -> Tensor:
         counts.evaluations += 1
-        derivative = problem.func(problem.time(t), y.view(problem.y0.shape), *args)
+        time = t if isinstance(t, Tensor) else problem.time(t)
+        derivative = problem.func(time, y.view(problem.y0.shape), *args)
         return derivative.reshape(-1).to(y.dtype)
 
     return field

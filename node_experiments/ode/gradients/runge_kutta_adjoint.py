@@ -18,15 +18,14 @@ equation, whose derivative is that of the implicit-function theorem. With J = df
 and lambda_i takes the place of kbar_i in all gradients. The last stage of an implicit method is
 the end of its step: h d ybar_1 adds to the cotangent that its derivative has as a grid point.
 
-Time: the accepted steps are kept as fractions of the interval (the frozen grid), so that moving
-t_0 or t_N stretches all steps alike up to a jump of the vector field, and an output time inside a
-step moves along the interpolant.
+The times are those of the frozen grid; see `time_cotangents`. An output time inside a step moves
+along the interpolant.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -35,6 +34,7 @@ from ..dense import output_slopes, output_weights
 from ..problem import Problem
 from .evaluation import Evaluation, Pullback
 from .stage_equation import solve_transposed
+from .time_cotangents import TimeCotangents
 
 __all__ = ["RungeKuttaAdjoint", "StepGraph"]
 
@@ -126,7 +126,7 @@ class RungeKuttaAdjoint:
             self._solve_stage(step.stages[i], cotangent, h * self._diagonal[i])
             grad_t = self._pull(step.stages[i], cotangent, self._rows[i])
             if self._clock is not None:
-                self._clock.at(t + self._tableau.c[i] * h, grad_t)
+                self._clock.inside(t, t_end, self._tableau.c[i], grad_t)
                 self._clock.stage(t, t_end, cotangent, step.stages[i])
         self._stage_cotangent(0, h, direct, self._node)
         self._node_is_zero = False
@@ -231,7 +231,7 @@ class RungeKuttaAdjoint:
         direct.stages[:stage].addr_(row, self._cotangent, alpha=h)
         direct.start.add_(self._cotangent)
         if self._clock is not None:
-            self._clock.at(t + tableau.dense_c[i] * h, grad_t)
+            self._clock.inside(t, t_end, tableau.dense_c[i], grad_t)
             self._clock.stage(t, t_end, direct.stages[stage], evaluation)
 
     def _stage_cotangent(
@@ -289,39 +289,3 @@ class DirectCotangents:
 
     start: Tensor
     stages: Tensor
-
-
-@dataclass
-class TimeCotangents:
-    """Gradients of the output times on the frozen grid."""
-
-    problem: Problem
-    like: Tensor
-    _total: Tensor = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._total = self.like.new_zeros(len(self.problem.times))
-
-    def at(self, t: float, value: Tensor | None) -> None:
-        """A gradient with respect to a time t of the grid, which t_0 and t_N share."""
-        if value is None:
-            return
-        with_first, with_last = self.problem.motion(t)
-        self._total[0].add_(value, alpha=with_first)
-        self._total[-1].add_(value, alpha=with_last)
-
-    def stage(self, t: float, t_end: float, cotangent: Tensor, evaluation: Evaluation) -> None:
-        """The step size scales a stage: the cotangent is that of k_i within this step, `(n,)`."""
-        derivative = evaluation.derivative.detach().reshape(-1).to(cotangent.dtype)
-        value = torch.dot(cotangent, derivative) / (t_end - t)
-        self.at(t_end, value)
-        self.at(t, -value)
-
-    def output(self, j: int, value: Tensor) -> None:
-        """Output time j moved against the grid."""
-        self._total[j].add_(value)
-        self.at(self.problem.times[j], -value)
-
-    def total(self) -> Tensor:
-        """Shape `(time,)`, of the dtype of t."""
-        return self._total.to(self.problem.t.dtype)

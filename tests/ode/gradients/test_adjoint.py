@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from node_experiments.ode import Adjoint, Backprop, Solver, Status, solve
+from node_experiments.ode import Adjoint, Backprop, Discrete, Interpolated, Solver, Status, solve
 
 from .helpers import largest_relative_difference, saved_bytes
 
@@ -114,3 +114,30 @@ def test_the_part_of_a_solve_that_was_reached_has_a_gradient():
     solution = solve(lambda t, y: -y, y0, times[::8], solver, Adjoint(), throw=False)
     (found,) = torch.autograd.grad(solution.ys[-1].sum(), y0)
     torch.testing.assert_close(found, torch.ones_like(y0))
+
+
+def stiff_gradient(way):
+    """Of the rates at which components forget their past; backwards in time they explode."""
+    rates = torch.logspace(0, 3, 5, dtype=torch.float64).requires_grad_()
+    y0, t = torch.linspace(1, 2, 5).double(), torch.tensor([0.0, 0.1], dtype=torch.float64)
+    solver = Solver("kvaerno3", rtol=1e-6, atol=1e-6)
+
+    def relax(t, y, rates):
+        return -rates * (y - torch.cos(t))
+
+    ys = solve(relax, y0, t, solver, way, args=(rates,)).ys
+    return torch.autograd.grad(ys[-1].sum(), rates)[0]
+
+
+def test_a_state_that_was_not_found_again_backwards_is_said():
+    with pytest.warns(UserWarning, match=r"solved y backwards with a relative error .*'discrete'"):
+        stiff_gradient(Adjoint())
+    found = stiff_gradient(Interpolated(method="dopri5"))  # and no warning
+    torch.testing.assert_close(found, stiff_gradient(Discrete()), rtol=1e-3, atol=1e-7)
+
+
+def test_a_solve_that_is_found_again_says_nothing(example):
+    t = torch.linspace(0, 1, 4, dtype=torch.float64)
+    example.gradients(t, Solver("dopri5", 1e-6, 1e-6), Adjoint(state_tolerance=1e-4))
+    with pytest.raises(ValueError, match="state_tolerance=-1 must be"):
+        Adjoint(state_tolerance=-1)

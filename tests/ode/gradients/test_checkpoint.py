@@ -7,6 +7,7 @@ import torch
 
 from node_experiments.ode import Checkpoint, Discrete, Solver
 from node_experiments.ode.gradients.checkpoint import binomial_split
+from node_experiments.ode.tableaus import EXPLICIT_TABLEAUS
 
 from .helpers import largest_relative_difference, saved_bytes
 
@@ -14,7 +15,7 @@ TIMES = torch.linspace(0, 2, 7, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("checkpoints", [1, 2, 3, 16])
-@pytest.mark.parametrize("method", ["dopri5", "rk4"])
+@pytest.mark.parametrize("method", sorted(EXPLICIT_TABLEAUS))
 def test_equals_the_discrete_adjoint(example, method, checkpoints):
     t = TIMES.clone().requires_grad_()
     solver = Solver(method, num_steps=23)

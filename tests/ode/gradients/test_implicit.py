@@ -11,7 +11,7 @@ from node_experiments.ode.tableaus_implicit import IMPLICIT_TABLEAUS
 
 from .helpers import largest_relative_difference, saved_bytes
 
-METHODS = sorted(set(IMPLICIT_TABLEAUS) - {"kvaerno5"})
+METHODS = sorted(IMPLICIT_TABLEAUS)
 TIMES = {
     "ends": torch.tensor([0.0, 2.0], dtype=torch.float64),
     "many inside each step": torch.linspace(0, 2, 12, dtype=torch.float64),
@@ -69,8 +69,10 @@ def test_gradcheck_on_a_stiff_problem(method):
     )
 
 
-@pytest.mark.parametrize("method", ["trbdf2", "kvaerno3"])
-def test_tends_to_the_adjoint_with_the_tolerance(example, method):
+@pytest.mark.parametrize(
+    ("method", "loosest"), [("trbdf2", 1e-5), ("kvaerno3", 1e-5), ("kvaerno5", 1e-6)]
+)
+def test_tends_to_the_adjoint_with_the_tolerance(example, method, loosest):
     t = torch.linspace(0, 1, 4, dtype=torch.float64, requires_grad=True)
     exact, _ = example.gradients(t, Solver("dopri5", 1e-11, 1e-11), Adjoint())
 
@@ -78,7 +80,7 @@ def test_tends_to_the_adjoint_with_the_tolerance(example, method):
         found, _ = example.gradients(t, Solver(method, tolerance, tolerance), Discrete())
         return largest_relative_difference(found, exact)
 
-    loose, tight = error(1e-5), error(1e-8)
+    loose, tight = error(loosest), error(1e-3 * loosest)
     assert tight < 1e-4
     assert tight < loose / 50
 

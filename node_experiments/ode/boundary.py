@@ -1,0 +1,130 @@
+"""What a solve refuses before its first step, each with what was found and what to do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._C._functorch import TransformType
+from torch._functorch.pyfunctorch import retrieve_all_functorch_interpreters
+from torch.autograd import forward_ad
+
+from .methods import METHODS
+from .solver import Solver
+from .state import FlatState
+
+__all__ = ["check_choices", "check_times", "check_transform", "checked", "transformed"]
+
+
+def check_times(t: Tensor) -> list[float]:
+    """The output times as host floats.
+
+    Raises:
+        ValueError: Fewer than two times, or times that are not strictly monotonic and finite.
+    """
+    if not isinstance(t, Tensor) or t.dim() != 1 or len(t) < 2 or not t.is_floating_point():
+        found = f"shape {tuple(t.shape)}, {t.dtype}" if isinstance(t, Tensor) else type(t).__name__
+        raise ValueError(
+            "t must be a floating-point tensor of shape (time,) with at least 2 times; "
+            f"found {found}"
+        )
+    times = t.detach().double().tolist()
+    sign = math.copysign(1.0, times[1] - times[0])
+    for i, (a, b) in enumerate(pairwise(times)):
+        if not sign * (b - a) > 0 or not math.isfinite(b - a):
+            raise ValueError(
+                "t must be finite and strictly increasing or strictly decreasing; found "
+                f"t[{i}]={a!r} followed by t[{i + 1}]={b!r}"
+            )
+    return times
+
+
+def check_choices(solver: Solver, state: FlatState, asked: Sequence[str]) -> None:
+    """Refuse what a method cannot do.
+
+    Args:
+        asked: Names of the arguments of `solve` that not every method can serve.
+
+    Raises:
+        ValueError: Choices that do not fit together.
+    """
+    for name in ("rtol", "atol"):
+        value = getattr(solver, name)
+        if not isinstance(value, float | int) and len(value) != len(state.sizes):
+            raise ValueError(
+                f"solver.{name} has {len(value)} numbers for a state of {len(state.sizes)} "
+                "tensors; give one for each, or a single number"
+            )
+    by_itself = METHODS[solver.method].family == "scipy" or solver.batching == "independent"
+    if by_itself and asked:
+        raise ValueError(
+            f"solver.method={solver.method!r} with batching={solver.batching!r} cannot take "
+            f"{' and '.join(asked)}; leave it out, or take "
+            + ("batching='joint'" if solver.batching == "independent" else "another method")
+        )
+    if solver.method == "leapfrog" and sum(state.sizes) % 2:
+        raise ValueError(
+            "solver.method='leapfrog' needs a state of two halves (q, p) of one size; found "
+            f"{sum(state.sizes)} numbers"
+        )
+
+
+def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """`func`, whose derivatives are compared with its states; this needs no synchronisation.
+
+    A derivative may be in half precision, as autocast leaves it: the solver computes in that of
+    the state. Any other dtype is a mistake, and would lose digits in silence.
+    """
+
+    def call(t: Tensor, y: Tensor, *args: Any) -> Tensor:
+        derivative = func(t, y, *args)
+        if (
+            not isinstance(derivative, Tensor)
+            or derivative.shape != y.shape
+            or derivative.device != y.device
+            or derivative.dtype not in (y.dtype, torch.bfloat16, torch.float16)
+        ):
+            found = (
+                f"shape {tuple(derivative.shape)}, {derivative.dtype}, {derivative.device}"
+                if isinstance(derivative, Tensor)
+                else type(derivative).__name__
+            )
+            raise ValueError(
+                f"the vector field must return a derivative like its state of shape "
+                f"{tuple(y.shape)}, {y.dtype}, {y.device}; found {found}"
+            )
+        return derivative
+
+    return call
+
+
+def transformed(*inputs: Any) -> bool:
+    """Whether a torch.func transform or forward-mode differentiation is going on."""
+    return torch._C._are_functorch_transforms_active() or any(
+        isinstance(x, Tensor) and forward_ad.unpack_dual(x).tangent is not None for x in inputs
+    )
+
+
+def check_transform(t: Tensor, events: bool) -> None:
+    """Refuse what `torch.func.vmap` cannot go through.
+
+    Raises:
+        ValueError: Times that differ between samples, or events.
+    """
+    interpreters = retrieve_all_functorch_interpreters()
+    if not any(i.key() == TransformType.Vmap for i in interpreters):
+        return
+    if torch._C._functorch.is_batchedtensor(t):
+        raise ValueError(
+            "torch.func.vmap cannot map over t, for the steps are those of all samples; pass t "
+            "with in_dims=None, and scale the time of each sample inside the vector field"
+        )
+    if events:
+        raise ValueError(
+            "torch.func.vmap cannot map over a solve with events, which end at another time in "
+            "each sample; solve the samples one after the other"
+        )

@@ -1,0 +1,61 @@
+"""The stages of implicit Runge-Kutta steps, evaluated with a graph each at the solved points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from torch import Tensor
+
+from ..forward import ForwardDynamics
+from ..implicit import ImplicitStep
+from ..problem import Problem
+from ..solution import StepCounts
+from ..steps import make_step
+from ..tableau import Tableau
+from .evaluation import Evaluator
+from .records import Span
+from .runge_kutta_adjoint import StepGraph
+
+__all__ = ["implicit_step", "implicit_steps", "stage_graphs"]
+
+
+def implicit_step(problem: Problem, counts: StepCounts) -> ImplicitStep:
+    """Steps of the problem's implicit method without a graph."""
+    solver = problem.solver
+    rtol, atol = problem.spread(solver.rtol), problem.spread(solver.atol)
+    dynamics = ForwardDynamics(problem)
+    step: ImplicitStep = make_step(solver, dynamics, problem.y0.detach(), counts, rtol, atol)
+    return step
+
+
+def implicit_steps(
+    tableau: Tableau, evaluator: Evaluator, spans: Sequence[Span], points: Sequence[Tensor]
+) -> Iterator[tuple[Span, StepGraph]]:
+    """Accepted steps of an implicit method, last one first, evaluated at their stages.
+
+    Args:
+        spans: Start and end of the steps.
+        points: Where the stages of all steps are, shape `(n,)` each.
+    """
+    s = tableau.stages
+    for number in range(len(spans) - 1, -1, -1):
+        own = points[number * s : (number + 1) * s]
+        yield spans[number], stage_graphs(tableau, evaluator, spans[number], own)
+
+
+def stage_graphs(
+    tableau: Tableau, evaluator: Evaluator, span: Span, points: Sequence[Tensor]
+) -> StepGraph:
+    """The evaluations of one step of an implicit method.
+
+    Args:
+        points: Where its stages are, shape `(n,)` each; the first is its start, the last its end.
+    """
+    t, t_end = span
+    stages = [
+        evaluator(t + c * (t_end - t), y.view(evaluator.shape))
+        for c, y in zip(tableau.c[:-1], points[:-1], strict=True)
+    ]
+    end = partial(evaluator, t_end, points[-1].view(evaluator.shape))
+    return StepGraph(stages, end=end, dense=list)

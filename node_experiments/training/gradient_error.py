@@ -1,0 +1,52 @@
+"""How far the gradient of the chosen solver and way is from that of the exact solution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .callbacks import Callback
+from .loop import Trainer
+from .random_state import random_state, set_random_state
+
+__all__ = ["GradientError"]
+
+
+class GradientError(Callback):
+    """Compares the gradient of all parameters with a reference, on one batch an epoch.
+
+    Writes:
+
+    - `gradient/error`: norm of the difference to the reference, relative to its norm
+
+    Args:
+        exactly: Inside this context a model solves its ODEs as exactly as is worth waiting for.
+    """
+
+    def __init__(self, exactly: Callable[[nn.Module], AbstractContextManager]) -> None:
+        self._exactly = exactly
+
+    def evaluate(self, trainer: Trainer) -> None:
+        before = random_state()
+        batch = next(iter(trainer.data.train))
+        found = gradient(trainer, batch, before, trainer.autocast())
+        with self._exactly(trainer.model):
+            reference = gradient(trainer, batch, before, nullcontext())
+        set_random_state(before)
+        trainer.metrics["gradient/error"] = float((found - reference).norm() / reference.norm())
+
+
+def gradient(
+    trainer: Trainer, batch: Any, random: dict[str, Any], precision: AbstractContextManager
+) -> Tensor:
+    """All gradients of one batch's loss in one vector, with noise drawn from this state on."""
+    set_random_state(random)
+    parameters = [p for p in trainer.model.parameters() if p.requires_grad]
+    with precision:
+        loss, _ = trainer.task.loss(trainer.model, batch, trainer.step)
+    parts = torch.autograd.grad(loss, parameters, materialize_grads=True)
+    return torch.cat([part.flatten().double() for part in parts])

@@ -1,0 +1,207 @@
+"""Table 1 from run folders: what was run, what failed, and what was never begun."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from node_experiments.reports.cli import main
+from node_experiments.reports.growth import exponent, read_growth
+from node_experiments.reports.table1 import table1
+from node_experiments.reports.table1_rows import ROWS
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def write(folder, experiment, seed=0, error=0.01, status="completed", protocol="quick", **changed):
+    """A run folder with what the report reads; `changed` are settings by dotted name."""
+    (row,) = (row for row in ROWS if row.experiment == experiment)
+    settings = {
+        "name": experiment,
+        "mode": "train",
+        "seed": seed,
+        "protocol": protocol,
+        "dataset.name": "mnist",
+        "dataset.batch_size": 100,
+        "optimizer.name": "sgd",
+        "optimizer.lr": 0.1,
+        "optimizer.weight_decay": 0.0,
+        "scheduler.name": "step",
+        "trainer.epochs": 4,
+        **row.settings,
+        **changed,
+    }
+    config: dict = {}
+    for name, value in settings.items():
+        group, _, key = name.rpartition(".")
+        (config.setdefault(group, {}) if group else config)[key] = value
+    run = folder / f"{experiment}_{seed}_{status}_{protocol}"
+    run.mkdir(parents=True)
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    epochs = [{"epoch": n, "time/step_seconds": 0.5 / n} for n in (1, 2)]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(epoch) + "\n" for epoch in epochs))
+    metrics = {
+        "epoch": 4,
+        "step": 40,
+        "accuracy/test": 1 - error,
+        "memory/saved_bytes": 2_500_000,
+        "nfe/forward": 26.0,
+        "nfe/backward": 20.0,
+    }
+    result = {
+        "status": status,
+        "reason": None if status == "completed" else "the loss became nan",
+        "name": experiment,
+        "config_hash": run.name,
+        "metrics": metrics if status == "completed" else {},
+        "parameters": 208_266,
+        "hardware": {"cpu": "a processor", "device": "cpu, 2 threads"},
+    }
+    (run / "result.json").write_text(json.dumps(result))
+    return run
+
+
+def row(report, label):
+    """The cells of a row of the first table."""
+    line = next(line for line in report.splitlines() if line.startswith(f"| {label}"))
+    return [cell.strip() for cell in line.split("|")[1:-1]]
+
+
+def test_rows_hold_mean_and_spread_beside_the_paper(tmp_path):
+    for seed, error in enumerate((0.004, 0.005, 0.006)):
+        write(tmp_path, "mnist_odenet", seed, error)
+    report = table1(tmp_path)
+    assert row(report, "ODE-Net") == [
+        "ODE-Net, dopri5, adjoint", "`mnist_odenet`", "0.50 ± 0.1", "208,266", "2.5", "-",
+        "26.0 + 20.0", "0.250", "-", "3 seeds",
+    ]  # fmt: skip
+    lines = report.splitlines()
+    after = lines[next(i for i, line in enumerate(lines) if line.startswith("| ODE-Net")) + 1]
+    assert after.startswith("| paper |  | 0.42 | 0.22 M |  | O(1) |")
+    assert "4 epochs of 1,000 images in batches of 100" in report
+    assert "no augmentation; seed 0, 1, 2." in report
+
+
+def test_rows_that_were_not_run_or_failed_are_marked(tmp_path):
+    write(tmp_path, "mnist_resnet", 0)
+    write(tmp_path, "mnist_resnet", 1, status="failed")
+    write(tmp_path, "mnist_mlp", 0, status="failed")
+    unfinished = write(tmp_path, "mnist_stem_only")
+    (unfinished / "result.json").write_text("{")
+    (unfinished / "run_info.json").write_text("{}")
+    without = write(tmp_path, "mnist_resnet_1block")
+    result = json.loads((without / "result.json").read_text())
+    (without / "result.json").write_text(json.dumps({**result, "metrics": {}}))
+    (without / "metrics.jsonl").unlink()
+    sweep = tmp_path / "sweeps" / "table1" / "today"
+    sweep.mkdir(parents=True)
+    job = {"job": 3, "overrides": "experiment=mnist_rknet,seed=0", "folder": "x", "reason": "no"}
+    (sweep / "jobs.jsonl").write_text(json.dumps(job) + "\n")
+    report = table1(tmp_path)
+    failed = "one failed after 2 of 4 epochs: the loss became nan"
+    assert row(report, "ResNet, 6 blocks")[-1] == f"1 seed; {failed}"
+    assert row(report, "MLP")[-1] == failed
+    assert row(report, "MLP")[2:5] == ["-", "-", "-"]
+    assert row(report, "stem")[-1] == "one unfinished after 2 of 4 epochs"
+    assert row(report, "ResNet, 1 block")[-1] == "one without metrics"
+    assert row(report, "RK-Net")[-1] == "one failed: no"
+    assert row(report, "ODE-Net")[-1] == "not run"
+    write(tmp_path, "mnist_resnet", 5, protocol="paper")
+    write(sweep, "mnist_mlp", 0, protocol="smoke")
+    sections = table1(tmp_path).split("| model |")[1:]
+    assert [row(each, "RK-Net")[-1] for each in sections] == [
+        "not run",
+        "not run",
+        "one failed: no",
+    ]
+
+
+def test_budgets_are_not_mixed(tmp_path):
+    write(tmp_path, "mnist_odenet", error=0.005)
+    write(tmp_path, "mnist_resnet", error=0.005)
+    write(tmp_path, "mnist_odenet", error=0.9, protocol="smoke", **{"trainer.epochs": 1})
+    write(tmp_path, "mnist_mlp", 7, error=0.9, **{"dataset.name": "fashion_mnist"})
+    write(tmp_path, "mnist_odenet", 8, error=0.9, **{"solver.method": "euler"})
+    quick, _, smoke = table1(tmp_path).partition("Protocol `quick`")
+    assert row(quick, "ODE-Net")[2] == "0.50"
+    assert row(quick, "MLP")[-1] == "not run"
+    assert row(smoke, "ODE-Net")[2] == "90.00"
+    assert row(smoke, "ResNet, 6 blocks")[-1] == "not run"
+    assert "other models, solvers or settings, not shown: 1." in smoke
+
+
+def test_the_same_run_twice_is_one_seed(tmp_path):
+    write(tmp_path / "one", "mnist_mlp")
+    write(tmp_path / "two", "mnist_mlp")
+    assert row(table1(tmp_path), "MLP")[-1] == "1 seed"
+
+
+def test_every_row_is_an_experiment_that_fits_it():
+    """What the sweep runs is what the rows ask for, whatever the protocol."""
+    from hydra import compose, initialize_config_dir
+
+    from node_experiments import cli
+    from node_experiments.config import configs_folder
+
+    cli.register()
+    with initialize_config_dir(str(configs_folder()), version_base="1.3"):
+        sweep = compose("config", ["sweep=table1"], return_hydra_config=True)
+        swept = sweep.hydra.sweeper.params.experiment.split(",")
+        assert sorted(swept) == sorted(each.experiment for each in ROWS)
+        for each in ROWS:
+            composed = compose("config", [f"experiment={each.experiment}"])
+            for name, value in each.settings.items():
+                group, key = name.split(".")
+                assert composed[group][key] == value, (each.label, name)
+
+
+def test_the_command_and_its_short_form(tmp_path, capsys):
+    write(tmp_path, "mnist_mlp")
+    assert main(["--outputs", str(tmp_path), "table1"]) == 0
+    short = capsys.readouterr().out
+    assert main(["--outputs", str(tmp_path), "table", "table1"]) == 0
+    assert capsys.readouterr().out == short == table1(tmp_path)
+
+
+def test_no_runs_make_a_table_that_says_so(tmp_path):
+    assert table1(tmp_path).count("not run") == len(ROWS)
+
+
+def test_exponents():
+    assert exponent([1, 2, 4], [3.0, 12.0, 48.0]) == pytest.approx(2)
+    assert exponent([1, 2, 4], [3, 3, 3]) == 0
+
+
+def test_measured_growth_is_what_the_paper_claims(tmp_path):
+    """Counted bytes: O(L) of blocks and of backprop, O(1) of the adjoint and reversible blocks."""
+    path = ROOT / "scripts" / "measure_complexity.py"
+    spec = importlib.util.spec_from_file_location("measure_complexity", path)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    networks = script.measure(torch.randn(2, 8, 4, 4), 1, (1, 2, 4, 8), (1e-1, 1e-4, 1e-6))
+    (tmp_path / "complexity.json").write_text(
+        json.dumps({"state": [2, 8, 4, 4], "networks": networks})
+    )
+    growth = read_growth(tmp_path)
+    assert growth["resnet"].memory == "L^1.00"
+    assert growth["revnet"].memory == "L^0.00"
+    assert growth["adjoint"].memory == "L̃^0.00"
+    found = growth["backprop"]
+    assert exponent(found.depth, found.saved_bytes) == pytest.approx(1, abs=0.1)
+    assert found.depth == growth["adjoint"].depth == sorted(found.depth)
+    assert networks["backprop"]["backward_evaluations"] == [0, 0, 0]
+    assert "L^1.00" in row(table1(tmp_path), "ResNet, 6 blocks")
+
+
+def test_it_needs_no_torch(tmp_path):
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from node_experiments.reports.table1 import table1\n"
+        f"table1(Path({str(tmp_path)!r})); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
