@@ -16,10 +16,16 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from .config import ConfigError, GradientConfig, RunConfig, SolverConfig, nearest
+from .data.csv_series import csv_data
 from .data.cubic_spiral import cubic_spiral_data
 from .data.energies import EnergyData, energy_data
 from .data.events import poisson_data
+from .data.hopper import hopper_data
+from .data.human_activity import human_activity_data
 from .data.image_datasets import IMAGE_DATASETS, image_data
+from .data.japanese_vowels import japanese_vowels_data
+from .data.periodic import periodic_data
+from .data.physionet2012 import physionet_data
 from .data.point_sets import POINT_SETS, PointData, point_data
 from .data.spirals import spiral_data
 from .figures.classification import classification_figures
@@ -31,12 +37,12 @@ from .models.flow import DimensionError
 from .models.flows import ffjord, hamiltonian_cnf, planar_cnf
 from .models.image_classifiers import mlp, odenet, resnet, revnet, stem_only
 from .models.latent_ode import LatentODE
-from .models.latent_trajectory import LatentTrajectory
 from .models.lm_resnet import LMResNet
-from .models.ode_block import ODEBlock
+from .models.ode_module import ODEModule
 from .models.planar_nf import PlanarNF
 from .models.poisson import PoissonLatentODE
 from .models.recurrent import RecurrentForecaster
+from .models.regularizers import Regularizer
 from .models.vector_field import NeuralODE
 from .ode import Gradient, Solver
 from .ode.gradients import GRADIENTS
@@ -82,6 +88,16 @@ DATASETS: dict[str, Callable[[Any, int, torch.device], Any]] = {
     "cubic_spiral": lambda c, seed, device: cubic_spiral_data(
         **asdict(c), seed=seed, device=device
     ),
+    "periodic": lambda c, seed, device: periodic_data(**asdict(c), seed=seed, device=device),
+    "hopper": lambda c, seed, device: hopper_data(**asdict(c), seed=seed, device=device),
+    "japanese_vowels": lambda c, seed, device: japanese_vowels_data(
+        **asdict(c), seed=seed, device=device
+    ),
+    "physionet2012": lambda c, seed, device: physionet_data(**asdict(c), seed=seed, device=device),
+    "human_activity": lambda c, seed, device: human_activity_data(
+        **asdict(c), seed=seed, device=device
+    ),
+    "csv": lambda c, seed, device: csv_data(**asdict(c), seed=seed, device=device),
     "energies": lambda c, seed, device: energy_data(**asdict(c), seed=seed, device=device),
 }
 DATASETS |= {
@@ -212,7 +228,7 @@ def build_gradient(config: GradientConfig) -> Gradient:
 
 
 def build_model(config: RunConfig, data: Any, device: torch.device) -> nn.Module:
-    """The model on `device`, its vector fields compiled if that is asked for."""
+    """The model on `device`, its vector fields regularised and compiled if that is asked for."""
     if config.model.name in FLOWS and not isinstance(data, EnergyData | PointData):
         raise ConfigError(
             f"model.name={config.model.name!r} is a density in the plane and does not fit "
@@ -228,11 +244,39 @@ def build_model(config: RunConfig, data: Any, device: torch.device) -> nn.Module
         model = MODELS[config.model.name](config.model, data, solver, gradient).to(device)
     except DimensionError as error:
         raise ConfigError(str(error)) from error
+    regularize(config, model)
     if config.trainer.compile:
         for module in model.modules():
-            if isinstance(module, (ODEBlock, LatentTrajectory, NeuralODE)):
+            if isinstance(module, ODEModule):
                 module.vector_field.compile()
     return model
+
+
+def regularize(config: RunConfig, model: nn.Module) -> None:
+    """Let the ODEs of a model carry penalties in training.
+
+    Raises:
+        ConfigError: There are none, or they cannot.
+    """
+    regularizer = Regularizer(**asdict(config.regularizer))
+    if not regularizer.weights:
+        return
+    solved = [module for module in model.modules() if isinstance(module, ODEModule)]
+    if not solved:
+        raise ConfigError(
+            f"regularizer.{next(iter(regularizer.weights))} has no effect on "
+            f"model.name={config.model.name!r}, which solves no ODE; take regularizer=none"
+        )
+    if config.trainer.compile and (regularizer.jacobian or regularizer.taylor):
+        raise ConfigError(
+            "regularizer.jacobian and regularizer.taylor differentiate the vector field twice, "
+            "which torch.compile cannot; take trainer.compile=false or regularizer=kinetic"
+        )
+    for module in solved:
+        try:
+            module.regularize(regularizer)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
 
 
 def build_task(config: RunConfig, data: Any) -> Task:

@@ -17,7 +17,16 @@ from .config import DATASETS, MODELS, ConfigError, RunConfig, nearest
 
 __all__ = ["GROUPS", "complain", "console", "describe", "is_bad_input", "log_to_console", "report"]
 
-GROUPS = ("experiment", "dataset", "model", "solver", "gradient", "optimizer", "scheduler")
+GROUPS = (
+    "experiment",
+    "dataset",
+    "model",
+    "solver",
+    "gradient",
+    "regularizer",
+    "optimizer",
+    "scheduler",
+)
 
 LONGEST = 1500  # characters of a message
 

@@ -47,6 +47,11 @@ def test_every_experiment_composes_with_everything(experiment):
         config = composed(f"experiment={experiment}", f"solver={solver}", f"gradient={gradient}")
         assert config.solver.method == solver
         assert config.gradient.name == gradient
+    for regularizer in choices("regularizer"):
+        config = composed(f"experiment={experiment}", f"regularizer={regularizer}")
+        weights = config.regularizer
+        named = [name for name in ("kinetic", "jacobian", "taylor") if getattr(weights, name) > 0]
+        assert regularizer == ("_".join(named) or "none")
 
 
 def test_every_method_has_its_config():
@@ -58,6 +63,14 @@ def test_every_method_has_its_config():
 def test_every_experiment_opens_with_its_command():
     for path in (CONFIGS / "experiment").glob("*.yaml"):
         assert path.read_text().splitlines()[1] == f"# node-run experiment={path.stem}"
+
+
+def test_weights_of_regularizers_name_their_source():
+    for path in (CONFIGS / "regularizer").glob("*.yaml"):
+        for line in path.read_text().splitlines():
+            number, _, comment = line.partition("#")
+            if any(digit in number.partition(":")[2] for digit in "123456789"):
+                assert any(s in comment for s in ("official_code", "choice")), line
 
 
 def test_numbers_of_protocols_name_their_source():

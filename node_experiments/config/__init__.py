@@ -15,6 +15,7 @@ from .models import (
 from .run import (
     GradientConfig,
     OptimizerConfig,
+    RegularizerConfig,
     RunConfig,
     SchedulerConfig,
     SolverConfig,
@@ -32,6 +33,7 @@ __all__ = [
     "MLPConfig",
     "OptimizerConfig",
     "RecurrentConfig",
+    "RegularizerConfig",
     "ResNetConfig",
     "RunConfig",
     "SchedulerConfig",

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from .checks import require
 from .flows import EnergiesConfig, PointsConfig
+from .series_datasets import SERIES_DATASETS
 
 __all__ = ["DATASETS", "CubicSpiralConfig", "ImagesConfig", "PoissonConfig", "SpiralsConfig"]
 
@@ -139,6 +140,7 @@ DATASETS: dict[str, type] = {
     "spirals": SpiralsConfig,
     "poisson": PoissonConfig,
     "cubic_spiral": CubicSpiralConfig,
+    **SERIES_DATASETS,
     "energies": EnergiesConfig,
     "two_circles": PointsConfig,
     "two_moons": PointsConfig,

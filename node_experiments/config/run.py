@@ -11,6 +11,7 @@ from .checks import ConfigError, folder_name, require
 __all__ = [
     "GradientConfig",
     "OptimizerConfig",
+    "RegularizerConfig",
     "RunConfig",
     "SchedulerConfig",
     "SolverConfig",
@@ -59,6 +60,26 @@ class GradientConfig:
     reconstruction_tolerance: float = 1e-3  # of reversible: relative error worth a warning
     state_tolerance: float = 0.1  # of adjoint: error of the state solved backwards, likewise
     quadrature_points: int = 3  # of interpolated: Gauss points a step
+
+
+@dataclass
+class RegularizerConfig:
+    """Weights of integrals along the solution in the loss, each a mean over batch and dimensions.
+
+    One of weight 0 is not computed; with all 0 nothing is.
+    """
+
+    GROUP: ClassVar[str] = "regularizer"
+
+    kinetic: float = 0.0  # weight of the integral of |f|^2
+    jacobian: float = 0.0  # of |noise^T df/dz|^2, with noise that is drawn once a solve
+    taylor: float = 0.0  # of |d^K z / dt^K|^2
+    order: int = 3  # K of taylor; an evaluation then costs 2^K - 1
+
+    def __post_init__(self) -> None:
+        for name in ("kinetic", "jacobian", "taylor"):
+            require(0 <= getattr(self, name) < math.inf, self, name, "a number >= 0")
+        require(2 <= self.order <= 6, self, "order", "from 2 to 6; kinetic is that of order 1")
 
 
 @dataclass
@@ -154,6 +175,7 @@ class RunConfig:
     model: Any = None  # one of config.models, by its name
     solver: SolverConfig = field(default_factory=SolverConfig)
     gradient: GradientConfig = field(default_factory=GradientConfig)
+    regularizer: RegularizerConfig = field(default_factory=RegularizerConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)

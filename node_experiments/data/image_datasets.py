@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from .cache import cache_folder
 from .downloads import load_cifar10, load_fashion_mnist
 from .errors import DataError
 from .images import (
@@ -20,19 +20,13 @@ from .images import (
 )
 from .mnist import load_mnist
 
-__all__ = ["IMAGE_DATASETS", "cache_folder", "image_data"]
+__all__ = ["IMAGE_DATASETS", "image_data"]
 
 IMAGE_DATASETS = {
     "mnist": load_mnist,
     "fashion_mnist": load_fashion_mnist,
     "cifar10": load_cifar10,
 }
-
-
-def cache_folder() -> Path:
-    """Where unpacked and downloaded data is kept when no root is given."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "node_experiments"
 
 
 def image_data(

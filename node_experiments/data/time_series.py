@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,26 +21,40 @@ class TimeSeries:
     Attributes:
         times: Shape `(batch, time)`, or `(1, time)` when all samples share one axis.
         values: Shape `(batch, time, dim)`.
-        mask: True where there is an observation, shape `(batch, time)`.
+        mask: True where there is an observation of any feature, shape `(batch, time)`.
         complete: The mask hides nothing.
+        feature_mask: True where this feature was observed, shape `(batch, time, dim)`; None when
+            every feature of an observed time was.
     """
 
     times: Tensor
     values: Tensor
     mask: Tensor
     complete: bool
+    feature_mask: Tensor | None = None
 
     @classmethod
-    def checked(cls, times: Tensor, values: Tensor, mask: Tensor | None = None) -> TimeSeries:
+    def checked(
+        cls,
+        times: Tensor,
+        values: Tensor,
+        mask: Tensor | None = None,
+        feature_mask: Tensor | None = None,
+    ) -> TimeSeries:
         """A series whose observed part was looked at; hidden values, also NaN, become 0.
+
+        Args:
+            mask: All times, or those at which `feature_mask` has a feature, when None.
 
         Raises:
             DataError: Shapes that do not fit, a sample without observations, observed times that
                 do not rise strictly, or numbers that are not finite.
         """
+        if mask is None and feature_mask is not None:
+            mask = feature_mask.any(-1)
         if mask is None:
             mask = torch.ones(values.shape[:2], dtype=torch.bool, device=values.device)
-        check_shapes(times, values, mask)
+        check_shapes(times, values, mask, feature_mask)
         counts = mask.sum(1)
         if bool((counts == 0).any()):
             empty = int((counts == 0).nonzero()[0])
@@ -49,6 +64,11 @@ class TimeSeries:
             )
         own_times = times.expand(len(values), -1)
         refuse(~torch.isfinite(own_times) & mask, own_times, "a time", "remove it or mask it")
+        observed = mask.unsqueeze(-1)
+        if feature_mask is not None:
+            feature_mask = feature_mask & observed
+            observed = feature_mask
+        values = values.masked_fill(~observed, 0)
         worst = values.abs().sum(-1)
         refuse(~torch.isfinite(worst) & mask, worst, "a value", "remove it or mask it")
         # Each observed time is compared with the latest one observed before it.
@@ -61,20 +81,32 @@ class TimeSeries:
                 f"{float(own_times[sample, i + 1])} at place {i + 1} after "
                 f"{float(seen[sample, i])}; sort its times and join repeated ones"
             )
-        return cls(times, values.masked_fill(~mask.unsqueeze(-1), 0), mask, bool(mask.all()))
+        return cls(times, values, mask, bool(mask.all()), feature_mask)
 
     def __len__(self) -> int:
         return len(self.values)
 
+    @property
+    def observed_features(self) -> Tensor:
+        """True where a value was observed, shape `(batch, time, dim)`; for reading only."""
+        if self.feature_mask is not None:
+            return self.feature_mask
+        return self.mask.unsqueeze(-1).expand_as(self.values)
+
     def select(self, indices: Tensor) -> TimeSeries:
         """The samples with these indices, in their order."""
         times = self.times if len(self.times) == 1 else self.times[indices]
-        return TimeSeries(times, self.values[indices], self.mask[indices], self.complete)
+        features = None if self.feature_mask is None else self.feature_mask[indices]
+        return TimeSeries(times, self.values[indices], self.mask[indices], self.complete, features)
 
     def to(self, device: torch.device) -> TimeSeries:
         """The same series on another device."""
         return TimeSeries(
-            self.times.to(device), self.values.to(device), self.mask.to(device), self.complete
+            self.times.to(device),
+            self.values.to(device),
+            self.mask.to(device),
+            self.complete,
+            None if self.feature_mask is None else self.feature_mask.to(device),
         )
 
     def packed(self) -> TimeSeries:
@@ -84,15 +116,26 @@ class TimeSeries:
         longest = int(self.mask.sum(1).max())
         order = (~self.mask).to(torch.uint8).argsort(dim=1, stable=True)[:, :longest]
         times = self.times.expand(len(self), -1).gather(1, order)
-        values = self.values.gather(1, order.unsqueeze(-1).expand(-1, -1, self.values.shape[-1]))
+        places = order.unsqueeze(-1).expand(-1, -1, self.values.shape[-1])
+        values, features = self.values.gather(1, places), self.feature_mask
+        features = None if features is None else features.gather(1, places)
         mask = self.mask.gather(1, order)
         # Hidden places repeat the last time, so that the axis never falls.
         times = times.masked_fill(~mask, -torch.inf).cummax(1).values
-        return TimeSeries(times, values, mask, bool(mask.all()))
+        return TimeSeries(times, values, mask, bool(mask.all()), features)
 
 
-def check_shapes(times: Tensor, values: Tensor, mask: Tensor) -> None:
+def check_shapes(
+    times: Tensor, values: Tensor, mask: Tensor, feature_mask: Tensor | None = None
+) -> None:
     """Refuse shapes that are not those of one batch of series."""
+    if feature_mask is not None and (
+        feature_mask.shape != values.shape or feature_mask.dtype != torch.bool
+    ):
+        raise DataError(
+            "the feature mask of a time series is boolean and has the shape of its values, "
+            f"{tuple(values.shape)}; found {tuple(feature_mask.shape)} of {feature_mask.dtype}"
+        )
     fits = (
         values.dim() == 3
         and values.shape[1] > 0
@@ -160,6 +203,11 @@ class SeriesBatch:
     def __len__(self) -> int:
         return len(self.label)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the samples are."""
+        return self.label.device
+
     def select(self, indices: Tensor) -> SeriesBatch:
         """The samples with these indices, in their order."""
         return SeriesBatch(
@@ -179,7 +227,26 @@ class SeriesBatch:
         )
 
 
-class SeriesBatches:
+B = TypeVar("B")
+Out = TypeVar("Out", covariant=True)
+
+BUCKET = 20  # batches, at most, whose series are sorted by length before they are cut apart
+
+
+class Samples(Protocol[Out]):
+    """Series of which some are put together to a batch."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the samples are."""
+
+    def __len__(self) -> int: ...
+
+    def select(self, indices: Tensor) -> Out:
+        """The samples with these indices, in their order."""
+
+
+class SeriesBatches(Generic[B]):
     """Batches of series; shuffled ones depend on the seed and the epoch alone.
 
     Args:
@@ -188,6 +255,10 @@ class SeriesBatches:
         shuffle: Draw a new order in every pass.
         passes: Passes over the data that make one epoch.
         seed: Of the order.
+        lengths: Observations of each sample, shape `(sample,)`: samples of nearly the same length
+            come into one batch, so that little is padded. When evaluating all are sorted; when
+            shuffled, those that came together by chance into `BUCKET` batches are, or into half
+            of all batches where there are few, so that each epoch has batches of its own.
 
     Raises:
         DataError: A shuffled batch would be larger than the data.
@@ -195,11 +266,12 @@ class SeriesBatches:
 
     def __init__(
         self,
-        data: SeriesBatch,
+        data: Samples[B],
         batch_size: int,
         shuffle: bool = False,
         passes: int = 1,
         seed: int = 0,
+        lengths: Tensor | None = None,
     ) -> None:
         if shuffle and batch_size > len(data):
             raise DataError(
@@ -208,19 +280,28 @@ class SeriesBatches:
             )
         self.data, self.batch_size = data, batch_size
         self.shuffle, self.passes, self.seed = shuffle, passes, seed
+        self.lengths = lengths
         self.epoch = 0
 
     def __len__(self) -> int:
         return self.passes * -(-len(self.data) // self.batch_size)
 
-    def __iter__(self) -> Iterator[SeriesBatch]:
+    def __iter__(self) -> Iterator[B]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         for _ in range(self.passes):
-            size = len(self.data)
-            order = torch.randperm(size, generator=generator) if self.shuffle else None
-            if order is None and size <= self.batch_size:
-                yield self.data
-                continue
-            order = torch.arange(size) if order is None else order
-            for indices in order.split(self.batch_size):
-                yield self.data.select(indices.to(self.data.label.device))
+            for indices in self._cut(generator):
+                yield self.data.select(indices.to(self.data.device))
+
+    def _cut(self, generator: torch.Generator) -> Sequence[Tensor]:
+        """The indices of each batch of one pass."""
+        size, lengths = len(self.data), self.lengths
+        order = torch.randperm(size, generator=generator) if self.shuffle else torch.arange(size)
+        if lengths is None:
+            return order.split(self.batch_size)
+        batches_each = min(BUCKET, max(1, -(-size // self.batch_size) // 2))
+        bucket = batches_each * self.batch_size if self.shuffle else size
+        by_length = [part[lengths[part].argsort(stable=True)] for part in order.split(bucket)]
+        batches = torch.cat(by_length).split(self.batch_size)
+        if not self.shuffle:
+            return batches
+        return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]

@@ -12,14 +12,40 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..ode import Gradient, Solver, SolveStats, solve
+from ..ode import Gradient, Solver, solve
 from .divergence import Divergence
 from .flow import check_points, normal_log_density
+from .ode_module import ODEModule
 
-__all__ = ["ContinuousFlow"]
+__all__ = ["ContinuousFlow", "DensityField"]
 
 
-class ContinuousFlow(nn.Module):
+class DensityField(nn.Module):
+    """d(z, log p)/dt = (f, -tr(df/dz)).
+
+    Args:
+        dynamics: f, with its trace; as in `ContinuousFlow`.
+    """
+
+    def __init__(self, dynamics: nn.Module) -> None:
+        super().__init__()
+        self.dynamics = dynamics
+
+    @staticmethod
+    def moving_part(state: tuple[Tensor, Tensor]) -> Tensor:
+        """z, without its log-density."""
+        return state[0]
+
+    def forward(
+        self, t: Tensor, state: tuple[Tensor, Tensor], probes: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """At a 0-d time; shapes `(batch, dim)` and `(batch,)`, in and out."""
+        dynamics: Any = self.dynamics
+        derivative, trace = dynamics.with_divergence(t, state[0], probes)
+        return derivative, -trace
+
+
+class ContinuousFlow(ODEModule):
     """The density of z(horizon) when z(0) is Gaussian.
 
     Args:
@@ -29,9 +55,6 @@ class ContinuousFlow(nn.Module):
         divergence: With which probes the trace is computed; they are drawn once a solve.
         horizon: Time of the data; that of the noise is 0.
         base_std: Standard deviation of the noise.
-
-    Attributes:
-        stats: Evaluations and steps of the last solve, filled further by its backward pass.
 
     Raises:
         DimensionError: A divergence that this dimension forbids.
@@ -47,22 +70,11 @@ class ContinuousFlow(nn.Module):
         horizon: float = 1.0,
         base_std: float = 1.0,
     ) -> None:
-        super().__init__()
+        super().__init__(DensityField(vector_field), solver, gradient)
         self.divergence = divergence or Divergence("exact", closed_form=True)
         self.divergence.check(dim)
-        self.vector_field = vector_field
         self.dim = dim
-        self.solver, self.gradient = solver, gradient
         self.horizon, self.base_std = horizon, base_std
-        self.stats = SolveStats()
-
-    def dynamics(
-        self, t: Tensor, state: tuple[Tensor, Tensor], probes: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """d(z, log p)/dt = (f, -tr(df/dz)) at a 0-d time, shapes `(batch, dim)`, `(batch,)`."""
-        field: Any = self.vector_field
-        derivative, trace = field.with_divergence(t, state[0], probes)
-        return derivative, -trace
 
     def log_prob(self, x: Tensor, until: float = 1.0) -> Tensor:
         """Log-density in nats at the time `until * horizon`, shape `(batch,)`."""
@@ -83,17 +95,12 @@ class ContinuousFlow(nn.Module):
         """States at the times `until * horizon`, `(until, batch, dim)`, from one solve."""
         check_points(noise, self.dim)
         times = noise.new_tensor([0.0, *(until * self.horizon for until in untils)])
-        solution = solve(
-            self.vector_field, self.base_std * noise, times, self.solver, self.gradient
-        )
+        field: Any = self.vector_field
+        solution = solve(field.dynamics, self.base_std * noise, times, self.solver, self.gradient)
         self.stats = solution.stats
         return solution.ys[1:]
 
     def _solve(self, z: Tensor, log_density: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
         probes = self.divergence.probes(z, self.training)
-        solution = solve(
-            self.dynamics, (z, log_density), times, self.solver, self.gradient, args=(probes,)
-        )
-        self.stats = solution.stats
-        states, log_densities = solution.ys
+        states, log_densities = self.solve((z, log_density), times, probes)
         return states, log_densities

@@ -13,12 +13,13 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..ode import Gradient, Solver, SolveStats, solve
+from ..ode import Gradient, Solver
+from .ode_module import ODEModule
 
 __all__ = ["LatentTrajectory", "read_between_knots"]
 
 
-class LatentTrajectory(nn.Module):
+class LatentTrajectory(ODEModule):
     """z(t) of dz/dt = f(t, z), z(0) = z0 (Chen et al. 2018, section 5, eq. 11 to 13).
 
     Args:
@@ -27,9 +28,6 @@ class LatentTrajectory(nn.Module):
         gradient: How gradients are computed.
         knots: Intervals between knots over the longest time; 0 to solve for the union of times
             always, None to choose: knots when there are more than `MANY` different times.
-
-    Attributes:
-        stats: Evaluations and steps of the last solve, filled further by its backward pass.
     """
 
     MANY = 400
@@ -41,12 +39,8 @@ class LatentTrajectory(nn.Module):
         gradient: Gradient,
         knots: int | None = None,
     ) -> None:
-        super().__init__()
-        self.vector_field = vector_field
-        self.solver = solver
-        self.gradient = gradient
+        super().__init__(vector_field, solver, gradient)
         self.knots = knots
-        self.stats = SolveStats()
 
     def forward(self, z0: Tensor, times: Tensor) -> Tensor:
         """States at the times of each sample.
@@ -67,21 +61,16 @@ class LatentTrajectory(nn.Module):
         if grid[0] != 0:
             grid = torch.cat([grid.new_zeros(1), grid])
             index = index + 1
-        zs = self._solve(z0, grid).movedim(0, -2) if len(grid) > 1 else z0.unsqueeze(-2)
+        zs = self.solve(z0, grid).movedim(0, -2) if len(grid) > 1 else z0.unsqueeze(-2)
         if len(times) == 1:
             whole = index.shape[1] == zs.shape[-2]
             return zs if whole else zs.index_select(-2, index[0])
         return pick(zs, index)
 
-    def _solve(self, z0: Tensor, grid: Tensor) -> Tensor:
-        solution = solve(self.vector_field, z0, grid, self.solver, self.gradient)
-        self.stats = solution.stats
-        return solution.ys
-
     def _between_knots(self, z0: Tensor, times: Tensor) -> Tensor:
         end = float(times.max())
         knots = torch.linspace(0, end, (self.knots or self._own_knots(end)) + 1).to(times)
-        zs = self._solve(z0, knots)
+        zs = self.solve(z0, knots)
         derivatives = torch.stack(
             [self.vector_field(t, z) for t, z in zip(knots, zs, strict=True)]
         )

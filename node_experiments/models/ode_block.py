@@ -5,29 +5,23 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..ode import Gradient, Solver, SolveStats, solve
+from ..ode import Gradient, Solver
+from .ode_module import ODEModule
 
 __all__ = ["ODEBlock"]
 
 
-class ODEBlock(nn.Module):
+class ODEBlock(ODEModule):
     """y(1) of dy/dt = f(t, y), y(0) = input: continuous depth (Chen et al. 2018, eq. 2).
 
     Args:
         vector_field: Module that maps a 0-d time and a state to a derivative of its shape.
         solver: How the ODE is solved; may be exchanged on a trained model.
         gradient: How gradients are computed.
-
-    Attributes:
-        stats: Evaluations and steps of the last solve, filled further by its backward pass.
     """
 
     def __init__(self, vector_field: nn.Module, solver: Solver, gradient: Gradient) -> None:
-        super().__init__()
-        self.vector_field = vector_field
-        self.solver = solver
-        self.gradient = gradient
-        self.stats = SolveStats()
+        super().__init__(vector_field, solver, gradient)
         self.register_buffer("times", torch.tensor([0.0, 1.0]), persistent=False)
         self.times: Tensor
 
@@ -35,6 +29,4 @@ class ODEBlock(nn.Module):
         """The state at t = 1, of the shape of the input."""
         # Under autocast the state stays in full precision; only the vector field is cheapened.
         y = y.float() if torch.is_autocast_enabled(y.device.type) else y
-        solution = solve(self.vector_field, y, self.times, self.solver, self.gradient)
-        self.stats = solution.stats
-        return solution.ys[-1]
+        return self.solve(y, self.times)[-1]

@@ -37,9 +37,14 @@ class PoissonField(nn.Module):
         """Events per unit of time, shape `(...)` from `(..., latent)`."""
         return self.mean_rate * self.log_rate_net(z).squeeze(-1).exp()
 
+    @staticmethod
+    def moving_part(y: Tensor) -> Tensor:
+        """z, which `dynamics` moves, without the expected events."""
+        return y[..., :-1]
+
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
         """A 0-d time and a state `(..., latent + 1)`; keeps the shape."""
-        z = y[..., :-1]
+        z = self.moving_part(y)
         return torch.cat([self.dynamics(t, z), (self.rate(z) / self.mean_count).unsqueeze(-1)], -1)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..ode import Gradient, Solver, SolveStats, solve
+from ..ode import Gradient, Solver
+from .ode_module import ODEModule
 
 __all__ = ["CubicField", "NeuralODE"]
 
@@ -26,22 +27,13 @@ class CubicField(nn.Module):
         return self.net(y**3)
 
 
-class NeuralODE(nn.Module):
-    """A trajectory from its initial state.
-
-    Attributes:
-        stats: Evaluations and steps of the last solve, filled further by its backward pass.
-    """
+class NeuralODE(ODEModule):
+    """A trajectory from its initial state."""
 
     def __init__(self, dim: int, solver: Solver, gradient: Gradient, hidden: int = 50) -> None:
-        super().__init__()
-        self.vector_field = CubicField(dim, hidden)
-        self.solver, self.gradient = solver, gradient
-        self.stats = SolveStats()
+        super().__init__(CubicField(dim, hidden), solver, gradient)
 
     def forward(self, y0: Tensor, times: Tensor) -> Tensor:
         """States at `times`, `(time, batch, dim)` from `(batch, dim)`."""
         y0 = y0.float() if torch.is_autocast_enabled(y0.device.type) else y0
-        solution = solve(self.vector_field, y0, times, self.solver, self.gradient)
-        self.stats = solution.stats
-        return solution.ys
+        return self.solve(y0, times)

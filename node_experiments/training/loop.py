@@ -17,6 +17,7 @@ from .callbacks import Callback
 from .distributed import ALONE, Group
 from .means import Means
 from .random_state import random_state, set_random_state
+from .regularization import take_penalties
 
 __all__ = ["Batches", "Data", "Trainer", "TrainingDiverged"]
 
@@ -50,14 +51,19 @@ class TrainingDiverged(RuntimeError):
 
 
 class LossOfBatch(nn.Module):
-    """A batch -> its loss and metrics, as a module that can be wrapped as one."""
+    """A batch -> its loss, with penalties, and metrics, as a module that can be wrapped as one."""
 
     def __init__(self, task: Task, model: nn.Module) -> None:
         super().__init__()
         self.task, self.model = task, model
 
     def forward(self, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        return self.task.loss(self.model, batch, step)
+        loss, metrics = self.task.loss(self.model, batch, step)
+        for name, penalty in take_penalties(self.model):
+            loss = loss + penalty.weight * penalty.integral
+            tag = f"regularizer/{name}"
+            metrics[tag] = metrics.get(tag, 0) + penalty.integral.detach()
+        return loss, metrics
 
 
 class Trainer:
@@ -152,7 +158,7 @@ class Trainer:
                 self._window_means = Means()
             self.emit("between_steps")
         means = self.group.mean(self._epoch_means.read())
-        self.metrics = {f"{name}/train": value for name, value in means.items()}
+        self.metrics = {training_tag(name): value for name, value in means.items()}
 
     def batches_left(self) -> Iterator[Any]:
         """The batches of this epoch that were not trained on yet."""
@@ -192,7 +198,7 @@ class Trainer:
                 f"the loss became {values['loss']} before step {self.step}; lower optimizer.lr "
                 "or set trainer.clip_norm. Checkpoints from before are kept"
             )
-        self.window = {f"{name}/train": value for name, value in values.items()}
+        self.window = {training_tag(name): value for name, value in values.items()}
         self.window["lr"] = float(self.scheduler.get_last_lr()[0])
         self.emit("log")
         self.windows.append({"step": float(self.step), **self.window})
@@ -271,6 +277,11 @@ class Trainer:
         """Call every callback's method of this name."""
         for callback in self.callbacks:
             getattr(callback, event)(self)
+
+
+def training_tag(name: str) -> str:
+    """The TensorBoard tag of a metric; one that is there in training alone names its own."""
+    return name if "/" in name else f"{name}/train"
 
 
 class Evaluated:

@@ -198,13 +198,13 @@ def test_the_mean_over_all_signs_is_the_trace():
 def test_noise_is_drawn_once_a_solve():
     flow = ffjord(3, Solver("dopri5", rtol=1e-5, atol=1e-5), Backprop(), trace="hutchinson")
     seen = []
-    inner = flow.vector_field.with_divergence
+    inner = flow.vector_field.dynamics.with_divergence
 
     def recorded(t, z, probes):
         seen.append(probes)
         return inner(t, z, probes)
 
-    flow.vector_field.with_divergence = recorded
+    flow.vector_field.dynamics.with_divergence = recorded
     x = torch.randn(7, 3)
     flow.train()
     first = flow.log_prob(x)

@@ -7,6 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from node_experiments.models.ode_module import ODEModule
+from node_experiments.models.regularizers import Penalty
+from node_experiments.ode import Backprop, Solver
 from node_experiments.training.callbacks import Callback
 from node_experiments.training.loop import Trainer, TrainingDiverged
 from node_experiments.training.optimizers import make_optimizer, make_scheduler
@@ -66,6 +69,27 @@ def make_trainer(
         clip_norm=clip_norm,
         log_every=2,
     )
+
+
+def test_penalties_of_a_model_are_part_of_its_loss():
+    """One step, whose gradient is compared with that of loss and penalty by hand."""
+    model = ODEModule(nn.Linear(3, 1), Solver("euler", num_steps=1), Backprop())
+    model.forward = lambda x: model.vector_field(x) + 0 * solved(model, x)
+    penalty = Penalty(0.5, None)
+
+    def solved(model, x):
+        model.penalties = {"kinetic": penalty._replace(integral=model.vector_field(x).mean())}
+        return 0
+
+    trainer = make_trainer(model=model, epochs=1)
+    (x, y) = trainer.data.train[0]
+    expected = ((model.vector_field(x) - y) ** 2).mean() + 0.5 * model.vector_field(x).mean()
+    loss, metrics = trainer.loss_of_batch((x, y), 0)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(metrics["regularizer/kinetic"], model.vector_field(x).mean())
+    trainer.fit()
+    assert "regularizer/kinetic" in trainer.metrics
+    assert "regularizer/kinetic" in trainer.window
 
 
 def test_order_of_events():

@@ -1,0 +1,74 @@
+"""Tensors that took long to make, kept in a file that is either whole or not there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .errors import DataError
+
+__all__ = ["cache_folder", "cached", "digest"]
+
+
+def cache_folder() -> Path:
+    """Where unpacked, downloaded and generated data is kept when no root is given."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "node_experiments"
+
+
+def cached(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """What the file holds, or what `make` returns, which is then written to it.
+
+    Several processes may do this at once: each writes to a name of its own and renames it.
+
+    Raises:
+        DataError: A file that is damaged, or a folder that cannot be written.
+    """
+    if path.exists():
+        try:
+            content = torch.load(path, weights_only=True)
+            found, expected = digest(content["tensors"]), content["sha256"]
+        except (RuntimeError, OSError, EOFError, KeyError, pickle.UnpicklingError) as error:
+            found = (str(error).splitlines() or [type(error).__name__])[0]
+            expected = "that of its content"
+        if found != expected:
+            raise DataError(
+                f"{path} is damaged ({found}); delete it and it is made again from its source"
+            )
+        return content["tensors"]
+    tensors = make()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                torch.save({"tensors": tensors, "sha256": digest(tensors)}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise DataError(
+            f"cannot write {path}: {error.strerror}; set the environment variable XDG_CACHE_HOME "
+            "to a folder that can be written"
+        ) from error
+    return tensors
+
+
+def digest(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of names, shapes, types and bytes."""
+    total = hashlib.sha256()
+    for name in sorted(tensors):
+        array = tensors[name].contiguous().numpy()
+        total.update(f"{name} {array.shape} {array.dtype}".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()

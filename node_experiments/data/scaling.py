@@ -1,0 +1,52 @@
+"""Shift and scale of each feature, learnt from some series and applied to all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .ragged import RaggedSeries
+
+__all__ = ["SCALINGS", "Scaling"]
+
+SCALINGS = ("none", "standard", "minmax", "official_code")
+
+
+@dataclass
+class Scaling:
+    """Maps a value to `(value - shift) / scale`, shapes `(dim,)`."""
+
+    shift: Tensor
+    scale: Tensor
+
+    @classmethod
+    def fit(cls, series: RaggedSeries, how: str) -> Scaling:
+        """Statistics of the observed values; a feature that never changes keeps its scale.
+
+        Args:
+            how: `standard`: zero mean and unit variance. `minmax`: the range becomes [0, 1].
+                `official_code`: (x - min) / max, as Rubanova et al. 2019 publish it, in whose
+                units their errors are. `none`: values as they are.
+        """
+        values, mask = series.values.double(), series.feature_mask
+        if mask is None:
+            mask = torch.ones_like(values, dtype=torch.bool)
+        shift, scale = values.new_zeros(series.dim), values.new_ones(series.dim)
+        if how == "standard":
+            count = mask.sum(0).clamp(min=1)
+            shift = (values * mask).sum(0) / count
+            scale = (((values - shift) ** 2 * mask).sum(0) / count).sqrt()
+        elif how != "none":
+            seen = mask.any(0)
+            shift = values.masked_fill(~mask, torch.inf).amin(0).where(seen, shift)
+            highest = values.masked_fill(~mask, -torch.inf).amax(0).where(seen, scale)
+            scale = highest if how == "official_code" else highest - shift
+        return cls(shift.float(), scale.where(scale != 0, 1.0).float())
+
+    def __call__(self, series: RaggedSeries) -> RaggedSeries:
+        values = (series.values - self.shift) / self.scale
+        if series.feature_mask is not None:
+            values = values.masked_fill(~series.feature_mask, 0)
+        return replace(series, values=values)

@@ -1,0 +1,78 @@
+"""Which series train, which choose a checkpoint, and which test."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .errors import DataError
+from .ragged import RaggedSeries
+
+__all__ = ["Split", "group_split", "ordered_split", "random_split"]
+
+TRAINING_SHARE = 0.8  # Rubanova et al. 2019
+
+
+class Split(NamedTuple):
+    """Numbers of series; no series, and no group of them, is in two parts."""
+
+    train: Tensor
+    validation: Tensor
+    test: Tensor
+
+    def of(self, series: RaggedSeries) -> tuple[RaggedSeries, RaggedSeries, RaggedSeries]:
+        """The three parts of the series."""
+        return series.take(self.train), series.take(self.validation), series.take(self.test)
+
+
+def ordered_split(series: int, validation_size: int) -> Split:
+    """The first 80 % train, as the official code has it; the last of them validate."""
+    return _cut(np.arange(series), int(TRAINING_SHARE * series), validation_size)
+
+
+def random_split(series: int, validation_size: int, seed: int) -> Split:
+    """80 % train, drawn as scikit-learn's `train_test_split(train_size=0.8)` draws them."""
+    order = np.random.RandomState(seed).permutation(series)
+    training = int(TRAINING_SHARE * series)
+    # Their test part comes first.
+    order = np.concatenate([order[series - training :], order[: series - training]])
+    return _cut(order, training, validation_size)
+
+
+def group_split(groups: list[str], validation_size: int, seed: int) -> Split:
+    """Whole groups in one part: a fifth of them test and, when asked for, a fifth validate.
+
+    Args:
+        groups: Of each series, what must not be torn apart, such as the person.
+
+    Raises:
+        DataError: Too few groups.
+    """
+    names = sorted(set(groups))
+    fifth = max(1, round(len(names) * (1 - TRAINING_SHARE)))
+    held_out = fifth * (2 if validation_size else 1)
+    if held_out >= len(names):
+        raise DataError(
+            f"the data comes from {len(names)} ({', '.join(names[:5])}), too few to hold out "
+            f"{held_out}; use more data, or dataset.validation_size=0"
+        )
+    order = [names[i] for i in np.random.RandomState(seed).permutation(len(names))]
+    place = {name: i for i, name in enumerate(order)}
+    places = torch.tensor([place[group] for group in groups])
+    parts = [places >= held_out, (places >= fifth) & (places < held_out), places < fifth]
+    train, validation, test = (part.nonzero().squeeze(1) for part in parts)
+    return Split(train, validation[:validation_size], test)
+
+
+def _cut(order: np.ndarray, training: int, validation_size: int) -> Split:
+    if validation_size >= training:
+        raise DataError(
+            f"dataset.validation_size={validation_size} leaves none of the {training} training "
+            "series; lower it"
+        )
+    numbers = torch.from_numpy(order)
+    kept = training - validation_size
+    return Split(numbers[:kept], numbers[kept:training], numbers[training:])

@@ -1,0 +1,93 @@
+"""What all models that solve an ODE have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..ode import Gradient, Solver, SolveStats, solve
+from ..ode.methods import METHODS
+from .regularizers import Penalty, RegularizedField, Regularizer
+
+__all__ = ["ODEModule"]
+
+
+class ODEModule(nn.Module):
+    """A vector field with the way it is solved.
+
+    Args:
+        vector_field: Module of a 0-d time, a state and the further arguments of `solve`, which
+            returns a derivative of the state's shape.
+        solver: How the ODE is solved; may be exchanged on a trained model.
+        gradient: How gradients are computed.
+
+    Attributes:
+        stats: Evaluations and steps of the last solve, filled further by its backward pass.
+        penalties: What regularisation adds to the loss for the solves since it was last emptied;
+            in training mode with gradients alone, so that an evaluation never pays for it.
+    """
+
+    def __init__(self, vector_field: nn.Module, solver: Solver, gradient: Gradient) -> None:
+        super().__init__()
+        self.vector_field = vector_field
+        self.solver = solver
+        self.gradient = gradient
+        self.stats = SolveStats()
+        self.penalties: dict[str, Penalty] = {}
+        self._regularized: RegularizedField | None = None
+
+    def regularize(self, regularizer: Regularizer) -> None:
+        """Let training solves integrate penalties beside the state; all weights 0 undo it.
+
+        Raises:
+            ValueError: The solver cannot carry them.
+        """
+        self._regularized = None
+        if not regularizer.weights:
+            return
+        if self.solver.batching == "independent":
+            raise ValueError(
+                "regularizer cannot go with solver.batching='independent', where no sample may "
+                "see the others and the penalty is a mean of all; take batching=joint, or "
+                "regularizer=none"
+            )
+        if METHODS[self.solver.method].family == "symplectic":
+            raise ValueError(
+                f"regularizer cannot go with solver.method={self.solver.method!r}, whose state is "
+                "of two equal halves; take another method, or regularizer=none"
+            )
+        self._regularized = RegularizedField(self.vector_field, regularizer)
+
+    def solve(self, y0: Any, times: Tensor, *args: Any) -> Any:
+        """States at `times`, with a leading time axis, from the state at the first."""
+        if self._regularized is None or not (self.training and torch.is_grad_enabled()):
+            solution = solve(self.vector_field, y0, times, self.solver, self.gradient, args=args)
+            self.stats = solution.stats
+            return solution.ys
+        field = self._regularized
+        # SciPy's methods choose their steps by themselves, from all that they integrate.
+        own_norm = METHODS[self.solver.method].family != "scipy"
+        solution = solve(
+            field,
+            field.start(y0),
+            times,
+            self.solver,
+            self.gradient,
+            args=(field.draw_noise(y0), *args),
+            norm=field.norm if own_norm else None,
+        )
+        self.stats = solution.stats
+        ys, integrals = solution.ys
+        backwards_in_time = torch.sign(times[-1] - times[0]).to(integrals.dtype)
+        self._add_penalties(field.regularizer, backwards_in_time * integrals[-1])
+        return ys
+
+    def _add_penalties(self, regularizer: Regularizer, integrals: Tensor) -> None:
+        for (name, weight), integral in zip(
+            regularizer.weights.items(), integrals.unbind(), strict=True
+        ):
+            earlier = self.penalties.get(name)
+            total = integral if earlier is None else earlier.integral + integral
+            self.penalties[name] = Penalty(weight, total)

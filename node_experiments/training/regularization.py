@@ -1,0 +1,20 @@
+"""What the solves of a training step add to its loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from ..models.ode_module import ODEModule
+from ..models.regularizers import Penalty
+
+__all__ = ["take_penalties"]
+
+
+def take_penalties(model: nn.Module) -> Iterator[tuple[str, Penalty]]:
+    """The penalties of all solves since they were last taken, by the name of the integral."""
+    for module in model.modules():
+        if isinstance(module, ODEModule) and module.penalties:
+            penalties, module.penalties = module.penalties, {}
+            yield from penalties.items()

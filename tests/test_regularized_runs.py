@@ -1,0 +1,53 @@
+"""Regularisers from the command line: what is logged, and that evaluations do not see them."""
+
+import json
+
+import pytest
+
+ODE_DEMO = ("experiment=ode_demo", "protocol=smoke", "trainer.threads=1")
+
+
+def result(folder):
+    return json.loads((folder / "result.json").read_text())
+
+
+@pytest.mark.parametrize("gradient", ["adjoint", "discrete"])
+def test_a_regularised_run(node_run, gradient):
+    """All integrals at once, also with the hooks that count saved bytes; then its evaluation."""
+    run = node_run(
+        *ODE_DEMO,
+        f"gradient={gradient}",
+        "regularizer=taylor",
+        "regularizer.order=2",
+        "regularizer.kinetic=0.01",
+        "regularizer.jacobian=0.01",
+    )
+    assert run.code == 0, run.err
+    (folder,) = run.folders
+    trained = result(folder)
+    assert trained["choices"]["regularizer"] == "taylor"
+    for name in ("kinetic", "jacobian", "taylor"):
+        assert trained["metrics"][f"regularizer/{name}"] > 0
+    evaluated = node_run("mode=eval", f"checkpoint={folder}")
+    assert evaluated.code == 0, evaluated.err
+    (other,) = set(evaluated.folders) - {folder}
+    assert result(other)["metrics"]["rmse/test"] == trained["metrics"]["rmse/test"]
+    assert not any("regularizer" in name for name in result(other)["metrics"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("experiment=mnist_mlp", "regularizer=kinetic"), "solves no ODE"),
+        ((*ODE_DEMO, "regularizer=kinetic", "solver.batching=independent"), "batching"),
+        ((*ODE_DEMO, "regularizer=taylor", "trainer.compile=true"), "torch.compile cannot"),
+        ((*ODE_DEMO, "regularizer.kinetic=-1"), "regularizer.kinetic=-1.0 must be"),
+        ((*ODE_DEMO, "regularizer=taylor", "regularizer.order=1"), "from 2 to 6"),
+        ((*ODE_DEMO, "regularizer=kinetik"), "kinetic"),
+    ],
+)
+def test_what_cannot_be_regularised_is_refused(node_run, arguments, message):
+    run = node_run(*arguments, "protocol=smoke")
+    assert run.code == 2
+    assert message in run.err
+    assert "Traceback" not in run.err
