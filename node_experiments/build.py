@@ -241,6 +241,11 @@ def build_model(config: RunConfig, data: Any, device: torch.device) -> nn.Module
             f"model.name={config.model.name!r} is a density in the plane and does not fit "
             f"dataset.name={config.dataset.name!r}; allowed: energies, {', '.join(POINT_SETS)}"
         )
+    if config.model.name in FLOWS and config.trainer.compile:
+        raise ConfigError(
+            f"trainer.compile=true does not reach the divergence of "
+            f"model.name={config.model.name!r}; leave it out"
+        )
     solver, gradient = build_solver(config.solver), build_gradient(config.gradient)
     try:
         model = MODELS[config.model.name](config.model, data, solver, gradient).to(device)

@@ -1,11 +1,10 @@
 """Writes the README's section on Figures 4 and 5 from the reference runs that it shows.
 
-python scripts/readme_flows.py                      # the section alone
+python scripts/readme_flows.py                        # the section alone
 python scripts/readme_flows.py --from outputs/sweeps  # also take runs from these sweeps, and draw
 """
 
 import argparse
-import json
 import re
 import shutil
 from pathlib import Path
@@ -62,35 +61,42 @@ def draw() -> None:
         ("figure5/figure5", figure5.panels),
     ):
         runs = find_runs(REFERENCE / name.partition("/")[0])
-        figure(runs, "").savefig(REFERENCE / f"{name}.png")
+        if runs:
+            figure(runs, "").savefig(REFERENCE / f"{name}.png")
 
 
 def section() -> str:
-    """The block of the README between its markers, from the files of the runs."""
-    hardware = json.loads(next((REFERENCE / "figure4").glob("*/result.json")).read_text())[
-        "hardware"
-    ]
-    how = (
-        f"Protocol `quick`, seed 0, a tenth of the paper's steps for both: 1,000 of "
-        f"Adam for a CNF, 50,000 of RMSprop for an NF, 512 samples each; {hardware['cpu']}, one "
-        "core, float32. The paper names neither its targets nor batch, rate, base or horizon; "
-        "what we chose is marked in `configs/`."
-    )
-    parts = [
-        INTRO,
-        "### Figure 4: density matching",
-        figure4.figure4(REFERENCE / "figure4").rstrip(),
-        f"- {how}",
-        "![Targets, densities of both kinds of flow, final losses]"
-        "(outputs/reference/figure4/figure4.png)",
-        "![Losses against training steps](outputs/reference/figure4/curves.png)",
-        "### Figure 5: maximum likelihood",
-        figure5.figure5(REFERENCE / "figure5").rstrip(),
-        "![Densities and samples on the way from noise to data]"
-        "(outputs/reference/figure5/figure5.png)",
-        "![Two circles from noise](outputs/reference/figure5/two_circles_planar_cnf/flow.gif)",
-        "![Two moons from noise](outputs/reference/figure5/two_moons_planar_cnf/flow.gif)",
-    ]
+    """The block of the README between its markers; figures without runs are left out."""
+    parts = [INTRO]
+    runs = find_runs(REFERENCE / "figure4") + find_runs(REFERENCE / "figure5")
+    if runs:
+        hardware = runs[0].result["hardware"]
+        parts.append(
+            f"Protocol `quick`, seed 0, one run a cell: a tenth of the paper's steps for both, "
+            f"1,000 of Adam for a CNF and 50,000 of RMSprop for an NF, 512 samples each; on "
+            f"{hardware['cpu']}, one core, float32. The paper names neither its targets nor "
+            "batch, rate, base and horizon; what we chose is marked in `configs/`."
+        )
+    if (REFERENCE / "figure4").is_dir():
+        parts += [
+            "### Figure 4: density matching",
+            figure4.figure4(REFERENCE / "figure4").rstrip(),
+            "![Targets, densities of both kinds of flow, final losses]"
+            "(outputs/reference/figure4/figure4.png)",
+            "![Losses against training steps](outputs/reference/figure4/curves.png)",
+        ]
+    if (REFERENCE / "figure5").is_dir():
+        parts += [
+            "### Figure 5: maximum likelihood",
+            figure5.figure5(REFERENCE / "figure5").rstrip(),
+            "![Densities and samples on the way from noise to data]"
+            "(outputs/reference/figure5/figure5.png)",
+        ]
+        parts += [
+            f"![{path.parent.name}: samples and density on their way from noise]"
+            f"({path.relative_to(ROOT).as_posix()})"
+            for path in sorted((REFERENCE / "figure5").glob("*/flow.gif"))
+        ]
     text = "\n\n".join(parts)
     return f"<!-- results: flows -->\n{text}\n<!-- /results -->"
 

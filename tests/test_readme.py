@@ -85,6 +85,12 @@ def test_gradients_are_those_of_the_benchmark():
     assert block == script.table()
 
 
+def test_flows_are_those_of_the_reference_runs():
+    script = load_script("readme_flows")
+    (block,) = script.BLOCK.findall(README)
+    assert block == script.section()
+
+
 def test_links_and_pictures_exist():
     for target in re.findall(r"\]\(([^)]+)\)", README):
         if not target.startswith(("http", "#")):

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["flow_figures", "flow_film"]
 
-FRAMES = 20
+FRAMES = 21
 
 
 def flow_figures(trainer: Trainer) -> dict[str, Figure]:
@@ -58,22 +57,18 @@ def flow_film(trainer: Trainer) -> Iterator[Figure]:
     model: Any = trainer.model
     if not isinstance(model, ContinuousFlow):
         return
-    untils = np.linspace(0, 1, FRAMES + 1)[1:]
-    panels = flow_panels(model, trainer.data, untils.tolist(), points=70, samples=1000)
+    untils = np.linspace(1e-3, 1, FRAMES)  # no solve takes no time
+    panels = flow_panels(model, trainer.data, untils.tolist(), points=70)
     half_width = float(panels["half_width"])
-    noise = torch.randn(1000, model.dim, generator=torch.Generator().manual_seed(0))
-    start = (model.base_std * noise).numpy()
-    for k in range(-1, FRAMES):
+    for k, until in enumerate(untils):
         with style():
             figure = new_figure(width=5.4, height=3.0)
             density, points = figure.subplots(1, 2, sharex=True, sharey=True)
-            shown = max(k, 0)
-            draw_density(density, panels["densities"][shown], half_width)
-            draw_points(points, start if k < 0 else panels["samples"][k], half_width)
+            draw_density(density, panels["densities"][k], half_width)
+            draw_points(points, panels["samples"][k], half_width)
             density.set(xlabel="$z_1$ (data units)", ylabel="$z_2$ (data units)")
             points.set_xlabel("$z_1$ (data units)")
             density.set_title("density", fontsize=10)
             points.set_title("samples", fontsize=10)
-            time = 0.0 if k < 0 else untils[k]
-            figure.suptitle(f"{100 * time:.0f} % of the way from noise to data", fontsize=10)
+            figure.suptitle(f"{100 * until:.0f} % of the way from noise to data", fontsize=10)
         yield figure
