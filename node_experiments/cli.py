@@ -39,6 +39,7 @@ def main() -> int:
             # Without quotes, Hydra reads a number that is none.
             sys.argv[1:] = ["debug='nan'" if a == "debug=nan" else a for a in sys.argv[1:]]
             name_jobs_by_what_varies()
+            leave_settings_to_the_jobs()
             let_process_0_have_the_folder()
             compose_and_run()
     except (ConfigError, HydraException, ValueError) as error:
@@ -100,6 +101,21 @@ def name_jobs_by_what_varies() -> None:
     same = [o.key_or_group for o in overrides if not o.is_sweep_override()]
     keys = ",".join(f"'{key}'" for key in same if not key.startswith("hydra"))
     sys.argv.append(f"hydra.job.config.override_dirname.exclude_keys=[{keys}]")
+
+
+def leave_settings_to_the_jobs() -> None:
+    """Where experiments are swept, let each job read the settings of its own dataset and model.
+
+    Hydra composes the part of the command line that does not vary before it has an experiment,
+    and would meet `dataset.observations=30` with the default dataset.
+    """
+    swept = any(re.match(r"experiment=.*,|sweep=", argument) for argument in sys.argv)
+    if is_sweep() and swept:
+        setting = re.compile(r"((?:dataset|model)\.[\w.]+)=([^,(]+)")
+        sys.argv[1:] = [
+            setting.sub(r"\1=choice(\2)", a, count=1) if setting.fullmatch(a) else a
+            for a in sys.argv[1:]
+        ]
 
 
 def is_sweep() -> bool:

@@ -105,6 +105,15 @@ def test_submitit_puts_a_preempted_job_into_the_queue_again(tmp_path, tiny):
     assert json.loads((folder / "result.json").read_text())["status"] == "completed"
 
 
+def test_settings_of_a_dataset_go_with_swept_experiments(node_run):
+    result = node_run(
+        "-m", "experiment=spirals_rnn,spirals_rnn_dt", "dataset.observations=50", "protocol=smoke"
+    )
+    assert result.code == 0, result.err
+    names = [folder.name for folder in result.folders]
+    assert names == ["0_experiment=spirals_rnn", "1_experiment=spirals_rnn_dt"]
+
+
 def test_ray_runs_jobs_in_a_cluster_of_this_machine(tmp_path, tiny):
     pytest.importorskip(
         "hydra_plugins.hydra_ray_launcher",
