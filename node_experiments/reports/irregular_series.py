@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .table2 import read, spread
+from .runs import find_runs
+from .table2 import spread
 
 __all__ = ["IRREGULAR_TABLES"]
 
@@ -68,27 +69,27 @@ Cells = dict[tuple[str, float], list[dict[str, Any]]]
 def collect(folder: Path, dataset: str, task: str, setting: str) -> Cells:
     """Test metrics of the completed runs below a folder, by model and a setting of the data."""
     cells: Cells = defaultdict(list)
-    for path in sorted(folder.rglob("result.json")):
-        result, config = read(path)
-        data, model = config.get("dataset", {}), config.get("model", {})
-        if result.get("status") != "completed" or data.get("name") != dataset:
+    for run in find_runs(folder):
+        config = run.config
+        asked = {"dataset.name": dataset, "dataset.task": task}
+        if run.status != "completed" or any(config.get(key) != asked[key] for key in asked):
             continue
-        if data.get("task") != task or model.get("variant") == "official_bug":
+        if config.get("model.variant") == "official_bug":
             continue
-        metrics = result.get("best") or result["metrics"]
-        values = {
+        values: dict[str, Any] = {
             tag.removesuffix("/test"): value
-            for tag, value in metrics.items()
-            if tag.endswith("/test") and value is not None
+            for tag, value in run.metrics.items()
+            if tag.endswith("/test")
         }
-        name = model["name"]
-        if model.get("encoder") == "rnn" and name == "irregular_latent_ode":
+        name = config["model.name"]
+        if config.get("model.encoder") == "rnn" and name == "irregular_latent_ode":
             name += "/rnn"
-        step = result["seconds"].get("per_step")
-        values["milliseconds"] = None if step is None else 1e3 * step / data["batch_size"]
-        values["evaluations"] = (result.get("nfe") or {}).get("forward")
-        values["protocol"] = result.get("protocol")
-        cells[name, data[setting]].append(values)
+        step = (run.result.get("seconds") or {}).get("per_step")
+        batch = config["dataset.batch_size"]
+        values["milliseconds"] = None if step is None else 1e3 * step / batch
+        values["evaluations"] = (run.result.get("nfe") or {}).get("forward")
+        values["protocol"] = run.result.get("protocol")
+        cells[name, config[f"dataset.{setting}"]].append(values)
     return cells
 
 
