@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -12,9 +11,10 @@ __all__ = ["TimeConv2d"]
 class TimeConv2d(nn.Module):
     """A 3x3 convolution of the state with a constant channel t concatenated in front of it.
 
-    Convolution is linear, so the channel of the constant t contributes t times a field that does
-    not depend on the state: conv(concat(t, y)) = conv(y) + t field. This computes the same
-    function as the concatenation of the official example without building the wider input.
+    Convolution is linear, so the channel of the constant t contributes a field that does not
+    depend on the state: conv(concat(t, y)) = conv(y) + conv(t). This computes the same function
+    as the concatenation of the official example without building the wider input. The bias is
+    part of the field of one image, for its gradient is dear beside a batch of images.
 
     Args:
         in_channels: Channels of the state, without the time.
@@ -32,7 +32,6 @@ class TimeConv2d(nn.Module):
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
         """A 0-d time and a state `(batch, in_channels, height, width)`; keeps height and width."""
-        ones = y.new_ones(1, 1, *y.shape[-2:])
-        field = F.conv2d(ones, self.time_weight, padding=1)
-        convolved = F.conv2d(y, self.weight, self.bias, padding=1)
-        return torch.addcmul(convolved, field.to(convolved.dtype), t.to(convolved.dtype))
+        channel = t.to(y.dtype).expand(1, 1, *y.shape[-2:])
+        field = F.conv2d(channel, self.time_weight, self.bias, padding=1)
+        return F.conv2d(y, self.weight, padding=1) + field

@@ -60,7 +60,16 @@ class ExplicitStep:
         self._end_is_known = False
         self._interpolant: Callable[[Sequence[float]], Tensor] | None = None
         self._quadrature = quadrature
-        self._integrands = None if quadrature is None else quadrature.new_empty(s, len(quadrature))
+        self._integrands = None if quadrature is None else quadrature.new_zeros(s, len(quadrature))
+        # An integrand of weight 0, in the integral and in its error, need not be known, and one
+        # of the stages that only an interpolant needs has none. But the last stage may become
+        # the first of the next step.
+        weights = zip(tableau.b, tableau.b_error or tableau.b, strict=True)
+        weighed = {s - 1, *(i for i, pair in enumerate(weights) if any(pair))}
+        self._integrand_rows = [
+            self._integrands[i] if self._integrands is not None and i in weighed else None
+            for i in range(len(self._rows))
+        ]
 
     def derivative(self, t: float, y: Tensor) -> Tensor:
         """dy/dt at (t, y), kept as the first stage of the next step; shape `(n,)`."""
@@ -70,8 +79,9 @@ class ExplicitStep:
         return self._first
 
     def probe(self, t: float, y: Tensor) -> Tensor:
-        """dy/dt at any (t, y), in the buffer of the last stage; shape `(n,)`."""
-        self._evaluate(len(self._stages) - 1, t, y.view(self._shape))
+        """dy/dt at any (t, y), in the buffer of the last stage and without integrands; `(n,)`."""
+        self.counts.evaluations += 1
+        self._dynamics(t, y.view(self._shape), self._rows[len(self._stages) - 1], None)
         return self._last
 
     def forget(self) -> None:
@@ -153,7 +163,7 @@ class ExplicitStep:
             return partial(runge_kutta_interpolation, self.tableau, y0, stages, h)
         f0 = self._first.clone()
         if not self.tableau.first_same_as_last:
-            self.probe(t + h, y1)
+            self._evaluate(len(self._stages) - 1, t + h, y1.view(self._shape))
             self._end_is_known = True
         return partial(hermite_interpolation, y0, f0, y1, self._last.clone(), h)
 
@@ -165,7 +175,4 @@ class ExplicitStep:
 
     def _evaluate(self, stage: int, t: float, y: Tensor) -> None:
         self.counts.evaluations += 1
-        # The stages that only an interpolant needs are no part of a quadrature.
-        counts = self._integrands is not None and stage < len(self._stages)
-        integrand = self._integrands[stage] if counts and self._integrands is not None else None
-        self._dynamics(t, y, self._rows[stage], integrand)
+        self._dynamics(t, y, self._rows[stage], self._integrand_rows[stage])

@@ -23,7 +23,7 @@ class AugmentedDynamics:
     def __call__(self, t: float, y: Tensor, derivative: Tensor, integrand: Tensor | None) -> None:
         n = len(y) // 2
         y, a = y[:n].view(self._shape), y[n:].view(self._shape)
-        inputs = self._evaluate.inputs
+        inputs = () if integrand is None else self._evaluate.inputs
         _, y, f = self._evaluate(t, y)
         if f.requires_grad:
             grad_y, *grads = torch.autograd.grad(
@@ -33,7 +33,7 @@ class AugmentedDynamics:
             grad_y, *grads = [torch.zeros_like(x) for x in (y, *inputs)]
         derivative[:n].copy_(f.detach().reshape(-1))
         derivative[n:].copy_(grad_y.reshape(-1))
-        if integrand is not None and grads:
+        if integrand is not None:
             torch.cat([real_view(grad).reshape(-1) for grad in grads], out=integrand)
 
     def linearize(self, t: float, y: Tensor) -> AugmentedLinearization:

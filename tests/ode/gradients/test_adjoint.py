@@ -141,3 +141,28 @@ def test_a_solve_that_is_found_again_says_nothing(example):
     example.gradients(t, Solver("dopri5", 1e-6, 1e-6), Adjoint(state_tolerance=1e-4))
     with pytest.raises(ValueError, match="state_tolerance=-1 must be"):
         Adjoint(state_tolerance=-1)
+
+
+@pytest.mark.parametrize(
+    ("solver", "weightless"),
+    [
+        (Solver("midpoint", num_steps=4), 1),
+        (Solver("rk4", num_steps=4), 0),
+        (Solver("dopri5"), 1),
+        (Solver("tsit5"), 0),
+        (Solver("dopri8"), 4),
+    ],
+)
+@pytest.mark.parametrize("seminorm", [True, False])
+def test_parameter_gradients_of_weight_zero_are_not_computed(solver, weightless, seminorm):
+    """Each costs as much as an evaluation, and the second stage of dopri5 has none to give."""
+    net, y0 = nn.Linear(3, 3).double(), torch.randn(2, 3, dtype=torch.float64)
+    computed, way = [], Adjoint(seminorm=seminorm)
+    solution = solve(lambda t, y: torch.tanh(net(y)), y0, TIMES[[0, -1]], solver, way)
+    net.weight.register_hook(lambda grad: computed.append(grad))
+    solution.ys[-1].sum().backward()
+    counts = solution.stats.backward
+    of_initial_step = 0 if solver.fixed_steps else 1
+    skipped = weightless * (counts.accepted + counts.rejected) + of_initial_step
+    arrived = 1  # at the leaf itself
+    assert len(computed) - arrived == counts.evaluations - skipped
