@@ -75,7 +75,12 @@ def test_weights_of_regularizers_name_their_source():
 
 def test_numbers_of_protocols_name_their_source():
     """Wherever an experiment sets a number, a comment says where it comes from."""
-    for pattern in ("protocol/*/*.yaml", "optimizer/*/*.yaml", "scheduler/*/*.yaml"):
+    for pattern in (
+        "protocol/*/*.yaml",
+        "optimizer/*/*.yaml",
+        "scheduler/*/*.yaml",
+        "sweep/*/*.yaml",
+    ):
         for path in CONFIGS.glob(pattern):
             for line in path.read_text().splitlines():
                 if any(character.isdigit() for character in line.partition("#")[0]):

@@ -160,6 +160,60 @@ def test_every_row_is_an_experiment_that_fits_it():
                 assert composed[group][key] == value, (each.label, name)
 
 
+BUDGET = (
+    "trainer.epochs",
+    "optimizer.lr",
+    "dataset.batch_size",
+    "dataset.padding",
+    "dataset.rotation",
+    "dataset.scale",
+    "dataset.shear",
+)
+
+
+@pytest.mark.parametrize("protocol", ["smoke", "quick", "paper"])
+def test_all_rows_of_the_sweep_have_one_budget(protocol):
+    """A better one than that of the single experiments under `quick`, and theirs otherwise."""
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    from node_experiments import cli
+    from node_experiments.config import configs_folder
+
+    cli.register()
+    with initialize_config_dir(str(configs_folder()), version_base="1.3"):
+
+        def budget(*overrides):
+            composed = compose("config", [f"protocol={protocol}", *overrides])
+            return tuple(OmegaConf.select(composed, name) for name in BUDGET)
+
+        jobs = {budget("sweep=table1", f"experiment={row.experiment}") for row in ROWS}
+        alone = {budget(f"experiment={row.experiment}") for row in ROWS}
+        table = (10, 0.05, 64, 2, 10.0, 0.1, 0.1)
+        assert jobs == ({table} if protocol == "quick" else alone)
+        assert len(alone) == 1
+        assert table not in alone
+        changed = ("trainer.epochs=3", "dataset.padding=1")
+        given = budget("sweep=table1", "experiment=mnist_odenet", *changed)
+        assert (given[0], given[3]) == (3, 1), "the command line wins"
+
+
+def test_jobs_of_the_sweep_run_with_its_budget(node_run):
+    result = node_run(
+        "sweep=table1", "protocol=quick", "experiment=mnist_mlp", "seed=0,1", "trainer.epochs=1",
+        "dataset.train_size=128", "dataset.validation_size=16", "dataset.test_size=16",
+        "model.hidden=8", "trainer.threads=1",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    assert len(result.folders) == 2
+    for folder in result.folders:
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        assert config["optimizer"]["lr"] == 0.05
+        assert config["dataset"]["batch_size"] == 64
+        assert config["dataset"]["rotation"] == 10
+        assert config["trainer"]["epochs"] == 1
+
+
 def test_the_command_and_its_short_form(tmp_path, capsys):
     write(tmp_path, "mnist_mlp")
     assert main(["--outputs", str(tmp_path), "table1"]) == 0
