@@ -1,4 +1,4 @@
-"""`mode=eval`: the configuration of a checkpoint, with what the command line may change in it."""
+"""The configuration of a checkpoint, with what the command line may change in it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from .config import ConfigError, RunConfig, typed_config
-from .run_folder import read_json
+from .run_folder import folder_of_checkpoint, read_json
 from .training.checkpoints import CheckpointError, load_checkpoint
 
 __all__ = ["choices_of_checkpoint", "config_of_checkpoint"]
 
-CHANGEABLE = ("solver", "dataset", "trainer")
+# By mode. Figure 3 takes solvers of its own.
+CHANGEABLE = {"eval": ("solver", "dataset", "trainer"), "figure3": ("dataset", "trainer")}
 OWN = ("mode", "checkpoint", "outputs")  # of the evaluation itself
 
 
@@ -34,7 +35,7 @@ def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
     content = checkpoint["config"]
     if not isinstance(content, dict):
         raise CheckpointError(f"the configuration in checkpoint {given.checkpoint} is damaged")
-    merged: dict[str, Any] = {**content, "mode": "eval", "checkpoint": given.checkpoint}
+    merged: dict[str, Any] = {**content, "mode": given.mode, "checkpoint": given.checkpoint}
     merged["outputs"], merged["name"] = given.outputs, content.get("name", given.name)
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
@@ -44,10 +45,11 @@ def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
         if key in ("name", "seed"):
             merged[key] = getattr(given, key)
             continue
-        if group not in CHANGEABLE:
+        changeable = CHANGEABLE[given.mode]
+        if group not in changeable:
             raise ConfigError(
-                f"{key} cannot be changed with mode=eval: the checkpoint holds model "
-                f"{content.get('model', {}).get('name')!r}; changeable: {', '.join(CHANGEABLE)}"
+                f"{key} cannot be changed with mode={given.mode}: the checkpoint holds model "
+                f"{content.get('model', {}).get('name')!r}; changeable: {', '.join(changeable)}"
             )
         chosen = asdict(getattr(given, group))
         if setting:
@@ -67,8 +69,7 @@ def choices_of_checkpoint(
         given: The choices of the command line, with its defaults.
         overrides: The command line's overrides: which of these choices were really made.
     """
-    path = Path(str(config.checkpoint))
-    folder = path if path.is_dir() else path.parent.parent
+    folder = folder_of_checkpoint(str(config.checkpoint))
     choices = read_json(folder / "run_info.json").get("choices") or {
         "dataset": config.dataset.name,
         "model": config.model.name,

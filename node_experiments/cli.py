@@ -147,7 +147,7 @@ def slug(overrides: str) -> str:
 
 def run_name(mode: str, dataset: str, model: str) -> str:
     """The name of a run that is no experiment."""
-    return "eval" if mode == "eval" else f"{dataset}_{model}"
+    return f"{dataset}_{model}" if mode == "train" else mode
 
 
 # Also in the processes of a launcher, which import this module and do not call `main`.

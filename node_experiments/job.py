@@ -51,7 +51,7 @@ def job(composed: DictConfig, settings: HydraConf) -> float:
     choices = {group: None if choice == "None" else choice for group, choice in choices.items()}
     try:
         config = configuration(typed_config(composed), overrides)
-        if config.mode == "eval":
+        if config.mode != "train":
             from .checkpoint_config import choices_of_checkpoint
 
             choices = choices_of_checkpoint(config, choices, overrides)
@@ -89,7 +89,7 @@ def job(composed: DictConfig, settings: HydraConf) -> float:
 
 def configuration(given: RunConfig, overrides: list[str]) -> RunConfig:
     """The configuration of the command line, of a checkpoint, or of a run to go on with."""
-    if given.mode == "eval":
+    if given.mode != "train":
         from .checkpoint_config import config_of_checkpoint
 
         return config_of_checkpoint(given, overrides)
@@ -135,7 +135,7 @@ def config_of_run(given: RunConfig, overrides: list[str]) -> RunConfig:
 
 def find_place(config: RunConfig, folder: Path, siblings: bool) -> Path:
     """The folder to work in: where this run was begun before, else the new one."""
-    if config.mode == "eval":
+    if config.mode != "train":
         return folder
     if config.resume not in (None, "auto"):
         return Path(str(config.resume))
@@ -145,7 +145,7 @@ def find_place(config: RunConfig, folder: Path, siblings: bool) -> Path:
 def completed_before(config: RunConfig, place: Path) -> dict[str, Any] | None:
     """The result of a completed run of this configuration, if one lies there."""
     before = read_json(place / "result.json")
-    if before.get("config_hash") != config_hash(asdict(config)) or config.mode == "eval":
+    if before.get("config_hash") != config_hash(asdict(config)) or config.mode != "train":
         return None
     if status(place) != "completed":
         return None

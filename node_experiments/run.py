@@ -1,4 +1,4 @@
-"""One job: a run folder in, training or evaluation, a result out."""
+"""One job: a run folder in; training, evaluation or Figure 3; a result out."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from rich.console import Console
 from . import build
 from .config import ConfigError, RunConfig, config_hash, to_yaml
 from .data.errors import DataError
+from .evaluate import evaluate
+from .figure3 import check_figure3, figure3
 from .files import write_atomically, write_json
 from .fit import fit
 from .ode import SolveError
 from .processes import fit_in_processes
 from .tracking.records import run_info
-from .training.checkpoints import CheckpointError, load_checkpoint
+from .training.checkpoints import CheckpointError
 from .training.device import DeviceError, describe_device, prepare_process, select_device
 from .training.distributed import torchrun_group
-from .training.loop import Trainer, TrainingDiverged
-from .training.memory import peak_bytes
+from .training.loop import TrainingDiverged
 from .training.signals import Interrupted, StopRequest, stop_on_signals
-from .training.solver_statistics import solve_statistics
 
 __all__ = ["check", "log_file", "outcome", "run"]
 
@@ -41,11 +41,14 @@ def check(config: RunConfig) -> None:
     """Refuse what can be seen to be wrong before a run folder is begun.
 
     Raises:
-        ConfigError: Settings of the solver, the gradient, the optimiser or the schedule.
+        ConfigError: Settings of the solver, the gradient, the optimiser or the schedule, or a
+            model that has no Figure 3.
         DeviceError: This machine has no such device.
     """
     build.check_choices(config)
-    select_device(config.trainer.device)
+    device = select_device(config.trainer.device)
+    if config.mode == "figure3":
+        check_figure3(config, device)
 
 
 def run(
@@ -96,6 +99,8 @@ def run(
             result["hardware"] = {key: info[key] for key in ("cpu", "device", "threads")}
             if config.mode == "eval":
                 evaluate(config, device, result)
+            elif config.mode == "figure3":
+                figure3(config, folder, device, result)
             elif config.trainer.devices > group.size:
                 fit_in_processes(config, folder, result, stop)
             else:
@@ -147,40 +152,6 @@ def prepare(config: RunConfig) -> torch.device:
     """Seed this process and set it up; returns the device."""
     prepare_process(config.seed, config.trainer.threads, config.trainer.deterministic)
     return select_device(config.trainer.device)
-
-
-def evaluate(config: RunConfig, device: torch.device, result: dict[str, Any]) -> None:
-    """Test metrics of the checkpoint that the configuration was made from."""
-    assert config.checkpoint is not None
-    checkpoint = load_checkpoint(Path(config.checkpoint), device)
-    data = build.build_data(config, device)
-    model = build.build_model(config, data, device)
-    try:
-        model.load_state_dict(checkpoint["model"])
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"the weights in {config.checkpoint} are not those of model {config.model.name!r} "
-            f"on {config.dataset.name}: {str(error).splitlines()[-1].strip()}"
-        ) from error
-    result["parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    task = build.build_task(config, data)
-    trainer = Trainer(
-        task,
-        model,
-        build.build_optimizer(config, model),
-        build.build_scheduler(config, build.build_optimizer(config, model), 1),
-        data,
-        epochs=1,
-        device=device,
-        precision=config.trainer.precision,
-    )
-    values = trainer.evaluate(data.test)
-    result["metrics"] = {f"{name}/test": value for name, value in values.items()}
-    solves = solve_statistics(model)
-    if solves:
-        result["metrics"]["nfe/forward"] = solves[-1].forward.evaluations
-    result["memory"] = {"peak_bytes": peak_bytes(device)}
-    result["status"] = "completed"
 
 
 @contextmanager

@@ -17,7 +17,15 @@ from omegaconf import OmegaConf
 
 from .config import ConfigError, config_hash
 
-__all__ = ["begun_before", "claimed", "is_claimed", "read_json", "remove_leftovers", "status"]
+__all__ = [
+    "begun_before",
+    "claimed",
+    "folder_of_checkpoint",
+    "is_claimed",
+    "read_json",
+    "remove_leftovers",
+    "status",
+]
 
 LOCK = ".lock"
 
@@ -74,6 +82,12 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def folder_of_checkpoint(checkpoint: str) -> Path:
+    """The run folder that a checkpoint is given by, or lies in."""
+    path = Path(checkpoint)
+    return path if path.is_dir() else path.parent.parent
 
 
 def status(folder: Path) -> str:

@@ -19,6 +19,9 @@ __all__ = [
 ]
 
 
+MODES = ("train", "eval", "figure3")
+
+
 @dataclass
 class SolverConfig:
     """The fields of `ode.Solver`, where each is described and checked."""
@@ -168,8 +171,8 @@ class RunConfig:
 
     name: str = "run"  # names the run's folder; each experiment sets its own
     protocol: str = "quick"  # smoke | quick | paper: how long the experiments train
-    mode: str = "train"  # train | eval
-    checkpoint: str | None = None  # of eval: a run folder or a .pt file
+    mode: str = "train"  # train | eval | figure3
+    checkpoint: str | None = None  # of eval and figure3: a run folder or a .pt file
     resume: str | None = None  # a run folder to go on in, or auto: where this run was begun
     seed: int = 0  # of initial weights, data order and augmentation
     outputs: str = "outputs"  # folder in which run folders are made
@@ -184,13 +187,15 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         folder_name(self.name)
-        if self.mode not in ("train", "eval"):
-            raise ConfigError(f"mode={self.mode!r} is unknown; allowed: train, eval")
-        if self.mode == "eval" and self.checkpoint is None:
-            raise ConfigError("mode=eval needs checkpoint=<run folder or .pt file>")
+        if self.mode not in MODES:
+            raise ConfigError(f"mode={self.mode!r} is unknown; allowed: {', '.join(MODES)}")
+        if self.mode != "train" and self.checkpoint is None:
+            raise ConfigError(f"mode={self.mode} needs checkpoint=<run folder or .pt file>")
         if self.mode == "train" and self.checkpoint is not None:
-            raise ConfigError("checkpoint= is read by mode=eval only; add mode=eval")
-        if self.mode == "eval" and self.resume is not None:
-            raise ConfigError("resume= is read by mode=train only; an evaluation is not resumed")
+            raise ConfigError(
+                "checkpoint= is read by mode=eval and mode=figure3 only; add one of them"
+            )
+        if self.mode != "train" and self.resume is not None:
+            raise ConfigError("resume= is read by mode=train only; nothing else is resumed")
         if not 0 <= self.seed < 2**31:
             raise ConfigError(f"seed={self.seed} must be from 0 to {2**31 - 1}")

@@ -12,6 +12,7 @@ from rich.console import Console
 from ..config import nearest
 from ..files import write_atomically
 from .compare import compare_metrics, compare_settings
+from .figure3 import figure3
 from .figure4 import figure4
 from .figure5 import figure5
 from .figures import FIGURES
@@ -29,6 +30,7 @@ __all__ = ["main"]
 PAPER_TABLES: dict[str, Callable[[Path], str]] = {
     "table1": table1,
     "table2": table2,
+    "figure3": figure3,
     "figure4": figure4,
     "figure5": figure5,
     **IRREGULAR_TABLES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from . import figure4, figure5
+from . import figure3, figure4, figure5
 from .runs import Run
 from .tables import show, what_varies
 
@@ -36,6 +36,7 @@ def cost(runs: Sequence[Run], title: str) -> Figure:
 FIGURES: dict[str, Callable[[Sequence[Run], str], Figure]] = {
     "curves": curves,
     "cost": cost,
+    "figure3": figure3.panels,
     "figure4": figure4.panels,
     "figure4_curves": figure4.curves,
     "figure5": figure5.panels,
