@@ -21,6 +21,7 @@ from .data.csv_series import csv_data
 from .data.cubic_spiral import cubic_spiral_data
 from .data.energies import EnergyData, energy_data
 from .data.events import poisson_data
+from .data.funnels import funnels_data
 from .data.hopper import hopper_data
 from .data.human_activity import human_activity_data
 from .data.image_datasets import IMAGE_DATASETS, image_data
@@ -30,12 +31,14 @@ from .data.physionet2012 import physionet_data
 from .data.point_sets import POINT_SETS, PointData, point_data
 from .data.spirals import spiral_data
 from .figures.classification import classification_figures
+from .figures.depth import depth_figures
 from .figures.flow import flow_figures, flow_film
 from .figures.irregular_series import irregular_series_figures
 from .figures.poisson import poisson_figures
 from .figures.spirals import latent_ode_figures, reconstruction_frame, recurrent_figures
 from .figures.trajectory import trajectory_figures, trajectory_frame
 from .models.between_observations import GapField
+from .models.depth import DepthPair
 from .models.flow import DimensionError
 from .models.flows import ffjord, hamiltonian_cnf, planar_cnf
 from .models.image_classifiers import mlp, odenet, resnet, revnet, stem_only
@@ -57,6 +60,7 @@ from .tasks.flow_panels import flow_panels
 from .tasks.forecasting import NextObservation
 from .tasks.irregular_series import AutoregressiveSeriesTask, VariationalSeriesTask
 from .tasks.latent_ode import LatentODETask
+from .tasks.map_fit import MapFit
 from .tasks.maximum_likelihood import MaximumLikelihood
 from .tasks.poisson import PoissonTask
 from .tasks.trajectory import TrajectoryFit
@@ -93,6 +97,7 @@ DATASETS: dict[str, Callable[[Any, int, torch.device], Any]] = {
     "cubic_spiral": lambda c, seed, device: cubic_spiral_data(
         **asdict(c), seed=seed, device=device
     ),
+    "funnels": lambda c, seed, device: funnels_data(**asdict(c), seed=seed, device=device),
     "periodic": lambda c, seed, device: periodic_data(**asdict(c), seed=seed, device=device),
     "hopper": lambda c, seed, device: hopper_data(**asdict(c), seed=seed, device=device),
     "japanese_vowels": lambda c, seed, device: japanese_vowels_data(
@@ -164,6 +169,9 @@ MODELS: dict[str, ModelFactory] = {
     "neural_ode": lambda c, data, solver, gradient: NeuralODE(
         data.dim, solver, gradient, c.hidden
     ),
+    "depth_pair": lambda c, data, solver, gradient: DepthPair(
+        c.blocks, solver, gradient, c.hidden
+    ),
     "planar_cnf": lambda c, data, solver, gradient: planar_cnf(
         data.dim, solver, gradient, c.units, c.hyper_hidden, c.variant, c.horizon, c.base_std
     ),
@@ -190,6 +198,7 @@ TASKS: dict[str, Callable[[Any], Task]] = dict.fromkeys(
     "rnn_dt": lambda c: NextObservation(),
     "poisson_latent_ode": lambda c: PoissonTask(c.samples, c.kl_warmup),
     "neural_ode": lambda c: TrajectoryFit(),
+    "depth_pair": lambda c: MapFit(),
 }
 
 FIGURES: dict[type, Callable[[Any], dict[str, Figure]]] = {
@@ -198,6 +207,7 @@ FIGURES: dict[type, Callable[[Any], dict[str, Figure]]] = {
     NextObservation: recurrent_figures,
     PoissonTask: poisson_figures,
     TrajectoryFit: trajectory_figures,
+    MapFit: depth_figures,
     AutoregressiveSeriesTask: irregular_series_figures,
     VariationalSeriesTask: irregular_series_figures,
     DensityMatching: flow_figures,

@@ -57,7 +57,7 @@ def report(result: dict[str, Any], folder: Path, job: str = "") -> None:
         )
         seconds = result["seconds"]["total"]
         how = "was completed before" if result.get("skipped") else f"completed in {seconds:.0f} s"
-        line = f"{name} {how}: {numbers}\n{folder}"
+        line = f"{name} {how}{': ' if numbers else ''}{numbers}\n{folder}"
         console.print(line, soft_wrap=True, markup=False, highlight=False)
     elif result["status"] == "interrupted":
         line = f"{name} {result['reason']}; go on with resume={folder}"

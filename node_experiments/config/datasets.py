@@ -10,7 +10,14 @@ from .checks import require
 from .flows import EnergiesConfig, PointsConfig
 from .series_datasets import SERIES_DATASETS
 
-__all__ = ["DATASETS", "CubicSpiralConfig", "ImagesConfig", "PoissonConfig", "SpiralsConfig"]
+__all__ = [
+    "DATASETS",
+    "CubicSpiralConfig",
+    "FunnelsConfig",
+    "ImagesConfig",
+    "PoissonConfig",
+    "SpiralsConfig",
+]
 
 
 @dataclass
@@ -133,6 +140,23 @@ class CubicSpiralConfig:
         require(0 < self.span < math.inf, self, "span", "a number > 0")
 
 
+@dataclass
+class FunnelsConfig:
+    """A map that draws the line towards two places."""
+
+    GROUP: ClassVar[str] = "dataset"
+
+    name: str = "funnels"  # funnels
+    bound: float = 4.0  # largest input, in units of the state
+    batch_size: int = 64  # points a batch
+    batches: int = 20  # batches that make one epoch
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "batches"):
+            require(getattr(self, name) >= 1, self, name, "at least 1")
+        require(0 < self.bound < math.inf, self, "bound", "a number > 0")
+
+
 DATASETS: dict[str, type] = {
     "mnist": ImagesConfig,
     "fashion_mnist": ImagesConfig,
@@ -140,6 +164,7 @@ DATASETS: dict[str, type] = {
     "spirals": SpiralsConfig,
     "poisson": PoissonConfig,
     "cubic_spiral": CubicSpiralConfig,
+    "funnels": FunnelsConfig,
     **SERIES_DATASETS,
     "energies": EnergiesConfig,
     "two_circles": PointsConfig,

@@ -12,6 +12,7 @@ from .irregular_models import IRREGULAR_MODELS
 
 __all__ = [
     "MODELS",
+    "DepthPairConfig",
     "ImageClassifierConfig",
     "LMResNetConfig",
     "LatentODEConfig",
@@ -172,6 +173,21 @@ class PoissonLatentODEConfig:
 
 
 @dataclass
+class DepthPairConfig:
+    """A residual network and an ODE network on the line, side by side."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "depth_pair"  # depth_pair
+    blocks: int = 5  # residual blocks; the ODE is solved to this depth
+    hidden: int = 32  # hidden units of each block, and of the vector field
+
+    def __post_init__(self) -> None:
+        require(self.blocks >= 1, self, "blocks", "at least 1")
+        require(self.hidden >= 1, self, "hidden", "at least 1")
+
+
+@dataclass
 class NeuralODEConfig:
     """A vector field that is fitted to a trajectory."""
 
@@ -195,6 +211,7 @@ MODELS: dict[str, type] = {
     "rnn": RecurrentConfig,
     "rnn_dt": RecurrentConfig,
     "poisson_latent_ode": PoissonLatentODEConfig,
+    "depth_pair": DepthPairConfig,
     "neural_ode": NeuralODEConfig,
     "planar_nf": PlanarNFConfig,
     "planar_cnf": PlanarCNFConfig,

@@ -1,4 +1,4 @@
-"""Image datasets that torchvision downloads from their publishers."""
+"""Image datasets that torchvision downloads from their publishers, unless they are there."""
 
 from __future__ import annotations
 
@@ -8,19 +8,28 @@ from typing import TypeVar
 from torchvision import datasets
 
 from .errors import DataError
+from .idx import LabelledImages, read_images
 
 __all__ = ["load_cifar10", "load_fashion_mnist"]
 
 D = TypeVar("D", datasets.FashionMNIST, datasets.CIFAR10)
 
 
-def load_fashion_mnist(root: Path) -> tuple[datasets.FashionMNIST, datasets.FashionMNIST]:
+def load_fashion_mnist(
+    root: Path,
+) -> tuple[datasets.FashionMNIST | LabelledImages, datasets.FashionMNIST | LabelledImages]:
     """Training and test set of Fashion-MNIST (Xiao et al. 2017).
 
+    The four files may be there already, plain or packed: in `root` itself, as Debian's package
+    lays them out in `fashion-mnist`, or where torchvision puts them.
+
     Raises:
-        DataError: The files are not there and could not be downloaded.
+        DataError: The files are damaged, or not there and could not be downloaded.
     """
-    wanted = f"the four files train-images-idx3-ubyte etc. into {root / 'FashionMNIST' / 'raw'}"
+    raw = root / "FashionMNIST" / "raw"
+    if found := read_images([root, root / "fashion-mnist", raw]):
+        return found
+    wanted = f"the four files train-images-idx3-ubyte.gz etc. (plain or packed) into {root}"
     train = _load(datasets.FashionMNIST, root, True, wanted)
     return train, _load(datasets.FashionMNIST, root, False, wanted)
 

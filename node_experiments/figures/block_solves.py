@@ -35,8 +35,6 @@ def block_solves_figure(measured: Mapping[str, Any], title: str) -> Figure:
         draw_time(time, measured)
         draw_backward(backward, measured)
         draw_epochs(epochs, measured["epochs"])
-        for letter, axis in zip("abcd", (error, time, backward, epochs), strict=True):
-            axis.set_title(f"({letter}) {axis.get_title()}", loc="left", fontsize=10)
         low, high = measured["tolerances"][-1], measured["tolerances"][0]
         figure.suptitle(
             f"{title}: {measured['images']} images, tolerances {high:.0e} to {low:.0e}, "
@@ -51,7 +49,7 @@ def draw_error(axis: Axes, measured: Mapping[str, Any]) -> None:
         draw(axis, method, found["evaluations"], found["error"])
     axis.set(xscale="log", yscale="log", xlabel="forward evaluations")
     axis.set_ylabel("error of the block's output\n(root mean square, relative)")
-    axis.set_title("numerical error")
+    axis.set_title("(a) numerical error", loc="left", fontsize=11)
     axis.legend()
 
 
@@ -69,7 +67,7 @@ def draw_time(axis: Axes, measured: Mapping[str, Any]) -> None:
     axis.plot(ends, [cost * n for n in ends], color="0.5", lw=1, ls=":", label="proportional")
     axis.set(xscale="log", yscale="log", xlabel="forward evaluations")
     axis.set_ylabel(f"{measured['clock']} time of a forward solve (ms)")
-    axis.set_title("time forward")
+    axis.set_title("(b) time forward", loc="left", fontsize=11)
     axis.legend()
 
 
@@ -83,21 +81,21 @@ def draw_backward(axis: Axes, measured: Mapping[str, Any]) -> None:
     axis.plot(ends, [n / 2 for n in ends], color="0.2", lw=1, ls="--", label="half (paper)")
     axis.set(xscale="log", yscale="log", xlabel="forward evaluations")
     axis.set_ylabel("backward evaluations")
-    axis.set_title("the adjoint's way back")
+    axis.set_title("(c) way back of the adjoint method", loc="left", fontsize=11)
     axis.legend(fontsize=8)
 
 
 def draw_epochs(axis: Axes, epochs: list[Mapping[str, float]]) -> None:
     """Forward evaluations against training epoch."""
     axis.set(xlabel="training epoch", ylabel="forward evaluations a solve")
-    axis.set_title("depth while training")
+    axis.set_title("(d) depth while training", loc="left", fontsize=11)
     if not epochs:
         axis.text(0.5, 0.5, "no metrics.jsonl", ha="center", transform=axis.transAxes)
         return
     numbers, evaluations = zip(*((row["epoch"], row["forward"]) for row in epochs), strict=True)
     axis.plot(numbers, evaluations, color=COLORS["blue"], marker="o", markersize=4)
     axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axis.set_ylim(bottom=0)
+    axis.set_ylim(0, 1.15 * max(evaluations))
 
 
 def draw(axis: Axes, name: str, x: list[float], y: list[float]) -> None:

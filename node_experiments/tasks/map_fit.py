@@ -1,0 +1,39 @@
+"""Fit a map of the line by two networks at once, each by its own squared error (Figure 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["MapFit"]
+
+
+class MapFit:
+    """Mean squared errors of a residual and of an ODE network, in squared units of the state."""
+
+    metric = "rmse"
+    higher_is_better = False
+
+    def loss(self, model: nn.Module, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Their sum: no parameter is in both."""
+        residual, ode = errors(model, batch)
+        return residual + ode, {}
+
+    def evaluate(self, model: nn.Module, batches: Iterable[Any]) -> dict[str, float]:
+        """Also the root mean squared error of each, and of the worse one."""
+        both = torch.tensor([[float(e) for e in errors(model, batch)] for batch in batches])
+        residual, ode = both.mean(0).tolist()
+        return {
+            "loss": residual + ode,
+            "rmse": max(residual, ode) ** 0.5,
+            "rmse_residual": residual**0.5,
+            "rmse_ode": ode**0.5,
+        }
+
+
+def errors(model: nn.Module, batch: Any) -> list[Tensor]:
+    """Of both networks."""
+    return [(found - batch.y).square().mean() for found in model(batch.x)]

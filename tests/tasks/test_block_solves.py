@@ -1,0 +1,73 @@
+"""What the solves of an ODE block cost: counted, and compared with a solution in closed form."""
+
+import pytest
+import torch
+from torch import nn
+
+from node_experiments.models.ode_block import ODEBlock
+from node_experiments.ode import Adjoint, Solver
+from node_experiments.tasks.block_solves import EXACT, WAYS, block_solves
+
+TOLERANCES = (1e-2, 1e-4, 1e-6)
+
+
+class Rotation(nn.Module):
+    """dy/dt = A y, whose solution is exp(A) y(0)."""
+
+    def __init__(self):
+        super().__init__()
+        generator = torch.Generator().manual_seed(1)
+        self.matrix = nn.Parameter(torch.randn(4, 4, generator=generator))
+
+    def forward(self, t, y):
+        return y @ self.matrix.T
+
+
+@pytest.fixture
+def model():
+    block = ODEBlock(Rotation(), Solver("dopri5", rtol=0.5, atol=0.5), Adjoint())
+    return nn.Sequential(nn.Flatten(), block, nn.Linear(4, 3))
+
+
+@pytest.fixture
+def measured(model):
+    images, labels = torch.rand(5, 1, 2, 2), torch.arange(5) % 3
+    return block_solves(model, images, labels, TOLERANCES, repetitions=2), images
+
+
+def test_errors_are_those_from_the_true_solution(model, measured):
+    found, images = measured
+    y0 = images.flatten(1).double()
+    true = y0 @ torch.linalg.matrix_exp(model[1].vector_field.matrix.detach()).T
+    for method, series in found["forward"].items():
+        for tolerance, error in zip(TOLERANCES, series["error"], strict=True):
+            model[1].solver = Solver(method, rtol=tolerance, atol=tolerance)
+            with torch.no_grad():
+                difference = model[1](y0) - true
+            expected = float(difference.norm() / true.norm())
+            assert error == pytest.approx(expected, rel=1e-3), method
+        assert series["error"] == sorted(series["error"], reverse=True)
+        assert series["evaluations"] == sorted(series["evaluations"])
+        assert max(series["error_in_tolerances"]) < 30
+        assert min(series["seconds"]) > 0
+    assert found["reference_error"] < 1e-7
+    assert (found["images"], found["state"], found["precision"]) == (5, [4], "float64")
+
+
+def test_evaluations_are_those_of_the_paper_method(model, measured):
+    """The way back has its own count, of the loss's gradient by the adjoint."""
+    found, images = measured
+    assert list(found["backward"]) == list(WAYS)
+    for (method, way), series in zip(WAYS.values(), found["backward"].values(), strict=True):
+        assert series["forward"] == found["forward"][method]["evaluations"]
+        model[1].solver, model[1].gradient = Solver(method, rtol=1e-4, atol=1e-4), way
+        loss = nn.functional.cross_entropy(model(images.double()), torch.arange(5) % 3)
+        loss.backward()
+        # That the input needs a gradient too changes nothing of the steps.
+        assert series["backward"][1] == model[1].stats.backward.evaluations
+        assert min(series["backward"]) > 0
+
+
+def test_the_block_keeps_its_own_solver(model, measured):
+    assert model[1].solver.rtol == 0.5
+    assert EXACT.rtol < min(TOLERANCES)
