@@ -38,6 +38,7 @@ def main() -> int:
         with errors_raised():
             # Without quotes, Hydra reads a number that is none.
             sys.argv[1:] = ["debug='nan'" if a == "debug=nan" else a for a in sys.argv[1:]]
+            quote_run_folders()
             name_jobs_by_what_varies()
             leave_settings_to_the_jobs()
             let_process_0_have_the_folder()
@@ -90,6 +91,15 @@ def register() -> None:
         "folder_name", lambda name: folder_name(str(name)), replace=True
     )
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+
+
+def quote_run_folders() -> None:
+    """Take run folders of sweeps as they are called: Hydra reads no `=` in a value as it is."""
+    holds_equals = re.compile(r"(checkpoint|resume)=([^'\"]*=[^'\"]*)")
+    for place, argument in enumerate(sys.argv):
+        if found := holds_equals.fullmatch(argument):
+            quoted = ",".join(f"'{folder}'" for folder in found[2].split(","))
+            sys.argv[place] = f"{found[1]}={quoted}"
 
 
 def name_jobs_by_what_varies() -> None:

@@ -25,6 +25,8 @@ def evaluate(config: RunConfig, device: torch.device, result: dict[str, Any]) ->
     """
     trained = rebuild(config, device)
     model, data = trained.model, trained.data
+    # Also where the evaluation fails: a report then knows the model that it was of.
+    result["trained"] = trained.origin
     result["parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
     task = build.build_task(config, data)
     trainer = Trainer(
@@ -39,7 +41,6 @@ def evaluate(config: RunConfig, device: torch.device, result: dict[str, Any]) ->
     )
     values = trainer.evaluate(data.test)
     result["metrics"] = {f"{name}/test": value for name, value in values.items()}
-    result["trained"] = trained.origin
     solves = solve_statistics(model)
     if solves:
         result["metrics"]["nfe/forward"] = solves[-1].forward.evaluations

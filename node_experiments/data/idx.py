@@ -24,8 +24,11 @@ UNSIGNED_BYTES = 8
 
 @dataclass
 class LabelledImages:
-    """Images `(image, height, width)` as uint8 and their labels `(image,)`, under the names that
-    torchvision's datasets give them.
+    """Images and labels, under the names that torchvision's datasets give them.
+
+    Attributes:
+        data: Shape `(image, height, width)`, uint8.
+        targets: Shape `(image,)`.
     """
 
     data: Tensor

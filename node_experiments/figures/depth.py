@@ -46,6 +46,7 @@ def depth_figures(trainer: Trainer) -> dict[str, Figure]:
         for axis in (left, right):
             axis.set(xlabel="depth", ylim=(-1.15 * bound, 1.15 * bound), xlim=(-0.3, blocks + 0.6))
             axis.grid(False)
+        figure.suptitle("the same map of the line; circles are evaluations", fontsize=12)
     return {"figure1": figure}
 
 

@@ -19,6 +19,7 @@ from .figures import FIGURES
 from .irregular_series import IRREGULAR_TABLES
 from .page import page, runs_table
 from .runs import Run, find_runs
+from .solver_transfer import solver_transfer
 from .table1 import table1
 from .table2 import table2
 from .tables import FORMATS, Table, for_terminal, grouped
@@ -33,6 +34,7 @@ PAPER_TABLES: dict[str, Callable[[Path], str]] = {
     "figure3": figure3,
     "figure4": figure4,
     "figure5": figure5,
+    "solver_transfer": solver_transfer,
     **IRREGULAR_TABLES,
 }
 
