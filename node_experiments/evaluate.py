@@ -40,6 +40,7 @@ def evaluate(config: RunConfig, device: torch.device, result: dict[str, Any]) ->
         precision=config.trainer.precision,
     )
     values = trainer.evaluate(data.test)
+    result["metric"] = task.metric
     result["metrics"] = {f"{name}/test": value for name, value in values.items()}
     solves = solve_statistics(model)
     if solves:

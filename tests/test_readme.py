@@ -24,8 +24,24 @@ def load_script(name):
 
 def test_results_are_those_of_the_reference_runs():
     script = load_script("readme_results")
-    (block,) = script.BLOCK.findall(README)
-    assert block == script.table()
+    blocks = {found[1]: found[0] for found in script.BLOCK.finditer(README)}
+    assert set(blocks) == {"table1", "figure1", "figure3", "solver_transfer"}
+    for name, block in blocks.items():
+        assert block == script.section(name)
+    table = script.table1(script.REFERENCE / "table1")
+    assert blocks["table1"] == f"<!-- results: table1 -->\n{table}<!-- /results -->"
+
+
+def test_results_appear_when_their_runs_are_there(tmp_path):
+    script = load_script("readme_results")
+    empty = "<!-- results: figure3 -->\n<!-- /results -->"
+    assert script.section("figure3", tmp_path) == empty
+    (tmp_path / "figure3").mkdir()
+    (tmp_path / "figure3" / "result.json").write_text('{"status": "failed", "reason": "no"}')
+    (tmp_path / "figure3" / "config.yaml").write_text("mode: figure3\nname: net\n")
+    block = script.section("figure3", tmp_path)
+    assert "net: failed: no." in block
+    assert "(outputs/reference/figure3/figure3.png)" in block
 
 
 def solver_rows():

@@ -143,7 +143,7 @@ def test_of(runs: Sequence[Run]) -> Test:
 
 
 def table(networks: Mapping[str, Tests], own: Mapping[str, str]) -> str:
-    """A row for each solver, in the order of what they cost; a column for each network."""
+    """A row for each solver, by order and evaluations; a column for each network."""
     cost: dict[str, tuple[float, float]] = {}
     for tests in networks.values():
         for solver, test in tests.items():

@@ -1,0 +1,145 @@
+"""Trained with one solver, tested with others: a discretisation is told from an ODE."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from node_experiments.reports.cli import main
+from node_experiments.reports.solver_transfer import solver_transfer
+
+ORDERS = {"euler": 1, "midpoint": 2, "rk4": 4, "dopri5": 5}
+STAGES = {"euler": 1, "midpoint": 2, "rk4": 4}
+
+
+def solver(method, steps=None, rtol=1e-3):
+    return {"method": method, "num_steps": steps, "step_size": None, "rtol": rtol, "atol": rtol}
+
+
+def write(folder, trained, tested, error, status="completed", size=None, seed=0, known=True):
+    """The run folder of an evaluation; solvers are (method, steps)."""
+    name = f"{trained}_{tested}_{seed}".translate(str.maketrans("", "", "'(), "))
+    run = folder / name
+    run.mkdir(parents=True)
+    config = {"mode": "eval", "solver": solver(*tested), "dataset": {"test_size": size}}
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    method, steps = tested
+    origin = {"name": "net", "seed": seed, "config_hash": f"{trained}{seed}"}
+    result = {"status": status, "name": "net", "reason": None}
+    if known:
+        result["trained"] = {**origin, "solver": solver(*trained)}
+    if status == "completed":
+        evaluations = 30 if steps is None else STAGES[method] * steps
+        result["metrics"] = {"accuracy/test": 1 - error, "nfe/forward": evaluations}
+        result["solver_order"] = ORDERS[method]
+    else:
+        result["reason"] = "the step size became\ntoo small | or so"
+    (run / "result.json").write_text(json.dumps(result))
+    return run
+
+
+def lines(report, start):
+    return [line for line in report.splitlines() if line.startswith(start)]
+
+
+def test_a_discretisation_changes_under_finer_solvers(tmp_path):
+    coarse, fine = ("euler", 1), ("dopri5", None)
+    for tested, error in ((coarse, 0.02), (("euler", 2), 0.02), (("rk4", 8), 0.4)):
+        write(tmp_path, coarse, tested, error)
+    for tested, error in ((("euler", 1), 0.5), (("rk4", 8), 0.021), (fine, 0.02)):
+        write(tmp_path, fine, tested, error)
+    report = solver_transfer(tmp_path)
+    (says,) = lines(report, "- euler, 1 step: ")
+    assert says == (
+        "- euler, 1 step: a discretisation; its error is 2.00 % with its own solver and 40.00 % "
+        "with rk4, 8 steps."
+    )
+    (says,) = lines(report, "- dopri5, tolerance 0.001: ")
+    assert "not known, for it was tested with no finer solver" in says
+    assert lines(report, "| ") == [
+        "| tested with | evaluations | dopri5, tolerance 0.001 | euler, 1 step |",
+        "| --- | --: | --: | --: |",
+        "| euler, 1 step | 1 | 50.00 | **2.00** |",
+        "| euler, 2 steps | 2 | - | 2.00 |",
+        "| rk4, 8 steps | 32 | 2.10 | 40.00 |",
+        "| dopri5, tolerance 0.001 | 30 | **2.00** | - |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "size", "kind"),
+    [
+        (0.022, None, "an ODE"),  # 0.2 points are 1 standard error of 10,000 images
+        (0.030, None, "a discretisation"),
+        (0.010, None, "a discretisation"),  # a change for the better is one too
+        (0.030, 100, "an ODE"),  # 1 point is less than 1 standard error of 100 images
+    ],
+)
+def test_changes_are_weighed_by_their_errors(tmp_path, error, size, kind):
+    write(tmp_path, ("rk4", 1), ("rk4", 1), 0.02, size=size)
+    write(tmp_path, ("rk4", 1), ("rk4", 4), error, size=size)
+    write(tmp_path, ("rk4", 1), ("euler", 16), 0.9, size=size)  # not finer: of lower order
+    (says,) = lines(solver_transfer(tmp_path), "- rk4")
+    assert says.startswith(f"- rk4, 1 step: {kind}; ")
+
+
+def test_without_its_own_solver_nothing_is_said(tmp_path):
+    write(tmp_path, ("euler", 1), ("rk4", 4), 0.4)
+    assert "not tested with its own solver" in solver_transfer(tmp_path)
+
+
+def test_seeds_are_one_column(tmp_path):
+    for seed, error in ((0, 0.02), (1, 0.03)):
+        write(tmp_path, ("euler", 1), ("euler", 1), error, seed=seed)
+    assert "| euler, 1 step | 1 | **2.50 ± 0.71** |" in solver_transfer(tmp_path)
+
+
+def test_failed_runs_are_marked(tmp_path):
+    write(tmp_path, ("euler", 1), ("euler", 1), 0.02)
+    write(tmp_path, ("euler", 1), ("dopri5", None), 0, status="failed")
+    write(tmp_path, ("euler", 1), ("midpoint", 3), 0, status="failed", known=False)
+    job = {"job": 3, "overrides": "checkpoint=x,solver=rk4", "folder": "x", "reason": "no"}
+    (tmp_path / "jobs.jsonl").write_text(json.dumps(job) + "\n")
+    report = solver_transfer(tmp_path)
+    failed = "failed: the step size became too small / or so"
+    assert f"| dopri5, tolerance 0.001 | - | {failed} |" in report
+    assert f"Not counted: euler1_midpoint3_0, {failed}." in report
+    assert "Not counted: checkpoint=x,solver=rk4, failed: no." in report
+
+
+def test_commands(tmp_path, capsys):
+    write(tmp_path, ("euler", 1), ("euler", 1), 0.02)
+    assert main(["--outputs", str(tmp_path), "solver_transfer"]) == 0
+    assert capsys.readouterr().out == solver_transfer(tmp_path)
+    assert solver_transfer(tmp_path / "nowhere").startswith("No run of mode=eval")
+
+
+def test_an_evaluation_leaves_what_the_table_needs(node_run, tiny, tmp_path):
+    """From the command line, with run folders of a sweep, which have `=` in their names."""
+    trained = node_run(
+        "sweep=solver_transfer", "model.channels=8", "solver.num_steps=1,2",
+        "hydra.sweep.dir=trained", *tiny,
+    )  # fmt: skip
+    assert trained.code == 0, trained.err
+    assert all("=" in folder.name for folder in trained.folders)
+    folders = ",".join(f"trained/{folder.name}" for folder in trained.folders)
+    tested = node_run(
+        "-m", "mode=eval", f"checkpoint={folders}", "solver=euler,rk4", "solver.num_steps=1,2",
+        "hydra.sweep.dir=tested",
+    )  # fmt: skip
+    assert tested.code == 0, tested.err
+    report = solver_transfer(tmp_path)
+    assert "| tested with | evaluations | euler, 1 step | euler, 2 steps |" in report
+    for row in ("| euler, 1 step | 1 | **", "| rk4, 2 steps | 8 | "):
+        assert lines(report, row)
+    assert "| - |" not in report
+
+
+def test_it_needs_no_torch():
+    script = (
+        "import sys\nfrom node_experiments.reports.solver_transfer import solver_transfer\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
