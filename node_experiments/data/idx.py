@@ -42,13 +42,8 @@ def read_images(folders: list[Path]) -> tuple[LabelledImages, LabelledImages] | 
         DataError: A file that is damaged, or images and labels that do not belong together.
     """
     for folder in folders:
-        paths = {name: place(folder, name) for names in FILES.values() for name in names}
-        if None not in paths.values():
-            train, test = (
-                belonging(*(read_idx(paths[name]) for name in names), folder)  # type: ignore[arg-type]
-                for names in FILES.values()
-            )
-            return train, test
+        if all(place(folder, name) for names in FILES.values() for name in names):
+            return read_set(folder, *FILES["train"]), read_set(folder, *FILES["test"])
     return None
 
 
@@ -57,12 +52,15 @@ def place(folder: Path, name: str) -> Path | None:
     return next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), None)
 
 
-def belonging(images: Tensor, labels: Tensor, folder: Path) -> LabelledImages:
-    """Images with as many labels.
+def read_set(folder: Path, images_name: str, labels_name: str) -> LabelledImages:
+    """Images with as many labels, from two files that are there.
 
     Raises:
-        DataError: There are more of one than of the other, or they are none.
+        DataError: A file that is damaged, or two that do not belong together.
     """
+    images, labels = (
+        read_idx(place(folder, name) or folder / name) for name in (images_name, labels_name)
+    )
     if images.dim() != 3 or labels.dim() != 1 or len(images) != len(labels):
         raise DataError(
             f"the files in {folder} do not belong together: images of shape {tuple(images.shape)} "

@@ -24,10 +24,11 @@ ROWS = 19  # of arrows
 def depth_figures(trainer: Trainer) -> dict[str, Figure]:
     """A residual network's and an ODE network's trajectories from the same inputs."""
     model: Any = trainer.model
-    bound = trainer.data.bound
+    data: Any = trainer.data
+    bound = data.bound
     model.eval()
     with torch.no_grad(), style():
-        device = trainer.data.test[0].x.device
+        device = data.test[0].x.device
         x = torch.linspace(-bound, bound, TRAJECTORIES, device=device).unsqueeze(1)
         h = torch.linspace(-1.1 * bound, 1.1 * bound, ROWS, device=device).unsqueeze(1)
         figure = new_figure(width=9.0, height=5.2)
