@@ -58,6 +58,8 @@ def test_a_run_leaves_numbers_and_a_figure(node_run, trained, capsys):
     assert text == report(folder)
     assert all(f"**({letter})" in text for letter in "abcd")
     assert main(["figure", "figure3", str(folder), "--to", "again.png"]) == 0
+    (folder / "figure3.json").write_text("{")
+    assert report(folder) == "mnist_odenet: completed: no whole figure3.json.\n"
 
 
 def test_a_run_without_metrics_has_three_panels(node_run, trained):

@@ -37,7 +37,8 @@ def figure3(folder: Path) -> str:
         if run.status == "completed" and measured:
             parts.append(section(run, measured))
         else:
-            parts.append(f"{run.name}: {run.status}{f': {run.reason}' if run.reason else ''}.\n")
+            reason = run.reason or ("" if run.status != "completed" else f"no whole {FILE}")
+            parts.append(f"{run.name}: {run.status}{f': {reason}' if reason else ''}.\n")
     none = "No run of mode=figure3 is here; node-run mode=figure3 checkpoint=<run> makes one.\n"
     return "\n".join(parts) or none
 
