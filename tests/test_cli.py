@@ -231,3 +231,20 @@ def test_a_solve_that_fails_speaks_for_itself(node_run, tiny):
     result = node_run(RUN, "solver.min_step=0.9", *tiny)
     assert result.code == 1
     assert "step size became too small" in one_line(result.err)
+
+
+def test_run_folders_of_sweeps_are_taken_as_they_are_called(monkeypatch):
+    """Hydra reads no `=` in a value that is not in quotes."""
+    from node_experiments import cli
+
+    given = [
+        "checkpoint=a/0_x=0,a/1_x=1",
+        "resume=a/0_x=1",
+        "resume=auto",
+        "checkpoint='a=b'",
+    ]
+    monkeypatch.setattr(sys, "argv", ["node-run", *given])
+    cli.quote_run_folders()
+    assert sys.argv[1:] == [
+        "checkpoint='a/0_x=0','a/1_x=1'", "resume='a/0_x=1'", *given[2:]
+    ]  # fmt: skip
