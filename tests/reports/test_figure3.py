@@ -33,6 +33,17 @@ def told(**changed):
     return verdicts(measured)
 
 
+def test_more_evaluations_with_a_larger_error_are_told_where_others_are_smaller():
+    """Of two solves with as many evaluations, the better one does not hide the worse."""
+    (a, *_) = told(
+        tolerances=[1e-1, 1e-2, 1e-3],
+        forward__dopri5__evaluations=[14, 20, 20],
+        forward__dopri5__error=[5.8e-4, 9.0e-4, 2.7e-4],
+    )
+    assert "holds in part" in a
+    assert "with exceptions (dopri5 from 1e-01 to 1e-02)" in a
+
+
 def test_everything_holds():
     a, b, c, d = told()
     assert a.startswith("**(a) The error is controlled: holds.**")
@@ -52,6 +63,7 @@ def test_everything_holds():
     [
         (0, {"forward__dopri5__error": [1e-2, 1e-3, 2e-3]}, "controlled: holds in part"),
         (0, {"forward__dopri5__error": [1e-2, 1e-2, 1e-2]}, "controlled: holds in part"),
+        (0, {"forward__dopri5__error": [1e-4, 2e-4, 1e-5]}, "(dopri5 from 1e-01 to 1e-02)"),
         (0, {"forward__dopri5__error_in_tolerances": [0.1, 1, 7]}, "up to 7 times 1e-03"),
         (1, {"forward__dopri5__seconds": [0.1, 0.1, 0.1]}, "evaluations: does not hold"),
         (1, {"forward__dopri5__seconds": [0.1, 0.4, 1.6]}, "evaluations: does not hold"),
