@@ -1,62 +1,115 @@
-"""Writes the README's sections on section 3 of the paper from the reference runs.
+"""Writes the sections of the README that show reference runs, from the files of those runs.
 
 python scripts/readme_results.py                        # the sections alone
 python scripts/readme_results.py --take figure3 RUN     # first keep a run of mode=figure3
 python scripts/readme_results.py --take solver_transfer SWEEP  # or all runs of an -m mode=eval
 python scripts/readme_results.py --take figure1 RUN     # or a run of experiment=figure1
+python scripts/readme_results.py --take table2 SWEEP    # or all runs of sweep=table2
+python scripts/readme_results.py --take poisson RUN     # or a run of experiment=poisson_latent_ode
 """
 
 import argparse
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from node_experiments.reports import figure3
-from node_experiments.reports.runs import find_runs
+from node_experiments.reports.runs import Run, find_runs
 from node_experiments.reports.solver_transfer import solver_transfer
 from node_experiments.reports.table1 import table1
+from node_experiments.reports.table2 import details, table2
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "outputs" / "reference"
-BLOCK = re.compile(
-    r"<!-- results: (table1|figure1|figure3|solver_transfer) -->\n.*?<!-- /results -->", re.DOTALL
-)
-CAPTIONS = {
-    "figure1": "Trajectories of a residual network and of an ODE network, with their evaluations",
-    "figure3": "Error, time, backward evaluations and evaluations while training",
-}
-KEPT = ("config.yaml", "result.json", "run_info.json", "metrics.jsonl", "figure3.json")
+DOCUMENTS = (ROOT / "README.md", REFERENCE / "table2" / "README.md")
+NAMES = "table1|figure1|figure3|solver_transfer|table2|table2 details|poisson"
+BLOCK = re.compile(rf"<!-- results: ({NAMES}) -->\n.*?<!-- /results -->", re.DOTALL)
+
+SETTINGS = ("config.yaml", "result.json")
+HISTORY = (*SETTINGS, "run_info.json", "metrics.jsonl", "figure3.json")
+# Of the many runs of Table 2, those whose figures are shown.
+ILLUSTRATED = {"latent_ode_30_seed0", "rnn_dt_30_seed0"}
 
 
 def take(name: str, folder: Path) -> None:
-    """Copy what reports read of the runs below a folder, and the figure that belongs to them."""
-    target = REFERENCE / name
+    """Copy what reports read of the runs below a folder, and the figures that belong to them."""
     runs = [run for run in find_runs(folder) if run.status == "completed"]
     for number, run in enumerate(runs):
-        place = target if name.startswith("figure") else target / f"{number:02d}"
+        place = REFERENCE / name / place_of(name, number, run)
+        illustrated = name in ("figure1", "poisson") or place.name in ILLUSTRATED
+        # Of many evaluations, no more than a table reads.
+        one_of_many = name in ("solver_transfer", "table2") and not illustrated
         place.mkdir(parents=True, exist_ok=True)
-        # Of many evaluations, no more than the table reads.
-        for kept in KEPT if name.startswith("figure") else KEPT[:2]:
+        for kept in SETTINGS if one_of_many else HISTORY:
             if (run.folder / kept).is_file():
                 shutil.copyfile(run.folder / kept, place / kept)
-    if name == "figure1":
-        shutil.copyfile(runs[0].folder / "figures" / "figure1.png", target / "figure1.png")
+        if illustrated:
+            shutil.copytree(run.folder / "figures", place / "figures", dirs_exist_ok=True)
     if name == "figure3":
+        target = REFERENCE / name
         figure3.panels(find_runs(target), "").savefig(target / "figure3.png")
 
 
+def place_of(name: str, number: int, run: Run) -> str:
+    """The folder of one run below that of its section."""
+    if name == "table2":
+        config = run.config
+        return f"{config['model.name']}_{config['dataset.observations']}_seed{config['seed']}"
+    return f"{number:02d}" if name == "solver_transfer" else "."
+
+
+def picture(caption: str, path: str) -> str:
+    """A picture of the reference runs."""
+    return f"![{caption}](outputs/reference/{path})\n"
+
+
+def show_figure1(runs: Path) -> str:
+    """A picture alone."""
+    return picture(
+        "Trajectories of a residual network and of an ODE network, with their evaluations",
+        "figure1/figures/figure1.png",
+    )
+
+
+def show_figure3(runs: Path) -> str:
+    """Verdicts, and four panels."""
+    caption = "Error, time, backward evaluations and evaluations while training"
+    return f"{figure3.figure3(runs)}\n{picture(caption, 'figure3/figure3.png')}"
+
+
+def show_poisson(runs: Path) -> str:
+    """How likely new events are under the inferred rate, the true one and a constant."""
+    (run,) = find_runs(runs)
+    nats = {key: -run.metrics[f"held_out_nll{key}/test"] for key in ("", "_true", "_constant")}
+    share = (nats[""] - nats["_constant"]) / (nats["_true"] - nats["_constant"])
+    text = (
+        f"A second draw of events from the same rates, which no model sees, has a log-likelihood "
+        f"of {nats['']:.2f} nats a sequence under the inferred rate, {nats['_true']:.2f} under "
+        f"the true one and {nats['_constant']:.2f} under the best constant: the latent ODE gains "
+        f"{share:.0%} of what there is to gain. Its rate is off by "
+        f"{run.metrics['rate_error/test']:.0%} of the mean rate (seed {run.config['seed']}, "
+        f"{int(run.metrics['step']):,} steps).\n"
+    )
+    caption = "Figure 7: events as dots, the true and the inferred rate"
+    return f"{text}\n{picture(caption, 'poisson/figures/figure7.png')}"
+
+
+SECTIONS: dict[str, Callable[[Path], str]] = {
+    "table1": table1,
+    "figure1": show_figure1,
+    "figure3": show_figure3,
+    "solver_transfer": solver_transfer,
+    "table2": table2,
+    "table2 details": details,
+    "poisson": show_poisson,
+}
+
+
 def section(name: str, reference: Path = REFERENCE) -> str:
-    """The block of the README between its markers; empty where nothing was run yet."""
-    runs = reference / name
-    text = ""
-    if name == "table1":
-        text = table1(runs)
-    elif runs.is_dir() and name == "solver_transfer":
-        text = solver_transfer(runs)
-    elif runs.is_dir():
-        text = f"![{CAPTIONS[name]}](outputs/reference/{name}/{name}.png)\n"
-        if name == "figure3":
-            text = f"{figure3.figure3(runs)}\n{text}"
+    """The block of a document between its markers; empty where nothing was run yet."""
+    runs = reference / name.partition(" ")[0]
+    text = SECTIONS[name](runs) if runs.is_dir() else ""
     return f"<!-- results: {name} -->\n{text}<!-- /results -->"
 
 
@@ -66,8 +119,9 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.take is not None:
         take(asked.take[0], Path(asked.take[1]))
-    readme = ROOT / "README.md"
-    readme.write_text(BLOCK.sub(lambda match: section(match[1]), readme.read_text()))
+    for document in DOCUMENTS:
+        text = BLOCK.sub(lambda match: section(match[1]), document.read_text())
+        document.write_text(text)
 
 
 if __name__ == "__main__":
