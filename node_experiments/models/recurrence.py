@@ -140,7 +140,7 @@ class Recurrence(nn.Module):
         dim: int,
         size: int,
         hidden: int,
-        between: Hold,
+        between: Hold | GapFlow,
         time_unit: float | None = None,
         imputation: Imputation | None = None,
         batching: str = "independent",
@@ -158,7 +158,7 @@ class Recurrence(nn.Module):
         Args:
             start: Time at which the state before any observation, zero, begins.
         """
-        self.between.begin()
+        self.between.begin(len(seen.times))
         values = seen.values if self.imputation is None else self.imputation(seen)
         inputs = self.read(values, seen.features, seen.gaps)
         union = self.batching == "union" and isinstance(self.between, GapFlow)

@@ -326,7 +326,7 @@ def test_reversed_in_time():
 def test_fixed_steps_are_as_long_in_every_gap():
     flow = GapFlow(Linear(4), Solver("euler", step_size=0.1), Backprop(), span=1.0)
     for gap, steps in ((0.05, 1), (0.1, 1), (0.25, 3)):
-        flow.begin()
+        flow.begin(2)
         flow(torch.randn(2, 8, dtype=torch.float64), torch.tensor([gap, 0.0]))
         assert flow.stats.forward.evaluations == steps
 
