@@ -76,11 +76,11 @@ def section() -> str:
     parts = [INTRO]
     runs = find_runs(REFERENCE / "figure4") + find_runs(REFERENCE / "figure5")
     if runs:
-        hardware = runs[0].result["hardware"]
+        cpus = sorted({run.result["hardware"]["cpu"] for run in runs})
         parts.append(
             f"Protocol `quick`, {seeds_of(runs)}: a tenth of the paper's steps for both, "
             f"1,000 of Adam for a CNF and 50,000 of RMSprop for an NF, 512 samples each; on "
-            f"{hardware['cpu']}, one core, float32. The paper names neither its targets nor "
+            f"{' or '.join(cpus)}, one core, float32. The paper names neither its targets nor "
             "batch, rate, base and horizon; what we chose is marked in `configs/`."
         )
     if (REFERENCE / "figure4").is_dir():
