@@ -37,15 +37,14 @@ from .figures.irregular_series import irregular_series_figures
 from .figures.poisson import poisson_figures
 from .figures.spirals import latent_ode_figures, reconstruction_frame, recurrent_figures
 from .figures.trajectory import trajectory_figures, trajectory_frame
-from .models.between_observations import GapField
 from .models.depth import DepthPair
+from .models.exchange import solving_modules
 from .models.flow import DimensionError
 from .models.flows import ffjord, hamiltonian_cnf, planar_cnf
 from .models.image_classifiers import mlp, odenet, resnet, revnet, stem_only
 from .models.irregular_series import AUTOREGRESSIVE, VARIATIONAL
 from .models.latent_ode import LatentODE
 from .models.lm_resnet import LMResNet
-from .models.ode_module import ODEModule
 from .models.planar_nf import PlanarNF
 from .models.poisson import PoissonLatentODE
 from .models.recurrent import RecurrentForecaster
@@ -263,11 +262,8 @@ def build_model(config: RunConfig, data: Any, device: torch.device) -> nn.Module
         raise ConfigError(str(error)) from error
     regularize(config, model)
     if config.trainer.compile:
-        for module in model.modules():
-            if isinstance(module, ODEModule):
-                module.vector_field.compile()
-            elif isinstance(module, GapField):
-                module.compile()
+        for module in solving_modules(model):
+            module.vector_field.compile()
     return model
 
 
@@ -280,7 +276,7 @@ def regularize(config: RunConfig, model: nn.Module) -> None:
     regularizer = Regularizer(**asdict(config.regularizer))
     if not regularizer.weights:
         return
-    solved = [module for module in model.modules() if isinstance(module, ODEModule)]
+    solved = solving_modules(model)
     if not solved:
         raise ConfigError(
             f"regularizer.{next(iter(regularizer.weights))} has no effect on "

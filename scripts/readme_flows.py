@@ -7,6 +7,7 @@ python scripts/readme_flows.py --from outputs/sweeps  # also take runs from thes
 import argparse
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from node_experiments.reports import figure4, figure5
@@ -35,22 +36,27 @@ def take(sweeps: Path) -> None:
     """Copy what reports read of the runs of the two sweeps, and draw both figures."""
     runs = find_runs(sweeps)
     for target, cells in by_target(runs).items():
-        for (model, units), run in cells.items():
-            copy(run, REFERENCE / "figure4" / f"{target}_{model}_{units}")
+        for (model, units), seeds in cells.items():
+            for run in seeds:
+                copy(run, REFERENCE / "figure4" / f"{target}_{model}_{units}")
     for dataset, members in by_dataset(runs).items():
-        for model, run in members.items():
-            copy(run, REFERENCE / "figure5" / f"{dataset}_{model}")
-            film = run.folder / "figures" / "flow.gif"
-            if film.exists():
-                shutil.copyfile(film, REFERENCE / "figure5" / f"{dataset}_{model}" / "flow.gif")
+        for model, seeds in members.items():
+            for run in seeds:
+                folder = copy(run, REFERENCE / "figure5" / f"{dataset}_{model}")
+                film = run.folder / "figures" / "flow.gif"
+                if film.exists():
+                    shutil.copyfile(film, folder / "flow.gif")
     draw()
 
 
-def copy(run: Run, folder: Path) -> None:
-    """The files of one run."""
+def copy(run: Run, folder: Path) -> Path:
+    """The files of one run, into a folder of this name and, but for seed 0, of its seed."""
+    if run.config["seed"]:
+        folder = folder.with_name(f"{folder.name}_seed{run.config['seed']}")
     folder.mkdir(parents=True, exist_ok=True)
     for name in KEPT:
         shutil.copyfile(run.folder / name, folder / name)
+    return folder
 
 
 def draw() -> None:
@@ -70,11 +76,11 @@ def section() -> str:
     parts = [INTRO]
     runs = find_runs(REFERENCE / "figure4") + find_runs(REFERENCE / "figure5")
     if runs:
-        hardware = runs[0].result["hardware"]
+        cpus = sorted({run.result["hardware"]["cpu"] for run in runs})
         parts.append(
-            f"Protocol `quick`, seed 0, one run a cell: a tenth of the paper's steps for both, "
+            f"Protocol `quick`, {seeds_of(runs)}: a tenth of the paper's steps for both, "
             f"1,000 of Adam for a CNF and 50,000 of RMSprop for an NF, 512 samples each; on "
-            f"{hardware['cpu']}, one core, float32. The paper names neither its targets nor "
+            f"{' or '.join(cpus)}, one core, float32. The paper names neither its targets nor "
             "batch, rate, base and horizon; what we chose is marked in `configs/`."
         )
     if (REFERENCE / "figure4").is_dir():
@@ -95,10 +101,18 @@ def section() -> str:
         parts += [
             f"![{path.parent.name}: samples and density on their way from noise]"
             f"({path.relative_to(ROOT).as_posix()})"
-            for path in sorted((REFERENCE / "figure5").glob("*/flow.gif"))
+            for path in sorted((REFERENCE / "figure5").glob("*_cnf/flow.gif"))
         ]
     text = "\n\n".join(parts)
     return f"<!-- results: flows -->\n{text}\n<!-- /results -->"
+
+
+def seeds_of(runs: Sequence[Run]) -> str:
+    """With which seeds these runs were made."""
+    seeds = sorted({run.config["seed"] for run in runs})
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}, one run a cell"
+    return f"seeds {', '.join(map(str, seeds))}"
 
 
 def main() -> None:

@@ -4,7 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from hydra import compose, initialize_config_dir
 from PIL import Image
+
+from node_experiments import build, cli
+from node_experiments.config import configs_folder, typed_config
+from node_experiments.data.point_sets import POINT_SETS
 
 TINY = ("protocol=smoke", "trainer.threads=1")
 
@@ -45,6 +51,23 @@ def test_maximum_likelihood_with_planar_layers(node_run):
     assert metrics["normalization/test"] == pytest.approx(1, abs=0.01)
     assert content["parameters"] == 64 * 5
     assert "test" in np.load(folder / "panels.npz").files
+
+
+@pytest.mark.parametrize("model", ["planar_cnf", "ffjord", "hamiltonian_cnf", "planar_nf"])
+@pytest.mark.parametrize("dataset", ["energies", *POINT_SETS])
+def test_every_flow_fits_every_density(model, dataset):
+    cli.register()
+    chosen = ["experiment=two_moons_planar_cnf", f"dataset={dataset}", f"model={model}"]
+    small = ["protocol=smoke", "dataset.batch_size=8", "dataset.test_size=8"]
+    with initialize_config_dir(str(configs_folder()), version_base="1.3"):
+        config = typed_config(compose("config", [*chosen, *small]))
+    device = torch.device("cpu")
+    data = build.build_data(config, device)
+    loss, _ = build.build_task(config, data).loss(
+        build.build_model(config, data, device), next(iter(data.train)), 0
+    )
+    assert loss.isfinite()
+    assert loss.requires_grad
 
 
 def test_the_official_variant_runs(node_run):

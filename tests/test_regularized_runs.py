@@ -35,6 +35,24 @@ def test_a_regularised_run(node_run, gradient):
     assert not any("regularizer" in name for name in result(other)["metrics"])
 
 
+def test_a_regularised_recurrence(node_run):
+    """Solves between observations, whose gradient is compared with an exact one."""
+    run = node_run(
+        "experiment=periodic_ode_rnn",
+        "protocol=smoke",
+        "trainer.threads=1",
+        "trainer.gradient_error=true",
+        "trainer.limit_batches=1",
+        "regularizer=kinetic_jacobian",
+    )
+    assert run.code == 0, run.err
+    metrics = result(run.folders[0])["metrics"]
+    assert metrics["regularizer/kinetic"] > 0
+    assert metrics["regularizer/jacobian"] > 0
+    assert 0 < metrics["gradient/error"] < 0.5
+    assert metrics["nfe/forward"] > 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

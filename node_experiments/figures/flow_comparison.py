@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,7 +34,7 @@ def density_matching_figure(
     """
     columns = 2 + 2 * len(units)
     with style():
-        figure = new_figure(width=1.45 * columns, height=1.6 * len(targets) + 0.6)
+        figure = new_figure(width=1.4 * columns, height=1.4 * len(targets) + 0.6)
         axes = figure.subplots(
             len(targets), columns, squeeze=False, width_ratios=[*[1] * (columns - 1), 1.35]
         )
@@ -51,20 +52,25 @@ def density_matching_figure(
                 panels = run["panels"]
                 draw_density(axis, panels["densities"][-1], float(panels["half_width"]))
             draw_losses(row[-1], runs, units)
-            for axis in row[:-1]:
-                axis.tick_params(labelbottom=bool(row is axes[-1]))
         axes[0, 0].set_title("target", fontsize=10)
         for column, (kind, count) in enumerate(
             [(kind, count) for kind in KINDS for count in units], start=1
         ):
             name, letter, *_ = KINDS[kind]
             axes[0, column].set_title(f"{name}, {letter} = {count}", fontsize=10)
-        for axis in axes[-1, :-1]:
-            axis.set_xlabel("$z_1$")
+        label_below(axes[:, :-1])
         axes[0, -1].set_title("final loss", fontsize=10)
         axes[0, -1].legend(fontsize=8)
         axes[-1, -1].set_xlabel("K or M")
     return figure
+
+
+def label_below(axes: Any) -> None:
+    """Numbers and a label of the first coordinate in the last of these rows alone."""
+    for axis in axes[:-1].flat:
+        axis.tick_params(labelbottom=False)
+    for axis in axes[-1]:
+        axis.set_xlabel("$z_1$")
 
 
 def draw_losses(axis: Any, runs: Mapping[tuple[str, int], Any], units: Sequence[int]) -> None:
@@ -89,16 +95,21 @@ def draw_losses(axis: Any, runs: Mapping[tuple[str, int], Any], units: Sequence[
 def loss_curves_figure(
     targets: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]], units: Sequence[int]
 ) -> Figure:
-    """The divergence at evaluations against training steps, a panel for each target.
+    """The divergence at evaluations against training steps, a panel for each target, two a row.
 
     Args:
         targets: By target, the runs by (model, units): `curve`, pairs of step and nats.
     """
     widths = dict(zip(units, (0.9, 1.6, 2.6), strict=False))
     with style():
-        figure = new_figure(width=3.3 * len(targets), height=3.4)
-        axes = figure.subplots(1, len(targets), squeeze=False)[0]
-        for axis, (target, runs) in zip(axes, targets.items(), strict=True):
+        columns = min(2, len(targets))
+        rows = math.ceil(len(targets) / columns)
+        figure = new_figure(width=4.3 * columns, height=2.7 * rows + 0.5)
+        grid = figure.subplots(rows, columns, squeeze=False)
+        axes = list(grid.flat)
+        for axis in axes[len(targets) :]:
+            axis.set_axis_off()
+        for axis, (target, runs) in zip(axes, targets.items(), strict=False):
             for (kind, count), run in runs.items():
                 name, letter, color, marker, line = KINDS[kind]
                 steps, values = np.array(run["curve"], dtype=float).T
@@ -107,7 +118,8 @@ def loss_curves_figure(
                     marker=marker, markersize=3, linestyle=line, lw=widths.get(count, 1.6),
                 )  # fmt: skip
             axis.set(xscale="log", yscale="log", xlabel="training step", title=target.upper())
-        axes[0].set_ylabel("KL(q || p) on test noise (nats)")
+        for axis in grid[:, 0]:
+            axis.set_ylabel("KL(q || p) (nats)")
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=8)
     return figure
@@ -135,7 +147,7 @@ def maximum_likelihood_figure(
         if model in runs
     ]
     with style():
-        figure = new_figure(width=1.4 * (len(untils) + 1), height=1.5 * len(rows) + 0.3)
+        figure = new_figure(width=1.4 * (len(untils) + 1), height=1.4 * len(rows) + 0.8)
         axes = figure.subplots(len(rows), len(untils) + 1, squeeze=False)
         for row, (dataset, model, what) in zip(axes, rows, strict=True):
             panels, likelihood = datasets[dataset][model]
@@ -150,10 +162,12 @@ def maximum_likelihood_figure(
             else:
                 row[-1].set_axis_off()
                 row[-1].text(0.5, 0.5, likelihood, ha="center", va="center", fontsize=8)
-            row[0].set_ylabel(f"{KINDS[model][0]}\n{what}")
-            for axis in row:
-                axis.tick_params(labelbottom=False, labelleft=False)
+            row[0].set_ylabel(f"{KINDS[model][0]}\n{what}\n$z_2$")
+            for axis in row[1:]:
+                axis.tick_params(labelleft=False)
+        label_below(axes)
         for k, until in enumerate(untils):
             axes[0, k].set_title(f"{100 * until:.0f} %", fontsize=10)
         axes[0, -1].set_title("data", fontsize=10)
+        figure.suptitle("share of the way from noise to data, in time or in layers", fontsize=10)
     return figure

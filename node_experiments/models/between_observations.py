@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..ode import Gradient, Solver, SolveStats, solve
+from ..ode import Gradient, Solver
+from .ode_module import ODEModule
+from .regularizers import RegularizedField
 
 __all__ = ["Decay", "GapField", "GapFlow", "Hold"]
 
@@ -20,8 +23,8 @@ __all__ = ["Decay", "GapField", "GapFlow", "Hold"]
 class Hold(nn.Module):
     """Nothing happens."""
 
-    def begin(self) -> None:
-        """A new pass over a batch begins."""
+    def begin(self, series: int) -> None:
+        """A new pass over a batch of so many series begins."""
 
     def forward(self, state: Tensor, gaps: Tensor, longest: float | None = None) -> Tensor:
         return state
@@ -59,39 +62,40 @@ class GapField(nn.Module):
         return gaps * self.net(h)
 
 
-class GapFlow(Hold):
+class RegularizedGapField(RegularizedField):
+    """d(h, integrals)/ds = (gap, |gap|) * d(h, integrals)/dt: the integrals are those over t."""
+
+    def __call__(self, s: Tensor, state: Any, noise: Any, *args: Any) -> tuple[Tensor, Tensor]:
+        (gaps,) = args
+        # Where every gap is 1, s is t.
+        velocity, integrands = super().__call__(s, state, noise, torch.ones_like(gaps))
+        return gaps * velocity, gaps.abs() * integrands
+
+
+class GapFlow(ODEModule):
     """The mean follows dh/dt = f(h), one solve for all rows (Rubanova et al. 2019, algorithm 1).
+
+    A pass is all solves since `begin`. Its penalties are the integrals along every path that they
+    take, over the time of the data and as a mean over dimensions, summed and divided by the number
+    of series: a mean over the batch of what each series covers.
 
     Args:
         net: f, on states `(row, size)`.
         solver: How the ODE is solved. Steps are in units of t, and a number of steps is that over
             the whole `span`: a row with a shorter gap takes as many as the longest gap needs.
         span: Time from the first to the last point of all series.
-
-    Attributes:
-        stats: Evaluations and steps of all solves since `begin`.
     """
 
+    regularized_field = RegularizedGapField
+
     def __init__(self, net: nn.Module, solver: Solver, gradient: Gradient, span: float) -> None:
-        super().__init__()
-        self.field = GapField(net)
-        self.solver, self.gradient, self.span = solver, gradient, span
-        self._solves: list[SolveStats] = []
+        super().__init__(GapField(net), solver, gradient)
+        self.span = span
+        self.begin(1)
 
-    def begin(self) -> None:
-        self._solves = []
-
-    @property
-    def stats(self) -> SolveStats:
-        total = SolveStats()
-        for stats in self._solves:
-            for whole, part in ((total.forward, stats.forward), (total.backward, stats.backward)):
-                whole.evaluations += part.evaluations
-                whole.accepted += part.accepted
-                whole.rejected += part.rejected
-                whole.smallest_step = min(whole.smallest_step, part.smallest_step)
-                whole.largest_step = max(whole.largest_step, part.largest_step)
-        return total
+    def begin(self, series: int) -> None:
+        """A new pass over a batch of so many series begins."""
+        self.solves, self._series = [], series
 
     def forward(self, state: Tensor, gaps: Tensor, longest: float | None = None) -> Tensor:
         """States after the gaps.
@@ -108,11 +112,10 @@ class GapFlow(Hold):
         mean = mean.float() if torch.is_autocast_enabled(mean.device.type) else mean
         unit = mean.new_tensor([0.0, 1.0])
         gaps = gaps.to(mean).unsqueeze(-1)
-        solution = solve(
-            self.field, mean, unit, self._solver(longest), self.gradient, args=(gaps,)
-        )
-        self._solves.append(solution.stats)
-        return torch.cat([solution.ys[-1], std], -1)
+        means, integrals = self.integrate(mean, unit, (gaps,), self._solver(longest))
+        if integrals is not None:
+            self.add_penalties(integrals.sum(0) / self._series)
+        return torch.cat([means[-1], std], -1)
 
     def _solver(self, longest: float) -> Solver:
         """The solver for time that is rescaled to [0, 1], where 1 is the longest gap."""

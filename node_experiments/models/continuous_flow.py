@@ -97,7 +97,7 @@ class ContinuousFlow(ODEModule):
         times = noise.new_tensor([0.0, *(until * self.horizon for until in untils)])
         field: Any = self.vector_field
         solution = solve(field.dynamics, self.base_std * noise, times, self.solver, self.gradient)
-        self.stats = solution.stats
+        self.solves = [solution.stats]
         return solution.ys[1:]
 
     def _solve(self, z: Tensor, log_density: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,24 +8,25 @@ from contextlib import contextmanager
 from torch import nn
 
 from ..ode import Gradient, Solver
+from .ode_module import ODEModule
 
 __all__ = ["solving_modules", "solving_with"]
 
 
-def solving_modules(model: nn.Module) -> list[nn.Module]:
+def solving_modules(model: nn.Module) -> list[ODEModule]:
     """The modules of a model that solve an ODE."""
-    return [m for m in model.modules() if isinstance(getattr(m, "solver", None), Solver)]
+    return [module for module in model.modules() if isinstance(module, ODEModule)]
 
 
 @contextmanager
 def solving_with(model: nn.Module, solver: Solver, gradient: Gradient) -> Iterator[None]:
     """Exchange how every ODE of a model is solved and differentiated, for a while."""
     modules = solving_modules(model)
-    kept = [(module.solver, module.gradient, module.stats) for module in modules]
+    kept = [(module.solver, module.gradient, module.solves) for module in modules]
     for module in modules:
-        module.solver, module.gradient = solver, gradient  # type: ignore[assignment]
+        module.solver, module.gradient = solver, gradient
     try:
         yield
     finally:
-        for module, (own_solver, own_gradient, stats) in zip(modules, kept, strict=True):
-            module.solver, module.gradient, module.stats = own_solver, own_gradient, stats
+        for module, own in zip(modules, kept, strict=True):
+            module.solver, module.gradient, module.solves = own

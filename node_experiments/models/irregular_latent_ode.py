@@ -65,11 +65,19 @@ class PoissonDynamics(nn.Module):
         self.net = tanh_mlp([2 * latent, *[hidden] * layers, 2 * latent])
         self.log_rate = tanh_mlp([latent, hidden, dim])
 
+    def moving_part(self, y: Tensor) -> Tensor:
+        """z, which `dynamics` moves, without the expected events."""
+        return y[..., : 2 * self.latent]
+
+    def dynamics(self, t: Tensor, z: Tensor) -> Tensor:
+        """dz/dt, the same at all times."""
+        return self.net(z)
+
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
         """A 0-d time and a state `(..., 2 * latent + dim)`; keeps the shape."""
-        z = y[..., : 2 * self.latent]
+        z = self.moving_part(y)
         rate = self.log_rate(z[..., self.latent :]).exp()
-        return torch.cat([self.net(z), rate / self.unit], -1)
+        return torch.cat([self.dynamics(t, z), rate / self.unit], -1)
 
 
 class LatentODEPoisson(IrregularLatentODE):

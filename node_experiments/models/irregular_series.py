@@ -110,7 +110,7 @@ def autoregressive(parts: SeriesModel, solver: Solver, gradient: Gradient) -> Au
     """One of `AUTOREGRESSIVE`."""
     name, unit = parts.name, parts.mean_gap
     is_ode = name == "ode_rnn"
-    between = Hold()
+    between: Hold | GapFlow = Hold()
     if is_ode:
         between = parts.flow(parts.latent, parts.encoder_layers, solver, gradient)
     elif name in ("rnn_decay", "gru_d"):
@@ -145,7 +145,7 @@ def variational(parts: SeriesModel, solver: Solver, gradient: Gradient) -> Serie
     """One of `VARIATIONAL`."""
     unit, is_rnn_vae = parts.mean_gap, parts.name == "rnn_vae"
     by_ode = not is_rnn_vae and parts.encoder == "ode_rnn"
-    between = Hold()
+    between: Hold | GapFlow = Hold()
     if by_ode:
         between = parts.flow(parts.encoder_size, parts.encoder_layers, solver, gradient)
     poisson = parts.name == "latent_ode_poisson"

@@ -140,7 +140,7 @@ class Recurrence(nn.Module):
         dim: int,
         size: int,
         hidden: int,
-        between: Hold,
+        between: Hold | GapFlow,
         time_unit: float | None = None,
         imputation: Imputation | None = None,
         batching: str = "independent",
@@ -158,7 +158,7 @@ class Recurrence(nn.Module):
         Args:
             start: Time at which the state before any observation, zero, begins.
         """
-        self.between.begin()
+        self.between.begin(len(seen.times))
         values = seen.values if self.imputation is None else self.imputation(seen)
         inputs = self.read(values, seen.features, seen.gaps)
         union = self.batching == "union" and isinstance(self.between, GapFlow)
@@ -211,13 +211,14 @@ class Recurrence(nn.Module):
         x[index, sample] = inputs[sample, number]
         observed = torch.zeros(len(grid), batch, dtype=torch.bool, device=grid.device)
         observed[index, sample] = True
-        begun = observed.cummax(0).values
+        begun, goes_on = observed.cummax(0).values, observed.flip(0).cummax(0).values.flip(0)
         state = inputs.new_zeros(batch, 2 * self.size)
         rows = [state[:1]]
         gaps = [0.0, *torch.diff(grid).tolist()]
         for k, gap in enumerate(gaps):
             if k:
-                state = self.between(state, gap * begun[k - 1].to(state.dtype), gap)
+                inside = begun[k - 1] & goes_on[k]
+                state = self.between(state, gap * inside.to(state.dtype), gap)
             state = torch.where(observed[k].unsqueeze(1), self.unit(state, x[k]), state)
             rows.append(state)
         place = torch.zeros(batch, longest + 1, dtype=torch.long, device=grid.device)

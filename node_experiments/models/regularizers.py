@@ -1,6 +1,7 @@
 """Integrals along a trajectory that make an ODE easy to solve when a model pays for them.
 
-With dz/dt = f(t, z), all as means over batch and dimensions:
+With dz/dt = f(t, z), each an integral of every row of a batch as a mean over dimensions, and a
+penalty as a mean over rows:
 
     kinetic   integral of |f|^2 dt                  (Finlay et al. 2020, RNODE)
     jacobian  integral of |noise^T df/dz|^2 dt      (Finlay et al. 2020, RNODE)
@@ -56,7 +57,7 @@ class Regularizer:
 
 
 class RegularizedField:
-    """A vector field of (state, integrals), the second part as a vector `(integrals,)`.
+    """A vector field of (state, integrals): a row of integrals `(integrals,)` for each of z.
 
     A vector field whose state carries more than what moves (a log-density, a number of events)
     says so by two members: `moving_part(y)`, a view of what moves, z; and `dynamics(t, z)`, its
@@ -75,7 +76,7 @@ class RegularizedField:
     def start(self, y0: Any) -> tuple[Any, Tensor]:
         """The initial state with integrals of 0."""
         z = self._moving_part(y0)
-        return y0, z.new_zeros(len(self.regularizer.weights))
+        return y0, z.new_zeros(len(z), len(self.regularizer.weights))
 
     def draw_noise(self, y0: Any) -> Tensor | None:
         """Rademacher noise for one solve, with which |noise^T J|^2 has the mean |J|_F^2."""
@@ -94,7 +95,7 @@ class RegularizedField:
     def __call__(
         self, t: Tensor, state: tuple[Any, Tensor], noise: Tensor | None, *args: Any
     ) -> tuple[Any, Tensor]:
-        """Derivatives of the state and of the integrals."""
+        """Derivatives of the state and of the integrals `(row, integrals)`."""
         y, integrals = state
         if not hasattr(self.vector_field, "moving_part"):
             velocity, integrands = self._evaluate(
@@ -115,7 +116,7 @@ class RegularizedField:
         noise: Tensor | None,
         velocity: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """dz/dt and the integrands `(integrals,)`, from as few evaluations as there can be."""
+        """dz/dt and the integrands `(row, integrals)`, from as few evaluations as can be."""
         found: dict[str, Tensor] = {}
         if noise is not None:
             value, product = vector_jacobian_product(dynamics, t, z, noise)
@@ -129,7 +130,7 @@ class RegularizedField:
             velocity = dynamics(t, z)
         if self.regularizer.kinetic > 0:
             found["kinetic"] = mean_square(velocity)
-        return velocity, torch.stack([found[name] for name in self.regularizer.weights])
+        return velocity, torch.stack([found[name] for name in self.regularizer.weights], -1)
 
     def _moving_part(self, y: Any) -> Tensor:
         moving_part = getattr(self.vector_field, "moving_part", None)
@@ -137,8 +138,9 @@ class RegularizedField:
 
 
 def mean_square(x: Tensor) -> Tensor:
-    """Over all components, in at least float32."""
-    return x.to(torch.promote_types(x.dtype, torch.float32)).square().mean()
+    """Over the components of each row, in at least float32, shape `(row,)`."""
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    return x.square().reshape(len(x), -1).mean(1)
 
 
 def vector_jacobian_product(

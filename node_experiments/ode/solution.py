@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -65,6 +65,14 @@ class StepCounts:
         self.smallest_step = min(self.smallest_step, abs(h))
         self.largest_step = max(self.largest_step, abs(h))
 
+    def add(self, other: StepCounts) -> None:
+        """Count another solve as well."""
+        self.evaluations += other.evaluations
+        self.accepted += other.accepted
+        self.rejected += other.rejected
+        self.smallest_step = min(self.smallest_step, other.smallest_step)
+        self.largest_step = max(self.largest_step, other.largest_step)
+
 
 @dataclass
 class SolveStats:
@@ -72,6 +80,15 @@ class SolveStats:
 
     forward: StepCounts = field(default_factory=StepCounts)
     backward: StepCounts = field(default_factory=StepCounts)
+
+    @classmethod
+    def total(cls, solves: Iterable[SolveStats]) -> SolveStats:
+        """Of several solves, as they are counted now."""
+        total = cls()
+        for stats in solves:
+            total.forward.add(stats.forward)
+            total.backward.add(stats.backward)
+        return total
 
 
 @dataclass

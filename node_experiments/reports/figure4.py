@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from .flow_runs import by_target, number, panels_of
+from .flow_runs import MODELS, SPREAD, Estimate, by_target, has_seeds, number, panels_of
 from .runs import Run, find_runs
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["curves", "figure4", "panels"]
 
-Cells = dict[tuple[str, int], Run]
+Cells = dict[tuple[str, int], list[Run]]
 CLAIM = "CNF generally achieves lower loss than NF of equal size (section 4.1)"
 
 
@@ -24,15 +25,15 @@ def figure4(folder: Path) -> str:
     units = sizes(targets)
     lines = [
         "KL(q ‖ p) in nats at the end of training, ± its standard error over samples of the flow; "
-        "0 is the target itself.",
+        "0 is the target itself." + (f" {SPREAD}" if has_seeds(targets) else ""),
         "",
         "| target | flow | " + " | ".join(f"K = M = {n}" for n in units) + " | training steps |",
         "| --- | --- |" + " ---: |" * (len(units) + 1),
     ]
     for target, runs in targets.items():
-        for model, label in (("planar_nf", "NF"), ("planar_cnf", "CNF")):
+        for model, label in MODELS.items():
             cells = [loss(runs.get((model, n))) for n in units]
-            steps = sorted({int(r.metrics["step"]) for (m, _), r in runs.items() if m == model})
+            steps = sorted({int(run.metrics["step"]) for run in of_model(runs, model)})
             shown = ", ".join(f"{step:,}" for step in steps) or "-"
             lines.append(f"| {target.upper()} | {label} | " + " | ".join([*cells, shown]) + " |")
     return "\n".join([*lines, "", *verdict(targets, units), *checks(targets)]) + "\n"
@@ -43,11 +44,14 @@ def sizes(targets: dict[str, Cells]) -> list[int]:
     return sorted({n for runs in targets.values() for _, n in runs})
 
 
-def loss(run: Run | None) -> str:
-    """The final divergence of a run."""
-    if run is None:
-        return "-"
-    return f"{number(run, 'kl'):.4f} ± {number(run, 'kl_se'):.4f}"
+def loss(runs: Sequence[Run] | None) -> str:
+    """The final divergence of a cell."""
+    return "-" if runs is None else Estimate.of(runs, "kl").text(4)
+
+
+def of_model(cells: Cells, model: str) -> list[Run]:
+    """All runs of a model, whatever its units."""
+    return [run for (name, _), runs in cells.items() if name == model for run in runs]
 
 
 def verdict(targets: dict[str, Cells], units: Sequence[int]) -> list[str]:
@@ -58,9 +62,9 @@ def verdict(targets: dict[str, Cells], units: Sequence[int]) -> list[str]:
         for n in units:
             if ("planar_nf", n) not in runs or ("planar_cnf", n) not in runs:
                 continue
-            nf, cnf = runs["planar_nf", n], runs["planar_cnf", n]
-            difference = number(cnf, "kl") - number(nf, "kl")
-            error = (number(cnf, "kl_se") ** 2 + number(nf, "kl_se") ** 2) ** 0.5
+            nf, cnf = (Estimate.of(runs[model, n], "kl") for model in MODELS)
+            difference = cnf.mean - nf.mean
+            error = (cnf.error**2 + nf.error**2) ** 0.5
             name = f"{target.upper()} with {n}"
             if abs(difference) < 2 * error:
                 name += " (within two standard errors)"
@@ -84,13 +88,15 @@ def listed(names: Sequence[str]) -> str:
 
 def checks(targets: dict[str, Cells]) -> list[str]:
     """How far the densities are from integrating to 1, and what the runs cost."""
-    runs = [run for cells in targets.values() for run in cells.values()]
+    runs = [run for cells in targets.values() for seeds in cells.values() for run in seeds]
     if not runs:
         return []
     worst = max(abs(number(run, "normalization") - 1) for run in runs)
     lines = [f"- Integrals of the {len(runs)} densities on a grid: 1 within {100 * worst:.2f} %."]
-    for model, label in (("planar_nf", "NF"), ("planar_cnf", "CNF")):
-        seconds = [run.seconds or 0 for run in runs if run.config["model.name"] == model]
+    for model, label in MODELS.items():
+        seconds = [
+            run.seconds or 0 for cells in targets.values() for run in of_model(cells, model)
+        ]
         if seconds:
             lines.append(
                 f"- Seconds of a run, {label}: {min(seconds):.0f} to {max(seconds):.0f} on one "
@@ -116,22 +122,22 @@ def curves(runs: Sequence[Run], title: str) -> Figure:
 
 
 def drawn(runs: Sequence[Run]) -> dict[str, dict[tuple[str, int], dict[str, Any]]]:
-    """What the figures need of each run that kept its panels.
+    """What the figures need of each cell that kept its panels.
 
     Raises:
         ValueError: There is none.
     """
     found: dict[str, dict[tuple[str, int], dict[str, Any]]] = {}
     for target, cells in by_target(runs).items():
-        for key, run in sorted(cells.items(), key=lambda item: (item[0][0], item[0][1])):
-            kept = panels_of(run)
+        for key, seeds in sorted(cells.items(), key=lambda item: (item[0][0], item[0][1])):
+            kept = panels_of(seeds)
             if kept is not None:
-                rows = [(row["step"], row["kl/test"]) for row in run.epochs if "kl/test" in row]
+                final = Estimate.of(seeds, "kl")
                 found.setdefault(target, {})[key] = {
                     "panels": kept,
-                    "kl": number(run, "kl"),
-                    "kl_se": number(run, "kl_se"),
-                    "curve": rows,
+                    "kl": final.mean,
+                    "kl_se": final.error,
+                    "curve": mean_curve(seeds),
                 }
     if not found:
         raise ValueError(
@@ -139,6 +145,15 @@ def drawn(runs: Sequence[Run]) -> dict[str, dict[tuple[str, int], dict[str, Any]
             "make some with node-run sweep=figure4"
         )
     return found
+
+
+def mean_curve(runs: Sequence[Run]) -> list[tuple[float, float]]:
+    """Training step and divergence at evaluations that all seeds have, as a mean over them."""
+    curves = [
+        {row["step"]: row["kl/test"] for row in run.epochs if "kl/test" in row} for run in runs
+    ]
+    steps = sorted(set.intersection(*map(set, curves)))
+    return [(step, fmean(curve[step] for curve in curves)) for step in steps]
 
 
 def drawn_units(targets: dict[str, dict[tuple[str, int], dict[str, Any]]]) -> list[int]:

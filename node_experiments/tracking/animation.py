@@ -84,7 +84,8 @@ def frame_image(figure: Figure, dpi: int, colors: int) -> Image.Image:
     canvas: Any = figure.canvas
     canvas.draw()
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    return image.quantize(colors, dither=Image.Dither.NONE)
+    # The default cuts by how often a colour occurs, and mixes the few pixels of a peak with white.
+    return image.quantize(colors, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
 
 
 def write_gif(path: Path, frames: list[Image.Image], seconds: float) -> None:

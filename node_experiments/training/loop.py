@@ -230,8 +230,8 @@ class Trainer:
     def evaluate(self, batches: Batches) -> dict[str, float]:
         """The task's metrics over these batches, from process 0."""
         values: dict[str, float] = {}
+        self.model.eval()
         if self.group.rank == 0:
-            self.model.eval()
             with torch.no_grad(), self.autocast():
                 values = self.task.evaluate(self.model, Evaluated(self, batches))
         return self.group.from_first(values)

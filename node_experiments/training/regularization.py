@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from ..models.ode_module import ODEModule
+from ..models.exchange import solving_modules
 from ..models.regularizers import Penalty
 
 __all__ = ["take_penalties"]
@@ -14,7 +14,6 @@ __all__ = ["take_penalties"]
 
 def take_penalties(model: nn.Module) -> Iterator[tuple[str, Penalty]]:
     """The penalties of all solves since they were last taken, by the name of the integral."""
-    for module in model.modules():
-        if isinstance(module, ODEModule) and module.penalties:
-            penalties, module.penalties = module.penalties, {}
-            yield from penalties.items()
+    for module in solving_modules(model):
+        penalties, module.penalties = module.penalties, {}
+        yield from penalties.items()

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from ..models.exchange import solving_modules
 from ..ode import SolveStats
 from .callbacks import Callback
 from .loop import Trainer
@@ -72,6 +73,5 @@ def over_processes(trainer: Trainer, sums: dict[str, float], solves: int) -> dic
 
 
 def solve_statistics(model: nn.Module) -> list[SolveStats]:
-    """Statistics of the last solve of every ODE block of a model."""
-    found = (getattr(module, "stats", None) for module in model.modules())
-    return [stats for stats in found if isinstance(stats, SolveStats)]
+    """Statistics of the last pass of every ODE of a model."""
+    return [module.stats for module in solving_modules(model)]

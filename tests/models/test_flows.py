@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+from node_experiments.models import ode_module
 from node_experiments.models.concat_squash import ConcatSquashMLP
 from node_experiments.models.continuous_flow import ContinuousFlow
 from node_experiments.models.divergence import Divergence, trace_of
@@ -13,7 +14,7 @@ from node_experiments.models.flows import ffjord, hamiltonian_cnf, planar_cnf
 from node_experiments.models.hamiltonian import HamiltonianField
 from node_experiments.models.planar_cnf import PlanarField
 from node_experiments.models.planar_nf import PlanarNF
-from node_experiments.ode import Adjoint, Backprop, Checkpoint, Discrete, Solver
+from node_experiments.ode import Adjoint, Backprop, Checkpoint, Discrete, Solver, solve
 
 TIGHT = Solver("dopri8", rtol=1e-10, atol=1e-10)
 
@@ -80,6 +81,31 @@ def test_density_is_that_of_the_jacobian_of_the_flow(flow):
     assert float((x - noise).detach().abs().max()) > 0.1  # it is no identity
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
     torch.testing.assert_close(flow.log_prob(x), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_state_and_density_come_from_one_solve(name, monkeypatch):
+    """From data to noise backwards in time for the density of a point, forwards for samples."""
+    flow, asked = FLOWS[name]().double(), []
+
+    def counted(func, y0, times, *arguments, **options):
+        asked.append(times.tolist())
+        return solve(func, y0, times, *arguments, **options)
+
+    monkeypatch.setattr(ode_module, "solve", counted)
+    flow.log_prob(torch.randn(3, 2, dtype=torch.float64))
+    flow.sample(torch.randn(3, 2, dtype=torch.float64))
+    assert asked == [[flow.horizon, 0.0], [0.0, flow.horizon]]
+
+
+def test_a_hamiltonian_flow_keeps_the_height_of_the_density():
+    """Appendix A: without a trace, the density of a point is that of the noise it came from."""
+    flow = stir(FLOWS["hamiltonian_cnf"]().double())
+    noise = torch.randn(20, 2, dtype=torch.float64)
+    with torch.no_grad():
+        x, found = flow.sample(noise)
+    assert float((x - noise).abs().max()) > 0.1
+    torch.testing.assert_close(found, normal_log_density(0.7 * noise, 0.7))
 
 
 def test_there_and_back(flow):
@@ -177,6 +203,19 @@ def test_traces_are_those_of_the_jacobian(field):
     torch.testing.assert_close(trace, expected)
     if isinstance(field, HamiltonianField):
         assert (expected == 0).all()
+
+
+def test_concatsquash_by_hand():
+    """(W x + b) sigmoid(a t + c) + d t, with tanh between layers (Grathwohl et al. 2019)."""
+    field, t, x = ConcatSquashMLP([2, 3, 2]), torch.tensor(0.4), torch.randn(5, 2)
+
+    def by_hand(layer, x):
+        w, b = layer.linear.weight, layer.linear.bias
+        a, c, d = layer.gate.weight[:, 0], layer.gate.bias, layer.shift.weight[:, 0]
+        return (x @ w.T + b) * torch.sigmoid(a * t + c) + d * t
+
+    first, last = field.layers
+    torch.testing.assert_close(field(t, x), by_hand(last, by_hand(first, x).tanh()))
 
 
 def test_the_mean_over_all_signs_is_the_trace():

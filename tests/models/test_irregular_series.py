@@ -19,6 +19,7 @@ from node_experiments.models.irregular_series import (
     series_model,
 )
 from node_experiments.models.recurrence import Observations, Recurrence, reversed_in_time
+from node_experiments.models.regularizers import Regularizer
 from node_experiments.ode import Adjoint, Backprop, Solver
 
 TIGHT = Solver("dopri5", rtol=1e-9, atol=1e-11)
@@ -206,6 +207,21 @@ def test_union_and_independent_batching_agree(name, gradient):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
 
 
+def test_union_and_independent_batching_pay_the_same():
+    """Gaps between observations of others are parts of a series' own; ended series have none."""
+    found = []
+    for batching in ("union", "independent"):
+        torch.manual_seed(1)
+        net = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 4))
+        flow = GapFlow(net, TIGHT, Backprop(), span=1.0)
+        flow.regularize(Regularizer(kinetic=1, taylor=1, order=2))
+        recurrence = Recurrence(DIM, 4, 6, flow, batching=batching).double()
+        recurrence(Observations.of(series()), 0.0)
+        found.append({name: penalty.integral for name, penalty in flow.penalties.items()})
+    assert all(value > 0 for value in found[0].values())
+    torch.testing.assert_close(*found, rtol=1e-6, atol=0)
+
+
 def test_series_that_ended_cost_nothing():
     """One step for each number of observation, and of its rows only those that still go on."""
     rows = []
@@ -326,7 +342,7 @@ def test_reversed_in_time():
 def test_fixed_steps_are_as_long_in_every_gap():
     flow = GapFlow(Linear(4), Solver("euler", step_size=0.1), Backprop(), span=1.0)
     for gap, steps in ((0.05, 1), (0.1, 1), (0.25, 3)):
-        flow.begin()
+        flow.begin(2)
         flow(torch.randn(2, 8, dtype=torch.float64), torch.tensor([gap, 0.0]))
         assert flow.stats.forward.evaluations == steps
 

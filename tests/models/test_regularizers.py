@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from node_experiments.models import ode_module
+from node_experiments.models.between_observations import GapFlow
 from node_experiments.models.flows import ffjord
 from node_experiments.models.image_classifiers import ConvVectorField
 from node_experiments.models.latent_ode import LatentVectorField
@@ -241,16 +242,19 @@ def test_a_flow_is_regularised_without_its_log_density():
 
 
 @pytest.mark.parametrize("trace", ["exact", "hutchinson"])
-def test_gradients_of_a_regularised_flow(trace):
+@pytest.mark.parametrize("way", ["adjoint", "discrete", "retained", "checkpoint"])
+def test_gradients_of_a_regularised_flow(way, trace):
+    """The function itself differentiates twice over: for its trace, and for its Jacobian."""
+    gradient, solver, of_reference, tolerance = WAYS[way]
     model, x = flow(trace), torch.randn(6, 2, dtype=torch.float64)
-    model.regularize(ALL)
     found = []
-    for model.gradient in (Discrete(), Backprop()):
+    for model.gradient, model.solver in ((gradient, solver), (Backprop(), of_reference)):
+        model.regularize(ALL)
         torch.manual_seed(3)
         loss = -model.log_prob(x).mean() + penalty(model)
         model.penalties = {}
         found.append(torch.autograd.grad(loss, list(model.parameters())))
-    assert largest_relative_difference(*found) < 1e-9
+    assert largest_relative_difference(*found) < tolerance
 
 
 def test_expected_events_are_not_regularised():
@@ -296,6 +300,73 @@ def test_penalties_of_several_solves_add_up_until_they_are_taken():
     assert (name, found.weight) == ("kinetic", 2)
     torch.testing.assert_close(found.integral, 2 * once)
     assert list(take_penalties(module)) == []
+
+
+class Growth(nn.Module):
+    """f(h) = a h."""
+
+    def __init__(self, a):
+        super().__init__()
+        self.a = nn.Parameter(torch.tensor(a, dtype=torch.float64))
+
+    def forward(self, h):
+        return self.a * h
+
+
+def gap_flow(net, regularizer, gradient=None, solver=TIGHT):
+    flow = GapFlow(net, solver, gradient or Backprop(), span=1.0)
+    flow.regularize(regularizer)
+    return flow
+
+
+def test_integrals_over_gaps_are_those_over_real_time():
+    """h' = a h over gaps of each row's own: backwards ones count as forward, none as nothing."""
+    a, gaps = -0.8, torch.tensor([0.5, 0.0, -0.3, 2.0], dtype=torch.float64)
+    regularizer = Regularizer(kinetic=1, jacobian=1, taylor=1, order=3)
+    flow, state = gap_flow(Growth(a), regularizer), torch.randn(4, 6, dtype=torch.float64)
+    flow.begin(5)  # a fifth series has ended
+    flow(state, gaps)
+    squares = state[:, :3].square().mean(1) * ((2 * a * gaps).exp() - 1) / (2 * a)
+    total = squares.abs().sum() / 5
+    expected = {
+        "kinetic": a**2 * total,
+        "jacobian": a**2 * gaps.abs().sum() / 5,
+        "taylor": a**6 * total,
+    }
+    for name, value in expected.items():
+        torch.testing.assert_close(flow.penalties[name].integral, value, rtol=1e-8, atol=0)
+    flow(state, gaps)  # and so over all solves of a pass
+    torch.testing.assert_close(flow.penalties["kinetic"].integral, 2 * expected["kinetic"])
+
+
+def test_a_gap_costs_what_its_parts_do():
+    flow, state = gap_flow(nn.Linear(3, 3).double(), ALL), torch.randn(4, 6, dtype=torch.float64)
+    gaps = torch.tensor([0.5, 0.1, 0.3, 2.0], dtype=torch.float64)
+    torch.manual_seed(1)
+    flow(state, gaps)
+    once, flow.penalties = flow.penalties, {}
+    for part in (0.25, 0.0, 0.75):
+        torch.manual_seed(1)  # the same noise
+        state = flow(state, part * gaps)
+    for name in ("kinetic", "jacobian", "taylor"):
+        torch.testing.assert_close(
+            flow.penalties[name].integral, once[name].integral, rtol=1e-7, atol=0
+        )
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_to_gradients_differentiates_the_penalties_of_gaps(way):
+    gradient, solver, of_reference, tolerance = WAYS[way]
+    gaps = torch.tensor([0.5, 0.0, 0.7], dtype=torch.float64)
+    state = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 2)).double()
+    found = []
+    for of_way, by in ((gradient, solver), (Backprop(), of_reference)):
+        flow = gap_flow(net, ALL, of_way, by)
+        torch.manual_seed(3)  # of the noise
+        flow(state, gaps)
+        found.append(torch.autograd.grad(penalty(flow), [state, *net.parameters()]))
+    assert largest_relative_difference(*found) < tolerance
 
 
 @pytest.mark.parametrize("way", ["no regulariser", "weights of 0", "evaluation", "no gradients"])

@@ -8,16 +8,21 @@ import numpy as np
 import pytest
 import yaml
 
+from node_experiments.config import configs_folder
+from node_experiments.data.energies import ENERGIES
 from node_experiments.reports import figure4, figure5
 from node_experiments.reports.cli import main
 from node_experiments.reports.runs import find_runs
 
 
-def write(folder, dataset, model, units, energy=None, status="completed", panels=True, **metrics):
-    run = folder / f"{dataset}_{energy}_{model}_{units}"
+def write(
+    folder, dataset, model, units, energy=None, status="completed", panels=True, seed=0, **metrics
+):
+    run = folder / f"{dataset}_{energy}_{model}_{units}_{seed}"
     run.mkdir(parents=True)
     config = {
         "name": f"{dataset}_{model}",
+        "seed": seed,
         "dataset": {"name": dataset, **({"energy": energy} if energy else {})},
         "model": {"name": model, "units": units},
     }
@@ -29,7 +34,7 @@ def write(folder, dataset, model, units, energy=None, status="completed", panels
         "parameters": 1234, "seconds": {"total": 10.0},
     }  # fmt: skip
     (run / "result.json").write_text(json.dumps(result))
-    rows = [{"step": step, **at_test} for step in (50, 100)]
+    rows = [{**at_test, "step": step} for step in (50, 100)]
     (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     if panels:
         square = np.arange(100, dtype=np.uint8).reshape(10, 10)
@@ -70,6 +75,43 @@ def test_figure4_table(runs):
     assert {line.count("|") for line in lines if line.startswith("|")} == {6}
 
 
+def test_figure4_over_seeds(runs, tmp_path):
+    """Means and sample standard deviations; errors of means decide what is within two of them."""
+    for seed, kl in ((1, 0.2), (2, 0.6)):
+        write(runs, "energies", "planar_cnf", 8, "u1", seed=seed, kl=kl, kl_se=0.01)
+    text = figure4.figure4(runs)
+    # Of 0.1, 0.2 and 0.6 the mean is 0.3, the deviation 0.2646 and the error of the mean 0.1528.
+    assert "| U1 | CNF | 0.1000 ± 0.0100 | 0.3000 ± 0.2646 (3) | 100 |" in text.splitlines()
+    assert "mean ± sample standard deviation (number of seeds)" in text
+    assert "U1 with 8 (within two standard errors)" in text
+    assert "Integrals of the 10 densities" in text
+    assert "number of seeds" not in figure5.figure5(runs)
+    cell = figure4.drawn(find_runs(runs))["u1"]["planar_cnf", 8]
+    assert cell["kl_se"] == pytest.approx(0.07**0.5 / 3**0.5)
+    assert cell["curve"] == [(50, pytest.approx(0.3)), (100, pytest.approx(0.3))]
+
+
+def test_figure5_over_seeds(runs):
+    for seed, value in ((1, -2.3), (2, -2.5)):
+        write(
+            runs, "two_moons", "planar_cnf", 64, seed=seed, log_likelihood=value,
+            log_likelihood_se=0.01,
+        )  # fmt: skip
+    text = figure5.figure5(runs)
+    assert "| -2.300 ± 0.200 (3) |" in text
+    # 0.3 above with an error of 0.2 / sqrt(3) and 0.01
+    assert "this holds: the CNF is 0.300 nats a point above the NF" in text
+    write(runs, "two_moons", "planar_nf", 64, seed=1, log_likelihood=-2.0, log_likelihood_se=0.01)
+    assert "two_moons: the paper sees the NF in trouble here; this does not show" in (
+        figure5.figure5(runs)
+    )
+
+
+def test_all_four_energies_are_in_the_sweep():
+    sweep = yaml.safe_load((configs_folder() / "sweep" / "figure4.yaml").read_text())
+    assert sweep["hydra"]["sweeper"]["params"]["dataset.energy"] == ",".join(sorted(ENERGIES))
+
+
 def test_figure5_table(runs):
     text = figure5.figure5(runs)
     assert "| two_moons | CNF | 64 | 1,234 | 100 | -2.100 ± 0.010 | -2.000 | 0.9980 | 10 |" in text
@@ -82,6 +124,13 @@ def test_figures_are_drawn(runs, figure, tmp_path, capsys):
     target = tmp_path / "drawn.png"
     assert main(["figure", figure, str(runs), "--to", str(target)]) == 0
     assert target.stat().st_size > 5_000
+
+
+@pytest.mark.parametrize(("panels", "columns"), [(figure4.panels, 6), (figure5.panels, 3)])
+def test_coordinates_have_numbers_in_the_last_row_alone(runs, panels, columns):
+    axes = panels(find_runs(runs), "").axes
+    shown = [axis.xaxis.get_tick_params()["labelbottom"] for axis in axes[::columns]]
+    assert shown == [False] * (len(shown) - 1) + [True]
 
 
 def test_without_runs_there_is_a_table_and_no_figure(tmp_path, capsys):

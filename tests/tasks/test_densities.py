@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from node_experiments.data.energies import Noise
+from node_experiments.data.energies import ENERGIES, Noise, energy_data
 from node_experiments.data.point_sets import point_data
 from node_experiments.models.flow import normal_log_density
 from node_experiments.models.flows import ffjord, planar_cnf
@@ -81,6 +81,26 @@ def test_a_density_that_does_not_integrate_to_one_is_seen():
     model = Gaussian(1.0)
     model.log_prob = lambda x, until=1.0: normal_log_density(x, 1.0) + 0.1
     assert integral(model, torch.randn(5000, 2)) == pytest.approx(math.exp(0.1), rel=0.01)
+
+
+@pytest.mark.parametrize("energy", ENERGIES)
+@pytest.mark.parametrize("kind", ["cnf", "nf"])
+def test_training_comes_closer_to_every_energy(kind, energy):
+    data = energy_data(energy, batch_size=256, batches=30, test_size=1000)
+    model = planar_cnf(2, SOLVER, Backprop(), 8) if kind == "cnf" else PlanarNF(2, 8, "sample")
+    task = DensityMatching(data.log_density)
+    optimizer = torch.optim.Adam(model.parameters(), 0.02)
+    with torch.no_grad():
+        before = task.evaluate(model, data.test)["kl"]
+    for step, batch in enumerate(data.train):
+        loss, _ = task.loss(model, batch, step)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        after = task.evaluate(model, data.test)
+    assert after["kl_se"] < after["kl"] < 0.7 * before
+    assert after["normalization"] == pytest.approx(1, abs=0.01)
 
 
 @pytest.mark.parametrize("kind", ["cnf", "nf"])

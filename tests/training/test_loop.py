@@ -11,6 +11,7 @@ from node_experiments.models.ode_module import ODEModule
 from node_experiments.models.regularizers import Penalty
 from node_experiments.ode import Backprop, Solver
 from node_experiments.training.callbacks import Callback
+from node_experiments.training.distributed import Group
 from node_experiments.training.loop import Trainer, TrainingDiverged
 from node_experiments.training.optimizers import make_optimizer, make_scheduler
 
@@ -90,6 +91,15 @@ def test_penalties_of_a_model_are_part_of_its_loss():
     trainer.fit()
     assert "regularizer/kinetic" in trainer.metrics
     assert "regularizer/kinetic" in trainer.window
+
+
+def test_every_process_leaves_training_mode_to_evaluate():
+    """Whatever a callback computes of the model then costs no process a penalty."""
+    trainer = make_trainer()
+    trainer.group = Group(rank=1)
+    trainer.model.train()
+    assert trainer.evaluate(trainer.data.test) == {}
+    assert not trainer.model.training
 
 
 def test_order_of_events():

@@ -1,0 +1,225 @@
+"""Every registered model with a regulariser: what its penalty is, or why it can have none."""
+
+import copy
+from collections import defaultdict
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from node_experiments import build, cli
+from node_experiments.config import ConfigError, configs_folder, typed_config
+from node_experiments.models.between_observations import GapField, GapFlow
+from node_experiments.models.continuous_flow import DensityField
+from node_experiments.models.exchange import solving_modules
+from node_experiments.models.irregular_latent_ode import PoissonDynamics
+from node_experiments.models.ode_module import ODEModule
+from node_experiments.models.poisson import PoissonField
+from node_experiments.models.regularizers import RegularizedField
+from node_experiments.ode import Solver, solve
+from node_experiments.training.regularization import take_penalties
+
+IMAGES = ("dataset.train_size=16", "dataset.batch_size=2", "dataset.validation_size=16")
+SERIES = ("dataset.train_size=8", "dataset.batch_size=4", "dataset.validation_size=8")
+POINTS = ("dataset.batch_size=16",)
+IRREGULAR = ("model.euler_steps=null",)
+SOLVING = {
+    "odenet": ("mnist_odenet", *IMAGES, "model.channels=8"),
+    "neural_ode": ("ode_demo",),
+    "latent_ode": ("spirals_latent_ode", *SERIES),
+    "poisson_latent_ode": ("poisson_latent_ode", *SERIES),
+    "planar_cnf": ("two_moons_planar_cnf", *POINTS),
+    "ffjord": ("pinwheel_ffjord", *POINTS),
+    "hamiltonian_cnf": ("two_moons_hamiltonian_cnf", *POINTS),
+    "ode_rnn": ("periodic_ode_rnn", *SERIES, *IRREGULAR),
+    "irregular_latent_ode": ("periodic_latent_ode", *SERIES, *IRREGULAR),
+    "latent_ode_poisson": ("periodic_latent_ode", "model=latent_ode_poisson", *SERIES, *IRREGULAR),
+}
+NOT_SOLVING = {
+    "resnet": ("mnist_resnet", *IMAGES),
+    "revnet": ("mnist_revnet", *IMAGES),
+    "lm_resnet": ("mnist_lm_resnet", *IMAGES),
+    "stem_only": ("mnist_stem_only", *IMAGES),
+    "mlp": ("mnist_mlp", *IMAGES),
+    "rnn": ("spirals_rnn", *SERIES),
+    "rnn_dt": ("spirals_rnn_dt", *SERIES),
+    "planar_nf": ("two_moons_planar_nf", *POINTS),
+    "irregular_rnn_dt": ("periodic_rnn_dt", *SERIES),
+    "rnn_impute": ("periodic_rnn_dt", "model=rnn_impute", *SERIES),
+    "rnn_decay": ("periodic_rnn_dt", "model=rnn_decay", *SERIES),
+    "gru_d": ("periodic_gru_d", *SERIES),
+    "rnn_vae": ("periodic_rnn_vae", *SERIES),
+}
+ALL = (
+    "regularizer.kinetic=0.5",
+    "regularizer.jacobian=0.3",
+    "regularizer.taylor=0.2",
+    "regularizer.order=2",
+)
+TIGHT = ("solver=dopri5", "solver.rtol=1e-6", "solver.atol=1e-6", "gradient=discrete")
+
+
+def configured(experiment, *overrides):
+    cli.register()
+    with initialize_config_dir(str(configs_folder()), version_base="1.3"):
+        return typed_config(
+            compose("config", [f"experiment={experiment}", "protocol=smoke", *overrides])
+        )
+
+
+def trained_once(config):
+    """The model after one loss in training mode."""
+    torch.manual_seed(0)
+    data = build.build_data(config, torch.device("cpu"))
+    model = build.build_model(config, data, torch.device("cpu")).train()
+    loss, _ = build.build_task(config, data).loss(model, next(iter(data.train)), 0)
+    assert loss.isfinite()
+    return model
+
+
+def test_no_model_is_forgotten():
+    assert {*SOLVING, *NOT_SOLVING} == set(build.MODELS)
+    assert not {*SOLVING} & {*NOT_SOLVING}
+    for name, choices in {**SOLVING, **NOT_SOLVING}.items():
+        assert configured(*choices).model.name == name
+
+
+@pytest.fixture
+def solves(monkeypatch):
+    """Of every regularised solve: the module, what was given to it, and the noise."""
+    seen, noises = [], []
+    integrate, draw_noise = ODEModule.integrate, RegularizedField.draw_noise
+
+    def watched(module, y0, times, args, solver):
+        result = integrate(module, y0, times, args, solver)
+        seen.append((module, y0, times, args, noises[-1]))
+        return result
+
+    def drawn(field, y0):
+        noises.append(draw_noise(field, y0))
+        return noises[-1]
+
+    monkeypatch.setattr(ODEModule, "integrate", watched)
+    monkeypatch.setattr(RegularizedField, "draw_noise", drawn)
+    return seen
+
+
+def moving(field, y):
+    """What of a state moves, and how: z and f(t, z), written down for each kind of model."""
+    if isinstance(field, DensityField):
+        return y[0], field.dynamics
+    if isinstance(field, PoissonField):
+        return y[..., :-1], field.dynamics
+    if isinstance(field, PoissonDynamics):
+        return y[..., : 2 * field.latent], lambda t, z: field.net(z)
+    if isinstance(field, GapField):
+        return y, lambda t, z: field.net(z)
+    return y, field
+
+
+def by_quadrature(module, y0, times, args, noise):
+    """Integrals of a solve by Simpson's rule over its trajectory, in float64.
+
+    Returns:
+        By name, the integral of each row over the time of the data.
+    """
+    field = copy.deepcopy(module.vector_field).double()
+    y0, args, noise = in_double((y0, args, noise))
+    nodes = torch.linspace(float(times[0]), float(times[-1]), 65, dtype=torch.float64)
+    with torch.no_grad():
+        tight = Solver("dopri5", rtol=1e-6, atol=1e-8)
+        ys = solve(field, y0, nodes, tight, args=args).ys
+    values = defaultdict(list)
+    for k, t in enumerate(nodes):
+        y = tuple(part[k] for part in ys) if isinstance(ys, tuple) else ys[k]
+        z, dynamics = moving(field, y)
+        velocity, second = torch.func.jvp(
+            dynamics, (t, z), (torch.ones_like(t), dynamics(t, z).detach())
+        )
+        _, pull_back = torch.func.vjp(lambda z, t=t, f=dynamics: f(t, z), z)
+        parts = {"kinetic": velocity, "jacobian": pull_back(noise)[0], "taylor": second}
+        for name, part in parts.items():
+            values[name].append(part.detach().square().flatten(1).mean(1))
+    weights = torch.full((65,), 2.0).double()
+    weights[1::2], weights[0], weights[-1] = 4, 1, 1
+    step = (nodes[1] - nodes[0]).abs()
+    duration = args[0].abs()[:, 0] if isinstance(field, GapField) else 1
+    return {
+        name: duration * step / 3 * torch.tensordot(weights, torch.stack(part), 1)
+        for name, part in values.items()
+    }
+
+
+def in_double(x):
+    if isinstance(x, tuple):
+        return tuple(map(in_double, x))
+    return x if x is None else x.detach().double()
+
+
+@pytest.mark.parametrize("name", SOLVING)
+def test_the_penalty_is_the_integral_along_every_solve(name, solves):
+    """Of all ODEs of the model; and its gradient reaches all weights of what moves."""
+    config = configured(*SOLVING[name], *TIGHT, *ALL)
+    model = trained_once(config)
+    modules = solving_modules(model)
+    assert {id(module) for module, *_ in solves} == {id(module) for module in modules}
+    expected = defaultdict(float)
+    for module, y0, times, args, noise in solves:
+        for kind, rows in by_quadrature(module, y0, times, args, noise).items():
+            series = config.dataset.batch_size if isinstance(module, GapFlow) else len(rows)
+            expected[kind] += float(rows.sum() / series)
+    found = defaultdict(float)
+    paid = 0.0
+    for kind, penalty in take_penalties(model):
+        found[kind] += penalty.integral.item()
+        paid = paid + penalty.weight * penalty.integral
+    assert list(found) == ["kinetic", "jacobian", "taylor"]
+    # Where a rectifier switches, integrands jump, and no quadrature is of high order.
+    tolerance = 1e-2 if name == "odenet" else 1e-3
+    for kind, value in expected.items():
+        assert value > 0
+        assert found[kind] == pytest.approx(value, rel=tolerance), kind
+    paid.backward()
+    for module in modules:
+        for parameter_name, parameter in module.vector_field.named_parameters():
+            if "log_rate" not in parameter_name:  # of events, which do not move
+                assert parameter.grad is not None, parameter_name
+                assert bool(parameter.grad.any()), parameter_name
+
+
+@pytest.mark.parametrize("name", NOT_SOLVING)
+def test_models_without_an_ode_say_so(name):
+    config = configured(*NOT_SOLVING[name], "regularizer=kinetic")
+    data = build.build_data(config, torch.device("cpu"))
+    with pytest.raises(ConfigError) as refused:
+        build.build_model(config, data, torch.device("cpu"))
+    assert str(refused.value) == (
+        f"regularizer.kinetic has no effect on model.name={name!r}, which solves no ODE; "
+        "take regularizer=none"
+    )
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch's own
+@pytest.mark.parametrize("name", ["odenet", "ode_rnn", "latent_ode_poisson"])
+def test_a_compiled_model_pays_the_same(name, monkeypatch):
+    """What is compiled is what a regularised solve evaluates."""
+    asked = (*SOLVING[name], "solver=rk4", "solver.num_steps=2", "regularizer=kinetic")
+    compile_module = torch.nn.Module.compile
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda module: compile_module(module, backend=counted)
+    )
+    calls = []
+
+    def counted(graph, inputs):
+        def run(*args):
+            calls.append(name)
+            return graph(*args)
+
+        return run
+
+    found = []
+    for compiled in ("false", "true"):
+        model = trained_once(configured(*asked, f"trainer.compile={compiled}"))
+        found.append([penalty.integral for _, penalty in take_penalties(model)])
+        assert bool(calls) == (compiled == "true")
+    torch.testing.assert_close(*found)
