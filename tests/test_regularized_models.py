@@ -25,6 +25,7 @@ POINTS = ("dataset.batch_size=16",)
 IRREGULAR = ("model.euler_steps=null",)
 SOLVING = {
     "odenet": ("mnist_odenet", *IMAGES, "model.channels=8"),
+    "depth_pair": ("figure1",),
     "neural_ode": ("ode_demo",),
     "latent_ode": ("spirals_latent_ode", *SERIES),
     "poisson_latent_ode": ("poisson_latent_ode", *SERIES),
