@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from .config import ConfigError, RunConfig, config_hash, typed_config
 from .messages import GROUPS, complain, console, describe, is_bad_input, log_to_console, report
 from .reports.sweep import note_job
-from .run_folder import begun_before, claimed, read_json, remove_leftovers, status
+from .run_folder import LOCK, begun_before, claimed, read_json, remove_leftovers, status
 
 __all__ = ["ExitCode", "job", "torchrun_rank"]
 
@@ -202,7 +202,7 @@ def under_torchrun(
 
 def discard(folder: Path) -> None:
     """Leave no folder behind in which nothing ran; what a run has left is never touched."""
-    if not (folder / "run_info.json").exists():
+    if not any((folder / name).exists() for name in (LOCK, "run_info.json")):
         shutil.rmtree(folder / ".hydra", ignore_errors=True)
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()

@@ -18,7 +18,15 @@ from omegaconf import OmegaConf
 
 from .config import ConfigError, config_hash
 
-__all__ = ["begun_before", "claimed", "is_claimed", "read_json", "remove_leftovers", "status"]
+__all__ = [
+    "LOCK",
+    "begun_before",
+    "claimed",
+    "is_claimed",
+    "read_json",
+    "remove_leftovers",
+    "status",
+]
 
 LOCK = ".lock"
 
