@@ -7,10 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from node_experiments.training.timing import Timing
 
@@ -202,6 +204,7 @@ def test_two_processes_in_the_same_folder(node_run, tiny, tmp_path):
         assert result.code == 2
         assert f"is in use by process {other.pid}" in result.err
         assert not list(folder.rglob("*.pt"))
+        assert (folder / ".hydra").is_dir(), "the other process has only just begun"
     finally:
         other.communicate()
     assert node_run(*MLP, *tiny, f"hydra.run.dir={folder}").code == 0
@@ -397,13 +400,20 @@ def test_a_log_that_cannot_be_written_does_not_end_a_run(node_run, tiny, tmp_pat
     assert not result.err
 
 
-def test_time_may_run_backwards(node_run, tiny, stopped):
-    """A resume does not ask a clock which run is the newest of the same configuration."""
+def test_time_may_run_backwards(node_run, tiny, stopped, monkeypatch):
+    """No clock says which run of a configuration is the newest, nor what came after what."""
     older = stopped.with_name("1999-12-31_23-59-59-000000")
     stopped.rename(older)
+    then = time.time() - 1e6
+    monkeypatch.setattr(time, "time", lambda: then)
     result = node_run(*MLP, "scheduler=none", *tiny, "resume=auto")
     assert result.code == 0, result.err
     assert result.folders == [older]
+    assert [row["epoch"] for row in epochs(older)] == [1, 2, 3]
+    dashboard = EventAccumulator(str(older))
+    dashboard.Reload()
+    assert [event.step for event in dashboard.Scalars("loss/test")] == [2, 4, 6]
+    assert [event.step for event in dashboard.Scalars("loss/train")] == [1, 2, 3, 4, 5, 6]
 
 
 def test_profile_and_debug(node_run, tiny):
