@@ -20,7 +20,11 @@ import json, os, signal, sys
 import torch
 torch.set_num_threads(1)
 from node_experiments import cli, run
+from node_experiments.tracking.figures import Figures
 from node_experiments.training import checkpoints
+
+# So small a run spends its time drawing, and would seldom be killed at anything else.
+Figures.epoch_end = lambda figures, trainer: None
 
 def kill_in(name, line):
     # At the n-th line that is executed to write this checkpoint; at 0, when it is written.
