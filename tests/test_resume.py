@@ -167,6 +167,19 @@ def test_a_damaged_last_checkpoint_falls_back(node_run, stopped):
     assert "is damaged" in result.err
 
 
+def test_a_checkpoint_to_go_on_from_cannot_run_code(node_run, stopped, tmp_path):
+    class Attack:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "owned"), "w"))
+
+    for name in ("last.pt", "previous.pt"):
+        torch.save({"config": Attack(), "model": {}, "ranks": []}, stopped / "checkpoints" / name)
+    result = node_run(f"resume={stopped}")
+    assert result.code == 2
+    assert "holds more than tensors and plain values" in result.err
+    assert not (tmp_path / "owned").exists()
+
+
 def test_a_folder_is_never_mixed_up(node_run, stopped, tiny):
     other = node_run("experiment=mnist_resnet", *tiny, f"hydra.run.dir={stopped}")
     assert other.code == 2
