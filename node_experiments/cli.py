@@ -54,8 +54,8 @@ def main() -> int:
             f"cannot write the run folder: {error.strerror} ({error.filename}); "
             "set outputs=<folder that can be written>"
         )
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as interruption:
+        return next(iter(interruption.args), 130)
     except Exception as error:
         # Hydra meets some input with an exception of no type of its own, before any job.
         if wants_traceback() or ExitCode.began:
@@ -145,7 +145,7 @@ def let_process_0_have_the_folder() -> None:
 
 
 @hydra.main(version_base="1.3", config_path=str(configs_folder()), config_name="config")
-def compose_and_run(composed: DictConfig) -> float:
+def compose_and_run(composed: DictConfig) -> float | None:
     """One job; launchers carry this function into other processes, so it refers to others only."""
     return job(composed, HydraConfig.get())
 

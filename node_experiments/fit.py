@@ -127,13 +127,13 @@ def fit(
             trainer.fit()
         result["status"] = "completed"
     finally:
-        if tensorboard is not None:
-            tensorboard.close()
         result["earlier_seconds"] = timing.earlier_seconds
         result["reason"] = f"interrupted in epoch {trainer.epoch + 1} of {trainer.epochs}"
         if result["status"] == "completed":
             result["reason"] = None
         summarize(trainer, result)
+        if tensorboard is not None:
+            tensorboard.close()
 
 
 def go_on(trainer: Trainer, checkpoint: dict[str, Any], config: RunConfig, folder: Path) -> None:

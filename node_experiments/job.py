@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from .config import ConfigError, RunConfig, config_hash, typed_config
 from .messages import GROUPS, complain, console, describe, is_bad_input, log_to_console, report
 from .reports.sweep import note_job
-from .run_folder import begun_before, claimed, read_json, remove_leftovers, status
+from .run_folder import LOCK, begun_before, claimed, read_json, remove_leftovers, status
 
 __all__ = ["ExitCode", "job", "torchrun_rank"]
 
@@ -32,13 +32,13 @@ class ExitCode:
     began: ClassVar[bool] = False
 
 
-def job(composed: DictConfig, settings: HydraConf) -> float:
+def job(composed: DictConfig, settings: HydraConf) -> float | None:
     """Run one job; returns the value of the task's metric, for sweepers that optimise it.
 
-    A job that does not complete is reported, and returns NaN.
+    A job that does not complete is reported, and returns None.
 
     Raises:
-        KeyboardInterrupt: The user ended a job of a sweep, and with it the sweep.
+        KeyboardInterrupt: A job of a sweep was stopped, and the sweep with it, with an exit code.
     """
     ExitCode.began = True
     folder = Path(settings.runtime.output_dir)
@@ -74,17 +74,21 @@ def job(composed: DictConfig, settings: HydraConf) -> float:
         discard(folder)
         if not single:
             note_job(sweep, settings.job.num, varied, folder, message)
-        complain(f"{label}: {message}" if label else message)
-        return ended(2, single)
+        ExitCode.last = complain(f"{label}: {message}" if label else message)
+        return None
     if torchrun_rank() == 0:
         report(result, place, label)
         if not single:
             note_job(sweep, settings.job.num, varied, place, None)
     if result["exit_code"] == 0:
-        objective = result["objective"]
-        return float("nan") if objective is None else objective
+        return result["objective"]
     call_launcher(result.get("signal"))
-    return ended(result["exit_code"], single)
+    ExitCode.last = result["exit_code"]
+    # Who takes back the machine wants it from the jobs that would follow in this process, too.
+    last_of_all = ExitCode.last == 130 or settings.launcher._target_.endswith("BasicLauncher")
+    if result["status"] == "interrupted" and last_of_all and not single:
+        raise KeyboardInterrupt(ExitCode.last)
+    return None
 
 
 def configuration(given: RunConfig, overrides: list[str]) -> RunConfig:
@@ -202,18 +206,10 @@ def under_torchrun(
 
 def discard(folder: Path) -> None:
     """Leave no folder behind in which nothing ran; what a run has left is never touched."""
-    if not (folder / "run_info.json").exists():
+    if not any((folder / name).exists() for name in (LOCK, "run_info.json")):
         shutil.rmtree(folder / ".hydra", ignore_errors=True)
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
-
-
-def ended(exit_code: int, single: bool) -> float:
-    """End a job that did not complete."""
-    if exit_code == 130 and not single:
-        raise KeyboardInterrupt
-    ExitCode.last = exit_code
-    return float("nan")
 
 
 def call_launcher(signum: int | None) -> None:

@@ -95,6 +95,9 @@ def describe(error: Exception) -> str:
     if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
         return f"{mark.name}, line {mark.line + 1}, is no YAML: {error.problem}"
+    if type(error).__module__.startswith("sqlalchemy"):
+        reason = getattr(error, "orig", None) or error
+        return f"hydra.sweeper.storage is no database that can be used: {reason}"
     message = str(error)
     refused, own, reason = message.partition("ConfigError raised while resolving interpolation: ")
     if own and not refused:

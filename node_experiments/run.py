@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ __all__ = ["check", "log_file", "outcome", "run"]
 log = logging.getLogger(__name__)
 
 BAD_INPUT = (ConfigError, DataError, DeviceError, CheckpointError)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def check(config: RunConfig) -> None:
@@ -137,9 +139,10 @@ def outcome(result: dict[str, Any], stop: StopRequest) -> Iterator[None]:
         result["reason"] = str(error)
         log.debug(traceback.format_exc())
     except OSError as error:
+        remedy = "make room" if error.errno in FULL else "make it writable"
         result["reason"] = (
             f"{error.strerror or error} ({error.filename or 'in the run folder'}); what was "
-            "saved before is whole: make room, then run the same command with resume=auto"
+            f"saved before is whole: {remedy}, then run the same command with resume=auto"
         )
         log.debug(traceback.format_exc())
     except Exception as error:
@@ -157,7 +160,7 @@ def prepare(config: RunConfig) -> torch.device:
 @contextmanager
 def log_file(path: Path) -> Iterator[None]:
     """Everything that is logged also goes, with times and tracebacks, into this file."""
-    handler = logging.FileHandler(path)
+    handler = LogFile(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handler.setLevel(logging.DEBUG)
     logger = logging.getLogger("node_experiments")
@@ -168,3 +171,15 @@ def log_file(path: Path) -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         handler.close()
+
+
+class LogFile(logging.FileHandler):
+    """A log whose own failure, as on a full disk, neither ends a run nor hides why it ended."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Leave the record out."""
+
+    def close(self) -> None:
+        """Write what is left, if it can be written."""
+        with suppress(OSError):
+            super().close()

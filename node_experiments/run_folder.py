@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from omegaconf import OmegaConf
 from .config import ConfigError, config_hash
 
 __all__ = [
+    "LOCK",
     "begun_before",
     "claimed",
     "folder_of_checkpoint",
@@ -35,9 +37,18 @@ def claimed(folder: Path) -> Iterator[None]:
     """Work in a folder that no other process works in; the claim dies with the process.
 
     Raises:
-        ConfigError: Another process works in it.
+        ConfigError: Another process works in it, or it cannot be written.
     """
-    with (folder / LOCK).open("a+") as lock:
+    try:
+        # A lock that is there already can be opened where no other file can be written.
+        tempfile.TemporaryFile(dir=folder).close()
+        lock = (folder / LOCK).open("a+")
+    except OSError as error:
+        raise ConfigError(
+            f"the run folder {folder} cannot be written: {error.strerror}; make it writable, or "
+            "begin the run elsewhere with outputs= or hydra.run.dir="
+        ) from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -8,7 +8,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "node_experiments"
 INNER = ("ode", "data", "models", "tasks", "training")
 OUTER = {"cli", "config", "build", "run", "checkpoint_config", "tracking", "reports"}
-OUTER |= {"job", "messages", "run_folder", "fit", "processes", "trained", "evaluate", "figure3"}
+OUTER |= {"job", "messages", "run_folder", "fit", "processes", "study"}
+OUTER |= {"trained", "evaluate", "figure3"}
 
 
 def imported(path):

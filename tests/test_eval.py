@@ -99,6 +99,21 @@ def test_missing_truncated_and_foreign_checkpoints(node_run, trained, tmp_path):
     assert len([line for line in result.err.splitlines() if line]) == 1
 
 
+def test_a_checkpoint_names_nothing_outside_the_registries(node_run, trained, tmp_path):
+    for group, setting, message in (
+        ("model", {"name": "os.system"}, "model.name='os.system' is unknown"),
+        ("solver", {"method": "os.system"}, "solver.method='os.system'"),
+        ("model", {"_target_": "os.system"}, "model._target_ is not a setting"),
+    ):
+        checkpoint = torch.load(trained / "checkpoints" / "best.pt", weights_only=True)
+        checkpoint["config"][group] |= setting
+        torch.save(checkpoint, tmp_path / "foreign.pt")
+        result, _ = evaluate(node_run, tmp_path / "foreign.pt")
+        assert result.code == 2
+        assert message in result.err
+        assert result.err.count("\n") == 1
+
+
 def test_a_checkpoint_cannot_run_code(node_run, tmp_path):
     class Attack:
         def __reduce__(self):

@@ -1,36 +1,33 @@
 """The commands of the README do what they say."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 README = Path(__file__).parent.parent / "README.md"
-SECTIONS = ("Resume", "Sweeps", "Clusters", "Reports")
 
-# What a command needs that may not be there; SLURM and Ray need a cluster, and are composed only.
+# What a command needs that may not be there.
 NEEDS = {
     "hydra/launcher=local_parallel": "hydra_plugins.hydra_joblib_launcher",
     "hydra/launcher=slurm": "hydra_plugins.hydra_submitit_launcher",
     "hydra/launcher=ray_cluster": "hydra_plugins.hydra_ray_launcher",
     "hydra/sweeper=optuna_study": "hydra_plugins.hydra_optuna_sweeper",
 }
-COMPOSED_ONLY = ("hydra/launcher=slurm", "hydra/launcher=ray_cluster")
 SMALL = ("model.hidden=4", "dataset.train_size=64", "dataset.eval_batch_size=64")
 
 
 def commands(section):
     """Lines of the section's code blocks."""
-    found = re.search(rf"^## {section}\n(.*?)(?=^## |\Z)", README.read_text(), re.M | re.S)
-    blocks = re.findall(r"^```\w*\n(.*?)^```", found[1], re.M | re.S) if found else []
+    (text,) = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", README.read_text(), re.M | re.S)
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S)
     return [line for block in blocks for line in block.splitlines() if line.strip()]
-
-
-def there(section):
-    if not commands(section):
-        pytest.skip(f"the README has no section {section} yet")
 
 
 def installed(module):
@@ -42,27 +39,63 @@ def installed(module):
 
 @pytest.mark.filterwarnings("ignore")  # of Optuna's dependencies
 @pytest.mark.parametrize("section", ["Resume", "Sweeps", "Clusters"])
-def test_commands_run(node_run, section):
-    there(section)
+def test_commands_run(node_run, tiny, section):
     for line in commands(section):
         program, *arguments = shlex.split(line)
-        if program == "torchrun":
-            continue  # in tests/training/test_distributed.py
-        assert program == "node-run"
         needed = [module for choice, module in NEEDS.items() if choice in arguments]
         if not all(map(installed, needed)):
             continue
-        if set(COMPOSED_ONLY) & set(arguments):
-            compose(arguments)
-            continue
         if "experiment=mnist_mlp" in arguments and "resume=" not in line:
             arguments += SMALL
-        result = node_run(*arguments)
-        assert result.code == 0, (line, result.err)
+        if "hydra/launcher=slurm" in arguments:
+            compose(arguments)
+        elif "hydra/launcher=ray_cluster" in arguments:
+            with ray_cluster() as environment:
+                run(program, *arguments, *tiny, "model.channels=4", **environment)
+        elif program == "torchrun":
+            run(program, *arguments)
+        else:
+            assert program == "node-run"
+            result = node_run(*arguments)
+            assert result.code == 0, (line, result.err)
+
+
+def script(name):
+    """A command of this environment."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def run(program, *arguments, **environment):
+    """Run a command that is more than this process."""
+    result = subprocess.run(
+        [script(program), *arguments], capture_output=True, text=True, timeout=300,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+    assert result.returncode == 0, (program, arguments, result.stderr)
+
+
+@contextmanager
+def ray_cluster():
+    """The environment in which commands find a Ray cluster of this machine alone."""
+    environment = {"RAY_AUTH_MODE": "disabled"}
+    cluster = subprocess.Popen(
+        [
+            script("ray"), "start", "--head", "--block", "--port=0", "--num-cpus=2",
+            "--node-ip-address=127.0.0.1", "--include-dashboard=false", "--disable-usage-stats",
+        ],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+    try:
+        addresses = (re.search(r"--address='(.*)'", line) for line in cluster.stdout)
+        yield {**environment, "RAY_ADDRESS": next(filter(None, addresses))[1]}
+    finally:
+        cluster.terminate()
+        cluster.communicate()
 
 
 def compose(arguments):
-    """Compose what the command's jobs and its launcher would be."""
+    """Compose what the command's jobs and its launcher would be, where there is no SLURM."""
     from hydra import compose, initialize_config_dir
 
     from node_experiments import cli
@@ -78,10 +111,10 @@ def compose(arguments):
 
 
 def test_reports_run(node_run, capsys):
-    there("Reports")
     from node_experiments.reports.cli import main
 
-    result = node_run("experiment=mnist_mlp", "protocol=smoke", *SMALL)
+    _, *sweep = shlex.split(commands("Sweeps")[0])
+    result = node_run(*sweep, *SMALL)
     assert result.code == 0, result.err
     for line in commands("Reports"):
         program, *arguments = shlex.split(line)

@@ -1,15 +1,18 @@
 """Runs that were stopped, from the command line."""
 
+import ctypes
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from node_experiments.training.timing import Timing
 
@@ -164,6 +167,19 @@ def test_a_damaged_last_checkpoint_falls_back(node_run, stopped):
     assert "is damaged" in result.err
 
 
+def test_a_checkpoint_to_go_on_from_cannot_run_code(node_run, stopped, tmp_path):
+    class Attack:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "owned"), "w"))
+
+    for name in ("last.pt", "previous.pt"):
+        torch.save({"config": Attack(), "model": {}, "ranks": []}, stopped / "checkpoints" / name)
+    result = node_run(f"resume={stopped}")
+    assert result.code == 2
+    assert "holds more than tensors and plain values" in result.err
+    assert not (tmp_path / "owned").exists()
+
+
 def test_a_folder_is_never_mixed_up(node_run, stopped, tiny):
     other = node_run("experiment=mnist_resnet", *tiny, f"hydra.run.dir={stopped}")
     assert other.code == 2
@@ -201,6 +217,7 @@ def test_two_processes_in_the_same_folder(node_run, tiny, tmp_path):
         assert result.code == 2
         assert f"is in use by process {other.pid}" in result.err
         assert not list(folder.rglob("*.pt"))
+        assert (folder / ".hydra").is_dir(), "the other process has only just begun"
     finally:
         other.communicate()
     assert node_run(*MLP, *tiny, f"hydra.run.dir={folder}").code == 0
@@ -304,13 +321,112 @@ def test_a_full_disk_is_named_and_the_run_goes_on_later(node_run, tiny, monkeypa
     assert content(result.folders[0])["status"] == "completed"
 
 
-def test_time_may_run_backwards(node_run, tiny, stopped):
-    """A resume does not ask a clock which run is the newest of the same configuration."""
+@pytest.fixture
+def permissions_hold():
+    """For root as well: it lays down the capabilities that override permissions."""
+    if os.geteuid() != 0:
+        yield
+        return
+    libc = ctypes.CDLL(None)
+    this_thread = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    before = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; twice 32 bits
+    assert libc.capget(this_thread, before) == 0
+    less = (ctypes.c_uint32 * 6)(before[0] & ~0b110, *before[1:])  # DAC_OVERRIDE, DAC_READ_SEARCH
+    assert libc.capset(this_thread, less) == 0
+    yield
+    assert libc.capset(this_thread, before) == 0
+
+
+def allow_writing(folder, allowed):
+    for path in (folder, *folder.rglob("*")):
+        if path.is_dir():
+            path.chmod(0o755 if allowed else 0o555)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("outputs=locked",),
+        ("outputs=locked", "resume=auto"),
+        ("hydra.run.dir=locked",),
+        ("-m", "seed=0,1", "hydra.sweep.dir=locked"),
+    ],
+)
+def test_a_folder_that_cannot_be_written(node_run, tiny, tmp_path, permissions_hold, arguments):
+    locked = tmp_path / "locked"
+    locked.mkdir(0o555)
+    result = node_run(*arguments[:1], *MLP, *tiny, *arguments[1:])
+    assert result.code == 2
+    assert result.err.count("\n") == 1
+    assert "cannot write the run folder: Permission denied" in result.err
+    assert not any(locked.iterdir())
+
+
+def test_a_run_that_can_no_longer_be_written_is_not_gone_on_with(
+    node_run, stopped, permissions_hold
+):
+    before = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
+    allow_writing(stopped, False)
+    result = node_run(f"resume={stopped}")
+    assert result.code == 2
+    assert result.err.count("\n") == 1
+    assert f"the run folder {stopped} cannot be written: Permission denied" in result.err
+    assert {path: path.read_bytes() for path in before} == before
+    allow_writing(stopped, True)
+    assert node_run(f"resume={stopped}").code == 0
+
+
+def test_a_run_folder_that_becomes_read_only(
+    node_run, tiny, tmp_path, monkeypatch, permissions_hold
+):
+    (undisturbed,) = node_run(*MLP, *tiny, "outputs=undisturbed").folders
+    saved = {}
+
+    def step_start(self, trainer):
+        if trainer.step == 4:
+            saved.update({path: path.read_bytes() for path in outputs.rglob("*.pt")})
+            allow_writing(outputs, False)
+
+    outputs = tmp_path / "outputs"
+    with monkeypatch.context() as patch:
+        patch.setattr(Timing, "step_start", step_start)
+        result = node_run(*MLP, *tiny)
+    assert result.code == 1
+    assert result.err.count("\n") == 1
+    assert "Permission denied" in result.err
+    assert "make it writable, then run the same command with resume=auto" in result.err
+    assert {path.name for path in saved} == {"best.pt", "last.pt", "previous.pt"}
+    assert {path: path.read_bytes() for path in outputs.rglob("*.pt")} == saved
+    allow_writing(outputs, True)
+    result = node_run(*MLP, *tiny, "resume=auto")
+    assert result.code == 0, result.err
+    (folder,) = [folder for folder in result.folders if folder != undisturbed]
+    assert torch.equal(weights(folder), weights(undisturbed))
+    assert epochs(folder) == epochs(undisturbed)
+
+
+def test_a_log_that_cannot_be_written_does_not_end_a_run(node_run, tiny, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "node-run.log").symlink_to("/dev/full")
+    result = node_run(*MLP, *tiny, "hydra.run.dir=run")
+    assert result.code == 0, result.err
+    assert not result.err
+
+
+def test_time_may_run_backwards(node_run, tiny, stopped, monkeypatch):
+    """No clock says which run of a configuration is the newest, nor what came after what."""
     older = stopped.with_name("1999-12-31_23-59-59-000000")
     stopped.rename(older)
+    then = time.time() - 1e6
+    monkeypatch.setattr(time, "time", lambda: then)
     result = node_run(*MLP, "scheduler=none", *tiny, "resume=auto")
     assert result.code == 0, result.err
     assert result.folders == [older]
+    assert [row["epoch"] for row in epochs(older)] == [1, 2, 3]
+    dashboard = EventAccumulator(str(older))
+    dashboard.Reload()
+    assert [event.step for event in dashboard.Scalars("loss/test")] == [2, 4, 6]
+    assert [event.step for event in dashboard.Scalars("loss/train")] == [1, 2, 3, 4, 5, 6]
 
 
 def test_profile_and_debug(node_run, tiny):

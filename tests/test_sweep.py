@@ -1,5 +1,6 @@
 """Many jobs: skipped when done, listed when failed, summed up at the end, on any launcher."""
 
+import fcntl
 import json
 import os
 import signal
@@ -8,6 +9,8 @@ import sys
 import time
 
 import pytest
+
+from node_experiments.training.timing import Timing
 
 MLP = ("-m", "experiment=mnist_mlp", "model.hidden=8", "hydra.sweep.dir=sweep")
 
@@ -142,21 +145,110 @@ def wait_for(condition, seconds=120):
     raise TimeoutError
 
 
-@pytest.mark.filterwarnings("ignore")  # of Optuna 2 about SQLAlchemy 2, which its pin brings
-def test_an_interrupted_optuna_study_goes_on(node_run, tiny, tmp_path):
+def test_a_sweep_that_is_stopped_begins_no_further_job(node_run, tiny, tmp_path, monkeypatch):
+    def step_start(self, trainer):
+        if trainer.step == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Timing, "step_start", step_start)
+        stopped = node_run(*MLP, *tiny, "seed=0,1")
+    assert stopped.code == 144
+    assert results(tmp_path) == ["0_seed=0"]
+    again = node_run(*MLP, *tiny, "seed=0,1")
+    assert again.code == 0, again.err
+    assert "going on after step 2" in again.out
+    assert results(tmp_path) == ["0_seed=0", "1_seed=1"]
+
+
+@pytest.fixture
+def study(node_run, tmp_path):
+    """A command line that searches, and what its study holds by state."""
     optuna = pytest.importorskip("optuna", reason="the extra `optuna` is not installed")
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="as above")
+    arguments = (*MLP, "hydra/sweeper=optuna_study", "hydra.sweeper.n_trials=2")
+
+    def trials():
+        by_state = {}
+        for trial in optuna.load_study("mnist_mlp", "sqlite:///outputs/optuna.db").trials:
+            by_state.setdefault(trial.state.name, []).append(trial)
+        return by_state
+
+    return arguments, trials
+
+
+@pytest.mark.filterwarnings("ignore")  # of Optuna 2
+def test_an_optuna_study_that_was_killed_goes_on(node_run, tiny, tmp_path, study):
     arguments = (
-        *MLP, *tiny, "hydra/sweeper=optuna_study", "optimizer.lr=interval(0.01,0.3)",
-        f"hydra.sweeper.storage=sqlite:///{tmp_path}/study.db",
+        *study[0], *tiny, "trainer.epochs=30", "optimizer.lr=interval(0.01,0.3)",
     )  # fmt: skip
-    for trials in (1, 2):
-        result = node_run(*arguments, f"hydra.sweeper.n_trials={trials}")
-        assert result.code == 0, result.err
-    study = optuna.load_study("mnist_mlp", f"sqlite:///{tmp_path}/study.db")
-    assert len(study.trials) == 3
-    assert all(0 <= trial.value <= 1 for trial in study.trials)
-    assert study.direction.name == "MAXIMIZE"
+    command = [sys.executable, "-m", "node_experiments", *arguments]
+    search = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: list(tmp_path.glob("sweep/1_*/checkpoints/last.pt")))
+    finally:
+        search.kill()
+        search.wait()
+    before = stamps(tmp_path)
+    assert len(before) == 1
+
+    result = node_run(*arguments)
+    assert result.code == 0, result.err
+    trials = study[1]()
+    assert [trial.params for trial in trials["FAIL"]] == [trials["COMPLETE"][1].params]
+    assert len(trials["COMPLETE"]) == len(results(tmp_path)) == 2
+    assert before.items() <= stamps(tmp_path).items()
+    assert "going on after step" in result.out
+
+    again = node_run(*arguments)
+    assert again.code == 0, again.err
+    assert "the study mnist_mlp is done" in again.out
+    assert len(study[1]()["COMPLETE"]) == 2
+
+
+@pytest.mark.filterwarnings("ignore")  # as above
+def test_a_trial_that_fails_does_not_end_a_study(node_run, tiny, study, monkeypatch):
+    failing = iter(range(2))
+
+    def step_start(self, trainer):
+        if next(failing, None) is not None:
+            raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(Timing, "step_start", step_start)
+    result = node_run(
+        *study[0], *tiny, "hydra.sweeper.n_trials=3", "optimizer.lr=interval(0.01,0.3)"
+    )
+    assert result.code == 1
+    assert result.out.count("failed: RuntimeError: out of luck") == 2
+    assert {state: len(of_it) for state, of_it in study[1]().items()} == {"FAIL": 2, "COMPLETE": 1}
+
+
+@pytest.mark.filterwarnings("ignore")  # as above
+def test_a_trial_that_another_process_runs_is_left_to_it(node_run, study, tmp_path):
+    import optuna
+
+    (tmp_path / "outputs").mkdir()
+    other = optuna.create_study(
+        "sqlite:///outputs/optuna.db", study_name="mnist_mlp", direction="maximize"
+    )
+    other.tell(other.ask(), 0.5)
+    other.ask()
+    arguments = (*study[0], "hydra.sweeper.n_trials=0", "optimizer.lr=0.1,0.2")
+    with (tmp_path / "outputs" / "optuna.db.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        assert node_run(*arguments).code == 0
+        assert study[1]().keys() == {"COMPLETE", "RUNNING"}
+    assert node_run(*arguments).code == 0
+    assert study[1]().keys() == {"COMPLETE", "FAIL"}
+
+
+@pytest.mark.filterwarnings("ignore")  # as above
+@pytest.mark.parametrize("storage", ["sqlite:////dev/null/study.db", "study.db"])
+def test_a_study_without_a_database(node_run, study, storage):
+    result = node_run(*study[0], f"hydra.sweeper.storage={storage}", "optimizer.lr=0.1,0.2")
+    assert result.code == 2
+    assert "hydra.sweeper.storage is no database that can be used" in result.err
+    assert result.err.count("\n") == 1
 
 
 PRESETS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ class TensorBoard(Callback):
     ) -> None:
         # Also void: what a process wrote here that came to no checkpoint.
         purge = 0 if go_on_after is None else go_on_after + 1
+        put_earlier_files_first(folder)
         self._writer = SummaryWriter(str(folder), purge_step=purge)
         self._hyperparameters = hyperparameters
         self._metric = metric
@@ -72,6 +74,19 @@ class TensorBoard(Callback):
     def close(self) -> None:
         """Write what is left and close the event file."""
         self._writer.close()
+
+
+def put_earlier_files_first(folder: Path) -> None:
+    """Rename event files from what will have been the future, after a clock was set back.
+
+    TensorBoard reads the files of a run in the order of the times in their names, and what a later
+    one declares void is gone.
+    """
+    following = int(time.time())
+    for path in sorted(folder.glob("events.out.tfevents.*"), reverse=True):
+        *kind, seconds, rest = path.name.split(".", 4)
+        following = min(int(seconds), following - 1)
+        path.rename(path.with_name(".".join([*kind, f"{following:010d}", rest])))
 
 
 def chart_layout(metric: str) -> dict[str, dict[str, list[Any]]]:

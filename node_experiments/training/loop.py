@@ -261,6 +261,7 @@ class Trainer:
         self.scheduler.load_state_dict(state["scheduler"])
         for name in COUNTERS:
             setattr(self, name, state[name])
+        self.window = dict(self.windows[-1]) if self.windows else {}
         local = state["ranks"][self.group.rank]
         self._epoch_means, self._window_means = (Means(**means) for means in local["means"])
         for callback in self.callbacks:
