@@ -78,6 +78,11 @@ def details(folder: Path) -> str:
             seconds = [run.seconds for run in runs if run.seconds is not None]
             values.append(spread(seconds, count=False, digits=0))
             lines.append(f"| {label} | {count} | " + " | ".join(values) + " |")
+    lines += ["", "The latent ODE seed by seed:", ""]
+    for count in COUNTS:
+        runs = sorted(cells.get(("latent_ode", count), []), key=lambda run: run.config["seed"])
+        values = [f"{value:.3f}" for value in numbers(runs, "rmse")]
+        lines.append(f"- {count} observations: {', '.join(values) or '-'}")
     return "\n".join(lines) + "\n"
 
 

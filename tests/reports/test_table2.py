@@ -56,6 +56,11 @@ def test_cells_hold_mean_spread_and_count_of_the_best_checkpoints(tmp_path):
     other = details(tmp_path).splitlines()
     assert any(line.startswith("| latent ODE | 30 | 0.150 ± 0.071 | 0.200 ±") for line in other)
     assert {line.count("|") for line in other if line.startswith("|")} == {9}
+    assert other[-3:] == [
+        "- 30 observations: 0.100, 0.200",
+        "- 50 observations: 0.400",
+        "- 100 observations: -",
+    ]
 
 
 def test_the_verdict_is_that_of_the_numbers(tmp_path):
