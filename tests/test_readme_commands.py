@@ -8,6 +8,7 @@ import sys
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -76,22 +77,23 @@ def run(program, *arguments, **environment):
 
 @contextmanager
 def ray_cluster():
-    """The environment in which commands find a Ray cluster of this machine alone."""
+    """The environment in which commands find a Ray cluster, which nobody else finds."""
     environment = {"RAY_AUTH_MODE": "disabled"}
-    cluster = subprocess.Popen(
-        [
-            script("ray"), "start", "--head", "--block", "--port=0", "--num-cpus=2",
-            "--node-ip-address=127.0.0.1", "--include-dashboard=false", "--disable-usage-stats",
-        ],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env={**os.environ, **environment},
-    )  # fmt: skip
-    try:
-        addresses = (re.search(r"--address='(.*)'", line) for line in cluster.stdout)
-        yield {**environment, "RAY_ADDRESS": next(filter(None, addresses))[1]}
-    finally:
-        cluster.terminate()
-        cluster.communicate()
+    with TemporaryDirectory(prefix="ray") as folder:  # sockets lie there: its path must be short
+        cluster = subprocess.Popen(
+            [
+                script("ray"), "start", "--head", "--block", "--port=0", "--num-cpus=2",
+                "--include-dashboard=false", "--disable-usage-stats", f"--temp-dir={folder}",
+            ],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**os.environ, **environment},
+        )  # fmt: skip
+        try:
+            addresses = (re.search(r"--address='(.*)'", line) for line in cluster.stdout)
+            yield {**environment, "RAY_ADDRESS": next(filter(None, addresses))[1]}
+        finally:
+            cluster.terminate()
+            cluster.communicate()
 
 
 def compose(arguments):

@@ -354,12 +354,14 @@ def allow_writing(folder, allowed):
 )
 def test_a_folder_that_cannot_be_written(node_run, tiny, tmp_path, permissions_hold, arguments):
     locked = tmp_path / "locked"
-    locked.mkdir(0o555)
+    locked.mkdir()
+    (locked / "jobs.jsonl").touch()
+    locked.chmod(0o555)
     result = node_run(*arguments[:1], *MLP, *tiny, *arguments[1:])
     assert result.code == 2
     assert result.err.count("\n") == 1
     assert "cannot write the run folder: Permission denied" in result.err
-    assert not any(locked.iterdir())
+    assert [path.name for path in locked.iterdir()] == ["jobs.jsonl"]
 
 
 def test_a_run_that_can_no_longer_be_written_is_not_gone_on_with(

@@ -124,7 +124,8 @@ def test_ray_runs_jobs_in_a_cluster_of_this_machine(tmp_path, tiny):
     )
     arguments = (
         *MLP, *tiny, "seed=0,1", "hydra/launcher=ray_cluster",
-        "+hydra.launcher.ray.init.num_cpus=2", "+hydra.launcher.ray.init.include_dashboard=false",
+        "hydra.launcher.ray.init.address=local", "+hydra.launcher.ray.init.num_cpus=2",
+        "+hydra.launcher.ray.init.include_dashboard=false",
     )  # fmt: skip
     result = subprocess.run(
         [sys.executable, "-m", "node_experiments", *arguments],

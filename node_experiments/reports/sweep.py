@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -42,7 +43,8 @@ class SweepSummary(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Forget what an earlier sweep into this folder noted."""
-        (Path(str(config.hydra.sweep.dir)) / JOBS).unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written, the launcher says so
+            (Path(str(config.hydra.sweep.dir)) / JOBS).unlink(missing_ok=True)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Print the table and the failures."""
