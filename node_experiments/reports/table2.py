@@ -34,13 +34,25 @@ DETAILS = {
 }
 MODELS = {"rnn": "RNN", "rnn_dt": "RNN with time gaps", "latent_ode": "latent ODE"}
 
+# Settings that all cells have in common, and those that tell cells, or nothing, apart.
+BUDGET = (
+    "dataset.",
+    "optimizer.",
+    "scheduler.",
+    "protocol",
+    "trainer.epochs",
+    "trainer.clip_norm",
+    "trainer.precision",
+)
+CELL = ("dataset.observations", "name", "checkpoint", "trainer.threads", "trainer.log_every")
+
 Cells = dict[tuple[str, int], list[Run]]
 
 
 def table2(folder: Path) -> str:
     """Markdown from all completed runs below a folder: the table, and what it says of the paper's.
 
-    Runs of other data or another budget than most are left out, and counted.
+    Runs with other settings than most are left out, and counted.
     """
     cells, others = collect(folder)
     lines = [
@@ -58,7 +70,9 @@ def table2(folder: Path) -> str:
         *verdicts(cells),
     ]
     if others:
-        lines.append(f"- Completed runs on spirals with other settings, not shown: {others}.")
+        lines.append(
+            f"- Completed runs on spirals with other settings, or repeated, not shown: {others}."
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -89,8 +103,8 @@ def details(folder: Path) -> str:
 def collect(folder: Path) -> tuple[Cells, int]:
     """Completed runs by model and number of observations, and how many others were left out.
 
-    The cells hold runs that learned from the same data in as many steps; of two with the same
-    seed the last.
+    All cells hold runs that learned from the same data in as many steps; the runs of one cell
+    differ in nothing but their seed, and of two with the same seed the last counts.
     """
     runs = [
         run
@@ -99,61 +113,64 @@ def collect(folder: Path) -> tuple[Cells, int]:
         and run.config.get("dataset.name") == "spirals"
         and run.config.get("mode", "train") == "train"
     ]
-    budgets: dict[tuple[str, ...], list[Run]] = defaultdict(list)
-    for run in runs:
-        budgets[budget(run)].append(run)
-    chosen = max(budgets.values(), key=len, default=[])
-    cells: dict[tuple[str, int], dict[int, Run]] = defaultdict(dict)
-    for run in chosen:
+    cells: dict[tuple[str, int], list[Run]] = defaultdict(list)
+    for run in most_alike(runs, BUDGET):
         key = str(run.config.get("model.name")), int(run.config.get("dataset.observations", 0))
-        cells[key][int(run.config.get("seed", 0))] = run
-    return {key: list(seeds.values()) for key, seeds in cells.items()}, len(runs) - len(chosen)
+        cells[key].append(run)
+    seeds = {
+        key: list({run.config.get("seed"): run for run in most_alike(members)}.values())
+        for key, members in cells.items()
+    }
+    return seeds, len(runs) - sum(map(len, seeds.values()))
 
 
-def budget(run: Run) -> tuple[str, ...]:
-    """What all cells of a table have in common."""
-    return tuple(
-        f"{name}={value}"
-        for name, value in sorted(run.settings.items())
-        if name.startswith(("dataset.", "optimizer.", "scheduler."))
-        or name in ("protocol", "trainer.epochs", "trainer.clip_norm", "trainer.precision")
-        if name != "dataset.observations"
-    )
+def most_alike(runs: Iterable[Run], names: tuple[str, ...] = ("",)) -> list[Run]:
+    """Those of the largest group of runs that have the same settings.
+
+    Args:
+        names: Beginnings of the names of the settings that count.
+    """
+    groups: dict[tuple[str, ...], list[Run]] = defaultdict(list)
+    for run in runs:
+        settings = (
+            f"{name}={value}"
+            for name, value in sorted(run.settings.items())
+            if name.startswith(names) and name not in CELL
+        )
+        groups[tuple(settings)].append(run)
+    return max(groups.values(), key=len, default=[])
 
 
 def verdicts(cells: Cells) -> list[str]:
-    """Whether the paper's ordering and its values hold here."""
+    """Whether the paper's ordering and its values hold here, where there are seeds to tell."""
     lines = []
     for count in COUNTS:
         found = numbers(cells.get(("latent_ode", count), []), "rmse")
-        if not found:
+        if len(found) < 2:
             continue
-        places = [
-            f"{where} {label}"
-            for label, model, metric in RECURRENT
-            if (where := compared(found, numbers(cells.get((model, count), []), metric)))
-        ]
-        mean, paper = statistics.fmean(found), PAPER["latent_ode"][count]
-        says = "at or under" if mean <= paper else "above"
+        paper = PAPER["latent_ode"][count]
+        places = [f"{compared(found, [paper, paper])} the paper's {paper:.4f}"]
+        for label, model, metric in RECURRENT:
+            others = numbers(cells.get((model, count), []), metric)
+            if len(others) > 1:
+                places.append(f"{compared(found, others)} {label}")
+        lines.append(f"- {count} observations: the latent ODE lies {'; '.join(places)}.")
+    if lines:
         lines.append(
-            f"- {count} observations: the latent ODE's mean of {mean:.3f} is {says} the paper's "
-            f"{paper:.4f}" + (f"; it lies {'; '.join(places)}." if places else ".")
+            "- Below and above: the intervals of mean ± standard deviation do not overlap."
         )
     return lines
 
 
 def compared(ours: Sequence[float], theirs: Sequence[float]) -> str:
-    """Where an interval of mean ± standard deviation lies; empty with nothing to compare with."""
-    if not theirs:
-        return ""
+    """Where an interval of mean ± standard deviation lies."""
     (low, high), (lower, higher) = interval(ours), interval(theirs)
     return "below" if high < lower else "above" if low > higher else "within the spread of"
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean minus and plus the standard deviation."""
-    mean = statistics.fmean(values)
-    width = statistics.stdev(values) if len(values) > 1 else 0.0
+    mean, width = statistics.fmean(values), statistics.stdev(values)
     return mean - width, mean + width
 
 
