@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
 from training_speed.accuracy import measure_accuracy
 from training_speed.measure import measure
 from training_speed.overhead import TITLE, measure_overhead

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from node_experiments.ode import Discrete, Solver
 
-from .contenders import Contender, Ours
+from .contenders import Ours
 from .rows import Row
 
 __all__ = ["measure"]

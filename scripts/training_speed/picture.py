@@ -14,7 +14,12 @@ from matplotlib.ticker import LogLocator, NullLocator
 __all__ = ["draw_rows", "draw_scaling"]
 
 # Okabe & Ito's palette, which most colour-blind readers can tell apart.
-COLOURS = {"ours": "#0072B2", "torchdiffeq": "#E69F00", "torchode": "#009E73", "diffrax": "#CC79A7"}
+COLOURS = {
+    "ours": "#0072B2",
+    "torchdiffeq": "#E69F00",
+    "torchode": "#009E73",
+    "diffrax": "#CC79A7",
+}
 HATCHES = {"ours": "", "torchdiffeq": "//", "torchode": "..", "diffrax": "xx"}
 
 

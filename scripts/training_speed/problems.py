@@ -22,7 +22,7 @@ from node_experiments.models.latent_ode import LatentVectorField, mlp
 from node_experiments.models.planar_cnf import PlanarField
 from node_experiments.models.stems import classifier_head, conv_stem
 
-__all__ = ["CNF", "Latent", "Mnist", "ODERNN", "ODESolve", "Work"]
+__all__ = ["CNF", "ODERNN", "Latent", "Mnist", "ODESolve", "Work"]
 
 ODESolve = Callable[..., Tensor]
 """Maps a field, a state, times `(time,)` and arguments of the field to `(time, *state)`."""

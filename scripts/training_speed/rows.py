@@ -45,7 +45,9 @@ def ours(row: Row, solver: Solver, ways: tuple[str, ...] = tuple(WAYS)) -> Itera
         yield contender(name, row.work(), Ours(solver, WAYS[name]))
 
 
-def torchdiffeqs(make: Callable[[], Work], what: str = "", **options: object) -> Iterator[Contender]:
+def torchdiffeqs(
+    make: Callable[[], Work], what: str = "", **options: object
+) -> Iterator[Contender]:
     """Both of its ways."""
     if find_spec("torchdiffeq"):
         yield contender(f"torchdiffeq backprop{what}", make(), TorchDiffEq("odeint", **options))

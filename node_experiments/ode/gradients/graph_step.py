@@ -26,7 +26,7 @@ class GraphStep(ExplicitStep):
     """
 
     def __init__(self, problem: Problem, evaluator: Evaluator, counts: StepCounts):
-        # Of the stages only the probe for the first step, which enters no graph, is evaluated by it.
+        # It evaluates no stage, only the probe for the first step, which no graph needs.
         super().__init__(problem.tableau, ForwardDynamics(problem), problem.y0.detach(), counts)
         self._evaluator = evaluator
         # By the numbers of the stages, those that only the interpolant needs after the others.
