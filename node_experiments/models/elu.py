@@ -1,0 +1,55 @@
+"""The exponential linear unit (Clevert et al. 2016), fast on a CPU.
+
+torch computes it with the scalar `expm1`, which on a CPU is half of the time that a small vector
+field takes. With `exp`, which is vectorised, it differs by rounding of 1, no more than the linear
+layer that it feeds makes of it anyway.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["ELU"]
+
+
+class ELU(nn.Module):
+    """x where it is positive, else exp(x) - 1; keeps the shape."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        # In half precision the rounding of 1 would be all too visible; a compiler vectorises by
+        # itself, and cannot trace what has a forward-mode derivative of its own.
+        precise = x.dtype in (torch.float32, torch.float64)
+        if x.device.type == "cpu" and precise and not torch.compiler.is_compiling():
+            return _ByExp.apply(x)
+        return F.elu(x)
+
+
+class _ByExp(torch.autograd.Function):
+    """The derivative is read off the result: y + 1 where x is negative."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return torch.maximum(x.clamp(max=0).exp_().sub_(1), x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(output)
+        ctx.save_for_forward(output)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return _times_derivative(grad, *ctx.saved_tensors)
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
+        return _times_derivative(tangent, *ctx.saved_tensors)
+
+
+def _times_derivative(x: Tensor, y: Tensor) -> Tensor:
+    return torch.ops.aten.elu_backward(x, 1.0, 1.0, 1.0, True, y)
