@@ -132,7 +132,7 @@ def test_performance_appears_when_it_was_measured(tmp_path):
     report = {"machine": machine, "rows": {"rk4": {"results": results}}}
     (tmp_path / "training_speed.json").write_text(json.dumps(report))
     block = script.section(tmp_path)
-    assert "| 1.2x | 2.4x | **3x** | `discrete` | 8 + 6 / 8 + 6 | 1e-03 / 1e-03 |" in block
+    assert "| 1.2x | 2.4x | **3x** | discrete | 8 + 6 / 8 + 6 | 1e-03 / 1e-03 |" in block
     assert "| 2x | 4x | **40x** |" in block
     assert "MNIST" not in block
 

@@ -21,9 +21,10 @@ class ELU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # In half precision the rounding of 1 would be all too visible; a compiler vectorises by
-        # itself, and cannot trace what has a forward-mode derivative of its own.
+        # itself; and what a transform could go through would cost as much as it gains.
         precise = x.dtype in (torch.float32, torch.float64)
-        if x.device.type == "cpu" and precise and not torch.compiler.is_compiling():
+        transformed = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+        if x.device.type == "cpu" and precise and not transformed:
             return _ByExp.apply(x)
         return F.elu(x)
 
@@ -31,16 +32,12 @@ class ELU(nn.Module):
 class _ByExp(torch.autograd.Function):
     """The derivative is read off the result: y + 1 where x is negative."""
 
-    generate_vmap_rule = True
-
     @staticmethod
-    def forward(x: Tensor) -> Tensor:
-        return torch.maximum(x.clamp(max=0).exp_().sub_(1), x)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(output)
-        ctx.save_for_forward(output)
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        y = torch.maximum(x.clamp(max=0).exp_().sub_(1), x)
+        ctx.save_for_backward(y)
+        ctx.save_for_forward(y)
+        return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:

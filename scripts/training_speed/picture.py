@@ -9,6 +9,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.axis import Axis
 from matplotlib.ticker import LogLocator, NullLocator
 
 __all__ = ["draw_rows", "draw_scaling"]
@@ -50,9 +51,7 @@ def draw_rows(report: dict[str, Any], path: Path) -> None:
         ax.set_xscale("log")
         # A bar on a logarithmic axis has no natural start.
         ax.set_xlim(min(times) / 2, max(times) * 1.8)
-        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        ax.xaxis.set_major_formatter("{x:g}")
-        ax.xaxis.set_minor_locator(NullLocator())
+        plain_numbers(ax.xaxis)
         ax.tick_params(labelsize=9)
         ax.set_title(row["title"], fontsize=10, loc="left")
         ax.spines[["top", "right"]].set_visible(False)
@@ -61,10 +60,17 @@ def draw_rows(report: dict[str, Any], path: Path) -> None:
     plt.close(figure)
 
 
+def plain_numbers(axis: Axis) -> None:
+    """1, 2, 5, 10 instead of powers of ten."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
+
+
 def draw_scaling(report: dict[str, Any], path: Path) -> None:
     """Time against each size, with the fitted slope."""
     axes_found = list(report["scaling"].values())
-    figure, axes = plt.subplots(2, 3, figsize=(9, 5.6), layout="constrained")
+    figure, axes = plt.subplots(2, 3, figsize=(9, 5.6), sharey=True, layout="constrained")
     styles = zip(("#0072B2", "#E69F00"), ("o", "s"), strict=True)
     looks = dict(zip(axes_found[0]["seconds"], styles, strict=True))
     for ax, found in zip(axes.flat, axes_found, strict=False):
@@ -73,10 +79,12 @@ def draw_scaling(report: dict[str, Any], path: Path) -> None:
             label = f"{way}: slope {found['slopes'][way]:.2f}"
             ax.loglog(found["sizes"], times, color=colour, marker=marker, ms=4, label=label)
         ax.set_xlabel(found["label"], fontsize=9)
-        ax.set_ylabel("ms of the processor", fontsize=9)
+        plain_numbers(ax.yaxis)
         ax.tick_params(labelsize=8)
         ax.legend(fontsize=7)
         ax.grid(True, alpha=0.3)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("ms of the processor", fontsize=9)
     for ax in axes.flat[len(axes_found) :]:
         ax.set_axis_off()
     path.parent.mkdir(parents=True, exist_ok=True)

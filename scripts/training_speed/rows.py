@@ -62,21 +62,25 @@ def adaptive(method: str = "dopri5") -> Solver:
 DOPRI5 = {"method": "dopri5", "rtol": TOLERANCE, "atol": TOLERANCE}
 
 
+def official_mnist() -> Mnist:
+    return Mnist(concatenates=True)
+
+
 def mnist(row: Row, threads: int) -> Iterator[Contender]:
-    yield from torchdiffeqs(lambda: Mnist(concatenates=True), **DOPRI5)
+    yield from torchdiffeqs(official_mnist, **DOPRI5)
     yield from torchdiffeqs(Mnist, ", our layers", **DOPRI5)
     yield from ours(row, adaptive())
 
 
 def mnist_bosh3(row: Row, threads: int) -> Iterator[Contender]:
-    yield from torchdiffeqs(lambda: Mnist(concatenates=True), **DOPRI5)
+    yield from torchdiffeqs(official_mnist, **DOPRI5)
     for name in ("backprop", "discrete, graphs kept"):
         way = Ours(adaptive("bosh3"), WAYS[name])
         yield contender(f"{name}, bosh3", Mnist(), way, "another method")
 
 
 def mnist_bf16(row: Row, threads: int) -> Iterator[Contender]:
-    yield from torchdiffeqs(lambda: Mnist(concatenates=True), **DOPRI5)
+    yield from torchdiffeqs(official_mnist, **DOPRI5)
     for method in ("dopri5", "bosh3"):
         for name in ("backprop", "discrete, graphs kept"):
             note = "another precision" + (" and method" if method == "bosh3" else "")
@@ -84,10 +88,15 @@ def mnist_bf16(row: Row, threads: int) -> Iterator[Contender]:
             yield contender(f"{name}, bf16, {method}", Mnist(), way, note, bf16=True)
 
 
+def plain_latent() -> Latent:
+    return Latent(plain=True)
+
+
 def latent(row: Row, threads: int) -> Iterator[Contender]:
-    yield from torchdiffeqs(Latent, **DOPRI5)
+    yield from torchdiffeqs(plain_latent, **DOPRI5)
+    yield from torchdiffeqs(Latent, ", our layers", **DOPRI5)
     if find_spec("torchode"):
-        yield contender("torchode backprop", Latent(), TorchOde(TOLERANCE))
+        yield contender("torchode backprop", plain_latent(), TorchOde(TOLERANCE))
     if find_spec("diffrax"):
         yield diffrax_latent(Latent(), TOLERANCE, threads)
     yield from ours(row, adaptive())
@@ -98,13 +107,14 @@ def latent(row: Row, threads: int) -> Iterator[Contender]:
 
 def rk4(row: Row, threads: int) -> Iterator[Contender]:
     # The `rk4` of torchdiffeq is the 3/8 rule; it makes one step from each output to the next.
-    yield from torchdiffeqs(Latent, method="rk4")
+    yield from torchdiffeqs(plain_latent, method="rk4")
+    yield from torchdiffeqs(Latent, ", our layers", method="rk4")
     yield from ours(row, Solver("rk38", num_steps=99))
 
 
 def cnf(row: Row, threads: int) -> Iterator[Contender]:
     yield from torchdiffeqs(lambda: CNF(differentiates=True), **DOPRI5)
-    yield from torchdiffeqs(CNF, ", our field", **DOPRI5)
+    yield from torchdiffeqs(CNF, ", our layers", **DOPRI5)
     yield from ours(row, adaptive())
 
 
