@@ -100,6 +100,7 @@ def latent(row: Row, threads: int) -> Iterator[Contender]:
     if find_spec("diffrax"):
         yield diffrax_latent(Latent(), TOLERANCE, threads)
     yield from ours(row, adaptive())
+    yield contender("backprop, plain layers", plain_latent(), Ours(adaptive(), Backprop()))
     for name in ("backprop", "discrete, graphs kept"):
         way = Ours(adaptive(), WAYS[name], compiles_field=True)
         yield contender(f"{name}, compiled field", Latent(), way)
@@ -109,7 +110,9 @@ def rk4(row: Row, threads: int) -> Iterator[Contender]:
     # The `rk4` of torchdiffeq is the 3/8 rule; it makes one step from each output to the next.
     yield from torchdiffeqs(plain_latent, method="rk4")
     yield from torchdiffeqs(Latent, ", our layers", method="rk4")
-    yield from ours(row, Solver("rk38", num_steps=99))
+    solver = Solver("rk38", num_steps=99)
+    yield from ours(row, solver)
+    yield contender("backprop, plain layers", plain_latent(), Ours(solver, Backprop()))
 
 
 def cnf(row: Row, threads: int) -> Iterator[Contender]:
