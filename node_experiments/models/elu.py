@@ -1,8 +1,8 @@
 """The exponential linear unit (Clevert et al. 2016), fast on a CPU.
 
-torch computes it with the scalar `expm1`, which on a CPU is half of the time that a small vector
-field takes. With `exp`, which is vectorised, it differs by rounding of 1, no more than the linear
-layer that it feeds makes of it anyway.
+torch computes it by `expm1`, which on some processors is slow in a process that never took a
+vectorised power: half of the time of a small vector field. By `exp` it differs by rounding of 1,
+no more than the linear layer that it feeds makes of it anyway.
 """
 
 from __future__ import annotations

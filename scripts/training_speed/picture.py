@@ -47,7 +47,11 @@ def draw_rows(report: dict[str, Any], path: Path) -> None:
             edgecolor="white",
             linewidth=0,
         )
-        ax.bar_label(bars, [f" {time:.3g} ms" for time in times], fontsize=9)
+        ax.bar_label(
+            bars,
+            [f" {time:,.0f} ms" if time >= 100 else f" {time:.3g} ms" for time in times],
+            fontsize=9,
+        )
         ax.set_xscale("log")
         # A bar on a logarithmic axis has no natural start.
         ax.set_xlim(min(times) / 2, max(times) * 1.8)
