@@ -102,6 +102,41 @@ def test_gradients_are_those_of_the_benchmark():
     assert block == script.table()
 
 
+def test_performance_is_that_of_the_benchmark():
+    script = load_script("readme_performance")
+    (block,) = script.BLOCK.findall(README)
+    assert block == script.section()
+
+
+def test_performance_appears_when_it_was_measured(tmp_path):
+    script = load_script("readme_performance")
+    assert script.section(tmp_path) == "<!-- performance -->\n<!-- /performance -->"
+    times = {
+        "torchdiffeq backprop": 0.3,
+        "torchdiffeq adjoint": 4.0,
+        "backprop": 0.2,
+        "discrete": 0.1,
+        "discrete, graphs kept": 0.15,
+    }
+    counted = {"forward": 8, "backward": 6, "gradient_error": 1e-3}
+    results = [{"name": name, "seconds": time, **counted} for name, time in times.items()]
+    machine = {
+        "processor": "P",
+        "cores": 2,
+        "threads": 1,
+        "versions": {"torch": "2"},
+        "python": "3",
+        "repetitions": 10,
+        "load_average": 0.5,
+    }
+    report = {"machine": machine, "rows": {"rk4": {"results": results}}}
+    (tmp_path / "training_speed.json").write_text(json.dumps(report))
+    block = script.section(tmp_path)
+    assert "| 1.2x | 2.4x | **3x** | discrete | 8 + 6 / 8 + 6 | 1e-03 / 1e-03 |" in block
+    assert "| 2x | 4x | **40x** |" in block
+    assert "MNIST" not in block
+
+
 def test_flows_are_those_of_the_reference_runs():
     script = load_script("readme_flows")
     (block,) = script.BLOCK.findall(README)

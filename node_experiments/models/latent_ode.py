@@ -15,13 +15,14 @@ from torch import Tensor, nn
 
 from ..ode import Gradient, Solver
 from .elman import ElmanNetwork
+from .elu import ELU
 from .latent_trajectory import LatentTrajectory
 
 __all__ = ["LatentODE", "LatentVectorField", "RecognitionRNN", "Series", "mlp"]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
-    "elu": nn.ELU,
+    "elu": ELU,
     "relu": nn.ReLU,
     "softplus": nn.Softplus,
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from .solver import Solver
@@ -46,27 +46,49 @@ class FixedGrid:
 
     With `num_steps` the interval is cut into equal steps; with `step_size` all steps have that
     size except the last, which ends at t1; with neither, steps end at the times `step_t`.
+
+    Args:
+        times: Output times. A step that would end within their rounding of one ends there, so
+            that nothing has to be interpolated, and no tiny step follows.
+        resolution: Relative precision of the output times.
     """
 
-    def __init__(self, t0: float, t1: float, solver: Solver):
-        self._ends, self._t1 = self._grid(t0, t1, solver), t1
+    def __init__(
+        self,
+        times: Sequence[float],
+        solver: Solver,
+        resolution: float = sys.float_info.epsilon,
+    ):
+        self._times, self._t1 = times, times[-1]
+        self._rounding = 4 * resolution * max(abs(times[0]), abs(times[-1]))
+        self._ends = self._grid(times[0], times[-1], solver)
         self._is_given = solver.num_steps is None and solver.step_size is None
         self.at_stop = False
 
-    @staticmethod
-    def _grid(t0: float, t1: float, solver: Solver) -> Iterator[float]:
+    def _grid(self, t0: float, t1: float, solver: Solver) -> Iterator[float]:
         span = t1 - t0
         if solver.num_steps is not None:
-            yield from (t0 + span * n / solver.num_steps for n in range(1, solver.num_steps))
+            step, count = span / solver.num_steps, solver.num_steps
+            yield from self._on_outputs([t0 + span * n / count for n in range(1, count)], step)
         elif solver.step_size is not None:
             step = math.copysign(solver.step_size, span)
-            # The guard keeps a span that is a multiple of the step from gaining a tiny last step.
-            count = max(1, math.ceil(span / step * (1 - 1e-9)))
-            yield from (t0 + step * n for n in range(1, count))
+            slack = max(min(self._rounding / abs(step), 1e-3), 1e-9)
+            count = max(1, math.ceil(span / step - slack))
+            yield from self._on_outputs([t0 + step * n for n in range(1, count)], step)
         else:
             inside = {t for t in solver.step_t if min(t0, t1) < t < max(t0, t1)}
             yield from sorted(inside, reverse=t1 < t0)
         yield t1
+
+    def _on_outputs(self, points: Sequence[float], step: float) -> Iterator[float]:
+        """The points, or the outputs that they were meant to be."""
+        slack = min(self._rounding, 1e-3 * abs(step))
+        ahead = iter(self._times[1:-1])
+        output = next(ahead, self._t1)
+        for point in points:
+            while output != self._t1 and (point - output) * math.copysign(1, step) > slack:
+                output = next(ahead, self._t1)
+            yield output if output != self._t1 and abs(point - output) <= slack else point
 
     def propose(self, t: float) -> float:
         t_next = next(self._ends)

@@ -109,7 +109,7 @@ def run(
     solver, times, counts = problem.solver, problem.times, problem.stats.forward
     observe, watch = problem.observe, problem.watch
     if solver.fixed_steps:
-        grid = FixedGrid(times[0], times[-1], solver)
+        grid = FixedGrid(times, solver, torch.finfo(problem.t.dtype).eps)
         return integrate(
             step,
             grid,

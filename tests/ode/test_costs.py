@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from node_experiments.ode import Solver, solve
+from node_experiments.ode import Adjoint, Backprop, Discrete, Solver, solve
 from node_experiments.ode.tableaus import TABLEAUS
 
 
@@ -101,6 +101,79 @@ def test_no_interpolant_is_built_when_no_output_lies_inside_a_step():
     assert evaluations(2) == evaluations(9) == 8 * 4
     # Hermite interpolation shares the derivative at the end with the next step.
     assert evaluations(17) == 8 * 4 + 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_outputs_that_are_grid_points_up_to_rounding_cost_nothing(dtype):
+    """No evaluation for an interpolant, and no tiny step on the way back."""
+    y0 = torch.ones(2, dtype=dtype, requires_grad=True)
+    ts = torch.linspace(0, 2, 100, dtype=dtype)
+    solver = Solver("rk4", num_steps=99)
+    solution = solve(lambda t, y: -y, y0, ts, solver, Adjoint())
+    solution.ys.sum().backward()
+    assert solution.stats.forward.evaluations == 99 * 4
+    assert solution.stats.backward.evaluations == 99 * 4
+
+
+def test_a_step_on_an_output_ends_there_and_not_beside_it():
+    ends = []
+    ts = torch.linspace(2, 0, 100)
+    solver = Solver("euler", num_steps=99)
+    solve(lambda t, y: -y, torch.ones(2), ts, solver, watch=lambda t, h, y, ok: ends.append(t + h))
+    assert ends == pytest.approx(ts[1:].tolist(), abs=1e-15)
+
+
+WAYS = {
+    "backprop": Backprop(),
+    "discrete": Discrete(),
+    "graphs kept": Discrete(retain_graphs=True),
+}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_a_step_of_training_synchronises_once_and_its_way_back_never(way):
+    found = []
+    for end in (2.0, 12.0):
+        counter = Operations()
+        y0 = torch.linspace(0, 1, 64, requires_grad=True)
+        solver = Solver("dopri5", rtol=1e-4, atol=1e-4)
+        with counter:
+            solution = solve(counter.field, y0, torch.tensor([0.0, end]), solver, way)
+            forward = counter.synchronisations
+            solution.ys[-1].sum().backward()
+        counts = solution.stats.forward
+        backward = counter.synchronisations - forward
+        found.append((counts.accepted + counts.rejected, forward, backward))
+    (few, first, back_first), (many, second, back_second) = found
+    assert many > few
+    assert second - first == many - few
+    assert back_second == back_first
+
+
+def operations_on_the_way_back(way, steps):
+    """Operations of the backward pass, those of the vector field's products among them."""
+    scale = torch.ones((), requires_grad=True)
+    y0 = torch.linspace(0, 1, 64, requires_grad=True)
+    solution = solve(
+        lambda t, y: y * scale,
+        y0,
+        torch.tensor([0.0, 1.0]),
+        Solver("dopri5", num_steps=steps),
+        way,
+        parameters=[scale],
+    )
+    counter = Operations()
+    with counter:
+        solution.ys[-1].sum().backward()
+    return counter.total
+
+
+@pytest.mark.parametrize(
+    ("way", "most"), [("backprop", 80), ("discrete", 100), ("graphs kept", 55)]
+)
+def test_the_way_back_of_a_dopri5_step_dispatches_few_operations(way, most):
+    few, many = (operations_on_the_way_back(WAYS[way], steps) for steps in (5, 15))
+    assert (many - few) / 10 <= most
 
 
 @pytest.mark.parametrize(

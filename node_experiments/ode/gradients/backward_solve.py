@@ -174,7 +174,7 @@ class BackwardSolve:
             return
         step = self._step
         if solver.fixed_steps:
-            grid = FixedGrid(start, end, solver)
+            grid = FixedGrid(interval, solver, torch.finfo(self._problem.t.dtype).eps)
             trajectory = integrate(
                 step,
                 grid,

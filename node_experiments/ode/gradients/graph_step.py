@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..explicit import ExplicitStep
+from ..forward import ForwardDynamics
 from ..problem import Problem
 from ..solution import StepCounts
 from .evaluation import Evaluation, Evaluator
@@ -25,7 +26,8 @@ class GraphStep(ExplicitStep):
     """
 
     def __init__(self, problem: Problem, evaluator: Evaluator, counts: StepCounts):
-        super().__init__(problem.tableau, _no_dynamics, problem.y0.detach(), counts)
+        # It evaluates no stage, only the probe for the first step, which no graph needs.
+        super().__init__(problem.tableau, ForwardDynamics(problem), problem.y0.detach(), counts)
         self._evaluator = evaluator
         # By the numbers of the stages, those that only the interpolant needs after the others.
         self._graphs: list[Evaluation] = [None] * len(self._rows)  # type: ignore[list-item]
@@ -83,10 +85,6 @@ class GraphStep(ExplicitStep):
             self._scratch_shaped = self._scratch.view(self._shape)
         evaluation = self._graphs[stage] = self._evaluator(t, y)
         self._rows[stage].copy_(evaluation.derivative.detach())
-
-
-def _no_dynamics(t: float, y: Tensor, derivative: Tensor, integrand: Tensor | None) -> None:
-    raise AssertionError("GraphStep evaluates the vector field itself")
 
 
 def _same(x: Any) -> Any:

@@ -1,0 +1,136 @@
+"""Training steps of neural ODEs beside torchdiffeq, torchode and diffrax on the same work.
+
+    python scripts/benchmark_training.py                     # every row, 10 repetitions
+    python scripts/benchmark_training.py --rows latent rk4 --repetitions 3 --out /tmp/speed
+    python scripts/benchmark_training.py --mode scaling      # time against sizes
+    python scripts/benchmark_training.py --mode accuracy     # time until 1 % error on MNIST: hours
+
+All contenders of a row compute the same function on the same data with the same parameters, to
+the same tolerance unless their name says otherwise; a step is a forward and a backward pass. They
+take turns, and the medians count. Errors are relative, against a tight solve in double precision.
+Needs the extra `bench`; libraries that are not installed are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from training_speed.accuracy import measure_accuracy
+from training_speed.measure import measure
+from training_speed.overhead import TITLE, measure_overhead
+from training_speed.picture import draw_rows, draw_scaling
+from training_speed.rows import ROWS
+from training_speed.scaling import measure_scaling
+
+OVERHEAD = "overhead"
+NAMES = (*ROWS, OVERHEAD)
+
+
+def processor() -> str:
+    """The model of the processor, where the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def machine(repetitions: int) -> dict[str, Any]:
+    """What the times depend on."""
+    versions = {}
+    for name in ("torch", "torchdiffeq", "torchode", "diffrax", "jax"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "versions": versions,
+        "python": sys.version.split()[0],
+        "repetitions": repetitions,
+        "load_average": round(os.getloadavg()[0], 2),
+    }
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """The results of a row, for the terminal."""
+
+    def cell(value: Any, form: str) -> str:
+        return "" if value is None else format(value, form)
+
+    lines = [
+        "| | ms | processor ms | evaluations | on the way back | error | gradient error |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for result in results:
+        cells = [
+            result["name"],
+            cell(1e3 * result["seconds"], ".4g"),
+            cell(1e3 * result["processor_seconds"], ".4g"),
+            cell(result["forward"], "d"),
+            cell(result["backward"], "d"),
+            cell(result["output_error"], ".1e"),
+            cell(result["gradient_error"], ".1e"),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def benchmark(rows: list[str], repetitions: int, out: Path) -> None:
+    report: dict[str, Any] = {"machine": machine(repetitions), "rows": {}}
+    threads = torch.get_num_threads()
+    for name in rows:
+        if name == OVERHEAD:
+            title, results = TITLE, measure_overhead(repetitions, threads)
+        else:
+            title, results = ROWS[name].title, measure(ROWS[name], repetitions, threads)
+        report["rows"][name] = {"title": title, "results": results}
+        print(f"{title}\n\n{table(results)}\n", flush=True)
+        write(report, out / "training_speed.json")
+    draw_rows(report, out / "training_speed.png")
+
+
+def write(content: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mode", choices=("rows", "scaling", "accuracy"), default="rows")
+    parser.add_argument("--rows", nargs="+", choices=NAMES, default=list(NAMES), metavar="ROW")
+    parser.add_argument("--repetitions", type=int, default=10)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path("outputs/reference/training_speed"))
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    # As the runner does: vanishing gradients are subnormal numbers, on which a CPU is slow.
+    torch.set_flush_denormal(True)
+    # On some processors torch's `expm1`, and so the plain ELU of peers, is six times slower until
+    # a vectorised power was taken once, as importing and using torchode happens to do: without
+    # this the ratios would depend on the order of the rows.
+    _ = torch.rand(64) ** torch.rand(64)
+    if asked.mode == "rows":
+        benchmark(asked.rows, asked.repetitions, asked.out)
+        return
+    report: dict[str, Any] = {"machine": machine(asked.repetitions)}
+    if asked.mode == "scaling":
+        report["scaling"] = measure_scaling(asked.repetitions)
+        draw_scaling(report, asked.out / "scaling.png")
+    else:
+        report["accuracy"] = measure_accuracy()
+    write(report, asked.out / f"{asked.mode}.json")
+
+
+if __name__ == "__main__":
+    main()

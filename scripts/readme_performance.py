@@ -1,0 +1,216 @@
+"""Writes the README's section on speed from the results of `benchmark_training.py`.
+
+python scripts/readme_performance.py
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "outputs" / "reference" / "training_speed"
+BLOCK = re.compile(r"<!-- performance -->\n.*?<!-- /performance -->", re.DOTALL)
+
+BACKPROP, ADJOINT = "torchdiffeq backprop", "torchdiffeq adjoint"
+
+
+class Line(NamedTuple):
+    """One line of the table.
+
+    Attributes:
+        row: Of the results.
+        work: What is done.
+        ours: The contender that is compared; the fastest of these.
+        peers: What it is compared with, each with the factors that are reachable and the goal.
+            A peer that is given our layers, which compute the same function faster, has no
+            goal: it tells what the solver alone gains.
+    """
+
+    row: str
+    work: str
+    ours: tuple[str, ...]
+    peers: dict[str, tuple[float | None, float | None]]
+
+
+OUR_LAYERS = {f"{BACKPROP}, our layers": (None, None), f"{ADJOINT}, our layers": (None, None)}
+EXACT = ("backprop", "discrete", "discrete, graphs kept")
+BY_BOTH = {BACKPROP: (1.15, 1.4), ADJOINT: (2.0, 2.5)}
+LINES = (
+    Line(
+        "mnist",
+        "MNIST ODE-Net, batch 128, `dopri5`",
+        EXACT,
+        {**BY_BOTH, **OUR_LAYERS},
+    ),
+    Line(
+        "mnist_bosh3",
+        "the same by `bosh3`, another method",
+        ("backprop, bosh3", "discrete, graphs kept, bosh3"),
+        BY_BOTH,
+    ),
+    Line(
+        "mnist_bf16",
+        "the same by `dopri5` with `precision=bf16`",
+        ("backprop, bf16, dopri5", "discrete, graphs kept, bf16, dopri5"),
+        {BACKPROP: (None, 1.6), ADJOINT: (None, 2.9)},
+    ),
+    Line(
+        "latent",
+        "latent ODE's decoder, batch 1000, 100 outputs",
+        (
+            *EXACT,
+            "backprop, plain layers",
+            "backprop, compiled field",
+            "discrete, graphs kept, compiled field",
+        ),
+        {
+            BACKPROP: (2.0, 4.0),
+            ADJOINT: (25.0, 60.0),
+            "diffrax, compiled": (0.8, 1.25),
+            **OUR_LAYERS,
+        },
+    ),
+    Line(
+        "latent",
+        "the same by `gradient=adjoint`",
+        ("adjoint",),
+        {ADJOINT: (3.0, 4.0)},
+    ),
+    Line(
+        "rk4",
+        "the same in 99 fixed steps of the 3/8 rule",
+        (*EXACT, "backprop, plain layers"),
+        {BACKPROP: (1.2, 2.4), ADJOINT: (2.0, 4.0), **OUR_LAYERS},
+    ),
+    Line(
+        "cnf",
+        "planar CNF, 512 points, exact trace",
+        EXACT,
+        {BACKPROP: (1.5, 3.0), ADJOINT: (1.5, 3.0), **OUR_LAYERS},
+    ),
+    Line(
+        "ode_rnn",
+        "ODE-RNN, 100 series with times of their own",
+        EXACT,
+        {
+            f"{BACKPROP}, union of times": (1.5, 3.0),
+            f"{ADJOINT}, union of times": (1.5, 3.0),
+            f"{BACKPROP}, rescaled gaps": (1.5, 3.0),
+            f"{ADJOINT}, rescaled gaps": (1.5, 3.0),
+        },
+    ),
+)
+# Microseconds outside the vector field: reachable, goal.
+OVERHEAD = (150, 80)
+
+
+def section(results: Path = RESULTS) -> str:
+    """The block between its markers; empty where nothing was measured yet."""
+    path = results / "training_speed.json"
+    text = performance(json.loads(path.read_text())) if path.is_file() else ""
+    if (results / "scaling.json").is_file():
+        text += scaling(json.loads((results / "scaling.json").read_text()))
+    return f"<!-- performance -->\n{text}<!-- /performance -->"
+
+
+def performance(report: dict[str, Any]) -> str:
+    """Table, conditions and picture."""
+    lines = [
+        "| forward and backward pass | against | reachable | goal | reached | ours by "
+        "| evaluations | gradient error |",
+        "| --- | --- | ---: | ---: | ---: | --- | ---: | ---: |",
+    ]
+    for line in LINES:
+        if line.row in report["rows"]:
+            lines += factors(line, report["rows"][line.row]["results"])
+    if "overhead" in report["rows"]:
+        lines += overhead(report["rows"]["overhead"]["results"])
+    machine = report["machine"]
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    threads = f"{machine['threads']} thread" + "s" * (machine["threads"] != 1)
+    lines += [
+        "",
+        "How many times faster the fastest of our ways to the exact gradient is, by the clock on "
+        "the wall: the same function, data, parameters and tolerance (1e-3), taking turns in one "
+        "process. Evaluations (forward + backward) and the error of the gradient, relative to a "
+        "tight solve in double precision, are given as ours / theirs; backpropagation records its "
+        "products with the Jacobian and counts none. Peers have the layers of their examples, or "
+        "ours, which compute the same function faster. Every contender: "
+        "[outputs/reference/training_speed](outputs/reference/training_speed/training_speed.json)"
+        " (`python scripts/benchmark_training.py`).",
+        "",
+        f"{machine['processor']}, {machine['cores']} cores, {threads}, load average "
+        f"{machine['load_average']:.1f}; medians of {machine['repetitions']} repetitions; "
+        f"Python {machine['python']}, {versions}.",
+        "",
+        "![Milliseconds of a training step, by contender]"
+        "(outputs/reference/training_speed/training_speed.png)",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def factors(line: Line, results: Sequence[dict[str, Any]]) -> list[str]:
+    """A line of the table for every peer that was measured."""
+    found = {result["name"]: result for result in results}
+    ours = min(
+        (found[name] for name in line.ours if name in found), key=lambda result: result["seconds"]
+    )
+    lines = []
+    for peer, (reachable, goal) in line.peers.items():
+        if peer not in found:
+            continue
+        factor = found[peer]["seconds"] / ours["seconds"]
+        cells = [
+            line.work,
+            peer,
+            *("" if value is None else f"{value:g}x" for value in (reachable, goal)),
+            f"**{factor:.2g}x**" if factor < 9.95 else f"**{factor:.0f}x**",
+            ours["name"],
+            f"{evaluations(ours)} / {evaluations(found[peer])}",
+            f"{ours['gradient_error']:.0e} / {found[peer]['gradient_error']:.0e}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def evaluations(result: dict[str, Any]) -> str:
+    forward, backward = result["forward"], result["backward"]
+    return f"{forward} + {backward}" if backward else f"{forward}"
+
+
+def overhead(results: Sequence[dict[str, Any]]) -> list[str]:
+    """A line in microseconds for every peer."""
+    found = {result["name"]: 1e6 * result["seconds"] for result in results}
+    reachable, goal = OVERHEAD
+    return [
+        "| outside the vector field, a `dopri5` step of a state of 32 x 64 "
+        f"| {peer}: {value:.0f} µs | {reachable} µs | {goal} µs | **{found['ours']:.0f} µs** "
+        "| no gradient | | |"
+        for peer, value in found.items()
+        if peer != "ours"
+    ]
+
+
+def scaling(report: dict[str, Any]) -> str:
+    """How time grows, from the fitted slopes."""
+    slopes = ", ".join(
+        f"{found['label']} {found['slopes']['discrete']:.2f}"
+        for found in report["scaling"].values()
+    )
+    return (
+        "\nTime of `gradient=discrete` against sizes, as the power with which it grows over the "
+        f"larger half of the sizes (1 is linear): {slopes}. Outputs cost one matrix product for "
+        "all that lie inside a step, and no steps; below some size the time is that of calling "
+        "operations, which does not grow with it.\n\n"
+        "![Milliseconds against batch, state, steps, outputs and parameters]"
+        "(outputs/reference/training_speed/scaling.png)\n"
+    )
+
+
+if __name__ == "__main__":
+    readme = ROOT / "README.md"
+    readme.write_text(BLOCK.sub(lambda match: section(), readme.read_text()))

@@ -1,0 +1,71 @@
+"""Interleaved repetitions, and errors against a tight solve in double precision."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from node_experiments.ode import Discrete, Solver
+
+from .contenders import Ours
+from .rows import Row
+
+__all__ = ["measure"]
+
+
+def reference(row: Row) -> tuple[Tensor, Tensor]:
+    """Solution and gradient of the continuous problem, near enough."""
+    work, tolerance = row.work().precise(), row.reference_tolerance
+    output, loss = work(Ours(Solver("dopri5", rtol=tolerance, atol=tolerance), Discrete()))
+    loss.backward()
+    return output.detach(), work.gradient()
+
+
+def relative_error(found: Tensor, expected: Tensor) -> float:
+    return float((found.double() - expected).norm() / expected.norm())
+
+
+def measure(row: Row, repetitions: int, threads: int) -> list[dict[str, Any]]:
+    """One result for every contender; the times are medians.
+
+    The first step is not counted among them: it compiles, where that is asked for.
+    """
+    output, gradient = reference(row)
+    contenders = list(row.contenders(row, threads))
+    results = []
+    for contender in contenders:
+        torch.manual_seed(0)
+        start = time.perf_counter()
+        found = contender.step()
+        warm_up = time.perf_counter() - start
+        counts = contender.counts()
+        results.append(
+            {
+                "name": contender.name,
+                "package": contender.package,
+                "note": contender.note,
+                "forward": counts.forward,
+                "backward": counts.backward,
+                "output_error": relative_error(found, output),
+                "gradient_error": relative_error(contender.gradient(), gradient),
+                "warm_up_seconds": warm_up,
+            }
+        )
+        # What was compiled for the first step may be compiled again for the second.
+        contender.step()
+    wall: list[list[float]] = [[] for _ in contenders]
+    processor: list[list[float]] = [[] for _ in contenders]
+    for _ in range(repetitions):
+        for i, contender in enumerate(contenders):
+            start, start_processor = time.perf_counter(), time.process_time()
+            contender.step()
+            processor[i].append(time.process_time() - start_processor)
+            wall[i].append(time.perf_counter() - start)
+    for result, times, processor_times in zip(results, wall, processor, strict=True):
+        result["seconds"] = statistics.median(times)
+        result["processor_seconds"] = statistics.median(processor_times)
+    return results
