@@ -100,7 +100,7 @@ def run(
             write_json(folder / "run_info.json", info | own)
             result["hardware"] = {key: info[key] for key in ("cpu", "device", "threads")}
             if config.mode == "eval":
-                evaluate(config, device, result)
+                evaluate(config, folder, device, result)
             elif config.mode == "figure3":
                 figure3(config, folder, device, result)
             elif config.trainer.devices > group.size:
