@@ -74,6 +74,7 @@ def block_solves(
     assert isinstance(block, ODEBlock)
     with torch.no_grad():
         y0 = stem(images.double())
+        log.info("reference: %s, tolerance %.0e", REFERENCE.method, REFERENCE.rtol)
         reference = solved(block, y0, REFERENCE)
         opinions = {
             solver.method: relative(solved(block, y0, solver) - reference, reference)
