@@ -94,11 +94,16 @@ def register() -> None:
 
 
 def quote_run_folders() -> None:
-    """Take run folders of sweeps as they are called: Hydra reads no `=` in a value as it is."""
+    """Take run folders of sweeps as they are called: Hydra reads no `=` in a value as it is.
+
+    Its manual escapes it with a backslash, which it would keep within quotes.
+    """
     holds_equals = re.compile(r"(checkpoint|resume)=([^'\"]*=[^'\"]*)")
     for place, argument in enumerate(sys.argv):
         if found := holds_equals.fullmatch(argument):
-            quoted = ",".join(f"'{folder}'" for folder in found[2].split(","))
+            # A comma that is escaped belongs to a name.
+            folders = [re.sub(r"\\(.)", r"\1", f) for f in re.split(r"(?<!\\),", found[2])]
+            quoted = ",".join(f"'{folder}'" for folder in folders)
             sys.argv[place] = f"{found[1]}={quoted}"
 
 

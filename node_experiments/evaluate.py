@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from . import build
 from .config import RunConfig
+from .files import write_atomically
 from .ode.methods import METHODS
+from .tasks.classification import Classification
 from .trained import rebuild
 from .training.loop import Trainer
 from .training.memory import peak_bytes
@@ -17,8 +21,13 @@ from .training.solver_statistics import solve_statistics
 __all__ = ["evaluate"]
 
 
-def evaluate(config: RunConfig, device: torch.device, result: dict[str, Any]) -> None:
+def evaluate(
+    config: RunConfig, folder: Path, device: torch.device, result: dict[str, Any]
+) -> None:
     """Fill `result` with the test metrics, and with how the model was trained.
+
+    Of a classifier, the numbers of the test images that it got wrong go to `wrong.json`: another
+    test on the same images can then be compared with this one image by image.
 
     Raises:
         CheckpointError: The checkpoint cannot be read, or holds the weights of another model.
@@ -40,6 +49,10 @@ def evaluate(config: RunConfig, device: torch.device, result: dict[str, Any]) ->
         precision=config.trainer.precision,
     )
     values = trainer.evaluate(data.test)
+    if isinstance(task, Classification):
+        wrong = {"images": len(task.wrong), "wrong": task.wrong.nonzero().flatten().tolist()}
+        text = json.dumps(wrong).encode()
+        write_atomically(folder / "wrong.json", lambda file: file.write(text))
     result["metric"] = task.metric
     result["metrics"] = {f"{name}/test": value for name, value in values.items()}
     solves = solve_statistics(model)

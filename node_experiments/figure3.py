@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from .config import ConfigError, RunConfig
+from .data.image_datasets import IMAGE_DATASETS
 from .data.images import EvaluationBatches
 from .figures.block_solves import block_solves_figure
 from .files import write_json
@@ -26,13 +27,19 @@ def check_figure3(config: RunConfig, device: torch.device) -> None:
     """Refuse what has no Figure 3.
 
     Raises:
-        ConfigError: A model without an ODE block, or a device without double precision.
+        ConfigError: A model without an ODE block, data other than images, or a device without
+            double precision.
     """
     if config.model.name != "odenet":
         raise ConfigError(
             f"mode=figure3 needs a model with an ODE block, and the checkpoint holds model "
             f"{config.model.name!r}; allowed: odenet; train one with "
             "node-run experiment=mnist_odenet"
+        )
+    if config.dataset.name not in IMAGE_DATASETS:
+        raise ConfigError(
+            f"mode=figure3 solves from images, and dataset={config.dataset.name} has none; "
+            f"allowed: {', '.join(IMAGE_DATASETS)}"
         )
     if device.type == "mps":
         raise ConfigError(

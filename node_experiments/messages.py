@@ -58,9 +58,13 @@ def report(result: dict[str, Any], folder: Path, job: str = "") -> None:
         seconds = result["seconds"]["total"]
         how = "was completed before" if result.get("skipped") else f"completed in {seconds:.0f} s"
         line = f"{name} {how}{': ' if numbers else ''}{numbers}\n{folder}"
+        if result.get("mode") == "figure3":
+            line += f"\nits verdicts and numbers: node-report --outputs {folder} figure3"
         console.print(line, soft_wrap=True, markup=False, highlight=False)
     elif result["status"] == "interrupted":
-        line = f"{name} {result['reason']}; go on with resume={folder}"
+        resumable = result.get("mode") == "train"
+        then = f"go on with resume={folder}" if resumable else "run the same command again"
+        line = f"{name} {result['reason']}; {then}"
         console.print(line, soft_wrap=True, markup=False, highlight=False)
     else:
         prefix = f"{job}: " if job else ""

@@ -90,7 +90,8 @@ def run(
             fit(config, folder, device, result, None, group, stop)
         return result
     with log_file(folder / "node-run.log"):
-        with stop_on_signals() as stop, outcome(result, stop):
+        # Training alone asks between two steps whether to stop, and can be gone on with.
+        with stop_on_signals(at_once=config.mode != "train") as stop, outcome(result, stop):
             (folder / "result.json").unlink(missing_ok=True)
             text = to_yaml(plain).encode()
             write_atomically(folder / "config.yaml", lambda file: file.write(text))
@@ -100,7 +101,7 @@ def run(
             write_json(folder / "run_info.json", info | own)
             result["hardware"] = {key: info[key] for key in ("cpu", "device", "threads")}
             if config.mode == "eval":
-                evaluate(config, device, result)
+                evaluate(config, folder, device, result)
             elif config.mode == "figure3":
                 figure3(config, folder, device, result)
             elif config.trainer.devices > group.size:
@@ -134,16 +135,19 @@ def outcome(result: dict[str, Any], stop: StopRequest) -> Iterator[None]:
     except Interrupted:
         result["status"], result["signal"], code = "interrupted", stop.signum, stop.exit_code
     except KeyboardInterrupt:
-        result["status"], result["reason"], code = "interrupted", "interrupted at once", 130
+        result["status"], result["reason"] = "interrupted", "interrupted at once"
+        result["signal"] = stop.signum
+        code = 130 if stop.signum is None else stop.exit_code
     except (SolveError, TrainingDiverged) as error:
         result["reason"] = str(error)
         log.debug(traceback.format_exc())
     except OSError as error:
         remedy = "make room" if error.errno in FULL else "make it writable"
-        result["reason"] = (
-            f"{error.strerror or error} ({error.filename or 'in the run folder'}); what was "
-            f"saved before is whole: {remedy}, then run the same command with resume=auto"
-        )
+        where = error.filename or "in the run folder"
+        then = f"{remedy}, then run the same command"
+        if result["mode"] == "train":
+            then = f"what was saved before is whole: {then} with resume=auto"
+        result["reason"] = f"{error.strerror or error} ({where}); {then}"
         log.debug(traceback.format_exc())
     except Exception as error:
         result["reason"] = f"{type(error).__name__}: {error}"

@@ -26,7 +26,7 @@ DOCUMENTS = (ROOT / "README.md", REFERENCE / "table2" / "README.md")
 NAMES = "table1|figure1|figure3|solver_transfer|table2|table2 details|poisson"
 BLOCK = re.compile(rf"<!-- results: ({NAMES}) -->\n.*?<!-- /results -->", re.DOTALL)
 
-SETTINGS = ("config.yaml", "result.json")
+SETTINGS = ("config.yaml", "result.json", "wrong.json")
 HISTORY = (*SETTINGS, "run_info.json", "metrics.jsonl", "figure3.json")
 # Of the many runs of Table 2, those whose figures are shown.
 ILLUSTRATED = {"latent_ode_30_seed0", "rnn_dt_30_seed0"}

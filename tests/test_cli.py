@@ -8,6 +8,8 @@ import sys
 import pytest
 import torch
 
+from node_experiments import cli
+
 RUN = "experiment=mnist_odenet"
 
 
@@ -235,8 +237,6 @@ def test_a_solve_that_fails_speaks_for_itself(node_run, tiny):
 
 def test_run_folders_of_sweeps_are_taken_as_they_are_called(monkeypatch):
     """Hydra reads no `=` in a value that is not in quotes."""
-    from node_experiments import cli
-
     given = [
         "checkpoint=a/0_x=0,a/1_x=1",
         "resume=a/0_x=1",
@@ -248,3 +248,18 @@ def test_run_folders_of_sweeps_are_taken_as_they_are_called(monkeypatch):
     assert sys.argv[1:] == [
         "checkpoint='a/0_x=0','a/1_x=1'", "resume='a/0_x=1'", *given[2:]
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "quoted"),
+    [
+        ("a/0_x=1", "'a/0_x=1'"),
+        (r"a/0_x\=1,y\=2", "'a/0_x=1','y=2'"),
+        (r"a/0_x\=1\,2", "'a/0_x=1,2'"),
+        ("'a/0_x=1'", "'a/0_x=1'"),
+    ],
+)
+def test_folders_of_sweeps_as_they_are_called_or_escaped(monkeypatch, given, quoted):
+    monkeypatch.setattr(sys, "argv", ["node-run", f"checkpoint={given}"])
+    cli.quote_run_folders()
+    assert sys.argv[1] == f"checkpoint={quoted}"

@@ -1,13 +1,14 @@
 """mode=figure3: the figure and its numbers from a checkpoint, and what has none."""
 
 import json
+import signal
 import subprocess
 import sys
 from functools import partial
 
 import pytest
 
-from node_experiments import figure3
+from node_experiments import figure3, run
 from node_experiments.ode import Solver
 from node_experiments.reports.cli import main
 from node_experiments.reports.figure3 import figure3 as report
@@ -21,8 +22,9 @@ def _fewer_solves(monkeypatch):
     few = partial(block_solves.block_solves, tolerances=(1e-1, 1e-3), repetitions=1)
     monkeypatch.setattr(figure3, "block_solves", few)
     monkeypatch.setattr(figure3, "IMAGES", 3)
-    monkeypatch.setattr(block_solves, "EXACT", Solver("dopri5", rtol=1e-5, atol=1e-5))
-    monkeypatch.setattr(block_solves, "SECOND", Solver("vern7", rtol=1e-5, atol=1e-5))
+    monkeypatch.setattr(block_solves, "REFERENCE", Solver("dopri5", rtol=1e-5, atol=1e-5))
+    second = (Solver("vern7", rtol=1e-5, atol=1e-5),)
+    monkeypatch.setattr(block_solves, "SECOND_OPINIONS", second)
 
 
 @pytest.fixture
@@ -51,6 +53,8 @@ def test_a_run_leaves_numbers_and_a_figure(node_run, trained, capsys):
     own = [json.loads(line)["nfe/forward"] for line in lines]
     assert [row["forward"] for row in measured["epochs"]] == own
     assert [row["epoch"] for row in measured["epochs"]] == [1, 2]
+    assert "tolerance 1e-03: " in result.out
+    assert result.out.splitlines()[-1].endswith(f"node-report --outputs {folder} figure3")
 
     (folder / "figures" / "figure3.png").unlink()
     assert main(["figure3"]) == 0
@@ -106,6 +110,30 @@ def test_a_failed_run_is_marked(node_run, trained, monkeypatch, tmp_path):
     assert report(tmp_path) == "mnist_odenet: failed: ValueError: no luck.\n"
     assert main(["figure", "figure3", str(folder)]) == 2
     assert "No run of mode=figure3" in report(tmp_path / "outputs" / "mnist_odenet")
+
+
+@pytest.mark.parametrize("mode", ["figure3", "eval"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_at_once(node_run, trained, monkeypatch, mode, number):
+    def stopped(*arguments):
+        signal.raise_signal(number)
+        raise AssertionError("went on after the signal")
+
+    monkeypatch.setattr(run, mode if mode == "figure3" else "evaluate", stopped)
+    result = node_run(f"mode={mode}", f"checkpoint={trained}")
+    assert result.code == (144 if number == signal.SIGTERM else 130)
+    assert "interrupted at once; run the same command again" in result.out
+    assert "resume=" not in result.out
+    (folder,) = (folder for folder in result.folders if folder != trained)
+    assert json.loads((folder / "result.json").read_text())["status"] == "interrupted"
+
+
+def test_data_that_are_no_images_have_none(node_run, trained):
+    result, made = measure(node_run, trained, "dataset=spirals")
+    assert result.code == 2
+    assert "mode=figure3 solves from images" in result.err
+    assert len(result.err.strip().splitlines()) == 1
+    assert not made
 
 
 def test_the_report_needs_no_torch():

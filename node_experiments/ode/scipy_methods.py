@@ -141,7 +141,13 @@ def _vode(
     for time in times[1:]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            y = ode.integrate(time)
+            try:
+                y = ode.integrate(time)
+            except ValueError as error:
+                # SciPy takes a signal that meets a call of C inside `fun` for a mistake of `fun`.
+                if was_interrupted(error):
+                    raise KeyboardInterrupt from error
+                raise
         if not ode.successful() or not np.isfinite(y).all():
             code = ode.get_return_code()
             trajectory.status = {-1: Status.MAX_STEPS}.get(code, Status.STEP_UNDERFLOW)
@@ -151,3 +157,10 @@ def _vode(
         trajectory.t = time
         counts.accepted += 1
         yield y.copy()
+
+
+def was_interrupted(error: BaseException | None) -> bool:
+    """Whether an error came of Ctrl-C or of a signal that is handled like it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None

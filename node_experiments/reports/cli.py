@@ -104,7 +104,13 @@ def show_table(asked: argparse.Namespace) -> None:
     if asked.name in PAPER_TABLES and asked.format in (None, "md"):
         sys.stdout.write(PAPER_TABLES[asked.name](asked.outputs))
         return
-    publish(grouped(select(asked.outputs, asked.name), asked.name), asked.format)
+    # Figure 3 of a network has no metrics, and is no other training of it.
+    runs = [
+        run for run in select(asked.outputs, asked.name) if run.config.get("mode") != "figure3"
+    ]
+    if not runs:
+        raise ReportError(f"{asked.name} has runs of mode=figure3 alone: node-report figure3")
+    publish(grouped(runs, asked.name), asked.format)
 
 
 def draw(asked: argparse.Namespace) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -26,6 +27,19 @@ LABELS = {
 
 Measured = Mapping[str, Any]
 
+# Choices, printed with the verdicts. Where a claim holds:
+WITHIN = 10.0  # (a) tolerances; a local tolerance bounds no global error, but for a factor
+POWERS = (0.85, 1.15)  # (b) of the evaluations
+HALF = (0.35, 0.65)  # (c) evaluations backward over forward
+GROWTH = 0.05  # (d) a smaller change of the evaluations is none
+ABOVE_REFERENCE = 10.0  # errors below so many of the reference's own are not measured
+
+UNKNOWN = f"not known.** {FILE} lacks numbers of it, or they are zero, constant or none."
+# What arithmetic on a file that is not whole, or on numbers that are all alike, ends in.
+SAYS_NOTHING = (
+    AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError, ZeroDivisionError,
+)  # fmt: skip
+
 
 def figure3(folder: Path) -> str:
     """Markdown from all runs of mode=figure3 below a folder: verdicts, and the numbers."""
@@ -44,60 +58,90 @@ def figure3(folder: Path) -> str:
 
 
 def section(run: Run, measured: Measured) -> str:
-    """What one run found."""
-    trained = measured["trained"]
-    dataset = run.config.get("dataset.name", "?")
-    tolerances = measured["tolerances"]
-    clock = f"{measured['clock']} time on {measured['threads']} thread"
-    clock += "s" if measured["threads"] != 1 else ""
+    """What one run found; what its file lacks is not known."""
+    told = [known(part, measured, f"{what}: not known.") for what, part in NUMBERS.items()]
     return "\n".join(
         [
-            f"`{trained['name']}`, seed {trained['seed']}, protocol `{trained['protocol']}`, "
-            f"trained with {trained['solver']['method']} at {trained['solver']['rtol']:g}; "
-            f"{measured['images']} test images of {dataset}, {measured['precision']}, rtol = atol "
-            f"from {tolerances[0]:.0e} to {tolerances[-1]:.0e}. Errors are relative to "
-            f"{measured['reference']['method']} at {measured['reference']['tolerance']:.0e}, from "
-            f"which another method differs by {measured['reference_error']:.0e}; {clock}, median "
-            f"of {measured['repetitions']}.",
+            f"{told[0]} Test images of {run.config.get('dataset.name', '?')}.",
             "",
             *(f"- {line}" for line in verdicts(measured)),
             "",
-            table(measured),
+            told[1].rstrip("\n") + "\n",
         ]
+    )
+
+
+def known(tell: Callable[[Measured], str], measured: Measured, otherwise: str) -> str:
+    """What a file says; otherwise where it lacks numbers, or has some that say nothing."""
+    try:
+        return tell(measured)
+    except SAYS_NOTHING:
+        return otherwise
+
+
+def origin(measured: Measured) -> str:
+    """What was measured, and how."""
+    trained, reference = measured["trained"], measured["reference"]
+    tolerances = measured["tolerances"]
+    clock = f"{measured['clock']} time on {measured['threads']} thread"
+    clock += "s" if measured["threads"] != 1 else ""
+    return (
+        f"`{trained['name']}`, seed {trained['seed']}, protocol `{trained['protocol']}`, "
+        f"trained with {trained['solver']['method']} at {trained['solver']['rtol']:g}; "
+        f"{measured['images']} images, {measured['precision']}, rtol = atol "
+        f"from {tolerances[0]:.0e} to {tolerances[-1]:.0e}. Errors are relative to "
+        f"{reference['method']} at {reference['tolerance']:.0e}, from "
+        f"which another method differs by {measured['reference_error']:.0e}; {clock}, median "
+        f"of {measured['repetitions']}."
     )
 
 
 def verdicts(measured: Measured) -> list[str]:
     """For each panel, whether the paper's claim held here, and by what numbers."""
     return [
-        f"**(a) {verdict_error(measured)}",
-        f"**(b) {verdict_time(measured)}",
-        f"**(c) {verdict_backward(measured)}",
-        f"**(d) {verdict_epochs(measured['epochs'])}",
+        f"**({letter}) {claim}: {known(verdict, measured, UNKNOWN)}"
+        for letter, (claim, verdict) in CLAIMS.items()
     ]
 
 
 def verdict_error(measured: Measured) -> str:
-    """Panel a: the error can be controlled, at the cost of evaluations."""
-    tolerances, said, exceptions = measured["tolerances"], [], []
+    """Panel a: the error can be controlled."""
+    floor = ABOVE_REFERENCE * measured.get("reference_error", 0.0)
+    said, exceptions, left_out, slopes, worst = [], [], [], [], 0.0
     for method, found in measured["forward"].items():
-        errors, label = found["error"], LABELS[method]
-        solves = zip(tolerances, found["evaluations"], errors, strict=True)
-        for (loose, fewer, before), (tight, more, after) in pairwise(solves):
-            if more > fewer and after >= before:
-                exceptions.append(f"{label} from {loose:.0e} to {tight:.0e}")
-        within = zip(tolerances, found["error_in_tolerances"], strict=True)
-        beyond = [f"{multiple:.0f} times {at:.0e}" for at, multiple in within if multiple > 1]
+        label = LABELS.get(method, method)
+        lists = (found[key] for key in ("evaluations", "error", "error_in_tolerances"))
+        solves = list(zip(measured["tolerances"], *lists, strict=True))
+        left_out += [f"{label} at {at:.0e}" for at, _, error, _ in solves if error < floor]
+        solves = [solve for solve in solves if not solve[2] < floor]
+        for (loose, fewer, before, _), (tight, more, after, _) in pairwise(solves):
+            if after > before or (after == before and more > fewer):
+                cost = "" if more > fewer else " with no more evaluations"
+                exceptions.append(f"{label} from {loose:.0e} to {tight:.0e}{cost}")
+        tolerances, evaluations, errors, multiples = zip(*solves, strict=True)
+        slopes.append(exponent(tolerances, errors))
+        multiple, at = max(zip(multiples, tolerances, strict=True))
+        if not math.isfinite(sum(errors) + sum(multiples)):
+            return UNKNOWN
+        worst = max(worst, multiple)
         said.append(
-            f"{label} from {errors[0]:.0e} with {found['evaluations'][0]} to "
-            f"{errors[-1]:.0e} with {found['evaluations'][-1]}"
-            + (f" (above its tolerance: up to {beyond[-1]})" if beyond else " (within tolerance)")
+            f"{label} from {errors[0]:.0e} with {evaluations[0]} evaluations to {errors[-1]:.0e} "
+            f"with {evaluations[-1]}, as the tolerance to the power {slopes[-1]:.2f}, at most "
+            f"{multiple:.2g} times its tolerance (at {at:.0e})"
         )
+    holds = not exceptions and worst <= WITHIN
+    says = "holds" if holds else "holds in part" if min(slopes) > 0 else "does not hold"
     how = f"with exceptions ({', '.join(exceptions)})" if exceptions else "every time"
-    return (
-        f"The error is controlled: {'holds in part' if exceptions else 'holds'}.** It fell {how} "
-        f"as a tenth of the tolerance asked for more evaluations: {'; '.join(said)}."
+    text = (
+        f"{says}.** It fell {how} as the tolerance did: {'; '.join(said)}. It holds where the "
+        f"error never rises and is within {WITHIN:g} tolerances."
     )
+    if left_out:
+        text += (
+            f" Left out, for the error is below {ABOVE_REFERENCE:g} times the reference's own: "
+            f"{', '.join(left_out)}."
+        )
+    return text
 
 
 def verdict_time(measured: Measured) -> str:
@@ -108,51 +152,63 @@ def verdict_time(measured: Measured) -> str:
         each = 1e3 * median(
             s / n for s, n in zip(found["seconds"], found["evaluations"], strict=True)
         )
-        said.append(f"{LABELS[method]} {powers[-1]:.2f} ({each:.2g} ms an evaluation)")
-    holds = all(abs(power - 1) <= 0.15 for power in powers)
+        said.append(f"{LABELS.get(method, method)} {powers[-1]:.2f} ({each:.2g} ms an evaluation)")
+    low, high = POWERS
+    says = "holds" if all(low <= power <= high for power in powers) else "does not hold"
     return (
-        f"Time is proportional to evaluations: {'holds' if holds else 'does not hold'}.** "
-        f"Fitted powers of the evaluations: {'; '.join(said)}."
+        f"{says}.** Fitted powers of the evaluations: {'; '.join(said)}. It holds from {low} to "
+        f"{high}."
     )
 
 
 def verdict_backward(measured: Measured) -> str:
     """Panel c: half as many evaluations backward as forward."""
     said, held = [], []
+    low, high = HALF
     for way, found in measured["backward"].items():
         pairs = zip(found["backward"], found["forward"], strict=True)
         ratios = [backward / forward for backward, forward in pairs]
         middle = median(ratios)
-        half = 0.35 <= middle <= 0.65
+        half = low <= middle <= high
         held.append(half)
         said.append(
-            f"{LABELS[way]} {middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+            f"{LABELS.get(way, way)} {middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
             f"{', holds' if half else ', does not hold'}"
         )
     says = "holds" if all(held) else "holds in part" if any(held) else "does not hold"
     return (
-        f"Half as many evaluations backward as forward: {says}.** Backward over forward, median "
-        f"and range over the tolerances: {'; '.join(said)}. The tolerance atol is one for "
-        "the state and for the loss's gradient, so this depends on the scale of the loss."
+        f"{says}.** Backward over forward, median and range over the tolerances: "
+        f"{'; '.join(said)}. It holds for a median from {low} to {high}."
     )
 
 
-def verdict_epochs(epochs: Sequence[Mapping[str, float]]) -> str:
+def verdict_epochs(measured: Measured) -> str:
     """Panel d: forward evaluations grow while training."""
-    claim = "Evaluations grow while the network trains"
+    epochs = measured["epochs"]
     if not epochs:
-        return f"{claim}: not known.** The run of the checkpoint left no metrics.jsonl."
+        return "not known.** The run of the checkpoint left no metrics.jsonl."
     first, last = epochs[0], epochs[-1]
     if len(epochs) < 2:
-        return f"{claim}: not known.** The checkpoint is of one epoch."
+        return "not known.** The checkpoint is of one epoch."
     growth = last["forward"] / first["forward"]
-    says = "holds" if growth > 1.05 else "does not hold" if growth < 0.95 else "does not show"
+    says = "holds" if growth > 1 + GROWTH else "does not hold"
+    if abs(growth - 1) <= GROWTH:
+        says = "does not show"
     highest = max(epochs, key=lambda row: row["forward"])
     return (
-        f"{claim}: {says}.** {first['forward']:.1f} a solve in epoch {first['epoch']:g}, "
+        f"{says}.** {first['forward']:.1f} a solve in epoch {first['epoch']:g}, "
         f"{last['forward']:.1f} in epoch {last['epoch']:g}; most in epoch {highest['epoch']:g} "
-        f"({highest['forward']:.1f})."
+        f"({highest['forward']:.1f}). It holds for a growth of more than {GROWTH:.0%}."
     )
+
+
+# Of each panel: the paper's claim, and what says whether it held.
+CLAIMS: dict[str, tuple[str, Callable[[Measured], str]]] = {
+    "a": ("The error is controlled", verdict_error),
+    "b": ("Time is proportional to evaluations", verdict_time),
+    "c": ("Half as many evaluations backward as forward", verdict_backward),
+    "d": ("Evaluations grow while the network trains", verdict_epochs),
+}
 
 
 def table(measured: Measured) -> str:
@@ -160,8 +216,8 @@ def table(measured: Measured) -> str:
     forward, backward = measured["forward"], measured["backward"]
     headings = ["rtol = atol"]
     for method in forward:
-        headings += [f"{LABELS[method]}: evaluations", "error", "ms"]
-    headings += [f"backward, {LABELS[way]}" for way in backward]
+        headings += [f"{LABELS.get(method, method)}: evaluations", "error", "ms"]
+    headings += [f"backward, {LABELS.get(way, way)}" for way in backward]
     lines = ["| " + " | ".join(headings) + " |", "|" + " --: |" * len(headings)]
     for i, tolerance in enumerate(measured["tolerances"]):
         cells = [f"{tolerance:.0e}"]
@@ -176,18 +232,25 @@ def table(measured: Measured) -> str:
     return "\n".join(lines) + "\n"
 
 
+# What is told beside the verdicts.
+NUMBERS: dict[str, Callable[[Measured], str]] = {"What was measured": origin, "Numbers": table}
+
+
 def panels(runs: Sequence[Run], title: str) -> Figure:
-    """node-report figure figure3: the four panels, from the numbers that a run left.
+    """node-report figure figure3: the four panels, from the numbers that the last run left.
 
     Raises:
-        ValueError: No run of mode=figure3 is among the runs.
+        ValueError: No run of mode=figure3 is among the runs, or its file is not whole.
     """
     from ..figures.block_solves import block_solves_figure
 
-    for run in runs:
+    for run in reversed(runs):
         measured = read_json(run.folder / FILE)
         if run.status == "completed" and measured:
-            return block_solves_figure(measured, str(measured["trained"]["name"]))
+            try:
+                return block_solves_figure(measured, str(measured["trained"]["name"]))
+            except SAYS_NOTHING as error:
+                raise ValueError(f"{run.folder / FILE} lacks numbers; run it again") from error
     raise ValueError(
         "no completed run of mode=figure3 is among them; make one with "
         "node-run mode=figure3 checkpoint=<run>"

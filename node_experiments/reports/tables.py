@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from rich.table import Table as RichTable
 
 from .runs import Run
 
-__all__ = ["FORMATS", "Cell", "Table", "for_terminal", "grouped"]
+__all__ = ["FORMATS", "Cell", "Table", "for_terminal", "grouped", "show", "varying"]
 
 # Tag and heading of the columns, and how a number is scaled and shown.
 COLUMNS: dict[str, tuple[str, float, str]] = {
@@ -67,10 +67,10 @@ class Table:
 def grouped(runs: Sequence[Run], title: str) -> Table:
     """One row for each setting of what varies between the runs; means over their seeds."""
     completed = [run for run in runs if run.status == "completed"]
-    varying = what_varies(completed)
+    names = what_varies(completed)
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in completed:
-        key = tuple(show(run.settings.get(name)) for name in varying)
+        key = tuple(show(run.settings.get(name)) for name in names)
         groups.setdefault(key, []).append(run)
     metrics = sorted({tag for run in completed for tag in run.metrics if tag.endswith("/test")})
     columns = {tag: (tag, 1.0, ".4f") for tag in metrics}
@@ -88,21 +88,26 @@ def grouped(runs: Sequence[Run], title: str) -> Table:
     )
     if left_out:
         notes += (f"{left_out} of {len(runs)} runs are not completed and not counted",)
-    headings = [*varying, "runs", *(heading for heading, _, _ in columns.values())]
+    headings = [*names, "runs", *(heading for heading, _, _ in columns.values())]
     return Table(title, headings, rows, notes)
 
 
 def what_varies(runs: Sequence[Run]) -> list[str]:
-    """Names of the settings that differ between runs; of a group, only its name if that differs.
+    """Names of the settings that differ between runs."""
+    return varying([run.settings for run in runs])
+
+
+def varying(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names by which these settings can be told apart; of a group, only its own if that differs.
 
     Which solver was chosen says more than every tolerance that came with it, so a setting is left
     out when the names before it already tell the same runs apart.
     """
-    names = sorted({key for run in runs for key in run.settings}, key=by_importance)
+    names = sorted({key for each in settings for key in each}, key=by_importance)
     chosen: list[str] = []
-    count = min(1, len(runs))
+    count = min(1, len(settings))
     for name in names:
-        split = {tuple(show(run.settings.get(n)) for n in [*chosen, name]) for run in runs}
+        split = {tuple(show(each.get(n)) for n in [*chosen, name]) for each in settings}
         if len(split) > count:
             chosen.append(name)
             count = len(split)

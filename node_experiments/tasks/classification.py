@@ -12,10 +12,17 @@ __all__ = ["Classification", "predict"]
 
 
 class Classification:
-    """Cross-entropy in nats; accuracy as a share from 0 to 1."""
+    """Cross-entropy in nats; accuracy as a share from 0 to 1.
+
+    Attributes:
+        wrong: Of each sample of the last evaluation, in order, whether it was misclassified.
+    """
 
     metric = "accuracy"
     higher_is_better = True
+
+    def __init__(self) -> None:
+        self.wrong = torch.zeros(0, dtype=torch.bool)
 
     def loss(
         self, model: nn.Module, batch: tuple[Tensor, Tensor], step: int
@@ -31,9 +38,10 @@ class Classification:
     ) -> dict[str, float]:
         """Mean cross-entropy and accuracy over all samples."""
         logits, labels = predict(model, batches)
+        self.wrong = logits.argmax(1) != labels
         return {
             "loss": float(F.cross_entropy(logits, labels)),
-            "accuracy": float((logits.argmax(1) == labels).double().mean()),
+            "accuracy": float((~self.wrong).double().mean()),
         }
 
 

@@ -22,9 +22,14 @@ class Interrupted(Exception):
 
 
 class StopRequest:
-    """The signal that asked for a stop, or None."""
+    """The signal that asked for a stop, or None.
 
-    def __init__(self) -> None:
+    Args:
+        at_once: Nothing will ask for it between two steps; it stops what is being done.
+    """
+
+    def __init__(self, at_once: bool = False) -> None:
+        self.at_once = at_once
         self.signum: int | None = None
 
     @property
@@ -34,19 +39,23 @@ class StopRequest:
 
     def receive(self, signum: int, frame: FrameType | None) -> None:
         """Handle a signal; a second Ctrl-C does not wait for the end of the step."""
-        if signum == signal.SIGINT and self.signum == signal.SIGINT:
-            raise KeyboardInterrupt
+        again = signum == signal.SIGINT and self.signum == signal.SIGINT
         self.signum = signum
+        if again or self.at_once:
+            raise KeyboardInterrupt
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[StopRequest]:
+def stop_on_signals(at_once: bool = False) -> Iterator[StopRequest]:
     """Take SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 as requests to stop.
+
+    Args:
+        at_once: As of `StopRequest`.
 
     A SIGTERM for which a launcher has a handler of its own is left to it: a scheduler that
     preempts sends SIGTERM beside the signal by which the launcher requeues.
     """
-    request = StopRequest()
+    request = StopRequest(at_once)
     before = {}
     if threading.current_thread() is threading.main_thread():
         for signum in SIGNALS:

@@ -114,3 +114,26 @@ def test_robertson_in_float32(method):
     # Differences of a float32 field took 1322 (BDF), or did not get there (Radau).
     assert solution.stats.forward.evaluations < 1100
     torch.testing.assert_close(solution.ys[-1], torch.tensor([0.0, 0, 1]), rtol=0, atol=1e-5)
+
+
+def test_an_interruption_inside_of_the_field_is_one():
+    """As a handler's exception arrives where it meets a call of C."""
+
+    def field(t, y):
+        if 0 < t < 1:
+            raise SystemError("a result with an exception set") from KeyboardInterrupt()
+        return -y
+
+    solver = Solver("scipy_vode_adams")
+    with pytest.raises(KeyboardInterrupt):
+        solve(field, torch.ones(2), torch.tensor([0.0, 1.0]), solver)
+
+
+def test_an_error_inside_of_the_field_is_no_interruption():
+    def field(t, y):
+        if 0 < t < 1:
+            raise SystemError("no luck")
+        return -y
+
+    with pytest.raises(ValueError, match="must not return a tuple"):
+        solve(field, torch.ones(2), torch.tensor([0.0, 1.0]), Solver("scipy_vode_adams"))

@@ -222,3 +222,12 @@ def test_a_launcher_keeps_its_sigterm():
         assert stop.signum is None
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_what_cannot_be_stopped_between_two_steps_stops_at_once(number):
+    with stop_on_signals(at_once=True) as stop:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+        assert stop.signum == number
+        assert stop.exit_code == (130 if number == signal.SIGINT else 144)
