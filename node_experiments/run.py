@@ -145,7 +145,7 @@ def outcome(result: dict[str, Any], stop: StopRequest) -> Iterator[None]:
         remedy = "make room" if error.errno in FULL else "make it writable"
         where = error.filename or "in the run folder"
         then = f"{remedy}, then run the same command"
-        if result["mode"] == "train":
+        if result.get("mode") == "train":
             then = f"what was saved before is whole: {then} with resume=auto"
         result["reason"] = f"{error.strerror or error} ({where}); {then}"
         log.debug(traceback.format_exc())

@@ -59,10 +59,11 @@ def figure3(folder: Path) -> str:
 
 def section(run: Run, measured: Measured) -> str:
     """What one run found; what its file lacks is not known."""
+    measured = {**measured, "dataset": run.config.get("dataset.name", "?")}
     told = [known(part, measured, f"{what}: not known.") for what, part in NUMBERS.items()]
     return "\n".join(
         [
-            f"{told[0]} Test images of {run.config.get('dataset.name', '?')}.",
+            told[0],
             "",
             *(f"- {line}" for line in verdicts(measured)),
             "",
@@ -88,8 +89,8 @@ def origin(measured: Measured) -> str:
     return (
         f"`{trained['name']}`, seed {trained['seed']}, protocol `{trained['protocol']}`, "
         f"trained with {trained['solver']['method']} at {trained['solver']['rtol']:g}; "
-        f"{measured['images']} images, {measured['precision']}, rtol = atol "
-        f"from {tolerances[0]:.0e} to {tolerances[-1]:.0e}. Errors are relative to "
+        f"{measured['images']} test images of {measured['dataset']}, {measured['precision']}, "
+        f"rtol = atol from {tolerances[0]:.0e} to {tolerances[-1]:.0e}. Errors are relative to "
         f"{reference['method']} at {reference['tolerance']:.0e}, from "
         f"which another method differs by {measured['reference_error']:.0e}; {clock}, median "
         f"of {measured['repetitions']}."
@@ -127,7 +128,7 @@ def verdict_error(measured: Measured) -> str:
         said.append(
             f"{label} from {errors[0]:.0e} with {evaluations[0]} evaluations to {errors[-1]:.0e} "
             f"with {evaluations[-1]}, as the tolerance to the power {slopes[-1]:.2f}, at most "
-            f"{multiple:.2g} times its tolerance (at {at:.0e})"
+            f"{multiple:.3g} times its tolerance (at {at:.0e})"
         )
     holds = not exceptions and worst <= WITHIN
     says = "holds" if holds else "holds in part" if min(slopes) > 0 else "does not hold"

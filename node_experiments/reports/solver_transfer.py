@@ -209,13 +209,14 @@ def test_of(runs: Mapping[str, Run]) -> Test:
         max(first.config.get("solver.rtol") or 0.0, first.config.get("solver.atol") or 0.0),
         sum(evaluations) / len(evaluations) if evaluations else math.nan,
     )
-    kept = {network: read_json(run.folder / "wrong.json") for network, run in done.items()}
-    counts = [content["images"] for content in kept.values() if content]
+    files = {network: read_json(run.folder / "wrong.json") for network, run in done.items()}
+    kept = {network: file for network, file in files.items() if {"images", "wrong"} <= file.keys()}
+    counts = [file["images"] for file in kept.values()]
     published = first.config.get("dataset.test_size") or PUBLISHED_TEST_IMAGES
     return Test(
         solves,
         {network: 1 - run.metrics["accuracy/test"] for network, run in done.items()},
-        {network: set(content["wrong"]) for network, content in kept.items() if content},
+        {network: set(file["wrong"]) for network, file in kept.items()},
         counts[0] if counts else published,
         list(failures.values()),
     )
