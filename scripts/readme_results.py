@@ -107,9 +107,9 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
 
 
 def section(name: str, reference: Path = REFERENCE) -> str:
-    """The block of a document between its markers; empty where nothing was run yet."""
+    """The block of a document between its markers."""
     runs = reference / name.partition(" ")[0]
-    text = SECTIONS[name](runs) if runs.is_dir() else ""
+    text = SECTIONS[name](runs) if runs.is_dir() else "Not run yet.\n"
     return f"<!-- results: {name} -->\n{text}<!-- /results -->"
 
 

@@ -35,8 +35,8 @@ def test_results_are_those_of_the_reference_runs():
 
 def test_results_appear_when_their_runs_are_there(tmp_path):
     script = load_script("readme_results")
-    empty = "<!-- results: figure3 -->\n<!-- /results -->"
-    assert script.section("figure3", tmp_path) == empty
+    nothing = "<!-- results: figure3 -->\nNot run yet.\n<!-- /results -->"
+    assert script.section("figure3", tmp_path) == nothing
     (tmp_path / "figure3").mkdir()
     (tmp_path / "figure3" / "result.json").write_text('{"status": "failed", "reason": "no"}')
     (tmp_path / "figure3" / "config.yaml").write_text("mode: figure3\nname: net\n")
