@@ -205,7 +205,8 @@ def scaling(report: dict[str, Any]) -> str:
         "\nTime of `gradient=discrete` against sizes, as the power with which it grows over the "
         f"larger half of the sizes (1 is linear): {slopes}. Outputs cost one matrix product for "
         "all that lie inside a step, and no steps; below some size the time is that of calling "
-        "operations, which does not grow with it.\n\n"
+        "operations, which does not grow with it. Medians of "
+        f"{report['machine']['repetitions']} repetitions.\n\n"
         "![Milliseconds against batch, state, steps, outputs and parameters]"
         "(outputs/reference/training_speed/scaling.png)\n"
     )
