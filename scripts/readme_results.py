@@ -89,9 +89,9 @@ def show_poisson(runs: Path) -> str:
         f"the true one and {nats['_constant']:.2f} under the best constant: the latent ODE gains "
         f"{share:.0%} of what there is to gain. Its rate is off by "
         f"{run.metrics['rate_error/test']:.0%} of the mean rate (seed {run.config['seed']}, "
-        f"{int(run.metrics['step']):,} steps, the best on the validation sequences). Its rate and "
-        "length of training were chosen after a run at the spirals' had been seen to fall apart, on "
-        "validation and test sequences alike.\n"
+        f"{int(run.metrics['step']):,} steps, the best on the validation sequences). The learning "
+        "rate and the number of steps were chosen after a run at the spirals' rate was seen to "
+        "fall apart, on validation and test sequences alike.\n"
     )
     caption = "Figure 7: events as dots, the true and the inferred rate"
     return f"{text}\n{picture(caption, 'poisson/figures/figure7.png')}"
