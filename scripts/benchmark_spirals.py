@@ -21,6 +21,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torchdiffeq import odeint
 
 from node_experiments.data.spirals import spiral_data
@@ -29,6 +30,7 @@ from node_experiments.models.latent_ode import LatentODE, LatentVectorField, mlp
 from node_experiments.ode import Backprop, Solver
 from node_experiments.tasks.forecasting import gaussian_nll
 from node_experiments.tasks.latent_ode import LatentODETask, standard_normal_kl
+from node_experiments.training.optimizers import make_optimizer
 
 REFERENCE = "torchdiffeq, 1e-7 and 1e-9"
 OFFICIAL = {"rtol": 1e-7, "atol": 1e-9}  # torchdiffeq's defaults, which the example keeps
@@ -63,9 +65,7 @@ class Reference(nn.Module):
         return self.field(t, z)
 
 
-def iteration(loss: Callable[[], Tensor], parameters: list[nn.Parameter]) -> Callable[[], None]:
-    optimizer = torch.optim.Adam([p for p in parameters if p.requires_grad], 0.01)
-
+def iteration(loss: Callable[[], Tensor], optimizer: Optimizer) -> Callable[[], None]:
     def run() -> None:
         value = loss()
         optimizer.zero_grad()
@@ -82,7 +82,8 @@ def ours(batch: SeriesBatch, **tolerances: float) -> tuple[LatentODE, Callable[[
         noise_std=0.3, mean_gap=None,
     )  # fmt: skip
     task = LatentODETask()
-    return model, iteration(lambda: task.loss(model, batch, 0)[0], list(model.parameters()))
+    optimizer = make_optimizer(model.parameters(), "adam", 0.01)
+    return model, iteration(lambda: task.loss(model, batch, 0)[0], optimizer)
 
 
 def main() -> None:
@@ -102,7 +103,8 @@ def main() -> None:
     reference = Reference()
     same_model, same = ours(batch, **OFFICIAL)
     quick_model, quick = ours(batch, **OURS)
-    official = iteration(lambda: reference.loss(batch), list(reference.parameters()))
+    adam = torch.optim.Adam(reference.parameters(), 0.01)
+    official = iteration(lambda: reference.loss(batch), adam)
     # Each with whether subnormal numbers are set to zero.
     runs: dict[str, tuple[Callable[[], None], bool]] = {
         REFERENCE: (official, False),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -20,10 +22,10 @@ from .latent_trajectory import LatentTrajectory
 
 __all__ = ["LatentODE", "LatentVectorField", "RecognitionRNN", "Series", "mlp"]
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
     "elu": ELU,
-    "relu": nn.ReLU,
+    "relu": partial(nn.ReLU, inplace=True),
     "softplus": nn.Softplus,
 }
 

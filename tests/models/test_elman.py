@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from node_experiments.models import elman
 from node_experiments.models.elman import ElmanNetwork
 
 
@@ -15,7 +16,9 @@ def both(inputs, hidden):
 
 @pytest.mark.parametrize("read", ["states", "last", "both"])
 @pytest.mark.parametrize("length", [1, 7])
-def test_values_and_gradients_are_those_of_torch(read, length):
+@pytest.mark.parametrize("rows", [1, 12, elman.CACHED_ROWS])
+def test_values_and_gradients_are_those_of_torch(read, length, rows, monkeypatch):
+    monkeypatch.setattr(elman, "CACHED_ROWS", rows)
     network, reference = both(3, 5)
     x = torch.randn(4, length, 3, dtype=torch.double)
     state = torch.randn(4, 5, dtype=torch.double)
