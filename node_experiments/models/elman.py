@@ -33,6 +33,7 @@ class ElmanNetwork(nn.RNN):
 
     def __init__(self, inputs: int, hidden: int) -> None:
         super().__init__(inputs, hidden)
+        self.weight_ih_l0: nn.Parameter
         self.bias_ih_l0: nn.Parameter
         self.bias_hh_l0: nn.Parameter
 

@@ -16,14 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from ..ode import Gradient, Solver
+from .activations import ELU, Tanh
 from .elman import ElmanNetwork
-from .elu import ELU
 from .latent_trajectory import LatentTrajectory
 
 __all__ = ["LatentODE", "LatentVectorField", "RecognitionRNN", "Series", "mlp"]
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "tanh": nn.Tanh,
+    "tanh": Tanh,
     "elu": ELU,
     "relu": partial(nn.ReLU, inplace=True),
     "softplus": nn.Softplus,

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .activations import tanh
+
 __all__ = ["PlanarField", "PlanarUnits"]
 
 VARIANTS = ("paper", "official_code")
@@ -87,12 +89,12 @@ class PlanarField(nn.Module):
     def forward(self, t: Tensor, z: Tensor) -> Tensor:
         """dz/dt at a 0-d time, of the shape `(batch, dim)` of z."""
         w, u, b = self.units_at(t)
-        return torch.addmm(b, z, w.T).tanh() @ u
+        return tanh(torch.addmm(b, z, w.T)) @ u
 
     def with_divergence(
         self, t: Tensor, z: Tensor, probes: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """dz/dt, and its trace `(batch,)`: the sum of u_n^T w_n (1 - tanh^2) over units."""
         w, u, b = self.units_at(t)
-        h = torch.addmm(b, z, w.T).tanh()
+        h = tanh(torch.addmm(b, z, w.T))
         return h @ u, (1 - h.square()) @ (u * w).sum(1)

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from node_experiments.data.image_datasets import image_data
+from node_experiments.models.activations import ELU
 from node_experiments.models.between_observations import GapField
-from node_experiments.models.elu import ELU
 from node_experiments.models.image_classifiers import ConvVectorField
 from node_experiments.models.latent_ode import LatentVectorField, mlp
 from node_experiments.models.planar_cnf import PlanarField
