@@ -106,6 +106,6 @@ def chart_layout(metric: str) -> dict[str, dict[str, list[Any]]]:
         },
         "cost": {
             "memory, bytes": chart("memory/saved_bytes", "memory/peak_bytes"),
-            "seconds per step": chart("time/step_seconds"),
+            "seconds per step": chart("time/step_seconds", "time/data_seconds"),
         },
     }

@@ -17,6 +17,7 @@ class Timing(Callback):
     Writes:
 
     - `time/step_seconds`: mean seconds of a training step, batch and update included
+    - `time/data_seconds`: how long of these it waited for its batch
     - `time/epoch_seconds`: seconds of the epoch, evaluation included
 
     Attributes:
@@ -24,15 +25,21 @@ class Timing(Callback):
     """
 
     def __init__(self) -> None:
-        self._begun = self._epoch = self._window = time.perf_counter()
+        self._begun = self._epoch = self._window = self._ready = time.perf_counter()
         self._epoch_step = self._window_step = 0
-        self._training = 0.0
+        self._training = self._waiting = 0.0
         self.earlier_seconds = 0.0
 
     def epoch_start(self, trainer: Trainer) -> None:
-        self._epoch = self._window = time.perf_counter()
+        self._epoch = self._window = self._ready = time.perf_counter()
         self._epoch_step = self._window_step = trainer.step
-        self._training = 0.0
+        self._training = self._waiting = 0.0
+
+    def step_start(self, trainer: Trainer) -> None:
+        self._waiting += time.perf_counter() - self._ready
+
+    def between_steps(self, trainer: Trainer) -> None:
+        self._ready = time.perf_counter()
 
     def log(self, trainer: Trainer) -> None:
         now = time.perf_counter()
@@ -46,6 +53,7 @@ class Timing(Callback):
         return {
             "earlier": self.earlier_seconds + now - self._begun,
             "elapsed": [now - self._epoch, now - self._window, self._training],
+            "waiting": self._waiting,
             "steps": [self._epoch_step, self._window_step],
         }
 
@@ -53,10 +61,12 @@ class Timing(Callback):
         now = time.perf_counter()
         self.earlier_seconds = state["earlier"]
         epoch, window, self._training = state["elapsed"]
-        self._epoch, self._window = now - epoch, now - window
+        self._epoch, self._window, self._ready = now - epoch, now - window, now
+        self._waiting = state.get("waiting", 0.0)  # not in the checkpoints of old versions
         self._epoch_step, self._window_step = state["steps"]
 
     def evaluate(self, trainer: Trainer) -> None:
         steps = trainer.step - self._epoch_step
         trainer.metrics["time/step_seconds"] = self._training / steps
+        trainer.metrics["time/data_seconds"] = self._waiting / steps
         trainer.metrics["time/epoch_seconds"] = time.perf_counter() - self._epoch

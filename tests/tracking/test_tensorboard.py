@@ -32,6 +32,7 @@ def test_tags_layout_hyperparameters_and_figures(events):
         "memory/saved_bytes",
         "memory/peak_bytes",
         "time/step_seconds",
+        "time/data_seconds",
         "time/epoch_seconds",
         "lr",
     } <= set(tags["scalars"])

@@ -6,11 +6,13 @@ from torch import nn
 
 from node_experiments.models.ode_block import ODEBlock
 from node_experiments.ode import Adjoint, Backprop, Solver
+from node_experiments.training import timing
+from node_experiments.training.callbacks import Callback
 from node_experiments.training.device import DeviceError, select_device
 from node_experiments.training.memory import SavedBytes
 from node_experiments.training.solver_statistics import SolverStatistics, solve_statistics
 
-from .test_loop import make_trainer
+from .test_loop import Batches, make_trainer
 
 
 class Linear(nn.Module):
@@ -65,3 +67,33 @@ def test_a_device_that_is_not_there():
         select_device(missing)
     assert select_device("cpu").type == "cpu"
     assert select_device("auto").type in ("cpu", "cuda", "mps")
+
+
+def test_time_is_that_of_batches_steps_and_evaluations(monkeypatch):
+    class Clock(Callback):
+        now = 0.0
+
+        def perf_counter(self):
+            return self.now
+
+        def after_loss(self, trainer):
+            self.now += 10
+
+        def evaluate(self, trainer):
+            self.now += 100
+
+    class SlowBatches(Batches):
+        def __iter__(self):
+            for batch in super().__iter__():
+                clock.now += 2
+                yield batch
+
+    clock = Clock()
+    monkeypatch.setattr(timing, "time", clock)
+    trainer = make_trainer([clock, timing.Timing()], epochs=2)
+    trainer.data.train = SlowBatches(trainer.data.train)
+    trainer.fit()
+    for metrics in trainer.history:
+        assert metrics["time/data_seconds"] == 2
+        assert metrics["time/step_seconds"] == 2 + 10
+        assert metrics["time/epoch_seconds"] == 3 * (2 + 10) + 100
