@@ -3,6 +3,7 @@
     python scripts/benchmark_training.py                     # every row, 10 repetitions
     python scripts/benchmark_training.py --rows latent rk4 --repetitions 3 --out /tmp/speed
     python scripts/benchmark_training.py --mode scaling      # time against sizes
+    python scripts/benchmark_training.py --mode profile      # operators of every row
     python scripts/benchmark_training.py --mode accuracy     # time until 1 % error on MNIST: hours
 
 All contenders of a row compute the same function on the same data with the same parameters, to
@@ -27,6 +28,7 @@ from training_speed.accuracy import measure_accuracy
 from training_speed.measure import measure
 from training_speed.overhead import TITLE, measure_overhead
 from training_speed.picture import draw_rows, draw_scaling
+from training_speed.profiles import measure_profiles, profile_tables
 from training_speed.rows import ROWS
 from training_speed.scaling import measure_scaling
 
@@ -101,18 +103,20 @@ def benchmark(rows: list[str], repetitions: int, out: Path) -> None:
 
 
 def write(content: dict[str, Any], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--mode", choices=("rows", "scaling", "accuracy"), default="rows")
+    parser.add_argument(
+        "--mode", choices=("rows", "scaling", "profile", "accuracy"), default="rows"
+    )
     parser.add_argument("--rows", nargs="+", choices=NAMES, default=list(NAMES), metavar="ROW")
     parser.add_argument("--repetitions", type=int, default=10)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("outputs/reference/training_speed"))
     asked = parser.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(asked.threads)
     # As the runner does: vanishing gradients are subnormal numbers, on which a CPU is slow.
     torch.set_flush_denormal(True)
@@ -127,6 +131,9 @@ def main() -> None:
     if asked.mode == "scaling":
         report["scaling"] = measure_scaling(asked.repetitions)
         draw_scaling(report, asked.out / "scaling.png")
+    elif asked.mode == "profile":
+        report["profile"] = measure_profiles(asked.threads)
+        (asked.out / "profile.md").write_text(profile_tables(report))
     else:
         report["accuracy"] = measure_accuracy()
     write(report, asked.out / f"{asked.mode}.json")
