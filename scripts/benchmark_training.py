@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 from training_speed.accuracy import measure_accuracy
-from training_speed.measure import measure
+from training_speed.measure import measure, measure_field
 from training_speed.overhead import TITLE, measure_overhead
 from training_speed.picture import draw_rows, draw_scaling
 from training_speed.profiles import measure_profiles, profile_tables
@@ -94,9 +94,11 @@ def benchmark(rows: list[str], repetitions: int, out: Path) -> None:
     for name in rows:
         if name == OVERHEAD:
             title, results = TITLE, measure_overhead(repetitions, threads)
+            report["rows"][name] = {"title": title, "results": results}
         else:
             title, results = ROWS[name].title, measure(ROWS[name], repetitions, threads)
-        report["rows"][name] = {"title": title, "results": results}
+            field = measure_field(ROWS[name].work(), repetitions)
+            report["rows"][name] = {"title": title, "field_seconds": field, "results": results}
         print(f"{title}\n\n{table(results)}\n", flush=True)
         write(report, out / "training_speed.json")
     draw_rows(report, out / "training_speed.png")

@@ -7,14 +7,15 @@ import time
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from node_experiments.ode import Discrete, Solver
 
 from .contenders import Ours
+from .problems import Work
 from .rows import Row
 
-__all__ = ["measure"]
+__all__ = ["measure", "measure_field"]
 
 
 def reference(row: Row) -> tuple[Tensor, Tensor]:
@@ -69,3 +70,28 @@ def measure(row: Row, repetitions: int, threads: int) -> list[dict[str, Any]]:
         result["seconds"] = statistics.median(times)
         result["processor_seconds"] = statistics.median(processor_times)
     return results
+
+
+def measure_field(work: Work, repetitions: int) -> float:
+    """Seconds of one evaluation of the vector field and its way back, with no solver around.
+
+    Times the evaluations of a solve this is what no solver can do without.
+    """
+    asked: list[tuple[Tensor, ...]] = []
+
+    def remember(field: nn.Module, y0: Tensor, t: Tensor, *args: Tensor) -> Tensor:
+        asked.append((t[0], y0, *args))
+        return y0.expand(len(t), *y0.shape)
+
+    with torch.no_grad():
+        work(remember)
+    t, y0, *args = asked[0]
+    y0 = y0.detach().requires_grad_()
+    wanted = [y0, *(p for p in work.field.parameters() if p.requires_grad)]
+    seconds = []
+    for _ in range(10 * repetitions):
+        start = time.perf_counter()
+        dy = work.field(t, y0, *args)
+        torch.autograd.grad(dy, wanted, torch.ones_like(dy))
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
