@@ -28,6 +28,8 @@ from .reports.sweep import SweepSummary
 
 __all__ = ["main"]
 
+MULTIRUN = {"-m", "--multirun"}
+
 
 def main() -> int:
     """Run the command line; returns the exit code."""
@@ -38,6 +40,7 @@ def main() -> int:
         with errors_raised():
             # Without quotes, Hydra reads a number that is none.
             sys.argv[1:] = ["debug='nan'" if a == "debug=nan" else a for a in sys.argv[1:]]
+            put_multirun_first()
             quote_run_folders()
             name_jobs_by_what_varies()
             leave_settings_to_the_jobs()
@@ -93,6 +96,11 @@ def register() -> None:
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 
 
+def put_multirun_first() -> None:
+    """Take `-m` anywhere: argparse wants all overrides in one piece."""
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda argument: argument not in MULTIRUN)
+
+
 def quote_run_folders() -> None:
     """Take run folders of sweeps as they are called: Hydra reads no `=` in a value as it is.
 
@@ -135,8 +143,9 @@ def leave_settings_to_the_jobs() -> None:
 
 def is_sweep() -> bool:
     """Whether the command line asks for many jobs."""
-    asked = {"-m", "--multirun"} & set(sys.argv)
-    return bool(asked) or any(argument.startswith("sweep=") for argument in sys.argv)
+    return bool(MULTIRUN & set(sys.argv)) or any(
+        argument.startswith("sweep=") for argument in sys.argv
+    )
 
 
 def let_process_0_have_the_folder() -> None:

@@ -117,7 +117,7 @@ def test_fixed_steps_and_backprop_compose(node_run, tiny):
 def test_sweep_makes_a_folder_for_each_job(node_run, tiny):
     # As few steps as these are too few to solve the state backwards.
     few = ("solver=euler,rk4", "solver.num_steps=2", "gradient=discrete")
-    result = node_run("-m", RUN, *few, "seed=0,1", *tiny)
+    result = node_run(RUN, "-m", *few, "seed=0,1", *tiny)
     assert result.code == 0, result.err
     assert len(result.folders) == 4
     assert [folder.name.split("_")[0] for folder in result.folders] == ["0", "1", "2", "3"]
