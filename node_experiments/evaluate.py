@@ -16,7 +16,7 @@ from .tasks.classification import Classification
 from .trained import rebuild
 from .training.loop import Trainer
 from .training.memory import peak_bytes
-from .training.solver_statistics import solve_statistics
+from .training.solver_statistics import CountedBatches
 
 __all__ = ["evaluate"]
 
@@ -48,16 +48,16 @@ def evaluate(
         device=device,
         precision=config.trainer.precision,
     )
-    values = trainer.evaluate(data.test)
+    test = CountedBatches(data.test, model)
+    values = trainer.evaluate(test)
     if isinstance(task, Classification):
         wrong = {"images": len(task.wrong), "wrong": task.wrong.nonzero().flatten().tolist()}
         text = json.dumps(wrong).encode()
         write_atomically(folder / "wrong.json", lambda file: file.write(text))
     result["metric"] = task.metric
     result["metrics"] = {f"{name}/test": value for name, value in values.items()}
-    solves = solve_statistics(model)
-    if solves:
-        result["metrics"]["nfe/forward"] = solves[-1].forward.evaluations
+    if test.solves:
+        result["metrics"]["nfe/forward"] = test.evaluations / test.solves
         result["solver_order"] = METHODS[config.solver.method].order
     result["memory"] = {"peak_bytes": peak_bytes(device)}
     result["status"] = "completed"

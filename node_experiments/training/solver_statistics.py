@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
@@ -9,9 +10,9 @@ from torch import nn
 from ..models.exchange import solving_modules
 from ..ode import SolveStats
 from .callbacks import Callback
-from .loop import Trainer
+from .loop import Batches, Trainer
 
-__all__ = ["SolverStatistics", "solve_statistics"]
+__all__ = ["CountedBatches", "SolverStatistics", "solve_statistics"]
 
 
 class SolverStatistics(Callback):
@@ -70,6 +71,29 @@ def over_processes(trainer: Trainer, sums: dict[str, float], solves: int) -> dic
     if trainer.group.size > 1:
         found |= {f"{tag}_max": value for tag, value in trainer.group.maximum(means).items()}
     return found
+
+
+class CountedBatches:
+    """Batches of an evaluation, which count what the solves of each take.
+
+    Attributes:
+        evaluations: Of the vector fields, by all forward solves so far.
+        solves: How many these were.
+    """
+
+    def __init__(self, batches: Batches, model: nn.Module) -> None:
+        self._batches, self._model = batches, model
+        self.evaluations = self.solves = 0
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        for batch in self._batches:
+            yield batch
+            for stats in solve_statistics(self._model):
+                self.evaluations += stats.forward.evaluations
+                self.solves += 1
 
 
 def solve_statistics(model: nn.Module) -> list[SolveStats]:

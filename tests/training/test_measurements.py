@@ -10,7 +10,11 @@ from node_experiments.training import timing
 from node_experiments.training.callbacks import Callback
 from node_experiments.training.device import DeviceError, select_device
 from node_experiments.training.memory import SavedBytes
-from node_experiments.training.solver_statistics import SolverStatistics, solve_statistics
+from node_experiments.training.solver_statistics import (
+    CountedBatches,
+    SolverStatistics,
+    solve_statistics,
+)
 
 from .test_loop import Batches, make_trainer
 
@@ -36,6 +40,20 @@ def test_evaluations_are_means_per_solve(gradient, backward):
         assert row["nfe/forward"] == 8
         assert row["nfe/backward"] == backward
         assert (row["solver/accepted"], row["solver/rejected"]) == (2, 0)
+
+
+def test_an_evaluation_counts_the_solves_of_all_batches():
+    model = nn.Sequential(ODEBlock(Linear(), Solver("dopri5"), Backprop()), nn.Linear(3, 1))
+    trainer = make_trainer(model=model)
+    easy, hard = ((size * torch.ones(2, 3), torch.zeros(2, 1)) for size in (1e-9, 1e3))
+    counts = []
+    for batches in ([easy], [hard], [easy, hard, hard]):
+        counted = CountedBatches(Batches(batches), model)
+        trainer.evaluate(counted)
+        assert counted.solves == len(batches)
+        counts.append(counted.evaluations)
+    assert counts[0] != counts[1]
+    assert counts[2] == counts[0] + 2 * counts[1]
 
 
 def test_models_without_solves_have_no_solver_metrics():
