@@ -92,8 +92,10 @@ class Autoregressive(nn.Module):
         return self.classifier(self._carried(state, since)[..., : self.recurrence.size])
 
     def _carried(self, state: Tensor, since: Tensor) -> Tensor:
-        """States `(batch, time, 2 * size)` carried over `(batch, time)`, all in one solve."""
-        flat = self._between(state.flatten(0, 1), since.flatten())
+        """States `(batch, time, 2 * size)` carried over `(batch, time)`, all at once."""
+        if self.recurrence.misreads:
+            return state
+        flat = self.recurrence.between.carry(state.flatten(0, 1), since.flatten())
         return flat.view_as(state)
 
     def _between(self, state: Tensor, gaps: Tensor, longest: float | None = None) -> Tensor:

@@ -29,6 +29,10 @@ class Hold(nn.Module):
     def forward(self, state: Tensor, gaps: Tensor, longest: float | None = None) -> Tensor:
         return state
 
+    def carry(self, state: Tensor, gaps: Tensor) -> Tensor:
+        """The same for many rows at once, whose gaps may be of very different size."""
+        return self(state, gaps)
+
 
 class Decay(Hold):
     """exp(-max(0, w gap + b)) times the state, each unit at a rate of its own (Che et al. 2018).
@@ -82,7 +86,8 @@ class GapFlow(ODEModule):
     Args:
         net: f, on states `(row, size)`.
         solver: How the ODE is solved. Steps are in units of t, and a number of steps is that over
-            the whole `span`: a row with a shorter gap takes as many as the longest gap needs.
+            the whole `span`: a row with a shorter gap takes as many as the longest gap of all that
+            are solved with it.
         span: Time from the first to the last point of all series.
     """
 
@@ -117,12 +122,31 @@ class GapFlow(ODEModule):
             self.add_penalties(integrals.sum(0) / self._series)
         return torch.cat([means[-1], std], -1)
 
+    def carry(self, state: Tensor, gaps: Tensor) -> Tensor:
+        """The same for many rows: those that need up to 1, 2, 4, 8... steps share a solve.
+
+        No row then takes twice the steps that it needs, however long the longest gap is.
+        """
+        step = self._step_size
+        if step is None:
+            return self(state, gaps)
+        needed = (gaps.abs() / step - 1e-6).ceil().clamp(min=1)
+        part = needed.log2().ceil().long()
+        order = part.argsort(stable=True)
+        parts = order.split(part.bincount().tolist())
+        ends = torch.cat([self(state[rows], gaps[rows]) for rows in parts])
+        return ends[order.argsort()]
+
+    @property
+    def _step_size(self) -> float | None:
+        """Of fixed steps, in units of t."""
+        if self.solver.num_steps is not None:
+            return self.span / self.solver.num_steps
+        return self.solver.step_size
+
     def _solver(self, longest: float) -> Solver:
         """The solver for time that is rescaled to [0, 1], where 1 is the longest gap."""
-        solver = self.solver
-        step = solver.step_size
-        if solver.num_steps is not None:
-            step = self.span / solver.num_steps
+        solver, step = self.solver, self._step_size
         if step is not None:
             steps = max(1, math.ceil(longest / step - 1e-6))
             return replace(solver, step_size=None, num_steps=steps)

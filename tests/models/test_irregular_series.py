@@ -347,6 +347,33 @@ def test_fixed_steps_are_as_long_in_every_gap():
         assert flow.stats.forward.evaluations == steps
 
 
+@pytest.mark.parametrize("fixed", [{"num_steps": 40}, {"step_size": 0.1}])
+def test_rows_that_are_carried_at_once_pay_for_their_own_gaps(fixed):
+    rows = []
+
+    def field(h):
+        rows.append(len(h))
+        return -h
+
+    flow = GapFlow(field, Solver("euler", **fixed), Backprop(), span=4.0)
+    gaps = torch.tensor([0.05, 3.2, 0.0, 0.1, 0.7, 1.6, 0.35, 0.1], dtype=torch.double)
+    steps = torch.tensor([1, 32, 1, 1, 7, 16, 4, 1])
+    state = torch.randn(len(gaps), 4, dtype=torch.double)
+    mean, std = flow.carry(state, gaps).chunk(2, -1)
+    expected = (1 - gaps / steps) ** steps
+    torch.testing.assert_close(mean, state[:, :2] * expected.unsqueeze(1))
+    torch.testing.assert_close(std, state[:, 2:])
+    assert sum(rows) == steps.sum() == sum(s.forward.evaluations for s in flow.solves) + 3
+
+
+def test_rows_that_are_carried_at_once_adaptively_share_a_solve():
+    flow = GapFlow(lambda h: -h, TIGHT, Backprop(), span=4.0)
+    gaps = torch.tensor([0.05, 3.2, 0.0], dtype=torch.double)
+    mean, _ = flow.carry(torch.ones(3, 2, dtype=torch.double), gaps).chunk(2, -1)
+    torch.testing.assert_close(mean[:, 0], (-gaps).exp(), rtol=1e-7, atol=0)
+    assert len(flow.solves) == 1
+
+
 def test_the_poisson_likelihood_of_a_constant_rate():
     """n log(rate) - rate * T, in each feature."""
     model = model_of("latent_ode_poisson")
