@@ -95,7 +95,7 @@ class Elman(torch.autograd.Function):
         into_states, into_last = gradients
         inputs, w, u, states = ctx.saved_tensors
         carried = torch.zeros_like(states[0]) if into_last is None else into_last.clone()
-        into_inputs = torch.empty_like(inputs) if ctx.needs_input_grad[0] else None
+        into_inputs = inputs.new_empty(inputs.shape) if ctx.needs_input_grad[0] else None
         # One product gives the gradients of all weights; it is taken for a few steps at once, so
         # that it is large enough, and all that it reads is still in the cache.
         into_weights = states.new_zeros(len(u), w.shape[1] + len(u))
