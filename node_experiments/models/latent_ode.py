@@ -19,6 +19,7 @@ from ..ode import Gradient, Solver
 from .activations import ELU, Tanh
 from .elman import ElmanNetwork
 from .latent_trajectory import LatentTrajectory
+from .tall_mlp import TallMLP
 
 __all__ = ["LatentODE", "LatentVectorField", "RecognitionRNN", "Series", "mlp"]
 
@@ -133,7 +134,7 @@ class LatentODE(nn.Module):
         self.encoder = RecognitionRNN(dim, latent, encoder_hidden, mean_gap)
         field = LatentVectorField(latent, hidden, layers, activation)
         self.trajectory = LatentTrajectory(field, solver, gradient, knots)
-        self.decoder = mlp([latent, decoder_hidden, dim], "relu")
+        self.decoder = TallMLP(latent, decoder_hidden, dim)
         log_std = torch.tensor(math.log(0.3 if noise_std is None else noise_std))
         self.log_noise_std = nn.Parameter(log_std, requires_grad=noise_std is None)
 
