@@ -71,7 +71,8 @@ def profile_tables(report: dict[str, Any]) -> str:
         "backward pass (calls in brackets), with the profiler's own time in it; the titles tell "
         "the time without it. `python scripts/benchmark_training.py --mode profile`, "
         f"{report['machine']['processor']}, {report['machine']['threads']} thread(s), torch "
-        f"{report['machine']['versions']['torch']}.",
+        f"{report['machine']['versions']['torch']}, load average "
+        f"{report['machine']['load_average']:.1f} on {report['machine']['cores']} cores.",
     ]
     for row in report["profile"].values():
         contenders = row["contenders"]
