@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
-from functools import partial
 from typing import Protocol
 
 import torch
@@ -23,10 +21,10 @@ from .tall_mlp import TallMLP
 
 __all__ = ["LatentODE", "LatentVectorField", "RecognitionRNN", "Series", "mlp"]
 
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": Tanh,
     "elu": ELU,
-    "relu": partial(nn.ReLU, inplace=True),
+    "relu": nn.ReLU,
     "softplus": nn.Softplus,
 }
 

@@ -15,8 +15,8 @@ CACHED_ROWS = 2**14  # their hidden units stay in a processor's cache
 class TallMLP(nn.Sequential):
     """A linear layer, ReLU and a linear layer, computed as `torch.nn.Sequential` does.
 
-    Its hidden units can be a hundred times what it reads and writes. On a CPU they are computed
-    for some rows at a time, and again on the way back, and never all held in memory: writing and
+    Its hidden units are several times what it reads and writes. On a CPU they are computed for
+    some rows at a time, and again on the way back, and never all held in memory: writing and
     reading them would take longer than computing them. Rows lie side by side there, for products
     of a few units with many rows are fast that way round. It has no second derivatives on a CPU.
 
