@@ -5,6 +5,7 @@
     python scripts/benchmark_training.py --mode scaling      # time against sizes
     python scripts/benchmark_training.py --mode profile      # operators of every row
     python scripts/benchmark_training.py --mode accuracy     # time until 1 % error on MNIST: hours
+    python scripts/benchmark_training.py --mode accuracy --runs bosh3  # into the same file
 
 All contenders of a row compute the same function on the same data with the same parameters, to
 the same tolerance unless their name says otherwise; a step is a forward and a backward pass. They
@@ -24,10 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from training_speed.accuracy import measure_accuracy
+from training_speed.accuracy import RUNS, measure_accuracy
 from training_speed.measure import measure, measure_field
 from training_speed.overhead import TITLE, measure_overhead
-from training_speed.picture import draw_rows, draw_scaling
+from training_speed.picture import draw_accuracy, draw_rows, draw_scaling
 from training_speed.profiles import measure_profiles, profile_tables
 from training_speed.rows import ROWS
 from training_speed.scaling import measure_scaling
@@ -104,6 +105,16 @@ def benchmark(rows: list[str], repetitions: int, out: Path) -> None:
     draw_rows(report, out / "training_speed.png")
 
 
+def train(names: list[str], out: Path) -> None:
+    """Each run goes into the file of all when it has ended: they take hours."""
+    path = out / "accuracy.json"
+    report = json.loads(path.read_text()) if path.is_file() else {"runs": {}}
+    for name, run in measure_accuracy(names):
+        report["runs"][name] = {"machine": machine(1), **run}
+        write(report, path)
+    draw_accuracy(report, out / "accuracy.png")
+
+
 def write(content: dict[str, Any], path: Path) -> None:
     path.write_text(json.dumps(content, indent=1) + "\n")
 
@@ -114,6 +125,7 @@ def main() -> None:
         "--mode", choices=("rows", "scaling", "profile", "accuracy"), default="rows"
     )
     parser.add_argument("--rows", nargs="+", choices=NAMES, default=list(NAMES), metavar="ROW")
+    parser.add_argument("--runs", nargs="+", choices=RUNS, default=list(RUNS), metavar="RUN")
     parser.add_argument("--repetitions", type=int, default=10)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("outputs/reference/training_speed"))
@@ -129,15 +141,16 @@ def main() -> None:
     if asked.mode == "rows":
         benchmark(asked.rows, asked.repetitions, asked.out)
         return
+    if asked.mode == "accuracy":
+        train(asked.runs, asked.out)
+        return
     report: dict[str, Any] = {"machine": machine(asked.repetitions)}
     if asked.mode == "scaling":
         report["scaling"] = measure_scaling(asked.repetitions)
         draw_scaling(report, asked.out / "scaling.png")
-    elif asked.mode == "profile":
+    else:
         report["profile"] = measure_profiles(asked.threads)
         (asked.out / "profile.md").write_text(profile_tables(report))
-    else:
-        report["accuracy"] = measure_accuracy()
     write(report, asked.out / f"{asked.mode}.json")
 
 

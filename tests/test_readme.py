@@ -132,9 +132,22 @@ def test_performance_appears_when_it_was_measured(tmp_path):
     report = {"machine": machine, "rows": {"rk4": {"results": results}}}
     (tmp_path / "training_speed.json").write_text(json.dumps(report))
     block = script.section(tmp_path)
-    assert "| 1.2x | 2.4x | **3x** | discrete | 8 + 6 / 8 + 6 | 1e-03 / 1e-03 |" in block
+    assert "| 1.2x | 2.4x | **3x** |  | discrete | 8 + 6 / 8 + 6 | 1e-03 / 1e-03 |" in block
     assert "| 2x | 4x | **40x** |" in block
     assert "MNIST" not in block
+    (tmp_path / "two_threads").mkdir()
+    (tmp_path / "two_threads" / "training_speed.json").write_text(
+        json.dumps(report).replace("4.0", "1.0")
+    )
+    point = {"steps": 100, "error": 0.009}
+    runs = {
+        name: {"reached": True, "history": [{"seconds": seconds, **point}]}
+        for name, seconds in {"bosh3": 100.0, "torchdiffeq backprop": 350.0}.items()
+    }
+    (tmp_path / "accuracy.json").write_text(json.dumps({"runs": runs}))
+    block = script.section(tmp_path)
+    assert "| 2x | 4x | **40x** | 10x |" in block
+    assert "| torchdiffeq backprop | 2x | 4x | **3.5x** | |" in block
 
 
 def test_flows_are_those_of_the_reference_runs():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from . import figure3, figure4, figure5
@@ -15,13 +16,16 @@ if TYPE_CHECKING:
 __all__ = ["FIGURES", "labelled"]
 
 
-def curves(runs: Sequence[Run], title: str) -> Figure:
-    """The metric on test data against epochs; seeds of a setting are drawn together."""
+def curves(runs: Sequence[Run], title: str, tag: str | None = None) -> Figure:
+    """The metric on test data against epochs; seeds of a setting are drawn together.
+
+    Args:
+        tag: TensorBoard tag of another number.
+    """
     from ..figures.comparison import curves_figure
 
-    tag = f"{metric_of(runs)}/test"
     groups = {label: [run.epochs for run in group] for label, group in labelled(runs).items()}
-    return curves_figure(groups, tag, title)
+    return curves_figure(groups, tag or f"{metric_of(runs)}/test", title)
 
 
 def cost(runs: Sequence[Run], title: str) -> Figure:
@@ -35,6 +39,7 @@ def cost(runs: Sequence[Run], title: str) -> Figure:
 # A name -> the figure, from runs and a title.
 FIGURES: dict[str, Callable[[Sequence[Run], str], Figure]] = {
     "curves": curves,
+    "loss_curves": partial(curves, tag="loss/train"),
     "cost": cost,
     "figure3": figure3.panels,
     "figure4": figure4.panels,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,7 @@ def collect(folder: Path, dataset: str, task: str, setting: str) -> Cells:
         values["milliseconds"] = None if step is None else 1e3 * step / batch
         values["evaluations"] = (run.result.get("nfe") or {}).get("forward")
         values["protocol"] = run.result.get("protocol")
+        values["steps"] = run.result.get("metrics", {}).get("step")
         cells[name, config[f"dataset.{setting}"]].append(values)
     return cells
 
@@ -100,7 +102,8 @@ def forecast_table(
     cells = collect(folder, dataset, task, "observed_fraction")
     lines = [
         f"Test MSE x 100 of {task} on {dataset}, with a share of the points observed; the mean "
-        "over seeds, standard deviation and number of seeds. Autoregressive models say each point "
+        "over seeds, standard deviation and number of seeds. Models with a latent z0 are tested "
+        "by three draws of it, as published; autoregressive ones say each point "
         + (
             "from the observations before it. "
             if task == "interpolation"
@@ -115,11 +118,45 @@ def forecast_table(
         if model in published:
             numbers = " | ".join(f"{value:.3f}" for value in published[model])
             lines.append(f"| published: {label} | {numbers} |")
-        ours = [
-            spread(100 * run["mse"] for run in cells.get((model, share), [])) for share in SHARES
-        ]
+        ours = [spread(percent_errors(cells, model, share)) for share in SHARES]
         lines.append(f"| {label} | " + " | ".join(ours) + " |")
-    return "\n".join([*lines, "", *costs(cells, "observed", SHARES)]) + "\n"
+    lines += ["", *orders(cells, published), "", *costs(cells, "observed", SHARES)]
+    return "\n".join(lines) + "\n"
+
+
+def percent_errors(cells: Cells, model: str, share: float) -> list[float]:
+    """Mean squared errors x 100 of a cell's runs."""
+    runs = cells.get((model, share), [])
+    return [100 * run["mse_samples" if "mse_samples" in run else "mse"] for run in runs]
+
+
+def orders(cells: Cells, published: Mapping[str, tuple[float, ...]]) -> list[str]:
+    """List items: the models from the lowest error to the highest, as published and ours."""
+    lines = []
+    for i, share in enumerate(SHARES):
+        ours = {
+            model: statistics.mean(errors)
+            for model in published
+            if (errors := percent_errors(cells, model, share))
+        }
+        if len(ours) < 2:
+            continue
+        theirs = sorted(ours, key=lambda model: published[model][i])
+        found = sorted(ours, key=lambda model: ours[model])
+        lines.append(
+            f"- {share:.0%} observed, from the lowest error to the highest: "
+            + (
+                f"{named(found)}, as published."
+                if found == theirs
+                else f"{named(found)}; published: {named(theirs)}."
+            )
+        )
+    return lines
+
+
+def named(models: Iterable[str]) -> str:
+    """Models in their order."""
+    return " < ".join(MODELS[model] for model in models)
 
 
 def accuracy_table(folder: Path) -> str:
@@ -143,8 +180,13 @@ def accuracy_table(folder: Path) -> str:
 
 def protocols(cells: Cells) -> str:
     """With which schedules our runs trained."""
-    names = sorted({str(run["protocol"]) for runs in cells.values() for run in runs})
-    return f"Our protocol: {', '.join(names)}." if names else "No run of ours is finished."
+    found = [run for runs in cells.values() for run in runs]
+    if not found:
+        return "No run of ours is finished."
+    names = sorted({str(run["protocol"]) for run in found})
+    steps = sorted({int(run["steps"]) for run in found if run["steps"]})
+    trained = f" ({steps[0]:,} training steps)" if len(steps) == 1 else ""
+    return f"Our protocol: {', '.join(names)}{trained}."
 
 
 def costs(cells: Cells, what: str, shares: tuple[float, ...]) -> list[str]:

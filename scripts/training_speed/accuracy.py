@@ -7,7 +7,7 @@ steps alone: evaluations are not counted, for they are the same work for all.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from node_experiments.ode import Backprop, Solver
 from .contenders import Ours, TorchDiffEq
 from .problems import Mnist
 
-__all__ = ["measure_accuracy"]
+__all__ = ["RUNS", "measure_accuracy"]
 
 GOAL = 0.01
 EVERY = 100
@@ -57,25 +57,32 @@ def official(model: nn.Module, steps: int) -> tuple[SGD, lr_scheduler.LRSchedule
     return optimizer, lr_scheduler.MultiStepLR(optimizer, drops, 0.1)
 
 
-def measure_accuracy() -> list[dict[str, Any]]:
-    """Steps, seconds and the error on the way, for ours and both ways of torchdiffeq."""
+def runs() -> dict[str, Callable[[], tuple[Mnist, Ours | TorchDiffEq, Schedule]]]:
+    """What is trained, with which solver and schedule, by the name of the run."""
     dopri5 = {"method": "dopri5", "rtol": TOLERANCE, "atol": TOLERANCE}
     cycle, drops = Schedule(OURS_EPOCHS, one_cycle), Schedule(OFFICIAL_EPOCHS, official)
-    bosh3 = Ours(Solver("bosh3", rtol=TOLERANCE, atol=TOLERANCE), Backprop())
-    same = Ours(Solver("dopri5", rtol=TOLERANCE, atol=TOLERANCE), Backprop())
-    odeint, adjoint = TorchDiffEq("odeint", **dopri5), TorchDiffEq("odeint_adjoint", **dopri5)
-    official_net = Mnist(concatenates=True)
-    return [
-        train("bosh3 by backprop, one cycle of two epochs", Mnist(), bosh3, cycle),
-        train("dopri5 by backprop, the official schedule", Mnist(), same, drops),
-        train("torchdiffeq backprop, the official schedule", official_net, odeint, drops),
-        train(
-            "torchdiffeq adjoint, the official schedule",
-            Mnist(concatenates=True),
-            adjoint,
-            drops,
-        ),
-    ]
+
+    def ours(method: str) -> Ours:
+        return Ours(Solver(method, rtol=TOLERANCE, atol=TOLERANCE), Backprop())
+
+    def peer(kind: str) -> tuple[Mnist, TorchDiffEq, Schedule]:
+        return Mnist(concatenates=True), TorchDiffEq(kind, **dopri5), drops
+
+    return {
+        "bosh3": lambda: (Mnist(), ours("bosh3"), cycle),
+        "dopri5": lambda: (Mnist(), ours("dopri5"), cycle),
+        "torchdiffeq backprop": lambda: peer("odeint"),
+        "torchdiffeq adjoint": lambda: peer("odeint_adjoint"),
+    }
+
+
+RUNS = tuple(runs())
+
+
+def measure_accuracy(names: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Of each run its steps, seconds and the error on the way."""
+    for name in names:
+        yield name, train(name, *runs()[name]())
 
 
 def train(name: str, net: Mnist, solver: Ours | TorchDiffEq, schedule: Schedule) -> dict[str, Any]:
@@ -100,8 +107,8 @@ def train(name: str, net: Mnist, solver: Ours | TorchDiffEq, schedule: Schedule)
                 history.append({"steps": steps, "seconds": seconds, "error": wrong})
                 print(f"{name}: {steps} steps, {seconds:.0f} s, {100 * wrong:.2f} %", flush=True)
                 if wrong <= GOAL:
-                    return {"name": name, "reached": True, "history": history}
-    return {"name": name, "reached": False, "history": history}
+                    return {"reached": True, "history": history}
+    return {"reached": False, "history": history}
 
 
 def classify(net: Mnist, solver: Ours | TorchDiffEq, images: torch.Tensor) -> torch.Tensor:

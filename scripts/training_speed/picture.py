@@ -12,7 +12,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axis import Axis
 from matplotlib.ticker import LogLocator, NullLocator
 
-__all__ = ["draw_rows", "draw_scaling"]
+__all__ = ["draw_accuracy", "draw_rows", "draw_scaling"]
 
 # Okabe & Ito's palette, which most colour-blind readers can tell apart.
 COLOURS = {
@@ -92,5 +92,26 @@ def draw_scaling(report: dict[str, Any], path: Path) -> None:
     for ax in axes.flat[len(axes_found) :]:
         ax.set_axis_off()
     path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+
+
+def draw_accuracy(report: dict[str, Any], path: Path) -> None:
+    """Error on the test images against seconds of training."""
+    figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
+    colours = ("#0072B2", "#56B4E9", "#E69F00", "#D55E00")
+    looks = zip(colours, ("o", "^", "s", "D"), strict=True)
+    for (name, run), (colour, marker) in zip(report["runs"].items(), looks, strict=False):
+        seconds = [point["seconds"] for point in run["history"]]
+        errors = [100 * point["error"] for point in run["history"]]
+        ax.loglog(seconds, errors, color=colour, marker=marker, ms=4, label=name)
+    ax.axhline(1, color="0.4", lw=0.8, ls="--")
+    plain_numbers(ax.xaxis)
+    plain_numbers(ax.yaxis)
+    ax.set_xlabel("seconds of training steps", fontsize=9)
+    ax.set_ylabel("error on the test images, %", fontsize=9)
+    ax.tick_params(labelsize=9)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(fontsize=9)
     figure.savefig(path, dpi=100)
     plt.close(figure)

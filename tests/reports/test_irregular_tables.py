@@ -46,6 +46,22 @@ def test_table3(tmp_path, capsys):
     assert "Our protocol: quick." in lines[0]
 
 
+def test_models_are_ordered_as_published_and_as_found(tmp_path):
+    for share, latent in ((0.1, 0.001), (0.5, 0.03)):
+        hopper = {"name": "hopper", "task": "interpolation", "observed_fraction": share}
+        # The draws of z0 count where there are some.
+        metrics = {"mse": 0.9, "mse_samples": latent}
+        write(tmp_path, f"a{share}", "irregular_latent_ode", metrics, hopper)
+        write(tmp_path, f"b{share}", "ode_rnn", {"mse": 0.02}, hopper)
+    text = IRREGULAR_TABLES["table3"](tmp_path)
+    order = "from the lowest error to the highest: "
+    assert f"- 10% observed, {order}latent ODE, ODE encoder < ODE-RNN, as published." in text
+    assert (
+        f"- 50% observed, {order}ODE-RNN < latent ODE, ODE encoder; published: "
+        "latent ODE, ODE encoder < ODE-RNN." in text
+    )
+
+
 def test_accuracy_when_observations_are_dropped(tmp_path):
     vowels = {"name": "japanese_vowels", "task": "classification", "dropped": 0.5}
     write(tmp_path, 0, "ode_rnn", {"accuracy": 0.975}, vowels)
