@@ -6,6 +6,9 @@ python scripts/readme_results.py --take solver_transfer SWEEP  # or all runs of 
 python scripts/readme_results.py --take figure1 RUN     # or a run of experiment=figure1
 python scripts/readme_results.py --take table2 SWEEP    # or all runs of sweep=table2
 python scripts/readme_results.py --take poisson RUN     # or a run of experiment=poisson_latent_ode
+python scripts/readme_results.py --take hopper_interpolation SWEEP  # or the runs of this sweep, of
+                                       # hopper_extrapolation, of japanese_vowels; of periodic one
+                                       # task at a time, as periodic_interpolation
 """
 
 import argparse
@@ -15,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from node_experiments.reports import figure3
+from node_experiments.reports.irregular_series import IRREGULAR_TABLES
 from node_experiments.reports.runs import Run, find_runs
 from node_experiments.reports.solver_transfer import solver_transfer
 from node_experiments.reports.table1 import table1
@@ -23,13 +27,37 @@ from node_experiments.reports.table2 import details, table2
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "outputs" / "reference"
 DOCUMENTS = (ROOT / "README.md", REFERENCE / "table2" / "README.md")
-NAMES = "table1|figure1|figure3|solver_transfer|table2|table2 details|poisson"
+IRREGULAR = {
+    "hopper_interpolation": "table3",
+    "hopper_extrapolation": "table3_extrapolation",
+    "periodic_interpolation": "periodic_interpolation",
+    "periodic_extrapolation": "periodic_extrapolation",
+    "japanese_vowels": "japanese_vowels",
+}
+BY_HAND = (
+    "table1",
+    "figure1",
+    "figure3",
+    "solver_transfer",
+    "table2",
+    "table2 details",
+    "poisson",
+)
+NAMES = "|".join((*BY_HAND, *IRREGULAR))
 BLOCK = re.compile(rf"<!-- results: ({NAMES}) -->\n.*?<!-- /results -->", re.DOTALL)
 
 SETTINGS = ("config.yaml", "result.json", "wrong.json")
 HISTORY = (*SETTINGS, "run_info.json", "metrics.jsonl", "figure3.json")
-# Of the many runs of Table 2, those whose figures are shown.
-ILLUSTRATED = {"latent_ode_30_seed0", "rnn_dt_30_seed0"}
+# Of the many runs of a table, those whose figures are shown.
+ILLUSTRATED = {
+    "table2/latent_ode_30_seed0",
+    "table2/rnn_dt_30_seed0",
+    "hopper_interpolation/latent_ode_0.1_seed0",
+    "hopper_interpolation/ode_rnn_0.1_seed0",
+    "hopper_extrapolation/latent_ode_0.5_seed0",
+    "periodic_extrapolation/latent_ode_0.5_seed0",
+    "japanese_vowels/ode_rnn_0_seed0",
+}
 
 
 def take(name: str, folder: Path) -> None:
@@ -37,7 +65,7 @@ def take(name: str, folder: Path) -> None:
     runs = [run for run in find_runs(folder) if run.status == "completed"]
     for number, run in enumerate(runs):
         place = REFERENCE / name / place_of(name, number, run)
-        illustrated = name in ("figure1", "poisson") or place.name in ILLUSTRATED
+        illustrated = name in ("figure1", "poisson") or f"{name}/{place.name}" in ILLUSTRATED
         # Of many evaluations, no more than a table reads.
         one_of_many = name in ("solver_transfer", "table2") and not illustrated
         place.mkdir(parents=True, exist_ok=True)
@@ -56,6 +84,10 @@ def place_of(name: str, number: int, run: Run) -> str:
     if name == "table2":
         config = run.config
         return f"{config['model.name']}_{config['dataset.observations']}_seed{config['seed']}"
+    if name in IRREGULAR:
+        setting = "dropped" if name == "japanese_vowels" else "observed_fraction"
+        model = run.config["name"].removeprefix(f"{run.config['dataset.name']}_")
+        return f"{model}_{run.config[f'dataset.{setting}']:g}_seed{run.config['seed']}"
     return f"{number:02d}" if name == "solver_transfer" else "."
 
 
@@ -105,6 +137,7 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "table2": table2,
     "table2 details": details,
     "poisson": show_poisson,
+    **{name: IRREGULAR_TABLES[table] for name, table in IRREGULAR.items()},
 }
 
 
