@@ -6,6 +6,7 @@ python scripts/readme_results.py --take solver_transfer SWEEP  # or all runs of 
 python scripts/readme_results.py --take figure1 RUN     # or a run of experiment=figure1
 python scripts/readme_results.py --take table2 SWEEP    # or all runs of sweep=table2
 python scripts/readme_results.py --take poisson RUN     # or a run of experiment=poisson_latent_ode
+python scripts/readme_results.py --take precision SWEEP  # or all runs of sweep=precision
 python scripts/readme_results.py --take hopper_interpolation SWEEP  # or the runs of this sweep, of
                                        # hopper_extrapolation, of japanese_vowels; of periodic one
                                        # task at a time, as periodic_interpolation
@@ -18,11 +19,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from node_experiments.reports import figure3
+from node_experiments.reports.figures import FIGURES, labelled
 from node_experiments.reports.irregular_series import IRREGULAR_TABLES
 from node_experiments.reports.runs import Run, find_runs
 from node_experiments.reports.solver_transfer import solver_transfer
 from node_experiments.reports.table1 import table1
-from node_experiments.reports.table2 import details, table2
+from node_experiments.reports.table2 import details, spread, table2
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "outputs" / "reference"
@@ -42,6 +44,7 @@ BY_HAND = (
     "table2",
     "table2 details",
     "poisson",
+    "precision",
 )
 NAMES = "|".join((*BY_HAND, *IRREGULAR))
 BLOCK = re.compile(rf"<!-- results: ({NAMES}) -->\n.*?<!-- /results -->", re.DOTALL)
@@ -74,9 +77,12 @@ def take(name: str, folder: Path) -> None:
                 shutil.copyfile(run.folder / kept, place / kept)
         if illustrated:
             shutil.copytree(run.folder / "figures", place / "figures", dirs_exist_ok=True)
+    target = REFERENCE / name
     if name == "figure3":
-        target = REFERENCE / name
         figure3.panels(find_runs(target), "").savefig(target / "figure3.png")
+    if name == "precision":
+        figure = FIGURES["loss_curves"](find_runs(target), "ODE-Net on MNIST, by precision")
+        figure.savefig(target / "loss_curves.png")
 
 
 def place_of(name: str, number: int, run: Run) -> str:
@@ -88,6 +94,8 @@ def place_of(name: str, number: int, run: Run) -> str:
         setting = "dropped" if name == "japanese_vowels" else "observed_fraction"
         model = run.config["name"].removeprefix(f"{run.config['dataset.name']}_")
         return f"{model}_{run.config[f'dataset.{setting}']:g}_seed{run.config['seed']}"
+    if name == "precision":
+        return f"{run.config['trainer.precision']}_seed{run.config['seed']}"
     return f"{number:02d}" if name == "solver_transfer" else "."
 
 
@@ -108,6 +116,32 @@ def show_figure3(runs: Path) -> str:
     """Verdicts, and four panels."""
     caption = "Error, time, backward evaluations and evaluations while training"
     return f"{figure3.figure3(runs)}\n{picture(caption, 'figure3/figure3.png')}"
+
+
+def show_precision(runs: Path) -> str:
+    """Both precisions by loss and error in the end, and their loss curves."""
+    lines = [
+        "| products in | training loss, last epoch | test error, % | seconds a step |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for label, group in labelled(find_runs(runs)).items():
+        cells = (
+            spread(run.epochs[-1]["loss/train"] for run in group),
+            spread((100 * (1 - run.epochs[-1]["accuracy/test"]) for run in group), digits=2),
+            spread((run.result["seconds"]["per_step"] for run in group), count=False),
+        )
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    run = find_runs(runs)[0]
+    lines += [
+        "",
+        f"ODE-Net on {run.config['dataset.train_size']:,} digits, {int(run.epochs[-1]['step']):,} "
+        "steps, the same seeds in both precisions: mean and standard deviation over seeds (their "
+        "number). `node-run experiment=mnist_odenet sweep=precision gradient=backprop` with "
+        "`dataset.train_size` and `trainer.epochs`.",
+        "",
+        picture("Training loss against epochs", "precision/loss_curves.png"),
+    ]
+    return "\n".join(lines)
 
 
 def show_poisson(runs: Path) -> str:
@@ -137,6 +171,7 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "table2": table2,
     "table2 details": details,
     "poisson": show_poisson,
+    "precision": show_precision,
     **{name: IRREGULAR_TABLES[table] for name, table in IRREGULAR.items()},
 }
 

@@ -12,6 +12,8 @@ from .style import COLORS, new_figure, style
 
 __all__ = ["cost_figure", "curves_figure"]
 
+DECADE = 10  # positive values that span more are drawn on a logarithmic axis
+
 Rows = Sequence[Mapping[str, float]]
 
 
@@ -37,6 +39,9 @@ def curves_figure(groups: Mapping[str, Sequence[Rows]], tag: str, title: str) ->
                 axis.fill_between(epochs, values.min(0), values.max(0), color=color, alpha=0.2)
         axis.set_xlabel("epoch")
         axis.set_ylabel(tag)
+        heights = [float(height) for line in axis.lines for height in np.asarray(line.get_ydata())]
+        if heights and 0 < DECADE * min(heights) < max(heights):
+            axis.set_yscale("log")
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         if axis.lines:
             axis.legend()
