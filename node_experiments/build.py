@@ -33,6 +33,7 @@ from .data.spirals import spiral_data
 from .figures.classification import classification_figures
 from .figures.depth import depth_figures
 from .figures.flow import flow_figures, flow_film
+from .figures.hopper import hopper_figures
 from .figures.irregular_series import irregular_series_figures
 from .figures.poisson import poisson_figures
 from .figures.spirals import latent_ode_figures, reconstruction_frame, recurrent_figures
@@ -213,6 +214,9 @@ FIGURES: dict[type, Callable[[Any], dict[str, Figure]]] = {
     MaximumLikelihood: flow_figures,
 }
 
+# Datasets that can be shown as what they are, beside what their task shows.
+DATASET_FIGURES: dict[str, Callable[[Any], dict[str, Figure]]] = {"hopper": hopper_figures}
+
 # Tasks that are shown as they learn: one frame of an animation from the trainer.
 FRAMES: dict[type, Callable[[Any], Figure]] = {
     LatentODETask: reconstruction_frame,
@@ -305,9 +309,12 @@ def build_task(config: RunConfig, data: Any) -> Task:
     return MaximumLikelihood(data.true_log_likelihood)
 
 
-def build_figures(task: Task) -> Callable[[Any], dict[str, Figure]]:
+def build_figures(task: Task, dataset: str) -> Callable[[Any], dict[str, Figure]]:
     """What is drawn when training ends: a function of the trainer."""
-    return FIGURES[type(task)]
+    of_task, of_data = FIGURES[type(task)], DATASET_FIGURES.get(dataset)
+    if of_data is None:
+        return of_task
+    return lambda trainer: of_task(trainer) | of_data(trainer)
 
 
 def build_animation(task: Task, path: Path) -> list[Callback]:

@@ -89,7 +89,7 @@ def fit(
             task.metric,
             go_on_after=None if checkpoint is None else checkpoint["step"],
         )
-        draw = build.build_figures(task)
+        draw = build.build_figures(task, config.dataset.name)
         trackers = [
             MetricsFile(folder),
             tensorboard,

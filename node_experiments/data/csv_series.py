@@ -70,7 +70,7 @@ def csv_data(
             "dataset=csv reads the file that dataset.path names; it has a line for every "
             f"observation, with the columns {series_column}, {time_column} and values"
         )
-    series, classes = load_csv(
+    series, classes, features = load_csv(
         Path(path).expanduser(),
         series_column,
         time_column,
@@ -82,9 +82,16 @@ def csv_data(
     if task == "classification" and label_column is None:
         raise DataError("dataset.task=classification needs dataset.label_column")
     split = random_split(len(series), validation_size, split_seed)
-    series = Scaling.fit(series.take(split.train), scaling)(series)
-    number = None if label_column is None else len(classes)
-    return forecast_data(split.of(series), classes=number, task=task, seed=seed, **forecasting)
+    scale = Scaling.fit(series.take(split.train), scaling)
+    return forecast_data(
+        split.of(scale(series)),
+        classes=None if label_column is None else len(classes),
+        task=task,
+        seed=seed,
+        features=tuple(features),
+        scaling=scale,
+        **forecasting,
+    )
 
 
 def load_csv(
@@ -95,7 +102,7 @@ def load_csv(
     label_column: str | None,
     label_per: str,
     need_labels: bool = False,
-) -> tuple[RaggedSeries, list[str]]:
+) -> tuple[RaggedSeries, list[str], list[str]]:
     """Series in the order in which the file names them; their lines need not be together.
 
     An empty cell, or `nan`, is a value that was not observed. Times are counted from the first in
@@ -107,7 +114,7 @@ def load_csv(
         need_labels: Refuse a series (or, for `time`, a line) without label; else it is -1.
 
     Returns:
-        The series, and the names of the classes, sorted.
+        The series, the names of the classes, sorted, and those of the columns of values.
 
     Raises:
         DataError: A line that does not fit, times that do not rise, a series without any value, or
@@ -159,7 +166,7 @@ def load_csv(
         label,
         None if label is None else label_per,
     )
-    return series, classes
+    return series, classes, [names[place] for place in columns.values]
 
 
 def find_columns(

@@ -22,9 +22,15 @@ from .ragged import RaggedSeries, ragged
 from .scaling import Scaling
 from .splits import ordered_split
 
-__all__ = ["generate_hopper", "hopper_data"]
+__all__ = ["FEATURES", "generate_hopper", "hopper_data"]
 
-STEPS = 200  # of a trajectory
+STEPS = 200  # of a trajectory; 5 ms each, so that a trajectory is a second
+# In the order of MuJoCo's qpos, and then of its qvel.
+FEATURES = (
+    "torso x", "torso z", "torso pitch", "waist angle", "hip angle", "knee angle", "ankle angle",
+    "torso x velocity", "torso z velocity", "torso pitch rate", "waist rate", "hip rate",
+    "knee rate", "ankle rate",
+)  # fmt: skip
 GENERATOR_SEED = 123  # official_code
 INSTALL = 'pip install "node-experiments[mujoco]"'
 
@@ -63,12 +69,20 @@ def hopper_data(
     series = on_grid(states)
     split = ordered_split(trajectories, validation_size)
     fitted_on = series if variant == "official_code" else series.take(split.train)
-    series = Scaling.fit(fitted_on, scaling)(series)
-    return forecast_data(split.of(series), task=task, seed=seed, **forecasting)
+    scale = Scaling.fit(fitted_on, scaling)
+    return forecast_data(
+        split.of(scale(series)),
+        task=task,
+        seed=seed,
+        features=FEATURES,
+        time_unit="s",
+        scaling=scale,
+        **forecasting,
+    )
 
 
 def on_grid(states: Tensor) -> RaggedSeries:
-    """States `(trajectory, time, 14)` as series on the grid 0, 1/200, 2/200 and so on."""
+    """States `(trajectory, time, 14)` as series on the grid 0, 1/200, 2/200 and so on, in s."""
     count, points, dim = states.shape
     times = (torch.arange(points) / STEPS).repeat(count)
     return ragged(times, states.reshape(-1, dim), torch.full((count,), points))

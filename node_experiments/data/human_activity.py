@@ -27,11 +27,13 @@ WHERE_FROM = (
     "get it from https://archive.ics.uci.edu/dataset/196/localization+data+for+person+activity"
 )
 TAGS = {
-    "010-000-024-033": 0,  # left ankle
-    "010-000-030-096": 1,  # right ankle
-    "020-000-033-111": 2,  # chest
-    "020-000-032-221": 3,  # belt
+    "010-000-024-033": 0,
+    "010-000-030-096": 1,
+    "020-000-033-111": 2,
+    "020-000-032-221": 3,
 }
+WORN_AT = ("left ankle", "right ankle", "chest", "belt")
+FEATURES = tuple(f"{place} {axis}" for place in WORN_AT for axis in "xyz")
 # Eleven published activities, merged to seven (Rubanova, Chen & Duvenaud 2019).
 CLASSES = {
     "walking": 0,
@@ -88,12 +90,15 @@ def human_activity_data(
     else:
         groups = [name[0] if split == "person" else name for name in recordings]
         parts = group_split(groups, validation_size, split_seed)
-    series = Scaling.fit(series.take(parts.train), scaling)(series)
+    scale = Scaling.fit(series.take(parts.train), scaling)
     return forecast_data(
-        parts.of(series),
+        parts.of(scale(series)),
         classes=11 if official else 7,  # their labels have 11 columns, of which 7 are used
         divide_by_last=official,
         seed=seed,
+        features=FEATURES,
+        time_unit="s",
+        scaling=scale,
         **forecasting,
     )
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .errors import DataError
 from .ragged import RaggedSeries
+from .scaling import Scaling
 from .time_series import SeriesBatches, TimeSeries
 
 __all__ = ["ForecastBatch", "ForecastBatches", "ForecastData", "Forecasts", "forecast_data"]
@@ -171,6 +172,10 @@ class ForecastData:
         span: First and last time of all series, observed and target, in the model's units.
         mean_gap: Mean time between two observations of a training series, in the same units.
         task: `interpolation`, `extrapolation` or `classification`.
+        features: The name of each feature; empty when unknown.
+        time_unit: Of the model's times, as an axis says it: `s`, or `units of 48 h`; empty when
+            unknown.
+        scaling: What the values went through; None when they are as they were.
     """
 
     train: SeriesBatches[ForecastBatch]
@@ -182,6 +187,9 @@ class ForecastData:
     span: tuple[float, float]
     mean_gap: float
     task: str
+    features: tuple[str, ...] = ()
+    time_unit: str = ""
+    scaling: Scaling | None = None
 
 
 def forecast_data(
@@ -200,6 +208,9 @@ def forecast_data(
     divide_by_last: bool = False,
     seed: int = 0,
     device: torch.device | None = None,
+    features: tuple[str, ...] = (),
+    time_unit: str = "",
+    scaling: Scaling | None = None,
 ) -> ForecastData:
     """Put a task and batches on series that are split and scaled.
 
@@ -211,6 +222,7 @@ def forecast_data(
             others is drawn once.
         train_size, test_size: Series to use, the first of each part; all when None.
         seed: Of what is observed, and of the order.
+        features, time_unit, scaling: As in `ForecastData`; the unit is that of the series.
 
     Raises:
         DataError: Sizes that do not fit the data.
@@ -245,6 +257,9 @@ def forecast_data(
         span=(first / scale, last / scale),
         mean_gap=mean_gap / scale,
         task=task,
+        features=features,
+        time_unit="share of the batch's last" if divide_by_last else time_unit,
+        scaling=scaling,
     )
 
 

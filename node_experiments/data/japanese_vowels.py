@@ -19,6 +19,7 @@ __all__ = ["japanese_vowels_data", "parse_ts"]
 
 PACKED = Path(__file__).parent / "files" / "japanese_vowels"
 LONGEST = 29  # frames of an utterance
+FEATURES = tuple(f"LPC cepstrum {i}" for i in range(1, 13))
 
 SHA256 = {
     "JapaneseVowels_TRAIN.ts.gz": (
@@ -72,7 +73,15 @@ def japanese_vowels_data(
         ]
     scale = Scaling.fit(parts[0], scaling)
     train, validation, test = (scale(part) for part in parts)
-    return forecast_data((train, validation, test), classes=len(classes), seed=seed, **forecasting)
+    return forecast_data(
+        (train, validation, test),
+        classes=len(classes),
+        seed=seed,
+        features=FEATURES,
+        time_unit=f"units of {LONGEST - 1} frames",
+        scaling=scale,
+        **forecasting,
+    )
 
 
 def shipped(name: str) -> tuple[RaggedSeries, list[str]]:

@@ -38,7 +38,7 @@ def periodic_data(
     generator = torch.Generator().manual_seed(seed)
     series = periodic_curves(variant, trajectories, points, span, noise, generator)
     split = ordered_split(trajectories, validation_size)
-    return forecast_data(split.of(series), seed=seed, **forecasting)
+    return forecast_data(split.of(series), seed=seed, features=("value",), **forecasting)
 
 
 def periodic_curves(

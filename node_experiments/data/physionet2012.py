@@ -87,13 +87,16 @@ def physionet_data(
         folder, sets, bin_hours, official, need_labels=task == "classification"
     )
     split = random_split(len(series), validation_size, split_seed)
-    series = Scaling.fit(series if official else series.take(split.train), scaling)(series)
+    scale = Scaling.fit(series if official else series.take(split.train), scaling)
     return forecast_data(
-        split.of(series),
+        split.of(scale(series)),
         classes=2,
         task=task,
         divide_by_last=official,
         seed=seed,
+        features=PARAMETERS if official else MEASURED,
+        time_unit=f"units of {HOURS:g} h",
+        scaling=scale,
         **forecasting,
     )
 

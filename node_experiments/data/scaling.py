@@ -45,6 +45,15 @@ class Scaling:
             scale = highest if how == "official_code" else highest - shift
         return cls(shift.float(), scale.where(scale != 0, 1.0).float())
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether it leaves every value as it is."""
+        return bool((self.shift == 0).all() and (self.scale == 1).all())
+
+    def undo(self, values: Tensor) -> Tensor:
+        """Scaled values `(..., dim)` as they were."""
+        return values * self.scale.to(values.device) + self.shift.to(values.device)
+
     def __call__(self, series: RaggedSeries) -> RaggedSeries:
         values = (series.values - self.shift) / self.scale
         if series.feature_mask is not None:

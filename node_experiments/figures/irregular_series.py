@@ -12,13 +12,15 @@ from torch import Tensor
 from .style import COLORS, new_figure, style
 
 if TYPE_CHECKING:
+    from ..data.irregular_series import ForecastData
     from ..training.loop import Trainer
 
-__all__ = ["irregular_series_figures"]
+__all__ = ["irregular_series_figures", "what_a_model_says"]
 
 SHOWN = 3  # test series in a figure
 FEATURES = 3  # of each of them
 PANELS = 16  # features of the series that is shown in full
+LONGEST = 32  # letters of a title
 DRAWS = 20  # samples of z0 behind a band
 BAND = 1.6448536269514722  # standard deviations on both sides that hold 90 % of a Gaussian
 
@@ -26,57 +28,79 @@ BAND = 1.6448536269514722  # standard deviations on both sides that hold 90 % of
 def irregular_series_figures(trainer: Trainer) -> dict[str, Figure]:
     """Reconstructions with their uncertainty: some features of some test series over time."""
     model: Any = trainer.model
-    batch = next(iter(trainer.data.test))
+    data: Any = trainer.data
+    batch = next(iter(data.test))
     shown = batch.select(torch.arange(min(SHOWN, len(batch))))
     model.eval()
     with torch.no_grad(), style():
-        figures = {"reconstruction": reconstruction_figure(model, trainer.task, shown)}
+        figures = {"reconstruction": reconstruction_figure(model, trainer.task, data, shown)}
         if batch.target.values.shape[-1] > FEATURES:
             one = batch.select(torch.tensor([0]))
-            figures["features"] = features_figure(model, trainer.task, one)
+            figures["features"] = features_figure(model, trainer.task, data, one)
         return figures
 
 
-def reconstruction_figure(model: Any, task: Any, batch: Any) -> Figure:
+def reconstruction_figure(model: Any, task: Any, data: ForecastData, batch: Any) -> Figure:
     """A row for each series, a column for each feature."""
     mean, std = what_a_model_says(model, task, batch)
     features = min(FEATURES, mean.shape[-1])
-    figure = new_figure(width=max(3.1 * features + 0.4, 7.0), height=1.7 * len(batch) + 0.9)
+    width = max(3.1 * features + 0.4, 7.0)
+    figure = new_figure(width=width, height=1.7 * len(batch) + 0.9)
     axes = figure.subplots(len(batch), features, squeeze=False, sharex="row")
     for i, row in enumerate(axes):
         for d, axis in enumerate(row):
             draw_feature(axis, batch, mean, std, i, d)
             if i == 0:
-                axis.set_title(f"feature {d + 1}", fontsize=10)
+                name_panel(axis, data, d, 10, width / features)
             if i == len(axes) - 1:
-                axis.set_xlabel("time (data units)")
-        row[0].set_ylabel(f"series {i + 1}\n(data units)", fontsize=9)
+                axis.set_xlabel(time_label(data))
+        row[0].set_ylabel(f"series {i + 1}\n({value_unit(data)})", fontsize=9)
     label(figure, axes[0, 0])
     return figure
 
 
-def features_figure(model: Any, task: Any, batch: Any) -> Figure:
+def features_figure(model: Any, task: Any, data: ForecastData, batch: Any) -> Figure:
     """All features of one series over time."""
     mean, std = what_a_model_says(model, task, batch)
     features = min(PANELS, mean.shape[-1])
     columns = 4
     rows = -(-features // columns)
-    figure = new_figure(width=max(1.9 * columns, 8.5), height=1.5 * rows + 0.9)
+    width = max(1.9 * columns, 8.5)
+    figure = new_figure(width=width, height=1.5 * rows + 0.9)
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
     for d, axis in enumerate(axes.flat):
         if d >= features:
             axis.set_visible(False)
             continue
         draw_feature(axis, batch, mean, std, 0, d)
-        axis.set_title(f"feature {d + 1}", fontsize=9)
+        name_panel(axis, data, d, 9, width / columns)
         axis.tick_params(labelsize=8)
         if d + columns >= features:
-            axis.set_xlabel("time (data units)", fontsize=8)
+            axis.set_xlabel(time_label(data), fontsize=8)
             axis.tick_params(labelbottom=True)
     for axis in axes[:, 0]:
-        axis.set_ylabel("value (data units)", fontsize=8)
+        axis.set_ylabel(f"value ({value_unit(data)})", fontsize=8)
     label(figure, axes[0, 0])
     return figure
+
+
+def name_panel(axis: Axes, data: ForecastData, d: int, size: float, width: float) -> None:
+    """The name of a feature over its panel of `width` inches; a long one in smaller letters."""
+    name = data.features[d] if data.features else f"feature {d + 1}"
+    name = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+    room = 72 * width / (0.75 * max(len(name), 1))
+    # A dollar in the name of somebody's column begins no formula.
+    axis.set_title(name, fontsize=max(5, min(size, room)), parse_math=False)
+
+
+def time_label(data: ForecastData) -> str:
+    """Of the axis of time, with its unit."""
+    return f"time ({data.time_unit or 'data units'})"
+
+
+def value_unit(data: ForecastData) -> str:
+    """Of all values: that of the data, unless they are scaled."""
+    return "data units" if data.scaling is None or data.scaling.is_identity else "scaled"
 
 
 def draw_feature(axis: Axes, batch: Any, mean: Tensor, std: Tensor, i: int, d: int) -> None:

@@ -29,8 +29,9 @@ def load(path, label_column="state", label_per="series", values=None, need=True)
 
 
 def test_a_file_is_read(tmp_path):
-    series, classes = load(write(tmp_path, GOOD))
+    series, classes, features = load(write(tmp_path, GOOD))
     assert classes == ["bad", "ok"]
+    assert features == ["temperature", "pressure"]
     assert series.lengths.tolist() == [2, 2]  # the line without any value says nothing
     torch.testing.assert_close(series.times, torch.tensor([0, 0.7, 10, 11]))
     torch.testing.assert_close(
@@ -47,7 +48,9 @@ def test_a_file_is_read(tmp_path):
 
 def test_columns_are_chosen_and_labels_may_change(tmp_path):
     text = GOOD.replace("a,0.7,21.9,1013,ok", "a,0.7,21.9,1013,")
-    series, _ = load(write(tmp_path, text), "state", "time", ["temperature"], need=False)
+    chosen = ["temperature"]
+    series, _, features = load(write(tmp_path, text), "state", "time", chosen, need=False)
+    assert features == chosen
     assert series.dim == 1
     assert series.label.tolist() == [1, -1, 0]  # where a temperature was observed
     assert series.feature_mask is None
@@ -112,6 +115,7 @@ def test_what_a_run_reads(tmp_path):
     data = csv_data(task="classification", validation_size=2, **settings)
     assert [len(part.data) for part in (data.train, data.validation, data.test)] == [14, 2, 4]
     assert (data.dim, data.classes, data.label_per) == (1, 2, "series")
+    assert (data.features, data.time_unit) == (("x",), "")
     half = csv_data(observed_fraction=0.5, **settings)
     batch = next(iter(half.test))
     expected = (batch.target.mask.sum(1) // 2).clamp(min=1)

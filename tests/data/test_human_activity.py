@@ -78,6 +78,8 @@ def test_nobody_is_in_two_parts(tmp_path):
     assert [len(part.data) for part in (data.train, data.validation, data.test)] == [12, 4, 4]
     batch = next(iter(data.train))
     assert batch.label.shape == batch.target.mask.shape == (4, 50)
+    assert data.features[:4] == ("left ankle x", "left ankle y", "left ankle z", "right ankle x")
+    assert (len(data.features), data.time_unit) == (data.dim, "s")
     by_recording = human_activity_data(split="recording", **settings)
     assert [len(part.data) for part in (by_recording.train, by_recording.test)] == [16, 4]
 

@@ -159,6 +159,14 @@ def test_scaling_reads_observed_values_only():
     assert (float(minmax.min()), float(minmax.max())) == (0, 1)
 
 
+@pytest.mark.parametrize("how", ["none", "standard", "minmax", "official_code"])
+def test_a_scaling_can_be_undone(how):
+    whole = ragged(TIMES, VALUES + 4, LENGTHS)
+    scaling = Scaling.fit(whole, how)
+    torch.testing.assert_close(scaling.undo(scaling(whole).values), whole.values)
+    assert scaling.is_identity == (how == "none")
+
+
 def test_official_scaling_divides_by_the_maximum():
     shifted = ragged(TIMES, VALUES + 4, LENGTHS)
     scaled = Scaling.fit(shifted, "official_code")(shifted)
@@ -221,6 +229,14 @@ def test_times_and_gaps_of_the_data():
     assert data.span == (0.0, 3.0)
     assert data.mean_gap == pytest.approx((3 + 2) / (2 + 3))
     assert data.validation is None
+
+
+def test_times_that_are_divided_have_another_unit():
+    empty = series().take(torch.arange(0))
+    parts, settings = (series(), empty, series()), {"batch_size": 2, "time_unit": "h"}
+    assert forecast_data(parts, **settings).time_unit == "h"
+    divided = forecast_data(parts, divide_by_last=True, **settings)
+    assert divided.time_unit == "share of the batch's last"
 
 
 def test_a_feature_mask_hides_values_and_may_say_what_is_observed():

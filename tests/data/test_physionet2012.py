@@ -225,7 +225,10 @@ def test_the_scaling_has_not_seen_the_test_patients(tmp_path):
         return float(heart.min()), float(heart.max())
 
     assert extent(data.train) == (0, 1)
+    assert (data.features[HR], len(data.features)) == ("HR", data.dim)
+    assert data.time_unit == "units of 48 h"
     leaking = physionet_data(variant="official_code", **settings)
+    assert (leaking.features, leaking.dim) == (PARAMETERS, 41)
     hr = PARAMETERS.index("HR")
     values = [
         batches.data.target.values[batches.data.target.feature_mask[:, hr], hr]

@@ -65,6 +65,7 @@ def test_periodic_data_sees_as_many_points_as_asked():
     batch = next(iter(data.test))
     assert batch.observed.values.shape == (20, 30, 1)
     assert batch.target.values.shape == (20, 100, 1)
+    assert data.features == ("value",)
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +101,11 @@ def test_hopper_windows_and_their_scaling(hopper_root):
     assert batch.observed.values.shape == (8, 10, 14)
     assert batch.target.times.shape == (1, 100)
     assert data.span == pytest.approx((0, 0.495))
+    assert (len(data.features), data.time_unit) == (14, "s")
+    # Unscaled again, the heights of the free fall change at the rate of the vertical velocity.
+    test = data.scaling.undo(next(iter(data.test)).target.values)
+    change, speed = test[:, 1:, 1] - test[:, :-1, 1], test[:, :-1, 8]
+    assert float((change * speed).sum() / speed.square().sum()) == pytest.approx(0.005, rel=0.1)
     windows = torch.cat([b.target.values for b in data.train])
     assert float(windows.amin((0, 1)).abs().max()) == 0
     tests = next(iter(data.test)).target.values
@@ -173,6 +179,8 @@ def test_frames_are_dropped_for_good(dropped):
     assert torch.equal(target.lengths, ((1 - dropped) * whole.lengths).round().long())
     assert data.test.data.observed is target
     assert (data.classes, data.label_per, data.dim) == (9, "series", 12)
+    assert (data.features[0], data.features[-1]) == ("LPC cepstrum 1", "LPC cepstrum 12")
+    assert data.time_unit == "units of 28 frames"
     assert [len(part.data) for part in (data.train, data.validation, data.test)] == [216, 54, 370]
 
 

@@ -1,0 +1,58 @@
+"""Where the parts of the Hopper are, from its joints: the chain of a body in a plane."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["BODIES", "OFFSETS", "STICKS", "sticks"]
+
+# From dm_control/suite/hopper.xml: each body hangs below the one before it at this height in the
+# frame of that one, the first in the world's, in metres; it turns there about the y axis.
+OFFSETS = {"torso": 1.0, "pelvis": -0.05, "thigh": -0.2, "calf": -0.33, "foot": -0.32}
+BODIES = tuple(OFFSETS)
+# Of each stick: its body, and both ends (x, z) in the frame of that body, in metres. They are the
+# axes of the capsules of the same names. Capsules are thick enough to touch and sticks are not, so
+# the pelvis is 0.05 longer, to the hip, and the nose begins at the torso, not 0.08 before it.
+STICKS = {
+    "torso": ("torso", (0.0, -0.05), (0.0, 0.2)),
+    "nose": ("torso", (0.0, 0.83 / 7), (0.15, 0.14)),
+    "pelvis": ("pelvis", (0.0, 0.0), (0.0, -0.2)),
+    "thigh": ("thigh", (0.0, 0.0), (0.0, -0.33)),
+    "calf": ("calf", (0.0, 0.0), (0.0, -0.32)),
+    "foot": ("foot", (-0.08, 0.0), (0.17, 0.0)),
+}
+
+
+def sticks(positions: Tensor) -> Tensor:
+    """Both ends of each stick in the world, by forward kinematics.
+
+    A body at an angle `a`, the sum of the joints from the torso to it, maps `(x, z)` of its frame
+    to `(x cos a + z sin a, z cos a - x sin a)`, beyond its own origin.
+
+    Args:
+        positions: MuJoCo's qpos `(..., 7)`: x, z and pitch of the torso, then the angles of
+            waist, hip, knee and ankle; metres and radians. z is 0 where the torso begins.
+
+    Returns:
+        Shape `(..., stick, 2, 2)`: ends, and x and z of each, in metres.
+    """
+    x, z, angles = positions[..., 0], positions[..., 1], positions[..., 2:7].cumsum(-1)
+    origin = torch.stack([x, z + OFFSETS["torso"]], -1)
+    origins, turns = [origin], [turn(angles[..., 0])]
+    for i, body in enumerate(BODIES[1:], 1):
+        offset = positions.new_tensor([0.0, OFFSETS[body]])
+        origins.append(origins[-1] + turns[-1] @ offset)
+        turns.append(turn(angles[..., i]))
+    ends = []
+    for body, *both in STICKS.values():
+        i = BODIES.index(body)
+        in_body = positions.new_tensor(both)
+        ends.append(origins[i].unsqueeze(-2) + in_body @ turns[i].mT)
+    return torch.stack(ends, -3)
+
+
+def turn(angle: Tensor) -> Tensor:
+    """The rotations `(..., 2, 2)` of the plane of x and z about the y axis."""
+    cos, sin = angle.cos(), angle.sin()
+    return torch.stack([torch.stack([cos, sin], -1), torch.stack([-sin, cos], -1)], -2)

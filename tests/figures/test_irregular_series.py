@@ -1,0 +1,69 @@
+"""Figures of irregular series call features and units by their names."""
+
+from types import SimpleNamespace
+
+import torch
+
+from node_experiments.data.irregular_series import forecast_data
+from node_experiments.data.ragged import ragged
+from node_experiments.data.scaling import Scaling
+from node_experiments.figures.irregular_series import irregular_series_figures
+
+
+class Zero(torch.nn.Module):
+    """A model that says 0."""
+
+    log_noise_std = torch.tensor(0.0)
+
+    def read(self, observed):
+        return observed
+
+    def predict(self, observed, times):
+        return torch.zeros(*observed.values.shape[:1], times.shape[-1], observed.values.shape[-1])
+
+
+def figures(dim, **known):
+    series = ragged(
+        torch.arange(5.0).repeat(4), torch.randn(20, dim), torch.full((4,), 5), None, None
+    )
+    data = forecast_data((series, series, series), batch_size=2, **known)
+    task = SimpleNamespace(kind="interpolation")
+    drawn = irregular_series_figures(SimpleNamespace(model=Zero(), data=data, task=task))
+    for figure in drawn.values():
+        figure.canvas.draw()
+    return drawn
+
+
+def words(figure, kind):
+    return [text for axis in figure.axes if (text := getattr(axis, f"get_{kind}")())]
+
+
+def test_names_and_units_of_the_data():
+    scaling = Scaling(torch.zeros(4), torch.full((4,), 2.0))
+    names = ("heart rate", "temperature", "pH", "urine")
+    drawn = figures(4, features=names, time_unit="h", scaling=scaling)
+    assert set(drawn) == {"reconstruction", "features"}
+    assert words(drawn["reconstruction"], "title") == list(names[:3])
+    assert words(drawn["features"], "title") == list(names)
+    for figure in drawn.values():
+        assert set(words(figure, "xlabel")) == {"time (h)"}
+        assert all("(scaled)" in label for label in words(figure, "ylabel"))
+
+
+def test_unknown_names_and_units():
+    drawn = figures(2, scaling=Scaling(torch.zeros(2), torch.ones(2)))
+    assert set(drawn) == {"reconstruction"}
+    assert words(drawn["reconstruction"], "title") == ["feature 1", "feature 2"]
+    assert set(words(drawn["reconstruction"], "xlabel")) == {"time (data units)"}
+    assert "series 1\n(data units)" in words(drawn["reconstruction"], "ylabel")
+
+
+def test_titles_stay_over_their_panels():
+    names = ("the mean of all temperatures", "$x", r"$\price_$", "a" * 300, "")
+    for drawn in (figures(5, features=names), figures(5, features=names[::-1])):
+        for figure in drawn.values():
+            for axis in filter(lambda axis: axis.get_visible(), figure.axes):
+                title = axis.title.get_window_extent()
+                assert title.width <= 1.1 * axis.get_window_extent().width
+    titles = words(drawn["features"], "title")
+    assert titles == ["a" * 31 + "…", *names[2::-1]]
