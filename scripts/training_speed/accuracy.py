@@ -38,10 +38,12 @@ class Schedule:
     Attributes:
         epochs: After which it ends in any case.
         make: Optimiser and scheduler, which steps after every batch, for so many steps an epoch.
+        augment: Crop images at random, padded by 4 pixels.
     """
 
     epochs: int
     make: Callable[[nn.Module, int], tuple[SGD, lr_scheduler.LRScheduler]]
+    augment: bool
 
 
 def one_cycle(model: nn.Module, steps: int) -> tuple[SGD, lr_scheduler.LRScheduler]:
@@ -60,7 +62,8 @@ def official(model: nn.Module, steps: int) -> tuple[SGD, lr_scheduler.LRSchedule
 def runs() -> dict[str, Callable[[], tuple[Mnist, Ours | TorchDiffEq, Schedule]]]:
     """What is trained, with which solver and schedule, by the name of the run."""
     dopri5 = {"method": "dopri5", "rtol": TOLERANCE, "atol": TOLERANCE}
-    cycle, drops = Schedule(OURS_EPOCHS, one_cycle), Schedule(OFFICIAL_EPOCHS, official)
+    cycle = Schedule(OURS_EPOCHS, one_cycle, augment=False)
+    drops = Schedule(OFFICIAL_EPOCHS, official, augment=True)
 
     def ours(method: str) -> Ours:
         return Ours(Solver(method, rtol=TOLERANCE, atol=TOLERANCE), Backprop())
@@ -88,7 +91,7 @@ def measure_accuracy(names: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]
 def train(name: str, net: Mnist, solver: Ours | TorchDiffEq, schedule: Schedule) -> dict[str, Any]:
     """Train until the goal or the end of the schedule."""
     torch.manual_seed(0)
-    data = image_data("mnist", batch_size=128)
+    data = image_data("mnist", batch_size=128, augment=schedule.augment)
     optimizer, scheduler = schedule.make(net, len(data.train))
     seconds, steps = 0.0, 0
     history: list[dict[str, float]] = []
