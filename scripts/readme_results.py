@@ -8,8 +8,8 @@ python scripts/readme_results.py --take table2 SWEEP    # or all runs of sweep=t
 python scripts/readme_results.py --take poisson RUN     # or a run of experiment=poisson_latent_ode
 python scripts/readme_results.py --take precision SWEEP  # or all runs of sweep=precision
 python scripts/readme_results.py --take hopper_interpolation SWEEP  # or the runs of this sweep, of
-                                       # hopper_extrapolation, of japanese_vowels; of periodic one
-                                       # task at a time, as periodic_interpolation
+                                       # hopper_extrapolation or japanese_vowels; of sweep=periodic
+                                       # as periodic_interpolation and periodic_extrapolation
 """
 
 import argparse
@@ -65,7 +65,7 @@ ILLUSTRATED = {
 
 def take(name: str, folder: Path) -> None:
     """Copy what reports read of the runs below a folder, and the figures that belong to them."""
-    runs = [run for run in find_runs(folder) if run.status == "completed"]
+    runs = [run for run in find_runs(folder) if run.status == "completed" and belongs(name, run)]
     for number, run in enumerate(runs):
         place = REFERENCE / name / place_of(name, number, run)
         illustrated = name in ("figure1", "poisson") or f"{name}/{place.name}" in ILLUSTRATED
@@ -83,6 +83,16 @@ def take(name: str, folder: Path) -> None:
     if name == "precision":
         figure = FIGURES["loss_curves"](find_runs(target), "ODE-Net on MNIST, by precision")
         figure.savefig(target / "loss_curves.png")
+
+
+def belongs(name: str, run: Run) -> bool:
+    """Whether a run is one of this section's; a sweep of irregular series may hold two tasks."""
+    if name not in IRREGULAR:
+        return True
+    dataset, _, task = name.rpartition("_")
+    if task == "vowels":
+        return run.config["dataset.name"] == name
+    return (run.config["dataset.name"], run.config["dataset.task"]) == (dataset, task)
 
 
 def place_of(name: str, number: int, run: Run) -> str:
