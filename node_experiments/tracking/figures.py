@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Callable
@@ -20,15 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Figures"]
 
-log = logging.getLogger(__name__)
-
 PAUSE = 20.0  # seconds between two drawings: short epochs must not wait for pictures
 
 
 class Figures(Callback):
     """Draws the course of training now and then, and what the task shows at the end.
-
-    A picture that cannot be drawn is left out with a warning: what was trained is worth more.
 
     Args:
         folder: Where PNG files are written.
@@ -55,16 +50,12 @@ class Figures(Callback):
         if not is_last and time.monotonic() - self._last < PAUSE:
             return
         metric = trainer.task.metric
-        figure = training_figure(trainer.windows, trainer.history, metric, self._title)
-        self._keep({"training": figure}, trainer.step)
+        figures = {
+            "training": training_figure(trainer.windows, trainer.history, metric, self._title)
+        }
         if is_last:
-            try:
-                self._keep(self._draw(trainer), trainer.step)
-            except Exception:
-                log.warning("figures of the trained model are missing", exc_info=True)
-        self._last = time.monotonic()
-
-    def _keep(self, figures: dict[str, Figure], step: int) -> None:
+            figures |= self._draw(trainer)
         for name, figure in figures.items():
             figure.savefig(self._folder / f"{name}.png")
-            self._tensorboard.add_figure(name, figure, step)
+            self._tensorboard.add_figure(name, figure, trainer.step)
+        self._last = time.monotonic()
