@@ -108,11 +108,12 @@ def benchmark(rows: list[str], repetitions: int, out: Path) -> None:
 def train(names: list[str], out: Path) -> None:
     """Each run goes into the file of all when it has ended: they take hours."""
     path = out / "accuracy.json"
-    report = json.loads(path.read_text()) if path.is_file() else {"runs": {}}
     for name, run in measure_accuracy(names):
+        # Read anew: another process may have added its run.
+        report = json.loads(path.read_text()) if path.is_file() else {"runs": {}}
         report["runs"][name] = {"machine": machine(1), **run}
         write(report, path)
-    draw_accuracy(report, out / "accuracy.png")
+        draw_accuracy(report, out / "accuracy.png")
 
 
 def write(content: dict[str, Any], path: Path) -> None:

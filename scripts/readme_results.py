@@ -66,8 +66,12 @@ ILLUSTRATED = {
 def take(name: str, folder: Path) -> None:
     """Copy what reports read of the runs below a folder, and the figures that belong to them."""
     runs = [run for run in find_runs(folder) if run.status == "completed" and belongs(name, run)]
-    for number, run in enumerate(runs):
-        place = REFERENCE / name / place_of(name, number, run)
+    places = [REFERENCE / name / place_of(name, number, run) for number, run in enumerate(runs)]
+    if twice := sorted({str(place) for place in places if places.count(place) > 1}):
+        raise SystemExit(
+            f"more than one run for {', '.join(twice)}; give a folder with one of each"
+        )
+    for run, place in zip(runs, places, strict=True):
         illustrated = name in ("figure1", "poisson") or f"{name}/{place.name}" in ILLUSTRATED
         # Of many evaluations, no more than a table reads.
         one_of_many = name in ("solver_transfer", "table2") and not illustrated
@@ -103,7 +107,10 @@ def place_of(name: str, number: int, run: Run) -> str:
     if name in IRREGULAR:
         setting = "dropped" if name == "japanese_vowels" else "observed_fraction"
         model = run.config["name"].removeprefix(f"{run.config['dataset.name']}_")
-        return f"{model}_{run.config[f'dataset.{setting}']:g}_seed{run.config['seed']}"
+        # The encoder that its experiment does not have.
+        encoder = "_rnn_encoder" if run.config.get("model.encoder") == "rnn" else ""
+        share = run.config[f"dataset.{setting}"]
+        return f"{model}{encoder}_{share:g}_seed{run.config['seed']}"
     if name == "precision":
         return f"{run.config['trainer.precision']}_seed{run.config['seed']}"
     return f"{number:02d}" if name == "solver_transfer" else "."
@@ -130,11 +137,14 @@ def show_figure3(runs: Path) -> str:
 
 def show_precision(runs: Path) -> str:
     """Both precisions by loss and error in the end, and their loss curves."""
+    groups = labelled(find_runs(runs))
+    seeds = {tuple(sorted(run.config["seed"] for run in group)) for group in groups.values()}
+    assert len(seeds) == 1, "each precision has its own seeds"
     lines = [
         "| products in | training loss, last epoch | test error, % | seconds a step |",
         "| --- | ---: | ---: | ---: |",
     ]
-    for label, group in labelled(find_runs(runs)).items():
+    for label, group in groups.items():
         cells = (
             spread(run.epochs[-1]["loss/train"] for run in group),
             spread((100 * (1 - run.epochs[-1]["accuracy/test"]) for run in group), digits=2),

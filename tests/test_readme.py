@@ -147,7 +147,22 @@ def test_performance_appears_when_it_was_measured(tmp_path):
     (tmp_path / "accuracy.json").write_text(json.dumps({"runs": runs}))
     block = script.section(tmp_path)
     assert "| 2x | 4x | **40x** | 10x |" in block
-    assert "| torchdiffeq backprop | 2x | 4x | **3.5x** | |" in block
+    assert (
+        "| torchdiffeq backprop, the official schedule | 350 | 100 | 2x | 4x | **3.5x** |" in block
+    )
+    runs["bosh3"]["reached"] = False
+    report["rows"]["rk4"]["results"] = results[:1]
+    (tmp_path / "two_threads" / "training_speed.json").write_text(json.dumps(report))
+    (tmp_path / "accuracy.json").write_text(json.dumps({"runs": runs}))
+    block = script.section(tmp_path)
+    assert "| not in 100: 0.90 % | 100 |" in block
+    assert "| 2x | 4x | **40x** |  |" in block
+
+
+def test_rows_have_as_many_cells_as_their_header():
+    for block in re.findall(r"(?:^\|.*\n)+", README, re.MULTILINE):
+        counts = [len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()]
+        assert len(set(counts)) == 1, block
 
 
 def test_flows_are_those_of_the_reference_runs():

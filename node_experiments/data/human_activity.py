@@ -26,14 +26,14 @@ FILE = "ConfLongDemo_JSI.txt"
 WHERE_FROM = (
     "get it from https://archive.ics.uci.edu/dataset/196/localization+data+for+person+activity"
 )
-TAGS = {
-    "010-000-024-033": 0,
-    "010-000-030-096": 1,
-    "020-000-033-111": 2,
-    "020-000-032-221": 3,
+WORN_AT = {
+    "010-000-024-033": "left ankle",
+    "010-000-030-096": "right ankle",
+    "020-000-033-111": "chest",
+    "020-000-032-221": "belt",
 }
-WORN_AT = ("left ankle", "right ankle", "chest", "belt")
-FEATURES = tuple(f"{place} {axis}" for place in WORN_AT for axis in "xyz")
+TAGS = {tag: number for number, tag in enumerate(WORN_AT)}
+FEATURES = tuple(f"{place} {axis}" for place in WORN_AT.values() for axis in "xyz")
 # Eleven published activities, merged to seven (Rubanova, Chen & Duvenaud 2019).
 CLASSES = {
     "walking": 0,

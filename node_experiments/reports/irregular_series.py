@@ -183,10 +183,14 @@ def protocols(cells: Cells) -> str:
     found = [run for runs in cells.values() for run in runs]
     if not found:
         return "No run of ours is finished."
-    names = sorted({str(run["protocol"]) for run in found})
-    steps = sorted({int(run["steps"]) for run in found if run["steps"]})
-    trained = f" ({steps[0]:,} training steps)" if len(steps) == 1 else ""
-    return f"Our protocol: {', '.join(names)}{trained}."
+    budgets = sorted({(str(run["protocol"]), int(run["steps"] or 0)) for run in found})
+    named_budgets = ", ".join(
+        f"{name} ({steps:,} training steps, weights of the best epoch on validation data)"
+        if steps
+        else name
+        for name, steps in budgets
+    )
+    return f"Our protocol: {named_budgets}."
 
 
 def costs(cells: Cells, what: str, shares: tuple[float, ...]) -> list[str]:

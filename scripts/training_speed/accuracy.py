@@ -73,7 +73,7 @@ def runs() -> dict[str, Callable[[], tuple[Mnist, Ours | TorchDiffEq, Schedule]]
 
     return {
         "bosh3": lambda: (Mnist(), ours("bosh3"), cycle),
-        "dopri5": lambda: (Mnist(), ours("dopri5"), cycle),
+        "dopri5": lambda: (Mnist(), ours("dopri5"), drops),
         "torchdiffeq backprop": lambda: peer("odeint"),
         "torchdiffeq adjoint": lambda: peer("odeint_adjoint"),
     }
@@ -105,7 +105,7 @@ def train(name: str, net: Mnist, solver: Ours | TorchDiffEq, schedule: Schedule)
             scheduler.step()
             seconds += time.perf_counter() - start
             steps += 1
-            if steps % EVERY == 0:
+            if steps % EVERY == 0 or steps == schedule.epochs * len(data.train):
                 wrong = error(net, solver, data.test)
                 history.append({"steps": steps, "seconds": seconds, "error": wrong})
                 print(f"{name}: {steps} steps, {seconds:.0f} s, {100 * wrong:.2f} %", flush=True)

@@ -21,6 +21,12 @@ COLOURS = {
     "torchode": "#009E73",
     "diffrax": "#CC79A7",
 }
+RUN_LOOKS = {
+    "bosh3": ("#0072B2", "o"),
+    "dopri5": ("#56B4E9", "^"),
+    "torchdiffeq backprop": ("#E69F00", "s"),
+    "torchdiffeq adjoint": ("#D55E00", "D"),
+}
 HATCHES = {"ours": "", "torchdiffeq": "//", "torchode": "..", "diffrax": "xx"}
 
 
@@ -99,9 +105,8 @@ def draw_scaling(report: dict[str, Any], path: Path) -> None:
 def draw_accuracy(report: dict[str, Any], path: Path) -> None:
     """Error on the test images against seconds of training."""
     figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
-    colours = ("#0072B2", "#56B4E9", "#E69F00", "#D55E00")
-    looks = zip(colours, ("o", "^", "s", "D"), strict=True)
-    for (name, run), (colour, marker) in zip(report["runs"].items(), looks, strict=False):
+    for name, run in report["runs"].items():
+        colour, marker = RUN_LOOKS[name]
         seconds = [point["seconds"] for point in run["history"]]
         errors = [100 * point["error"] for point in run["history"]]
         ax.loglog(seconds, errors, color=colour, marker=marker, ms=4, label=name)
