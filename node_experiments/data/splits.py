@@ -68,6 +68,11 @@ def group_split(groups: list[str], validation_size: int, seed: int) -> Split:
 
 
 def _cut(order: np.ndarray, training: int, validation_size: int) -> Split:
+    if training == 0:
+        raise DataError(
+            f"{len(order)} series are too few to be split for training and test; at least 2 are "
+            "needed"
+        )
     if validation_size >= training:
         raise DataError(
             f"dataset.validation_size={validation_size} leaves none of the {training} training "

@@ -173,6 +173,11 @@ def test_official_scaling_divides_by_the_maximum():
     torch.testing.assert_close(scaled.values, (VALUES - VALUES[0]) / (VALUES[-1] + 4))
 
 
+def test_a_single_series_cannot_be_split():
+    with pytest.raises(DataError, match="1 series are too few to be split"):
+        random_split(1, 0, 0)
+
+
 def test_splits_are_disjoint_and_complete():
     for split in (ordered_split(50, 5), random_split(50, 5, 42)):
         assert [len(part) for part in split] == [35, 5, 10]
