@@ -59,6 +59,7 @@ class PeriodicConfig(ForecastingConfig):
     points: int = 100  # of each trajectory
     span: float = 5.0  # the times are from 0 to this
     noise: float = 0.01  # standard deviation (paper) or width (official_code) of the noise
+    scaling: str = "minmax"  # none | standard | minmax | official_code, from the training part
 
     def __post_init__(self) -> None:
         super().__post_init__()
