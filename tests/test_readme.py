@@ -5,7 +5,9 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 import torch
+import yaml
 
 from node_experiments.ode import Solver, solve
 from node_experiments.ode.gradients import GRADIENTS
@@ -43,6 +45,30 @@ def test_results_appear_when_their_runs_are_there(tmp_path):
     block = script.section("figure3", tmp_path)
     assert "net: failed: no." in block
     assert "(outputs/reference/figure3/figure3.png)" in block
+
+
+def finished_run(folder, name, task, seed, **model):
+    folder.mkdir(parents=True)
+    dataset = {"name": name.split("_")[0], "task": task, "observed_fraction": 0.1}
+    config = {"name": name, "seed": seed, "dataset": dataset, "model": model}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    (folder / "result.json").write_text('{"status": "completed"}')
+
+
+def test_runs_are_kept_by_task_model_and_encoder(tmp_path, monkeypatch):
+    script = load_script("readme_results")
+    monkeypatch.setattr(script, "REFERENCE", tmp_path / "reference")
+    sweep = tmp_path / "sweep"
+    for task in ("interpolation", "extrapolation"):
+        for encoder in ("rnn", "ode_rnn"):
+            folder = sweep / task / encoder
+            finished_run(folder, "periodic_latent_ode", task, 0, encoder=encoder)
+    script.take("periodic_extrapolation", sweep)
+    kept = {path.name for path in (tmp_path / "reference" / "periodic_extrapolation").iterdir()}
+    assert kept == {"latent_ode_0.1_seed0", "latent_ode_rnn_encoder_0.1_seed0"}
+    finished_run(sweep / "again", "periodic_latent_ode", "extrapolation", 0, encoder="rnn")
+    with pytest.raises(SystemExit, match="more than one run for"):
+        script.take("periodic_extrapolation", sweep)
 
 
 def solver_rows():

@@ -122,7 +122,7 @@ def test_compare_shows_what_differs(outputs, capsys):
 
 
 def test_figures(outputs, capsys, tmp_path):
-    for figure in ("curves", "cost"):
+    for figure in ("curves", "loss_curves", "cost"):
         code, out, err = call(capsys, "figure", figure, "mnist_odenet")
         assert code == 0, err
         content = (tmp_path / out.strip()).read_bytes()
