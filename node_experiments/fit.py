@@ -115,6 +115,7 @@ def fit(
         precision=settings.precision,
         clip_norm=settings.clip_norm,
         log_every=settings.log_every,
+        evaluate_every=settings.evaluate_every,
         group=group,
     )
     if group.size > 1:

@@ -142,6 +142,7 @@ class TrainerConfig:
     compile: bool = False  # compile the vector fields
     deterministic: bool = False  # refuse operations that are not reproducible
     log_every: int = 20  # training steps between two points in TensorBoard
+    evaluate_every: int = 1  # epochs from one evaluation to the next; the last epoch has one too
     progress: bool = True  # show a progress bar on a terminal
     devices: int = 1  # processes that share each batch, each on a device of its own
     checkpoint_minutes: float = 10.0  # time between two checkpoints inside an epoch
@@ -159,6 +160,7 @@ class TrainerConfig:
         require(self.precision in ("fp32", "bf16"), self, "precision", "fp32 or bf16")
         require(self.threads is None or self.threads >= 1, self, "threads", "at least 1")
         require(self.log_every >= 1, self, "log_every", "at least 1")
+        require(self.evaluate_every >= 1, self, "evaluate_every", "at least 1")
         require(self.devices >= 1, self, "devices", "at least 1")
         require(self.checkpoint_minutes >= 0, self, "checkpoint_minutes", "a number >= 0")
         limit = self.limit_batches

@@ -79,6 +79,7 @@ class Trainer:
         precision: `fp32`, or `bf16` for products and convolutions in bfloat16.
         clip_norm: Largest norm of the joint gradient, or None.
         log_every: Steps in a window of `log`.
+        evaluate_every: Epochs from one evaluation to the next; the last epoch always has one.
         group: The processes that train this model together.
 
     Attributes:
@@ -105,6 +106,7 @@ class Trainer:
         precision: str = "fp32",
         clip_norm: float | None = None,
         log_every: int = 20,
+        evaluate_every: int = 1,
         group: Group = ALONE,
     ) -> None:
         self.task, self.model, self.data = task, model, data
@@ -112,6 +114,7 @@ class Trainer:
         self.callbacks = callbacks
         self.epochs, self.device, self.precision = epochs, device, precision
         self.clip_norm, self.log_every = clip_norm, log_every
+        self.evaluate_every = evaluate_every
         self.group = group
         self.loss_of_batch = group.wrap(LossOfBatch(task, model))
         self.epoch = 0
@@ -136,8 +139,10 @@ class Trainer:
         try:
             while self.epoch < self.epochs:
                 self.train_epoch()
-                self.evaluate_epoch()
-                self.emit("epoch_end")
+                self.improved = False
+                if self.is_evaluated(self.epoch + 1):
+                    self.evaluate_epoch()
+                self.end_epoch()
         finally:
             self.emit("fit_end")
 
@@ -203,6 +208,10 @@ class Trainer:
         self.emit("log")
         self.windows.append({"step": float(self.step), **self.window})
 
+    def is_evaluated(self, epoch: int) -> bool:
+        """Whether the model is evaluated after so many epochs."""
+        return epoch % self.evaluate_every == 0 or epoch == self.epochs
+
     def evaluate_epoch(self) -> None:
         """Metrics on validation and test data; whether the checkpoint is the best so far."""
         # Until all is evaluated, the state is that of the end of training.
@@ -213,8 +222,6 @@ class Trainer:
         test = self.evaluate(self.data.test)
         self._random_before_evaluation = None
 
-        self.metrics["lr"] = float(self.scheduler.get_last_lr()[0])
-        self.improved = False
         if validation is not None:
             self.metrics |= {f"{name}/validation": value for name, value in validation.items()}
             found = validation[self.task.metric]
@@ -222,10 +229,15 @@ class Trainer:
             self.improved = self.best is None or sign * found > sign * self.best
             self.best = found if self.improved else self.best
         self.metrics |= {f"{name}/test": value for name, value in test.items()}
+
+    def end_epoch(self) -> None:
+        """Count the epoch and publish its metrics."""
+        self.metrics["lr"] = float(self.scheduler.get_last_lr()[0])
         self.epoch, self.index = self.epoch + 1, 0
         self._epoch_means = Means()
         self.emit("evaluate")
         self.history.append({"epoch": self.epoch, "step": self.step, **self.metrics})
+        self.emit("epoch_end")
 
     def evaluate(self, batches: Batches) -> dict[str, float]:
         """The task's metrics over these batches, from process 0."""

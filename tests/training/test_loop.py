@@ -143,6 +143,25 @@ def test_loss_falls_and_the_best_epoch_is_known():
     assert trainer.step == 30
 
 
+def test_epochs_between_evaluations_have_no_metrics_of_them_and_no_checkpoint_that_is_best():
+    improved = []
+
+    class Watcher(Callback):
+        def epoch_end(self, trainer):
+            improved.append(trainer.improved)
+
+    trainer = make_trainer([Watcher()], epochs=5)
+    trainer.evaluate_every = 2
+    trainer.fit()
+    for row in trainer.history:
+        evaluated = row["epoch"] in (2, 4, 5)
+        assert {"error/validation" in row, "error/test" in row} == {evaluated}
+        assert {"loss/train", "lr"} <= row.keys()
+    assert improved[:3] == [False, True, False]
+    evaluated = [row for row in trainer.history if "error/validation" in row]
+    assert trainer.best == min(row["error/validation"] for row in evaluated)
+
+
 def test_without_validation_there_is_no_best():
     trainer = make_trainer(validation=False)
     trainer.fit()
