@@ -1,15 +1,14 @@
-"""Our activations are torch's, in value and in every derivative."""
+"""Our tangent is torch's, in value and in every derivative."""
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from node_experiments.models import activations
-from node_experiments.models.activations import ELU, Tanh
+from node_experiments.models.activations import Tanh
 
 POINTS = [-torch.inf, -100.0, -3.0, -1.0, -1e-3, -1e-9, 0.0, 1e-9, 0.5, 30.0, torch.inf]
-PAIRS = [(ELU(), F.elu), (Tanh(), torch.tanh)]
+OURS, TORCHS = Tanh(), torch.tanh
 
 
 @pytest.fixture(autouse=True)
@@ -18,42 +17,37 @@ def on_few_numbers_too(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-@pytest.mark.parametrize(("ours", "torchs"), PAIRS)
-def test_values_are_those_of_torch(ours, torchs, dtype):
+def test_values_are_those_of_torch(dtype):
     x = torch.tensor(POINTS, dtype=dtype)
     rounding = 2 * torch.finfo(dtype).eps
-    assert torch.allclose(ours(x), torchs(x), rtol=0, atol=rounding)
+    assert torch.allclose(OURS(x), TORCHS(x), rtol=0, atol=rounding)
 
 
-@pytest.mark.parametrize(("ours", "torchs"), PAIRS)
-def test_what_is_no_number_stays_so(ours, torchs):
-    assert ours(torch.tensor([torch.nan])).isnan().all()
+def test_what_is_no_number_stays_so():
+    assert OURS(torch.tensor([torch.nan])).isnan().all()
 
 
-@pytest.mark.parametrize(("ours", "torchs"), PAIRS)
-def test_first_and_second_derivatives(ours, torchs):
+def test_first_and_second_derivatives():
     x = torch.tensor([-2.0, -0.3, 0.4, 1.5], dtype=torch.double, requires_grad=True)
-    assert torch.autograd.gradcheck(ours, x, check_forward_ad=True)
-    assert torch.autograd.gradgradcheck(ours, x)
-    (found,) = torch.autograd.grad(ours(x).sum(), x)
-    (expected,) = torch.autograd.grad(torchs(x).sum(), x)
+    assert torch.autograd.gradcheck(OURS, x, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(OURS, x)
+    (found,) = torch.autograd.grad(OURS(x).sum(), x)
+    (expected,) = torch.autograd.grad(TORCHS(x).sum(), x)
     assert torch.allclose(found, expected, rtol=1e-14)
 
 
-@pytest.mark.parametrize(("ours", "torchs"), PAIRS)
-def test_transforms_of_functions_go_through(ours, torchs):
+def test_transforms_of_functions_go_through():
     x = torch.tensor([[-2.0, -0.3], [0.4, 1.5]], dtype=torch.double)
     for transform in (torch.func.jacrev, torch.func.jacfwd):
-        found = torch.func.vmap(transform(ours))(x)
-        assert torch.allclose(found, torch.func.vmap(transform(torchs))(x))
+        found = torch.func.vmap(transform(OURS))(x)
+        assert torch.allclose(found, torch.func.vmap(transform(TORCHS))(x))
 
 
-@pytest.mark.parametrize(("ours", "torchs"), PAIRS)
-def test_a_compiled_graph_can_be_traced(ours, torchs):
-    traced = torch.compile(type(ours)(), backend="aot_eager", fullgraph=True)
+def test_a_compiled_graph_can_be_traced():
+    traced = torch.compile(Tanh(), backend="aot_eager", fullgraph=True)
     x = torch.tensor([-2.0, 1.5], requires_grad=True)
     (found,) = torch.autograd.grad(traced(x).sum(), x)
-    (expected,) = torch.autograd.grad(torchs(x).sum(), x)
+    (expected,) = torch.autograd.grad(TORCHS(x).sum(), x)
     assert torch.allclose(found, expected)
 
 
