@@ -104,6 +104,19 @@ BOSH3 = Tableau(
     reference="Bogacki & Shampine 1989",
 )
 
+# The third-order solution of `bosh3`, with an error estimate that needs nothing from the end of
+# the step: one evaluation less where the next step cannot begin with it.
+RALSTON3 = Tableau(
+    name="ralston3",
+    order=3,
+    embedded_order=2,
+    a=((), (1 / 2,), (0.0, 3 / 4)),
+    b=(2 / 9, 1 / 3, 4 / 9),
+    c=(0.0, 1 / 2, 3 / 4),
+    b_error=(2 / 9, 1 / 3 - 1, 4 / 9),
+    reference="Ralston 1962, with the midpoint method as the embedded one",
+)
+
 
 def _fehlberg45() -> Tableau:
     b = (16 / 135, 0.0, 6656 / 12825, 28561 / 56430, -9 / 50, 2 / 55)
@@ -295,6 +308,7 @@ EXPLICIT_TABLEAUS = {
         ADAPTIVE_HEUN,
         FEHLBERG2,
         BOSH3,
+        RALSTON3,
         _fehlberg45(),
         DOPRI5,
         TSIT5,

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BackwardSolve"]
 
-LOW_ORDER = "bosh3"  # 3 evaluations a step, and one where the adjoint jumps
+LOW_ORDER = "ralston3"  # 3 evaluations a step, none at its end, from where the adjoint jumps
 
 
 class BackwardSolve:
