@@ -96,7 +96,7 @@ def belongs(name: str, run: Run) -> bool:
     dataset, _, task = name.rpartition("_")
     if task == "vowels":
         return run.config["dataset.name"] == name
-    return (run.config["dataset.name"], run.config["dataset.task"]) == (dataset, task)
+    return (run.config["dataset.name"], run.config.get("dataset.task")) == (dataset, task)
 
 
 def place_of(name: str, number: int, run: Run) -> str:

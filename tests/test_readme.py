@@ -63,6 +63,9 @@ def test_runs_are_kept_by_task_model_and_encoder(tmp_path, monkeypatch):
         for encoder in ("rnn", "ode_rnn"):
             folder = sweep / task / encoder
             finished_run(folder, "periodic_latent_ode", task, 0, encoder=encoder)
+    (sweep / "other").mkdir()
+    (sweep / "other" / "config.yaml").write_text("name: net\ndataset: {name: mnist}\n")
+    (sweep / "other" / "result.json").write_text('{"status": "completed"}')
     script.take("periodic_extrapolation", sweep)
     kept = {path.name for path in (tmp_path / "reference" / "periodic_extrapolation").iterdir()}
     assert kept == {"latent_ode_0.1_seed0", "latent_ode_rnn_encoder_0.1_seed0"}
