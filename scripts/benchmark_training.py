@@ -4,6 +4,7 @@
     python scripts/benchmark_training.py --rows latent rk4 --repetitions 3 --out /tmp/speed
     python scripts/benchmark_training.py --mode scaling      # time against sizes
     python scripts/benchmark_training.py --mode profile      # operators of every row
+    python scripts/benchmark_training.py --mode devices      # one process and two, a core each
     python scripts/benchmark_training.py --mode accuracy     # time until 1 % error on MNIST: hours
     python scripts/benchmark_training.py --mode accuracy --runs bosh3  # into the same file
 
@@ -26,6 +27,7 @@ from typing import Any
 
 import torch
 from training_speed.accuracy import RUNS, measure_accuracy
+from training_speed.devices import measure_devices
 from training_speed.measure import measure, measure_field
 from training_speed.overhead import TITLE, measure_overhead
 from training_speed.picture import draw_accuracy, draw_rows, draw_scaling
@@ -122,9 +124,8 @@ def write(content: dict[str, Any], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--mode", choices=("rows", "scaling", "profile", "accuracy"), default="rows"
-    )
+    modes = ("rows", "scaling", "profile", "devices", "accuracy")
+    parser.add_argument("--mode", choices=modes, default="rows")
     parser.add_argument("--rows", nargs="+", choices=NAMES, default=list(NAMES), metavar="ROW")
     parser.add_argument("--runs", nargs="+", choices=RUNS, default=list(RUNS), metavar="RUN")
     parser.add_argument("--repetitions", type=int, default=10)
@@ -149,6 +150,8 @@ def main() -> None:
     if asked.mode == "scaling":
         report["scaling"] = measure_scaling(asked.repetitions)
         draw_scaling(report, asked.out / "scaling.png")
+    elif asked.mode == "devices":
+        report["devices"] = measure_devices(asked.repetitions)
     else:
         report["profile"] = measure_profiles(asked.threads)
         (asked.out / "profile.md").write_text(profile_tables(report))

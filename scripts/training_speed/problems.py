@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from node_experiments.data.image_datasets import image_data
-from node_experiments.models.activations import ELU
 from node_experiments.models.between_observations import GapField
 from node_experiments.models.image_classifiers import ConvVectorField
 from node_experiments.models.latent_ode import LatentVectorField, mlp
@@ -118,7 +117,6 @@ class Latent(Work):
         size: Numbers of a state.
         hidden: Units of the two hidden layers.
         outputs: Times from 0 to `end`.
-        plain: Compute ELU as torch does, which is what users of other packages have; else ours.
     """
 
     def __init__(
@@ -128,14 +126,10 @@ class Latent(Work):
         hidden: int = 20,
         outputs: int = 100,
         end: float = 2.0,
-        plain: bool = False,
     ) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.field = LatentVectorField(size, hidden, 2, "elu")
-        if plain:
-            layers = [nn.ELU() if isinstance(x, ELU) else x for x in self.field.net]
-            self.field.net = nn.Sequential(*layers)
         self.register_buffer("y0", torch.randn(batch, size))
         self.register_buffer("times", torch.linspace(0, end, outputs))
         self.register_buffer("weights", torch.randn(outputs - 1, batch, size))

@@ -88,19 +88,13 @@ def mnist_bf16(row: Row, threads: int) -> Iterator[Contender]:
             yield contender(f"{name}, bf16, {method}", Mnist(), way, note, bf16=True)
 
 
-def plain_latent() -> Latent:
-    return Latent(plain=True)
-
-
 def latent(row: Row, threads: int) -> Iterator[Contender]:
-    yield from torchdiffeqs(plain_latent, **DOPRI5)
-    yield from torchdiffeqs(Latent, ", our layers", **DOPRI5)
+    yield from torchdiffeqs(Latent, **DOPRI5)
     if find_spec("torchode"):
-        yield contender("torchode backprop", plain_latent(), TorchOde(TOLERANCE))
+        yield contender("torchode backprop", Latent(), TorchOde(TOLERANCE))
     if find_spec("diffrax"):
         yield diffrax_latent(Latent(), TOLERANCE, threads)
     yield from ours(row, adaptive())
-    yield contender("backprop, plain layers", plain_latent(), Ours(adaptive(), Backprop()))
     for name in ("backprop", "discrete, graphs kept"):
         way = Ours(adaptive(), WAYS[name], compiles_field=True)
         yield contender(f"{name}, compiled field", Latent(), way)
@@ -108,11 +102,8 @@ def latent(row: Row, threads: int) -> Iterator[Contender]:
 
 def rk4(row: Row, threads: int) -> Iterator[Contender]:
     # The `rk4` of torchdiffeq is the 3/8 rule; it makes one step from each output to the next.
-    yield from torchdiffeqs(plain_latent, method="rk4")
-    yield from torchdiffeqs(Latent, ", our layers", method="rk4")
-    solver = Solver("rk38", num_steps=99)
-    yield from ours(row, solver)
-    yield contender("backprop, plain layers", plain_latent(), Ours(solver, Backprop()))
+    yield from torchdiffeqs(Latent, method="rk4")
+    yield from ours(row, Solver("rk38", num_steps=99))
 
 
 def cnf(row: Row, threads: int) -> Iterator[Contender]:
