@@ -58,7 +58,7 @@ ILLUSTRATED = {
     "hopper_interpolation/latent_ode_0.1_seed0",
     "hopper_interpolation/ode_rnn_0.1_seed0",
     "hopper_extrapolation/latent_ode_0.5_seed0",
-    "periodic_extrapolation/latent_ode_0.5_seed0",
+    "periodic_extrapolation/latent_ode_0.3_seed0",
     "japanese_vowels/ode_rnn_0_seed0",
 }
 
