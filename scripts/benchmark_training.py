@@ -136,10 +136,6 @@ def main() -> None:
     torch.set_num_threads(asked.threads)
     # As the runner does: vanishing gradients are subnormal numbers, on which a CPU is slow.
     torch.set_flush_denormal(True)
-    # On some processors torch's `expm1`, and so the plain ELU of peers, is six times slower until
-    # a vectorised power was taken once, as importing and using torchode happens to do: without
-    # this the ratios would depend on the order of the rows.
-    _ = torch.rand(64) ** torch.rand(64)
     if asked.mode == "rows":
         benchmark(asked.rows, asked.repetitions, asked.out)
         return
