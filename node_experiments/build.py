@@ -5,8 +5,8 @@ A configuration never names code to import: what can be built is listed here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import asdict, fields
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from .build_irregular import irregular_model, irregular_task
-from .config import ConfigError, GradientConfig, RunConfig, SolverConfig, nearest
+from .build_solves import build_gradient, build_solver, compile_solves, regularize
+from .config import ConfigError, RunConfig, known
 from .data.csv_series import csv_data
 from .data.cubic_spiral import cubic_spiral_data
 from .data.energies import EnergyData, energy_data
@@ -39,7 +40,6 @@ from .figures.poisson import poisson_figures
 from .figures.spirals import latent_ode_figures, reconstruction_frame, recurrent_figures
 from .figures.trajectory import trajectory_figures, trajectory_frame
 from .models.depth import DepthPair
-from .models.exchange import solving_modules
 from .models.flow import DimensionError
 from .models.flows import ffjord, hamiltonian_cnf, planar_cnf
 from .models.image_classifiers import mlp, odenet, resnet, revnet, stem_only
@@ -49,10 +49,8 @@ from .models.lm_resnet import LMResNet
 from .models.planar_nf import PlanarNF
 from .models.poisson import PoissonLatentODE
 from .models.recurrent import RecurrentForecaster
-from .models.regularizers import Regularizer
 from .models.vector_field import NeuralODE
 from .ode import Gradient, Solver
-from .ode.gradients import GRADIENTS
 from .tasks.base import Task
 from .tasks.classification import Classification
 from .tasks.density_matching import DensityMatching
@@ -229,35 +227,12 @@ def build_data(config: RunConfig, device: torch.device) -> Any:
     return DATASETS[config.dataset.name](config.dataset, config.seed, device)
 
 
-def build_solver(config: SolverConfig) -> Solver:
-    """The method with its accuracy and limits."""
-    try:
-        return Solver(**asdict(config))
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-
-
-def build_gradient(config: GradientConfig) -> Gradient:
-    """The way gradients are computed."""
-    known(config.name, GRADIENTS, "gradient")
-    way: Any = GRADIENTS[config.name]
-    try:
-        return way(**{f.name: getattr(config, f.name) for f in fields(way)})
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-
-
 def build_model(config: RunConfig, data: Any, device: torch.device) -> nn.Module:
     """The model on `device`, its vector fields regularised and compiled if that is asked for."""
     if config.model.name in FLOWS and not isinstance(data, EnergyData | PointData):
         raise ConfigError(
             f"model.name={config.model.name!r} is a density in the plane and does not fit "
             f"dataset.name={config.dataset.name!r}; allowed: energies, {', '.join(POINT_SETS)}"
-        )
-    if config.model.name in FLOWS and config.trainer.compile:
-        raise ConfigError(
-            f"trainer.compile=true does not reach the divergence of "
-            f"model.name={config.model.name!r}; leave it out"
         )
     solver, gradient = build_solver(config.solver), build_gradient(config.gradient)
     try:
@@ -266,36 +241,8 @@ def build_model(config: RunConfig, data: Any, device: torch.device) -> nn.Module
         raise ConfigError(str(error)) from error
     regularize(config, model)
     if config.trainer.compile:
-        for module in solving_modules(model):
-            module.vector_field.compile()
+        compile_solves(config, model, device, is_flow=config.model.name in FLOWS)
     return model
-
-
-def regularize(config: RunConfig, model: nn.Module) -> None:
-    """Let the ODEs of a model carry penalties in training.
-
-    Raises:
-        ConfigError: There are none, or they cannot.
-    """
-    regularizer = Regularizer(**asdict(config.regularizer))
-    if not regularizer.weights:
-        return
-    solved = solving_modules(model)
-    if not solved:
-        raise ConfigError(
-            f"regularizer.{next(iter(regularizer.weights))} has no effect on "
-            f"model.name={config.model.name!r}, which solves no ODE; take regularizer=none"
-        )
-    if config.trainer.compile and (regularizer.jacobian or regularizer.taylor):
-        raise ConfigError(
-            "regularizer.jacobian and regularizer.taylor differentiate the vector field twice, "
-            "which torch.compile cannot; take trainer.compile=false or regularizer=kinetic"
-        )
-    for module in solved:
-        try:
-            module.regularize(regularizer)
-        except ValueError as error:
-            raise ConfigError(str(error)) from error
 
 
 def build_task(config: RunConfig, data: Any) -> Task:
@@ -357,9 +304,3 @@ def check_choices(config: RunConfig) -> None:
     build_gradient(config.gradient)
     known(config.optimizer.name, OPTIMIZERS, "optimizer")
     known(config.scheduler.name, SCHEDULERS, "scheduler")
-
-
-def known(name: str, registry: Collection[str], group: str) -> None:
-    """Refuse a name that the registry does not have."""
-    if name not in registry:
-        raise ConfigError(f"{group}.name={name!r} is unknown{nearest(name, registry)}")

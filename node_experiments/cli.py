@@ -22,6 +22,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from .config import ConfigError, RunConfig, configs_folder, folder_name
+from .help import help_text
 from .job import ExitCode, job, torchrun_rank
 from .messages import complain, describe
 from .reports.sweep import SweepSummary
@@ -29,6 +30,8 @@ from .reports.sweep import SweepSummary
 __all__ = ["main"]
 
 MULTIRUN = {"-m", "--multirun"}
+BROKEN_PIPE = 128 + 13  # as the shell says of a process that the signal of that name ended
+HELP = {"-h", "--help"}
 
 
 def main() -> int:
@@ -45,11 +48,19 @@ def main() -> int:
             name_jobs_by_what_varies()
             leave_settings_to_the_jobs()
             let_process_0_have_the_folder()
+            if HELP & set(sys.argv):
+                overrides = [a for a in sys.argv[1:] if not a.startswith("-")]
+                print(help_text(overrides), end="", flush=True)
+                return 0
             compose_and_run()
     except (ConfigError, HydraException, ValueError) as error:
         if wants_traceback():
             raise
         return complain(describe(error))
+    except BrokenPipeError:
+        # Who reads the output has seen enough; what is still to be written goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
     except OSError as error:
         if wants_traceback():
             raise

@@ -101,7 +101,7 @@ def fit(
         if settings.profile:
             trackers.append(Profiler(folder / "profile"))
         if bar is not None:
-            trackers.append(ProgressBar(bar))
+            trackers.append(ProgressBar(bar, "compiling" if settings.compile else "starting"))
     last = Checkpoints(folder / "checkpoints", asdict(config), settings.checkpoint_minutes, stop)
     trainer = Trainer(
         task,

@@ -14,6 +14,7 @@ from hydra.conf import HydraConf
 from omegaconf import DictConfig, OmegaConf
 
 from .config import ConfigError, RunConfig, config_hash, typed_config
+from .files import cache_folder
 from .messages import GROUPS, complain, console, describe, is_bad_input, log_to_console, report
 from .reports.sweep import note_job
 from .run_folder import LOCK, begun_before, claimed, read_json, remove_leftovers, status
@@ -41,6 +42,8 @@ def job(composed: DictConfig, settings: HydraConf) -> float | None:
         KeyboardInterrupt: A job of a sweep was stopped, and the sweep with it, with an exit code.
     """
     ExitCode.began = True
+    # Torch's own place for what it compiles is a temporary one, which it takes when imported.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
     folder = Path(settings.runtime.output_dir)
     single = settings.mode is None or settings.mode.name == "RUN"
     overrides = list(settings.overrides.task)

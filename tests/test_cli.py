@@ -1,7 +1,9 @@
 """The command line: what works, and one line for what does not."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -34,6 +36,37 @@ def test_help_shows_examples_and_choices_without_torch():
     assert "dopri5" in result.stdout
     assert "experiment: " in result.stdout
     assert lines[-1] == "False"
+
+
+def test_help_shows_the_settings_of_what_was_chosen(capsys, monkeypatch):
+    arguments = ["-m", "experiment=spirals_latent_ode", "seed=1,2", "trainer.epochs=7", "--help"]
+    monkeypatch.setattr(sys, "argv", ["node-run", *arguments])
+    assert cli.main() == 0
+    out = capsys.readouterr().out
+    assert "  name: latent_ode\n" in out
+    assert "  epochs: 7\n" in out
+    assert "optimizer/mnist: paper, quick, smoke\n" in out
+
+
+def test_help_for_a_wrong_choice_is_one_line(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["node-run", "solver=dopri", "--help"])
+    assert cli.main() == 2
+    captured = capsys.readouterr()
+    assert "solver=dopri is unknown" in one_line(captured.err)
+    assert not captured.out
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    command = "import sys; from node_experiments.cli import main; sys.exit(main())"
+    with subprocess.Popen(
+        [sys.executable, "-c", command, "--help"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == cli.BROKEN_PIPE
 
 
 def test_a_run_leaves_everything_behind(node_run, tiny):
@@ -263,3 +296,35 @@ def test_folders_of_sweeps_as_they_are_called_or_escaped(monkeypatch, given, quo
     monkeypatch.setattr(sys, "argv", ["node-run", f"checkpoint={given}"])
     cli.quote_run_folders()
     assert sys.argv[1] == f"checkpoint={quoted}"
+
+
+@pytest.mark.parametrize("compiler", ["g++", "nowhere"])
+def test_whole_steps_are_compiled_or_a_warning_says_why_not(tmp_path, compiler):
+    """In a process of its own, for what is compiled is kept where torch is first told to."""
+    if compiler != "nowhere" and shutil.which(compiler) is None:
+        pytest.skip("there is no C++ compiler here, which is what the other case is about")
+    arguments = ["experiment=spirals_latent_ode", "gradient=backprop", "protocol=smoke"]
+    environment = {key: value for key, value in os.environ.items() if "INDUCTOR" not in key}
+    run = subprocess.run(
+        [sys.executable, "-m", "node_experiments", *arguments, "trainer.compile=true"],
+        cwd=tmp_path,
+        env={**environment, "XDG_CACHE_HOME": str(tmp_path / "cache"), "CXX": compiler},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    warned = [line for line in run.stderr.splitlines() if "left out" in line]
+    assert len(warned) == (compiler == "nowhere")
+    (result,) = tmp_path.glob("outputs/*/*/result.json")
+    metrics = json.loads(result.read_text())["metrics"]
+    if compiler == "nowhere":
+        assert "nowhere" in warned[0]
+        return
+    assert metrics["time/first_step_seconds"] > 10 * metrics["time/step_seconds"]
+    assert any((tmp_path / "cache" / "node_experiments" / "compiled").rglob("*.so"))
+
+
+def test_flows_are_compiled_in_whole_steps_or_not_at_all(node_run):
+    run = node_run("experiment=two_moons_planar_cnf", "gradient=adjoint", "trainer.compile=true")
+    assert run.code == 2
+    assert "take gradient=backprop" in one_line(run.err)

@@ -201,14 +201,19 @@ def test_models_without_an_ode_say_so(name):
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch's own
+@pytest.mark.parametrize("gradient", ["discrete", "backprop"])
 @pytest.mark.parametrize("name", ["odenet", "ode_rnn", "latent_ode_poisson"])
-def test_a_compiled_model_pays_the_same(name, monkeypatch):
-    """What is compiled is what a regularised solve evaluates."""
-    asked = (*SOLVING[name], "solver=rk4", "solver.num_steps=2", "regularizer=kinetic")
-    compile_module = torch.nn.Module.compile
-    monkeypatch.setattr(
-        torch.nn.Module, "compile", lambda module: compile_module(module, backend=counted)
+def test_a_compiled_model_pays_the_same(name, gradient, monkeypatch):
+    """What is compiled, vector fields or whole steps, is what a regularised solve evaluates."""
+    asked = (
+        *SOLVING[name],
+        "solver=rk4",
+        "solver.num_steps=2",
+        "regularizer=kinetic",
+        f"gradient={gradient}",
     )
+    compile_function = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, **_: compile_function(f, backend=counted))
     calls = []
 
     def counted(graph, inputs):

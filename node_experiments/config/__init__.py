@@ -1,6 +1,6 @@
 """What can be configured. This package imports no torch, so that help is instant."""
 
-from .checks import ConfigError, folder_name, nearest, require
+from .checks import ConfigError, folder_name, known, nearest, require
 from .compose import configs_folder, schema_of, to_yaml, typed_config
 from .datasets import DATASETS, ImagesConfig, SpiralsConfig
 from .hashing import config_hash
@@ -43,6 +43,7 @@ __all__ = [
     "config_hash",
     "configs_folder",
     "folder_name",
+    "known",
     "nearest",
     "require",
     "schema_of",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
-__all__ = ["ConfigError", "folder_name", "nearest", "require"]
+__all__ = ["ConfigError", "folder_name", "known", "nearest", "require"]
 
 
 class ConfigError(Exception):
@@ -19,6 +19,16 @@ def nearest(name: str, allowed: Iterable[str], prefix: str = "") -> str:
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(prefix + n for n in near)}?" if near else ""
     return f"{hint} (allowed: {', '.join(names)})"
+
+
+def known(name: str, registry: Collection[str], group: str) -> None:
+    """Refuse a name that the registry does not have.
+
+    Raises:
+        ConfigError: With the nearest names, and all of them.
+    """
+    if name not in registry:
+        raise ConfigError(f"{group}.name={name!r} is unknown{nearest(name, registry)}")
 
 
 def folder_name(name: str) -> str:

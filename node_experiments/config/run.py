@@ -139,7 +139,7 @@ class TrainerConfig:
     device: str = "auto"  # auto | cpu | cuda | mps
     precision: str = "fp32"  # fp32 | bf16 (products in bf16; state and error norms in fp32)
     threads: int | None = None  # CPU threads; as torch chooses when null
-    compile: bool = False  # compile the vector fields
+    compile: bool = False  # whole steps with gradient=backprop, else the vector fields
     deterministic: bool = False  # refuse operations that are not reproducible
     log_every: int = 20  # training steps between two points in TensorBoard
     evaluate_every: int = 1  # epochs from one evaluation to the next; the last epoch has one too

@@ -12,15 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..files import cache_folder
 from .errors import DataError
 
 __all__ = ["cache_folder", "cached", "digest"]
-
-
-def cache_folder() -> Path:
-    """Where unpacked, downloaded and generated data is kept when no root is given."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "node_experiments"
 
 
 def cached(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:

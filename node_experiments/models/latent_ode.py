@@ -14,16 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from ..ode import Gradient, Solver
-from .activations import Tanh
+from .activations import ELU, Tanh
 from .elman import ElmanNetwork
 from .latent_trajectory import LatentTrajectory
 from .tall_mlp import TallMLP
+from .units_first import UnitsFirst
 
 __all__ = ["LatentODE", "LatentVectorField", "RecognitionRNN", "Series", "mlp"]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": Tanh,
-    "elu": nn.ELU,
+    "elu": ELU,
     "relu": nn.ReLU,
     "softplus": nn.Softplus,
 }
@@ -54,7 +55,7 @@ class LatentVectorField(nn.Module):
 
     def __init__(self, latent: int, hidden: int, layers: int, activation: str) -> None:
         super().__init__()
-        self.net = mlp([latent, *[hidden] * layers, latent], activation)
+        self.net = UnitsFirst(*mlp([latent, *[hidden] * layers, latent], activation))
 
     def forward(self, t: Tensor, z: Tensor) -> Tensor:
         """A 0-d time and a state `(..., latent)`; keeps the shape."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..ode import Gradient, Solver
 from .ode_module import ODEModule
+from .units_first import units_first
 
 __all__ = ["LatentTrajectory", "read_between_knots"]
 
@@ -53,6 +54,7 @@ class LatentTrajectory(ODEModule):
             Shape `(..., batch, time, latent)`.
         """
         z0 = z0.float() if torch.is_autocast_enabled(z0.device.type) else z0
+        z0 = units_first(z0)
         times = times.to(z0.dtype)
         grid, index = torch.unique(times, return_inverse=True)
         many = len(grid) > self.MANY and len(times) > 1

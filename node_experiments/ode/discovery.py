@@ -122,12 +122,17 @@ class SameRandomNumbers:
     With fresh numbers each time, dy/dt would be no function, step control would see noise, and
     an evaluation could not be repeated on the way back. Whether numbers are drawn is seen at the
     first evaluation.
+
+    Attributes:
+        origin: The vector field as the user gave it.
     """
 
-    def __init__(self, func: Callable[..., Any], device: torch.device):
+    def __init__(self, func: Callable[..., Any], device: torch.device, origin: Any):
         self._func = func
+        self.origin = origin
         self._device = device
         self._draws: bool | None = None
+        self._is_free = False
         self._states: list[Tensor] = []
 
     def __call__(self, *args: Any) -> Any:
@@ -145,13 +150,25 @@ class SameRandomNumbers:
         self._draws = self._moved()
         return result
 
+    def without_random_numbers(self) -> Callable[..., Any]:
+        """The function as it is, for a solve in which it may draw none at all."""
+        self._states, self._draws, self._is_free = self._get(), False, True
+        return self._func
+
     def settle(self) -> None:
         """The solve has ended.
 
         Raises:
-            ValueError: Numbers were drawn at some evaluations, and not at the first.
+            ValueError: Numbers were drawn at some evaluations, and not at the first; or at all,
+                where none may be.
         """
         if self._draws is False and self._moved():
+            if self._is_free:
+                raise ValueError(
+                    "the vector field draws random numbers, which would be others at every stage "
+                    "of a compiled step; take gradient=Backprop() without compile=True, or draw "
+                    "them before the solve"
+                )
             raise ValueError(
                 "the vector field drew random numbers at some evaluations and none at the first, "
                 "so that no evaluation can be repeated; draw them at every evaluation, or before "

@@ -21,6 +21,7 @@ from .forward import conclude, solve_forward
 from .gradients import Backprop, Gradient, make_gradient
 from .gradients.evaluation import Evaluator
 from .integrate import Step, Trajectory, Watch
+from .methods import METHODS
 from .precision import autocast_like_now, full_precision
 from .problem import Problem
 from .solution import Solution, SolveError, Status
@@ -81,7 +82,9 @@ def solve(
     """
     if isinstance(solver, str):
         solver = Solver(solver)
-    state = FlatState(y0)
+    # Samples on the first axis, or the halves of a state, are told apart by their place.
+    by_place = solver.batching == "independent" or METHODS[solver.method].family == "symplectic"
+    state = FlatState(y0, keeps_layout=not by_place)
     packed = state.pack(y0)
     if transformed(packed, t):
         check_transform(t, events=bool(events))
@@ -95,9 +98,9 @@ def solve(
     check_choices(solver, state, [name for name, value in asked.items() if value])
     context = autocast_like_now(packed.device, isinstance(make_gradient(gradient), Backprop))
     arguments = FlatArguments(args)
-    field = SameRandomNumbers(
-        checked(state.wrap(arguments.wrap(evaluated_in(context, func)))), packed.device
-    )
+    field = arguments.wrap(evaluated_in(context, func))
+    field = state.wrap(checked(field)) if state.is_single else checked(state.wrap(field))
+    field = SameRandomNumbers(field, packed.device, origin=func)
     problem = Problem(
         func=field,
         y0=packed,

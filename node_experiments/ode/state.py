@@ -15,20 +15,24 @@ __all__ = ["FlatArguments", "FlatState"]
 class FlatState:
     """Packs a nested state (tuple, list or dict of tensors) into one contiguous vector.
 
-    A state that is a single real tensor needs no packing and is passed through. Complex numbers
-    become pairs of real ones.
+    A state that is a single real tensor needs no packing. One whose numbers lie in memory in
+    another order than that of its axes (transposed, or with channels last) is solved in that
+    order, and the vector field is given states that lie as y0 does. Complex numbers become pairs
+    of real ones.
 
     Attributes:
         sizes: Number of real components of each tensor.
+        is_single: Whether the state is one real tensor.
 
     Args:
         y0: The initial state.
+        keeps_layout: Else a single tensor is solved in the order of its axes.
 
     Raises:
         ValueError: A state without tensors, or of mixed dtypes or devices.
     """
 
-    def __init__(self, y0: Any):
+    def __init__(self, y0: Any, keeps_layout: bool = True):
         leaves, self._spec = pytree.tree_flatten(y0)
         if not leaves or not all(isinstance(leaf, Tensor) for leaf in leaves):
             raise ValueError("y0 must be a tensor, or a tuple, list or dict of tensors")
@@ -41,11 +45,13 @@ class FlatState:
         self._is_complex = leaves[0].is_complex()
         self.sizes = tuple(leaf.numel() * (1 + self._is_complex) for leaf in leaves)
         self.is_single = isinstance(y0, Tensor) and not self._is_complex
+        self._order = order_in_memory(y0) if self.is_single and keeps_layout else None
+        self._is_packed = self.is_single and self._order is None
 
     def pack(self, state: Any) -> Tensor:
-        """A nested state as a vector of shape `(n,)`; a single tensor as it is."""
+        """A nested state as a vector of shape `(n,)`; a single tensor as it lies in memory."""
         if self.is_single:
-            return state
+            return state if self._order is None else state.permute(self._order)
         leaves = pytree.tree_leaves(state)
         if self._is_complex:
             leaves = [torch.view_as_real(leaf.resolve_conj()) for leaf in leaves]
@@ -53,8 +59,12 @@ class FlatState:
 
     def unpack(self, vector: Tensor) -> Any:
         """The inverse of `pack`; leading axes of `vector` are kept in front of each tensor."""
-        if self.is_single:
+        if self._is_packed:
             return vector
+        if self._order is not None:
+            first = vector.dim() - len(self._order)
+            axes = [first + self._order.index(axis) for axis in range(len(self._order))]
+            return vector.permute(*range(first), *axes)
         lead = vector.shape[:-1]
         leaves = []
         for piece, shape in zip(vector.split(self.sizes, dim=-1), self._shapes, strict=True):
@@ -67,9 +77,20 @@ class FlatState:
 
     def wrap(self, func: Callable[..., Any]) -> Callable[..., Tensor]:
         """`func` on nested states as a function on packed ones."""
-        if self.is_single:
+        if self._is_packed:
             return func
         return lambda t, y, *args: self.pack(func(t, self.unpack(y), *args))
+
+
+def order_in_memory(x: Tensor) -> list[int] | None:
+    """The axes of a tensor such that its numbers follow each other; None if they do as it is.
+
+    None also for a tensor with gaps or repetitions in memory, which has no such order.
+    """
+    if x.is_contiguous():
+        return None
+    order = sorted(range(x.dim()), key=lambda axis: (x.stride(axis), x.shape[axis]), reverse=True)
+    return order if x.permute(order).is_contiguous() else None
 
 
 class FlatArguments:

@@ -49,9 +49,13 @@ class EpochLines(Callback):
 
 
 class ProgressBar(Callback):
-    """A live bar: loss, metric and evaluations of the last window, steps a second, time left."""
+    """A live bar: loss, metric and evaluations of the last window, steps a second, time left.
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        first: What is said until the first window.
+    """
+
+    def __init__(self, console: Console, first: str = "starting") -> None:
         self._progress = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(bar_width=24),
@@ -62,7 +66,7 @@ class ProgressBar(Callback):
             TimeRemainingColumn(),
             console=console,
         )
-        self._bar = self._progress.add_task("train", total=None, epoch="", numbers="starting")
+        self._bar = self._progress.add_task("train", total=None, epoch="", numbers=first)
 
     def fit_start(self, trainer: Trainer) -> None:
         total = trainer.epochs * len(trainer.data.train)

@@ -19,6 +19,8 @@ class Timing(Callback):
     - `time/step_seconds`: mean seconds of a training step, batch and update included
     - `time/data_seconds`: how long of these it waited for its batch
     - `time/epoch_seconds`: seconds of the epoch, evaluation included
+    - `time/first_step_seconds`: the first step of this process, in which much is made ready; with
+      `trainer.compile=true` it compiles
 
     Attributes:
         earlier_seconds: What this run took before it was resumed.
@@ -26,8 +28,10 @@ class Timing(Callback):
 
     def __init__(self) -> None:
         self._begun = self._epoch = self._window = self._ready = time.perf_counter()
+        self._started = self._begun
         self._epoch_step = self._window_step = 0
         self._training = self._waiting = 0.0
+        self._first_step: float | None = None
         self.earlier_seconds = 0.0
 
     def epoch_start(self, trainer: Trainer) -> None:
@@ -36,7 +40,12 @@ class Timing(Callback):
         self._training = self._waiting = 0.0
 
     def step_start(self, trainer: Trainer) -> None:
-        self._waiting += time.perf_counter() - self._ready
+        self._started = time.perf_counter()
+        self._waiting += self._started - self._ready
+
+    def step_end(self, trainer: Trainer) -> None:
+        if self._first_step is None:
+            self._first_step = time.perf_counter() - self._started
 
     def between_steps(self, trainer: Trainer) -> None:
         self._ready = time.perf_counter()
@@ -70,3 +79,5 @@ class Timing(Callback):
         trainer.metrics["time/step_seconds"] = self._training / steps
         trainer.metrics["time/data_seconds"] = self._waiting / steps
         trainer.metrics["time/epoch_seconds"] = time.perf_counter() - self._epoch
+        if self._first_step is not None:
+            trainer.metrics["time/first_step_seconds"] = self._first_step

@@ -21,6 +21,7 @@ from node_experiments.models.image_classifiers import ConvVectorField
 from node_experiments.models.latent_ode import LatentVectorField, mlp
 from node_experiments.models.planar_cnf import PlanarField
 from node_experiments.models.stems import classifier_head, conv_stem
+from node_experiments.models.units_first import units_first
 
 __all__ = ["CNF", "ODERNN", "Latent", "Mnist", "ODESolve", "Work"]
 
@@ -117,6 +118,8 @@ class Latent(Work):
         size: Numbers of a state.
         hidden: Units of the two hidden layers.
         outputs: Times from 0 to `end`.
+        rows_first: Compute the vector field by `torch.nn.Linear`; else ours, the same function,
+            on a state whose rows lie side by side in memory.
     """
 
     def __init__(
@@ -126,17 +129,22 @@ class Latent(Work):
         hidden: int = 20,
         outputs: int = 100,
         end: float = 2.0,
+        rows_first: bool = False,
     ) -> None:
         super().__init__()
         torch.manual_seed(0)
+        self.rows_first = rows_first
         self.field = LatentVectorField(size, hidden, 2, "elu")
+        if rows_first:
+            self.field.net = nn.Sequential(*self.field.net)
         self.register_buffer("y0", torch.randn(batch, size))
         self.register_buffer("times", torch.linspace(0, end, outputs))
         self.register_buffer("weights", torch.randn(outputs - 1, batch, size))
 
     def forward(self, solve: ODESolve) -> tuple[Tensor, Tensor]:
         # As behind a recognition network, the initial state needs a gradient.
-        ys = solve(self.field, self.y0.clone().requires_grad_(), self.times)
+        y0 = self.y0.clone().requires_grad_()
+        ys = solve(self.field, y0 if self.rows_first else units_first(y0), self.times)
         return ys, (ys[1:] * self.weights).sum() / len(self.y0)
 
 

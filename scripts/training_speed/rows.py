@@ -17,6 +17,7 @@ __all__ = ["ROWS", "Row"]
 TOLERANCE = 1e-3
 WAYS: dict[str, Gradient] = {
     "backprop": Backprop(),
+    "backprop, compiled": Backprop(compile=True),
     "discrete": Discrete(),
     "discrete, graphs kept": Discrete(retain_graphs=True),
     "adjoint": Adjoint(),

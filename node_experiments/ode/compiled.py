@@ -1,0 +1,99 @@
+"""A whole explicit Runge-Kutta step as one compiled function.
+
+Of a small vector field a step is many operations of a few microseconds, most of them for calling
+and recording each. Compiled together they are a handful of loops, and so is the way back. The
+vector field alone would be too little: the operations between its evaluations are as many.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Hashable
+from functools import cache, partial
+from types import FunctionType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from .tableau import Tableau
+
+__all__ = ["compiled_step", "compiler_fault", "runge_kutta_step"]
+
+StepFunction = Callable[..., tuple[Tensor, Tensor]]
+
+
+def runge_kutta_step(
+    field: Callable[..., Tensor],
+    tableau: Tableau,
+    numbers: Tensor,
+    y: Tensor,
+    first: Tensor | None,
+    args: tuple[Any, ...],
+) -> tuple[Tensor, Tensor]:
+    """One step, out of place.
+
+    Args:
+        field: The vector field, of a 0-d time, a state and `args`.
+        numbers: The size of the step, then the times of its stages; shape `(1 + stage,)`.
+        y: State at the start of the step.
+        first: The derivative there, if it is known.
+
+    Returns:
+        The state at the end, of the shape of y, and the derivatives, shape `(stage, *y.shape)`.
+    """
+    h = numbers[0]
+    stages = [field(numbers[1], y, *args).to(y.dtype) if first is None else first]
+    point = y
+    for i in range(1, tableau.stages):
+        point = combined(y, h, tableau.a[i], stages)
+        stages.append(field(numbers[1 + i], point, *args).to(y.dtype))
+    end = point if tableau.solution_is_last_stage else combined(y, h, tableau.b, stages)
+    return end, torch.stack(stages)
+
+
+def combined(y: Tensor, h: Tensor, weights: tuple[float, ...], stages: list[Tensor]) -> Tensor:
+    """The sum y + h sum_i weight_i stage_i."""
+    for weight, stage in zip(weights, stages, strict=False):
+        if weight != 0.0:
+            y = y + (h * weight) * stage
+    return y
+
+
+_COMPILED: WeakKeyDictionary[Any, StepFunction] = WeakKeyDictionary()
+
+
+def compiled_step(func: Any, device: torch.device) -> StepFunction:
+    """`runge_kutta_step` for the vector field of a user, compiled when it is first called.
+
+    Where nothing can be compiled it is `runge_kutta_step` itself.
+    """
+    fault = compiler_fault(device)
+    if fault is not None:
+        warnings.warn(f"nothing is compiled: {fault}", RuntimeWarning, stacklevel=2)
+        return runge_kutta_step
+    while isinstance(func, partial):
+        func = func.func
+    # Functions that are made anew for every solve share their code, and objects that cannot be
+    # looked up their class.
+    key = getattr(func, "__code__", func if isinstance(func, Hashable) else type(func))
+    if key not in _COMPILED:
+        # The compiler keeps what it made with the code of a function, and gives up after a few.
+        own = FunctionType(runge_kutta_step.__code__.replace(), globals())
+        _COMPILED[key] = torch.compile(own)
+    return _COMPILED[key]
+
+
+@cache
+def compiler_fault(device: torch.device) -> str | None:
+    """Why `torch.compile` does not work for a device, or None if it does."""
+    try:
+        torch.compile(lambda x: x.sin() + 1)(torch.zeros(8, device=device))
+    except Exception as error:  # of many kinds, by what is missing
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return (
+            f"torch.compile does not work on {device.type} here ({reason}); on a CPU it needs a "
+            "C++ compiler such as g++"
+        )
+    return None
