@@ -58,13 +58,9 @@ class Contender:
 class Ours:
     """ODESolve by this package."""
 
-    def __init__(self, solver: Solver, gradient: Gradient, compiles_field: bool = False) -> None:
-        self.solver, self.way, self.compiles_field = solver, gradient, compiles_field
+    def __init__(self, solver: Solver, gradient: Gradient) -> None:
+        self.solver, self.way = solver, gradient
         self.stats: list[SolveStats] = []
-
-    def prepare(self, work: Work) -> None:
-        if self.compiles_field:
-            work.field.compile()
 
     def begin(self) -> None:
         self.stats = []
@@ -95,9 +91,6 @@ class TorchDiffEq:
 
         self.odeint, self.options = getattr(torchdiffeq, name), options
         self.calls = self.calls_forward = 0
-
-    def prepare(self, work: Work) -> None:
-        """Nothing to do."""
 
     def begin(self) -> None:
         self.calls = 0
@@ -150,7 +143,6 @@ def contender(
     name: str, work: Work, solver: Ours | TorchDiffEq, note: str = "", bf16: bool = False
 ) -> Contender:
     """A solver at work."""
-    solver.prepare(work)
 
     def step() -> Tensor:
         work.zero_grad()

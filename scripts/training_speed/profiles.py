@@ -16,10 +16,10 @@ __all__ = ["measure_profiles", "profile_tables"]
 # Of each row: what users of torchdiffeq begin with, and our fastest way to the exact gradient.
 BEFORE_AND_AFTER = {
     "mnist": ("torchdiffeq backprop", "backprop"),
-    "latent": ("torchdiffeq backprop", "backprop"),
-    "rk4": ("torchdiffeq backprop", "backprop"),
-    "cnf": ("torchdiffeq backprop", "backprop"),
-    "ode_rnn": ("torchdiffeq backprop, rescaled gaps", "backprop"),
+    "latent": ("torchdiffeq backprop", "backprop", "backprop, compiled"),
+    "rk4": ("torchdiffeq backprop", "backprop", "backprop, compiled"),
+    "cnf": ("torchdiffeq backprop", "backprop", "backprop, compiled"),
+    "ode_rnn": ("torchdiffeq backprop, rescaled gaps", "backprop", "backprop, compiled"),
 }
 OPERATORS = 12
 REPETITIONS = 3

@@ -89,21 +89,24 @@ def mnist_bf16(row: Row, threads: int) -> Iterator[Contender]:
             yield contender(f"{name}, bf16, {method}", Mnist(), way, note, bf16=True)
 
 
+def plain_latent() -> Latent:
+    return Latent(rows_first=True)
+
+
 def latent(row: Row, threads: int) -> Iterator[Contender]:
-    yield from torchdiffeqs(Latent, **DOPRI5)
+    yield from torchdiffeqs(plain_latent, **DOPRI5)
+    yield from torchdiffeqs(Latent, ", our layers", **DOPRI5)
     if find_spec("torchode"):
-        yield contender("torchode backprop", Latent(), TorchOde(TOLERANCE))
+        yield contender("torchode backprop", plain_latent(), TorchOde(TOLERANCE))
     if find_spec("diffrax"):
         yield diffrax_latent(Latent(), TOLERANCE, threads)
     yield from ours(row, adaptive())
-    for name in ("backprop", "discrete, graphs kept"):
-        way = Ours(adaptive(), WAYS[name], compiles_field=True)
-        yield contender(f"{name}, compiled field", Latent(), way)
 
 
 def rk4(row: Row, threads: int) -> Iterator[Contender]:
     # The `rk4` of torchdiffeq is the 3/8 rule; it makes one step from each output to the next.
-    yield from torchdiffeqs(Latent, method="rk4")
+    yield from torchdiffeqs(plain_latent, method="rk4")
+    yield from torchdiffeqs(Latent, ", our layers", method="rk4")
     yield from ours(row, Solver("rk38", num_steps=99))
 
 

@@ -1,5 +1,7 @@
 """Compiled steps: the same numbers, compiled once, with one node of the graph a step."""
 
+import shutil
+
 import pytest
 import torch
 from torch import nn
@@ -59,6 +61,7 @@ def test_solution_gradients_and_counts_are_those_of_backpropagation(example, sol
     assert compilations.graphs > 0
 
 
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler to compile with")
 def test_by_the_real_compiler(example):
     t = torch.linspace(0, 1, 4, dtype=torch.float64)
     solver = Solver("rk4", num_steps=2)

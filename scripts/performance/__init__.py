@@ -1,0 +1,1 @@
+"""The parts of the README's section on speed."""
