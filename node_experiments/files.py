@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and where those lie that can be made again."""
+"""Files that are either whole or not there."""
 
 from __future__ import annotations
 
@@ -10,18 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["cache_folder", "write_atomically", "write_json"]
+__all__ = ["write_atomically", "write_json"]
 
 
 # Temporary files are made for their owner alone; what they become is for whom the user allows.
 UMASK = os.umask(0)
 os.umask(UMASK)
-
-
-def cache_folder() -> Path:
-    """Where data that was unpacked, downloaded or generated is kept, and what was compiled."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "node_experiments"
 
 
 def write_atomically(

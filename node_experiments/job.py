@@ -14,7 +14,7 @@ from hydra.conf import HydraConf
 from omegaconf import DictConfig, OmegaConf
 
 from .config import ConfigError, RunConfig, config_hash, typed_config
-from .files import cache_folder
+from .data.cache_folder import cache_folder
 from .messages import GROUPS, complain, console, describe, is_bad_input, log_to_console, report
 from .reports.sweep import note_job
 from .run_folder import LOCK, begun_before, claimed, read_json, remove_leftovers, status
