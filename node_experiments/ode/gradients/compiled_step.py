@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..compiled import compiled_step
@@ -32,10 +33,13 @@ class CompiledStep(DifferentiableStep):
                 return super().__call__(t, h, y)
             y = y.detach().requires_grad_()
         self._problem.stats.forward.evaluations += tableau.stages - (first is not None)
+        numbers = [h, *(t + c * h for c in tableau.c)]
+        # From pinned memory a device takes them while the host goes on.
+        host = torch.tensor(numbers, dtype=y.dtype, pin_memory=y.is_cuda)
         end, stages = self._step(
             self._field,
             tableau,
-            y.new_tensor([h, *(t + c * h for c in tableau.c)]),
+            host.to(y.device, non_blocking=True),
             y.view(self._shape),
             None if first is None else first.view(self._shape),
             self._problem.args,
