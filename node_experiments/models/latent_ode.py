@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..ode import Gradient, Solver
-from .activations import ELU, Tanh
+from .activations import Tanh
 from .elman import ElmanNetwork
 from .latent_trajectory import LatentTrajectory
 from .tall_mlp import TallMLP
@@ -24,7 +24,7 @@ __all__ = ["LatentODE", "LatentVectorField", "RecognitionRNN", "Series", "mlp"]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": Tanh,
-    "elu": ELU,
+    "elu": nn.ELU,
     "relu": nn.ReLU,
     "softplus": nn.Softplus,
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Hashable
 from functools import cache, partial
+from itertools import count
 from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -61,6 +62,7 @@ def combined(y: Tensor, h: Tensor, weights: tuple[float, ...], stages: list[Tens
     return y
 
 
+_NUMBERS = count()
 _COMPILED: WeakKeyDictionary[Any, StepFunction] = WeakKeyDictionary()
 
 
@@ -79,8 +81,10 @@ def compiled_step(func: Any, device: torch.device) -> StepFunction:
     # looked up their class.
     key = getattr(func, "__code__", func if isinstance(func, Hashable) else type(func))
     if key not in _COMPILED:
-        # The compiler keeps what it made with the code of a function, and gives up after a few.
-        own = FunctionType(runge_kutta_step.__code__.replace(), globals())
+        # The compiler keeps what it made with the code of a function, and gives up after a few;
+        # and sizes that functions of one name have met it takes for ones that change.
+        name = f"{runge_kutta_step.__name__}_{next(_NUMBERS)}"
+        own = FunctionType(runge_kutta_step.__code__.replace(co_name=name), globals())
         _COMPILED[key] = torch.compile(own)
     return _COMPILED[key]
 

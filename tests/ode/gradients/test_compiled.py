@@ -19,12 +19,13 @@ class Compilations:
     """A backend that counts what it is given and computes it as it is."""
 
     def __init__(self):
-        self.graphs = 0
+        self.graphs = self.with_sizes_that_change = 0
 
     def __call__(self, graph, inputs):
         from torch._dynamo.backends.debugging import aot_eager
 
         self.graphs += 1
+        self.with_sizes_that_change += any(not isinstance(x, torch.Tensor) for x in inputs)
         return aot_eager(graph, inputs)
 
 
@@ -82,6 +83,30 @@ def test_another_batch_is_not_compiled_again_beyond_its_first_new_size(compilati
             lambda t, y: field(y), y0, torch.tensor([0.0, batch]), Solver(rtol=1e-3), COMPILED
         ).ys.sum().backward()
     assert compilations.graphs <= 2  # for its first size, and for any
+
+
+def test_the_sizes_of_one_vector_field_are_not_those_of_another(compilations):
+    """Where sizes are taken for ones that change, a step takes twice as long."""
+    for size in (3, 5, 8):
+        field = nn.Linear(size, size)
+        y0 = torch.randn(2 * size, size)
+        solve(field_of(field), y0, torch.tensor([0.0, 1.0]), Solver(rtol=1e-3), COMPILED)
+    assert compilations.graphs == 3
+    assert compilations.with_sizes_that_change == 0
+
+
+def field_of(net):
+    """A module of its own, as models have."""
+
+    class Field(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = net
+
+        def forward(self, t, y):
+            return self.net(y)
+
+    return Field()
 
 
 @pytest.mark.parametrize("layers", [1, 8])
