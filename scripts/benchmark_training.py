@@ -35,6 +35,8 @@ from training_speed.profiles import measure_profiles, profile_tables
 from training_speed.rows import ROWS
 from training_speed.scaling import measure_scaling
 
+from node_experiments.training.allocator import keep_freed_memory
+
 OVERHEAD = "overhead"
 NAMES = (*ROWS, OVERHEAD)
 
@@ -134,8 +136,10 @@ def main() -> None:
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(asked.threads)
-    # As the runner does: vanishing gradients are subnormal numbers, on which a CPU is slow.
+    # As the runner does: vanishing gradients are subnormal numbers, on which a CPU is slow, and
+    # memory that is freed is needed again by the next step.
     torch.set_flush_denormal(True)
+    keep_freed_memory()
     if asked.mode == "rows":
         benchmark(asked.rows, asked.repetitions, asked.out)
         return

@@ -7,6 +7,8 @@ import random
 import numpy as np
 import torch
 
+from .allocator import keep_freed_memory
+
 __all__ = ["DeviceError", "describe_device", "prepare_process", "select_device"]
 
 
@@ -37,7 +39,7 @@ def select_device(name: str) -> torch.device:
 
 
 def prepare_process(seed: int, threads: int | None, deterministic: bool) -> None:
-    """Seed every generator, and set threads, determinism and rounding for this process."""
+    """Seed every generator, and set threads, determinism, rounding and memory for this process."""
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - libraries may draw from the global generator
     torch.manual_seed(seed)
@@ -47,6 +49,7 @@ def prepare_process(seed: int, threads: int | None, deterministic: bool) -> None
     # Gradients that vanish through a long recurrence or solve end in subnormal numbers, with
     # which a CPU computes up to a hundred times slower.
     torch.set_flush_denormal(True)
+    keep_freed_memory()
 
 
 def describe_device(device: torch.device) -> str:

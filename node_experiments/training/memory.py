@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .allocator import give_back_memory
 from .callbacks import Callback
 from .loop import Trainer
 
@@ -118,5 +119,6 @@ def forget_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif STATUS.exists():
+        give_back_memory()
         with suppress(OSError):
             STATUS.with_name("clear_refs").write_text("5")
