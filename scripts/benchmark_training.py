@@ -21,6 +21,7 @@ import json
 import os
 import platform
 import sys
+import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,8 @@ def main() -> None:
     # memory that is freed is needed again by the next step.
     torch.set_flush_denormal(True)
     keep_freed_memory()
+    # What an earlier run compiled would hide how long a first step takes.
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(prefix="compiled-")
     if asked.mode == "rows":
         benchmark(asked.rows, asked.repetitions, asked.out)
         return

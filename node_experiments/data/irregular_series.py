@@ -6,6 +6,7 @@ Interpolation, extrapolation and classification as in Rubanova, Chen & Duvenaud 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,6 +18,9 @@ from .scaling import Scaling
 from .time_series import SeriesBatches, TimeSeries
 
 __all__ = ["ForecastBatch", "ForecastBatches", "ForecastData", "Forecasts", "forecast_data"]
+
+# One draw at a time, while a model trains on what was drawn before; torch sorts without Python.
+DRAWING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="draw")
 
 
 @dataclass
@@ -98,6 +102,8 @@ class Forecasts:
                     "extrapolated; change dataset.extrapolate_from, or use another task"
                 )
             self.visible, self.target = visible.take(both), target.take(both)
+        self._epoch = -1
+        self._coming: tuple[int, Future[RaggedSeries]] | None = None
         self.draw(0)
 
     @property
@@ -110,16 +116,29 @@ class Forecasts:
 
     def draw(self, epoch: int) -> None:
         """Draw anew what a model sees; it depends on the seed and this number alone."""
+        if epoch == self._epoch:
+            return
+        coming, self._coming = self._coming, None
+        self._epoch = epoch
+        if coming is not None and coming[0] == epoch:
+            self.observed = coming[1].result()
+        else:
+            self.observed = self._drawn(epoch)
+
+    def prepare(self, epoch: int) -> None:
+        """Begin to draw for an epoch that will come, beside whatever happens until then."""
+        self._coming = epoch, DRAWING.submit(self._drawn, epoch)
+
+    def _drawn(self, epoch: int) -> RaggedSeries:
         lengths = self.visible.lengths
         if self.points is None:
             counts = (lengths * self.fraction + 1e-9).long().clamp(min=1)
         else:
             counts = lengths.clamp(max=self.points)
         if torch.equal(counts, lengths):
-            self.observed = self.visible
-            return
+            return self.visible
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-        self.observed = self.visible.draw(counts, generator)
+        return self.visible.draw(counts, generator)
 
     def select(self, indices: Tensor) -> ForecastBatch:
         """The samples with these indices, in their order."""
@@ -158,6 +177,7 @@ class ForecastBatches(SeriesBatches[ForecastBatch]):
     def __iter__(self) -> Iterator[ForecastBatch]:
         if self.redraw:
             self.data.draw(self.epoch)
+            self.data.prepare(self.epoch + 1)
         yield from super().__iter__()
 
 

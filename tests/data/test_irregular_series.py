@@ -1,11 +1,13 @@
 """What is seen, what shall be said, and how series of unequal lengths come together."""
 
+import threading
+
 import pytest
 import torch
 
 from node_experiments.data.errors import DataError
 from node_experiments.data.irregular_series import ForecastBatches, Forecasts, forecast_data
-from node_experiments.data.ragged import ragged
+from node_experiments.data.ragged import RaggedSeries, ragged
 from node_experiments.data.scaling import Scaling
 from node_experiments.data.splits import group_split, ordered_split, random_split
 from node_experiments.data.time_series import TimeSeries
@@ -93,6 +95,37 @@ def test_what_is_seen_depends_on_the_epoch_alone():
 
     assert torch.equal(seen(3), seen(3))
     assert seen(3).shape != seen(4).shape or not torch.equal(seen(3), seen(4))
+
+
+def test_what_was_drawn_beforehand_is_what_would_be_drawn_now():
+    def seen(epochs):
+        batches = ForecastBatches(Forecasts(many(8, 60), "interpolation", 0.3), 4, redraw=True)
+        found = {}
+        for epoch in epochs:
+            batches.epoch = epoch
+            found[epoch] = torch.cat([batch.observed.times.flatten() for batch in batches])
+        return found
+
+    # One after the other, as prepared; and others than were prepared, as after a resume.
+    in_order, jumping = seen([0, 1, 2, 3]), seen([2, 0, 3, 1])
+    assert all(torch.equal(in_order[epoch], jumping[epoch]) for epoch in in_order)
+
+
+def test_the_next_epoch_is_drawn_while_this_one_is_trained_on(monkeypatch):
+    drawn = []
+    original = RaggedSeries.draw
+
+    def watched(self, counts, generator):
+        drawn.append(threading.current_thread() is threading.main_thread())
+        return original(self, counts, generator)
+
+    monkeypatch.setattr(RaggedSeries, "draw", watched)
+    batches = ForecastBatches(Forecasts(many(8, 60), "interpolation", 0.3), 4, redraw=True)
+    for batches.epoch in range(4):
+        list(batches)
+    batches.data.draw(4)
+    # The first epoch when it begins, all others beside the one before.
+    assert drawn == [True, False, False, False, False]
 
 
 def test_extrapolation_says_what_comes_after_and_leaves_out_what_has_no_before():
