@@ -91,7 +91,7 @@ def draw_scaling(report: dict[str, Any], path: Path) -> None:
         ax.set_xlabel(found["label"], fontsize=9)
         plain_numbers(ax.yaxis)
         ax.tick_params(labelsize=8)
-        ax.legend(fontsize=7)
+        ax.legend(fontsize=7, loc="upper left")
         ax.grid(True, alpha=0.3)
     for ax in axes[:, 0]:
         ax.set_ylabel("ms of the processor", fontsize=9)
