@@ -34,8 +34,10 @@ class Backprop:
     Attributes:
         compile: Compile whole steps of explicit Runge-Kutta methods, each with its way back. It
             pays for small networks, where calling and recording operations is most of the work;
-            the first solve with a vector field takes seconds to a minute longer. There are no
-            second derivatives then. Steps whose times need a gradient are not compiled.
+            the first solve with a vector field takes seconds to a minute longer. Such steps are
+            taken back once: there are no second derivatives, and no `retain_graph`. Steps whose
+            times need a gradient are not compiled, and one without a known first stage that is
+            rejected is evaluated anew from there on.
     """
 
     compile: bool = False

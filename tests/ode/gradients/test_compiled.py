@@ -161,6 +161,14 @@ def test_in_the_precision_of_autocast(compilations):
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
 
+def test_second_derivatives_are_refused(example, compilations):
+    t = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    ys = example.solve(t, Solver("rk4", num_steps=2), COMPILED).ys
+    with pytest.raises(RuntimeError, match="create_graph=False|double backward"):
+        (gradient,) = torch.autograd.grad(ys.sum(), example.y0, create_graph=True)
+        gradient.sum().backward()
+
+
 def test_random_numbers_are_refused(compilations):
     dropout = nn.Dropout(0.5)
     with pytest.raises(ValueError, match="draws random numbers, which would be others"):
