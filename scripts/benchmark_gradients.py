@@ -30,7 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from node_experiments.models.time_conv import TimeConv2d
+from node_experiments.chapters.image_classification.time_conv import TimeConv2d
 from node_experiments.ode import (
     Adjoint,
     Backprop,

@@ -24,7 +24,10 @@ import numpy as np
 import torch
 from scipy import integrate
 
-from node_experiments.ode import Solver, solve
+from node_experiments.ode import (
+    Solver,
+    solve,
+)
 from node_experiments.ode.methods import METHODS
 
 TOLERANCES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)

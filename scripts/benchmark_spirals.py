@@ -24,12 +24,22 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchdiffeq import odeint
 
-from node_experiments.data.spirals import spiral_data
+from node_experiments.chapters.latent_ode.elbo import (
+    LatentODETask,
+    standard_normal_kl,
+)
+from node_experiments.chapters.latent_ode.forecasting import gaussian_nll
+from node_experiments.chapters.latent_ode.model import (
+    LatentODE,
+    LatentVectorField,
+    mlp,
+)
+from node_experiments.chapters.latent_ode.spirals import spiral_data
 from node_experiments.data.time_series import SeriesBatch
-from node_experiments.models.latent_ode import LatentODE, LatentVectorField, mlp
-from node_experiments.ode import Backprop, Solver
-from node_experiments.tasks.forecasting import gaussian_nll
-from node_experiments.tasks.latent_ode import LatentODETask, standard_normal_kl
+from node_experiments.ode import (
+    Backprop,
+    Solver,
+)
 from node_experiments.training.optimizers import make_optimizer
 
 REFERENCE = "torchdiffeq, 1e-7 and 1e-9"

@@ -22,12 +22,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from node_experiments.files import write_atomically
-from node_experiments.models.blocks import ResidualBlock
-from node_experiments.models.image_classifiers import ConvVectorField
-from node_experiments.models.ode_block import ODEBlock
-from node_experiments.models.revnet import ReversibleBlock, ReversibleSequence
-from node_experiments.ode import Adjoint, Backprop, Discrete, Solver
+from node_experiments.chapters.image_classification.networks import ConvVectorField
+from node_experiments.chapters.image_classification.ode_block import ODEBlock
+from node_experiments.chapters.image_classification.residual_blocks import ResidualBlock
+from node_experiments.chapters.image_classification.revnet import (
+    ReversibleBlock,
+    ReversibleSequence,
+)
+from node_experiments.ode import (
+    Adjoint,
+    Backprop,
+    Discrete,
+    Solver,
+)
+from node_experiments.runs.files import write_atomically
 from node_experiments.training.memory import SavedBytes
 
 DEPTHS = (1, 2, 3, 4, 6, 9, 12, 18, 24)

@@ -10,9 +10,18 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from node_experiments.reports import figure4, figure5
-from node_experiments.reports.flow_runs import by_dataset, by_target
-from node_experiments.reports.runs import Run, find_runs
+from node_experiments.chapters.normalizing_flows import (
+    figure4,
+    figure5,
+)
+from node_experiments.chapters.normalizing_flows.flow_runs import (
+    by_dataset,
+    by_target,
+)
+from node_experiments.runs.run import (
+    Run,
+    find_runs,
+)
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "outputs" / "reference"

@@ -18,13 +18,23 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from node_experiments.reports import figure3
-from node_experiments.reports.figures import FIGURES, labelled
-from node_experiments.reports.irregular_series import IRREGULAR_TABLES
-from node_experiments.reports.runs import Run, find_runs
-from node_experiments.reports.solver_transfer import solver_transfer
-from node_experiments.reports.table1 import table1
-from node_experiments.reports.table2 import details, spread, table2
+from node_experiments.chapters.image_classification import figure3_report as figure3
+from node_experiments.chapters.image_classification.solver_transfer import solver_transfer
+from node_experiments.chapters.image_classification.table1 import table1
+from node_experiments.chapters.irregular_series.tables import IRREGULAR_TABLES
+from node_experiments.chapters.latent_ode.table2 import (
+    details,
+    spread,
+    table2,
+)
+from node_experiments.cli.report_figures import (
+    FIGURES,
+    labelled,
+)
+from node_experiments.runs.run import (
+    Run,
+    find_runs,
+)
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "outputs" / "reference"

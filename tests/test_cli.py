@@ -10,7 +10,7 @@ import sys
 import pytest
 import torch
 
-from node_experiments import cli
+from node_experiments.cli.main import main as cli
 
 RUN = "experiment=mnist_odenet"
 
@@ -25,7 +25,7 @@ def one_line(err):
 def test_help_shows_examples_and_choices_without_torch():
     script = (
         "import sys; sys.argv = ['node-run', '--help']\n"
-        "from node_experiments.cli import main\n"
+        "from node_experiments.cli.main import main\n"
         "try: main()\n"
         "finally: print('torch' in sys.modules)"
     )
@@ -57,7 +57,7 @@ def test_help_for_a_wrong_choice_is_one_line(capsys, monkeypatch):
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():
-    command = "import sys; from node_experiments.cli import main; sys.exit(main())"
+    command = "import sys; from node_experiments.cli.main import main; sys.exit(main())"
     with subprocess.Popen(
         [sys.executable, "-c", command, "--help"],
         stdout=subprocess.PIPE,

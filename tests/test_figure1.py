@@ -5,9 +5,16 @@ import json
 import pytest
 import torch
 
-from node_experiments.figures.depth import evaluation_points
-from node_experiments.models.depth import DepthODE, DepthPair
-from node_experiments.ode import Adjoint, Backprop, Solver
+from node_experiments.chapters.toy.figure1 import evaluation_points
+from node_experiments.chapters.toy.residual_and_ode import (
+    DepthODE,
+    DepthPair,
+)
+from node_experiments.ode import (
+    Adjoint,
+    Backprop,
+    Solver,
+)
 from node_experiments.ode.solve import solve
 
 

@@ -8,11 +8,14 @@ from functools import partial
 
 import pytest
 
-from node_experiments import figure3, run
+from node_experiments.chapters.image_classification import figure3_measure as block_solves
+from node_experiments.chapters.image_classification.figure3_report import figure3 as report
+from node_experiments.cli.report import main
 from node_experiments.ode import Solver
-from node_experiments.reports.cli import main
-from node_experiments.reports.figure3 import figure3 as report
-from node_experiments.tasks import block_solves
+from node_experiments.runner import (
+    figure3,
+    run,
+)
 
 SMALL = ("model.channels=8", "trainer.epochs=2")
 
@@ -138,7 +141,7 @@ def test_data_that_are_no_images_have_none(node_run, trained):
 
 def test_the_report_needs_no_torch():
     script = (
-        "import sys\nfrom node_experiments.reports.figure3 import figure3\n"
+        "import sys\nimport node_experiments.chapters.image_classification.figure3_report\n"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0

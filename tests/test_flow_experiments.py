@@ -8,9 +8,13 @@ import torch
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from node_experiments import build, cli
-from node_experiments.config import configs_folder, typed_config
-from node_experiments.data.point_sets import POINT_SETS
+from node_experiments.chapters.normalizing_flows.point_sets import POINT_SETS
+from node_experiments.cli.main import main as cli
+from node_experiments.config import (
+    configs_folder,
+    typed_config,
+)
+from node_experiments.runner import build
 
 TINY = ("protocol=smoke", "trainer.threads=1")
 

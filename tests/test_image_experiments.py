@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from node_experiments.data import image_datasets
+from node_experiments.chapters.image_classification import datasets as image_datasets
 
 
 @pytest.fixture
@@ -37,8 +37,11 @@ def test_dataset_names_the_run(node_run, tiny, photographs):
 def test_literature_settings_of_cifar10(node_run):
     from hydra import compose, initialize_config_dir
 
-    from node_experiments import cli
-    from node_experiments.config import configs_folder, typed_config
+    from node_experiments.cli.main import main as cli
+    from node_experiments.config import (
+        configs_folder,
+        typed_config,
+    )
 
     cli.register()
     with initialize_config_dir(str(configs_folder()), version_base="1.3"):

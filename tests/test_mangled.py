@@ -49,7 +49,7 @@ def test_a_hundred_mangled_configurations(node_run, tmp_path):
 
 @pytest.mark.parametrize("key", ["dataset", "model", "optimizer", "scheduler", "gradient"])
 def test_nothing_outside_the_registries_can_be_named(node_run, key):
-    for name in ("os.system", "torch.hub.load", "node_experiments.cli.main"):
+    for name in ("os.system", "torch.hub.load", "node_experiments.cli.main.main"):
         result = node_run(f"{key}.name={name}")
         assert result.code == 2
         assert "is unknown" in result.err

@@ -10,10 +10,16 @@ import pytest
 import torch
 import yaml
 
-from node_experiments.ode import Solver, solve
+from node_experiments.ode import (
+    Solver,
+    solve,
+)
 from node_experiments.ode.gradients import GRADIENTS
 from node_experiments.ode.methods import METHODS
-from node_experiments.ode.tableaus import EXPLICIT_TABLEAUS, TABLEAUS
+from node_experiments.ode.tableaus import (
+    EXPLICIT_TABLEAUS,
+    TABLEAUS,
+)
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -100,7 +100,7 @@ def compose(arguments):
     """Compose what the command's jobs and its launcher would be, where there is no SLURM."""
     from hydra import compose, initialize_config_dir
 
-    from node_experiments import cli
+    from node_experiments.cli.main import main as cli
     from node_experiments.config import configs_folder
 
     cli.register()
@@ -113,7 +113,7 @@ def compose(arguments):
 
 
 def test_reports_run(node_run, capsys):
-    from node_experiments.reports.cli import main
+    from node_experiments.cli.report import main
 
     _, *sweep = shlex.split(commands("Sweeps")[0])
     result = node_run(*sweep, *SMALL)

@@ -7,16 +7,27 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from node_experiments import build, cli
-from node_experiments.config import ConfigError, configs_folder, typed_config
-from node_experiments.models.between_observations import GapField, GapFlow
-from node_experiments.models.continuous_flow import DensityField
-from node_experiments.models.exchange import solving_modules
-from node_experiments.models.irregular_latent_ode import PoissonDynamics
-from node_experiments.models.ode_module import ODEModule
-from node_experiments.models.poisson import PoissonField
-from node_experiments.models.regularizers import RegularizedField
-from node_experiments.ode import Solver, solve
+from node_experiments.chapters.irregular_series.gap_dynamics import (
+    GapField,
+    GapFlow,
+)
+from node_experiments.chapters.irregular_series.latent_ode import PoissonDynamics
+from node_experiments.chapters.latent_ode.poisson_model import PoissonField
+from node_experiments.chapters.normalizing_flows.continuous_flow import DensityField
+from node_experiments.cli.main import main as cli
+from node_experiments.config import (
+    ConfigError,
+    configs_folder,
+    typed_config,
+)
+from node_experiments.nn.ode_module import ODEModule
+from node_experiments.nn.regularizers import RegularizedField
+from node_experiments.nn.swap_solver import solving_modules
+from node_experiments.ode import (
+    Solver,
+    solve,
+)
+from node_experiments.runner import build
 from node_experiments.training.regularization import take_penalties
 
 IMAGES = ("dataset.train_size=16", "dataset.batch_size=2", "dataset.validation_size=16")

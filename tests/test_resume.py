@@ -203,7 +203,7 @@ def test_two_processes_in_the_same_folder(node_run, tiny, tmp_path):
     folder.mkdir()
     script = (
         "import sys, pathlib\n"
-        "from node_experiments.run_folder import claimed\n"
+        "from node_experiments.runs.directory import claimed\n"
         f"with claimed(pathlib.Path({str(folder)!r})):\n"
         "    print('claimed', flush=True)\n"
         "    sys.stdin.read()\n"
@@ -272,7 +272,7 @@ def test_a_disk_that_is_really_full(node_run, tiny, stopped, tmp_path, limit):
         )
     script += (
         "sys.argv = ['node-run', f'resume={run}', 'trainer.threads=1']\n"
-        "from node_experiments.cli import main\n"
+        "from node_experiments.cli.main import main\n"
         "code = main()\n"
     )
     if limit == "file system":
@@ -300,7 +300,7 @@ def test_a_disk_that_is_really_full(node_run, tiny, stopped, tmp_path, limit):
 
 
 def test_a_full_disk_is_named_and_the_run_goes_on_later(node_run, tiny, monkeypatch):
-    from node_experiments import files
+    from node_experiments.runs import files
 
     write = files.write_atomically
 
@@ -448,7 +448,7 @@ def test_profile_and_debug(node_run, tiny):
 
 
 def test_debug_nan_says_where(node_run, tiny, monkeypatch):
-    from node_experiments.tasks.classification import Classification
+    from node_experiments.chapters.image_classification.task import Classification
 
     def loss(self, model, batch, step):
         return model(batch[0]).sub(1e9).clamp(max=-1).sqrt().sum(), {}

@@ -8,10 +8,15 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from node_experiments import build, cli
-from node_experiments.config import ConfigError, configs_folder, typed_config
-from node_experiments.config.series_datasets import SERIES_DATASETS
+from node_experiments.chapters.irregular_series.dataset_settings import SERIES_DATASETS
+from node_experiments.cli.main import main as cli
+from node_experiments.config import (
+    ConfigError,
+    configs_folder,
+    typed_config,
+)
 from node_experiments.data.scaling import SCALINGS
+from node_experiments.runner import build
 
 FOLDER = configs_folder() / "dataset"
 VARIANTS = [f"{name}_official_code" for name in SERIES_DATASETS]

@@ -269,7 +269,7 @@ def test_presets_name_the_extra_that_they_need(preset, extra, tmp_path, tiny):
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name.startswith('hydra_plugins'): raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Missing())\n"
-        "from node_experiments.cli import main\n"
+        "from node_experiments.cli.main import main\n"
         f"sys.argv = ['node-run', '-m', 'hydra/{preset}', *{tiny!r}, 'seed=0,1']\n"
         "sys.exit(main())\n"
     )

@@ -1,8 +1,23 @@
 """What can be configured. This package imports no torch, so that help is instant."""
 
-from .checks import ConfigError, folder_name, known, nearest, require
-from .compose import configs_folder, schema_of, to_yaml, typed_config
-from .datasets import DATASETS, ImagesConfig, SpiralsConfig
+from ..runner.compose import (
+    configs_folder,
+    schema_of,
+    to_yaml,
+    typed_config,
+)
+from .checks import (
+    ConfigError,
+    folder_name,
+    known,
+    nearest,
+    require,
+)
+from .datasets import (
+    DATASETS,
+    ImagesConfig,
+    SpiralsConfig,
+)
 from .hashing import config_hash
 from .models import (
     MODELS,

@@ -6,9 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ..chapters.irregular_series.dataset_settings import SERIES_DATASETS
+from ..chapters.normalizing_flows.settings import (
+    EnergiesConfig,
+    PointsConfig,
+)
 from .checks import require
-from .flows import EnergiesConfig, PointsConfig
-from .series_datasets import SERIES_DATASETS
 
 __all__ = [
     "DATASETS",

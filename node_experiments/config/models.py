@@ -6,9 +6,14 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from ..chapters.irregular_series.model_settings import IRREGULAR_MODELS
+from ..chapters.normalizing_flows.settings import (
+    FFJORDConfig,
+    HamiltonianCNFConfig,
+    PlanarCNFConfig,
+    PlanarNFConfig,
+)
 from .checks import require
-from .flows import FFJORDConfig, HamiltonianCNFConfig, PlanarCNFConfig, PlanarNFConfig
-from .irregular_models import IRREGULAR_MODELS
 
 __all__ = [
     "MODELS",

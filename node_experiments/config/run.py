@@ -6,7 +6,11 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from .checks import ConfigError, folder_name, require
+from .checks import (
+    ConfigError,
+    folder_name,
+    require,
+)
 
 __all__ = [
     "GradientConfig",

@@ -8,7 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .style import COLORS, new_figure, style
+from .style import (
+    COLORS,
+    new_figure,
+    style,
+)
 
 __all__ = ["cost_figure", "curves_figure"]
 

@@ -9,7 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .style import COLORS, new_figure, style
+from .style import (
+    COLORS,
+    new_figure,
+    style,
+)
 
 __all__ = ["training_figure"]
 

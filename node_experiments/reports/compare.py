@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from .runs import Run
-from .tables import Table, show
+from ..runs.run import Run
+from .tables import (
+    Table,
+    show,
+)
 
 __all__ = ["compare_metrics", "compare_settings"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.table import Table as RichTable
 
-from .runs import Run
+from ..runs.run import Run
 
 __all__ = ["FORMATS", "Cell", "Table", "for_terminal", "grouped", "show", "varying"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import write_atomically
+from ..runs.files import write_atomically
 from ..training.callbacks import Callback
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .. import __version__
-from ..files import write_atomically
+from ..runs.files import write_atomically
 from ..training.callbacks import Callback
 
 if TYPE_CHECKING:

@@ -10,10 +10,13 @@ from typing import Any
 
 import torch
 
-from ..files import write_atomically
+from ..runs.files import write_atomically
 from .callbacks import Callback
 from .loop import Trainer
-from .signals import Interrupted, StopRequest
+from .signals import (
+    Interrupted,
+    StopRequest,
+)
 
 __all__ = ["CheckpointError", "Checkpoints", "load_checkpoint", "load_last"]
 

@@ -11,7 +11,10 @@ from torch import Tensor, nn
 
 from .callbacks import Callback
 from .loop import Trainer
-from .random_state import random_state, set_random_state
+from .random_state import (
+    random_state,
+    set_random_state,
+)
 
 __all__ = ["GradientError"]
 

@@ -12,12 +12,18 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..tasks.base import Task
 from .callbacks import Callback
-from .distributed import ALONE, Group
+from .distributed import (
+    ALONE,
+    Group,
+)
 from .means import Means
-from .random_state import random_state, set_random_state
+from .random_state import (
+    random_state,
+    set_random_state,
+)
 from .regularization import take_penalties
+from .task import Task
 
 __all__ = ["Batches", "Data", "Trainer", "TrainingDiverged"]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from ..models.exchange import solving_modules
-from ..models.regularizers import Penalty
+from ..nn.regularizers import Penalty
+from ..nn.swap_solver import solving_modules
 
 __all__ = ["take_penalties"]
 

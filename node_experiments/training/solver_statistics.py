@@ -7,10 +7,13 @@ from typing import Any
 
 from torch import nn
 
-from ..models.exchange import solving_modules
+from ..nn.swap_solver import solving_modules
 from ..ode import SolveStats
 from .callbacks import Callback
-from .loop import Batches, Trainer
+from .loop import (
+    Batches,
+    Trainer,
+)
 
 __all__ = ["CountedBatches", "SolverStatistics", "solve_statistics"]
 

@@ -16,8 +16,11 @@ import torch.nn.functional as F
 from torch import nn
 from torch.optim import SGD, lr_scheduler
 
-from node_experiments.data.image_datasets import image_data
-from node_experiments.ode import Backprop, Solver
+from node_experiments.chapters.image_classification.datasets import image_data
+from node_experiments.ode import (
+    Backprop,
+    Solver,
+)
 
 from .contenders import Ours, TorchDiffEq
 from .problems import Mnist

@@ -10,7 +10,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from node_experiments.ode import Gradient, Solver, SolveStats, solve
+from node_experiments.ode import (
+    Gradient,
+    Solver,
+    SolveStats,
+    solve,
+)
 
 from .problems import Work
 

@@ -15,13 +15,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from node_experiments.data.image_datasets import image_data
-from node_experiments.models.between_observations import GapField
-from node_experiments.models.image_classifiers import ConvVectorField
-from node_experiments.models.latent_ode import LatentVectorField, mlp
-from node_experiments.models.planar_cnf import PlanarField
-from node_experiments.models.stems import classifier_head, conv_stem
-from node_experiments.models.units_first import units_first
+from node_experiments.chapters.image_classification.datasets import image_data
+from node_experiments.chapters.image_classification.networks import ConvVectorField
+from node_experiments.chapters.image_classification.stems import (
+    classifier_head,
+    conv_stem,
+)
+from node_experiments.chapters.irregular_series.gap_dynamics import GapField
+from node_experiments.chapters.latent_ode.model import (
+    LatentVectorField,
+    mlp,
+)
+from node_experiments.chapters.normalizing_flows.planar_cnf import PlanarField
+from node_experiments.nn.cpu.feature_major import units_first
 
 __all__ = ["CNF", "ODERNN", "Latent", "Mnist", "ODESolve", "Work"]
 

@@ -5,7 +5,10 @@ import gzip
 import pytest
 import torch
 
-from node_experiments.data.csv_series import csv_data, load_csv
+from node_experiments.chapters.irregular_series.csv_series import (
+    csv_data,
+    load_csv,
+)
 from node_experiments.data.errors import DataError
 
 GOOD = """series,time,temperature,pressure,state

@@ -3,7 +3,10 @@
 import pytest
 import torch
 
-from node_experiments.data.cubic_spiral import MATRIX, cubic_spiral_data
+from node_experiments.chapters.toy.cubic_spiral import (
+    MATRIX,
+    cubic_spiral_data,
+)
 from node_experiments.data.errors import DataError
 
 

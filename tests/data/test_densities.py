@@ -5,19 +5,19 @@ import math
 import pytest
 import torch
 
-from node_experiments.data.energies import (
+from node_experiments.chapters.normalizing_flows.energies import (
     ENERGIES,
     confined,
     energy_data,
     log_normalizer,
 )
-from node_experiments.data.errors import DataError
-from node_experiments.data.point_sets import (
+from node_experiments.chapters.normalizing_flows.point_sets import (
     CURVES,
     POINT_SETS,
     curve_log_density,
     point_data,
 )
+from node_experiments.data.errors import DataError
 
 
 def test_energies_have_their_published_values():

@@ -6,8 +6,11 @@ import pytest
 import torch
 from scipy import integrate, stats
 
+from node_experiments.chapters.latent_ode.poisson_events import (
+    poisson_data,
+    thinning,
+)
 from node_experiments.data.errors import DataError
-from node_experiments.data.events import poisson_data, thinning
 
 SMALL = {"train_size": 30, "validation_size": 6, "test_size": 8, "batch_size": 10, "passes": 1}
 

@@ -3,8 +3,12 @@
 import pytest
 import torch
 
+from node_experiments.chapters.irregular_series.human_activity import (
+    FILE,
+    human_activity_data,
+    load_human_activity,
+)
 from node_experiments.data.errors import DataError
-from node_experiments.data.human_activity import FILE, human_activity_data, load_human_activity
 
 START = 633790226051280329  # as published
 TAGS = ("010-000-024-033", "010-000-030-096", "020-000-033-111", "020-000-032-221")

@@ -1,10 +1,17 @@
 import pytest
 import torch
 
+from node_experiments.chapters.image_classification.augmentation import (
+    random_affine,
+    random_crop,
+)
+from node_experiments.chapters.image_classification.batches import (
+    ImageSet,
+    Standardize,
+    TrainingBatches,
+)
 from node_experiments.data import downloads
-from node_experiments.data.augmentation import random_affine, random_crop
 from node_experiments.data.errors import DataError
-from node_experiments.data.images import ImageSet, Standardize, TrainingBatches
 
 
 def some_images(count=23, channels=1):

@@ -5,11 +5,22 @@ import threading
 import pytest
 import torch
 
+from node_experiments.chapters.irregular_series.batches import (
+    ForecastBatches,
+    Forecasts,
+    forecast_data,
+)
 from node_experiments.data.errors import DataError
-from node_experiments.data.irregular_series import ForecastBatches, Forecasts, forecast_data
-from node_experiments.data.ragged import RaggedSeries, ragged
+from node_experiments.data.ragged import (
+    RaggedSeries,
+    ragged,
+)
 from node_experiments.data.scaling import Scaling
-from node_experiments.data.splits import group_split, ordered_split, random_split
+from node_experiments.data.splits import (
+    group_split,
+    ordered_split,
+    random_split,
+)
 from node_experiments.data.time_series import TimeSeries
 
 LENGTHS = torch.tensor([3, 1, 4])

@@ -6,10 +6,13 @@ from multiprocessing import get_context
 import pytest
 import torch
 
-from node_experiments.data import mnist
+from node_experiments.chapters.image_classification import mnist
+from node_experiments.chapters.image_classification.datasets import (
+    as_image_set,
+    image_data,
+)
 from node_experiments.data.cache import cache_folder
 from node_experiments.data.errors import DataError
-from node_experiments.data.image_datasets import as_image_set, image_data
 
 
 def test_shipped_data_is_mnist():

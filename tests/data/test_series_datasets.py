@@ -6,12 +6,25 @@ import hashlib
 import pytest
 import torch
 
-from node_experiments.data import hopper, japanese_vowels
+from node_experiments.chapters.irregular_series import (
+    hopper,
+    japanese_vowels,
+)
+from node_experiments.chapters.irregular_series.hopper import (
+    hopper_data,
+    load_hopper,
+)
+from node_experiments.chapters.irregular_series.japanese_vowels import (
+    japanese_vowels_data,
+    parse_ts,
+    shipped,
+)
+from node_experiments.chapters.irregular_series.periodic import (
+    periodic_curves,
+    periodic_data,
+)
 from node_experiments.data.cache import cached
 from node_experiments.data.errors import DataError
-from node_experiments.data.hopper import hopper_data, load_hopper
-from node_experiments.data.japanese_vowels import japanese_vowels_data, parse_ts, shipped
-from node_experiments.data.periodic import periodic_curves, periodic_data
 
 
 def curves(variant, noise=0.0, count=200):

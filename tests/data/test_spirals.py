@@ -4,7 +4,10 @@ import math
 
 import torch
 
-from node_experiments.data.spirals import spiral_curves, spiral_data
+from node_experiments.chapters.latent_ode.spirals import (
+    spiral_curves,
+    spiral_data,
+)
 
 SMALL = {"train_size": 40, "validation_size": 10, "test_size": 20, "batch_size": 16, "passes": 2}
 

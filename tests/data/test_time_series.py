@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from node_experiments.chapters.latent_ode.spirals import spiral_data
 from node_experiments.data.errors import DataError
-from node_experiments.data.spirals import spiral_data
 from node_experiments.data.time_series import TimeSeries
 
 TIMES = torch.tensor([[0.0, 1.0, 2.0, 4.0], [0.5, 1.5, 2.5, 3.0]])

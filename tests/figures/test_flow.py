@@ -6,14 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from node_experiments.data.point_sets import point_data
-from node_experiments.figures import flow as flow_figures
-from node_experiments.models.flow import normal_log_density
-from node_experiments.models.flows import planar_cnf
-from node_experiments.models.planar_nf import PlanarNF
-from node_experiments.ode import Backprop, Solver
-from node_experiments.tasks.flow_grid import square_grid
-from node_experiments.tasks.flow_panels import UNTILS, flow_panels, in_255ths
+from node_experiments.chapters.normalizing_flows import figures as flow_figures
+from node_experiments.chapters.normalizing_flows.flow import normal_log_density
+from node_experiments.chapters.normalizing_flows.flows import planar_cnf
+from node_experiments.chapters.normalizing_flows.grid import square_grid
+from node_experiments.chapters.normalizing_flows.panels import (
+    UNTILS,
+    flow_panels,
+    in_255ths,
+)
+from node_experiments.chapters.normalizing_flows.planar_nf import PlanarNF
+from node_experiments.chapters.normalizing_flows.point_sets import point_data
+from node_experiments.ode import (
+    Backprop,
+    Solver,
+)
 
 DATA = point_data("two_moons", batch_size=16, batches=1, test_size=50)
 

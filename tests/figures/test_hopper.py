@@ -8,13 +8,22 @@ import numpy as np
 import pytest
 import torch
 
-from node_experiments import build
-from node_experiments.data.hopper import FEATURES, STEPS, on_grid
-from node_experiments.data.irregular_series import forecast_data
+from node_experiments.chapters.irregular_series import hopper_figures as hopper_figures
+from node_experiments.chapters.irregular_series.batches import forecast_data
+from node_experiments.chapters.irregular_series.hopper import (
+    FEATURES,
+    STEPS,
+    on_grid,
+)
+from node_experiments.chapters.irregular_series.hopper_body import (
+    BODIES,
+    OFFSETS,
+    STICKS,
+    sticks,
+)
+from node_experiments.chapters.irregular_series.tasks import AutoregressiveSeriesTask
 from node_experiments.data.scaling import Scaling
-from node_experiments.figures import hopper as hopper_figures
-from node_experiments.figures.hopper_body import BODIES, OFFSETS, STICKS, sticks
-from node_experiments.tasks.irregular_series import AutoregressiveSeriesTask
+from node_experiments.runner import build
 
 # What sticks have and capsules have not, in metres.
 LONGER_BEFORE = {"nose": np.hypot(0.08, 0.08 / 7)}

@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import torch
 
-from node_experiments.data.irregular_series import forecast_data
+from node_experiments.chapters.irregular_series.batches import forecast_data
+from node_experiments.chapters.irregular_series.figures import irregular_series_figures
 from node_experiments.data.ragged import ragged
 from node_experiments.data.scaling import Scaling
-from node_experiments.figures.irregular_series import irregular_series_figures
 
 
 class Zero(torch.nn.Module):

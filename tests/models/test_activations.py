@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from node_experiments.models import activations
-from node_experiments.models.activations import Tanh
+from node_experiments.nn.cpu import tanh as activations
+from node_experiments.nn.cpu.tanh import Tanh
 
 POINTS = [-torch.inf, -100.0, -3.0, -1.0, -1e-3, -1e-9, 0.0, 1e-9, 0.5, 30.0, torch.inf]
 OURS, TORCHS = Tanh(), torch.tanh

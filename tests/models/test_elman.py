@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from node_experiments.models import elman
-from node_experiments.models.elman import ElmanNetwork
+from node_experiments.nn.cpu import elman
+from node_experiments.nn.cpu.elman import ElmanNetwork
 
 
 def both(inputs, hidden):

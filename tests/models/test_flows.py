@@ -5,16 +5,33 @@ import itertools
 import pytest
 import torch
 
-from node_experiments.models import ode_module
-from node_experiments.models.concat_squash import ConcatSquashMLP
-from node_experiments.models.continuous_flow import ContinuousFlow
-from node_experiments.models.divergence import Divergence, trace_of
-from node_experiments.models.flow import DimensionError, normal_log_density
-from node_experiments.models.flows import ffjord, hamiltonian_cnf, planar_cnf
-from node_experiments.models.hamiltonian import HamiltonianField
-from node_experiments.models.planar_cnf import PlanarField
-from node_experiments.models.planar_nf import PlanarNF
-from node_experiments.ode import Adjoint, Backprop, Checkpoint, Discrete, Solver, solve
+from node_experiments.chapters.normalizing_flows.concat_squash import ConcatSquashMLP
+from node_experiments.chapters.normalizing_flows.continuous_flow import ContinuousFlow
+from node_experiments.chapters.normalizing_flows.divergence import (
+    Divergence,
+    trace_of,
+)
+from node_experiments.chapters.normalizing_flows.flow import (
+    DimensionError,
+    normal_log_density,
+)
+from node_experiments.chapters.normalizing_flows.flows import (
+    ffjord,
+    hamiltonian_cnf,
+    planar_cnf,
+)
+from node_experiments.chapters.normalizing_flows.hamiltonian import HamiltonianField
+from node_experiments.chapters.normalizing_flows.planar_cnf import PlanarField
+from node_experiments.chapters.normalizing_flows.planar_nf import PlanarNF
+from node_experiments.nn import ode_module
+from node_experiments.ode import (
+    Adjoint,
+    Backprop,
+    Checkpoint,
+    Discrete,
+    Solver,
+    solve,
+)
 
 TIGHT = Solver("dopri8", rtol=1e-10, atol=1e-10)
 

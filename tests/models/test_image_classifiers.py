@@ -3,17 +3,22 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from node_experiments.models.blocks import ResidualBlock
-from node_experiments.models.image_classifiers import (
+from node_experiments.chapters.image_classification.networks import (
     ConvVectorField,
     mlp,
     odenet,
     resnet,
     stem_only,
 )
-from node_experiments.models.official import load_official_odenet
-from node_experiments.models.time_conv import TimeConv2d
-from node_experiments.ode import Adjoint, Backprop, Solver, solve
+from node_experiments.chapters.image_classification.official_weights import load_official_odenet
+from node_experiments.chapters.image_classification.residual_blocks import ResidualBlock
+from node_experiments.chapters.image_classification.time_conv import TimeConv2d
+from node_experiments.ode import (
+    Adjoint,
+    Backprop,
+    Solver,
+    solve,
+)
 
 MNIST = (1, 28, 28)
 DOPRI5 = Solver("dopri5", rtol=1e-3, atol=1e-3)

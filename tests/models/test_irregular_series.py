@@ -7,20 +7,32 @@ import pytest
 import torch
 from torch import nn
 
-from node_experiments.data.time_series import TimeSeries
-from node_experiments.models.between_observations import Decay, GapFlow, Hold
-from node_experiments.models.gru_unit import GRUUnit
-from node_experiments.models.imputation import Imputation
-from node_experiments.models.irregular_latent_ode import PoissonDynamics
-from node_experiments.models.irregular_series import (
+from node_experiments.chapters.irregular_series.gap_dynamics import (
+    Decay,
+    GapFlow,
+    Hold,
+)
+from node_experiments.chapters.irregular_series.gru_unit import GRUUnit
+from node_experiments.chapters.irregular_series.imputation import Imputation
+from node_experiments.chapters.irregular_series.latent_ode import PoissonDynamics
+from node_experiments.chapters.irregular_series.models import (
     AUTOREGRESSIVE,
     VARIATIONAL,
     SeriesModel,
     series_model,
 )
-from node_experiments.models.recurrence import Observations, Recurrence, reversed_in_time
-from node_experiments.models.regularizers import Regularizer
-from node_experiments.ode import Adjoint, Backprop, Solver
+from node_experiments.chapters.irregular_series.recurrence import (
+    Observations,
+    Recurrence,
+    reversed_in_time,
+)
+from node_experiments.data.time_series import TimeSeries
+from node_experiments.nn.regularizers import Regularizer
+from node_experiments.ode import (
+    Adjoint,
+    Backprop,
+    Solver,
+)
 
 TIGHT = Solver("dopri5", rtol=1e-9, atol=1e-11)
 DIM = 3

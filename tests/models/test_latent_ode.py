@@ -4,10 +4,20 @@ import pytest
 import torch
 from torch import nn
 
+from node_experiments.chapters.latent_ode.model import (
+    LatentODE,
+    RecognitionRNN,
+)
 from node_experiments.data.time_series import TimeSeries
-from node_experiments.models.latent_ode import LatentODE, RecognitionRNN
-from node_experiments.models.latent_trajectory import LatentTrajectory, read_between_knots
-from node_experiments.ode import Adjoint, Backprop, Solver
+from node_experiments.nn.latent_trajectory import (
+    LatentTrajectory,
+    read_between_knots,
+)
+from node_experiments.ode import (
+    Adjoint,
+    Backprop,
+    Solver,
+)
 
 TIGHT = Solver("dopri5", rtol=1e-10, atol=1e-12)
 

@@ -3,10 +3,16 @@
 import pytest
 import torch
 
-from node_experiments.models.blocks import ResidualFunction
-from node_experiments.models.image_classifiers import resnet
-from node_experiments.models.lm_resnet import LMResNet, MultistepBlock
-from node_experiments.ode import Solver, solve
+from node_experiments.chapters.image_classification.lm_resnet import (
+    LMResNet,
+    MultistepBlock,
+)
+from node_experiments.chapters.image_classification.networks import resnet
+from node_experiments.chapters.image_classification.residual_blocks import ResidualFunction
+from node_experiments.ode import (
+    Solver,
+    solve,
+)
 
 
 def count(model):

@@ -3,8 +3,11 @@
 import pytest
 import torch
 
+from node_experiments.chapters.latent_ode.rnn_baseline import (
+    RecurrentForecaster,
+    between,
+)
 from node_experiments.data.time_series import TimeSeries
-from node_experiments.models.recurrent import RecurrentForecaster, between
 
 
 def series_of(times, values, mask=None):

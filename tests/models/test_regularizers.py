@@ -5,21 +5,21 @@ import pytest
 import torch
 from torch import nn
 
-from node_experiments.models import ode_module
-from node_experiments.models.between_observations import GapFlow
-from node_experiments.models.flows import ffjord
-from node_experiments.models.image_classifiers import ConvVectorField
-from node_experiments.models.latent_ode import LatentVectorField
-from node_experiments.models.latent_trajectory import LatentTrajectory
-from node_experiments.models.ode_block import ODEBlock
-from node_experiments.models.ode_module import ODEModule
-from node_experiments.models.poisson import PoissonField
-from node_experiments.models.regularizers import (
+from node_experiments.chapters.image_classification.networks import ConvVectorField
+from node_experiments.chapters.image_classification.ode_block import ODEBlock
+from node_experiments.chapters.irregular_series.gap_dynamics import GapFlow
+from node_experiments.chapters.latent_ode.model import LatentVectorField
+from node_experiments.chapters.latent_ode.poisson_model import PoissonField
+from node_experiments.chapters.normalizing_flows.flows import ffjord
+from node_experiments.chapters.toy.cubic_field import NeuralODE
+from node_experiments.nn import ode_module
+from node_experiments.nn.latent_trajectory import LatentTrajectory
+from node_experiments.nn.ode_module import ODEModule
+from node_experiments.nn.regularizers import (
     RegularizedField,
     Regularizer,
     trajectory_derivatives,
 )
-from node_experiments.models.vector_field import NeuralODE
 from node_experiments.ode import (
     Adjoint,
     Backprop,

@@ -4,8 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from node_experiments.models.image_classifiers import revnet
-from node_experiments.models.revnet import ReversibleBlock, ReversibleSequence
+from node_experiments.chapters.image_classification.networks import revnet
+from node_experiments.chapters.image_classification.revnet import (
+    ReversibleBlock,
+    ReversibleSequence,
+)
 from node_experiments.training.memory import SavedBytes
 
 

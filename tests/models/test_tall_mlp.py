@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from node_experiments.models import tall_mlp
-from node_experiments.models.tall_mlp import TallMLP
+from node_experiments.nn.cpu import tall_mlp
+from node_experiments.nn.cpu.tall_mlp import TallMLP
 
 
 @pytest.fixture(params=[4, 2**14])

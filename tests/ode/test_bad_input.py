@@ -5,7 +5,12 @@ import math
 import pytest
 import torch
 
-from node_experiments.ode import SolveError, Solver, Status, solve
+from node_experiments.ode import (
+    SolveError,
+    Solver,
+    Status,
+    solve,
+)
 
 T = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
 Y0 = torch.ones(3, dtype=torch.float64)

@@ -5,7 +5,12 @@ import math
 import pytest
 import torch
 
-from node_experiments.ode import SolveError, Solver, Status, solve
+from node_experiments.ode import (
+    SolveError,
+    Solver,
+    Status,
+    solve,
+)
 
 
 def field(t, y):

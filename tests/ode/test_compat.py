@@ -6,7 +6,11 @@ import pytest
 import torch
 
 from node_experiments.ode import compat
-from node_experiments.ode.compat import odeint, odeint_adjoint, odeint_event
+from node_experiments.ode.compat import (
+    odeint,
+    odeint_adjoint,
+    odeint_event,
+)
 
 
 class Field(torch.nn.Module):

@@ -5,7 +5,10 @@ import math
 import pytest
 import torch
 
-from node_experiments.ode import Solver, solve
+from node_experiments.ode import (
+    Solver,
+    solve,
+)
 from node_experiments.ode.methods import METHODS
 from node_experiments.ode.reversible import REVERSIBLE as COUPLED
 from node_experiments.ode.reversible import ReversibleRungeKutta

@@ -5,7 +5,10 @@ import math
 import pytest
 import torch
 
-from node_experiments.ode import Solver, solve
+from node_experiments.ode import (
+    Solver,
+    solve,
+)
 from node_experiments.ode.methods import METHODS
 
 DENSE = [m for m in METHODS.values() if m.family in ("explicit", "reversible", "multistep")]

@@ -8,7 +8,10 @@ import pytest
 import torch
 from scipy import integrate
 
-from node_experiments.ode import Solver, solve
+from node_experiments.ode import (
+    Solver,
+    solve,
+)
 
 from .detest import END, PROBLEMS
 

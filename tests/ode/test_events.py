@@ -5,7 +5,12 @@ import math
 import pytest
 import torch
 
-from node_experiments.ode import Event, Solver, Status, solve
+from node_experiments.ode import (
+    Event,
+    Solver,
+    Status,
+    solve,
+)
 
 HEIGHT, SPEED, GRAVITY = 10.0, 2.0, 9.81
 

@@ -3,9 +3,19 @@
 import pytest
 import torch
 
-from node_experiments.ode import Adjoint, SolveError, Solver, Status, solve
+from node_experiments.ode import (
+    Adjoint,
+    SolveError,
+    Solver,
+    Status,
+    solve,
+)
 from node_experiments.ode.integrate import StepFailed
-from node_experiments.ode.linearization import AugmentedLinearization, Linearization, gmres
+from node_experiments.ode.linearization import (
+    AugmentedLinearization,
+    Linearization,
+    gmres,
+)
 
 ADAPTIVE = ["trbdf2", "kvaerno3", "kvaerno5"]
 

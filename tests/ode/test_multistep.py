@@ -5,7 +5,10 @@ import math
 import pytest
 import torch
 
-from node_experiments.ode import Solver, solve
+from node_experiments.ode import (
+    Solver,
+    solve,
+)
 from node_experiments.ode.field import Field
 from node_experiments.ode.multistep import AdamsStep
 from node_experiments.ode.polynomials import integration_weights

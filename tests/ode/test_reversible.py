@@ -5,7 +5,10 @@ from itertools import pairwise
 import pytest
 import torch
 
-from node_experiments.ode import Solver, solve
+from node_experiments.ode import (
+    Solver,
+    solve,
+)
 from node_experiments.ode.reversible import REVERSIBLE
 
 

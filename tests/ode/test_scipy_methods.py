@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from node_experiments.ode import Adjoint, SolveError, Solver, Status, solve
+from node_experiments.ode import (
+    Adjoint,
+    SolveError,
+    Solver,
+    Status,
+    solve,
+)
 
 METHODS = ["scipy_lsoda", "scipy_vode_adams", "scipy_bdf", "scipy_radau"]
 

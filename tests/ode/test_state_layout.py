@@ -3,7 +3,10 @@
 import pytest
 import torch
 
-from node_experiments.ode import Solver, solve
+from node_experiments.ode import (
+    Solver,
+    solve,
+)
 from node_experiments.ode.state import order_in_memory
 
 DOUBLE = torch.double

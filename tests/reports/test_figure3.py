@@ -7,9 +7,13 @@ import math
 import pytest
 import yaml
 
-from node_experiments.reports.cli import main
-from node_experiments.reports.figure3 import figure3, panels, verdicts
-from node_experiments.reports.runs import find_runs
+from node_experiments.chapters.image_classification.figure3_report import (
+    figure3,
+    panels,
+    verdicts,
+)
+from node_experiments.cli.report import main
+from node_experiments.runs.run import find_runs
 
 MEASURED = {
     "tolerances": [1e-1, 1e-2, 1e-3],
@@ -115,7 +119,7 @@ def test_a_file_that_lacks_everything(tmp_path, capsys):
 def test_the_last_of_two_runs_is_drawn(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        "node_experiments.figures.block_solves.block_solves_figure",
+        "node_experiments.chapters.image_classification.figure3_draw.block_solves_figure",
         lambda measured, title: drawn.append(title),
     )
     for name in ("first", "last"):

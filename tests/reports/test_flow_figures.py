@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import yaml
 
+from node_experiments.chapters.normalizing_flows import (
+    figure4,
+    figure5,
+)
+from node_experiments.chapters.normalizing_flows.energies import ENERGIES
+from node_experiments.cli.report import main
 from node_experiments.config import configs_folder
-from node_experiments.data.energies import ENERGIES
-from node_experiments.reports import figure4, figure5
-from node_experiments.reports.cli import main
-from node_experiments.reports.runs import find_runs
+from node_experiments.runs.run import find_runs
 
 
 def write(
@@ -145,7 +148,7 @@ def test_without_runs_there_is_a_table_and_no_figure(tmp_path, capsys):
 def test_it_needs_no_torch(runs):
     script = (
         "import sys; from pathlib import Path\n"
-        "from node_experiments.reports.cli import main\n"
+        "from node_experiments.cli.report import main\n"
         f"main(['figure', 'figure4', {str(runs)!r}, '--to', {str(runs / 'a.png')!r}])\n"
         f"main(['figure', 'figure5', {str(runs)!r}, '--to', {str(runs / 'b.png')!r}])\n"
         "sys.exit('torch' in sys.modules)"

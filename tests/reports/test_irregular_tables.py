@@ -5,8 +5,8 @@ import json
 import pytest
 import yaml
 
-from node_experiments.reports.cli import main
-from node_experiments.reports.irregular_series import IRREGULAR_TABLES
+from node_experiments.chapters.irregular_series.tables import IRREGULAR_TABLES
+from node_experiments.cli.report import main
 
 
 def write(folder, number, model, metrics, dataset, status="completed", **settings):

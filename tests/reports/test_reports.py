@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from node_experiments.reports.cli import main
-from node_experiments.reports.runs import find_runs
+from node_experiments.cli.report import main
 from node_experiments.reports.tables import Cell
+from node_experiments.runs.run import find_runs
 
 PNG = b"\x89PNG\r\n\x1a\n fake"
 

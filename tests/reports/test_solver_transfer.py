@@ -8,9 +8,9 @@ import sys
 import pytest
 import yaml
 
-from node_experiments.reports.cli import main
+from node_experiments.chapters.image_classification.solver_transfer import solver_transfer
+from node_experiments.cli.report import main
 from node_experiments.reports.paired import paired_error
-from node_experiments.reports.solver_transfer import solver_transfer
 
 ORDERS = {"euler": 1, "midpoint": 2, "rk4": 4, "dopri5": 5}
 STAGES = {"euler": 1, "midpoint": 2, "rk4": 4}
@@ -255,7 +255,7 @@ def test_an_evaluation_leaves_what_the_table_needs(node_run, tiny, tmp_path):
 
 def test_it_needs_no_torch():
     script = (
-        "import sys\nfrom node_experiments.reports.solver_transfer import solver_transfer\n"
+        "import sys\nimport node_experiments.chapters.image_classification.solver_transfer\n"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0

@@ -10,10 +10,13 @@ import pytest
 import torch
 import yaml
 
-from node_experiments.reports.cli import main
-from node_experiments.reports.growth import exponent, read_growth
-from node_experiments.reports.table1 import table1
-from node_experiments.reports.table1_rows import ROWS
+from node_experiments.chapters.image_classification.growth import (
+    exponent,
+    read_growth,
+)
+from node_experiments.chapters.image_classification.table1 import table1
+from node_experiments.chapters.image_classification.table1_rows import ROWS
+from node_experiments.cli.report import main
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -145,7 +148,7 @@ def test_every_row_is_an_experiment_that_fits_it():
     """What the sweep runs is what the rows ask for, whatever the protocol."""
     from hydra import compose, initialize_config_dir
 
-    from node_experiments import cli
+    from node_experiments.cli.main import main as cli
     from node_experiments.config import configs_folder
 
     cli.register()
@@ -177,7 +180,7 @@ def test_all_rows_of_the_sweep_have_one_budget(protocol):
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from node_experiments import cli
+    from node_experiments.cli.main import main as cli
     from node_experiments.config import configs_folder
 
     cli.register()
@@ -255,7 +258,7 @@ def test_measured_growth_is_what_the_paper_claims(tmp_path):
 def test_it_needs_no_torch(tmp_path):
     script = (
         "import sys; from pathlib import Path\n"
-        "from node_experiments.reports.table1 import table1\n"
+        "from node_experiments.chapters.image_classification.table1 import table1\n"
         f"table1(Path({str(tmp_path)!r})); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0

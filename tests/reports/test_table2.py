@@ -6,8 +6,11 @@ import sys
 
 import yaml
 
-from node_experiments.reports.cli import main
-from node_experiments.reports.table2 import details, table2
+from node_experiments.chapters.latent_ode.table2 import (
+    details,
+    table2,
+)
+from node_experiments.cli.report import main
 
 
 def write(folder, model, observations, seed, status="completed", epochs=60, latent=4, **metrics):
@@ -101,7 +104,7 @@ def test_no_runs_make_an_empty_table(tmp_path):
 def test_it_needs_no_torch(tmp_path):
     script = (
         "import sys; from pathlib import Path\n"
-        "from node_experiments.reports.table2 import table2\n"
+        "from node_experiments.chapters.latent_ode.table2 import table2\n"
         f"table2(Path({str(tmp_path)!r})); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0

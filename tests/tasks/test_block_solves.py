@@ -4,9 +4,17 @@ import pytest
 import torch
 from torch import nn
 
-from node_experiments.models.ode_block import ODEBlock
-from node_experiments.ode import Adjoint, Solver
-from node_experiments.tasks.block_solves import REFERENCE, SECOND_OPINIONS, WAYS, block_solves
+from node_experiments.chapters.image_classification.figure3_measure import (
+    REFERENCE,
+    SECOND_OPINIONS,
+    WAYS,
+    block_solves,
+)
+from node_experiments.chapters.image_classification.ode_block import ODEBlock
+from node_experiments.ode import (
+    Adjoint,
+    Solver,
+)
 
 TOLERANCES = (1e-2, 1e-4, 1e-6)
 

@@ -7,21 +7,28 @@ import torch
 from scipy.stats import mannwhitneyu
 from torch.distributions import Normal, kl_divergence
 
-from node_experiments.data.irregular_series import ForecastBatch
-from node_experiments.data.time_series import TimeSeries
-from node_experiments.models.irregular_series import SeriesModel, mean_values, series_model
-from node_experiments.ode import Backprop, Solver
-from node_experiments.tasks.irregular_series import (
-    AutoregressiveSeriesTask,
-    VariationalSeriesTask,
-    joined_series,
-)
-from node_experiments.tasks.series_metrics import (
+from node_experiments.chapters.irregular_series.batches import ForecastBatch
+from node_experiments.chapters.irregular_series.metrics import (
     auc,
     classification_metrics,
     cross_entropy,
     gaussian_log_likelihood,
     mean_over_observed,
+)
+from node_experiments.chapters.irregular_series.models import (
+    SeriesModel,
+    mean_values,
+    series_model,
+)
+from node_experiments.chapters.irregular_series.tasks import (
+    AutoregressiveSeriesTask,
+    VariationalSeriesTask,
+    joined_series,
+)
+from node_experiments.data.time_series import TimeSeries
+from node_experiments.ode import (
+    Backprop,
+    Solver,
 )
 
 DIM = 2

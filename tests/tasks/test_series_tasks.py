@@ -6,12 +6,22 @@ from types import SimpleNamespace
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from node_experiments.data.spirals import spiral_data
-from node_experiments.models.latent_ode import LatentODE
-from node_experiments.models.recurrent import RecurrentForecaster
-from node_experiments.ode import Backprop, Solver
-from node_experiments.tasks.forecasting import NextObservation, forecast_metrics, gaussian_nll
-from node_experiments.tasks.latent_ode import LatentODETask, standard_normal_kl
+from node_experiments.chapters.latent_ode.elbo import (
+    LatentODETask,
+    standard_normal_kl,
+)
+from node_experiments.chapters.latent_ode.forecasting import (
+    NextObservation,
+    forecast_metrics,
+    gaussian_nll,
+)
+from node_experiments.chapters.latent_ode.model import LatentODE
+from node_experiments.chapters.latent_ode.rnn_baseline import RecurrentForecaster
+from node_experiments.chapters.latent_ode.spirals import spiral_data
+from node_experiments.ode import (
+    Backprop,
+    Solver,
+)
 
 SMALL = {"train_size": 40, "validation_size": 0, "test_size": 20, "batch_size": 16, "passes": 1}
 

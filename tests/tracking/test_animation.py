@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from node_experiments.figures.style import new_figure, style
+from node_experiments.figures.style import (
+    new_figure,
+    style,
+)
 from node_experiments.tracking.animation import frame_image
 
 

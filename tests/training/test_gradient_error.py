@@ -7,9 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from node_experiments.models.exchange import solving_with
-from node_experiments.models.ode_block import ODEBlock
-from node_experiments.ode import Backprop, Discrete, Solver
+from node_experiments.chapters.image_classification.ode_block import ODEBlock
+from node_experiments.nn.swap_solver import solving_with
+from node_experiments.ode import (
+    Backprop,
+    Discrete,
+    Solver,
+)
 from node_experiments.training.gradient_error import GradientError
 from node_experiments.training.random_state import random_state
 

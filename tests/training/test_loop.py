@@ -7,13 +7,22 @@ import pytest
 import torch
 from torch import nn
 
-from node_experiments.models.ode_module import ODEModule
-from node_experiments.models.regularizers import Penalty
-from node_experiments.ode import Backprop, Solver
+from node_experiments.nn.ode_module import ODEModule
+from node_experiments.nn.regularizers import Penalty
+from node_experiments.ode import (
+    Backprop,
+    Solver,
+)
 from node_experiments.training.callbacks import Callback
 from node_experiments.training.distributed import Group
-from node_experiments.training.loop import Trainer, TrainingDiverged
-from node_experiments.training.optimizers import make_optimizer, make_scheduler
+from node_experiments.training.loop import (
+    Trainer,
+    TrainingDiverged,
+)
+from node_experiments.training.optimizers import (
+    make_optimizer,
+    make_scheduler,
+)
 
 
 class Regression:

@@ -3,7 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from node_experiments.ode import Backprop, Solver, solve
+from node_experiments.ode import (
+    Backprop,
+    Solver,
+    solve,
+)
 from node_experiments.ode.tableaus import EXPLICIT_TABLEAUS
 
 

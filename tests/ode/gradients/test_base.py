@@ -6,7 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from node_experiments.ode import Solver, solve
+from node_experiments.ode import (
+    Solver,
+    solve,
+)
 
 WAYS = ["adjoint", "discrete", "checkpoint", "interpolated", "reversible"]
 TIMES = torch.tensor([0.0, 1.0])

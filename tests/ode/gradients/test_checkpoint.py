@@ -5,7 +5,11 @@ from functools import cache
 import pytest
 import torch
 
-from node_experiments.ode import Checkpoint, Discrete, Solver
+from node_experiments.ode import (
+    Checkpoint,
+    Discrete,
+    Solver,
+)
 from node_experiments.ode.gradients.checkpoint import binomial_split
 from node_experiments.ode.tableaus import EXPLICIT_TABLEAUS
 

@@ -6,7 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from node_experiments.ode import Backprop, Solver, compiled, solve
+from node_experiments.ode import (
+    Backprop,
+    Solver,
+    compiled,
+    solve,
+)
 
 # torch's compiler looks at the gradients of whatever it is given, and hides this from users.
 pytestmark = pytest.mark.filterwarnings(

@@ -5,7 +5,12 @@ import math
 import pytest
 import torch
 
-from node_experiments.ode import Backprop, Discrete, Solver, solve
+from node_experiments.ode import (
+    Backprop,
+    Discrete,
+    Solver,
+    solve,
+)
 from node_experiments.ode.tableaus import EXPLICIT_TABLEAUS
 
 from .helpers import largest_relative_difference, saved_bytes

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from node_experiments.ode import Adjoint, Checkpoint, Discrete, Solver, solve
+from node_experiments.ode import (
+    Adjoint,
+    Checkpoint,
+    Discrete,
+    Solver,
+    solve,
+)
 from node_experiments.ode.gradients import stage_equation
 from node_experiments.ode.tableaus_implicit import IMPLICIT_TABLEAUS
 

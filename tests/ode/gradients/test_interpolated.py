@@ -7,7 +7,11 @@ import weakref
 import pytest
 import torch
 
-from node_experiments.ode import Backprop, Interpolated, Solver
+from node_experiments.ode import (
+    Backprop,
+    Interpolated,
+    Solver,
+)
 from node_experiments.ode.gradients.interpolated import StoredSolution
 
 from .helpers import largest_relative_difference, saved_bytes

@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch import nn
 
-from node_experiments.ode import Adjoint, Backprop, Checkpoint, Discrete, Reversible, Solver, solve
+from node_experiments.ode import (
+    Adjoint,
+    Backprop,
+    Checkpoint,
+    Discrete,
+    Reversible,
+    Solver,
+    solve,
+)
 from node_experiments.training.live_bytes import LiveBytes
 
 Y0 = torch.ones(64, 8)

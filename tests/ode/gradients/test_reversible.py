@@ -3,7 +3,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from node_experiments.ode import Backprop, Reversible, Solver, solve
+from node_experiments.ode import (
+    Backprop,
+    Reversible,
+    Solver,
+    solve,
+)
 from node_experiments.ode.reversible import REVERSIBLE
 
 from .helpers import largest_relative_difference, saved_bytes

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from node_experiments.ode import Solver, solve
+from node_experiments.ode import (
+    Solver,
+    solve,
+)
 
 
 @pytest.mark.parametrize("way", ["adjoint", "backprop", "discrete", "checkpoint"])

@@ -1,0 +1,1 @@
+"""Section 3 of Chen et al. 2018."""

@@ -1,0 +1,108 @@
+"""Figure 3 of Chen et al. 2018: what the solves of a trained ODE block cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ...figures.style import (
+    COLORS,
+    new_figure,
+    style,
+)
+
+__all__ = ["block_solves_figure"]
+
+# Of each method or way back: its label, colour and marker.
+LOOK = {
+    "dopri5": ("dopri5", COLORS["blue"], "o"),
+    "dopri5, seminorm": ("dopri5, parameters left\nout of the error norm", COLORS["green"], "^"),
+    "scipy_vode_adams": ("SciPy's Adams", COLORS["orange"], "s"),
+}
+
+
+def block_solves_figure(measured: Mapping[str, Any], title: str) -> Figure:
+    """Panels a to d, as in the paper.
+
+    Args:
+        measured: What `tasks.block_solves` returns, with `epochs` (epoch and forward evaluations
+            of each) and `clock`, `threads`.
+    """
+    with style():
+        figure = new_figure(width=9.0, height=7.0)
+        (error, time), (backward, epochs) = figure.subplots(2, 2)
+        draw_error(error, measured)
+        draw_time(time, measured)
+        draw_backward(backward, measured)
+        draw_epochs(epochs, measured["epochs"])
+        low, high = measured["tolerances"][-1], measured["tolerances"][0]
+        figure.suptitle(
+            f"{title}: {measured['images']} images, tolerances {high:.0e} to {low:.0e}, "
+            f"{measured['precision']}"
+        )
+    return figure
+
+
+def draw_error(axis: Axes, measured: Mapping[str, Any]) -> None:
+    """Numerical error against forward evaluations."""
+    for method, found in measured["forward"].items():
+        draw(axis, method, found["evaluations"], found["error"])
+    axis.set(xscale="log", yscale="log", xlabel="forward evaluations")
+    axis.set_ylabel("error of the block's output\n(root mean square, relative)")
+    axis.set_title("(a) numerical error", loc="left", fontsize=11)
+    axis.legend()
+
+
+def draw_time(axis: Axes, measured: Mapping[str, Any]) -> None:
+    """Time of a forward solve against forward evaluations."""
+    highest = 0.0
+    for method, found in measured["forward"].items():
+        draw(axis, method, found["evaluations"], [1e3 * s for s in found["seconds"]])
+        each = [s / n for s, n in zip(found["seconds"], found["evaluations"], strict=True)]
+        highest = max(highest, *each)
+    evaluations = [n for f in measured["forward"].values() for n in f["evaluations"]]
+    ends = (min(evaluations), max(evaluations))
+    longest = max(measured["forward"].values(), key=lambda found: found["evaluations"][-1])
+    cost = 1e3 * longest["seconds"][-1] / longest["evaluations"][-1]
+    axis.plot(ends, [cost * n for n in ends], color="0.5", lw=1, ls=":", label="proportional")
+    axis.set(xscale="log", yscale="log", xlabel="forward evaluations")
+    axis.set_ylabel(f"{measured['clock']} time of a forward solve (ms)")
+    axis.set_title("(b) time forward", loc="left", fontsize=11)
+    axis.legend()
+
+
+def draw_backward(axis: Axes, measured: Mapping[str, Any]) -> None:
+    """Backward against forward evaluations, with lines at equality and at a half."""
+    for way, found in measured["backward"].items():
+        draw(axis, way, found["forward"], found["backward"])
+    forward = [n for found in measured["backward"].values() for n in found["forward"]]
+    ends = (min(forward), max(forward))
+    axis.plot(ends, ends, color="0.5", lw=1, ls=":", label="as many")
+    axis.plot(ends, [n / 2 for n in ends], color="0.2", lw=1, ls="--", label="half (paper)")
+    axis.set(xscale="log", yscale="log", xlabel="forward evaluations")
+    axis.set_ylabel("backward evaluations")
+    axis.set_title("(c) way back of the adjoint method", loc="left", fontsize=11)
+    axis.legend(fontsize=8)
+
+
+def draw_epochs(axis: Axes, epochs: list[Mapping[str, float]]) -> None:
+    """Forward evaluations against training epoch."""
+    axis.set(xlabel="training epoch", ylabel="forward evaluations a solve")
+    axis.set_title("(d) depth while training", loc="left", fontsize=11)
+    if not epochs:
+        axis.text(0.5, 0.5, "no metrics.jsonl", ha="center", transform=axis.transAxes)
+        return
+    numbers, evaluations = zip(*((row["epoch"], row["forward"]) for row in epochs), strict=True)
+    axis.plot(numbers, evaluations, color=COLORS["blue"], marker="o", markersize=4)
+    axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axis.set_ylim(0, 1.15 * max(evaluations))
+
+
+def draw(axis: Axes, name: str, x: list[float], y: list[float]) -> None:
+    """One curve in its own look."""
+    label, color, marker = LOOK[name]
+    axis.plot(x, y, label=label, color=color, marker=marker, markersize=5)

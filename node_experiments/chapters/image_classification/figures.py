@@ -1,0 +1,68 @@
+"""Where a classifier errs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ...figures.style import (
+    new_figure,
+    style,
+)
+from .task import predict
+
+if TYPE_CHECKING:
+    from ...training.loop import Trainer
+
+__all__ = ["classification_figures", "errors_figure"]
+
+
+def classification_figures(trainer: Trainer) -> dict[str, Figure]:
+    """The figures of an image classification, drawn from its test images."""
+    batches = trainer.data.test
+    trainer.model.eval()
+    with torch.no_grad(), trainer.autocast():
+        logits, labels = predict(trainer.model, batches)
+    figure = errors_figure(
+        batches.data.images[: len(labels)].cpu().numpy(),
+        labels.cpu().numpy(),
+        logits.softmax(1).cpu().numpy(),
+        "test images",
+    )
+    return {"errors": figure}
+
+
+def errors_figure(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    probabilities: NDArray[np.float32],
+    title: str,
+    columns: int = 10,
+    rows: int = 3,
+) -> Figure:
+    """The test images whose true class was given the least probability.
+
+    Args:
+        images: Shape `(image, channel, height, width)`.
+        labels: True classes, shape `(image,)`.
+        probabilities: Shape `(image, class)`.
+    """
+    predicted = probabilities.argmax(1)
+    of_truth = probabilities[np.arange(len(labels)), labels]
+    wrong = np.flatnonzero(predicted != labels)
+    worst = wrong[np.argsort(of_truth[wrong])][: columns * rows]
+    with style():
+        figure = new_figure(width=columns * 0.9, height=rows * 1.15 + 0.5)
+        axes = figure.subplots(rows, columns).ravel()
+        for axis in axes:
+            axis.axis("off")
+        for axis, i in zip(axes, worst, strict=False):
+            picture = images[i].transpose(1, 2, 0)
+            axis.imshow(picture.squeeze(), cmap="gray_r" if picture.shape[-1] == 1 else None)
+            axis.set_title(f"{labels[i]} as {predicted[i]}", fontsize=9)
+        figure.suptitle(f"{title}: {len(wrong)} of {len(labels)} wrong, the surest first")
+    return figure

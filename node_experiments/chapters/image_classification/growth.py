@@ -1,0 +1,102 @@
+"""How memory and time grow with depth: exponents fitted to what was measured."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...runs.directory import read_json
+
+__all__ = ["Growth", "exponent", "growth_table", "read_growth"]
+
+LABELS = {
+    "resnet": "ResNet",
+    "revnet": "RevNet",
+    "backprop": "ODE block, backprop (RK-Net)",
+    "discrete": "ODE block, discrete",
+    "adjoint": "ODE block, adjoint (ODE-Net)",
+}
+
+
+@dataclass
+class Growth:
+    """One network at several depths.
+
+    Attributes:
+        images: In the batch that was measured.
+        depth: Blocks L, or evaluations L̃ of the forward solve.
+        blocks: Whether it is blocks.
+        saved_bytes: Kept between the passes, at each depth.
+        seconds: Of forward and backward pass, at each depth.
+    """
+
+    label: str
+    images: int
+    blocks: bool
+    depth: list[int]
+    saved_bytes: list[int]
+    seconds: list[float]
+
+    @property
+    def memory(self) -> str:
+        """The fitted power of depth."""
+        return self._power(self.saved_bytes)
+
+    @property
+    def time(self) -> str:
+        """The fitted power of depth."""
+        return self._power(self.seconds)
+
+    def _power(self, values: Sequence[float]) -> str:
+        # Adding 0.0 turns -0.00 into 0.00.
+        return f"{'L' if self.blocks else 'L̃'}^{round(exponent(self.depth, values), 2) + 0.0:.2f}"
+
+
+def exponent(xs: Sequence[float], ys: Sequence[float]) -> float:
+    """The power p of the least-squares fit y = c x^p, on logarithms."""
+    return statistics.linear_regression(list(map(math.log, xs)), list(map(math.log, ys))).slope
+
+
+def read_growth(folder: Path) -> dict[str, Growth]:
+    """The measurements below a folder, by name; empty when there are none."""
+    for path in sorted(folder.rglob("complexity.json")):
+        content = read_json(path)
+        networks: dict[str, Any] = content.get("networks", {})
+        return {
+            name: Growth(
+                LABELS[name],
+                content["state"][0],
+                "blocks" in each,
+                each["blocks"] if "blocks" in each else each["evaluations"],
+                each["saved_bytes"],
+                each["seconds"],
+            )
+            for name, each in networks.items()
+        }
+    return {}
+
+
+def growth_table(growth: dict[str, Growth]) -> str:
+    """Markdown: the range of each measurement, and its exponents."""
+    lines = [
+        f"Growth with depth, of the feature block alone on {next(iter(growth.values())).images} "
+        "images: L blocks, or L̃ evaluations of a forward "
+        "solve whose tolerance is lowered; exponents are slopes of log-log fits, seconds those of "
+        "one thread (`python scripts/measure_complexity.py`).",
+        "",
+        "| block | depth | saved for backward, MB | forward + backward, s | memory | time |",
+        "| --- | --- | --: | --: | --: | --: |",
+    ]
+    for each in growth.values():
+        unit = "blocks" if each.blocks else "evaluations"
+        megabytes = [value / 1e6 for value in each.saved_bytes]
+        lines.append(
+            f"| {each.label} | {each.depth[0]} to {each.depth[-1]} {unit} "
+            f"| {megabytes[0]:.1f} to {megabytes[-1]:.1f} "
+            f"| {each.seconds[0]:.3f} to {each.seconds[-1]:.3f} | {each.memory} | {each.time} |"
+        )
+    return "\n".join(lines) + "\n"

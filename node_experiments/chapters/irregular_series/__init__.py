@@ -1,0 +1,1 @@
+"""Rubanova et al. 2019, and a user's own series."""

@@ -1,0 +1,301 @@
+"""Tasks on irregularly sampled series: what a model sees, and what it shall say from it.
+
+Interpolation, extrapolation and classification as in Rubanova, Chen & Duvenaud 2019, section 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ...data.errors import DataError
+from ...data.ragged import RaggedSeries
+from ...data.scaling import Scaling
+from ...data.time_series import (
+    SeriesBatches,
+    TimeSeries,
+)
+
+__all__ = ["ForecastBatch", "ForecastBatches", "ForecastData", "Forecasts", "forecast_data"]
+
+# One draw at a time, while a model trains on what was drawn before; torch sorts without Python.
+DRAWING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="draw")
+
+
+@dataclass
+class ForecastBatch:
+    """Observations, and what a model should say from them.
+
+    Both parts are packed: a hidden place comes after all observations of its sample and repeats
+    the last time.
+
+    Attributes:
+        observed: What a model sees.
+        target: What it shall say. Interpolation and classification: all points of the same series,
+            also those that it sees. Extrapolation: the points after the observed part.
+        label: The class of each series, shape `(batch,)`, or of each point of `target`, shape
+            `(batch, time)`; long, -1 where there is none. None for data without labels.
+    """
+
+    observed: TimeSeries
+    target: TimeSeries
+    label: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.observed)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the samples are."""
+        return self.observed.values.device
+
+    def select(self, indices: Tensor) -> ForecastBatch:
+        """The samples with these indices, in their order."""
+        label = None if self.label is None else self.label[indices]
+        return ForecastBatch(self.observed.select(indices), self.target.select(indices), label)
+
+    def to(self, device: torch.device) -> ForecastBatch:
+        """The same batch on another device."""
+        label = None if self.label is None else self.label.to(device)
+        return ForecastBatch(self.observed.to(device), self.target.to(device), label)
+
+
+class Forecasts:
+    """All samples of one part of the data, from which batches are put together.
+
+    Args:
+        series: All points.
+        task: `interpolation`, `extrapolation` or `classification`.
+        observed_fraction: Of the points that a model may see, how many it sees; rounded down, but
+            at least one.
+        observed_points: Or their number.
+        cut: Of extrapolation: the last time that a model may see. Series without a point on
+            either side are left out.
+        seed: Of what is observed.
+        divide_by_last: Divide the times of a batch by its last, as the official code does.
+
+    Raises:
+        DataError: No series is left.
+    """
+
+    def __init__(
+        self,
+        series: RaggedSeries,
+        task: str,
+        observed_fraction: float = 1.0,
+        observed_points: int | None = None,
+        cut: float | None = None,
+        seed: int = 0,
+        divide_by_last: bool = False,
+    ) -> None:
+        self.fraction, self.points, self.seed = observed_fraction, observed_points, seed
+        self.divide_by_last = divide_by_last
+        self.visible = self.target = series
+        if task == "extrapolation":
+            assert cut is not None
+            visible, target = series.keep(series.times <= cut), series.keep(series.times > cut)
+            both = ((visible.lengths > 0) & (target.lengths > 0)).nonzero().squeeze(1)
+            if not len(both):
+                raise DataError(
+                    f"no series has points on both sides of {cut:g}, from where on it is to be "
+                    "extrapolated; change dataset.extrapolate_from, or use another task"
+                )
+            self.visible, self.target = visible.take(both), target.take(both)
+        self._epoch = -1
+        self._coming: tuple[int, Future[RaggedSeries]] | None = None
+        self.draw(0)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the samples are."""
+        return self.target.values.device
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def draw(self, epoch: int) -> None:
+        """Draw anew what a model sees; it depends on the seed and this number alone."""
+        if epoch == self._epoch:
+            return
+        coming, self._coming = self._coming, None
+        self._epoch = epoch
+        if coming is not None and coming[0] == epoch:
+            self.observed = coming[1].result()
+        else:
+            self.observed = self._drawn(epoch)
+
+    def prepare(self, epoch: int) -> None:
+        """Begin to draw for an epoch that will come, beside whatever happens until then."""
+        self._coming = epoch, DRAWING.submit(self._drawn, epoch)
+
+    def _drawn(self, epoch: int) -> RaggedSeries:
+        lengths = self.visible.lengths
+        if self.points is None:
+            counts = (lengths * self.fraction + 1e-9).long().clamp(min=1)
+        else:
+            counts = lengths.clamp(max=self.points)
+        if torch.equal(counts, lengths):
+            return self.visible
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        return self.visible.draw(counts, generator)
+
+    def select(self, indices: Tensor) -> ForecastBatch:
+        """The samples with these indices, in their order."""
+        observed, target = self.observed.pad(indices), self.target.pad(indices)
+        if self.divide_by_last:
+            last = target.times.max()
+            last = last if bool(last > 0) else torch.ones_like(last)
+            observed = replace(observed, times=observed.times / last)
+            target = replace(target, times=target.times / last)
+        return ForecastBatch(observed, target, self.target.labels(indices))
+
+
+class ForecastBatches(SeriesBatches[ForecastBatch]):
+    """Batches of series with about the same length.
+
+    Args:
+        redraw: Draw in every epoch anew what a model sees of each series.
+    """
+
+    data: Forecasts
+
+    def __init__(
+        self,
+        data: Forecasts,
+        batch_size: int,
+        shuffle: bool = False,
+        passes: int = 1,
+        seed: int = 0,
+        redraw: bool = False,
+    ) -> None:
+        lengths = data.target.lengths
+        ragged = int(lengths.min()) < int(lengths.max())
+        super().__init__(data, batch_size, shuffle, passes, seed, lengths if ragged else None)
+        self.redraw = redraw
+
+    def __iter__(self) -> Iterator[ForecastBatch]:
+        if self.redraw:
+            self.data.draw(self.epoch)
+            self.data.prepare(self.epoch + 1)
+        yield from super().__iter__()
+
+
+@dataclass
+class ForecastData:
+    """What an experiment on irregular series reads.
+
+    Attributes:
+        dim: Features of a point.
+        classes: Kinds of label; None for data without labels.
+        label_per: What a label belongs to: `series`, `time`, or None.
+        span: First and last time of all series, observed and target, in the model's units.
+        mean_gap: Mean time between two observations of a training series, in the same units.
+        task: `interpolation`, `extrapolation` or `classification`.
+        features: The name of each feature; empty when unknown.
+        time_unit: Of the model's times, as an axis says it: `s`, or `units of 48 h`; empty when
+            unknown.
+        scaling: What the values went through; None when they are as they were.
+    """
+
+    train: SeriesBatches[ForecastBatch]
+    validation: SeriesBatches[ForecastBatch] | None
+    test: SeriesBatches[ForecastBatch]
+    dim: int
+    classes: int | None
+    label_per: str | None
+    span: tuple[float, float]
+    mean_gap: float
+    task: str
+    features: tuple[str, ...] = ()
+    time_unit: str = ""
+    scaling: Scaling | None = None
+
+
+def forecast_data(
+    parts: tuple[RaggedSeries, RaggedSeries, RaggedSeries],
+    classes: int | None = None,
+    task: str = "interpolation",
+    observed_fraction: float = 1.0,
+    observed_points: int | None = None,
+    extrapolate_from: float = 0.5,
+    redraw: bool = True,
+    train_size: int | None = None,
+    test_size: int | None = None,
+    batch_size: int = 50,
+    eval_batch_size: int = 1000,
+    passes: int = 1,
+    divide_by_last: bool = False,
+    seed: int = 0,
+    device: torch.device | None = None,
+    features: tuple[str, ...] = (),
+    time_unit: str = "",
+    scaling: Scaling | None = None,
+) -> ForecastData:
+    """Put a task and batches on series that are split and scaled.
+
+    Args:
+        parts: Training, validation and test series; the second may hold none.
+        extrapolate_from: Share of the time from the first to the last point of all series that is
+            observed when extrapolating.
+        redraw: Draw anew in every epoch what is seen of the training series. What is seen of the
+            others is drawn once.
+        train_size, test_size: Series to use, the first of each part; all when None.
+        seed: Of what is observed, and of the order.
+        features, time_unit, scaling: As in `ForecastData`; the unit is that of the series.
+
+    Raises:
+        DataError: Sizes that do not fit the data.
+    """
+    train, validation, test = parts
+    train, test = limited(train, train_size, "train"), limited(test, test_size, "test")
+    times = torch.cat([train.times, validation.times, test.times])
+    first, last = float(times.min()), float(times.max())
+    cut = first + extrapolate_from * (last - first)
+    scale = last if divide_by_last and last > 0 else 1.0
+
+    def forecasts(part: RaggedSeries, number: int) -> Forecasts:
+        part = part if device is None else part.to(device)
+        of_part = 3 * seed + number  # what is seen of one part says nothing of another
+        return Forecasts(
+            part, task, observed_fraction, observed_points, cut, of_part, divide_by_last
+        )
+
+    training = forecasts(train, 0)
+    observed = training.observed
+    gaps = observed.times.diff()[(observed.series_of_point.diff() == 0).to(observed.times.device)]
+    mean_gap = float(gaps.mean()) if len(gaps) else last - first
+    return ForecastData(
+        train=ForecastBatches(training, batch_size, True, passes, seed, redraw),
+        validation=(
+            ForecastBatches(forecasts(validation, 1), eval_batch_size) if len(validation) else None
+        ),
+        test=ForecastBatches(forecasts(test, 2), eval_batch_size),
+        dim=train.dim,
+        classes=classes,
+        label_per=train.label_per,
+        span=(first / scale, last / scale),
+        mean_gap=mean_gap / scale,
+        task=task,
+        features=features,
+        time_unit="share of the batch's last" if divide_by_last else time_unit,
+        scaling=scaling,
+    )
+
+
+def limited(part: RaggedSeries, size: int | None, name: str) -> RaggedSeries:
+    """The first `size` series.
+
+    Raises:
+        DataError: There are fewer, or none at all.
+    """
+    if size is not None and size > len(part):
+        raise DataError(
+            f"dataset.{name}_size={size} is more than the {len(part)} series of this part"
+        )
+    if not len(part):
+        raise DataError(f"no series is left for the {name} part; more data is needed")
+    return part if size is None else part.take(torch.arange(size))

@@ -1,0 +1,162 @@
+"""What happens to the state of a recurrence between two observations.
+
+Each way maps states `(row, 2 * size)`, a mean and a standard deviation side by side, and a gap of
+its own for every row to the states after the gap.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...nn.ode_module import ODEModule
+from ...nn.regularizers import RegularizedField
+from ...ode import (
+    Gradient,
+    Solver,
+)
+
+__all__ = ["Decay", "GapField", "GapFlow", "Hold"]
+
+
+class Hold(nn.Module):
+    """Nothing happens."""
+
+    def begin(self, series: int) -> None:
+        """A new pass over a batch of so many series begins."""
+
+    def forward(self, state: Tensor, gaps: Tensor, longest: float | None = None) -> Tensor:
+        return state
+
+    def carry(self, state: Tensor, gaps: Tensor) -> Tensor:
+        """The same for many rows at once, whose gaps may be of very different size."""
+        return self(state, gaps)
+
+
+class Decay(Hold):
+    """exp(-max(0, w gap + b)) times the state, each unit at a rate of its own (Che et al. 2018).
+
+    Args:
+        size: Numbers of the mean.
+        time_unit: Gaps are read in multiples of this.
+    """
+
+    def __init__(self, size: int, time_unit: float) -> None:
+        super().__init__()
+        self.time_unit = time_unit
+        self.rate = nn.Parameter(torch.full((size,), 0.1))
+        self.bias = nn.Parameter(torch.full((size,), 0.01))
+
+    def forward(self, state: Tensor, gaps: Tensor, longest: float | None = None) -> Tensor:
+        scaled = (gaps / self.time_unit).unsqueeze(-1)
+        factor = torch.exp(-(self.rate * scaled + self.bias).clamp(min=0))
+        return state * torch.cat([factor, factor], -1)
+
+
+class GapField(nn.Module):
+    """dh/ds = gap * f(h): the time of each row, rescaled so that s runs from 0 to 1."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, s: Tensor, h: Tensor, gaps: Tensor) -> Tensor:
+        """States `(row, size)` and gaps `(row, 1)`."""
+        return gaps * self.net(h)
+
+
+class RegularizedGapField(RegularizedField):
+    """d(h, integrals)/ds = (gap, |gap|) * d(h, integrals)/dt: the integrals are those over t."""
+
+    def __call__(self, s: Tensor, state: Any, noise: Any, *args: Any) -> tuple[Tensor, Tensor]:
+        (gaps,) = args
+        # Where every gap is 1, s is t.
+        velocity, integrands = super().__call__(s, state, noise, torch.ones_like(gaps))
+        return gaps * velocity, gaps.abs() * integrands
+
+
+class GapFlow(ODEModule):
+    """The mean follows dh/dt = f(h), one solve for all rows (Rubanova et al. 2019, algorithm 1).
+
+    A pass is all solves since `begin`. Its penalties are the integrals along every path that they
+    take, over the time of the data and as a mean over dimensions, summed and divided by the number
+    of series: a mean over the batch of what each series covers.
+
+    Args:
+        net: f, on states `(row, size)`.
+        solver: How the ODE is solved. Steps are in units of t, and a number of steps is that over
+            the whole `span`: a row with a shorter gap takes as many as the longest gap of all that
+            are solved with it.
+        span: Time from the first to the last point of all series.
+    """
+
+    regularized_field = RegularizedGapField
+
+    def __init__(self, net: nn.Module, solver: Solver, gradient: Gradient, span: float) -> None:
+        super().__init__(GapField(net), solver, gradient)
+        self.span = span
+        self.begin(1)
+
+    def begin(self, series: int) -> None:
+        """A new pass over a batch of so many series begins."""
+        self.solves, self._series = [], series
+
+    def forward(self, state: Tensor, gaps: Tensor, longest: float | None = None) -> Tensor:
+        """States after the gaps.
+
+        Args:
+            gaps: Shape `(row,)`; negative ones run backwards.
+            longest: Of the gaps, when the caller knows it; it sets the number of steps.
+        """
+        if longest is None:
+            longest = float(gaps.abs().max()) if len(gaps) else 0.0
+        if longest == 0 or not len(state):
+            return state
+        mean, std = state.chunk(2, -1)
+        mean = mean.float() if torch.is_autocast_enabled(mean.device.type) else mean
+        unit = mean.new_tensor([0.0, 1.0])
+        gaps = gaps.to(mean).unsqueeze(-1)
+        means, integrals = self.integrate(mean, unit, (gaps,), self._solver(longest))
+        if integrals is not None:
+            self.add_penalties(integrals.sum(0) / self._series)
+        return torch.cat([means[-1], std], -1)
+
+    def carry(self, state: Tensor, gaps: Tensor) -> Tensor:
+        """The same for many rows: those that need up to 1, 2, 4, 8... steps share a solve.
+
+        No row then takes twice the steps that it needs, however long the longest gap is.
+        """
+        step = self._step_size
+        if step is None:
+            return self(state, gaps)
+        needed = (gaps.abs() / step - 1e-6).ceil().clamp(min=1)
+        part = needed.log2().ceil().long()
+        order = part.argsort(stable=True)
+        parts = order.split(part.bincount().tolist())
+        ends = torch.cat([self(state[rows], gaps[rows]) for rows in parts])
+        return ends[order.argsort()]
+
+    @property
+    def _step_size(self) -> float | None:
+        """Of fixed steps, in units of t."""
+        if self.solver.num_steps is not None:
+            return self.span / self.solver.num_steps
+        return self.solver.step_size
+
+    def _solver(self, longest: float) -> Solver:
+        """The solver for time that is rescaled to [0, 1], where 1 is the longest gap."""
+        solver, step = self.solver, self._step_size
+        if step is not None:
+            steps = max(1, math.ceil(longest / step - 1e-6))
+            return replace(solver, step_size=None, num_steps=steps)
+        first = None if solver.first_step is None else solver.first_step / longest
+        return replace(
+            solver,
+            first_step=first,
+            min_step=solver.min_step / longest,
+            max_step=solver.max_step / longest,
+        )

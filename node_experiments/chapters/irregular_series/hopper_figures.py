@@ -1,0 +1,152 @@
+"""The Hopper as it moves: one test trajectory, and what a model makes of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ...figures.style import (
+    COLORS,
+    new_figure,
+    style,
+)
+from .figures import (
+    time_label,
+    what_a_model_says,
+)
+from .hopper_body import sticks
+
+if TYPE_CHECKING:
+    from ...training.loop import Trainer
+
+__all__ = ["hopper_figures"]
+
+INSTANTS = 8
+APART = 1.4  # metres from one body to the next: a little more than one is long
+MARGIN = 0.25  # metres around the true bodies
+BEYOND = 0.6  # metres further, for a model that leaves them
+BELOW = 0.25  # metres below the ground, for the marks
+SCALE = 0.5  # metres of the bar that says that x has the scale of the height
+
+
+def hopper_figures(trainer: Trainer) -> dict[str, Figure]:
+    """Stick figures of the first test trajectory, truth and model.
+
+    Extrapolation also shows, of the truth alone, what was there to be seen.
+    """
+    model: Any = trainer.model
+    data: Any = trainer.data
+    batch = next(iter(data.test)).select(torch.tensor([0]))
+    model.eval()
+    with torch.no_grad(), style():
+        mean, _ = what_a_model_says(model, trainer.task, batch)
+        there = batch.target.mask[0]
+        seen_times, seen = points(batch.observed)
+        times, truth = points(batch.target)
+        before = seen_times < times[0]
+        times, truth = torch.cat([seen_times[before], times]), torch.cat([seen[before], truth])
+        unsaid = torch.full_like(seen[before], torch.nan)
+        said = torch.cat([unsaid, mean[0, there]])
+        instants = evenly(times, INSTANTS)
+        true, model_says = (data.scaling.undo(states[instants]) for states in (truth, said))
+        figure = hopper_figure(times[instants], true, model_says, seen_times)
+        figure.axes[0].set_xlabel(time_label(data))
+        return {"hopper": figure}
+
+
+def points(series: Any) -> tuple[Tensor, Tensor]:
+    """Times `(point,)` and states `(point, dim)` of the only series of a batch."""
+    there = series.mask[0]
+    return series.times[0, there], series.values[0, there]
+
+
+def evenly(times: Tensor, count: int) -> Tensor:
+    """The numbers of the times next to some at equal distances, at most `count`, ascending."""
+    wanted = torch.linspace(float(times[0]), float(times[-1]), count, device=times.device)
+    return (times - wanted.unsqueeze(1)).abs().argmin(1).unique()
+
+
+def hopper_figure(times: Tensor, truth: Tensor, said: Tensor, seen: Tensor) -> Figure:
+    """Bodies from left to right.
+
+    Each true torso is above its own time, so that along x only bodies of one time can be compared.
+
+    Args:
+        times: Of the bodies, shape `(time,)`.
+        truth, said: States in metres and radians, NaN where a model says nothing, shape
+            `(time, 14)`.
+        seen: Times at which a model saw the state, shape `(observation,)`.
+    """
+    first, last = float(times[0]), float(times[-1])
+    metres = APART * (INSTANTS - 1) / max(last - first, 1e-9)  # to a unit of time
+
+    def along(moments: Tensor) -> Tensor:
+        return metres * (moments - first)
+
+    shift = along(times) - truth[:, 0]
+    true, model = (
+        sticks(states) + torch.stack([shift, torch.zeros_like(shift)], -1)[:, None, None]
+        for states in (truth, said)
+    )
+    low, high = limits(true, model)
+    width = 9.3
+    height = width * 0.92 * float((high - low)[1] / (high - low)[0]) + 0.9
+    figure = new_figure(width, height)
+    axis = figure.subplots()
+    axis.set_aspect("equal")
+    axis.set_xlim(float(low[0]), float(high[0]))
+    axis.set_ylim(float(low[1]), float(high[1]))
+    draw_ground(axis)
+    draw_bodies(axis, true, label="truth", color="0.72", linewidths=6.5)
+    draw_bodies(axis, model, label="model", color=COLORS["blue"], linewidths=2)
+    # Which bodies belong together, where a model is a body's length off.
+    waists = torch.stack([true[:, 0, 0], model[:, 0, 0]], 1).unsqueeze(1)
+    draw_bodies(
+        axis, waists, label="same time", color=COLORS["blue"], linewidths=0.8, linestyles=":"
+    )
+    inside = seen[(seen >= first) & (seen <= last)]
+    axis.plot(
+        along(inside).tolist(), [-BELOW / 3] * len(inside), linestyle="", marker="o",
+        markersize=4.5, color="black", markeredgewidth=0, label="observations", zorder=4,
+    )  # fmt: skip
+    axis.set_xticks(along(times).tolist(), [f"{moment:.2f}" for moment in times.tolist()])
+    axis.set_yticks([i / 2 for i in range(int(2 * float(high[1])) + 1)])
+    axis.set_ylabel("height (m)")
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
+
+
+def limits(true: Tensor, model: Tensor) -> tuple[Tensor, Tensor]:
+    """Lowest and highest (x, z) to show: all of the truth, the ground, and a model nearby."""
+    low, high = true.amin((0, 1, 2)), true.amax((0, 1, 2))
+    low[1] = low[1].clamp(max=-BELOW)
+    found = model.flatten(0, 2)
+    found = found[found.isfinite().all(-1)]
+    if len(found):
+        low = torch.minimum(low, torch.maximum(found.amin(0), low - BEYOND))
+        high = torch.maximum(high, torch.minimum(found.amax(0), high + BEYOND))
+    return low - MARGIN, high + MARGIN
+
+
+def draw_ground(axis: Axes) -> None:
+    """What the Hopper falls on, with a bar of metres along x."""
+    left, bottom = axis.get_xlim()[0] + MARGIN / 2, axis.get_ylim()[0]
+    axis.axhspan(bottom, 0, color="0.93", lw=0, zorder=0)
+    axis.axhline(0, color="0.3", lw=1.2, zorder=1)
+    height = bottom + (MARGIN + BELOW) / 4
+    axis.plot([left, left + SCALE], [height, height], color="0.3", lw=2, solid_capstyle="butt")
+    axis.text(left + SCALE + 0.06, height, f"{SCALE:g} m", fontsize=8, va="center", color="0.3")
+
+
+def draw_bodies(axis: Axes, ends: Tensor, **look: Any) -> None:
+    """Sticks of all bodies, ends `(time, stick, 2, 2)`, those that are not finite left out."""
+    lines = ends.flatten(0, 1)
+    lines = lines[lines.isfinite().all(-1).all(-1)]
+    collection = LineCollection(lines.tolist(), zorder=3, **look)
+    collection.set_capstyle("round")
+    axis.add_collection(collection, autolim=False)

@@ -1,0 +1,157 @@
+"""Utterances of two vowels by nine speakers, shipped with the package (Kudo et al. 1999)."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...data.errors import DataError
+from ...data.ragged import (
+    RaggedSeries,
+    ragged,
+)
+from ...data.scaling import Scaling
+from .batches import (
+    ForecastData,
+    forecast_data,
+)
+
+__all__ = ["japanese_vowels_data", "parse_ts"]
+
+PACKED = Path(__file__).parent / "japanese_vowels_files"
+LONGEST = 29  # frames of an utterance
+FEATURES = tuple(f"LPC cepstrum {i}" for i in range(1, 13))
+
+SHA256 = {
+    "JapaneseVowels_TRAIN.ts.gz": (
+        "db1a95abb817aaa4d3ab941ffc48107d1a4dbca63cf30c739b3a72de7c4e7091"
+    ),
+    "JapaneseVowels_TEST.ts.gz": (
+        "b2defceea4a3b652e3807872472d2d333d9246c05fc0cc7bbbe9494d52c70366"
+    ),
+}
+
+
+def japanese_vowels_data(
+    name: str = "japanese_vowels",
+    dropped: float = 0.0,
+    scaling: str = "standard",
+    validation_size: int = 0,
+    split_seed: int = 42,
+    seed: int = 0,
+    **forecasting: Any,
+) -> ForecastData:
+    """The published 270 training and 370 test utterances, 12 channels, 7 to 29 frames.
+
+    Args:
+        dropped: Share of the frames of each utterance that is missing for good, drawn by `seed`.
+        scaling: As in `Scaling.fit`, from the training utterances.
+        validation_size: Utterances taken from the training set, drawn by `split_seed`.
+        forecasting: As in `forecast_data`.
+
+    Raises:
+        DataError: A shipped file is damaged.
+    """
+    published, classes = shipped("JapaneseVowels_TRAIN.ts.gz")
+    test, _ = shipped("JapaneseVowels_TEST.ts.gz")
+    generator = torch.Generator().manual_seed(split_seed)
+    order = torch.randperm(len(published), generator=generator)
+    if validation_size >= len(published):
+        raise DataError(
+            f"dataset.validation_size={validation_size} leaves none of the {len(published)} "
+            "training utterances; lower it"
+        )
+    parts = [
+        published.take(order[validation_size:]),
+        published.take(order[:validation_size]),
+        test,
+    ]
+    if dropped:
+        drop = torch.Generator().manual_seed(seed)
+        parts = [
+            part.draw(((1 - dropped) * part.lengths).round().long().clamp(min=1), drop)
+            for part in parts
+        ]
+    scale = Scaling.fit(parts[0], scaling)
+    train, validation, test = (scale(part) for part in parts)
+    return forecast_data(
+        (train, validation, test),
+        classes=len(classes),
+        seed=seed,
+        features=FEATURES,
+        time_unit=f"units of {LONGEST - 1} frames",
+        scaling=scale,
+        **forecasting,
+    )
+
+
+def shipped(name: str) -> tuple[RaggedSeries, list[str]]:
+    """A file of the package, checked against its hash."""
+    path = PACKED / name
+    try:
+        packed = path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing; install node-experiments again") from error
+    if hashlib.sha256(packed).hexdigest() != SHA256[name]:
+        raise DataError(f"{path} is truncated or altered: its hash is not the published file's")
+    try:
+        text = gzip.decompress(packed).decode()
+    except (OSError, EOFError, zlib.error) as error:  # cannot be, when the hash fits
+        raise DataError(f"{path} cannot be unpacked ({error})") from error
+    return parse_ts(text, str(path))
+
+
+def parse_ts(text: str, where: str) -> tuple[RaggedSeries, list[str]]:
+    """Series of the `.ts` text format: channels apart by colons, the class after the last colon.
+
+    The frames of a series are numbered; a frame is 1/28 of the unit of time.
+
+    Returns:
+        The series, and the names of the classes.
+
+    Raises:
+        DataError: A header or a line that is not of the format.
+    """
+    names: list[str] = []
+    channels, values, lengths, label = 0, [], [], []
+    in_data = False
+    for number, line in enumerate(text.splitlines(), 1):
+        at, line = f"{where}, line {number}", line.strip()
+        if not line or line.startswith("#"):
+            continue
+        if not in_data:
+            key, *words = line.split()
+            if key.lower() == "@classlabel":
+                names = words[1:]
+            elif key.lower() == "@dimensions":
+                channels = int(words[0])
+            elif not key.startswith("@"):
+                raise DataError(f"{at}: a header line begins with @; found {line[:30]!r}")
+            in_data = key.lower() == "@data"
+            if in_data and not names:
+                raise DataError(f"{at}: @data begins, but no @classLabel line named the classes")
+            continue
+        *rows, name = line.split(":")
+        if name not in names:
+            raise DataError(f"{at}: the class {name[:30]!r} is none of {', '.join(names)}")
+        if channels and len(rows) != channels:
+            raise DataError(f"{at}: {len(rows)} channels; @dimensions says {channels}")
+        try:
+            series = [[float(number) for number in row.split(",")] for row in rows]
+        except ValueError as error:
+            raise DataError(f"{at}: {error}") from error
+        if len({len(row) for row in series}) != 1:
+            raise DataError(f"{at}: the channels have unequal lengths; is the line cut off?")
+        values.append(torch.tensor(series).T)
+        lengths.append(len(series[0]))
+        label.append(names.index(name))
+    if not lengths:
+        raise DataError(f"{where} has no series after its header; is it cut off?")
+    times = torch.cat([torch.arange(length) for length in lengths]) / (LONGEST - 1)
+    counts = torch.tensor(lengths)
+    return ragged(times, torch.cat(values), counts, None, torch.tensor(label), "series"), names

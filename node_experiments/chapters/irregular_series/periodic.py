@@ -1,0 +1,104 @@
+"""Sinusoids of one amplitude and many frequencies (Rubanova et al. 2019, section 4.1)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...data.ragged import (
+    RaggedSeries,
+    ragged,
+)
+from ...data.scaling import Scaling
+from ...data.splits import ordered_split
+from .batches import (
+    ForecastData,
+    forecast_data,
+)
+
+__all__ = ["periodic_curves", "periodic_data"]
+
+
+def periodic_data(
+    name: str = "periodic",
+    variant: str = "paper",
+    trajectories: int = 1000,
+    points: int = 100,
+    span: float = 5.0,
+    noise: float = 0.01,
+    scaling: str = "minmax",
+    validation_size: int = 0,
+    seed: int = 0,
+    **forecasting: Any,
+) -> ForecastData:
+    """Draw trajectories; the first 80 % train.
+
+    Args:
+        variant: As in `periodic_curves`.
+        points: Of each trajectory.
+        span: The times are from 0 to this.
+        noise: Standard deviation, or of `official_code` the width, of the noise.
+        scaling: As in `Scaling.fit`, from the training series. The published errors are those of
+            values between 0 and 1: a model that says a constant has 0.073, their variance.
+        forecasting: As in `forecast_data`.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    series = periodic_curves(variant, trajectories, points, span, noise, generator)
+    split = ordered_split(trajectories, validation_size)
+    scaled = Scaling.fit(series.take(split.train), scaling)
+    return forecast_data(
+        split.of(scaled(series)), seed=seed, features=("value",), scaling=scaled, **forecasting
+    )
+
+
+def periodic_curves(
+    variant: str,
+    trajectories: int,
+    points: int,
+    span: float,
+    noise: float,
+    generator: torch.Generator,
+) -> RaggedSeries:
+    """Trajectories `y = start + sin(2 pi f t)` with noise, and with `start` from N(1, 0.1).
+
+    Args:
+        variant: `paper`: f from 0.5 to 1, each trajectory with times of its own, Gaussian noise.
+            `official_code`: f from 0.4 to 0.8, one set of times that begins with 0, and noise
+            that is uniform from 0 to `noise` on all but the first point.
+    """
+    official = variant == "official_code"
+    low, high = (0.4, 0.8) if official else (0.5, 1.0)
+    count = trajectories
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator, dtype=torch.float64)
+
+    frequency = low + (high - low) * uniform(count, 1)
+    start = 1 + 0.1 * torch.randn(count, 1, generator=generator, dtype=torch.float64)
+    if official:
+        times = distinct_times(1, points - 1, span, generator).expand(count, -1)
+        times = torch.cat([torch.zeros(count, 1, dtype=torch.float64), times], 1)
+    else:
+        times = distinct_times(count, points, span, generator)
+    values = start + torch.sin(2 * math.pi * frequency * times)
+    if official:
+        values[:, 1:] += noise * uniform(count, points - 1)
+    else:
+        values += noise * torch.randn(values.shape, generator=generator, dtype=torch.float64)
+    lengths = torch.full((count,), points)
+    return ragged(times.reshape(-1), values.reshape(-1, 1), lengths)
+
+
+def distinct_times(rows: int, count: int, span: float, generator: torch.Generator) -> Tensor:
+    """Sorted uniform times above 0 that differ from each other also as float32."""
+    times = torch.zeros(rows, count, dtype=torch.float64)
+    missing = torch.ones(rows, dtype=torch.bool)
+    while bool(missing.any()):
+        drawn = torch.rand(int(missing.sum()), count, generator=generator, dtype=torch.float64)
+        times[missing] = (span * drawn).sort(1).values
+        single = times.float()
+        missing = (single.diff(dim=1) <= 0).any(1) | (single[:, :1] <= 0).any(1)
+    return times

@@ -1,0 +1,262 @@
+"""Records of intensive care, PhysioNet / Computing in Cardiology Challenge 2012.
+
+The files are not shipped: `set-a` and `set-b` with one text file a patient, and `Outcomes-a.txt`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...data.cache import (
+    cache_folder,
+    cached,
+)
+from ...data.errors import DataError
+from ...data.ragged import (
+    RaggedSeries,
+    ragged,
+)
+from ...data.scaling import Scaling
+from ...data.splits import random_split
+from .batches import (
+    ForecastData,
+    forecast_data,
+)
+from .binning import binned
+from .text_archives import (
+    find_source,
+    text_files,
+    text_lines,
+)
+
+__all__ = ["DESCRIPTORS", "PARAMETERS", "load_physionet", "physionet_data"]
+
+WHERE_FROM = "https://physionet.org/content/challenge-2012/1.0.0/"
+NO_OUTCOMES = f"get it from {WHERE_FROM}, or read the sets that have one (dataset.sets=a)"
+HOURS = 48.0
+
+# What is known of a patient at admission; the rest is measured again and again.
+DESCRIPTORS = ("Age", "Gender", "Height", "ICUType")
+NAMES = (
+    "Weight Albumin ALP ALT AST Bilirubin BUN Cholesterol Creatinine DiasABP FiO2 GCS Glucose "
+    "HCO3 HCT HR K Lactate Mg MAP MechVent Na NIDiasABP NIMAP NISysABP PaCO2 PaO2 pH Platelets "
+    "RespRate SaO2 SysABP Temp TroponinI TroponinT Urine WBC"
+)
+MEASURED = tuple(NAMES.split())
+PARAMETERS = (*DESCRIPTORS, *MEASURED)
+NUMBER = {name: i for i, name in enumerate(PARAMETERS)}
+TIME = re.compile(r"(\d+):([0-5]\d)")
+
+
+class Readings(NamedTuple):
+    """All readings of all patients, in the order of the files."""
+
+    patients: list[str]
+    patient: list[int]
+    minute: list[int]
+    parameter: list[int]
+    value: list[float]
+
+
+def physionet_data(
+    name: str = "physionet2012",
+    variant: str = "paper",
+    root: str | None = None,
+    sets: str = "ab",
+    bin_hours: float = 1 / 60,
+    scaling: str = "official_code",
+    validation_size: int = 0,
+    split_seed: int = 42,
+    seed: int = 0,
+    task: str = "interpolation",
+    **forecasting: Any,
+) -> ForecastData:
+    """Patients with the parameters measured in their first 48 hours; 80 % of the patients train.
+
+    Args:
+        variant: As in `load_physionet`. `paper`: the time of 48 hours is 1 and the scaling is
+            learnt from the training patients. `official_code`: a batch's last time is 1, and
+            the scaling is learnt from all patients.
+        root: Folder of the published files; a cache folder of the user when None.
+        sets: Letters of the sets to read. The official code reads `a` when it classifies.
+        bin_hours: Readings in one bin are averaged.
+        scaling: As in `Scaling.fit`.
+        forecasting: As in `forecast_data`.
+
+    Raises:
+        DataError: A file is missing, truncated, or a line of it is not of the format.
+    """
+    folder = Path(root).expanduser() if root else cache_folder() / "physionet2012"
+    official = variant == "official_code"
+    series = load_physionet(
+        folder, sets, bin_hours, official, need_labels=task == "classification"
+    )
+    split = random_split(len(series), validation_size, split_seed)
+    scale = Scaling.fit(series if official else series.take(split.train), scaling)
+    return forecast_data(
+        split.of(scale(series)),
+        classes=2,
+        task=task,
+        divide_by_last=official,
+        seed=seed,
+        features=PARAMETERS if official else MEASURED,
+        time_unit=f"units of {HOURS:g} h",
+        scaling=scale,
+        **forecasting,
+    )
+
+
+def load_physionet(
+    root: Path, sets: str, bin_hours: float, official: bool, need_labels: bool
+) -> RaggedSeries:
+    """Patients in the order of their numbers, with in-hospital death as label.
+
+    Args:
+        official: All 41 parameters, -1 as a value like any other, times in hours, and a point at
+            0 for everybody. Else 37 parameters, -1 is missing, 48 hours are 1, and patients of
+            whom nothing was measured are left out.
+        need_labels: Refuse a patient without outcome; else the label is -1.
+    """
+    parts, labels = [], []
+    for letter in sets:
+        source = find_source(root, f"set-{letter}", WHERE_FROM)
+        key = hashlib.sha256(f"{source.resolve()} {stamp(source)} {bin_hours} {official}".encode())
+        path = cache_folder() / "physionet2012" / f"set-{letter}_{key.hexdigest()[:16]}.pt"
+        tensors = cached(path, partial(points_of, source, bin_hours, official))
+        parts.append(tensors)
+        outcomes = root / f"Outcomes-{letter}.txt"
+        known = read_outcomes(outcomes) if need_labels or outcomes.exists() else {}
+        patients = [str(number) for number in tensors["patients"].tolist()]
+        missing = [patient for patient in patients if patient not in known]
+        if need_labels and missing:
+            raise DataError(
+                f"{outcomes} has no line for patient {missing[0]} of {source} (and "
+                f"{len(missing) - 1} others); get it again from {WHERE_FROM}, or use another task"
+            )
+        labels += [known.get(patient, -1) for patient in patients]
+
+    def joined(name: str) -> Tensor:
+        return torch.cat([part[name] for part in parts])
+
+    label = torch.tensor(labels)
+    return ragged(
+        joined("times"), joined("values"), joined("lengths"), joined("mask"), label, "series"
+    )
+
+
+def stamp(source: Path) -> str:
+    """What changes when a file or a folder is replaced."""
+    files = sorted(source.glob("*.txt")) if source.is_dir() else [source]
+    stats = ((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+    return hashlib.sha256(repr(list(stats)).encode()).hexdigest()
+
+
+def points_of(source: Path, bin_hours: float, official: bool) -> dict[str, Tensor]:
+    """Points of all patients that have any, flat, with the number of points of each."""
+    readings = read_set(source)
+    patient, parameter = np.array(readings.patient, dtype=np.int64), np.array(readings.parameter)
+    value = np.array(readings.value, dtype=np.float64)
+    bins = np.round(np.array(readings.minute) / 60 / bin_hours)
+    empty = None
+    if official:
+        everybody = np.arange(len(readings.patients))
+        empty = np.stack([everybody, np.zeros_like(everybody)], 1)
+        dim = len(PARAMETERS)
+    else:
+        kept = (parameter >= len(DESCRIPTORS)) & (value != -1)
+        patient, bins, value = patient[kept], bins[kept], value[kept]
+        parameter, dim = parameter[kept] - len(DESCRIPTORS), len(MEASURED)
+    number, bin_, values, mask = binned(
+        patient, bins, parameter.astype(np.int64), value, dim, empty
+    )
+    lengths = torch.bincount(number, minlength=len(readings.patients))
+    measured = lengths > 0
+    times = bin_ * bin_hours
+    return {
+        "times": (times if official else times / HOURS).float(),
+        "values": values.float(),
+        "mask": mask,
+        "lengths": lengths[measured],
+        "patients": torch.tensor([int(name) for name in readings.patients])[measured],
+    }
+
+
+def read_set(source: Path) -> Readings:
+    """All records of a set."""
+    readings = Readings([], [], [], [], [])
+    for where, text in text_files(source):
+        name = re.split(r"[/:]", where)[-1].removesuffix(".txt")
+        if not name.isdigit():
+            raise DataError(f"{where} is not named after a patient's number, as in 132539.txt")
+        readings.patients.append(name)
+        read_record(where, text, len(readings.patients) - 1, readings)
+    return readings
+
+
+def read_record(where: str, text: str, patient: int, readings: Readings) -> None:
+    """Add the readings of one patient; a header line may be missing.
+
+    Raises:
+        DataError: A line that is not `hh:mm,parameter,value`, or times out of order.
+    """
+    latest = 0
+    for number, line in enumerate(text.splitlines(), 1):
+        cells = [cell.strip() for cell in line.split(",")]
+        if not line.strip() or (number == 1 and cells[0] == "Time"):
+            continue
+        at = f"{where}, line {number}"
+        if len(cells) != 3:
+            raise DataError(f"{at}: a line is hh:mm,parameter,value; found {line[:60]!r}")
+        time, parameter, value = cells
+        clock = TIME.fullmatch(time)
+        if clock is None:
+            raise DataError(f"{at}: a time is hh:mm; found {time[:20]!r}")
+        minute = 60 * int(clock[1]) + int(clock[2])
+        if minute < latest:
+            raise DataError(f"{at}: the time {time} comes after a later one; sort the lines")
+        latest = minute
+        # Some published lines have lost the name of the parameter.
+        if parameter in ("RecordID", ""):
+            continue
+        if parameter not in NUMBER:
+            raise DataError(
+                f"{at}: the parameter {parameter[:20]!r} is not one of the challenge's"
+            )
+        try:
+            reading = float(value)
+        except ValueError as error:
+            raise DataError(f"{at}: the value {value[:20]!r} is no number") from error
+        if not np.isfinite(reading):
+            raise DataError(f"{at}: the value {value[:20]!r} is not finite")
+        readings.patient.append(patient)
+        readings.minute.append(minute)
+        readings.parameter.append(NUMBER[parameter])
+        readings.value.append(reading)
+
+
+def read_outcomes(path: Path) -> dict[str, int]:
+    """In-hospital death of each patient, 0 or 1; a header line may be missing.
+
+    Raises:
+        DataError: The file is missing, or a line has not six columns ending in 0 or 1.
+    """
+    outcomes = {}
+    for number, line in text_lines(path, NO_OUTCOMES):
+        cells = [cell.strip() for cell in line.split(",")]
+        if number == 1 and cells[0] == "RecordID":
+            continue
+        if len(cells) != 6 or not cells[0].isdigit() or cells[5] not in ("0", "1"):
+            raise DataError(
+                f"{path}, line {number}: a line is RecordID,SAPS-I,SOFA,Length_of_stay,Survival,"
+                f"In-hospital_death, the last 0 or 1; found {line[:60]!r}"
+            )
+        outcomes[cells[0]] = int(cells[5])
+    return outcomes

@@ -1,0 +1,241 @@
+"""A recurrence over series that are observed at times of their own.
+
+It steps over the number of the observation: step k takes the k-th observation of every series that
+has one, after a gap of its own for each. Series are sorted by length, so that those that have
+ended drop out, and no step is spent on padding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from .gap_dynamics import (
+    GapFlow,
+    Hold,
+)
+from .gru_unit import GRUUnit
+from .imputation import Imputation
+
+__all__ = ["Recurrence", "Series", "States", "reversed_in_time"]
+
+
+class Series(Protocol):
+    """As `data.time_series.TimeSeries`."""
+
+    times: Tensor
+    values: Tensor
+    mask: Tensor
+    complete: bool
+
+    @property
+    def observed_features(self) -> Tensor: ...
+    def __len__(self) -> int: ...
+    def select(self, indices: Tensor) -> Series: ...
+    def packed(self) -> Series: ...
+
+
+@dataclass
+class Observations:
+    """A packed series.
+
+    Attributes:
+        times: Shape `(batch, time)`, rising, hidden ones at the end.
+        values: Shape `(batch, time, dim)`; zero where `features` is not true.
+        features: Shape `(batch, time, dim)`.
+        counts: Observed times of each sample, shape `(batch,)`.
+    """
+
+    times: Tensor
+    values: Tensor
+    features: Tensor
+    counts: Tensor
+
+    @classmethod
+    def of(cls, series: Series) -> Observations:
+        """Whatever lies at hidden places is not read."""
+        series = series.packed()
+        features = series.observed_features & series.mask.unsqueeze(-1)
+        values = series.values.masked_fill(~features, 0)
+        times = series.times.expand(len(values), -1).to(values.dtype)
+        return cls(times, values, features, series.mask.sum(1))
+
+    @property
+    def gaps(self) -> Tensor:
+        """Time since the observation before, 0 for the first, shape `(batch, time)`."""
+        gaps = torch.diff(self.times, dim=1, prepend=self.times[:, :1])
+        places = torch.arange(gaps.shape[1], device=gaps.device)
+        return gaps.masked_fill(places >= self.counts.unsqueeze(1), 0)
+
+
+def reversed_in_time(seen: Observations) -> Observations:
+    """The same observations from the last to the first; their times with the other sign."""
+    places = torch.arange(seen.times.shape[1], device=seen.times.device)
+    order = (seen.counts.unsqueeze(1) - 1 - places).remainder(len(places))
+    wide = order.unsqueeze(-1).expand_as(seen.values)
+    return Observations(
+        -seen.times.gather(1, order),
+        seen.values.gather(1, wide),
+        seen.features.gather(1, wide),
+        seen.counts,
+    )
+
+
+@dataclass
+class States:
+    """The states of a recurrence right after each observation.
+
+    Attributes:
+        rows: All of them, shape `(row, 2 * size)`; the first row is the state before any.
+        place: Row of the state after so many observations, shape `(batch, time + 1)`.
+        times: Time of the last of so many observations, `(batch, time + 1)`, infinity beyond the
+            last; the first column is the time at which the state before any begins.
+        counts: Observations of each sample, shape `(batch,)`.
+    """
+
+    rows: Tensor
+    place: Tensor
+    times: Tensor
+    counts: Tensor
+
+    def at(self, times: Tensor, including: bool) -> tuple[Tensor, Tensor]:
+        """The latest state before each of the times, and how long ago that was.
+
+        Args:
+            times: Shape `(batch, time)` or `(1, time)`.
+            including: Also an observation at this very time.
+
+        Returns:
+            Shapes `(batch, time, 2 * size)` and `(batch, time)`.
+        """
+        times = times.to(self.times.dtype).expand(len(self.place), -1).contiguous()
+        before = torch.searchsorted(self.times[:, 1:].contiguous(), times, right=including)
+        since = times - self.times.gather(1, before)
+        return self.rows[self.place.gather(1, before)], since.clamp(min=0)
+
+    def last(self) -> tuple[Tensor, Tensor]:
+        """The state after all observations, `(batch, 2 * size)`, and their last time."""
+        end = self.counts.unsqueeze(1)
+        return self.rows[self.place.gather(1, end)[:, 0]], self.times.gather(1, end)[:, 0]
+
+
+class Recurrence(nn.Module):
+    """A gated unit that reads observations, and what happens to its state between them.
+
+    Args:
+        dim: Values of an observation.
+        size: Numbers of the state's mean.
+        hidden: Hidden units of the gates.
+        between: What happens between observations.
+        time_unit: Also read the time since the last observation, in multiples of this.
+        imputation: Fills in features that are missing at an observed time; zeros when None.
+        batching: `independent`, or `union`: of a flow, one solve between any two different times
+            of the batch. Both compute the same; the second costs as many solves as there are
+            different times.
+        misreads: Integrate the gaps of the official code's ODE-RNN, see `misread_gaps`.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        size: int,
+        hidden: int,
+        between: Hold | GapFlow,
+        time_unit: float | None = None,
+        imputation: Imputation | None = None,
+        batching: str = "independent",
+        misreads: bool = False,
+    ) -> None:
+        super().__init__()
+        self.size, self.time_unit = size, time_unit
+        self.unit = GRUUnit(2 * dim + (time_unit is not None), size, hidden)
+        self.between, self.imputation = between, imputation
+        self.batching, self.misreads = batching, misreads
+
+    def forward(self, seen: Observations, start: float) -> States:
+        """The states after all observations.
+
+        Args:
+            start: Time at which the state before any observation, zero, begins.
+        """
+        self.between.begin(len(seen.times))
+        values = seen.values if self.imputation is None else self.imputation(seen)
+        inputs = self.read(values, seen.features, seen.gaps)
+        union = self.batching == "union" and isinstance(self.between, GapFlow)
+        rows, place = (self._over_union if union else self._over_index)(seen, inputs)
+        first = torch.full_like(seen.times[:, :1], start)
+        places = torch.arange(seen.times.shape[1], device=seen.times.device)
+        hidden = places >= seen.counts.unsqueeze(1)
+        times = torch.cat([first, seen.times.masked_fill(hidden, torch.inf)], 1)
+        return States(rows, place, times, seen.counts)
+
+    def read(self, values: Tensor, features: Tensor, gaps: Tensor) -> Tensor:
+        """What the unit reads: values and features `(..., dim)` with gaps `(...)`."""
+        parts = [values, features.to(values.dtype)]
+        if self.time_unit is not None:
+            parts.append((gaps / self.time_unit).to(values.dtype).unsqueeze(-1))
+        return torch.cat(parts, -1)
+
+    def _over_index(self, seen: Observations, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Step over the number of the observation."""
+        batch, longest = seen.times.shape
+        order = seen.counts.argsort(descending=True, stable=True)
+        rank = torch.empty_like(order).scatter_(0, order, torch.arange(batch, device=order.device))
+        places = torch.arange(longest, device=order.device)
+        active = (seen.counts.unsqueeze(1) > places).sum(0)
+        gaps = misread_gaps(seen) if self.misreads else seen.gaps
+        longest_gaps = (-gaps if self.misreads else gaps).amax(0)
+        if self.misreads:
+            longest_gaps = longest_gaps.clamp(min=1e-30)  # a single step for what runs forwards
+        inputs, gaps = inputs[order].transpose(0, 1), gaps[order].t()
+        state = inputs.new_zeros(batch, 2 * self.size)
+        rows = [state[:1]]
+        for k, (left, gap) in enumerate(zip(active.tolist(), longest_gaps.tolist(), strict=True)):
+            state = state[:left]
+            if k:
+                state = self.between(state, gaps[k, :left], gap)
+            state = self.unit(state, inputs[k, :left])
+            rows.append(state)
+        first = 1 + active.cumsum(0) - active
+        place = (first + rank.unsqueeze(1)).masked_fill(places >= seen.counts.unsqueeze(1), 0)
+        return torch.cat(rows), torch.cat([torch.zeros_like(place[:, :1]), place], 1)
+
+    def _over_union(self, seen: Observations, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Step over the different times of the batch, all samples at once."""
+        batch, longest = seen.times.shape
+        places = torch.arange(longest, device=seen.times.device)
+        mask = places < seen.counts.unsqueeze(1)
+        grid, index = torch.unique(seen.times[mask], return_inverse=True)
+        sample, number = mask.nonzero(as_tuple=True)
+        x = inputs.new_zeros(len(grid), batch, inputs.shape[-1])
+        x[index, sample] = inputs[sample, number]
+        observed = torch.zeros(len(grid), batch, dtype=torch.bool, device=grid.device)
+        observed[index, sample] = True
+        begun, goes_on = observed.cummax(0).values, observed.flip(0).cummax(0).values.flip(0)
+        state = inputs.new_zeros(batch, 2 * self.size)
+        rows = [state[:1]]
+        gaps = [0.0, *torch.diff(grid).tolist()]
+        for k, gap in enumerate(gaps):
+            if k:
+                inside = begun[k - 1] & goes_on[k]
+                state = self.between(state, gap * inside.to(state.dtype), gap)
+            state = torch.where(observed[k].unsqueeze(1), self.unit(state, x[k]), state)
+            rows.append(state)
+        place = torch.zeros(batch, longest + 1, dtype=torch.long, device=grid.device)
+        place[sample, number + 1] = 1 + index * batch + sample
+        return torch.cat(rows), place
+
+
+def misread_gaps(seen: Observations) -> Tensor:
+    """The gaps that the official code's stand-alone ODE-RNN integrates, shape `(batch, time)`.
+
+    Before the second observation it goes forwards over the whole series, in one step; before the
+    k-th it goes backwards over the gap between the two observations before.
+    """
+    gaps = seen.gaps
+    last = seen.times.gather(1, (seen.counts - 1).unsqueeze(1))
+    wrong = torch.cat([torch.zeros_like(gaps[:, :1]), last - seen.times[:, :1], -gaps[:, 1:-1]], 1)
+    return wrong[:, : gaps.shape[1]]

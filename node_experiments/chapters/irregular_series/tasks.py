@@ -1,0 +1,216 @@
+"""Interpolation, extrapolation and classification of irregular series (Rubanova et al. 2019).
+
+What a batch asks for is in its data: the target lies among the observations or after them, and it
+has labels or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..latent_ode.elbo import standard_normal_kl
+from .metrics import (
+    classification_metrics,
+    cross_entropy,
+    gaussian_log_likelihood,
+    mean_over_observed,
+    squared_error,
+)
+
+__all__ = ["AutoregressiveSeriesTask", "SeriesTask", "VariationalSeriesTask"]
+
+EVALUATION_SAMPLES = 3  # official_code: draws of z0 over which a published error is the mean
+
+
+@dataclass
+class SeriesTask:
+    """What both kinds of models share.
+
+    Attributes:
+        kind: `interpolation`, `extrapolation` or `classification`.
+        classes: Kinds of label, or None.
+        reconstruction_weight: Of the negative log-likelihood, in nats a number.
+        classification_weight: Of the cross-entropy, in nats a label.
+        metric: The mean squared error, or of classes the accuracy, of two of them the AUC.
+    """
+
+    kind: str
+    classes: int | None = None
+    reconstruction_weight: float = 1.0
+    classification_weight: float = 100.0
+    metric: str = field(init=False, default="mse")
+    higher_is_better: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        if self.kind == "classification":
+            self.metric = "auc" if self.classes == 2 else "accuracy"
+            self.higher_is_better = True
+
+    def evaluate(self, model: nn.Module, batches: Iterable[Any]) -> dict[str, float]:
+        """Metrics over all series, each counting the same.
+
+        - `mse`: in squared units of the data, over target points, with the mean of z0 if there is
+          one; of autoregressive models from the observations before each point, or beyond the
+          observations from a roll-out
+        - `mse_samples`: the mean over draws of z0 instead, as published
+        - `log_likelihood`: Gaussian, in nats a number
+        - `accuracy`, `auc`: of classes
+        """
+        sums: dict[str, float] = {}
+        count, logits, labels = 0, [], []
+        for values, found, batch in self.evaluated(model, batches):
+            for name, value in values.items():
+                sums[name] = sums.get(name, 0.0) + float(value.sum())
+            count += len(batch)
+            if found is not None and batch.label is not None:
+                logits.append(found.flatten(0, -2))
+                labels.append(batch.label.flatten())
+        means = {name: value / count for name, value in sums.items()}
+        loss = -self.reconstruction_weight * means["log_likelihood"]
+        if not logits or self.kind != "classification":
+            return {"loss": loss, **means}
+        known, label = torch.cat(logits), torch.cat(labels)
+        entropy = float(cross_entropy(known, label))
+        loss += self.classification_weight * entropy
+        classes = {"cross_entropy": entropy, **classification_metrics(known, label)}
+        return {"loss": loss, **means, **classes}
+
+    def evaluated(
+        self, model: Any, batches: Iterable[Any]
+    ) -> Iterator[tuple[dict[str, Tensor], Tensor | None, Any]]:
+        """Metrics of each series and logits, with their batch."""
+        raise NotImplementedError
+
+    def joined(self, nll: Tensor, logits: Tensor | None, batch: Any) -> Tensor:
+        """The training loss, 0-d."""
+        if logits is None or self.kind != "classification":
+            return nll
+        entropy = self.classification_weight * cross_entropy(logits, batch.label)
+        return entropy + (self.reconstruction_weight * nll if self.reconstruction_weight else 0)
+
+
+@dataclass
+class AutoregressiveSeriesTask(SeriesTask):
+    """Gaussian log-likelihood of each point given the observations before it.
+
+    Where it is to extrapolate, training shows the true points before each target; the evaluation
+    feeds back what was predicted.
+    """
+
+    def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean over the batch."""
+        shown = joined_series(batch) if self.kind == "extrapolation" else batch.observed
+        states = model.read(shown)
+        predicted = model.predict(states, batch.target.times)
+        nll = -likelihoods(model, predicted, batch.target).mean()
+        logits = self.logits(model, states, batch)
+        return self.joined(nll, logits, batch), {"nll": nll.detach()}
+
+    def logits(self, model: Any, states: Any, batch: Any) -> Tensor | None:
+        """Of the labels, None when there is nothing to classify."""
+        if self.kind != "classification":
+            return None
+        return model.classify(states, batch.target.times)
+
+    def evaluated(
+        self, model: Any, batches: Iterable[Any]
+    ) -> Iterator[tuple[dict[str, Tensor], Tensor | None, Any]]:
+        for batch in batches:
+            states = model.read(batch.observed)
+            say = model.roll_out if self.kind == "extrapolation" else model.predict
+            predicted = say(states, batch.target.times)
+            yield errors(model, predicted, batch.target), self.logits(model, states, batch), batch
+
+
+@dataclass
+class VariationalSeriesTask(SeriesTask):
+    """-log sum over draws of z0 of exp(log-likelihood - weight * KL), as in the official code.
+
+    Both terms are means: over observed times and features, over the latent dimensions, and over
+    the batch.
+
+    Attributes:
+        samples: Draws of z0 for each series.
+        steps_per_epoch: Training steps.
+        kl_wait: Epochs with no KL; in epoch n after them its weight is 1 - kl_rate^n.
+        event_weight: Of the log-likelihood of the observation times, for models that give one.
+    """
+
+    samples: int = 3
+    steps_per_epoch: int = 1
+    kl_wait: int = 10
+    kl_rate: float = 0.99
+    event_weight: float = 0.1
+
+    def kl_weight(self, step: int) -> float:
+        """At this training step."""
+        return 1 - self.kl_rate ** max(step // self.steps_per_epoch - self.kl_wait, 0)
+
+    def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """0-d, and its parts."""
+        mean, std = model.encode(batch.observed)
+        z0 = mean + std * torch.randn(self.samples, *mean.shape, device=mean.device)
+        states = model.states(z0, batch.target.times)
+        likelihood = likelihoods(model, model.means(states), batch.target).mean(-1)
+        log_variance = 2 * std.clamp(min=1e-10).log()
+        kl = (standard_normal_kl(mean, log_variance) / mean.shape[-1]).mean()
+        bound = torch.logsumexp(likelihood - self.kl_weight(step) * kl, 0)
+        logits = model.classify(z0, states) if self.kind == "classification" else None
+        loss = self.joined(-bound, logits, batch)
+        if hasattr(model, "event_log_likelihood") and self.event_weight:
+            events = model.event_log_likelihood(states, observed_in(batch.target))
+            loss = loss - self.event_weight * events.mean()
+        return loss, {"nll": -likelihood.mean().detach(), "kl": kl.detach()}
+
+    def evaluated(
+        self, model: Any, batches: Iterable[Any]
+    ) -> Iterator[tuple[dict[str, Tensor], Tensor | None, Any]]:
+        for batch in batches:
+            mean, std = model.encode(batch.observed)
+            generator = torch.Generator(mean.device).manual_seed(0)
+            shape = (EVALUATION_SAMPLES, *mean.shape)
+            noise = torch.randn(shape, generator=generator, device=mean.device)
+            z0 = torch.cat([mean.unsqueeze(0), mean + std * noise])
+            states = model.states(z0, batch.target.times)
+            predicted = model.means(states)
+            values = errors(model, predicted[0], batch.target)
+            draws = errors(model, predicted[1:], batch.target)["mse"]
+            values["mse_samples"] = draws.mean(0)
+            logits = model.classify(z0[0], states[0]) if self.kind == "classification" else None
+            yield values, logits, batch
+
+
+def observed_in(series: Any) -> Tensor:
+    """True where there is a number, shape `(batch, time, dim)`."""
+    return series.observed_features & series.mask.unsqueeze(-1)
+
+
+def likelihoods(model: Any, predicted: Tensor, target: Any) -> Tensor:
+    """Gaussian log-likelihood of each series in nats a number, shape `(..., batch)`."""
+    terms = gaussian_log_likelihood(predicted, target.values, model.log_noise_std)
+    return mean_over_observed(terms, observed_in(target))
+
+
+def errors(model: Any, predicted: Tensor, target: Any) -> dict[str, Tensor]:
+    """Of each series, shape `(..., batch)`."""
+    squares = mean_over_observed(squared_error(predicted, target.values), observed_in(target))
+    return {"mse": squares, "log_likelihood": likelihoods(model, predicted, target)}
+
+
+def joined_series(batch: Any) -> Any:
+    """The observed part and the target after it as one series."""
+    first, second = batch.observed, batch.target
+    size = len(first)
+    times = [part.times.expand(size, -1) for part in (first, second)]
+    return type(first)(
+        torch.cat(times, 1),
+        torch.cat([first.values, second.values], 1),
+        torch.cat([first.mask, second.mask], 1),
+        first.complete and second.complete,
+        torch.cat([observed_in(first), observed_in(second)], 1),
+    )

@@ -1,0 +1,89 @@
+"""Variational autoencoders of irregular series: what all decoders share (Rubanova et al. 2019)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from .gru_unit import tanh_mlp
+from .recurrence import (
+    Observations,
+    Recurrence,
+    Series,
+    reversed_in_time,
+)
+
+__all__ = ["SeriesEncoder", "SeriesVAE"]
+
+
+class SeriesEncoder(nn.Module):
+    """q(z0 | observations): a recurrence, then a head for mean and standard deviation.
+
+    Args:
+        latent: Size of z0.
+        hidden: Hidden units of the head.
+        start: Time of z0.
+        backwards: Read from the last observation to the first, and go on to `start`; else from
+            the first to the last.
+    """
+
+    def __init__(
+        self, recurrence: Recurrence, latent: int, hidden: int, start: float, backwards: bool
+    ) -> None:
+        super().__init__()
+        self.recurrence, self.start, self.backwards = recurrence, start, backwards
+        self.head = tanh_mlp([2 * recurrence.size, hidden, 2 * latent])
+
+    def forward(self, observed: Series) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of z0, shape `(batch, latent)` each."""
+        seen = Observations.of(observed)
+        if self.backwards:
+            state, last = self.recurrence(reversed_in_time(seen), 0.0).last()
+            state = self.recurrence.between(state, (-self.start - last).clamp(min=0))
+        else:
+            state, _ = self.recurrence(seen, 0.0).last()
+        mean, std = self.head(state).chunk(2, -1)
+        return mean, std.abs()
+
+
+class SeriesVAE(nn.Module):
+    """An encoder, a trajectory of latent states from z0, and a decoder from state to values.
+
+    Args:
+        decoder: Maps a latent state `(..., latent)` to the mean of an observation `(..., dim)`.
+        noise_std: Standard deviation of an observation around that mean.
+        classifier: Maps a latent state `(..., latent)` to logits; None without labels.
+        label_per: What a label belongs to: `series` (read from z0) or `time`.
+    """
+
+    def __init__(
+        self,
+        encoder: SeriesEncoder,
+        decoder: nn.Module,
+        noise_std: float,
+        classifier: nn.Module | None = None,
+        label_per: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self.classifier, self.label_per = classifier, label_per
+        self.log_noise_std = nn.Parameter(torch.tensor(math.log(noise_std)), requires_grad=False)
+
+    def encode(self, observed: Series) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of q(z0 | observed), shape `(batch, latent)` each."""
+        return self.encoder(observed)
+
+    def states(self, z0: Tensor, times: Tensor) -> Tensor:
+        """Latent states at times `(batch or 1, time)`, `(..., batch, time, latent)`."""
+        raise NotImplementedError
+
+    def means(self, states: Tensor) -> Tensor:
+        """Of the observations, shape `(..., batch, time, dim)`."""
+        return self.decoder(states)
+
+    def classify(self, z0: Tensor, states: Tensor) -> Tensor:
+        """Logits `(..., batch, class)` from z0, or `(..., batch, time, class)` from the states."""
+        assert self.classifier is not None
+        return self.classifier(z0 if self.label_per == "series" else states)

@@ -1,0 +1,1 @@
+"""Section 5 of Chen et al. 2018."""

@@ -1,0 +1,161 @@
+"""Sequences of events of a Poisson process whose rate changes (Chen et al. 2018, section 5.1).
+
+The paper shows one toy set and publishes nothing of it. Here the rate is a sinusoid with a phase
+of its own for every sequence, which a model has to infer from the events alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...data.errors import DataError
+from ...data.time_series import (
+    Points,
+    SeriesBatch,
+    SeriesBatches,
+    TimeSeries,
+)
+
+__all__ = ["EventBatch", "EventData", "poisson_data", "thinning"]
+
+GRID = 200  # points at which the true rate is kept
+
+
+@dataclass
+class EventBatch(SeriesBatch):
+    """Events that a model sees; `window` holds the true rate, in events per unit of time.
+
+    Attributes:
+        twin: A second draw of events from the same rates, which no model sees.
+        twin_log_likelihood: Of the twin under the true rate, in nats, shape `(batch,)`.
+    """
+
+    twin: TimeSeries
+    twin_log_likelihood: Tensor
+
+    def select(self, indices: Tensor) -> EventBatch:
+        base = super().select(indices)
+        twin, likelihood = self.twin.select(indices), self.twin_log_likelihood[indices]
+        return EventBatch(base.observed, base.window, None, base.label, twin, likelihood)
+
+    def to(self, device: torch.device) -> EventBatch:
+        base = super().to(device)
+        twin, likelihood = self.twin.to(device), self.twin_log_likelihood.to(device)
+        return EventBatch(base.observed, base.window, None, base.label, twin, likelihood)
+
+
+@dataclass
+class EventData:
+    """What a Poisson experiment reads.
+
+    Attributes:
+        span: Length of the observed time, in the model's units.
+        mean_count: Events of a training sequence, on average.
+        dim, mean_gap: As in `SpiralData`; the value of an event is 1.
+    """
+
+    train: SeriesBatches
+    validation: SeriesBatches | None
+    test: SeriesBatches
+    span: float
+    mean_count: float
+    dim: int
+    mean_gap: float
+
+
+def poisson_data(
+    name: str = "poisson",
+    span: float = 5.0,
+    period: float = 2.5,
+    base_rate: float = 10.0,
+    depth: float = 0.9,
+    train_size: int = 1000,
+    validation_size: int = 200,
+    test_size: int = 400,
+    batch_size: int = 250,
+    passes: int = 25,
+    seed: int = 0,
+    device: torch.device | None = None,
+) -> EventData:
+    """Draw sequences with the rate `base_rate * (1 + depth * sin(2 pi t / period + phase))`.
+
+    Raises:
+        DataError: A sequence without any event was drawn.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(size: int) -> EventBatch:
+        phase = 2 * math.pi * torch.rand(size, 1, generator=generator)
+
+        def rate(t: Tensor) -> Tensor:
+            return base_rate * (1 + depth * torch.sin(2 * math.pi * t / period + phase))
+
+        highest = base_rate * (1 + depth)
+        seen, twin = (thinning(rate, highest, span, size, generator) for _ in range(2))
+        grid = torch.linspace(0, span, GRID).unsqueeze(0)
+        true = rate(grid).unsqueeze(-1)
+        integral = base_rate * span + base_rate * depth * period / (2 * math.pi) * (
+            phase.cos() - torch.cos(2 * math.pi * span / period + phase)
+        )
+        log_rates = (rate(twin.times).log() * twin.mask).sum(1)
+        batch = EventBatch(
+            observed=seen,
+            window=Points(grid, true, true),
+            future=None,
+            label=phase.squeeze(1),
+            twin=twin,
+            twin_log_likelihood=log_rates - integral.squeeze(1),
+        )
+        return batch if device is None else batch.to(device)
+
+    train = draw(train_size)
+    validation = draw(validation_size) if validation_size else None
+    mean_count = float(train.observed.mask.sum() / train_size)
+    return EventData(
+        train=SeriesBatches(train, batch_size, shuffle=True, passes=passes, seed=seed),
+        validation=None if validation is None else SeriesBatches(validation, 1000),
+        test=SeriesBatches(draw(test_size), 1000),
+        span=span,
+        mean_count=mean_count,
+        dim=1,
+        mean_gap=span / mean_count,
+    )
+
+
+def thinning(
+    rate: Callable[[Tensor], Tensor],
+    highest: float,
+    span: float,
+    sequences: int,
+    generator: torch.Generator,
+) -> TimeSeries:
+    """Events of Poisson processes by thinning a faster one (Lewis & Shedler 1979).
+
+    Args:
+        rate: Of times `(sequence, time)`, in events per unit of time; nowhere above `highest`.
+
+    Returns:
+        Event times from 0 to `span` with the value 1.
+
+    Raises:
+        DataError: A sequence has no event.
+    """
+    counts = torch.poisson(torch.full((sequences,), highest * span), generator=generator).long()
+    longest = max(int(counts.max()), 1)
+    times = span * torch.rand(sequences, longest, generator=generator)
+    kept = torch.rand(times.shape, generator=generator) * highest < rate(times)
+    kept &= torch.arange(longest) < counts.unsqueeze(1)
+    if bool((~kept.any(1)).any()):
+        raise DataError(
+            "a sequence without any event was drawn; raise dataset.base_rate or dataset.span"
+        )
+    times, order = times.masked_fill(~kept, span).sort(1)
+    mask = kept.gather(1, order)
+    # Two events that rounding put on one time count as one: the times of a series rise.
+    mask[:, 1:] &= torch.diff(times, dim=1) > 0
+    return TimeSeries.checked(times, torch.ones(*times.shape, 1), mask).packed()

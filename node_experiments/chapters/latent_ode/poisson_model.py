@@ -1,0 +1,110 @@
+"""A latent ODE of event times: the rate is a function of the latent state (section 5.1, eq. 14).
+
+log p(events) = sum_i log rate(z(t_i)) - integral of rate(z(t)) dt, and the integral is one more
+component of the state that the solver carries.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ...nn.latent_trajectory import LatentTrajectory
+from ...ode import (
+    Gradient,
+    Solver,
+)
+from .model import (
+    LatentVectorField,
+    RecognitionRNN,
+    Series,
+    mlp,
+)
+
+__all__ = ["PoissonField", "PoissonLatentODE"]
+
+
+class PoissonField(nn.Module):
+    """d(z, expected events) / dt = (f(z), rate(z)), the events in multiples of `mean_count`.
+
+    Args:
+        latent: Size of z; a state has one more component.
+        mean_rate: Where the rate starts, in events per unit of time.
+    """
+
+    def __init__(
+        self, latent: int, hidden: int, layers: int, activation: str, mean_rate: float,
+        mean_count: float,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.dynamics = LatentVectorField(latent, hidden, layers, activation)
+        self.log_rate_net = mlp([latent, hidden, 1], "tanh")
+        self.mean_rate, self.mean_count = mean_rate, mean_count
+
+    def rate(self, z: Tensor) -> Tensor:
+        """Events per unit of time, shape `(...)` from `(..., latent)`."""
+        return self.mean_rate * self.log_rate_net(z).squeeze(-1).exp()
+
+    @staticmethod
+    def moving_part(y: Tensor) -> Tensor:
+        """z, which `dynamics` moves, without the expected events."""
+        return y[..., :-1]
+
+    def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        """A 0-d time and a state `(..., latent + 1)`; keeps the shape."""
+        z = self.moving_part(y)
+        return torch.cat([self.dynamics(t, z), (self.rate(z) / self.mean_count).unsqueeze(-1)], -1)
+
+
+class PoissonLatentODE(nn.Module):
+    """Recognition network over the gaps between events, latent ODE, rate.
+
+    Args:
+        span: Time over which events are counted.
+        mean_count: Events of a sequence, on average.
+    """
+
+    def __init__(
+        self,
+        span: float,
+        mean_count: float,
+        solver: Solver,
+        gradient: Gradient,
+        latent: int = 4,
+        hidden: int = 20,
+        layers: int = 1,
+        activation: str = "tanh",
+        encoder_hidden: int = 25,
+        knots: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.span, self.mean_count = span, mean_count
+        self.encoder = RecognitionRNN(1, latent, encoder_hidden, span / mean_count)
+        field = PoissonField(latent, hidden, layers, activation, mean_count / span, mean_count)
+        self.trajectory = LatentTrajectory(field, solver, gradient, knots)
+
+    def encode(self, events: Series) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of q(z0 | events), shape `(batch, latent)` each."""
+        return self.encoder(events)
+
+    def rate(self, z0: Tensor, times: Tensor) -> Tensor:
+        """Events per unit of time at `times`, shape `(..., batch, time)`."""
+        return self._field.rate(self._states(z0, times)[..., :-1])
+
+    def log_likelihood(self, z0: Tensor, events: Series) -> Tensor:
+        """Of events over the whole span, in nats, `(..., batch)` from `(..., batch, latent)`."""
+        times = events.times.expand(len(events.values), -1)
+        end = torch.full_like(times[:, :1], self.span)
+        states = self._states(z0, torch.cat([times, end], 1))
+        log_rates = self._field.rate(states[..., :-1, :-1]).log()
+        return (log_rates * events.mask).sum(-1) - self.mean_count * states[..., -1, -1]
+
+    @property
+    def _field(self) -> PoissonField:
+        field = self.trajectory.vector_field
+        assert isinstance(field, PoissonField)
+        return field
+
+    def _states(self, z0: Tensor, times: Tensor) -> Tensor:
+        start = torch.cat([z0, torch.zeros_like(z0[..., :1])], -1)
+        return self.trajectory(start, times)

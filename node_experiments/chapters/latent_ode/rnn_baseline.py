@@ -1,0 +1,133 @@
+"""The baselines of Table 2: a recurrent network that predicts the next observation.
+
+`rnn` reads the values alone; `rnn_dt` also the time to the next observation (Chen et al. 2018,
+section 5.1: "a second RNN that was also fed the time gap").
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ...nn.cpu.elman import ElmanNetwork
+from .model import Series
+
+__all__ = ["RecurrentForecaster"]
+
+
+class RecurrentForecaster(nn.Module):
+    """An Elman network with a linear head: the mean of the next observation.
+
+    Args:
+        dim: Values of an observation.
+        mean_gap: Mean time between two observations.
+        reads_gaps: Also feed the time to the next observation, in multiples of `mean_gap`.
+        hidden: Size of the state.
+        noise_std: Standard deviation of an observation around the mean; learned when None.
+        rollout: How it goes beyond the observations, one of `ROLLOUTS`: in steps of the
+            `mean_gap` that it was trained on, with straight lines between them; or from each
+            `target` time to the next, however far that is.
+    """
+
+    ROLLOUTS = ("mean_gap", "target")
+
+    def __init__(
+        self,
+        dim: int,
+        mean_gap: float,
+        reads_gaps: bool,
+        hidden: int = 25,
+        noise_std: float | None = 0.1,
+        rollout: str = "mean_gap",
+    ) -> None:
+        super().__init__()
+        self.mean_gap, self.reads_gaps, self.rollout = mean_gap, reads_gaps, rollout
+        self.rnn = ElmanNetwork(dim + reads_gaps, hidden)
+        self.head = nn.Linear(hidden, dim)
+        log_std = torch.tensor(math.log(0.3 if noise_std is None else noise_std))
+        self.log_noise_std = nn.Parameter(log_std, requires_grad=noise_std is None)
+
+    def one_step(self, series: Series) -> Tensor:
+        """Means of observations 2 to n, each from all before it, shape `(batch, n - 1, dim)`.
+
+        The series must be packed.
+        """
+        states, _ = self._read(series.values[:, :-1], torch.diff(series.times, dim=1))
+        return self.head(states)
+
+    def forecast(
+        self,
+        series: Series,
+        times: Tensor,
+        samples: int | None = None,
+        generator: torch.Generator | None = None,
+        rollout: str | None = None,
+    ) -> Tensor:
+        """Means at `times`, `(batch or 1, time)`, all after the last observation.
+
+        Each prediction is fed back: the mean, or a draw around it if samples are asked for.
+
+        Returns:
+            Shape `(batch, time, dim)`, with a leading axis of samples if they are asked for.
+        """
+        rollout = rollout or self.rollout
+        series = series.packed()
+        batch = len(series.values)
+        copies = samples or 1
+        values, state = self._read_all(series)
+        counts = series.mask.sum(1, keepdim=True)
+        last_time = series.times.expand(batch, -1).gather(1, counts - 1)
+        times = times.expand(batch, -1)
+        if rollout == "target":
+            gaps = torch.diff(times, dim=1, prepend=last_time)
+        else:
+            steps = math.ceil(float((times[:, -1:] - last_time).max()) / self.mean_gap)
+            gaps = times.new_full((batch, max(steps, 1)), self.mean_gap)
+        values, state = values.repeat(copies, 1), state.repeat(copies, 1)
+        gaps = gaps.repeat(copies, 1)
+        means = []
+        for k in range(gaps.shape[1]):
+            states, state = self._read(values.unsqueeze(1), gaps[:, k : k + 1], state)
+            mean = self.head(states[:, 0])
+            means.append(mean)
+            values = mean
+            if samples is not None:
+                noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+                values = mean + self.log_noise_std.exp() * noise
+        path = torch.stack(means, 1).view(copies, batch, len(means), -1)
+        if rollout == "mean_gap":
+            end = series.values.gather(1, (counts - 1).unsqueeze(-1).expand(-1, 1, path.shape[-1]))
+            path = torch.cat([end.expand(copies, -1, -1, -1), path], 2)
+            path = between(path, (times - last_time) / self.mean_gap)
+        return path if samples is not None else path[0]
+
+    def _read_all(self, series: Series) -> tuple[Tensor, Tensor]:
+        """The last observation `(batch, dim)`, and the state before it was read."""
+        counts = series.mask.sum(1)
+        sample = torch.arange(len(counts), device=counts.device)
+        last = series.values[sample, counts - 1]
+        state = series.values.new_zeros(len(counts), self.rnn.hidden_size)
+        if series.values.shape[1] > 1:
+            states, _ = self._read(series.values[:, :-1], torch.diff(series.times, dim=1))
+            states = torch.cat([state.unsqueeze(1), states], 1)
+            state = states[sample, counts - 1]
+        return last, state
+
+    def _read(
+        self, values: Tensor, gaps: Tensor, state: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """States after each of the values `(batch, time, dim)`, given the gaps that follow."""
+        if self.reads_gaps:
+            gaps = (gaps / self.mean_gap).to(values.dtype).expand(values.shape[:2])
+            values = torch.cat([values, gaps.unsqueeze(-1)], -1)
+        return self.rnn(values, state)
+
+
+def between(path: Tensor, places: Tensor) -> Tensor:
+    """Linear interpolation of `(..., batch, step, dim)` at places `(batch, time)`, in steps."""
+    left = places.floor().clamp(0, path.shape[-2] - 2).long()
+    weight = (places - left).unsqueeze(-1)
+    index = left.unsqueeze(-1).expand(*path.shape[:-2], left.shape[-1], path.shape[-1])
+    return (1 - weight) * path.gather(-2, index) + weight * path.gather(-2, index + 1)

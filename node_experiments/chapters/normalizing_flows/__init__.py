@@ -1,0 +1,1 @@
+"""Section 4 of Chen et al. 2018."""

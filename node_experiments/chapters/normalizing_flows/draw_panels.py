@@ -1,0 +1,48 @@
+"""The panels of pictures of flows, from the arrays that a run keeps; imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from ...figures.style import COLORS
+
+__all__ = ["draw_density", "draw_points", "draw_target"]
+
+
+def draw_density(axis: Axes, density: NDArray, half_width: float) -> None:
+    """A density on a square grid, from 0 to its 99.8th percentile."""
+    limits = (-half_width, half_width)
+    values = density.astype("f8")
+    highest = max(sorted(values.ravel())[int(0.998 * values.size)], 1e-12)
+    axis.imshow(
+        values, origin="lower", extent=(*limits, *limits), cmap="viridis", vmin=0, vmax=highest
+    )
+    square(axis, half_width)
+
+
+def draw_points(axis: Axes, points: NDArray, half_width: float) -> None:
+    """Points `(sample, 2)`."""
+    x, y = points.astype("f8").T
+    axis.plot(x, y, linestyle="", marker=".", markersize=1.2, color=COLORS["blue"], alpha=0.6)
+    square(axis, half_width)
+
+
+def draw_target(axis: Axes, panels: Mapping[str, NDArray]) -> None:
+    """What a flow is fitted to: a density, or points."""
+    if "target" in panels:
+        draw_density(axis, panels["target"], float(panels["half_width"]))
+    else:
+        draw_points(axis, panels["test"], float(panels["half_width"]))
+
+
+def square(axis: Axes, half_width: float) -> None:
+    """The same square for all panels."""
+    axis.set(xlim=(-half_width, half_width), ylim=(-half_width, half_width), aspect="equal")
+    tick = float(f"{0.7 * half_width:.1g}")
+    axis.set_xticks([-tick, 0, tick])
+    axis.set_yticks([-tick, 0, tick])
+    axis.tick_params(labelsize=7)
+    axis.grid(False)

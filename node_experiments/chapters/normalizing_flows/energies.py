@@ -1,0 +1,166 @@
+"""Unnormalised densities exp(-U) in two dimensions (Rezende & Mohamed 2015, table 1).
+
+U2, U3 and U4 do not grow along z1 by themselves. All four are confined beyond |z1| = 4, the edge
+of the published pictures, by ((|z1| - 4) / 0.4)^2 / 2; inside nothing is changed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...data.errors import DataError
+
+__all__ = ["ENERGIES", "EnergyData", "Noise", "confined", "energy_data", "log_normalizer"]
+
+Energy = Callable[[Tensor], Tensor]
+EDGE = 4.0
+
+
+def u1(z: Tensor) -> Tensor:
+    """Two arcs of a ring, left and right."""
+    ring = (z.norm(dim=-1) - 2) / 0.4
+    wells = [-0.5 * ((z[..., 0] - c) / 0.6).square() for c in (2, -2)]
+    return 0.5 * ring.square() - torch.logaddexp(*wells)
+
+
+def u2(z: Tensor) -> Tensor:
+    """A sine wave."""
+    return 0.5 * ((z[..., 1] - wave(z)) / 0.4).square()
+
+
+def u3(z: Tensor) -> Tensor:
+    """A sine wave that splits in two around z1 = 1."""
+    bump = 3 * (-0.5 * ((z[..., 0] - 1) / 0.6).square()).exp()
+    return two_waves(z, bump, 0.35)
+
+
+def u4(z: Tensor) -> Tensor:
+    """A sine wave that splits in two from z1 = 1 on."""
+    return two_waves(z, 3 * ((z[..., 0] - 1) / 0.3).sigmoid(), 0.4)
+
+
+def wave(z: Tensor) -> Tensor:
+    """w1."""
+    return (math.pi * z[..., 0] / 2).sin()
+
+
+def two_waves(z: Tensor, split: Tensor, width: float) -> Tensor:
+    """-log of the sum of a wave of this width, and of one of width 0.35 that is lower by split."""
+    offset = z[..., 1] - wave(z)
+    one, other = offset / width, (offset + split) / 0.35
+    return -torch.logaddexp(-0.5 * one.square(), -0.5 * other.square())
+
+
+ENERGIES: dict[str, Energy] = {"u1": u1, "u2": u2, "u3": u3, "u4": u4}
+
+
+def confined(energy: Energy) -> Energy:
+    """The energy, with walls beyond |z1| = 4 so that exp(-U) has a finite integral."""
+
+    def call(z: Tensor) -> Tensor:
+        beyond = (z[..., 0].abs() - EDGE).relu() / 0.4
+        return energy(z) + 0.5 * beyond.square()
+
+    return call
+
+
+def log_normalizer(energy: Energy, half_width: float = 8.0, points: int = 1601) -> float:
+    """Logarithm of the integral of exp(-U) over a square around 0, by the trapezoidal rule.
+
+    Raises:
+        DataError: The energy is nowhere finite there, or exp(-U) has no mass.
+    """
+    axis = torch.linspace(-half_width, half_width, points, dtype=torch.float64)
+    grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)
+    values = -energy(grid)
+    finite = torch.isfinite(values)
+    if not finite.any():
+        raise DataError(
+            f"the target's energy is nowhere finite within {half_width:g} of 0; give one that is "
+            "finite where samples shall be"
+        )
+    found = float(torch.logsumexp(values[finite], 0)) + 2 * float((axis[1] - axis[0]).log())
+    if not math.isfinite(found):
+        raise DataError(
+            "the target's energy is -inf somewhere, so that exp(-U) has no integral; bound it "
+            "from below"
+        )
+    return found
+
+
+class Noise:
+    """Batches of standard normal noise, from which a flow draws its samples.
+
+    They depend on the seed and the epoch alone.
+    """
+
+    def __init__(
+        self, batch_size: int, batches: int, dim: int, seed: int, device: torch.device | None
+    ) -> None:
+        self._shape, self._batches = (batch_size, dim), batches
+        self._seed, self._device = seed, device
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self._batches
+
+    def __iter__(self) -> Iterator[Tensor]:
+        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self.epoch)
+        for _ in range(self._batches):
+            yield torch.randn(self._shape, generator=generator).to(self._device)
+
+
+@dataclass
+class EnergyData:
+    """What density matching reads.
+
+    Attributes:
+        log_density: Of the target in nats, normalised; of points `(..., dim)`.
+        half_width: Half the side of the square in which the target is shown.
+    """
+
+    train: Noise
+    validation: None
+    test: Noise
+    log_density: Energy
+    half_width: float = EDGE
+    dim: int = 2
+
+
+def energy_data(
+    name: str = "energies",
+    energy: str | Energy = "u1",
+    batch_size: int = 512,
+    batches: int = 100,
+    test_size: int = 10_000,
+    seed: int = 0,
+    device: torch.device | None = None,
+) -> EnergyData:
+    """Noise to draw samples from, and the target.
+
+    Args:
+        energy: A name of `ENERGIES`, or a function of points `(..., 2)`, which is taken as it is.
+        batches: Batches that make one epoch.
+        test_size: Samples of an evaluation, the same in all.
+
+    Raises:
+        DataError: An unknown name, or a target that is nowhere finite.
+    """
+    if isinstance(energy, str):
+        if energy not in ENERGIES:
+            raise DataError(
+                f"dataset.energy={energy!r} is unknown; allowed: {', '.join(ENERGIES)}"
+            )
+        energy = confined(ENERGIES[energy])
+    target, constant = energy, log_normalizer(energy)
+    return EnergyData(
+        train=Noise(batch_size, batches, 2, seed, device),
+        validation=None,
+        test=Noise(test_size, 1, 2, seed + 1_000_000_007, device),
+        log_density=lambda z: -target(z) - constant,
+    )

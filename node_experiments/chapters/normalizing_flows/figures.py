@@ -1,0 +1,81 @@
+"""A flow from noise to data: densities and samples on the way (Figure 5 of Chen et al. 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ...figures.style import (
+    new_figure,
+    style,
+)
+from .continuous_flow import ContinuousFlow
+from .draw_panels import (
+    draw_density,
+    draw_points,
+    draw_target,
+)
+from .panels import flow_panels
+
+if TYPE_CHECKING:
+    from ...training.loop import Trainer
+
+__all__ = ["flow_figures", "flow_film"]
+
+FRAMES = 21
+
+
+def flow_figures(trainer: Trainer) -> dict[str, Figure]:
+    """Densities and samples at shares of the way, beside what the flow is fitted to."""
+    panels = flow_panels(trainer.model, trainer.data)
+    return {"flow": flow_figure(panels, f"after {trainer.step} training steps")}
+
+
+def flow_figure(panels: Mapping[str, NDArray], title: str) -> Figure:
+    """One column for each share of the way, density above samples; the target last."""
+    untils, half_width = panels["untils"], float(panels["half_width"])
+    with style():
+        figure = new_figure(width=1.5 * (len(untils) + 1), height=3.5)
+        axes = figure.subplots(2, len(untils) + 1, sharex=True, sharey=True)
+        for k, until in enumerate(untils):
+            draw_density(axes[0, k], panels["densities"][k], half_width)
+            draw_points(axes[1, k], panels["samples"][k], half_width)
+            axes[0, k].set_title(f"{100 * until:.0f} %", fontsize=10)
+        draw_target(axes[0, -1], panels)
+        axes[0, -1].set_title("target", fontsize=10)
+        axes[1, -1].set_axis_off()
+        for axis in axes[1, :-1]:
+            axis.set_xlabel("$z_1$")
+        for axis in axes[:, 0]:
+            axis.set_ylabel("$z_2$")
+        figure.suptitle(
+            f"density and samples from noise to data ({title}; coordinates in data units)",
+            fontsize=10,
+        )
+    return figure
+
+
+def flow_film(trainer: Trainer) -> Iterator[Figure]:
+    """Samples and density as time goes on; nothing for a flow that has no time."""
+    model: Any = trainer.model
+    if not isinstance(model, ContinuousFlow):
+        return
+    untils = np.linspace(1e-3, 1, FRAMES)  # no solve takes no time
+    panels = flow_panels(model, trainer.data, untils.tolist(), points=70)
+    half_width = float(panels["half_width"])
+    for k, until in enumerate(untils):
+        with style():
+            figure = new_figure(width=5.4, height=3.0)
+            density, points = figure.subplots(1, 2, sharex=True, sharey=True)
+            draw_density(density, panels["densities"][k], half_width)
+            draw_points(points, panels["samples"][k], half_width)
+            density.set(xlabel="$z_1$ (data units)", ylabel="$z_2$ (data units)")
+            points.set_xlabel("$z_1$ (data units)")
+            density.set_title("density", fontsize=10)
+            points.set_title("samples", fontsize=10)
+            figure.suptitle(f"{100 * until:.0f} % of the way from noise to data", fontsize=10)
+        yield figure

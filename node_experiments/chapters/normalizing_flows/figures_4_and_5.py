@@ -1,0 +1,181 @@
+"""Figures 4 and 5 of Chen et al. 2018 from what runs kept: flows of both kinds side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+from numpy.typing import NDArray
+
+from ...figures.style import (
+    COLORS,
+    new_figure,
+    style,
+)
+from .draw_panels import (
+    draw_density,
+    draw_points,
+    draw_target,
+)
+
+__all__ = ["density_matching_figure", "loss_curves_figure", "maximum_likelihood_figure"]
+
+Panels = Mapping[str, NDArray]
+Curve = Sequence[tuple[float, float]]
+KINDS = {
+    "planar_nf": ("NF", "K", COLORS["red"], "o", "--"),
+    "planar_cnf": ("CNF", "M", COLORS["blue"], "s", "-"),
+}
+
+
+def density_matching_figure(
+    targets: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]], units: Sequence[int]
+) -> Figure:
+    """Figure 4: a row for each target; the target, both kinds of flow, final losses.
+
+    Args:
+        targets: By target, the runs by (model, units): `panels`, `kl` and `kl_se` in nats.
+    """
+    columns = 2 + 2 * len(units)
+    with style():
+        figure = new_figure(width=1.4 * columns, height=1.4 * len(targets) + 0.6)
+        axes = figure.subplots(
+            len(targets), columns, squeeze=False, width_ratios=[*[1] * (columns - 1), 1.35]
+        )
+        for row, (target, runs) in zip(axes, targets.items(), strict=True):
+            any_panels = next(run["panels"] for run in runs.values())
+            draw_target(row[0], any_panels)
+            row[0].set_ylabel(f"{target.upper()}\n$z_2$")
+            cells = [(kind, count) for kind in KINDS for count in units]
+            for axis, (kind, count) in zip(row[1:-1], cells, strict=True):
+                run = runs.get((kind, count))
+                axis.tick_params(labelleft=False)
+                if run is None:
+                    axis.set_axis_off()
+                    continue
+                panels = run["panels"]
+                draw_density(axis, panels["densities"][-1], float(panels["half_width"]))
+            draw_losses(row[-1], runs, units)
+        axes[0, 0].set_title("target", fontsize=10)
+        for column, (kind, count) in enumerate(
+            [(kind, count) for kind in KINDS for count in units], start=1
+        ):
+            name, letter, *_ = KINDS[kind]
+            axes[0, column].set_title(f"{name}, {letter} = {count}", fontsize=10)
+        label_below(axes[:, :-1])
+        axes[0, -1].set_title("final loss", fontsize=10)
+        axes[0, -1].legend(fontsize=8)
+        axes[-1, -1].set_xlabel("K or M")
+    return figure
+
+
+def label_below(axes: Any) -> None:
+    """Numbers and a label of the first coordinate in the last of these rows alone."""
+    for axis in axes[:-1].flat:
+        axis.tick_params(labelbottom=False)
+    for axis in axes[-1]:
+        axis.set_xlabel("$z_1$")
+
+
+def draw_losses(axis: Any, runs: Mapping[tuple[str, int], Any], units: Sequence[int]) -> None:
+    """The divergence against the number of units, with two standard errors."""
+    for kind, (name, _, color, marker, line) in KINDS.items():
+        shown = [(n, runs[kind, n]["kl"], runs[kind, n]["kl_se"]) for n in units
+                 if (kind, n) in runs]  # fmt: skip
+        if shown:
+            x, y, errors = np.array(shown, dtype=float).T
+            axis.errorbar(
+                x, y, 2 * errors, label=name, color=color, marker=marker, linestyle=line,
+                markersize=4,
+            )  # fmt: skip
+    axis.set(xscale="log", yscale="log", ylabel="KL(q || p), nats")
+    axis.set_xticks(units, [str(n) for n in units])
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.yaxis.set_label_position("right")
+    axis.yaxis.tick_right()
+    axis.tick_params(which="both", labelsize=7)
+
+
+def loss_curves_figure(
+    targets: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]], units: Sequence[int]
+) -> Figure:
+    """The divergence at evaluations against training steps, a panel for each target, two a row.
+
+    Args:
+        targets: By target, the runs by (model, units): `curve`, pairs of step and nats.
+    """
+    widths = dict(zip(units, (0.9, 1.6, 2.6), strict=False))
+    with style():
+        columns = min(2, len(targets))
+        rows = math.ceil(len(targets) / columns)
+        figure = new_figure(width=4.3 * columns, height=2.7 * rows + 0.5)
+        grid = figure.subplots(rows, columns, squeeze=False)
+        axes = list(grid.flat)
+        for axis in axes[len(targets) :]:
+            axis.set_axis_off()
+        for axis, (target, runs) in zip(axes, targets.items(), strict=False):
+            for (kind, count), run in runs.items():
+                name, letter, color, marker, line = KINDS[kind]
+                steps, values = np.array(run["curve"], dtype=float).T
+                axis.plot(
+                    steps, values, label=f"{name}, {letter} = {count}", color=color,
+                    marker=marker, markersize=3, linestyle=line, lw=widths.get(count, 1.6),
+                )  # fmt: skip
+            axis.set(xscale="log", yscale="log", xlabel="training step", title=target.upper())
+        for axis in grid[:, 0]:
+            axis.set_ylabel("KL(q || p) (nats)")
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=8)
+    return figure
+
+
+def maximum_likelihood_figure(
+    datasets: Mapping[str, Mapping[str, tuple[Panels, str]]],
+) -> Figure:
+    """Figure 5: for each dataset density and samples of the CNF on its way, and the NF's density.
+
+    Args:
+        datasets: By dataset and model, the panels and a line on the final likelihood.
+    """
+    any_panels = next(panels for runs in datasets.values() for panels, _ in runs.values())
+    untils = any_panels["untils"]
+    rows = [
+        (dataset, model, what)
+        for dataset, runs in datasets.items()
+        for model, what in (
+            ("planar_cnf", "density"),
+            ("planar_cnf", "samples"),
+            ("planar_nf", "density"),
+            ("planar_nf", "samples"),
+        )
+        if model in runs
+    ]
+    with style():
+        figure = new_figure(width=1.4 * (len(untils) + 1), height=1.4 * len(rows) + 0.8)
+        axes = figure.subplots(len(rows), len(untils) + 1, squeeze=False)
+        for row, (dataset, model, what) in zip(axes, rows, strict=True):
+            panels, likelihood = datasets[dataset][model]
+            half_width = float(panels["half_width"])
+            for k in range(len(untils)):
+                if what == "density":
+                    draw_density(row[k], panels["densities"][k], half_width)
+                else:
+                    draw_points(row[k], panels["samples"][k], half_width)
+            if what == "density":
+                draw_target(row[-1], panels)
+            else:
+                row[-1].set_axis_off()
+                row[-1].text(0.5, 0.5, likelihood, ha="center", va="center", fontsize=8)
+            row[0].set_ylabel(f"{KINDS[model][0]}\n{what}\n$z_2$")
+            for axis in row[1:]:
+                axis.tick_params(labelleft=False)
+        label_below(axes)
+        for k, until in enumerate(untils):
+            axes[0, k].set_title(f"{100 * until:.0f} %", fontsize=10)
+        axes[0, -1].set_title("data", fontsize=10)
+        figure.suptitle("share of the way from noise to data, in time or in layers", fontsize=10)
+    return figure

@@ -1,0 +1,42 @@
+"""A vector field that is a small network of the cubes of its state, as in the official demo."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ...nn.ode_module import ODEModule
+from ...ode import (
+    Gradient,
+    Solver,
+)
+
+__all__ = ["CubicField", "NeuralODE"]
+
+
+class CubicField(nn.Module):
+    """f(y) = W2 tanh(W1 y^3 + b1) + b2, with weights from N(0, 0.1^2) and no bias at first."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(dim, hidden), nn.Tanh(), nn.Linear(hidden, dim))
+        for layer in self.net:
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=0.1)
+                nn.init.zeros_(layer.bias)
+
+    def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        """A 0-d time and a state `(..., dim)`; keeps the shape."""
+        return self.net(y**3)
+
+
+class NeuralODE(ODEModule):
+    """A trajectory from its initial state."""
+
+    def __init__(self, dim: int, solver: Solver, gradient: Gradient, hidden: int = 50) -> None:
+        super().__init__(CubicField(dim, hidden), solver, gradient)
+
+    def forward(self, y0: Tensor, times: Tensor) -> Tensor:
+        """States at `times`, `(time, batch, dim)` from `(batch, dim)`."""
+        y0 = y0.float() if torch.is_autocast_enabled(y0.device.type) else y0
+        return self.solve(y0, times)

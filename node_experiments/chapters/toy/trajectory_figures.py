@@ -1,0 +1,57 @@
+"""A trajectory, what is fitted to it, and the vector field that was learned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from matplotlib.figure import Figure
+
+from ...figures.style import (
+    COLORS,
+    new_figure,
+    style,
+)
+
+if TYPE_CHECKING:
+    from ...training.loop import Trainer
+
+__all__ = ["trajectory_figures", "trajectory_frame"]
+
+
+def trajectory_figures(trainer: Trainer) -> dict[str, Figure]:
+    """The last frame of the animation."""
+    return {"trajectory": trajectory_frame(trainer)}
+
+
+def trajectory_frame(trainer: Trainer) -> Figure:
+    """States against time, the phase plane, and the direction of the learned field."""
+    model: Any = trainer.model
+    (whole,) = trainer.data.test
+    model.eval()
+    with torch.no_grad(), style():
+        found = model(whole.y0, whole.times)[:, 0]
+        times, true = whole.times.tolist(), whole.ys[:, 0]
+        axis_points = torch.linspace(-2.2, 2.2, 19, device=true.device)
+        grid = torch.stack(torch.meshgrid(axis_points, axis_points, indexing="xy"), -1)
+        field = model.vector_field(whole.times[0], grid)
+        field = field / field.norm(dim=-1, keepdim=True).clamp(min=1e-9)
+
+        figure = new_figure(width=9.0, height=3.9)
+        series, plane = figure.subplots(1, 2, width_ratios=(1.25, 1))
+        for k, color in enumerate((COLORS["blue"], COLORS["orange"])):
+            series.plot(times, true[:, k].tolist(), color="0.6", lw=3.5, alpha=0.6,
+                        label="true" if k == 0 else None)  # fmt: skip
+            series.plot(times, found[:, k].tolist(), color=color, lw=1.4, label=f"$y_{k + 1}$")
+        series.set(xlabel="time (units of the model)", ylabel="state (data units)")
+        series.set_ylim(-2.4, 2.4)
+        series.legend(loc="upper right", ncols=3)
+        plane.quiver(grid[..., 0].cpu(), grid[..., 1].cpu(), field[..., 0].cpu(),
+                     field[..., 1].cpu(), color="0.5", width=0.003, scale=32)  # fmt: skip
+        plane.plot(*true.T.tolist(), color="0.6", lw=3.5, alpha=0.6)
+        plane.plot(*found.T.tolist(), color=COLORS["red"], lw=1.4)
+        plane.set(xlabel="$y_1$", ylabel="$y_2$", aspect="equal")
+        plane.set(xlim=(-2.3, 2.3), ylim=(-2.3, 2.3))
+        plane.set_title("trajectory and direction of the learned field", fontsize=10)
+        figure.suptitle(f"after {trainer.step} training steps")
+        return figure

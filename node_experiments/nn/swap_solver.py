@@ -1,0 +1,35 @@
+"""Another solver and another way to gradients for a model that exists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+from ..ode import (
+    Gradient,
+    Solver,
+)
+from .ode_module import ODEModule
+
+__all__ = ["solving_modules", "solving_with"]
+
+
+def solving_modules(model: nn.Module) -> list[ODEModule]:
+    """The modules of a model that solve an ODE."""
+    return [module for module in model.modules() if isinstance(module, ODEModule)]
+
+
+@contextmanager
+def solving_with(model: nn.Module, solver: Solver, gradient: Gradient) -> Iterator[None]:
+    """Exchange how every ODE of a model is solved and differentiated, for a while."""
+    modules = solving_modules(model)
+    kept = [(module.solver, module.gradient, module.solves) for module in modules]
+    for module in modules:
+        module.solver, module.gradient = solver, gradient
+    try:
+        yield
+    finally:
+        for module, own in zip(modules, kept, strict=True):
+            module.solver, module.gradient, module.solves = own

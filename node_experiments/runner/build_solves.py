@@ -1,0 +1,113 @@
+"""From settings to how the ODEs of a model are solved, differentiated and compiled."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, fields
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..config import (
+    ConfigError,
+    GradientConfig,
+    RunConfig,
+    SolverConfig,
+    known,
+)
+from ..nn.regularizers import Regularizer
+from ..nn.swap_solver import solving_modules
+from ..ode import (
+    Backprop,
+    Gradient,
+    Solver,
+)
+from ..ode.compiled import compiler_fault
+from ..ode.gradients import GRADIENTS
+from ..ode.methods import METHODS
+
+__all__ = ["build_gradient", "build_solver", "compile_solves", "regularize"]
+
+log = logging.getLogger(__name__)
+
+
+def build_solver(config: SolverConfig) -> Solver:
+    """The method with its accuracy and limits."""
+    try:
+        return Solver(**asdict(config))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def build_gradient(config: GradientConfig) -> Gradient:
+    """The way gradients are computed."""
+    known(config.name, GRADIENTS, "gradient")
+    way: Any = GRADIENTS[config.name]
+    try:
+        # Whether it compiles is a setting of the trainer.
+        return way(**{f.name: getattr(config, f.name) for f in fields(way) if f.name != "compile"})
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def regularize(config: RunConfig, model: nn.Module) -> None:
+    """Let the ODEs of a model carry penalties in training.
+
+    Raises:
+        ConfigError: There are none, or they cannot.
+    """
+    regularizer = Regularizer(**asdict(config.regularizer))
+    if not regularizer.weights:
+        return
+    solved = solving_modules(model)
+    if not solved:
+        raise ConfigError(
+            f"regularizer.{next(iter(regularizer.weights))} has no effect on "
+            f"model.name={config.model.name!r}, which solves no ODE; take regularizer=none"
+        )
+    if config.trainer.compile and (regularizer.jacobian or regularizer.taylor):
+        raise ConfigError(
+            "regularizer.jacobian and regularizer.taylor differentiate the vector field twice, "
+            "which torch.compile cannot; take trainer.compile=false or regularizer=kinetic"
+        )
+    for module in solved:
+        try:
+            module.regularize(regularizer)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+
+
+def compile_solves(
+    config: RunConfig, model: nn.Module, device: torch.device, is_flow: bool
+) -> None:
+    """Compile the whole steps of a model where its gradient allows it, else its vector fields.
+
+    Where nothing can be compiled, the model stays as it is.
+
+    Args:
+        is_flow: Whether it evaluates a divergence, and not its vector fields by themselves.
+
+    Raises:
+        ConfigError: Neither is what the model evaluates.
+    """
+    solver = build_solver(config.solver)
+    whole_steps = (
+        config.gradient.name == "backprop"
+        and METHODS[solver.method].family == "explicit"
+        and solver.batching == "joint"
+    )
+    if is_flow and not whole_steps:
+        raise ConfigError(
+            f"trainer.compile=true does not reach the divergence of "
+            f"model.name={config.model.name!r} but in whole steps; take gradient=backprop with "
+            "an explicit Runge-Kutta method, or leave it out"
+        )
+    if (fault := compiler_fault(device)) is not None:
+        log.warning("trainer.compile=true is left out: %s", fault)
+        return
+    for module in solving_modules(model):
+        if whole_steps:
+            module.gradient = Backprop(compile=True)
+        else:
+            module.vector_field.compile()

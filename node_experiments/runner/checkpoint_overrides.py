@@ -1,0 +1,92 @@
+"""The configuration of a checkpoint, with what the command line may change in it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from ..config import (
+    ConfigError,
+    RunConfig,
+    typed_config,
+)
+from ..runs.directory import (
+    folder_of_checkpoint,
+    read_json,
+)
+from ..training.checkpoints import (
+    CheckpointError,
+    load_checkpoint,
+)
+
+__all__ = ["choices_of_checkpoint", "config_of_checkpoint"]
+
+# By mode. Figure 3 takes solvers of its own.
+CHANGEABLE = {"eval": ("solver", "dataset", "trainer"), "figure3": ("dataset", "trainer")}
+OWN = ("mode", "checkpoint", "outputs")  # of the evaluation itself
+
+
+def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
+    """The checkpoint's own configuration, changed where the command line says so.
+
+    Args:
+        given: The configuration composed from the command line.
+        overrides: The command line's overrides, such as `solver.rtol=1e-5`.
+
+    Raises:
+        ConfigError: An override of something that the checkpoint determines.
+        CheckpointError: The checkpoint cannot be read, or its configuration is not one.
+    """
+    assert given.checkpoint is not None
+    checkpoint = load_checkpoint(Path(given.checkpoint))
+    content = checkpoint["config"]
+    if not isinstance(content, dict):
+        raise CheckpointError(f"the configuration in checkpoint {given.checkpoint} is damaged")
+    merged: dict[str, Any] = {**content, "mode": given.mode, "checkpoint": given.checkpoint}
+    merged["outputs"], merged["name"] = given.outputs, content.get("name", given.name)
+    for override in overrides:
+        key = override.lstrip("+~").partition("=")[0]
+        group, _, setting = key.partition(".")
+        if group in OWN or group.startswith("hydra"):
+            continue
+        if key in ("name", "seed"):
+            merged[key] = getattr(given, key)
+            continue
+        changeable = CHANGEABLE[given.mode]
+        if group not in changeable:
+            raise ConfigError(
+                f"{key} cannot be changed with mode={given.mode}: the checkpoint holds model "
+                f"{content.get('model', {}).get('name')!r}; changeable: {', '.join(changeable)}"
+            )
+        chosen = asdict(getattr(given, group))
+        if setting:
+            merged[group] = {**merged[group], setting: chosen[setting]}
+        else:
+            merged[group] = chosen
+    return typed_config(OmegaConf.create(merged))
+
+
+def choices_of_checkpoint(
+    config: RunConfig, given: dict[str, Any], overrides: list[str]
+) -> dict[str, Any]:
+    """What was chosen of each group when the checkpoint was made, or now instead.
+
+    Args:
+        config: The configuration of the evaluation.
+        given: The choices of the command line, with its defaults.
+        overrides: The command line's overrides: which of these choices were really made.
+    """
+    folder = folder_of_checkpoint(str(config.checkpoint))
+    choices = read_json(folder / "run_info.json").get("choices") or {
+        "dataset": config.dataset.name,
+        "model": config.model.name,
+        "solver": config.solver.method,
+        "gradient": config.gradient.name,
+        "optimizer": config.optimizer.name,
+        "scheduler": config.scheduler.name,
+    }
+    made = {override.lstrip("+~").partition("=")[0] for override in overrides}
+    return {**choices, **{group: given[group] for group in made & given.keys()}}

@@ -1,0 +1,89 @@
+"""`mode=figure3`: Figure 3 of Chen et al. 2018 from a trained ODE-Net."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..chapters.image_classification.batches import EvaluationBatches
+from ..chapters.image_classification.datasets import IMAGE_DATASETS
+from ..chapters.image_classification.figure3_draw import block_solves_figure
+from ..chapters.image_classification.figure3_measure import block_solves
+from ..config import (
+    ConfigError,
+    RunConfig,
+)
+from ..runs.directory import folder_of_checkpoint
+from ..runs.files import write_json
+from ..runs.run import Run
+from .restore import rebuild
+
+__all__ = ["check_figure3", "figure3"]
+
+IMAGES = 16  # choice: SciPy's Adams at 1e-8 then takes seconds
+
+
+def check_figure3(config: RunConfig, device: torch.device) -> None:
+    """Refuse what has no Figure 3.
+
+    Raises:
+        ConfigError: A model without an ODE block, data other than images, or a device without
+            double precision.
+    """
+    if config.model.name != "odenet":
+        raise ConfigError(
+            f"mode=figure3 needs a model with an ODE block, and the checkpoint holds model "
+            f"{config.model.name!r}; allowed: odenet; train one with "
+            "node-run experiment=mnist_odenet"
+        )
+    if config.dataset.name not in IMAGE_DATASETS:
+        raise ConfigError(
+            f"mode=figure3 solves from images, and dataset={config.dataset.name} has none; "
+            f"allowed: {', '.join(IMAGE_DATASETS)}"
+        )
+    if device.type == "mps":
+        raise ConfigError(
+            "mode=figure3 solves in double precision, which mps does not have; "
+            "set trainer.device=cpu"
+        )
+
+
+def figure3(config: RunConfig, folder: Path, device: torch.device, result: dict[str, Any]) -> None:
+    """Measure panels a to c, read panel d, and write `figure3.json` and the figure.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be read, or holds the weights of another model.
+        SolveError: A solve that did not reach its end.
+    """
+    trained = rebuild(config, device)
+    model, test = trained.model, trained.data.test
+    assert isinstance(model, nn.Sequential)
+    assert isinstance(test, EvaluationBatches)
+    few = EvaluationBatches(test.data, test.standardize, IMAGES)
+    images, labels = next(iter(few))
+    measured = {
+        "trained": trained.origin,
+        **block_solves(model, images, labels),
+        "threads": torch.get_num_threads(),
+        "clock": "processor" if device.type == "cpu" else "wall-clock",
+        "epochs": epochs_of(folder_of_checkpoint(str(config.checkpoint))),
+    }
+    write_json(folder / "figure3.json", measured)
+    (folder / "figures").mkdir(exist_ok=True)
+    figure = block_solves_figure(measured, str(trained.origin["name"]))
+    figure.savefig(folder / "figures" / "figure3.png")
+    result["parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    result["trained"] = trained.origin
+    result["status"] = "completed"
+
+
+def epochs_of(run: Path) -> list[dict[str, float]]:
+    """Epochs and forward evaluations of a training run, from its `metrics.jsonl`; none without."""
+    return [
+        {"epoch": row["epoch"], "forward": row["nfe/forward"]}
+        for row in Run(run).epochs
+        if {"epoch", "nfe/forward"} <= row.keys()
+    ]

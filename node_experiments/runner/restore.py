@@ -1,0 +1,72 @@
+"""A model rebuilt from its checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..config import (
+    RunConfig,
+    config_hash,
+)
+from ..training.checkpoints import (
+    CheckpointError,
+    load_checkpoint,
+)
+from . import build
+
+__all__ = ["Trained", "rebuild"]
+
+
+@dataclass
+class Trained:
+    """What a checkpoint holds, ready to be used.
+
+    Attributes:
+        model: With the checkpoint's weights, and the solver of the configuration.
+        data: The dataset of the configuration.
+        origin: What the run that trained it was: name, seed, solver and so on, as plain values.
+    """
+
+    model: nn.Module
+    data: Any
+    origin: dict[str, Any]
+
+
+def rebuild(config: RunConfig, device: torch.device) -> Trained:
+    """The model of the checkpoint that the configuration was made from.
+
+    Raises:
+        CheckpointError: It cannot be read, or holds the weights of another model.
+    """
+    assert config.checkpoint is not None
+    checkpoint = load_checkpoint(Path(config.checkpoint), device)
+    data = build.build_data(config, device)
+    model = build.build_model(config, data, device)
+    try:
+        model.load_state_dict(checkpoint["model"])
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"the weights in {config.checkpoint} are not those of model {config.model.name!r} "
+            f"on {config.dataset.name}: {str(error).splitlines()[-1].strip()}"
+        ) from error
+    return Trained(model, data, origin(checkpoint["config"]))
+
+
+def origin(trained: dict[str, Any]) -> dict[str, Any]:
+    """What reports tell trained models apart by, from the configuration that trained one."""
+    solver = trained.get("solver") or {}
+    return {
+        "name": trained.get("name"),
+        "seed": trained.get("seed"),
+        "protocol": trained.get("protocol"),
+        "config_hash": config_hash(trained),
+        "gradient": (trained.get("gradient") or {}).get("name"),
+        "solver": {
+            key: solver.get(key) for key in ("method", "num_steps", "step_size", "rtol", "atol")
+        },
+    }

@@ -1,0 +1,207 @@
+"""Training, in one process of a run: everything is built, put together, resumed and fitted."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from ..config import RunConfig
+from ..nn.swap_solver import (
+    solving_modules,
+    solving_with,
+)
+from ..ode import (
+    Discrete,
+    Solver,
+)
+from ..tracking.figures import Figures
+from ..tracking.progress import (
+    EpochLines,
+    ProgressBar,
+)
+from ..tracking.records import MetricsFile
+from ..tracking.tensorboard import TensorBoard
+from ..training.batches import (
+    FirstBatches,
+    OneBatch,
+)
+from ..training.callbacks import Callback
+from ..training.checkpoints import (
+    CheckpointError,
+    Checkpoints,
+    load_last,
+)
+from ..training.distributed import Group
+from ..training.gradient_error import GradientError
+from ..training.loop import Trainer
+from ..training.memory import MemoryMeter
+from ..training.profiler import Profiler
+from ..training.signals import StopRequest
+from ..training.solver_statistics import SolverStatistics
+from ..training.timing import Timing
+from . import build
+
+__all__ = ["fit"]
+
+# What `gradient/error` takes for the exact solution.
+EXACT = Solver("dopri5", rtol=1e-5, atol=1e-5)
+
+log = logging.getLogger(__name__)
+
+
+def fit(
+    config: RunConfig,
+    folder: Path,
+    device: torch.device,
+    result: dict[str, Any],
+    bar: Console | None,
+    group: Group,
+    stop: StopRequest,
+) -> None:
+    """Fit the model of the configuration, from the last checkpoint in the folder if there is one.
+
+    Args:
+        result: Is filled with what is known at the end, however it comes.
+        bar: Where to draw a progress bar.
+        stop: Asked for between steps.
+
+    Raises:
+        Interrupted: A stop was asked for.
+    """
+    settings = config.trainer
+    data = build.build_data(config, device)
+    if settings.overfit:
+        data.train = OneBatch(data.train)
+    if settings.limit_batches is not None:
+        for name in ("train", "validation", "test"):
+            if getattr(data, name) is not None:
+                setattr(data, name, FirstBatches(getattr(data, name), settings.limit_batches))
+    model = build.build_model(config, data, device)
+    task = build.build_task(config, data)
+    optimizer = build.build_optimizer(config, model)
+    scheduler = build.build_scheduler(config, optimizer, len(data.train))
+    result["parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+    timing = Timing()
+    callbacks: list[Callback] = [SolverStatistics(), MemoryMeter(), timing]
+    if settings.gradient_error and solving_modules(model):
+        callbacks.append(GradientError(partial(solving_with, solver=EXACT, gradient=Discrete())))
+    trackers: list[Callback] = []
+    tensorboard = None
+    checkpoint = group.from_first(load_last(folder) if group.rank == 0 else None)
+    if group.rank == 0:
+        log.info(
+            "%s: %d parameters on %s, in %s", config.name, result["parameters"], device, folder
+        )
+        tensorboard = TensorBoard(
+            folder,
+            hyperparameters(config, result["choices"]),
+            task.metric,
+            go_on_after=None if checkpoint is None else checkpoint["step"],
+        )
+        draw = build.build_figures(task, config.dataset.name)
+        trackers = [
+            MetricsFile(folder),
+            tensorboard,
+            EpochLines(),
+            Figures(folder / "figures", tensorboard, config.name, draw),
+            *build.build_animation(task, folder / "figures" / "training.gif"),
+            *build.build_keepers(task, folder),
+        ]
+        if settings.profile:
+            trackers.append(Profiler(folder / "profile"))
+        if bar is not None:
+            trackers.append(ProgressBar(bar, "compiling" if settings.compile else "starting"))
+    last = Checkpoints(folder / "checkpoints", asdict(config), settings.checkpoint_minutes, stop)
+    trainer = Trainer(
+        task,
+        model,
+        optimizer,
+        scheduler,
+        data,
+        [*callbacks, *trackers, last],
+        epochs=settings.epochs,
+        device=device,
+        precision=settings.precision,
+        clip_norm=settings.clip_norm,
+        log_every=settings.log_every,
+        evaluate_every=settings.evaluate_every,
+        group=group,
+    )
+    if group.size > 1:
+        # The same initial weights everywhere, but noise of its own in every process.
+        torch.manual_seed(config.seed * 1_000_003 + group.rank)
+    if checkpoint is not None:
+        go_on(trainer, checkpoint, config, folder)
+    try:
+        with torch.autograd.set_detect_anomaly(settings.detect_anomaly):
+            trainer.fit()
+        result["status"] = "completed"
+    finally:
+        result["earlier_seconds"] = timing.earlier_seconds
+        result["reason"] = f"interrupted in epoch {trainer.epoch + 1} of {trainer.epochs}"
+        if result["status"] == "completed":
+            result["reason"] = None
+        summarize(trainer, result)
+        if tensorboard is not None:
+            tensorboard.close()
+
+
+def go_on(trainer: Trainer, checkpoint: dict[str, Any], config: RunConfig, folder: Path) -> None:
+    """Take over the state of a checkpoint.
+
+    Raises:
+        CheckpointError: It is that of another model, or of another number of processes.
+    """
+    if len(checkpoint["ranks"]) != trainer.group.size:
+        raise CheckpointError(
+            f"the run in {folder} was trained by {len(checkpoint['ranks'])} processes; "
+            f"go on with as many, not {trainer.group.size}"
+        )
+    try:
+        trainer.load_state_dict(checkpoint)
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"the checkpoint in {folder} holds no state of {config.name} as it is configured now; "
+            "go on with the version that wrote it, or begin a new run"
+        ) from error
+    if trainer.group.rank == 0:
+        log.info("going on after step %d, in epoch %d", trainer.step, trainer.epoch + 1)
+
+
+def summarize(trainer: Trainer, result: dict[str, Any]) -> None:
+    """Final and best metrics, evaluations and memory of a training run."""
+    final = trainer.history[-1] if trainer.history else {}
+    result["metrics"] = final
+    metric = f"{trainer.task.metric}/validation"
+    if trainer.best is not None:
+        at_best = next(row for row in trainer.history if row.get(metric) == trainer.best)
+        result["best"] = {"by": metric, **at_best}
+    at_best = result["best"] or final
+    result["objective"] = at_best.get(metric, at_best.get(f"{trainer.task.metric}/test"))
+    result["metric"] = trainer.task.metric
+    result["nfe"] = {way: final.get(f"nfe/{way}") for way in ("forward", "backward")}
+    result["memory"] = {
+        name: final.get(f"memory/{name}") for name in ("saved_bytes", "peak_bytes")
+    }
+
+
+def hyperparameters(config: RunConfig, choices: dict[str, Any]) -> dict[str, Any]:
+    """The settings by which the dashboard compares runs."""
+    return {
+        **{group: str(choice) for group, choice in choices.items() if choice is not None},
+        "optimizer": config.optimizer.name,
+        "scheduler": config.scheduler.name,
+        "seed": config.seed,
+        "protocol": config.protocol,
+        "epochs": config.trainer.epochs,
+        "lr": config.optimizer.lr,
+        "rtol": config.solver.rtol,
+        "atol": config.solver.atol,
+    }

@@ -1,0 +1,153 @@
+"""The folder of a run: who works in it, how far it came, and where the same run was begun before.
+
+Imports no torch: a job that is done already is recognised at once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from ..config import (
+    ConfigError,
+    config_hash,
+)
+
+__all__ = [
+    "LOCK",
+    "begun_before",
+    "claimed",
+    "folder_of_checkpoint",
+    "is_claimed",
+    "read_json",
+    "remove_leftovers",
+    "status",
+]
+
+LOCK = ".lock"
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Work in a folder that no other process works in; the claim dies with the process.
+
+    Raises:
+        ConfigError: Another process works in it, or it cannot be written.
+    """
+    try:
+        # A lock that is there already can be opened where no other file can be written.
+        tempfile.TemporaryFile(dir=folder).close()
+        lock = (folder / LOCK).open("a+")
+    except OSError as error:
+        raise ConfigError(
+            f"the run folder {folder} cannot be written: {error.strerror}; make it writable, or "
+            "begin the run elsewhere with outputs= or hydra.run.dir="
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            raise ConfigError(
+                f"the run folder {folder} is in use by process {lock.read().strip() or '?'}; "
+                "wait for it, end it, or choose another hydra.run.dir"
+            ) from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()} on {os.uname().nodename}")
+        lock.flush()
+        remove_leftovers(folder)
+        try:
+            yield
+        finally:
+            remove_leftovers(folder)
+
+
+def is_claimed(folder: Path) -> bool:
+    """Whether a living process works in the folder."""
+    try:
+        with (folder / LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what a killed process had not finished writing."""
+    for place in (folder, folder / "checkpoints", folder / "figures"):
+        for path in place.glob(".*.partial"):
+            path.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a file; empty if there is none."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def folder_of_checkpoint(checkpoint: str) -> Path:
+    """The run folder that a checkpoint is given by, or lies in."""
+    path = Path(checkpoint)
+    return path if path.is_dir() else path.parent.parent
+
+
+def status(folder: Path) -> str:
+    """completed, interrupted, failed, running, or unfinished: it was killed, or never began."""
+    if is_claimed(folder):
+        return "running"
+    return str(read_json(folder / "result.json").get("status") or "unfinished")
+
+
+def begun_before(folder: Path, own_hash: str, siblings: bool) -> Path:
+    """Where the run of this configuration lies: completed, else begun, else `folder` itself.
+
+    Of those that were begun, one that came to a checkpoint goes before one that did not.
+
+    Args:
+        siblings: Look also in the folders beside `folder`.
+
+    Raises:
+        ConfigError: `folder` holds a run of another configuration.
+    """
+    own = hash_of(folder)
+    if own is not None and own != own_hash:
+        raise ConfigError(
+            f"{folder} holds a run of another configuration; choose another folder, or delete it"
+        )
+    if own == own_hash or not siblings:
+        return folder
+    left = [
+        path.parent
+        for path in sorted(folder.parent.glob(f"*/{LOCK}"), reverse=True)
+        if not is_claimed(path.parent)
+    ]
+    for path in left:
+        remove_leftovers(path)
+    same = [path for path in left if hash_of(path) == own_hash]
+    completed = [path for path in same if status(path) == "completed"]
+    saved = [path for path in same if any((path / "checkpoints").glob("*.pt"))]
+    return next(iter(completed + saved + same), folder)
+
+
+def hash_of(folder: Path) -> str | None:
+    """The configuration hash of the run in a folder, if one was begun there."""
+    found = read_json(folder / "run_info.json").get("config_hash")
+    if found is None and (folder / "config.yaml").is_file():
+        # It was killed between the writing of the two files.
+        content = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
+        assert isinstance(content, dict)
+        found = config_hash({str(key): value for key, value in content.items()})
+    return None if found is None else str(found)
