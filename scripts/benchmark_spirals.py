@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchdiffeq import odeint
 
+from node_experiments.chapters.latent_ode.chapter import LatentODEConfig, SpiralsConfig
 from node_experiments.chapters.latent_ode.elbo import (
     LatentODETask,
     standard_normal_kl,
@@ -32,10 +33,10 @@ from node_experiments.chapters.latent_ode.forecasting import gaussian_nll
 from node_experiments.chapters.latent_ode.model import (
     LatentODE,
     LatentVectorField,
-    mlp,
 )
 from node_experiments.chapters.latent_ode.spirals import spiral_data
 from node_experiments.data.time_series import SeriesBatch
+from node_experiments.nn.mlp import mlp
 from node_experiments.ode import (
     Backprop,
     Solver,
@@ -88,9 +89,12 @@ def iteration(loss: Callable[[], Tensor], optimizer: Optimizer) -> Callable[[], 
 def ours(batch: SeriesBatch, **tolerances: float) -> tuple[LatentODE, Callable[[], None]]:
     torch.manual_seed(0)
     model = LatentODE(
-        2, Solver("dopri5", **tolerances), Backprop(), layers=2, activation="elu",
-        noise_std=0.3, mean_gap=None,
-    )  # fmt: skip
+        LatentODEConfig(layers=2, activation="elu", noise_std=0.3, reads_gaps=False),
+        2,
+        1.0,
+        Solver("dopri5", **tolerances),
+        Backprop(),
+    )
     task = LatentODETask()
     optimizer = make_optimizer(model.parameters(), "adam", 0.01)
     return model, iteration(lambda: task.loss(model, batch, 0)[0], optimizer)
@@ -104,10 +108,20 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     data = spiral_data(
-        variant="official_code", observations=100, grid_points=500, last_start=400,
-        normalize=False, noise=0.3, time_span=3.74, train_size=1000, batch_size=1000, passes=1,
-        validation_size=0,
-    )  # fmt: skip
+        SpiralsConfig(
+            variant="official_code",
+            observations=100,
+            grid_points=500,
+            last_start=400,
+            normalize=False,
+            noise=0.3,
+            time_span=3.74,
+            train_size=1000,
+            batch_size=1000,
+            passes=1,
+            validation_size=0,
+        )
+    )
     batch = data.train.data
     torch.manual_seed(0)
     reference = Reference()

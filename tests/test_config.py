@@ -9,15 +9,9 @@ from hydra.core.global_hydra import GlobalHydra
 
 from node_experiments import ode
 from node_experiments.cli.main import main as cli
-from node_experiments.config import (
-    ConfigError,
-    GradientConfig,
-    RunConfig,
-    SolverConfig,
-    configs_folder,
-    typed_config,
-)
+from node_experiments.config import ConfigError, GradientConfig, RunConfig, SolverConfig
 from node_experiments.ode.methods import METHODS
+from node_experiments.runner.compose import configs_folder, typed_config
 
 CONFIGS = configs_folder()
 

@@ -8,13 +8,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from node_experiments.chapters.normalizing_flows.point_sets import POINT_SETS
+from node_experiments.chapters.normalizing_flows.chapter import POINT_SETS
 from node_experiments.cli.main import main as cli
-from node_experiments.config import (
-    configs_folder,
-    typed_config,
-)
 from node_experiments.runner import build
+from node_experiments.runner.compose import configs_folder, typed_config
 
 TINY = ("protocol=smoke", "trainer.threads=1")
 

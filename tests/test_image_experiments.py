@@ -38,10 +38,7 @@ def test_literature_settings_of_cifar10(node_run):
     from hydra import compose, initialize_config_dir
 
     from node_experiments.cli.main import main as cli
-    from node_experiments.config import (
-        configs_folder,
-        typed_config,
-    )
+    from node_experiments.runner.compose import configs_folder, typed_config
 
     cli.register()
     with initialize_config_dir(str(configs_folder()), version_base="1.3"):

@@ -101,7 +101,7 @@ def compose(arguments):
     from hydra import compose, initialize_config_dir
 
     from node_experiments.cli.main import main as cli
-    from node_experiments.config import configs_folder
+    from node_experiments.runner.compose import configs_folder
 
     cli.register()
     given = [

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
+from node_experiments.chapters import models
 from node_experiments.chapters.irregular_series.gap_dynamics import (
     GapField,
     GapFlow,
@@ -15,11 +16,7 @@ from node_experiments.chapters.irregular_series.latent_ode import PoissonDynamic
 from node_experiments.chapters.latent_ode.poisson_model import PoissonField
 from node_experiments.chapters.normalizing_flows.continuous_flow import DensityField
 from node_experiments.cli.main import main as cli
-from node_experiments.config import (
-    ConfigError,
-    configs_folder,
-    typed_config,
-)
+from node_experiments.config import ConfigError
 from node_experiments.nn.ode_module import ODEModule
 from node_experiments.nn.regularizers import RegularizedField
 from node_experiments.nn.swap_solver import solving_modules
@@ -28,6 +25,7 @@ from node_experiments.ode import (
     solve,
 )
 from node_experiments.runner import build
+from node_experiments.runner.compose import configs_folder, typed_config
 from node_experiments.training.regularization import take_penalties
 
 IMAGES = ("dataset.train_size=16", "dataset.batch_size=2", "dataset.validation_size=16")
@@ -90,7 +88,7 @@ def trained_once(config):
 
 
 def test_no_model_is_forgotten():
-    assert {*SOLVING, *NOT_SOLVING} == set(build.MODELS)
+    assert {*SOLVING, *NOT_SOLVING} == set(models())
     assert not {*SOLVING} & {*NOT_SOLVING}
     for name, choices in {**SOLVING, **NOT_SOLVING}.items():
         assert configured(*choices).model.name == name

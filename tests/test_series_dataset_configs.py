@@ -8,17 +8,15 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from node_experiments.chapters.irregular_series.dataset_settings import SERIES_DATASETS
+from node_experiments.chapters.irregular_series.chapter import CHAPTER
 from node_experiments.cli.main import main as cli
-from node_experiments.config import (
-    ConfigError,
-    configs_folder,
-    typed_config,
-)
+from node_experiments.config import ConfigError
 from node_experiments.data.scaling import SCALINGS
 from node_experiments.runner import build
+from node_experiments.runner.compose import configs_folder, typed_config
 
 FOLDER = configs_folder() / "dataset"
+SERIES_DATASETS = {name: dataset.settings for name, dataset in CHAPTER.datasets.items()}
 VARIANTS = [f"{name}_official_code" for name in SERIES_DATASETS]
 CHOICES = [*SERIES_DATASETS, *(name for name in VARIANTS if (FOLDER / f"{name}.yaml").exists())]
 

@@ -1,1 +1,119 @@
-"""One package for each chapter of the literature."""
+"""The chapters: those of this package, and those of others that are installed.
+
+Both are found through the entry point group `node_experiments.chapters`: the name of an entry is
+the chapter's, its value an import string of a `Chapter`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from ..config.checks import ConfigError, nearest
+from .chapter import Chapter, Dataset, Model, Task
+
+__all__ = ["check_fit", "datasets", "find_chapters", "models", "task_of", "tasks"]
+
+GROUP = "node_experiments.chapters"
+BUILT_IN = (
+    "toy",
+    "image_classification",
+    "normalizing_flows",
+    "latent_ode",
+    "irregular_series",
+)
+
+log = logging.getLogger("node_experiments")
+
+
+@cache
+def find_chapters() -> tuple[Chapter, ...]:
+    """All chapters, our own first. One from outside that cannot be loaded is left out, and logged.
+
+    Raises:
+        ConfigError: Two chapters give one name to different things.
+    """
+    own = [EntryPoint(name, f"{__name__}.{name}.chapter:CHAPTER", GROUP) for name in BUILT_IN]
+    chapters = [entry.load() for entry in own]
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        try:
+            chapter = entry.load()
+            if not isinstance(chapter, Chapter):
+                raise TypeError(f"{entry.value} is no Chapter, but a {type(chapter).__name__}")
+        except Exception as error:
+            log.warning(
+                "the chapter %s is left out: %s: %s", entry.name, type(error).__name__, error
+            )
+            continue
+        chapters.append(chapter)
+    return tuple(chapters)
+
+
+@cache
+def datasets() -> Mapping[str, Dataset]:
+    """The datasets of all chapters, by name."""
+    return joined("datasets")
+
+
+@cache
+def models() -> Mapping[str, Model]:
+    """The models of all chapters, by name."""
+    return joined("models")
+
+
+@cache
+def tasks() -> Mapping[str, Task]:
+    """The tasks of all chapters, by name."""
+    return joined("tasks")
+
+
+def joined(attribute: str) -> dict[str, Any]:
+    """One mapping of all chapters in one."""
+    found: dict[str, Any] = {}
+    owner: dict[str, str] = {}
+    for chapter in find_chapters():
+        for name, entry in getattr(chapter, attribute).items():
+            if name in found:
+                raise ConfigError(
+                    f"the chapters {owner[name]!r} and {chapter.name!r} both have {attribute} "
+                    f"named {name!r}; rename one of them"
+                )
+            found[name], owner[name] = entry, chapter.name
+    return found
+
+
+def check_fit(model: str, dataset: str) -> None:
+    """Reject a model on a dataset of a kind that it does not fit.
+
+    Raises:
+        ConfigError: With the models for this dataset, and the datasets for this model.
+    """
+    kind, fitting = datasets()[dataset].kind, models()[model].tasks
+    if kind in fitting:
+        return
+    for_dataset = [name for name, entry in models().items() if kind in entry.tasks]
+    for_model = [name for name, entry in datasets().items() if entry.kind in fitting]
+    near = [name for name in for_dataset if model in name]
+    hint = f"; did you mean model={near[0]}?" if near else ""
+    raise ConfigError(
+        f"model.name={model!r} does not fit dataset.name={dataset!r}{hint} "
+        f"(models for {dataset}: {', '.join(for_dataset) or 'none'}; "
+        f"datasets for {model}: {', '.join(for_model) or 'none'})"
+    )
+
+
+def task_of(model: str, dataset: str) -> Task:
+    """The task of a model on a dataset that it fits.
+
+    Raises:
+        ConfigError: A chapter names a task that none has.
+    """
+    name = models()[model].tasks[datasets()[dataset].kind]
+    if name not in tasks():
+        raise ConfigError(
+            f"the task {name!r} of model {model!r} is unknown{nearest(name, tasks())}"
+        )
+    return tasks()[name]

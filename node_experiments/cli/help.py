@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from ..config import configs_folder
+from ..runner.compose import configs_folder
 
 __all__ = ["choices", "help_text"]
 

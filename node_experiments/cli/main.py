@@ -24,9 +24,9 @@ from omegaconf import DictConfig, OmegaConf
 from ..config import (
     ConfigError,
     RunConfig,
-    configs_folder,
     folder_name,
 )
+from ..runner.compose import configs_folder
 from ..runner.job import (
     ExitCode,
     job,

@@ -1,11 +1,8 @@
-"""What can be configured. This package imports no torch, so that help is instant."""
+"""Settings that all runs share, and how they are checked.
 
-from ..runner.compose import (
-    configs_folder,
-    schema_of,
-    to_yaml,
-    typed_config,
-)
+Imports neither torch nor a chapter, so that help is instant.
+"""
+
 from .checks import (
     ConfigError,
     folder_name,
@@ -13,20 +10,7 @@ from .checks import (
     nearest,
     require,
 )
-from .datasets import (
-    DATASETS,
-    ImagesConfig,
-    SpiralsConfig,
-)
 from .hashing import config_hash
-from .models import (
-    MODELS,
-    ImageClassifierConfig,
-    LatentODEConfig,
-    MLPConfig,
-    RecurrentConfig,
-    ResNetConfig,
-)
 from .run import (
     GradientConfig,
     OptimizerConfig,
@@ -38,30 +22,17 @@ from .run import (
 )
 
 __all__ = [
-    "DATASETS",
-    "MODELS",
     "ConfigError",
     "GradientConfig",
-    "ImageClassifierConfig",
-    "ImagesConfig",
-    "LatentODEConfig",
-    "MLPConfig",
     "OptimizerConfig",
-    "RecurrentConfig",
     "RegularizerConfig",
-    "ResNetConfig",
     "RunConfig",
     "SchedulerConfig",
     "SolverConfig",
-    "SpiralsConfig",
     "TrainerConfig",
     "config_hash",
-    "configs_folder",
     "folder_name",
     "known",
     "nearest",
     "require",
-    "schema_of",
-    "to_yaml",
-    "typed_config",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,8 @@ class ODEModule(nn.Module):
     """
 
     regularized_field = RegularizedField
+    # Whether a solve evaluates the forward pass of `vector_field`, and not a divergence beside it.
+    field_compiles: ClassVar[bool] = True
 
     def __init__(self, vector_field: nn.Module, solver: Solver, gradient: Gradient) -> None:
         super().__init__()

@@ -78,18 +78,13 @@ def regularize(config: RunConfig, model: nn.Module) -> None:
             raise ConfigError(str(error)) from error
 
 
-def compile_solves(
-    config: RunConfig, model: nn.Module, device: torch.device, is_flow: bool
-) -> None:
+def compile_solves(config: RunConfig, model: nn.Module, device: torch.device) -> None:
     """Compile the whole steps of a model where its gradient allows it, else its vector fields.
 
     Where nothing can be compiled, the model stays as it is.
 
-    Args:
-        is_flow: Whether it evaluates a divergence, and not its vector fields by themselves.
-
     Raises:
-        ConfigError: Neither is what the model evaluates.
+        ConfigError: Neither is what the model evaluates: it solves for a divergence beside.
     """
     solver = build_solver(config.solver)
     whole_steps = (
@@ -97,7 +92,8 @@ def compile_solves(
         and METHODS[solver.method].family == "explicit"
         and solver.batching == "joint"
     )
-    if is_flow and not whole_steps:
+    solved = solving_modules(model)
+    if not whole_steps and not all(module.field_compiles for module in solved):
         raise ConfigError(
             f"trainer.compile=true does not reach the divergence of "
             f"model.name={config.model.name!r} but in whole steps; take gradient=backprop with "
@@ -106,7 +102,7 @@ def compile_solves(
     if (fault := compiler_fault(device)) is not None:
         log.warning("trainer.compile=true is left out: %s", fault)
         return
-    for module in solving_modules(model):
+    for module in solved:
         if whole_steps:
             module.gradient = Backprop(compile=True)
         else:

@@ -11,7 +11,6 @@ from omegaconf import OmegaConf
 from ..config import (
     ConfigError,
     RunConfig,
-    typed_config,
 )
 from ..runs.directory import (
     folder_of_checkpoint,
@@ -21,6 +20,7 @@ from ..training.checkpoints import (
     CheckpointError,
     load_checkpoint,
 )
+from .compose import typed_config
 
 __all__ = ["choices_of_checkpoint", "config_of_checkpoint"]
 

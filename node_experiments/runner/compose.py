@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -10,12 +10,18 @@ from typing import Any, TypeVar, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ..chapters import (
+    datasets,
+    models,
+)
+from ..chapters.chapter import (
+    Dataset,
+    Model,
+)
 from ..config.checks import (
     ConfigError,
     nearest,
 )
-from ..config.datasets import DATASETS
-from ..config.models import MODELS
 from ..config.run import RunConfig
 
 __all__ = ["configs_folder", "schema_of", "to_yaml", "typed_config"]
@@ -23,7 +29,10 @@ __all__ = ["configs_folder", "schema_of", "to_yaml", "typed_config"]
 T = TypeVar("T")
 
 # The groups whose schema depends on the name that was chosen.
-BY_NAME: dict[str, dict[str, type]] = {"dataset": dict(DATASETS), "model": dict(MODELS)}
+BY_NAME: dict[str, Callable[[], Mapping[str, Dataset | Model]]] = {
+    "dataset": datasets,
+    "model": models,
+}
 
 
 def configs_folder() -> Path:
@@ -65,9 +74,10 @@ def schema_of(group: str, node: Any) -> type:
             f"{group}={node!r} must be a group of settings; choose one of configs/{group}/"
         )
     name = node.get("name")
-    if name not in BY_NAME[group]:
-        raise ConfigError(f"{group}.name={name!r} is unknown{nearest(str(name), BY_NAME[group])}")
-    return BY_NAME[group][name]
+    entries = BY_NAME[group]()
+    if not isinstance(name, str) or name not in entries:
+        raise ConfigError(f"{group}.name={name!r} is unknown{nearest(str(name), entries)}")
+    return entries[name].settings
 
 
 def convert(node: dict[Any, Any], schema: type[T], group: str = "") -> T:

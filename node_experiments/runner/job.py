@@ -18,7 +18,6 @@ from ..config import (
     ConfigError,
     RunConfig,
     config_hash,
-    typed_config,
 )
 from ..data.cache_folder import cache_folder
 from ..errors import UserError
@@ -30,6 +29,7 @@ from ..runs.directory import (
     remove_leftovers,
     status,
 )
+from .compose import typed_config
 from .messages import (
     GROUPS,
     complain,

@@ -14,11 +14,10 @@ from rich.console import Console
 from yaml.error import MarkedYAMLError
 
 from ..config import (
-    DATASETS,
-    MODELS,
     RunConfig,
     nearest,
 )
+from .compose import BY_NAME
 
 __all__ = ["GROUPS", "complain", "console", "describe", "log_to_console", "report"]
 
@@ -141,8 +140,8 @@ def unknown_key(key: str) -> str:
         known = {f.name for f in fields(RunConfig)} | set(GROUPS)
         return f"{key} is not a setting{nearest(name, sorted(known))}"
     schemas: list[Any] = [f.default_factory for f in fields(RunConfig) if f.name == group]
-    by_name: dict[str, dict[str, Any]] = {"dataset": {**DATASETS}, "model": {**MODELS}}
-    schemas += by_name.get(group, {}).values()
+    if group in BY_NAME:
+        schemas += [entry.settings for entry in BY_NAME[group]().values()]
     names = {f.name for schema in schemas if is_dataclass(schema) for f in fields(schema)}
     if name in names:
         return f"{key} is a setting of another {group}; choose that one with {group}=..."

@@ -18,7 +18,6 @@ from rich.console import Console
 from ..config import (
     RunConfig,
     config_hash,
-    to_yaml,
 )
 from ..errors import UserError
 from ..ode import SolveError
@@ -40,6 +39,7 @@ from ..training.signals import (
     stop_on_signals,
 )
 from . import build
+from .compose import to_yaml
 from .evaluate import evaluate
 from .figure3 import (
     check_figure3,

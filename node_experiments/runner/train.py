@@ -105,14 +105,13 @@ def fit(
             task.metric,
             go_on_after=None if checkpoint is None else checkpoint["step"],
         )
-        draw = build.build_figures(task, config.dataset.name)
+        draw = build.build_figures(config)
         trackers = [
             MetricsFile(folder),
             tensorboard,
             EpochLines(),
             Figures(folder / "figures", tensorboard, config.name, draw),
-            *build.build_animation(task, folder / "figures" / "training.gif"),
-            *build.build_keepers(task, folder),
+            *build.build_callbacks(config, folder),
         ]
         if settings.profile:
             trackers.append(Profiler(folder / "profile"))

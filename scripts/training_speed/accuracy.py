@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.optim import SGD, lr_scheduler
 
+from node_experiments.chapters.image_classification.chapter import ImagesConfig
 from node_experiments.chapters.image_classification.datasets import image_data
 from node_experiments.ode import (
     Backprop,
@@ -94,7 +95,7 @@ def measure_accuracy(names: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]
 def train(name: str, net: Mnist, solver: Ours | TorchDiffEq, schedule: Schedule) -> dict[str, Any]:
     """Train until the goal or the end of the schedule."""
     torch.manual_seed(0)
-    data = image_data("mnist", batch_size=128, augment=schedule.augment)
+    data = image_data(ImagesConfig(name="mnist", batch_size=128, augment=schedule.augment))
     optimizer, scheduler = schedule.make(net, len(data.train))
     seconds, steps = 0.0, 0
     history: list[dict[str, float]] = []

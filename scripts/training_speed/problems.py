@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from node_experiments.chapters.image_classification.chapter import ImagesConfig
 from node_experiments.chapters.image_classification.datasets import image_data
 from node_experiments.chapters.image_classification.networks import ConvVectorField
 from node_experiments.chapters.image_classification.stems import (
@@ -24,10 +25,10 @@ from node_experiments.chapters.image_classification.stems import (
 from node_experiments.chapters.irregular_series.gap_dynamics import GapField
 from node_experiments.chapters.latent_ode.model import (
     LatentVectorField,
-    mlp,
 )
 from node_experiments.chapters.normalizing_flows.planar_cnf import PlanarField
 from node_experiments.nn.cpu.feature_major import units_first
+from node_experiments.nn.mlp import mlp
 
 __all__ = ["CNF", "ODERNN", "Latent", "Mnist", "ODESolve", "Work"]
 
@@ -98,7 +99,7 @@ class Mnist(Work):
 @functools.cache
 def digits(images: int) -> tuple[Tensor, Tensor]:
     """A batch of the training set with its labels."""
-    data = image_data("mnist", batch_size=images, augment=False)
+    data = image_data(ImagesConfig(name="mnist", batch_size=images, augment=False))
     return next(iter(data.train))
 
 
@@ -165,7 +166,7 @@ class CNF(Work):
     def __init__(self, points: int = 512, units: int = 64, differentiates: bool = False) -> None:
         super().__init__()
         torch.manual_seed(0)
-        planar = PlanarField(2, units, variant="official_code")
+        planar = PlanarField(2, units, 32, "official_code")
         self.field = DifferentiatedTrace(planar) if differentiates else ClosedTrace(planar)
         angle = 2 * math.pi * torch.rand(points)
         radius = torch.where(torch.rand(points) < 0.5, 1.0, 2.0)

@@ -5,6 +5,7 @@ import gzip
 import pytest
 import torch
 
+from node_experiments.chapters.irregular_series.chapter import CSVConfig
 from node_experiments.chapters.irregular_series.csv_series import (
     csv_data,
     load_csv,
@@ -115,11 +116,11 @@ def test_what_a_run_reads(tmp_path):
     lines = [f"s{i},{t},{i + t},{i % 2}" for i in range(20) for t in range(1 + i)]
     path = write(tmp_path, "\n".join(["series,time,x,kind", *lines]))
     settings = {"path": str(path), "label_column": "kind", "batch_size": 8}
-    data = csv_data(task="classification", validation_size=2, **settings)
+    data = csv_data(CSVConfig(task="classification", validation_size=2, **settings))
     assert [len(part.data) for part in (data.train, data.validation, data.test)] == [14, 2, 4]
     assert (data.dim, data.classes, data.label_per) == (1, 2, "series")
     assert (data.features, data.time_unit) == (("x",), "")
-    half = csv_data(observed_fraction=0.5, **settings)
+    half = csv_data(CSVConfig(observed_fraction=0.5, **settings))
     batch = next(iter(half.test))
     expected = (batch.target.mask.sum(1) // 2).clamp(min=1)
     assert torch.equal(batch.observed.mask.sum(1), expected)
@@ -134,10 +135,10 @@ def test_what_a_run_reads(tmp_path):
 )
 def test_no_file(settings, message):
     with pytest.raises(DataError, match=message):
-        csv_data(**settings)
+        csv_data(CSVConfig(**settings))
 
 
 def test_classification_needs_labels(tmp_path):
     path = str(write(tmp_path, GOOD))
     with pytest.raises(DataError, match=r"needs dataset\.label_column"):
-        csv_data(path=path, task="classification", value_columns=["pressure"])
+        csv_data(CSVConfig(path=path, task="classification", value_columns=["pressure"]))

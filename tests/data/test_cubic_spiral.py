@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from node_experiments.chapters.toy.chapter import CubicSpiralConfig
 from node_experiments.chapters.toy.cubic_spiral import (
     MATRIX,
     cubic_spiral_data,
@@ -11,7 +12,7 @@ from node_experiments.data.errors import DataError
 
 
 def test_the_trajectory_solves_its_equation():
-    (whole,) = cubic_spiral_data().test
+    (whole,) = cubic_spiral_data(CubicSpiralConfig()).test
     ys, h = whole.ys[:, 0].double(), 25 / 999
     slopes = (ys[2:] - ys[:-2]) / (2 * h)
     expected = ys[1:-1] ** 3 @ torch.tensor(MATRIX, dtype=torch.float64)
@@ -20,7 +21,7 @@ def test_the_trajectory_solves_its_equation():
 
 
 def test_windows_are_pieces_of_it():
-    data = cubic_spiral_data(window=5, batch_size=4, batches=3, seed=1)
+    data = cubic_spiral_data(CubicSpiralConfig(window=5, batch_size=4, batches=3), seed=1)
     (whole,) = data.test
     batches = list(data.train)
     assert len(batches) == len(data.train) == 3
@@ -35,4 +36,4 @@ def test_windows_are_pieces_of_it():
 
 def test_more_windows_than_there_are():
     with pytest.raises(DataError, match="raise that"):
-        cubic_spiral_data(points=20)
+        cubic_spiral_data(CubicSpiralConfig(points=20))

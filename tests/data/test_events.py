@@ -6,6 +6,7 @@ import pytest
 import torch
 from scipy import integrate, stats
 
+from node_experiments.chapters.latent_ode.chapter import PoissonConfig
 from node_experiments.chapters.latent_ode.poisson_events import (
     poisson_data,
     thinning,
@@ -32,7 +33,7 @@ def test_counts_and_times_follow_the_rate():
 
 
 def test_events_rise_within_the_span_and_are_packed():
-    events = poisson_data(**SMALL).train.data.observed
+    events = poisson_data(PoissonConfig(**SMALL)).train.data.observed
     times = events.times.masked_fill(~events.mask, torch.inf)
     assert bool((torch.diff(times, dim=1)[events.mask[:, 1:]] > 0).all())
     assert float(events.times.min()) >= 0
@@ -42,7 +43,9 @@ def test_events_rise_within_the_span_and_are_packed():
 
 
 def test_likelihood_of_the_twin_is_that_of_the_true_rate():
-    batch = poisson_data(span=3.0, period=2.0, base_rate=7.0, depth=0.5, **SMALL).test.data
+    batch = poisson_data(
+        PoissonConfig(span=3.0, period=2.0, base_rate=7.0, depth=0.5, **SMALL)
+    ).test.data
     for i in range(3):
 
         def rate(t, phase=float(batch.label[i])):
@@ -57,7 +60,7 @@ def test_likelihood_of_the_twin_is_that_of_the_true_rate():
 
 
 def test_twins_are_other_draws():
-    batch = poisson_data(**SMALL).test.data.select(torch.tensor([2, 0]))
+    batch = poisson_data(PoissonConfig(**SMALL)).test.data.select(torch.tensor([2, 0]))
     assert len(batch) == 2
     assert batch.twin.times.shape[0] == 2
     assert not torch.equal(batch.twin.times[0, :5], batch.observed.times[0, :5])
@@ -65,7 +68,7 @@ def test_twins_are_other_draws():
 
 def test_a_rate_so_low_that_nothing_happens_is_refused():
     with pytest.raises(DataError, match=r"raise dataset\.base_rate"):
-        poisson_data(base_rate=0.1, **SMALL)
+        poisson_data(PoissonConfig(base_rate=0.1, **SMALL))
 
 
 def test_events_that_rounding_put_on_one_time_are_joined():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from node_experiments.chapters.irregular_series.chapter import HumanActivityConfig
 from node_experiments.chapters.irregular_series.human_activity import (
     FILE,
     human_activity_data,
@@ -77,21 +78,23 @@ def test_nobody_is_in_two_parts(tmp_path):
     ]
     write(tmp_path, lines)
     settings = {"root": str(tmp_path), "task": "classification", "batch_size": 4}
-    data = human_activity_data(validation_size=50, **settings)
+    data = human_activity_data(HumanActivityConfig(validation_size=50, **settings))
     assert (data.dim, data.classes, data.label_per) == (12, 7, "time")
     assert [len(part.data) for part in (data.train, data.validation, data.test)] == [12, 4, 4]
     batch = next(iter(data.train))
     assert batch.label.shape == batch.target.mask.shape == (4, 50)
     assert data.features[:4] == ("left ankle x", "left ankle y", "left ankle z", "right ankle x")
     assert (len(data.features), data.time_unit) == (data.dim, "s")
-    by_recording = human_activity_data(split="recording", **settings)
+    by_recording = human_activity_data(HumanActivityConfig(split="recording", **settings))
     assert [len(part.data) for part in (by_recording.train, by_recording.test)] == [16, 4]
 
 
 def test_the_official_code_draws_windows_again(tmp_path):
     write(tmp_path, recording("A01", 1500))
     data = human_activity_data(
-        variant="official_code", root=str(tmp_path), task="classification", batch_size=8
+        HumanActivityConfig(
+            variant="official_code", root=str(tmp_path), task="classification", batch_size=8
+        )
     )
     assert (data.classes, len(data.train.data), len(data.test.data)) == (11, 46, 12)
     starts = data.train.data.target.values.view(46, 50, 12)[:, 0].amax(1)
@@ -102,7 +105,7 @@ def test_the_official_code_draws_windows_again(tmp_path):
 def test_a_person_alone_cannot_be_split(tmp_path):
     write(tmp_path, recording("A01", 100))
     with pytest.raises(DataError, match="too few to hold out"):
-        human_activity_data(root=str(tmp_path))
+        human_activity_data(HumanActivityConfig(root=str(tmp_path)))
 
 
 GOOD = recording("A01", 3)
@@ -129,4 +132,4 @@ def test_bad_files_are_refused_with_their_line(tmp_path, lines, message):
 
 def test_where_to_get_what_is_not_there(tmp_path):
     with pytest.raises(DataError, match=r"is missing; get it from https://archive\.ics\.uci\.edu"):
-        human_activity_data(root=str(tmp_path))
+        human_activity_data(HumanActivityConfig(root=str(tmp_path)))

@@ -10,6 +10,7 @@ from node_experiments.chapters.image_classification.batches import (
     Standardize,
     TrainingBatches,
 )
+from node_experiments.chapters.image_classification.chapter import ImagesConfig
 from node_experiments.data import downloads
 from node_experiments.data.errors import DataError
 
@@ -19,8 +20,9 @@ def some_images(count=23, channels=1):
     return ImageSet(images, torch.arange(count))
 
 
-def batches(data, **options):
-    return TrainingBatches(data, Standardize.unit_interval(data.images), **options)
+def batches(data, seed=0, **settings):
+    scaling = Standardize.unit_interval(data.images)
+    return TrainingBatches(data, scaling, ImagesConfig(**settings), seed)
 
 
 def test_epoch_covers_the_data_once():

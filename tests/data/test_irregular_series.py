@@ -10,6 +10,7 @@ from node_experiments.chapters.irregular_series.batches import (
     Forecasts,
     forecast_data,
 )
+from node_experiments.chapters.irregular_series.chapter import ForecastingConfig
 from node_experiments.data.errors import DataError
 from node_experiments.data.ragged import (
     RaggedSeries,
@@ -270,12 +271,12 @@ def test_bad_series_are_refused(arguments, message):
 def test_sizes_that_do_not_fit(settings, message):
     empty = series().take(torch.arange(0))
     with pytest.raises(DataError, match=message):
-        forecast_data((series(), empty, series()), **settings)
+        forecast_data((series(), empty, series()), ForecastingConfig(**settings))
 
 
 def test_times_and_gaps_of_the_data():
     empty = series().take(torch.arange(0))
-    data = forecast_data((series(), empty, series()), batch_size=2)
+    data = forecast_data((series(), empty, series()), ForecastingConfig(batch_size=2))
     assert data.span == (0.0, 3.0)
     assert data.mean_gap == pytest.approx((3 + 2) / (2 + 3))
     assert data.validation is None
@@ -283,9 +284,9 @@ def test_times_and_gaps_of_the_data():
 
 def test_times_that_are_divided_have_another_unit():
     empty = series().take(torch.arange(0))
-    parts, settings = (series(), empty, series()), {"batch_size": 2, "time_unit": "h"}
-    assert forecast_data(parts, **settings).time_unit == "h"
-    divided = forecast_data(parts, divide_by_last=True, **settings)
+    parts, settings = (series(), empty, series()), ForecastingConfig(batch_size=2)
+    assert forecast_data(parts, settings, time_unit="h").time_unit == "h"
+    divided = forecast_data(parts, settings, divide_by_last=True, time_unit="h")
     assert divided.time_unit == "share of the batch's last"
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from node_experiments.chapters.image_classification import mnist
+from node_experiments.chapters.image_classification.chapter import ImagesConfig
 from node_experiments.chapters.image_classification.datasets import (
     as_image_set,
     image_data,
@@ -81,7 +82,9 @@ def test_root_that_is_a_file(tmp_path):
 
 
 def test_splits_are_disjoint_and_sized():
-    data = image_data("mnist", batch_size=10, train_size=50, validation_size=20, test_size=30)
+    data = image_data(
+        ImagesConfig(name="mnist", batch_size=10, train_size=50, validation_size=20, test_size=30)
+    )
     assert len(data.train) == 5
     assert len(data.train.data) == 50
     assert len(data.validation.data) == 20
@@ -101,4 +104,4 @@ def test_splits_are_disjoint_and_sized():
 )
 def test_sizes_that_do_not_fit(sizes, message):
     with pytest.raises(DataError, match=message):
-        image_data("mnist", **sizes)
+        image_data(ImagesConfig(name="mnist", **sizes))

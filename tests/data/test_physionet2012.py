@@ -7,6 +7,7 @@ import zipfile
 import pytest
 import torch
 
+from node_experiments.chapters.irregular_series.chapter import PhysioNet2012Config
 from node_experiments.chapters.irregular_series.physionet2012 import (
     MEASURED,
     PARAMETERS,
@@ -216,7 +217,7 @@ def test_where_to_get_what_is_not_there(tmp_path):
 def test_the_scaling_has_not_seen_the_test_patients(tmp_path):
     root = many(tmp_path / "data")
     settings = {"root": str(root), "sets": "a", "scaling": "minmax", "batch_size": 8}
-    data = physionet_data(validation_size=2, **settings)
+    data = physionet_data(PhysioNet2012Config(validation_size=2, **settings))
     assert [len(part.data) for part in (data.train, data.validation, data.test)] == [14, 2, 4]
     assert (data.dim, data.classes, data.label_per) == (37, 2, "series")
 
@@ -227,7 +228,7 @@ def test_the_scaling_has_not_seen_the_test_patients(tmp_path):
     assert extent(data.train) == (0, 1)
     assert (data.features[HR], len(data.features)) == ("HR", data.dim)
     assert data.time_unit == "units of 48 h"
-    leaking = physionet_data(variant="official_code", **settings)
+    leaking = physionet_data(PhysioNet2012Config(variant="official_code", **settings))
     assert (leaking.features, leaking.dim) == (PARAMETERS, 41)
     hr = PARAMETERS.index("HR")
     values = [
@@ -241,8 +242,10 @@ def test_the_scaling_has_not_seen_the_test_patients(tmp_path):
 
 def test_the_official_code_divides_times_by_the_last_of_a_batch(tmp_path):
     root = many(tmp_path / "data")
-    data = physionet_data(variant="official_code", root=str(root), sets="a", batch_size=8)
+    data = physionet_data(
+        PhysioNet2012Config(variant="official_code", root=str(root), sets="a", batch_size=8)
+    )
     batch = next(iter(data.train))
     assert float(batch.target.times.max()) == 1
-    fixed = physionet_data(root=str(root), sets="a", batch_size=8)
+    fixed = physionet_data(PhysioNet2012Config(root=str(root), sets="a", batch_size=8))
     assert float(next(iter(fixed.train)).target.times.max()) == pytest.approx(40 / 48)

@@ -10,6 +10,11 @@ from node_experiments.chapters.irregular_series import (
     hopper,
     japanese_vowels,
 )
+from node_experiments.chapters.irregular_series.chapter import (
+    HopperConfig,
+    JapaneseVowelsConfig,
+    PeriodicConfig,
+)
 from node_experiments.chapters.irregular_series.hopper import (
     hopper_data,
     load_hopper,
@@ -76,16 +81,16 @@ def test_the_noise_of_the_official_code_is_never_negative():
 def test_the_published_errors_are_of_values_between_0_and_1(variant):
     # The published RNN-VAE, which cannot tell series apart, has an error of 0.0730 to 0.0735 with
     # any share of points: the variance of the values, once they are scaled.
-    data = periodic_data(variant=variant)
+    data = periodic_data(PeriodicConfig(variant=variant))
     values = torch.cat([batch.target.values for batch in data.test])
     assert float(values.var()) == pytest.approx(0.073, abs=0.002)
-    unscaled = periodic_data(variant=variant, scaling="none")
+    unscaled = periodic_data(PeriodicConfig(variant=variant, scaling="none"))
     values = torch.cat([batch.target.values for batch in unscaled.test])
     assert float(values.var()) == pytest.approx(0.5, abs=0.02)
 
 
 def test_periodic_data_sees_as_many_points_as_asked():
-    data = periodic_data(trajectories=100, observed_points=30, validation_size=10)
+    data = periodic_data(PeriodicConfig(trajectories=100, observed_points=30, validation_size=10))
     assert [len(part.data) for part in (data.train, data.validation, data.test)] == [70, 10, 20]
     batch = next(iter(data.test))
     assert batch.observed.values.shape == (20, 30, 1)
@@ -121,7 +126,7 @@ def test_a_small_set_of_hoppers_is_the_beginning_of_a_large_one(hopper_root):
 
 def test_hopper_windows_and_their_scaling(hopper_root):
     sizes = {"trajectories": 20, "root": str(hopper_root), "batch_size": 8}
-    data = hopper_data(observed_fraction=0.1, **sizes)
+    data = hopper_data(HopperConfig(observed_fraction=0.1, **sizes))
     batch = next(iter(data.train))
     assert batch.observed.values.shape == (8, 10, 14)
     assert batch.target.times.shape == (1, 100)
@@ -135,7 +140,7 @@ def test_hopper_windows_and_their_scaling(hopper_root):
     assert float(windows.amin((0, 1)).abs().max()) == 0
     tests = next(iter(data.test)).target.values
     assert float(tests.min()) < 0  # beyond what the training series show
-    leaking = hopper_data(variant="official_code", **sizes)
+    leaking = hopper_data(HopperConfig(variant="official_code", **sizes))
     assert float(next(iter(leaking.test)).target.values.min()) >= 0
 
 
@@ -143,7 +148,7 @@ def test_hopper_extrapolates_from_the_first_part(hopper_root):
     settings = {"trajectories": 20, "root": str(hopper_root), "batch_size": 8}
     settings["task"] = "extrapolation"
     for share, seen in ((0.5, 100), (0.33, 66)):  # paper, official code
-        batch = next(iter(hopper_data(extrapolate_from=share, **settings).test))
+        batch = next(iter(hopper_data(HopperConfig(extrapolate_from=share, **settings)).test))
         assert batch.observed.values.shape == (4, seen, 14)
         assert batch.target.values.shape == (4, 200 - seen, 14)
         assert bool((batch.target.times.min() > batch.observed.times.max()).all())
@@ -198,7 +203,9 @@ def test_japanese_vowels_are_the_published_utterances():
 
 @pytest.mark.parametrize("dropped", [0.0, 0.3, 0.5, 0.7])
 def test_frames_are_dropped_for_good(dropped):
-    data = japanese_vowels_data(dropped=dropped, task="classification", validation_size=54)
+    data = japanese_vowels_data(
+        JapaneseVowelsConfig(dropped=dropped, task="classification", validation_size=54)
+    )
     whole = shipped("JapaneseVowels_TEST.ts.gz")[0]
     target = data.test.data.target
     assert torch.equal(target.lengths, ((1 - dropped) * whole.lengths).round().long())
@@ -212,7 +219,7 @@ def test_frames_are_dropped_for_good(dropped):
 def test_what_is_dropped_depends_on_the_seed():
     def times(seed):
         return japanese_vowels_data(
-            dropped=0.5, seed=seed, task="classification"
+            JapaneseVowelsConfig(dropped=0.5, task="classification"), seed=seed
         ).test.data.target.times
 
     assert torch.equal(times(0), times(0))

@@ -4,6 +4,7 @@ import math
 
 import torch
 
+from node_experiments.chapters.latent_ode.chapter import SpiralsConfig
 from node_experiments.chapters.latent_ode.spirals import (
     spiral_curves,
     spiral_data,
@@ -29,7 +30,7 @@ def test_curves_are_those_of_the_official_example():
 
 
 def test_half_run_clockwise_and_starts_differ():
-    data = spiral_data(**SMALL)
+    data = spiral_data(SpiralsConfig(**SMALL))
     for batches in (data.train, data.validation, data.test):
         label = batches.data.label
         assert int(label.sum()) * 2 == len(label)
@@ -38,7 +39,7 @@ def test_half_run_clockwise_and_starts_differ():
 
 
 def test_observations_are_drawn_without_replacement_from_the_noisy_window():
-    data = spiral_data(observations=30, **SMALL)
+    data = spiral_data(SpiralsConfig(observations=30, **SMALL))
     sample = data.test.data
     assert sample.observed.values.shape == (20, 30, 2)
     chosen = (sample.observed.times / sample.window.times[0, 1]).round().long()
@@ -49,7 +50,7 @@ def test_observations_are_drawn_without_replacement_from_the_noisy_window():
 
 
 def test_the_future_follows_the_window_on_the_same_curve():
-    data = spiral_data(time_span=1.0, noise=0.0, normalize=False, **SMALL)
+    data = spiral_data(SpiralsConfig(time_span=1.0, noise=0.0, normalize=False, **SMALL))
     sample = data.test.data
     assert sample.window.times[0, -1] == 1.0
     torch.testing.assert_close(sample.future.times[0, 0], torch.tensor(1 + 1 / 99))
@@ -64,7 +65,7 @@ def test_the_future_follows_the_window_on_the_same_curve():
 
 
 def test_noise_is_in_normalised_units():
-    data = spiral_data(noise=0.25, train_size=2000, validation_size=0)
+    data = spiral_data(SpiralsConfig(noise=0.25, train_size=2000, validation_size=0))
     window = data.train.data.window
     noise = window.noisy - window.clean
     assert abs(float(noise.std()) - 0.25) < 0.002
@@ -72,7 +73,7 @@ def test_noise_is_in_normalised_units():
 
 
 def test_all_points_share_their_axis():
-    data = spiral_data(observations=100, **SMALL)
+    data = spiral_data(SpiralsConfig(observations=100, **SMALL))
     observed = data.train.data.observed
     assert observed.times.shape == (1, 100)
     assert observed.select(torch.tensor([3, 1])).values.shape == (2, 100, 2)
@@ -80,13 +81,15 @@ def test_all_points_share_their_axis():
 
 def test_the_official_windows_may_start_where_no_future_fits():
     data = spiral_data(
-        variant="official_code",
-        grid_points=500,
-        last_start=400,
-        normalize=False,
-        noise=0.3,
-        observations=100,
-        train_size=2000,
+        SpiralsConfig(
+            variant="official_code",
+            grid_points=500,
+            last_start=400,
+            normalize=False,
+            noise=0.3,
+            observations=100,
+            train_size=2000,
+        )
     )
     radius = (data.train.data.window.clean[:, 0] - torch.tensor([5.0, 0.0])).norm(dim=1)
     at_label = radius[data.train.data.label == 0]
@@ -96,7 +99,7 @@ def test_the_official_windows_may_start_where_no_future_fits():
 
 
 def test_order_depends_on_seed_and_epoch_and_every_pass_sees_all():
-    data = spiral_data(**SMALL, seed=3)
+    data = spiral_data(SpiralsConfig(**SMALL), seed=3)
 
     def labels(epoch):
         data.train.epoch = epoch
@@ -110,7 +113,7 @@ def test_order_depends_on_seed_and_epoch_and_every_pass_sees_all():
 
 
 def test_splits_and_seeds_are_different_draws():
-    one, two = spiral_data(**SMALL), spiral_data(**SMALL, seed=1)
-    again = spiral_data(**SMALL)
+    one, two = spiral_data(SpiralsConfig(**SMALL)), spiral_data(SpiralsConfig(**SMALL), seed=1)
+    again = spiral_data(SpiralsConfig(**SMALL))
     assert torch.equal(one.test.data.future.noisy, again.test.data.future.noisy)
     assert not torch.equal(one.test.data.future.noisy, two.test.data.future.noisy)

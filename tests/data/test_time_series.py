@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from node_experiments.chapters.latent_ode.chapter import SpiralsConfig
 from node_experiments.chapters.latent_ode.spirals import spiral_data
 from node_experiments.data.errors import DataError
 from node_experiments.data.time_series import TimeSeries
@@ -71,4 +72,4 @@ def test_a_shared_axis_is_packed_for_each_sample():
 )
 def test_numbers_that_do_not_fit(settings, message):
     with pytest.raises(DataError, match=message):
-        spiral_data(**settings)
+        spiral_data(SpiralsConfig(**settings))

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from node_experiments.chapters.normalizing_flows import figures as flow_figures
+from node_experiments.chapters.normalizing_flows.chapter import PlanarCNFConfig, PointsConfig
 from node_experiments.chapters.normalizing_flows.flow import normal_log_density
 from node_experiments.chapters.normalizing_flows.flows import planar_cnf
 from node_experiments.chapters.normalizing_flows.grid import square_grid
@@ -22,12 +23,17 @@ from node_experiments.ode import (
     Solver,
 )
 
-DATA = point_data("two_moons", batch_size=16, batches=1, test_size=50)
+DATA = point_data(PointsConfig(name="two_moons", batch_size=16, batches=1, test_size=50))
 
 
 def far_from_the_identity():
     """A flow that leaves nothing of the noise it begins with."""
-    model = planar_cnf(2, Solver("dopri5", 1e-5, 1e-5), Backprop(), units=8, base_std=0.7)
+    model = planar_cnf(
+        PlanarCNFConfig(units=8, base_std=0.7),
+        SimpleNamespace(dim=2),
+        Solver("dopri5", 1e-5, 1e-5),
+        Backprop(),
+    )
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(2)

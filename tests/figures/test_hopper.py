@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from node_experiments.chapters import datasets
 from node_experiments.chapters.irregular_series import hopper_figures as hopper_figures
 from node_experiments.chapters.irregular_series.batches import forecast_data
+from node_experiments.chapters.irregular_series.chapter import ForecastingConfig
 from node_experiments.chapters.irregular_series.hopper import (
     FEATURES,
     STEPS,
@@ -21,7 +23,6 @@ from node_experiments.chapters.irregular_series.hopper_body import (
     STICKS,
     sticks,
 )
-from node_experiments.chapters.irregular_series.tasks import AutoregressiveSeriesTask
 from node_experiments.data.scaling import Scaling
 from node_experiments.runner import build
 
@@ -111,9 +112,12 @@ def drawn(monkeypatch, off=0.0, task="interpolation", states=None):
     scale = Scaling.fit(series, "official_code")
     parts = [scale(series)] * 3
     data = forecast_data(
-        parts, task=task, observed_fraction=0.2, batch_size=1, features=FEATURES, time_unit="s",
+        parts,
+        ForecastingConfig(task=task, observed_fraction=0.2, batch_size=1),
+        features=FEATURES,
+        time_unit="s",
         scaling=scale,
-    )  # fmt: skip
+    )
     truth = next(iter(data.test)).target.values[:1]
     trainer = SimpleNamespace(model=Knows(truth, off), data=data, task=SimpleNamespace(kind=task))
     figures = hopper_figures.hopper_figures(trainer)
@@ -139,12 +143,21 @@ def test_a_model_that_knows_is_drawn_over_the_truth(monkeypatch):
 
 
 def test_only_runs_of_the_hopper_show_it(monkeypatch):
-    task = AutoregressiveSeriesTask("interpolation", None, 1.0, 1.0)
-    assert build.DATASET_FIGURES["hopper"] is hopper_figures.hopper_figures
-    monkeypatch.setitem(build.FIGURES, type(task), lambda trainer: {"reconstruction": trainer})
-    monkeypatch.setitem(build.DATASET_FIGURES, "hopper", lambda trainer: {"hopper": trainer})
-    assert set(build.build_figures(task, "hopper")(None)) == {"reconstruction", "hopper"}
-    assert set(build.build_figures(task, "periodic")(None)) == {"reconstruction"}
+    own = "node_experiments.chapters.irregular_series.hopper_figures:hopper_figures"
+    assert {name for name, dataset in datasets().items() if dataset.figures == own} == {"hopper"}
+    monkeypatch.setattr(
+        build,
+        "resolve",
+        lambda name: lambda trainer: {"hopper" if name == own else "reconstruction": trainer},
+    )
+    for dataset, expected in (
+        ("hopper", {"reconstruction", "hopper"}),
+        ("periodic", {"reconstruction"}),
+    ):
+        config = SimpleNamespace(
+            model=SimpleNamespace(name="ode_rnn"), dataset=SimpleNamespace(name=dataset)
+        )
+        assert set(build.build_figures(config)(None)) == expected
 
 
 def test_extrapolation_shows_what_was_seen_without_a_model(monkeypatch):

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import torch
 
 from node_experiments.chapters.irregular_series.batches import forecast_data
+from node_experiments.chapters.irregular_series.chapter import ForecastingConfig
 from node_experiments.chapters.irregular_series.figures import irregular_series_figures
 from node_experiments.data.ragged import ragged
 from node_experiments.data.scaling import Scaling
@@ -26,7 +27,7 @@ def figures(dim, **known):
     series = ragged(
         torch.arange(5.0).repeat(4), torch.randn(20, dim), torch.full((4,), 5), None, None
     )
-    data = forecast_data((series, series, series), batch_size=2, **known)
+    data = forecast_data((series, series, series), ForecastingConfig(batch_size=2), **known)
     task = SimpleNamespace(kind="interpolation")
     drawn = irregular_series_figures(SimpleNamespace(model=Zero(), data=data, task=task))
     for figure in drawn.values():

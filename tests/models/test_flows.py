@@ -1,10 +1,16 @@
 """Densities of flows against Jacobians of solved flows; there and back; every way to gradients."""
 
 import itertools
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from node_experiments.chapters.normalizing_flows.chapter import (
+    FFJORDConfig,
+    HamiltonianCNFConfig,
+    PlanarCNFConfig,
+)
 from node_experiments.chapters.normalizing_flows.concat_squash import ConcatSquashMLP
 from node_experiments.chapters.normalizing_flows.continuous_flow import ContinuousFlow
 from node_experiments.chapters.normalizing_flows.divergence import (
@@ -46,16 +52,24 @@ def stir(model):
 
 FLOWS = {
     "planar_cnf": lambda solver=TIGHT, gradient=None: planar_cnf(
-        2, solver, gradient or Backprop(), units=8
+        PlanarCNFConfig(units=8), SimpleNamespace(dim=2), solver, gradient or Backprop()
     ),
     "planar_cnf_official_code": lambda solver=TIGHT, gradient=None: planar_cnf(
-        2, solver, gradient or Backprop(), 8, 16, "official_code", horizon=3.0, base_std=0.4
+        PlanarCNFConfig(
+            units=8, hyper_hidden=16, variant="official_code", horizon=3.0, base_std=0.4
+        ),
+        SimpleNamespace(dim=2),
+        solver,
+        gradient or Backprop(),
     ),
     "ffjord": lambda solver=TIGHT, gradient=None: ffjord(
-        2, solver, gradient or Backprop(), hidden=16, layers=2
+        FFJORDConfig(hidden=16, layers=2), SimpleNamespace(dim=2), solver, gradient or Backprop()
     ),
     "hamiltonian_cnf": lambda solver=TIGHT, gradient=None: hamiltonian_cnf(
-        2, solver, gradient or Backprop(), hidden=16, base_std=0.7
+        HamiltonianCNFConfig(hidden=16, base_std=0.7),
+        SimpleNamespace(dim=2),
+        solver,
+        gradient or Backprop(),
     ),
     "planar_nf, sample": lambda: PlanarNF(2, 12, "sample", base_std=0.7),
     "planar_nf, density": lambda: PlanarNF(2, 12, "density"),
@@ -204,8 +218,8 @@ def jacobians(field, t, z):
 @pytest.mark.parametrize(
     "field",
     [
-        PlanarField(3, 6),
-        PlanarField(3, 6, variant="official_code"),
+        PlanarField(3, 6, 32, "paper"),
+        PlanarField(3, 6, 32, "official_code"),
         ConcatSquashMLP([3, 8, 8, 3]),
         HamiltonianField(3, 8, 2),
     ],
@@ -252,7 +266,12 @@ def test_the_mean_over_all_signs_is_the_trace():
 
 
 def test_noise_is_drawn_once_a_solve():
-    flow = ffjord(3, Solver("dopri5", rtol=1e-5, atol=1e-5), Backprop(), trace="hutchinson")
+    flow = ffjord(
+        FFJORDConfig(trace="hutchinson"),
+        SimpleNamespace(dim=3),
+        Solver("dopri5", rtol=1e-5, atol=1e-5),
+        Backprop(),
+    )
     seen = []
     inner = flow.vector_field.dynamics.with_divergence
 
@@ -316,8 +335,16 @@ def test_one_linear_field_has_the_known_density():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ffjord(17, TIGHT, Backprop()), "17 Jacobian products.*model.trace=hutchinson"),
-        (lambda: hamiltonian_cnf(1, TIGHT, Backprop()), "at least 2 dimensions; found 1"),
+        (
+            lambda: ffjord(FFJORDConfig(), SimpleNamespace(dim=17), TIGHT, Backprop()),
+            "17 Jacobian products.*model.trace=hutchinson",
+        ),
+        (
+            lambda: hamiltonian_cnf(
+                HamiltonianCNFConfig(), SimpleNamespace(dim=1), TIGHT, Backprop()
+            ),
+            "at least 2 dimensions; found 1",
+        ),
         (lambda: FLOWS["planar_cnf"]().log_prob(torch.zeros(4, 3)), r"\(batch, 2\); found \(4, 3"),
         (lambda: FLOWS["ffjord"]().sample(torch.zeros(2)), r"\(batch, 2\); found \(2,\)"),
         (lambda: PlanarNF(2, 3).log_prob(torch.zeros(4, 1)), r"found \(4, 1\)"),
@@ -327,12 +354,12 @@ def test_a_dimension_that_does_not_fit(make, message):
     with pytest.raises(DimensionError, match=message) as raised:
         make()
     assert "\n" not in str(raised.value)
-    ffjord(17, TIGHT, Backprop(), trace="hutchinson")
+    ffjord(FFJORDConfig(trace="hutchinson"), SimpleNamespace(dim=17), TIGHT, Backprop())
 
 
 def test_names_that_are_unknown():
     for make in (
-        lambda: PlanarField(2, 3, variant="mine"),
+        lambda: PlanarField(2, 3, 32, "mine"),
         lambda: Divergence("exakt"),
         lambda: PlanarNF(2, 3, "both"),
     ):

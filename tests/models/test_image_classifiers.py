@@ -1,8 +1,15 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from node_experiments.chapters.image_classification.chapter import (
+    ImageClassifierConfig,
+    MLPConfig,
+    ResNetConfig,
+)
 from node_experiments.chapters.image_classification.networks import (
     ConvVectorField,
     mlp,
@@ -20,6 +27,11 @@ from node_experiments.ode import (
     solve,
 )
 
+
+def data_of(shape, classes):
+    return SimpleNamespace(image_shape=shape, classes=classes)
+
+
 MNIST = (1, 28, 28)
 DOPRI5 = Solver("dopri5", rtol=1e-3, atol=1e-3)
 
@@ -31,14 +43,43 @@ def parameters(model):
 @pytest.mark.parametrize(
     ("build", "expected"),
     [
-        (lambda: mlp(MNIST, 10), 238_510),
-        (lambda: resnet(MNIST, 10, stem="conv"), 576_778),
-        (lambda: resnet(MNIST, 10, stem="res"), 601_482),
-        (lambda: odenet(MNIST, 10, DOPRI5, Adjoint(), stem="conv"), 208_266),
-        (lambda: odenet(MNIST, 10, DOPRI5, Adjoint(), stem="res"), 232_970),
-        (lambda: stem_only(MNIST, 10), 132_874),
-        (lambda: stem_only(MNIST, 10, stem="res"), 157_578),
-        (lambda: resnet(MNIST, 10, blocks=1), 206_858),
+        (lambda: mlp(MLPConfig(), data_of(MNIST, 10), Solver(), Adjoint()), 238_510),
+        (
+            lambda: resnet(ResNetConfig(stem="conv"), data_of(MNIST, 10), Solver(), Adjoint()),
+            576_778,
+        ),
+        (
+            lambda: resnet(ResNetConfig(stem="res"), data_of(MNIST, 10), Solver(), Adjoint()),
+            601_482,
+        ),
+        (
+            lambda: odenet(
+                ImageClassifierConfig(stem="conv"), data_of(MNIST, 10), DOPRI5, Adjoint()
+            ),
+            208_266,
+        ),
+        (
+            lambda: odenet(
+                ImageClassifierConfig(stem="res"), data_of(MNIST, 10), DOPRI5, Adjoint()
+            ),
+            232_970,
+        ),
+        (
+            lambda: stem_only(
+                ImageClassifierConfig("stem_only"), data_of(MNIST, 10), Solver(), Adjoint()
+            ),
+            132_874,
+        ),
+        (
+            lambda: stem_only(
+                ImageClassifierConfig("stem_only", stem="res"),
+                data_of(MNIST, 10),
+                Solver(),
+                Adjoint(),
+            ),
+            157_578,
+        ),
+        (lambda: resnet(ResNetConfig(blocks=1), data_of(MNIST, 10), Solver(), Adjoint()), 206_858),
     ],
 )
 def test_parameter_counts(build, expected):
@@ -48,7 +89,14 @@ def test_parameter_counts(build, expected):
 @pytest.mark.parametrize("stem", ["conv", "res"])
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
 def test_logits_shape(stem, shape):
-    for model in (resnet(shape, 10, stem, 8, 1), odenet(shape, 10, DOPRI5, Adjoint(), stem, 8)):
+    for model in (
+        resnet(
+            ResNetConfig(stem=stem, channels=8, blocks=1), data_of(shape, 10), Solver(), Adjoint()
+        ),
+        odenet(
+            ImageClassifierConfig(stem=stem, channels=8), data_of(shape, 10), DOPRI5, Adjoint()
+        ),
+    ):
         assert model(torch.rand(2, *shape)).shape == (2, 10)
 
 
@@ -125,7 +173,9 @@ def test_state_dict_of_the_official_example_loads():
         nn.Flatten(),
         nn.Linear(64, 10),
     )
-    ours = odenet(MNIST, 10, Solver("rk4", num_steps=2), Backprop())
+    ours = odenet(
+        ImageClassifierConfig(), data_of(MNIST, 10), Solver("rk4", num_steps=2), Backprop()
+    )
     load_official_odenet(ours, official.state_dict())
     images = torch.rand(2, *MNIST)
     with torch.no_grad():
@@ -134,8 +184,13 @@ def test_state_dict_of_the_official_example_loads():
 
 def test_statistics_of_each_block_are_its_own():
     model = nn.Sequential(
-        odenet(MNIST, 10, DOPRI5, Adjoint(), channels=8)[1],
-        odenet(MNIST, 10, Solver("rk4", num_steps=3), Adjoint(), channels=8)[1],
+        odenet(ImageClassifierConfig(channels=8), data_of(MNIST, 10), DOPRI5, Adjoint())[1],
+        odenet(
+            ImageClassifierConfig(channels=8),
+            data_of(MNIST, 10),
+            Solver("rk4", num_steps=3),
+            Adjoint(),
+        )[1],
     )
     model(torch.randn(2, 8, 6, 6)).sum().backward()
     assert model[1].stats.forward.evaluations == 12

@@ -2,11 +2,15 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
+from node_experiments.chapters import models
+from node_experiments.chapters.chapter import resolve
+from node_experiments.chapters.irregular_series.chapter import CHAPTER, SeriesModelConfig
 from node_experiments.chapters.irregular_series.gap_dynamics import (
     Decay,
     GapFlow,
@@ -15,12 +19,6 @@ from node_experiments.chapters.irregular_series.gap_dynamics import (
 from node_experiments.chapters.irregular_series.gru_unit import GRUUnit
 from node_experiments.chapters.irregular_series.imputation import Imputation
 from node_experiments.chapters.irregular_series.latent_ode import PoissonDynamics
-from node_experiments.chapters.irregular_series.models import (
-    AUTOREGRESSIVE,
-    VARIATIONAL,
-    SeriesModel,
-    series_model,
-)
 from node_experiments.chapters.irregular_series.recurrence import (
     Observations,
     Recurrence,
@@ -52,31 +50,35 @@ def series(counts=(7, 2, 5, 1), longest=8, partial=True, seed=0):
     return TimeSeries.checked(times, values, mask, features)
 
 
-def parts(name, **settings):
-    return SeriesModel(
-        name,
-        DIM,
+AUTOREGRESSIVE, VARIATIONAL = (
+    [name for name, model in CHAPTER.models.items() if f"{kind}_series" in model.tasks.values()]
+    for kind in ("autoregressive", "variational")
+)
+
+
+def settings_of(name, **settings):
+    small = {"latent": 5, "encoder_size": 6, "unit_hidden": 7, "hidden": 8, "classifier_hidden": 9}
+    return SeriesModelConfig(name, **{"euler_steps": None, **small, **settings})
+
+
+def data_of(label_per="series", extrapolates=False):
+    """What a model is sized for; features that were never seen have the mean 0."""
+    return SimpleNamespace(
+        dim=DIM,
         classes=4,
-        label_per="series",
+        label_per=label_per,
         span=(0.0, 1.0),
         mean_gap=0.2,
-        extrapolates=False,
-        values=torch.zeros(DIM),
-        **{
-            "latent": 5,
-            "encoder_size": 6,
-            "unit_hidden": 7,
-            "hidden": 8,
-            "euler_steps": None,
-            "classifier_hidden": 9,
-            **settings,
-        },
+        task="extrapolation" if extrapolates else "classification",
+        train=[],
     )
 
 
-def model_of(name, solver=TIGHT, gradient=None, **settings):
+def model_of(name, solver=TIGHT, gradient=None, data=None, **settings):
     torch.manual_seed(1)
-    return series_model(parts(name, **settings), solver, gradient or Backprop()).double()
+    build = resolve(models()[name].build)
+    chosen = settings_of(name, **settings)
+    return build(chosen, data or data_of(), solver, gradient or Backprop()).double()
 
 
 class Linear(nn.Module):

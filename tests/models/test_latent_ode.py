@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from node_experiments.chapters.latent_ode.chapter import LatentODEConfig
 from node_experiments.chapters.latent_ode.model import (
     LatentODE,
     RecognitionRNN,
@@ -149,18 +150,25 @@ def count(module):
 
 def test_sizes_are_those_of_paper_and_official_code():
     solver = Solver("rk4", num_steps=2)
-    paper = LatentODE(2, solver, Backprop())
+    paper = LatentODE(LatentODEConfig(), 2, 1.0, solver, Backprop())
     assert count(paper.trajectory) == 184
     official = LatentODE(
-        2, solver, Backprop(), layers=2, activation="elu", mean_gap=None, noise_std=0.3
+        LatentODEConfig(layers=2, activation="elu", noise_std=0.3, reads_gaps=False),
+        2,
+        1.0,
+        solver,
+        Backprop(),
     )
     assert (count(official.trajectory), count(official.decoder)) == (604, 142)
     assert count(official) == 1654 + 25  # torch's RNN has a second bias of 25
-    assert count(LatentODE(2, solver, Backprop(), noise_std=None)) == count(paper) + 1
+    assert (
+        count(LatentODE(LatentODEConfig(noise_std=None), 2, 1.0, solver, Backprop()))
+        == count(paper) + 1
+    )
 
 
 def test_forecasts_are_the_decoded_mean_and_draws_of_z0():
-    model = LatentODE(3, Solver("rk4", num_steps=4), Backprop())
+    model = LatentODE(LatentODEConfig(), 3, 1.0, Solver("rk4", num_steps=4), Backprop())
     series, times = masked_series(), torch.linspace(0, 4, 9).unsqueeze(0)
     mean, _ = model.encode(series)
     assert torch.equal(model.forecast(series, times), model.decode(mean, times))

@@ -1,8 +1,11 @@
 """Residual networks as solvers: two-step methods, and Euler's with shared weights."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from node_experiments.chapters.image_classification.chapter import ResNetConfig
 from node_experiments.chapters.image_classification.lm_resnet import (
     LMResNet,
     MultistepBlock,
@@ -10,9 +13,14 @@ from node_experiments.chapters.image_classification.lm_resnet import (
 from node_experiments.chapters.image_classification.networks import resnet
 from node_experiments.chapters.image_classification.residual_blocks import ResidualFunction
 from node_experiments.ode import (
+    Backprop,
     Solver,
     solve,
 )
+
+
+def images(shape, classes):
+    return SimpleNamespace(image_shape=shape, classes=classes)
 
 
 def count(model):
@@ -32,8 +40,8 @@ def test_the_step_is_that_of_the_paper():
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
 def test_without_memory_it_is_the_residual_network(shape):
     """k = 0 in all blocks gives the logits of the network whose blocks are plain."""
-    model = LMResNet(shape[0], 10, (4, 8, 8), blocks=2)
-    plain = LMResNet(shape[0], 10, (4, 8, 8), blocks=2, multistep=False)
+    model = LMResNet(shape[0], 10, (4, 8, 8), 2, True)
+    plain = LMResNet(shape[0], 10, (4, 8, 8), 2, False)
     plain.load_state_dict({k: v for k, v in model.state_dict().items() if not k.endswith(".k")})
     images = torch.rand(2, *shape)
     model.eval(), plain.eval()
@@ -47,18 +55,25 @@ def test_without_memory_it_is_the_residual_network(shape):
 
 def test_twenty_layers_have_one_number_more_for_each_block_with_a_past():
     """The first block of each stage is a plain one, in the paper's code and here."""
-    assert count(LMResNet(3, 10, multistep=False)) == 272_378
-    assert count(LMResNet(3, 10)) == 272_378 + 6
-    k = [block.k for block in LMResNet(3, 10).blocks]
+    assert count(LMResNet(3, 10, (16, 32, 64), 3, False)) == 272_378
+    assert count(LMResNet(3, 10, (16, 32, 64), 3, True)) == 272_378 + 6
+    k = [block.k for block in LMResNet(3, 10, (16, 32, 64), 3, True).blocks]
     assert [each is None for each in k] == [True, False, False] * 3
     assert all(-0.1 <= each.item() <= 0 for each in k if each is not None)
 
 
 def test_resnet_with_shared_weights_is_eulers_method():
     """Section 1 of the paper: y_{n+1} = y_n + f(y_n, theta) with one theta is Euler's method."""
-    model = resnet((1, 28, 28), 10, channels=8, blocks=5, shared=True)
+    model = resnet(
+        ResNetConfig(channels=8, blocks=5, shared=True),
+        images((1, 28, 28), 10),
+        Solver(),
+        Backprop(),
+    )
     block = model[1][0]
-    assert count(model) == count(resnet((1, 28, 28), 10, channels=8, blocks=1))
+    assert count(model) == count(
+        resnet(ResNetConfig(channels=8, blocks=1), images((1, 28, 28), 10), Solver(), Backprop())
+    )
     y = torch.randn(3, 8, 6, 6)
 
     def field(t, y):

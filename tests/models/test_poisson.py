@@ -4,6 +4,7 @@ import math
 
 import torch
 
+from node_experiments.chapters.latent_ode.chapter import PoissonConfig, PoissonLatentODEConfig
 from node_experiments.chapters.latent_ode.poisson_elbo import (
     PoissonTask,
     constant_rate_log_likelihood,
@@ -20,11 +21,13 @@ TIGHT = Solver("dopri5", rtol=1e-7, atol=1e-8)
 
 
 def model_for(data, knots=100):
-    return PoissonLatentODE(data.span, data.mean_count, TIGHT, Backprop(), knots=knots)
+    return PoissonLatentODE(
+        PoissonLatentODEConfig(knots=knots), data.span, data.mean_count, TIGHT, Backprop()
+    )
 
 
 def test_the_integral_is_that_of_the_rate():
-    data = poisson_data(**SMALL)
+    data = poisson_data(PoissonConfig(**SMALL))
     model, batch = model_for(data), data.test.data
     with torch.no_grad():
         z0 = torch.randn(8, 4)
@@ -38,7 +41,7 @@ def test_the_integral_is_that_of_the_rate():
 
 
 def test_union_and_knots_agree():
-    data = poisson_data(**SMALL)
+    data = poisson_data(PoissonConfig(**SMALL))
     model, batch = model_for(data, knots=0), data.test.data
     z0 = torch.randn(2, 8, 4)
     with torch.no_grad():
@@ -50,7 +53,7 @@ def test_union_and_knots_agree():
 
 
 def test_a_rate_that_is_constant_has_the_known_likelihood():
-    data = poisson_data(**SMALL)
+    data = poisson_data(PoissonConfig(**SMALL))
     model, batch = model_for(data), data.test.data
     with torch.no_grad():
         for p in model.trajectory.vector_field.log_rate_net.parameters():
@@ -71,9 +74,11 @@ def test_the_constant_rate_that_fits_best_is_count_over_span():
 
 def test_training_beats_the_constant_rate():
     sizes = {"train_size": 100, "test_size": 100, "batch_size": 100}
-    data = poisson_data(validation_size=0, passes=150, **sizes)
+    data = poisson_data(PoissonConfig(validation_size=0, passes=150, **sizes))
     solver = Solver("dopri5", rtol=1e-3, atol=1e-3)
-    model = PoissonLatentODE(data.span, data.mean_count, solver, Backprop())
+    model = PoissonLatentODE(
+        PoissonLatentODEConfig(), data.span, data.mean_count, solver, Backprop()
+    )
     task, optimizer = PoissonTask(), torch.optim.Adam(model.parameters(), 0.02)
     for step, batch in enumerate(data.train):
         loss, _ = task.loss(model, batch, step)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from node_experiments.chapters.latent_ode.chapter import RecurrentConfig
 from node_experiments.chapters.latent_ode.rnn_baseline import (
     RecurrentForecaster,
     between,
@@ -27,7 +28,7 @@ def by_hand(model, values, gaps, steps):
 
 @pytest.mark.parametrize("reads_gaps", [False, True])
 def test_one_step_predictions_and_both_rollouts(reads_gaps):
-    model = RecurrentForecaster(2, 0.5, reads_gaps)
+    model = RecurrentForecaster(RecurrentConfig("rnn_dt" if reads_gaps else "rnn"), 2, 0.5)
     values = torch.randn(1, 4, 2)
     series = series_of([[0.0, 0.3, 1.0, 1.5]], values)
     gaps = torch.tensor([0.3, 0.7, 0.5])
@@ -50,14 +51,14 @@ def test_only_rnn_dt_sees_times():
     values = torch.randn(1, 4, 2)
     slow, fast = (series_of([[0.0, a, 2.0, 3.0]], values) for a in (0.1, 1.9))
     for reads_gaps in (False, True):
-        model = RecurrentForecaster(2, 1.0, reads_gaps)
+        model = RecurrentForecaster(RecurrentConfig("rnn_dt" if reads_gaps else "rnn"), 2, 1.0)
         same = torch.equal(model.one_step(slow), model.one_step(fast))
         assert same is not reads_gaps
 
 
 @pytest.mark.parametrize("rollout", RecurrentForecaster.ROLLOUTS)
 def test_forecasts_skip_what_the_mask_hides(rollout):
-    model = RecurrentForecaster(3, 0.4, True, rollout=rollout)
+    model = RecurrentForecaster(RecurrentConfig("rnn_dt", rollout=rollout), 3, 0.4)
     times = torch.rand(4, 6).sort(1).values
     mask = torch.rand(4, 6) < 0.5
     mask[:, 1] = True
@@ -71,13 +72,13 @@ def test_forecasts_skip_what_the_mask_hides(rollout):
 
 
 def test_draws_spread_with_the_noise():
-    model = RecurrentForecaster(2, 1.0, False, noise_std=1e-6)
+    model = RecurrentForecaster(RecurrentConfig("rnn", noise_std=1e-6), 2, 1.0)
     series = series_of([[0.0, 1.0]], torch.randn(1, 2, 2))
     targets = torch.tensor([[2.0, 3.0, 4.0]])
     draws = model.forecast(series, targets, 8, torch.Generator().manual_seed(0))
     assert draws.shape == (8, 1, 3, 2)
     torch.testing.assert_close(draws[3], model.forecast(series, targets), atol=1e-4, rtol=0)
-    loud = RecurrentForecaster(2, 1.0, False, noise_std=0.5)
+    loud = RecurrentForecaster(RecurrentConfig("rnn", noise_std=0.5), 2, 1.0)
     draws = loud.forecast(series, targets, 64, torch.Generator().manual_seed(0))
     assert float(draws[:, 0, 0].detach().std(0).max()) < 1e-5  # the first mean needs no draw
     assert float(draws[:, 0, 2].detach().std(0).min()) > 0.01

@@ -1,5 +1,6 @@
 import itertools
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from node_experiments.chapters.image_classification.ode_block import ODEBlock
 from node_experiments.chapters.irregular_series.gap_dynamics import GapFlow
 from node_experiments.chapters.latent_ode.model import LatentVectorField
 from node_experiments.chapters.latent_ode.poisson_model import PoissonField
+from node_experiments.chapters.normalizing_flows.chapter import FFJORDConfig
 from node_experiments.chapters.normalizing_flows.flows import ffjord
 from node_experiments.chapters.toy.cubic_field import NeuralODE
 from node_experiments.nn import ode_module
@@ -225,7 +227,9 @@ def test_gradients_of_the_penalties_by_finite_differences():
 
 
 def flow(trace="exact"):
-    return ffjord(2, RK4, Discrete(), hidden=8, layers=2, trace=trace).double()
+    return ffjord(
+        FFJORDConfig(hidden=8, layers=2, trace=trace), SimpleNamespace(dim=2), RK4, Discrete()
+    ).double()
 
 
 def test_a_flow_is_regularised_without_its_log_density():
@@ -394,7 +398,7 @@ def test_nothing_is_integrated_when_nothing_is_asked_for(way, monkeypatch):
     "model",
     [
         lambda: ODEBlock(ConvVectorField(4), RK4, Discrete()),
-        lambda: NeuralODE(3, RK4, Discrete()),
+        lambda: NeuralODE(3, 50, RK4, Discrete()),
         lambda: LatentTrajectory(LatentVectorField(4, 5, 1, "tanh"), RK4, Discrete()),
         flow,
     ],

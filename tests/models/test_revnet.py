@@ -1,15 +1,23 @@
 """Reversible residual networks: the gradient of autograd, in memory that depth does not change."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
-from node_experiments.chapters.image_classification.networks import revnet
+from node_experiments.chapters.image_classification.chapter import RevNetConfig
 from node_experiments.chapters.image_classification.revnet import (
     ReversibleBlock,
     ReversibleSequence,
+    revnet,
 )
+from node_experiments.ode import Backprop, Solver
 from node_experiments.training.memory import SavedBytes
+
+
+def images(shape, classes):
+    return SimpleNamespace(image_shape=shape, classes=classes)
 
 
 def sequence(blocks, reconstruct=True, channels=8):
@@ -76,7 +84,7 @@ def test_bf16_keeps_the_state_in_single_precision():
 
 
 def test_parameters_are_those_of_its_residual_functions():
-    model = revnet((1, 28, 28), 10)
+    model = revnet(RevNetConfig(), images((1, 28, 28), 10), Solver(), Backprop())
     # 132,874 of stem and head; a function has two 3x3 convolutions and norms of 32 channels.
     function = 2 * (9 * 32 * 32 + 2 * 32)
     assert sum(p.numel() for p in model.parameters()) == 132_874 + 6 * 2 * function

@@ -4,15 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from node_experiments.chapters.latent_ode.model import (
-    LatentVectorField,
-    mlp,
-)
+from node_experiments.chapters.latent_ode.model import LatentVectorField
 from node_experiments.nn.cpu.feature_major import (
     UnitsFirst,
     units_first,
 )
 from node_experiments.nn.latent_trajectory import LatentTrajectory
+from node_experiments.nn.mlp import mlp
 from node_experiments.ode import (
     Backprop,
     Discrete,

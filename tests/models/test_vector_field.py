@@ -2,6 +2,7 @@
 
 import torch
 
+from node_experiments.chapters.toy.chapter import CubicSpiralConfig
 from node_experiments.chapters.toy.cubic_field import NeuralODE
 from node_experiments.chapters.toy.cubic_spiral import (
     MATRIX,
@@ -16,9 +17,9 @@ from node_experiments.ode import (
 
 def test_size_and_start_of_the_official_demonstration():
     torch.manual_seed(0)
-    model = NeuralODE(2, Solver("dopri5"), Backprop(), hidden=2000)
+    model = NeuralODE(2, 2000, Solver("dopri5"), Backprop())
     first, _, second = model.vector_field.net
-    assert sum(p.numel() for p in NeuralODE(2, Solver(), Backprop()).parameters()) == 252
+    assert sum(p.numel() for p in NeuralODE(2, 50, Solver(), Backprop()).parameters()) == 252
     for layer in (first, second):
         assert abs(float(layer.weight.detach().std()) - 0.1) < 0.005
         assert not layer.bias.any()
@@ -29,9 +30,9 @@ def test_the_true_field_has_no_error():
         def forward(self, t, y):
             return y**3 @ torch.tensor(MATRIX)
 
-    model = NeuralODE(2, Solver("dopri5", rtol=1e-6, atol=1e-7), Backprop())
+    model = NeuralODE(2, 50, Solver("dopri5", rtol=1e-6, atol=1e-7), Backprop())
     model.vector_field = True_()
-    data = cubic_spiral_data()
+    data = cubic_spiral_data(CubicSpiralConfig())
     found = TrajectoryFit().evaluate(model, data.test)
     assert found["rmse"] < 2e-3
     loss, _ = TrajectoryFit().loss(model, next(iter(data.train)), 0)

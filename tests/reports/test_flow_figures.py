@@ -14,7 +14,7 @@ from node_experiments.chapters.normalizing_flows import (
 )
 from node_experiments.chapters.normalizing_flows.energies import ENERGIES
 from node_experiments.cli.report import main
-from node_experiments.config import configs_folder
+from node_experiments.runner.compose import configs_folder
 from node_experiments.runs.run import find_runs
 
 

@@ -149,7 +149,7 @@ def test_every_row_is_an_experiment_that_fits_it():
     from hydra import compose, initialize_config_dir
 
     from node_experiments.cli.main import main as cli
-    from node_experiments.config import configs_folder
+    from node_experiments.runner.compose import configs_folder
 
     cli.register()
     with initialize_config_dir(str(configs_folder()), version_base="1.3"):
@@ -181,7 +181,7 @@ def test_all_rows_of_the_sweep_have_one_budget(protocol):
     from omegaconf import OmegaConf
 
     from node_experiments.cli.main import main as cli
-    from node_experiments.config import configs_folder
+    from node_experiments.runner.compose import configs_folder
 
     cli.register()
     with initialize_config_dir(str(configs_folder()), version_base="1.3"):

@@ -1,10 +1,17 @@
 """Density matching and maximum likelihood on flows whose answers are known."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from node_experiments.chapters.normalizing_flows.chapter import (
+    EnergiesConfig,
+    FFJORDConfig,
+    PlanarCNFConfig,
+    PointsConfig,
+)
 from node_experiments.chapters.normalizing_flows.density_matching import DensityMatching
 from node_experiments.chapters.normalizing_flows.energies import (
     ENERGIES,
@@ -73,8 +80,10 @@ def test_likelihood_of_a_gaussian_is_minus_its_entropy():
 @pytest.mark.parametrize(
     "flow",
     [
-        lambda: planar_cnf(2, SOLVER, Backprop(), units=8),
-        lambda: ffjord(2, SOLVER, Backprop(), hidden=8, trace="hutchinson"),
+        lambda: planar_cnf(PlanarCNFConfig(units=8), SimpleNamespace(dim=2), SOLVER, Backprop()),
+        lambda: ffjord(
+            FFJORDConfig(hidden=8, trace="hutchinson"), SimpleNamespace(dim=2), SOLVER, Backprop()
+        ),
         lambda: PlanarNF(2, 8, "sample"),
         lambda: PlanarNF(2, 8, "density"),
     ],
@@ -96,8 +105,12 @@ def test_a_density_that_does_not_integrate_to_one_is_seen():
 @pytest.mark.parametrize("energy", ENERGIES)
 @pytest.mark.parametrize("kind", ["cnf", "nf"])
 def test_training_comes_closer_to_every_energy(kind, energy):
-    data = energy_data(energy, batch_size=256, batches=30, test_size=1000)
-    model = planar_cnf(2, SOLVER, Backprop(), 8) if kind == "cnf" else PlanarNF(2, 8, "sample")
+    data = energy_data(EnergiesConfig(energy=energy, batch_size=256, batches=30, test_size=1000))
+    model = (
+        planar_cnf(PlanarCNFConfig(units=8), SimpleNamespace(dim=2), SOLVER, Backprop())
+        if kind == "cnf"
+        else PlanarNF(2, 8, "sample")
+    )
     task = DensityMatching(data.log_density)
     optimizer = torch.optim.Adam(model.parameters(), 0.02)
     with torch.no_grad():
@@ -115,9 +128,17 @@ def test_training_comes_closer_to_every_energy(kind, energy):
 
 @pytest.mark.parametrize("kind", ["cnf", "nf"])
 def test_training_comes_closer_to_the_points(kind):
-    data = point_data("two_moons", 0.1, 2.0, batch_size=256, batches=60, test_size=1000)
+    data = point_data(
+        PointsConfig(
+            name="two_moons", noise=0.1, scale=2.0, batch_size=256, batches=60, test_size=1000
+        )
+    )
     steps = {"cnf": 60, "nf": 60}[kind]
-    model = planar_cnf(2, SOLVER, Backprop(), 16) if kind == "cnf" else PlanarNF(2, 16)
+    model = (
+        planar_cnf(PlanarCNFConfig(units=16), SimpleNamespace(dim=2), SOLVER, Backprop())
+        if kind == "cnf"
+        else PlanarNF(2, 16)
+    )
     task = MaximumLikelihood(data.true_log_likelihood)
     optimizer = torch.optim.Adam(model.parameters(), 0.01)
     with torch.no_grad():

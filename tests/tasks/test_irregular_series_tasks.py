@@ -1,13 +1,17 @@
 """Metrics and losses of irregular series, by hand and against SciPy and torch.distributions."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 from scipy.stats import mannwhitneyu
 from torch.distributions import Normal, kl_divergence
 
+from node_experiments.chapters import models
+from node_experiments.chapters.chapter import resolve
 from node_experiments.chapters.irregular_series.batches import ForecastBatch
+from node_experiments.chapters.irregular_series.chapter import SeriesModelConfig
 from node_experiments.chapters.irregular_series.metrics import (
     auc,
     classification_metrics,
@@ -16,9 +20,7 @@ from node_experiments.chapters.irregular_series.metrics import (
     mean_over_observed,
 )
 from node_experiments.chapters.irregular_series.models import (
-    SeriesModel,
     mean_values,
-    series_model,
 )
 from node_experiments.chapters.irregular_series.tasks import (
     AutoregressiveSeriesTask,
@@ -55,12 +57,20 @@ def batch_of(kind="interpolation", size=6, label=None):
 
 def model_of(name, label_per=None, kind="interpolation"):
     torch.manual_seed(0)
-    parts = SeriesModel(
-        name, DIM, None if label_per is None else 3, label_per, (0.0, 1.0), 0.2,
-        kind == "extrapolation", values=torch.zeros(DIM), latent=4, encoder_size=5,
-        unit_hidden=6, hidden=7, classifier_hidden=8, noise_std=0.5,
-    )  # fmt: skip
-    return series_model(parts, Solver("rk4", num_steps=10), Backprop())
+    settings = SeriesModelConfig(
+        name, latent=4, encoder_size=5, unit_hidden=6, hidden=7, classifier_hidden=8, noise_std=0.5
+    )
+    data = SimpleNamespace(
+        dim=DIM,
+        classes=None if label_per is None else 3,
+        label_per=label_per,
+        span=(0.0, 1.0),
+        mean_gap=0.2,
+        task=kind if label_per is None else "classification",
+        train=[],
+    )
+    build = resolve(models()[name].build)
+    return build(settings, data, Solver("rk4", num_steps=10), Backprop())
 
 
 def test_the_area_under_the_curve_is_the_statistic_of_mann_and_whitney():

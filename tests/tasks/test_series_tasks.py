@@ -6,6 +6,11 @@ from types import SimpleNamespace
 import torch
 from torch.distributions import Normal, kl_divergence
 
+from node_experiments.chapters.latent_ode.chapter import (
+    LatentODEConfig,
+    RecurrentConfig,
+    SpiralsConfig,
+)
 from node_experiments.chapters.latent_ode.elbo import (
     LatentODETask,
     standard_normal_kl,
@@ -41,11 +46,11 @@ def test_kl_and_likelihood():
 
 
 def latent_ode():
-    return LatentODE(2, Solver("rk4", num_steps=4), Backprop())
+    return LatentODE(LatentODEConfig(), 2, 1.0, Solver("rk4", num_steps=4), Backprop())
 
 
 def test_the_loss_is_the_negative_elbo():
-    model, batch = latent_ode(), next(iter(spiral_data(**SMALL).train))
+    model, batch = latent_ode(), next(iter(spiral_data(SpiralsConfig(**SMALL)).train))
     torch.manual_seed(1)
     loss, metrics = LatentODETask(samples=3).loss(model, batch, 0)
     torch.manual_seed(1)
@@ -59,7 +64,7 @@ def test_the_loss_is_the_negative_elbo():
 
 
 def test_kl_annealing():
-    model, batch = latent_ode(), next(iter(spiral_data(**SMALL).train))
+    model, batch = latent_ode(), next(iter(spiral_data(SpiralsConfig(**SMALL)).train))
     task = LatentODETask(kl_warmup=10)
     for step, weight in ((0, 0.1), (4, 0.5), (9, 1.0), (99, 1.0)):
         loss, metrics = task.loss(model, batch, step)
@@ -67,7 +72,7 @@ def test_kl_annealing():
 
 
 def test_evaluation_is_repeatable_and_draws_nothing_from_the_training_generator():
-    data, model = spiral_data(**SMALL), latent_ode()
+    data, model = spiral_data(SpiralsConfig(**SMALL)), latent_ode()
     before = torch.get_rng_state()
     with torch.no_grad():
         first, second = (LatentODETask().evaluate(model, data.test) for _ in range(2))
@@ -89,7 +94,7 @@ def oracle(offset=0.0, std=0.1):
 
 
 def test_errors_of_a_known_forecast():
-    data = spiral_data(noise=0.1, test_size=400, train_size=40, batch_size=16)
+    data = spiral_data(SpiralsConfig(noise=0.1, test_size=400, train_size=40, batch_size=16))
     oracle.batch = data.test.data
     exact = forecast_metrics(oracle(), data.test)
     assert exact["rmse"] == exact["rmse_median"] == 0
@@ -106,8 +111,8 @@ def test_errors_of_a_known_forecast():
 
 
 def test_the_recurrent_task_reports_both_rollouts():
-    data = spiral_data(**SMALL)
-    model = RecurrentForecaster(2, data.mean_gap, True)
+    data = spiral_data(SpiralsConfig(**SMALL))
+    model = RecurrentForecaster(RecurrentConfig("rnn_dt"), 2, data.mean_gap)
     with torch.no_grad():
         found = NextObservation().evaluate(model, data.test)
     assert found["rmse"] == found["rmse_mean_gap"] != found["rmse_target"]
@@ -117,11 +122,13 @@ def test_the_recurrent_task_reports_both_rollouts():
 
 
 def test_both_learn_to_forecast():
-    data = spiral_data(train_size=64, test_size=64, validation_size=0, batch_size=64, passes=60)
+    data = spiral_data(
+        SpiralsConfig(train_size=64, test_size=64, validation_size=0, batch_size=64, passes=60)
+    )
     for model, task in (
-        (RecurrentForecaster(2, data.mean_gap, True), NextObservation()),
+        (RecurrentForecaster(RecurrentConfig("rnn_dt"), 2, data.mean_gap), NextObservation()),
         (
-            LatentODE(2, Solver("rk4", num_steps=6), Backprop(), mean_gap=data.mean_gap),
+            LatentODE(LatentODEConfig(), 2, data.mean_gap, Solver("rk4", num_steps=6), Backprop()),
             LatentODETask(),
         ),
     ):

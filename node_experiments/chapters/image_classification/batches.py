@@ -13,6 +13,7 @@ from .augmentation import (
     random_affine,
     random_crop,
 )
+from .chapter import ImagesConfig
 
 __all__ = ["EvaluationBatches", "ImageData", "ImageSet", "TrainingBatches", "split_images"]
 
@@ -69,12 +70,7 @@ class TrainingBatches:
 
     Args:
         data: The training images.
-        batch_size: Images a batch.
-        drop_last: Leave out the last, smaller batch.
-        augment: Crop at random after padding; `flip` mirrors half of the images too.
-        padding: Pixels that are padded around an image.
-        padding_mode: `zeros`, or `reflect` the image.
-        rotation, scale, shear: See `random_affine`, which is left out when all are 0.
+        settings: Batch size and augmentation.
         seed: Of the order and the augmentation.
 
     Raises:
@@ -85,47 +81,37 @@ class TrainingBatches:
         self,
         data: ImageSet,
         standardize: Standardize,
-        batch_size: int,
-        drop_last: bool = True,
-        augment: bool = True,
-        padding: int = 4,
-        padding_mode: str = "zeros",
-        rotation: float = 0.0,
-        scale: float = 0.0,
-        shear: float = 0.0,
-        flip: bool = False,
+        settings: ImagesConfig,
         seed: int = 0,
     ) -> None:
-        if batch_size > len(data):
+        if settings.batch_size > len(data):
             raise DataError(
-                f"dataset.batch_size={batch_size} is more than the {len(data)} training images; "
-                "lower it, or raise dataset.train_size"
+                f"dataset.batch_size={settings.batch_size} is more than the {len(data)} training "
+                "images; lower it, or raise dataset.train_size"
             )
         self.data, self.standardize = data, standardize
-        self.batch_size, self.drop_last = batch_size, drop_last
-        self.augment, self.flip = augment, flip
-        self.padding, self.padding_mode = padding, padding_mode
-        self.affine = (rotation, scale, shear)
-        self.seed = seed
+        self.settings, self.seed = settings, seed
         self.epoch = 0
 
     def __len__(self) -> int:
-        full, rest = divmod(len(self.data), self.batch_size)
-        return full + (1 if rest and not self.drop_last else 0)
+        full, rest = divmod(len(self.data), self.settings.batch_size)
+        return full + (1 if rest and not self.settings.drop_last else 0)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        settings = self.settings
+        affine = (settings.rotation, settings.scale, settings.shear)
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(len(self.data), generator=generator)
-        for indices in order.split(self.batch_size)[: len(self)]:
+        for indices in order.split(settings.batch_size)[: len(self)]:
             indices = indices.to(self.data.images.device)
             images, labels = self.data.images[indices], self.data.labels[indices]
-            if self.augment:
-                images = random_crop(images, generator, self.padding, self.padding_mode)
-            if self.flip:
+            if settings.augment:
+                images = random_crop(images, generator, settings.padding, settings.padding_mode)
+            if settings.flip:
                 mirrored = torch.rand(len(images), generator=generator) < 0.5
                 images[mirrored] = images[mirrored].flip(-1)
-            if any(self.affine):
-                images = random_affine(images, generator, *self.affine)
+            if any(affine):
+                images = random_affine(images, generator, *affine)
             yield self.standardize(images), labels
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ...config.datasets import ImagesConfig
 from ...config.run import (
     OptimizerConfig,
     SchedulerConfig,
@@ -16,6 +15,7 @@ from ...runs.run import (
     REPETITION,
     Run,
 )
+from .chapter import ImagesConfig
 
 __all__ = ["Budget", "budget_of", "order", "stated"]
 

@@ -21,6 +21,7 @@ from .batches import (
     TrainingBatches,
     split_images,
 )
+from .chapter import ImagesConfig
 from .mnist import load_mnist
 
 __all__ = ["IMAGE_DATASETS", "image_data"]
@@ -33,40 +34,20 @@ IMAGE_DATASETS = {
 
 
 def image_data(
-    name: str,
-    root: str | None = None,
-    batch_size: int = 128,
-    eval_batch_size: int = 1000,
-    train_size: int | None = None,
-    validation_size: int = 0,
-    test_size: int | None = None,
-    augment: bool = True,
-    padding: int = 4,
-    padding_mode: str = "zeros",
-    rotation: float = 0.0,
-    scale: float = 0.0,
-    shear: float = 0.0,
-    flip: bool = False,
-    standardize: bool = False,
-    drop_last: bool = True,
-    seed: int = 0,
-    device: torch.device | None = None,
+    settings: ImagesConfig, seed: int = 0, device: torch.device | None = None
 ) -> ImageData:
     """Load a dataset and cut it into training, validation and test batches.
 
     Args:
-        name: One of `IMAGE_DATASETS`.
-        root: Folder of the data; a cache folder of the user when None.
-        train_size, validation_size, test_size: Images to use; all that remain when None. The
-            validation images are taken from the published training set.
         seed: Of the split, the order and the augmentation.
         device: Where the images are kept.
 
     Raises:
         DataError: Data that is missing or damaged, or sizes that do not fit.
     """
+    root, test_size = settings.root, settings.test_size
     folder = cache_folder() if root is None else Path(root).expanduser()
-    published_train, published_test = IMAGE_DATASETS[name](folder)
+    published_train, published_test = IMAGE_DATASETS[settings.name](folder)
     train_set, test_set = as_image_set(published_train), as_image_set(published_test)
     if test_size is not None:
         if test_size > len(test_set):
@@ -74,34 +55,25 @@ def image_data(
                 f"dataset.test_size={test_size} is more than the {len(test_set)} test images"
             )
         test_set = test_set.subset(torch.arange(test_size))
-    train_set, validation_set = split_images(train_set, train_size, validation_size, seed)
+    train_set, validation_set = split_images(
+        train_set, settings.train_size, settings.validation_size, seed
+    )
     if device is not None:
         train_set, test_set = train_set.to(device), test_set.to(device)
         validation_set = None if validation_set is None else validation_set.to(device)
     images = train_set.images
-    scaling = Standardize.fit(images) if standardize else Standardize.unit_interval(images)
+    scaling = (
+        Standardize.fit(images) if settings.standardize else Standardize.unit_interval(images)
+    )
     channels, height, width = images.shape[1:]
     return ImageData(
-        train=TrainingBatches(
-            train_set,
-            scaling,
-            batch_size,
-            drop_last,
-            augment,
-            padding,
-            padding_mode,
-            rotation,
-            scale,
-            shear,
-            flip,
-            seed,
-        ),
+        train=TrainingBatches(train_set, scaling, settings, seed),
         validation=(
             None
             if validation_set is None
-            else EvaluationBatches(validation_set, scaling, eval_batch_size)
+            else EvaluationBatches(validation_set, scaling, settings.eval_batch_size)
         ),
-        test=EvaluationBatches(test_set, scaling, eval_batch_size),
+        test=EvaluationBatches(test_set, scaling, settings.eval_batch_size),
         image_shape=(channels, height, width),
         classes=10,
     )

@@ -16,13 +16,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...ode import (
+    Gradient,
+    Solver,
+)
+from .batches import ImageData
+from .chapter import LMResNetConfig
 from .residual_blocks import (
     ResidualFunction,
     conv3x3,
 )
 from .stems import classifier_head
 
-__all__ = ["LMResNet"]
+__all__ = ["LMResNet", "lm_resnet"]
 
 
 class Downsample(nn.Module):
@@ -79,9 +85,9 @@ class LMResNet(nn.Module):
         self,
         in_channels: int,
         classes: int,
-        widths: Sequence[int] = (16, 32, 64),
-        blocks: int = 3,
-        multistep: bool = True,
+        widths: Sequence[int],
+        blocks: int,
+        multistep: bool,
     ) -> None:
         super().__init__()
         self.stem = conv3x3(in_channels, widths[0])
@@ -101,3 +107,12 @@ class LMResNet(nn.Module):
         for block in self.blocks:
             before, x = block(before, x)
         return self.head(x)
+
+
+def lm_resnet(
+    settings: LMResNetConfig, data: ImageData, solver: Solver, gradient: Gradient
+) -> LMResNet:
+    """The network, sized for its data."""
+    return LMResNet(
+        data.image_shape[0], data.classes, settings.widths, settings.blocks, settings.multistep
+    )

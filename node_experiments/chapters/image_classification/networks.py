@@ -1,4 +1,4 @@
-"""The image classifiers of Chen et al. 2018, section 3, their control, and a reversible ResNet."""
+"""The image classifiers of Chen et al. 2018, section 3, and their control."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from ...ode import (
     Gradient,
     Solver,
 )
+from .batches import ImageData
+from .chapter import (
+    ImageClassifierConfig,
+    MLPConfig,
+    ResNetConfig,
+)
 from .ode_block import ODEBlock
 from .residual_blocks import (
     ResidualBlock,
     group_norm,
-)
-from .revnet import (
-    ReversibleBlock,
-    ReversibleSequence,
 )
 from .stems import (
     STEMS,
@@ -24,7 +26,7 @@ from .stems import (
 )
 from .time_conv import TimeConv2d
 
-__all__ = ["ConvVectorField", "mlp", "odenet", "resnet", "revnet", "stem_only"]
+__all__ = ["ConvVectorField", "mlp", "odenet", "resnet", "stem_only"]
 
 
 class ConvVectorField(nn.Module):
@@ -45,76 +47,57 @@ class ConvVectorField(nn.Module):
         return self.norm3(y)
 
 
-def mlp(image_shape: tuple[int, int, int], classes: int, hidden: int = 300) -> nn.Module:
+def mlp(settings: MLPConfig, data: ImageData, solver: Solver, gradient: Gradient) -> nn.Module:
     """One hidden layer (LeCun et al. 1998), the first row of Table 1."""
-    channels, height, width = image_shape
+    channels, height, width = data.image_shape
     return nn.Sequential(
         nn.Flatten(),
-        nn.Linear(channels * height * width, hidden),
+        nn.Linear(channels * height * width, settings.hidden),
         nn.ReLU(),
-        nn.Linear(hidden, classes),
+        nn.Linear(settings.hidden, data.classes),
     )
 
 
 def resnet(
-    image_shape: tuple[int, int, int],
-    classes: int,
-    stem: str = "conv",
-    channels: int = 64,
-    blocks: int = 6,
-    shared: bool = False,
+    settings: ResNetConfig, data: ImageData, solver: Solver, gradient: Gradient
 ) -> nn.Module:
-    """Stem, `blocks` residual blocks, head; without blocks the stem is the whole network.
+    """Stem, residual blocks, head; without blocks the stem is the whole network.
 
-    With `shared`, all blocks are the same one: Euler's method for dy/dt = f(y) with steps of 1.
+    With `settings.shared`, all blocks are the same one: Euler's method for dy/dt = f(y) with steps
+    of 1.
     """
-    before = STEMS[stem](image_shape[0], channels)
-    if shared:
-        depth = [ResidualBlock(channels)] * blocks
+    stem = stem_of(settings, data)
+    if settings.shared:
+        depth = [ResidualBlock(settings.channels)] * settings.blocks
     else:
-        depth = [ResidualBlock(channels) for _ in range(blocks)]
+        depth = [ResidualBlock(settings.channels) for _ in range(settings.blocks)]
     return nn.Sequential(
-        before,
-        nn.Sequential(*depth),
-        classifier_head(channels, classes),
+        stem, nn.Sequential(*depth), classifier_head(settings.channels, data.classes)
     )
 
 
 def stem_only(
-    image_shape: tuple[int, int, int], classes: int, stem: str = "conv", channels: int = 64
+    settings: ImageClassifierConfig, data: ImageData, solver: Solver, gradient: Gradient
 ) -> nn.Module:
     """Stem and head with nothing between: how much of the accuracy needs no feature block."""
-    return resnet(image_shape, classes, stem, channels, blocks=0)
-
-
-def revnet(
-    image_shape: tuple[int, int, int],
-    classes: int,
-    stem: str = "conv",
-    channels: int = 64,
-    blocks: int = 6,
-    reconstruct: bool = True,
-) -> nn.Module:
-    """Stem, `blocks` reversible residual blocks, head (Gomez et al. 2017)."""
-    steps = [ReversibleBlock.residual(channels) for _ in range(blocks)]
     return nn.Sequential(
-        STEMS[stem](image_shape[0], channels),
-        ReversibleSequence(steps, reconstruct),
-        classifier_head(channels, classes),
+        stem_of(settings, data),
+        nn.Sequential(),
+        classifier_head(settings.channels, data.classes),
     )
 
 
 def odenet(
-    image_shape: tuple[int, int, int],
-    classes: int,
-    solver: Solver,
-    gradient: Gradient,
-    stem: str = "conv",
-    channels: int = 64,
+    settings: ImageClassifierConfig, data: ImageData, solver: Solver, gradient: Gradient
 ) -> nn.Module:
     """Stem, one ODE block in place of the residual blocks, head."""
     return nn.Sequential(
-        STEMS[stem](image_shape[0], channels),
-        ODEBlock(ConvVectorField(channels), solver, gradient),
-        classifier_head(channels, classes),
+        stem_of(settings, data),
+        ODEBlock(ConvVectorField(settings.channels), solver, gradient),
+        classifier_head(settings.channels, data.classes),
     )
+
+
+def stem_of(settings: ImageClassifierConfig, data: ImageData) -> nn.Module:
+    """The layers before the feature block."""
+    return STEMS[settings.stem](data.image_shape[0], settings.channels)

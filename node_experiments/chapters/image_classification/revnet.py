@@ -18,10 +18,18 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from ...ode import (
+    Gradient,
+    Solver,
+)
 from ...ode.precision import autocast_like_now
+from .batches import ImageData
+from .chapter import RevNetConfig
+from .networks import stem_of
 from .residual_blocks import ResidualFunction
+from .stems import classifier_head
 
-__all__ = ["ReversibleBlock", "ReversibleSequence"]
+__all__ = ["ReversibleBlock", "ReversibleSequence", "revnet"]
 
 
 class ReversibleBlock(nn.Module):
@@ -124,3 +132,15 @@ def differentiate(
         if part is not None:
             sums[parameter] = sums[parameter] + part if parameter in sums else part
     return value.detach(), pulled
+
+
+def revnet(
+    settings: RevNetConfig, data: ImageData, solver: Solver, gradient: Gradient
+) -> nn.Module:
+    """Stem, reversible residual blocks, head."""
+    steps = [ReversibleBlock.residual(settings.channels) for _ in range(settings.blocks)]
+    return nn.Sequential(
+        stem_of(settings, data),
+        ReversibleSequence(steps, settings.reconstruct),
+        classifier_head(settings.channels, data.classes),
+    )

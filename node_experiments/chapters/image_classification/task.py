@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Classification", "predict"]
+__all__ = ["Classification", "classification", "predict"]
 
 
 class Classification:
@@ -43,6 +44,11 @@ class Classification:
             "loss": float(F.cross_entropy(logits, labels)),
             "accuracy": float((~self.wrong).double().mean()),
         }
+
+
+def classification(settings: Any, data: Any) -> Classification:
+    """The task of all image classifiers, which has no settings."""
+    return Classification()
 
 
 def predict(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:

@@ -19,6 +19,7 @@ from ...data.time_series import (
     SeriesBatches,
     TimeSeries,
 )
+from .chapter import ForecastingConfig
 
 __all__ = ["ForecastBatch", "ForecastBatches", "ForecastData", "Forecasts", "forecast_data"]
 
@@ -217,20 +218,11 @@ class ForecastData:
 
 def forecast_data(
     parts: tuple[RaggedSeries, RaggedSeries, RaggedSeries],
-    classes: int | None = None,
-    task: str = "interpolation",
-    observed_fraction: float = 1.0,
-    observed_points: int | None = None,
-    extrapolate_from: float = 0.5,
-    redraw: bool = True,
-    train_size: int | None = None,
-    test_size: int | None = None,
-    batch_size: int = 50,
-    eval_batch_size: int = 1000,
-    passes: int = 1,
-    divide_by_last: bool = False,
+    settings: ForecastingConfig,
     seed: int = 0,
     device: torch.device | None = None,
+    classes: int | None = None,
+    divide_by_last: bool = False,
     features: tuple[str, ...] = (),
     time_unit: str = "",
     scaling: Scaling | None = None,
@@ -239,11 +231,9 @@ def forecast_data(
 
     Args:
         parts: Training, validation and test series; the second may hold none.
-        extrapolate_from: Share of the time from the first to the last point of all series that is
-            observed when extrapolating.
-        redraw: Draw anew in every epoch what is seen of the training series. What is seen of the
-            others is drawn once.
-        train_size, test_size: Series to use, the first of each part; all when None.
+        settings: What is seen of the training series is drawn in every epoch (`redraw`), what is
+            seen of the others once. When extrapolating, `extrapolate_from` is the fraction of the
+            time from the first to the last point of all series that is observed.
         seed: Of what is observed, and of the order.
         features, time_unit, scaling: As in `ForecastData`; the unit is that of the series.
 
@@ -251,17 +241,24 @@ def forecast_data(
         DataError: Sizes that do not fit the data.
     """
     train, validation, test = parts
-    train, test = limited(train, train_size, "train"), limited(test, test_size, "test")
+    train = limited(train, settings.train_size, "train")
+    test = limited(test, settings.test_size, "test")
     times = torch.cat([train.times, validation.times, test.times])
     first, last = float(times.min()), float(times.max())
-    cut = first + extrapolate_from * (last - first)
+    cut = first + settings.extrapolate_from * (last - first)
     scale = last if divide_by_last and last > 0 else 1.0
 
     def forecasts(part: RaggedSeries, number: int) -> Forecasts:
         part = part if device is None else part.to(device)
         of_part = 3 * seed + number  # what is seen of one part says nothing of another
         return Forecasts(
-            part, task, observed_fraction, observed_points, cut, of_part, divide_by_last
+            part,
+            settings.task,
+            settings.observed_fraction,
+            settings.observed_points,
+            cut,
+            of_part,
+            divide_by_last,
         )
 
     training = forecasts(train, 0)
@@ -269,17 +266,21 @@ def forecast_data(
     gaps = observed.times.diff()[(observed.series_of_point.diff() == 0).to(observed.times.device)]
     mean_gap = float(gaps.mean()) if len(gaps) else last - first
     return ForecastData(
-        train=ForecastBatches(training, batch_size, True, passes, seed, redraw),
-        validation=(
-            ForecastBatches(forecasts(validation, 1), eval_batch_size) if len(validation) else None
+        train=ForecastBatches(
+            training, settings.batch_size, True, settings.passes, seed, settings.redraw
         ),
-        test=ForecastBatches(forecasts(test, 2), eval_batch_size),
+        validation=(
+            ForecastBatches(forecasts(validation, 1), settings.eval_batch_size)
+            if len(validation)
+            else None
+        ),
+        test=ForecastBatches(forecasts(test, 2), settings.eval_batch_size),
         dim=train.dim,
         classes=classes,
         label_per=train.label_per,
         span=(first / scale, last / scale),
         mean_gap=mean_gap / scale,
-        task=task,
+        task=settings.task,
         features=features,
         time_unit="share of the batch's last" if divide_by_last else time_unit,
         scaling=scaling,

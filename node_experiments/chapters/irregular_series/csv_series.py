@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -20,6 +20,7 @@ from .batches import (
     ForecastData,
     forecast_data,
 )
+from .chapter import CSVConfig
 from .text_archives import text_lines
 
 __all__ = ["csv_data", "load_csv"]
@@ -44,59 +45,41 @@ class Observation(NamedTuple):
 
 
 def csv_data(
-    name: str = "csv",
-    path: str | None = None,
-    series_column: str = "series",
-    time_column: str = "time",
-    value_columns: list[str] | None = None,
-    label_column: str | None = None,
-    label_per: str = "series",
-    scaling: str = "standard",
-    validation_size: int = 0,
-    split_seed: int = 42,
-    seed: int = 0,
-    task: str = "interpolation",
-    **forecasting: Any,
+    settings: CSVConfig, seed: int = 0, device: torch.device | None = None
 ) -> ForecastData:
     """Series of a CSV file, 80 % of which train.
-
-    Args:
-        path: The file; a name that ends in `.gz` is unpacked.
-        series_column, time_column, value_columns, label_column: Names in the first line of the
-            file. All columns that are nothing else hold values when `value_columns` is None.
-        label_per: As in `load_csv`.
-        scaling: As in `Scaling.fit`, from the training series.
-        forecasting: As in `forecast_data`.
 
     Raises:
         DataError: As in `load_csv`, or no file is named.
     """
+    path, label_column = settings.path, settings.label_column
     if path is None:
         raise DataError(
             "dataset=csv reads the file that dataset.path names; it has a line for every "
-            f"observation, with the columns {series_column}, {time_column} and values"
+            f"observation, with the columns {settings.series_column}, "
+            f"{settings.time_column} and values"
         )
     series, classes, features = load_csv(
         Path(path).expanduser(),
-        series_column,
-        time_column,
-        value_columns,
+        settings.series_column,
+        settings.time_column,
+        settings.value_columns,
         label_column,
-        label_per,
-        need_labels=task == "classification",
+        settings.label_per,
+        need_labels=settings.task == "classification",
     )
-    if task == "classification" and label_column is None:
+    if settings.task == "classification" and label_column is None:
         raise DataError("dataset.task=classification needs dataset.label_column")
-    split = random_split(len(series), validation_size, split_seed)
-    scale = Scaling.fit(series.take(split.train), scaling)
+    split = random_split(len(series), settings.validation_size, settings.split_seed)
+    scale = Scaling.fit(series.take(split.train), settings.scaling)
     return forecast_data(
         split.of(scale(series)),
+        settings,
+        seed,
+        device,
         classes=None if label_column is None else len(classes),
-        task=task,
-        seed=seed,
         features=tuple(features),
         scaling=scale,
-        **forecasting,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..latent_ode.model import mlp
+from ...nn.mlp import mlp
 
 __all__ = ["GRUUnit", "small_weights", "tanh_mlp"]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +29,7 @@ from .batches import (
     ForecastData,
     forecast_data,
 )
+from .chapter import HopperConfig
 
 __all__ = ["FEATURES", "generate_hopper", "hopper_data"]
 
@@ -45,48 +45,31 @@ INSTALL = 'pip install "node-experiments[mujoco]"'
 
 
 def hopper_data(
-    name: str = "hopper",
-    variant: str = "paper",
-    root: str | None = None,
-    trajectories: int = 10_000,
-    window: int = 100,
-    scaling: str = "official_code",
-    validation_size: int = 0,
-    seed: int = 0,
-    task: str = "interpolation",
-    **forecasting: Any,
+    settings: HopperConfig, seed: int = 0, device: torch.device | None = None
 ) -> ForecastData:
     """Trajectories of 7 positions and 7 velocities; the first 80 % train.
-
-    Args:
-        variant: `paper`: scaling from the training series. `official_code`: from all series.
-        root: Folder of the generated file; a cache folder of the user when None.
-        trajectories: To generate; a smaller set is the beginning of a larger one.
-        window: Points of interpolation, from a random place of each trajectory on.
-            Extrapolation reads all 200.
-        scaling: As in `Scaling.fit`.
-        forecasting: As in `forecast_data`.
 
     Raises:
         DataError: dm-control is missing or does not work, or the generated file is damaged.
     """
+    root, trajectories, window = settings.root, settings.trajectories, settings.window
     states = load_hopper(Path(root).expanduser() if root else cache_folder(), trajectories)
-    if task != "extrapolation":
+    if settings.task != "extrapolation":
         generator = torch.Generator().manual_seed(seed)
         starts = torch.randint(0, STEPS - window + 1, (trajectories, 1), generator=generator)
         states = states[torch.arange(trajectories).unsqueeze(1), starts + torch.arange(window)]
     series = on_grid(states)
-    split = ordered_split(trajectories, validation_size)
-    fitted_on = series if variant == "official_code" else series.take(split.train)
-    scale = Scaling.fit(fitted_on, scaling)
+    split = ordered_split(trajectories, settings.validation_size)
+    fitted_on = series if settings.variant == "official_code" else series.take(split.train)
+    scale = Scaling.fit(fitted_on, settings.scaling)
     return forecast_data(
         split.of(scale(series)),
-        task=task,
-        seed=seed,
+        settings,
+        seed,
+        device,
         features=FEATURES,
         time_unit="s",
         scaling=scale,
-        **forecasting,
     )
 
 

@@ -6,7 +6,6 @@ The file is not shipped: `ConfLongDemo_JSI.txt`, five people with five recording
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +27,7 @@ from .batches import (
     forecast_data,
 )
 from .binning import binned
+from .chapter import HumanActivityConfig
 from .text_archives import text_lines
 
 __all__ = ["CLASSES", "human_activity_data", "load_human_activity"]
@@ -63,53 +63,42 @@ BIN_TICKS = TICKS // 100  # official_code, whose comment says 100 ms
 
 
 def human_activity_data(
-    name: str = "human_activity",
-    variant: str = "paper",
-    root: str | None = None,
-    split: str = "person",
-    window: int = 50,
-    stride: int = 25,
-    scaling: str = "standard",
-    validation_size: int = 0,
-    split_seed: int = 42,
-    seed: int = 0,
-    **forecasting: Any,
+    settings: HumanActivityConfig, seed: int = 0, device: torch.device | None = None
 ) -> ForecastData:
     """Windows of the recordings, with an activity for every point of time.
 
-    Args:
-        variant: `paper`: times in seconds, no person (or recording) in two parts.
-            `official_code`: windows that overlap are split at random and then drawn again with
-            replacement, which leaks; a batch's last time is 1.
-        root: Folder of the published file; a cache folder of the user when None.
-        split: `person` or `recording`: what is kept together; `official_code` reads neither.
-        window, stride: Points of a window, and from the start of one to the next.
-        scaling: As in `Scaling.fit`, from the training windows. The official code has `none`.
-        forecasting: As in `forecast_data`.
+    The variant `paper`: times in seconds, no person (or recording) in two parts. `official_code`:
+    windows that overlap are split at random and then drawn again with replacement, which leaks; a
+    batch's last time is 1, and `split` is not read.
 
     Raises:
         DataError: The file is missing, or a line of it is not of the format.
     """
-    folder = Path(root).expanduser() if root else cache_folder() / "human_activity"
-    official = variant == "official_code"
-    series, recordings = load_human_activity(folder / FILE, window, stride, official)
+    folder = (
+        Path(settings.root).expanduser() if settings.root else cache_folder() / "human_activity"
+    )
+    official = settings.variant == "official_code"
+    series, recordings = load_human_activity(
+        folder / FILE, settings.window, settings.stride, official
+    )
     if official:
-        parts = random_split(len(series), validation_size, split_seed)
+        parts = random_split(len(series), settings.validation_size, settings.split_seed)
         draw = np.random.RandomState(seed)
         parts = Split(*(part[draw.randint(0, max(len(part), 1), len(part))] for part in parts))
     else:
-        groups = [name[0] if split == "person" else name for name in recordings]
-        parts = group_split(groups, validation_size, split_seed)
-    scale = Scaling.fit(series.take(parts.train), scaling)
+        groups = [name[0] if settings.split == "person" else name for name in recordings]
+        parts = group_split(groups, settings.validation_size, settings.split_seed)
+    scale = Scaling.fit(series.take(parts.train), settings.scaling)
     return forecast_data(
         parts.of(scale(series)),
+        settings,
+        seed,
+        device,
         classes=11 if official else 7,  # their labels have 11 columns, of which 7 are used
         divide_by_last=official,
-        seed=seed,
         features=FEATURES,
         time_unit="s",
         scaling=scale,
-        **forecasting,
     )
 
 

@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import zlib
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -20,6 +19,7 @@ from .batches import (
     ForecastData,
     forecast_data,
 )
+from .chapter import JapaneseVowelsConfig
 
 __all__ = ["japanese_vowels_data", "parse_ts"]
 
@@ -38,28 +38,17 @@ SHA256 = {
 
 
 def japanese_vowels_data(
-    name: str = "japanese_vowels",
-    dropped: float = 0.0,
-    scaling: str = "standard",
-    validation_size: int = 0,
-    split_seed: int = 42,
-    seed: int = 0,
-    **forecasting: Any,
+    settings: JapaneseVowelsConfig, seed: int = 0, device: torch.device | None = None
 ) -> ForecastData:
     """The published 270 training and 370 test utterances, 12 channels, 7 to 29 frames.
-
-    Args:
-        dropped: Share of the frames of each utterance that is missing for good, drawn by `seed`.
-        scaling: As in `Scaling.fit`, from the training utterances.
-        validation_size: Utterances taken from the training set, drawn by `split_seed`.
-        forecasting: As in `forecast_data`.
 
     Raises:
         DataError: A shipped file is damaged.
     """
+    validation_size, dropped = settings.validation_size, settings.dropped
     published, classes = shipped("JapaneseVowels_TRAIN.ts.gz")
     test, _ = shipped("JapaneseVowels_TEST.ts.gz")
-    generator = torch.Generator().manual_seed(split_seed)
+    generator = torch.Generator().manual_seed(settings.split_seed)
     order = torch.randperm(len(published), generator=generator)
     if validation_size >= len(published):
         raise DataError(
@@ -77,16 +66,17 @@ def japanese_vowels_data(
             part.draw(((1 - dropped) * part.lengths).round().long().clamp(min=1), drop)
             for part in parts
         ]
-    scale = Scaling.fit(parts[0], scaling)
+    scale = Scaling.fit(parts[0], settings.scaling)
     train, validation, test = (scale(part) for part in parts)
     return forecast_data(
         (train, validation, test),
+        settings,
+        seed,
+        device,
         classes=len(classes),
-        seed=seed,
         features=FEATURES,
         time_unit=f"units of {LONGEST - 1} frames",
         scaling=scale,
-        **forecasting,
     )
 
 

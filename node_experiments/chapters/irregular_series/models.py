@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ...nn.latent_trajectory import LatentTrajectory
+from ...nn.mlp import mlp
 from ...ode import (
     Gradient,
     Solver,
 )
-from ..latent_ode.model import mlp
 from .autoregressive import Autoregressive
+from .batches import ForecastData
+from .chapter import SeriesModelConfig
 from .gap_dynamics import (
     Decay,
     GapFlow,
@@ -39,162 +40,126 @@ from .vae import (
     SeriesVAE,
 )
 
-__all__ = ["AUTOREGRESSIVE", "VARIATIONAL", "SeriesModel", "mean_values", "series_model"]
-
-AUTOREGRESSIVE = ("irregular_rnn_dt", "rnn_impute", "rnn_decay", "gru_d", "ode_rnn")
-VARIATIONAL = ("rnn_vae", "irregular_latent_ode", "latent_ode_poisson")
+__all__ = ["autoregressive", "mean_values", "variational"]
 
 
-@dataclass
-class SeriesModel:
-    """What makes a model; each reads the settings that it knows.
-
-    Attributes:
-        name: One of `AUTOREGRESSIVE` or `VARIATIONAL`.
-        dim, classes, label_per, span, mean_gap: As in `data.irregular_series.ForecastData`.
-        extrapolates: The targets come after the observations.
-        values: Means of the features over the training series, shape `(dim,)`, for imputation.
-        latent: Size of z, or of the state of an autoregressive model.
-        encoder_size: Size of an encoder's state.
-        unit_hidden: Hidden units of the gates.
-        hidden, layers: Of the dynamics of the latent ODE, or of the ODE-RNN.
-        encoder_layers: Hidden layers of the dynamics of an encoder, of as many units.
-        head_hidden: Hidden units of the head for values, and of the one for z0.
-        encoder: `ode_rnn`, or `rnn`, which reads the gaps instead.
-        euler_steps: Steps of Euler's method over the whole span, where an ODE carries a state from
-            observation to observation; it is solved by the solver when None.
-        batching: Of the ODE-RNN, see `Recurrence`.
-        variant: `fixed`, or `official_bug` of the ODE-RNN and the RNN-VAE.
-        classifier_layers, classifier_hidden: Of the head for classes; linear with 0 layers.
-        knots: As in `LatentTrajectory`.
-    """
-
-    name: str
-    dim: int
-    classes: int | None
-    label_per: str | None
-    span: tuple[float, float]
-    mean_gap: float
-    extrapolates: bool
-    values: Tensor | None = None
-    latent: int = 10
-    encoder_size: int = 20
-    unit_hidden: int = 100
-    hidden: int = 100
-    layers: int = 2
-    encoder_layers: int = 2
-    head_hidden: int = 100
-    noise_std: float = 0.01
-    encoder: str = "ode_rnn"
-    euler_steps: int | None = 50
-    batching: str = "independent"
-    variant: str = "fixed"
-    classifier_layers: int = 2
-    classifier_hidden: int = 300
-    knots: int | None = None
-
-    def head_for_classes(self) -> nn.Module | None:
-        """Logits from a state `(..., latent)`."""
-        if self.classes is None or self.label_per is None:
-            return None
-        hidden = [self.classifier_hidden] * self.classifier_layers
-        return mlp([self.latent, *hidden, self.classes], "relu")
-
-    def dynamics(self, size: int, layers: int) -> nn.Sequential:
-        """dh/dt as a function of h, `(..., size)`."""
-        return tanh_mlp([size, *[self.hidden] * layers, size])
-
-    def flow(self, size: int, layers: int, solver: Solver, gradient: Gradient) -> GapFlow:
-        """An ODE between observations."""
-        first, last = self.span
-        if self.euler_steps is not None:
-            solver = Solver("euler", num_steps=self.euler_steps)
-        return GapFlow(self.dynamics(size, layers), solver, gradient, last - first)
-
-
-def series_model(parts: SeriesModel, solver: Solver, gradient: Gradient) -> nn.Module:
-    """The model."""
-    if parts.name in AUTOREGRESSIVE:
-        return autoregressive(parts, solver, gradient)
-    return variational(parts, solver, gradient)
-
-
-def autoregressive(parts: SeriesModel, solver: Solver, gradient: Gradient) -> Autoregressive:
-    """One of `AUTOREGRESSIVE`."""
-    name, unit = parts.name, parts.mean_gap
+def autoregressive(
+    settings: SeriesModelConfig, data: ForecastData, solver: Solver, gradient: Gradient
+) -> Autoregressive:
+    """A model that predicts each point from the observations before it."""
+    name, unit = settings.name, data.mean_gap
     is_ode = name == "ode_rnn"
     between: Hold | GapFlow = Hold()
     if is_ode:
-        between = parts.flow(parts.latent, parts.encoder_layers, solver, gradient)
+        between = gap_flow(
+            settings, data, settings.latent, settings.encoder_layers, solver, gradient
+        )
     elif name in ("rnn_decay", "gru_d"):
-        between = Decay(parts.latent, unit)
+        between = Decay(settings.latent, unit)
     imputation = None
     if name in ("rnn_impute", "gru_d"):
-        assert parts.values is not None
-        imputation = Imputation(parts.values, unit)
+        imputation = Imputation(mean_values(data.train, data.dim), unit)
     recurrence = Recurrence(
-        parts.dim,
-        parts.latent,
-        parts.unit_hidden,
+        data.dim,
+        settings.latent,
+        settings.unit_hidden,
         between,
         None if is_ode else unit,
         imputation,
-        parts.batching,
-        is_ode and parts.variant == "official_bug",
+        settings.batching,
+        is_ode and settings.variant == "official_bug",
     )
     return Autoregressive(
         recurrence,
-        parts.dim,
-        parts.head_hidden,
-        parts.noise_std,
-        parts.span[0],
+        data.dim,
+        settings.head_hidden,
+        settings.noise_std,
+        data.span[0],
         unit if type(between) is Hold else None,
-        parts.head_for_classes(),
-        parts.label_per,
+        head_for_classes(settings, data),
+        label_per(data),
     )
 
 
-def variational(parts: SeriesModel, solver: Solver, gradient: Gradient) -> SeriesVAE:
-    """One of `VARIATIONAL`."""
-    unit, is_rnn_vae = parts.mean_gap, parts.name == "rnn_vae"
-    by_ode = not is_rnn_vae and parts.encoder == "ode_rnn"
+def variational(
+    settings: SeriesModelConfig, data: ForecastData, solver: Solver, gradient: Gradient
+) -> SeriesVAE:
+    """A variational autoencoder: of recurrent networks, or with a latent ODE."""
+    unit, is_rnn_vae = data.mean_gap, settings.name == "rnn_vae"
+    extrapolates = data.task == "extrapolation"
+    by_ode = not is_rnn_vae and settings.encoder == "ode_rnn"
     between: Hold | GapFlow = Hold()
     if by_ode:
-        between = parts.flow(parts.encoder_size, parts.encoder_layers, solver, gradient)
-    poisson = parts.name == "latent_ode_poisson"
-    flips = is_rnn_vae and parts.variant == "official_bug" and not parts.extrapolates
+        between = gap_flow(
+            settings, data, settings.encoder_size, settings.encoder_layers, solver, gradient
+        )
+    poisson = settings.name == "latent_ode_poisson"
+    flips = is_rnn_vae and settings.variant == "official_bug" and not extrapolates
     encoder = SeriesEncoder(
         Recurrence(
-            parts.dim,
-            parts.encoder_size,
-            parts.unit_hidden,
+            data.dim,
+            settings.encoder_size,
+            settings.unit_hidden,
             between,
             None if by_ode else unit,
-            batching=parts.batching,
+            batching=settings.batching,
         ),
-        2 * parts.latent if poisson else parts.latent,
-        parts.head_hidden,
-        parts.span[0],
-        backwards=not (is_rnn_vae and parts.extrapolates) and not flips,
+        2 * settings.latent if poisson else settings.latent,
+        settings.head_hidden,
+        data.span[0],
+        backwards=not (is_rnn_vae and extrapolates) and not flips,
     )
-    classifier = parts.head_for_classes()
+    classifier = head_for_classes(settings, data)
     if is_rnn_vae:
-        decoder = tanh_mlp([parts.latent, parts.head_hidden, parts.dim])
+        decoder = tanh_mlp([settings.latent, settings.head_hidden, data.dim])
         return RNNVAE(
-            encoder, decoder, parts.noise_std, parts.dim, parts.latent, unit, classifier,
-            parts.label_per, flips,
+            encoder, decoder, settings.noise_std, data.dim, settings.latent, unit, classifier,
+            label_per(data), flips,
         )  # fmt: skip
-    field: nn.Module = Autonomous(parts.dynamics(parts.latent, parts.layers))
+    field: nn.Module = Autonomous(dynamics(settings, settings.latent, settings.layers))
     if poisson:
-        field = PoissonDynamics(parts.latent, parts.dim, parts.hidden, parts.layers)
+        field = PoissonDynamics(settings.latent, data.dim, settings.hidden, settings.layers)
     return (LatentODEPoisson if poisson else IrregularLatentODE)(
         encoder,
-        LatentTrajectory(field, solver, gradient, parts.knots),
-        small_weights(nn.Sequential(nn.Linear(parts.latent, parts.dim))),
-        parts.noise_std,
+        LatentTrajectory(field, solver, gradient, settings.knots),
+        small_weights(nn.Sequential(nn.Linear(settings.latent, data.dim))),
+        settings.noise_std,
         classifier,
-        parts.label_per,
+        label_per(data),
     )
+
+
+def label_per(data: ForecastData) -> str | None:
+    """What a label belongs to, where there is something to classify."""
+    return data.label_per if data.task == "classification" else None
+
+
+def head_for_classes(settings: SeriesModelConfig, data: ForecastData) -> nn.Module | None:
+    """Logits from a state `(..., latent)`."""
+    if data.classes is None or label_per(data) is None:
+        return None
+    hidden = [settings.classifier_hidden] * settings.classifier_layers
+    return mlp([settings.latent, *hidden, data.classes], "relu")
+
+
+def dynamics(settings: SeriesModelConfig, size: int, layers: int) -> nn.Sequential:
+    """dh/dt as a function of h, `(..., size)`."""
+    return tanh_mlp([size, *[settings.hidden] * layers, size])
+
+
+def gap_flow(
+    settings: SeriesModelConfig,
+    data: ForecastData,
+    size: int,
+    layers: int,
+    solver: Solver,
+    gradient: Gradient,
+) -> GapFlow:
+    """An ODE between observations, by Euler's method if the settings give its steps."""
+    first, last = data.span
+    if settings.euler_steps is not None:
+        solver = Solver("euler", num_steps=settings.euler_steps)
+    return GapFlow(dynamics(settings, size, layers), solver, gradient, last - first)
 
 
 def mean_values(batches: Iterable[Any], dim: int) -> Tensor:

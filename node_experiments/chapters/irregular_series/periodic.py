@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,39 +17,32 @@ from .batches import (
     ForecastData,
     forecast_data,
 )
+from .chapter import PeriodicConfig
 
 __all__ = ["periodic_curves", "periodic_data"]
 
 
 def periodic_data(
-    name: str = "periodic",
-    variant: str = "paper",
-    trajectories: int = 1000,
-    points: int = 100,
-    span: float = 5.0,
-    noise: float = 0.01,
-    scaling: str = "minmax",
-    validation_size: int = 0,
-    seed: int = 0,
-    **forecasting: Any,
+    settings: PeriodicConfig, seed: int = 0, device: torch.device | None = None
 ) -> ForecastData:
     """Draw trajectories; the first 80 % train.
 
-    Args:
-        variant: As in `periodic_curves`.
-        points: Of each trajectory.
-        span: The times are from 0 to this.
-        noise: Standard deviation, or of `official_code` the width, of the noise.
-        scaling: As in `Scaling.fit`, from the training series. The published errors are those of
-            values between 0 and 1: a model that says a constant has 0.073, their variance.
-        forecasting: As in `forecast_data`.
+    The published errors are those of values between 0 and 1: a model that predicts a constant has
+    0.073, their variance.
     """
     generator = torch.Generator().manual_seed(seed)
-    series = periodic_curves(variant, trajectories, points, span, noise, generator)
-    split = ordered_split(trajectories, validation_size)
-    scaled = Scaling.fit(series.take(split.train), scaling)
+    series = periodic_curves(
+        settings.variant,
+        settings.trajectories,
+        settings.points,
+        settings.span,
+        settings.noise,
+        generator,
+    )
+    split = ordered_split(settings.trajectories, settings.validation_size)
+    scaled = Scaling.fit(series.take(split.train), settings.scaling)
     return forecast_data(
-        split.of(scaled(series)), seed=seed, features=("value",), scaling=scaled, **forecasting
+        split.of(scaled(series)), settings, seed, device, features=("value",), scaling=scaled
     )
 
 

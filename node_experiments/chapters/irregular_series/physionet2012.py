@@ -9,7 +9,7 @@ import hashlib
 import re
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ from .batches import (
     forecast_data,
 )
 from .binning import binned
+from .chapter import PhysioNet2012Config
 from .text_archives import (
     find_source,
     text_files,
@@ -67,50 +68,40 @@ class Readings(NamedTuple):
 
 
 def physionet_data(
-    name: str = "physionet2012",
-    variant: str = "paper",
-    root: str | None = None,
-    sets: str = "ab",
-    bin_hours: float = 1 / 60,
-    scaling: str = "official_code",
-    validation_size: int = 0,
-    split_seed: int = 42,
-    seed: int = 0,
-    task: str = "interpolation",
-    **forecasting: Any,
+    settings: PhysioNet2012Config, seed: int = 0, device: torch.device | None = None
 ) -> ForecastData:
     """Patients with the parameters measured in their first 48 hours; 80 % of the patients train.
 
-    Args:
-        variant: As in `load_physionet`. `paper`: the time of 48 hours is 1 and the scaling is
-            learnt from the training patients. `official_code`: a batch's last time is 1, and
-            the scaling is learnt from all patients.
-        root: Folder of the published files; a cache folder of the user when None.
-        sets: Letters of the sets to read. The official code reads `a` when it classifies.
-        bin_hours: Readings in one bin are averaged.
-        scaling: As in `Scaling.fit`.
-        forecasting: As in `forecast_data`.
+    The variant `paper`: the time of 48 hours is 1 and the scaling is learned from the training
+    patients. `official_code`: a batch's last time is 1, and the scaling is learned from all
+    patients; it reads the set `a` when it classifies. See also `load_physionet`.
 
     Raises:
         DataError: A file is missing, truncated, or a line of it is not of the format.
     """
-    folder = Path(root).expanduser() if root else cache_folder() / "physionet2012"
-    official = variant == "official_code"
-    series = load_physionet(
-        folder, sets, bin_hours, official, need_labels=task == "classification"
+    folder = (
+        Path(settings.root).expanduser() if settings.root else cache_folder() / "physionet2012"
     )
-    split = random_split(len(series), validation_size, split_seed)
-    scale = Scaling.fit(series if official else series.take(split.train), scaling)
+    official = settings.variant == "official_code"
+    series = load_physionet(
+        folder,
+        settings.sets,
+        settings.bin_hours,
+        official,
+        need_labels=settings.task == "classification",
+    )
+    split = random_split(len(series), settings.validation_size, settings.split_seed)
+    scale = Scaling.fit(series if official else series.take(split.train), settings.scaling)
     return forecast_data(
         split.of(scale(series)),
+        settings,
+        seed,
+        device,
         classes=2,
-        task=task,
         divide_by_last=official,
-        seed=seed,
         features=PARAMETERS if official else MEASURED,
         time_unit=f"units of {HOURS:g} h",
         scaling=scale,
-        **forecasting,
     )
 
 

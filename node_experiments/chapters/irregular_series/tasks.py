@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from ..latent_ode.elbo import standard_normal_kl
+from .batches import ForecastData
+from .chapter import SeriesModelConfig
 from .metrics import (
     classification_metrics,
     cross_entropy,
@@ -22,7 +24,13 @@ from .metrics import (
     squared_error,
 )
 
-__all__ = ["AutoregressiveSeriesTask", "SeriesTask", "VariationalSeriesTask"]
+__all__ = [
+    "AutoregressiveSeriesTask",
+    "SeriesTask",
+    "VariationalSeriesTask",
+    "autoregressive_series",
+    "variational_series",
+]
 
 EVALUATION_SAMPLES = 3  # official_code: draws of z0 over which a published error is the mean
 
@@ -213,4 +221,27 @@ def joined_series(batch: Any) -> Any:
         torch.cat([first.mask, second.mask], 1),
         first.complete and second.complete,
         torch.cat([observed_in(first), observed_in(second)], 1),
+    )
+
+
+def autoregressive_series(
+    settings: SeriesModelConfig, data: ForecastData
+) -> AutoregressiveSeriesTask:
+    """The task of the data, for a model that predicts from the past."""
+    return AutoregressiveSeriesTask(
+        data.task, data.classes, settings.reconstruction_weight, settings.classification_weight
+    )
+
+
+def variational_series(settings: SeriesModelConfig, data: ForecastData) -> VariationalSeriesTask:
+    """The task of the data, for a variational autoencoder."""
+    return VariationalSeriesTask(
+        data.task,
+        data.classes,
+        settings.reconstruction_weight,
+        settings.classification_weight,
+        settings.samples,
+        len(data.train),
+        settings.kl_wait,
+        settings.kl_rate,
     )

@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .chapter import LatentODEConfig
 from .forecasting import (
     forecast_metrics,
     gaussian_nll,
 )
 
-__all__ = ["LatentODETask", "standard_normal_kl"]
+__all__ = ["LatentODETask", "latent_ode_task", "standard_normal_kl"]
 
 
 class LatentODETask:
@@ -76,3 +77,8 @@ class LatentODETask:
 def standard_normal_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL(N(mean, exp(log_variance)) || N(0, 1)) in nats, summed over the last axis."""
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(-1)
+
+
+def latent_ode_task(settings: LatentODEConfig, data: Any) -> LatentODETask:
+    """The task with the draws and the warm-up of the model's settings."""
+    return LatentODETask(settings.samples, settings.kl_warmup)

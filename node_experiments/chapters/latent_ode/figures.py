@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
@@ -20,12 +21,19 @@ from ...figures.style import (
     new_figure,
     style,
 )
+from ...tracking.animation import Animation
+from ...training.callbacks import Callback
 from .figure6 import data_flow_figure
 
 if TYPE_CHECKING:
     from ...training.loop import Trainer
 
-__all__ = ["latent_ode_figures", "reconstruction_frame", "recurrent_figures"]
+__all__ = [
+    "latent_ode_callbacks",
+    "latent_ode_figures",
+    "reconstruction_frame",
+    "recurrent_figures",
+]
 
 SHOWN = 4  # test series in a figure
 COUNTS = (10, 20, 30, 50, 100)  # of Figure 10
@@ -45,6 +53,11 @@ def latent_ode_figures(trainer: Trainer) -> dict[str, Figure]:
             "figure9": latent_coordinates_figure(model, batch),
             "figure10": observations_figure(model, shown),
         }
+
+
+def latent_ode_callbacks(folder: Path) -> list[Callback]:
+    """An animation of the training."""
+    return [Animation(folder / "figures" / "training.gif", reconstruction_frame)]
 
 
 def recurrent_figures(trainer: Trainer) -> dict[str, Figure]:

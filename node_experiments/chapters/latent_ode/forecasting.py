@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["NextObservation", "forecast_metrics", "gaussian_nll"]
+__all__ = ["NextObservation", "forecast_metrics", "gaussian_nll", "next_observation"]
 
 DRAWS = 16  # samples of a forecast from which its band is made
 BAND_SERIES = 100  # series of a batch for which it is made
@@ -122,3 +122,8 @@ def forecast_metrics(model: Any, batches: Iterable[Any]) -> dict[str, float]:
         "rmse_hold_last": math.sqrt(float(torch.cat(hold).mean())),
         "coverage_90": float(torch.cat(inside).mean()),
     }
+
+
+def next_observation(settings: Any, data: Any) -> NextObservation:
+    """The task of the recurrent baselines, which has no settings."""
+    return NextObservation()

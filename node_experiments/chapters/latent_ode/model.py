@@ -6,7 +6,6 @@ to any time; a decoder maps z(t) to the mean of an observation.
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import Protocol
 
@@ -16,21 +15,16 @@ from torch import Tensor, nn
 from ...nn.cpu.elman import ElmanNetwork
 from ...nn.cpu.feature_major import UnitsFirst
 from ...nn.cpu.tall_mlp import TallMLP
-from ...nn.cpu.tanh import Tanh
 from ...nn.latent_trajectory import LatentTrajectory
+from ...nn.mlp import mlp
 from ...ode import (
     Gradient,
     Solver,
 )
+from .chapter import LatentODEConfig
+from .spirals import SpiralData
 
-__all__ = ["LatentODE", "LatentVectorField", "RecognitionRNN", "Series", "mlp"]
-
-ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "tanh": Tanh,
-    "elu": nn.ELU,
-    "relu": nn.ReLU,
-    "softplus": nn.Softplus,
-}
+__all__ = ["LatentODE", "LatentVectorField", "RecognitionRNN", "Series", "latent_ode"]
 
 
 class Series(Protocol):
@@ -42,15 +36,6 @@ class Series(Protocol):
     complete: bool
 
     def packed(self) -> Series: ...
-
-
-def mlp(sizes: list[int], activation: str) -> nn.Sequential:
-    """Linear layers of these sizes with the activation between them."""
-    layers: list[nn.Module] = []
-    for i, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
-        layers += [ACTIVATIONS[activation]()] if i else []
-        layers.append(nn.Linear(inputs, outputs))
-    return nn.Sequential(*layers)
 
 
 class LatentVectorField(nn.Module):
@@ -109,36 +94,30 @@ class LatentODE(nn.Module):
     """Recognition network, latent ODE and decoder.
 
     Args:
+        settings: Sizes, noise, and whether the recognition network reads times.
         dim: Values of an observation.
-        noise_std: Standard deviation of an observation around the decoder's mean; learned when
-            None.
-        mean_gap: Unit of time of the recognition network, or None to show it no times.
-        knots: As in `LatentTrajectory`.
+        mean_gap: Mean time between two observations, the recognition network's unit of time.
     """
 
     def __init__(
         self,
+        settings: LatentODEConfig,
         dim: int,
+        mean_gap: float,
         solver: Solver,
         gradient: Gradient,
-        latent: int = 4,
-        hidden: int = 20,
-        layers: int = 1,
-        activation: str = "tanh",
-        encoder_hidden: int = 25,
-        decoder_hidden: int = 20,
-        noise_std: float | None = 0.1,
-        mean_gap: float | None = 1.0,
-        knots: int | None = None,
     ) -> None:
         super().__init__()
-        self.latent = latent
-        self.encoder = RecognitionRNN(dim, latent, encoder_hidden, mean_gap)
-        field = LatentVectorField(latent, hidden, layers, activation)
-        self.trajectory = LatentTrajectory(field, solver, gradient, knots)
-        self.decoder = TallMLP(latent, decoder_hidden, dim)
-        log_std = torch.tensor(math.log(0.3 if noise_std is None else noise_std))
-        self.log_noise_std = nn.Parameter(log_std, requires_grad=noise_std is None)
+        c = settings
+        self.latent = c.latent
+        self.encoder = RecognitionRNN(
+            dim, c.latent, c.encoder_hidden, mean_gap if c.reads_gaps else None
+        )
+        field = LatentVectorField(c.latent, c.hidden, c.layers, c.activation)
+        self.trajectory = LatentTrajectory(field, solver, gradient, c.knots)
+        self.decoder = TallMLP(c.latent, c.decoder_hidden, dim)
+        log_std = torch.tensor(math.log(0.3 if c.noise_std is None else c.noise_std))
+        self.log_noise_std = nn.Parameter(log_std, requires_grad=c.noise_std is None)
 
     def encode(self, series: Series) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z0 | series), shape `(batch, latent)` each."""
@@ -165,3 +144,10 @@ class LatentODE(nn.Module):
             return self.decode(mean, times)
         noise = torch.randn(samples, *mean.shape, generator=generator, device=mean.device)
         return self.decode(mean + (log_variance / 2).exp() * noise, times)
+
+
+def latent_ode(
+    settings: LatentODEConfig, data: SpiralData, solver: Solver, gradient: Gradient
+) -> LatentODE:
+    """The model, sized for its data."""
+    return LatentODE(settings, data.dim, data.mean_gap, solver, gradient)

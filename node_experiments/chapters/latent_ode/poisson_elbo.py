@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .chapter import PoissonLatentODEConfig
 from .elbo import standard_normal_kl
 
-__all__ = ["PoissonTask", "constant_rate_log_likelihood"]
+__all__ = ["PoissonTask", "constant_rate_log_likelihood", "poisson_task"]
 
 
 class PoissonTask:
@@ -77,3 +78,8 @@ class PoissonTask:
 def constant_rate_log_likelihood(seen: Tensor, events: Tensor, span: float) -> Tensor:
     """Of `events` under the constant rate that fits `seen` events best, in nats, `(batch,)`."""
     return events * (seen / span).log() - seen
+
+
+def poisson_task(settings: PoissonLatentODEConfig, data: Any) -> PoissonTask:
+    """The task with the draws and the warm-up of the model's settings."""
+    return PoissonTask(settings.samples, settings.kl_warmup)

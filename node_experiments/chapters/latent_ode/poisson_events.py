@@ -20,6 +20,7 @@ from ...data.time_series import (
     SeriesBatches,
     TimeSeries,
 )
+from .chapter import PoissonConfig
 
 __all__ = ["EventBatch", "EventData", "poisson_data", "thinning"]
 
@@ -69,24 +70,15 @@ class EventData:
 
 
 def poisson_data(
-    name: str = "poisson",
-    span: float = 5.0,
-    period: float = 2.5,
-    base_rate: float = 10.0,
-    depth: float = 0.9,
-    train_size: int = 1000,
-    validation_size: int = 200,
-    test_size: int = 400,
-    batch_size: int = 250,
-    passes: int = 25,
-    seed: int = 0,
-    device: torch.device | None = None,
+    settings: PoissonConfig, seed: int = 0, device: torch.device | None = None
 ) -> EventData:
     """Draw sequences with the rate `base_rate * (1 + depth * sin(2 pi t / period + phase))`.
 
     Raises:
         DataError: A sequence without any event was drawn.
     """
+    span, period, base_rate = settings.span, settings.period, settings.base_rate
+    depth = settings.depth
     generator = torch.Generator().manual_seed(seed)
 
     def draw(size: int) -> EventBatch:
@@ -113,13 +105,15 @@ def poisson_data(
         )
         return batch if device is None else batch.to(device)
 
-    train = draw(train_size)
-    validation = draw(validation_size) if validation_size else None
-    mean_count = float(train.observed.mask.sum() / train_size)
+    train = draw(settings.train_size)
+    validation = draw(settings.validation_size) if settings.validation_size else None
+    mean_count = float(train.observed.mask.sum() / settings.train_size)
     return EventData(
-        train=SeriesBatches(train, batch_size, shuffle=True, passes=passes, seed=seed),
+        train=SeriesBatches(
+            train, settings.batch_size, shuffle=True, passes=settings.passes, seed=seed
+        ),
         validation=None if validation is None else SeriesBatches(validation, 1000),
-        test=SeriesBatches(draw(test_size), 1000),
+        test=SeriesBatches(draw(settings.test_size), 1000),
         span=span,
         mean_count=mean_count,
         dim=1,

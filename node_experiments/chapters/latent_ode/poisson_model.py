@@ -10,18 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from ...nn.latent_trajectory import LatentTrajectory
+from ...nn.mlp import mlp
 from ...ode import (
     Gradient,
     Solver,
 )
+from .chapter import PoissonLatentODEConfig
 from .model import (
     LatentVectorField,
     RecognitionRNN,
     Series,
-    mlp,
 )
+from .poisson_events import EventData
 
-__all__ = ["PoissonField", "PoissonLatentODE"]
+__all__ = ["PoissonField", "PoissonLatentODE", "poisson_latent_ode"]
 
 
 class PoissonField(nn.Module):
@@ -60,28 +62,27 @@ class PoissonLatentODE(nn.Module):
     """Recognition network over the gaps between events, latent ODE, rate.
 
     Args:
+        settings: Sizes.
         span: Time over which events are counted.
         mean_count: Events of a sequence, on average.
     """
 
     def __init__(
         self,
+        settings: PoissonLatentODEConfig,
         span: float,
         mean_count: float,
         solver: Solver,
         gradient: Gradient,
-        latent: int = 4,
-        hidden: int = 20,
-        layers: int = 1,
-        activation: str = "tanh",
-        encoder_hidden: int = 25,
-        knots: int | None = None,
     ) -> None:
         super().__init__()
+        c = settings
         self.span, self.mean_count = span, mean_count
-        self.encoder = RecognitionRNN(1, latent, encoder_hidden, span / mean_count)
-        field = PoissonField(latent, hidden, layers, activation, mean_count / span, mean_count)
-        self.trajectory = LatentTrajectory(field, solver, gradient, knots)
+        self.encoder = RecognitionRNN(1, c.latent, c.encoder_hidden, span / mean_count)
+        field = PoissonField(
+            c.latent, c.hidden, c.layers, c.activation, mean_count / span, mean_count
+        )
+        self.trajectory = LatentTrajectory(field, solver, gradient, c.knots)
 
     def encode(self, events: Series) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z0 | events), shape `(batch, latent)` each."""
@@ -108,3 +109,10 @@ class PoissonLatentODE(nn.Module):
     def _states(self, z0: Tensor, times: Tensor) -> Tensor:
         start = torch.cat([z0, torch.zeros_like(z0[..., :1])], -1)
         return self.trajectory(start, times)
+
+
+def poisson_latent_ode(
+    settings: PoissonLatentODEConfig, data: EventData, solver: Solver, gradient: Gradient
+) -> PoissonLatentODE:
+    """The model, sized for its data."""
+    return PoissonLatentODE(settings, data.span, data.mean_count, solver, gradient)

@@ -12,40 +12,43 @@ import torch
 from torch import Tensor, nn
 
 from ...nn.cpu.elman import ElmanNetwork
+from ...ode import (
+    Gradient,
+    Solver,
+)
+from .chapter import RecurrentConfig
 from .model import Series
+from .spirals import SpiralData
 
-__all__ = ["RecurrentForecaster"]
+__all__ = ["RecurrentForecaster", "recurrent_forecaster"]
 
 
 class RecurrentForecaster(nn.Module):
     """An Elman network with a linear head: the mean of the next observation.
 
     Args:
+        settings: The model `rnn_dt` also reads the time to the next observation, in multiples of
+            `mean_gap`. The `rollout` is how a forecast goes beyond the observations, one of
+            `ROLLOUTS`: in steps of the `mean_gap` that it was trained on, with straight lines
+            between them; or from each `target` time to the next, however far that is.
         dim: Values of an observation.
         mean_gap: Mean time between two observations.
-        reads_gaps: Also feed the time to the next observation, in multiples of `mean_gap`.
-        hidden: Size of the state.
-        noise_std: Standard deviation of an observation around the mean; learned when None.
-        rollout: How it goes beyond the observations, one of `ROLLOUTS`: in steps of the
-            `mean_gap` that it was trained on, with straight lines between them; or from each
-            `target` time to the next, however far that is.
     """
 
     ROLLOUTS = ("mean_gap", "target")
 
     def __init__(
         self,
+        settings: RecurrentConfig,
         dim: int,
         mean_gap: float,
-        reads_gaps: bool,
-        hidden: int = 25,
-        noise_std: float | None = 0.1,
-        rollout: str = "mean_gap",
     ) -> None:
         super().__init__()
-        self.mean_gap, self.reads_gaps, self.rollout = mean_gap, reads_gaps, rollout
-        self.rnn = ElmanNetwork(dim + reads_gaps, hidden)
-        self.head = nn.Linear(hidden, dim)
+        self.mean_gap, self.rollout = mean_gap, settings.rollout
+        self.reads_gaps = settings.name == "rnn_dt"
+        self.rnn = ElmanNetwork(dim + self.reads_gaps, settings.hidden)
+        self.head = nn.Linear(settings.hidden, dim)
+        noise_std = settings.noise_std
         log_std = torch.tensor(math.log(0.3 if noise_std is None else noise_std))
         self.log_noise_std = nn.Parameter(log_std, requires_grad=noise_std is None)
 
@@ -131,3 +134,10 @@ def between(path: Tensor, places: Tensor) -> Tensor:
     weight = (places - left).unsqueeze(-1)
     index = left.unsqueeze(-1).expand(*path.shape[:-2], left.shape[-1], path.shape[-1])
     return (1 - weight) * path.gather(-2, index) + weight * path.gather(-2, index + 1)
+
+
+def recurrent_forecaster(
+    settings: RecurrentConfig, data: SpiralData, solver: Solver, gradient: Gradient
+) -> RecurrentForecaster:
+    """The model, sized for its data; it solves no ODE."""
+    return RecurrentForecaster(settings, data.dim, data.mean_gap)

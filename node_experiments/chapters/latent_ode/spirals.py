@@ -18,6 +18,7 @@ from ...data.time_series import (
     SeriesBatches,
     TimeSeries,
 )
+from .chapter import SpiralsConfig
 
 __all__ = ["SpiralData", "spiral_curves", "spiral_data"]
 
@@ -56,43 +57,21 @@ def spiral_curves(points: int) -> Tensor:
 
 
 def spiral_data(
-    name: str = "spirals",
-    variant: str = "paper",
-    observations: int = 30,
-    window: int = 100,
-    future: int = 100,
-    grid_points: int = 1000,
-    first_start: int = 100,
-    last_start: int = 900,
-    normalize: bool = True,
-    noise: float = 0.1,
-    time_span: float = 15.0,
-    train_size: int = 1000,
-    validation_size: int = 200,
-    test_size: int = 400,
-    batch_size: int = 250,
-    passes: int = 25,
-    seed: int = 0,
-    device: torch.device | None = None,
+    settings: SpiralsConfig, seed: int = 0, device: torch.device | None = None
 ) -> SpiralData:
     """Draw training, validation and test windows, independent of each other.
 
     Args:
-        variant: `paper`: half of the windows run clockwise. `official_code`: a coin decides.
-        observations: Points that a model sees of each window, drawn without replacement.
-        window, future: Points of the observed range, and points beyond it.
-        grid_points: Points on a whole curve; sets the angle between two points.
-        first_start, last_start: A window starts at one of these points, the last one excluded.
-            Windows that are evaluated must have a future, and start no later than that allows.
-        normalize: Zero mean and unit variance of each coordinate over both whole curves.
-        noise: Standard deviation of the Gaussian noise, after `normalize`.
-        time_span: Time from the first to the last point of a window.
-        passes: Passes over the training windows in one epoch.
+        settings: Windows that are evaluated must have a future, and start no later than that
+            allows.
         seed: Of starts, noise, observations and order.
 
     Raises:
         DataError: Numbers that do not fit together.
     """
+    observations, window, future = settings.observations, settings.window, settings.future
+    grid_points, time_span = settings.grid_points, settings.time_span
+    first_start, last_start = settings.first_start, settings.last_start
     if observations > window:
         raise DataError(
             f"dataset.observations={observations} is more than the dataset.window={window} points "
@@ -111,7 +90,7 @@ def spiral_data(
             f"of dataset.grid_points={grid_points}; the highest is {grid_points - window}"
         )
     curves = spiral_curves(grid_points)
-    if normalize:
+    if settings.normalize:
         flat = curves.reshape(-1, 2)
         curves = (curves - flat.mean(0)) / flat.std(0)
     generator = torch.Generator().manual_seed(seed)
@@ -119,22 +98,26 @@ def spiral_data(
     def draw(size: int, with_future: bool) -> SeriesBatch:
         end = min(last_start, latest + 1) if with_future else last_start
         starts = torch.randint(first_start, end, (size,), generator=generator)
-        if variant == "paper":
+        if settings.variant == "paper":
             label = torch.arange(size) % 2
         else:
             label = torch.randint(0, 2, (size,), generator=generator)
         length = window + (future if with_future else 0)
         clean = curves[label[:, None], starts[:, None] + torch.arange(length)].float()
-        noisy = clean + noise * torch.randn(clean.shape, generator=generator)
+        noisy = clean + settings.noise * torch.randn(clean.shape, generator=generator)
         times = time_span * torch.arange(length) / (window - 1)
         batch = cut(times, clean, noisy, label, window, observations, generator)
         return batch if device is None else batch.to(device)
 
-    train = draw(train_size, with_future=False)
-    validation = draw(validation_size, with_future=True) if validation_size else None
-    test = draw(test_size, with_future=True)
+    train = draw(settings.train_size, with_future=False)
+    validation = None
+    if settings.validation_size:
+        validation = draw(settings.validation_size, with_future=True)
+    test = draw(settings.test_size, with_future=True)
     return SpiralData(
-        train=SeriesBatches(train, batch_size, shuffle=True, passes=passes, seed=seed),
+        train=SeriesBatches(
+            train, settings.batch_size, shuffle=True, passes=settings.passes, seed=seed
+        ),
         validation=None if validation is None else SeriesBatches(validation, 1000),
         test=SeriesBatches(test, 1000),
         dim=2,

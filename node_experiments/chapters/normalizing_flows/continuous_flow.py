@@ -67,6 +67,8 @@ class ContinuousFlow(ODEModule):
         DimensionError: A divergence that this dimension forbids.
     """
 
+    field_compiles = False
+
     def __init__(
         self,
         vector_field: nn.Module,

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .energies import EnergyData
 from .grid import integral
 
-__all__ = ["DensityMatching"]
+__all__ = ["DensityMatching", "density_matching"]
 
 
 class DensityMatching:
@@ -54,3 +55,8 @@ class DensityMatching:
             "effective_samples": float(log_share.exp()) / len(log_ratio),
             "normalization": integral(flow, samples),
         }
+
+
+def density_matching(settings: Any, data: EnergyData) -> DensityMatching:
+    """The task of fitting the target of the data."""
+    return DensityMatching(data.log_density)

@@ -14,8 +14,17 @@ import torch
 from torch import Tensor
 
 from ...data.errors import DataError
+from .chapter import EnergiesConfig
 
-__all__ = ["ENERGIES", "EnergyData", "Noise", "confined", "energy_data", "log_normalizer"]
+__all__ = [
+    "ENERGIES",
+    "EnergyData",
+    "Noise",
+    "confined",
+    "energy_data",
+    "log_normalizer",
+    "matching_data",
+]
 
 Energy = Callable[[Tensor], Tensor]
 EDGE = 4.0
@@ -133,34 +142,27 @@ class EnergyData:
 
 
 def energy_data(
-    name: str = "energies",
-    energy: str | Energy = "u1",
-    batch_size: int = 512,
-    batches: int = 100,
-    test_size: int = 10_000,
-    seed: int = 0,
-    device: torch.device | None = None,
+    settings: EnergiesConfig, seed: int = 0, device: torch.device | None = None
 ) -> EnergyData:
-    """Noise to draw samples from, and the target.
+    """Noise to draw samples from, and one of `ENERGIES`, confined, as the target."""
+    return matching_data(confined(ENERGIES[settings.energy]), settings, seed, device)
+
+
+def matching_data(
+    target: Energy, settings: EnergiesConfig, seed: int = 0, device: torch.device | None = None
+) -> EnergyData:
+    """Noise to draw samples from, and any target.
 
     Args:
-        energy: A name of `ENERGIES`, or a function of points `(..., 2)`, which is taken as it is.
-        batches: Batches that make one epoch.
-        test_size: Samples of an evaluation, the same in all.
+        target: A function of points `(..., 2)`, which is taken as it is.
 
     Raises:
-        DataError: An unknown name, or a target that is nowhere finite.
+        DataError: The target is nowhere finite, or has no integral.
     """
-    if isinstance(energy, str):
-        if energy not in ENERGIES:
-            raise DataError(
-                f"dataset.energy={energy!r} is unknown; allowed: {', '.join(ENERGIES)}"
-            )
-        energy = confined(ENERGIES[energy])
-    target, constant = energy, log_normalizer(energy)
+    constant = log_normalizer(target)
     return EnergyData(
-        train=Noise(batch_size, batches, 2, seed, device),
+        train=Noise(settings.batch_size, settings.batches, 2, seed, device),
         validation=None,
-        test=Noise(test_size, 1, 2, seed + 1_000_000_007, device),
+        test=Noise(settings.test_size, 1, 2, seed + 1_000_000_007, device),
         log_density=lambda z: -target(z) - constant,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from ...figures.style import (
     new_figure,
     style,
 )
+from ...tracking.animation import Film
+from ...tracking.arrays import Arrays
+from ...training.callbacks import Callback
 from .continuous_flow import ContinuousFlow
 from .draw_panels import (
     draw_density,
@@ -24,9 +28,17 @@ from .panels import flow_panels
 if TYPE_CHECKING:
     from ...training.loop import Trainer
 
-__all__ = ["flow_figures", "flow_film"]
+__all__ = ["flow_callbacks", "flow_figures", "flow_film"]
 
 FRAMES = 21
+
+
+def flow_callbacks(folder: Path) -> list[Callback]:
+    """The arrays of the figures, from which reports draw many runs, and a film of the flow."""
+    return [
+        Arrays(folder / "panels.npz", lambda trainer: flow_panels(trainer.model, trainer.data)),
+        Film(folder / "figures" / "flow.gif", flow_film),
+    ]
 
 
 def flow_figures(trainer: Trainer) -> dict[str, Figure]:

@@ -8,10 +8,12 @@ from typing import Protocol
 
 from torch import Tensor
 
+from ...config.checks import ConfigError
+
 __all__ = ["DimensionError", "Flow", "check_points", "normal_log_density"]
 
 
-class DimensionError(ValueError):
+class DimensionError(ConfigError, ValueError):
     """A flow and a dimension that do not fit together."""
 
 

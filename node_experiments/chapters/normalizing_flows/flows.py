@@ -1,59 +1,79 @@
-"""Continuous normalizing flows by name: which vector field, and how its trace is computed."""
+"""The flows of the chapter: which vector field, and how its trace is computed."""
 
 from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
 
 from ...ode import (
     Gradient,
     Solver,
 )
+from .chapter import (
+    ContinuousFlowConfig,
+    FFJORDConfig,
+    HamiltonianCNFConfig,
+    PlanarCNFConfig,
+    PlanarNFConfig,
+)
 from .concat_squash import ConcatSquashMLP
 from .continuous_flow import ContinuousFlow
 from .divergence import Divergence
+from .energies import EnergyData
 from .hamiltonian import HamiltonianField
 from .planar_cnf import PlanarField
+from .planar_nf import PlanarNF
+from .point_sets import PointData
 
-__all__ = ["ffjord", "hamiltonian_cnf", "planar_cnf"]
+__all__ = ["ffjord", "hamiltonian_cnf", "planar_cnf", "planar_nf"]
 
 
 def planar_cnf(
-    dim: int,
-    solver: Solver,
-    gradient: Gradient,
-    units: int = 64,
-    hyper_hidden: int = 32,
-    variant: str = "paper",
-    horizon: float = 1.0,
-    base_std: float = 1.0,
+    settings: PlanarCNFConfig, data: Any, solver: Solver, gradient: Gradient
 ) -> ContinuousFlow:
     """Planar units with a hypernetwork over time (Chen et al. 2018, section 4.1)."""
-    field = PlanarField(dim, units, hyper_hidden, variant)
-    return ContinuousFlow(field, dim, solver, gradient, horizon=horizon, base_std=base_std)
+    field = PlanarField(data.dim, settings.units, settings.hyper_hidden, settings.variant)
+    return continuous_flow(settings, field, data.dim, solver, gradient)
 
 
 def ffjord(
-    dim: int,
-    solver: Solver,
-    gradient: Gradient,
-    hidden: int = 64,
-    layers: int = 3,
-    trace: str = "exact",
-    horizon: float = 1.0,
-    base_std: float = 1.0,
+    settings: FFJORDConfig, data: Any, solver: Solver, gradient: Gradient
 ) -> ContinuousFlow:
     """A concatsquash MLP (Grathwohl et al. 2019)."""
-    field = ConcatSquashMLP([dim, *[hidden] * layers, dim])
-    return ContinuousFlow(field, dim, solver, gradient, Divergence(trace), horizon, base_std)
+    field = ConcatSquashMLP([data.dim, *[settings.hidden] * settings.layers, data.dim])
+    divergence = Divergence(settings.trace)
+    return continuous_flow(settings, field, data.dim, solver, gradient, divergence)
 
 
 def hamiltonian_cnf(
+    settings: HamiltonianCNFConfig, data: Any, solver: Solver, gradient: Gradient
+) -> ContinuousFlow:
+    """Two halves that drive each other (Chen et al. 2018, appendix A.2)."""
+    field = HamiltonianField(data.dim, settings.hidden, settings.layers)
+    return continuous_flow(settings, field, data.dim, solver, gradient)
+
+
+def continuous_flow(
+    settings: ContinuousFlowConfig,
+    field: nn.Module,
     dim: int,
     solver: Solver,
     gradient: Gradient,
-    hidden: int = 64,
-    layers: int = 2,
-    horizon: float = 1.0,
-    base_std: float = 1.0,
+    divergence: Divergence | None = None,
 ) -> ContinuousFlow:
-    """Two halves that drive each other (Chen et al. 2018, appendix A.2)."""
-    field = HamiltonianField(dim, hidden, layers)
-    return ContinuousFlow(field, dim, solver, gradient, horizon=horizon, base_std=base_std)
+    """The flow of a vector field."""
+    return ContinuousFlow(
+        field, dim, solver, gradient, divergence, settings.horizon, settings.base_std
+    )
+
+
+def planar_nf(
+    settings: PlanarNFConfig, data: EnergyData | PointData, solver: Solver, gradient: Gradient
+) -> PlanarNF:
+    """Planar layers, in the direction that the task needs without a root to find.
+
+    Density matching draws samples, and maximum likelihood needs the density of points.
+    """
+    closed_form = "sample" if isinstance(data, EnergyData) else "density"
+    return PlanarNF(data.dim, settings.units, closed_form, settings.base_std)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from .grid import integral
+from .point_sets import PointData
 
-__all__ = ["MaximumLikelihood"]
+__all__ = ["MaximumLikelihood", "maximum_likelihood"]
 
 SAMPLES = 10_000  # of the flow, whose box is integrated over
 
@@ -56,3 +57,8 @@ class MaximumLikelihood:
         if self.true_log_likelihood is not None:
             values["log_likelihood_true"] = self.true_log_likelihood
         return values
+
+
+def maximum_likelihood(settings: Any, data: PointData) -> MaximumLikelihood:
+    """The task of fitting the points of the data."""
+    return MaximumLikelihood(data.true_log_likelihood)

@@ -12,10 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from ...nn.cpu.tanh import tanh
+from .chapter import VARIANTS
 
 __all__ = ["PlanarField", "PlanarUnits"]
-
-VARIANTS = ("paper", "official_code")
 
 
 class PlanarUnits(NamedTuple):
@@ -45,9 +44,7 @@ class PlanarField(nn.Module):
         ValueError: An unknown variant.
     """
 
-    def __init__(
-        self, dim: int, units: int, hyper_hidden: int = 32, variant: str = "paper"
-    ) -> None:
+    def __init__(self, dim: int, units: int, hyper_hidden: int, variant: str) -> None:
         super().__init__()
         if variant not in VARIANTS:
             raise ValueError(

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from ...data.errors import DataError
+from .chapter import PointsConfig
 
-__all__ = ["CURVES", "POINT_SETS", "PointData", "Points", "curve_log_density", "point_data"]
+__all__ = ["CURVES", "PointData", "Points", "curve_log_density", "point_data"]
 
 
 def circle(u: Tensor, radius: Tensor | float = 1.0) -> Tensor:
@@ -105,7 +105,6 @@ OTHERS: dict[str, Callable[[int, float, Generator], Tensor]] = {
     "2spirals": two_spirals,
     "checkerboard": checkerboard,
 }
-POINT_SETS = (*CURVES, *OTHERS)
 
 
 def draw(name: str, size: int, noise: float, generator: Generator) -> Tensor:
@@ -182,29 +181,12 @@ class PointData:
 
 
 def point_data(
-    name: str = "two_circles",
-    noise: float = 0.08,
-    scale: float = 3.0,
-    batch_size: int = 512,
-    batches: int = 100,
-    test_size: int = 10_000,
-    seed: int = 0,
-    device: torch.device | None = None,
+    settings: PointsConfig, seed: int = 0, device: torch.device | None = None
 ) -> PointData:
-    """Points to train on, and others to test on.
-
-    Args:
-        noise: Standard deviation of the noise, before `scale`.
-        scale: Factor on all coordinates, the noise included.
-        batches: Batches that make one epoch.
-
-    Raises:
-        DataError: An unknown name.
-    """
-    if name not in POINT_SETS:
-        raise DataError(f"dataset.name={name!r} is unknown; allowed: {', '.join(POINT_SETS)}")
-    train = Points(name, noise, scale, batch_size, batches, seed, device)
-    held_out = Points(name, noise, scale, test_size, 1, seed + 1_000_000_007, device)
+    """Points to train on, and others to test on."""
+    name, noise, scale = settings.name, settings.noise, settings.scale
+    train = Points(name, noise, scale, settings.batch_size, settings.batches, seed, device)
+    held_out = Points(name, noise, scale, settings.test_size, 1, seed + 1_000_000_007, device)
     (test,) = held_out
     true = curve_log_density(name, test, noise, scale)
     return PointData(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -10,8 +12,9 @@ from ...ode import (
     Gradient,
     Solver,
 )
+from .chapter import NeuralODEConfig
 
-__all__ = ["CubicField", "NeuralODE"]
+__all__ = ["CubicField", "NeuralODE", "neural_ode"]
 
 
 class CubicField(nn.Module):
@@ -33,10 +36,17 @@ class CubicField(nn.Module):
 class NeuralODE(ODEModule):
     """A trajectory from its initial state."""
 
-    def __init__(self, dim: int, solver: Solver, gradient: Gradient, hidden: int = 50) -> None:
+    def __init__(self, dim: int, hidden: int, solver: Solver, gradient: Gradient) -> None:
         super().__init__(CubicField(dim, hidden), solver, gradient)
 
     def forward(self, y0: Tensor, times: Tensor) -> Tensor:
         """States at `times`, `(time, batch, dim)` from `(batch, dim)`."""
         y0 = y0.float() if torch.is_autocast_enabled(y0.device.type) else y0
         return self.solve(y0, times)
+
+
+def neural_ode(
+    settings: NeuralODEConfig, data: Any, solver: Solver, gradient: Gradient
+) -> NeuralODE:
+    """The model of the demo, sized for its data."""
+    return NeuralODE(data.dim, settings.hidden, solver, gradient)

@@ -12,6 +12,7 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from ...data.errors import DataError
+from .chapter import CubicSpiralConfig
 
 __all__ = ["MATRIX", "CubicSpiralData", "TrajectoryBatch", "Windows", "cubic_spiral_data"]
 
@@ -76,20 +77,15 @@ class Windows:
 
 
 def cubic_spiral_data(
-    name: str = "cubic_spiral",
-    points: int = 1000,
-    span: float = 25.0,
-    window: int = 10,
-    batch_size: int = 20,
-    batches: int = 20,
-    seed: int = 0,
-    device: torch.device | None = None,
+    settings: CubicSpiralConfig, seed: int = 0, device: torch.device | None = None
 ) -> CubicSpiralData:
     """The trajectory from (2, 0), at equally spaced times from 0 to `span`.
 
     Raises:
         DataError: Windows that the trajectory does not have.
     """
+    points, span, window = settings.points, settings.span, settings.window
+    batch_size = settings.batch_size
     if window + batch_size > points:
         raise DataError(
             f"dataset.batch_size={batch_size} windows of dataset.window={window} points need a "
@@ -104,4 +100,5 @@ def cubic_spiral_data(
     ys = torch.tensor(exact.y.T, dtype=torch.float32, device=device).unsqueeze(1)
     t = torch.tensor(times, dtype=torch.float32, device=device)
     whole = TrajectoryBatch(ys[0], t, ys)
-    return CubicSpiralData(Windows(whole, batch_size, window, batches, seed), None, [whole])
+    train = Windows(whole, batch_size, window, settings.batches, seed)
+    return CubicSpiralData(train, None, [whole])

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .chapter import FunnelsConfig
+
 __all__ = ["FunnelsData", "PointPairs", "RandomPairs", "funnels", "funnels_data"]
 
 
@@ -56,14 +58,10 @@ class RandomPairs:
 
 
 def funnels_data(
-    name: str = "funnels",
-    bound: float = 4.0,
-    batch_size: int = 64,
-    batches: int = 20,
-    seed: int = 0,
-    device: torch.device | None = None,
+    settings: FunnelsConfig, seed: int = 0, device: torch.device | None = None
 ) -> FunnelsData:
     """The map on (-bound, bound), without noise."""
+    bound = settings.bound
     grid = torch.linspace(-bound, bound, 201, device=device).unsqueeze(1)
-    train = RandomPairs(bound, batch_size, batches, seed, device)
+    train = RandomPairs(bound, settings.batch_size, settings.batches, seed, device)
     return FunnelsData(train, None, [PointPairs(grid, funnels(grid))], bound)

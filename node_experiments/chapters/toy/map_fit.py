@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MapFit"]
+__all__ = ["MapFit", "map_fit"]
 
 
 class MapFit:
@@ -37,3 +37,8 @@ class MapFit:
 def errors(model: nn.Module, batch: Any) -> list[Tensor]:
     """Of both networks."""
     return [(found - batch.y).square().mean() for found in model(batch.x)]
+
+
+def map_fit(settings: Any, data: Any) -> MapFit:
+    """The task of Figure 1, which has no settings."""
+    return MapFit()

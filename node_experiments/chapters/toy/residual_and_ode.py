@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -10,8 +12,9 @@ from ...ode import (
     Gradient,
     Solver,
 )
+from .chapter import DepthPairConfig
 
-__all__ = ["DepthODE", "DepthPair", "ResidualSteps", "TimeField"]
+__all__ = ["DepthODE", "DepthPair", "ResidualSteps", "TimeField", "depth_pair"]
 
 
 class TimeField(nn.Module):
@@ -69,3 +72,10 @@ class DepthPair(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The outputs of both, `(batch, 1)` from `(batch, 1)`."""
         return self.residual(x)[-1], self.ode(x)[-1]
+
+
+def depth_pair(
+    settings: DepthPairConfig, data: Any, solver: Solver, gradient: Gradient
+) -> DepthPair:
+    """The networks of Figure 1."""
+    return DepthPair(settings.blocks, solver, gradient, settings.hidden)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,16 +13,23 @@ from ...figures.style import (
     new_figure,
     style,
 )
+from ...tracking.animation import Animation
+from ...training.callbacks import Callback
 
 if TYPE_CHECKING:
     from ...training.loop import Trainer
 
-__all__ = ["trajectory_figures", "trajectory_frame"]
+__all__ = ["trajectory_callbacks", "trajectory_figures", "trajectory_frame"]
 
 
 def trajectory_figures(trainer: Trainer) -> dict[str, Figure]:
     """The last frame of the animation."""
     return {"trajectory": trajectory_frame(trainer)}
+
+
+def trajectory_callbacks(folder: Path) -> list[Callback]:
+    """An animation of the training."""
+    return [Animation(folder / "figures" / "training.gif", trajectory_frame)]
 
 
 def trajectory_frame(trainer: Trainer) -> Figure:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["TrajectoryFit"]
+__all__ = ["TrajectoryFit", "trajectory_fit"]
 
 
 class TrajectoryFit:
@@ -27,3 +27,8 @@ class TrajectoryFit:
             [(model(batch.y0, batch.times) - batch.ys).flatten() for batch in batches]
         )
         return {"loss": float(errors.abs().mean()), "rmse": float(errors.square().mean().sqrt())}
+
+
+def trajectory_fit(settings: Any, data: Any) -> TrajectoryFit:
+    """The task of the demo, which has no settings."""
+    return TrajectoryFit()

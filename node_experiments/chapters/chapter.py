@@ -1,0 +1,92 @@
+"""A chapter of the literature as one object: its names, and what builds the thing each one names.
+
+Builders are import strings, `package.module:function`, so that a run imports what it uses and
+nothing else. Settings are dataclasses; the module that declares a chapter imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+__all__ = ["Chapter", "Dataset", "Model", "Task", "resolve"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset that a configuration can name.
+
+    Attributes:
+        settings: A dataclass with a field `name`; its defaults are those of the configuration.
+        build: `(settings, seed, device) -> data`, where data has `train`, `validation` (or None)
+            and `test` batches.
+        kind: The interface of the data, by which models say what they fit: `images`, `points` etc.
+        figures: `(trainer) -> {name: figure}`, drawn beside those of the task.
+    """
+
+    settings: type[Any]
+    build: str
+    kind: str
+    figures: str | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that a configuration can name.
+
+    Attributes:
+        settings: A dataclass with a field `name`; its defaults are those of the configuration.
+        build: `(settings, data, solver, gradient) -> module`.
+        tasks: For each kind of dataset that the model fits, the name of its task.
+        reads: The settings that this model reads, of a dataclass that several share; all if None.
+    """
+
+    settings: type[Any]
+    build: str
+    tasks: Mapping[str, str]
+    reads: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is optimised and measured.
+
+    Attributes:
+        build: `(settings of the model, data) -> training.task.Task`.
+        figures: `(trainer) -> {name: figure}`, drawn at every evaluation; none if None.
+        callbacks: `(run directory) -> [callback]`, which write further files of a training run.
+    """
+
+    build: str
+    figures: str | None = None
+    callbacks: str | None = None
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """What a chapter adds to the command line.
+
+    Attributes:
+        name: Of the chapter, in messages.
+        datasets, models, tasks: By the name that a configuration gives them.
+        figures: Figures of reports: name -> import string.
+        tables: Tables of reports: name -> import string.
+        configs: A package or directory of configuration groups that is added to Hydra's search
+            path, such as `their_package/configs`; None for chapters without.
+    """
+
+    name: str
+    datasets: Mapping[str, Dataset] = field(default_factory=dict)
+    models: Mapping[str, Model] = field(default_factory=dict)
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    figures: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, str] = field(default_factory=dict)
+    configs: str | None = None
+
+
+def resolve(name: str) -> Any:
+    """The object that an import string `package.module:attribute` names."""
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(module), attribute)

@@ -1,0 +1,173 @@
+"""Settings and names of image classification (Chen et al. 2018, section 3)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from ...config.checks import require
+from ..chapter import Chapter, Dataset, Model, Task
+
+__all__ = [
+    "CHAPTER",
+    "ImageClassifierConfig",
+    "ImagesConfig",
+    "LMResNetConfig",
+    "MLPConfig",
+    "ResNetConfig",
+    "RevNetConfig",
+]
+
+
+@dataclass
+class ImagesConfig:
+    """A dataset of labelled images.
+
+    - `mnist`: 60,000 + 10,000 handwritten digits, shipped with the package (LeCun, Cortes &
+      Burges)
+    - `fashion_mnist`: 60,000 + 10,000 images of clothes (Xiao et al. 2017): the four files in
+      `root`, plain or packed (`/usr/share/datasets` of Debian's package `dataset-fashion-mnist`),
+      else a download
+    - `cifar10`: 50,000 + 10,000 colour photographs, downloaded by torchvision (Krizhevsky 2009)
+    """
+
+    GROUP: ClassVar[str] = "dataset"
+
+    name: str = "mnist"  # mnist | fashion_mnist | cifar10
+    root: str | None = None  # folder of the data; a cache folder of the user when null
+    batch_size: int = 128  # official_code: training images per batch
+    eval_batch_size: int = 1000  # official_code: images per batch of an evaluation
+    train_size: int | None = None  # training images to use; all that remain when null
+    validation_size: int = 0  # official_code: images taken from the training set when more
+    test_size: int | None = None  # test images to use; all when null
+    augment: bool = True  # official_code: random crop after padding
+    padding: int = 4  # official_code: pixels around an image from which a crop of its size is cut
+    padding_mode: str = "zeros"  # official_code: what they hold: zeros | reflect
+    rotation: float = 0.0  # official_code: images are turned by at most this, in degrees
+    scale: float = 0.0  # official_code: and stretched by at most this fraction, each axis apart
+    shear: float = 0.0  # official_code: and sheared by at most this
+    flip: bool = False  # mirror half of the images
+    standardize: bool = False  # official_code: pixels in [0, 1]; else channels of unit variance
+    drop_last: bool = True  # official_code: leave out the last, smaller batch of an epoch
+
+    def __post_init__(self) -> None:
+        require(self.batch_size >= 1, self, "batch_size", "at least 1")
+        require(self.eval_batch_size >= 1, self, "eval_batch_size", "at least 1")
+        require(self.train_size is None or self.train_size >= 1, self, "train_size", "at least 1")
+        require(self.test_size is None or self.test_size >= 1, self, "test_size", "at least 1")
+        require(self.validation_size >= 0, self, "validation_size", "at least 0")
+        require(0 <= self.padding < 28, self, "padding", "from 0 to 27")
+        for name in ("rotation", "scale", "shear"):
+            require(0 <= getattr(self, name) < math.inf, self, name, "a number >= 0")
+        modes = ("zeros", "reflect")
+        require(self.padding_mode in modes, self, "padding_mode", " or ".join(modes))
+
+
+@dataclass
+class ImageClassifierConfig:
+    """A stem and a head, with an ODE block (`odenet`) or nothing (`stem_only`) between them.
+
+    `stem_only` is the control that critics of the paper ran.
+    """
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "odenet"  # odenet | stem_only
+    stem: str = "conv"  # official_code: conv (ODE-Net: 208,266 parameters) | res (232,970)
+    channels: int = 64  # official_code: channels of the state
+
+    def __post_init__(self) -> None:
+        require(self.stem in ("conv", "res"), self, "stem", "conv or res")
+        require(self.channels >= 1, self, "channels", "at least 1")
+        require(
+            self.channels < 32 or self.channels % 32 == 0, self, "channels", "a multiple of 32"
+        )
+
+
+@dataclass
+class ResNetConfig(ImageClassifierConfig):
+    """Residual blocks between the stem and the head (He et al. 2016).
+
+    576,778 parameters with the stem `conv`; 601,482 with `res`, the paper's 0.60 M.
+    """
+
+    name: str = "resnet"  # resnet
+    blocks: int = 6  # paper: residual blocks
+    shared: bool = False  # the same weights in all blocks
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.blocks >= 0, self, "blocks", "at least 0")
+
+
+@dataclass
+class RevNetConfig(ImageClassifierConfig):
+    """Reversible blocks between stem and head (Gomez et al. 2017): constant memory, no ODE.
+
+    355,594 parameters.
+    """
+
+    name: str = "revnet"  # revnet
+    blocks: int = 6  # choice: as many as the ResNet of Table 1; two residual functions each
+    reconstruct: bool = True  # paper: undo blocks in the backward pass, keep no activations
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.blocks >= 0, self, "blocks", "at least 0")
+        require(self.channels % 2 == 0, self, "channels", "even")
+
+
+@dataclass
+class LMResNetConfig:
+    """Residual blocks in stages, as steps of a linear two-step method (Lu et al. 2018)."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "lm_resnet"  # lm_resnet
+    # official_code, of LM-ResNet: channels of each stage
+    widths: list[int] = field(default_factory=lambda: [16, 32, 64])  # official_code
+    blocks: int = 3  # paper, of LM-ResNet-20: blocks of each stage
+    multistep: bool = True  # the two-step method; false is the pre-activation ResNet-20
+
+    def __post_init__(self) -> None:
+        require(bool(self.widths) and min(self.widths) >= 1, self, "widths", "at least 1 each")
+        require(self.blocks >= 1, self, "blocks", "at least 1")
+
+
+@dataclass
+class MLPConfig:
+    """One hidden layer (LeCun et al. 1998), first row of Table 1."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "mlp"  # mlp
+    hidden: int = 300  # paper: hidden units
+
+    def __post_init__(self) -> None:
+        require(self.hidden >= 1, self, "hidden", "at least 1")
+
+
+HERE = "node_experiments.chapters.image_classification"
+IMAGES = {"images": "classification"}
+
+CHAPTER = Chapter(
+    name="image_classification",
+    datasets=dict.fromkeys(
+        ("mnist", "fashion_mnist", "cifar10"),
+        Dataset(ImagesConfig, f"{HERE}.datasets:image_data", "images"),
+    ),
+    models={
+        "odenet": Model(ImageClassifierConfig, f"{HERE}.networks:odenet", IMAGES),
+        "stem_only": Model(ImageClassifierConfig, f"{HERE}.networks:stem_only", IMAGES),
+        "resnet": Model(ResNetConfig, f"{HERE}.networks:resnet", IMAGES),
+        "revnet": Model(RevNetConfig, f"{HERE}.revnet:revnet", IMAGES),
+        "lm_resnet": Model(LMResNetConfig, f"{HERE}.lm_resnet:lm_resnet", IMAGES),
+        "mlp": Model(MLPConfig, f"{HERE}.networks:mlp", IMAGES),
+    },
+    tasks={
+        "classification": Task(
+            f"{HERE}.task:classification", f"{HERE}.figures:classification_figures"
+        )
+    },
+)

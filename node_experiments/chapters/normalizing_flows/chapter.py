@@ -1,0 +1,196 @@
+"""Settings and names of normalizing flows (Chen et al. 2018, section 4)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ...config.checks import require
+from ..chapter import Chapter, Dataset, Model, Task
+
+__all__ = [
+    "CHAPTER",
+    "POINT_SETS",
+    "VARIANTS",
+    "ContinuousFlowConfig",
+    "EnergiesConfig",
+    "FFJORDConfig",
+    "HamiltonianCNFConfig",
+    "PlanarCNFConfig",
+    "PlanarNFConfig",
+    "PointsConfig",
+]
+
+VARIANTS = ("paper", "official_code")
+POINT_SETS = (
+    "two_circles",
+    "two_moons",
+    "8gaussians",
+    "pinwheel",
+    "swissroll",
+    "checkerboard",
+    "2spirals",
+    "rings",
+)
+
+
+@dataclass
+class EnergiesConfig:
+    """An unnormalised density exp(-U) in the plane (Rezende & Mohamed 2015, table 1).
+
+    Figure 4 of Chen et al. 2018 does not name its three targets. U grows beyond |z1| = 4: choice,
+    see `energies.py`.
+    """
+
+    GROUP: ClassVar[str] = "dataset"
+
+    name: str = "energies"  # energies
+    energy: str = "u1"  # u1 | u2 | u3 | u4
+    batch_size: int = 512  # choice, the paper's is unknown: samples of the flow in a training step
+    batches: int = 100  # choice: training steps per epoch
+    test_size: int = 10_000  # choice: samples of the flow in an evaluation
+
+    def __post_init__(self) -> None:
+        known = ("u1", "u2", "u3", "u4")
+        require(self.energy in known, self, "energy", "u1, u2, u3 or u4")
+        for name in ("batch_size", "batches"):
+            require(getattr(self, name) >= 1, self, name, "at least 1")
+        require(self.test_size >= 2, self, "test_size", "at least 2")
+
+
+@dataclass
+class PointsConfig:
+    """Points in the plane, drawn again for every batch.
+
+    - `two_circles` of radii 1 and 0.5, `two_moons`: those of Figure 5 of Chen et al. 2018, whose
+      sizes and noise are unknown
+    - `8gaussians`, `pinwheel`, `swissroll`, `checkerboard`, `2spirals`, `rings`: the toy sets of
+      Grathwohl et al. 2019
+    """
+
+    GROUP: ClassVar[str] = "dataset"
+
+    name: str = "two_circles"  # one of those above
+    noise: float = (
+        0.08  # official_code of FFJORD, of circles: its standard deviation, before scale
+    )
+    scale: float = 3.0  # official_code of FFJORD, of circles: factor on all coordinates
+    batch_size: int = 512  # official_code, of two circles: points per batch
+    batches: int = 100  # choice: batches per epoch
+    test_size: int = 10_000  # choice: points to test on
+
+    def __post_init__(self) -> None:
+        require(0 <= self.noise < math.inf, self, "noise", "a number >= 0")
+        require(0 < self.scale < math.inf, self, "scale", "a number > 0")
+        for name in ("batch_size", "batches"):
+            require(getattr(self, name) >= 1, self, name, "at least 1")
+        require(self.test_size >= 2, self, "test_size", "at least 2")
+
+
+@dataclass
+class PlanarNFConfig:
+    """Planar layers (Rezende & Mohamed 2015), the baseline of Chen et al. 2018, section 4."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "planar_nf"  # planar_nf
+    units: int = 64  # paper: K, layers of one unit; 2, 8 and 32 of density matching
+    base_std: float = 1.0  # choice, that of planar_cnf: standard deviation of the noise
+
+    def __post_init__(self) -> None:
+        require(self.units >= 1, self, "units", "at least 1")
+        require(0 < self.base_std < math.inf, self, "base_std", "a number > 0")
+
+
+@dataclass
+class ContinuousFlowConfig:
+    """What all continuous flows share."""
+
+    GROUP: ClassVar[str] = "model"
+
+    horizon: float = 1.0  # choice, the paper's is unknown: time from noise to data
+    base_std: float = 1.0  # choice, the paper's is unknown: standard deviation of the noise
+
+    def __post_init__(self) -> None:
+        for name in ("horizon", "base_std"):
+            require(0 < getattr(self, name) < math.inf, self, name, "a number > 0")
+
+
+@dataclass
+class PlanarCNFConfig(ContinuousFlowConfig):
+    """Planar units side by side, whose parameters are functions of time (section 4.1).
+
+    The variant `paper` starts with w and b around draws from N(0, 1): choice.
+    """
+
+    name: str = "planar_cnf"  # planar_cnf
+    units: int = 64  # paper, of maximum likelihood: M; 2, 8 and 32 of density matching
+    hyper_hidden: int = 32  # official_code: units of both hidden layers of the hypernetwork
+    variant: str = "paper"  # paper: sum, a gate a unit | official_code: mean, one a coordinate
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("units", "hyper_hidden"):
+            require(getattr(self, name) >= 1, self, name, "at least 1")
+        require(self.variant in VARIANTS, self, "variant", " or ".join(VARIANTS))
+
+
+@dataclass
+class HamiltonianCNFConfig(ContinuousFlowConfig):
+    """Two halves of a state that drive each other: no trace, volumes are kept (appendix A)."""
+
+    name: str = "hamiltonian_cnf"  # hamiltonian_cnf
+    hidden: int = 64  # choice; official_code of FFJORD: units of each hidden layer
+    layers: int = 2  # choice: hidden layers
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("hidden", "layers"):
+            require(getattr(self, name) >= 1, self, name, "at least 1")
+
+
+@dataclass
+class FFJORDConfig(HamiltonianCNFConfig):
+    """A concatsquash MLP, whose layers are scaled and shifted by time (Grathwohl et al. 2019)."""
+
+    name: str = "ffjord"  # ffjord
+    layers: int = 3  # official_code of FFJORD: hidden layers
+    trace: str = "exact"  # official_code of FFJORD, toy sets: exact | hutchinson when training
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        traces = ("exact", "hutchinson")
+        require(self.trace in traces, self, "trace", " or ".join(traces))
+
+
+HERE = "node_experiments.chapters.normalizing_flows"
+DENSITIES = {"energy": "density_matching", "points": "maximum_likelihood"}
+
+CHAPTER = Chapter(
+    name="normalizing_flows",
+    datasets={
+        "energies": Dataset(EnergiesConfig, f"{HERE}.energies:energy_data", "energy"),
+        **dict.fromkeys(
+            POINT_SETS, Dataset(PointsConfig, f"{HERE}.point_sets:point_data", "points")
+        ),
+    },
+    models={
+        "planar_nf": Model(PlanarNFConfig, f"{HERE}.flows:planar_nf", DENSITIES),
+        "planar_cnf": Model(PlanarCNFConfig, f"{HERE}.flows:planar_cnf", DENSITIES),
+        "ffjord": Model(FFJORDConfig, f"{HERE}.flows:ffjord", DENSITIES),
+        "hamiltonian_cnf": Model(HamiltonianCNFConfig, f"{HERE}.flows:hamiltonian_cnf", DENSITIES),
+    },
+    tasks={
+        "density_matching": Task(
+            f"{HERE}.density_matching:density_matching",
+            f"{HERE}.figures:flow_figures",
+            f"{HERE}.figures:flow_callbacks",
+        ),
+        "maximum_likelihood": Task(
+            f"{HERE}.maximum_likelihood:maximum_likelihood",
+            f"{HERE}.figures:flow_figures",
+            f"{HERE}.figures:flow_callbacks",
+        ),
+    },
+)

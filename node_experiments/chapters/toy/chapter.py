@@ -1,0 +1,113 @@
+"""Settings and names of the toy problems: Figure 1 of Chen et al. 2018 and the official demo."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ...config.checks import require
+from ..chapter import Chapter, Dataset, Model, Task
+
+__all__ = [
+    "CHAPTER",
+    "CubicSpiralConfig",
+    "DepthPairConfig",
+    "FunnelsConfig",
+    "NeuralODEConfig",
+]
+
+
+@dataclass
+class CubicSpiralConfig:
+    """One trajectory of dy/dt = y^3 A from (2, 0), cut into windows (the demo, `ode_demo`)."""
+
+    GROUP: ClassVar[str] = "dataset"
+
+    name: str = "cubic_spiral"  # cubic_spiral
+    points: int = 1000  # official_code: equally spaced points of the trajectory
+    span: float = 25.0  # official_code: its length in time
+    window: int = 10  # official_code: points of a training window
+    batch_size: int = 20  # official_code: windows per batch
+    batches: int = 20  # official_code: batches per epoch; an evaluation follows every 20 steps
+
+    def __post_init__(self) -> None:
+        require(self.window >= 2, self, "window", "at least 2")
+        require(self.points >= 2, self, "points", "at least 2")
+        for name in ("batch_size", "batches"):
+            require(getattr(self, name) >= 1, self, name, "at least 1")
+        require(0 < self.span < math.inf, self, "span", "a number > 0")
+
+
+@dataclass
+class FunnelsConfig:
+    """y = 3 tanh(x): a map that draws the line towards -3 and 3."""
+
+    GROUP: ClassVar[str] = "dataset"
+
+    name: str = "funnels"  # funnels
+    bound: float = 4.0  # choice: largest input, in units of the state
+    batch_size: int = 64  # choice: points per batch
+    batches: int = 20  # choice: batches per epoch
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "batches"):
+            require(getattr(self, name) >= 1, self, name, "at least 1")
+        require(0 < self.bound < math.inf, self, "bound", "a number > 0")
+
+
+@dataclass
+class DepthPairConfig:
+    """A residual network and an ODE network on the line, side by side (Figure 1)."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "depth_pair"  # depth_pair
+    blocks: int = 5  # paper: residual blocks, five in the drawing; the ODE has the same depth
+    hidden: int = 32  # choice: hidden units of each block, and of the vector field
+
+    def __post_init__(self) -> None:
+        require(self.blocks >= 1, self, "blocks", "at least 1")
+        require(self.hidden >= 1, self, "hidden", "at least 1")
+
+
+@dataclass
+class NeuralODEConfig:
+    """A vector field of the cubes of the state, fitted to a trajectory (the demo, `ode_demo`)."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "neural_ode"  # neural_ode
+    hidden: int = 50  # official_code: hidden units of the vector field
+
+    def __post_init__(self) -> None:
+        require(self.hidden >= 1, self, "hidden", "at least 1")
+
+
+HERE = "node_experiments.chapters.toy"
+
+CHAPTER = Chapter(
+    name="toy",
+    datasets={
+        "cubic_spiral": Dataset(
+            CubicSpiralConfig, f"{HERE}.cubic_spiral:cubic_spiral_data", "trajectory"
+        ),
+        "funnels": Dataset(FunnelsConfig, f"{HERE}.funnels:funnels_data", "map"),
+    },
+    models={
+        "neural_ode": Model(
+            NeuralODEConfig, f"{HERE}.cubic_field:neural_ode", {"trajectory": "trajectory_fit"}
+        ),
+        "depth_pair": Model(
+            DepthPairConfig, f"{HERE}.residual_and_ode:depth_pair", {"map": "map_fit"}
+        ),
+    },
+    tasks={
+        "trajectory_fit": Task(
+            f"{HERE}.trajectory_fit:trajectory_fit",
+            f"{HERE}.trajectory_figures:trajectory_figures",
+            f"{HERE}.trajectory_figures:trajectory_callbacks",
+        ),
+        "map_fit": Task(f"{HERE}.map_fit:map_fit", f"{HERE}.figure1:depth_figures"),
+    },
+)
