@@ -47,6 +47,9 @@ def typed_config(composed: DictConfig) -> RunConfig:
     assert isinstance(plain, dict)
     by_name = {group: plain.pop(group) for group in BY_NAME}
     config = convert(plain, RunConfig)
+    if config.mode != "train":  # the model, with its settings, is that of the checkpoint
+        by_name["model"] = {"name": by_name["model"]["name"]}
+    refuse_foreign_keys(by_name)
     for group, node in by_name.items():
         schema = schema_of(group, node)
         refuse_unknown_keys(node, schema, f"{group}.")
@@ -100,6 +103,20 @@ def refuse_unknown_keys(node: Mapping[Any, Any], schema: type, prefix: str = "")
                     f"choose one of configs/{key}/, or set {key}.<setting>"
                 )
             refuse_unknown_keys(node[key], inner, f"{prefix}{key}.")
+
+
+def refuse_foreign_keys(by_name: Mapping[str, Any]) -> None:
+    """Refuse a dataset and a model of which one lacks what the recipe of the other sets."""
+    chosen = " and ".join(f"{group}.name={node['name']!r}" for group, node in by_name.items())
+    for group, schemas in BY_NAME.items():
+        own = {f.name for f in fields(schema_of(group, by_name[group]))}
+        others = {f.name for schema in schemas.values() for f in fields(schema)}
+        for key in by_name[group]:
+            if key in others - own:
+                raise ConfigError(
+                    f"{chosen} do not go together: {group}.{key}, which their recipe sets, is a "
+                    f"setting of another {group}; choose {' or '.join(BY_NAME)} to fit the other"
+                )
 
 
 def to_yaml(plain: dict[str, Any]) -> str:
