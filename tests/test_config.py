@@ -109,24 +109,18 @@ def test_every_number_names_its_source():
 
 IMAGES = ("mnist", "fashion_mnist", "cifar10")
 IRREGULAR = ("periodic", "hopper", "human_activity", "physionet2012", "japanese_vowels", "csv")
-POINTS = tuple(
-    [
-        "2spirals",
-        "8gaussians",
-        "checkerboard",
-        "pinwheel",
-        "rings",
-        "swissroll",
-        "two_circles",
-        "two_moons",
-    ]
+POINTS = (
+    *("2spirals", "8gaussians", "checkerboard", "pinwheel"),
+    *("rings", "swissroll", "two_circles", "two_moons"),
 )
 FITTING = [
     *product(IMAGES, ("odenet", "resnet", "lm_resnet", "mlp", "revnet", "stem_only")),
     *product(
         (d for name in IRREGULAR for d in choices("dataset") if d.startswith(name)),
-        ("gru_d", "irregular_latent_ode", "irregular_rnn_dt", "latent_ode_poisson", "ode_rnn")
-        + ("rnn_decay", "rnn_impute", "rnn_vae"),
+        (
+            *("gru_d", "irregular_latent_ode", "irregular_rnn_dt", "latent_ode_poisson"),
+            *("ode_rnn", "rnn_decay", "rnn_impute", "rnn_vae"),
+        ),
     ),
     *product(
         (*POINTS, "two_circles_official_code", "energies"),
