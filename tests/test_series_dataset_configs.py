@@ -1,6 +1,7 @@
 """The datasets of irregular series compose, say all of their settings, and build."""
 
-from dataclasses import fields
+import inspect
+import re
 
 import pytest
 import torch
@@ -8,14 +9,16 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
+from node_experiments.chapters import datasets, models
 from node_experiments.chapters.irregular_series.chapter import CHAPTER
-from node_experiments.cli.main import main as cli
+from node_experiments.cli import main as cli
 from node_experiments.config import ConfigError
 from node_experiments.data.scaling import SCALINGS
 from node_experiments.runner import build
 from node_experiments.runner.compose import configs_folder, typed_config
 
-FOLDER = configs_folder() / "dataset"
+CONFIGS = configs_folder()
+FOLDER = CONFIGS / "dataset"
 SERIES_DATASETS = {name: dataset.settings for name, dataset in CHAPTER.datasets.items()}
 VARIANTS = [f"{name}_official_code" for name in SERIES_DATASETS]
 CHOICES = [*SERIES_DATASETS, *(name for name in VARIANTS if (FOLDER / f"{name}.yaml").exists())]
@@ -42,23 +45,53 @@ def test_every_dataset_composes_with_each_of_its_tasks(choice):
     schema = SERIES_DATASETS[choice.removesuffix("_official_code")]
     for task, fraction in zip(schema.TASKS, (0.1, 0.3, 0.5), strict=False):
         config = composed(
-            f"dataset={choice}", f"dataset.task={task}", f"dataset.observed_fraction={fraction}"
+            f"dataset={choice}",
+            "model=ode_rnn",
+            f"dataset.task={task}",
+            f"dataset.observed_fraction={fraction}",
         ).dataset
         assert isinstance(config, schema)
         assert (config.task, config.observed_fraction) == (task, fraction)
-    variant = getattr(composed(f"dataset={choice}").dataset, "variant", "paper")
+    variant = getattr(composed(f"dataset={choice}", "model=ode_rnn").dataset, "variant", "paper")
     assert variant == ("official_code" if choice.endswith("_official_code") else "paper")
 
 
-@pytest.mark.parametrize("name", SERIES_DATASETS)
-def test_files_say_every_setting_and_where_its_number_comes_from(name):
-    path = FOLDER / f"{name}.yaml"
-    assert set(yaml.safe_load(path.read_text())) == {f.name for f in fields(SERIES_DATASETS[name])}
-    for line in path.read_text().splitlines():
+FILES = sorted(path for group in ("dataset", "model") for path in (CONFIGS / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_files_state_only_what_differs(path):
+    """Every other default is that of the settings dataclass, where it is written once."""
+    content = yaml.safe_load(path.read_text())
+    (base,) = content.pop("defaults")
+    group, base = path.parent.name, base.rpartition("/")[2]
+    before = getattr(composed(*fitting(group, base)), group)
+    after = getattr(composed(*fitting(group, path.stem)), group)
+    default = type(before)(name=before.name)
+    assert content
+    for key, value in content.items():
+        assert getattr(after, key) == value
+        assert getattr(default, key) != value, key
+
+
+def fitting(group, choice):
+    """Overrides that choose it, with a dataset or a model that it fits; the rest by no recipe."""
+    name = choice.removesuffix("_official_code")
+    kinds = {name: {entry.kind} for name, entry in datasets().items()}
+    kinds_of_models = {name: set(entry.tasks) for name, entry in models().items()}
+    own, other = (kinds, kinds_of_models) if group == "dataset" else (kinds_of_models, kinds)
+    partner = next(each for each, fits in other.items() if fits & own[name])
+    return (f"{group}={choice}", f"{'model' if group == 'dataset' else 'dataset'}={partner}")
+
+
+@pytest.mark.parametrize("entry", [*datasets().values(), *models().values()])
+def test_every_number_of_a_settings_dataclass_names_its_source(entry):
+    lines = inspect.getsource(entry.settings).partition("def __post_init__")[0].splitlines()
+    for line in lines:
         setting, _, comment = line.partition("#")
-        if setting.startswith("name:"):
-            continue
-        if any(c.isdigit() for c in setting.partition(":")[2]):
+        if re.fullmatch(
+            r"    \w+: (int|float)[ |\w]* = [\d._e/ ]*[1-9][\d._e/ ]*", setting.rstrip()
+        ):
             assert any(s in comment for s in ("paper", "official_code", "choice")), line
 
 
@@ -76,7 +109,9 @@ SMALL = ("trainer.device=cpu", "dataset.batch_size=8", "dataset.validation_size=
 )
 def test_small_ones_build(choice, more, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    config = composed(f"dataset={choice}", *SMALL, *(f"dataset.{setting}" for setting in more))
+    config = composed(
+        f"dataset={choice}", "model=ode_rnn", *SMALL, *(f"dataset.{setting}" for setting in more)
+    )
     data = build.build_data(config, torch.device("cpu"))
     for batches in (data.train, data.validation, data.test):
         batch = next(iter(batches))
@@ -103,12 +138,14 @@ def test_small_ones_build(choice, more, monkeypatch, tmp_path):
 )
 def test_values_out_of_range_are_refused(override, message):
     with pytest.raises(ConfigError, match=message):
-        composed("dataset=hopper", override)
+        composed("dataset=hopper", "model=ode_rnn", override)
 
 
 def test_a_missing_file_is_one_line_on_the_terminal(node_run, tmp_path):
     GlobalHydra.instance().clear()
-    result = node_run("dataset=physionet2012", f"dataset.root={tmp_path}", "trainer.threads=1")
+    result = node_run(
+        "dataset=physionet2012", "model=ode_rnn", f"dataset.root={tmp_path}", "trainer.threads=1"
+    )
     assert result.code == 2
     assert "get it from https://physionet.org/content/challenge-2012/1.0.0/" in result.err
     assert "Traceback" not in result.err

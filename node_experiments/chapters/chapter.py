@@ -23,12 +23,14 @@ class Dataset:
         build: `(settings, seed, device) -> data`, where data has `train`, `validation` (or None)
             and `test` batches.
         kind: The interface of the data, by which models say what they fit: `images`, `points` etc.
+        recipe: The folder of `configs/recipe/` by which models are trained on it.
         figures: `(trainer) -> {name: figure}`, drawn beside those of the task.
     """
 
     settings: type[Any]
     build: str
     kind: str
+    recipe: str | None = None
     figures: str | None = None
 
 
@@ -41,12 +43,14 @@ class Model:
         build: `(settings, data, solver, gradient) -> module`.
         tasks: For each kind of dataset that the model fits, the name of its task.
         reads: The settings that this model reads, of a dataclass that several share; all if None.
+        recipe: The folder of `configs/recipe/` in place of the dataset's.
     """
 
     settings: type[Any]
     build: str
     tasks: Mapping[str, str]
     reads: tuple[str, ...] | None = None
+    recipe: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,8 @@ class Chapter:
         datasets, models, tasks: By the name that a configuration gives them.
         figures: Figures of reports: name -> import string.
         tables: Tables of reports: name -> import string.
-        configs: A package or directory of configuration groups that is added to Hydra's search
-            path, such as `their_package/configs`; None for chapters without.
+        configs: A folder of configuration groups in a package, such as `their_package/configs`,
+            that is added to Hydra's search path; None for chapters without.
     """
 
     name: str

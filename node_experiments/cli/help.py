@@ -12,6 +12,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from ..runner.choices import registered_choices
 from ..runner.compose import configs_folder
 
 __all__ = ["choices", "help_text"]
@@ -57,8 +58,8 @@ def help_text(overrides: Sequence[str]) -> str:
 
 
 def choices(folder: Path) -> list[tuple[str, list[str]]]:
-    """Every group of the folder with its choices; those of Hydra itself are left out."""
-    found: dict[str, list[str]] = {}
+    """Every group with its choices, files or not; those of Hydra itself are left out."""
+    found = registered_choices()
     for file in sorted(folder.rglob("*.yaml")):
         group = file.parent.relative_to(folder).as_posix()
         if group != "." and group.split("/")[0] != "hydra":

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import hydra
-from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -23,9 +22,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from ..config import (
     ConfigError,
-    RunConfig,
     folder_name,
 )
+from ..runner.choices import register_choices
 from ..runner.compose import configs_folder
 from ..runner.job import (
     ExitCode,
@@ -110,8 +109,8 @@ def errors_raised() -> Iterator[None]:
 
 
 def register() -> None:
-    """Make the schema and the resolvers known to Hydra."""
-    ConfigStore.instance().store(name="schema", node=RunConfig)
+    """Make the schema, the choices that are no files and the resolvers known to Hydra."""
+    register_choices()
     OmegaConf.register_new_resolver("slug", slug, replace=True)
     OmegaConf.register_new_resolver(
         "folder_name", lambda name: folder_name(str(name)), replace=True

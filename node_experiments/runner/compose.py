@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -11,7 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ..chapters import (
+    check_fit,
     datasets,
+    find_chapters,
     models,
 )
 from ..chapters.chapter import (
@@ -42,6 +45,27 @@ def configs_folder() -> Path:
     return packaged if packaged.is_dir() else package.parent / "configs"
 
 
+def chapter_folders() -> list[Path]:
+    """The folders of configuration groups that chapters from outside bring with them.
+
+    Raises:
+        ConfigError: A chapter names one that does not exist.
+    """
+    found = []
+    for chapter in find_chapters():
+        if chapter.configs is not None:
+            package, _, folder = chapter.configs.partition("/")
+            spec = find_spec(package)
+            path = Path(str(spec and spec.origin)).parent / folder
+            if not path.is_dir():
+                raise ConfigError(
+                    f"the chapter {chapter.name!r} names the configs {chapter.configs!r}, and "
+                    f"there is no folder {path}"
+                )
+            found.append(path)
+    return found
+
+
 def typed_config(composed: DictConfig) -> RunConfig:
     """The composed configuration as dataclasses.
 
@@ -56,10 +80,14 @@ def typed_config(composed: DictConfig) -> RunConfig:
     assert isinstance(plain, dict)
     by_name = {group: plain.pop(group) for group in BY_NAME}
     config = convert(plain, RunConfig)
+    schemas = {group: schema_of(group, node) for group, node in by_name.items()}
+    if config.mode == "train":
+        check_fit(by_name["model"]["name"], by_name["dataset"]["name"])
+    else:  # the model, with its settings, is that of the checkpoint
+        by_name["model"] = {"name": by_name["model"]["name"]}
     for group, node in by_name.items():
-        schema = schema_of(group, node)
-        refuse_unknown_keys(node, schema, f"{group}.")
-        setattr(config, group, convert(node, schema, group))
+        refuse_unknown_keys(node, schemas[group], f"{group}.")
+        setattr(config, group, convert(node, schemas[group], group))
     return config
 
 

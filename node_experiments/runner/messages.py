@@ -17,7 +17,7 @@ from ..config import (
     RunConfig,
     nearest,
 )
-from .compose import BY_NAME
+from .compose import BY_NAME, configs_folder
 
 __all__ = ["GROUPS", "complain", "console", "describe", "log_to_console", "report"]
 
@@ -28,6 +28,7 @@ GROUPS = (
     "solver",
     "gradient",
     "regularizer",
+    "recipe",
     "optimizer",
     "scheduler",
 )
@@ -90,6 +91,8 @@ def describe(error: Exception) -> str:
         return f'this needs an extra of the package: pip install "node-experiments[{extra}]"'
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
+        if group.startswith("recipe/"):
+            return unknown_recipe(group.removeprefix("recipe/"), name)
         if group and error.options is not None:
             return f"{group}={name} is unknown{nearest(name, sorted(error.options))}"
     if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
@@ -131,6 +134,14 @@ def missing_extra(message: str) -> str | None:
     found = re.search(r"Could not (?:find|load) '(hydra/[\w/]+)'|(hydra_plugins[\w.]+)", message)
     name = (found[1] or found[2]) if found else ""
     return next((extra for part, extra in EXTRAS.items() if part in name), None)
+
+
+def unknown_recipe(recipe: str, protocol: str) -> str:
+    """The message for a folder of recipes that does not exist, or lacks a protocol."""
+    folders = sorted(path.name for path in (configs_folder() / "recipe").iterdir())
+    if recipe in folders:
+        return f"protocol={protocol} has no file in configs/recipe/{recipe}/"
+    return f"recipe={recipe} is unknown{nearest(recipe, folders)}"
 
 
 def unknown_key(key: str) -> str:

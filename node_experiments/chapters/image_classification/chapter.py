@@ -153,10 +153,14 @@ IMAGES = {"images": "classification"}
 
 CHAPTER = Chapter(
     name="image_classification",
-    datasets=dict.fromkeys(
-        ("mnist", "fashion_mnist", "cifar10"),
-        Dataset(ImagesConfig, f"{HERE}.datasets:image_data", "images"),
-    ),
+    datasets={
+        name: Dataset(ImagesConfig, f"{HERE}.datasets:image_data", "images", recipe=recipe)
+        for name, recipe in (
+            ("mnist", "mnist"),
+            ("fashion_mnist", "mnist"),
+            ("cifar10", "cifar10"),
+        )
+    },
     models={
         "odenet": Model(ImageClassifierConfig, f"{HERE}.networks:odenet", IMAGES),
         "stem_only": Model(ImageClassifierConfig, f"{HERE}.networks:stem_only", IMAGES),

@@ -300,11 +300,11 @@ SAMPLED = ("encoder_size", "samples", "kl_wait", "kl_rate")
 LATENT = (*ALL, *FLOW, *SAMPLED, "layers", "encoder", "knots")
 
 
-def dataset(settings: type[ForecastingConfig], build: str, figures: str | None = None) -> Dataset:
+def dataset(
+    settings: type[ForecastingConfig], build: str, recipe: str, figures: str | None = None
+) -> Dataset:
     """A dataset of irregular series; `build` is a module and a function of this package."""
-    return Dataset(
-        settings, f"{HERE}.{build}", "irregular_series", figures and f"{HERE}.{figures}"
-    )
+    return Dataset(settings, f"{HERE}.{build}", "irregular_series", recipe, figures)
 
 
 def model(kind: str, reads: tuple[str, ...]) -> Model:
@@ -316,12 +316,20 @@ def model(kind: str, reads: tuple[str, ...]) -> Model:
 CHAPTER = Chapter(
     name="irregular_series",
     datasets={
-        "periodic": dataset(PeriodicConfig, "periodic:periodic_data"),
-        "hopper": dataset(HopperConfig, "hopper:hopper_data", "hopper_figures:hopper_figures"),
-        "japanese_vowels": dataset(JapaneseVowelsConfig, "japanese_vowels:japanese_vowels_data"),
-        "physionet2012": dataset(PhysioNet2012Config, "physionet2012:physionet_data"),
-        "human_activity": dataset(HumanActivityConfig, "human_activity:human_activity_data"),
-        "csv": dataset(CSVConfig, "csv_series:csv_data"),
+        "periodic": dataset(PeriodicConfig, "periodic:periodic_data", "periodic"),
+        "hopper": dataset(
+            HopperConfig, "hopper:hopper_data", "hopper", f"{HERE}.hopper_figures:hopper_figures"
+        ),
+        "japanese_vowels": dataset(
+            JapaneseVowelsConfig, "japanese_vowels:japanese_vowels_data", "japanese_vowels"
+        ),
+        "physionet2012": dataset(
+            PhysioNet2012Config, "physionet2012:physionet_data", "physionet2012"
+        ),
+        "human_activity": dataset(
+            HumanActivityConfig, "human_activity:human_activity_data", "human_activity"
+        ),
+        "csv": dataset(CSVConfig, "csv_series:csv_data", "irregular_series"),
     },
     models={
         "irregular_rnn_dt": model("autoregressive", ALL),

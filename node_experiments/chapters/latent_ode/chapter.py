@@ -159,8 +159,12 @@ FORECAST = {"spirals": "next_observation"}
 CHAPTER = Chapter(
     name="latent_ode",
     datasets={
-        "spirals": Dataset(SpiralsConfig, f"{HERE}.spirals:spiral_data", "spirals"),
-        "poisson": Dataset(PoissonConfig, f"{HERE}.poisson_events:poisson_data", "events"),
+        "spirals": Dataset(
+            SpiralsConfig, f"{HERE}.spirals:spiral_data", "spirals", recipe="spirals"
+        ),
+        "poisson": Dataset(
+            PoissonConfig, f"{HERE}.poisson_events:poisson_data", "events", recipe="poisson"
+        ),
     },
     models={
         "latent_ode": Model(

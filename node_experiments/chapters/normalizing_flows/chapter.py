@@ -170,13 +170,18 @@ DENSITIES = {"energy": "density_matching", "points": "maximum_likelihood"}
 CHAPTER = Chapter(
     name="normalizing_flows",
     datasets={
-        "energies": Dataset(EnergiesConfig, f"{HERE}.energies:energy_data", "energy"),
+        "energies": Dataset(
+            EnergiesConfig, f"{HERE}.energies:energy_data", "energy", recipe="energies"
+        ),
         **dict.fromkeys(
-            POINT_SETS, Dataset(PointsConfig, f"{HERE}.point_sets:point_data", "points")
+            POINT_SETS,
+            Dataset(PointsConfig, f"{HERE}.point_sets:point_data", "points", recipe="point_sets"),
         ),
     },
     models={
-        "planar_nf": Model(PlanarNFConfig, f"{HERE}.flows:planar_nf", DENSITIES),
+        "planar_nf": Model(
+            PlanarNFConfig, f"{HERE}.flows:planar_nf", DENSITIES, recipe="planar_nf"
+        ),
         "planar_cnf": Model(PlanarCNFConfig, f"{HERE}.flows:planar_cnf", DENSITIES),
         "ffjord": Model(FFJORDConfig, f"{HERE}.flows:ffjord", DENSITIES),
         "hamiltonian_cnf": Model(HamiltonianCNFConfig, f"{HERE}.flows:hamiltonian_cnf", DENSITIES),

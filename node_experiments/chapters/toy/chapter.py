@@ -90,9 +90,12 @@ CHAPTER = Chapter(
     name="toy",
     datasets={
         "cubic_spiral": Dataset(
-            CubicSpiralConfig, f"{HERE}.cubic_spiral:cubic_spiral_data", "trajectory"
+            CubicSpiralConfig,
+            f"{HERE}.cubic_spiral:cubic_spiral_data",
+            "trajectory",
+            recipe="cubic_spiral",
         ),
-        "funnels": Dataset(FunnelsConfig, f"{HERE}.funnels:funnels_data", "map"),
+        "funnels": Dataset(FunnelsConfig, f"{HERE}.funnels:funnels_data", "map", recipe="funnels"),
     },
     models={
         "neural_ode": Model(

@@ -1,0 +1,283 @@
+"""Chapters: every pair of a model and a dataset, what a run imports, and chapters from outside."""
+
+import json
+import subprocess
+import sys
+import textwrap
+from dataclasses import fields
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from node_experiments import chapters
+from node_experiments.chapters import (
+    check_fit,
+    datasets,
+    find_chapters,
+    models,
+    tasks,
+)
+from node_experiments.chapters.chapter import Chapter, Dataset, resolve
+from node_experiments.config import ConfigError
+
+FITS = {
+    "mnist": {"odenet", "stem_only", "resnet", "revnet", "lm_resnet", "mlp"},
+    "spirals": {"latent_ode", "rnn", "rnn_dt"},
+    "poisson": {"poisson_latent_ode"},
+    "cubic_spiral": {"neural_ode"},
+    "funnels": {"depth_pair"},
+    "energies": {"planar_nf", "planar_cnf", "ffjord", "hamiltonian_cnf"},
+    "csv": {
+        "irregular_rnn_dt", "rnn_impute", "rnn_decay", "gru_d", "ode_rnn", "rnn_vae",
+        "irregular_latent_ode", "latent_ode_poisson",
+    },
+}  # fmt: skip
+LIKE = {
+    "fashion_mnist": "mnist",
+    "cifar10": "mnist",
+    **dict.fromkeys(("periodic", "hopper", "japanese_vowels"), "csv"),
+    **dict.fromkeys(("physionet2012", "human_activity"), "csv"),
+}
+
+
+@pytest.mark.parametrize("dataset", datasets())
+def test_every_model_fits_its_datasets_and_no_other(dataset):
+    expected = FITS[LIKE.get(dataset, dataset if dataset in FITS else "energies")]
+    for model in models():
+        if model in expected:
+            check_fit(model, dataset)
+            continue
+        with pytest.raises(ConfigError) as raised:
+            check_fit(model, dataset)
+        message = str(raised.value)
+        assert f"model.name={model!r} does not fit dataset.name={dataset!r}" in message
+        own, _, others = message.partition(f"datasets for {model}: ")
+        assert all(name in own.partition("models for")[2] for name in expected)
+        assert all(name in others for name, entry in datasets().items()
+                   if entry.kind in models()[model].tasks)  # fmt: skip
+
+
+def test_the_model_of_the_same_family_is_suggested():
+    with pytest.raises(ConfigError, match=r"did you mean model=irregular_latent_ode\?"):
+        check_fit("latent_ode", "csv")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["model=latent_ode", "dataset=csv"],
+        ["model=mlp", "dataset=spirals"],
+        ["model=resnet", "dataset=hopper"],
+        ["experiment=mnist_mlp", "dataset=energies"],
+        ["experiment=spirals_rnn", "model=gru_d"],
+    ],
+)
+def test_a_mismatch_leaves_nothing_behind(node_run, tmp_path, arguments):
+    result = node_run(*arguments)
+    assert result.code == 2
+    (line,) = result.err.splitlines()
+    assert "does not fit dataset.name=" in line
+    assert not list(tmp_path.rglob("*.yaml"))
+
+
+def test_every_import_string_names_something():
+    for entry in datasets().values():
+        assert callable(resolve(entry.build))
+        assert entry.figures is None or callable(resolve(entry.figures))
+    for model in models().values():
+        assert callable(resolve(model.build))
+        assert set(model.tasks.values()) <= set(tasks())
+        assert set(model.tasks) <= {entry.kind for entry in datasets().values()}
+        assert set(model.reads or ()) <= {field.name for field in fields(model.settings)}
+    for task in tasks().values():
+        for name in (task.build, task.figures, task.callbacks):
+            assert name is None or callable(resolve(name))
+
+
+IMPORTED = """
+import json, sys
+from node_experiments.cli.main import main
+sys.argv = ["node-run", *{arguments!r}]
+code = main()
+mods = sorted(m for m in sys.modules if m.split(".")[0] == "node_experiments")
+print(json.dumps([code, mods, "torch" in sys.modules]))
+"""
+
+
+def imported_by(tmp_path, *arguments):
+    code = IMPORTED.format(arguments=list(arguments))
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_run_imports_its_own_chapter(tmp_path):
+    small = ("train_size=16", "batch_size=16", "validation_size=16", "test_size=16")
+    code, modules, _ = imported_by(
+        tmp_path, "experiment=mnist_odenet", "protocol=smoke", "trainer.epochs=1",
+        *(f"dataset.{setting}" for setting in small),
+    )  # fmt: skip
+    assert code == 0
+    others = [
+        name
+        for name in modules
+        if name.startswith("node_experiments.chapters.")
+        and ".image_classification" not in name
+        and name.count(".") > 2
+        and not name.endswith(".chapter")
+    ]
+    assert others == []
+    assert len(modules) <= 120, modules
+
+
+def test_composing_imports_no_torch(tmp_path):
+    code, _, torch = imported_by(tmp_path, "model=mlp", "dataset=spirals")
+    assert code == 2
+    assert not torch
+
+
+MODULE = """
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import ClassVar
+
+import torch
+
+from node_experiments.chapters.chapter import Chapter, Dataset, Model, Task
+
+
+@dataclass
+class LineConfig:
+    GROUP: ClassVar[str] = "dataset"
+    name: str = "line"
+    slope: float = 2.0
+    points: int = 32
+
+
+@dataclass
+class LinearConfig:
+    GROUP: ClassVar[str] = "model"
+    name: str = "linear"
+    bias: bool = True
+
+
+def line(settings, seed, device):
+    x = torch.linspace(-1, 1, settings.points, device=device).unsqueeze(1)
+    batches = [(x, settings.slope * x)]
+    return SimpleNamespace(train=batches, validation=None, test=batches)
+
+
+def linear(settings, data, solver, gradient):
+    return torch.nn.Linear(1, 1, settings.bias)
+
+
+class Fit:
+    metric, higher_is_better = "mse", False
+
+    def loss(self, model, batch, step):
+        return (model(batch[0]) - batch[1]).square().mean(), {}
+
+    def evaluate(self, model, batches):
+        loss = float(sum(self.loss(model, batch, 0)[0] for batch in batches))
+        return {"loss": loss, "mse": loss}
+
+
+CHAPTER = Chapter(
+    name="lines",
+    datasets={"line": Dataset(LineConfig, "lines:line", "line")},
+    models={"linear": Model(LinearConfig, "lines:linear", {"line": "fit"})},
+    tasks={"fit": Task("lines:fit")},
+    configs="lines/configs",
+)
+
+
+def fit(settings, data):
+    return Fit()
+"""
+FILES = {
+    "lines/__init__.py": MODULE,
+    "lines/configs/experiment/line_linear.yaml": """\
+        # @package _global_
+        # node-run experiment=line_linear
+        defaults:
+          - override /dataset: steep_line
+          - override /model: linear
+        name: line_linear
+        trainer: {epochs: 40, evaluate_every: 40}
+        optimizer: {name: sgd, lr: 0.3, momentum: 0.0}
+        """,
+    "lines/configs/dataset/steep_line.yaml": """\
+        defaults:
+          - /settings/dataset/line
+        slope: 5.0
+        """,
+    "lines-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: lines\nVersion: 1.0\n",
+    "lines-1.0.dist-info/entry_points.txt": "[node_experiments.chapters]\nlines = lines:CHAPTER\n",
+}
+
+
+@pytest.fixture
+def outside(tmp_path, monkeypatch):
+    """Install a package with a chapter, and make a place to run in."""
+    site = tmp_path / "site"
+    for name, text in FILES.items():
+        path = site / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+    monkeypatch.setenv("PYTHONPATH", str(site), prepend=":")
+    work = tmp_path / "work"
+    work.mkdir()
+
+    def call(*arguments):
+        command = [sys.executable, "-m", "node_experiments", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, cwd=work)
+
+    call.work = work
+    return call
+
+
+def test_a_chapter_from_outside_is_trained(outside):
+    done = outside("experiment=line_linear", "trainer.threads=1")
+    assert done.returncode == 0, done.stderr
+    (path,) = outside.work.rglob("result.json")
+    assert json.loads(path.read_text())["metrics"]["mse/test"] < 1e-2
+    assert "slope: 5.0" in (path.parent / "config.yaml").read_text()
+
+
+def test_a_chapter_from_outside_is_checked_as_ours(outside):
+    done = outside("dataset=line", "model=mlp")
+    assert done.returncode == 2
+    assert "does not fit dataset.name='line'" in done.stderr
+    assert "models for line: linear" in done.stderr
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Let an entry point be found."""
+
+    def install(value):
+        monkeypatch.setattr(
+            chapters, "entry_points", lambda group: [EntryPoint("theirs", value, group)]
+        )
+        for cached in (find_chapters, datasets, models, tasks):
+            cached.cache_clear()
+
+    yield install
+    for cached in (find_chapters, datasets, models, tasks):
+        cached.cache_clear()
+
+
+@pytest.mark.parametrize("value", ["no_such_package:CHAPTER", "json:dumps", "json:CHAPTER"])
+def test_a_broken_chapter_is_left_out(installed, value, caplog):
+    installed(value)
+    assert "mnist" in datasets()
+    assert "the chapter theirs is left out" in caplog.text
+
+
+def test_two_chapters_may_not_share_a_name(installed):
+    entry = datasets()["mnist"]
+    sys.modules[__name__].CHAPTER = Chapter("theirs", {"mnist": Dataset(entry.settings, "", "x")})
+    installed(f"{__name__}:CHAPTER")
+    with pytest.raises(ConfigError, match="both have datasets named 'mnist'"):
+        datasets()
