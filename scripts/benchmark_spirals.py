@@ -27,15 +27,14 @@ from torchdiffeq import odeint
 from node_experiments.chapters.latent_ode.chapter import LatentODEConfig, SpiralsConfig
 from node_experiments.chapters.latent_ode.elbo import (
     LatentODETask,
-    standard_normal_kl,
 )
-from node_experiments.chapters.latent_ode.forecasting import gaussian_nll
 from node_experiments.chapters.latent_ode.model import (
     LatentODE,
     LatentVectorField,
 )
 from node_experiments.chapters.latent_ode.spirals import spiral_data
 from node_experiments.data.time_series import SeriesBatch
+from node_experiments.nn.likelihoods import gaussian_nll, standard_normal_kl
 from node_experiments.nn.mlp import mlp
 from node_experiments.ode import (
     Backprop,

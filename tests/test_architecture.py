@@ -1,74 +1,161 @@
-"""The plan of the house: imports go one way."""
+"""Imports go one way: every package is known, none imports one above it, and there are no circles.
+
+Looks at all imports, also those inside functions and under `TYPE_CHECKING`.
+"""
 
 import ast
+import re
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "node_experiments"
-INNER = ("ode", "data", "models", "tasks", "training")
-OUTER = {"cli", "config", "build", "run", "checkpoint_config", "tracking", "reports"}
-OUTER |= {"job", "messages", "run_folder", "fit", "processes", "study"}
-OUTER |= {"trained", "evaluate", "figure3"}
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "node_experiments"
+
+# Each package -> the packages that it may import; `chapters/<name>` are all alike.
+MAY_IMPORT = {
+    "errors": set(),
+    "ode": set(),
+    "config": {"errors"},
+    "data": {"errors"},
+    "nn": {"ode"},
+    "runs": {"errors", "config"},
+    "training": {"errors", "runs", "nn", "ode"},
+    "tracking": {"errors", "runs", "training"},
+    "figures": {"training"},
+    "reports": {"errors", "config", "runs"},
+    "chapters": {
+        *("errors", "config", "data", "nn", "ode", "runs", "training", "tracking", "figures"),
+        "reports",
+    },
+    "runner": {
+        *("errors", "config", "data", "nn", "ode", "runs", "training", "tracking", "figures"),
+        "chapters",
+    },
+    "cli": {"errors", "config", "data", "runs", "reports", "figures", "chapters", "runner",
+            "training"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}  # fmt: skip
+# Packages that only some files import.
+ONLY_IN = {
+    "hydra": {"cli", "runner"},
+    "omegaconf": {"cli", "runner", "runs"},
+    "matplotlib": {"figures", "chapters", "cli", "tracking", "runner"},
+}
 
 
-def imported(path):
-    """Absolute names of all modules that a file imports, wherever in it."""
-    package = ("node_experiments", *path.relative_to(PACKAGE).parts[:-1])
+def name_of(path):
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def modules():
+    return {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+@cache
+def imports(name):
+    """Absolute names of all modules that a module imports, wherever in it."""
+    path = modules()[name]
+    package = name.split(".") if path.stem == "__init__" else name.split(".")[:-1]
+    found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else ()
-            yield ".".join([*base, *filter(None, [node.module])])
-            yield from (
-                ".".join([*base, *filter(None, [node.module]), a.name]) for a in node.names
-            )
+            base = package[: len(package) - node.level + 1] if node.level else []
+            source = ".".join([*base, *filter(None, [node.module])])
+            for alias in node.names:
+                inner = f"{source}.{alias.name}"
+                found.add(inner if inner in modules() else source)
+    return found - {name}
 
 
-def files(folder):
-    return sorted((PACKAGE / folder).rglob("*.py"))
+def room(name):
+    """The package, or the file, directly below `node_experiments`."""
+    parts = name.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
 
 
-@pytest.mark.parametrize("folder", INNER)
-def test_inner_rooms_do_not_know_the_outer_ones(folder):
-    for path in files(folder):
-        for name in imported(path):
-            parts = name.split(".")
-            assert parts[0] not in ("hydra", "omegaconf", "matplotlib"), f"{path}: {name}"
-            if parts[0] == "node_experiments" and len(parts) > 1:
-                assert parts[1] not in OUTER, f"{path}: {name}"
+def inner(name):
+    return [other for other in imports(name) if other.split(".")[0] == "node_experiments"]
 
 
-def test_ode_imports_nothing_of_ours():
-    for path in files("ode"):
-        for name in imported(path):
-            if name.startswith("node_experiments"):
-                assert name.startswith("node_experiments.ode"), f"{path}: {name}"
+@pytest.mark.parametrize("name", modules())
+def test_imports_go_one_way(name):
+    own = room(name)
+    assert own in MAY_IMPORT, f"{name}: add its package to MAY_IMPORT, and to CONTRIBUTING.md"
+    for other in inner(name):
+        assert room(other) == own or room(other) in MAY_IMPORT[own], f"{name} imports {other}"
 
 
-def test_models_import_only_ode_and_data_nothing():
-    for path in files("models"):
-        for name in imported(path):
-            if name.startswith("node_experiments."):
-                assert name.split(".")[1] in ("models", "ode", "errors"), f"{path}: {name}"
-    for path in files("data"):
-        for name in imported(path):
-            if name.startswith("node_experiments."):
-                assert name.split(".")[1] in ("data", "errors"), f"{path}: {name}"
+@pytest.mark.parametrize("name", modules())
+def test_what_comes_from_elsewhere_is_imported_where_it_belongs(name):
+    for other in imports(name):
+        top = other.split(".")[0]
+        assert top not in ONLY_IN or room(name) in ONLY_IN[top], f"{name} imports {other}"
 
 
-def test_matplotlib_is_imported_in_figures_only():
-    for path in sorted(PACKAGE.rglob("*.py")):
-        if "figures" in path.relative_to(PACKAGE).parts[:1]:
-            continue
-        tree = ast.parse(path.read_text())
-        guarded = {
-            id(inner)
-            for node in ast.walk(tree)
-            if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
-            for inner in ast.walk(node)
-        }
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and id(node) not in guarded:
-                assert not (node.module or "").startswith("matplotlib"), path
+def test_models_and_tasks_know_no_configuration_tool_and_no_picture():
+    for name in modules():
+        if room(name) in ("ode", "nn", "data", "training", "chapters"):
+            tops = {other.split(".")[0] for other in imports(name)}
+            assert not tops & {"hydra", "omegaconf"}, name
+
+
+def test_chapters_do_not_import_each_other():
+    for name in modules():
+        if room(name) == "chapters" and name.count(".") > 2:
+            own = name.split(".")[2]
+            for other in inner(name):
+                if room(other) == "chapters" and other.count(".") > 2:
+                    assert other.split(".")[2] == own, f"{name} imports {other}"
+
+
+def circles():
+    """Strongly connected sets of more than one module (Tarjan 1972)."""
+    index, low, stack, on_stack, found = {}, {}, [], set(), []
+
+    def visit(name):
+        index[name] = low[name] = len(index)
+        stack.append(name)
+        on_stack.add(name)
+        for other in inner(name):
+            if other not in modules():
+                continue
+            if other not in index:
+                visit(other)
+                low[name] = min(low[name], low[other])
+            elif other in on_stack:
+                low[name] = min(low[name], index[other])
+        if low[name] == index[name]:
+            part = []
+            while not part or part[-1] != name:
+                part.append(stack.pop())
+                on_stack.discard(part[-1])
+            if len(part) > 1:
+                found.append(sorted(part))
+
+    for name in modules():
+        if name not in index:
+            visit(name)
+    return found
+
+
+def test_there_are_no_circles():
+    assert circles() == []
+
+
+def test_the_table_of_contributing_is_that_of_the_imports():
+    """Its second column lists what a package imports of ours, no more and no less."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)/` \|[^|]*\| ([^|]*) \|$", text, re.MULTILINE))
+    packages = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    assert set(rows) == packages
+    for package, listed in rows.items():
+        used = {room(other) for name in modules() if room(name) == package
+                for other in inner(name)} - {package, "errors", "__init__"}  # fmt: skip
+        assert set(re.findall(r"`(\w+)`", listed)) == used, package

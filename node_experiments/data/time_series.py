@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .errors import DataError
+from .seeded_batches import epoch_generator
 
 __all__ = ["Points", "SeriesBatch", "SeriesBatches", "TimeSeries"]
 
@@ -287,7 +288,7 @@ class SeriesBatches(Generic[B]):
         return self.passes * -(-len(self.data) // self.batch_size)
 
     def __iter__(self) -> Iterator[B]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        generator = epoch_generator(self.seed, self.epoch)
         for _ in range(self.passes):
             for indices in self._cut(generator):
                 yield self.data.select(indices.to(self.data.device))

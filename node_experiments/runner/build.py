@@ -26,7 +26,7 @@ from ..config import (
     RunConfig,
     known,
 )
-from ..training.callbacks import Callback
+from ..training.loop import Callback
 from ..training.optimizers import (
     OPTIMIZERS,
     SCHEDULERS,

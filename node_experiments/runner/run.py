@@ -7,7 +7,7 @@ import logging
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,11 @@ from ..training.device import (
     prepare_process,
     select_device,
 )
-from ..training.distributed import torchrun_group
+from ..training.distributed import (
+    join_group,
+    leave_group,
+    torchrun_group,
+)
 from ..training.loop import TrainingDiverged
 from ..training.signals import (
     Interrupted,
@@ -45,6 +49,7 @@ from .figure3 import (
     check_figure3,
     figure3,
 )
+from .messages import log_to_console
 from .spawn import fit_in_processes
 from .train import fit
 
@@ -121,7 +126,7 @@ def run(
             elif config.mode == "figure3":
                 figure3(config, folder, device, result)
             elif config.trainer.devices > group.size:
-                fit_in_processes(config, folder, result, stop)
+                fit_in_processes(fit_process, config, folder, result, stop)
             else:
                 fit(config, folder, device, result, bar, group, stop)
         earlier = result.pop("earlier_seconds", 0.0)
@@ -175,6 +180,31 @@ def prepare(config: RunConfig) -> torch.device:
     """Seed this process and set it up; returns the device."""
     prepare_process(config.seed, config.trainer.threads, config.trainer.deterministic)
     return select_device(config.trainer.device)
+
+
+def fit_process(
+    rank: int,
+    size: int,
+    rendezvous: Path,
+    config: RunConfig,
+    folder: Path,
+    result: dict[str, Any],
+    results: Any,
+) -> None:
+    """One of the processes."""
+    with ExitStack() as stack:
+        if rank == 0:
+            log_to_console()
+            stack.enter_context(log_file(folder / "node-run.log"))
+        stop = stack.enter_context(stop_on_signals())
+        with outcome(result, stop):
+            device = prepare(config)
+            group = join_group(f"file://{rendezvous}", rank, size)
+            fit(config, folder, device, result, None, group, stop)
+            leave_group(group)
+        results.put({**result, "rank": rank})
+    if result["status"] == "failed":
+        raise SystemExit(1)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,18 @@ log = logging.getLogger(__name__)
 
 
 def fit_in_processes(
-    config: RunConfig, folder: Path, result: dict[str, Any], stop: StopRequest
+    fit_process: Callable[..., None],
+    config: RunConfig,
+    folder: Path,
+    result: dict[str, Any],
+    stop: StopRequest,
 ) -> None:
     """Train with `trainer.devices` processes; fills `result` with what process 0 found.
+
+    Args:
+        fit_process: What each process runs: a function of a module, of the rank, the number of
+            processes, the file by which they meet, the configuration, the run folder, what is
+            known of the result, and a queue for what each found.
 
     A stop that is asked of this process is passed on to them.
 
@@ -68,41 +77,3 @@ def drain(queue: Any, into: list[dict[str, Any]]) -> None:
     """Move what has arrived."""
     while not queue.empty():
         into.append(queue.get())
-
-
-def fit_process(
-    rank: int,
-    size: int,
-    rendezvous: Path,
-    config: RunConfig,
-    folder: Path,
-    result: dict[str, Any],
-    results: Any,
-) -> None:
-    """One of the processes."""
-    from ..training.distributed import (
-        join_group,
-        leave_group,
-    )
-    from ..training.signals import stop_on_signals
-    from .messages import log_to_console
-    from .run import (
-        log_file,
-        outcome,
-        prepare,
-    )
-    from .train import fit
-
-    with ExitStack() as stack:
-        if rank == 0:
-            log_to_console()
-            stack.enter_context(log_file(folder / "node-run.log"))
-        stop = stack.enter_context(stop_on_signals())
-        with outcome(result, stop):
-            device = prepare(config)
-            group = join_group(f"file://{rendezvous}", rank, size)
-            fit(config, folder, device, result, None, group, stop)
-            leave_group(group)
-        results.put({**result, "rank": rank})
-    if result["status"] == "failed":
-        raise SystemExit(1)

@@ -31,7 +31,6 @@ from ..training.batches import (
     FirstBatches,
     OneBatch,
 )
-from ..training.callbacks import Callback
 from ..training.checkpoints import (
     CheckpointError,
     Checkpoints,
@@ -39,7 +38,7 @@ from ..training.checkpoints import (
 )
 from ..training.distributed import Group
 from ..training.gradient_error import GradientError
-from ..training.loop import Trainer
+from ..training.loop import Callback, Trainer
 from ..training.memory import MemoryMeter
 from ..training.profiler import Profiler
 from ..training.signals import StopRequest

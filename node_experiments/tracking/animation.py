@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from ..training.callbacks import Callback
+from ..training.loop import Callback, Trainer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ..training.loop import Trainer
 
 __all__ = ["Animation", "Film"]
 

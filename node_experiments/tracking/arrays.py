@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..runs.files import write_atomically
-from ..training.callbacks import Callback
-
-if TYPE_CHECKING:
-    from ..training.loop import Trainer
+from ..training.loop import Callback, Trainer
 
 __all__ = ["Arrays"]
 

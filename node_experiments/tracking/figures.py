@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..figures.training import training_figure
-from ..training.callbacks import Callback
+from ..training.loop import Callback, Trainer
 from .tensorboard import TensorBoard
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ..training.loop import Trainer
 
 __all__ = ["Figures"]
 

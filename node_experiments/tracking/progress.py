@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -15,11 +14,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ..training.callbacks import Callback
+from ..training.loop import Callback, Trainer
 from ..training.solver_statistics import solve_statistics
-
-if TYPE_CHECKING:
-    from ..training.loop import Trainer
 
 __all__ = ["EpochLines", "ProgressBar"]
 

@@ -9,16 +9,13 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from .. import __version__
 from ..runs.files import write_atomically
-from ..training.callbacks import Callback
-
-if TYPE_CHECKING:
-    from ..training.loop import Trainer
+from ..training.loop import Callback, Trainer
 
 __all__ = ["MetricsFile", "run_info"]
 

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from ..training.callbacks import Callback
+from ..training.loop import Callback, Trainer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ..training.loop import Trainer
 
 __all__ = ["TensorBoard"]
 

@@ -12,8 +12,7 @@ import torch
 
 from ..errors import UserError
 from ..runs.files import write_atomically
-from .callbacks import Callback
-from .loop import Trainer
+from .loop import Callback, Trainer
 from .signals import (
     Interrupted,
     StopRequest,

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .callbacks import Callback
-from .loop import Trainer
+from .loop import Callback, Trainer
 from .random_state import (
     random_state,
     set_random_state,

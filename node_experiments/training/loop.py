@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -12,20 +13,19 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from .callbacks import Callback
+from ..nn.regularizers import Penalty
+from ..nn.swap_solver import solving_modules
 from .distributed import (
     ALONE,
     Group,
 )
-from .means import Means
 from .random_state import (
     random_state,
     set_random_state,
 )
-from .regularization import take_penalties
 from .task import Task
 
-__all__ = ["Batches", "Data", "Trainer", "TrainingDiverged"]
+__all__ = ["Batches", "Callback", "Data", "Means", "Trainer", "TrainingDiverged", "take_penalties"]
 
 # What a checkpoint keeps of the trainer itself.
 COUNTERS = ("epoch", "index", "step", "best", "improved", "metrics", "history", "windows")
@@ -38,12 +38,6 @@ class Batches(Protocol):
     def __iter__(self) -> Any: ...
 
 
-class TrainBatches(Batches, Protocol):
-    """Batches that are drawn anew every epoch; those of epoch n depend on the seed and n alone."""
-
-    epoch: int
-
-
 class Data(Protocol):
     """Training, validation and test batches."""
 
@@ -54,6 +48,85 @@ class Data(Protocol):
 
 class TrainingDiverged(RuntimeError):
     """The loss became NaN or infinite."""
+
+
+class Callback:
+    """Base of all callbacks; each event does nothing until a subclass says otherwise.
+
+    fit_start
+      epoch_start
+        step_start                before the forward pass
+        after_loss                the graph exists, the backward pass does not yet
+        step_end                  gradients were applied
+        log                       every few steps; trainer.window holds their means
+        between_steps             the state is whole: it may be saved, and training stopped;
+                                  also between the batches of an evaluation
+      evaluate                    trainer.metrics holds the epoch's metrics
+      epoch_end
+    fit_end                       always, also after an error or an interruption
+    """
+
+    def fit_start(self, trainer: Trainer) -> None:
+        """Called once, before the first epoch."""
+
+    def epoch_start(self, trainer: Trainer) -> None:
+        """Called before the first step of each epoch; not again on a resume inside it."""
+
+    def step_start(self, trainer: Trainer) -> None:
+        """Called before each forward pass."""
+
+    def after_loss(self, trainer: Trainer) -> None:
+        """Called between forward and backward pass."""
+
+    def step_end(self, trainer: Trainer) -> None:
+        """Called after each step of the optimiser."""
+
+    def log(self, trainer: Trainer) -> None:
+        """Called when a window of steps is complete; may add to `trainer.window`."""
+
+    def between_steps(self, trainer: Trainer) -> None:
+        """Called when a step and its `log` are done."""
+
+    def evaluate(self, trainer: Trainer) -> None:
+        """Called after the evaluation of an epoch; may add to `trainer.metrics`."""
+
+    def epoch_end(self, trainer: Trainer) -> None:
+        """Called when all metrics of an epoch are known."""
+
+    def fit_end(self, trainer: Trainer) -> None:
+        """Called once at the end, however it came."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint must keep of this callback: tensors and plain values."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there; called before `fit_start`."""
+
+
+@dataclass
+class Means:
+    """Running means of 0-d tensors, read only when asked for, so that no step waits for one."""
+
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    count: int = 0
+
+    def add(self, metrics: dict[str, Tensor]) -> None:
+        """Take in the metrics of one step."""
+        for name, value in metrics.items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+        self.count += 1
+
+    def read(self) -> dict[str, float]:
+        """The means, as host floats."""
+        return {name: float(total) / self.count for name, total in self.sums.items()}
+
+
+def take_penalties(model: nn.Module) -> Iterator[tuple[str, Penalty]]:
+    """The penalties of all solves since they were last taken, by the name of the integral."""
+    for module in solving_modules(model):
+        penalties, module.penalties = module.penalties, {}
+        yield from penalties.items()
 
 
 class LossOfBatch(nn.Module):

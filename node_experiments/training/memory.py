@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .allocator import give_back_memory
-from .callbacks import Callback
-from .loop import Trainer
+from .loop import Callback, Trainer
 
 __all__ = ["MemoryMeter", "SavedBytes", "peak_bytes"]
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from torch.profiler import ProfilerActivity, profile, supported_activities
 
-from .callbacks import Callback
-
-if TYPE_CHECKING:
-    from .loop import Trainer
+from .loop import Callback, Trainer
 
 __all__ = ["Profiler"]
 

@@ -9,9 +9,9 @@ from torch import nn
 
 from ..nn.swap_solver import solving_modules
 from ..ode import SolveStats
-from .callbacks import Callback
 from .loop import (
     Batches,
+    Callback,
     Trainer,
 )
 

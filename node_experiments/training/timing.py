@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from .callbacks import Callback
-from .loop import Trainer
+from .loop import Callback, Trainer
 
 __all__ = ["Timing"]
 

@@ -32,7 +32,7 @@ from node_experiments.ode import (
     Solver,
     solve,
 )
-from node_experiments.training.regularization import take_penalties
+from node_experiments.training.loop import take_penalties
 
 from ..ode.gradients.helpers import largest_relative_difference
 

@@ -16,7 +16,6 @@ from node_experiments.chapters.irregular_series.metrics import (
     auc,
     classification_metrics,
     cross_entropy,
-    gaussian_log_likelihood,
     mean_over_observed,
 )
 from node_experiments.chapters.irregular_series.models import (
@@ -28,6 +27,7 @@ from node_experiments.chapters.irregular_series.tasks import (
     joined_series,
 )
 from node_experiments.data.time_series import TimeSeries
+from node_experiments.nn.likelihoods import gaussian_log_likelihood
 from node_experiments.ode import (
     Backprop,
     Solver,

@@ -13,16 +13,15 @@ from node_experiments.chapters.latent_ode.chapter import (
 )
 from node_experiments.chapters.latent_ode.elbo import (
     LatentODETask,
-    standard_normal_kl,
 )
 from node_experiments.chapters.latent_ode.forecasting import (
     NextObservation,
     forecast_metrics,
-    gaussian_nll,
 )
 from node_experiments.chapters.latent_ode.model import LatentODE
 from node_experiments.chapters.latent_ode.rnn_baseline import RecurrentForecaster
 from node_experiments.chapters.latent_ode.spirals import spiral_data
+from node_experiments.nn.likelihoods import gaussian_nll, standard_normal_kl
 from node_experiments.ode import (
     Backprop,
     Solver,

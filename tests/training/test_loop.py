@@ -13,9 +13,9 @@ from node_experiments.ode import (
     Backprop,
     Solver,
 )
-from node_experiments.training.callbacks import Callback
 from node_experiments.training.distributed import Group
 from node_experiments.training.loop import (
+    Callback,
     Trainer,
     TrainingDiverged,
 )

@@ -11,11 +11,11 @@ from node_experiments.ode import (
     Solver,
 )
 from node_experiments.training import timing
-from node_experiments.training.callbacks import Callback
 from node_experiments.training.device import (
     DeviceError,
     select_device,
 )
+from node_experiments.training.loop import Callback
 from node_experiments.training.memory import SavedBytes
 from node_experiments.training.solver_statistics import (
     CountedBatches,

@@ -10,13 +10,12 @@ import torch
 from torch import nn
 
 from node_experiments.runs import files
-from node_experiments.training.callbacks import Callback
 from node_experiments.training.checkpoints import (
     CheckpointError,
     Checkpoints,
     load_last,
 )
-from node_experiments.training.loop import Trainer
+from node_experiments.training.loop import Callback, Trainer
 from node_experiments.training.optimizers import (
     make_optimizer,
     make_scheduler,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...data.errors import DataError
+from ...data.seeded_batches import epoch_generator
 from .augmentation import (
     random_affine,
     random_crop,
@@ -100,7 +101,7 @@ class TrainingBatches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         settings = self.settings
         affine = (settings.rotation, settings.scale, settings.shear)
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        generator = epoch_generator(self.seed, self.epoch)
         order = torch.randperm(len(self.data), generator=generator)
         for indices in order.split(settings.batch_size)[: len(self)]:
             indices = indices.to(self.data.images.device)

@@ -8,10 +8,6 @@ import numpy as np
 import torch
 
 from ...data.cache import cache_folder
-from ...data.downloads import (
-    load_cifar10,
-    load_fashion_mnist,
-)
 from ...data.errors import DataError
 from .batches import (
     EvaluationBatches,
@@ -22,6 +18,10 @@ from .batches import (
     split_images,
 )
 from .chapter import ImagesConfig
+from .downloads import (
+    load_cifar10,
+    load_fashion_mnist,
+)
 from .mnist import load_mnist
 
 __all__ = ["IMAGE_DATASETS", "image_data"]

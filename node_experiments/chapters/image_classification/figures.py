@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -13,10 +11,8 @@ from ...figures.style import (
     new_figure,
     style,
 )
+from ...training.loop import Trainer
 from .task import predict
-
-if TYPE_CHECKING:
-    from ...training.loop import Trainer
 
 __all__ = ["classification_figures", "errors_figure"]
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from ...data.errors import DataError
 from ...data.ragged import RaggedSeries
 from ...data.scaling import Scaling
+from ...data.seeded_batches import epoch_generator
 from ...data.time_series import (
     SeriesBatches,
     TimeSeries,
@@ -141,7 +142,7 @@ class Forecasts:
             counts = lengths.clamp(max=self.points)
         if torch.equal(counts, lengths):
             return self.visible
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        generator = epoch_generator(self.seed, epoch)
         return self.visible.draw(counts, generator)
 
     def select(self, indices: Tensor) -> ForecastBatch:

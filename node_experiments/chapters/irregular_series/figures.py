@@ -14,9 +14,10 @@ from ...figures.style import (
     new_figure,
     style,
 )
+from ...nn.likelihoods import BAND
+from ...training.loop import Trainer
 
 if TYPE_CHECKING:
-    from ...training.loop import Trainer
     from .batches import ForecastData
 
 __all__ = ["irregular_series_figures", "what_a_model_says"]
@@ -26,7 +27,6 @@ FEATURES = 3  # of each of them
 PANELS = 16  # features of the series that is shown in full
 LONGEST = 32  # letters of a title
 DRAWS = 20  # samples of z0 behind a band
-BAND = 1.6448536269514722  # standard deviations on both sides that hold 90 % of a Gaussian
 
 
 def irregular_series_figures(trainer: Trainer) -> dict[str, Figure]:

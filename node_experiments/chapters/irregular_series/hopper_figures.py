@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from matplotlib.axes import Axes
@@ -15,14 +15,12 @@ from ...figures.style import (
     new_figure,
     style,
 )
+from ...training.loop import Trainer
 from .figures import (
     time_label,
     what_a_model_says,
 )
 from .hopper_body import sticks
-
-if TYPE_CHECKING:
-    from ...training.loop import Trainer
 
 __all__ = ["hopper_figures"]
 

@@ -12,7 +12,6 @@ __all__ = [
     "auc",
     "classification_metrics",
     "cross_entropy",
-    "gaussian_log_likelihood",
     "mean_over_observed",
     "squared_error",
 ]
@@ -31,12 +30,6 @@ def mean_over_observed(terms: Tensor, features: Tensor) -> Tensor:
     counts = features.sum(-2)
     means = terms.where(features, terms.new_zeros(())).sum(-2) / counts.clamp(min=1)
     return means.sum(-1) / (counts > 0).sum(-1).clamp(min=1)
-
-
-def gaussian_log_likelihood(predicted: Tensor, target: Tensor, log_std: Tensor) -> Tensor:
-    """Log N(target; predicted, std) of each number, in nats; broadcasts."""
-    squares = ((target - predicted) / log_std.exp()).square()
-    return -0.5 * squares - log_std - 0.5 * math.log(2 * math.pi)
 
 
 def squared_error(predicted: Tensor, target: Tensor) -> Tensor:

@@ -13,13 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..latent_ode.elbo import standard_normal_kl
+from ...nn.likelihoods import gaussian_log_likelihood, standard_normal_kl
 from .batches import ForecastData
 from .chapter import SeriesModelConfig
 from .metrics import (
     classification_metrics,
     cross_entropy,
-    gaussian_log_likelihood,
     mean_over_observed,
     squared_error,
 )

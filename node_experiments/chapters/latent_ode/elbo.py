@@ -9,25 +9,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .chapter import LatentODEConfig
-from .forecasting import (
-    forecast_metrics,
+from ...nn.likelihoods import (
     gaussian_nll,
+    sample_normal,
+    standard_normal_kl,
 )
+from .chapter import LatentODEConfig
+from .forecasting import forecast_metrics
 
-__all__ = ["LatentODETask", "latent_ode_task", "standard_normal_kl"]
+__all__ = ["LatentODETask", "NegativeELBO", "latent_ode_task"]
 
 
-class LatentODETask:
-    """-ELBO per series in nats: Gaussian log-likelihood, analytic KL to N(0, 1).
+class NegativeELBO:
+    """-ELBO per series in nats: a likelihood, and the analytic KL to N(0, 1).
 
     Args:
         samples: Draws of z0 for each series.
         kl_warmup: Steps over which the weight of the KL rises from 0 to 1; 1 at once when 0.
     """
-
-    metric = "rmse"
-    higher_is_better = False
 
     def __init__(self, samples: int = 1, kl_warmup: int = 0) -> None:
         self.samples, self.kl_warmup = samples, kl_warmup
@@ -36,14 +35,30 @@ class LatentODETask:
         """Mean over the batch, and its two parts."""
         weight = min(1.0, (step + 1) / self.kl_warmup) if self.kl_warmup else 1.0
         mean, log_variance = model.encode(batch.observed)
-        noise = torch.randn(self.samples, *mean.shape, device=mean.device)
-        z0 = mean + (log_variance / 2).exp() * noise
+        z0 = sample_normal(mean, log_variance, self.samples)
         nll = self.nll(model, z0, batch).mean()
         kl = standard_normal_kl(mean, log_variance).mean()
         return nll + weight * kl, {"nll": nll.detach(), "kl": kl.detach()}
 
+    def evaluated(self, model: Any, batch: Any) -> tuple[Tensor, Tensor]:
+        """The mean of z0, and -ELBO `(batch,)` from a draw that every evaluation shares."""
+        mean, log_variance = model.encode(batch.observed)
+        generator = torch.Generator(mean.device).manual_seed(0)
+        z0 = sample_normal(mean, log_variance, 1, generator)
+        return mean, self.nll(model, z0, batch)[0] + standard_normal_kl(mean, log_variance)
+
     def nll(self, model: Any, z0: Tensor, batch: Any) -> Tensor:
-        """Of the observations given z0 `(sample, batch, latent)`, shape `(sample, batch)`."""
+        """Negative log-likelihood given z0 `(sample, batch, latent)`, shape `(sample, batch)`."""
+        raise NotImplementedError
+
+
+class LatentODETask(NegativeELBO):
+    """-ELBO of a Gaussian likelihood of the observations."""
+
+    metric = "rmse"
+    higher_is_better = False
+
+    def nll(self, model: Any, z0: Tensor, batch: Any) -> Tensor:
         series = batch.observed
         predicted = model.decode(z0, series.times)
         return gaussian_nll(predicted, series.values, series.mask, model.log_noise_std)
@@ -57,12 +72,8 @@ class LatentODETask:
         network: Any = model
         losses, clean, noisy = [], [], []
         for batch in batches:
-            mean, log_variance = network.encode(batch.observed)
-            generator = torch.Generator(mean.device).manual_seed(0)
-            noise = torch.randn(1, *mean.shape, generator=generator, device=mean.device)
-            z0 = mean + (log_variance / 2).exp() * noise
-            nll = self.nll(network, z0, batch)[0]
-            losses.append(nll + standard_normal_kl(mean, log_variance))
+            mean, loss = self.evaluated(network, batch)
+            losses.append(loss)
             window = network.decode(mean, batch.window.times)
             clean.append((window - batch.window.clean).square().mean((1, 2)))
             noisy.append((window - batch.window.noisy).square().mean((1, 2)))
@@ -72,11 +83,6 @@ class LatentODETask:
             "reconstruction_rmse_noisy": math.sqrt(float(torch.cat(noisy).mean())),
             **forecast_metrics(network, batches),
         }
-
-
-def standard_normal_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_variance)) || N(0, 1)) in nats, summed over the last axis."""
-    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(-1)
 
 
 def latent_ode_task(settings: LatentODEConfig, data: Any) -> LatentODETask:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -12,9 +12,7 @@ from ...figures.style import (
     new_figure,
     style,
 )
-
-if TYPE_CHECKING:
-    from ...training.loop import Trainer
+from ...training.loop import Trainer
 
 __all__ = ["poisson_figures"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib
 import torch
@@ -22,11 +22,8 @@ from ...figures.style import (
     style,
 )
 from ...tracking.animation import Animation
-from ...training.callbacks import Callback
+from ...training.loop import Callback, Trainer
 from .figure6 import data_flow_figure
-
-if TYPE_CHECKING:
-    from ...training.loop import Trainer
 
 __all__ = [
     "latent_ode_callbacks",

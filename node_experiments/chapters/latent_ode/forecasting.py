@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["NextObservation", "forecast_metrics", "gaussian_nll", "next_observation"]
+from ...nn.likelihoods import BAND, gaussian_nll
+
+__all__ = ["NextObservation", "forecast_metrics", "next_observation"]
 
 DRAWS = 16  # samples of a forecast from which its band is made
 BAND_SERIES = 100  # series of a batch for which it is made
-BAND = 1.6448536269514722  # standard deviations on both sides that hold 90 % of a Gaussian
 
 
 class NextObservation:
@@ -67,21 +68,6 @@ class NextObservation:
             "one_step_rmse_noisy": math.sqrt(squares / max(counts, 1)),
             **found,
         }
-
-
-def gaussian_nll(predicted: Tensor, values: Tensor, mask: Tensor, log_std: Tensor) -> Tensor:
-    """-log N(values; predicted, std) in nats, summed over observed times and dimensions.
-
-    Args:
-        predicted: Shape `(..., batch, time, dim)`.
-        values: Shape `(batch, time, dim)`; `mask` is `(batch, time)`.
-
-    Returns:
-        Shape `(..., batch)`.
-    """
-    squares = ((values - predicted) / log_std.exp()).square()
-    terms = 0.5 * squares + log_std + 0.5 * math.log(2 * math.pi)
-    return (terms.sum(-1) * mask).sum(-1)
 
 
 def forecast_metrics(model: Any, batches: Iterable[Any]) -> dict[str, float]:

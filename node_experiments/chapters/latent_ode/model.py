@@ -16,6 +16,7 @@ from ...nn.cpu.elman import ElmanNetwork
 from ...nn.cpu.feature_major import UnitsFirst
 from ...nn.cpu.tall_mlp import TallMLP
 from ...nn.latent_trajectory import LatentTrajectory
+from ...nn.likelihoods import sample_normal
 from ...nn.mlp import mlp
 from ...ode import (
     Gradient,
@@ -142,8 +143,7 @@ class LatentODE(nn.Module):
         mean, log_variance = self.encode(series)
         if samples is None:
             return self.decode(mean, times)
-        noise = torch.randn(samples, *mean.shape, generator=generator, device=mean.device)
-        return self.decode(mean + (log_variance / 2).exp() * noise, times)
+        return self.decode(sample_normal(mean, log_variance, samples, generator), times)
 
 
 def latent_ode(

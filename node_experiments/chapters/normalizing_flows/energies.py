@@ -7,19 +7,19 @@ of the published pictures, by ((|z1| - 4) / 0.4)^2 / 2; inside nothing is change
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ...data.errors import DataError
+from ...data.seeded_batches import SeededBatches
 from .chapter import EnergiesConfig
 
 __all__ = [
     "ENERGIES",
     "EnergyData",
-    "Noise",
     "confined",
     "energy_data",
     "log_normalizer",
@@ -102,28 +102,6 @@ def log_normalizer(energy: Energy, half_width: float = 8.0, points: int = 1601) 
     return found
 
 
-class Noise:
-    """Batches of standard normal noise, from which a flow draws its samples.
-
-    They depend on the seed and the epoch alone.
-    """
-
-    def __init__(
-        self, batch_size: int, batches: int, dim: int, seed: int, device: torch.device | None
-    ) -> None:
-        self._shape, self._batches = (batch_size, dim), batches
-        self._seed, self._device = seed, device
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return self._batches
-
-    def __iter__(self) -> Iterator[Tensor]:
-        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self.epoch)
-        for _ in range(self._batches):
-            yield torch.randn(self._shape, generator=generator).to(self._device)
-
-
 @dataclass
 class EnergyData:
     """What density matching reads.
@@ -133,9 +111,9 @@ class EnergyData:
         half_width: Half the side of the square in which the target is shown.
     """
 
-    train: Noise
+    train: SeededBatches[Tensor]
     validation: None
-    test: Noise
+    test: SeededBatches[Tensor]
     log_density: Energy
     half_width: float = EDGE
     dim: int = 2
@@ -160,9 +138,13 @@ def matching_data(
         DataError: The target is nowhere finite, or has no integral.
     """
     constant = log_normalizer(target)
+
+    def noise(size: int) -> Callable[[torch.Generator], Tensor]:
+        return lambda generator: torch.randn(size, 2, generator=generator).to(device)
+
     return EnergyData(
-        train=Noise(settings.batch_size, settings.batches, 2, seed, device),
+        train=SeededBatches(noise(settings.batch_size), settings.batches, seed),
         validation=None,
-        test=Noise(settings.test_size, 1, 2, seed + 1_000_000_007, device),
+        test=SeededBatches(noise(settings.test_size), 1, seed + 1_000_000_007),
         log_density=lambda z: -target(z) - constant,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -16,7 +16,7 @@ from ...figures.style import (
 )
 from ...tracking.animation import Film
 from ...tracking.arrays import Arrays
-from ...training.callbacks import Callback
+from ...training.loop import Callback, Trainer
 from .continuous_flow import ContinuousFlow
 from .draw_panels import (
     draw_density,
@@ -24,9 +24,6 @@ from .draw_panels import (
     draw_target,
 )
 from .panels import flow_panels
-
-if TYPE_CHECKING:
-    from ...training.loop import Trainer
 
 __all__ = ["flow_callbacks", "flow_figures", "flow_film"]
 

@@ -7,15 +7,16 @@ eight are the toy sets of Grathwohl et al. 2019. Training points are drawn afres
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
 
+from ...data.seeded_batches import SeededBatches
 from .chapter import PointsConfig
 
-__all__ = ["CURVES", "PointData", "Points", "curve_log_density", "point_data"]
+__all__ = ["CURVES", "PointData", "curve_log_density", "point_data"]
 
 
 def circle(u: Tensor, radius: Tensor | float = 1.0) -> Tensor:
@@ -133,34 +134,6 @@ def curve_log_density(
     return torch.cat(found) - math.log(nodes * 2 * math.pi * std**2)
 
 
-class Points:
-    """Batches of points; they depend on the seed and the epoch alone."""
-
-    def __init__(
-        self,
-        name: str,
-        noise: float,
-        scale: float,
-        batch_size: int,
-        batches: int,
-        seed: int,
-        device: torch.device | None,
-    ) -> None:
-        self._name, self._noise, self._scale = name, noise, scale
-        self._batch_size, self._batches = batch_size, batches
-        self._seed, self._device = seed, device
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return self._batches
-
-    def __iter__(self) -> Iterator[Tensor]:
-        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self.epoch)
-        for _ in range(self._batches):
-            points = draw(self._name, self._batch_size, self._noise, generator)
-            yield (self._scale * points).to(self._device)
-
-
 @dataclass
 class PointData:
     """What maximum likelihood reads.
@@ -172,7 +145,7 @@ class PointData:
         half_width: Half the side of the square in which densities are shown.
     """
 
-    train: Points
+    train: SeededBatches[Tensor]
     validation: None
     test: list[Tensor]
     true_log_likelihood: float | None
@@ -185,9 +158,12 @@ def point_data(
 ) -> PointData:
     """Points to train on, and others to test on."""
     name, noise, scale = settings.name, settings.noise, settings.scale
-    train = Points(name, noise, scale, settings.batch_size, settings.batches, seed, device)
-    held_out = Points(name, noise, scale, settings.test_size, 1, seed + 1_000_000_007, device)
-    (test,) = held_out
+
+    def points(size: int) -> Callable[[Generator], Tensor]:
+        return lambda generator: (scale * draw(name, size, noise, generator)).to(device)
+
+    train = SeededBatches(points(settings.batch_size), settings.batches, seed)
+    (test,) = SeededBatches(points(settings.test_size), 1, seed + 1_000_000_007)
     true = curve_log_density(name, test, noise, scale)
     return PointData(
         train=train,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +11,10 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from ...data.errors import DataError
+from ...data.seeded_batches import SeededBatches
 from .chapter import CubicSpiralConfig
 
-__all__ = ["MATRIX", "CubicSpiralData", "TrajectoryBatch", "Windows", "cubic_spiral_data"]
+__all__ = ["MATRIX", "CubicSpiralData", "TrajectoryBatch", "cubic_spiral_data"]
 
 MATRIX = ((-0.1, 2.0), (-2.0, -0.1))
 
@@ -38,42 +38,10 @@ class TrajectoryBatch:
 class CubicSpiralData:
     """What the demonstration reads: random windows to train on, the whole trajectory to test."""
 
-    train: Windows
+    train: SeededBatches[TrajectoryBatch]
     validation: None
     test: list[TrajectoryBatch]
     dim: int = 2
-
-
-class Windows:
-    """Batches of windows at random places; they depend on the seed and the epoch alone.
-
-    Args:
-        whole: The trajectory, a batch of one.
-        batch_size: Windows a batch.
-        length: Points of a window.
-        batches: Batches an epoch.
-    """
-
-    def __init__(
-        self, whole: TrajectoryBatch, batch_size: int, length: int, batches: int, seed: int
-    ) -> None:
-        self._whole, self._seed = whole, seed
-        self._batch_size, self._length, self._batches = batch_size, length, batches
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return self._batches
-
-    def __iter__(self) -> Iterator[TrajectoryBatch]:
-        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self.epoch)
-        ys = self._whole.ys[:, 0]
-        places = torch.arange(self._length, device=ys.device)
-        for _ in range(self._batches):
-            starts = torch.randperm(len(ys) - self._length, generator=generator)
-            starts = starts[: self._batch_size].to(ys.device)
-            yield TrajectoryBatch(
-                ys[starts], self._whole.times[: self._length], ys[starts + places.unsqueeze(1)]
-            )
 
 
 def cubic_spiral_data(
@@ -100,5 +68,10 @@ def cubic_spiral_data(
     ys = torch.tensor(exact.y.T, dtype=torch.float32, device=device).unsqueeze(1)
     t = torch.tensor(times, dtype=torch.float32, device=device)
     whole = TrajectoryBatch(ys[0], t, ys)
-    train = Windows(whole, batch_size, window, settings.batches, seed)
-    return CubicSpiralData(train, None, [whole])
+    places = torch.arange(window, device=device)
+
+    def draw(generator: torch.Generator) -> TrajectoryBatch:
+        starts = torch.randperm(points - window, generator=generator)[:batch_size].to(ys.device)
+        return TrajectoryBatch(ys[starts, 0], t[:window], ys[starts + places.unsqueeze(1), 0])
+
+    return CubicSpiralData(SeededBatches(draw, settings.batches, seed), None, [whole])

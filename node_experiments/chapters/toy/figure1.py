@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from matplotlib.axes import Axes
@@ -15,9 +15,7 @@ from ...figures.style import (
     new_figure,
     style,
 )
-
-if TYPE_CHECKING:
-    from ...training.loop import Trainer
+from ...training.loop import Trainer
 
 __all__ = ["depth_figures", "evaluation_points"]
 

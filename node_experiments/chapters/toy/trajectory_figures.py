@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -14,10 +14,7 @@ from ...figures.style import (
     style,
 )
 from ...tracking.animation import Animation
-from ...training.callbacks import Callback
-
-if TYPE_CHECKING:
-    from ...training.loop import Trainer
+from ...training.loop import Callback, Trainer
 
 __all__ = ["trajectory_callbacks", "trajectory_figures", "trajectory_frame"]
 

@@ -7,11 +7,11 @@ from typing import TypeVar
 
 from torchvision import datasets
 
-from ..chapters.image_classification.idx import (
+from ...data.errors import DataError
+from .idx import (
     LabelledImages,
     read_images,
 )
-from .errors import DataError
 
 __all__ = ["load_cifar10", "load_fashion_mnist"]
 
