@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from ..config import nearest
+from ..errors import UserError
 from ..reports.compare import compare
 from ..reports.grouped import grouped, runs_table
 from ..reports.html import page
@@ -46,7 +47,7 @@ TABLES = {
 }
 
 
-class ReportError(Exception):
+class ReportError(UserError):
     """What was asked for is not there; the message is one line for the user."""
 
 

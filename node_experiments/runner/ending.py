@@ -8,12 +8,9 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..config import ConfigError
-from ..data.errors import DataError
+from ..errors import UserError
 from ..ode import SolveError
 from ..runs.result import Findings
-from ..training.checkpoints import CheckpointError
-from ..training.device import DeviceError
 from ..training.loop import TrainingDiverged
 from ..training.signals import Interrupted, StopRequest
 
@@ -21,7 +18,6 @@ __all__ = ["Ending", "Unfinished", "attempt"]
 
 log = logging.getLogger(__name__)
 
-BAD_INPUT = (ConfigError, DataError, DeviceError, CheckpointError)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -81,8 +77,8 @@ def ending_of(error: BaseException, stop: StopRequest, mode: str) -> Ending:
         code = 130 if stop.signum is None else stop.exit_code
         return Ending("interrupted", "interrupted at once", code, stop.signum)
     log.debug("".join(traceback.format_exception(error)))
-    if isinstance(error, BAD_INPUT):
-        return Ending("failed", str(error), 2)
+    if isinstance(error, UserError):
+        return Ending("failed", str(error), error.exit_code)
     if isinstance(error, SolveError | TrainingDiverged):
         return Ending("failed", str(error), 1)
     if isinstance(error, OSError):
