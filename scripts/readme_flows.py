@@ -7,8 +7,11 @@ python scripts/readme_flows.py --from outputs/sweeps  # also take runs from thes
 import argparse
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
+
+import pandas
 
 from node_experiments.chapters.normalizing_flows import (
     figure4,
@@ -18,10 +21,8 @@ from node_experiments.chapters.normalizing_flows.flow_runs import (
     by_dataset,
     by_target,
 )
-from node_experiments.runs.run import (
-    Run,
-    find_runs,
-)
+from node_experiments.reports.render import FORMATS
+from node_experiments.runs import load_runs
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "outputs" / "reference"
@@ -43,7 +44,7 @@ baseline; `ffjord` and `hamiltonian_cnf` are there too. Any of them takes the en
 
 def take(sweeps: Path) -> None:
     """Copy what reports read of the runs of the two sweeps, and draw both figures."""
-    runs = find_runs(sweeps)
+    runs = load_runs(sweeps)
     for target, cells in by_target(runs).items():
         for (model, units), seeds in cells.items():
             for run in seeds:
@@ -52,19 +53,19 @@ def take(sweeps: Path) -> None:
         for model, seeds in members.items():
             for run in seeds:
                 folder = copy(run, REFERENCE / "figure5" / f"{dataset}_{model}")
-                film = run.folder / "figures" / "flow.gif"
+                film = Path(run["directory"]) / "figures" / "flow.gif"
                 if film.exists():
                     shutil.copyfile(film, folder / "flow.gif")
     draw()
 
 
-def copy(run: Run, folder: Path) -> Path:
+def copy(run: Mapping[str, Any], folder: Path) -> Path:
     """The files of one run, into a folder of this name and, but for seed 0, of its seed."""
-    if run.config["seed"]:
-        folder = folder.with_name(f"{folder.name}_seed{run.config['seed']}")
+    if run["seed"]:
+        folder = folder.with_name(f"{folder.name}_seed{run['seed']:g}")
     folder.mkdir(parents=True, exist_ok=True)
     for name in KEPT:
-        shutil.copyfile(run.folder / name, folder / name)
+        shutil.copyfile(Path(run["directory"]) / name, folder / name)
     return folder
 
 
@@ -75,19 +76,19 @@ def draw() -> None:
         ("figure4/curves", figure4.curves),
         ("figure5/figure5", figure5.panels),
     ):
-        runs = find_runs(REFERENCE / name.partition("/")[0])
-        if runs:
+        runs = load_runs(REFERENCE / name.partition("/")[0])
+        if len(runs):
             figure(runs, "").savefig(REFERENCE / f"{name}.png")
 
 
 def section() -> str:
     """The block of the README between its markers; figures without runs are left out."""
     parts = [INTRO]
-    runs = find_runs(REFERENCE / "figure4") + find_runs(REFERENCE / "figure5")
-    if runs:
-        cpus = sorted({run.result["hardware"]["cpu"] for run in runs})
+    runs = pandas.concat([load_runs(REFERENCE / name) for name in ("figure4", "figure5")])
+    if len(runs):
+        cpus = sorted(set(runs["hardware.cpu"]))
         parts.append(
-            f"Protocol `quick`, {seeds_of(runs)}: a tenth of the paper's steps for both, "
+            f"Protocol `quick`, {seeds_of(runs['seed'])}: a tenth of the paper's steps for both, "
             f"1,000 of Adam for a CNF and 50,000 of RMSprop for an NF, 512 samples each; on "
             f"{' or '.join(cpus)}, one core, float32. The paper names neither its targets nor "
             "batch, rate, base and horizon; what we chose is marked in `configs/`."
@@ -95,7 +96,7 @@ def section() -> str:
     if (REFERENCE / "figure4").is_dir():
         parts += [
             "### Figure 4: density matching",
-            figure4.figure4(REFERENCE / "figure4").rstrip(),
+            FORMATS["md"](figure4.figure4(load_runs(REFERENCE / "figure4"))).rstrip(),
             "![Targets, densities of both kinds of flow, final losses]"
             "(outputs/reference/figure4/figure4.png)",
             "![Losses against training steps](outputs/reference/figure4/curves.png)",
@@ -103,7 +104,7 @@ def section() -> str:
     if (REFERENCE / "figure5").is_dir():
         parts += [
             "### Figure 5: maximum likelihood",
-            figure5.figure5(REFERENCE / "figure5").rstrip(),
+            FORMATS["md"](figure5.figure5(load_runs(REFERENCE / "figure5"))).rstrip(),
             "![Densities and samples on the way from noise to data]"
             "(outputs/reference/figure5/figure5.png)",
         ]
@@ -116,9 +117,9 @@ def section() -> str:
     return f"<!-- results: flows -->\n{text}\n<!-- /results -->"
 
 
-def seeds_of(runs: Sequence[Run]) -> str:
-    """With which seeds these runs were made."""
-    seeds = sorted({run.config["seed"] for run in runs})
+def seeds_of(column: Iterable[float]) -> str:
+    """With which seeds runs were made."""
+    seeds = sorted({int(seed) for seed in column})
     if len(seeds) == 1:
         return f"seed {seeds[0]}, one run a cell"
     return f"seeds {', '.join(map(str, seeds))}"

@@ -15,26 +15,21 @@ python scripts/readme_results.py --take hopper_interpolation SWEEP  # or the run
 import argparse
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+
+from pandas import DataFrame
 
 from node_experiments.chapters.image_classification import figure3_report as figure3
-from node_experiments.chapters.image_classification.solver_transfer import solver_transfer
-from node_experiments.chapters.image_classification.table1 import table1
-from node_experiments.chapters.irregular_series.tables import IRREGULAR_TABLES
-from node_experiments.chapters.latent_ode.table2 import (
-    details,
-    spread,
-    table2,
-)
-from node_experiments.cli.report_figures import (
-    FIGURES,
-    labelled,
-)
-from node_experiments.runs.run import (
-    Run,
-    find_runs,
-)
+from node_experiments.chapters.latent_ode.table2 import details
+from node_experiments.cli.report import TABLES, resolve
+from node_experiments.cli.report_figures import labelled, loss_curves
+from node_experiments.reports.records import records
+from node_experiments.reports.render import FORMATS
+from node_experiments.reports.table import Estimate, ReportTable
+from node_experiments.runs import load_runs
+from node_experiments.runs.frame import read_epochs
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "outputs" / "reference"
@@ -75,7 +70,11 @@ ILLUSTRATED = {
 
 def take(name: str, folder: Path) -> None:
     """Copy what reports read of the runs below a folder, and the figures that belong to them."""
-    runs = [run for run in find_runs(folder) if run.status == "completed" and belongs(name, run)]
+    runs = [
+        run
+        for run in records(load_runs(folder))
+        if run["status"] == "completed" and belongs(name, run)
+    ]
     places = [REFERENCE / name / place_of(name, number, run) for number, run in enumerate(runs)]
     if twice := sorted({str(place) for place in places if places.count(place) > 1}):
         raise SystemExit(
@@ -87,42 +86,42 @@ def take(name: str, folder: Path) -> None:
         one_of_many = name in ("solver_transfer", "table2") and not illustrated
         place.mkdir(parents=True, exist_ok=True)
         for kept in SETTINGS if one_of_many else HISTORY:
-            if (run.folder / kept).is_file():
-                shutil.copyfile(run.folder / kept, place / kept)
+            if (Path(run["directory"]) / kept).is_file():
+                shutil.copyfile(Path(run["directory"]) / kept, place / kept)
         if illustrated:
-            shutil.copytree(run.folder / "figures", place / "figures", dirs_exist_ok=True)
+            figures = Path(run["directory"]) / "figures"
+            shutil.copytree(figures, place / "figures", dirs_exist_ok=True)
     target = REFERENCE / name
     if name == "figure3":
-        figure3.panels(find_runs(target), "").savefig(target / "figure3.png")
+        figure3.panels(load_runs(target), "").savefig(target / "figure3.png")
     if name == "precision":
-        figure = FIGURES["loss_curves"](find_runs(target), "ODE-Net on MNIST, by precision")
+        figure = loss_curves(load_runs(target), "ODE-Net on MNIST, by precision")
         figure.savefig(target / "loss_curves.png")
 
 
-def belongs(name: str, run: Run) -> bool:
+def belongs(name: str, run: Mapping[str, Any]) -> bool:
     """Whether a run is one of this section's; a sweep of irregular series may hold two tasks."""
     if name not in IRREGULAR:
         return True
     dataset, _, task = name.rpartition("_")
     if task == "vowels":
-        return run.config["dataset.name"] == name
-    return (run.config["dataset.name"], run.config.get("dataset.task")) == (dataset, task)
+        return run["config.dataset.name"] == name
+    return (run["config.dataset.name"], run.get("config.dataset.task")) == (dataset, task)
 
 
-def place_of(name: str, number: int, run: Run) -> str:
+def place_of(name: str, number: int, run: Mapping[str, Any]) -> str:
     """The folder of one run below that of its section."""
+    seed = int(run["seed"])
     if name == "table2":
-        config = run.config
-        return f"{config['model.name']}_{config['dataset.observations']}_seed{config['seed']}"
+        return f"{run['config.model.name']}_{run['config.dataset.observations']}_seed{seed}"
     if name in IRREGULAR:
         setting = "dropped" if name == "japanese_vowels" else "observed_fraction"
-        model = run.config["name"].removeprefix(f"{run.config['dataset.name']}_")
+        model = run["name"].removeprefix(f"{run['config.dataset.name']}_")
         # The encoder that its experiment does not have.
-        encoder = "_rnn_encoder" if run.config.get("model.encoder") == "rnn" else ""
-        share = run.config[f"dataset.{setting}"]
-        return f"{model}{encoder}_{share:g}_seed{run.config['seed']}"
+        encoder = "_rnn_encoder" if run.get("config.model.encoder") == "rnn" else ""
+        return f"{model}{encoder}_{run[f'config.dataset.{setting}']:g}_seed{seed}"
     if name == "precision":
-        return f"{run.config['trainer.precision']}_seed{run.config['seed']}"
+        return f"{run['config.trainer.precision']}_seed{seed}"
     return f"{number:02d}" if name == "solver_transfer" else "."
 
 
@@ -131,7 +130,12 @@ def picture(caption: str, path: str) -> str:
     return f"![{caption}](outputs/reference/{path})\n"
 
 
-def show_figure1(runs: Path) -> str:
+def markdown(table: ReportTable) -> str:
+    """A table as the documents hold it."""
+    return FORMATS["md"](table)
+
+
+def show_figure1(runs: DataFrame) -> str:
     """A picture alone."""
     return picture(
         "Trajectories of a residual network and of an ODE network, with their evaluations",
@@ -139,53 +143,51 @@ def show_figure1(runs: Path) -> str:
     )
 
 
-def show_figure3(runs: Path) -> str:
-    """Verdicts, and four panels."""
+def show_figure3(runs: DataFrame) -> str:
+    """Numbers, verdicts, and four panels."""
     caption = "Error, time, backward evaluations and evaluations while training"
-    return f"{figure3.figure3(runs)}\n{picture(caption, 'figure3/figure3.png')}"
+    return f"{markdown(figure3.figure3(runs))}\n{picture(caption, 'figure3/figure3.png')}"
 
 
-def show_precision(runs: Path) -> str:
+def show_precision(runs: DataFrame) -> str:
     """Both precisions by loss and error in the end, and their loss curves."""
-    groups = labelled(find_runs(runs))
-    seeds = {tuple(sorted(run.config["seed"] for run in group)) for group in groups.values()}
+    groups = labelled(runs)
+    seeds = {tuple(sorted(run["seed"] for run in group)) for group in groups.values()}
     assert len(seeds) == 1, "each precision has its own seeds"
-    lines = [
-        "| products in | training loss, last epoch | test error, % | seconds a step |",
-        "| --- | ---: | ---: | ---: |",
-    ]
+    rows = []
     for label, group in groups.items():
-        cells = (
-            spread(run.epochs[-1]["loss/train"] for run in group),
-            spread((100 * (1 - run.epochs[-1]["accuracy/test"]) for run in group), digits=2),
-            spread((run.result["seconds"]["per_step"] for run in group), count=False),
-        )
-        lines.append(f"| {label} | " + " | ".join(cells) + " |")
-    run = find_runs(runs)[0]
-    lines += [
-        "",
-        f"ODE-Net on {run.config['dataset.train_size']:,} digits, {int(run.epochs[-1]['step']):,} "
-        "steps, the same seeds in both precisions: mean and standard deviation over seeds (their "
-        "number). `node-run experiment=mnist_odenet sweep=precision gradient=backprop` with "
-        "`dataset.train_size` and `trainer.epochs`.",
-        "",
-        picture("Training loss against epochs", "precision/loss_curves.png"),
-    ]
-    return "\n".join(lines)
+        loss = Estimate.of(run["last/loss/train"] for run in group)
+        error = Estimate.of(100 * (1 - run["last/accuracy/test"]) for run in group)
+        seconds = Estimate.of(run["seconds_per_step"] for run in group)
+        cells = (loss.cell(".3f", ".3f", 1), error.cell(".2f", ".2f", 1))
+        rows.append([label, *cells, seconds.cell(".3f", ".3f")])
+    run = records(runs)[0]
+    steps = int(read_epochs(run["directory"])[-1]["step"])
+    table = ReportTable.of(
+        "Precision",
+        ["products in", "training loss, last epoch", "test error, %", "seconds per step"],
+        rows,
+        caption=f"ODE-Net on {run['config.dataset.train_size']:,} digits, {steps:,} steps, the "
+        "same seeds in both precisions: mean and standard deviation over seeds (their number), of "
+        "the last epoch. `node-run experiment=mnist_odenet sweep=precision gradient=backprop` "
+        "with `dataset.train_size` and `trainer.epochs`.",
+    )
+    caption = "Training loss against epochs"
+    return f"{markdown(table)}\n{picture(caption, 'precision/loss_curves.png')}"
 
 
-def show_poisson(runs: Path) -> str:
+def show_poisson(runs: DataFrame) -> str:
     """How likely new events are under the inferred rate, the true one and a constant."""
-    (run,) = find_runs(runs)
-    nats = {key: -run.metrics[f"held_out_nll{key}/test"] for key in ("", "_true", "_constant")}
+    (run,) = records(runs)
+    nats = {key: -run[f"held_out_nll{key}/test"] for key in ("", "_true", "_constant")}
     share = (nats[""] - nats["_constant"]) / (nats["_true"] - nats["_constant"])
     text = (
         f"A second draw of events from the same rates, which no model sees, has a log-likelihood "
-        f"of {nats['']:.2f} nats a sequence under the inferred rate, {nats['_true']:.2f} under "
+        f"of {nats['']:.2f} nats per sequence under the inferred rate, {nats['_true']:.2f} under "
         f"the true one and {nats['_constant']:.2f} under the best constant: the latent ODE gains "
         f"{share:.0%} of what there is to gain. Its rate is off by "
-        f"{run.metrics['rate_error/test']:.0%} of the mean rate (seed {run.config['seed']}, "
-        f"{int(run.metrics['step']):,} steps, the best on the validation sequences). The learning "
+        f"{run['rate_error/test']:.0%} of the mean rate (seed {run['seed']:g}, "
+        f"{int(run['step']):,} steps, the best on the validation sequences). The learning "
         "rate and the number of steps were chosen after a run at the spirals' rate was seen to "
         "fall apart, on validation and test sequences alike.\n"
     )
@@ -193,23 +195,28 @@ def show_poisson(runs: Path) -> str:
     return f"{text}\n{picture(caption, 'poisson/figures/figure7.png')}"
 
 
-SECTIONS: dict[str, Callable[[Path], str]] = {
-    "table1": table1,
+def table(name: str) -> Callable[[DataFrame], str]:
+    """A table of `node-report`, as Markdown."""
+    return lambda runs: markdown(resolve(TABLES[name])(runs))
+
+
+SECTIONS: dict[str, Callable[[DataFrame], str]] = {
+    "table1": table("table1"),
     "figure1": show_figure1,
     "figure3": show_figure3,
-    "solver_transfer": solver_transfer,
-    "table2": table2,
-    "table2 details": details,
+    "solver_transfer": table("solver_transfer"),
+    "table2": table("table2"),
+    "table2 details": lambda runs: markdown(details(runs)),
     "poisson": show_poisson,
     "precision": show_precision,
-    **{name: IRREGULAR_TABLES[table] for name, table in IRREGULAR.items()},
+    **{name: table(short) for name, short in IRREGULAR.items()},
 }
 
 
 def section(name: str, reference: Path = REFERENCE) -> str:
     """The block of a document between its markers."""
     runs = reference / name.partition(" ")[0]
-    text = SECTIONS[name](runs) if runs.is_dir() else "Not run yet.\n"
+    text = SECTIONS[name](load_runs(runs)) if runs.is_dir() else "Not run yet.\n"
     return f"<!-- results: {name} -->\n{text}<!-- /results -->"
 
 

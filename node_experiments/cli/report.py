@@ -1,59 +1,53 @@
-"""`node-report`: what the runs below a folder found. Reads run folders only."""
+"""`node-report`: what the runs below a directory found. Reads run directories only."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from ..chapters.image_classification.figure3_report import figure3
-from ..chapters.image_classification.solver_transfer import solver_transfer
-from ..chapters.image_classification.table1 import table1
-from ..chapters.irregular_series.tables import IRREGULAR_TABLES
-from ..chapters.latent_ode.table2 import table2
-from ..chapters.normalizing_flows.figure4 import figure4
-from ..chapters.normalizing_flows.figure5 import figure5
 from ..config import nearest
-from ..reports.compare import (
-    compare_metrics,
-    compare_settings,
-)
-from ..reports.html import (
-    page,
-    runs_table,
-)
-from ..reports.tables import (
-    FORMATS,
-    Table,
-    for_terminal,
-    grouped,
-)
+from ..errors import UserError
+from ..reports.compare import compare
+from ..reports.grouped import grouped, runs_table
+from ..reports.html import page
+from ..reports.render import FORMATS, print_table
+from ..reports.table import ReportTable
 from ..runs.files import write_atomically
-from ..runs.run import (
-    Run,
-    find_runs,
-)
+from ..runs.frame import REFERENCE, frame_of, load_runs, run_row
 from .report_figures import FIGURES
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
 
+__all__ = ["TABLES", "main", "resolve"]
 
-# Tables of the paper, laid out by hand: a name -> Markdown from all runs below a folder.
-PAPER_TABLES: dict[str, Callable[[Path], str]] = {
-    "table1": table1,
-    "table2": table2,
-    "figure3": figure3,
-    "figure4": figure4,
-    "figure5": figure5,
-    "solver_transfer": solver_transfer,
-    **IRREGULAR_TABLES,
+CHAPTERS = "node_experiments.chapters"
+IRREGULAR = f"{CHAPTERS}.irregular_series.tables:IRREGULAR_TABLES"
+# Tables of the papers: a name -> import string of a function from all runs to a table. A name of a
+# dictionary is followed by the key.
+TABLES = {
+    "table1": f"{CHAPTERS}.image_classification.table1:table1",
+    "table2": f"{CHAPTERS}.latent_ode.table2:table2",
+    "figure3": f"{CHAPTERS}.image_classification.figure3_report:figure3",
+    "figure4": f"{CHAPTERS}.normalizing_flows.figure4:figure4",
+    "figure5": f"{CHAPTERS}.normalizing_flows.figure5:figure5",
+    "solver_transfer": f"{CHAPTERS}.image_classification.solver_transfer:solver_transfer",
+    "table3": f"{IRREGULAR}:table3",
+    "table3_extrapolation": f"{IRREGULAR}:table3_extrapolation",
+    "periodic_interpolation": f"{IRREGULAR}:periodic_interpolation",
+    "periodic_extrapolation": f"{IRREGULAR}:periodic_extrapolation",
+    "japanese_vowels": f"{IRREGULAR}:japanese_vowels",
 }
 
 
-class ReportError(Exception):
+class ReportError(UserError):
     """What was asked for is not there; the message is one line for the user."""
 
 
@@ -70,59 +64,75 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="node-report", description="Tables, figures and pages from the folders of runs."
+    # Understood before the command and after it; what is given after it wins.
+    places = argparse.ArgumentParser(add_help=False)
+    places.add_argument(
+        "--outputs", type=Path, default=argparse.SUPPRESS, help="where runs are stored (outputs)"
     )
-    parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="where runs lie")
+    places.add_argument(
+        "--reference",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help=f"also read the committed runs in <outputs>/{REFERENCE}",
+    )
+    parser = argparse.ArgumentParser(
+        prog="node-report",
+        description="Tables, figures and pages from the directories of runs.",
+        parents=[places],
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("list", help="every run: status, choices, best metric, time")
-    command.add_argument("--format", choices=FORMATS, help="as text instead of on the terminal")
-    command.set_defaults(command=list_runs)
+    def add(name: str, run: Any, help: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=help, parents=[places])
+        command.set_defaults(command=run)
+        return command
 
-    paper = "".join(f", or {name}" for name in PAPER_TABLES)
-    command = commands.add_parser("table", help="results over seeds: mean, spread, count")
-    command.add_argument("name", help=f"an experiment, a sweep, a folder{paper}")
+    command = add("list", list_runs, "every run: status, choices, metric on test data, time")
     command.add_argument("--format", choices=FORMATS, help="as text instead of on the terminal")
-    command.set_defaults(command=show_table)
 
-    for name in PAPER_TABLES:
-        command = commands.add_parser(
-            name, help=f"the paper's beside ours: short for table {name}"
+    papers = "".join(f", or {name}" for name in TABLES)
+    command = add("table", show_table, "results over seeds: mean, spread, count")
+    command.add_argument("name", help=f"an experiment, a sweep, a directory{papers}")
+    command.add_argument("--format", choices=FORMATS, help="as text instead of on the terminal")
+
+    for name in TABLES:
+        command = add(name, show_table, f"the paper's beside ours: short for table {name}")
+        command.add_argument(
+            "--format", choices=FORMATS, help="as text instead of on the terminal"
         )
-        command.set_defaults(command=show_table, name=name, format=None)
+        command.set_defaults(name=name)
 
-    command = commands.add_parser("figure", help="a figure over many runs, as PNG or PDF")
+    command = add("figure", draw, "a figure over many runs, as PNG or PDF")
     command.add_argument("figure", choices=FIGURES)
-    command.add_argument("name", help="an experiment, a sweep, or a folder")
+    command.add_argument("name", help="an experiment, a sweep, or a directory")
     command.add_argument("--to", type=Path, help="file to write; <figure>_<name>.png when absent")
-    command.set_defaults(command=draw)
 
-    command = commands.add_parser("compare", help="two runs: settings and metrics that differ")
+    command = add("compare", compare_runs, "two runs: settings and metrics that differ")
     command.add_argument("runs", type=Path, nargs=2, metavar="RUN")
-    command.set_defaults(command=compare)
+    command.add_argument("--format", choices=FORMATS, help="as text instead of on the terminal")
 
-    command = commands.add_parser("html", help="one self-contained page of everything")
+    command = add("html", write_page, "one self-contained page of everything")
     command.add_argument("--to", type=Path, default=Path("report.html"))
-    command.set_defaults(command=write_page)
     return parser
 
 
 def list_runs(asked: argparse.Namespace) -> None:
     """node-report list."""
-    publish(runs_table(all_runs(asked.outputs)), asked.format)
+    publish(runs_table(all_runs(asked)), asked.format)
 
 
 def show_table(asked: argparse.Namespace) -> None:
     """node-report table."""
-    if asked.name in PAPER_TABLES and asked.format in (None, "md"):
-        sys.stdout.write(PAPER_TABLES[asked.name](asked.outputs))
+    if asked.name in TABLES:
+        table = resolve(TABLES[asked.name])(all_runs(asked))
+        if not any(len(each.frame) or each.notes for each in (table, *table.more)):
+            raise ReportError(f"there is no completed run for {asked.name} below {place(asked)}")
+        publish(table, asked.format)
         return
+    runs = select(asked)
     # Figure 3 of a network has no metrics, and is no other training of it.
-    runs = [
-        run for run in select(asked.outputs, asked.name) if run.config.get("mode") != "figure3"
-    ]
-    if not runs:
+    runs = runs[runs["mode"] != "figure3"]
+    if runs.empty:
         raise ReportError(f"{asked.name} has runs of mode=figure3 alone: node-report figure3")
     publish(grouped(runs, asked.name), asked.format)
 
@@ -131,62 +141,107 @@ def draw(asked: argparse.Namespace) -> None:
     """node-report figure."""
     title = Path(asked.name).name
     target = asked.to or Path(f"{asked.figure}_{title}.png")
-    runs = select(asked.outputs, asked.name)
+    runs = select(asked)
     try:
-        figure = FIGURES[asked.figure](runs, title)
+        figure = resolve(FIGURES[asked.figure])(runs, title)
     except ValueError as error:
         raise ReportError(f"{asked.name}: {error}") from error
-    figure.savefig(target)
+    save(figure, target)
     print(target)
 
 
-def compare(asked: argparse.Namespace) -> None:
+def save(figure: Figure, target: Path) -> None:
+    """Write a figure in the format of its suffix.
+
+    Raises:
+        ReportError: There is no such format, or the file cannot be written.
+    """
+    known = figure.canvas.get_supported_filetypes()
+    suffix = target.suffix.removeprefix(".").lower()
+    check_target(target)
+    if suffix not in known:
+        raise ReportError(
+            f"--to {target}: {f'.{suffix}' if suffix else 'a name without suffix'} is no format "
+            f"of a figure; allowed: {', '.join(f'.{each}' for each in sorted(known))}"
+        )
+    write_atomically(target, lambda file: figure.savefig(file, format=suffix))
+
+
+def check_target(target: Path) -> None:
+    """Raise a ReportError where no file can be written."""
+    if target.is_dir():
+        raise ReportError(f"--to {target} is a directory; give a file in it")
+    if not target.parent.is_dir():
+        raise ReportError(f"--to {target}: there is no directory {target.parent}")
+
+
+def compare_runs(asked: argparse.Namespace) -> None:
     """node-report compare."""
-    found = []
-    for folder in asked.runs:
-        runs = [run for run in find_runs(folder) if run.folder == folder]
-        if not runs:
-            raise ReportError(f"{folder} is no run folder: it has no run_info.json")
-        found += runs
-    publish(compare_settings(*found), None)
-    publish(compare_metrics(*found), None)
+    for directory in asked.runs:
+        if not any((directory / name).is_file() for name in ("run_info.json", "result.json")):
+            raise ReportError(f"{directory} is no run directory: it has no run_info.json")
+    publish(compare(frame_of(run_row(directory) for directory in asked.runs)), asked.format)
 
 
 def write_page(asked: argparse.Namespace) -> None:
     """node-report html."""
-    text = page(all_runs(asked.outputs), asked.to).encode()
+    check_target(asked.to)
+    text = page(all_runs(asked), asked.to).encode()
     write_atomically(asked.to, lambda file: file.write(text))
-    asked.to.chmod(0o644)
     print(asked.to)
 
 
-def all_runs(outputs: Path) -> list[Run]:
+def place(asked: argparse.Namespace) -> Path:
+    """Where runs are read from."""
+    return getattr(asked, "outputs", Path("outputs"))
+
+
+def all_runs(asked: argparse.Namespace) -> DataFrame:
     """All runs; none is an error."""
-    runs = find_runs(outputs)
-    if not runs:
-        raise ReportError(f"there is no run below {outputs}; give --outputs=<folder>")
+    outputs = place(asked)
+    if not outputs.is_dir():
+        raise ReportError(f"there is no directory {outputs}; give --outputs=<directory>")
+    runs = load_runs(outputs, getattr(asked, "reference", False))
+    if runs.empty:
+        hint = "give --outputs=<directory>"
+        if (outputs / REFERENCE).is_dir():
+            hint += ", or --reference for the committed runs"
+        raise ReportError(f"there is no run below {outputs}; {hint}")
     return runs
 
 
-def select(outputs: Path, name: str) -> list[Run]:
-    """The runs of an experiment, of a sweep, or below a folder."""
-    if Path(name).is_dir() and (runs := find_runs(Path(name))):
+def select(asked: argparse.Namespace) -> DataFrame:
+    """The runs of an experiment, of a sweep, or below a directory."""
+    name = asked.name
+    if Path(name).is_dir() and not (runs := load_runs(name, reference=True)).empty:
         return runs
-    runs = all_runs(outputs)
-    names = sorted({run.name for run in runs} | {run.sweep for run in runs if run.sweep})
+    runs = all_runs(asked)
+    names = sorted(set(runs["name"]) | set(runs["sweep"].dropna()))
     if name not in names:
-        raise ReportError(f"there is no run of {name!r} below {outputs}{nearest(name, names)}")
-    return [run for run in runs if name in (run.name, run.sweep)]
+        known = sorted({*names, *TABLES}) if asked.command is show_table else names
+        raise ReportError(
+            f"there is no run of {name!r} below {place(asked)}{nearest(name, known)}"
+        )
+    return runs[(runs["name"] == name) | (runs["sweep"] == name)]
 
 
-def publish(table: Table, form: str | None) -> None:
+def resolve(reference: str) -> Any:
+    """What an import string names: `package.module:name`, or `package.module:mapping:key`."""
+    module, name, *keys = reference.split(":")
+    found = getattr(import_module(module), name)
+    for key in keys:
+        found = found[key]
+    return found
+
+
+def publish(table: ReportTable, form: str | None) -> None:
     """Print a table: drawn on the terminal, or as text in a format."""
     if form is not None:
         sys.stdout.write(FORMATS[form](table))
         return
     console = Console()
     # A pipe has no width: nothing is to be folded for it.
-    (console if console.is_terminal else Console(width=240)).print(for_terminal(table))
+    print_table(console if console.is_terminal else Console(width=240), table)
 
 
 if __name__ == "__main__":

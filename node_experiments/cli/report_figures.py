@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from ..chapters.image_classification import figure3_report as figure3
-from ..chapters.normalizing_flows import (
-    figure4,
-    figure5,
-)
-from ..reports.tables import (
-    show,
-    what_varies,
-)
-from ..runs.run import Run
+from ..reports.records import records, settings, show, varying
+from ..runs.frame import read_epochs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from pandas import DataFrame
 
-__all__ = ["FIGURES", "labelled"]
+__all__ = ["FIGURES", "cost", "curves", "labelled", "loss_curves"]
+
+Record = Mapping[str, Any]
+
+# A name -> import string of the figure, a function of runs and a title.
+FIGURES = {
+    "curves": f"{__name__}:curves",
+    "loss_curves": f"{__name__}:loss_curves",
+    "cost": f"{__name__}:cost",
+    "figure3": "node_experiments.chapters.image_classification.figure3_report:panels",
+    "figure4": "node_experiments.chapters.normalizing_flows.figure4:panels",
+    "figure4_curves": "node_experiments.chapters.normalizing_flows.figure4:curves",
+    "figure5": "node_experiments.chapters.normalizing_flows.figure5:panels",
+}
 
 
-def curves(runs: Sequence[Run], title: str, tag: str | None = None) -> Figure:
+def curves(runs: DataFrame, title: str, tag: str | None = None) -> Figure:
     """The metric on test data against epochs; seeds of a setting are drawn together.
 
     Args:
@@ -31,41 +36,37 @@ def curves(runs: Sequence[Run], title: str, tag: str | None = None) -> Figure:
     """
     from ..figures.comparison import curves_figure
 
-    groups = {label: [run.epochs for run in group] for label, group in labelled(runs).items()}
+    groups = {
+        label: [read_epochs(run["directory"]) for run in group]
+        for label, group in labelled(runs).items()
+    }
     return curves_figure(groups, tag or f"{metric_of(runs)}/test", title)
 
 
-def cost(runs: Sequence[Run], title: str) -> Figure:
-    """The metric on test data against evaluations of a forward solve."""
+def loss_curves(runs: DataFrame, title: str) -> Figure:
+    """The training loss against epochs."""
+    return curves(runs, title, "loss/train")
+
+
+def cost(runs: DataFrame, title: str) -> Figure:
+    """The metric on test data against function evaluations of a forward solve."""
     from ..figures.comparison import cost_figure
 
-    groups = {label: [run.metrics for run in group] for label, group in labelled(runs).items()}
-    return cost_figure(groups, "nfe/forward", f"{metric_of(runs)}/test", title)
+    return cost_figure(labelled(runs), "nfe/forward", f"{metric_of(runs)}/test", title)
 
 
-# A name -> the figure, from runs and a title.
-FIGURES: dict[str, Callable[[Sequence[Run], str], Figure]] = {
-    "curves": curves,
-    "loss_curves": partial(curves, tag="loss/train"),
-    "cost": cost,
-    "figure3": figure3.panels,
-    "figure4": figure4.panels,
-    "figure4_curves": figure4.curves,
-    "figure5": figure5.panels,
-}
-
-
-def labelled(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """The runs that have something to show, by what varies between them."""
-    shown = [run for run in runs if run.epochs]
-    varying = what_varies(shown)
-    groups: dict[str, list[Run]] = {}
-    for run in shown:
-        label = ", ".join(show(run.settings.get(name)) for name in varying) or run.name
+def labelled(runs: DataFrame) -> dict[str, Sequence[Record]]:
+    """The runs that have epochs to show, by what varies between them."""
+    shown = [run for run in records(runs) if read_epochs(run["directory"])]
+    found = [settings(run) for run in shown]
+    names = varying(found)
+    groups: dict[str, list[Record]] = {}
+    for run, own in zip(shown, found, strict=True):
+        label = ", ".join(show(own.get(name)) for name in names) or run["name"]
         groups.setdefault(label, []).append(run)
-    return groups
+    return dict(groups)
 
 
-def metric_of(runs: Sequence[Run]) -> str:
+def metric_of(runs: DataFrame) -> str:
     """The metric of the first run that names one."""
-    return next((run.metric for run in runs if run.metric), "loss")
+    return next(iter(runs["metric"].dropna()), "loss")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,32 +10,16 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from rich.console import Console
 
-from ..reports.tables import (
-    COLUMNS,
-    Cell,
-    Table,
-    for_terminal,
-)
-from ..runs.directory import (
-    read_json,
-    status,
-)
-from ..runs.run import Run
+from ..reports.grouped import COLUMNS, measured
+from ..reports.records import records
+from ..reports.render import print_table
+from ..reports.table import ReportTable
+from ..reports.verdicts import epoch_sentence
+from ..runs.frame import frame_of, run_row
+from ..runs.jobs import FILE as JOBS
+from ..runs.jobs import Job, read_jobs
 
-__all__ = ["SweepSummary", "note_job"]
-
-JOBS = "jobs.jsonl"
-
-
-def note_job(sweep: Path, number: int, overrides: str, folder: Path, reason: str | None) -> None:
-    """Note where a job of a sweep ran, or why it could not; jobs may run in many processes."""
-    line = {"job": number, "overrides": overrides, "folder": str(folder), "reason": reason}
-    # One write of one line: lines of jobs that end together do not mix.
-    descriptor = os.open(sweep / JOBS, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        os.write(descriptor, (json.dumps(line) + "\n").encode())
-    finally:
-        os.close(descriptor)
+__all__ = ["SweepSummary"]
 
 
 class SweepSummary(Callback):
@@ -57,13 +39,13 @@ class SweepSummary(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Print the table and the failures."""
         folder = Path(str(config.hydra.sweep.dir))
-        jobs = read_jobs(folder)
+        jobs = [(job, record(job)) for job in read_jobs(folder)]
         console = Console(width=None if Console().is_terminal else 200)
-        console.print(for_terminal(summary(jobs, str(folder))))
-        failed = [(job, run) for job, run in jobs if run.status != "completed"]
+        print_table(console, summary(jobs, str(folder)))
+        failed = [(job, run) for job, run in jobs if run["status"] != "completed"]
         for job, run in failed:
             console.print(
-                f"job {job['job']} {job['overrides']} {run.status}: {run.reason}",
+                f"job {job.job} {job.overrides} {run['status']}: {run.get('reason') or ''}",
                 markup=False,
                 highlight=False,
                 soft_wrap=True,
@@ -71,39 +53,23 @@ class SweepSummary(Callback):
         SweepSummary.exit_code = 1 if failed else 0
 
 
-def read_jobs(sweep: Path) -> list[tuple[dict[str, Any], Run]]:
-    """The jobs of the last sweep into a folder, with their runs, in the order of their numbers."""
-    try:
-        lines = (sweep / JOBS).read_text().splitlines()
-    except OSError:
-        return []
-    # A job that was started again has more than one line; the last one counts.
-    jobs = {job["job"]: job for job in map(json.loads, lines)}
-    found = []
-    for _, job in sorted(jobs.items()):
-        folder = Path(job["folder"])
-        if job["reason"] is None:
-            run = Run(folder, read_json(folder / "result.json"), status(folder))
-        else:
-            run = Run(folder, {"reason": job["reason"]}, "failed")
-        found.append((job, run))
-    return found
+def record(job: Job) -> dict[str, Any]:
+    """The run of a job."""
+    if job.reason is not None:
+        return {"status": "failed", "reason": job.reason}
+    (run,) = records(frame_of([run_row(Path(job.folder))]))
+    return run
 
 
-def summary(jobs: list[tuple[dict[str, Any], Run]], title: str) -> Table:
-    """One row a job: what varied, how it ended, its metric, and what it cost."""
-    metrics = {f"{run.metric}/test": f"{run.metric}/test" for _, run in jobs if run.metric}
-    headings = ["job", "overrides", "status", *metrics]
-    headings += [heading for heading, _, _ in COLUMNS.values()]
-    rows = []
-    for job, run in jobs:
-        row: list[Any] = [job["job"], job["overrides"], run.status]
-        row += [cell(run, tag, 1.0, ".4f") for tag in metrics]
-        row += [cell(run, tag, scale, form) for tag, (_, scale, form) in COLUMNS.items()]
-        rows.append(row)
-    return Table(title, headings, rows)
-
-
-def cell(run: Run, tag: str, scale: float, form: str) -> Cell | None:
-    """One number of one run."""
-    return Cell.of([run.metrics[tag]] if tag in run.metrics else [], scale, form)
+def summary(jobs: list[tuple[Job, dict[str, Any]]], title: str) -> ReportTable:
+    """One row per job: what varied, how it ended, its metric, and what it cost."""
+    runs = [run for _, run in jobs]
+    metrics = dict.fromkeys(f"{run['metric']}/test" for run in runs if run.get("metric"))
+    columns = {tag: (tag, 1.0, ".4f") for tag in metrics}
+    columns |= {tag: column for tag, column in COLUMNS.items() if any(tag in run for run in runs)}
+    rows = [
+        [job.job, job.overrides, run["status"], *measured([run], columns)] for job, run in jobs
+    ]
+    headings = ["job", "overrides", "status", *(heading for heading, _, _ in columns.values())]
+    notes = [*filter(None, [epoch_sentence(runs)])]
+    return ReportTable.of(title, headings, rows, notes=notes)

@@ -182,8 +182,8 @@ class RunConfig:
     resume: str | None = None  # a run folder to go on in, or auto: where this run was begun
     seed: int = 0  # of initial weights, data order and augmentation
     outputs: str = "outputs"  # folder in which run folders are made
-    dataset: Any = None  # one of config.datasets, by its name
-    model: Any = None  # one of config.models, by its name
+    dataset: Any = None  # settings of a dataset of a chapter, by its name
+    model: Any = None  # settings of a model of a chapter, by its name
     solver: SolverConfig = field(default_factory=SolverConfig)
     gradient: GradientConfig = field(default_factory=GradientConfig)
     regularizer: RegularizerConfig = field(default_factory=RegularizerConfig)

@@ -2,48 +2,73 @@
 
 from __future__ import annotations
 
-from ..runs.run import Run
-from .tables import (
-    Table,
-    show,
-)
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-__all__ = ["compare_metrics", "compare_settings"]
+from pandas import DataFrame
 
+from ..runs.frame import is_tag
+from .records import CONFIG, records, show
+from .table import Cell, ReportTable
 
-def compare_settings(one: Run, other: Run) -> Table:
-    """The settings that differ, and that only one of the runs has."""
-    names = sorted(one.config.keys() | other.config.keys())
-    rows = [
-        [name, shown(one, name), shown(other, name)]
-        for name in names
-        if shown(one, name) != shown(other, name)
-    ]
-    notes = () if rows else ("no setting differs",)
-    return Table("settings", ["setting", one.folder.name, other.folder.name], rows, notes)
+__all__ = ["compare"]
 
 
-def shown(run: Run, name: str) -> str:
-    """A setting as text, empty where a run does not have it."""
-    return show(run.config[name]) if name in run.config else ""
+def compare(runs: DataFrame) -> ReportTable:
+    """The settings that differ or that one of two runs has alone, then all numbers.
 
-
-def compare_metrics(one: Run, other: Run) -> Table:
-    """All numbers of the results, with their difference."""
-    rows = []
-    for tag in sorted(one.metrics.keys() | other.metrics.keys()):
-        a, b = one.metrics.get(tag), other.metrics.get(tag)
-        difference = None if a is None or b is None else f"{b - a:+.4g}"
-        rows.append([tag, number(a), number(b), difference])
-    notes = tuple(
-        f"{run.folder.name} is {run.status} {run.reason}".rstrip()
-        for run in (one, other)
-        if run.status != "completed"
+    Args:
+        runs: Two rows.
+    """
+    one, other = records(runs)
+    names = [Path(run["directory"]).name for run in (one, other)]
+    if names[0] == names[1]:
+        names = [run["directory"] for run in (one, other)]
+    keys = sorted({key for run in (one, other) for key in run if key.startswith(CONFIG)})
+    rows = [[key.removeprefix(CONFIG), shown(one, key), shown(other, key)] for key in keys]
+    differ = [row for row in rows if row[1] != row[2]]
+    tags = sorted({tag for run in (one, other) for tag in run if is_reported(tag)})
+    metrics = ReportTable.of(
+        "metrics",
+        ["metric", *names, "difference"],
+        [[tag, number(one, tag), number(other, tag), difference(one, other, tag)] for tag in tags],
+        notes=[
+            f"{name} is {run['status']} {run.get('reason') or ''}".rstrip()
+            for name, run in zip(names, (one, other), strict=True)
+            if run["status"] != "completed"
+        ] + [
+            f"{name}: numbers {run['epoch_phrase']}."
+            for name, run in zip(names, (one, other), strict=True)
+            if run.get("epoch_phrase")
+        ],
+    )  # fmt: skip
+    return ReportTable.of(
+        "settings",
+        ["setting", *names],
+        differ,
+        notes=[] if differ else ["No setting differs."],
+        more=[metrics],
     )
-    headings = ["metric", one.folder.name, other.folder.name, "difference"]
-    return Table("metrics", headings, rows, notes)
 
 
-def number(value: float | None) -> str | None:
+def is_reported(column: str) -> bool:
+    """Whether a column holds a number of the reported epoch."""
+    return is_tag(column) and not column.startswith("last/")
+
+
+def shown(run: Mapping[str, Any], key: str) -> str:
+    """A setting as text, empty where a run does not have it."""
+    return show(run[key]) if key in run else ""
+
+
+def number(run: Mapping[str, Any], tag: str) -> Cell | None:
     """A number with six digits."""
-    return None if value is None else f"{value:.6g}"
+    return Cell.number(run[tag], ".6g") if tag in run else None
+
+
+def difference(one: Mapping[str, Any], other: Mapping[str, Any], tag: str) -> Cell | None:
+    """How much larger the other number is."""
+    if tag not in one or tag not in other:
+        return None
+    return Cell.number(other[tag] - one[tag], "+.4g")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -18,8 +18,10 @@ from ..config import (
 )
 from ..runs.directory import folder_of_checkpoint
 from ..runs.files import write_json
-from ..runs.run import Run
+from ..runs.frame import read_epochs
+from ..runs.result import Findings
 from .restore import rebuild
+from .train import trainable_parameters
 
 __all__ = ["check_figure3", "figure3"]
 
@@ -51,7 +53,7 @@ def check_figure3(config: RunConfig, device: torch.device) -> None:
         )
 
 
-def figure3(config: RunConfig, folder: Path, device: torch.device, result: dict[str, Any]) -> None:
+def figure3(config: RunConfig, folder: Path, device: torch.device) -> Findings:
     """Measure panels a to c, read panel d, and write `figure3.json` and the figure.
 
     Raises:
@@ -65,7 +67,7 @@ def figure3(config: RunConfig, folder: Path, device: torch.device, result: dict[
     few = EvaluationBatches(test.data, test.standardize, IMAGES)
     images, labels = next(iter(few))
     measured = {
-        "trained": trained.origin,
+        "trained": asdict(trained.origin),
         **block_solves(model, images, labels),
         "threads": torch.get_num_threads(),
         "clock": "processor" if device.type == "cpu" else "wall-clock",
@@ -73,17 +75,15 @@ def figure3(config: RunConfig, folder: Path, device: torch.device, result: dict[
     }
     write_json(folder / "figure3.json", measured)
     (folder / "figures").mkdir(exist_ok=True)
-    figure = block_solves_figure(measured, str(trained.origin["name"]))
+    figure = block_solves_figure(measured, str(trained.origin.name))
     figure.savefig(folder / "figures" / "figure3.png")
-    result["parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    result["trained"] = trained.origin
-    result["status"] = "completed"
+    return Findings(trained=trained.origin, parameters=trainable_parameters(model))
 
 
 def epochs_of(run: Path) -> list[dict[str, float]]:
     """Epochs and forward evaluations of a training run, from its `metrics.jsonl`; none without."""
     return [
         {"epoch": row["epoch"], "forward": row["nfe/forward"]}
-        for row in Run(run).epochs
+        for row in read_epochs(run)
         if {"epoch", "nfe/forward"} <= row.keys()
     ]

@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 from hydra.conf import HydraConf
 from omegaconf import DictConfig, OmegaConf
 
-from ..cli.sweep_summary import note_job
 from ..config import (
     ConfigError,
     RunConfig,
@@ -29,6 +28,8 @@ from ..runs.directory import (
     remove_leftovers,
     status,
 )
+from ..runs.jobs import note_job
+from ..runs.result import RunResult, read_result
 from .compose import typed_config
 from .messages import (
     GROUPS,
@@ -38,6 +39,7 @@ from .messages import (
     log_to_console,
     report,
 )
+from .outcome import Outcome
 
 __all__ = ["ExitCode", "job", "torchrun_rank"]
 
@@ -86,10 +88,10 @@ def job(composed: DictConfig, settings: HydraConf) -> float | None:
             return place
 
         if "RANK" in os.environ:
-            result, place = under_torchrun(config, find, choices)
+            outcome, place = under_torchrun(config, find, choices)
         else:
             place = find()
-            result = run_once(config, place, choices, live=single)
+            outcome = run_once(config, place, choices, live=single)
     except UserError as error:
         message = describe(error)
         discard(folder)
@@ -98,16 +100,16 @@ def job(composed: DictConfig, settings: HydraConf) -> float | None:
         ExitCode.last = complain(f"{label}: {message}" if label else message)
         return None
     if torchrun_rank() == 0:
-        report(result, place, label)
+        report(outcome.result, place, label, outcome.skipped)
         if not single:
             note_job(sweep, settings.job.num, varied, place, None)
-    if result["exit_code"] == 0:
-        return result["objective"]
-    call_launcher(result.get("signal"))
-    ExitCode.last = result["exit_code"]
+    if outcome.exit_code == 0:
+        return outcome.result.found.objective
+    call_launcher(outcome.signal)
+    ExitCode.last = outcome.exit_code
     # Who takes back the machine wants it from the jobs that would follow in this process, too.
     last_of_all = ExitCode.last == 130 or settings.launcher._target_.endswith("BasicLauncher")
-    if result["status"] == "interrupted" and last_of_all and not single:
+    if outcome.result.status == "interrupted" and last_of_all and not single:
         raise KeyboardInterrupt(ExitCode.last)
     return None
 
@@ -167,23 +169,21 @@ def find_place(config: RunConfig, folder: Path, siblings: bool) -> Path:
     return begun_before(folder, config_hash(asdict(config)), siblings)
 
 
-def completed_before(config: RunConfig, place: Path) -> dict[str, Any] | None:
-    """The result of a completed run of this configuration, if one lies there."""
-    before = read_json(place / "result.json")
-    if before.get("config_hash") != config_hash(asdict(config)) or config.mode != "train":
+def completed_before(config: RunConfig, place: Path) -> RunResult | None:
+    """The result of a completed run of this configuration, if one is stored there."""
+    if config.mode != "train" or status(place) != "completed":
         return None
-    if status(place) != "completed":
+    before = read_result(place)
+    if before is None or before.config_hash != config_hash(asdict(config)):
         return None
     remove_leftovers(place)
-    return {**before, "exit_code": 0, "skipped": True}
+    return before
 
 
-def run_once(
-    config: RunConfig, place: Path, choices: dict[str, Any], live: bool
-) -> dict[str, Any]:
+def run_once(config: RunConfig, place: Path, choices: dict[str, Any], live: bool) -> Outcome:
     """Run in `place`, or return what a completed run of the same configuration left there."""
     if result := completed_before(config, place):
-        return result
+        return Outcome(result, skipped=True)
     if config.resume not in (None, "auto"):
         choices = read_json(place / "run_info.json").get("choices") or choices
     from .run import (
@@ -198,7 +198,7 @@ def run_once(
 
 def under_torchrun(
     config: RunConfig, find: Callable[[], Path], choices: dict[str, Any]
-) -> tuple[dict[str, Any], Path]:
+) -> tuple[Outcome, Path]:
     """As `run_once`, in step with the other processes: process 0 alone decides and writes.
 
     Raises:
@@ -216,12 +216,12 @@ def under_torchrun(
         go, place = group.from_first((False, Path()))
         if go:
             return run(config, place, choices, console, live=False), place
-        return {"exit_code": 0, "objective": None}, place
+        return Outcome(RunResult("completed")), place
     go = False
     try:
         place = find()
         if result := completed_before(config, place):
-            return result, place
+            return Outcome(result, skipped=True), place
         check(config)
         with claimed(place):
             go = group.from_first((True, place))[0]

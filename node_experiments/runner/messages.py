@@ -17,6 +17,7 @@ from ..config import (
     RunConfig,
     nearest,
 )
+from ..runs.result import RunResult
 from .compose import BY_NAME, configs_folder
 
 __all__ = ["GROUPS", "complain", "console", "describe", "log_to_console", "report"]
@@ -48,32 +49,34 @@ console = Console()
 log = logging.getLogger("node_experiments")
 
 
-def report(result: dict[str, Any], folder: Path, job: str = "") -> None:
+def report(result: RunResult, folder: Path, job: str = "", skipped: bool = False) -> None:
     """Say how a job ended.
 
     Args:
         job: Its number and what varies, in a sweep.
+        skipped: It was completed before.
     """
-    name = f"{job} {result['name']}".strip()
-    if result["status"] == "completed":
-        shown = {t: v for t, v in result["metrics"].items() if t.endswith("/test")}
-        numbers = ", ".join(
-            f"{tag} {value:.4f}" for tag, value in shown.items() if value is not None
-        )
-        seconds = result["seconds"]["total"]
-        how = "was completed before" if result.get("skipped") else f"completed in {seconds:.0f} s"
-        line = f"{name} {how}{': ' if numbers else ''}{numbers}\n{folder}"
-        if result.get("mode") == "figure3":
+    name = f"{job} {result.name}".strip()
+    if result.status == "completed":
+        shown = {t: v for t, v in result.found.reported.items() if t.endswith("/test")}
+        numbers = ", ".join(f"{tag} {value:.4f}" for tag, value in shown.items())
+        if numbers:
+            numbers = f": {numbers} {result.found.epoch_phrase()}".rstrip()
+        seconds = result.seconds.total if result.seconds else None
+        took = "completed" if seconds is None else f"completed in {seconds:.0f} s"
+        how = "was completed before" if skipped else took
+        line = f"{name} {how}{numbers}\n{folder}"
+        if result.mode == "figure3":
             line += f"\nits verdicts and numbers: node-report --outputs {folder} figure3"
         console.print(line, soft_wrap=True, markup=False, highlight=False)
-    elif result["status"] == "interrupted":
-        resumable = result.get("mode") == "train"
+    elif result.status == "interrupted":
+        resumable = result.mode == "train"
         then = f"go on with resume={folder}" if resumable else "run the same command again"
-        line = f"{name} {result['reason']}; {then}"
+        line = f"{name} {result.reason}; {then}"
         console.print(line, soft_wrap=True, markup=False, highlight=False)
     else:
         prefix = f"{job}: " if job else ""
-        complain(f"{prefix}{result['reason']} (log: {folder / 'node-run.log'})")
+        complain(f"{prefix}{result.reason} (log: {folder / 'node-run.log'})")
 
 
 def complain(message: str) -> int:

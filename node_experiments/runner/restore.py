@@ -13,6 +13,7 @@ from ..config import (
     RunConfig,
     config_hash,
 )
+from ..runs.result import Origin
 from ..training.checkpoints import (
     CheckpointError,
     load_checkpoint,
@@ -29,12 +30,12 @@ class Trained:
     Attributes:
         model: With the checkpoint's weights, and the solver of the configuration.
         data: The dataset of the configuration.
-        origin: What the run that trained it was: name, seed, solver and so on, as plain values.
+        origin: The run that trained it.
     """
 
     model: nn.Module
     data: Any
-    origin: dict[str, Any]
+    origin: Origin
 
 
 def rebuild(config: RunConfig, device: torch.device) -> Trained:
@@ -57,16 +58,16 @@ def rebuild(config: RunConfig, device: torch.device) -> Trained:
     return Trained(model, data, origin(checkpoint["config"]))
 
 
-def origin(trained: dict[str, Any]) -> dict[str, Any]:
-    """What reports tell trained models apart by, from the configuration that trained one."""
+def origin(trained: dict[str, Any]) -> Origin:
+    """The run that trained a model, from its configuration."""
     solver = trained.get("solver") or {}
-    return {
-        "name": trained.get("name"),
-        "seed": trained.get("seed"),
-        "protocol": trained.get("protocol"),
-        "config_hash": config_hash(trained),
-        "gradient": (trained.get("gradient") or {}).get("name"),
-        "solver": {
+    return Origin(
+        name=trained.get("name"),
+        seed=trained.get("seed"),
+        protocol=trained.get("protocol"),
+        config_hash=config_hash(trained),
+        gradient=(trained.get("gradient") or {}).get("name"),
+        solver={
             key: solver.get(key) for key in ("method", "num_steps", "step_size", "rtol", "atol")
         },
-    }
+    )

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import tempfile
-from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,22 @@ import torch.multiprocessing as multiprocessing
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from ..config import RunConfig
-from ..training.signals import StopRequest
+from ..runs.result import Findings
+from ..training.distributed import (
+    join_group,
+    leave_group,
+)
+from ..training.signals import (
+    StopRequest,
+    stop_on_signals,
+)
+from .ending import Ending, Unfinished, attempt
+from .messages import log_to_console
+from .process import (
+    log_file,
+    prepare,
+)
+from .train import fit
 
 __all__ = ["fit_in_processes"]
 
@@ -22,58 +37,80 @@ log = logging.getLogger(__name__)
 
 
 def fit_in_processes(
-    fit_process: Callable[..., None],
-    config: RunConfig,
-    folder: Path,
-    result: dict[str, Any],
-    stop: StopRequest,
-) -> None:
-    """Train with `trainer.devices` processes; fills `result` with what process 0 found.
-
-    Args:
-        fit_process: What each process runs: a function of a module, of the rank, the number of
-            processes, the file by which they meet, the configuration, the run folder, what is
-            known of the result, and a queue for what each found.
+    config: RunConfig, folder: Path, choices: dict[str, Any], stop: StopRequest
+) -> Findings:
+    """Train with `trainer.devices` processes; returns what process 0 found.
 
     A stop that is asked of this process is passed on to them.
 
     Raises:
-        Interrupted: They were stopped, their state saved.
+        Unfinished: They were stopped, their state saved, or one of them failed.
     """
     # Which process ended which is of no interest; why the first failed is told by itself.
     logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
     size = config.trainer.devices
     results = multiprocessing.get_context("spawn").SimpleQueue()
     with tempfile.TemporaryDirectory() as scratch:
-        arguments = (size, Path(scratch) / "rendezvous", config, folder, dict(result), results)
+        arguments = (size, Path(scratch) / "rendezvous", config, folder, choices, results)
         context = multiprocessing.start_processes(
             fit_process, arguments, size, join=False, start_method="spawn"
         )
-        outcomes: list[dict[str, Any]] = []
+        endings: list[tuple[int, Ending]] = []
         passed_on = False
         try:
             while not context.join(timeout=0.2):
-                drain(results, outcomes)
+                drain(results, endings)
                 if stop.signum is not None and not passed_on:
                     passed_on = True
                     for pid in context.pids():
                         os.kill(pid, signal.SIGUSR1)
         except (ProcessExitedException, ProcessRaisedException) as error:
             log.debug("%s", error)
-        drain(results, outcomes)
+        drain(results, endings)
     # The first that failed knows why; the others only lost it.
-    failed = [found for found in outcomes if found["status"] == "failed"]
-    found = failed[:1] or [each for each in outcomes if each.pop("rank") == 0]
-    if not found:
-        result["reason"] = "a training process was killed, by the system or for want of memory"
-        return
-    result |= found[0]
-    if result["status"] == "interrupted":
-        result["signal"] = stop.signum
-        result["exit_code"] = stop.exit_code
+    failed = [ending for _, ending in endings if ending.status == "failed"]
+    told = failed[:1] or [ending for rank, ending in endings if rank == 0]
+    if not told:
+        reason = "a training process was killed, by the system or for want of memory"
+        told = [Ending("failed", reason, 1)]
+    (ending,) = told
+    if ending.status == "interrupted":
+        ending.signal, ending.exit_code = stop.signum, stop.exit_code
+    if ending.status != "completed":
+        raise Unfinished(ending.found, ending)
+    return ending.found
 
 
-def drain(queue: Any, into: list[dict[str, Any]]) -> None:
+def drain(queue: Any, into: list[tuple[int, Ending]]) -> None:
     """Move what has arrived."""
     while not queue.empty():
         into.append(queue.get())
+
+
+def fit_process(
+    rank: int,
+    size: int,
+    rendezvous: Path,
+    config: RunConfig,
+    folder: Path,
+    choices: dict[str, Any],
+    results: Any,
+) -> None:
+    """One of the processes."""
+    with ExitStack() as stack:
+        if rank == 0:
+            log_to_console()
+            stack.enter_context(log_file(folder / "node-run.log"))
+        stop = stack.enter_context(stop_on_signals())
+
+        def work() -> Findings:
+            device = prepare(config)
+            group = join_group(f"file://{rendezvous}", rank, size)
+            found = fit(config, folder, device, choices, None, group, stop)
+            leave_group(group)
+            return found
+
+        ending = attempt(work, stop, config.mode)
+        results.put((rank, ending))
+    if ending.status == "failed":
+        raise SystemExit(1)

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from torch import nn
 
 from ..config import RunConfig
 from ..nn.swap_solver import (
@@ -20,6 +21,7 @@ from ..ode import (
     Discrete,
     Solver,
 )
+from ..runs.result import Best, Evaluations, Findings, Memory
 from ..tracking.figures import Figures
 from ..tracking.progress import (
     EpochLines,
@@ -45,8 +47,9 @@ from ..training.signals import StopRequest
 from ..training.solver_statistics import SolverStatistics
 from ..training.timing import Timing
 from . import build
+from .ending import Unfinished
 
-__all__ = ["fit"]
+__all__ = ["fit", "trainable_parameters"]
 
 # What `gradient/error` takes for the exact solution.
 EXACT = Solver("dopri5", rtol=1e-5, atol=1e-5)
@@ -58,20 +61,23 @@ def fit(
     config: RunConfig,
     folder: Path,
     device: torch.device,
-    result: dict[str, Any],
+    choices: dict[str, Any],
     bar: Console | None,
     group: Group,
     stop: StopRequest,
-) -> None:
+) -> Findings:
     """Fit the model of the configuration, from the last checkpoint in the folder if there is one.
 
     Args:
-        result: Is filled with what is known at the end, however it comes.
+        choices: What was chosen of each configuration group, for the dashboard.
         bar: Where to draw a progress bar.
         stop: Asked for between steps.
 
+    Returns:
+        Metrics of the last and of the best epoch, and what the training took.
+
     Raises:
-        Interrupted: A stop was asked for.
+        Unfinished: Training ended before its last epoch, by `Interrupted` or by an error.
     """
     settings = config.trainer
     data = build.build_data(config, device)
@@ -85,7 +91,7 @@ def fit(
     task = build.build_task(config, data)
     optimizer = build.build_optimizer(config, model)
     scheduler = build.build_scheduler(config, optimizer, len(data.train))
-    result["parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    parameters = trainable_parameters(model)
 
     timing = Timing()
     callbacks: list[Callback] = [SolverStatistics(), MemoryMeter(), timing]
@@ -95,12 +101,10 @@ def fit(
     tensorboard = None
     checkpoint = group.from_first(load_last(folder) if group.rank == 0 else None)
     if group.rank == 0:
-        log.info(
-            "%s: %d parameters on %s, in %s", config.name, result["parameters"], device, folder
-        )
+        log.info("%s: %d parameters on %s, in %s", config.name, parameters, device, folder)
         tensorboard = TensorBoard(
             folder,
-            hyperparameters(config, result["choices"]),
+            hyperparameters(config, choices),
             task.metric,
             go_on_after=None if checkpoint is None else checkpoint["step"],
         )
@@ -140,15 +144,12 @@ def fit(
     try:
         with torch.autograd.set_detect_anomaly(settings.detect_anomaly):
             trainer.fit()
-        result["status"] = "completed"
+    except (Exception, KeyboardInterrupt) as error:
+        raise Unfinished(findings(trainer, parameters, timing)) from error
     finally:
-        result["earlier_seconds"] = timing.earlier_seconds
-        result["reason"] = f"interrupted in epoch {trainer.epoch + 1} of {trainer.epochs}"
-        if result["status"] == "completed":
-            result["reason"] = None
-        summarize(trainer, result)
         if tensorboard is not None:
             tensorboard.close()
+    return findings(trainer, parameters, timing)
 
 
 def go_on(trainer: Trainer, checkpoint: dict[str, Any], config: RunConfig, folder: Path) -> None:
@@ -173,21 +174,30 @@ def go_on(trainer: Trainer, checkpoint: dict[str, Any], config: RunConfig, folde
         log.info("going on after step %d, in epoch %d", trainer.step, trainer.epoch + 1)
 
 
-def summarize(trainer: Trainer, result: dict[str, Any]) -> None:
-    """Final and best metrics, evaluations and memory of a training run."""
-    final = trainer.history[-1] if trainer.history else {}
-    result["metrics"] = final
-    metric = f"{trainer.task.metric}/validation"
+def findings(trainer: Trainer, parameters: int, timing: Timing) -> Findings:
+    """Metrics of the last and of the best epoch, function evaluations and memory."""
+    last = trainer.history[-1] if trainer.history else {}
+    metric = trainer.task.metric
+    tag = f"{metric}/validation"
+    best = None
     if trainer.best is not None:
-        at_best = next(row for row in trainer.history if row.get(metric) == trainer.best)
-        result["best"] = {"by": metric, **at_best}
-    at_best = result["best"] or final
-    result["objective"] = at_best.get(metric, at_best.get(f"{trainer.task.metric}/test"))
-    result["metric"] = trainer.task.metric
-    result["nfe"] = {way: final.get(f"nfe/{way}") for way in ("forward", "backward")}
-    result["memory"] = {
-        name: final.get(f"memory/{name}") for name in ("saved_bytes", "peak_bytes")
-    }
+        best = Best(tag, next(row for row in trainer.history if row.get(tag) == trainer.best))
+    found = Findings(
+        metrics=last,
+        best=best,
+        parameters=parameters,
+        metric=metric,
+        nfe=Evaluations(last.get("nfe/forward"), last.get("nfe/backward")),
+        memory=Memory(last.get("memory/saved_bytes"), last.get("memory/peak_bytes")),
+        earlier_seconds=timing.earlier_seconds,
+    )
+    found.objective = found.reported.get(tag, found.reported.get(f"{metric}/test"))
+    return found
+
+
+def trainable_parameters(model: nn.Module) -> int:
+    """How many numbers training changes."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def hyperparameters(config: RunConfig, choices: dict[str, Any]) -> dict[str, Any]:

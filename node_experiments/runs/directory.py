@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+import yaml
 
 from ..config import (
     ConfigError,
     config_hash,
 )
+from .result import ResultError, read_result
 
 __all__ = [
     "LOCK",
@@ -27,12 +28,16 @@ __all__ = [
     "claimed",
     "folder_of_checkpoint",
     "is_claimed",
+    "read_config",
     "read_json",
     "remove_leftovers",
     "status",
 ]
 
 LOCK = ".lock"
+
+# The parser in C reads some hundred configurations in a second.
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @contextmanager
@@ -93,7 +98,16 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a file; empty if there is none."""
     try:
         content = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The resolved settings of a run; empty when they cannot be read."""
+    try:
+        content = yaml.load((folder / "config.yaml").read_bytes(), Loader)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -105,10 +119,14 @@ def folder_of_checkpoint(checkpoint: str) -> Path:
 
 
 def status(folder: Path) -> str:
-    """completed, interrupted, failed, running, or unfinished: it was killed, or never began."""
+    """completed, interrupted, failed, running, damaged, or unfinished: killed or not started."""
     if is_claimed(folder):
         return "running"
-    return str(read_json(folder / "result.json").get("status") or "unfinished")
+    try:
+        result = read_result(folder)
+    except ResultError:
+        return "damaged"
+    return "unfinished" if result is None else result.status
 
 
 def begun_before(folder: Path, own_hash: str, siblings: bool) -> Path:
@@ -143,11 +161,12 @@ def begun_before(folder: Path, own_hash: str, siblings: bool) -> Path:
 
 
 def hash_of(folder: Path) -> str | None:
-    """The configuration hash of the run in a folder, if one was begun there."""
+    """The configuration hash of the run in a folder, if one was started there."""
     found = read_json(folder / "run_info.json").get("config_hash")
-    if found is None and (folder / "config.yaml").is_file():
+    if found is None and (config := read_config(folder)):
         # It was killed between the writing of the two files.
-        content = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
-        assert isinstance(content, dict)
-        found = config_hash({str(key): value for key, value in content.items()})
+        try:
+            found = config_hash(config)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return None  # damaged, or of another program: no run of ours
     return None if found is None else str(found)

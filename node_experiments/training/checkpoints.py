@@ -59,7 +59,7 @@ class Checkpoints(Callback):
         if due or stop:
             self.save(trainer)
         if stop:
-            raise Interrupted
+            raise Interrupted(f"interrupted in epoch {trainer.epoch + 1} of {trainer.epochs}")
 
     def epoch_end(self, trainer: Trainer) -> None:
         self.save(trainer, best=trainer.improved)

@@ -10,10 +10,12 @@ import yaml
 from node_experiments.chapters.image_classification.figure3_report import (
     figure3,
     panels,
-    verdicts,
 )
+from node_experiments.chapters.image_classification.figure3_verdicts import verdicts
 from node_experiments.cli.report import main
-from node_experiments.runs.run import find_runs
+from node_experiments.runs import load_runs
+
+from .written import markdown
 
 MEASURED = {
     "tolerances": [1e-1, 1e-2, 1e-3],
@@ -62,12 +64,12 @@ def test_everything_holds():
     assert "It holds from 0.85 to 1.15." in b
     assert "a median from 0.35 to 0.65." in c
     assert b.startswith("**(b) Time is proportional to evaluations: holds.**")
-    assert "dopri5 1.00 (10 ms an evaluation)" in b
+    assert "dopri5 1.00 (10 ms per evaluation)" in b
     assert c.startswith("**(c) Half as many evaluations backward as forward: holds.**")
     assert "SciPy's Adams 0.50 (0.50 to 0.50), holds" in c
     assert d == (
-        "**(d) Evaluations grow while the network trains: holds.** 20.0 a solve in epoch 1, 26.0 "
-        "in epoch 2; most in epoch 2 (26.0). It holds for a growth of more than 5%."
+        "**(d) Evaluations grow while the network trains: holds.** 20.0 per solve in epoch 1, "
+        "26.0 in epoch 2; most in epoch 2 (26.0). It holds for a growth of more than 5%."
     )
 
 
@@ -110,7 +112,7 @@ def write(folder, measured, **config):
 
 def test_a_file_that_lacks_everything(tmp_path, capsys):
     write(tmp_path / "run", {"images": 3})
-    report = figure3(tmp_path)
+    report = markdown(figure3, tmp_path)
     assert report.count("not known") == 6
     assert main(["figure", "figure3", str(tmp_path)]) == 2
     assert "lacks numbers" in capsys.readouterr().err
@@ -124,7 +126,7 @@ def test_the_last_of_two_runs_is_drawn(tmp_path, monkeypatch):
     )
     for name in ("first", "last"):
         write(tmp_path / name, {"trained": {"name": name}})
-    panels(find_runs(tmp_path), "")
+    panels(load_runs(tmp_path), "")
     assert drawn == ["last"]
 
 

@@ -15,7 +15,9 @@ from node_experiments.chapters.normalizing_flows import (
 from node_experiments.chapters.normalizing_flows.energies import ENERGIES
 from node_experiments.cli.report import main
 from node_experiments.runner.compose import configs_folder
-from node_experiments.runs.run import find_runs
+from node_experiments.runs import load_runs
+
+from .written import markdown
 
 
 def write(
@@ -69,7 +71,7 @@ def runs(tmp_path):
 
 
 def test_figure4_table(runs):
-    text = figure4.figure4(runs)
+    text = markdown(figure4.figure4, runs)
     lines = text.splitlines()
     assert "| U1 | CNF | 0.1000 ± 0.0100 | 0.1000 ± 0.0100 | 100 |" in lines
     assert "| U2 | NF | 0.3000 ± 0.0100 | 0.3000 ± 0.0100 | 100 |" in lines
@@ -82,14 +84,14 @@ def test_figure4_over_seeds(runs, tmp_path):
     """Means and sample standard deviations; errors of means decide what is within two of them."""
     for seed, kl in ((1, 0.2), (2, 0.6)):
         write(runs, "energies", "planar_cnf", 8, "u1", seed=seed, kl=kl, kl_se=0.01)
-    text = figure4.figure4(runs)
+    text = markdown(figure4.figure4, runs)
     # Of 0.1, 0.2 and 0.6 the mean is 0.3, the deviation 0.2646 and the error of the mean 0.1528.
     assert "| U1 | CNF | 0.1000 ± 0.0100 | 0.3000 ± 0.2646 (3) | 100 |" in text.splitlines()
     assert "mean ± sample standard deviation (number of seeds)" in text
     assert "U1 with 8 (within two standard errors)" in text
     assert "Integrals of the 10 densities" in text
-    assert "number of seeds" not in figure5.figure5(runs)
-    cell = figure4.drawn(find_runs(runs))["u1"]["planar_cnf", 8]
+    assert "number of seeds" not in markdown(figure5.figure5, runs)
+    cell = figure4.drawn(load_runs(runs))["u1"]["planar_cnf", 8]
     assert cell["kl_se"] == pytest.approx(0.07**0.5 / 3**0.5)
     assert cell["curve"] == [(50, pytest.approx(0.3)), (100, pytest.approx(0.3))]
 
@@ -100,13 +102,13 @@ def test_figure5_over_seeds(runs):
             runs, "two_moons", "planar_cnf", 64, seed=seed, log_likelihood=value,
             log_likelihood_se=0.01,
         )  # fmt: skip
-    text = figure5.figure5(runs)
+    text = markdown(figure5.figure5, runs)
     assert "| -2.300 ± 0.200 (3) |" in text
     # 0.3 above with an error of 0.2 / sqrt(3) and 0.01
-    assert "this holds: the CNF is 0.300 nats a point above the NF" in text
+    assert "this holds: the CNF is 0.300 nats per point above the NF" in text
     write(runs, "two_moons", "planar_nf", 64, seed=1, log_likelihood=-2.0, log_likelihood_se=0.01)
     assert "two_moons: the paper sees the NF in trouble here; this does not show" in (
-        figure5.figure5(runs)
+        markdown(figure5.figure5, runs)
     )
 
 
@@ -116,10 +118,10 @@ def test_all_four_energies_are_in_the_sweep():
 
 
 def test_figure5_table(runs):
-    text = figure5.figure5(runs)
+    text = markdown(figure5.figure5, runs)
     assert "| two_moons | CNF | 64 | 1,234 | 100 | -2.100 ± 0.010 | -2.000 | 0.9980 | 10 |" in text
-    assert "this holds: the CNF is 0.500 nats a point above the NF" in text
-    assert "two_circles: both are within two standard errors (-0.010 nats a point)" in text
+    assert "this holds: the CNF is 0.500 nats per point above the NF" in text
+    assert "two_circles: both are within two standard errors (-0.010 nats per point)" in text
 
 
 @pytest.mark.parametrize("figure", ["figure4", "figure4_curves", "figure5"])
@@ -131,14 +133,16 @@ def test_figures_are_drawn(runs, figure, tmp_path, capsys):
 
 @pytest.mark.parametrize(("panels", "columns"), [(figure4.panels, 6), (figure5.panels, 3)])
 def test_coordinates_have_numbers_in_the_last_row_alone(runs, panels, columns):
-    axes = panels(find_runs(runs), "").axes
+    axes = panels(load_runs(runs), "").axes
     shown = [axis.xaxis.get_tick_params()["labelbottom"] for axis in axes[::columns]]
     assert shown == [False] * (len(shown) - 1) + [True]
 
 
 def test_without_runs_there_is_a_table_and_no_figure(tmp_path, capsys):
     write(tmp_path, "two_moons", "planar_nf", 64, panels=False, log_likelihood=-1.0)
-    assert "| target | flow |" in figure4.figure4(tmp_path)
+    assert figure4.figure4(load_runs(tmp_path)).frame.empty
+    assert main(["figure4", "--outputs", str(tmp_path)]) == 2
+    assert "there is no completed run for figure4" in capsys.readouterr().err
     for figure in ("figure4", "figure5"):
         assert main(["figure", figure, str(tmp_path), "--to", str(tmp_path / "x.png")]) == 2
         (line,) = capsys.readouterr().err.splitlines()
@@ -154,4 +158,4 @@ def test_it_needs_no_torch(runs):
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
-    assert len(find_runs(runs)) == 14
+    assert len(load_runs(runs)) == 14

@@ -8,6 +8,8 @@ import yaml
 from node_experiments.chapters.irregular_series.tables import IRREGULAR_TABLES
 from node_experiments.cli.report import main
 
+from .written import markdown
+
 
 def write(folder, number, model, metrics, dataset, status="completed", **settings):
     run = folder / str(number)
@@ -35,7 +37,7 @@ def test_table3(tmp_path, capsys):
     write(tmp_path, 3, "rnn_vae", {"mse": 0.07}, hopper, **{"variant": "official_bug"})
     write(tmp_path, 4, "gru_d", {"mse": 0.07}, hopper, status="failed")
     write(tmp_path, 5, "ode_rnn", {"mse": 0.07}, hopper | {"task": "extrapolation"})
-    assert main(["--outputs", str(tmp_path), "table", "table3"]) == 0
+    assert main(["--outputs", str(tmp_path), "table", "table3", "--format", "md"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "| published: latent ODE, ODE encoder | 0.360 | 0.295 | 0.300 | 0.285 |" in lines
     assert "| latent ODE, ODE encoder | 0.400 ± 0.141 (2) | - | - | - |" in lines
@@ -53,7 +55,7 @@ def test_models_are_ordered_as_published_and_as_found(tmp_path):
         metrics = {"mse": 0.9, "mse_samples": latent}
         write(tmp_path, f"a{share}", "irregular_latent_ode", metrics, hopper)
         write(tmp_path, f"b{share}", "ode_rnn", {"mse": 0.02}, hopper)
-    text = IRREGULAR_TABLES["table3"](tmp_path)
+    text = markdown(IRREGULAR_TABLES["table3"], tmp_path)
     order = "from the lowest error to the highest: "
     assert f"- 10% observed, {order}latent ODE, ODE encoder < ODE-RNN, as published." in text
     assert (
@@ -65,9 +67,10 @@ def test_models_are_ordered_as_published_and_as_found(tmp_path):
 def test_accuracy_when_observations_are_dropped(tmp_path):
     vowels = {"name": "japanese_vowels", "task": "classification", "dropped": 0.5}
     write(tmp_path, 0, "ode_rnn", {"accuracy": 0.975}, vowels)
-    assert "| ODE-RNN | - | - | 97.5 (1) | - |" in IRREGULAR_TABLES["japanese_vowels"](tmp_path)
+    report = markdown(IRREGULAR_TABLES["japanese_vowels"], tmp_path)
+    assert "| ODE-RNN | - | - | 97.5 (1) | - |" in report
 
 
 @pytest.mark.parametrize("name", IRREGULAR_TABLES)
 def test_no_runs_make_an_empty_table(tmp_path, name):
-    assert "No run of ours is finished." in IRREGULAR_TABLES[name](tmp_path)
+    assert "No run of ours is finished." in markdown(IRREGULAR_TABLES[name], tmp_path)

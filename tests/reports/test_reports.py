@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from node_experiments.cli.report import main
-from node_experiments.reports.tables import Cell
-from node_experiments.runs.run import find_runs
+from node_experiments.reports.table import Estimate
+from node_experiments.runs import load_runs
 
 PNG = b"\x89PNG\r\n\x1a\n fake"
 
@@ -71,9 +71,10 @@ def test_list_shows_every_run_with_its_status(outputs, capsys):
     assert code == 0
     rows = list(csv.DictReader(io.StringIO(out)))
     assert [row["status"] for row in rows] == [
-        "completed", "completed", "completed", "failed", "unfinished", "unfinished",
+        "completed", "completed", "completed", "failed", "unfinished", "damaged",
     ]  # fmt: skip
-    assert rows[0]["best on test data"] == "accuracy 0.9000"
+    assert float(rows[0]["on test data"]) == 0.9
+    assert rows[0]["epoch"] == "last epoch (2 of 2)"
     assert rows[0]["choices"] == "model=odenet solver=dopri5"
     assert rows[3]["reason"] == "the loss became nan"
     assert call(capsys, "list")[0] == 0
@@ -108,14 +109,13 @@ def test_formats(outputs, capsys, form, line):
 
 
 def test_compare_shows_what_differs(outputs, capsys):
-    one, _, other = (str(run.folder) for run in find_runs(outputs)[:3])
+    one, _, other, failed = load_runs(outputs)["directory"][:4]
     code, out, _ = call(capsys, "compare", one, other)
     assert code == 0
     settings, _, metrics = out.partition("metrics")
     assert "solver.method" in settings
     assert "seed" not in settings
     assert "-0.4" in metrics
-    failed = str(find_runs(outputs)[3].folder)
     code, out, _ = call(capsys, "compare", one, failed)
     assert code == 0
     assert "is failed the loss became nan" in out
@@ -146,8 +146,8 @@ def test_html_is_one_page_that_needs_nothing_else(outputs, capsys, tmp_path):
     ("arguments", "message"),
     [
         (["table", "mnist_odnet"], "did you mean mnist_odenet"),
-        (["compare", "nowhere", "outputs"], "is no run folder"),
-        (["--outputs", "empty", "list"], "there is no run below empty"),
+        (["compare", "nowhere", "outputs"], "is no run directory"),
+        (["--outputs", "empty", "list"], "there is no directory empty"),
     ],
 )
 def test_what_is_not_there_is_named(outputs, capsys, arguments, message):
@@ -167,15 +167,16 @@ def test_names_in_a_page_are_text(outputs, capsys, tmp_path):
 
 
 def test_cells():
-    assert str(Cell.of([1.0])) == "1"
-    assert str(Cell.of([1.0, 2.0, 3.0])) == "2 ± 1"
-    assert Cell.of([]) is None
+    assert str(Estimate.of([1.0]).cell()) == "1"
+    assert str(Estimate.of([1.0, 2.0, 3.0]).cell()) == "2 ± 1"
+    assert str(Estimate.of([1.0, 2.0, 3.0], 10).cell(".1f", ".1f", count=1)) == "20.0 ± 10.0 (3)"
+    assert Estimate.of([]) is None
 
 
 def test_reports_import_no_torch():
     script = (
         "import sys\n"
-        "from node_experiments.reports import cli, figures\n"
+        "from node_experiments.cli import report, report_figures\n"
         "import node_experiments.figures.comparison\n"
         "sys.exit('torch' in sys.modules)"
     )

@@ -12,6 +12,8 @@ from node_experiments.chapters.image_classification.solver_transfer import solve
 from node_experiments.cli.report import main
 from node_experiments.reports.paired import paired_error
 
+from .written import markdown
+
 ORDERS = {"euler": 1, "midpoint": 2, "rk4": 4, "dopri5": 5}
 STAGES = {"euler": 1, "midpoint": 2, "rk4": 4}
 
@@ -59,7 +61,7 @@ def test_a_discretisation_changes_under_finer_solvers(tmp_path):
         write(tmp_path, coarse, tested, error)
     for tested, error in ((("euler", 1), 0.5), (("rk4", 8), 0.021), (fine, 0.02)):
         write(tmp_path, fine, tested, error)
-    report = solver_transfer(tmp_path)
+    report = markdown(solver_transfer, tmp_path)
     (says,) = lines(report, "- euler, 1 step: ")
     assert says == (
         "- euler, 1 step: a discretisation; its error is 2.00 % with its own solver and 40.00 % "
@@ -69,7 +71,7 @@ def test_a_discretisation_changes_under_finer_solvers(tmp_path):
     assert "not known, for it was tested with no finer solver" in says
     assert lines(report, "| ") == [
         "| tested with | evaluations | dopri5, tolerance 0.001 | euler, 1 step |",
-        "| --- | --: | --: | --: |",
+        "| --- | ---: | ---: | ---: |",
         "| euler, 1 step | 1 | 50.00 | **2.00** |",
         "| euler, 2 steps | 2 | - | 2.00 |",
         "| rk4, 8 steps | 32 | 2.10 | 40.00 |",
@@ -90,19 +92,19 @@ def test_changes_are_weighed_by_their_errors(tmp_path, error, size, kind):
     write(tmp_path, ("rk4", 1), ("rk4", 1), 0.02, size=size)
     write(tmp_path, ("rk4", 1), ("rk4", 4), error, size=size)
     write(tmp_path, ("rk4", 1), ("euler", 16), 0.9, size=size)  # not finer: of lower order
-    (says,) = lines(solver_transfer(tmp_path), "- rk4")
+    (says,) = lines(markdown(solver_transfer, tmp_path), "- rk4")
     assert says.startswith(f"- rk4, 1 step: {kind}")
 
 
 def test_without_its_own_solver_nothing_is_said(tmp_path):
     write(tmp_path, ("euler", 1), ("rk4", 4), 0.4)
-    assert "not tested with its own solver" in solver_transfer(tmp_path)
+    assert "not tested with its own solver" in markdown(solver_transfer, tmp_path)
 
 
 def test_seeds_are_one_column(tmp_path):
     for seed, error in ((0, 0.02), (1, 0.03)):
         write(tmp_path, ("euler", 1), ("euler", 1), error, seed=seed)
-    assert "| euler, 1 step | 1 | **2.50 ± 0.71** |" in solver_transfer(tmp_path)
+    assert "| euler, 1 step | 1 | **2.50 ± 0.71** |" in markdown(solver_transfer, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ def test_what_is_finer(tmp_path, own, tested, is_finer):
     write(tmp_path, own, own, 0.02)
     write(tmp_path, own, tested[:2], 0.5, rtol=(*tested, 1e-3)[2])
     says = "a discretisation" if is_finer else "tested with no finer solver"
-    assert says in solver_transfer(tmp_path)
+    assert says in markdown(solver_transfer, tmp_path)
 
 
 def test_the_finest_solver_decides(tmp_path):
@@ -129,7 +131,7 @@ def test_the_finest_solver_decides(tmp_path):
     for tested, error in ((own, 0.02), (("euler", 16), 0.5), (("rk4", 8), 0.02)):
         write(tmp_path, own, tested, error)
     says = "no change seen of its error of 2.00 % with rk4, 8 steps"
-    assert says in solver_transfer(tmp_path)
+    assert says in markdown(solver_transfer, tmp_path)
 
 
 def test_networks_are_compared_with_themselves(tmp_path):
@@ -138,9 +140,9 @@ def test_networks_are_compared_with_themselves(tmp_path):
     write(tmp_path, own, own, 0.02, seed=0)
     write(tmp_path, own, own, 0.30, seed=1)
     write(tmp_path, own, fine, 0.30, seed=1)
-    assert "no change seen of its error of 30.00 %" in solver_transfer(tmp_path)
+    assert "no change seen of its error of 30.00 %" in markdown(solver_transfer, tmp_path)
     write(tmp_path, own, fine, 0.06, seed=0)
-    (says,) = lines(solver_transfer(tmp_path), "- euler")
+    (says,) = lines(markdown(solver_transfer, tmp_path), "- euler")
     assert "+2.00 ± " in says
     assert "the 2 networks +0.00 to +4.00" in says
 
@@ -157,7 +159,7 @@ def test_networks_that_differ_in_more_than_the_seed_are_two_columns(tmp_path, se
     own = ("euler", 1)
     write(tmp_path, own, own, 0.02, **{setting: one})
     write(tmp_path, own, own, 0.04, **{setting: other})
-    report = solver_transfer(tmp_path)
+    report = markdown(solver_transfer, tmp_path)
     assert f"| euler, 1 step, {setting}={one} | euler, 1 step, {setting}={other} |" in report
     assert "| **2.00** | **4.00** |" in report
 
@@ -170,7 +172,7 @@ def test_no_number_is_no_ode(tmp_path, number):
     result = json.loads((run / "result.json").read_text())
     result["metrics"][number] = None
     (run / "result.json").write_text(json.dumps(result))
-    report = solver_transfer(tmp_path)
+    report = markdown(solver_transfer, tmp_path)
     assert f"failed: its {number} is not a number" in report
     assert "no change seen" not in report
 
@@ -183,7 +185,7 @@ def test_the_same_images_are_compared_in_pairs(tmp_path):
         for tested, count in ((own, 20), (fine, 30)):
             wrong = range(count) if paired else None
             write(folder, own, tested, count / 1000, size=1000, wrong=wrong)
-        report = solver_transfer(folder)
+        report = markdown(solver_transfer, folder)
         assert says in lines(report, "- euler")[0]
         assert ("not paired" in lines(report, "- euler")[0]) != paired
 
@@ -203,7 +205,7 @@ def test_with_nothing_to_count_reasons_are_listed(tmp_path):
     (tmp_path / "lost").mkdir()
     (tmp_path / "lost" / "run_info.json").write_text("{}")
     (tmp_path / "lost" / "config.yaml").write_text("mode: eval\n")
-    assert solver_transfer(tmp_path) == (
+    assert markdown(solver_transfer, tmp_path) == (
         "No run of mode=eval of a network that solves an ODE is here.\n\n"
         f"- Not counted: {run.name}, made before runs recorded what they were trained with; "
         "run it again.\n"
@@ -217,7 +219,7 @@ def test_failed_runs_are_marked(tmp_path):
     write(tmp_path, ("euler", 1), ("midpoint", 3), 0, status="failed", known=False)
     job = {"job": 3, "overrides": "checkpoint=x,solver=rk4", "folder": "x", "reason": "no"}
     (tmp_path / "jobs.jsonl").write_text(json.dumps(job) + "\n")
-    report = solver_transfer(tmp_path)
+    report = markdown(solver_transfer, tmp_path)
     failed = "failed: the step size became too small / or so"
     assert f"| dopri5, tolerance 0.001 | - | {failed} |" in report
     assert f"Not counted: euler1_midpoint3_0, {failed}." in report
@@ -226,9 +228,9 @@ def test_failed_runs_are_marked(tmp_path):
 
 def test_commands(tmp_path, capsys):
     write(tmp_path, ("euler", 1), ("euler", 1), 0.02)
-    assert main(["--outputs", str(tmp_path), "solver_transfer"]) == 0
-    assert capsys.readouterr().out == solver_transfer(tmp_path)
-    assert solver_transfer(tmp_path / "nowhere").startswith("No run of mode=eval")
+    assert main(["--outputs", str(tmp_path), "solver_transfer", "--format", "md"]) == 0
+    assert capsys.readouterr().out == markdown(solver_transfer, tmp_path)
+    assert markdown(solver_transfer, tmp_path / "nowhere").startswith("No run of mode=eval")
 
 
 def test_an_evaluation_leaves_what_the_table_needs(node_run, tiny, tmp_path):
@@ -245,7 +247,7 @@ def test_an_evaluation_leaves_what_the_table_needs(node_run, tiny, tmp_path):
         "hydra.sweep.dir=tested",
     )  # fmt: skip
     assert tested.code == 0, tested.err
-    report = solver_transfer(tmp_path)
+    report = markdown(solver_transfer, tmp_path)
     assert "| tested with | evaluations | euler, 1 step | euler, 2 steps |" in report
     for row in ("| euler, 1 step | 1 | **", "| rk4, 2 steps | 8 | "):
         assert lines(report, row)

@@ -18,6 +18,8 @@ from node_experiments.chapters.image_classification.table1 import table1
 from node_experiments.chapters.image_classification.table1_rows import ROWS
 from node_experiments.cli.report import main
 
+from .written import markdown
+
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -78,9 +80,9 @@ def row(report, label):
 def test_rows_hold_mean_and_spread_beside_the_paper(tmp_path):
     for seed, error in enumerate((0.004, 0.005, 0.006)):
         write(tmp_path, "mnist_odenet", seed, error)
-    report = table1(tmp_path)
+    report = markdown(table1, tmp_path)
     assert row(report, "ODE-Net") == [
-        "ODE-Net, dopri5, adjoint", "`mnist_odenet`", "0.50 ± 0.1", "208,266", "2.5", "-",
+        "ODE-Net, dopri5, adjoint", "mnist_odenet", "0.50 ± 0.1", "208,266", "2.5", "-",
         "26.0 + 20.0", "0.250", "-", "3 seeds",
     ]  # fmt: skip
     lines = report.splitlines()
@@ -105,18 +107,19 @@ def test_rows_that_were_not_run_or_failed_are_marked(tmp_path):
     sweep.mkdir(parents=True)
     job = {"job": 3, "overrides": "experiment=mnist_rknet,seed=0", "folder": "x", "reason": "no"}
     (sweep / "jobs.jsonl").write_text(json.dumps(job) + "\n")
-    report = table1(tmp_path)
+    report = markdown(table1, tmp_path)
     failed = "one failed after 2 of 4 epochs: the loss became nan"
     assert row(report, "ResNet, 6 blocks")[-1] == f"1 seed; {failed}"
     assert row(report, "MLP")[-1] == failed
     assert row(report, "MLP")[2:5] == ["-", "-", "-"]
-    assert row(report, "stem")[-1] == "one unfinished after 2 of 4 epochs"
+    damaged = "one damaged after 2 of 4 epochs: result.json is damaged: it is no JSON"
+    assert row(report, "stem")[-1] == damaged
     assert row(report, "ResNet, 1 block")[-1] == "one without metrics"
     assert row(report, "RK-Net")[-1] == "one failed: no"
     assert row(report, "ODE-Net")[-1] == "not run"
     write(tmp_path, "mnist_resnet", 5, protocol="paper")
     write(sweep, "mnist_mlp", 0, protocol="smoke")
-    sections = table1(tmp_path).split("| model |")[1:]
+    sections = markdown(table1, tmp_path).split("| model |")[1:]
     assert [row(each, "RK-Net")[-1] for each in sections] == [
         "not run",
         "not run",
@@ -130,7 +133,7 @@ def test_budgets_are_not_mixed(tmp_path):
     write(tmp_path, "mnist_odenet", error=0.9, protocol="smoke", **{"trainer.epochs": 1})
     write(tmp_path, "mnist_mlp", 7, error=0.9, **{"dataset.name": "fashion_mnist"})
     write(tmp_path, "mnist_odenet", 8, error=0.9, **{"solver.method": "euler"})
-    quick, _, smoke = table1(tmp_path).partition("Protocol `quick`")
+    quick, _, smoke = markdown(table1, tmp_path).partition("Protocol `quick`")
     assert row(quick, "ODE-Net")[2] == "0.50"
     assert row(quick, "MLP")[-1] == "not run"
     assert row(smoke, "ODE-Net")[2] == "90.00"
@@ -141,7 +144,7 @@ def test_budgets_are_not_mixed(tmp_path):
 def test_the_same_run_twice_is_one_seed(tmp_path):
     write(tmp_path / "one", "mnist_mlp")
     write(tmp_path / "two", "mnist_mlp")
-    assert row(table1(tmp_path), "MLP")[-1] == "1 seed"
+    assert row(markdown(table1, tmp_path), "MLP")[-1] == "1 seed"
 
 
 def test_every_row_is_an_experiment_that_fits_it():
@@ -219,14 +222,14 @@ def test_jobs_of_the_sweep_run_with_its_budget(node_run):
 
 def test_the_command_and_its_short_form(tmp_path, capsys):
     write(tmp_path, "mnist_mlp")
-    assert main(["--outputs", str(tmp_path), "table1"]) == 0
+    assert main(["--outputs", str(tmp_path), "table1", "--format", "md"]) == 0
     short = capsys.readouterr().out
-    assert main(["--outputs", str(tmp_path), "table", "table1"]) == 0
-    assert capsys.readouterr().out == short == table1(tmp_path)
+    assert main(["--outputs", str(tmp_path), "table", "table1", "--format", "md"]) == 0
+    assert capsys.readouterr().out == short == markdown(table1, tmp_path)
 
 
 def test_no_runs_make_a_table_that_says_so(tmp_path):
-    assert table1(tmp_path).count("not run") == len(ROWS)
+    assert markdown(table1, tmp_path).count("not run") == len(ROWS)
 
 
 def test_exponents():
@@ -252,13 +255,14 @@ def test_measured_growth_is_what_the_paper_claims(tmp_path):
     assert exponent(found.depth, found.saved_bytes) == pytest.approx(1, abs=0.1)
     assert found.depth == growth["adjoint"].depth == sorted(found.depth)
     assert networks["backprop"]["backward_evaluations"] == [0, 0, 0]
-    assert "L^1.00" in row(table1(tmp_path), "ResNet, 6 blocks")
+    assert "L^1.00" in row(markdown(table1, tmp_path), "ResNet, 6 blocks")
 
 
 def test_it_needs_no_torch(tmp_path):
     script = (
         "import sys; from pathlib import Path\n"
         "from node_experiments.chapters.image_classification.table1 import table1\n"
-        f"table1(Path({str(tmp_path)!r})); sys.exit('torch' in sys.modules)"
+        "from node_experiments.runs import load_runs\n"
+        f"table1(load_runs({str(tmp_path)!r})); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0

@@ -11,10 +11,7 @@ from ...config.run import (
     SchedulerConfig,
     TrainerConfig,
 )
-from ...runs.run import (
-    REPETITION,
-    Run,
-)
+from ...reports.records import REPETITION, settings
 from .chapter import ImagesConfig
 
 __all__ = ["Budget", "budget_of", "order", "stated"]
@@ -42,32 +39,30 @@ DEFAULTS = {
 }
 
 Budget = tuple[tuple[str, str], ...]
+Record = Mapping[str, Any]
 
 
-def budget_of(run: Run) -> Budget:
+def budget_of(run: Record) -> Budget:
     """All settings of data and optimisation; those that a run is too old to know by default."""
-    settings = DEFAULTS | run.settings
+    known = DEFAULTS | settings(run)
     return tuple(
-        (name, str(settings[name]))
-        for name in sorted(settings)
+        (name, str(known[name]))
+        for name in sorted(known)
         if name.startswith(BUDGET) and name not in APPEARANCE
     )
 
 
-def order(budget: Budget, rows: Mapping[Any, Sequence[Run]]) -> tuple[bool, int, int]:
+def order(budget: Budget, rows: Mapping[Any, Sequence[Record]]) -> tuple[bool, int, int]:
     """Smoke tests last; before them, budgets with more rows and runs first."""
     return dict(budget).get("protocol") == "smoke", -len(rows), -sum(map(len, rows.values()))
 
 
-def stated(done: Sequence[Run]) -> str:
+def stated(done: Sequence[Record]) -> str:
     """What all rows of a table were given, and on what they ran."""
-    run = done[0]
-    config, last = run.config, run.result["metrics"]
-    images = round(last["step"] / last["epoch"]) * config["dataset.batch_size"]
-    machines = sorted(
-        {f"{r.result['hardware']['cpu']}, {r.result['hardware']['device']}" for r in done}
-    )
-    seeds = sorted({r.config.get("seed", 0) for r in done})
+    config = settings(done[0])
+    images = round(done[0]["last/step"] / done[0]["last/epoch"]) * config["dataset.batch_size"]
+    machines = sorted({f"{run['hardware.cpu']}, {run['hardware.device']}" for run in done})
+    seeds = sorted({int(run.get("seed", 0)) for run in done})
     return (
         f"Protocol `{config['protocol']}`, the same for every row: {config['trainer.epochs']} "
         f"epochs of {images:,} images in batches of {config['dataset.batch_size']}, "
@@ -76,7 +71,8 @@ def stated(done: Sequence[Run]) -> str:
         f"{augmentation(config)}; seed {', '.join(map(str, seeds))}. The error is that of the "
         "weights after the last epoch on the test images, which chose nothing; ± is the sample "
         "standard deviation over seeds. "
-        "Saved are the bytes that autograd keeps between the passes of one batch; seconds are "
+        "Saved are the bytes that autograd keeps between the passes of one batch; evaluations are "
+        "those of the forward + backward solve, seconds "
         f"those of the fastest epoch. Run on: {'; '.join(machines)}."
     )
 

@@ -1,86 +1,54 @@
-"""Figure 3 of Chen et al. 2018: its claims, and whether they held for a trained ODE-Net here."""
+"""Figure 3 of Chen et al. 2018 as a table: its numbers, and what they say of its claims."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Mapping
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from pandas import DataFrame
+
+from ...reports.records import records
+from ...reports.table import Cell, ReportTable
 from ...runs.directory import read_json
-from ...runs.run import (
-    Run,
-    find_runs,
-)
-from .growth import exponent
+from .figure3_verdicts import FILE, LABELS, SAYS_NOTHING, Measured, known, verdicts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["figure3", "panels", "verdicts"]
+__all__ = ["figure3", "panels"]
 
-FILE = "figure3.json"
-LABELS = {
-    "dopri5": "dopri5",
-    "dopri5, seminorm": "dopri5 with the parameters left out of the error norm",
-    "scipy_vode_adams": "SciPy's Adams",
-}
-
-Measured = Mapping[str, Any]
-
-# Choices, printed with the verdicts. Where a claim holds:
-WITHIN = 10.0  # (a) tolerances; a local tolerance bounds no global error, but for a factor
-POWERS = (0.85, 1.15)  # (b) of the evaluations
-HALF = (0.35, 0.65)  # (c) evaluations backward over forward
-GROWTH = 0.05  # (d) a smaller change of the evaluations is none
-ABOVE_REFERENCE = 10.0  # errors below so many of the reference's own are not measured
-
-UNKNOWN = f"not known.** {FILE} lacks numbers of it, or they are zero, constant or none."
-# What arithmetic on a file that is not whole, or on numbers that are all alike, ends in.
-SAYS_NOTHING = (
-    AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError, ZeroDivisionError,
-)  # fmt: skip
+NONE = "No run of mode=figure3 is here; node-run mode=figure3 checkpoint=<run> makes one."
 
 
-def figure3(folder: Path) -> str:
-    """Markdown from all runs of mode=figure3 below a folder: verdicts, and the numbers."""
-    parts = []
-    for run in find_runs(folder):
-        if run.config.get("mode") != "figure3":
+def figure3(runs: DataFrame) -> ReportTable:
+    """One table per run of mode=figure3: numbers, and verdicts below them."""
+    tables = []
+    for run in records(runs):
+        if run.get("config.mode") != "figure3":
             continue
-        measured = read_json(run.folder / FILE)
-        if run.status == "completed" and measured:
-            parts.append(section(run, measured))
-        else:
-            reason = run.reason or ("" if run.status != "completed" else f"no whole {FILE}")
-            parts.append(f"{run.name}: {run.status}{f': {reason}' if reason else ''}.\n")
-    none = "No run of mode=figure3 is here; node-run mode=figure3 checkpoint=<run> makes one.\n"
-    return "\n".join(parts) or none
+        measured = read_json(Path(run["directory"]) / FILE)
+        if run["status"] == "completed" and measured:
+            tables.append(section(run, measured))
+            continue
+        no_file = f"no whole {FILE}" if run["status"] == "completed" else ""
+        reason = run.get("reason") or no_file
+        says = f"{run['name']}: {run['status']}{f': {reason}' if reason else ''}."
+        tables.append(ReportTable.of("Figure 3", ["rtol = atol"], [], notes=[says]))
+    if not tables:
+        return ReportTable.of("Figure 3", ["rtol = atol"], [], notes=[NONE])
+    tables[0].more = tables[1:]
+    return tables[0]
 
 
-def section(run: Run, measured: Measured) -> str:
+def section(run: Mapping[str, Any], measured: Measured) -> ReportTable:
     """What one run found; what its file lacks is not known."""
-    measured = {**measured, "dataset": run.config.get("dataset.name", "?")}
-    told = [known(part, measured, f"{what}: not known.") for what, part in NUMBERS.items()]
-    return "\n".join(
-        [
-            told[0],
-            "",
-            *(f"- {line}" for line in verdicts(measured)),
-            "",
-            told[1].rstrip("\n") + "\n",
-        ]
-    )
-
-
-def known(tell: Callable[[Measured], str], measured: Measured, otherwise: str) -> str:
-    """What a file says; otherwise where it lacks numbers, or has some that say nothing."""
-    try:
-        return tell(measured)
-    except SAYS_NOTHING:
-        return otherwise
+    measured = {**measured, "dataset": run.get("config.dataset.name", "?")}
+    caption = known(origin, measured, "What was measured: not known.")
+    unknown = ReportTable.of("Figure 3", ["rtol = atol"], [], notes=["Numbers: not known."])
+    found: ReportTable = known(numbers, measured, unknown)
+    found.caption, found.notes = caption, [*found.notes, *verdicts(measured)]
+    return found
 
 
 def origin(measured: Measured) -> str:
@@ -100,147 +68,29 @@ def origin(measured: Measured) -> str:
     )
 
 
-def verdicts(measured: Measured) -> list[str]:
-    """For each panel, whether the paper's claim held here, and by what numbers."""
-    return [
-        f"**({letter}) {claim}: {known(verdict, measured, UNKNOWN)}"
-        for letter, (claim, verdict) in CLAIMS.items()
-    ]
-
-
-def verdict_error(measured: Measured) -> str:
-    """Panel a: the error can be controlled."""
-    floor = ABOVE_REFERENCE * measured.get("reference_error", 0.0)
-    said, exceptions, left_out, slopes, worst = [], [], [], [], 0.0
-    for method, found in measured["forward"].items():
-        label = LABELS.get(method, method)
-        lists = (found[key] for key in ("evaluations", "error", "error_in_tolerances"))
-        solves = list(zip(measured["tolerances"], *lists, strict=True))
-        left_out += [f"{label} at {at:.0e}" for at, _, error, _ in solves if error < floor]
-        solves = [solve for solve in solves if not solve[2] < floor]
-        for (loose, fewer, before, _), (tight, more, after, _) in pairwise(solves):
-            if after > before or (after == before and more > fewer):
-                cost = "" if more > fewer else " with no more evaluations"
-                exceptions.append(f"{label} from {loose:.0e} to {tight:.0e}{cost}")
-        tolerances, evaluations, errors, multiples = zip(*solves, strict=True)
-        slopes.append(exponent(tolerances, errors))
-        multiple, at = max(zip(multiples, tolerances, strict=True))
-        if not math.isfinite(sum(errors) + sum(multiples)):
-            return UNKNOWN
-        worst = max(worst, multiple)
-        said.append(
-            f"{label} from {errors[0]:.0e} with {evaluations[0]} evaluations to {errors[-1]:.0e} "
-            f"with {evaluations[-1]}, as the tolerance to the power {slopes[-1]:.2f}, at most "
-            f"{multiple:.3g} times its tolerance (at {at:.0e})"
-        )
-    holds = not exceptions and worst <= WITHIN
-    says = "holds" if holds else "holds in part" if min(slopes) > 0 else "does not hold"
-    how = f"with exceptions ({', '.join(exceptions)})" if exceptions else "every time"
-    text = (
-        f"{says}.** It fell {how} as the tolerance did: {'; '.join(said)}. It holds where the "
-        f"error never rises and is within {WITHIN:g} tolerances."
-    )
-    if left_out:
-        text += (
-            f" Left out, for the error is below {ABOVE_REFERENCE:g} times the reference's own: "
-            f"{', '.join(left_out)}."
-        )
-    return text
-
-
-def verdict_time(measured: Measured) -> str:
-    """Panel b: time is proportional to evaluations."""
-    powers, said = [], []
-    for method, found in measured["forward"].items():
-        powers.append(exponent(found["evaluations"], found["seconds"]))
-        each = 1e3 * median(
-            s / n for s, n in zip(found["seconds"], found["evaluations"], strict=True)
-        )
-        said.append(f"{LABELS.get(method, method)} {powers[-1]:.2f} ({each:.2g} ms an evaluation)")
-    low, high = POWERS
-    says = "holds" if all(low <= power <= high for power in powers) else "does not hold"
-    return (
-        f"{says}.** Fitted powers of the evaluations: {'; '.join(said)}. It holds from {low} to "
-        f"{high}."
-    )
-
-
-def verdict_backward(measured: Measured) -> str:
-    """Panel c: half as many evaluations backward as forward."""
-    said, held = [], []
-    low, high = HALF
-    for way, found in measured["backward"].items():
-        pairs = zip(found["backward"], found["forward"], strict=True)
-        ratios = [backward / forward for backward, forward in pairs]
-        middle = median(ratios)
-        half = low <= middle <= high
-        held.append(half)
-        said.append(
-            f"{LABELS.get(way, way)} {middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-            f"{', holds' if half else ', does not hold'}"
-        )
-    says = "holds" if all(held) else "holds in part" if any(held) else "does not hold"
-    return (
-        f"{says}.** Backward over forward, median and range over the tolerances: "
-        f"{'; '.join(said)}. It holds for a median from {low} to {high}."
-    )
-
-
-def verdict_epochs(measured: Measured) -> str:
-    """Panel d: forward evaluations grow while training."""
-    epochs = measured["epochs"]
-    if not epochs:
-        return "not known.** The run of the checkpoint left no metrics.jsonl."
-    first, last = epochs[0], epochs[-1]
-    if len(epochs) < 2:
-        return "not known.** The checkpoint is of one epoch."
-    growth = last["forward"] / first["forward"]
-    says = "holds" if growth > 1 + GROWTH else "does not hold"
-    if abs(growth - 1) <= GROWTH:
-        says = "does not show"
-    highest = max(epochs, key=lambda row: row["forward"])
-    return (
-        f"{says}.** {first['forward']:.1f} a solve in epoch {first['epoch']:g}, "
-        f"{last['forward']:.1f} in epoch {last['epoch']:g}; most in epoch {highest['epoch']:g} "
-        f"({highest['forward']:.1f}). It holds for a growth of more than {GROWTH:.0%}."
-    )
-
-
-# Of each panel: the paper's claim, and what says whether it held.
-CLAIMS: dict[str, tuple[str, Callable[[Measured], str]]] = {
-    "a": ("The error is controlled", verdict_error),
-    "b": ("Time is proportional to evaluations", verdict_time),
-    "c": ("Half as many evaluations backward as forward", verdict_backward),
-    "d": ("Evaluations grow while the network trains", verdict_epochs),
-}
-
-
-def table(measured: Measured) -> str:
+def numbers(measured: Measured) -> ReportTable:
     """The numbers of panels a to c, a row for each tolerance."""
     forward, backward = measured["forward"], measured["backward"]
     headings = ["rtol = atol"]
     for method in forward:
-        headings += [f"{LABELS.get(method, method)}: evaluations", "error", "ms"]
+        label = LABELS.get(method, method)
+        headings += [f"{label}: {what}" for what in ("evaluations", "error", "ms")]
     headings += [f"backward, {LABELS.get(way, way)}" for way in backward]
-    lines = ["| " + " | ".join(headings) + " |", "|" + " --: |" * len(headings)]
+    rows = []
     for i, tolerance in enumerate(measured["tolerances"]):
-        cells = [f"{tolerance:.0e}"]
+        cells = [Cell.number(tolerance, ".0e")]
         for found in forward.values():
             cells += [
-                str(found["evaluations"][i]),
-                f"{found['error'][i]:.1e}",
-                f"{1e3 * found['seconds'][i]:.0f}",
+                Cell.number(found["evaluations"][i], "d"),
+                Cell.number(found["error"][i], ".1e"),
+                Cell.number(1e3 * found["seconds"][i], ".0f"),
             ]
-        cells += [str(found["backward"][i]) for found in backward.values()]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        cells += [Cell.number(found["backward"][i], "d") for found in backward.values()]
+        rows.append(cells)
+    return ReportTable.of("Figure 3", headings, rows)
 
 
-# What is told beside the verdicts.
-NUMBERS: dict[str, Callable[[Measured], str]] = {"What was measured": origin, "Numbers": table}
-
-
-def panels(runs: Sequence[Run], title: str) -> Figure:
+def panels(runs: DataFrame, title: str) -> Figure:
     """node-report figure figure3: the four panels, from the numbers that the last run left.
 
     Raises:
@@ -248,13 +98,14 @@ def panels(runs: Sequence[Run], title: str) -> Figure:
     """
     from .figure3_draw import block_solves_figure
 
-    for run in reversed(runs):
-        measured = read_json(run.folder / FILE)
-        if run.status == "completed" and measured:
+    for run in reversed(records(runs)):
+        path = Path(run["directory"]) / FILE
+        measured = read_json(path)
+        if run["status"] == "completed" and measured:
             try:
                 return block_solves_figure(measured, str(measured["trained"]["name"]))
             except SAYS_NOTHING as error:
-                raise ValueError(f"{run.folder / FILE} lacks numbers; run it again") from error
+                raise ValueError(f"{path} lacks numbers; run it again") from error
     raise ValueError(
         "no completed run of mode=figure3 is among them; make one with "
         "node-run mode=figure3 checkpoint=<run>"

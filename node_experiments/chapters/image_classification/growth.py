@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...reports.table import Cell, ReportTable
 from ...runs.directory import read_json
 
 __all__ = ["Growth", "exponent", "growth_table", "read_growth"]
@@ -66,37 +67,58 @@ def read_growth(folder: Path) -> dict[str, Growth]:
     for path in sorted(folder.rglob("complexity.json")):
         content = read_json(path)
         networks: dict[str, Any] = content.get("networks", {})
-        return {
-            name: Growth(
-                LABELS[name],
-                content["state"][0],
-                "blocks" in each,
-                each["blocks"] if "blocks" in each else each["evaluations"],
-                each["saved_bytes"],
-                each["seconds"],
-            )
-            for name, each in networks.items()
-        }
+        try:
+            return {
+                name: Growth(
+                    LABELS[name],
+                    content["state"][0],
+                    "blocks" in each,
+                    each["blocks"] if "blocks" in each else each["evaluations"],
+                    each["saved_bytes"],
+                    each["seconds"],
+                )
+                for name, each in networks.items()
+            }
+        except (AttributeError, KeyError, TypeError, IndexError):
+            continue  # damaged, or of another program
     return {}
 
 
-def growth_table(growth: dict[str, Growth]) -> str:
-    """Markdown: the range of each measurement, and its exponents."""
-    lines = [
-        f"Growth with depth, of the feature block alone on {next(iter(growth.values())).images} "
-        "images: L blocks, or L̃ evaluations of a forward "
-        "solve whose tolerance is lowered; exponents are slopes of log-log fits, seconds those of "
-        "one thread (`python scripts/measure_complexity.py`).",
-        "",
-        "| block | depth | saved for backward, MB | forward + backward, s | memory | time |",
-        "| --- | --- | --: | --: | --: | --: |",
-    ]
+def growth_table(growth: dict[str, Growth]) -> ReportTable:
+    """The range of each measurement, and its exponents."""
+    rows = []
     for each in growth.values():
         unit = "blocks" if each.blocks else "evaluations"
         megabytes = [value / 1e6 for value in each.saved_bytes]
-        lines.append(
-            f"| {each.label} | {each.depth[0]} to {each.depth[-1]} {unit} "
-            f"| {megabytes[0]:.1f} to {megabytes[-1]:.1f} "
-            f"| {each.seconds[0]:.3f} to {each.seconds[-1]:.3f} | {each.memory} | {each.time} |"
+        rows.append(
+            [
+                each.label,
+                f"{each.depth[0]} to {each.depth[-1]} {unit}",
+                span(megabytes, ".1f"),
+                span(each.seconds, ".3f"),
+                each.memory,
+                each.time,
+            ]
         )
-    return "\n".join(lines) + "\n"
+    images = next(iter(growth.values())).images
+    return ReportTable.of(
+        "Growth with depth",
+        [
+            "block",
+            "depth",
+            "saved for backward, MB",
+            "forward + backward, s",
+            "memory",
+            "time",
+        ],
+        rows,
+        caption=f"Growth with depth, of the feature block alone on {images} images: L blocks, or "
+        "L̃ evaluations of a forward solve whose tolerance is lowered; exponents are slopes of "
+        "log-log fits, seconds those of one thread (`python scripts/measure_complexity.py`).",
+    )
+
+
+def span(values: Sequence[float], form: str) -> Cell:
+    """The first and the last of some values."""
+    first, last = values[0], values[-1]
+    return Cell(f"{first:{form}} to {last:{form}}", {"shallowest": first, "deepest": last})

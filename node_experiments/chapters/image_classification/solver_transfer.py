@@ -13,24 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...cli.sweep_summary import (
-    JOBS,
-    read_jobs,
-)
+from pandas import DataFrame
+
 from ...reports.paired import (
     paired_error,
     unpaired_error,
 )
-from ...reports.tables import (
-    Cell,
-    show,
-    varying,
-)
+from ...reports.records import differences, records, settings, show, varying
+from ...reports.table import Cell, Estimate, ReportTable
 from ...runs.directory import read_json
-from ...runs.run import (
-    Run,
-    find_runs,
-)
 
 __all__ = ["solver_transfer"]
 
@@ -99,59 +90,68 @@ class Test:
     failures: list[str]
 
 
+Record = Mapping[str, Any]
+
 # By the label of the solver that a network was tested with.
 Tests = dict[str, Test]
 
 
-def solver_transfer(folder: Path) -> str:
-    """Markdown from all runs of mode=eval below a folder."""
-    runs = [run for run in find_runs(folder) if run.config.get("mode") == "eval"]
-    counted = [run for run in runs if why_not(run) is None]
-    lost = [note(run.folder.name, why) for run in runs if (why := why_not(run)) is not None]
-    for path in sorted(folder.rglob(JOBS)):
-        for job, run in read_jobs(path.parent):
-            if job["reason"] is not None and "checkpoint" in job["overrides"]:
-                lost.append(note(job["overrides"], reason_of(run)))
+def solver_transfer(runs: DataFrame) -> ReportTable:
+    """The table of all runs of mode=eval, one column per network."""
+    found = records(runs)
+    tested = [run for run in found if run.get("config.mode") == "eval"]
+    counted = [run for run in tested if why_not(run) is None]
+    lost = [
+        note(Path(run["directory"]).name, why)
+        for run in tested
+        if (why := why_not(run)) is not None
+    ]
+    lost += [
+        note(run["overrides"], reason_of(run))
+        for run in found
+        if "checkpoint=" in run.get("overrides", "")
+    ]  # fmt: skip
     if not counted:
-        parts = ["No run of mode=eval of a network that solves an ODE is here."]
-    else:
-        networks = columns(counted)
-        tests = {label: tests_of(members) for label, members in networks.items()}
-        own = {label: own_solver(members[0]) for label, members in networks.items()}
-        verdicts = [f"- {label}: {verdict(tests[label], own[label])}." for label in tests]
-        parts = [INTRO, table(tests, own), "\n".join(verdicts)]
-    return "\n\n".join([*parts, *(["\n".join(lost)] if lost else [])]) + "\n"
+        none = "No run of mode=eval of a network that solves an ODE is here."
+        return ReportTable.of("Solver transfer", ["tested with"], [], caption=none, notes=lost)
+    networks = columns(counted)
+    tests = {label: tests_of(members) for label, members in networks.items()}
+    own = {label: own_solver(members[0]) for label, members in networks.items()}
+    verdicts = [f"{label}: {verdict(tests[label], own[label])}." for label in tests]
+    tested_with = [f"solver.{key}" for key in SOLVER]
+    joined = differences(networks.values(), [*tested_with, "checkpoint"], "Networks of one column")
+    return table(tests, own, [*verdicts, *joined, *lost])
 
 
-def why_not(run: Run) -> str | None:
+def why_not(run: Record) -> str | None:
     """Why a run says nothing of any network that solves an ODE, or None."""
-    if not run.result.get("trained"):
-        if run.status == "completed":
+    if "trained.config_hash" not in run:
+        if run["status"] == "completed":
             return "made before runs recorded what they were trained with; run it again"
         return reason_of(run)
-    if run.status == "completed" and "nfe/forward" not in run.metrics:
+    if run["status"] == "completed" and "nfe/forward" not in run:
         return "its network solves no ODE"
     return None
 
 
-def reason_of(run: Run) -> str:
+def reason_of(run: Record) -> str:
     """How a run that did not complete ended, in one line."""
-    reason = " ".join(run.reason.split())
-    return f"{run.status}: {reason}" if reason else run.status
+    reason = " ".join((run.get("reason") or "").split())
+    return f"{run['status']}: {reason}" if reason else run["status"]
 
 
 def note(what: str, why: str) -> str:
-    """An item for a run that is not counted."""
-    return f"- Not counted: {what}, {why}.".replace("|", "/")
+    """A sentence on a run that is not counted."""
+    return f"Not counted: {what}, {why}.".replace("|", "/")
 
 
-def columns(runs: Sequence[Run]) -> dict[str, list[Run]]:
+def columns(runs: Sequence[Record]) -> dict[str, list[Record]]:
     """The runs of networks that differ in nothing but their seed, by what sets them apart."""
-    same: dict[tuple[str, ...], list[Run]] = {}
+    same: dict[tuple[str, ...], list[Record]] = {}
     for run in runs:
         key = tuple(f"{name}={show(value)}" for name, value in settings_of(run).items())
         same.setdefault((label_of_network(run, runs), *key), []).append(run)
-    twins: dict[str, list[list[Run]]] = {}
+    twins: dict[str, list[list[Record]]] = {}
     for (label, *_), members in same.items():
         twins.setdefault(label, []).append(members)
     found = {}
@@ -164,21 +164,21 @@ def columns(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return found
 
 
-def settings_of(run: Run) -> dict[str, Any]:
+def settings_of(run: Record) -> dict[str, Any]:
     """What was trained and on which images it is tested, but for the seed and the solver."""
     found = {
         name: value
-        for name, value in sorted(run.settings.items())
+        for name, value in sorted(settings(run).items())
         if name.partition(".")[0] in TRAINED or name in BUDGET
     }
-    return found | {"name": run.result["trained"].get("name")}
+    return found | {"name": run.get("trained.name")}
 
 
-def label_of_network(run: Run, runs: Sequence[Run]) -> str:
+def label_of_network(run: Record, runs: Sequence[Record]) -> str:
     """The solver that it was trained with, with its name where there are several."""
     label = own_solver(run)
-    names = {each.result["trained"].get("name") for each in runs}
-    return label if len(names) == 1 else f"{run.result['trained'].get('name')}, {label}"
+    names = {each.get("trained.name") for each in runs}
+    return label if len(names) == 1 else f"{run.get('trained.name')}, {label}"
 
 
 def solver_label(solver: Mapping[str, Any]) -> str:
@@ -193,62 +193,64 @@ def solver_label(solver: Mapping[str, Any]) -> str:
     return f"{solver['method']}, tolerance {tolerance}"
 
 
-def own_solver(run: Run) -> str:
+def own_solver(run: Record) -> str:
     """The solver that a network was trained with."""
-    return solver_label(run.result["trained"]["solver"])
+    return solver_label({key: run.get(f"trained.solver.{key}") for key in SOLVER})
 
 
-def tests_of(runs: Sequence[Run]) -> Tests:
-    """The tests of one network, or of the same with several seeds; of equal ones the last."""
-    by_solver: dict[str, dict[str, Run]] = {}
+def tests_of(runs: Sequence[Record]) -> Tests:
+    """The tests of one network, or of the same with several seeds; of each seed the last."""
+    by_solver: dict[str, dict[str, Record]] = {}
     for run in runs:
-        solver = solver_label({key: run.config.get(f"solver.{key}") for key in SOLVER})
-        by_solver.setdefault(solver, {})[run.result["trained"]["config_hash"]] = run
+        solver = solver_label({key: run.get(f"config.solver.{key}") for key in SOLVER})
+        by_solver.setdefault(solver, {})[run.get("trained.seed", run["trained.config_hash"])] = run
     return {solver: test_of(members) for solver, members in by_solver.items()}
 
 
-def test_of(runs: Mapping[str, Run]) -> Test:
+def test_of(runs: Mapping[str, Record]) -> Test:
     """What the runs with one solver found, by network."""
     failures = {network: why for network, run in runs.items() if (why := failure(run))}
     done = {network: run for network, run in runs.items() if network not in failures}
     first = next(iter(runs.values()))
-    evaluations = [run.metrics["nfe/forward"] for run in done.values()]
-    steps, size = first.config.get("solver.num_steps"), first.config.get("solver.step_size")
+    evaluations = [run["nfe/forward"] for run in done.values()]
+    steps, size = first.get("config.solver.num_steps"), first.get("config.solver.step_size")
     if steps is None and size is not None:
         steps = math.ceil(1 / size)
     solves = Solves(
-        max((run.result.get("solver_order") or 0 for run in done.values()), default=0),
+        int(max((run.get("solver_order", 0) for run in done.values()), default=0)),
         steps,
-        max(first.config.get("solver.rtol") or 0.0, first.config.get("solver.atol") or 0.0),
+        max(first.get("config.solver.rtol") or 0.0, first.get("config.solver.atol") or 0.0),
         sum(evaluations) / len(evaluations) if evaluations else math.nan,
     )
-    files = {network: read_json(run.folder / "wrong.json") for network, run in done.items()}
+    files = {
+        network: read_json(Path(run["directory"]) / "wrong.json") for network, run in done.items()
+    }
     kept = {network: file for network, file in files.items() if {"images", "wrong"} <= file.keys()}
     counts = [file["images"] for file in kept.values()]
-    published = first.config.get("dataset.test_size") or PUBLISHED_TEST_IMAGES
+    published = first.get("config.dataset.test_size") or PUBLISHED_TEST_IMAGES
     return Test(
         solves,
-        {network: 1 - run.metrics["accuracy/test"] for network, run in done.items()},
+        {network: 1 - run["accuracy/test"] for network, run in done.items()},
         {network: set(file["wrong"]) for network, file in kept.items()},
         counts[0] if counts else published,
         list(failures.values()),
     )
 
 
-def failure(run: Run) -> str | None:
-    """Why a run has no error to show, or None. JSON has no NaN: what is none is null there."""
-    if run.status != "completed":
-        return run.reason or run.status
-    numbers = {"accuracy/test": None, **(run.result.get("metrics") or {})}
-    nan = [
-        name
-        for name in ("accuracy/test", "loss/test")
-        if name in numbers and not math.isfinite(run.metrics.get(name, math.nan))
-    ]
+def failure(run: Record) -> str | None:
+    """Why a run has no error to show, or None."""
+    if run["status"] != "completed":
+        return run.get("reason") or run["status"]
+    not_finite = run.get("not_finite", "").split(", ")
+    nan = [tag for tag in ("accuracy/test", "loss/test") if tag in not_finite]
+    if "accuracy/test" not in run:
+        nan.append("accuracy/test")
     return f"its {nan[0]} is not a number" if nan else None
 
 
-def table(networks: Mapping[str, Tests], own: Mapping[str, str]) -> str:
+def table(
+    networks: Mapping[str, Tests], own: Mapping[str, str], notes: Sequence[str]
+) -> ReportTable:
     """A row for each solver, by order and evaluations; a column for each network."""
     cost: dict[str, tuple[float, float]] = {}
     for tests in networks.values():
@@ -257,31 +259,39 @@ def table(networks: Mapping[str, Tests], own: Mapping[str, str]) -> str:
             cost[solver] = min(
                 cost.get(solver, (math.inf, math.inf)), (test.solves.order or 99, known)
             )
-    lines = [
-        "| tested with | evaluations | " + " | ".join(networks) + " |",
-        "| --- | --: |" + " --: |" * len(networks),
-    ]
+    rows = []
     for solver in sorted(cost, key=lambda name: cost[name]):
         tested = [tests.get(solver) for tests in networks.values()]
         counts = [test.solves.evaluations for test in tested if test and test.errors]
-        low, high = min(counts, default=math.nan), max(counts, default=math.nan)
-        spread = "-" if not counts else f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"
         cells = [
-            cell(test, bold=own[label] == solver)
+            cell(test, strong=own[label] == solver)
             for label, test in zip(networks, tested, strict=True)
         ]
-        lines.append(f"| {solver} | {spread} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append([solver, span(counts), *cells])
+    headings = ["tested with", "evaluations", *networks]
+    return ReportTable.of(
+        "Solver transfer", headings, rows, caption=INTRO, notes=notes, missing="-"
+    )
 
 
-def cell(test: Test | None, bold: bool) -> str:
+def span(counts: Sequence[float]) -> Cell | None:
+    """The smallest and the largest number of evaluations."""
+    if not counts:
+        return None
+    low, high = min(counts), max(counts)
+    text = f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"
+    return Cell(text, {"at least": low, "at most": high})
+
+
+def cell(test: Test | None, strong: bool) -> Cell | None:
     """An error, or why there is none."""
     if test is None:
-        return "-"
-    found = Cell.of(list(test.errors.values()), 100, ".2f")
-    text = "" if found is None else f"**{found}**" if bold else str(found)
+        return None
+    found = Estimate.of(test.errors.values(), 100)
+    shown = None if found is None else found.cell(".2f")
     failed = [f"failed: {' '.join(reason.split())}" for reason in test.failures]
-    return "; ".join([*filter(None, [text]), *failed]).replace("|", "/")
+    text = "; ".join([*([str(shown)] if shown else []), *failed]).replace("|", "/")
+    return Cell(text, shown.values if shown else {}, strong and shown is not None)
 
 
 def verdict(tests: Tests, own: str) -> str:

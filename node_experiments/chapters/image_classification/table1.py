@@ -8,20 +8,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from ...cli.sweep_summary import (
-    JOBS,
-    read_jobs,
-)
-from ...reports.tables import Cell
-from ...runs.run import (
-    Run,
-    find_runs,
-)
+from pandas import DataFrame
+
+from ...reports.records import differences, one_per_seed, records
+from ...reports.table import Cell, Estimate, ReportTable
+from ...runs.frame import read_epochs
 from .budget import (
     Budget,
     budget_of,
@@ -42,153 +37,159 @@ __all__ = ["table1"]
 
 HEADINGS = (
     "model",
-    "`node-run experiment=`",
+    "experiment",
     "test error, %",
     "parameters",
     "saved for backward, MB",
     "memory",
-    "evaluations a solve, forward + backward",
-    "s a step",
+    "evaluations per solve",
+    "s per step",
     "time",
     "runs",
 )
 
+Record = Mapping[str, Any]
+Section = Mapping[Row, Sequence[Record]]
 
-def table1(folder: Path) -> str:
-    """Markdown from all runs below a folder."""
-    sections: dict[Budget, dict[Row, list[Run]]] = defaultdict(lambda: defaultdict(list))
-    others = 0
-    for run in find_runs(folder):
-        if run.config.get("dataset.name") != "mnist" or run.config.get("mode") != "train":
+
+def table1(runs: DataFrame) -> ReportTable:
+    """The table of all runs on MNIST; of several budgets, the one with the most rows first."""
+    sections: dict[Budget, dict[Row, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    lost, others = [], 0
+    for run in records(runs):
+        if run.get("overrides") and run.get("choices.experiment"):
+            lost.append(run)
+        if run.get("config.dataset.name") != "mnist" or run.get("config.mode") != "train":
             continue
         row = row_of(run)
         if row is None:
             others += 1
         else:
             sections[budget_of(run)][row].append(run)
-    growth = read_growth(folder)
-    ordered = [rows for _, rows in sorted(sections.items(), key=lambda item: order(*item))]
-    lost = lost_jobs(folder, ordered)
-    parts = [
-        section(rows, [job for job in lost if job.section == number], growth)
-        for number, rows in enumerate(ordered or [{}])
+    growth = read_growth(Path(runs.attrs["outputs"])) if "outputs" in runs.attrs else {}
+    ordered: list[Section] = [
+        rows for _, rows in sorted(sections.items(), key=lambda item: order(*item))
+    ] or [{}]
+    places = [place_of(job, ordered) for job in lost]
+    tables = [
+        section(rows, [job for job, at in zip(lost, places, strict=True) if at == number], growth)
+        for number, rows in enumerate(ordered)
     ]
     if others:
-        parts.append(
-            f"Runs on MNIST with other models, solvers or settings, not shown: {others}.\n"
-        )
+        note = f"Runs on MNIST with other models, solvers or settings, not shown: {others}."
+        tables[-1].notes = [*tables[-1].notes, note]
     if growth:
-        parts.append(growth_table(growth))
-    return "\n".join(parts)
+        tables.append(growth_table(growth))
+    tables[0].more = tables[1:]
+    return tables[0]
 
 
-@dataclass(frozen=True)
-class LostJob:
-    """A job of a sweep that failed before it had a folder, and the table that it belongs to."""
+def place_of(job: Record, sections: Sequence[Section]) -> int:
+    """The table of a job that failed before it had a directory: that of the rest of its sweep.
 
-    experiment: str
-    reason: str
-    section: int
-
-
-def lost_jobs(folder: Path, sections: Sequence[Mapping[Row, Sequence[Run]]]) -> list[LostJob]:
-    """All of them; those of a sweep that left no run at all belong to the first table."""
-    found = []
-    for path in sorted(folder.rglob(JOBS)):
-        place = 0
-        for number, rows in enumerate(sections):
-            if any(path.parent in run.folder.parents for runs in rows.values() for run in runs):
-                place = number
-        for job, _ in read_jobs(path.parent):
-            given = dict(part.partition("=")[::2] for part in job["overrides"].split(","))
-            if job["reason"] is not None and "experiment" in given:
-                found.append(LostJob(given["experiment"], job["reason"], place))
-    return found
+    One of a sweep that left no run at all belongs to the first table.
+    """
+    sweep = Path(job["directory"]).parent
+    place = 0
+    for number, rows in enumerate(sections):
+        directories = (Path(run["directory"]) for runs in rows.values() for run in runs)
+        if any(sweep in directory.parents for directory in directories):
+            place = number
+    return place
 
 
-def section(
-    rows: Mapping[Row, Sequence[Run]], lost: Sequence[LostJob], growth: Mapping[str, Any]
-) -> str:
+def section(rows: Section, lost: Sequence[Record], growth: Mapping[str, Any]) -> ReportTable:
     """The table of one budget, with what the budget is."""
-    lines = [
-        "| " + " | ".join(HEADINGS) + " |",
-        "| --- | --- |" + " --: |" * (len(HEADINGS) - 3) + " --- |",
-    ]
+    lines = []
     for row in ROWS:
-        reasons = [job.reason for job in lost if job.experiment == row.experiment]
+        reasons = [job["reason"] for job in lost if job["choices.experiment"] == row.experiment]
         lines.append(ours(row, rows.get(row, ()), reasons, growth))
         if row.paper is not None:
-            error, parameters, memory, time = row.paper
-            cells = ["paper", "", error, parameters, "", memory, "", "", time, ""]
-            lines.append("| " + " | ".join(cells) + " |")
-    done = [run for runs in rows.values() for run in measured(runs)]
-    return "\n".join([*lines, "", *([stated(done)] if done else []), ""])
-
-
-def ours(row: Row, runs: Sequence[Run], lost: Sequence[str], growth: Mapping[str, Any]) -> str:
-    """The row of one network: what its completed runs found, and what became of the others."""
-    done = measured(runs)
-    errors = [100 * (1 - final(run)["accuracy/test"]) for run in done]
-    forward, backward = (
-        [final(run)[tag] for run in done if tag in final(run)]
-        for tag in ("nfe/forward", "nfe/backward")
+            lines.append(paper(*row.paper))
+    counted = [measured(runs) for runs in rows.values()]
+    done = [run for runs in counted for run in runs]
+    return ReportTable.of(
+        "Table 1",
+        HEADINGS,
+        lines,
+        caption=stated(done) if done else "",
+        notes=differences(counted, what="Seeds of one row"),
+        missing="-",
     )
+
+
+def ours(
+    row: Row, runs: Sequence[Record], lost: Sequence[str], growth: Mapping[str, Any]
+) -> list[Any]:
+    """The row of one network: what its completed runs found, and what became of the others.
+
+    All numbers are of the weights after the last epoch, as in the paper: no data chose them.
+    """
+    done = measured(runs)
+    error = Estimate.of(100 * (1 - run["last/accuracy/test"]) for run in done)
     steps = [
         epoch["time/step_seconds"]
         for run in done
-        for epoch in run.epochs
+        for epoch in read_epochs(run["directory"])
         if "time/step_seconds" in epoch
     ]
-    saved = [
-        final(run)["memory/saved_bytes"] for run in done if "memory/saved_bytes" in final(run)
-    ]
+    saved = last(done, "memory/saved_bytes")
     power = growth.get(row.growth or "")
-    cells = [
+    return [
         row.label,
-        f"`{row.experiment}`",
-        text(Cell.of(errors, 1, ".2f")),
-        f"{done[0].result['parameters']:,}" if done else "-",
-        text(Cell.of(saved[:1], 1e-6, ".1f")),
-        "-" if power is None else power.memory,
-        f"{fmean(forward):.1f} + {fmean(backward):.1f}" if forward and backward else "-",
-        f"{min(steps):.3f}" if steps else "-",
-        "-" if power is None else power.time,
+        row.experiment,
+        None if error is None else error.cell(".2f"),
+        Cell.number(int(done[0]["parameters"]), ",") if done else None,
+        Cell.number(saved[0] / 1e6, ".1f") if saved else None,
+        None if power is None else power.memory,
+        evaluations(done),
+        Cell.number(min(steps), ".3f") if steps else None,
+        None if power is None else power.time,
         became(runs, done, lost),
     ]
-    return "| " + " | ".join(cells) + " |"
 
 
-def measured(runs: Sequence[Run]) -> list[Run]:
-    """The completed runs that say how accurate they are; of equal ones the last."""
-    found = {
-        run.result.get("config_hash", run.folder): run
-        for run in runs
-        if run.status == "completed" and "accuracy/test" in final(run)
-    }
-    return list(found.values())
+def paper(error: str, parameters: str, memory: str, time: str) -> list[Any]:
+    """What the paper prints: the error in per cent, parameters in millions, orders of growth."""
+    percent = Cell(error, {"": float(error.split()[0])})
+    millions = Cell(parameters, {"": 1e6 * float(parameters.split()[0])})
+    return ["paper", "", percent, millions, "", memory, "", "", time, ""]
 
 
-def final(run: Run) -> dict[str, Any]:
-    """Metrics of the weights after the last epoch, which no data chose."""
-    return run.result.get("metrics") or {}
+def measured(runs: Sequence[Record]) -> list[Record]:
+    """The completed runs that say how accurate they are; of each seed the last."""
+    return one_per_seed(
+        run for run in runs if run["status"] == "completed" and "last/accuracy/test" in run
+    )
 
 
-def text(cell: Cell | None) -> str:
-    """A cell, or a dash."""
-    return "-" if cell is None else str(cell)
+def last(runs: Sequence[Record], tag: str) -> list[float]:
+    """A number after the last epoch, of each run that has it."""
+    return [run[f"last/{tag}"] for run in runs if f"last/{tag}" in run]
 
 
-def became(runs: Sequence[Run], done: Sequence[Run], lost: Sequence[str]) -> str:
+def evaluations(runs: Sequence[Record]) -> Cell | None:
+    """Function evaluations per solve, forward and backward."""
+    forward, backward = last(runs, "nfe/forward"), last(runs, "nfe/backward")
+    if not forward or not backward:
+        return None
+    means = {"forward": fmean(forward), "backward": fmean(backward)}
+    return Cell(f"{means['forward']:.1f} + {means['backward']:.1f}", means)
+
+
+def became(runs: Sequence[Record], done: Sequence[Record], lost: Sequence[str]) -> str:
     """How many runs were counted, and why others were not."""
-    known = {run.result.get("config_hash") for run in done}
     notes = [f"{len(done)} seed{'s' if len(done) != 1 else ''}"] if done else []
+    seeds = {run.get("seed", 0) for run in done}
     for run in runs:
-        if run in done or run.result.get("config_hash", "?") in known:
+        if run.get("seed", 0) in seeds:
             continue
-        if run.status == "completed":
+        if run["status"] == "completed":
             notes.append("one without metrics")
         else:
-            at = f" after {len(run.epochs)} of {run.config.get('trainer.epochs')} epochs"
-            notes.append(f"one {run.status}{at}" + (f": {run.reason}" if run.reason else ""))
+            epochs = len(read_epochs(run["directory"]))
+            reason = f": {run['reason']}" if run.get("reason") else ""
+            total = run.get("config.trainer.epochs")
+            notes.append(f"one {run['status']} after {epochs} of {total} epochs{reason}")
     notes += [f"one failed: {reason}" for reason in lost]
-    return "; ".join(notes).replace("|", "/").replace("\n", " ") or "not run"
+    return "; ".join(notes).replace("\n", " ") or "not run"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-from ...runs.run import Run
 
 __all__ = ["ROWS", "Row", "row_of"]
 
@@ -57,9 +56,9 @@ ROWS = (
 )
 
 
-def row_of(run: Run) -> Row | None:
+def row_of(run: Mapping[str, Any]) -> Row | None:
     """The row of a run; settings that a run is too old to know count as they are wanted."""
     for row in ROWS:
-        if all(run.config.get(name, value) == value for name, value in row.settings.items()):
+        if all(run.get(f"config.{name}", value) == value for name, value in row.settings.items()):
             return row
     return None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from math import nan
 from typing import Any
 
-from ...runs.run import find_runs
-from ..latent_ode.table2 import spread
+from pandas import DataFrame
+
+from ...reports.records import differences, left_out, most_alike, one_per_seed, records
+from ...reports.table import Cell, Estimate, ReportTable
+from ...reports.verdicts import order_verdict
 
 __all__ = ["IRREGULAR_TABLES"]
 
@@ -64,118 +66,112 @@ PERIODIC = {
     },
 }
 
-Cells = dict[tuple[str, float], list[dict[str, Any]]]
+Record = Mapping[str, Any]
+Cells = dict[tuple[str, float], list[Record]]
 
 
-def collect(folder: Path, dataset: str, task: str, setting: str) -> Cells:
-    """Test metrics of the completed runs below a folder, by model and a setting of the data."""
-    cells: Cells = defaultdict(list)
-    for run in find_runs(folder):
-        config = run.config
-        asked = {"dataset.name": dataset, "dataset.task": task}
-        if run.status != "completed" or any(config.get(key) != asked[key] for key in asked):
+def collect(runs: DataFrame, dataset: str, task: str, setting: str) -> tuple[Cells, int]:
+    """Completed runs by model and a setting of the data, and how many others were left out.
+
+    The runs of one cell differ in nothing but their seed; of two with the same seed the last
+    counts.
+    """
+    cells: dict[tuple[str, float], list[Record]] = defaultdict(list)
+    for run in records(runs):
+        asked = {"status": "completed", "config.dataset.name": dataset}
+        asked["config.dataset.task"] = task
+        if any(run.get(key) != asked[key] for key in asked):
             continue
-        if config.get("model.variant") == "official_bug":
+        if run.get("config.model.variant") == "official_bug" or run.get("mode") == "eval":
             continue
-        values: dict[str, Any] = {
-            tag.removesuffix("/test"): value
-            for tag, value in run.metrics.items()
-            if tag.endswith("/test")
-        }
-        name = config["model.name"]
-        if config.get("model.encoder") == "rnn" and name == "irregular_latent_ode":
+        name = run["config.model.name"]
+        if run.get("config.model.encoder") == "rnn" and name == "irregular_latent_ode":
             name += "/rnn"
-        step = (run.result.get("seconds") or {}).get("per_step")
-        batch = config["dataset.batch_size"]
-        values["milliseconds"] = None if step is None else 1e3 * step / batch
-        values["evaluations"] = (run.result.get("nfe") or {}).get("forward")
-        values["protocol"] = run.result.get("protocol")
-        values["steps"] = run.result.get("metrics", {}).get("step")
-        cells[name, config[f"dataset.{setting}"]].append(values)
-    return cells
+        cells[name, run[f"config.dataset.{setting}"]].append(run)
+    seeds = {key: one_per_seed(most_alike(members)) for key, members in cells.items()}
+    return seeds, sum(map(len, cells.values())) - sum(map(len, seeds.values()))
 
 
 def forecast_table(
-    folder: Path, dataset: str, task: str, published: Mapping[str, tuple[float, ...]]
-) -> str:
-    """Markdown: mean squared errors x 100, as published and ours."""
-    cells = collect(folder, dataset, task, "observed_fraction")
-    lines = [
-        f"Test MSE x 100 of {task} on {dataset}, with a share of the points observed; the mean "
-        "over seeds, standard deviation and number of seeds. Models with a latent z0 are tested "
-        "by three draws of it, as published; autoregressive ones say each point "
-        + (
-            "from the observations before it. "
-            if task == "interpolation"
-            else "after feeding back the ones that they said before. "
-        )
-        + protocols(cells),
-        "",
-        "| model | " + " | ".join(f"{share:.0%}" for share in SHARES) + " |",
-        "| --- |" + " ---: |" * len(SHARES),
-    ]
+    runs: DataFrame, title: str, dataset: str, task: str, published: Mapping[str, Sequence[float]]
+) -> ReportTable:
+    """Mean squared errors x 100, as published and ours."""
+    cells, others = collect(runs, dataset, task, "observed_fraction")
+    rows: list[list[Any]] = []
     for model, label in MODELS.items():
         if model in published:
-            numbers = " | ".join(f"{value:.3f}" for value in published[model])
-            lines.append(f"| published: {label} | {numbers} |")
-        ours = [spread(percent_errors(cells, model, share)) for share in SHARES]
-        lines.append(f"| {label} | " + " | ".join(ours) + " |")
-    lines += ["", *orders(cells, published), "", *costs(cells, "observed", SHARES)]
-    return "\n".join(lines) + "\n"
+            numbers = (Cell.number(value, ".3f") for value in published[model])
+            rows.append([f"published: {label}", *numbers])
+        rows.append([label, *(cell(errors(cells, model, share)) for share in SHARES)])
+    how = (
+        "from the observations before it. "
+        if task == "interpolation"
+        else "after feeding back the ones that they predicted before. "
+    )
+    return ReportTable.of(
+        title,
+        ["model", *(f"{share:.0%}" for share in SHARES)],
+        rows,
+        caption=f"Test MSE x 100 of {task} on {dataset}, with a fraction of the points observed; "
+        "the mean over seeds, standard deviation and number of seeds. Models with a latent z0 are "
+        "tested by three draws of it, as published; autoregressive ones predict each point "
+        f"{how}{protocols(cells)}",
+        notes=[*orders(cells, published), *remarks(cells, others, dataset)],
+        more=[costs(cells, "observed", SHARES)],
+        missing="-",
+    )
 
 
-def percent_errors(cells: Cells, model: str, share: float) -> list[float]:
+def errors(cells: Cells, model: str, share: float) -> list[float]:
     """Mean squared errors x 100 of a cell's runs."""
-    runs = cells.get((model, share), [])
-    return [100 * run["mse_samples" if "mse_samples" in run else "mse"] for run in runs]
+    found = cells.get((model, share), [])
+    return [100 * run.get("mse_samples/test", run.get("mse/test", nan)) for run in found]
 
 
-def orders(cells: Cells, published: Mapping[str, tuple[float, ...]]) -> list[str]:
-    """List items: the models from the lowest error to the highest, as published and ours."""
+def orders(cells: Cells, published: Mapping[str, Sequence[float]]) -> list[str]:
+    """The models from the lowest error to the highest, as published and ours."""
     lines = []
     for i, share in enumerate(SHARES):
         ours = {
-            model: statistics.mean(errors)
+            model: estimate.mean
             for model in published
-            if (errors := percent_errors(cells, model, share))
+            if (estimate := Estimate.of(errors(cells, model, share))) is not None
         }
-        if len(ours) < 2:
-            continue
-        theirs = sorted(ours, key=lambda model: published[model][i])
-        found = sorted(ours, key=lambda model: ours[model])
-        lines.append(
-            f"- {share:.0%} observed, from the lowest error to the highest: "
-            + (
-                f"{named(found)}, as published."
-                if found == theirs
-                else f"{named(found)}; published: {named(theirs)}."
-            )
-        )
+        if len(ours) > 1:
+            theirs = {model: published[model][i] for model in ours}
+            orders = (sorted(each, key=each.__getitem__) for each in (ours, theirs))
+            found, expected = ([MODELS[model] for model in order] for order in orders)
+            lines.append(order_verdict(f"{share:.0%} observed", found, expected))
     return lines
 
 
-def named(models: Iterable[str]) -> str:
-    """Models in their order."""
-    return " < ".join(MODELS[model] for model in models)
-
-
-def accuracy_table(folder: Path) -> str:
-    """Markdown: accuracy in per cent on japanese_vowels."""
-    cells = collect(folder, "japanese_vowels", "classification", "dropped")
-    lines = [
-        "Test accuracy on japanese_vowels in per cent, with a share of the observations dropped; "
-        "the mean over seeds, standard deviation and number of seeds. " + protocols(cells),
-        "",
-        "| model | " + " | ".join(f"{share:.0%} dropped" for share in DROPPED) + " |",
-        "| --- |" + " ---: |" * len(DROPPED),
-    ]
+def accuracy_table(runs: DataFrame) -> ReportTable:
+    """Accuracy in per cent on japanese_vowels."""
+    cells, others = collect(runs, "japanese_vowels", "classification", "dropped")
+    rows = []
     for model, label in MODELS.items():
-        ours = [
-            spread((100 * run["accuracy"] for run in cells.get((model, share), [])), digits=1)
+        accuracies = (
+            [100 * run["accuracy/test"] for run in cells.get((model, share), [])]
             for share in DROPPED
-        ]
-        lines.append(f"| {label} | " + " | ".join(ours) + " |")
-    return "\n".join([*lines, "", *costs(cells, "dropped", DROPPED)]) + "\n"
+        )
+        rows.append([label, *(cell(values, ".1f") for values in accuracies)])
+    return ReportTable.of(
+        "Japanese Vowels",
+        ["model", *(f"{share:.0%} dropped" for share in DROPPED)],
+        rows,
+        caption="Test accuracy on japanese_vowels in per cent, with a fraction of the "
+        "observations dropped; the mean over seeds, standard deviation and number of seeds. "
+        + protocols(cells),
+        notes=remarks(cells, others, "japanese_vowels"),
+        more=[costs(cells, "dropped", DROPPED)],
+        missing="-",
+    )
+
+
+def remarks(cells: Cells, others: int, dataset: str) -> list[str]:
+    """What was joined, and what was left out."""
+    joined = differences(cells.values(), what="Seeds of one cell")
+    return joined + left_out(others, f"on {dataset}")
 
 
 def protocols(cells: Cells) -> str:
@@ -183,56 +179,80 @@ def protocols(cells: Cells) -> str:
     found = [run for runs in cells.values() for run in runs]
     if not found:
         return "No run of ours is finished."
-    budgets = sorted({(str(run["protocol"]), int(run["steps"] or 0)) for run in found})
-    named_budgets = ", ".join(
+    budgets = sorted({(str(run.get("protocol")), int(run.get("last/step", 0))) for run in found})
+    named = ", ".join(
         f"{name} ({steps:,} training steps, weights of the best epoch on validation data)"
         if steps
         else name
         for name, steps in budgets
     )
-    return f"Our protocol: {named_budgets}."
+    return f"Our protocol: {named}."
 
 
-def costs(cells: Cells, what: str, shares: tuple[float, ...]) -> list[str]:
-    """Lines of a table: time of a training step for one series, and evaluations in a batch."""
-    lines = [
-        "| training cost, ms a series (evaluations a solve) | "
-        + " | ".join(f"{share:.0%} {what}" for share in shares) + " |",
-        "| --- |" + " ---: |" * len(shares),
-    ]  # fmt: skip
+def costs(cells: Cells, what: str, shares: Sequence[float]) -> ReportTable:
+    """Time of a training step per series, and function evaluations per solve."""
+    rows = []
     for model, label in MODELS.items():
-        texts = []
-        for share in shares:
-            runs = cells.get((model, share), [])
-            times = [run["milliseconds"] for run in runs if run["milliseconds"] is not None]
-            counts = [run["evaluations"] for run in runs if run["evaluations"] is not None]
-            text = spread(times, count=False, digits=2)
-            texts.append(f"{text} ({spread(counts, count=False, digits=0)})" if counts else text)
-        lines.append(f"| {label} | " + " | ".join(texts) + " |")
-    return lines
+        found = (cells.get((model, share), []) for share in shares)
+        rows.append([label, *map(cost, found)])
+    return ReportTable.of(
+        "Training cost",
+        [
+            "training cost, ms per series (evaluations per solve)",
+            *(f"{share:.0%} {what}" for share in shares),
+        ],
+        rows,
+        missing="-",
+    )
 
 
-IRREGULAR_TABLES: dict[str, Callable[[Path], str]] = {
+def cost(runs: Sequence[Record]) -> Cell | None:
+    """The cost of a cell's runs."""
+    timed = [run for run in runs if "seconds_per_step" in run]
+    times = Estimate.of(
+        1e3 * run["seconds_per_step"] / run["config.dataset.batch_size"] for run in timed
+    )
+    counts = Estimate.of(run["last/nfe/forward"] for run in runs if "last/nfe/forward" in run)
+    if times is None:
+        return None
+    found = times.cell(".2f", ".2f")
+    if counts is None:
+        return found
+    text = f"{found} ({counts.cell('.0f', '.0f')})"
+    return Cell(text, {**found.values, "evaluations per solve": counts.mean})
+
+
+def cell(values: Iterable[float], form: str = ".3f") -> Cell | None:
+    """Mean, standard deviation and number of seeds."""
+    estimate = Estimate.of(values)
+    return None if estimate is None else estimate.cell(form, form, count=1)
+
+
+IRREGULAR_TABLES: dict[str, Callable[[DataFrame], ReportTable]] = {
     "table3": partial(
         forecast_table,
+        title="Table 3",
         dataset="hopper",
         task="interpolation",
         published=HOPPER["interpolation"],
     ),
     "table3_extrapolation": partial(
         forecast_table,
+        title="Table 3, extrapolation",
         dataset="hopper",
         task="extrapolation",
         published=HOPPER["extrapolation"],
     ),
     "periodic_interpolation": partial(
         forecast_table,
+        title="Periodic, interpolation",
         dataset="periodic",
         task="interpolation",
         published=PERIODIC["interpolation"],
     ),
     "periodic_extrapolation": partial(
         forecast_table,
+        title="Periodic, extrapolation",
         dataset="periodic",
         task="extrapolation",
         published=PERIODIC["extrapolation"],

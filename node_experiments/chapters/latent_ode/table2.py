@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from ...runs.run import (
-    Run,
-    find_runs,
-)
+from pandas import DataFrame
 
-__all__ = ["PAPER", "collect", "details", "table2", "verdicts"]
+from ...reports.records import differences, left_out, most_alike, one_per_seed, records
+from ...reports.table import Cell, Estimate, ReportTable
+from ...reports.verdicts import interval_verdict
+
+__all__ = ["PAPER", "collect", "details", "table2"]
 
 COUNTS = (30, 50, 100)
 PAPER = {
@@ -27,7 +27,8 @@ RECURRENT = (
     ("RNN, in steps of the mean gap", "rnn", "rmse_mean_gap"),
     ("RNN with time gaps, in steps of the mean gap", "rnn_dt", "rmse_mean_gap"),
 )
-LATENT_ODE = ("latent ODE", "latent_ode", "rmse")
+LATENT = "latent_ode"
+LATENT_ODE = ("latent ODE", LATENT, "rmse")
 DETAILS = {
     "rmse": "clean",
     "rmse_noisy": "noisy",
@@ -37,7 +38,7 @@ DETAILS = {
 }
 MODELS = {"rnn": "RNN", "rnn_dt": "RNN with time gaps", "latent_ode": "latent ODE"}
 
-# Settings that all cells have in common, and those that tell cells, or nothing, apart.
+# Settings that all cells have in common, but for the one that tells them apart.
 BUDGET = (
     "dataset.",
     "optimizer.",
@@ -47,159 +48,143 @@ BUDGET = (
     "trainer.clip_norm",
     "trainer.precision",
 )
-CELL = ("dataset.observations", "name", "checkpoint", "trainer.threads", "trainer.log_every")
-
-Cells = dict[tuple[str, int], list[Run]]
+Cells = dict[tuple[str, int], Sequence[Mapping[str, Any]]]
 
 
-def table2(folder: Path) -> str:
-    """Markdown from all completed runs below a folder: the table, and what it says of the paper's.
+def table2(runs: DataFrame) -> ReportTable:
+    """The table of all completed runs on spirals, and what it says of the paper's.
 
     Runs with other settings than most are left out, and counted.
     """
-    cells, others = collect(folder)
-    lines = [
-        "RMSE on the 100 points beyond the observed range, against the curve without noise; mean "
-        "and standard deviation over seeds (number of seeds). The checkpoint is the best on the "
-        "validation series.",
-        "",
-        "| observations | " + " | ".join(f"{count}/100" for count in COUNTS) + " |",
-        "| --- |" + " ---: |" * len(COUNTS),
+    cells, others = collect(runs)
+    rows = [
         paper_row("paper: RNN", "rnn"),
-        *(ours(*row, cells) for row in RECURRENT),
+        *(our_row(*row, cells) for row in RECURRENT),
         paper_row("paper: latent ODE", "latent_ode"),
-        ours(*LATENT_ODE, cells),
-        "",
-        *verdicts(cells),
+        our_row(*LATENT_ODE, cells),
     ]
-    if others:
-        lines.append(
-            f"- Completed runs on spirals with other settings, or repeated, not shown: {others}."
-        )
-    return "\n".join(lines) + "\n"
+    notes = verdicts(cells) + differences(cells.values(), what="Seeds of one cell")
+    notes += left_out(others, "on spirals")
+    return ReportTable.of(
+        "Table 2",
+        ["observations", *(f"{count}/100" for count in COUNTS)],
+        rows,
+        caption=(
+            "RMSE on the 100 points beyond the observed range, against the curve without noise; "
+            "mean and standard deviation over seeds (number of seeds). The checkpoint is the best "
+            "on the validation series."
+        ),
+        notes=notes,
+        missing="-",
+    )
 
 
-def details(folder: Path) -> str:
-    """Markdown of the other measures of the same runs."""
-    cells, _ = collect(folder)
-    lines = [
-        "Other measures of the same runs, the RNNs in steps of the mean gap:",
-        "",
-        "| model | observations | " + " | ".join(DETAILS.values()) + " | seconds a run |",
-        "| --- | ---: |" + " ---: |" * (len(DETAILS) + 1),
-    ]
+def details(runs: DataFrame) -> ReportTable:
+    """Other measures of the same runs, and the latent ODE seed by seed."""
+    cells, _ = collect(runs)
+    rows = []
     for model, label in MODELS.items():
         for count in COUNTS:
-            runs = cells.get((model, count), [])
-            values = [spread(numbers(runs, metric), count=False) for metric in DETAILS]
-            seconds = [run.seconds for run in runs if run.seconds is not None]
-            values.append(spread(seconds, count=False, digits=0))
-            lines.append(f"| {label} | {count} | " + " | ".join(values) + " |")
-    lines += ["", "The latent ODE seed by seed:", ""]
-    for count in COUNTS:
-        runs = sorted(cells.get(("latent_ode", count), []), key=lambda run: run.config["seed"])
-        values = [f"{value:.3f}" for value in numbers(runs, "rmse")]
-        lines.append(f"- {count} observations: {', '.join(values) or '-'}")
-    return "\n".join(lines) + "\n"
+            found = cells.get((model, count), [])
+            measures = [cell(numbers(found, metric), count=None) for metric in DETAILS]
+            seconds = [run["seconds"] for run in found if "seconds" in run]
+            rows.append([label, count, *measures, cell(seconds, ".0f", count=None)])
+    return ReportTable.of(
+        "Table 2, other measures",
+        ["model", "observations", *DETAILS.values(), "seconds per run"],
+        rows,
+        caption="Other measures of the same runs, the RNNs in steps of the mean gap:",
+        more=[by_seed(cells)],
+        missing="-",
+    )
 
 
-def collect(folder: Path) -> tuple[Cells, int]:
+def by_seed(cells: Cells) -> ReportTable:
+    """The latent ODE seed by seed."""
+    found = {
+        count: {
+            int(run.get("seed", 0)): run["rmse/test"]
+            for run in cells[LATENT, count]
+            if "rmse/test" in run
+        }
+        for count in COUNTS
+        if (LATENT, count) in cells
+    }
+    seeds = sorted({seed for each in found.values() for seed in each})
+    rows = [
+        [f"{count} observations", *(number(found.get(count, {}).get(seed)) for seed in seeds)]
+        for count in COUNTS
+    ]
+    headings = ["latent ODE", *(f"seed {seed}" for seed in seeds)]
+    return ReportTable.of("Table 2, seed by seed", headings, rows, missing="-")
+
+
+def number(value: float | None) -> Cell | None:
+    """A number with three digits."""
+    return None if value is None else Cell.number(value, ".3f")
+
+
+def collect(runs: DataFrame) -> tuple[Cells, int]:
     """Completed runs by model and number of observations, and how many others were left out.
 
     All cells hold runs that learned from the same data in as many steps; the runs of one cell
     differ in nothing but their seed, and of two with the same seed the last counts.
     """
-    runs = [
+    completed = [
         run
-        for run in find_runs(folder)
-        if run.status == "completed"
-        and run.config.get("dataset.name") == "spirals"
-        and run.config.get("mode", "train") == "train"
+        for run in records(runs)
+        if run["status"] == "completed"
+        and run.get("config.dataset.name") == "spirals"
+        and run.get("mode", "train") == "train"
     ]
-    cells: dict[tuple[str, int], list[Run]] = defaultdict(list)
-    for run in most_alike(runs, BUDGET):
-        key = str(run.config.get("model.name")), int(run.config.get("dataset.observations", 0))
-        cells[key].append(run)
-    seeds = {
-        key: list({run.config.get("seed"): run for run in most_alike(members)}.values())
-        for key, members in cells.items()
-    }
-    return seeds, len(runs) - sum(map(len, seeds.values()))
-
-
-def most_alike(runs: Iterable[Run], names: tuple[str, ...] = ("",)) -> list[Run]:
-    """Those of the largest group of runs that have the same settings.
-
-    Args:
-        names: Beginnings of the names of the settings that count.
-    """
-    groups: dict[tuple[str, ...], list[Run]] = defaultdict(list)
-    for run in runs:
-        settings = (
-            f"{name}={value}"
-            for name, value in sorted(run.settings.items())
-            if name.startswith(names) and name not in CELL
-        )
-        groups[tuple(settings)].append(run)
-    return max(groups.values(), key=len, default=[])
+    cells: dict[tuple[str, int], list[Mapping[str, Any]]] = defaultdict(list)
+    for run in most_alike(completed, BUDGET, but=["dataset.observations"]):
+        observations = int(run.get("config.dataset.observations", 0))
+        cells[str(run.get("config.model.name")), observations].append(run)
+    seeds = {key: one_per_seed(most_alike(members)) for key, members in cells.items()}
+    return dict(seeds), len(completed) - sum(map(len, seeds.values()))
 
 
 def verdicts(cells: Cells) -> list[str]:
     """Whether the paper's ordering and its values hold here, where there are seeds to tell."""
     lines = []
     for count in COUNTS:
-        found = numbers(cells.get(("latent_ode", count), []), "rmse")
-        if len(found) < 2:
+        ours = estimate(cells, "latent_ode", count, "rmse")
+        if ours is None or ours.count < 2:
             continue
         paper = PAPER["latent_ode"][count]
-        places = [f"{compared(found, [paper, paper])} the paper's {paper:.4f}"]
+        places = [interval_verdict(ours, Estimate(paper, None, 1), f"the paper's {paper:.4f}")]
         for label, model, metric in RECURRENT:
-            others = numbers(cells.get((model, count), []), metric)
-            if len(others) > 1:
-                places.append(f"{compared(found, others)} {label}")
-        lines.append(f"- {count} observations: the latent ODE lies {'; '.join(places)}.")
+            others = estimate(cells, model, count, metric)
+            if others is not None and others.count > 1:
+                places.append(interval_verdict(ours, others, label))
+        lines.append(f"{count} observations: the latent ODE is {'; '.join(places)}.")
     if lines:
-        lines.append(
-            "- Below and above: the intervals of mean ± standard deviation do not overlap."
-        )
+        lines.append("Below and above: the intervals of mean ± standard deviation do not overlap.")
     return lines
 
 
-def compared(ours: Sequence[float], theirs: Sequence[float]) -> str:
-    """Where an interval of mean ± standard deviation lies."""
-    (low, high), (lower, higher) = interval(ours), interval(theirs)
-    return "below" if high < lower else "above" if low > higher else "within the spread of"
+def estimate(cells: Cells, model: str, count: int, metric: str) -> Estimate | None:
+    """The estimate of a cell."""
+    return Estimate.of(numbers(cells.get((model, count), []), metric))
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean minus and plus the standard deviation."""
-    mean, width = statistics.fmean(values), statistics.stdev(values)
-    return mean - width, mean + width
-
-
-def numbers(runs: Sequence[Run], metric: str) -> list[float]:
+def numbers(runs: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
     """A test metric at the best epoch of each run that has it."""
-    tag = f"{metric}/test"
-    return [run.metrics[tag] for run in runs if tag in run.metrics]
+    return [run[f"{metric}/test"] for run in runs if f"{metric}/test" in run]
 
 
-def paper_row(label: str, model: str) -> str:
+def paper_row(label: str, model: str) -> list[Any]:
     """What the paper prints."""
-    return f"| {label} | " + " | ".join(f"{PAPER[model][count]:.4f}" for count in COUNTS) + " |"
+    return [label, *(Cell.number(PAPER[model][count], ".4f") for count in COUNTS)]
 
 
-def ours(label: str, model: str, metric: str, cells: Cells) -> str:
+def our_row(label: str, model: str, metric: str, cells: Cells) -> list[Any]:
     """A row of what the runs found."""
-    found = [numbers(cells.get((model, count), []), metric) for count in COUNTS]
-    return f"| {label} | " + " | ".join(map(spread, found)) + " |"
+    return [label, *(cell(numbers(cells.get((model, count), []), metric)) for count in COUNTS)]
 
 
-def spread(values: Iterable[float], count: bool = True, digits: int = 3) -> str:
+def cell(values: Iterable[float], form: str = ".3f", count: int | None = 1) -> Cell | None:
     """Mean and standard deviation, and how many there were."""
-    values = list(values)
-    if not values:
-        return "-"
-    text = f"{statistics.fmean(values):.{digits}f}"
-    if len(values) > 1:
-        text += f" ± {statistics.stdev(values):.{digits}f}"
-    return f"{text} ({len(values)})" if count else text
+    found = Estimate.of(values)
+    return None if found is None else found.cell(form, form, count)

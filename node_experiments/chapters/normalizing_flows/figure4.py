@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from ...runs.run import (
-    Run,
-    find_runs,
-)
+from pandas import DataFrame
+
+from ...reports.records import differences
+from ...reports.table import Cell, ReportTable
+from ...reports.verdicts import epoch_sentence, held, in_brackets, within_two_errors
+from ...runs.frame import read_epochs
 from .flow_runs import (
     MODELS,
     SPREAD,
-    Estimate,
+    Record,
     by_target,
+    cell,
+    estimate,
     has_seeds,
     number,
     panels_of,
@@ -26,97 +29,94 @@ if TYPE_CHECKING:
 
 __all__ = ["curves", "figure4", "panels"]
 
-Cells = dict[tuple[str, int], list[Run]]
+Cells = Mapping[tuple[str, int], Sequence[Record]]
+Targets = Mapping[str, Cells]
 CLAIM = "CNF generally achieves lower loss than NF of equal size (section 4.1)"
 
 
-def figure4(folder: Path) -> str:
-    """Markdown from all completed runs below a folder: final losses, and the paper's claim."""
-    targets = by_target(find_runs(folder))
+def figure4(runs: DataFrame) -> ReportTable:
+    """Final losses of all completed runs of density matching, and the paper's claim."""
+    targets = by_target(runs)
     units = sizes(targets)
-    lines = [
-        "KL(q ‖ p) in nats at the end of training, ± its standard error over samples of the flow; "
-        "0 is the target itself." + (f" {SPREAD}" if has_seeds(targets) else ""),
-        "",
-        "| target | flow | " + " | ".join(f"K = M = {n}" for n in units) + " | training steps |",
-        "| --- | --- |" + " ---: |" * (len(units) + 1),
-    ]
-    for target, runs in targets.items():
+    rows = []
+    for target, cells in targets.items():
         for model, label in MODELS.items():
-            cells = [loss(runs.get((model, n))) for n in units]
-            steps = sorted({int(run.metrics["step"]) for run in of_model(runs, model)})
-            shown = ", ".join(f"{step:,}" for step in steps) or "-"
-            lines.append(f"| {target.upper()} | {label} | " + " | ".join([*cells, shown]) + " |")
-    return "\n".join([*lines, "", *verdict(targets, units), *checks(targets)]) + "\n"
+            found = [cells.get((model, n)) for n in units]
+            steps = sorted({int(run["step"]) for run in of_model(cells, model)})
+            losses = [None if runs is None else cell(runs, "kl", 4) for runs in found]
+            shown = ", ".join(f"{step:,}" for step in steps)
+            total = Cell(shown, {"": steps[0]} if len(steps) == 1 else {}) if steps else None
+            rows.append([target.upper(), label, *losses, total])
+    seeds = f" {SPREAD}" if has_seeds(targets) else ""
+    joined = [seeds for cells in targets.values() for seeds in cells.values()]
+    return ReportTable.of(
+        "Figure 4",
+        ["target", "flow", *(f"K = M = {n}" for n in units), "training steps"],
+        rows,
+        caption="KL(q ‖ p) in nats after training, ± its standard error over samples of "
+        f"the flow; 0 is the target itself.{seeds}",
+        notes=[
+            *verdict(targets, units),
+            *checks(targets),
+            *filter(None, [epoch_sentence(run for seeds in joined for run in seeds)]),
+            *differences(joined, what="Seeds of one cell"),
+        ],
+        missing="-",
+    )
 
 
-def sizes(targets: dict[str, Cells]) -> list[int]:
+def sizes(targets: Targets) -> list[int]:
     """The numbers of units that occur."""
-    return sorted({n for runs in targets.values() for _, n in runs})
+    return sorted({n for cells in targets.values() for _, n in cells})
 
 
-def loss(runs: Sequence[Run] | None) -> str:
-    """The final divergence of a cell."""
-    return "-" if runs is None else Estimate.of(runs, "kl").text(4)
-
-
-def of_model(cells: Cells, model: str) -> list[Run]:
+def of_model(cells: Cells, model: str) -> list[Record]:
     """All runs of a model, whatever its units."""
     return [run for (name, _), runs in cells.items() if name == model for run in runs]
 
 
-def verdict(targets: dict[str, Cells], units: Sequence[int]) -> list[str]:
+def verdict(targets: Targets, units: Sequence[int]) -> list[str]:
     """In which cells the continuous flow has the lower loss."""
     lower: list[str] = []
     higher: list[str] = []
-    for target, runs in targets.items():
+    for target, cells in targets.items():
         for n in units:
-            if ("planar_nf", n) not in runs or ("planar_cnf", n) not in runs:
+            if ("planar_nf", n) not in cells or ("planar_cnf", n) not in cells:
                 continue
-            nf, cnf = (Estimate.of(runs[model, n], "kl") for model in MODELS)
-            difference = cnf.mean - nf.mean
-            error = (cnf.error**2 + nf.error**2) ** 0.5
+            nf, cnf = (estimate(cells[model, n], "kl") for model in MODELS)
             name = f"{target.upper()} with {n}"
-            if abs(difference) < 2 * error:
+            if within_two_errors(cnf.mean - nf.mean, cnf, nf):
                 name += " (within two standard errors)"
-            (lower if difference < 0 else higher).append(name)
-    if not lower and not higher:
-        return []
+            (lower if cnf.mean < nf.mean else higher).append(name)
     total = len(lower) + len(higher)
-    word = "holds" if len(lower) == total else "does not hold" if not lower else "holds in part"
-    lines = [
-        f"- The paper: {CLAIM}, trained for 50 times fewer steps. Here it {word}: the CNF has the "
-        f"lower loss in {len(lower)} of {total} cells" + listed(lower) + ", and the higher one"
-        f" in {len(higher)}" + listed(higher) + ".",
+    if not total:
+        return []
+    return [
+        f"The paper: {CLAIM}, trained for 50 times fewer steps. Here it "
+        f"{held(len(lower), total)}: the CNF has the lower loss in {len(lower)} of {total} cells"
+        f"{in_brackets(lower)}, and the higher one in {len(higher)}{in_brackets(higher)}."
     ]
-    return lines
 
 
-def listed(names: Sequence[str]) -> str:
-    """Names in brackets, or nothing."""
-    return f" ({'; '.join(names)})" if names else ""
-
-
-def checks(targets: dict[str, Cells]) -> list[str]:
+def checks(targets: Targets) -> Iterator[str]:
     """How far the densities are from integrating to 1, and what the runs cost."""
     runs = [run for cells in targets.values() for seeds in cells.values() for run in seeds]
     if not runs:
-        return []
+        return
     worst = max(abs(number(run, "normalization") - 1) for run in runs)
-    lines = [f"- Integrals of the {len(runs)} densities on a grid: 1 within {100 * worst:.2f} %."]
+    yield f"Integrals of the {len(runs)} densities on a grid: 1 within {100 * worst:.2f} %."
     for model, label in MODELS.items():
         seconds = [
-            run.seconds or 0 for cells in targets.values() for run in of_model(cells, model)
+            run.get("seconds", 0.0) for cells in targets.values() for run in of_model(cells, model)
         ]
         if seconds:
-            lines.append(
-                f"- Seconds of a run, {label}: {min(seconds):.0f} to {max(seconds):.0f} on one "
-                "core that was shared with other work."
+            yield (
+                f"Seconds per run, {label}: {min(seconds):.0f} to {max(seconds):.0f} on one core "
+                "that was shared with other work."
             )
-    return lines
 
 
-def panels(runs: Sequence[Run], title: str) -> Figure:
+def panels(runs: DataFrame, title: str) -> Figure:
     """node-report figure figure4: targets, densities of both kinds of flow, final losses."""
     from .figures_4_and_5 import density_matching_figure
 
@@ -124,7 +124,7 @@ def panels(runs: Sequence[Run], title: str) -> Figure:
     return density_matching_figure(targets, drawn_units(targets))
 
 
-def curves(runs: Sequence[Run], title: str) -> Figure:
+def curves(runs: DataFrame, title: str) -> Figure:
     """node-report figure figure4_curves: losses against training steps."""
     from .figures_4_and_5 import loss_curves_figure
 
@@ -132,7 +132,7 @@ def curves(runs: Sequence[Run], title: str) -> Figure:
     return loss_curves_figure(targets, drawn_units(targets))
 
 
-def drawn(runs: Sequence[Run]) -> dict[str, dict[tuple[str, int], dict[str, Any]]]:
+def drawn(runs: DataFrame) -> dict[str, dict[tuple[str, int], dict[str, Any]]]:
     """What the figures need of each cell that kept its panels.
 
     Raises:
@@ -143,7 +143,7 @@ def drawn(runs: Sequence[Run]) -> dict[str, dict[tuple[str, int], dict[str, Any]
         for key, seeds in sorted(cells.items(), key=lambda item: (item[0][0], item[0][1])):
             kept = panels_of(seeds)
             if kept is not None:
-                final = Estimate.of(seeds, "kl")
+                final = estimate(seeds, "kl")
                 found.setdefault(target, {})[key] = {
                     "panels": kept,
                     "kl": final.mean,
@@ -158,10 +158,11 @@ def drawn(runs: Sequence[Run]) -> dict[str, dict[tuple[str, int], dict[str, Any]
     return found
 
 
-def mean_curve(runs: Sequence[Run]) -> list[tuple[float, float]]:
+def mean_curve(runs: Sequence[Record]) -> list[tuple[float, float]]:
     """Training step and divergence at evaluations that all seeds have, as a mean over them."""
     curves = [
-        {row["step"]: row["kl/test"] for row in run.epochs if "kl/test" in row} for run in runs
+        {row["step"]: row["kl/test"] for row in read_epochs(run["directory"]) if "kl/test" in row}
+        for run in runs
     ]
     steps = sorted(set.intersection(*map(set, curves)))
     return [(step, fmean(curve[step] for curve in curves)) for step in steps]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ...runs.run import (
-    Run,
-    find_runs,
-)
+from pandas import DataFrame
+
+from ...reports.records import differences
+from ...reports.table import Cell, ReportTable
+from ...reports.verdicts import epoch_sentence, within_two_errors
 from .flow_runs import (
     MODELS,
     SPREAD,
-    Estimate,
+    Record,
     by_dataset,
+    cell,
+    estimate,
     has_seeds,
     number,
     panels_of,
@@ -26,41 +28,56 @@ if TYPE_CHECKING:
 __all__ = ["figure5", "panels"]
 
 
-def figure5(folder: Path) -> str:
-    """Markdown from all completed runs below a folder: test log-likelihoods, the paper's claim."""
-    datasets = by_dataset(find_runs(folder))
-    lines = [
-        "Log-likelihood of held-out points in nats a point, mean ± its standard error; `truth` is "
-        "the density that they were drawn from." + (f" {SPREAD}" if has_seeds(datasets) else ""),
-        "",
-        "| dataset | flow | units | parameters | training steps | test log-likelihood | truth | "
-        "integral on a grid | seconds |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for name, runs in datasets.items():
+def figure5(runs: DataFrame) -> ReportTable:
+    """Test log-likelihoods of all completed runs of maximum likelihood, and the paper's claim."""
+    datasets = by_dataset(runs)
+    rows = []
+    for name, cells in datasets.items():
         for model, label in MODELS.items():
-            if model not in runs:
+            if model not in cells:
                 continue
-            run = runs[model][-1]
-            true = run.metrics.get("log_likelihood_true/test")
-            cells = [
-                name,
-                label,
-                str(run.config["model.units"]),
-                f"{run.result['parameters']:,}",
-                f"{int(run.metrics['step']):,}",
-                likelihood(runs[model]),
-                "-" if true is None else f"{true:.3f}",
-                f"{max((number(r, 'normalization') for r in runs[model]), key=off_by):.4f}",
-                f"{max(r.seconds or 0 for r in runs[model]):.0f}",
-            ]
-            lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", *verdicts(datasets)]) + "\n"
-
-
-def likelihood(runs: Sequence[Run]) -> str:
-    """The test log-likelihood of a cell."""
-    return Estimate.of(runs, "log_likelihood").text(3)
+            seeds = cells[model]
+            run = seeds[-1]
+            true = run.get("log_likelihood_true/test")
+            integral = max((number(each, "normalization") for each in seeds), key=off_by)
+            rows.append(
+                [
+                    name,
+                    label,
+                    run["config.model.units"],
+                    Cell.number(int(run["parameters"]), ","),
+                    Cell.number(int(run["step"]), ","),
+                    cell(seeds, "log_likelihood", 3),
+                    None if true is None else Cell.number(true, ".3f"),
+                    Cell.number(integral, ".4f"),
+                    Cell.number(max(each.get("seconds", 0.0) for each in seeds), ".0f"),
+                ]
+            )
+    seeds_told = f" {SPREAD}" if has_seeds(datasets) else ""
+    joined = [seeds for cells in datasets.values() for seeds in cells.values()]
+    return ReportTable.of(
+        "Figure 5",
+        [
+            "dataset",
+            "flow",
+            "units",
+            "parameters",
+            "training steps",
+            "test log-likelihood",
+            "truth",
+            "integral on a grid",
+            "seconds",
+        ],
+        rows,
+        caption="Log-likelihood of held-out points in nats per point, mean ± its standard error; "
+        f"`truth` is the density that they were drawn from.{seeds_told}",
+        notes=[
+            *verdicts(datasets),
+            *filter(None, [epoch_sentence(run for seeds in joined for run in seeds)]),
+            *differences(joined, what="Seeds of one cell"),
+        ],
+        missing="-",
+    )
 
 
 def off_by(integral: float) -> float:
@@ -68,30 +85,28 @@ def off_by(integral: float) -> float:
     return abs(integral - 1)
 
 
-def verdicts(datasets: dict[str, dict[str, list[Run]]]) -> list[str]:
+def verdicts(datasets: Mapping[str, Mapping[str, Sequence[Record]]]) -> list[str]:
     """Which flow is closer to the data, and by how much."""
     lines = []
-    for name, runs in datasets.items():
-        if not set(MODELS) <= set(runs):
+    for name, cells in datasets.items():
+        if not set(MODELS) <= set(cells):
             continue
-        nf, cnf = (Estimate.of(runs[model], "log_likelihood") for model in MODELS)
-        error = (nf.error**2 + cnf.error**2) ** 0.5
+        nf, cnf = (estimate(cells[model], "log_likelihood") for model in MODELS)
         gap = cnf.mean - nf.mean
-        says = (
-            f"the CNF is {gap:.3f} nats a point above the NF"
-            if gap > 2 * error
-            else f"the NF is {-gap:.3f} nats a point above the CNF"
-            if gap < -2 * error
-            else f"both are within two standard errors ({gap:+.3f} nats a point)"
-        )
+        same = within_two_errors(gap, nf, cnf)
+        says = f"the CNF is {gap:.3f} nats per point above the NF"
+        if gap < 0:
+            says = f"the NF is {-gap:.3f} nats per point above the CNF"
+        if same:
+            says = f"both are within two standard errors ({gap:+.3f} nats per point)"
         if name == "two_moons":
-            holds = "holds" if gap > 2 * error else "does not show in the likelihood"
+            holds = "holds" if gap > 0 and not same else "does not show in the likelihood"
             says = f"the paper sees the NF in trouble here; this {holds}: {says}"
-        lines.append(f"- {name}: {says}.")
+        lines.append(f"{name}: {says}.")
     return lines
 
 
-def panels(runs: Sequence[Run], title: str) -> Figure:
+def panels(runs: DataFrame, title: str) -> Figure:
     """node-report figure figure5: densities and samples on the way, both kinds of flow.
 
     Raises:
@@ -101,7 +116,7 @@ def panels(runs: Sequence[Run], title: str) -> Figure:
 
     found = {
         name: {
-            model: (kept, f"test log-likelihood\n{likelihood(seeds)} nats")
+            model: (kept, f"test log-likelihood\n{cell(seeds, 'log_likelihood', 3)} nats")
             for model, seeds in members.items()
             if (kept := panels_of(seeds)) is not None
         }

@@ -2,94 +2,95 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pandas import DataFrame
 
-from ...runs.run import Run
+from ...reports.records import most_alike, one_per_seed, records
+from ...reports.table import Cell, Estimate
 
-__all__ = ["MODELS", "SPREAD", "Estimate", "by_dataset", "by_target", "has_seeds", "panels_of"]
+__all__ = [
+    "MODELS",
+    "SPREAD",
+    "Record",
+    "by_dataset",
+    "by_target",
+    "cell",
+    "estimate",
+    "has_seeds",
+    "number",
+    "panels_of",
+]
 
+Record = Mapping[str, Any]
 MODELS = {"planar_nf": "NF", "planar_cnf": "CNF"}
 SPREAD = (
     "Of several seeds: their mean ± sample standard deviation (number of seeds); figures show the "
     "first one's density."
 )
 K = TypeVar("K", bound=Hashable)
-Runs = list[Run]
+Runs = list[Record]
 
 
-@dataclass
-class Estimate:
-    """A metric of the test data, from one run or from several seeds.
+def estimate(runs: Sequence[Record], tag: str) -> Estimate:
+    """A metric on test data, over seeds; the spread of one run is its own standard error.
 
-    Attributes:
-        spread: Sample standard deviation over seeds; of one run its own standard error.
-        count: Number of seeds.
+    That error is the metric `<tag>_se`; NaN where there is none.
     """
-
-    mean: float
-    spread: float
-    count: int
-
-    @classmethod
-    def of(cls, runs: Sequence[Run], tag: str) -> Estimate:
-        """Of this metric, whose standard error is `<tag>_se`; NaN where there is none."""
-        values = [number(run, tag) for run in runs]
-        if len(values) == 1:
-            return cls(values[0], number(runs[0], f"{tag}_se"), 1)
-        return cls(statistics.fmean(values), statistics.stdev(values), len(values))
-
-    @property
-    def error(self) -> float:
-        """Standard error of the mean."""
-        return self.spread / self.count**0.5
-
-    def text(self, digits: int) -> str:
-        """Mean and spread, and over how many seeds if that is more than one."""
-        text = f"{self.mean:.{digits}f} ± {self.spread:.{digits}f}"
-        return text if self.count == 1 else f"{text} ({self.count})"
+    if len(runs) == 1:
+        return Estimate(number(runs[0], tag), number(runs[0], f"{tag}_se"), 1)
+    found = Estimate.of(number(run, tag) for run in runs)
+    assert found is not None
+    return found
 
 
-def by_target(runs: Iterable[Run]) -> dict[str, dict[tuple[str, int], Runs]]:
+def cell(runs: Sequence[Record], tag: str, digits: int) -> Cell:
+    """Mean and spread, and over how many seeds if that is more than one."""
+    form = f".{digits}f"
+    return estimate(runs, tag).cell(form, form, count=2)
+
+
+def by_target(runs: DataFrame) -> dict[str, dict[tuple[str, int], Runs]]:
     """Completed runs of density matching by energy, and by model and units; one of each seed."""
-    found: dict[str, dict[tuple[str, int], dict[int, Run]]] = {}
+    found: dict[str, dict[tuple[str, int], Runs]] = {}
     for run in chosen(runs):
-        config = run.config
-        if config.get("dataset.name") == "energies":
-            key = config["model.name"], config["model.units"]
-            cell = found.setdefault(config["dataset.energy"], {}).setdefault(key, {})
-            cell[config.get("seed", 0)] = run
-    return seeds_in_order(found)
+        if run.get("config.dataset.name") == "energies":
+            key = run["config.model.name"], run["config.model.units"]
+            found.setdefault(run["config.dataset.energy"], {}).setdefault(key, []).append(run)
+    return one_of_each_seed(found)
 
 
-def by_dataset(runs: Iterable[Run]) -> dict[str, dict[str, Runs]]:
+def by_dataset(runs: DataFrame) -> dict[str, dict[str, Runs]]:
     """Completed runs of maximum likelihood by dataset and model; one of each seed."""
-    found: dict[str, dict[str, dict[int, Run]]] = {}
+    found: dict[str, dict[str, Runs]] = {}
     for run in chosen(runs):
-        config = run.config
-        if "log_likelihood/test" in run.metrics:
-            cells = found.setdefault(str(config.get("dataset.name")), {})
-            cells.setdefault(config["model.name"], {})[config.get("seed", 0)] = run
-    return seeds_in_order(found)
+        if "log_likelihood/test" in run:
+            cells = found.setdefault(str(run.get("config.dataset.name")), {})
+            cells.setdefault(run["config.model.name"], []).append(run)
+    return one_of_each_seed(found)
 
 
-def seeds_in_order(found: Mapping[str, Mapping[K, dict[int, Run]]]) -> dict[str, dict[K, Runs]]:
-    """The last run of each seed, seeds rising."""
+def one_of_each_seed(found: Mapping[str, Mapping[K, Runs]]) -> dict[str, dict[K, Runs]]:
+    """The last run of each seed, seeds rising, of those that differ in nothing else."""
     return {
-        name: {key: [run for _, run in sorted(seeds.items())] for key, seeds in cells.items()}
+        name: {key: one_per_seed(most_alike(members)) for key, members in cells.items()}
         for name, cells in sorted(found.items())
     }
 
 
-def chosen(runs: Iterable[Run]) -> Runs:
+def chosen(runs: DataFrame) -> Runs:
     """Those of planar flows that are completed."""
-    return [r for r in runs if r.status == "completed" and r.config.get("model.name") in MODELS]
+    return [
+        run
+        for run in records(runs)
+        if run["status"] == "completed"
+        and run.get("config.model.name") in MODELS
+        and run.get("mode", "train") == "train"
+    ]
 
 
 def has_seeds(found: Mapping[str, Mapping[Any, Runs]]) -> bool:
@@ -97,18 +98,17 @@ def has_seeds(found: Mapping[str, Mapping[Any, Runs]]) -> bool:
     return any(len(runs) > 1 for cells in found.values() for runs in cells.values())
 
 
-def panels_of(runs: Sequence[Run]) -> dict[str, NDArray] | None:
+def panels_of(runs: Iterable[Record]) -> dict[str, NDArray] | None:
     """The arrays that the first of these runs kept that kept any that can be read."""
     for run in runs:
-        path: Path = run.folder / "panels.npz"
         try:
-            with np.load(path) as file:
+            with np.load(Path(run["directory"]) / "panels.npz") as file:
                 return {name: file[name] for name in file.files}
         except (OSError, ValueError):
             continue
     return None
 
 
-def number(run: Run, tag: str) -> Any:
+def number(run: Record, tag: str) -> float:
     """A metric of the test data, NaN where there is none."""
-    return run.metrics.get(f"{tag}/test", float("nan"))
+    return run.get(f"{tag}/test", float("nan"))

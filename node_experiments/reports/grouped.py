@@ -1,0 +1,101 @@
+"""The tables of any runs: one row per run, or one row per setting with means over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pandas import DataFrame
+
+from .records import CONFIG, differences, one_per_seed, records, settings, show, varying
+from .table import Cell, Estimate, ReportTable
+from .verdicts import epoch_sentence
+
+__all__ = ["COLUMNS", "grouped", "measured", "runs_table"]
+
+# Tag and heading of the columns, and how a number is scaled and shown.
+COLUMNS: dict[str, tuple[str, float, str]] = {
+    "time/step_seconds": ("seconds per step", 1.0, ".4g"),
+    "nfe/forward": ("evaluations forward", 1.0, ".4g"),
+    "nfe/backward": ("backward", 1.0, ".4g"),
+    "memory/saved_bytes": ("saved MB", 1e-6, ".4g"),
+    "memory/peak_bytes": ("peak MB", 1e-6, ".4g"),
+    "gradient/error": ("gradient error", 1.0, ".2g"),
+}
+
+
+def runs_table(runs: DataFrame) -> ReportTable:
+    """All runs: status, choices, the task's metric on test data and its epoch, time."""
+    rows = []
+    for run in records(runs):
+        chosen = " ".join(
+            f"{key.partition('.')[2]}={value}"
+            for key, value in run.items()
+            if key.startswith("choices.") and value and key != "choices.experiment"
+        )
+        metric = run.get("metric")
+        value = run.get(f"{metric}/test")
+        found = None if value is None else Cell(f"{metric} {value:.4f}", {"": value})
+        seconds = run.get("seconds")
+        rows.append(
+            [
+                run["directory"],
+                run["status"],
+                chosen or run.get("overrides"),
+                None if "seed" not in run else int(run["seed"]),
+                found,
+                run.get("epoch_phrase", "").removeprefix("at the ") or None,
+                None if seconds is None else Cell(f"{seconds:.0f} s", {"": seconds}),
+                run.get("reason"),
+            ]
+        )
+    headings = ["run", "status", "choices", "seed", "on test data", "epoch", "time", "reason"]
+    return ReportTable.of("runs", headings, rows)
+
+
+def grouped(runs: DataFrame, title: str) -> ReportTable:
+    """One row per setting of what varies between the runs; means over their seeds."""
+    completed = [run for run in records(runs) if run["status"] == "completed"]
+    found = [settings(run) for run in completed]
+    names = varying(found)
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for run in completed:
+        key = tuple(show(run.get(CONFIG + name)) for name in names)
+        groups.setdefault(key, []).append(run)
+    tags = sorted({tag for run in completed for tag in run if is_test(tag)})
+    columns = {tag: (tag, 1.0, ".4f") for tag in tags}
+    columns |= {tag: column for tag, column in COLUMNS.items() if any(tag in r for r in completed)}
+    rows = []
+    repeated = 0
+    for key, members in groups.items():
+        seeds = one_per_seed(members)
+        repeated += len(members) - len(seeds)
+        rows.append([*key, len(seeds), *measured(seeds, columns)])
+    notes = ["Mean ± sample standard deviation over runs that differ in their seed."]
+    notes += filter(None, [epoch_sentence(completed)])
+    notes += differences([completed], but=names, what="The runs")
+    if repeated:
+        notes.append(
+            f"{repeated} of {len(runs)} runs repeat a seed with the same settings and are not "
+            "counted: the last one is"
+        )
+    if left_out := len(runs) - len(completed):
+        notes.append(f"{left_out} of {len(runs)} runs are not completed and not counted.")
+    headings = [*names, "runs", *(heading for heading, _, _ in columns.values())]
+    return ReportTable.of(title, headings, rows, notes=notes)
+
+
+def is_test(column: str) -> bool:
+    """Whether a column holds a metric on test data, at the reported epoch."""
+    return column.endswith("/test") and not column.startswith("last/")
+
+
+def measured(
+    runs: Sequence[Mapping[str, Any]], columns: Mapping[str, tuple[str, float, str]]
+) -> list[Cell | None]:
+    """The mean of each column over runs."""
+    cells = []
+    for tag, (_, scale, form) in columns.items():
+        estimate = Estimate.of((run[tag] for run in runs if tag in run), scale)
+        cells.append(None if estimate is None else estimate.cell(form))
+    return cells

@@ -1,0 +1,141 @@
+"""Runs as records, and by which settings they differ."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pandas import DataFrame
+
+__all__ = [
+    "REPETITION",
+    "differences",
+    "left_out",
+    "most_alike",
+    "one_per_seed",
+    "records",
+    "settings",
+    "show",
+    "varying",
+]
+
+# Settings that tell repetitions, places and appearances apart, and not what was computed.
+REPETITION = ("seed", "outputs", "resume", "trainer.progress", "trainer.checkpoint_minutes")
+# Settings that may differ between the seeds of a cell; a note names them.
+INCIDENTAL = ("name", "checkpoint", "trainer.threads", "trainer.log_every")
+CONFIG = "config."
+
+Record = Mapping[str, Any]
+
+
+def records(runs: DataFrame) -> list[dict[str, Any]]:
+    """The rows as dictionaries, without the values that a run does not have."""
+    return [
+        {name: value for name, value in row.items() if not absent(name, value)}
+        for row in runs.to_dict("records")
+    ]
+
+
+def absent(column: str, value: Any) -> bool:
+    """Whether a run does not have a value; None is one of a setting alone."""
+    if value is None:
+        return not column.startswith((CONFIG, "trained."))
+    return isinstance(value, float) and value != value
+
+
+def settings(run: Record) -> dict[str, Any]:
+    """The settings by which runs differ in what they compute, repetitions apart, by name."""
+    names = (key.removeprefix(CONFIG) for key in run if key.startswith(CONFIG))
+    return {name: run[CONFIG + name] for name in names if name not in REPETITION}
+
+
+def one_per_seed(runs: Iterable[Record]) -> list[Record]:
+    """The last run of each seed, seeds rising; runs that do not say their seed count each."""
+    found = {
+        (run.get("seed", math.inf), str("seed" in run or run["directory"])): run for run in runs
+    }
+    return [found[key] for key in sorted(found)]
+
+
+def most_alike(
+    runs: Iterable[Record], names: tuple[str, ...] = ("",), but: Iterable[str] = ()
+) -> list[Record]:
+    """Those of the largest group of runs that have the same settings.
+
+    Args:
+        names: Beginnings of the names of the settings that count.
+        but: Names of settings that do not.
+    """
+    ignored = {*INCIDENTAL, *but}
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for run in runs:
+        key = (
+            f"{name}={show(value)}"
+            for name, value in sorted(settings(run).items())
+            if name.startswith(names) and name not in ignored
+        )
+        groups.setdefault(tuple(key), []).append(run)
+    return max(groups.values(), key=len, default=[])
+
+
+def left_out(count: int, where: str) -> list[str]:
+    """A note on completed runs that a table does not count; none if there are none."""
+    what = f"Completed runs {where} with other settings, or repeated, not shown: {count}."
+    return [what] if count else []
+
+
+def varying(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names by which these settings can be told apart.
+
+    Which solver was chosen says more than every tolerance that came with it, so a setting is left
+    out when the names before it already tell the same runs apart; `differences` names the others.
+    """
+    names = sorted({key for each in found for key in each}, key=by_importance)
+    texts = [{name: show(each.get(name)) for name in names} for each in found]
+    chosen: list[str] = []
+    parts: list[tuple[str, ...]] = [()] * len(texts)
+    count = min(1, len(texts))
+    for name in names:
+        split = [(*part, each[name]) for part, each in zip(parts, texts, strict=True)]
+        if len(set(split)) > count:
+            chosen.append(name)
+            parts, count = split, len(set(split))
+    return chosen
+
+
+def by_importance(name: str) -> tuple[int, str]:
+    """Names of choices come before their settings."""
+    last = name.rpartition(".")[2]
+    return (0 if last in ("name", "method") else 1, name)
+
+
+def differences(
+    groups: Iterable[Sequence[Record]], but: Iterable[str] = (), what: str = "Runs of one cell"
+) -> list[str]:
+    """A note that names every setting by which joined runs differ; none if none does.
+
+    Args:
+        groups: Runs that are joined to one number, or that stand in one table.
+        but: Settings that the table shows.
+    """
+    values: dict[str, set[str]] = {}
+    for group in groups:
+        found = [settings(run) for run in group]
+        for name in {key for each in found for key in each}.difference(but):
+            texts = {show(each[name]) if name in each else "absent" for each in found}
+            if len(texts) > 1:
+                values.setdefault(name, set()).update(texts)
+    named = "; ".join(f"{name} ({listed(sorted(values[name]))})" for name in sorted(values))
+    return [f"{what} also differ in: {named}."] if named else []
+
+
+def listed(texts: Sequence[str], most: int = 6) -> str:
+    """The first of some texts, and how many there are in all where that is more."""
+    rest = f", ... ({len(texts)} values)" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + rest
+
+
+def show(value: Any) -> str:
+    """A setting as text."""
+    return f"{value:g}" if isinstance(value, float) else str(value)

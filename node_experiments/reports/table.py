@@ -1,0 +1,186 @@
+"""A report's table, before it is written in any format: a DataFrame, a caption, sentences below.
+
+>>> import pandas
+>>> error = Estimate.of([0.1, 0.3])
+>>> frame = pandas.DataFrame({"model": ["rnn"], "error": [error.cell(".2f")]})
+>>> ReportTable("errors", frame).texts()
+[['rnn', '0.20 ± 0.14']]
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas
+from pandas import DataFrame
+
+__all__ = ["Cell", "Estimate", "ReportTable"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Text for people that stands for numbers for programs.
+
+    Attributes:
+        values: The numbers by the word that is added to the heading of their column; the main one
+            has the empty word.
+        strong: Set in bold.
+    """
+
+    text: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    strong: bool = False
+
+    @classmethod
+    def number(cls, value: float, form: str) -> Cell:
+        """One number in a format of Python."""
+        return cls(f"{value:{form}}", {"": value})
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Mean over runs that differ in their seed.
+
+    Attributes:
+        spread: Sample standard deviation, None of a single run; or what the caller gives for one.
+        count: Number of runs.
+    """
+
+    mean: float
+    spread: float | None
+    count: int
+
+    @classmethod
+    def of(cls, values: Iterable[float], scale: float = 1.0) -> Estimate | None:
+        """The estimate from these values, None from none."""
+        scaled = [scale * value for value in values]
+        if not scaled:
+            return None
+        spread = statistics.stdev(scaled) if len(scaled) > 1 else None
+        return cls(statistics.fmean(scaled), spread, len(scaled))
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean; NaN without a spread."""
+        return float("nan") if self.spread is None else self.spread / self.count**0.5
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Mean minus and plus the spread."""
+        width = self.spread or 0.0
+        return self.mean - width, self.mean + width
+
+    def cell(self, form: str = ".4g", spread: str = ".2g", count: int | None = None) -> Cell:
+        """`mean ± spread (count)`.
+
+        Args:
+            form, spread: Formats of mean and spread.
+            count: Show the number of runs where there are at least so many; None: never.
+        """
+        text = f"{self.mean:{form}}"
+        if self.spread is not None:
+            text += f" ± {self.spread:{spread}}"
+        if count is not None and self.count >= count:
+            text += f" ({self.count})"
+        return Cell(text, {"": self.mean, "spread": self.spread, "count": self.count})
+
+
+Number = Cell | int | float
+
+
+@dataclass
+class ReportTable:
+    """What a report found.
+
+    Attributes:
+        frame: One column per heading; entries are text, numbers, cells, or None.
+        caption: What the numbers are, in which unit, of which epoch; stands above.
+        notes: Verdicts and remarks, one sentence or more each; stand below.
+        more: Further tables of the same report.
+        missing: Text of an entry that is None.
+    """
+
+    title: str
+    frame: DataFrame
+    caption: str = ""
+    notes: Sequence[str] = ()
+    more: Sequence[ReportTable] = ()
+    missing: str = ""
+
+    @classmethod
+    def of(
+        cls, title: str, headings: Sequence[str], rows: Iterable[Sequence[Any]], **parts: Any
+    ) -> ReportTable:
+        """A table from its rows."""
+        frame = DataFrame(list(rows), columns=list(headings), dtype=object)
+        return cls(title, frame, **parts)
+
+    @property
+    def headings(self) -> list[str]:
+        """The names of the columns."""
+        return [str(heading) for heading in self.frame.columns]
+
+    def rows(self) -> list[list[Any]]:
+        """The entries, row by row; None where there is none."""
+        return [[None if absent(entry) else entry for entry in row] for row in self.entries()]
+
+    def entries(self) -> list[list[Any]]:
+        """The entries as they are."""
+        return [list(row) for row in self.frame.itertuples(index=False, name=None)]
+
+    def texts(self) -> list[list[str]]:
+        """The entries as people read them."""
+        return [
+            [self.missing if entry is None else text(entry) for entry in row]
+            for row in self.rows()
+        ]
+
+    def numeric(self) -> list[bool]:
+        """Of each column, whether it holds numbers."""
+        columns = list(zip(*self.rows(), strict=True)) or [()] * len(self.headings)
+        return [
+            any(isinstance(entry, Number) for entry in column)
+            and all(entry in (None, "") or isinstance(entry, Number) for entry in column)
+            for column in columns
+        ]
+
+    def numbers(self) -> DataFrame:
+        """Plain values: a cell becomes a column for each of its numbers."""
+        columns: dict[str, list[Any]] = {}
+        rows = self.rows()
+        for place, heading in enumerate(self.headings):
+            entries = [row[place] for row in rows]
+            words = dict.fromkeys(
+                word for entry in entries if isinstance(entry, Cell) for word in entry.values
+            )
+            texts = (entry for entry in entries if not (isinstance(entry, Cell) and entry.values))
+            if not words or any(entry not in (None, "") for entry in texts):
+                words = {"": None, **words}
+            for word in words:
+                columns[f"{heading} {word}".strip()] = [plain(each, word) for each in entries]
+        return DataFrame(columns, dtype=object)
+
+
+def absent(entry: Any) -> bool:
+    """Whether an entry is missing."""
+    return entry is None or entry is pandas.NA or (isinstance(entry, float) and entry != entry)
+
+
+def text(entry: Any) -> str:
+    """An entry as people read it."""
+    return f"{entry:g}" if isinstance(entry, float) else str(entry)
+
+
+def plain(entry: Any, word: str) -> Any:
+    """One of the values that an entry stands for."""
+    if not isinstance(entry, Cell):
+        return None if word else entry
+    if not entry.values:
+        return None if word else entry.text
+    return entry.values.get(word)

@@ -1,0 +1,91 @@
+"""How a job ended: what was found until then, a status, one line, an exit code."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..errors import UserError
+from ..ode import SolveError
+from ..runs.result import Findings
+from ..training.loop import TrainingDiverged
+from ..training.signals import Interrupted, StopRequest
+
+__all__ = ["Ending", "Unfinished", "attempt"]
+
+log = logging.getLogger(__name__)
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass
+class Ending:
+    """How a job ended.
+
+    Attributes:
+        status: completed, interrupted or failed.
+        reason: Why it did not complete, in one line.
+        exit_code: 0, 1 (failed), 2 (bad input), 130 (interrupted) or `EXIT_REQUEUE`.
+        signal: The signal that asked for a stop.
+    """
+
+    status: str = "completed"
+    reason: str | None = None
+    exit_code: int = 0
+    signal: int | None = None
+    found: Findings = field(default_factory=Findings)
+
+
+class Unfinished(Exception):
+    """Raised from the error that ended a job, with what had been found until then.
+
+    Args:
+        ending: How it ended, where another process knows.
+    """
+
+    def __init__(self, found: Findings, ending: Ending | None = None) -> None:
+        super().__init__()
+        self.found, self.ending = found, ending
+
+
+def attempt(work: Callable[[], Findings], stop: StopRequest, mode: str) -> Ending:
+    """Do the work of a job; whatever it raises becomes an ending.
+
+    Args:
+        work: Returns what it found, or raises; `Unfinished` where part of it was found.
+        mode: Of the configuration: training alone can be resumed.
+    """
+    try:
+        return Ending(found=work())
+    except Unfinished as unfinished:
+        error = unfinished.__cause__ or unfinished
+        ending = unfinished.ending or ending_of(error, stop, mode)
+        ending.found = unfinished.found
+        return ending
+    except (Exception, KeyboardInterrupt) as error:
+        return ending_of(error, stop, mode)
+
+
+def ending_of(error: BaseException, stop: StopRequest, mode: str) -> Ending:
+    """The ending that an error stands for."""
+    if isinstance(error, Interrupted):
+        return Ending("interrupted", str(error), stop.exit_code, stop.signum)
+    if isinstance(error, KeyboardInterrupt):
+        code = 130 if stop.signum is None else stop.exit_code
+        return Ending("interrupted", "interrupted at once", code, stop.signum)
+    log.debug("".join(traceback.format_exception(error)))
+    if isinstance(error, UserError):
+        return Ending("failed", str(error), error.exit_code)
+    if isinstance(error, SolveError | TrainingDiverged):
+        return Ending("failed", str(error), 1)
+    if isinstance(error, OSError):
+        remedy = "make room" if error.errno in FULL else "make it writable"
+        where = error.filename or "in the run folder"
+        then = f"{remedy}, then run the same command"
+        if mode == "train":
+            then = f"what was saved before is whole: {then} with resume=auto"
+        return Ending("failed", f"{error.strerror or error} ({where}); {then}", 1)
+    return Ending("failed", f"{type(error).__name__}: {error}", 1)

@@ -1,0 +1,311 @@
+"""What a run found, as `result.json` holds it: one versioned dataclass.
+
+The parts that training, evaluation and Figure 3 find are `Findings`; the runner adds who the run
+was, how it ended and what it took.
+
+    >>> result = RunResult.from_json({"status": "completed", "metrics": {"loss/test": 0.5}})
+    >>> result.found.reported["loss/test"]
+    0.5
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import cache
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from .files import write_json
+
+__all__ = [
+    "VERSION",
+    "Best",
+    "Evaluations",
+    "Findings",
+    "Hardware",
+    "Memory",
+    "Origin",
+    "ResultError",
+    "RunResult",
+    "Seconds",
+    "read_result",
+    "write_result",
+]
+
+FILE = "result.json"
+VERSION = 1
+ENDINGS = ("completed", "interrupted", "failed")
+LAST = "last epoch"
+
+T = TypeVar("T")
+
+
+class ResultError(ValueError):
+    """A `result.json` that no version of this package wrote; one line says what is odd in it."""
+
+
+@dataclass
+class Best:
+    """The numbers of the epoch that was best on validation data.
+
+    Attributes:
+        by: TensorBoard tag by which it was chosen.
+        metrics: All numbers of that epoch by tag.
+    """
+
+    by: str
+    metrics: dict[str, float]
+
+
+@dataclass
+class Evaluations:
+    """Function evaluations per solve, in the last epoch; None of a model that solves nothing."""
+
+    forward: float | None = None
+    backward: float | None = None
+
+
+@dataclass
+class Memory:
+    """Bytes kept for the backward pass of a batch, and the peak of the process or device."""
+
+    saved_bytes: float | None = None
+    peak_bytes: float | None = None
+
+
+@dataclass
+class Seconds:
+    """Duration of the whole run, resumed parts included, and of a training step."""
+
+    total: float | None = None
+    per_step: float | None = None
+
+
+@dataclass
+class Hardware:
+    """Where it ran."""
+
+    cpu: str | None = None
+    device: str | None = None
+    threads: int | None = None
+
+
+@dataclass
+class Origin:
+    """The training run that an evaluated checkpoint is from."""
+
+    name: str | None = None
+    seed: int | None = None
+    protocol: str | None = None
+    config_hash: str | None = None
+    gradient: str | None = None
+    solver: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Findings:
+    """What training, evaluation or Figure 3 found.
+
+    Attributes:
+        metrics: Numbers by TensorBoard tag: of the last epoch, or of the evaluation.
+        best: Those of the best validation epoch; None without validation data.
+        objective: What a sweeper optimises: the task's metric on validation data, else on test
+            data, at the reported epoch.
+        metric: Name of the task's metric.
+        trained: Origin of the checkpoint, of an evaluation and of Figure 3.
+        solver_order: Order of the method that an evaluation solved with.
+        earlier_seconds: What the run took before it was resumed; counts towards its `seconds`.
+    """
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    best: Best | None = None
+    objective: float | None = None
+    parameters: int | None = None
+    metric: str | None = None
+    nfe: Evaluations | None = None
+    memory: Memory | None = None
+    trained: Origin | None = None
+    solver_order: int | None = None
+    earlier_seconds: float = 0.0
+
+    @property
+    def reported(self) -> dict[str, float]:
+        """The numbers that stand for the run: of the best validation epoch, else the last.
+
+        This is the one place where the epoch is chosen. A table that follows a paper in reporting
+        the last epoch reads `metrics`, and says so.
+        """
+        return self.metrics if self.best is None else self.best.metrics
+
+    @property
+    def epoch_chosen_by(self) -> str | None:
+        """`last epoch`, or the tag by which the reported epoch was best; None of an evaluation."""
+        if self.best is not None:
+            return self.best.by
+        return LAST if "epoch" in self.metrics else None
+
+    def epoch_phrase(self) -> str:
+        """Which epoch the reported numbers are of: `at the best validation epoch (7 of 10)`."""
+        if self.epoch_chosen_by is None:
+            return ""
+        chosen = "last" if self.best is None else "best validation"
+        numbers = [f"{row['epoch']:g}" for row in (self.reported, self.metrics) if "epoch" in row]
+        place = f" ({' of '.join(numbers)})" if numbers else ""
+        return f"at the {chosen} epoch{place}"
+
+
+@dataclass
+class RunResult:
+    """What `result.json` holds: the fields of `Findings` stand beside the others there.
+
+    Attributes:
+        status: completed, interrupted or failed.
+        reason: Why it did not complete, in one line.
+        choices: What was chosen of each configuration group.
+        seconds: None while the run has not ended.
+    """
+
+    status: str
+    reason: str | None = None
+    name: str | None = None
+    mode: str | None = None
+    choices: dict[str, str | None] = field(default_factory=dict)
+    seed: int | None = None
+    protocol: str | None = None
+    config_hash: str | None = None
+    found: Findings = field(default_factory=Findings)
+    hardware: Hardware | None = None
+    seconds: Seconds | None = None
+    version: int = VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that is written; what was not found is left out."""
+        content = asdict(self)
+        found = content.pop("found")
+        del found["earlier_seconds"]
+        best = found.pop("best")
+        content |= {"best": None if best is None else {"by": best["by"], **best["metrics"]}}
+        always = {"reason": content.pop("reason"), "objective": found.pop("objective")}
+        kept = {key: value for key, value in {**content, **found}.items() if value is not None}
+        return {"version": kept.pop("version"), **kept, **always, "best": content["best"]}
+
+    @classmethod
+    def from_json(cls, content: Any) -> RunResult:
+        """Read what any version of the package wrote.
+
+        Version 0 is a file without a version; it differs from version 1 in nothing else. Numbers
+        that JSON has no word for were written as null and are NaN here.
+
+        Raises:
+            ResultError: It is no such object, or a value has another type.
+        """
+        if not isinstance(content, dict):
+            raise ResultError(f"it holds {shown(content)}, not an object")
+        version = typed(int, content.get("version", 0), "version")
+        if version > VERSION:
+            raise ResultError(
+                f"version is {version}, and this package reads up to {VERSION}: upgrade it"
+            )
+        if content.get("status") not in ENDINGS:
+            raise ResultError(
+                f"status is {shown(content.get('status'))}; known: {', '.join(ENDINGS)}"
+            )
+        best = content.get("best")
+        if best is not None:
+            if not isinstance(best, dict):
+                raise ResultError(f"best is {shown(best)}, not an object")
+            numbers = {key: value for key, value in best.items() if key != "by"}
+            best = {"by": best.get("by"), "metrics": numbers}
+        found = built(Findings, {**content, "best": best})
+        return built(cls, {**content, "found": found, "version": VERSION})
+
+
+def read_result(directory: Path) -> RunResult | None:
+    """The result of a run directory; None where the run has not ended.
+
+    Raises:
+        ResultError: `result.json` is damaged.
+    """
+    try:
+        content = json.loads((directory / FILE).read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ResultError(f"{FILE} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ResultError(f"{FILE} is damaged: it is no JSON") from error
+    try:
+        return RunResult.from_json(content)
+    except ResultError as error:
+        raise ResultError(f"{FILE} is damaged: {error}") from error
+
+
+def write_result(directory: Path, result: RunResult) -> None:
+    """Write `result.json`, whole or not at all."""
+    write_json(directory / FILE, result.to_json())
+
+
+def built(kind: type[T], content: dict[str, Any], where: str = "") -> T:
+    """A dataclass from plain values, each checked."""
+    hints: dict[str, Any] = field_types(kind)  # type: ignore[arg-type]
+    return kind(
+        **{
+            key: typed(hints[key], value, f"{where}{key}")
+            for key, value in content.items()
+            if key in hints
+        }
+    )
+
+
+@cache
+def field_types(kind: Any) -> dict[str, Any]:
+    """The types of a dataclass's fields."""
+    return get_type_hints(kind)
+
+
+def typed(kind: Any, value: Any, where: str) -> Any:
+    """A value of JSON as a field's type.
+
+    Raises:
+        ResultError: It is of another type.
+    """
+    if kind is Any:
+        return value
+    if isinstance(kind, UnionType):
+        if value is None:
+            return None
+        (kind,) = (each for each in get_args(kind) if each is not type(None))
+    if get_origin(kind) is dict and isinstance(value, dict):
+        of = get_args(kind)[1]
+        return {key: typed(of, each, f"{where}.{key}") for key, each in value.items()}
+    if isinstance(kind, type) and is_dataclass(kind):
+        if isinstance(value, kind):
+            return value
+        if isinstance(value, dict):
+            return built(kind, value, f"{where}.")
+    if kind is float and value is None:
+        return math.nan
+    if kind in (int, float) and is_number(value) and (kind is float or value == value // 1):
+        return value
+    if kind is str and isinstance(value, str):
+        return value
+    raise ResultError(f"{where} is {shown(value)}, not {WORDS.get(kind, 'an object')}")
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value of JSON is a number that a table can hold."""
+    if isinstance(value, float):
+        return True
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+
+
+WORDS: dict[Any, str] = {float: "a number", int: "a whole number", str: "text"}
+
+
+def shown(value: Any) -> str:
+    """A value in a message, cut short."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 40 else f"{text[:37]}..."
