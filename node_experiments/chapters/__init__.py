@@ -15,7 +15,16 @@ from typing import Any
 from ..config.checks import ConfigError, nearest
 from .chapter import Chapter, Dataset, Model, Task
 
-__all__ = ["check_fit", "datasets", "find_chapters", "models", "task_of", "tasks"]
+__all__ = [
+    "check_fit",
+    "datasets",
+    "find_chapters",
+    "models",
+    "report_figures",
+    "tables",
+    "task_of",
+    "tasks",
+]
 
 GROUP = "node_experiments.chapters"
 BUILT_IN = (
@@ -68,6 +77,16 @@ def models() -> Mapping[str, Model]:
 def tasks() -> Mapping[str, Task]:
     """The tasks of all chapters, by name."""
     return joined("tasks")
+
+
+def tables() -> Mapping[str, str]:
+    """The tables of reports of all chapters: name -> import string."""
+    return joined("tables")
+
+
+def report_figures() -> Mapping[str, str]:
+    """The figures of reports of all chapters: name -> import string."""
+    return joined("figures")
 
 
 def joined(attribute: str) -> dict[str, Any]:

@@ -75,8 +75,8 @@ class Chapter:
     Attributes:
         name: Of the chapter, in messages.
         datasets, models, tasks: By the name that a configuration gives them.
-        figures: Figures of reports: name -> import string.
-        tables: Tables of reports: name -> import string.
+        figures: Figures of reports: name -> `(runs, title) -> figure`, runs as a DataFrame.
+        tables: Tables of reports: name -> `(runs) -> reports.table.ReportTable`.
         configs: A folder of configuration groups in a package, such as `their_package/configs`,
             that is added to Hydra's search path; None for chapters without.
     """
@@ -91,6 +91,13 @@ class Chapter:
 
 
 def resolve(name: str) -> Any:
-    """The object that an import string `package.module:attribute` names."""
-    module, _, attribute = name.partition(":")
-    return getattr(import_module(module), attribute)
+    """The object that an import string names.
+
+    Args:
+        name: `package.module:attribute`, or `package.module:dictionary:key`.
+    """
+    module, attribute, *keys = name.split(":")
+    found = getattr(import_module(module), attribute)
+    for key in keys:
+        found = found[key]
+    return found

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from ..chapters import tables
+from ..chapters.chapter import resolve
 from ..config import nearest
 from ..errors import UserError
 from ..reports.compare import compare
@@ -26,25 +27,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-__all__ = ["TABLES", "main", "resolve"]
+__all__ = ["TABLES", "main"]
 
-CHAPTERS = "node_experiments.chapters"
-IRREGULAR = f"{CHAPTERS}.irregular_series.tables:IRREGULAR_TABLES"
-# Tables of the papers: a name -> import string of a function from all runs to a table. A name of a
-# dictionary is followed by the key.
-TABLES = {
-    "table1": f"{CHAPTERS}.image_classification.table1:table1",
-    "table2": f"{CHAPTERS}.latent_ode.table2:table2",
-    "figure3": f"{CHAPTERS}.image_classification.figure3_report:figure3",
-    "figure4": f"{CHAPTERS}.normalizing_flows.figure4:figure4",
-    "figure5": f"{CHAPTERS}.normalizing_flows.figure5:figure5",
-    "solver_transfer": f"{CHAPTERS}.image_classification.solver_transfer:solver_transfer",
-    "table3": f"{IRREGULAR}:table3",
-    "table3_extrapolation": f"{IRREGULAR}:table3_extrapolation",
-    "periodic_interpolation": f"{IRREGULAR}:periodic_interpolation",
-    "periodic_extrapolation": f"{IRREGULAR}:periodic_extrapolation",
-    "japanese_vowels": f"{IRREGULAR}:japanese_vowels",
-}
+# Tables of the papers: a name -> import string of a function from all runs to a table.
+TABLES = tables()
 
 
 class ReportError(UserError):
@@ -223,15 +209,6 @@ def select(asked: argparse.Namespace) -> DataFrame:
             f"there is no run of {name!r} below {place(asked)}{nearest(name, known)}"
         )
     return runs[(runs["name"] == name) | (runs["sweep"] == name)]
-
-
-def resolve(reference: str) -> Any:
-    """What an import string names: `package.module:name`, or `package.module:mapping:key`."""
-    module, name, *keys = reference.split(":")
-    found = getattr(import_module(module), name)
-    for key in keys:
-        found = found[key]
-    return found
 
 
 def publish(table: ReportTable, form: str | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..chapters import report_figures
 from ..reports.records import records, settings, show, varying
 from ..runs.frame import read_epochs
 
@@ -21,10 +22,7 @@ FIGURES = {
     "curves": f"{__name__}:curves",
     "loss_curves": f"{__name__}:loss_curves",
     "cost": f"{__name__}:cost",
-    "figure3": "node_experiments.chapters.image_classification.figure3_report:panels",
-    "figure4": "node_experiments.chapters.normalizing_flows.figure4:panels",
-    "figure4_curves": "node_experiments.chapters.normalizing_flows.figure4:curves",
-    "figure5": "node_experiments.chapters.normalizing_flows.figure5:panels",
+    **report_figures(),
 }
 
 

@@ -174,4 +174,10 @@ CHAPTER = Chapter(
             f"{HERE}.task:classification", f"{HERE}.figures:classification_figures"
         )
     },
+    figures={"figure3": f"{HERE}.figure3_report:panels"},
+    tables={
+        "table1": f"{HERE}.table1:table1",
+        "figure3": f"{HERE}.figure3_report:figure3",
+        "solver_transfer": f"{HERE}.solver_transfer:solver_transfer",
+    },
 )

@@ -349,4 +349,14 @@ CHAPTER = Chapter(
             f"{HERE}.tasks:variational_series", f"{HERE}.figures:irregular_series_figures"
         ),
     },
+    tables={
+        name: f"{HERE}.tables:IRREGULAR_TABLES:{name}"
+        for name in (
+            "table3",
+            "table3_extrapolation",
+            "periodic_interpolation",
+            "periodic_extrapolation",
+            "japanese_vowels",
+        )
+    },
 )

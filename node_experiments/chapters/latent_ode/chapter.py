@@ -189,4 +189,5 @@ CHAPTER = Chapter(
         ),
         "poisson": Task(f"{HERE}.poisson_elbo:poisson_task", f"{HERE}.figure7:poisson_figures"),
     },
+    tables={"table2": f"{HERE}.table2:table2"},
 )

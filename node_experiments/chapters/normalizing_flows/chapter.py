@@ -198,4 +198,10 @@ CHAPTER = Chapter(
             f"{HERE}.figures:flow_callbacks",
         ),
     },
+    figures={
+        "figure4": f"{HERE}.figure4:panels",
+        "figure4_curves": f"{HERE}.figure4:curves",
+        "figure5": f"{HERE}.figure5:panels",
+    },
+    tables={"figure4": f"{HERE}.figure4:figure4", "figure5": f"{HERE}.figure5:figure5"},
 )
