@@ -13,13 +13,14 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from ..config.checks import ConfigError, nearest
-from .chapter import Chapter, Dataset, Model, Task
+from .chapter import Chapter, Dataset, Mode, Model, Task
 
 __all__ = [
     "check_fit",
     "datasets",
     "find_chapters",
     "models",
+    "modes",
     "report_figures",
     "tables",
     "task_of",
@@ -87,6 +88,11 @@ def tables() -> Mapping[str, str]:
 def report_figures() -> Mapping[str, str]:
     """The figures of reports of all chapters: name -> import string."""
     return joined("figures")
+
+
+def modes() -> Mapping[str, Mode]:
+    """The modes of all chapters, by name."""
+    return joined("modes")
 
 
 def joined(attribute: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-__all__ = ["Chapter", "Dataset", "Model", "Task", "resolve"]
+__all__ = ["Chapter", "Dataset", "Mode", "Model", "Task", "resolve"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,20 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Mode:
+    """What else than training and evaluation `mode=` can do with a checkpoint.
+
+    Attributes:
+        check: `(configuration, device)`, which raises ConfigError before anything is written.
+        run: `(trained, configuration, run directory, device)`, where `trained` has the `model`,
+            its `data`, and the `origin`: the run that trained it.
+    """
+
+    check: str
+    run: str
+
+
+@dataclass(frozen=True)
 class Chapter:
     """What a chapter adds to the command line.
 
@@ -77,6 +91,7 @@ class Chapter:
         datasets, models, tasks: By the name that a configuration gives them.
         figures: Figures of reports: name -> `(runs, title) -> figure`, runs as a DataFrame.
         tables: Tables of reports: name -> `(runs) -> reports.table.ReportTable`.
+        modes: By the name that a configuration gives them; see `config.run.MODES`.
         configs: A folder of configuration groups in a package, such as `their_package/configs`,
             that is added to Hydra's search path; None for chapters without.
     """
@@ -87,6 +102,7 @@ class Chapter:
     tasks: Mapping[str, Task] = field(default_factory=dict)
     figures: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, str] = field(default_factory=dict)
+    modes: Mapping[str, Mode] = field(default_factory=dict)
     configs: str | None = None
 
 

@@ -1,13 +1,15 @@
-"""`mode=eval`: test metrics of a checkpoint, also with another solver than it was trained with."""
+"""`mode=eval`: test metrics of a checkpoint, also with another solver; and modes of chapters."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from ..chapters.image_classification.task import Classification
+from ..chapters import modes
+from ..chapters.chapter import resolve
 from ..config import RunConfig
 from ..ode.methods import METHODS
 from ..runs.files import write_atomically
@@ -20,14 +22,13 @@ from .ending import Unfinished
 from .restore import rebuild
 from .train import trainable_parameters
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "measure"]
 
 
 def evaluate(config: RunConfig, folder: Path, device: torch.device) -> Findings:
     """The test metrics, and how the model was trained.
 
-    Of a classifier, the numbers of the test images that it got wrong go to `wrong.json`: another
-    test on the same images can then be compared with this one image by image.
+    The details of a task go to JSON files, so that two evaluations can be compared in them.
 
     Raises:
         CheckpointError: The checkpoint cannot be read, or holds the weights of another model.
@@ -50,10 +51,8 @@ def evaluate(config: RunConfig, folder: Path, device: torch.device) -> Findings:
     test = CountedBatches(data.test, model)
     try:
         values = trainer.evaluate(test)
-        if isinstance(task, Classification):
-            wrong = {"images": len(task.wrong), "wrong": task.wrong.nonzero().flatten().tolist()}
-            text = json.dumps(wrong).encode()
-            write_atomically(folder / "wrong.json", lambda file: file.write(text))
+        for name, content in getattr(task, "details", dict)().items():
+            keep(folder / f"{name}.json", content)
     except (Exception, KeyboardInterrupt) as error:
         raise Unfinished(found) from error
     found.metric = task.metric
@@ -63,3 +62,20 @@ def evaluate(config: RunConfig, folder: Path, device: torch.device) -> Findings:
         found.solver_order = METHODS[config.solver.method].order
     found.memory = Memory(peak_bytes=peak_bytes(device))
     return found
+
+
+def keep(path: Path, content: Any) -> None:
+    """Write a task's details in one line."""
+    text = json.dumps(content).encode()
+    write_atomically(path, lambda file: file.write(text))
+
+
+def measure(config: RunConfig, folder: Path, device: torch.device) -> Findings:
+    """What a mode of a chapter does with the model of a checkpoint.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be read, or holds the weights of another model.
+    """
+    trained = rebuild(config, device)
+    resolve(modes()[config.mode].run)(trained, config, folder, device)
+    return Findings(trained=trained.origin, parameters=trainable_parameters(trained.model))

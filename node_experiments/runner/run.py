@@ -10,6 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
+from ..chapters import modes
+from ..chapters.chapter import resolve
 from ..config import (
     RunConfig,
     config_hash,
@@ -29,17 +31,11 @@ from ..training.signals import stop_on_signals
 from . import build
 from .compose import to_yaml
 from .ending import Ending, attempt
-from .evaluate import evaluate
-from .figure3 import (
-    check_figure3,
-    figure3,
-)
 from .outcome import Outcome
 from .process import (
     log_file,
     prepare,
 )
-from .spawn import fit_in_processes
 from .train import fit
 
 __all__ = ["check", "run"]
@@ -57,8 +53,8 @@ def check(config: RunConfig) -> None:
     """
     build.check_choices(config)
     device = select_device(config.trainer.device)
-    if config.mode == "figure3":
-        check_figure3(config, device)
+    if config.mode in modes():
+        resolve(modes()[config.mode].check)(config, device)
 
 
 def run(
@@ -87,11 +83,14 @@ def run(
         info = run_info(config.seed, describe_device(device))
         write_json(folder / "run_info.json", info | {"config_hash": own_hash, "choices": choices})
         hardware = Hardware(info["cpu"], info["device"], info["threads"])
-        if config.mode == "eval":
-            return evaluate(config, folder, device)
-        if config.mode == "figure3":
-            return figure3(config, folder, device)
+        # What training in one process does not need is imported where it is needed.
+        if config.mode != "train":
+            from .evaluate import evaluate, measure
+
+            return (evaluate if config.mode == "eval" else measure)(config, folder, device)
         if config.trainer.devices > group.size:
+            from .spawn import fit_in_processes
+
             return fit_in_processes(config, folder, choices, stop)
         return fit(config, folder, device, choices, bar, group, stop)
 

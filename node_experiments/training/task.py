@@ -13,6 +13,9 @@ __all__ = ["Task"]
 class Task(Protocol):
     """One kind of problem.
 
+    It may also have `details() -> {name: JSON}`: what else an evaluation found, which `mode=eval`
+    writes to `<name>.json`.
+
     Attributes:
         metric: Name of the metric by which a checkpoint is the best.
         higher_is_better: Direction of that metric.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ...config.checks import require
-from ..chapter import Chapter, Dataset, Model, Task
+from ..chapter import Chapter, Dataset, Mode, Model, Task
 
 __all__ = [
     "CHAPTER",
@@ -180,4 +180,5 @@ CHAPTER = Chapter(
         "figure3": f"{HERE}.figure3_report:figure3",
         "solver_transfer": f"{HERE}.solver_transfer:solver_transfer",
     },
+    modes={"figure3": Mode(f"{HERE}.figure3_run:check_figure3", f"{HERE}.figure3_run:figure3")},
 )

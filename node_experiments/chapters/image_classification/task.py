@@ -45,6 +45,11 @@ class Classification:
             "accuracy": float((~self.wrong).double().mean()),
         }
 
+    def details(self) -> dict[str, Any]:
+        """The test images that the last evaluation got wrong, by number: `wrong.json`."""
+        wrong = self.wrong.nonzero().flatten().tolist()
+        return {"wrong": {"images": len(self.wrong), "wrong": wrong}}
+
 
 def classification(settings: Any, data: Any) -> Classification:
     """The task of all image classifiers, which has no settings."""

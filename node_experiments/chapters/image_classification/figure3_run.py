@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
-from ..chapters.image_classification.batches import EvaluationBatches
-from ..chapters.image_classification.datasets import IMAGE_DATASETS
-from ..chapters.image_classification.figure3_draw import block_solves_figure
-from ..chapters.image_classification.figure3_measure import block_solves
-from ..config import (
+from ...config import (
     ConfigError,
     RunConfig,
 )
-from ..runs.directory import folder_of_checkpoint
-from ..runs.files import write_json
-from ..runs.frame import read_epochs
-from ..runs.result import Findings
-from .restore import rebuild
-from .train import trainable_parameters
+from ...runs.directory import folder_of_checkpoint
+from ...runs.files import write_json
+from ...runs.frame import read_epochs
+from .batches import EvaluationBatches
+from .datasets import IMAGE_DATASETS
+from .figure3_draw import block_solves_figure
+from .figure3_measure import block_solves
 
 __all__ = ["check_figure3", "figure3"]
 
@@ -29,7 +27,7 @@ IMAGES = 16  # choice: SciPy's Adams at 1e-8 then takes seconds
 
 
 def check_figure3(config: RunConfig, device: torch.device) -> None:
-    """Refuse what has no Figure 3.
+    """Reject what has no Figure 3.
 
     Raises:
         ConfigError: A model without an ODE block, data other than images, or a device without
@@ -53,14 +51,15 @@ def check_figure3(config: RunConfig, device: torch.device) -> None:
         )
 
 
-def figure3(config: RunConfig, folder: Path, device: torch.device) -> Findings:
+def figure3(trained: Any, config: RunConfig, folder: Path, device: torch.device) -> None:
     """Measure panels a to c, read panel d, and write `figure3.json` and the figure.
 
+    Args:
+        trained: The model of the checkpoint, its data, and the run that trained it (`origin`).
+
     Raises:
-        CheckpointError: The checkpoint cannot be read, or holds the weights of another model.
         SolveError: A solve that did not reach its end.
     """
-    trained = rebuild(config, device)
     model, test = trained.model, trained.data.test
     assert isinstance(model, nn.Sequential)
     assert isinstance(test, EvaluationBatches)
@@ -77,7 +76,6 @@ def figure3(config: RunConfig, folder: Path, device: torch.device) -> Findings:
     (folder / "figures").mkdir(exist_ok=True)
     figure = block_solves_figure(measured, str(trained.origin.name))
     figure.savefig(folder / "figures" / "figure3.png")
-    return Findings(trained=trained.origin, parameters=trainable_parameters(model))
 
 
 def epochs_of(run: Path) -> list[dict[str, float]]:
