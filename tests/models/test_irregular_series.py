@@ -19,6 +19,7 @@ from node_experiments.chapters.irregular_series.gap_dynamics import (
 from node_experiments.chapters.irregular_series.gru_unit import GRUUnit
 from node_experiments.chapters.irregular_series.imputation import Imputation
 from node_experiments.chapters.irregular_series.latent_ode import PoissonDynamics
+from node_experiments.chapters.irregular_series.official_bugs import MisreadGaps
 from node_experiments.chapters.irregular_series.recurrence import (
     Observations,
     Recurrence,
@@ -302,7 +303,7 @@ def test_the_official_ode_rnn_integrates_other_gaps():
     """Over the whole series before observation 2, then backwards over the gap before the last."""
     torch.manual_seed(0)
     flow = GapFlow(Linear(4), Solver("euler", num_steps=4), Backprop(), span=1.0)
-    recurrence = Recurrence(DIM, 4, 6, flow, misreads=True).double()
+    recurrence = MisreadGaps(DIM, 4, 6, flow).double()
     asked = []
     flow.register_forward_pre_hook(lambda module, args: asked.append(args[1].clone()))
     times = torch.tensor([[0.0, 0.1, 0.3, 0.6, 1.0]], dtype=torch.float64)

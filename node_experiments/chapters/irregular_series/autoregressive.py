@@ -1,4 +1,4 @@
-"""Models that say the next observation of an irregular series from those before it.
+"""Models that predict each observation of an irregular series from those before it.
 
 RNN-dt, RNN-Impute, RNN-Decay, GRU-D and ODE-RNN (Rubanova et al. 2019, sections 3.1 and 4) differ
 in what happens to their state between observations, and in nothing else.
@@ -29,7 +29,7 @@ class Autoregressive(nn.Module):
         recurrence: Reads the observations.
         dim: Values of an observation.
         head_hidden: Hidden units of the head for values.
-        noise_std: Standard deviation of an observation around the mean that is said.
+        noise_std: Standard deviation of an observation around the predicted mean.
         start: Time at which the state begins, as zero.
         time_unit: Show the head the time since the last observation, in multiples of this; None
             for models whose state knows it.
@@ -98,15 +98,10 @@ class Autoregressive(nn.Module):
 
     def _carried(self, state: Tensor, since: Tensor) -> Tensor:
         """States `(batch, time, 2 * size)` carried over `(batch, time)`, all at once."""
-        if self.recurrence.misreads:
-            return state
         flat = self.recurrence.between.carry(state.flatten(0, 1), since.flatten())
         return flat.view_as(state)
 
     def _between(self, state: Tensor, gaps: Tensor, longest: float | None = None) -> Tensor:
-        # The official code's ODE-RNN says the next observation from the state at the last one.
-        if self.recurrence.misreads:
-            return state
         return self.recurrence.between(state, gaps, longest)
 
     def _mean(self, state: Tensor, since: Tensor) -> Tensor:

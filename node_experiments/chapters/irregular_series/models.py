@@ -33,6 +33,11 @@ from .latent_ode import (
     LatentODEPoisson,
     PoissonDynamics,
 )
+from .official_bugs import (
+    BatchFlippingRNNVAE,
+    MisreadGaps,
+    MisreadODERNN,
+)
 from .recurrence import Recurrence
 from .rnn_vae import RNNVAE
 from .vae import (
@@ -59,7 +64,8 @@ def autoregressive(
     imputation = None
     if name in ("rnn_impute", "gru_d"):
         imputation = Imputation(mean_values(data.train, data.dim), unit)
-    recurrence = Recurrence(
+    has_bug = is_ode and settings.variant == "official_bug"
+    recurrence = (MisreadGaps if has_bug else Recurrence)(
         data.dim,
         settings.latent,
         settings.unit_hidden,
@@ -67,9 +73,8 @@ def autoregressive(
         None if is_ode else unit,
         imputation,
         settings.batching,
-        is_ode and settings.variant == "official_bug",
     )
-    return Autoregressive(
+    return (MisreadODERNN if has_bug else Autoregressive)(
         recurrence,
         data.dim,
         settings.head_hidden,
@@ -112,9 +117,9 @@ def variational(
     classifier = head_for_classes(settings, data)
     if is_rnn_vae:
         decoder = tanh_mlp([settings.latent, settings.head_hidden, data.dim])
-        return RNNVAE(
+        return (BatchFlippingRNNVAE if flips else RNNVAE)(
             encoder, decoder, settings.noise_std, data.dim, settings.latent, unit, classifier,
-            label_per(data), flips,
+            label_per(data),
         )  # fmt: skip
     field: nn.Module = Autonomous(dynamics(settings, settings.latent, settings.layers))
     if poisson:

@@ -135,7 +135,6 @@ class Recurrence(nn.Module):
         batching: `independent`, or `union`: of a flow, one solve between any two different times
             of the batch. Both compute the same; the second costs as many solves as there are
             different times.
-        misreads: Integrate the gaps of the official code's ODE-RNN, see `misread_gaps`.
     """
 
     def __init__(
@@ -147,13 +146,12 @@ class Recurrence(nn.Module):
         time_unit: float | None = None,
         imputation: Imputation | None = None,
         batching: str = "independent",
-        misreads: bool = False,
     ) -> None:
         super().__init__()
         self.size, self.time_unit = size, time_unit
         self.unit = GRUUnit(2 * dim + (time_unit is not None), size, hidden)
         self.between, self.imputation = between, imputation
-        self.batching, self.misreads = batching, misreads
+        self.batching = batching
 
     def forward(self, seen: Observations, start: float) -> States:
         """The states after all observations.
@@ -179,6 +177,10 @@ class Recurrence(nn.Module):
             parts.append((gaps / self.time_unit).to(values.dtype).unsqueeze(-1))
         return torch.cat(parts, -1)
 
+    def gaps_between(self, seen: Observations) -> tuple[Tensor, Tensor]:
+        """The gap before each observation, `(batch, time)`, and the longest ones, `(time,)`."""
+        return seen.gaps, seen.gaps.amax(0)
+
     def _over_index(self, seen: Observations, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Step over the number of the observation."""
         batch, longest = seen.times.shape
@@ -186,10 +188,7 @@ class Recurrence(nn.Module):
         rank = torch.empty_like(order).scatter_(0, order, torch.arange(batch, device=order.device))
         places = torch.arange(longest, device=order.device)
         active = (seen.counts.unsqueeze(1) > places).sum(0)
-        gaps = misread_gaps(seen) if self.misreads else seen.gaps
-        longest_gaps = (-gaps if self.misreads else gaps).amax(0)
-        if self.misreads:
-            longest_gaps = longest_gaps.clamp(min=1e-30)  # a single step for what runs forwards
+        gaps, longest_gaps = self.gaps_between(seen)
         inputs, gaps = inputs[order].transpose(0, 1), gaps[order].t()
         state = inputs.new_zeros(batch, 2 * self.size)
         rows = [state[:1]]
@@ -227,15 +226,3 @@ class Recurrence(nn.Module):
         place = torch.zeros(batch, longest + 1, dtype=torch.long, device=grid.device)
         place[sample, number + 1] = 1 + index * batch + sample
         return torch.cat(rows), place
-
-
-def misread_gaps(seen: Observations) -> Tensor:
-    """The gaps that the official code's stand-alone ODE-RNN integrates, shape `(batch, time)`.
-
-    Before the second observation it goes forwards over the whole series, in one step; before the
-    k-th it goes backwards over the gap between the two observations before.
-    """
-    gaps = seen.gaps
-    last = seen.times.gather(1, (seen.counts - 1).unsqueeze(1))
-    wrong = torch.cat([torch.zeros_like(gaps[:, :1]), last - seen.times[:, :1], -gaps[:, 1:-1]], 1)
-    return wrong[:, : gaps.shape[1]]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .recurrence import Series
 from .vae import (
     SeriesEncoder,
     SeriesVAE,
@@ -15,12 +14,10 @@ __all__ = ["RNNVAE"]
 
 
 class RNNVAE(SeriesVAE):
-    """A GRU that starts at z0 at the first time and is fed what it said before, with the gap.
+    """A GRU that starts at z0 at the first time and is fed its last prediction, with the gap.
 
     Args:
         time_unit: Gaps are read in multiples of this.
-        flips_batch: As in the official code when it looks at a series backwards: its samples
-            change their order instead of their times, and each is decoded from another one.
     """
 
     def __init__(
@@ -33,17 +30,10 @@ class RNNVAE(SeriesVAE):
         time_unit: float,
         classifier: nn.Module | None = None,
         label_per: str | None = None,
-        flips_batch: bool = False,
     ) -> None:
         super().__init__(encoder, decoder, noise_std, classifier, label_per)
-        self.time_unit, self.flips_batch = time_unit, flips_batch
+        self.time_unit = time_unit
         self.cell = nn.GRUCell(dim + 1, latent)
-
-    def encode(self, observed: Series) -> tuple[Tensor, Tensor]:
-        if self.flips_batch:
-            last_first = torch.arange(len(observed) - 1, -1, -1, device=observed.values.device)
-            observed = observed.select(last_first)
-        return super().encode(observed)
 
     def states(self, z0: Tensor, times: Tensor) -> Tensor:
         gaps = torch.diff(times.expand(z0.shape[-2], -1), dim=1) / self.time_unit
