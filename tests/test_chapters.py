@@ -128,7 +128,8 @@ def test_a_run_imports_its_own_chapter(tmp_path):
         and not name.endswith(".chapter")
     ]
     assert others == []
-    assert len(modules) <= 120, modules
+    # The solver library is counted by its own tests.
+    assert len([m for m in modules if not m.startswith("node_experiments.ode")]) <= 95, modules
 
 
 def test_composing_imports_no_torch(tmp_path):
@@ -145,6 +146,7 @@ from typing import ClassVar
 import torch
 
 from node_experiments.chapters.chapter import Chapter, Dataset, Model, Task
+from node_experiments.data.seeded_batches import SeededBatches
 
 
 @dataclass
@@ -164,8 +166,9 @@ class LinearConfig:
 
 def line(settings, seed, device):
     x = torch.linspace(-1, 1, settings.points, device=device).unsqueeze(1)
-    batches = [(x, settings.slope * x)]
-    return SimpleNamespace(train=batches, validation=None, test=batches)
+    pair = x, settings.slope * x
+    train = SeededBatches(lambda generator: pair, batches=1, seed=seed)
+    return SimpleNamespace(train=train, validation=None, test=[pair])
 
 
 def linear(settings, data, solver, gradient):

@@ -21,7 +21,7 @@ class Dataset:
     Attributes:
         settings: A dataclass with a field `name`; its defaults are those of the configuration.
         build: `(settings, seed, device) -> data`, where data has `train`, `validation` (or None)
-            and `test` batches.
+            and `test` batches; those of `train` follow an attribute `epoch`, as `SeededBatches`.
         kind: The interface of the data, by which models say what they fit: `images`, `points` etc.
         recipe: The folder of `configs/recipe/` by which models are trained on it.
         figures: `(trainer) -> {name: figure}`, drawn beside those of the task.
@@ -30,7 +30,7 @@ class Dataset:
     settings: type[Any]
     build: str
     kind: str
-    recipe: str | None = None
+    recipe: str = "plain"
     figures: str | None = None
 
 

@@ -85,7 +85,9 @@ def test_nobody_is_in_two_parts(tmp_path):
     assert batch.label.shape == batch.target.mask.shape == (4, 50)
     assert data.features[:4] == ("left ankle x", "left ankle y", "left ankle z", "right ankle x")
     assert (len(data.features), data.time_unit) == (data.dim, "s")
-    by_recording = human_activity_data(HumanActivityConfig(split="recording", **settings))
+    by_recording = human_activity_data(
+        HumanActivityConfig(split="recording", validation_size=0, **settings)
+    )
     assert [len(part.data) for part in (by_recording.train, by_recording.test)] == [16, 4]
 
 
@@ -93,7 +95,11 @@ def test_the_official_code_draws_windows_again(tmp_path):
     write(tmp_path, recording("A01", 1500))
     data = human_activity_data(
         HumanActivityConfig(
-            variant="official_code", root=str(tmp_path), task="classification", batch_size=8
+            variant="official_code",
+            root=str(tmp_path),
+            validation_size=0,
+            task="classification",
+            batch_size=8,
         )
     )
     assert (data.classes, len(data.train.data), len(data.test.data)) == (11, 46, 12)

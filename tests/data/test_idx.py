@@ -5,11 +5,11 @@ import gzip
 import pytest
 import torch
 
+from node_experiments.chapters.image_classification import downloads
 from node_experiments.chapters.image_classification.idx import (
     FILES,
     read_idx,
 )
-from node_experiments.data import downloads
 from node_experiments.data.errors import DataError
 
 

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from node_experiments.chapters.image_classification import downloads
 from node_experiments.chapters.image_classification.augmentation import (
     random_affine,
     random_crop,
@@ -11,7 +12,6 @@ from node_experiments.chapters.image_classification.batches import (
     TrainingBatches,
 )
 from node_experiments.chapters.image_classification.chapter import ImagesConfig
-from node_experiments.data import downloads
 from node_experiments.data.errors import DataError
 
 

@@ -228,7 +228,9 @@ def test_the_scaling_has_not_seen_the_test_patients(tmp_path):
     assert extent(data.train) == (0, 1)
     assert (data.features[HR], len(data.features)) == ("HR", data.dim)
     assert data.time_unit == "units of 48 h"
-    leaking = physionet_data(PhysioNet2012Config(variant="official_code", **settings))
+    leaking = physionet_data(
+        PhysioNet2012Config(variant="official_code", validation_size=0, **settings)
+    )
     assert (leaking.features, leaking.dim) == (PARAMETERS, 41)
     hr = PARAMETERS.index("HR")
     values = [
@@ -242,10 +244,11 @@ def test_the_scaling_has_not_seen_the_test_patients(tmp_path):
 
 def test_the_official_code_divides_times_by_the_last_of_a_batch(tmp_path):
     root = many(tmp_path / "data")
+    settings = {"root": str(root), "sets": "a", "batch_size": 8}
     data = physionet_data(
-        PhysioNet2012Config(variant="official_code", root=str(root), sets="a", batch_size=8)
+        PhysioNet2012Config(variant="official_code", validation_size=0, **settings)
     )
     batch = next(iter(data.train))
     assert float(batch.target.times.max()) == 1
-    fixed = physionet_data(PhysioNet2012Config(root=str(root), sets="a", batch_size=8))
+    fixed = physionet_data(PhysioNet2012Config(validation_size=0, **settings))
     assert float(next(iter(fixed.train)).target.times.max()) == pytest.approx(40 / 48)

@@ -125,7 +125,7 @@ def test_a_small_set_of_hoppers_is_the_beginning_of_a_large_one(hopper_root):
 
 
 def test_hopper_windows_and_their_scaling(hopper_root):
-    sizes = {"trajectories": 20, "root": str(hopper_root), "batch_size": 8}
+    sizes = {"trajectories": 20, "root": str(hopper_root), "validation_size": 0, "batch_size": 8}
     data = hopper_data(HopperConfig(observed_fraction=0.1, **sizes))
     batch = next(iter(data.train))
     assert batch.observed.values.shape == (8, 10, 14)
@@ -145,8 +145,13 @@ def test_hopper_windows_and_their_scaling(hopper_root):
 
 
 def test_hopper_extrapolates_from_the_first_part(hopper_root):
-    settings = {"trajectories": 20, "root": str(hopper_root), "batch_size": 8}
-    settings["task"] = "extrapolation"
+    settings = {
+        "trajectories": 20,
+        "root": str(hopper_root),
+        "validation_size": 0,
+        "batch_size": 8,
+    }
+    settings |= {"task": "extrapolation", "observed_fraction": 1.0}
     for share, seen in ((0.5, 100), (0.33, 66)):  # paper, official code
         batch = next(iter(hopper_data(HopperConfig(extrapolate_from=share, **settings)).test))
         assert batch.observed.values.shape == (4, seen, 14)

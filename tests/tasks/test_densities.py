@@ -15,7 +15,6 @@ from node_experiments.chapters.normalizing_flows.chapter import (
 from node_experiments.chapters.normalizing_flows.density_matching import DensityMatching
 from node_experiments.chapters.normalizing_flows.energies import (
     ENERGIES,
-    Noise,
     energy_data,
 )
 from node_experiments.chapters.normalizing_flows.flow import normal_log_density
@@ -57,7 +56,7 @@ class Gaussian(torch.nn.Module):
 def test_divergence_of_two_gaussians_is_known():
     std = 1.5
     task = DensityMatching(lambda z: normal_log_density(z, 1.0))
-    noise = Noise(20_000, 1, 2, seed=0, device=None)
+    noise = energy_data(EnergiesConfig(batch_size=20_000, batches=1)).train
     found = task.evaluate(Gaussian(std), noise)
     expected = 2 * (0.5 * (std**2 - 1) - math.log(std))
     assert found["kl"] == pytest.approx(expected, abs=4 * found["kl_se"])
