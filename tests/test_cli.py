@@ -225,7 +225,7 @@ def test_outputs_that_cannot_be_written(node_run, tmp_path, tiny):
 
 
 def test_offline_dataset_says_where_to_put_files(node_run, tmp_path, monkeypatch):
-    from node_experiments.data import downloads
+    from node_experiments.chapters.image_classification import downloads
 
     def offline(*args, **kwargs):
         raise RuntimeError("no network")

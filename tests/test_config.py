@@ -12,6 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from node_experiments import ode
+from node_experiments.chapters import datasets, models
 from node_experiments.cli import main as cli
 from node_experiments.config import (
     ConfigError,
@@ -297,7 +298,11 @@ def test_every_field_is_described():
     from node_experiments import config as module
 
     groups = [f.default_factory for f in fields(RunConfig)]
-    for schema in (RunConfig, *groups, *module.DATASETS.values(), *module.MODELS.values()):
+    for schema in (
+        RunConfig,
+        *groups,
+        *(entry.settings for entry in (*datasets().values(), *models().values())),
+    ):
         if not isinstance(schema, type) or not schema.__module__.startswith(module.__name__):
             continue
         source = inspect.getsource(schema)

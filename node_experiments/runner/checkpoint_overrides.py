@@ -66,7 +66,7 @@ def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
             merged[group] = {**merged[group], setting: chosen[setting]}
         else:
             merged[group] = chosen
-    return typed_config(OmegaConf.create(merged))
+    return typed_config(OmegaConf.create(merged), of_checkpoint=True)
 
 
 def choices_of_checkpoint(

@@ -66,8 +66,11 @@ def chapter_folders() -> list[Path]:
     return found
 
 
-def typed_config(composed: DictConfig) -> RunConfig:
+def typed_config(composed: DictConfig, of_checkpoint: bool = False) -> RunConfig:
     """The composed configuration as dataclasses.
+
+    Args:
+        of_checkpoint: Its model is that of a checkpoint, and not of the command line.
 
     Raises:
         ConfigError: An unknown key, a value of the wrong type, or one out of range.
@@ -81,7 +84,7 @@ def typed_config(composed: DictConfig) -> RunConfig:
     by_name = {group: plain.pop(group) for group in BY_NAME}
     config = convert(plain, RunConfig)
     schemas = {group: schema_of(group, node) for group, node in by_name.items()}
-    if config.mode == "train":
+    if config.mode == "train" or of_checkpoint:
         check_fit(by_name["model"]["name"], by_name["dataset"]["name"])
     else:  # the model, with its settings, is that of the checkpoint
         by_name["model"] = {"name": by_name["model"]["name"]}
