@@ -9,11 +9,11 @@ from functools import partial
 import pytest
 
 from node_experiments.chapters.image_classification import figure3_measure as block_solves
+from node_experiments.chapters.image_classification import figure3_run as figure3
 from node_experiments.chapters.image_classification.figure3_report import figure3 as report
 from node_experiments.cli.report import main
 from node_experiments.ode import Solver
 from node_experiments.runner import (
-    figure3,
     run,
 )
 
