@@ -45,7 +45,7 @@ def test_help_shows_the_settings_of_what_was_chosen(capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "  name: latent_ode\n" in out
     assert "  epochs: 7\n" in out
-    assert "optimizer/mnist: paper, quick, smoke\n" in out
+    assert "recipe/mnist: paper, quick, smoke\n" in out
 
 
 def test_help_for_a_wrong_choice_is_one_line(capsys, monkeypatch):

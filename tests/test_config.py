@@ -1,23 +1,30 @@
 """Every experiment composes, with every protocol, solver and gradient; the schema guards it."""
 
-from dataclasses import fields
-from itertools import cycle
+import re
+from copy import deepcopy
+from dataclasses import fields, replace
+from itertools import cycle, product
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
 
 from node_experiments import ode
 from node_experiments.cli.main import main as cli
 from node_experiments.config import (
     ConfigError,
     GradientConfig,
+    OptimizerConfig,
     RunConfig,
+    SchedulerConfig,
     SolverConfig,
     configs_folder,
     typed_config,
 )
 from node_experiments.ode.methods import METHODS
+from node_experiments.runner.choices import register_choices, solver_names, without_torch
 
 CONFIGS = configs_folder()
 
@@ -61,10 +68,26 @@ def test_every_experiment_composes_with_everything(experiment):
         assert regularizer == ("_".join(named) or "none")
 
 
-def test_every_method_has_its_config():
-    assert set(choices("solver")) == set(METHODS)
-    for solver in choices("solver"):
+def test_every_method_is_a_choice():
+    missing = set(METHODS) ^ set(solver_names())
+    assert not missing, f"put {missing} into NOT_RUNGE_KUTTA of runner/choices.py"
+    for solver in solver_names():
         assert composed("experiment=mnist_odenet", f"solver={solver}").solver.method == solver
+
+
+def test_a_tableau_alone_makes_a_choice(monkeypatch):
+    """One record in the list of tableaus is a solver, and its reversible counterpart another."""
+    tableaus = without_torch("ode.tableaus")
+    mine = replace(tableaus.TABLEAUS["rk4"], name="mine")
+    for registry in (tableaus.TABLEAUS, tableaus.EXPLICIT_TABLEAUS):
+        monkeypatch.setitem(registry, "mine", mine)
+    store = deepcopy(ConfigStore.instance().repo)
+    monkeypatch.setattr(ConfigStore.instance(), "repo", store)
+    register_choices()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        for name in ("mine", "reversible_mine"):
+            assert compose("config", [f"solver={name}"]).solver.method == name
 
 
 def test_every_experiment_opens_with_its_command():
@@ -72,34 +95,152 @@ def test_every_experiment_opens_with_its_command():
         assert path.read_text().splitlines()[1] == f"# node-run experiment={path.stem}"
 
 
-def test_weights_of_regularizers_name_their_source():
-    for path in (CONFIGS / "regularizer").glob("*.yaml"):
+def test_every_number_names_its_source():
+    number = re.compile(r"[\w. ]+: \[?[-+\d.e, ]*\d[-+\d.e, ]*\]?\s*")
+    for path in CONFIGS.rglob("*.yaml"):
+        if "hydra" in path.parts:
+            continue
         for line in path.read_text().splitlines():
-            number, _, comment = line.partition("#")
-            if any(digit in number.partition(":")[2] for digit in "123456789"):
-                assert any(s in comment for s in ("official_code", "choice")), line
+            value, _, comment = line.partition("#")
+            if number.fullmatch(value):
+                sources = ("paper", "official_code", "choice")
+                assert any(source in comment for source in sources), f"{path}: {line}"
 
 
-def test_numbers_of_protocols_name_their_source():
-    """Wherever an experiment sets a number, a comment says where it comes from."""
-    for pattern in (
-        "protocol/*/*.yaml",
-        "optimizer/*/*.yaml",
-        "scheduler/*/*.yaml",
-        "sweep/*/*.yaml",
-    ):
-        for path in CONFIGS.glob(pattern):
-            for line in path.read_text().splitlines():
-                if any(character.isdigit() for character in line.partition("#")[0]):
-                    comment = line.partition("#")[2]
-                    assert any(s in comment for s in ("paper", "official_code", "choice")), line
+IMAGES = ("mnist", "fashion_mnist", "cifar10")
+IRREGULAR = ("periodic", "hopper", "human_activity", "physionet2012", "japanese_vowels", "csv")
+POINTS = tuple(
+    [
+        "2spirals",
+        "8gaussians",
+        "checkerboard",
+        "pinwheel",
+        "rings",
+        "swissroll",
+        "two_circles",
+        "two_moons",
+    ]
+)
+FITTING = [
+    *product(IMAGES, ("odenet", "resnet", "lm_resnet", "mlp", "revnet", "stem_only")),
+    *product(
+        (d for name in IRREGULAR for d in choices("dataset") if d.startswith(name)),
+        ("gru_d", "irregular_latent_ode", "irregular_rnn_dt", "latent_ode_poisson", "ode_rnn")
+        + ("rnn_decay", "rnn_impute", "rnn_vae"),
+    ),
+    *product(
+        (*POINTS, "two_circles_official_code", "energies"),
+        ("ffjord", "hamiltonian_cnf", "planar_cnf", "planar_cnf_official_code", "planar_nf"),
+    ),
+    *product(
+        ("spirals", "spirals_official_code"),
+        ("latent_ode", "latent_ode_official_code", "rnn", "rnn_dt"),
+    ),
+    ("poisson", "poisson_latent_ode"),
+    ("cubic_spiral", "neural_ode"),
+    ("funnels", "depth_pair"),
+]
 
 
-def test_a_choice_on_the_command_line_wins_over_the_experiment():
-    config = composed("experiment=mnist_odenet", "scheduler=cosine", "optimizer=adam")
-    assert (config.scheduler.name, config.optimizer.name) == ("cosine", "adam")
-    assert config.optimizer.lr == 1e-3
-    assert composed("experiment=mnist_odenet", "trainer.epochs=7").trainer.epochs == 7
+def test_the_list_of_fitting_choices_is_complete():
+    assert {dataset for dataset, _ in FITTING} == set(choices("dataset"))
+    assert {model for _, model in FITTING} == set(choices("model"))
+
+
+def recipe_folder(dataset, model):
+    if model == "planar_nf":
+        return model
+    dataset = dataset.removesuffix("_official_code")
+    own = {"fashion_mnist": "mnist", "csv": "irregular_series"}
+    return own.get(dataset, "point_sets" if dataset in POINTS else dataset)
+
+
+@pytest.mark.parametrize(("dataset", "model"), FITTING)
+def test_dataset_and_model_choose_their_recipe(dataset, model):
+    """Without an experiment, a run trains as its recipe says, in every protocol."""
+    protocol = ("smoke", "quick", "paper")[len(dataset + model) % 3]
+    config = composed(f"dataset={dataset}", f"model={model}", f"protocol={protocol}")
+    path = CONFIGS / "recipe" / recipe_folder(dataset, model) / f"{protocol}.yaml"
+    recipe = OmegaConf.load(path)
+    assert {"trainer", "optimizer", "scheduler"} <= set(recipe)
+    for group in recipe:
+        for name, value in recipe[group].items():
+            assert getattr(getattr(config, group), name) == value, f"{group}.{name}"
+
+
+def test_every_recipe_has_every_protocol():
+    for folder in (CONFIGS / "recipe").iterdir():
+        assert {path.stem for path in folder.iterdir()} == set(choices("protocol"))
+
+
+def test_experiments_train_by_the_recipe_of_their_dataset_and_model():
+    for experiment in choices("experiment"):
+        config = composed(f"experiment={experiment}")
+        chosen = OmegaConf.load(CONFIGS / "experiment" / f"{experiment}.yaml").defaults
+        chosen = [f"{key.split('/')[1]}={value}" for d in chosen for key, value in d.items()]
+        bare = composed(*chosen)
+        assert (config.trainer, config.optimizer, config.scheduler, config.dataset) == (
+            (bare.trainer, bare.optimizer, bare.scheduler, bare.dataset)
+        )
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        (["dataset=csv"], "dataset.name='csv' and model.name='odenet' do not go together"),
+        (["model=planar_nf"], "do not go together: dataset.batches"),
+        (["dataset=hopper", "model=resnet"], "do not go together: model.latent"),
+    ],
+)
+def test_a_model_that_lacks_what_the_recipe_sets(choice, message):
+    with pytest.raises(ConfigError, match=message) as raised:
+        composed(*choice)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_evaluation_chooses_a_dataset_without_its_model():
+    """The checkpoint has the model, so that the default one need not fit."""
+    config = composed("mode=eval", "checkpoint=run", "dataset=hopper_official_code")
+    assert config.dataset.variant == "official_code"
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("recipe=mnits", "recipe=mnits is unknown; did you mean mnist?"),
+        ("solver=dopri", "solver=dopri is unknown; did you mean dopri8 or dopri5?"),
+        ("protocol=quik", "protocol=quik is unknown; did you mean quick?"),
+        ("optimizer=adamm", "optimizer=adamm is unknown; did you mean adam"),
+    ],
+)
+def test_misspelt_choices_are_answered_with_the_nearest(node_run, argument, message):
+    GlobalHydra.instance().clear()
+    result = node_run(argument)
+    assert result.code == 2
+    assert message in result.err
+    assert len(result.err.splitlines()) == 1
+
+
+def test_a_choice_on_the_command_line_wins_over_the_recipe():
+    """All of it: nothing of the recipe's optimiser or schedule is left beside it."""
+    for experiment in ("mnist_odenet", "hopper_latent_ode", "poisson_latent_ode", "figure1"):
+        for protocol in choices("protocol"):
+            config = composed(
+                f"experiment={experiment}",
+                f"protocol={protocol}",
+                "scheduler=cosine",
+                "optimizer=adam",
+            )
+            assert config.scheduler == SchedulerConfig(name="cosine")
+            assert config.optimizer == OptimizerConfig(name="adam", lr=1e-3)
+
+
+def test_a_setting_on_the_command_line_wins_over_the_recipe():
+    config = composed("experiment=mnist_odenet", "trainer.epochs=7", "optimizer.lr=0.2")
+    assert (config.trainer.epochs, config.optimizer.lr) == (7, 0.2)
+    assert config.optimizer.nesterov
+    config = composed("dataset=rings", "model=ffjord", "recipe=planar_nf", "dataset.batches=3")
+    assert (config.optimizer.name, config.dataset.batches) == ("rmsprop", 3)
 
 
 def test_paper_protocol_is_the_official_schedule():

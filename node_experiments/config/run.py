@@ -33,8 +33,8 @@ class SolverConfig:
     GROUP: ClassVar[str] = "solver"
 
     method: str = "dopri5"  # name of the method
-    rtol: float = 1e-3  # relative tolerance of the local error
-    atol: float = 1e-3  # absolute tolerance of the local error, in units of the state
+    rtol: float = 1e-3  # relative tolerance of the local error; 1e-3: paper, section 3
+    atol: float = 1e-3  # absolute tolerance, in units of the state; 1e-3: paper, section 3
     step_size: float | None = None  # largest step of a fixed-step solve, in units of t
     num_steps: int | None = None  # or the number of equal steps over the whole interval
     first_step: float | None = None  # first step of an adaptive solve; chosen when null
