@@ -12,7 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from node_experiments import ode
-from node_experiments.cli.main import main as cli
+from node_experiments.cli import main as cli
 from node_experiments.config import (
     ConfigError,
     GradientConfig,
