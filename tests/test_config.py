@@ -109,24 +109,18 @@ def test_every_number_names_its_source():
 
 IMAGES = ("mnist", "fashion_mnist", "cifar10")
 IRREGULAR = ("periodic", "hopper", "human_activity", "physionet2012", "japanese_vowels", "csv")
-POINTS = tuple(
-    [
-        "2spirals",
-        "8gaussians",
-        "checkerboard",
-        "pinwheel",
-        "rings",
-        "swissroll",
-        "two_circles",
-        "two_moons",
-    ]
+POINTS = (
+    *("2spirals", "8gaussians", "checkerboard", "pinwheel"),
+    *("rings", "swissroll", "two_circles", "two_moons"),
 )
 FITTING = [
     *product(IMAGES, ("odenet", "resnet", "lm_resnet", "mlp", "revnet", "stem_only")),
     *product(
         (d for name in IRREGULAR for d in choices("dataset") if d.startswith(name)),
-        ("gru_d", "irregular_latent_ode", "irregular_rnn_dt", "latent_ode_poisson", "ode_rnn")
-        + ("rnn_decay", "rnn_impute", "rnn_vae"),
+        (
+            *("gru_d", "irregular_latent_ode", "irregular_rnn_dt", "latent_ode_poisson"),
+            *("ode_rnn", "rnn_decay", "rnn_impute", "rnn_vae"),
+        ),
     ),
     *product(
         (*POINTS, "two_circles_official_code", "energies"),
@@ -166,6 +160,23 @@ def test_dataset_and_model_choose_their_recipe(dataset, model):
     for group in recipe:
         for name, value in recipe[group].items():
             assert getattr(getattr(config, group), name) == value, f"{group}.{name}"
+
+
+def test_a_dataset_from_elsewhere_needs_a_recipe(node_run, tmp_path):
+    GlobalHydra.instance().clear()
+    (tmp_path / "mine" / "dataset").mkdir(parents=True)
+    text = (CONFIGS / "dataset" / "rings.yaml").read_text()
+    named = "  - override /recipe@_global_.recipe: point_sets\n"
+    assert named in text
+    text = text.replace("defaults:\n", "").replace(named, "")
+    (tmp_path / "mine" / "dataset" / "my_rings.yaml").write_text(text)
+    arguments = ["--config-dir", str(tmp_path / "mine"), "dataset=my_rings", "model=planar_cnf"]
+    result = node_run(*arguments)
+    assert result.code == 2
+    assert "this dataset names no recipe; add recipe=<name> (allowed: cifar10" in result.err
+    tiny = ("protocol=smoke", "trainer.threads=1", "trainer.epochs=1")
+    result = node_run(*arguments, "recipe=point_sets", *tiny)
+    assert result.code == 0, result.err
 
 
 def test_every_recipe_has_every_protocol():
