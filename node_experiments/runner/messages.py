@@ -105,6 +105,8 @@ def describe(error: Exception) -> str:
         reason = getattr(error, "orig", None) or error
         return f"hydra.sweeper.storage is no database that can be used: {reason}"
     message = str(error)
+    if message.startswith("You must specify 'recipe'"):
+        return f"this dataset names no recipe; add recipe=<name>{nearest('', recipes())}"
     refused, own, reason = message.partition("ConfigError raised while resolving interpolation: ")
     if own and not refused:
         return reason.splitlines()[0]
@@ -141,10 +143,14 @@ def missing_extra(message: str) -> str | None:
 
 def unknown_recipe(recipe: str, protocol: str) -> str:
     """The message for a folder of recipes that does not exist, or lacks a protocol."""
-    folders = sorted(path.name for path in (configs_folder() / "recipe").iterdir())
-    if recipe in folders:
+    if recipe in recipes():
         return f"protocol={protocol} has no file in configs/recipe/{recipe}/"
-    return f"recipe={recipe} is unknown{nearest(recipe, folders)}"
+    return f"recipe={recipe} is unknown{nearest(recipe, recipes())}"
+
+
+def recipes() -> list[str]:
+    """The folders of recipes that the package has."""
+    return sorted(path.name for path in (configs_folder() / "recipe").iterdir())
 
 
 def unknown_key(key: str) -> str:
