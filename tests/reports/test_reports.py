@@ -207,7 +207,7 @@ def test_places_may_follow_the_command(outputs, capsys):
 @pytest.mark.parametrize(
     ("to", "message"),
     [
-        ("x.xyz", "--to x.xyz: .xyz is no format of a figure; allowed: .eps"),
+        ("x.xyz", "--to x.xyz: .xyz is no format of a figure; allowed: ."),
         ("x", "--to x: a name without suffix is no format of a figure"),
         ("/", "--to / is a directory"),
         ("outputs", "--to outputs is a directory"),
@@ -231,7 +231,7 @@ def test_where_no_figure_can_be_written(outputs, capsys, to, message):
         (["--outputs", "/nope", "table1"], "there is no directory /nope"),
         (["table1", "--outputs", "/nope"], "there is no directory /nope"),
         (["figure4"], "there is no completed run for figure4 below outputs"),
-        (["figure3"], "node-run mode=figure3"),
+        (["figure3"], "there is no completed run for figure3 below outputs"),
         (["solver_transfer"], "there is no completed run for solver_transfer"),
         (["table", "mnist_odnet"], "did you mean mnist_odenet"),
         (["compare", "nowhere", "outputs"], "is no run directory"),
