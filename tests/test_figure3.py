@@ -17,6 +17,8 @@ from node_experiments.runner import (
     run,
 )
 
+from .reports.written import markdown
+
 SMALL = ("model.channels=8", "trainer.epochs=2")
 
 
@@ -60,20 +62,22 @@ def test_a_run_leaves_numbers_and_a_figure(node_run, trained, capsys):
     assert result.out.splitlines()[-1].endswith(f"node-report --outputs {folder} figure3")
 
     (folder / "figures" / "figure3.png").unlink()
-    assert main(["figure3"]) == 0
+    assert main(["figure3", "--format", "md"]) == 0
     text = capsys.readouterr().out
-    assert text == report(folder)
+    assert text == markdown(report, folder)
     assert all(f"**({letter})" in text for letter in "abcd")
     assert main(["figure", "figure3", str(folder), "--to", "again.png"]) == 0
     (folder / "figure3.json").write_text("{")
-    assert report(folder) == "mnist_odenet: completed: no whole figure3.json.\n"
+    assert markdown(report, folder) == "- mnist_odenet: completed: no whole figure3.json.\n"
 
 
 def test_a_run_without_metrics_has_three_panels(node_run, trained):
     (trained / "metrics.jsonl").unlink()
     result, (folder,) = measure(node_run, trained / "checkpoints" / "last.pt")
     assert result.code == 0, result.err
-    assert "not known.** The run of the checkpoint left no metrics.jsonl" in report(folder)
+    assert "not known.** The run of the checkpoint left no metrics.jsonl" in markdown(
+        report, folder
+    )
 
 
 @pytest.mark.parametrize("size", ["experiment=mnist_mlp", "experiment=mnist_resnet_1block"])
@@ -110,9 +114,9 @@ def test_a_failed_run_is_marked(node_run, trained, monkeypatch, tmp_path):
     monkeypatch.setattr(figure3, "block_solves", fail)
     result, (folder,) = measure(node_run, trained)
     assert result.code == 1
-    assert report(tmp_path) == "mnist_odenet: failed: ValueError: no luck.\n"
+    assert markdown(report, tmp_path) == "- mnist_odenet: failed: ValueError: no luck.\n"
     assert main(["figure", "figure3", str(folder)]) == 2
-    assert "No run of mode=figure3" in report(tmp_path / "outputs" / "mnist_odenet")
+    assert "No run of mode=figure3" in markdown(report, tmp_path / "outputs" / "mnist_odenet")
 
 
 @pytest.mark.parametrize("mode", ["figure3", "eval"])

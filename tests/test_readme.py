@@ -261,7 +261,12 @@ def test_links_and_pictures_exist():
             assert (ROOT / target).exists(), target
 
 
-def test_the_python_example_runs(capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    exec(compile(code, "README.md", "exec"), {})
-    assert "backward" in capsys.readouterr().out
+def test_the_python_examples_run(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    shown = []
+    for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+        exec(compile(code, "README.md", "exec"), {})
+        shown.append(capsys.readouterr().out)
+    solution, runs = shown
+    assert "backward" in solution
+    assert "mnist_mlp" in runs

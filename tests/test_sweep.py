@@ -43,7 +43,7 @@ def test_the_summary_has_what_ways_are_compared_by(node_run, tiny):
     )
     assert result.code == 0, result.err
     for heading in (
-        "overrides", "status", "accuracy/test", "seconds a step", "evaluations forward",
+        "overrides", "status", "accuracy/test", "seconds per step", "evaluations forward",
         "backward", "saved MB", "peak MB",
     ):  # fmt: skip
         assert heading in result.out

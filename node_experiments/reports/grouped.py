@@ -35,7 +35,8 @@ def runs_table(runs: DataFrame) -> ReportTable:
         )
         metric = run.get("metric")
         value = run.get(f"{metric}/test")
-        found = None if value is None else Cell(f"{metric} {value:.4f}", {"": value})
+        numbers = {"": value, "metric": metric}
+        found = None if value is None else Cell(f"{metric} {value:.4f}", numbers)
         seconds = run.get("seconds")
         rows.append(
             [

@@ -11,6 +11,7 @@ from pandas import DataFrame
 __all__ = [
     "REPETITION",
     "differences",
+    "has",
     "left_out",
     "most_alike",
     "one_per_seed",
@@ -48,6 +49,13 @@ def settings(run: Record) -> dict[str, Any]:
     """The settings by which runs differ in what they compute, repetitions apart, by name."""
     names = (key.removeprefix(CONFIG) for key in run if key.startswith(CONFIG))
     return {name: run[CONFIG + name] for name in names if name not in REPETITION}
+
+
+def has(run: Record, numbers: Iterable[str] = (), texts: Iterable[str] = ()) -> bool:
+    """Whether a run has these numbers and texts; a damaged or foreign one may lack any."""
+    return all(isinstance(run.get(name), int | float) for name in numbers) and all(
+        isinstance(run.get(name), str) for name in texts
+    )
 
 
 def one_per_seed(runs: Iterable[Record]) -> list[Record]:

@@ -108,26 +108,28 @@ def find(outputs: Path, skip: Path | None) -> tuple[list[Path], list[Path]]:
 def run_row(directory: Path) -> dict[str, Any]:
     """One run, as far as its files can be read."""
     row: dict[str, Any] = {"directory": str(directory)}
-    config = read_config(directory)
+    config = read_settings(directory)
     reason: str | None = None
     try:
         result = read_result(directory)
         status = "unfinished" if result is None else result.status
     except ResultError as error:
         result, status, reason = None, "damaged", str(error)
+    if status == "completed" and not config:
+        status, reason = "damaged", "config.yaml is missing or damaged"
     if is_claimed(directory):
         status = "running"
-    row |= {f"config.{name}": value for name, value in flat(config)}
+    row |= {f"config.{name}": value for name, value in config.items()}
     parts = directory.parts
     if len(parts) > 3 and parts[-4] == "sweeps":
         row["sweep"] = parts[-3]
-    row |= {name: config.get(name) for name in ("name", "mode", "protocol")}
-    if isinstance(seed := config.get("seed"), int):
-        row["seed"] = seed
+    for name, kind in (("name", str), ("mode", str), ("protocol", str), ("seed", int)):
+        if isinstance(value := config.get(name), kind):
+            row[name] = value
     if result is not None:
         row |= result_row(result)
-        reason = result.reason
-    return row | {"name": str(row["name"] or "?"), "status": status, "reason": reason}
+        reason = reason or result.reason
+    return {"name": "?", **row, "status": status, "reason": reason}
 
 
 def result_row(result: RunResult) -> dict[str, Any]:
@@ -173,7 +175,7 @@ def lost_jobs(sweep: Path) -> Iterator[dict[str, Any]]:
             continue
         varied = job.varied
         row: dict[str, Any] = {
-            "directory": job.folder,
+            "directory": str(sweep / Path(job.folder).name),
             "overrides": job.overrides,
             "status": "failed",
             "reason": job.reason,
@@ -182,6 +184,14 @@ def lost_jobs(sweep: Path) -> Iterator[dict[str, Any]]:
         if sweep.parent.parent.name == "sweeps":
             row["sweep"] = sweep.parent.name
         yield row | {"name": varied.get("name") or varied.get("experiment") or "?"}
+
+
+def read_settings(directory: Path) -> dict[str, Any]:
+    """The resolved settings by dotted name; empty when they cannot be read."""
+    try:
+        return dict(flat(read_config(directory)))
+    except RecursionError:  # of a node that holds itself
+        return {}
 
 
 def read_epochs(directory: Path | str) -> list[dict[str, float]]:

@@ -142,9 +142,97 @@ def test_html_is_one_page_that_needs_nothing_else(outputs, capsys, tmp_path):
     assert "<script" not in page
 
 
+def test_a_seed_counts_once_and_other_differences_are_named(outputs, capsys):
+    repeated = write_run(outputs, 6, 0.96, seed=0)
+    for name, threads in ((repeated, 1), (write_run(outputs, 7, 0.7, seed=2), 4)):
+        with (name / "config.yaml").open("a") as file:
+            file.write(f"trainer: {{threads: {threads}}}\n")
+    write_run(outputs, 8, 0.98, seed=1)
+    code, out, _ = call(capsys, "table", "mnist_odenet", "--format", "json")
+    assert code == 0
+    content = json.loads(out)
+    found = {row["trainer.threads"]: (row["runs"], row["accuracy/test"]) for row in content["rows"]
+             if row["solver.method"] == "dopri5"}  # fmt: skip
+    # Seed 1 was run twice with the same settings: the last counts.
+    assert found["None"] == (2, pytest.approx((0.90 + 0.98) / 2))
+    assert found["1"] == (1, pytest.approx(0.96))
+    assert "1 of 8 runs repeat a seed" in " ".join(content["notes"])
+
+
+def test_settings_that_vary_together_are_named_under_the_table(outputs, capsys):
+    for folder in outputs.glob("mnist_odenet/*"):
+        text = (folder / "config.yaml").read_text(errors="replace")
+        if "euler" in text:
+            (folder / "config.yaml").write_text(text.replace("rtol: 1.0e-3", "rtol: 1.0e-5"))
+    code, out, _ = call(capsys, "table", "mnist_odenet", "--format", "md")
+    assert code == 0
+    assert "| solver.method | runs |" in out
+    assert "The runs also differ in: solver.rtol (0.001, 1e-05)." in out
+
+
+def test_which_epoch_a_number_is_of_is_said(outputs, capsys):
+    assert "Numbers are of the last epoch" in call(
+        capsys, "table", "mnist_odenet", "--format", "md"
+    )[1]  # fmt: skip
+    folder = write_run(outputs, 9, seed=5)
+    result = json.loads((folder / "result.json").read_text())
+    result["best"] = {"by": "accuracy/validation", "epoch": 1, "accuracy/test": 0.45}
+    (folder / "result.json").write_text(json.dumps(result))
+    out = call(capsys, "table", "mnist_odenet", "--format", "md")[1]
+    assert "best epoch on validation data, or of the last where there is none" in out
+    rows = list(csv.DictReader(io.StringIO(call(capsys, "list", "--format", "csv")[1])))
+    assert rows[-1]["epoch"] == "best validation epoch (1 of 2)"
+    assert float(rows[-1]["on test data"]) == 0.45
+
+
+def test_places_may_follow_the_command(outputs, capsys):
+    (outputs.parent / "other").mkdir()
+    reference = outputs / "reference"
+    write_run(reference, 0, seed=7)
+    for arguments in (
+        ["--outputs", str(outputs), "list", "--format", "csv"],
+        ["list", "--outputs", str(outputs), "--format", "csv"],
+        ["--outputs", "other", "list", "--outputs", str(outputs), "--format", "csv"],
+    ):
+        code, out, err = call(capsys, *arguments)
+        assert code == 0, err
+        assert len(list(csv.DictReader(io.StringIO(out)))) == 6
+    for arguments in (["--reference", "list"], ["list", "--reference"]):
+        _, out, _ = call(capsys, *arguments, "--format", "csv")
+        assert len(list(csv.DictReader(io.StringIO(out)))) == 7
+    _, out, _ = call(capsys, "table", str(reference), "--format", "csv")
+    assert len(list(csv.DictReader(io.StringIO(out)))) == 1
+
+
+@pytest.mark.parametrize(
+    ("to", "message"),
+    [
+        ("x.xyz", "--to x.xyz: .xyz is no format of a figure; allowed: ."),
+        ("x", "--to x: a name without suffix is no format of a figure"),
+        ("/", "--to / is a directory"),
+        ("outputs", "--to outputs is a directory"),
+        ("nowhere/x.png", "there is no directory nowhere"),
+    ],
+)
+def test_where_no_figure_can_be_written(outputs, capsys, to, message):
+    for command in (["figure", "curves", "mnist_odenet"], ["html"]):
+        if command == ["html"] and to.startswith("x"):
+            continue
+        code, out, err = call(capsys, *command, "--to", to)
+        assert (code, out) == (2, "")
+        assert message in err
+        assert len(err.splitlines()) == 1
+    assert not list(outputs.parent.glob("*.partial"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--outputs", "/nope", "table1"], "there is no directory /nope"),
+        (["table1", "--outputs", "/nope"], "there is no directory /nope"),
+        (["figure4"], "there is no completed run for figure4 below outputs"),
+        (["figure3"], "there is no completed run for figure3 below outputs"),
+        (["solver_transfer"], "there is no completed run for solver_transfer"),
         (["table", "mnist_odnet"], "did you mean mnist_odenet"),
         (["compare", "nowhere", "outputs"], "is no run directory"),
         (["--outputs", "empty", "list"], "there is no directory empty"),

@@ -11,7 +11,7 @@ from ...config.run import (
     SchedulerConfig,
     TrainerConfig,
 )
-from ...reports.records import REPETITION, settings
+from ...reports.records import REPETITION, settings, show
 from .chapter import ImagesConfig
 
 __all__ = ["Budget", "budget_of", "order", "stated"]
@@ -59,16 +59,19 @@ def order(budget: Budget, rows: Mapping[Any, Sequence[Record]]) -> tuple[bool, i
 
 def stated(done: Sequence[Record]) -> str:
     """What all rows of a table were given, and on what they ran."""
-    config = settings(done[0])
+    config = DEFAULTS | settings(done[0])
     images = round(done[0]["last/step"] / done[0]["last/epoch"]) * config["dataset.batch_size"]
-    machines = sorted({f"{run['hardware.cpu']}, {run['hardware.device']}" for run in done})
+    machines = sorted(
+        {f"{run.get('hardware.cpu', '?')}, {run.get('hardware.device', '?')}" for run in done}
+    )
     seeds = sorted({int(run.get("seed", 0)) for run in done})
     return (
-        f"Protocol `{config['protocol']}`, the same for every row: {config['trainer.epochs']} "
+        f"Protocol `{config.get('protocol')}`, the same for every row: {config['trainer.epochs']} "
         f"epochs of {images:,} images in batches of {config['dataset.batch_size']}, "
-        f"{config['optimizer.name']} with learning rate {config['optimizer.lr']:g} and schedule "
-        f"{config['scheduler.name']}, weight decay {config['optimizer.weight_decay']:g}, "
-        f"{augmentation(config)}; seed {', '.join(map(str, seeds))}. The error is that of the "
+        f"{config['optimizer.name']} with learning rate {show(config['optimizer.lr'])} and "
+        f"schedule {config['scheduler.name']}, weight decay "
+        f"{show(config['optimizer.weight_decay'])}, {augmentation(config)}; "
+        f"seed {', '.join(map(str, seeds))}. The error is that of the "
         "weights after the last epoch on the test images, which chose nothing; ± is the sample "
         "standard deviation over seeds. "
         "Saved are the bytes that autograd keeps between the passes of one batch; evaluations are "

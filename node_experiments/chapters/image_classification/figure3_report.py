@@ -36,7 +36,7 @@ def figure3(runs: DataFrame) -> ReportTable:
         says = f"{run['name']}: {run['status']}{f': {reason}' if reason else ''}."
         tables.append(ReportTable.of("Figure 3", ["rtol = atol"], [], notes=[says]))
     if not tables:
-        return ReportTable.of("Figure 3", ["rtol = atol"], [], notes=[NONE])
+        return ReportTable.of("Figure 3", ["rtol = atol"], [], caption=NONE)
     tables[0].more = tables[1:]
     return tables[0]
 

@@ -19,7 +19,7 @@ from ...reports.paired import (
     paired_error,
     unpaired_error,
 )
-from ...reports.records import differences, records, settings, show, varying
+from ...reports.records import differences, has, records, settings, show, varying
 from ...reports.table import Cell, Estimate, ReportTable
 from ...runs.directory import read_json
 
@@ -31,6 +31,9 @@ PUBLISHED_TEST_IMAGES = 10_000  # of MNIST, Fashion-MNIST and CIFAR-10
 # Of an evaluation's settings, those that say what was trained, and on which images it is tested.
 TRAINED = ("protocol", "dataset", "model", "gradient", "regularizer", "optimizer", "scheduler")
 BUDGET = ("trainer.epochs", "trainer.limit_batches", "trainer.overfit")
+
+# Without these it is not known what was tested, and with what.
+ORIGIN = ("trained.config_hash", "trained.solver.method", "config.solver.method")
 
 INTRO = (
     "Test error in % of networks (columns, by the solver that each was trained with) under other "
@@ -125,11 +128,11 @@ def solver_transfer(runs: DataFrame) -> ReportTable:
 
 def why_not(run: Record) -> str | None:
     """Why a run says nothing of any network that solves an ODE, or None."""
-    if "trained.config_hash" not in run:
+    if not has(run, texts=ORIGIN):
         if run["status"] == "completed":
             return "made before runs recorded what they were trained with; run it again"
         return reason_of(run)
-    if run["status"] == "completed" and "nfe/forward" not in run:
+    if run["status"] == "completed" and not has(run, ["nfe/forward"]):
         return "its network solves no ODE"
     return None
 
@@ -187,9 +190,9 @@ def solver_label(solver: Mapping[str, Any]) -> str:
     if steps is not None:
         return f"{solver['method']}, {steps} step{'s' if steps != 1 else ''}"
     if size is not None:
-        return f"{solver['method']}, steps of {size:g}"
+        return f"{solver['method']}, steps of {show(size)}"
     rtol, atol = solver.get("rtol"), solver.get("atol")
-    tolerance = f"{rtol:g}" if rtol == atol else f"{rtol:g} / {atol:g}"
+    tolerance = show(rtol) if rtol == atol else f"{show(rtol)} / {show(atol)}"
     return f"{solver['method']}, tolerance {tolerance}"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from ...reports.records import differences, one_per_seed, records
+from ...reports.records import differences, has, one_per_seed, records
 from ...reports.table import Cell, Estimate, ReportTable
 from ...runs.frame import read_epochs
 from .budget import (
@@ -47,6 +47,9 @@ HEADINGS = (
     "time",
     "runs",
 )
+
+# Numbers that a run must have left to be counted.
+MEASURED = ("last/accuracy/test", "last/step", "last/epoch", "parameters")
 
 Record = Mapping[str, Any]
 Section = Mapping[Row, Sequence[Record]]
@@ -158,9 +161,7 @@ def paper(error: str, parameters: str, memory: str, time: str) -> list[Any]:
 
 def measured(runs: Sequence[Record]) -> list[Record]:
     """The completed runs that say how accurate they are; of each seed the last."""
-    return one_per_seed(
-        run for run in runs if run["status"] == "completed" and "last/accuracy/test" in run
-    )
+    return one_per_seed(run for run in runs if run["status"] == "completed" and has(run, MEASURED))
 
 
 def last(runs: Sequence[Record], tag: str) -> list[float]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from ...reports.records import differences, left_out, most_alike, one_per_seed, records
+from ...reports.records import differences, has, left_out, most_alike, one_per_seed, records
 from ...reports.table import Cell, Estimate, ReportTable
 from ...reports.verdicts import order_verdict
 
@@ -83,6 +83,9 @@ def collect(runs: DataFrame, dataset: str, task: str, setting: str) -> tuple[Cel
         if any(run.get(key) != asked[key] for key in asked):
             continue
         if run.get("config.model.variant") == "official_bug" or run.get("mode") == "eval":
+            continue
+        needed = [f"config.dataset.{setting}", "config.dataset.batch_size"]
+        if not has(run, needed, ["config.model.name"]):
             continue
         name = run["config.model.name"]
         if run.get("config.model.encoder") == "rnn" and name == "irregular_latent_ode":

@@ -8,7 +8,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from ...reports.records import differences, left_out, most_alike, one_per_seed, records
+from ...reports.records import differences, has, left_out, most_alike, one_per_seed, records
 from ...reports.table import Cell, Estimate, ReportTable
 from ...reports.verdicts import interval_verdict
 
@@ -136,11 +136,11 @@ def collect(runs: DataFrame) -> tuple[Cells, int]:
         if run["status"] == "completed"
         and run.get("config.dataset.name") == "spirals"
         and run.get("mode", "train") == "train"
+        and has(run, ["config.dataset.observations"], ["config.model.name"])
     ]
     cells: dict[tuple[str, int], list[Mapping[str, Any]]] = defaultdict(list)
     for run in most_alike(completed, BUDGET, but=["dataset.observations"]):
-        observations = int(run.get("config.dataset.observations", 0))
-        cells[str(run.get("config.model.name")), observations].append(run)
+        cells[run["config.model.name"], run["config.dataset.observations"]].append(run)
     seeds = {key: one_per_seed(most_alike(members)) for key, members in cells.items()}
     return dict(seeds), len(completed) - sum(map(len, seeds.values()))
 

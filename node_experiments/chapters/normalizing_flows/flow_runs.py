@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pandas import DataFrame
 
-from ...reports.records import most_alike, one_per_seed, records
+from ...reports.records import has, most_alike, one_per_seed, records
 from ...reports.table import Cell, Estimate
 
 __all__ = [
@@ -58,7 +58,8 @@ def by_target(runs: DataFrame) -> dict[str, dict[tuple[str, int], Runs]]:
     """Completed runs of density matching by energy, and by model and units; one of each seed."""
     found: dict[str, dict[tuple[str, int], Runs]] = {}
     for run in chosen(runs):
-        if run.get("config.dataset.name") == "energies":
+        energies = run.get("config.dataset.name") == "energies"
+        if energies and has(run, ["kl/test"], ["config.dataset.energy"]):
             key = run["config.model.name"], run["config.model.units"]
             found.setdefault(run["config.dataset.energy"], {}).setdefault(key, []).append(run)
     return one_of_each_seed(found)
@@ -90,6 +91,7 @@ def chosen(runs: DataFrame) -> Runs:
         if run["status"] == "completed"
         and run.get("config.model.name") in MODELS
         and run.get("mode", "train") == "train"
+        and has(run, ["config.model.units", "step", "parameters"])
     ]
 
 
