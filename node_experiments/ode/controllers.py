@@ -126,7 +126,8 @@ class AdaptiveControl:
     ):
         self._t1 = t1
         self._resolution = resolution
-        self._h = min(first_step, solver.max_step)
+        self._least = solver.min_step if solver.accept_min_step else 0.0
+        self._h = max(min(first_step, solver.max_step), self._least)
         self._solver = solver
         self._gains = [gain / error_order for gain in GAINS[solver.controller]]
         self._past = (1.0, 1.0)
@@ -168,9 +169,11 @@ class AdaptiveControl:
 
     def judge(self, h: float, ratio: float) -> bool:
         solver = self._solver
+        if abs(h) <= self._least * (1 + 1e-9) and math.isfinite(ratio):
+            ratio = min(ratio, 1.0)
         if not ratio <= 1:  # also true of NaN
             factor = self._factor(ratio) if math.isfinite(ratio) else solver.min_factor
-            self._h = abs(h) * min(factor, solver.safety)
+            self._h = max(abs(h) * min(factor, solver.safety), self._least)
             self._was_rejected = True
             return False
         ratio = max(ratio, 1e-10)
@@ -178,7 +181,8 @@ class AdaptiveControl:
         factor = min(self._factor(ratio), 1.0 if self._was_rejected else solver.max_factor)
         proposal = abs(h) * factor
         # A step that the end of the interval cut short says nothing against a longer one.
-        self._h = min(max(proposal, self._h) if self._cut_short else proposal, solver.max_step)
+        proposal = max(proposal, self._h if self._cut_short else self._least)
+        self._h = min(proposal, solver.max_step)
         self._past = (ratio, self._past[0])
         self._was_rejected = False
         return True

@@ -116,10 +116,11 @@ def run(
             y0,
             times,
             counts,
-            solver.max_steps,
+            solver,
             on_accept=on_accept,
             observe=observe,
             watch=watch,
+            enter=problem.enter if solver.perturb else None,
         )
     order = problem.error_order
     rtol, atol = problem.spread(solver.rtol), problem.spread(solver.atol)
@@ -142,8 +143,7 @@ def run(
         y0,
         times,
         counts,
-        solver.max_steps,
-        solver.min_step,
+        solver,
         ratio,
         on_accept,
         observe,

@@ -50,6 +50,7 @@ class Problem:
     watch: Watch | None = None
     norm: Norm = rms_norm
     stats: SolveStats = field(default_factory=SolveStats)
+    _step: tuple[float, float] | None = field(default=None, repr=False)
     _time: tuple[float, Tensor] | None = field(default=None, repr=False)
 
     @cached_property
@@ -120,9 +121,27 @@ class Problem:
         each = torch.tensor(tolerance, dtype=torch.float64).repeat_interleave(sizes)
         return each.repeat(copies).to(dtype=self.y0.dtype, device=self.y0.device)
 
+    def enter(self, t: float, t_next: float) -> None:
+        """From here on the vector field is evaluated inside of the step between these times."""
+        self._step, self._time = (t, t_next), None
+
     def time(self, t: float) -> Tensor:
         """A 0-d time for the vector field, made on the device, so that nothing waits for it."""
+        if self._step is not None:
+            return self._time_inside(t, *self._step)
         if self._time is None or t != self._time[0]:
             like = self.y0
             self._time = (t, torch.full((), t, dtype=like.dtype, device=like.device))
         return self._time[1]
+
+    def _time_inside(self, t: float, start: float, end: float) -> Tensor:
+        """The time, moved by one rounding into the step where it is an end of it."""
+        like = self.y0
+        time, first, last = (
+            torch.full((), x, dtype=like.dtype, device=like.device) for x in (t, start, end)
+        )
+        if abs(t - start) <= 1e-9 * abs(end - start):
+            return torch.nextafter(time, last)
+        if abs(t - end) <= 1e-9 * abs(end - start):
+            return torch.nextafter(time, first)
+        return time

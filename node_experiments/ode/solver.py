@@ -27,8 +27,11 @@ class Solver:
         first_step: First step an adaptive method tries; chosen by Hairer's rule when None.
         min_step, max_step: Bounds on an adaptive step, in units of t. A step that ends at the end
             of the interval, at one of `step_t` or before one of `jump_t` may be shorter.
+        accept_min_step: Accept a step of size `min_step` whatever its error is, instead of giving
+            up: the solve goes on, and its error is not controlled there.
         max_steps: Steps, accepted and rejected, after which an adaptive solve gives up; the
             number of fixed steps is not bounded.
+        max_steps_between_outputs: The same from one output time to the next; unbounded when None.
         controller: How the next step follows from past errors: `i`, `pi` or `pid`.
         safety, min_factor, max_factor: Safety factor of step control, and how much a step may
             shrink or grow at once.
@@ -36,6 +39,11 @@ class Solver:
             given neither a step size nor a number of steps.
         jump_t: Times at which the vector field jumps; steps end just before and go on just after.
         max_order: Highest order of a multistep method; its own limit when None.
+        perturb: Evaluate the first stage of a fixed step just after its start and the stages at its
+            end just before it, by one rounding of the time: a vector field that jumps at a grid
+            point is then seen from inside of every step.
+        interpolation: Values inside steps are those of the method's `dense` output, or `linear`
+            between the ends of the step.
         batching: `joint` (one step size for the whole state), or `independent` (each sample along
             the first axis of the state has its own).
 
@@ -52,7 +60,9 @@ class Solver:
     first_step: float | None = None
     min_step: float = 0.0
     max_step: float = math.inf
+    accept_min_step: bool = False
     max_steps: int = 10_000
+    max_steps_between_outputs: int | None = None
     controller: str = "i"
     safety: float = 0.9
     min_factor: float = 0.2
@@ -60,6 +70,8 @@ class Solver:
     step_t: Sequence[float] = ()
     jump_t: Sequence[float] = ()
     max_order: int | None = None
+    perturb: bool = False
+    interpolation: str = "dense"
     batching: str = "joint"
 
     def __post_init__(self) -> None:
@@ -85,6 +97,21 @@ class Solver:
         self._require(0 <= self.min_step < math.inf, "min_step", "a number >= 0")
         self._require(self.max_step > self.min_step, "max_step", "more than min_step")
         self._require(self.max_steps >= 1, "max_steps", "at least 1")
+        self._require(
+            self.max_steps_between_outputs is None or self.max_steps_between_outputs >= 1,
+            "max_steps_between_outputs",
+            "at least 1, or null",
+        )
+        self._require(
+            self.interpolation in ("dense", "linear"), "interpolation", "dense or linear"
+        )
+        if self.perturb and not self.fixed_steps:
+            raise ValueError(
+                "solver.perturb=True is for fixed steps; give the times at which the vector field "
+                "jumps as solver.jump_t"
+            )
+        if self.accept_min_step and not self.min_step > 0:
+            raise ValueError("solver.accept_min_step=True needs a solver.min_step > 0")
         self._require(self.controller in ("i", "pi", "pid"), "controller", "i, pi or pid")
         self._require(0 < self.safety < 1, "safety", "between 0 and 1")
         self._require(0 < self.min_factor < 1, "min_factor", "between 0 and 1")

@@ -181,8 +181,9 @@ class BackwardSolve:
                 self._state.clone(),
                 interval,
                 counts,
-                solver.max_steps,
+                solver,
                 observe=self._observer(),
+                enter=self._problem.enter if solver.perturb else None,
             )
         else:
             order = METHODS[solver.method].error_order
@@ -207,8 +208,7 @@ class BackwardSolve:
                 self._state.clone(),
                 interval,
                 counts,
-                solver.max_steps,
-                solver.min_step,
+                solver,
                 self._error_ratio,
                 observe=self._observer(),
             )
