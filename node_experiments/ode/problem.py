@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +19,11 @@ from .solver import Solver
 from .tableaus import EXPLICIT_TABLEAUS, TABLEAUS, Tableau
 
 __all__ = ["Problem"]
+
+
+def identity(x: Tensor) -> Any:
+    """A state that needs no unpacking."""
+    return x
 
 
 @dataclass
@@ -34,6 +40,8 @@ class Problem:
         constants: Tensors without gradient that may not change before the way back.
         part_sizes: Sizes of the tensors that the state was packed from; they add up to n.
         observe, watch: Told of the steps; see `integrate`.
+        norm: Norm of the errors of a state, shape `(n,)`; it is called with nothing else.
+        unpack: From a state of the shape of y0 to the state that the user gave.
     """
 
     func: Callable[..., Tensor]
@@ -49,6 +57,7 @@ class Problem:
     observe: Observe | None = None
     watch: Watch | None = None
     norm: Norm = rms_norm
+    unpack: Callable[[Tensor], Any] = identity
     stats: SolveStats = field(default_factory=SolveStats)
     _step: tuple[float, float] | None = field(default=None, repr=False)
     _time: tuple[float, Tensor] | None = field(default=None, repr=False)

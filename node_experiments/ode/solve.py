@@ -109,6 +109,7 @@ def solve(
         solver=solver,
         args=arguments.leaves,
         part_sizes=state.sizes,
+        unpack=state.unpack,
     )
     if norm is not None:
         problem.norm = lambda x: norm(state.unpack(x.view(packed.shape)))

@@ -11,7 +11,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -19,9 +19,9 @@ from torch import Tensor
 from ..controllers import AdaptiveControl, FixedGrid
 from ..field import Dynamics, Field
 from ..forward import first_step, make_controller
-from ..integrate import Observe, Trajectory, integrate
+from ..integrate import Observe, Trajectory, Watch, integrate
 from ..methods import METHODS
-from ..norms import error_ratio
+from ..norms import rms_norm, scaled
 from ..problem import Problem
 from ..scipy_methods import scipy_integrate
 from ..solution import Solution, SolveError
@@ -64,7 +64,7 @@ class BackwardSolve:
         self._chosen = options.backward_solver(problem.solver, problem.times)
         self._prepare()
         crowded = len(self._times) - 1 > problem.stats.forward.accepted
-        by_choice = options.method is not None or self._chosen.fixed_steps
+        by_choice = options.method or options.solver or self._chosen.fixed_steps
         explicit = METHODS[self._chosen.method].family == "explicit"
         low_order = crowded and explicit and not by_choice
         self._use(replace(self._chosen, method=LOW_ORDER) if low_order else self._chosen)
@@ -108,14 +108,18 @@ class BackwardSolve:
             )
 
     def _input_gradients(self) -> list[Tensor | None]:
+        return list(self._by_input(self._quadrature))
+
+    def _by_input(self, quadrature: Tensor) -> tuple[Tensor, ...]:
+        """A vector of quadratures `(q,)` as tensors of the shapes of the inputs."""
         sizes = [real_view(p).numel() for p in self._differentiable]
-        pieces = zip(self._quadrature.split(sizes), self._differentiable, strict=True)
-        return [
+        pieces = zip(quadrature.split(sizes), self._differentiable, strict=True)
+        return tuple(
             torch.view_as_complex(piece.view(*p.shape, 2)).to(p.dtype)
             if p.is_complex()
             else piece.view(p.shape).to(p.dtype)
             for piece, p in pieces
-        ]
+        )
 
     def _use(self, solver: Solver) -> None:
         self._solver = solver
@@ -184,6 +188,7 @@ class BackwardSolve:
                 solver,
                 observe=self._observer(),
                 enter=self._problem.enter if solver.perturb else None,
+                watch=self._watch(),
             )
         else:
             order = METHODS[solver.method].error_order
@@ -211,6 +216,7 @@ class BackwardSolve:
                 solver,
                 self._error_ratio,
                 observe=self._observer(),
+                watch=self._watch(),
             )
         self._conclude(trajectory)
 
@@ -255,19 +261,35 @@ class BackwardSolve:
         f = self._problem.func(time, self._ys[i], *self._problem.args)
         return (f * cotangent).sum()
 
-    def _norm(self, x: Tensor) -> Tensor:
-        return torch.maximum(self._problem.norm(x[: self._n]), self._problem.norm(x[self._n :]))
+    def _watch(self) -> Watch | None:
+        """Who is called with every step, in terms of packed states."""
+        watch = self._options.watch
+        if watch is None:
+            return None
+        return lambda t, h, x, accepted: watch(t, h, self._unpacked(x), accepted)
+
+    def _unpacked(self, x: Tensor) -> tuple[Any, Any]:
+        """State and adjoint, of the structure that the user gave."""
+        unpack, shape = self._problem.unpack, self._problem.y0.shape
+        return unpack(x[: self._n].view(shape)), unpack(x[self._n :].view(shape))
+
+    def _norm(self, x: Tensor, quadrature: Tensor | None = None) -> Tensor:
+        """The norm of an error of state and adjoint, and of one of the quadratures beside them."""
+        norm = self._options.norm
+        if norm is not None:
+            beside = torch.zeros_like(self._quadrature) if quadrature is None else quadrature
+            return norm(*self._unpacked(x), self._by_input(beside))
+        # A norm that the user gave knows states: each half is one, and the quadratures are none.
+        size = torch.maximum(self._problem.norm(x[: self._n]), self._problem.norm(x[self._n :]))
+        return size if quadrature is None else torch.maximum(size, rms_norm(quadrature).to(size))
 
     def _error_ratio(self, h: float, state0: Tensor, state1: Tensor) -> float:
         step = self._step
-        ratio = error_ratio(step.error(h), state0, state1, self._rtol, self._atol, self._norm)
-        if self._options.seminorm or not len(self._quadrature):
-            return ratio
-        # Parameters have no part of the state; the strictest tolerance holds for them.
-        rtol, atol = (float(torch.as_tensor(x).min()) for x in (self._rtol, self._atol))
-        after = self._quadrature + step.quadrature_increment(h)
-        error = step.quadrature_error(h)
-        return max(
-            ratio,
-            error_ratio(error, self._quadrature, after, rtol, atol, self._problem.norm),
-        )
+        error = scaled(step.error(h), state0, state1, self._rtol, self._atol)
+        beside = None
+        if len(self._quadrature) and (self._options.norm or not self._options.seminorm):
+            # Parameters have no part of the state; the strictest tolerance holds for them.
+            rtol, atol = (float(torch.as_tensor(x).min()) for x in (self._rtol, self._atol))
+            after = self._quadrature + step.quadrature_increment(h)
+            beside = scaled(step.quadrature_error(h), self._quadrature, after, rtol, atol)
+        return float(self._norm(error, beside))

@@ -34,14 +34,14 @@ __all__ = ["Interpolated"]
 class Interpolated(Adjoint):
     """Gradient of the continuous solution, from stored interpolants.
 
-    Options of `Adjoint`, of which the reconstruction has no part in this, and:
+    Options of `Adjoint` but `norm` and `watch`; the reconstruction has no part in this. And:
 
     Attributes:
         quadrature_points: Gauss points of each backward step, at most: p of them integrate
             polynomials of degree 2p - 1, and no more are taken than the method's order needs.
 
     Raises:
-        ValueError: No quadrature points.
+        ValueError: No quadrature points, or a norm of the augmented state, which is not solved.
     """
 
     quadrature_points: int = 3
@@ -52,6 +52,12 @@ class Interpolated(Adjoint):
             raise ValueError(
                 f"gradient.quadrature_points={self.quadrature_points!r} must be at least 1"
             )
+        if self.norm is not None or self.watch is not None:
+            raise ValueError(
+                "gradient='interpolated' solves the adjoint alone, and gradient.norm and "
+                "gradient.watch take the state beside it; leave them out, or take "
+                "gradient='adjoint'"
+            )
 
     def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
         """States at the output times that were reached, shape `(time, *state)`.
@@ -61,14 +67,15 @@ class Interpolated(Adjoint):
                 back.
         """
         method = problem.solver.method
-        if METHODS[method].family == "scipy" or METHODS[self.method or method].family not in (
+        backwards = self.backward_solver(problem.solver, problem.times).method
+        if METHODS[method].family == "scipy" or METHODS[backwards].family not in (
             "explicit",
             "multistep",
         ):
             raise ValueError(
                 "gradient='interpolated' needs interpolants on the way there and an explicit "
-                f"method on the way back; found solver.method={method!r} and gradient.method="
-                f"{self.method!r}; set gradient.method=dopri5, or take gradient='adjoint'"
+                f"method on the way back; found solver.method={method!r} and the method "
+                f"{backwards!r} backwards; set gradient.method=dopri5, or take gradient='adjoint'"
             )
         trajectories: list[Trajectory] = []
         ys = InterpolatedSolve.apply(
@@ -219,7 +226,7 @@ class AdjointOverInterpolants(BackwardSolve):
     def _input_gradients(self) -> list[Tensor | None]:
         return self._pullback.grads
 
-    def _norm(self, x: Tensor) -> Tensor:
+    def _norm(self, x: Tensor, quadrature: Tensor | None = None) -> Tensor:
         return self._problem.norm(x)
 
     def _add_to_quadratures(self, step: Step, t: float, h: float, a: Tensor, a1: Tensor) -> bool:
