@@ -54,10 +54,12 @@ def check_choices(solver: Solver, state: FlatState, asked: Sequence[str]) -> Non
     """
     for name in ("rtol", "atol"):
         value = getattr(solver, name)
-        if not isinstance(value, float | int) and len(value) != len(state.sizes):
+        allowed = (len(state.sizes), sum(state.sizes))
+        if not isinstance(value, float | int) and len(value) not in allowed:
             raise ValueError(
                 f"solver.{name} has {len(value)} numbers for a state of {len(state.sizes)} "
-                "tensors; give one for each, or a single number"
+                f"tensors with {sum(state.sizes)} components; give a single number, or one for "
+                "each tensor or each component"
             )
     by_itself = METHODS[solver.method].family == "scipy" or solver.batching == "independent"
     if by_itself and asked:

@@ -123,12 +123,19 @@ class Problem:
         return with_first, with_last
 
     def spread(self, tolerance: float | Sequence[float], copies: int = 1) -> float | Tensor:
-        """A tolerance a part as one a component, shape `(copies * n,)`; one number as it is."""
+        """A tolerance for each component, shape `(copies * n,)`; a single number as it is.
+
+        Args:
+            tolerance: One number, or one for each part, each component, or each of all copies.
+        """
         if isinstance(tolerance, float | int):
             return tolerance
-        sizes = torch.tensor(self.part_sizes)
-        each = torch.tensor(tolerance, dtype=torch.float64).repeat_interleave(sizes)
-        return each.repeat(copies).to(dtype=self.y0.dtype, device=self.y0.device)
+        each = torch.tensor(tolerance, dtype=torch.float64)
+        if len(each) == len(self.part_sizes):
+            each = each.repeat_interleave(torch.tensor(self.part_sizes))
+        if len(each) == self.y0.numel():
+            each = each.repeat(copies)
+        return each.to(dtype=self.y0.dtype, device=self.y0.device)
 
     def enter(self, t: float, t_next: float) -> None:
         """From here on the vector field is evaluated inside of the step between these times."""

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .adapted import Adapted
 from .batched import solve_independent
 from .boundary import check_choices, check_times, check_transform, checked, transformed
 from .constants import Constants
@@ -82,6 +83,7 @@ def solve(
     """
     if isinstance(solver, str):
         solver = Solver(solver)
+    origin = func.origin if isinstance(func, Adapted) else func
     # Samples on the first axis, or the halves of a state, are told apart by their place.
     by_place = solver.batching == "independent" or METHODS[solver.method].family == "symplectic"
     state = FlatState(y0, keeps_layout=not by_place)
@@ -100,7 +102,7 @@ def solve(
     arguments = FlatArguments(args)
     field = arguments.wrap(evaluated_in(context, func))
     field = state.wrap(checked(field)) if state.is_single else checked(state.wrap(field))
-    field = SameRandomNumbers(field, packed.device, origin=func)
+    field = SameRandomNumbers(field, packed.device, origin=origin)
     problem = Problem(
         func=field,
         y0=packed,
@@ -123,7 +125,7 @@ def solve(
         problem.observe = output.record
     ts = None
     with full_precision(packed.device):
-        method = way_to_gradients(problem, func, gradient, parameters)
+        method = way_to_gradients(problem, origin, gradient, parameters)
         if solver.batching == "independent":
             ys, trajectory = solve_independent(problem, method)
         elif events:

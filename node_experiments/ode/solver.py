@@ -19,7 +19,7 @@ class Solver:
     Attributes:
         method: Name of the method, e.g. `"dopri5"`.
         rtol, atol: Relative and absolute tolerance of the local error, in units of the state; one
-            number, or one for each tensor of the state.
+            number, or one for each tensor of the state or for each of its components.
         step_size: Largest step of a fixed-step solve, in units of t.
         num_steps: Number of equal steps of a fixed-step solve over the whole interval.
             An adaptive method that is given a step size or a number of steps uses fixed steps,
@@ -32,7 +32,8 @@ class Solver:
         max_steps: Steps, accepted and rejected, after which an adaptive solve gives up; the
             number of fixed steps is not bounded.
         max_steps_between_outputs: The same from one output time to the next; unbounded when None.
-        controller: How the next step follows from past errors: `i`, `pi` or `pid`.
+        controller: How the next step follows from past errors: `i`, `pi` or `pid`; with `none`
+            all steps are fixed.
         safety, min_factor, max_factor: Safety factor of step control, and how much a step may
             shrink or grow at once.
         step_t: Times at which an adaptive step shall end; the grid of a fixed-step method that is
@@ -95,7 +96,7 @@ class Solver:
             self._require(value is None or 0 < value < math.inf, name, "a number > 0, or null")
         self._require(self.num_steps is None or self.num_steps >= 1, "num_steps", "at least 1")
         self._require(0 <= self.min_step < math.inf, "min_step", "a number >= 0")
-        self._require(self.max_step > self.min_step, "max_step", "more than min_step")
+        self._require(self.max_step >= self.min_step, "max_step", "at least min_step")
         self._require(self.max_steps >= 1, "max_steps", "at least 1")
         self._require(
             self.max_steps_between_outputs is None or self.max_steps_between_outputs >= 1,
@@ -112,7 +113,9 @@ class Solver:
             )
         if self.accept_min_step and not self.min_step > 0:
             raise ValueError("solver.accept_min_step=True needs a solver.min_step > 0")
-        self._require(self.controller in ("i", "pi", "pid"), "controller", "i, pi or pid")
+        self._require(
+            self.controller in ("i", "pi", "pid", "none"), "controller", "i, pi, pid or none"
+        )
         self._require(0 < self.safety < 1, "safety", "between 0 and 1")
         self._require(0 < self.min_factor < 1, "min_factor", "between 0 and 1")
         self._require(self.max_factor > 1, "max_factor", "more than 1")
@@ -131,7 +134,8 @@ class Solver:
                 f"solver.method={self.method!r} chooses all of its steps by itself; leave out "
                 "step_size, num_steps, step_t and jump_t, or take another method"
             )
-        if self.fixed_steps and (self.jump_t or (self.step_t and adaptive)):
+        steered = self.jump_t or (self.step_t and adaptive and self.controller != "none")
+        if self.fixed_steps and steered:
             raise ValueError(
                 "solver.step_t and solver.jump_t steer adaptive steps, and this solver takes "
                 "fixed ones; leave out step_size and num_steps, or solve up to each of these times"
@@ -150,7 +154,7 @@ class Solver:
                 f"solver.batching='independent' needs an explicit Runge-Kutta method; found "
                 f"solver.method={self.method!r}"
             )
-        if not adaptive and not self.fixed_steps:
+        if not self.fixed_steps and (not adaptive or self.controller == "none"):
             raise ValueError(
                 f"solver.method={self.method!r} takes fixed steps and was given none; set "
                 "solver.step_size=<step in units of t> or solver.num_steps=<number of steps>"
@@ -158,7 +162,9 @@ class Solver:
 
     @property
     def fixed_steps(self) -> bool:
-        by_times = bool(self.step_t) and not METHODS[self.method].adaptive
+        by_times = bool(self.step_t) and (
+            not METHODS[self.method].adaptive or self.controller == "none"
+        )
         return self.step_size is not None or self.num_steps is not None or by_times
 
     def _require(self, ok: bool, name: str, allowed: str) -> None:

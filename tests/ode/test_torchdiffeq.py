@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from node_experiments.ode import compat
-from node_experiments.ode.compat import odeint, odeint_adjoint, odeint_event
+from node_experiments.ode import torchdiffeq
+from node_experiments.ode.torchdiffeq import odeint, odeint_adjoint, odeint_event
 
 
 class Field(torch.nn.Module):
@@ -160,7 +160,7 @@ def test_callbacks_are_told_of_every_step():
 
 
 def test_options_reach_the_solver():
-    solver = compat.make_solver(
+    solver = torchdiffeq.make_solver(
         lambda t, y: y,
         torch.ones(1),
         T,
