@@ -38,7 +38,8 @@ class Problem:
         parameters_are_all: Whether nothing else that `func` reads may need a gradient.
         args: Further arguments of `func`; tensors among them may need a gradient.
         constants: Tensors without gradient that may not change before the way back.
-        part_sizes: Sizes of the tensors that the state was packed from; they add up to n.
+        part_sizes: Sizes of the tensors that the state was packed from; they add up to n,
+            or to that of one sample where each has its own steps.
         observe, watch: Told of the steps; see `integrate`.
         norm: Norm of the errors of a state, shape `(n,)`; it is called with nothing else.
         unpack: From a state of the shape of y0 to the state that the user gave.

@@ -27,7 +27,7 @@ from .precision import autocast_like_now, full_precision
 from .problem import Problem
 from .solution import Solution, SolveError, Status
 from .solver import Solver
-from .state import FlatArguments, FlatState
+from .state import FlatArguments, FlatState, SampleState
 from .steps import can_be_recorded
 
 __all__ = ["solve"]
@@ -84,10 +84,12 @@ def solve(
     if isinstance(solver, str):
         solver = Solver(solver)
     origin = func.origin if isinstance(func, Adapted) else func
-    # Samples on the first axis, or the halves of a state, are told apart by their place.
-    by_place = solver.batching == "independent" or METHODS[solver.method].family == "symplectic"
-    state = FlatState(y0, keeps_layout=not by_place)
-    packed = state.pack(y0)
+    # The halves of a state are told apart by their place.
+    by_place = METHODS[solver.method].family == "symplectic"
+    independent = solver.batching == "independent"
+    state = SampleState(y0) if independent else FlatState(y0, keeps_layout=not by_place)
+    # A copy, for a vector field that changes its state is found out too late for the user's y0.
+    packed = state.pack(y0).clone(memory_format=torch.contiguous_format)
     if transformed(packed, t):
         check_transform(t, events=bool(events))
     times = check_times(t)
