@@ -79,7 +79,8 @@ class InitialValueProblem:
         if constructor is None:
             return self.t
         grid = constructor(self.func, self.y0, self.t)
-        if float(grid[0]) != float(self.t[0]) or float(grid[-1]) != float(self.t[-1]):
+        ends = self.t.detach().to(grid.dtype)
+        if float(grid[0]) != float(ends[0]) or float(grid[-1]) != float(ends[-1]):
             raise ArgumentError(
                 f"options['grid_constructor'] must return times from t[0]={float(self.t[0])!r} to "
                 f"t[-1]={float(self.t[-1])!r}; found {float(grid[0])!r} to {float(grid[-1])!r}"
