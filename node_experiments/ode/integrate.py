@@ -79,9 +79,17 @@ def integrate(
 
     Args:
         y0: State at `times[0]`, shape `(n,)`.
+<<<<<<< HEAD
         times: Strictly monotonic output times, in units of t.
         solver: Its bounds on steps and on their number, which hold for adaptive steps only, and
             its interpolation.
+=======
+        times: Strictly monotonic output times, in units of t; the last may be infinite, when only
+            `observe` can end the loop in success.
+        max_steps: Bound on the steps of an adaptive or endless solve; those of a finite grid are
+            not bounded.
+        min_step: Smallest step, in units of t, but for those that end where one has to end.
+>>>>>>> events
         error_ratio: Error of a step (h, y0, y1) in multiples of the tolerance, or None for steps
             that are always accepted.
         on_accept: Told of every accepted step (t, h, y) with its state y at t, shape `(n,)`.
@@ -116,7 +124,11 @@ def integrate(
             if failed:
                 result.status = Status.NOT_CONVERGED
             break
+<<<<<<< HEAD
         if steps >= max_steps or steps_since_output == max_steps_between:
+=======
+        if steps >= max_steps and (error_ratio is not None or math.isinf(end)):
+>>>>>>> events
             result.status = Status.MAX_STEPS
             break
         steps += 1
