@@ -87,6 +87,7 @@ class ImplicitStep:
         self._quadrature = quadrature
         self._first: Tensor | None = None
         self._end: Tensor | None = None
+        self._next = like.reshape(-1)
         self._points: list[tuple[float, Tensor]] = []
         self._stages: list[Tensor] = []
         self._jacobian: Linear | None = None
@@ -102,8 +103,13 @@ class ImplicitStep:
 
     @property
     def points(self) -> list[Tensor]:
-        """Where the stages of the last step are, its start first; `(n,)` each."""
-        return [point for _, point in self._points]
+        """Where the stages of the last step are, its start first, its end last; `(n,)` each."""
+        points = [point for _, point in self._points]
+        return points if self._tableau.solution_is_last_stage else [*points, self._next]
+
+    def resume(self, derivative: Tensor) -> None:
+        """The next step starts with this derivative, shape `(n,)`."""
+        self._first = derivative
 
     def derivative(self, t: float, y: Tensor) -> Tensor:
         """dy/dt at (t, y), kept as the first stage of the next step; shape `(n,)`."""
@@ -197,8 +203,10 @@ class ImplicitStep:
         if slowest > KEEP_BELOW and not self._is_fresh:
             self._jacobian = None
         if tableau.solution_is_last_stage:
-            return self._points[-1][1]
-        return torch.add(y, self._combine(tableau.b), alpha=h)
+            self._next = self._points[-1][1]
+        else:
+            self._next = torch.add(y, self._combine(tableau.b), alpha=h)
+        return self._next
 
     def _newton(
         self, times: Sequence[float], h: float, base: Tensor, z: Tensor, scale: Tensor

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from .integrate import StepFailed
 
-__all__ = ["AugmentedLinearization", "Linear", "Linearization", "gmres"]
+__all__ = ["AugmentedLinearization", "Linear", "Linearization", "gmres", "gmres_to_rounding"]
 
 DENSE_UP_TO = 128  # components of the state; larger systems are solved by GMRES
-TOLERANCE = 1e-3  # of GMRES: Newton's method corrects what is left
+TOLERANCE = 1e-3  # of GMRES: Newton's method, or a restart, corrects what is left
+RESTARTS = 20
 
 LinearSolver = Callable[[Tensor], Tensor]
 
@@ -169,3 +170,26 @@ def gmres(
             return weights.to(b) @ torch.stack(basis)
         basis.append(v / norm)
     raise StepFailed(f"GMRES did not converge in {m} iterations")
+
+
+def gmres_to_rounding(operator: Callable[[Tensor], Tensor], b: Tensor) -> Tensor:
+    """Solve operator(x) = b as exactly as gradients need it, by restarts of GMRES.
+
+    Args:
+        b: Right-hand side, shape `(n,)`.
+
+    Raises:
+        ArithmeticError: It does not converge.
+    """
+    bound = torch.finfo(b.dtype).eps ** (2 / 3) * float(torch.linalg.vector_norm(b))
+    x, residual = torch.zeros_like(b), b
+    for _ in range(RESTARTS):
+        x = x + gmres(operator, residual, TOLERANCE)
+        residual = b - operator(x)
+        if float(torch.linalg.vector_norm(residual)) <= bound:
+            return x
+    raise ArithmeticError(
+        f"the equation of the gradient of an implicit step was not solved by {RESTARTS} restarts of "
+        f"GMRES (residual {float(torch.linalg.vector_norm(residual)):.1e}, allowed {bound:.1e}); "
+        "take smaller steps, or gradient='adjoint'"
+    )

@@ -1,7 +1,7 @@
 """Methods of `scipy.integrate`, on the host in double precision.
 
 `scipy_vode_adams` is the Fortran Adams code that experiments of Chen et al. 2018 were run with;
-LSODA, BDF and Radau solve stiff problems. Every evaluation copies the state to the device of the
+LSODA, BDF and Radau solve stiff problems; RK23, RK45 and DOP853 are its explicit ones. Every evaluation copies the state to the device of the
 vector field and back. The gradient is the adjoint's, solved backwards with the same method.
 """
 
@@ -86,6 +86,9 @@ def _solver_class(
 
     kinds = {
         "scipy_lsoda": integrate.LSODA,
+        "scipy_rk23": integrate.RK23,
+        "scipy_rk45": integrate.RK45,
+        "scipy_dop853": integrate.DOP853,
         "scipy_bdf": integrate.BDF,
         "scipy_radau": integrate.Radau,
     }

@@ -19,7 +19,7 @@ class DifferentiableStep:
 
     def __init__(self, problem: Problem):
         self._problem = problem
-        self._tableau = problem.tableau
+        self._tableau = problem.runge_kutta
         self._stages: list[Tensor] | Tensor = []
         self._first: Tensor | None = None
         self._end: Tensor | None = None
@@ -30,10 +30,14 @@ class DifferentiableStep:
         return self._first
 
     def probe(self, t: float, y: Tensor) -> Tensor:
+        return self.evaluate(self.time(t), y)
+
+    def evaluate(self, time: Tensor, y: Tensor) -> Tensor:
+        """dy/dt at a time as the vector field sees it, shape `(n,)`."""
         problem = self._problem
         problem.stats.forward.evaluations += 1
         y_shaped = y.view(problem.y0.shape)
-        derivative = problem.func(self.time(t), y_shaped, *problem.args)
+        derivative = problem.func(time, y_shaped, *problem.args)
         return derivative.reshape(-1).to(y.dtype)
 
     def time(self, t: float) -> Tensor:
