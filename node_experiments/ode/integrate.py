@@ -79,17 +79,10 @@ def integrate(
 
     Args:
         y0: State at `times[0]`, shape `(n,)`.
-<<<<<<< HEAD
-        times: Strictly monotonic output times, in units of t.
-        solver: Its bounds on steps and on their number, which hold for adaptive steps only, and
-            its interpolation.
-=======
         times: Strictly monotonic output times, in units of t; the last may be infinite, when only
             `observe` can end the loop in success.
-        max_steps: Bound on the steps of an adaptive or endless solve; those of a finite grid are
-            not bounded.
-        min_step: Smallest step, in units of t, but for those that end where one has to end.
->>>>>>> events
+        solver: Its bounds on the size of steps, which hold for adaptive steps only, and on their
+            number, which do not hold for those of a finite grid; and its interpolation.
         error_ratio: Error of a step (h, y0, y1) in multiples of the tolerance, or None for steps
             that are always accepted.
         on_accept: Told of every accepted step (t, h, y) with its state y at t, shape `(n,)`.
@@ -100,11 +93,12 @@ def integrate(
     """
     adaptive = error_ratio is not None
     min_step = solver.min_step if adaptive and not solver.accept_min_step else 0.0
-    max_steps = solver.max_steps if adaptive else math.inf
-    max_steps_between = solver.max_steps_between_outputs if adaptive else None
     interpolate = linear_interpolation if solver.interpolation == "linear" else step.interpolate
     y = y0
     end = times[-1]
+    bounded = adaptive or math.isinf(end)
+    max_steps = solver.max_steps if bounded else math.inf
+    max_steps_between = solver.max_steps_between_outputs if bounded else None
     direction = math.copysign(1.0, end - times[0])
     t = controller.resume(times[0])
     if t != times[0]:
@@ -124,11 +118,7 @@ def integrate(
             if failed:
                 result.status = Status.NOT_CONVERGED
             break
-<<<<<<< HEAD
         if steps >= max_steps or steps_since_output == max_steps_between:
-=======
-        if steps >= max_steps and (error_ratio is not None or math.isinf(end)):
->>>>>>> events
             result.status = Status.MAX_STEPS
             break
         steps += 1

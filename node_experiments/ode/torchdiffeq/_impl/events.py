@@ -10,10 +10,9 @@ from torch import Tensor
 
 from ...events import Event
 
-__all__ = ["FAR", "MOST_STEPS", "first_component"]
+__all__ = ["MOST_STEPS", "first_component"]
 
-FAR = 1e30  # end of an adaptive solve that only an event ends, in units of t
-MOST_STEPS = 100_000  # after which such a solve gives up, unless max_num_steps is given
+MOST_STEPS = 100_000  # after which a search gives up, unless max_num_steps is given
 
 
 def first_component(event_fn: Callable[..., Any], y0: Any, t0: Tensor) -> Event:
@@ -27,7 +26,7 @@ def first_component(event_fn: Callable[..., Any], y0: Any, t0: Tensor) -> Event:
     def smallest(t: Tensor, y: Any) -> Tensor:
         return (as_number(event_fn(t, y)) * signs).min()
 
-    return Event(smallest)
+    return Event(smallest, at_start=True)
 
 
 def as_number(value: Any) -> Tensor:

@@ -14,11 +14,11 @@ from torch.utils import _pytree as pytree
 
 from ...gradients import Gradient
 from ...methods import METHODS
-from ...solution import Solution, SolveError, Status
+from ...solution import Solution, SolveError
 from ...solve import solve
 from ...solver import Solver
 from .errors import ArgumentError, DropInSolveError
-from .events import FAR, MOST_STEPS, first_component
+from .events import MOST_STEPS, first_component
 from .fields import CALLBACKS, callbacks, fitted, norm_of, promoted
 from .flow import move_outputs, move_start
 from .methods import method_of
@@ -54,7 +54,6 @@ class InitialValueProblem:
         self.method = method or "dopri5"
         self.name, self.fixed = method_of(method)
         self._event_fn = event_fn
-        self._end = math.copysign(FAR, float(t[-1]) - float(t[0])) if event_fn else None
         shapes, copies = shapes_of(self.y0)
         self.solver = make_solver(
             method,
@@ -62,7 +61,7 @@ class InitialValueProblem:
             tolerance("rtol", rtol, shapes, copies),
             tolerance("atol", atol, shapes, copies),
             self._grid,
-            self._end,
+            to_event=event_fn is not None,
         )
         by_component = not all(isinstance(x, float) for x in (self.solver.rtol, self.solver.atol))
         if isinstance(self.y0, Tensor) and by_component:
@@ -136,23 +135,15 @@ class InitialValueProblem:
         self, field: Any, gradient: Gradient | str, arguments: dict[str, Any]
     ) -> Any:
         assert self._event_fn is not None
-        assert self._end is not None
         t, solver = self.t, self.solver
-        if self.fixed:
-            assert solver.step_size is not None
-            span = math.copysign(MOST_STEPS * solver.step_size, self._end)
-        else:
-            limit = solver.max_steps_between_outputs or MOST_STEPS
-            span, solver = self._end, replace(solver, max_steps=limit)
-        start = t[0].double()
-        until = torch.stack([start, start.detach() + span])
+        limit = solver.max_steps_between_outputs or MOST_STEPS
+        solver = replace(solver, max_steps=limit, max_steps_between_outputs=None)
+        end = math.copysign(math.inf, float(t[1]) - float(t[0]))
+        until = torch.stack([t[0], t.detach().new_tensor(end)])
         event = first_component(self._event_fn, self.y0, t[0])
         solution = raising(
             solve, field, self.y0, until, solver, gradient, events=[event], **arguments
         )
-        if solution.status is not Status.EVENT:
-            message = f"no component of event_fn became zero between {t[0]:.6g} and {until[1]:.3g}"
-            raise DropInSolveError(replace(solution, message=message))
         ends = pytree.tree_map(lambda ys: torch.stack([ys[0], ys[-1]]), solution.ys)
         return solution.ts[-1].to(t.dtype), ends
 

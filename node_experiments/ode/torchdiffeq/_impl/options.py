@@ -34,13 +34,13 @@ def make_solver(
     rtol: float | Sequence[float],
     atol: float | Sequence[float],
     grid: Callable[[Callable[..., Tensor] | None], Tensor],
-    end: float | None = None,
+    to_event: bool = False,
 ) -> Solver:
     """The solver that torchdiffeq's method name and options mean.
 
     Args:
         grid: Maps the option `grid_constructor`, or None, to the times of all fixed steps.
-        end: Where the solve ends when it looks for an event; else None.
+        to_event: Whether an event ends the solve, and no last time is known.
 
     Raises:
         ValueError: A method, an option's value, or a combination that is not allowed.
@@ -66,7 +66,7 @@ def make_solver(
         name, limit = _adams(name, int(options["max_order"]))
         chosen |= limit
     if fixed:
-        chosen |= _fixed_steps(options, grid, end)
+        chosen |= _fixed_steps(options, grid, to_event)
         if METHODS[name].adaptive:
             chosen["controller"] = "none"
     else:
@@ -83,7 +83,7 @@ def make_solver(
 def _fixed_steps(
     options: dict[str, Any],
     grid: Callable[[Callable[..., Tensor] | None], Tensor],
-    end: float | None,
+    to_event: bool,
 ) -> dict[str, Any]:
     """The steps, and how values between them are found."""
     step_size, constructor = options.get("step_size"), options.get("grid_constructor")
@@ -97,7 +97,7 @@ def _fixed_steps(
         raise ValueError("options step_size and grid_constructor are both set; set one of them")
     if step_size is not None:
         return chosen | {"step_size": float(step_size)}
-    if end is not None:
+    if to_event:
         raise ArgumentError(
             "an event with a fixed-step method needs options['step_size']=<step in units of t>"
         )
