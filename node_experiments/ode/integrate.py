@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .controllers import Controller
+from .methods import METHODS
 from .solution import Status, StepCounts
 from .solver import Solver
 
@@ -94,6 +95,8 @@ def integrate(
     adaptive = error_ratio is not None
     min_step = solver.min_step if adaptive and not solver.accept_min_step else 0.0
     interpolate = linear_interpolation if solver.interpolation == "linear" else step.interpolate
+    # What the last stage saw just before a grid point, the next step sees just after it.
+    perturbed = solver.perturb and METHODS[solver.method].family in ("explicit", "implicit")
     y = y0
     end = times[-1]
     bounded = adaptive or math.isinf(end)
@@ -155,7 +158,7 @@ def integrate(
         step.accept(h)
         counts.accept(h)
         t, y = controller.resume(t_next), y_next
-        if t != t_next:
+        if t != t_next or perturbed:
             step.forget()
         result.t = t
         while next_output < len(times) and direction * (times[next_output] - t) <= 0:

@@ -130,10 +130,10 @@ def test_perturb_sees_a_jump_at_a_grid_point_from_inside_of_every_step():
         return torch.where(t < 1, 2.0, 4.0) * torch.ones_like(y)
 
     t = torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64)
-    for method in ("euler", "heun2", "rk4", "midpoint", "explicit_adams", "trapezoid"):
+    for method in ("euler", "heun2", "rk4", "midpoint", "trapezoid"):
         options = {"step_size": 1.0, "perturb": True}
         for times, exact in ((t, 6.0), (t.flip(0), -6.0)):
-            y = odeint(field, torch.zeros(1, dtype=torch.float64), times, method=method, options=options)
+            y = odeint(field, 0 * ONE, times, method=method, options=options)
             assert float(y[-1]) == pytest.approx(exact), (method, exact)
 
 
@@ -165,6 +165,7 @@ def test_values_between_fixed_steps_are_linear_unless_cubic_ones_are_asked_for()
         values(step_size=0.5, interp="foo")
 
 
+@pytest.mark.filterwarnings("ignore:the adjoint method solved y backwards")
 def test_gradients_go_through_linear_values():
     t = torch.tensor([0.0, 0.25, 1.0], dtype=torch.float64)
     for interface in (odeint, odeint_adjoint):
@@ -227,6 +228,7 @@ def test_the_backward_solve_has_its_own_method_and_options(arguments):
     assert float(field.k.grad) == pytest.approx(-math.exp(-2), rel=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:the adjoint method solved y backwards")
 def test_options_are_inherited_by_the_backward_solve_unless_it_has_some():
     def evaluations(**arguments):
         field = Rate()
@@ -352,16 +354,13 @@ def test_an_event_that_is_zero_at_the_start_ends_the_solve_there():
 
 
 def test_an_event_that_does_not_come_is_an_error():
-    for method, options in (("dopri5", {}), ("rk4", {"step_size": 100.0})):
-        with pytest.raises((SolveError, RuntimeError)):
-            odeint_event(
-                lambda t, y: y / (1 + t) ** 2,
-                ONE,
-                torch.tensor(0.0),
-                event_fn=lambda t, y: y + 1,
-                method=method,
-                options=options,
-            )
+    with pytest.raises(SolveError):
+        odeint_event(
+            lambda t, y: y / (1 + t) ** 2, ONE, torch.tensor(0.0), event_fn=lambda t, y: y + 1
+        )
+    options = {"max_num_steps": 50}
+    with pytest.raises(SolveError, match="max_steps"):
+        odeint_event(decay, ONE, T[0], event_fn=lambda t, y: y + 1, options=options)
     with pytest.raises(AssertionError, match="step_size"):
         odeint_event(decay, ONE, T[0], event_fn=lambda t, y: y - 0.5, method="rk4")
     with pytest.raises(ValueError, match="2 times"):

@@ -77,8 +77,23 @@ class BackwardSolve:
             sum(real_view(p).numel() for p in self._differentiable)
         )
         self._dynamics: Dynamics = AugmentedDynamics(self._problem)
-        self._rtol = self._problem.spread(self._chosen.rtol, copies=2)
-        self._atol = self._problem.spread(self._chosen.atol, copies=2)
+        self._rtol, self._quadrature_rtol = self._tolerances(self._chosen.rtol)
+        self._atol, self._quadrature_atol = self._tolerances(self._chosen.atol)
+
+    def _tolerances(
+        self, tolerance: float | Sequence[float]
+    ) -> tuple[float | Tensor, float | Tensor]:
+        """A tolerance of state and adjoint, `(2n,)`, and of the quadratures, or numbers.
+
+        One for each of all components may be given. Otherwise it is one of a state, and as
+        parameters have no part there, the strictest one holds for them.
+        """
+        spread = self._problem.spread(tolerance, copies=2)
+        if isinstance(spread, float | int):
+            return spread, spread
+        if len(spread) == 2 * self._n + len(self._quadrature):
+            return spread[: 2 * self._n], spread[2 * self._n :]
+        return spread, float(spread.min())
 
     def _observer(self) -> Observe | None:
         """Who is told of the steps."""
@@ -288,8 +303,7 @@ class BackwardSolve:
         error = scaled(step.error(h), state0, state1, self._rtol, self._atol)
         beside = None
         if len(self._quadrature) and (self._options.norm or not self._options.seminorm):
-            # Parameters have no part of the state; the strictest tolerance holds for them.
-            rtol, atol = (float(torch.as_tensor(x).min()) for x in (self._rtol, self._atol))
+            rtol, atol = self._quadrature_rtol, self._quadrature_atol
             after = self._quadrature + step.quadrature_increment(h)
             beside = scaled(step.quadrature_error(h), self._quadrature, after, rtol, atol)
         return float(self._norm(error, beside))

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from ...events import Event
 
-__all__ = ["MOST_STEPS", "first_component"]
+__all__ = ["MOST_FIXED_STEPS", "MOST_STEPS", "first_component"]
 
-MOST_STEPS = 100_000  # after which a search gives up, unless max_num_steps is given
+# Steps after which a search gives up, unless max_num_steps is given; that of fixed ones is
+# torchdiffeq's.
+MOST_STEPS, MOST_FIXED_STEPS = 100_000, 20_000
 
 
 def first_component(event_fn: Callable[..., Any], y0: Any, t0: Tensor) -> Event:

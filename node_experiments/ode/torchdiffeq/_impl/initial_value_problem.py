@@ -18,7 +18,7 @@ from ...solution import Solution, SolveError
 from ...solve import solve
 from ...solver import Solver
 from .errors import ArgumentError, DropInSolveError
-from .events import MOST_STEPS, first_component
+from .events import MOST_FIXED_STEPS, MOST_STEPS, first_component
 from .fields import CALLBACKS, callbacks, fitted, norm_of, promoted
 from .flow import move_outputs, move_start
 from .methods import method_of
@@ -78,11 +78,11 @@ class InitialValueProblem:
         if constructor is None:
             return self.t
         grid = constructor(self.func, self.y0, self.t)
-        ends = self.t.detach().to(grid.dtype)
-        if float(grid[0]) != float(ends[0]) or float(grid[-1]) != float(ends[-1]):
+        ends = self.t.detach().to(grid)[[0, -1]]
+        if not torch.equal(grid.detach()[[0, -1]], ends):
             raise ArgumentError(
-                f"options['grid_constructor'] must return times from t[0]={float(self.t[0])!r} to "
-                f"t[-1]={float(self.t[-1])!r}; found {float(grid[0])!r} to {float(grid[-1])!r}"
+                f"options['grid_constructor'] must return times from t[0] to t[-1], {ends.tolist()}; "
+                f"found {grid[[0, -1]].tolist()}"
             )
         return grid
 
@@ -136,10 +136,11 @@ class InitialValueProblem:
     ) -> Any:
         assert self._event_fn is not None
         t, solver = self.t, self.solver
-        limit = solver.max_steps_between_outputs or MOST_STEPS
+        limit = MOST_FIXED_STEPS if self.fixed else MOST_STEPS
+        limit = solver.max_steps_between_outputs or limit
         solver = replace(solver, max_steps=limit, max_steps_between_outputs=None)
-        end = math.copysign(math.inf, float(t[1]) - float(t[0]))
-        until = torch.stack([t[0], t.detach().new_tensor(end)])
+        end = torch.copysign(t.detach().new_tensor(math.inf), t[1].detach() - t[0].detach())
+        until = torch.stack([t[0], end])
         event = first_component(self._event_fn, self.y0, t[0])
         solution = raising(
             solve, field, self.y0, until, solver, gradient, events=[event], **arguments
