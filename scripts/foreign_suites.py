@@ -114,11 +114,11 @@ def programs() -> Iterator[Program]:
     quiet = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore")
     cde = ("test_cdeint.py", "test_tricks.py", "test_misc.py")
     yield Program("torchcde", "its tests", (*quiet, *cde), "test", tests)
-    yield Program("torchdyn", "test_sensitivity.py", (*quiet, "test_sensitivity.py"), "test", tests)
-    yield Program("flow_matching", "its tests", (*quiet, "tests"), ".", tests)
     yield Program(
-        "torchcfm", "training and sampling", (str(PROGRAMS / "torchcfm_moons.py"),), "."
+        "torchdyn", "test_sensitivity.py", (*quiet, "test_sensitivity.py"), "test", tests
     )
+    yield Program("flow_matching", "its tests", (*quiet, "tests"), ".", tests)
+    yield Program("torchcfm", "training and sampling", (str(PROGRAMS / "torchcfm_moons.py"),), ".")
     yield Program(
         "latent_ode",
         "run_models.py, periodic, 3 epochs",

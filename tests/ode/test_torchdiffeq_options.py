@@ -232,9 +232,7 @@ def test_the_backward_solve_has_its_own_method_and_options(arguments):
 def test_options_are_inherited_by_the_backward_solve_unless_it_has_some():
     def evaluations(**arguments):
         field = Rate()
-        y = odeint_adjoint(
-            field, ONE, T, method="euler", options={"step_size": 0.1}, **arguments
-        )
+        y = odeint_adjoint(field, ONE, T, method="euler", options={"step_size": 0.1}, **arguments)
         field.evaluations = 0
         y[-1].sum().backward()
         return field.evaluations

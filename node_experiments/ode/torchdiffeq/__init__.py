@@ -1,6 +1,6 @@
 """torchdiffeq's functions on these solvers: code runs when only its import is changed.
 
-    from node_experiments.ode.torchdiffeq import odeint, odeint_adjoint, odeint_event
+from node_experiments.ode.torchdiffeq import odeint, odeint_adjoint, odeint_event
 """
 
 from ._impl import odeint, odeint_adjoint, odeint_dense, odeint_event

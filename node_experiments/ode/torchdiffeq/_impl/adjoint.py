@@ -138,7 +138,7 @@ def backward_tolerance(
 
 
 def adjoint_norm(norm: Callable[[tuple[Tensor, ...]], Any]) -> Callable[..., Tensor]:
-    """torchdiffeq's norm of one tuple as a norm of state, adjoint and gradients."""
+    """Torchdiffeq's norm of one tuple as a norm of state, adjoint and gradients."""
 
     def together(state: Any, adjoint: Any, gradients: tuple[Tensor, ...]) -> Tensor:
         leaves = [*pytree.tree_leaves(state), *pytree.tree_leaves(adjoint)]
@@ -150,9 +150,7 @@ def adjoint_norm(norm: Callable[[tuple[Tensor, ...]], Any]) -> Callable[..., Ten
 
 def adjoint_callbacks(func: Any, t: Tensor) -> Callable[..., None] | None:
     """The callbacks of the backward solve, called with (t, (time gradient, state, adjoint), dt)."""
-    watch = together(
-        *(getattr(func, f"{name}_adjoint", None) for name in CALLBACKS), t.dtype
-    )
+    watch = together(*(getattr(func, f"{name}_adjoint", None) for name in CALLBACKS), t.dtype)
     if watch is None:
         return None
 

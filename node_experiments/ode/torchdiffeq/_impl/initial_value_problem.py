@@ -16,7 +16,6 @@ from ...gradients import Gradient
 from ...methods import METHODS
 from ...solution import Solution, SolveError
 from ...solve import solve
-from ...solver import Solver
 from .errors import ArgumentError, DropInSolveError
 from .events import MOST_FIXED_STEPS, MOST_STEPS, first_component
 from .fields import CALLBACKS, callbacks, fitted, norm_of, promoted
@@ -89,7 +88,9 @@ class InitialValueProblem:
     def solve(self, gradient: Gradient | str, parameters: Sequence[Tensor] | None = None) -> Any:
         """What `odeint` returns."""
         func, y0, t = self.func, self.y0, self.t
-        if self._event_fn is None and (len(t) == 1 or not sum(s.numel() for s in shapes_of(y0)[0])):
+        if self._event_fn is None and (
+            len(t) == 1 or not sum(s.numel() for s in shapes_of(y0)[0])
+        ):
             return self._without_steps()
         field = fitted(func, y0, broadcasts=self.fixed)
         norm = None if self.is_scipy else norm_of(self.options.get("norm"), y0)
