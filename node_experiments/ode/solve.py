@@ -27,7 +27,7 @@ from .problem import Problem
 from .solution import Solution, SolveError, Status
 from .solver import Solver
 from .state import FlatArguments, FlatState
-from .steps import can_be_recorded
+from .steps import can_be_recorded, has_graph
 
 __all__ = ["solve"]
 
@@ -182,8 +182,11 @@ def way_to_gradients(
     if not torch.is_grad_enabled():
         return None
     if isinstance(method, Backprop):
-        return method
-    refuse_batch_statistics(func, type(method).__name__.lower())
+        if has_graph(problem.solver.method):
+            return method
+        # Not one that is recorded, which is right where nothing needs a gradient.
+    else:
+        refuse_batch_statistics(func, type(method).__name__.lower())
     problem.parameters = parameters_of(func, parameters, problem)
     given = [x for x in problem.args if isinstance(x, Tensor) and not x.requires_grad]
     problem.constants = Constants([*given, *constants_of(func)])
