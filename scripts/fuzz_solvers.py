@@ -40,11 +40,13 @@ LIKELY = {
 }
 FAILURES = ("wrong", "crash", "hang")
 OUTCOMES = ("right", "rejected", "solve error", "warned", *FAILURES)
-TIME_LIMIT = 30.0  # seconds of one problem
+TIME_LIMIT = 20.0  # seconds of processor time of one problem
 # Errors in multiples of the tolerance that are still called right, of a step and by sensitivity.
 SLACK = 2.0
+# Its error estimate is that of a method of order 1 whose coefficients nearly agree with its own.
+LOOSE = {"fehlberg2": 30.0}
 # Of the gradient, whose error no step control measures.
-GRADIENT_SLACK = 10.0
+GRADIENT_SLACK = 20.0
 
 
 @dataclass
@@ -134,8 +136,10 @@ def draw(seed: int) -> Problem:
         by_number = rng.random() < 0.5
         size = abs(times[-1] - times[0]) / count * rng.uniform(0.8, 1.0)
         options |= {"num_steps": count} if by_number else {"step_size": size}
-    tolerance = 10 ** rng.uniform(-5, -3) if dtype is torch.float32 else 10 ** rng.uniform(-9, -4)
-    options |= {"rtol": tolerance, "atol": tolerance}
+    # Methods of low order would take thousands of steps at tight tolerances.
+    tightest = -5 if dtype is torch.float32 else -9 if method.order > 3 else -6
+    tolerance = 10 ** rng.uniform(tightest, -3.5)
+    options |= {"rtol": tolerance, "atol": tolerance, "max_steps": 2000}
     if rng.random() < 0.15 and method.family == "explicit":
         options["batching"] = "independent"
     if rng.random() < 0.3 and not fixed and method.family != "scipy":
@@ -216,7 +220,8 @@ def relative_bound(problem: Problem, steps: int) -> float:
     strength = float(torch.linalg.matrix_norm(problem.matrix, 2))
     if not problem.solver.fixed_steps:
         # Each step errs by a tolerance, which grows up to the end.
-        return SLACK * problem.solver.rtol * (steps + 5) * growth + rounding
+        loose = LOOSE.get(method.name.removeprefix("reversible_"), 1.0)
+        return loose * SLACK * problem.solver.rtol * (steps + 5) * growth + rounding
     size = problem.solver.step_size or span / problem.solver.num_steps
     order = min(method.order, 4)  # between the steps values have the order of the interpolant
     newton = problem.solver.rtol * steps * growth if method.family == "implicit" else 0.0
@@ -225,8 +230,8 @@ def relative_bound(problem: Problem, steps: int) -> float:
 
 def run(problem: Problem) -> Outcome:
     """Solve a problem and compare."""
-    signal.signal(signal.SIGALRM, out_of_time)
-    signal.setitimer(signal.ITIMER_REAL, TIME_LIMIT)
+    signal.signal(signal.SIGVTALRM, out_of_time)
+    signal.setitimer(signal.ITIMER_VIRTUAL, TIME_LIMIT)
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -247,7 +252,7 @@ def run(problem: Problem) -> Outcome:
             "crash", f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
         )
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
 def out_of_time(*_: Any) -> None:

@@ -1,8 +1,9 @@
 """Methods of `scipy.integrate`, on the host in double precision.
 
 `scipy_vode_adams` is the Fortran Adams code that experiments of Chen et al. 2018 were run with;
-LSODA, BDF and Radau solve stiff problems; RK23, RK45 and DOP853 are its explicit ones. Every evaluation copies the state to the device of the
-vector field and back. The gradient is the adjoint's, solved backwards with the same method.
+LSODA, BDF and Radau solve stiff problems; RK23, RK45 and DOP853 are its explicit ones. Every
+evaluation copies the state to the device of the vector field and back. The gradient is the
+adjoint's, solved backwards with the same method.
 """
 
 from __future__ import annotations
