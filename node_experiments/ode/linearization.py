@@ -189,7 +189,7 @@ def gmres_to_rounding(operator: Callable[[Tensor], Tensor], b: Tensor) -> Tensor
         if float(torch.linalg.vector_norm(residual)) <= bound:
             return x
     raise ArithmeticError(
-        f"the equation of the gradient of an implicit step was not solved by {RESTARTS} restarts of "
-        f"GMRES (residual {float(torch.linalg.vector_norm(residual)):.1e}, allowed {bound:.1e}); "
+        f"the equation of the gradient of an implicit step was not solved by {RESTARTS} restarts "
+        f"of GMRES (residual {float(torch.linalg.vector_norm(residual)):.1e}, allowed {bound:.1e}); "
         "take smaller steps, or gradient='adjoint'"
     )

