@@ -27,6 +27,7 @@ from .solution import Solution, SolveError, Status
 from .solver import Solver
 from .state import FlatArguments, FlatState
 from .steps import can_be_recorded
+from .traced import is_traced, solve_traced
 
 __all__ = ["solve"]
 
@@ -85,6 +86,8 @@ def solve(
     """
     if isinstance(solver, str):
         solver = Solver(solver)
+    if is_traced(t, solver, gradient):
+        return solve_traced(func, y0, t, solver, args)
     # Samples on the first axis, or the halves of a state, are told apart by their place.
     by_place = solver.batching == "independent" or METHODS[solver.method].family == "symplectic"
     state = FlatState(y0, keeps_layout=not by_place)
