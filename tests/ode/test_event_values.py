@@ -101,7 +101,11 @@ def test_the_value_at_the_end_of_a_step_is_zero_and_stays_so():
 
 def test_a_zero_exactly_at_the_end_of_a_step():
     solution = solve(
-        fall, double(1.0), double([0.0, 2.0]), Solver("euler", num_steps=4), events=[lambda t, y: y]
+        fall,
+        double(1.0),
+        double([0.0, 2.0]),
+        Solver("euler", num_steps=4),
+        events=[lambda t, y: y],
     )
     assert float(solution.ts[-1]) == 1.0
     assert float(solution.ys[-1]) == 0.0
