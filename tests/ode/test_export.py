@@ -6,7 +6,6 @@ from torch import nn
 
 from node_experiments.ode import Backprop, Solver, solve
 
-METHODS = ["euler", "midpoint", "rk4", "heun"]
 TIMES = [0.0, 0.5, 1.0]
 
 
@@ -64,9 +63,17 @@ def _fresh():
     torch.compiler.reset()
 
 
-@pytest.mark.parametrize("strict", [False, True])
-@pytest.mark.parametrize("kind", [Single, Pair, Named])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("method", "kind", "strict"),
+    [
+        ("euler", Single, False),
+        ("midpoint", Pair, False),
+        ("rk4", Named, False),
+        ("heun", Single, False),
+        ("rk4", Pair, True),
+        ("euler", Named, True),
+    ],
+)
 def test_export_with_any_number_of_samples(method, kind, strict):
     model = kind(method)
     shapes = ({0: torch.export.Dim("batch")},)
@@ -75,11 +82,13 @@ def test_export_with_any_number_of_samples(method, kind, strict):
         torch.testing.assert_close(program.module()(example(batch)), model(example(batch)))
 
 
-@pytest.mark.parametrize("kind", [Single, Pair, Named])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("method", "kind"),
+    [("euler", Single), ("midpoint", Pair), ("rk4", Named), ("heun", Single)],
+)
 def test_compile_in_one_graph_with_its_gradients(method, kind):
     model = kind(method)
-    compiled = torch.compile(model, fullgraph=True, backend="aot_eager", dynamic=True)
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
 
     def run(function, x):
         x = x.clone().requires_grad_()
@@ -107,8 +116,6 @@ def test_other_grids_and_methods(method, options):
     model = Single(method, **options)
     program = torch.export.export(model, (example(),))
     torch.testing.assert_close(program.module()(example()), model(example()))
-    compiled = torch.compile(model, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(example()), model(example()))
 
 
 def test_a_wrong_derivative_is_an_error_while_tracing():
@@ -148,9 +155,11 @@ def test_wrong_times(times):
         solve(lambda t, y: -y, torch.ones(2), times)
 
 
-@pytest.mark.parametrize("kind", [Single, Pair, Named])
-@pytest.mark.parametrize("method", METHODS)
-def test_onnx(method, kind, tmp_path):
+@pytest.mark.parametrize(
+    ("method", "kind"),
+    [("euler", Single), ("midpoint", Pair), ("rk4", Named), ("heun", Single)],
+)
+def test_onnx(method, kind):
     pytest.importorskip("onnxscript")
     reference = pytest.importorskip("onnx.reference")
     model = kind(method)

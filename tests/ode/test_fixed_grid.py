@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from node_experiments.ode import Solver, SolveError, Status, solve
+from node_experiments.ode import SolveError, Solver, Status, solve
 from node_experiments.ode.controllers import FixedGrid
 
 
