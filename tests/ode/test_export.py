@@ -33,7 +33,7 @@ class Single(nn.Module):
 class Pair(Single):
     def forward(self, x):
         def field(t, state):
-            position, work = state
+            position, _ = state
             velocity = self.field(t, position)
             return velocity, velocity.square().sum(-1)
 
