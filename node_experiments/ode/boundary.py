@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from numbers import Real
 from typing import Any
 
 import torch
@@ -20,30 +21,44 @@ from .state import FlatState
 __all__ = ["check_choices", "check_times", "check_transform", "checked", "transformed"]
 
 
-def check_times(t: Tensor) -> list[float]:
+def check_times(t: Tensor | Sequence[float], endless: bool = False) -> list[float]:
     """The output times as host floats.
+
+    Args:
+        t: A tensor of shape `(time,)`, or as many numbers.
+        endless: Whether the last time may be infinite.
 
     Raises:
         ValueError: Fewer than two times, or times that are not strictly monotonic and finite.
     """
-    if not isinstance(t, Tensor) or t.dim() != 1 or len(t) < 2 or not t.is_floating_point():
-        found = f"shape {tuple(t.shape)}, {t.dtype}" if isinstance(t, Tensor) else type(t).__name__
+    if isinstance(t, Tensor):
+        fits = t.dim() == 1 and t.is_floating_point()
+        times = t.detach().double().tolist() if fits else []
+        found = f"shape {tuple(t.shape)}, {t.dtype}"
+    else:
+        fits = isinstance(t, Iterable) and all(isinstance(x, Real) for x in t)
+        times = [float(x) for x in t] if fits else []
+        found = f"{len(times)} numbers" if fits else f"{type(t).__name__} of other things"
+    if len(times) < 2:
         raise ValueError(
-            "t must be a floating-point tensor of shape (time,) with at least 2 times; "
-            f"found {found}"
+            "t must be a floating-point tensor of shape (time,), or a sequence of numbers, with "
+            f"at least 2 times; found {found}"
         )
-    times = t.detach().double().tolist()
     sign = math.copysign(1.0, times[1] - times[0])
-    for i, (a, b) in enumerate(pairwise(times)):
-        if not sign * (b - a) > 0 or not math.isfinite(b - a):
+    for i, (a, b) in enumerate(pairwise(times), start=1):
+        finite = math.isfinite(b - a) or (endless and i == len(times) - 1 and math.isfinite(a))
+        if not sign * (b - a) > 0 or not finite:
             raise ValueError(
-                "t must be finite and strictly increasing or strictly decreasing; found "
-                f"t[{i}]={a!r} followed by t[{i + 1}]={b!r}"
+                "t must be finite and strictly increasing or strictly decreasing"
+                + ("; only the last time of a solve with events may be infinite" * endless)
+                + f"; found t[{i - 1}]={a!r} followed by t[{i}]={b!r}"
             )
     return times
 
 
-def check_choices(solver: Solver, state: FlatState, asked: Sequence[str]) -> None:
+def check_choices(
+    solver: Solver, state: FlatState, times: Sequence[float], asked: Sequence[str]
+) -> None:
     """Refuse what a method cannot do.
 
     Args:
@@ -59,6 +74,11 @@ def check_choices(solver: Solver, state: FlatState, asked: Sequence[str]) -> Non
                 f"solver.{name} has {len(value)} numbers for a state of {len(state.sizes)} "
                 "tensors; give one for each, or a single number"
             )
+    if math.isinf(times[-1]) and solver.fixed_steps and solver.step_size is None:
+        raise ValueError(
+            "solver.num_steps and a grid of step_t need a finite interval; found "
+            f"t[-1]={times[-1]!r}; set solver.step_size, or take a finite last time"
+        )
     by_itself = METHODS[solver.method].family == "scipy" or solver.batching == "independent"
     if by_itself and asked:
         raise ValueError(
@@ -109,7 +129,7 @@ def transformed(*inputs: Any) -> bool:
     )
 
 
-def check_transform(t: Tensor, events: bool) -> None:
+def check_transform(t: Tensor | Sequence[float], events: bool) -> None:
     """Refuse what `torch.func.vmap` cannot go through.
 
     Raises:
@@ -118,7 +138,7 @@ def check_transform(t: Tensor, events: bool) -> None:
     interpreters = retrieve_all_functorch_interpreters()
     if not any(i.key() == TransformType.Vmap for i in interpreters):
         return
-    if torch._C._functorch.is_batchedtensor(t):
+    if isinstance(t, Tensor) and torch._C._functorch.is_batchedtensor(t):
         raise ValueError(
             "torch.func.vmap cannot map over t, for the steps are those of all samples; pass t "
             "with in_dims=None, and scale the time of each sample inside the vector field"

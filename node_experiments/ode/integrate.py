@@ -77,8 +77,10 @@ def integrate(
 
     Args:
         y0: State at `times[0]`, shape `(n,)`.
-        times: Strictly monotonic output times, in units of t.
-        max_steps: Bound on the steps of an adaptive solve; the steps of a grid are those wanted.
+        times: Strictly monotonic output times, in units of t; the last may be infinite, when only
+            `observe` can end the loop in success.
+        max_steps: Bound on the steps of an adaptive or endless solve; those of a finite grid are
+            not bounded.
         min_step: Smallest step, in units of t, but for those that end where one has to end.
         error_ratio: Error of a step (h, y0, y1) in multiples of the tolerance, or None for steps
             that are always accepted.
@@ -108,7 +110,7 @@ def integrate(
             if failed:
                 result.status = Status.NOT_CONVERGED
             break
-        if steps >= max_steps and error_ratio is not None:
+        if steps >= max_steps and (error_ratio is not None or math.isinf(end)):
             result.status = Status.MAX_STEPS
             break
         steps += 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -52,7 +51,7 @@ class Problem:
     stats: SolveStats = field(default_factory=SolveStats)
     _time: tuple[float, Tensor] | None = field(default=None, repr=False)
 
-    @cached_property
+    @property
     def tableau(self) -> Tableau:
         """The explicit Runge-Kutta method.
 
@@ -67,7 +66,7 @@ class Problem:
             )
         return EXPLICIT_TABLEAUS[method]
 
-    @cached_property
+    @property
     def runge_kutta(self) -> Tableau:
         """The Runge-Kutta method, explicit or implicit.
 

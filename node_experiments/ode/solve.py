@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,11 +14,12 @@ from .boundary import check_choices, check_times, check_transform, checked, tran
 from .constants import Constants
 from .dense_output import DenseOutput
 from .discovery import SameRandomNumbers, constants_of, find_parameters, refuse_batch_statistics
-from .events import Event, EventFinder, event_gradients
+from .event_solve import packed_events, solve_to_event
+from .events import Event
 from .forward import conclude, solve_forward
 from .gradients import Backprop, Gradient, make_gradient
 from .gradients.evaluation import Evaluator
-from .integrate import Step, Trajectory, Watch
+from .integrate import Watch
 from .methods import METHODS
 from .precision import autocast_like_now, full_precision
 from .problem import Problem
@@ -28,6 +27,7 @@ from .solution import Solution, SolveError, Status
 from .solver import Solver
 from .state import FlatArguments, FlatState
 from .steps import can_be_recorded, has_graph
+from .traced import is_traced, solve_traced
 
 __all__ = ["solve"]
 
@@ -35,7 +35,7 @@ __all__ = ["solve"]
 def solve(
     func: Callable[..., Any],
     y0: Any,
-    t: Tensor,
+    t: Tensor | Sequence[float],
     solver: Solver | str = "dopri5",
     gradient: Gradient | str = "adjoint",
     *,
@@ -43,7 +43,7 @@ def solve(
     parameters: Iterable[Tensor] | None = None,
     throw: bool = True,
     dense: bool = False,
-    events: Sequence[Event | Callable[..., Tensor]] = (),
+    events: Sequence[Event | Callable[..., Any]] = (),
     norm: Callable[[Any], Tensor] | None = None,
     watch: Watch | None = None,
 ) -> Solution:
@@ -57,7 +57,9 @@ def solve(
         y0: Initial state: a floating-point or complex tensor of any shape, or a tuple, list or
             dict of them.
         t: Times at which the solution is wanted, shape `(time,)`, at least two, strictly
-            increasing or strictly decreasing; the first is the time of y0.
+            increasing or strictly decreasing; the first is the time of y0. The last may be
+            infinite where `events` end the solve. A sequence of Python floats is a tensor like
+            the state, and what a fixed-step solve needs to be traced (see `traced`).
         solver: The method with its tolerances, or the name of an adaptive method.
         gradient: How gradients are computed, or its name.
         args: Further arguments of `func`; gradients flow into tensors among them, also into those
@@ -67,9 +69,11 @@ def solve(
             of the graph of one evaluation.
         throw: Raise when the end was not reached; otherwise return the part that was.
         dense: Keep the interpolants of all steps, as `solution.interpolant`.
-        events: Functions of (t, state, *args) whose first zero ends the solve.
+        events: Functions of (t, state, *args) whose first zero ends the solve; see `Event`. If
+            none comes the status is REACHED, or NO_EVENT where the last time is infinite.
         norm: Maps a state to a 0-d tensor, instead of the root mean square of its components.
-        watch: Told of every step that was accepted or rejected, as (t, h, state, accepted).
+        watch: Called with every step that was accepted or rejected, as (t, h, state, accepted).
+            With events these are the steps of the search, the last of which the event cuts short.
 
     Returns:
         The states at all times, statistics and the status. After an event the last time and state
@@ -82,20 +86,25 @@ def solve(
     """
     if isinstance(solver, str):
         solver = Solver(solver)
+    if is_traced(t, solver, gradient):
+        return solve_traced(func, y0, t, solver, args)
     # Samples on the first axis, or the halves of a state, are told apart by their place.
     by_place = solver.batching == "independent" or METHODS[solver.method].family == "symplectic"
     state = FlatState(y0, keeps_layout=not by_place)
     packed = state.pack(y0)
     if transformed(packed, t):
         check_transform(t, events=bool(events))
-    times = check_times(t)
+    times = check_times(t, endless=bool(events))
+    if not isinstance(t, Tensor):
+        dtype = torch.promote_types(packed.dtype, torch.float32)
+        t = torch.tensor(times, dtype=dtype, device=packed.device)
     if not packed.is_floating_point() or packed.numel() == 0:
         raise ValueError(
             f"y0 must hold at least one floating-point number; found {packed.dtype} of shape "
             f"{tuple(packed.shape)}"
         )
     asked = {"dense": dense, "events": events, "norm": norm is not None, "watch": watch}
-    check_choices(solver, state, [name for name, value in asked.items() if value])
+    check_choices(solver, state, times, [name for name, value in asked.items() if value])
     context = autocast_like_now(packed.device, isinstance(make_gradient(gradient), Backprop))
     arguments = FlatArguments(args)
     field = arguments.wrap(evaluated_in(context, func))
@@ -211,76 +220,6 @@ def parameters_of(
     first, last = problem.times[0], problem.times[-1]
     jumps = [t for t in problem.solver.jump_t if min(first, last) < t < max(first, last)]
     return find_parameters(func, evaluate, (first, *jumps, last))
-
-
-def solve_to_event(
-    problem: Problem, events: Sequence[Event], method: Gradient | None
-) -> tuple[Tensor, Tensor, Trajectory]:
-    """Solve up to the first event: find it without a graph, then solve up to it with one.
-
-    Returns:
-        Times and states that were reached, the event's last, and the trajectory.
-    """
-    others = problem.observe
-    finder = EventFinder(problem, events)
-
-    def observe(step: Step, t: float, h: float, y0: Tensor, y1: Tensor) -> bool:
-        if others is not None:
-            others(step, t, h, y0, y1)
-        return finder(step, t, h, y0, y1)
-
-    problem.observe = observe
-    ys, trajectory = solve_forward(problem)
-    problem.observe = None
-    if finder.failed is not None:
-        trajectory.status = Status.NON_FINITE
-        trajectory.cause = (
-            f"the function of events[{finder.failed}] returned NaN or infinity in the step from "
-            "here; keep it finite on the whole solution, and let it change its sign"
-        )
-        return problem.t[: len(ys)].detach(), ys, trajectory
-    if finder.index is None:
-        if method is not None and trajectory.status.ok:
-            ys, trajectory = method.solve(problem)
-        return problem.t[: len(ys)].detach(), ys, trajectory
-    sign = math.copysign(1.0, problem.times[-1] - problem.times[0])
-    reached = [time for time in problem.times if sign * (finder.t - time) > 0]
-    inside = reached[len(ys) :]
-    end = problem.t.new_tensor([finder.t]).detach()
-    ts = torch.cat([problem.t[: len(reached)].detach(), end])
-    if method is None:
-        ends = finder.at([*inside, finder.t]).view(-1, *problem.y0.shape)
-        return ts, torch.cat([ys, ends]), trajectory
-    solver = problem.solver
-    if solver.num_steps is not None:
-        span = abs(problem.times[-1] - problem.times[0])
-        solver = replace(solver, num_steps=None, step_size=span / solver.num_steps)
-    until = replace(
-        problem,
-        solver=solver,
-        times=[*reached, finder.t],
-        t=torch.cat([problem.t[: len(reached)], end]),
-    )
-    ys, trajectory = method.solve(until)
-    if not trajectory.status.ok:
-        return ts[: len(ys)], ys, trajectory
-    trajectory.status = Status.EVENT
-    t_event, y_event = event_gradients(until, events[finder.index], finder.t, ys[-1])
-    ts = torch.cat([ts[:-1], t_event.unsqueeze(0)])
-    return ts, torch.cat([ys[:-1], y_event.unsqueeze(0)]), trajectory
-
-
-def packed_events(
-    events: Sequence[Event | Callable[..., Tensor]], state: FlatState, arguments: FlatArguments
-) -> list[Event]:
-    """The events with functions of packed states."""
-
-    def packed(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        func = arguments.wrap(func)
-        return lambda t, y, *args: func(t, state.unpack(y), *args)
-
-    known = [event if isinstance(event, Event) else Event(event) for event in events]
-    return [replace(event, func=packed(event.func)) for event in known]
 
 
 def evaluated_in(
