@@ -20,7 +20,8 @@ class ExplicitStep:
     """Steps of one explicit Runge-Kutta method, computed in place and without a graph.
 
     The stages lie in one buffer `(stage, n)`: the point at which a stage is evaluated is one
-    matrix-vector product, and so is the error estimate.
+    matrix-vector product, and so is the error estimate. Every point has its own memory, so that a
+    vector field may keep the states it was called with.
 
     Args:
         tableau: The method.
@@ -54,8 +55,7 @@ class ExplicitStep:
         self._dense_a = [like.new_tensor(row) for row in tableau.dense_a]
         self._b = like.new_tensor(tableau.b)
         self._b_error = None if tableau.b_error is None else like.new_tensor(tableau.b_error)
-        self._scratch = like.new_empty(n)
-        self._scratch_shaped = self._scratch.view(like.shape)
+        self._error = like.new_empty(n if tableau.b_error else 0)
         self._first_is_known = False
         self._end_is_known = False
         self._interpolant: Callable[[Sequence[float]], Tensor] | None = None
@@ -100,15 +100,14 @@ class ExplicitStep:
                 torch.addmv(y, self._earlier[i], self._a[i], alpha=h, out=y1)
                 self._evaluate(i, t + h, y1.view(self._shape))
                 return y1
-            torch.addmv(y, self._earlier[i], self._a[i], alpha=h, out=self._scratch)
-            self._evaluate(i, t + tableau.c[i] * h, self._scratch_shaped)
+            point = torch.addmv(y, self._earlier[i], self._a[i], alpha=h)
+            self._evaluate(i, t + tableau.c[i] * h, point.view(self._shape))
         return torch.addmv(y, self._columns, self._b, alpha=h, out=y1)
 
     def error(self, h: float) -> Tensor:
         """Estimate of the last step's local error, shape `(n,)`; the next step overwrites it."""
         assert self._b_error is not None
-        # The point of the last stage is used up, and its memory holds the error.
-        error = self._scratch
+        error = self._error
         return torch.addmv(error, self._columns, self._b_error, beta=0, alpha=h, out=error)
 
     def quadrature_increment(self, h: float) -> Tensor:
@@ -170,8 +169,8 @@ class ExplicitStep:
     def _evaluate_dense_stages(self, t: float, h: float, y0: Tensor) -> None:
         for i, (c, row) in enumerate(zip(self.tableau.dense_c, self._dense_a, strict=True)):
             stage = self.tableau.stages + i
-            torch.addmv(y0, self._all_stages[:stage].t(), row, alpha=h, out=self._scratch)
-            self._evaluate(stage, t + c * h, self._scratch_shaped)
+            point = torch.addmv(y0, self._all_stages[:stage].t(), row, alpha=h)
+            self._evaluate(stage, t + c * h, point.view(self._shape))
 
     def _evaluate(self, stage: int, t: float, y: Tensor) -> None:
         self.counts.evaluations += 1

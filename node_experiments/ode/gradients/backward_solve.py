@@ -176,13 +176,14 @@ class BackwardSolve:
         if self._uses_scipy:
             self._conclude(self._solve_with_scipy(interval))
             return
-        step = self._step
+        # A copy, for the vector field may keep the states it is called with.
+        step, start_state = self._step, self._state.clone()
         if solver.fixed_steps:
             grid = FixedGrid(interval, solver, torch.finfo(self._problem.t.dtype).eps)
             trajectory = integrate(
                 step,
                 grid,
-                self._state.clone(),
+                start_state,
                 interval,
                 counts,
                 solver.max_steps,
@@ -196,7 +197,7 @@ class BackwardSolve:
                 h = first_step(
                     step,
                     interval,
-                    self._state,
+                    start_state,
                     order,
                     solver,
                     self._norm,
@@ -209,7 +210,7 @@ class BackwardSolve:
             trajectory = integrate(
                 step,
                 self._controller,
-                self._state.clone(),
+                start_state,
                 interval,
                 counts,
                 solver.max_steps,
