@@ -58,8 +58,8 @@ class GraphStep(ExplicitStep):
         h = t_end - t
         self._evaluate(0, t, y.view(self._shape))
         for i in range(1, self._inner):
-            point = torch.addmv(y, self._earlier[i], self._a[i], alpha=h)
-            self._evaluate(i, t + self.tableau.c[i] * h, point.view(self._shape))
+            torch.addmv(y, self._earlier[i], self._a[i], alpha=h, out=self._point)
+            self._evaluate_at_point(i, t + self.tableau.c[i] * h)
         return StepGraph(
             self._graphs[: self._inner],
             end=partial(self._replay_end, t_end, h, y),
