@@ -16,9 +16,10 @@ from .boundary import check_choices, check_times, check_transform, checked, tran
 from .constants import Constants
 from .dense_output import DenseOutput
 from .discovery import SameRandomNumbers, constants_of, find_parameters, refuse_batch_statistics
+from .equilibrium import warn_of_unstable_steps
 from .events import Event, EventFinder, event_gradients
 from .forward import conclude, solve_forward
-from .gradients import Backprop, Gradient, make_gradient
+from .gradients import Adjoint, Backprop, Gradient, make_gradient
 from .gradients.evaluation import Evaluator
 from .integrate import Step, Trajectory, Watch
 from .methods import METHODS
@@ -140,6 +141,8 @@ def solve(
             ys, trajectory = solve_forward(problem)
         if output is not None and trajectory.status is Status.REACHED:
             output.end_at(times[-1])
+        if ys.requires_grad and not isinstance(method, Adjoint):
+            warn_of_unstable_steps(problem, trajectory)
         solution = conclude(problem, ys, trajectory, throw=False)
     field.settle()
     problem.constants.settle()
