@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +20,11 @@ from .tableaus import EXPLICIT_TABLEAUS, TABLEAUS, Tableau
 __all__ = ["Problem"]
 
 
+def identity(x: Tensor) -> Any:
+    """A state that needs no unpacking."""
+    return x
+
+
 @dataclass
 class Problem:
     """dy/dt = func(t, y, *args), y(t[0]) = y0, on a state that is one tensor.
@@ -31,8 +37,11 @@ class Problem:
         parameters_are_all: Whether nothing else that `func` reads may need a gradient.
         args: Further arguments of `func`; tensors among them may need a gradient.
         constants: Tensors without gradient that may not change before the way back.
-        part_sizes: Sizes of the tensors that the state was packed from; they add up to n.
+        part_sizes: Sizes of the tensors that the state was packed from; they add up to n,
+            or to that of one sample where each has its own steps.
         observe, watch: Told of the steps; see `integrate`.
+        norm: Norm of the errors of a state, shape `(n,)`; it is called with nothing else.
+        unpack: From a state of the shape of y0 to the state that the user gave.
     """
 
     func: Callable[..., Tensor]
@@ -48,6 +57,7 @@ class Problem:
     observe: Observe | None = None
     watch: Watch | None = None
     norm: Norm = rms_norm
+    unpack: Callable[[Tensor], Any] = identity
     stats: SolveStats = field(default_factory=SolveStats)
     _time: tuple[float, Tensor] | None = field(default=None, repr=False)
 

@@ -14,10 +14,11 @@ from .boundary import check_choices, check_times, check_transform, checked, tran
 from .constants import Constants
 from .dense_output import DenseOutput
 from .discovery import SameRandomNumbers, constants_of, find_parameters, refuse_batch_statistics
+from .equilibrium import warn_of_unstable_steps
 from .event_solve import packed_events, solve_to_event
 from .events import Event
 from .forward import conclude, solve_forward
-from .gradients import Backprop, Gradient, make_gradient
+from .gradients import Adjoint, Backprop, Gradient, make_gradient
 from .gradients.evaluation import Evaluator
 from .integrate import Watch
 from .methods import METHODS
@@ -25,7 +26,7 @@ from .precision import autocast_like_now, full_precision
 from .problem import Problem
 from .solution import Solution, SolveError, Status
 from .solver import Solver
-from .state import FlatArguments, FlatState
+from .state import FlatArguments, FlatState, SampleState
 from .steps import can_be_recorded, has_graph
 from .traced import is_traced, solve_traced
 
@@ -87,11 +88,13 @@ def solve(
     if isinstance(solver, str):
         solver = Solver(solver)
     if is_traced(t, solver, gradient):
-        return solve_traced(func, y0, t, solver, args)
-    # Samples on the first axis, or the halves of a state, are told apart by their place.
-    by_place = solver.batching == "independent" or METHODS[solver.method].family == "symplectic"
-    state = FlatState(y0, keeps_layout=not by_place)
-    packed = state.pack(y0)
+        return solve_traced(func, y0, list(t), solver, args)
+    # The halves of a state are told apart by their place.
+    by_place = METHODS[solver.method].family == "symplectic"
+    independent = solver.batching == "independent"
+    state = SampleState(y0) if independent else FlatState(y0, keeps_layout=not by_place)
+    # A copy, for a vector field that changes its state is found out too late for the user's y0.
+    packed = state.pack(y0).clone(memory_format=torch.contiguous_format)
     if transformed(packed, t):
         check_transform(t, events=bool(events))
     times = check_times(t, endless=bool(events))
@@ -118,6 +121,7 @@ def solve(
         solver=solver,
         args=arguments.leaves,
         part_sizes=state.sizes,
+        unpack=state.unpack,
     )
     if norm is not None:
         problem.norm = lambda x: norm(state.unpack(x.view(packed.shape)))
@@ -146,6 +150,8 @@ def solve(
             ys, trajectory = solve_forward(problem)
         if output is not None and trajectory.status is Status.REACHED:
             output.end_at(times[-1])
+        if ys.requires_grad and not isinstance(method, Adjoint):
+            warn_of_unstable_steps(problem, trajectory)
         solution = conclude(problem, ys, trajectory, throw=False)
     field.settle()
     problem.constants.settle()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from torch import Tensor
 
 from .explicit import ExplicitStep
-from .field import Dynamics, Field, VectorField
+from .field import Dynamics, Field, VectorField, in_own_memory
 from .fixed_adams import FixedAdams
 from .functional_step import FunctionalStep
 from .implicit import RELINEARIZATIONS, ImplicitStep, LinearizableDynamics
@@ -70,7 +70,7 @@ def make_recordable_step(problem: Problem) -> FunctionalStep:
     def field(t: float, y: Tensor) -> Tensor:
         problem.stats.forward.evaluations += 1
         derivative = problem.func(problem.time(t), y.view(problem.y0.shape), *problem.args)
-        return derivative.reshape(-1).to(y.dtype)
+        return in_own_memory(derivative.reshape(-1).to(y.dtype))
 
     recordable: VectorField = field
     return FunctionalStep(functional(solver), recordable, problem.y0.numel())
