@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .controllers import GAINS
+from .field import in_own_memory
 from .forward import cause_of
 from .gradients import Backprop, Gradient
 from .integrate import Trajectory
@@ -272,7 +273,8 @@ class _Batch:
         self._counts.evaluations += 1
         shaped = y.view(len(y), *self._sample_shape)
         time = t.to(y).view(-1, *[1] * len(self._sample_shape))
-        return problem.func(time, shaped, *problem.args).reshape(y.shape).to(y.dtype)
+        derivative = problem.func(time, shaped, *problem.args)
+        return in_own_memory(derivative.reshape(y.shape).to(y.dtype))
 
     def _first_steps(self) -> Tensor:
         """`initial_step` for every sample."""

@@ -14,6 +14,7 @@ from torch._C._functorch import TransformType
 from torch._functorch.pyfunctorch import retrieve_all_functorch_interpreters
 from torch.autograd import forward_ad
 
+from .field import graph_position, without_old_graph
 from .methods import METHODS
 from .solver import Solver
 from .state import FlatState
@@ -99,11 +100,26 @@ def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """`func`, whose derivatives are compared with its states; this needs no synchronisation.
 
     A derivative may be in half precision, as autocast leaves it: the solver computes in that of
-    the state. Any other dtype is a mistake, and would lose digits in silence.
+    the state. Any other dtype is a mistake, and would lose digits in silence. So is a change of
+    the time or the state in place, for the solver goes on with them.
     """
+    # Tensors of inference mode do not count their changes.
+    counts_changes = not torch.is_inference_mode_enabled()
+    may_lack_graph = True
 
     def call(t: Tensor, y: Tensor, *args: Any) -> Tensor:
-        derivative = func(t, y, *args)
+        nonlocal may_lack_graph
+        versions = (t._version, y._version) if counts_changes else None
+        position = graph_position()
+        try:
+            derivative = func(t, y, *args)
+        except RuntimeError as error:
+            if y.is_leaf and "leaf Variable that requires grad" in str(error):
+                raise ValueError(CHANGED.format("the state (or a leaf)", "y")) from error
+            raise
+        if versions is not None and (t._version, y._version) != versions:
+            name, symbol = ("the time", "t") if t._version != versions[0] else ("the state", "y")
+            raise ValueError(CHANGED.format(name, symbol))
         if (
             not isinstance(derivative, Tensor)
             or derivative.shape != y.shape
@@ -119,9 +135,50 @@ def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
                 f"the vector field must return a derivative like its state of shape "
                 f"{tuple(y.shape)}, {y.dtype}, {y.device}; found {found}"
             )
+        if not y.requires_grad:
+            return derivative
+        if derivative.requires_grad:
+            return without_old_graph(derivative, position) if y.is_leaf else derivative
+        if may_lack_graph and torch.is_grad_enabled():
+            check_graph(func, t, y, args, derivative)
+            may_lack_graph = False
         return derivative
 
     return call
+
+
+CHANGED = (
+    "the vector field changed {} in place, and the solver goes on with it; take an operation that "
+    "returns a new tensor, such as torch.where or y.clamp(min=0) instead of y.clamp_(min=0), or "
+    "{}.clone()"
+)
+
+
+def check_graph(
+    func: Callable[..., Tensor], t: Tensor, y: Tensor, args: Sequence[Any], derivative: Tensor
+) -> None:
+    """Look whether a derivative without a graph, at a state that needs a gradient, is constant.
+
+    A constant one is right to have none. Whether it is shows in its values at states nearby, in
+    two directions: a function that is piecewise constant may jump here, and does so in one.
+
+    Raises:
+        ValueError: The derivative depends on the state, and its gradient would be lost.
+    """
+    if torch._C._are_functorch_transforms_active() or torch.compiler.is_compiling():
+        return
+    with torch.no_grad():
+        if not torch.equal(func(t, y.detach().clone(), *args), derivative):
+            return  # it draws random numbers, or counts its calls
+        shift = (1 + y.detach().abs()) * torch.finfo(y.dtype).eps ** 0.5
+        nearby = [func(t, y.detach() + sign * shift, *args).clone() for sign in (1, -1)]
+        if any(torch.equal(value, derivative) for value in nearby):
+            return
+    raise ValueError(
+        "the derivative that the vector field returned depends on its state and is in no graph, "
+        "so that gradients would be wrong: it was made by torch.tensor(...), .item(), NumPy or "
+        ".detach(); compute it by torch operations on y, or solve under torch.no_grad()"
+    )
 
 
 def transformed(*inputs: Any) -> bool:

@@ -13,6 +13,7 @@ every order of the method that makes y(t* + s), a step of zero length, from y(t*
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import torch
@@ -43,6 +44,8 @@ def event_gradients(
     """
     time = problem.time(t)
     exact = torch.as_tensor(t, dtype=problem.t.dtype, device=y.device)
+    if not (y.requires_grad or value_of(event, problem, time, y).requires_grad):
+        return exact, y
     problem.stats.forward.evaluations += 1
     f = problem.func(time, y, *problem.args).to(y.dtype)
     rate, why = rate_of_change(problem, event, time, y, f.detach(), jumps)
@@ -54,9 +57,7 @@ def event_gradients(
             f"{why}; detach its time and state, or make it a smooth function (y - c, not y > c)"
         )
         zero = torch.zeros((), dtype=y.dtype, device=y.device, requires_grad=True)
-        s = NoGradient.apply(
-            torch.zeros((), dtype=y.dtype, device=y.device).requires_grad_(), message
-        )
+        s = NoGradient.apply(zero, message)
         return exact + s.to(exact.dtype), y + f.detach() * s
     value = value_of(event, problem, time, y)
     if not value.requires_grad:
@@ -75,7 +76,8 @@ def rate_of_change(
     if jumps:
         return math.nan, "jumps there"
     args = tuple(a.detach() if isinstance(a, Tensor) else a for a in problem.args)
-    with torch.enable_grad():
+    with torch.enable_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns of float(y) and the like, as we do below
         time, y = time.clone().requires_grad_(), y.detach().requires_grad_()
         try:
             value = value_of(event, problem, time, y, args)

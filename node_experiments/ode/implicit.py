@@ -29,11 +29,12 @@ from .norms import rms_norm
 from .solution import StepCounts
 from .tableau import Tableau
 
-__all__ = ["ImplicitStep", "LinearizableDynamics"]
+__all__ = ["RELINEARIZATIONS", "ImplicitStep", "LinearizableDynamics"]
 
 MAX_ITERATIONS = 10
 # Newton's error in multiples of the tolerance of a step (Hairer & Wanner II, eq. IV.8.10).
 KAPPA = 0.01
+RELINEARIZATIONS = 5  # of fixed steps
 KEEP_BELOW = 0.1  # contraction at which the Jacobian is kept
 
 
@@ -55,6 +56,8 @@ class ImplicitStep:
         rtol, atol: Tolerances of a step, numbers or one a component; Newton's method is solved to
             a fraction of them.
         quadrature: Where integrals along the solution are accumulated, shape `(q,)`, or None.
+        relinearizations: How often Newton's method may take the Jacobian at its last iterate
+            before a step fails: for fixed steps, which no shorter one will follow.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class ImplicitStep:
         rtol: float | Tensor,
         atol: float | Tensor,
         quadrature: Tensor | None = None,
+        relinearizations: int = 0,
     ):
         self._tableau = tableau
         # All blocks have the same coefficients, so that one factorisation serves them all.
@@ -84,7 +88,7 @@ class ImplicitStep:
         self._rtol, self._atol = rtol, atol
         # Rounding bounds what Newton's method can reach.
         self._floor = 10 * torch.finfo(like.dtype).eps
-        self._quadrature = quadrature
+        self._quadrature, self._relinearizations = quadrature, relinearizations
         self._first: Tensor | None = None
         self._end: Tensor | None = None
         self._next = like.reshape(-1)
@@ -218,9 +222,29 @@ class ImplicitStep:
             base: What the stages before it make of the state, shape `(len(times), n)`.
             z: What the iteration starts from, of the same shape.
         """
+        floor = float(rms_norm(base.abs().mul_(self._floor) / scale))
+        solved, z, contraction = self._iterate(times, h, base, z, scale, floor)
+        for _ in range(self._relinearizations):
+            if solved or not bool(torch.isfinite(z).all()):
+                break
+            self._linearize(times[0], base[0] + z[0])
+            solved, z, contraction = self._iterate(times, h, base, z, scale, floor)
+        if not solved:
+            raise StepFailed("Newton's method did not converge")
+        return z, contraction
+
+    def _iterate(
+        self,
+        times: Sequence[float],
+        h: float,
+        base: Tensor,
+        z: Tensor,
+        scale: Tensor,
+        floor: float,
+    ) -> tuple[bool, Tensor, float]:
+        """Iterations with one Jacobian: whether they converged, and what `_newton` returns."""
         self._factorise(h)
         assert self._solve_linear is not None
-        floor = float(rms_norm(base.abs().mul_(self._floor) / scale))
         before, contraction = math.nan, 0.0
         # Until there are two changes to compare, as it was in the block before, with some caution
         # (Hairer & Wanner II, section IV.8).
@@ -235,16 +259,16 @@ class ImplicitStep:
             if not math.isfinite(size):
                 break
             if size <= floor:
-                return z, contraction
+                return True, z, contraction
             if not math.isnan(before):
                 contraction = size / before
                 if contraction >= 2:
                     break
                 self._rate = contraction / (1 - contraction) if contraction < 1 else math.inf
             if self._rate * size <= KAPPA:
-                return z, contraction
+                return True, z, contraction
             before = size
-        raise StepFailed("Newton's method did not converge")
+        return False, z, contraction
 
     def _linearize(self, t: float, y: Tensor) -> None:
         self._counts.evaluations += 1

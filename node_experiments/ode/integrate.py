@@ -50,6 +50,8 @@ class Trajectory:
         outputs: Pieces of shape `(times, n)`, in order.
         t, h: Where the loop ended, and the step it last tried.
         cause: What to do about a failure, where the status does not say it all.
+        shows_no_error: Whether the estimated error of every adaptive step was zero but for
+            rounding, so that nothing bounded the steps.
     """
 
     outputs: list[Tensor] = field(default_factory=list)
@@ -57,6 +59,7 @@ class Trajectory:
     t: float = math.nan
     h: float = math.nan
     cause: str = ""
+    shows_no_error: bool = False
 
     @property
     def ys(self) -> Tensor:

@@ -188,8 +188,9 @@ def gmres_to_rounding(operator: Callable[[Tensor], Tensor], b: Tensor) -> Tensor
         residual = b - operator(x)
         if float(torch.linalg.vector_norm(residual)) <= bound:
             return x
+    left = float(torch.linalg.vector_norm(residual))
     raise ArithmeticError(
-        f"the equation of the gradient of an implicit step was not solved by {RESTARTS} restarts of "
-        f"GMRES (residual {float(torch.linalg.vector_norm(residual)):.1e}, allowed {bound:.1e}); "
-        "take smaller steps, or gradient='adjoint'"
+        f"the equation of the gradient of an implicit step was not solved by {RESTARTS} restarts "
+        f"of GMRES (residual {left:.1e}, allowed {bound:.1e}); take smaller steps, or "
+        "gradient='adjoint'"
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -63,7 +62,7 @@ class Problem:
     _step: tuple[float, float] | None = field(default=None, repr=False)
     _time: tuple[float, Tensor] | None = field(default=None, repr=False)
 
-    @cached_property
+    @property
     def tableau(self) -> Tableau:
         """The explicit Runge-Kutta method.
 
@@ -78,7 +77,7 @@ class Problem:
             )
         return EXPLICIT_TABLEAUS[method]
 
-    @cached_property
+    @property
     def runge_kutta(self) -> Tableau:
         """The Runge-Kutta method, explicit or implicit.
 

@@ -15,10 +15,11 @@ from .boundary import check_choices, check_times, check_transform, checked, tran
 from .constants import Constants
 from .dense_output import DenseOutput
 from .discovery import SameRandomNumbers, constants_of, find_parameters, refuse_batch_statistics
+from .equilibrium import warn_of_unstable_steps
 from .event_solve import packed_events, solve_to_event
 from .events import Event
 from .forward import conclude, solve_forward
-from .gradients import Backprop, Gradient, make_gradient
+from .gradients import Adjoint, Backprop, Gradient, make_gradient
 from .gradients.evaluation import Evaluator
 from .integrate import Watch
 from .methods import METHODS
@@ -27,7 +28,8 @@ from .problem import Problem
 from .solution import Solution, SolveError, Status
 from .solver import Solver
 from .state import FlatArguments, FlatState, SampleState
-from .steps import can_be_recorded
+from .steps import can_be_recorded, has_graph
+from .traced import is_traced, solve_traced
 
 __all__ = ["solve"]
 
@@ -86,6 +88,8 @@ def solve(
     """
     if isinstance(solver, str):
         solver = Solver(solver)
+    if is_traced(t, solver, gradient):
+        return solve_traced(func, y0, list(t), solver, args)
     origin = func.origin if isinstance(func, Adapted) else func
     # The halves of a state are told apart by their place.
     by_place = METHODS[solver.method].family == "symplectic"
@@ -148,6 +152,8 @@ def solve(
             ys, trajectory = solve_forward(problem)
         if output is not None and trajectory.status is Status.REACHED:
             output.end_at(times[-1])
+        if ys.requires_grad and not isinstance(method, Adjoint):
+            warn_of_unstable_steps(problem, trajectory)
         solution = conclude(problem, ys, trajectory, throw=False)
     field.settle()
     problem.constants.settle()
@@ -193,8 +199,11 @@ def way_to_gradients(
     if not torch.is_grad_enabled():
         return None
     if isinstance(method, Backprop):
-        return method
-    refuse_batch_statistics(func, type(method).__name__.lower())
+        if has_graph(problem.solver.method):
+            return method
+        # Not one that is recorded, which is right where nothing needs a gradient.
+    else:
+        refuse_batch_statistics(func, type(method).__name__.lower())
     problem.parameters = parameters_of(func, parameters, problem)
     given = [x for x in problem.args if isinstance(x, Tensor) and not x.requires_grad]
     problem.constants = Constants([*given, *constants_of(func)])

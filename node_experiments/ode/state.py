@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from .field import graph_position, without_old_graph
 from .structure import Reader, reader_of
 
 __all__ = ["FlatArguments", "FlatState", "SampleState"]
@@ -93,7 +94,18 @@ class FlatState:
         """`func` on nested states as a function on packed ones."""
         if self._is_packed:
             return func
-        return lambda t, y, *args: self.pack(func(t, self.unpack(y), *args))
+
+        def packed(t: Tensor, y: Tensor, *args: Any) -> Tensor:
+            position = graph_position()
+            derivative = func(t, self.unpack(y), *args)
+            if self.is_single:
+                return self.pack(derivative)
+            leaves = self._real_leaves(derivative)
+            if y.is_leaf and y.requires_grad:
+                leaves = [without_old_graph(leaf, position) for leaf in leaves]
+            return torch.cat([leaf.reshape(-1) for leaf in leaves])
+
+        return packed
 
 
 class SampleState(FlatState):

@@ -7,10 +7,10 @@ A method with `s` stages is its coefficients alone:
 Explicit methods have a_ij = 0 for j >= i; diagonally implicit ones have a diagonal; in fully
 implicit ones the stages after the first are coupled. The first stage of every method is the
 derivative at the start of the step, with the weight 0 where an implicit method does not use it:
-Newton's method and the interpolant start from it. `b_error` holds b - b_hat, the weights of the local error
-estimate, and row j of `dense` the coefficients of theta, theta^2, ... in the weight that stage j
-has in y(t + theta h). An interpolant may need further stages, which are evaluated only when an
-output lies inside a step.
+Newton's method and the interpolant start from it. `b_error` holds b - b_hat, the weights of the
+local error estimate, and row j of `dense` the coefficients of theta, theta^2, ... in the weight
+that stage j has in y(t + theta h). An interpolant may need further stages, which are evaluated
+only when an output lies inside a step.
 """
 
 from __future__ import annotations

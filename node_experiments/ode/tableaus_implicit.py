@@ -112,7 +112,9 @@ def _gauss6() -> Tableau:
         (5 / 36 + r / 30, 2 / 9 + r / 15, 5 / 36),
     )
     c = (1 / 2 - r / 10, 1 / 2, 1 / 2 + r / 10)
-    reference = "Gauss-Legendre of three stages: Kuntzmann 1961, Butcher 1964; A-stable, symplectic"
+    reference = (
+        "Gauss-Legendre of three stages: Kuntzmann 1961, Butcher 1964; A-stable, symplectic"
+    )
     return _coupled("gl6", 6, a, (5 / 18, 4 / 9, 5 / 18), c, reference)
 
 

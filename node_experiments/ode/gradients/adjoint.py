@@ -41,7 +41,8 @@ class Adjoint:
             absolute one is in units of the state and of the gradient that arrives alike, as in
             the paper: for gradients much smaller than `atol` the state alone decides the steps.
         seminorm: Leave the parameter gradients out of the error norm (Kidger et al. 2021): they
-            do not feed back into the solution, and fewer steps give the same accuracy.
+            do not feed back into the solution, and fewer steps give the same accuracy. Adams
+            methods and those of SciPy measure them in any case.
         method: Method of the backward solve. When None it is that of the forward solve; but where
             outputs lie closer than its steps did, every interval costs a whole step, and a method
             of low order with cheaper steps is taken as long as one of them is enough.

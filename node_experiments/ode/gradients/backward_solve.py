@@ -7,7 +7,6 @@ problem that forgets its past can be arbitrarily bad: how far it was off is look
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -191,13 +190,14 @@ class BackwardSolve:
         if self._uses_scipy:
             self._conclude(self._solve_with_scipy(interval))
             return
-        step = self._step
+        # A copy, for the vector field may keep the states it is called with.
+        step, start_state = self._step, self._state.clone()
         if solver.fixed_steps:
             grid = FixedGrid(interval, solver, torch.finfo(self._problem.t.dtype).eps)
             trajectory = integrate(
                 step,
                 grid,
-                self._state.clone(),
+                start_state,
                 interval,
                 counts,
                 solver,
@@ -212,7 +212,7 @@ class BackwardSolve:
                 h = first_step(
                     step,
                     interval,
-                    self._state,
+                    start_state,
                     order,
                     solver,
                     self._norm,
@@ -225,7 +225,7 @@ class BackwardSolve:
             trajectory = integrate(
                 step,
                 self._controller,
-                self._state.clone(),
+                start_state,
                 interval,
                 counts,
                 solver,
@@ -237,12 +237,9 @@ class BackwardSolve:
 
     def _solve_with_scipy(self, interval: list[float]) -> Trajectory:
         n, q = len(self._state), len(self._quadrature)
-        # The parameter gradients are part of SciPy's state, and the seminorm an endless tolerance.
-        atol = self._state.new_full((n + q,), math.inf if self._options.seminorm else 0.0)
+        # The parameter gradients are part of SciPy's state.
+        atol = self._state.new_full((n + q,), float(torch.as_tensor(self._atol).max()))
         atol[:n] = self._atol
-        if not self._options.seminorm:
-            atol[n:] = float(torch.as_tensor(self._atol).max())
-        atol.clamp_(max=1e30)
         rtol = self._rtol if isinstance(self._rtol, float) else float(self._rtol.min())
         together = torch.cat([self._state, self._quadrature])
         trajectory = scipy_integrate(
@@ -276,6 +273,17 @@ class BackwardSolve:
         f = self._problem.func(time, self._ys[i], *self._problem.args)
         return (f * cotangent).sum()
 
+    @property
+    def _measures_quadratures(self) -> bool:
+        """Whether the errors of the parameter gradients count.
+
+        A seminorm leaves them out, for a Runge-Kutta step that is short enough for the state is so
+        for them. A multistep method integrates them by a polynomial through many steps, which may
+        be long and of high order where the adjoint state is constant: they have to be looked at.
+        """
+        long_memory = METHODS[self._solver.method].family in ("multistep", "scipy")
+        return long_memory or not self._options.seminorm
+
     def _watch(self) -> Watch | None:
         """Who is called with every step, in terms of packed states."""
         watch = self._options.watch
@@ -302,7 +310,7 @@ class BackwardSolve:
         step = self._step
         error = scaled(step.error(h), state0, state1, self._rtol, self._atol)
         beside = None
-        if len(self._quadrature) and (self._options.norm or not self._options.seminorm):
+        if len(self._quadrature) and (self._options.norm or self._measures_quadratures):
             rtol, atol = self._quadrature_rtol, self._quadrature_atol
             after = self._quadrature + step.quadrature_increment(h)
             beside = scaled(step.quadrature_error(h), self._quadrature, after, rtol, atol)

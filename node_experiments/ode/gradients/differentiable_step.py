@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..dense import hermite_interpolation, runge_kutta_interpolation
+from ..field import in_own_memory
 from ..problem import Problem
 
 __all__ = ["DifferentiableStep"]
@@ -38,7 +39,7 @@ class DifferentiableStep:
         problem.stats.forward.evaluations += 1
         y_shaped = y.view(problem.y0.shape)
         derivative = problem.func(time, y_shaped, *problem.args)
-        return derivative.reshape(-1).to(y.dtype)
+        return in_own_memory(derivative.reshape(-1).to(y.dtype))
 
     def time(self, t: float) -> Tensor:
         """The time as the vector field sees it, 0-d."""

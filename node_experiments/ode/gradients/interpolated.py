@@ -172,7 +172,13 @@ class AdjointDynamics:
         grad_y = None
         _, y, f = self._evaluate(t, self._solution(t).view(self._shape))
         if f.requires_grad:
-            (grad_y,) = torch.autograd.grad(f, y, (-adjoint).to(f.dtype), allow_unused=True)
+            (grad_y,) = torch.autograd.grad(
+                f,
+                y,
+                (-adjoint).to(f.dtype),
+                retain_graph=self._evaluate.retain_graph,
+                allow_unused=True,
+            )
         if grad_y is None:
             derivative.zero_()
         else:
@@ -194,7 +200,7 @@ class AdjointOverInterpolants(BackwardSolve):
         self._solution = solution
         self._quadrature_points = options.quadrature_points
         self._evaluate = Evaluator(problem)
-        self._pullback = Pullback(self._evaluate.inputs)
+        self._pullback = Pullback(self._evaluate)
         super().__init__(problem, options, ys, grad_ys, differentiable)
 
     def _prepare(self) -> None:
@@ -238,9 +244,14 @@ class AdjointOverInterpolants(BackwardSolve):
             if f.requires_grad:
                 # Backwards in time h is negative, and the integral goes forwards.
                 cotangent = (adjoint * (-h * weight)).view(self._shape).to(f.dtype)
-                self._pullback.accumulate(
-                    torch.autograd.grad(f, self._evaluate.inputs, cotangent, allow_unused=True)
+                grads = torch.autograd.grad(
+                    f,
+                    self._evaluate.inputs,
+                    cotangent,
+                    retain_graph=self._evaluate.retain_graph,
+                    allow_unused=True,
                 )
+                self._pullback.accumulate(grads)
         return False
 
     @property

@@ -128,7 +128,9 @@ class StageSystem:
         def operator(v: Tensor) -> Tensor:
             rows = v.view(b.shape)
             if transposed:
-                pulled = [j.transposed_times(x) for j, x in zip(self._jacobians, rows, strict=True)]
+                pulled = [
+                    j.transposed_times(x) for j, x in zip(self._jacobians, rows, strict=True)
+                ]
                 return v - (self._ha.t() @ torch.stack(pulled)).view(-1)
             mixed = (self._ha @ rows).unbind()
             pushed = [j.times(x) for j, x in zip(self._jacobians, mixed, strict=True)]

@@ -22,9 +22,7 @@ from .evaluation import Evaluation
 __all__ = ["solve_transposed"]
 
 
-def solve_transposed(
-    evaluations: Sequence[Evaluation], cotangents: Tensor, ha: Tensor
-) -> Tensor:
+def solve_transposed(evaluations: Sequence[Evaluation], cotangents: Tensor, ha: Tensor) -> Tensor:
     """Solve x_i - h sum_j a_ji J_j^T x_j = cotangents_i.
 
     Args:
