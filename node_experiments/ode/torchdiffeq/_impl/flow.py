@@ -85,12 +85,13 @@ def second_rate(
     at = time.detach().requires_grad_()
     states = [x.view_as(x) if x.requires_grad else x.detach().requires_grad_() for x in leaves]
     derivative = field(at, *states)
-    if not any(f.requires_grad for f in derivative):
+    recorded = [(f, g) for f, g in zip(derivative, grads, strict=True) if f.requires_grad]
+    if not recorded:
         return torch.zeros_like(time)
     along_t, *along_y = torch.autograd.grad(
-        derivative,
+        [f for f, _ in recorded],
         (at, *states),
-        list(grads),
+        [g for _, g in recorded],
         create_graph=True,
         allow_unused=True,
         materialize_grads=True,
