@@ -141,10 +141,12 @@ class InitialValueProblem:
         limit = solver.max_steps_between_outputs or limit
         solver = replace(solver, max_steps=limit, max_steps_between_outputs=None)
         end = torch.copysign(t.detach().new_tensor(math.inf), t[1].detach() - t[0].detach())
-        until = torch.stack([t[0], end])
-        event = first_component(self._event_fn, self.y0, t[0])
+        y0, until = self.y0, torch.stack([t[0], end])
+        if gradient == "backprop" and t.requires_grad and torch.is_grad_enabled():
+            y0, until = move_start(field, y0, t), until.detach()
+        event = first_component(self._event_fn, y0, t[0])
         solution = raising(
-            solve, field, self.y0, until, solver, gradient, events=[event], **arguments
+            solve, field, y0, until, solver, gradient, events=[event], **arguments
         )
         ends = pytree.tree_map(lambda ys: torch.stack([ys[0], ys[-1]]), solution.ys)
         return solution.ts[-1].to(t.dtype), ends
