@@ -86,7 +86,7 @@ def solve(
     """
     if isinstance(solver, str):
         solver = Solver(solver)
-    if is_traced(t, solver, gradient):
+    if not isinstance(t, Tensor) and is_traced(solver, gradient):
         return solve_traced(func, y0, t, solver, args)
     # Samples on the first axis, or the halves of a state, are told apart by their place.
     by_place = solver.batching == "independent" or METHODS[solver.method].family == "symplectic"
