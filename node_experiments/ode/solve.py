@@ -88,8 +88,8 @@ def solve(
     """
     if isinstance(solver, str):
         solver = Solver(solver)
-    if is_traced(t, solver, gradient):
-        return solve_traced(func, y0, list(t), solver, args)
+    if not isinstance(t, Tensor) and is_traced(solver, gradient):
+        return solve_traced(func, y0, t, solver, args)
     origin = func.origin if isinstance(func, Adapted) else func
     # The halves of a state are told apart by their place.
     by_place = METHODS[solver.method].family == "symplectic"

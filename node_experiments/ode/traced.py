@@ -15,7 +15,9 @@ tensors, so that it is one graph:
     program = torch.export.export(Flow(), (torch.randn(4, 2),))
 
 What an eager solve does around that is left out here: it looks at states of random number
-generators, at the finiteness of the result and at what the vector field holds.
+generators, at the finiteness of the result and at what the vector field holds. So a vector field
+that draws random numbers draws others at every evaluation. With `torch.compile(dynamic=True)`
+write the times as literals: other numbers become symbols there.
 """
 
 from __future__ import annotations
@@ -24,7 +26,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from .boundary import check_choices, check_times, checked
 from .constants import Constants
@@ -37,11 +38,10 @@ from .state import FlatArguments, FlatState
 __all__ = ["is_traced", "solve_traced"]
 
 
-def is_traced(t: Any, solver: Solver, gradient: Gradient | str) -> bool:
-    """Whether a solve is being traced, and can be."""
+def is_traced(solver: Solver, gradient: Gradient | str) -> bool:
+    """Whether a solve with times that are numbers is being traced, and can be."""
     return (
         torch.compiler.is_compiling()
-        and not isinstance(t, Tensor)
         and solver.fixed_steps
         and isinstance(make_gradient(gradient), Backprop)
     )

@@ -162,7 +162,7 @@ def test_wrong_times(times):
 def test_onnx(method, kind):
     pytest.importorskip("onnxscript")
     reference = pytest.importorskip("onnx.reference")
-    model = kind(method)
+    model = kind(method).eval()
     shapes = ({0: torch.export.Dim("batch")},)
     program = torch.onnx.export(
         model, (example(),), dynamo=True, dynamic_shapes=shapes, verbose=False
