@@ -92,8 +92,9 @@ def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
         try:
             derivative = func(t, y, *args)
         except RuntimeError as error:
-            if y.is_leaf and "leaf Variable that requires grad" in str(error):
-                raise ValueError(CHANGED.format("the state (or a leaf)", "y")) from error
+            # Autograd's own rejections, of a leaf and of the parts of one that was split.
+            if y.is_leaf and y.requires_grad and "in-place" in str(error):
+                raise ValueError(CHANGED.format("the state, or another leaf,", "y")) from error
             raise
         if versions is not None and (t._version, y._version) != versions:
             name, symbol = ("the time", "t") if t._version != versions[0] else ("the state", "y")
