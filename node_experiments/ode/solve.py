@@ -12,10 +12,16 @@ import torch
 from torch import Tensor
 
 from .batched import solve_independent
-from .boundary import check_choices, check_times, check_transform, checked, transformed
+from .boundary import GraphLost, check_choices, check_times, check_transform, checked, transformed
 from .constants import Constants
 from .dense_output import DenseOutput
-from .discovery import SameRandomNumbers, constants_of, find_parameters, refuse_batch_statistics
+from .discovery import (
+    SameRandomNumbers,
+    constants_of,
+    find_parameters,
+    modules_of,
+    refuse_batch_statistics,
+)
 from .equilibrium import warn_of_unstable_steps
 from .events import Event, EventFinder, event_gradients
 from .forward import conclude, solve_forward
@@ -190,7 +196,13 @@ def way_to_gradients(
     if isinstance(method, Backprop):
         return method
     refuse_batch_statistics(func, type(method).__name__.lower())
-    problem.parameters = parameters_of(func, parameters, problem)
+    try:
+        problem.parameters = parameters_of(func, parameters, problem)
+    except GraphLost:
+        held = [p for module in modules_of(func) for p in module.parameters()]
+        if any(x.requires_grad for x in (problem.y0, problem.t, *problem.inputs, *held)):
+            raise
+        return None
     given = [x for x in problem.args if isinstance(x, Tensor) and not x.requires_grad]
     problem.constants = Constants([*given, *constants_of(func)])
     problem.parameters_are_all = parameters is None

@@ -83,7 +83,7 @@ def oscillator(kind):
 
     def field(t, y):
         if kind == "numpy":
-            host[0], host[1] = float(y[1]), -float(y[0])
+            host[0], host[1] = float(y.detach()[1]), -float(y.detach()[0])
             return torch.from_numpy(host)
         if kind == "out":
             return torch.mul(y.detach().flip(0), vector(1, -1), out=buffer)
@@ -112,6 +112,14 @@ def test_one_reused_tensor(kind, solver, gradient):
         gradient = "adjoint"
     ys = solve(oscillator(kind), vector(1, 0), T, solver, gradient).ys
     torch.testing.assert_close(ys[-1], vector(math.cos(1), -math.sin(1)), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+def test_no_graph_where_nothing_needs_a_gradient(gradient):
+    ys = solve(
+        lambda t, y: torch.from_numpy(-y.detach().numpy()), vector(1), T, "dopri5", gradient
+    )
+    torch.testing.assert_close(ys.ys[-1], vector(math.exp(-1)), rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize("gradient", GRADIENTS)
