@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from numbers import Real
@@ -19,7 +20,14 @@ from .methods import METHODS
 from .solver import Solver
 from .state import FlatState
 
-__all__ = ["check_choices", "check_times", "check_transform", "checked", "transformed"]
+__all__ = [
+    "GraphLost",
+    "check_choices",
+    "check_times",
+    "check_transform",
+    "checked",
+    "transformed",
+]
 
 
 def check_times(t: Tensor | Sequence[float], endless: bool = False) -> list[float]:
@@ -114,8 +122,9 @@ def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
         try:
             derivative = func(t, y, *args)
         except RuntimeError as error:
-            if y.is_leaf and "leaf Variable that requires grad" in str(error):
-                raise ValueError(CHANGED.format("the state (or a leaf)", "y")) from error
+            # Autograd's own rejections, of a leaf and of the parts of one that was split.
+            if y.is_leaf and y.requires_grad and NO_CHANGE.search(str(error)):
+                raise ValueError(CHANGED.format("the state, or another leaf,", "y")) from error
             raise
         if versions is not None and (t._version, y._version) != versions:
             name, symbol = ("the time", "t") if t._version != versions[0] else ("the state", "y")
@@ -147,6 +156,13 @@ def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return call
 
 
+NO_CHANGE = re.compile("in-?place")
+
+
+class GraphLost(ValueError):
+    """A derivative depends on its state and is in no graph."""
+
+
 CHANGED = (
     "the vector field changed {} in place, and the solver goes on with it; take an operation that "
     "returns a new tensor, such as torch.where or y.clamp(min=0) instead of y.clamp_(min=0), or "
@@ -167,6 +183,7 @@ def check_graph(
     """
     if torch._C._are_functorch_transforms_active() or torch.compiler.is_compiling():
         return
+    derivative = derivative.clone()  # the vector field may write to it again
     with torch.no_grad():
         if not torch.equal(func(t, y.detach().clone(), *args), derivative):
             return  # it draws random numbers, or counts its calls
@@ -174,7 +191,7 @@ def check_graph(
         nearby = [func(t, y.detach() + sign * shift, *args).clone() for sign in (1, -1)]
         if any(torch.equal(value, derivative) for value in nearby):
             return
-    raise ValueError(
+    raise GraphLost(
         "the derivative that the vector field returned depends on its state and is in no graph, "
         "so that gradients would be wrong: it was made by torch.tensor(...), .item(), NumPy or "
         ".detach(); compute it by torch operations on y, or solve under torch.no_grad()"

@@ -75,6 +75,11 @@ def find_parameters(
     tensors = [value for value in holdings if isinstance(value, Tensor)]
     held = [*(p for module in modules for p in module.parameters()), *tensors]
     found = {id(p): p for p in held if p.requires_grad and p.is_leaf}
+    if any(getattr(module, "_is_replica", False) for module in modules):
+        raise ValueError(
+            "the vector field is a replica that torch.nn.DataParallel made, whose parameters are "
+            "copies; take DistributedDataParallel, or gradient='backprop'"
+        )
     owner = getattr(func, "__self__", func)
     mode = (getattr(func, "__name__", ""), *(module.training for module in modules))
     verified = _verified(owner)

@@ -44,7 +44,7 @@ def warn_of_unstable_steps(problem: Problem, trajectory: Trajectory) -> None:
     longest, rate_on_host = problem.stats.forward.largest_step, float(rate)
     if longest * rate_on_host > LARGEST_STABLE:
         warnings.warn(
-            f"the solve starts at an equilibrium, where error estimates are zero, and steps of "
+            "the solve starts at an equilibrium, where error estimates are zero, and its steps of "
             f"up to {longest:.2g} are unstable for a vector field that changes at a rate of "
             f"{rate_on_host:.2g}: gradients through the steps may be huge and wrong. Set "
             f"solver.max_step={2 / rate_on_host:.2g} or less, or take gradient='adjoint' or "

@@ -11,10 +11,16 @@ from torch import Tensor
 
 from .adapted import Adapted
 from .batched import solve_independent
-from .boundary import check_choices, check_times, check_transform, checked, transformed
+from .boundary import GraphLost, check_choices, check_times, check_transform, checked, transformed
 from .constants import Constants
 from .dense_output import DenseOutput
-from .discovery import SameRandomNumbers, constants_of, find_parameters, refuse_batch_statistics
+from .discovery import (
+    SameRandomNumbers,
+    constants_of,
+    find_parameters,
+    modules_of,
+    refuse_batch_statistics,
+)
 from .equilibrium import warn_of_unstable_steps
 from .event_solve import packed_events, solve_to_event
 from .events import Event
@@ -204,7 +210,13 @@ def way_to_gradients(
         # Not one that is recorded, which is right where nothing needs a gradient.
     else:
         refuse_batch_statistics(func, type(method).__name__.lower())
-    problem.parameters = parameters_of(func, parameters, problem)
+    try:
+        problem.parameters = parameters_of(func, parameters, problem)
+    except GraphLost:
+        held = [p for module in modules_of(func) for p in module.parameters()]
+        if any(x.requires_grad for x in (problem.y0, problem.t, *problem.inputs, *held)):
+            raise
+        return None
     given = [x for x in problem.args if isinstance(x, Tensor) and not x.requires_grad]
     problem.constants = Constants([*given, *constants_of(func)])
     problem.parameters_are_all = parameters is None
