@@ -13,6 +13,7 @@ import warnings
 import torch
 
 from .integrate import Trajectory
+from .methods import METHODS
 from .problem import Problem
 
 __all__ = ["warn_of_unstable_steps"]
@@ -25,7 +26,7 @@ def warn_of_unstable_steps(problem: Problem, trajectory: Trajectory) -> None:
 
     Three power iterations by differences estimate |J|; they are made only for such a solve.
     """
-    if not trajectory.shows_no_error:
+    if not trajectory.shows_no_error or METHODS[problem.solver.method].stiff:
         return
     t, y0 = problem.time(problem.times[0]), problem.y0.detach()
     with torch.no_grad():
