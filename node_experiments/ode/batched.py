@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .controllers import GAINS
+from .field import in_own_memory
 from .forward import cause_of
 from .gradients import Backprop, Gradient
 from .integrate import Trajectory
@@ -37,15 +38,8 @@ def solve_independent(problem: Problem, gradient: Gradient | None) -> tuple[Tens
         fails, the initial state alone.
 
     Raises:
-        ValueError: A state without a batch, fixed steps, a gradient other than backprop, or times
-            that require one.
+        ValueError: Fixed steps, a gradient other than backprop, or times that require one.
     """
-    if problem.y0.dim() < 1 or len(problem.part_sizes) != 1:
-        raise ValueError(
-            "solver.batching='independent' needs a state that is one real tensor with the samples "
-            f"along its first axis; found {len(problem.part_sizes)} tensors, the first of shape "
-            f"{tuple(problem.y0.shape)}"
-        )
     if gradient is not None and not isinstance(gradient, Backprop):
         raise ValueError(
             "solver.batching='independent' computes gradients by gradient='backprop' alone; found "
@@ -73,10 +67,8 @@ class _Batch:
         self._problem = problem
         self._tableau: Tableau = problem.tableau
         self._solver: Solver = problem.solver
-        # One tensor, and so one number each.
-        self._rtol, self._atol = (
-            float(torch.as_tensor(x).max()) for x in (problem.solver.rtol, problem.solver.atol)
-        )
+        self._rtol = problem.spread(problem.solver.rtol)
+        self._atol = problem.spread(problem.solver.atol)
         self._counts = problem.stats.forward
         self._sample_shape = problem.y0.shape[1:]
         self._y = problem.y0.reshape(len(problem.y0), -1)
@@ -281,7 +273,8 @@ class _Batch:
         self._counts.evaluations += 1
         shaped = y.view(len(y), *self._sample_shape)
         time = t.to(y).view(-1, *[1] * len(self._sample_shape))
-        return problem.func(time, shaped, *problem.args).reshape(y.shape).to(y.dtype)
+        derivative = problem.func(time, shaped, *problem.args)
+        return in_own_memory(derivative.reshape(y.shape).to(y.dtype))
 
     def _first_steps(self) -> Tensor:
         """`initial_step` for every sample."""

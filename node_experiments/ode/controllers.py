@@ -6,9 +6,10 @@ a decision costs no device operation.
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from .solver import Solver
@@ -45,7 +46,8 @@ class FixedGrid:
     """Steps that do not depend on the solution.
 
     With `num_steps` the interval is cut into equal steps; with `step_size` all steps have that
-    size except the last, which ends at t1; with neither, steps end at the times `step_t`.
+    size except the last, which ends at t1; with neither, steps end at the times `step_t`. The
+    steps are generated one by one, so that their number costs no memory and may be infinite.
 
     Args:
         times: Output times. A step that would end within their rounding of one ends there, so
@@ -60,7 +62,8 @@ class FixedGrid:
         resolution: float = sys.float_info.epsilon,
     ):
         self._times, self._t1 = times, times[-1]
-        self._rounding = 4 * resolution * max(abs(times[0]), abs(times[-1]))
+        furthest = max(abs(t) for t in (times[0], *times[-2:]) if math.isfinite(t))
+        self._rounding = 4 * resolution * furthest
         self._ends = self._grid(times[0], times[-1], solver)
         self._is_given = solver.num_steps is None and solver.step_size is None
         self.at_stop = False
@@ -68,19 +71,26 @@ class FixedGrid:
     def _grid(self, t0: float, t1: float, solver: Solver) -> Iterator[float]:
         span = t1 - t0
         if solver.num_steps is not None:
-            step, count = span / solver.num_steps, solver.num_steps
-            yield from self._on_outputs([t0 + span * n / count for n in range(1, count)], step)
+            count = solver.num_steps
+            yield from self._on_outputs(
+                (t0 + span * n / count for n in range(1, count)), span / count
+            )
         elif solver.step_size is not None:
             step = math.copysign(solver.step_size, span)
-            slack = max(min(self._rounding / abs(step), 1e-3), 1e-9)
-            count = max(1, math.ceil(span / step - slack))
-            yield from self._on_outputs([t0 + step * n for n in range(1, count)], step)
+            yield from self._on_outputs((t0 + step * n for n in self._numbers(span, step)), step)
         else:
             inside = {t for t in solver.step_t if min(t0, t1) < t < max(t0, t1)}
             yield from sorted(inside, reverse=t1 < t0)
         yield t1
 
-    def _on_outputs(self, points: Sequence[float], step: float) -> Iterator[float]:
+    def _numbers(self, span: float, step: float) -> Iterable[int]:
+        """Numbers of the steps before the last one, which ends at t1."""
+        if math.isinf(span):
+            return itertools.count(1)
+        slack = max(min(self._rounding / abs(step), 1e-3), 1e-9)
+        return range(1, max(1, math.ceil(span / step - slack)))
+
+    def _on_outputs(self, points: Iterable[float], step: float) -> Iterator[float]:
         """The points, or the outputs that they were meant to be."""
         slack = min(self._rounding, 1e-3 * abs(step))
         ahead = iter(self._times[1:-1])
@@ -126,7 +136,8 @@ class AdaptiveControl:
     ):
         self._t1 = t1
         self._resolution = resolution
-        self._h = min(first_step, solver.max_step)
+        self._least = solver.min_step if solver.accept_min_step else 0.0
+        self._h = max(min(first_step, solver.max_step), self._least)
         self._solver = solver
         self._gains = [gain / error_order for gain in GAINS[solver.controller]]
         self._past = (1.0, 1.0)
@@ -168,9 +179,11 @@ class AdaptiveControl:
 
     def judge(self, h: float, ratio: float) -> bool:
         solver = self._solver
+        if abs(h) <= self._least * (1 + 1e-9) and math.isfinite(ratio):
+            ratio = min(ratio, 1.0)
         if not ratio <= 1:  # also true of NaN
             factor = self._factor(ratio) if math.isfinite(ratio) else solver.min_factor
-            self._h = abs(h) * min(factor, solver.safety)
+            self._h = max(abs(h) * min(factor, solver.safety), self._least)
             self._was_rejected = True
             return False
         ratio = max(ratio, 1e-10)
@@ -178,7 +191,8 @@ class AdaptiveControl:
         factor = min(self._factor(ratio), 1.0 if self._was_rejected else solver.max_factor)
         proposal = abs(h) * factor
         # A step that the end of the interval cut short says nothing against a longer one.
-        self._h = min(max(proposal, self._h) if self._cut_short else proposal, solver.max_step)
+        proposal = max(proposal, self._h if self._cut_short else self._least)
+        self._h = min(proposal, solver.max_step)
         self._past = (ratio, self._past[0])
         self._was_rejected = False
         return True

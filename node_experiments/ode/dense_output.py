@@ -74,5 +74,5 @@ class DenseOutput:
             states = interpolant([(host[i] - begin) / h for i in members])
             for i, value in zip(members, states, strict=True):
                 values[i] = value
-        together = torch.stack(values).reshape(*times.shape, *self._shape)
+        together = torch.stack(values).reshape((*times.shape, *self._shape))
         return self._state.unpack(together)

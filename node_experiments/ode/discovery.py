@@ -75,6 +75,11 @@ def find_parameters(
     tensors = [value for value in holdings if isinstance(value, Tensor)]
     held = [*(p for module in modules for p in module.parameters()), *tensors]
     found = {id(p): p for p in held if p.requires_grad and p.is_leaf}
+    if any(getattr(module, "_is_replica", False) for module in modules):
+        raise ValueError(
+            "the vector field is a replica that torch.nn.DataParallel made, whose parameters are "
+            "copies; take DistributedDataParallel, or gradient='backprop'"
+        )
     owner = getattr(func, "__self__", func)
     mode = (getattr(func, "__name__", ""), *(module.training for module in modules))
     verified = _verified(owner)
@@ -90,10 +95,11 @@ def find_parameters(
     with torch.autograd.set_detect_anomaly(True, check_nan=False), _own_saved_tensors():
         for t in times:
             derivative, arguments = evaluate(t)
-            own = {id(leaf) for leaf in arguments}
-            for leaf in _leaves(derivative, refuse_older=True):
-                if id(leaf) not in own:
-                    found.setdefault(id(leaf), leaf)
+            own = {id(leaf) for leaf in arguments} | found.keys()
+            read = [leaf for leaf in _leaves(derivative, refuse_older=True) if id(leaf) not in own]
+            if read:
+                read = _captured(read, evaluate(t)[0])
+            found |= {id(leaf): leaf for leaf in read}
     if len(found) == known:
         verified.add(mode)
     return tuple(found.values())
@@ -256,17 +262,32 @@ def _held_by(value: Any) -> Sequence[Any]:
     return holders
 
 
-def refuse_unknown(derivative: Tensor, known: Sequence[Tensor]) -> None:
+def refuse_unknown(
+    derivative: Tensor, known: Sequence[Tensor], evaluate: Callable[[], Tensor]
+) -> None:
     """Refuse a graph that ends in other leaves than the known ones.
 
     A function may have been verified before it was given a tensor that needs a gradient.
+
+    Args:
+        evaluate: Evaluates the function once more, with a graph.
 
     Raises:
         ValueError: The gradient of a leaf would be lost.
     """
     ids = {id(leaf) for leaf in known}
-    if any(id(leaf) not in ids for leaf in _leaves(derivative, refuse_older=False)):
+    unknown = [leaf for leaf in _leaves(derivative, refuse_older=False) if id(leaf) not in ids]
+    if unknown and _captured(unknown, evaluate()):
         raise ValueError(CAPTURED.format("a computation"))
+
+
+def _captured(leaves: Sequence[Tensor], derivative: Tensor) -> list[Tensor]:
+    """Those of `leaves` that another evaluation reads as well.
+
+    A leaf that the function makes for itself, to differentiate inside, is another one each time.
+    """
+    again = {id(leaf) for leaf in _leaves(derivative, refuse_older=False)}
+    return [leaf for leaf in leaves if id(leaf) in again]
 
 
 def _leaves(output: Tensor, refuse_older: bool) -> Iterator[Tensor]:

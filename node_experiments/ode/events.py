@@ -1,11 +1,7 @@
 """Terminal events: a solve ends where a function of time and state crosses zero.
 
-The time of the event, t*, is defined by g(t*, y(t*)) = 0, so that its derivative with respect to
-anything that y or g depend on is that of the implicit function theorem (Chen, Amos & Nickel 2021):
-
-    dt* = -(dg at fixed t) / (dg/dt + dg/dy f),    dy(t*) = dy at fixed t + f dt*.
-
-Parameters of g need no special care: they get their gradient through g itself.
+Every accepted step is searched: the function is evaluated at its end and at a few points of its
+interpolant, and a change of sign between two of them is narrowed down to rounding.
 """
 
 from __future__ import annotations
@@ -13,34 +9,63 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from .functional_step import FunctionalStep
 from .integrate import Step
 from .problem import Problem
 
-__all__ = ["Event", "EventFinder", "event_gradients"]
+__all__ = ["Event", "EventFinder", "Zero", "first_zero", "value_of"]
+
+# Share of the change between two points that a continuous value cannot make at one point.
+JUMP = 1e-2
 
 
 @dataclass(frozen=True)
 class Event:
-    """Ends a solve where `func(t, y, *args)` crosses zero.
+    """Ends a solve where `func(t, y, *args)` crosses zero, or comes to zero.
 
-    A function that is zero at the start does not end the solve there.
+    The value may be continuous, or jump: for a boolean function the event is where it changes,
+    and from False to True it rises. Where a value comes to zero and stays, as that of `relu`, the
+    event is the first zero. A function that is zero at the start does not end the solve there,
+    but where it is zero for the next time.
+
+    What happens between two evaluations is not seen. A function that is positive at both, and
+    negative for a while between them, is missed, and so is one that touches zero and turns back,
+    or a periodic one whose period is shorter. With the default of `points`, two zeros are found
+    if they are at least a ninth of a step apart; bound the steps by `Solver(max_step=...)`, or
+    raise `points`, to find closer ones. For a zero that is only touched, take the derivative of
+    the function as the event.
+
+    Gradients flow through the time of the event and the state there, by the implicit function
+    theorem. Where that does not apply (a function without a derivative, one that jumps or is flat
+    at its zero) their values are right, and a gradient through them raises a RuntimeError.
 
     Attributes:
-        func: Maps a 0-d time, a state and the arguments of the solve to a tensor of one number.
+        func: Maps a 0-d time, a state and the arguments of the solve to one number: a tensor of
+            any real dtype with one element, or a number of Python or NumPy.
         direction: 1 counts only crossings from below, -1 only those from above, 0 both.
+        points: Evaluations inside each step besides that at its end, on the method's interpolant
+            (a straight line for reversible, symplectic and fixed-step Adams methods, which have
+            none without further evaluations of the vector field). The largest number among the
+            events of a solve holds for all of them.
+        at_start: Whether the solve ends at once where the function is exactly zero at the start,
+            with the start as the time of the event.
     """
 
-    func: Callable[..., Tensor]
+    func: Callable[..., Any]
     direction: int = 0
+    points: int = 8
+    at_start: bool = False
 
     def __post_init__(self) -> None:
         if self.direction not in (-1, 0, 1):
             raise ValueError(f"direction={self.direction!r} of an event must be -1, 0 or 1")
+        if self.points < 0:
+            raise ValueError(f"points={self.points!r} of an event must be a number >= 0")
 
 
 class EventFinder:
@@ -52,44 +77,55 @@ class EventFinder:
     Attributes:
         index: Which of the events came, or None.
         t: When.
+        jumps: Whether its function jumps there, and has no derivative.
         failed: The event whose value was not finite, or None; such a value ends the solve.
     """
 
     def __init__(self, problem: Problem, events: Sequence[Event]):
         self._problem, self._events = problem, events
-        self._before = self._values(problem.times[0], problem.y0.detach().reshape(-1))
-        self.index: int | None = None
+        points = max(event.points for event in events)
+        self._thetas = [n / (points + 1) for n in range(1, points + 1)]
+        t0 = problem.times[0]
+        self._before = self._values([t0], [problem.y0.detach()])[0]
+        zeros = [i for i, e in enumerate(events) if e.at_start and self._before[i] == 0]
+        self.index: int | None = zeros[0] if zeros else None
+        self.t = t0 if zeros else math.nan
+        self.jumps = False
         self.failed: int | None = None
-        self.t = math.nan
-        self.h = math.nan
-        self._start = math.nan
+        self._start, self._h = t0, math.nan
         self._interpolant: Callable[[Sequence[float]], Tensor] | None = None
 
     def __call__(self, step: Step, t: float, h: float, y0: Tensor, y1: Tensor) -> bool:
         """Whether the accepted step from (t, y0) to (t + h, y1) is the last, by an event."""
-        after = self._values(t + h, y1)
-        if not all(map(math.isfinite, (*self._before, *after))):
-            pairs = zip(self._before, after, strict=True)
-            finite = [math.isfinite(a) and math.isfinite(b) for a, b in pairs]
-            self.failed = finite.index(False)
-            return True
-        crossed = [
-            i
-            for i, event in enumerate(self._events)
-            if crosses(self._before[i], after[i], event.direction)
-        ]
-        if not crossed:
-            # Zero has no sign: what was there before it decides about the next crossing.
-            self._before = [b if a == 0 else a for a, b in zip(after, self._before, strict=True)]
+        *inside, after = self._values_in(step, t, h, y0, y1)
+        for i, (a, b) in enumerate(zip(self._before, after, strict=True)):
+            if not (math.isfinite(a) and math.isfinite(b)):
+                self.failed = i
+                return True
+        found = []
+        for i, event in enumerate(self._events):
+            theta0, value0 = 0.0, self._before[i]
+            for theta, values in zip([*self._thetas, 1.0], [*inside, after], strict=True):
+                value = values[i]
+                if crosses(value0, value, event.direction):
+                    found.append((i, Bracket(theta0, theta, value0, value)))
+                    break
+                # Zero has no sign: what was there before it decides about the next crossing. And
+                # what an interpolant leads to outside the domain of the function says nothing.
+                if value != 0 and math.isfinite(value):
+                    theta0, value0 = theta, value
+            self._before[i] = value0
+        if not found:
             return False
         with torch.no_grad():
             self._interpolant = step.interpolant(t, h, y0, y1)
-            roots = [(self._root(i, t, h, after[i]), i) for i in crossed]
-        self.failed = next((i for theta, i in roots if math.isnan(theta)), None)
+        self._start, self._h = t, h
+        zeros = {i: self._zero_in(bracket, i) for i, bracket in found}
+        self.failed = next((i for i, zero in zeros.items() if zero is None), None)
         if self.failed is not None:
             return True
-        theta, self.index = min(roots)
-        self._start, self.h, self.t = t, h, t + theta * h
+        zero, self.index = min((zero, i) for i, zero in zeros.items() if zero is not None)
+        self.t, self.jumps = t + zero.theta * h, zero.jumps
         if self.t == self._problem.times[0]:
             # The solve up to the event has a step, however short.
             self.t = math.nextafter(self.t, t + h)
@@ -98,72 +134,129 @@ class EventFinder:
     def at(self, times: Sequence[float]) -> Tensor:
         """States inside the step of the event, shape `(times, n)`."""
         assert self._interpolant is not None
-        return self._interpolant([(t - self._start) / self.h for t in times])
+        return self._interpolant([(t - self._start) / self._h for t in times])
 
-    def _values(self, t: float, y: Tensor) -> list[float]:
+    def _values_in(
+        self, step: Step, t: float, h: float, y0: Tensor, y1: Tensor
+    ) -> list[list[float]]:
+        """Values of all events at the points inside a step and at its end."""
+        times, states = [t + theta * h for theta in self._thetas], []
+        if times and isinstance(step, FunctionalStep):
+            states = [torch.lerp(y0, y1, theta) for theta in self._thetas]
+        elif times:
+            with torch.no_grad():
+                states = list(step.interpolate(t, h, y0, y1, self._thetas))
+        return self._values([*times, t + h], [*states, y1])
+
+    def _values(self, times: Sequence[float], states: Sequence[Tensor]) -> list[list[float]]:
+        """Values of all events at each point; they cost one synchronisation."""
         problem = self._problem
         with torch.no_grad():
-            y = y.view(problem.y0.shape)
-            values = [e.func(problem.time(t), y, *problem.args).reshape(()) for e in self._events]
-            return torch.stack(values).tolist()
+            values = [
+                value_of(event, problem, problem.time(t), y.view(problem.y0.shape))
+                for t, y in zip(times, states, strict=True)
+                for event in self._events
+            ]
+            numbers = torch.stack(values).tolist()
+        width = len(self._events)
+        return [numbers[i : i + width] for i in range(0, len(numbers), width)]
 
-    def _root(self, index: int, t: float, h: float, after: float) -> float:
-        """Position of the zero in the step: bisection with secants (Illinois).
-
-        NaN when the function is not finite on the way to it.
-        """
+    def _zero_in(self, bracket: Bracket, index: int) -> Zero | None:
+        """The zero of an event; None when its function is not finite on the way to it."""
+        problem, event = self._problem, self._events[index]
         assert self._interpolant is not None
-        event = self._events[index]
-        low, high, at_low, at_high = 0.0, 1.0, self._before[index], after
-        for _ in range(100):
-            if high - low <= 4e-16 or at_high == 0:
-                break
-            middle = high - at_high * (high - low) / (at_high - at_low)
-            if not low < middle < high:
-                middle = (low + high) / 2
-            y = self._interpolant([middle]).view(self._problem.y0.shape)
-            time = self._problem.time(t + middle * h)
-            value = float(event.func(time, y, *self._problem.args))
-            if not math.isfinite(value):
-                return math.nan
-            if value == 0:
-                return middle
-            if (value > 0) == (at_high > 0):
-                high, at_high, at_low = middle, value, at_low / 2
-            else:
-                low, at_low, at_high = middle, value, at_high / 2
-        return high
+        interpolant = self._interpolant
+
+        def value(theta: float) -> float:
+            y = interpolant([theta]).view(problem.y0.shape)
+            return float(value_of(event, problem, problem.time(self._start + theta * self._h), y))
+
+        with torch.no_grad():
+            return first_zero(value, bracket, torch.finfo(problem.y0.dtype).eps)
+
+
+def value_of(
+    event: Event, problem: Problem, t: Tensor, y: Tensor, args: tuple | None = None
+) -> Tensor:
+    """The value of an event as a 0-d tensor on the device of the state; -1 and 1 for booleans.
+
+    Raises:
+        ValueError: The function did not return one real number.
+    """
+    result = event.func(t, y, *(problem.args if args is None else args))
+    value = torch.as_tensor(result, device=y.device)
+    if value.numel() != 1 or value.is_complex():
+        raise ValueError(
+            "an event must return one real number; found "
+            f"shape {tuple(value.shape)}, {value.dtype}; make an event of each component"
+        )
+    value = value.reshape(())
+    return 2 * value.to(y.dtype) - 1 if value.dtype == torch.bool else value
 
 
 def crosses(before: float, after: float, direction: int) -> bool:
     """Whether a value went through zero, or came to it, in the given direction."""
-    if before == 0 or before * after > 0:
+    if before == 0 or math.copysign(1, before) * after > 0 or math.isnan(after):
         return False
-    rises = after > before
-    return direction == 0 or rises == (direction > 0)
+    return direction == 0 or (after > before) == (direction > 0)
 
 
-def event_gradients(problem: Problem, event: Event, t: float, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Time and state of an event, in the graph.
+class Bracket(NamedTuple):
+    """Positions in a step between which a value changes its sign or becomes zero.
+
+    `at_low` is not zero; `at_high` is zero or of the other sign.
+    """
+
+    low: float
+    high: float
+    at_low: float
+    at_high: float
+
+
+class Zero(NamedTuple):
+    """Position of a zero in a step, and whether the value jumps over it."""
+
+    theta: float
+    jumps: bool
+
+
+def first_zero(
+    value: Callable[[float], float], bracket: Bracket, resolution: float
+) -> Zero | None:
+    """The zero in a bracket: secants (Illinois), and bisection where these do not help.
 
     Args:
-        t: Time of the event.
-        y: State at the fixed time `t`, in the graph, of the shape of the problem's state.
+        resolution: Relative precision of the position.
 
     Returns:
-        The time, 0-d of the dtype of the problem's times, and the state, of the shape of `y`.
+        The end of the final bracket, where the value is zero or has changed its sign; None when
+        a value is not finite.
     """
-    time = problem.time(t)
-    with torch.enable_grad():
-        leaf_t, leaf_y = time.clone().requires_grad_(), y.detach().requires_grad_()
-        detached: list[Any] = [a.detach() if isinstance(a, Tensor) else a for a in problem.args]
-        value = event.func(leaf_t, leaf_y, *detached).reshape(())
-        g_t, g_y = torch.autograd.grad(value, (leaf_t, leaf_y), materialize_grads=True)
-    with torch.no_grad():
-        problem.stats.forward.evaluations += 1
-        f = problem.func(time, y, *problem.args).to(y.dtype)
-        rate = g_t + (g_y * f).sum()
-    value = event.func(time, y, *problem.args).reshape(())
-    shift = -(value - value.detach()) / rate
-    exact = torch.as_tensor(t, dtype=problem.t.dtype, device=shift.device)
-    return exact + shift.to(exact.dtype), y + f * shift
+    low, high, at_low, at_high = bracket
+    weight_low, weight_high = at_low, at_high
+    is_flat, last_moved = False, ""
+    for n in range(500):
+        width = high - low
+        if width <= resolution * high:
+            break
+        if at_high == 0 and not is_flat:
+            # Is the zero a single point, or the end of an interval of zeros?
+            middle = high - width * math.sqrt(resolution)
+        elif at_high == 0 or n % 3 == 2:
+            # Every third cut is through the middle, for secants close in slowly on a jump.
+            middle = low + width / 2
+        else:
+            middle = high - weight_high * width / (weight_high - weight_low)
+        if not low < middle < high:
+            middle = low + width / 2
+        at_middle = value(middle)
+        if not math.isfinite(at_middle):
+            return None
+        if at_middle == 0 or (at_middle > 0) != (at_low > 0):
+            is_flat = is_flat or at_high == at_middle == 0
+            weight_low /= 2 if last_moved == "high" else 1
+            high, at_high, weight_high, last_moved = middle, at_middle, at_middle, "high"
+        else:
+            weight_high /= 2 if last_moved == "low" else 1
+            low, at_low, weight_low, last_moved = middle, at_middle, at_middle, "low"
+    return Zero(high, abs(at_high - at_low) > JUMP * abs(bracket.at_high - bracket.at_low))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -20,7 +21,8 @@ class ExplicitStep:
     """Steps of one explicit Runge-Kutta method, computed in place and without a graph.
 
     The stages lie in one buffer `(stage, n)`: the point at which a stage is evaluated is one
-    matrix-vector product, and so is the error estimate.
+    matrix-vector product, and so is the error estimate. The points share memory, unless somebody
+    keeps it: a graph, or a vector field that remembers the states it was called with.
 
     Args:
         tableau: The method.
@@ -54,8 +56,7 @@ class ExplicitStep:
         self._dense_a = [like.new_tensor(row) for row in tableau.dense_a]
         self._b = like.new_tensor(tableau.b)
         self._b_error = None if tableau.b_error is None else like.new_tensor(tableau.b_error)
-        self._scratch = like.new_empty(n)
-        self._scratch_shaped = self._scratch.view(like.shape)
+        self._new_point()
         self._first_is_known = False
         self._end_is_known = False
         self._interpolant: Callable[[Sequence[float]], Tensor] | None = None
@@ -100,15 +101,15 @@ class ExplicitStep:
                 torch.addmv(y, self._earlier[i], self._a[i], alpha=h, out=y1)
                 self._evaluate(i, t + h, y1.view(self._shape))
                 return y1
-            torch.addmv(y, self._earlier[i], self._a[i], alpha=h, out=self._scratch)
-            self._evaluate(i, t + tableau.c[i] * h, self._scratch_shaped)
+            torch.addmv(y, self._earlier[i], self._a[i], alpha=h, out=self._point)
+            self._evaluate_at_point(i, t + tableau.c[i] * h)
         return torch.addmv(y, self._columns, self._b, alpha=h, out=y1)
 
     def error(self, h: float) -> Tensor:
         """Estimate of the last step's local error, shape `(n,)`; the next step overwrites it."""
         assert self._b_error is not None
         # The point of the last stage is used up, and its memory holds the error.
-        error = self._scratch
+        error = self._point
         return torch.addmv(error, self._columns, self._b_error, beta=0, alpha=h, out=error)
 
     def quadrature_increment(self, h: float) -> Tensor:
@@ -170,8 +171,28 @@ class ExplicitStep:
     def _evaluate_dense_stages(self, t: float, h: float, y0: Tensor) -> None:
         for i, (c, row) in enumerate(zip(self.tableau.dense_c, self._dense_a, strict=True)):
             stage = self.tableau.stages + i
-            torch.addmv(y0, self._all_stages[:stage].t(), row, alpha=h, out=self._scratch)
-            self._evaluate(stage, t + c * h, self._scratch_shaped)
+            torch.addmv(y0, self._all_stages[:stage].t(), row, alpha=h, out=self._point)
+            self._evaluate_at_point(stage, t + c * h)
+
+    def _new_point(self) -> None:
+        """Allocate memory for the points at which stages are evaluated."""
+        like = self._all_stages
+        self._point = like.new_empty(like.shape[1])
+        self._point_shaped = self._point.view(self._shape)
+        self._storage = self._point.untyped_storage()
+        self._users = self._count_users()
+
+    def _count_users(self) -> tuple[int, int]:
+        """How many tensors share the memory of the point, and how many objects that tensor."""
+        if torch.compiler.is_compiling():
+            return 0, 0
+        tensors = torch._C._storage_Use_Count(self._storage._cdata)
+        return tensors, sys.getrefcount(self._point_shaped)
+
+    def _evaluate_at_point(self, stage: int, t: float) -> None:
+        self._evaluate(stage, t, self._point_shaped)
+        if self._count_users() != self._users:
+            self._new_point()
 
     def _evaluate(self, stage: int, t: float, y: Tensor) -> None:
         self.counts.evaluations += 1

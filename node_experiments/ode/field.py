@@ -10,7 +10,14 @@ from torch import Tensor
 
 from .solution import StepCounts
 
-__all__ = ["Dynamics", "Field", "VectorField"]
+__all__ = [
+    "Dynamics",
+    "Field",
+    "VectorField",
+    "graph_position",
+    "in_own_memory",
+    "without_old_graph",
+]
 
 VectorField = Callable[[float, Tensor], Tensor]
 """Maps a time and a state `(n + q,)` to its derivative `(n + q,)`."""
@@ -51,3 +58,37 @@ class Field:
             result[self._n :] if self._q else None,
         )
         return result
+
+
+def in_own_memory(derivative: Tensor) -> Tensor:
+    """A derivative that the next evaluation does not overwrite: a vector field may reuse a buffer.
+
+    One that is in a graph and was never changed in place was made by this evaluation. Without a
+    graph nothing is known: the memory may be that of a NumPy array.
+    """
+    if derivative.requires_grad and derivative._version == 0:
+        return derivative
+    return derivative.clone()
+
+
+graph_position: Callable[[], int] = torch._C._autograd._get_sequence_nr
+"""The number that the next node of a graph made by this thread will have."""
+
+
+def without_old_graph(derivative: Tensor, position: int) -> Tensor:
+    """The derivative with its graph, where the vector field's buffer keeps none.
+
+    A buffer that is written again at every evaluation would otherwise take along the graphs of
+    all earlier ones.
+
+    Args:
+        position: That of the graph before the evaluation.
+    """
+    if derivative._version == 0 or derivative.grad_fn is None:
+        return derivative
+    buffer = derivative._base if derivative._base is not None else derivative
+    if buffer.grad_fn is None or buffer.grad_fn._sequence_nr() < position:
+        return derivative
+    own = derivative.clone()
+    buffer.detach_()
+    return own

@@ -24,6 +24,7 @@ class FixedAdams:
     stages = 1
     error_order = None
     reference = "Hairer, Norsett & Wanner I, section III.1"
+    has_twin = False
 
     def __init__(self, name: str, order: int | None = None):
         self.name = name

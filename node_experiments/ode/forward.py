@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from .controllers import AdaptiveControl, FixedGrid
 from .field import Field
+from .functional_step import FunctionalStep
 from .initial_step import initial_step
 from .integrate import OnAccept, Step, Trajectory, integrate
 from .linearization import Linearization
@@ -97,6 +100,9 @@ class ForwardDynamics:
         return Linearization(flat, y)
 
 
+ROUNDING_RATIO = 1e-9  # of an error that is none, in multiples of the tolerance
+
+
 def run(
     problem: Problem, step: ErrorEstimatingStep, y0: Tensor, on_accept: OnAccept | None = None
 ) -> Trajectory:
@@ -110,24 +116,32 @@ def run(
     observe, watch = problem.observe, problem.watch
     if solver.fixed_steps:
         grid = FixedGrid(times, solver, torch.finfo(problem.t.dtype).eps)
-        return integrate(
+        trajectory = integrate(
             step,
             grid,
             y0,
             times,
             counts,
-            solver.max_steps,
+            solver,
             on_accept=on_accept,
             observe=observe,
             watch=watch,
+            enter=problem.enter if solver.perturb else None,
         )
+        warn_of_parted_twins(problem, step, y0)
+        return trajectory
     order = problem.error_order
     rtol, atol = problem.spread(solver.rtol), problem.spread(solver.atol)
 
+    largest = 0.0
+
     def ratio(h: float, y: Tensor, y_next: Tensor) -> float:
+        nonlocal largest
         with torch.no_grad():
             error = scaled_error(step.error(h), y, y_next, rtol, atol, problem.norm)
-            return step.read(error, h) if isinstance(step, AdamsStep) else float(error)
+            value = step.read(error, h) if isinstance(step, AdamsStep) else float(error)
+        largest = max(largest, value)
+        return value
 
     if METHODS[solver.method].family == "implicit":
         # On a stiff problem a step may be far longer than the detail of the solution inside it,
@@ -142,15 +156,45 @@ def run(
         y0,
         times,
         counts,
-        solver.max_steps,
-        solver.min_step,
+        solver,
         ratio,
         on_accept,
         observe,
         watch,
     )
     trajectory.cause = cause_of(trajectory, trajectory.outputs[-1], rtol, atol)
+    trajectory.shows_no_error = largest < ROUNDING_RATIO
+    warn_of_parted_twins(problem, step, y0)
     return trajectory
+
+
+def warn_of_parted_twins(problem: Problem, step: Step, y0: Tensor) -> None:
+    """Compare the two solutions that a reversible method computes, at the end of a solve.
+
+    Their distance is no more than the error of a stable solve. Where the solution decays faster
+    than the coupling allows it grows exponentially, and the local error does not show it.
+    """
+    twins = step.twins if isinstance(step, FunctionalStep) else None
+    if twins is None or torch._C._are_functorch_transforms_active():
+        return
+    y, z = twins
+    with torch.no_grad():
+        size = float(torch.maximum(y0.detach().norm(), y.norm())) or 1.0
+        distance = float((y - z).norm()) / size
+    solver = problem.solver
+    allowed = 1.0
+    if not solver.fixed_steps:
+        # Errors of many steps add up; and components of one state have their own sizes.
+        rtol, atol = (float(torch.as_tensor(x).max()) for x in (solver.rtol, solver.atol))
+        allowed = min(0.1, 1e3 * (rtol + atol * len(y) ** 0.5 / size))
+    if math.isfinite(distance) and distance > allowed:
+        warnings.warn(
+            f"the two solutions of {solver.method} are {distance:.1e} of their size apart, above "
+            f"{allowed:.1e}: the method is unstable on this problem and its solution cannot be "
+            "trusted. Take shorter steps or tighter tolerances, or the method it is made of with "
+            "gradient='checkpoint', whose memory is bounded too",
+            stacklevel=2,
+        )
 
 
 def cause_of(trajectory: Trajectory, y: Tensor, rtol: float | Tensor, atol: float | Tensor) -> str:

@@ -44,6 +44,14 @@ class FunctionalStep:
         """The method's vectors after the last accepted step, if there was one."""
         return self._state
 
+    @property
+    def twins(self) -> tuple[Tensor, Tensor] | None:
+        """The solution, and the method's other approximation of it if it has one, `(n,)` each."""
+        if self._state is None or not self._method.has_twin:
+            return None
+        y, z = (x[: self._n].detach() for x in self._state[:2])
+        return y, z
+
     def resume(self, state: tuple[Tensor, ...]) -> None:
         """Go on from the vectors of an earlier step."""
         self._state = state

@@ -1,9 +1,14 @@
-"""One diagonally implicit Runge-Kutta step (Hairer & Wanner II, section IV.8).
+"""One implicit Runge-Kutta step (Hairer & Wanner II, sections IV.5 and IV.8).
 
-Each stage solves Y = base + h d f(t, Y) by a simplified Newton method: the Jacobian is kept as
-long as the iteration contracts well. The first stage is the start of the step, the last one
-its end, which the first of the next step shares. The stage derivative is (Y - base) / (h d), which
-for a stiff problem is far more accurate than f(t, Y) (Shampine 1980).
+The stages are solved in blocks: one after the other in a diagonally implicit method, all together
+in a Gauss or Radau method. With z the increments of a block over what is known before it,
+
+    z = h A f(t + c h, base + z)
+
+is solved by a simplified Newton method, whose Jacobian is kept as long as the iteration contracts
+well. The stage derivatives are A^-1 z / h, which for a stiff problem is far more accurate than
+f(base + z) (Shampine 1980); and as z and not the state is iterated, they keep their digits in a
+step so short that it does not move the state.
 """
 
 from __future__ import annotations
@@ -24,11 +29,12 @@ from .norms import rms_norm
 from .solution import StepCounts
 from .tableau import Tableau
 
-__all__ = ["ImplicitStep", "LinearizableDynamics"]
+__all__ = ["RELINEARIZATIONS", "ImplicitStep", "LinearizableDynamics"]
 
 MAX_ITERATIONS = 10
 # Newton's error in multiples of the tolerance of a step (Hairer & Wanner II, eq. IV.8.10).
 KAPPA = 0.01
+RELINEARIZATIONS = 5  # of fixed steps
 KEEP_BELOW = 0.1  # contraction at which the Jacobian is kept
 
 
@@ -50,6 +56,8 @@ class ImplicitStep:
         rtol, atol: Tolerances of a step, numbers or one a component; Newton's method is solved to
             a fraction of them.
         quadrature: Where integrals along the solution are accumulated, shape `(q,)`, or None.
+        relinearizations: How often Newton's method may take the Jacobian at its last iterate
+            before a step fails: for fixed steps, which no shorter one will follow.
     """
 
     def __init__(
@@ -61,10 +69,16 @@ class ImplicitStep:
         rtol: float | Tensor,
         atol: float | Tensor,
         quadrature: Tensor | None = None,
+        relinearizations: int = 0,
     ):
-        assert tableau.diagonal is not None
-        assert tableau.first_same_as_last
-        self._tableau, self._diagonal = tableau, tableau.diagonal
+        self._tableau = tableau
+        # All blocks have the same coefficients, so that one factorisation serves them all.
+        block = tableau.blocks[0]
+        coefficients = [tableau.matrix[i][block.start : block.stop] for i in block]
+        double = torch.tensor(coefficients, dtype=torch.float64)
+        self._coefficients = double.to(like)
+        self._inverse = torch.linalg.inv(double).to(like)
+        self._row_sums = double.sum(1, keepdim=True).to(like)
         self._dynamics, self._counts = dynamics, counts
         self._field = Field(dynamics, like, counts)
         self._with_integrands = Field(
@@ -74,8 +88,10 @@ class ImplicitStep:
         self._rtol, self._atol = rtol, atol
         # Rounding bounds what Newton's method can reach.
         self._floor = 10 * torch.finfo(like.dtype).eps
-        self._quadrature = quadrature
+        self._quadrature, self._relinearizations = quadrature, relinearizations
         self._first: Tensor | None = None
+        self._end: Tensor | None = None
+        self._next = like.reshape(-1)
         self._points: list[tuple[float, Tensor]] = []
         self._stages: list[Tensor] = []
         self._jacobian: Linear | None = None
@@ -85,9 +101,19 @@ class ImplicitStep:
         self._factorised_for = math.nan
 
     @property
+    def stages(self) -> list[Tensor]:
+        """The derivatives at the stages of the last step; `(n,)` each."""
+        return self._stages
+
+    @property
     def points(self) -> list[Tensor]:
         """Where the stages of the last step are, its start first, its end last; `(n,)` each."""
-        return [point for _, point in self._points]
+        points = [point for _, point in self._points]
+        return points if self._tableau.solution_is_last_stage else [*points, self._next]
+
+    def resume(self, derivative: Tensor) -> None:
+        """The next step starts with this derivative, shape `(n,)`."""
+        self._first = derivative
 
     def derivative(self, t: float, y: Tensor) -> Tensor:
         """dy/dt at (t, y), kept as the first stage of the next step; shape `(n,)`."""
@@ -128,7 +154,7 @@ class ImplicitStep:
             # The embedded solution is not L-stable: damp what it says of stiff components
             # (Hosea & Shampine 1996).
             assert self._solve_linear is not None
-            error = self._solve_linear(error)
+            error = self._solve_linear(error.unsqueeze(0)).squeeze(0)
         return error
 
     def quadrature_increment(self, h: float) -> Tensor:
@@ -144,7 +170,7 @@ class ImplicitStep:
         """The last step counts: add its quadratures and move on to its end."""
         if self._quadrature is not None and len(self._quadrature):
             self._quadrature.add_(self.quadrature_increment(h))
-        self._first = self._stages[-1]
+        self._first = self._stages[-1] if self._tableau.first_same_as_last else self._end
         self._is_fresh = False
 
     def interpolate(
@@ -157,58 +183,92 @@ class ImplicitStep:
         self, t: float, h: float, y0: Tensor, y1: Tensor
     ) -> Callable[[Sequence[float]], Tensor]:
         """The last step as a function of theta that outlives it."""
-        return partial(hermite_interpolation, y0, self._stages[0], y1, self._stages[-1], h)
+        if self._tableau.first_same_as_last:
+            self._end = self._stages[-1]
+        elif self._end is None:
+            self._end = self._field(t + h, y1)
+        return partial(hermite_interpolation, y0, self._stages[0], y1, self._end, h)
 
     def _attempt(self, t: float, h: float, y: Tensor) -> Tensor:
         tableau = self._tableau
         scale = y.abs().mul_(self._rtol).add_(self._atol)
         slowest = 0.0
-        self._points, self._stages = [], []
-        point = y
-        for c, d, row in zip(tableau.c, self._diagonal, tableau.a, strict=True):
-            at = t + c * h
-            if d == 0:
-                self._stages.append(self.derivative(at, y))
-            else:
-                base = torch.add(y, self._combine(row), alpha=h)
-                start = torch.add(base, self._stages[-1], alpha=h * d)
-                point, contraction = self._newton(at, h * d, base, start, scale)
-                slowest = max(slowest, contraction)
-                self._stages.append((point - base) / (h * d))
-            self._points.append((at, point))
+        self._end = None
+        self._stages, self._points = [self.derivative(t, y)], [(t, y)]
+        for block in tableau.blocks:
+            times = [t + tableau.c[i] * h for i in block]
+            known = [tableau.matrix[i][: block.start] for i in block]
+            base = torch.add(y, y.new_tensor(known) @ torch.stack(self._stages), alpha=h)
+            start = self._row_sums * self._stages[-1] * h
+            z, contraction = self._newton(times, h, base, start, scale)
+            slowest = max(slowest, contraction)
+            self._stages += (self._inverse @ z / h).unbind()
+            self._points += zip(times, (base + z).unbind(), strict=True)
         if slowest > KEEP_BELOW and not self._is_fresh:
             self._jacobian = None
-        return point
+        if tableau.solution_is_last_stage:
+            self._next = self._points[-1][1]
+        else:
+            self._next = torch.add(y, self._combine(tableau.b), alpha=h)
+        return self._next
 
     def _newton(
-        self, t: float, hd: float, base: Tensor, y: Tensor, scale: Tensor
+        self, times: Sequence[float], h: float, base: Tensor, z: Tensor, scale: Tensor
     ) -> tuple[Tensor, float]:
-        """The stage and the contraction per iteration that was seen."""
-        self._factorise(hd)
+        """The increments of a block of stages and the contraction per iteration that was seen.
+
+        Args:
+            times: Those of the stages.
+            base: What the stages before it make of the state, shape `(len(times), n)`.
+            z: What the iteration starts from, of the same shape.
+        """
+        floor = float(rms_norm(base.abs().mul_(self._floor) / scale))
+        solved, z, contraction = self._iterate(times, h, base, z, scale, floor)
+        for _ in range(self._relinearizations):
+            if solved or not bool(torch.isfinite(z).all()):
+                break
+            self._linearize(times[0], base[0] + z[0])
+            solved, z, contraction = self._iterate(times, h, base, z, scale, floor)
+        if not solved:
+            raise StepFailed("Newton's method did not converge")
+        return z, contraction
+
+    def _iterate(
+        self,
+        times: Sequence[float],
+        h: float,
+        base: Tensor,
+        z: Tensor,
+        scale: Tensor,
+        floor: float,
+    ) -> tuple[bool, Tensor, float]:
+        """Iterations with one Jacobian: whether they converged, and what `_newton` returns."""
+        self._factorise(h)
         assert self._solve_linear is not None
-        floor = float(rms_norm(y.abs().mul_(self._floor) / scale))
         before, contraction = math.nan, 0.0
-        # Until there are two changes to compare, as it was in the stage before, with some caution
+        # Until there are two changes to compare, as it was in the block before, with some caution
         # (Hairer & Wanner II, section IV.8).
         self._rate = max(self._rate, self._floor) ** 0.8
         for _ in range(MAX_ITERATIONS):
-            residual = torch.add(base - y, self._field(t, y), alpha=hd)
-            change = self._solve_linear(residual)
-            y = y + change
+            derivatives = torch.stack(
+                [self._field(t, y) for t, y in zip(times, (base + z).unbind(), strict=True)]
+            )
+            change = self._solve_linear(self._coefficients @ derivatives * h - z)
+            z = z + change
             size = float(rms_norm(change / scale))
             if not math.isfinite(size):
                 break
             if size <= floor:
-                return y, contraction
+                return True, z, contraction
             if not math.isnan(before):
                 contraction = size / before
                 if contraction >= 2:
                     break
                 self._rate = contraction / (1 - contraction) if contraction < 1 else math.inf
             if self._rate * size <= KAPPA:
-                return y, contraction
+                return True, z, contraction
             before = size
-        raise StepFailed("Newton's method did not converge")
+        return False, z, contraction
 
     def _linearize(self, t: float, y: Tensor) -> None:
         self._counts.evaluations += 1
@@ -217,12 +277,12 @@ class ImplicitStep:
         self._rate = 1.0
         self._factorised_for = math.nan
 
-    def _factorise(self, hd: float) -> None:
-        if self._factorised_for == hd:
+    def _factorise(self, h: float) -> None:
+        if self._factorised_for == h:
             return
-        self._factorised_for = hd
+        self._factorised_for = h
         assert self._jacobian is not None
-        self._solve_linear = self._jacobian.solver(hd)
+        self._solve_linear = self._jacobian.solver(self._coefficients * h)
 
     def _combine(self, weights: Sequence[float]) -> Tensor:
         stages = self._stages[: len(weights)]

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from .integrate import StepFailed
 
-__all__ = ["AugmentedLinearization", "Linear", "Linearization", "gmres"]
+__all__ = ["AugmentedLinearization", "Linear", "Linearization", "gmres", "gmres_to_rounding"]
 
 DENSE_UP_TO = 128  # components of the state; larger systems are solved by GMRES
-TOLERANCE = 1e-3  # of GMRES: Newton's method corrects what is left
+TOLERANCE = 1e-3  # of GMRES: Newton's method, or a restart, corrects what is left
+RESTARTS = 20
 
 LinearSolver = Callable[[Tensor], Tensor]
 
@@ -26,8 +27,11 @@ LinearSolver = Callable[[Tensor], Tensor]
 class Linear(Protocol):
     """The Jacobian J of some dynamics."""
 
-    def solver(self, hd: float) -> LinearSolver:
-        """Solves (1 - hd J) x = b for x; both have shape `(n,)`."""
+    def solver(self, ha: Tensor) -> LinearSolver:
+        """Solves x - ha (x J^T) = b for x: one row a stage, coupled by `ha` of shape `(m, m)`.
+
+        Both x and b have shape `(m, n)`.
+        """
         ...
 
 
@@ -46,20 +50,27 @@ class Linearization:
             self._u = torch.zeros_like(self._y).requires_grad_()
             self._transposed = self._pull_back(self._u, create_graph=True)
 
-    def solver(self, hd: float, transposed: bool = False) -> LinearSolver:
-        """Solves (1 - hd J) x = b for x, or the same with the transpose of J."""
-        times = self.transposed_times if transposed else self.times
-        if len(self._y) > DENSE_UP_TO:
-            return lambda b: gmres(lambda v: v - hd * times(v), b, TOLERANCE)
+    def solver(self, ha: Tensor, transposed: bool = False) -> LinearSolver:
+        """Solves x - ha (x J^T) = b for x, or the same with the transpose of J; see `Linear`."""
+        n, m = len(self._y), len(ha)
+        if n > DENSE_UP_TO:
+            times = self.transposed_times if transposed else self.times
+
+            def operator(v: Tensor) -> Tensor:
+                products = torch.stack([times(row) for row in v.view(m, n)])
+                return v - (ha @ products).view(-1)
+
+            return lambda b: gmres(operator, b.reshape(-1), TOLERANCE).view(m, n)
         matrix = self._matrix.t() if transposed else self._matrix
         # There is no factorisation in half precision.
         matrix = matrix.to(torch.promote_types(matrix.dtype, torch.float32))
-        identity = torch.eye(len(self._y), dtype=matrix.dtype, device=matrix.device)
-        factors, pivots, _ = torch.linalg.lu_factor_ex(identity - hd * matrix)
+        identity = torch.eye(m * n, dtype=matrix.dtype, device=matrix.device)
+        coupled = torch.kron(ha.to(matrix.dtype), matrix.contiguous())
+        factors, pivots, _ = torch.linalg.lu_factor_ex(identity - coupled)
 
         def solve(b: Tensor) -> Tensor:
-            x = torch.linalg.lu_solve(factors, pivots, b.to(matrix.dtype).unsqueeze(1))
-            return x.squeeze(1).to(b.dtype)
+            x = torch.linalg.lu_solve(factors, pivots, b.to(matrix.dtype).reshape(-1, 1))
+            return x.view(m, n).to(b.dtype)
 
         return solve
 
@@ -109,15 +120,15 @@ class AugmentedLinearization:
     def __init__(self, jacobian: Linearization):
         self._jacobian = jacobian
 
-    def solver(self, hd: float) -> LinearSolver:
+    def solver(self, ha: Tensor) -> LinearSolver:
         # Two systems, each with its own size of the residual: the state and the adjoint, of other
         # units and often of another magnitude, do not see each other's errors.
-        solve_y = self._jacobian.solver(hd)
-        solve_a = self._jacobian.solver(-hd, transposed=True)
+        solve_y = self._jacobian.solver(ha)
+        solve_a = self._jacobian.solver(-ha, transposed=True)
 
         def solve(b: Tensor) -> Tensor:
-            b_y, b_a = b.chunk(2)
-            return torch.cat([solve_y(b_y), solve_a(b_a)])
+            b_y, b_a = b.chunk(2, dim=1)
+            return torch.cat([solve_y(b_y), solve_a(b_a)], dim=1)
 
         return solve
 
@@ -159,3 +170,27 @@ def gmres(
             return weights.to(b) @ torch.stack(basis)
         basis.append(v / norm)
     raise StepFailed(f"GMRES did not converge in {m} iterations")
+
+
+def gmres_to_rounding(operator: Callable[[Tensor], Tensor], b: Tensor) -> Tensor:
+    """Solve operator(x) = b as exactly as gradients need it, by restarts of GMRES.
+
+    Args:
+        b: Right-hand side, shape `(n,)`.
+
+    Raises:
+        ArithmeticError: It does not converge.
+    """
+    bound = torch.finfo(b.dtype).eps ** (2 / 3) * float(torch.linalg.vector_norm(b))
+    x, residual = torch.zeros_like(b), b
+    for _ in range(RESTARTS):
+        x = x + gmres(operator, residual, TOLERANCE)
+        residual = b - operator(x)
+        if float(torch.linalg.vector_norm(residual)) <= bound:
+            return x
+    left = float(torch.linalg.vector_norm(residual))
+    raise ArithmeticError(
+        f"the equation of the gradient of an implicit step was not solved by {RESTARTS} restarts "
+        f"of GMRES (residual {left:.1e}, allowed {bound:.1e}); take smaller steps, or "
+        "gradient='adjoint'"
+    )

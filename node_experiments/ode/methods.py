@@ -101,6 +101,9 @@ _MULTISTEP = [
 _SCIPY = [
     Method("scipy_lsoda", "scipy", 12, 1, 2, "LSODA: Petzold 1983", stiff=True),
     Method("scipy_vode_adams", "scipy", 12, 1, 2, "VODE: Brown, Byrne & Hindmarsh 1989"),
+    Method("scipy_rk23", "scipy", 3, 3, 3, "Bogacki & Shampine 1989"),
+    Method("scipy_rk45", "scipy", 5, 6, 5, "Dormand & Prince 1980"),
+    Method("scipy_dop853", "scipy", 8, 12, 8, "Hairer, Norsett & Wanner I (1993), section II.5"),
     Method("scipy_bdf", "scipy", 5, 1, 2, "Shampine & Reichelt 1997", stiff=True),
     Method("scipy_radau", "scipy", 5, 3, 4, "Radau IIA: Hairer & Wanner II, IV.8", stiff=True),
 ]

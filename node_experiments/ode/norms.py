@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["Norm", "error_ratio", "rms_norm", "scaled_error"]
+__all__ = ["Norm", "rms_norm", "scaled", "scaled_error"]
 
 Norm = Callable[[Tensor], Tensor]
 
@@ -18,16 +18,18 @@ def rms_norm(x: Tensor) -> Tensor:
     return torch.linalg.vector_norm(x, dtype=dtype) / x.numel() ** 0.5
 
 
-def error_ratio(
-    error: Tensor,
-    y0: Tensor,
-    y1: Tensor,
-    rtol: float | Tensor,
-    atol: float | Tensor,
-    norm: Norm,
-) -> float:
-    """`scaled_error` as a number; reading it is the one synchronisation of an adaptive step."""
-    return float(scaled_error(error, y0, y1, rtol, atol, norm))
+def scaled(
+    error: Tensor, y0: Tensor, y1: Tensor, rtol: float | Tensor, atol: float | Tensor
+) -> Tensor:
+    """Local error of each component in multiples of what its tolerance allows, shape `(n,)`.
+
+    Args:
+        error: Estimated local error, shape `(n,)`; it is overwritten.
+        y0, y1: State at both ends of the step, shape `(n,)`.
+        rtol, atol: One number, or one a component, shape `(n,)`.
+    """
+    scale = torch.maximum(y0.abs(), y1.abs()).mul_(rtol).add_(atol)
+    return error.div_(scale)
 
 
 def scaled_error(
@@ -38,12 +40,5 @@ def scaled_error(
     atol: float | Tensor,
     norm: Norm,
 ) -> Tensor:
-    """Local error in multiples of what the tolerances allow: a step is accepted up to 1.
-
-    Args:
-        error: Estimated local error, shape `(n,)`; it is overwritten.
-        y0, y1: State at both ends of the step, shape `(n,)`.
-        rtol, atol: One number, or one a component, shape `(n,)`.
-    """
-    scale = torch.maximum(y0.abs(), y1.abs()).mul_(rtol).add_(atol)
-    return norm(error.div_(scale))
+    """The norm of the `scaled` local error: a step is accepted up to 1."""
+    return norm(scaled(error, y0, y1, rtol, atol))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,6 +20,11 @@ from .tableaus import EXPLICIT_TABLEAUS, TABLEAUS, Tableau
 __all__ = ["Problem"]
 
 
+def identity(x: Tensor) -> Any:
+    """A state that needs no unpacking."""
+    return x
+
+
 @dataclass
 class Problem:
     """dy/dt = func(t, y, *args), y(t[0]) = y0, on a state that is one tensor.
@@ -32,8 +37,11 @@ class Problem:
         parameters_are_all: Whether nothing else that `func` reads may need a gradient.
         args: Further arguments of `func`; tensors among them may need a gradient.
         constants: Tensors without gradient that may not change before the way back.
-        part_sizes: Sizes of the tensors that the state was packed from; they add up to n.
+        part_sizes: Sizes of the tensors that the state was packed from; they add up to n,
+            or to that of one sample where each has its own steps.
         observe, watch: Told of the steps; see `integrate`.
+        norm: Norm of the errors of a state, shape `(n,)`; it is called with nothing else.
+        unpack: From a state of the shape of y0 to the state that the user gave.
     """
 
     func: Callable[..., Tensor]
@@ -49,10 +57,12 @@ class Problem:
     observe: Observe | None = None
     watch: Watch | None = None
     norm: Norm = rms_norm
+    unpack: Callable[[Tensor], Any] = identity
     stats: SolveStats = field(default_factory=SolveStats)
+    _step: tuple[float, float] | None = field(default=None, repr=False)
     _time: tuple[float, Tensor] | None = field(default=None, repr=False)
 
-    @cached_property
+    @property
     def tableau(self) -> Tableau:
         """The explicit Runge-Kutta method.
 
@@ -67,7 +77,7 @@ class Problem:
             )
         return EXPLICIT_TABLEAUS[method]
 
-    @cached_property
+    @property
     def runge_kutta(self) -> Tableau:
         """The Runge-Kutta method, explicit or implicit.
 
@@ -113,16 +123,41 @@ class Problem:
         return with_first, with_last
 
     def spread(self, tolerance: float | Sequence[float], copies: int = 1) -> float | Tensor:
-        """A tolerance a part as one a component, shape `(copies * n,)`; one number as it is."""
+        """A tolerance for each component, shape `(copies * n,)`; a single number as it is.
+
+        Args:
+            tolerance: One number, or one for each part, each component, or each of all copies.
+        """
         if isinstance(tolerance, float | int):
             return tolerance
-        sizes = torch.tensor(self.part_sizes)
-        each = torch.tensor(tolerance, dtype=torch.float64).repeat_interleave(sizes)
-        return each.repeat(copies).to(dtype=self.y0.dtype, device=self.y0.device)
+        each = torch.tensor(tolerance, dtype=torch.float64)
+        if len(each) == len(self.part_sizes):
+            each = each.repeat_interleave(torch.tensor(self.part_sizes))
+        if len(each) == self.y0.numel():
+            each = each.repeat(copies)
+        return each.to(dtype=self.y0.dtype, device=self.y0.device)
+
+    def enter(self, t: float, t_next: float) -> None:
+        """From here on the vector field is evaluated inside of the step between these times."""
+        self._step, self._time = (t, t_next), None
 
     def time(self, t: float) -> Tensor:
         """A 0-d time for the vector field, made on the device, so that nothing waits for it."""
+        if self._step is not None:
+            return self._time_inside(t, *self._step)
         if self._time is None or t != self._time[0]:
             like = self.y0
             self._time = (t, torch.full((), t, dtype=like.dtype, device=like.device))
         return self._time[1]
+
+    def _time_inside(self, t: float, start: float, end: float) -> Tensor:
+        """The time, moved by one rounding into the step where it is an end of it."""
+        like = self.y0
+        time, first, last = (
+            torch.full((), x, dtype=like.dtype, device=like.device) for x in (t, start, end)
+        )
+        if abs(t - start) <= 1e-9 * abs(end - start):
+            return torch.nextafter(time, last)
+        if abs(t - end) <= 1e-9 * abs(end - start):
+            return torch.nextafter(time, first)
+        return time

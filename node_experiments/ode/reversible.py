@@ -48,6 +48,8 @@ class ReversibleMethod(Protocol):
         order: Order of convergence of the first vector.
         stages: Evaluations of a step.
         error_order: Power of h in the error estimate, or None for a method without one.
+        has_twin: Whether the second vector is another approximation of the solution, which parts
+            from the first where the method is unstable.
     """
 
     name: str
@@ -55,6 +57,7 @@ class ReversibleMethod(Protocol):
     stages: int
     error_order: int | None
     reference: str
+    has_twin: bool
 
     def start(self, field: VectorField, t: float, y: Tensor) -> State:
         """The vectors at the initial time; the first one is `y`, shape `(n,)`."""
@@ -79,6 +82,7 @@ class AsynchronousLeapfrog:
     stages = 1
     error_order: int | None = None
     reference = "Mutze 2013; Zhuang et al. 2021"
+    has_twin = False
 
     def start(self, field: VectorField, t: float, y: Tensor) -> State:
         return y, field(t, y)
@@ -106,6 +110,7 @@ class ReversibleHeun:
     stages = 1
     error_order: int | None = 2
     reference = "Kidger, Foster, Li & Lyons 2021"
+    has_twin = True
 
     def start(self, field: VectorField, t: float, y: Tensor) -> State:
         return y, y, field(t, y)
@@ -133,6 +138,8 @@ class ReversibleRungeKutta:
         coupling: Pulls the two solutions together; values a little below 1 enlarge the region of
             stability, and the rounding error of `undo` grows like coupling ** -steps.
     """
+
+    has_twin = True
 
     def __init__(self, tableau: Tableau, coupling: float = 0.999):
         self.tableau, self.coupling = tableau, coupling
@@ -190,6 +197,7 @@ class Leapfrog:
     stages = 2
     error_order: int | None = None
     reference = "Stormer 1907; Verlet 1967; Hairer, Lubich & Wanner 2006, section I.1.4"
+    has_twin = False
 
     def start(self, field: VectorField, t: float, y: Tensor) -> State:
         return y, field(t, y).chunk(2)[1]

@@ -37,6 +37,11 @@ class Status(Enum):
         "is smooth, or take an explicit method"
     )
     EVENT = "a terminal event came"
+    NO_EVENT = (
+        "no event came up to this time, and the end of the interval is infinite. Check the sign "
+        "and the direction of the events, raise solver.max_steps if it was reached, or solve to a "
+        "finite time"
+    )
 
     @property
     def ok(self) -> bool:

@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from .adapted import Adapted
 from .batched import solve_independent
-from .boundary import check_choices, check_times, check_transform, checked, transformed
+from .boundary import GraphLost, check_choices, check_times, check_transform, checked, transformed
 from .constants import Constants
 from .dense_output import DenseOutput
-from .discovery import SameRandomNumbers, constants_of, find_parameters, refuse_batch_statistics
-from .events import Event, EventFinder, event_gradients
+from .discovery import (
+    SameRandomNumbers,
+    constants_of,
+    find_parameters,
+    modules_of,
+    refuse_batch_statistics,
+)
+from .equilibrium import warn_of_unstable_steps
+from .event_solve import packed_events, solve_to_event
+from .events import Event
 from .forward import conclude, solve_forward
-from .gradients import Backprop, Gradient, make_gradient
+from .gradients import Adjoint, Backprop, Gradient, make_gradient
 from .gradients.evaluation import Evaluator
-from .integrate import Step, Trajectory, Watch
+from .integrate import Watch
 from .methods import METHODS
 from .precision import autocast_like_now, full_precision
 from .problem import Problem
 from .solution import Solution, SolveError, Status
 from .solver import Solver
-from .state import FlatArguments, FlatState
-from .steps import can_be_recorded
+from .state import FlatArguments, FlatState, SampleState
+from .steps import can_be_recorded, has_graph
+from .traced import is_traced, solve_traced
 
 __all__ = ["solve"]
 
@@ -35,7 +43,7 @@ __all__ = ["solve"]
 def solve(
     func: Callable[..., Any],
     y0: Any,
-    t: Tensor,
+    t: Tensor | Sequence[float],
     solver: Solver | str = "dopri5",
     gradient: Gradient | str = "adjoint",
     *,
@@ -43,7 +51,7 @@ def solve(
     parameters: Iterable[Tensor] | None = None,
     throw: bool = True,
     dense: bool = False,
-    events: Sequence[Event | Callable[..., Tensor]] = (),
+    events: Sequence[Event | Callable[..., Any]] = (),
     norm: Callable[[Any], Tensor] | None = None,
     watch: Watch | None = None,
 ) -> Solution:
@@ -57,7 +65,9 @@ def solve(
         y0: Initial state: a floating-point or complex tensor of any shape, or a tuple, list or
             dict of them.
         t: Times at which the solution is wanted, shape `(time,)`, at least two, strictly
-            increasing or strictly decreasing; the first is the time of y0.
+            increasing or strictly decreasing; the first is the time of y0. The last may be
+            infinite where `events` end the solve. A sequence of Python floats is a tensor like
+            the state, and what a fixed-step solve needs to be traced (see `traced`).
         solver: The method with its tolerances, or the name of an adaptive method.
         gradient: How gradients are computed, or its name.
         args: Further arguments of `func`; gradients flow into tensors among them, also into those
@@ -67,9 +77,11 @@ def solve(
             of the graph of one evaluation.
         throw: Raise when the end was not reached; otherwise return the part that was.
         dense: Keep the interpolants of all steps, as `solution.interpolant`.
-        events: Functions of (t, state, *args) whose first zero ends the solve.
+        events: Functions of (t, state, *args) whose first zero ends the solve; see `Event`. If
+            none comes the status is REACHED, or NO_EVENT where the last time is infinite.
         norm: Maps a state to a 0-d tensor, instead of the root mean square of its components.
-        watch: Told of every step that was accepted or rejected, as (t, h, state, accepted).
+        watch: Called with every step that was accepted or rejected, as (t, h, state, accepted).
+            With events these are the steps of the search, the last of which the event cuts short.
 
     Returns:
         The states at all times, statistics and the status. After an event the last time and state
@@ -82,25 +94,33 @@ def solve(
     """
     if isinstance(solver, str):
         solver = Solver(solver)
-    # Samples on the first axis, or the halves of a state, are told apart by their place.
-    by_place = solver.batching == "independent" or METHODS[solver.method].family == "symplectic"
-    state = FlatState(y0, keeps_layout=not by_place)
-    packed = state.pack(y0)
+    if not isinstance(t, Tensor) and is_traced(solver, gradient):
+        return solve_traced(func, y0, t, solver, args)
+    origin = func.origin if isinstance(func, Adapted) else func
+    # The halves of a state are told apart by their place.
+    by_place = METHODS[solver.method].family == "symplectic"
+    independent = solver.batching == "independent"
+    state = SampleState(y0) if independent else FlatState(y0, keeps_layout=not by_place)
+    # A copy, for a vector field that changes its state is found out too late for the user's y0.
+    packed = state.pack(y0).clone(memory_format=torch.contiguous_format)
     if transformed(packed, t):
         check_transform(t, events=bool(events))
-    times = check_times(t)
+    times = check_times(t, endless=bool(events))
+    if not isinstance(t, Tensor):
+        dtype = torch.promote_types(packed.dtype, torch.float32)
+        t = torch.tensor(times, dtype=dtype, device=packed.device)
     if not packed.is_floating_point() or packed.numel() == 0:
         raise ValueError(
             f"y0 must hold at least one floating-point number; found {packed.dtype} of shape "
             f"{tuple(packed.shape)}"
         )
     asked = {"dense": dense, "events": events, "norm": norm is not None, "watch": watch}
-    check_choices(solver, state, [name for name, value in asked.items() if value])
+    check_choices(solver, state, times, [name for name, value in asked.items() if value])
     context = autocast_like_now(packed.device, isinstance(make_gradient(gradient), Backprop))
     arguments = FlatArguments(args)
     field = arguments.wrap(evaluated_in(context, func))
     field = state.wrap(checked(field)) if state.is_single else checked(state.wrap(field))
-    field = SameRandomNumbers(field, packed.device, origin=func)
+    field = SameRandomNumbers(field, packed.device, origin=origin)
     problem = Problem(
         func=field,
         y0=packed,
@@ -109,6 +129,7 @@ def solve(
         solver=solver,
         args=arguments.leaves,
         part_sizes=state.sizes,
+        unpack=state.unpack,
     )
     if norm is not None:
         problem.norm = lambda x: norm(state.unpack(x.view(packed.shape)))
@@ -122,7 +143,7 @@ def solve(
         problem.observe = output.record
     ts = None
     with full_precision(packed.device):
-        method = way_to_gradients(problem, func, gradient, parameters)
+        method = way_to_gradients(problem, origin, gradient, parameters)
         if solver.batching == "independent":
             ys, trajectory = solve_independent(problem, method)
         elif events:
@@ -137,6 +158,8 @@ def solve(
             ys, trajectory = solve_forward(problem)
         if output is not None and trajectory.status is Status.REACHED:
             output.end_at(times[-1])
+        if ys.requires_grad and not isinstance(method, Adjoint):
+            warn_of_unstable_steps(problem, trajectory)
         solution = conclude(problem, ys, trajectory, throw=False)
     field.settle()
     problem.constants.settle()
@@ -182,9 +205,18 @@ def way_to_gradients(
     if not torch.is_grad_enabled():
         return None
     if isinstance(method, Backprop):
-        return method
-    refuse_batch_statistics(func, type(method).__name__.lower())
-    problem.parameters = parameters_of(func, parameters, problem)
+        if has_graph(problem.solver.method):
+            return method
+        # Not one that is recorded, which is right where nothing needs a gradient.
+    else:
+        refuse_batch_statistics(func, type(method).__name__.lower())
+    try:
+        problem.parameters = parameters_of(func, parameters, problem)
+    except GraphLost:
+        held = [p for module in modules_of(func) for p in module.parameters()]
+        if any(x.requires_grad for x in (problem.y0, problem.t, *problem.inputs, *held)):
+            raise
+        return None
     given = [x for x in problem.args if isinstance(x, Tensor) and not x.requires_grad]
     problem.constants = Constants([*given, *constants_of(func)])
     problem.parameters_are_all = parameters is None
@@ -208,76 +240,6 @@ def parameters_of(
     first, last = problem.times[0], problem.times[-1]
     jumps = [t for t in problem.solver.jump_t if min(first, last) < t < max(first, last)]
     return find_parameters(func, evaluate, (first, *jumps, last))
-
-
-def solve_to_event(
-    problem: Problem, events: Sequence[Event], method: Gradient | None
-) -> tuple[Tensor, Tensor, Trajectory]:
-    """Solve up to the first event: find it without a graph, then solve up to it with one.
-
-    Returns:
-        Times and states that were reached, the event's last, and the trajectory.
-    """
-    others = problem.observe
-    finder = EventFinder(problem, events)
-
-    def observe(step: Step, t: float, h: float, y0: Tensor, y1: Tensor) -> bool:
-        if others is not None:
-            others(step, t, h, y0, y1)
-        return finder(step, t, h, y0, y1)
-
-    problem.observe = observe
-    ys, trajectory = solve_forward(problem)
-    problem.observe = None
-    if finder.failed is not None:
-        trajectory.status = Status.NON_FINITE
-        trajectory.cause = (
-            f"the function of events[{finder.failed}] returned NaN or infinity in the step from "
-            "here; keep it finite on the whole solution, and let it change its sign"
-        )
-        return problem.t[: len(ys)].detach(), ys, trajectory
-    if finder.index is None:
-        if method is not None and trajectory.status.ok:
-            ys, trajectory = method.solve(problem)
-        return problem.t[: len(ys)].detach(), ys, trajectory
-    sign = math.copysign(1.0, problem.times[-1] - problem.times[0])
-    reached = [time for time in problem.times if sign * (finder.t - time) > 0]
-    inside = reached[len(ys) :]
-    end = problem.t.new_tensor([finder.t]).detach()
-    ts = torch.cat([problem.t[: len(reached)].detach(), end])
-    if method is None:
-        ends = finder.at([*inside, finder.t]).view(-1, *problem.y0.shape)
-        return ts, torch.cat([ys, ends]), trajectory
-    solver = problem.solver
-    if solver.num_steps is not None:
-        span = abs(problem.times[-1] - problem.times[0])
-        solver = replace(solver, num_steps=None, step_size=span / solver.num_steps)
-    until = replace(
-        problem,
-        solver=solver,
-        times=[*reached, finder.t],
-        t=torch.cat([problem.t[: len(reached)], end]),
-    )
-    ys, trajectory = method.solve(until)
-    if not trajectory.status.ok:
-        return ts[: len(ys)], ys, trajectory
-    trajectory.status = Status.EVENT
-    t_event, y_event = event_gradients(until, events[finder.index], finder.t, ys[-1])
-    ts = torch.cat([ts[:-1], t_event.unsqueeze(0)])
-    return ts, torch.cat([ys[:-1], y_event.unsqueeze(0)]), trajectory
-
-
-def packed_events(
-    events: Sequence[Event | Callable[..., Tensor]], state: FlatState, arguments: FlatArguments
-) -> list[Event]:
-    """The events with functions of packed states."""
-
-    def packed(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        func = arguments.wrap(func)
-        return lambda t, y, *args: func(t, state.unpack(y), *args)
-
-    known = [event if isinstance(event, Event) else Event(event) for event in events]
-    return [replace(event, func=packed(event.func)) for event in known]
 
 
 def evaluated_in(

@@ -19,7 +19,7 @@ class Solver:
     Attributes:
         method: Name of the method, e.g. `"dopri5"`.
         rtol, atol: Relative and absolute tolerance of the local error, in units of the state; one
-            number, or one for each tensor of the state.
+            number, or one for each tensor of the state or for each of its components.
         step_size: Largest step of a fixed-step solve, in units of t.
         num_steps: Number of equal steps of a fixed-step solve over the whole interval.
             An adaptive method that is given a step size or a number of steps uses fixed steps,
@@ -27,15 +27,24 @@ class Solver:
         first_step: First step an adaptive method tries; chosen by Hairer's rule when None.
         min_step, max_step: Bounds on an adaptive step, in units of t. A step that ends at the end
             of the interval, at one of `step_t` or before one of `jump_t` may be shorter.
+        accept_min_step: Accept a step of size `min_step` whatever its error is, instead of giving
+            up: the solve goes on, and its error is not controlled there.
         max_steps: Steps, accepted and rejected, after which an adaptive solve gives up; the
             number of fixed steps is not bounded.
-        controller: How the next step follows from past errors: `i`, `pi` or `pid`.
+        max_steps_between_outputs: The same from one output time to the next; unbounded when None.
+        controller: How the next step follows from past errors: `i`, `pi` or `pid`; with `none`
+            all steps are fixed.
         safety, min_factor, max_factor: Safety factor of step control, and how much a step may
             shrink or grow at once.
         step_t: Times at which an adaptive step shall end; the grid of a fixed-step method that is
             given neither a step size nor a number of steps.
         jump_t: Times at which the vector field jumps; steps end just before and go on just after.
         max_order: Highest order of a multistep method; its own limit when None.
+        perturb: Evaluate the first stage of a fixed step just after its start and the stages at its
+            end just before it, by one rounding of the time: a vector field that jumps at a grid
+            point is then seen from inside of every step.
+        interpolation: Values inside steps are those of the method's `dense` output, or `linear`
+            between the ends of the step.
         batching: `joint` (one step size for the whole state), or `independent` (each sample along
             the first axis of the state has its own).
 
@@ -52,7 +61,9 @@ class Solver:
     first_step: float | None = None
     min_step: float = 0.0
     max_step: float = math.inf
+    accept_min_step: bool = False
     max_steps: int = 10_000
+    max_steps_between_outputs: int | None = None
     controller: str = "i"
     safety: float = 0.9
     min_factor: float = 0.2
@@ -60,6 +71,8 @@ class Solver:
     step_t: Sequence[float] = ()
     jump_t: Sequence[float] = ()
     max_order: int | None = None
+    perturb: bool = False
+    interpolation: str = "dense"
     batching: str = "joint"
 
     def __post_init__(self) -> None:
@@ -83,9 +96,26 @@ class Solver:
             self._require(value is None or 0 < value < math.inf, name, "a number > 0, or null")
         self._require(self.num_steps is None or self.num_steps >= 1, "num_steps", "at least 1")
         self._require(0 <= self.min_step < math.inf, "min_step", "a number >= 0")
-        self._require(self.max_step > self.min_step, "max_step", "more than min_step")
+        self._require(self.max_step >= self.min_step, "max_step", "at least min_step")
         self._require(self.max_steps >= 1, "max_steps", "at least 1")
-        self._require(self.controller in ("i", "pi", "pid"), "controller", "i, pi or pid")
+        self._require(
+            self.max_steps_between_outputs is None or self.max_steps_between_outputs >= 1,
+            "max_steps_between_outputs",
+            "at least 1, or null",
+        )
+        self._require(
+            self.interpolation in ("dense", "linear"), "interpolation", "dense or linear"
+        )
+        if self.perturb and not self.fixed_steps:
+            raise ValueError(
+                "solver.perturb=True is for fixed steps; give the times at which the vector field "
+                "jumps as solver.jump_t"
+            )
+        if self.accept_min_step and not self.min_step > 0:
+            raise ValueError("solver.accept_min_step=True needs a solver.min_step > 0")
+        self._require(
+            self.controller in ("i", "pi", "pid", "none"), "controller", "i, pi, pid or none"
+        )
         self._require(0 < self.safety < 1, "safety", "between 0 and 1")
         self._require(0 < self.min_factor < 1, "min_factor", "between 0 and 1")
         self._require(self.max_factor > 1, "max_factor", "more than 1")
@@ -104,7 +134,8 @@ class Solver:
                 f"solver.method={self.method!r} chooses all of its steps by itself; leave out "
                 "step_size, num_steps, step_t and jump_t, or take another method"
             )
-        if self.fixed_steps and (self.jump_t or (self.step_t and adaptive)):
+        steered = self.jump_t or (self.step_t and adaptive and self.controller != "none")
+        if self.fixed_steps and steered:
             raise ValueError(
                 "solver.step_t and solver.jump_t steer adaptive steps, and this solver takes "
                 "fixed ones; leave out step_size and num_steps, or solve up to each of these times"
@@ -123,7 +154,7 @@ class Solver:
                 f"solver.batching='independent' needs an explicit Runge-Kutta method; found "
                 f"solver.method={self.method!r}"
             )
-        if not adaptive and not self.fixed_steps:
+        if not self.fixed_steps and (not adaptive or self.controller == "none"):
             raise ValueError(
                 f"solver.method={self.method!r} takes fixed steps and was given none; set "
                 "solver.step_size=<step in units of t> or solver.num_steps=<number of steps>"
@@ -131,7 +162,9 @@ class Solver:
 
     @property
     def fixed_steps(self) -> bool:
-        by_times = bool(self.step_t) and not METHODS[self.method].adaptive
+        by_times = bool(self.step_t) and (
+            not METHODS[self.method].adaptive or self.controller == "none"
+        )
         return self.step_size is not None or self.num_steps is not None or by_times
 
     def _require(self, ok: bool, name: str, allowed: str) -> None:

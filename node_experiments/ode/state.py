@@ -9,7 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-__all__ = ["FlatArguments", "FlatState"]
+from .field import graph_position, without_old_graph
+from .structure import Reader, reader_of
+
+__all__ = ["FlatArguments", "FlatState", "SampleState"]
 
 
 class FlatState:
@@ -41,6 +44,7 @@ class FlatState:
         ):
             found = ", ".join(f"{leaf.dtype} on {leaf.device}" for leaf in leaves)
             raise ValueError(f"all tensors of y0 must have one dtype and device; found {found}")
+        self._read = self._reader(y0, leaves)
         self._shapes = [leaf.shape for leaf in leaves]
         self._is_complex = leaves[0].is_complex()
         self.sizes = tuple(leaf.numel() * (1 + self._is_complex) for leaf in leaves)
@@ -48,14 +52,25 @@ class FlatState:
         self._order = order_in_memory(y0) if self.is_single and keeps_layout else None
         self._is_packed = self.is_single and self._order is None
 
+    def _reader(self, y0: Any, leaves: list[Tensor]) -> Reader:
+        return reader_of(y0)
+
+    def _real_leaves(self, state: Any) -> list[Tensor]:
+        leaves: list[Tensor] = []
+        self._read(state, leaves)
+        if self._is_complex:
+            return [torch.view_as_real(leaf.resolve_conj()) for leaf in leaves]
+        return leaves
+
     def pack(self, state: Any) -> Tensor:
-        """A nested state as a vector of shape `(n,)`; a single tensor as it lies in memory."""
+        """A nested state as a vector of shape `(n,)`; a single tensor as it lies in memory.
+
+        Raises:
+            ValueError: A state that is not structured like y0.
+        """
         if self.is_single:
             return state if self._order is None else state.permute(self._order)
-        leaves = pytree.tree_leaves(state)
-        if self._is_complex:
-            leaves = [torch.view_as_real(leaf.resolve_conj()) for leaf in leaves]
-        return torch.cat([leaf.reshape(-1) for leaf in leaves])
+        return torch.cat([leaf.reshape(-1) for leaf in self._real_leaves(state)])
 
     def unpack(self, vector: Tensor) -> Any:
         """The inverse of `pack`; leading axes of `vector` are kept in front of each tensor."""
@@ -79,7 +94,87 @@ class FlatState:
         """`func` on nested states as a function on packed ones."""
         if self._is_packed:
             return func
-        return lambda t, y, *args: self.pack(func(t, self.unpack(y), *args))
+
+        def packed(t: Tensor, y: Tensor, *args: Any) -> Tensor:
+            position = graph_position()
+            derivative = func(t, self.unpack(y), *args)
+            if self.is_single:
+                return self.pack(derivative)
+            leaves = self._real_leaves(derivative)
+            if y.is_leaf and y.requires_grad:
+                leaves = [without_old_graph(leaf, position) for leaf in leaves]
+            return torch.cat([leaf.reshape(-1) for leaf in leaves])
+
+        return packed
+
+
+class SampleState(FlatState):
+    """Packs a nested state into one tensor `(batch, n)`, the samples along its first axis.
+
+    The samples of an evaluation may be some of those of y0. A single real tensor needs no packing
+    and keeps its shape.
+
+    Attributes:
+        sizes: Number of real components that one sample has of each tensor.
+
+    Raises:
+        ValueError: Also tensors that do not have one first axis of samples in common.
+    """
+
+    def __init__(self, y0: Any):
+        super().__init__(y0, keeps_layout=False)
+        self.sizes = tuple(size // max(self._batch, 1) for size in self.sizes)
+
+    def _reader(self, y0: Any, leaves: list[Tensor]) -> Reader:
+        if len({leaf.shape[:1] for leaf in leaves}) > 1 or leaves[0].dim() == 0:
+            found = ", ".join(str(tuple(leaf.shape)) for leaf in leaves)
+            raise ValueError(
+                "solver.batching='independent' needs the samples along the first axis of every "
+                f"tensor of y0, of one size; found shapes {found}; take batching='joint'"
+            )
+        self._batch = len(leaves[0])
+        self._axes = max(leaf.dim() for leaf in leaves)
+        return reader_of(y0, first_axis=1)
+
+    def pack(self, state: Any) -> Tensor:
+        """A nested state as a tensor of shape `(batch, n)`; a single real one as it is."""
+        if self.is_single:
+            return super().pack(state)
+        leaves = self._real_leaves(state)
+        if any(len(leaf) != len(leaves[0]) for leaf in leaves):
+            found = ", ".join(str(len(leaf)) for leaf in leaves)
+            raise ValueError(
+                f"the vector field must return as many samples in every tensor; found {found}"
+            )
+        return torch.cat([leaf.reshape(len(leaf), -1) for leaf in leaves], dim=1)
+
+    def unpack(self, vector: Tensor) -> Any:
+        """The inverse of `pack`, for a tensor `(..., samples, n)`."""
+        if self.is_single:
+            return super().unpack(vector)
+        lead = vector.shape[:-1]
+        leaves = []
+        for piece, shape in zip(vector.split(self.sizes, dim=-1), self._shapes, strict=True):
+            if self._is_complex:
+                pairs = piece.reshape((*lead, *shape[1:], 2)).contiguous()
+                leaves.append(torch.view_as_complex(pairs))
+            else:
+                leaves.append(piece.reshape((*lead, *shape[1:])))
+        return pytree.tree_unflatten(leaves, self._spec)
+
+    def wrap(self, func: Callable[..., Any]) -> Callable[..., Tensor]:
+        """`func` on nested states as one on packed ones.
+
+        Its times have as many axes as the tensor of y0 with the most, so that they broadcast.
+        """
+        if self.is_single:
+            return func
+        axes = self._axes
+
+        def packed(t: Tensor, y: Tensor, *args: Any) -> Tensor:
+            return self.pack(func(t.view(-1, *[1] * (axes - 1)), self.unpack(y), *args))
+
+        return packed
 
 
 def order_in_memory(x: Tensor) -> list[int] | None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 from torch import Tensor
 
 from .explicit import ExplicitStep
-from .field import Dynamics, Field, VectorField
+from .field import Dynamics, Field, VectorField, in_own_memory
 from .fixed_adams import FixedAdams
 from .functional_step import FunctionalStep
-from .implicit import ImplicitStep, LinearizableDynamics
+from .implicit import RELINEARIZATIONS, ImplicitStep, LinearizableDynamics
 from .methods import METHODS
 from .multistep import AdamsStep
 from .reversible import REVERSIBLE
@@ -21,7 +21,7 @@ from .tableaus import TABLEAUS
 if TYPE_CHECKING:
     from .problem import Problem
 
-__all__ = ["can_be_recorded", "make_recordable_step", "make_step"]
+__all__ = ["can_be_recorded", "has_graph", "make_recordable_step", "make_step"]
 
 
 def make_step(
@@ -45,7 +45,8 @@ def make_step(
         if tableau.explicit:
             return ExplicitStep(tableau, dynamics, like, counts, quadrature)
         linearizable = cast("LinearizableDynamics", dynamics)
-        return ImplicitStep(tableau, linearizable, like, counts, rtol, atol, quadrature)
+        more = RELINEARIZATIONS if solver.fixed_steps else 0
+        return ImplicitStep(tableau, linearizable, like, counts, rtol, atol, quadrature, more)
     q = 0 if quadrature is None else len(quadrature)
     field = Field(dynamics, like, counts, q)
     if solver.method == "adams":
@@ -63,22 +64,27 @@ def make_recordable_step(problem: Problem) -> FunctionalStep:
     if not can_be_recorded(solver.method):
         raise ValueError(
             f"gradient='backprop' cannot record solver.method={solver.method!r}; take "
-            "gradient='adjoint'"
+            "gradient='adjoint', or torch.no_grad() where no gradient is needed"
         )
 
     def field(t: float, y: Tensor) -> Tensor:
         problem.stats.forward.evaluations += 1
         derivative = problem.func(problem.time(t), y.view(problem.y0.shape), *problem.args)
-        return derivative.reshape(-1).to(y.dtype)
+        return in_own_memory(derivative.reshape(-1).to(y.dtype))
 
     recordable: VectorField = field
     return FunctionalStep(functional(solver), recordable, problem.y0.numel())
 
 
 def can_be_recorded(method: str) -> bool:
-    """Whether autograd and its transforms can record the steps of a method."""
+    """Whether autograd and its transforms can record every operation of a method's steps."""
     families = ("explicit", "reversible", "symplectic", "multistep")
     return METHODS[method].family in families and method != "adams"
+
+
+def has_graph(method: str) -> bool:
+    """Whether the steps of a method can have a graph, recorded or of the solved equations."""
+    return METHODS[method].family == "implicit" or can_be_recorded(method)
 
 
 def functional(solver: Solver) -> Any:

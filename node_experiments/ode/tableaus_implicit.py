@@ -1,8 +1,14 @@
-"""Diagonally implicit Runge-Kutta methods, as data."""
+"""Implicit Runge-Kutta methods, as data: diagonally implicit ones, Gauss and Radau IIA.
+
+The abscissae of all of them lie in the step but one: the third stage of `kvaerno5` is at
+t + 1.23 h, so that it evaluates the vector field beyond the end of a step, and in the last step
+beyond the end of the interval. Where the field is not defined there, take `kvaerno3`.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from .tableau import Tableau
 
@@ -28,6 +34,88 @@ TRAPEZOID = Tableau(
     c=(0.0, 1.0),
     reference="Crank & Nicolson 1947; Dahlquist 1963; A-stable, but does not damp stiff modes",
 )
+
+
+IMPLICIT_MIDPOINT = Tableau(
+    name="implicit_midpoint",
+    order=2,
+    a=((), (0.0,)),
+    diagonal=(0.0, 1 / 2),
+    b=(0.0, 1.0),
+    c=(0.0, 1 / 2),
+    reference="Gauss method of one stage: Hairer & Wanner II (1996), section IV.5; A-stable, "
+    "symplectic",
+)
+
+
+def _sdirk2() -> Tableau:
+    d = 1 - math.sqrt(1 / 2)
+    return Tableau(
+        name="sdirk2",
+        order=2,
+        a=((), (0.0,), (0.0, 1 - d)),
+        diagonal=(0.0, d, d),
+        b=(0.0, 1 - d, d),
+        c=(0.0, d, 1.0),
+        reference="Alexander 1977; L-stable",
+    )
+
+
+def _coupled(
+    name: str,
+    order: int,
+    a: Sequence[Sequence[float]],
+    b: Sequence[float],
+    c: Sequence[float],
+    reference: str,
+) -> Tableau:
+    """A method whose stages are coupled, behind the derivative at the start with no weight."""
+    return Tableau(
+        name=name,
+        order=order,
+        a=((), *((0.0, *row) for row in a)),
+        b=(0.0, *b),
+        c=(0.0, *c),
+        reference=reference,
+    )
+
+
+def _radau3() -> Tableau:
+    a = ((5 / 12, -1 / 12), (3 / 4, 1 / 4))
+    reference = "Radau IIA of two stages: Hairer & Wanner II (1996), section IV.5; L-stable"
+    return _coupled("radauIIA3", 3, a, a[-1], (1 / 3, 1.0), reference)
+
+
+def _radau5() -> Tableau:
+    r = math.sqrt(6)
+    a = (
+        ((88 - 7 * r) / 360, (296 - 169 * r) / 1800, (-2 + 3 * r) / 225),
+        ((296 + 169 * r) / 1800, (88 + 7 * r) / 360, (-2 - 3 * r) / 225),
+        ((16 - r) / 36, (16 + r) / 36, 1 / 9),
+    )
+    reference = "Radau IIA of three stages: Hairer & Wanner II (1996), section IV.5; L-stable"
+    return _coupled("radauIIA5", 5, a, a[-1], ((4 - r) / 10, (4 + r) / 10, 1.0), reference)
+
+
+def _gauss4() -> Tableau:
+    r = math.sqrt(3)
+    a = ((1 / 4, 1 / 4 - r / 6), (1 / 4 + r / 6, 1 / 4))
+    reference = "Gauss-Legendre of two stages: Kuntzmann 1961, Butcher 1964; A-stable, symplectic"
+    return _coupled("gl4", 4, a, (1 / 2, 1 / 2), (1 / 2 - r / 6, 1 / 2 + r / 6), reference)
+
+
+def _gauss6() -> Tableau:
+    r = math.sqrt(15)
+    a = (
+        (5 / 36, 2 / 9 - r / 15, 5 / 36 - r / 30),
+        (5 / 36 + r / 24, 2 / 9, 5 / 36 - r / 24),
+        (5 / 36 + r / 30, 2 / 9 + r / 15, 5 / 36),
+    )
+    c = (1 / 2 - r / 10, 1 / 2, 1 / 2 + r / 10)
+    reference = (
+        "Gauss-Legendre of three stages: Kuntzmann 1961, Butcher 1964; A-stable, symplectic"
+    )
+    return _coupled("gl6", 6, a, (5 / 18, 4 / 9, 5 / 18), c, reference)
 
 
 def _trbdf2() -> Tableau:
@@ -105,5 +193,17 @@ def _kvaerno5() -> Tableau:
 
 IMPLICIT_TABLEAUS = {
     tableau.name: tableau
-    for tableau in (IMPLICIT_EULER, TRAPEZOID, _trbdf2(), _kvaerno3(), _kvaerno5())
+    for tableau in (
+        IMPLICIT_EULER,
+        IMPLICIT_MIDPOINT,
+        TRAPEZOID,
+        _sdirk2(),
+        _trbdf2(),
+        _kvaerno3(),
+        _kvaerno5(),
+        _radau3(),
+        _radau5(),
+        _gauss4(),
+        _gauss6(),
+    )
 }

@@ -5,12 +5,7 @@ import math
 import pytest
 import torch
 
-from node_experiments.ode import (
-    Event,
-    Solver,
-    Status,
-    solve,
-)
+from node_experiments.ode import Event, SolveError, Solver, Status, solve
 
 HEIGHT, SPEED, GRAVITY = 10.0, 2.0, 9.81
 
@@ -156,3 +151,92 @@ def test_dense_output_with_an_event_whose_time_has_a_gradient():
     )
     assert float(solution.interpolant(float(solution.ts[-1].detach()))) == pytest.approx(0.5)
     assert not solution.interpolant(0.3).requires_grad
+
+
+def test_a_search_without_an_end_finds_a_late_event():
+    rate = double(-1e-9, requires_grad=True)
+    solution = solve(
+        lambda t, y, rate: rate * y,
+        double([1.0]),
+        [0.0, math.inf],
+        args=(rate,),
+        events=[lambda t, y, rate: y.sum() - 0.5],
+    )
+    assert float(solution.ts[-1].detach()) == pytest.approx(1e9 * math.log(2), rel=1e-4)
+    assert float(torch.autograd.grad(solution.ts[-1], rate)[0]) == pytest.approx(
+        1e18 * math.log(2), rel=1e-4
+    )
+
+
+@pytest.mark.parametrize("solver", ["dopri5", "adams", "kvaerno5", Solver("rk4", step_size=0.01)])
+def test_a_search_without_an_end_with_outputs_backwards_in_time(solver):
+    t = double([0.0, -0.5, -math.inf])
+    solution = solve(
+        lambda t, y: y, double(1.0), t, solver, dense=True, events=[lambda t, y: y - 0.25]
+    )
+    assert solution.ts.tolist() == pytest.approx([0.0, -0.5, -math.log(4)], abs=1e-4)
+    assert solution.ys.tolist() == pytest.approx([1.0, math.exp(-0.5), 0.25], abs=1e-4)
+    assert float(solution.interpolant(-1.0)) == pytest.approx(math.exp(-1), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        lambda t, y: -y,
+        lambda t, y: torch.zeros_like(y),
+        lambda t, y: y / (1 + t) ** 2,
+        lambda t, y: torch.stack([y[1], -y[0]]),
+    ],
+    ids=["decays", "stands still", "converges", "oscillates"],
+)
+def test_a_search_without_an_end_that_finds_nothing_says_so(field):
+    with pytest.raises(SolveError, match="no event came up to this time") as error:
+        solve(
+            field,
+            double([1.0, 0.5]),
+            [0.0, math.inf],
+            Solver(max_steps=400),
+            events=[lambda t, y: y.sum() + 100],
+        )
+    assert error.value.solution.status is Status.NO_EVENT
+    assert error.value.solution.ts.tolist() == [0.0]
+
+
+def test_an_infinite_time_needs_events():
+    for times in ([0.0, math.inf], [-math.inf, 0.0]):
+        with pytest.raises(ValueError, match="t must be finite"):
+            solve(lambda t, y: -y, double(1.0), times)
+    with pytest.raises(ValueError, match="only the last time"):
+        solve(lambda t, y: -y, double(1.0), [-math.inf, 0.0], events=[lambda t, y: y])
+
+
+@pytest.mark.parametrize("method", ["dopri5", Solver("rk4", step_size=0.1)])
+def test_an_event_at_the_start(method):
+    found = [
+        solve(
+            oscillate, double([0.0, 1.0]), [0.5, math.inf], method,
+            events=[lambda t, y: y[0] - 7, Event(lambda t, y: y[0], at_start=at_start)],
+        )
+        for at_start in (True, False)
+    ]  # fmt: skip
+    assert found[0].status is found[1].status is Status.EVENT
+    assert found[0].ts.tolist() == [0.5, 0.5]
+    assert found[0].ys.tolist() == [[0.0, 1.0], [0.0, 1.0]]
+    assert float(found[1].ts[-1]) == pytest.approx(0.5 + math.pi, abs=1e-4)
+
+
+@pytest.mark.parametrize("gradient", ["none", "adjoint", "backprop"])
+@pytest.mark.parametrize("level", [0.5, -5.0], ids=["an event", "no event"])
+def test_every_step_is_watched_once(gradient, level):
+    seen = []
+    y0 = double([1.0], requires_grad=gradient != "none")
+    solve(
+        lambda t, y: -y,
+        y0,
+        double([0.0, 5.0]),
+        gradient=gradient if gradient != "none" else "adjoint",
+        events=[lambda t, y: y.sum() - level],
+        watch=lambda t, h, y, accepted: seen.append(t) if accepted else None,
+    )
+    assert seen == sorted(set(seen))
+    assert len(seen) > 3

@@ -159,7 +159,8 @@ def test_the_adjoint_does_not_see_the_size_of_the_state(n):
     jacobian = Linearization(lambda y: -rates * y, torch.ones(n, dtype=torch.float64))
     b = torch.randn(2 * n, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     b[:n] *= 1e8
-    x = AugmentedLinearization(jacobian).solver(-5e-4)(b)
+    ha = torch.tensor([[-5e-4]], dtype=torch.float64)
+    x = AugmentedLinearization(jacobian).solver(ha)(b.unsqueeze(0)).squeeze(0)
     residual = x[n:] * (1 + 5e-4 * rates) - b[n:]
     assert float(residual.norm() / b[n:].norm()) <= 1e-3
 

@@ -12,7 +12,15 @@ from node_experiments.ode import (
     solve,
 )
 
-METHODS = ["scipy_lsoda", "scipy_vode_adams", "scipy_bdf", "scipy_radau"]
+METHODS = [
+    "scipy_lsoda",
+    "scipy_vode_adams",
+    "scipy_rk23",
+    "scipy_rk45",
+    "scipy_dop853",
+    "scipy_bdf",
+    "scipy_radau",
+]
 
 
 def field(t, y):
@@ -91,6 +99,30 @@ def test_other_gradients_are_refused(gradient):
     y0 = torch.ones(2, dtype=torch.float64, requires_grad=True)
     with pytest.raises(ValueError, match=r"adjoint|reversible methods"):
         solve(field, y0, T, "scipy_bdf", gradient)
+
+
+@pytest.mark.parametrize(
+    ("method", "name"), [("rk23", "RK23"), ("rk45", "RK45"), ("dop853", "DOP853")]
+)
+def test_the_explicit_ones_are_scipys_own_numbers(method, name):
+    integrate = pytest.importorskip("scipy.integrate")
+    y0 = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    found = solve(field, y0, T, Solver(f"scipy_{method}", rtol=1e-6, atol=1e-8)).ys
+    options = {"t_eval": T.numpy(), "rtol": 1e-6, "atol": 1e-8}
+    expected = integrate.solve_ivp(host, (0, 5), [1.0, 0.0], name, **options).y.T
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("method", [*METHODS, "adams"])
+def test_backprop_solves_where_nothing_needs_a_gradient(method):
+    t = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    y0 = torch.ones(2, dtype=torch.float64)
+    ys = solve(lambda t, y: -y, y0, t, Solver(method, rtol=1e-8, atol=1e-8), "backprop").ys
+    assert not ys.requires_grad
+    np.testing.assert_allclose(ys[-1].numpy(), np.exp(-1), rtol=1e-6)
+    rate = torch.ones(2, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(ValueError, match="gradient='adjoint'"):
+        solve(lambda t, y: -rate * y, y0, t, method, "backprop")
 
 
 @pytest.mark.parametrize("method", ["scipy_radau", "scipy_bdf"])

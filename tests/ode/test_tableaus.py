@@ -9,12 +9,10 @@ from .rooted_trees import density, stage_weights, trees
 
 
 def matrix(tableau, with_dense_stages=False):
-    rows = [*tableau.a, *(tableau.dense_a if with_dense_stages else ())]
+    rows = [*tableau.matrix, *(tableau.dense_a if with_dense_stages else ())]
     a = np.zeros((len(rows), len(rows)))
     for i, row in enumerate(rows):
         a[i, : len(row)] = row
-    if tableau.diagonal is not None:
-        a += np.diag(tableau.diagonal)
     return a
 
 
@@ -28,7 +26,12 @@ def test_there_are_as_many_rooted_trees_as_there_should_be():
 
 @pytest.mark.parametrize("tableau", TABLEAUS.values(), ids=lambda t: t.name)
 def test_shapes_and_row_sums(tableau):
-    assert [len(row) for row in tableau.a] == list(range(tableau.stages))
+    assert [len(row) for row in tableau.a] == (
+        [0, *[tableau.stages] * (tableau.stages - 1)]
+        if tableau.coupled
+        else list(range(tableau.stages))
+    )
+    assert tableau.c[0] == 0
     dense_rows = [len(row) for row in tableau.dense_a]
     assert dense_rows == [tableau.stages + i for i in range(len(dense_rows))]
     nodes = (*tableau.c, *tableau.dense_c)

@@ -14,7 +14,7 @@ do not feed back into the solution, so they are a quadrature beside it and not p
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,15 +41,29 @@ class Adjoint:
             absolute one is in units of the state and of the gradient that arrives alike, as in
             the paper: for gradients much smaller than `atol` the state alone decides the steps.
         seminorm: Leave the parameter gradients out of the error norm (Kidger et al. 2021): they
-            do not feed back into the solution, and fewer steps give the same accuracy.
+            do not feed back into the solution, and fewer steps give the same accuracy. Adams
+            methods and those of SciPy measure them in any case.
         method: Method of the backward solve. When None it is that of the forward solve; but where
             outputs lie closer than its steps did, every interval costs a whole step, and a method
             of low order with cheaper steps is taken as long as one of them is enough.
+            A fixed step is that of the forward solve.
         state_tolerance: Error of the state that is solved backwards, relative to its
             size, above which a warning says so.
+        solver: The whole solver of the backward solve (method, tolerances, step size, limits),
+            instead of one derived from that of the forward solve by the options above.
+        norm: Norm of the errors of the augmented state, called with the state, the adjoint (of
+            the structure of the state), and a tuple of the parameter gradients, all in multiples
+            of their tolerances; returns a 0-d tensor. When None the state and the adjoint are
+            each measured by the norm of the forward solve, and the parameter gradients by their
+            root mean square, unless `seminorm` leaves them out.
+        watch: Called with every step of the backward solve, as (t, h, (state, adjoint),
+            accepted), where h has the sign of the direction.
 
     Raises:
-        ValueError: A negative tolerance, or an unknown method.
+        ValueError: A negative tolerance, an unknown method, or options that exclude each other.
+
+    Example:
+        >>> Adjoint(solver=Solver("rk4", step_size=0.05))  # whatever the forward solve does
     """
 
     rtol: float | None = None
@@ -57,6 +71,9 @@ class Adjoint:
     seminorm: bool = True
     method: str | None = None
     state_tolerance: float = 0.1
+    solver: Solver | None = None
+    norm: Callable[[Any, Any, tuple[Tensor, ...]], Tensor] | None = None
+    watch: Callable[[float, float, tuple[Any, Any], bool], None] | None = None
 
     def __post_init__(self) -> None:
         if not self.state_tolerance >= 0:
@@ -72,9 +89,27 @@ class Adjoint:
                 f"gradient.method={self.method!r} is unknown; allowed: {', '.join(METHODS)}, "
                 "or null"
             )
+        if self.solver is None:
+            return
+        for name in ("rtol", "atol", "method"):
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f"gradient.solver and gradient.{name} are both set; set {name} in the solver"
+                )
+        if self.solver.batching != "joint":
+            raise ValueError(
+                "gradient.solver.batching='independent' is not for the backward solve, whose "
+                "parameter gradients belong to all samples; take batching='joint'"
+            )
 
     def backward_solver(self, solver: Solver, times: Sequence[float]) -> Solver:
-        """The solver of the way back: its own method and tolerances, the same fixed step."""
+        """The solver of the backward solve: the given one, or that of the forward solve changed.
+
+        Raises:
+            ValueError: A method that needs a step size where there is none.
+        """
+        if self.solver is not None:
+            solver = self.solver
         step_size = solver.step_size
         if solver.num_steps is not None:
             step_size = abs(times[-1] - times[0]) / solver.num_steps
@@ -91,10 +126,19 @@ class Adjoint:
         """States at the output times that were reached, shape `(time, *state)`.
 
         Raises:
-            ValueError: A symplectic method: the augmented system is not separable.
+            ValueError: A symplectic method, for the augmented system is not separable; or a
+                method that needs a step size, or has its own norm, where that does not fit.
         """
-        method = self.method or problem.solver.method
-        if METHODS[method].family == "symplectic":
+        # Before the forward solve, for it may reject the options.
+        method = self.backward_solver(problem.solver, problem.times).method
+        family = METHODS[method].family
+        if family == "scipy" and (self.norm or self.watch):
+            raise ValueError(
+                f"the backward solve by {method!r} cannot take gradient.norm and gradient.watch, "
+                "for SciPy measures errors and makes steps by itself; leave them out, or set "
+                "gradient.method"
+            )
+        if family == "symplectic":
             raise ValueError(
                 f"gradient='adjoint' cannot use the method {method!r}, whose backward problem is "
                 "not separable; set gradient.method, or take gradient='reversible' or 'backprop'"

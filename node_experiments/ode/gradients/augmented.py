@@ -27,7 +27,12 @@ class AugmentedDynamics:
         _, y, f = self._evaluate(t, y)
         if f.requires_grad:
             grad_y, *grads = torch.autograd.grad(
-                f, (y, *inputs), (-a).to(f.dtype), allow_unused=True, materialize_grads=True
+                f,
+                (y, *inputs),
+                (-a).to(f.dtype),
+                retain_graph=self._evaluate.retain_graph,
+                allow_unused=True,
+                materialize_grads=True,
             )
         else:
             grad_y, *grads = [torch.zeros_like(x) for x in (y, *inputs)]

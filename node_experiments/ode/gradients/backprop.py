@@ -13,11 +13,13 @@ from torch import Tensor
 
 from ..forward import run
 from ..integrate import Trajectory
+from ..methods import METHODS
 from ..problem import Problem
 from ..steps import make_recordable_step
 from ..tableaus import EXPLICIT_TABLEAUS
 from .compiled_step import CompiledStep
 from .differentiable_step import DifferentiableStep
+from .recorded_implicit_step import DifferentiableImplicitStep, TimedImplicitStep
 from .timed_step import TimedStep
 
 __all__ = ["Backprop"]
@@ -26,6 +28,9 @@ __all__ = ["Backprop"]
 @dataclass(frozen=True)
 class Backprop:
     """Plain automatic differentiation; differentiable any number of times.
+
+    Of an implicit method the equations are differentiated and not the iteration that solves them,
+    at most twice.
 
     The times of the steps keep their place in the interval: moving t_0 or t_N stretches all steps
     alike, up to a jump of the vector field, and an output time inside a step moves along the
@@ -52,7 +57,7 @@ class Backprop:
             _ = problem.tableau  # refuses other methods
         y0 = problem.y0.reshape(-1)
         if problem.t.requires_grad:
-            step = TimedStep(problem)
+            step = timed_step(problem)
             trajectory = run(problem, step, y0, step.start)
             ys = step.move_outputs_on_grid_points(trajectory.ys)
         else:
@@ -62,8 +67,15 @@ class Backprop:
         return ys.view(-1, *problem.y0.shape), trajectory
 
 
+def timed_step(problem: Problem) -> TimedStep:
+    """The step of the problem's method, with its times in the graph."""
+    return TimedStep(problem) if problem.runge_kutta.explicit else TimedImplicitStep(problem)
+
+
 def recorded_step(problem: Problem, compiles: bool) -> Any:
     """The step of the problem's method."""
+    if METHODS[problem.solver.method].family == "implicit":
+        return DifferentiableImplicitStep(problem)
     if problem.solver.method not in EXPLICIT_TABLEAUS:
         return make_recordable_step(problem)
     return CompiledStep(problem) if compiles else DifferentiableStep(problem)

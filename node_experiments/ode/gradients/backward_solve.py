@@ -7,11 +7,10 @@ problem that forgets its past can be arbitrarily bad: how far it was off is look
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -19,9 +18,9 @@ from torch import Tensor
 from ..controllers import AdaptiveControl, FixedGrid
 from ..field import Dynamics, Field
 from ..forward import first_step, make_controller
-from ..integrate import Observe, Trajectory, integrate
+from ..integrate import Observe, Trajectory, Watch, integrate
 from ..methods import METHODS
-from ..norms import error_ratio
+from ..norms import rms_norm, scaled
 from ..problem import Problem
 from ..scipy_methods import scipy_integrate
 from ..solution import Solution, SolveError
@@ -64,7 +63,7 @@ class BackwardSolve:
         self._chosen = options.backward_solver(problem.solver, problem.times)
         self._prepare()
         crowded = len(self._times) - 1 > problem.stats.forward.accepted
-        by_choice = options.method is not None or self._chosen.fixed_steps
+        by_choice = options.method or options.solver or self._chosen.fixed_steps
         explicit = METHODS[self._chosen.method].family == "explicit"
         low_order = crowded and explicit and not by_choice
         self._use(replace(self._chosen, method=LOW_ORDER) if low_order else self._chosen)
@@ -77,8 +76,23 @@ class BackwardSolve:
             sum(real_view(p).numel() for p in self._differentiable)
         )
         self._dynamics: Dynamics = AugmentedDynamics(self._problem)
-        self._rtol = self._problem.spread(self._chosen.rtol, copies=2)
-        self._atol = self._problem.spread(self._chosen.atol, copies=2)
+        self._rtol, self._quadrature_rtol = self._tolerances(self._chosen.rtol)
+        self._atol, self._quadrature_atol = self._tolerances(self._chosen.atol)
+
+    def _tolerances(
+        self, tolerance: float | Sequence[float]
+    ) -> tuple[float | Tensor, float | Tensor]:
+        """A tolerance of state and adjoint, `(2n,)`, and of the quadratures, or numbers.
+
+        One for each of all components may be given. Otherwise it is one of a state, and as
+        parameters have no part there, the strictest one holds for them.
+        """
+        spread = self._problem.spread(tolerance, copies=2)
+        if isinstance(spread, float | int):
+            return spread, spread
+        if len(spread) == 2 * self._n + len(self._quadrature):
+            return spread[: 2 * self._n], spread[2 * self._n :]
+        return spread, float(spread.min())
 
     def _observer(self) -> Observe | None:
         """Who is told of the steps."""
@@ -108,14 +122,18 @@ class BackwardSolve:
             )
 
     def _input_gradients(self) -> list[Tensor | None]:
+        return list(self._by_input(self._quadrature))
+
+    def _by_input(self, quadrature: Tensor) -> tuple[Tensor, ...]:
+        """A vector of quadratures `(q,)` as tensors of the shapes of the inputs."""
         sizes = [real_view(p).numel() for p in self._differentiable]
-        pieces = zip(self._quadrature.split(sizes), self._differentiable, strict=True)
-        return [
+        pieces = zip(quadrature.split(sizes), self._differentiable, strict=True)
+        return tuple(
             torch.view_as_complex(piece.view(*p.shape, 2)).to(p.dtype)
             if p.is_complex()
             else piece.view(p.shape).to(p.dtype)
             for piece, p in pieces
-        ]
+        )
 
     def _use(self, solver: Solver) -> None:
         self._solver = solver
@@ -172,17 +190,20 @@ class BackwardSolve:
         if self._uses_scipy:
             self._conclude(self._solve_with_scipy(interval))
             return
-        step = self._step
+        # A copy, for the vector field may keep the states it is called with.
+        step, start_state = self._step, self._state.clone()
         if solver.fixed_steps:
             grid = FixedGrid(interval, solver, torch.finfo(self._problem.t.dtype).eps)
             trajectory = integrate(
                 step,
                 grid,
-                self._state.clone(),
+                start_state,
                 interval,
                 counts,
-                solver.max_steps,
+                solver,
                 observe=self._observer(),
+                enter=self._problem.enter if solver.perturb else None,
+                watch=self._watch(),
             )
         else:
             order = METHODS[solver.method].error_order
@@ -191,7 +212,7 @@ class BackwardSolve:
                 h = first_step(
                     step,
                     interval,
-                    self._state,
+                    start_state,
                     order,
                     solver,
                     self._norm,
@@ -204,24 +225,21 @@ class BackwardSolve:
             trajectory = integrate(
                 step,
                 self._controller,
-                self._state.clone(),
+                start_state,
                 interval,
                 counts,
-                solver.max_steps,
-                solver.min_step,
+                solver,
                 self._error_ratio,
                 observe=self._observer(),
+                watch=self._watch(),
             )
         self._conclude(trajectory)
 
     def _solve_with_scipy(self, interval: list[float]) -> Trajectory:
         n, q = len(self._state), len(self._quadrature)
-        # The parameter gradients are part of SciPy's state, and the seminorm an endless tolerance.
-        atol = self._state.new_full((n + q,), math.inf if self._options.seminorm else 0.0)
+        # The parameter gradients are part of SciPy's state.
+        atol = self._state.new_full((n + q,), float(torch.as_tensor(self._atol).max()))
         atol[:n] = self._atol
-        if not self._options.seminorm:
-            atol[n:] = float(torch.as_tensor(self._atol).max())
-        atol.clamp_(max=1e30)
         rtol = self._rtol if isinstance(self._rtol, float) else float(self._rtol.min())
         together = torch.cat([self._state, self._quadrature])
         trajectory = scipy_integrate(
@@ -255,19 +273,45 @@ class BackwardSolve:
         f = self._problem.func(time, self._ys[i], *self._problem.args)
         return (f * cotangent).sum()
 
-    def _norm(self, x: Tensor) -> Tensor:
-        return torch.maximum(self._problem.norm(x[: self._n]), self._problem.norm(x[self._n :]))
+    @property
+    def _measures_quadratures(self) -> bool:
+        """Whether the errors of the parameter gradients count.
+
+        A seminorm leaves them out, for a Runge-Kutta step that is short enough for the state is so
+        for them. A multistep method integrates them by a polynomial through many steps, which may
+        be long and of high order where the adjoint state is constant: they have to be looked at.
+        """
+        long_memory = METHODS[self._solver.method].family in ("multistep", "scipy")
+        return long_memory or not self._options.seminorm
+
+    def _watch(self) -> Watch | None:
+        """Who is called with every step, in terms of packed states."""
+        watch = self._options.watch
+        if watch is None:
+            return None
+        return lambda t, h, x, accepted: watch(t, h, self._unpacked(x), accepted)
+
+    def _unpacked(self, x: Tensor) -> tuple[Any, Any]:
+        """State and adjoint, of the structure that the user gave."""
+        unpack, shape = self._problem.unpack, self._problem.y0.shape
+        return unpack(x[: self._n].view(shape)), unpack(x[self._n :].view(shape))
+
+    def _norm(self, x: Tensor, quadrature: Tensor | None = None) -> Tensor:
+        """The norm of an error of state and adjoint, and of one of the quadratures beside them."""
+        norm = self._options.norm
+        if norm is not None:
+            beside = torch.zeros_like(self._quadrature) if quadrature is None else quadrature
+            return norm(*self._unpacked(x), self._by_input(beside))
+        # A norm that the user gave knows states: each half is one, and the quadratures are none.
+        size = torch.maximum(self._problem.norm(x[: self._n]), self._problem.norm(x[self._n :]))
+        return size if quadrature is None else torch.maximum(size, rms_norm(quadrature).to(size))
 
     def _error_ratio(self, h: float, state0: Tensor, state1: Tensor) -> float:
         step = self._step
-        ratio = error_ratio(step.error(h), state0, state1, self._rtol, self._atol, self._norm)
-        if self._options.seminorm or not len(self._quadrature):
-            return ratio
-        # Parameters have no part of the state; the strictest tolerance holds for them.
-        rtol, atol = (float(torch.as_tensor(x).min()) for x in (self._rtol, self._atol))
-        after = self._quadrature + step.quadrature_increment(h)
-        error = step.quadrature_error(h)
-        return max(
-            ratio,
-            error_ratio(error, self._quadrature, after, rtol, atol, self._problem.norm),
-        )
+        error = scaled(step.error(h), state0, state1, self._rtol, self._atol)
+        beside = None
+        if len(self._quadrature) and (self._options.norm or self._measures_quadratures):
+            rtol, atol = self._quadrature_rtol, self._quadrature_atol
+            after = self._quadrature + step.quadrature_increment(h)
+            beside = scaled(step.quadrature_error(h), self._quadrature, after, rtol, atol)
+        return float(self._norm(error, beside))

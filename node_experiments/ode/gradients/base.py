@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
@@ -40,14 +41,45 @@ def backward_pass(function: Backward) -> Backward:
 
     @functools.wraps(function)
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
+        # By its name, for the key of autograd's older vmap has no other in Python.
+        if "Batched" in str(torch._C._dispatch_keys(grad_ys)):
+            raise NotImplementedError(BATCHED)
         ctx.problem.constants.refuse_changes()
-        with torch.no_grad(), full_precision(grad_ys.device):
+        with (
+            torch.no_grad(),
+            full_precision(grad_ys.device),
+            hooks_set_aside(ctx.problem.parameters),
+        ):
             grads = function(ctx, grad_ys)
         if not torch.is_grad_enabled():
             return grads
         return OnceDifferentiable.apply(torch.zeros((), requires_grad=True), *grads)
 
     return backward
+
+
+BATCHED = (
+    "this gradient method takes one gradient at a time, and no batch of them, which "
+    "jacobian(vectorize=True), torch.func.vmap and is_grads_batched=True make; leave them out, or "
+    "take gradient='backprop'"
+)
+
+
+@contextmanager
+def hooks_set_aside(parameters: Sequence[Tensor]) -> Iterator[None]:
+    """Without the hooks that the user registered on parameters (`Tensor.register_hook`).
+
+    They are to run once, on the whole gradient, when autograd hands it on. Inside, each gradient
+    of a parameter is that of a single evaluation, and autograd would run them on every one.
+    """
+    hooks = [(p, p._backward_hooks) for p in parameters if p.is_leaf and p._backward_hooks]
+    for p, _ in hooks:
+        p._backward_hooks = None
+    try:
+        yield
+    finally:
+        for p, registered in hooks:
+            p._backward_hooks = registered
 
 
 class OnceDifferentiable(torch.autograd.Function):

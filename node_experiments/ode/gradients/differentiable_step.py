@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..dense import hermite_interpolation, runge_kutta_interpolation
+from ..field import in_own_memory
 from ..problem import Problem
 
 __all__ = ["DifferentiableStep"]
@@ -19,7 +20,7 @@ class DifferentiableStep:
 
     def __init__(self, problem: Problem):
         self._problem = problem
-        self._tableau = problem.tableau
+        self._tableau = problem.runge_kutta
         self._stages: list[Tensor] | Tensor = []
         self._first: Tensor | None = None
         self._end: Tensor | None = None
@@ -30,11 +31,15 @@ class DifferentiableStep:
         return self._first
 
     def probe(self, t: float, y: Tensor) -> Tensor:
+        return self.evaluate(self.time(t), y)
+
+    def evaluate(self, time: Tensor, y: Tensor) -> Tensor:
+        """dy/dt at a time as the vector field sees it, shape `(n,)`."""
         problem = self._problem
         problem.stats.forward.evaluations += 1
         y_shaped = y.view(problem.y0.shape)
-        derivative = problem.func(self.time(t), y_shaped, *problem.args)
-        return derivative.reshape(-1).to(y.dtype)
+        derivative = problem.func(time, y_shaped, *problem.args)
+        return in_own_memory(derivative.reshape(-1).to(y.dtype))
 
     def time(self, t: float) -> Tensor:
         """The time as the vector field sees it, 0-d."""

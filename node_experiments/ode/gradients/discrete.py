@@ -142,7 +142,7 @@ def gradients_of(
         grad_ys: Gradients that arrive at the outputs, shape `(time, *state)`.
         steps: The accepted steps, last one first.
     """
-    pullback = Pullback(evaluator.inputs)
+    pullback = Pullback(evaluator)
     adjoint = RungeKuttaAdjoint(
         problem, grad_ys.reshape(len(grad_ys), -1), pullback, time_gradients
     )

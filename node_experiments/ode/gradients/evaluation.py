@@ -43,6 +43,7 @@ class Evaluator:
     Attributes:
         args: Arguments of the vector field, with leaves where a gradient is needed.
         shape: Shape of the state.
+        retain_graph: Whether the graphs may have parts in common, which are kept.
         inputs: Leaves of the graphs besides time and state: detached copies of the arguments
             that need gradients, then the parameters, as in `problem.inputs`.
     """
@@ -60,6 +61,9 @@ class Evaluator:
         # Parameters are read by the vector field itself, so the originals are what to ask for.
         self.inputs = (*leaves.values(), *problem.parameters)
         self._is_checked = not problem.parameters_are_all
+        # Given parameters may reach the vector field through a graph that was made outside of
+        # it, which every evaluation goes through.
+        self.retain_graph = not problem.parameters_are_all
 
     def __call__(self, t: float, y: Tensor) -> Evaluation:
         """Evaluate at a time and a state of the problem's shape, whose memory is kept.
@@ -73,9 +77,10 @@ class Evaluator:
             if self._time_gradients:
                 time = time.detach().clone().requires_grad_()
             derivative = self._problem.func(time, y, *self.args)
-        if not self._is_checked:
-            refuse_unknown(derivative, (time, y, *self.inputs))
-            self._is_checked = True
+            if not self._is_checked:
+                known = (time, y, *self.inputs)
+                refuse_unknown(derivative, known, lambda: self._problem.func(time, y, *self.args))
+                self._is_checked = True
         return Evaluation(time, y, derivative)
 
 
@@ -86,9 +91,9 @@ class Pullback:
         grads: Accumulated gradients of `inputs`; None for those that no evaluation depended on.
     """
 
-    def __init__(self, inputs: tuple[Tensor, ...]):
-        self._inputs = inputs
-        self.grads: list[Tensor | None] = [None] * len(inputs)
+    def __init__(self, evaluator: Evaluator):
+        self._inputs, self._retain_graph = evaluator.inputs, evaluator.retain_graph
+        self.grads: list[Tensor | None] = [None] * len(self._inputs)
 
     def __call__(self, evaluation: Evaluation, cotangent: Tensor, out: Tensor) -> Tensor | None:
         """Write the cotangent of the state into `out`; return that of the time, if it has one.
@@ -106,6 +111,7 @@ class Pullback:
             derivative,
             (y, *times, *self._inputs),
             cotangent.view(y.shape).to(derivative.dtype),
+            retain_graph=self._retain_graph,
             allow_unused=True,
         )
         if grad_y is None:

@@ -58,8 +58,8 @@ class GraphStep(ExplicitStep):
         h = t_end - t
         self._evaluate(0, t, y.view(self._shape))
         for i in range(1, self._inner):
-            torch.addmv(y, self._earlier[i], self._a[i], alpha=h, out=self._scratch)
-            self._evaluate(i, t + self.tableau.c[i] * h, self._scratch_shaped)
+            torch.addmv(y, self._earlier[i], self._a[i], alpha=h, out=self._point)
+            self._evaluate_at_point(i, t + self.tableau.c[i] * h)
         return StepGraph(
             self._graphs[: self._inner],
             end=partial(self._replay_end, t_end, h, y),
@@ -79,10 +79,6 @@ class GraphStep(ExplicitStep):
 
     def _evaluate(self, stage: int, t: float, y: Tensor) -> None:
         self.counts.evaluations += 1
-        if y is self._scratch_shaped:
-            # The graph keeps this memory.
-            self._scratch = torch.empty_like(self._scratch)
-            self._scratch_shaped = self._scratch.view(self._shape)
         evaluation = self._graphs[stage] = self._evaluator(t, y)
         self._rows[stage].copy_(evaluation.derivative.detach())
 

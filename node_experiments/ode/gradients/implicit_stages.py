@@ -36,9 +36,9 @@ def implicit_steps(
 
     Args:
         spans: Start and end of the steps.
-        points: Where the stages of all steps are, shape `(n,)` each.
+        points: Where the stages and the end of every step are, shape `(n,)` each.
     """
-    s = tableau.stages
+    s = tableau.stages + (not tableau.solution_is_last_stage)
     for number in range(len(spans) - 1, -1, -1):
         own = points[number * s : (number + 1) * s]
         yield spans[number], stage_graphs(tableau, evaluator, spans[number], own)
@@ -50,12 +50,13 @@ def stage_graphs(
     """The evaluations of one step of an implicit method.
 
     Args:
-        points: Where its stages are, shape `(n,)` each; the first is its start, the last its end.
+        points: Where its stages are, shape `(n,)` each, and its end where that is none of them:
+            the first is its start, the last its end.
     """
     t, t_end = span
     stages = [
         evaluator(t + c * (t_end - t), y.view(evaluator.shape))
-        for c, y in zip(tableau.c[:-1], points[:-1], strict=True)
+        for c, y in zip(tableau.c, points[:-1], strict=False)
     ]
     end = partial(evaluator, t_end, points[-1].view(evaluator.shape))
     return StepGraph(stages, end=end, dense=list)

@@ -34,14 +34,14 @@ __all__ = ["Interpolated"]
 class Interpolated(Adjoint):
     """Gradient of the continuous solution, from stored interpolants.
 
-    Options of `Adjoint`, of which the reconstruction has no part in this, and:
+    Options of `Adjoint` but `norm` and `watch`; the reconstruction has no part in this. And:
 
     Attributes:
         quadrature_points: Gauss points of each backward step, at most: p of them integrate
             polynomials of degree 2p - 1, and no more are taken than the method's order needs.
 
     Raises:
-        ValueError: No quadrature points.
+        ValueError: No quadrature points, or a norm of the augmented state, which is not solved.
     """
 
     quadrature_points: int = 3
@@ -52,6 +52,12 @@ class Interpolated(Adjoint):
             raise ValueError(
                 f"gradient.quadrature_points={self.quadrature_points!r} must be at least 1"
             )
+        if self.norm is not None or self.watch is not None:
+            raise ValueError(
+                "gradient='interpolated' solves the adjoint alone, and gradient.norm and "
+                "gradient.watch take the state beside it; leave them out, or take "
+                "gradient='adjoint'"
+            )
 
     def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
         """States at the output times that were reached, shape `(time, *state)`.
@@ -61,14 +67,15 @@ class Interpolated(Adjoint):
                 back.
         """
         method = problem.solver.method
-        if METHODS[method].family == "scipy" or METHODS[self.method or method].family not in (
+        backwards = self.backward_solver(problem.solver, problem.times).method
+        if METHODS[method].family == "scipy" or METHODS[backwards].family not in (
             "explicit",
             "multistep",
         ):
             raise ValueError(
                 "gradient='interpolated' needs interpolants on the way there and an explicit "
-                f"method on the way back; found solver.method={method!r} and gradient.method="
-                f"{self.method!r}; set gradient.method=dopri5, or take gradient='adjoint'"
+                f"method on the way back; found solver.method={method!r} and the method "
+                f"{backwards!r} backwards; set gradient.method=dopri5, or take gradient='adjoint'"
             )
         trajectories: list[Trajectory] = []
         ys = InterpolatedSolve.apply(
@@ -165,7 +172,13 @@ class AdjointDynamics:
         grad_y = None
         _, y, f = self._evaluate(t, self._solution(t).view(self._shape))
         if f.requires_grad:
-            (grad_y,) = torch.autograd.grad(f, y, (-adjoint).to(f.dtype), allow_unused=True)
+            (grad_y,) = torch.autograd.grad(
+                f,
+                y,
+                (-adjoint).to(f.dtype),
+                retain_graph=self._evaluate.retain_graph,
+                allow_unused=True,
+            )
         if grad_y is None:
             derivative.zero_()
         else:
@@ -187,7 +200,7 @@ class AdjointOverInterpolants(BackwardSolve):
         self._solution = solution
         self._quadrature_points = options.quadrature_points
         self._evaluate = Evaluator(problem)
-        self._pullback = Pullback(self._evaluate.inputs)
+        self._pullback = Pullback(self._evaluate)
         super().__init__(problem, options, ys, grad_ys, differentiable)
 
     def _prepare(self) -> None:
@@ -219,7 +232,7 @@ class AdjointOverInterpolants(BackwardSolve):
     def _input_gradients(self) -> list[Tensor | None]:
         return self._pullback.grads
 
-    def _norm(self, x: Tensor) -> Tensor:
+    def _norm(self, x: Tensor, quadrature: Tensor | None = None) -> Tensor:
         return self._problem.norm(x)
 
     def _add_to_quadratures(self, step: Step, t: float, h: float, a: Tensor, a1: Tensor) -> bool:
@@ -231,9 +244,14 @@ class AdjointOverInterpolants(BackwardSolve):
             if f.requires_grad:
                 # Backwards in time h is negative, and the integral goes forwards.
                 cotangent = (adjoint * (-h * weight)).view(self._shape).to(f.dtype)
-                self._pullback.accumulate(
-                    torch.autograd.grad(f, self._evaluate.inputs, cotangent, allow_unused=True)
+                grads = torch.autograd.grad(
+                    f,
+                    self._evaluate.inputs,
+                    cotangent,
+                    retain_graph=self._evaluate.retain_graph,
+                    allow_unused=True,
                 )
+                self._pullback.accumulate(grads)
         return False
 
     @property

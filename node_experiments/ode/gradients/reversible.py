@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..field import VectorField
+from ..field import VectorField, in_own_memory
 from ..forward import run
 from ..functional_step import FunctionalStep
 from ..integrate import Trajectory
@@ -155,8 +155,8 @@ class Undoing:
         self._vectors = tuple(vectors)
         self._cotangents = [torch.zeros_like(v) for v in vectors]
         evaluator = Evaluator(problem)
-        self._inputs = evaluator.inputs
-        self._pullback = Pullback(evaluator.inputs)
+        self._inputs, self._retain_graph = evaluator.inputs, evaluator.retain_graph
+        self._pullback = Pullback(evaluator)
         self._field = field_of(problem, problem.stats.backward, evaluator.args)
         self._step = FunctionalStep(method, self._field, problem.y0.numel())
         self._output = len(self._times) - 1
@@ -214,6 +214,7 @@ class Undoing:
             [r for r, _ in pairs],
             [*leaves, *self._inputs],
             [c for _, c in pairs],
+            retain_graph=self._retain_graph,
             allow_unused=True,
         )
         self._pullback.accumulate(grads[len(leaves) :])
@@ -273,6 +274,6 @@ def field_of(problem: Problem, counts: StepCounts, args: Sequence[Any]) -> Vecto
         counts.evaluations += 1
         time = t if isinstance(t, Tensor) else problem.time(t)
         derivative = problem.func(time, y.view(problem.y0.shape), *args)
-        return derivative.reshape(-1).to(y.dtype)
+        return in_own_memory(derivative.reshape(-1).to(y.dtype))
 
     return field

@@ -15,8 +15,9 @@ equation, whose derivative is that of the implicit-function theorem. With J = df
 
     (I - h d J)^T lambda_i = kbar_i,    Ybar_i = J^T lambda_i,
 
-and lambda_i takes the place of kbar_i in all gradients. The last stage of an implicit method is
-the end of its step: h d ybar_1 adds to the cotangent that its derivative has as a grid point.
+and lambda_i takes the place of kbar_i in all gradients. Where the last stage of an implicit method
+is the end of its step, h d ybar_1 adds to the cotangent that its derivative has as a grid point.
+The stages of a fully implicit method are coupled, and so are the equations of their lambda_i.
 
 The times are those of the frozen grid; see `time_cotangents`. An output time inside a step moves
 along the interpolant.
@@ -117,7 +118,10 @@ class RungeKuttaAdjoint:
             self._pull_node()
             self._node_evaluation, self._node_time = None, t_end
         direct = self._enter_outputs(t, t_end, step)
-        if self._diagonal[-1]:
+        if self._tableau.coupled:
+            self._pull_coupled(t, t_end, step, direct)
+            return
+        if self._diagonal[-1] and self._tableau.solution_is_last_stage:
             self._pull_end(t, t_end, step)
         else:
             self._pull_node()
@@ -272,11 +276,49 @@ class RungeKuttaAdjoint:
             self._clock.stage(t, t_end, self._node, end)
         self._pull_node()
 
+    def _pull_coupled(
+        self, t: float, t_end: float, step: StepGraph, direct: DirectCotangents | None
+    ) -> None:
+        """Take back a step whose stages but the first, which has no weight, are coupled."""
+        tableau, h = self._tableau, t_end - t
+        block = tableau.blocks[0]
+        like = self.state
+        matrix = like.new_tensor([tableau.matrix[i][1:] for i in block]) * h
+        evaluations, own = step.stages[1:], like.new_zeros(len(block), len(like))
+        if tableau.solution_is_last_stage:
+            evaluations = [*evaluations, self._end(step)]
+            # What the derivative at the end has as a grid point does not scale with this step.
+            own[-1] = self._node
+        else:
+            self._pull_node()
+        cotangents = own + torch.outer(like.new_tensor(tableau.b[1:]) * h, self.state)
+        if direct is not None:
+            cotangents += direct.stages[1:]
+        self._counts.evaluations += len(block)
+        cotangents = solve_transposed(evaluations, cotangents, matrix)
+        for i, evaluation, cotangent, apart in zip(
+            block, evaluations, cotangents, own, strict=True
+        ):
+            grad_t = self._pull(evaluation, cotangent, self._cotangent)
+            self.state.add_(self._cotangent)
+            if self._clock is not None:
+                self._clock.inside(t, t_end, tableau.c[i], grad_t)
+                self._clock.stage(t, t_end, cotangent - apart, evaluation)
+        self._node.zero_()
+        self._node_is_zero = direct is None
+        self._node_evaluation, self._node_time = step.stages[0], t
+        if direct is not None:
+            self._node.copy_(direct.stages[0])
+            self.state.add_(direct.start)
+            if self._clock is not None:
+                self._clock.stage(t, t_end, self._node, step.stages[0])
+
     def _solve_stage(self, evaluation: Evaluation, cotangent: Tensor, hd: float) -> None:
         """From kbar to lambda, in place."""
         if hd:
             self._counts.evaluations += 1
-            cotangent.copy_(solve_transposed(evaluation, cotangent, hd))
+            ha = cotangent.new_full((1, 1), hd)
+            cotangent.copy_(solve_transposed([evaluation], cotangent.unsqueeze(0), ha)[0])
 
     def _pull(self, evaluation: Evaluation, cotangent: Tensor, out: Tensor) -> Tensor | None:
         self._counts.evaluations += 1

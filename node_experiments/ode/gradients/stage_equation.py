@@ -1,68 +1,69 @@
-"""The transpose of a stage's equation Y = base + h d f(t, Y), by the implicit-function theorem.
+"""The transpose of the equations of a block of implicit stages, by the implicit function theorem.
 
-dY = (I - h d J)^-1 d(base), J = df/dy at the solution: whatever Newton's method went through on
-its way there does not matter. Small systems are factorised; large ones are solved by GMRES, for
-which one vector-Jacobian product is an iteration.
+With the derivatives k_i = f(t_i, base_i + h sum_j a_ij k_j) and J_i = df/dy there,
+
+    dk_i - h J_i sum_j a_ij dk_j = dr_i,
+
+dr being what the derivatives change by while the k inside f stand still: whatever Newton's method
+went through on its way there does not matter. Small systems are factorised; large ones are solved
+by GMRES, for which one vector-Jacobian product a stage is an iteration.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from ..linearization import DENSE_UP_TO, gmres
+from ..linearization import DENSE_UP_TO, gmres_to_rounding
 from .evaluation import Evaluation
 
 __all__ = ["solve_transposed"]
 
-RESTARTS = 20
-REDUCTION = 1e-3  # of the residual, by each of them
 
-
-def solve_transposed(evaluation: Evaluation, cotangent: Tensor, hd: float) -> Tensor:
-    """Solve (I - hd J)^T x = cotangent.
+def solve_transposed(evaluations: Sequence[Evaluation], cotangents: Tensor, ha: Tensor) -> Tensor:
+    """Solve x_i - h sum_j a_ji J_j^T x_j = cotangents_i.
 
     Args:
-        evaluation: The vector field at the stage; its graph is kept.
-        cotangent: Right-hand side, shape `(n,)`.
-        hd: Step size times the diagonal of the method, in units of t.
+        evaluations: The vector field at the m stages; their graphs are kept.
+        cotangents: Right-hand sides, shape `(m, n)`.
+        ha: Step size, in units of t, times the coefficients of the block, shape `(m, m)`.
 
     Raises:
         ArithmeticError: GMRES does not converge.
     """
-    _, y, derivative = evaluation
-    if not derivative.requires_grad:
-        return cotangent
-
-    def pulled_back(v: Tensor) -> Tensor:
-        (product,) = torch.autograd.grad(
-            derivative,
-            y,
-            v.view(y.shape).to(derivative.dtype),
-            retain_graph=True,
-            materialize_grads=True,
-        )
-        return product.reshape(-1).to(v.dtype)
-
-    n = len(cotangent)
+    if not any(evaluation.derivative.requires_grad for evaluation in evaluations):
+        return cotangents
+    m, n = cotangents.shape
     if n <= DENSE_UP_TO:
-        identity = torch.eye(n, dtype=cotangent.dtype, device=cotangent.device)
-        jacobian = torch.stack([pulled_back(row) for row in identity])
-        return torch.linalg.solve_ex(identity - hd * jacobian.t(), cotangent).result
+        identity = torch.eye(n, dtype=cotangents.dtype, device=cotangents.device)
+        jacobians = torch.stack(
+            [torch.stack([pulled_back(e, row) for row in identity]) for e in evaluations]
+        )
+        transposed = torch.einsum("ji,jpq->iqjp", ha, jacobians).reshape(m * n, m * n)
+        identity = torch.eye(m * n, dtype=cotangents.dtype, device=cotangents.device)
+        flat = torch.linalg.solve_ex(identity - transposed, cotangents.reshape(-1)).result
+        return flat.view(m, n)
 
     def operator(v: Tensor) -> Tensor:
-        return v - hd * pulled_back(v)
+        rows = v.view(m, n)
+        products = [pulled_back(e, row) for e, row in zip(evaluations, rows, strict=True)]
+        return v - (ha.t() @ torch.stack(products)).view(-1)
 
-    tolerance = torch.finfo(cotangent.dtype).eps ** (2 / 3)
-    bound = tolerance * float(torch.linalg.vector_norm(cotangent))
-    x, residual = torch.zeros_like(cotangent), cotangent
-    for _ in range(RESTARTS):
-        x = x + gmres(operator, residual, REDUCTION)
-        residual = cotangent - operator(x)
-        if float(torch.linalg.vector_norm(residual)) <= bound:
-            return x
-    raise ArithmeticError(
-        f"the transposed equation of an implicit stage was not solved by {RESTARTS} restarts of "
-        f"GMRES (residual {float(torch.linalg.vector_norm(residual)):.1e}, allowed {bound:.1e}); "
-        "take smaller steps, or gradient='adjoint'"
+    return gmres_to_rounding(operator, cotangents.reshape(-1)).view(m, n)
+
+
+def pulled_back(evaluation: Evaluation, v: Tensor) -> Tensor:
+    """J^T v, shape `(n,)`."""
+    _, y, derivative = evaluation
+    if not derivative.requires_grad:
+        return torch.zeros_like(v)
+    (product,) = torch.autograd.grad(
+        derivative,
+        y,
+        v.view(y.shape).to(derivative.dtype),
+        retain_graph=True,
+        materialize_grads=True,
     )
+    return product.reshape(-1).to(v.dtype)

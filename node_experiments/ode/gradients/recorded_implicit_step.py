@@ -1,0 +1,170 @@
+"""Implicit Runge-Kutta steps that autograd can record.
+
+Newton's method solves the stages without a graph. Two further iterations of it are recorded, from
+the solved derivatives k and with the Jacobian M of the equations there:
+
+    k <- k + M^-1 (f(t + c h, base + h A k) - k).
+
+They hardly move k. But as an iteration with an exact, frozen Jacobian takes the error in the
+perturbed equations from order p of the perturbation to order p + 1, the first makes the first
+derivatives of k exact and the second one the second derivatives, by the implicit function theorem
+and with no use of what Newton's method went through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..forward import ForwardDynamics
+from ..linearization import DENSE_UP_TO, Linearization, gmres_to_rounding
+from ..problem import Problem
+from .differentiable_step import DifferentiableStep
+from .implicit_stages import implicit_step
+from .timed_step import TimedStep
+
+__all__ = ["DifferentiableImplicitStep", "TimedImplicitStep"]
+
+ITERATIONS = 2  # recorded; the order of the derivatives that are exact
+
+
+class DifferentiableImplicitStep(DifferentiableStep):
+    """The step of `ImplicitStep` with a graph of its solved stages."""
+
+    def __init__(self, problem: Problem):
+        super().__init__(problem)
+        self._dynamics = ForwardDynamics(problem)
+        self._solver = implicit_step(problem, problem.stats.forward)
+
+    def stage_time(self, t: float, h: float, c: float) -> Tensor:
+        """The time of a stage as the vector field sees it, 0-d."""
+        return self.time(t + c * h)
+
+    def __call__(self, t: float, h: float, y: Tensor) -> Tensor:
+        tableau, size = self._tableau, self.size(t, h)
+        first = self.derivative(t, y)
+        self._solver.resume(first.detach())
+        with torch.no_grad():
+            y_next = self._solver(t, h, y.detach())
+        solved, points = self._solver.stages, self._solver.points
+        stages = self._stages = [first]
+        for block in tableau.blocks:
+            rows = [tableau.matrix[i][block.start : block.stop] for i in block]
+            ha = y.new_tensor(rows) * size
+            known = [self._combine(y, size, tableau.matrix[i][: block.start]) for i in block]
+            base = torch.stack(known)
+            times = [self.stage_time(t, h, tableau.c[i]) for i in block]
+            k = torch.stack(solved[block.start : block.stop])
+            system: StageSystem | None = None
+            for _ in range(ITERATIONS):
+                at = (base + ha @ k).unbind()
+                residual = torch.stack(list(map(self.evaluate, times, at))) - k
+                if not residual.requires_grad:
+                    break
+                if system is None:
+                    system = self._system(t, h, block, points, ha.detach())
+                k = k + SolveStages.apply(residual, system, 0, False)
+            stages += k.unbind()
+        if not any(stage.requires_grad for stage in stages) and not y.requires_grad:
+            return y_next
+        return self._combine(y, size, tableau.b)
+
+    def error(self, h: float) -> Tensor:
+        return self._solver.error(h)
+
+    def accept(self, h: float) -> None:
+        super().accept(h)
+        self._solver.accept(h)
+
+    def forget(self) -> None:
+        super().forget()
+        self._solver.forget()
+
+    def _system(
+        self, t: float, h: float, block: range, points: Sequence[Tensor], ha: Tensor
+    ) -> StageSystem:
+        self._problem.stats.forward.evaluations += len(block)
+        times = [t + self._tableau.c[i] * h for i in block]
+        at = [points[i] for i in block]
+        return StageSystem(list(map(self._dynamics.linearize, times, at)), ha)
+
+
+class TimedImplicitStep(DifferentiableImplicitStep, TimedStep):
+    """The same step with its times in the graph, as functions of the output times."""
+
+    def stage_time(self, t: float, h: float, c: float) -> Tensor:
+        # It moves with its own step, also where it lies beyond its end.
+        moved = self._motion(t) * (1 - c) + self._motion(t + h) * c
+        return self._problem.time(t + c * h) + moved
+
+
+class StageSystem:
+    """The equations x_i - h J_i sum_j a_ij x_j = b_i of a block of stages.
+
+    Args:
+        jacobians: The m Jacobians J_i, of states of n components.
+        ha: Step size times coefficients, shape `(m, m)`.
+    """
+
+    def __init__(self, jacobians: Sequence[Linearization], ha: Tensor):
+        self._jacobians, self._ha = jacobians, ha
+        self._factorised: tuple[Tensor, Tensor] | None = None
+
+    def solve(self, b: Tensor, transposed: bool) -> Tensor:
+        """x, or the solution with the transposed matrix, of the shape of b, `(m, n)`.
+
+        Raises:
+            ArithmeticError: GMRES does not converge.
+        """
+        if b.shape[1] <= DENSE_UP_TO:
+            factors, pivots = self._factors(b)
+            flat = b.to(factors.dtype).reshape(-1, 1)
+            x = torch.linalg.lu_solve(factors, pivots, flat, adjoint=transposed)
+            return x.view(b.shape).to(b.dtype)
+
+        def operator(v: Tensor) -> Tensor:
+            rows = v.view(b.shape)
+            if transposed:
+                pulled = [
+                    j.transposed_times(x) for j, x in zip(self._jacobians, rows, strict=True)
+                ]
+                return v - (self._ha.t() @ torch.stack(pulled)).view(-1)
+            mixed = (self._ha @ rows).unbind()
+            pushed = [j.times(x) for j, x in zip(self._jacobians, mixed, strict=True)]
+            return v - torch.stack(pushed).view(-1)
+
+        return gmres_to_rounding(operator, b.reshape(-1)).view(b.shape)
+
+    def _factors(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        if self._factorised is None:
+            m, n = like.shape
+            dtype = torch.promote_types(like.dtype, torch.float32)
+            jacobians = torch.stack([j.dense() for j in self._jacobians]).to(dtype)
+            coupled = torch.einsum("ij,ipq->ipjq", self._ha.to(dtype), jacobians)
+            identity = torch.eye(m * n, dtype=dtype, device=like.device)
+            matrix = identity - coupled.reshape(m * n, m * n)
+            self._factorised = torch.linalg.lu_factor_ex(matrix)[:2]
+            self._jacobians = ()
+        return self._factorised
+
+
+class SolveStages(torch.autograd.Function):
+    """The linear map b -> M^-1 b with a fixed M."""
+
+    @staticmethod
+    def forward(ctx: Any, b: Tensor, system: StageSystem, order: int, transposed: bool) -> Tensor:
+        ctx.system, ctx.order, ctx.transposed = system, order, transposed
+        return system.solve(b, transposed)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        if ctx.order == ITERATIONS:
+            raise ValueError(
+                f"gradient='backprop' through implicit methods has derivatives up to order "
+                f"{ITERATIONS}, and a higher one was asked for; take an explicit method"
+            )
+        x = SolveStages.apply(grad, ctx.system, ctx.order + 1, not ctx.transposed)
+        return x, None, None, None

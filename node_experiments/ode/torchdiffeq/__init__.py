@@ -1,0 +1,10 @@
+"""torchdiffeq's functions on these solvers: code runs when only its import is changed.
+
+from node_experiments.ode.torchdiffeq import odeint, odeint_adjoint, odeint_event
+"""
+
+from ._impl import odeint, odeint_adjoint, odeint_dense, odeint_event
+
+__all__ = ["odeint", "odeint_adjoint", "odeint_dense", "odeint_event"]
+
+__version__ = "0.2.5"  # of the interface

@@ -1,0 +1,136 @@
+"""The user's functions in the form that `solve` takes: vector field, callbacks, norms."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from ...adapted import Adapted
+from ...norms import rms_norm
+
+__all__ = ["callbacks", "fitted", "norm_of", "promoted"]
+
+CALLBACKS = ("callback_step", "callback_accept_step", "callback_reject_step")
+Callback = Callable[[float, float, Any, bool], None]
+
+
+def promoted(y0: Any) -> Any:
+    """A state whose tensors have one dtype, the one that all of them can be converted to."""
+    leaves = [leaf for leaf in pytree.tree_leaves(y0) if isinstance(leaf, Tensor)]
+    if len({leaf.dtype for leaf in leaves}) <= 1:
+        return y0
+    dtype = leaves[0].dtype
+    for leaf in leaves[1:]:
+        dtype = torch.promote_types(dtype, leaf.dtype)
+    return pytree.tree_map(lambda leaf: leaf.to(dtype), y0)
+
+
+def fitted(func: Callable[..., Any], y0: Any, broadcasts: bool) -> Adapted:
+    """The vector field, whose derivatives are made like their states where that loses nothing.
+
+    Derivatives are converted to the dtype of the state, the parts of a tuple reshaped to those of
+    the state where they have as many elements, and broadcast to it if `broadcasts`.
+    """
+    if isinstance(y0, Tensor):
+
+        def call(t: Tensor, y: Tensor) -> Any:
+            return _like(func(t, y), y, broadcasts)
+
+    elif type(y0) is tuple:
+
+        def call(t: Tensor, y: Any) -> Any:
+            return _parts_like(func(t, y), y)
+
+    else:
+
+        def call(t: Tensor, y: Any) -> Any:
+            derivative = func(t, y)
+            dtype = pytree.tree_leaves(y)[0].dtype
+            return pytree.tree_map(lambda part: _converted(part, dtype), derivative)
+
+    return Adapted(call, func)
+
+
+def _like(derivative: Any, y: Tensor, broadcasts: bool) -> Any:
+    if not isinstance(derivative, Tensor):
+        return derivative
+    if derivative.dtype != y.dtype:
+        derivative = _converted(derivative, y.dtype)
+    if broadcasts and derivative.shape != y.shape:
+        try:
+            return derivative.expand(y.shape)
+        except RuntimeError:  # the solver says what is wrong with the shape
+            return derivative
+    return derivative
+
+
+def _parts_like(derivative: Any, y: tuple[Tensor, ...]) -> Any:
+    parts = tuple(derivative)
+    if len(parts) != len(y):
+        return parts
+    return tuple(
+        _converted(part, like.dtype).reshape(like.shape)
+        if isinstance(part, Tensor) and part.numel() == like.numel()
+        else part
+        for part, like in zip(parts, y, strict=True)
+    )
+
+
+def _converted(x: Any, dtype: torch.dtype) -> Any:
+    if not isinstance(x, Tensor) or (x.is_complex() and not dtype.is_complex):
+        return x
+    return x.to(dtype)
+
+
+def norm_of(norm: Callable[[Any], Any] | None, y0: Any) -> Callable[[Any], Tensor] | None:
+    """The norm of the errors of a state: the largest root mean square of its tensors by default."""
+    if norm is not None:
+        return lambda state: torch.as_tensor(norm(state)).abs()
+    return None if isinstance(y0, Tensor) else largest_rms
+
+
+def largest_rms(state: Any) -> Tensor:
+    """The largest root mean square of the tensors of a state, shape `()`."""
+    leaves = [leaf for leaf in pytree.tree_leaves(state) if leaf.numel()]
+    return torch.stack([rms_norm(leaf.reshape(-1)) for leaf in leaves]).max()
+
+
+def callbacks(
+    func: Callable[..., Any], method: str, supported: Sequence[str], dtype: torch.dtype
+) -> Callback | None:
+    """The callbacks of the vector field as one function of (t, h, state, accepted).
+
+    Args:
+        supported: Names of those that the method calls; others are warned of.
+        dtype: Of the times that they are called with.
+    """
+    found = {name: getattr(func, name, None) for name in CALLBACKS}
+    unsupported = [name for name in CALLBACKS if found[name] and name not in supported]
+    if unsupported:
+        warnings.warn(f"method {method!r} does not call {', '.join(unsupported)}", stacklevel=4)
+    return together(*(found[name] if name in supported else None for name in CALLBACKS), dtype)
+
+
+def together(
+    on_step: Callable[..., Any] | None,
+    on_accept: Callable[..., Any] | None,
+    on_reject: Callable[..., Any] | None,
+    dtype: torch.dtype,
+) -> Callback | None:
+    """The three callbacks as one; None when there are none."""
+    if on_step is None and on_accept is None and on_reject is None:
+        return None
+
+    def watch(t: float, h: float, y: Any, accepted: bool) -> None:
+        device = pytree.tree_leaves(y)[0].device
+        time, step = (torch.tensor(x, dtype=dtype, device=device) for x in (t, abs(h)))
+        for callback in (on_step, on_accept if accepted else on_reject):
+            if callback is not None:
+                callback(time, y, step)
+
+    return watch

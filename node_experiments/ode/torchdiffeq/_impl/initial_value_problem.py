@@ -1,0 +1,185 @@
+"""One call of torchdiffeq's interface, translated to `solve`."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from ...gradients import Gradient
+from ...methods import METHODS
+from ...solution import Solution, SolveError
+from ...solve import solve
+from .errors import ArgumentError, DropInSolveError
+from .events import MOST_FIXED_STEPS, MOST_STEPS, first_component
+from .fields import CALLBACKS, callbacks, fitted, norm_of, promoted
+from .flow import move_outputs, move_start
+from .methods import method_of
+from .options import make_solver, tolerance
+
+__all__ = ["InitialValueProblem", "shapes_of"]
+
+
+class InitialValueProblem:
+    """The arguments of `odeint`, checked.
+
+    Attributes:
+        fixed: Whether the method takes fixed steps.
+        solver: The solver that method, tolerances and options mean.
+    """
+
+    def __init__(
+        self,
+        func: Callable[..., Any],
+        y0: Any,
+        t: Tensor,
+        rtol: Any,
+        atol: Any,
+        method: str | None,
+        options: dict[str, Any] | None,
+        event_fn: Callable[..., Any] | None,
+    ):
+        check_times(t)
+        if event_fn is not None and len(t) != 2:
+            raise ValueError(f"with event_fn, t must have 2 times; found {len(t)}")
+        self.func, self.y0, self.t = func, promoted(y0), t
+        self.options = dict(options or {})
+        self.method = method or "dopri5"
+        self.name, self.fixed = method_of(method)
+        self._event_fn = event_fn
+        shapes, copies = shapes_of(self.y0)
+        self.solver = make_solver(
+            method,
+            self.options,
+            tolerance("rtol", rtol, shapes, copies),
+            tolerance("atol", atol, shapes, copies),
+            self._grid,
+            to_event=event_fn is not None,
+        )
+        by_component = not all(isinstance(x, float) for x in (self.solver.rtol, self.solver.atol))
+        if isinstance(self.y0, Tensor) and by_component:
+            # Tolerances of components stand in the order of the axes.
+            self.y0 = self.y0.contiguous()
+        self.is_scipy = METHODS[self.solver.method].family == "scipy"
+
+    def _grid(self, constructor: Callable[..., Tensor] | None) -> Tensor:
+        """Where fixed steps end: at the times, or where the option `grid_constructor` says.
+
+        Raises:
+            ArgumentError: Another grid than one from the first time to the last.
+        """
+        if constructor is None:
+            return self.t
+        grid = constructor(self.func, self.y0, self.t)
+        ends = self.t.detach().to(grid)[[0, -1]]
+        if not torch.equal(grid.detach()[[0, -1]], ends):
+            raise ArgumentError(
+                f"options['grid_constructor'] must return times from t[0] to t[-1], {ends.tolist()}; "
+                f"found {grid[[0, -1]].tolist()}"
+            )
+        return grid
+
+    def solve(self, gradient: Gradient | str, parameters: Sequence[Tensor] | None = None) -> Any:
+        """What `odeint` returns."""
+        func, y0, t = self.func, self.y0, self.t
+        if self._event_fn is None and (
+            len(t) == 1 or not sum(s.numel() for s in shapes_of(y0)[0])
+        ):
+            return self._without_steps()
+        field = fitted(func, y0, broadcasts=self.fixed)
+        norm = None if self.is_scipy else norm_of(self.options.get("norm"), y0)
+        supported = () if self.is_scipy else CALLBACKS[:1] if self.fixed else CALLBACKS
+        dtype = t.dtype if self.fixed else torch.float64
+        watch = callbacks(func, self.method, supported, dtype)
+        arguments = {"norm": norm, "watch": watch, "parameters": parameters}
+        if self._event_fn is not None:
+            return self._solve_to_event(field, gradient, arguments)
+        backprop = gradient == "backprop"
+        if backprop and self.is_scipy:
+            return self._solve_without_gradients(field, arguments)
+        if not (backprop and t.requires_grad and torch.is_grad_enabled()):
+            return raising(solve, field, y0, t, self.solver, gradient, **arguments).ys
+        start = move_start(field, y0, t)
+        solution = raising(solve, field, start, t.detach(), self.solver, gradient, **arguments)
+        return move_outputs(field, y0, t, solution.ys)
+
+    def _without_steps(self) -> Any:
+        """Outputs of a single time, or of a state without elements."""
+        if len(self.t) == 1:
+            return pytree.tree_map(lambda y: y.unsqueeze(0), self.y0)
+        field = fitted(self.func, self.y0, broadcasts=True)
+        f = field(self.t[0], self.y0)
+        count = len(self.t) - 1
+        return pytree.tree_map(lambda y, f: torch.stack([y, *[y + f] * count]), self.y0, f)
+
+    def _solve_without_gradients(self, field: Any, arguments: dict[str, Any]) -> Any:
+        """Methods of SciPy record no graph."""
+        tensors = [*pytree.tree_leaves(self.y0), self.t]
+        if isinstance(self.func, torch.nn.Module):
+            tensors += self.func.parameters()
+        if torch.is_grad_enabled() and any(x.requires_grad for x in tensors):
+            warnings.warn(
+                f"odeint with method={self.method!r} gives values without gradients; take "
+                "odeint_adjoint for gradients",
+                stacklevel=4,
+            )
+        with torch.no_grad():
+            return raising(solve, field, self.y0, self.t, self.solver, "adjoint", **arguments).ys
+
+    def _solve_to_event(
+        self, field: Any, gradient: Gradient | str, arguments: dict[str, Any]
+    ) -> Any:
+        assert self._event_fn is not None
+        t, solver = self.t, self.solver
+        limit = MOST_FIXED_STEPS if self.fixed else MOST_STEPS
+        limit = solver.max_steps_between_outputs or limit
+        solver = replace(solver, max_steps=limit, max_steps_between_outputs=None)
+        end = torch.copysign(t.detach().new_tensor(math.inf), t[1].detach() - t[0].detach())
+        y0, until = self.y0, torch.stack([t[0], end])
+        if gradient == "backprop" and t.requires_grad and torch.is_grad_enabled():
+            y0, until = move_start(field, y0, t), until.detach()
+        event = first_component(self._event_fn, y0, t[0])
+        solution = raising(
+            solve, field, y0, until, solver, gradient, events=[event], **arguments
+        )
+        ends = pytree.tree_map(lambda ys: torch.stack([ys[0], ys[-1]]), solution.ys)
+        return solution.ts[-1].to(t.dtype), ends
+
+
+def check_times(t: Any) -> None:
+    """Reject what torchdiffeq's assertions do.
+
+    Raises:
+        TypeError: Times that are no floats.
+        ArgumentError: No tensor, another shape, or times that are not strictly monotonic.
+    """
+    if not isinstance(t, Tensor):
+        raise ArgumentError(f"t must be a tensor of shape (time,); found {type(t).__name__}")
+    if not t.is_floating_point():
+        raise TypeError(f"t must be a tensor of floats; found {t.dtype}")
+    if t.dim() != 1 or not len(t):
+        raise ArgumentError(f"t must have shape (time,); found {tuple(t.shape)}")
+    steps = t.detach().diff()
+    if not (bool((steps > 0).all()) or bool((steps < 0).all())):
+        raise ArgumentError(f"t must be strictly increasing or decreasing; found {t.tolist()}")
+
+
+def shapes_of(y0: Any) -> tuple[list[torch.Size], int]:
+    """Shapes of the tensors of a state, and the real numbers of each of their elements."""
+    leaves = [leaf for leaf in pytree.tree_leaves(y0) if isinstance(leaf, Tensor)]
+    complex_numbers = any(leaf.is_complex() for leaf in leaves)
+    return [leaf.shape for leaf in leaves], 1 + complex_numbers
+
+
+def raising(solver: Callable[..., Solution], *args: Any, **kwargs: Any) -> Solution:
+    """`solve`, whose errors are also the assertions of torchdiffeq."""
+    try:
+        return solver(*args, **kwargs)
+    except SolveError as error:
+        raise DropInSolveError(error.solution) from None

@@ -1,0 +1,78 @@
+"""torchdiffeq's names of methods and the options that each of them takes."""
+
+from __future__ import annotations
+
+from ...methods import METHODS
+
+__all__ = ["SCIPY_SOLVERS", "SOLVERS", "method_of", "options_of"]
+
+# Names that mean something else there than here; all others mean the same.
+SOLVERS = {
+    "dopri8": "dopri8",
+    "dopri5": "dopri5",
+    "tsit5": "tsit5",
+    "bosh3": "bosh3",
+    "fehlberg2": "fehlberg2",
+    "adaptive_heun": "adaptive_heun",
+    "euler": "euler",
+    "midpoint": "midpoint",
+    "heun2": "heun",
+    "heun3": "heun3",
+    "rk4": "rk38",
+    "explicit_adams": "adams_bashforth",
+    "implicit_adams": "adams_moulton",
+    "implicit_euler": "implicit_euler",
+    "implicit_midpoint": "implicit_midpoint",
+    "trapezoid": "trapezoid",
+    "radauIIA3": "radauIIA3",
+    "gl4": "gl4",
+    "radauIIA5": "radauIIA5",
+    "gl6": "gl6",
+    "sdirk2": "sdirk2",
+    "trbdf2": "trbdf2",
+    "fixed_adams": "adams_moulton",
+    "scipy_solver": "scipy_lsoda",
+}
+ADAPTIVE = {"dopri8", "dopri5", "tsit5", "bosh3", "fehlberg2", "adaptive_heun"}
+SCIPY_SOLVERS = {
+    "LSODA": "scipy_lsoda",
+    "BDF": "scipy_bdf",
+    "Radau": "scipy_radau",
+    "RK45": "scipy_rk45",
+    "RK23": "scipy_rk23",
+    "DOP853": "scipy_dop853",
+}
+
+_ADAPTIVE_OPTIONS = {
+    "first_step", "safety", "ifactor", "dfactor", "max_num_steps", "min_step", "max_step",
+    "step_t", "jump_t", "dtype", "norm",
+}  # fmt: skip
+_FIXED_OPTIONS = {"step_size", "grid_constructor", "interp", "perturb", "norm"}
+_SCIPY_OPTIONS = {"solver", "min_step", "max_step", "norm", "grid_points", "eps"}
+
+
+def method_of(name: str | None) -> tuple[str, bool]:
+    """This package's method of torchdiffeq's name, and whether it takes fixed steps there.
+
+    Raises:
+        ValueError: An unknown name.
+    """
+    name = "dopri5" if name is None else name
+    if name not in SOLVERS and name not in METHODS:
+        allowed = dict.fromkeys([*SOLVERS, *METHODS])
+        raise ValueError(f"method={name!r} is unknown; allowed: {', '.join(allowed)}")
+    method = SOLVERS.get(name, name)
+    if name in SOLVERS:
+        return method, name not in ADAPTIVE and name != "scipy_solver"
+    return method, not METHODS[method].adaptive
+
+
+def options_of(method: str, fixed: bool) -> set[str]:
+    """The options that are used with a method of this package."""
+    family = METHODS[method].family
+    if family == "scipy":
+        return _SCIPY_OPTIONS
+    options = _FIXED_OPTIONS if fixed else _ADAPTIVE_OPTIONS
+    if family == "multistep":
+        return options | {"max_order", "max_iters"}
+    return options | {"max_iters"} if family == "implicit" else options

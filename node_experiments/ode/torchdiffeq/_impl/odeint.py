@@ -1,0 +1,125 @@
+"""`odeint` and what is built on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...solve import solve
+from .fields import fitted, norm_of, promoted
+from .flow import moved
+from .initial_value_problem import InitialValueProblem
+from .methods import SOLVERS
+
+__all__ = ["SOLVERS", "odeint", "odeint_dense", "odeint_event"]
+
+
+def odeint(
+    func: Callable[..., Any],
+    y0: Any,
+    t: Tensor,
+    *,
+    rtol: Any = 1e-7,
+    atol: Any = 1e-9,
+    method: str | None = None,
+    options: dict[str, Any] | None = None,
+    event_fn: Callable[..., Any] | None = None,
+) -> Any:
+    """Solve dy/dt = func(t, y) with gradients by backpropagation through the solver.
+
+    Args:
+        func: The vector field of a 0-d time and a state.
+        y0: A tensor or a tuple of tensors of any shapes.
+        t: Times, shape `(time,)`, strictly increasing or decreasing.
+        rtol, atol: Tolerances of the local error: a number, a tensor that broadcasts to the
+            state, or a sequence with one of these for each tensor of the state.
+        method: A name of torchdiffeq or of this package; `dopri5` when None.
+        options: Options of the method; those that it does not use are warned of.
+        event_fn: Function of (t, y) with one or more components. The solve ends where one of them
+            crosses zero; of `t`, shape `(2,)`, the second entry then only gives the direction.
+
+    Returns:
+        The states at `t`, each tensor with a leading axis `(time,)`; with `event_fn` the time of
+        the event, 0-d, and the states at the start and at the event, with a leading axis `(2,)`.
+
+    Raises:
+        ValueError: Arguments that are wrong or do not fit together.
+        SolveError: The solve did not reach its end, or no event came.
+
+    Example:
+        >>> y0, t = torch.ones(1), torch.tensor([0.0, 1.0])
+        >>> odeint(lambda t, y: -y, y0, t)[-1]
+        tensor([0.3679])
+    """
+    problem = InitialValueProblem(func, y0, t, rtol, atol, method, options, event_fn)
+    return problem.solve("backprop")
+
+
+def odeint_dense(
+    func: Callable[..., Any],
+    y0: Any,
+    t0: Tensor | float,
+    t1: Tensor | float,
+    *,
+    rtol: Any = 1e-7,
+    atol: Any = 1e-9,
+    method: str | None = None,
+    options: dict[str, Any] | None = None,
+) -> Callable[[Tensor | float], Any]:
+    """The solution between `t0` and `t1` as a function of time.
+
+    Returns:
+        A function that maps times of any shape to states, whose axes come after those of the
+        times. It has gradients with respect to everything that `odeint` has, and to a 0-d time.
+    """
+    ends = [torch.as_tensor(end, dtype=torch.float64).detach().cpu() for end in (t0, t1)]
+    t = torch.stack([end.reshape(()) for end in ends])
+    problem = InitialValueProblem(func, y0, t, rtol, atol, method, options, None)
+    field = fitted(func, promoted(y0), problem.fixed)
+    solution = solve(
+        field,
+        promoted(y0),
+        t,
+        problem.solver,
+        "backprop",
+        norm=norm_of(problem.options.get("norm"), y0),
+        dense=True,
+    )
+    interpolant = solution.interpolant
+    assert interpolant is not None
+
+    def evaluate(t: Tensor | float) -> Any:
+        y = interpolant(t)
+        if isinstance(t, Tensor) and t.requires_grad and t.dim() == 0:
+            return moved(field, t, y)
+        return y
+
+    return evaluate
+
+
+def odeint_event(
+    func: Callable[..., Any],
+    y0: Any,
+    t0: Tensor,
+    *,
+    event_fn: Callable[..., Any],
+    reverse_time: bool = False,
+    odeint_interface: Callable[..., Any] = odeint,
+    **kwargs: Any,
+) -> Any:
+    """Solve until a component of `event_fn(t, y)` is zero, with gradients of time and state.
+
+    Args:
+        t0: The start, of any shape with one element.
+        reverse_time: Solve towards smaller times.
+        odeint_interface: `odeint` or `odeint_adjoint`, to which `kwargs` are passed.
+
+    Returns:
+        The time of the event, 0-d, and the states at the start and at the event.
+    """
+    t0 = torch.as_tensor(t0).reshape(())
+    t = torch.stack([t0, t0.detach() + (-1 if reverse_time else 1)])
+    return odeint_interface(func, y0, t, event_fn=event_fn, **kwargs)

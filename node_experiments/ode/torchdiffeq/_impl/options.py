@@ -1,0 +1,159 @@
+"""torchdiffeq's options as a `Solver`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...methods import METHODS
+from ...solver import Solver
+from .errors import ArgumentError
+from .methods import SCIPY_SOLVERS, method_of, options_of
+
+__all__ = ["make_solver", "tolerance"]
+
+NUMBERS = {
+    "first_step": "first_step",
+    "safety": "safety",
+    "ifactor": "max_factor",
+    "dfactor": "min_factor",
+    "min_step": "min_step",
+    "max_step": "max_step",
+}
+UNLIMITED = 2**31 - 1
+ADAMS_ORDER = 4  # of the fixed-step Adams methods, here; there it is the lowest
+
+
+def make_solver(
+    method: str | None,
+    options: dict[str, Any],
+    rtol: float | Sequence[float],
+    atol: float | Sequence[float],
+    grid: Callable[[Callable[..., Tensor] | None], Tensor],
+    to_event: bool = False,
+) -> Solver:
+    """The solver that torchdiffeq's method name and options mean.
+
+    Args:
+        grid: Maps the option `grid_constructor`, or None, to the times of all fixed steps.
+        to_event: Whether an event ends the solve, and no last time is known.
+
+    Raises:
+        ValueError: A method, an option's value, or a combination that is not allowed.
+    """
+    name, fixed = method_of(method)
+    known = options_of(name, fixed)
+    unused = {key: value for key, value in options.items() if key not in known}
+    if unused:
+        warnings.warn(
+            f"method {method or 'dopri5'!r} does not use the options {', '.join(map(repr, unused))}"
+            f"; it uses {', '.join(sorted(known))}",
+            stacklevel=4,
+        )
+    options = {key: value for key, value in options.items() if key in known and value is not None}
+    chosen: dict[str, Any] = {
+        NUMBERS[key]: float(value) for key, value in options.items() if key in NUMBERS
+    }
+    if METHODS[name].family == "scipy":
+        if method == "scipy_solver":
+            name = _scipy_method(options.get("solver", "LSODA"))
+        return Solver(name, rtol=rtol, atol=atol, max_steps=UNLIMITED, **chosen)
+    if "max_order" in options:
+        name, limit = _adams(name, int(options["max_order"]))
+        chosen |= limit
+    if fixed:
+        chosen |= _fixed_steps(options, grid, to_event)
+        if METHODS[name].adaptive:
+            chosen["controller"] = "none"
+    else:
+        chosen["max_steps"] = UNLIMITED
+        if "max_num_steps" in options:
+            chosen["max_steps_between_outputs"] = int(options["max_num_steps"])
+        chosen["accept_min_step"] = chosen.get("min_step", 0.0) > 0
+        for key in ("step_t", "jump_t"):
+            if key in options:
+                chosen[key] = tuple(torch.as_tensor(options[key]).double().reshape(-1).tolist())
+    return Solver(name, rtol=rtol, atol=atol, **chosen)
+
+
+def _fixed_steps(
+    options: dict[str, Any],
+    grid: Callable[[Callable[..., Tensor] | None], Tensor],
+    to_event: bool,
+) -> dict[str, Any]:
+    """The steps, and how values between them are found."""
+    step_size, constructor = options.get("step_size"), options.get("grid_constructor")
+    interp = options.get("interp", "linear")
+    if interp not in ("linear", "cubic"):
+        raise ValueError(f"options['interp']={interp!r} must be linear or cubic")
+    chosen: dict[str, Any] = {"interpolation": "linear" if interp == "linear" else "dense"}
+    if options.get("perturb", False):
+        chosen["perturb"] = True
+    if step_size is not None and constructor is not None:
+        raise ValueError("options step_size and grid_constructor are both set; set one of them")
+    if step_size is not None:
+        return chosen | {"step_size": float(step_size)}
+    if to_event:
+        raise ArgumentError(
+            "an event with a fixed-step method needs options['step_size']=<step in units of t>"
+        )
+    times = grid(constructor).detach().double().tolist()
+    return chosen | {"step_t": tuple(times)}
+
+
+def _scipy_method(kind: str) -> str:
+    if kind not in SCIPY_SOLVERS:
+        raise ValueError(f"options['solver']={kind!r} must be one of {', '.join(SCIPY_SOLVERS)}")
+    return SCIPY_SOLVERS[kind]
+
+
+def _adams(name: str, max_order: int) -> tuple[str, dict[str, int]]:
+    """The method and its highest order: below 4 torchdiffeq's Adams methods are its `rk4`."""
+    if name == "adams":
+        return name, {"max_order": min(max_order, METHODS[name].order)}
+    if max_order < ADAMS_ORDER:
+        warnings.warn(f"options['max_order']={max_order} is below 4: rk4 is taken", stacklevel=5)
+        return "rk38", {}
+    return name, {}
+
+
+def tolerance(name: str, value: Any, parts: Sequence[torch.Size], copies: int) -> Any:
+    """A tolerance as a number, or one number for each part or each component of the state.
+
+    Args:
+        value: A number; a tensor that broadcasts to a state of one part; or a sequence with a
+            number or a tensor for each part.
+        parts: Shapes of the parts.
+        copies: Real numbers of each component, 2 for complex states.
+
+    Raises:
+        ArgumentError: A sequence of another length, or a tensor of another shape.
+    """
+    if isinstance(value, Tensor) and value.requires_grad:
+        raise ArgumentError(f"{name} cannot require a gradient; pass {name}.detach()")
+    if not isinstance(value, Tensor | list | tuple):
+        return float(value)
+    if isinstance(value, Tensor) and value.numel() == 1:
+        return float(value)
+    pieces = [value] if isinstance(value, Tensor) and len(parts) == 1 else list(value)
+    if len(pieces) != len(parts):
+        raise ArgumentError(
+            f"{name} has {len(pieces)} numbers for a state of {len(parts)} tensors; give one for "
+            "each, or a single number"
+        )
+    each = [torch.as_tensor(piece, dtype=torch.float64) for piece in pieces]
+    if all(piece.numel() == 1 for piece in each):
+        return tuple(float(piece) for piece in each)
+    try:
+        spread = [piece.expand(shape) for piece, shape in zip(each, parts, strict=True)]
+    except RuntimeError as error:
+        raise ArgumentError(
+            f"{name} must broadcast to the state; found shapes "
+            f"{[tuple(piece.shape) for piece in each]} for {[tuple(shape) for shape in parts]}"
+        ) from error
+    flat = torch.cat([piece.reshape(-1) for piece in spread]).repeat_interleave(copies)
+    return tuple(flat.tolist())

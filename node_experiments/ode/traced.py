@@ -1,0 +1,71 @@
+"""A solve as a plain sequence of tensor operations, for torch.export and torch.compile.
+
+With times that are Python floats and with fixed steps nothing of a solve depends on the values of
+tensors, so that it is one graph:
+
+    class Flow(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.field = nn.Linear(2, 2)
+
+        def forward(self, x):
+            solver = Solver("rk4", num_steps=4)
+            return solve(lambda t, y: self.field(y), x, [0.0, 1.0], solver, "backprop").ys[-1]
+
+    program = torch.export.export(Flow(), (torch.randn(4, 2),))
+
+What an eager solve does around that is left out here: it looks at states of random number
+generators, at the finiteness of the result and at what the vector field holds. So a vector field
+that draws random numbers draws others at every evaluation. With `torch.compile(dynamic=True)`
+write the times as literals: other numbers become symbols there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from .boundary import check_choices, check_times, checked
+from .constants import Constants
+from .gradients import Backprop, Gradient, make_gradient
+from .problem import Problem
+from .solution import Solution, SolveStats, StepCounts
+from .solver import Solver
+from .state import FlatArguments, FlatState
+
+__all__ = ["is_traced", "solve_traced"]
+
+
+def is_traced(solver: Solver, gradient: Gradient | str) -> bool:
+    """Whether a solve with times that are numbers is being traced, and can be."""
+    return (
+        torch.compiler.is_compiling()
+        and solver.fixed_steps
+        and isinstance(make_gradient(gradient), Backprop)
+    )
+
+
+def solve_traced(
+    func: Callable[..., Any], y0: Any, t: Sequence[float], solver: Solver, args: tuple
+) -> Solution:
+    """Solve with fixed steps and `gradient="backprop"`, without a look at any value."""
+    state = FlatState(y0)
+    packed = state.pack(y0)
+    times = check_times(t)
+    check_choices(solver, state, times, ())
+    arguments = FlatArguments(args)
+    problem = Problem(
+        func=checked(state.wrap(arguments.wrap(func))),
+        y0=packed,
+        t=torch.tensor(times, dtype=packed.dtype, device=packed.device),
+        times=times,
+        solver=solver,
+        args=arguments.leaves,
+        part_sizes=state.sizes,
+        constants=Constants(),
+        stats=SolveStats(StepCounts(), StepCounts()),
+    )
+    ys, _ = Backprop().solve(problem)
+    return Solution(problem.t, state.unpack(ys), problem.stats)
