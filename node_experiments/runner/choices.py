@@ -40,6 +40,9 @@ NOT_RUNGE_KUTTA = (
     "scipy_vode_adams",
     "scipy_bdf",
     "scipy_radau",
+    "scipy_rk23",
+    "scipy_rk45",
+    "scipy_dop853",
 )
 
 
