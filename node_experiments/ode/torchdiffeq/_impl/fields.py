@@ -88,7 +88,7 @@ def _converted(x: Any, dtype: torch.dtype) -> Any:
 
 
 def norm_of(norm: Callable[[Any], Any] | None, y0: Any) -> Callable[[Any], Tensor] | None:
-    """The norm of the errors of a state: the largest root mean square of its tensors by default."""
+    """The norm of the errors of a state, by default the largest of its tensors' norms."""
     if norm is not None:
         return lambda state: torch.as_tensor(norm(state)).abs()
     return None if isinstance(y0, Tensor) else largest_rms

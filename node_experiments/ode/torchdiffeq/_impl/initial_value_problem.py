@@ -80,8 +80,8 @@ class InitialValueProblem:
         ends = self.t.detach().to(grid)[[0, -1]]
         if not torch.equal(grid.detach()[[0, -1]], ends):
             raise ArgumentError(
-                f"options['grid_constructor'] must return times from t[0] to t[-1], {ends.tolist()}; "
-                f"found {grid[[0, -1]].tolist()}"
+                "options['grid_constructor'] must return times from t[0] to t[-1], "
+                f"{ends.tolist()}; found {grid[[0, -1]].tolist()}"
             )
         return grid
 
