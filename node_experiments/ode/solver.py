@@ -40,9 +40,9 @@ class Solver:
             given neither a step size nor a number of steps.
         jump_t: Times at which the vector field jumps; steps end just before and go on just after.
         max_order: Highest order of a multistep method; its own limit when None.
-        perturb: Evaluate the first stage of a fixed step just after its start and the stages at its
-            end just before it, by one rounding of the time: a vector field that jumps at a grid
-            point is then seen from inside of every step.
+        perturb: Evaluate the first stage of a fixed step just after its start, and the stages at
+            its end just before it, by one rounding of the time: a vector field that jumps at a
+            grid point is then seen from inside of every step.
         interpolation: Values inside steps are those of the method's `dense` output, or `linear`
             between the ends of the step.
         batching: `joint` (one step size for the whole state), or `independent` (each sample along

@@ -70,7 +70,7 @@ def test_parts_of_a_derivative_are_reshaped_to_those_of_the_state():
     a, _ = odeint(lambda t, y: [-y[0].flatten(), -y[1]], y0, T)
     assert a.shape == (2, 3, 1)
     assert float(a[-1, 0]) == pytest.approx(E, abs=1e-6)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="shape"):
         odeint(lambda t, y: (-y[1], -y[0]), y0, T)
 
 

@@ -114,11 +114,13 @@ def backward_solver(
         return torch.cat([constructor(problem.func, problem.y0, pair) for pair in intervals])
 
     shapes, copies = shapes_of(problem.y0)
-    tolerances = [
-        backward_tolerance(name, value, shapes, copies, learned)
-        for name, value in (("adjoint_rtol", rtol), ("adjoint_atol", atol))
-    ]
-    return make_solver(method, options, *tolerances, grid)
+    return make_solver(
+        method,
+        options,
+        backward_tolerance("adjoint_rtol", rtol, shapes, copies, learned),
+        backward_tolerance("adjoint_atol", atol, shapes, copies, learned),
+        grid,
+    )
 
 
 def backward_tolerance(
@@ -149,8 +151,8 @@ def adjoint_norm(norm: Callable[[tuple[Tensor, ...]], Any]) -> Callable[..., Ten
 
 
 def adjoint_callbacks(func: Any, t: Tensor) -> Callable[..., None] | None:
-    """The callbacks of the backward solve, called with (t, (time gradient, state, adjoint), dt)."""
-    watch = together(*(getattr(func, f"{name}_adjoint", None) for name in CALLBACKS), t.dtype)
+    """The callbacks of the backward solve, of (t, (time gradient, state, adjoint), dt)."""
+    watch = together([getattr(func, f"{name}_adjoint", None) for name in CALLBACKS], t.dtype)
     if watch is None:
         return None
 

@@ -38,7 +38,7 @@ def fitted(func: Callable[..., Any], y0: Any, broadcasts: bool) -> Adapted:
     """
     if isinstance(y0, Tensor):
 
-        def call(t: Tensor, y: Tensor) -> Any:
+        def call(t: Tensor, y: Any) -> Any:
             return _like(func(t, y), y, broadcasts)
 
     elif type(y0) is tuple:
@@ -88,7 +88,7 @@ def _converted(x: Any, dtype: torch.dtype) -> Any:
 
 
 def norm_of(norm: Callable[[Any], Any] | None, y0: Any) -> Callable[[Any], Tensor] | None:
-    """The norm of the errors of a state: the largest root mean square of its tensors by default."""
+    """The norm of the errors of a state, by default the largest of its tensors' norms."""
     if norm is not None:
         return lambda state: torch.as_tensor(norm(state)).abs()
     return None if isinstance(y0, Tensor) else largest_rms
@@ -113,16 +113,14 @@ def callbacks(
     unsupported = [name for name in CALLBACKS if found[name] and name not in supported]
     if unsupported:
         warnings.warn(f"method {method!r} does not call {', '.join(unsupported)}", stacklevel=4)
-    return together(*(found[name] if name in supported else None for name in CALLBACKS), dtype)
+    return together([found[name] if name in supported else None for name in CALLBACKS], dtype)
 
 
 def together(
-    on_step: Callable[..., Any] | None,
-    on_accept: Callable[..., Any] | None,
-    on_reject: Callable[..., Any] | None,
-    dtype: torch.dtype,
+    functions: Sequence[Callable[..., Any] | None], dtype: torch.dtype
 ) -> Callback | None:
-    """The three callbacks as one; None when there are none."""
+    """Functions in the place of `CALLBACKS` as one; None when there are none."""
+    on_step, on_accept, on_reject = functions
     if on_step is None and on_accept is None and on_reject is None:
         return None
 

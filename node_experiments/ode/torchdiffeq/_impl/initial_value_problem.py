@@ -80,8 +80,8 @@ class InitialValueProblem:
         ends = self.t.detach().to(grid)[[0, -1]]
         if not torch.equal(grid.detach()[[0, -1]], ends):
             raise ArgumentError(
-                f"options['grid_constructor'] must return times from t[0] to t[-1], {ends.tolist()}; "
-                f"found {grid[[0, -1]].tolist()}"
+                "options['grid_constructor'] must return times from t[0] to t[-1], "
+                f"{ends.tolist()}; found {grid[[0, -1]].tolist()}"
             )
         return grid
 
@@ -145,9 +145,7 @@ class InitialValueProblem:
         if gradient == "backprop" and t.requires_grad and torch.is_grad_enabled():
             y0, until = move_start(field, y0, t), until.detach()
         event = first_component(self._event_fn, y0, t[0])
-        solution = raising(
-            solve, field, y0, until, solver, gradient, events=[event], **arguments
-        )
+        solution = raising(solve, field, y0, until, solver, gradient, events=[event], **arguments)
         ends = pytree.tree_map(lambda ys: torch.stack([ys[0], ys[-1]]), solution.ys)
         return solution.ts[-1].to(t.dtype), ends
 

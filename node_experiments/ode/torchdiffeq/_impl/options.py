@@ -50,8 +50,8 @@ def make_solver(
     unused = {key: value for key, value in options.items() if key not in known}
     if unused:
         warnings.warn(
-            f"method {method or 'dopri5'!r} does not use the options {', '.join(map(repr, unused))}"
-            f"; it uses {', '.join(sorted(known))}",
+            f"method {method or 'dopri5'!r} does not use the options "
+            f"{', '.join(map(repr, unused))}; it uses {', '.join(sorted(known))}",
             stacklevel=4,
         )
     options = {key: value for key, value in options.items() if key in known and value is not None}
