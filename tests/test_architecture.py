@@ -51,11 +51,11 @@ def test_models_import_only_ode_and_data_nothing():
     for path in files("models"):
         for name in imported(path):
             if name.startswith("node_experiments."):
-                assert name.split(".")[1] in ("models", "ode"), f"{path}: {name}"
+                assert name.split(".")[1] in ("models", "ode", "errors"), f"{path}: {name}"
     for path in files("data"):
         for name in imported(path):
             if name.startswith("node_experiments."):
-                assert name.split(".")[1] == "data", f"{path}: {name}"
+                assert name.split(".")[1] in ("data", "errors"), f"{path}: {name}"
 
 
 def test_matplotlib_is_imported_in_figures_only():

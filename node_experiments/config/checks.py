@@ -6,10 +6,12 @@ import difflib
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from ..errors import UserError
+
 __all__ = ["ConfigError", "folder_name", "known", "nearest", "require"]
 
 
-class ConfigError(Exception):
+class ConfigError(UserError):
     """A configuration that cannot be run; the message is one line for the user."""
 
 

@@ -21,6 +21,7 @@ from ..config import (
     typed_config,
 )
 from ..data.cache_folder import cache_folder
+from ..errors import UserError
 from ..runs.directory import (
     LOCK,
     begun_before,
@@ -34,7 +35,6 @@ from .messages import (
     complain,
     console,
     describe,
-    is_bad_input,
     log_to_console,
     report,
 )
@@ -90,9 +90,7 @@ def job(composed: DictConfig, settings: HydraConf) -> float | None:
         else:
             place = find()
             result = run_once(config, place, choices, live=single)
-    except Exception as error:
-        if not is_bad_input(error):
-            raise
+    except UserError as error:
         message = describe(error)
         discard(folder)
         if not single:

@@ -16,12 +16,11 @@ from yaml.error import MarkedYAMLError
 from ..config import (
     DATASETS,
     MODELS,
-    ConfigError,
     RunConfig,
     nearest,
 )
 
-__all__ = ["GROUPS", "complain", "console", "describe", "is_bad_input", "log_to_console", "report"]
+__all__ = ["GROUPS", "complain", "console", "describe", "log_to_console", "report"]
 
 GROUPS = (
     "experiment",
@@ -84,14 +83,6 @@ def complain(message: str) -> int:
         line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
     print(f"node-run: {line}", file=sys.stderr)
     return 2
-
-
-def is_bad_input(error: Exception) -> bool:
-    """Whether an error is the user's to correct, seen from before the run."""
-    return isinstance(error, ConfigError) or type(error).__name__ in (
-        "CheckpointError",
-        "DeviceError",
-    )
 
 
 def describe(error: Exception) -> str:

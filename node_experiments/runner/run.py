@@ -16,21 +16,18 @@ import torch
 from rich.console import Console
 
 from ..config import (
-    ConfigError,
     RunConfig,
     config_hash,
     to_yaml,
 )
-from ..data.errors import DataError
+from ..errors import UserError
 from ..ode import SolveError
 from ..runs.files import (
     write_atomically,
     write_json,
 )
 from ..tracking.records import run_info
-from ..training.checkpoints import CheckpointError
 from ..training.device import (
-    DeviceError,
     describe_device,
     prepare_process,
     select_device,
@@ -55,7 +52,6 @@ __all__ = ["check", "log_file", "outcome", "run"]
 
 log = logging.getLogger(__name__)
 
-BAD_INPUT = (ConfigError, DataError, DeviceError, CheckpointError)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -149,8 +145,8 @@ def outcome(result: dict[str, Any], stop: StopRequest) -> Iterator[None]:
     try:
         yield
         code = 0 if result["status"] == "completed" else result.get("exit_code", 1)
-    except BAD_INPUT as error:
-        result["reason"], code = str(error), 2
+    except UserError as error:
+        result["reason"], code = str(error), error.exit_code
         log.debug(traceback.format_exc())
     except Interrupted:
         result["status"], result["signal"], code = "interrupted", stop.signum, stop.exit_code

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ..errors import UserError
 from ..runs.files import write_atomically
 from .callbacks import Callback
 from .loop import Trainer
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
 
 
-class CheckpointError(Exception):
+class CheckpointError(UserError):
     """A checkpoint that is missing, damaged or of something else."""
 
 

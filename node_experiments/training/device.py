@@ -7,12 +7,13 @@ import random
 import numpy as np
 import torch
 
+from ..errors import UserError
 from .allocator import keep_freed_memory
 
 __all__ = ["DeviceError", "describe_device", "prepare_process", "select_device"]
 
 
-class DeviceError(Exception):
+class DeviceError(UserError):
     """A device that this machine does not have."""
 
 

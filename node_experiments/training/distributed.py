@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils._pytree import tree_map
 
+from ..errors import UserError
+
 __all__ = ["ALONE", "Group", "join_group", "leave_group", "torchrun_group"]
 
 T = TypeVar("T")
@@ -39,7 +41,7 @@ class Group:
         """This process's samples of a batch: every `size`-th along the first axis of each tensor.
 
         Raises:
-            ValueError: The batch cannot be shared out evenly.
+            UserError: The batch cannot be shared out evenly.
         """
         return batch if self.size == 1 else tree_map(self._share, batch)
 
@@ -47,7 +49,7 @@ class Group:
         if not isinstance(leaf, Tensor) or leaf.ndim == 0:
             return leaf
         if len(leaf) % self.size:
-            raise ValueError(
+            raise UserError(
                 f"a batch of {len(leaf)} cannot be shared evenly by {self.size} processes; set "
                 "dataset.batch_size to a multiple of trainer.devices, and dataset.drop_last=true"
             )

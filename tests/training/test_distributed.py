@@ -10,6 +10,7 @@ import time
 import pytest
 import torch
 
+from node_experiments.errors import UserError
 from node_experiments.training.distributed import Group
 
 MLP = ("experiment=mnist_mlp", "model.hidden=8", "trainer.epochs=2", "trainer.device=cpu")
@@ -40,7 +41,7 @@ def test_shares_of_a_batch():
     assert shares[0][0].tolist() == [0, 2, 4]
     assert shares[1][1]["y"].tolist() == [[2, 3], [6, 7], [10, 11]]
     assert shares[0][2] == 3
-    with pytest.raises(ValueError, match="a batch of 5 cannot be shared evenly by 2"):
+    with pytest.raises(UserError, match="a batch of 5 cannot be shared evenly by 2"):
         Group(0, 2).share(torch.arange(5))
 
 
@@ -62,7 +63,7 @@ def test_two_processes_equal_one(node_run, tiny):
 
 def test_uneven_batches_are_refused_in_one_line(node_run, tiny):
     result = node_run(*MLP, *tiny, "dataset.batch_size=15", "trainer.devices=2")
-    assert result.code == 1
+    assert result.code == 2
     assert "set dataset.batch_size to a multiple of trainer.devices" in result.err
     assert len([line for line in result.err.splitlines() if line]) == 1
 
