@@ -30,7 +30,7 @@ def _cache(tmp_path_factory):
 @pytest.fixture
 def node_run(monkeypatch, tmp_path, capsys):
     """Run the command line in this process, in an empty folder."""
-    from node_experiments.cli.main import main as cli
+    from node_experiments.cli import main as cli
 
     monkeypatch.chdir(tmp_path)
 

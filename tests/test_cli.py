@@ -10,7 +10,7 @@ import sys
 import pytest
 import torch
 
-from node_experiments.cli.main import main as cli
+from node_experiments.cli import main as cli
 
 RUN = "experiment=mnist_odenet"
 
