@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from node_experiments import ode
-from node_experiments.cli import main as cli
+from node_experiments.cli import application as cli
 from node_experiments.config import (
     ConfigError,
     GradientConfig,

@@ -69,7 +69,7 @@ def test_resume_auto_ends_as_if_nothing_had_happened(
     assert stopped.code == 144, stopped.err
     (folder,) = [f for f in stopped.folders if f != undisturbed]
     assert content(folder)["status"] == "interrupted"
-    assert "go on with resume=" in stopped.out
+    assert "resume it with resume=" in stopped.out
     monkeypatch.undo()
     monkeypatch.chdir(folder.parent.parent.parent)
 

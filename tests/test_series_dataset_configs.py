@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from node_experiments.chapters.irregular_series.dataset_settings import SERIES_DATASETS
-from node_experiments.cli import main as cli
+from node_experiments.cli import application as cli
 from node_experiments.config import (
     ConfigError,
     configs_folder,

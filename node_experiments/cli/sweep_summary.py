@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,22 +20,10 @@ from ..runs.directory import (
     read_json,
     status,
 )
+from ..runs.jobs import FILE, Job, read_jobs
 from ..runs.run import Run
 
-__all__ = ["SweepSummary", "note_job"]
-
-JOBS = "jobs.jsonl"
-
-
-def note_job(sweep: Path, number: int, overrides: str, folder: Path, reason: str | None) -> None:
-    """Note where a job of a sweep ran, or why it could not; jobs may run in many processes."""
-    line = {"job": number, "overrides": overrides, "folder": str(folder), "reason": reason}
-    # One write of one line: lines of jobs that end together do not mix.
-    descriptor = os.open(sweep / JOBS, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        os.write(descriptor, (json.dumps(line) + "\n").encode())
-    finally:
-        os.close(descriptor)
+__all__ = ["SweepSummary"]
 
 
 class SweepSummary(Callback):
@@ -52,18 +38,18 @@ class SweepSummary(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Forget what an earlier sweep into this folder noted."""
         with suppress(OSError):  # where nothing can be written, the launcher says so
-            (Path(str(config.hydra.sweep.dir)) / JOBS).unlink(missing_ok=True)
+            (Path(str(config.hydra.sweep.dir)) / FILE).unlink(missing_ok=True)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Print the table and the failures."""
         folder = Path(str(config.hydra.sweep.dir))
-        jobs = read_jobs(folder)
+        jobs = runs_of(folder)
         console = Console(width=None if Console().is_terminal else 200)
         console.print(for_terminal(summary(jobs, str(folder))))
         failed = [(job, run) for job, run in jobs if run.status != "completed"]
         for job, run in failed:
             console.print(
-                f"job {job['job']} {job['overrides']} {run.status}: {run.reason}",
+                f"job {job.job} {job.overrides} {run.status}: {run.reason}",
                 markup=False,
                 highlight=False,
                 soft_wrap=True,
@@ -71,33 +57,27 @@ class SweepSummary(Callback):
         SweepSummary.exit_code = 1 if failed else 0
 
 
-def read_jobs(sweep: Path) -> list[tuple[dict[str, Any], Run]]:
-    """The jobs of the last sweep into a folder, with their runs, in the order of their numbers."""
-    try:
-        lines = (sweep / JOBS).read_text().splitlines()
-    except OSError:
-        return []
-    # A job that was started again has more than one line; the last one counts.
-    jobs = {job["job"]: job for job in map(json.loads, lines)}
+def runs_of(sweep: Path) -> list[tuple[Job, Run]]:
+    """The jobs of the last sweep into a directory, with their runs, by number."""
     found = []
-    for _, job in sorted(jobs.items()):
-        folder = Path(job["folder"])
-        if job["reason"] is None:
+    for job in read_jobs(sweep):
+        folder = Path(job.folder)
+        if job.reason is None:
             run = Run(folder, read_json(folder / "result.json"), status(folder))
         else:
-            run = Run(folder, {"reason": job["reason"]}, "failed")
+            run = Run(folder, {"reason": job.reason}, "failed")
         found.append((job, run))
     return found
 
 
-def summary(jobs: list[tuple[dict[str, Any], Run]], title: str) -> Table:
+def summary(jobs: list[tuple[Job, Run]], title: str) -> Table:
     """One row a job: what varied, how it ended, its metric, and what it cost."""
     metrics = {f"{run.metric}/test": f"{run.metric}/test" for _, run in jobs if run.metric}
     headings = ["job", "overrides", "status", *metrics]
     headings += [heading for heading, _, _ in COLUMNS.values()]
     rows = []
     for job, run in jobs:
-        row: list[Any] = [job["job"], job["overrides"], run.status]
+        row: list[Any] = [job.job, job.overrides, run.status]
         row += [cell(run, tag, 1.0, ".4f") for tag in metrics]
         row += [cell(run, tag, scale, form) for tag, (_, scale, form) in COLUMNS.items()]
         rows.append(row)

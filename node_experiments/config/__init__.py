@@ -2,6 +2,7 @@
 
 from ..runner.compose import (
     configs_folder,
+    plain_config,
     schema_of,
     to_yaml,
     typed_config,
@@ -60,6 +61,7 @@ __all__ = [
     "folder_name",
     "known",
     "nearest",
+    "plain_config",
     "require",
     "schema_of",
     "to_yaml",

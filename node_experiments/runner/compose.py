@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from ..config.checks import (
     ConfigError,
@@ -17,10 +17,15 @@ from ..config.checks import (
 from ..config.datasets import DATASETS
 from ..config.models import MODELS
 from ..config.run import RunConfig
+from ..errors import UserError
 
-__all__ = ["configs_folder", "schema_of", "to_yaml", "typed_config"]
+__all__ = ["configs_folder", "plain_config", "schema_of", "to_yaml", "typed_config"]
 
 T = TypeVar("T")
+
+# Integers beyond these are mistakes, which would end in the allocator or never.
+LARGEST_SEED = 2**31 - 1
+LARGEST = {"model": 10**6, "dataset": 10**9, "trainer": 10**9, "solver": 10**9}
 
 # The groups whose schema depends on the name that was chosen.
 BY_NAME: dict[str, dict[str, type]] = {"dataset": dict(DATASETS), "model": dict(MODELS)}
@@ -39,17 +44,33 @@ def typed_config(composed: DictConfig) -> RunConfig:
     Raises:
         ConfigError: An unknown key, a value of the wrong type, or one out of range.
     """
-    refuse_unknown_keys(composed, RunConfig)
+    reject_unknown_keys(composed, RunConfig)
     try:
         plain = OmegaConf.to_container(composed, resolve=True)
     except OmegaConfBaseException as error:
         raise ConfigError(describe(error)) from error
     assert isinstance(plain, dict)
-    by_name = {group: plain.pop(group) for group in BY_NAME}
+    return plain_config({str(key): value for key, value in plain.items()})
+
+
+def plain_config(content: dict[str, Any]) -> RunConfig:
+    """Plain values, as a checkpoint or a run directory holds them, as dataclasses.
+
+    Strings are taken as they are: an interpolation in a file that came from elsewhere could read
+    environment variables.
+
+    Raises:
+        ConfigError: An unknown key, a value of the wrong type, one out of range, or an
+            interpolation.
+    """
+    reject_interpolations(content)
+    reject_unknown_keys(content, RunConfig)
+    plain = dict(content)
+    by_name = {group: plain.pop(group, None) for group in BY_NAME}
     config = convert(plain, RunConfig)
     for group, node in by_name.items():
         schema = schema_of(group, node)
-        refuse_unknown_keys(node, schema, f"{group}.")
+        reject_unknown_keys(node, schema, f"{group}.")
         setattr(config, group, convert(node, schema, group))
     return config
 
@@ -65,6 +86,8 @@ def schema_of(group: str, node: Any) -> type:
             f"{group}={node!r} must be a group of settings; choose one of configs/{group}/"
         )
     name = node.get("name")
+    if not isinstance(name, str):
+        raise ConfigError(f"{group}.name={name!r} must be one name; choose one with {group}=...")
     if name not in BY_NAME[group]:
         raise ConfigError(f"{group}.name={name!r} is unknown{nearest(str(name), BY_NAME[group])}")
     return BY_NAME[group][name]
@@ -72,6 +95,7 @@ def schema_of(group: str, node: Any) -> type:
 
 def convert(node: dict[Any, Any], schema: type[T], group: str = "") -> T:
     """A node as its dataclass; types are checked here, ranges by the dataclass itself."""
+    check_values(node, schema, f"{group}." if group else "")
     try:
         merged = OmegaConf.merge(OmegaConf.structured(schema), node)
         return cast("T", OmegaConf.to_object(merged))
@@ -81,12 +105,69 @@ def convert(node: dict[Any, Any], schema: type[T], group: str = "") -> T:
 
 def describe(error: OmegaConfBaseException, group: str = "") -> str:
     """The first line of an OmegaConf error, with the key it is about in front."""
+    cause = error.__context__
+    if isinstance(cause, InterpolationResolutionError) and isinstance(
+        cause.__context__, UserError
+    ):
+        return str(cause.__context__)  # of a resolver of ours
     first_line = str(error).splitlines()[0]
     key = ".".join(filter(None, [group, error.full_key]))
     return f"{key}: {first_line}" if key else first_line
 
 
-def refuse_unknown_keys(node: Mapping[Any, Any], schema: type, prefix: str = "") -> None:
+def check_values(node: Mapping[Any, Any], schema: type, prefix: str = "") -> None:
+    """Check what OmegaConf would convert in silence, or hand on to what cannot hold it.
+
+    Raises:
+        ConfigError: A number for a truth value, or an integer that no machine has room for.
+    """
+    hints = get_type_hints(schema)
+    for key, value in node.items():
+        hint = hints.get(str(key))
+        if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
+            check_values(value, hint, f"{prefix}{key}.")
+        elif hint is bool and isinstance(value, int | float) and value not in (0, 1):
+            raise ConfigError(f"{prefix}{key}={value} must be true or false")
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, int) and abs(number) > limit(f"{prefix}{key}"):
+                raise ConfigError(
+                    f"{prefix}{key}={shortened(number)} is out of range: at most "
+                    f"{limit(f'{prefix}{key}')}"
+                )
+
+
+def limit(key: str) -> int:
+    """The largest integer that a setting may hold, whatever it is of."""
+    group, _, name = key.rpartition(".")
+    if "seed" in name:
+        return LARGEST_SEED
+    return LARGEST.get(group, LARGEST_SEED)
+
+
+def shortened(number: int) -> str:
+    """An integer that fits into a message."""
+    size = number.bit_length()
+    return str(number) if size <= 128 else f"an integer of {size} bits"
+
+
+def reject_interpolations(content: Any, key: str = "") -> None:
+    """Look for text that OmegaConf would resolve.
+
+    Raises:
+        ConfigError: There is some.
+    """
+    if isinstance(content, Mapping):
+        for name, value in content.items():
+            reject_interpolations(name, key)
+            reject_interpolations(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(content, list | tuple):
+        for value in content:
+            reject_interpolations(value, key)
+    elif isinstance(content, str) and "${" in content:
+        raise ConfigError(f"{key}={content!r} holds an interpolation, which is not resolved here")
+
+
+def reject_unknown_keys(node: Mapping[Any, Any], schema: type, prefix: str = "") -> None:
     """Compare the keys of a node with the fields of its dataclass, also those added with `+`."""
     known = {f.name: f for f in fields(schema)}
     for key in map(str, node):
@@ -99,7 +180,7 @@ def refuse_unknown_keys(node: Mapping[Any, Any], schema: type, prefix: str = "")
                     f"{prefix}{key}={node[key]!r} must be a group of settings; "
                     f"choose one of configs/{key}/, or set {key}.<setting>"
                 )
-            refuse_unknown_keys(node[key], inner, f"{prefix}{key}.")
+            reject_unknown_keys(node[key], inner, f"{prefix}{key}.")
 
 
 def to_yaml(plain: dict[str, Any]) -> str:

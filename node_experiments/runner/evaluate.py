@@ -17,6 +17,7 @@ from ..training.memory import peak_bytes
 from ..training.solver_statistics import CountedBatches
 from . import build
 from .restore import rebuild
+from .train import tested
 
 __all__ = ["evaluate"]
 
@@ -55,6 +56,8 @@ def evaluate(
         text = json.dumps(wrong).encode()
         write_atomically(folder / "wrong.json", lambda file: file.write(text))
     result["metric"] = task.metric
+    result["tested"] = tested(trainer)
+    result["of_checkpoint"] = {"file": str(trained.file), "epoch": trained.epoch}
     result["metrics"] = {f"{name}/test": value for name, value in values.items()}
     if test.solves:
         result["metrics"]["nfe/forward"] = test.evaluations / test.solves

@@ -15,6 +15,7 @@ from ..config import (
 )
 from ..training.checkpoints import (
     CheckpointError,
+    checkpoint_file,
     load_checkpoint,
 )
 from . import build
@@ -29,11 +30,15 @@ class Trained:
     Attributes:
         model: With the checkpoint's weights, and the solver of the configuration.
         data: The dataset of the configuration.
+        file: The checkpoint.
+        epoch: After which its weights were saved; None if it does not tell.
         origin: What the run that trained it was: name, seed, solver and so on, as plain values.
     """
 
     model: nn.Module
     data: Any
+    file: Path
+    epoch: int | None
     origin: dict[str, Any]
 
 
@@ -49,12 +54,19 @@ def rebuild(config: RunConfig, device: torch.device) -> Trained:
     model = build.build_model(config, data, device)
     try:
         model.load_state_dict(checkpoint["model"])
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"the weights in {config.checkpoint} are not those of model {config.model.name!r} "
             f"on {config.dataset.name}: {str(error).splitlines()[-1].strip()}"
         ) from error
-    return Trained(model, data, origin(checkpoint["config"]))
+    epoch = checkpoint.get("epoch")
+    return Trained(
+        model,
+        data,
+        checkpoint_file(Path(config.checkpoint)),
+        epoch if isinstance(epoch, int) else None,
+        origin(checkpoint["config"]),
+    )
 
 
 def origin(trained: dict[str, Any]) -> dict[str, Any]:

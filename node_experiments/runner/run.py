@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import time
 import traceback
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import torch
 from rich.console import Console
 
 from ..config import (
+    ConfigError,
     RunConfig,
     config_hash,
     to_yaml,
@@ -27,6 +29,7 @@ from ..runs.files import (
     write_json,
 )
 from ..tracking.records import run_info
+from ..tracking.repeated_warnings import warnings_shown_once
 from ..training.device import (
     describe_device,
     prepare_process,
@@ -64,9 +67,29 @@ def check(config: RunConfig) -> None:
         DeviceError: This machine has no such device.
     """
     build.check_choices(config)
+    check_machine(config)
     device = select_device(config.trainer.device)
     if config.mode == "figure3":
         check_figure3(config, device)
+
+
+def check_machine(config: RunConfig) -> None:
+    """Check what would end in many processes or threads that cannot work.
+
+    Raises:
+        ConfigError: More threads than any machine like this one has use for, or processes among
+            which a batch cannot be divided.
+    """
+    threads, devices = config.trainer.threads, config.trainer.devices
+    most = max(256, 4 * (os.cpu_count() or 1))
+    if threads is not None and threads > most:
+        raise ConfigError(f"trainer.threads={threads} is out of range: at most {most} here")
+    batch = getattr(config.dataset, "batch_size", None)
+    if config.mode == "train" and batch is not None and batch % devices:
+        raise ConfigError(
+            f"trainer.devices={devices} cannot share a batch of {batch} evenly; set "
+            "dataset.batch_size to a multiple of trainer.devices, and dataset.drop_last=true"
+        )
 
 
 def run(
@@ -106,8 +129,9 @@ def run(
             fit(config, folder, device, result, None, group, stop)
         return result
     with log_file(folder / "node-run.log"):
-        # Training alone asks between two steps whether to stop, and can be gone on with.
-        with stop_on_signals(at_once=config.mode != "train") as stop, outcome(result, stop):
+        # Training alone asks between two steps whether to stop, and can be resumed.
+        stopping = stop_on_signals(at_once=config.mode != "train")
+        with warnings_shown_once(log) as warned, stopping as stop, outcome(result, stop):
             (folder / "result.json").unlink(missing_ok=True)
             text = to_yaml(plain).encode()
             write_atomically(folder / "config.yaml", lambda file: file.write(text))
@@ -124,6 +148,7 @@ def run(
                 fit_in_processes(config, folder, result, stop)
             else:
                 fit(config, folder, device, result, bar, group, stop)
+        result["warnings"] = [*warned.counts(), *result.get("warnings", [])]
         earlier = result.pop("earlier_seconds", 0.0)
         result["seconds"] = {
             "total": earlier + time.perf_counter() - started,

@@ -14,6 +14,7 @@ import torch.multiprocessing as multiprocessing
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from ..config import RunConfig
+from ..tracking.repeated_warnings import warnings_shown_once
 from ..training.signals import StopRequest
 
 __all__ = ["fit_in_processes"]
@@ -97,12 +98,13 @@ def fit_process(
         if rank == 0:
             log_to_console()
             stack.enter_context(log_file(folder / "node-run.log"))
+        warned = stack.enter_context(warnings_shown_once(log))
         stop = stack.enter_context(stop_on_signals())
         with outcome(result, stop):
             device = prepare(config)
             group = join_group(f"file://{rendezvous}", rank, size)
             fit(config, folder, device, result, None, group, stop)
             leave_group(group)
-        results.put({**result, "rank": rank})
+        results.put({**result, "rank": rank, "warnings": warned.counts()})
     if result["status"] == "failed":
         raise SystemExit(1)

@@ -24,6 +24,7 @@ from ..tracking.figures import Figures
 from ..tracking.progress import (
     EpochLines,
     ProgressBar,
+    ProgressLines,
 )
 from ..tracking.records import MetricsFile
 from ..tracking.tensorboard import TensorBoard
@@ -47,7 +48,7 @@ from ..training.solver_statistics import SolverStatistics
 from ..training.timing import Timing
 from . import build
 
-__all__ = ["fit"]
+__all__ = ["fit", "tested"]
 
 # What `gradient/error` takes for the exact solution.
 EXACT = Solver("dopri5", rtol=1e-5, atol=1e-5)
@@ -110,6 +111,7 @@ def fit(
             MetricsFile(folder),
             tensorboard,
             EpochLines(),
+            ProgressLines(shown=bar is None),
             Figures(folder / "figures", tensorboard, config.name, draw),
             *build.build_animation(task, folder / "figures" / "training.gif"),
             *build.build_keepers(task, folder),
@@ -166,7 +168,7 @@ def go_on(trainer: Trainer, checkpoint: dict[str, Any], config: RunConfig, folde
         )
     try:
         trainer.load_state_dict(checkpoint)
-    except (RuntimeError, KeyError, ValueError) as error:
+    except Exception as error:  # what is odd in it can be met anywhere
         raise CheckpointError(
             f"the checkpoint in {folder} holds no state of {config.name} as it is configured now; "
             "go on with the version that wrote it, or begin a new run"
@@ -186,10 +188,18 @@ def summarize(trainer: Trainer, result: dict[str, Any]) -> None:
     at_best = result["best"] or final
     result["objective"] = at_best.get(metric, at_best.get(f"{trainer.task.metric}/test"))
     result["metric"] = trainer.task.metric
+    result["tested"] = tested(trainer)
     result["nfe"] = {way: final.get(f"nfe/{way}") for way in ("forward", "backward")}
     result["memory"] = {
         name: final.get(f"memory/{name}") for name in ("saved_bytes", "peak_bytes")
     }
+
+
+def tested(trainer: Trainer) -> dict[str, Any] | None:
+    """How many samples the last test was on, and the word for them; None where nothing tells."""
+    if not trainer.tested:
+        return None
+    return {"count": trainer.tested, "unit": getattr(trainer.task, "unit", "samples")}
 
 
 def hyperparameters(config: RunConfig, choices: dict[str, Any]) -> dict[str, Any]:

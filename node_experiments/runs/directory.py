@@ -147,7 +147,9 @@ def hash_of(folder: Path) -> str | None:
     found = read_json(folder / "run_info.json").get("config_hash")
     if found is None and (folder / "config.yaml").is_file():
         # It was killed between the writing of the two files.
-        content = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
-        assert isinstance(content, dict)
-        found = config_hash({str(key): value for key, value in content.items()})
+        try:
+            content = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
+            found = config_hash(dict(content)) if isinstance(content, dict) else None  # type: ignore[arg-type]
+        except Exception:  # whatever it holds, it is not this run
+            return None
     return None if found is None else str(found)

@@ -13,10 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...cli.sweep_summary import (
-    JOBS,
-    read_jobs,
-)
 from ...reports.paired import (
     paired_error,
     unpaired_error,
@@ -27,6 +23,7 @@ from ...reports.tables import (
     varying,
 )
 from ...runs.directory import read_json
+from ...runs.jobs import FILE, read_jobs
 from ...runs.run import (
     Run,
     find_runs,
@@ -108,10 +105,10 @@ def solver_transfer(folder: Path) -> str:
     runs = [run for run in find_runs(folder) if run.config.get("mode") == "eval"]
     counted = [run for run in runs if why_not(run) is None]
     lost = [note(run.folder.name, why) for run in runs if (why := why_not(run)) is not None]
-    for path in sorted(folder.rglob(JOBS)):
-        for job, run in read_jobs(path.parent):
-            if job["reason"] is not None and "checkpoint" in job["overrides"]:
-                lost.append(note(job["overrides"], reason_of(run)))
+    for path in sorted(folder.rglob(FILE)):
+        for job in read_jobs(path.parent):
+            if job.reason is not None and "checkpoint" in job.overrides:
+                lost.append(note(job.overrides, job.reason))
     if not counted:
         parts = ["No run of mode=eval of a network that solves an ODE is here."]
     else:

@@ -13,11 +13,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from ...cli.sweep_summary import (
-    JOBS,
-    read_jobs,
-)
 from ...reports.tables import Cell
+from ...runs.jobs import FILE, read_jobs
 from ...runs.run import (
     Run,
     find_runs,
@@ -94,15 +91,14 @@ class LostJob:
 def lost_jobs(folder: Path, sections: Sequence[Mapping[Row, Sequence[Run]]]) -> list[LostJob]:
     """All of them; those of a sweep that left no run at all belong to the first table."""
     found = []
-    for path in sorted(folder.rglob(JOBS)):
+    for path in sorted(folder.rglob(FILE)):
         place = 0
         for number, rows in enumerate(sections):
             if any(path.parent in run.folder.parents for runs in rows.values() for run in runs):
                 place = number
-        for job, _ in read_jobs(path.parent):
-            given = dict(part.partition("=")[::2] for part in job["overrides"].split(","))
-            if job["reason"] is not None and "experiment" in given:
-                found.append(LostJob(given["experiment"], job["reason"], place))
+        for job in read_jobs(path.parent):
+            if job.reason is not None and "experiment" in job.varied:
+                found.append(LostJob(job.varied["experiment"], job.reason, place))
     return found
 
 

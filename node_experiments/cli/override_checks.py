@@ -1,0 +1,135 @@
+"""What can be seen to be wrong in overrides before anything is composed.
+
+Composition takes values as the schema converts them, and groups as Hydra finds them; here they
+are looked at as they were typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
+
+from ..config import ConfigError, nearest
+from .settings import setting_types, unknown_setting
+
+__all__ = ["check_overrides"]
+
+MAY_BE_NULL = ("experiment", "sweep", "debug")
+TRUTH = {"true", "false", "yes", "no", "on", "off", "y", "n", "0", "1"}
+
+
+def check_overrides(
+    overrides: Iterable[Override],
+    groups: Mapping[str, Collection[str]],
+    folders: Iterable[Path],
+    multirun: bool,
+) -> None:
+    """Check keys, choices and truth values.
+
+    Args:
+        groups: Each group with its choices.
+        folders: The folders of configurations, the user's first.
+        multirun: Each override may hold several values.
+
+    Raises:
+        ConfigError: The first thing that is wrong.
+    """
+    for override in overrides:
+        key = override.key_or_group
+        if key.partition(".")[0].partition("/")[0] == "hydra":
+            check_hydra(override)
+            continue
+        if override.is_sweep_override() and not multirun:
+            raise ConfigError(
+                f"{override.input_line} is a sweep over several values: add -m to run one job for "
+                "each of them, or put quotes around a value that holds a comma"
+            )
+        if override.package is not None or override.is_delete():
+            continue  # rare, and Hydra's to judge
+        if key in groups:
+            for value in values(override):
+                check_choice(key, value, groups[key])
+                check_package(key, str(value), folders)
+        elif not is_setting(key):
+            raise ConfigError(unknown_setting(key, [g for g in groups if "/" not in g]))
+        elif bool in setting_types().get(key, ()):
+            for value in values(override):
+                check_truth(key, value)
+
+
+def values(override: Override) -> Iterator[Any]:
+    """The value of an override, or each of a list of choices."""
+    value = override._value
+    several = value.list if isinstance(value, ChoiceSweep) else [value]
+    for one in several:
+        if isinstance(one, QuotedString):
+            yield one.text
+        elif not override.is_sweep_override() or isinstance(value, ChoiceSweep):
+            yield one
+
+
+def is_setting(key: str) -> bool:
+    """Whether a key is a setting, a group of settings, or an item of a list in one."""
+    known = setting_types()
+    parts = key.split(".")
+    inner = any(".".join(parts[:n]) in known for n in range(1, len(parts) + 1))
+    return inner or any(name.startswith(f"{key}.") for name in known)
+
+
+def check_choice(group: str, value: Any, names: Collection[str]) -> None:
+    """Check what is chosen of a group.
+
+    Raises:
+        ConfigError: It is no name, or one that the group does not have.
+    """
+    if value is None and group in MAY_BE_NULL:
+        return
+    text = "null" if value is None else str(value).lower() if isinstance(value, bool) else value
+    if not isinstance(value, str) or not value:
+        raise ConfigError(
+            f"{group}={text} chooses nothing: choose one of configs/{group}/, as in "
+            "solver=dopri5; only experiment, sweep and debug may be null"
+        )
+    if "${" not in value and value not in names:
+        raise ConfigError(f"{group}={value} is unknown{nearest(value, names)}")
+
+
+def check_package(group: str, name: str, folders: Iterable[Path]) -> None:
+    """Check that an experiment's file, or a sweep's, stands for the whole configuration.
+
+    Raises:
+        ConfigError: It lacks the line by which Hydra knows.
+    """
+    if group not in MAY_BE_NULL:
+        return
+    files = [folder / group / f"{name}.yaml" for folder in folders]
+    file = next((file for file in files if file.is_file()), None)
+    if file is not None and "@package _global_" not in file.read_text(errors="replace"):
+        raise ConfigError(f"{file} needs the first line '# @package _global_' to set other groups")
+
+
+def check_truth(key: str, value: Any) -> None:
+    """Check a value of a setting that is true or false.
+
+    Raises:
+        ConfigError: It is another number, text, a list or a dictionary.
+    """
+    if isinstance(value, str) and "${" in value:
+        return
+    if str(value).lower() not in TRUTH:
+        text = "null" if value is None else value
+        raise ConfigError(f"{key}={text} must be true or false")
+
+
+def check_hydra(override: Override) -> None:
+    """Check settings of Hydra that it does not check itself.
+
+    Raises:
+        ConfigError: A number of trials below 0.
+    """
+    value = None if override.is_sweep_override() else override.value()
+    if override.key_or_group == "hydra.sweeper.n_trials" and isinstance(value, int) and value < 0:
+        raise ConfigError(f"hydra.sweeper.n_trials={value} must be at least 0")

@@ -1,0 +1,65 @@
+"""The jobs of a sweep: one line of `jobs.jsonl` each, also of those that never had a directory."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+__all__ = ["FILE", "Job", "note_job", "read_jobs"]
+
+FILE = "jobs.jsonl"
+
+
+@dataclass
+class Job:
+    """One job of a sweep.
+
+    Attributes:
+        overrides: What varies, as `solver=rk4,seed=0`.
+        folder: Where it ran.
+        reason: Why it failed before it had a run directory; None if it ran.
+    """
+
+    job: int
+    overrides: str
+    folder: str
+    reason: str | None = None
+
+    @property
+    def varied(self) -> dict[str, str]:
+        """The overrides by name."""
+        return dict(part.partition("=")[::2] for part in self.overrides.split(",") if part)
+
+
+def note_job(sweep: Path, number: int, overrides: str, folder: Path, reason: str | None) -> None:
+    """Note where a job of a sweep ran, or why it could not; jobs may run in many processes."""
+    line = json.dumps(asdict(Job(number, overrides, str(folder), reason))) + "\n"
+    # One write of one line: lines of jobs that end together do not mix.
+    descriptor = os.open(sweep / FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.write(descriptor, line.encode())
+    finally:
+        os.close(descriptor)
+
+
+def read_jobs(sweep: Path) -> list[Job]:
+    """The jobs of the last sweep into a directory, by number; broken lines are skipped.
+
+    A job that was started again has more than one line; the last one counts.
+    """
+    try:
+        lines = (sweep / FILE).read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+    jobs: dict[int, Job] = {}
+    for line in lines:
+        try:
+            job = Job(**json.loads(line))
+        except (ValueError, TypeError):
+            continue
+        texts = (job.overrides, job.folder, job.reason or "")
+        if isinstance(job.job, int) and all(isinstance(text, str) for text in texts):
+            jobs[job.job] = job
+    return [job for _, job in sorted(jobs.items())]
