@@ -98,6 +98,8 @@ def of_omegaconf(error: OmegaConfBaseException) -> str | None:
         return None  # what the resolver met says more
     if isinstance(error, ConfigAttributeError | ConfigKeyError) and key:
         group = key.partition(".")[0]
+        if group == "hydra":
+            return f"{key} is not a setting of Hydra; --cfg hydra prints those that there are"
         if key in setting_types():
             return f"{key} is a setting of another {group}; choose that one with {group}=..."
         return unknown_setting(key, ())

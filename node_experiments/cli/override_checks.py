@@ -8,16 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
+from omegaconf import BooleanNode, FloatNode, IntegerNode, StringNode, ValidationError
 
 from ..config import ConfigError, nearest
+from ..runner.compose import check_size
+from .arguments import shorten
 from .settings import setting_types, unknown_setting
 
 __all__ = ["check_overrides"]
 
 MAY_BE_NULL = ("experiment", "sweep", "debug")
+NODES = {int: IntegerNode, float: FloatNode, str: StringNode, bool: BooleanNode}
+WORDS = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
 TRUTH = {"true", "false", "yes", "no", "on", "off", "y", "n", "0", "1"}
 
 
@@ -27,7 +32,7 @@ def check_overrides(
     folders: Iterable[Path],
     multirun: bool,
 ) -> None:
-    """Check keys, choices and truth values.
+    """Check keys, choices, and values against the types of their settings.
 
     Args:
         groups: Each group with its choices.
@@ -55,9 +60,9 @@ def check_overrides(
                 check_package(key, str(value), folders)
         elif not is_setting(key):
             raise ConfigError(unknown_setting(key, [g for g in groups if "/" not in g]))
-        elif bool in setting_types().get(key, ()):
+        elif key in setting_types():
             for value in values(override):
-                check_truth(key, value)
+                check_value(key, value)
 
 
 def values(override: Override) -> Iterator[Any]:
@@ -111,17 +116,47 @@ def check_package(group: str, name: str, folders: Iterable[Path]) -> None:
         raise ConfigError(f"{file} needs the first line '# @package _global_' to set other groups")
 
 
-def check_truth(key: str, value: Any) -> None:
-    """Check a value of a setting that is true or false.
+def check_value(key: str, value: Any) -> None:
+    """Check a value against the types of the settings of this name.
 
     Raises:
-        ConfigError: It is another number, text, a list or a dictionary.
+        ConfigError: It fits none of them, or is an integer out of range.
     """
     if isinstance(value, str) and "${" in value:
         return
-    if str(value).lower() not in TRUTH:
-        text = "null" if value is None else value
-        raise ConfigError(f"{key}={text} must be true or false")
+    hints = setting_types()[key]
+    if not any(fits(value, hint) for hint in hints):
+        text = "null" if value is None else shorten(str(value))
+        wanted = " or ".join(dict.fromkeys(in_words(hint) for hint in hints))
+        raise ConfigError(f"{key}={text} must be {wanted}")
+    check_size(key, value)
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether OmegaConf takes a value for this type; for a truth value only what reads as one."""
+    kinds = get_args(hint) or (hint,)
+    if value is None:
+        return type(None) in kinds
+    if get_origin(hint) is list or any(get_origin(kind) is list for kind in kinds):
+        (inner,) = next((get_args(k) for k in kinds if get_origin(k) is list), kinds)
+        return isinstance(value, list) and all(fits(one, inner) for one in value)
+    if isinstance(value, list | dict) or (bool in kinds and str(value).lower() not in TRUTH):
+        return False
+    try:
+        next(NODES[kind] for kind in kinds if kind in NODES)(value)
+    except ValidationError:
+        return False
+    return True
+
+
+def in_words(hint: Any) -> str:
+    """A type as a person says it."""
+    kinds = get_args(hint) or (hint,)
+    inner = next((get_args(k)[0] for k in kinds if get_origin(k) is list), None)
+    if get_origin(hint) is list:
+        inner = get_args(hint)[0]
+    name = f"a list, each item {WORDS[inner]}" if inner else WORDS[kinds[0]]
+    return f"{name}, or null" if type(None) in kinds else name
 
 
 def check_hydra(override: Override) -> None:

@@ -19,7 +19,7 @@ from ..config.models import MODELS
 from ..config.run import RunConfig
 from ..errors import UserError
 
-__all__ = ["configs_folder", "plain_config", "schema_of", "to_yaml", "typed_config"]
+__all__ = ["check_size", "configs_folder", "plain_config", "schema_of", "to_yaml", "typed_config"]
 
 T = TypeVar("T")
 
@@ -128,12 +128,18 @@ def check_values(node: Mapping[Any, Any], schema: type, prefix: str = "") -> Non
             check_values(value, hint, f"{prefix}{key}.")
         elif hint is bool and isinstance(value, int | float) and value not in (0, 1):
             raise ConfigError(f"{prefix}{key}={value} must be true or false")
-        for number in value if isinstance(value, list) else [value]:
-            if isinstance(number, int) and abs(number) > limit(f"{prefix}{key}"):
-                raise ConfigError(
-                    f"{prefix}{key}={shortened(number)} is out of range: at most "
-                    f"{limit(f'{prefix}{key}')}"
-                )
+        check_size(f"{prefix}{key}", value)
+
+
+def check_size(key: str, value: Any) -> None:
+    """Check the integers of a value.
+
+    Raises:
+        ConfigError: One is larger than any machine has room for.
+    """
+    for number in value if isinstance(value, list) else [value]:
+        if isinstance(number, int) and abs(number) > limit(key):
+            raise ConfigError(f"{key}={shortened(number)} is out of range: at most {limit(key)}")
 
 
 def limit(key: str) -> int:

@@ -43,8 +43,10 @@ def discard(folder: Path) -> None:
     shutil.rmtree(folder / ".hydra", ignore_errors=True)
     with suppress(OSError):
         folder.rmdir()
-        if folder.parent.resolve() != Path.cwd():
-            folder.parent.rmdir()  # where this was the first run of its name
+        for parent in list(folder.parents)[:2]:  # of this name, and `outputs`, if it is the first
+            if parent.resolve() == Path.cwd():
+                break
+            parent.rmdir()
 
 
 def is_only_started(folder: Path) -> bool:
