@@ -31,8 +31,8 @@ def main(words: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt as interruption:
             if interruption.args:  # by a job, which has said so
                 return int(interruption.args[0])
-            again = "the same command starts it again"
-            print(f"node-run: interrupted before training; {again}", file=sys.stderr)
+            line = "interrupted while nothing was training; run the same command again"
+            print(f"node-run: {line}", file=sys.stderr)
             return 130 if stop.signum is None else stop.exit_code
 
 

@@ -6,10 +6,11 @@ are looked at as they were typed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
+import yaml
 from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
 from omegaconf import BooleanNode, FloatNode, IntegerNode, StringNode, ValidationError
 
@@ -20,8 +21,14 @@ from .settings import setting_types, unknown_setting
 
 __all__ = ["check_overrides"]
 
-MAY_BE_NULL = ("experiment", "sweep", "debug")
-NODES = {int: IntegerNode, float: FloatNode, str: StringNode, bool: BooleanNode}
+GLOBAL = ("experiment", "sweep", "debug")  # groups whose files may set anything
+SEARCHPATH = "hydra.searchpath"
+NODES: dict[Any, Callable[[Any], object]] = {
+    int: IntegerNode,
+    float: FloatNode,
+    str: StringNode,
+    bool: BooleanNode,
+}
 WORDS = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
 TRUTH = {"true", "false", "yes", "no", "on", "off", "y", "n", "0", "1"}
 
@@ -29,7 +36,7 @@ TRUTH = {"true", "false", "yes", "no", "on", "off", "y", "n", "0", "1"}
 def check_overrides(
     overrides: Iterable[Override],
     groups: Mapping[str, Collection[str]],
-    folders: Iterable[Path],
+    folders: Sequence[Path],
     multirun: bool,
 ) -> None:
     """Check keys, choices, and values against the types of their settings.
@@ -42,7 +49,10 @@ def check_overrides(
     Raises:
         ConfigError: The first thing that is wrong.
     """
-    for override in overrides:
+    given = list(overrides)
+    optional = groups_that_may_be_null(folders)
+    elsewhere = any(override.key_or_group == SEARCHPATH for override in given)
+    for override in given:
         key = override.key_or_group
         if key.partition(".")[0].partition("/")[0] == "hydra":
             check_hydra(override)
@@ -56,8 +66,10 @@ def check_overrides(
             continue  # rare, and Hydra's to judge
         if key in groups:
             for value in values(override):
-                check_choice(key, value, groups[key])
+                check_choice(key, value, None if elsewhere else groups[key], optional)
                 check_package(key, str(value), folders)
+        elif any(group.startswith(f"{key}/") for group in groups):
+            continue  # chooses a group inside a group
         elif not is_setting(key):
             raise ConfigError(unknown_setting(key, [g for g in groups if "/" not in g]))
         elif key in setting_types():
@@ -84,21 +96,37 @@ def is_setting(key: str) -> bool:
     return inner or any(name.startswith(f"{key}.") for name in known)
 
 
-def check_choice(group: str, value: Any, names: Collection[str]) -> None:
+def groups_that_may_be_null(folders: Iterable[Path]) -> list[str]:
+    """The groups of which the root configuration chooses nothing."""
+    files = [folder / "config.yaml" for folder in folders]
+    for file in filter(Path.is_file, files):
+        defaults = yaml.safe_load(file.read_bytes())["defaults"]
+        entries = [entry for entry in defaults if isinstance(entry, dict)]
+        return [name for entry in entries for name, choice in entry.items() if choice is None]
+    return []
+
+
+def check_choice(
+    group: str, value: Any, names: Collection[str] | None, optional: Collection[str]
+) -> None:
     """Check what is chosen of a group.
+
+    Args:
+        names: The choices; None if there may be others.
+        optional: The groups of which nothing may be chosen.
 
     Raises:
         ConfigError: It is no name, or one that the group does not have.
     """
-    if value is None and group in MAY_BE_NULL:
+    if value is None and group in optional:
         return
     text = "null" if value is None else str(value).lower() if isinstance(value, bool) else value
     if not isinstance(value, str) or not value:
         raise ConfigError(
             f"{group}={text} chooses nothing: choose one of configs/{group}/, as in "
-            "solver=dopri5; only experiment, sweep and debug may be null"
+            f"solver=dopri5; only {', '.join(optional)} may be null"
         )
-    if "${" not in value and value not in names:
+    if names is not None and "${" not in value and value not in names:
         raise ConfigError(f"{group}={value} is unknown{nearest(value, names)}")
 
 
@@ -108,7 +136,7 @@ def check_package(group: str, name: str, folders: Iterable[Path]) -> None:
     Raises:
         ConfigError: It lacks the line by which Hydra knows.
     """
-    if group not in MAY_BE_NULL:
+    if group not in GLOBAL:
         return
     files = [folder / group / f"{name}.yaml" for folder in folders]
     file = next((file for file in files if file.is_file()), None)
@@ -124,12 +152,12 @@ def check_value(key: str, value: Any) -> None:
     """
     if isinstance(value, str) and "${" in value:
         return
+    check_size(key, value)
     hints = setting_types()[key]
     if not any(fits(value, hint) for hint in hints):
         text = "null" if value is None else shorten(str(value))
         wanted = " or ".join(dict.fromkeys(in_words(hint) for hint in hints))
         raise ConfigError(f"{key}={text} must be {wanted}")
-    check_size(key, value)
 
 
 def fits(value: Any, hint: Any) -> bool:
@@ -144,7 +172,7 @@ def fits(value: Any, hint: Any) -> bool:
         return False
     try:
         next(NODES[kind] for kind in kinds if kind in NODES)(value)
-    except ValidationError:
+    except (ValidationError, OverflowError):
         return False
     return True
 
