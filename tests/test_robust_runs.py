@@ -195,6 +195,13 @@ def test_wrong_settings_leave_nothing_at_all(node_run, tmp_path):
         assert not list(tmp_path.iterdir()), words
 
 
+def test_a_rank_that_is_no_number(node_run, monkeypatch):
+    monkeypatch.setenv("RANK", "abc")
+    result = node_run(*MLP)
+    assert result.code == 2
+    assert "RANK='abc'" in one_line(result.err)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT])
 def test_a_signal_before_training_starts(tmp_path, number):
     """Inside the import of what the command line needs, and where a run is prepared."""

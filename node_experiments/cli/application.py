@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,9 @@ from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseExce
 from .. import __version__
 from ..config import ConfigError, RunConfig, configs_folder, folder_name, typed_config
 from ..errors import UserError
-from ..runner.job import ExitCode, discard, job, torchrun_rank
+from ..runner.job import ExitCode, job, torchrun_rank
 from ..runner.messages import complain
+from ..runs.starts import discard
 from .arguments import is_sweep, normalise, parse, parser, read
 from .help import experiment_list, help_text, short_help
 from .hydra_errors import describe
@@ -67,9 +68,6 @@ def run(words: Sequence[str]) -> int:
             f"cannot write the run directory: {error.strerror} ({error.filename}); "
             "set outputs=<directory that can be written>"
         )
-    except KeyboardInterrupt:
-        forget_start()
-        raise
     except Exception as error:
         # Hydra meets some input with an exception of any type, before any job.
         ours = isinstance(error, HydraException | OmegaConfBaseException)
@@ -208,7 +206,12 @@ def composed_config(words: Sequence[str]) -> RunConfig | None:
 
 def one_job(composed: DictConfig) -> float | None:
     """One job; launchers carry this function into other processes, by its name."""
-    return job(composed, HydraConfig.get())
+    settings = HydraConfig.get()
+    try:
+        return job(composed, settings)
+    except KeyboardInterrupt:
+        discard(Path(settings.runtime.output_dir))  # unless something ran there
+        raise
 
 
 def wants_traceback() -> bool:
@@ -223,12 +226,6 @@ def scratch_folder() -> str | None:
     scratch = tempfile.mkdtemp(prefix="node-run-")
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     return scratch
-
-
-def forget_start() -> None:
-    """Remove the directory of a job that was interrupted before it ran."""
-    with suppress(ValueError, OmegaConfBaseException):  # none was composed
-        discard(Path(HydraConfig.get().runtime.output_dir))
 
 
 def register() -> None:

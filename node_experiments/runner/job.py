@@ -285,5 +285,12 @@ def say_that_it_waits(process: str) -> None:
 
 
 def torchrun_rank() -> int:
-    """The number of this process among those that torchrun started."""
-    return int(os.environ.get("RANK", 0))
+    """The number of this process among those that torchrun started.
+
+    Raises:
+        ConfigError: The environment holds no number.
+    """
+    rank = os.environ.get("RANK", "0")
+    if not rank.isdecimal():
+        raise ConfigError(f"RANK={rank!r} in the environment is no number; torchrun sets it")
+    return int(rank)
