@@ -273,7 +273,7 @@ def test_warnings_are_kept_with_their_number(node_run, tiny, monkeypatch):
     monkeypatch.setattr(Timing, "step_start", step_start)
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        result = node_run(*MLP, *tiny, "trainer.epochs=2", "solver=rk4")
+        result = node_run(*MLP, *tiny, "trainer.epochs=2")
     assert result.code == 0, result.err
     (folder,) = result.folders
     assert "protocol=smoke" in folder.name

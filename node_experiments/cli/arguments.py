@@ -43,19 +43,25 @@ class Parser(argparse.ArgumentParser):
 def parser() -> Parser:
     """The flags of `node-run`, those of Hydra among them."""
     flags = Parser("node-run", add_help=False, allow_abbrev=False)
-    flags.add_argument("overrides", nargs="*")
-    for names in (
-        ("--help", "-h"), ("--hydra-help",), ("--version",), ("--multirun", "-m"), ("--run", "-r"),
-        ("--resolve",), ("--shell-completion", "-sc"),
-    ):  # fmt: skip
-        flags.add_argument(*names, action="store_true")
-    flags.add_argument("--list", nargs="?", const="")
-    flags.add_argument("--cfg", "-c", choices=("job", "hydra", "all"))
-    flags.add_argument("--info", "-i", nargs="?", const="all", choices=INFO)
-    flags.add_argument("--package", "-p")
-    flags.add_argument("--config-path", "-cp")
-    flags.add_argument("--config-name", "-cn")
-    flags.add_argument("--config-dir", "-cd")
+    flags.add_argument("overrides", nargs="*", help="key=value or group=choice")
+    for names, what in {
+        ("--help", "-h"): "choices, and the settings of what is chosen",
+        ("--hydra-help",): "this text",
+        ("--version",): "the version of this package",
+        ("--multirun", "-m"): "run all combinations of values that are separated by commas",
+        ("--run", "-r"): "run one job, as without any flag",
+        ("--resolve",): "with --cfg: resolve interpolations",
+        ("--shell-completion", "-sc"): "with install=, uninstall= or query=<shell>",
+    }.items():
+        flags.add_argument(*names, action="store_true", help=what)
+    flags.add_argument("--list", nargs="?", const="", help="experiments that mention a word")
+    shown = ("job", "hydra", "all")
+    flags.add_argument("--cfg", "-c", choices=shown, help="print the configuration")
+    flags.add_argument("--info", "-i", nargs="?", const="all", choices=INFO, help="how it arose")
+    flags.add_argument("--package", "-p", help="with --cfg: the part to print")
+    flags.add_argument("--config-path", "-cp", help="configurations in place of the package's")
+    flags.add_argument("--config-name", "-cn", help="the root configuration in place of config")
+    flags.add_argument("--config-dir", "-cd", help="a directory of further configurations")
     return flags
 
 
