@@ -360,7 +360,7 @@ def test_a_folder_that_cannot_be_written(node_run, tiny, tmp_path, permissions_h
     result = node_run(*arguments[:1], *MLP, *tiny, *arguments[1:])
     assert result.code == 2
     assert result.err.count("\n") == 1
-    assert "cannot write the run folder: Permission denied" in result.err
+    assert "cannot write the run directory: Permission denied" in result.err
     assert [path.name for path in locked.iterdir()] == ["jobs.jsonl"]
 
 

@@ -262,7 +262,7 @@ def run_slug(overrides: Sequence[Any]) -> str:
         if (key := word.lstrip("+~").partition("=")[0]) not in UNNAMED
         and key != "trainer.progress"
     ]
-    text = slug(",".join(sorted(named)))
+    text = slug(",".join(named))
     return f"_{text}" if text else ""
 
 

@@ -127,7 +127,7 @@ def check_choice(
             f"solver=dopri5; only {', '.join(optional)} may be null"
         )
     if names is not None and "${" not in value and value not in names:
-        raise ConfigError(f"{group}={value} is unknown{nearest(value, names)}")
+        raise ConfigError(f"{group}={shorten(value)} is unknown{nearest(value, names)}")
 
 
 def check_package(group: str, name: str, folders: Iterable[Path]) -> None:
