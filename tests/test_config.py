@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from node_experiments import ode
 from node_experiments.chapters import datasets, models
-from node_experiments.cli import main as cli
+from node_experiments.cli import application as cli
 from node_experiments.config import (
     ConfigError,
     GradientConfig,

@@ -30,7 +30,7 @@ def test_eval_repeats_the_test_metrics(node_run, trained):
     assert content(folder)["metrics"]["accuracy/test"] == best["accuracy/test"]
     assert content(folder)["metrics"]["loss/test"] == pytest.approx(best["loss/test"], rel=1e-6)
     assert folder.parent.name == "eval"
-    assert "accuracy/test" in result.out
+    assert "with the weights of epoch" in result.out
 
 
 def test_solver_and_tolerances_may_be_overridden(node_run, trained):

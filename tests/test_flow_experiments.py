@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from node_experiments.chapters.normalizing_flows.chapter import POINT_SETS
-from node_experiments.cli import main as cli
+from node_experiments.cli import application as cli
 from node_experiments.runner import build
 from node_experiments.runner.compose import configs_folder, typed_config
 

@@ -37,7 +37,7 @@ def test_dataset_names_the_run(node_run, tiny, photographs):
 def test_literature_settings_of_cifar10(node_run):
     from hydra import compose, initialize_config_dir
 
-    from node_experiments.cli import main as cli
+    from node_experiments.cli import application as cli
     from node_experiments.runner.compose import configs_folder, typed_config
 
     cli.register()

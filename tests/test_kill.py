@@ -19,7 +19,8 @@ SERVER = """
 import json, os, signal, sys
 import torch
 torch.set_num_threads(1)
-from node_experiments import cli, run
+from node_experiments.cli import application, main as cli
+from node_experiments.runner import run
 from node_experiments.tracking.figures import Figures
 from node_experiments.training import checkpoints
 

@@ -100,7 +100,7 @@ def compose(arguments):
     """Compose what the command's jobs and its launcher would be, where there is no SLURM."""
     from hydra import compose, initialize_config_dir
 
-    from node_experiments.cli import main as cli
+    from node_experiments.cli import application as cli
     from node_experiments.runner.compose import configs_folder
 
     cli.register()

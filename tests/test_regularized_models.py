@@ -15,7 +15,7 @@ from node_experiments.chapters.irregular_series.gap_dynamics import (
 from node_experiments.chapters.irregular_series.latent_ode import PoissonDynamics
 from node_experiments.chapters.latent_ode.poisson_model import PoissonField
 from node_experiments.chapters.normalizing_flows.continuous_flow import DensityField
-from node_experiments.cli import main as cli
+from node_experiments.cli import application as cli
 from node_experiments.config import ConfigError
 from node_experiments.nn.ode_module import ODEModule
 from node_experiments.nn.regularizers import RegularizedField

@@ -69,7 +69,7 @@ def test_resume_auto_ends_as_if_nothing_had_happened(
     assert stopped.code == 144, stopped.err
     (folder,) = [f for f in stopped.folders if f != undisturbed]
     assert content(folder)["status"] == "interrupted"
-    assert "go on with resume=" in stopped.out
+    assert "resume it with resume=" in stopped.out
     monkeypatch.undo()
     monkeypatch.chdir(folder.parent.parent.parent)
 
@@ -360,7 +360,7 @@ def test_a_folder_that_cannot_be_written(node_run, tiny, tmp_path, permissions_h
     result = node_run(*arguments[:1], *MLP, *tiny, *arguments[1:])
     assert result.code == 2
     assert result.err.count("\n") == 1
-    assert "cannot write the run folder: Permission denied" in result.err
+    assert "cannot write the run directory: Permission denied" in result.err
     assert [path.name for path in locked.iterdir()] == ["jobs.jsonl"]
 
 

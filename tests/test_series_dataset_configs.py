@@ -11,7 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from node_experiments.chapters import datasets, models
 from node_experiments.chapters.irregular_series.chapter import CHAPTER
-from node_experiments.cli import main as cli
+from node_experiments.cli import application as cli
 from node_experiments.config import ConfigError
 from node_experiments.data.scaling import SCALINGS
 from node_experiments.runner import build

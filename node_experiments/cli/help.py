@@ -1,43 +1,66 @@
-"""What `node-run --help` prints.
+"""What `node-run`, `node-run --help` and `node-run --list` print.
 
 Hydra's own help asks its repository of configurations hundreds of questions, which takes seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import yaml
 from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from ..runner.choices import registered_choices
+from .. import __version__
+from ..config import ConfigError, nearest
 from ..runner.compose import configs_folder
+from .arguments import read
+from .experiment_times import MINUTES
+from .settings import choices
 
-__all__ = ["choices", "help_text"]
+__all__ = ["experiment_list", "help_text", "short_help"]
+
+EXAMPLES = """\
+node-run experiment=mnist_odenet solver=dopri5
+node-run -m experiment=mnist_odenet solver=euler,rk4 solver.num_steps=10 seed=0,1,2
+node-run mode=eval checkpoint=outputs/mnist_odenet/<run> solver.rtol=1e-5 solver.atol=1e-5
+node-run mode=figure3 checkpoint=outputs/mnist_odenet/<run>
+"""
+
+SHORT = """\
+node-run {version}: experiments with neural ordinary differential equations (Chen et al. 2018).
+
+{examples}
+node-run experiment=mnist_odenet protocol=smoke   try any experiment in seconds
+node-run --list [word]                            experiments, each in one line
+node-run experiment=mnist_odenet --help           the settings of an experiment, and all choices
+"""
 
 TEXT = """\
 node-run reproduces "Neural Ordinary Differential Equations" (Chen et al. 2018).
 
 == Examples ==
-node-run experiment=mnist_odenet solver=dopri5
-node-run -m experiment=mnist_odenet solver=euler,rk4 solver.num_steps=10 seed=0,1,2
-node-run mode=eval checkpoint=outputs/mnist_odenet/<run> solver.rtol=1e-5 solver.atol=1e-5
-node-run mode=figure3 checkpoint=outputs/mnist_odenet/<run>
-
+{examples}
 == Choices (group=choice) ==
 {choices}
 
 == Settings (key=value) ==
 {settings}
 == Flags ==
+--list [word]       experiments, each in one line; only those that mention the word
 --multirun, -m      run all combinations of values that are separated by commas
 --cfg job           print the configuration and do not run it
 --info defaults     print where each part of the configuration is from
+--version           print the version of this package
 --shell-completion  complete groups and settings in bash, fish or zsh; see --hydra-help
---hydra-help        all flags
+--hydra-help        all flags of Hydra
 """
+
+
+def short_help() -> str:
+    """What to type first."""
+    return SHORT.format(version=__version__, examples=EXAMPLES)
 
 
 def help_text(overrides: Sequence[str]) -> str:
@@ -47,21 +70,70 @@ def help_text(overrides: Sequence[str]) -> str:
         HydraException: They cannot be composed.
     """
     folder = configs_folder()
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    parsed = map(read, overrides)
     single = [o.input_line for o in parsed if not o.is_sweep_override() and o.input_line]
     with initialize_config_dir(str(folder.resolve()), version_base="1.3"):
         composed = compose("config", overrides=single)
+    groups = choices([folder])
     return TEXT.format(
-        choices="\n".join(f"{group}: {', '.join(names)}" for group, names in choices(folder)),
+        examples=EXAMPLES,
+        choices="\n".join(f"{group}: {', '.join(names)}" for group, names in groups.items()),
         settings=OmegaConf.to_yaml(composed),
     )
 
 
-def choices(folder: Path) -> list[tuple[str, list[str]]]:
-    """Every group with its choices, files or not; those of Hydra itself are left out."""
-    found = registered_choices()
-    for file in sorted(folder.rglob("*.yaml")):
-        group = file.parent.relative_to(folder).as_posix()
-        if group != "." and group.split("/")[0] != "hydra":
-            found.setdefault(group, []).append(file.stem)
-    return sorted(found.items())
+def experiment_list(word: str, folders: Iterable[Path]) -> str:
+    """Every experiment in one line: its name, how long it takes, its data, and what it is.
+
+    Args:
+        word: Only experiments whose line has it, in any case.
+
+    Raises:
+        ConfigError: No experiment has the word.
+    """
+    files = {
+        file.stem: file for folder in folders for file in sorted(folder.glob("experiment/*.yaml"))
+    }
+    rows = [(name, took(name), *described(file)) for name, file in sorted(files.items())]
+    found = [row for row in rows if word.lower() in " ".join(row).lower()]
+    if not found:
+        raise ConfigError(f"no experiment mentions {word!r}{nearest(word, sorted(files))}")
+    widths = [max(len(row[place]) for row in found) for place in (0, 1, 2)]
+    lines = [
+        "  ".join(
+            [*(f"{text:<{width}}" for text, width in zip(row, widths, strict=False)), row[3]]
+        )
+        for row in found
+    ]
+    return "\n".join(
+        [*lines, "", "minutes: protocol=quick on one CPU core, where it was measured"]
+    )
+
+
+def took(name: str) -> str:
+    """The time that an experiment takes, in words."""
+    return f"{MINUTES[name]} min" if name in MINUTES else ""
+
+
+def described(file: Path) -> tuple[str, str]:
+    """The dataset of an experiment, and what its file says of it in the comment on its top."""
+    text = file.read_text(errors="replace")
+    lines: list[str] = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("# ").strip())
+    said = [line for line in lines if not line.startswith(("@package", "node-run "))]
+    before = [line for line in said if not line.startswith(("Schedules", "Recipes", "Sources"))]
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return "", "its file is no YAML"
+    defaults = content.get("defaults") if isinstance(content, dict) else None
+    data = ""
+    for entry in defaults if isinstance(defaults, list) else []:
+        if isinstance(entry, dict):
+            for key, value in entry.items():
+                if str(key).split()[-1].strip("/") == "dataset":
+                    data = str(value)
+    return data, " ".join(before)

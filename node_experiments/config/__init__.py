@@ -34,5 +34,6 @@ __all__ = [
     "folder_name",
     "known",
     "nearest",
+    "plain_config",
     "require",
 ]

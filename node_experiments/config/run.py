@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -140,7 +141,7 @@ class TrainerConfig:
 
     epochs: int = 1  # passes over the training data
     clip_norm: float | None = None  # largest norm of the joint gradient; not clipped when null
-    device: str = "auto"  # auto | cpu | cuda | mps
+    device: str = "auto"  # auto | cpu | cuda | cuda:1 | mps
     precision: str = "fp32"  # fp32 | bf16 (products in bf16; state and error norms in fp32)
     threads: int | None = None  # CPU threads; as torch chooses when null
     compile: bool = False  # whole steps with gradient=backprop, else the vector fields
@@ -160,7 +161,8 @@ class TrainerConfig:
         require(self.epochs >= 1, self, "epochs", "at least 1")
         require(self.clip_norm is None or self.clip_norm > 0, self, "clip_norm", "a number > 0")
         devices = ("auto", "cpu", "cuda", "mps")
-        require(self.device in devices, self, "device", ", ".join(devices))
+        known = self.device in devices or re.fullmatch(r"cuda:\d{1,3}", self.device) is not None
+        require(known, self, "device", f"{', '.join(devices)}, or cuda:<number>")
         require(self.precision in ("fp32", "bf16"), self, "precision", "fp32 or bf16")
         require(self.threads is None or self.threads >= 1, self, "threads", "at least 1")
         require(self.log_every >= 1, self, "log_every", "at least 1")
@@ -193,6 +195,8 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         folder_name(self.name)
+        if not self.outputs.strip():
+            raise ConfigError("outputs= is empty; it must name a directory, as outputs=outputs")
         if self.mode not in MODES:
             raise ConfigError(f"mode={self.mode!r} is unknown; allowed: {', '.join(MODES)}")
         if self.mode != "train" and self.checkpoint is None:

@@ -6,8 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from ..config import (
     ConfigError,
     RunConfig,
@@ -20,7 +18,7 @@ from ..training.checkpoints import (
     CheckpointError,
     load_checkpoint,
 )
-from .compose import typed_config
+from .compose import plain_config
 
 __all__ = ["choices_of_checkpoint", "config_of_checkpoint"]
 
@@ -43,8 +41,11 @@ def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
     assert given.checkpoint is not None
     checkpoint = load_checkpoint(Path(given.checkpoint))
     content = checkpoint["config"]
-    if not isinstance(content, dict):
-        raise CheckpointError(f"the configuration in checkpoint {given.checkpoint} is damaged")
+    if not all(isinstance(content.get(group), dict) for group in ("dataset", "model", "trainer")):
+        raise CheckpointError(
+            f"the configuration in checkpoint {given.checkpoint} is damaged: it lacks dataset, "
+            "model or trainer; take another one of the run's checkpoints directory"
+        )
     merged: dict[str, Any] = {**content, "mode": given.mode, "checkpoint": given.checkpoint}
     merged["outputs"], merged["name"] = given.outputs, content.get("name", given.name)
     for override in overrides:
@@ -59,14 +60,17 @@ def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
         if group not in changeable:
             raise ConfigError(
                 f"{key} cannot be changed with mode={given.mode}: the checkpoint holds model "
-                f"{content.get('model', {}).get('name')!r}; changeable: {', '.join(changeable)}"
+                f"{content['model'].get('name')!r}; changeable: {', '.join(changeable)}"
             )
         chosen = asdict(getattr(given, group))
         if setting:
-            merged[group] = {**merged[group], setting: chosen[setting]}
+            merged[group] = {**dict(merged.get(group) or {}), setting: chosen[setting]}
         else:
             merged[group] = chosen
-    return typed_config(OmegaConf.create(merged), of_checkpoint=True)
+    try:
+        return plain_config(merged, of_checkpoint=True)
+    except ConfigError as error:
+        raise CheckpointError(f"checkpoint {given.checkpoint}: {error}") from error
 
 
 def choices_of_checkpoint(

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from ..chapters import (
     check_fit,
@@ -26,10 +26,15 @@ from ..config.checks import (
     nearest,
 )
 from ..config.run import RunConfig
+from ..errors import UserError
 
-__all__ = ["configs_folder", "schema_of", "to_yaml", "typed_config"]
+__all__ = ["check_size", "configs_folder", "plain_config", "schema_of", "to_yaml", "typed_config"]
 
 T = TypeVar("T")
+
+# Integers beyond these are mistakes, which would end in the allocator or never.
+LARGEST_SEED = 2**31 - 1
+LARGEST = {"model": 10**6, "dataset": 10**9, "trainer": 10**9, "solver": 10**9}
 
 # The groups whose schema depends on the name that was chosen.
 BY_NAME: dict[str, Callable[[], Mapping[str, Dataset | Model]]] = {
@@ -66,22 +71,38 @@ def chapter_folders() -> list[Path]:
     return found
 
 
-def typed_config(composed: DictConfig, of_checkpoint: bool = False) -> RunConfig:
+def typed_config(composed: DictConfig) -> RunConfig:
     """The composed configuration as dataclasses.
-
-    Args:
-        of_checkpoint: Its model is that of a checkpoint, and not of the command line.
 
     Raises:
         ConfigError: An unknown key, a value of the wrong type, or one out of range.
     """
-    refuse_unknown_keys(composed, RunConfig)
+    reject_unknown_keys(composed, RunConfig)
     try:
         plain = OmegaConf.to_container(composed, resolve=True)
     except OmegaConfBaseException as error:
         raise ConfigError(describe(error)) from error
     assert isinstance(plain, dict)
-    by_name = {group: plain.pop(group) for group in BY_NAME}
+    return plain_config({str(key): value for key, value in plain.items()})
+
+
+def plain_config(content: dict[str, Any], of_checkpoint: bool = False) -> RunConfig:
+    """Plain values, as a checkpoint or a run directory holds them, as dataclasses.
+
+    Strings are taken as they are: an interpolation in a file that came from elsewhere could read
+    environment variables.
+
+    Args:
+        of_checkpoint: Its model is that of a checkpoint, and not of the command line.
+
+    Raises:
+        ConfigError: An unknown key, a value of the wrong type, one out of range, or an
+            interpolation.
+    """
+    reject_interpolations(content)
+    reject_unknown_keys(content, RunConfig)
+    plain = dict(content)
+    by_name = {group: plain.pop(group, None) for group in BY_NAME}
     config = convert(plain, RunConfig)
     schemas = {group: schema_of(group, node) for group, node in by_name.items()}
     if config.mode == "train" or of_checkpoint:
@@ -89,7 +110,7 @@ def typed_config(composed: DictConfig, of_checkpoint: bool = False) -> RunConfig
     else:  # the model, with its settings, is that of the checkpoint
         by_name["model"] = {"name": by_name["model"]["name"]}
     for group, node in by_name.items():
-        refuse_unknown_keys(node, schemas[group], f"{group}.")
+        reject_unknown_keys(node, schemas[group], f"{group}.")
         setattr(config, group, convert(node, schemas[group], group))
     return config
 
@@ -105,14 +126,17 @@ def schema_of(group: str, node: Any) -> type:
             f"{group}={node!r} must be a group of settings; choose one of configs/{group}/"
         )
     name = node.get("name")
+    if not isinstance(name, str):
+        raise ConfigError(f"{group}.name={name!r} must be one name; choose one with {group}=...")
     entries = BY_NAME[group]()
-    if not isinstance(name, str) or name not in entries:
-        raise ConfigError(f"{group}.name={name!r} is unknown{nearest(str(name), entries)}")
+    if name not in entries:
+        raise ConfigError(f"{group}.name={name!r} is unknown{nearest(name, entries)}")
     return entries[name].settings
 
 
 def convert(node: dict[Any, Any], schema: type[T], group: str = "") -> T:
     """A node as its dataclass; types are checked here, ranges by the dataclass itself."""
+    check_values(node, schema, f"{group}." if group else "")
     try:
         merged = OmegaConf.merge(OmegaConf.structured(schema), node)
         return cast("T", OmegaConf.to_object(merged))
@@ -122,12 +146,75 @@ def convert(node: dict[Any, Any], schema: type[T], group: str = "") -> T:
 
 def describe(error: OmegaConfBaseException, group: str = "") -> str:
     """The first line of an OmegaConf error, with the key it is about in front."""
+    cause = error.__context__
+    if isinstance(cause, InterpolationResolutionError) and isinstance(
+        cause.__context__, UserError
+    ):
+        return str(cause.__context__)  # of a resolver of ours
     first_line = str(error).splitlines()[0]
     key = ".".join(filter(None, [group, error.full_key]))
     return f"{key}: {first_line}" if key else first_line
 
 
-def refuse_unknown_keys(node: Mapping[Any, Any], schema: type, prefix: str = "") -> None:
+def check_values(node: Mapping[Any, Any], schema: type, prefix: str = "") -> None:
+    """Check what OmegaConf would convert in silence, or hand on to what cannot hold it.
+
+    Raises:
+        ConfigError: A number for a truth value, or an integer that no machine has room for.
+    """
+    hints = get_type_hints(schema)
+    for key, value in node.items():
+        hint = hints.get(str(key))
+        if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
+            check_values(value, hint, f"{prefix}{key}.")
+        elif hint is bool and isinstance(value, int | float) and value not in (0, 1):
+            raise ConfigError(f"{prefix}{key}={value} must be true or false")
+        check_size(f"{prefix}{key}", value)
+
+
+def check_size(key: str, value: Any) -> None:
+    """Check the integers of a value.
+
+    Raises:
+        ConfigError: One is larger than any machine has room for.
+    """
+    for number in value if isinstance(value, list) else [value]:
+        if isinstance(number, int) and abs(number) > limit(key):
+            raise ConfigError(f"{key}={shortened(number)} is out of range: at most {limit(key)}")
+
+
+def limit(key: str) -> int:
+    """The largest integer that a setting may hold, whatever it is of."""
+    group, _, name = key.rpartition(".")
+    if "seed" in name:
+        return LARGEST_SEED
+    return LARGEST.get(group, LARGEST_SEED)
+
+
+def shortened(number: int) -> str:
+    """An integer that fits into a message."""
+    size = number.bit_length()
+    return str(number) if size <= 128 else f"an integer of {size} bits"
+
+
+def reject_interpolations(content: Any, key: str = "") -> None:
+    """Look for text that OmegaConf would resolve.
+
+    Raises:
+        ConfigError: There is some.
+    """
+    if isinstance(content, Mapping):
+        for name, value in content.items():
+            reject_interpolations(name, key)
+            reject_interpolations(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(content, list | tuple):
+        for value in content:
+            reject_interpolations(value, key)
+    elif isinstance(content, str) and "${" in content:
+        raise ConfigError(f"{key}={content!r} holds an interpolation, which is not resolved here")
+
+
+def reject_unknown_keys(node: Mapping[Any, Any], schema: type, prefix: str = "") -> None:
     """Compare the keys of a node with the fields of its dataclass, also those added with `+`."""
     known = {f.name: f for f in fields(schema)}
     for key in map(str, node):
@@ -140,7 +227,7 @@ def refuse_unknown_keys(node: Mapping[Any, Any], schema: type, prefix: str = "")
                     f"{prefix}{key}={node[key]!r} must be a group of settings; "
                     f"choose one of configs/{key}/, or set {key}.<setting>"
                 )
-            refuse_unknown_keys(node[key], inner, f"{prefix}{key}.")
+            reject_unknown_keys(node[key], inner, f"{prefix}{key}.")
 
 
 def to_yaml(plain: dict[str, Any]) -> str:

@@ -30,6 +30,7 @@ class Ending:
         reason: Why it did not complete, in one line.
         exit_code: 0, 1 (failed), 2 (bad input), 130 (interrupted) or `EXIT_REQUEUE`.
         signal: The signal that asked for a stop.
+        warnings: What was warned of, and how often.
     """
 
     status: str = "completed"
@@ -37,6 +38,7 @@ class Ending:
     exit_code: int = 0
     signal: int | None = None
     found: Findings = field(default_factory=Findings)
+    warnings: dict[str, int] = field(default_factory=dict)
 
 
 class Unfinished(Exception):

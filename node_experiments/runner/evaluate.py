@@ -13,14 +13,14 @@ from ..chapters.chapter import resolve
 from ..config import RunConfig
 from ..ode.methods import METHODS
 from ..runs.files import write_atomically
-from ..runs.result import Findings, Memory
+from ..runs.result import Findings, Memory, SavedEpoch
 from ..training.loop import Trainer
 from ..training.memory import peak_bytes
 from ..training.solver_statistics import CountedBatches
 from . import build
 from .ending import Unfinished
 from .restore import rebuild
-from .train import trainable_parameters
+from .train import tested, trainable_parameters
 
 __all__ = ["evaluate", "measure"]
 
@@ -56,6 +56,8 @@ def evaluate(config: RunConfig, folder: Path, device: torch.device) -> Findings:
     except (Exception, KeyboardInterrupt) as error:
         raise Unfinished(found) from error
     found.metric = task.metric
+    found.tested = tested(trainer)
+    found.of_checkpoint = SavedEpoch(str(trained.file), trained.epoch)
     found.metrics = {f"{name}/test": value for name, value in values.items()}
     if test.solves:
         found.metrics["nfe/forward"] = test.evaluations / test.solves

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import asdict
@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 from hydra.conf import HydraConf
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from ..config import (
     ConfigError,
@@ -21,7 +23,6 @@ from ..config import (
 from ..data.cache_folder import cache_folder
 from ..errors import UserError
 from ..runs.directory import (
-    LOCK,
     begun_before,
     claimed,
     read_json,
@@ -30,18 +31,22 @@ from ..runs.directory import (
 )
 from ..runs.jobs import note_job
 from ..runs.result import RunResult, read_result
-from .compose import typed_config
+from ..runs.starts import discard, mark_start, one_at_a_time, remove_failed_starts
+from ..training.signals import is_ours
+from .compose import plain_config, typed_config
 from .messages import (
     GROUPS,
     complain,
     console,
-    describe,
     log_to_console,
     report,
 )
 from .outcome import Outcome
 
 __all__ = ["ExitCode", "job", "torchrun_rank"]
+
+
+log = logging.getLogger(__name__)
 
 
 class ExitCode:
@@ -68,7 +73,8 @@ def job(composed: DictConfig, settings: HydraConf) -> float | None:
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
     folder = Path(settings.runtime.output_dir)
     single = settings.mode is None or settings.mode.name == "RUN"
-    overrides = list(settings.overrides.task)
+    mark_start(folder)
+    overrides: list[str] = [str(each) for each in settings.overrides.task]
     sweep, varied = Path(settings.sweep.dir), settings.job.override_dirname
     label = "" if single else f"job {settings.job.num} {varied}".rstrip()
     log_to_console()
@@ -81,8 +87,12 @@ def job(composed: DictConfig, settings: HydraConf) -> float | None:
 
             choices = choices_of_checkpoint(config, choices, overrides)
 
+        siblings = not single or config.resume == "auto"
+        if config.mode == "train" and torchrun_rank() == 0:
+            remove_failed_starts(folder.parent, but=folder)
+
         def find() -> Path:
-            place = find_place(config, folder, siblings=not single or config.resume == "auto")
+            place = find_place(config, folder, siblings)
             if place.resolve() != folder.resolve():
                 discard(folder)
             return place
@@ -90,10 +100,12 @@ def job(composed: DictConfig, settings: HydraConf) -> float | None:
         if "RANK" in os.environ:
             outcome, place = under_torchrun(config, find, choices)
         else:
-            place = find()
-            outcome = run_once(config, place, choices, live=single)
+            lock = folder.parent / f".{config_hash(asdict(config))}.lock"
+            with one_at_a_time(lock if config.resume == "auto" else None, say_that_it_waits):
+                place = find()
+                outcome = run_once(config, place, choices, live=single)
     except UserError as error:
-        message = describe(error)
+        message = str(error)
         discard(folder)
         if not single:
             note_job(sweep, settings.job.num, varied, folder, message)
@@ -138,8 +150,7 @@ def config_of_run(given: RunConfig, overrides: list[str]) -> RunConfig:
             f"resume={given.resume} is no run folder: it has no config.yaml; "
             "give outputs/<name>/<run>, or resume=auto"
         )
-    content = OmegaConf.to_container(OmegaConf.load(file))
-    assert isinstance(content, dict)
+    content = settings_in(file)
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
         if key == "resume" or key.startswith("hydra"):
@@ -150,14 +161,43 @@ def config_of_run(given: RunConfig, overrides: list[str]) -> RunConfig:
                 f"{key} cannot be changed with resume=: the run has its own configuration; "
                 "changeable: trainer.epochs and other settings of the trainer"
             )
-        scheduler = content["scheduler"]["name"]
+        scheduler = content["scheduler"].get("name")
         if setting == "epochs" and scheduler not in ("none", "step"):
             raise ConfigError(
                 f"trainer.epochs cannot be changed with resume=: the schedule {scheduler!r} was "
-                f"laid over {content['trainer']['epochs']} epochs; begin a new run"
+                f"laid over {content['trainer'].get('epochs')} epochs; begin a new run"
             )
         content["trainer"][setting] = getattr(given.trainer, setting)
-    return typed_config(OmegaConf.create({**content, "resume": given.resume}))
+    try:
+        return plain_config({**content, "resume": given.resume})
+    except ConfigError as error:
+        raise ConfigError(f"{file} is damaged: {error}") from error
+
+
+def settings_in(file: Path) -> dict[str, Any]:
+    """The settings of a run as its directory holds them, unresolved.
+
+    Raises:
+        ConfigError: They cannot be read.
+    """
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(file))
+    except (OmegaConfBaseException, YAMLError, OSError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"{file} is damaged and cannot be read ({first_line(error)}); put it back, or start "
+            "a new run"
+        ) from error
+    groups = ("dataset", "model", "scheduler", "trainer")
+    if not isinstance(content, dict) or not all(isinstance(content.get(g), dict) for g in groups):
+        raise ConfigError(
+            f"{file} is damaged: it lacks {', '.join(groups)}; put it back, or start a new run"
+        )
+    return {str(key): value for key, value in content.items()}
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def find_place(config: RunConfig, folder: Path, siblings: bool) -> Path:
@@ -231,20 +271,25 @@ def under_torchrun(
             group.from_first((False, Path()))
 
 
-def discard(folder: Path) -> None:
-    """Leave no folder behind in which nothing ran; what a run has left is never touched."""
-    if not any((folder / name).exists() for name in (LOCK, "run_info.json")):
-        shutil.rmtree(folder / ".hydra", ignore_errors=True)
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-
-
 def call_launcher(signum: int | None) -> None:
     """Hand a signal on to the launcher that waits for it, to put the job in its queue again."""
-    if signum is not None and signum != signal.SIGINT and callable(signal.getsignal(signum)):
+    handler = None if signum in (None, signal.SIGINT) else signal.getsignal(signum)
+    if signum is not None and callable(handler) and not is_ours(handler):
         signal.raise_signal(signum)
 
 
+def say_that_it_waits(process: str) -> None:
+    """Tell who trains the run that this process was asked for."""
+    log.info("waiting for process %s, which trains this run", process or "?")
+
+
 def torchrun_rank() -> int:
-    """The number of this process among those that torchrun started."""
-    return int(os.environ.get("RANK", 0))
+    """The number of this process among those that torchrun started.
+
+    Raises:
+        ConfigError: The environment holds no number.
+    """
+    rank = os.environ.get("RANK", "0")
+    if not rank.isdecimal():
+        raise ConfigError(f"RANK={rank!r} in the environment is no number; torchrun sets it")
+    return int(rank)

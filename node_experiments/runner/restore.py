@@ -16,6 +16,7 @@ from ..config import (
 from ..runs.result import Origin
 from ..training.checkpoints import (
     CheckpointError,
+    checkpoint_file,
     load_checkpoint,
 )
 from . import build
@@ -31,11 +32,15 @@ class Trained:
         model: With the checkpoint's weights, and the solver of the configuration.
         data: The dataset of the configuration.
         origin: The run that trained it.
+        file: The checkpoint.
+        epoch: After which its weights were saved; None if it does not tell.
     """
 
     model: nn.Module
     data: Any
     origin: Origin
+    file: Path
+    epoch: int | None
 
 
 def rebuild(config: RunConfig, device: torch.device) -> Trained:
@@ -50,12 +55,19 @@ def rebuild(config: RunConfig, device: torch.device) -> Trained:
     model = build.build_model(config, data, device)
     try:
         model.load_state_dict(checkpoint["model"])
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"the weights in {config.checkpoint} are not those of model {config.model.name!r} "
             f"on {config.dataset.name}: {str(error).splitlines()[-1].strip()}"
         ) from error
-    return Trained(model, data, origin(checkpoint["config"]))
+    epoch = checkpoint.get("epoch")
+    return Trained(
+        model,
+        data,
+        origin(checkpoint["config"]),
+        checkpoint_file(Path(config.checkpoint)),
+        epoch if isinstance(epoch, int) else None,
+    )
 
 
 def origin(trained: dict[str, Any]) -> Origin:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ from rich.console import Console
 from ..chapters import modes
 from ..chapters.chapter import resolve
 from ..config import (
+    ConfigError,
     RunConfig,
     config_hash,
 )
@@ -22,6 +24,7 @@ from ..runs.files import (
 )
 from ..runs.result import Findings, Hardware, RunResult, Seconds, write_result
 from ..tracking.records import run_info
+from ..tracking.repeated_warnings import warnings_shown_once
 from ..training.device import (
     describe_device,
     select_device,
@@ -52,9 +55,29 @@ def check(config: RunConfig) -> None:
         DeviceError: This machine has no such device.
     """
     build.check_choices(config)
+    check_machine(config)
     device = select_device(config.trainer.device)
     if config.mode in modes():
         resolve(modes()[config.mode].check)(config, device)
+
+
+def check_machine(config: RunConfig) -> None:
+    """Check what would end in many processes or threads that cannot work.
+
+    Raises:
+        ConfigError: More threads than any machine like this one has use for, or processes among
+            which a batch cannot be divided.
+    """
+    threads, devices = config.trainer.threads, config.trainer.devices
+    most = max(256, 4 * (os.cpu_count() or 1))
+    if threads is not None and threads > most:
+        raise ConfigError(f"trainer.threads={threads} is out of range: at most {most} here")
+    batch = getattr(config.dataset, "batch_size", None)
+    if config.mode == "train" and batch is not None and batch % devices:
+        raise ConfigError(
+            f"trainer.devices={devices} cannot share a batch of {batch} evenly; set "
+            "dataset.batch_size to a multiple of trainer.devices, and dataset.drop_last=true"
+        )
 
 
 def run(
@@ -114,6 +137,7 @@ def run(
                 found.earlier_seconds + time.perf_counter() - started,
                 found.metrics.get("time/step_seconds"),
             ),
+            ending.warnings,
         )
 
     if group.rank > 0:
@@ -122,8 +146,11 @@ def run(
         return Outcome(result_of(ending), ending.exit_code, ending.signal)
     with log_file(folder / "node-run.log"):
         # Training alone asks between two steps whether to stop, and can be resumed.
-        with stop_on_signals(at_once=config.mode != "train") as stop:
+        stopping = stop_on_signals(at_once=config.mode != "train")
+        with warnings_shown_once(log) as warned, stopping as stop:
             ending = attempt(first_process, stop, config.mode)
+        for message, count in warned.counts().items():
+            ending.warnings[message] = ending.warnings.get(message, 0) + count
         result = result_of(ending)
         try:
             write_result(folder, result)

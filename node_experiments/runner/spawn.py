@@ -15,6 +15,7 @@ from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from ..config import RunConfig
 from ..runs.result import Findings
+from ..tracking.repeated_warnings import warnings_shown_once
 from ..training.distributed import (
     join_group,
     leave_group,
@@ -101,6 +102,7 @@ def fit_process(
         if rank == 0:
             log_to_console()
             stack.enter_context(log_file(folder / "node-run.log"))
+        warned = stack.enter_context(warnings_shown_once(log))
         stop = stack.enter_context(stop_on_signals())
 
         def work() -> Findings:
@@ -111,6 +113,7 @@ def fit_process(
             return found
 
         ending = attempt(work, stop, config.mode)
+        ending.warnings = warned.counts()
         results.put((rank, ending))
     if ending.status == "failed":
         raise SystemExit(1)

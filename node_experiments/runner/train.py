@@ -21,11 +21,12 @@ from ..ode import (
     Discrete,
     Solver,
 )
-from ..runs.result import Best, Evaluations, Findings, Memory
+from ..runs.result import Best, Evaluations, Findings, Memory, Tested
 from ..tracking.figures import Figures
 from ..tracking.progress import (
     EpochLines,
     ProgressBar,
+    ProgressLines,
 )
 from ..tracking.records import MetricsFile
 from ..tracking.tensorboard import TensorBoard
@@ -49,7 +50,7 @@ from ..training.timing import Timing
 from . import build
 from .ending import Unfinished
 
-__all__ = ["fit", "trainable_parameters"]
+__all__ = ["fit", "tested", "trainable_parameters"]
 
 # What `gradient/error` takes for the exact solution.
 EXACT = Solver("dopri5", rtol=1e-5, atol=1e-5)
@@ -113,6 +114,7 @@ def fit(
             MetricsFile(folder),
             tensorboard,
             EpochLines(),
+            ProgressLines(shown=bar is None),
             Figures(folder / "figures", tensorboard, config.name, draw),
             *build.build_callbacks(config, folder),
         ]
@@ -165,7 +167,7 @@ def go_on(trainer: Trainer, checkpoint: dict[str, Any], config: RunConfig, folde
         )
     try:
         trainer.load_state_dict(checkpoint)
-    except (RuntimeError, KeyError, ValueError) as error:
+    except Exception as error:  # what is odd in it can be met anywhere
         raise CheckpointError(
             f"the checkpoint in {folder} holds no state of {config.name} as it is configured now; "
             "go on with the version that wrote it, or begin a new run"
@@ -190,6 +192,7 @@ def findings(trainer: Trainer, parameters: int, timing: Timing) -> Findings:
         nfe=Evaluations(last.get("nfe/forward"), last.get("nfe/backward")),
         memory=Memory(last.get("memory/saved_bytes"), last.get("memory/peak_bytes")),
         earlier_seconds=timing.earlier_seconds,
+        tested=tested(trainer),
     )
     found.objective = found.reported.get(tag, found.reported.get(f"{metric}/test"))
     return found
@@ -198,6 +201,13 @@ def findings(trainer: Trainer, parameters: int, timing: Timing) -> Findings:
 def trainable_parameters(model: nn.Module) -> int:
     """How many numbers training changes."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def tested(trainer: Trainer) -> Tested | None:
+    """How many samples the last test was on, and the word for them; None where nothing tells."""
+    if not trainer.tested:
+        return None
+    return Tested(trainer.tested, getattr(trainer.task, "unit", "samples"))
 
 
 def hyperparameters(config: RunConfig, choices: dict[str, Any]) -> dict[str, Any]:

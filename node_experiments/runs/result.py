@@ -30,7 +30,9 @@ __all__ = [
     "Origin",
     "ResultError",
     "RunResult",
+    "SavedEpoch",
     "Seconds",
+    "Tested",
     "read_result",
     "write_result",
 ]
@@ -106,6 +108,22 @@ class Origin:
 
 
 @dataclass
+class Tested:
+    """How many samples a test was on, and the word for them."""
+
+    count: int
+    unit: str = "samples"
+
+
+@dataclass
+class SavedEpoch:
+    """A checkpoint, and the epoch after which its weights were saved; None if it does not tell."""
+
+    file: str
+    epoch: int | None = None
+
+
+@dataclass
 class Findings:
     """What training, evaluation or Figure 3 found.
 
@@ -117,6 +135,8 @@ class Findings:
         metric: Name of the task's metric.
         trained: Origin of the checkpoint, of an evaluation and of Figure 3.
         solver_order: Order of the method that an evaluation solved with.
+        tested: The samples of the last test.
+        of_checkpoint: The checkpoint that an evaluation is of.
         earlier_seconds: What the run took before it was resumed; counts towards its `seconds`.
     """
 
@@ -129,6 +149,8 @@ class Findings:
     memory: Memory | None = None
     trained: Origin | None = None
     solver_order: int | None = None
+    tested: Tested | None = None
+    of_checkpoint: SavedEpoch | None = None
     earlier_seconds: float = 0.0
 
     @property
@@ -166,6 +188,7 @@ class RunResult:
         reason: Why it did not complete, in one line.
         choices: What was chosen of each configuration group.
         seconds: None while the run has not ended.
+        warnings: What was warned of, and how often.
     """
 
     status: str
@@ -179,6 +202,7 @@ class RunResult:
     found: Findings = field(default_factory=Findings)
     hardware: Hardware | None = None
     seconds: Seconds | None = None
+    warnings: dict[str, int] = field(default_factory=dict)
     version: int = VERSION
 
     def to_json(self) -> dict[str, Any]:

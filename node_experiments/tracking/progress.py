@@ -1,23 +1,20 @@
-"""What a person sees while a run trains."""
+"""What a person sees while a run trains: a bar on a terminal, else lines."""
 
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Sequence
+from datetime import timedelta
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress, ProgressColumn, Task
+from rich.text import Text
 
 from ..training.loop import Callback, Trainer
 from ..training.solver_statistics import solve_statistics
 
-__all__ = ["EpochLines", "ProgressBar"]
+__all__ = ["EpochLines", "ProgressBar", "ProgressLines"]
 
 log = logging.getLogger(__name__)
 
@@ -35,56 +32,190 @@ class EpochLines(Callback):
                 text = f"{split} loss {loss:.4f}"
                 parts.append(text if value is None else f"{text} {name} {value:.4f}")
         if "nfe/forward" in metrics:
-            parts.append(
-                f"evaluations {metrics['nfe/forward']:.1f} forward "
-                f"{metrics['nfe/backward']:.1f} backward"
-            )
+            parts.append(f"NFE {metrics['nfe/forward']:.1f} + {metrics['nfe/backward']:.1f}")
         parts.append(f"{1 / metrics['time/step_seconds']:.2f} steps/s")
         parts.append(f"{metrics['time/epoch_seconds']:.1f} s")
         log.info(" | ".join(parts))
 
 
-class ProgressBar(Callback):
-    """A live bar: loss, metric and evaluations of the last window, steps a second, time left.
+class ProgressLines(Callback):
+    """A line every half minute, so that a log grows also within an epoch.
 
     Args:
-        first: What is said until the first window.
+        shown: Also on the terminal, where no bar is; else in the log file alone.
+        seconds: Time between two lines.
+    """
+
+    def __init__(self, shown: bool, seconds: float = 30.0) -> None:
+        self._level = logging.INFO if shown else logging.DEBUG
+        self._seconds = seconds
+        self._clock = Clock()
+        self._said = time.monotonic()
+
+    def fit_start(self, trainer: Trainer) -> None:
+        self._clock = Clock(trainer.step)
+        self._said = time.monotonic()
+
+    def step_end(self, trainer: Trainer) -> None:
+        now = time.monotonic()
+        if now - self._said < self._seconds:
+            return
+        self._said = now
+        total = total_steps(trainer)
+        parts = [epoch_of(trainer), f"step {trainer.step}/{total}", *numbers_of(trainer)]
+        left = self._clock.left(trainer.step, total)
+        log.log(self._level, " | ".join([*parts, f"left {duration(left)}"]))
+
+    def epoch_end(self, trainer: Trainer) -> None:
+        self._said = time.monotonic()  # the line of the epoch says more
+
+
+class Clock:
+    """Time left, from the steps of this process.
+
+    Args:
+        step: Those that were done before.
+    """
+
+    def __init__(self, step: int = 0) -> None:
+        self._first, self._start = step, time.monotonic()
+
+    def left(self, step: int, total: int) -> float | None:
+        """Seconds until step `total`, or None before the first step."""
+        done = step - self._first
+        return (time.monotonic() - self._start) / done * (total - step) if done > 0 else None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._start
+
+
+class ProgressBar(Callback):
+    """A live line. Epoch, count and time left are always there; the rest as the width allows.
+
+    Args:
+        console: The terminal.
+        first: What is said until the first window of steps.
     """
 
     def __init__(self, console: Console, first: str = "starting") -> None:
-        self._progress = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[numbers]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-        )
-        self._bar = self._progress.add_task("train", total=None, epoch="", numbers=first)
+        self._line = Line(console, first)
+        self._progress = Progress(self._line, console=console)
+        self._bar = self._progress.add_task("train", total=None)
 
     def fit_start(self, trainer: Trainer) -> None:
-        total = trainer.epochs * len(trainer.data.train)
-        epoch = f"{trainer.epoch + 1}/{trainer.epochs}"
-        self._progress.update(self._bar, total=total, completed=trainer.step, epoch=epoch)
+        self._line.clock = Clock(trainer.step)
+        self._line.epoch = epoch_of(trainer)
+        total = total_steps(trainer)
+        self._progress.update(self._bar, total=total, completed=trainer.step)
         self._progress.start()
 
     def epoch_start(self, trainer: Trainer) -> None:
-        self._progress.update(self._bar, epoch=f"{trainer.epoch + 1}/{trainer.epochs}")
+        self._line.epoch = epoch_of(trainer)
 
     def step_end(self, trainer: Trainer) -> None:
         self._progress.update(self._bar, completed=trainer.step)
 
     def log(self, trainer: Trainer) -> None:
-        window, name = trainer.window, trainer.task.metric
-        numbers = [f"loss {window['loss/train']:.4f}"]
-        if f"{name}/train" in window:
-            numbers.append(f"{name} {window[f'{name}/train']:.4f}")
-        if solve_statistics(trainer.model):
-            numbers.append(f"nfe {window['nfe/forward']:.0f}+{window['nfe/backward']:.0f}")
-        numbers.append(f"{1 / window['time/step_seconds']:.2f} steps/s")
-        self._progress.update(self._bar, numbers=" ".join(numbers))
+        self._line.numbers = numbers_of(trainer)
 
     def fit_end(self, trainer: Trainer) -> None:
         self._progress.stop()
+
+
+class Line(ProgressColumn):
+    """The whole line of the bar, as wide as the console is at that moment.
+
+    Attributes:
+        epoch: As `epoch 3/10`.
+        numbers: The most important first.
+    """
+
+    max_refresh = 0.1
+
+    def __init__(self, console: Console, first: str) -> None:
+        super().__init__()
+        self._console = console
+        self.epoch, self.numbers = "", [first]
+        self.clock = Clock()
+
+    def render(self, task: Task) -> Text:
+        """The line at this moment."""
+        total = int(task.total or 0)
+        left = self.clock.left(int(task.completed), total)
+        return progress_line(
+            self._console.width,
+            self.epoch,
+            int(task.completed),
+            total,
+            duration(left),
+            self.numbers,
+            duration(self.clock.elapsed),
+        )
+
+
+def progress_line(
+    width: int,
+    epoch: str,
+    step: int,
+    total: int,
+    left: str,
+    numbers: Sequence[str],
+    elapsed: str,
+) -> Text:
+    """Epoch, count and time left, and what else there is room for in one line of a terminal.
+
+    >>> progress_line(60, "epoch 3/10", 245, 2790, "0:10:00", ["loss 0.5500"], "0:01:00").plain
+    'epoch 3/10 ━━━━╺━ 245/2790 loss 0.5500 left 0:10:00'
+    """
+    count, end = f"{step}/{total}", f"left {left}"
+    bar_width = 24 if width >= 110 else 12 if width >= 76 else 6
+    free = width - 1 - sum(len(part) + 1 for part in (epoch, count, end))
+    parts: list[Text] = [Text(epoch)]
+    shown = []
+    if free > bar_width:
+        free -= bar_width + 1
+        parts.append(bar(bar_width, step / total if total else 0.0))
+    parts.append(Text(count))
+    for number in [*numbers, f"elapsed {elapsed}"]:
+        if len(number) + 1 > free:
+            break
+        free -= len(number) + 1
+        shown.append(Text(number))
+    return Text(" ").join([*parts, *shown, Text(end)])
+
+
+def bar(width: int, share: float) -> Text:
+    """A bar of so many characters, filled up to a share of it."""
+    filled = round(width * min(max(share, 0.0), 1.0))
+    return Text("━" * filled, "bar.complete") + Text("━" * (width - filled), "bar.back")
+
+
+def epoch_of(trainer: Trainer) -> str:
+    """The epoch that is being trained, as `epoch 3/10`."""
+    return f"epoch {min(trainer.epoch + 1, trainer.epochs)}/{trainer.epochs}"
+
+
+def total_steps(trainer: Trainer) -> int:
+    """Steps of the whole training."""
+    return trainer.epochs * len(trainer.data.train)
+
+
+def numbers_of(trainer: Trainer) -> list[str]:
+    """Means over the last window of steps, the most important first; empty before the first."""
+    window, name = trainer.window, trainer.task.metric
+    if "loss/train" not in window:
+        return []
+    numbers = [f"loss {window['loss/train']:.4f}"]
+    if f"{name}/train" in window:
+        numbers.append(f"{name} {window[f'{name}/train']:.4f}")
+    numbers.append(f"{1 / window['time/step_seconds']:.2f} steps/s")
+    if solve_statistics(trainer.model):
+        numbers.append(f"NFE {window['nfe/forward']:.0f}+{window['nfe/backward']:.0f}")
+    return numbers
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as hours, minutes and seconds; dashes when unknown."""
+    return "-:--:--" if seconds is None else str(timedelta(seconds=round(seconds)))

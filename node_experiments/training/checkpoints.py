@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import time
+import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,26 @@ from .signals import (
     StopRequest,
 )
 
-__all__ = ["CheckpointError", "Checkpoints", "load_checkpoint", "load_last"]
+__all__ = ["CheckpointError", "Checkpoints", "checkpoint_file", "load_checkpoint", "load_last"]
 
 log = logging.getLogger(__name__)
 
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
+
+# What a checkpoint holds, with the types of its parts.
+CONTENT: dict[str, type] = {
+    "config": dict,
+    "model": dict,
+    "optimizer": dict,
+    "scheduler": dict,
+    "ranks": list,
+    "history": list,
+    "windows": list,
+    "metrics": dict,
+    "epoch": int,
+    "index": int,
+    "step": int,
+}
 
 
 class CheckpointError(UserError):
@@ -91,9 +108,12 @@ def load_last(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any
     failure: CheckpointError | None = None
     for path in there:
         try:
+            if path.is_dir():
+                raise CheckpointError(f"{path} is a directory where a checkpoint belongs")
             checkpoint = load_checkpoint(path, device)
             if "ranks" not in checkpoint:
-                raise CheckpointError(f"{path} holds no state of training to go on from")
+                raise CheckpointError(f"{path} holds no state of training to resume from")
+            check_content(checkpoint, CONTENT, path)
         except CheckpointError as error:
             failure = failure or error
             continue
@@ -113,17 +133,16 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     Raises:
         CheckpointError: It is missing, damaged, or no checkpoint of this program.
     """
-    file = path
-    if path.is_dir():
-        candidates = [path / "checkpoints" / name for name in (BEST, LAST, PREVIOUS)]
-        file = next((c for c in candidates if c.exists()), candidates[1])
+    file = checkpoint_file(path)
     if not file.is_file():
         raise CheckpointError(
             f"checkpoint={path} is missing: there is no file {file}; "
             "give a run folder or a .pt file"
         )
     try:
-        checkpoint = torch.load(file, map_location=device, weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of another pickle protocol, say: it is no user's
+            checkpoint = torch.load(file, map_location=device, weights_only=True)
     except Exception as error:  # a damaged archive can fail in any way
         raise CheckpointError(
             f"checkpoint {file} is damaged, or holds more than tensors and plain values; "
@@ -133,4 +152,29 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         raise CheckpointError(
             f"{file} holds no model of this program: a checkpoint has the keys config and model"
         )
+    check_content(checkpoint, ("config", "model"), file)
     return checkpoint
+
+
+def checkpoint_file(path: Path) -> Path:
+    """The file that a checkpoint is read from, of a run directory or a file."""
+    if not path.is_dir():
+        return path
+    candidates = [path / "checkpoints" / name for name in (BEST, LAST, PREVIOUS)]
+    return next((c for c in candidates if c.exists()), candidates[1])
+
+
+def check_content(checkpoint: dict[str, Any], keys: Iterable[str], file: Path) -> None:
+    """Check that a checkpoint holds what `Checkpoints` writes there.
+
+    Raises:
+        CheckpointError: One of the keys is missing, or its value is of another type.
+    """
+    for key in keys:
+        expected = CONTENT[key]
+        found = checkpoint.get(key)
+        if not isinstance(found, expected) or (expected is int and isinstance(found, bool)):
+            raise CheckpointError(
+                f"checkpoint {file} is damaged: {key} is {type(found).__name__} and not "
+                f"{expected.__name__}; take another one of the run's checkpoints directory"
+            )

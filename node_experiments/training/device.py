@@ -18,7 +18,7 @@ class DeviceError(UserError):
 
 
 def select_device(name: str) -> torch.device:
-    """The device of that name; `auto` takes cuda, then mps, then cpu.
+    """The device of that name, as `cuda` or `cuda:1`; `auto` takes cuda, then mps, then cpu.
 
     Raises:
         DeviceError: The device was named and is not there.
@@ -30,7 +30,11 @@ def select_device(name: str) -> torch.device:
     }
     if name == "auto":
         name = next(device for device, there in available.items() if there)
-    if not available[name]:
+    kind, _, index = name.partition(":")
+    if index and available[kind] and int(index) >= torch.cuda.device_count():
+        last = torch.cuda.device_count() - 1
+        raise DeviceError(f"trainer.device={name} is not here; available: cuda:0 to cuda:{last}")
+    if not available[kind]:
         there = ", ".join(device for device, ok in available.items() if ok)
         raise DeviceError(
             f"trainer.device={name} is not available here; available: {there}; "

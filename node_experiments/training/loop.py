@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ..nn.regularizers import Penalty
 from ..nn.swap_solver import solving_modules
+from .batches import samples_in
 from .distributed import (
     ALONE,
     Group,
@@ -166,6 +167,7 @@ class Trainer:
         index: Steps completed of the epoch that is being trained.
         step: Steps completed.
         best: Best value of the task's metric on the validation data, or None.
+        tested: Samples of the last evaluation; 0 where the batches do not tell.
         window: Means over the last window of steps, by TensorBoard tag.
         metrics: Metrics of the last epoch, by TensorBoard tag.
         history: The metrics of all epochs; `windows` those of all windows.
@@ -201,6 +203,7 @@ class Trainer:
         self.step = 0
         self.best: float | None = None
         self.improved = False
+        self.tested = 0
         self.window: dict[str, float] = {}
         self.metrics: dict[str, float] = {}
         self.windows: list[dict[str, float]] = []
@@ -323,8 +326,10 @@ class Trainer:
         values: dict[str, float] = {}
         self.model.eval()
         if self.group.rank == 0:
+            evaluated = Evaluated(self, batches)
             with torch.no_grad(), self.autocast():
-                values = self.task.evaluate(self.model, Evaluated(self, batches))
+                values = self.task.evaluate(self.model, evaluated)
+            self.tested = evaluated.samples
         return self.group.from_first(values)
 
     def state_dict(self) -> dict[str, Any]:
@@ -381,12 +386,15 @@ class Evaluated:
 
     def __init__(self, trainer: Trainer, batches: Batches) -> None:
         self._trainer, self._batches = trainer, batches
+        self.samples = 0
 
     def __len__(self) -> int:
         return len(self._batches)
 
     def __iter__(self) -> Iterator[Any]:
+        self.samples = 0
         for batch in self._batches:
+            self.samples += samples_in(batch)
             yield batch
             if self._trainer.index and self._trainer.group.size == 1:
                 self._trainer.emit("between_steps")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["EXIT_REQUEUE", "Interrupted", "StopRequest", "stop_on_signals"]
+__all__ = ["EXIT_REQUEUE", "Interrupted", "StopRequest", "is_ours", "stop_on_signals"]
 
 # The exit code by which submitit's executors know that a job is to be started again.
 EXIT_REQUEUE = 144
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 DEFAULT = (signal.SIG_DFL, signal.default_int_handler)
 
 
@@ -41,28 +43,49 @@ class StopRequest:
         """Handle a signal; a second Ctrl-C does not wait for the end of the step."""
         again = signum == signal.SIGINT and self.signum == signal.SIGINT
         self.signum = signum
+        if signum == signal.SIGHUP:
+            leave_terminal()
         if again or self.at_once:
             raise KeyboardInterrupt
 
 
 @contextmanager
 def stop_on_signals(at_once: bool = False) -> Iterator[StopRequest]:
-    """Take SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 as requests to stop.
+    """Take SIGINT, SIGTERM, SIGUSR1, SIGUSR2 and SIGHUP as requests to stop.
 
     Args:
         at_once: As of `StopRequest`.
 
-    A SIGTERM for which a launcher has a handler of its own is left to it: a scheduler that
-    preempts sends SIGTERM beside the signal by which the launcher requeues.
+    A SIGTERM for which a launcher has a handler is left to it: a scheduler that preempts sends
+    SIGTERM beside the signal by which the launcher requeues. A SIGHUP that `nohup` had ignored
+    stays ignored.
     """
     request = StopRequest(at_once)
     before = {}
     if threading.current_thread() is threading.main_thread():
         for signum in SIGNALS:
-            if signum != signal.SIGTERM or signal.getsignal(signum) in DEFAULT:
-                before[signum] = signal.signal(signum, request.receive)
+            handler = signal.getsignal(signum)
+            if signum == signal.SIGTERM and handler not in DEFAULT and not is_ours(handler):
+                continue
+            if signum == signal.SIGHUP and handler == signal.SIG_IGN:
+                continue
+            before[signum] = signal.signal(signum, request.receive)
     try:
         yield request
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
+
+
+def is_ours(handler: object) -> bool:
+    """Whether a signal is handled by a `StopRequest`, and by no launcher."""
+    return isinstance(getattr(handler, "__self__", None), StopRequest)
+
+
+def leave_terminal() -> None:
+    """Let what is still printed go nowhere: writing to a terminal that was closed is an error."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+            os.dup2(nowhere, descriptor)
+    os.close(nowhere)

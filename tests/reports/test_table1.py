@@ -151,7 +151,7 @@ def test_every_row_is_an_experiment_that_fits_it():
     """What the sweep runs is what the rows ask for, whatever the protocol."""
     from hydra import compose, initialize_config_dir
 
-    from node_experiments.cli import main as cli
+    from node_experiments.cli import application as cli
     from node_experiments.runner.compose import configs_folder
 
     cli.register()
@@ -183,7 +183,7 @@ def test_all_rows_of_the_sweep_have_one_budget(protocol):
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from node_experiments.cli import main as cli
+    from node_experiments.cli import application as cli
     from node_experiments.runner.compose import configs_folder
 
     cli.register()

@@ -21,6 +21,7 @@ class Classification:
 
     metric = "accuracy"
     higher_is_better = True
+    unit = "images"
 
     def __init__(self) -> None:
         self.wrong = torch.zeros(0, dtype=torch.bool)

@@ -1,0 +1,276 @@
+"""`node-run` from its words to its exit code: parse, check, compose, and hand jobs to Hydra.
+
+Hydra's own entry point reads `sys.argv` and prints several lines for a mistake; its parts, which
+are used here, take arguments and raise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra import version
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
+
+from .. import __version__
+from ..config import ConfigError, RunConfig, folder_name
+from ..errors import UserError
+from ..runner.choices import register_choices
+from ..runner.compose import configs_folder, typed_config
+from ..runner.job import ExitCode, job, torchrun_rank
+from ..runner.messages import complain
+from ..runs.starts import discard
+from .arguments import is_sweep, normalise, parse, parser, read
+from .help import experiment_list, help_text, short_help
+from .hydra_errors import describe
+from .override_checks import check_overrides
+from .settings import choices
+from .sweep_summary import SweepSummary
+
+__all__ = ["composed_config", "one_job", "register", "run"]
+
+VERSION_BASE = "1.3"
+CONFIG = "config"
+
+
+def run(words: Sequence[str]) -> int:
+    """Carry out a command line; returns the exit code."""
+    ExitCode.last = SweepSummary.exit_code = 0
+    ExitCode.began = False
+    register()
+    try:
+        return command(words)
+    except UserError as error:
+        if wants_traceback():
+            raise
+        return complain(str(error))
+    except OSError as error:
+        if wants_traceback() or isinstance(error, BrokenPipeError):
+            raise
+        if isinstance(error, HydraException):
+            return complain(describe(error))
+        return complain(
+            f"cannot write the run directory: {error.strerror} ({error.filename}); "
+            "set outputs=<directory that can be written>"
+        )
+    except Exception as error:
+        # Hydra meets some input with an exception of any type, before any job.
+        ours = isinstance(error, HydraException | OmegaConfBaseException)
+        if wants_traceback() or (ExitCode.began and not ours):
+            raise
+        return complain(describe(error))
+
+
+def command(words: Sequence[str]) -> int:
+    """What the flags ask for: a text, a part of the configuration, a job or a sweep."""
+    flags = parse(words)
+    if text := text_for(flags, bool(words)):
+        print(text, end="" if text.endswith("\n") else "\n", flush=True)
+        return 0
+    folders = config_folders(flags)
+    groups = choices(folders)
+    overrides = normalise(flags, groups, scratch_folder())
+    multirun = is_sweep(flags)
+    if not flags.shell_completion:
+        check_overrides(map(read, overrides), groups, folders, multirun)
+    if flags.help:
+        print(help_text(overrides), end="", flush=True)
+        return 0
+    with hydra_for(flags) as hydra:
+        name = flags.config_name or CONFIG
+        if shown(hydra, name, flags, overrides):
+            return 0
+        composed = compose(hydra, name, overrides)
+        if multirun or composed.hydra.mode == RunMode.MULTIRUN:
+            hydra.multirun(name, one_job, [*overrides, "hydra.mode=MULTIRUN"])
+            return SweepSummary.exit_code
+        validate(composed)
+        hydra.run(name, one_job, [*overrides, "hydra.mode=RUN"])
+        return ExitCode.last
+
+
+def text_for(flags: argparse.Namespace, anything: bool) -> str | None:
+    """The answer to a command line that composes nothing."""
+    if not anything:
+        return short_help()
+    if flags.version:
+        return f"node_experiments {__version__}"
+    if flags.list is not None:
+        return experiment_list(flags.list, config_folders(flags))
+    return None
+
+
+def config_folders(flags: argparse.Namespace) -> list[Path]:
+    """Where configurations are looked for, the user's own folder first.
+
+    Raises:
+        ConfigError: `--config-dir` or `--config-path` is no folder.
+    """
+    folders = [Path(flags.config_path) if flags.config_path else configs_folder()]
+    if flags.config_dir:
+        folders.insert(0, Path(flags.config_dir))
+    for folder in folders:
+        if not folder.is_dir():
+            raise ConfigError(f"the directory of configurations {folder} is missing")
+    return [folder.resolve() for folder in folders]
+
+
+@contextmanager
+def hydra_for(flags: argparse.Namespace) -> Iterator[Hydra]:
+    """Hydra with the folders of configurations that the flags name."""
+    *own, main = config_folders(flags)
+    version.setbase(VERSION_BASE)
+    search_path = create_config_search_path(str(main))
+    for folder in own:
+        search_path.prepend("command-line", f"file://{folder}", SearchPathQuery(provider="schema"))
+    try:
+        yield Hydra.create_main_hydra2("node-run", search_path)
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def shown(hydra: Hydra, name: str, flags: argparse.Namespace, overrides: list[str]) -> bool:
+    """Whether the flags ask to print something of Hydra, which is then printed."""
+    if flags.hydra_help:
+        hydra.hydra_help(name, parser(), flags)
+    elif flags.cfg:
+        hydra.show_cfg(name, overrides, flags.cfg, flags.package, flags.resolve)
+    elif flags.info:
+        hydra.show_info(flags.info, name, overrides)
+    elif flags.shell_completion:
+        hydra.shell_completion(name, overrides)
+    else:
+        return False
+    return True
+
+
+def compose(hydra: Hydra, name: str, overrides: list[str]) -> DictConfig:
+    """The configuration of a job, or what all jobs of a sweep share."""
+    return hydra.compose_config(
+        name, overrides, RunMode.MULTIRUN, with_log_configuration=False,
+        validate_sweep_overrides=False,
+    )  # fmt: skip
+
+
+def validate(composed: DictConfig) -> RunConfig | None:
+    """The configuration of the job as it will be typed; None if only its run directory can tell.
+
+    Raises:
+        ConfigError: It is no configuration that can be run: nothing is left behind then.
+    """
+    HydraConfig.instance().set_config(composed)
+    task = composed.copy()
+    with read_write(task), open_dict(task):
+        del task["hydra"]
+    try:
+        config = typed_config(task)
+        OmegaConf.to_container(composed.hydra.overrides.task, resolve=True)
+    except ConfigError as error:
+        if isinstance(error.__cause__, InterpolationToMissingValueError):
+            return None
+        raise
+    return config
+
+
+def composed_config(words: Sequence[str]) -> RunConfig | None:
+    """The configuration of a command line, composed and checked, without a job.
+
+    Raises:
+        UserError: It cannot be run.
+        HydraException: It cannot be composed.
+    """
+    register()
+    flags = parse(words)
+    folders = config_folders(flags)
+    groups = choices(folders)
+    overrides = normalise(flags, groups)
+    check_overrides(map(read, overrides), groups, folders, is_sweep(flags))
+    with hydra_for(flags) as hydra:
+        return validate(compose(hydra, flags.config_name or CONFIG, overrides))
+
+
+def one_job(composed: DictConfig) -> float | None:
+    """One job; launchers carry this function into other processes, by its name."""
+    settings = HydraConfig.get()
+    try:
+        return job(composed, settings)
+    except KeyboardInterrupt:
+        discard(Path(settings.runtime.output_dir))  # unless something ran there
+        raise
+
+
+def wants_traceback() -> bool:
+    """Whether the user asked for tracebacks, with Hydra's own variable."""
+    return os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+
+def scratch_folder() -> str | None:
+    """Where Hydra's files go in a process of torchrun that is not the first."""
+    if torchrun_rank() == 0:
+        return None
+    scratch = tempfile.mkdtemp(prefix="node-run-")
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    return scratch
+
+
+def register() -> None:
+    """Make the schema, the choices that are no files and the resolvers known to Hydra."""
+    register_choices()
+    resolvers: Mapping[str, Any] = {
+        "slug": slug,
+        "folder_name": lambda name: folder_name(str(name)),
+        "run_name": run_name,
+        "run_slug": run_slug,
+    }
+    for name, function in resolvers.items():
+        OmegaConf.register_new_resolver(name, function, replace=True)
+
+
+def slug(overrides: str) -> str:
+    """Overrides as a short directory name."""
+    return re.sub(r"[^A-Za-z0-9.=_-]+", "_", overrides)[:80].strip("_")
+
+
+# What the directory above says already, or what changes nothing that a run computes.
+UNNAMED = ("experiment", "name", "outputs", "mode", "resume", "checkpoint")
+
+
+def run_slug(overrides: Sequence[Any]) -> str:
+    """What the overrides change, as the end of a run directory's name; empty if nothing.
+
+    >>> run_slug(["experiment=mnist_mlp", "solver=rk4", "trainer.progress=false"])
+    '_solver=rk4'
+    """
+    named = [
+        word
+        for word in map(str, overrides)
+        if (key := word.lstrip("+~").partition("=")[0]) not in UNNAMED
+        and key != "trainer.progress"
+    ]
+    text = slug(",".join(named))
+    return f"_{text}" if text else ""
+
+
+def run_name(mode: str, dataset: str, model: str) -> str:
+    """The name of a run that is no experiment."""
+    return f"{dataset}_{model}" if mode == "train" else mode
+
+
+# Also in the processes of a launcher, which import this module and call `one_job` alone.
+register()

@@ -1,0 +1,268 @@
+"""From the words of a command line to flags and to overrides that Hydra can read, without Hydra.
+
+`parse` is called once; what follows reads its result and never the words again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NoReturn
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.errors import HydraException
+
+from ..errors import UserError
+from .settings import nearest_setting, setting_types
+
+__all__ = ["CommandLineError", "is_sweep", "normalise", "parse", "parser", "read"]
+
+INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+
+# Settings that are paths or names: what is typed is meant as it is.
+TEXTS = ("checkpoint", "resume", "name", "outputs", "hydra.run.dir", "hydra.sweep.dir")
+LAST_PARTS = ("path", "root", "out")
+SWEPT = ("checkpoint", "resume")  # a comma lists several of them
+PER_EXPERIMENT = ("dataset", "model")  # groups whose settings depend on the experiment
+
+
+class CommandLineError(UserError):
+    """Words that are no flag and no override."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises where argparse would print and exit."""
+
+    def error(self, message: str) -> NoReturn:
+        raise CommandLineError(f"{message}; see node-run --help")
+
+
+def parser() -> Parser:
+    """The flags of `node-run`, those of Hydra among them."""
+    flags = Parser("node-run", add_help=False, allow_abbrev=False)
+    flags.add_argument("overrides", nargs="*", help="key=value or group=choice")
+    for names, what in {
+        ("--help", "-h"): "choices, and the settings of what is chosen",
+        ("--hydra-help",): "this text",
+        ("--version",): "the version of this package",
+        ("--multirun", "-m"): "run all combinations of values that are separated by commas",
+        ("--run", "-r"): "run one job, as without any flag",
+        ("--resolve",): "with --cfg: resolve interpolations",
+        ("--shell-completion", "-sc"): "with install=, uninstall= or query=<shell>",
+    }.items():
+        flags.add_argument(*names, action="store_true", help=what)
+    flags.add_argument("--list", nargs="?", const="", help="experiments that mention a word")
+    shown = ("job", "hydra", "all")
+    flags.add_argument("--cfg", "-c", choices=shown, help="print the configuration")
+    flags.add_argument("--info", "-i", nargs="?", const="all", choices=INFO, help="how it arose")
+    flags.add_argument("--package", "-p", help="with --cfg: the part to print")
+    flags.add_argument("--config-path", "-cp", help="configurations in place of the package's")
+    flags.add_argument("--config-name", "-cn", help="the root configuration in place of config")
+    flags.add_argument("--config-dir", "-cd", help="a directory of further configurations")
+    return flags
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Flags, and the overrides in their order, wherever among the flags they stand.
+
+    Raises:
+        CommandLineError: A flag that is unknown, lacks its value or excludes another one.
+    """
+    # argparse takes a word that starts with a dash for a flag also where it is an override.
+    flags, unknown = parser().parse_known_intermixed_args(list(words))
+    if unknown:
+        raise CommandLineError(unknown_flag(unknown[0], words))
+    modes = {
+        "--run": flags.run, "--multirun": flags.multirun, "--cfg": flags.cfg,
+        "--info": flags.info, "--shell-completion": flags.shell_completion,
+    }  # fmt: skip
+    given = [name for name, value in modes.items() if value]
+    if len(given) > 1:
+        raise CommandLineError(f"{' and '.join(given)} exclude each other; give one of them")
+    if flags.resolve and not flags.cfg:
+        raise CommandLineError("--resolve goes with --cfg job")
+    return flags
+
+
+def unknown_flag(flag: str, words: Sequence[str]) -> str:
+    """What to write instead of a flag such as `--epochs 3`."""
+    name, given, value = flag.lstrip("-").replace("-", "_").partition("=")
+    if not given:
+        following = [*words, ""][list(words).index(flag) + 1]
+        value = "" if following.startswith("-") or "=" in following else following
+    near = nearest_setting(name)
+    if not near:
+        return f"{flag} is no flag; settings are written as key=value: see node-run --help"
+    written = " or ".join(f"{key}={value or '<value>'}" for key in near)
+    return f"{flag} is no flag; settings are written without dashes: {written}"
+
+
+def read(override: str) -> Override:
+    """One override as Hydra reads it.
+
+    Raises:
+        HydraException: It is not in Hydra's grammar, with the parser's exception as the cause.
+    """
+    return OverridesParser.create().parse_override(override)
+
+
+def normalise(
+    flags: argparse.Namespace, groups: Mapping[str, Collection[str]], scratch: str | None = None
+) -> list[str]:
+    """The overrides as Hydra can read them, with those that a sweep or a process needs.
+
+    Args:
+        groups: Each group with its choices.
+        scratch: Where Hydra leaves what it writes itself; the run directory when None.
+
+    Raises:
+        CommandLineError: An override that cannot be read, or one without `=`.
+    """
+    if flags.shell_completion:
+        return list(flags.overrides)
+    multirun = is_sweep(flags)
+    given = [as_typed(word, groups, multirun) for word in words_with_values(flags, groups)]
+    overrides = [read_or_explain(word) for word in given]
+    added = []
+    if multirun:
+        # Only what varies goes into the names of jobs.
+        same = [o.key_or_group for o in overrides if not o.is_sweep_override()]
+        keys = ",".join(f"'{key}'" for key in same if not key.startswith("hydra"))
+        added.append(f"hydra.job.config.override_dirname.exclude_keys=[{keys}]")
+        swept = any(o.key_or_group == "experiment" and o.is_sweep_override() for o in overrides)
+        if swept or any(o.key_or_group == "sweep" for o in overrides):
+            given = [for_each_job(o) for o in overrides]
+    if scratch is not None:
+        added += [f"hydra.run.dir={scratch}", f"hydra.sweep.dir={scratch}"]
+        added.append("hydra.output_subdir=null")
+    return [*given, *added]
+
+
+def is_sweep(flags: argparse.Namespace) -> bool:
+    """Whether the command line asks for many jobs."""
+    return flags.multirun or any(word.startswith("sweep=") for word in flags.overrides)
+
+
+def words_with_values(
+    flags: argparse.Namespace, groups: Mapping[str, Collection[str]]
+) -> list[str]:
+    """The overrides, each a `key=value`; `~key` alone deletes.
+
+    Raises:
+        CommandLineError: One is neither, with what was probably meant.
+    """
+    words: list[str] = flags.overrides
+    for place, word in enumerate(words):
+        if "=" in word or word.startswith("~"):
+            continue
+        following = words[place + 1] if place + 1 < len(words) else ""
+        if (word in groups or word in setting_types()) and following:
+            meant = [f"{word}={following}"]
+        else:
+            meant = [f"{group}={word}" for group, names in groups.items() if word in names]
+        hint = f"; did you mean {' or '.join(meant[:3])}?" if meant else ""
+        raise CommandLineError(f"{word!r} sets nothing: write key=value{hint}")
+    return words
+
+
+def as_typed(word: str, groups: Mapping[str, Collection[str]], multirun: bool) -> str:
+    """An override whose value is text in quotes, where Hydra would read something else.
+
+    >>> as_typed("dataset.path=a=b (1).csv", {}, False)
+    "dataset.path='a=b (1).csv'"
+    >>> as_typed("debug=nan", {"debug": ["nan"]}, False)
+    "debug='nan'"
+    """
+    key, _, value = word.partition("=")
+    bare = key.lstrip("+")
+    if bare in groups and value in groups[bare]:
+        return word if readable(word, str) else f"{key}={quoted(value)}"
+    text = bare in TEXTS or (bare.rpartition(".")[2] in LAST_PARTS and "." in bare)
+    if not text or not value.strip() or value.lower() == "null" or "${" in value:
+        return word
+    if value[0] in "'\"[{" and readable(word, object):
+        return word
+    if "," in value and (multirun or bare in SWEPT):
+        if readable(word, object) and "=" not in value and "\\" not in value:
+            return word
+        # A comma that is escaped belongs to a name.
+        parts = [re.sub(r"\\(.)", r"\1", part) for part in re.split(r"(?<!\\),", value)]
+        return f"{key}={','.join(map(quoted, parts))}"
+    if (
+        readable(word, object)
+        and read(word).is_sweep_override()
+        and "," not in value.split("(")[0]
+    ):
+        return word
+    if readable(word, str) and read(word).value() == value:
+        return word
+    escapes = re.compile(r"\\(?=[=,])")  # as Hydra's manual writes such characters
+    return f"{key}={quoted(escapes.sub('', value))}"
+
+
+def readable(word: str, kind: type) -> bool:
+    """Whether Hydra reads an override, with a value of this kind."""
+    try:
+        override = read(word)
+        return kind is object or isinstance(override.value(), kind)
+    except HydraException:
+        return False
+
+
+def quoted(text: str) -> str:
+    """Text in the quotes of Hydra's grammar."""
+    return QuotedString(text=text, quote=Quote.single).with_quotes()
+
+
+def for_each_job(override: Override) -> str:
+    """A setting of a dataset or a model as a sweep over one value.
+
+    Hydra composes what does not vary before it has an experiment, and would meet
+    `dataset.observations=30` with the default dataset.
+    """
+    word = str(override.input_line)
+    group, _, setting = override.key_or_group.partition(".")
+    if group in PER_EXPERIMENT and setting and not override.is_sweep_override():
+        key, _, value = word.partition("=")
+        return f"{key}=choice({value})"
+    return word
+
+
+def read_or_explain(word: str) -> Override:
+    """One override as Hydra reads it.
+
+    Raises:
+        CommandLineError: It is not in Hydra's grammar; with how to quote it.
+    """
+    try:
+        return read(word)
+    except HydraException as error:
+        key, _, value = word.partition("=")
+        if not re.fullmatch(r"[+~]{0,2}[\w.@:/-]+", key, re.ASCII):
+            raise CommandLineError(
+                f"{shorten(key)!r} in {shorten(word)!r} is no setting"
+            ) from error
+        quotes = Quote.double if "'" not in value else Quote.single
+        example = shlex.quote(f"{key}={QuotedString(value, quotes).with_quotes()}")
+        raise CommandLineError(
+            f"the value of {key} cannot be read{place_of(error, word)}: {shorten(value)!r}; "
+            f"if it is text, quote it for the shell and for Hydra: {shorten(example)}"
+        ) from error
+
+
+def place_of(error: BaseException, word: str) -> str:
+    """Where the parser stopped, by the exception that it raised."""
+    cause: Any = error.__cause__
+    token = getattr(cause, "offendingToken", None)
+    at = getattr(token, "start", None) if token is not None else getattr(cause, "startIndex", None)
+    if not isinstance(at, int) or not 0 <= at < len(word):
+        return ""
+    return f" from {shorten(word[at:], 20)!r} on"
+
+
+def shorten(text: str, length: int = 80) -> str:
+    """Text that fits into a message."""
+    return text if len(text) <= length else f"{text[:length]}..."

@@ -1,0 +1,198 @@
+"""What can be seen to be wrong in overrides before anything is composed.
+
+Composition takes values as the schema converts them, and groups as Hydra finds them; here they
+are looked at as they were typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import yaml
+from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
+from omegaconf import BooleanNode, FloatNode, IntegerNode, StringNode, ValidationError
+
+from ..config import ConfigError, nearest
+from ..runner.compose import check_size
+from .arguments import shorten
+from .settings import setting_types, unknown_setting
+
+__all__ = ["check_overrides"]
+
+GLOBAL = ("experiment", "sweep", "debug")  # groups whose files may set anything
+SEARCHPATH = "hydra.searchpath"
+NODES: dict[Any, Callable[[Any], object]] = {
+    int: IntegerNode,
+    float: FloatNode,
+    str: StringNode,
+    bool: BooleanNode,
+}
+WORDS = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
+TRUTH = {"true", "false", "yes", "no", "on", "off", "y", "n", "0", "1"}
+
+
+def check_overrides(
+    overrides: Iterable[Override],
+    groups: Mapping[str, Collection[str]],
+    folders: Sequence[Path],
+    multirun: bool,
+) -> None:
+    """Check keys, choices, and values against the types of their settings.
+
+    Args:
+        groups: Each group with its choices.
+        folders: The folders of configurations, the user's first.
+        multirun: Each override may hold several values.
+
+    Raises:
+        ConfigError: The first thing that is wrong.
+    """
+    given = list(overrides)
+    optional = groups_that_may_be_null(folders)
+    elsewhere = any(override.key_or_group == SEARCHPATH for override in given)
+    for override in given:
+        key = override.key_or_group
+        if key.partition(".")[0].partition("/")[0] == "hydra":
+            check_hydra(override)
+            continue
+        if override.is_sweep_override() and not multirun:
+            raise ConfigError(
+                f"{override.input_line} is a sweep over several values: add -m to run one job for "
+                "each of them, or put quotes around a value that holds a comma"
+            )
+        if override.package is not None or override.is_delete():
+            continue  # rare, and Hydra's to judge
+        if key in groups:
+            for value in values(override):
+                check_choice(key, value, None if elsewhere else groups[key], optional)
+                check_package(key, str(value), folders)
+        elif any(group.startswith(f"{key}/") for group in groups):
+            continue  # chooses a group inside a group
+        elif not is_setting(key):
+            raise ConfigError(unknown_setting(key, [g for g in groups if "/" not in g]))
+        elif key in setting_types():
+            for value in values(override):
+                check_value(key, value)
+
+
+def values(override: Override) -> Iterator[Any]:
+    """The value of an override, or each of a list of choices."""
+    value = override._value
+    several = value.list if isinstance(value, ChoiceSweep) else [value]
+    for one in several:
+        if isinstance(one, QuotedString):
+            yield one.text
+        elif not override.is_sweep_override() or isinstance(value, ChoiceSweep):
+            yield one
+
+
+def is_setting(key: str) -> bool:
+    """Whether a key is a setting, a group of settings, or an item of a list in one."""
+    known = setting_types()
+    parts = key.split(".")
+    inner = any(".".join(parts[:n]) in known for n in range(1, len(parts) + 1))
+    return inner or any(name.startswith(f"{key}.") for name in known)
+
+
+def groups_that_may_be_null(folders: Iterable[Path]) -> list[str]:
+    """The groups of which the root configuration chooses nothing."""
+    files = [folder / "config.yaml" for folder in folders]
+    for file in filter(Path.is_file, files):
+        defaults = yaml.safe_load(file.read_bytes())["defaults"]
+        entries = [entry for entry in defaults if isinstance(entry, dict)]
+        return [name for entry in entries for name, choice in entry.items() if choice is None]
+    return []
+
+
+def check_choice(
+    group: str, value: Any, names: Collection[str] | None, optional: Collection[str]
+) -> None:
+    """Check what is chosen of a group.
+
+    Args:
+        names: The choices; None if there may be others.
+        optional: The groups of which nothing may be chosen.
+
+    Raises:
+        ConfigError: It is no name, or one that the group does not have.
+    """
+    if value is None and group in optional:
+        return
+    text = "null" if value is None else str(value).lower() if isinstance(value, bool) else value
+    if not isinstance(value, str) or not value:
+        raise ConfigError(
+            f"{group}={text} chooses nothing: choose one of configs/{group}/, as in "
+            f"solver=dopri5; only {', '.join(optional)} may be null"
+        )
+    if names is not None and "${" not in value and value not in names:
+        raise ConfigError(f"{group}={shorten(value)} is unknown{nearest(value, names)}")
+
+
+def check_package(group: str, name: str, folders: Iterable[Path]) -> None:
+    """Check that an experiment's file, or a sweep's, stands for the whole configuration.
+
+    Raises:
+        ConfigError: It lacks the line by which Hydra knows.
+    """
+    if group not in GLOBAL:
+        return
+    files = [folder / group / f"{name}.yaml" for folder in folders]
+    file = next((file for file in files if file.is_file()), None)
+    if file is not None and "@package _global_" not in file.read_text(errors="replace"):
+        raise ConfigError(f"{file} needs the first line '# @package _global_' to set other groups")
+
+
+def check_value(key: str, value: Any) -> None:
+    """Check a value against the types of the settings of this name.
+
+    Raises:
+        ConfigError: It fits none of them, or is an integer out of range.
+    """
+    if isinstance(value, str) and "${" in value:
+        return
+    check_size(key, value)
+    hints = setting_types()[key]
+    if not any(fits(value, hint) for hint in hints):
+        text = "null" if value is None else shorten(str(value))
+        wanted = " or ".join(dict.fromkeys(in_words(hint) for hint in hints))
+        raise ConfigError(f"{key}={text} must be {wanted}")
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether OmegaConf takes a value for this type; for a truth value only what reads as one."""
+    kinds = get_args(hint) or (hint,)
+    if value is None:
+        return type(None) in kinds
+    if get_origin(hint) is list or any(get_origin(kind) is list for kind in kinds):
+        (inner,) = next((get_args(k) for k in kinds if get_origin(k) is list), kinds)
+        return isinstance(value, list) and all(fits(one, inner) for one in value)
+    if isinstance(value, list | dict) or (bool in kinds and str(value).lower() not in TRUTH):
+        return False
+    try:
+        next(NODES[kind] for kind in kinds if kind in NODES)(value)
+    except (ValidationError, OverflowError):
+        return False
+    return True
+
+
+def in_words(hint: Any) -> str:
+    """A type as a person says it."""
+    kinds = get_args(hint) or (hint,)
+    inner = next((get_args(k)[0] for k in kinds if get_origin(k) is list), None)
+    if get_origin(hint) is list:
+        inner = get_args(hint)[0]
+    name = f"a list, each item {WORDS[inner]}" if inner else WORDS[kinds[0]]
+    return f"{name}, or null" if type(None) in kinds else name
+
+
+def check_hydra(override: Override) -> None:
+    """Check settings of Hydra that it does not check itself.
+
+    Raises:
+        ConfigError: A number of trials below 0.
+    """
+    value = None if override.is_sweep_override() else override.value()
+    if override.key_or_group == "hydra.sweeper.n_trials" and isinstance(value, int) and value < 0:
+        raise ConfigError(f"hydra.sweeper.n_trials={value} must be at least 0")

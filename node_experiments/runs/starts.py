@@ -1,0 +1,141 @@
+"""Starts of runs: the same run one at a time, and none that leaves an empty directory."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from .directory import LOCK, is_claimed
+
+__all__ = ["discard", "mark_start", "one_at_a_time", "remove_failed_starts"]
+
+# All that is there before a run writes anything about itself.
+OF_A_START = {LOCK, ".hydra", "node-run.log"}
+HOUR = 3600.0
+
+
+def mark_start(folder: Path) -> None:
+    """Note which process starts a run in a directory that is new."""
+    with suppress(OSError), (folder / LOCK).open("x") as lock:
+        lock.write(this_process())
+
+
+def this_process() -> str:
+    """The number of this process and the machine that it runs on."""
+    return f"{os.getpid()} on {os.uname().nodename}"
+
+
+def discard(folder: Path) -> None:
+    """Remove a directory in which nothing ran; what a run has left is never touched."""
+    if not is_only_started(folder):
+        return
+    with suppress(OSError):
+        if (folder / LOCK).exists() and (folder / LOCK).read_text() not in ("", this_process()):
+            return  # of another process
+    for name in (LOCK, "node-run.log"):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / ".hydra", ignore_errors=True)
+    with suppress(OSError):
+        folder.rmdir()
+        for parent in list(folder.parents)[:2]:  # of this name, and `outputs`, if it is the first
+            if parent.resolve() == Path.cwd():
+                break
+            parent.rmdir()
+
+
+def is_only_started(folder: Path) -> bool:
+    """Whether a directory holds nothing but what the start of a run leaves."""
+    try:
+        names = {path.name for path in folder.iterdir()}
+        empty = (
+            not (folder / "node-run.log").exists() or not (folder / "node-run.log").stat().st_size
+        )
+    except OSError:
+        return False
+    return names <= OF_A_START and empty
+
+
+def remove_failed_starts(parent: Path, but: Path) -> None:
+    """Remove directories of runs beside this one that were killed before they wrote anything.
+
+    Args:
+        but: The directory of this run.
+    """
+    for hydra in parent.glob("*/.hydra"):
+        folder = hydra.parent
+        if folder.resolve() == but.resolve() or not is_only_started(folder):
+            continue
+        if not is_claimed(folder) and not may_live(folder):
+            for name in (LOCK, "node-run.log"):
+                (folder / name).unlink(missing_ok=True)
+            shutil.rmtree(hydra, ignore_errors=True)
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def may_live(folder: Path) -> bool:
+    """Whether the process that started a directory may still be at work."""
+    with suppress(OSError, ValueError):
+        number, _, node = (folder / LOCK).read_text().split(maxsplit=2)
+        if node == os.uname().nodename:
+            return is_alive(int(number))
+    # Nobody is named, or on a machine that cannot be asked: a start takes no hour.
+    with suppress(OSError):
+        return time.time() - folder.stat().st_mtime < HOUR
+    return True
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process of this number runs on this machine."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextmanager
+def one_at_a_time(lock: Path | None, waits: Callable[[str], object]) -> Iterator[None]:
+    """Let processes that start the same run come one after the other.
+
+    Args:
+        lock: A file that is there while one of them works; None for a run that is not shared.
+        waits: Is told who works, before this process waits for it.
+    """
+    if lock is None:
+        yield
+        return
+    while True:
+        with lock.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                waits(file.read())
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if not is_file_at(file, lock):
+                continue  # the one before removed it
+            file.truncate(0)
+            file.write(this_process())
+            file.flush()
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+            return
+
+
+def is_file_at(file: IO[str], path: Path) -> bool:
+    """Whether an open file is still the one of this name."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

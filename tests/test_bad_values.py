@@ -1,0 +1,96 @@
+"""Wrong values for every setting of every dataset, model and part: one line, or they compose."""
+
+import random
+
+import pytest
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from node_experiments.cli.application import composed_config
+from node_experiments.cli.hydra_errors import describe
+from node_experiments.cli.settings import setting_types
+from node_experiments.config import RunConfig
+from node_experiments.errors import UserError
+
+VALUES = (
+    "-1", "0", "1", "2", "1.5", "1e400", "-inf", "nan", "99999999999999999999", "1" * 400,
+    "null", "true", "[]", "[1,2]", "[a]", "{}", "{a: 1}", "${seed}", "${nothing.here}",
+    "${oc.env:NO_SUCH}", "'x'", "''", "é∑漢", "\U0001f600", "x" * 5000, "a=b", "'", "[",
+    "os.system", "../x", "1,2", " ",
+)  # fmt: skip
+
+
+def command_lines(count):
+    """Every setting at least once, then drawn ones; each with a value that is drawn."""
+    draw = random.Random(0)
+    keys = sorted(setting_types())
+    for place in range(count):
+        key = keys[place] if place < len(keys) else draw.choice(keys)
+        yield key, f"{key}={draw.choice(VALUES)}"
+
+
+def answer(words):
+    """None if the words compose, else the one line."""
+    try:
+        composed_config(words)
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        return describe(error)
+    return None
+
+
+def test_three_hundred_wrong_values_get_one_line_each():
+    settings = len(setting_types())
+    lines = [(words, answer([words])) for _, words in command_lines(max(300, settings))]
+    assert len(lines) >= 300
+    answered = [(words, line) for words, line in lines if line is not None]
+    for words, line in answered:
+        assert line.strip(), words
+        assert len(" ".join(line.split())) < 3000, words
+        assert "Traceback" not in line
+        assert "raise" not in line.split(), (words, line)
+    assert len(answered) > 200
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("trainer.profile=2", "trainer.profile=2 must be true or false"),
+        ("dataset.flip=2", "dataset.flip=2 must be true or false"),
+        ("trainer.epochs=1.5", "trainer.epochs=1.5 must be an integer"),
+        ("seed=null", "seed=null must be an integer"),
+        ("optimizer.lr=abc", "optimizer.lr=abc must be a number"),
+        ("scheduler.epochs=3", "scheduler.epochs=3 must be a list, each item an integer"),
+        ("dataset.eval_batch_size=99999999999999999999", "is out of range: at most"),
+        ("model.channels=99999999", "is out of range: at most"),
+        ("trainer=[1]", "trainer=[1] chooses nothing"),
+        ("model.name=[]", "model.name=[] must be"),
+        ("dataset.name=[]", "dataset.name=[] must be"),
+        ("dataset.name={a:1}", "dataset.name={'a': 1} must be"),
+        ("outputs=", "outputs= is empty"),
+        ("trainer.epochs=${nope}", "trainer.epochs: Interpolation key 'nope' not found"),
+        ("trainer.epochs=${oc.env:NO_SUCH}", "NO_SUCH"),
+        ("lr=0.1", "did you mean optimizer.lr?"),
+        ("epochs=3", "did you mean trainer.epochs"),
+        ("batch_size=3", "did you mean dataset.batch_size?"),
+        ("hydra.sweeper.n_trials=-1", "must be at least 0"),
+        ("sweep=nope", "sweep=nope is unknown"),
+        ("trainer.device=cuda:x", "or cuda:<number>"),
+    ],
+)
+def test_what_was_wrong_is_named(words, line):
+    found = answer([words])
+    assert found is not None
+    assert line in found
+    assert "\n" not in found.strip()
+
+
+def test_values_that_are_right_compose():
+    config = composed_config(
+        ["trainer.device=cuda:1", "trainer.profile=true", "trainer.epochs=${seed}", "seed=3",
+         "name=2021", "outputs=a=b (1)", "trainer.clip_norm=null"]
+    )  # fmt: skip
+    assert isinstance(config, RunConfig)
+    assert config.trainer.device == "cuda:1"
+    assert config.trainer.profile is True
+    assert config.trainer.epochs == 3
+    assert (config.name, config.outputs) == ("2021", "a=b (1)")

@@ -1,0 +1,288 @@
+"""Runs beside damaged ones, stopped early, started at once, or of odd checkpoints."""
+
+import io
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+import warnings
+import zipfile
+
+import pytest
+import torch
+import yaml
+
+from node_experiments.config import ConfigError, plain_config
+from node_experiments.runs.directory import hash_of
+from node_experiments.runs.starts import discard, mark_start, remove_failed_starts
+from node_experiments.training.checkpoints import CheckpointError, load_checkpoint, load_last
+from node_experiments.training.signals import StopRequest, is_ours, stop_on_signals
+
+MLP = ("experiment=mnist_mlp", "model.hidden=8")
+
+
+def one_line(err):
+    lines = [line for line in err.splitlines() if line]
+    assert len(lines) == 1, err
+    assert "Traceback" not in err
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"mode: train", b"trainer: 5", b"[1, 2]", b"", b"a: [", b"!!python/object:os.x {}",
+        b"\xff\xfe", b"mode: ${nope}", b"mode: train\ntrainer: {epochs: 1}",
+    ],
+)  # fmt: skip
+def test_a_damaged_configuration_is_no_run(tmp_path, content):
+    (tmp_path / "config.yaml").write_bytes(content)
+    found = hash_of(tmp_path)
+    assert found is None or len(found) == 12
+
+
+@pytest.mark.parametrize("content", ["trainer: 5", "a: [", "!!python/object:os.x {}", "[1]", ""])
+def test_a_damaged_configuration_cannot_be_resumed(node_run, tmp_path, content):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "config.yaml").write_text(content)
+    result = node_run(f"resume={folder}")
+    assert result.code == 2
+    assert "config.yaml is damaged" in one_line(result.err)
+
+
+def test_strings_of_files_are_never_resolved(monkeypatch):
+    monkeypatch.setenv("SECRET", "leak")
+    for content in (
+        {"name": "${oc.env:SECRET}x"},
+        {"dataset": {"name": "mnist", "root": "${oc.env:SECRET}"}},
+        {"solver": {"step_t": ["${seed}"]}},
+    ):
+        with pytest.raises(ConfigError, match="holds an interpolation"):
+            plain_config(content)
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    def save(**content):
+        torch.save(content, tmp_path / "odd.pt")
+        return tmp_path / "odd.pt"
+
+    return save
+
+
+GROUPS = {"dataset": {"name": "mnist"}, "model": {"name": "mlp"}, "trainer": {}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"config": {}, "model": {}},
+        {"config": {"dataset": {}, "model": {}}, "model": {}},
+        {"config": {**GROUPS, "name": "${oc.env:HOME}"}, "model": {}},
+        {"config": {**GROUPS, "name": ["x"]}, "model": {}},
+        {"config": {**GROUPS, "model": {"name": []}}, "model": {}},
+        {"config": GROUPS, "model": None},
+        {"config": GROUPS, "model": [1]},
+        {"config": "x", "model": {}},
+    ],
+)
+def test_odd_checkpoints_are_one_line(node_run, checkpoint, content):
+    result = node_run("mode=eval", f"checkpoint={checkpoint(**content)}")
+    assert result.code == 2, result
+    assert "checkpoint" in one_line(result.err)
+    assert not result.folders
+
+
+STATE = {
+    "config": {}, "model": {}, "optimizer": {}, "scheduler": {}, "ranks": [{}], "history": [],
+    "windows": [], "metrics": {}, "epoch": 1, "index": 0, "step": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"ranks": "x"}, {"history": None}, {"epoch": "x"}, {"optimizer": []}, {"scheduler": None},
+     {"model": [1]}, {"step": None}, {"step": True}],
+)  # fmt: skip
+def test_a_state_of_odd_content_is_damaged(tmp_path, odd):
+    (tmp_path / "checkpoints").mkdir()
+    torch.save({**STATE, **odd}, tmp_path / "checkpoints" / "last.pt")
+    with pytest.raises(CheckpointError, match="is damaged"):
+        load_last(tmp_path)
+    torch.save(STATE, tmp_path / "checkpoints" / "previous.pt")
+    assert load_last(tmp_path)["step"] == 1
+
+
+def test_a_directory_is_no_checkpoint(tmp_path):
+    (tmp_path / "checkpoints" / "last.pt").mkdir(parents=True)
+    with pytest.raises(CheckpointError, match="is a directory"):
+        load_last(tmp_path)
+
+
+def test_a_pickle_of_another_protocol_is_rejected_without_a_warning(tmp_path):
+    path = tmp_path / "x.pt"
+    path.write_bytes(pickle.dumps({"config": {}, "model": {}}, protocol=4))
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("x/data.pkl", pickle.dumps({}, protocol=4))
+    for content in (path.read_bytes(), archive.getvalue()):
+        path.write_bytes(content)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(CheckpointError):
+                load_checkpoint(path)
+
+
+def started(folder, lock=None, age=0.0):
+    """What is left of a run that was killed before it wrote about itself."""
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "config.yaml").write_text("seed: 0")
+    (folder / "node-run.log").touch()
+    if lock is not None:
+        (folder / ".lock").write_text(lock)
+    past = time.time() - age
+    os.utime(folder, (past, past))
+    return folder
+
+
+def dead_process():
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return f"{process.pid} on {os.uname().nodename}"
+
+
+def test_failed_starts_are_removed_and_nothing_else(tmp_path):
+    gone = [
+        started(tmp_path / "killed", dead_process()),
+        started(tmp_path / "old", age=7200),
+        started(tmp_path / "old_lock", "", age=7200),
+    ]
+    kept = [
+        started(tmp_path / "alive", f"{os.getpid()} on {os.uname().nodename}"),
+        started(tmp_path / "young"),
+        started(tmp_path / "elsewhere", "1 on another-machine"),
+        started(tmp_path / "begun", dead_process()),
+        started(tmp_path / "self", dead_process()),
+    ]
+    (tmp_path / "begun" / "config.yaml").write_text("seed: 0")
+    remove_failed_starts(tmp_path, but=tmp_path / "self")
+    assert not any(folder.exists() for folder in gone)
+    assert all(folder.exists() for folder in kept)
+
+
+def test_a_start_is_discarded_by_its_own_process_alone(tmp_path):
+    own, other = tmp_path / "outputs/x/own", tmp_path / "outputs/y/other"
+    for folder in (own, other):
+        started(folder)
+    mark_start(own)
+    (other / ".lock").write_text("1 on another-machine")
+    discard(own)
+    discard(other)
+    assert not own.parent.exists()
+    assert other.exists()
+
+
+def test_wrong_settings_leave_nothing_at_all(node_run, tmp_path):
+    for words in (["mode=tran"], ["trainer.epochs=${nope}"], ["dataset.name=[]"], ["outputs="],
+                  ["trainer.devices=999"], ["trainer.threads=100000"]):  # fmt: skip
+        result = node_run(*MLP, *words)
+        assert result.code == 2
+        one_line(result.err)
+        assert not list(tmp_path.iterdir()), words
+
+
+def test_a_rank_that_is_no_number(node_run, monkeypatch):
+    monkeypatch.setenv("RANK", "abc")
+    result = node_run(*MLP)
+    assert result.code == 2
+    assert "RANK='abc'" in one_line(result.err)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT])
+def test_a_signal_before_training_starts(tmp_path, number):
+    """Inside the import of what the command line needs, and where a run is prepared."""
+    script = (
+        "import signal, sys\n"
+        "class Import:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == sys.argv[1]: signal.raise_signal({int(number)})\n"
+        "from node_experiments.cli.main import main\n"
+        "sys.meta_path.insert(0, Import())\n"
+        "sys.exit(main(['experiment=mnist_mlp', 'protocol=smoke']))\n"
+    )
+    for module in ("hydra", "torch"):
+        result = subprocess.run(
+            [sys.executable, "-c", script, module], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert result.returncode == (130 if number == signal.SIGINT else 144), result.stderr
+        assert "interrupted while nothing was training" in one_line(result.stderr)
+        assert not list(tmp_path.iterdir())
+
+
+def test_signals_of_launchers_and_of_nohup_are_left_alone():
+    def launcher(signum, frame):
+        raise AssertionError
+
+    before = signal.signal(signal.SIGTERM, launcher), signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signals() as stop:
+            assert signal.getsignal(signal.SIGTERM) is launcher
+            signal.raise_signal(signal.SIGHUP)
+            assert stop.signum is None
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        with stop_on_signals(at_once=True), stop_on_signals() as inner:
+            assert is_ours(signal.getsignal(signal.SIGTERM))
+            signal.raise_signal(signal.SIGTERM)
+            assert inner.signum == signal.SIGTERM
+        with stop_on_signals() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert (stop.signum, stop.exit_code) == (signal.SIGHUP, 144)
+    finally:
+        signal.signal(signal.SIGTERM, before[0])
+        signal.signal(signal.SIGHUP, before[1])
+    assert not is_ours(launcher)
+    assert StopRequest().signum is None
+
+
+def test_resume_auto_started_three_times_at_once_trains_once(tmp_path, tiny):
+    words = (*MLP, *tiny, "trainer.epochs=3", "resume=auto")
+    command = [sys.executable, "-m", "node_experiments", *words]
+    processes = [
+        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    said = [process.communicate(timeout=400)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert len(list(tmp_path.glob("outputs/*/*"))) == 1
+    (result,) = tmp_path.glob("outputs/*/*/result.json")
+    assert sum("was completed before" in text for text in said) == 2
+    assert not list(result.parent.parent.glob(".*.lock")), "no lock is left"
+
+
+def test_warnings_are_kept_with_their_number(node_run, tiny, monkeypatch):
+    from node_experiments.training.timing import Timing
+
+    def step_start(self, trainer):
+        warnings.warn(f"the error was {trainer.step}.5", stacklevel=1)
+
+    monkeypatch.setattr(Timing, "step_start", step_start)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        result = node_run(*MLP, *tiny, "trainer.epochs=2")
+    assert result.code == 0, result.err
+    (folder,) = result.folders
+    assert "protocol=smoke" in folder.name
+    content = json.loads((folder / "result.json").read_text())
+    assert {"message": "the error was 0.5", "count": 4} in content["warnings"]
+    log = (folder / "node-run.log").read_text()
+    for text in (log, result.out):
+        assert text.count("warning: the error was 0.5") == 1
+        assert "warned 4 times" in text
+        assert "test_robust_runs.py" not in text
+    assert "on 16 images at the best validation epoch" in result.out
+    assert yaml.safe_load((folder / "config.yaml").read_text())["trainer"]["epochs"] == 2
