@@ -59,7 +59,8 @@ def order(budget: Budget, rows: Mapping[Any, Sequence[Record]]) -> tuple[bool, i
 
 def stated(done: Sequence[Record]) -> str:
     """What all rows of a table were given, and on what they ran."""
-    config = DEFAULTS | settings(done[0])
+    own = settings(done[0])
+    config = DEFAULTS | own
     images = round(done[0]["last/step"] / done[0]["last/epoch"]) * config["dataset.batch_size"]
     machines = sorted(
         {f"{run.get('hardware.cpu', '?')}, {run.get('hardware.device', '?')}" for run in done}
@@ -70,7 +71,7 @@ def stated(done: Sequence[Record]) -> str:
         f"epochs of {images:,} images in batches of {config['dataset.batch_size']}, "
         f"{config['optimizer.name']} with learning rate {show(config['optimizer.lr'])} and "
         f"schedule {config['scheduler.name']}, weight decay "
-        f"{show(config['optimizer.weight_decay'])}, {augmentation(config)}; "
+        f"{show(config['optimizer.weight_decay'])}, {augmentation(own)}; "
         f"seed {', '.join(map(str, seeds))}. The error is that of the "
         "weights after the last epoch on the test images, which chose nothing; ± is the sample "
         "standard deviation over seeds. "
