@@ -16,6 +16,7 @@ from ..reports.render import print_table
 from ..reports.table import ReportTable
 from ..reports.verdicts import epoch_sentence
 from ..runs.frame import frame_of, run_row
+from ..runs.jobs import FILE as JOBS
 from ..runs.jobs import Job, read_jobs
 
 __all__ = ["SweepSummary"]

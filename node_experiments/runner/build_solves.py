@@ -41,12 +41,12 @@ def build_solver(config: SolverConfig) -> Solver:
 
 
 def build_gradient(config: GradientConfig) -> Gradient:
-    """The way gradients are computed."""
+    """The gradient method, with those of the settings that it knows."""
     known(config.name, GRADIENTS, "gradient")
-    way: Any = GRADIENTS[config.name]
+    method: Any = GRADIENTS[config.name]
+    settings = asdict(config)
     try:
-        # Whether it compiles is a setting of the trainer.
-        return way(**{f.name: getattr(config, f.name) for f in fields(way) if f.name != "compile"})
+        return method(**{f.name: settings[f.name] for f in fields(method) if f.name in settings})
     except ValueError as error:
         raise ConfigError(str(error)) from error
 
