@@ -103,7 +103,11 @@ class ExplicitStep:
                 return y1
             torch.addmv(y, self._earlier[i], self._a[i], alpha=h, out=self._point)
             self._evaluate_at_point(i, t + tableau.c[i] * h)
-        return torch.addmv(y, self._columns, self._b, alpha=h, out=y1)
+        if last == 0:
+            return torch.add(y, self._first, alpha=h * tableau.b[0], out=y1)
+        # A product that starts at y would round once for each stage, always to the same side.
+        torch.addmv(y1, self._columns, self._b, beta=0, alpha=h, out=y1)
+        return y1.add_(y)
 
     def error(self, h: float) -> Tensor:
         """Estimate of the last step's local error, shape `(n,)`; the next step overwrites it."""

@@ -248,7 +248,7 @@ def conclude(problem: Problem, ys: Tensor, trajectory: Trajectory, throw: bool) 
     """Wrap the outputs with statistics and status; raise when the end was not reached."""
     status = trajectory.status
     fixed = problem.solver.fixed_steps and not torch._C._are_functorch_transforms_active()
-    if status.ok and fixed and not bool(torch.isfinite(ys[-1]).all()):
+    if status.ok and fixed and not is_finite(ys[-1]):
         status = Status.NON_FINITE
     message = trajectory.cause or status.value
     if not status.ok:
@@ -262,3 +262,8 @@ def conclude(problem: Problem, ys: Tensor, trajectory: Trajectory, throw: bool) 
     if throw and not status.ok:
         raise SolveError(solution)
     return solution
+
+
+def is_finite(y: Tensor) -> bool:
+    """Whether all components are; their sum tells it with one operation, unless it overflows."""
+    return math.isfinite(float(y.detach().sum())) or bool(torch.isfinite(y).all())

@@ -56,7 +56,12 @@ class DifferentiableStep:
         for i in range(1, tableau.stages):
             y_stage = self._combine(y, size, tableau.a[i])
             stages.append(self.probe(t + tableau.c[i] * h, y_stage))
-        return y_stage if tableau.solution_is_last_stage else self._combine(y, size, tableau.b)
+        if tableau.solution_is_last_stage:
+            return y_stage
+        if tableau.stages == 1:
+            return self._combine(y, size, tableau.b)
+        # A sum that starts at y would round once for each stage, always to the same side.
+        return y + self._combine(torch.zeros_like(y), size, tableau.b)
 
     def error(self, h: float) -> Tensor:
         assert self._tableau.b_error is not None

@@ -12,8 +12,9 @@ from torch.utils import _pytree as pytree
 
 from ...gradients import Adjoint
 from ...methods import METHODS
+from ...norms import rms_norm
 from ...solver import Solver
-from .fields import CALLBACKS, together
+from .fields import CALLBACKS, norm_of, together
 from .initial_value_problem import InitialValueProblem, shapes_of
 from .methods import method_of
 from .options import make_solver, tolerance
@@ -86,14 +87,18 @@ def odeint_adjoint(
             atol if adjoint_atol is None else adjoint_atol,
             [p for p in learned if p.requires_grad],
         )
-    is_scipy = METHODS[method_of(adjoint_method)[0]].family == "scipy"
+    if METHODS[method_of(adjoint_method)[0]].family == "scipy":
+        # Its methods have their own norm and make their steps by themselves.
+        return problem.solve(Adjoint(seminorm=norm == "seminorm", solver=solver), parameters)
+    options_of_node = {"norm": adjoint_norm(norm, problem)}
     gradient = Adjoint(
-        seminorm=norm == "seminorm",
         solver=solver,
-        norm=adjoint_norm(norm) if callable(norm) and not is_scipy else None,
-        watch=None if is_scipy else adjoint_callbacks(func, t),
+        norm=lambda y, a, gradients: norm_of_parts(options_of_node["norm"], y, a, gradients),
+        watch=adjoint_callbacks(func, t),
     )
-    return problem.solve(gradient, parameters)
+    result = problem.solve(gradient, parameters)
+    attach(options_of_node, result)
+    return result
 
 
 def backward_solver(
@@ -139,15 +144,70 @@ def backward_tolerance(
     return tuple(torch.cat([of_state, *spread[3:]]).tolist())
 
 
-def adjoint_norm(norm: Callable[[tuple[Tensor, ...]], Any]) -> Callable[..., Tensor]:
-    """Torchdiffeq's norm of one tuple as a norm of state, adjoint and gradients."""
+def adjoint_norm(
+    norm: Callable[[tuple[Tensor, ...]], Any] | str | None, problem: InitialValueProblem
+) -> Callable[[tuple[Tensor, ...]], Any]:
+    """The norm as a function of the tuple (time, state, adjoint, *gradients), flat if a tuple."""
+    leaves, structure = pytree.tree_flatten(problem.y0)
+    of_state = norm_of(problem.options.get("norm"), problem.y0) or rms
 
-    def together(state: Any, adjoint: Any, gradients: tuple[Tensor, ...]) -> Tensor:
-        leaves = [*pytree.tree_leaves(state), *pytree.tree_leaves(adjoint)]
-        time = leaves[0].new_zeros(()).abs()  # gradients of times are no part of the solve
-        return torch.as_tensor(norm((time, *leaves, *gradients))).abs()
+    def unpacked(y: Tensor) -> Any:
+        if isinstance(problem.y0, Tensor):
+            return y
+        pieces = y.split([leaf.numel() for leaf in leaves])
+        parts = [piece.view(leaf.shape) for piece, leaf in zip(pieces, leaves, strict=True)]
+        return pytree.tree_unflatten(parts, structure)
 
-    return together
+    def by_user(parts: tuple[Tensor, ...]) -> Any:
+        assert callable(norm)
+        time, y, adjoint, *gradients = parts
+        both = (*pytree.tree_leaves(unpacked(y)), *pytree.tree_leaves(unpacked(adjoint)))
+        return norm((time, *both, *gradients))
+
+    def largest(parts: tuple[Tensor, ...]) -> Tensor:
+        time, y, adjoint, *gradients = parts
+        sizes = [time.abs(), of_state(unpacked(y)), of_state(unpacked(adjoint))]
+        if norm != "seminorm":
+            sizes += [rms(gradient) for gradient in gradients if gradient.numel()]
+        return torch.stack([size.to(time) for size in sizes]).max()
+
+    return by_user if callable(norm) else largest
+
+
+def rms(x: Tensor) -> Tensor:
+    """Root mean square of a tensor of any shape, shape `()`."""
+    return rms_norm(x.reshape(-1))
+
+
+def norm_of_parts(
+    norm: Callable[[tuple[Tensor, ...]], Any],
+    state: Any,
+    adjoint: Any,
+    gradients: tuple[Tensor, ...],
+) -> Tensor:
+    """A norm of one tuple, called with the errors of a step."""
+    y, a = flat(state), flat(adjoint)
+    time = y.new_zeros(()).abs()  # gradients of times are no part of the solve
+    return torch.as_tensor(norm((time, y, a, *gradients))).abs()
+
+
+def flat(state: Any) -> Tensor:
+    """A state as one tensor: a single one as it is, others flat."""
+    if isinstance(state, Tensor):
+        return state
+    return torch.cat([leaf.reshape(-1) for leaf in pytree.tree_leaves(state)])
+
+
+def attach(options: dict[str, Any], result: Any) -> None:
+    """Make options `adjoint_options` of the node of the solve, as they are there.
+
+    It is the node itself of a single state, and a few nodes behind each tensor of others.
+    """
+    node = pytree.tree_leaves(result)[-1].grad_fn
+    while node is not None and not isinstance(getattr(node, "options", None), Adjoint):
+        node = node.next_functions[0][0] if node.next_functions else None
+    if node is not None:
+        node.adjoint_options = options
 
 
 def adjoint_callbacks(func: Any, t: Tensor) -> Callable[..., None] | None:
@@ -157,10 +217,7 @@ def adjoint_callbacks(func: Any, t: Tensor) -> Callable[..., None] | None:
         return None
 
     def call(t: float, h: float, state: Any, accepted: bool) -> None:
-        y, adjoint = (
-            torch.cat([leaf.reshape(-1) for leaf in leaves]) if len(leaves) > 1 else leaves[0]
-            for leaves in map(pytree.tree_leaves, state)
-        )
+        y, adjoint = map(flat, state)
         watch(t, h, (y.new_zeros(()), y, adjoint), accepted)
 
     return call

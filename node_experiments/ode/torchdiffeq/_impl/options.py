@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -61,7 +62,7 @@ def make_solver(
     if METHODS[name].family == "scipy":
         if method == "scipy_solver":
             name = _scipy_method(options.get("solver", "LSODA"))
-        return Solver(name, rtol=rtol, atol=atol, max_steps=UNLIMITED, **chosen)
+        return checked_once(name, rtol=rtol, atol=atol, max_steps=UNLIMITED, **chosen)
     if "max_order" in options:
         name, limit = _adams(name, int(options["max_order"]))
         chosen |= limit
@@ -77,7 +78,13 @@ def make_solver(
         for key in ("step_t", "jump_t"):
             if key in options:
                 chosen[key] = tuple(torch.as_tensor(options[key]).double().reshape(-1).tolist())
-    return Solver(name, rtol=rtol, atol=atol, **chosen)
+    return checked_once(name, rtol=rtol, atol=atol, **chosen)
+
+
+@lru_cache(maxsize=64)
+def checked_once(name: str, **chosen: Any) -> Solver:
+    """The solver; programs solve many times with the same one, and checking it takes a while."""
+    return Solver(name, **chosen)
 
 
 def _fixed_steps(
