@@ -112,11 +112,13 @@ def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
     the time or the state in place, for the solver goes on with them.
     """
     # Tensors of inference mode do not count their changes.
-    counts_changes = not torch.is_inference_mode_enabled()
+    counts_changes = not torch.compiler.is_compiling() and not torch.is_inference_mode_enabled()
     may_lack_graph = True
 
     def call(t: Tensor, y: Tensor, *args: Any) -> Tensor:
         nonlocal may_lack_graph
+        if torch.compiler.is_compiling():  # what is traced has neither versions nor a graph yet
+            return like_state(func(t, y, *args), y)
         versions = (t._version, y._version) if counts_changes else None
         position = graph_position()
         try:
@@ -129,21 +131,7 @@ def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
         if versions is not None and (t._version, y._version) != versions:
             name, symbol = ("the time", "t") if t._version != versions[0] else ("the state", "y")
             raise ValueError(CHANGED.format(name, symbol))
-        if (
-            not isinstance(derivative, Tensor)
-            or derivative.shape != y.shape
-            or derivative.device != y.device
-            or derivative.dtype not in (y.dtype, torch.bfloat16, torch.float16)
-        ):
-            found = (
-                f"shape {tuple(derivative.shape)}, {derivative.dtype}, {derivative.device}"
-                if isinstance(derivative, Tensor)
-                else type(derivative).__name__
-            )
-            raise ValueError(
-                f"the vector field must return a derivative like its state of shape "
-                f"{tuple(y.shape)}, {y.dtype}, {y.device}; found {found}"
-            )
+        like_state(derivative, y)
         if not y.requires_grad:
             return derivative
         if derivative.requires_grad:
@@ -154,6 +142,30 @@ def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return derivative
 
     return call
+
+
+def like_state(derivative: Tensor, y: Tensor) -> Tensor:
+    """The derivative, which is a tensor of the shape, dtype and device of its state.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if (
+        not isinstance(derivative, Tensor)
+        or derivative.shape != y.shape
+        or derivative.device != y.device
+        or derivative.dtype not in (y.dtype, torch.bfloat16, torch.float16)
+    ):
+        found = (
+            f"shape {tuple(derivative.shape)}, {derivative.dtype}, {derivative.device}"
+            if isinstance(derivative, Tensor)
+            else type(derivative).__name__
+        )
+        raise ValueError(
+            f"the vector field must return a derivative like its state of shape "
+            f"{tuple(y.shape)}, {y.dtype}, {y.device}; found {found}"
+        )
+    return derivative
 
 
 NO_CHANGE = re.compile("in-?place")

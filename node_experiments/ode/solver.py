@@ -96,6 +96,7 @@ class Solver:
             self._require(value is None or 0 < value < math.inf, name, "a number > 0, or null")
         self._require(self.num_steps is None or self.num_steps >= 1, "num_steps", "at least 1")
         self._require(0 <= self.min_step < math.inf, "min_step", "a number >= 0")
+        self._require(self.max_step > 0, "max_step", "a number > 0")
         self._require(self.max_step >= self.min_step, "max_step", "at least min_step")
         self._require(self.max_steps >= 1, "max_steps", "at least 1")
         self._require(

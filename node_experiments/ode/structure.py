@@ -48,15 +48,17 @@ def reader_of(template: Any, place: str = "", first_axis: int = 0) -> Reader:
 
 def tensor_reader(shape: Size, is_complex: bool, place: str, first_axis: int) -> Reader:
     """Reads one tensor."""
-    wanted = ("complex " if is_complex else "") + "tensor of shape "
-    wanted += f"{tuple(shape)}" + (" for each sample" if first_axis else "")
+
+    def wanted() -> str:
+        kind = "complex tensor" if is_complex else "tensor"
+        return f"a {kind} of shape {tuple(shape)}{' for each sample' if first_axis else ''}"
 
     def read(value: Any, leaves: list[Tensor]) -> None:
         if not isinstance(value, Tensor):
-            raise mismatch(place, f"a {wanted}", type(value).__name__)
+            raise mismatch(place, wanted(), type(value).__name__)
         found = value.shape[first_axis:] if first_axis else value.shape
         if found != shape or value.is_complex() != is_complex:
-            raise mismatch(place, f"a {wanted}", f"shape {tuple(found)}, {value.dtype}")
+            raise mismatch(place, wanted(), f"shape {tuple(found)}, {value.dtype}")
         leaves.append(value)
 
     return read

@@ -134,7 +134,7 @@ def test_times_that_are_no_grid(t, message):
         ({"rtol": 0.0, "atol": 0.0}, "both 0"),
         ({"step_size": 0.1, "num_steps": 3}, "set one of them"),
         ({"num_steps": 0}, "at least 1"),
-        ({"controller": "pd"}, "i, pi or pid"),
+        ({"controller": "pd"}, "i, pi, pid or none"),
     ],
 )
 def test_solver_out_of_range(arguments, message):

@@ -10,6 +10,7 @@ from node_experiments.ode import (
     Checkpoint,
     Discrete,
     Solver,
+    linearization,
     solve,
 )
 from node_experiments.ode.gradients import stage_equation
@@ -118,7 +119,7 @@ def test_gmres_and_factorisation_agree(example, monkeypatch):
 
 def test_gmres_that_does_not_converge_says_so(example, monkeypatch):
     monkeypatch.setattr(stage_equation, "DENSE_UP_TO", 0)
-    monkeypatch.setattr(stage_equation, "RESTARTS", 0)
+    monkeypatch.setattr(linearization, "RESTARTS", 0)
     with pytest.raises(ArithmeticError, match="take smaller steps"):
         example.gradients(TIMES["ends"], Solver("trapezoid", num_steps=2), Discrete())
 
