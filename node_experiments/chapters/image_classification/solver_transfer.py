@@ -108,7 +108,7 @@ def solver_transfer(folder: Path) -> str:
     for path in sorted(folder.rglob(FILE)):
         for job in read_jobs(path.parent):
             if job.reason is not None and "checkpoint" in job.overrides:
-                lost.append(note(job.overrides, job.reason))
+                lost.append(note(job.overrides, f"failed: {job.reason}"))
     if not counted:
         parts = ["No run of mode=eval of a network that solves an ODE is here."]
     else:
