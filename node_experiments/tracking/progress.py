@@ -167,7 +167,7 @@ def progress_line(
     """Epoch, count and time left, and what else there is room for in one line of a terminal.
 
     >>> progress_line(60, "epoch 3/10", 245, 2790, "0:10:00", ["loss 0.5500"], "0:01:00").plain
-    'epoch 3/10 ━━━━╺━ 245/2790 loss 0.5500 left 0:10:00'
+    'epoch 3/10 ━━━━━━ 245/2790 loss 0.5500 left 0:10:00'
     """
     count, end = f"{step}/{total}", f"left {left}"
     bar_width = 24 if width >= 110 else 12 if width >= 76 else 6
