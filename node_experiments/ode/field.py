@@ -66,13 +66,16 @@ def in_own_memory(derivative: Tensor) -> Tensor:
     One that is in a graph and was never changed in place was made by this evaluation. Without a
     graph nothing is known: the memory may be that of a NumPy array.
     """
+    if torch.compiler.is_compiling():  # what is traced has no memory yet
+        return derivative
     if derivative.requires_grad and derivative._version == 0:
         return derivative
     return derivative.clone()
 
 
-graph_position: Callable[[], int] = torch._C._autograd._get_sequence_nr
-"""The number that the next node of a graph made by this thread will have."""
+def graph_position() -> int:
+    """The number that the next node of a graph made by this thread will have; 0 while tracing."""
+    return 0 if torch.compiler.is_compiling() else torch._C._autograd._get_sequence_nr()
 
 
 def without_old_graph(derivative: Tensor, position: int) -> Tensor:
@@ -84,7 +87,7 @@ def without_old_graph(derivative: Tensor, position: int) -> Tensor:
     Args:
         position: That of the graph before the evaluation.
     """
-    if derivative._version == 0 or derivative.grad_fn is None:
+    if torch.compiler.is_compiling() or derivative._version == 0 or derivative.grad_fn is None:
         return derivative
     buffer = derivative._base if derivative._base is not None else derivative
     if buffer.grad_fn is None or buffer.grad_fn._sequence_nr() < position:

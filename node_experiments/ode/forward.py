@@ -168,6 +168,11 @@ def run(
     return trajectory
 
 
+def is_traced_or_transformed() -> bool:
+    """Whether no value of a tensor can be looked at."""
+    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+
+
 def warn_of_parted_twins(problem: Problem, step: Step, y0: Tensor) -> None:
     """Compare the two solutions that a reversible method computes, at the end of a solve.
 
@@ -175,7 +180,7 @@ def warn_of_parted_twins(problem: Problem, step: Step, y0: Tensor) -> None:
     than the coupling allows it grows exponentially, and the local error does not show it.
     """
     twins = step.twins if isinstance(step, FunctionalStep) else None
-    if twins is None or torch._C._are_functorch_transforms_active():
+    if twins is None or is_traced_or_transformed():
         return
     y, z = twins
     with torch.no_grad():
