@@ -25,6 +25,7 @@ from node_experiments.config import (
 )
 from node_experiments.ode.methods import METHODS
 from node_experiments.runner.choices import register_choices, solver_names, without_torch
+from node_experiments.runner.compose import command_line_config
 
 CONFIGS = configs_folder()
 
@@ -211,7 +212,8 @@ def test_a_model_that_lacks_what_the_recipe_sets(choice, message):
 
 def test_an_evaluation_chooses_a_dataset_without_its_model():
     """The checkpoint has the model, so that the default one need not fit."""
-    config = composed("mode=eval", "checkpoint=run", "dataset=hopper_official_code")
+    overrides = ["mode=eval", "checkpoint=run", "dataset=hopper_official_code"]
+    config = command_line_config(compose("config", overrides))
     assert config.dataset.variant == "official_code"
 
 

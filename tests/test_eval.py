@@ -33,6 +33,24 @@ def test_eval_repeats_the_test_metrics(node_run, trained):
     assert "accuracy/test" in result.out
 
 
+def test_eval_rebuilds_the_model_with_its_settings_on_another_choice_of_data(node_run):
+    """Neither the default model nor the recipe of the dataset says anything of the model."""
+    small = ("protocol=smoke", "trainer.threads=1", "trainer.epochs=1")
+    result = node_run(
+        "experiment=periodic_rnn_dt", "model.latent=7", "model.noise_std=0.3", *small
+    )
+    assert result.code == 0, result.err
+    (trained,) = result.folders
+    result, folder = evaluate(node_run, trained)
+    assert result.code == 0, result.err
+    assert content(folder)["metrics"]["loss/test"] == content(trained)["best"]["loss/test"]
+    result, folder = evaluate(node_run, trained, "dataset=periodic_official_code")
+    assert result.code == 0, result.err
+    saved = (folder / "config.yaml").read_text()
+    assert "latent: 7\n" in saved
+    assert "noise_std: 0.3\n" in saved
+
+
 def test_solver_and_tolerances_may_be_overridden(node_run, trained):
     _, loose = evaluate(node_run, trained)
     _, tight = evaluate(node_run, trained, "solver.rtol=1e-6", "solver.atol=1e-6")

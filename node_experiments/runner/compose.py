@@ -18,7 +18,7 @@ from ..config.datasets import DATASETS
 from ..config.models import MODELS
 from ..config.run import RunConfig
 
-__all__ = ["configs_folder", "schema_of", "to_yaml", "typed_config"]
+__all__ = ["command_line_config", "configs_folder", "schema_of", "to_yaml", "typed_config"]
 
 T = TypeVar("T")
 
@@ -47,14 +47,27 @@ def typed_config(composed: DictConfig) -> RunConfig:
     assert isinstance(plain, dict)
     by_name = {group: plain.pop(group) for group in BY_NAME}
     config = convert(plain, RunConfig)
-    if config.mode != "train":  # the model, with its settings, is that of the checkpoint
-        by_name["model"] = {"name": by_name["model"]["name"]}
     refuse_foreign_keys(by_name)
     for group, node in by_name.items():
         schema = schema_of(group, node)
         refuse_unknown_keys(node, schema, f"{group}.")
         setattr(config, group, convert(node, schema, group))
     return config
+
+
+def command_line_config(composed: DictConfig) -> RunConfig:
+    """The configuration of a command line as dataclasses.
+
+    Where the model is that of a checkpoint, the one that was composed is a default, which need not
+    fit a dataset that was chosen; what the recipe sets of it is left out.
+
+    Raises:
+        ConfigError: As `typed_config`.
+    """
+    if composed.get("mode") != "train" and isinstance(composed.get("model"), DictConfig):
+        composed = composed.copy()
+        composed.model = {"name": composed.model.get("name")}
+    return typed_config(composed)
 
 
 def schema_of(group: str, node: Any) -> type:

@@ -30,6 +30,7 @@ from ..runs.directory import (
     remove_leftovers,
     status,
 )
+from .compose import command_line_config
 from .messages import (
     GROUPS,
     complain,
@@ -73,7 +74,7 @@ def job(composed: DictConfig, settings: HydraConf) -> float | None:
     choices = {group: settings.runtime.choices.get(group) for group in GROUPS}
     choices = {group: None if choice == "None" else choice for group, choice in choices.items()}
     try:
-        config = configuration(typed_config(composed), overrides)
+        config = configuration(command_line_config(composed), overrides)
         if config.mode != "train":
             from .checkpoint_overrides import choices_of_checkpoint
 
