@@ -122,9 +122,9 @@ def programs() -> Iterator[Program]:
     yield Program("torchcfm", "training and sampling", (str(PROGRAMS / "torchcfm_moons.py"),), ".")
     yield Program(
         "latent_ode",
-        "run_models.py, periodic, 3 epochs",
+        "run_models.py, periodic, 1 epoch",
         (
-            seeded, "{root}/run_models.py", "--niters", "3", "-n", "20", "-s", "30", "-l", "6",
+            seeded, "{root}/run_models.py", "--niters", "1", "-n", "20", "-s", "30", "-l", "6",
             "--dataset", "periodic", "--latent-ode",
         ),
         None,

@@ -57,6 +57,7 @@ class ExplicitStep:
         self._b = like.new_tensor(tableau.b)
         self._b_error = None if tableau.b_error is None else like.new_tensor(tableau.b_error)
         self._new_point()
+        self._is_double = like.dtype == torch.float64
         self._first_is_known = False
         self._end_is_known = False
         self._interpolant: Callable[[Sequence[float]], Tensor] | None = None
@@ -103,11 +104,11 @@ class ExplicitStep:
                 return y1
             torch.addmv(y, self._earlier[i], self._a[i], alpha=h, out=self._point)
             self._evaluate_at_point(i, t + tableau.c[i] * h)
-        if last == 0:
-            return torch.add(y, self._first, alpha=h * tableau.b[0], out=y1)
-        # A product that starts at y would round once for each stage, always to the same side.
-        torch.addmv(y1, self._columns, self._b, beta=0, alpha=h, out=y1)
-        return y1.add_(y)
+        if self._is_double or last == 0:
+            return torch.addmv(y, self._columns, self._b, alpha=h, out=y1)
+        # That product rounds once for each stage, in many steps to the same side.
+        increment = torch.mv(self._columns, self._b, out=self._point)
+        return torch.add(y, increment, alpha=h, out=y1)
 
     def error(self, h: float) -> Tensor:
         """Estimate of the last step's local error, shape `(n,)`; the next step overwrites it."""
