@@ -15,6 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
@@ -130,9 +131,7 @@ def _content(path: Path) -> bytes:
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; dataset.path must name a CSV file") from error
     except (EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(
-            f"{path} is truncated or cannot be read ({error}); get it again"
-        ) from error
+        raise DataError(f"{path} is truncated or unreadable ({error}); get it again") from error
     return content
 
 
@@ -152,9 +151,7 @@ def _decoded(content: bytes, path: Path, encoding: str | None) -> str:
     try:
         return content.decode(encoding or "utf-8-sig")
     except LookupError as error:
-        raise DataError(
-            f"dataset.encoding={encoding!r} is no encoding that Python knows"
-        ) from error
+        raise DataError(f"dataset.encoding={encoding!r} is unknown to Python") from error
     except UnicodeDecodeError as error:
         if encoding is not None:
             raise DataError(
@@ -187,8 +184,8 @@ def _delimiter(text: str, path: Path) -> str:
     widths = {}
     for candidate in DELIMITERS:
         try:
-            records = _records(text, candidate, path)
-            sizes = [len(cells) for _, cells in zip(range(SAMPLE), (c for _, c in records))]
+            records = islice(_records(text, candidate, path), SAMPLE)
+            sizes = [len(cells) for _, cells in records]
         except DataError:
             continue
         # A column of decimal commas is cut in two as well, but not in the line of names.

@@ -209,8 +209,8 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
         offsets,
         since / (1 if columns.time_kind == "number" else 1e9),
         origins,
-        frame[keys].to_numpy(np.float64),
-        statics.loc[list(order)].to_numpy(np.float64),
+        frame[keys].to_numpy(np.float64, copy=True),
+        statics.loc[list(order)].to_numpy(np.float64, copy=True),
         frame["label"].tolist() if by_time else [labels_of_series.get(n, "") for n in order],
         [table.at(row) for row in frame["row"]],
     )
@@ -254,7 +254,7 @@ def _check_names(
     extra = [n for n in names if n not in expected and n.lower() not in INDEX_NAMES]
     if extra and form.value_columns is None:
         raise DataError(
-            f"{table.source}: the column {extra[0]!r} was not there when the model was trained, on "
+            f"{table.source}: the column {extra[0]!r} was not there when the model was trained on "
             f"{', '.join(columns.features)}; remove it"
         )
 
@@ -340,13 +340,12 @@ def _time_kind(table: TableFile, form: TableFormat) -> str:
         return "date"
     if pd.api.types.is_timedelta64_dtype(cells):
         return "clock"
-    numbers, bad = _parsed(table, form.time_column, form)
+    _, bad = _parsed(table, form.time_column, form)
     if not bad.all():
         return "number"
     first = _text(cells)[bad].iloc[0]
-    return (
-        "clock" if first.replace(":", "").replace(".", "").isdigit() and ":" in first else "date"
-    )
+    is_clock = ":" in first and first.replace(":", "").replace(".", "").isdigit()
+    return "clock" if is_clock else "date"
 
 
 def _times(table: TableFile, form: TableFormat, kind: str) -> pd.Series:

@@ -101,13 +101,9 @@ class SeriesSchema:
         rows = np.isin(np.repeat(np.arange(len(seen)), np.diff(seen.offsets)), chosen)
         values = torch.from_numpy(seen.values[rows])
         scaled = Scaling.fit_values(values.nan_to_num(), ~values.isnan(), scaling)
-        never = [
-            f
-            for f, any_seen in zip(
-                columns.features, (~values.isnan()).any(0).tolist(), strict=True
-            )
-            if not any_seen
-        ]
+        seen_once = (~values.isnan()).any(0).tolist()
+        pairs = zip(columns.features, seen_once, strict=True)
+        never = [name for name, ever in pairs if not ever]
         if never:
             log.warning("no training series has a value of %s", ", ".join(never))
         static = torch.from_numpy(seen.static[chosen])
