@@ -181,19 +181,20 @@ def _records(text: str, delimiter: str, path: Path) -> Iterator[tuple[int, list[
 
 def _delimiter(text: str, path: Path) -> str:
     """The delimiter that cuts the first records into the same, largest number of cells."""
-    widths = {}
+    widths, damaged = {}, None
     for candidate in DELIMITERS:
         try:
             records = islice(_records(text, candidate, path), SAMPLE)
             sizes = [len(cells) for _, cells in records]
-        except DataError:
+        except DataError as error:
+            damaged = error
             continue
         # A column of decimal commas is cut in two as well, but not in the line of names.
         if sizes[0] > 1:
             same = sum(abs(size - sizes[0]) <= 1 for size in sizes) / len(sizes)
             widths[candidate] = (same > 0.9, sizes[0])
     if not widths:
-        raise DataError(
+        raise damaged or DataError(
             f"{path}, line 1: no column but one is found with the delimiters , ; | and tab; name "
             "another with dataset.delimiter"
         )

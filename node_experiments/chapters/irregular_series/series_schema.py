@@ -20,7 +20,8 @@ from ...data.errors import DataError
 from ...data.ragged import RaggedSeries, ragged
 from ...data.scaling import Scaling
 from ...data.table_file import TableFile
-from .measurements import Columns, Measurements, TableFormat, find_columns, read_measurements
+from .measurements import Measurements, read_measurements
+from .table_format import Columns, TableFormat
 
 __all__ = ["SeriesSchema"]
 
@@ -57,36 +58,6 @@ class SeriesSchema:
     @classmethod
     def fit(
         cls,
-        table: TableFile,
-        form: TableFormat,
-        training: Sequence[int] | None = None,
-        *,
-        scaling: str = "standard",
-        time_origin: str = "series",
-        time_scale: float | None = None,
-    ) -> SeriesSchema:
-        """Learn names, units and scales.
-
-        Args:
-            table: The training file.
-            training: Numbers of the series that train, in the order of their names; all when None.
-            scaling: As in `Scaling.fit`.
-            time_origin: `series` or `file`.
-            time_scale: Time that becomes 1; the longest training series when None.
-
-        Raises:
-            DataError: As in `find_columns` and `read_measurements`.
-        """
-        columns = find_columns(table, form)
-        seen = read_measurements(table, form, columns)
-        return cls.fit_measurements(
-            seen, form, columns, training, scaling=scaling, time_origin=time_origin,
-            time_scale=time_scale,
-        )  # fmt: skip
-
-    @classmethod
-    def fit_measurements(
-        cls,
         seen: Measurements,
         form: TableFormat,
         columns: Columns,
@@ -96,7 +67,15 @@ class SeriesSchema:
         time_origin: str = "series",
         time_scale: float | None = None,
     ) -> SeriesSchema:
-        """As `fit`, from what was read of the training file."""
+        """Learn names, units and scales.
+
+        Args:
+            seen: What was read of the training file.
+            training: Numbers of the series that train, in the order of their names; all when None.
+            scaling: As in `Scaling.fit_values`.
+            time_origin: `series` or `file`.
+            time_scale: Time that becomes 1; the longest training series when None.
+        """
         chosen = np.arange(len(seen)) if training is None else np.asarray(training)
         rows = np.isin(np.repeat(np.arange(len(seen)), np.diff(seen.offsets)), chosen)
         values = torch.from_numpy(seen.values[rows])
@@ -123,6 +102,19 @@ class SeriesSchema:
         return replace(schema, time_scale=float(time_scale))
 
     @property
+    def value_scaling(self) -> Scaling:
+        """Shift and scale of the features, in double precision."""
+        shift, scale = (torch.tensor(x, dtype=torch.float64) for x in (self.shift, self.scale))
+        return Scaling(shift, scale)
+
+    @property
+    def time_unit(self) -> str:
+        """Of the model's times, as an axis says it."""
+        if self.unit_is_seconds:
+            return f"units of {self.time_scale / 3600:.4g} h"
+        return f"units of {self.time_scale:.4g}"
+
+    @property
     def unit_is_seconds(self) -> bool:
         """Whether times are those of dates or clocks."""
         return self.columns.time_kind != "number"
@@ -147,8 +139,8 @@ class SeriesSchema:
         """
         values = torch.from_numpy(seen.values)
         mask = ~values.isnan()
-        shift, scale = (torch.tensor(x, dtype=torch.float64) for x in (self.shift, self.scale))
-        scaled = ((values - shift) / scale).masked_fill(~mask, 0)
+        of_values = self.value_scaling
+        scaled = ((values - of_values.shift) / of_values.scale).masked_fill(~mask, 0)
         times = torch.from_numpy(self._since(seen) / self.time_scale)
         self._check(seen, scaled, times)
         return ragged(
