@@ -23,17 +23,25 @@ class Scaling:
 
     @classmethod
     def fit(cls, series: RaggedSeries, how: str) -> Scaling:
+        """Statistics of the observed values, in single precision; see `fit_values`."""
+        mask = series.feature_mask
+        if mask is None:
+            mask = torch.ones_like(series.values, dtype=torch.bool)
+        fitted = cls.fit_values(series.values.double(), mask, how)
+        return cls(fitted.shift.float(), fitted.scale.float())
+
+    @classmethod
+    def fit_values(cls, values: Tensor, mask: Tensor, how: str) -> Scaling:
         """Statistics of the observed values; a feature that never changes keeps its scale.
 
         Args:
+            values, mask: Values and where they were observed, shape `(point, dim)`.
             how: `standard`: zero mean and unit variance. `minmax`: the range becomes [0, 1].
                 `official_code`: (x - min) / max, as Rubanova et al. 2019 publish it, in whose
                 units their errors are. `none`: values as they are.
         """
-        values, mask = series.values.double(), series.feature_mask
-        if mask is None:
-            mask = torch.ones_like(values, dtype=torch.bool)
-        shift, scale = values.new_zeros(series.dim), values.new_ones(series.dim)
+        dim = values.shape[1]
+        shift, scale = values.new_zeros(dim), values.new_ones(dim)
         if how == "standard":
             count = mask.sum(0).clamp(min=1)
             shift = (values * mask).sum(0) / count
@@ -43,7 +51,7 @@ class Scaling:
             shift = values.masked_fill(~mask, torch.inf).amin(0).where(seen, shift)
             highest = values.masked_fill(~mask, -torch.inf).amax(0).where(seen, scale)
             scale = highest if how == "official_code" else highest - shift
-        return cls(shift.float(), scale.where(scale != 0, 1.0).float())
+        return cls(shift, scale.where(scale != 0, 1.0))
 
     @property
     def is_identity(self) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 __all__ = [
     "BAND",
     "gaussian_log_likelihood",
     "gaussian_nll",
+    "observation_noise",
     "sample_normal",
     "standard_normal_kl",
 ]
@@ -36,6 +37,18 @@ def gaussian_nll(predicted: Tensor, values: Tensor, mask: Tensor, log_std: Tenso
     """
     terms = gaussian_log_likelihood(predicted, values, log_std)
     return -(terms.sum(-1) * mask).sum(-1)
+
+
+def observation_noise(std: float | None, dim: int) -> nn.Parameter:
+    """Logarithm of the standard deviation of an observation around its mean.
+
+    Args:
+        std: It is fixed and 0-d; None: one for each feature, shape `(dim,)`, is learned, and
+            starts at 0.3, for values of unit variance.
+    """
+    if std is None:
+        return nn.Parameter(torch.full((dim,), math.log(0.3)))
+    return nn.Parameter(torch.tensor(math.log(std)), requires_grad=False)
 
 
 def standard_normal_kl(mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -1,137 +1,292 @@
-"""A user's own file, and what may be wrong with it."""
+"""A user's own file in all the forms that people bring, and what may be wrong with it."""
 
 import gzip
+import json
+import math
+import random
+import zipfile
+from datetime import datetime, timedelta
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from node_experiments.chapters.irregular_series.chapter import CSVConfig
-from node_experiments.chapters.irregular_series.csv_series import (
-    csv_data,
-    load_csv,
-)
+from node_experiments.chapters.irregular_series.csv_series import csv_data
+from node_experiments.chapters.irregular_series.measurements import read_measurements
+from node_experiments.chapters.irregular_series.series_schema import SeriesSchema
+from node_experiments.chapters.irregular_series.table_columns import find_columns
+from node_experiments.chapters.irregular_series.table_format import TableFormat
 from node_experiments.data.errors import DataError
+from node_experiments.data.table_file import TableFile, read_table
 
-GOOD = """series,time,temperature,pressure,state
-a,0.0,21.5,,ok
-b,10,1,2,bad
-a,0.7,21.9,1013,ok
-
-b,11,nan,3,bad
-a,1.5,,,ok
-"""
+HEAD = "series,time,hr,temp"
 
 
-def write(tmp_path, text):
-    path = tmp_path / "mine.csv"
-    path.write_text(text)
-    return path
+def rows_of(number=12):
+    draw = random.Random(5)
+    rows = []
+    for n in range(number):
+        for t in sorted({round(draw.uniform(0, 48), 3) for _ in range(6)}):
+            temp = "" if draw.random() < 0.3 else f"{draw.gauss(37, 1):.2f}"
+            rows.append((f"p{n:02d}", t, f"{draw.gauss(80, 9):.2f}", temp))
+    return rows
 
 
-def load(path, label_column="state", label_per="series", values=None, need=True):
-    return load_csv(path, "series", "time", values, label_column, label_per, need)
+ROWS = rows_of()
+START = datetime(2024, 3, 1)
 
 
-def test_a_file_is_read(tmp_path):
-    series, classes, features = load(write(tmp_path, GOOD))
-    assert classes == ["bad", "ok"]
-    assert features == ["temperature", "pressure"]
-    assert series.lengths.tolist() == [2, 2]  # the line without any value says nothing
-    torch.testing.assert_close(series.times, torch.tensor([0, 0.7, 10, 11]))
-    torch.testing.assert_close(
-        series.values, torch.tensor([[21.5, 0], [21.9, 1013], [1, 2], [0, 3]])
-    )
-    assert series.feature_mask.tolist() == [
-        [True, False],
-        [True, True],
-        [True, True],
-        [False, True],
-    ]
-    assert series.label.tolist() == [1, 0]
+def lines(rows, head=HEAD, delimiter=","):
+    return "\n".join([head, *(delimiter.join(map(str, row)) for row in rows)]) + "\n"
 
 
-def test_columns_are_chosen_and_labels_may_change(tmp_path):
-    text = GOOD.replace("a,0.7,21.9,1013,ok", "a,0.7,21.9,1013,")
-    chosen = ["temperature"]
-    series, _, features = load(write(tmp_path, text), "state", "time", chosen, need=False)
-    assert features == chosen
-    assert series.dim == 1
-    assert series.label.tolist() == [1, -1, 0]  # where a temperature was observed
-    assert series.feature_mask is None
+def dated(row, hours, form=str):
+    return row[0], form(START + timedelta(hours=hours)), *row[2:]
 
 
-def test_a_packed_file_is_unpacked(tmp_path):
-    packed = tmp_path / "mine.csv.gz"
-    packed.write_bytes(gzip.compress(GOOD.encode()))
-    assert torch.equal(load(packed)[0].values, load(write(tmp_path, GOOD))[0].values)
-    packed.write_bytes(packed.read_bytes()[:-20])
-    with pytest.raises(DataError, match=r"mine\.csv\.gz is truncated"):
-        load(packed)
+def comma(value):
+    return str(value).replace(".", ",")
 
 
-def test_times_in_seconds_since_1970_keep_their_digits(tmp_path):
-    lines = [f"s,{1_700_000_000 + i * 0.5},1" for i in range(4)]
-    path = write(tmp_path, "\n".join(["series,time,x", *lines]))
-    assert load(path, None)[0].times.tolist() == [0, 0.5, 1, 1.5]
-
-
-BAD = {
-    "empty": ("", "is empty"),
-    "header only": ("series,time,x,state\n", "no line after"),
-    "no header": (
-        GOOD.split("\n", 1)[1],
-        "line 1: the column 'series' is not there; found a",
+FORMS = {
+    "minutes": lines([(s, round(t * 60, 2), h, x) for s, t, h, x in ROWS]),
+    "dates": lines([dated(row, row[1]) for row in ROWS]),
+    "zone": lines([dated(row, row[1], lambda d: d.isoformat() + "+02:00") for row in ROWS]),
+    "own admission": lines([dated(row, 720 * int(row[0][1:]) + row[1]) for row in ROWS]),
+    "unsorted": lines(random.Random(1).sample(ROWS, len(ROWS))),
+    "NA": lines([(s, t, h, x or "NA") for s, t, h, x in ROWS]),
+    "semicolons": lines(
+        [(s, comma(t), comma(h), comma(x)) for s, t, h, x in ROWS], HEAD.replace(",", ";"), ";"
     ),
-    "twice": (GOOD.replace("pressure", "time"), "line 1: the column 'time' is twice there"),
-    "no values": ("series,time,state\na,1,x\n", "line 1: no column is left"),
-    "cells": (GOOD + "a,2.0\n", "line 8: 2 cells; the first line names 5 columns"),
-    "number": (GOOD + "a,2.0,hot,1,ok\n", "line 8: temperature is 'hot', which is no number"),
-    "infinite": (GOOD + "a,2.0,inf,1,ok\n", "line 8: temperature is infinite"),
-    "no time": (GOOD + "a,,1,1,ok\n", "line 8: the column time is empty"),
-    "no series": (GOOD + ",2,1,1,ok\n", "line 8: the column series is empty"),
-    "order": (GOOD + "a,1.2,1,1,ok\n", "line 8: the times of series 'a' must rise strictly"),
-    "repeated": (GOOD + "a,1.5,1,1,ok\n", "1.5 comes after 1.5"),
-    "nothing observed": (GOOD + "c,1,,,ok\n", "line 8: series 'c' has no observation"),
-    "no label": (GOOD + "c,1,1,1,\n", "line 8: series 'c' has no label"),
-    "two labels": (GOOD + "a,2,1,1,bad\n", "line 8: series 'a' has the label 'bad' after 'ok'"),
+    "tabs": lines(ROWS, HEAD.replace(",", "\t"), "\t"),
+    "index": lines([(i, *row) for i, row in enumerate(ROWS)], f",{HEAD}"),
+    "note": lines([(*row, '"seen\nby nurse"') for row in ROWS], f"{HEAD},note"),
+    "trailing comma": lines([(*row, "") for row in ROWS]),
+    "carriage returns": lines(ROWS).replace("\n", "\r\n"),
+    "empty column": lines([(*row, "") for row in ROWS], f"{HEAD},none"),
+    "long": lines(
+        [(s, t, n, v) for s, t, *vs in ROWS for n, v in zip(("hr", "temp"), vs, strict=True) if v],
+        "series,time,variable,value",
+    ),
 }
 
 
-@pytest.mark.parametrize(("text", "message"), BAD.values(), ids=BAD.keys())
-def test_bad_files_are_refused_with_their_line(tmp_path, text, message):
-    path = write(tmp_path, text)
-    with pytest.raises(DataError) as raised:
-        load(path)
-    assert message in str(raised.value)
-    assert str(path) in str(raised.value)
-    assert "\n" not in str(raised.value)
+def read(tmp_path, text, form=None, name="mine.csv", encoding="utf-8"):
+    path = tmp_path / name
+    path.write_bytes(text.encode(encoding))
+    return series_of(read_table(path), form or TableFormat())
 
 
-def test_a_label_of_a_line_is_missing(tmp_path):
-    with pytest.raises(DataError, match="line 8: the column state is empty"):
-        load(write(tmp_path, GOOD + "a,2,1,1,\n"), label_per="time")
+def series_of(table, form):
+    columns = find_columns(table, form)
+    seen = read_measurements(table, form, columns)
+    schema = SeriesSchema.fit(seen, form, columns)
+    return schema, schema.series(seen)
+
+
+def assert_same(one, other):
+    for name in ("times", "values", "offsets", "feature_mask"):
+        torch.testing.assert_close(getattr(one, name), getattr(other, name), rtol=1e-6, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    return read(tmp_path_factory.mktemp("reference"), lines(ROWS))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_a_file_gives_the_same_series(tmp_path, reference, form):
+    schema, series = read(tmp_path, FORMS[form])
+    assert schema.columns.features == ("hr", "temp")
+    assert_same(series, reference[1])
+    assert float(series.times.max()) == 1.0
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_encodings_are_found(tmp_path, reference, encoding):
+    text = lines([(*row, "ü") for row in ROWS], f"{HEAD},größe")
+    schema, series = read(tmp_path, text, encoding=encoding)
+    assert schema.columns.ignored == ("größe",)
+    assert_same(series, reference[1])
+
+
+def test_packed_files_parquet_and_frames(tmp_path, reference):
+    text = lines(ROWS).encode()
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(text))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.csv", text)
+    frame = pd.DataFrame(ROWS, columns=HEAD.split(","))
+    frame[["hr", "temp"]] = frame[["hr", "temp"]].apply(pd.to_numeric)
+    tables = [read_table(tmp_path / "a.csv.gz"), read_table(tmp_path / "a.zip")]
+    tables.append(TableFile("the DataFrame", frame))
+    for table in tables:
+        assert_same(series_of(table, TableFormat())[1], reference[1])
+    pytest.importorskip("pyarrow", reason="parquet files are read by an extra")
+    frame.to_parquet(tmp_path / "a.parquet")
+    table = read_table(tmp_path / "a.parquet")
+    assert_same(series_of(table, TableFormat())[1], reference[1])
+
+
+@pytest.mark.parametrize("how", ["mean", "last"])
+def test_rows_at_one_time(tmp_path, reference, how):
+    first = (*ROWS[0][:2], "10", ROWS[0][3])
+    text = lines([first, *ROWS])
+    with pytest.raises(DataError, match=r"line 3: series 'p00' .*dataset.duplicates=mean or last"):
+        read(tmp_path, text)
+    schema, series = read(tmp_path, text, TableFormat(duplicates=how))
+    found = float(schema.value_scaling.undo(series.values[0])[0])
+    expected = float(ROWS[0][2])
+    assert found == pytest.approx((expected + 10) / 2 if how == "mean" else expected, rel=1e-5)
+
+
+def test_times_of_day_and_dates_of_another_form(tmp_path):
+    text = "series,time,x\na,00:30,1\na,12:00,2\n"
+    schema, _ = read(tmp_path, text)
+    assert schema.time_scale == 11.5 * 3600
+    text = "series,time,x\na,01.03.2024 10:00,1\na,03.03.2024 10:00,2\n"
+    with pytest.raises(DataError, match=r"line 2: 'time' is '01.03.2024 10:00'.*time_format"):
+        read(tmp_path, text)
+    schema, _ = read(tmp_path, text, TableFormat(time_format="%d.%m.%Y %H:%M"))
+    assert schema.time_scale == 48 * 3600
+
+
+def test_digits_beyond_single_precision_are_kept(tmp_path):
+    values = [5_500_000 + 0.01 * n for n in range(10)]
+    text = lines([("a", 1.7e9 + n, v) for n, v in enumerate(values)], "series,time,utm")
+    schema, series = read(tmp_path, text)
+    np.testing.assert_allclose(series.values.std(correction=0), 1, rtol=1e-5)
+    back = schema.value_scaling.undo(series.values.double())[:, 0]
+    np.testing.assert_allclose(back, values, atol=1e-6)
+    np.testing.assert_allclose(series.times, np.arange(10) / 9, atol=1e-7)
+
+
+LABELLED = lines(
+    [(*row, "high" if int(row[0][1:]) % 2 else "low") for row in ROWS], f"{HEAD},level"
+)
+
+
+@pytest.fixture
+def learned(tmp_path):
+    return read(tmp_path, LABELLED, TableFormat(label_column="level"))
+
+
+def again(tmp_path, schema, text):
+    path = tmp_path / "new.csv"
+    path.write_text(text)
+    return schema.series(schema.read(read_table(path)))
+
+
+def test_a_later_file_is_read_by_what_was_learned(tmp_path, learned):
+    schema, series = learned
+    schema = SeriesSchema.from_dict(json.loads(json.dumps(schema.to_dict())))
+    assert schema.classes == ("high", "low")
+    swapped = lines(
+        [(s, t, x, h, "high" if int(s[1:]) % 2 else "low") for s, t, h, x in ROWS],
+        "series,time,temp,hr,level",
+    )
+    assert_same(again(tmp_path, schema, swapped), series)
+    shifted = lines([(s, t, float(h) + 50, x) for s, t, h, x in ROWS])
+    new = again(tmp_path, schema, shifted)  # without labels
+    assert new.label.tolist() == [-1] * 12
+    moved = (new.values - series.values)[:, 0] * schema.scale[0]
+    torch.testing.assert_close(moved, torch.full_like(moved, 50), rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (LABELLED.replace("high", "zhigh"), r"line \d+: the class 'zhigh' was not there"),
+        (lines([row[:3] for row in ROWS], "series,time,hr"), "the column 'temp' is not there"),
+        (lines([(*r, 1) for r in ROWS], f"{HEAD},wbc"), "'wbc' was not there when the model"),
+    ],
+)
+def test_what_was_not_there_in_training_is_rejected_by_name(tmp_path, learned, text, message):
+    with pytest.raises(DataError, match=message):
+        again(tmp_path, learned[0], text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty; its first line must name the columns"),
+        (HEAD, "no line after the one that names the columns"),
+        (f"{HEAD}\na,0,1\n", "line 2: 3 cells; the first line names 4 columns"),
+        (f"{HEAD}\na,0,1,2\na,x,1,2\n", r"line 3: 'time' is 'x'"),
+        (f"{HEAD}\na,0,1,2\na,1,<0.1,2\n", r"line 3: 'hr' is '<0.1'.*dataset.missing="),
+        (f"{HEAD}\na,0,inf,2\n", "line 2: 'hr' is infinite"),
+        (f"{HEAD}\na,,1,2\n", "line 2: 'time' is empty"),
+        (f"{HEAD}\n,0,1,2\n", "line 2: 'series' is empty"),
+        ("series,time,hr,hr\na,0,1,2\n", "'hr' is more than once"),
+        ("id,time,hr\na,0,1\n", "'series' is not there; found 'id', 'time', 'hr'"),
+        ("series,time,x\na,0,word\n", "no column is left that holds numbers"),
+        (f"{HEAD}\na,0,,\n", "no column is left that holds numbers"),
+        ('series,time,hr\na,0,"1\n', "quotation mark missing"),
+        ("series;time;hr\na;0,5;1.5\n", "with a comma .* and with a point .*dataset.decimal"),
+        (f"{HEAD}\na,0,1,2\na,5,1,2\na,5.000000001,1,2", "one number in single precision"),
+    ],
+)
+def test_bad_files_are_rejected_with_their_line(tmp_path, text, message):
+    with pytest.raises(DataError, match=message) as error:
+        read(tmp_path, text)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_markers_of_the_user(tmp_path):
+    text = lines([(s, t, h, x or "-9999") for s, t, h, x in ROWS])
+    _, series = read(tmp_path, text, TableFormat(missing=("-9999.0",)))
+    assert not bool(series.feature_mask.all())
+    text = lines([(s, t, h, x or "none seen") for s, t, h, x in ROWS])
+    _, series = read(tmp_path, text, TableFormat(missing=("none seen",)))
+    assert not bool(series.feature_mask.all())
+
+
+def test_labels_of_a_series_and_of_a_time(tmp_path):
+    text = lines([(*row, "12"[i % 2]) for i, row in enumerate(ROWS)], f"{HEAD},state")
+    with pytest.raises(DataError, match=r"series 'p00' has the label '2' after '1'.*label_per"):
+        read(tmp_path, text, TableFormat(label_column="state"))
+    schema, series = read(tmp_path, text, TableFormat(label_column="state", label_per="time"))
+    assert schema.classes == ("1", "2")
+    assert len(series.label) == len(ROWS)
+    text = lines([(*row, ("1", "1.0")[i % 2]) for i, row in enumerate(ROWS)], f"{HEAD},state")
+    schema, _ = read(tmp_path, text, TableFormat(label_column="state"))
+    assert schema.classes == ("1",)
+
+
+def test_static_columns(tmp_path):
+    text = lines([(*row, 40 + int(row[0][1:]), "FM"[int(row[0][1:]) % 2]) for row in ROWS],
+                 f"{HEAD},age,sex")  # fmt: skip
+    form = TableFormat(static_columns=("age", "sex"))
+    schema, series = read(tmp_path, text, form)
+    assert schema.columns.features == ("hr", "temp")
+    static = schema.static(schema.read(read_table(tmp_path / "mine.csv")))
+    assert static.shape == (len(series), 6)  # age, sex=F, sex=M, and whether each is known
+    torch.testing.assert_close(static[:, 0].mean(), torch.tensor(0.0), atol=1e-6, rtol=0)
 
 
 def test_what_a_run_reads(tmp_path):
-    lines = [f"s{i},{t},{i + t},{i % 2}" for i in range(20) for t in range(1 + i)]
-    path = write(tmp_path, "\n".join(["series,time,x,kind", *lines]))
-    settings = {"path": str(path), "label_column": "kind", "batch_size": 8}
-    data = csv_data(CSVConfig(task="classification", validation_size=2, **settings))
-    assert [len(part.data) for part in (data.train, data.validation, data.test)] == [14, 2, 4]
-    assert (data.dim, data.classes, data.label_per) == (1, 2, "series")
-    assert (data.features, data.time_unit) == (("x",), "")
-    half = csv_data(CSVConfig(observed_fraction=0.5, **settings))
-    batch = next(iter(half.test))
-    expected = (batch.target.mask.sum(1) // 2).clamp(min=1)
-    assert torch.equal(batch.observed.mask.sum(1), expected)
+    path = tmp_path / "mine.csv"
+    path.write_text(LABELLED)
+    data = csv_data(CSVConfig(path=str(path), task="classification", label_column="level"))
+    assert (data.dim, data.classes, data.features) == (2, 2, ("hr", "temp"))
+    assert len(data.train.data) + len(data.test.data) == 12
+    assert 0.5 < data.span[1] <= 1.5
+    again = csv_data(CSVConfig(path=str(path), task="interpolation", label_column="level"))
+    assert len(again.train.data) == len(data.train.data)
+
+
+def test_one_observation_each(tmp_path):
+    path = tmp_path / "single.csv"
+    path.write_text(lines([(f"s{n}", n, n, n) for n in range(20)]))
+    data = csv_data(CSVConfig(path=str(path), task="interpolation"))
+    assert data.span == (0.0, 0.0)
+    assert math.isfinite(data.mean_gap)
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [
-        ({}, "dataset.path"),
-        ({"path": "nowhere.csv"}, "nowhere.csv is missing; dataset.path must name a CSV file"),
-    ],
+    [({}, "dataset.path names"), ({"path": "away.csv"}, "away.csv is missing")],
 )
 def test_no_file(settings, message):
     with pytest.raises(DataError, match=message):
@@ -139,6 +294,7 @@ def test_no_file(settings, message):
 
 
 def test_classification_needs_labels(tmp_path):
-    path = str(write(tmp_path, GOOD))
+    path = tmp_path / "mine.csv"
+    path.write_text(lines(ROWS))
     with pytest.raises(DataError, match=r"needs dataset\.label_column"):
-        csv_data(CSVConfig(path=path, task="classification", value_columns=["pressure"]))
+        csv_data(CSVConfig(path=str(path), task="classification"))

@@ -6,11 +6,10 @@ in what happens to their state between observations, and in nothing else.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
+from ...nn.likelihoods import observation_noise
 from .gru_unit import tanh_mlp
 from .recurrence import (
     Observations,
@@ -29,7 +28,7 @@ class Autoregressive(nn.Module):
         recurrence: Reads the observations.
         dim: Values of an observation.
         head_hidden: Hidden units of the head for values.
-        noise_std: Standard deviation of an observation around the predicted mean.
+        noise_std: As in `observation_noise`.
         start: Time at which the state begins, as zero.
         time_unit: Show the head the time since the last observation, in multiples of this; None
             for models whose state knows it.
@@ -42,7 +41,7 @@ class Autoregressive(nn.Module):
         recurrence: Recurrence,
         dim: int,
         head_hidden: int,
-        noise_std: float,
+        noise_std: float | None,
         start: float,
         time_unit: float | None,
         classifier: nn.Module | None = None,
@@ -52,7 +51,7 @@ class Autoregressive(nn.Module):
         self.recurrence, self.start, self.time_unit = recurrence, start, time_unit
         self.head = tanh_mlp([recurrence.size + (time_unit is not None), head_hidden, dim])
         self.classifier, self.label_per = classifier, label_per
-        self.log_noise_std = nn.Parameter(torch.tensor(math.log(noise_std)), requires_grad=False)
+        self.log_noise_std = observation_noise(noise_std, dim)
 
     def read(self, observed: Series) -> States:
         """The states after all observations."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ...config.checks import require
@@ -38,7 +38,7 @@ class ForecastingConfig:
     extrapolate_from: float = 0.5  # paper: fraction of the time range observed when extrapolating
     redraw: bool = True  # draw in every epoch what is seen; official_code: also when testing
     train_size: int | None = None  # series to train on; all when null
-    validation_size: int = 0  # choice: series taken from the training part; official_code none
+    validation_size: int | None = 0  # choice: series of the training part; official_code: 0
     test_size: int | None = None  # series to test on; all when null
     batch_size: int = 50  # official_code: training series per batch
     eval_batch_size: int = 1000  # choice, official_code the whole part: series per evaluated batch
@@ -53,7 +53,8 @@ class ForecastingConfig:
             require(value is None or value >= 1, self, name, "at least 1, or null")
         for name in ("batch_size", "eval_batch_size", "passes"):
             require(getattr(self, name) >= 1, self, name, "at least 1")
-        require(self.validation_size >= 0, self, "validation_size", "at least 0")
+        size = self.validation_size
+        require(size is None or size >= 0, self, "validation_size", "at least 0")
         variant = getattr(self, "variant", "paper")
         require(variant in ("paper", "official_code"), self, "variant", "paper or official_code")
         scaling = getattr(self, "scaling", "none")
@@ -190,7 +191,7 @@ class HumanActivityConfig(ForecastingConfig):
 
 @dataclass
 class CSVConfig(ForecastingConfig):
-    """Series of a CSV file with a line for every observation.
+    """Your own series: a CSV or parquet file with a row for every observation.
 
     Such as:
 
@@ -198,25 +199,48 @@ class CSVConfig(ForecastingConfig):
         a,0.0,21.5,,ok
         a,0.7,21.9,1013,ok
 
-    An empty cell is a value that was not observed. The times of a series rise.
+    An empty cell is a value that was not observed. Rows may come in any order; a long table has a
+    column `variable` and a column `value` instead of one column for each feature.
     """
 
     TASKS: ClassVar[tuple[str, ...]] = (*FORECASTS, "classification")
 
     name: str = "csv"  # csv
-    path: str | None = None  # the file; also .csv.gz
-    series_column: str = "series"  # name of the column that names the series of a line
-    time_column: str = "time"  # name of the column of times
-    value_columns: list[str] | None = None  # such as [temperature,pressure]; all others when null
+    path: str | None = None  # the file: .csv, also packed as .gz or .zip, or .parquet
+    series_column: str = "series"  # name of the column that names the series of a row
+    time_column: str = "time"  # name of the column of times: numbers, dates or hh:mm
+    value_columns: list[str] | None = None  # features; all columns of numbers when null
     label_column: str | None = None  # name of the column of labels, such as state; to classify
-    label_per: str = "series"  # series: one label each | time: one each line
+    label_per: str = "series"  # series: one label each | time: one each row
+    variable_column: str | None = None  # of a long table; `variable`, if there is one, when null
+    value_column: str | None = None  # of a long table; `value`, if there is one, when null
+    missing: list[str] = field(default_factory=list)  # cells without a value, beside NA, -, null
+    duplicates: str = "error"  # two rows of a series at one time: error | mean | last
+    time_format: str | None = None  # of dates that are not ISO 8601, such as '%d.%m.%Y %H:%M'
+    time_origin: str = "series"  # time 0: series: first observation of each | file: of the file
+    time_scale: float | None = None  # time that becomes 1; the longest training series when null
+    delimiter: str | None = None  # between cells; found when null
+    decimal: str | None = None  # point or comma of decimals; found when null
+    encoding: str | None = None  # of the text; found when null
     scaling: str = "standard"  # choice: none | standard | minmax | official_code
     split_seed: int = 42  # choice: of training (80 %) and test series
-    observed_fraction: float = 0.5  # choice: fraction of the visible points that a model sees
+    observed_fraction: float = 1.0  # choice: fraction of the visible points that a model sees
+    validation_size: int | None = None  # choice: a tenth of the training series when null
+    task: str = "extrapolation"  # choice: interpolation | extrapolation | classification
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.label_per in ("series", "time"), self, "label_per", "series or time")
+        require(
+            self.duplicates in ("error", "mean", "last"), self, "duplicates", "error, mean or last"
+        )
+        require(self.time_origin in ("series", "file"), self, "time_origin", "series or file")
+        scale = self.time_scale
+        positive = scale is None or 0 < scale < math.inf
+        require(positive, self, "time_scale", "a number > 0, or null")
+        require(self.decimal in (None, ".", ","), self, "decimal", "'.' or ',', or null")
+        single = self.delimiter is None or len(self.delimiter) == 1
+        require(single, self, "delimiter", "one character, or null")
         require(0 <= self.split_seed < 2**32, self, "split_seed", "from 0 to 2^32 - 1")
 
 
@@ -244,12 +268,15 @@ class SeriesModelConfig:
     layers: int = 2  # official_code, of sinusoids: hidden layers of the latent ODE's dynamics
     encoder_layers: int = 2  # official_code, of sinusoids: of an encoder's or ODE-RNN's dynamics
     head_hidden: int = 100  # official_code: hidden units of the heads for values and for z0
-    noise_std: float = 0.01  # official_code: of an observation, in units of the data
+    noise_std: float | None = 0.01  # official_code: of an observation; null: learned per feature
     encoder: str = "ode_rnn"  # paper: ode_rnn | rnn, of both latent ODEs; rnn reads the gaps
     euler_steps: int | None = 50  # official_code: Euler steps over the span; null: the solver
     batching: str = "independent"  # choice: independent | union: a solve between any two times
     variant: str = "fixed"  # choice: fixed | official_bug, of ode_rnn and rnn_vae
     samples: int = 3  # official_code: draws of z0 per series in a training step
+    objective: str = "official_code"  # of latent variables: official_code | elbo, which reads:
+    kl_weight: float = 1.0  # choice: of the KL at last, after a linear rise over kl_wait epochs
+    horizon_epochs: int = 0  # choice: in which what is reconstructed grows to the whole span
     kl_wait: int = 10  # official_code: epochs without the KL
     kl_rate: float = 0.99  # official_code: then its weight is 1 - kl_rate^epochs
     classifier_layers: int = 2  # official_code: hidden layers of the head for classes; 0: linear
@@ -262,7 +289,8 @@ class SeriesModelConfig:
         for name in ("latent", "encoder_size", "unit_hidden", "hidden", "layers",
                      "encoder_layers", "head_hidden", "samples", "classifier_hidden"):  # fmt: skip
             require(getattr(self, name) >= 1, self, name, "at least 1")
-        require(0 < self.noise_std < math.inf, self, "noise_std", "a number > 0")
+        positive = self.noise_std is None or 0 < self.noise_std < math.inf
+        require(positive, self, "noise_std", "a number > 0, or null")
         require(self.encoder in ("ode_rnn", "rnn"), self, "encoder", "ode_rnn or rnn")
         steps = self.euler_steps
         require(steps is None or steps >= 1, self, "euler_steps", "at least 1, or null")
@@ -280,6 +308,10 @@ class SeriesModelConfig:
             f"fixed: official_bug is one of ode_rnn and rnn_vae with batching=independent, "
             f"and this is {self.name}",
         )
+        objectives = ("official_code", "elbo")
+        require(self.objective in objectives, self, "objective", " or ".join(objectives))
+        require(0 <= self.kl_weight < math.inf, self, "kl_weight", "a number >= 0")
+        require(self.horizon_epochs >= 0, self, "horizon_epochs", "at least 0")
         require(self.kl_wait >= 0, self, "kl_wait", "at least 0")
         require(0 < self.kl_rate <= 1, self, "kl_rate", "above 0, at most 1")
         require(self.classifier_layers >= 0, self, "classifier_layers", "at least 0")
@@ -296,7 +328,9 @@ ALL = (
     "classifier_hidden", "reconstruction_weight", "classification_weight",
 )  # fmt: skip
 FLOW = ("hidden", "encoder_layers", "euler_steps", "batching")
-SAMPLED = ("encoder_size", "samples", "kl_wait", "kl_rate")
+SAMPLED = (
+    "encoder_size", "samples", "objective", "kl_weight", "horizon_epochs", "kl_wait", "kl_rate",
+)  # fmt: skip
 LATENT = (*ALL, *FLOW, *SAMPLED, "layers", "encoder", "knots")
 
 

@@ -33,7 +33,7 @@ class IrregularLatentODE(SeriesVAE):
     Args:
         encoder: Gives z0 at its `start`.
         trajectory: From z0 to the states, with time counted from `start`.
-        decoder, noise_std, classifier, label_per: As in `SeriesVAE`.
+        decoder, noise_std, dim, classifier, label_per: As in `SeriesVAE`.
     """
 
     def __init__(
@@ -41,11 +41,12 @@ class IrregularLatentODE(SeriesVAE):
         encoder: SeriesEncoder,
         trajectory: LatentTrajectory,
         decoder: nn.Module,
-        noise_std: float,
+        noise_std: float | None,
+        dim: int,
         classifier: nn.Module | None = None,
         label_per: str | None = None,
     ) -> None:
-        super().__init__(encoder, decoder, noise_std, classifier, label_per)
+        super().__init__(encoder, decoder, noise_std, dim, classifier, label_per)
         self.trajectory = trajectory
 
     def states(self, z0: Tensor, times: Tensor) -> Tensor:

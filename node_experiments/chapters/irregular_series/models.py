@@ -129,6 +129,7 @@ def variational(
         LatentTrajectory(field, solver, gradient, settings.knots),
         small_weights(nn.Sequential(nn.Linear(settings.latent, data.dim))),
         settings.noise_std,
+        data.dim,
         classifier,
         label_per(data),
     )

@@ -24,14 +24,14 @@ class RNNVAE(SeriesVAE):
         self,
         encoder: SeriesEncoder,
         decoder: nn.Module,
-        noise_std: float,
+        noise_std: float | None,
         dim: int,
         latent: int,
         time_unit: float,
         classifier: nn.Module | None = None,
         label_per: str | None = None,
     ) -> None:
-        super().__init__(encoder, decoder, noise_std, classifier, label_per)
+        super().__init__(encoder, decoder, noise_std, dim, classifier, label_per)
         self.time_unit = time_unit
         self.cell = nn.GRUCell(dim + 1, latent)
 

@@ -192,6 +192,56 @@ class VariationalSeriesTask(SeriesTask):
             yield values, logits, batch
 
 
+@dataclass
+class EvidenceBoundTask(VariationalSeriesTask):
+    """The evidence lower bound (Kingma & Welling 2014), in nats per observed number.
+
+    It reconstructs what the model sees as well as what it is to forecast. Long oscillations are
+    learned from their beginning on: what is reconstructed grows from a quarter of the time span.
+
+    Attributes:
+        span: First and last time of all series.
+        final_kl_weight: Weight of the KL after a linear rise over `kl_wait` epochs.
+        horizon_epochs: Epochs until the whole span is reconstructed.
+    """
+
+    span: tuple[float, float] = (0.0, 1.0)
+    final_kl_weight: float = 1.0
+    horizon_epochs: int = 0
+
+    def kl_weight(self, step: int) -> float:
+        """At this training step."""
+        return self.final_kl_weight * self.risen(step, self.kl_wait)
+
+    def risen(self, step: int, epochs: int) -> float:
+        """Fraction of a linear rise over so many epochs."""
+        return min(1.0, step / (epochs * self.steps_per_epoch)) if epochs else 1.0
+
+    def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """0-d, and its parts."""
+        target = joined_series(batch) if self.kind == "extrapolation" else batch.target
+        first, last = self.span
+        reached = 0.25 + 0.75 * self.risen(step, self.horizon_epochs)
+        near = target.times <= first + reached * (last - first)
+        observed = observed_in(target) & near.unsqueeze(-1)
+        numbers = observed.sum().clamp(min=1) / len(batch)
+        mean, std = model.encode(batch.observed)
+        std = std.clamp(min=1e-5)
+        z0 = mean + std * torch.randn(self.samples, *mean.shape, device=mean.device)
+        states = model.states(z0, target.times)
+        terms = gaussian_log_likelihood(model.means(states), target.values, model.log_noise_std)
+        nll = -(terms * observed).sum((-2, -1)).mean() / numbers
+        kl = standard_normal_kl(mean, 2 * std.log()).mean() / numbers
+        logits = None
+        if self.kind == "classification":
+            logits = model.classify(z0, states).mean(0)
+        loss = self.joined(nll + self.kl_weight(step) * kl, logits, batch)
+        if hasattr(model, "event_log_likelihood") and self.event_weight:
+            events = model.event_log_likelihood(states, observed_in(target))
+            loss = loss - self.event_weight * events.mean()
+        return loss, {"nll": nll.detach(), "kl": kl.detach()}
+
+
 def observed_in(series: Any) -> Tensor:
     """True where there is a number, shape `(batch, time, dim)`."""
     return series.observed_features & series.mask.unsqueeze(-1)
@@ -234,6 +284,19 @@ def autoregressive_series(
 
 def variational_series(settings: SeriesModelConfig, data: ForecastData) -> VariationalSeriesTask:
     """The task of the data, for a variational autoencoder."""
+    if settings.objective == "elbo":
+        return EvidenceBoundTask(
+            data.task,
+            data.classes,
+            settings.reconstruction_weight,
+            settings.classification_weight,
+            settings.samples,
+            len(data.train),
+            settings.kl_wait,
+            span=data.span,
+            final_kl_weight=settings.kl_weight,
+            horizon_epochs=settings.horizon_epochs,
+        )
     return VariationalSeriesTask(
         data.task,
         data.classes,

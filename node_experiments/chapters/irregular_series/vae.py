@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
-import torch
 from torch import Tensor, nn
 
+from ...nn.likelihoods import observation_noise
 from .gru_unit import tanh_mlp
 from .recurrence import (
     Observations,
@@ -53,7 +51,8 @@ class SeriesVAE(nn.Module):
 
     Args:
         decoder: Maps a latent state `(..., latent)` to the mean of an observation `(..., dim)`.
-        noise_std: Standard deviation of an observation around that mean.
+        noise_std: As in `observation_noise`.
+        dim: Features of an observation.
         classifier: Maps a latent state `(..., latent)` to logits; None without labels.
         label_per: What a label belongs to: `series` (read from z0) or `time`.
     """
@@ -62,14 +61,15 @@ class SeriesVAE(nn.Module):
         self,
         encoder: SeriesEncoder,
         decoder: nn.Module,
-        noise_std: float,
+        noise_std: float | None,
+        dim: int,
         classifier: nn.Module | None = None,
         label_per: str | None = None,
     ) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
         self.classifier, self.label_per = classifier, label_per
-        self.log_noise_std = nn.Parameter(torch.tensor(math.log(noise_std)), requires_grad=False)
+        self.log_noise_std = observation_noise(noise_std, dim)
 
     def encode(self, observed: Series) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of q(z0 | observed), shape `(batch, latent)` each."""

@@ -1,0 +1,249 @@
+"""From the rows of a user's table to the measurements of each series.
+
+A table has a row for every observation (wide: a column for each feature) or for every value
+(long: a column that names the feature and one with its value). What the columns hold is decided
+once, on the training file; every later file is read by the same names.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ...data.errors import DataError
+from ...data.table_file import TableFile
+from .table_cells import is_missing, numbers_of, text_of, times_of
+from .table_columns import check_names, long_columns, require_column
+from .table_format import Columns, TableFormat
+
+__all__ = ["Measurements", "read_measurements"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Measurements:
+    """Series in their own units, sorted by name and, within a series, by time.
+
+    Attributes:
+        names: Of the series.
+        offsets: Rows of series i are `offsets[i]` to `offsets[i + 1]`, shape `(series + 1,)`.
+        times: Since the first observation of the series; of dates in seconds. Shape `(row,)`.
+        origins: The time of each series' first observation: a number, or nanoseconds of a date.
+        values: NaN where not observed, shape `(row, feature)`.
+        static: One number, or an indicator of each category; NaN where unknown. Shape
+            `(series, static)`.
+        labels: Of each series, or of each row with `label_per=time`; empty where there is none.
+        where: The place of each row in the file, for messages.
+    """
+
+    names: list[str]
+    offsets: np.ndarray
+    times: np.ndarray
+    origins: np.ndarray
+    values: np.ndarray
+    static: np.ndarray
+    labels: list[str]
+    where: list[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> Measurements:
+    """The series of a table whose columns are known.
+
+    Rows need not be sorted, and those of a series need not be together. A row without any value
+    is left out.
+
+    Raises:
+        DataError: A column that is missing or was not there in training, a cell that cannot be
+            read, two rows at the same time with `duplicates=error`, labels that differ within a
+            series, or no measurement at all; the message names file and line.
+    """
+    names = [str(name) for name in table.rows.columns]
+    variable, value = long_columns(names, form)
+    frame = pd.DataFrame({"row": np.arange(len(table.rows))})
+    for role, name in (("series", form.series_column), ("time", form.time_column)):
+        require_column(table, name)
+        cells = text_of(table.rows[name])
+        empty = cells.map(lambda cell: is_missing(cell, form))
+        if empty.any():
+            raise DataError(f"{table.at(int(empty.to_numpy().argmax()))}: {name!r} is empty")
+        frame[role] = cells
+    frame["time"] = times_of(table, form, columns.time_kind)
+    if variable is None:
+        check_names(table, form, columns, names)
+        for feature in columns.features:
+            frame[feature_key(feature)] = numbers_of(table, feature, form)
+    else:
+        assert value is not None
+        frame = widened(table, form, columns, frame, variable, value)
+    frame["label"] = "" if form.label_column is None else labels_of_rows(table, form)
+    keys = [feature_key(feature) for feature in columns.features]
+    statics = static_of_series(table, form, columns, frame)
+    frame = without_duplicates(table, form, frame, keys)
+    by_series = labels_of_series(table, form, frame)
+    frame = frame[frame[keys].notna().any(axis=1)]
+    if frame.empty:
+        raise DataError(f"{table.source}: no row has a value of {', '.join(columns.features)}")
+    order = order_of(frame["series"])
+    frame = frame.assign(place=frame["series"].map(order)).sort_values(["place", "time"])
+    lost = sorted(set(statics.index) - set(order))
+    if lost:
+        log.warning(
+            "%s: series without any value are left out: %s",
+            table.source,
+            ", ".join(lost[:5]) + (" ..." if len(lost) > 5 else ""),
+        )
+    lengths = frame.groupby("place").size().to_numpy()
+    offsets = np.concatenate([[0], lengths.cumsum()])
+    raw = frame["time"].to_numpy()
+    origins = raw[offsets[:-1]]
+    since = (raw - np.repeat(origins, lengths)).astype(np.float64)
+    by_time = form.label_column is not None and form.label_per == "time"
+    return Measurements(
+        list(order),
+        offsets,
+        since / (1 if columns.time_kind == "number" else 1e9),
+        origins,
+        frame[keys].to_numpy(np.float64, copy=True),
+        statics.loc[list(order)].to_numpy(np.float64, copy=True),
+        frame["label"].tolist() if by_time else [by_series.get(n, "") for n in order],
+        [table.at(row) for row in frame["row"]],
+    )
+
+
+def feature_key(name: str) -> str:
+    """The column of a feature in the frame of measurements, which has columns of its own."""
+    return f"feature {name}"
+
+
+def widened(
+    table: TableFile,
+    form: TableFormat,
+    columns: Columns,
+    frame: pd.DataFrame,
+    variable: str,
+    value: str,
+) -> pd.DataFrame:
+    """One row for each series and time of a long table, a column for each feature."""
+    for name in (variable, value):
+        require_column(table, name)
+    named = text_of(table.rows[variable])
+    unknown = ~named.isin(columns.features) & ~named.map(lambda cell: is_missing(cell, form))
+    if form.value_columns is None and unknown.any():
+        row = int(unknown.to_numpy().argmax())
+        raise DataError(
+            f"{table.at(row)}: {variable!r} is {named.iloc[row]!r}, which was not there when the "
+            f"model was trained, on {', '.join(columns.features)}"
+        )
+    frame = frame.assign(variable=named, value=numbers_of(table, value, form))
+    known = frame[named.isin(columns.features) & frame["value"].notna()]
+    keys = ["series", "time", "variable"]
+    again = known.duplicated(keys)
+    if again.any() and form.duplicates == "error":
+        reject_duplicate(table, form, known[again].iloc[0])
+    how = "mean" if form.duplicates == "mean" else "last"
+    wide = known.groupby(keys, sort=False)["value"].agg(how).unstack("variable")
+    wide = wide.reindex(columns=list(columns.features))
+    wide.columns = pd.Index([feature_key(name) for name in columns.features])
+    rows = frame.groupby(["series", "time"], sort=False)["row"].first()
+    return rows.to_frame().join(wide).reset_index()
+
+
+def reject_duplicate(table: TableFile, form: TableFormat, row: pd.Series) -> None:
+    time = table.rows[form.time_column].iloc[int(row["row"])]
+    raise DataError(
+        f"{table.at(int(row['row']))}: series {row['series']!r} has another row at the time "
+        f"{str(time)!r}; join them, or set dataset.duplicates=mean or last"
+    )
+
+
+def without_duplicates(
+    table: TableFile, form: TableFormat, frame: pd.DataFrame, keys: list[str]
+) -> pd.DataFrame:
+    again = frame.duplicated(["series", "time"])
+    if not again.any():
+        return frame
+    if form.duplicates == "error":
+        reject_duplicate(table, form, frame[again].iloc[0])
+    how = "mean" if form.duplicates == "mean" else "last"
+    joined = {"row": "first", "label": "last"} | dict.fromkeys(keys, how)
+    return frame.groupby(["series", "time"], sort=False).agg(joined).reset_index()
+
+
+def labels_of_rows(table: TableFile, form: TableFormat) -> pd.Series:
+    """Labels as text; whole numbers without their decimals, so that 1 and 1.0 are one class."""
+    assert form.label_column is not None
+    if form.label_column not in table.rows.columns:
+        return pd.Series("", table.rows.index)
+    require_column(table, form.label_column)
+    text = text_of(table.rows[form.label_column])
+    text = text.mask(text.map(lambda cell: is_missing(cell, form)), "")
+    numbers = pd.to_numeric(text.mask(text == ""), errors="coerce")
+    if not (numbers.isna() & (text != "")).any():
+        text = numbers.map(lambda number: f"{number:g}", na_action="ignore").fillna("")
+    return text
+
+
+def labels_of_series(table: TableFile, form: TableFormat, frame: pd.DataFrame) -> dict[str, str]:
+    if form.label_column is None or form.label_per == "time":
+        return {}
+    labelled = frame[frame["label"] != ""]
+    first = labelled.groupby("series")["label"].first()
+    differs = labelled["label"] != labelled["series"].map(first)
+    if differs.any():
+        row = labelled[differs].iloc[0]
+        raise DataError(
+            f"{table.at(int(row['row']))}: series {row['series']!r} has the label "
+            f"{row['label']!r} after {first[row['series']]!r}; write one label, or set "
+            "dataset.label_per=time if it changes over time"
+        )
+    return first.to_dict()
+
+
+def static_of_series(
+    table: TableFile, form: TableFormat, columns: Columns, frame: pd.DataFrame
+) -> pd.DataFrame:
+    """One row for each series: numbers, and an indicator of each category of text."""
+    series = text_of(table.rows[form.series_column])
+    names = pd.Index(series.unique())
+    parts = {}
+    for name in form.static_columns:
+        require_column(table, name)
+        if name in columns.categories:
+            text = text_of(table.rows[name])
+            known = ~text.map(lambda cell: is_missing(cell, form))
+            unknown = known & ~text.isin(columns.categories[name])
+            if unknown.any():
+                row = int(unknown.to_numpy().argmax())
+                raise DataError(
+                    f"{table.at(row)}: {name!r} is {text.iloc[row]!r}; when the model was trained "
+                    f"it was one of {', '.join(columns.categories[name])}"
+                )
+            cells = {f"{name}={v}": (text == v).astype(float).where(known)
+                     for v in columns.categories[name]}  # fmt: skip
+        else:
+            cells = {name: numbers_of(table, name, form)}
+        for key, cell in cells.items():
+            groups = cell.groupby(series)
+            if (groups.nunique() > 1).any():
+                changing = groups.nunique()
+                raise DataError(
+                    f"{table.source}: the static column {name!r} changes within series "
+                    f"{changing.index[changing > 1][0]!r}; make it a feature"
+                )
+            parts[key] = groups.first().reindex(names)
+    return pd.DataFrame(parts, index=names)
+
+
+def order_of(series: pd.Series) -> dict[str, int]:
+    """The place of each series by name; names that are whole numbers by their value."""
+    names = series.unique().tolist()
+    whole = all(name.lstrip("+-").isdecimal() for name in names)
+    names.sort(key=(lambda name: (int(name), name)) if whole else None)
+    return {name: place for place, name in enumerate(names)}

@@ -1,0 +1,259 @@
+"""What a model has learned of a user's table: names, units and scales, kept in its checkpoint.
+
+It is fitted once, on the training series, and then maps every later table to what the model reads
+and the model's answers back to the user's names and units.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ...data.errors import DataError
+from ...data.ragged import RaggedSeries, ragged
+from ...data.scaling import Scaling
+from ...data.table_file import TableFile
+from .measurements import Measurements, read_measurements
+from .table_format import Columns, TableFormat
+
+__all__ = ["SeriesSchema"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SeriesSchema:
+    """From a table to scaled series, and back.
+
+    Attributes:
+        form: How the user's tables are written.
+        columns: Features in the order of the model, and what else the table held.
+        classes: Names of the classes in the order of the logits; None without labels.
+        time_origin: `series`: time 0 is the first observation of each series. `file`: that of the
+            training file, `first`.
+        first: First time of the training file: a number, or nanoseconds of a date.
+        time_scale: Model time 1 in units of the table, of dates in seconds.
+        shift, scale: Of each feature: the model reads `(value - shift) / scale`.
+        static_shift, static_scale: The same of each static number or indicator.
+    """
+
+    form: TableFormat
+    columns: Columns
+    classes: tuple[str, ...] | None
+    time_origin: str
+    first: int | float
+    time_scale: float
+    shift: tuple[float, ...]
+    scale: tuple[float, ...]
+    static_shift: tuple[float, ...] = ()
+    static_scale: tuple[float, ...] = ()
+
+    @classmethod
+    def fit(
+        cls,
+        seen: Measurements,
+        form: TableFormat,
+        columns: Columns,
+        training: Sequence[int] | None = None,
+        *,
+        scaling: str = "standard",
+        time_origin: str = "series",
+        time_scale: float | None = None,
+    ) -> SeriesSchema:
+        """Learn names, units and scales.
+
+        Args:
+            seen: What was read of the training file.
+            training: Numbers of the series that train, in the order of their names; all when None.
+            scaling: As in `Scaling.fit_values`.
+            time_origin: `series` or `file`.
+            time_scale: Time that becomes 1; the longest training series when None.
+        """
+        chosen = np.arange(len(seen)) if training is None else np.asarray(training)
+        rows = np.isin(np.repeat(np.arange(len(seen)), np.diff(seen.offsets)), chosen)
+        values = torch.from_numpy(seen.values[rows])
+        scaled = Scaling.fit_values(values.nan_to_num(), ~values.isnan(), scaling)
+        seen_once = (~values.isnan()).any(0).tolist()
+        pairs = zip(columns.features, seen_once, strict=True)
+        never = [name for name, ever in pairs if not ever]
+        if never:
+            log.warning("no training series has a value of %s", ", ".join(never))
+        static = torch.from_numpy(seen.static[chosen])
+        of_static = Scaling.fit_values(static.nan_to_num(), ~static.isnan(), "standard")
+        classes = None
+        if form.label_column is not None:
+            classes = tuple(sorted(set(seen.labels) - {""}, key=_class_order))
+        first = seen.origins.min().item()
+        schema = cls(
+            form, columns, classes, time_origin, first, 1.0,
+            tuple(scaled.shift.tolist()), tuple(scaled.scale.tolist()),
+            tuple(of_static.shift.tolist()), tuple(of_static.scale.tolist()),
+        )  # fmt: skip
+        if time_scale is None:
+            longest = float(schema._since(seen)[rows].max())
+            time_scale = longest if longest > 0 else 1.0
+        return replace(schema, time_scale=float(time_scale))
+
+    @property
+    def value_scaling(self) -> Scaling:
+        """Shift and scale of the features, in double precision."""
+        shift, scale = (torch.tensor(x, dtype=torch.float64) for x in (self.shift, self.scale))
+        return Scaling(shift, scale)
+
+    @property
+    def time_unit(self) -> str:
+        """Of the model's times, as an axis says it."""
+        if self.unit_is_seconds:
+            return f"units of {self.time_scale / 3600:.4g} h"
+        return f"units of {self.time_scale:.4g}"
+
+    @property
+    def unit_is_seconds(self) -> bool:
+        """Whether times are those of dates or clocks."""
+        return self.columns.time_kind != "number"
+
+    def read(self, table: TableFile) -> Measurements:
+        """The measurements of a table, by the names that were learned.
+
+        Raises:
+            DataError: As in `read_measurements`.
+        """
+        return read_measurements(table, self.form, self.columns)
+
+    def series(self, seen: Measurements, need_labels: bool = False) -> RaggedSeries:
+        """Scaled series for the model.
+
+        Args:
+            need_labels: Reject a series (with `label_per=time` a row) without a label.
+
+        Raises:
+            DataError: A class that was not there in training, a label that is missing, or times
+                that are one in single precision.
+        """
+        values = torch.from_numpy(seen.values)
+        mask = ~values.isnan()
+        of_values = self.value_scaling
+        scaled = ((values - of_values.shift) / of_values.scale).masked_fill(~mask, 0)
+        times = torch.from_numpy(self._since(seen) / self.time_scale)
+        self._check(seen, scaled, times)
+        return ragged(
+            times,
+            scaled,
+            torch.from_numpy(np.diff(seen.offsets)),
+            None if bool(mask.all()) else mask,
+            self._label_numbers(seen, need_labels),
+            None if self.classes is None else self.form.label_per,
+        )
+
+    def static(self, seen: Measurements) -> Tensor | None:
+        """Scaled static numbers and then where they are known, shape `(series, 2 * static)`."""
+        if not self.static_shift:
+            return None
+        values = torch.from_numpy(seen.static)
+        known = ~values.isnan()
+        shift, scale = (
+            torch.tensor(x, dtype=torch.float64) for x in (self.static_shift, self.static_scale)
+        )
+        scaled = ((values - shift) / scale).masked_fill(~known, 0)
+        return torch.cat([scaled, known.double()], 1).float()
+
+    def model_times(self, seen: Measurements, index: int, times: pd.Series) -> np.ndarray:
+        """Times of the user for one series, as the model reads them.
+
+        Args:
+            times: Numbers as in the table, or dates.
+        """
+        raw = self._raw(times)
+        origin = seen.origins[index] if self.time_origin == "series" else self.first
+        since = (raw - origin).astype(np.float64) / (1e9 if self.unit_is_seconds else 1)
+        return since / self.time_scale
+
+    def user_times(self, seen: Measurements, index: int, times: np.ndarray) -> pd.Series:
+        """Model times of one series as the table writes them: numbers, dates or durations."""
+        origin = seen.origins[index] if self.time_origin == "series" else self.first
+        if not self.unit_is_seconds:
+            return pd.Series(times * self.time_scale + origin)
+        raw = origin + np.round(times * self.time_scale * 1e9).astype(np.int64)
+        kind = "datetime64[ns]" if self.columns.time_kind == "date" else "timedelta64[ns]"
+        return pd.Series(raw.astype(kind))
+
+    def _raw(self, times: pd.Series) -> np.ndarray:
+        if not self.unit_is_seconds:
+            return pd.to_numeric(times).to_numpy(np.float64)
+        if self.columns.time_kind == "date":
+            dates = pd.to_datetime(times, utc=True).dt.tz_localize(None)
+            return dates.to_numpy().astype("datetime64[ns]").astype(np.int64)
+        return pd.to_timedelta(times).to_numpy().astype("timedelta64[ns]").astype(np.int64)
+
+    def _since(self, seen: Measurements) -> np.ndarray:
+        """Time of each row since its origin, in units of the table, of dates in seconds."""
+        if self.time_origin == "series":
+            return seen.times
+        offset = (seen.origins - self.first).astype(np.float64)
+        offset = offset / (1e9 if self.unit_is_seconds else 1)
+        return seen.times + np.repeat(offset, np.diff(seen.offsets))
+
+    def _check(self, seen: Measurements, values: Tensor, times: Tensor) -> None:
+        single = times.float()
+        number = torch.from_numpy(np.repeat(np.arange(len(seen)), np.diff(seen.offsets)))
+        same = (single.diff() <= 0) & (number.diff() == 0)
+        if bool(same.any()):
+            row = int(same.nonzero()[0]) + 1
+            raise DataError(
+                f"{seen.where[row]}: this time of series {seen.names[int(number[row])]!r} and the "
+                "one before are one number in single precision; set dataset.time_origin=series, "
+                "or leave out one of the two rows"
+            )
+        large = ~values.float().isfinite().all(1)
+        if bool(large.any()):
+            row = int(large.nonzero()[0])
+            raise DataError(f"{seen.where[row]}: a value is too large for single precision")
+
+    def _label_numbers(self, seen: Measurements, need: bool) -> Tensor | None:
+        if self.classes is None:
+            return None
+        by_time = self.form.label_per == "time"
+        places = {name: place for place, name in enumerate(self.classes)} | {"": -1}
+        for i, label in enumerate(seen.labels):
+            where = seen.where[i if by_time else int(seen.offsets[i])]
+            if label not in places:
+                raise DataError(
+                    f"{where}: the class {label!r} was not there when the model was trained, on "
+                    f"{', '.join(self.classes)}"
+                )
+            if need and label == "":
+                name = "this row" if by_time else f"series {seen.names[i]!r}"
+                raise DataError(f"{where}: {name} has no label in {self.form.label_column!r}")
+        return torch.tensor([places[label] for label in seen.labels])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> SeriesSchema:
+        """What `to_dict` gave."""
+
+        def tuples(value: Any) -> Any:
+            return tuple(value) if isinstance(value, list) else value
+
+        form = TableFormat(**{key: tuples(value) for key, value in plain["form"].items()})
+        columns = {key: tuples(value) for key, value in plain["columns"].items()}
+        columns["categories"] = {k: tuple(v) for k, v in columns["categories"].items()}
+        rest = {k: tuples(v) for k, v in plain.items() if k not in ("form", "columns")}
+        return cls(form, Columns(**columns), **rest)
+
+
+def _class_order(name: str) -> tuple[int, float, str]:
+    """Numbers before words, each in their order."""
+    try:
+        return 0, float(name), name
+    except ValueError:
+        return 1, 0.0, name

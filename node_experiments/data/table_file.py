@@ -1,0 +1,224 @@
+"""A user's table, read as it was written: text cells, and the line that each row came from.
+
+The form of a CSV file is found where it is not given: its encoding, its delimiter and the sign
+of its decimals. Cells stay text, so that what they mean is decided once, by whoever reads them.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import logging
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import pandas as pd
+
+from .errors import DataError
+
+__all__ = ["TableFile", "read_table"]
+
+log = logging.getLogger(__name__)
+
+DELIMITERS = (",", ";", "\t", "|")
+SAMPLE = 200  # records from which the delimiter is found
+PARQUET = (".parquet", ".pq")
+WITH_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
+WITH_POINT = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """The rows of a table and where they came from.
+
+    Attributes:
+        source: How messages call it: the path of a file, or `the DataFrame`.
+        rows: One column for each column of the file. Text where it was a CSV file, with empty
+            cells as they are; typed where it was a parquet file or a DataFrame.
+        decimal: Sign of decimals in the text, `.` or `,`.
+        lines: The line on which each row ends, or None where rows have no lines.
+    """
+
+    source: str
+    rows: pd.DataFrame
+    decimal: str = "."
+    lines: Sequence[int] | None = None
+
+    def at(self, row: int) -> str:
+        """Where a row is, for a message: `patients.csv, line 12`."""
+        if self.lines is None:
+            return f"{self.source}, row {row}"
+        return f"{self.source}, line {self.lines[row]}"
+
+
+def read_table(
+    path: Path,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
+) -> TableFile:
+    """Read a CSV file (also `.gz` and `.zip`) or a parquet file.
+
+    Args:
+        delimiter: Sign between two cells; when None, the one of `, ; tab |` that cuts the lines
+            into most columns.
+        decimal: `.` or `,`; when None, the comma if numbers are written with it alone.
+        encoding: As Python calls it; when None, that of a byte order mark, else UTF-8, else
+            Windows-1252, which is said in the log.
+
+    Raises:
+        DataError: A file that is missing, damaged or not of its format; a line that has more or
+            fewer cells than the first; decimals of both kinds.
+    """
+    if path.suffix.lower() in PARQUET:
+        return _read_parquet(path)
+    text = _decoded(_content(path), path, encoding)
+    if not text.strip():
+        raise DataError(f"{path} is empty; its first line must name the columns")
+    delimiter = _delimiter(text, path) if delimiter is None else delimiter
+    records = _records(text, delimiter, path)
+    _, header = next(records)
+    names = _names(header)
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    for line, cells in records:
+        if len(cells) == len(names) + 1 and not cells[-1]:
+            cells.pop()  # a delimiter after the last cell
+        if len(cells) != len(names):
+            raise DataError(
+                f"{path}, line {line}: {len(cells)} cells; the first line names {len(names)} "
+                "columns; is the file cut off, or is a cell that holds the delimiter not quoted?"
+            )
+        rows.append(cells)
+        lines.append(line)
+    if not rows:
+        raise DataError(f"{path} has no line after the one that names the columns")
+    frame = pd.DataFrame(rows, columns=pd.Index(names, dtype=object), dtype=object)
+    table = TableFile(str(path), frame, ".", lines)
+    return TableFile(str(path), frame, decimal or _decimal(table, delimiter), lines)
+
+
+def _read_parquet(path: Path) -> TableFile:
+    if not path.is_file():
+        raise DataError(f"{path} is missing; dataset.path must name a file")
+    try:
+        frame = pd.read_parquet(path)
+    except ImportError as error:
+        raise DataError(
+            f'{path}: parquet files need an extra: pip install "node-experiments[parquet]"'
+        ) from error
+    except Exception as error:  # each engine has exceptions of its own
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{path} is truncated or no parquet file ({reason})") from error
+    frame = frame.reset_index(drop=not any(frame.index.names))
+    frame.columns = pd.Index([str(name) for name in frame.columns], dtype=object)
+    return TableFile(str(path), frame)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+        if content[:2] == b"\x1f\x8b":
+            return gzip.decompress(content)
+        if content[:4] == b"PK\x03\x04":
+            return _unzipped(content, path)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing; dataset.path must name a CSV file") from error
+    except (EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path} is truncated or unreadable ({error}); get it again") from error
+    return content
+
+
+def _unzipped(content: bytes, path: Path) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        names = archive.namelist()
+        if any(name.startswith("xl/") for name in names):
+            raise DataError(f"{path} is an Excel workbook; save the sheet as a CSV file")
+        if len(names) != 1:
+            raise DataError(f"{path} holds {len(names)} files; pack one CSV file, or unpack it")
+        return archive.read(names[0])
+
+
+def _decoded(content: bytes, path: Path, encoding: str | None) -> str:
+    if encoding is None and content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encoding = "utf-16"
+    try:
+        return content.decode(encoding or "utf-8-sig")
+    except LookupError as error:
+        raise DataError(f"dataset.encoding={encoding!r} is unknown to Python") from error
+    except UnicodeDecodeError as error:
+        if encoding is not None:
+            raise DataError(
+                f"{path} is not written in {encoding}: byte {error.start} does not belong to it; "
+                "set dataset.encoding"
+            ) from error
+    if b"\x00" in content[:1000]:
+        raise DataError(f"{path} is no text file; if it is UTF-16, set dataset.encoding=utf-16")
+    log.warning("%s is not UTF-8; read as Windows-1252 (dataset.encoding=cp1252)", path.name)
+    return content.decode("cp1252", errors="replace")
+
+
+def _records(text: str, delimiter: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each record that is not empty, with the line on which it ends."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        for cells in reader:
+            stripped = [cell.strip() for cell in cells]
+            if any(stripped):
+                yield reader.line_num, stripped
+    except csv.Error as error:
+        raise DataError(
+            f"{path}, line {reader.line_num}: {error}; is a quotation mark missing, or the file "
+            "cut off?"
+        ) from error
+
+
+def _delimiter(text: str, path: Path) -> str:
+    """The delimiter that cuts the first records into the same, largest number of cells."""
+    widths, damaged = {}, None
+    for candidate in DELIMITERS:
+        try:
+            records = islice(_records(text, candidate, path), SAMPLE)
+            sizes = [len(cells) for _, cells in records]
+        except DataError as error:
+            damaged = error
+            continue
+        # A column of decimal commas is cut in two as well, but not in the line of names.
+        if sizes[0] > 1:
+            same = sum(abs(size - sizes[0]) <= 1 for size in sizes) / len(sizes)
+            widths[candidate] = (same > 0.9, sizes[0])
+    if not widths:
+        raise damaged or DataError(
+            f"{path}, line 1: no column but one is found with the delimiters , ; | and tab; name "
+            "another with dataset.delimiter"
+        )
+    return max(widths, key=lambda candidate: widths[candidate])
+
+
+def _names(header: list[str]) -> list[str]:
+    while header and not header[-1] and header.count("") > 1:
+        header = header[:-1]  # delimiters after the last name
+    return [" ".join(name.split()) for name in header]
+
+
+def _decimal(table: TableFile, delimiter: str) -> str:
+    """The sign of decimals that the cells are written with."""
+    found: dict[str, int] = {}
+    for sign, pattern in ((",", WITH_COMMA), (".", WITH_POINT)):
+        for name in range(table.rows.shape[1]):
+            column = table.rows.iloc[:, name]
+            matches = column.str.fullmatch(pattern)
+            if matches.any():
+                found.setdefault(sign, int(matches.to_numpy().argmax()))
+    if len(found) == 2 and delimiter != ",":
+        raise DataError(
+            f"numbers are written with a comma ({table.at(found[','])}) and with a point "
+            f"({table.at(found['.'])}); set dataset.decimal to one of them"
+        )
+    return "," if "," in found and "." not in found else "."
