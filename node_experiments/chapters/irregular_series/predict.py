@@ -57,16 +57,8 @@ def predict(trained: Any, config: RunConfig, folder: Path, device: torch.device)
         if classifies:
             found = class_probabilities(model, trained.data, schema, seen, series, device)
         else:
-            found = predictions(
-                model,
-                schema,
-                seen,
-                series,
-                trained.data.span,
-                times,
-                config.predict.samples,
-                device,
-            )
+            span, samples = trained.data.span, config.predict.samples
+            found = predictions(model, schema, seen, series, span, times, samples, device)
     out = Path(config.predict.out)
     write_table(found, out)
     log.info("%d rows for %d series: %s", len(found), len(seen), out)
