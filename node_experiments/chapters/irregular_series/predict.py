@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...config import ConfigError, RunConfig
 from ...data.ragged import RaggedSeries
-from ...nn.likelihoods import BAND
+from ...data.time_series import TimeSeries
 from ...runs.files import write_atomically
 from .forecast_figure import forecast_figure
 from .measurements import Measurements
@@ -57,8 +57,8 @@ def predict(trained: Any, config: RunConfig, folder: Path, device: torch.device)
         if classifies:
             found = class_probabilities(model, trained.data, schema, seen, series, device)
         else:
-            span, samples = trained.data.span, config.predict.samples
-            found = predictions(model, schema, seen, series, span, times, samples, device)
+            span, gap, samples = trained.data.span, trained.data.mean_gap, config.predict.samples
+            found = predictions(model, schema, seen, series, span, times, samples, gap, device)
     out = Path(config.predict.out)
     write_table(found, out)
     log.info("%d rows for %d series: %s", len(found), len(seen), out)
@@ -102,6 +102,7 @@ def predictions(
     span: tuple[float, float],
     times: list[Any] | None,
     samples: int,
+    gap: float,
     device: torch.device,
 ) -> pd.DataFrame:
     """Mean and 90 % band of every feature, one row for each series and time.
@@ -110,6 +111,7 @@ def predictions(
         series: As `schema.series` reads `seen`.
         span: First and last model time of training.
         times: In the table's units, for every series; a grid over the span when None.
+        gap: Mean model time between two observations in training.
 
     Returns:
         Columns `series`, `time`, and for each feature its name and `_q05` and `_q95` behind it.
@@ -131,7 +133,7 @@ def predictions(
             model_times.append(grid)
         at = torch.tensor(np.stack(model_times), dtype=torch.float32, device=device)
         observed = series.take(chosen).to(device).pad(torch.arange(len(chosen)))
-        mean, low, high = bands(model, observed, at, samples)
+        mean, low, high = bands(model, observed, at, samples, gap)
         undo = schema.value_scaling.undo
         mean, low, high = (undo(x.double().cpu()) for x in (mean, low, high))
         for row, i in enumerate(chosen.tolist()):
@@ -144,11 +146,13 @@ def predictions(
     return pd.concat(frames, ignore_index=True)
 
 
-def bands(model: Any, observed: Any, times: Tensor, samples: int) -> tuple[Tensor, Tensor, Tensor]:
+def bands(
+    model: Any, observed: Any, times: Tensor, samples: int, gap: float
+) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and the 5 % and 95 % quantiles at times `(batch, time)`, `(batch, time, dim)` each.
 
-    Of latent variables they come from draws of z0 with the noise of an observation; an
-    autoregressive model has that noise alone, around what it predicts from its own predictions.
+    Of latent variables they come from draws of z0 with the noise of an observation; those of an
+    autoregressive model from draws of the observations that it predicts, and feeds back.
     """
     noise = model.log_noise_std.exp()
     if hasattr(model, "encode"):
@@ -159,15 +163,42 @@ def bands(model: Any, observed: Any, times: Tensor, samples: int) -> tuple[Tenso
         shown = means[1:] + noise * torch.randn_like(means[1:])
         low, high = (torch.quantile(shown, q, dim=0) for q in (0.05, 0.95))
         return means[0], low, high
+    mean = continued(model, observed, times, gap)
+    size = len(times)
+    again = torch.arange(size, device=times.device).repeat(samples)
+    draws = continued(model, observed.select(again), times[again], gap, noise)
+    draws = draws + noise * torch.randn_like(draws)
+    low, high = (torch.quantile(draws.view(samples, *mean.shape), q, dim=0) for q in (0.05, 0.95))
+    return mean, low, high
+
+
+def continued(
+    model: Any, observed: Any, times: Tensor, gap: float, noise: Tensor | None = None
+) -> Tensor:
+    """Means of an autoregressive model at times `(batch, time)`, also beyond the observations.
+
+    Beyond them it is rolled out in steps of the mean gap between observations, as it was trained,
+    so that a forecast does not depend on how many times are asked for.
+
+    Args:
+        noise: Standard deviation of an observation: what is fed back is drawn with it.
+    """
     states = model.read(observed)
-    mean = model.predict(states, times)
     last = states.last()[1]
-    for i in range(len(mean)):
-        beyond = times[i] > last[i]
-        if bool(beyond.any()):
-            one = model.read(observed.select(torch.tensor([i], device=mean.device)))
-            mean[i, beyond] = model.roll_out(one, times[i : i + 1, beyond])[0]
-    return mean, mean - BAND * noise, mean + BAND * noise
+    steps = int(((times.amax(1) - last).amax() / gap).ceil().clamp(min=0)) if gap > 0 else 0
+    if steps:
+        ahead = last.unsqueeze(1) + gap * torch.arange(1, steps + 1, device=times.device)
+        values = model.roll_out(states, ahead, noise)
+        everywhere = torch.ones_like(values, dtype=torch.bool)
+        observed = TimeSeries(
+            torch.cat([observed.times.expand(len(last), -1), ahead], 1),
+            torch.cat([observed.values, values], 1),
+            torch.cat([observed.mask, everywhere[..., 0]], 1),
+            False,
+            torch.cat([observed.observed_features & observed.mask.unsqueeze(-1), everywhere], 1),
+        )
+        states = model.read(observed)
+    return model.predict(states, times)
 
 
 def class_probabilities(
