@@ -29,12 +29,14 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from .. import __version__
+from ..chapters import datasets
 from ..config import ConfigError, RunConfig, folder_name
 from ..errors import UserError
 from ..runner.choices import register_choices
 from ..runner.compose import configs_folder, typed_config
 from ..runner.job import ExitCode, job, torchrun_rank
 from ..runner.messages import complain
+from ..runs.directory import folder_of_checkpoint, read_config
 from ..runs.starts import discard
 from .arguments import is_sweep, normalise, parse, parser, read
 from .help import experiment_list, help_text, short_help
@@ -86,6 +88,7 @@ def command(words: Sequence[str]) -> int:
     folders = config_folders(flags)
     groups = choices(folders)
     overrides = normalise(flags, groups, scratch_folder())
+    overrides = [*dataset_of_checkpoint(overrides), *overrides]
     multirun = is_sweep(flags)
     if not flags.shell_completion:
         check_overrides(map(read, overrides), groups, folders, multirun)
@@ -103,6 +106,18 @@ def command(words: Sequence[str]) -> int:
         validate(composed)
         hydra.run(name, one_job, [*overrides, "hydra.mode=RUN"])
         return ExitCode.last
+
+
+def dataset_of_checkpoint(overrides: Sequence[str]) -> list[str]:
+    """The choice of the checkpoint's dataset, of which the command line may set something."""
+    given = {override.key_or_group: override for override in map(read, overrides)}
+    if "checkpoint" not in given or "dataset" in given or given["checkpoint"].is_sweep_override():
+        return []
+    checkpoint = given["checkpoint"].value()
+    folder = folder_of_checkpoint(getattr(checkpoint, "text", str(checkpoint)))
+    dataset = read_config(folder).get("dataset")
+    name = dataset.get("name") if isinstance(dataset, dict) else None
+    return [f"dataset={name}"] if isinstance(name, str) and name in datasets() else []
 
 
 def text_for(flags: argparse.Namespace, anything: bool) -> str | None:

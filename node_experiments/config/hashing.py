@@ -11,7 +11,7 @@ __all__ = ["config_hash"]
 # Settings that change where or how a run is shown and kept, and nothing of what it computes.
 NOT_HASHED = ("outputs", "resume")
 NOT_HASHED_OF_TRAINER = ("progress", "checkpoint_minutes", "profile")
-OF_EVALUATION = ("mode", "checkpoint")
+OF_EVALUATION = ("mode", "checkpoint", "predict")
 
 
 def config_hash(config: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 
-MODES = ("train", "eval", "figure3")
+MODES = ("train", "eval", "predict", "figure3")
 
 
 @dataclass
@@ -174,6 +174,22 @@ class TrainerConfig:
 
 
 @dataclass
+class PredictConfig:
+    """What `mode=predict` predicts, and where it writes it."""
+
+    GROUP: ClassVar[str] = "predict"
+
+    out: str = "forecasts.csv"  # the file: .csv, .parquet or .npz
+    times: Any = None  # [30,36] or '24:48:1', in the table's units; 50 over the span when null
+    samples: int = 100  # draws of latent variables behind the quantiles
+
+    def __post_init__(self) -> None:
+        endings = (".csv", ".parquet", ".npz")
+        require(self.out.endswith(endings), self, "out", "a file .csv, .parquet or .npz")
+        require(self.samples >= 1, self, "samples", "at least 1")
+
+
+@dataclass
 class RunConfig:
     """Everything that one run needs to know."""
 
@@ -192,6 +208,7 @@ class RunConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    predict: PredictConfig = field(default_factory=PredictConfig)
 
     def __post_init__(self) -> None:
         folder_name(self.name)
@@ -203,7 +220,8 @@ class RunConfig:
             raise ConfigError(f"mode={self.mode} needs checkpoint=<run folder or .pt file>")
         if self.mode == "train" and self.checkpoint is not None:
             raise ConfigError(
-                "checkpoint= is read by mode=eval and mode=figure3 only; add one of them"
+                "checkpoint= is read by mode=eval, mode=predict and mode=figure3 only; add one of "
+                "them"
             )
         if self.mode != "train" and self.resume is not None:
             raise ConfigError("resume= is read by mode=train only; nothing else is resumed")

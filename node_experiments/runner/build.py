@@ -58,10 +58,19 @@ __all__ = [
 ]
 
 
-def build_data(config: RunConfig, device: torch.device) -> Any:
-    """The dataset with its batches on `device`."""
+def build_data(
+    config: RunConfig, device: torch.device, learned: dict[str, Any] | None = None
+) -> Any:
+    """The dataset with its batches on `device`.
+
+    Args:
+        learned: What a checkpoint holds of the training data, such as names and scales; None
+            while they are learned, and for data of which nothing is.
+    """
     build = resolve(datasets()[config.dataset.name].build)
-    return build(config.dataset, config.seed, device)
+    if learned is None:
+        return build(config.dataset, config.seed, device)
+    return build(config.dataset, config.seed, device, learned, config.mode == "predict")
 
 
 def build_model(config: RunConfig, data: Any, device: torch.device) -> nn.Module:

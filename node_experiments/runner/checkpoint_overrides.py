@@ -23,7 +23,11 @@ from .compose import plain_config
 __all__ = ["choices_of_checkpoint", "config_of_checkpoint"]
 
 # By mode. Figure 3 takes solvers of its own.
-CHANGEABLE = {"eval": ("solver", "dataset", "trainer"), "figure3": ("dataset", "trainer")}
+CHANGEABLE = {
+    "eval": ("solver", "dataset", "trainer"),
+    "predict": ("solver", "dataset", "trainer", "predict"),
+    "figure3": ("dataset", "trainer"),
+}
 OWN = ("mode", "checkpoint", "outputs")  # of the evaluation itself
 
 
@@ -53,6 +57,8 @@ def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
         group, _, setting = key.partition(".")
         if group in OWN or group.startswith("hydra"):
             continue
+        if override.lstrip("+") == f"dataset={content['dataset'].get('name')}":
+            continue  # it is that of the checkpoint already
         if key in ("name", "seed"):
             merged[key] = getattr(given, key)
             continue

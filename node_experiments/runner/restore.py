@@ -51,7 +51,7 @@ def rebuild(config: RunConfig, device: torch.device) -> Trained:
     """
     assert config.checkpoint is not None
     checkpoint = load_checkpoint(Path(config.checkpoint), device)
-    data = build.build_data(config, device)
+    data = build.build_data(config, device, checkpoint.get("data"))
     model = build.build_model(config, data, device)
     try:
         model.load_state_dict(checkpoint["model"])

@@ -180,7 +180,7 @@ def findings(trainer: Trainer, parameters: int, timing: Timing) -> Findings:
     """Metrics of the last and of the best epoch, function evaluations and memory."""
     last = trainer.history[-1] if trainer.history else {}
     metric = trainer.task.metric
-    tag = f"{metric}/validation"
+    tag = f"{trainer.chosen_by}/validation"
     best = None
     if trainer.best is not None:
         best = Best(tag, next(row for row in trainer.history if row.get(tag) == trainer.best))

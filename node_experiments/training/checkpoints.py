@@ -83,7 +83,8 @@ class Checkpoints(Callback):
 
     def save(self, trainer: Trainer, best: bool = False) -> None:
         """Write the state of training, first as the best one if it is."""
-        checkpoint = {"config": self._config, **trainer.state_dict()}
+        learned = getattr(trainer.data, "learned", None)
+        checkpoint = {"config": self._config, "data": learned, **trainer.state_dict()}
         self._saved = time.monotonic()
         if trainer.group.rank != 0:
             return

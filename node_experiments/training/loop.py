@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -202,6 +203,7 @@ class Trainer:
         self.index = 0
         self.step = 0
         self.best: float | None = None
+        self.chosen_by = task.metric
         self.improved = False
         self.tested = 0
         self.window: dict[str, float] = {}
@@ -306,9 +308,18 @@ class Trainer:
 
         if validation is not None:
             self.metrics |= {f"{name}/validation": value for name, value in validation.items()}
-            found = validation[self.task.metric]
-            sign = 1 if self.task.higher_is_better else -1
-            self.improved = self.best is None or sign * found > sign * self.best
+            if self.task.metric not in validation and self.chosen_by != "loss":
+                warnings.warn(
+                    f"{self.task.metric} is undefined on the validation data, where a class is "
+                    "missing; the best epoch is chosen by the loss. Raise dataset.validation_size",
+                    stacklevel=2,
+                )
+                self.chosen_by = "loss"
+            found = validation[self.chosen_by]
+            higher = self.task.higher_is_better and self.chosen_by == self.task.metric
+            sign = 1 if higher else -1
+            better = self.best is None or sign * found > sign * self.best
+            self.improved = better and not math.isnan(found)
             self.best = found if self.improved else self.best
         self.metrics |= {f"{name}/test": value for name, value in test.items()}
 

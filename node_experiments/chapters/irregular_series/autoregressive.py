@@ -66,8 +66,11 @@ class Autoregressive(nn.Module):
         state, since = states.at(times, including=False)
         return self._mean(self._carried(state, since), since)
 
-    def roll_out(self, states: States, times: Tensor) -> Tensor:
+    def roll_out(self, states: States, times: Tensor, noise: Tensor | None = None) -> Tensor:
         """Means at times after the last observation, each fed back as if it had been observed.
+
+        Args:
+            noise: Standard deviation of an observation: draws are returned and fed back instead.
 
         Returns:
             Shape `(batch, time, dim)`.
@@ -79,6 +82,8 @@ class Autoregressive(nn.Module):
         for gap, longest in zip(gaps.t(), gaps.amax(0).tolist(), strict=True):
             state = self._between(state, gap, longest)
             mean = self._mean(state, gap)
+            if noise is not None:
+                mean = mean + noise * torch.randn_like(mean)
             means.append(mean)
             x = self.recurrence.read(mean, torch.ones_like(mean), gap)
             state = self.recurrence.unit(state, x)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -201,6 +202,8 @@ class ForecastData:
         time_unit: Of the model's times, as an axis says it: `s`, or `units of 48 h`; empty when
             unknown.
         scaling: What the values went through; None when they are as they were.
+        learned: What a checkpoint keeps of the training data, as plain values.
+        source: A user's table as it was read, with its schema.
     """
 
     train: SeriesBatches[ForecastBatch]
@@ -215,6 +218,8 @@ class ForecastData:
     features: tuple[str, ...] = ()
     time_unit: str = ""
     scaling: Scaling | None = None
+    learned: dict[str, Any] | None = None
+    source: Any = None
 
 
 def forecast_data(
@@ -227,6 +232,8 @@ def forecast_data(
     features: tuple[str, ...] = (),
     time_unit: str = "",
     scaling: Scaling | None = None,
+    span: tuple[float, float] | None = None,
+    mean_gap: float | None = None,
 ) -> ForecastData:
     """Put a task and batches on series that are split and scaled.
 
@@ -237,6 +244,7 @@ def forecast_data(
             time from the first to the last point of all series that is observed.
         seed: Of what is observed, and of the order.
         features, time_unit, scaling: As in `ForecastData`; the unit is that of the series.
+        span, mean_gap: Those of the data that a model was trained on; of these series when None.
 
     Raises:
         DataError: Sizes that do not fit the data.
@@ -245,7 +253,7 @@ def forecast_data(
     train = limited(train, settings.train_size, "train")
     test = limited(test, settings.test_size, "test")
     times = torch.cat([train.times, validation.times, test.times])
-    first, last = float(times.min()), float(times.max())
+    first, last = span or (float(times.min()), float(times.max()))
     cut = first + settings.extrapolate_from * (last - first)
     scale = last if divide_by_last and last > 0 else 1.0
 
@@ -265,7 +273,8 @@ def forecast_data(
     training = forecasts(train, 0)
     observed = training.observed
     gaps = observed.times.diff()[(observed.series_of_point.diff() == 0).to(observed.times.device)]
-    mean_gap = float(gaps.mean()) if len(gaps) else last - first
+    if mean_gap is None:
+        mean_gap = float(gaps.mean()) if len(gaps) else last - first
     return ForecastData(
         train=ForecastBatches(
             training, settings.batch_size, True, settings.passes, seed, settings.redraw

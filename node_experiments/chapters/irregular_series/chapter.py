@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ...config.checks import require
-from ..chapter import Chapter, Dataset, Model, Task
+from ..chapter import Chapter, Dataset, Mode, Model, Task
 
 __all__ = [
     "CHAPTER",
@@ -383,6 +383,7 @@ CHAPTER = Chapter(
             f"{HERE}.tasks:variational_series", f"{HERE}.figures:irregular_series_figures"
         ),
     },
+    modes={"predict": Mode(f"{HERE}.predict:check_predict", f"{HERE}.predict:predict")},
     tables={
         name: f"{HERE}.tables:IRREGULAR_TABLES:{name}"
         for name in (

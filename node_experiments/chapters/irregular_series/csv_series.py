@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ...data.errors import DataError
-from ...data.splits import random_split
+from ...data.splits import Split, random_split
 from ...data.table_file import read_table
 from .batches import ForecastData, forecast_data
 from .chapter import CSVConfig
@@ -21,9 +23,18 @@ __all__ = ["csv_data", "table_format"]
 
 
 def csv_data(
-    settings: CSVConfig, seed: int = 0, device: torch.device | None = None
+    settings: CSVConfig,
+    seed: int = 0,
+    device: torch.device | None = None,
+    learned: dict[str, Any] | None = None,
+    for_prediction: bool = False,
 ) -> ForecastData:
     """Series of the user's file, 80 % of which train.
+
+    Args:
+        learned: What a checkpoint holds of its training file: it is used, and nothing is fitted.
+            All series of another file than that one are test data.
+        for_prediction: The series need nothing that could be tested, such as labels or a future.
 
     Raises:
         DataError: No file is named, or as in `read_table` and `read_measurements`.
@@ -37,36 +48,64 @@ def csv_data(
     classifies = settings.task == "classification"
     if classifies and settings.label_column is None:
         raise DataError("dataset.task=classification needs dataset.label_column=<column>")
-    table = read_table(
-        Path(settings.path).expanduser(), settings.delimiter, settings.decimal, settings.encoding
-    )
-    form = table_format(settings)
-    columns = find_columns(table, form)
-    seen = read_measurements(table, form, columns)
-    validation = settings.validation_size
-    if validation is None:
-        validation = int(0.8 * len(seen)) // 10
-    split = random_split(len(seen), validation, settings.split_seed)
-    schema = SeriesSchema.fit(
-        seen,
-        form,
-        columns,
-        split.train.tolist(),
-        scaling=settings.scaling,
-        time_origin=settings.time_origin,
-        time_scale=settings.time_scale,
-    )
-    batch_size = min(settings.batch_size, len(split.train))
-    return forecast_data(
-        split.of(schema.series(seen, need_labels=classifies)),
-        replace(settings, batch_size=batch_size),
+    path = Path(settings.path).expanduser()
+    table = read_table(path, settings.delimiter, settings.decimal, settings.encoding)
+    fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
+    known: dict[str, Any] = {}
+    if learned is None:
+        form = table_format(settings)
+        columns = find_columns(table, form)
+        seen = read_measurements(table, form, columns)
+        split = split_of(len(seen), settings)
+        schema = SeriesSchema.fit(
+            seen,
+            form,
+            columns,
+            split.train.tolist(),
+            scaling=settings.scaling,
+            time_origin=settings.time_origin,
+            time_scale=settings.time_scale,
+        )
+    else:
+        schema = SeriesSchema.from_dict(learned["schema"])
+        seen = schema.read(table)
+        known = {"span": tuple(learned["span"]), "mean_gap": learned["mean_gap"]}
+        every = torch.arange(len(seen))
+        is_training_file = fingerprint == learned["sha256"] and not for_prediction
+        split = (
+            split_of(len(seen), settings)
+            if is_training_file
+            else Split(every, torch.arange(0), every)
+        )
+    series = schema.series(seen, need_labels=classifies and not for_prediction)
+    task = "interpolation" if for_prediction else settings.task
+    data = forecast_data(
+        split.of(series),
+        replace(settings, task=task, batch_size=min(settings.batch_size, len(split.train))),
         seed,
         device,
         classes=None if schema.classes is None else len(schema.classes),
-        features=columns.features,
+        features=schema.columns.features,
         time_unit=schema.time_unit,
         scaling=schema.value_scaling,
+        **known,
     )
+    data.task, data.source = settings.task, (schema, seen, series)
+    data.learned = learned or {
+        "schema": schema.to_dict(),
+        "sha256": fingerprint,
+        "span": list(data.span),
+        "mean_gap": data.mean_gap,
+    }
+    return data
+
+
+def split_of(series: int, settings: CSVConfig) -> Split:
+    """Training, validation and test series."""
+    validation = settings.validation_size
+    if validation is None:
+        validation = int(0.8 * series) // 10
+    return random_split(series, validation, settings.split_seed)
 
 
 def table_format(settings: CSVConfig) -> TableFormat:

@@ -184,6 +184,10 @@ class SeriesSchema:
         kind = "datetime64[ns]" if self.columns.time_kind == "date" else "timedelta64[ns]"
         return pd.Series(raw.astype(kind))
 
+    def model_times_of(self, seen: Measurements) -> np.ndarray:
+        """The time of each row as the model reads it, shape `(row,)`."""
+        return self._since(seen) / self.time_scale
+
     def _raw(self, times: pd.Series) -> np.ndarray:
         if not self.unit_is_seconds:
             return pd.to_numeric(times).to_numpy(np.float64)

@@ -1,0 +1,41 @@
+"""What a model predicts of one series of the user, beside what was measured."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ...figures.style import COLORS, new_figure, style
+from .measurements import Measurements
+from .series_schema import SeriesSchema
+
+__all__ = ["forecast_figure"]
+
+MOST = 6  # features
+
+
+def forecast_figure(schema: SeriesSchema, seen: Measurements, found: pd.DataFrame) -> Figure:
+    """The first series: observations, the mean and the 90 % band of its first features."""
+    features = schema.columns.features[:MOST]
+    one = found[found["series"] == seen.names[0]]
+    first, last = int(seen.offsets[0]), int(seen.offsets[1])
+    asked = one["time"]
+    if not pd.api.types.is_numeric_dtype(asked) and schema.columns.time_kind == "date":
+        asked = pd.to_datetime(asked)
+    times = schema.user_times(seen, 0, schema.model_times_of(seen)[first:last])
+    with style():
+        figure = new_figure(9.0, 1.0 + 2.0 * len(features))
+        axes = figure.subplots(len(features), 1, sharex=True, squeeze=False)[:, 0]
+        for place, (axis, feature) in enumerate(zip(axes, features, strict=True)):
+            low, high = one[f"{feature}_q05"], one[f"{feature}_q95"]
+            axis.fill_between(asked, low, high, color=COLORS["blue"], alpha=0.2, lw=0)
+            axis.plot(asked, one[feature], color=COLORS["blue"], label="predicted, with 90 % band")
+            values = seen.values[first:last, place]
+            known = ~np.isnan(values)
+            axis.plot(times[known], values[known], ".", color=COLORS["black"], label="observed")
+            axis.set_ylabel(feature)
+        axes[0].legend()
+        axes[0].set_title(f"Series {seen.names[0]}")
+        axes[-1].set_xlabel(schema.form.time_column)
+    return figure
