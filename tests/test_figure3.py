@@ -13,9 +13,7 @@ from node_experiments.chapters.image_classification import figure3_run as figure
 from node_experiments.chapters.image_classification.figure3_report import figure3 as report
 from node_experiments.cli.report import main
 from node_experiments.ode import Solver
-from node_experiments.runner import (
-    run,
-)
+from node_experiments.runner import evaluate
 
 from .reports.written import markdown
 
@@ -126,7 +124,7 @@ def test_a_signal_stops_at_once(node_run, trained, monkeypatch, mode, number):
         signal.raise_signal(number)
         raise AssertionError("went on after the signal")
 
-    monkeypatch.setattr(run, mode if mode == "figure3" else "evaluate", stopped)
+    monkeypatch.setattr(evaluate, "measure" if mode == "figure3" else "evaluate", stopped)
     result = node_run(f"mode={mode}", f"checkpoint={trained}")
     assert result.code == (144 if number == signal.SIGTERM else 130)
     assert "interrupted at once; run the same command again" in result.out
@@ -138,7 +136,7 @@ def test_a_signal_stops_at_once(node_run, trained, monkeypatch, mode, number):
 def test_data_that_are_no_images_have_none(node_run, trained):
     result, made = measure(node_run, trained, "dataset=spirals")
     assert result.code == 2
-    assert "mode=figure3 solves from images" in result.err
+    assert "model.name='odenet' does not fit dataset.name='spirals'" in result.err
     assert len(result.err.strip().splitlines()) == 1
     assert not made
 

@@ -119,7 +119,8 @@ def test_reports_run(node_run, capsys):
     result = node_run(*sweep, *SMALL)
     assert result.code == 0, result.err
     for line in commands("Reports"):
-        program, *arguments = shlex.split(line)
-        assert program == "node-report"
+        if not line.startswith("node-report"):
+            continue  # Python
+        _, *arguments = shlex.split(line)
         assert main(arguments) == 0, (line, capsys.readouterr().err)
     assert (Path.cwd() / "report.html").is_file()

@@ -101,8 +101,11 @@ SMALL = ("trainer.device=cpu", "dataset.batch_size=8", "dataset.validation_size=
 @pytest.mark.parametrize(
     ("choice", "more"),
     [
-        ("periodic", ["trajectories=40"]),
-        ("periodic_official_code", ["trajectories=40", "task=extrapolation"]),
+        ("periodic", ["trajectories=40", "train_size=null", "test_size=null"]),
+        (
+            "periodic_official_code",
+            ["trajectories=40", "task=extrapolation", "train_size=null", "test_size=null"],
+        ),
         ("japanese_vowels", ["dropped=0.5", "train_size=16", "test_size=8"]),
         ("hopper", ["trajectories=20", "task=extrapolation"]),
     ],

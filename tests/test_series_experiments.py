@@ -72,7 +72,7 @@ def test_models_of_irregular_series_run(node_run, experiment, metric, overrides)
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["experiment=spirals_rnn", "model=gru_d"], "choose a dataset of them: periodic, hopper"),
+        (["experiment=spirals_rnn", "model=gru_d"], "datasets for gru_d: periodic, hopper"),
         (
             ["experiment=periodic_ode_rnn", "model.variant=official_bug", "model.batching=union"],
             "one of ode_rnn and rnn_vae with batching=independent",

@@ -33,7 +33,7 @@ from ..chapters import datasets
 from ..config import ConfigError, RunConfig, folder_name
 from ..errors import UserError
 from ..runner.choices import register_choices
-from ..runner.compose import configs_folder, typed_config
+from ..runner.compose import chapter_folders, configs_folder, typed_config
 from ..runner.job import ExitCode, job, torchrun_rank
 from ..runner.messages import complain
 from ..runs.directory import folder_of_checkpoint, read_config
@@ -85,7 +85,7 @@ def command(words: Sequence[str]) -> int:
     if text := text_for(flags, bool(words)):
         print(text, end="" if text.endswith("\n") else "\n", flush=True)
         return 0
-    folders = config_folders(flags)
+    folders = [*config_folders(flags), *chapter_folders()]
     groups = choices(folders)
     overrides = normalise(flags, groups, scratch_folder())
     overrides = [*dataset_of_checkpoint(overrides), *overrides]
@@ -127,7 +127,7 @@ def text_for(flags: argparse.Namespace, anything: bool) -> str | None:
     if flags.version:
         return f"node_experiments {__version__}"
     if flags.list is not None:
-        return experiment_list(flags.list, config_folders(flags))
+        return experiment_list(flags.list, [*config_folders(flags), *chapter_folders()])
     return None
 
 
@@ -212,7 +212,7 @@ def composed_config(words: Sequence[str]) -> RunConfig | None:
     """
     register()
     flags = parse(words)
-    folders = config_folders(flags)
+    folders = [*config_folders(flags), *chapter_folders()]
     groups = choices(folders)
     overrides = normalise(flags, groups)
     check_overrides(map(read, overrides), groups, folders, is_sweep(flags))

@@ -15,6 +15,7 @@ from yaml.error import MarkedYAMLError
 
 from ..config import nearest
 from ..errors import UserError
+from ..runner.compose import configs_folder
 from .settings import setting_types, unknown_setting
 
 __all__ = ["describe"]
@@ -76,9 +77,19 @@ def missing_file(error: MissingConfigException, file: str) -> str | None:
     group, _, name = file.rpartition("/")
     if group.startswith("hydra/") and (extra := extra_for(name)):
         return needs(extra)
+    if group.startswith("recipe/"):
+        return unknown_recipe(group.removeprefix("recipe/"), name)
     if group and error.options is not None:
         return f"{group}={name} is unknown{nearest(name, sorted(error.options))}"
     return None
+
+
+def unknown_recipe(recipe: str, protocol: str) -> str:
+    """The line for a folder of recipes that does not exist, or lacks a protocol."""
+    recipes = sorted(path.name for path in (configs_folder() / "recipe").iterdir())
+    if recipe in recipes:
+        return f"protocol={protocol} has no file in configs/recipe/{recipe}/"
+    return f"recipe={recipe} is unknown{nearest(recipe, recipes)}"
 
 
 def extra_for(name: str) -> str | None:

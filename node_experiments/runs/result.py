@@ -211,6 +211,8 @@ class RunResult:
         found = content.pop("found")
         del found["earlier_seconds"]
         best = found.pop("best")
+        if not content["warnings"]:
+            del content["warnings"]
         content |= {"best": None if best is None else {"by": best["by"], **best["metrics"]}}
         always = {"reason": content.pop("reason"), "objective": found.pop("objective")}
         kept = {key: value for key, value in {**content, **found}.items() if value is not None}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -28,12 +28,29 @@ from ..solver import Solver
 from ..steps import make_step
 from .augmented import AugmentedDynamics, real_view
 
-if TYPE_CHECKING:
-    from .adjoint import Adjoint
-
 __all__ = ["BackwardSolve"]
 
 LOW_ORDER = "ralston3"  # 3 evaluations a step, none at its end, from where the adjoint jumps
+
+
+class BackwardOptions(Protocol):
+    """What a gradient method says of its backward solve; see `Adjoint`."""
+
+    @property
+    def seminorm(self) -> bool: ...
+    @property
+    def method(self) -> str | None: ...
+    @property
+    def state_tolerance(self) -> float: ...
+    @property
+    def solver(self) -> Solver | None: ...
+    @property
+    def norm(self) -> Any: ...
+    @property
+    def watch(self) -> Any: ...
+    def backward_solver(self, solver: Solver, times: Sequence[float]) -> Solver:
+        """The solver of the backward solve."""
+        ...
 
 
 class BackwardSolve:
@@ -48,7 +65,7 @@ class BackwardSolve:
     def __init__(
         self,
         problem: Problem,
-        options: Adjoint,
+        options: BackwardOptions,
         ys: Tensor,
         grad_ys: Tensor,
         differentiable: Sequence[Tensor],
