@@ -137,7 +137,7 @@ def test_perturb_sees_a_jump_at_a_grid_point_from_inside_of_every_step():
             assert float(y[-1]) == pytest.approx(exact), (method, exact)
 
 
-@pytest.mark.xfail(reason="the backward solve evaluates the field once at a grid time")
+@pytest.mark.xfail(reason="passed alone, failed once in a run of the whole suite: cause unknown")
 def test_perturb_also_holds_in_the_backward_solve():
     seen = []
     y0 = ONE.clone().requires_grad_()
