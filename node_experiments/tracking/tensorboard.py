@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from ..training.loop import Callback, Trainer
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 
 __all__ = ["TensorBoard"]
 
@@ -63,9 +61,10 @@ class TensorBoard(Callback):
                 self._writer.add_scalar(tag, value, trainer.step)
         self._writer.flush()
 
-    def add_figure(self, name: str, figure: Figure, step: int) -> None:
-        """Show a figure among the images."""
-        self._writer.add_figure(f"figures/{name}", figure, step, close=False)
+    def add_image(self, name: str, path: Path, step: int) -> None:
+        """Show a PNG file among the images."""
+        pixels = np.asarray(Image.open(path).convert("RGB"))
+        self._writer.add_image(f"figures/{name}", pixels, step, dataformats="HWC")
 
     def fit_end(self, trainer: Trainer) -> None:
         self._writer.flush()
