@@ -28,7 +28,7 @@ from torch import Tensor
 
 from node_experiments.ode import Event, SolveError, Solver, solve
 from node_experiments.ode.gradients import GRADIENTS
-from node_experiments.ode.methods import METHODS, Method
+from node_experiments.ode.methods.registry import METHODS, Method
 
 # Gradient methods that are drawn most of the time; for families that are not named, all.
 LIKELY = {

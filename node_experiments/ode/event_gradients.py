@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from .events import Event, value_of
+from .methods.explicit_tableaus import EXPLICIT_TABLEAUS
 from .problem import Problem
-from .tableaus import EXPLICIT_TABLEAUS
 
 __all__ = ["event_gradients", "moved_in_time"]
 

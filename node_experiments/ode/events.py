@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .functional_step import FunctionalStep
 from .integrate import Step
+from .methods.functional_step import FunctionalStep
 from .problem import Problem
 
 __all__ = ["Event", "EventFinder", "Zero", "first_zero", "value_of"]

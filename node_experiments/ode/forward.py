@@ -11,20 +11,20 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .controllers import AdaptiveControl, FixedGrid
-from .field import Field
-from .functional_step import FunctionalStep
 from .initial_step import initial_step
 from .integrate import OnAccept, Step, Trajectory, integrate
-from .linearization import Linearization
-from .methods import METHODS
-from .multistep import AdamsControl, AdamsStep
+from .methods.adams import AdamsControl, AdamsStep
+from .methods.functional_step import FunctionalStep
+from .methods.make_step import make_step
+from .methods.newton import Linearization
+from .methods.registry import METHODS
+from .methods.scipy import scipy_integrate
 from .norms import scaled_error
 from .problem import Problem
-from .scipy_methods import scipy_integrate
 from .solution import Solution, SolveError, Status
 from .solver import Solver
-from .steps import make_step
+from .step_size_control import AdaptiveControl, FixedGrid
+from .vector_field import Field
 
 __all__ = [
     "ErrorEstimatingStep",

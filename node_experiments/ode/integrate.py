@@ -11,10 +11,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .controllers import Controller
-from .methods import METHODS
+from .methods.registry import METHODS
 from .solution import Status, StepCounts
 from .solver import Solver
+from .step_size_control import Controller
 
 __all__ = ["Observe", "OnAccept", "Step", "StepFailed", "Trajectory", "Watch", "integrate"]
 

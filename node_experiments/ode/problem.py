@@ -11,11 +11,11 @@ from torch import Tensor
 
 from .constants import Constants
 from .integrate import Observe, Watch
-from .methods import METHODS
+from .methods.explicit_tableaus import EXPLICIT_TABLEAUS, TABLEAUS, Tableau
+from .methods.registry import METHODS
 from .norms import Norm, rms_norm
 from .solution import SolveStats
 from .solver import Solver
-from .tableaus import EXPLICIT_TABLEAUS, TABLEAUS, Tableau
 
 __all__ = ["Problem"]
 

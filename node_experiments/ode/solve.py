@@ -10,32 +10,39 @@ import torch
 from torch import Tensor
 
 from .adapted import Adapted
-from .batched import solve_independent
-from .boundary import GraphLost, check_choices, check_times, check_transform, checked, transformed
-from .constants import Constants
-from .dense_output import DenseOutput
-from .discovery import (
+from .autocast import autocast_like_now, full_precision
+from .captured_tensors import (
     SameRandomNumbers,
     constants_of,
     find_parameters,
     modules_of,
     refuse_batch_statistics,
 )
-from .equilibrium import warn_of_unstable_steps
+from .constants import Constants
+from .dense_solution import DenseOutput
 from .event_solve import packed_events, solve_to_event
 from .events import Event
 from .forward import conclude, solve_forward
 from .gradients import Adjoint, Backprop, Gradient, make_gradient
-from .gradients.evaluation import Evaluator
+from .gradients.vjp import Evaluator
 from .integrate import Watch
-from .methods import METHODS
-from .precision import autocast_like_now, full_precision
+from .methods.make_step import can_be_recorded, has_graph
+from .methods.registry import METHODS
+from .per_sample_steps import solve_independent
 from .problem import Problem
 from .solution import Solution, SolveError, Status
 from .solver import Solver
+from .stability import warn_of_unstable_steps
 from .state import FlatArguments, FlatState, SampleState
-from .steps import can_be_recorded, has_graph
 from .traced import is_traced, solve_traced
+from .validation import (
+    GraphLost,
+    check_choices,
+    check_times,
+    check_transform,
+    checked,
+    transformed,
+)
 
 __all__ = ["solve"]
 

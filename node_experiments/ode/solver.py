@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .methods import METHODS
+from .methods.registry import METHODS
 
 __all__ = ["Solver"]
 

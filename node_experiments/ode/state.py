@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from .field import graph_position, without_old_graph
 from .structure import Reader, reader_of
+from .vector_field import graph_position, without_old_graph
 
 __all__ = ["FlatArguments", "FlatState", "SampleState"]
 

@@ -27,13 +27,13 @@ from typing import Any
 
 import torch
 
-from .boundary import check_choices, check_times, checked
 from .constants import Constants
 from .gradients import Backprop, Gradient, make_gradient
 from .problem import Problem
 from .solution import Solution, SolveStats, StepCounts
 from .solver import Solver
 from .state import FlatArguments, FlatState
+from .validation import check_choices, check_times, checked
 
 __all__ = ["is_traced", "solve_traced"]
 

@@ -9,9 +9,9 @@ from node_experiments.ode import (
     Solver,
     solve,
 )
-from node_experiments.ode.methods import METHODS
-from node_experiments.ode.reversible import REVERSIBLE as COUPLED
-from node_experiments.ode.reversible import ReversibleRungeKutta
+from node_experiments.ode.methods.registry import METHODS
+from node_experiments.ode.methods.reversible import REVERSIBLE as COUPLED
+from node_experiments.ode.methods.reversible import ReversibleRungeKutta
 
 # Steps of the coarsest grid, by order.
 STEPS = {1: 640, 2: 320, 3: 160, 4: 160, 5: 40, 6: 20, 7: 10, 8: 10}

@@ -11,7 +11,7 @@ from node_experiments.ode import (
     solve,
 )
 from node_experiments.ode.integrate import StepFailed
-from node_experiments.ode.linearization import (
+from node_experiments.ode.methods.newton import (
     AugmentedLinearization,
     Linearization,
     gmres,

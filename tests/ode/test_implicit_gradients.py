@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from node_experiments.ode import Solver, solve
-from node_experiments.ode.methods import METHODS
-from node_experiments.ode.tableaus import TABLEAUS
+from node_experiments.ode.methods.explicit_tableaus import TABLEAUS
+from node_experiments.ode.methods.registry import METHODS
 
 IMPLICIT = [name for name, method in METHODS.items() if method.family == "implicit"]
 NEW = ["implicit_midpoint", "sdirk2", "radauIIA3", "radauIIA5", "gl4", "gl6"]

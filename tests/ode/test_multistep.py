@@ -9,10 +9,10 @@ from node_experiments.ode import (
     Solver,
     solve,
 )
-from node_experiments.ode.field import Field
-from node_experiments.ode.multistep import AdamsStep
-from node_experiments.ode.polynomials import integration_weights
+from node_experiments.ode.methods.adams import AdamsStep
+from node_experiments.ode.methods.polynomials import integration_weights
 from node_experiments.ode.solution import StepCounts
+from node_experiments.ode.vector_field import Field
 
 
 def double(*values):

@@ -9,7 +9,7 @@ from node_experiments.ode import (
     Solver,
     solve,
 )
-from node_experiments.ode.reversible import REVERSIBLE
+from node_experiments.ode.methods.reversible import REVERSIBLE
 
 
 def field(t, y):

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ..forward import solve_forward
 from ..integrate import Trajectory
-from ..methods import METHODS
+from ..methods.registry import METHODS
 from ..problem import Problem
 from ..solver import Solver
 from .backward_solve import BackwardSolve

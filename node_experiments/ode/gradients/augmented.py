@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..linearization import AugmentedLinearization, Linearization
+from ..methods.newton import AugmentedLinearization, Linearization
 from ..problem import Problem
-from .evaluation import Evaluator
+from .vjp import Evaluator
 
 __all__ = ["AugmentedDynamics", "real_view"]
 

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from ..forward import run
 from ..integrate import Trajectory
-from ..methods import METHODS
+from ..methods.explicit_tableaus import EXPLICIT_TABLEAUS
+from ..methods.make_step import make_recordable_step
+from ..methods.registry import METHODS
 from ..problem import Problem
-from ..steps import make_recordable_step
-from ..tableaus import EXPLICIT_TABLEAUS
 from .compiled_step import CompiledStep
-from .differentiable_step import DifferentiableStep
 from .recorded_implicit_step import DifferentiableImplicitStep, TimedImplicitStep
+from .recorded_steps import DifferentiableStep
 from .timed_step import TimedStep
 
 __all__ = ["Backprop"]

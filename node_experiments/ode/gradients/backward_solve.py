@@ -15,17 +15,17 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..controllers import AdaptiveControl, FixedGrid
-from ..field import Dynamics, Field
 from ..forward import first_step, make_controller
 from ..integrate import Observe, Trajectory, Watch, integrate
-from ..methods import METHODS
+from ..methods.make_step import make_step
+from ..methods.registry import METHODS
+from ..methods.scipy import scipy_integrate
 from ..norms import rms_norm, scaled
 from ..problem import Problem
-from ..scipy_methods import scipy_integrate
 from ..solution import Solution, SolveError
 from ..solver import Solver
-from ..steps import make_step
+from ..step_size_control import AdaptiveControl, FixedGrid
+from ..vector_field import Dynamics, Field
 from .augmented import AugmentedDynamics, real_view
 
 __all__ = ["BackwardSolve"]

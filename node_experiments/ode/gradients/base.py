@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from ..autocast import full_precision
 from ..integrate import Trajectory
-from ..precision import full_precision
 from ..problem import Problem
 
 __all__ = ["Gradient", "backward_pass"]

@@ -16,19 +16,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..explicit import ExplicitStep
 from ..forward import ForwardDynamics, solve_forward
-from ..implicit import ImplicitStep
 from ..integrate import Trajectory
+from ..methods.explicit_runge_kutta import ExplicitStep
+from ..methods.implicit_runge_kutta import ImplicitStep
 from ..problem import Problem
 from ..solution import StepCounts
 from .base import backward_pass
 from .discrete import gradients_of
-from .evaluation import Evaluator
-from .graph_step import GraphStep
 from .implicit_stages import implicit_step, stage_graphs
 from .records import Record, Span
+from .replay import GraphStep
 from .runge_kutta_adjoint import StepGraph
+from .vjp import Evaluator
 
 __all__ = ["Checkpoint", "binomial_split"]
 

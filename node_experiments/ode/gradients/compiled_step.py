@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..compiled import compiled_step
+from ..compile import compiled_step
 from ..problem import Problem
-from .differentiable_step import DifferentiableStep
+from .recorded_steps import DifferentiableStep
 
 __all__ = ["CompiledStep"]
 

@@ -20,11 +20,11 @@ from ..integrate import Trajectory
 from ..problem import Problem
 from ..solution import StepCounts
 from .base import backward_pass
-from .evaluation import Evaluator, Pullback
-from .graph_step import GraphStep
 from .implicit_stages import implicit_step, implicit_steps
 from .records import Record, Span
+from .replay import GraphStep
 from .runge_kutta_adjoint import RungeKuttaAdjoint, StepGraph
+from .vjp import Evaluator, Pullback
 
 __all__ = ["Discrete", "gradients_of"]
 

@@ -8,14 +8,14 @@ from functools import partial
 from torch import Tensor
 
 from ..forward import ForwardDynamics
-from ..implicit import ImplicitStep
+from ..methods.butcher_tableau import Tableau
+from ..methods.implicit_runge_kutta import ImplicitStep
+from ..methods.make_step import make_step
 from ..problem import Problem
 from ..solution import StepCounts
-from ..steps import make_step
-from ..tableau import Tableau
-from .evaluation import Evaluator
 from .records import Span
 from .runge_kutta_adjoint import StepGraph
+from .vjp import Evaluator
 
 __all__ = ["implicit_step", "implicit_steps", "stage_graphs"]
 

@@ -19,13 +19,13 @@ from torch import Tensor
 
 from ..forward import solve_forward
 from ..integrate import Observe, Step, Trajectory
-from ..methods import METHODS
+from ..methods.registry import METHODS
 from ..problem import Problem
 from ..solver import Solver
 from .adjoint import Adjoint
 from .backward_solve import BackwardSolve
 from .base import backward_pass
-from .evaluation import Evaluator, Pullback
+from .vjp import Evaluator, Pullback
 
 __all__ = ["Interpolated"]
 

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from ..forward import ForwardDynamics
-from ..linearization import DENSE_UP_TO, Linearization, gmres_to_rounding
+from ..methods.newton import DENSE_UP_TO, Linearization, gmres_to_rounding
 from ..problem import Problem
-from .differentiable_step import DifferentiableStep
 from .implicit_stages import implicit_step
+from .recorded_steps import DifferentiableStep
 from .timed_step import TimedStep
 
 __all__ = ["DifferentiableImplicitStep", "TimedImplicitStep"]

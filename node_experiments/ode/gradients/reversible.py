@@ -17,18 +17,18 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..field import VectorField, in_own_memory
 from ..forward import run
-from ..functional_step import FunctionalStep
 from ..integrate import Trajectory
+from ..methods.explicit_tableaus import EXPLICIT_TABLEAUS
+from ..methods.functional_step import FunctionalStep
+from ..methods.reversible import REVERSIBLE, ReversibleMethod
 from ..problem import Problem
-from ..reversible import REVERSIBLE, ReversibleMethod
 from ..solution import StepCounts
-from ..tableaus import EXPLICIT_TABLEAUS
+from ..vector_field import VectorField, in_own_memory
 from .base import backward_pass
-from .evaluation import Evaluator, Pullback
 from .records import Grid
 from .time_cotangents import TimeCotangents
+from .vjp import Evaluator, Pullback
 
 __all__ = ["Reversible"]
 

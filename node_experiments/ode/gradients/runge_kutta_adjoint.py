@@ -31,11 +31,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..dense import output_slopes, output_weights
+from ..methods.interpolation import output_slopes, output_weights
 from ..problem import Problem
-from .evaluation import Evaluation, Pullback
 from .stage_equation import solve_transposed
 from .time_cotangents import TimeCotangents
+from .vjp import Evaluation, Pullback
 
 __all__ = ["RungeKuttaAdjoint", "StepGraph"]
 

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..linearization import DENSE_UP_TO, gmres_to_rounding
-from .evaluation import Evaluation
+from ..methods.newton import DENSE_UP_TO, gmres_to_rounding
+from .vjp import Evaluation
 
 __all__ = ["solve_transposed"]
 

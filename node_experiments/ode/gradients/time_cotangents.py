@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..problem import Problem
-from .evaluation import Evaluation
+from .vjp import Evaluation
 
 __all__ = ["TimeCotangents"]
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..dense import output_weights
+from ..methods.interpolation import output_weights
 from ..problem import Problem
-from .differentiable_step import DifferentiableStep
+from .recorded_steps import DifferentiableStep
 
 __all__ = ["TimedStep"]
 

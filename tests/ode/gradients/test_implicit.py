@@ -14,7 +14,7 @@ from node_experiments.ode import (
     solve,
 )
 from node_experiments.ode.gradients import stage_equation
-from node_experiments.ode.tableaus_implicit import IMPLICIT_TABLEAUS
+from node_experiments.ode.methods.implicit_tableaus import IMPLICIT_TABLEAUS
 
 from .helpers import largest_relative_difference, saved_bytes
 

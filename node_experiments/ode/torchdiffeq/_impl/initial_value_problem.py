@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from ...gradients import Gradient
-from ...methods import METHODS
+from ...methods.registry import METHODS
 from ...solution import Solution, SolveError
 from ...solve import solve
 from .errors import ArgumentError, DropInSolveError

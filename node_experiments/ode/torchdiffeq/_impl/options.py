@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...methods import METHODS
+from ...methods.registry import METHODS
 from ...solver import Solver
 from .errors import ArgumentError
 from .methods import SCIPY_SOLVERS, method_of, options_of

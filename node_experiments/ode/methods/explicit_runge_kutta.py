@@ -9,10 +9,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from .dense import hermite_interpolation, runge_kutta_interpolation
-from .field import Dynamics
-from .solution import StepCounts
-from .tableau import Tableau
+from ..solution import StepCounts
+from ..vector_field import Dynamics
+from .butcher_tableau import Tableau
+from .interpolation import hermite_interpolation, runge_kutta_interpolation
 
 __all__ = ["ExplicitStep"]
 

@@ -13,7 +13,7 @@ import warnings
 import torch
 
 from .integrate import Trajectory
-from .methods import METHODS
+from .methods.registry import METHODS
 from .problem import Problem
 
 __all__ = ["warn_of_unstable_steps"]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .tableaus import Tableau
+from .explicit_tableaus import Tableau
 
 __all__ = [
     "OutputWeights",

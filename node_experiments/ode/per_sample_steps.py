@@ -14,15 +14,15 @@ import sys
 import torch
 from torch import Tensor
 
-from .controllers import GAINS
-from .field import in_own_memory
 from .forward import cause_of
 from .gradients import Backprop, Gradient
 from .integrate import Trajectory
+from .methods.butcher_tableau import Tableau
 from .problem import Problem
 from .solution import Status
 from .solver import Solver
-from .tableau import Tableau
+from .step_size_control import GAINS
+from .vector_field import in_own_memory
 
 __all__ = ["solve_independent"]
 

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..explicit import ExplicitStep
 from ..forward import ForwardDynamics
+from ..methods.explicit_runge_kutta import ExplicitStep
 from ..problem import Problem
 from ..solution import StepCounts
-from .evaluation import Evaluation, Evaluator
 from .runge_kutta_adjoint import StepGraph
+from .vjp import Evaluation, Evaluator
 
 __all__ = ["GraphStep"]
 

@@ -20,11 +20,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from .controllers import AdaptiveControl
-from .field import VectorField
-from .norms import rms_norm
+from ..norms import rms_norm
+from ..solver import Solver
+from ..step_size_control import AdaptiveControl
+from ..vector_field import VectorField
 from .polynomials import newton_integral
-from .solver import Solver
 
 __all__ = ["AdamsControl", "AdamsStep"]
 

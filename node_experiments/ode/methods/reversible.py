@@ -23,9 +23,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from .field import VectorField
-from .tableau import Tableau
-from .tableaus import EXPLICIT_TABLEAUS
+from ..vector_field import VectorField
+from .butcher_tableau import Tableau
+from .explicit_tableaus import EXPLICIT_TABLEAUS
 
 __all__ = [
     "REVERSIBLE",

@@ -15,10 +15,10 @@ from torch._C._functorch import TransformType
 from torch._functorch.pyfunctorch import retrieve_all_functorch_interpreters
 from torch.autograd import forward_ad
 
-from .field import graph_position, without_old_graph
-from .methods import METHODS
+from .methods.registry import METHODS
 from .solver import Solver
 from .state import FlatState
+from .vector_field import graph_position, without_old_graph
 
 __all__ = [
     "GraphLost",

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..discovery import refuse_unknown
+from ..captured_tensors import refuse_unknown
 from ..problem import Problem
 
 __all__ = ["Evaluation", "Evaluator", "Pullback"]

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .field import VectorField
-from .integrate import Trajectory
-from .linearization import DENSE_UP_TO, Linearization
-from .methods import METHODS
-from .solution import Status, StepCounts
-from .solver import Solver
+from ..integrate import Trajectory
+from ..solution import Status, StepCounts
+from ..solver import Solver
+from ..vector_field import VectorField
+from .newton import DENSE_UP_TO, Linearization
+from .registry import METHODS
 
 __all__ = ["scipy_integrate"]
 

@@ -8,8 +8,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from .dense import hermite_interpolation
-from .field import VectorField
+from ..vector_field import VectorField
+from .interpolation import hermite_interpolation
 from .reversible import ReversibleMethod
 
 __all__ = ["FunctionalStep"]

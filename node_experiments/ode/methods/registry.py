@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .explicit_tableaus import TABLEAUS
 from .reversible import REVERSIBLE
-from .tableaus import TABLEAUS
 
 __all__ = ["METHODS", "Method"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .field import VectorField
+from ..vector_field import VectorField
+from .explicit_tableaus import EXPLICIT_TABLEAUS
 from .polynomials import integration_weights
 from .reversible import weighted_sum
-from .tableaus import EXPLICIT_TABLEAUS
 
 __all__ = ["FixedAdams"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .tableau import Tableau
+from .butcher_tableau import Tableau
 
 __all__ = ["IMPLICIT_TABLEAUS"]
 

@@ -8,9 +8,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..dense import hermite_interpolation, runge_kutta_interpolation
-from ..field import in_own_memory
+from ..methods.interpolation import hermite_interpolation, runge_kutta_interpolation
 from ..problem import Problem
+from ..vector_field import in_own_memory
 
 __all__ = ["DifferentiableStep"]
 

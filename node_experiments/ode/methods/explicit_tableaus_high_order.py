@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .tableau import Tableau
+from .butcher_tableau import Tableau
 
 __all__ = ["DOPRI8", "VERN7"]
 

@@ -21,13 +21,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .dense import hermite_interpolation
-from .field import Dynamics, Field
-from .integrate import StepFailed
-from .linearization import Linear
-from .norms import rms_norm
-from .solution import StepCounts
-from .tableau import Tableau
+from ..integrate import StepFailed
+from ..norms import rms_norm
+from ..solution import StepCounts
+from ..vector_field import Dynamics, Field
+from .butcher_tableau import Tableau
+from .interpolation import hermite_interpolation
+from .newton import Linear
 
 __all__ = ["RELINEARIZATIONS", "ImplicitStep", "LinearizableDynamics"]
 

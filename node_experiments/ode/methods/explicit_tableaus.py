@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .tableau import Tableau
-from .tableaus_high_order import DOPRI8, VERN7
-from .tableaus_implicit import IMPLICIT_TABLEAUS
+from .butcher_tableau import Tableau
+from .explicit_tableaus_high_order import DOPRI8, VERN7
+from .implicit_tableaus import IMPLICIT_TABLEAUS
 
 __all__ = ["EXPLICIT_TABLEAUS", "TABLEAUS", "Tableau"]
 

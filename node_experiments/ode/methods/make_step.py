@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor
 
-from .explicit import ExplicitStep
-from .field import Dynamics, Field, VectorField, in_own_memory
+from ..solution import StepCounts
+from ..solver import Solver
+from ..vector_field import Dynamics, Field, VectorField, in_own_memory
+from .adams import AdamsStep
+from .explicit_runge_kutta import ExplicitStep
+from .explicit_tableaus import TABLEAUS
 from .fixed_adams import FixedAdams
 from .functional_step import FunctionalStep
-from .implicit import RELINEARIZATIONS, ImplicitStep, LinearizableDynamics
-from .methods import METHODS
-from .multistep import AdamsStep
+from .implicit_runge_kutta import RELINEARIZATIONS, ImplicitStep, LinearizableDynamics
+from .registry import METHODS
 from .reversible import REVERSIBLE
-from .solution import StepCounts
-from .solver import Solver
-from .tableaus import TABLEAUS
 
 if TYPE_CHECKING:
-    from .problem import Problem
+    from ..problem import Problem
 
 __all__ = ["can_be_recorded", "has_graph", "make_recordable_step", "make_step"]
 

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from .tableau import Tableau
+from .methods.butcher_tableau import Tableau
 
 __all__ = ["compiled_step", "compiler_fault", "runge_kutta_step"]
 
