@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 __all__ = [
-    "SameRandomNumbers",
+    "Constants",
     "constants_of",
     "find_parameters",
     "modules_of",
@@ -122,78 +122,34 @@ def refuse_batch_statistics(func: Any, gradient: str) -> None:
                 )
 
 
-class SameRandomNumbers:
-    """A vector field that draws the same random numbers at every evaluation of one solve.
+class Constants:
+    """Tensors without gradient, with the number of changes in place that each has seen.
 
-    With fresh numbers each time, dy/dt would be no function, step control would see noise, and
-    an evaluation could not be repeated on the way back. Whether numbers are drawn is seen at the
-    first evaluation.
-
-    Attributes:
-        origin: The vector field as the user gave it.
+    Autograd watches over the tensors that it saves. Those that need no gradient it does not
+    know, and evaluations in the backward pass would read what they were changed to.
     """
 
-    def __init__(self, func: Callable[..., Any], device: torch.device, origin: Any):
-        self._func = func
-        self.origin = origin
-        self._device = device
-        self._draws: bool | None = None
-        self._is_free = False
-        self._states: list[Tensor] = []
-
-    def __call__(self, *args: Any) -> Any:
-        if self._draws is False:
-            return self._func(*args)
-        if self._draws:
-            before = self._get()
-            self._set(self._states)
-            try:
-                return self._func(*args)
-            finally:
-                self._set(before)
-        self._states = self._get()
-        result = self._func(*args)
-        self._draws = self._moved()
-        return result
-
-    def without_random_numbers(self) -> Callable[..., Any]:
-        """The function as it is, for a solve in which it may draw none at all."""
-        self._states, self._draws, self._is_free = self._get(), False, True
-        return self._func
+    def __init__(self, tensors: Iterable[Tensor] = ()):
+        self._versions = [(x, x._version) for x in tensors if not x.is_inference()]
 
     def settle(self) -> None:
-        """The solve has ended.
+        """The solve has ended: what the vector field itself changed, a counter say, is its own."""
+        self._versions = [(x, version) for x, version in self._versions if x._version == version]
+
+    def refuse_changes(self) -> None:
+        """Compare with what the solve saw.
 
         Raises:
-            ValueError: Numbers were drawn at some evaluations, and not at the first; or at all,
-                where none may be.
+            RuntimeError: A tensor was changed in place.
         """
-        if self._draws is False and self._moved():
-            if self._is_free:
-                raise ValueError(
-                    "the vector field draws random numbers, which would be others at every stage "
-                    "of a compiled step; take gradient=Backprop() without compile=True, or draw "
-                    "them before the solve"
+        for x, version in self._versions:
+            if x._version != version:
+                raise RuntimeError(
+                    f"a tensor of shape {tuple(x.shape)} that the vector field holds or was given "
+                    "in args was changed in place between the solve and its backward pass, whose "
+                    "gradient would be wrong; change it after backward(), give the vector field a "
+                    "clone, or take gradient='backprop'"
                 )
-            raise ValueError(
-                "the vector field drew random numbers at some evaluations and none at the first, "
-                "so that no evaluation can be repeated; draw them at every evaluation, or before "
-                "the solve"
-            )
-
-    def _moved(self) -> bool:
-        return not all(map(torch.equal, self._states, self._get()))
-
-    def _get(self) -> list[Tensor]:
-        states = [torch.get_rng_state()]
-        if self._device.type == "cuda":
-            states.append(torch.cuda.get_rng_state(self._device))
-        return states
-
-    def _set(self, states: list[Tensor]) -> None:
-        torch.set_rng_state(states[0])
-        if self._device.type == "cuda":
-            torch.cuda.set_rng_state(states[1], self._device)
 
 
 def _own_saved_tensors() -> AbstractContextManager:

@@ -8,7 +8,7 @@ vector field alone would be too little: the operations between its evaluations a
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import cache, partial
 from itertools import count
 from types import FunctionType
@@ -19,6 +19,9 @@ import torch
 from torch import Tensor
 
 from .methods.butcher_tableau import Tableau
+from .methods.explicit_runge_kutta import ExplicitRungeKutta
+from .solution import StepCounts
+from .vector_field import PlainField
 
 __all__ = ["compiled_step", "compiler_fault", "runge_kutta_step"]
 
@@ -44,22 +47,18 @@ def runge_kutta_step(
     Returns:
         The state at the end, of the shape of y, and the derivatives, shape `(stage, *y.shape)`.
     """
-    h = numbers[0]
-    stages = [field(numbers[1], y, *args).to(y.dtype) if first is None else first]
-    point = y
-    for i in range(1, tableau.stages):
-        point = combined(y, h, tableau.a[i], stages)
-        stages.append(field(numbers[1 + i], point, *args).to(y.dtype))
-    end = point if tableau.solution_is_last_stage else combined(y, h, tableau.b, stages)
-    return end, torch.stack(stages)
+    size, *times = numbers.unbind()
 
+    def clock(t: float, h: float, nodes: Sequence[float]) -> tuple[list[Tensor], Tensor]:
+        return times, size
 
-def combined(y: Tensor, h: Tensor, weights: tuple[float, ...], stages: list[Tensor]) -> Tensor:
-    """The sum y + h sum_i weight_i stage_i."""
-    for weight, stage in zip(weights, stages, strict=False):
-        if weight != 0.0:
-            y = y + (h * weight) * stage
-    return y
+    stepper = ExplicitRungeKutta(
+        tableau, PlainField(field), y, StepCounts(), args=args, records=True, clock=clock
+    )
+    if first is not None:
+        stepper.starts_with(y, first)
+    end = stepper.step(0.0, 0.0, y)
+    return end, torch.stack(stepper.stages)
 
 
 _NUMBERS = count()

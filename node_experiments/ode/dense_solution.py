@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .integrate import Step
+from .methods.base import Interpolant, Stepper
 from .state import FlatState
 
 __all__ = ["DenseOutput"]
@@ -31,10 +30,10 @@ class DenseOutput:
     def __init__(self, state: FlatState, shape: torch.Size, t0: float):
         self._state, self._shape = state, shape
         self._starts: list[float] = []
-        self._pieces: list[tuple[float, float, Callable[[Sequence[float]], Tensor]]] = []
+        self._pieces: list[tuple[float, float, Interpolant]] = []
         self._t0 = self._t1 = t0
 
-    def record(self, step: Step, t: float, h: float, y0: Tensor, y1: Tensor) -> bool:
+    def record(self, step: Stepper, t: float, h: float, y0: Tensor, y1: Tensor) -> bool:
         """Keep the interpolant of an accepted step; the answer lets the solve go on."""
         self._pieces.append((t, h, step.interpolant(t, h, y0, y1)))
         self._starts.append(t)

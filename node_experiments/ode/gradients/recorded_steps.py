@@ -1,126 +1,191 @@
-"""Explicit Runge-Kutta steps that autograd can record."""
+"""Explicit Runge-Kutta steps that autograd records: plain, with their times, or compiled."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..methods.interpolation import hermite_interpolation, runge_kutta_interpolation
+from ..compile import compiled_step
+from ..methods.base import Interpolant
+from ..methods.butcher_tableau import Tableau
+from ..methods.explicit_runge_kutta import Clock, ExplicitRungeKutta
+from ..methods.interpolation import output_weights
 from ..problem import Problem
-from ..vector_field import in_own_memory
 
-__all__ = ["DifferentiableStep"]
+__all__ = ["CompiledSteps", "FrozenGrid", "TimedSteps", "recorded_steps", "timed_interpolation"]
 
 
-class DifferentiableStep:
-    """The step of `ExplicitStep`, out of place, so that autograd can record it."""
+def recorded_steps(problem: Problem, clock: Clock | None) -> ExplicitRungeKutta:
+    """Steps of the problem's explicit method in the graph.
+
+    Args:
+        clock: Makes the times of stages; see `ExplicitRungeKutta`.
+    """
+    return ExplicitRungeKutta(
+        problem.tableau,
+        problem.func,
+        problem.y0,
+        problem.stats.forward,
+        args=problem.args,
+        adaptive=not problem.solver.fixed_steps,
+        records=True,
+        clock=clock,
+    )
+
+
+class FrozenGrid:
+    """The times of steps as functions of the output times.
+
+    Moving t_0 or t_N stretches all steps alike, up to a jump of the vector field, and an output
+    time inside a step moves along the interpolant.
+    """
 
     def __init__(self, problem: Problem):
         self._problem = problem
-        self._tableau = problem.runge_kutta
-        self._stages: list[Tensor] | Tensor = []
-        self._first: Tensor | None = None
-        self._end: Tensor | None = None
+        self._slopes: dict[float, Tensor] = {}
+        self._next_output = 1
 
-    def derivative(self, t: float, y: Tensor) -> Tensor:
-        if self._first is None:
-            self._first = self.probe(t, y)
-        return self._first
+    def clock(self, t: float, h: float, nodes: Sequence[float]) -> tuple[list[Tensor], Tensor]:
+        """Times of the stages, and the size of the step."""
+        times = [self._problem.time(t + c * h) + self.motion(t + c * h) for c in nodes]
+        return times, self.size(t, h)
 
-    def probe(self, t: float, y: Tensor) -> Tensor:
-        return self.evaluate(self.time(t), y)
+    def size(self, t: float, h: float) -> Tensor:
+        """The size of a step, 0-d."""
+        return h + (self.motion(t + h) - self.motion(t))
 
-    def evaluate(self, time: Tensor, y: Tensor) -> Tensor:
-        """dy/dt at a time as the vector field sees it, shape `(n,)`."""
-        problem = self._problem
-        problem.stats.forward.evaluations += 1
-        y_shaped = y.view(problem.y0.shape)
-        derivative = problem.func(time, y_shaped, *problem.args)
-        return in_own_memory(derivative.reshape(-1).to(y.dtype))
+    def stage_time(self, t: float, h: float, c: float) -> Tensor:
+        """The time of a stage of an implicit method, which moves with its step beyond its end."""
+        moved = self.motion(t) * (1 - c) + self.motion(t + h) * c
+        return self._problem.time(t + c * h) + moved
 
-    def time(self, t: float) -> Tensor:
-        """The time as the vector field sees it, 0-d."""
-        return self._problem.time(t)
+    def motion(self, t: float) -> Tensor:
+        """Zero, with the gradient of a time that keeps its place between t_0 and t_N."""
+        leaf = self._problem.t
+        with_first, with_last = self._problem.motion(t)
+        return zero(leaf[0] * with_first + leaf[-1] * with_last).to(self._problem.y0.dtype)
 
-    def size(self, t: float, h: float) -> float | Tensor:
-        """The size of a step as it enters the solution."""
-        return h
+    def shift(self, j: int) -> Tensor:
+        """Zero, with the gradient of output time j against the grid."""
+        time = zero(self._problem.t[j]).to(self._problem.y0.dtype)
+        return time - self.motion(self._problem.times[j])
 
-    def __call__(self, t: float, h: float, y: Tensor) -> Tensor:
-        tableau = self._tableau
-        size = self.size(t, h)
-        stages = self._stages = [self.derivative(t, y)]
-        for i in range(1, tableau.stages):
-            y_stage = self._combine(y, size, tableau.a[i])
-            stages.append(self.probe(t + tableau.c[i] * h, y_stage))
-        if tableau.solution_is_last_stage:
-            return y_stage
-        if tableau.stages == 1:
-            return self._combine(y, size, tableau.b)
-        # A sum that starts at y would round once for each stage, always to the same side.
-        return y + self._combine(torch.zeros_like(y), size, tableau.b)
+    def first_inside(self, t: float, h: float) -> int:
+        """The number of the first output inside a step; steps are asked for in their order."""
+        while (self._problem.times[self._next_output] - t) / h <= 0:
+            self._next_output += 1
+        return self._next_output
 
-    def error(self, h: float) -> Tensor:
-        assert self._tableau.b_error is not None
-        weights = self._stages[0].new_tensor(self._tableau.b_error)
-        return torch.mv(self._stacked().t(), weights).mul_(h)
+    def remember(self, t: float, slope: Tensor) -> None:
+        """Keep the derivative at the start of an accepted step."""
+        self._slopes[t] = slope
 
-    def accept(self, h: float) -> None:
-        self._first = self._stages[-1] if self._tableau.first_same_as_last else self._end
-        self._end = None
+    def move_outputs_on_grid_points(self, ys: Tensor) -> Tensor:
+        """Output times between the ends that are grid points move along the solution's slope."""
+        rows = list(ys)
+        for j, t in enumerate(self._problem.times[: len(rows)]):
+            if j > 0 and t in self._slopes:
+                rows[j] = rows[j] + self._slopes[t] * self.shift(j)
+        return torch.stack(rows)
 
-    def interpolate(
-        self, t: float, h: float, y0: Tensor, y1: Tensor, thetas: Sequence[float]
-    ) -> Tensor:
-        return self.interpolant(t, h, y0, y1)(thetas)
 
-    def interpolant(
-        self, t: float, h: float, y0: Tensor, y1: Tensor
-    ) -> Callable[[Sequence[float]], Tensor]:
-        if self._tableau.dense is not None:
-            more = self._tableau.dense_a
-            stages = torch.stack(self._dense_stages(t, h, y0)) if more else self._stacked()
-            return partial(runge_kutta_interpolation, self._tableau, y0, stages, h)
-        end = self._end_derivative(t, h, y1)
-        return partial(hermite_interpolation, y0, self._stages[0], y1, end, h)
+class TimedSteps(ExplicitRungeKutta):
+    """Recorded steps whose times are in the graph, on a frozen grid."""
 
-    def _dense_stages(self, t: float, h: float, y0: Tensor) -> list[Tensor]:
-        """The stages of the step and those that only its interpolant needs."""
-        tableau, stages = self._tableau, list(self._stages)
-        for c, row in zip(tableau.dense_c, tableau.dense_a, strict=True):
-            point = self._combine(y0, self.size(t, h), row, stages)
-            stages.append(self.probe(t + c * h, point))
-        return stages
+    def __init__(self, problem: Problem, grid: FrozenGrid):
+        super().__init__(
+            problem.tableau,
+            problem.func,
+            problem.y0,
+            problem.stats.forward,
+            args=problem.args,
+            adaptive=not problem.solver.fixed_steps,
+            records=True,
+            clock=grid.clock,
+        )
+        self._grid = grid
 
-    def _end_derivative(self, t: float, h: float, y1: Tensor) -> Tensor:
-        if self._tableau.first_same_as_last:
-            return self._stages[-1]
-        if self._end is None:
-            self._end = self.probe(t + h, y1)
-        return self._end
+    def interpolant(self, t: float, h: float, y0: Tensor, y1: Tensor) -> Interpolant:
+        stages = self.dense_stages(t, h, y0)
+        if self.tableau.dense is None:
+            stages = [*stages, self.derivative_at_end(t, h, y1)]
+        return partial(timed_interpolation, self._grid, self.tableau, t, h, [y0, y1, *stages])
 
-    def _stacked(self) -> Tensor:
-        """The stages of the last step, shape `(stage, n)`."""
-        stages = self._stages
-        return stages if isinstance(stages, Tensor) else torch.stack(stages)
 
-    def forget(self) -> None:
-        self._first = None
+def timed_interpolation(
+    grid: FrozenGrid,
+    tableau: Tableau,
+    t: float,
+    h: float,
+    parts: Sequence[Tensor],
+    thetas: Sequence[float],
+) -> Tensor:
+    """States inside a step as functions of the output times.
 
-    def _combine(
-        self,
-        y: Tensor,
-        size: float | Tensor,
-        weights: Sequence[float],
-        stages: Sequence[Tensor] = (),
-    ) -> Tensor:
-        for weight, stage in zip(weights, stages or self._stages, strict=False):
-            if weight != 0.0:
-                if isinstance(size, Tensor):
-                    y = torch.addcmul(y, stage, size, value=weight)
-                else:
-                    y = torch.add(y, stage, alpha=size * weight)
-        return y
+    Args:
+        parts: The states at both ends, then the derivatives; see `output_weights`.
+    """
+    size, rows = grid.size(t, h), []
+    for j, theta in enumerate(thetas, start=grid.first_inside(t, h)):
+        w = output_weights(tableau, theta + grid.shift(j) / size)
+        weights = [w.start, w.end, *(size * x for x in w.stages), size * w.end_derivative]
+        terms = (x * part for x, part in zip(weights, parts, strict=False))
+        rows.append(sum(terms, start=torch.zeros_like(parts[0])))
+    return torch.stack(rows)
+
+
+class CompiledSteps(ExplicitRungeKutta):
+    """Recorded steps that are one compiled function each, in which autograd records nothing."""
+
+    def __init__(self, problem: Problem):
+        func: Any = problem.func
+        super().__init__(
+            problem.tableau,
+            func,
+            problem.y0,
+            problem.stats.forward,
+            args=problem.args,
+            adaptive=not problem.solver.fixed_steps,
+            records=True,
+            clock=problem.clock,
+        )
+        self._problem = problem
+        self._function = func.without_random_numbers()
+        self._compiled = compiled_step(func.origin, problem.y0.device)
+
+    def step(self, t: float, h: float, y: Tensor, only: Any = None) -> Tensor:
+        tableau = self.tableau
+        first = self._at_end if y is self._end else self._at_start if y is self._start else None
+        start = y
+        if not y.requires_grad:
+            # One more kind of input would be compiled one more time. Whether the vector field
+            # needs gradients is seen from its derivative.
+            if only is not None or first is None or not first.requires_grad:
+                return super().step(t, h, y, only)
+            start = y.detach().requires_grad_()
+        elif only is not None:
+            return super().step(t, h, y, only)
+        self.counts.evaluations += tableau.stages - (first is not None)
+        numbers = [h, *(t + c * h for c in tableau.c)]
+        # From pinned memory a device takes them while the host goes on.
+        host = torch.tensor(numbers, dtype=y.dtype, pin_memory=y.is_cuda)
+        device = host.to(y.device, non_blocking=True)
+        end, stages = self._compiled(
+            self._function, tableau, device, start, first, self._problem.args
+        )
+        self.stages = list(stages.unbind())
+        self._start, self._at_start, self._end = y, first, end
+        self._at_end = self.stages[-1] if tableau.first_same_as_last else None
+        if tableau.b_error is not None and self._adaptive:
+            columns = stages.detach().view(len(stages), -1).t()
+            self.error = torch.mv(columns, self._weights[-1]).view(y.shape).mul_(h)
+        return end
+
+
+def zero(x: Tensor) -> Tensor:
+    """Zero with the gradient of x: times take their value, free of rounding, from the host."""
+    return x - x.detach()

@@ -1,87 +1,164 @@
-"""Explicit Runge-Kutta steps whose stages are evaluated with a graph each."""
+"""Accepted steps with the graphs of their stages, kept from the solve or evaluated again."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from ..forward import ForwardDynamics
-from ..methods.explicit_runge_kutta import ExplicitStep
+from ..methods.butcher_tableau import Tableau
+from ..methods.explicit_runge_kutta import ExplicitRungeKutta
+from ..methods.implicit_runge_kutta import ImplicitRungeKutta
 from ..problem import Problem
 from ..solution import StepCounts
+from ..vector_field import Dynamics
+from .base import Evaluation, Evaluator
+from .records import Span
 from .runge_kutta_adjoint import StepGraph
-from .vjp import Evaluation, Evaluator
 
-__all__ = ["GraphStep"]
+__all__ = ["GraphSteps", "implicit_stepper", "implicit_steps", "stage_graphs"]
 
 
-class GraphStep(ExplicitStep):
-    """Steps whose stages are evaluated with a graph each.
+class RecordedEvaluations(Dynamics):
+    """The vector field, each of whose evaluations is kept with a graph of its own."""
 
-    Attributes:
-        stages: Evaluations of the last step, without a last stage that is the step's end.
-    """
+    def __init__(self, evaluator: Evaluator):
+        self._evaluator = evaluator
+        self.made: list[Evaluation] = []
+
+    def __call__(self, t: Tensor, y: Tensor, *args: Any) -> Tensor:
+        evaluation = self._evaluator(t, y)
+        self.made.append(evaluation)
+        return self.fitted(evaluation.derivative.detach(), y)
+
+
+class GraphSteps(ExplicitRungeKutta):
+    """Explicit Runge-Kutta steps whose stages are evaluated with a graph each."""
 
     def __init__(self, problem: Problem, evaluator: Evaluator, counts: StepCounts):
-        # It evaluates no stage, only the probe for the first step, which no graph needs.
-        super().__init__(problem.tableau, ForwardDynamics(problem), problem.y0.detach(), counts)
+        self._evaluations = RecordedEvaluations(evaluator)
+        super().__init__(
+            problem.tableau,
+            self._evaluations,
+            problem.y0.detach(),
+            counts,
+            adaptive=not problem.solver.fixed_steps,
+            clock=problem.clock,
+        )
         self._evaluator = evaluator
-        # By the numbers of the stages, those that only the interpolant needs after the others.
-        self._graphs: list[Evaluation] = [None] * len(self._rows)  # type: ignore[list-item]
         self._inner = self.tableau.stages - self.tableau.solution_is_last_stage
-        self.stages: list[Evaluation] = []
+        self._graphs: list[Evaluation] = []
+        self._end_graph: Evaluation | None = None
 
-    def __call__(self, t: float, h: float, y: Tensor) -> Tensor:
-        y1 = super().__call__(t, h, y)
-        self.stages = self._graphs[: self._inner]
-        return y1
+    def derivative(self, t: float, y: Tensor) -> Tensor:
+        self._evaluations.made.clear()
+        derivative = super().derivative(t, y)
+        if self._evaluations.made:
+            self._graphs = self._evaluations.made[:]
+        return derivative
 
-    def accept(self, h: float) -> None:
-        super().accept(h)
-        if self._first_is_known:
-            self._graphs[0] = self._graphs[self.tableau.stages - 1]
+    def derivative_at_end(self, t: float, h: float, y1: Tensor) -> Tensor:
+        self._evaluations.made.clear()
+        derivative = super().derivative_at_end(t, h, y1)
+        if self._evaluations.made:
+            (self._end_graph,) = self._evaluations.made
+        return derivative
+
+    def step(self, t: float, h: float, y: Tensor, only: Iterable[int] | None = None) -> Tensor:
+        known: list[Evaluation] = []
+        if only is None:
+            if y is self._end and self._end_graph is not None:
+                known = [self._end_graph]
+            elif y is self._start:
+                known = self._graphs[:1]
+        self._evaluations.made.clear()
+        point = super().step(t, h, y, only)
+        made = self._evaluations.made[:]
+        if only is not None:
+            self._graphs += made
+            return point
+        self._graphs = [*known, *made]
+        self._end_graph = self._graphs[-1] if self.tableau.first_same_as_last else None
+        return point
 
     def kept(self) -> StepGraph:
         """The graphs of the step that is being accepted."""
-        last = self.tableau.stages - 1
+        stages = self.tableau.stages
         return StepGraph(
-            self.stages,
-            end=partial(_same, self._graphs[last]),
-            dense=partial(_same, self._graphs[last + 1 :]),
+            self._graphs[: self._inner],
+            end=partial(same, self._end_graph),
+            dense=partial(same, self._graphs[stages:]),
         )
 
     def replay(self, t: float, t_end: float, y: Tensor) -> StepGraph:
         """The graphs of a step that was accepted before."""
         h = t_end - t
-        self._evaluate(0, t, y.view(self._shape))
-        for i in range(1, self._inner):
-            torch.addmv(y, self._earlier[i], self._a[i], alpha=h, out=self._point)
-            self._evaluate_at_point(i, t + self.tableau.c[i] * h)
+        self.reset()
+        self._graphs = []
+        self.step(t, h, y, only=range(self._inner))
         return StepGraph(
             self._graphs[: self._inner],
-            end=partial(self._replay_end, t_end, h, y),
+            end=partial(self._replay_end, t, h, t_end, y),
             dense=partial(self._replay_dense, t, h, y),
         )
 
+    def _replay_end(self, t: float, h: float, t_end: float, y: Tensor) -> Evaluation:
+        """The evaluation at the end of the step that was replayed last."""
+        y1 = self.step(t, h, y, only=(self.tableau.last_row,))
+        if self.tableau.solution_is_last_stage:
+            return self._graphs[-1]
+        return self._evaluator.at(t_end, y1)
+
     def _replay_dense(self, t: float, h: float, y: Tensor) -> list[Evaluation]:
         """The stages of the step replayed last that only its interpolant needs."""
-        self._evaluate_dense_stages(t, h, y)
-        return self._graphs[self.tableau.stages :]
-
-    def _replay_end(self, t_end: float, h: float, y: Tensor) -> Evaluation:
-        """The evaluation at the end of the step that was replayed last."""
-        earlier, weights = self._columns[:, : self._inner], self._b[: self._inner]
-        y1 = torch.addmv(y, earlier, weights, alpha=h)
-        return self._evaluator(t_end, y1.view(self._shape))
-
-    def _evaluate(self, stage: int, t: float, y: Tensor) -> None:
-        self.counts.evaluations += 1
-        evaluation = self._graphs[stage] = self._evaluator(t, y)
-        self._rows[stage].copy_(evaluation.derivative.detach())
+        self._graphs = self._graphs[: self.tableau.stages]
+        tableau = self.tableau
+        if tableau.dense_a:
+            self.step(t, h, y, only=range(len(self.stages), len(tableau.rows) - 1))
+        return self._graphs[tableau.stages :]
 
 
-def _same(x: Any) -> Any:
+def same(x: Any) -> Any:
+    """What was kept."""
     return x
+
+
+def implicit_stepper(problem: Problem, counts: StepCounts) -> ImplicitRungeKutta:
+    """Steps of the problem's implicit method without a graph."""
+    stepper = problem.stepper(counts)
+    assert isinstance(stepper, ImplicitRungeKutta)
+    return stepper
+
+
+def implicit_steps(
+    tableau: Tableau, evaluator: Evaluator, spans: Sequence[Span], points: Sequence[Tensor]
+) -> Iterator[tuple[Span, StepGraph]]:
+    """Accepted steps of an implicit method, last one first, evaluated at their stages.
+
+    Args:
+        spans: Start and end of the steps.
+        points: Where the stages and the end of every step are, shape `(n,)` each.
+    """
+    s = tableau.stages + (not tableau.solution_is_last_stage)
+    for number in range(len(spans) - 1, -1, -1):
+        own = points[number * s : (number + 1) * s]
+        yield spans[number], stage_graphs(tableau, evaluator, spans[number], own)
+
+
+def stage_graphs(
+    tableau: Tableau, evaluator: Evaluator, span: Span, points: Sequence[Tensor]
+) -> StepGraph:
+    """The evaluations of one step of an implicit method.
+
+    Args:
+        points: Where its stages are, shape `(n,)` each, and its end where that is none of them:
+            the first is its start, the last its end.
+    """
+    t, t_end = span
+    stages = [
+        evaluator.at(t + c * (t_end - t), y) for c, y in zip(tableau.c, points[:-1], strict=False)
+    ]
+    end = partial(evaluator.at, t_end, points[-1])
+    return StepGraph(stages, end=end, dense=list)

@@ -33,9 +33,9 @@ from torch import Tensor
 
 from ..methods.interpolation import output_slopes, output_weights
 from ..problem import Problem
+from .base import Evaluation, Pullback
 from .stage_equation import solve_transposed
 from .time_cotangents import TimeCotangents
-from .vjp import Evaluation, Pullback
 
 __all__ = ["RungeKuttaAdjoint", "StepGraph"]
 

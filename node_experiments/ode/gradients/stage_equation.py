@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..methods.newton import DENSE_UP_TO, gmres_to_rounding
-from .vjp import Evaluation
+from .base import Evaluation
 
 __all__ = ["solve_transposed"]
 

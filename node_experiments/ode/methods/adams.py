@@ -1,6 +1,6 @@
-"""The Adams method of variable step and variable order.
+"""Adams methods: of variable step and order, and of fixed order on the grid that is given.
 
-It predicts, evaluates, corrects and evaluates again (PECE), in the formulation of
+The first predicts, evaluates, corrects and evaluates again (PECE), in the formulation of
 Krogh with modified divided differences (Hairer, Norsett & Wanner I, section III.5):
 
     p_{n+1} = y_n + h sum_{j<k} g_j phi*_j(n),
@@ -13,7 +13,7 @@ It starts with order 1 and small steps, and chooses the order whose error is the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -21,17 +21,20 @@ import torch
 from torch import Tensor
 
 from ..norms import rms_norm
-from ..solver import Solver
-from ..step_size_control import AdaptiveControl
-from ..vector_field import VectorField
-from .polynomials import newton_integral
+from ..solution import StepCounts
+from ..vector_field import FlatField, PlainField
+from .base import Interpolant, OrderSelection, Stepper
+from .explicit_runge_kutta import ExplicitRungeKutta
+from .explicit_tableaus import EXPLICIT_TABLEAUS
+from .functional_step import State
+from .interpolation import weighted_sum
 
-__all__ = ["AdamsControl", "AdamsStep"]
+__all__ = ["FixedAdams", "VariableAdams", "integration_weights"]
 
 HIGHEST_ORDER = 12
 
 
-class AdamsStep:
+class VariableAdams(Stepper):
     """Steps of the variable-step, variable-order predictor-corrector, without a graph.
 
     Args:
@@ -46,9 +49,12 @@ class AdamsStep:
         order: Order k of the predictor that the next step uses.
     """
 
+    remembers = True
+    chooses_order = True
+
     def __init__(
         self,
-        field: VectorField,
+        field: FlatField,
         n: int,
         rtol: float | Tensor,
         atol: float | Tensor,
@@ -59,10 +65,10 @@ class AdamsStep:
         self._rtol, self._atol = rtol, atol
         self._max_order = max_order or HIGHEST_ORDER
         self._quadrature = quadrature
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
-        """The state was changed from outside: start again with order 1."""
+    def reset(self) -> None:
+        """Start again with order 1."""
         self.order = 1
         self._times: list[float] = []
         self._phi = torch.empty(0)
@@ -72,24 +78,19 @@ class AdamsStep:
         self._end: Tensor | None = None
         self._sizes: list[float] = []
 
-    @property
-    def is_new(self) -> bool:
-        """Whether there is no history yet."""
-        return len(self._times) <= 1
+    def order_selection(self) -> OrderSelection:
+        return self
 
     def derivative(self, t: float, y: Tensor) -> Tensor:
-        """dy/dt at (t, y), shape `(n,)`."""
         if not self._times:
             self._phi = self._field(t, y).unsqueeze(0)
             self._times = [t]
         return self._phi[0, : self._n]
 
     def probe(self, t: float, y: Tensor) -> Tensor:
-        """dy/dt at any (t, y), shape `(n,)`."""
         return self._field(t, y)[: self._n]
 
-    def __call__(self, t: float, h: float, y: Tensor) -> Tensor:
-        """The state after a step of size `h` from (t, y), shape `(n,)`."""
+    def step(self, t: float, h: float, y: Tensor) -> Tensor:
         self.derivative(t, y)
         k, n = self.order, self._n
         self._used = k
@@ -104,22 +105,17 @@ class AdamsStep:
         self._increment = predicted[n:] + correction[n:]
         self._t_next, self._y, self._end = t + h, y, None
         self._y_next = y_predicted + correction[:n]
+        # Of order k; the corrected solution is one order better.
+        self.error = self._error_of(k, h)[:n]
         return self._y_next
 
-    def error(self, h: float) -> Tensor:
-        """The local error of order k, shape `(n,)`; the corrected solution is one order better."""
-        return self._error_of(self.order, h)[: self._n].clone()
-
     def quadrature_increment(self, h: float) -> Tensor:
-        """What the last step adds to the quadratures when it is accepted, shape `(q,)`."""
         return self._increment
 
     def quadrature_error(self, h: float) -> Tensor:
-        """The same estimate for the quadratures, shape `(q,)`."""
-        return self._error_of(self.order, h)[self._n :].clone()
+        return self._error_of(self.order, h)[self._n :]
 
     def read(self, ratio: Tensor, h: float) -> float:
-        """The number in `ratio`, with the errors that `choose` compares in the same transfer."""
         sizes = self._error_sizes(h)
         together = torch.cat([ratio.reshape(1).to(sizes.dtype), sizes])
         number, *self._sizes = together.double().cpu().tolist()
@@ -168,15 +164,7 @@ class AdamsStep:
         self._phi = self._phi_at_end()[: self._max_order + 2]
         self._times = [self._t_next, *self._times[: self._max_order + 1]]
 
-    def interpolate(
-        self, t: float, h: float, y0: Tensor, y1: Tensor, thetas: Sequence[float]
-    ) -> Tensor:
-        """States at `t + theta h` inside the last step, shape `(len(thetas), n)`."""
-        return self.interpolant(t, h, y0, y1)(thetas)
-
-    def interpolant(
-        self, t: float, h: float, y0: Tensor, y1: Tensor
-    ) -> Callable[[Sequence[float]], Tensor]:
+    def interpolant(self, t: float, h: float, y0: Tensor, y1: Tensor) -> Interpolant:
         """The integral of the polynomial through the derivatives that the step used."""
         phi = self._phi_at_end()[: self._used + 1, : self._n]
         nodes = [self._t_next, *self._times][: len(phi)]
@@ -228,7 +216,7 @@ class AdamsStep:
         """Errors of order k and of its neighbours in multiples of the tolerance."""
         scale = self._y.abs().mul_(self._rtol).add_(self._atol)
         errors = [self._error_of(j, h)[: self._n] / scale for j in self._neighbours()]
-        return torch.stack([rms_norm(error) for error in errors])
+        return rms_norm(torch.stack(errors), dim=1)
 
     def _after_failure(self, ratio: float, lower: float) -> float:
         self._starting = False
@@ -245,25 +233,92 @@ class AdamsStep:
         self._steps_of_order = 0
 
 
-class AdamsControl(AdaptiveControl):
-    """Step control of `AdamsStep`, which proposes the factors together with the order."""
+class FixedAdams:
+    """Adams-Bashforth, or Adams-Moulton as PECE, of one order up to 4.
 
-    def __init__(
-        self, t1: float, first_step: float, step: AdamsStep, solver: Solver, resolution: float
-    ):
-        super().__init__(t1, first_step, 2, solver, resolution)
-        self._step = step
-        self._first_step = self._h
+    The coefficients are those of the actual grid, so that a shorter last step keeps the order. The
+    first steps are those of a Runge-Kutta method of the same order. The state is (y, f_n, f_{n-1},
+    ...), and the times of the derivatives are kept beside it.
+    """
 
-    def propose(self, t: float) -> float:
-        if self._step.is_new and not self._was_rejected:
-            self._h = min(self._h, self._first_step)
-        return super().propose(t)
+    stages = 1
+    error_order: int | None = None
+    reference = "Hairer, Norsett & Wanner I, section III.1"
+    has_twin = False
 
-    def judge(self, h: float, ratio: float) -> bool:
-        accepted = ratio <= 1
-        proposal = abs(h) * self._step.choose(h, ratio)
-        self._was_rejected = not accepted
-        keep = accepted and self._cut_short
-        self._h = min(max(proposal, self._h) if keep else proposal, self._solver.max_step)
-        return accepted
+    def __init__(self, name: str, order: int | None = None):
+        self.name = name
+        self.order = order or 4
+        self._corrects = name == "adams_moulton"
+        self._starter = EXPLICIT_TABLEAUS[("euler", "heun", "heun3", "rk4")[self.order - 1]]
+        self._times: list[float] = []
+
+    def start(self, field: FlatField, t: float, y: Tensor) -> State:
+        self._times = [t]
+        return y, field(t, y)
+
+    def advance(
+        self, field: FlatField, t: float, h: float, state: State
+    ) -> tuple[State, Tensor | None]:
+        y, *derivatives = state
+        keep = self.order - 1
+        if len(derivatives) < self.order - self._corrects:
+            starter = ExplicitRungeKutta(
+                self._starter, PlainField(field), y, StepCounts(), records=True, clock=field.clock
+            )
+            starter.starts_with(y, derivatives[0])
+            y_next = starter.step(t, h, y)
+        else:
+            nodes = self._times[: len(derivatives)]
+            weights = integration_weights(nodes, t, t + h)
+            y_next = y + weighted_sum(weights, derivatives)
+            if self._corrects:
+                f = field(t + h, y_next)
+                weights = integration_weights([t + h, *nodes[: self.order - 1]], t, t + h)
+                y_next = y + weighted_sum(weights, [f, *derivatives[: self.order - 1]])
+        f_next = field(t + h, y_next)
+        self._times = [t + h, *self._times[:keep]]
+        return (y_next, f_next, *derivatives[:keep]), None
+
+
+def integration_weights(nodes: Sequence[float], start: float, end: float) -> tuple[float, ...]:
+    """Weights w such that sum_i w_i f(nodes_i) integrates polynomials of degree < len(nodes)."""
+    h = end - start
+    u = [(node - start) / h for node in nodes]
+    weights = []
+    for i, own in enumerate(u):
+        polynomial = [1.0]
+        for j, other in enumerate(u):
+            if j != i:
+                polynomial = _times_linear(polynomial, other, own - other)
+        weights.append(h * sum(c / (p + 1) for p, c in enumerate(polynomial)))
+    return tuple(weights)
+
+
+def _times_linear(polynomial: list[float], root: float, scale: float) -> list[float]:
+    """Coefficients of polynomial(u) (u - root) / scale, lowest power first."""
+    low = [-root * c / scale for c in polynomial] + [0.0]
+    high = [0.0] + [c / scale for c in polynomial]
+    return [a + b for a, b in zip(low, high, strict=True)]
+
+
+def newton_integral(
+    y1: Tensor, phi: Tensor, nodes: list[float], h: float, thetas: Sequence[float]
+) -> Tensor:
+    """y1 plus the integral from 1 to theta of the polynomial with these divided differences.
+
+    Args:
+        phi: Modified divided differences at the first node, shape `(differences, n)`.
+        nodes: Where they were taken, in units of the step, from 1 downwards.
+    """
+    # In powers of v = u - 1, which stays within [-1, 0].
+    polynomial, integrals = [1.0], []
+    for j in range(len(phi)):
+        if j:
+            polynomial = _times_linear(polynomial, nodes[j - 1] - 1, 1 - nodes[j])
+        integrals.append([c / (p + 1) for p, c in enumerate(polynomial)])
+    weights = [
+        [h * sum(c * (theta - 1) ** (p + 1) for p, c in enumerate(row)) for row in integrals]
+        for theta in thetas
+    ]
+    return torch.addmm(y1, phi.new_tensor(weights), phi)

@@ -15,15 +15,17 @@ only when an output lies inside a step.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
-__all__ = ["Tableau"]
+__all__ = ["Tableau", "hermite_weights"]
 
 Rows = tuple[tuple[float, ...], ...]
+Terms = tuple[tuple[int, float], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tableau:
     """The coefficients of one Runge-Kutta method, and where they were published.
 
@@ -51,7 +53,7 @@ class Tableau:
     dense_a: Rows = ()
     dense_c: tuple[float, ...] = ()
 
-    @property
+    @cached_property
     def stages(self) -> int:
         return len(self.b)
 
@@ -59,11 +61,11 @@ class Tableau:
     def adaptive(self) -> bool:
         return self.b_error is not None
 
-    @property
+    @cached_property
     def explicit(self) -> bool:
         return self.diagonal is None and not self.coupled
 
-    @property
+    @cached_property
     def coupled(self) -> bool:
         """Whether all stages but the first are solved together."""
         return len(self.a[-1]) == self.stages
@@ -94,3 +96,58 @@ class Tableau:
     def first_same_as_last(self) -> bool:
         """Whether the last stage of a step is the first stage of the next one."""
         return self.solution_is_last_stage and self.stages > 1
+
+    @cached_property
+    def rows(self) -> tuple[Terms, ...]:
+        """The sums of stages that an explicit step is made of, as (stage, weight) pairs.
+
+        Row i leads to the point of stage i, those of the interpolant after the others; the last
+        row leads to the solution at the end.
+        """
+        every = (*self.a, *self.dense_a, self.b)
+        return tuple(
+            tuple((j, weight) for j, weight in enumerate(row) if weight != 0.0) for row in every
+        )
+
+    @cached_property
+    def every_node(self) -> tuple[float, ...]:
+        """The nodes of the stages and of those that only the interpolant needs."""
+        return (*self.c, *self.dense_c)
+
+    @cached_property
+    def last_row(self) -> int:
+        """The row that leads to the solution at the end."""
+        return self.stages - 1 if self.solution_is_last_stage else len(self.rows) - 1
+
+    @cached_property
+    def step_rows(self) -> tuple[int, ...]:
+        """The rows of a step: its stages, and its end where that is not the point of a stage."""
+        stages = range(self.stages)
+        return (*stages,) if self.solution_is_last_stage else (*stages, len(self.rows) - 1)
+
+    @cached_property
+    def prefers_products(self) -> bool:
+        """Whether sums of stages take fewer operations as products with a matrix of them."""
+        rows = [
+            *self.rows[1 : self.stages],
+            *([] if self.solution_is_last_stage else [self.rows[-1]]),
+        ]
+        chains = sum(1 if len(row) == 1 else len(row) + 1 for row in rows)
+        return chains > self.stages + len(rows) + 1
+
+    @cached_property
+    def without_error_stage(self) -> Tableau:
+        """The same solution without a last stage that has no weight in it."""
+        if self.b[-1] != 0.0:
+            return self
+        return replace(self, a=self.a[:-1], b=self.b[:-1], c=self.c[:-1], b_error=None, dense=None)
+
+
+def hermite_weights(theta: Any) -> tuple[Any, Any, Any, Any]:
+    """Weights of y0, h f0, y1 and h f1 in the cubic Hermite interpolant at y(t + theta h)."""
+    return (
+        (1 + 2 * theta) * (1 - theta) ** 2,
+        theta * (1 - theta) ** 2,
+        theta**2 * (3 - 2 * theta),
+        theta**2 * (theta - 1),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .butcher_tableau import Tableau
+from .butcher_tableau import Tableau, hermite_weights
 from .explicit_tableaus_high_order import DOPRI8, VERN7
 from .implicit_tableaus import IMPLICIT_TABLEAUS
 
@@ -123,8 +123,7 @@ def _fehlberg45() -> Tableau:
     # The pair came without an interpolant. The derivatives at the end and at the point `node` of
     # the cubic Hermite interpolant make one of order 4 (Hairer I, section II.6, bootstrapping).
     node = 1 / 4
-    ends = node**2 * (3 - 2 * node)
-    start_slope, end_slope = node * (1 - node) ** 2, node**2 * (node - 1)
+    _, start_slope, ends, end_slope = hermite_weights(node)
     # y' is the parabola through the three derivatives plus a multiple of `bump`, which vanishes at
     # all three; the multiple makes y meet the solution at the end.
     at_start = (1.0, -1 - 1 / node, 1 / node)

@@ -16,20 +16,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from ..integrate import StepFailed
 from ..norms import rms_norm
 from ..solution import StepCounts
-from ..vector_field import Dynamics, Field
+from ..vector_field import FlatField
+from .base import Interpolant, StepFailed, Stepper
 from .butcher_tableau import Tableau
-from .interpolation import hermite_interpolation
+from .interpolation import hermite_interpolation, weighted_sum
 from .newton import Linear
 
-__all__ = ["RELINEARIZATIONS", "ImplicitStep", "LinearizableDynamics"]
+__all__ = ["RELINEARIZATIONS", "ImplicitRungeKutta"]
 
 MAX_ITERATIONS = 10
 # Newton's error in multiples of the tolerance of a step (Hairer & Wanner II, eq. IV.8.10).
@@ -38,23 +37,18 @@ RELINEARIZATIONS = 5  # of fixed steps
 KEEP_BELOW = 0.1  # contraction at which the Jacobian is kept
 
 
-class LinearizableDynamics(Dynamics, Protocol):
-    """Dynamics that know their Jacobian."""
-
-    def linearize(self, t: float, y: Tensor) -> Linear:
-        """The Jacobian of the derivative at (t, y), of a flat state `(n,)`."""
-        ...
-
-
-class ImplicitStep:
+class ImplicitRungeKutta(Stepper):
     """Steps of one implicit Runge-Kutta method, without a graph.
 
     Args:
         tableau: The method.
-        dynamics: The vector field, on states of the shape of `like`.
-        counts: Where evaluations are counted; a linearisation counts as one.
+        field: The vector field on `(n + q,)`.
+        linearize: Its Jacobian at (t, y), of a flat state `(n,)`.
+        like: A state, shape `(n,)`.
+        counts: Where linearisations are counted, as one evaluation each.
         rtol, atol: Tolerances of a step, numbers or one a component; Newton's method is solved to
             a fraction of them.
+        adaptive: Whether errors are estimated.
         quadrature: Where integrals along the solution are accumulated, shape `(q,)`, or None.
         relinearizations: How often Newton's method may take the Jacobian at its last iterate
             before a step fails: for fixed steps, which no shorter one will follow.
@@ -63,11 +57,13 @@ class ImplicitStep:
     def __init__(
         self,
         tableau: Tableau,
-        dynamics: LinearizableDynamics,
+        field: FlatField,
+        linearize: Callable[[float, Tensor], Linear],
         like: Tensor,
         counts: StepCounts,
         rtol: float | Tensor,
         atol: float | Tensor,
+        adaptive: bool = False,
         quadrature: Tensor | None = None,
         relinearizations: int = 0,
     ):
@@ -79,16 +75,13 @@ class ImplicitStep:
         self._coefficients = double.to(like)
         self._inverse = torch.linalg.inv(double).to(like)
         self._row_sums = double.sum(1, keepdim=True).to(like)
-        self._dynamics, self._counts = dynamics, counts
-        self._field = Field(dynamics, like, counts)
-        self._with_integrands = Field(
-            dynamics, like, counts, 0 if quadrature is None else len(quadrature)
-        )
+        self._field, self._linearize_at, self._counts = field, linearize, counts
         self._n = like.numel()
         self._rtol, self._atol = rtol, atol
         # Rounding bounds what Newton's method can reach.
         self._floor = 10 * torch.finfo(like.dtype).eps
         self._quadrature, self._relinearizations = quadrature, relinearizations
+        self._adaptive, self.remembers = adaptive, True
         self._first: Tensor | None = None
         self._end: Tensor | None = None
         self._next = like.reshape(-1)
@@ -116,25 +109,28 @@ class ImplicitStep:
         self._first = derivative
 
     def derivative(self, t: float, y: Tensor) -> Tensor:
-        """dy/dt at (t, y), kept as the first stage of the next step; shape `(n,)`."""
         if self._first is None:
-            self._first = self._field(t, y)
+            self._first = self.probe(t, y)
         return self._first
 
     def probe(self, t: float, y: Tensor) -> Tensor:
-        """dy/dt at any (t, y), shape `(n,)`."""
-        return self._field(t, y)
+        return self._field.derivative(t, y)
 
-    def forget(self) -> None:
-        """The state was changed from outside: nothing of the last step is used again."""
+    def reset(self) -> None:
         self._first = self._jacobian = None
 
-    def __call__(self, t: float, h: float, y: Tensor) -> Tensor:
+    def step(self, t: float, h: float, y: Tensor) -> Tensor:
         """The state after a step of size `h` from (t, y), shape `(n,)`.
 
         Raises:
             StepFailed: Newton's method did not converge.
         """
+        y_next = self._step(t, h, y)
+        if self._adaptive:
+            self.error = self._error(h)
+        return y_next
+
+    def _step(self, t: float, h: float, y: Tensor) -> Tensor:
         if self._jacobian is not None:
             try:
                 return self._attempt(t, h, y)
@@ -144,12 +140,11 @@ class ImplicitStep:
         self._linearize(t, y)
         return self._attempt(t, h, y)
 
-    def error(self, h: float) -> Tensor:
-        """Estimate of the last step's local error, shape `(n,)`."""
+    def _error(self, h: float) -> Tensor:
         tableau = self._tableau
         assert tableau.b_error is not None
         assert tableau.embedded_order is not None
-        error = self._combine(tableau.b_error) * h
+        error = weighted_sum(tableau.b_error, self._stages) * h
         if tableau.embedded_order > tableau.order:
             # The embedded solution is not L-stable: damp what it says of stiff components
             # (Hosea & Shampine 1996).
@@ -158,35 +153,23 @@ class ImplicitStep:
         return error
 
     def quadrature_increment(self, h: float) -> Tensor:
-        """What the last step adds to the quadratures when it is accepted, shape `(q,)`."""
         return self._sum_integrands(self._tableau.b) * h
 
     def quadrature_error(self, h: float) -> Tensor:
-        """The same estimate for the quadratures, shape `(q,)`."""
         assert self._tableau.b_error is not None
         return self._sum_integrands(self._tableau.b_error) * h
 
     def accept(self, h: float) -> None:
-        """The last step counts: add its quadratures and move on to its end."""
         if self._quadrature is not None and len(self._quadrature):
             self._quadrature.add_(self.quadrature_increment(h))
         self._first = self._stages[-1] if self._tableau.first_same_as_last else self._end
         self._is_fresh = False
 
-    def interpolate(
-        self, t: float, h: float, y0: Tensor, y1: Tensor, thetas: Sequence[float]
-    ) -> Tensor:
-        """States at `t + theta h` inside the last step, shape `(len(thetas), n)`."""
-        return self.interpolant(t, h, y0, y1)(thetas)
-
-    def interpolant(
-        self, t: float, h: float, y0: Tensor, y1: Tensor
-    ) -> Callable[[Sequence[float]], Tensor]:
-        """The last step as a function of theta that outlives it."""
+    def interpolant(self, t: float, h: float, y0: Tensor, y1: Tensor) -> Interpolant:
         if self._tableau.first_same_as_last:
             self._end = self._stages[-1]
         elif self._end is None:
-            self._end = self._field(t + h, y1)
+            self._end = self.probe(t + h, y1)
         return partial(hermite_interpolation, y0, self._stages[0], y1, self._end, h)
 
     def _attempt(self, t: float, h: float, y: Tensor) -> Tensor:
@@ -209,7 +192,7 @@ class ImplicitStep:
         if tableau.solution_is_last_stage:
             self._next = self._points[-1][1]
         else:
-            self._next = torch.add(y, self._combine(tableau.b), alpha=h)
+            self._next = torch.add(y, weighted_sum(tableau.b, self._stages), alpha=h)
         return self._next
 
     def _newton(
@@ -251,7 +234,7 @@ class ImplicitStep:
         self._rate = max(self._rate, self._floor) ** 0.8
         for _ in range(MAX_ITERATIONS):
             derivatives = torch.stack(
-                [self._field(t, y) for t, y in zip(times, (base + z).unbind(), strict=True)]
+                [self.probe(t, y) for t, y in zip(times, (base + z).unbind(), strict=True)]
             )
             change = self._solve_linear(self._coefficients @ derivatives * h - z)
             z = z + change
@@ -272,7 +255,7 @@ class ImplicitStep:
 
     def _linearize(self, t: float, y: Tensor) -> None:
         self._counts.evaluations += 1
-        self._jacobian = self._dynamics.linearize(t, y)
+        self._jacobian = self._linearize_at(t, y)
         self._is_fresh = True
         self._rate = 1.0
         self._factorised_for = math.nan
@@ -284,14 +267,10 @@ class ImplicitStep:
         assert self._jacobian is not None
         self._solve_linear = self._jacobian.solver(self._coefficients * h)
 
-    def _combine(self, weights: Sequence[float]) -> Tensor:
-        stages = self._stages[: len(weights)]
-        return stages[0].new_tensor(weights) @ torch.stack(stages)
-
     def _sum_integrands(self, weights: Sequence[float]) -> Tensor:
         assert self._quadrature is not None
         total = torch.zeros_like(self._quadrature)
         for weight, (t, y) in zip(weights, self._points, strict=True):
             if weight != 0:
-                total.add_(self._with_integrands(t, y)[self._n :], alpha=weight)
+                total.add_(self._field(t, y)[self._n :], alpha=weight)
         return total

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .explicit_tableaus import Tableau
+from .butcher_tableau import Tableau, hermite_weights
 
 __all__ = [
     "OutputWeights",
@@ -16,6 +16,7 @@ __all__ = [
     "output_slopes",
     "output_weights",
     "runge_kutta_interpolation",
+    "weighted_sum",
 ]
 
 
@@ -39,7 +40,7 @@ def output_weights(tableau: Tableau, theta: Any) -> OutputWeights:
             sum(c * theta ** (p + 1) for p, c in enumerate(row)) for row in tableau.dense
         )
         return OutputWeights(1.0, 0.0, stages, 0.0)
-    start, first, end, last = _hermite(theta)
+    start, first, end, last = hermite_weights(theta)
     return OutputWeights(start, end, (first, *[0.0] * (tableau.stages - 1)), last)
 
 
@@ -62,18 +63,19 @@ def runge_kutta_interpolation(
     """The method's own continuous extension (Hairer, Norsett & Wanner I, section II.6).
 
     Args:
-        y0: State at the start of the step, shape `(n,)`.
+        y0: State at the start of the step.
         stages: Derivatives of the step, shape `(stage, n)`.
         thetas: Positions inside the step, from 0 to 1.
 
     Returns:
-        States `y(t + theta h)`, shape `(len(thetas), n)`.
+        States `y(t + theta h)`, shape `(len(thetas), *state)`.
     """
     assert tableau.dense is not None
     weights = [
         [h * weight for weight in output_weights(tableau, theta).stages] for theta in thetas
     ]
-    return torch.addmm(y0, _matrix(weights, y0), stages)
+    states = torch.addmm(y0.reshape(-1), _matrix(weights, y0), stages)
+    return states.view(len(thetas), *y0.shape)
 
 
 def hermite_interpolation(
@@ -82,24 +84,21 @@ def hermite_interpolation(
     """Cubic Hermite interpolation, of order 3 in h, for methods without one of their own.
 
     Args:
-        y0, f0, y1, f1: State and derivative at both ends of the step, shape `(n,)`.
+        y0, f0, y1, f1: State and derivative at both ends of the step.
         thetas: Positions inside the step, from 0 to 1.
 
     Returns:
-        States `y(t + theta h)`, shape `(len(thetas), n)`.
+        States `y(t + theta h)`, shape `(len(thetas), *state)`.
     """
-    weights = [[w0, h * d0, w1, h * d1] for w0, d0, w1, d1 in map(_hermite, thetas)]
-    return _matrix(weights, y0) @ torch.stack([y0, f0, y1, f1])
+    weights = [[w0, h * d0, w1, h * d1] for w0, d0, w1, d1 in map(hermite_weights, thetas)]
+    states = _matrix(weights, y0) @ torch.stack([y0, f0, y1, f1]).view(4, -1)
+    return states.view(len(thetas), *y0.shape)
 
 
-def _hermite(theta: Any) -> tuple[Any, Any, Any, Any]:
-    """Weights of y0, f0, y1 and f1, with unit step."""
-    return (
-        (1 + 2 * theta) * (1 - theta) ** 2,
-        theta * (1 - theta) ** 2,
-        theta**2 * (3 - 2 * theta),
-        theta**2 * (theta - 1),
-    )
+def weighted_sum(weights: Sequence[float], vectors: Sequence[Tensor]) -> Tensor:
+    """sum_i weights[i] vectors[i]."""
+    matrix = torch.stack(list(vectors)).view(len(vectors), -1)
+    return torch.mv(matrix.t(), matrix.new_tensor(weights)).view(vectors[0].shape)
 
 
 def _matrix(weights: list[list[Any]], like: Tensor) -> Tensor:

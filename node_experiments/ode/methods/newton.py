@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..integrate import StepFailed
+from .base import StepFailed
 
 __all__ = ["AugmentedLinearization", "Linear", "Linearization", "gmres", "gmres_to_rounding"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from .explicit_tableaus import TABLEAUS
 from .reversible import REVERSIBLE
@@ -33,9 +34,20 @@ class Method:
     stiff: bool = False
     dense_order: int = 3
 
-    @property
+    @cached_property
     def adaptive(self) -> bool:
         return self.error_order is not None
+
+    @cached_property
+    def recordable(self) -> bool:
+        """Whether autograd and its transforms can record every operation of its steps."""
+        families = ("explicit", "reversible", "symplectic", "multistep")
+        return self.family in families and self.name != "adams"
+
+    @cached_property
+    def has_graph(self) -> bool:
+        """Whether its steps can have a graph, recorded or of the solved equations."""
+        return self.family == "implicit" or self.recordable
 
 
 def _runge_kutta() -> list[Method]:

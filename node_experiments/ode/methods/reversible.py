@@ -18,14 +18,18 @@ the solution; `undo` is the algebraic inverse of `advance`.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from ..vector_field import VectorField
+from ..solution import StepCounts
+from ..vector_field import FlatField, PlainField
 from .butcher_tableau import Tableau
+from .explicit_runge_kutta import ExplicitRungeKutta
 from .explicit_tableaus import EXPLICIT_TABLEAUS
+from .functional_step import FunctionalMethod, Number, State
+from .interpolation import weighted_sum
 
 __all__ = [
     "REVERSIBLE",
@@ -36,40 +40,11 @@ __all__ = [
     "ReversibleRungeKutta",
 ]
 
-State = tuple[Tensor, ...]
-Number = Any
-"""A float, or a 0-d tensor where a time needs a gradient."""
 
+class ReversibleMethod(FunctionalMethod, Protocol):
+    """A one-step method that can be undone."""
 
-class ReversibleMethod(Protocol):
-    """A one-step method on a tuple of vectors, out of place, so that autograd can record it.
-
-    Attributes:
-        order: Order of convergence of the first vector.
-        stages: Evaluations of a step.
-        error_order: Power of h in the error estimate, or None for a method without one.
-        has_twin: Whether the second vector is another approximation of the solution, which parts
-            from the first where the method is unstable.
-    """
-
-    name: str
-    order: int
-    stages: int
-    error_order: int | None
-    reference: str
-    has_twin: bool
-
-    def start(self, field: VectorField, t: float, y: Tensor) -> State:
-        """The vectors at the initial time; the first one is `y`, shape `(n,)`."""
-        ...
-
-    def advance(
-        self, field: VectorField, t: Number, h: Number, state: State
-    ) -> tuple[State, Tensor | None]:
-        """The vectors at `t + h` and an estimate of the local error of the first one."""
-        ...
-
-    def undo(self, field: VectorField, t: Number, h: Number, state: State) -> State:
+    def undo(self, field: FlatField, t: Number, h: Number, state: State) -> State:
         """The vectors at `t` from those at `t + h`."""
         ...
 
@@ -84,18 +59,18 @@ class AsynchronousLeapfrog:
     reference = "Mutze 2013; Zhuang et al. 2021"
     has_twin = False
 
-    def start(self, field: VectorField, t: float, y: Tensor) -> State:
+    def start(self, field: FlatField, t: float, y: Tensor) -> State:
         return y, field(t, y)
 
     def advance(
-        self, field: VectorField, t: Number, h: Number, state: State
+        self, field: FlatField, t: Number, h: Number, state: State
     ) -> tuple[State, Tensor | None]:
         y, v = state
         middle = plus(y, h / 2, v)
         v = 2 * field(t + h / 2, middle) - v
         return (plus(middle, h / 2, v), v), None
 
-    def undo(self, field: VectorField, t: Number, h: Number, state: State) -> State:
+    def undo(self, field: FlatField, t: Number, h: Number, state: State) -> State:
         y, v = state
         middle = plus(y, -h / 2, v)
         v = 2 * field(t + h / 2, middle) - v
@@ -112,11 +87,11 @@ class ReversibleHeun:
     reference = "Kidger, Foster, Li & Lyons 2021"
     has_twin = True
 
-    def start(self, field: VectorField, t: float, y: Tensor) -> State:
+    def start(self, field: FlatField, t: float, y: Tensor) -> State:
         return y, y, field(t, y)
 
     def advance(
-        self, field: VectorField, t: Number, h: Number, state: State
+        self, field: FlatField, t: Number, h: Number, state: State
     ) -> tuple[State, Tensor | None]:
         y, z, f = state
         z = plus(2 * y - z, h, f)
@@ -124,7 +99,7 @@ class ReversibleHeun:
         state = plus(y, h / 2, f + f_next), z, f_next
         return state, (f_next - f) * (h / 2)
 
-    def undo(self, field: VectorField, t: Number, h: Number, state: State) -> State:
+    def undo(self, field: FlatField, t: Number, h: Number, state: State) -> State:
         y, z, f = state
         z = plus(2 * y - z, -h, f)
         f_before = field(t, z)
@@ -146,44 +121,35 @@ class ReversibleRungeKutta:
         self.name = f"reversible_{tableau.name}"
         self.order = tableau.order
         # A last stage without weight serves the error estimate alone.
-        self._needed = tableau.stages - (tableau.b[-1] == 0.0)
-        self.stages = tableau.stages + self._needed
+        self._short = tableau.without_error_stage
+        self.stages = tableau.stages + self._short.stages
         lower = tableau.embedded_order
         self.error_order = None if lower is None else min(lower, tableau.order) + 1
         self.reference = f"McCallum & Foster 2024, with the method of {tableau.reference}"
 
-    def start(self, field: VectorField, t: float, y: Tensor) -> State:
+    def start(self, field: FlatField, t: float, y: Tensor) -> State:
         return y, y
 
     def advance(
-        self, field: VectorField, t: Number, h: Number, state: State
+        self, field: FlatField, t: Number, h: Number, state: State
     ) -> tuple[State, Tensor | None]:
         y, z = state
-        tableau = self.tableau
-        stages = self._stages(field, t, h, z, tableau.stages)
-        y = self.coupling * y + (1 - self.coupling) * z + self._increment(h, stages)
-        z = z - self._increment(-h, self._stages(field, t + h, -h, y, self._needed))
+        tableau, c = self.tableau, self.coupling
+        stages = stages_of(tableau, field, t, h, z)
+        y = c * y + (1 - c) * z + weighted_sum(tableau.b, stages) * h
+        z = z - self._increment(field, t + h, -h, y)
         if tableau.b_error is None:
             return (y, z), None
         return (y, z), weighted_sum(tableau.b_error, stages).detach() * h
 
-    def undo(self, field: VectorField, t: Number, h: Number, state: State) -> State:
+    def undo(self, field: FlatField, t: Number, h: Number, state: State) -> State:
         y, z = state
-        z = z + self._increment(-h, self._stages(field, t + h, -h, y, self._needed))
-        step = self._increment(h, self._stages(field, t, h, z, self._needed))
+        z = z + self._increment(field, t + h, -h, y)
+        step = self._increment(field, t, h, z)
         return (y - (1 - self.coupling) * z - step) / self.coupling, z
 
-    def _stages(
-        self, field: VectorField, t: Number, h: Number, y: Tensor, count: int
-    ) -> list[Tensor]:
-        stages: list[Tensor] = []
-        for c, row in zip(self.tableau.c[:count], self.tableau.a, strict=False):
-            at = plus(y, h, weighted_sum(row, stages)) if stages else y
-            stages.append(field(t + c * h, at))
-        return stages
-
-    def _increment(self, h: Number, stages: list[Tensor]) -> Tensor:
-        return weighted_sum(self.tableau.b[: len(stages)], stages) * h
+    def _increment(self, field: FlatField, t: Number, h: Number, y: Tensor) -> Tensor:
+        return weighted_sum(self._short.b, stages_of(self._short, field, t, h, y)) * h
 
 
 class Leapfrog:
@@ -199,11 +165,11 @@ class Leapfrog:
     reference = "Stormer 1907; Verlet 1967; Hairer, Lubich & Wanner 2006, section I.1.4"
     has_twin = False
 
-    def start(self, field: VectorField, t: float, y: Tensor) -> State:
+    def start(self, field: FlatField, t: float, y: Tensor) -> State:
         return y, field(t, y).chunk(2)[1]
 
     def advance(
-        self, field: VectorField, t: Number, h: Number, state: State
+        self, field: FlatField, t: Number, h: Number, state: State
     ) -> tuple[State, Tensor | None]:
         y, force = state
         q, p = y.chunk(2)
@@ -213,7 +179,7 @@ class Leapfrog:
         force = field(t + h, torch.cat([q, p])).chunk(2)[1]
         return (torch.cat([q, plus(p, h / 2, force)]), force), None
 
-    def undo(self, field: VectorField, t: Number, h: Number, state: State) -> State:
+    def undo(self, field: FlatField, t: Number, h: Number, state: State) -> State:
         return self.advance(field, t + h, -h, state)[0]
 
 
@@ -222,14 +188,13 @@ def plus(y: Tensor, h: Number, v: Tensor) -> Tensor:
     return torch.addcmul(y, v, h) if isinstance(h, Tensor) else torch.add(y, v, alpha=h)
 
 
-def weighted_sum(weights: tuple[float, ...], vectors: list[Tensor]) -> Tensor:
-    """sum_i weights[i] vectors[i], skipping zero weights; at least one must be nonzero."""
-    total: Tensor | None = None
-    for weight, vector in zip(weights, vectors, strict=True):
-        if weight != 0.0:
-            total = vector * weight if total is None else torch.add(total, vector, alpha=weight)
-    assert total is not None
-    return total
+def stages_of(tableau: Tableau, field: FlatField, t: Number, h: Number, y: Tensor) -> list[Tensor]:
+    """The derivatives at the stages of one step of an explicit Runge-Kutta method."""
+    stepper = ExplicitRungeKutta(
+        tableau, PlainField(field), y, StepCounts(), records=True, clock=field.clock
+    )
+    stepper.step(t, h, y, only=range(tableau.stages))
+    return stepper.stages
 
 
 _METHODS: tuple[ReversibleMethod, ...] = (

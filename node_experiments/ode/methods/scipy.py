@@ -17,10 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..integrate import Trajectory
-from ..solution import Status, StepCounts
+from ..solution import Status, StepCounts, Trajectory
 from ..solver import Solver
-from ..vector_field import VectorField
+from ..vector_field import FlatField
 from .newton import DENSE_UP_TO, Linearization
 from .registry import METHODS
 
@@ -31,7 +30,7 @@ CLOSEST = 1e-14  # of two times that VODE goes between, relative to them
 
 def scipy_integrate(
     solver: Solver,
-    field: VectorField,
+    field: FlatField,
     y0: Tensor,
     times: Sequence[float],
     counts: StepCounts,

@@ -108,7 +108,7 @@ def _fixed_steps(
         raise ArgumentError(
             "an event with a fixed-step method needs options['step_size']=<step in units of t>"
         )
-    times = grid(constructor).detach().double().tolist()
+    times = grid(constructor).tolist()
     return chosen | {"step_t": tuple(times)}
 
 
@@ -140,6 +140,8 @@ def tolerance(name: str, value: Any, parts: Sequence[torch.Size], copies: int) -
     Raises:
         ArgumentError: A sequence of another length, or a tensor of another shape.
     """
+    if isinstance(value, float):
+        return value
     if isinstance(value, Tensor) and value.requires_grad:
         raise ArgumentError(f"{name} cannot require a gradient; pass {name}.detach()")
     if not isinstance(value, Tensor | list | tuple):
