@@ -111,10 +111,7 @@ def up_to(problem: Problem, reached: Sequence[float], t: float, end: Tensor) -> 
         span = abs(problem.times[-1] - problem.times[0])
         solver = replace(solver, num_steps=None, step_size=span / solver.num_steps)
     return replace(
-        problem,
-        solver=solver,
-        times=[*reached, t],
-        t=torch.cat([problem.t[: len(reached)], end]),
+        problem, solver=solver, times=[*reached, t], t=torch.cat([problem.t[: len(reached)], end])
     )
 
 

@@ -209,49 +209,28 @@ def run(
         on_accept: Called with every accepted step (t, h, y).
     """
     solver, times, counts = problem.solver, problem.times, problem.stats.forward
-    observe, watch = problem.observe, problem.watch
+    rtol, atol = problem.spread(solver.rtol), problem.spread(solver.atol)
     controller: Controller
+    ratio = enter = None
     if solver.fixed_steps:
         controller = FixedGrid(times, solver, torch.finfo(problem.t.dtype).eps)
         enter = problem.enter if solver.perturb else None
-        trajectory = integrate(
-            stepper,
-            controller,
-            y0,
-            times,
-            counts,
-            solver,
-            None,
-            on_accept,
-            observe,
-            watch,
-            enter,
-        )
-        if enter is not None:
-            problem.leave()
     else:
-        order = problem.error_order
-        rtol, atol = problem.spread(solver.rtol), problem.spread(solver.atol)
+        order, resolution = problem.error_order, torch.finfo(y0.dtype).eps
         if METHODS[solver.method].family == "implicit":
             # On a stiff problem a step may be far longer than the detail of the solution inside
             # it, which no interpolant from its ends can know: outputs are ends of steps.
             solver = replace(solver, step_t=(*solver.step_t, *times[1:-1]))
         h = first_step(stepper, times, y0, order, solver, problem.norm, rtol, atol)
-        resolution = torch.finfo(y0.dtype).eps
         controller = make_controller(stepper, times, h, order, solver, resolution)
         ratio = ErrorRatio(stepper, y0, rtol, atol, problem.norm)
-        trajectory = integrate(
-            stepper,
-            controller,
-            y0,
-            times,
-            counts,
-            solver,
-            ratio,
-            on_accept,
-            observe,
-            watch,
-        )
+    observe, watch = problem.observe, problem.watch
+    trajectory = integrate(
+        stepper, controller, y0, times, counts, solver, ratio, on_accept, observe, watch, enter
+    )
+    if enter is not None:
+        problem.leave()
+    if ratio is not None:
         if trajectory.status in (Status.NON_FINITE, Status.NOT_CONVERGED):
             trajectory.cause = cause_of(trajectory.outputs[-1][-1].reshape(-1), rtol, atol)
         trajectory.shows_no_error = ratio.largest < ROUNDING_RATIO

@@ -133,6 +133,8 @@ class SampleState(FlatState):
         super().__init__(y0, keeps_layout=False)
         if self.is_single:
             self._look_at_batch([y0])
+        else:
+            self._shapes = [shape[1:] for shape in self._shapes]
         self.sizes = tuple(size // max(self._batch, 1) for size in self.sizes)
 
     def _reader(self, y0: Any, leaves: list[Tensor]) -> Reader:
@@ -160,20 +162,6 @@ class SampleState(FlatState):
                 f"the vector field must return as many samples in every tensor; found {found}"
             )
         return torch.cat([leaf.reshape(len(leaf), -1) for leaf in leaves], dim=1)
-
-    def unpack(self, vector: Tensor) -> Any:
-        """The inverse of `pack`, for a tensor `(..., samples, n)`."""
-        if self.is_single:
-            return super().unpack(vector)
-        lead = vector.shape[:-1]
-        leaves = []
-        for piece, shape in zip(vector.split(self.sizes, dim=-1), self._shapes, strict=True):
-            if self._is_complex:
-                pairs = piece.reshape((*lead, *shape[1:], 2)).contiguous()
-                leaves.append(torch.view_as_complex(pairs))
-            else:
-                leaves.append(piece.reshape((*lead, *shape[1:])))
-        return pytree.tree_unflatten(leaves, self._spec)
 
     def wrap(self, func: Callable[..., Any]) -> Callable[..., Tensor]:
         """`func` on nested states as one on packed ones.

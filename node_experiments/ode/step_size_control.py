@@ -68,10 +68,7 @@ class FixedGrid:
     """
 
     def __init__(
-        self,
-        times: Sequence[float],
-        solver: Solver,
-        resolution: float = sys.float_info.epsilon,
+        self, times: Sequence[float], solver: Solver, resolution: float = sys.float_info.epsilon
     ):
         t0, t1 = times[0], times[-1]
         self._t1, span = t1, t1 - t0

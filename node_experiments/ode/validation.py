@@ -18,12 +18,7 @@ from .methods.registry import METHODS
 from .solver import Solver
 from .state import FlatState
 
-__all__ = [
-    "check_choices",
-    "check_times",
-    "check_transform",
-    "transformed",
-]
+__all__ = ["check_choices", "check_times", "check_transform", "transformed"]
 
 
 def check_times(t: Tensor | Sequence[float], endless: bool = False) -> list[float]:

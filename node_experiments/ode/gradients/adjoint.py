@@ -158,14 +158,7 @@ class Adjoint:
                 "not separable; set gradient.method, or take gradient='reversible' or 'backprop'"
             )
         trajectories: list[Trajectory] = []
-        ys = _Solve.apply(
-            problem,
-            self,
-            trajectories,
-            problem.y0,
-            problem.t,
-            *problem.inputs,
-        )
+        ys = _Solve.apply(problem, self, trajectories, problem.y0, problem.t, *problem.inputs)
         return ys, trajectories[0]
 
 
@@ -416,14 +409,7 @@ class BackwardSolve:
             order = METHODS[solver.method].error_order
             assert order is not None
             h = first_step(
-                stepper,
-                interval,
-                start_state,
-                order,
-                solver,
-                self._norm,
-                self._rtol,
-                self._atol,
+                stepper, interval, start_state, order, solver, self._norm, self._rtol, self._atol
             )
             resolution = torch.finfo(self._state.dtype).eps
             controller = make_controller(stepper, interval, h, order, solver, resolution)

@@ -22,10 +22,10 @@ from torch import Tensor
 
 from ..methods.base import Interpolant, Stepper
 from ..methods.interpolation import hermite_interpolation
-from ..methods.newton import DENSE_UP_TO, Linearization, gmres_to_rounding
 from ..problem import Problem
 from .recorded_steps import FrozenGrid, timed_interpolation
 from .replay import implicit_stepper
+from .stage_equation import StageSystem
 
 __all__ = ["RecordedImplicitSteps"]
 
@@ -121,56 +121,6 @@ class RecordedImplicitSteps(Stepper):
         times = [t + self._tableau.c[i] * h for i in block]
         at = [points[i] for i in block]
         return StageSystem(list(map(self._problem.linearize, times, at)), ha)
-
-
-class StageSystem:
-    """The equations x_i - h J_i sum_j a_ij x_j = b_i of a block of stages.
-
-    Args:
-        jacobians: The m Jacobians J_i, of states of n components.
-        ha: Step size times coefficients, shape `(m, m)`.
-    """
-
-    def __init__(self, jacobians: Sequence[Linearization], ha: Tensor):
-        self._jacobians, self._ha = jacobians, ha
-        self._factorised: tuple[Tensor, Tensor] | None = None
-
-    def solve(self, b: Tensor, transposed: bool) -> Tensor:
-        """x, or the solution with the transposed matrix, of the shape of b, `(m, n)`.
-
-        Raises:
-            ArithmeticError: GMRES does not converge.
-        """
-        if b.shape[1] <= DENSE_UP_TO:
-            factors, pivots = self._factors(b)
-            flat = b.to(factors.dtype).reshape(-1, 1)
-            x = torch.linalg.lu_solve(factors, pivots, flat, adjoint=transposed)
-            return x.view(b.shape).to(b.dtype)
-
-        def operator(v: Tensor) -> Tensor:
-            rows = v.view(b.shape)
-            if transposed:
-                pulled = [
-                    j.transposed_times(x) for j, x in zip(self._jacobians, rows, strict=True)
-                ]
-                return v - (self._ha.t() @ torch.stack(pulled)).view(-1)
-            mixed = (self._ha @ rows).unbind()
-            pushed = [j.times(x) for j, x in zip(self._jacobians, mixed, strict=True)]
-            return v - torch.stack(pushed).view(-1)
-
-        return gmres_to_rounding(operator, b.reshape(-1)).view(b.shape)
-
-    def _factors(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        if self._factorised is None:
-            m, n = like.shape
-            dtype = torch.promote_types(like.dtype, torch.float32)
-            jacobians = torch.stack([j.dense() for j in self._jacobians]).to(dtype)
-            coupled = torch.einsum("ij,ipq->ipjq", self._ha.to(dtype), jacobians)
-            identity = torch.eye(m * n, dtype=dtype, device=like.device)
-            matrix = identity - coupled.reshape(m * n, m * n)
-            self._factorised = torch.linalg.lu_factor_ex(matrix)[:2]
-            self._jacobians = ()
-        return self._factorised
 
 
 class SolveStages(torch.autograd.Function):

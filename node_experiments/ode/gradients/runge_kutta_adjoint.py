@@ -220,12 +220,7 @@ class RungeKuttaAdjoint:
             self._clock.output(j, value)
 
     def _pull_dense(
-        self,
-        i: int,
-        t: float,
-        t_end: float,
-        evaluation: Evaluation,
-        direct: DirectCotangents,
+        self, i: int, t: float, t_end: float, evaluation: Evaluation, direct: DirectCotangents
     ) -> None:
         """Take back a stage that only the interpolant needs."""
         tableau, h = self._tableau, t_end - t

@@ -139,11 +139,7 @@ def _trbdf2() -> Tableau:
 def _kvaerno3() -> Tableau:
     g = 0.4358665215084592  # the middle root of g^3 - 3 g^2 + 3/2 g - 1/6: L-stable
     a3 = ((-4 * g**2 + 6 * g - 1) / (4 * g), (-2 * g + 1) / (4 * g))
-    a4 = (
-        (6 * g - 1) / (12 * g),
-        -1 / ((24 * g - 12) * g),
-        (-6 * g**2 + 6 * g - 1) / (6 * g - 3),
-    )
+    a4 = ((6 * g - 1) / (12 * g), -1 / ((24 * g - 12) * g), (-6 * g**2 + 6 * g - 1) / (6 * g - 3))
     return Tableau(
         name="kvaerno3",
         order=3,

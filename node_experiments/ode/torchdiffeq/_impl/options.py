@@ -88,9 +88,7 @@ def checked_once(name: str, **chosen: Any) -> Solver:
 
 
 def _fixed_steps(
-    options: dict[str, Any],
-    grid: Callable[[Callable[..., Tensor] | None], Tensor],
-    to_event: bool,
+    options: dict[str, Any], grid: Callable[[Callable[..., Tensor] | None], Tensor], to_event: bool
 ) -> dict[str, Any]:
     """The steps, and how values between them are found."""
     step_size, constructor = options.get("step_size"), options.get("grid_constructor")
