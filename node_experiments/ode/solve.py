@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .autocast import autocast_like_now, full_precision
 from .captured_tensors import (
@@ -237,8 +238,8 @@ def gradient_method(
     Sets the problem's parameters.
 
     Raises:
-        ValueError: A transform of adaptive steps, or a vector field that this way to gradients
-            cannot do justice.
+        ValueError: A transform of adaptive steps, or a vector field that this gradient
+            method cannot do justice.
     """
     known = DEFAULTS.get(gradient) if isinstance(gradient, str) else gradient
     method = known or make_gradient(gradient)
@@ -260,6 +261,9 @@ def gradient_method(
         return Backprop()
     if not torch.is_grad_enabled():
         return None
+    modules = [arg for arg in problem.args if isinstance(arg, nn.Module)]
+    if modules:
+        func = partial(func, *modules)  # what they hold is found with what it holds
     if isinstance(method, Backprop):
         if solver_method.has_graph:
             return method
