@@ -1,6 +1,6 @@
 """What a vector field reads besides its arguments.
 
-Ways to gradients that do not record the solver must know every tensor that needs a gradient.
+Gradient methods that do not record the solver must know every tensor that needs a gradient.
 Modules are found by looking at the function; that nothing was missed is verified once, on the
 graph of one evaluation. Whatever cannot be given a gradient is refused: a gradient that is
 silently zero is the costliest of errors.
@@ -84,7 +84,7 @@ def find_parameters(
     mode = (getattr(func, "__name__", ""), *(module.training for module in modules))
     verified = _verified(owner)
     # A function that was verified may have been given a tensor since. One that was computed is
-    # refused if it is read; and where nothing needs a gradient no way back would notice others.
+    # rejected if it is read; and where nothing needs a gradient no backward pass notices others.
     computed = any(x.requires_grad and not x.is_leaf for x in tensors)
     if mode in verified and found and not computed:
         return tuple(found.values())
@@ -117,7 +117,7 @@ def refuse_batch_statistics(func: Any, gradient: str) -> None:
                 raise ValueError(
                     f"{type(part).__name__} {name!r} of the vector field updates its running "
                     f"statistics at every evaluation, and gradient={gradient!r} evaluates again "
-                    "on the way back; take GroupNorm or LayerNorm, call eval() on it, set "
+                    "in the backward pass; take GroupNorm or LayerNorm, call eval() on it, set "
                     "track_running_stats=False, or take gradient='backprop'"
                 )
 

@@ -1,7 +1,7 @@
 """A whole explicit Runge-Kutta step as one compiled function.
 
 Of a small vector field a step is many operations of a few microseconds, most of them for calling
-and recording each. Compiled together they are a handful of loops, and so is the way back. The
+and recording each. Compiled together they are a handful of loops, and so is the backward pass. The
 vector field alone would be too little: the operations between its evaluations are as many.
 """
 
@@ -76,7 +76,7 @@ def compiled_step(func: Any, device: torch.device) -> StepFunction:
         return runge_kutta_step
     while isinstance(func, partial):
         func = func.func
-    # Functions that are made anew for every solve share their code, and objects that cannot be
+    # Functions that are created for every solve share their code, and objects that cannot be
     # looked up their class.
     key = getattr(func, "__code__", func if isinstance(func, Hashable) else type(func))
     if key not in _COMPILED:

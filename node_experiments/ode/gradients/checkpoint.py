@@ -1,9 +1,9 @@
 """The discrete adjoint with a bound on how many states are kept between forward and backward.
 
 While the solve runs nobody knows how many steps it will take, so states are kept at an even
-stride that doubles whenever their number reaches the bound. On the way back the places that fall
-free hold states between them, by the binomial schedule that needs the fewest steps for a given
-number of places (Griewank & Walther 2000, "revolve"). The gradient is that of `discrete`.
+stride that doubles whenever their number reaches the bound. In the backward pass the places that
+fall free hold states between them, by the binomial schedule that needs the fewest steps for a
+given number of places (Griewank & Walther 2000, "revolve"). The gradient is that of `discrete`.
 """
 
 from __future__ import annotations

@@ -73,8 +73,8 @@ class Interpolated(Adjoint):
             "multistep",
         ):
             raise ValueError(
-                "gradient='interpolated' needs interpolants on the way there and an explicit "
-                f"method on the way back; found solver.method={method!r} and the method "
+                "gradient='interpolated' needs interpolants in the forward solve and an explicit "
+                f"method in the backward pass; found solver.method={method!r} and the method "
                 f"{backwards!r} backwards; set gradient.method=dopri5, or take gradient='adjoint'"
             )
         trajectories: list[Trajectory] = []

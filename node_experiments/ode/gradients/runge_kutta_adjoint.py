@@ -42,7 +42,7 @@ __all__ = ["RungeKuttaAdjoint", "StepGraph"]
 
 @dataclass
 class StepGraph:
-    """The evaluations of one accepted step, made anew or kept from the forward solve.
+    """The evaluations of one accepted step, evaluated again or kept from the forward solve.
 
     Attributes:
         stages: Those at its stages, without a last stage that is the step's end.
