@@ -2,9 +2,10 @@
 
 In the backward pass each step is first undone, which yields its initial vectors up to rounding,
 and then made again with a graph (Zhuang et al. 2021; Kidger et al. 2021; McCallum & Foster 2024).
-The gradient is that of the discrete solve in memory that does not grow with the number of steps. What
-can go wrong is rounding: a method that damps the solution amplifies it when it is undone. How far
-the reconstructed initial state is from the true one is therefore measured, and a warning says so.
+The gradient is that of the discrete solve in memory that does not grow with the number of steps.
+What can go wrong is rounding: a method that damps the solution amplifies it when it is undone. How
+far the reconstructed initial state is from the true one is therefore measured, and a warning says
+so.
 """
 
 from __future__ import annotations
