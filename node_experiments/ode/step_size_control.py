@@ -290,8 +290,8 @@ class SampleControl:
             if exponent:
                 factor = factor * past**exponent
         factor = factor.clamp(solver.min_factor, solver.max_factor)
-        limit = torch.where(self._was_rejected, 1.0, solver.max_factor)
-        limit = torch.where(accepted, limit, solver.safety)
+        limit = torch.full_like(ratio, solver.max_factor).masked_fill(self._was_rejected, 1.0)
+        limit = limit.masked_fill(~accepted, solver.safety)
         proposal = h.abs() * torch.minimum(factor, limit)
         proposal = torch.where(accepted & cut_short, torch.maximum(proposal, self.h), proposal)
         self.h = proposal.clamp(max=solver.max_step)
