@@ -134,8 +134,11 @@ class ExplicitRungeKutta(Stepper):
     def step(self, t: Any, h: Any, y: Tensor, only: Iterable[int] | None = None) -> Tensor:
         """The state after a step of size `h` from (t, y).
 
+        It is one function, without calls of others for stages and sums: on small states calls
+        would take as long as the arithmetic.
+
         Args:
-            only: Go on with a part of the rows of the tableau, after those of the last call.
+            only: Compute these rows of the tableau alone, after those of the last call.
         """
         tableau, field, buffer, weights = self.tableau, self._field, self._buffer, self._weights
         counts_changes, terms, args = self._counts_changes, tableau.rows, self._args
