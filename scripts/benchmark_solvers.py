@@ -28,7 +28,7 @@ from node_experiments.ode import (
     Solver,
     solve,
 )
-from node_experiments.ode.methods import METHODS
+from node_experiments.ode.methods.registry import METHODS
 
 TOLERANCES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 STEPS = (20, 40, 80, 160, 320)

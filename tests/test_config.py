@@ -22,7 +22,7 @@ from node_experiments.config import (
     SchedulerConfig,
     SolverConfig,
 )
-from node_experiments.ode.methods import METHODS
+from node_experiments.ode.methods.registry import METHODS
 from node_experiments.runner.choices import (
     register_choices,
     registered_choices,
@@ -83,7 +83,7 @@ def test_every_method_is_a_choice():
 
 def test_a_tableau_alone_makes_a_choice(monkeypatch):
     """One record in the list of tableaus is a solver, and its reversible counterpart another."""
-    tableaus = without_torch("ode.tableaus")
+    tableaus = without_torch("ode.methods.explicit_tableaus")
     mine = replace(tableaus.TABLEAUS["rk4"], name="mine")
     for registry in (tableaus.TABLEAUS, tableaus.EXPLICIT_TABLEAUS):
         monkeypatch.setitem(registry, "mine", mine)

@@ -15,11 +15,11 @@ from node_experiments.ode import (
     solve,
 )
 from node_experiments.ode.gradients import GRADIENTS
-from node_experiments.ode.methods import METHODS
-from node_experiments.ode.tableaus import (
+from node_experiments.ode.methods.explicit_tableaus import (
     EXPLICIT_TABLEAUS,
     TABLEAUS,
 )
+from node_experiments.ode.methods.registry import METHODS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

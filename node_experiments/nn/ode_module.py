@@ -13,7 +13,7 @@ from ..ode import (
     SolveStats,
     solve,
 )
-from ..ode.methods import METHODS
+from ..ode.methods.registry import METHODS
 from .regularizers import (
     Penalty,
     RegularizedField,

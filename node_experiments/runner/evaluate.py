@@ -11,7 +11,7 @@ import torch
 from ..chapters import modes
 from ..chapters.chapter import resolve
 from ..config import RunConfig
-from ..ode.methods import METHODS
+from ..ode.methods.registry import METHODS
 from ..runs.files import write_atomically
 from ..runs.result import Findings, Memory, SavedEpoch
 from ..training.loop import Trainer
