@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.test_own_data import frame
+from tests.chapters.irregular_series.test_own_data import frame
 
 TINY = ("trainer.threads=1", "trainer.progress=false", "protocol=smoke")
 SERIES = ("experiment=csv_rnn_dt", "dataset.path=patients.csv", *TINY)
