@@ -205,7 +205,7 @@ def findings(trainer: Trainer, parameters: int, timing: Timing) -> Findings:
         tested=tested(trainer),
         class_counts=getattr(trainer.data, "class_counts", None),
     )
-    if trainer.stopped:
+    if trainer.stopped and trainer.epoch < trainer.epochs:
         found.stopped = f"patience, no better {tag} in {trainer.patience} evaluations"
     found.objective = found.reported.get(tag, found.reported.get(f"{metric}/test"))
     return found

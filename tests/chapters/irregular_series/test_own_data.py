@@ -175,7 +175,7 @@ def test_the_form_of_a_file_does_not_change_what_is_learned(node_run, tmp_path, 
 
 
 def test_bands_are_calibrated_and_counted(node_run, table):
-    run = trained(node_run, "csv_gru_d")
+    run = trained(node_run, "csv_gru_d", "dataset.validation_size=8")
     best = result_in(run)["best"]
     assert 0 <= best["coverage/test"] <= 1
     assert 0 <= best["coverage_beyond/test"] <= 1
