@@ -288,14 +288,15 @@ def forecast_data(
         )
 
     training = forecasts(train, 0)
+    batch_size = settings.batch_size
+    if len(training) < batch_size <= len(train):
+        batch_size = len(training)  # some series have nothing that could be extrapolated
     observed = training.observed
     gaps = observed.times.diff()[(observed.series_of_point.diff() == 0).to(observed.times.device)]
     if mean_gap is None:
         mean_gap = float(gaps.mean()) if len(gaps) else last - first
     return ForecastData(
-        train=ForecastBatches(
-            training, settings.batch_size, True, settings.passes, seed, settings.redraw
-        ),
+        train=ForecastBatches(training, batch_size, True, settings.passes, seed, settings.redraw),
         validation=(
             ForecastBatches(forecasts(validation, 1), settings.eval_batch_size)
             if len(validation)
