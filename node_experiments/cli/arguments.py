@@ -24,7 +24,7 @@ INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
 # Settings that are paths or names: what is typed is meant as it is.
 TEXTS = ("checkpoint", "resume", "name", "outputs", "hydra.run.dir", "hydra.sweep.dir")
-LAST_PARTS = ("path", "root", "out")
+LAST_PARTS = ("path", "root", "out", "init_from")
 SWEPT = ("checkpoint", "resume")  # a comma lists several of them
 PER_EXPERIMENT = ("dataset", "model")  # groups whose settings depend on the experiment
 

@@ -51,12 +51,16 @@ def evaluate(config: RunConfig, folder: Path, device: torch.device) -> Findings:
     test = CountedBatches(data.test, model)
     try:
         values = trainer.evaluate(test)
+        if hasattr(task, "held_by_band"):
+            values |= task.held_by_band(model, data)
         for name, content in getattr(task, "details", dict)().items():
             keep(folder / f"{name}.json", content)
     except (Exception, KeyboardInterrupt) as error:
         raise Unfinished(found) from error
     found.metric = task.metric
     found.tested = tested(trainer)
+    counts = getattr(data, "class_counts", None)
+    found.class_counts = None if counts is None else {"test": counts["test"]}
     found.of_checkpoint = SavedEpoch(str(trained.file), trained.epoch)
     found.metrics = {f"{name}/test": value for name, value in values.items()}
     if test.solves:

@@ -40,6 +40,7 @@ from .process import (
     prepare,
 )
 from .train import fit
+from .warm_start import check_start
 
 __all__ = ["check", "run"]
 
@@ -56,6 +57,8 @@ def check(config: RunConfig) -> None:
     """
     build.check_choices(config)
     check_machine(config)
+    if config.mode == "train" and config.trainer.init_from is not None:
+        check_start(config.trainer.init_from)
     device = select_device(config.trainer.device)
     if config.mode in modes():
         resolve(modes()[config.mode].check)(config, device)

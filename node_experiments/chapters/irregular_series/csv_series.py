@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from ...data.errors import DataError
-from ...data.splits import Split, random_split
+from ...data.splits import Split, random_split, stratified_split
 from ...data.table_file import read_table
 from .batches import ForecastData, forecast_data
 from .chapter import CSVConfig
-from .measurements import read_measurements
+from .measurements import Measurements, read_measurements
 from .series_schema import SeriesSchema
 from .table_columns import find_columns
 from .table_format import TableFormat
@@ -56,7 +56,7 @@ def csv_data(
         form = table_format(settings)
         columns = find_columns(table, form)
         seen = read_measurements(table, form, columns)
-        split = split_of(len(seen), settings)
+        split = split_of(seen, settings)
         schema = SeriesSchema.fit(
             seen,
             form,
@@ -73,9 +73,7 @@ def csv_data(
         every = torch.arange(len(seen))
         is_training_file = fingerprint == learned["sha256"] and not for_prediction
         split = (
-            split_of(len(seen), settings)
-            if is_training_file
-            else Split(every, torch.arange(0), every)
+            split_of(seen, settings) if is_training_file else Split(every, torch.arange(0), every)
         )
     series = schema.series(seen, need_labels=classifies and not for_prediction)
     task = "interpolation" if for_prediction else settings.task
@@ -88,11 +86,13 @@ def csv_data(
         features=schema.columns.features,
         time_unit=schema.time_unit,
         scaling=schema.value_scaling,
+        class_names=schema.classes,
         **known,
     )
     data.task, data.source = settings.task, (schema, seen, series)
     data.learned = learned or {
         "schema": schema.to_dict(),
+        "names": schema.names(),
         "sha256": fingerprint,
         "span": list(data.span),
         "mean_gap": data.mean_gap,
@@ -100,11 +100,13 @@ def csv_data(
     return data
 
 
-def split_of(series: int, settings: CSVConfig) -> Split:
-    """Training, validation and test series."""
-    validation = settings.validation_size
+def split_of(seen: Measurements, settings: CSVConfig) -> Split:
+    """Training, validation and test series; of each class the same share where it is one label."""
+    series, validation = len(seen), settings.validation_size
     if validation is None:
         validation = int(0.8 * series) // 10
+    if settings.task == "classification" and settings.label_per == "series":
+        return stratified_split(seen.labels, validation, settings.split_seed)
     return random_split(series, validation, settings.split_seed)
 
 
@@ -115,6 +117,7 @@ def table_format(settings: CSVConfig) -> TableFormat:
         series_column=settings.series_column,
         time_column=settings.time_column,
         value_columns=None if values is None else tuple(values),
+        static_columns=tuple(settings.static_columns),
         label_column=settings.label_column,
         label_per=settings.label_per,
         variable_column=settings.variable_column,
