@@ -23,12 +23,12 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
-from .. import __version__
 from ..chapters import datasets
 from ..config import ConfigError, RunConfig, folder_name
 from ..errors import UserError
@@ -36,10 +36,12 @@ from ..runner.choices import register_choices
 from ..runner.compose import chapter_folders, configs_folder, typed_config
 from ..runner.job import ExitCode, job, torchrun_rank
 from ..runner.messages import complain
+from ..runs.checkpoint_names import resolved_checkpoint
 from ..runs.directory import folder_of_checkpoint, read_config
 from ..runs.starts import discard
+from ..version import __version__
 from .arguments import is_sweep, normalise, parse, parser, read
-from .help import experiment_list, help_text, short_help
+from .help import experiment_list, help_text, sample_text, short_help
 from .hydra_errors import describe
 from .override_checks import check_overrides
 from .settings import choices
@@ -109,15 +111,26 @@ def command(words: Sequence[str]) -> int:
 
 
 def dataset_of_checkpoint(overrides: Sequence[str]) -> list[str]:
-    """The choice of the checkpoint's dataset, of which the command line may set something."""
+    """The choice of the checkpoint's dataset, of which the command line may set something.
+
+    Raises:
+        ConfigError: `checkpoint=latest` or `pretrained:<name>` of which there is none.
+    """
     given = {override.key_or_group: override for override in map(read, overrides)}
-    if "checkpoint" not in given or "dataset" in given or given["checkpoint"].is_sweep_override():
+    named = given.get("checkpoint") or given.get("resume")
+    if named is None or "dataset" in given or named.is_sweep_override():
         return []
-    checkpoint = given["checkpoint"].value()
-    folder = folder_of_checkpoint(getattr(checkpoint, "text", str(checkpoint)))
+    outputs = text_of(given["outputs"]) if "outputs" in given else "outputs"
+    folder = folder_of_checkpoint(resolved_checkpoint(text_of(named), outputs))
     dataset = read_config(folder).get("dataset")
     name = dataset.get("name") if isinstance(dataset, dict) else None
     return [f"dataset={name}"] if isinstance(name, str) and name in datasets() else []
+
+
+def text_of(override: Override) -> str:
+    """The value of an override that is text."""
+    value = override.value()
+    return str(getattr(value, "text", value))
 
 
 def text_for(flags: argparse.Namespace, anything: bool) -> str | None:
@@ -128,6 +141,9 @@ def text_for(flags: argparse.Namespace, anything: bool) -> str | None:
         return f"node_experiments {__version__}"
     if flags.list is not None:
         return experiment_list(flags.list, [*config_folders(flags), *chapter_folders()])
+    if flags.sample is not None:
+        chosen = [word.partition("=")[2] for word in flags.overrides if "dataset=" in word]
+        return sample_text(chosen[-1] if chosen else "", flags.sample)
     return None
 
 

@@ -48,6 +48,7 @@ from ..training.signals import StopRequest
 from ..training.solver_statistics import SolverStatistics
 from ..training.timing import Timing
 from . import build
+from .data_files import fingerprints
 from .ending import Unfinished
 
 __all__ = ["fit", "tested", "trainable_parameters"]
@@ -122,7 +123,12 @@ def fit(
             trackers.append(Profiler(folder / "profile"))
         if bar is not None:
             trackers.append(ProgressBar(bar, "compiling" if settings.compile else "starting"))
-    last = Checkpoints(folder / "checkpoints", asdict(config), settings.checkpoint_minutes, stop)
+    last = Checkpoints(
+        folder / "checkpoints",
+        {"config": asdict(config), "files": fingerprints(config)},
+        settings.checkpoint_minutes,
+        stop,
+    )
     trainer = Trainer(
         task,
         model,

@@ -5,6 +5,7 @@ Interpolation, extrapolation and classification as in Rubanova, Chen & Duvenaud 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ from ...data.time_series import (
 from .chapter import ForecastingConfig
 
 __all__ = ["ForecastBatch", "ForecastBatches", "ForecastData", "Forecasts", "forecast_data"]
+
+log = logging.getLogger(__name__)
 
 # One draw at a time, while a model trains on what was drawn before; torch sorts without Python.
 DRAWING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="draw")
@@ -203,7 +206,6 @@ class ForecastData:
             unknown.
         scaling: What the values went through; None when they are as they were.
         learned: What a checkpoint keeps of the training data, as plain values.
-        source: A user's table as it was read, with its schema.
     """
 
     train: SeriesBatches[ForecastBatch]
@@ -219,7 +221,6 @@ class ForecastData:
     time_unit: str = ""
     scaling: Scaling | None = None
     learned: dict[str, Any] | None = None
-    source: Any = None
 
 
 def forecast_data(
@@ -260,7 +261,7 @@ def forecast_data(
     def forecasts(part: RaggedSeries, number: int) -> Forecasts:
         part = part if device is None else part.to(device)
         of_part = 3 * seed + number  # what is seen of one part says nothing of another
-        return Forecasts(
+        found = Forecasts(
             part,
             settings.task,
             settings.observed_fraction,
@@ -269,6 +270,17 @@ def forecast_data(
             of_part,
             divide_by_last,
         )
+        if left_out := len(part) - len(found):
+            log.warning(
+                "%d of %d %s series have no observation on one side of %.4g %s, from where on is "
+                "extrapolated, and are left out (dataset.extrapolate_from)",
+                left_out,
+                len(part),
+                ("training", "validation", "test")[number],
+                cut / scale,
+                time_unit,
+            )
+        return found
 
     training = forecasts(train, 0)
     observed = training.observed

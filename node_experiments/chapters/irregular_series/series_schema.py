@@ -189,12 +189,29 @@ class SeriesSchema:
         return self._since(seen) / self.time_scale
 
     def _raw(self, times: pd.Series) -> np.ndarray:
-        if not self.unit_is_seconds:
-            return pd.to_numeric(times).to_numpy(np.float64)
-        if self.columns.time_kind == "date":
-            dates = pd.to_datetime(times, utc=True).dt.tz_localize(None)
-            return dates.to_numpy().astype("datetime64[ns]").astype(np.int64)
-        return pd.to_timedelta(times).to_numpy().astype("timedelta64[ns]").astype(np.int64)
+        kind = self.columns.time_kind
+        try:
+            if kind == "number":
+                return pd.to_numeric(times).to_numpy(np.float64)
+            if pd.api.types.is_numeric_dtype(times):
+                raise ValueError("a number is no date")
+            if kind == "date":
+                dates = pd.to_datetime(times, utc=True, format="ISO8601").dt.tz_localize(None)
+                return dates.to_numpy().astype("datetime64[ns]").astype(np.int64)
+            text = times.astype(str)
+            full = text.where(text.str.count(":") != 1, text + ":00")
+            return pd.to_timedelta(full).to_numpy().astype("timedelta64[ns]").astype(np.int64)
+        except (ValueError, TypeError) as error:
+            wanted = {
+                "number": "numbers, such as [30,36]",
+                "date": "dates of ISO 8601, such as ['2024-03-31 14:05']",
+                "clock": "times of day, such as ['14:05']",
+            }
+            first = ", ".join(map(repr, times.head(3)))
+            raise DataError(
+                f"the times to predict at are {first}; the model was trained on a table whose "
+                f"times are {wanted[kind]}"
+            ) from error
 
     def _since(self, seen: Measurements) -> np.ndarray:
         """Time of each row since its origin, in units of the table, of dates in seconds."""
