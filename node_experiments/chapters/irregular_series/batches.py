@@ -196,9 +196,11 @@ class ForecastData:
 
     Attributes:
         dim: Features of a point.
+        static: Numbers that do not change within a series.
         classes: Kinds of label; None for data without labels.
         label_per: What a label belongs to: `series`, `time`, or None.
         span: First and last time of all series, observed and target, in the model's units.
+        cut: Time up to which a model sees a series that it extrapolates, in the same units.
         mean_gap: Mean time between two observations of a training series, in the same units.
         task: `interpolation`, `extrapolation` or `classification`.
         features: The name of each feature; empty when unknown.
@@ -221,6 +223,8 @@ class ForecastData:
     time_unit: str = ""
     scaling: Scaling | None = None
     learned: dict[str, Any] | None = None
+    static: int = 0
+    cut: float = 0.5
 
 
 def forecast_data(
@@ -306,6 +310,8 @@ def forecast_data(
         features=features,
         time_unit="share of the batch's last" if divide_by_last else time_unit,
         scaling=scaling,
+        static=0 if train.static is None else train.static.shape[1],
+        cut=cut / scale,
     )
 
 
