@@ -29,7 +29,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
-from ..chapters import datasets
+from ..chapters import datasets, models
 from ..config import ConfigError, RunConfig, folder_name
 from ..errors import UserError
 from ..runner.choices import register_choices
@@ -90,7 +90,7 @@ def command(words: Sequence[str]) -> int:
     folders = [*config_folders(flags), *chapter_folders()]
     groups = choices(folders)
     overrides = normalise(flags, groups, scratch_folder())
-    overrides = [*dataset_of_checkpoint(overrides), *overrides]
+    overrides = [*choices_of_run(overrides), *overrides]
     multirun = is_sweep(flags)
     if not flags.shell_completion:
         check_overrides(map(read, overrides), groups, folders, multirun)
@@ -110,8 +110,11 @@ def command(words: Sequence[str]) -> int:
         return ExitCode.last
 
 
-def dataset_of_checkpoint(overrides: Sequence[str]) -> list[str]:
-    """The choice of the checkpoint's dataset, of which the command line may set something.
+def choices_of_run(overrides: Sequence[str]) -> list[str]:
+    """The choices of the run that is evaluated or resumed, so that nothing is composed over ours.
+
+    The command line may set something of its dataset. The model is composed to fit it where the
+    run is resumed; that of a checkpoint is not composed at all.
 
     Raises:
         ConfigError: `checkpoint=latest` or `pretrained:<name>` of which there is none.
@@ -122,9 +125,14 @@ def dataset_of_checkpoint(overrides: Sequence[str]) -> list[str]:
         return []
     outputs = text_of(given["outputs"]) if "outputs" in given else "outputs"
     folder = folder_of_checkpoint(resolved_checkpoint(text_of(named), outputs))
-    dataset = read_config(folder).get("dataset")
-    name = dataset.get("name") if isinstance(dataset, dict) else None
-    return [f"dataset={name}"] if isinstance(name, str) and name in datasets() else []
+    content, found = read_config(folder), []
+    known = {"dataset": datasets(), "model": models() if "resume" in given else {}}
+    for group, entries in known.items():
+        settings = content.get(group)
+        name = settings.get("name") if isinstance(settings, dict) else None
+        if isinstance(name, str) and name in entries:
+            found.append(f"{group}={name}")
+    return found
 
 
 def text_of(override: Override) -> str:

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 DELIMITERS = (",", ";", "\t", "|")
 SAMPLE = 200  # records from which the delimiter is found
+STATED = re.compile(r"sep=(.)(?=\r?\n)", re.IGNORECASE)
 PARQUET = (".parquet", ".pq")
 WITH_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 WITH_POINT = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
@@ -93,6 +94,8 @@ def read_table(
     text = _decoded(_content(path), path, encoding)
     if not text.strip():
         raise DataError(f"{path} is empty; its first line must name the columns")
+    if stated := STATED.match(text):  # as Excel writes it; the line is still counted
+        delimiter, text = delimiter or stated[1], text[stated.end() :]
     delimiter = _delimiter(text, path, single) if delimiter is None else delimiter
     records = _records(text, delimiter, path)
     _, header = next(records)

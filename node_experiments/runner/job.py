@@ -162,8 +162,8 @@ def config_of_run(given: RunConfig, overrides: list[str]) -> RunConfig:
         if key == "resume" or key.startswith("hydra"):
             continue
         group, _, setting = key.partition(".")
-        if override.lstrip("+") == f"dataset={content['dataset'].get('name')}":
-            continue
+        if override in (f"{group}={content[group].get('name')}" for group in ("dataset", "model")):
+            continue  # they are those of the run already
         if group == "dataset" and setting in PLACES:
             path = Path(str(getattr(given.dataset, setting))).expanduser()
             content["places"] = {**(content.get("places") or {}), setting: str(path.absolute())}

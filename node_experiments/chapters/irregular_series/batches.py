@@ -239,6 +239,7 @@ def forecast_data(
     scaling: Scaling | None = None,
     span: tuple[float, float] | None = None,
     mean_gap: float | None = None,
+    any_size: bool = False,
 ) -> ForecastData:
     """Put a task and batches on series that are split and scaled.
 
@@ -250,6 +251,7 @@ def forecast_data(
         seed: Of what is observed, and of the order.
         features, time_unit, scaling: As in `ForecastData`; the unit is that of the series.
         span, mean_gap: Those of the data that a model was trained on; of these series when None.
+        any_size: Where there are fewer training series than a batch takes, they are one batch.
 
     Raises:
         DataError: Sizes that do not fit the data.
@@ -287,14 +289,13 @@ def forecast_data(
         return found
 
     training = forecasts(train, 0)
+    batch_size = min(settings.batch_size, len(training)) if any_size else settings.batch_size
     observed = training.observed
     gaps = observed.times.diff()[(observed.series_of_point.diff() == 0).to(observed.times.device)]
     if mean_gap is None:
         mean_gap = float(gaps.mean()) if len(gaps) else last - first
     return ForecastData(
-        train=ForecastBatches(
-            training, settings.batch_size, True, settings.passes, seed, settings.redraw
-        ),
+        train=ForecastBatches(training, batch_size, True, settings.passes, seed, settings.redraw),
         validation=(
             ForecastBatches(forecasts(validation, 1), settings.eval_batch_size)
             if len(validation)

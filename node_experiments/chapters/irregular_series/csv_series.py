@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +71,14 @@ def csv_data(
     series = schema.series(seen, need_labels=classifies)
     data = forecast_data(
         split.of(series),
-        replace(settings, batch_size=min(settings.batch_size, len(split.train))),
+        settings,
         seed,
         device,
         classes=None if schema.classes is None else len(schema.classes),
         features=schema.columns.features,
         time_unit=schema.time_unit,
         scaling=schema.value_scaling,
+        any_size=True,
         **known,
     )
     data.learned = learned or {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,9 @@ from .series_schema import SeriesSchema
 
 __all__ = ["predict_series", "predictions"]
 
+log = logging.getLogger(__name__)
+
+EARLY = 1e-6  # of the span: single precision puts no time before the first observation
 POINTS = 50  # of a forecast over the time span of training, when no times are asked for
 TOGETHER = 200  # series in one solve
 
@@ -72,10 +76,11 @@ def predictions(
         gap: Mean model time between two observations in training.
 
     Returns:
-        Columns `series`, `time`, and for each feature its name and `_q05` and `_q95` behind it;
+        Columns `series`, `time`, and for each feature its name and `_q05` and `_q95` behind it,
+        empty before the first observation, from where on a model predicts;
         with latent trajectories, from the mean of z0, also `series`, `time` and `z1`, `z2`, ...
     """
-    frames, latent = [], []
+    frames, latent, early = [], [], 0
     for start in range(0, len(seen), TOGETHER):
         chosen = torch.arange(start, min(start + TOGETHER, len(seen)))
         labels, at = grid_of(schema, seen, chosen.tolist(), span, times)
@@ -83,7 +88,11 @@ def predictions(
         observed = series.take(chosen).to(device).pad(torch.arange(len(chosen)))
         mean, low, high = bands(model, observed, at, samples, gap)
         undo = schema.value_scaling.undo
-        mean, low, high = (undo(x.double().cpu()) for x in (mean, low, high))
+        before = (at < span[0] - EARLY).unsqueeze(-1).cpu()
+        mean, low, high = (
+            undo(x.double().cpu()).masked_fill(before, torch.nan) for x in (mean, low, high)
+        )
+        early += int(before.sum())
         for row, i in enumerate(chosen.tolist()):
             columns: dict[str, Any] = {"series": seen.names[i], "time": labels[row]}
             for place, feature in enumerate(schema.columns.features):
@@ -97,6 +106,12 @@ def predictions(
                 columns = {"series": seen.names[i], "time": labels[row]}
                 columns |= {f"z{k + 1}": z for k, z in enumerate(states[row].T)}
                 latent.append(pd.DataFrame(columns))
+    if early:
+        log.warning(
+            "%d rows are before the first observation of their series, from where on the model "
+            "predicts, and are empty",
+            early,
+        )
     return (
         pd.concat(frames, ignore_index=True),
         pd.concat(latent, ignore_index=True) if with_latent else None,

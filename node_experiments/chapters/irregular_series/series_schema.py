@@ -85,6 +85,7 @@ class SeriesSchema:
         never = [name for name, ever in pairs if not ever]
         if never:
             log.warning("no training series has a value of %s", ", ".join(never))
+        _check_spread(values, scaled, columns.features)
         static = torch.from_numpy(seen.static[chosen])
         of_static = Scaling.fit_values(static.nan_to_num(), ~static.isnan(), "standard")
         classes = None
@@ -271,6 +272,26 @@ class SeriesSchema:
         columns["categories"] = {k: tuple(v) for k, v in columns["categories"].items()}
         rest = {k: tuples(v) for k, v in plain.items() if k not in ("form", "columns")}
         return cls(form, Columns(**columns), **rest)
+
+
+def _check_spread(values: Tensor, scaled: Scaling, features: Sequence[str]) -> None:
+    """Reject values of whose squares double precision knows nothing: they would all become one.
+
+    Raises:
+        DataError: With the feature, and its range.
+    """
+    known = ~values.isnan()
+    low = values.masked_fill(~known, torch.inf).amin(0)
+    high = values.masked_fill(~known, -torch.inf).amax(0)
+    finite = scaled.shift.isfinite() & scaled.scale.isfinite()
+    lost = (high > low) & (~finite | (high - low < 1e-150))
+    if bool(lost.any()):
+        place = int(lost.nonzero()[0])
+        raise DataError(
+            f"the values of {features[place]!r} are from {float(low[place]):g} to "
+            f"{float(high[place]):g}, which cannot be scaled in double precision; write them in "
+            "another unit"
+        )
 
 
 def _class_order(name: str) -> tuple[int, float, str]:

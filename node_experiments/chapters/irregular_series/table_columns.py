@@ -17,6 +17,7 @@ __all__ = ["check_names", "find_columns", "long_columns", "require_column"]
 log = logging.getLogger(__name__)
 
 INDEX_NAMES = ("", "index", "level_0", "row", "rownames", "row_names")
+THOUSANDS = r"[+-]?\d{1,3}(?:[,.' \u00a0\u202f]\d{3})+(?:[.,]\d+)?"
 LONG_NAMES = ("variable", "value")  # columns of pandas' own long format
 
 
@@ -140,6 +141,13 @@ def holds_numbers(table: TableFile, name: str, form: TableFormat) -> bool:
     numbers, bad = parsed(table, name, form)
     if numbers.notna().any() and bad.any():
         reject_number(table, name, bad)
+    if bad.any() and (grouped := text_of(table.rows[name]).str.fullmatch(THOUSANDS) & bad).any():
+        row = int(grouped.to_numpy().argmax())
+        raise DataError(
+            f"{table.at(row)}: {name!r} is {table.rows[name].iloc[row]!r}, a number with a "
+            "separator of thousands; write numbers without, or leave the column out with "
+            "dataset.value_columns"
+        )
     return bool(numbers.notna().any())
 
 
