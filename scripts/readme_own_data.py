@@ -2,8 +2,8 @@
 
     python scripts/readme_own_data.py
 
-Writes `outputs/reference/own_data/`: what `checkpoint=pretrained:csv_latent_ode` forecasts from the
-first 24 hours of 20 patients, beside what was measured later.
+Writes `outputs/reference/own_data/`: what `checkpoint=pretrained:csv_latent_ode` forecasts from
+the first 24 hours of 20 patients, beside what was measured later.
 """
 
 from __future__ import annotations
