@@ -27,7 +27,7 @@ TEXTS = (
     "checkpoint", "resume", "name", "outputs", "hydra.run.dir", "hydra.sweep.dir",
     "predict.points", "predict.images", "predict.times",
 )  # fmt: skip
-LAST_PARTS = ("path", "root", "out")
+LAST_PARTS = ("path", "root", "out", "init_from")
 SWEPT = ("checkpoint", "resume")  # a comma lists several of them
 PER_EXPERIMENT = ("dataset", "model")  # groups whose settings depend on the experiment
 

@@ -147,6 +147,8 @@ class TrainerConfig:
     compile: bool = False  # whole steps with gradient=backprop, else the vector fields
     deterministic: bool = False  # reject operations that are not reproducible
     log_every: int = 20  # training steps between two points in TensorBoard
+    patience: int | None = None  # evaluations without a better validation metric that end training
+    init_from: str | None = None  # a run folder or a .pt file whose weights training starts from
     evaluate_every: int = 1  # epochs from one evaluation to the next; the last epoch has one too
     progress: bool = True  # show a progress bar on a terminal
     devices: int = 1  # processes that share each batch, each on its own device
@@ -167,6 +169,8 @@ class TrainerConfig:
         require(self.threads is None or self.threads >= 1, self, "threads", "at least 1")
         require(self.log_every >= 1, self, "log_every", "at least 1")
         require(self.evaluate_every >= 1, self, "evaluate_every", "at least 1")
+        patience = self.patience
+        require(patience is None or patience >= 1, self, "patience", "at least 1, or null")
         require(self.devices >= 1, self, "devices", "at least 1")
         require(self.checkpoint_minutes >= 0, self, "checkpoint_minutes", "a number >= 0")
         limit = self.limit_batches

@@ -69,6 +69,8 @@ def evaluate(config: RunConfig, folder: Path, device: torch.device) -> Findings:
         raise Unfinished(found) from error
     found.metric = task.metric
     found.tested = tested(trainer)
+    counts = getattr(data, "class_counts", None)
+    found.class_counts = None if counts is None else {"test": counts["test"]}
     found.of_checkpoint = SavedEpoch(str(trained.file), trained.epoch)
     found.metrics = {f"{name}/test": value for name, value in values.items()}
     if test.solves:

@@ -44,6 +44,8 @@ def report(result: RunResult, folder: Path, job: str = "", skipped: bool = False
         how = "completed" if seconds is None else f"completed in {seconds:.0f} s"
         if skipped:
             how = "was completed before"
+        if result.found.stopped is not None:
+            how += f" (stopped: {result.found.stopped})"
         found = outcome_of_test(result.found)
         line = f"{name} {how}{': ' if found else ''}{found}\n{folder}"
         if result.mode == "figure3":

@@ -41,6 +41,7 @@ from .process import (
     prepare,
 )
 from .train import fit
+from .warm_start import check_start
 
 __all__ = ["check", "run"]
 
@@ -57,6 +58,8 @@ def check(config: RunConfig) -> None:
     """
     build.check_choices(config)
     check_machine(config)
+    if config.mode == "train" and config.trainer.init_from is not None:
+        check_start(config.trainer.init_from)
     device = select_device(config.trainer.device)
     if config.mode == "predict":
         from .predict import check_predict

@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from ..config import RunConfig
+from ..config import ConfigError, RunConfig
 from ..nn.swap_solver import (
     solving_modules,
     solving_with,
@@ -51,6 +51,7 @@ from . import build
 from .after_training import calibrate, check_that_it_learned
 from .data_files import fingerprints
 from .ending import Unfinished
+from .warm_start import start_from
 
 __all__ = ["fit", "tested", "trainable_parameters"]
 
@@ -96,6 +97,7 @@ def fit(
     optimizer = build.build_optimizer(config, model)
     scheduler = build.build_scheduler(config, optimizer, len(data.train))
     parameters = trainable_parameters(model)
+    check_patience(config, data)
 
     timing = Timing()
     callbacks: list[Callback] = [SolverStatistics(), MemoryMeter(), timing]
@@ -144,6 +146,7 @@ def fit(
         clip_norm=settings.clip_norm,
         log_every=settings.log_every,
         evaluate_every=settings.evaluate_every,
+        patience=settings.patience,
         group=group,
     )
     if group.size > 1:
@@ -151,6 +154,8 @@ def fit(
         torch.manual_seed(config.seed * 1_000_003 + group.rank)
     if checkpoint is not None:
         go_on(trainer, checkpoint, config, folder)
+    elif settings.init_from is not None:
+        start_from(settings.init_from, model, data, device)
     try:
         with torch.autograd.set_detect_anomaly(settings.detect_anomaly):
             trainer.fit()
@@ -204,9 +209,34 @@ def findings(trainer: Trainer, parameters: int, timing: Timing) -> Findings:
         memory=Memory(last.get("memory/saved_bytes"), last.get("memory/peak_bytes")),
         earlier_seconds=timing.earlier_seconds,
         tested=tested(trainer),
+        class_counts=getattr(trainer.data, "class_counts", None),
     )
+    if trainer.stopped:
+        found.stopped = f"patience, no better {tag} in {trainer.patience} evaluations"
     found.objective = found.reported.get(tag, found.reported.get(f"{metric}/test"))
     return found
+
+
+def check_patience(config: RunConfig, data: Any) -> None:
+    """See that early stopping can work, and say what it does to a schedule over all epochs.
+
+    Raises:
+        ConfigError: There is no validation data.
+    """
+    if config.trainer.patience is None:
+        return
+    if data.validation is None:
+        raise ConfigError(
+            "trainer.patience stops by the validation metric, and there is no validation data; "
+            "set dataset.validation_size above 0, or trainer.patience=null"
+        )
+    if config.scheduler.name in ("one_cycle", "cosine"):
+        log.info(
+            "the schedule %s is laid over all %d epochs: where trainer.patience stops earlier, "
+            "the learning rate has not come down",
+            config.scheduler.name,
+            config.trainer.epochs,
+        )
 
 
 def trainable_parameters(model: nn.Module) -> int:

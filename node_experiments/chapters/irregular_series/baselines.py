@@ -1,4 +1,4 @@
-"""What knows nothing of a series: the mean of each feature, and the frequency of each class."""
+"""The error of a model that knows nothing of a series but the mean of each feature."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .metrics import cross_entropy, mean_over_observed, squared_error
+from .metrics import mean_over_observed, squared_error
 
-__all__ = ["error_of_frequencies", "error_of_mean", "training_mean"]
+__all__ = ["error_of_mean", "training_mean"]
 
 
 def training_mean(batches: Iterable[Any]) -> Tensor:
@@ -34,16 +34,3 @@ def error_of_mean(training: Iterable[Any], batches: Iterable[Any]) -> float:
         squares = squared_error(mean.to(target.values), target.values)
         errors.append(mean_over_observed(squares, features))
     return float(torch.cat(errors).mean())
-
-
-def error_of_frequencies(training: Iterable[Any], batches: Iterable[Any], classes: int) -> float:
-    """Cross-entropy of predicting each class as often as the training labels have it.
-
-    A class without any label counts as one label.
-    """
-    known, labels = (
-        torch.cat([batch.label.flatten().cpu() for batch in part]) for part in (training, batches)
-    )
-    counts = torch.bincount(known[known >= 0], minlength=classes).clamp(min=1)
-    logits = counts.double().log().expand(len(labels), -1)
-    return float(cross_entropy(logits, labels))

@@ -6,7 +6,7 @@ Interpolation, extrapolation and classification as in Rubanova, Chen & Duvenaud 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -197,6 +197,8 @@ class ForecastData:
     Attributes:
         dim: Features of a point.
         static: Numbers that do not change within a series.
+        class_counts: By the name of each part, how many labels each class has there, by its name.
+        class_weights: Of the labels of each class in the training loss; None: all alike.
         classes: Kinds of label; None for data without labels.
         label_per: What a label belongs to: `series`, `time`, or None.
         span: First and last time of all series, observed and target, in the model's units.
@@ -225,6 +227,8 @@ class ForecastData:
     learned: dict[str, Any] | None = None
     static: int = 0
     cut: float = 0.5
+    class_counts: dict[str, dict[str, int]] | None = None
+    class_weights: tuple[float, ...] | None = None
 
 
 def forecast_data(
@@ -240,6 +244,7 @@ def forecast_data(
     span: tuple[float, float] | None = None,
     mean_gap: float | None = None,
     any_size: bool = False,
+    class_names: tuple[str, ...] | None = None,
 ) -> ForecastData:
     """Put a task and batches on series that are split and scaled.
 
@@ -250,6 +255,7 @@ def forecast_data(
             time from the first to the last point of all series that is observed.
         seed: Of what is observed, and of the order.
         features, time_unit, scaling: As in `ForecastData`; the unit is that of the series.
+        class_names: Of the classes; their numbers when None.
         span, mean_gap: Those of the data that a model was trained on; of these series when None.
         any_size: Where there are fewer training series than a batch takes, they are one batch.
 
@@ -258,7 +264,14 @@ def forecast_data(
     """
     train, validation, test = parts
     train = limited(train, settings.train_size, "train")
+    counts = weights = None
     test = limited(test, settings.test_size, "test")
+    if classes is not None:
+        names = class_names or tuple(map(str, range(classes)))
+        named = zip(("train", "validation", "test"), (train, validation, test), strict=True)
+        counts = {name: label_counts(part, names) for name, part in named}
+        if settings.class_weights == "balanced":
+            weights = balanced_weights(list(counts["train"].values()))
     times = torch.cat([train.times, validation.times, test.times])
     first, last = span or (float(times.min()), float(times.max()))
     cut = first + settings.extrapolate_from * (last - first)
@@ -313,7 +326,27 @@ def forecast_data(
         scaling=scaling,
         static=0 if train.static is None else train.static.shape[1],
         cut=cut / scale,
+        class_counts=counts,
+        class_weights=weights,
     )
+
+
+def label_counts(part: RaggedSeries, names: Sequence[str]) -> dict[str, int]:
+    """How many labels of each class a part has."""
+    label = torch.zeros(0, dtype=torch.long) if part.label is None else part.label.flatten()
+    counts = torch.bincount(label[label >= 0], minlength=len(names))
+    return dict(zip(names, counts.tolist(), strict=True))
+
+
+def balanced_weights(counts: Sequence[int]) -> tuple[float, ...]:
+    """The weight of each class with which all classes together weigh the same.
+
+    That is labels / (classes * labels of the class), as scikit-learn has it for `balanced`.
+
+    >>> balanced_weights([30, 10])
+    (0.6666666666666666, 2.0)
+    """
+    return tuple(sum(counts) / (len(counts) * max(count, 1)) for count in counts)
 
 
 def limited(part: RaggedSeries, size: int | None, name: str) -> RaggedSeries:

@@ -40,6 +40,7 @@ class ForecastingConfig:
     train_size: int | None = None  # series to train on; all when null
     validation_size: int | None = 0  # choice: series of the training part; official_code: 0
     test_size: int | None = None  # series to test on; all when null
+    class_weights: str = "none"  # choice: none | balanced: rare classes count more in training
     batch_size: int = 50  # official_code: training series per batch
     eval_batch_size: int = 1000  # choice, official_code the whole part: series per evaluated batch
     passes: int = 1  # official_code: passes over the training series that make one epoch
@@ -55,6 +56,9 @@ class ForecastingConfig:
             require(getattr(self, name) >= 1, self, name, "at least 1")
         size = self.validation_size
         require(size is None or size >= 0, self, "validation_size", "at least 0")
+        weights = ("none", "balanced") if self.task == "classification" else ("none",)
+        allowed = f"{' or '.join(weights)} with task={self.task}"
+        require(self.class_weights in weights, self, "class_weights", allowed)
         variant = getattr(self, "variant", "paper")
         require(variant in ("paper", "official_code"), self, "variant", "paper or official_code")
         scaling = getattr(self, "scaling", "none")

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 
 from ...data.errors import DataError
-from ...data.splits import Split, random_split
+from ...data.splits import Split, random_split, stratified_split
 from ...data.table_file import TableFile, read_table
 from .batches import ForecastData, forecast_data
 from .chapter import CSVConfig
-from .measurements import read_measurements
+from .measurements import Measurements, read_measurements
 from .series_schema import SeriesSchema
 from .table_columns import find_columns
 from .table_format import TableFormat
@@ -48,7 +48,7 @@ def csv_data(
         form = table_format(settings)
         columns = find_columns(table, form)
         seen = read_measurements(table, form, columns)
-        split = split_of(len(seen), settings)
+        split = split_of(seen, settings)
         schema = SeriesSchema.fit(
             seen,
             form,
@@ -64,7 +64,7 @@ def csv_data(
         known = {"span": tuple(learned["span"]), "mean_gap": learned["mean_gap"]}
         every = torch.arange(len(seen))
         split = (
-            split_of(len(seen), settings)
+            split_of(seen, settings)
             if fingerprint == learned["sha256"]
             else Split(every, torch.arange(0), every)
         )
@@ -79,10 +79,12 @@ def csv_data(
         time_unit=schema.time_unit,
         scaling=schema.value_scaling,
         any_size=True,
+        class_names=schema.classes,
         **known,
     )
     data.learned = learned or {
         "schema": schema.to_dict(),
+        "names": schema.names(),
         "sha256": fingerprint,
         "span": list(data.span),
         "mean_gap": data.mean_gap,
@@ -148,11 +150,13 @@ def read_user_table(settings: CSVConfig) -> TableFile:
     return read_table(path, settings.delimiter, settings.decimal, settings.encoding)
 
 
-def split_of(series: int, settings: CSVConfig) -> Split:
-    """Training, validation and test series."""
-    validation = settings.validation_size
+def split_of(seen: Measurements, settings: CSVConfig) -> Split:
+    """Training, validation and test series; of each class the same share where it is one label."""
+    series, validation = len(seen), settings.validation_size
     if validation is None:
         validation = int(0.8 * series) // 10
+    if settings.task == "classification" and settings.label_per == "series":
+        return stratified_split(seen.labels, validation, settings.split_seed)
     return random_split(series, validation, settings.split_seed)
 
 

@@ -256,6 +256,20 @@ class SeriesSchema:
                 raise DataError(f"{where}: {name} has no label in {self.form.label_column!r}")
         return torch.tensor([places[label] for label in seen.labels])
 
+    def names(self) -> dict[str, list[str]]:
+        """What the numbers of a model's inputs and outputs stand for, in their order."""
+        static = [
+            f"{name}={value}" if value else name
+            for name in self.form.static_columns
+            for value in self.columns.categories.get(name, ("",))
+        ]
+        classes = list(self.classes or ())
+        return {
+            "features": list(self.columns.features),
+            "static columns": static,
+            "classes": classes,
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a checkpoint."""
         return asdict(self)

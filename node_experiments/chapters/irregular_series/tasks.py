@@ -6,6 +6,7 @@ has labels or none.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from ...nn.likelihoods import gaussian_log_likelihood, standard_normal_kl
 from ...training.task import Baseline
-from .baselines import error_of_frequencies, error_of_mean
+from .baselines import error_of_mean
 from .batches import ForecastData
 from .calibration import calibrate, coverage
 from .chapter import SeriesModelConfig
@@ -46,6 +47,7 @@ class SeriesTask:
         classes: Kinds of label, or None.
         reconstruction_weight: Of the negative log-likelihood, in nats a number.
         classification_weight: Of the cross-entropy, in nats a label.
+        class_weights: Of the labels of each class in the training loss; None: all alike.
         metric: The mean squared error, or of classes the accuracy, of two of them the AUC.
     """
 
@@ -53,6 +55,7 @@ class SeriesTask:
     classes: int | None = None
     reconstruction_weight: float = 1.0
     classification_weight: float = 100.0
+    class_weights: tuple[float, ...] | None = field(kw_only=True, default=None)
     metric: str = field(init=False, default="mse")
     higher_is_better: bool = field(init=False, default=False)
 
@@ -69,7 +72,7 @@ class SeriesTask:
           observations from a roll-out
         - `mse_samples`: the mean over draws of z0 instead, as published
         - `log_likelihood`: Gaussian, in nats a number
-        - `accuracy`, `auc`: of classes
+        - `accuracy`, `auc`, `average_precision`: of classes
         """
         sums: dict[str, float] = {}
         count, logits, labels = 0, [], []
@@ -97,11 +100,10 @@ class SeriesTask:
         raise NotImplementedError
 
     def baseline(self, data: ForecastData) -> Baseline:
-        """What a model reaches that predicts the mean, or how often each class is."""
-        batches = data.test if data.validation is None else data.validation
+        """What a model reaches that predicts the mean, or all classes alike."""
         if self.kind == "classification" and self.classes is not None:
-            entropy = error_of_frequencies(data.train, batches, self.classes)
-            return Baseline("cross_entropy", entropy, "the frequency of each class in training")
+            return Baseline("cross_entropy", math.log(self.classes), "every class alike")
+        batches = data.test if data.validation is None else data.validation
         return Baseline("mse", error_of_mean(data.train, batches), "the training mean")
 
     def calibrate(self, model: Any, data: ForecastData) -> None:
@@ -119,7 +121,10 @@ class SeriesTask:
         """The training loss, 0-d."""
         if logits is None or self.kind != "classification":
             return nll
-        entropy = self.classification_weight * cross_entropy(logits, batch.label)
+        weights = self.class_weights
+        entropy = self.classification_weight * cross_entropy(
+            logits, batch.label, None if weights is None else logits.new_tensor(weights)
+        )
         return entropy + (self.reconstruction_weight * nll if self.reconstruction_weight else 0)
 
 
@@ -301,7 +306,11 @@ def autoregressive_series(
 ) -> AutoregressiveSeriesTask:
     """The task of the data, for a model that predicts from the past."""
     return AutoregressiveSeriesTask(
-        data.task, data.classes, settings.reconstruction_weight, settings.classification_weight
+        data.task,
+        data.classes,
+        settings.reconstruction_weight,
+        settings.classification_weight,
+        class_weights=data.class_weights,
     )
 
 
@@ -316,6 +325,7 @@ def variational_series(settings: SeriesModelConfig, data: ForecastData) -> Varia
             settings.samples,
             len(data.train),
             settings.kl_wait,
+            class_weights=data.class_weights,
             span=data.span,
             final_kl_weight=settings.kl_weight,
             horizon_epochs=settings.horizon_epochs,
@@ -329,4 +339,5 @@ def variational_series(settings: SeriesModelConfig, data: ForecastData) -> Varia
         len(data.train),
         settings.kl_wait,
         settings.kl_rate,
+        class_weights=data.class_weights,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 TINY = ("protocol=smoke", "trainer.threads=1", "trainer.progress=false")
 
@@ -138,3 +139,81 @@ def test_what_cannot_be_predicted(node_run, table, asked, message):
     assert done.code == 2
     assert message in done.err
     assert done.err.count("\n") == 1
+
+
+def result_in(run):
+    return json.loads((Path(run) / "result.json").read_text())
+
+
+def test_the_form_of_a_file_does_not_change_what_is_learned(node_run, tmp_path, table):
+    """Minutes, dates in the far past of others, and a long table with decimal commas."""
+    start = pd.Timestamp("2024-03-01")
+    own_day = table["series"].str[1:].astype(int) * 30
+    dates = start + pd.to_timedelta(own_day, "D") + pd.to_timedelta(table["time"], "h")
+    long = table.melt(["series", "time"], ["hr", "temp"]).dropna()
+    forms = {
+        "plain": table,
+        "minutes": table.assign(time=(table["time"] * 60).round(2)),
+        "dates": table.assign(time=dates)[::-1],
+        "long": long,
+    }
+    errors = {}
+    for name, form in forms.items():
+        sign = {"sep": ";", "decimal": ","} if name == "long" else {}
+        form.to_csv(tmp_path / "patients.csv", index=False, **sign)
+        run = trained(node_run, "csv_rnn_dt", f"name={name}")
+        errors[name] = result_in(run)["metrics"]["mse/test"]
+    for error in errors.values():
+        assert error == pytest.approx(errors["plain"], rel=0.01)
+
+
+def test_bands_are_calibrated_and_counted(node_run, table):
+    run = trained(node_run, "csv_gru_d")
+    best = result_in(run)["best"]
+    assert 0 <= best["coverage/test"] <= 1
+    assert 0 <= best["coverage_beyond/test"] <= 1
+    weights = torch.load(f"{run}/checkpoints/best.pt", weights_only=True)["model"]
+    assert bool((weights["predictive_noise.scale"] != 1).all())
+    done = node_run("mode=eval", f"checkpoint={run}")
+    assert f"90 % band covers {100 * best['coverage/test']:.0f} %" in done.out
+
+
+def test_classes_are_counted_weighed_and_split_alike(node_run, tmp_path, table):
+    kinds = table["series"].str[1:].astype(int).map(lambda n: "a" if n % 4 == 0 else "b")
+    table.assign(level=kinds).to_csv(tmp_path / "patients.csv", index=False)
+    run = trained(
+        node_run, "csv_rnn_dt", *CLASSIFY, "dataset.class_weights=balanced",
+        "dataset.validation_size=4",
+    )  # fmt: skip
+    result = result_in(run)
+    assert result["class_counts"] == {
+        "train": {"a": 4, "b": 11},
+        "validation": {"a": 1, "b": 3},
+        "test": {"a": 1, "b": 4},
+    }
+    assert {"auc/test", "average_precision/test", "cross_entropy/test"} <= result["metrics"].keys()
+    wrong = node_run(
+        "experiment=csv_gru_d", "dataset.path=patients.csv", "dataset.class_weights=balanced"
+    )
+    assert wrong.code == 2
+    assert "none with task=extrapolation" in wrong.err
+
+
+def test_static_columns_are_needed_by_name(node_run, tmp_path, table):
+    run = trained(node_run, "csv_gru_d", "dataset.static_columns=[level]")
+
+    def predicted(changed):
+        changed.to_csv(tmp_path / "new.csv", index=False)
+        return node_run(
+            "mode=predict", f"checkpoint={run}", "dataset.path=new.csv", "predict.out=f.csv"
+        )
+
+    assert predicted(table).code == 0
+    before = pd.read_csv(tmp_path / "f.csv")
+    swapped = {"high": "low", "low": "high"}
+    assert predicted(table.assign(level=table["level"].map(swapped))).code == 0
+    assert not np.allclose(before["hr"], pd.read_csv(tmp_path / "f.csv")["hr"])
+    assert "the column 'level' is not there" in predicted(table.drop(columns="level")).err
+    unknown = predicted(table.assign(level="middling"))
+    assert unknown.code == 2
+    assert "one of high, low" in unknown.err
