@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,14 @@ from ..training.loop import Trainer
 from ..training.memory import peak_bytes
 from ..training.solver_statistics import CountedBatches
 from . import build
+from .data_files import file_names, fingerprints, same_data
 from .ending import Unfinished
 from .restore import rebuild
 from .train import tested, trainable_parameters
 
 __all__ = ["evaluate", "measure"]
+
+log = logging.getLogger(__name__)
 
 
 def evaluate(config: RunConfig, folder: Path, device: torch.device) -> Findings:
@@ -35,6 +39,12 @@ def evaluate(config: RunConfig, folder: Path, device: torch.device) -> Findings:
         Unfinished: The evaluation failed; what was found says of which model it was.
     """
     trained = rebuild(config, device)
+    if not same_data(trained.files, now := fingerprints(config)):
+        log.warning(
+            "%s is not what the model was trained on: that was %s",
+            file_names(now),
+            file_names(trained.files or []),
+        )
     model, data = trained.model, trained.data
     found = Findings(trained=trained.origin, parameters=trainable_parameters(model))
     task = build.build_task(config, data)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ..runs.result import Findings, RunResult
 
-__all__ = ["GROUPS", "complain", "console", "log_to_console", "report"]
+__all__ = ["GROUPS", "complain", "console", "log_to_console", "outcome_of_test", "report"]
 
 GROUPS = (
     "experiment",

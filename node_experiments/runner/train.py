@@ -49,6 +49,7 @@ from ..training.solver_statistics import SolverStatistics
 from ..training.timing import Timing
 from . import build
 from .after_training import calibrate, check_that_it_learned
+from .data_files import fingerprints
 from .ending import Unfinished
 from .warm_start import start_from
 
@@ -126,7 +127,12 @@ def fit(
             trackers.append(Profiler(folder / "profile"))
         if bar is not None:
             trackers.append(ProgressBar(bar, "compiling" if settings.compile else "starting"))
-    last = Checkpoints(folder / "checkpoints", asdict(config), settings.checkpoint_minutes, stop)
+    last = Checkpoints(
+        folder / "checkpoints",
+        {"config": asdict(config), "files": fingerprints(config)},
+        settings.checkpoint_minutes,
+        stop,
+    )
     trainer = Trainer(
         task,
         model,

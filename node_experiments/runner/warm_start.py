@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..runs.checkpoint_names import resolved_checkpoint
 from ..training.checkpoints import CheckpointError, checkpoint_file, load_checkpoint
 
 __all__ = ["check_start", "start_from"]
@@ -22,7 +23,7 @@ def check_start(source: str) -> None:
     Raises:
         CheckpointError: No file is there.
     """
-    file = checkpoint_file(Path(source))
+    file = checkpoint_file(Path(resolved_checkpoint(source)))
     if not file.is_file():
         raise CheckpointError(
             f"trainer.init_from={source} is missing: there is no file {file}; give a run folder "
@@ -41,7 +42,8 @@ def start_from(source: str, model: nn.Module, data: Any, device: torch.device) -
         CheckpointError: The checkpoint cannot be read, is of another model, or its inputs or
             classes have other names.
     """
-    checkpoint = load_checkpoint(Path(source), device)
+    file = checkpoint_file(Path(resolved_checkpoint(source)))
+    checkpoint = load_checkpoint(file, device)
     check_names(source, checkpoint.get("data"), getattr(data, "learned", None))
     given, own = checkpoint["model"], model.state_dict()
     for name in given:
@@ -62,7 +64,7 @@ def start_from(source: str, model: nn.Module, data: Any, device: torch.device) -
             f"trainer.init_from={source} lacks {missing[0]}, which this model has; start from a "
             "checkpoint of the same model"
         )
-    log.info("started from the weights in %s", checkpoint_file(Path(source)))
+    log.info("started from the weights in %s", file)
 
 
 def check_names(source: str, there: Any, here: Any) -> None:

@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -131,13 +131,16 @@ def status(folder: Path) -> str:
     return "unfinished" if result is None else result.status
 
 
-def started_before(folder: Path, own_hash: str, siblings: bool) -> Path:
+def started_before(
+    folder: Path, own_hash: str, siblings: bool, is_same: Callable[[Path], bool]
+) -> Path:
     """Folder of the run of this configuration: ended, else started, else `folder`.
 
     Of those that were started, one with a checkpoint is preferred to one without.
 
     Args:
         siblings: Look also in the folders beside `folder`.
+        is_same: Whether the run in one of those read the same data.
 
     Raises:
         ConfigError: `folder` holds a run of another configuration.
@@ -156,7 +159,7 @@ def started_before(folder: Path, own_hash: str, siblings: bool) -> Path:
     ]
     for path in left:
         remove_leftovers(path)
-    same = [path for path in left if hash_of(path) == own_hash]
+    same = [path for path in left if hash_of(path) == own_hash and is_same(path)]
     completed = [path for path in same if status(path) in ENDED]
     saved = [path for path in same if any((path / "checkpoints").glob("*.pt"))]
     return next(iter(completed + saved + same), folder)

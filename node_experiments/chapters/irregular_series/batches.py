@@ -5,6 +5,7 @@ Interpolation, extrapolation and classification as in Rubanova, Chen & Duvenaud 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ from ...data.time_series import (
 from .chapter import ForecastingConfig
 
 __all__ = ["ForecastBatch", "ForecastBatches", "ForecastData", "Forecasts", "forecast_data"]
+
+log = logging.getLogger(__name__)
 
 # One draw at a time, while a model trains on what was drawn before; torch sorts without Python.
 DRAWING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="draw")
@@ -207,7 +210,6 @@ class ForecastData:
             unknown.
         scaling: What the values went through; None when they are as they were.
         learned: What a checkpoint keeps of the training data, as plain values.
-        source: A user's table as it was read, with its schema.
     """
 
     train: SeriesBatches[ForecastBatch]
@@ -223,7 +225,6 @@ class ForecastData:
     time_unit: str = ""
     scaling: Scaling | None = None
     learned: dict[str, Any] | None = None
-    source: Any = None
     static: int = 0
     cut: float = 0.5
     class_counts: dict[str, dict[str, int]] | None = None
@@ -242,6 +243,7 @@ def forecast_data(
     scaling: Scaling | None = None,
     span: tuple[float, float] | None = None,
     mean_gap: float | None = None,
+    any_size: bool = False,
     class_names: tuple[str, ...] | None = None,
 ) -> ForecastData:
     """Put a task and batches on series that are split and scaled.
@@ -255,6 +257,7 @@ def forecast_data(
         features, time_unit, scaling: As in `ForecastData`; the unit is that of the series.
         class_names: Of the classes; their numbers when None.
         span, mean_gap: Those of the data that a model was trained on; of these series when None.
+        any_size: Where there are fewer training series than a batch takes, they are one batch.
 
     Raises:
         DataError: Sizes that do not fit the data.
@@ -277,7 +280,7 @@ def forecast_data(
     def forecasts(part: RaggedSeries, number: int) -> Forecasts:
         part = part if device is None else part.to(device)
         of_part = 3 * seed + number  # what is seen of one part says nothing of another
-        return Forecasts(
+        found = Forecasts(
             part,
             settings.task,
             settings.observed_fraction,
@@ -286,11 +289,23 @@ def forecast_data(
             of_part,
             divide_by_last,
         )
+        if left_out := len(part) - len(found):
+            log.warning(
+                "%d of %d %s series have no observation on one side of %.4g %s, from where on is "
+                "extrapolated, and are left out (dataset.extrapolate_from)",
+                left_out,
+                len(part),
+                ("training", "validation", "test")[number],
+                cut / scale,
+                time_unit,
+            )
+        return found
 
     training = forecasts(train, 0)
     batch_size = settings.batch_size
-    if len(training) < batch_size <= len(train):
-        batch_size = len(training)  # some series have nothing that could be extrapolated
+    if any_size or len(training) < batch_size <= len(train):
+        # Some series may have nothing that could be extrapolated.
+        batch_size = min(batch_size, len(training))
     observed = training.observed
     gaps = observed.times.diff()[(observed.series_of_point.diff() == 0).to(observed.times.device)]
     if mean_gap is None:

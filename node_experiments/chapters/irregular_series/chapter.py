@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ...config.checks import require
-from ..chapter import Chapter, Dataset, Mode, Model, Task
+from ..chapter import Chapter, Dataset, Model, Predictor, Task
 
 __all__ = [
     "CHAPTER",
@@ -210,7 +210,7 @@ class CSVConfig(ForecastingConfig):
     TASKS: ClassVar[tuple[str, ...]] = (*FORECASTS, "classification")
 
     name: str = "csv"  # csv
-    path: str | None = None  # the file: .csv, also packed as .gz or .zip, or .parquet
+    path: str | None = None  # .csv, also packed as .gz or .zip, .parquet, or sample:patients
     series_column: str = "series"  # name of the column that names the series of a row
     time_column: str = "time"  # name of the column of times: numbers, dates or hh:mm
     value_columns: list[str] | None = None  # features; all columns of numbers when null
@@ -368,7 +368,18 @@ CHAPTER = Chapter(
         "human_activity": dataset(
             HumanActivityConfig, "human_activity:human_activity_data", "human_activity"
         ),
-        "csv": dataset(CSVConfig, "csv_series:csv_data", "irregular_series"),
+        "csv": Dataset(
+            CSVConfig,
+            f"{HERE}.csv_series:csv_data",
+            "irregular_series",
+            "irregular_series",
+            files=f"{HERE}.csv_series:user_files",
+            learned=f"{HERE}.csv_series:learned_data",
+            samples={
+                name: f"node_experiments/chapters/irregular_series/sample_files/{name}.csv"
+                for name in ("patients", "new_patients", "new_patients_later")
+            },
+        ),
     },
     models={
         "irregular_rnn_dt": model("autoregressive", ALL),
@@ -382,13 +393,18 @@ CHAPTER = Chapter(
     },
     tasks={
         "autoregressive_series": Task(
-            f"{HERE}.tasks:autoregressive_series", f"{HERE}.figures:irregular_series_figures"
+            f"{HERE}.tasks:autoregressive_series",
+            f"{HERE}.figures:irregular_series_figures",
+            predictor=Predictor(f"{HERE}.predict:predict_series", ("times", "samples", "points")),
         ),
         "variational_series": Task(
-            f"{HERE}.tasks:variational_series", f"{HERE}.figures:irregular_series_figures"
+            f"{HERE}.tasks:variational_series",
+            f"{HERE}.figures:irregular_series_figures",
+            predictor=Predictor(
+                f"{HERE}.predict:predict_series", ("times", "samples", "points", "latent")
+            ),
         ),
     },
-    modes={"predict": Mode(f"{HERE}.predict:check_predict", f"{HERE}.predict:predict")},
     tables={
         name: f"{HERE}.tables:IRREGULAR_TABLES:{name}"
         for name in (

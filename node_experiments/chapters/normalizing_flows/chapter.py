@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ...config.checks import require
-from ..chapter import Chapter, Dataset, Model, Task
+from ..chapter import Chapter, Dataset, Model, Predictor, Task
 
 __all__ = [
     "CHAPTER",
@@ -165,6 +165,7 @@ class FFJORDConfig(HamiltonianCNFConfig):
 
 
 HERE = "node_experiments.chapters.normalizing_flows"
+PREDICTOR = Predictor(f"{HERE}.predict:predict_flow", ("samples", "points"))
 DENSITIES = {"energy": "density_matching", "points": "maximum_likelihood"}
 
 CHAPTER = Chapter(
@@ -191,11 +192,13 @@ CHAPTER = Chapter(
             f"{HERE}.density_matching:density_matching",
             f"{HERE}.figures:flow_figures",
             f"{HERE}.figures:flow_callbacks",
+            PREDICTOR,
         ),
         "maximum_likelihood": Task(
             f"{HERE}.maximum_likelihood:maximum_likelihood",
             f"{HERE}.figures:flow_figures",
             f"{HERE}.figures:flow_callbacks",
+            PREDICTOR,
         ),
     },
     figures={
