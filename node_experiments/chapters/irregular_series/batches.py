@@ -5,7 +5,7 @@ Interpolation, extrapolation and classification as in Rubanova, Chen & Duvenaud 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -204,6 +204,8 @@ class ForecastData:
         scaling: What the values went through; None when they are as they were.
         learned: What a checkpoint keeps of the training data, as plain values.
         source: A user's table as it was read, with its schema.
+        measures: Further errors in units of the dataset, from the predicted means and their
+            batch: of each name those of single predictions, over which the metric is the mean.
     """
 
     train: SeriesBatches[ForecastBatch]
@@ -220,6 +222,7 @@ class ForecastData:
     scaling: Scaling | None = None
     learned: dict[str, Any] | None = None
     source: Any = None
+    measures: Callable[[Tensor, ForecastBatch], dict[str, Tensor]] | None = None
 
 
 def forecast_data(

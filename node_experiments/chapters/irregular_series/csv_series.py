@@ -11,7 +11,7 @@ import torch
 
 from ...data.errors import DataError
 from ...data.splits import Split, random_split
-from ...data.table_file import read_table
+from ...data.table_file import TableFile, read_table
 from .batches import ForecastData, forecast_data
 from .chapter import CSVConfig
 from .measurements import read_measurements
@@ -19,7 +19,7 @@ from .series_schema import SeriesSchema
 from .table_columns import find_columns
 from .table_format import TableFormat
 
-__all__ = ["csv_data", "table_format"]
+__all__ = ["csv_data", "table_data", "table_format"]
 
 
 def csv_data(
@@ -45,12 +45,32 @@ def csv_data(
             f"observation, with the columns {settings.series_column!r}, {settings.time_column!r} "
             "and values"
         )
-    classifies = settings.task == "classification"
-    if classifies and settings.label_column is None:
-        raise DataError("dataset.task=classification needs dataset.label_column=<column>")
     path = Path(settings.path).expanduser()
     table = read_table(path, settings.delimiter, settings.decimal, settings.encoding)
     fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
+    return table_data(table, fingerprint, settings, seed, device, learned, for_prediction)
+
+
+def table_data(
+    table: TableFile,
+    fingerprint: str,
+    settings: CSVConfig,
+    seed: int = 0,
+    device: torch.device | None = None,
+    learned: dict[str, Any] | None = None,
+    for_prediction: bool = False,
+) -> ForecastData:
+    """Series of a table, as `csv_data` gives them.
+
+    Args:
+        fingerprint: Hash of the file that the table comes from.
+
+    Raises:
+        DataError: As in `read_measurements`.
+    """
+    classifies = settings.task == "classification"
+    if classifies and settings.label_column is None:
+        raise DataError("dataset.task=classification needs dataset.label_column=<column>")
     known: dict[str, Any] = {}
     if learned is None:
         form = table_format(settings)
