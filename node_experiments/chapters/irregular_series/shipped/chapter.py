@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ....config.checks import require
 from ...chapter import Chapter, Dataset
 from ..chapter import CSVConfig, ForecastingConfig
 
-__all__ = ["CHAPTER", "MimicDemoConfig", "StormsConfig"]
+__all__ = ["CHAPTER", "MimicDemoConfig", "PBCSeqConfig", "StormsConfig"]
 
 
 @dataclass
@@ -62,6 +62,26 @@ class MimicDemoConfig(CSVConfig):
         require(0 < self.bin_hours <= self.hours, self, "bin_hours", "above 0, at most hours")
 
 
+@dataclass
+class PBCSeqConfig(CSVConfig):
+    """Visits of 312 patients with primary biliary cirrhosis: forecast laboratory values."""
+
+    TASKS: ClassVar[tuple[str, ...]] = ("interpolation", "extrapolation")
+
+    name: str = "pbcseq"  # pbcseq
+    path: str | None = None  # a CSV file like the shipped one, which is read when null
+    series_column: str = "id"  # name of the column that names the patient of a row
+    time_column: str = "day"  # name of the column of days since registration
+    value_columns: list[str] | None = field(
+        default_factory=lambda: [
+            "bili", "chol", "albumin", "alk.phos", "ast", "platelet", "protime", "ascites",
+            "hepato", "spiders", "edema", "stage",
+        ]
+    )  # fmt: skip
+    time_scale: float | None = 5152.0  # time that becomes 1: the last day of all
+    extrapolate_from: float = 0.25  # choice: what the first 3.5 years tell of later ones
+
+
 HERE = "node_experiments.chapters.irregular_series.shipped"
 
 CHAPTER = Chapter(
@@ -80,6 +100,9 @@ CHAPTER = Chapter(
             "irregular_series",
             "mimic_demo",
             f"{HERE}.vital_signs:vital_sign_figures",
+        ),
+        "pbcseq": Dataset(
+            PBCSeqConfig, f"{HERE}.pbcseq:pbcseq_data", "irregular_series", "pbcseq"
         ),
     },
 )

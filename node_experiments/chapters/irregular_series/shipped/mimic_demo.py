@@ -19,6 +19,7 @@ from ..table_cells import numbers_of
 from ..table_columns import find_columns
 from .carried_forward import carried_errors
 from .chapter import MimicDemoConfig
+from .logarithms import with_logarithms
 from .package_files import shipped_path
 
 __all__ = ["PLAUSIBLE", "SKEWED", "VITAL_SIGNS", "mimic_demo_data"]
@@ -96,10 +97,8 @@ def first_hours(table: TableFile, settings: MimicDemoConfig) -> TableFile:
         wrong += int(bad.sum())
     if wrong:
         log.info("%s: %d readings that no body gives are left out", table.source, wrong)
-    for name in frame.columns.intersection(list(SKEWED)):
-        frame[name] = np.log(frame[name].where(frame[name] > 0))
-    features = [f"log {name}" if name in SKEWED else name for name in features]
-    frame.columns = pd.Index(features)
+    frame = with_logarithms(frame, SKEWED)
+    features = list(frame.columns)
     frame[settings.series_column] = table.rows[settings.series_column]
     frame[settings.time_column] = (hour / settings.bin_hours).round() * settings.bin_hours
     kept = frame[(hour >= 0) & (frame[settings.time_column] <= settings.hours)]
