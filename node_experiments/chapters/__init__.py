@@ -35,6 +35,7 @@ BUILT_IN = (
     "latent_ode",
     "irregular_series",
     "irregular_series.shipped",
+    "pharmacokinetics",
 )
 
 log = logging.getLogger("node_experiments")

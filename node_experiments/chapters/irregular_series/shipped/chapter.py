@@ -105,4 +105,7 @@ CHAPTER = Chapter(
             PBCSeqConfig, f"{HERE}.pbcseq:pbcseq_data", "irregular_series", "pbcseq"
         ),
     },
+    tables={
+        name: f"{HERE}.tables:REAL_TABLES:{name}" for name in ("storms", "mimic_demo", "pbcseq")
+    },
 )
