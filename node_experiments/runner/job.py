@@ -23,6 +23,7 @@ from ..config import (
 from ..data.cache_folder import cache_folder
 from ..errors import UserError
 from ..runs.directory import (
+    ENDED,
     claimed,
     read_json,
     remove_leftovers,
@@ -210,8 +211,8 @@ def find_place(config: RunConfig, folder: Path, siblings: bool) -> Path:
 
 
 def completed_before(config: RunConfig, place: Path) -> RunResult | None:
-    """The result of a completed run of this configuration, if one is stored there."""
-    if config.mode != "train" or status(place) != "completed":
+    """The result of a completed or diverged run of this configuration, if one is there."""
+    if config.mode != "train" or status(place) not in ENDED:
         return None
     before = read_result(place)
     if before is None or before.config_hash != config_hash(asdict(config)):
@@ -220,10 +221,15 @@ def completed_before(config: RunConfig, place: Path) -> RunResult | None:
     return before
 
 
+def exit_code_of(before: RunResult) -> int:
+    """The exit code with which a run had ended."""
+    return 0 if before.status == "completed" else 1
+
+
 def run_once(config: RunConfig, place: Path, choices: dict[str, Any], live: bool) -> Outcome:
     """Run in `place`, or return what a completed run of the same configuration left there."""
     if result := completed_before(config, place):
-        return Outcome(result, skipped=True)
+        return Outcome(result, exit_code_of(result), skipped=True)
     if config.resume not in (None, "auto"):
         choices = read_json(place / "run_info.json").get("choices") or choices
     from .run import (
@@ -261,7 +267,7 @@ def under_torchrun(
     try:
         place = find()
         if result := completed_before(config, place):
-            return Outcome(result, skipped=True), place
+            return Outcome(result, exit_code_of(result), skipped=True), place
         check(config)
         with claimed(place):
             go = group.from_first((True, place))[0]

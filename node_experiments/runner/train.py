@@ -48,6 +48,7 @@ from ..training.signals import StopRequest
 from ..training.solver_statistics import SolverStatistics
 from ..training.timing import Timing
 from . import build
+from .after_training import calibrate, check_that_it_learned
 from .ending import Unfinished
 
 __all__ = ["fit", "tested", "trainable_parameters"]
@@ -78,7 +79,8 @@ def fit(
         Metrics of the last and of the best epoch, and what the training took.
 
     Raises:
-        Unfinished: Training ended before its last epoch, by `Interrupted` or by an error.
+        Unfinished: Training ended before its last epoch, by `Interrupted` or by an error, or it
+            diverged.
     """
     settings = config.trainer
     data = build.build_data(config, device)
@@ -146,6 +148,9 @@ def fit(
     try:
         with torch.autograd.set_detect_anomaly(settings.detect_anomaly):
             trainer.fit()
+            check_that_it_learned(trainer)
+            if group.rank == 0:
+                calibrate(trainer, last)
     except (Exception, KeyboardInterrupt) as error:
         raise Unfinished(findings(trainer, parameters, timing)) from error
     finally:

@@ -39,7 +39,7 @@ __all__ = [
 
 FILE = "result.json"
 VERSION = 1
-ENDINGS = ("completed", "interrupted", "failed")
+ENDINGS = ("completed", "diverged", "interrupted", "failed")
 LAST = "last epoch"
 
 T = TypeVar("T")
@@ -184,7 +184,7 @@ class RunResult:
     """What `result.json` holds: the fields of `Findings` stand beside the others there.
 
     Attributes:
-        status: completed, interrupted or failed.
+        status: completed, diverged, interrupted or failed.
         reason: Why it did not complete, in one line.
         choices: What was chosen of each configuration group.
         seconds: None while the run has not ended.

@@ -81,6 +81,14 @@ class Checkpoints(Callback):
     def epoch_end(self, trainer: Trainer) -> None:
         self.save(trainer, best=trainer.improved)
 
+    def best(self, device: torch.device) -> dict[str, Any]:
+        """The checkpoint of the best epoch."""
+        return load_checkpoint(self._folder / BEST, device)
+
+    def replace_best(self, checkpoint: dict[str, Any]) -> None:
+        """Write the checkpoint of the best epoch again."""
+        write_atomically(self._folder / BEST, lambda file: torch.save(checkpoint, file))
+
     def save(self, trainer: Trainer, best: bool = False) -> None:
         """Write the state of training, first as the best one if it is."""
         learned = getattr(trainer.data, "learned", None)

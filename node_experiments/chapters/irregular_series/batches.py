@@ -193,9 +193,11 @@ class ForecastData:
 
     Attributes:
         dim: Features of a point.
+        static: Numbers that do not change within a series.
         classes: Kinds of label; None for data without labels.
         label_per: What a label belongs to: `series`, `time`, or None.
         span: First and last time of all series, observed and target, in the model's units.
+        cut: Time up to which a model sees a series that it extrapolates, in the same units.
         mean_gap: Mean time between two observations of a training series, in the same units.
         task: `interpolation`, `extrapolation` or `classification`.
         features: The name of each feature; empty when unknown.
@@ -223,6 +225,8 @@ class ForecastData:
     learned: dict[str, Any] | None = None
     source: Any = None
     measures: Callable[[Tensor, ForecastBatch], dict[str, Tensor]] | None = None
+    static: int = 0
+    cut: float = 0.5
 
 
 def forecast_data(
@@ -297,6 +301,8 @@ def forecast_data(
         features=features,
         time_unit="share of the batch's last" if divide_by_last else time_unit,
         scaling=scaling,
+        static=0 if train.static is None else train.static.shape[1],
+        cut=cut / scale,
     )
 
 

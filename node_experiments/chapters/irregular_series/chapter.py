@@ -210,6 +210,7 @@ class CSVConfig(ForecastingConfig):
     series_column: str = "series"  # name of the column that names the series of a row
     time_column: str = "time"  # name of the column of times: numbers, dates or hh:mm
     value_columns: list[str] | None = None  # features; all columns of numbers when null
+    static_columns: list[str] = field(default_factory=list)  # of a series, such as [age,sex]
     label_column: str | None = None  # name of the column of labels, such as state; to classify
     label_per: str = "series"  # series: one label each | time: one each row
     variable_column: str | None = None  # of a long table; `variable`, if there is one, when null

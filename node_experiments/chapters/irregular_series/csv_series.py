@@ -135,6 +135,7 @@ def table_format(settings: CSVConfig) -> TableFormat:
         series_column=settings.series_column,
         time_column=settings.time_column,
         value_columns=None if values is None else tuple(values),
+        static_columns=tuple(settings.static_columns),
         label_column=settings.label_column,
         label_per=settings.label_per,
         variable_column=settings.variable_column,

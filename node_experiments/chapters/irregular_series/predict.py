@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
 from ...config import ConfigError, RunConfig
 from ...data.ragged import RaggedSeries
-from ...data.time_series import TimeSeries
 from ...runs.files import write_atomically
+from .bands import bands
 from .forecast_figure import forecast_figure
 from .measurements import Measurements
 from .series_schema import SeriesSchema
@@ -144,61 +143,6 @@ def predictions(
                 columns[f"{feature}_q95"] = high[row, :, place].numpy()
             frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)
-
-
-def bands(
-    model: Any, observed: Any, times: Tensor, samples: int, gap: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and the 5 % and 95 % quantiles at times `(batch, time)`, `(batch, time, dim)` each.
-
-    Of latent variables they come from draws of z0 with the noise of an observation; those of an
-    autoregressive model from draws of the observations that it predicts, and feeds back.
-    """
-    noise = model.log_noise_std.exp()
-    if hasattr(model, "encode"):
-        centre, std = model.encode(observed)
-        draws = centre + std * torch.randn(samples, *centre.shape, device=centre.device)
-        states = model.states(torch.cat([centre.unsqueeze(0), draws]), times)
-        means = model.means(states)
-        shown = means[1:] + noise * torch.randn_like(means[1:])
-        low, high = (torch.quantile(shown, q, dim=0) for q in (0.05, 0.95))
-        return means[0], low, high
-    mean = continued(model, observed, times, gap)
-    size = len(times)
-    again = torch.arange(size, device=times.device).repeat(samples)
-    draws = continued(model, observed.select(again), times[again], gap, noise)
-    draws = draws + noise * torch.randn_like(draws)
-    low, high = (torch.quantile(draws.view(samples, *mean.shape), q, dim=0) for q in (0.05, 0.95))
-    return mean, low, high
-
-
-def continued(
-    model: Any, observed: Any, times: Tensor, gap: float, noise: Tensor | None = None
-) -> Tensor:
-    """Means of an autoregressive model at times `(batch, time)`, also beyond the observations.
-
-    Beyond them it is rolled out in steps of the mean gap between observations, as it was trained,
-    so that a forecast does not depend on how many times are asked for.
-
-    Args:
-        noise: Standard deviation of an observation: what is fed back is drawn with it.
-    """
-    states = model.read(observed)
-    last = states.last()[1]
-    steps = int(((times.amax(1) - last).amax() / gap).ceil().clamp(min=0)) if gap > 0 else 0
-    if steps:
-        ahead = last.unsqueeze(1) + gap * torch.arange(1, steps + 1, device=times.device)
-        values = model.roll_out(states, ahead, noise)
-        everywhere = torch.ones_like(values, dtype=torch.bool)
-        observed = TimeSeries(
-            torch.cat([observed.times.expand(len(last), -1), ahead], 1),
-            torch.cat([observed.values, values], 1),
-            torch.cat([observed.mask, everywhere[..., 0]], 1),
-            False,
-            torch.cat([observed.observed_features & observed.mask.unsqueeze(-1), everywhere], 1),
-        )
-        states = model.read(observed)
-    return model.predict(states, times)
 
 
 def class_probabilities(

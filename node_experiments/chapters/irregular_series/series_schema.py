@@ -150,6 +150,7 @@ class SeriesSchema:
             None if bool(mask.all()) else mask,
             self._label_numbers(seen, need_labels),
             None if self.classes is None else self.form.label_per,
+            self.static(seen),
         )
 
     def static(self, seen: Measurements) -> Tensor | None:

@@ -14,7 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from ...nn.likelihoods import gaussian_log_likelihood, standard_normal_kl
+from ...training.task import Baseline
+from .baselines import error_of_frequencies, error_of_mean
 from .batches import ForecastData
+from .calibration import calibrate, coverage
 from .chapter import SeriesModelConfig
 from .metrics import (
     classification_metrics,
@@ -101,6 +104,25 @@ class SeriesTask:
     ) -> Iterator[tuple[Tensor, dict[str, Tensor], Tensor | None, Any]]:
         """Predicted means, metrics of each series and logits, with their batch."""
         raise NotImplementedError
+
+    def baseline(self, data: ForecastData) -> Baseline:
+        """What a model reaches that predicts the mean, or how often each class is."""
+        batches = data.test if data.validation is None else data.validation
+        if self.kind == "classification" and self.classes is not None:
+            entropy = error_of_frequencies(data.train, batches, self.classes)
+            return Baseline("cross_entropy", entropy, "the frequency of each class in training")
+        return Baseline("mse", error_of_mean(data.train, batches), "the training mean")
+
+    def calibrate(self, model: Any, data: ForecastData) -> None:
+        """Fit the noise of the trained model again, on validation series if there are any."""
+        if self.kind != "classification" and data.validation is not None:
+            calibrate(model, data, data.cut)
+
+    def held_by_band(self, model: Any, data: ForecastData) -> dict[str, float]:
+        """Fraction of held-out test values in the 90 % band: see `calibration.coverage`."""
+        if self.kind == "classification":
+            return {}
+        return coverage(model, data.test, data.cut, data.mean_gap)
 
     def joined(self, nll: Tensor, logits: Tensor | None, batch: Any) -> Tensor:
         """The training loss, 0-d."""
@@ -280,6 +302,7 @@ def joined_series(batch: Any) -> Any:
         torch.cat([first.mask, second.mask], 1),
         first.complete and second.complete,
         torch.cat([observed_in(first), observed_in(second)], 1),
+        first.static,
     )
 
 

@@ -68,6 +68,7 @@ def model_of(name, label_per=None, kind="interpolation"):
         mean_gap=0.2,
         task=kind if label_per is None else "classification",
         train=[],
+        static=0,
     )
     build = resolve(models()[name].build)
     return build(settings, data, Solver("rk4", num_steps=10), Backprop())
