@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from ...nn.likelihoods import gaussian_log_likelihood, standard_normal_kl
 from ...training.task import Baseline
+from .band_scores import band_scores, held_out_forecasts
 from .baselines import error_of_frequencies, error_of_mean
 from .batches import ForecastData
-from .calibration import calibrate, coverage
+from .calibration import calibrate
 from .chapter import SeriesModelConfig
 from .metrics import (
     classification_metrics,
@@ -47,6 +48,7 @@ class SeriesTask:
         reconstruction_weight: Of the negative log-likelihood, in nats a number.
         classification_weight: Of the cross-entropy, in nats a label.
         measures: Further errors, as in `ForecastData`.
+        forecasts: Of held-out test values, once `held_by_band` has found them.
         metric: The mean squared error, or of classes the accuracy, of two of them the AUC.
     """
 
@@ -55,6 +57,7 @@ class SeriesTask:
     reconstruction_weight: float = 1.0
     classification_weight: float = 100.0
     measures: Callable[[Tensor, Any], dict[str, Tensor]] | None = field(init=False, default=None)
+    forecasts: dict[str, Any] = field(init=False, default_factory=dict)
     metric: str = field(init=False, default="mse")
     higher_is_better: bool = field(init=False, default=False)
 
@@ -119,10 +122,11 @@ class SeriesTask:
             calibrate(model, data, data.cut)
 
     def held_by_band(self, model: Any, data: ForecastData) -> dict[str, float]:
-        """Fraction of held-out test values in the 90 % band: see `calibration.coverage`."""
+        """Scores of held-out test values: see `band_scores`."""
         if self.kind == "classification":
             return {}
-        return coverage(model, data.test, data.cut, data.mean_gap)
+        self.forecasts = held_out_forecasts(model, data.test, data.cut, data.mean_gap)
+        return band_scores(self.forecasts)
 
     def joined(self, nll: Tensor, logits: Tensor | None, batch: Any) -> Tensor:
         """The training loss, 0-d."""

@@ -22,7 +22,8 @@ VITAL = ("heart_rate", "sbp", "dbp", "respiratory_rate", "spo2", "temp_c")
 BANDS = {
     "coverage": "90 % band covers, within (%)",
     "coverage_beyond": "90 % band covers, beyond (%)",
-    "crps": "CRPS",
+    "crps": "CRPS, within",
+    "crps_beyond": "CRPS, beyond",
 }
 
 
@@ -69,9 +70,10 @@ def bands(found: Mapping[str, Sequence[Record]]) -> list[ReportTable]:
     rows = []
     for name, runs in found.items():
         estimates = (
-            Estimate.of(values(runs, metric, 1 if metric == "crps" else 100)) for metric in BANDS
+            Estimate.of(values(runs, metric, 100 if "coverage" in metric else 1))
+            for metric in BANDS
         )
-        forms = (".3f" if metric == "crps" else ".0f" for metric in BANDS)
+        forms = (".0f" if "coverage" in metric else ".3f" for metric in BANDS)
         entries = [e and e.cell(f, f, count=1) for e, f in zip(estimates, forms, strict=True)]
         if any(entries):
             rows.append([LABELS[name], *entries])
