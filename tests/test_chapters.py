@@ -27,6 +27,7 @@ FITS = {
     "cubic_spiral": {"neural_ode"},
     "funnels": {"depth_pair"},
     "energies": {"planar_nf", "planar_cnf", "ffjord", "hamiltonian_cnf"},
+    "remifentanil": {"two_compartments", "neural_kinetics", "corrected_compartments"},
     "csv": {
         "irregular_rnn_dt", "rnn_impute", "rnn_decay", "gru_d", "ode_rnn", "rnn_vae",
         "irregular_latent_ode", "latent_ode_poisson",
@@ -37,6 +38,7 @@ LIKE = {
     "cifar10": "mnist",
     **dict.fromkeys(("periodic", "hopper", "japanese_vowels"), "csv"),
     **dict.fromkeys(("physionet2012", "human_activity"), "csv"),
+    **dict.fromkeys(("storms", "mimic_demo", "pbcseq"), "csv"),
 }
 
 
