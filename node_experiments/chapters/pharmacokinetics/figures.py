@@ -40,6 +40,7 @@ def patients_figure(batch: Any, log_mean: torch.Tensor, noise: float) -> Figure:
         above.fill_between(
             times, batch.rates[i], step="post", color=COLORS["orange"], alpha=0.6, lw=0
         )
+        above.set_ylim(bottom=0)
         above.set_title(patient(batch, i), fontsize=9)
         known, mean = batch.mask[i], log_mean[i].exp()
         moving = times > 0
