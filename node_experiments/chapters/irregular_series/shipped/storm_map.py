@@ -18,29 +18,52 @@ from ....figures.style import COLORS, new_figure, style
 from ....training.loop import Trainer
 from ..figures import what_a_model_says
 from .package_files import shipped_table
-from .storm_geometry import Place, great_circle
-from .storm_scores import EAST, LATITUDE, LONGITUDE, NORTH, StormForecast
+from .storm_geometry import AHEAD, Place, displaced, great_circle
+from .storm_scores import LATITUDE, LONGITUDE, StormForecast
 
 __all__ = ["storm_figures"]
 
 STORMS = 6
 APART = 900.0  # km between the beginnings and ends of any two of them
 LAND, CONE = "#e9e4d8", "#a9cbe8"
-# The cone holds two thirds of the positions, as that of the National Hurricane Center.
-CIRCLE = math.sqrt(-2 * math.log(1 / 3))
-CORNERS = 48  # of an ellipse of the cone
+SHARE = 2 / 3  # of the errors, that the cone holds, as that of the National Hurricane Center
+CORNERS = 48  # of a circle of the cone
 
 
 def storm_figures(trainer: Trainer) -> dict[str, Figure]:
     """Strong test storms that are far from each other, each with a forecast of three days."""
     model: Any = trainer.model
     data: Any = trainer.data
-    batch, names = chosen(data)
     model.eval()
     with torch.no_grad(), style():
-        mean, std = what_a_model_says(model, trainer.task, batch)
+        leads, radii = errors_before(model, trainer.task, data)
+        batch, names = chosen(data)
+        mean, _ = what_a_model_says(model, trainer.task, batch)
         found = StormForecast(mean, batch, data.scaling)
-        return {"storms": storm_map(found, std * data.scaling.scale.to(std), batch, names, data)}
+        radius = np.interp(found.lead.cpu().numpy(), leads, radii)
+        return {"storms": storm_map(found, radius, batch, names, data)}
+
+
+def errors_before(model: Any, task: Any, data: Any) -> tuple[list[float], list[float]]:
+    """Lead times in hours, and the radius in km that holds `SHARE` of the validation errors.
+
+    From regular fixes, every six hours.
+    """
+    errors, leads = [], []
+    for batch in data.validation:
+        mean, _ = what_a_model_says(model, task, batch)
+        found = StormForecast(mean, batch, data.scaling)
+        errors.append(great_circle(found.forecast, found.truth)[found.there])
+        leads.append(found.lead[found.there])
+    error, lead = torch.cat(errors), torch.cat(leads)
+    kept = [0.0]
+    radii = [0.0]
+    for hours in range(6, int(AHEAD) + 1, 6):
+        same = error[(lead - hours).abs() < 0.01]
+        if len(same):
+            kept.append(hours)
+            radii.append(float(same.quantile(SHARE)))
+    return kept, radii
 
 
 def chosen(data: Any) -> tuple[Any, list[str]]:
@@ -77,9 +100,9 @@ def _apart(one: Place, i: int, other: Place, j: int) -> float:
 
 
 def storm_map(
-    found: StormForecast, std: Tensor, batch: Any, names: list[str], data: Any
+    found: StormForecast, radius: np.ndarray, batch: Any, names: list[str], data: Any
 ) -> Figure:
-    """The map of these windows; `std` in km/h."""
+    """The map of these windows; the radius of the cone in km at each time."""
     figure = new_figure(9.0, 7.2)
     axes = figure.subplots()
     seen = data.scaling.undo(batch.observed.values.double())
@@ -93,7 +116,7 @@ def storm_map(
             np.concatenate([here, points(place, i, there)])
             for place in (found.truth, found.forecast, found.persistence)
         ]
-        shapes, over = cone(found, std, i), 2 + 0.01 * i
+        shapes, over = cone(found, radius[i], i), 2 + 0.01 * i
         outline = PolyCollection(
             shapes, facecolor=CONE, edgecolor=COLORS["sky"], lw=2, zorder=over
         )
@@ -113,7 +136,7 @@ def storm_map(
             name, past[0], xytext=(5, -9), textcoords="offset points", fontsize=9, zorder=7
         )
         every += [past, truth, mean]
-    axes.fill([], [], color=CONE, ec=COLORS["sky"], label="2/3 of positions")
+    axes.fill([], [], color=CONE, ec=COLORS["sky"], label="2/3 of errors of earlier years")
     axes.add_collection(
         PolyCollection(coast, facecolor="none", edgecolor="0.55", lw=0.5, zorder=3)
     )
@@ -129,19 +152,16 @@ def points(place: Place, i: int, there: Tensor) -> np.ndarray:
     return pair.cpu().numpy()
 
 
-def cone(found: StormForecast, std: Tensor, i: int) -> list[np.ndarray]:
-    """Hulls of the ellipses of every two times that follow each other."""
-    turn = torch.linspace(0, 2 * math.pi, CORNERS, dtype=torch.float64, device=std.device)
-    east, north = (
-        found.departure[side][i].unsqueeze(-1) + std[i, :, [side]].double() * CIRCLE * turned
-        for side, turned in ((EAST, turn.cos()), (NORTH, turn.sin()))
-    )
-    lead = found.lead[i].unsqueeze(-1)
-    edge = found.place_of(i, east, north, lead)
-    shapes = torch.stack([edge.longitude, edge.latitude], -1)[found.there[i]].cpu().numpy()
+def cone(found: StormForecast, radius: np.ndarray, i: int) -> list[np.ndarray]:
+    """Hulls of the circles of every two times that follow each other."""
+    turn = torch.linspace(0, 2 * math.pi, CORNERS, dtype=torch.float64)
+    there = found.there[i].cpu()
+    middle = Place(*(side[i].cpu()[there].unsqueeze(1) for side in found.forecast))
+    far = torch.from_numpy(radius)[there].unsqueeze(1)
+    edge = displaced(middle, far * turn.sin(), far * turn.cos())
+    circles = torch.stack([edge.longitude, edge.latitude], -1).numpy()
     here = np.array([[float(found.here.longitude[i]), float(found.here.latitude[i])]])
-    rings = [here, *shapes]
-    return [hull(np.concatenate(pair)) for pair in pairwise(rings)]
+    return [hull(np.concatenate(pair)) for pair in pairwise([here, *circles])]
 
 
 def hull(corners: np.ndarray) -> np.ndarray:

@@ -25,7 +25,6 @@ class StormForecast:
 
     Attributes:
         motion: Of the last twelve hours, km/h east and north, `(batch, 1)` each.
-        departure: From persistence, east and north, km/h, shape `(batch, time)` each.
         lead: Hours from now, shape `(batch, time)`; `there` where there is a fix.
         forecast, persistence, truth: Places, shape `(batch, time)`.
         wind, wind_now, wind_truth: Knots, the second `(batch, 1)`.
@@ -43,7 +42,6 @@ class StormForecast:
         before = seen[rows, (hours + PERSISTENCE).abs().argmin(1)].unsqueeze(1)
         back = displacement(self.here, Place(before[..., LATITUDE], before[..., LONGITUDE]))
         self.motion = tuple(-side / PERSISTENCE for side in back)
-        self.departure = {side: said[..., side] for side in (EAST, NORTH)}
         everyone = slice(None)
         self.forecast = self.place_of(everyone, said[..., EAST], said[..., NORTH], self.lead)
         none = torch.zeros_like(self.lead)
