@@ -115,7 +115,10 @@ def test_every_number_names_its_source():
 
 
 IMAGES = ("mnist", "fashion_mnist", "cifar10")
-IRREGULAR = ("periodic", "hopper", "human_activity", "physionet2012", "japanese_vowels", "csv")
+IRREGULAR = (
+    *("periodic", "hopper", "human_activity", "physionet2012", "japanese_vowels", "csv"),
+    *("storms", "mimic_demo", "pbcseq"),
+)
 POINTS = (
     *("2spirals", "8gaussians", "checkerboard", "pinwheel"),
     *("rings", "swissroll", "two_circles", "two_moons"),
@@ -138,6 +141,7 @@ FITTING = [
         ("latent_ode", "latent_ode_official_code", "rnn", "rnn_dt"),
     ),
     ("poisson", "poisson_latent_ode"),
+    *product(("remifentanil",), ("two_compartments", "neural_kinetics", "corrected_compartments")),
     ("cubic_spiral", "neural_ode"),
     ("funnels", "depth_pair"),
 ]

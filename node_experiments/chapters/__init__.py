@@ -34,6 +34,8 @@ BUILT_IN = (
     "normalizing_flows",
     "latent_ode",
     "irregular_series",
+    "irregular_series.shipped",
+    "pharmacokinetics",
 )
 
 log = logging.getLogger("node_experiments")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ..runs.files import FORECASTS, write_atomically
 from ..training.checkpoints import Checkpoints
 from ..training.loop import Trainer, TrainingDiverged
 
@@ -42,8 +46,10 @@ def check_that_it_learned(trainer: Trainer) -> None:
         )
 
 
-def calibrate(trainer: Trainer, checkpoints: Checkpoints) -> None:
+def calibrate(trainer: Trainer, checkpoints: Checkpoints, folder: Path) -> None:
     """Calibrate the model that the run is reported by, and add what it then reaches.
+
+    What it predicts of held-out test values is written to `forecasts.npz` in the run directory.
 
     The best checkpoint is written again with it. Without validation data there is none, and
     nothing to calibrate by.
@@ -61,3 +67,5 @@ def calibrate(trainer: Trainer, checkpoints: Checkpoints) -> None:
         checkpoints.replace_best({**best, "model": trainer.model.state_dict()})
     found = task.held_by_band(trainer.model, trainer.data)
     reported.update({f"{name}/test": value for name, value in found.items()})
+    if forecasts := getattr(task, "forecasts", None):
+        write_atomically(folder / FORECASTS, lambda file: np.savez_compressed(file, **forecasts))

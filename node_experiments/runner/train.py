@@ -161,7 +161,7 @@ def fit(
             trainer.fit()
             check_that_it_learned(trainer)
             if group.rank == 0:
-                calibrate(trainer, last)
+                calibrate(trainer, last, folder)
     except (Exception, KeyboardInterrupt) as error:
         raise Unfinished(findings(trainer, parameters, timing)) from error
     finally:

@@ -6,7 +6,7 @@ Interpolation, extrapolation and classification as in Rubanova, Chen & Duvenaud 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -210,6 +210,8 @@ class ForecastData:
             unknown.
         scaling: What the values went through; None when they are as they were.
         learned: What a checkpoint keeps of the training data, as plain values.
+        measures: Further errors in units of the dataset, from the predicted means and their
+            batch: of each name those of single predictions, over which the metric is the mean.
     """
 
     train: SeriesBatches[ForecastBatch]
@@ -225,6 +227,7 @@ class ForecastData:
     time_unit: str = ""
     scaling: Scaling | None = None
     learned: dict[str, Any] | None = None
+    measures: Callable[[Tensor, ForecastBatch], dict[str, Tensor]] | None = None
     static: int = 0
     cut: float = 0.5
     class_counts: dict[str, dict[str, int]] | None = None

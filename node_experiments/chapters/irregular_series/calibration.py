@@ -24,7 +24,7 @@ from torch import Tensor
 
 from .bands import BAND, History, drawn, mixture_cdf
 
-__all__ = ["HeldOut", "calibrate", "coverage", "fitted_noise", "held_out", "widening"]
+__all__ = ["HeldOut", "calibrate", "fitted_noise", "held_out", "widening"]
 
 
 FOLDS = 4  # every fourth observation of a series is hidden in turn
@@ -91,29 +91,6 @@ def calibrate(model: Any, data: Any, cut: float) -> None:
             )
             noise.scale[region, d] = wider * level / learned[d]
             noise.growth[region, d], noise.early[region, d] = wider * growth, wider * early
-
-
-def coverage(model: Any, batches: Iterable[Any], cut: float, gap: float) -> dict[str, float]:
-    """Fraction of held-out values inside the 90 % band.
-
-    Args:
-        gap: Mean time between two observations in training.
-
-    Returns:
-        `coverage` within the span that is observed, and `coverage_beyond` it.
-    """
-    inside: list[Tensor] = []
-    hits: list[Tensor] = []
-    for d, part in enumerate(held_out(model, batches, cut, gap)):
-        std = model.predictive_noise(model.log_noise_std, part)[..., d]
-        share = mixture_cdf(part.values, part.means, std)
-        inside.append(part.inside)
-        hits.append((share >= BAND[0]) & (share <= BAND[1]))
-    if not hits:
-        return {}
-    within, hit = torch.cat(inside), torch.cat(hits).double()
-    found = {"coverage": hit[within], "coverage_beyond": hit[~within]}
-    return {name: float(values.mean()) for name, values in found.items() if len(values)}
 
 
 def fitted_noise(part: HeldOut) -> tuple[float, float, float]:

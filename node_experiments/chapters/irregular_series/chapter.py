@@ -139,9 +139,11 @@ class JapaneseVowelsConfig(ForecastingConfig):
 class PhysioNet2012Config(ForecastingConfig):
     """Records of intensive care, PhysioNet / Computing in Cardiology Challenge 2012.
 
-    set-a, set-b and Outcomes-a.txt in `root`, from
-    https://physionet.org/content/challenge-2012/1.0.0/ (folders, .tar.gz or .zip).
-    To classify deaths: dataset.task=classification dataset.sets=a dataset.observed_fraction=1
+    set-a, set-b, Outcomes-a.txt and Outcomes-b.txt in `root`, from
+    https://physionet.org/content/challenge-2012/1.0.0/ (folders, .tar.gz or .zip). Records without
+    any reading are left out. To classify deaths: dataset.task=classification
+    dataset.observed_fraction=1, where every record of the sets needs an outcome (dataset.sets=a
+    without Outcomes-b.txt, as the paper).
     """
 
     TASKS: ClassVar[tuple[str, ...]] = (*FORECASTS, "classification")
@@ -149,7 +151,7 @@ class PhysioNet2012Config(ForecastingConfig):
     name: str = "physionet2012"  # physionet2012
     variant: str = "paper"  # paper: 37 parameters | official_code: 41, -1 a value, leaking scaling
     root: str | None = None  # folder of the files; a cache folder of the user when null
-    sets: str = "ab"  # paper: letters of the sets to read; only set a has outcomes
+    sets: str = "ab"  # paper: letters of the sets to read; in 2019 only set a had outcomes
     bin_hours: float = 1 / 60  # paper: readings in one bin of time are averaged
     # the units of the published errors
     scaling: str = "official_code"  # none | standard | minmax | official_code: (x - min) / max

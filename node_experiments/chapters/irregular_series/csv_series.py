@@ -18,7 +18,14 @@ from .series_schema import SeriesSchema
 from .table_columns import find_columns
 from .table_format import TableFormat
 
-__all__ = ["csv_data", "learned_data", "read_user_table", "table_format", "user_files"]
+__all__ = [
+    "csv_data",
+    "learned_data",
+    "read_user_table",
+    "table_data",
+    "table_format",
+    "user_files",
+]
 
 SAMPLE, SAMPLES = "sample:", Path(__file__).parent / "sample_files"
 
@@ -38,11 +45,30 @@ def csv_data(
     Raises:
         DataError: No file is named, or as in `read_table` and `read_measurements`.
     """
+    table = read_user_table(settings)
+    fingerprint = hashlib.sha256(user_file(settings).read_bytes()).hexdigest()
+    return table_data(table, fingerprint, settings, seed, device, learned)
+
+
+def table_data(
+    table: TableFile,
+    fingerprint: str,
+    settings: CSVConfig,
+    seed: int = 0,
+    device: torch.device | None = None,
+    learned: dict[str, Any] | None = None,
+) -> ForecastData:
+    """Series of a table, as `csv_data` gives them.
+
+    Args:
+        fingerprint: Hash of the file that the table comes from.
+
+    Raises:
+        DataError: As in `read_measurements`.
+    """
     classifies = settings.task == "classification"
     if classifies and settings.label_column is None:
         raise DataError("dataset.task=classification needs dataset.label_column=<column>")
-    table = read_user_table(settings)
-    fingerprint = hashlib.sha256(user_file(settings).read_bytes()).hexdigest()
     known: dict[str, Any] = {}
     if learned is None:
         form = table_format(settings)

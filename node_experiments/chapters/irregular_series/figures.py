@@ -16,6 +16,7 @@ from ...figures.style import (
 )
 from ...nn.likelihoods import BAND
 from ...training.loop import Trainer
+from .bands import History
 
 if TYPE_CHECKING:
     from .batches import ForecastData
@@ -142,11 +143,13 @@ def what_a_model_says(model: Any, task: Any, batch: Any) -> tuple[Tensor, Tensor
 
     The deviation holds the noise of an observation, and the spread of draws of z0 if there is one.
     """
-    times, noise = batch.target.times, (2 * model.log_noise_std).exp()
+    times = batch.target.times
+    history = History.of(model, batch.observed, times.expand(len(batch), -1))
+    noise = model.predictive_noise(model.log_noise_std, history).square()
     if not hasattr(model, "encode"):
         say = model.roll_out if task.kind == "extrapolation" else model.predict
         mean = say(model.read(batch.observed), times)
-        return mean, noise.sqrt().expand_as(mean)
+        return mean, noise.sqrt()
     centre, std = model.encode(batch.observed)
     generator = torch.Generator(centre.device).manual_seed(0)
     draws = torch.randn((DRAWS, *centre.shape), generator=generator, device=centre.device)
