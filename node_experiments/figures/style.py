@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib.style
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -98,12 +99,12 @@ def mark_start(
     )  # fmt: skip
 
 
-def legend_below(figure: Figure, axes: Sequence[Axes], columns: int = 5) -> None:
+def legend_below(figure: Figure, axes: Iterable[Axes], columns: int = 5) -> None:
     """One legend for all panels, each name once."""
-    found = {}
+    found: dict[str, Artist] = {}
     for axis in axes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
+            found.setdefault(str(label), handle)
     figure.legend(
         list(found.values()),
         list(found),

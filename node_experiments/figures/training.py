@@ -46,7 +46,7 @@ def training_figure(windows: Series, epochs: Series, metric: str, title: str) ->
         figure = new_figure(height=3.2)
         axes = figure.subplots(1, 3 if has_solver else 2)
         draw_splits(axes[0], windows, epochs, "loss", scale=lambda value: value)
-        axes[0].set_title("loss (nats)")
+        axes[0].set_title("loss")
         if metric == "accuracy":
             draw_splits(axes[1], windows, epochs, metric, scale=lambda value: 100 * (1 - value))
             axes[1].set_title("error (%)")

@@ -75,6 +75,7 @@ def recurrent_figures(trainer: Trainer) -> dict[str, Figure]:
     shown = first_of_each_direction(batch, SHOWN // 2)
     model.eval()
     with torch.no_grad(), style():
+        assert shown.future is not None
         series = shown.observed.packed()
         inside = torch.cat([series.values[:, :1], model.one_step(series)], 1)
         beyond = model.forecast(shown.observed, shown.future.times)
@@ -210,7 +211,6 @@ def first_of_each_direction(batch: SeriesBatch, count: int) -> SeriesBatch:
 
 def observations_of(shown: SeriesBatch) -> str:
     """How many points of a window a model sees."""
-    assert shown.window is not None
     return f"{shown.observed.values.shape[1]} noisy points"
 
 

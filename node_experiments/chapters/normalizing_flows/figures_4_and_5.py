@@ -98,8 +98,7 @@ def draw_losses(axis: Any, runs: Mapping[tuple[str, int], Any], units: Sequence[
                 x, y, 2 * errors, label=name, color=color, marker=marker, linestyle=line,
                 markersize=4,
             )  # fmt: skip
-    axis.set(xscale="log")
-    log_scale(axis, "y", [run["kl"] for run in runs.values()])
+    axis.set(xscale="log", yscale="log")
     axis.set_xticks(units, [str(n) for n in units])
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.yaxis.set_label_position("right")
