@@ -1,10 +1,13 @@
 """Figures can be read at the width of a README, and show nothing that is always zero."""
 
+import itertools
+
 import matplotlib.text
 import pytest
 
 from node_experiments.figures.comparison import cost_figure, curves_figure
-from node_experiments.figures.style import SMALLEST, WIDTH
+from node_experiments.figures.labels import label_points
+from node_experiments.figures.style import SMALLEST, WIDTH, new_figure, style
 from node_experiments.figures.training import training_figure
 
 
@@ -55,3 +58,20 @@ def test_a_solve_that_is_not_made_is_not_drawn():
 
     assert names(0.0) == ["forward solve"]
     assert names(30.0) == ["forward solve", "backward solve"]
+
+
+def test_names_beside_points_cover_no_other():
+    """Also of points that lie together, and at an edge."""
+    points = [(0.5, 0.5), (0.51, 0.5), (0.5, 0.52), (0.99, 0.99), (0.01, 0.01)]
+    with style():
+        figure = new_figure(height=3.0)
+        axis = figure.subplots()
+        axis.set(xlim=(0, 1), ylim=(0, 1))
+        label_points(axis, points, [f"point {k}" for k in range(5)], ["black"] * 5)
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in axis.texts]
+    assert len(boxes) == 5
+    for one, other in itertools.combinations(boxes, 2):
+        assert not one.overlaps(other)
+    for box in boxes:
+        assert box.x1 <= axis.bbox.x1 + 1

@@ -270,7 +270,8 @@ def limit_to_curve(axis: Axes, batch: SeriesBatch, i: int, square: bool = False)
         square: As high as wide, for panels that share their limits.
     """
     assert batch.future is not None
-    whole = torch.cat([batch.window.clean[i], batch.future.clean[i]])
+    seen = batch.observed.values[i][batch.observed.mask[i]]
+    whole = torch.cat([batch.window.clean[i], batch.future.clean[i], seen])
     low, high = whole.min(0).values, whole.max(0).values
     half = 0.6 * (high - low).clamp(min=0.2)
     if square:
