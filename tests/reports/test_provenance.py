@@ -5,9 +5,13 @@ another run. They may only shrink: an entry that is complete by now fails, too.
 """
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
+
+from node_experiments.reports.html import page
+from node_experiments.runs import load_runs
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "outputs" / "reference"
@@ -86,3 +90,15 @@ def test_benchmarks_say_what_made_them():
     }
     without = {name for name, text in found.items() if '"commit"' not in text}
     assert without == BENCHMARKS_WITHOUT_COMMIT
+
+
+def test_the_page_of_all_runs_is_that_of_the_files(monkeypatch):
+    """Write it again by
+
+    node-report --outputs outputs/reference html --link-pictures --to outputs/reference/index.html
+    """
+    monkeypatch.chdir(ROOT)
+    target = Path(os.path.relpath(REFERENCE / "index.html"))
+    text = target.read_text()
+    assert len(text) < 3_000_000
+    assert text == page(load_runs(target.parent), target, embed=False)
