@@ -104,6 +104,9 @@ def parser() -> argparse.ArgumentParser:
 
     command = add("html", write_page, "one self-contained page of everything")
     command.add_argument("--to", type=Path, default=Path("report.html"))
+    command.add_argument(
+        "--link-pictures", action="store_true", help="a small page: pictures stay in their runs"
+    )
     return parser
 
 
@@ -188,7 +191,7 @@ def compare_runs(asked: argparse.Namespace) -> None:
 def write_page(asked: argparse.Namespace) -> None:
     """node-report html."""
     check_target(asked.to)
-    text = page(all_runs(asked), asked.to).encode()
+    text = page(all_runs(asked), asked.to, embed=not asked.link_pictures).encode()
     write_atomically(asked.to, lambda file: file.write(text))
     print(asked.to)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 
 __all__ = ["Animation", "Film"]
+
+COLORS = 64  # of a GIF
+SAMPLED = 8  # frames that its palette is made from
 
 
 class Animation(Callback):
@@ -29,10 +33,10 @@ class Animation(Callback):
     """
 
     def __init__(
-        self, path: Path, draw: Callable[[Trainer], Figure], seconds: float = 6.0, dpi: int = 80
+        self, path: Path, draw: Callable[[Trainer], Figure], seconds: float = 6.0, dpi: int = 100
     ) -> None:
         self._path, self._draw, self._seconds, self._dpi = path, draw, seconds, dpi
-        self._frames: list[Image.Image] = []
+        self._frames: list[bytes] = []
 
     def fit_start(self, trainer: Trainer) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +50,7 @@ class Animation(Callback):
             write_gif(self._path, self._frames, self._seconds)
 
     def _add(self, trainer: Trainer) -> None:
-        self._frames.append(frame_image(self._draw(trainer), self._dpi, 32))
+        self._frames.append(frame_png(self._draw(trainer), self._dpi))
 
 
 class Film(Callback):
@@ -64,32 +68,45 @@ class Film(Callback):
         path: Path,
         draw: Callable[[Trainer], Iterable[Figure]],
         seconds: float = 4.0,
-        dpi: int = 80,
+        dpi: int = 100,
     ) -> None:
         self._path, self._draw, self._seconds, self._dpi = path, draw, seconds, dpi
 
     def epoch_end(self, trainer: Trainer) -> None:
         if trainer.epoch < trainer.epochs:
             return
-        frames = [frame_image(figure, self._dpi, 64) for figure in self._draw(trainer)]
+        frames = [frame_png(figure, self._dpi) for figure in self._draw(trainer)]
         if frames:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_gif(self._path, frames, self._seconds)
 
 
-def frame_image(figure: Figure, dpi: int, colors: int) -> Image.Image:
-    """A figure as an image of few colours."""
-    figure.set_dpi(dpi)
-    canvas: Any = figure.canvas
-    canvas.draw()
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+def frame_png(figure: Figure, dpi: int) -> bytes:
+    """A figure as a PNG file: many frames are kept until the last is known."""
+    buffer = BytesIO()
+    figure.savefig(buffer, dpi=dpi, format="png")
+    return buffer.getvalue()
+
+
+def common_palette(frames: Sequence[bytes], colors: int = COLORS) -> Image.Image:
+    """An image whose palette serves all frames, so that a colour stays the same throughout."""
+    places = np.unique(np.linspace(0, len(frames) - 1, SAMPLED).round().astype(int))
+    sampled = [np.asarray(opened(frames[place])) for place in places]
     # The default cuts by how often a colour occurs, and mixes the few pixels of a peak with white.
-    return image.quantize(colors, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    return Image.fromarray(np.concatenate(sampled)).quantize(colors, Image.Quantize.MAXCOVERAGE)
 
 
-def write_gif(path: Path, frames: list[Image.Image], seconds: float) -> None:
+def opened(frame: bytes) -> Image.Image:
+    """A frame without transparency."""
+    return Image.open(BytesIO(frame)).convert("RGB")
+
+
+def write_gif(path: Path, frames: Sequence[bytes], seconds: float) -> None:
     """Write frames that take so long together, with a rest of two seconds on the last."""
-    first, *others = frames
+    palette = common_palette(frames)
+    first, *others = (
+        opened(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames
+    )
     pause = max(20, round(1000 * seconds / len(frames)))
     durations = [pause] * len(others) + [2000]
     first.save(
