@@ -34,6 +34,7 @@ BUILT_IN = (
     "normalizing_flows",
     "latent_ode",
     "irregular_series",
+    "gallery",
 )
 
 log = logging.getLogger("node_experiments")

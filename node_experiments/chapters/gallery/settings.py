@@ -1,0 +1,73 @@
+"""Settings of the gallery's datasets and models, each with its source."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ...config.checks import require
+
+__all__ = ["FluidControlConfig", "SmokeConfig"]
+
+SHAPES = ("heart", "star", "square", "disk")
+
+
+@dataclass
+class SmokeConfig:
+    """Smoke in a periodic box of side 1 with an incompressible fluid, and where it should go.
+
+    The smoke is lighter than the fluid: without control it rises as a plume.
+    """
+
+    GROUP: ClassVar[str] = "dataset"
+
+    name: str = "smoke"  # smoke
+    size: int = 64  # choice: grid points along a side, even
+    smoke: str = "disk"  # choice: shape of the smoke at first; disk | heart | star | square
+    target: str = "heart"  # choice: shape that it should have at the end, of the same kinds
+    smoke_area: float = 0.09  # choice: fraction of the box that the smoke fills at first
+    target_area: float | None = None  # that of the target; the smoke's when null
+    span: float = 1.0  # choice: time from first to last
+    viscosity: float = 3e-4  # choice: of the fluid, in box sides squared per unit of time
+    diffusivity: float = 3e-4  # choice: of the smoke, likewise
+    buoyancy: float = 2.0  # choice: upward acceleration where there is smoke
+    batches: int = 10  # choice: optimisation steps per epoch
+
+    def __post_init__(self) -> None:
+        even = self.size % 2 == 0 and 16 <= self.size <= 1024
+        require(even, self, "size", "an even number of points from 16 to 1024: derivatives and "
+                "projection are by FFT, which needs 16 to resolve a shape")  # fmt: skip
+        for name in ("smoke", "target"):
+            require(getattr(self, name) in SHAPES, self, name, ", ".join(SHAPES))
+        require(0.01 <= self.smoke_area <= 0.25, self, "smoke_area", "from 0.01 to 0.25")
+        reachable = self.target_area is None or (
+            abs(self.target_area / self.smoke_area - 1) <= 0.01
+        )
+        allowed = f"null or dataset.smoke_area={self.smoke_area}"
+        require(reachable, self, "target_area", f"{allowed}: an incompressible flow keeps the "
+                "amount of smoke, and reaches no other")  # fmt: skip
+        require(0 < self.span < math.inf, self, "span", "a number > 0")
+        require(0 <= self.buoyancy < math.inf, self, "buoyancy", "a number >= 0")
+        for name in ("viscosity", "diffusivity"):
+            require(0 <= getattr(self, name) < math.inf, self, name, "a number >= 0")
+        require(self.batches >= 1, self, "batches", "at least 1")
+
+
+@dataclass
+class FluidControlConfig:
+    """A velocity at the start, or a force over time, that carries smoke into a shape."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "fluid_control"  # fluid_control
+    control: str = "force"  # choice: force | initial_velocity
+    knots: int = 6  # choice: times between which the force is linear, both ends among them
+    modes: int = 4  # choice: largest wave number of the control along each axis
+    compare_gradients: bool = True  # choice: measure every gradient method after the training
+
+    def __post_init__(self) -> None:
+        controls = ("force", "initial_velocity")
+        require(self.control in controls, self, "control", " or ".join(controls))
+        require(self.knots >= 2, self, "knots", "at least 2")
+        require(self.modes >= 1, self, "modes", "at least 1")
