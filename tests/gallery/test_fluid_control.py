@@ -78,7 +78,7 @@ def test_every_gradient_is_that_of_finite_differences(name, control):
     """To 1e-4, in a random direction; continuous adjoints need short steps for that."""
     solver = Solver("reversible_rk4" if name == "reversible" else "rk4", num_steps=6)
     if isinstance(GRADIENT_METHODS[name], Adjoint | Interpolated):
-        solver = Solver("rk4", num_steps=24)
+        solver = Solver("rk4", num_steps=25)
     model, batch = scene(gradient=GRADIENT_METHODS[name], solver=solver, control=control)
     task = FluidTarget()
     (parameter,) = model.parameters()
@@ -98,14 +98,14 @@ def test_memory_of_adjoint_and_reversible_does_not_grow_with_steps():
     trainer = SimpleNamespace(
         model=model, task=FluidTarget(), step=0, data=SimpleNamespace(train=[batch])
     )
-    rows = gradient_costs(trainer, (8, 32), repeats=1)
+    rows = gradient_costs(trainer, (4, 12), repeats=1)
     peak = {(row["gradient"], row["steps"]): row["peak_bytes"] for row in rows}
-    growth = {name: peak[name, 32] / peak[name, 8] for name in GRADIENT_METHODS}
+    growth = {name: peak[name, 12] / peak[name, 4] for name in GRADIENT_METHODS}
     assert growth["adjoint"] < 1.02
     assert growth["reversible"] < 1.02
-    assert growth["backprop"] > 3
+    assert growth["backprop"] > 2
     assert 1.02 < growth["discrete"] < growth["backprop"]
-    errors = {row["gradient"]: row["error"] for row in rows if row["steps"] == 32}
+    errors = {row["gradient"]: row["error"] for row in rows if row["steps"] == 12}
     assert max(errors["discrete"], errors["checkpoint"]) < 1e-10
 
 
@@ -142,13 +142,13 @@ def test_more_modes_than_the_grid_has():
 
 def test_one_command_controls_a_fluid(node_run):
     result = node_run(
-        "experiment=fluid_control", "protocol=smoke", "trainer.threads=1", "trainer.epochs=4",
-        "dataset.batches=6", "trainer.evaluate_every=4", "solver=rk4", "solver.num_steps=8",
+        "experiment=fluid_control", "protocol=smoke", "trainer.threads=1", "trainer.epochs=2",
+        "dataset.batches=6", "trainer.evaluate_every=2", "solver=rk4", "solver.num_steps=6",
     )  # fmt: skip
     assert result.code == 0, result.err
     (folder,) = result.folders
     metrics = json.loads((folder / "result.json").read_text())["metrics"]
-    assert metrics["reduction/test"] > 0.6
+    assert metrics["reduction/test"] > 0.3
     for name in ("smoke.png", "smoke.gif", "gradients.png"):
         assert (folder / "figures" / name).stat().st_size > 5000
     assert len(json.loads((folder / "gradient_costs.json").read_text())) == 12

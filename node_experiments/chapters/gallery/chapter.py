@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from ..chapter import Chapter, Dataset, Model, Task
 from .settings import (
+    BouncesConfig,
+    BouncingBallConfig,
     FluidControlConfig,
+    LearnedPhysicsConfig,
     SmokeConfig,
 )
 
@@ -15,9 +18,18 @@ HERE = "node_experiments.chapters.gallery"
 CHAPTER = Chapter(
     name="gallery",
     datasets={
+        "bounces": Dataset(
+            BouncesConfig, f"{HERE}.bounces:bounce_data", "bounces", recipe="bounces"
+        ),
         "smoke": Dataset(SmokeConfig, f"{HERE}.smoke:smoke_data", "smoke", recipe="smoke"),
     },
     models={
+        "bouncing_ball": Model(
+            BouncingBallConfig, f"{HERE}.ball:bouncing_ball", {"bounces": "ball_fit"}
+        ),
+        "learned_physics": Model(
+            LearnedPhysicsConfig, f"{HERE}.ball:learned_physics", {"bounces": "ball_fit"}
+        ),
         "fluid_control": Model(
             FluidControlConfig,
             f"{HERE}.fluid_control:fluid_control",
@@ -25,6 +37,11 @@ CHAPTER = Chapter(
         ),
     },
     tasks={
+        "ball_fit": Task(
+            f"{HERE}.ball_fit:ball_fit",
+            f"{HERE}.ball_figures:ball_figures",
+            f"{HERE}.ball_figures:ball_callbacks",
+        ),
         "fluid_control": Task(
             f"{HERE}.fluid_target:fluid_target",
             f"{HERE}.fluid_figures:fluid_figures",

@@ -46,7 +46,7 @@ def fluid_figures(trainer: Trainer) -> dict[str, Figure]:
     batch, times, free, led = trajectories(trainer, 5)
     left = 100 * (1 - trainer.metrics.get("reduction/test", 0.0))
     with style():
-        figure = new_figure(width=9.0, height=3.9)
+        figure = new_figure(width=9.0, height=3.4)
         axes = figure.subplots(2, 6)
         for k, t in enumerate(times.tolist()):
             draw_smoke(axes[0, k], free[k, 2])

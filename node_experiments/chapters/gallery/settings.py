@@ -8,7 +8,13 @@ from typing import ClassVar
 
 from ...config.checks import require
 
-__all__ = ["FluidControlConfig", "SmokeConfig"]
+__all__ = [
+    "BouncesConfig",
+    "BouncingBallConfig",
+    "FluidControlConfig",
+    "LearnedPhysicsConfig",
+    "SmokeConfig",
+]
 
 SHAPES = ("heart", "star", "square", "disk")
 
@@ -71,3 +77,62 @@ class FluidControlConfig:
         require(self.control in controls, self, "control", " or ".join(controls))
         require(self.knots >= 2, self, "knots", "at least 2")
         require(self.modes >= 1, self, "modes", "at least 1")
+
+
+@dataclass
+class BouncesConfig:
+    """Heights of a ball that falls and bounces, from its closed form, up to some bounce."""
+
+    GROUP: ClassVar[str] = "dataset"
+
+    name: str = "bounces"  # bounces
+    gravity: float = 9.8  # official_code
+    radius: float = 0.2  # official_code
+    restitution: float = 0.8  # official_code: an absorption of 0.2
+    height: float = 10.0  # official_code: of the centre at first, in metres
+    bounces: int = 4  # official_code: the samples end at this one
+    samples: int = 100  # choice: heights at equal times; 300 in the official code
+    noise: float = 0.0  # official_code: standard deviation, in metres
+    batches: int = 10  # choice: optimisation steps per epoch, each on all samples
+
+    def __post_init__(self) -> None:
+        for name in ("gravity", "radius"):
+            require(0 < getattr(self, name) < math.inf, self, name, "a number > 0")
+        require(0 < self.restitution < 1, self, "restitution", "between 0 and 1")
+        above = f"above dataset.radius={self.radius}, where the ball touches the ground"
+        require(self.radius < self.height < math.inf, self, "height", above)
+        require(1 <= self.bounces <= 15, self, "bounces", "from 1 to 15")
+        require(self.samples >= 2, self, "samples", "at least 2")
+        require(0 <= self.noise < math.inf, self, "noise", "a number >= 0")
+        require(self.batches >= 1, self, "batches", "at least 1")
+
+
+@dataclass
+class BouncingBallConfig:
+    """A ball of unknown gravity, restitution and radius; the settings are the first guesses."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "bouncing_ball"  # bouncing_ball
+    gravity: float = 7.0  # choice
+    restitution: float = 0.6  # choice
+    radius: float = 0.5  # choice
+
+    def __post_init__(self) -> None:
+        falls = "a number > 0: a ball that does not fall never bounces"
+        require(0 < self.gravity < math.inf, self, "gravity", falls)
+        require(0 < self.restitution < 1, self, "restitution", "between 0 and 1")
+        require(0 < self.radius < math.inf, self, "radius", "a number > 0")
+
+
+@dataclass
+class LearnedPhysicsConfig:
+    """The official demonstration: acceleration, event and bounce are each a learned function."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "learned_physics"  # learned_physics
+    scale: float = 10.0  # official_code: first guess of the largest acceleration
+
+    def __post_init__(self) -> None:
+        require(0 < self.scale < math.inf, self, "scale", "a number > 0")
