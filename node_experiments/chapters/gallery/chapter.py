@@ -9,6 +9,8 @@ from .settings import (
     FluidControlConfig,
     LearnedPhysicsConfig,
     SmokeConfig,
+    SphereODEConfig,
+    SpheresConfig,
 )
 
 __all__ = ["CHAPTER"]
@@ -22,6 +24,9 @@ CHAPTER = Chapter(
             BouncesConfig, f"{HERE}.bounces:bounce_data", "bounces", recipe="bounces"
         ),
         "smoke": Dataset(SmokeConfig, f"{HERE}.smoke:smoke_data", "smoke", recipe="smoke"),
+        "spheres": Dataset(
+            SpheresConfig, f"{HERE}.spheres:sphere_data", "spheres", recipe="spheres"
+        ),
     },
     models={
         "bouncing_ball": Model(
@@ -35,6 +40,9 @@ CHAPTER = Chapter(
             f"{HERE}.fluid_control:fluid_control",
             {"smoke": "fluid_control"},
         ),
+        "sphere_ode": Model(
+            SphereODEConfig, f"{HERE}.sphere_ode:sphere_ode", {"spheres": "sphere_fit"}
+        ),
     },
     tasks={
         "ball_fit": Task(
@@ -47,5 +55,12 @@ CHAPTER = Chapter(
             f"{HERE}.fluid_figures:fluid_figures",
             f"{HERE}.fluid_figures:fluid_callbacks",
         ),
+        "sphere_fit": Task(
+            f"{HERE}.sphere_ode:sphere_fit",
+            f"{HERE}.sphere_figures:sphere_figures",
+            f"{HERE}.sphere_figures:sphere_callbacks",
+        ),
     },
+    figures={"anode_spheres": f"{HERE}.spheres_report:flows"},
+    tables={"anode_spheres": f"{HERE}.spheres_report:spheres_table"},
 )

@@ -1,4 +1,4 @@
-"""Memory and CPU time of one gradient through a solve, for every gradient method and numbers of steps.
+"""Memory and CPU time of one gradient through a solve, for every gradient method.
 
 Memory is the peak of the bytes that are alive at once in forward and backward pass, counted from
 the operations (`training.live_bytes`), so that it is the same on every machine. The solver is
@@ -57,8 +57,8 @@ def gradient_costs(
         repeats: Timed gradients, of which the median counts; bytes are counted in one more.
 
     Returns:
-        `gradient`, `steps`, `peak_bytes`, `seconds` of CPU time, whether it is `trusted` (the method gave no
-        warning), and its `error` relative to backpropagation through the same steps.
+        `gradient`, `steps`, `peak_bytes`, `seconds` of CPU time, whether it is `trusted` (the
+        method gave no warning), and its `error` relative to backpropagation.
     """
     rows: list[dict[str, float | str | bool]] = []
     for count in steps:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ...config.checks import require
@@ -14,6 +14,8 @@ __all__ = [
     "FluidControlConfig",
     "LearnedPhysicsConfig",
     "SmokeConfig",
+    "SphereODEConfig",
+    "SpheresConfig",
 ]
 
 SHAPES = ("heart", "star", "square", "disk")
@@ -136,3 +138,42 @@ class LearnedPhysicsConfig:
 
     def __post_init__(self) -> None:
         require(0 < self.scale < math.inf, self, "scale", "a number > 0")
+
+
+@dataclass
+class SpheresConfig:
+    """A ball (class -1) inside a shell (class 1), which no homeomorphism separates linearly."""
+
+    GROUP: ClassVar[str] = "dataset"
+
+    name: str = "spheres"  # spheres
+    dim: int = 2  # paper (Dupont et al. 2019): 1 and 2
+    inner: float = 0.5  # paper: radius of the ball
+    shell: list[float] = field(default_factory=lambda: [1.0, 1.5])  # paper: radii of the shell
+    points: int = 1500  # choice: training points, a third of them inside (paper: 3000)
+    test_size: int = 1500  # choice: points to test on
+    batch_size: int = 256  # choice; 64 in the official code
+
+    def __post_init__(self) -> None:
+        require(1 <= self.dim <= 10, self, "dim", "from 1 to 10")
+        radii = len(self.shell) == 2 and 0 < self.inner < self.shell[0] < self.shell[1] < math.inf
+        require(radii, self, "shell", f"two radii, rising from dataset.inner={self.inner}")
+        require(
+            1 <= self.batch_size <= self.points, self, "batch_size", "from 1 to dataset.points"
+        )
+        require(self.test_size >= 3, self, "test_size", "at least 3")
+
+
+@dataclass
+class SphereODEConfig:
+    """An ODE from points to features, of which a linear layer is the classifier."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "sphere_ode"  # sphere_ode
+    augment: int = 0  # paper: 5 further dimensions in ANODE, none in the plain neural ODE
+    hidden: int = 32  # official_code: units of both hidden layers of the vector field
+
+    def __post_init__(self) -> None:
+        require(0 <= self.augment <= 1000, self, "augment", "from 0 to 1000")
+        require(self.hidden >= 1, self, "hidden", "at least 1")
