@@ -204,7 +204,7 @@ def test_bad_input_is_one_line_and_exit_code_2(node_run, arguments, message, tmp
     assert message in one_line(result.err)
     assert not list(tmp_path.rglob("*.pt"))
     if arguments != ["dataset.batch_size=70000"]:  # which only the data can tell
-        assert not list(tmp_path.rglob("run_info.json")), "no run was begun"
+        assert not list(tmp_path.rglob("run_info.json")), "no run was started"
         assert not result.folders
 
 

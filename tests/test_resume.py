@@ -76,7 +76,7 @@ def test_resume_auto_ends_as_if_nothing_had_happened(
     resumed = node_run(*arguments, "resume=auto")
     assert resumed.code == 0, resumed.err
     assert len(resumed.folders) == 2, "the run goes on in its own folder"
-    assert f"going on after step {step + 1}" in resumed.out
+    assert f"resumed after step {step + 1}" in resumed.out
     assert content(folder)["status"] == "completed"
     assert torch.equal(weights(folder), weights(undisturbed))
     assert epochs(folder) == epochs(undisturbed)
@@ -157,7 +157,7 @@ def test_a_damaged_last_checkpoint_falls_back(node_run, stopped):
     result = node_run(f"resume={stopped}")
     assert result.code == 0, result.err
     assert "is damaged" in result.out
-    assert "going on from previous.pt" in result.out
+    assert "resuming from previous.pt" in result.out
     assert content(stopped)["status"] == "completed"
     for name in ("last.pt", "previous.pt"):
         (stopped / "checkpoints" / name).write_bytes(b"")
@@ -187,7 +187,7 @@ def test_a_folder_is_never_mixed_up(node_run, stopped, tiny):
     assert (stopped / "checkpoints" / "last.pt").exists()
     same = node_run(*MLP, "scheduler=none", *tiny, f"hydra.run.dir={stopped}")
     assert same.code == 0, same.err
-    assert "going on after step 4" in same.out
+    assert "resumed after step 4" in same.out
 
 
 def test_bad_input_deletes_nothing(node_run, tmp_path):

@@ -102,7 +102,7 @@ def test_submitit_puts_a_preempted_job_into_the_queue_again(tmp_path, tiny):
         sweep.kill()
     assert sweep.returncode == 0, out
     log = (folder / "node-run.log").read_text()
-    assert "going on after step" in log
+    assert "resumed after step" in log
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in rows] == list(range(1, 16))
     assert json.loads((folder / "result.json").read_text())["status"] == "completed"
@@ -158,7 +158,7 @@ def test_a_sweep_that_is_stopped_begins_no_further_job(node_run, tiny, tmp_path,
     assert results(tmp_path) == ["0_seed=0"]
     again = node_run(*MLP, *tiny, "seed=0,1")
     assert again.code == 0, again.err
-    assert "going on after step 2" in again.out
+    assert "resumed after step 2" in again.out
     assert results(tmp_path) == ["0_seed=0", "1_seed=1"]
 
 
@@ -199,7 +199,7 @@ def test_an_optuna_study_that_was_killed_goes_on(node_run, tiny, tmp_path, study
     assert [trial.params for trial in trials["FAIL"]] == [trials["COMPLETE"][1].params]
     assert len(trials["COMPLETE"]) == len(results(tmp_path)) == 2
     assert before.items() <= stamps(tmp_path).items()
-    assert "going on after step" in result.out
+    assert "resumed after step" in result.out
 
     again = node_run(*arguments)
     assert again.code == 0, again.err

@@ -54,7 +54,7 @@ CONFIG = "config"
 def run(words: Sequence[str]) -> int:
     """Carry out a command line; returns the exit code."""
     ExitCode.last = SweepSummary.exit_code = 0
-    ExitCode.began = False
+    ExitCode.started = False
     register()
     try:
         return command(words)
@@ -74,7 +74,7 @@ def run(words: Sequence[str]) -> int:
     except Exception as error:
         # Hydra meets some input with an exception of any type, before any job.
         ours = isinstance(error, HydraException | OmegaConfBaseException)
-        if wants_traceback() or (ExitCode.began and not ours):
+        if wants_traceback() or (ExitCode.started and not ours):
             raise
         return complain(describe(error))
 

@@ -54,7 +54,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def of_one(error: BaseException) -> str | None:
-    """The line for an error that tells enough by itself, else None."""
+    """The line for an error that needs no traceback, else None."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:

@@ -1,4 +1,4 @@
-"""A search by Optuna that goes on: what its study, which lies in a database, still lacks."""
+"""Resuming an Optuna search: the trials that its study, stored in a database, still lacks."""
 
 from __future__ import annotations
 

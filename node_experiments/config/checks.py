@@ -1,4 +1,4 @@
-"""How a configuration is refused: in one line, with what is allowed."""
+"""How a configuration is rejected: in one line, with what is allowed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def nearest(name: str, allowed: Iterable[str], prefix: str = "") -> str:
 
 
 def known(name: str, registry: Collection[str], group: str) -> None:
-    """Refuse a name that the registry does not have.
+    """Reject a name that the registry does not have.
 
     Raises:
         ConfigError: With the nearest names, and all of them.
@@ -48,7 +48,7 @@ def folder_name(name: str) -> str:
 
 
 def require(ok: bool, config: Any, name: str, allowed: str) -> None:
-    """Refuse a value out of range.
+    """Reject a value out of range.
 
     Raises:
         ConfigError: `ok` is false.

@@ -46,7 +46,7 @@ class SolverConfig:
     safety: float = 0.9  # factor on each proposed step
     min_factor: float = 0.2  # a step shrinks at most by this at once
     max_factor: float = 10.0  # and grows at most by this
-    step_t: list[float] = field(default_factory=list)  # times at which a step shall end
+    step_t: list[float] = field(default_factory=list)  # times at which a step must end
     jump_t: list[float] = field(default_factory=list)  # times at which the vector field jumps
     max_order: int | None = None  # highest order of a multistep method
     batching: str = "joint"  # joint, or independent: a step size for every sample
@@ -145,11 +145,11 @@ class TrainerConfig:
     precision: str = "fp32"  # fp32 | bf16 (products in bf16; state and error norms in fp32)
     threads: int | None = None  # CPU threads; as torch chooses when null
     compile: bool = False  # whole steps with gradient=backprop, else the vector fields
-    deterministic: bool = False  # refuse operations that are not reproducible
+    deterministic: bool = False  # reject operations that are not reproducible
     log_every: int = 20  # training steps between two points in TensorBoard
     evaluate_every: int = 1  # epochs from one evaluation to the next; the last epoch has one too
     progress: bool = True  # show a progress bar on a terminal
-    devices: int = 1  # processes that share each batch, each on a device of its own
+    devices: int = 1  # processes that share each batch, each on its own device
     checkpoint_minutes: float = 10.0  # time between two checkpoints inside an epoch
     profile: bool = False  # write a trace of a few training steps into the run folder
     gradient_error: bool = False  # compare one gradient an epoch with that of a tight solve
@@ -197,7 +197,9 @@ class RunConfig:
     protocol: str = "quick"  # smoke | quick | paper: how long the experiments train
     mode: str = "train"  # train | eval | figure3
     checkpoint: str | None = None  # of eval and figure3: a run folder or a .pt file
-    resume: str | None = None  # a run folder to go on in, or auto: where this run was begun
+    resume: str | None = (
+        None  # a run folder to resume, or auto: the one where this run was started
+    )
     seed: int = 0  # of initial weights, data order and augmentation
     outputs: str = "outputs"  # folder in which run folders are made
     dataset: Any = None  # settings of a dataset of a chapter, by its name

@@ -21,7 +21,7 @@ __all__ = ["cache_folder", "cached", "digest"]
 def cached(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
     """What the file holds, or what `make` returns, which is then written to it.
 
-    Several processes may do this at once: each writes to a name of its own and renames it.
+    Several processes may do this at once: each writes to its own name and renames it.
 
     Raises:
         DataError: A file that is damaged, or a folder that cannot be written.

@@ -113,7 +113,7 @@ def _read_parquet(path: Path) -> TableFile:
         raise DataError(
             f'{path}: parquet files need an extra: pip install "node-experiments[parquet]"'
         ) from error
-    except Exception as error:  # each engine has exceptions of its own
+    except Exception as error:  # each engine has its own exceptions
         reason = str(error).partition("\n")[0]
         raise DataError(f"{path} is truncated or no parquet file ({reason})") from error
     frame = frame.reset_index(drop=not any(frame.index.names))

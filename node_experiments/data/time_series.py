@@ -1,4 +1,4 @@
-"""Series observed at irregular times, with a mask, and for each sample a time axis of its own."""
+"""Series observed at irregular times, with a mask and a separate time axis for each sample."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ class TimeSeries:
                 f"its {mask.shape[1]} times); leave it out, or give it at least one"
             )
         own_times = times.expand(len(values), -1)
-        refuse(~torch.isfinite(own_times) & mask, own_times, "a time", "remove it or mask it")
+        reject(~torch.isfinite(own_times) & mask, own_times, "a time", "remove it or mask it")
         observed = mask.unsqueeze(-1)
         if feature_mask is not None:
             feature_mask = feature_mask & observed
             observed = feature_mask
         values = values.masked_fill(~observed, 0)
         worst = values.abs().sum(-1)
-        refuse(~torch.isfinite(worst) & mask, worst, "a value", "remove it or mask it")
+        reject(~torch.isfinite(worst) & mask, worst, "a value", "remove it or mask it")
         # Each observed time is compared with the latest one observed before it.
         seen = own_times.masked_fill(~mask, -torch.inf).cummax(1).values
         falling = mask[:, 1:] & (own_times[:, 1:] <= seen[:, :-1])
@@ -129,7 +129,7 @@ class TimeSeries:
 def check_shapes(
     times: Tensor, values: Tensor, mask: Tensor, feature_mask: Tensor | None = None
 ) -> None:
-    """Refuse shapes that are not those of one batch of series."""
+    """Reject shapes that are not those of one batch of series."""
     if feature_mask is not None and (
         feature_mask.shape != values.shape or feature_mask.dtype != torch.bool
     ):
@@ -152,8 +152,8 @@ def check_shapes(
         )
 
 
-def refuse(bad: Tensor, numbers: Tensor, what: str, remedy: str) -> None:
-    """Refuse the first place that is marked as bad."""
+def reject(bad: Tensor, numbers: Tensor, what: str, remedy: str) -> None:
+    """Reject the first place that is marked as bad."""
     if bool(bad.any()):
         sample, i = (int(index) for index in bad.nonzero()[0])
         raise DataError(
@@ -259,7 +259,7 @@ class SeriesBatches(Generic[B]):
         lengths: Observations of each sample, shape `(sample,)`: samples of nearly the same length
             come into one batch, so that little is padded. When evaluating all are sorted; when
             shuffled, those that came together by chance into `BUCKET` batches are, or into half
-            of all batches where there are few, so that each epoch has batches of its own.
+            of all batches where there are few, so that each epoch has its own batches.
 
     Raises:
         DataError: A shuffled batch would be larger than the data.

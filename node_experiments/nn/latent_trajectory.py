@@ -1,4 +1,4 @@
-"""The solution of an ODE at times of their own for every sample of a batch.
+"""The solution of an ODE at separate times for every sample of a batch.
 
 There are two ways. One solve reaches the union of all times, and each sample takes its own from
 it: best when the samples share a grid. Or the solve stops at few knots that all samples share, and

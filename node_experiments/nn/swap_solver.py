@@ -1,4 +1,4 @@
-"""Another solver and another way to gradients for a model that exists."""
+"""Another solver and another gradient method for an existing model."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def paired_error(pairs: Sequence[tuple[set[int], set[int]]], images: int) -> flo
 
 
 def unpaired_error(before: float, after: float, images: int) -> float:
-    """The same without the numbers of the images: as if each test had images of its own.
+    """The same without the numbers of the images: as if each test had its own images.
 
     It is too large where a network is wrong on much the same images in both tests.
 

@@ -49,7 +49,7 @@ def markdown_line(entries: Sequence[str]) -> str:
 
 
 def to_csv(table: ReportTable) -> str:
-    """Full precision; spread and count in columns of their own; several tables below each other.
+    """Full precision; spread and count in separate columns; several tables below each other.
 
     Of several tables the first column names which one a row is from.
     """

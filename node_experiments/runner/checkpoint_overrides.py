@@ -22,7 +22,7 @@ from .compose import plain_config
 
 __all__ = ["choices_of_checkpoint", "config_of_checkpoint"]
 
-# By mode. Figure 3 takes solvers of its own.
+# By mode. Figure 3 has its own solvers.
 CHANGEABLE = {
     "eval": ("solver", "dataset", "trainer"),
     "predict": ("solver", "dataset", "trainer", "predict"),

@@ -23,10 +23,10 @@ from ..config import (
 from ..data.cache_folder import cache_folder
 from ..errors import UserError
 from ..runs.directory import (
-    begun_before,
     claimed,
     read_json,
     remove_leftovers,
+    started_before,
     status,
 )
 from ..runs.jobs import note_job
@@ -53,11 +53,11 @@ class ExitCode:
     """Of the last job in this process that did not complete; Hydra passes no value through.
 
     Attributes:
-        began: Whether any job was reached.
+        started: Whether any job was reached.
     """
 
     last: ClassVar[int] = 0
-    began: ClassVar[bool] = False
+    started: ClassVar[bool] = False
 
 
 def job(composed: DictConfig, settings: HydraConf) -> float | None:
@@ -68,7 +68,7 @@ def job(composed: DictConfig, settings: HydraConf) -> float | None:
     Raises:
         KeyboardInterrupt: A job of a sweep was stopped, and the sweep with it, with an exit code.
     """
-    ExitCode.began = True
+    ExitCode.started = True
     # Torch's own place for what it compiles is a temporary one, which it takes when imported.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
     folder = Path(settings.runtime.output_dir)
@@ -127,7 +127,7 @@ def job(composed: DictConfig, settings: HydraConf) -> float | None:
 
 
 def configuration(given: RunConfig, overrides: list[str]) -> RunConfig:
-    """The configuration of the command line, of a checkpoint, or of a run to go on with."""
+    """The configuration of the command line, of a checkpoint, or of a run to resume."""
     if given.mode != "train":
         from .checkpoint_overrides import config_of_checkpoint
 
@@ -165,7 +165,7 @@ def config_of_run(given: RunConfig, overrides: list[str]) -> RunConfig:
         if setting == "epochs" and scheduler not in ("none", "step"):
             raise ConfigError(
                 f"trainer.epochs cannot be changed with resume=: the schedule {scheduler!r} was "
-                f"laid over {content['trainer'].get('epochs')} epochs; begin a new run"
+                f"laid over {content['trainer'].get('epochs')} epochs; start a new run"
             )
         content["trainer"][setting] = getattr(given.trainer, setting)
     try:
@@ -201,12 +201,12 @@ def first_line(error: Exception) -> str:
 
 
 def find_place(config: RunConfig, folder: Path, siblings: bool) -> Path:
-    """The folder to work in: where this run was begun before, else the new one."""
+    """The folder to work in: where this run was started before, else the new one."""
     if config.mode != "train":
         return folder
     if config.resume not in (None, "auto"):
         return Path(str(config.resume))
-    return begun_before(folder, config_hash(asdict(config)), siblings)
+    return started_before(folder, config_hash(asdict(config)), siblings)
 
 
 def completed_before(config: RunConfig, place: Path) -> RunResult | None:

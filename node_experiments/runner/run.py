@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 
 def check(config: RunConfig) -> None:
-    """Refuse what can be seen to be wrong before a run folder is begun.
+    """Reject what can be seen to be wrong before a run folder is created.
 
     Raises:
         ConfigError: Settings of the solver, the gradient, the optimiser or the schedule, or a

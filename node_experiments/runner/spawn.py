@@ -47,7 +47,7 @@ def fit_in_processes(
     Raises:
         Unfinished: They were stopped, their state saved, or one of them failed.
     """
-    # Which process ended which is of no interest; why the first failed is told by itself.
+    # Which process ended which is of no interest; the first one reports why it failed.
     logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
     size = config.trainer.devices
     results = multiprocessing.get_context("spawn").SimpleQueue()

@@ -139,7 +139,7 @@ def fit(
         group=group,
     )
     if group.size > 1:
-        # The same initial weights everywhere, but noise of its own in every process.
+        # The same initial weights everywhere, but different noise in every process.
         torch.manual_seed(config.seed * 1_000_003 + group.rank)
     if checkpoint is not None:
         go_on(trainer, checkpoint, config, folder)
@@ -163,17 +163,17 @@ def go_on(trainer: Trainer, checkpoint: dict[str, Any], config: RunConfig, folde
     if len(checkpoint["ranks"]) != trainer.group.size:
         raise CheckpointError(
             f"the run in {folder} was trained by {len(checkpoint['ranks'])} processes; "
-            f"go on with as many, not {trainer.group.size}"
+            f"resume with as many, not {trainer.group.size}"
         )
     try:
         trainer.load_state_dict(checkpoint)
     except Exception as error:  # what is odd in it can be met anywhere
         raise CheckpointError(
             f"the checkpoint in {folder} holds no state of {config.name} as it is configured now; "
-            "go on with the version that wrote it, or begin a new run"
+            "resume with the version that wrote it, or start a new run"
         ) from error
     if trainer.group.rank == 0:
-        log.info("going on after step %d, in epoch %d", trainer.step, trainer.epoch + 1)
+        log.info("resumed after step %d, in epoch %d", trainer.step, trainer.epoch + 1)
 
 
 def findings(trainer: Trainer, parameters: int, timing: Timing) -> Findings:

@@ -1,4 +1,4 @@
-"""The folder of a run: who works in it, how far it came, and where the same run was begun before.
+"""The folder of a run: who works in it, how far it got, and where the same run was started before.
 
 Imports no torch: a job that is done already is recognised at once.
 """
@@ -24,13 +24,13 @@ from .result import ResultError, read_result
 
 __all__ = [
     "LOCK",
-    "begun_before",
     "claimed",
     "folder_of_checkpoint",
     "is_claimed",
     "read_config",
     "read_json",
     "remove_leftovers",
+    "started_before",
     "status",
 ]
 
@@ -113,7 +113,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def folder_of_checkpoint(checkpoint: str) -> Path:
-    """The run folder that a checkpoint is given by, or lies in."""
+    """The run folder that a checkpoint is given by, or is stored in."""
     path = Path(checkpoint)
     return path if path.is_dir() else path.parent.parent
 
@@ -129,10 +129,10 @@ def status(folder: Path) -> str:
     return "unfinished" if result is None else result.status
 
 
-def begun_before(folder: Path, own_hash: str, siblings: bool) -> Path:
-    """Where the run of this configuration lies: completed, else begun, else `folder` itself.
+def started_before(folder: Path, own_hash: str, siblings: bool) -> Path:
+    """Folder of the run of this configuration: completed, else started, else `folder`.
 
-    Of those that were begun, one that came to a checkpoint goes before one that did not.
+    Of those that were started, one with a checkpoint is preferred to one without.
 
     Args:
         siblings: Look also in the folders beside `folder`.

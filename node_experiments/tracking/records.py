@@ -57,7 +57,7 @@ def run_info(seed: int, device: str) -> dict[str, Any]:
 
 
 def git_state() -> dict[str, Any] | None:
-    """Commit of the checkout that the package lies in, and whether it was changed since."""
+    """Commit of the checkout that holds the package, and whether it was changed since."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(Path(__file__).parent), *arguments]

@@ -19,7 +19,7 @@ class RepeatedWarnings:
     """What was warned of, and how often.
 
     Args:
-        log: Is told of each warning at its first occurrence.
+        log: Called with each warning at its first occurrence.
     """
 
     def __init__(self, log: logging.Logger) -> None:

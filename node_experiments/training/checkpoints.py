@@ -1,4 +1,4 @@
-"""Checkpoints: everything that a run needs to go on, or a model to be evaluated."""
+"""Checkpoints: everything that a run needs to resume, or a model to be evaluated."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def load_last(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any
             failure = failure or error
             continue
         if failure:
-            log.warning("%s; going on from %s instead", failure, path.name)
+            log.warning("%s; resuming from %s instead", failure, path.name)
         return checkpoint
     if failure:
         raise failure

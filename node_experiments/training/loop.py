@@ -103,7 +103,7 @@ class Callback:
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there; called before `fit_start`."""
+        """Resume from `state`; called before `fit_start`."""
 
 
 @dataclass
@@ -362,7 +362,7 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state of the same configuration, with as many processes."""
+        """Resume from a state of the same configuration, with as many processes."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])

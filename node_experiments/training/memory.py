@@ -114,7 +114,7 @@ def peak_bytes(device: torch.device) -> int:
 
 
 def forget_peak(device: torch.device) -> None:
-    """Let the peak begin anew, where that is possible: a sweep runs many jobs in one process."""
+    """Reset the peak, where that is possible: a sweep runs many jobs in one process."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif STATUS.exists():

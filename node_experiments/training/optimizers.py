@@ -53,7 +53,7 @@ def make_scheduler(
     if name == "cosine":
         return lr_scheduler.CosineAnnealingLR(optimizer, T_max=total_steps)
     if name == "one_cycle":
-        # One more than is taken: the schedule refuses the step after its last.
+        # One more than is taken: the schedule raises at the step after its last.
         return lr_scheduler.OneCycleLR(
             optimizer, optimizer.defaults["lr"], total_steps=total_steps + 1, pct_start=warmup
         )

@@ -164,7 +164,7 @@ def test_a_checkpoint_cut_at_every_kilobyte_falls_back_with_a_warning(saved, cap
         last.write_bytes(whole[:size])
         caplog.clear()
         assert load_last(saved)["epoch"] == EPOCHS - 1
-        assert "going on from previous.pt instead" in caplog.text
+        assert "resuming from previous.pt instead" in caplog.text
     last.unlink()
     assert load_last(saved)["epoch"] == EPOCHS - 1
     (saved / "checkpoints" / "previous.pt").write_bytes(b"")

@@ -38,7 +38,7 @@ class Hold(nn.Module):
 
 
 class Decay(Hold):
-    """exp(-max(0, w gap + b)) times the state, each unit at a rate of its own (Che et al. 2018).
+    """exp(-max(0, w gap + b)) times the state, each unit at its own rate (Che et al. 2018).
 
     Args:
         size: Numbers of the mean.

@@ -58,7 +58,7 @@ class PoissonDynamics(nn.Module):
 
     Args:
         latent: Numbers of z that are decoded; as many again make the rates.
-        dim: Features, each with a rate of its own.
+        dim: Features, each with its own rate.
         hidden, layers: Of f, on all `2 * latent` numbers.
         unit: Events in which their integral is counted, so that it does not rule the solver.
     """

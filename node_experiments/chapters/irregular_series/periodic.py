@@ -57,7 +57,7 @@ def periodic_curves(
     """Trajectories `y = start + sin(2 pi f t)` with noise, and with `start` from N(1, 0.1).
 
     Args:
-        variant: `paper`: f from 0.5 to 1, each trajectory with times of its own, Gaussian noise.
+        variant: `paper`: f from 0.5 to 1, each trajectory with its own times, Gaussian noise.
             `official_code`: f from 0.4 to 0.8, one set of times that begins with 0, and noise
             that is uniform from 0 to `noise` on all but the first point.
     """

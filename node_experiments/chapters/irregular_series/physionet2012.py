@@ -114,7 +114,7 @@ def load_physionet(
         official: All 41 parameters, -1 as a value like any other, times in hours, and a point at
             0 for everybody. Else 37 parameters, -1 is missing, 48 hours are 1, and patients of
             whom nothing was measured are left out.
-        need_labels: Refuse a patient without outcome; else the label is -1.
+        need_labels: Reject a patient without outcome; else the label is -1.
     """
     parts, labels = [], []
     for letter in sets:

@@ -1,7 +1,7 @@
-"""A recurrence over series that are observed at times of their own.
+"""A recurrence over series that are each observed at their own times.
 
 It steps over the number of the observation: step k takes the k-th observation of every series that
-has one, after a gap of its own for each. Series are sorted by length, so that those that have
+has one, after a separate gap for each. Series are sorted by length, so that those that have
 ended drop out, and no step is spent on padding.
 """
 
@@ -213,13 +213,13 @@ class Recurrence(nn.Module):
         x[index, sample] = inputs[sample, number]
         observed = torch.zeros(len(grid), batch, dtype=torch.bool, device=grid.device)
         observed[index, sample] = True
-        begun, goes_on = observed.cummax(0).values, observed.flip(0).cummax(0).values.flip(0)
+        started, continues = observed.cummax(0).values, observed.flip(0).cummax(0).values.flip(0)
         state = inputs.new_zeros(batch, 2 * self.size)
         rows = [state[:1]]
         gaps = [0.0, *torch.diff(grid).tolist()]
         for k, gap in enumerate(gaps):
             if k:
-                inside = begun[k - 1] & goes_on[k]
+                inside = started[k - 1] & continues[k]
                 state = self.between(state, gap * inside.to(state.dtype), gap)
             state = torch.where(observed[k].unsqueeze(1), self.unit(state, x[k]), state)
             rows.append(state)

@@ -23,7 +23,7 @@ class SeriesEncoder(nn.Module):
         latent: Size of z0.
         hidden: Hidden units of the head.
         start: Time of z0.
-        backwards: Read from the last observation to the first, and go on to `start`; else from
+        backwards: Read from the last observation to the first, and continue to `start`; else from
             the first to the last.
     """
 

@@ -36,7 +36,7 @@ class Divergence:
             raise ValueError(f"model.trace={self.kind!r} is unknown; allowed: exact, hutchinson")
 
     def check(self, dim: int) -> None:
-        """Refuse what costs too much.
+        """Reject what costs too much.
 
         Raises:
             DimensionError: An exact trace that needs a probe for each of many dimensions.

@@ -26,7 +26,7 @@ def normal_log_density(z: Tensor, std: float) -> Tensor:
 
 
 def check_points(x: Tensor, dim: int) -> None:
-    """Refuse points of another dimension.
+    """Reject points of another dimension.
 
     Raises:
         DimensionError: The shape is not `(batch, dim)`.

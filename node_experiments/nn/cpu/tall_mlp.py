@@ -16,7 +16,7 @@ class TallMLP(nn.Sequential):
     """A linear layer, ReLU and a linear layer, computed as `torch.nn.Sequential` does.
 
     Its hidden units are several times what it reads and writes. On a CPU they are computed for
-    some rows at a time, and again on the way back, and never all held in memory: writing and
+    some rows at a time, and again in the backward pass, and never all held in memory: writing and
     reading them would take longer than computing them. Rows lie side by side there, for products
     of a few units with many rows are fast that way round. It has no second derivatives on a CPU.
 

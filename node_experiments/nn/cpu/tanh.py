@@ -31,7 +31,7 @@ def tanh(x: Tensor) -> Tensor:
 def own_pays(x: Tensor) -> bool:
     """Whether torch's own is slow, and ours precise.
 
-    In half precision the rounding of 1 would be all too visible; a compiler vectorises by itself;
+    In half precision the rounding of 1 would be all too visible; a compiler vectorises unaided;
     and what a transform of functions could go through would cost as much as it gains.
     """
     precise = x.dtype in (torch.float32, torch.float64)

@@ -33,8 +33,7 @@ from node_experiments.ode import (
     solve,
 )
 from node_experiments.training.loop import take_penalties
-
-from ..ode.gradients.helpers import largest_relative_difference
+from tests.ode.gradients.helpers import largest_relative_difference
 
 ALL = Regularizer(kinetic=0.5, jacobian=0.3, taylor=0.2, order=3)
 TIGHT = Solver("dopri8", rtol=1e-10, atol=1e-12)

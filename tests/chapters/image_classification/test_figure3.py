@@ -14,8 +14,7 @@ from node_experiments.chapters.image_classification.figure3_report import figure
 from node_experiments.cli.report import main
 from node_experiments.ode import Solver
 from node_experiments.runner import evaluate
-
-from .reports.written import markdown
+from tests.written import markdown
 
 SMALL = ("model.channels=8", "trainer.epochs=2")
 

@@ -11,8 +11,7 @@ from node_experiments.chapters.latent_ode.table2 import (
     table2,
 )
 from node_experiments.cli.report import main
-
-from .written import markdown
+from tests.written import markdown
 
 
 def write(folder, model, observations, seed, status="completed", epochs=60, latent=4, **metrics):

@@ -7,8 +7,7 @@ import yaml
 
 from node_experiments.chapters.irregular_series.tables import IRREGULAR_TABLES
 from node_experiments.cli.report import main
-
-from .written import markdown
+from tests.written import markdown
 
 
 def write(folder, number, model, metrics, dataset, status="completed", **settings):

@@ -14,8 +14,7 @@ from node_experiments.chapters.image_classification.figure3_report import (
 from node_experiments.chapters.image_classification.figure3_verdicts import verdicts
 from node_experiments.cli.report import main
 from node_experiments.runs import load_runs
-
-from .written import markdown
+from tests.written import markdown
 
 MEASURED = {
     "tolerances": [1e-1, 1e-2, 1e-3],

@@ -16,8 +16,7 @@ from node_experiments.chapters.normalizing_flows.energies import ENERGIES
 from node_experiments.cli.report import main
 from node_experiments.runner.compose import configs_folder
 from node_experiments.runs import load_runs
-
-from .written import markdown
+from tests.written import markdown
 
 
 def write(

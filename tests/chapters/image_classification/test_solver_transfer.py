@@ -11,8 +11,7 @@ import yaml
 from node_experiments.chapters.image_classification.solver_transfer import solver_transfer
 from node_experiments.cli.report import main
 from node_experiments.reports.paired import paired_error
-
-from .written import markdown
+from tests.written import markdown
 
 ORDERS = {"euler": 1, "midpoint": 2, "rk4": 4, "dopri5": 5}
 STAGES = {"euler": 1, "midpoint": 2, "rk4": 4}

@@ -17,10 +17,9 @@ from node_experiments.chapters.image_classification.growth import (
 from node_experiments.chapters.image_classification.table1 import table1
 from node_experiments.chapters.image_classification.table1_rows import ROWS
 from node_experiments.cli.report import main
+from tests.written import markdown
 
-from .written import markdown
-
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 
 
 def write(folder, experiment, seed=0, error=0.01, status="completed", protocol="quick", **changed):
