@@ -62,6 +62,7 @@ def draw_flow(figure: Figure, place: tuple[int, int, int], arrays: Mapping[str, 
     """
     states, classes, dim = arrays["states"], arrays["classes"], int(arrays["dim"])
     augmented = states.shape[2] > dim
+    paths: list[tuple[NDArray, ...]]
     if dim == 1 and not augmented:
         axis = figure.add_subplot(*place)
         paths = [(np.linspace(0, 1, len(states)), states[:, k, 0]) for k in range(len(classes))]
@@ -79,7 +80,7 @@ def draw_flow(figure: Figure, place: tuple[int, int, int], arrays: Mapping[str, 
         axis = figure.add_subplot(*place, projection="3d")
         lifted = lift(states, arrays["weight"], dim)
         paths = [(states[:, k, 0], states[:, k, 1], lifted[:, k]) for k in range(len(classes))]
-        axis.set(xlabel="$z_1$", ylabel="$z_2$", zlabel="augmented direction")  # type: ignore[call-arg]
+        axis.set(xlabel="$z_1$", ylabel="$z_2$", zlabel="augmented direction")
         axis.tick_params(labelsize=7)
     for path, kind in zip(paths, classes, strict=True):
         color = COLORS["blue" if kind < 0 else "red"]

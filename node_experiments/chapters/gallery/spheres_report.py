@@ -50,8 +50,8 @@ def spheres_table(runs: DataFrame) -> ReportTable:
         caption="Squared error and accuracy on held-out points, and function evaluations of a "
         "training solve, mean ± sample standard deviation over seeds.",
         notes=[
-            f"A failure is a run that did not reach {100 * SEPARATED:.0f} % of the points, or whose "
-            "solver gave up."
+            f"A failure is a run with an accuracy below {100 * SEPARATED:.0f} %, or whose solver "
+            "gave up."
         ],
     )  # fmt: skip
 
