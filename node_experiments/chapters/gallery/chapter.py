@@ -7,6 +7,7 @@ from .settings import (
     BouncesConfig,
     BouncingBallConfig,
     FluidControlConfig,
+    ImageFlowConfig,
     LearnedPhysicsConfig,
     SmokeConfig,
     SphereODEConfig,
@@ -32,6 +33,12 @@ CHAPTER = Chapter(
         "bouncing_ball": Model(
             BouncingBallConfig, f"{HERE}.ball:bouncing_ball", {"bounces": "ball_fit"}
         ),
+        "image_flow": Model(
+            ImageFlowConfig,
+            f"{HERE}.image_flow:image_flow",
+            {"images": "image_flow_matching"},
+            recipe="image_flow",
+        ),
         "learned_physics": Model(
             LearnedPhysicsConfig, f"{HERE}.ball:learned_physics", {"bounces": "ball_fit"}
         ),
@@ -54,6 +61,11 @@ CHAPTER = Chapter(
             f"{HERE}.fluid_target:fluid_target",
             f"{HERE}.fluid_figures:fluid_figures",
             f"{HERE}.fluid_figures:fluid_callbacks",
+        ),
+        "image_flow_matching": Task(
+            f"{HERE}.image_flow:image_flow_matching",
+            f"{HERE}.image_flow_figures:image_flow_figures",
+            f"{HERE}.image_flow_figures:image_flow_callbacks",
         ),
         "sphere_fit": Task(
             f"{HERE}.sphere_ode:sphere_fit",

@@ -12,6 +12,7 @@ __all__ = [
     "BouncesConfig",
     "BouncingBallConfig",
     "FluidControlConfig",
+    "ImageFlowConfig",
     "LearnedPhysicsConfig",
     "SmokeConfig",
     "SphereODEConfig",
@@ -177,3 +178,17 @@ class SphereODEConfig:
     def __post_init__(self) -> None:
         require(0 <= self.augment <= 1000, self, "augment", "from 0 to 1000")
         require(self.hidden >= 1, self, "hidden", "at least 1")
+
+
+@dataclass
+class ImageFlowConfig:
+    """A small U-Net as the vector field from noise to images, by flow matching."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "image_flow"  # image_flow
+    channels: int = 32  # choice: at the finer scale, a multiple of 8
+
+    def __post_init__(self) -> None:
+        eights = self.channels >= 8 and self.channels % 8 == 0
+        require(eights, self, "channels", "a multiple of 8")
