@@ -82,6 +82,7 @@ def draw_flow(figure: Figure, place: tuple[int, int, int], arrays: Mapping[str, 
         paths = [(states[:, k, 0], states[:, k, 1], lifted[:, k]) for k in range(len(classes))]
         axis.set(xlabel="$z_1$", ylabel="$z_2$", zlabel="augmented direction")
         axis.tick_params(labelsize=7)
+        axis.set_box_aspect(None, zoom=0.85)  # the label of the third axis is cut off otherwise
     for path, kind in zip(paths, classes, strict=True):
         color = COLORS["blue" if kind < 0 else "red"]
         axis.plot(*path, color=color, lw=0.7, alpha=0.35)

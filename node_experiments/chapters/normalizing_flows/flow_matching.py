@@ -1,10 +1,10 @@
 """Conditional flow matching: a continuous flow is trained without solving an ODE.
 
-Lipman et al. 2023 (arXiv:2210.02747), with straight paths x_t = (1 - t) x_0 + t x_1 from noise x_0
-to data x_1: the vector field is regressed on x_1 - x_0. What it learns is the mean of that over all
-paths through a point, whose flow carries the noise to the data. With `optimal_transport`, noise and
-data of a batch are paired by the assignment of least squared distance (Tong et al. 2024,
-arXiv:2302.00482), so that paths cross less and are straighter.
+Lipman et al. 2023 (arXiv:2210.02747), with straight paths x_t = (1 - t) x_0 + t x_1 from noise
+x_0 to data x_1: the vector field is regressed on x_1 - x_0. What it learns is the mean of that
+over all paths through a point, whose flow carries the noise to the data. With `optimal_transport`,
+noise and data of a batch are paired by the assignment of least squared distance (Tong et al.
+2024, arXiv:2302.00482), so that paths cross less and are straighter.
 """
 
 from __future__ import annotations
