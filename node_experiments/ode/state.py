@@ -198,7 +198,10 @@ class FlatArguments:
     def __init__(self, args: tuple):
         leaves, self._spec = pytree.tree_flatten(args)
         self.leaves = tuple(leaves)
-        self._is_flat = not any(isinstance(arg, tuple | list | dict) for arg in args)
+        # Each leaf an argument: what is nested may also be a type that was registered as a tree.
+        self._is_flat = len(leaves) == len(args) and all(
+            leaf is arg for leaf, arg in zip(leaves, args, strict=True)
+        )
 
     def wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """A function of (t, y, *args) as one of (t, y, *leaves)."""
