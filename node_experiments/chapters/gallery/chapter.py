@@ -7,8 +7,12 @@ from .settings import (
     BouncesConfig,
     BouncingBallConfig,
     FluidControlConfig,
+    HareLynxConfig,
     ImageFlowConfig,
     LearnedPhysicsConfig,
+    PopulationsConfig,
+    ReactionRatesConfig,
+    RobertsonConfig,
     SmokeConfig,
     SphereODEConfig,
     SpheresConfig,
@@ -23,6 +27,12 @@ CHAPTER = Chapter(
     datasets={
         "bounces": Dataset(
             BouncesConfig, f"{HERE}.bounces:bounce_data", "bounces", recipe="bounces"
+        ),
+        "hare_lynx": Dataset(
+            HareLynxConfig, f"{HERE}.hare_lynx:pelt_data", "pelts", recipe="hare_lynx"
+        ),
+        "robertson": Dataset(
+            RobertsonConfig, f"{HERE}.kinetics:robertson_data", "reaction", recipe="robertson"
         ),
         "smoke": Dataset(SmokeConfig, f"{HERE}.smoke:smoke_data", "smoke", recipe="smoke"),
         "spheres": Dataset(
@@ -47,6 +57,12 @@ CHAPTER = Chapter(
             f"{HERE}.fluid_control:fluid_control",
             {"smoke": "fluid_control"},
         ),
+        "populations": Model(
+            PopulationsConfig, f"{HERE}.populations:populations", {"pelts": "population_fit"}
+        ),
+        "reaction_rates": Model(
+            ReactionRatesConfig, f"{HERE}.kinetics:reaction_rates", {"reaction": "reaction_fit"}
+        ),
         "sphere_ode": Model(
             SphereODEConfig, f"{HERE}.sphere_ode:sphere_ode", {"spheres": "sphere_fit"}
         ),
@@ -66,6 +82,13 @@ CHAPTER = Chapter(
             f"{HERE}.image_flow:image_flow_matching",
             f"{HERE}.image_flow_figures:image_flow_figures",
             f"{HERE}.image_flow_figures:image_flow_callbacks",
+        ),
+        "population_fit": Task(
+            f"{HERE}.populations:population_fit",
+            f"{HERE}.population_figures:population_figures",
+        ),
+        "reaction_fit": Task(
+            f"{HERE}.kinetics:reaction_fit", f"{HERE}.kinetics_figures:kinetics_figures"
         ),
         "sphere_fit": Task(
             f"{HERE}.sphere_ode:sphere_fit",

@@ -12,8 +12,12 @@ __all__ = [
     "BouncesConfig",
     "BouncingBallConfig",
     "FluidControlConfig",
+    "HareLynxConfig",
     "ImageFlowConfig",
     "LearnedPhysicsConfig",
+    "PopulationsConfig",
+    "ReactionRatesConfig",
+    "RobertsonConfig",
     "SmokeConfig",
     "SphereODEConfig",
     "SpheresConfig",
@@ -192,3 +196,66 @@ class ImageFlowConfig:
     def __post_init__(self) -> None:
         eights = self.channels >= 8 and self.channels % 8 == 0
         require(eights, self, "channels", "a multiple of 8")
+
+
+@dataclass
+class RobertsonConfig:
+    """Noisy concentrations of Robertson's reaction, at times of equal ratio."""
+
+    GROUP: ClassVar[str] = "dataset"
+
+    name: str = "robertson"  # robertson
+    span: float = 1e4  # choice: last time, in seconds; the first after 0 is 1e-4
+    samples: int = 40  # choice: times
+    noise: float = 0.02  # choice: standard deviation, relative to each species' largest value
+    batches: int = 5  # choice: optimisation steps per epoch, each on all samples
+
+    def __post_init__(self) -> None:
+        require(1e-2 <= self.span < math.inf, self, "span", "at least 0.01")
+        require(self.samples >= 4, self, "samples", "at least 4")
+        require(0 <= self.noise < math.inf, self, "noise", "a number >= 0")
+        require(self.batches >= 1, self, "batches", "at least 1")
+
+
+@dataclass
+class ReactionRatesConfig:
+    """The three rate constants of Robertson's reaction, from wrong first guesses."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "reaction_rates"  # reaction_rates
+    wrong_by: list[float] = field(default_factory=lambda: [0.4, 2.5, 0.5])  # choice: factors
+
+    def __post_init__(self) -> None:
+        three = len(self.wrong_by) == 3 and all(0 < f < math.inf for f in self.wrong_by)
+        require(three, self, "wrong_by", "three numbers > 0")
+
+
+@dataclass
+class HareLynxConfig:
+    """The record of hare and lynx, 1900 to 1920, of which the first years are fitted."""
+
+    GROUP: ClassVar[str] = "dataset"
+
+    name: str = "hare_lynx"  # hare_lynx
+    fitted: int = 14  # choice: years that are fitted, of 21
+    batches: int = 20  # choice: optimisation steps per epoch, each on all of them
+
+    def __post_init__(self) -> None:
+        require(3 <= self.fitted <= 20, self, "fitted", "from 3 to 20")
+        require(self.batches >= 1, self, "batches", "at least 1")
+
+
+@dataclass
+class PopulationsConfig:
+    """Ensembles of a mechanism, of networks and of their sum."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "populations"  # populations
+    members: int = 20  # choice: of each ensemble
+    hidden: int = 16  # choice: hidden units of each network
+
+    def __post_init__(self) -> None:
+        require(self.members >= 2, self, "members", "at least 2")
+        require(self.hidden >= 1, self, "hidden", "at least 1")

@@ -170,7 +170,7 @@ class FlowMatchingConfig(ContinuousFlowConfig):
     """An MLP trained by conditional flow matching (Lipman et al. 2023): no solve in training."""
 
     name: str = "flow_matching"  # flow_matching
-    hidden: int = 128  # choice: units of each hidden layer
+    hidden: int = 64  # choice: units of each hidden layer
     layers: int = 3  # choice: hidden layers
     pairs: str = "independent"  # paper: of noise and data; independent | optimal_transport
 
