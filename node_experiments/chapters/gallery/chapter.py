@@ -10,12 +10,14 @@ from .settings import (
     HareLynxConfig,
     ImageFlowConfig,
     LearnedPhysicsConfig,
+    PendulumConfig,
     PopulationsConfig,
     ReactionRatesConfig,
     RobertsonConfig,
     SmokeConfig,
     SphereODEConfig,
     SpheresConfig,
+    SwingUpConfig,
 )
 
 __all__ = ["CHAPTER"]
@@ -30,6 +32,9 @@ CHAPTER = Chapter(
         ),
         "hare_lynx": Dataset(
             HareLynxConfig, f"{HERE}.hare_lynx:pelt_data", "pelts", recipe="hare_lynx"
+        ),
+        "pendulum": Dataset(
+            PendulumConfig, f"{HERE}.pendulum:pendulum_data", "pendulum", recipe="pendulum"
         ),
         "robertson": Dataset(
             RobertsonConfig, f"{HERE}.kinetics:robertson_data", "reaction", recipe="robertson"
@@ -66,6 +71,7 @@ CHAPTER = Chapter(
         "sphere_ode": Model(
             SphereODEConfig, f"{HERE}.sphere_ode:sphere_ode", {"spheres": "sphere_fit"}
         ),
+        "swing_up": Model(SwingUpConfig, f"{HERE}.swing_up:swing_up", {"pendulum": "swing_up"}),
     },
     tasks={
         "ball_fit": Task(
@@ -94,6 +100,11 @@ CHAPTER = Chapter(
             f"{HERE}.sphere_ode:sphere_fit",
             f"{HERE}.sphere_figures:sphere_figures",
             f"{HERE}.sphere_figures:sphere_callbacks",
+        ),
+        "swing_up": Task(
+            f"{HERE}.swing_up:swing_up_task",
+            f"{HERE}.swing_up_figures:swing_up_figures",
+            f"{HERE}.swing_up_figures:swing_up_callbacks",
         ),
     },
     figures={"anode_spheres": f"{HERE}.spheres_report:flows"},

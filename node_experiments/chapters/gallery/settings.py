@@ -15,12 +15,14 @@ __all__ = [
     "HareLynxConfig",
     "ImageFlowConfig",
     "LearnedPhysicsConfig",
+    "PendulumConfig",
     "PopulationsConfig",
     "ReactionRatesConfig",
     "RobertsonConfig",
     "SmokeConfig",
     "SphereODEConfig",
     "SpheresConfig",
+    "SwingUpConfig",
 ]
 
 SHAPES = ("heart", "star", "square", "disk")
@@ -259,3 +261,49 @@ class PopulationsConfig:
     def __post_init__(self) -> None:
         require(self.members >= 2, self, "members", "at least 2")
         require(self.hidden >= 1, self, "hidden", "at least 1")
+
+
+@dataclass
+class PendulumConfig:
+    """Records of a damped pendulum under random torques, each over its own time span."""
+
+    GROUP: ClassVar[str] = "dataset"
+
+    name: str = "pendulum"  # pendulum
+    gravity: float = 9.81  # choice: g over the length of 1 m
+    damping: float = 0.1  # choice: per second
+    torque: float = 4.0  # choice: largest, per mass and squared length; below gravity
+    speed: float = 6.0  # choice: largest at the start of a record, in rad/s
+    spans: list[float] = field(default_factory=lambda: [0.5, 1.5])  # choice: shortest, longest
+    samples: int = 9  # choice: states of a record
+    records: int = 256  # choice: of the training
+    batch_size: int = 64  # choice
+    batches: int = 20  # choice: per epoch
+
+    def __post_init__(self) -> None:
+        for name in ("gravity", "torque", "speed"):
+            require(0 < getattr(self, name) < math.inf, self, name, "a number > 0")
+        require(0 <= self.damping < math.inf, self, "damping", "a number >= 0")
+        rising = len(self.spans) == 2 and 0 < self.spans[0] <= self.spans[1] < math.inf
+        require(rising, self, "spans", "two rising numbers > 0")
+        require(self.samples >= 2, self, "samples", "at least 2")
+        fits = 1 <= self.batch_size <= self.records
+        require(fits, self, "batch_size", "from 1 to dataset.records")
+        require(self.batches >= 1, self, "batches", "at least 1")
+
+
+@dataclass
+class SwingUpConfig:
+    """A network of the pendulum's acceleration, and a plan that swings it up."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "swing_up"  # swing_up
+    hidden: int = 32  # choice: units of both hidden layers
+    span: float = 4.0  # choice: of the plan, in seconds
+    knots: int = 25  # choice: times between which its torque is linear
+
+    def __post_init__(self) -> None:
+        require(self.hidden >= 1, self, "hidden", "at least 1")
+        require(0 < self.span < math.inf, self, "span", "a number > 0")
+        require(self.knots >= 2, self, "knots", "at least 2")
