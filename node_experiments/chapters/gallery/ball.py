@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from ...nn.ode_module import ODEModule
-from ...nn.regularizers import Regularizer
 from ...ode import Event, Gradient, Solution, Solver, Status, solve
 from .bounces import BounceData
 from .settings import BouncingBallConfig, LearnedPhysicsConfig
@@ -97,23 +96,13 @@ class Ball(ODEModule):
         height: Of the ball's centre at first.
     """
 
+    not_regularized = "whose solves end at events"
+
     def __init__(self, body: nn.Module, height: float, solver: Solver, gradient: Gradient) -> None:
         super().__init__(body, solver, gradient)
         self.start = nn.Parameter(torch.tensor([height, 0.0]), requires_grad=False)
         self.start_time = nn.Parameter(torch.tensor(0.0), requires_grad=False)
         self.double()
-
-    def regularize(self, regularizer: Regularizer) -> None:
-        """Reject what its solves, which end at events, cannot carry.
-
-        Raises:
-            ValueError: The regulariser is not `none`.
-        """
-        if regularizer.weights:
-            raise ValueError(
-                "regularizer cannot go with a model whose solves end at events; take "
-                "regularizer=none"
-            )
 
     def forward(self, times: Tensor) -> Tensor:
         """Heights `(time,)` at times of which the first is that of the start."""

@@ -144,7 +144,9 @@ class GradientCosts(Callback):
         # On a small grid, as in a protocol of seconds, it is only shown that everything works.
         rows = gradient_costs(trainer, STEPS if size >= 64 else (3, 6), repeats=1)
         write_json(self._folder / "gradient_costs.json", rows)
-        title = f"one gradient through a fluid of {size} x {size} points in float32"
+        title = (
+            f"one gradient through a fluid of {size} x {size} points in float32; hollow: it warned"
+        )
         figure = costs_figure(rows, title)
         (self._folder / "figures").mkdir(exist_ok=True)
         figure.savefig(self._folder / "figures" / "gradients.png")

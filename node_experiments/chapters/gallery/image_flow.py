@@ -79,6 +79,8 @@ class ImageFlow(ODEModule):
         image_shape: Channels, height and width.
     """
 
+    not_regularized = "which is trained by flow matching and solves no ODE in training"
+
     def __init__(
         self,
         image_shape: tuple[int, int, int],

@@ -72,7 +72,7 @@ def image_flow_figures(trainer: Trainer) -> dict[str, Figure]:
     """A row of digits for each solver."""
     rows, images = samples_by_solver(trainer.model, next(iter(trainer.data.test))[0])
     with style():
-        figure = new_figure(width=8.6, height=0.62 * len(rows) + 0.3)
+        figure = new_figure(width=6.6, height=0.62 * len(rows) + 0.3)
         axes = figure.subplots(len(rows), 1)
         for axis, row, digits in zip(axes, rows, images, strict=True):
             axis.imshow(strip(digits).numpy(), cmap="gray_r", vmin=0, vmax=1)

@@ -32,7 +32,7 @@ TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8)
 REFERENCE = Solver("dopri8", rtol=1e-11, atol=1e-12)
 POINTS = 500
 LINES = dict(zip((*FIXED, *ADAPTIVE),
-                 ("sky", "purple", "green", "black", "orange", "blue", "red", "green"),
+                 ("sky", "purple", "green", "black", "orange", "blue", "red", "grey"),
                  strict=True))  # fmt: skip
 
 
@@ -89,7 +89,8 @@ def errors_figure(rows: Sequence[dict[str, Any]], title: str) -> Figure:
             own = [row for row in rows if row["solver"] == name]
             axis.plot(
                 [row["nfe"] for row in own], [row["error"] for row in own],
-                "o--" if name in FIXED else "o-", ms=4, color=COLORS[color], label=name,
+                "o--" if name in FIXED else "o-", ms=4, color=COLORS.get(color, "0.55"),
+                label=name,
             )  # fmt: skip
         axis.set(xscale="log", yscale="log", xlabel="function evaluations of a solve")
         axis.set_ylabel("error of the log-likelihood (nats per point)")
