@@ -19,7 +19,7 @@ from ...training.loop import Callback, Trainer
 
 __all__ = ["image_flow_callbacks", "image_flow_figures", "samples_by_solver"]
 
-FRAMES = 25
+FRAMES = 13
 ROWS = 4  # of the animation
 EULER_STEPS = (4, 8, 16, 32, 100)
 ADAPTIVE = {"bosh3": 1e-2, "dopri5": 1e-3, "dopri8": 1e-4}
