@@ -25,8 +25,8 @@ def population_figures(trainer: Trainer) -> dict[str, Figure]:
     """A column for each model, hare above lynx; the years that were not fitted are grey."""
     model: Any = trainer.model
     (batch,) = trainer.data.test
-    years = FIRST_YEAR + batch.times.cpu()
-    split = float(years[batch.fitted - 1])
+    years = (FIRST_YEAR + batch.times.cpu()).tolist()
+    split = years[batch.fitted - 1]
     fine = torch.linspace(0, float(batch.times[-1]), 201).to(batch.times)
     model.eval()
     with torch.no_grad():
@@ -45,7 +45,7 @@ def population_figures(trainer: Trainer) -> dict[str, Figure]:
                 axis.fill_between(when, low[:, k, row].tolist(), high[:, k, row].tolist(),
                                   color=COLORS[color], alpha=0.25, lw=0)  # fmt: skip
                 axis.plot(when, middle[:, k, row].tolist(), color=COLORS[color])
-                axis.plot(years.tolist(), batch.logs[:, row].exp().tolist(), "o", ms=4,
+                axis.plot(years, batch.logs[:, row].exp().tolist(), "o", ms=4,
                           color=COLORS["black"], mfc="white")  # fmt: skip
                 top = 1.9 * float(batch.logs[:, row].exp().max())
                 axis.set(ylim=(0, top), xlim=(years[0] - 0.5, years[-1] + 0.5))
