@@ -37,8 +37,8 @@ class SmoothVelocity(nn.Module):
 
     def forward(self, t: Tensor) -> Tensor:
         """Fourier coefficients `(2, size, size // 2 + 1)` at a 0-d time."""
-        knots = torch.arange(len(self.values), device=t.device)
-        place = (t / self.span).clamp(0, 1) * (len(self.values) - 1)
+        knots = torch.arange(len(self.values)).to(self.values)
+        place = (t.to(self.values) / self.span).clamp(0, 1) * (len(self.values) - 1)
         weights = (1 - (place - knots).abs()).clamp(min=0)
         return self.mask * torch.fft.rfft2(torch.tensordot(weights, self.values, 1))
 
