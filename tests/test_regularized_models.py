@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from node_experiments.chapters import models
+from node_experiments.chapters.gallery.swing_up import FrozenField, LearnedPendulum
 from node_experiments.chapters.irregular_series.gap_dynamics import (
     GapField,
     GapFlow,
@@ -128,7 +129,7 @@ def solves(monkeypatch):
     return seen
 
 
-def moving(field, y):
+def moving(field, y, args):
     """What of a state moves, and how: z and f(t, z), written down for each kind of model."""
     if isinstance(field, DensityField):
         return y[0], field.dynamics
@@ -138,6 +139,8 @@ def moving(field, y):
         return y[..., : 2 * field.latent], lambda t, z: field.net(z)
     if isinstance(field, GapField):
         return y, lambda t, z: field.net(z)
+    if isinstance(field, LearnedPendulum | FrozenField):
+        return y, lambda t, z: field(t, z, *args)
     return y, field
 
 
@@ -156,7 +159,7 @@ def by_quadrature(module, y0, times, args, noise):
     values = defaultdict(list)
     for k, t in enumerate(nodes):
         y = tuple(part[k] for part in ys) if isinstance(ys, tuple) else ys[k]
-        z, dynamics = moving(field, y)
+        z, dynamics = moving(field, y, args)
         velocity, second = torch.func.jvp(
             dynamics, (t, z), (torch.ones_like(t), dynamics(t, z).detach())
         )
