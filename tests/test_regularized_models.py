@@ -48,7 +48,7 @@ SOLVING = {
     "irregular_latent_ode": ("periodic_latent_ode", *SERIES, *IRREGULAR),
     "fluid_control": ("fluid_control", "model.compare_gradients=false"),
     "sphere_ode": ("anode_spheres",),
-    "reaction_rates": ("stiff_kinetics",),
+    "reaction_rates": ("stiff_kinetics", "dataset.span=0.01"),
     "populations": ("lotka_volterra_hare_lynx",),
     "swing_up": ("pendulum",),
     "latent_ode_poisson": ("periodic_latent_ode", "model=latent_ode_poisson", *SERIES, *IRREGULAR),
@@ -151,6 +151,8 @@ def by_quadrature(module, y0, times, args, noise):
         By name, the integral of each row over the time of the data.
     """
     field = copy.deepcopy(module.vector_field).double()
+    if isinstance(field, FrozenField):
+        field._held[0].double()
     y0, args, noise = in_double((y0, args, noise))
     nodes = torch.linspace(float(times[0]), float(times[-1]), 65, dtype=torch.float64)
     with torch.no_grad():
@@ -200,7 +202,7 @@ def test_the_penalty_is_the_integral_along_every_solve(name, solves):
         paid = paid + penalty.weight * penalty.integral
     assert list(found) == ["kinetic", "jacobian", "taylor"]
     # Where a rectifier switches, integrands jump, and no quadrature is of high order.
-    tolerance = 1e-2 if name == "odenet" else 1e-3
+    tolerance = 1e-2 if name in ("odenet", "sphere_ode") else 1e-3
     for kind, value in expected.items():
         assert value > 0
         assert found[kind] == pytest.approx(value, rel=tolerance), kind
