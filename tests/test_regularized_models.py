@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from node_experiments.chapters import models
-from node_experiments.chapters.gallery.swing_up import FrozenField, LearnedPendulum
 from node_experiments.chapters.irregular_series.gap_dynamics import (
     GapField,
     GapFlow,
@@ -48,13 +47,13 @@ SOLVING = {
     "irregular_latent_ode": ("periodic_latent_ode", *SERIES, *IRREGULAR),
     "fluid_control": ("fluid_control", "model.compare_gradients=false"),
     "sphere_ode": ("anode_spheres",),
-    "reaction_rates": ("stiff_kinetics", "dataset.span=0.01"),
     "populations": ("lotka_volterra_hare_lynx",),
-    "swing_up": ("pendulum",),
     "latent_ode_poisson": ("periodic_latent_ode", "model=latent_ode_poisson", *SERIES, *IRREGULAR),
 }
 # Models that solve an ODE, but not as a regulariser needs it.
 UNREGULARIZED = {
+    "reaction_rates": ("stiff_kinetics",),
+    "swing_up": ("pendulum",),
     "bouncing_ball": ("bouncing_ball",),
     "learned_physics": ("learn_physics",),
     "flow_matching": ("two_moons_flow_matching", *POINTS),
@@ -129,7 +128,7 @@ def solves(monkeypatch):
     return seen
 
 
-def moving(field, y, args):
+def moving(field, y):
     """What of a state moves, and how: z and f(t, z), written down for each kind of model."""
     if isinstance(field, DensityField):
         return y[0], field.dynamics
@@ -139,8 +138,6 @@ def moving(field, y, args):
         return y[..., : 2 * field.latent], lambda t, z: field.net(z)
     if isinstance(field, GapField):
         return y, lambda t, z: field.net(z)
-    if isinstance(field, LearnedPendulum | FrozenField):
-        return y, lambda t, z: field(t, z, *args)
     return y, field
 
 
@@ -151,8 +148,6 @@ def by_quadrature(module, y0, times, args, noise):
         By name, the integral of each row over the time of the data.
     """
     field = copy.deepcopy(module.vector_field).double()
-    if isinstance(field, FrozenField):
-        field._held[0].double()
     y0, args, noise = in_double((y0, args, noise))
     nodes = torch.linspace(float(times[0]), float(times[-1]), 65, dtype=torch.float64)
     with torch.no_grad():

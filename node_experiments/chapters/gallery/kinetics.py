@@ -58,6 +58,8 @@ class Reaction(nn.Module):
 class ReactionRates(ODEModule):
     """Concentrations from pure A, in double precision."""
 
+    not_regularized = "whose vector field is the law of the reaction"
+
     def __init__(self, rates: Iterable[float], solver: Solver, gradient: Gradient) -> None:
         super().__init__(Reaction(rates), solver, gradient)
 

@@ -55,7 +55,13 @@ class FrozenField(nn.Module):
         return found
 
 
-class Plan(ODEModule):
+class DrivenModule(ODEModule):
+    """Solves under a torque that is linear between knots."""
+
+    not_regularized = "whose solutions have kinks where the torque has them"
+
+
+class Plan(DrivenModule):
     """A torque over time, at most `largest` in size, and where it leads."""
 
     def __init__(
@@ -85,7 +91,7 @@ class SwingUp(nn.Module):
         self, settings: SwingUpConfig, largest: float, solver: Solver, gradient: Gradient
     ) -> None:
         super().__init__()
-        self.dynamics = ODEModule(LearnedPendulum(settings.hidden), solver, gradient)
+        self.dynamics = DrivenModule(LearnedPendulum(settings.hidden), solver, gradient)
         field = self.dynamics.vector_field
         self.plan = Plan(field, settings, largest, solver, gradient)
 
