@@ -144,6 +144,15 @@ FITTING = [
     *product(("remifentanil",), ("two_compartments", "neural_kinetics", "corrected_compartments")),
     ("cubic_spiral", "neural_ode"),
     ("funnels", "depth_pair"),
+    ("smoke", "fluid_control"),
+    ("bounces", "bouncing_ball"),
+    ("bounces", "learned_physics"),
+    ("spheres", "sphere_ode"),
+    ("robertson", "reaction_rates"),
+    ("hare_lynx", "populations"),
+    ("pendulum", "swing_up"),
+    *product((*POINTS, "two_circles_official_code"), ("flow_matching",)),
+    *product(IMAGES, ("image_flow",)),
 ]
 
 
@@ -153,7 +162,7 @@ def test_the_list_of_fitting_choices_is_complete():
 
 
 def recipe_folder(dataset, model):
-    if model == "planar_nf":
+    if model in ("planar_nf", "flow_matching", "image_flow"):
         return model
     dataset = dataset.removesuffix("_official_code")
     own = {"fashion_mnist": "mnist", "csv": "irregular_series"}

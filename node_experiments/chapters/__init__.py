@@ -36,6 +36,7 @@ BUILT_IN = (
     "irregular_series",
     "irregular_series.shipped",
     "pharmacokinetics",
+    "gallery",
 )
 
 log = logging.getLogger("node_experiments")
