@@ -161,6 +161,11 @@ def config_of_run(given: RunConfig, overrides: list[str]) -> RunConfig:
                 f"{key} cannot be changed with resume=: the run has its own configuration; "
                 "changeable: trainer.epochs and other settings of the trainer"
             )
+        if setting == "accumulate":
+            raise ConfigError(
+                "trainer.accumulate cannot be changed with resume=: the checkpoint may be inside "
+                "an epoch, and the schedule counts its steps; start a new run"
+            )
         scheduler = content["scheduler"].get("name")
         if setting == "epochs" and scheduler not in ("none", "step"):
             raise ConfigError(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from ..runs.files import write_atomically
 from ..training.loop import Callback, Trainer
+from ..training.random_state import random_state, set_random_state
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,6 +22,9 @@ __all__ = ["Animation", "Film"]
 
 class Animation(Callback):
     """Draws a frame before training and after every epoch; writes the GIF when training ends.
+
+    Frames are kept as files beside the GIF, by the number of the epoch, so that a resumed training
+    continues with those of the epochs that its checkpoint knows.
 
     Args:
         path: Where the GIF is written.
@@ -32,21 +37,32 @@ class Animation(Callback):
         self, path: Path, draw: Callable[[Trainer], Figure], seconds: float = 6.0, dpi: int = 80
     ) -> None:
         self._path, self._draw, self._seconds, self._dpi = path, draw, seconds, dpi
-        self._frames: list[Image.Image] = []
+        self._frames = path.with_name(f"{path.stem}_frames")
 
     def fit_start(self, trainer: Trainer) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._add(trainer)
+        self._frames.mkdir(parents=True, exist_ok=True)
+        for path in self._frames.glob("*.png"):
+            if int(path.stem) > trainer.epoch:
+                path.unlink()
+        if trainer.index == 0:
+            self._add(trainer)
 
     def epoch_end(self, trainer: Trainer) -> None:
         self._add(trainer)
 
     def fit_end(self, trainer: Trainer) -> None:
-        if self._frames:
-            write_gif(self._path, self._frames, self._seconds)
+        frames = [Image.open(path) for path in sorted(self._frames.glob("*.png"))]
+        if frames:
+            write_gif(self._path, frames, self._seconds)
+        for frame in frames:
+            frame.close()
 
     def _add(self, trainer: Trainer) -> None:
-        self._frames.append(frame_image(self._draw(trainer), self._dpi, 32))
+        path = self._frames / f"{trainer.epoch:05d}.png"
+        before = random_state()
+        image = frame_image(self._draw(trainer), self._dpi, 32)
+        set_random_state(before)
+        write_atomically(path, lambda file: image.save(file, "png"))
 
 
 class Film(Callback):
@@ -87,11 +103,15 @@ def frame_image(figure: Figure, dpi: int, colors: int) -> Image.Image:
     return image.quantize(colors, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
 
 
-def write_gif(path: Path, frames: list[Image.Image], seconds: float) -> None:
+def write_gif(path: Path, frames: Sequence[Image.Image], seconds: float) -> None:
     """Write frames that take so long together, with a rest of two seconds on the last."""
     first, *others = frames
     pause = max(20, round(1000 * seconds / len(frames)))
     durations = [pause] * len(others) + [2000]
-    first.save(
-        path, save_all=True, append_images=others, duration=durations, loop=0, optimize=True
-    )
+    write_atomically(
+        path,
+        lambda file: first.save(
+            file, "gif", save_all=True, append_images=others, duration=durations, loop=0,
+            optimize=True,
+        ),
+    )  # fmt: skip
