@@ -135,7 +135,8 @@ def test_a_run_imports_its_own_chapter(tmp_path):
         if name.startswith("node_experiments.chapters.")
         and ".image_classification" not in name
         and name.count(".") > 2
-        and not name.endswith((".chapter", ".settings", ".shipped"))  # a package that holds a chapter
+        # A package may hold a chapter.
+        and not name.endswith((".chapter", ".settings", ".shipped"))
     ]
     assert others == []
     # The solver library is counted by its own tests.

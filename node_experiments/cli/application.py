@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import hashlib
 import os
 import re
 import shutil
@@ -281,9 +282,33 @@ def register() -> None:
         OmegaConf.register_new_resolver(name, function, replace=True)
 
 
+LONGEST_SLUG = 100  # characters; file systems allow 255 bytes
+
+
 def slug(overrides: str) -> str:
-    """Overrides as a short directory name."""
-    return re.sub(r"[^A-Za-z0-9.=_-]+", "_", overrides)[:80].strip("_")
+    """Overrides as a short directory name, which differs for overrides that do.
+
+    Settings are named without their group, the experiment first. What is too long is cut, and ends
+    with a checksum of the whole.
+
+    >>> slug("dataset.observed_fraction=0.1,experiment=periodic_rnn_dt")
+    'experiment=periodic_rnn_dt_observed_fraction=0.1'
+    """
+    # A comma inside brackets is part of a value.
+    words = re.split(r",(?=[+~]?[A-Za-z_][\w.@/-]*=)", overrides)
+    words.sort(key=lambda word: not word.startswith("experiment="))
+    pairs = [word.partition("=")[::2] for word in words]
+    lasts = [key.rpartition(".")[2] for key, _ in pairs]
+    names = [
+        last if lasts.count(last) == 1 else key
+        for last, (key, _) in zip(lasts, pairs, strict=True)
+    ]
+    short = [f"{name}={value}" for name, (_, value) in zip(names, pairs, strict=True)]
+    text = re.sub(r"[^A-Za-z0-9.=_-]+", "_", "_".join(short)).strip("_=")
+    if len(text) <= LONGEST_SLUG:
+        return text
+    checksum = hashlib.sha256(overrides.encode()).hexdigest()[:6]
+    return f"{text[: LONGEST_SLUG - 7].rstrip('_')}_{checksum}"
 
 
 # What the directory above says already, or what changes nothing that a run computes.
@@ -300,7 +325,7 @@ def run_slug(overrides: Sequence[Any]) -> str:
         word
         for word in map(str, overrides)
         if (key := word.lstrip("+~").partition("=")[0]) not in UNNAMED
-        and key != "trainer.progress"
+        and key not in ("trainer.progress", "trainer.loggers")
     ]
     text = slug(",".join(named))
     return f"_{text}" if text else ""

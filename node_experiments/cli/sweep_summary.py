@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from ..reports.grouped import COLUMNS, measured
-from ..reports.records import records
+from ..reports.records import one_per_seed, records
 from ..reports.render import print_table
 from ..reports.table import ReportTable
 from ..reports.verdicts import epoch_sentence
@@ -72,4 +72,22 @@ def summary(jobs: list[tuple[Job, dict[str, Any]]], title: str) -> ReportTable:
     ]
     headings = ["job", "overrides", "status", *(heading for heading, _, _ in columns.values())]
     notes = [*filter(None, [epoch_sentence(runs)])]
-    return ReportTable.of(title, headings, rows, notes=notes)
+    return ReportTable.of(title, headings, rows, notes=notes, more=means(jobs, columns))
+
+
+def means(
+    jobs: list[tuple[Job, dict[str, Any]]], columns: dict[str, tuple[str, float, str]]
+) -> list[ReportTable]:
+    """A table of means over the seeds of what else varied; none where no seed varied."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for job, run in jobs:
+        others = [f"{name}={value}" for name, value in job.varied.items() if name != "seed"]
+        if run["status"] == "completed":
+            groups.setdefault(" ".join(others), []).append(run)
+    seeds = {name: one_per_seed(found) for name, found in groups.items()}
+    if max(map(len, seeds.values()), default=0) < 2:
+        return []
+    rows = [[name, len(found), *measured(found, columns)] for name, found in seeds.items()]
+    headings = ["overrides", "n", *(heading for heading, _, _ in columns.values())]
+    notes = ["Mean ± sample standard deviation over n seeds."]
+    return [ReportTable.of("over seeds", headings, rows, notes=notes)]

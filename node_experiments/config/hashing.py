@@ -10,7 +10,7 @@ __all__ = ["config_hash"]
 
 # Settings that change where or how a run is shown and kept, and nothing of what it computes.
 NOT_HASHED = ("outputs", "resume", "places")
-NOT_HASHED_OF_TRAINER = ("progress", "checkpoint_minutes", "profile")
+NOT_HASHED_OF_TRAINER = ("progress", "checkpoint_minutes", "profile", "loggers")
 OF_EVALUATION = ("mode", "checkpoint", "predict")
 
 

@@ -141,6 +141,7 @@ class TrainerConfig:
 
     epochs: int = 1  # passes over the training data
     clip_norm: float | None = None  # largest norm of the joint gradient; not clipped when null
+    accumulate: int = 1  # batches whose gradients are joined in a step, as one large batch
     device: str = "auto"  # auto | cpu | cuda | cuda:1 | mps
     precision: str = "fp32"  # fp32 | bf16 (products in bf16; state and error norms in fp32)
     threads: int | None = None  # CPU threads; as torch chooses when null
@@ -151,6 +152,7 @@ class TrainerConfig:
     init_from: str | None = None  # a run folder or a .pt file whose weights training starts from
     evaluate_every: int = 1  # epochs from one evaluation to the next; the last epoch has one too
     progress: bool = True  # show a progress bar on a terminal
+    loggers: list[str] = field(default_factory=lambda: ["tensorboard"])  # csv, wandb, mlflow too
     devices: int = 1  # processes that share each batch, each on its own device
     checkpoint_minutes: float = 10.0  # time between two checkpoints inside an epoch
     profile: bool = False  # write a trace of a few training steps into the run folder
@@ -167,6 +169,7 @@ class TrainerConfig:
         require(known, self, "device", f"{', '.join(devices)}, or cuda:<number>")
         require(self.precision in ("fp32", "bf16"), self, "precision", "fp32 or bf16")
         require(self.threads is None or self.threads >= 1, self, "threads", "at least 1")
+        require(self.accumulate >= 1, self, "accumulate", "at least 1")
         require(self.log_every >= 1, self, "log_every", "at least 1")
         require(self.evaluate_every >= 1, self, "evaluate_every", "at least 1")
         patience = self.patience

@@ -174,6 +174,11 @@ def config_of_run(given: RunConfig, overrides: list[str]) -> RunConfig:
                 "changeable: trainer.epochs and other settings of the trainer, and where the "
                 "same data are now, with dataset.path or dataset.root"
             )
+        if setting == "accumulate":
+            raise ConfigError(
+                "trainer.accumulate cannot be changed with resume=: the checkpoint may be inside "
+                "an epoch, and the schedule counts its steps; start a new run"
+            )
         scheduler = content["scheduler"].get("name")
         if setting == "epochs" and scheduler not in ("none", "step"):
             raise ConfigError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from ..config import (
     ConfigError,
     RunConfig,
     config_hash,
+    nearest,
 )
 from ..runs.files import (
     write_atomically,
     write_json,
 )
 from ..runs.result import Findings, Hardware, RunResult, Seconds, write_result
+from ..tracking.loggers import LOGGERS, missing_library
 from ..tracking.records import run_info
 from ..tracking.repeated_warnings import warnings_shown_once
 from ..training.device import (
@@ -57,6 +60,7 @@ def check(config: RunConfig) -> None:
         DeviceError: This machine has no such device.
     """
     build.check_choices(config)
+    check_loggers(config.trainer.loggers)
     check_machine(config)
     if config.mode == "train" and config.trainer.init_from is not None:
         check_start(config.trainer.init_from)
@@ -67,6 +71,25 @@ def check(config: RunConfig) -> None:
         check_predict(config)
     elif config.mode in modes():
         resolve(modes()[config.mode].check)(config, device)
+
+
+def check_loggers(names: Sequence[str]) -> None:
+    """Check that each logger exists once, and its library with it.
+
+    Raises:
+        ConfigError: One does not; where its library is missing, with the command that installs it.
+    """
+    for name in names:
+        if name not in LOGGERS or list(names).count(name) > 1:
+            raise ConfigError(
+                f"trainer.loggers={list(names)}: {name!r} is "
+                + ("there twice" if name in LOGGERS else f"unknown{nearest(name, LOGGERS)}")
+            )
+        if (extra := missing_library(name)) is not None:
+            raise ConfigError(
+                f"trainer.loggers: {name} needs an extra of the package: "
+                f'pip install "node-experiments[{extra}]"'
+            )
 
 
 def check_machine(config: RunConfig) -> None:

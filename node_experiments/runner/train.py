@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
+import math
+import shlex
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,15 +23,16 @@ from ..ode import (
     Discrete,
     Solver,
 )
+from ..runs.directory import read_json
 from ..runs.result import Best, Evaluations, Findings, Memory, Tested
 from ..tracking.figures import Figures
+from ..tracking.loggers import TrackedRun, Tracking, make_loggers
 from ..tracking.progress import (
     EpochLines,
     ProgressBar,
     ProgressLines,
 )
 from ..tracking.records import MetricsFile
-from ..tracking.tensorboard import TensorBoard
 from ..training.batches import (
     FirstBatches,
     OneBatch,
@@ -49,8 +52,10 @@ from ..training.solver_statistics import SolverStatistics
 from ..training.timing import Timing
 from . import build
 from .after_training import calibrate, check_that_it_learned
+from .compose import to_yaml
 from .data_files import fingerprints
 from .ending import Unfinished
+from .hyperparameters import hyperparameters, overridden
 from .warm_start import start_from
 
 __all__ = ["fit", "tested", "trainable_parameters"]
@@ -95,7 +100,8 @@ def fit(
     model = build.build_model(config, data, device)
     task = build.build_task(config, data)
     optimizer = build.build_optimizer(config, model)
-    scheduler = build.build_scheduler(config, optimizer, len(data.train))
+    steps_per_epoch = math.ceil(len(data.train) / settings.accumulate)
+    scheduler = build.build_scheduler(config, optimizer, steps_per_epoch)
     parameters = trainable_parameters(model)
     check_patience(config, data)
 
@@ -104,23 +110,24 @@ def fit(
     if settings.gradient_error and solving_modules(model):
         callbacks.append(GradientError(partial(solving_with, solver=EXACT, gradient=Discrete())))
     trackers: list[Callback] = []
-    tensorboard = None
+    tracking = None
     checkpoint = group.from_first(load_last(folder) if group.rank == 0 else None)
     if group.rank == 0:
         log.info("%s: %d parameters on %s, in %s", config.name, parameters, device, folder)
-        tensorboard = TensorBoard(
-            folder,
-            hyperparameters(config, choices),
-            task.metric,
-            go_on_after=None if checkpoint is None else checkpoint["step"],
+        run = tracked_run(config, folder, choices, task.metric, bool(solving_modules(model)))
+        if checkpoint is not None:
+            # What an unfinished epoch wrote at its last step may be its evaluation, or not.
+            valid = checkpoint["step"] - (checkpoint["index"] > 0)
+            run = replace(run, valid_until=valid)
+        tracking = Tracking(
+            make_loggers(settings.loggers, run), run.valid_until, always_zero(config)
         )
-        draw = build.build_figures(config)
         trackers = [
             MetricsFile(folder),
-            tensorboard,
+            tracking,
             EpochLines(),
             ProgressLines(shown=bar is None),
-            Figures(folder / "figures", tensorboard, config.name, draw),
+            Figures(folder / "figures", tracking.figure, config.name, build.build_figures(config)),
             *build.build_callbacks(config, folder),
         ]
         if settings.profile:
@@ -144,6 +151,7 @@ def fit(
         device=device,
         precision=settings.precision,
         clip_norm=settings.clip_norm,
+        accumulate=settings.accumulate,
         log_every=settings.log_every,
         evaluate_every=settings.evaluate_every,
         patience=settings.patience,
@@ -165,8 +173,8 @@ def fit(
     except (Exception, KeyboardInterrupt) as error:
         raise Unfinished(findings(trainer, parameters, timing)) from error
     finally:
-        if tensorboard is not None:
-            tensorboard.close()
+        if tracking is not None:
+            tracking.close()
     return findings(trainer, parameters, timing)
 
 
@@ -197,9 +205,7 @@ def findings(trainer: Trainer, parameters: int, timing: Timing) -> Findings:
     last = trainer.history[-1] if trainer.history else {}
     metric = trainer.task.metric
     tag = f"{trainer.chosen_by}/validation"
-    best = None
-    if trainer.best is not None:
-        best = Best(tag, next(row for row in trainer.history if row.get(tag) == trainer.best))
+    best = None if trainer.best is None else Best(tag, trainer.reported)
     found = Findings(
         metrics=last,
         best=best,
@@ -251,16 +257,26 @@ def tested(trainer: Trainer) -> Tested | None:
     return Tested(trainer.tested, getattr(trainer.task, "unit", "samples"))
 
 
-def hyperparameters(config: RunConfig, choices: dict[str, Any]) -> dict[str, Any]:
-    """The settings by which the dashboard compares runs."""
-    return {
-        **{group: str(choice) for group, choice in choices.items() if choice is not None},
-        "optimizer": config.optimizer.name,
-        "scheduler": config.scheduler.name,
-        "seed": config.seed,
-        "protocol": config.protocol,
-        "epochs": config.trainer.epochs,
-        "lr": config.optimizer.lr,
-        "rtol": config.solver.rtol,
-        "atol": config.solver.atol,
+def tracked_run(
+    config: RunConfig, folder: Path, choices: dict[str, Any], metric: str, solves: bool
+) -> TrackedRun:
+    """What loggers are told of a run."""
+    info = read_json(folder / "run_info.json")
+    git = info.get("git") or {}
+    texts = {
+        "command": shlex.join(info.get("command", [])),
+        "commit": f"{git.get('commit')}{' with changes' if git.get('changed') else ''}",
+        "config": to_yaml(asdict(config)),
     }
+    settings = hyperparameters(config, choices, solves, overridden(folder))
+    return TrackedRun(folder, config.name, metric, settings, texts)
+
+
+def always_zero(config: RunConfig) -> list[str]:
+    """Tags of what this run never does, so that no chart has a line for it."""
+    found = []
+    if config.gradient.name == "backprop":
+        found.append("nfe/backward")
+    if build.build_solver(config.solver).fixed_steps:
+        found.append("solver/rejected")
+    return found

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from ..runs.files import write_atomically
 from ..training.loop import Callback, Trainer
+from ..training.random_state import random_state, set_random_state
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,6 +27,9 @@ SAMPLED = 8  # frames that its palette is made from
 class Animation(Callback):
     """Draws a frame before training and after every epoch; writes the GIF when training ends.
 
+    Frames are kept as files beside the GIF, by the number of the epoch, so that a resumed training
+    continues with those of the epochs that its checkpoint knows.
+
     Args:
         path: Where the GIF is written.
         draw: A frame from the trainer; all frames have one size.
@@ -36,21 +41,30 @@ class Animation(Callback):
         self, path: Path, draw: Callable[[Trainer], Figure], seconds: float = 6.0, dpi: int = 100
     ) -> None:
         self._path, self._draw, self._seconds, self._dpi = path, draw, seconds, dpi
-        self._frames: list[bytes] = []
+        self._frames = path.with_name(f"{path.stem}_frames")
 
     def fit_start(self, trainer: Trainer) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._add(trainer)
+        self._frames.mkdir(parents=True, exist_ok=True)
+        for path in self._frames.glob("*.png"):
+            if int(path.stem) > trainer.epoch:
+                path.unlink()
+        if trainer.index == 0:
+            self._add(trainer)
 
     def epoch_end(self, trainer: Trainer) -> None:
         self._add(trainer)
 
     def fit_end(self, trainer: Trainer) -> None:
-        if self._frames:
-            write_gif(self._path, self._frames, self._seconds)
+        frames = [path.read_bytes() for path in sorted(self._frames.glob("*.png"))]
+        if frames:
+            write_gif(self._path, frames, self._seconds)
 
     def _add(self, trainer: Trainer) -> None:
-        self._frames.append(frame_png(self._draw(trainer), self._dpi))
+        path = self._frames / f"{trainer.epoch:05d}.png"
+        before = random_state()
+        frame = frame_png(self._draw(trainer), self._dpi)
+        set_random_state(before)
+        write_atomically(path, lambda file: file.write(frame))
 
 
 class Film(Callback):
@@ -109,6 +123,10 @@ def write_gif(path: Path, frames: Sequence[bytes], seconds: float) -> None:
     )
     pause = max(20, round(1000 * seconds / len(frames)))
     durations = [pause] * len(others) + [2000]
-    first.save(
-        path, save_all=True, append_images=others, duration=durations, loop=0, optimize=True
-    )
+    write_atomically(
+        path,
+        lambda file: first.save(
+            file, "gif", save_all=True, append_images=others, duration=durations, loop=0,
+            optimize=True,
+        ),
+    )  # fmt: skip

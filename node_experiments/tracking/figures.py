@@ -1,16 +1,17 @@
-"""Figures of a run: PNG files in its folder, and images in TensorBoard."""
+"""Figures of a run: PNG files in its folder, and a series of images for the loggers."""
 
 from __future__ import annotations
 
-import math
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..figures.training import training_figure
+from ..runs.files import write_atomically
 from ..training.loop import Callback, Trainer
-from .tensorboard import TensorBoard
+from ..training.random_state import random_state, set_random_state
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,14 +19,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Figures"]
 
-PAUSE = 20.0  # seconds between two drawings: short epochs must not wait for pictures
+# Epochs can be shorter than their pictures take to draw, which then may take this share of all
+# time once they have taken so many seconds.
+SHARE, SECONDS = 0.1, 5.0
 
 
 class Figures(Callback):
-    """Draws the course of training now and then, and what the task shows at the end.
+    """Draws the course of training, and what the task shows, at every evaluation.
+
+    A figure that cannot be drawn ends no training.
 
     Args:
-        folder: Where PNG files are written.
+        folder: Where PNG files are written, each evaluation's in place of the one before.
+        show: Is given each figure with its name and the number of training steps.
         title: Name of the run.
         draw: The task's figures by name, from the trainer.
     """
@@ -33,30 +39,37 @@ class Figures(Callback):
     def __init__(
         self,
         folder: Path,
-        tensorboard: TensorBoard,
+        show: Callable[[str, Figure, int], None],
         title: str,
         draw: Callable[[Trainer], dict[str, Figure]],
     ) -> None:
-        self._folder, self._tensorboard = folder, tensorboard
+        self._folder, self._show = folder, show
         self._title, self._draw = title, draw
-        self._last = -math.inf
+        self._begun, self._spent = time.monotonic(), 0.0
 
     def fit_start(self, trainer: Trainer) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def epoch_end(self, trainer: Trainer) -> None:
         is_last = trainer.epoch == trainer.epochs
-        if not is_last and time.monotonic() - self._last < PAUSE:
+        now = time.monotonic()
+        too_long = self._spent > max(SECONDS, SHARE * (now - self._begun))
+        if not is_last and (too_long or not trainer.is_evaluated(trainer.epoch)):
             return
+        before = random_state()  # what is drawn at random for a picture changes no training
+        try:
+            self._draw_all(trainer)
+        except OSError:
+            raise
+        except Exception as error:
+            warnings.warn(f"no figures: {type(error).__name__}: {error}", stacklevel=1)
+        finally:
+            set_random_state(before)
+        self._spent += time.monotonic() - now
+
+    def _draw_all(self, trainer: Trainer) -> None:
         metric = trainer.task.metric
-        figures = {
-            "training": training_figure(trainer.windows, trainer.history, metric, self._title)
-        }
-        if is_last:
-            figures |= self._draw(trainer)
-        for name, figure in figures.items():
-            path = self._folder / f"{name}.png"
-            figure.savefig(path)
-            # The file's pixels: drawing takes longer than the rest of a short run.
-            self._tensorboard.add_image(name, path, trainer.step)
-        self._last = time.monotonic()
+        course = training_figure(trainer.windows, trainer.history, metric, self._title)
+        for name, figure in {"training": course, **self._draw(trainer)}.items():
+            write_atomically(self._folder / f"{name}.png", figure.savefig)
+            self._show(name, figure, trainer.step)

@@ -199,7 +199,7 @@ def epoch_of(trainer: Trainer) -> str:
 
 def total_steps(trainer: Trainer) -> int:
     """Steps of the whole training."""
-    return trainer.epochs * len(trainer.data.train)
+    return trainer.epochs * trainer.steps_per_epoch
 
 
 def numbers_of(trainer: Trainer) -> list[str]:

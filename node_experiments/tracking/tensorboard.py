@@ -1,77 +1,64 @@
-"""TensorBoard: scalars, hyperparameters once, a layout of the charts that belong together."""
+"""TensorBoard: scalars, hyperparameters, texts and images, and charts of what belongs together."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from ..training.loop import Callback, Trainer
+from .loggers import TrackedRun
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["TensorBoard"]
 
 
-class TensorBoard(Callback):
-    """Writes one event file.
+class TensorBoard:
+    """Writes one event file into the run directory; see `Logger`."""
 
-    Training metrics are written every window of steps, evaluations at the end of each epoch; the
-    horizontal axis of all is the number of training steps.
-
-    Args:
-        folder: The run folder.
-        hyperparameters: Flat settings to compare runs by.
-        metric: Name of the task's metric, e.g. `accuracy`.
-        go_on_after: On a resume, the step after which what an earlier process wrote is void.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        hyperparameters: dict[str, Any],
-        metric: str,
-        go_on_after: int | None = None,
-    ) -> None:
+    def __init__(self, run: TrackedRun) -> None:
         # Also void: what a process wrote here that came to no checkpoint.
-        purge = 0 if go_on_after is None else go_on_after + 1
-        put_earlier_files_first(folder)
-        self._writer = SummaryWriter(str(folder), purge_step=purge)
-        self._hyperparameters = hyperparameters
-        self._metric = metric
+        purge = 0 if run.valid_until is None else run.valid_until + 1
+        put_earlier_files_first(run.folder)
+        self._writer = SummaryWriter(str(run.folder), purge_step=purge)
+        if run.valid_until is None:
+            self._describe(run)
 
-    def fit_start(self, trainer: Trainer) -> None:
-        tags = [f"{self._metric}/test", "loss/test", "nfe/forward", "memory/saved_bytes"]
-        # As scalar tags of the same event file, and not as the sub-run that add_hparams makes.
+    def _describe(self, run: TrackedRun) -> None:
+        # As tags of this event file, and not as the sub-run that add_hparams makes. Without the
+        # summary of an experiment: TensorBoard takes that of one run for all, where each has
+        # settings of its own, and from the runs themselves it sees which settings differ.
+        _, start, end = hparams(dict(run.hyperparameters), {})
         events = self._writer._get_file_writer()
-        for summary in hparams(self._hyperparameters, dict.fromkeys(tags)):
+        for summary in (start, end):
             events.add_summary(summary)
-        self._writer.add_custom_scalars(chart_layout(self._metric))
+        for name, text in run.texts.items():
+            self._writer.add_text(name, fenced(text), 0)
+        self._writer.add_custom_scalars(chart_layout(run.metric))
 
-    def log(self, trainer: Trainer) -> None:
-        for tag, value in trainer.window.items():
-            self._writer.add_scalar(tag, value, trainer.step)
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        for tag, value in values.items():
+            self._writer.add_scalar(tag, value, step)
 
-    def epoch_end(self, trainer: Trainer) -> None:
-        for tag, value in trainer.metrics.items():
-            if tag not in trainer.window:
-                self._writer.add_scalar(tag, value, trainer.step)
+    def figure(self, name: str, figure: Figure, step: int) -> None:
+        self._writer.add_figure(name, figure, step, close=False)
+
+    def flush(self) -> None:
         self._writer.flush()
 
-    def add_image(self, name: str, path: Path, step: int) -> None:
-        """Show a PNG file among the images."""
-        pixels = np.asarray(Image.open(path).convert("RGB"))
-        self._writer.add_image(f"figures/{name}", pixels, step, dataformats="HWC")
-
-    def fit_end(self, trainer: Trainer) -> None:
-        self._writer.flush()
-
-    def close(self) -> None:
-        """Write what is left and close the event file."""
+    def close(self, status: str) -> None:
         self._writer.close()
+
+
+def fenced(text: str) -> str:
+    """Text that Markdown shows as it is, without empty lines."""
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    return "\n".join(["```", *lines, "```"])
 
 
 def put_earlier_files_first(folder: Path) -> None:
@@ -103,7 +90,8 @@ def chart_layout(metric: str) -> dict[str, dict[str, list[Any]]]:
             "steps per solve": chart("solver/accepted", "solver/rejected"),
         },
         "cost": {
-            "memory, bytes": chart("memory/saved_bytes", "memory/peak_bytes"),
+            "memory, MB": chart("memory/saved_mb", "memory/peak_mb"),
             "seconds per step": chart("time/step_seconds", "time/data_seconds"),
         },
+        "diagnostics": {"diagnostics": chart("diagnostics/.*")},
     }

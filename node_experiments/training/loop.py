@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Protocol
 
 import torch
@@ -60,7 +61,8 @@ class Callback:
     fit_start
       epoch_start
         step_start                before the forward pass
-        after_loss                the graph exists, the backward pass does not yet
+          after_loss              the graph of a batch exists, its backward pass does not yet
+          after_backward          the gradient of a batch was added
         step_end                  gradients were applied
         log                       every few steps; trainer.window holds their means
         between_steps             the state is whole: it may be saved, and training stopped;
@@ -77,10 +79,13 @@ class Callback:
         """Called before the first step of each epoch; not again on a resume inside it."""
 
     def step_start(self, trainer: Trainer) -> None:
-        """Called before each forward pass."""
+        """Called before each step, with its batches at hand."""
 
     def after_loss(self, trainer: Trainer) -> None:
-        """Called between forward and backward pass."""
+        """Called between forward and backward pass of each batch."""
+
+    def after_backward(self, trainer: Trainer) -> None:
+        """Called after the backward pass of each batch."""
 
     def step_end(self, trainer: Trainer) -> None:
         """Called after each step of the optimiser."""
@@ -161,6 +166,7 @@ class Trainer:
         epochs: Passes over the training data.
         precision: `fp32`, or `bf16` for products and convolutions in bfloat16.
         clip_norm: Largest norm of the joint gradient, or None.
+        accumulate: Successive batches in a step; what is left at the end of an epoch is one too.
         log_every: Steps in a window of `log`.
         evaluate_every: Epochs from one evaluation to the next; the last epoch always has one.
         patience: Evaluations in a row without a better validation metric after which training
@@ -192,6 +198,7 @@ class Trainer:
         device: torch.device,
         precision: str = "fp32",
         clip_norm: float | None = None,
+        accumulate: int = 1,
         log_every: int = 20,
         evaluate_every: int = 1,
         patience: int | None = None,
@@ -203,6 +210,7 @@ class Trainer:
         self.epochs, self.device, self.precision = epochs, device, precision
         self.clip_norm, self.log_every = clip_norm, log_every
         self.evaluate_every, self.patience = evaluate_every, patience
+        self.accumulate = accumulate
         self.group = group
         self.loss_of_batch = group.wrap(LossOfBatch(task, model))
         self.epoch = 0
@@ -219,6 +227,18 @@ class Trainer:
         self.history: list[dict[str, float]] = []
         self._epoch_means, self._window_means = Means(), Means()
         self._random_before_evaluation: dict[str, Any] | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of the optimiser in an epoch."""
+        return math.ceil(len(self.data.train) / self.accumulate)
+
+    @property
+    def reported(self) -> dict[str, float]:
+        """The metrics that stand for the run so far: of the best validation epoch, or the last."""
+        tag = f"{self.chosen_by}/validation"
+        best = (row for row in self.history if self.best is not None and row.get(tag) == self.best)
+        return next(best, self.history[-1] if self.history else {})
 
     def fit(self) -> None:
         """Train until `epochs` are done, or the patience is at its end.
@@ -243,9 +263,10 @@ class Trainer:
         self.data.train.epoch = self.epoch
         if self.index == 0:
             self.emit("epoch_start")
-        steps = len(self.data.train)
-        for batch in self.batches_left() if self.index < steps else ():
-            metrics = self.train_step(self.group.share(batch))
+        steps = self.steps_per_epoch
+        batches = self.batches_left() if self.index < steps else iter(())
+        while step := list(islice(batches, self.accumulate)):
+            metrics = self.train_step([self.group.share(batch) for batch in step])
             self._epoch_means.add(metrics)
             self._window_means.add(metrics)
             self.index += 1
@@ -261,26 +282,35 @@ class Trainer:
         batches = iter(self.data.train)
         if self.index:
             random = random_state()
-            for _ in range(self.index):
+            for _ in range(self.index * self.accumulate):
                 next(batches)
             set_random_state(random)
         return batches
 
-    def train_step(self, batch: Any) -> dict[str, Tensor]:
-        """Loss, gradients, one step of the optimiser; returns detached metrics."""
+    def train_step(self, batches: Sequence[Any]) -> dict[str, Tensor]:
+        """Losses, gradients, one step of the optimiser; returns detached metrics.
+
+        The loss is the mean over the samples of all batches, as if they were one.
+        """
         self.emit("step_start")
-        with self.autocast():
-            loss, metrics = self.loss_of_batch(batch, self.step)
-        self.emit("after_loss")
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        sizes = [samples_in(batch) or 1 for batch in batches]
+        found: list[dict[str, Tensor]] = []
+        for batch, size in zip(batches, sizes, strict=True):
+            share = size / sum(sizes)
+            with self.autocast():
+                loss, metrics = self.loss_of_batch(batch, self.step)
+            self.emit("after_loss")
+            (loss if share == 1.0 else share * loss).backward()
+            found.append({"loss": loss.detach(), **metrics})
+            self.emit("after_backward")
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
         self.optimizer.step()
         self.scheduler.step()
         self.step += 1
         self.emit("step_end")
-        return {"loss": loss.detach(), **metrics}
+        return found[0] if len(found) == 1 else weighted_means(found, sizes)
 
     def log_window(self, means: Means) -> None:
         """Publish the means of the last steps.
@@ -398,6 +428,18 @@ class Trainer:
         """Call every callback's method of this name."""
         for callback in self.callbacks:
             getattr(callback, event)(self)
+
+
+def weighted_means(
+    metrics: Sequence[dict[str, Tensor]], weights: Sequence[int]
+) -> dict[str, Tensor]:
+    """Means of metrics of the same names, each batch with its weight."""
+    shares = [weight / sum(weights) for weight in weights]
+    total: dict[str, Tensor] = {}
+    for share, each in zip(shares, metrics, strict=True):
+        for name, value in each.items():
+            total[name] = total[name] + share * value if name in total else share * value
+    return total
 
 
 def training_tag(name: str) -> str:

@@ -10,8 +10,20 @@ from torch.optim import Optimizer, lr_scheduler
 
 __all__ = ["OPTIMIZERS", "SCHEDULERS", "make_optimizer", "make_scheduler"]
 
-OPTIMIZERS = ("sgd", "adam", "adamax", "rmsprop")
-SCHEDULERS = ("none", "step", "cosine", "one_cycle", "exponential")
+# Each name with the settings that it reads.
+OPTIMIZERS = {
+    "sgd": ("lr", "weight_decay", "momentum", "nesterov"),
+    "adam": ("lr", "weight_decay", "beta1", "beta2"),
+    "adamax": ("lr", "weight_decay", "beta1", "beta2"),
+    "rmsprop": ("lr", "weight_decay", "momentum"),
+}
+SCHEDULERS: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "step": ("epochs", "factor"),
+    "cosine": (),
+    "one_cycle": ("warmup",),
+    "exponential": ("factor", "floor"),
+}
 
 
 def make_optimizer(

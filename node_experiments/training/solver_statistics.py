@@ -39,7 +39,7 @@ class SolverStatistics(Callback):
     def epoch_start(self, trainer: Trainer) -> None:
         self._epoch, self._epoch_solves = {}, 0
 
-    def step_end(self, trainer: Trainer) -> None:
+    def after_backward(self, trainer: Trainer) -> None:
         for stats in solve_statistics(trainer.model):
             counts = {
                 "nfe/forward": stats.forward.evaluations,

@@ -1,6 +1,7 @@
 """Frames of few colours look like the figures they were made of, and share their colours."""
 
 from io import BytesIO
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,13 @@ from node_experiments.figures.style import (
     new_figure,
     style,
 )
-from node_experiments.tracking.animation import common_palette, frame_png, opened, write_gif
+from node_experiments.tracking.animation import (
+    Animation,
+    common_palette,
+    frame_png,
+    opened,
+    write_gif,
+)
 
 
 def frame(*colors, density=False):
@@ -50,3 +57,34 @@ def test_a_colour_is_the_same_in_every_frame(tmp_path):
     assert len(blues) == 2
     assert blues[0] == blues[1]
     assert np.abs(np.array(blues[0]) - [0x00, 0x72, 0xB2]).max() < 20
+
+
+def numbered(trainer):
+    with style():
+        figure = new_figure(width=1, height=1)
+        figure.text(0.2, 0.3, str(trainer.epoch), fontsize=40)
+    return figure
+
+
+def train(path, epochs, start=0, index=0):
+    """The events of a training from one epoch to another."""
+    animation = Animation(path, numbered)
+    trainer = SimpleNamespace(epoch=start, index=index)
+    animation.fit_start(trainer)
+    trainer.index = 0
+    for trainer.epoch in range(start + 1, epochs + 1):
+        animation.epoch_end(trainer)
+    animation.fit_end(trainer)
+
+
+@pytest.mark.parametrize("index", [0, 3])
+@pytest.mark.parametrize("killed", [2, 3])
+def test_a_resumed_animation_is_the_undisturbed_one(tmp_path, killed, index):
+    """Resumed from epoch 2, between its steps or not, after a process that came to 2 or 3."""
+    whole, resumed = tmp_path / "whole" / "a.gif", tmp_path / "resumed" / "a.gif"
+    train(whole, 4)
+    train(resumed, killed)
+    train(resumed, 4, start=2, index=index)
+    assert resumed.read_bytes() == whole.read_bytes()
+    with Image.open(resumed) as image:
+        assert image.n_frames == 5

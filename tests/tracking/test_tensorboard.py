@@ -1,55 +1,159 @@
-"""What is in the event file of a run."""
+"""What is in the event files of runs, and what is not."""
+
+import json
+import os
+import sys
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from node_experiments.cli import main as cli
+from node_experiments.config import GradientConfig, RunConfig, SolverConfig
+from node_experiments.runner.train import always_zero
+from node_experiments.training.checkpoints import Checkpoints
 
-@pytest.fixture
-def events(node_run, tiny):
-    result = node_run("experiment=mnist_odenet", *tiny)
-    assert result.code == 0, result.err
-    files = list(result.folders[0].rglob("events*"))
-    assert len(files) == 1, "hyperparameters must not make a sub-run"
-    accumulator = EventAccumulator(str(files[0]), size_guidance={"tensors": 0})
+from ..conftest import TINY
+
+ODENET = ("experiment=mnist_odenet", "model.channels=8")
+
+
+def read(folder):
+    accumulator = EventAccumulator(str(folder), size_guidance={"tensors": 0, "images": 0})
     accumulator.Reload()
     return accumulator
 
 
-def test_tags_layout_hyperparameters_and_figures(events):
-    tags = events.Tags()
+def settings_of(events):
+    content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    found = HParamsPluginData.FromString(content).session_start_info.hparams
+    return {name: getattr(value, value.WhichOneof("kind")) for name, value in found.items()}
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    """Two runs that differ in a setting, one value of which is the default."""
+    folder = tmp_path_factory.mktemp("sweep")
+    before, arguments = os.getcwd(), sys.argv
+    os.chdir(folder)
+    sys.argv = ["node-run", "-m", *ODENET, *TINY, "trainer.epochs=2", "trainer.accumulate=1,2"]
+    try:
+        assert cli.main() == 0
+    finally:
+        os.chdir(before)
+        sys.argv = arguments
+    return [path.parent for path in sorted(folder.rglob("result.json"))]
+
+
+def test_numbers_are_in_groups_and_memory_in_mb(sweep):
+    events = read(sweep[0])
+    tags = set(events.Tags()["scalars"])
     assert {
-        "loss/train",
-        "loss/validation",
-        "loss/test",
-        "accuracy/train",
-        "accuracy/test",
-        "nfe/forward",
-        "nfe/backward",
-        "solver/accepted",
-        "solver/rejected",
-        "memory/saved_bytes",
-        "memory/peak_bytes",
-        "time/step_seconds",
-        "time/data_seconds",
-        "time/epoch_seconds",
-        "lr",
-    } <= set(tags["scalars"])
-    assert {"figures/training", "figures/errors"} <= set(tags["images"])
+        "loss/train", "loss/validation", "loss/test", "accuracy/train", "accuracy/test",
+        "nfe/forward", "nfe/backward", "solver/accepted", "memory/saved_mb", "memory/peak_mb",
+        "time/step_seconds", "time/epoch_seconds", "lr", "epoch",
+    } <= tags  # fmt: skip
+    result = json.loads((sweep[0] / "result.json").read_text())
+    last = result["metrics"]
+    assert events.Scalars("memory/peak_mb")[-1].value == pytest.approx(
+        last["memory/peak_bytes"] / 1e6
+    )
+    assert not any("bytes" in tag for tag in tags)
+    assert "solver/rejected" in tags
 
-    metadata = events.SummaryMetadata("_hparams_/session_start_info")
-    data = HParamsPluginData.FromString(metadata.plugin_data.content)
-    compared = data.session_start_info.hparams
-    assert compared["solver"].string_value == "dopri5"
-    assert {"dataset", "model", "solver", "gradient", "seed", "optimizer", "lr"} <= set(compared)
-    experiment = events.SummaryMetadata("_hparams_/experiment").plugin_data.content
-    info = HParamsPluginData.FromString(experiment).experiment
-    metrics = {metric.name.tag for metric in info.metric_infos}
-    assert metrics <= set(tags["scalars"]), "columns of the table are real scalars"
 
+def test_steps_and_values_are_those_of_the_training(sweep):
+    for folder, steps in zip(sweep, (2, 1), strict=True):
+        events = read(folder)
+        rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        points = events.Scalars("accuracy/test")
+        assert [point.step for point in points] == [steps, 2 * steps]
+        assert [point.value for point in points] == pytest.approx(
+            [row["accuracy/test"] for row in rows]
+        )
+        for name in ("figures/training", "figures/errors"):
+            assert [image.step for image in events.Images(name)] == [steps, 2 * steps]
+        assert events.Scalars("epoch")[-1].value == 2
+        assert [point.step for point in events.Scalars("Result/accuracy")] == [steps, 2 * steps]
+
+
+def test_hyperparameters_tell_the_runs_of_a_sweep_apart(sweep):
+    found = [settings_of(read(folder)) for folder in sweep]
+    assert [each.pop("trainer.accumulate") for each in found] == [1, 2]
+    assert found[0] == found[1]
+    assert found[0]["model.channels"] == 8
+    assert found[0]["solver.rtol"] == 1e-3
+    assert {"dataset", "model", "solver", "gradient", "seed", "optimizer.lr"} <= set(found[0])
+    # Of one run's experiment summary TensorBoard would show the settings of that run alone.
+    assert "_hparams_/experiment" not in read(sweep[0]).Tags()["tensors"]
+
+
+def test_texts_and_layout(sweep):
+    events = read(sweep[0])
+    for name, part in (("command", "node-run"), ("config", "channels: 8"), ("commit", "")):
+        (event,) = events.Tensors(f"{name}/text_summary")
+        text = event.tensor_proto.string_val[0].decode()
+        assert part in text
+        assert all(line.strip() for line in text.splitlines())
     (tensor,) = events.Tensors("custom_scalars__config__")
     layout = layout_pb2.Layout.FromString(tensor.tensor_proto.string_val[0])
     charts = {chart.title: list(chart.multiline.tag) for c in layout.category for chart in c.chart}
     assert charts["function evaluations per solve"] == ["^nfe/forward$", "^nfe/backward$"]
-    assert charts["loss"] == ["^loss/train$", "^loss/validation$", "^loss/test$"]
+    assert layout.category[-1].title == "diagnostics"
+
+
+def test_settings_that_do_not_apply_are_no_hyperparameters(node_run, tiny):
+    result = node_run(
+        "experiment=mnist_mlp", "model.hidden=8", "solver.rtol=1e-5", "gradient=discrete", *tiny
+    )
+    found = settings_of(read(result.folders[0]))
+    assert found["model.hidden"] == 8
+    assert not any(name.startswith(("solver", "gradient", "regularizer")) for name in found)
+
+
+@pytest.mark.parametrize("zero", ["nfe/backward", "solver/rejected"])
+def test_what_a_run_never_does_has_no_chart(zero):
+    assert zero not in always_zero(RunConfig())
+    config = RunConfig(
+        solver=SolverConfig("rk4", num_steps=2), gradient=GradientConfig("backprop")
+    )
+    assert zero in always_zero(config)
+
+
+def test_no_point_twice_after_a_kill_between_an_epochs_end_and_its_checkpoint(
+    node_run, tiny, tmp_path, monkeypatch
+):
+    """With a checkpoint made at the last step of the epoch, and the evaluation written after."""
+    arguments = (
+        "experiment=mnist_mlp", "model.hidden=8", *tiny, "trainer.epochs=2",
+        "trainer.checkpoint_minutes=0", "resume=auto", "trainer.loggers=[tensorboard,csv]",
+    )  # fmt: skip
+    whole = node_run(*arguments, "outputs=whole").folders[0]
+
+    class Killed(BaseException):
+        pass
+
+    def killed(checkpoints, trainer):
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoints, "epoch_end", killed)
+        with pytest.raises(Killed):
+            node_run(*arguments, "outputs=resumed")
+    result = node_run(*arguments, "outputs=resumed")
+    assert "resumed after step 2, in epoch 1" in result.out
+    (resumed,) = (folder for folder in result.folders if "resumed" in folder.parts)
+    expected, found = read(whole), read(resumed)
+    for tag in expected.Tags()["scalars"]:
+        points = [(point.step, point.value) for point in found.Scalars(tag)]
+        assert len({step for step, _ in points}) == len(points), tag
+        if not tag.startswith(("time/", "memory/peak", "Result/step")):
+            assert points == [(p.step, p.value) for p in expected.Scalars(tag)], tag
+    for tag in expected.Tags()["images"]:
+        assert [i.step for i in found.Images(tag)] == [i.step for i in expected.Images(tag)]
+    steps = [
+        [line.partition(",")[0] for line in (folder / "metrics.csv").read_text().splitlines()]
+        for folder in (whole, resumed)
+    ]
+    assert steps[0] == steps[1]

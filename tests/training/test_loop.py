@@ -12,7 +12,9 @@ from node_experiments.nn.regularizers import Penalty
 from node_experiments.ode import (
     Backprop,
     Solver,
+    SolveStats,
 )
+from node_experiments.ode.solution import StepCounts
 from node_experiments.training.distributed import Group
 from node_experiments.training.loop import (
     Callback,
@@ -23,6 +25,7 @@ from node_experiments.training.optimizers import (
     make_optimizer,
     make_scheduler,
 )
+from node_experiments.training.solver_statistics import SolverStatistics
 
 
 class Regression:
@@ -114,7 +117,7 @@ def test_every_process_leaves_training_mode_to_evaluate():
 def test_order_of_events():
     recorder = Recorder()
     make_trainer([recorder], epochs=1).fit()
-    step = ["step_start", "after_loss", "step_end"]
+    step = ["step_start", "after_loss", "after_backward", "step_end"]
     assert recorder.events == [
         "fit_start",
         "epoch_start",
@@ -218,3 +221,68 @@ def test_one_cycle_rises_to_the_rate_and_ends_near_zero():
     assert max(rates) == pytest.approx(1.0, abs=1e-3)
     assert rates.index(max(rates)) in (29, 30)
     assert rates[-1] < 0.01
+
+
+def accumulating(sizes, accumulate, epochs=2, clip_norm=None):
+    """A trainer on batches of these sizes, of the same 12 samples whatever the sizes."""
+    torch.manual_seed(0)
+    x = torch.randn(12, 3, dtype=torch.float64)
+    y = x.sum(1, keepdim=True) + 1
+    model = nn.Linear(3, 1).double()
+    train = Batches(zip(x.split(sizes), y.split(sizes), strict=True))
+    steps = math.ceil(len(sizes) / accumulate)
+    optimizer = make_optimizer(model.parameters(), "adam", 0.1)
+    return Trainer(
+        Regression(), model, optimizer,
+        make_scheduler(optimizer, "one_cycle", epochs * steps, steps),
+        SimpleNamespace(train=train, validation=None, test=[(x, y)]),
+        epochs=epochs, device=torch.device("cpu"), clip_norm=clip_norm, log_every=1,
+        accumulate=accumulate,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("small", "accumulate", "large"),
+    [
+        ([4, 4, 4], 3, [12]),
+        ([5, 5, 2], 3, [12]),  # a last batch that is smaller
+        ([3, 3, 3, 3], 3, [9, 3]),  # a last step of fewer batches
+        ([5, 4, 2, 1], 2, [9, 3]),
+        ([6, 6], 5, [12]),
+    ],
+)
+@pytest.mark.parametrize("clip_norm", [None, 0.01])
+def test_accumulated_batches_are_one_large_batch(small, accumulate, large, clip_norm):
+    one = accumulating(large, 1, clip_norm=clip_norm)
+    many = accumulating(small, accumulate, clip_norm=clip_norm)
+    one.fit()
+    many.fit()
+    assert many.step == one.step == 2 * len(large)
+    for a, b in zip(one.model.parameters(), many.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+    rates = [[window["lr"] for window in trainer.windows] for trainer in (one, many)]
+    assert rates[0] == rates[1]
+    losses = [[window["loss/train"] for window in trainer.windows] for trainer in (one, many)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-12)
+
+
+def test_every_solve_of_an_accumulated_step_is_counted():
+    """Solves of 1, 2 and 3 evaluations in an epoch of two steps: a mean of 2 each."""
+
+    class Counts(Callback):
+        def step_start(self, trainer):
+            self.batches = 0
+
+        def after_loss(self, trainer):
+            solving.solves = [SolveStats(StepCounts(evaluations=1 + len(taken)))]
+            taken.append(trainer.step)
+
+    taken = []
+    solving = ODEModule(nn.Linear(3, 1), Solver("euler", num_steps=1), Backprop())
+    trainer = accumulating([4, 4, 4], 2, epochs=1)
+    trainer.model.add_module("solving", solving)
+    trainer.callbacks = [Counts(), SolverStatistics()]
+    trainer.fit()
+    assert taken == [0, 0, 1]
+    assert [window["nfe/forward"] for window in trainer.windows] == [1.5, 3.0]
+    assert trainer.metrics["nfe/forward"] == 2.0

@@ -73,11 +73,12 @@ class StopAt(Callback):
             self.stop.signum = signal.SIGTERM
 
 
-def make_trainer(folder, stop_at=None):
+def make_trainer(folder, stop_at=None, accumulate=1):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 16), nn.Dropout(0.3), nn.Linear(16, 1))
     optimizer = make_optimizer(model.parameters(), "adam", 0.01)
-    scheduler = make_scheduler(optimizer, "one_cycle", EPOCHS * STEPS, STEPS)
+    steps = -(-STEPS // accumulate)
+    scheduler = make_scheduler(optimizer, "one_cycle", EPOCHS * steps, steps)
     x = torch.ones(5, 3)
     data = SimpleNamespace(
         train=Shuffled(), validation=[(x, x[:, :1])] * EVALUATIONS, test=[(x, x[:, :1])]
@@ -94,6 +95,7 @@ def make_trainer(folder, stop_at=None):
         epochs=EPOCHS,
         device=torch.device("cpu"),
         log_every=3,
+        accumulate=accumulate,
     )
 
 
@@ -122,6 +124,25 @@ def test_stopped_anywhere_and_resumed_is_the_same_to_the_bit(tmp_path, undisturb
     weights, *rest = what_counts(resumed)
     assert torch.equal(weights, undisturbed[0])
     assert rest == list(undisturbed[1:])
+
+
+@pytest.mark.parametrize("accumulate", [2, 3])
+def test_stopped_while_batches_are_accumulated(tmp_path, accumulate):
+    """Three is no divisor of the batches of an epoch."""
+    undisturbed = make_trainer(tmp_path / "undisturbed", accumulate=accumulate)
+    undisturbed.fit()
+    for number in range(1, EPOCHS * (2 + EVALUATIONS + 1) + 1):
+        folder = tmp_path / str(number)
+        trainer = make_trainer(folder / "checkpoints", number, accumulate)
+        with pytest.raises(Interrupted):
+            trainer.fit()
+        resumed = make_trainer(folder / "checkpoints", accumulate=accumulate)
+        resumed.load_state_dict(load_last(folder))
+        resumed.fit()
+        weights, *rest = what_counts(resumed)
+        expected, *others = what_counts(undisturbed)
+        assert torch.equal(weights, expected)
+        assert rest == others
 
 
 def test_stopped_again_and_again(tmp_path, undisturbed):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
-import tempfile
 import zlib
 from pathlib import Path
 
 from torchvision import datasets
 
 from ...data.errors import DataError
+from ...runs.files import write_atomically
 
 __all__ = ["load_mnist", "unpack_mnist"]
 
@@ -58,12 +57,7 @@ def unpack_mnist(root: Path) -> None:
         content = _packed_content(name)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=folder, prefix=name)
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(target)
+            write_atomically(target, lambda file, content=content: file.write(content))
         except OSError as error:
             raise DataError(
                 f"cannot unpack MNIST into {folder}: {error.strerror}; "

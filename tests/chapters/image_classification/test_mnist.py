@@ -1,3 +1,4 @@
+import errno
 import gzip
 import hashlib
 from concurrent.futures import ProcessPoolExecutor
@@ -73,6 +74,17 @@ def test_missing_file_is_unpacked_again(tmp_path):
     file.unlink()
     mnist.unpack_mnist(tmp_path)
     assert file.exists()
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"No space left on device; set dataset\.root"):
+            mnist.unpack_mnist(tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_root_that_is_a_file(tmp_path):

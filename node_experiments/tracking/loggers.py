@@ -1,0 +1,152 @@
+"""Loggers of a run behind one interface, by choice: `trainer.loggers=[tensorboard,wandb]`.
+
+What is logged is decided once, in `Tracking`; a logger only writes it in its own form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from ..training.loop import Callback, Trainer
+from .tags import logged, reported_tags
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["LOGGERS", "Logger", "TrackedRun", "Tracking", "make_loggers", "missing_library"]
+
+Setting = bool | int | float | str
+
+# Name -> module and class here, the library that it writes with, and the extra that installs it.
+LOGGERS: dict[str, tuple[str, str, str | None]] = {
+    "tensorboard": ("tensorboard:TensorBoard", "tensorboard", None),
+    "csv": ("csv_file:CsvFile", "csv", None),
+    "wandb": ("wandb_run:WandbRun", "wandb", "wandb"),
+    "mlflow": ("mlflow_run:MLflowRun", "mlflow", "mlflow"),
+}
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """What a logger knows of a run before it trains.
+
+    Attributes:
+        folder: The run directory.
+        name: Of the experiment.
+        metric: Name of the task's metric, e.g. `accuracy`.
+        hyperparameters: The settings by which runs are compared, by dotted name.
+        texts: Text by name: the command, the commit, the configuration.
+        valid_until: Of a resumed run: the last step whose points an earlier process wrote and
+            that are not written again; what it wrote after that step is void. None of a new run.
+    """
+
+    folder: Path
+    name: str
+    metric: str
+    hyperparameters: Mapping[str, Setting] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    valid_until: int | None = None
+
+
+class Logger(Protocol):
+    """One place that a run is logged to; made from a `TrackedRun`."""
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Write numbers by tag, at a number of training steps that never falls."""
+        ...
+
+    def figure(self, name: str, figure: Figure, step: int) -> None:
+        """Write a picture; those of one name form a series over the steps."""
+        ...
+
+    def flush(self) -> None:
+        """Let what was written so far survive the end of the process."""
+        ...
+
+    def close(self, status: str) -> None:
+        """End with `completed` or `failed`, as the last call."""
+        ...
+
+
+def missing_library(name: str) -> str | None:
+    """The extra that must be installed for a logger of `LOGGERS`; None if nothing is missing."""
+    _, library, extra = LOGGERS[name]
+    return None if find_spec(library) is not None else extra
+
+
+def make_loggers(names: Iterable[str], run: TrackedRun) -> list[Logger]:
+    """Loggers of these names, each with its library, which is imported here only."""
+    made = []
+    for name in names:
+        module, _, attribute = LOGGERS[name][0].partition(":")
+        logger: Logger = getattr(import_module(f".{module}", __package__), attribute)(run)
+        made.append(logger)
+    return made
+
+
+class Tracking(Callback):
+    """Hands numbers and figures to loggers.
+
+    Training metrics are logged every window of steps, evaluations at the end of each epoch; the
+    horizontal axis of all is the number of training steps.
+
+    Args:
+        valid_until: As of `TrackedRun`.
+        constant: Tags that are always zero in this run, which no chart needs.
+    """
+
+    def __init__(
+        self,
+        loggers: Sequence[Logger],
+        valid_until: int | None = None,
+        constant: Iterable[str] = (),
+    ) -> None:
+        self._loggers, self._valid_until = loggers, valid_until
+        self._constant = frozenset(constant)
+        self._failed = True
+
+    def fit_start(self, trainer: Trainer) -> None:
+        # The window at the step of the checkpoint is void too, where an evaluation may have
+        # followed it, and is in the checkpoint.
+        if (
+            self._valid_until is not None
+            and self._valid_until < trainer.step
+            and trainer.windows
+            and trainer.windows[-1]["step"] == trainer.step
+        ):
+            trainer.window.pop("step", None)
+            self.log(trainer)
+
+    def log(self, trainer: Trainer) -> None:
+        epoch = trainer.epoch + trainer.index / trainer.steps_per_epoch
+        self._write(trainer, {**trainer.window, "epoch": epoch})
+
+    def epoch_end(self, trainer: Trainer) -> None:
+        new = {tag: v for tag, v in trainer.metrics.items() if tag not in trainer.window}
+        if "loss/test" in trainer.metrics:
+            new |= reported_tags(trainer.reported, trainer.task.metric)
+        self._write(trainer, new)
+        self._failed = trainer.epoch < trainer.epochs
+        for logger in self._loggers:
+            logger.flush()
+
+    def figure(self, name: str, figure: Figure, step: int) -> None:
+        """Log a figure of this name."""
+        for logger in self._loggers:
+            logger.figure(f"figures/{name}", figure, step)
+
+    def close(self) -> None:
+        """End all logs."""
+        for logger in self._loggers:
+            logger.close("failed" if self._failed else "completed")
+
+    def _write(self, trainer: Trainer, values: Mapping[str, float]) -> None:
+        values = {tag: value for tag, value in values.items() if tag not in self._constant}
+        named = logged(values, trainer.task.metric)
+        for logger in self._loggers:
+            logger.scalars(named, trainer.step)
