@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 from torchvision import datasets
 
@@ -57,7 +59,7 @@ def unpack_mnist(root: Path) -> None:
         content = _packed_content(name)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(target, lambda file, content=content: file.write(content))
+            write_atomically(target, partial(_write, content))
         except OSError as error:
             raise DataError(
                 f"cannot unpack MNIST into {folder}: {error.strerror}; "
@@ -76,3 +78,7 @@ def _packed_content(name: str) -> bytes:
     if hashlib.md5(content, usedforsecurity=False).hexdigest() != MD5[name]:
         raise DataError(f"{packed} is altered: its hash is not MNIST's; install it again")
     return content
+
+
+def _write(content: bytes, file: IO[bytes]) -> None:
+    file.write(content)

@@ -210,6 +210,7 @@ class ForecastData:
             unknown.
         scaling: What the values went through; None when they are as they were.
         learned: What a checkpoint keeps of the training data, as plain values.
+        source: What figures of the data set need of its file, e.g. a schema or names.
         measures: Further errors in units of the dataset, from the predicted means and their
             batch: of each name those of single predictions, over which the metric is the mean.
     """
@@ -227,6 +228,7 @@ class ForecastData:
     time_unit: str = ""
     scaling: Scaling | None = None
     learned: dict[str, Any] | None = None
+    source: Any = None
     measures: Callable[[Tensor, ForecastBatch], dict[str, Tensor]] | None = None
     static: int = 0
     cut: float = 0.5
