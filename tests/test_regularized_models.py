@@ -156,7 +156,7 @@ def by_quadrature(module, y0, times, args, noise):
     values = defaultdict(list)
     for k, t in enumerate(nodes):
         y = tuple(part[k] for part in ys) if isinstance(ys, tuple) else ys[k]
-        z, dynamics = moving(field, y, args)
+        z, dynamics = moving(field, y)
         velocity, second = torch.func.jvp(
             dynamics, (t, z), (torch.ones_like(t), dynamics(t, z).detach())
         )
