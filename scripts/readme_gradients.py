@@ -1,14 +1,14 @@
-"""Writes the block of the README on ways to gradients from the benchmark's results.
+"""Writes the block on gradient methods from the benchmark's results.
 
 python scripts/readme_gradients.py
 """
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
+from documents import ROOT, SOLVERS, linked_from
+
 RESULTS = ROOT / "outputs" / "reference" / "gradients" / "gradients.json"
 BLOCK = re.compile(r"<!-- gradients -->\n.*?<!-- /gradients -->", re.DOTALL)
 
@@ -70,5 +70,5 @@ def table() -> str:
 
 
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    readme.write_text(BLOCK.sub(lambda match: table(), readme.read_text()))
+    text = linked_from(SOLVERS, table())
+    SOLVERS.write_text(BLOCK.sub(lambda match: text, SOLVERS.read_text()))

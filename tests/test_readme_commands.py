@@ -1,4 +1,4 @@
-"""The commands of the README do what they say."""
+"""The commands of the documents do what they say."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-README = Path(__file__).parent.parent / "README.md"
+CONFIGS = Path(__file__).parent.parent / "configs" / "README.md"
 
 # What a command needs that may not be there.
 NEEDS = {
@@ -26,7 +26,7 @@ SMALL = ("model.hidden=4", "dataset.train_size=64", "dataset.eval_batch_size=64"
 
 def commands(section):
     """Lines of the section's code blocks."""
-    (text,) = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", README.read_text(), re.M | re.S)
+    (text,) = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", CONFIGS.read_text(), re.M | re.S)
     blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S)
     return [line for block in blocks for line in block.splitlines() if line.strip()]
 

@@ -41,7 +41,7 @@ class Animation(Callback):
         self, path: Path, draw: Callable[[Trainer], Figure], seconds: float = 6.0, dpi: int = 100
     ) -> None:
         self._path, self._draw, self._seconds, self._dpi = path, draw, seconds, dpi
-        self._frames = path.with_name(f"{path.stem}_frames")
+        self._frames = path.with_name(f".{path.stem}_frames")
 
     def fit_start(self, trainer: Trainer) -> None:
         self._frames.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,9 @@ from node_experiments.chapters.gallery.settings import BouncesConfig, BouncingBa
 from node_experiments.config import ConfigError
 from node_experiments.ode import Adjoint, Backprop, Discrete, SolveError, Solver
 
+pytestmark = pytest.mark.figures
+
+
 TRUTH = BouncesConfig()
 TIGHT = Solver("dopri5", rtol=1e-8, atol=1e-8)
 

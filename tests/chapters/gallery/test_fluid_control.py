@@ -16,6 +16,8 @@ from node_experiments.chapters.gallery.smoke import shape, smoke_data
 from node_experiments.config import ConfigError
 from node_experiments.ode import Adjoint, Discrete, Interpolated, Solver, solve
 
+pytestmark = pytest.mark.figures
+
 
 def grid(size):
     points = torch.arange(size, dtype=torch.float64) / size

@@ -27,6 +27,8 @@ from node_experiments.config import ConfigError
 from node_experiments.nn.augmentation import append_zeros
 from node_experiments.ode import ControlInput, Discrete, SolveError, Solver
 
+pytestmark = pytest.mark.figures
+
 
 def test_spheres_lie_where_they_should():
     points = draw_spheres(SpheresConfig(), 900, torch.Generator().manual_seed(0))
