@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import torch
 
+from node_experiments.chapters.irregular_series.bands import PredictiveNoise
 from node_experiments.chapters.irregular_series.batches import forecast_data
 from node_experiments.chapters.irregular_series.chapter import ForecastingConfig
 from node_experiments.chapters.irregular_series.figures import irregular_series_figures
@@ -16,8 +17,9 @@ class Zero(torch.nn.Module):
 
     log_noise_std = torch.tensor(0.0)
 
-    def predictive_noise(self, log_noise_std, history):
-        return log_noise_std.exp().expand(1, 1, 1)
+    def __init__(self, dim):
+        super().__init__()
+        self.predictive_noise = PredictiveNoise(dim)
 
     def read(self, observed):
         return observed
@@ -32,7 +34,7 @@ def figures(dim, **known):
     )
     data = forecast_data((series, series, series), ForecastingConfig(batch_size=2), **known)
     task = SimpleNamespace(kind="interpolation")
-    drawn = irregular_series_figures(SimpleNamespace(model=Zero(), data=data, task=task))
+    drawn = irregular_series_figures(SimpleNamespace(model=Zero(dim), data=data, task=task))
     for figure in drawn.values():
         figure.canvas.draw()
     return drawn
