@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "README.md"
+FRONT_PAGE = CONFIGS.parent.parent / "README.md"
 
 # What a command needs that may not be there.
 NEEDS = {
@@ -124,3 +125,22 @@ def test_reports_run(node_run, capsys):
         _, *arguments = shlex.split(line)
         assert main(arguments) == 0, (line, capsys.readouterr().err)
     assert (Path.cwd() / "report.html").is_file()
+
+
+def test_every_command_of_the_front_page_composes(node_run):
+    lines = re.findall(r"(?m)^    (?:.*&& )?(node-run .*?)(?: +#.*)?$", FRONT_PAGE.read_text())
+    assert len(lines) > 12
+    for line in lines:
+        command, _, out = line.partition(" > ")
+        arguments = [word for word in shlex.split(command)[1:] if word != "-m"]
+        if out:
+            result = node_run(*arguments)
+            Path(out).write_text(result.out)
+        elif "--list" in arguments:
+            result = node_run(*arguments)
+        elif "checkpoint=latest" in arguments:
+            continue  # of a run that was trained: tests of own data run it
+        else:
+            first = [re.sub(r"=([^=,]*),.*", r"=\1", argument) for argument in arguments]
+            result = node_run(*first, "--cfg", "job")
+        assert result.code == 0, (line, result.err)
