@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 from torchvision import datasets
 
@@ -57,12 +59,17 @@ def unpack_mnist(root: Path) -> None:
         content = _packed_content(name)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(target, lambda file, content=content: file.write(content))
+            write_atomically(target, partial(write_content, content))
         except OSError as error:
             raise DataError(
                 f"cannot unpack MNIST into {folder}: {error.strerror}; "
                 "set dataset.root to a folder that can be written"
             ) from error
+
+
+def write_content(content: bytes, file: IO[bytes]) -> None:
+    """Write all of a file."""
+    file.write(content)
 
 
 def _packed_content(name: str) -> bytes:
