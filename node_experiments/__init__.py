@@ -1,3 +1,44 @@
-"""Experiments with neural ordinary differential equations (Chen et al. 2018)."""
+"""Experiments with neural ordinary differential equations (Chen et al. 2018).
 
-__version__ = "0.1.0"
+`node-run` trains, evaluates and predicts from the command line; `load` gives a trained model to
+Python:
+
+    from node_experiments import load
+
+    run = load("latest")
+    run.predict(table, times=[30, 36])
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from .version import __version__
+
+if TYPE_CHECKING:
+    from .runner.loaded import LoadedRun
+
+__all__ = ["__version__", "load"]
+
+
+def load(
+    run: str | PathLike[str], *, outputs: str | PathLike[str] = "outputs", device: str = "auto"
+) -> LoadedRun:
+    """A trained run: its `model`, `config`, `metrics`, and `predict`.
+
+    torch is imported by this call, and not by `import node_experiments`.
+
+    Args:
+        run: A run directory such as `outputs/csv_latent_ode/<run>`, a file of its checkpoints,
+            `latest` (the newest run in `outputs` with a checkpoint), or `pretrained:<name>` for a
+            model that ships with the package.
+        outputs: Where `latest` is looked for.
+        device: auto, cpu, cuda, cuda:1 or mps.
+
+    Raises:
+        UserError: There is no such run, it has no checkpoint, or that cannot be read.
+    """
+    from .runner.loaded import load_run
+
+    return load_run(run, outputs, device)

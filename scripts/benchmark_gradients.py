@@ -1,4 +1,4 @@
-"""Every way to gradients on three problems, beside torchdiffeq and diffrax on the same work.
+"""Every gradient method on three problems, beside torchdiffeq and diffrax on the same work.
 
     python scripts/benchmark_gradients.py --repetitions 10 --out outputs/reference/gradients
 
@@ -31,6 +31,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from node_experiments.chapters.image_classification.time_conv import TimeConv2d
+from node_experiments.figures.labels import label_points
+from node_experiments.figures.style import COLORS, log_scale, new_figure, style
 from node_experiments.ode import (
     Adjoint,
     Backprop,
@@ -321,7 +323,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         return "" if value is None else f"{value * scale:.{digits}f}"
 
     lines = [
-        "| way | ms | of it forward | evaluations | on the way back | kept, MB | peak, MB "
+        "| way | ms | of it forward | evaluations | backward | kept, MB | peak, MB "
         "| gradient error |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
@@ -336,27 +338,30 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def draw(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-    from matplotlib.ticker import LogLocator, NullLocator
-
-    figure, axes = plt.subplots(1, len(results), figsize=(15, 4.6), layout="constrained")
-    for ax, (name, rows) in zip(axes, results.items(), strict=True):
-        names = [row["way"] for row in rows][::-1]
-        colors = ["C0" if row["way"] in WAYS else "0.6" for row in rows][::-1]
-        times = [row["seconds"] * 1e3 for row in rows][::-1]
-        bars = ax.barh(names, times, color=colors)
-        errors = [f" {row['gradient_error']:.0e}" for row in rows][::-1]
-        ax.bar_label(bars, errors, fontsize=8)
-        ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        ax.xaxis.set_major_formatter("{x:g}")
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.margins(x=0.2)
-        ax.set(title=name, xlabel="processor time, ms; gradient error")
-    figure.savefig(path, dpi=130)
+    """Time against the error of the gradient, a point for each contender."""
+    with style():
+        figure = new_figure(height=2.9 * len(results))
+        axes = figure.subplots(len(results))
+        for ax, (name, rows) in zip(axes, results.items(), strict=True):
+            times = [1e3 * row["seconds"] for row in rows]
+            # An exact gradient has no place on a logarithmic axis but its lower end.
+            least = min(row["gradient_error"] for row in rows if row["gradient_error"] > 0)
+            errors = [max(row["gradient_error"], least) for row in rows]
+            shades = [COLORS["blue"] if row["way"] in WAYS else COLORS["red"] for row in rows]
+            ax.scatter(times, errors, c=shades, s=22, zorder=3)
+            log_scale(ax, "x", [0.7 * min(times), 1.6 * max(times)])
+            ax.set_yscale("log")
+            ax.set_xlim(0.7 * min(times), 1.6 * max(times))
+            ax.set_ylim(least / 6, 6 * max(errors))
+            ax.set(title=name, ylabel="relative error of the gradient")
+            label_points(
+                ax, list(zip(times, errors, strict=True)), [row["way"] for row in rows], shades
+            )
+        axes[-1].set_xlabel("processor time of a step (ms)")
+        figure.suptitle(
+            "gradient methods: this package (blue) and others (red); lower left is better"
+        )
+        figure.savefig(path)
 
 
 def main() -> None:

@@ -24,11 +24,12 @@ import numpy as np
 import torch
 from scipy import integrate
 
+from node_experiments.figures.style import COLORS, SMALLEST, new_figure, style
 from node_experiments.ode import (
     Solver,
     solve,
 )
-from node_experiments.ode.methods import METHODS
+from node_experiments.ode.methods.registry import METHODS
 
 TOLERANCES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 STEPS = (20, 40, 80, 160, 320)
@@ -36,17 +37,13 @@ STIFF_TOLERANCES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 LONGEST = 2.0  # seconds of a solve; a method that takes longer is asked for no finer setting
 # Okabe & Ito's palette, which most colour-blind readers can tell apart; others in greys.
 COLOURS = {
-    "dopri5": "#0072B2",
-    "bosh3": "#E69F00",
-    "vern7": "#009E73",
-    "dopri8": "#CC79A7",
-    "adams": "#D55E00",
-    "trbdf2": "#E69F00",
-    "kvaerno3": "#009E73",
-    "kvaerno5": "#D55E00",
+    "node_experiments": COLORS["blue"],
+    "torchdiffeq": COLORS["orange"],
+    "torchode": COLORS["green"],
+    "diffrax": COLORS["purple"],
+    "scipy": COLORS["red"],
 }
-GREYS = ("#000000", "#6E6E6E", "#A0A0A0", "#404040")
-MARKERS = {"torchdiffeq": "s", "torchode": "^", "diffrax": "D", "scipy": "v"}
+MARKERS = "o^sDvP*"  # of a package's methods
 
 
 class Problem(NamedTuple):
@@ -304,46 +301,50 @@ SHOWN = {
 
 
 def draw(problems: list[Problem], rows: list[dict[str, Any]], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(2, 2, figsize=(9, 7.5), layout="constrained")
-    for line, problem in zip(axes, problems, strict=True):
-        for package, method in SHOWN[problem.stiff]:
-            mine = [
-                r
-                for r in rows
-                if (r["problem"], r["package"], r["method"]) == (problem.name, package, method)
-            ]
-            own = package == "node_experiments"
-            others = [p for p, _ in SHOWN[problem.stiff] if p != "node_experiments"]
-            style = {
-                "color": COLOURS[method] if own else GREYS[others.index(package) % len(GREYS)],
-                "marker": "o" if own else MARKERS[package],
-                "linestyle": "-" if own else "--",
-                "label": method if own else f"{package} {method}",
-                "markersize": 4,
-            }
-            if (package, method) == ("scipy", "LSODA"):
-                style["linestyle"] = ":"
-            counted = [r for r in mine if r["evaluations"]]
-            if counted:
-                line[0].loglog(
-                    [r["evaluations"] for r in counted], [r["error"] for r in counted], **style
+    """Error against evaluations and against time; a colour is a package, a marker a method."""
+    with style():
+        figure = new_figure(height=6.4)
+        axes = figure.subplots(2, 2)
+        for line, problem in zip(axes, problems, strict=True):
+            of_package: dict[str, int] = {}
+            missing = []
+            for package, method in SHOWN[problem.stiff]:
+                mine = [
+                    r
+                    for r in rows
+                    if (r["problem"], r["package"], r["method"]) == (problem.name, package, method)
+                ]
+                place = of_package[package] = of_package.get(package, -1) + 1
+                own = package == "node_experiments"
+                look = {
+                    "color": COLOURS[package],
+                    "marker": MARKERS[place % len(MARKERS)],
+                    "linestyle": "-" if own else "--",
+                    "label": f"{'this package' if own else package}, {method}",
+                    "markersize": 4,
+                    "linewidth": 1.8 if own else 1.2,
+                }
+                counted = [r for r in mine if r["evaluations"]]
+                if not counted:
+                    missing.append(f"{package} {method}")
+                errors = [r["error"] for r in counted]
+                line[0].plot([r["evaluations"] for r in counted], errors, **look)
+                line[1].plot(
+                    [1e3 * r["seconds"] for r in mine], [r["error"] for r in mine], **look
                 )
-            else:
-                line[0].plot([], [], **style)
-            line[1].loglog([1e3 * r["seconds"] for r in mine], [r["error"] for r in mine], **style)
-        for axis, label in zip(
-            line, ("evaluations of the vector field", "milliseconds"), strict=True
-        ):
-            axis.set(xlabel=label, ylabel="error at the end (RMS)")
-            axis.set_title(problem.name, fontsize=9)
-            axis.grid(True, which="major", alpha=0.3)
-        line[0].legend(fontsize=7)
-    figure.savefig(path, dpi=110)
+            line[0].set(xlabel="evaluations of the vector field", title=problem.name)
+            line[1].set(xlabel="time (ms)")
+            line[0].set_ylabel("error at the end (RMS)")
+            for axis in line:
+                axis.set(xscale="log", yscale="log")
+            if missing:
+                line[0].text(
+                    0.98, 0.98, f"not counted:\n{', '.join(missing)}", fontsize=SMALLEST,
+                    transform=line[0].transAxes, ha="right", va="top",
+                )  # fmt: skip
+            line[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=SMALLEST)
+        figure.suptitle("work and precision: lower left is better")
+        figure.savefig(path)
 
 
 def environment() -> dict[str, Any]:

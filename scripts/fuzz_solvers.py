@@ -28,7 +28,7 @@ from torch import Tensor
 
 from node_experiments.ode import Event, SolveError, Solver, solve
 from node_experiments.ode.gradients import GRADIENTS
-from node_experiments.ode.methods import METHODS, Method
+from node_experiments.ode.methods.registry import METHODS, Method
 
 # Gradient methods that are drawn most of the time; for families that are not named, all.
 LIKELY = {
@@ -140,7 +140,8 @@ def draw(seed: int) -> Problem:
     tightest = -5 if dtype is torch.float32 else -9 if method.order > 3 else -6
     tolerance = 10 ** rng.uniform(tightest, -3.5)
     options |= {"rtol": tolerance, "atol": tolerance, "max_steps": 2000}
-    if rng.random() < 0.15 and method.family == "explicit":
+    # The components of one state depend on each other, and are no samples.
+    if rng.random() < 0.15 and method.family == "explicit" and batched:
         options["batching"] = "independent"
     if rng.random() < 0.3 and not fixed and method.family != "scipy":
         options["controller"] = rng.choice(["pi", "pid"])

@@ -1,4 +1,4 @@
-"""Writes the README's section on Figures 4 and 5 from the reference runs that it shows.
+"""Writes the section of the results on Figures 4 and 5 from the reference runs that it shows.
 
 python scripts/readme_flows.py                        # the section alone
 python scripts/readme_flows.py --from outputs/sweeps  # also take runs from these sweeps, and draw
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas
+from documents import RESULTS, ROOT, linked_from
 
 from node_experiments.chapters.normalizing_flows import (
     figure4,
@@ -24,7 +25,6 @@ from node_experiments.chapters.normalizing_flows.flow_runs import (
 from node_experiments.reports.render import FORMATS
 from node_experiments.runs import load_runs
 
-ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "outputs" / "reference"
 BLOCK = re.compile(r"<!-- results: flows -->\n.*?<!-- /results -->", re.DOTALL)
 KEPT = ("config.yaml", "result.json", "metrics.jsonl", "panels.npz", "run_info.json")
@@ -131,8 +131,8 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.sweeps is not None:
         take(asked.sweeps)
-    readme = ROOT / "README.md"
-    readme.write_text(BLOCK.sub(lambda match: section(), readme.read_text()))
+    text = linked_from(RESULTS, section())
+    RESULTS.write_text(BLOCK.sub(lambda match: text, RESULTS.read_text()))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Writes the block of the README on ways to gradients from the benchmark's results.
+"""Writes the block on gradient methods from the benchmark's results.
 
 python scripts/readme_gradients.py
 """
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
+from documents import ROOT, SOLVERS, linked_from
+
 RESULTS = ROOT / "outputs" / "reference" / "gradients" / "gradients.json"
 BLOCK = re.compile(r"<!-- gradients -->\n.*?<!-- /gradients -->", re.DOTALL)
 
@@ -52,7 +52,7 @@ def table() -> str:
         "the state could not be solved backwards. **`interpolated`** does not solve the state "
         f"again, from stored interpolants ({kept('interpolated')} MB, {ms('interpolated')} ms).",
         "- **`reversible`** for constant memory and an exact gradient with a reversible method, "
-        "also one made of `dopri5` by itself (here `reversible_bosh3`: "
+        "also one derived from `dopri5` (here `reversible_bosh3`: "
         f"{kept('reversible')} MB, {ms('reversible')} ms); it warns when a step could not be "
         "undone accurately.",
         "",
@@ -70,5 +70,5 @@ def table() -> str:
 
 
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    readme.write_text(BLOCK.sub(lambda match: table(), readme.read_text()))
+    text = linked_from(SOLVERS, table())
+    SOLVERS.write_text(BLOCK.sub(lambda match: text, SOLVERS.read_text()))

@@ -1,4 +1,4 @@
-"""Writes the README's section on speed from the results of `benchmark_training.py`.
+"""Writes the section on speed from the results of `benchmark_training.py`.
 
 python scripts/readme_performance.py
 """
@@ -9,11 +9,11 @@ import json
 import re
 from pathlib import Path
 
+from documents import PERFORMANCE, ROOT, linked_from
 from performance.factors import performance
 from performance.learning import learning
 from performance.sizes import data_parallel, scaling
 
-ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "outputs" / "reference" / "training_speed"
 BLOCK = re.compile(r"<!-- performance -->\n.*?<!-- /performance -->", re.DOTALL)
 
@@ -41,5 +41,5 @@ def section(results: Path = RESULTS) -> str:
 
 
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    readme.write_text(BLOCK.sub(lambda match: section(), readme.read_text()))
+    block = linked_from(PERFORMANCE, section())
+    PERFORMANCE.write_text(BLOCK.sub(lambda match: block, PERFORMANCE.read_text()))

@@ -1,4 +1,4 @@
-"""Writes the sections of the README that show reference runs, from the files of those runs.
+"""Writes the sections of the documents that show reference runs, from the files of those runs.
 
 python scripts/readme_results.py                        # the sections alone
 python scripts/readme_results.py --take figure3 RUN     # first keep a run of mode=figure3
@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from documents import PERFORMANCE, RESULTS, ROOT, linked_from
 from pandas import DataFrame
 
 from node_experiments.chapters.image_classification import figure3_report as figure3
@@ -31,9 +32,8 @@ from node_experiments.reports.table import Estimate, ReportTable
 from node_experiments.runs import load_runs
 from node_experiments.runs.frame import read_epochs
 
-ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "outputs" / "reference"
-DOCUMENTS = (ROOT / "README.md", REFERENCE / "table2" / "README.md")
+DOCUMENTS = (RESULTS, PERFORMANCE, REFERENCE / "table2" / "README.md")
 IRREGULAR = {
     "hopper_interpolation": "table3",
     "hopper_extrapolation": "table3_extrapolation",
@@ -220,6 +220,11 @@ def section(name: str, reference: Path = REFERENCE) -> str:
     return f"<!-- results: {name} -->\n{text}<!-- /results -->"
 
 
+def written(document: Path, text: str) -> str:
+    """The text of a document with its blocks as the files have them."""
+    return BLOCK.sub(lambda match: linked_from(document, section(match[1])), text)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--take", nargs=2, metavar=("NAME", "FOLDER"), help="runs to keep")
@@ -227,7 +232,7 @@ def main() -> None:
     if asked.take is not None:
         take(asked.take[0], Path(asked.take[1]))
     for document in DOCUMENTS:
-        text = BLOCK.sub(lambda match: section(match[1]), document.read_text())
+        text = written(document, document.read_text())
         document.write_text(text)
 
 

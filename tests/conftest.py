@@ -28,11 +28,17 @@ def _cache(tmp_path_factory):
 
 
 @pytest.fixture
-def node_run(monkeypatch, tmp_path, capsys):
-    """Run the command line in this process, in an empty folder."""
+def node_run(request, monkeypatch, tmp_path, capsys):
+    """Run the command line in this process, in an empty folder.
+
+    Pictures take most of the time of a small run: only tests marked `figures` draw them.
+    """
     from node_experiments.cli import main as cli
+    from node_experiments.tracking.figures import Figures
 
     monkeypatch.chdir(tmp_path)
+    if request.node.get_closest_marker("figures") is None:
+        monkeypatch.setattr(Figures, "epoch_end", lambda self, trainer: None)
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["node-run", *arguments])

@@ -69,6 +69,7 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     assert process.returncode == cli.BROKEN_PIPE
 
 
+@pytest.mark.figures
 def test_a_run_leaves_everything_behind(node_run, tiny):
     result = node_run(RUN, "solver=dopri5", *tiny)
     assert result.code == 0, result.err

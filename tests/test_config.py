@@ -22,7 +22,7 @@ from node_experiments.config import (
     SchedulerConfig,
     SolverConfig,
 )
-from node_experiments.ode.methods import METHODS
+from node_experiments.ode.methods.registry import METHODS
 from node_experiments.runner.choices import (
     register_choices,
     registered_choices,
@@ -83,7 +83,7 @@ def test_every_method_is_a_choice():
 
 def test_a_tableau_alone_makes_a_choice(monkeypatch):
     """One record in the list of tableaus is a solver, and its reversible counterpart another."""
-    tableaus = without_torch("ode.tableaus")
+    tableaus = without_torch("ode.methods.explicit_tableaus")
     mine = replace(tableaus.TABLEAUS["rk4"], name="mine")
     for registry in (tableaus.TABLEAUS, tableaus.EXPLICIT_TABLEAUS):
         monkeypatch.setitem(registry, "mine", mine)
@@ -115,7 +115,10 @@ def test_every_number_names_its_source():
 
 
 IMAGES = ("mnist", "fashion_mnist", "cifar10")
-IRREGULAR = ("periodic", "hopper", "human_activity", "physionet2012", "japanese_vowels", "csv")
+IRREGULAR = (
+    *("periodic", "hopper", "human_activity", "physionet2012", "japanese_vowels", "csv"),
+    *("storms", "mimic_demo", "pbcseq"),
+)
 POINTS = (
     *("2spirals", "8gaussians", "checkerboard", "pinwheel"),
     *("rings", "swissroll", "two_circles", "two_moons"),
@@ -138,8 +141,18 @@ FITTING = [
         ("latent_ode", "latent_ode_official_code", "rnn", "rnn_dt"),
     ),
     ("poisson", "poisson_latent_ode"),
+    *product(("remifentanil",), ("two_compartments", "neural_kinetics", "corrected_compartments")),
     ("cubic_spiral", "neural_ode"),
     ("funnels", "depth_pair"),
+    ("smoke", "fluid_control"),
+    ("bounces", "bouncing_ball"),
+    ("bounces", "learned_physics"),
+    ("spheres", "sphere_ode"),
+    ("robertson", "reaction_rates"),
+    ("hare_lynx", "populations"),
+    ("pendulum", "swing_up"),
+    *product((*POINTS, "two_circles_official_code"), ("flow_matching",)),
+    *product(IMAGES, ("image_flow",)),
 ]
 
 
@@ -149,7 +162,7 @@ def test_the_list_of_fitting_choices_is_complete():
 
 
 def recipe_folder(dataset, model):
-    if model == "planar_nf":
+    if model in ("planar_nf", "flow_matching", "image_flow"):
         return model
     dataset = dataset.removesuffix("_official_code")
     own = {"fashion_mnist": "mnist", "csv": "irregular_series"}

@@ -1,4 +1,4 @@
-"""The commands of the README do what they say."""
+"""The commands of the documents do what they say."""
 
 import os
 import re
@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-README = Path(__file__).parent.parent / "README.md"
+CONFIGS = Path(__file__).parent.parent / "configs" / "README.md"
+FRONT_PAGE = CONFIGS.parent.parent / "README.md"
 
 # What a command needs that may not be there.
 NEEDS = {
@@ -26,7 +27,7 @@ SMALL = ("model.hidden=4", "dataset.train_size=64", "dataset.eval_batch_size=64"
 
 def commands(section):
     """Lines of the section's code blocks."""
-    (text,) = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", README.read_text(), re.M | re.S)
+    (text,) = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", CONFIGS.read_text(), re.M | re.S)
     blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S)
     return [line for block in blocks for line in block.splitlines() if line.strip()]
 
@@ -124,3 +125,22 @@ def test_reports_run(node_run, capsys):
         _, *arguments = shlex.split(line)
         assert main(arguments) == 0, (line, capsys.readouterr().err)
     assert (Path.cwd() / "report.html").is_file()
+
+
+def test_every_command_of_the_front_page_composes(node_run):
+    lines = re.findall(r"(?m)^    (?:.*&& )?(node-run .*?)(?: +#.*)?$", FRONT_PAGE.read_text())
+    assert len(lines) > 12
+    for line in lines:
+        command, _, out = line.partition(" > ")
+        arguments = [word for word in shlex.split(command)[1:] if word != "-m"]
+        if out:
+            result = node_run(*arguments)
+            Path(out).write_text(result.out)
+        elif "--list" in arguments:
+            result = node_run(*arguments)
+        elif "checkpoint=latest" in arguments:
+            continue  # of a run that was trained: tests of own data run it
+        else:
+            first = [re.sub(r"=([^=,]*),.*", r"=\1", argument) for argument in arguments]
+            result = node_run(*first, "--cfg", "job")
+        assert result.code == 0, (line, result.err)

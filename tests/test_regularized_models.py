@@ -6,6 +6,8 @@ from collections import defaultdict
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from node_experiments.chapters import models
 from node_experiments.chapters.irregular_series.gap_dynamics import (
@@ -43,7 +45,19 @@ SOLVING = {
     "hamiltonian_cnf": ("two_moons_hamiltonian_cnf", *POINTS),
     "ode_rnn": ("periodic_ode_rnn", *SERIES, *IRREGULAR),
     "irregular_latent_ode": ("periodic_latent_ode", *SERIES, *IRREGULAR),
+    "fluid_control": ("fluid_control", "model.compare_gradients=false"),
+    "sphere_ode": ("anode_spheres",),
+    "populations": ("lotka_volterra_hare_lynx",),
     "latent_ode_poisson": ("periodic_latent_ode", "model=latent_ode_poisson", *SERIES, *IRREGULAR),
+}
+# Models that solve an ODE, but not as a regulariser needs it.
+UNREGULARIZED = {
+    "reaction_rates": ("stiff_kinetics",),
+    "swing_up": ("pendulum",),
+    "bouncing_ball": ("bouncing_ball",),
+    "learned_physics": ("learn_physics",),
+    "flow_matching": ("two_moons_flow_matching", *POINTS),
+    "image_flow": ("mnist_flow_matching", *IMAGES, "model.channels=8"),
 }
 NOT_SOLVING = {
     "resnet": ("mnist_resnet", *IMAGES),
@@ -88,9 +102,9 @@ def trained_once(config):
 
 
 def test_no_model_is_forgotten():
-    assert {*SOLVING, *NOT_SOLVING} == set(models())
-    assert not {*SOLVING} & {*NOT_SOLVING}
-    for name, choices in {**SOLVING, **NOT_SOLVING}.items():
+    kinds = (SOLVING, NOT_SOLVING, UNREGULARIZED)
+    assert sorted(name for kind in kinds for name in kind) == sorted(models())
+    for name, choices in {**SOLVING, **NOT_SOLVING, **UNREGULARIZED}.items():
         assert configured(*choices).model.name == name
 
 
@@ -161,9 +175,7 @@ def by_quadrature(module, y0, times, args, noise):
 
 
 def in_double(x):
-    if isinstance(x, tuple):
-        return tuple(map(in_double, x))
-    return x if x is None else x.detach().double()
+    return tree_map(lambda leaf: leaf.detach().double() if isinstance(leaf, Tensor) else leaf, x)
 
 
 @pytest.mark.parametrize("name", SOLVING)
@@ -185,7 +197,7 @@ def test_the_penalty_is_the_integral_along_every_solve(name, solves):
         paid = paid + penalty.weight * penalty.integral
     assert list(found) == ["kinetic", "jacobian", "taylor"]
     # Where a rectifier switches, integrands jump, and no quadrature is of high order.
-    tolerance = 1e-2 if name == "odenet" else 1e-3
+    tolerance = 1e-2 if name in ("odenet", "sphere_ode") else 1e-3
     for kind, value in expected.items():
         assert value > 0
         assert found[kind] == pytest.approx(value, rel=tolerance), kind
@@ -195,6 +207,14 @@ def test_the_penalty_is_the_integral_along_every_solve(name, solves):
             if "log_rate" not in parameter_name:  # of events, which do not move
                 assert parameter.grad is not None, parameter_name
                 assert bool(parameter.grad.any()), parameter_name
+
+
+@pytest.mark.parametrize("name", UNREGULARIZED)
+def test_models_whose_solves_carry_no_penalty_say_why(name):
+    config = configured(*UNREGULARIZED[name], "regularizer=kinetic")
+    data = build.build_data(config, torch.device("cpu"))
+    with pytest.raises(ConfigError, match="regularizer cannot go with this model, wh"):
+        build.build_model(config, data, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("name", NOT_SOLVING)

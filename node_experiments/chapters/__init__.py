@@ -34,6 +34,9 @@ BUILT_IN = (
     "normalizing_flows",
     "latent_ode",
     "irregular_series",
+    "irregular_series.shipped",
+    "pharmacokinetics",
+    "gallery",
 )
 
 log = logging.getLogger("node_experiments")

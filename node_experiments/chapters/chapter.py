@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-__all__ = ["Chapter", "Dataset", "Mode", "Model", "Task", "resolve"]
+__all__ = ["Chapter", "Dataset", "Mode", "Model", "Predictor", "Task", "resolve"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,12 @@ class Dataset:
         kind: The interface of the data, by which models say what they fit: `images`, `points` etc.
         recipe: The folder of `configs/recipe/` by which models are trained on it.
         figures: `(trainer) -> {name: figure}`, drawn beside those of the task.
+        files: `(settings) -> [path]`: the user's files that are read, whose content is that of a
+            run as much as its configuration; none for data that the package makes or checks.
+        learned: `(settings, learned) -> data`: what a model is built from, by what a checkpoint
+            keeps of its training data, where the files need not be there.
+        samples: Files that ship with the package: name -> `package/folder/file`; the first is
+            printed by `--sample`.
     """
 
     settings: type[Any]
@@ -32,6 +38,9 @@ class Dataset:
     kind: str
     recipe: str = "plain"
     figures: str | None = None
+    files: str | None = None
+    learned: str | None = None
+    samples: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,19 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Predictor:
+    """What `mode=predict` and `load(run).predict` do with the models of a task.
+
+    Attributes:
+        run: `(trained, prediction.Request) -> prediction.Prediction`.
+        reads: The settings of `predict` that mean something for this task, beside `out`.
+    """
+
+    run: str
+    reads: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Task:
     """What is optimised and measured.
 
@@ -61,11 +83,13 @@ class Task:
         build: `(settings of the model, data) -> training.task.Task`.
         figures: `(trainer) -> {name: figure}`, drawn at every evaluation; none if None.
         callbacks: `(run directory) -> [callback]`, which write further files of a training run.
+        predictor: None where there is nothing to predict.
     """
 
     build: str
     figures: str | None = None
     callbacks: str | None = None
+    predictor: Predictor | None = None
 
 
 @dataclass(frozen=True)

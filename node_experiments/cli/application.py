@@ -24,23 +24,25 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
-from .. import __version__
-from ..chapters import datasets
+from ..chapters import datasets, models
 from ..config import ConfigError, RunConfig, folder_name
 from ..errors import UserError
 from ..runner.choices import register_choices
 from ..runner.compose import chapter_folders, configs_folder, typed_config
 from ..runner.job import ExitCode, job, torchrun_rank
 from ..runner.messages import complain
+from ..runs.checkpoint_names import resolved_checkpoint
 from ..runs.directory import folder_of_checkpoint, read_config
 from ..runs.starts import discard
+from ..version import __version__
 from .arguments import is_sweep, normalise, parse, parser, read
-from .help import experiment_list, help_text, short_help
+from .help import experiment_list, help_text, sample_text, short_help
 from .hydra_errors import describe
 from .override_checks import check_overrides
 from .settings import choices
@@ -89,7 +91,7 @@ def command(words: Sequence[str]) -> int:
     folders = [*config_folders(flags), *chapter_folders()]
     groups = choices(folders)
     overrides = normalise(flags, groups, scratch_folder())
-    overrides = [*dataset_of_checkpoint(overrides), *overrides]
+    overrides = [*choices_of_run(overrides), *overrides]
     multirun = is_sweep(flags)
     if not flags.shell_completion:
         check_overrides(map(read, overrides), groups, folders, multirun)
@@ -109,16 +111,35 @@ def command(words: Sequence[str]) -> int:
         return ExitCode.last
 
 
-def dataset_of_checkpoint(overrides: Sequence[str]) -> list[str]:
-    """The choice of the checkpoint's dataset, of which the command line may set something."""
+def choices_of_run(overrides: Sequence[str]) -> list[str]:
+    """The choices of the run that is evaluated or resumed, so that nothing is composed over ours.
+
+    The command line may set something of its dataset. The model is composed to fit it where the
+    run is resumed; that of a checkpoint is not composed at all.
+
+    Raises:
+        ConfigError: `checkpoint=latest` or `pretrained:<name>` of which there is none.
+    """
     given = {override.key_or_group: override for override in map(read, overrides)}
-    if "checkpoint" not in given or "dataset" in given or given["checkpoint"].is_sweep_override():
+    named = given.get("checkpoint") or given.get("resume")
+    if named is None or "dataset" in given or named.is_sweep_override():
         return []
-    checkpoint = given["checkpoint"].value()
-    folder = folder_of_checkpoint(getattr(checkpoint, "text", str(checkpoint)))
-    dataset = read_config(folder).get("dataset")
-    name = dataset.get("name") if isinstance(dataset, dict) else None
-    return [f"dataset={name}"] if isinstance(name, str) and name in datasets() else []
+    outputs = text_of(given["outputs"]) if "outputs" in given else "outputs"
+    folder = folder_of_checkpoint(resolved_checkpoint(text_of(named), outputs))
+    content, found = read_config(folder), []
+    known = {"dataset": datasets(), "model": models() if "resume" in given else {}}
+    for group, entries in known.items():
+        settings = content.get(group)
+        name = settings.get("name") if isinstance(settings, dict) else None
+        if isinstance(name, str) and name in entries:
+            found.append(f"{group}={name}")
+    return found
+
+
+def text_of(override: Override) -> str:
+    """The value of an override that is text."""
+    value = override.value()
+    return str(getattr(value, "text", value))
 
 
 def text_for(flags: argparse.Namespace, anything: bool) -> str | None:
@@ -129,6 +150,9 @@ def text_for(flags: argparse.Namespace, anything: bool) -> str | None:
         return f"node_experiments {__version__}"
     if flags.list is not None:
         return experiment_list(flags.list, [*config_folders(flags), *chapter_folders()])
+    if flags.sample is not None:
+        chosen = [word.partition("=")[2] for word in flags.overrides if "dataset=" in word]
+        return sample_text(chosen[-1] if chosen else "", flags.sample)
     return None
 
 

@@ -23,8 +23,11 @@ __all__ = ["CommandLineError", "is_sweep", "normalise", "parse", "parser", "read
 INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
 # Settings that are paths or names: what is typed is meant as it is.
-TEXTS = ("checkpoint", "resume", "name", "outputs", "hydra.run.dir", "hydra.sweep.dir")
-LAST_PARTS = ("path", "root", "out")
+TEXTS = (
+    "checkpoint", "resume", "name", "outputs", "hydra.run.dir", "hydra.sweep.dir",
+    "predict.points", "predict.images", "predict.times",
+)  # fmt: skip
+LAST_PARTS = ("path", "root", "out", "init_from")
 SWEPT = ("checkpoint", "resume")  # a comma lists several of them
 PER_EXPERIMENT = ("dataset", "model")  # groups whose settings depend on the experiment
 
@@ -55,6 +58,7 @@ def parser() -> Parser:
     }.items():
         flags.add_argument(*names, action="store_true", help=what)
     flags.add_argument("--list", nargs="?", const="", help="experiments that mention a word")
+    flags.add_argument("--sample", nargs="?", const="", help="print a file such as dataset= reads")
     shown = ("job", "hydra", "all")
     flags.add_argument("--cfg", "-c", choices=shown, help="print the configuration")
     flags.add_argument("--info", "-i", nargs="?", const="all", choices=INFO, help="how it arose")

@@ -5,16 +5,21 @@ Hydra's own help asks its repository of configurations hundreds of questions, wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 
 import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from .. import __version__
+from ..chapters import datasets
 from ..config import ConfigError, nearest
 from ..runner.compose import configs_folder
+from ..runner.messages import outcome_of_test
+from ..runs.checkpoint_names import PRETRAINED, pretrained_runs
+from ..runs.result import read_result
+from ..version import __version__
 from .arguments import read
 from .experiment_times import MINUTES
 from .settings import choices
@@ -25,7 +30,9 @@ EXAMPLES = """\
 node-run experiment=mnist_odenet solver=dopri5
 node-run -m experiment=mnist_odenet solver=euler,rk4 solver.num_steps=10 seed=0,1,2
 node-run mode=eval checkpoint=outputs/mnist_odenet/<run> solver.rtol=1e-5 solver.atol=1e-5
-node-run mode=figure3 checkpoint=outputs/mnist_odenet/<run>
+node-run mode=figure3 checkpoint=pretrained:mnist_odenet
+node-run experiment=csv_latent_ode dataset.path=patients.csv
+node-run mode=predict checkpoint=latest dataset.path=new_patients.csv predict.out=forecasts.csv
 """
 
 SHORT = """\
@@ -48,7 +55,8 @@ node-run reproduces "Neural Ordinary Differential Equations" (Chen et al. 2018).
 == Settings (key=value) ==
 {settings}
 == Flags ==
---list [word]       experiments, each in one line; only those that mention the word
+--list [word]       experiments and trained models, each in one line; only those with the word
+--sample [name]     print a file such as dataset=csv reads, to try it
 --multirun, -m      run all combinations of values that are separated by commas
 --cfg job           print the configuration and do not run it
 --info defaults     print where each part of the configuration is from
@@ -89,13 +97,16 @@ def experiment_list(word: str, folders: Iterable[Path]) -> str:
         word: Only experiments whose line has it, in any case.
 
     Raises:
-        ConfigError: No experiment has the word.
+        ConfigError: Neither an experiment nor a trained model has the word.
     """
     files = {
         file.stem: file for folder in folders for file in sorted(folder.glob("experiment/*.yaml"))
     }
     rows = [(name, took(name), *described(file)) for name, file in sorted(files.items())]
     found = [row for row in rows if word.lower() in " ".join(row).lower()]
+    shipped = [line for line in pretrained_list() if word.lower() in line.lower()]
+    if shipped and not found:
+        return "\n".join(shipped)
     if not found:
         raise ConfigError(f"no experiment mentions {word!r}{nearest(word, sorted(files))}")
     widths = [max(len(row[place]) for row in found) for place in (0, 1, 2)]
@@ -105,8 +116,48 @@ def experiment_list(word: str, folders: Iterable[Path]) -> str:
         )
         for row in found
     ]
-    return "\n".join(
-        [*lines, "", "minutes: protocol=quick on one CPU core, where it was measured"]
+    note = "minutes: protocol=quick on one CPU core, where it was measured"
+    return "\n".join([*lines, "", note, *([""] if shipped else []), *shipped])
+
+
+def pretrained_list() -> list[str]:
+    """Every trained model that ships in one line: what it is called, and how well it does."""
+    lines = []
+    for name, folder in pretrained_runs().items():
+        result = read_result(folder)
+        if result is not None:
+            told = outcome_of_test(result.found)
+            lines.append(f"checkpoint={PRETRAINED}{name}  protocol={result.protocol}, {told}")
+    return lines
+
+
+def sample_text(dataset: str, name: str) -> str:
+    """A file that ships with the package, such as a dataset reads from its user.
+
+    Args:
+        name: Of the sample; the dataset's first one when empty.
+
+    Raises:
+        ConfigError: The dataset has none, or none of this name.
+    """
+    known = {key: entry.samples for key, entry in datasets().items() if entry.samples}
+    if dataset not in known:
+        raise ConfigError(
+            f"--sample prints a file of a dataset that reads one of yours: {known_samples(known)}"
+        )
+    samples = known[dataset]
+    if name and name not in samples:
+        raise ConfigError(f"--sample {name} is unknown{nearest(name, samples)}")
+    package, _, path = samples[name or next(iter(samples))].partition("/")
+    return files(package).joinpath(path).read_text()
+
+
+def known_samples(known: Mapping[str, Mapping[str, str]]) -> str:
+    """The command for each sample."""
+    return ", ".join(
+        f"node-run dataset={dataset} --sample {name}"
+        for dataset in known
+        for name in known[dataset]
     )
 
 

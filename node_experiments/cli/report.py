@@ -15,11 +15,12 @@ from ..chapters.chapter import resolve
 from ..config import nearest
 from ..errors import UserError
 from ..reports.compare import compare
+from ..reports.ensembles import ensemble_table
 from ..reports.grouped import grouped, runs_table
 from ..reports.html import page
 from ..reports.render import FORMATS, print_table
 from ..reports.table import ReportTable
-from ..runs.files import write_atomically
+from ..runs.files import FORECASTS, write_atomically
 from ..runs.frame import REFERENCE, frame_of, load_runs, run_row
 from .report_figures import FIGURES
 
@@ -93,12 +94,19 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("name", help="an experiment, a sweep, or a directory")
     command.add_argument("--to", type=Path, help="file to write; <figure>_<name>.png when absent")
 
+    command = add("ensemble", show_ensemble, "the seeds of an experiment as one forecast")
+    command.add_argument("name", help="an experiment, a sweep, or a directory")
+    command.add_argument("--format", choices=FORMATS, help="as text instead of on the terminal")
+
     command = add("compare", compare_runs, "two runs: settings and metrics that differ")
     command.add_argument("runs", type=Path, nargs=2, metavar="RUN")
     command.add_argument("--format", choices=FORMATS, help="as text instead of on the terminal")
 
     command = add("html", write_page, "one self-contained page of everything")
     command.add_argument("--to", type=Path, default=Path("report.html"))
+    command.add_argument(
+        "--link-pictures", action="store_true", help="a small page: pictures stay in their runs"
+    )
     return parser
 
 
@@ -121,6 +129,17 @@ def show_table(asked: argparse.Namespace) -> None:
     if runs.empty:
         raise ReportError(f"{asked.name} has runs of mode=figure3 alone: node-report figure3")
     publish(grouped(runs, asked.name), asked.format)
+
+
+def show_ensemble(asked: argparse.Namespace) -> None:
+    """node-report ensemble."""
+    table = ensemble_table(select(asked), Path(asked.name).name)
+    if table.frame.empty and not table.notes:
+        raise ReportError(
+            f"no completed run of {asked.name} has a {FORECASTS}; experiments on irregular series "
+            "that forecast or fill in write one"
+        )
+    publish(table, asked.format)
 
 
 def draw(asked: argparse.Namespace) -> None:
@@ -172,7 +191,7 @@ def compare_runs(asked: argparse.Namespace) -> None:
 def write_page(asked: argparse.Namespace) -> None:
     """node-report html."""
     check_target(asked.to)
-    text = page(all_runs(asked), asked.to).encode()
+    text = page(all_runs(asked), asked.to, embed=not asked.link_pictures).encode()
     write_atomically(asked.to, lambda file: file.write(text))
     print(asked.to)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-__all__ = ["FIGURES", "cost", "curves", "labelled", "loss_curves"]
+__all__ = ["FIGURES", "cost", "curves", "labelled", "loss_curves", "training"]
 
 Record = Mapping[str, Any]
 
@@ -22,6 +22,7 @@ FIGURES = {
     "curves": f"{__name__}:curves",
     "loss_curves": f"{__name__}:loss_curves",
     "cost": f"{__name__}:cost",
+    "training": f"{__name__}:training",
     **report_figures(),
 }
 
@@ -60,9 +61,35 @@ def labelled(runs: DataFrame) -> dict[str, Sequence[Record]]:
     names = varying(found)
     groups: dict[str, list[Record]] = {}
     for run, own in zip(shown, found, strict=True):
-        label = ", ".join(show(own.get(name)) for name in names) or run["name"]
+        label = ", ".join(f"{short(name, names)} {show(own.get(name))}" for name in names)
+        label = label or run["name"]
         groups.setdefault(label, []).append(run)
     return dict(groups)
+
+
+def short(name: str, names: Sequence[str]) -> str:
+    """The last part of a setting's name, or all of it where another ends alike.
+
+    >>> short("model.hidden", ["model.hidden", "solver.rtol"])
+    'hidden'
+    """
+    last = name.rpartition(".")[2]
+    return name if sum(each.rpartition(".")[2] == last for each in names) > 1 else last
+
+
+def training(runs: DataFrame, title: str) -> Figure:
+    """Loss, metric and function evaluations of one run, as it drew them while it trained.
+
+    Raises:
+        ValueError: There is more than one run, or it left no epochs.
+    """
+    from ..figures.training import training_figure
+
+    found = [(run, epochs) for run in records(runs) if (epochs := read_epochs(run["directory"]))]
+    if len(found) != 1:
+        raise ValueError(f"figure training shows one run; {len(found)} of these have epochs")
+    run, epochs = found[0]
+    return training_figure(epochs, epochs, run.get("metric", "loss"), run["name"])
 
 
 def metric_of(runs: DataFrame) -> str:

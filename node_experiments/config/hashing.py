@@ -9,7 +9,7 @@ from typing import Any
 __all__ = ["config_hash"]
 
 # Settings that change where or how a run is shown and kept, and nothing of what it computes.
-NOT_HASHED = ("outputs", "resume")
+NOT_HASHED = ("outputs", "resume", "places")
 NOT_HASHED_OF_TRAINER = ("progress", "checkpoint_minutes", "profile", "loggers")
 OF_EVALUATION = ("mode", "checkpoint", "predict")
 

@@ -148,6 +148,8 @@ class TrainerConfig:
     compile: bool = False  # whole steps with gradient=backprop, else the vector fields
     deterministic: bool = False  # reject operations that are not reproducible
     log_every: int = 20  # training steps between two points in TensorBoard
+    patience: int | None = None  # evaluations without a better validation metric that end training
+    init_from: str | None = None  # a run folder or a .pt file whose weights training starts from
     evaluate_every: int = 1  # epochs from one evaluation to the next; the last epoch has one too
     progress: bool = True  # show a progress bar on a terminal
     loggers: list[str] = field(default_factory=lambda: ["tensorboard"])  # csv, wandb, mlflow too
@@ -170,6 +172,8 @@ class TrainerConfig:
         require(self.accumulate >= 1, self, "accumulate", "at least 1")
         require(self.log_every >= 1, self, "log_every", "at least 1")
         require(self.evaluate_every >= 1, self, "evaluate_every", "at least 1")
+        patience = self.patience
+        require(patience is None or patience >= 1, self, "patience", "at least 1, or null")
         require(self.devices >= 1, self, "devices", "at least 1")
         require(self.checkpoint_minutes >= 0, self, "checkpoint_minutes", "a number >= 0")
         limit = self.limit_batches
@@ -178,18 +182,23 @@ class TrainerConfig:
 
 @dataclass
 class PredictConfig:
-    """What `mode=predict` predicts, and where it writes it."""
+    """What `mode=predict` predicts, and where it writes it; each task reads what it can use."""
 
     GROUP: ClassVar[str] = "predict"
 
-    out: str = "forecasts.csv"  # the file: .csv, .parquet or .npz
-    times: Any = None  # [30,36] or '24:48:1', in the table's units; 50 over the span when null
-    samples: int = 100  # draws of latent variables behind the quantiles
+    out: str = "predictions.csv"  # the file: .csv, .parquet or .npz
+    times: Any = None  # [30,36], '24:48:1' or 'file.csv:column', in the data's units; a grid
+    samples: int = 100  # draws behind the quantiles, or points of a flow
+    points: str | None = None  # a table: points of a flow, initial states, series; test data
+    images: str | None = None  # a folder of images, an .npz or an IDX file; the test images
+    latent: Any = False  # of latent ODEs: true, or a file, for their latent trajectories
 
     def __post_init__(self) -> None:
         endings = (".csv", ".parquet", ".npz")
         require(self.out.endswith(endings), self, "out", "a file .csv, .parquet or .npz")
         require(self.samples >= 1, self, "samples", "at least 1")
+        known = isinstance(self.latent, bool) or str(self.latent).endswith(endings)
+        require(known, self, "latent", "true, false, or a file .csv, .parquet or .npz")
 
 
 @dataclass
@@ -198,13 +207,15 @@ class RunConfig:
 
     name: str = "run"  # names the run's folder; each experiment sets its own
     protocol: str = "quick"  # smoke | quick | paper: how long the experiments train
-    mode: str = "train"  # train | eval | figure3
-    checkpoint: str | None = None  # of eval and figure3: a run folder or a .pt file
+    mode: str = "train"  # train | eval | predict | figure3
+    checkpoint: str | None = None  # a run folder, a .pt file, latest or pretrained:<name>
     resume: str | None = (
-        None  # a run folder to resume, or auto: the one where this run was started
+        None  # a run folder to resume, latest, or auto: where this run was started
     )
     seed: int = 0  # of initial weights, data order and augmentation
     outputs: str = "outputs"  # folder in which run folders are made
+    # Absolute paths of dataset.path and dataset.root where they are relative; the program's notes.
+    places: dict[str, str] = field(default_factory=dict)
     dataset: Any = None  # settings of a dataset of a chapter, by its name
     model: Any = None  # settings of a model of a chapter, by its name
     solver: SolverConfig = field(default_factory=SolverConfig)

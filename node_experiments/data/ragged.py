@@ -26,6 +26,7 @@ class RaggedSeries:
         label: Class of each series, shape `(series,)`, or of each point, shape `(point,)`; long,
             -1 where there is none.
         label_per: `series`, `time`, or None without labels.
+        static: What does not change within a series, such as age, `(series, static)`; or None.
     """
 
     times: Tensor
@@ -34,6 +35,7 @@ class RaggedSeries:
     feature_mask: Tensor | None = None
     label: Tensor | None = None
     label_per: str | None = None
+    static: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -64,13 +66,14 @@ class RaggedSeries:
 
     def to(self, device: torch.device) -> RaggedSeries:
         """The same series on another device."""
-        mask, label = self.feature_mask, self.label
+        mask, label, static = self.feature_mask, self.label, self.static
         return replace(
             self,
             times=self.times.to(device),
             values=self.values.to(device),
             feature_mask=None if mask is None else mask.to(device),
             label=None if label is None else label.to(device),
+            static=None if static is None else static.to(device),
         )
 
     def take(self, series: Tensor) -> RaggedSeries:
@@ -80,16 +83,19 @@ class RaggedSeries:
         starts = (self.offsets[:-1][series] - offsets[:-1]).repeat_interleave(lengths)
         points = starts + torch.arange(int(offsets[-1]))
         by = series if self.label_per == "series" else points
-        return self._at(points, offsets, by)
+        static = None if self.static is None else self.static[series.to(self.static.device)]
+        return self._at(points, offsets, by, static)
 
     def keep(self, kept: Tensor) -> RaggedSeries:
         """Only the points that are marked, shape `(point,)`; a series may be left without any."""
         points = kept.nonzero().squeeze(1)
         lengths = torch.bincount(self.series_of_point[points.cpu()], minlength=len(self))
         by = torch.arange(len(self)) if self.label_per == "series" else points
-        return self._at(points, offsets_of(lengths), by)
+        return self._at(points, offsets_of(lengths), by, self.static)
 
-    def _at(self, points: Tensor, offsets: Tensor, labelled: Tensor) -> RaggedSeries:
+    def _at(
+        self, points: Tensor, offsets: Tensor, labelled: Tensor, static: Tensor | None
+    ) -> RaggedSeries:
         points = points.to(self.times.device)
         mask, label = self.feature_mask, self.label
         return RaggedSeries(
@@ -99,6 +105,7 @@ class RaggedSeries:
             None if mask is None else mask[points],
             None if label is None else label[labelled.to(label.device)],
             self.label_per,
+            static,
         )
 
     def draw(self, counts: Tensor, generator: torch.Generator) -> RaggedSeries:
@@ -134,7 +141,8 @@ class RaggedSeries:
         if not complete:
             values = values.masked_fill(~mask.unsqueeze(-1), 0)
         times = self.times[points] if self.shared_times is None else self.shared_times
-        return TimeSeries(times, values, mask, complete, features)
+        static = None if self.static is None else self.static[series.to(self.static.device)]
+        return TimeSeries(times, values, mask, complete, features, static)
 
     def labels(self, series: Tensor) -> Tensor | None:
         """Labels of the series with these numbers, `(batch,)`, or of their points, as padded."""
@@ -160,6 +168,7 @@ def ragged(
     feature_mask: Tensor | None = None,
     label: Tensor | None = None,
     label_per: str | None = None,
+    static: Tensor | None = None,
 ) -> RaggedSeries:
     """Flat tensors as series, looked at once; what is not observed becomes 0.
 
@@ -170,7 +179,13 @@ def ragged(
     if feature_mask is not None:
         values = values.masked_fill(~feature_mask, 0)
     series = RaggedSeries(
-        times.float(), values.float(), offsets_of(lengths.long()), feature_mask, label, label_per
+        times.float(),
+        values.float(),
+        offsets_of(lengths.long()),
+        feature_mask,
+        label,
+        label_per,
+        static,
     )
     if bool((lengths < 1).any()):
         raise DataError(f"series {int((lengths < 1).nonzero()[0])} has no observation")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 from .errors import DataError
 from .ragged import RaggedSeries
 
-__all__ = ["Split", "group_split", "ordered_split", "random_split"]
+__all__ = ["Split", "group_split", "ordered_split", "random_split", "stratified_split"]
 
 TRAINING_SHARE = 0.8  # Rubanova et al. 2019
 
@@ -40,6 +41,23 @@ def random_split(series: int, validation_size: int, seed: int) -> Split:
     # Their test part comes first.
     order = np.concatenate([order[series - training :], order[: series - training]])
     return _cut(order, training, validation_size)
+
+
+def stratified_split(classes: Sequence[str], validation_size: int, seed: int) -> Split:
+    """80 % train; every part has its share of each class, as far as their numbers allow.
+
+    Args:
+        classes: Of each series.
+    """
+    order = np.random.RandomState(seed).permutation(len(classes))
+    names = np.array(classes)[order]
+    place = np.empty(len(order))
+    for name in set(classes):
+        members = (names == name).nonzero()[0]
+        place[members] = (np.arange(len(members)) + 0.5) / len(members)
+    # The members of each class are spread evenly along this order, wherever it is cut.
+    spread = order[place.argsort(kind="stable")]
+    return _cut(spread, int(TRAINING_SHARE * len(classes)), validation_size)
 
 
 def group_split(groups: list[str], validation_size: int, seed: int) -> Split:

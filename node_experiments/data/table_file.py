@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 DELIMITERS = (",", ";", "\t", "|")
 SAMPLE = 200  # records from which the delimiter is found
+STATED = re.compile(r"sep=(.)(?=\r?\n)", re.IGNORECASE)
 PARQUET = (".parquet", ".pq")
 WITH_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 WITH_POINT = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
@@ -50,6 +51,16 @@ class TableFile:
     decimal: str = "."
     lines: Sequence[int] | None = None
 
+    @classmethod
+    def of(cls, frame: pd.DataFrame, source: str = "the DataFrame") -> TableFile:
+        """A DataFrame; the levels of its index that have names of their own become columns."""
+        names = frame.index.names
+        levels = [n for n, name in enumerate(names) if name is not None and name not in frame]
+        rows = frame.reset_index(level=levels) if levels else frame
+        rows = rows.reset_index(drop=True)
+        rows.columns = pd.Index([str(name) for name in rows.columns], dtype=object)
+        return cls(source, rows)
+
     def at(self, row: int) -> str:
         """Where a row is, for a message: `patients.csv, line 12`."""
         if self.lines is None:
@@ -62,6 +73,7 @@ def read_table(
     delimiter: str | None = None,
     decimal: str | None = None,
     encoding: str | None = None,
+    single: bool = False,
 ) -> TableFile:
     """Read a CSV file (also `.gz` and `.zip`) or a parquet file.
 
@@ -71,6 +83,7 @@ def read_table(
         decimal: `.` or `,`; when None, the comma if numbers are written with it alone.
         encoding: As Python calls it; when None, that of a byte order mark, else UTF-8, else
             Windows-1252, which is said in the log.
+        single: One column is enough.
 
     Raises:
         DataError: A file that is missing, damaged or not of its format; a line that has more or
@@ -81,7 +94,9 @@ def read_table(
     text = _decoded(_content(path), path, encoding)
     if not text.strip():
         raise DataError(f"{path} is empty; its first line must name the columns")
-    delimiter = _delimiter(text, path) if delimiter is None else delimiter
+    if stated := STATED.match(text):  # as Excel writes it; the line is still counted
+        delimiter, text = delimiter or stated[1], text[stated.end() :]
+    delimiter = _delimiter(text, path, single) if delimiter is None else delimiter
     records = _records(text, delimiter, path)
     _, header = next(records)
     names = _names(header)
@@ -116,9 +131,7 @@ def _read_parquet(path: Path) -> TableFile:
     except Exception as error:  # each engine has its own exceptions
         reason = str(error).partition("\n")[0]
         raise DataError(f"{path} is truncated or no parquet file ({reason})") from error
-    frame = frame.reset_index(drop=not any(frame.index.names))
-    frame.columns = pd.Index([str(name) for name in frame.columns], dtype=object)
-    return TableFile(str(path), frame)
+    return TableFile.of(frame, str(path))
 
 
 def _content(path: Path) -> bytes:
@@ -179,7 +192,7 @@ def _records(text: str, delimiter: str, path: Path) -> Iterator[tuple[int, list[
         ) from error
 
 
-def _delimiter(text: str, path: Path) -> str:
+def _delimiter(text: str, path: Path, single: bool) -> str:
     """The delimiter that cuts the first records into the same, largest number of cells."""
     widths, damaged = {}, None
     for candidate in DELIMITERS:
@@ -193,6 +206,8 @@ def _delimiter(text: str, path: Path) -> str:
         if sizes[0] > 1:
             same = sum(abs(size - sizes[0]) <= 1 for size in sizes) / len(sizes)
             widths[candidate] = (same > 0.9, sizes[0])
+    if not widths and single and damaged is None:
+        return DELIMITERS[0]
     if not widths:
         raise damaged or DataError(
             f"{path}, line 1: no column but one is found with the delimiters , ; | and tab; name "

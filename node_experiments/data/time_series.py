@@ -26,6 +26,7 @@ class TimeSeries:
         complete: The mask hides nothing.
         feature_mask: True where this feature was observed, shape `(batch, time, dim)`; None when
             every feature of an observed time was.
+        static: What does not change within a series, such as age, `(batch, static)`; or None.
     """
 
     times: Tensor
@@ -33,6 +34,7 @@ class TimeSeries:
     mask: Tensor
     complete: bool
     feature_mask: Tensor | None = None
+    static: Tensor | None = None
 
     @classmethod
     def checked(
@@ -98,7 +100,10 @@ class TimeSeries:
         """The samples with these indices, in their order."""
         times = self.times if len(self.times) == 1 else self.times[indices]
         features = None if self.feature_mask is None else self.feature_mask[indices]
-        return TimeSeries(times, self.values[indices], self.mask[indices], self.complete, features)
+        static = None if self.static is None else self.static[indices]
+        return TimeSeries(
+            times, self.values[indices], self.mask[indices], self.complete, features, static
+        )
 
     def to(self, device: torch.device) -> TimeSeries:
         """The same series on another device."""
@@ -108,6 +113,7 @@ class TimeSeries:
             self.mask.to(device),
             self.complete,
             None if self.feature_mask is None else self.feature_mask.to(device),
+            None if self.static is None else self.static.to(device),
         )
 
     def packed(self) -> TimeSeries:
@@ -123,7 +129,7 @@ class TimeSeries:
         mask = self.mask.gather(1, order)
         # Hidden places repeat the last time, so that the axis never falls.
         times = times.masked_fill(~mask, -torch.inf).cummax(1).values
-        return TimeSeries(times, values, mask, bool(mask.all()), features)
+        return TimeSeries(times, values, mask, bool(mask.all()), features, self.static)
 
 
 def check_shapes(

@@ -10,13 +10,12 @@ from matplotlib.ticker import MaxNLocator
 
 from .style import (
     COLORS,
+    log_scale,
     new_figure,
     style,
 )
 
 __all__ = ["cost_figure", "curves_figure"]
-
-DECADE = 10  # positive values that span more are drawn on a logarithmic axis
 
 Rows = Sequence[Mapping[str, float]]
 
@@ -28,7 +27,7 @@ def curves_figure(groups: Mapping[str, Sequence[Rows]], tag: str, title: str) ->
         groups: By label, the runs of the group; of each run its epochs, by TensorBoard tag.
     """
     with style():
-        figure = new_figure(width=7.0)
+        figure = new_figure(height=3.8)
         axis = figure.subplots()
         for (label, runs), color in zip(groups.items(), colors(len(groups)), strict=True):
             curves = [[row[tag] for row in run if tag in row] for run in runs]
@@ -42,15 +41,26 @@ def curves_figure(groups: Mapping[str, Sequence[Rows]], tag: str, title: str) ->
             if len(curves) > 1:
                 axis.fill_between(epochs, values.min(0), values.max(0), color=color, alpha=0.2)
         axis.set_xlabel("epoch")
-        axis.set_ylabel(tag)
+        axis.set_ylabel(name_of(tag))
         heights = [float(height) for line in axis.lines for height in np.asarray(line.get_ydata())]
-        if heights and 0 < DECADE * min(heights) < max(heights):
-            axis.set_yscale("log")
+        log_scale(axis, "y", heights)
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         if axis.lines:
             axis.legend()
-        figure.suptitle(title)
+        several = any(len(runs) > 1 for runs in groups.values())
+        figure.suptitle(
+            f"{title}\nlines: means over runs, bands: their range" if several else title
+        )
     return figure
+
+
+def name_of(tag: str) -> str:
+    """A TensorBoard tag as readers say it.
+
+    >>> name_of("loss/train")
+    'loss, train'
+    """
+    return tag.replace("/", ", ").replace("_", " ")
 
 
 def cost_figure(groups: Mapping[str, Rows], x: str, y: str, title: str) -> Figure:
@@ -61,14 +71,16 @@ def cost_figure(groups: Mapping[str, Rows], x: str, y: str, title: str) -> Figur
         x, y: Tags of the axes.
     """
     with style():
-        figure = new_figure(width=7.0)
+        figure = new_figure(height=3.8)
         axis = figure.subplots()
         for (label, runs), color in zip(groups.items(), colors(len(groups)), strict=True):
             points = [(run[x], run[y]) for run in runs if x in run and y in run]
             if points:
                 axis.scatter(*zip(*points, strict=True), label=label, color=color)
-        axis.set_xlabel(x)
-        axis.set_ylabel(y)
+        axis.set_xlabel(
+            "function evaluations per forward solve" if x == "nfe/forward" else name_of(x)
+        )
+        axis.set_ylabel(name_of(y))
         if axis.collections:
             axis.legend()
         figure.suptitle(title)

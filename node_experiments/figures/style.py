@@ -1,15 +1,42 @@
-"""One look for all figures: colour-blind safe, readable at the width of a README."""
+"""One look for all figures: colour-blind safe, readable at the width of a README.
+
+>>> figure = new_figure(height=2.0)
+>>> [float(inches) for inches in figure.get_size_inches()]
+[8.3, 2.0]
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any, Literal
 
 import matplotlib.style
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
-__all__ = ["COLORS", "new_figure", "style"]
+__all__ = [
+    "COLORS",
+    "SMALLEST",
+    "TRUTH",
+    "WIDTH",
+    "in_proportion",
+    "legend_below",
+    "log_scale",
+    "mark_start",
+    "new_figure",
+    "style",
+]
+
+# A README is about 830 pixels wide: an inch of a figure of this width is 100 of them.
+WIDTH = 8.3
+# Points. At that width capitals of this size are 8 pixels high.
+SMALLEST = 8.0
 
 # Okabe & Ito 2008.
 COLORS = {
@@ -21,6 +48,7 @@ COLORS = {
     "sky": "#56B4E9",
     "black": "#000000",
 }
+TRUTH = "0.7"  # what is to be found: wide and grey, below all else
 
 STYLE_FILE = Path(__file__).with_name("node_experiments.mplstyle")
 
@@ -30,8 +58,56 @@ def style() -> AbstractContextManager[None]:
     return matplotlib.style.context(STYLE_FILE)
 
 
-def new_figure(width: float = 9.0, height: float = 3.4) -> Figure:
+def new_figure(width: float = WIDTH, height: float = 3.4) -> Figure:
     """An empty figure of this size in inches, with no window and no global state."""
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     return figure
+
+
+def log_scale(axes: Axes, along: Literal["x", "y"], values: Iterable[float]) -> None:
+    """A logarithmic axis with plain numbers, where positive values span more than a factor of 4.
+
+    Powers of ten alone would leave an axis of one decade without a number.
+    """
+    found = list(values)
+    low, high = min(found, default=0.0), max(found, default=0.0)
+    if not 0 < 4 * low < high:
+        return
+    axis: Axis = axes.xaxis if along == "x" else axes.yaxis
+    axes.set(**{f"{along}scale": "log"})
+    decades = high / low
+    subs = (1.0, 2.0, 5.0) if decades < 50 else (1.0, 3.0) if decades < 300 else (1.0,)
+    axis.set_major_locator(LogLocator(subs=subs))
+    if decades < 1e5:
+        axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
+
+
+def in_proportion(axis: Axes) -> None:
+    """As long a unit along x as along y; the limits give way, not the panel."""
+    axis.set_aspect("equal", adjustable="datalim")
+
+
+def mark_start(
+    axis: Axes, point: Sequence[float], color: Any, label: str | None = None, size: float = 6
+) -> None:
+    """An open circle where a curve in the plane starts, at `(x, y)`."""
+    axis.plot(
+        *([value] for value in point), linestyle="", marker="o", markersize=size,
+        markerfacecolor="white", markeredgecolor=color, markeredgewidth=1.4, label=label, zorder=5,
+    )  # fmt: skip
+
+
+def legend_below(figure: Figure, axes: Iterable[Axes], columns: int = 5) -> None:
+    """One legend for all panels, each name once."""
+    found: dict[str, Artist] = {}
+    for axis in axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            found.setdefault(str(label), handle)
+    figure.legend(
+        list(found.values()),
+        list(found),
+        loc="outside lower center",
+        ncols=min(columns, len(found)),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
 from matplotlib.axes import Axes
@@ -11,6 +12,8 @@ from matplotlib.ticker import MaxNLocator
 
 from .style import (
     COLORS,
+    legend_below,
+    log_scale,
     new_figure,
     style,
 )
@@ -18,7 +21,16 @@ from .style import (
 __all__ = ["training_figure"]
 
 Series = Sequence[Mapping[str, float]]
-SPLITS = {"train": COLORS["sky"], "validation": COLORS["orange"], "test": COLORS["blue"]}
+# Training is drawn thin and below the others: it is of batches, they are of all samples.
+SPLITS = {"train": "0.6", "validation": COLORS["orange"], "test": COLORS["blue"]}
+# What readers call a metric, with its unit.
+NAMES = {
+    "mse": "mean squared error",
+    "rmse": "root mean squared error",
+    "kl": "KL divergence (nats)",
+    "log_likelihood": "log-likelihood (nats)",
+    "held_out_nll": "negative log-likelihood of held-out events (nats)",
+}
 
 
 def training_figure(windows: Series, epochs: Series, metric: str, title: str) -> Figure:
@@ -31,31 +43,37 @@ def training_figure(windows: Series, epochs: Series, metric: str, title: str) ->
     """
     with style():
         has_solver = any("nfe/forward" in window for window in windows)
-        figure = new_figure(width=10.0 if has_solver else 7.0)
+        figure = new_figure(height=3.2)
         axes = figure.subplots(1, 3 if has_solver else 2)
         draw_splits(axes[0], windows, epochs, "loss", scale=lambda value: value)
-        axes[0].set_ylabel("loss (nats)")
+        axes[0].set_title("loss")
         if metric == "accuracy":
             draw_splits(axes[1], windows, epochs, metric, scale=lambda value: 100 * (1 - value))
-            axes[1].set_ylabel("error (%)")
+            axes[1].set_title("error (%)")
         else:
             draw_splits(axes[1], windows, epochs, metric, scale=lambda value: value)
-            axes[1].set_ylabel(metric)
-        axes[0].legend()
+            axes[1].set_title(wrapped(NAMES.get(metric, metric.replace("_", " "))))
         if has_solver:
             draw_evaluations(axes[2], windows)
         for axis in axes:
             axis.set_xlabel("training step")
-            axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+            axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        legend_below(figure, axes)
         figure.suptitle(title)
     return figure
+
+
+def wrapped(name: str) -> str:
+    """A title of lines that a panel is wide enough for."""
+    return "\n".join(textwrap.wrap(name, 34))
 
 
 def draw_splits(
     axis: Axes, windows: Series, epochs: Series, name: str, scale: Callable[[float], float]
 ) -> None:
     """One metric on training windows and at the evaluations; log scale where all are positive."""
-    lowest = math.inf
+    shown: list[float] = []
+    settled: list[float] = []
     for split, color in SPLITS.items():
         tag = f"{name}/{split}"
         series = windows if split == "train" else epochs
@@ -63,21 +81,32 @@ def draw_splits(
         if not points:
             continue
         steps, values = zip(*points, strict=True)
-        lowest = min(lowest, *values)
-        marker = None if split == "train" else "o"
-        axis.plot(steps, values, label=split, color=color, marker=marker, markersize=4)
-    axis.set_yscale("log" if lowest > 0 else "symlog")
+        shown += values
+        settled += values[len(values) // 10 :]
+        train = split == "train"
+        axis.plot(
+            steps, values, label=split, color=color, marker=None if train else "o", markersize=3,
+            lw=0.9 if train else 1.4,
+        )  # fmt: skip
+    finite = [value for value in shown if math.isfinite(value)]
+    if finite and min(finite) > 0:
+        log_scale(axis, "y", finite)
+        return
+    # A linear axis: the first tenth of a training may be far above the rest, and is left out.
+    settled = [value for value in settled if math.isfinite(value)]
+    if settled and max(settled) > min(settled):
+        margin = 0.05 * (max(settled) - min(settled))
+        axis.set_ylim(min(settled) - margin, max(settled) + margin)
 
 
 def draw_evaluations(axis: Axes, windows: Series) -> None:
-    """Evaluations of the vector field per solve."""
+    """Evaluations of the vector field per solve; backward ones where there is a backward solve."""
     for tag, label, color in (
-        ("nfe/forward", "forward", COLORS["blue"]),
-        ("nfe/backward", "backward", COLORS["red"]),
+        ("nfe/forward", "forward solve", COLORS["green"]),
+        ("nfe/backward", "backward solve", COLORS["red"]),
     ):
         points = [(row["step"], row[tag]) for row in windows if tag in row]
-        steps, values = zip(*points, strict=True)
-        axis.plot(steps, values, label=label, color=color)
-    axis.set_ylabel("function evaluations per solve")
+        if any(value for _, value in points):
+            axis.plot(*zip(*points, strict=True), label=label, color=color, lw=1.4)
+    axis.set_title("function evaluations per solve")
     axis.set_ylim(bottom=0)
-    axis.legend()

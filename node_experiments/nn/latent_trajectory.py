@@ -17,6 +17,7 @@ from ..ode import (
     Gradient,
     Solver,
 )
+from ..ode.methods.butcher_tableau import hermite_weights
 from .cpu.feature_major import units_first
 from .ode_module import ODEModule
 
@@ -104,11 +105,12 @@ def read_between_knots(knots: Tensor, z: Tensor, derivatives: Tensor, times: Ten
     h = knots[left + 1] - knots[left]
     theta = (times - knots[left]) / h
     h, theta = h.unsqueeze(-1), theta.unsqueeze(-1)
+    start, first, end, last = hermite_weights(theta)
     return (
-        (1 + 2 * theta) * (1 - theta) ** 2 * pick(z, left)
-        + h * theta * (1 - theta) ** 2 * pick(derivatives, left)
-        + theta**2 * (3 - 2 * theta) * pick(z, left + 1)
-        + h * theta**2 * (theta - 1) * pick(derivatives, left + 1)
+        start * pick(z, left)
+        + h * first * pick(derivatives, left)
+        + end * pick(z, left + 1)
+        + h * last * pick(derivatives, left + 1)
     )
 
 

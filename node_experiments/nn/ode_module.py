@@ -13,7 +13,7 @@ from ..ode import (
     SolveStats,
     solve,
 )
-from ..ode.methods import METHODS
+from ..ode.methods.registry import METHODS
 from .regularizers import (
     Penalty,
     RegularizedField,
@@ -42,6 +42,8 @@ class ODEModule(nn.Module):
     regularized_field = RegularizedField
     # Whether a solve evaluates the forward pass of `vector_field`, and not a divergence beside it.
     field_compiles: ClassVar[bool] = True
+    # Why a regulariser has no place in the solves of this model, or None where it has one.
+    not_regularized: ClassVar[str | None] = None
 
     def __init__(self, vector_field: nn.Module, solver: Solver, gradient: Gradient) -> None:
         super().__init__()
@@ -66,6 +68,11 @@ class ODEModule(nn.Module):
         self._regularized = None
         if not regularizer.weights:
             return
+        if self.not_regularized is not None:
+            raise ValueError(
+                f"regularizer cannot go with this model, {self.not_regularized}; take "
+                "regularizer=none"
+            )
         if self.solver.batching == "independent":
             raise ValueError(
                 "regularizer cannot go with solver.batching='independent', whose error norms "

@@ -3,6 +3,7 @@
 This package needs torch and nothing else of the project.
 """
 
+from .control_inputs import ControlInput
 from .events import Event
 from .gradients import Adjoint, Backprop, Checkpoint, Discrete, Gradient, Interpolated, Reversible
 from .solution import Solution, SolveError, SolveStats, Status, StepCounts
@@ -13,6 +14,7 @@ __all__ = [
     "Adjoint",
     "Backprop",
     "Checkpoint",
+    "ControlInput",
     "Discrete",
     "Event",
     "Gradient",

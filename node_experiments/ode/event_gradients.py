@@ -14,14 +14,16 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from .events import Event, value_of
+from .methods.explicit_runge_kutta import ExplicitRungeKutta
+from .methods.explicit_tableaus import EXPLICIT_TABLEAUS
 from .problem import Problem
-from .tableaus import EXPLICIT_TABLEAUS
 
 __all__ = ["event_gradients", "moved_in_time"]
 
@@ -99,12 +101,16 @@ def moved_in_time(problem: Problem, time: Tensor, y: Tensor, s: Tensor, f: Tenso
         time, s: 0-d.
         f: The derivative at (time, y).
     """
-    stages = [f]
-    for c, row in zip(STEP.c[1:], STEP.a[1:], strict=True):
-        point = y + s * sum(weight * stage for weight, stage in zip(row, stages, strict=True))
-        problem.stats.forward.evaluations += 1
-        stages.append(problem.func(time + c * s, point, *problem.args).to(y.dtype))
-    return y + s * sum(weight * stage for weight, stage in zip(STEP.b, stages, strict=True))
+
+    def clock(t: float, h: float, nodes: Sequence[float]) -> tuple[list[Tensor], Tensor]:
+        return [time + c * s for c in nodes], s
+
+    counts = problem.stats.forward
+    stepper = ExplicitRungeKutta(
+        STEP, problem.func, y, counts, args=problem.args, records=True, clock=clock
+    )
+    stepper.starts_with(y, f)
+    return stepper.step(0.0, 0.0, y)
 
 
 class NoGradient(torch.autograd.Function):

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from .event_gradients import event_gradients, moved_in_time
 from .events import Event, EventFinder
-from .forward import solve_forward
 from .gradients import Gradient
-from .integrate import Step, Trajectory
+from .integrate import solve_forward
+from .methods.base import Stepper
 from .problem import Problem
-from .solution import Status
+from .solution import Status, Trajectory
 from .state import FlatArguments, FlatState
 
 __all__ = ["packed_events", "solve_to_event"]
@@ -91,7 +91,7 @@ def search(problem: Problem, finder: EventFinder) -> tuple[Tensor, Trajectory]:
     """Solve without a graph until the finder has found an event, or to the end."""
     others = problem.observe
 
-    def observe(step: Step, t: float, h: float, y0: Tensor, y1: Tensor) -> bool:
+    def observe(step: Stepper, t: float, h: float, y0: Tensor, y1: Tensor) -> bool:
         if others is not None:
             others(step, t, h, y0, y1)
         return finder(step, t, h, y0, y1)
@@ -111,10 +111,7 @@ def up_to(problem: Problem, reached: Sequence[float], t: float, end: Tensor) -> 
         span = abs(problem.times[-1] - problem.times[0])
         solver = replace(solver, num_steps=None, step_size=span / solver.num_steps)
     return replace(
-        problem,
-        solver=solver,
-        times=[*reached, t],
-        t=torch.cat([problem.t[: len(reached)], end]),
+        problem, solver=solver, times=[*reached, t], t=torch.cat([problem.t[: len(reached)], end])
     )
 
 

@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .functional_step import FunctionalStep
-from .integrate import Step
+from .methods.base import Interpolant, Stepper
 from .problem import Problem
 
 __all__ = ["Event", "EventFinder", "Zero", "first_zero", "value_of"]
@@ -93,9 +92,9 @@ class EventFinder:
         self.jumps = False
         self.failed: int | None = None
         self._start, self._h = t0, math.nan
-        self._interpolant: Callable[[Sequence[float]], Tensor] | None = None
+        self._interpolant: Interpolant | None = None
 
-    def __call__(self, step: Step, t: float, h: float, y0: Tensor, y1: Tensor) -> bool:
+    def __call__(self, step: Stepper, t: float, h: float, y0: Tensor, y1: Tensor) -> bool:
         """Whether the accepted step from (t, y0) to (t + h, y1) is the last, by an event."""
         *inside, after = self._values_in(step, t, h, y0, y1)
         for i, (a, b) in enumerate(zip(self._before, after, strict=True)):
@@ -137,15 +136,15 @@ class EventFinder:
         return self._interpolant([(t - self._start) / self._h for t in times])
 
     def _values_in(
-        self, step: Step, t: float, h: float, y0: Tensor, y1: Tensor
+        self, step: Stepper, t: float, h: float, y0: Tensor, y1: Tensor
     ) -> list[list[float]]:
         """Values of all events at the points inside a step and at its end."""
         times, states = [t + theta * h for theta in self._thetas], []
-        if times and isinstance(step, FunctionalStep):
-            states = [torch.lerp(y0, y1, theta) for theta in self._thetas]
-        elif times:
+        if times and step.interpolates_freely:
             with torch.no_grad():
-                states = list(step.interpolate(t, h, y0, y1, self._thetas))
+                states = list(step.interpolant(t, h, y0, y1)(self._thetas))
+        elif times:
+            states = [torch.lerp(y0, y1, theta) for theta in self._thetas]
         return self._values([*times, t + h], [*states, y1])
 
     def _values(self, times: Sequence[float], states: Sequence[Tensor]) -> list[list[float]]:

@@ -1,73 +1,37 @@
-"""The loop over steps. It runs over steps, never over output times."""
+"""The loop over steps, and the solve without a graph that gradient methods start from.
+
+The loop runs over steps, never over output times. A plain step costs two calls of Python functions
+besides those of the vector field, one of the method and one of the step size control; an adaptive
+one a third, which measures its error.
+"""
 
 from __future__ import annotations
 
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from .controllers import Controller
-from .methods import METHODS
-from .solution import Status, StepCounts
+from .methods.base import StepFailed, Stepper
+from .methods.registry import METHODS
+from .methods.scipy import scipy_integrate
+from .norms import ErrorRatio
+from .problem import Observe, OnAccept, Problem, Watch
+from .solution import Status, StepCounts, Trajectory
 from .solver import Solver
+from .stability import warn_of_parted_twins
+from .step_size_control import Controller, FixedGrid, first_step, make_controller
 
-__all__ = ["Observe", "OnAccept", "Step", "StepFailed", "Trajectory", "Watch", "integrate"]
+__all__ = ["cause_of", "integrate", "run", "solve_forward"]
 
-OnAccept = Callable[[float, float, Tensor], None]
-Watch = Callable[[float, float, Tensor, bool], None]
 Enter = Callable[[float, float], None]
-Observe = Callable[["Step", float, float, Tensor, Tensor], bool]
-
-
-class StepFailed(ArithmeticError):
-    """A step whose equations were not solved; a smaller one may succeed."""
-
-
-class Step(Protocol):
-    """One step of a method; `ExplicitStep` is the in-place implementation."""
-
-    def __call__(self, t: float, h: float, y: Tensor) -> Tensor: ...
-    def accept(self, h: float) -> None: ...
-    def forget(self) -> None: ...
-    def interpolate(
-        self, t: float, h: float, y0: Tensor, y1: Tensor, thetas: Sequence[float]
-    ) -> Tensor: ...
-    def interpolant(
-        self, t: float, h: float, y0: Tensor, y1: Tensor
-    ) -> Callable[[Sequence[float]], Tensor]: ...
-
-
-@dataclass
-class Trajectory:
-    """States at the output times that were reached, and how the loop ended.
-
-    Attributes:
-        outputs: Pieces of shape `(times, n)`, in order.
-        t, h: Where the loop ended, and the step it last tried.
-        cause: What to do about a failure, where the status does not say it all.
-        shows_no_error: Whether the estimated error of every adaptive step was zero but for
-            rounding, so that nothing bounded the steps.
-    """
-
-    outputs: list[Tensor] = field(default_factory=list)
-    status: Status = Status.REACHED
-    t: float = math.nan
-    h: float = math.nan
-    cause: str = ""
-    shows_no_error: bool = False
-
-    @property
-    def ys(self) -> Tensor:
-        return torch.cat(self.outputs)
 
 
 def integrate(
-    step: Step,
+    stepper: Stepper,
     controller: Controller,
     y0: Tensor,
     times: Sequence[float],
@@ -82,44 +46,44 @@ def integrate(
     """Step from the first of `times` to the last, with outputs at all of them.
 
     Args:
-        y0: State at `times[0]`, shape `(n,)`.
+        y0: State at `times[0]`.
         times: Strictly monotonic output times, in units of t; the last may be infinite, when only
             `observe` can end the loop in success.
         solver: Its bounds on the size of steps, which hold for adaptive steps only, and on their
             number, which do not hold for those of a finite grid; and its interpolation.
         error_ratio: Error of a step (h, y0, y1) in multiples of the tolerance, or None for steps
             that are always accepted.
-        on_accept: Told of every accepted step (t, h, y) with its state y at t, shape `(n,)`.
-        observe: Told of every accepted step (step, t, h, y, y_next) before it is committed; the
-            loop ends before this step when it answers True, with status `EVENT`.
-        watch: Told of every step (t, h, y, accepted).
+        on_accept: Called with every accepted step (t, h, y), where y is its state at t.
+        observe: Called with every accepted step (stepper, t, h, y, y_next) before it is committed;
+            the loop ends before this step when it answers True, with status `EVENT`.
+        watch: Called with every step (t, h, y, accepted).
         enter: Called with both ends of a step before it is made.
     """
     adaptive = error_ratio is not None
     min_step = solver.min_step if adaptive and not solver.accept_min_step else 0.0
-    interpolate = linear_interpolation if solver.interpolation == "linear" else step.interpolate
     # What the last stage saw just before a grid point, the next step sees just after it.
     perturbed = solver.perturb and METHODS[solver.method].family in ("explicit", "implicit")
-    y = y0
-    end = times[-1]
+    linear = solver.interpolation == "linear"
+    y, t, end = y0, controller.t, times[-1]
     bounded = adaptive or math.isinf(end)
     max_steps = solver.max_steps if bounded else math.inf
     max_steps_between = solver.max_steps_between_outputs if bounded else None
     direction = math.copysign(1.0, end - times[0])
-    t = controller.resume(times[0])
+    step, judge, remembers = stepper.step, controller.judge, stepper.remembers
     if t != times[0]:
-        step.forget()
+        stepper.reset()
     result = Trajectory(outputs=[y0.unsqueeze(0)], t=t)
     next_output = 1
     ratio = 0.0
     steps = steps_since_output = 0
     failed = False
     while t != end:
-        t_next = controller.propose(t)
+        t_next = controller.t_next
         h = result.h = t_next - t
+        size = abs(h)
         resolution = 4 * sys.float_info.epsilon * max(abs(t), abs(t_next))
         finite = math.isfinite(h) and math.isfinite(ratio)
-        if not (abs(h) > max(resolution, min_step) or (finite and controller.at_stop)):
+        if not (size > max(resolution, min_step) or (finite and controller.at_stop)):
             result.status = Status.STEP_UNDERFLOW if finite else Status.NON_FINITE
             if failed:
                 result.status = Status.NOT_CONVERGED
@@ -134,19 +98,20 @@ def integrate(
             enter(t, t_next)
         try:
             y_next = step(t, h, y)
-            ratio = 0.0 if error_ratio is None else error_ratio(h, y, y_next)
+            if error_ratio is not None:
+                ratio = error_ratio(h, y, y_next)
         except StepFailed:
             failed, ratio = True, math.inf
-        if failed and error_ratio is None:
-            result.status = Status.NOT_CONVERGED
-            break
-        accepted = controller.judge(h, ratio)
+            if error_ratio is None:
+                result.status = Status.NOT_CONVERGED
+                break
+        accepted = judge(h, ratio)
         if watch is not None:
             watch(t, h, y, accepted)
         if not accepted:
             counts.rejected += 1
             continue
-        if observe is not None and observe(step, t, h, y, y_next):
+        if observe is not None and observe(stepper, t, h, y, y_next):
             result.status = Status.EVENT
             break
         thetas = []
@@ -154,15 +119,24 @@ def integrate(
             thetas.append((times[next_output] - t) / h)
             next_output += 1
         if thetas:
-            result.outputs.append(interpolate(t, h, y, y_next, thetas))
+            if linear:
+                inside = linear_interpolation(y, y_next, thetas)
+            else:
+                inside = stepper.interpolant(t, h, y, y_next)(thetas)
+            result.outputs.append(inside)
             steps_since_output = 0
         if on_accept is not None:
             on_accept(t, h, y)
-        step.accept(h)
-        counts.accept(h)
-        t, y = controller.resume(t_next), y_next
+        if remembers:
+            stepper.accept(h)
+        counts.accepted += 1
+        if size < counts.smallest_step:
+            counts.smallest_step = size
+        if size > counts.largest_step:
+            counts.largest_step = size
+        t, y = controller.t, y_next
         if t != t_next or perturbed:
-            step.forget()
+            stepper.reset()
         result.t = t
         while next_output < len(times) and direction * (times[next_output] - t) <= 0:
             result.outputs.append(y.unsqueeze(0))
@@ -171,8 +145,106 @@ def integrate(
     return result
 
 
-def linear_interpolation(
-    t: float, h: float, y0: Tensor, y1: Tensor, thetas: Sequence[float]
-) -> Tensor:
-    """States on the line between the ends of a step, shape `(len(thetas), n)`."""
-    return torch.lerp(y0, y1, y0.new_tensor(thetas).unsqueeze(1))
+def linear_interpolation(y0: Tensor, y1: Tensor, thetas: Sequence[float]) -> Tensor:
+    """States on the line between the ends of a step, shape `(len(thetas), *state)`."""
+    return torch.lerp(y0, y1, y0.new_tensor(thetas).view(-1, *[1] * y0.dim()))
+
+
+def solve_forward(
+    problem: Problem, on_accept: OnAccept | None = None
+) -> tuple[Tensor, Trajectory]:
+    """Solve without a graph.
+
+    Args:
+        on_accept: Called with every accepted step (t, h, y).
+
+    Returns:
+        States at the output times that were reached, shape `(time, *state)`, and the trajectory.
+    """
+    if torch.is_grad_enabled():
+        with torch.no_grad():
+            return solve_forward(problem, on_accept)
+    if METHODS[problem.solver.method].family == "scipy":
+        trajectory = solve_by_scipy(problem, on_accept)
+    else:
+        stepper = problem.stepper(problem.stats.forward)
+        trajectory = run(problem, stepper, problem.start.detach(), on_accept)
+    return torch.cat(trajectory.outputs).view(-1, *problem.y0.shape), trajectory
+
+
+def solve_by_scipy(problem: Problem, on_accept: OnAccept | None) -> Trajectory:
+    """Solve by a method of SciPy, which makes all steps by itself.
+
+    Raises:
+        ValueError: The steps are to be recorded.
+    """
+    solver, counts = problem.solver, problem.stats.forward
+    if on_accept is not None:
+        raise ValueError(
+            f"solver.method={solver.method!r} does not tell its steps, which this gradient "
+            "records; take gradient='adjoint'"
+        )
+    return scipy_integrate(
+        solver,
+        problem.flat_field(counts),
+        problem.start.detach(),
+        problem.times,
+        counts,
+        problem.spread(solver.rtol),
+        problem.spread(solver.atol),
+        problem.linearize,
+    )
+
+
+ROUNDING_RATIO = 1e-9  # of an error that is none, in multiples of the tolerance
+
+
+def run(
+    problem: Problem, stepper: Stepper, y0: Tensor, on_accept: OnAccept | None = None
+) -> Trajectory:
+    """Integrate over the problem's times, with the control and limits that its solver asks for.
+
+    Args:
+        y0: Initial state, as the stepper takes it.
+        on_accept: Called with every accepted step (t, h, y).
+    """
+    solver, times, counts = problem.solver, problem.times, problem.stats.forward
+    rtol, atol = problem.spread(solver.rtol), problem.spread(solver.atol)
+    controller: Controller
+    ratio = enter = None
+    if solver.fixed_steps:
+        controller = FixedGrid(times, solver, torch.finfo(problem.t.dtype).eps)
+        enter = problem.enter if solver.perturb else None
+    else:
+        order, resolution = problem.error_order, torch.finfo(y0.dtype).eps
+        if METHODS[solver.method].family == "implicit":
+            # On a stiff problem a step may be far longer than the detail of the solution inside
+            # it, which no interpolant from its ends can know: outputs are ends of steps.
+            solver = replace(solver, step_t=(*solver.step_t, *times[1:-1]))
+        h = first_step(stepper, times, y0, order, solver, problem.norm, rtol, atol)
+        controller = make_controller(stepper, times, h, order, solver, resolution)
+        ratio = ErrorRatio(stepper, y0, rtol, atol, problem.norm)
+    observe, watch = problem.observe, problem.watch
+    trajectory = integrate(
+        stepper, controller, y0, times, counts, solver, ratio, on_accept, observe, watch, enter
+    )
+    if enter is not None:
+        problem.leave()
+    if ratio is not None:
+        if trajectory.status in (Status.NON_FINITE, Status.NOT_CONVERGED):
+            trajectory.cause = cause_of(trajectory.outputs[-1][-1].reshape(-1), rtol, atol)
+        trajectory.shows_no_error = ratio.largest < ROUNDING_RATIO
+    if stepper.has_twins and problem.stats.forward.accepted:
+        warn_of_parted_twins(problem, stepper.twins())
+    return trajectory
+
+
+def cause_of(y: Tensor, rtol: float | Tensor, atol: float | Tensor) -> str:
+    """What a failed solve owes to its tolerances near the states `y`, or nothing."""
+    with torch.no_grad():
+        if not bool((y.abs() * rtol + atol == 0).any()):
+            return ""
+    return (
+        "the tolerance rtol * |y| + atol of a component is 0, so that its error cannot be "
+        "measured. Set solver.atol > 0, and solver.rtol > 0 where atol is below rounding"
+    )

@@ -7,38 +7,77 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["Norm", "rms_norm", "scaled", "scaled_error"]
+from .methods.base import Stepper
+
+__all__ = ["ErrorRatio", "Norm", "rms_norm", "scaled"]
 
 Norm = Callable[[Tensor], Tensor]
 
 
-def rms_norm(x: Tensor) -> Tensor:
-    """Root mean square of a flat vector, in at least float32 (Hairer I, eq. II.4.11)."""
+def rms_norm(x: Tensor, dim: int | None = None) -> Tensor:
+    """Root mean square, of all entries or along an axis, in at least float32.
+
+    The norm of Hairer, Norsett & Wanner I, eq. II.4.11.
+    """
     dtype = torch.float32 if x.dtype in (torch.bfloat16, torch.float16) else None
-    return torch.linalg.vector_norm(x, dtype=dtype) / x.numel() ** 0.5
+    size = x.numel() if dim is None else x.shape[dim]
+    return torch.linalg.vector_norm(x, dim=dim, dtype=dtype) / size**0.5
 
 
 def scaled(
     error: Tensor, y0: Tensor, y1: Tensor, rtol: float | Tensor, atol: float | Tensor
 ) -> Tensor:
-    """Local error of each component in multiples of what its tolerance allows, shape `(n,)`.
+    """Local error of each component in multiples of its tolerance, of the shape of the state.
 
     Args:
-        error: Estimated local error, shape `(n,)`; it is overwritten.
-        y0, y1: State at both ends of the step, shape `(n,)`.
-        rtol, atol: One number, or one a component, shape `(n,)`.
+        error: Estimated local error.
+        y0, y1: State at both ends of the step.
+        rtol, atol: One number, or tensors that broadcast to the state.
     """
-    scale = torch.maximum(y0.abs(), y1.abs()).mul_(rtol).add_(atol)
-    return error.div_(scale)
+    scale = torch.maximum(y0.detach().abs(), y1.detach().abs()).mul_(rtol).add_(atol)
+    return error / scale
 
 
-def scaled_error(
-    error: Tensor,
-    y0: Tensor,
-    y1: Tensor,
-    rtol: float | Tensor,
-    atol: float | Tensor,
-    norm: Norm,
-) -> Tensor:
-    """The norm of the `scaled` local error: a step is accepted up to 1."""
-    return norm(scaled(error, y0, y1, rtol, atol))
+class ErrorRatio:
+    """The local error of a step in multiples of its tolerance; a step is accepted up to 1.
+
+    Args:
+        stepper: Makes the steps and estimates their errors.
+        like: A state.
+        rtol, atol: One number, or one for each component of the state.
+
+    Attributes:
+        largest: The largest ratio so far.
+    """
+
+    def __init__(
+        self,
+        stepper: Stepper,
+        like: Tensor,
+        rtol: float | Tensor,
+        atol: float | Tensor,
+        norm: Norm = rms_norm,
+    ):
+        self._stepper = stepper
+        self._orders = stepper.order_selection() if stepper.chooses_order else None
+        self._rtol, self._atol = (
+            x.view_as(like) if isinstance(x, Tensor) else x for x in (rtol, atol)
+        )
+        self._norm = norm
+        if norm is rms_norm and like.dtype in (torch.float32, torch.float64):
+            # The root of n as part of the tolerance leaves a function of torch itself.
+            root = like.numel() ** 0.5
+            self._rtol, self._atol = self._rtol * root, self._atol * root
+            self._norm = torch.linalg.vector_norm
+        self.largest = 0.0
+
+    def __call__(self, h: float, y0: Tensor, y1: Tensor) -> float:
+        """The ratio of the last step, of size `h` from `y0` to `y1`; one synchronisation."""
+        if y1.requires_grad:
+            y0, y1 = y0.detach(), y1.detach()
+        scale = torch.maximum(y0.abs(), y1.abs()).mul_(self._rtol).add_(self._atol)
+        size = self._norm(self._stepper.error / scale)
+        ratio = float(size) if self._orders is None else self._orders.read(size, h)
+        if ratio > self.largest:
+            self.largest = ratio
+        return ratio

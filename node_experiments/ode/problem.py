@@ -1,4 +1,4 @@
-"""The initial value problem, as the boundary hands it to the inner code."""
+"""The initial value problem, checked and packed."""
 
 from __future__ import annotations
 
@@ -9,15 +9,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .constants import Constants
-from .integrate import Observe, Watch
-from .methods import METHODS
+from .captured_tensors import Constants
+from .methods.base import Stepper
+from .methods.explicit_runge_kutta import Clock
+from .methods.explicit_tableaus import EXPLICIT_TABLEAUS, TABLEAUS, Tableau
+from .methods.make_stepper import make_stepper
+from .methods.newton import Linearization
+from .methods.registry import METHODS
 from .norms import Norm, rms_norm
-from .solution import SolveStats
+from .solution import SolveStats, StepCounts
 from .solver import Solver
-from .tableaus import EXPLICIT_TABLEAUS, TABLEAUS, Tableau
+from .vector_field import Dynamics, FlatField
 
-__all__ = ["Problem"]
+__all__ = ["Observe", "OnAccept", "Problem", "Watch"]
+
+OnAccept = Callable[[float, float, Tensor], None]
+Watch = Callable[[float, float, Tensor, bool], None]
+Observe = Callable[[Stepper, float, float, Tensor, Tensor], bool]
 
 
 def identity(x: Tensor) -> Any:
@@ -36,15 +44,15 @@ class Problem:
         parameters: Tensors that need a gradient and that `func` reads by itself.
         parameters_are_all: Whether nothing else that `func` reads may need a gradient.
         args: Further arguments of `func`; tensors among them may need a gradient.
-        constants: Tensors without gradient that may not change before the way back.
+        constants: Tensors without gradient that may not change before the backward pass.
         part_sizes: Sizes of the tensors that the state was packed from; they add up to n,
             or to that of one sample where each has its own steps.
-        observe, watch: Told of the steps; see `integrate`.
+        observe, watch: Called with the steps; see `integrate`.
         norm: Norm of the errors of a state, shape `(n,)`; it is called with nothing else.
         unpack: From a state of the shape of y0 to the state that the user gave.
     """
 
-    func: Callable[..., Tensor]
+    func: Dynamics
     y0: Tensor
     t: Tensor
     times: list[float]
@@ -91,6 +99,53 @@ class Problem:
                 "for those only; take gradient='adjoint'"
             )
         return TABLEAUS[method]
+
+    @property
+    def start(self) -> Tensor:
+        """The initial state as the method's steps take it: flat, but for explicit ones."""
+        explicit = METHODS[self.solver.method].family == "explicit"
+        return self.y0 if explicit else self.y0.reshape(-1)
+
+    def stepper(self, counts: StepCounts) -> Stepper:
+        """Steps of the problem's method, without a graph."""
+        solver = self.solver
+        return make_stepper(
+            solver,
+            self.func,
+            self.y0.detach(),
+            counts,
+            self.spread(solver.rtol),
+            self.spread(solver.atol),
+            time=self.time,
+            linearize=self.linearize,
+            args=self.args,
+            clock=self.clock,
+        )
+
+    def flat_field(self, counts: StepCounts, args: Sequence[Any] | None = None) -> FlatField:
+        """The vector field on flat states and host times."""
+        return FlatField(
+            self.func, self.y0, counts, self.time, self.args if args is None else args
+        )
+
+    def linearize(self, t: float, y: Tensor) -> Linearization:
+        """The Jacobian at (t, y), of a flat state `(n,)`."""
+
+        def flat(y: Tensor) -> Tensor:
+            f = self.func(self.time(t), y.view(self.y0.shape), *self.args)
+            return f.reshape(-1).to(y.dtype)
+
+        return Linearization(flat, y)
+
+    @property
+    def clock(self) -> Clock | None:
+        """Makes the times of stages, where they are not simply t + c h on a CPU."""
+        on_host = self.y0.device.type == "cpu" and not self.solver.perturb
+        return None if on_host and not torch.compiler.is_compiling() else self.times_of
+
+    def times_of(self, t: float, h: float, nodes: Sequence[float]) -> tuple[list[Tensor], float]:
+        """The times t + c h as the vector field sees them, and the size of the step."""
+        return [self.time(t + c * h) for c in nodes], h
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -141,6 +196,10 @@ class Problem:
         """From here on the vector field is evaluated inside of the step between these times."""
         self._step, self._time = (t, t_next), None
 
+    def leave(self) -> None:
+        """From here on it is evaluated at single times again."""
+        self._step = self._time = None
+
     def time(self, t: float) -> Tensor:
         """A 0-d time for the vector field, made on the device, so that nothing waits for it."""
         if self._step is not None:
@@ -156,8 +215,14 @@ class Problem:
         time, first, last = (
             torch.full((), x, dtype=like.dtype, device=like.device) for x in (t, start, end)
         )
-        if abs(t - start) <= 1e-9 * abs(end - start):
-            return torch.nextafter(time, last)
-        if abs(t - end) <= 1e-9 * abs(end - start):
-            return torch.nextafter(time, first)
-        return time
+        near = 1e-9 * abs(end - start)
+        if abs(t - start) <= near:
+            return next_normal(time, last)
+        return next_normal(time, first) if abs(t - end) <= near else time
+
+
+def next_normal(time: Tensor, towards: Tensor) -> Tensor:
+    """The next number that is not subnormal: those are 0 where a processor flushes them."""
+    moved = torch.nextafter(time, towards)
+    tiny = torch.full_like(time, torch.finfo(time.dtype).tiny)
+    return torch.where(moved.abs() < tiny, torch.copysign(tiny, towards - time), moved)

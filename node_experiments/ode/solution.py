@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-__all__ = ["Solution", "SolveError", "SolveStats", "Status", "StepCounts"]
+__all__ = ["Solution", "SolveError", "SolveStats", "Status", "StepCounts", "Trajectory"]
 
 
 class Status(Enum):
@@ -81,7 +81,7 @@ class StepCounts:
 
 @dataclass
 class SolveStats:
-    """Counts of a solve and, once gradients were computed, of the way back."""
+    """Counts of a solve and, once gradients were computed, of the backward pass."""
 
     forward: StepCounts = field(default_factory=StepCounts)
     backward: StepCounts = field(default_factory=StepCounts)
@@ -94,6 +94,26 @@ class SolveStats:
             total.forward.add(stats.forward)
             total.backward.add(stats.backward)
         return total
+
+
+@dataclass
+class Trajectory:
+    """States at the output times that were reached, and how the loop ended.
+
+    Attributes:
+        outputs: Pieces of shape `(times, *state)`, in order.
+        t, h: Where the loop ended, and the step it last tried.
+        cause: What to do about a failure, where the status does not say it all.
+        shows_no_error: Whether the estimated error of every adaptive step was zero but for
+            rounding, so that nothing bounded the steps.
+    """
+
+    outputs: list[Tensor] = field(default_factory=list)
+    status: Status = Status.REACHED
+    t: float = math.nan
+    h: float = math.nan
+    cause: str = ""
+    shows_no_error: bool = False
 
 
 @dataclass

@@ -1,43 +1,44 @@
-"""The one door to the solvers: the paper's ODESolve(z(t0), f, t0, t1, theta)."""
+"""Solutions of initial value problems: the paper's ODESolve(z(t0), f, t0, t1, theta)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from .adapted import Adapted
-from .batched import solve_independent
-from .boundary import GraphLost, check_choices, check_times, check_transform, checked, transformed
-from .constants import Constants
-from .dense_output import DenseOutput
-from .discovery import (
-    SameRandomNumbers,
+from .autocast import autocast_like_now, full_precision
+from .captured_tensors import (
+    Constants,
     constants_of,
     find_parameters,
     modules_of,
     refuse_batch_statistics,
 )
-from .equilibrium import warn_of_unstable_steps
+from .dense_solution import DenseOutput
 from .event_solve import packed_events, solve_to_event
 from .events import Event
-from .forward import conclude, solve_forward
-from .gradients import Adjoint, Backprop, Gradient, make_gradient
-from .gradients.evaluation import Evaluator
-from .integrate import Watch
-from .methods import METHODS
-from .precision import autocast_like_now, full_precision
-from .problem import Problem
-from .solution import Solution, SolveError, Status
+from .gradients import DEFAULTS, Adjoint, Backprop, Gradient, make_gradient
+from .gradients.base import Evaluator
+from .integrate import solve_forward
+from .methods.registry import METHODS
+from .per_sample_steps import solve_independent
+from .problem import Problem, Watch
+from .solution import Solution, SolveError, Status, Trajectory
 from .solver import Solver
+from .stability import warn_of_unstable_steps
 from .state import FlatArguments, FlatState, SampleState
-from .steps import can_be_recorded, has_graph
 from .traced import is_traced, solve_traced
+from .validation import check_choices, check_times, check_transform, transformed
+from .vector_field import Adapted, GraphLost, VectorField, checked
 
 __all__ = ["solve"]
+
+NAMED: dict[str, Solver] = {}  # the methods that were asked for by their names
 
 
 def solve(
@@ -88,15 +89,14 @@ def solve(
         are those of the event, and gradients flow through both.
 
     Raises:
-        ValueError: Arguments that do not fit together, or a vector field that this way to
-            gradients cannot do justice.
+        ValueError: Arguments that do not fit together, or a vector field that this gradient
+            method cannot do justice.
         SolveError: The solve did not reach the end (with `throw`).
     """
     if isinstance(solver, str):
-        solver = Solver(solver)
-    if not isinstance(t, Tensor) and is_traced(solver, gradient):
+        solver = NAMED.get(solver) or NAMED.setdefault(solver, Solver(solver))
+    if torch.compiler.is_compiling() and not isinstance(t, Tensor) and is_traced(solver, gradient):
         return solve_traced(func, y0, t, solver, args)
-    origin = func.origin if isinstance(func, Adapted) else func
     # The halves of a state are told apart by their place.
     by_place = METHODS[solver.method].family == "symplectic"
     independent = solver.batching == "independent"
@@ -115,12 +115,9 @@ def solve(
             f"{tuple(packed.shape)}"
         )
     asked = {"dense": dense, "events": events, "norm": norm is not None, "watch": watch}
-    check_choices(solver, state, times, [name for name, value in asked.items() if value])
-    context = autocast_like_now(packed.device, isinstance(make_gradient(gradient), Backprop))
+    check_choices(solver, state, times, asked)
     arguments = FlatArguments(args)
-    field = arguments.wrap(evaluated_in(context, func))
-    field = state.wrap(checked(field)) if state.is_single else checked(state.wrap(field))
-    field = SameRandomNumbers(field, packed.device, origin=origin)
+    field = packed_field(func, state, arguments, packed.device, gradient)
     problem = Problem(
         func=field,
         y0=packed,
@@ -141,38 +138,96 @@ def solve(
     if dense:
         output = DenseOutput(state, packed.shape, times[0])
         problem.observe = output.record
-    ts = None
-    with full_precision(packed.device):
-        method = way_to_gradients(problem, origin, gradient, parameters)
-        if solver.batching == "independent":
-            ys, trajectory = solve_independent(problem, method)
-        elif events:
-            ts, ys, trajectory = solve_to_event(
-                problem, packed_events(events, state, arguments), method
-            )
-            if output is not None and trajectory.status is Status.EVENT:
-                output.end_at(float(ts[-1].detach()))
-        elif method is not None:
-            ys, trajectory = method.solve(problem)
-        else:
-            ys, trajectory = solve_forward(problem)
-        if output is not None and trajectory.status is Status.REACHED:
-            output.end_at(times[-1])
-        if ys.requires_grad and not isinstance(method, Adjoint):
-            warn_of_unstable_steps(problem, trajectory)
-        solution = conclude(problem, ys, trajectory, throw=False)
+    found = packed_events(events, state, arguments) if events else []
+    if torch.is_autocast_enabled(packed.device.type):
+        with full_precision(packed.device):
+            method = gradient_method(problem, field.origin, gradient, parameters)
+            solution = computed(problem, method, found, output)
+    else:
+        method = gradient_method(problem, field.origin, gradient, parameters)
+        solution = computed(problem, method, found, output)
     field.settle()
     problem.constants.settle()
-    if ts is not None:
-        solution.ts = ts
     solution.ys = state.unpack(solution.ys)
     solution.interpolant = output
-    if throw and not solution.status.ok:
+    if throw and solution.status not in (Status.REACHED, Status.EVENT):
         raise SolveError(solution)
     return solution
 
 
-def way_to_gradients(
+def packed_field(
+    func: Callable[..., Any],
+    state: FlatState,
+    arguments: FlatArguments,
+    device: torch.device,
+    gradient: Gradient | str,
+) -> VectorField:
+    """The user's function on packed states and flat arguments, with its checks."""
+    origin = func.origin if isinstance(func, Adapted) else func
+    inner = func
+    if torch.is_autocast_enabled(device.type):
+        recorded = isinstance(make_gradient(gradient), Backprop)
+        inner = evaluated_in(autocast_like_now(device, recorded), func)
+    inner = arguments.wrap(inner)
+    field = state.wrap(checked(inner)) if state.is_single else checked(state.wrap(inner))
+    # Where nothing is wrapped around it, steps call it without a call between.
+    bare = func if inner is func and state.is_packed else None
+    return VectorField(field, device, origin, bare)
+
+
+def computed(
+    problem: Problem, method: Gradient | None, events: Sequence[Event], output: DenseOutput | None
+) -> Solution:
+    """The solution on packed states, as the gradient method computes it, if there is one."""
+    times = problem.times
+    ts = None
+    if problem.solver.batching == "independent":
+        ys, trajectory = solve_independent(problem, method)
+    elif events:
+        ts, ys, trajectory = solve_to_event(problem, events, method)
+        if output is not None and trajectory.status is Status.EVENT:
+            output.end_at(float(ts[-1].detach()))
+    elif method is not None:
+        ys, trajectory = method.solve(problem)
+    else:
+        ys, trajectory = solve_forward(problem)
+    if output is not None and trajectory.status is Status.REACHED:
+        output.end_at(times[-1])
+    if trajectory.shows_no_error and ys.requires_grad and not isinstance(method, Adjoint):
+        warn_of_unstable_steps(problem)
+    solution = conclude(problem, ys, trajectory)
+    if ts is not None:
+        solution.ts = ts
+    return solution
+
+
+def conclude(problem: Problem, ys: Tensor, trajectory: Trajectory) -> Solution:
+    """The outputs with statistics, the status, and its message."""
+    status = trajectory.status
+    ok = status is Status.REACHED or status is Status.EVENT
+    if ok and problem.solver.fixed_steps and not torch._C._are_functorch_transforms_active():
+        end = ys[-1].detach()
+        # Their sum tells whether all are finite with one operation, unless it overflows.
+        if not (math.isfinite(float(end.sum())) or bool(torch.isfinite(end).all())):
+            status, ok = Status.NON_FINITE, False
+    ts = problem.t.detach()
+    if ys.shape[0] != ts.shape[0]:
+        ts = ts[: len(ys)]
+    if status is Status.REACHED:
+        return Solution(ts, ys, problem.stats)
+    if ok:
+        return Solution(ts, ys, problem.stats, status, trajectory.cause or status.value)
+    counts = problem.stats.forward
+    message = (
+        f"{problem.solver.method} stopped at t={trajectory.t:.6g} with step "
+        f"{trajectory.h:.3g} after {counts.evaluations} evaluations "
+        f"({counts.accepted} steps accepted, {counts.rejected} rejected): "
+        f"{trajectory.cause or status.value}"
+    )
+    return Solution(ts, ys, problem.stats, status, message)
+
+
+def gradient_method(
     problem: Problem,
     func: Callable[..., Any],
     gradient: Gradient | str,
@@ -183,10 +238,12 @@ def way_to_gradients(
     Sets the problem's parameters.
 
     Raises:
-        ValueError: A transform of adaptive steps, or a vector field that this way to gradients
-            cannot do justice.
+        ValueError: A transform of adaptive steps, or a vector field that this gradient
+            method cannot do justice.
     """
-    method = make_gradient(gradient)
+    known = DEFAULTS.get(gradient) if isinstance(gradient, str) else gradient
+    method = known or make_gradient(gradient)
+    solver_method = METHODS[problem.solver.method]
     if transformed(problem.y0, problem.t, *problem.args):
         if not problem.solver.fixed_steps:
             raise ValueError(
@@ -194,7 +251,7 @@ def way_to_gradients(
                 "only, for the steps of an adaptive solve depend on the values; set "
                 "solver.num_steps or solver.step_size"
             )
-        if not can_be_recorded(problem.solver.method):
+        if not solver_method.recordable:
             raise ValueError(
                 "torch.func transforms and forward-mode differentiation go through the steps of "
                 "explicit Runge-Kutta, reversible and symplectic methods and fixed-step Adams "
@@ -204,8 +261,11 @@ def way_to_gradients(
         return Backprop()
     if not torch.is_grad_enabled():
         return None
+    modules = [arg for arg in problem.args if isinstance(arg, nn.Module)]
+    if modules:
+        func = partial(func, *modules)  # what they hold is found with what it holds
     if isinstance(method, Backprop):
-        if has_graph(problem.solver.method):
+        if solver_method.has_graph:
             return method
         # Not one that is recorded, which is right where nothing needs a gradient.
     else:
@@ -234,7 +294,7 @@ def parameters_of(
 
     def evaluate(t: float) -> tuple[Tensor, Sequence[Tensor]]:
         evaluator = Evaluator(problem)
-        _, y, derivative = evaluator(t, problem.y0)
+        _, y, derivative = evaluator.at(t, problem.y0)
         return derivative, (y, *evaluator.inputs)
 
     first, last = problem.times[0], problem.times[-1]
@@ -245,9 +305,7 @@ def parameters_of(
 def evaluated_in(
     context: Callable[[], AbstractContextManager], func: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """`func`, each evaluation of which is made in a context of its own."""
-    if context is nullcontext:
-        return func
+    """`func`, each evaluation of which is made in a new context."""
 
     def call(*args: Any) -> Any:
         with context():

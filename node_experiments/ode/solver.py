@@ -6,8 +6,9 @@ import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from .methods import METHODS
+from .methods.registry import METHODS
 
 __all__ = ["Solver"]
 
@@ -161,7 +162,7 @@ class Solver:
                 "solver.step_size=<step in units of t> or solver.num_steps=<number of steps>"
             )
 
-    @property
+    @cached_property
     def fixed_steps(self) -> bool:
         by_times = bool(self.step_t) and (
             not METHODS[self.method].adaptive or self.controller == "none"

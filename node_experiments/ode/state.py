@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from .field import graph_position, without_old_graph
 from .structure import Reader, reader_of
+from .vector_field import graph_position, without_old_graph
 
 __all__ = ["FlatArguments", "FlatState", "SampleState"]
 
@@ -26,6 +26,7 @@ class FlatState:
     Attributes:
         sizes: Number of real components of each tensor.
         is_single: Whether the state is one real tensor.
+        is_packed: Whether it is solved as it is.
 
     Args:
         y0: The initial state.
@@ -36,6 +37,16 @@ class FlatState:
     """
 
     def __init__(self, y0: Any, keeps_layout: bool = True):
+        self._is_complex, self._order = False, None
+        self.is_single = isinstance(y0, Tensor) and not y0.is_complex()
+        if self.is_single:
+            self._order = order_in_memory(y0) if keeps_layout else None
+            self.sizes: tuple[int, ...] = (y0.numel(),)
+        else:
+            self._flatten(y0)
+        self.is_packed = self.is_single and self._order is None
+
+    def _flatten(self, y0: Any) -> None:
         leaves, self._spec = pytree.tree_flatten(y0)
         if not leaves or not all(isinstance(leaf, Tensor) for leaf in leaves):
             raise ValueError("y0 must be a tensor, or a tuple, list or dict of tensors")
@@ -48,9 +59,6 @@ class FlatState:
         self._shapes = [leaf.shape for leaf in leaves]
         self._is_complex = leaves[0].is_complex()
         self.sizes = tuple(leaf.numel() * (1 + self._is_complex) for leaf in leaves)
-        self.is_single = isinstance(y0, Tensor) and not self._is_complex
-        self._order = order_in_memory(y0) if self.is_single and keeps_layout else None
-        self._is_packed = self.is_single and self._order is None
 
     def _reader(self, y0: Any, leaves: list[Tensor]) -> Reader:
         return reader_of(y0)
@@ -74,7 +82,7 @@ class FlatState:
 
     def unpack(self, vector: Tensor) -> Any:
         """The inverse of `pack`; leading axes of `vector` are kept in front of each tensor."""
-        if self._is_packed:
+        if self.is_packed:
             return vector
         if self._order is not None:
             first = vector.dim() - len(self._order)
@@ -92,7 +100,7 @@ class FlatState:
 
     def wrap(self, func: Callable[..., Any]) -> Callable[..., Tensor]:
         """`func` on nested states as a function on packed ones."""
-        if self._is_packed:
+        if self.is_packed:
             return func
 
         def packed(t: Tensor, y: Tensor, *args: Any) -> Tensor:
@@ -123,9 +131,17 @@ class SampleState(FlatState):
 
     def __init__(self, y0: Any):
         super().__init__(y0, keeps_layout=False)
+        if self.is_single:
+            self._look_at_batch([y0])
+        else:
+            self._shapes = [shape[1:] for shape in self._shapes]
         self.sizes = tuple(size // max(self._batch, 1) for size in self.sizes)
 
     def _reader(self, y0: Any, leaves: list[Tensor]) -> Reader:
+        self._look_at_batch(leaves)
+        return reader_of(y0, first_axis=1)
+
+    def _look_at_batch(self, leaves: list[Tensor]) -> None:
         if len({leaf.shape[:1] for leaf in leaves}) > 1 or leaves[0].dim() == 0:
             found = ", ".join(str(tuple(leaf.shape)) for leaf in leaves)
             raise ValueError(
@@ -134,7 +150,6 @@ class SampleState(FlatState):
             )
         self._batch = len(leaves[0])
         self._axes = max(leaf.dim() for leaf in leaves)
-        return reader_of(y0, first_axis=1)
 
     def pack(self, state: Any) -> Tensor:
         """A nested state as a tensor of shape `(batch, n)`; a single real one as it is."""
@@ -147,20 +162,6 @@ class SampleState(FlatState):
                 f"the vector field must return as many samples in every tensor; found {found}"
             )
         return torch.cat([leaf.reshape(len(leaf), -1) for leaf in leaves], dim=1)
-
-    def unpack(self, vector: Tensor) -> Any:
-        """The inverse of `pack`, for a tensor `(..., samples, n)`."""
-        if self.is_single:
-            return super().unpack(vector)
-        lead = vector.shape[:-1]
-        leaves = []
-        for piece, shape in zip(vector.split(self.sizes, dim=-1), self._shapes, strict=True):
-            if self._is_complex:
-                pairs = piece.reshape((*lead, *shape[1:], 2)).contiguous()
-                leaves.append(torch.view_as_complex(pairs))
-            else:
-                leaves.append(piece.reshape((*lead, *shape[1:])))
-        return pytree.tree_unflatten(leaves, self._spec)
 
     def wrap(self, func: Callable[..., Any]) -> Callable[..., Tensor]:
         """`func` on nested states as one on packed ones.
@@ -196,9 +197,15 @@ class FlatArguments:
     """
 
     def __init__(self, args: tuple):
-        leaves, self._spec = pytree.tree_flatten(args)
-        self.leaves = tuple(leaves)
-        self._is_flat = not any(isinstance(arg, tuple | list | dict) for arg in args)
+        self.leaves = args
+        self._is_flat = len(args) == 0
+        if len(args) > 0:
+            leaves, self._spec = pytree.tree_flatten(args)
+            self.leaves = tuple(leaves)
+            # Each leaf an argument: what is nested may also be a type registered as a tree.
+            self._is_flat = len(leaves) == len(args) and all(
+                leaf is arg for leaf, arg in zip(leaves, args, strict=True)
+            )
 
     def wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """A function of (t, y, *args) as one of (t, y, *leaves)."""

@@ -27,13 +27,14 @@ from typing import Any
 
 import torch
 
-from .boundary import check_choices, check_times, checked
-from .constants import Constants
+from .captured_tensors import Constants
 from .gradients import Backprop, Gradient, make_gradient
 from .problem import Problem
 from .solution import Solution, SolveStats, StepCounts
 from .solver import Solver
 from .state import FlatArguments, FlatState
+from .validation import check_choices, check_times
+from .vector_field import PlainField, checked
 
 __all__ = ["is_traced", "solve_traced"]
 
@@ -54,10 +55,10 @@ def solve_traced(
     state = FlatState(y0)
     packed = state.pack(y0)
     times = check_times(t)
-    check_choices(solver, state, times, ())
+    check_choices(solver, state, times, {})
     arguments = FlatArguments(args)
     problem = Problem(
-        func=checked(state.wrap(arguments.wrap(func))),
+        func=PlainField(checked(state.wrap(arguments.wrap(func)))),
         y0=packed,
         t=torch.tensor(times, dtype=packed.dtype, device=packed.device),
         times=times,

@@ -1,68 +1,159 @@
-"""One self-contained page of all runs: opens from disk, needs no server and no network."""
+"""One self-contained page of all runs: opens from disk, needs no server and no network.
+
+Everything that a run wrote is escaped; the only script is the page's own (`page.js`), which sorts
+and filters. Without it the page shows the same.
+"""
 
 from __future__ import annotations
 
-import base64
+import shlex
+from collections.abc import Mapping
 from html import escape
+from os.path import relpath
 from pathlib import Path
+from typing import Any
 
 from pandas import DataFrame
 
+from ..runs.directory import read_json
 from .grouped import grouped, runs_table
+from .pictures import Pictures
+from .records import records
 from .render import table_html
 
 __all__ = ["page"]
 
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem;
-       color: #222; background: #fff; }
-table { border-collapse: collapse; display: block; overflow-x: auto; margin: 1rem 0; }
-th, td { padding: .25rem .7rem; text-align: left; border-bottom: 1px solid #ddd;
-         white-space: nowrap; }
-th { border-bottom: 2px solid #888; }
-td { font-variant-numeric: tabular-nums; }
-img { max-width: 100%; }
-figure { display: inline-block; margin: 0 1rem 1rem 0; max-width: 48%; }
-.failed td { color: #a00; }
-p.note { color: #666; }
-"""
+HERE = Path(__file__).parent
+HEADINGS = ("run", "experiment", "status", "choices", "seed", "test data", "epoch", "seconds")
 
 
-def page(runs: DataFrame, target: Path) -> str:
+def page(runs: DataFrame, target: Path, embed: bool = True) -> str:
     """The page's text; links to run directories are relative to `target`.
 
-    One section for each experiment: results over seeds, and the figures of its last run.
+    Args:
+        embed: Put pictures into the page, made smaller; or link to them.
     """
     names = sorted(set(runs["name"]))
+    pictures = Pictures(target.parent, embed)
+    members = records(runs)
+    shown = runs_table(runs).texts()
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8"><title>node_experiments</title>',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<style>{STYLE}</style></head><body><h1>node_experiments</h1>",
-        f"<p>{len(runs)} runs of {len(names)} experiments.</p>",
+        f"<style>{(HERE / 'page.css').read_text()}</style></head><body><h1>Runs</h1>",
+        f"<p>{len(runs)} runs of {len(names)} experiments{counted(runs)}. Numbers are on test "
+        "data, of the epoch that stands beside them.</p>",
+        controls(runs),
+        '<table id="runs"><thead><tr>',
+        *(f'<th tabindex="0">{heading}</th>' for heading in HEADINGS),
+        "</tr></thead>",
+        *(
+            run_html(run, texts, pictures, target)
+            for run, texts in zip(members, shown, strict=True)
+        ),
+        "</table><h2>Pictures of several runs</h2>",
     ]
+    for parent in sorted({Path(run["directory"]).parent for run in members}):
+        if drawn := pictures.of(parent):
+            parts.append(f"<details><summary>{escape(parent.name)}</summary>{drawn}</details>")
+    parts.append("<h2>Means over seeds</h2>")
     for name in names:
-        members = runs[runs["name"] == name]
-        completed = members[members["status"] == "completed"]
-        parts.append(f"<h2>{escape(name)}</h2>")
-        if len(completed):
-            parts.append(table_html(grouped(members, name)))
-        parts += [figure_html(path) for path in last_figures(completed)]
-    parts += ["<h2>All runs</h2>", table_html(runs_table(runs), links_from=target.parent)]
-    return "\n".join([*parts, "</body></html>"]) + "\n"
+        of_name = runs[runs["name"] == name]
+        if (of_name["status"] == "completed").any():
+            table = table_html(grouped(of_name, name))
+            parts.append(f"<details><summary>{escape(name)}</summary>{table}</details>")
+    script = (HERE / "page.js").read_text()
+    return "\n".join([*parts, f"<script>{script}</script></body></html>"]) + "\n"
 
 
-def last_figures(runs: DataFrame) -> list[Path]:
-    """The figures of the last run that has some."""
-    for directory in reversed(list(runs["directory"])):
-        if paths := sorted((Path(directory) / "figures").glob("*.png")):
-            return paths
-    return []
+def counted(runs: DataFrame) -> str:
+    """How many have which status."""
+    counts = runs["status"].value_counts()
+    return ": " + ", ".join(f"{count} {escape(status)}" for status, count in counts.items())
 
 
-def figure_html(path: Path) -> str:
-    """A picture, inside the page."""
-    content = base64.b64encode(path.read_bytes()).decode()
-    name = escape(path.stem)
-    image = f'<img alt="{name}" src="data:image/png;base64,{content}">'
-    return f"<figure>{image}<figcaption>{name}</figcaption></figure>"
+def controls(runs: DataFrame) -> str:
+    """What narrows the table down."""
+
+    def choice(name: str, values: set[str]) -> str:
+        options = "".join(f"<option>{escape(value)}</option>" for value in sorted(values))
+        return (
+            f'<select data-column="{name}"><option value="">{name}: all</option>{options}</select>'
+        )
+
+    return (
+        '<p id="controls"><input type="search" placeholder="words of a run or its config" '
+        f'size="40"> {choice("experiment", set(runs["name"]))} '
+        f'{choice("status", set(runs["status"]))} <span id="count"></span></p>'
+    )
+
+
+def run_html(run: Mapping[str, Any], texts: list[str], pictures: Pictures, target: Path) -> str:
+    """Two rows: the numbers, and below them what can be unfolded.
+
+    Args:
+        texts: The run's row of `runs_table`.
+    """
+    directory = Path(run["directory"])
+    place, status, choices, seed, found, epoch, _, reason = texts
+    link = escape(relpath(directory.resolve(), target.parent.resolve()))
+    value = run.get(f"{run.get('metric')}/test")
+    seconds = run.get("seconds")
+    cells = [
+        (f'<a href="{link}">{escape(short(place))}</a>', short(place)),
+        (escape(run["name"]), run["name"]),
+        (escape(status), status),
+        (escape(choices), choices),
+        (escape(seed), run.get("seed", "")),
+        (escape(found), "" if value is None else value),
+        (escape(epoch), run.get("epoch", "")),
+        ("" if seconds is None else f"{seconds:.0f}", "" if seconds is None else seconds),
+    ]
+    row = "".join(f'<td data-value="{escape(str(key))}">{cell}</td>' for cell, key in cells)
+    why = f'<p class="reason">{escape(reason)}</p>' if reason else ""
+    return (
+        f'<tbody class="{escape(status)}"><tr>{row}</tr><tr><td colspan="{len(cells)}">'
+        f"{why}<details><summary>command, versions, config, pictures</summary>"
+        f"{facts(directory)}{pictures.of(directory)}{config(directory)}</details></td></tr></tbody>"
+    )
+
+
+def short(place: str) -> str:
+    """The last two directories of a run."""
+    return "/".join(Path(place).parts[-2:])
+
+
+def facts(directory: Path) -> str:
+    """The command, commit, versions and machine, as far as the run has noted them."""
+    info = read_json(directory / "run_info.json")
+    if not info:
+        return (
+            "<p>It left no readable run_info.json: command, versions and machine are unknown.</p>"
+        )
+    command, git, packages = info.get("command"), info.get("git"), info.get("packages")
+    rows: dict[str, Any] = {}
+    if isinstance(command, list):
+        rows["command"] = shlex.join(map(str, command))
+    if isinstance(git, dict):
+        rows["commit"] = f"{git.get('commit')}{' and changes' if git.get('changed') else ''}"
+    if isinstance(packages, dict):
+        rows["versions"] = ", ".join(f"{name} {number}" for name, number in packages.items())
+    rows |= {
+        name: info[name] for name in ("python", "cpu", "device", "platform", "seed", "started")
+        if info.get(name) is not None
+    }  # fmt: skip
+    lines = (
+        f"<tr><th>{name}</th><td><code>{escape(str(value))}</code></td></tr>"
+        for name, value in rows.items()
+    )
+    return f'<table class="facts">{"".join(lines)}</table>'
+
+
+def config(directory: Path) -> str:
+    """The resolved configuration."""
+    try:
+        text = (directory / "config.yaml").read_text(errors="replace")
+    except OSError:
+        return "<p>It left no readable config.yaml.</p>"
+    return f"<details><summary>config.yaml</summary><pre>{escape(text)}</pre></details>"

@@ -160,7 +160,7 @@ def table_html(table: ReportTable, links_from: Path | None = None) -> str:
         if links_from is not None:
             target = relpath(Path(texts[0]).resolve(), links_from.resolve())
             cells[0] = f'<a href="{escape(target)}">{cells[0]}</a>'
-        failed = ' class="failed"' if {"failed", "damaged"} & set(texts) else ""
+        failed = ' class="failed"' if {"diverged", "failed", "damaged"} & set(texts) else ""
         lines.append(f"<tr{failed}>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     notes = "".join(f'<p class="note">{markup(note)}</p>' for note in table.notes)
     return "\n".join([*lines, f"</tbody></table>{notes}"])

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..runs.result import LAST
+from .rank_test import ordered, standing
 from .table import Estimate
 
 __all__ = [
     "epoch_sentence",
     "held",
     "in_brackets",
-    "interval_verdict",
     "order_verdict",
     "within_two_errors",
 ]
@@ -45,25 +45,22 @@ def in_brackets(names: Sequence[str]) -> str:
     return f" ({'; '.join(names)})" if names else ""
 
 
-def interval_verdict(ours: Estimate, theirs: Estimate, what: str) -> str:
-    """Where our interval of mean ± standard deviation is, seen from another.
-
-    >>> interval_verdict(Estimate(1.0, 0.1, 3), Estimate(2.0, None, 1), "the paper's 2.0")
-    "below the paper's 2.0"
-    """
-    (low, high), (lower, higher) = ours.interval, theirs.interval
-    place = "below" if high < lower else "above" if low > higher else "within the spread of"
-    return f"{place} {what}"
-
-
 def within_two_errors(difference: float, one: Estimate, other: Estimate) -> bool:
     """Whether a difference of means is less than two standard errors, of both together."""
     return abs(difference) < 2 * (one.error**2 + other.error**2) ** 0.5
 
 
-def order_verdict(where: str, found: Sequence[str], published: Sequence[str]) -> str:
-    """Names from the lowest error to the highest, and whether that is the published order."""
-    order = " < ".join(found)
-    same = list(found) == list(published)
-    says = ", as published." if same else f"; published: {' < '.join(published)}."
-    return f"{where}, from the lowest error to the highest: {order}{says}"
+def order_verdict(
+    where: str, errors: Mapping[str, Sequence[float]], published: Sequence[str]
+) -> str:
+    """Names from the lowest error to the highest, and whether the published order holds.
+
+    Args:
+        errors: By name, one value per seed.
+        published: The names, lowest error first.
+    """
+    theirs = " < ".join(published)
+    return (
+        f"{where}, from the lowest error to the highest: {ordered(errors)}; published: {theirs}. "
+        f"That order: {standing(errors, published)}."
+    )

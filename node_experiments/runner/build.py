@@ -40,6 +40,7 @@ from .build_solves import (
     compile_solves,
     regularize,
 )
+from .data_files import located
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,18 +60,24 @@ __all__ = [
 
 
 def build_data(
-    config: RunConfig, device: torch.device, learned: dict[str, Any] | None = None
+    config: RunConfig,
+    device: torch.device,
+    learned: dict[str, Any] | None = None,
+    with_files: bool = True,
 ) -> Any:
     """The dataset with its batches on `device`.
 
     Args:
         learned: What a checkpoint holds of the training data, such as names and scales; None
             while they are learned, and for data of which nothing is.
+        with_files: Read the files. Without, what was learned is enough where the dataset says so.
     """
-    build = resolve(datasets()[config.dataset.name].build)
+    dataset, settings = datasets()[config.dataset.name], located(config)
     if learned is None:
-        return build(config.dataset, config.seed, device)
-    return build(config.dataset, config.seed, device, learned, config.mode == "predict")
+        return resolve(dataset.build)(settings, config.seed, device)
+    if not with_files and dataset.learned is not None:
+        return resolve(dataset.learned)(settings, learned)
+    return resolve(dataset.build)(settings, config.seed, device, learned)
 
 
 def build_model(config: RunConfig, data: Any, device: torch.device) -> nn.Module:

@@ -23,9 +23,9 @@ from ..ode import (
     Gradient,
     Solver,
 )
-from ..ode.compiled import compiler_fault
+from ..ode.compile import compiler_fault
 from ..ode.gradients import GRADIENTS
-from ..ode.methods import METHODS
+from ..ode.methods.registry import METHODS
 
 __all__ = ["build_gradient", "build_solver", "compile_solves", "regularize"]
 

@@ -19,8 +19,9 @@ from ..training.checkpoints import (
     load_checkpoint,
 )
 from .compose import plain_config
+from .data_files import PLACES, places_of
 
-__all__ = ["choices_of_checkpoint", "config_of_checkpoint"]
+__all__ = ["choices_of_checkpoint", "config_from", "config_of_checkpoint"]
 
 # By mode. Figure 3 has its own solvers.
 CHANGEABLE = {
@@ -29,6 +30,35 @@ CHANGEABLE = {
     "figure3": ("dataset", "trainer"),
 }
 OWN = ("mode", "checkpoint", "outputs")  # of the evaluation itself
+
+
+def config_from(checkpoint: str) -> RunConfig:
+    """The configuration of a checkpoint as it is.
+
+    Raises:
+        CheckpointError: It cannot be read, or its configuration is not one.
+    """
+    content = content_of(checkpoint)
+    merged = {**content, "mode": "predict", "checkpoint": checkpoint, "resume": None}
+    try:
+        return plain_config(merged, of_checkpoint=True)
+    except ConfigError as error:
+        raise CheckpointError(f"checkpoint {checkpoint}: {error}") from error
+
+
+def content_of(checkpoint: str) -> dict[str, Any]:
+    """The settings in a checkpoint.
+
+    Raises:
+        CheckpointError: It cannot be read, or holds none.
+    """
+    content: dict[str, Any] = load_checkpoint(Path(checkpoint))["config"]
+    if not all(isinstance(content.get(group), dict) for group in ("dataset", "model", "trainer")):
+        raise CheckpointError(
+            f"the configuration in checkpoint {checkpoint} is damaged: it lacks dataset, "
+            "model or trainer; take another one of the run's checkpoints directory"
+        )
+    return content
 
 
 def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
@@ -43,15 +73,11 @@ def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
         CheckpointError: The checkpoint cannot be read, or its configuration is not one.
     """
     assert given.checkpoint is not None
-    checkpoint = load_checkpoint(Path(given.checkpoint))
-    content = checkpoint["config"]
-    if not all(isinstance(content.get(group), dict) for group in ("dataset", "model", "trainer")):
-        raise CheckpointError(
-            f"the configuration in checkpoint {given.checkpoint} is damaged: it lacks dataset, "
-            "model or trainer; take another one of the run's checkpoints directory"
-        )
+    content = content_of(given.checkpoint)
     merged: dict[str, Any] = {**content, "mode": given.mode, "checkpoint": given.checkpoint}
     merged["outputs"], merged["name"] = given.outputs, content.get("name", given.name)
+    merged["resume"], places = None, dict(content.get("places") or {})
+    own_places = places_of(given.dataset)
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
         group, _, setting = key.partition(".")
@@ -73,6 +99,11 @@ def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
             merged[group] = {**dict(merged.get(group) or {}), setting: chosen[setting]}
         else:
             merged[group] = chosen
+        if group == "dataset":
+            for name in (setting,) if setting else PLACES:
+                places.pop(name, None)
+                places |= {name: own_places[name]} if name in own_places else {}
+    merged["places"] = places
     try:
         return plain_config(merged, of_checkpoint=True)
     except ConfigError as error:

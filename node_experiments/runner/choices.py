@@ -92,7 +92,7 @@ def default_settings(name: str, entry: Dataset | Model) -> dict[str, Any]:
 
 def solver_names() -> list[str]:
     """Every method of `ode`, without importing torch."""
-    tableaus = without_torch("ode.tableaus")
+    tableaus = without_torch("ode.methods.explicit_tableaus")
     reversible = [f"reversible_{name}" for name in tableaus.EXPLICIT_TABLEAUS]
     return list(dict.fromkeys([*tableaus.TABLEAUS, *NOT_RUNGE_KUTTA, *reversible]))
 

@@ -26,9 +26,9 @@ class Ending:
     """How a job ended.
 
     Attributes:
-        status: completed, interrupted or failed.
+        status: completed, diverged, interrupted or failed.
         reason: Why it did not complete, in one line.
-        exit_code: 0, 1 (failed), 2 (bad input), 130 (interrupted) or `EXIT_REQUEUE`.
+        exit_code: 0, 1 (diverged or failed), 2 (bad input), 130 (interrupted) or `EXIT_REQUEUE`.
         signal: The signal that asked for a stop.
         warnings: What was warned of, and how often.
     """
@@ -81,7 +81,9 @@ def ending_of(error: BaseException, stop: StopRequest, mode: str) -> Ending:
     log.debug("".join(traceback.format_exception(error)))
     if isinstance(error, UserError):
         return Ending("failed", str(error), error.exit_code)
-    if isinstance(error, SolveError | TrainingDiverged):
+    if isinstance(error, TrainingDiverged):
+        return Ending("diverged", str(error), 1)
+    if isinstance(error, SolveError):
         return Ending("failed", str(error), 1)
     if isinstance(error, OSError):
         remedy = "make room" if error.errno in FULL else "make it writable"

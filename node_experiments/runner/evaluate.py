@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,21 @@ import torch
 from ..chapters import modes
 from ..chapters.chapter import resolve
 from ..config import RunConfig
-from ..ode.methods import METHODS
+from ..ode.methods.registry import METHODS
 from ..runs.files import write_atomically
 from ..runs.result import Findings, Memory, SavedEpoch
 from ..training.loop import Trainer
 from ..training.memory import peak_bytes
 from ..training.solver_statistics import CountedBatches
 from . import build
+from .data_files import file_names, fingerprints, same_data
 from .ending import Unfinished
 from .restore import rebuild
 from .train import tested, trainable_parameters
 
 __all__ = ["evaluate", "measure"]
+
+log = logging.getLogger(__name__)
 
 
 def evaluate(config: RunConfig, folder: Path, device: torch.device) -> Findings:
@@ -35,6 +39,12 @@ def evaluate(config: RunConfig, folder: Path, device: torch.device) -> Findings:
         Unfinished: The evaluation failed; what was found says of which model it was.
     """
     trained = rebuild(config, device)
+    if not same_data(trained.files, now := fingerprints(config)):
+        log.warning(
+            "%s is not what the model was trained on: that was %s",
+            file_names(now),
+            file_names(trained.files or []),
+        )
     model, data = trained.model, trained.data
     found = Findings(trained=trained.origin, parameters=trainable_parameters(model))
     task = build.build_task(config, data)
@@ -51,12 +61,16 @@ def evaluate(config: RunConfig, folder: Path, device: torch.device) -> Findings:
     test = CountedBatches(data.test, model)
     try:
         values = trainer.evaluate(test)
+        if hasattr(task, "held_by_band"):
+            values |= task.held_by_band(model, data)
         for name, content in getattr(task, "details", dict)().items():
             keep(folder / f"{name}.json", content)
     except (Exception, KeyboardInterrupt) as error:
         raise Unfinished(found) from error
     found.metric = task.metric
     found.tested = tested(trainer)
+    counts = getattr(data, "class_counts", None)
+    found.class_counts = None if counts is None else {"test": counts["test"]}
     found.of_checkpoint = SavedEpoch(str(trained.file), trained.epoch)
     found.metrics = {f"{name}/test": value for name, value in values.items()}
     if test.solves:

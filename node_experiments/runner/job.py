@@ -22,7 +22,9 @@ from ..config import (
 )
 from ..data.cache_folder import cache_folder
 from ..errors import UserError
+from ..runs.checkpoint_names import resolved_checkpoint
 from ..runs.directory import (
+    ENDED,
     claimed,
     read_json,
     remove_leftovers,
@@ -34,6 +36,7 @@ from ..runs.result import RunResult, read_result
 from ..runs.starts import discard, mark_start, one_at_a_time, remove_failed_starts
 from ..training.signals import is_ours
 from .compose import plain_config, typed_config
+from .data_files import PLACES, check_same_data, fingerprints, places_of, same_data
 from .messages import (
     GROUPS,
     complain,
@@ -128,12 +131,15 @@ def job(composed: DictConfig, settings: HydraConf) -> float | None:
 
 def configuration(given: RunConfig, overrides: list[str]) -> RunConfig:
     """The configuration of the command line, of a checkpoint, or of a run to resume."""
-    if given.mode != "train":
+    if given.checkpoint is not None:
         from .checkpoint_overrides import config_of_checkpoint
 
+        given.checkpoint = resolved_checkpoint(given.checkpoint, given.outputs)
         return config_of_checkpoint(given, overrides)
     if given.resume not in (None, "auto"):
+        given.resume = resolved_checkpoint(given.resume, given.outputs)
         return config_of_run(given, overrides)
+    given.places = places_of(given.dataset)
     return given
 
 
@@ -156,10 +162,17 @@ def config_of_run(given: RunConfig, overrides: list[str]) -> RunConfig:
         if key == "resume" or key.startswith("hydra"):
             continue
         group, _, setting = key.partition(".")
+        if override in (f"{group}={content[group].get('name')}" for group in ("dataset", "model")):
+            continue  # they are those of the run already
+        if group == "dataset" and setting in PLACES:
+            path = Path(str(getattr(given.dataset, setting))).expanduser()
+            content["places"] = {**(content.get("places") or {}), setting: str(path.absolute())}
+            continue
         if group != "trainer" or not setting:
             raise ConfigError(
                 f"{key} cannot be changed with resume=: the run has its own configuration; "
-                "changeable: trainer.epochs and other settings of the trainer"
+                "changeable: trainer.epochs and other settings of the trainer, and where the "
+                "same data are now, with dataset.path or dataset.root"
             )
         if setting == "accumulate":
             raise ConfigError(
@@ -211,12 +224,20 @@ def find_place(config: RunConfig, folder: Path, siblings: bool) -> Path:
         return folder
     if config.resume not in (None, "auto"):
         return Path(str(config.resume))
-    return started_before(folder, config_hash(asdict(config)), siblings)
+    now = fingerprints(config)
+
+    def is_same(run: Path) -> bool:
+        return same_data(read_json(run / "run_info.json").get("data"), now)
+
+    return started_before(folder, config_hash(asdict(config)), siblings, is_same)
 
 
 def completed_before(config: RunConfig, place: Path) -> RunResult | None:
-    """The result of a completed run of this configuration, if one is stored there."""
-    if config.mode != "train" or status(place) != "completed":
+    """The result of a run of this configuration and data that has ended, if one is there."""
+    if config.mode != "train":
+        return None
+    check_same_data(config, place)
+    if status(place) not in ENDED:
         return None
     before = read_result(place)
     if before is None or before.config_hash != config_hash(asdict(config)):
@@ -225,10 +246,15 @@ def completed_before(config: RunConfig, place: Path) -> RunResult | None:
     return before
 
 
+def exit_code_of(before: RunResult) -> int:
+    """The exit code with which a run had ended."""
+    return 0 if before.status == "completed" else 1
+
+
 def run_once(config: RunConfig, place: Path, choices: dict[str, Any], live: bool) -> Outcome:
     """Run in `place`, or return what a completed run of the same configuration left there."""
     if result := completed_before(config, place):
-        return Outcome(result, skipped=True)
+        return Outcome(result, exit_code_of(result), skipped=True)
     if config.resume not in (None, "auto"):
         choices = read_json(place / "run_info.json").get("choices") or choices
     from .run import (
@@ -266,7 +292,7 @@ def under_torchrun(
     try:
         place = find()
         if result := completed_before(config, place):
-            return Outcome(result, skipped=True), place
+            return Outcome(result, exit_code_of(result), skipped=True), place
         check(config)
         with claimed(place):
             go = group.from_first((True, place))[0]

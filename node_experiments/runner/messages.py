@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ..runs.result import Findings, RunResult
 
-__all__ = ["GROUPS", "complain", "console", "log_to_console", "report"]
+__all__ = ["GROUPS", "complain", "console", "log_to_console", "outcome_of_test", "report"]
 
 GROUPS = (
     "experiment",
@@ -44,6 +44,8 @@ def report(result: RunResult, folder: Path, job: str = "", skipped: bool = False
         how = "completed" if seconds is None else f"completed in {seconds:.0f} s"
         if skipped:
             how = "was completed before"
+        if result.found.stopped is not None:
+            how += f" (stopped: {result.found.stopped})"
         found = outcome_of_test(result.found)
         line = f"{name} {how}{': ' if found else ''}{found}\n{folder}"
         if result.mode == "figure3":
@@ -56,7 +58,8 @@ def report(result: RunResult, folder: Path, job: str = "", skipped: bool = False
         console.print(line, soft_wrap=True, markup=False, highlight=False)
     else:
         prefix = f"{job}: " if job else ""
-        complain(f"{prefix}{result.reason} (log: {folder / 'node-run.log'})")
+        again = "was run before: " if skipped else ""
+        complain(f"{prefix}{again}{result.reason} (log: {folder / 'node-run.log'})")
 
 
 def outcome_of_test(found: Findings) -> str:
@@ -83,10 +86,25 @@ def outcome_of_test(found: Findings) -> str:
     line = f"test {', '.join(numbers)}"
     if found.tested is not None:
         line += f" on {found.tested.count} {found.tested.unit}"
+    line += coverage_phrase(found)
     if (saved := found.of_checkpoint) is not None:
         of_epoch = "" if saved.epoch is None else f" of epoch {saved.epoch}"
         return f"{line} with the weights{of_epoch} in {saved.file}"
     return f"{line} {found.epoch_phrase()}".rstrip()
+
+
+def coverage_phrase(found: Findings) -> str:
+    """How many of the held-out values a model's 90 % band covers, where it has one.
+
+    >>> coverage_phrase(Findings(metrics={"coverage/test": 0.91, "coverage_beyond/test": 0.88}))
+    ', 90 % band covers 91 % (88 % beyond the observations)'
+    """
+    numbers = [found.reported.get(f"coverage{part}/test") for part in ("", "_beyond")]
+    within, beyond = (None if number is None else f"{100 * number:.0f} %" for number in numbers)
+    if within is None:
+        return "" if beyond is None else f", 90 % band covers {beyond} beyond the observations"
+    further = "" if beyond is None else f" ({beyond} beyond the observations)"
+    return f", 90 % band covers {within}{further}"
 
 
 def complain(message: str) -> int:

@@ -14,7 +14,7 @@ class Outcome:
     """What a job hands to its caller.
 
     Attributes:
-        exit_code: 0, 1 (failed), 2 (bad input), 130 (interrupted) or `EXIT_REQUEUE`.
+        exit_code: 0, 1 (diverged or failed), 2 (bad input), 130 (interrupted) or `EXIT_REQUEUE`.
         signal: The signal that asked for a stop.
         skipped: It was completed before, and nothing was run.
     """

@@ -29,29 +29,38 @@ class Trained:
     """What a checkpoint holds, ready to be used.
 
     Attributes:
+        config: Of the checkpoint, with what was overridden.
         model: With the checkpoint's weights, and the solver of the configuration.
         data: The dataset of the configuration.
         origin: The run that trained it.
         file: The checkpoint.
         epoch: After which its weights were saved; None if it does not tell.
+        device: Where the model is.
+        files: Fingerprints of the data that it was trained on; None if it does not tell.
     """
 
+    config: RunConfig
     model: nn.Module
     data: Any
     origin: Origin
     file: Path
     epoch: int | None
+    device: torch.device
+    files: list[dict[str, Any]] | None
 
 
-def rebuild(config: RunConfig, device: torch.device) -> Trained:
+def rebuild(config: RunConfig, device: torch.device, with_files: bool = True) -> Trained:
     """The model of the checkpoint that the configuration was made from.
+
+    Args:
+        with_files: Read the files of the dataset, for batches of it.
 
     Raises:
         CheckpointError: It cannot be read, or holds the weights of another model.
     """
     assert config.checkpoint is not None
     checkpoint = load_checkpoint(Path(config.checkpoint), device)
-    data = build.build_data(config, device, checkpoint.get("data"))
+    data = build.build_data(config, device, checkpoint.get("data"), with_files)
     model = build.build_model(config, data, device)
     try:
         model.load_state_dict(checkpoint["model"])
@@ -62,11 +71,14 @@ def rebuild(config: RunConfig, device: torch.device) -> Trained:
         ) from error
     epoch = checkpoint.get("epoch")
     return Trained(
+        config,
         model,
         data,
         origin(checkpoint["config"]),
         checkpoint_file(Path(config.checkpoint)),
         epoch if isinstance(epoch, int) else None,
+        device,
+        checkpoint.get("files"),
     )
 
 

@@ -36,6 +36,7 @@ from ..training.distributed import torchrun_group
 from ..training.signals import stop_on_signals
 from . import build
 from .compose import to_yaml
+from .data_files import fingerprints
 from .ending import Ending, attempt
 from .outcome import Outcome
 from .process import (
@@ -43,6 +44,7 @@ from .process import (
     prepare,
 )
 from .train import fit
+from .warm_start import check_start
 
 __all__ = ["check", "run"]
 
@@ -60,8 +62,14 @@ def check(config: RunConfig) -> None:
     build.check_choices(config)
     check_loggers(config.trainer.loggers)
     check_machine(config)
+    if config.mode == "train" and config.trainer.init_from is not None:
+        check_start(config.trainer.init_from)
     device = select_device(config.trainer.device)
-    if config.mode in modes():
+    if config.mode == "predict":
+        from .predict import check_predict
+
+        check_predict(config)
+    elif config.mode in modes():
         resolve(modes()[config.mode].check)(config, device)
 
 
@@ -127,9 +135,14 @@ def run(
         write_atomically(folder / "config.yaml", lambda file: file.write(text))
         device = prepare(config)
         info = run_info(config.seed, describe_device(device))
-        write_json(folder / "run_info.json", info | {"config_hash": own_hash, "choices": choices})
+        info |= {"config_hash": own_hash, "choices": choices, "data": fingerprints(config)}
+        write_json(folder / "run_info.json", info)
         hardware = Hardware(info["cpu"], info["device"], info["threads"])
         # What training in one process does not need is imported where it is needed.
+        if config.mode == "predict":
+            from .predict import predict
+
+            return predict(config, folder, device)
         if config.mode != "train":
             from .evaluate import evaluate, measure
 

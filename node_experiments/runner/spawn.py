@@ -69,7 +69,7 @@ def fit_in_processes(
             log.debug("%s", error)
         drain(results, endings)
     # The first that failed knows why; the others only lost it.
-    failed = [ending for _, ending in endings if ending.status == "failed"]
+    failed = [ending for _, ending in endings if ending.status in ("failed", "diverged")]
     told = failed[:1] or [ending for rank, ending in endings if rank == 0]
     if not told:
         reason = "a training process was killed, by the system or for want of memory"

@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from ..config import RunConfig
+from ..config import ConfigError, RunConfig
 from ..nn.swap_solver import (
     solving_modules,
     solving_with,
@@ -51,9 +51,12 @@ from ..training.signals import StopRequest
 from ..training.solver_statistics import SolverStatistics
 from ..training.timing import Timing
 from . import build
+from .after_training import calibrate, check_that_it_learned
 from .compose import to_yaml
+from .data_files import fingerprints
 from .ending import Unfinished
 from .hyperparameters import hyperparameters, overridden
+from .warm_start import start_from
 
 __all__ = ["fit", "tested", "trainable_parameters"]
 
@@ -83,7 +86,8 @@ def fit(
         Metrics of the last and of the best epoch, and what the training took.
 
     Raises:
-        Unfinished: Training ended before its last epoch, by `Interrupted` or by an error.
+        Unfinished: Training ended before its last epoch, by `Interrupted` or by an error, or it
+            diverged.
     """
     settings = config.trainer
     data = build.build_data(config, device)
@@ -99,6 +103,7 @@ def fit(
     steps_per_epoch = math.ceil(len(data.train) / settings.accumulate)
     scheduler = build.build_scheduler(config, optimizer, steps_per_epoch)
     parameters = trainable_parameters(model)
+    check_patience(config, data)
 
     timing = Timing()
     callbacks: list[Callback] = [SolverStatistics(), MemoryMeter(), timing]
@@ -129,7 +134,12 @@ def fit(
             trackers.append(Profiler(folder / "profile"))
         if bar is not None:
             trackers.append(ProgressBar(bar, "compiling" if settings.compile else "starting"))
-    last = Checkpoints(folder / "checkpoints", asdict(config), settings.checkpoint_minutes, stop)
+    last = Checkpoints(
+        folder / "checkpoints",
+        {"config": asdict(config), "files": fingerprints(config)},
+        settings.checkpoint_minutes,
+        stop,
+    )
     trainer = Trainer(
         task,
         model,
@@ -144,6 +154,7 @@ def fit(
         accumulate=settings.accumulate,
         log_every=settings.log_every,
         evaluate_every=settings.evaluate_every,
+        patience=settings.patience,
         group=group,
     )
     if group.size > 1:
@@ -151,9 +162,14 @@ def fit(
         torch.manual_seed(config.seed * 1_000_003 + group.rank)
     if checkpoint is not None:
         go_on(trainer, checkpoint, config, folder)
+    elif settings.init_from is not None:
+        start_from(settings.init_from, model, data, device)
     try:
         with torch.autograd.set_detect_anomaly(settings.detect_anomaly):
             trainer.fit()
+            check_that_it_learned(trainer)
+            if group.rank == 0:
+                calibrate(trainer, last, folder)
     except (Exception, KeyboardInterrupt) as error:
         raise Unfinished(findings(trainer, parameters, timing)) from error
     finally:
@@ -199,9 +215,34 @@ def findings(trainer: Trainer, parameters: int, timing: Timing) -> Findings:
         memory=Memory(last.get("memory/saved_bytes"), last.get("memory/peak_bytes")),
         earlier_seconds=timing.earlier_seconds,
         tested=tested(trainer),
+        class_counts=getattr(trainer.data, "class_counts", None),
     )
+    if trainer.stopped and trainer.epoch < trainer.epochs:
+        found.stopped = f"patience, no better {tag} in {trainer.patience} evaluations"
     found.objective = found.reported.get(tag, found.reported.get(f"{metric}/test"))
     return found
+
+
+def check_patience(config: RunConfig, data: Any) -> None:
+    """See that early stopping can work, and say what it does to a schedule over all epochs.
+
+    Raises:
+        ConfigError: There is no validation data.
+    """
+    if config.trainer.patience is None:
+        return
+    if data.validation is None:
+        raise ConfigError(
+            "trainer.patience stops by the validation metric, and there is no validation data; "
+            "set dataset.validation_size above 0, or trainer.patience=null"
+        )
+    if config.scheduler.name in ("one_cycle", "cosine"):
+        log.info(
+            "the schedule %s is laid over all %d epochs: where trainer.patience stops earlier, "
+            "the learning rate has not come down",
+            config.scheduler.name,
+            config.trainer.epochs,
+        )
 
 
 def trainable_parameters(model: nn.Module) -> int:

@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from ..config import (
 from .result import ResultError, read_result
 
 __all__ = [
+    "ENDED",
     "LOCK",
     "claimed",
     "folder_of_checkpoint",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 LOCK = ".lock"
+ENDED = ("completed", "diverged")  # to run it again would give the same
 
 # The parser in C reads some hundred configurations in a second.
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -119,7 +121,7 @@ def folder_of_checkpoint(checkpoint: str) -> Path:
 
 
 def status(folder: Path) -> str:
-    """completed, interrupted, failed, running, damaged, or unfinished: killed or not started."""
+    """One of `ENDED`, interrupted, failed, running, damaged or unfinished (killed, not begun)."""
     if is_claimed(folder):
         return "running"
     try:
@@ -129,13 +131,16 @@ def status(folder: Path) -> str:
     return "unfinished" if result is None else result.status
 
 
-def started_before(folder: Path, own_hash: str, siblings: bool) -> Path:
-    """Folder of the run of this configuration: completed, else started, else `folder`.
+def started_before(
+    folder: Path, own_hash: str, siblings: bool, is_same: Callable[[Path], bool]
+) -> Path:
+    """Folder of the run of this configuration: ended, else started, else `folder`.
 
     Of those that were started, one with a checkpoint is preferred to one without.
 
     Args:
         siblings: Look also in the folders beside `folder`.
+        is_same: Whether the run in one of those read the same data.
 
     Raises:
         ConfigError: `folder` holds a run of another configuration.
@@ -154,8 +159,8 @@ def started_before(folder: Path, own_hash: str, siblings: bool) -> Path:
     ]
     for path in left:
         remove_leftovers(path)
-    same = [path for path in left if hash_of(path) == own_hash]
-    completed = [path for path in same if status(path) == "completed"]
+    same = [path for path in left if hash_of(path) == own_hash and is_same(path)]
+    completed = [path for path in same if status(path) in ENDED]
     saved = [path for path in same if any((path / "checkpoints").glob("*.pt"))]
     return next(iter(completed + saved + same), folder)
 

@@ -10,7 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["write_atomically", "write_json"]
+__all__ = ["FORECASTS", "write_atomically", "write_json"]
+
+# What a model predicts of held-out test values, in the directory of a run.
+FORECASTS = "forecasts.npz"
 
 
 # Temporary files are made for their owner alone; what they become is for whom the user allows.

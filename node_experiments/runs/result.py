@@ -39,7 +39,7 @@ __all__ = [
 
 FILE = "result.json"
 VERSION = 1
-ENDINGS = ("completed", "interrupted", "failed")
+ENDINGS = ("completed", "diverged", "interrupted", "failed")
 LAST = "last epoch"
 
 T = TypeVar("T")
@@ -136,6 +136,8 @@ class Findings:
         trained: Origin of the checkpoint, of an evaluation and of Figure 3.
         solver_order: Order of the method that an evaluation solved with.
         tested: The samples of the last test.
+        stopped: Why training ended before its last epoch, although it completed.
+        class_counts: Labels of each class in each part of the data, by their names.
         of_checkpoint: The checkpoint that an evaluation is of.
         earlier_seconds: What the run took before it was resumed; counts towards its `seconds`.
     """
@@ -150,6 +152,8 @@ class Findings:
     trained: Origin | None = None
     solver_order: int | None = None
     tested: Tested | None = None
+    stopped: str | None = None
+    class_counts: dict[str, Any] | None = None
     of_checkpoint: SavedEpoch | None = None
     earlier_seconds: float = 0.0
 
@@ -184,7 +188,7 @@ class RunResult:
     """What `result.json` holds: the fields of `Findings` stand beside the others there.
 
     Attributes:
-        status: completed, interrupted or failed.
+        status: completed, diverged, interrupted or failed.
         reason: Why it did not complete, in one line.
         choices: What was chosen of each configuration group.
         seconds: None while the run has not ended.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 
 __all__ = ["Animation", "Film"]
+
+COLORS = 64  # of a GIF
+SAMPLED = 8  # frames that its palette is made from
 
 
 class Animation(Callback):
@@ -34,10 +38,10 @@ class Animation(Callback):
     """
 
     def __init__(
-        self, path: Path, draw: Callable[[Trainer], Figure], seconds: float = 6.0, dpi: int = 80
+        self, path: Path, draw: Callable[[Trainer], Figure], seconds: float = 6.0, dpi: int = 100
     ) -> None:
         self._path, self._draw, self._seconds, self._dpi = path, draw, seconds, dpi
-        self._frames = path.with_name(f"{path.stem}_frames")
+        self._frames = path.with_name(f".{path.stem}_frames")
 
     def fit_start(self, trainer: Trainer) -> None:
         self._frames.mkdir(parents=True, exist_ok=True)
@@ -51,18 +55,16 @@ class Animation(Callback):
         self._add(trainer)
 
     def fit_end(self, trainer: Trainer) -> None:
-        frames = [Image.open(path) for path in sorted(self._frames.glob("*.png"))]
+        frames = [path.read_bytes() for path in sorted(self._frames.glob("*.png"))]
         if frames:
             write_gif(self._path, frames, self._seconds)
-        for frame in frames:
-            frame.close()
 
     def _add(self, trainer: Trainer) -> None:
         path = self._frames / f"{trainer.epoch:05d}.png"
         before = random_state()
-        image = frame_image(self._draw(trainer), self._dpi, 32)
+        frame = frame_png(self._draw(trainer), self._dpi)
         set_random_state(before)
-        write_atomically(path, lambda file: image.save(file, "png"))
+        write_atomically(path, lambda file: file.write(frame))
 
 
 class Film(Callback):
@@ -80,32 +82,45 @@ class Film(Callback):
         path: Path,
         draw: Callable[[Trainer], Iterable[Figure]],
         seconds: float = 4.0,
-        dpi: int = 80,
+        dpi: int = 100,
     ) -> None:
         self._path, self._draw, self._seconds, self._dpi = path, draw, seconds, dpi
 
     def epoch_end(self, trainer: Trainer) -> None:
         if trainer.epoch < trainer.epochs:
             return
-        frames = [frame_image(figure, self._dpi, 64) for figure in self._draw(trainer)]
+        frames = [frame_png(figure, self._dpi) for figure in self._draw(trainer)]
         if frames:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_gif(self._path, frames, self._seconds)
 
 
-def frame_image(figure: Figure, dpi: int, colors: int) -> Image.Image:
-    """A figure as an image of few colours."""
-    figure.set_dpi(dpi)
-    canvas: Any = figure.canvas
-    canvas.draw()
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+def frame_png(figure: Figure, dpi: int) -> bytes:
+    """A figure as a PNG file: many frames are kept until the last is known."""
+    buffer = BytesIO()
+    figure.savefig(buffer, dpi=dpi, format="png")
+    return buffer.getvalue()
+
+
+def common_palette(frames: Sequence[bytes], colors: int = COLORS) -> Image.Image:
+    """An image whose palette serves all frames, so that a colour stays the same throughout."""
+    places = np.unique(np.linspace(0, len(frames) - 1, SAMPLED).round().astype(int))
+    sampled = [np.asarray(opened(frames[place])) for place in places]
     # The default cuts by how often a colour occurs, and mixes the few pixels of a peak with white.
-    return image.quantize(colors, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    return Image.fromarray(np.concatenate(sampled)).quantize(colors, Image.Quantize.MAXCOVERAGE)
 
 
-def write_gif(path: Path, frames: Sequence[Image.Image], seconds: float) -> None:
+def opened(frame: bytes) -> Image.Image:
+    """A frame without transparency."""
+    return Image.open(BytesIO(frame)).convert("RGB")
+
+
+def write_gif(path: Path, frames: Sequence[bytes], seconds: float) -> None:
     """Write frames that take so long together, with a rest of two seconds on the last."""
-    first, *others = frames
+    palette = common_palette(frames)
+    first, *others = (
+        opened(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames
+    )
     pause = max(20, round(1000 * seconds / len(frames)))
     durations = [pause] * len(others) + [2000]
     write_atomically(

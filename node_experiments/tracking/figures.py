@@ -21,7 +21,7 @@ __all__ = ["Figures"]
 
 # Epochs can be shorter than their pictures take to draw, which then may take this share of all
 # time once they have taken so many seconds.
-SHARE, SECONDS = 0.1, 20.0
+SHARE, SECONDS = 0.1, 5.0
 
 
 class Figures(Callback):

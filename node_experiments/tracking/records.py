@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from .. import __version__
 from ..runs.files import write_atomically
 from ..training.loop import Callback, Trainer
+from ..version import __version__
 
 __all__ = ["MetricsFile", "run_info"]
 

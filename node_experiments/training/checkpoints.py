@@ -54,15 +54,16 @@ class Checkpoints(Callback):
 
     Args:
         folder: Where they are written, by process 0.
-        config: The resolved configuration of the run, as plain dicts and lists.
+        about: What is saved beside the state, as plain dicts and lists: `config`, the resolved
+            configuration of the run, and `files`, the fingerprints of the data.
         minutes: Time between two checkpoints inside an epoch.
         stop: Asked between steps.
     """
 
     def __init__(
-        self, folder: Path, config: dict[str, Any], minutes: float, stop: StopRequest
+        self, folder: Path, about: dict[str, Any], minutes: float, stop: StopRequest
     ) -> None:
-        self._folder, self._config = folder, config
+        self._folder, self._about = folder, about
         self._seconds, self._stop = 60 * minutes, stop
         self._saved = time.monotonic()
 
@@ -81,10 +82,18 @@ class Checkpoints(Callback):
     def epoch_end(self, trainer: Trainer) -> None:
         self.save(trainer, best=trainer.improved)
 
+    def best(self, device: torch.device) -> dict[str, Any]:
+        """The checkpoint of the best epoch."""
+        return load_checkpoint(self._folder / BEST, device)
+
+    def replace_best(self, checkpoint: dict[str, Any]) -> None:
+        """Write the checkpoint of the best epoch again."""
+        write_atomically(self._folder / BEST, lambda file: torch.save(checkpoint, file))
+
     def save(self, trainer: Trainer, best: bool = False) -> None:
         """Write the state of training, first as the best one if it is."""
         learned = getattr(trainer.data, "learned", None)
-        checkpoint = {"config": self._config, "data": learned, **trainer.state_dict()}
+        checkpoint = {**self._about, "data": learned, **trainer.state_dict()}
         self._saved = time.monotonic()
         if trainer.group.rank != 0:
             return

@@ -31,7 +31,9 @@ from .task import Task
 __all__ = ["Batches", "Callback", "Data", "Means", "Trainer", "TrainingDiverged", "take_penalties"]
 
 # What a checkpoint keeps of the trainer itself.
-COUNTERS = ("epoch", "index", "step", "best", "improved", "metrics", "history", "windows")
+COUNTERS = (
+    "epoch", "index", "step", "best", "improved", "waited", "metrics", "history", "windows",
+)  # fmt: skip
 
 
 class Batches(Protocol):
@@ -167,6 +169,8 @@ class Trainer:
         accumulate: Successive batches in a step; what is left at the end of an epoch is one too.
         log_every: Steps in a window of `log`.
         evaluate_every: Epochs from one evaluation to the next; the last epoch always has one.
+        patience: Evaluations in a row without a better validation metric after which training
+            ends; None to train for all epochs.
         group: The processes that train this model together.
 
     Attributes:
@@ -174,6 +178,7 @@ class Trainer:
         index: Steps completed of the epoch that is being trained.
         step: Steps completed.
         best: Best value of the task's metric on the validation data, or None.
+        waited: Evaluations since it was reached.
         tested: Samples of the last evaluation; 0 where the batches do not tell.
         window: Means over the last window of steps, by TensorBoard tag.
         metrics: Metrics of the last epoch, by TensorBoard tag.
@@ -196,6 +201,7 @@ class Trainer:
         accumulate: int = 1,
         log_every: int = 20,
         evaluate_every: int = 1,
+        patience: int | None = None,
         group: Group = ALONE,
     ) -> None:
         self.task, self.model, self.data = task, model, data
@@ -203,8 +209,8 @@ class Trainer:
         self.callbacks = callbacks
         self.epochs, self.device, self.precision = epochs, device, precision
         self.clip_norm, self.log_every = clip_norm, log_every
+        self.evaluate_every, self.patience = evaluate_every, patience
         self.accumulate = accumulate
-        self.evaluate_every = evaluate_every
         self.group = group
         self.loss_of_batch = group.wrap(LossOfBatch(task, model))
         self.epoch = 0
@@ -213,6 +219,7 @@ class Trainer:
         self.best: float | None = None
         self.chosen_by = task.metric
         self.improved = False
+        self.waited = 0
         self.tested = 0
         self.window: dict[str, float] = {}
         self.metrics: dict[str, float] = {}
@@ -234,14 +241,14 @@ class Trainer:
         return next(best, self.history[-1] if self.history else {})
 
     def fit(self) -> None:
-        """Train until `epochs` are done.
+        """Train until `epochs` are done, or the patience is at its end.
 
         Raises:
             TrainingDiverged: The loss is no longer finite.
         """
         self.emit("fit_start")
         try:
-            while self.epoch < self.epochs:
+            while self.epoch < self.epochs and not self.stopped:
                 self.train_epoch()
                 self.improved = False
                 if self.is_evaluated(self.epoch + 1):
@@ -322,6 +329,11 @@ class Trainer:
         self.emit("log")
         self.windows.append({"step": float(self.step), **self.window})
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the validation metric has not become better for too long."""
+        return self.patience is not None and self.waited >= self.patience
+
     def is_evaluated(self, epoch: int) -> bool:
         """Whether the model is evaluated after so many epochs."""
         return epoch % self.evaluate_every == 0 or epoch == self.epochs
@@ -351,6 +363,7 @@ class Trainer:
             better = self.best is None or sign * found > sign * self.best
             self.improved = better and not math.isnan(found)
             self.best = found if self.improved else self.best
+            self.waited = 0 if self.improved else self.waited + 1
         self.metrics |= {f"{name}/test": value for name, value in test.items()}
 
     def end_epoch(self) -> None:
@@ -397,7 +410,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         for name in COUNTERS:
-            setattr(self, name, state[name])
+            setattr(self, name, state.get(name, getattr(self, name)))
         self.window = dict(self.windows[-1]) if self.windows else {}
         local = state["ranks"][self.group.rank]
         self._epoch_means, self._window_means = (Means(**means) for means in local["means"])

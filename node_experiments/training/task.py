@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-__all__ = ["Task"]
+__all__ = ["Baseline", "Task"]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What a model that learned nothing reaches on validation data, or on test data without any.
+
+    Attributes:
+        metric: Of which less is better.
+        value: What it reaches.
+        predicts: What it predicts, such as `the training mean`.
+    """
+
+    metric: str
+    value: float
+    predicts: str
 
 
 class Task(Protocol):
     """One kind of problem.
 
-    It may also have `details() -> {name: JSON}`: what else an evaluation found, which `mode=eval`
-    writes to `<name>.json`.
+    It may also have
+
+    - `details() -> {name: JSON}`: what else an evaluation found, which `mode=eval` writes to
+      `<name>.json`
+    - `baseline(data) -> Baseline`: what a model that learned nothing reaches; a run that ends ten
+      times worse has diverged
+    - `calibrate(model, data)`: fit, once training has ended, what is no matter of gradients, such
+      as the width of a band; it changes nothing by which the best epoch was chosen
+    - `held_by_band(model, data) -> {metric: value}`: what the calibrated model reaches on the test
+      data, beside the metrics of every evaluation
 
     Attributes:
         metric: Name of the metric by which a checkpoint is the best.

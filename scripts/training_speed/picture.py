@@ -1,122 +1,141 @@
-"""Pictures of the results, readable at 900 pixels."""
+"""Pictures of the results, in the style of all figures."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
-from matplotlib.axis import Axis
-from matplotlib.ticker import LogLocator, NullLocator
+from node_experiments.figures.labels import label_points
+from node_experiments.figures.style import (
+    COLORS,
+    SMALLEST,
+    legend_below,
+    log_scale,
+    new_figure,
+    style,
+)
 
 __all__ = ["draw_accuracy", "draw_rows", "draw_scaling"]
 
-# Okabe & Ito's palette, which most colour-blind readers can tell apart.
 COLOURS = {
-    "ours": "#0072B2",
-    "torchdiffeq": "#E69F00",
-    "torchode": "#009E73",
-    "diffrax": "#CC79A7",
+    "ours": COLORS["blue"],
+    "torchdiffeq": COLORS["orange"],
+    "torchode": COLORS["green"],
+    "diffrax": COLORS["purple"],
 }
+NAMES = {"ours": "this package"}
+# Of each run to 1 % error: its label, colour and marker.
 RUN_LOOKS = {
-    "bosh3": ("#0072B2", "o"),
-    "dopri5": ("#56B4E9", "^"),
-    "torchdiffeq backprop": ("#E69F00", "s"),
-    "torchdiffeq adjoint": ("#D55E00", "D"),
+    "bosh3": ("this package, bosh3", COLOURS["ours"], "o"),
+    "dopri5": ("this package, dopri5", COLORS["sky"], "^"),
+    "torchdiffeq backprop": ("torchdiffeq backprop", COLOURS["torchdiffeq"], "s"),
+    "torchdiffeq adjoint": ("torchdiffeq adjoint", COLORS["red"], "D"),
 }
-HATCHES = {"ours": "", "torchdiffeq": "//", "torchode": "..", "diffrax": "xx"}
+BASELINE = "torchdiffeq backprop"
 
 
 def draw_rows(report: dict[str, Any], path: Path) -> None:
-    """The time of every contender, a panel for each row."""
+    """Every contender's time as a multiple of torchdiffeq's, on one axis; a panel for each row."""
     rows = list(report["rows"].values())
-    heights = [len(row["results"]) + 1.6 for row in rows]
-    figure, axes = plt.subplots(
-        len(rows),
-        figsize=(9, 0.27 * sum(heights)),
-        height_ratios=heights,
-        layout="constrained",
-        squeeze=False,
-    )
-    for ax, row in zip(axes[:, 0], rows, strict=True):
-        results = row["results"][::-1]
-        times = [1e3 * result["seconds"] for result in results]
-        packages = [result["package"] for result in results]
-        bars = ax.barh(
-            [result["name"] for result in results],
-            times,
-            color=[COLOURS[package] for package in packages],
-            hatch=[HATCHES[package] for package in packages],
-            edgecolor="white",
-            linewidth=0,
+    heights = [len(row["results"]) + 1.8 for row in rows]
+    with style():
+        figure = new_figure(height=0.165 * sum(heights) + 0.9)
+        axes = figure.subplots(len(rows), height_ratios=heights, sharex=True, squeeze=False)[:, 0]
+        ratios: list[float] = []
+        for ax, row in zip(axes, rows, strict=True):
+            results = row["results"][::-1]
+            base = next((r for r in results if r["name"] == BASELINE), results[-1])
+            for place, result in enumerate(results):
+                ratio = result["seconds"] / base["seconds"]
+                ratios.append(ratio)
+                package = result["package"]
+                ax.plot(
+                    ratio, place, "o", color=COLOURS[package], markersize=6,
+                    label=NAMES.get(package, package),
+                )  # fmt: skip
+                ax.annotate(
+                    milliseconds(result["seconds"]), (ratio, place), (7, 0), fontsize=SMALLEST,
+                    textcoords="offset points", va="center",
+                )  # fmt: skip
+            ax.set_yticks(range(len(results)), [result["name"] for result in results])
+            ax.set_ylim(-0.7, len(results) - 0.3)
+            ax.tick_params(labelsize=SMALLEST, labelbottom=True)
+            ax.axvline(1, color="0.6", lw=0.8, zorder=1)
+            ax.set_title(f"{row['title']} (1 = {base['name']})", loc="right")
+        for ax in axes:
+            log_scale(ax, "x", ratios)
+            ax.set_xlim(min(ratios) / 1.3, max(ratios) * 1.7)
+        axes[-1].set_xlabel(
+            f"time as a multiple of {BASELINE} (or of what the title says);\nleft is faster, "
+            "numbers are medians"
         )
-        ax.bar_label(
-            bars,
-            [f" {time:,.0f} ms" if time >= 100 else f" {time:.3g} ms" for time in times],
-            fontsize=9,
-        )
-        ax.set_xscale("log")
-        # A bar on a logarithmic axis has no natural start.
-        ax.set_xlim(min(times) / 2, max(times) * 1.8)
-        plain_numbers(ax.xaxis)
-        ax.tick_params(labelsize=9)
-        ax.set_title(row["title"], fontsize=10, loc="left")
-        ax.spines[["top", "right"]].set_visible(False)
-    axes[-1, 0].set_xlabel("ms, median, logarithmic", fontsize=9)
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
+        legend_below(figure, axes)
+        figure.savefig(path)
 
 
-def plain_numbers(axis: Axis) -> None:
-    """1, 2, 5, 10 instead of powers of ten."""
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_locator(NullLocator())
+def milliseconds(seconds: float) -> str:
+    """A time with three digits."""
+    time = 1e3 * seconds
+    return f"{time:,.0f} ms" if time >= 100 else f"{time:.3g} ms"
 
 
 def draw_scaling(report: dict[str, Any], path: Path) -> None:
     """Time against each size, with the fitted slope."""
-    axes_found = list(report["scaling"].values())
-    figure, axes = plt.subplots(2, 3, figsize=(9, 5.6), sharey=True, layout="constrained")
-    styles = zip(("#0072B2", "#E69F00"), ("o", "s"), strict=True)
-    looks = dict(zip(axes_found[0]["seconds"], styles, strict=True))
-    for ax, found in zip(axes.flat, axes_found, strict=False):
-        for way, (colour, marker) in looks.items():
-            times = [1e3 * value for value in found["seconds"][way]]
-            label = f"{way}: slope {found['slopes'][way]:.2f}"
-            ax.loglog(found["sizes"], times, color=colour, marker=marker, ms=4, label=label)
-        ax.set_xlabel(found["label"], fontsize=9)
-        plain_numbers(ax.yaxis)
-        ax.tick_params(labelsize=8)
-        ax.legend(fontsize=7, loc="upper left")
-        ax.grid(True, alpha=0.3)
-    for ax in axes[:, 0]:
-        ax.set_ylabel("ms of the processor", fontsize=9)
-    for ax in axes.flat[len(axes_found) :]:
-        ax.set_axis_off()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
+    found = list(report["scaling"].values())
+    ways = list(found[0]["seconds"])
+    with style():
+        figure = new_figure(height=5.2)
+        axes = figure.subplots(2, 3)
+        looks = dict(zip(ways, ((COLORS["blue"], "o"), (COLORS["orange"], "s")), strict=True))
+        for ax, each in zip(axes.flat, found, strict=False):
+            for (way, (colour, marker)), below in zip(looks.items(), (False, True), strict=True):
+                times = [1e3 * value for value in each["seconds"][way]]
+                ax.plot(each["sizes"], times, color=colour, marker=marker, ms=4, label=way)
+                slope = each["slopes"][way]
+                ax.text(
+                    0.04, 0.84 if below else 0.94, f"slope {slope:.2f}", color=colour,
+                    transform=ax.transAxes, fontsize=SMALLEST,
+                )  # fmt: skip
+            log_scale(ax, "x", each["sizes"])
+            log_scale(ax, "y", [1e3 * value for way in ways for value in each["seconds"][way]])
+            ax.set_xlabel(each["label"])
+        for ax in axes[:, 0]:
+            ax.set_ylabel("processor time (ms)")
+        empty = list(axes.flat)[len(found) :]
+        for ax in empty:
+            ax.set_axis_off()
+        handles, labels = axes.flat[0].get_legend_handles_labels()
+        if empty:
+            empty[0].legend(handles, labels, loc="center")
+        else:
+            legend_below(figure, axes.flat)
+        figure.suptitle("cost of a training step against its size")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path)
 
 
 def draw_accuracy(report: dict[str, Any], path: Path) -> None:
     """Error on the test images against seconds of training."""
-    figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
-    for name, run in report["runs"].items():
-        colour, marker = RUN_LOOKS[name]
-        seconds = [point["seconds"] for point in run["history"]]
-        errors = [100 * point["error"] for point in run["history"]]
-        ax.loglog(seconds, errors, color=colour, marker=marker, ms=4, label=name)
-    ax.axhline(1, color="0.4", lw=0.8, ls="--")
-    plain_numbers(ax.xaxis)
-    plain_numbers(ax.yaxis)
-    ax.set_xlabel("seconds of training steps", fontsize=9)
-    ax.set_ylabel("error on the test images, %", fontsize=9)
-    ax.tick_params(labelsize=9)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(fontsize=9)
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
+    with style():
+        figure = new_figure(height=3.8)
+        ax = figure.subplots()
+        ends, colours = [], []
+        every_second, every_error = [], [1.0]
+        for name, run in report["runs"].items():
+            label, colour, marker = RUN_LOOKS[name]
+            seconds = [point["seconds"] for point in run["history"]]
+            errors = [100 * point["error"] for point in run["history"]]
+            ax.plot(seconds, errors, color=colour, marker=marker, ms=4, lw=1.4, label=label)
+            ends.append((seconds[-1], errors[-1]))
+            colours.append(colour)
+            every_second += seconds
+            every_error += errors
+        log_scale(ax, "x", every_second)
+        log_scale(ax, "y", every_error)
+        ax.set_ylim(min(every_error) / 1.6, max(every_error) * 1.1)
+        ax.axhline(1, color="0.4", lw=0.8, ls="--")
+        ax.set(xlabel="seconds of training steps", ylabel="error on the test images (%)")
+        legend_below(figure, [ax], columns=4)
+        ax.set_title("training until 1 % of the test images are wrong (dashed)")
+        label_points(ax, ends, [f"{second:,.0f} s" for second, _ in ends], colours)
+        figure.savefig(path)

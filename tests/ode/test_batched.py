@@ -1,6 +1,7 @@
 """A step size for every sample: the same answers as one by one."""
 
 import math
+import random
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from node_experiments.ode import (
     Status,
     solve,
 )
+from node_experiments.ode.step_size_control import AdaptiveControl, SampleControl
 
 
 def field(t, y):
@@ -135,3 +137,19 @@ def test_times_that_require_a_gradient_are_refused():
     t = T.clone().requires_grad_()
     with pytest.raises(ValueError, match="no gradient with respect to t"):
         solve(field, samples(2), t, Solver(batching="independent"), "backprop")
+
+
+@pytest.mark.parametrize("controller", ["i", "pi", "pid"])
+def test_the_control_of_a_sample_is_that_of_a_whole_state(controller):
+    rng = random.Random(0)
+    solver = Solver(controller=controller, max_step=0.3, min_factor=0.3)
+    whole = AdaptiveControl(0.0, 1e6, 0.1, 5, solver)
+    samples = SampleControl(torch.full((2,), 0.1, dtype=torch.float64), 5, solver)
+    for _ in range(200):
+        rare = rng.choice([math.inf, math.nan, 0.0])
+        ratio = rare if rng.random() < 0.1 else 10 ** rng.uniform(-4, 1)
+        h = whole.t_next - whole.t
+        assert float(samples.h[0]) == pytest.approx(h, rel=1e-9)
+        accepted = whole.judge(h, ratio)
+        every = samples.judge(samples.h, torch.full_like(samples.h, ratio), samples.h > 1)
+        assert every.tolist() == [accepted] * 2

@@ -9,9 +9,11 @@ from node_experiments.ode import (
     Solver,
     solve,
 )
-from node_experiments.ode.methods import METHODS
-from node_experiments.ode.reversible import REVERSIBLE as COUPLED
-from node_experiments.ode.reversible import ReversibleRungeKutta
+from node_experiments.ode.methods.registry import METHODS
+from node_experiments.ode.methods.reversible import REVERSIBLE as COUPLED
+from node_experiments.ode.methods.reversible import ReversibleRungeKutta
+from node_experiments.ode.solution import StepCounts
+from node_experiments.ode.vector_field import FlatField, PlainField
 
 # Steps of the coarsest grid, by order.
 STEPS = {1: 640, 2: 320, 3: 160, 4: 160, 5: 40, 6: 20, 7: 10, 8: 10}
@@ -112,12 +114,15 @@ def test_a_coupled_method_of_odd_order_is_one_better_in_the_mean_of_its_two_solu
     """
     method = ReversibleRungeKutta(COUPLED["reversible_fehlberg45"].tableau)
 
-    def field(t, y):
+    def flat(t, y):
         return whirl(t, y.view(2, 2)).reshape(-1)
+
+    start = Y0.reshape(-1)
+    field = FlatField(PlainField(flat), start, StepCounts(), lambda t: start.new_tensor(t))
 
     def errors(steps):
         method.coupling = 0.9 ** (1 / steps)
-        state = method.start(field, 0.0, Y0.reshape(-1))
+        state = method.start(field, 0.0, start)
         for _ in range(steps):
             state, _ = method.advance(field, 0.0, END / steps, state)
         y, z = state

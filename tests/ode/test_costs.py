@@ -11,7 +11,7 @@ from node_experiments.ode import (
     Solver,
     solve,
 )
-from node_experiments.ode.tableaus import TABLEAUS
+from node_experiments.ode.methods.explicit_tableaus import TABLEAUS
 
 
 class Operations(TorchDispatchMode):

@@ -9,7 +9,7 @@ from node_experiments.ode import (
     Solver,
     solve,
 )
-from node_experiments.ode.methods import METHODS
+from node_experiments.ode.methods.registry import METHODS
 
 DENSE = [m for m in METHODS.values() if m.family in ("explicit", "reversible", "multistep")]
 

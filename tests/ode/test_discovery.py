@@ -423,7 +423,9 @@ def test_a_constant_that_is_changed_before_the_way_back_is_refused(way, what):
     ys = solve(field, state(), TIMES, "dopri5", way, args=(given,)).ys
     with torch.no_grad():
         changed.add_(1)
-    with pytest.raises(RuntimeError, match="changed in place between the solve and its way back"):
+    with pytest.raises(
+        RuntimeError, match="changed in place between the solve and its backward pass"
+    ):
         ys[-1].sum().backward()
 
 
@@ -451,3 +453,26 @@ def test_what_a_transform_cannot_go_through_is_said_in_one_line():
     for method in ("trapezoid", "kvaerno3"):
         with pytest.raises(ValueError, match=f"'{method}'; take 'rk4'"):
             torch.func.jvp(functools.partial(final, method=method), (TIMES,), (TIMES,))
+
+
+@pytest.mark.parametrize("way", [*WAYS, "interpolated"], ids=str)
+def test_what_modules_among_the_arguments_hold_is_found(way):
+    net = nn.Linear(3, 3)
+    net.register_buffer("shift", torch.ones(3))
+
+    def field(t, y, parts):
+        return torch.tanh(parts["net"](y)) + parts["net"].shift
+
+    def gradient(way):
+        ys = solve(field, state(), TIMES, SOLVER, way, args=({"net": net},)).ys
+        return torch.autograd.grad(ys[-1].square().sum(), list(net.parameters()))
+
+    for found, expected in zip(gradient(way), gradient(Backprop()), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+    ys = solve(field, state(), TIMES, SOLVER, way, args=({"net": net},)).ys
+    net.shift.add_(1)
+    with pytest.raises(RuntimeError, match="changed in place"):
+        ys[-1].sum().backward()
+    normalised = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+    with pytest.raises(ValueError, match=r"BatchNorm1d '1' .* running statistics"):
+        solve(lambda t, y, net: net(y), state(), TIMES, SOLVER, way, args=(normalised,))

@@ -10,8 +10,8 @@ from node_experiments.ode import (
     Status,
     solve,
 )
-from node_experiments.ode.integrate import StepFailed
-from node_experiments.ode.linearization import (
+from node_experiments.ode.methods.base import StepFailed
+from node_experiments.ode.methods.newton import (
     AugmentedLinearization,
     Linearization,
     gmres,

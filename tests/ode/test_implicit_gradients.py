@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from node_experiments.ode import Solver, solve
-from node_experiments.ode.methods import METHODS
-from node_experiments.ode.tableaus import TABLEAUS
+from node_experiments.ode.methods.explicit_tableaus import TABLEAUS
+from node_experiments.ode.methods.registry import METHODS
 
 IMPLICIT = [name for name, method in METHODS.items() if method.family == "implicit"]
 NEW = ["implicit_midpoint", "sdirk2", "radauIIA3", "radauIIA5", "gl4", "gl6"]
@@ -185,7 +185,11 @@ def test_outputs_that_are_nearly_one(name, dtype, times):
     t = torch.tensor(times, dtype=dtype)
     solver = Solver(name, rtol=1e-5, atol=1e-5)
     ys = solve(lambda t, y: -y * torch.cos(t), torch.ones(1, dtype=dtype), t, solver).ys
-    # The estimate of fehlberg2 is far below its error, here as elsewhere.
-    loose = 100 if "fehlberg2" in name else 1
+    # Errors of whole solves are larger than the tolerance of a step: 2 to 19 times here, 52 times
+    # for two methods, and the estimate of fehlberg2 is far below its error, as elsewhere.
+    loose = {"trbdf2": 6e-4, "scipy_vode_adams": 6e-4}
+    loose |= dict.fromkeys(("fehlberg2", "reversible_fehlberg2"), 3e-3)
     expected = torch.exp(torch.sin(t[0]) - torch.sin(t))
-    torch.testing.assert_close(ys[:, 0], expected, rtol=0, atol=1e-3 * loose)
+    torch.testing.assert_close(ys[:, 0], expected, rtol=0, atol=loose.get(name, 2.5e-4))
+    (near,) = (t.diff().abs() < 1e-5).nonzero()[0].tolist()
+    assert abs(float(ys[near + 1] - ys[near])) < 2e-5

@@ -9,10 +9,9 @@ from node_experiments.ode import (
     Solver,
     solve,
 )
-from node_experiments.ode.field import Field
-from node_experiments.ode.multistep import AdamsStep
-from node_experiments.ode.polynomials import integration_weights
+from node_experiments.ode.methods.adams import VariableAdams, integration_weights
 from node_experiments.ode.solution import StepCounts
+from node_experiments.ode.vector_field import FlatField, PlainField
 
 
 def double(*values):
@@ -46,11 +45,14 @@ def test_weights_are_those_of_bashforth_and_moulton_on_an_even_grid():
 def adams_step(func, max_order=None):
     counts = StepCounts()
 
-    def dynamics(t, y, derivative, integrand):
-        derivative.copy_(func(t, y))
-
-    field = Field(dynamics, torch.zeros(1, dtype=torch.float64), counts)
-    return AdamsStep(field, 1, 1e-6, 1e-6, max_order)
+    like = torch.zeros(1, dtype=torch.float64)
+    field = FlatField(
+        PlainField(lambda t, y: func(float(t), y)),
+        like,
+        counts,
+        lambda t: torch.tensor(t, dtype=torch.float64),
+    )
+    return VariableAdams(field, 1, 1e-6, 1e-6, max_order)
 
 
 @pytest.mark.parametrize("order", range(1, 13))
@@ -61,7 +63,7 @@ def test_the_corrector_of_order_k_integrates_polynomials_of_degree_k_on_an_uneve
     for i in range(16):
         h = 0.1 * (1 + 0.3 * math.sin(5 * i))
         step.order = min(order, i + 1)
-        y = step(t, h, y)
+        y = step.step(t, h, y)
         step.accept(h)
         t += h
         if i < order:  # the start, of lower order, is replaced by the exact solution
@@ -103,14 +105,14 @@ def test_the_order_rises_with_smoothness_and_falls_at_a_kink():
     def field(t, y):
         return torch.cos(t) * y if t < 5 else -torch.sign(torch.sin(8 * t)) * torch.ones_like(y)
 
-    original = AdamsStep.accept
+    original = VariableAdams.accept
 
     def accept(self, h):
         orders.append((self._t_next, self.order))
         original(self, h)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(AdamsStep, "accept", accept)
+        patch.setattr(VariableAdams, "accept", accept)
         solve(field, double(1.0), double(0.0, 8.0), Solver("adams", rtol=1e-8, atol=1e-10))
     assert max(order for t, order in orders if t < 5) >= 7
     assert min(order for t, order in orders if t > 5.5) <= 3

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from node_experiments.ode.tableaus import TABLEAUS
+from node_experiments.ode.methods.explicit_tableaus import TABLEAUS
 
 from .rooted_trees import density, stage_weights, trees
 

@@ -278,3 +278,91 @@ def test_an_adjoint_whose_state_was_not_recovered_warns():
 def test_states_may_be_lists_and_dicts():
     y = odeint(lambda t, y: {"a": -y["a"], "b": [-2 * y["b"][0]]}, {"a": ONE, "b": [ONE]}, T)
     assert float(y["b"][0][-1]) == pytest.approx(E**2, abs=1e-6)
+
+
+def test_an_event_that_does_not_come_is_an_error():
+    def never(t, y):
+        return y.sum() + 1
+
+    steps = []
+
+    class Counted(Decay):
+        def callback_step(self, t, y, dt):
+            steps.append(t)
+
+    options = {"max_num_steps": 7, "max_step": 0.1}
+    with pytest.raises(SolveError, match="no event came"), torch.no_grad():
+        odeint_event(Counted(), ONE, torch.tensor(0.0), event_fn=never, options=options)
+    assert len(steps) == 7
+
+
+def test_the_step_is_known_when_its_callback_is_called():
+    calls = []
+
+    class Reported(Decay):
+        def forward(self, t, y):
+            calls.append("evaluation")
+            return super().forward(t, y)
+
+        def callback_step(self, t, y, dt):
+            calls.append("step")
+
+        def callback_accept_step(self, t, y, dt):
+            calls.append("accepted")
+
+    with torch.no_grad():
+        odeint(Reported(), ONE, T, rtol=1e-3, atol=1e-3)
+    first = calls.index("step")
+    assert calls[first - 6 : first + 2] == ["evaluation"] * 6 + ["step", "accepted"]
+
+
+def test_callbacks_of_the_backward_solve_see_no_gradients_of_parameters():
+    seen = []
+
+    class Reported(Decay):
+        def callback_step_adjoint(self, t, state, dt):
+            seen.append([part.shape for part in state])
+
+    y0 = torch.ones(3, dtype=torch.float64)
+    odeint_adjoint(Reported(), y0, T)[-1].sum().backward()
+    assert seen
+    assert all(shapes == [(), (3,), (3,)] for shapes in seen)
+
+
+def test_the_grid_of_the_backward_solve_is_made_before_the_forward_solve():
+    events = []
+
+    def grid(func, y0, t):
+        events.append(("grid", tuple(y0.shape), t.tolist()))
+        return torch.linspace(float(t[0]), float(t[-1]), 5, dtype=torch.float64)
+
+    class Reported(Decay):
+        def forward(self, t, y):
+            events.append("evaluation")
+            return super().forward(t, y)
+
+    y0 = torch.ones(3, dtype=torch.float64)
+    odeint_adjoint(Reported(), y0, T, method="euler", options={"grid_constructor": grid})
+    assert [event for event in events if event != "evaluation"] == [
+        ("grid", (3,), [0.0, 1.0]),
+        ("grid", (3,), [1.0, 0.0]),
+    ]
+    assert "evaluation" not in events[:2]
+
+
+@pytest.mark.parametrize("method", ["adaptive_heun", "fehlberg2"])
+def test_every_step_starts_with_the_derivative_at_its_state(method):
+    evaluated, starts = [], []
+
+    class Reported(Decay):
+        def forward(self, t, y):
+            evaluated.append((float(t), float(y)))
+            return super().forward(t, y)
+
+        def callback_accept_step(self, t, y, dt):
+            starts.append((float(t), float(y)))
+
+    with torch.no_grad():
+        odeint(Reported(), ONE, T, method=method, rtol=1e-3, atol=1e-3)
+    assert len(starts) > 2
+    assert set(starts) <= set(evaluated)

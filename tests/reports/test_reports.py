@@ -1,5 +1,6 @@
 """node-report, over run folders written here: whole ones, failed ones, and ones cut short."""
 
+import base64
 import csv
 import io
 import json
@@ -12,7 +13,9 @@ from node_experiments.cli.report import main
 from node_experiments.reports.table import Estimate
 from node_experiments.runs import load_runs
 
-PNG = b"\x89PNG\r\n\x1a\n fake"
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+)
 
 
 def write_run(outputs, number, accuracy=0.9, seed=0, method="dopri5", status="completed"):
@@ -139,7 +142,33 @@ def test_html_is_one_page_that_needs_nothing_else(outputs, capsys, tmp_path):
     assert 'href="outputs/mnist_odenet/2026-01-01_00-00-00"' in page
     assert 'class="failed"' in page
     assert "http" not in page.replace("https://www.w3.org", "")
-    assert "<script" not in page
+    assert page.count("<script>") == page.count("<script") == 1
+
+
+def test_html_may_link_its_pictures(outputs, capsys, tmp_path):
+    assert call(capsys, "html", "--link-pictures", "--to", "report.html")[0] == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "data:image" not in page
+    assert 'src="outputs/mnist_odenet/2026-01-01_00-00-00/figures/' in page
+
+
+def test_html_shows_what_made_a_run_and_why_another_failed(outputs, capsys, tmp_path):
+    folder = write_run(outputs, 6)
+    info = {"command": ["node-run", "name=a b"], "packages": {"torch": "9.9"}, "cpu": "<cpu>"}
+    (folder / "run_info.json").write_text(json.dumps(info))
+    (folder / "figures").mkdir(exist_ok=True)
+    (folder / "figures" / "broken.png").write_bytes(b"no picture")
+    damaged = write_run(outputs, 7)
+    (damaged / "result.json").write_text("{")
+    assert call(capsys, "html")[0] == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "node-run &#x27;name=a b&#x27;" in page
+    assert "torch 9.9" in page
+    assert "&lt;cpu&gt;" in page
+    assert 'class="damaged"' in page
+    assert 'class="reason"' in page
+    assert "method: dopri5" in page  # its configuration
+    assert "/broken.png" in page  # linked, not inside
 
 
 def test_a_seed_counts_once_and_other_differences_are_named(outputs, capsys):
@@ -251,7 +280,10 @@ def test_names_in_a_page_are_text(outputs, capsys, tmp_path):
     result |= {"name": "<script>alert(1)</script>", "status": "failed", "reason": "<b>"}
     (folder / "result.json").write_text(json.dumps(result))
     assert call(capsys, "html")[0] == 0
-    assert "<script" not in (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.html").read_text()
+    assert "alert(1)" in page
+    assert page.count("<script") == 1  # the page's own
+    assert "<b>" not in page
 
 
 def test_cells():

@@ -84,7 +84,7 @@ def make_trainer(folder, stop_at=None, accumulate=1):
         train=Shuffled(), validation=[(x, x[:, :1])] * EVALUATIONS, test=[(x, x[:, :1])]
     )
     stop = StopRequest()
-    callbacks = [StopAt(stop, stop_at), Checkpoints(folder, {}, 10, stop)]
+    callbacks = [StopAt(stop, stop_at), Checkpoints(folder, {"config": {}}, 10, stop)]
     return Trainer(
         Noisy(),
         model,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ...config.checks import require
-from ..chapter import Chapter, Dataset, Mode, Model, Task
+from ..chapter import Chapter, Dataset, Mode, Model, Predictor, Task
 
 __all__ = [
     "CHAPTER",
@@ -171,7 +171,9 @@ CHAPTER = Chapter(
     },
     tasks={
         "classification": Task(
-            f"{HERE}.task:classification", f"{HERE}.figures:classification_figures"
+            f"{HERE}.task:classification",
+            f"{HERE}.figures:classification_figures",
+            predictor=Predictor(f"{HERE}.predict:predict_images", ("images",)),
         )
     },
     figures={"figure3": f"{HERE}.figure3_report:panels"},

@@ -52,13 +52,15 @@ def errors_figure(
     wrong = np.flatnonzero(predicted != labels)
     worst = wrong[np.argsort(of_truth[wrong])][: columns * rows]
     with style():
-        figure = new_figure(width=columns * 0.9, height=rows * 1.15 + 0.5)
+        figure = new_figure(height=rows * 1.1 + 0.5)
         axes = figure.subplots(rows, columns).ravel()
         for axis in axes:
             axis.axis("off")
         for axis, i in zip(axes, worst, strict=False):
             picture = images[i].transpose(1, 2, 0)
             axis.imshow(picture.squeeze(), cmap="gray_r" if picture.shape[-1] == 1 else None)
-            axis.set_title(f"{labels[i]} as {predicted[i]}", fontsize=9)
-        figure.suptitle(f"{title}: {len(wrong)} of {len(labels)} wrong, the surest first")
+            axis.set_title(f"{labels[i]} as {predicted[i]}", fontsize=8.5)
+        figure.suptitle(
+            f"{len(wrong)} of {len(labels)} {title} are taken for another class; the surest first"
+        )
     return figure

@@ -59,17 +59,12 @@ def unpack_mnist(root: Path) -> None:
         content = _packed_content(name)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(target, partial(write_content, content))
+            write_atomically(target, partial(_write, content))
         except OSError as error:
             raise DataError(
                 f"cannot unpack MNIST into {folder}: {error.strerror}; "
                 "set dataset.root to a folder that can be written"
             ) from error
-
-
-def write_content(content: bytes, file: IO[bytes]) -> None:
-    """Write all of a file."""
-    file.write(content)
 
 
 def _packed_content(name: str) -> bytes:
@@ -83,3 +78,7 @@ def _packed_content(name: str) -> bytes:
     if hashlib.md5(content, usedforsecurity=False).hexdigest() != MD5[name]:
         raise DataError(f"{packed} is altered: its hash is not MNIST's; install it again")
     return content
+
+
+def _write(content: bytes, file: IO[bytes]) -> None:
+    file.write(content)

@@ -22,7 +22,7 @@ from ...ode import (
     Gradient,
     Solver,
 )
-from ...ode.precision import autocast_like_now
+from ...ode.autocast import autocast_like_now
 from .batches import ImageData
 from .chapter import RevNetConfig
 from .networks import stem_of

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ...training.task import Baseline
 
 __all__ = ["Classification", "classification", "predict"]
 
@@ -45,6 +48,10 @@ class Classification:
             "loss": float(F.cross_entropy(logits, labels)),
             "accuracy": float((~self.wrong).double().mean()),
         }
+
+    def baseline(self, data: Any) -> Baseline:
+        """The cross-entropy of a guess."""
+        return Baseline("loss", math.log(data.classes), "every class alike")
 
     def details(self) -> dict[str, Any]:
         """The test images that the last evaluation got wrong, by number: `wrong.json`."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...nn.likelihoods import observation_noise
+from .bands import PredictiveNoise
 from .gru_unit import tanh_mlp
 from .recurrence import (
     Observations,
@@ -52,6 +53,7 @@ class Autoregressive(nn.Module):
         self.head = tanh_mlp([recurrence.size + (time_unit is not None), head_hidden, dim])
         self.classifier, self.label_per = classifier, label_per
         self.log_noise_std = observation_noise(noise_std, dim)
+        self.predictive_noise = PredictiveNoise(dim)
 
     def read(self, observed: Series) -> States:
         """The states after all observations."""
@@ -85,7 +87,7 @@ class Autoregressive(nn.Module):
             if noise is not None:
                 mean = mean + noise * torch.randn_like(mean)
             means.append(mean)
-            x = self.recurrence.read(mean, torch.ones_like(mean), gap)
+            x = self.recurrence.read(mean, torch.ones_like(mean), gap, states.static)
             state = self.recurrence.unit(state, x)
         return torch.stack(means, 1)
 

@@ -5,7 +5,8 @@ Interpolation, extrapolation and classification as in Rubanova, Chen & Duvenaud 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,6 +25,8 @@ from ...data.time_series import (
 from .chapter import ForecastingConfig
 
 __all__ = ["ForecastBatch", "ForecastBatches", "ForecastData", "Forecasts", "forecast_data"]
+
+log = logging.getLogger(__name__)
 
 # One draw at a time, while a model trains on what was drawn before; torch sorts without Python.
 DRAWING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="draw")
@@ -193,9 +196,13 @@ class ForecastData:
 
     Attributes:
         dim: Features of a point.
+        static: Numbers that do not change within a series.
+        class_counts: By the name of each part, how many labels each class has there, by its name.
+        class_weights: Of the labels of each class in the training loss; None: all alike.
         classes: Kinds of label; None for data without labels.
         label_per: What a label belongs to: `series`, `time`, or None.
         span: First and last time of all series, observed and target, in the model's units.
+        cut: Time up to which a model sees a series that it extrapolates, in the same units.
         mean_gap: Mean time between two observations of a training series, in the same units.
         task: `interpolation`, `extrapolation` or `classification`.
         features: The name of each feature; empty when unknown.
@@ -203,7 +210,9 @@ class ForecastData:
             unknown.
         scaling: What the values went through; None when they are as they were.
         learned: What a checkpoint keeps of the training data, as plain values.
-        source: A user's table as it was read, with its schema.
+        source: What figures of the data set need of its file, e.g. a schema or names.
+        measures: Further errors in units of the dataset, from the predicted means and their
+            batch: of each name those of single predictions, over which the metric is the mean.
     """
 
     train: SeriesBatches[ForecastBatch]
@@ -220,6 +229,11 @@ class ForecastData:
     scaling: Scaling | None = None
     learned: dict[str, Any] | None = None
     source: Any = None
+    measures: Callable[[Tensor, ForecastBatch], dict[str, Tensor]] | None = None
+    static: int = 0
+    cut: float = 0.5
+    class_counts: dict[str, dict[str, int]] | None = None
+    class_weights: tuple[float, ...] | None = None
 
 
 def forecast_data(
@@ -234,6 +248,8 @@ def forecast_data(
     scaling: Scaling | None = None,
     span: tuple[float, float] | None = None,
     mean_gap: float | None = None,
+    any_size: bool = False,
+    class_names: tuple[str, ...] | None = None,
 ) -> ForecastData:
     """Put a task and batches on series that are split and scaled.
 
@@ -244,14 +260,23 @@ def forecast_data(
             time from the first to the last point of all series that is observed.
         seed: Of what is observed, and of the order.
         features, time_unit, scaling: As in `ForecastData`; the unit is that of the series.
+        class_names: Of the classes; their numbers when None.
         span, mean_gap: Those of the data that a model was trained on; of these series when None.
+        any_size: Where there are fewer training series than a batch takes, they are one batch.
 
     Raises:
         DataError: Sizes that do not fit the data.
     """
     train, validation, test = parts
     train = limited(train, settings.train_size, "train")
+    counts = weights = None
     test = limited(test, settings.test_size, "test")
+    if classes is not None:
+        names = class_names or tuple(map(str, range(classes)))
+        named = zip(("train", "validation", "test"), (train, validation, test), strict=True)
+        counts = {name: label_counts(part, names) for name, part in named}
+        if settings.class_weights == "balanced":
+            weights = balanced_weights(list(counts["train"].values()))
     times = torch.cat([train.times, validation.times, test.times])
     first, last = span or (float(times.min()), float(times.max()))
     cut = first + settings.extrapolate_from * (last - first)
@@ -260,7 +285,7 @@ def forecast_data(
     def forecasts(part: RaggedSeries, number: int) -> Forecasts:
         part = part if device is None else part.to(device)
         of_part = 3 * seed + number  # what is seen of one part says nothing of another
-        return Forecasts(
+        found = Forecasts(
             part,
             settings.task,
             settings.observed_fraction,
@@ -269,16 +294,29 @@ def forecast_data(
             of_part,
             divide_by_last,
         )
+        if left_out := len(part) - len(found):
+            log.warning(
+                "%d of %d %s series have no observation on one side of %.4g %s, from where on is "
+                "extrapolated, and are left out (dataset.extrapolate_from)",
+                left_out,
+                len(part),
+                ("training", "validation", "test")[number],
+                cut / scale,
+                time_unit,
+            )
+        return found
 
     training = forecasts(train, 0)
+    batch_size = settings.batch_size
+    if any_size or len(training) < batch_size <= len(train):
+        # Some series may have nothing that could be extrapolated.
+        batch_size = min(batch_size, len(training))
     observed = training.observed
     gaps = observed.times.diff()[(observed.series_of_point.diff() == 0).to(observed.times.device)]
     if mean_gap is None:
         mean_gap = float(gaps.mean()) if len(gaps) else last - first
     return ForecastData(
-        train=ForecastBatches(
-            training, settings.batch_size, True, settings.passes, seed, settings.redraw
-        ),
+        train=ForecastBatches(training, batch_size, True, settings.passes, seed, settings.redraw),
         validation=(
             ForecastBatches(forecasts(validation, 1), settings.eval_batch_size)
             if len(validation)
@@ -294,7 +332,29 @@ def forecast_data(
         features=features,
         time_unit="share of the batch's last" if divide_by_last else time_unit,
         scaling=scaling,
+        static=0 if train.static is None else train.static.shape[1],
+        cut=cut / scale,
+        class_counts=counts,
+        class_weights=weights,
     )
+
+
+def label_counts(part: RaggedSeries, names: Sequence[str]) -> dict[str, int]:
+    """How many labels of each class a part has."""
+    label = torch.zeros(0, dtype=torch.long) if part.label is None else part.label.flatten()
+    counts = torch.bincount(label[label >= 0], minlength=len(names))
+    return dict(zip(names, counts.tolist(), strict=True))
+
+
+def balanced_weights(counts: Sequence[int]) -> tuple[float, ...]:
+    """The weight of each class with which all classes together weigh the same.
+
+    That is labels / (classes * labels of the class), as scikit-learn has it for `balanced`.
+
+    >>> balanced_weights([30, 10])
+    (0.6666666666666666, 2.0)
+    """
+    return tuple(sum(counts) / (len(counts) * max(count, 1)) for count in counts)
 
 
 def limited(part: RaggedSeries, size: int | None, name: str) -> RaggedSeries:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ...config.checks import require
-from ..chapter import Chapter, Dataset, Mode, Model, Task
+from ..chapter import Chapter, Dataset, Model, Predictor, Task
 
 __all__ = [
     "CHAPTER",
@@ -40,6 +40,7 @@ class ForecastingConfig:
     train_size: int | None = None  # series to train on; all when null
     validation_size: int | None = 0  # choice: series of the training part; official_code: 0
     test_size: int | None = None  # series to test on; all when null
+    class_weights: str = "none"  # choice: none | balanced: rare classes count more in training
     batch_size: int = 50  # official_code: training series per batch
     eval_batch_size: int = 1000  # choice, official_code the whole part: series per evaluated batch
     passes: int = 1  # official_code: passes over the training series that make one epoch
@@ -55,6 +56,9 @@ class ForecastingConfig:
             require(getattr(self, name) >= 1, self, name, "at least 1")
         size = self.validation_size
         require(size is None or size >= 0, self, "validation_size", "at least 0")
+        weights = ("none", "balanced") if self.task == "classification" else ("none",)
+        allowed = f"{' or '.join(weights)} with task={self.task}"
+        require(self.class_weights in weights, self, "class_weights", allowed)
         variant = getattr(self, "variant", "paper")
         require(variant in ("paper", "official_code"), self, "variant", "paper or official_code")
         scaling = getattr(self, "scaling", "none")
@@ -135,9 +139,11 @@ class JapaneseVowelsConfig(ForecastingConfig):
 class PhysioNet2012Config(ForecastingConfig):
     """Records of intensive care, PhysioNet / Computing in Cardiology Challenge 2012.
 
-    set-a, set-b and Outcomes-a.txt in `root`, from
-    https://physionet.org/content/challenge-2012/1.0.0/ (folders, .tar.gz or .zip).
-    To classify deaths: dataset.task=classification dataset.sets=a dataset.observed_fraction=1
+    set-a, set-b, Outcomes-a.txt and Outcomes-b.txt in `root`, from
+    https://physionet.org/content/challenge-2012/1.0.0/ (folders, .tar.gz or .zip). Records without
+    any reading are left out. To classify deaths: dataset.task=classification
+    dataset.observed_fraction=1, where every record of the sets needs an outcome (dataset.sets=a
+    without Outcomes-b.txt, as the paper).
     """
 
     TASKS: ClassVar[tuple[str, ...]] = (*FORECASTS, "classification")
@@ -145,7 +151,7 @@ class PhysioNet2012Config(ForecastingConfig):
     name: str = "physionet2012"  # physionet2012
     variant: str = "paper"  # paper: 37 parameters | official_code: 41, -1 a value, leaking scaling
     root: str | None = None  # folder of the files; a cache folder of the user when null
-    sets: str = "ab"  # paper: letters of the sets to read; only set a has outcomes
+    sets: str = "ab"  # paper: letters of the sets to read; in 2019 only set a had outcomes
     bin_hours: float = 1 / 60  # paper: readings in one bin of time are averaged
     # the units of the published errors
     scaling: str = "official_code"  # none | standard | minmax | official_code: (x - min) / max
@@ -206,10 +212,11 @@ class CSVConfig(ForecastingConfig):
     TASKS: ClassVar[tuple[str, ...]] = (*FORECASTS, "classification")
 
     name: str = "csv"  # csv
-    path: str | None = None  # the file: .csv, also packed as .gz or .zip, or .parquet
+    path: str | None = None  # .csv, also packed as .gz or .zip, .parquet, or sample:patients
     series_column: str = "series"  # name of the column that names the series of a row
     time_column: str = "time"  # name of the column of times: numbers, dates or hh:mm
     value_columns: list[str] | None = None  # features; all columns of numbers when null
+    static_columns: list[str] = field(default_factory=list)  # of a series, such as [age,sex]
     label_column: str | None = None  # name of the column of labels, such as state; to classify
     label_per: str = "series"  # series: one label each | time: one each row
     variable_column: str | None = None  # of a long table; `variable`, if there is one, when null
@@ -363,7 +370,18 @@ CHAPTER = Chapter(
         "human_activity": dataset(
             HumanActivityConfig, "human_activity:human_activity_data", "human_activity"
         ),
-        "csv": dataset(CSVConfig, "csv_series:csv_data", "irregular_series"),
+        "csv": Dataset(
+            CSVConfig,
+            f"{HERE}.csv_series:csv_data",
+            "irregular_series",
+            "irregular_series",
+            files=f"{HERE}.csv_series:user_files",
+            learned=f"{HERE}.csv_series:learned_data",
+            samples={
+                name: f"node_experiments/chapters/irregular_series/sample_files/{name}.csv"
+                for name in ("patients", "new_patients", "new_patients_later")
+            },
+        ),
     },
     models={
         "irregular_rnn_dt": model("autoregressive", ALL),
@@ -377,13 +395,18 @@ CHAPTER = Chapter(
     },
     tasks={
         "autoregressive_series": Task(
-            f"{HERE}.tasks:autoregressive_series", f"{HERE}.figures:irregular_series_figures"
+            f"{HERE}.tasks:autoregressive_series",
+            f"{HERE}.figures:irregular_series_figures",
+            predictor=Predictor(f"{HERE}.predict:predict_series", ("times", "samples", "points")),
         ),
         "variational_series": Task(
-            f"{HERE}.tasks:variational_series", f"{HERE}.figures:irregular_series_figures"
+            f"{HERE}.tasks:variational_series",
+            f"{HERE}.figures:irregular_series_figures",
+            predictor=Predictor(
+                f"{HERE}.predict:predict_series", ("times", "samples", "points", "latent")
+            ),
         ),
     },
-    modes={"predict": Mode(f"{HERE}.predict:check_predict", f"{HERE}.predict:predict")},
     tables={
         name: f"{HERE}.tables:IRREGULAR_TABLES:{name}"
         for name in (

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ...data.errors import DataError
-from ...data.splits import Split, random_split
-from ...data.table_file import read_table
+from ...data.splits import Split, random_split, stratified_split
+from ...data.table_file import TableFile, read_table
 from .batches import ForecastData, forecast_data
 from .chapter import CSVConfig
-from .measurements import read_measurements
+from .measurements import Measurements, read_measurements
 from .series_schema import SeriesSchema
 from .table_columns import find_columns
 from .table_format import TableFormat
 
-__all__ = ["csv_data", "table_format"]
+__all__ = [
+    "csv_data",
+    "learned_data",
+    "read_user_table",
+    "table_data",
+    "table_format",
+    "user_files",
+]
+
+SAMPLE, SAMPLES = "sample:", Path(__file__).parent / "sample_files"
 
 
 def csv_data(
@@ -27,36 +35,46 @@ def csv_data(
     seed: int = 0,
     device: torch.device | None = None,
     learned: dict[str, Any] | None = None,
-    for_prediction: bool = False,
 ) -> ForecastData:
     """Series of the user's file, 80 % of which train.
 
     Args:
         learned: What a checkpoint holds of its training file: it is used, and nothing is fitted.
             All series of another file than that one are test data.
-        for_prediction: The series need nothing that could be tested, such as labels or a future.
 
     Raises:
         DataError: No file is named, or as in `read_table` and `read_measurements`.
     """
-    if settings.path is None:
-        raise DataError(
-            "dataset=csv reads the file that dataset.path names; it has a row for every "
-            f"observation, with the columns {settings.series_column!r}, {settings.time_column!r} "
-            "and values"
-        )
+    table = read_user_table(settings)
+    fingerprint = hashlib.sha256(user_file(settings).read_bytes()).hexdigest()
+    return table_data(table, fingerprint, settings, seed, device, learned)
+
+
+def table_data(
+    table: TableFile,
+    fingerprint: str,
+    settings: CSVConfig,
+    seed: int = 0,
+    device: torch.device | None = None,
+    learned: dict[str, Any] | None = None,
+) -> ForecastData:
+    """Series of a table, as `csv_data` gives them.
+
+    Args:
+        fingerprint: Hash of the file that the table comes from.
+
+    Raises:
+        DataError: As in `read_measurements`.
+    """
     classifies = settings.task == "classification"
     if classifies and settings.label_column is None:
         raise DataError("dataset.task=classification needs dataset.label_column=<column>")
-    path = Path(settings.path).expanduser()
-    table = read_table(path, settings.delimiter, settings.decimal, settings.encoding)
-    fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
     known: dict[str, Any] = {}
     if learned is None:
         form = table_format(settings)
         columns = find_columns(table, form)
         seen = read_measurements(table, form, columns)
-        split = split_of(len(seen), settings)
+        split = split_of(seen, settings)
         schema = SeriesSchema.fit(
             seen,
             form,
@@ -71,28 +89,29 @@ def csv_data(
         seen = schema.read(table)
         known = {"span": tuple(learned["span"]), "mean_gap": learned["mean_gap"]}
         every = torch.arange(len(seen))
-        is_training_file = fingerprint == learned["sha256"] and not for_prediction
         split = (
-            split_of(len(seen), settings)
-            if is_training_file
+            split_of(seen, settings)
+            if fingerprint == learned["sha256"]
             else Split(every, torch.arange(0), every)
         )
-    series = schema.series(seen, need_labels=classifies and not for_prediction)
-    task = "interpolation" if for_prediction else settings.task
+    series = schema.series(seen, need_labels=classifies)
     data = forecast_data(
         split.of(series),
-        replace(settings, task=task, batch_size=min(settings.batch_size, len(split.train))),
+        settings,
         seed,
         device,
         classes=None if schema.classes is None else len(schema.classes),
         features=schema.columns.features,
         time_unit=schema.time_unit,
         scaling=schema.value_scaling,
+        any_size=True,
+        class_names=schema.classes,
         **known,
     )
-    data.task, data.source = settings.task, (schema, seen, series)
+    data.source = (schema, seen)
     data.learned = learned or {
         "schema": schema.to_dict(),
+        "names": schema.names(),
         "sha256": fingerprint,
         "span": list(data.span),
         "mean_gap": data.mean_gap,
@@ -100,11 +119,71 @@ def csv_data(
     return data
 
 
-def split_of(series: int, settings: CSVConfig) -> Split:
-    """Training, validation and test series."""
-    validation = settings.validation_size
+def learned_data(settings: CSVConfig, learned: dict[str, Any]) -> ForecastData:
+    """What a model is built from, by what a checkpoint keeps; without any series."""
+    schema = SeriesSchema.from_dict(learned["schema"])
+    none: Any = []
+    return ForecastData(
+        train=none,
+        validation=None,
+        test=none,
+        dim=len(schema.columns.features),
+        classes=None if schema.classes is None else len(schema.classes),
+        label_per=None if schema.classes is None else schema.form.label_per,
+        span=(learned["span"][0], learned["span"][1]),
+        mean_gap=learned["mean_gap"],
+        task=settings.task,
+        features=schema.columns.features,
+        time_unit=schema.time_unit,
+        scaling=schema.value_scaling,
+        learned=learned,
+        static=2 * len(schema.static_shift),
+    )
+
+
+def user_file(settings: CSVConfig) -> Path:
+    """The file of `dataset.path`; `sample:<name>` is one that ships with the package.
+
+    Raises:
+        DataError: No file is named, or a sample that does not exist.
+    """
+    if settings.path is None:
+        raise DataError(
+            "dataset=csv reads the file that dataset.path names; it has a row for every "
+            f"observation, with the columns {settings.series_column!r}, {settings.time_column!r} "
+            "and values; to try, node-run dataset=csv --sample > patients.csv"
+        )
+    if not settings.path.startswith(SAMPLE):
+        return Path(settings.path).expanduser()
+    path = SAMPLES / f"{settings.path.removeprefix(SAMPLE)}.csv"
+    if not path.is_file():
+        known = ", ".join(f"{SAMPLE}{file.stem}" for file in sorted(SAMPLES.glob("*.csv")))
+        raise DataError(f"dataset.path={settings.path!r} is no sample; there are {known}")
+    return path
+
+
+def user_files(settings: CSVConfig) -> list[Path]:
+    """What a run reads."""
+    return [] if settings.path is None else [user_file(settings)]
+
+
+def read_user_table(settings: CSVConfig) -> TableFile:
+    """The table of `dataset.path`, as it is written.
+
+    Raises:
+        DataError: As in `user_file` and `read_table`.
+    """
+    path = user_file(settings)
+    return read_table(path, settings.delimiter, settings.decimal, settings.encoding)
+
+
+def split_of(seen: Measurements, settings: CSVConfig) -> Split:
+    """Training, validation and test series; of each class the same share where it is one label."""
+    series, validation = len(seen), settings.validation_size
     if validation is None:
         validation = int(0.8 * series) // 10
+    if settings.task == "classification" and settings.label_per == "series":
+        return stratified_split(seen.labels, validation, settings.split_seed)
     return random_split(series, validation, settings.split_seed)
 
 
@@ -115,6 +194,7 @@ def table_format(settings: CSVConfig) -> TableFormat:
         series_column=settings.series_column,
         time_column=settings.time_column,
         value_columns=None if values is None else tuple(values),
+        static_columns=tuple(settings.static_columns),
         label_column=settings.label_column,
         label_per=settings.label_per,
         variable_column=settings.variable_column,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,11 +14,16 @@ from torch import Tensor
 
 from ...figures.style import (
     COLORS,
+    SMALLEST,
+    TRUTH,
+    WIDTH,
+    legend_below,
     new_figure,
     style,
 )
 from ...nn.likelihoods import BAND
 from ...training.loop import Trainer
+from .bands import History
 
 if TYPE_CHECKING:
     from .batches import ForecastData
@@ -25,7 +33,7 @@ __all__ = ["irregular_series_figures", "what_a_model_says"]
 SHOWN = 3  # test series in a figure
 FEATURES = 3  # of each of them
 PANELS = 16  # features of the series that is shown in full
-LONGEST = 32  # letters of a title
+FINE = 200  # times of a curve
 DRAWS = 20  # samples of z0 behind a band
 
 
@@ -44,57 +52,85 @@ def irregular_series_figures(trainer: Trainer) -> dict[str, Figure]:
         return figures
 
 
+@dataclass
+class Curve:
+    """A model's mean and standard deviation at times, `(batch, time)` and `(batch, time, dim)`."""
+
+    times: Tensor
+    mean: Tensor
+    std: Tensor
+    mask: Tensor
+
+
+def curve_of(model: Any, task: Any, batch: Any) -> Curve:
+    """At the target times; of a model that is a curve, at many more."""
+    target = batch.target
+    times = target.times.expand(len(batch), -1)
+    if not hasattr(model, "encode"):
+        return Curve(times, *what_a_model_says(model, task, batch), target.mask)
+    known = times[target.mask]
+    fine = torch.linspace(float(known.min()), float(known.max()), FINE).to(times).unsqueeze(0)
+    means = what_a_model_says(model, task, batch, fine)
+    fine = fine.expand(len(batch), -1)
+    last = times.masked_fill(~target.mask, -torch.inf).amax(1, keepdim=True)
+    return Curve(fine, *means, fine <= last)
+
+
 def reconstruction_figure(model: Any, task: Any, data: ForecastData, batch: Any) -> Figure:
     """A row for each series, a column for each feature."""
-    mean, std = what_a_model_says(model, task, batch)
-    features = min(FEATURES, mean.shape[-1])
-    width = max(3.1 * features + 0.4, 7.0)
-    figure = new_figure(width=width, height=1.7 * len(batch) + 0.9)
-    axes = figure.subplots(len(batch), features, squeeze=False, sharex="row")
+    curve = curve_of(model, task, batch)
+    features = min(FEATURES, curve.mean.shape[-1])
+    figure = new_figure(height=1.75 * len(batch) + 1.2)
+    axes = figure.subplots(len(batch), features, squeeze=False, sharex=True)
     for i, row in enumerate(axes):
         for d, axis in enumerate(row):
-            draw_feature(axis, batch, mean, std, i, d)
-            if i == 0:
-                name_panel(axis, data, d, 10, width / features)
+            draw_feature(axis, batch, curve, i, d)
+            if i == 0 and features > 1:
+                name_panel(axis, data, d, WIDTH / features)
+            axis.xaxis.set_tick_params(labelbottom=True)
             if i == len(axes) - 1:
                 axis.set_xlabel(time_label(data))
-        row[0].set_ylabel(f"series {i + 1}\n({value_unit(data)})", fontsize=9)
-    label(figure, axes[0, 0])
+        row[0].set_ylabel(f"series {i + 1}\n({value_unit(data)})")
+    label(figure, axes.flat)
+    figure.suptitle(f"{task.kind} of {len(batch)} test series")
     return figure
 
 
 def features_figure(model: Any, task: Any, data: ForecastData, batch: Any) -> Figure:
     """All features of one series over time."""
-    mean, std = what_a_model_says(model, task, batch)
-    features = min(PANELS, mean.shape[-1])
+    curve = curve_of(model, task, batch)
+    features = min(PANELS, curve.mean.shape[-1])
     columns = 4
     rows = -(-features // columns)
-    width = max(1.9 * columns, 8.5)
-    figure = new_figure(width=width, height=1.5 * rows + 0.9)
+    figure = new_figure(height=1.5 * rows + 1.1)
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
     for d, axis in enumerate(axes.flat):
         if d >= features:
-            axis.set_visible(False)
+            axis.set_axis_off()
             continue
-        draw_feature(axis, batch, mean, std, 0, d)
-        name_panel(axis, data, d, 9, width / columns)
-        axis.tick_params(labelsize=8)
+        draw_feature(axis, batch, curve, 0, d)
+        name_panel(axis, data, d, WIDTH / columns)
         if d + columns >= features:
-            axis.set_xlabel(time_label(data), fontsize=8)
-            axis.tick_params(labelbottom=True)
+            axis.set_xlabel(time_label(data))
+            axis.xaxis.set_tick_params(labelbottom=True)
     for axis in axes[:, 0]:
-        axis.set_ylabel(f"value ({value_unit(data)})", fontsize=8)
-    label(figure, axes[0, 0])
+        axis.set_ylabel(f"value ({value_unit(data)})")
+    label(figure, axes.flat)
+    what = "all" if features == curve.mean.shape[-1] else f"{features} of {curve.mean.shape[-1]}"
+    figure.suptitle(f"{task.kind} of one test series, {what} features")
     return figure
 
 
-def name_panel(axis: Axes, data: ForecastData, d: int, size: float, width: float) -> None:
-    """The name of a feature over its panel of `width` inches; a long one in smaller letters."""
+def name_panel(axis: Axes, data: ForecastData, d: int, width: float) -> None:
+    """The name of a feature over its panel of `width` inches, on at most two lines."""
     name = data.features[d] if data.features else f"feature {d + 1}"
-    name = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
-    room = 72 * width / (0.75 * max(len(name), 1))
+    letters = int(72 * width / (0.75 * SMALLEST))
+    lines = textwrap.wrap(name, letters, max_lines=2, placeholder="…")
     # A dollar in the name of somebody's column begins no formula.
-    axis.set_title(name, fontsize=max(5, min(size, room)), parse_math=False)
+    axis.set_title(
+        "\n".join(lines), fontsize=SMALLEST if len(name) > 0.7 * letters else None,
+        parse_math=False,
+    )  # fmt: skip
 
 
 def time_label(data: ForecastData) -> str:
@@ -107,22 +143,22 @@ def value_unit(data: ForecastData) -> str:
     return "data units" if data.scaling is None or data.scaling.is_identity else "scaled"
 
 
-def draw_feature(axis: Axes, batch: Any, mean: Tensor, std: Tensor, i: int, d: int) -> None:
-    """Truth, observations, and what a model says of one feature of one series."""
+def draw_feature(axis: Axes, batch: Any, curve: Curve, i: int, d: int) -> None:
+    """Truth, observations, and a model's curve of one feature of one series."""
     truth, seen = batch.target, batch.observed
     times = truth.times.expand(len(batch), -1)[i]
     seen_times = seen.times.expand(len(batch), -1)[i]
-    there = truth.mask[i]
     known, read = (part.observed_features[i, :, d] & part.mask[i] for part in (truth, seen))
-    line, spread = mean[i, there, d], BAND * std[i, there, d]
     axis.plot(
-        times[known].tolist(), truth.values[i, known, d].tolist(), color="0.6", lw=3, alpha=0.6,
-        label="truth",
+        times[known].tolist(), truth.values[i, known, d].tolist(), color=TRUTH, lw=4, alpha=0.7,
+        marker="o", markersize=3, label="truth",
     )  # fmt: skip
-    t = times[there].tolist()
+    there = curve.mask[i]
+    line, spread = curve.mean[i, there, d], BAND * curve.std[i, there, d]
+    t = curve.times[i, there].tolist()
     axis.fill_between(
-        t, (line - spread).tolist(), (line + spread).tolist(), color=COLORS["blue"], alpha=0.2,
-        lw=0, label="90 % band",
+        t, (line - spread).tolist(), (line + spread).tolist(), color=COLORS["blue"], alpha=0.25,
+        lw=0, label="90 % band of the model",
     )  # fmt: skip
     axis.plot(t, line.tolist(), color=COLORS["blue"], lw=1.3, label="model")
     axis.plot(
@@ -131,22 +167,31 @@ def draw_feature(axis: Axes, batch: Any, mean: Tensor, std: Tensor, i: int, d: i
     )  # fmt: skip
 
 
-def label(figure: Figure, axis: Axes) -> None:
-    """One legend for all panels."""
-    handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+def label(figure: Figure, axes: Iterable[Axes]) -> None:
+    """One legend for all panels, in the place of one that is empty where there is some."""
+    axes = list(axes)
+    empty = [axis for axis in axes if not axis.axison]
+    if not empty:
+        legend_below(figure, axes)
+        return
+    handles, labels = axes[0].get_legend_handles_labels()
+    empty[0].legend(handles, labels, loc="center left")
 
 
-def what_a_model_says(model: Any, task: Any, batch: Any) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation at the target times, `(batch, time, dim)` each.
+def what_a_model_says(
+    model: Any, task: Any, batch: Any, times: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation at the target times or others, `(batch, time, dim)` each.
 
     The deviation holds the noise of an observation, and the spread of draws of z0 if there is one.
     """
-    times, noise = batch.target.times, (2 * model.log_noise_std).exp()
+    times = batch.target.times if times is None else times
+    history = History.of(model, batch.observed, times.expand(len(batch), -1))
+    noise = model.predictive_noise(model.log_noise_std, history).square()
     if not hasattr(model, "encode"):
         say = model.roll_out if task.kind == "extrapolation" else model.predict
         mean = say(model.read(batch.observed), times)
-        return mean, noise.sqrt().expand_as(mean)
+        return mean, noise.sqrt()
     centre, std = model.encode(batch.observed)
     generator = torch.Generator(centre.device).manual_seed(0)
     draws = torch.randn((DRAWS, *centre.shape), generator=generator, device=centre.device)

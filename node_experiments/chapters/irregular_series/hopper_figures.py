@@ -12,6 +12,8 @@ from torch import Tensor
 
 from ...figures.style import (
     COLORS,
+    WIDTH,
+    legend_below,
     new_figure,
     style,
 )
@@ -92,7 +94,7 @@ def hopper_figure(times: Tensor, truth: Tensor, said: Tensor, seen: Tensor) -> F
         for states in (truth, said)
     )
     low, high = limits(true, model)
-    width = 9.3
+    width = WIDTH
     height = width * 0.92 * float((high - low)[1] / (high - low)[0]) + 0.9
     figure = new_figure(width, height)
     axis = figure.subplots()
@@ -105,7 +107,12 @@ def hopper_figure(times: Tensor, truth: Tensor, said: Tensor, seen: Tensor) -> F
     # Which bodies belong together, where a model is a body's length off.
     waists = torch.stack([true[:, 0, 0], model[:, 0, 0]], 1).unsqueeze(1)
     draw_bodies(
-        axis, waists, label="same time", color=COLORS["blue"], linewidths=0.8, linestyles=":"
+        axis,
+        waists,
+        label="joins truth and model",
+        color=COLORS["blue"],
+        linewidths=0.8,
+        linestyles=":",
     )
     inside = seen[(seen >= first) & (seen <= last)]
     axis.plot(
@@ -115,7 +122,7 @@ def hopper_figure(times: Tensor, truth: Tensor, said: Tensor, seen: Tensor) -> F
     axis.set_xticks(along(times).tolist(), [f"{moment:.2f}" for moment in times.tolist()])
     axis.set_yticks([i / 2 for i in range(int(2 * float(high[1])) + 1)])
     axis.set_ylabel("height (m)")
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    legend_below(figure, [axis])
     return figure
 
 

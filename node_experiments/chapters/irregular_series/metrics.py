@@ -10,6 +10,7 @@ from torch import Tensor
 
 __all__ = [
     "auc",
+    "average_precision",
     "classification_metrics",
     "cross_entropy",
     "mean_over_observed",
@@ -37,18 +38,21 @@ def squared_error(predicted: Tensor, target: Tensor) -> Tensor:
     return (target - predicted).square()
 
 
-def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+def cross_entropy(logits: Tensor, label: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean in nats over the labels that are there (-1: none); 0 without any.
 
     Args:
         logits: Shape `(..., *label.shape, class)`.
+        weights: Of the labels of each class in the mean, shape `(class,)`.
     """
     lead = logits.shape[: logits.dim() - 1 - label.dim()]
     labels = label.expand(*lead, *label.shape).reshape(-1)
-    total = F.cross_entropy(
-        logits.reshape(-1, logits.shape[-1]).float(), labels, ignore_index=-1, reduction="sum"
-    )
-    return total / (labels >= 0).sum().clamp(min=1)
+    flat, known = logits.reshape(-1, logits.shape[-1]).float(), labels >= 0
+    weights = None if weights is None else weights.float()
+    total = F.cross_entropy(flat, labels, weights, ignore_index=-1, reduction="sum")
+    if weights is None:
+        return total / known.sum().clamp(min=1)
+    return total / weights[labels[known]].sum().clamp(min=torch.finfo(torch.float32).tiny)
 
 
 def auc(scores: Tensor, positive: Tensor) -> float:
@@ -69,8 +73,29 @@ def auc(scores: Tensor, positive: Tensor) -> float:
     return (total - n * (n + 1) / 2) / (n * m)
 
 
+def average_precision(scores: Tensor, positive: Tensor) -> float:
+    """The mean, over the positives, of the precision where each of them is found.
+
+    The steps of the precision-recall curve, without interpolation: those who share a score are
+    found together. NaN without a positive.
+
+    Args:
+        scores: Shape `(sample,)`; `positive` likewise, boolean.
+    """
+    if not bool(positive.any()):
+        return math.nan
+    _, place, counts = torch.unique(scores, return_inverse=True, return_counts=True)
+    found = torch.zeros(len(counts)).double().cpu()
+    found.index_add_(0, place[positive].cpu(), torch.ones(int(positive.sum())).double())
+    hits, taken = found.flip(0).cumsum(0), counts.cpu().flip(0).cumsum(0)
+    return float((found.flip(0) * hits / taken).sum() / hits[-1])
+
+
 def classification_metrics(logits: Tensor, label: Tensor) -> dict[str, float]:
-    """Accuracy, and the area under the ROC curve; the mean over classes when there are more.
+    """Accuracy, area under the ROC curve and average precision.
+
+    Of two classes the latter are those of the second one, of more the mean over the classes, each
+    against the rest. A class without samples, or without others, has neither.
 
     Args:
         logits: Shape `(sample, class)`; `label` is `(sample,)`, -1 where there is none.
@@ -82,6 +107,9 @@ def classification_metrics(logits: Tensor, label: Tensor) -> dict[str, float]:
     found = {"accuracy": float((logits.argmax(-1) == label).double().mean())}
     probabilities = logits.softmax(-1)
     classes = [1] if logits.shape[-1] == 2 else range(logits.shape[-1])
-    areas = [auc(probabilities[:, c], label == c) for c in classes]
-    areas = [area for area in areas if not math.isnan(area)]
-    return found | ({"auc": sum(areas) / len(areas)} if areas else {})
+    for name, measure in (("auc", auc), ("average_precision", average_precision)):
+        values = [measure(probabilities[:, c], label == c) for c in classes]
+        defined = [value for value in values if not math.isnan(value)]
+        if defined:
+            found[name] = sum(defined) / len(defined)
+    return found

@@ -73,6 +73,7 @@ def autoregressive(
         None if is_ode else unit,
         imputation,
         settings.batching,
+        data.static,
     )
     return (MisreadODERNN if has_bug else Autoregressive)(
         recurrence,
@@ -108,6 +109,7 @@ def variational(
             between,
             None if by_ode else unit,
             batching=settings.batching,
+            static=data.static,
         ),
         2 * settings.latent if poisson else settings.latent,
         settings.head_hidden,

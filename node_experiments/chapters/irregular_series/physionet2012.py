@@ -1,6 +1,7 @@
 """Records of intensive care, PhysioNet / Computing in Cardiology Challenge 2012.
 
-The files are not shipped: `set-a` and `set-b` with one text file a patient, and `Outcomes-a.txt`.
+The files are not shipped: `set-a` and `set-b` with one text file a patient, and the outcomes of
+each, `Outcomes-a.txt` and `Outcomes-b.txt`.
 """
 
 from __future__ import annotations

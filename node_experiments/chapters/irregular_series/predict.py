@@ -1,10 +1,9 @@
-"""`mode=predict`: forecasts and classes of a user's series, in the user's names and units."""
+"""Forecasts and classes of series, in the names and units of the data."""
 
 from __future__ import annotations
 
-import io
 import logging
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,86 +11,48 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ...config import ConfigError, RunConfig
+from ...config import ConfigError
 from ...data.ragged import RaggedSeries
-from ...data.time_series import TimeSeries
-from ...runs.files import write_atomically
+from ..prediction import Prediction, Request
+from .bands import bands
 from .forecast_figure import forecast_figure
 from .measurements import Measurements
+from .predict_source import source_of
 from .series_schema import SeriesSchema
 
-__all__ = ["check_predict", "predict", "predictions"]
+__all__ = ["predict_series", "predictions"]
 
 log = logging.getLogger(__name__)
 
+EARLY = 1e-6  # of the span: single precision puts no time before the first observation
 POINTS = 50  # of a forecast over the time span of training, when no times are asked for
 TOGETHER = 200  # series in one solve
 
 
-def check_predict(config: RunConfig, device: torch.device) -> None:
-    """Reject a checkpoint that is not of a user's series.
+def predict_series(trained: Any, request: Request) -> Prediction:
+    """Forecasts with bands, or class probabilities, of a user's series or of the test series.
 
     Raises:
-        ConfigError: It is of another dataset, or times that cannot be read.
+        DataError: The table cannot be read by what the checkpoint learned.
+        ConfigError: Times for a classifier.
     """
-    if config.dataset.name != "csv":
-        raise ConfigError(
-            f"mode=predict forecasts series of your own, and the checkpoint is of dataset "
-            f"{config.dataset.name!r}; allowed: csv; train one with "
-            "node-run experiment=csv_latent_ode dataset.path=<file>"
-        )
-    asked_times(config.predict.times)
-
-
-def predict(trained: Any, config: RunConfig, folder: Path, device: torch.device) -> None:
-    """Write the predictions for every series of `dataset.path`, and a figure of the first one.
-
-    Args:
-        trained: The model of the checkpoint, and the data of `dataset.path` as it reads it.
-    """
-    schema, seen, series = trained.data.source
-    times = asked_times(config.predict.times)
-    classifies = config.dataset.task == "classification"
-    model = trained.model.eval()
-    with torch.no_grad():
-        if classifies:
-            found = class_probabilities(model, trained.data, schema, seen, series, device)
-        else:
-            span, gap, samples = trained.data.span, trained.data.mean_gap, config.predict.samples
-            found = predictions(model, schema, seen, series, span, times, samples, gap, device)
-    out = Path(config.predict.out)
-    write_table(found, out)
-    log.info("%d rows for %d series: %s", len(found), len(seen), out)
-    if not classifies:
-        (folder / "figures").mkdir(exist_ok=True)
-        path = folder / "figures" / "forecast.png"
-        forecast_figure(schema, seen, found).savefig(path)
-        log.info("the first series: %s", path)
-
-
-def asked_times(times: Any) -> list[Any] | None:
-    """The times of `predict.times`: a list, or `start:stop:step` with both ends.
-
-    Raises:
-        ConfigError: It is neither.
-    """
-    if times is None:
-        return None
-    if isinstance(times, str):
-        try:
-            start, stop, step = (float(part) for part in times.split(":"))
-            count = int(np.floor((stop - start) / step + 1e-9)) + 1
-            return [start + step * n for n in range(count)]
-        except (ValueError, ZeroDivisionError) as error:
+    model, data, device = trained.model, trained.data, trained.device
+    schema, seen = source_of(trained, request.inputs)
+    series = schema.series(seen)
+    of = f"{len(seen)} series"
+    if data.task == "classification":
+        if request.times is not None or request.latent:
             raise ConfigError(
-                f"predict.times={times!r} must be a list such as [30,36] or a range "
-                "start:stop:step such as 24:48:1"
-            ) from error
-    if isinstance(times, int | float):
-        return [times]
-    if not isinstance(times, list) or not times:
-        raise ConfigError(f"predict.times={times!r} must be a list such as [30,36], or a range")
-    return list(times)
+                "predict.times and predict.latent mean nothing for a classifier: the checkpoint "
+                "was trained with dataset.task=classification"
+            )
+        return Prediction(class_probabilities(model, data, schema, seen, series, device), of)
+    times, samples = request.times, request.samples
+    table, latent = predictions(
+        model, schema, seen, series, data.span, times, samples, data.mean_gap, device,
+        request.latent,
+    )  # fmt: skip
+    return Prediction(table, of, lambda: forecast_figure(schema, seen, table), latent)
 
 
 def predictions(
@@ -100,11 +61,12 @@ def predictions(
     seen: Measurements,
     series: RaggedSeries,
     span: tuple[float, float],
-    times: list[Any] | None,
+    times: Sequence[Any] | None,
     samples: int,
     gap: float,
     device: torch.device,
-) -> pd.DataFrame:
+    with_latent: bool = False,
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """Mean and 90 % band of every feature, one row for each series and time.
 
     Args:
@@ -114,28 +76,23 @@ def predictions(
         gap: Mean model time between two observations in training.
 
     Returns:
-        Columns `series`, `time`, and for each feature its name and `_q05` and `_q95` behind it.
+        Columns `series`, `time`, and for each feature its name and `_q05` and `_q95` behind it,
+        empty before the first observation, from where on a model predicts;
+        with latent trajectories, from the mean of z0, also `series`, `time` and `z1`, `z2`, ...
     """
-    frames = []
+    frames, latent, early = [], [], 0
     for start in range(0, len(seen), TOGETHER):
         chosen = torch.arange(start, min(start + TOGETHER, len(seen)))
-        labels, model_times = [], []
-        for i in chosen.tolist():
-            if times is None:
-                grid = np.linspace(span[0], span[1], POINTS)
-                label = schema.user_times(seen, i, grid)
-            else:
-                label = pd.Series(times)
-                grid = schema.model_times(seen, i, label)
-                order = np.argsort(grid, kind="stable")
-                label, grid = label.iloc[order].reset_index(drop=True), grid[order]
-            labels.append(label)
-            model_times.append(grid)
-        at = torch.tensor(np.stack(model_times), dtype=torch.float32, device=device)
+        labels, at = grid_of(schema, seen, chosen.tolist(), span, times)
+        at = at.to(device)
         observed = series.take(chosen).to(device).pad(torch.arange(len(chosen)))
         mean, low, high = bands(model, observed, at, samples, gap)
         undo = schema.value_scaling.undo
-        mean, low, high = (undo(x.double().cpu()) for x in (mean, low, high))
+        before = (at < span[0] - EARLY).unsqueeze(-1).cpu()
+        mean, low, high = (
+            undo(x.double().cpu()).masked_fill(before, torch.nan) for x in (mean, low, high)
+        )
+        early += int(before.sum())
         for row, i in enumerate(chosen.tolist()):
             columns: dict[str, Any] = {"series": seen.names[i], "time": labels[row]}
             for place, feature in enumerate(schema.columns.features):
@@ -143,62 +100,52 @@ def predictions(
                 columns[f"{feature}_q05"] = low[row, :, place].numpy()
                 columns[f"{feature}_q95"] = high[row, :, place].numpy()
             frames.append(pd.DataFrame(columns))
-    return pd.concat(frames, ignore_index=True)
+        if with_latent:
+            states = model.states(model.encode(observed)[0].unsqueeze(0), at)[0].cpu().numpy()
+            for row, i in enumerate(chosen.tolist()):
+                columns = {"series": seen.names[i], "time": labels[row]}
+                columns |= {f"z{k + 1}": z for k, z in enumerate(states[row].T)}
+                latent.append(pd.DataFrame(columns))
+    if early:
+        log.warning(
+            "%d rows are before the first observation of their series, from where on the model "
+            "predicts, and are empty",
+            early,
+        )
+    return (
+        pd.concat(frames, ignore_index=True),
+        pd.concat(latent, ignore_index=True) if with_latent else None,
+    )
 
 
-def bands(
-    model: Any, observed: Any, times: Tensor, samples: int, gap: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and the 5 % and 95 % quantiles at times `(batch, time)`, `(batch, time, dim)` each.
-
-    Of latent variables they come from draws of z0 with the noise of an observation; those of an
-    autoregressive model from draws of the observations that it predicts, and feeds back.
-    """
-    noise = model.log_noise_std.exp()
-    if hasattr(model, "encode"):
-        centre, std = model.encode(observed)
-        draws = centre + std * torch.randn(samples, *centre.shape, device=centre.device)
-        states = model.states(torch.cat([centre.unsqueeze(0), draws]), times)
-        means = model.means(states)
-        shown = means[1:] + noise * torch.randn_like(means[1:])
-        low, high = (torch.quantile(shown, q, dim=0) for q in (0.05, 0.95))
-        return means[0], low, high
-    mean = continued(model, observed, times, gap)
-    size = len(times)
-    again = torch.arange(size, device=times.device).repeat(samples)
-    draws = continued(model, observed.select(again), times[again], gap, noise)
-    draws = draws + noise * torch.randn_like(draws)
-    low, high = (torch.quantile(draws.view(samples, *mean.shape), q, dim=0) for q in (0.05, 0.95))
-    return mean, low, high
-
-
-def continued(
-    model: Any, observed: Any, times: Tensor, gap: float, noise: Tensor | None = None
-) -> Tensor:
-    """Means of an autoregressive model at times `(batch, time)`, also beyond the observations.
-
-    Beyond them it is rolled out in steps of the mean gap between observations, as it was trained,
-    so that a forecast does not depend on how many times are asked for.
+def grid_of(
+    schema: SeriesSchema,
+    seen: Measurements,
+    chosen: Sequence[int],
+    span: tuple[float, float],
+    times: Sequence[Any] | None,
+) -> tuple[list[pd.Series], Tensor]:
+    """When to predict for each of the chosen series: as the user writes it, and model times.
 
     Args:
-        noise: Standard deviation of an observation: what is fed back is drawn with it.
+        times: In the table's units; a grid over the span when None.
+
+    Raises:
+        DataError: Times that are not of the kind of the table's.
     """
-    states = model.read(observed)
-    last = states.last()[1]
-    steps = int(((times.amax(1) - last).amax() / gap).ceil().clamp(min=0)) if gap > 0 else 0
-    if steps:
-        ahead = last.unsqueeze(1) + gap * torch.arange(1, steps + 1, device=times.device)
-        values = model.roll_out(states, ahead, noise)
-        everywhere = torch.ones_like(values, dtype=torch.bool)
-        observed = TimeSeries(
-            torch.cat([observed.times.expand(len(last), -1), ahead], 1),
-            torch.cat([observed.values, values], 1),
-            torch.cat([observed.mask, everywhere[..., 0]], 1),
-            False,
-            torch.cat([observed.observed_features & observed.mask.unsqueeze(-1), everywhere], 1),
-        )
-        states = model.read(observed)
-    return model.predict(states, times)
+    labels, model_times = [], []
+    for i in chosen:
+        if times is None:
+            grid = np.linspace(span[0], span[1], POINTS)
+            label = schema.user_times(seen, i, grid)
+        else:
+            label = pd.Series(list(dict.fromkeys(times)))
+            grid = schema.model_times(seen, i, label)
+            order = np.argsort(grid, kind="stable")
+            label, grid = label.iloc[order].reset_index(drop=True), grid[order]
+        labels.append(label)
+        model_times.append(grid)
+    return labels, torch.tensor(np.stack(model_times), dtype=torch.float32)
 
 
 def class_probabilities(
@@ -236,23 +183,3 @@ def class_probabilities(
                 columns[f"probability of {name}"] = of_series[:, place]
             frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)
-
-
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table, whole or not at all, in the format of the path's ending."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = io.BytesIO()
-    if path.suffix == ".csv":
-        table.to_csv(content, index=False)
-    elif path.suffix == ".parquet":
-        try:
-            table.to_parquet(content, index=False)
-        except ImportError as error:
-            raise ConfigError(
-                'parquet files need an extra: pip install "node-experiments[parquet]"'
-            ) from error
-    else:
-        arrays = {name: table[name].to_numpy() for name in table.columns}
-        arrays["series"] = arrays["series"].astype(str)
-        np.savez(content, **arrays)
-    write_atomically(path, lambda file: file.write(content.getbuffer()))

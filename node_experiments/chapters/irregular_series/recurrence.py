@@ -17,7 +17,7 @@ from .gap_dynamics import (
     GapFlow,
     Hold,
 )
-from .gru_unit import GRUUnit
+from .gru_unit import GRUUnit, tanh_mlp
 from .imputation import Imputation
 
 __all__ = ["Recurrence", "Series", "States", "reversed_in_time"]
@@ -30,6 +30,7 @@ class Series(Protocol):
     values: Tensor
     mask: Tensor
     complete: bool
+    static: Tensor | None
 
     @property
     def observed_features(self) -> Tensor: ...
@@ -47,12 +48,14 @@ class Observations:
         values: Shape `(batch, time, dim)`; zero where `features` is not true.
         features: Shape `(batch, time, dim)`.
         counts: Observed times of each sample, shape `(batch,)`.
+        static: What does not change within a series, shape `(batch, static)`; or None.
     """
 
     times: Tensor
     values: Tensor
     features: Tensor
     counts: Tensor
+    static: Tensor | None = None
 
     @classmethod
     def of(cls, series: Series) -> Observations:
@@ -61,7 +64,7 @@ class Observations:
         features = series.observed_features & series.mask.unsqueeze(-1)
         values = series.values.masked_fill(~features, 0)
         times = series.times.expand(len(values), -1).to(values.dtype)
-        return cls(times, values, features, series.mask.sum(1))
+        return cls(times, values, features, series.mask.sum(1), series.static)
 
     @property
     def gaps(self) -> Tensor:
@@ -81,6 +84,7 @@ def reversed_in_time(seen: Observations) -> Observations:
         seen.values.gather(1, wide),
         seen.features.gather(1, wide),
         seen.counts,
+        seen.static,
     )
 
 
@@ -89,17 +93,19 @@ class States:
     """The states of a recurrence right after each observation.
 
     Attributes:
-        rows: All of them, shape `(row, 2 * size)`; the first row is the state before any.
+        rows: All of them, shape `(row, 2 * size)`; the first rows are states before any.
         place: Row of the state after so many observations, shape `(batch, time + 1)`.
         times: Time of the last of so many observations, `(batch, time + 1)`, infinity beyond the
             last; the first column is the time at which the state before any begins.
         counts: Observations of each sample, shape `(batch,)`.
+        static: As in `Observations`.
     """
 
     rows: Tensor
     place: Tensor
     times: Tensor
     counts: Tensor
+    static: Tensor | None = None
 
     def at(self, times: Tensor, including: bool) -> tuple[Tensor, Tensor]:
         """The latest state before each of the times, and how long ago that was.
@@ -135,6 +141,8 @@ class Recurrence(nn.Module):
         batching: `independent`, or `union`: of a flow, one solve between any two different times
             of the batch. Both compute the same; the second costs as many solves as there are
             different times.
+        static: Numbers that do not change within a series. The state before any observation is a
+            linear function of them, and they are read with every observation.
     """
 
     def __init__(
@@ -146,10 +154,12 @@ class Recurrence(nn.Module):
         time_unit: float | None = None,
         imputation: Imputation | None = None,
         batching: str = "independent",
+        static: int = 0,
     ) -> None:
         super().__init__()
         self.size, self.time_unit = size, time_unit
-        self.unit = GRUUnit(2 * dim + (time_unit is not None), size, hidden)
+        self.unit = GRUUnit(2 * dim + (time_unit is not None) + static, size, hidden)
+        self.initial = tanh_mlp([static, size]) if static else None
         self.between, self.imputation = between, imputation
         self.batching = batching
 
@@ -157,25 +167,47 @@ class Recurrence(nn.Module):
         """The states after all observations.
 
         Args:
-            start: Time at which the state before any observation, zero, begins.
+            start: Time at which the state before any observation begins; it is zero without
+                static numbers.
         """
         self.between.begin(len(seen.times))
         values = seen.values if self.imputation is None else self.imputation(seen)
-        inputs = self.read(values, seen.features, seen.gaps)
+        inputs = self.read(values, seen.features, seen.gaps, seen.static)
         union = self.batching == "union" and isinstance(self.between, GapFlow)
         rows, place = (self._over_union if union else self._over_index)(seen, inputs)
         first = torch.full_like(seen.times[:, :1], start)
         places = torch.arange(seen.times.shape[1], device=seen.times.device)
         hidden = places >= seen.counts.unsqueeze(1)
         times = torch.cat([first, seen.times.masked_fill(hidden, torch.inf)], 1)
-        return States(rows, place, times, seen.counts)
+        return States(rows, place, times, seen.counts, seen.static)
 
-    def read(self, values: Tensor, features: Tensor, gaps: Tensor) -> Tensor:
-        """What the unit reads: values and features `(..., dim)` with gaps `(...)`."""
+    def read(
+        self, values: Tensor, features: Tensor, gaps: Tensor, static: Tensor | None
+    ) -> Tensor:
+        """What the unit reads: values and features `(batch, ..., dim)`, gaps `(batch, ...)`."""
         parts = [values, features.to(values.dtype)]
         if self.time_unit is not None:
             parts.append((gaps / self.time_unit).to(values.dtype).unsqueeze(-1))
+        if self.initial is not None:
+            assert static is not None
+            wide = static.to(values.dtype).view(len(static), *[1] * (values.dim() - 2), -1)
+            parts.append(wide.expand(*values.shape[:-1], -1))
         return torch.cat(parts, -1)
+
+    def before_any(self, inputs: Tensor, static: Tensor | None) -> Tensor:
+        """The states before any observation: one for all, or one of each sample.
+
+        Args:
+            inputs: Whose type and device they have.
+
+        Returns:
+            Shape `(1 or batch, 2 * size)`.
+        """
+        if self.initial is None:
+            return inputs.new_zeros(1, 2 * self.size)
+        assert static is not None
+        mean = self.initial(static.to(inputs.dtype))
+        return torch.cat([mean, torch.zeros_like(mean)], -1)
 
     def gaps_between(self, seen: Observations) -> tuple[Tensor, Tensor]:
         """The gap before each observation, `(batch, time)`, and the longest ones, `(time,)`."""
@@ -190,17 +222,18 @@ class Recurrence(nn.Module):
         active = (seen.counts.unsqueeze(1) > places).sum(0)
         gaps, longest_gaps = self.gaps_between(seen)
         inputs, gaps = inputs[order].transpose(0, 1), gaps[order].t()
-        state = inputs.new_zeros(batch, 2 * self.size)
-        rows = [state[:1]]
+        start = self.before_any(inputs, seen.static)
+        state = start.expand(batch, -1)[order]
+        rows = [start]
         for k, (left, gap) in enumerate(zip(active.tolist(), longest_gaps.tolist(), strict=True)):
             state = state[:left]
             if k:
                 state = self.between(state, gaps[k, :left], gap)
             state = self.unit(state, inputs[k, :left])
             rows.append(state)
-        first = 1 + active.cumsum(0) - active
+        first = len(start) + active.cumsum(0) - active
         place = (first + rank.unsqueeze(1)).masked_fill(places >= seen.counts.unsqueeze(1), 0)
-        return torch.cat(rows), torch.cat([torch.zeros_like(place[:, :1]), place], 1)
+        return torch.cat(rows), torch.cat([places_before_any(start, place), place], 1)
 
     def _over_union(self, seen: Observations, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Step over the different times of the batch, all samples at once."""
@@ -214,8 +247,9 @@ class Recurrence(nn.Module):
         observed = torch.zeros(len(grid), batch, dtype=torch.bool, device=grid.device)
         observed[index, sample] = True
         started, continues = observed.cummax(0).values, observed.flip(0).cummax(0).values.flip(0)
-        state = inputs.new_zeros(batch, 2 * self.size)
-        rows = [state[:1]]
+        start = self.before_any(inputs, seen.static)
+        state = start.expand(batch, -1)
+        rows = [start]
         gaps = [0.0, *torch.diff(grid).tolist()]
         for k, gap in enumerate(gaps):
             if k:
@@ -224,5 +258,13 @@ class Recurrence(nn.Module):
             state = torch.where(observed[k].unsqueeze(1), self.unit(state, x[k]), state)
             rows.append(state)
         place = torch.zeros(batch, longest + 1, dtype=torch.long, device=grid.device)
-        place[sample, number + 1] = 1 + index * batch + sample
+        place[:, :1] = places_before_any(start, place)
+        place[sample, number + 1] = len(start) + index * batch + sample
         return torch.cat(rows), place
+
+
+def places_before_any(start: Tensor, place: Tensor) -> Tensor:
+    """The row of the state before any observation, `(batch, 1)`."""
+    if len(start) == 1:
+        return torch.zeros_like(place[:, :1])
+    return torch.arange(len(start), device=place.device).unsqueeze(1)

@@ -85,6 +85,7 @@ class SeriesSchema:
         never = [name for name, ever in pairs if not ever]
         if never:
             log.warning("no training series has a value of %s", ", ".join(never))
+        _check_spread(values, scaled, columns.features)
         static = torch.from_numpy(seen.static[chosen])
         of_static = Scaling.fit_values(static.nan_to_num(), ~static.isnan(), "standard")
         classes = None
@@ -150,6 +151,7 @@ class SeriesSchema:
             None if bool(mask.all()) else mask,
             self._label_numbers(seen, need_labels),
             None if self.classes is None else self.form.label_per,
+            self.static(seen),
         )
 
     def static(self, seen: Measurements) -> Tensor | None:
@@ -189,12 +191,29 @@ class SeriesSchema:
         return self._since(seen) / self.time_scale
 
     def _raw(self, times: pd.Series) -> np.ndarray:
-        if not self.unit_is_seconds:
-            return pd.to_numeric(times).to_numpy(np.float64)
-        if self.columns.time_kind == "date":
-            dates = pd.to_datetime(times, utc=True).dt.tz_localize(None)
-            return dates.to_numpy().astype("datetime64[ns]").astype(np.int64)
-        return pd.to_timedelta(times).to_numpy().astype("timedelta64[ns]").astype(np.int64)
+        kind = self.columns.time_kind
+        try:
+            if kind == "number":
+                return pd.to_numeric(times).to_numpy(np.float64)
+            if pd.api.types.is_numeric_dtype(times):
+                raise ValueError("a number is no date")
+            if kind == "date":
+                dates = pd.to_datetime(times, utc=True, format="ISO8601").dt.tz_localize(None)
+                return dates.to_numpy().astype("datetime64[ns]").astype(np.int64)
+            text = times.astype(str)
+            full = text.where(text.str.count(":") != 1, text + ":00")
+            return pd.to_timedelta(full).to_numpy().astype("timedelta64[ns]").astype(np.int64)
+        except (ValueError, TypeError) as error:
+            wanted = {
+                "number": "numbers, such as [30,36]",
+                "date": "dates of ISO 8601, such as ['2024-03-31 14:05']",
+                "clock": "times of day, such as ['14:05']",
+            }
+            first = ", ".join(map(repr, times.head(3)))
+            raise DataError(
+                f"the times to predict at are {first}; the model was trained on a table whose "
+                f"times are {wanted[kind]}"
+            ) from error
 
     def _since(self, seen: Measurements) -> np.ndarray:
         """Time of each row since its origin, in units of the table, of dates in seconds."""
@@ -237,6 +256,20 @@ class SeriesSchema:
                 raise DataError(f"{where}: {name} has no label in {self.form.label_column!r}")
         return torch.tensor([places[label] for label in seen.labels])
 
+    def names(self) -> dict[str, list[str]]:
+        """What the numbers of a model's inputs and outputs stand for, in their order."""
+        static = [
+            f"{name}={value}" if value else name
+            for name in self.form.static_columns
+            for value in self.columns.categories.get(name, ("",))
+        ]
+        classes = list(self.classes or ())
+        return {
+            "features": list(self.columns.features),
+            "static columns": static,
+            "classes": classes,
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a checkpoint."""
         return asdict(self)
@@ -253,6 +286,26 @@ class SeriesSchema:
         columns["categories"] = {k: tuple(v) for k, v in columns["categories"].items()}
         rest = {k: tuples(v) for k, v in plain.items() if k not in ("form", "columns")}
         return cls(form, Columns(**columns), **rest)
+
+
+def _check_spread(values: Tensor, scaled: Scaling, features: Sequence[str]) -> None:
+    """Reject values of whose squares double precision knows nothing: they would all become one.
+
+    Raises:
+        DataError: With the feature, and its range.
+    """
+    known = ~values.isnan()
+    low = values.masked_fill(~known, torch.inf).amin(0)
+    high = values.masked_fill(~known, -torch.inf).amax(0)
+    finite = scaled.shift.isfinite() & scaled.scale.isfinite()
+    lost = (high > low) & (~finite | (high - low < 1e-150))
+    if bool(lost.any()):
+        place = int(lost.nonzero()[0])
+        raise DataError(
+            f"the values of {features[place]!r} are from {float(low[place]):g} to "
+            f"{float(high[place]):g}, which cannot be scaled in double precision; write them in "
+            "another unit"
+        )
 
 
 def _class_order(name: str) -> tuple[int, float, str]:

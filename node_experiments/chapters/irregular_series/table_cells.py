@@ -63,7 +63,8 @@ def reject_number(table: TableFile, name: str, bad: pd.Series) -> None:
     cell = str(table.rows[name].iloc[row])[:30]
     raise DataError(
         f"{table.at(row)}: {name!r} is {cell!r}, which is no number; if it means that nothing was "
-        f"observed, set dataset.missing=[{cell!r}]"
+        f"observed, set dataset.missing=[{cell!r}]; if the column is no feature, name those with "
+        "dataset.value_columns"
     )
 
 

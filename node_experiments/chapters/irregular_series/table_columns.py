@@ -17,6 +17,7 @@ __all__ = ["check_names", "find_columns", "long_columns", "require_column"]
 log = logging.getLogger(__name__)
 
 INDEX_NAMES = ("", "index", "level_0", "row", "rownames", "row_names")
+THOUSANDS = r"[+-]?\d{1,3}(?:[,.' \u00a0\u202f]\d{3})+(?:[.,]\d+)?"
 LONG_NAMES = ("variable", "value")  # columns of pandas' own long format
 
 
@@ -46,7 +47,7 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
         kept = []
         for name in others:
             require_column(table, name)
-            if name.lower() in INDEX_NAMES or name.lower().startswith("unnamed: "):
+            if is_index(name):
                 ignored.append(name)
             elif holds_numbers(table, name, form):
                 kept.append(name)
@@ -93,19 +94,42 @@ def require_column(table: TableFile, name: str) -> None:
 def check_names(
     table: TableFile, form: TableFormat, columns: Columns, names: Sequence[str]
 ) -> None:
-    """Every feature once, and nothing that was not there in training."""
+    """Every feature once, and no other numbers than those of training.
+
+    A further column of text, such as remarks, is not read, and is named in a warning.
+    """
     for feature in columns.features:
         require_column(table, feature)
     expected = {
         form.series_column, form.time_column, *columns.features, *columns.ignored,
         *form.static_columns, form.label_column, *(form.value_columns or ()),
     }  # fmt: skip
-    extra = [n for n in names if n not in expected and n.lower() not in INDEX_NAMES]
-    if extra and form.value_columns is None:
+    if form.value_columns is not None:
+        return
+    extra = [n for n in dict.fromkeys(names) if n not in expected and not is_index(n)]
+    texts = [name for name in extra if names.count(name) > 1 or is_text(table, name, form)]
+    if numbers := [name for name in extra if name not in texts]:
         raise DataError(
-            f"{table.source}: the column {extra[0]!r} was not there when the model was trained on "
-            f"{', '.join(columns.features)}; remove it"
+            f"{table.source}: the column {numbers[0]!r} was not there when the model was trained "
+            f"on {', '.join(columns.features)}; remove it"
         )
+    if texts:
+        log.warning(
+            "%s: not read, for they were not there in training: %s",
+            table.source,
+            ", ".join(map(repr, texts)),
+        )
+
+
+def is_index(name: str) -> bool:
+    """Whether a column is named as the index of a table is when it is written."""
+    return name.lower() in INDEX_NAMES or name.lower().startswith("unnamed: ")
+
+
+def is_text(table: TableFile, name: str, form: TableFormat) -> bool:
+    """Whether a column holds anything but numbers and missing cells, or nothing at all."""
+    numbers, bad = parsed(table, name, form)
+    return bool(bad.any()) or not bool(numbers.notna().any())
 
 
 def holds_numbers(table: TableFile, name: str, form: TableFormat) -> bool:
@@ -117,6 +141,13 @@ def holds_numbers(table: TableFile, name: str, form: TableFormat) -> bool:
     numbers, bad = parsed(table, name, form)
     if numbers.notna().any() and bad.any():
         reject_number(table, name, bad)
+    if bad.any() and (grouped := text_of(table.rows[name]).str.fullmatch(THOUSANDS) & bad).any():
+        row = int(grouped.to_numpy().argmax())
+        raise DataError(
+            f"{table.at(row)}: {name!r} is {table.rows[name].iloc[row]!r}, a number with a "
+            "separator of thousands; write numbers without, or leave the column out with "
+            "dataset.value_columns"
+        )
     return bool(numbers.notna().any())
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pandas import DataFrame
 
+from ...reports.rank_test import JOINED
 from ...reports.records import differences, has, left_out, most_alike, one_per_seed, records
 from ...reports.table import Cell, Estimate, ReportTable
 from ...reports.verdicts import order_verdict
@@ -136,15 +137,18 @@ def orders(cells: Cells, published: Mapping[str, Sequence[float]]) -> list[str]:
     lines = []
     for i, share in enumerate(SHARES):
         ours = {
-            model: estimate.mean
-            for model in published
-            if (estimate := Estimate.of(errors(cells, model, share))) is not None
+            MODELS[model]: found for model in published if (found := errors(cells, model, share))
         }
         if len(ours) > 1:
-            theirs = {model: published[model][i] for model in ours}
-            orders = (sorted(each, key=each.__getitem__) for each in (ours, theirs))
-            found, expected = ([MODELS[model] for model in order] for order in orders)
-            lines.append(order_verdict(f"{share:.0%} observed", found, expected))
+            expected = sorted(
+                (model for model in published if MODELS[model] in ours),
+                key=lambda model: published[model][i],
+            )
+            lines.append(
+                order_verdict(f"{share:.0%} observed", ours, [MODELS[each] for each in expected])
+            )
+    if lines:
+        lines.append(JOINED)
     return lines
 
 

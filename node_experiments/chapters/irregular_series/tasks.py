@@ -6,7 +6,8 @@ has labels or none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from ...nn.likelihoods import gaussian_log_likelihood, standard_normal_kl
+from ...training.task import Baseline
+from .band_scores import band_scores, held_out_forecasts
+from .baselines import error_of_mean
 from .batches import ForecastData
+from .calibration import calibrate
 from .chapter import SeriesModelConfig
 from .metrics import (
     classification_metrics,
@@ -43,6 +48,9 @@ class SeriesTask:
         classes: Kinds of label, or None.
         reconstruction_weight: Of the negative log-likelihood, in nats a number.
         classification_weight: Of the cross-entropy, in nats a label.
+        class_weights: Of the labels of each class in the training loss; None: all alike.
+        measures: Further errors, as in `ForecastData`.
+        forecasts: Of held-out test values, once `held_by_band` has found them.
         metric: The mean squared error, or of classes the accuracy, of two of them the AUC.
     """
 
@@ -50,6 +58,9 @@ class SeriesTask:
     classes: int | None = None
     reconstruction_weight: float = 1.0
     classification_weight: float = 100.0
+    class_weights: tuple[float, ...] | None = field(kw_only=True, default=None)
+    measures: Callable[[Tensor, Any], dict[str, Tensor]] | None = field(init=False, default=None)
+    forecasts: dict[str, Any] = field(init=False, default_factory=dict)
     metric: str = field(init=False, default="mse")
     higher_is_better: bool = field(init=False, default=False)
 
@@ -66,18 +77,25 @@ class SeriesTask:
           observations from a roll-out
         - `mse_samples`: the mean over draws of z0 instead, as published
         - `log_likelihood`: Gaussian, in nats a number
-        - `accuracy`, `auc`: of classes
+        - `accuracy`, `auc`, `average_precision`: of classes
+        - those that `measures` gives, each prediction counting the same
         """
         sums: dict[str, float] = {}
+        measured: dict[str, list[Tensor]] = {}
         count, logits, labels = 0, [], []
-        for values, found, batch in self.evaluated(model, batches):
+        for mean, values, found, batch in self.evaluated(model, batches):
             for name, value in values.items():
                 sums[name] = sums.get(name, 0.0) + float(value.sum())
+            if self.measures is not None:
+                for name, single in self.measures(mean, batch).items():
+                    measured.setdefault(name, []).append(single)
             count += len(batch)
             if found is not None and batch.label is not None:
                 logits.append(found.flatten(0, -2))
                 labels.append(batch.label.flatten())
         means = {name: value / count for name, value in sums.items()}
+        joined = {name: torch.cat(parts) for name, parts in measured.items()}
+        means |= {name: float(single.mean()) for name, single in joined.items() if len(single)}
         loss = -self.reconstruction_weight * means["log_likelihood"]
         if not logits or self.kind != "classification":
             return {"loss": loss, **means}
@@ -89,15 +107,37 @@ class SeriesTask:
 
     def evaluated(
         self, model: Any, batches: Iterable[Any]
-    ) -> Iterator[tuple[dict[str, Tensor], Tensor | None, Any]]:
-        """Metrics of each series and logits, with their batch."""
+    ) -> Iterator[tuple[Tensor, dict[str, Tensor], Tensor | None, Any]]:
+        """Predicted means, metrics of each series and logits, with their batch."""
         raise NotImplementedError
+
+    def baseline(self, data: ForecastData) -> Baseline:
+        """What a model reaches that predicts the mean, or all classes alike."""
+        if self.kind == "classification" and self.classes is not None:
+            return Baseline("cross_entropy", math.log(self.classes), "every class alike")
+        batches = data.test if data.validation is None else data.validation
+        return Baseline("mse", error_of_mean(data.train, batches), "the training mean")
+
+    def calibrate(self, model: Any, data: ForecastData) -> None:
+        """Fit the noise of the trained model again, on validation series if there are any."""
+        if self.kind != "classification" and data.validation is not None:
+            calibrate(model, data, data.cut)
+
+    def held_by_band(self, model: Any, data: ForecastData) -> dict[str, float]:
+        """Scores of held-out test values: see `band_scores`."""
+        if self.kind == "classification":
+            return {}
+        self.forecasts = held_out_forecasts(model, data.test, data.cut, data.mean_gap)
+        return band_scores(self.forecasts)
 
     def joined(self, nll: Tensor, logits: Tensor | None, batch: Any) -> Tensor:
         """The training loss, 0-d."""
         if logits is None or self.kind != "classification":
             return nll
-        entropy = self.classification_weight * cross_entropy(logits, batch.label)
+        weights = self.class_weights
+        entropy = self.classification_weight * cross_entropy(
+            logits, batch.label, None if weights is None else logits.new_tensor(weights)
+        )
         return entropy + (self.reconstruction_weight * nll if self.reconstruction_weight else 0)
 
 
@@ -126,12 +166,13 @@ class AutoregressiveSeriesTask(SeriesTask):
 
     def evaluated(
         self, model: Any, batches: Iterable[Any]
-    ) -> Iterator[tuple[dict[str, Tensor], Tensor | None, Any]]:
+    ) -> Iterator[tuple[Tensor, dict[str, Tensor], Tensor | None, Any]]:
         for batch in batches:
             states = model.read(batch.observed)
             say = model.roll_out if self.kind == "extrapolation" else model.predict
             predicted = say(states, batch.target.times)
-            yield errors(model, predicted, batch.target), self.logits(model, states, batch), batch
+            values = errors(model, predicted, batch.target)
+            yield predicted, values, self.logits(model, states, batch), batch
 
 
 @dataclass
@@ -176,7 +217,7 @@ class VariationalSeriesTask(SeriesTask):
 
     def evaluated(
         self, model: Any, batches: Iterable[Any]
-    ) -> Iterator[tuple[dict[str, Tensor], Tensor | None, Any]]:
+    ) -> Iterator[tuple[Tensor, dict[str, Tensor], Tensor | None, Any]]:
         for batch in batches:
             mean, std = model.encode(batch.observed)
             generator = torch.Generator(mean.device).manual_seed(0)
@@ -189,7 +230,7 @@ class VariationalSeriesTask(SeriesTask):
             draws = errors(model, predicted[1:], batch.target)["mse"]
             values["mse_samples"] = draws.mean(0)
             logits = model.classify(z0[0], states[0]) if self.kind == "classification" else None
-            yield values, logits, batch
+            yield predicted[0], values, logits, batch
 
 
 @dataclass
@@ -270,6 +311,7 @@ def joined_series(batch: Any) -> Any:
         torch.cat([first.mask, second.mask], 1),
         first.complete and second.complete,
         torch.cat([observed_in(first), observed_in(second)], 1),
+        first.static,
     )
 
 
@@ -277,27 +319,20 @@ def autoregressive_series(
     settings: SeriesModelConfig, data: ForecastData
 ) -> AutoregressiveSeriesTask:
     """The task of the data, for a model that predicts from the past."""
-    return AutoregressiveSeriesTask(
-        data.task, data.classes, settings.reconstruction_weight, settings.classification_weight
+    task = AutoregressiveSeriesTask(
+        data.task,
+        data.classes,
+        settings.reconstruction_weight,
+        settings.classification_weight,
+        class_weights=data.class_weights,
     )
+    task.measures = data.measures
+    return task
 
 
 def variational_series(settings: SeriesModelConfig, data: ForecastData) -> VariationalSeriesTask:
     """The task of the data, for a variational autoencoder."""
-    if settings.objective == "elbo":
-        return EvidenceBoundTask(
-            data.task,
-            data.classes,
-            settings.reconstruction_weight,
-            settings.classification_weight,
-            settings.samples,
-            len(data.train),
-            settings.kl_wait,
-            span=data.span,
-            final_kl_weight=settings.kl_weight,
-            horizon_epochs=settings.horizon_epochs,
-        )
-    return VariationalSeriesTask(
+    shared = (
         data.task,
         data.classes,
         settings.reconstruction_weight,
@@ -305,5 +340,17 @@ def variational_series(settings: SeriesModelConfig, data: ForecastData) -> Varia
         settings.samples,
         len(data.train),
         settings.kl_wait,
-        settings.kl_rate,
     )
+    task: VariationalSeriesTask
+    if settings.objective == "elbo":
+        task = EvidenceBoundTask(
+            *shared,
+            class_weights=data.class_weights,
+            span=data.span,
+            final_kl_weight=settings.kl_weight,
+            horizon_epochs=settings.horizon_epochs,
+        )
+    else:
+        task = VariationalSeriesTask(*shared, settings.kl_rate, class_weights=data.class_weights)
+    task.measures = data.measures
+    return task

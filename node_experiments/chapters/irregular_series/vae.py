@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ...nn.likelihoods import observation_noise
+from .bands import PredictiveNoise
 from .gru_unit import tanh_mlp
 from .recurrence import (
     Observations,
@@ -70,6 +71,7 @@ class SeriesVAE(nn.Module):
         self.encoder, self.decoder = encoder, decoder
         self.classifier, self.label_per = classifier, label_per
         self.log_noise_std = observation_noise(noise_std, dim)
+        self.predictive_noise = PredictiveNoise(dim)
 
     def encode(self, observed: Series) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of q(z0 | observed), shape `(batch, latent)` each."""

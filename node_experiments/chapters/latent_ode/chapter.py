@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ...config.checks import require
-from ..chapter import Chapter, Dataset, Model, Task
+from ..chapter import Chapter, Dataset, Model, Predictor, Task
 
 __all__ = [
     "CHAPTER",
@@ -154,6 +154,7 @@ class RecurrentConfig:
 
 
 HERE = "node_experiments.chapters.latent_ode"
+ASKED = ("times", "samples", "points")
 FORECAST = {"spirals": "next_observation"}
 
 CHAPTER = Chapter(
@@ -183,11 +184,18 @@ CHAPTER = Chapter(
             f"{HERE}.elbo:latent_ode_task",
             f"{HERE}.figures:latent_ode_figures",
             f"{HERE}.figures:latent_ode_callbacks",
+            Predictor(f"{HERE}.predict:predict_spirals", (*ASKED, "latent")),
         ),
         "next_observation": Task(
-            f"{HERE}.forecasting:next_observation", f"{HERE}.figures:recurrent_figures"
+            f"{HERE}.forecasting:next_observation",
+            f"{HERE}.figures:recurrent_figures",
+            predictor=Predictor(f"{HERE}.predict:predict_spirals", ASKED),
         ),
-        "poisson": Task(f"{HERE}.poisson_elbo:poisson_task", f"{HERE}.figure7:poisson_figures"),
+        "poisson": Task(
+            f"{HERE}.poisson_elbo:poisson_task",
+            f"{HERE}.figure7:poisson_figures",
+            predictor=Predictor(f"{HERE}.predict:predict_rates", (*ASKED, "latent")),
+        ),
     },
     tables={"table2": f"{HERE}.table2:table2"},
 )

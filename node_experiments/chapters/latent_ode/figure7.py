@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 
 from ...figures.style import (
     COLORS,
+    TRUTH,
+    legend_below,
     new_figure,
     style,
 )
@@ -35,20 +37,23 @@ def poisson_figures(trainer: Trainer) -> dict[str, Figure]:
             torch.tensor([0.05, 0.95]).to(mean), 0
         )
         times = batch.window.times[0].tolist()
-        figure = new_figure(width=9.5, height=3.4)
+        figure = new_figure(height=3.4)
         axes = figure.subplots(1, len(rate), sharey=True, squeeze=False)[0]
+        highest = float(torch.maximum(high, batch.window.clean[..., 0]).max())
         for i, axis in enumerate(axes):
-            axis.plot(times, batch.window.clean[i, :, 0].tolist(), color="0.6", lw=3.5, alpha=0.6,
+            axis.plot(times, batch.window.clean[i, :, 0].tolist(), color=TRUTH, lw=4, alpha=0.7,
                       label="true rate")  # fmt: skip
             axis.fill_between(times, low[i].tolist(), high[i].tolist(), color=COLORS["blue"],
                               alpha=0.2, lw=0, label="90 % of q(z0 | events)")  # fmt: skip
             axis.plot(times, rate[i].tolist(), color=COLORS["blue"], label="inferred rate")
             events = batch.observed.times[i][batch.observed.mask[i]].tolist()
-            axis.plot(events, [0.0] * len(events), "o", ms=3.5, color="black", alpha=0.6,
-                      markeredgewidth=0, label="events", clip_on=False)  # fmt: skip
+            axis.plot(events, [-0.05 * highest] * len(events), "|", ms=9, color="black",
+                      markeredgewidth=0.8, label="events")  # fmt: skip
+            axis.set_title(f"test sequence {i + 1}: {len(events)} events")
             axis.set_xlabel("time (units of the model)")
         axes[0].set_ylabel("rate (events per unit of time)")
-        axes[0].set_ylim(bottom=0)
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4)
+        axes[0].set_ylim(-0.1 * highest, 1.05 * highest)
+        axes[0].set_yticks([tick for tick in axes[0].get_yticks() if 0 <= tick <= highest])
+        legend_below(figure, axes)
+        figure.suptitle("the rate of events, inferred from the events alone")
         return {"figure7": figure}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import torch
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -18,6 +20,10 @@ from ...data.time_series import (
 )
 from ...figures.style import (
     COLORS,
+    TRUTH,
+    in_proportion,
+    legend_below,
+    mark_start,
     new_figure,
     style,
 )
@@ -35,13 +41,18 @@ __all__ = [
 SHOWN = 4  # test series in a figure
 COUNTS = (10, 20, 30, 50, 100)  # of Figure 10
 DIRECTIONS = ("counter-clockwise", "clockwise")
+STEPS = {"mean_gap": "in steps of the mean gap", "target": "from target to target"}
+# Two directions from a middle that is seen on white.
+SHIFTS = LinearSegmentedColormap.from_list(
+    "shifts", [COLORS["sky"], COLORS["blue"], "0.1", COLORS["red"], COLORS["orange"]]
+)
 
 
 def latent_ode_figures(trainer: Trainer) -> dict[str, Figure]:
     """Figures 6, 8 (b and c), 9 and 10, from the test series."""
     model: Any = trainer.model
     batch = trainer.data.test.data
-    shown = batch.select(torch.arange(min(SHOWN, len(batch))))
+    shown = first_of_each_direction(batch, SHOWN // 2)
     model.eval()
     with torch.no_grad(), style():
         return {
@@ -61,110 +72,146 @@ def recurrent_figures(trainer: Trainer) -> dict[str, Figure]:
     """Figure 8 a: one-step predictions, then both ways to roll out."""
     model: Any = trainer.model
     batch = trainer.data.test.data
-    shown = batch.select(torch.arange(min(SHOWN, len(batch))))
+    shown = first_of_each_direction(batch, SHOWN // 2)
     model.eval()
     with torch.no_grad(), style():
+        assert shown.future is not None
         series = shown.observed.packed()
         inside = torch.cat([series.values[:, :1], model.one_step(series)], 1)
         beyond = model.forecast(shown.observed, shown.future.times)
         other = next(way for way in model.ROLLOUTS if way != model.rollout)
         otherwise = model.forecast(shown.observed, shown.future.times, rollout=other)
-        figure = new_figure(width=2.6 * len(shown), height=3.1)
-        axes = figure.subplots(1, len(shown), squeeze=False)[0]
+        figure = new_figure(height=6.6)
+        axes = figure.subplots(2, SHOWN // 2, squeeze=False).ravel()[: len(shown)]
         for i, axis in enumerate(axes):
-            name = f"rolled out by {other.replace('_', ' ')}"
-            axis.plot(*otherwise[i].T.tolist(), color=COLORS["purple"], lw=1.2, ls=":", label=name)
-            draw_series(axis, shown, i, inside[i], beyond[i], "one step ahead")
             limit_to_curve(axis, shown, i)
-        label_row(figure, axes)
-        figure.suptitle(f"RNN, {shown.observed.values.shape[1]} observations")
+            axis.plot(
+                *otherwise[i].T.tolist(), color=COLORS["purple"], lw=1.2, ls=":",
+                label=f"forecast in other steps ({STEPS[other]})",
+            )  # fmt: skip
+            names = ("one step ahead", f"forecast ({STEPS[model.rollout]})")
+            draw_series(axis, shown, i, inside[i], beyond[i], names)
+        label_plane(axes[2:], axes[::2])
+        legend_below(figure, axes, columns=3)
+        kind = "RNN with time gaps" if model.reads_gaps else "RNN"
+        figure.suptitle(f"{kind}: spirals continued from {observations_of(shown)}")
         return {"figure8": figure}
 
 
 def latent_ode_figure(model: Any, shown: SeriesBatch, batch: SeriesBatch) -> Figure:
     """Reconstructions with extrapolation, and the latent trajectories by direction."""
-    figure = new_figure(width=2.6 * (len(shown) + 1) + 0.4, height=3.1)
-    axes = figure.subplots(1, len(shown) + 1)
+    figure = new_figure(height=5.6)
+    panels = figure.subplot_mosaic([[0, 1, "z"], [2, 3, "z"]], width_ratios=(1, 1, 0.95))
+    axes = [panels[i] for i in range(len(shown))]
+    for i in range(len(shown), SHOWN):
+        panels[i].set_axis_off()
     inside, beyond = reconstruct(model, shown)
-    for i, axis in enumerate(axes[:-1]):
-        draw_series(axis, shown, i, inside[i], beyond[i], "reconstruction")
-    label_row(figure, axes[:-1])
+    for i, axis in enumerate(axes):
+        limit_to_curve(axis, shown, i)
+        draw_series(axis, shown, i, inside[i], beyond[i])
+    label_plane(axes[2:], axes[::2])
+    latent = panels["z"]
     some = batch.select(torch.arange(min(60, len(batch))))
     mean, _ = model.encode(some.observed)
-    zs = model.trajectory(mean, some.window.times)
-    for label, color in ((0, COLORS["blue"]), (1, COLORS["orange"])):
-        for k, z in enumerate(zs[some.label == label]):
-            name = DIRECTIONS[label] if k == 0 else None
-            axes[-1].plot(*z[:, :2].T.tolist(), color=color, lw=0.8, alpha=0.8, label=name)
-    axes[-1].set(title="latent trajectories", xlabel="$z_1$", ylabel="$z_2$")
-    axes[-1].legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.28))
-    figure.suptitle(f"latent ODE, {shown.observed.values.shape[1]} observations")
+    zs = model.trajectory(mean, some.window.times)[..., :2]
+    for label, color in ((0, COLORS["green"]), (1, COLORS["purple"])):
+        paths = zs[some.label == label].tolist()
+        latent.add_collection(LineCollection(paths, colors=color, lw=0.8, alpha=0.8))
+        latent.plot([], [], color=color, label=f"{DIRECTIONS[label]}, latent")
+    starts = zs[:, 0].T.tolist()
+    latent.plot(*starts, "o", ms=3, mfc="white", mec="0.3", mew=0.6)
+    latent.autoscale()
+    in_proportion(latent)
+    latent.set_title(f"latent trajectories of {len(some)} series")
+    latent.set(xlabel="$z_1$", ylabel="$z_2$")
+    legend_below(figure, [*axes, latent], columns=4)
+    figure.suptitle(f"latent ODE: spirals continued from {observations_of(shown)}")
     return figure
 
 
 def latent_coordinates_figure(model: Any, batch: SeriesBatch) -> Figure:
-    """Decoded trajectories while one coordinate of z0 varies around the mean of two series."""
+    """Decoded trajectories while one coordinate of z0 varies around the mean of all series."""
     mean, _ = model.encode(batch.observed)
     centre, spread = mean.mean(0), mean.std(0)
     latent = len(centre)
-    figure = new_figure(width=2.6 * latent + 0.6, height=3.1)
-    axes = figure.subplots(1, latent, squeeze=False)[0]
+    columns = min(latent, 4)
+    rows = -(-latent // columns)
+    figure = new_figure(height=2.4 * rows + 0.7)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    axes = list(grid.flat)[:latent]
+    for axis in list(grid.flat)[latent:]:
+        axis.set_axis_off()
     steps = torch.linspace(-2, 2, 9)
-    norm = matplotlib.colors.Normalize(-2, 2)
+    norm = Normalize(-2, 2)
     lines: Any = None
     for k, axis in enumerate(axes):
         z0 = centre.repeat(len(steps), 1)
         z0[:, k] += steps.to(z0) * spread[k]
         paths = model.decode(z0, batch.window.times[:1]).cpu().numpy()
-        lines = LineCollection(list(paths), cmap="viridis", norm=norm, linewidths=1.5)
+        lines = LineCollection(list(paths), cmap=SHIFTS, norm=norm, linewidths=1.4)
         lines.set_array(steps.numpy())
         axis.add_collection(lines)
         axis.autoscale()
-        axis.set_title(f"varying $z_{k + 1}(0)$")
-    label_row(figure, axes, legend=False)
-    bar = figure.colorbar(lines, ax=list(axes), pad=0.01)
-    bar.set_label("shift of z(0)\n(standard deviations)")
+        for path, step in zip(paths, steps.tolist(), strict=True):
+            mark_start(axis, path[0], SHIFTS(norm(step)), size=4)
+        in_proportion(axis)
+        axis.set_title(f"$z_{k + 1}(0)$ varies")
+    label_plane(axes[-columns:], grid[:, 0])
+    bar = figure.colorbar(lines, ax=axes, pad=0.01, ticks=[-2, -1, 0, 1, 2])
+    bar.set_label("shift from the mean, in standard\ndeviations over the test series")
+    figure.suptitle("what each coordinate of the latent state does; circles: start")
     return figure
 
 
 def observations_figure(model: Any, shown: SeriesBatch) -> Figure:
     """Reconstructions of the same series from ever more of their noisy points."""
-    rows = shown.select(torch.arange(min(2, len(shown))))
+    rows = first_of_each_direction(shown, 1)
     counts = [n for n in COUNTS if n <= rows.window.noisy.shape[1]]
-    figure = new_figure(width=2.3 * len(counts), height=2.4 * len(rows) + 0.8)
+    figure = new_figure(height=1.9 * len(rows) + 1.2)
     axes = figure.subplots(len(rows), len(counts), squeeze=False, sharex="row", sharey="row")
     for column, count in enumerate(counts):
         fewer = with_observations(rows, count)
         inside, beyond = reconstruct(model, fewer)
         for i, axis in enumerate(axes[:, column]):
-            draw_series(axis, fewer, i, inside[i], beyond[i], "reconstruction")
+            draw_series(axis, fewer, i, inside[i], beyond[i])
+            axis.set_aspect("equal")
             axis.set_title(f"{count} observations" if i == 0 else "")
-    for axis in axes[-1]:
-        axis.set_xlabel("$x_1$ (data units)")
-    for axis in axes[:, 0]:
-        axis.set_ylabel("$x_2$ (data units)")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5)
+    for row, axis in enumerate(axes[:, 0]):
+        limit_to_curve(axis, rows, row, square=True)
+    label_plane(axes[-1], axes[:, 0])
+    legend_below(figure, [axes[0, 0]])
+    figure.suptitle("latent ODE: the same two series from ever more observations")
     return figure
 
 
 def reconstruction_frame(trainer: Trainer) -> Figure:
     """One series of each direction, as the model reconstructs and forecasts it now."""
     model: Any = trainer.model
-    batch = trainer.data.test.data
-    indices = [int((batch.label == label).nonzero()[0]) for label in (0, 1)]
-    shown = batch.select(torch.tensor(indices))
+    shown = first_of_each_direction(trainer.data.test.data, 1)
     model.eval()
     with torch.no_grad(), style():
         inside, beyond = reconstruct(model, shown)
-        figure = new_figure(width=7.0, height=3.6)
+        figure = new_figure(height=4.2)
         axes = figure.subplots(1, 2)
         for i, axis in enumerate(axes):
-            draw_series(axis, shown, i, inside[i], beyond[i], "reconstruction")
             limit_to_curve(axis, shown, i)
-        label_row(figure, axes)
-        figure.suptitle(f"after {trainer.step} training steps")
+            draw_series(axis, shown, i, inside[i], beyond[i])
+        label_plane(axes, axes)
+        legend_below(figure, axes)
+        figure.suptitle(f"latent ODE after {trainer.step:,} training steps")
     return figure
+
+
+def first_of_each_direction(batch: SeriesBatch, count: int) -> SeriesBatch:
+    """As many series of each direction, the directions side by side."""
+    found = [(batch.label == label).nonzero().flatten()[:count].tolist() for label in (0, 1)]
+    pairs = [index for pair in zip_longest(*found) for index in pair if index is not None]
+    return batch.select(torch.tensor(pairs))
+
+
+def observations_of(shown: SeriesBatch) -> str:
+    """How many points of a window a model sees."""
+    return f"{shown.observed.values.shape[1]} noisy points"
 
 
 def reconstruct(model: Any, batch: SeriesBatch) -> tuple[Tensor, Tensor]:
@@ -187,43 +234,60 @@ def with_observations(batch: SeriesBatch, count: int) -> SeriesBatch:
 
 
 def draw_series(
-    axis: Axes, batch: SeriesBatch, i: int, inside: Tensor, beyond: Tensor, name: str
+    axis: Axes,
+    batch: SeriesBatch,
+    i: int,
+    inside: Tensor,
+    beyond: Tensor,
+    names: tuple[str, str] = ("reconstruction", "extrapolation"),
 ) -> None:
-    """Truth, observations, and what a model says inside and beyond the observed range.
+    """Truth, observations, and a model's curve inside and beyond the observed range.
 
     Args:
         inside, beyond: Shape `(time, 2)`.
+        names: Of these two in a legend.
     """
     assert batch.future is not None
     truth = torch.cat([batch.window.clean[i], batch.future.clean[i]])
-    axis.plot(*truth.T.tolist(), color="0.6", lw=3.5, alpha=0.6, label="curve")
-    axis.plot(*inside.T.tolist(), color=COLORS["blue"], lw=1.5, label=name)
-    axis.plot(
-        *beyond.T.tolist(), color=COLORS["red"], lw=1.5, linestyle="--", label="extrapolation"
-    )
+    axis.plot(*truth.T.tolist(), color=TRUTH, lw=4, alpha=0.7, label="true curve")
+    axis.plot(*inside.T.tolist(), color=COLORS["blue"], lw=1.5, label=names[0])
+    # From the last point inside: one curve, in two colours.
+    joined = torch.cat([inside[-1:], beyond])
+    axis.plot(*joined.T.tolist(), color=COLORS["red"], lw=1.5, linestyle="--", label=names[1])
     seen = batch.observed.values[i][batch.observed.mask[i]]
     axis.plot(
         *seen.T.tolist(), linestyle="", marker="o", markersize=3, color="black",
         markeredgewidth=0, label="observations",
     )  # fmt: skip
-    axis.set_title(DIRECTIONS[int(batch.label[i])], fontsize=10)
+    mark_start(axis, truth[0].tolist(), "0.3", label="start")
+    axis.set_title(DIRECTIONS[int(batch.label[i])])
 
 
-def limit_to_curve(axis: Axes, batch: SeriesBatch, i: int) -> None:
-    """Show the whole curve with a margin, wherever a forecast goes."""
+def limit_to_curve(axis: Axes, batch: SeriesBatch, i: int, square: bool = False) -> None:
+    """Show the whole curve with a margin, wherever a forecast goes, in its proportions.
+
+    Args:
+        square: As high as wide, for panels that share their limits.
+    """
     assert batch.future is not None
-    whole = torch.cat([batch.window.clean[i], batch.future.clean[i]])
+    seen = batch.observed.values[i][batch.observed.mask[i]]
+    whole = torch.cat([batch.window.clean[i], batch.future.clean[i], seen])
     low, high = whole.min(0).values, whole.max(0).values
-    pad = 0.25 * (high - low).clamp(min=0.2)
-    axis.set_xlim(float(low[0] - pad[0]), float(high[0] + pad[0]))
-    axis.set_ylim(float(low[1] - pad[1]), float(high[1] + pad[1]))
+    half = 0.6 * (high - low).clamp(min=0.2)
+    if square:
+        half = half.max().expand(2)
+    (left, bottom), (right, top) = (
+        ((low + high) / 2 - half).tolist(),
+        ((low + high) / 2 + half).tolist(),
+    )
+    axis.set(xlim=(left, right), ylim=(bottom, top))
+    if not square:
+        in_proportion(axis)
 
 
-def label_row(figure: Figure, axes: Any, legend: bool = True) -> None:
-    """Labels of a row of trajectories, and one legend for all."""
-    for axis in axes:
+def label_plane(bottom: Iterable[Axes], left: Iterable[Axes]) -> None:
+    """Labels of the coordinates, below some panels and beside some."""
+    for axis in bottom:
         axis.set_xlabel("$x_1$ (data units)")
-    axes[0].set_ylabel("$x_2$ (data units)")
-    if legend:
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=5)
+    for axis in left:
+        axis.set_ylabel("$x_2$ (data units)")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ...config.checks import require
-from ..chapter import Chapter, Dataset, Model, Task
+from ..chapter import Chapter, Dataset, Model, Predictor, Task
 
 __all__ = [
     "CHAPTER",
@@ -16,6 +16,7 @@ __all__ = [
     "ContinuousFlowConfig",
     "EnergiesConfig",
     "FFJORDConfig",
+    "FlowMatchingConfig",
     "HamiltonianCNFConfig",
     "PlanarCNFConfig",
     "PlanarNFConfig",
@@ -164,7 +165,25 @@ class FFJORDConfig(HamiltonianCNFConfig):
         require(self.trace in traces, self, "trace", " or ".join(traces))
 
 
+@dataclass
+class FlowMatchingConfig(ContinuousFlowConfig):
+    """An MLP trained by conditional flow matching (Lipman et al. 2023): no solve in training."""
+
+    name: str = "flow_matching"  # flow_matching
+    hidden: int = 64  # choice: units of each hidden layer
+    layers: int = 3  # choice: hidden layers
+    pairs: str = "independent"  # paper: of noise and data; independent | optimal_transport
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("hidden", "layers"):
+            require(getattr(self, name) >= 1, self, name, "at least 1")
+        pairs = ("independent", "optimal_transport")
+        require(self.pairs in pairs, self, "pairs", " or ".join(pairs))
+
+
 HERE = "node_experiments.chapters.normalizing_flows"
+PREDICTOR = Predictor(f"{HERE}.predict:predict_flow", ("samples", "points"))
 DENSITIES = {"energy": "density_matching", "points": "maximum_likelihood"}
 
 CHAPTER = Chapter(
@@ -185,17 +204,30 @@ CHAPTER = Chapter(
         "planar_cnf": Model(PlanarCNFConfig, f"{HERE}.flows:planar_cnf", DENSITIES),
         "ffjord": Model(FFJORDConfig, f"{HERE}.flows:ffjord", DENSITIES),
         "hamiltonian_cnf": Model(HamiltonianCNFConfig, f"{HERE}.flows:hamiltonian_cnf", DENSITIES),
+        "flow_matching": Model(
+            FlowMatchingConfig,
+            f"{HERE}.flow_matching:flow_matching",
+            {"points": "flow_matching"},
+            recipe="flow_matching",
+        ),
     },
     tasks={
         "density_matching": Task(
             f"{HERE}.density_matching:density_matching",
             f"{HERE}.figures:flow_figures",
             f"{HERE}.figures:flow_callbacks",
+            PREDICTOR,
         ),
         "maximum_likelihood": Task(
             f"{HERE}.maximum_likelihood:maximum_likelihood",
             f"{HERE}.figures:flow_figures",
             f"{HERE}.figures:flow_callbacks",
+            PREDICTOR,
+        ),
+        "flow_matching": Task(
+            f"{HERE}.flow_matching:matching_task",
+            f"{HERE}.figures:flow_figures",
+            f"{HERE}.solver_errors:matching_callbacks",
         ),
     },
     figures={

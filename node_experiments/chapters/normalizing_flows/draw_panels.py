@@ -44,5 +44,5 @@ def square(axis: Axes, half_width: float) -> None:
     tick = float(f"{0.7 * half_width:.1g}")
     axis.set_xticks([-tick, 0, tick])
     axis.set_yticks([-tick, 0, tick])
-    axis.tick_params(labelsize=7)
+    axis.tick_params(labelsize=8)
     axis.grid(False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pandas import DataFrame
 
+from ...reports.rank_test import UNDECIDED
 from ...reports.records import differences
 from ...reports.table import Cell, ReportTable
 from ...reports.verdicts import epoch_sentence, held, in_brackets, within_two_errors
@@ -31,6 +32,10 @@ __all__ = ["curves", "figure4", "panels"]
 
 Cells = Mapping[tuple[str, int], Sequence[Record]]
 Targets = Mapping[str, Cells]
+ONE_SEED = (
+    " Each cell is one trained flow, and ± is the error of its estimate alone: for flows in "
+    f"general this is {UNDECIDED}."
+)
 CLAIM = "CNF generally achieves lower loss than NF of equal size (section 4.1)"
 
 
@@ -95,6 +100,7 @@ def verdict(targets: Targets, units: Sequence[int]) -> list[str]:
         f"The paper: {CLAIM}, trained for 50 times fewer steps. Here it "
         f"{held(len(lower), total)}: the CNF has the lower loss in {len(lower)} of {total} cells"
         f"{in_brackets(lower)}, and the higher one in {len(higher)}{in_brackets(higher)}."
+        + ("" if has_seeds(targets) else ONE_SEED)
     ]
 
 

@@ -48,22 +48,21 @@ def flow_figure(panels: Mapping[str, NDArray], title: str) -> Figure:
     """One column for each share of the way, density above samples; the target last."""
     untils, half_width = panels["untils"], float(panels["half_width"])
     with style():
-        figure = new_figure(width=1.5 * (len(untils) + 1), height=3.5)
+        figure = new_figure(height=3.4)
         axes = figure.subplots(2, len(untils) + 1, sharex=True, sharey=True)
         for k, until in enumerate(untils):
             draw_density(axes[0, k], panels["densities"][k], half_width)
             draw_points(axes[1, k], panels["samples"][k], half_width)
-            axes[0, k].set_title(f"{100 * until:.0f} %", fontsize=10)
+            axes[0, k].set_title(f"{100 * until:.0f} %")
         draw_target(axes[0, -1], panels)
-        axes[0, -1].set_title("target", fontsize=10)
+        axes[0, -1].set_title("target")
         axes[1, -1].set_axis_off()
         for axis in axes[1, :-1]:
             axis.set_xlabel("$z_1$")
         for axis in axes[:, 0]:
             axis.set_ylabel("$z_2$")
         figure.suptitle(
-            f"density and samples from noise to data ({title}; coordinates in data units)",
-            fontsize=10,
+            f"density and samples from noise to data ({title}; coordinates in data units)"
         )
     return figure
 
@@ -78,13 +77,13 @@ def flow_film(trainer: Trainer) -> Iterator[Figure]:
     half_width = float(panels["half_width"])
     for k, until in enumerate(untils):
         with style():
-            figure = new_figure(width=5.4, height=3.0)
+            figure = new_figure(height=4.4)
             density, points = figure.subplots(1, 2, sharex=True, sharey=True)
             draw_density(density, panels["densities"][k], half_width)
             draw_points(points, panels["samples"][k], half_width)
             density.set(xlabel="$z_1$ (data units)", ylabel="$z_2$ (data units)")
             points.set_xlabel("$z_1$ (data units)")
-            density.set_title("density", fontsize=10)
-            points.set_title("samples", fontsize=10)
-            figure.suptitle(f"{100 * until:.0f} % of the way from noise to data", fontsize=10)
+            density.set_title("density")
+            points.set_title("samples")
+            figure.suptitle(f"{100 * until:.0f} % of the way from noise to data")
         yield figure

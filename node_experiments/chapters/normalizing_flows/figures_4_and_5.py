@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from ...figures.style import (
     COLORS,
+    SMALLEST,
+    WIDTH,
+    log_scale,
     new_figure,
     style,
 )
@@ -24,6 +27,7 @@ from .draw_panels import (
 
 __all__ = ["density_matching_figure", "loss_curves_figure", "maximum_likelihood_figure"]
 
+LINES = (":", "--", "-")  # by size, smallest first
 Panels = Mapping[str, NDArray]
 Curve = Sequence[tuple[float, float]]
 KINDS = {
@@ -42,9 +46,9 @@ def density_matching_figure(
     """
     columns = 2 + 2 * len(units)
     with style():
-        figure = new_figure(width=1.4 * columns, height=1.4 * len(targets) + 0.6)
+        figure = new_figure(height=WIDTH / (columns + 0.9) * len(targets) + 1.0)
         axes = figure.subplots(
-            len(targets), columns, squeeze=False, width_ratios=[*[1] * (columns - 1), 1.35]
+            len(targets), columns, squeeze=False, width_ratios=[*[1] * (columns - 1), 1.3]
         )
         for row, (target, runs) in zip(axes, targets.items(), strict=True):
             any_panels = next(run["panels"] for run in runs.values())
@@ -60,15 +64,17 @@ def density_matching_figure(
                 panels = run["panels"]
                 draw_density(axis, panels["densities"][-1], float(panels["half_width"]))
             draw_losses(row[-1], runs, units)
-        axes[0, 0].set_title("target", fontsize=10)
+        axes[0, 0].set_title("target")
         for column, (kind, count) in enumerate(
             [(kind, count) for kind in KINDS for count in units], start=1
         ):
             name, letter, *_ = KINDS[kind]
-            axes[0, column].set_title(f"{name}, {letter} = {count}", fontsize=10)
+            axes[0, column].set_title(f"{name}\n{letter} = {count}")
         label_below(axes[:, :-1])
-        axes[0, -1].set_title("final loss", fontsize=10)
-        axes[0, -1].legend(fontsize=8)
+        axes[0, -1].set_title("final KL(q || p)\n(nats)")
+        handles, labels = axes[0, -1].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower right", ncols=2)
+        figure.suptitle("density matching: what NF and CNF of three sizes make of four targets")
         axes[-1, -1].set_xlabel("K or M")
     return figure
 
@@ -92,12 +98,12 @@ def draw_losses(axis: Any, runs: Mapping[tuple[str, int], Any], units: Sequence[
                 x, y, 2 * errors, label=name, color=color, marker=marker, linestyle=line,
                 markersize=4,
             )  # fmt: skip
-    axis.set(xscale="log", yscale="log", ylabel="KL(q || p), nats")
+    axis.set(xscale="log", yscale="log")
     axis.set_xticks(units, [str(n) for n in units])
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.yaxis.set_label_position("right")
     axis.yaxis.tick_right()
-    axis.tick_params(which="both", labelsize=7)
+    axis.tick_params(which="both", labelsize=SMALLEST)
 
 
 def loss_curves_figure(
@@ -108,28 +114,37 @@ def loss_curves_figure(
     Args:
         targets: By target, the runs by (model, units): `curve`, pairs of step and nats.
     """
-    widths = dict(zip(units, (0.9, 1.6, 2.6), strict=False))
     with style():
         columns = min(2, len(targets))
         rows = math.ceil(len(targets) / columns)
-        figure = new_figure(width=4.3 * columns, height=2.7 * rows + 0.5)
-        grid = figure.subplots(rows, columns, squeeze=False)
+        figure = new_figure(height=2.5 * rows + 0.9)
+        grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
         axes = list(grid.flat)
         for axis in axes[len(targets) :]:
             axis.set_axis_off()
+        lengths: dict[str, int] = {}
         for axis, (target, runs) in zip(axes, targets.items(), strict=False):
+            values: list[float] = []
             for (kind, count), run in runs.items():
-                name, letter, color, marker, line = KINDS[kind]
-                steps, values = np.array(run["curve"], dtype=float).T
+                name, letter, color, marker, _ = KINDS[kind]
+                steps, divergences = np.array(run["curve"], dtype=float).T
+                lengths[name] = int(steps[-1])
+                values += divergences.tolist()
+                size = units.index(count) if count in units else 0
                 axis.plot(
-                    steps, values, label=f"{name}, {letter} = {count}", color=color,
-                    marker=marker, markersize=3, linestyle=line, lw=widths.get(count, 1.6),
+                    100 * steps / steps[-1], divergences, label=f"{name}, {letter} = {count}",
+                    color=color, marker=marker, markersize=3, linestyle=LINES[size % 3],
+                    lw=1.6, alpha=(0.45, 0.75, 1.0)[size % 3],
                 )  # fmt: skip
-            axis.set(xscale="log", yscale="log", xlabel="training step", title=target.upper())
+            log_scale(axis, "y", values)
+            axis.set(xlabel="share of the training steps (%)", title=target.upper())
+            axis.xaxis.set_tick_params(labelbottom=True)
         for axis in grid[:, 0]:
             axis.set_ylabel("KL(q || p) (nats)")
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=8)
+        figure.legend(handles, labels, loc="outside lower center", ncols=3, handlelength=3.5)
+        trained = ", ".join(f"{name}: {count:,} steps" for name, count in lengths.items())
+        figure.suptitle(f"divergence while training ({trained})")
     return figure
 
 
@@ -155,7 +170,7 @@ def maximum_likelihood_figure(
         if model in runs
     ]
     with style():
-        figure = new_figure(width=1.4 * (len(untils) + 1), height=1.4 * len(rows) + 0.8)
+        figure = new_figure(height=WIDTH / (len(untils) + 1.9) * len(rows) + 1.0)
         axes = figure.subplots(len(rows), len(untils) + 1, squeeze=False)
         for row, (dataset, model, what) in zip(axes, rows, strict=True):
             panels, likelihood = datasets[dataset][model]
@@ -165,17 +180,24 @@ def maximum_likelihood_figure(
                     draw_density(row[k], panels["densities"][k], half_width)
                 else:
                     draw_points(row[k], panels["samples"][k], half_width)
-            if what == "density":
+            first_of_data = (dataset, model, what) == next(r for r in rows if r[0] == dataset)
+            if first_of_data:
                 draw_target(row[-1], panels)
             else:
                 row[-1].set_axis_off()
-                row[-1].text(0.5, 0.5, likelihood, ha="center", va="center", fontsize=8)
-            row[0].set_ylabel(f"{KINDS[model][0]}\n{what}\n$z_2$")
+            if what == "samples":
+                row[-1].text(
+                    0.5, 0.5, f"{KINDS[model][0]}:\n{likelihood}", ha="center", va="center",
+                    fontsize=SMALLEST, transform=row[-1].transAxes,
+                )  # fmt: skip
+            name = dataset.replace("_", " ")
+            row[0].set_ylabel(f"{name}\n{KINDS[model][0]}, {what}")
             for axis in row[1:]:
                 axis.tick_params(labelleft=False)
-        label_below(axes)
+        for axis in axes[:-1].flat:
+            axis.tick_params(labelbottom=False)
         for k, until in enumerate(untils):
-            axes[0, k].set_title(f"{100 * until:.0f} %", fontsize=10)
-        axes[0, -1].set_title("data", fontsize=10)
-        figure.suptitle("share of the way from noise to data, in time or in layers", fontsize=10)
+            axes[0, k].set_title(f"{100 * until:.0f} %")
+        axes[0, -1].set_title("data")
+        figure.suptitle("from noise to data: share of the time (CNF) or of the layers (NF)")
     return figure

@@ -95,7 +95,7 @@ def chosen(runs: DataFrame) -> Runs:
     ]
 
 
-def has_seeds(found: Mapping[str, Mapping[Any, Runs]]) -> bool:
+def has_seeds(found: Mapping[str, Mapping[Any, Sequence[Record]]]) -> bool:
     """Whether anything was run with more than one seed."""
     return any(len(runs) > 1 for cells in found.values() for runs in cells.values())
 

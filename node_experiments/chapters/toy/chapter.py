@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ...config.checks import require
-from ..chapter import Chapter, Dataset, Model, Task
+from ..chapter import Chapter, Dataset, Model, Predictor, Task
 
 __all__ = [
     "CHAPTER",
@@ -110,7 +110,12 @@ CHAPTER = Chapter(
             f"{HERE}.trajectory_fit:trajectory_fit",
             f"{HERE}.trajectory_figures:trajectory_figures",
             f"{HERE}.trajectory_figures:trajectory_callbacks",
+            Predictor(f"{HERE}.predict:predict_trajectories", ("times", "points")),
         ),
-        "map_fit": Task(f"{HERE}.map_fit:map_fit", f"{HERE}.figure1:depth_figures"),
+        "map_fit": Task(
+            f"{HERE}.map_fit:map_fit",
+            f"{HERE}.figure1:depth_figures",
+            predictor=Predictor(f"{HERE}.predict:predict_map", ("points",)),
+        ),
     },
 )

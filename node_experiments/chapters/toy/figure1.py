@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ...figures.style import (
     COLORS,
+    SMALLEST,
     new_figure,
     style,
 )
@@ -33,23 +34,28 @@ def depth_figures(trainer: Trainer) -> dict[str, Figure]:
         device = data.test[0].x.device
         x = torch.linspace(-bound, bound, TRAJECTORIES, device=device).unsqueeze(1)
         h = torch.linspace(-1.1 * bound, 1.1 * bound, ROWS, device=device).unsqueeze(1)
-        figure = new_figure(width=9.0, height=5.2)
+        figure = new_figure(height=4.9)
         left, right = figure.subplots(1, 2, sharey=True)
         draw_residual(left, model.residual, x, h)
         evaluations = draw_ode(right, model.ode, x, h)
         blocks = len(model.residual.functions)
-        left.set_title(f"residual network: {blocks} evaluations each", loc="left", fontsize=11)
+        left.set_title(f"residual network: jumps at {blocks} depths")
         right.set_title(
-            f"ODE network, {model.ode.solver.method}: {min(evaluations)} to {max(evaluations)} "
-            "evaluations each",
-            loc="left",
-            fontsize=11,
+            f"ODE network: {min(evaluations)} to {max(evaluations)} evaluations "
+            f"({model.ode.solver.method})"
         )
         left.set_ylabel("hidden state")
         for axis in (left, right):
-            axis.set(xlabel="depth", ylim=(-1.15 * bound, 1.15 * bound), xlim=(-0.3, blocks + 0.6))
+            axis.set(
+                xlabel="depth", ylim=(-1.15 * bound, 1.15 * bound), xlim=(-0.3, blocks + 0.15)
+            )
             axis.grid(False)
-        figure.suptitle("the same map of the line; circles are evaluations", fontsize=12)
+        figure.suptitle("two networks that learned y = 3 tanh(x), from the input to the output")
+        figure.supxlabel(
+            "Circles: where the vector field was evaluated. Some are off the curves: the inner "
+            "stages\nof a Runge-Kutta step, which try a state before the step is taken.",
+            fontsize=SMALLEST,
+        )
     return {"figure1": figure}
 
 

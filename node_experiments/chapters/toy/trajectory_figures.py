@@ -10,6 +10,9 @@ from matplotlib.figure import Figure
 
 from ...figures.style import (
     COLORS,
+    TRUTH,
+    legend_below,
+    mark_start,
     new_figure,
     style,
 )
@@ -42,21 +45,24 @@ def trajectory_frame(trainer: Trainer) -> Figure:
         field = model.vector_field(whole.times[0], grid)
         field = field / field.norm(dim=-1, keepdim=True).clamp(min=1e-9)
 
-        figure = new_figure(width=9.0, height=3.9)
+        figure = new_figure(height=4.0)
         series, plane = figure.subplots(1, 2, width_ratios=(1.25, 1))
         for k, color in enumerate((COLORS["blue"], COLORS["orange"])):
-            series.plot(times, true[:, k].tolist(), color="0.6", lw=3.5, alpha=0.6,
-                        label="true" if k == 0 else None)  # fmt: skip
-            series.plot(times, found[:, k].tolist(), color=color, lw=1.4, label=f"$y_{k + 1}$")
+            series.plot(times, true[:, k].tolist(), color=TRUTH, lw=4, alpha=0.7,
+                        label="true trajectory")  # fmt: skip
+            series.plot(times, found[:, k].tolist(), color=color, lw=1.4,
+                        label=f"neural ODE, $y_{k + 1}$")  # fmt: skip
         series.set(xlabel="time (units of the model)", ylabel="state (data units)")
         series.set_ylim(-2.4, 2.4)
-        series.legend(loc="upper right", ncols=3)
+        series.set_title("the two states over time")
         plane.quiver(grid[..., 0].cpu(), grid[..., 1].cpu(), field[..., 0].cpu(),
                      field[..., 1].cpu(), color="0.5", width=0.003, scale=32)  # fmt: skip
-        plane.plot(*true.T.tolist(), color="0.6", lw=3.5, alpha=0.6)
-        plane.plot(*found.T.tolist(), color=COLORS["red"], lw=1.4)
+        plane.plot(*true.T.tolist(), color=TRUTH, lw=4, alpha=0.7)
+        plane.plot(*found.T.tolist(), color=COLORS["red"], lw=1.4, label="neural ODE")
+        mark_start(plane, true[0].tolist(), "0.3", label="start")
         plane.set(xlabel="$y_1$", ylabel="$y_2$", aspect="equal")
         plane.set(xlim=(-2.3, 2.3), ylim=(-2.3, 2.3))
-        plane.set_title("trajectory and direction of the learned field", fontsize=10)
-        figure.suptitle(f"after {trainer.step} training steps")
+        plane.set_title("trajectory in the learned vector field")
+        legend_below(figure, (series, plane))
+        figure.suptitle(f"a neural ODE learns a trajectory: after {trainer.step:,} steps")
         return figure

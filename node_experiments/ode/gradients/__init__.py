@@ -1,4 +1,4 @@
-"""Ways to get gradients through a solve, one file each."""
+"""Gradient methods, one file each."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from .interpolated import Interpolated
 from .reversible import Reversible
 
 __all__ = [
+    "DEFAULTS",
     "GRADIENTS",
     "Adjoint",
     "Backprop",
     "Checkpoint",
     "Discrete",
     "Gradient",
+    "Interpolated",
+    "Reversible",
     "make_gradient",
 ]
 
@@ -32,18 +35,19 @@ GRADIENTS: dict[str, type[Gradient]] = {
 }
 
 
+DEFAULTS: dict[str, Gradient] = {name: kind() for name, kind in GRADIENTS.items()}
+
+
 def make_gradient(gradient: Gradient | str) -> Gradient:
-    """The gradient of that name with its defaults, or the one that was given.
+    """The gradient method of that name with its defaults, or the one that was given.
 
     Raises:
         ValueError: An unknown name.
     """
     if not isinstance(gradient, str):
         return gradient
-    if gradient not in GRADIENTS:
-        near = difflib.get_close_matches(gradient, GRADIENTS, n=1)
+    if gradient not in DEFAULTS:
+        near = difflib.get_close_matches(gradient, DEFAULTS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(
-            f"gradient={gradient!r} is unknown; allowed: {', '.join(GRADIENTS)}{hint}"
-        )
-    return GRADIENTS[gradient]()
+        raise ValueError(f"gradient={gradient!r} is unknown; allowed: {', '.join(DEFAULTS)}{hint}")
+    return DEFAULTS[gradient]

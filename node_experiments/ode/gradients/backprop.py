@@ -7,20 +7,19 @@ the accepted steps. Rejected steps never enter the graph.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
+import torch
 from torch import Tensor
 
-from ..forward import run
-from ..integrate import Trajectory
-from ..methods import METHODS
+from ..integrate import run
+from ..methods.base import Stepper
+from ..methods.functional_step import FunctionalStepper
+from ..methods.make_stepper import functional_method
+from ..methods.registry import METHODS
 from ..problem import Problem
-from ..steps import make_recordable_step
-from ..tableaus import EXPLICIT_TABLEAUS
-from .compiled_step import CompiledStep
-from .differentiable_step import DifferentiableStep
-from .recorded_implicit_step import DifferentiableImplicitStep, TimedImplicitStep
-from .timed_step import TimedStep
+from ..solution import Trajectory
+from .recorded_implicit_step import RecordedImplicitSteps
+from .recorded_steps import CompiledSteps, FrozenGrid, TimedSteps, recorded_steps
 
 __all__ = ["Backprop"]
 
@@ -37,12 +36,12 @@ class Backprop:
     interpolant (the frozen grid).
 
     Attributes:
-        compile: Compile whole steps of explicit Runge-Kutta methods, each with its way back. It
-            pays for small networks, where calling and recording operations is most of the work;
-            the first solve with a vector field takes seconds to a minute longer. Such steps are
-            taken back once: there are no second derivatives, and no `retain_graph`. Steps whose
-            times need a gradient are not compiled, and one without a known first stage that is
-            rejected is evaluated anew from there on.
+        compile: Compile whole steps of explicit Runge-Kutta methods, each with its backward pass.
+            It pays for small networks, where calling and recording operations is most of the
+            work; the first solve with a vector field takes seconds to a minute longer. Such steps
+            are differentiable once: there are no second derivatives, and no `retain_graph`. Steps
+            whose times need a gradient are not compiled, and one without a known first stage that
+            is rejected is evaluated again from there on.
     """
 
     compile: bool = False
@@ -55,27 +54,43 @@ class Backprop:
         """
         if self.compile:
             _ = problem.tableau  # refuses other methods
-        y0 = problem.y0.reshape(-1)
-        if problem.t.requires_grad:
-            step = timed_step(problem)
-            trajectory = run(problem, step, y0, step.start)
-            ys = step.move_outputs_on_grid_points(trajectory.ys)
+        grid = FrozenGrid(problem) if problem.t.requires_grad else None
+        stepper = recorded_stepper(problem, grid, self.compile)
+        if grid is None:
+            trajectory = run(problem, stepper, problem.start)
+            ys = torch.cat(trajectory.outputs)
         else:
-            plain = recorded_step(problem, self.compile)
-            trajectory = run(problem, plain, y0)
-            ys = trajectory.ys
+            remember = grid.remember
+            trajectory = run(
+                problem,
+                stepper,
+                problem.start,
+                lambda t, h, y: remember(t, stepper.derivative(t, y)),
+            )
+            ys = grid.move_outputs_on_grid_points(torch.cat(trajectory.outputs))
         return ys.view(-1, *problem.y0.shape), trajectory
 
 
-def timed_step(problem: Problem) -> TimedStep:
-    """The step of the problem's method, with its times in the graph."""
-    return TimedStep(problem) if problem.runge_kutta.explicit else TimedImplicitStep(problem)
+def recorded_stepper(problem: Problem, grid: FrozenGrid | None, compiles: bool) -> Stepper:
+    """Steps of the problem's method that autograd can record.
 
+    Args:
+        grid: Where the times are to be in the graph.
 
-def recorded_step(problem: Problem, compiles: bool) -> Any:
-    """The step of the problem's method."""
-    if METHODS[problem.solver.method].family == "implicit":
-        return DifferentiableImplicitStep(problem)
-    if problem.solver.method not in EXPLICIT_TABLEAUS:
-        return make_recordable_step(problem)
-    return CompiledStep(problem) if compiles else DifferentiableStep(problem)
+    Raises:
+        ValueError: A method whose operations autograd cannot record.
+    """
+    method = METHODS[problem.solver.method]
+    if method.family == "implicit":
+        return RecordedImplicitSteps(problem, grid)
+    if grid is not None:
+        return TimedSteps(problem, grid)
+    if method.family == "explicit":
+        return CompiledSteps(problem) if compiles else recorded_steps(problem, problem.clock)
+    if not method.recordable:
+        raise ValueError(
+            f"gradient='backprop' cannot record solver.method={method.name!r}; take "
+            "gradient='adjoint', or torch.no_grad() where no gradient is needed"
+        )
+    field = problem.flat_field(problem.stats.forward)
+    return FunctionalStepper(functional_method(problem.solver), field, problem.y0.numel())

@@ -1,9 +1,9 @@
 """The discrete adjoint with a bound on how many states are kept between forward and backward.
 
 While the solve runs nobody knows how many steps it will take, so states are kept at an even
-stride that doubles whenever their number reaches the bound. On the way back the places that fall
-free hold states between them, by the binomial schedule that needs the fewest steps for a given
-number of places (Griewank & Walther 2000, "revolve"). The gradient is that of `discrete`.
+stride that doubles whenever their number reaches the bound. In the backward pass the places that
+fall free hold states between them, by the binomial schedule that needs the fewest steps for a
+given number of places (Griewank & Walther 2000, "revolve"). The gradient is that of `discrete`.
 """
 
 from __future__ import annotations
@@ -16,18 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..explicit import ExplicitStep
-from ..forward import ForwardDynamics, solve_forward
-from ..implicit import ImplicitStep
-from ..integrate import Trajectory
+from ..integrate import solve_forward
+from ..methods.base import Stepper
 from ..problem import Problem
-from ..solution import StepCounts
-from .base import backward_pass
+from ..solution import StepCounts, Trajectory
+from .base import Evaluator, backward_pass
 from .discrete import gradients_of
-from .evaluation import Evaluator
-from .graph_step import GraphStep
-from .implicit_stages import implicit_step, stage_graphs
 from .records import Record, Span
+from .replay import GraphSteps, implicit_stepper, stage_graphs
 from .runge_kutta_adjoint import StepGraph
 
 __all__ = ["Checkpoint", "binomial_split"]
@@ -122,20 +118,19 @@ class CheckpointedSteps:
 
     def __init__(self, problem: Problem, evaluator: Evaluator, spans: Sequence[Span]):
         self._spans = spans
-        self._step: ExplicitStep | ImplicitStep
+        self._stepper: Stepper
         self._replay: Callable[[float, float, Tensor], StepGraph]
         tableau, counts = problem.runge_kutta, problem.stats.backward
         if tableau.explicit:
-            dynamics = ForwardDynamics(problem)
-            self._step = ExplicitStep(tableau, dynamics, problem.y0.detach(), counts)
-            self._replay = GraphStep(problem, evaluator, StepCounts()).replay
+            self._stepper = problem.stepper(counts)
+            self._replay = GraphSteps(problem, evaluator, StepCounts()).replay
         else:
-            self._step = step = implicit_step(problem, counts)
+            self._stepper = stepper = implicit_stepper(problem, counts)
 
             def replay(t: float, t_end: float, y: Tensor) -> StepGraph:
-                step.forget()
-                step(t, t_end - t, y)
-                return stage_graphs(tableau, evaluator, (t, t_end), step.points)
+                stepper.reset()
+                stepper.step(t, t_end - t, y)
+                return stage_graphs(tableau, evaluator, (t, t_end), stepper.points)
 
             self._replay = replay
 
@@ -170,13 +165,13 @@ class CheckpointedSteps:
 
     def _advance(self, y: Tensor, start: int, end: int) -> Tensor:
         """The state of step `end` from that of step `start`."""
-        step, previous_end = self._step, math.nan
+        stepper, previous_end = self._stepper, math.nan
         for t, t_end in self._spans[start:end]:
             if t != previous_end:
-                step.forget()
+                stepper.reset()
             h, previous_end = t_end - t, t_end
-            y = step(t, h, y)
-            step.accept(h)
+            y = stepper.step(t, h, y)
+            stepper.accept(h)
         return y
 
 

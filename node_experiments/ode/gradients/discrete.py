@@ -15,15 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..forward import run, solve_forward
-from ..integrate import Trajectory
+from ..integrate import run, solve_forward
 from ..problem import Problem
-from ..solution import StepCounts
-from .base import backward_pass
-from .evaluation import Evaluator, Pullback
-from .graph_step import GraphStep
-from .implicit_stages import implicit_step, implicit_steps
+from ..solution import StepCounts, Trajectory
+from .base import Evaluator, Pullback, backward_pass
 from .records import Record, Span
+from .replay import GraphSteps, implicit_stepper, implicit_steps
 from .runge_kutta_adjoint import RungeKuttaAdjoint, StepGraph
 
 __all__ = ["Discrete", "gradients_of"]
@@ -75,21 +72,21 @@ class DiscreteSolve(torch.autograd.Function):
     ) -> Tensor:
         if retain_graphs:
             evaluator = Evaluator(problem, ctx.needs_input_grad[4])
-            step = GraphStep(problem, evaluator, problem.stats.forward)
+            step = GraphSteps(problem, evaluator, problem.stats.forward)
             graphs: list[StepGraph] = []
 
             def keep(t: float, h: float, y: Tensor) -> None:
                 record(t, h, y)
                 graphs.append(step.kept())
 
-            record.trajectory = run(problem, step, y0.detach().reshape(-1), keep)
-            ys = record.trajectory.ys.view(-1, *y0.shape)
+            record.trajectory = run(problem, step, y0.detach(), keep)
+            ys = torch.cat(record.trajectory.outputs).view(-1, *y0.shape)
             ctx.graphs = evaluator, graphs
         elif problem.runge_kutta.explicit:
             ys, record.trajectory = solve_forward(problem, record)
             ctx.graphs = None
         else:
-            implicit = implicit_step(problem, problem.stats.forward)
+            implicit = implicit_stepper(problem, problem.stats.forward)
 
             def keep_stages(t: float, h: float, y: Tensor) -> None:
                 record.append(t, h)
@@ -98,7 +95,7 @@ class DiscreteSolve(torch.autograd.Function):
             with torch.no_grad():
                 start = y0.detach().reshape(-1)
                 record.trajectory = run(problem, implicit, start, keep_stages)
-            ys = record.trajectory.ys.view(-1, *y0.shape)
+            ys = torch.cat(record.trajectory.outputs).view(-1, *y0.shape)
             ctx.graphs = None
         ctx.kept = len(record.states)
         ctx.problem = problem
@@ -118,7 +115,7 @@ class DiscreteSolve(torch.autograd.Function):
             steps = implicit_steps(problem.runge_kutta, evaluator, spans, states)
         elif ctx.graphs is None:
             evaluator = Evaluator(problem, time_gradients)
-            step = GraphStep(problem, evaluator, StepCounts())
+            step = GraphSteps(problem, evaluator, StepCounts())
             steps = replayed_steps(step, spans, states)
         else:
             # They are used up on the way; a second backward replays the steps.
@@ -155,13 +152,13 @@ def gradients_of(
 
 
 def replayed_steps(
-    step: GraphStep, spans: Sequence[Span], states: Sequence[Tensor]
+    step: GraphSteps, spans: Sequence[Span], states: Sequence[Tensor]
 ) -> Iterator[tuple[Span, StepGraph]]:
     """Accepted steps, last one first, each evaluated again from its state.
 
     Args:
         spans: Start and end of the steps.
-        states: States at the start of the steps, shape `(n,)` each.
+        states: States at the start of the steps.
     """
     for (t, t_end), y in zip(reversed(spans), reversed(states), strict=True):
         yield (t, t_end), step.replay(t, t_end, y)

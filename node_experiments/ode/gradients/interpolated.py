@@ -17,15 +17,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..forward import solve_forward
-from ..integrate import Observe, Step, Trajectory
-from ..methods import METHODS
-from ..problem import Problem
+from ..integrate import solve_forward
+from ..methods.base import Stepper
+from ..methods.registry import METHODS
+from ..problem import Observe, Problem
+from ..solution import Trajectory
 from ..solver import Solver
-from .adjoint import Adjoint
-from .backward_solve import BackwardSolve
-from .base import backward_pass
-from .evaluation import Evaluator, Pullback
+from ..vector_field import Dynamics
+from .adjoint import Adjoint, BackwardSolve
+from .base import Evaluator, Pullback, backward_pass
 
 __all__ = ["Interpolated"]
 
@@ -73,8 +73,8 @@ class Interpolated(Adjoint):
             "multistep",
         ):
             raise ValueError(
-                "gradient='interpolated' needs interpolants on the way there and an explicit "
-                f"method on the way back; found solver.method={method!r} and the method "
+                "gradient='interpolated' needs interpolants in the forward solve and an explicit "
+                f"method in the backward pass; found solver.method={method!r} and the method "
                 f"{backwards!r} backwards; set gradient.method=dopri5, or take gradient='adjoint'"
             )
         trajectories: list[Trajectory] = []
@@ -102,7 +102,7 @@ class InterpolatedSolve(torch.autograd.Function):
         pieces: list[Any] = []
         others = problem.observe
 
-        def observe(step: Step, t: float, h: float, y: Tensor, y1: Tensor) -> bool:
+        def observe(step: Stepper, t: float, h: float, y: Tensor, y1: Tensor) -> bool:
             starts.append(t)
             sizes.append(h)
             pieces.append(step.interpolant(t, h, y, y1))
@@ -157,7 +157,7 @@ class StoredSolution:
         return self._pieces[n]([(t - self._starts[n]) / self._sizes[n]])[0]
 
 
-class AdjointDynamics:
+class AdjointDynamics(Dynamics):
     """a -> -a df/dy(t, y(t)): the state of this solve, `y` to the step that calls, is the adjoint.
 
     It knows nothing of the solve that uses it: in a cycle of references with it, the interpolants
@@ -167,22 +167,30 @@ class AdjointDynamics:
     def __init__(self, evaluate: Evaluator, solution: StoredSolution, shape: torch.Size):
         self._evaluate, self._solution, self._shape = evaluate, solution, shape
 
-    def __call__(self, t: float, y: Tensor, derivative: Tensor, integrand: Tensor | None) -> None:
+    def __call__(self, t: Tensor, y: Tensor, *args: Any) -> Tensor:
+        time = float(t)  # one of `host_times`
         adjoint = y.view(self._shape)
         grad_y = None
-        _, y, f = self._evaluate(t, self._solution(t).view(self._shape))
+        _, leaf, f = self._evaluate.at(time, self._solution(time))
         if f.requires_grad:
             (grad_y,) = torch.autograd.grad(
                 f,
-                y,
+                leaf,
                 (-adjoint).to(f.dtype),
                 retain_graph=self._evaluate.retain_graph,
                 allow_unused=True,
             )
-        if grad_y is None:
-            derivative.zero_()
-        else:
-            derivative.copy_(grad_y.reshape(derivative.shape))
+        return torch.zeros_like(y) if grad_y is None else grad_y.reshape(y.shape)
+
+
+def host_time(t: float) -> Tensor:
+    """A time in double precision on the host, whatever the state is."""
+    return torch.tensor(t, dtype=torch.float64)
+
+
+def host_times(t: float, h: float, nodes: Sequence[float]) -> tuple[list[Tensor], float]:
+    """Times of stages in double precision on the host."""
+    return [host_time(t + c * h) for c in nodes], h
 
 
 class AdjointOverInterpolants(BackwardSolve):
@@ -208,6 +216,8 @@ class AdjointOverInterpolants(BackwardSolve):
         self._adjoint = self._state
         self._quadrature = self._ys.new_zeros(0)
         self._dynamics = AdjointDynamics(self._evaluate, self._solution, self._shape)
+        self._time, self._clock = host_time, host_times
+        self._linearize = self._problem.linearize  # for implicit methods, which are rejected
         self._rtol = self._problem.spread(self._chosen.rtol)
         self._atol = self._problem.spread(self._chosen.atol)
 
@@ -235,12 +245,14 @@ class AdjointOverInterpolants(BackwardSolve):
     def _norm(self, x: Tensor, quadrature: Tensor | None = None) -> Tensor:
         return self._problem.norm(x)
 
-    def _add_to_quadratures(self, step: Step, t: float, h: float, a: Tensor, a1: Tensor) -> bool:
-        adjoints = step.interpolate(t, h, a, a1, self._nodes)
+    def _add_to_quadratures(
+        self, step: Stepper, t: float, h: float, a: Tensor, a1: Tensor
+    ) -> bool:
+        adjoints = step.interpolant(t, h, a, a1)(self._nodes)
         for node, weight, adjoint in zip(self._nodes, self._weights, adjoints, strict=True):
             time = t + node * h
             self._counts.evaluations += 1
-            _, _, f = self._evaluate(time, self._solution(time).view(self._shape))
+            _, _, f = self._evaluate.at(time, self._solution(time))
             if f.requires_grad:
                 # Backwards in time h is negative, and the integral goes forwards.
                 cotangent = (adjoint * (-h * weight)).view(self._shape).to(f.dtype)

@@ -14,54 +14,77 @@ and with no use of what Newton's method went through.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..forward import ForwardDynamics
-from ..linearization import DENSE_UP_TO, Linearization, gmres_to_rounding
+from ..methods.base import Interpolant, Stepper
+from ..methods.interpolation import hermite_interpolation
 from ..problem import Problem
-from .differentiable_step import DifferentiableStep
-from .implicit_stages import implicit_step
-from .timed_step import TimedStep
+from .recorded_steps import FrozenGrid, timed_interpolation
+from .replay import implicit_stepper
+from .stage_equation import StageSystem
 
-__all__ = ["DifferentiableImplicitStep", "TimedImplicitStep"]
+__all__ = ["RecordedImplicitSteps"]
 
 ITERATIONS = 2  # recorded; the order of the derivatives that are exact
 
 
-class DifferentiableImplicitStep(DifferentiableStep):
-    """The step of `ImplicitStep` with a graph of its solved stages."""
+class RecordedImplicitSteps(Stepper):
+    """The steps of `ImplicitRungeKutta`, with a graph of their solved stages.
 
-    def __init__(self, problem: Problem):
-        super().__init__(problem)
-        self._dynamics = ForwardDynamics(problem)
-        self._solver = implicit_step(problem, problem.stats.forward)
+    Args:
+        grid: Where the times are to be in the graph.
+    """
 
-    def stage_time(self, t: float, h: float, c: float) -> Tensor:
-        """The time of a stage as the vector field sees it, 0-d."""
-        return self.time(t + c * h)
+    remembers = True
 
-    def __call__(self, t: float, h: float, y: Tensor) -> Tensor:
-        tableau, size = self._tableau, self.size(t, h)
+    def __init__(self, problem: Problem, grid: FrozenGrid | None = None):
+        self._problem, self._grid = problem, grid
+        self._tableau = problem.runge_kutta
+        self._field = problem.flat_field(problem.stats.forward)
+        self._stepper = implicit_stepper(problem, problem.stats.forward)
+        self._first: Tensor | None = None
+        self._end: Tensor | None = None
+        self.stages: list[Tensor] = []
+
+    def derivative(self, t: float, y: Tensor) -> Tensor:
+        if self._first is None:
+            self._first = self.probe(t, y)
+        return self._first
+
+    def probe(self, t: float, y: Tensor) -> Tensor:
+        if self._grid is None:
+            return self._field(t, y)
+        return self._field(self._problem.time(t) + self._grid.motion(t), y)
+
+    def step(self, t: float, h: float, y: Tensor) -> Tensor:
+        tableau, grid = self._tableau, self._grid
+        size: Any = h if grid is None else grid.size(t, h)
         first = self.derivative(t, y)
-        self._solver.resume(first.detach())
+        self._stepper.resume(first.detach())
         with torch.no_grad():
-            y_next = self._solver(t, h, y.detach())
-        solved, points = self._solver.stages, self._solver.points
-        stages = self._stages = [first]
+            y_next = self._stepper.step(t, h, y.detach())
+        if not self._problem.solver.fixed_steps:
+            self.error = self._stepper.error
+        solved, points = self._stepper.stages, self._stepper.points
+        stages = self.stages = [first]
         for block in tableau.blocks:
             rows = [tableau.matrix[i][block.start : block.stop] for i in block]
             ha = y.new_tensor(rows) * size
-            known = [self._combine(y, size, tableau.matrix[i][: block.start]) for i in block]
-            base = torch.stack(known)
-            times = [self.stage_time(t, h, tableau.c[i]) for i in block]
+            before = y.new_tensor([tableau.matrix[i][: block.start] for i in block])
+            base = y + (before * size) @ torch.stack(stages)
+            times = [
+                t + tableau.c[i] * h if grid is None else grid.stage_time(t, h, tableau.c[i])
+                for i in block
+            ]
             k = torch.stack(solved[block.start : block.stop])
             system: StageSystem | None = None
             for _ in range(ITERATIONS):
                 at = (base + ha @ k).unbind()
-                residual = torch.stack(list(map(self.evaluate, times, at))) - k
+                residual = torch.stack(list(map(self._field, times, at))) - k
                 if not residual.requires_grad:
                     break
                 if system is None:
@@ -70,18 +93,26 @@ class DifferentiableImplicitStep(DifferentiableStep):
             stages += k.unbind()
         if not any(stage.requires_grad for stage in stages) and not y.requires_grad:
             return y_next
-        return self._combine(y, size, tableau.b)
-
-    def error(self, h: float) -> Tensor:
-        return self._solver.error(h)
+        return y + (y.new_tensor(tableau.b) * size) @ torch.stack(stages)
 
     def accept(self, h: float) -> None:
-        super().accept(h)
-        self._solver.accept(h)
+        self._first = self.stages[-1] if self._tableau.first_same_as_last else self._end
+        self._end = None
+        self._stepper.accept(h)
 
-    def forget(self) -> None:
-        super().forget()
-        self._solver.forget()
+    def reset(self) -> None:
+        self._first = None
+        self._stepper.reset()
+
+    def interpolant(self, t: float, h: float, y0: Tensor, y1: Tensor) -> Interpolant:
+        if self._tableau.first_same_as_last:
+            end = self.stages[-1]
+        else:
+            end = self._end = self.probe(t + h, y1) if self._end is None else self._end
+        if self._grid is None:
+            return partial(hermite_interpolation, y0, self.stages[0], y1, end, h)
+        parts = [y0, y1, *self.stages, end]
+        return partial(timed_interpolation, self._grid, self._tableau, t, h, parts)
 
     def _system(
         self, t: float, h: float, block: range, points: Sequence[Tensor], ha: Tensor
@@ -89,66 +120,7 @@ class DifferentiableImplicitStep(DifferentiableStep):
         self._problem.stats.forward.evaluations += len(block)
         times = [t + self._tableau.c[i] * h for i in block]
         at = [points[i] for i in block]
-        return StageSystem(list(map(self._dynamics.linearize, times, at)), ha)
-
-
-class TimedImplicitStep(DifferentiableImplicitStep, TimedStep):
-    """The same step with its times in the graph, as functions of the output times."""
-
-    def stage_time(self, t: float, h: float, c: float) -> Tensor:
-        # It moves with its own step, also where it lies beyond its end.
-        moved = self._motion(t) * (1 - c) + self._motion(t + h) * c
-        return self._problem.time(t + c * h) + moved
-
-
-class StageSystem:
-    """The equations x_i - h J_i sum_j a_ij x_j = b_i of a block of stages.
-
-    Args:
-        jacobians: The m Jacobians J_i, of states of n components.
-        ha: Step size times coefficients, shape `(m, m)`.
-    """
-
-    def __init__(self, jacobians: Sequence[Linearization], ha: Tensor):
-        self._jacobians, self._ha = jacobians, ha
-        self._factorised: tuple[Tensor, Tensor] | None = None
-
-    def solve(self, b: Tensor, transposed: bool) -> Tensor:
-        """x, or the solution with the transposed matrix, of the shape of b, `(m, n)`.
-
-        Raises:
-            ArithmeticError: GMRES does not converge.
-        """
-        if b.shape[1] <= DENSE_UP_TO:
-            factors, pivots = self._factors(b)
-            flat = b.to(factors.dtype).reshape(-1, 1)
-            x = torch.linalg.lu_solve(factors, pivots, flat, adjoint=transposed)
-            return x.view(b.shape).to(b.dtype)
-
-        def operator(v: Tensor) -> Tensor:
-            rows = v.view(b.shape)
-            if transposed:
-                pulled = [
-                    j.transposed_times(x) for j, x in zip(self._jacobians, rows, strict=True)
-                ]
-                return v - (self._ha.t() @ torch.stack(pulled)).view(-1)
-            mixed = (self._ha @ rows).unbind()
-            pushed = [j.times(x) for j, x in zip(self._jacobians, mixed, strict=True)]
-            return v - torch.stack(pushed).view(-1)
-
-        return gmres_to_rounding(operator, b.reshape(-1)).view(b.shape)
-
-    def _factors(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        if self._factorised is None:
-            m, n = like.shape
-            dtype = torch.promote_types(like.dtype, torch.float32)
-            jacobians = torch.stack([j.dense() for j in self._jacobians]).to(dtype)
-            coupled = torch.einsum("ij,ipq->ipjq", self._ha.to(dtype), jacobians)
-            identity = torch.eye(m * n, dtype=dtype, device=like.device)
-            matrix = identity - coupled.reshape(m * n, m * n)
-            self._factorised = torch.linalg.lu_factor_ex(matrix)[:2]
-            self._jacobians = ()
-        return self._factorised
+        return StageSystem(list(map(self._problem.linearize, times, at)), ha)
 
 
 class SolveStages(torch.autograd.Function):

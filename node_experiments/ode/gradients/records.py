@@ -1,4 +1,4 @@
-"""The accepted steps of a solve, as the ways to gradients remember them."""
+"""The accepted steps of a solve, as gradient methods keep them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from ..integrate import Trajectory
+from ..solution import Trajectory
 
 __all__ = ["Grid", "Record", "Span"]
 

@@ -1,10 +1,11 @@
 """Gradients of reversible methods: the steps are undone, so that no state has to be kept.
 
-On the way back each step is first undone, which yields its initial vectors up to rounding, and
-then made again with a graph (Zhuang et al. 2021; Kidger et al. 2021; McCallum & Foster 2024). The
-gradient is that of the discrete solve in memory that does not grow with the number of steps. What
-can go wrong is rounding: a method that damps the solution amplifies it when it is undone. How far
-the reconstructed initial state is from the true one is therefore looked at, and said.
+In the backward pass each step is first undone, which yields its initial vectors up to rounding,
+and then made again with a graph (Zhuang et al. 2021; Kidger et al. 2021; McCallum & Foster 2024).
+The gradient is that of the discrete solve in memory that does not grow with the number of steps.
+What can go wrong is rounding: a method that damps the solution amplifies it when it is undone. How
+far the reconstructed initial state is from the true one is therefore measured, and a warning says
+so.
 """
 
 from __future__ import annotations
@@ -17,16 +18,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..field import VectorField, in_own_memory
-from ..forward import run
-from ..functional_step import FunctionalStep
-from ..integrate import Trajectory
+from ..integrate import run
+from ..methods.explicit_tableaus import EXPLICIT_TABLEAUS
+from ..methods.functional_step import FunctionalStepper
+from ..methods.reversible import REVERSIBLE, ReversibleMethod
 from ..problem import Problem
-from ..reversible import REVERSIBLE, ReversibleMethod
-from ..solution import StepCounts
-from ..tableaus import EXPLICIT_TABLEAUS
-from .base import backward_pass
-from .evaluation import Evaluator, Pullback
+from ..solution import Trajectory
+from .base import Evaluator, Pullback, backward_pass
 from .records import Grid
 from .time_cotangents import TimeCotangents
 
@@ -95,15 +93,15 @@ class ReversibleSolve(torch.autograd.Function):
         *inputs: Tensor,
     ) -> Tensor:
         method = REVERSIBLE[problem.solver.method]
-        field = field_of(problem, problem.stats.forward, problem.args)
-        step = FunctionalStep(method, field, y0.numel())
+        field = problem.flat_field(problem.stats.forward)
+        step = FunctionalStepper(method, field, y0.numel())
         start = y0.detach().reshape(-1)
         grid.trajectory = run(problem, step, start, lambda t, h, y: grid.append(t, h))
         ctx.problem, ctx.options, ctx.method, ctx.spans = problem, options, method, grid.spans
         vectors = step.state or method.start(field, problem.times[0], start)
         ctx.size = len(vectors)
         ctx.save_for_backward(*vectors, y0, *inputs)
-        return grid.trajectory.ys.view(-1, *y0.shape)
+        return torch.cat(grid.trajectory.outputs).view(-1, *y0.shape)
 
     @staticmethod
     @backward_pass
@@ -157,8 +155,8 @@ class Undoing:
         evaluator = Evaluator(problem)
         self._inputs, self._retain_graph = evaluator.inputs, evaluator.retain_graph
         self._pullback = Pullback(evaluator)
-        self._field = field_of(problem, problem.stats.backward, evaluator.args)
-        self._step = FunctionalStep(method, self._field, problem.y0.numel())
+        self._field = problem.flat_field(problem.stats.backward, evaluator.args)
+        self._step = FunctionalStepper(method, self._field, problem.y0.numel())
         self._output = len(self._times) - 1
         self._clock = TimeCotangents(problem, grad_ys) if time_gradients else None
 
@@ -180,8 +178,8 @@ class Undoing:
             times = self._time_leaves(t, t_end, outputs)
             start, size, thetas = times.start, times.size, times.thetas
             self._step.resume(leaves)
-            y1 = self._step(start, size, leaves[0])
-            inside = [self._step.interpolate(start, size, leaves[0], y1, thetas)] if thetas else []
+            y1 = self._step.step(start, size, leaves[0])
+            inside = [self._step.interpolant(start, size, leaves[0], y1)(thetas)] if thetas else []
             self._step.accept(h)
         results = [*(self._step.state or ()), *inside]
         cotangents = [*self._cotangents, *([self._grad_ys[outputs]] if thetas else [])]
@@ -265,15 +263,3 @@ class StepTimes(NamedTuple):
     size: Any
     thetas: list[Any]
     leaves: tuple[Tensor, ...] = ()
-
-
-def field_of(problem: Problem, counts: StepCounts, args: Sequence[Any]) -> VectorField:
-    """The vector field on flat states, with evaluations counted."""
-
-    def field(t: float | Tensor, y: Tensor) -> Tensor:
-        counts.evaluations += 1
-        time = t if isinstance(t, Tensor) else problem.time(t)
-        derivative = problem.func(time, y.view(problem.y0.shape), *args)
-        return in_own_memory(derivative.reshape(-1).to(y.dtype))
-
-    return field

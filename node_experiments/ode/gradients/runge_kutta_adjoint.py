@@ -31,9 +31,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..dense import output_slopes, output_weights
+from ..methods.interpolation import output_slopes, output_weights
 from ..problem import Problem
-from .evaluation import Evaluation, Pullback
+from .base import Evaluation, Pullback
 from .stage_equation import solve_transposed
 from .time_cotangents import TimeCotangents
 
@@ -42,7 +42,7 @@ __all__ = ["RungeKuttaAdjoint", "StepGraph"]
 
 @dataclass
 class StepGraph:
-    """The evaluations of one accepted step, made anew or kept from the forward solve.
+    """The evaluations of one accepted step, evaluated again or kept from the forward solve.
 
     Attributes:
         stages: Those at its stages, without a last stage that is the step's end.
@@ -220,12 +220,7 @@ class RungeKuttaAdjoint:
             self._clock.output(j, value)
 
     def _pull_dense(
-        self,
-        i: int,
-        t: float,
-        t_end: float,
-        evaluation: Evaluation,
-        direct: DirectCotangents,
+        self, i: int, t: float, t_end: float, evaluation: Evaluation, direct: DirectCotangents
     ) -> None:
         """Take back a stage that only the interpolant needs."""
         tableau, h = self._tableau, t_end - t

@@ -1,4 +1,4 @@
-"""The transpose of the equations of a block of implicit stages, by the implicit function theorem.
+"""The linearised equations of a block of implicit stages, by the implicit function theorem.
 
 With the derivatives k_i = f(t_i, base_i + h sum_j a_ij k_j) and J_i = df/dy there,
 
@@ -6,20 +6,115 @@ With the derivatives k_i = f(t_i, base_i + h sum_j a_ij k_j) and J_i = df/dy the
 
 dr being what the derivatives change by while the k inside f stand still: whatever Newton's method
 went through on its way there does not matter. Small systems are factorised; large ones are solved
-by GMRES, for which one vector-Jacobian product a stage is an iteration.
+by GMRES, for which one product with the Jacobian of each stage is an iteration.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from ..linearization import DENSE_UP_TO, gmres_to_rounding
-from .evaluation import Evaluation
+from ..methods.newton import DENSE_UP_TO, gmres_to_rounding
+from .base import Evaluation
 
-__all__ = ["solve_transposed"]
+__all__ = ["StageSystem", "solve_transposed"]
+
+
+class Jacobian(Protocol):
+    """The Jacobian J of the vector field at one point, of states of n components."""
+
+    def dense(self) -> Tensor:
+        """J, shape `(n, n)`."""
+        ...
+
+    def times(self, v: Tensor) -> Tensor:
+        """J v, shape `(n,)`."""
+        ...
+
+    def transposed_times(self, u: Tensor) -> Tensor:
+        """J^T u, shape `(n,)`."""
+        ...
+
+
+class StageSystem:
+    """The equations x_i - h J_i sum_j a_ij x_j = b_i of a block of stages.
+
+    Args:
+        jacobians: The m Jacobians J_i.
+        ha: Step size times coefficients, shape `(m, m)`.
+    """
+
+    def __init__(self, jacobians: Sequence[Jacobian], ha: Tensor):
+        self._jacobians, self._ha = jacobians, ha
+        self._factorised: tuple[Tensor, Tensor] | None = None
+
+    def solve(self, b: Tensor, transposed: bool) -> Tensor:
+        """x, or the solution with the transposed matrix, of the shape of b, `(m, n)`.
+
+        Raises:
+            ArithmeticError: GMRES does not converge.
+        """
+        if b.shape[1] <= DENSE_UP_TO:
+            factors, pivots = self._factors(b)
+            flat = b.to(factors.dtype).reshape(-1, 1)
+            x = torch.linalg.lu_solve(factors, pivots, flat, adjoint=transposed)
+            return x.view(b.shape).to(b.dtype)
+
+        def operator(v: Tensor) -> Tensor:
+            rows = v.view(b.shape)
+            if transposed:
+                pulled = [
+                    j.transposed_times(x) for j, x in zip(self._jacobians, rows, strict=True)
+                ]
+                return v - (self._ha.t() @ torch.stack(pulled)).view(-1)
+            mixed = (self._ha @ rows).unbind()
+            pushed = [j.times(x) for j, x in zip(self._jacobians, mixed, strict=True)]
+            return v - torch.stack(pushed).view(-1)
+
+        return gmres_to_rounding(operator, b.reshape(-1)).view(b.shape)
+
+    def _factors(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        if self._factorised is None:
+            m, n = like.shape
+            dtype = torch.promote_types(like.dtype, torch.float32)
+            jacobians = torch.stack([j.dense() for j in self._jacobians]).to(dtype)
+            coupled = torch.einsum("ij,ipq->ipjq", self._ha.to(dtype), jacobians)
+            identity = torch.eye(m * n, dtype=dtype, device=like.device)
+            matrix = identity - coupled.reshape(m * n, m * n)
+            self._factorised = torch.linalg.lu_factor_ex(matrix)[:2]
+            self._jacobians = ()
+        return self._factorised
+
+
+class PullbackJacobian:
+    """The Jacobian of one evaluation, of which vector-Jacobian products are at hand."""
+
+    def __init__(self, evaluation: Evaluation):
+        self._evaluation = evaluation
+
+    def dense(self) -> Tensor:
+        y = self._evaluation.y
+        rows = torch.eye(y.numel(), dtype=y.dtype, device=y.device)
+        return torch.stack([self.transposed_times(row) for row in rows])
+
+    def times(self, v: Tensor) -> Tensor:
+        raise NotImplementedError("the transposed equations need no such product")
+
+    def transposed_times(self, u: Tensor) -> Tensor:
+        _, y, derivative = self._evaluation
+        if not derivative.requires_grad:
+            return torch.zeros_like(u)
+        (product,) = torch.autograd.grad(
+            derivative,
+            y,
+            u.view(y.shape).to(derivative.dtype),
+            retain_graph=True,
+            materialize_grads=True,
+        )
+        return product.reshape(-1).to(u.dtype)
 
 
 def solve_transposed(evaluations: Sequence[Evaluation], cotangents: Tensor, ha: Tensor) -> Tensor:
@@ -35,35 +130,5 @@ def solve_transposed(evaluations: Sequence[Evaluation], cotangents: Tensor, ha: 
     """
     if not any(evaluation.derivative.requires_grad for evaluation in evaluations):
         return cotangents
-    m, n = cotangents.shape
-    if n <= DENSE_UP_TO:
-        identity = torch.eye(n, dtype=cotangents.dtype, device=cotangents.device)
-        jacobians = torch.stack(
-            [torch.stack([pulled_back(e, row) for row in identity]) for e in evaluations]
-        )
-        transposed = torch.einsum("ji,jpq->iqjp", ha, jacobians).reshape(m * n, m * n)
-        identity = torch.eye(m * n, dtype=cotangents.dtype, device=cotangents.device)
-        flat = torch.linalg.solve_ex(identity - transposed, cotangents.reshape(-1)).result
-        return flat.view(m, n)
-
-    def operator(v: Tensor) -> Tensor:
-        rows = v.view(m, n)
-        products = [pulled_back(e, row) for e, row in zip(evaluations, rows, strict=True)]
-        return v - (ha.t() @ torch.stack(products)).view(-1)
-
-    return gmres_to_rounding(operator, cotangents.reshape(-1)).view(m, n)
-
-
-def pulled_back(evaluation: Evaluation, v: Tensor) -> Tensor:
-    """J^T v, shape `(n,)`."""
-    _, y, derivative = evaluation
-    if not derivative.requires_grad:
-        return torch.zeros_like(v)
-    (product,) = torch.autograd.grad(
-        derivative,
-        y,
-        v.view(y.shape).to(derivative.dtype),
-        retain_graph=True,
-        materialize_grads=True,
-    )
-    return product.reshape(-1).to(v.dtype)
+    system = StageSystem(list(map(PullbackJacobian, evaluations)), ha)
+    return system.solve(cotangents, transposed=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..problem import Problem
-from .evaluation import Evaluation
+from .base import Evaluation
 
 __all__ = ["TimeCotangents"]
 

@@ -298,3 +298,42 @@ def test_classification_needs_labels(tmp_path):
     path.write_text(lines(ROWS))
     with pytest.raises(DataError, match=r"needs dataset\.label_column"):
         csv_data(CSVConfig(path=str(path), task="classification"))
+
+
+def test_text_that_was_not_there_in_training_is_not_read(tmp_path, caplog):
+    frame = pd.DataFrame(ROWS, columns=["series", "time", "hr", "temp"])
+    table = TableFile.of(frame)
+    columns = find_columns(table, TableFormat())
+    plain = read_measurements(table, TableFormat(), columns)
+    remarks = frame.assign(remark=["12" if n % 3 else "seen" for n in range(len(frame))], ward="B")
+    seen = read_measurements(TableFile.of(remarks), TableFormat(), columns)
+    np.testing.assert_array_equal(seen.values, plain.values)
+    assert "not read, for they were not there in training: 'remark', 'ward'" in caplog.text
+    with pytest.raises(DataError, match="'weight' was not there when the model was trained"):
+        read_measurements(TableFile.of(frame.assign(weight=70.0)), TableFormat(), columns)
+
+
+def test_series_that_cannot_be_extrapolated_are_counted(tmp_path, caplog):
+    rows = [row for row in ROWS if row[0] not in ("p03", "p07") or row[1] < 20]
+    (tmp_path / "t.csv").write_text(lines(rows))
+    data = csv_data(CSVConfig(path=str(tmp_path / "t.csv"), validation_size=2))
+    left = sum(len(part.data) for part in (data.train, data.validation, data.test))
+    counted = [int(r.args[0]) for r in caplog.records if "on one side of" in r.msg]
+    assert left + sum(counted) == 12
+    assert sum(counted) >= 2
+    assert len(next(iter(data.train))) <= len(data.train.data)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda x: f"{1000 * float(x):,.1f}", "a number with a separator of thousands"),
+        (lambda x: f"{float(x)}e300", "cannot be scaled in double precision"),
+        (lambda x: f"{float(x)}e-300", "cannot be scaled in double precision"),
+    ],
+)
+def test_numbers_that_would_be_lost_in_silence(tmp_path, change, said):
+    frame = pd.DataFrame(ROWS, columns=["series", "time", "hr", "temp"])
+    frame.assign(hr=frame["hr"].map(change)).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(DataError, match=said):
+        csv_data(CSVConfig(path=str(tmp_path / "t.csv")))

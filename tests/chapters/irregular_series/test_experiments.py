@@ -5,6 +5,9 @@ import json
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.figures
+
+
 TINY = (
     "protocol=smoke",
     "trainer.threads=1",
@@ -19,7 +22,7 @@ def read(result):
     assert result.code == 0, result.err
     (folder,) = result.folders
     content = json.loads((folder / "result.json").read_text())
-    names = {path.name for path in (folder / "figures").iterdir()}
+    names = {path.name for path in (folder / "figures").iterdir() if path.is_file()}
     return folder, content, names
 
 

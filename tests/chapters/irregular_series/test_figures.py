@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import torch
 
+from node_experiments.chapters.irregular_series.bands import PredictiveNoise
 from node_experiments.chapters.irregular_series.batches import forecast_data
 from node_experiments.chapters.irregular_series.chapter import ForecastingConfig
 from node_experiments.chapters.irregular_series.figures import irregular_series_figures
@@ -15,6 +16,10 @@ class Zero(torch.nn.Module):
     """A model that says 0."""
 
     log_noise_std = torch.tensor(0.0)
+
+    def __init__(self, dim):
+        super().__init__()
+        self.predictive_noise = PredictiveNoise(dim)
 
     def read(self, observed):
         return observed
@@ -29,14 +34,15 @@ def figures(dim, **known):
     )
     data = forecast_data((series, series, series), ForecastingConfig(batch_size=2), **known)
     task = SimpleNamespace(kind="interpolation")
-    drawn = irregular_series_figures(SimpleNamespace(model=Zero(), data=data, task=task))
+    drawn = irregular_series_figures(SimpleNamespace(model=Zero(dim), data=data, task=task))
     for figure in drawn.values():
         figure.canvas.draw()
     return drawn
 
 
 def words(figure, kind):
-    return [text for axis in figure.axes if (text := getattr(axis, f"get_{kind}")())]
+    where = {"loc": "left"} if kind == "title" else {}
+    return [text for axis in figure.axes if (text := getattr(axis, f"get_{kind}")(**where))]
 
 
 def test_names_and_units_of_the_data():
@@ -64,7 +70,8 @@ def test_titles_stay_over_their_panels():
     for drawn in (figures(5, features=names), figures(5, features=names[::-1])):
         for figure in drawn.values():
             for axis in filter(lambda axis: axis.get_visible(), figure.axes):
-                title = axis.title.get_window_extent()
+                title = axis._left_title.get_window_extent()
                 assert title.width <= 1.1 * axis.get_window_extent().width
     titles = words(drawn["features"], "title")
-    assert titles == ["a" * 31 + "…", *names[2::-1]]
+    assert titles[0] == "a" * 24 + "\n…"
+    assert titles[1:] == [*names[2:0:-1], "the mean of all\ntemperatures"]

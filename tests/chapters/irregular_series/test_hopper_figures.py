@@ -87,6 +87,9 @@ class Knows(torch.nn.Module):
         self.log_noise_std = torch.tensor(-3.0)
         self.truth, self.off = truth, off
 
+    def predictive_noise(self, log_noise_std, history):
+        return log_noise_std.exp()
+
     def read(self, observed):
         return observed
 
@@ -139,7 +142,7 @@ def test_a_model_that_knows_is_drawn_over_the_truth(monkeypatch):
     (seen,) = [line for line in axis.lines if line.get_label() == "observations"]
     assert len(seen.get_xdata()) == 12
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["truth", "model", "same time", "observations"]
+    assert labels == ["truth", "model", "joins truth and model", "observations"]
 
 
 def test_only_runs_of_the_hopper_show_it(monkeypatch):

@@ -62,7 +62,7 @@ def settings_of(name, **settings):
     return SeriesModelConfig(name, **{"euler_steps": None, **small, **settings})
 
 
-def data_of(label_per="series", extrapolates=False):
+def data_of(label_per="series", extrapolates=False, static=0):
     """What a model is sized for; features that were never seen have the mean 0."""
     return SimpleNamespace(
         dim=DIM,
@@ -72,6 +72,7 @@ def data_of(label_per="series", extrapolates=False):
         mean_gap=0.2,
         task="extrapolation" if extrapolates else "classification",
         train=[],
+        static=static,
     )
 
 
@@ -96,7 +97,7 @@ class Linear(nn.Module):
 def one_by_one(recurrence, seen, between):
     """The states of each series alone, with what happens between observations given."""
     found = []
-    inputs = recurrence.read(seen.values, seen.features, seen.gaps)
+    inputs = recurrence.read(seen.values, seen.features, seen.gaps, None)
     for i, count in enumerate(seen.counts.tolist()):
         state = torch.zeros(1, 2 * recurrence.size, dtype=torch.float64)
         states = []

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 TINY = ("protocol=smoke", "trainer.threads=1", "trainer.progress=false")
 
@@ -59,7 +60,7 @@ def test_forecasts_of_new_patients(node_run, tmp_path, table, model):
     assert (found["hr_q05"] < found["hr"]).all()
     assert (found["hr"] < found["hr_q95"]).all()
     assert found["hr"].between(20, 140).all()  # in the user's units
-    assert any(tmp_path.rglob("forecast.png"))
+    assert any(tmp_path.rglob("prediction.png"))
 
 
 def test_times_are_those_of_the_table_whatever_its_unit(node_run, tmp_path, table):
@@ -87,7 +88,7 @@ def test_an_evaluation_reads_a_new_file_by_what_was_learned(node_run, tmp_path, 
     def evaluated(changed):
         changed.to_csv(tmp_path / "new.csv", index=False)
         done = node_run("mode=eval", f"checkpoint={run}", "dataset.path=new.csv")
-        line = next((x for x in done.out.splitlines() if "test" in x), done.err)
+        line = next((x for x in done.out.splitlines() if "completed in" in x), done.err)
         return done.code, line.partition("completed in")[2].partition(" s: ")[2] or line
 
     code, same = evaluated(table[::-1])  # another file
@@ -105,7 +106,7 @@ def test_an_evaluation_reads_a_new_file_by_what_was_learned(node_run, tmp_path, 
     unlabelled.to_csv(tmp_path / "new.csv", index=False)
     done = node_run("mode=predict", f"checkpoint={run}", "dataset.path=new.csv")
     assert done.code == 0, done.err
-    found = pd.read_csv(tmp_path / "forecasts.csv")
+    found = pd.read_csv(tmp_path / "predictions.csv")
     np.testing.assert_allclose(
         found["probability of high"] + found["probability of low"], 1, rtol=1e-5
     )
@@ -140,8 +141,79 @@ def test_what_cannot_be_predicted(node_run, table, asked, message):
     assert done.err.count("\n") == 1
 
 
-def test_a_model_of_other_data_has_no_forecasts_of_a_file(node_run):
-    done = node_run("experiment=figure1", *TINY)
-    done = node_run("mode=predict", f"checkpoint={done.folders[-1]}")
-    assert done.code == 2
-    assert "allowed: csv" in done.err
+def result_in(run):
+    return json.loads((Path(run) / "result.json").read_text())
+
+
+def test_the_form_of_a_file_does_not_change_what_is_learned(node_run, tmp_path, table):
+    """Minutes, dates in the far past of others, and a long table with decimal commas."""
+    start = pd.Timestamp("2024-03-01")
+    own_day = table["series"].str[1:].astype(int) * 30
+    dates = start + pd.to_timedelta(own_day, "D") + pd.to_timedelta(table["time"], "h")
+    long = table.melt(["series", "time"], ["hr", "temp"]).dropna()
+    forms = {
+        "plain": table,
+        "minutes": table.assign(time=(table["time"] * 60).round(2)),
+        "dates": table.assign(time=dates)[::-1],
+        "long": long,
+    }
+    errors = {}
+    for name, form in forms.items():
+        sign = {"sep": ";", "decimal": ","} if name == "long" else {}
+        form.to_csv(tmp_path / "patients.csv", index=False, **sign)
+        run = trained(node_run, "csv_rnn_dt", f"name={name}")
+        errors[name] = result_in(run)["metrics"]["mse/test"]
+    for error in errors.values():
+        assert error == pytest.approx(errors["plain"], rel=0.01)
+
+
+def test_bands_are_calibrated_and_counted(node_run, table):
+    run = trained(node_run, "csv_gru_d", "dataset.validation_size=8")
+    best = result_in(run)["best"]
+    assert 0 <= best["coverage/test"] <= 1
+    assert 0 <= best["coverage_beyond/test"] <= 1
+    weights = torch.load(f"{run}/checkpoints/best.pt", weights_only=True)["model"]
+    assert bool((weights["predictive_noise.scale"] != 1).all())
+    done = node_run("mode=eval", f"checkpoint={run}")
+    assert f"90 % band covers {100 * best['coverage/test']:.0f} %" in done.out
+
+
+def test_classes_are_counted_weighed_and_split_alike(node_run, tmp_path, table):
+    kinds = table["series"].str[1:].astype(int).map(lambda n: "a" if n % 4 == 0 else "b")
+    table.assign(level=kinds).to_csv(tmp_path / "patients.csv", index=False)
+    run = trained(
+        node_run, "csv_rnn_dt", *CLASSIFY, "dataset.class_weights=balanced",
+        "dataset.validation_size=4",
+    )  # fmt: skip
+    result = result_in(run)
+    assert result["class_counts"] == {
+        "train": {"a": 4, "b": 11},
+        "validation": {"a": 1, "b": 3},
+        "test": {"a": 1, "b": 4},
+    }
+    assert {"auc/test", "average_precision/test", "cross_entropy/test"} <= result["metrics"].keys()
+    wrong = node_run(
+        "experiment=csv_gru_d", "dataset.path=patients.csv", "dataset.class_weights=balanced"
+    )
+    assert wrong.code == 2
+    assert "none with task=extrapolation" in wrong.err
+
+
+def test_static_columns_are_needed_by_name(node_run, tmp_path, table):
+    run = trained(node_run, "csv_gru_d", "dataset.static_columns=[level]")
+
+    def predicted(changed):
+        changed.to_csv(tmp_path / "new.csv", index=False)
+        return node_run(
+            "mode=predict", f"checkpoint={run}", "dataset.path=new.csv", "predict.out=f.csv"
+        )
+
+    assert predicted(table).code == 0
+    before = pd.read_csv(tmp_path / "f.csv")
+    swapped = {"high": "low", "low": "high"}
+    assert predicted(table.assign(level=table["level"].map(swapped))).code == 0
+    assert not np.allclose(before["hr"], pd.read_csv(tmp_path / "f.csv")["hr"])
+    assert "the column 'level' is not there" in predicted(table.drop(columns="level")).err
+    unknown = predicted(table.assign(level="middling"))
+    assert unknown.code == 2
+    assert "one of high, low" in unknown.err

@@ -162,6 +162,7 @@ def test_what_was_parsed_is_cached_until_the_source_changes(root, cache):
 BAD_RECORDS = {
     "columns": ("00:00,HR\n", "132539.txt, line 2: a line is hh:mm,parameter,value"),
     "time": ("7,HR,60\n", "132539.txt, line 2: a time is hh:mm; found '7'"),
+    "before admission": ("-01:00,HR,60\n", "line 2: a time is hh:mm; found '-01:00'"),
     "minutes": ("00:61,HR,60\n", "line 2: a time is hh:mm"),
     "order": ("02:00,HR,60\n01:00,HR,61\n", "132539.txt, line 3: the time 01:00 comes after"),
     "parameter": ("00:00,Foo,1\n", "132539.txt, line 2: the parameter 'Foo'"),
@@ -205,6 +206,19 @@ def test_bad_outcomes_are_refused_with_their_line(tmp_path, outcomes, message):
 def test_without_classification_outcomes_may_be_missing(tmp_path):
     root = write(tmp_path / "data", RECORDS, None)
     assert load(root, need_labels=False).label.tolist() == [-1, -1, -1]
+
+
+def test_both_sets_have_outcomes_where_their_files_are_there(tmp_path):
+    root = write(tmp_path / "data", RECORDS)
+    others = {f"14{name[2:]}": text for name, text in RECORDS.items()}
+    write(root, others, OUTCOMES.replace("13", "14").replace(",0\n", ",1\n"), letter="b")
+    labels = load(root, sets="ab").label
+    assert len(labels) == 6
+    assert labels[3:].tolist() == [1, 1, 1]
+    (root / "Outcomes-b.txt").unlink()
+    assert load(root, sets="ab", need_labels=False).label[3:].tolist() == [-1, -1, -1]
+    with pytest.raises(DataError, match=r"Outcomes-b\.txt is missing"):
+        load(root, sets="ab")
 
 
 def test_where_to_get_what_is_not_there(tmp_path):

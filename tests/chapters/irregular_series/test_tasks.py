@@ -68,6 +68,7 @@ def model_of(name, label_per=None, kind="interpolation"):
         mean_gap=0.2,
         task=kind if label_per is None else "classification",
         train=[],
+        static=0,
     )
     build = resolve(models()[name].build)
     return build(settings, data, Solver("rk4", num_steps=10), Backprop())
@@ -108,7 +109,8 @@ def test_classes():
     logits = torch.tensor([[2.0, 1], [0, 1], [3, 0], [0, 0]])
     label = torch.tensor([0, 1, 1, -1])
     found = classification_metrics(logits, label)
-    assert found == {"accuracy": pytest.approx(2 / 3), "auc": pytest.approx(0.5)}
+    expected = {"accuracy": 2 / 3, "auc": 0.5, "average_precision": 5 / 6}
+    assert found == pytest.approx(expected)
     assert classification_metrics(logits, torch.full((4,), -1)) == {}
 
 

@@ -13,6 +13,9 @@ from node_experiments.cli import application as cli
 from node_experiments.runner import build
 from node_experiments.runner.compose import configs_folder, typed_config
 
+pytestmark = pytest.mark.figures
+
+
 TINY = ("protocol=smoke", "trainer.threads=1")
 
 
@@ -20,7 +23,11 @@ def read(result):
     assert result.code == 0, result.err
     (folder,) = result.folders
     content = json.loads((folder / "result.json").read_text())
-    return folder, content, {path.name for path in (folder / "figures").iterdir()}
+    return (
+        folder,
+        content,
+        {path.name for path in (folder / "figures").iterdir() if path.is_file()},
+    )
 
 
 def test_density_matching_keeps_its_panels_and_a_film(node_run):

@@ -85,5 +85,5 @@ def test_a_flow_without_time_has_no_film():
 def test_panels_are_at_the_times_of_the_paper():
     assert UNTILS == (0.05, 0.2, 0.4, 0.6, 0.8, 1.0)
     figure = flow_figures.flow_figure(flow_panels(PlanarNF(2, 2), DATA, points=10), "untrained")
-    titles = [axis.get_title() for axis in figure.axes]
+    titles = [axis.get_title(loc="left") for axis in figure.axes]
     assert titles[:7] == ["5 %", "20 %", "40 %", "60 %", "80 %", "100 %", "target"]

@@ -8,7 +8,7 @@ from node_experiments.ode import (
     Solver,
     solve,
 )
-from node_experiments.ode.tableaus import EXPLICIT_TABLEAUS
+from node_experiments.ode.methods.explicit_tableaus import EXPLICIT_TABLEAUS
 
 
 @pytest.mark.parametrize("method", sorted(EXPLICIT_TABLEAUS))

@@ -11,7 +11,7 @@ from node_experiments.ode import (
     Solver,
 )
 from node_experiments.ode.gradients.checkpoint import binomial_split
-from node_experiments.ode.tableaus import EXPLICIT_TABLEAUS
+from node_experiments.ode.methods.explicit_tableaus import EXPLICIT_TABLEAUS
 
 from .helpers import largest_relative_difference, saved_bytes
 

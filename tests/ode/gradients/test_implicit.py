@@ -10,11 +10,11 @@ from node_experiments.ode import (
     Checkpoint,
     Discrete,
     Solver,
-    linearization,
     solve,
 )
 from node_experiments.ode.gradients import stage_equation
-from node_experiments.ode.tableaus_implicit import IMPLICIT_TABLEAUS
+from node_experiments.ode.methods import newton
+from node_experiments.ode.methods.implicit_tableaus import IMPLICIT_TABLEAUS
 
 from .helpers import largest_relative_difference, saved_bytes
 
@@ -119,7 +119,7 @@ def test_gmres_and_factorisation_agree(example, monkeypatch):
 
 def test_gmres_that_does_not_converge_says_so(example, monkeypatch):
     monkeypatch.setattr(stage_equation, "DENSE_UP_TO", 0)
-    monkeypatch.setattr(linearization, "RESTARTS", 0)
+    monkeypatch.setattr(newton, "RESTARTS", 0)
     with pytest.raises(ArithmeticError, match="take smaller steps"):
         example.gradients(TIMES["ends"], Solver("trapezoid", num_steps=2), Discrete())
 

@@ -9,7 +9,7 @@ from node_experiments.ode import (
     Solver,
     solve,
 )
-from node_experiments.ode.reversible import REVERSIBLE
+from node_experiments.ode.methods.reversible import REVERSIBLE
 
 from .helpers import largest_relative_difference, saved_bytes
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from ...gradients import Adjoint
-from ...methods import METHODS
+from ...methods.registry import METHODS
 from ...norms import rms_norm
 from ...solver import Solver
 from .fields import CALLBACKS, norm_of, together

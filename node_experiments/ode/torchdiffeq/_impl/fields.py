@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from ...adapted import Adapted
 from ...norms import rms_norm
+from ...vector_field import Adapted
 
 __all__ = ["callbacks", "fitted", "norm_of", "promoted"]
 
@@ -21,6 +22,8 @@ Callback = Callable[[float, float, Any, bool], None]
 
 def promoted(y0: Any) -> Any:
     """A state whose tensors have one dtype, the one that all of them can be converted to."""
+    if isinstance(y0, Tensor):
+        return y0
     leaves = [leaf for leaf in pytree.tree_leaves(y0) if isinstance(leaf, Tensor)]
     if len({leaf.dtype for leaf in leaves}) <= 1:
         return y0
@@ -41,7 +44,8 @@ def fitted(func: Callable[..., Any], y0: Any, broadcasts: bool) -> Adapted:
         def call(t: Tensor, y: Any) -> Any:
             return _like(func(t, y), y, broadcasts)
 
-    elif type(y0) is tuple:
+        return Adapted(call, func, partial(_like, broadcasts=broadcasts))
+    if type(y0) is tuple:
 
         def call(t: Tensor, y: Any) -> Any:
             return _parts_like(func(t, y), y)
@@ -56,7 +60,7 @@ def fitted(func: Callable[..., Any], y0: Any, broadcasts: bool) -> Adapted:
     return Adapted(call, func)
 
 
-def _like(derivative: Any, y: Tensor, broadcasts: bool) -> Any:
+def _like(derivative: Any, y: Tensor, broadcasts: bool = False) -> Any:
     if not isinstance(derivative, Tensor):
         return derivative
     if derivative.dtype != y.dtype:
@@ -110,6 +114,8 @@ def callbacks(
         dtype: Of the times that they are called with.
     """
     found = {name: getattr(func, name, None) for name in CALLBACKS}
+    if not any(found.values()):
+        return None
     unsupported = [name for name in CALLBACKS if found[name] and name not in supported]
     if unsupported:
         warnings.warn(f"method {method!r} does not call {', '.join(unsupported)}", stacklevel=4)

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from ...gradients import Gradient
-from ...methods import METHODS
+from ...methods.registry import METHODS
 from ...solution import Solution, SolveError
 from ...solve import solve
 from .errors import ArgumentError, DropInSolveError
@@ -163,13 +164,16 @@ def check_times(t: Any) -> None:
         raise TypeError(f"t must be a tensor of floats; found {t.dtype}")
     if t.dim() != 1 or not len(t):
         raise ArgumentError(f"t must have shape (time,); found {tuple(t.shape)}")
-    steps = t.detach().diff()
-    if not (bool((steps > 0).all()) or bool((steps < 0).all())):
-        raise ArgumentError(f"t must be strictly increasing or decreasing; found {t.tolist()}")
+    times = t.tolist()
+    pairs = list(pairwise(times))
+    if not (all(a < b for a, b in pairs) or all(a > b for a, b in pairs)):
+        raise ArgumentError(f"t must be strictly increasing or decreasing; found {times}")
 
 
 def shapes_of(y0: Any) -> tuple[list[torch.Size], int]:
     """Shapes of the tensors of a state, and the real numbers of each of their elements."""
+    if isinstance(y0, Tensor):
+        return [y0.shape], 1 + y0.is_complex()
     leaves = [leaf for leaf in pytree.tree_leaves(y0) if isinstance(leaf, Tensor)]
     complex_numbers = any(leaf.is_complex() for leaf in leaves)
     return [leaf.shape for leaf in leaves], 1 + complex_numbers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...methods import METHODS
+from ...methods.registry import METHODS
 
 __all__ = ["SCIPY_SOLVERS", "SOLVERS", "method_of", "options_of"]
 

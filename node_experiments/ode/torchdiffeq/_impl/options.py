@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...methods import METHODS
+from ...methods.registry import METHODS
 from ...solver import Solver
 from .errors import ArgumentError
 from .methods import SCIPY_SOLVERS, method_of, options_of
@@ -88,9 +88,7 @@ def checked_once(name: str, **chosen: Any) -> Solver:
 
 
 def _fixed_steps(
-    options: dict[str, Any],
-    grid: Callable[[Callable[..., Tensor] | None], Tensor],
-    to_event: bool,
+    options: dict[str, Any], grid: Callable[[Callable[..., Tensor] | None], Tensor], to_event: bool
 ) -> dict[str, Any]:
     """The steps, and how values between them are found."""
     step_size, constructor = options.get("step_size"), options.get("grid_constructor")
@@ -108,7 +106,7 @@ def _fixed_steps(
         raise ArgumentError(
             "an event with a fixed-step method needs options['step_size']=<step in units of t>"
         )
-    times = grid(constructor).detach().double().tolist()
+    times = grid(constructor).tolist()
     return chosen | {"step_t": tuple(times)}
 
 
@@ -140,6 +138,8 @@ def tolerance(name: str, value: Any, parts: Sequence[torch.Size], copies: int) -
     Raises:
         ArgumentError: A sequence of another length, or a tensor of another shape.
     """
+    if isinstance(value, float):
+        return value
     if isinstance(value, Tensor) and value.requires_grad:
         raise ArgumentError(f"{name} cannot require a gradient; pass {name}.detach()")
     if not isinstance(value, Tensor | list | tuple):

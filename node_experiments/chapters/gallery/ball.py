@@ -1,0 +1,169 @@
+"""Balls whose flights end at events: one of three unknown numbers, one of learned functions.
+
+Gradients flow through the time of every bounce and the state there (Chen, Amos & Nickel 2021).
+Both are those of the official demonstrations `bouncing_ball.py` and `learn_physics.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...nn.ode_module import ODEModule
+from ...ode import Event, Gradient, Solution, Solver, Status, solve
+from .bounces import BounceData
+from .settings import BouncingBallConfig, LearnedPhysicsConfig
+
+__all__ = ["Ball", "FallingBody", "LearnedBody", "bouncing_ball", "learned_physics"]
+
+MAX_BOUNCES = 20  # official_code: after so many a ball flies on, wherever to
+
+
+class FallingBody(nn.Module):
+    """A vector field of (height, speed), the ground, and what a bounce does."""
+
+    def __init__(self, gravity: float, restitution: float, radius: float) -> None:
+        super().__init__()
+        self.gravity = nn.Parameter(torch.tensor(gravity))
+        self.absorption = nn.Parameter(torch.tensor(1 - restitution))
+        self.log_radius = nn.Parameter(torch.tensor(math.log(radius)))
+
+    def forward(self, t: Tensor, state: Tensor) -> Tensor:
+        """(speed, -gravity) of a state `(2,)`."""
+        return torch.stack([state[1], -self.gravity])
+
+    def clearance(self, t: Tensor, state: Tensor) -> Tensor:
+        """Height of the ball's lowest point, which a bounce is a zero of."""
+        return state[0] - self.log_radius.exp()
+
+    def bounce(self, state: Tensor) -> Tensor:
+        """The state after it."""
+        return torch.stack([state[0], -(1 - self.absorption) * state[1]])
+
+    def found(self) -> dict[str, Tensor]:
+        """The numbers that have a meaning, detached."""
+        values = {
+            "gravity": self.gravity,
+            "restitution": 1 - self.absorption,
+            "radius": self.log_radius.exp(),
+        }
+        return {name: value.detach() for name, value in values.items()}
+
+
+class LearnedBody(nn.Module):
+    """The same by functions of which nothing is known: the official `NeuralPhysics`."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.acceleration = nn.Linear(1, 1)
+        self.scale = nn.Parameter(torch.tensor(scale))
+        self.root_radius = nn.Parameter(torch.rand(()))
+        self.restitution = nn.Linear(1, 1)
+
+    def forward(self, t: Tensor, state: Tensor) -> Tensor:
+        """(speed, acceleration) of a state `(2,)`."""
+        acceleration = torch.tanh(self.acceleration(torch.zeros_like(state[:1]))) * self.scale
+        return torch.cat([state[1:], acceleration])
+
+    def clearance(self, t: Tensor, state: Tensor) -> Tensor:
+        """As in `FallingBody`."""
+        return state[0] - self.root_radius**2
+
+    def bounce(self, state: Tensor) -> Tensor:
+        """As in `FallingBody`."""
+        kept = torch.sigmoid(self.restitution(torch.ones_like(state[:1])))
+        return torch.cat([state[:1], -kept * state[1:]])
+
+    def found(self) -> dict[str, Tensor]:
+        """The numbers that the functions amount to."""
+        one = torch.ones_like(self.scale).view(1)
+        values = {
+            "gravity": -torch.tanh(self.acceleration(0 * one)) * self.scale,
+            "restitution": torch.sigmoid(self.restitution(one)),
+            "radius": self.root_radius**2,
+        }
+        return {name: value.detach().reshape(()) for name, value in values.items()}
+
+
+class Ball(ODEModule):
+    """A ball in double precision, from a height at rest.
+
+    Args:
+        body: A vector field with `clearance`, `bounce` and `found`, as `FallingBody`.
+        height: Of the ball's centre at first.
+    """
+
+    not_regularized = "whose solves end at events"
+
+    def __init__(self, body: nn.Module, height: float, solver: Solver, gradient: Gradient) -> None:
+        super().__init__(body, solver, gradient)
+        self.start = nn.Parameter(torch.tensor([height, 0.0]), requires_grad=False)
+        self.start_time = nn.Parameter(torch.tensor(0.0), requires_grad=False)
+        self.double()
+
+    def forward(self, times: Tensor) -> Tensor:
+        """Heights `(time,)` at times of which the first is that of the start."""
+        self.solves = []
+        body: Any = self.vector_field
+        t, state, left = self.start_time + times[0].detach(), self.start, times[1:]
+        heights = [state[:1]]
+        for bounces in range(MAX_BOUNCES + 1):
+            solution = self.flight(torch.cat([t.view(1), left]), state, bounces < MAX_BOUNCES)
+            bounced = solution.status is Status.EVENT
+            reached = len(solution.ts) - 1 - bounced
+            heights.append(solution.ys[1 : 1 + reached, 0])
+            left = left[reached:]
+            if not bounced:
+                break
+            t, state = solution.ts[-1], body.bounce(solution.ys[-1])
+            at_bounce = int((left <= t).sum())
+            heights.append(state[:1].expand(at_bounce))
+            left = left[at_bounce:]
+            if not len(left):
+                break
+        return torch.cat(heights)
+
+    def bounce_times(self, count: int) -> Tensor:
+        """Times of the first bounces, shape `(count,)`.
+
+        Raises:
+            SolveError: The ball never comes down.
+        """
+        self.solves = []
+        body: Any = self.vector_field
+        t: Tensor = self.start_time
+        state: Tensor = self.start
+        found: list[Tensor] = []
+        for _ in range(count):
+            end = torch.full_like(t, math.inf)
+            solution = self.flight(torch.stack((t, end)), state, ends_at_ground=True)
+            t, state = solution.ts[-1], body.bounce(solution.ys[-1])
+            found.append(t)
+        return torch.stack(found)
+
+    def flight(self, times: Tensor, state: Tensor, ends_at_ground: bool) -> Solution:
+        """One solve, to the ground or to the last time."""
+        body: Any = self.vector_field
+        # Just above or below it after a bounce, the ball comes from above at the next one alone.
+        ground = [Event(body.clearance, direction=-1)] if ends_at_ground else []
+        solution = solve(body, state, times, self.solver, self.gradient, events=ground)
+        self.solves.append(solution.stats)
+        return solution
+
+
+def bouncing_ball(
+    settings: BouncingBallConfig, data: BounceData, solver: Solver, gradient: Gradient
+) -> Ball:
+    """A ball of three unknown numbers."""
+    body = FallingBody(settings.gravity, settings.restitution, settings.radius)
+    return Ball(body, data.truth.height, solver, gradient)
+
+
+def learned_physics(
+    settings: LearnedPhysicsConfig, data: BounceData, solver: Solver, gradient: Gradient
+) -> Ball:
+    """A ball of learned functions."""
+    return Ball(LearnedBody(settings.scale), data.truth.height, solver, gradient)

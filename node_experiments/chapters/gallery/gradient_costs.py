@@ -1,0 +1,152 @@
+"""Memory and CPU time of one gradient through a solve, for every gradient method.
+
+Memory is the peak of the bytes that are alive at once in forward and backward pass, counted from
+the operations (`training.live_bytes`), so that it is the same on every machine. The solver is
+`rk4` with so many equal steps for all methods.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+
+from ...figures.style import COLORS, new_figure, style
+from ...nn.swap_solver import solving_with
+from ...ode import (
+    Adjoint,
+    Backprop,
+    Checkpoint,
+    Discrete,
+    Gradient,
+    Interpolated,
+    Reversible,
+    Solver,
+)
+from ...runs.files import write_json
+from ...training.live_bytes import LiveBytes
+from ...training.loop import Callback, Trainer
+
+__all__ = ["GRADIENT_METHODS", "GradientCosts", "gradient_costs"]
+
+GRADIENT_METHODS: dict[str, Gradient] = {
+    "backprop": Backprop(),
+    "discrete": Discrete(),
+    "checkpoint": Checkpoint(),
+    "interpolated": Interpolated(),
+    "adjoint": Adjoint(),
+    "reversible": Reversible(),
+}
+LINES = dict(zip(GRADIENT_METHODS, ("red", "orange", "sky", "purple", "blue", "green"),
+                 strict=True))  # fmt: skip
+STEPS = (48, 96, 192)
+
+
+def gradient_costs(
+    trainer: Trainer, steps: Sequence[int], repeats: int
+) -> list[dict[str, float | str | bool]]:
+    """One row for each method and number of steps.
+
+    Args:
+        repeats: Timed gradients, of which the median counts; bytes are counted in one more.
+
+    Returns:
+        `gradient`, `steps`, `peak_bytes`, `seconds` of CPU time, whether it is `trusted` (the
+        method gave no warning), and its `error` relative to backpropagation.
+    """
+    rows: list[dict[str, float | str | bool]] = []
+    for count in steps:
+        exact = None
+        for name, method in GRADIENT_METHODS.items():
+            with (
+                warnings.catch_warnings(record=True) as warned,
+                solving_with(trainer.model, Solver("rk4", num_steps=count), method),
+            ):
+                warnings.simplefilter("always")
+                with LiveBytes() as counter:
+                    found = gradient(trainer)
+                seconds = []
+                for _ in range(repeats):
+                    start = time.process_time()
+                    gradient(trainer)
+                    seconds.append(time.process_time() - start)
+            exact = found if exact is None else exact
+            rows.append({
+                "gradient": name,
+                "steps": count,
+                "peak_bytes": counter.peak,
+                "seconds": sorted(seconds)[len(seconds) // 2],
+                "trusted": not warned,
+                "error": float((found - exact).norm() / exact.norm()),
+            })  # fmt: skip
+    return rows
+
+
+def gradient(trainer: Trainer) -> torch.Tensor:
+    """The gradient of the loss of one batch, by all parameters in one vector."""
+    batch = next(iter(trainer.data.train))
+    loss, _ = trainer.task.loss(trainer.model, batch, trainer.step)
+    parameters = [p for p in trainer.model.parameters() if p.requires_grad]
+    return torch.cat([part.flatten() for part in torch.autograd.grad(loss, parameters)])
+
+
+def costs_figure(rows: Sequence[dict[str, Any]], title: str) -> Figure:
+    """Memory, time and error against the number of steps; hollow where the method warned."""
+    panels = {
+        "peak_bytes": "peak memory (MB)",
+        "seconds": "CPU time (s)",
+        "error": "relative error of the gradient",
+    }
+    with style():
+        figure = new_figure(width=9.0, height=3.2)
+        axes = figure.subplots(1, 3)
+        for axis, (column, label) in zip(axes, panels.items(), strict=True):
+            scale = 1e-6 if column == "peak_bytes" else 1.0
+            for name, color in LINES.items():
+                own = [row for row in rows if row["gradient"] == name]
+                steps = [row["steps"] for row in own]
+                values = [scale * row[column] or math.nan for row in own]
+                axis.plot(steps, values, color=COLORS[color], label=name)
+                for step, value, row in zip(steps, values, own, strict=True):
+                    face = COLORS[color] if row["trusted"] else "white"
+                    axis.plot(step, value, "o", ms=5, color=COLORS[color], mfc=face)
+            axis.set(yscale="log", xscale="log", xlabel="steps of rk4")
+            axis.set_title(label, fontsize=10)
+            axis.set_xticks(steps, [str(count) for count in steps])
+            axis.set_xticks([], minor=True)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
+        figure.suptitle(title, fontsize=10)
+    return figure
+
+
+class GradientCosts(Callback):
+    """Measures after the last epoch, and writes `gradient_costs.json` and a figure.
+
+    Args:
+        folder: Of the run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def epoch_end(self, trainer: Trainer) -> None:
+        if trainer.epoch < trainer.epochs or not getattr(trainer.model, "compare_gradients", True):
+            return
+        trainer.model.train()
+        data: Any = trainer.data
+        size = data.scene.size
+        # On a small grid, as in a protocol of seconds, it is only shown that everything works.
+        rows = gradient_costs(trainer, STEPS if size >= 64 else (3, 6), repeats=1)
+        write_json(self._folder / "gradient_costs.json", rows)
+        title = (
+            f"one gradient through a fluid of {size} x {size} points in float32; hollow: it warned"
+        )
+        figure = costs_figure(rows, title)
+        (self._folder / "figures").mkdir(exist_ok=True)
+        figure.savefig(self._folder / "figures" / "gradients.png")

@@ -1,0 +1,134 @@
+"""Digits from noise: one network sampled by many solvers, and an animation of the flow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ...figures.style import new_figure, style
+from ...nn.swap_solver import solving_with
+from ...ode import Discrete, Solver
+from ...runs.files import write_json
+from ...tracking.animation import Film
+from ...training.loop import Callback, Trainer
+
+__all__ = ["image_flow_callbacks", "image_flow_figures", "samples_by_solver"]
+
+FRAMES = 13
+ROWS = 4  # of the animation
+EULER_STEPS = (4, 8, 16, 32, 100)
+ADAPTIVE = {"bosh3": 1e-2, "dopri5": 1e-3, "dopri8": 1e-4}
+REFERENCE = Solver("dopri5", rtol=1e-5, atol=1e-5)
+
+
+def solvers() -> list[Solver]:
+    """Those of the comparison, the cheapest first."""
+    euler = [Solver("euler", num_steps=steps) for steps in EULER_STEPS]
+    return euler + [Solver(name, rtol=tol, atol=tol) for name, tol in ADAPTIVE.items()]
+
+
+def name_of(solver: Solver) -> str:
+    """A solver with its accuracy."""
+    if solver.num_steps is not None:
+        return f"{solver.method}, {solver.num_steps} steps"
+    return f"{solver.method}, tolerance {solver.rtol:g}"
+
+
+def noise_of(model: Any, count: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """The same noise always, `count` for each class, and the labels."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(model.classes).repeat(count)
+    noise = torch.randn(len(labels), *model.image_shape, generator=generator)
+    return noise.to(like), labels.to(like.device)
+
+
+def samples_by_solver(model: Any, like: Tensor) -> tuple[list[dict[str, Any]], Tensor]:
+    """One image of each class by each solver, and how far it is from a tight solve.
+
+    Returns:
+        Rows with `solver`, `nfe` and `error` (root mean squared difference of pixels in [0, 1]),
+        and images `(solver + 1, class, ...)`, those of the tight solve last.
+    """
+    noise, labels = noise_of(model, 1, like)
+    times = torch.tensor([0.0, 1.0]).to(like)
+    rows, images = [], []
+    model.eval()
+    with torch.no_grad():
+        for solver in [*solvers(), REFERENCE]:
+            with solving_with(model, solver, Discrete()):
+                images.append(model.sample(noise, labels, times)[-1])
+                rows.append({"solver": name_of(solver), "nfe": model.stats.forward.evaluations})
+    for row, found in zip(rows, images, strict=True):
+        row["error"] = float((found - images[-1]).square().mean().sqrt())
+    return rows, torch.stack(images).cpu()
+
+
+def image_flow_figures(trainer: Trainer) -> dict[str, Figure]:
+    """A row of digits for each solver."""
+    rows, images = samples_by_solver(trainer.model, next(iter(trainer.data.test))[0])
+    with style():
+        figure = new_figure(width=6.6, height=0.62 * len(rows) + 0.3)
+        axes = figure.subplots(len(rows), 1)
+        for axis, row, digits in zip(axes, rows, images, strict=True):
+            axis.imshow(strip(digits).numpy(), cmap="gray_r", vmin=0, vmax=1)
+            label = f"{row['solver']}\n{row['nfe']} evaluations"
+            axis.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
+            axis.set_title(f"error {row['error']:.3f}", loc="right", fontsize=8, pad=1)
+            axis.set(xticks=[], yticks=[])
+            axis.grid(False)
+            for spine in axis.spines.values():
+                spine.set_visible(False)
+        axes[-1].set_title("taken as exact", loc="right", fontsize=8, pad=1)
+    return {"samples": figure}
+
+
+def strip(digits: Tensor) -> Tensor:
+    """Images `(image, channel, height, width)` side by side, their channels averaged."""
+    return torch.cat(list(digits.mean(1)), 1)
+
+
+def samples_film(trainer: Trainer) -> Iterator[Figure]:
+    """Four digits of each class, from noise on."""
+    model: Any = trainer.model
+    noise, labels = noise_of(model, ROWS, next(iter(trainer.data.test))[0])
+    times = torch.linspace(0, 1, FRAMES).to(noise)
+    model.eval()
+    with torch.no_grad():
+        states = model.sample(noise, labels, times).cpu()
+    for t, images in zip(times.tolist(), states, strict=True):
+        with style():
+            figure = new_figure(width=6.0, height=2.75)
+            axis = figure.subplots()
+            rows = [strip(row) for row in images.split(model.classes)]
+            axis.imshow(torch.cat(rows).numpy(), cmap="gray_r", vmin=0, vmax=1)
+            axis.set(xticks=[], yticks=[])
+            axis.grid(False)
+            axis.set_title(f"t = {t:.2f}", fontsize=11)
+        yield figure
+
+
+class SampleErrors(Callback):
+    """Writes `sample_errors.json` after the last epoch.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def epoch_end(self, trainer: Trainer) -> None:
+        if trainer.epoch == trainer.epochs:
+            like = next(iter(trainer.data.test))[0]
+            write_json(self._path, samples_by_solver(trainer.model, like)[0])
+
+
+def image_flow_callbacks(folder: Path) -> list[Callback]:
+    """The animation, and the errors of samples."""
+    film = Film(folder / "figures" / "samples.gif", samples_film)
+    return [film, SampleErrors(folder / "sample_errors.json")]

@@ -1,0 +1,95 @@
+"""Concentrations over decades of time, and what it costs to get there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ...figures.style import COLORS, new_figure, style
+from ...nn.swap_solver import solving_with
+from ...ode import Discrete, SolveError, Solver
+from ...training.loop import Trainer
+from .kinetics import RATES, SCALES
+
+__all__ = ["evaluations_to", "kinetics_figures"]
+
+NAMES = ("A", r"B $\cdot$ 27,400", "C")
+METHODS = {"dopri5": "red", "tsit5": "orange", "trbdf2": "sky", "kvaerno5": "blue"}
+MOST_STEPS = 4000
+
+
+def evaluations_to(model: Any, end: float, method: str) -> int | None:
+    """Function evaluations of a solve from 0 to `end`; None where it gives up."""
+    solver = Solver(method, rtol=1e-5, atol=1e-9, max_steps=MOST_STEPS)
+    times = torch.tensor([0.0, end], dtype=torch.float64)
+    with torch.no_grad(), solving_with(model, solver, Discrete()):
+        try:
+            model(times.to(next(model.parameters()).device))
+        except SolveError:
+            return None
+        return int(model.stats.forward.evaluations)
+
+
+def kinetics_figures(trainer: Trainer) -> dict[str, Figure]:
+    """The fit, the rate constants as they were learned, and evaluations against the end."""
+    with style():
+        figure = new_figure(width=9.0, height=3.3)
+        fit, rates, costs = figure.subplots(1, 3)
+        draw_fit(fit, trainer)
+        draw_rates(rates, trainer)
+        draw_costs(costs, trainer)
+    return {"kinetics": figure}
+
+
+def draw_fit(axis: Axes, trainer: Trainer) -> None:
+    """Samples and concentrations by the rate constants that were found."""
+    model: Any = trainer.model
+    batch = next(iter(trainer.data.train))
+    end = float(batch.times[-1])
+    fine = torch.cat([batch.times[:1], torch.logspace(-4, torch.tensor(end).log10(), 120).to(
+        batch.times)])  # fmt: skip
+    fine[-1] = end
+    model.eval()
+    with torch.no_grad():
+        found = (model(fine) / fine.new_tensor(SCALES)).cpu()
+    for k, color in enumerate(("blue", "red", "green")):
+        axis.plot(batch.times[1:].tolist(), batch.concentrations[1:, k].tolist(), ".", ms=4,
+                  color=COLORS[color], alpha=0.6)  # fmt: skip
+        axis.plot(fine[1:].tolist(), found[1:, k].tolist(), color=COLORS[color], label=NAMES[k])
+    axis.set(xscale="log", xlabel="time (s)")
+    axis.set_title("concentrations: samples and fit", fontsize=10)
+    axis.legend(fontsize=8)
+
+
+def draw_rates(axis: Axes, trainer: Trainer) -> None:
+    """Each rate constant relative to the true one."""
+    history = [*trainer.history, {"step": trainer.step, **trainer.metrics}]
+    for k, color in enumerate(("black", "purple", "sky")):
+        ratios = [row[f"k{k + 1}/test"] / RATES[k] for row in history]
+        axis.plot([row["step"] for row in history], ratios, color=COLORS[color],
+                  label=f"$k_{k + 1}$: {100 * (ratios[-1] - 1):+.1f} %")  # fmt: skip
+    axis.axhline(1, color="0.6", lw=1, ls="--", zorder=0)
+    axis.set(xlabel="optimisation steps", yscale="log", yticks=[0.3, 0.5, 1, 2, 3])
+    axis.set_yticklabels(["0.3", "0.5", "1", "2", "3"])
+    axis.set_yticks([], minor=True)
+    axis.set_title("rate constants relative to true", fontsize=10)
+    axis.legend(fontsize=8)
+
+
+def draw_costs(axis: Axes, trainer: Trainer) -> None:
+    """Evaluations to reach a time; a cross where a solver gave up before."""
+    end = float(trainer.data.test[0].times[-1])
+    ends = [end * 10.0**-k for k in range(7, -1, -1)]
+    for name, color in METHODS.items():
+        found = [(t, evaluations_to(trainer.model, t, name)) for t in ends[: len(ends)]]
+        reached = [(t, count) for t, count in found if count is not None]
+        label = f"{name}, {'implicit' if name in ('trbdf2', 'kvaerno5') else 'explicit'}"
+        axis.plot(*zip(*reached, strict=True), "o-", ms=4, color=COLORS[color], label=label)
+        if len(reached) < len(found):
+            axis.plot(*reached[-1], "x", ms=11, mew=2.5, color=COLORS[color])
+    axis.set(xscale="log", yscale="log", xlabel="end of the solve (s)")
+    axis.set_title("function evaluations (x: gave up)", fontsize=10)
+    axis.legend(fontsize=8)

@@ -1,0 +1,80 @@
+"""Plain beside augmented neural ODEs on spheres, over seeds: a table and the flows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pandas import DataFrame
+
+from ...reports.records import records
+from ...reports.table import Cell, Estimate, ReportTable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["flows", "spheres_table"]
+
+SEPARATED = 0.99  # accuracy below which a run counts as a failure
+
+
+def by_kind(runs: DataFrame) -> dict[tuple[int, int], list[Mapping[str, Any]]]:
+    """Runs on spheres by dimension and number of augmented dimensions, in that order."""
+    found: dict[tuple[int, int], list[Mapping[str, Any]]] = {}
+    for run in records(runs):
+        if run.get("config.model.name") == "sphere_ode":
+            key = int(run["config.dataset.dim"]), int(run["config.model.augment"])
+            found.setdefault(key, []).append(run)
+    return dict(sorted(found.items()))
+
+
+def spheres_table(runs: DataFrame) -> ReportTable:
+    """Loss, accuracy and evaluations over seeds, and the runs that failed."""
+    rows = []
+    for (dim, augment), all_runs in by_kind(runs).items():
+        done = [run for run in all_runs if run["status"] == "completed"]
+        failures = len(all_runs) - sum(run["accuracy/test"] >= SEPARATED for run in done)
+        cells: list[Cell | None] = []
+        for tag, form in (("loss/test", ".2g"), ("accuracy/test", ".4f"), ("nfe/forward", ".0f")):
+            estimate = Estimate.of(run[tag] for run in done if tag in run)
+            cells.append(None if estimate is None else estimate.cell(form))
+        kind = "plain" if not augment else f"augmented by {augment}"
+        rows.append([f"{dim}-d", kind, len(all_runs), *cells, failures])
+    return ReportTable.of(
+        "Concentric spheres",
+        ["spheres", "neural ODE", "seeds", "test loss", "test accuracy", "evaluations per solve",
+         "failures"],
+        rows,
+        caption="Squared error and accuracy on held-out points, and function evaluations of a "
+        "training solve, mean ± sample standard deviation over seeds.",
+        notes=[
+            f"A failure is a run with an accuracy below {100 * SEPARATED:.0f} %, or whose solver "
+            "gave up."
+        ],
+    )  # fmt: skip
+
+
+def flows(runs: DataFrame, title: str) -> Figure:
+    """The flow of the first seed of each kind, a column for plain and one for augmented."""
+    from ...figures.style import new_figure, style  # only where it is drawn
+    from .sphere_figures import draw_flow
+
+    kinds = by_kind(runs)
+    rows, columns = sorted({key[0] for key in kinds}), sorted({key[1] for key in kinds})
+    with style():
+        figure = new_figure(width=8.2, height=3.6 * len(rows))
+        for (dim, augment), members in kinds.items():
+            path = Path(members[0]["directory"]) / "flow.npz"
+            if not path.is_file():
+                continue
+            with np.load(path) as file:
+                arrays = {name: file[name] for name in file.files}
+            place = rows.index(dim) * len(columns) + columns.index(augment) + 1
+            axis = draw_flow(figure, (len(rows), len(columns), place), arrays)
+            accuracy = members[0].get("accuracy/test", float("nan"))
+            kind = "plain" if not augment else f"augmented by {augment}"
+            axis.set_title(f"{dim}-d, {kind}: {100 * accuracy:.1f} % right", fontsize=11)
+        figure.suptitle(title or "the ball (blue) and the shell (red), carried by a neural ODE")
+    return figure

@@ -1,0 +1,190 @@
+"""Learned dynamics of a pendulum, and a plan through them that swings it up.
+
+The network learns from records under random torques. The plan, a torque over time, is optimised
+by gradients through a solve of the learned dynamics, in the same training steps. It sees the
+network's weights as constants, so that the network is not bent to please the plan. A torque below
+the weight cannot lift the pendulum: it must swing to and fro.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from ...nn.mlp import mlp
+from ...nn.ode_module import ODEModule
+from ...ode import ControlInput, Gradient, Solver
+from .pendulum import PendulumData
+from .settings import PendulumConfig, SwingUpConfig
+
+__all__ = ["LearnedPendulum", "Plan", "SwingUp", "SwingUpTask", "swing_up", "swing_up_task"]
+
+
+class LearnedPendulum(nn.Module):
+    """As `TruePendulum`, with an acceleration that is a network of (sin, cos, omega, u)."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.net = mlp([4, hidden, hidden, 1], "tanh")
+
+    def forward(self, s: Tensor, y: Tensor, u: ControlInput, span: Tensor) -> Tensor:
+        """dy/ds of states `(batch, 2)`, with a span `(batch, 1)`."""
+        theta, omega = y[:, :1], y[:, 1:]
+        torque = u(s).expand_as(omega)
+        seen = torch.cat([theta.sin(), theta.cos(), omega / 4, torque / 4], 1)
+        return span * torch.cat([omega, 10 * self.net(seen)], 1)
+
+
+class FrozenField(nn.Module):
+    """A vector field with the weights of another as they are now, as constants."""
+
+    def __init__(self, field: nn.Module) -> None:
+        super().__init__()
+        self._held = (field,)  # not a submodule, whose weights would be this one's too
+
+    def forward(self, s: Tensor, y: Tensor, u: ControlInput, span: Tensor) -> Tensor:
+        """As the other."""
+        (field,) = self._held
+        weights = {name: value.detach() for name, value in field.named_parameters()}
+        found: Tensor = functional_call(field, weights, (s, y, u, span))
+        return found
+
+
+class DrivenModule(ODEModule):
+    """Solves under a torque that is linear between knots."""
+
+    not_regularized = "whose solutions have kinks where the torque has them"
+
+
+class Plan(DrivenModule):
+    """A torque over time, at most `largest` in size, and where it leads."""
+
+    def __init__(
+        self, field: nn.Module, settings: SwingUpConfig, largest: float,
+        solver: Solver, gradient: Gradient,
+    ) -> None:  # fmt: skip
+        super().__init__(FrozenField(field), solver, gradient)
+        self.raw = nn.Parameter(0.3 * torch.randn(1, settings.knots, 1))
+        self.largest, self.span = largest, settings.span
+
+    def torque(self) -> ControlInput:
+        """At fractions of the span."""
+        knots = torch.linspace(0, 1, self.raw.shape[1], device=self.raw.device)
+        return ControlInput(knots, self.largest * torch.tanh(self.raw))
+
+    def forward(self, times: Tensor) -> Tensor:
+        """States at fractions of the span, from rest below, `(time, 1, 2)`."""
+        span = self.raw.new_tensor([[self.span]])
+        states: Tensor = self.solve(self.raw.new_zeros(1, 2), times, self.torque(), span)
+        return states
+
+
+class SwingUp(nn.Module):
+    """Both, each with its own solves."""
+
+    def __init__(
+        self, settings: SwingUpConfig, largest: float, solver: Solver, gradient: Gradient
+    ) -> None:
+        super().__init__()
+        self.dynamics = DrivenModule(LearnedPendulum(settings.hidden), solver, gradient)
+        field = self.dynamics.vector_field
+        self.plan = Plan(field, settings, largest, solver, gradient)
+
+    def forward(self, batch: Any) -> Tensor:
+        """Learned records from the starts of a batch, `(time, batch, 2)`."""
+        states: Tensor = self.dynamics.solve(
+            batch.states[0], batch.times, batch.torque, batch.span
+        )
+        return states
+
+
+class SwingUpTask:
+    """The error of the records, plus the cost of the plan."""
+
+    metric = "upright"
+    higher_is_better = True
+
+    def __init__(self, data: PendulumData) -> None:
+        self.truth = data.truth
+
+    def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """No parameter is in both terms."""
+        fit = record_error(model(batch), batch.states)
+        cost = plan_cost(model.plan(plan_times(batch.times)))
+        return fit + cost, {"fit": fit.detach(), "cost": cost.detach()}
+
+    def evaluate(self, model: Any, batches: Iterable[Any]) -> dict[str, float]:
+        """How well the records are forecast, and what the plan does to the true pendulum.
+
+        - `fit`: mean squared error of the records
+        - `upright`: (1 - cos theta) / 2 of the true pendulum, 1 where it stands, a mean over the
+          last tenth of the plan; `upright_planned` that of the learned one
+        """
+        (batch,) = batches
+        fit = float(record_error(model(batch), batch.states))
+        times = plan_times(batch.times)
+        planned, true = model.plan(times), carried_out(model.plan, self.truth, times)
+        return {
+            "loss": fit + float(plan_cost(planned)),
+            "fit": fit,
+            "upright": float(upright(true)),
+            "upright_planned": float(upright(planned)),
+        }
+
+
+def plan_times(like: Tensor) -> Tensor:
+    """Fractions of a plan's span, as `like`."""
+    return torch.linspace(0, 1, 61).to(like)
+
+
+def record_error(found: Tensor, true: Tensor) -> Tensor:
+    """Mean squared error of states `(time, batch, 2)`; a speed of 4 rad/s counts as 1 rad."""
+    scale = found.new_tensor([1.0, 4.0])
+    return ((found - true) / scale).square().mean()
+
+
+def upright(states: Tensor) -> Tensor:
+    """(1 - cos theta) / 2, a mean over the last tenth of states `(time, 1, 2)`."""
+    last = states[-max(1, len(states) // 10) :, 0, 0]
+    return (1 - last.cos()).mean() / 2
+
+
+def plan_cost(states: Tensor) -> Tensor:
+    """How far the pendulum is from standing still at the end, and a little from it before."""
+    omega = states[-max(1, len(states) // 10) :, 0, 1]
+    on_the_way = (1 + states[:, 0, 0].cos()).mean() / 2
+    return 1 - upright(states) + 0.02 * omega.square().mean() + 0.1 * on_the_way
+
+
+def carried_out(plan: Any, truth: Any, times: Tensor) -> Tensor:
+    """What a plan does to the true pendulum, `(time, 1, 2)`."""
+    with torch.no_grad():
+        span = plan.raw.new_tensor([[plan.span]])
+        states: Tensor = truth.records(plan.raw.new_zeros(1, 2), plan.torque(), span, times)
+        return states
+
+
+def swing_up(
+    settings: SwingUpConfig, data: PendulumData, solver: Solver, gradient: Gradient
+) -> SwingUp:
+    """The model for a pendulum; warns of a target that is out of the torque's reach."""
+    pendulum: PendulumConfig = data.settings
+    work, needed = pendulum.torque * 2 * pendulum.speed * settings.span, 2 * pendulum.gravity
+    if work < needed:
+        warnings.warn(
+            f"a torque of dataset.torque={pendulum.torque} over model.span={settings.span} s does "
+            f"at most {work:.3g} of the work of {needed:.3g} that it takes to stand the pendulum "
+            "up; raise either",
+            stacklevel=2,
+        )
+    return SwingUp(settings, pendulum.torque, solver, gradient)
+
+
+def swing_up_task(settings: Any, data: PendulumData) -> SwingUpTask:
+    """The task of the pendulum."""
+    return SwingUpTask(data)

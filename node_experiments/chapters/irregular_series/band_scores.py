@@ -1,0 +1,66 @@
+"""Held-out test values, what a calibrated model predicts of them, and how honest its bands are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...reports.mixtures import crps, held
+from .calibration import held_out
+
+__all__ = ["band_scores", "held_out_forecasts"]
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def held_out_forecasts(
+    model: Any, batches: Iterable[Any], cut: float, gap: float
+) -> dict[str, NDArray[Any]]:
+    """Values that the model does not see, and its predictive distributions, as `held_out` has it.
+
+    Args:
+        batches: Of test series.
+        cut: Time after which everything is held out in its turn.
+        gap: Mean time between two observations in training.
+
+    Returns:
+        `values` and `std`, shape `(value,)`, and `means` `(draw, value)`, in the model's units;
+        the number of the `feature`; whether it is `inside` the span of the observations.
+    """
+    parts = held_out(model, batches, cut, gap)
+    std = [
+        model.predictive_noise(model.log_noise_std, part)[..., d] for d, part in enumerate(parts)
+    ]
+    found = {
+        "values": [part.values for part in parts],
+        "means": [part.means for part in parts],
+        "std": std,
+        "inside": [part.inside for part in parts],
+    }
+    arrays = {
+        name: np.concatenate([x.detach().cpu().numpy() for x in each], -1)
+        for name, each in found.items()
+    }
+    sizes = [len(part.values) for part in parts]
+    return {**arrays, "feature": np.repeat(np.arange(len(parts)), sizes)}
+
+
+def band_scores(found: Arrays) -> dict[str, float]:
+    """Fraction of values in the 90 % band, and continuous ranked probability score.
+
+    Returns:
+        `coverage` and `crps` within the span of the observations, `coverage_beyond` and
+        `crps_beyond` after it.
+    """
+    values, means, std = (found[name].astype(np.float64) for name in ("values", "means", "std"))
+    single = {"coverage": held(values, means, std), "crps": crps(values, means, std)}
+    scores: dict[str, float] = {}
+    for suffix, where in (("", found["inside"]), ("_beyond", ~found["inside"])):
+        if where.any():
+            scores |= {
+                f"{name}{suffix}": float(each[where].mean()) for name, each in single.items()
+            }
+    return scores

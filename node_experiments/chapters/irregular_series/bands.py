@@ -1,0 +1,183 @@
+"""How sure a model of irregular series is: draws of what it predicts, and the band they fill."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...data.time_series import TimeSeries
+
+__all__ = ["BAND", "History", "PredictiveNoise", "bands", "drawn", "mixture_cdf"]
+
+BAND = (0.05, 0.95)  # quantiles on the edges of a band
+HALVINGS = 40  # of the interval in which a quantile is searched
+
+
+class PredictiveNoise(nn.Module):
+    """Standard deviation of an observation around a drawn mean, calibrated after training.
+
+    The noise that is learned in training is that of the training series, and the same everywhere.
+    A new series is predicted less well, and less so the less of it was seen and the further ahead:
+
+        std = scale * learned noise + growth * ahead + early / (1 + seen)
+
+    for each feature, with numbers within the span of the observations (row 0 of each buffer) that
+    differ from those beyond it (row 1).
+
+    Args:
+        dim: Features of an observation.
+    """
+
+    scale: Tensor
+    growth: Tensor
+    early: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.ones(2, dim))
+        self.register_buffer("growth", torch.zeros(2, dim))
+        self.register_buffer("early", torch.zeros(2, dim))
+
+    def forward(self, log_noise_std: Tensor, history: History) -> Tensor:
+        """Standard deviations, shape `(batch, time, dim)`.
+
+        Args:
+            log_noise_std: Of the learned noise, 0-d or `(dim,)`.
+        """
+        region = (~history.inside).long()
+        grown = self.growth[region] * history.ahead.unsqueeze(-1)
+        early = self.early[region] / (1 + history.seen.unsqueeze(-1))
+        return self.scale[region] * log_noise_std.exp() + grown + early
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        """Checkpoints from before calibration hold no buffer: their noise is as learned."""
+        for name, buffer in self.named_buffers():
+            state_dict.setdefault(prefix + name, buffer)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+@dataclass
+class History:
+    """What a prediction rests on.
+
+    Attributes:
+        ahead: Time since the latest observation that was read, at least 0, `(batch, time)`.
+        seen: Number of observations that were read, `(batch, time)`.
+        inside: Whether the time is within the span of the observations, `(batch, time)`.
+    """
+
+    ahead: Tensor
+    seen: Tensor
+    inside: Tensor
+
+    @classmethod
+    def of(cls, model: Any, observed: Any, times: Tensor) -> History:
+        """Of predictions at `times`, shape `(batch, time)`.
+
+        Latent variables are inferred from all observations; an autoregressive model predicts a
+        point from those before it.
+        """
+        series = observed.packed()
+        counts = series.mask.sum(1, keepdim=True)
+        shown = series.times.expand(len(counts), -1).masked_fill(~series.mask, torch.inf)
+        last = shown.gather(1, counts - 1)
+        if hasattr(model, "encode"):
+            seen, latest = counts.expand_as(times), last
+        else:
+            seen = torch.searchsorted(shown.contiguous(), times.contiguous())
+            latest = shown.gather(1, (seen - 1).clamp(min=0))
+        return cls((times - latest).clamp(min=0), seen, times <= last)
+
+
+def bands(
+    model: Any, observed: Any, times: Tensor, samples: int, gap: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and the 5 % and 95 % quantiles at times `(batch, time)`, `(batch, time, dim)` each.
+
+    The quantiles are those of an observation, which is around one of `samples` drawn means.
+    """
+    mean, means = drawn(model, observed, times, samples, gap)
+    std = model.predictive_noise(model.log_noise_std, History.of(model, observed, times))
+    low, high = (mixture_quantile(means, std, share) for share in BAND)
+    return mean, low, high
+
+
+def mixture_cdf(values: Tensor, means: Tensor, std: Tensor) -> Tensor:
+    """Distribution function of an even mixture of Gaussians with one standard deviation.
+
+    Args:
+        values, std: Of one shape.
+        means: With one more dimension in front: one mean for each component.
+    """
+    return torch.special.ndtr((values - means) / std).mean(0)
+
+
+def mixture_quantile(means: Tensor, std: Tensor, share: float) -> Tensor:
+    """Where `mixture_cdf` is `share`, by bisection.
+
+    Quantiles of samples of the mixture would lie too far inside: those of 50 samples at 5 % and
+    95 % hold 86 % of what is drawn next.
+    """
+    low, high = means.amin(0) - 5 * std, means.amax(0) + 5 * std
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        below = mixture_cdf(middle, means, std) < share
+        low, high = middle.where(below, low), high.where(below, middle)
+    return high
+
+
+def drawn(
+    model: Any, observed: Any, times: Tensor, samples: int, gap: float
+) -> tuple[Tensor, Tensor]:
+    """The predicted mean `(batch, time, dim)`, and `(sample, batch, time, dim)` draws of it.
+
+    Of latent variables they are decoded from draws of z0; those of an autoregressive model differ
+    beyond the observations, where it feeds back draws of what it predicts.
+
+    Args:
+        times: Rising, shape `(batch, time)`.
+        gap: Mean time between two observations in training.
+    """
+    if hasattr(model, "encode"):
+        centre, std = model.encode(observed)
+        z0 = centre + std * torch.randn(samples, *centre.shape, device=centre.device)
+        means = model.means(model.states(torch.cat([centre.unsqueeze(0), z0]), times))
+        return means[0], means[1:]
+    mean = continued(model, observed, times, gap)
+    again = torch.arange(len(times), device=times.device).repeat(samples)
+    noise = model.log_noise_std.exp()
+    draws = continued(model, observed.select(again), times[again], gap, noise)
+    return mean, draws.view(samples, *mean.shape)
+
+
+def continued(
+    model: Any, observed: Any, times: Tensor, gap: float, noise: Tensor | None = None
+) -> Tensor:
+    """Means of an autoregressive model at times `(batch, time)`, also beyond the observations.
+
+    Beyond them it is rolled out in steps of the mean gap between observations, as it was trained,
+    so that a forecast does not depend on how many times are asked for.
+
+    Args:
+        noise: Standard deviation of an observation: what is fed back is drawn with it.
+    """
+    states = model.read(observed)
+    last = states.last()[1]
+    steps = int(((times.amax(1) - last).amax() / gap).ceil().clamp(min=0)) if gap > 0 else 0
+    if steps:
+        ahead = last.unsqueeze(1) + gap * torch.arange(1, steps + 1, device=times.device)
+        values = model.roll_out(states, ahead, noise)
+        everywhere = torch.ones_like(values, dtype=torch.bool)
+        observed = TimeSeries(
+            torch.cat([observed.times.expand(len(last), -1), ahead], 1),
+            torch.cat([observed.values, values], 1),
+            torch.cat([observed.mask, everywhere[..., 0]], 1),
+            False,
+            torch.cat([observed.observed_features & observed.mask.unsqueeze(-1), everywhere], 1),
+            observed.static,
+        )
+        states = model.read(observed)
+    return model.predict(states, times)

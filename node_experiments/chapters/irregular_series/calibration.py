@@ -1,0 +1,209 @@
+"""Calibrated uncertainty: the noise of a trained model, fitted again to held-out values.
+
+In training a model fits its noise to series that it has seen many times; on new ones it is too
+sure. Once training has ended, observations are held out, within the span of what the model reads
+and beyond it. How the deviation depends on what was seen is fitted to the training and validation
+series by maximum likelihood, and then scaled until the 90 % band holds 90 % of the values of the
+validation series, and half a standard error of such a fraction more: few series, by which the best
+epoch was chosen as well, are held more often than new ones. It never holds less than 90 % of the
+training series. The means do not change.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import brentq, minimize
+from scipy.special import logsumexp
+from torch import Tensor
+
+from .bands import BAND, History, drawn, mixture_cdf
+
+__all__ = ["HeldOut", "calibrate", "fitted_noise", "held_out", "widening"]
+
+
+FOLDS = 4  # every fourth observation of a series is hidden in turn
+SAMPLES = 25  # draws of each prediction
+SERIES = 200  # from which the noise, and its coverage, are computed
+TOGETHER = 50  # series in one solve
+FEWEST = 20  # held-out values of a feature, within or beyond, to which the noise is fitted
+MOST = 20.0  # times as wide, or as narrow, as the likelihood has it
+SHARE = BAND[1] - BAND[0]
+
+
+@dataclass
+class HeldOut:
+    """Values of one feature that a model did not see, and what it predicts of them.
+
+    Attributes:
+        values: Shape `(value,)`.
+        means: Draws of the predicted mean, shape `(sample, value)`.
+        ahead, seen, inside: As in `History`, shape `(value,)`.
+    """
+
+    values: Tensor
+    means: Tensor
+    ahead: Tensor
+    seen: Tensor
+    inside: Tensor
+
+    def where(self, kept: Tensor) -> HeldOut:
+        """Only the values that are marked, shape `(value,)`."""
+        return HeldOut(*(each[..., kept] for each in tensors(self)))
+
+
+def joined(*parts: HeldOut) -> HeldOut:
+    """All values of one feature."""
+    return HeldOut(*(torch.cat(each, -1) for each in zip(*map(tensors, parts), strict=True)))
+
+
+def tensors(part: HeldOut) -> tuple[Tensor, ...]:
+    """Its fields, in their order."""
+    return part.values, part.means, part.ahead, part.seen, part.inside
+
+
+def calibrate(model: Any, data: Any, cut: float) -> None:
+    """Fit `model.predictive_noise`; as it was where too little is held out.
+
+    Args:
+        data: A `ForecastData` with validation series.
+        cut: Time after which everything is held out in its turn.
+    """
+    noise, series = model.predictive_noise, min(SERIES, len(data.validation.data))
+    aim = SHARE + 0.5 * math.sqrt(SHARE * (1 - SHARE) / series)
+    learned = model.log_noise_std.detach().exp().expand(noise.scale.shape[1])
+    parts = (held_out(model, part, cut, data.mean_gap) for part in (data.validation, data.train))
+    for d, (new, known) in enumerate(zip(*parts, strict=True)):
+        regions = [new.inside, ~new.inside]
+        if min(int(region.sum()) for region in regions) < FEWEST:
+            continue
+        level, growth, early = fitted_noise(joined(new, known))
+        for region, share in ((0, True), (1, False)):
+            of_new, of_known = new.where(new.inside == share), known.where(known.inside == share)
+            wider = max(
+                widening(of_new, (level, growth, early), aim),
+                widening(of_known, (level, growth, early), SHARE),
+            )
+            noise.scale[region, d] = wider * level / learned[d]
+            noise.growth[region, d], noise.early[region, d] = wider * growth, wider * early
+
+
+def fitted_noise(part: HeldOut) -> tuple[float, float, float]:
+    """Level, growth and early part of the deviation, of greatest likelihood.
+
+    Each value is of an even mixture of Gaussians around the drawn means.
+    """
+    errors = (part.values - part.means).double().cpu().numpy()
+    ahead, seen = (each.double().cpu().numpy() for each in (part.ahead, part.seen))
+
+    def loss(parameters: np.ndarray) -> float:
+        level, growth, early = parameters
+        std = np.exp(level) + growth * ahead + early / (1 + seen)
+        return -float(logsumexp(-0.5 * (errors / std) ** 2 - np.log(std), axis=0).mean())
+
+    start = np.log(max(float(errors.std()), 1e-6))
+    most = 100 * np.exp(start)
+    bounds = [(start - 10, start + 5), (0.0, most), (0.0, most)]
+    level, growth, early = minimize(loss, [start, 0.0, 0.0], method="L-BFGS-B", bounds=bounds).x
+    return float(np.exp(level)), float(growth), float(early)
+
+
+def widening(part: HeldOut, noise: tuple[float, float, float], share: float) -> float:
+    """The factor on a deviation with which the band holds this share of the values.
+
+    Args:
+        noise: Level, growth and early part of the deviation.
+        share: At most that of all values but one.
+    """
+    level, growth, early = noise
+    std = level + growth * part.ahead + early / (1 + part.seen)
+    wanted = min(share, 1 - 1 / max(len(part.values), 1))
+
+    def missing(log_factor: float) -> float:
+        below = mixture_cdf(part.values, part.means, std * np.exp(log_factor))
+        held = (below >= BAND[0]) & (below <= BAND[1])
+        return wanted - float(held.double().mean())
+
+    most = float(np.log(MOST))
+    if missing(most) >= 0:
+        return MOST
+    return 1 / MOST if missing(-most) <= 0 else float(np.exp(brentq(missing, -most, most)))
+
+
+def held_out(model: Any, batches: Iterable[Any], cut: float, gap: float) -> list[HeldOut]:
+    """What the model predicts of values that it does not see, for each feature.
+
+    The draws depend on the data and the model alone.
+    """
+    device = model.log_noise_std.device
+    found: list[list[HeldOut]] = []
+    model.eval()
+    with torch.no_grad(), torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(0)
+        for observed, asked in hidden_parts(batches, cut):
+            times = asked.times.expand(len(asked), -1)
+            _, means = drawn(model, observed, times, SAMPLES, gap)
+            rests_on = History.of(model, observed, times)
+            of_time = (rests_on.ahead, rests_on.seen, rests_on.inside)
+            features = asked.observed_features & asked.mask.unsqueeze(-1)
+            found.append(
+                [
+                    HeldOut(
+                        asked.values[there, d], means[:, there, d], *(x[there] for x in of_time)
+                    )
+                    for d, there in enumerate(features.unbind(-1))
+                ]
+            )
+    return [joined(*of_feature) for of_feature in zip(*found, strict=True)]
+
+
+def hidden_parts(batches: Iterable[Any], cut: float) -> Iterator[tuple[Any, Any]]:
+    """What a model sees, and what is held out: points in between, then all after the cut."""
+    left = SERIES
+    for batch in batches:
+        for indices in torch.arange(min(len(batch), left), device=batch.device).split(TOGETHER):
+            yield from hidden_points(batch.select(indices).observed)
+            yield from points_after(batch.select(indices), cut)
+        left -= len(batch)
+        if left <= 0:
+            return
+
+
+def hidden_points(observed: Any) -> Iterator[tuple[Any, Any]]:
+    """Every fourth point in turn; a series of a single point keeps it."""
+    series = observed.packed()
+    place = torch.arange(series.mask.shape[1], device=series.mask.device)
+    several = series.mask.sum(1, keepdim=True) > 1
+    for fold in range(FOLDS):
+        hidden = series.mask & several & (place % FOLDS == fold)
+        if bool(hidden.any()):
+            yield shown_at(series, series.mask & ~hidden), shown_at(series, hidden, keep=True)
+
+
+def points_after(batch: Any, cut: float) -> Iterator[tuple[Any, Any]]:
+    """The points after the cut, of series with points on both sides of it."""
+    observed, target = batch.observed.packed(), batch.target.packed()
+    before = observed.mask & (observed.times <= cut)
+    after = target.mask & (target.times > cut)
+    both = (before.any(1) & after.any(1)).nonzero().squeeze(1)
+    if len(both):
+        yield (
+            shown_at(observed, before).select(both).packed(),
+            shown_at(target, after, keep=True).select(both),
+        )
+
+
+def shown_at(series: Any, mask: Tensor, keep: bool = False) -> Any:
+    """The series with other points observed; packed, unless its times are to be kept."""
+    shown = replace(
+        series,
+        mask=mask,
+        complete=bool(mask.all()),
+        feature_mask=series.observed_features & mask.unsqueeze(-1),
+    )
+    return shown if keep else shown.packed()

@@ -1,0 +1,66 @@
+"""Errors of values that a model did not see, beside those of the last value carried forward."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["carried_errors", "last_values"]
+
+
+def carried_errors(
+    mean: Tensor, batch: Any, groups: Mapping[str, Sequence[int]]
+) -> dict[str, Tensor]:
+    """Squared errors of single values, in squared scaled units, for groups of features.
+
+    - `mse_<group>`: of the model
+    - `carried_mse_<group>`: of the last value before, which is 0, the mean of the training
+      series, where there is none
+
+    Args:
+        mean: Predicted means, shape `(batch, time, feature)`.
+        batch: What was observed, and what was to be predicted.
+        groups: Numbers of features by name.
+    """
+    target = batch.target
+    hidden = target.observed_features & target.mask.unsqueeze(-1) & ~seen_at(batch)
+    errors = {
+        "mse": (mean - target.values).square(),
+        "carried_mse": (last_values(batch) - target.values).square(),
+    }
+    return {
+        f"{name}_{group}": error[..., list(features)][hidden[..., list(features)]]
+        for name, error in errors.items()
+        for group, features in groups.items()
+    }
+
+
+def last_values(batch: Any) -> Tensor:
+    """The last observed value of each feature before each target, `(batch, time, feature)`."""
+    observed, size = batch.observed, len(batch)
+    there = observed.observed_features & observed.mask.unsqueeze(-1)
+    times = observed.times.expand(size, -1).contiguous()
+    place = torch.arange(times.shape[1], device=times.device).view(1, -1, 1)
+    # For each observation time the place of the last value up to it; -1 before the first.
+    last = torch.where(there, place, -1).cummax(1).values
+    wanted = batch.target.times.expand(size, -1).contiguous()
+    shown = times.masked_fill(~observed.mask, torch.inf)
+    before = torch.searchsorted(shown, wanted) - 1
+    index = before.clamp(min=0).unsqueeze(-1).expand(-1, -1, last.shape[-1])
+    found = last.gather(1, index).masked_fill((before < 0).unsqueeze(-1), -1)
+    values = observed.values.gather(1, found.clamp(min=0))
+    return values.masked_fill(found < 0, 0)
+
+
+def seen_at(batch: Any) -> Tensor:
+    """Which targets a model sees, shape `(batch, time, feature)`."""
+    observed, target, size = batch.observed, batch.target, len(batch)
+    there = observed.observed_features & observed.mask.unsqueeze(-1)
+    shown = observed.times.expand(size, -1).masked_fill(~observed.mask, torch.inf).contiguous()
+    wanted = target.times.expand(size, -1).contiguous()
+    place = torch.searchsorted(shown, wanted).clamp(max=shown.shape[1] - 1)
+    same = (shown.gather(1, place) == wanted).unsqueeze(-1)
+    return same & there.gather(1, place.unsqueeze(-1).expand(-1, -1, there.shape[-1]))

@@ -1,0 +1,106 @@
+"""Stays in intensive care: the MIMIC-IV demo in the CLIF format (ODbL 1.0, see `files/`)."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ....data.table_file import TableFile, read_table
+from ..batches import ForecastData
+from ..csv_series import table_data, table_format
+from ..table_cells import numbers_of
+from ..table_columns import find_columns
+from .carried_forward import carried_errors
+from .chapter import MimicDemoConfig
+from .logarithms import with_logarithms
+from .package_files import shipped_path
+
+__all__ = ["PLAUSIBLE", "SKEWED", "VITAL_SIGNS", "mimic_demo_data"]
+
+VITAL_SIGNS = ("heart_rate", "sbp", "dbp", "respiratory_rate", "spo2", "temp_c")
+
+# What a body can give, in the units of the file; readings outside are slips of the keyboard.
+PLAUSIBLE = {
+    "heart_rate": (20, 250),
+    "sbp": (30, 300),
+    "dbp": (10, 200),
+    "map": (15, 250),
+    "respiratory_rate": (2, 80),
+    "spo2": (40, 100),
+    "temp_c": (25, 45),
+    "weight_kg": (20, 400),
+}
+
+# Laboratory values that range over orders of magnitude, of which a model reads the logarithm.
+SKEWED = (
+    "alkaline_phosphatase", "alt", "ast", "bilirubin_total", "bun", "creatinine", "glucose_serum",
+    "inr", "lactate", "pco2_arterial", "phosphate", "platelet_count", "po2_arterial", "pt", "ptt",
+    "wbc",
+)  # fmt: skip
+
+log = logging.getLogger(__name__)
+
+
+def mimic_demo_data(
+    settings: MimicDemoConfig,
+    seed: int = 0,
+    device: torch.device | None = None,
+    learned: dict[str, Any] | None = None,
+) -> ForecastData:
+    """The first hours of all stays, as `csv_series.csv_data` reads them.
+
+    Raises:
+        DataError: As there.
+    """
+    path = shipped_path("mimic_demo_icu.csv.gz")
+    if settings.path is not None:
+        path = Path(settings.path).expanduser()
+    table = read_table(path, settings.delimiter, settings.decimal, settings.encoding)
+    fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
+    table = first_hours(table, settings)
+    data = table_data(table, fingerprint, settings, seed, device, learned)
+    vital = {name: [data.features.index(name)] for name in VITAL_SIGNS if name in data.features}
+    others = [i for i, name in enumerate(data.features) if name not in VITAL_SIGNS]
+    groups = vital | {"other": others, "all": list(range(data.dim))}
+    data.measures = partial(carried_errors, groups=groups)
+    return data
+
+
+def first_hours(table: TableFile, settings: MimicDemoConfig) -> TableFile:
+    """Means of the plausible readings in each bin of the first hours, from admission on.
+
+    Of laboratory values that are `SKEWED` they are means of logarithms.
+
+    Raises:
+        DataError: A cell that is no number.
+    """
+    form = table_format(settings)
+    features = list(find_columns(table, form).features)
+    frame = pd.DataFrame({name: numbers_of(table, name, form) for name in features})
+    hour = numbers_of(table, settings.time_column, form)
+    early = int((hour < 0).sum())
+    if early:
+        log.warning("%s: %d rows before admission are left out", table.source, early)
+    wrong = 0
+    for name in frame.columns.intersection(list(PLAUSIBLE)):
+        low, high = PLAUSIBLE[name]
+        bad = (frame[name] < low) | (frame[name] > high)
+        frame[name] = frame[name].mask(bad)
+        wrong += int(bad.sum())
+    if wrong:
+        log.info("%s: %d readings that no body gives are left out", table.source, wrong)
+    frame = with_logarithms(frame, SKEWED)
+    features = list(frame.columns)
+    frame[settings.series_column] = table.rows[settings.series_column]
+    frame[settings.time_column] = (hour / settings.bin_hours).round() * settings.bin_hours
+    kept = frame[(hour >= 0) & (frame[settings.time_column] <= settings.hours)]
+    keys = [settings.series_column, settings.time_column]
+    means = kept.groupby(keys, sort=True)[features].mean().dropna(how="all").reset_index()
+    return TableFile(f"{table.source} in bins", means.astype({keys[1]: np.float64}))

@@ -1,0 +1,54 @@
+"""Visits of patients with primary biliary cirrhosis (Murtaugh et al. 1994)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from ....data.table_file import TableFile, read_table
+from ..batches import ForecastData
+from ..csv_series import table_data, table_format
+from ..table_cells import numbers_of
+from .carried_forward import carried_errors
+from .chapter import PBCSeqConfig
+from .logarithms import with_logarithms
+from .package_files import shipped_path
+
+__all__ = ["pbcseq_data"]
+
+SKEWED = ("bili", "chol", "alk.phos", "ast", "platelet", "protime")
+
+
+def pbcseq_data(
+    settings: PBCSeqConfig,
+    seed: int = 0,
+    device: torch.device | None = None,
+    learned: dict[str, Any] | None = None,
+) -> ForecastData:
+    """The visits of all patients, as `csv_series.csv_data` reads them.
+
+    Laboratory values that range over orders of magnitude are logarithms.
+
+    Raises:
+        DataError: As there.
+    """
+    path = shipped_path("pbcseq.csv.gz")
+    if settings.path is not None:
+        path = Path(settings.path).expanduser()
+    table = read_table(path, settings.delimiter, settings.decimal, settings.encoding)
+    fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
+    form, columns = table_format(settings), settings.value_columns or []
+    frame = pd.DataFrame({name: numbers_of(table, name, form) for name in columns})
+    frame = with_logarithms(frame, SKEWED)
+    rows = table.rows.drop(columns=columns).join(frame)
+    table = TableFile(table.source, rows, table.decimal, table.lines)
+    settings = replace(settings, value_columns=list(frame.columns))
+    data = table_data(table, fingerprint, settings, seed, device, learned)
+    data.measures = partial(carried_errors, groups={"all": range(data.dim)})
+    return data

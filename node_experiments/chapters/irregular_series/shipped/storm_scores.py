@@ -1,0 +1,78 @@
+"""Errors of storm forecasts by lead time, beside those of persistence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ....data.scaling import Scaling
+from .storm_geometry import AHEAD, BACK, PERSISTENCE, Place, displaced, displacement, great_circle
+
+__all__ = ["LEADS", "StormForecast", "storm_errors"]
+
+LEADS = (12, 24, 36, 48, 72)  # hours, those of the National Hurricane Center's verification
+EAST, NORTH, WIND, LATITUDE, LONGITUDE = 0, 1, 2, 4, 5
+
+
+class StormForecast:
+    """Where and how strong storms are forecast to be, and were.
+
+    Args:
+        mean: Predicted numbers in the model's units, shape `(batch, time, feature)`.
+        batch: The windows.
+
+    Attributes:
+        motion: Of the last twelve hours, km/h east and north, `(batch, 1)` each.
+        lead: Hours from now, shape `(batch, time)`; `there` where there is a fix.
+        forecast, persistence, truth: Places, shape `(batch, time)`.
+        wind, wind_now, wind_truth: Knots, the second `(batch, 1)`.
+    """
+
+    def __init__(self, mean: Tensor, batch: Any, scaling: Scaling) -> None:
+        said, truth = (scaling.undo(x.double()) for x in (mean, batch.target.values))
+        self.there = batch.target.mask
+        self.lead = batch.target.times.expand(len(batch), -1).double() * (BACK + AHEAD) - BACK
+        seen = scaling.undo(batch.observed.values.double())
+        rows = torch.arange(len(batch), device=seen.device)
+        now = seen[rows, batch.observed.mask.sum(1) - 1].unsqueeze(1)
+        self.here = Place(now[..., LATITUDE], now[..., LONGITUDE])
+        hours = batch.observed.times.expand(len(batch), -1).double() * (BACK + AHEAD) - BACK
+        before = seen[rows, (hours + PERSISTENCE).abs().argmin(1)].unsqueeze(1)
+        back = displacement(self.here, Place(before[..., LATITUDE], before[..., LONGITUDE]))
+        self.motion = tuple(-side / PERSISTENCE for side in back)
+        everyone = slice(None)
+        self.forecast = self.place_of(everyone, said[..., EAST], said[..., NORTH], self.lead)
+        none = torch.zeros_like(self.lead)
+        self.persistence = self.place_of(everyone, none, none, self.lead)
+        self.truth = Place(truth[..., LATITUDE], truth[..., LONGITUDE])
+        self.wind, self.wind_truth = said[..., WIND], truth[..., WIND]
+        self.wind_now = now[..., WIND]
+
+    def place_of(self, storms: int | slice, east: Tensor, north: Tensor, lead: Tensor) -> Place:
+        """Where storms are after `lead` hours that depart from persistence, in km/h."""
+        here = Place(self.here.latitude[storms], self.here.longitude[storms])
+        motion = [side[storms] for side in self.motion]
+        return displaced(here, (motion[0] + east) * lead, (motion[1] + north) * lead)
+
+
+def storm_errors(mean: Tensor, batch: Any, scaling: Scaling) -> dict[str, Tensor]:
+    """Errors of single forecasts, for each lead time with a fix.
+
+    - `track_error_24h`: great-circle distance in km; `persistence_error_24h`: of a storm that
+      keeps its motion
+    - `wind_error_24h`: absolute, in knots; `same_wind_error_24h`: of a wind that stays
+    """
+    found = StormForecast(mean, batch, scaling)
+    errors = {
+        "track_error": great_circle(found.forecast, found.truth),
+        "persistence_error": great_circle(found.persistence, found.truth),
+        "wind_error": (found.wind - found.wind_truth).abs(),
+        "same_wind_error": (found.wind_now - found.wind_truth).abs(),
+    }
+    return {
+        f"{name}_{hours}h": error[found.there & ((found.lead - hours).abs() < 0.01)]
+        for name, error in errors.items()
+        for hours in LEADS
+    }

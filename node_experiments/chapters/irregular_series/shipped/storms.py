@@ -1,0 +1,222 @@
+"""Atlantic storms (NOAA, HURDAT2): two days of fixes, from which the next three are forecast.
+
+A fix is where a storm was at a time, and how strong. In a window around a time `now` the motion
+of a storm is described as forecasters do: by its departure from persistence, in which it keeps
+the motion of the last twelve hours. The model's numbers are
+
+- the departure east and north: mean velocity between now and the fix less that of persistence, in
+  km/h, so that it is of one size at all lead times, and 0 is the forecast of persistence;
+- wind (knots) and pressure (mb); latitude and longitude (degrees); the velocity since the fix
+  before (km/h east and north).
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ....data.errors import DataError
+from ....data.ragged import RaggedSeries, ragged
+from ....data.scaling import Scaling
+from ....data.table_file import TableFile, read_table
+from ..batches import ForecastData, forecast_data
+from ..table_cells import numbers_of, text_of
+from ..table_columns import require_column
+from ..table_format import TableFormat
+from .chapter import StormsConfig
+from .package_files import shipped_table
+from .storm_geometry import AHEAD, BACK, PERSISTENCE, Place, displacement
+from .storm_scores import storm_errors
+
+__all__ = ["FEATURES", "Fixes", "read_fixes", "storms_data", "windows_of"]
+
+APART = 15 * 24.0  # hours without a fix after which a name is that of another storm
+FEATURES = (
+    "departure east", "departure north", "wind", "pressure", "latitude", "longitude",
+    "motion east", "motion north",
+)  # fmt: skip
+NUMBERS = ("year", "month", "day", "hour", "lat", "long", "wind", "pressure")
+RANGES = {"lat": (-90, 90), "long": (-180, 180), "wind": (0, 250), "pressure": (800, 1100)}
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Fixes:
+    """The fixes of one storm, its times rising.
+
+    Attributes:
+        name: Such as `Katrina 2005`.
+        hours: Since 1970, shape `(fix,)`.
+    """
+
+    name: str
+    season: int
+    hours: Tensor
+    place: Place
+    wind: Tensor
+    pressure: Tensor
+
+    def __len__(self) -> int:
+        return len(self.hours)
+
+
+def storms_data(
+    settings: StormsConfig, seed: int = 0, device: torch.device | None = None
+) -> ForecastData:
+    """Windows of all storms, split by the year in which a storm began.
+
+    Storms of a single fix, and those that do not last for two days and a forecast, have no
+    window.
+
+    Raises:
+        DataError: A column that is missing, or a cell that cannot be; the message names its line.
+    """
+    if settings.path is None:
+        table = shipped_table("storms.csv.gz")
+    else:
+        table = read_table(Path(settings.path).expanduser())
+    storms = read_fixes(table)
+    last = settings.last_training_year
+    ranges = ((0, last), (last + 1, last + 4), (last + 5, 9999))
+    seasons = [[s for s in storms if first <= s.season <= end] for first, end in ranges]
+    found = [windows_of(part, settings.every) for part in seasons]
+    parts = [part for part, _ in found]
+    names = ("training", "validation", "test")
+    for part, name, (first, end) in zip(parts, names, ranges, strict=True):
+        if part is None:
+            raise DataError(
+                f"{table.source} has no storm of {BACK:g} hours and a fix {PERSISTENCE:g} hours "
+                f"later from {first} to {end}, which are the years of the {name} part; change "
+                "dataset.last_training_year"
+            )
+    train, validation, test = (part for part in parts if part is not None)
+    scale = Scaling.fit(train, settings.scaling)
+    data = forecast_data(
+        (scale(train), scale(validation), scale(test)),
+        # The fix at the time of the forecast is the last one that a model sees.
+        replace(settings, extrapolate_from=(BACK + 0.01) / (BACK + AHEAD)),
+        seed,
+        device,
+        features=FEATURES,
+        time_unit=f"units of {(BACK + AHEAD) / 24:g} days",
+        scaling=scale,
+        span=(0.0, 1.0),
+    )
+    data.source = found[-1][1]
+    data.measures = partial(storm_errors, scaling=scale)
+    return data
+
+
+def read_fixes(table: TableFile) -> list[Fixes]:
+    """The storms of a table with a row for each fix, the earliest first.
+
+    The table counts whole hours, so that a landfall can share one with a regular fix: the first
+    of them counts.
+
+    Raises:
+        DataError: As in `storms_data`.
+    """
+    form = TableFormat()
+    for name in ("name", *NUMBERS):
+        require_column(table, name)
+    frame = pd.DataFrame({name: numbers_of(table, name, form) for name in NUMBERS})
+    for name in NUMBERS:
+        low, high = RANGES.get(name, (-np.inf, np.inf))
+        bad = frame[name].isna() if name != "pressure" else pd.Series(False, frame.index)
+        bad |= (frame[name] < low) | (frame[name] > high)
+        if bad.any():
+            row = int(bad.to_numpy().argmax())
+            cell = table.rows[name].iloc[row]
+            allowed = f"from {low:g} to {high:g}" if name in RANGES else "a number"
+            raise DataError(f"{table.at(row)}: {name!r} must be {allowed}; found {cell!r}")
+    dates = pd.to_datetime(frame[["year", "month", "day", "hour"]], errors="coerce")
+    if dates.isna().any():
+        row = int(dates.isna().to_numpy().argmax())
+        raise DataError(f"{table.at(row)}: year, month, day and hour are no date")
+    frame["time"] = (dates - pd.Timestamp(0)).dt.total_seconds() / 3600
+    frame["name"] = text_of(table.rows["name"])
+    frame = frame.sort_values(["name", "time"], kind="stable")
+    frame = frame.drop_duplicates(["name", "time"])
+    new = (frame["name"] != frame["name"].shift()) | (frame["time"].diff() > APART)
+    storms = [fixes_of(part) for _, part in frame.groupby(new.cumsum())]
+    single = [storm.name for storm in storms if len(storm) == 1]
+    if single:
+        log.warning(
+            "%s: storms of a single fix are left out, for they have no motion: %s",
+            table.source,
+            ", ".join(single[:5]) + (" ..." if len(single) > 5 else ""),
+        )
+    return sorted((s for s in storms if len(s) > 1), key=lambda s: float(s.hours[0]))
+
+
+def fixes_of(part: pd.DataFrame) -> Fixes:
+    """The storm whose rows these are."""
+    column = {name: torch.from_numpy(part[name].to_numpy(np.float64, copy=True))
+              for name in ("time", "lat", "long", "wind", "pressure")}  # fmt: skip
+    season = int(part["year"].iloc[0])
+    place = Place(column["lat"], column["long"])
+    name = f"{part['name'].iloc[0]} {season}"
+    return Fixes(name, season, column["time"], place, column["wind"], column["pressure"])
+
+
+def windows_of(storms: list[Fixes], every: float) -> tuple[RaggedSeries | None, list[str]]:
+    """A window every so many hours from the second day of each storm on, with its storm's name.
+
+    None instead of windows where there is none.
+    """
+    times, values, names = [], [], []
+    for storm in storms:
+        due = float(storm.hours[0]) + BACK
+        for i, hour in enumerate(storm.hours.tolist()):
+            if hour < due:
+                continue
+            window = window_at(storm, i)
+            if window is not None:
+                times.append(window[0])
+                values.append(window[1])
+                names.append(storm.name)
+                due = hour + every
+    if not times:
+        return None, names
+    both, lengths = torch.cat(values), torch.tensor([len(t) for t in times])
+    return ragged(torch.cat(times), both.nan_to_num(), lengths, ~both.isnan()), names
+
+
+def window_at(storm: Fixes, now: int) -> tuple[Tensor, Tensor] | None:
+    """Times and numbers `(fix, feature)` around a fix, NaN where there is none.
+
+    None without a fix at the beginning of persistence, or without one to forecast.
+    """
+    hours = storm.hours - storm.hours[now]
+    inside = (hours >= -BACK) & (hours <= AHEAD)
+    before = (hours == -PERSISTENCE).nonzero()
+    if not len(before) or not bool((inside & (hours >= PERSISTENCE)).any()):
+        return None
+    here = Place(storm.place.latitude[now], storm.place.longitude[now])
+    east, north = displacement(here, storm.place)
+    start = before[0, 0]
+    kept = [-side[start] / PERSISTENCE for side in (east, north)]
+    there = torch.where(hours == 0, torch.nan, hours)
+    steps = storm.hours.diff(prepend=storm.hours[:1])
+    steps = torch.where(steps == 0, torch.nan, steps)
+    moved = displacement(
+        Place(storm.place.latitude.roll(1), storm.place.longitude.roll(1)), storm.place
+    )
+    numbers = [
+        east / there - kept[0],
+        north / there - kept[1],
+        storm.wind,
+        storm.pressure,
+        *storm.place,
+        *(side / steps for side in moved),
+    ]
+    time = (hours + BACK) / (BACK + AHEAD)
+    return time[inside], torch.stack(numbers, 1)[inside]

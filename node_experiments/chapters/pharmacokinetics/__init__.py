@@ -1,0 +1,1 @@
+"""Concentrations of a drug under an infusion: mechanism, neural ODE, and their sum."""

@@ -1,0 +1,89 @@
+"""Settings and names of pharmacokinetics: a drug under an infusion as a control input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ...config.checks import require
+from ..chapter import Chapter, Dataset, Model, Task
+
+__all__ = ["CHAPTER", "PharmacokineticModelConfig", "RemifentanilConfig"]
+
+
+@dataclass
+class RemifentanilConfig:
+    """Concentrations of remifentanil in 65 volunteers under an infusion (Minto et al. 1997).
+
+    Cross-validation: the patients of one fold test, those of all others train and validate.
+    """
+
+    GROUP: ClassVar[str] = "dataset"
+
+    name: str = "remifentanil"  # remifentanil
+    path: str | None = None  # a CSV file like the shipped one, which is read when null
+    folds: int = 5  # choice: parts of the patients
+    fold: int = 0  # the part that tests, from 0
+    split_seed: int = 42  # choice: of the folds
+    validation_size: int = 8  # choice: patients of the training part
+    batch_size: int = 22  # choice: training patients per batch
+
+    def __post_init__(self) -> None:
+        require(self.folds >= 2, self, "folds", "at least 2")
+        require(0 <= self.fold < self.folds, self, "fold", f"from 0 to {self.folds - 1}")
+        require(0 <= self.split_seed < 2**32, self, "split_seed", "from 0 to 2^32 - 1")
+        require(self.validation_size >= 1, self, "validation_size", "at least 1")
+        require(self.batch_size >= 1, self, "batch_size", "at least 1")
+
+
+@dataclass
+class PharmacokineticModelConfig:
+    """How a concentration follows from an infusion and a patient.
+
+    - `two_compartments`: linear exchange of two compartments and clearance, whose parameters
+      depend on age, weight and sex
+    - `neural_kinetics`: a neural ODE of a latent state that reads the infusion and the patient
+    - `corrected_compartments`: the sum of both: a network corrects the rates of the compartments
+    """
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "two_compartments"  # one of the names above
+    latent: int = 4  # choice: dimension of the latent state of a neural ODE
+    hidden: int = 32  # choice: units of the hidden layer of a network
+
+    def __post_init__(self) -> None:
+        require(self.latent >= 1, self, "latent", "at least 1")
+        require(self.hidden >= 1, self, "hidden", "at least 1")
+
+
+HERE = "node_experiments.chapters.pharmacokinetics"
+
+
+def model(*reads: str) -> Model:
+    """A model of concentrations, with the settings that it reads."""
+    return Model(
+        PharmacokineticModelConfig,
+        f"{HERE}.models:kinetics",
+        {"dosing": "concentrations"},
+        ("name", *reads),
+    )
+
+
+CHAPTER = Chapter(
+    name="pharmacokinetics",
+    datasets={
+        "remifentanil": Dataset(
+            RemifentanilConfig, f"{HERE}.dosing:remifentanil_data", "dosing", "remifentanil"
+        )
+    },
+    models={
+        "two_compartments": model(),
+        "neural_kinetics": model("latent", "hidden"),
+        "corrected_compartments": model("hidden"),
+    },
+    tasks={
+        "concentrations": Task(f"{HERE}.task:concentrations", f"{HERE}.figures:patient_figures")
+    },
+    tables={"remifentanil": f"{HERE}.table:remifentanil_table"},
+)

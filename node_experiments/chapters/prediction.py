@@ -1,0 +1,111 @@
+"""What is asked of a trained model, and its answer as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from ..data.errors import DataError
+from ..data.table_file import TableFile, read_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Inputs", "Prediction", "Request", "numbers_in", "series_in", "table_in"]
+
+Inputs: TypeAlias = pd.DataFrame | np.ndarray | Path
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a trained model.
+
+    Attributes:
+        inputs: What it reads: a table, an array of images, or the file of one of them; its own
+            test data (series of a user: `dataset.path`) when None.
+        times: When it predicts, in the units of the data; a grid when None.
+        samples: Draws behind quantiles, or points of a flow.
+        latent: Whether the latent trajectories are wanted too.
+    """
+
+    inputs: Inputs | None = None
+    times: Sequence[float | str] | None = None
+    samples: int = 100
+    latent: bool = False
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer to a request.
+
+    Attributes:
+        table: What was predicted, with names and units of the data.
+        of: What the rows are of, such as `20 series`.
+        figure: Draws the first of them; None where there is nothing to draw.
+        latent: Latent trajectories, if they were asked for.
+    """
+
+    table: pd.DataFrame
+    of: str
+    figure: Callable[[], Figure] | None = None
+    latent: pd.DataFrame | None = None
+
+
+def table_in(inputs: Inputs) -> TableFile:
+    """A table of the user: a file, or a DataFrame that is there already.
+
+    Raises:
+        DataError: It is no table, or as in `read_table`.
+    """
+    if isinstance(inputs, Path):
+        return read_table(inputs, single=True)
+    if isinstance(inputs, pd.DataFrame):
+        return TableFile.of(inputs)
+    raise DataError(
+        f"a table is expected here, and this is an array of shape {inputs.shape}; give a "
+        "pandas.DataFrame, or the path of a CSV file"
+    )
+
+
+def numbers_in(table: TableFile, columns: Sequence[str]) -> np.ndarray:
+    """The named columns as numbers, shape `(row, column)`.
+
+    Raises:
+        DataError: A column that is not there once, or a cell that is no finite number.
+    """
+    names = [str(name) for name in table.rows.columns]
+    for column in columns:
+        if names.count(column) != 1:
+            found = ", ".join(map(repr, names))
+            raise DataError(
+                f"{table.source}: the column {column!r} is not there once; needed are "
+                f"{', '.join(map(repr, columns))}, found {found[:300]}"
+            )
+    chosen = [table.rows.iloc[:, names.index(column)] for column in columns]
+    if table.decimal == ",":
+        chosen = [cells.astype(str).str.replace(",", ".", regex=False) for cells in chosen]
+    numbers = np.stack([pd.to_numeric(x, errors="coerce").to_numpy(float) for x in chosen], 1)
+    bad = ~np.isfinite(numbers)
+    if bad.any():
+        row, place = (int(index) for index in np.argwhere(bad)[0])
+        cell = str(chosen[place].iloc[row])[:30]
+        raise DataError(f"{table.at(row)}: {columns[place]!r} is {cell!r}, which is no number")
+    return numbers
+
+
+def series_in(table: TableFile) -> tuple[list[str], np.ndarray]:
+    """The names in the column `series`, in their order, and the number of each row's.
+
+    Raises:
+        DataError: There is no such column.
+    """
+    if "series" not in table.rows.columns:
+        found = ", ".join(map(repr, map(str, table.rows.columns)))
+        raise DataError(f"{table.source}: the column 'series' is not there; found {found[:300]}")
+    numbers, names = pd.factorize(table.rows["series"].astype(str))
+    return list(names), numbers

@@ -1,0 +1,99 @@
+"""Trajectories of the demo's vector field, and the outputs of both networks of Figure 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+
+from ...config import ConfigError
+from ...figures.style import COLORS, new_figure, style
+from ..prediction import Prediction, Request, numbers_in, table_in
+
+__all__ = ["predict_map", "predict_trajectories"]
+
+
+def predict_trajectories(trained: Any, request: Request) -> Prediction:
+    """States at `times` from each initial state at time 0; one row for each state and time.
+
+    Args:
+        request: Its inputs are a table with the columns `y1`, `y2`, ...: initial states; that of
+            the data when None.
+
+    Raises:
+        ConfigError: A time below 0.
+    """
+    batch, dim = trained.data.test[0], trained.data.dim
+    names = [f"y{n + 1}" for n in range(dim)]
+    starts = batch.y0.cpu().double().numpy()
+    if request.inputs is not None:
+        starts = numbers_in(table_in(request.inputs), names)
+    times = batch.times.cpu().double().numpy()
+    if request.times is not None:
+        try:
+            times = np.unique(np.asarray(request.times, dtype=float))
+        except ValueError as error:
+            raise ConfigError("predict.times are numbers here") from error
+        if times[0] < 0:
+            raise ConfigError(f"predict.times starts at {times[0]:g}; a trajectory starts at 0")
+    # The solve starts at time 0, whether or not that is asked for.
+    solved = np.unique(np.append(times, 0.0))
+    y0 = torch.tensor(starts, dtype=torch.float32, device=trained.device)
+    t = torch.tensor(solved, dtype=torch.float32, device=trained.device)
+    states = y0.unsqueeze(0) if len(t) == 1 else trained.model(y0, t)
+    found = states.cpu().double().numpy()[np.isin(solved, times)]
+    table = pd.DataFrame(
+        {
+            "start": np.repeat(np.arange(len(starts)), len(times)),
+            "time": np.tile(times, len(starts)),
+        }
+    )
+    for place, name in enumerate(names):
+        table[name] = found[:, :, place].T.ravel()
+    return Prediction(
+        table, f"{len(starts)} initial states", lambda: trajectory_figure(table, names)
+    )
+
+
+def trajectory_figure(table: pd.DataFrame, names: list[str]) -> Figure:
+    """The first trajectory against time."""
+    first = table[table["start"] == 0]
+    with style():
+        figure = new_figure(7.0, 3.0)
+        axis = figure.subplots()
+        for name, color in zip(names, (COLORS["blue"], COLORS["orange"]), strict=False):
+            axis.plot(first["time"], first[name], color=color, label=name)
+        axis.set(xlabel="time", ylabel="state")
+        axis.legend()
+    return figure
+
+
+def predict_map(trained: Any, request: Request) -> Prediction:
+    """The outputs `residual` and `ode` of both networks at inputs `x`.
+
+    Args:
+        request: Its inputs are a table with the column `x`; the test grid when None.
+    """
+    x = trained.data.test[0].x.cpu().double().numpy()
+    if request.inputs is not None:
+        x = numbers_in(table_in(request.inputs), ["x"])
+    both = trained.model(torch.tensor(x, dtype=torch.float32, device=trained.device))
+    residual, ode = (found[:, 0].cpu().double().numpy() for found in both)
+    table = pd.DataFrame({"x": x[:, 0], "residual": residual, "ode": ode})
+    return Prediction(table, f"{len(table)} inputs", lambda: map_figure(table))
+
+
+def map_figure(table: pd.DataFrame) -> Figure:
+    """Both outputs against the input."""
+    table = table.sort_values("x")
+    with style():
+        figure = new_figure(5.0, 3.4)
+        axis = figure.subplots()
+        axis.plot(table["x"], table["residual"], color=COLORS["blue"], label="residual network")
+        axis.plot(table["x"], table["ode"], "--", color=COLORS["red"], label="ODE network")
+        axis.set(xlabel="input", ylabel="output")
+        axis.legend()
+    return figure

@@ -1,0 +1,271 @@
+"""What a vector field reads besides its arguments.
+
+Gradient methods that do not record the solver must know every tensor that needs a gradient.
+Modules are found by looking at the function; that nothing was missed is verified once, on the
+graph of one evaluation. Whatever cannot be given a gradient is refused: a gradient that is
+silently zero is the costliest of errors.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+__all__ = [
+    "Constants",
+    "constants_of",
+    "find_parameters",
+    "modules_of",
+    "refuse_batch_statistics",
+    "refuse_unknown",
+]
+
+
+CAPTURED = (
+    "the vector field reads a tensor that needs a gradient and was computed outside of it "
+    "(by {}); pass it through args=(...) and as an argument of the vector field, detach it, or "
+    "take gradient='backprop'"
+)
+
+
+def modules_of(func: Any) -> list[nn.Module]:
+    """Modules that a function holds: itself, its owner, its closure, its globals."""
+    return [value for value in _holdings(func) if isinstance(value, nn.Module)]
+
+
+def constants_of(func: Any) -> list[Tensor]:
+    """Tensors that a function holds, by itself or in its modules, and that need no gradient."""
+    tensors: list[Tensor] = []
+    for value in _holdings(func):
+        if isinstance(value, nn.Module):
+            tensors += [*value.parameters(), *value.buffers()]
+        else:
+            tensors.append(value)
+    return [x for x in {id(x): x for x in tensors}.values() if not x.requires_grad]
+
+
+def find_parameters(
+    func: Callable[..., Any],
+    evaluate: Callable[[float], tuple[Tensor, Sequence[Tensor]]],
+    times: Sequence[float],
+) -> tuple[Tensor, ...]:
+    """Tensors that need a gradient and that `func` reads by itself.
+
+    Args:
+        func: The vector field as the user gave it.
+        evaluate: Evaluates it once at a time, with a graph; returns the derivative and the leaves
+            that were made for its arguments, of which the first is the state. It is called on the
+            first solve with a function, and always when what the function is seen to hold may
+            not be all that it reads.
+        times: Where to evaluate: a function may read other tensors at other times.
+
+    Raises:
+        ValueError: `func` reads a tensor that needs a gradient and was computed outside of it.
+    """
+    holdings = list(_holdings(func))
+    modules = [value for value in holdings if isinstance(value, nn.Module)]
+    tensors = [value for value in holdings if isinstance(value, Tensor)]
+    held = [*(p for module in modules for p in module.parameters()), *tensors]
+    found = {id(p): p for p in held if p.requires_grad and p.is_leaf}
+    if any(getattr(module, "_is_replica", False) for module in modules):
+        raise ValueError(
+            "the vector field is a replica that torch.nn.DataParallel made, whose parameters are "
+            "copies; take DistributedDataParallel, or gradient='backprop'"
+        )
+    owner = getattr(func, "__self__", func)
+    mode = (getattr(func, "__name__", ""), *(module.training for module in modules))
+    verified = _verified(owner)
+    # A function that was verified may have been given a tensor since. One that was computed is
+    # rejected if it is read; and where nothing needs a gradient no backward pass notices others.
+    computed = any(x.requires_grad and not x.is_leaf for x in tensors)
+    if mode in verified and found and not computed:
+        return tuple(found.values())
+    known = len(found)
+    # In this mode, nodes of a graph remember where they were made: those without a memory were
+    # made before. (Their sequence numbers would do, were they not counted by thread.)
+    # What this evaluation saves is gone at once and no business of the caller's hooks.
+    with torch.autograd.set_detect_anomaly(True, check_nan=False), _own_saved_tensors():
+        for t in times:
+            derivative, arguments = evaluate(t)
+            own = {id(leaf) for leaf in arguments} | found.keys()
+            read = [leaf for leaf in _leaves(derivative, refuse_older=True) if id(leaf) not in own]
+            if read:
+                read = _captured(read, evaluate(t)[0])
+            found |= {id(leaf): leaf for leaf in read}
+    if len(found) == known:
+        verified.add(mode)
+    return tuple(found.values())
+
+
+def refuse_batch_statistics(func: Any, gradient: str) -> None:
+    """Refuse batch normalisation that counts how often it is called.
+
+    Raises:
+        ValueError: A module of `func` updates running statistics.
+    """
+    for module in modules_of(func):
+        for name, part in module.named_modules():
+            if isinstance(part, _BatchNorm) and part.training and part.track_running_stats:
+                raise ValueError(
+                    f"{type(part).__name__} {name!r} of the vector field updates its running "
+                    f"statistics at every evaluation, and gradient={gradient!r} evaluates again "
+                    "in the backward pass; take GroupNorm or LayerNorm, call eval() on it, set "
+                    "track_running_stats=False, or take gradient='backprop'"
+                )
+
+
+class Constants:
+    """Tensors without gradient, with the number of changes in place that each has seen.
+
+    Autograd watches over the tensors that it saves. Those that need no gradient it does not
+    know, and evaluations in the backward pass would read what they were changed to.
+    """
+
+    def __init__(self, tensors: Iterable[Tensor] = ()):
+        self._versions = [(x, x._version) for x in tensors if not x.is_inference()]
+
+    def settle(self) -> None:
+        """The solve has ended: what the vector field itself changed, a counter say, is its own."""
+        self._versions = [(x, version) for x, version in self._versions if x._version == version]
+
+    def refuse_changes(self) -> None:
+        """Compare with what the solve saw.
+
+        Raises:
+            RuntimeError: A tensor was changed in place.
+        """
+        for x, version in self._versions:
+            if x._version != version:
+                raise RuntimeError(
+                    f"a tensor of shape {tuple(x.shape)} that the vector field holds or was given "
+                    "in args was changed in place between the solve and its backward pass, whose "
+                    "gradient would be wrong; change it after backward(), give the vector field a "
+                    "clone, or take gradient='backprop'"
+                )
+
+
+def _own_saved_tensors() -> AbstractContextManager:
+    return torch.autograd.graph.saved_tensors_hooks(lambda x: x, lambda x: x)
+
+
+_VERIFIED: WeakKeyDictionary[Any, set[tuple]] = WeakKeyDictionary()
+
+
+def _verified(owner: Any) -> set[tuple]:
+    try:
+        return _VERIFIED.setdefault(owner, set())
+    except TypeError:  # no weak references to it
+        return set()
+
+
+def _holdings(func: Any) -> Iterator[nn.Module | Tensor]:
+    """Modules and tensors within reach of a function, each once."""
+    return _reach(func, 4, set())
+
+
+def _reach(value: Any, depth: int, seen: set[int]) -> Iterator[nn.Module | Tensor]:
+    if id(value) in seen:
+        return
+    if isinstance(value, Tensor | nn.Module):
+        seen.add(id(value))
+        yield value
+    if depth > 0:
+        for held in _held_by(value):
+            # Other objects are not looked into: they may hold the whole program.
+            if isinstance(held, HOLDERS) or inspect.isroutine(held):
+                yield from _reach(held, depth - 1, seen)
+
+
+HOLDERS = (Tensor, nn.Module, functools.partial, list, tuple, dict, set, frozenset)
+MODULE_FIELDS = frozenset(vars(nn.Module()))
+LONGEST_CONTAINER = 1000  # a longer one holds data
+
+
+def _held_by(value: Any) -> Sequence[Any]:
+    """What a function, a module's plain attributes, or a container holds."""
+    if isinstance(value, Tensor):
+        return ()
+    if isinstance(value, nn.Module):
+        return [
+            held
+            for part in value.modules()
+            for name, held in vars(part).items()
+            if name not in MODULE_FIELDS
+        ]
+    if isinstance(value, dict):
+        return list(value.values()) if len(value) <= LONGEST_CONTAINER else ()
+    if isinstance(value, list | tuple | set | frozenset):
+        return list(value) if len(value) <= LONGEST_CONTAINER else ()
+    if isinstance(value, functools.partial):
+        return [value.func, *value.args, *value.keywords.values()]
+    owner = getattr(value, "__self__", None)
+    holders = [owner] if isinstance(owner, nn.Module) else []
+    if inspect.isfunction(value) or inspect.ismethod(value):
+        found = inspect.getclosurevars(value)
+        function = value.__func__ if inspect.ismethod(value) else value
+        defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+        return [*holders, *found.nonlocals.values(), *found.globals.values(), *defaults]
+    if not inspect.isroutine(value) and callable(value) and hasattr(value, "__dict__"):
+        return [*holders, *vars(value).values()]
+    return holders
+
+
+def refuse_unknown(
+    derivative: Tensor, known: Sequence[Tensor], evaluate: Callable[[], Tensor]
+) -> None:
+    """Refuse a graph that ends in other leaves than the known ones.
+
+    A function may have been verified before it was given a tensor that needs a gradient.
+
+    Args:
+        evaluate: Evaluates the function once more, with a graph.
+
+    Raises:
+        ValueError: The gradient of a leaf would be lost.
+    """
+    ids = {id(leaf) for leaf in known}
+    unknown = [leaf for leaf in _leaves(derivative, refuse_older=False) if id(leaf) not in ids]
+    if unknown and _captured(unknown, evaluate()):
+        raise ValueError(CAPTURED.format("a computation"))
+
+
+def _captured(leaves: Sequence[Tensor], derivative: Tensor) -> list[Tensor]:
+    """Those of `leaves` that another evaluation reads as well.
+
+    A leaf that the function makes for itself, to differentiate inside, is another one each time.
+    """
+    again = {id(leaf) for leaf in _leaves(derivative, refuse_older=False)}
+    return [leaf for leaf in leaves if id(leaf) in again]
+
+
+def _leaves(output: Tensor, refuse_older: bool) -> Iterator[Tensor]:
+    """Leaves of a graph.
+
+    Args:
+        refuse_older: The graph was made in anomaly mode and may not go on into an older one.
+
+    Raises:
+        ValueError: It does.
+    """
+    queue: list[Any] = [output.grad_fn] if output.grad_fn is not None else []
+    seen = set(queue)
+    while queue:
+        node = queue.pop()
+        leaf = getattr(node, "variable", None)
+        if leaf is not None:
+            yield leaf
+            continue
+        if refuse_older and "traceback_" not in node.metadata:
+            raise ValueError(CAPTURED.format(node.name()))
+        for following, _ in node.next_functions:
+            if following is not None and following not in seen:
+                seen.add(following)
+                queue.append(following)

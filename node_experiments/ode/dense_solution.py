@@ -1,0 +1,77 @@
+"""The solution as a function of time."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .methods.base import Interpolant, Stepper
+from .state import FlatState
+
+__all__ = ["DenseOutput"]
+
+
+class DenseOutput:
+    """The interpolants of all accepted steps, callable at any time of the solve.
+
+    It holds the stages of every step. Its values carry gradients when the solve was made by
+    `gradient="backprop"` and without events, and none otherwise: events are looked for without a
+    graph.
+
+    Args:
+        state: How the state was packed.
+        shape: Shape of the packed state.
+        t0: Where the solve starts.
+    """
+
+    def __init__(self, state: FlatState, shape: torch.Size, t0: float):
+        self._state, self._shape = state, shape
+        self._starts: list[float] = []
+        self._pieces: list[tuple[float, float, Interpolant]] = []
+        self._t0 = self._t1 = t0
+
+    def record(self, step: Stepper, t: float, h: float, y0: Tensor, y1: Tensor) -> bool:
+        """Keep the interpolant of an accepted step; the answer lets the solve go on."""
+        self._pieces.append((t, h, step.interpolant(t, h, y0, y1)))
+        self._starts.append(t)
+        self._t1 = t + h
+        return False
+
+    def end_at(self, t: float) -> None:
+        """The solution ends here: by an event inside its last step, or within rounding of it."""
+        self._t1 = t
+
+    @property
+    def steps(self) -> list[float]:
+        """Where the accepted steps start, and where the last one ends."""
+        return [*self._starts, self._t1]
+
+    def __call__(self, t: Tensor | float) -> Any:
+        """The state at `t`, of any shape; its axes come before those of the state.
+
+        Raises:
+            ValueError: A time outside the solve.
+        """
+        times = torch.as_tensor(t, dtype=torch.float64)
+        low, high = min(self._t0, self._t1), max(self._t0, self._t1)
+        host = times.detach().reshape(-1).tolist()
+        outside = [time for time in host if not low <= time <= high]
+        if outside:
+            raise ValueError(
+                f"the solution is known from t={low!r} to t={high!r}; asked for t={outside[0]!r}"
+            )
+        sign = 1.0 if self._t1 >= self._t0 else -1.0
+        starts = [sign * start for start in self._starts]
+        places = [max(0, bisect_right(starts, sign * time) - 1) for time in host]
+        values: list[Tensor] = [torch.empty(0)] * len(host)
+        for place in sorted(set(places)):
+            begin, h, interpolant = self._pieces[place]
+            members = [i for i, p in enumerate(places) if p == place]
+            states = interpolant([(host[i] - begin) / h for i in members])
+            for i, value in zip(members, states, strict=True):
+                values[i] = value
+        together = torch.stack(values).reshape((*times.shape, *self._shape))
+        return self._state.unpack(together)

@@ -1,0 +1,191 @@
+"""Explicit Runge-Kutta steps that autograd records: plain, with their times, or compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..compile import compiled_step
+from ..methods.base import Interpolant
+from ..methods.butcher_tableau import Tableau
+from ..methods.explicit_runge_kutta import Clock, ExplicitRungeKutta
+from ..methods.interpolation import output_weights
+from ..problem import Problem
+
+__all__ = ["CompiledSteps", "FrozenGrid", "TimedSteps", "recorded_steps", "timed_interpolation"]
+
+
+def recorded_steps(problem: Problem, clock: Clock | None) -> ExplicitRungeKutta:
+    """Steps of the problem's explicit method in the graph.
+
+    Args:
+        clock: Makes the times of stages; see `ExplicitRungeKutta`.
+    """
+    return ExplicitRungeKutta(
+        problem.tableau,
+        problem.func,
+        problem.y0,
+        problem.stats.forward,
+        args=problem.args,
+        adaptive=not problem.solver.fixed_steps,
+        records=True,
+        clock=clock,
+    )
+
+
+class FrozenGrid:
+    """The times of steps as functions of the output times.
+
+    Moving t_0 or t_N stretches all steps alike, up to a jump of the vector field, and an output
+    time inside a step moves along the interpolant.
+    """
+
+    def __init__(self, problem: Problem):
+        self._problem = problem
+        self._slopes: dict[float, Tensor] = {}
+        self._next_output = 1
+
+    def clock(self, t: float, h: float, nodes: Sequence[float]) -> tuple[list[Tensor], Tensor]:
+        """Times of the stages, and the size of the step."""
+        times = [self._problem.time(t + c * h) + self.motion(t + c * h) for c in nodes]
+        return times, self.size(t, h)
+
+    def size(self, t: float, h: float) -> Tensor:
+        """The size of a step, 0-d."""
+        return h + (self.motion(t + h) - self.motion(t))
+
+    def stage_time(self, t: float, h: float, c: float) -> Tensor:
+        """The time of a stage of an implicit method, which moves with its step beyond its end."""
+        moved = self.motion(t) * (1 - c) + self.motion(t + h) * c
+        return self._problem.time(t + c * h) + moved
+
+    def motion(self, t: float) -> Tensor:
+        """Zero, with the gradient of a time that keeps its place between t_0 and t_N."""
+        leaf = self._problem.t
+        with_first, with_last = self._problem.motion(t)
+        return zero(leaf[0] * with_first + leaf[-1] * with_last).to(self._problem.y0.dtype)
+
+    def shift(self, j: int) -> Tensor:
+        """Zero, with the gradient of output time j against the grid."""
+        time = zero(self._problem.t[j]).to(self._problem.y0.dtype)
+        return time - self.motion(self._problem.times[j])
+
+    def first_inside(self, t: float, h: float) -> int:
+        """The number of the first output inside a step; steps are asked for in their order."""
+        while (self._problem.times[self._next_output] - t) / h <= 0:
+            self._next_output += 1
+        return self._next_output
+
+    def remember(self, t: float, slope: Tensor) -> None:
+        """Keep the derivative at the start of an accepted step."""
+        self._slopes[t] = slope
+
+    def move_outputs_on_grid_points(self, ys: Tensor) -> Tensor:
+        """Output times between the ends that are grid points move along the solution's slope."""
+        rows = list(ys)
+        for j, t in enumerate(self._problem.times[: len(rows)]):
+            if j > 0 and t in self._slopes:
+                rows[j] = rows[j] + self._slopes[t] * self.shift(j)
+        return torch.stack(rows)
+
+
+class TimedSteps(ExplicitRungeKutta):
+    """Recorded steps whose times are in the graph, on a frozen grid."""
+
+    def __init__(self, problem: Problem, grid: FrozenGrid):
+        super().__init__(
+            problem.tableau,
+            problem.func,
+            problem.y0,
+            problem.stats.forward,
+            args=problem.args,
+            adaptive=not problem.solver.fixed_steps,
+            records=True,
+            clock=grid.clock,
+        )
+        self._grid = grid
+
+    def interpolant(self, t: float, h: float, y0: Tensor, y1: Tensor) -> Interpolant:
+        stages = self.dense_stages(t, h, y0)
+        if self.tableau.dense is None:
+            stages = [*stages, self.derivative_at_end(t, h, y1)]
+        return partial(timed_interpolation, self._grid, self.tableau, t, h, [y0, y1, *stages])
+
+
+def timed_interpolation(
+    grid: FrozenGrid,
+    tableau: Tableau,
+    t: float,
+    h: float,
+    parts: Sequence[Tensor],
+    thetas: Sequence[float],
+) -> Tensor:
+    """States inside a step as functions of the output times.
+
+    Args:
+        parts: The states at both ends, then the derivatives; see `output_weights`.
+    """
+    size, rows = grid.size(t, h), []
+    for j, theta in enumerate(thetas, start=grid.first_inside(t, h)):
+        w = output_weights(tableau, theta + grid.shift(j) / size)
+        weights = [w.start, w.end, *(size * x for x in w.stages), size * w.end_derivative]
+        terms = (x * part for x, part in zip(weights, parts, strict=False))
+        rows.append(sum(terms, start=torch.zeros_like(parts[0])))
+    return torch.stack(rows)
+
+
+class CompiledSteps(ExplicitRungeKutta):
+    """Recorded steps that are one compiled function each, in which autograd records nothing."""
+
+    def __init__(self, problem: Problem):
+        func: Any = problem.func
+        super().__init__(
+            problem.tableau,
+            func,
+            problem.y0,
+            problem.stats.forward,
+            args=problem.args,
+            adaptive=not problem.solver.fixed_steps,
+            records=True,
+            clock=problem.clock,
+        )
+        self._problem = problem
+        self._function = func.without_random_numbers()
+        self._compiled = compiled_step(func.origin, problem.y0.device)
+
+    def step(self, t: float, h: float, y: Tensor, only: Any = None) -> Tensor:
+        tableau = self.tableau
+        first = self._at_end if y is self._end else self._at_start if y is self._start else None
+        start = y
+        if not y.requires_grad:
+            # One more kind of input would be compiled one more time. Whether the vector field
+            # needs gradients is seen from its derivative.
+            if only is not None or first is None or not first.requires_grad:
+                return super().step(t, h, y, only)
+            start = y.detach().requires_grad_()
+        elif only is not None:
+            return super().step(t, h, y, only)
+        self.counts.evaluations += tableau.stages - (first is not None)
+        numbers = [h, *(t + c * h for c in tableau.c)]
+        # From pinned memory a device takes them while the host goes on.
+        host = torch.tensor(numbers, dtype=y.dtype, pin_memory=y.is_cuda)
+        device = host.to(y.device, non_blocking=True)
+        end, stages = self._compiled(
+            self._function, tableau, device, start, first, self._problem.args
+        )
+        self.stages = list(stages.unbind())
+        self._start, self._at_start, self._end = y, first, end
+        self._at_end = self.stages[-1] if tableau.first_same_as_last else None
+        if tableau.b_error is not None and self._adaptive:
+            columns = stages.detach().view(len(stages), -1).t()
+            self.error = torch.mv(columns, self._weights[-1]).view(y.shape).mul_(h)
+        return end
+
+
+def zero(x: Tensor) -> Tensor:
+    """Zero with the gradient of x: times take their value, free of rounding, from the host."""
+    return x - x.detach()

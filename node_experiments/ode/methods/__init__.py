@@ -1,0 +1,1 @@
+"""Methods of solution: Butcher tableaus and other coefficients, and the steps made of them."""

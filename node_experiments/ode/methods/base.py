@@ -1,0 +1,100 @@
+"""The interface of all methods that make steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+__all__ = ["Interpolant", "OrderSelection", "StepFailed", "Stepper"]
+
+Interpolant = Callable[[Sequence[float]], Tensor]
+"""Maps positions theta in a step, from 0 to 1, to states, shape `(len(thetas), *state)`."""
+
+
+class StepFailed(ArithmeticError):
+    """A step whose equations were not solved; a smaller one may succeed."""
+
+
+class OrderSelection(Protocol):
+    """How a method of variable order chooses the order of its next step."""
+
+    def read(self, ratio: Tensor, h: float) -> float:
+        """The number in `ratio`, with the errors of other orders in the same transfer."""
+        ...
+
+    def choose(self, h: float, ratio: float) -> float:
+        """The factor by which to change the step, after one with this error ratio."""
+        ...
+
+
+class Stepper(Protocol):
+    """Steps of one method for one initial value problem.
+
+    A step from (t, y) is made by `step` and, when it counts, followed by `accept`; otherwise the
+    next one starts from the same state again. Where a step starts is recognised by the tensor of
+    its state: one that starts where the last one ended, or started, knows its first derivative.
+
+    Quadratures are integrals along the solution that do not feed back into it, such as the
+    parameter gradients of the adjoint method (the term is that of Hindmarsh et al. 2005).
+
+    Attributes:
+        error: Estimate of the local error of the last step, of the shape of the state, where the
+            steps are adaptive.
+        remembers: Whether `accept` has to be called.
+        chooses_order: Whether the order varies.
+        has_twins: Whether the method computes two approximations of the state.
+        interpolates_freely: Whether values inside a step cost no evaluation of the vector field
+            that the next step does not need as well.
+    """
+
+    error: Tensor
+    remembers: bool = False
+    chooses_order: bool = False
+    has_twins: bool = False
+    interpolates_freely: bool = True
+
+    def derivative(self, t: float, y: Tensor) -> Tensor:
+        """dy/dt at (t, y), kept for a step that starts there."""
+        ...
+
+    def probe(self, t: float, y: Tensor) -> Tensor:
+        """dy/dt at any (t, y)."""
+        ...
+
+    def step(self, t: float, h: float, y: Tensor) -> Tensor:
+        """The state after a step of size `h` from (t, y).
+
+        Raises:
+            StepFailed: The equations of an implicit method were not solved.
+        """
+        ...
+
+    def accept(self, h: float) -> None:
+        """The last step counts: add its quadratures, and move on to its end."""
+
+    def reset(self) -> None:
+        """Use nothing of earlier steps: the state or the vector field has changed."""
+        ...
+
+    def interpolant(self, t: float, h: float, y0: Tensor, y1: Tensor) -> Interpolant:
+        """The last step as a function that outlives it, before it is accepted."""
+        ...
+
+    def order_selection(self) -> OrderSelection:
+        """How the order is chosen, where it varies."""
+        raise TypeError("the method has one order")
+
+    def twins(self) -> tuple[Tensor, Tensor]:
+        """The two approximations of the last accepted state, of a method that computes two."""
+        raise TypeError("the method computes one solution")
+
+    def quadrature_increment(self, h: float) -> Tensor:
+        """What the last step adds to the quadratures when it is accepted, shape `(q,)`."""
+        return torch.zeros(0)  # there are none
+
+    def quadrature_error(self, h: float) -> Tensor:
+        """Estimate of the error of that increment, shape `(q,)`."""
+        return torch.zeros(0)

@@ -1,0 +1,300 @@
+"""Steps of explicit Runge-Kutta methods: the only loop over their stages.
+
+It serves every use of these methods. Without a graph, a method with many stages keeps them in one
+buffer, so that a point is one matrix-vector product; else a point is a chain of additions, which
+autograd can record and which no shape of times or states disturbs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..solution import StepCounts
+from ..vector_field import Dynamics, changed_in_place
+from .base import Interpolant, Stepper
+from .butcher_tableau import Tableau
+from .interpolation import hermite_interpolation, runge_kutta_interpolation
+
+__all__ = ["Clock", "ExplicitRungeKutta"]
+
+Clock = Callable[[Any, Any, Sequence[float]], tuple[Sequence[Tensor], Any]]
+"""Maps the start of a step, its size and nodes c to the times of the stages, as the vector field
+sees them, and to the size as it enters the solution: a number or a tensor that broadcasts."""
+
+
+class ExplicitRungeKutta(Stepper):
+    """Steps of one explicit Runge-Kutta method.
+
+    Increments are summed before they are added to the state: a sum that started with the state
+    would round once for each stage, in many steps to the same side.
+
+    Args:
+        tableau: The method.
+        field: The vector field.
+        like: A state; its dtype and device are those of all states.
+        counts: Where evaluations are counted.
+        args: Arguments of the vector field.
+        adaptive: Whether errors are estimated.
+        records: Whether autograd records the steps, or the shape of states may change.
+        clock: Where the times of stages are not simply t + c h on a CPU.
+        quadrature: Where integrals along the solution are accumulated, shape `(q,)`. The vector
+            field then writes its integrands into an argument of that shape, where there is one.
+
+    Attributes:
+        stages: The derivatives of the last step.
+    """
+
+    def __init__(
+        self,
+        tableau: Tableau,
+        field: Dynamics,
+        like: Tensor,
+        counts: StepCounts,
+        *,
+        args: Sequence[Any] = (),
+        adaptive: bool = False,
+        records: bool = False,
+        clock: Clock | None = None,
+        quadrature: Tensor | None = None,
+    ):
+        self.tableau, self.counts = tableau, counts
+        self.stages: list[Tensor] = []
+        self._field, self._clock, self._dtype = field, clock, like.dtype
+        self._weights: list[Tensor] = []
+        self._buffer = None
+        if not records and tableau.prefers_products:
+            self._buffer = like.new_empty(len(tableau.rows) - 1, like.numel())
+            self._rows = self._buffer.view(-1, *like.shape).unbind()
+            columns = self._buffer.t()
+            self._columns = [columns.narrow(1, 0, i) for i in range(len(tableau.rows))]
+            self._columns[-1] = self._columns[tableau.stages]
+        self._adaptive = adaptive
+        if adaptive or self._buffer is not None or quadrature is not None:
+            self._weights = weights_of(tableau, like.dtype, like.device)
+        self._counts_changes = field.counts_changes
+        self._args: Sequence[Sequence[Any]] = [args] * len(tableau.rows)
+        self._probe_args: Sequence[Any] = args
+        self._quadrature = quadrature
+        if quadrature is not None:
+            self._use_quadrature(quadrature)
+        self.remembers = quadrature is not None
+        self.reset()
+
+    def _use_quadrature(self, quadrature: Tensor) -> None:
+        tableau = self.tableau
+        s = tableau.stages
+        # One row more than stages, for an evaluation at the end that is no stage.
+        self._integrands = quadrature.new_zeros(s + 1, len(quadrature))
+        # An integrand of weight 0, in the integral and in its error, need not be known, and one
+        # of the stages that only an interpolant needs has none. But the last stage may become
+        # the first of the next step.
+        weights = zip(tableau.b, tableau.b_error or tableau.b, strict=True)
+        weighed = {s - 1, *(i for i, pair in enumerate(weights) if any(pair))}
+        self._args = [
+            (self._integrands[i] if i in weighed else None,) for i in range(len(tableau.rows))
+        ]
+        self._probe_args = (None,)
+
+    def reset(self) -> None:
+        # Where the last step started and ended, and the derivatives there.
+        self._start: Tensor | None = None
+        self._end: Tensor | None = None
+        self._at_start: Tensor | None = None
+        self._at_end: Tensor | None = None
+
+    def starts_with(self, y: Tensor, derivative: Tensor) -> None:
+        """The next step starts from `y`, with this derivative there."""
+        self._start, self._at_start = y, derivative
+
+    def restrict(self, rows: Tensor, y: Tensor, y_next: Tensor) -> None:
+        """The last step was that of some samples alone, whose states are given."""
+        self.stages = [stage[rows] for stage in self.stages]
+        self._start, self._at_start, self._end = y, self.stages[0], y_next
+        self._at_end = self.stages[-1] if self.tableau.first_same_as_last else None
+
+    def derivative(self, t: Any, y: Tensor) -> Tensor:
+        if y is self._end and self._at_end is not None:
+            return self._at_end
+        if y is not self._start or self._at_start is None:
+            derivative = self._evaluate(t, y, self._args[0])
+            if self._buffer is not None:
+                derivative = self._rows[0].copy_(derivative)
+            self.starts_with(y, derivative)
+        assert self._at_start is not None
+        return self._at_start
+
+    def probe(self, t: Any, y: Tensor) -> Tensor:
+        return self._evaluate(t, y, self._probe_args)
+
+    def step(self, t: Any, h: Any, y: Tensor, only: Iterable[int] | None = None) -> Tensor:
+        """The state after a step of size `h` from (t, y).
+
+        It is one function, without calls of others for stages and sums: on small states calls
+        would take as long as the arithmetic.
+
+        Args:
+            only: Compute these rows of the tableau alone, after those of the last call.
+        """
+        tableau, field, buffer, weights = self.tableau, self._field, self._buffer, self._weights
+        counts_changes, terms, args = self._counts_changes, tableau.rows, self._args
+        nodes = tableau.c if only is None else tableau.every_node
+        if self._clock is None:
+            host = list(map(t.__add__, map(h.__mul__, nodes)))
+            times: Sequence[Tensor] = torch.tensor(host, dtype=self._dtype).unbind()
+            size = h
+        else:
+            times, size = self._clock(t, h, nodes)
+        is_number = size.__class__ is float
+        end, is_flat = len(terms) - 1, y.dim() == 1
+        flat = y if is_flat or buffer is None else y.view(-1)
+        point, fresh = y, 0
+        stages = self.stages
+        for i in tableau.step_rows if only is None else only:
+            if i == 0:
+                stages, first = [], None
+                if y is self._end:
+                    first = self._at_end
+                elif y is self._start:
+                    first = self._at_start
+                if first is not None:
+                    if y is self._end:
+                        if buffer is not None:
+                            first = self._rows[0].copy_(first)
+                        if self._quadrature is not None:
+                            self._move_integrand()
+                    stages.append(first)
+                    continue
+            elif buffer is not None:
+                if i == tableau.last_row:
+                    increment = torch.mv(self._columns[i], weights[i])
+                    point = torch.add(flat, increment, alpha=size)
+                else:
+                    point = torch.addmv(flat, self._columns[i], weights[i], alpha=size)
+                if not is_flat:
+                    point = point.view(y.shape)
+            elif len(terms[i]) == 1:
+                ((j, weight),) = terms[i]
+                if is_number:
+                    point = torch.add(y, stages[j], alpha=size * weight)
+                else:
+                    point = torch.addcmul(y, stages[j], size, value=weight)
+            elif terms[i]:
+                (j, weight), *others = terms[i]
+                increment = stages[j] * weight
+                for j, weight in others:
+                    increment = torch.add(increment, stages[j], alpha=weight)
+                if is_number:
+                    point = torch.add(y, increment, alpha=size)
+                else:
+                    point = torch.addcmul(y, increment, size)
+            else:
+                point = y
+            if i == end:
+                break
+            version = point._version if counts_changes else 0
+            function = field.plain
+            if function is None:
+                function = field
+            k = function(times[i], point, *args[i])
+            if not isinstance(k, Tensor) or k.shape != y.shape or k.dtype is not self._dtype:
+                k = field.fitted(k, point)
+            if counts_changes:
+                if point._version != version or times[i]._version:
+                    raise changed_in_place(point._version == version)
+                if point.requires_grad and not k.requires_grad:
+                    field.check_graph(times[i], point, args[i], k)
+                if buffer is not None:
+                    k = self._rows[i].copy_(k)
+                elif k._version if k.requires_grad else field.reuses_memory or k._version:
+                    k = k.clone()
+            elif buffer is not None:
+                k = self._rows[i].copy_(k)
+            elif field.reuses_memory:
+                k = k.clone()
+            stages.append(k)
+            fresh += 1
+        self.counts.evaluations += fresh
+        self.stages = stages
+        if only is not None:
+            return point
+        self._start, self._at_start, self._end = y, stages[0], point
+        self._at_end = stages[-1] if tableau.first_same_as_last else None
+        if self._adaptive:
+            if buffer is not None:
+                columns = self._columns[tableau.stages]
+            else:
+                columns = torch.stack(stages).detach().view(len(stages), -1).t()
+            error = torch.mv(columns, weights[-1])
+            if not is_flat:
+                error = error.view(y.shape)
+            self.error = error.mul_(size if is_number else size.detach())
+        return point
+
+    def accept(self, h: float) -> None:
+        if self._quadrature is not None:
+            self._quadrature.add_(self.quadrature_increment(h))
+
+    def interpolant(self, t: Any, h: Any, y0: Tensor, y1: Tensor) -> Interpolant:
+        tableau = self.tableau
+        if tableau.dense is None:
+            end = self.derivative_at_end(t, h, y1)
+            first = self.stages[0] if self._buffer is None else self.stages[0].clone()
+            return partial(hermite_interpolation, y0, first, y1, end, h)
+        self.dense_stages(t, h, y0)
+        if self._buffer is not None:
+            stages = self._buffer.clone()
+        else:
+            stages = torch.stack(self.stages).view(len(self.stages), -1)
+        return partial(runge_kutta_interpolation, tableau, y0, stages, h)
+
+    def dense_stages(self, t: Any, h: Any, y0: Tensor) -> list[Tensor]:
+        """The stages of the last step and those that only its interpolant needs."""
+        tableau = self.tableau
+        if len(self.stages) == tableau.stages and tableau.dense_a:
+            self.step(t, h, y0, only=range(tableau.stages, len(tableau.rows) - 1))
+        return self.stages
+
+    def derivative_at_end(self, t: Any, h: Any, y1: Tensor) -> Tensor:
+        """dy/dt at the end of the last step, kept for the next one."""
+        if self._at_end is None or self._end is not y1:
+            args = self._probe_args
+            if self._quadrature is not None:
+                args = (self._integrands[-1],)
+            self._end, self._at_end = y1, self._evaluate(t + h, y1, args)
+        return self._at_end if self._buffer is None else self._at_end.clone()
+
+    def quadrature_increment(self, h: float) -> Tensor:
+        return torch.mv(self._integrands[:-1].t(), self._weights[-2]).mul_(h)
+
+    def quadrature_error(self, h: float) -> Tensor:
+        return torch.mv(self._integrands[:-1].t(), self._weights[-1]).mul_(h)
+
+    def _move_integrand(self) -> None:
+        """The integrand at the end of the last step is that at the start of the next one."""
+        same = self.tableau.first_same_as_last
+        self._integrands[0].copy_(self._integrands[-2 if same else -1])
+
+    def _evaluate(self, t: Any, y: Tensor, args: Sequence[Any]) -> Tensor:
+        self.counts.evaluations += 1
+        if self._clock is None:
+            time = torch.tensor(t, dtype=self._dtype)
+        else:
+            time = self._clock(t, 0.0 * t, (0.0,))[0][0]
+        derivative = self._field.fitted(self._field(time, y, *args), y)
+        if self._counts_changes and (
+            derivative._version if derivative.requires_grad else self._field.reuses_memory
+        ):
+            derivative = derivative.clone()
+        return derivative
+
+
+@lru_cache(maxsize=64)
+def weights_of(tableau: Tableau, dtype: torch.dtype, device: torch.device) -> list[Tensor]:
+    """The rows of coefficients as tensors: those of stages, b, and those of the error."""
+    rows = [*tableau.a, *tableau.dense_a, tableau.b, tableau.b_error or ()]
+    return [torch.tensor(row, dtype=dtype, device=device) for row in rows]

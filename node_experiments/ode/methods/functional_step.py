@@ -1,0 +1,139 @@
+"""Steps of methods that are written as functions on vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from ..vector_field import FlatField
+from .base import Interpolant, Stepper
+from .interpolation import hermite_interpolation
+
+__all__ = ["FunctionalMethod", "FunctionalStepper", "Number", "State"]
+
+State = tuple[Tensor, ...]
+Number = Any
+"""A float, or a 0-d tensor where a time needs a gradient."""
+
+
+class FunctionalMethod(Protocol):
+    """A method on a tuple of vectors, out of place, so that autograd can record it.
+
+    Attributes:
+        order: Order of convergence of the first vector.
+        stages: Evaluations of a step.
+        error_order: Power of h in the error estimate, or None for a method without one.
+        has_twin: Whether the second vector is another approximation of the solution, which parts
+            from the first where the method is unstable.
+    """
+
+    name: str
+    order: int
+    stages: int
+    error_order: int | None
+    reference: str
+    has_twin: bool
+
+    def start(self, field: FlatField, t: Number, y: Tensor) -> State:
+        """The vectors at the initial time; the first one is `y`, shape `(n,)`."""
+        ...
+
+    def advance(
+        self, field: FlatField, t: Number, h: Number, state: State
+    ) -> tuple[State, Tensor | None]:
+        """The vectors at `t + h` and an estimate of the local error of the first one."""
+        ...
+
+
+class FunctionalStepper(Stepper):
+    """Steps of a `FunctionalMethod`, out of place; autograd may record them.
+
+    Quadratures ride along as further components of the state on which no derivative depends.
+
+    Args:
+        field: The vector field on `(n + q,)`.
+        n: Size of the state.
+        quadrature: Where integrals along the solution are accumulated, shape `(q,)`, or None.
+    """
+
+    remembers = True
+    interpolates_freely = False
+
+    def __init__(
+        self, method: FunctionalMethod, field: FlatField, n: int, quadrature: Tensor | None = None
+    ):
+        self._method, self._field, self._n = method, field, n
+        self._quadrature = quadrature
+        self.has_twins = method.has_twin
+        self._next: State = ()
+        self._error: Tensor | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        self._state: State | None = None
+
+    @property
+    def state(self) -> State | None:
+        """The method's vectors after the last accepted step, if there was one."""
+        return self._state
+
+    def twins(self) -> tuple[Tensor, Tensor]:
+        assert self._state is not None
+        y, z = (x[: self._n].detach() for x in self._state[:2])
+        return y, z
+
+    def resume(self, state: State) -> None:
+        """Go on from the vectors of an earlier step."""
+        self._state = state
+
+    def derivative(self, t: float, y: Tensor) -> Tensor:
+        return self.probe(t, y)
+
+    def probe(self, t: Number, y: Tensor) -> Tensor:
+        return self._field(t, self._extended(y))[: self._n]
+
+    def step(self, t: Number, h: Number, y: Tensor) -> Tensor:
+        if self._state is None:
+            self._state = self._method.start(self._field, t, self._extended(y))
+        self._next, self._error = self._method.advance(self._field, t, h, self._state)
+        if self._error is not None:
+            self.error = self._error[: self._n].detach()
+        return self._next[0][: self._n]
+
+    def quadrature_increment(self, h: float) -> Tensor:
+        assert self._state is not None
+        return self._next[0][self._n :] - self._state[0][self._n :]
+
+    def quadrature_error(self, h: float) -> Tensor:
+        assert self._error is not None
+        return self._error[self._n :]
+
+    def accept(self, h: float) -> None:
+        if self._quadrature is not None:
+            self._quadrature.add_(self.quadrature_increment(h))
+        self._state = self._next
+
+    def interpolant(self, t: Number, h: Number, y0: Tensor, y1: Tensor) -> Interpolant:
+        """Cubic Hermite interpolation keeps the order of methods up to order 4.
+
+        Those of higher order make a shorter step for every value.
+        """
+        if self._method.order > 4:
+            assert self._state is not None
+            return partial(self._shorter_steps, self._state, t, h)
+        return partial(hermite_interpolation, y0, self.probe(t, y0), y1, self.probe(t + h, y1), h)
+
+    def _shorter_steps(
+        self, state: State, t: Number, h: Number, thetas: Sequence[float]
+    ) -> Tensor:
+        ends = [self._method.advance(self._field, t, theta * h, state)[0] for theta in thetas]
+        return torch.stack([end[0][: self._n] for end in ends])
+
+    def _extended(self, y: Tensor) -> Tensor:
+        if self._quadrature is None:
+            return y
+        return torch.cat([y, torch.zeros_like(self._quadrature)])

@@ -1,0 +1,108 @@
+"""Values inside a step: one small matrix product for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .butcher_tableau import Tableau, hermite_weights
+
+__all__ = [
+    "OutputWeights",
+    "hermite_interpolation",
+    "output_slopes",
+    "output_weights",
+    "runge_kutta_interpolation",
+    "weighted_sum",
+]
+
+
+class OutputWeights(NamedTuple):
+    """How a value inside a step depends on what the step computed.
+
+    y(t + theta h) = start y0 + end y1 + h (sum_i stages_i k_i + end_derivative f(t + h, y1)).
+    The weights are floats, or 0-d tensors when theta is one.
+    """
+
+    start: Any
+    end: Any
+    stages: tuple[Any, ...]
+    end_derivative: Any
+
+
+def output_weights(tableau: Tableau, theta: Any) -> OutputWeights:
+    """The interpolant's weights at `theta`: the method's own, else those of cubic Hermite."""
+    if tableau.dense is not None:
+        stages = tuple(
+            sum(c * theta ** (p + 1) for p, c in enumerate(row)) for row in tableau.dense
+        )
+        return OutputWeights(1.0, 0.0, stages, 0.0)
+    start, first, end, last = hermite_weights(theta)
+    return OutputWeights(start, end, (first, *[0.0] * (tableau.stages - 1)), last)
+
+
+def output_slopes(tableau: Tableau, theta: float) -> OutputWeights:
+    """Derivatives of `output_weights` with respect to theta."""
+    if tableau.dense is not None:
+        stages = tuple(
+            sum((p + 1) * c * theta**p for p, c in enumerate(row)) for row in tableau.dense
+        )
+        return OutputWeights(0.0, 0.0, stages, 0.0)
+    first = (1 - theta) * (1 - 3 * theta)
+    last = theta * (3 * theta - 2)
+    rise = 6 * theta * (1 - theta)
+    return OutputWeights(-rise, rise, (first, *[0.0] * (tableau.stages - 1)), last)
+
+
+def runge_kutta_interpolation(
+    tableau: Tableau, y0: Tensor, stages: Tensor, h: float, thetas: Sequence[float]
+) -> Tensor:
+    """The method's own continuous extension (Hairer, Norsett & Wanner I, section II.6).
+
+    Args:
+        y0: State at the start of the step.
+        stages: Derivatives of the step, shape `(stage, n)`.
+        thetas: Positions inside the step, from 0 to 1.
+
+    Returns:
+        States `y(t + theta h)`, shape `(len(thetas), *state)`.
+    """
+    assert tableau.dense is not None
+    weights = [
+        [h * weight for weight in output_weights(tableau, theta).stages] for theta in thetas
+    ]
+    states = torch.addmm(y0.reshape(-1), _matrix(weights, y0), stages)
+    return states.view(len(thetas), *y0.shape)
+
+
+def hermite_interpolation(
+    y0: Tensor, f0: Tensor, y1: Tensor, f1: Tensor, h: float, thetas: Sequence[float]
+) -> Tensor:
+    """Cubic Hermite interpolation, of order 3 in h, for methods without one of their own.
+
+    Args:
+        y0, f0, y1, f1: State and derivative at both ends of the step.
+        thetas: Positions inside the step, from 0 to 1.
+
+    Returns:
+        States `y(t + theta h)`, shape `(len(thetas), *state)`.
+    """
+    weights = [[w0, h * d0, w1, h * d1] for w0, d0, w1, d1 in map(hermite_weights, thetas)]
+    states = _matrix(weights, y0) @ torch.stack([y0, f0, y1, f1]).view(4, -1)
+    return states.view(len(thetas), *y0.shape)
+
+
+def weighted_sum(weights: Sequence[float], vectors: Sequence[Tensor]) -> Tensor:
+    """sum_i weights[i] vectors[i]."""
+    matrix = torch.stack(list(vectors)).view(len(vectors), -1)
+    return torch.mv(matrix.t(), matrix.new_tensor(weights)).view(vectors[0].shape)
+
+
+def _matrix(weights: list[list[Any]], like: Tensor) -> Tensor:
+    if any(isinstance(weight, Tensor) for weight in weights[0]):
+        rows = [torch.stack([torch.as_tensor(w).to(like) for w in row]) for row in weights]
+        return torch.stack(rows)
+    return torch.tensor(weights, dtype=like.dtype, device=like.device)

@@ -1,0 +1,89 @@
+"""From the name of a method to the object that makes its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from ..solution import StepCounts
+from ..solver import Solver
+from ..vector_field import Dynamics, FlatField
+from .adams import FixedAdams, VariableAdams
+from .base import Stepper
+from .explicit_runge_kutta import Clock, ExplicitRungeKutta
+from .explicit_tableaus import TABLEAUS
+from .functional_step import FunctionalMethod, FunctionalStepper
+from .implicit_runge_kutta import RELINEARIZATIONS, ImplicitRungeKutta
+from .newton import Linear
+from .reversible import REVERSIBLE
+
+__all__ = ["functional_method", "make_stepper"]
+
+
+def make_stepper(
+    solver: Solver,
+    dynamics: Dynamics,
+    like: Tensor,
+    counts: StepCounts,
+    rtol: float | Tensor,
+    atol: float | Tensor,
+    *,
+    time: Callable[[float], Tensor],
+    linearize: Callable[[float, Tensor], Linear],
+    args: Sequence[Any] = (),
+    clock: Clock | None = None,
+    quadrature: Tensor | None = None,
+) -> Stepper:
+    """Steps of the solver's method, without a graph.
+
+    Args:
+        dynamics: The vector field, on states of the shape of `like`.
+        like: A state. Those of an explicit Runge-Kutta method have its shape, others are flat.
+        rtol, atol: Tolerances of the local error, numbers or one a component, shape `(n,)`.
+        time: Makes a 0-d time of a host time.
+        linearize: The Jacobian of the dynamics at a time and a flat state.
+        args: Arguments of the dynamics.
+        clock: See `ExplicitRungeKutta`.
+        quadrature: Where integrals along the solution are accumulated, shape `(q,)`, or None.
+    """
+    adaptive = not solver.fixed_steps
+    tableau = TABLEAUS.get(solver.method)
+    if tableau is not None and tableau.explicit:
+        return ExplicitRungeKutta(
+            tableau,
+            dynamics,
+            like,
+            counts,
+            args=args,
+            adaptive=adaptive,
+            clock=clock,
+            quadrature=quadrature,
+        )
+    q = 0 if quadrature is None else len(quadrature)
+    field = FlatField(dynamics, like, counts, time, args, q)
+    if tableau is not None:
+        return ImplicitRungeKutta(
+            tableau,
+            field,
+            linearize,
+            like.reshape(-1),
+            counts,
+            rtol,
+            atol,
+            adaptive,
+            quadrature,
+            0 if adaptive else RELINEARIZATIONS,
+        )
+    n = like.numel()
+    if solver.method == "adams":
+        return VariableAdams(field, n, rtol, atol, solver.max_order, quadrature)
+    return FunctionalStepper(functional_method(solver), field, n, quadrature)
+
+
+def functional_method(solver: Solver) -> FunctionalMethod:
+    """The method of that name among those that are functions on vectors."""
+    if solver.method in ("adams_bashforth", "adams_moulton"):
+        return FixedAdams(solver.method, solver.max_order)
+    return REVERSIBLE[solver.method]

@@ -1,0 +1,196 @@
+"""The Jacobian of a vector field at one point, and the linear systems of Newton's method with it.
+
+One evaluation builds the graph; every product is one pass over it and no further evaluation.
+Small systems are factorised, large ones solved by GMRES.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .base import StepFailed
+
+__all__ = ["AugmentedLinearization", "Linear", "Linearization", "gmres", "gmres_to_rounding"]
+
+DENSE_UP_TO = 128  # components of the state; larger systems are solved by GMRES
+TOLERANCE = 1e-3  # of GMRES: Newton's method, or a restart, corrects what is left
+RESTARTS = 20
+
+LinearSolver = Callable[[Tensor], Tensor]
+
+
+class Linear(Protocol):
+    """The Jacobian J of some dynamics."""
+
+    def solver(self, ha: Tensor) -> LinearSolver:
+        """Solves x - ha (x J^T) = b for x: one row a stage, coupled by `ha` of shape `(m, m)`.
+
+        Both x and b have shape `(m, n)`.
+        """
+        ...
+
+
+class Linearization:
+    """J = df/dy at (t, y).
+
+    Args:
+        func: Maps a state `(n,)` to its derivative `(n,)`, differentiably.
+        y: Where, shape `(n,)`.
+    """
+
+    def __init__(self, func: Callable[[Tensor], Tensor], y: Tensor):
+        with torch.enable_grad():
+            self._y = y.detach().requires_grad_()
+            self._f = func(self._y)
+            self._u = torch.zeros_like(self._y).requires_grad_()
+            self._transposed = self._pull_back(self._u, create_graph=True)
+
+    def solver(self, ha: Tensor, transposed: bool = False) -> LinearSolver:
+        """Solves x - ha (x J^T) = b for x, or the same with the transpose of J; see `Linear`."""
+        n, m = len(self._y), len(ha)
+        if n > DENSE_UP_TO:
+            times = self.transposed_times if transposed else self.times
+
+            def operator(v: Tensor) -> Tensor:
+                products = torch.stack([times(row) for row in v.view(m, n)])
+                return v - (ha @ products).view(-1)
+
+            return lambda b: gmres(operator, b.reshape(-1), TOLERANCE).view(m, n)
+        matrix = self._matrix.t() if transposed else self._matrix
+        # There is no factorisation in half precision.
+        matrix = matrix.to(torch.promote_types(matrix.dtype, torch.float32))
+        identity = torch.eye(m * n, dtype=matrix.dtype, device=matrix.device)
+        coupled = torch.kron(ha.to(matrix.dtype), matrix.contiguous())
+        factors, pivots, _ = torch.linalg.lu_factor_ex(identity - coupled)
+
+        def solve(b: Tensor) -> Tensor:
+            x = torch.linalg.lu_solve(factors, pivots, b.to(matrix.dtype).reshape(-1, 1))
+            return x.view(m, n).to(b.dtype)
+
+        return solve
+
+    @cached_property
+    def _matrix(self) -> Tensor:
+        return self.dense()
+
+    def dense(self) -> Tensor:
+        """J, shape `(n, n)`."""
+        rows = torch.eye(len(self._y), dtype=self._y.dtype, device=self._y.device)
+        return torch.stack([self._pull_back(row) for row in rows])
+
+    def times(self, v: Tensor) -> Tensor:
+        """J v: the vector-Jacobian product is linear in its vector, and this is its transpose."""
+        if not self._transposed.requires_grad:
+            return torch.zeros_like(v)
+        (product,) = torch.autograd.grad(
+            self._transposed, self._u, v, retain_graph=True, materialize_grads=True
+        )
+        return product
+
+    def transposed_times(self, u: Tensor) -> Tensor:
+        """J^T u."""
+        return self._pull_back(u)
+
+    def _pull_back(self, u: Tensor, create_graph: bool = False) -> Tensor:
+        if not self._f.requires_grad:
+            return torch.zeros_like(self._y)
+        (product,) = torch.autograd.grad(
+            self._f,
+            self._y,
+            u,
+            retain_graph=True,
+            create_graph=create_graph,
+            materialize_grads=True,
+        )
+        return product
+
+
+class AugmentedLinearization:
+    """Of (f, -a df/dy) at (y, a), without d(-a df/dy)/dy.
+
+    Newton's method loses nothing by it: the equation of y does not see a, and once y has
+    converged that of a is linear with exactly this matrix.
+    """
+
+    def __init__(self, jacobian: Linearization):
+        self._jacobian = jacobian
+
+    def solver(self, ha: Tensor) -> LinearSolver:
+        # Two systems, each with its own size of the residual: the state and the adjoint, of other
+        # units and often of another magnitude, do not see each other's errors.
+        solve_y = self._jacobian.solver(ha)
+        solve_a = self._jacobian.solver(-ha, transposed=True)
+
+        def solve(b: Tensor) -> Tensor:
+            b_y, b_a = b.chunk(2, dim=1)
+            return torch.cat([solve_y(b_y), solve_a(b_a)], dim=1)
+
+        return solve
+
+
+def gmres(
+    operator: Callable[[Tensor], Tensor], b: Tensor, tolerance: float, max_iterations: int = 50
+) -> Tensor:
+    """Solve operator(x) = b (Saad & Schultz 1986), from x = 0 and without restarts.
+
+    Args:
+        b: Right-hand side, shape `(n,)`.
+        tolerance: Bound on |operator(x) - b| / |b|.
+
+    Raises:
+        StepFailed: It was not reached in `max_iterations`.
+    """
+    size = float(torch.linalg.vector_norm(b))
+    if size == 0:
+        return torch.zeros_like(b)
+    basis = [b / size]
+    m = min(max_iterations, len(b))
+    hessenberg = torch.zeros(m + 1, m, dtype=torch.float64)
+    target = torch.zeros(m + 1, dtype=torch.float64)
+    target[0] = size
+    weights = target[:0]
+    for j in range(m):
+        v = operator(basis[j])
+        vectors = torch.stack(basis)
+        along = vectors @ v
+        v = v - along @ vectors
+        again = vectors @ v  # orthogonalised twice, against cancellation
+        v = v - again @ vectors
+        norm = torch.linalg.vector_norm(v)
+        hessenberg[: j + 2, j] = torch.cat([along + again, norm.unsqueeze(0)]).double().cpu()
+        small = hessenberg[: j + 2, : j + 1]
+        weights = torch.linalg.lstsq(small, target[: j + 2].unsqueeze(1)).solution[:, 0]
+        residual = torch.linalg.vector_norm(small @ weights - target[: j + 2])
+        if float(residual) <= tolerance * size or hessenberg[j + 1, j] < 1e-14 * size:
+            return weights.to(b) @ torch.stack(basis)
+        basis.append(v / norm)
+    raise StepFailed(f"GMRES did not converge in {m} iterations")
+
+
+def gmres_to_rounding(operator: Callable[[Tensor], Tensor], b: Tensor) -> Tensor:
+    """Solve operator(x) = b as exactly as gradients need it, by restarts of GMRES.
+
+    Args:
+        b: Right-hand side, shape `(n,)`.
+
+    Raises:
+        ArithmeticError: It does not converge.
+    """
+    bound = torch.finfo(b.dtype).eps ** (2 / 3) * float(torch.linalg.vector_norm(b))
+    x, residual = torch.zeros_like(b), b
+    for _ in range(RESTARTS):
+        x = x + gmres(operator, residual, TOLERANCE)
+        residual = b - operator(x)
+        if float(torch.linalg.vector_norm(residual)) <= bound:
+            return x
+    left = float(torch.linalg.vector_norm(residual))
+    raise ArithmeticError(
+        f"the equation of the gradient of an implicit step was not solved by {RESTARTS} restarts "
+        f"of GMRES (residual {left:.1e}, allowed {bound:.1e}); take smaller steps, or "
+        "gradient='adjoint'"
+    )

@@ -1,0 +1,125 @@
+"""Every method by its name: what it is, what it costs, and what it can do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from .explicit_tableaus import TABLEAUS
+from .reversible import REVERSIBLE
+
+__all__ = ["METHODS", "Method"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """What the boundary and the step control need to know of a method.
+
+    Attributes:
+        family: `explicit`, `implicit`, `multistep`, `reversible`, `symplectic` or `scipy`.
+        order: Order of convergence; the highest one of a method that varies it.
+        stages: Evaluations of a step, without those of Newton's method.
+        error_order: Power of h in the local error estimate; None for fixed steps only.
+        stiff: Whether it is made for stiff problems.
+        dense_order: Order of the values between the steps. Where it is far below `order`, as 5
+            of `dopri8`, outputs inside long steps are less accurate than the ends of steps.
+    """
+
+    name: str
+    family: str
+    order: int
+    stages: int
+    error_order: int | None
+    reference: str
+    stiff: bool = False
+    dense_order: int = 3
+
+    @cached_property
+    def adaptive(self) -> bool:
+        return self.error_order is not None
+
+    @cached_property
+    def recordable(self) -> bool:
+        """Whether autograd and its transforms can record every operation of its steps."""
+        families = ("explicit", "reversible", "symplectic", "multistep")
+        return self.family in families and self.name != "adams"
+
+    @cached_property
+    def has_graph(self) -> bool:
+        """Whether its steps can have a graph, recorded or of the solved equations."""
+        return self.family == "implicit" or self.recordable
+
+
+def _runge_kutta() -> list[Method]:
+    return [
+        Method(
+            name=tableau.name,
+            family="explicit" if tableau.explicit else "implicit",
+            order=tableau.order,
+            stages=tableau.stages - tableau.first_same_as_last,
+            error_order=None
+            if tableau.embedded_order is None
+            else min(tableau.order, tableau.embedded_order) + 1,
+            reference=tableau.reference,
+            stiff=not tableau.explicit,
+            dense_order=tableau.dense_order,
+        )
+        for tableau in TABLEAUS.values()
+    ]
+
+
+def _reversible() -> list[Method]:
+    return [
+        Method(
+            name=method.name,
+            family="symplectic" if method.name == "leapfrog" else "reversible",
+            order=method.order,
+            stages=method.stages,
+            error_order=method.error_order,
+            reference=method.reference,
+        )
+        for method in REVERSIBLE.values()
+    ]
+
+
+_MULTISTEP = [
+    Method(
+        name="adams",
+        family="multistep",
+        order=12,
+        stages=2,
+        error_order=2,  # of its first step; it chooses the order of the others by itself
+        reference="Variable-step, variable-order PECE: Shampine & Gordon 1975; Hairer I, III.5",
+        dense_order=12,
+    ),
+    Method(
+        name="adams_bashforth",
+        family="multistep",
+        order=4,
+        stages=1,
+        error_order=None,
+        reference="Bashforth & Adams 1883; Hairer I, section III.1",
+    ),
+    Method(
+        name="adams_moulton",
+        family="multistep",
+        order=4,
+        stages=2,
+        error_order=None,
+        reference="Moulton 1926, PECE with an Adams-Bashforth predictor; Hairer I, section III.1",
+    ),
+]
+
+_SCIPY = [
+    Method("scipy_lsoda", "scipy", 12, 1, 2, "LSODA: Petzold 1983", stiff=True),
+    Method("scipy_vode_adams", "scipy", 12, 1, 2, "VODE: Brown, Byrne & Hindmarsh 1989"),
+    Method("scipy_rk23", "scipy", 3, 3, 3, "Bogacki & Shampine 1989"),
+    Method("scipy_rk45", "scipy", 5, 6, 5, "Dormand & Prince 1980"),
+    Method("scipy_dop853", "scipy", 8, 12, 8, "Hairer, Norsett & Wanner I (1993), section II.5"),
+    Method("scipy_bdf", "scipy", 5, 1, 2, "Shampine & Reichelt 1997", stiff=True),
+    Method("scipy_radau", "scipy", 5, 3, 4, "Radau IIA: Hairer & Wanner II, IV.8", stiff=True),
+]
+
+METHODS: dict[str, Method] = {
+    method.name: method for method in (*_runge_kutta(), *_reversible(), *_MULTISTEP, *_SCIPY)
+}

@@ -1,0 +1,270 @@
+"""A step size for every sample: each gets the answer that it would get alone.
+
+All samples that have not reached the end are evaluated together, each at its own time; those that
+have leave the batch. The vector field is given the times of the samples as a tensor
+`(batch, 1, ..., 1)` that broadcasts against the state, and it must treat the samples one by one:
+what belongs to a sample has to be part of its state.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .gradients import Backprop, Gradient
+from .integrate import cause_of
+from .methods.butcher_tableau import Tableau
+from .methods.explicit_runge_kutta import ExplicitRungeKutta
+from .methods.interpolation import output_weights
+from .norms import rms_norm, scaled
+from .problem import Problem
+from .solution import Status, Trajectory
+from .step_size_control import SampleControl, first_steps
+
+__all__ = ["solve_independent"]
+
+
+def solve_independent(problem: Problem, gradient: Gradient | None) -> tuple[Tensor, Trajectory]:
+    """Solve every sample along the first axis of the state with its own steps.
+
+    Args:
+        gradient: How gradients are computed; None when there are none to compute.
+
+    Returns:
+        States at all output times, shape `(time, *state)`, and the trajectory; when a sample
+        fails, the initial state alone.
+
+    Raises:
+        ValueError: Fixed steps, a gradient other than backprop, or times that require one.
+    """
+    if gradient is not None and not isinstance(gradient, Backprop):
+        raise ValueError(
+            "solver.batching='independent' computes gradients by gradient='backprop' alone; found "
+            f"gradient={type(gradient).__name__.lower()!r}; take gradient='backprop', or "
+            "solver.batching='joint'"
+        )
+    if gradient is not None and problem.t.requires_grad:
+        raise ValueError(
+            "solver.batching='independent' computes no gradient with respect to t, which requires "
+            "one; detach t, or take batching='joint'"
+        )
+    if problem.solver.fixed_steps or problem.solver.step_t or problem.solver.jump_t:
+        raise ValueError(
+            "solver.batching='independent' is for adaptive steps without step_t and jump_t; leave "
+            "out step_size, num_steps, step_t and jump_t, or take batching='joint'"
+        )
+    with torch.set_grad_enabled(gradient is not None):
+        return _Batch(problem).solve()
+
+
+class _Batch:
+    """The samples under way: states on the device, times and steps on the host."""
+
+    def __init__(self, problem: Problem):
+        self._problem, self._solver = problem, problem.solver
+        self._tableau: Tableau = problem.tableau
+        self._counts = problem.stats.forward
+        y0 = problem.y0
+        self._stepper = ExplicitRungeKutta(
+            problem.tableau,
+            problem.func,
+            y0,
+            self._counts,
+            args=problem.args,
+            adaptive=True,
+            records=True,
+            clock=self._clock,
+        )
+        self._y, batch = y0, len(y0)
+        rtol, atol = (problem.spread(x) for x in (problem.solver.rtol, problem.solver.atol))
+        self._rtol, self._atol = (
+            x.view(y0.shape[1:]) if isinstance(x, Tensor) else x for x in (rtol, atol)
+        )
+        self._times = torch.tensor(problem.times, dtype=torch.float64)
+        self._direction = math.copysign(1.0, problem.times[-1] - problem.times[0])
+        self._members = torch.arange(batch)
+        self._t = torch.full((batch,), problem.times[0], dtype=torch.float64)
+        self._next = torch.ones(batch, dtype=torch.long)
+        self._outputs: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._first = self._stepper.derivative(self._t, y0)
+        self._control = SampleControl(self._first_steps(), problem.error_order, problem.solver)
+
+    def solve(self) -> tuple[Tensor, Trajectory]:
+        """States at all output times, and the trajectory."""
+        problem, solver = self._problem, self._solver
+        end = problem.times[-1]
+        result = Trajectory(t=end)
+        for _ in range(solver.max_steps):
+            if not len(self._members):
+                break
+            status = self._check_steps()
+            if status is not None:
+                return self._give_up(result, status)
+            self._step(end)
+        else:
+            return self._give_up(result, Status.MAX_STEPS)
+        ys = problem.y0.new_empty(len(problem.times), *problem.y0.shape)
+        places = [torch.zeros(len(problem.y0), dtype=torch.long)]
+        samples = [torch.arange(len(problem.y0))]
+        values = [problem.y0]
+        for place, sample, value in self._outputs:
+            places.append(place)
+            samples.append(sample)
+            values.append(value)
+        index = torch.cat(places).to(ys.device), torch.cat(samples).to(ys.device)
+        return ys.index_put(index, torch.cat(values)), result
+
+    def _step(self, end: float) -> None:
+        remaining, wanted = (end - self._t).abs(), self._control.h
+        last = remaining <= wanted
+        size = torch.where(last, remaining, wanted)
+        t_next = torch.where(last, end, self._t + self._direction * size)
+        h = t_next - self._t
+        y_next = self._attempt(self._y, self._first, self._t, h)
+        with torch.no_grad():
+            error = self._stepper.error
+            ratio = self._norm(scaled(error, self._y, y_next, self._rtol, self._atol))
+        accepted = self._control.judge(h, ratio, remaining < wanted)
+        steps = int(accepted.sum())
+        self._counts.accepted += steps
+        self._counts.rejected += len(accepted) - steps
+        if not steps:
+            return
+        rows = accepted.nonzero().squeeze(1)
+        if steps < len(accepted):
+            # A rejected trial may have overflowed, and masked out of a graph it still makes the
+            # gradient NaN: 0 times infinity. So the graph is that of the others alone.
+            on_device, stepper = rows.to(self._y.device), self._stepper
+            y, first = self._y[on_device], self._first[on_device]
+            if torch.is_grad_enabled():
+                y_next = self._attempt(y, first, self._t[rows], h[rows])
+            else:
+                y_next = y_next[on_device]
+                stepper.restrict(on_device, y, y_next)
+        else:
+            y = self._y
+        self._advance(rows, t_next[rows], h[rows], y, y_next)
+        self._drop(self._t == end)
+
+    def _attempt(self, y: Tensor, first: Tensor, t: Tensor, h: Tensor) -> Tensor:
+        """Ends of steps of the sizes `h` from (t, y), of the shape of `y`."""
+        self._stepper.reset()
+        self._stepper.starts_with(y, first)
+        return self._stepper.step(t, h, y)
+
+    def _advance(self, rows: Tensor, t_next: Tensor, h: Tensor, y: Tensor, y_next: Tensor) -> None:
+        """Move the samples `rows`, whose steps were accepted, to the ends of their steps."""
+        t = self._t[rows]
+        self._write_outputs(rows, t, t_next, h, y, y_next)
+        following = self._stepper.derivative_at_end(t, h, y_next)
+        on_device = (rows.to(self._y.device),)
+        self._first = self._first.index_put(on_device, following)
+        self._y = self._y.index_put(on_device, y_next)
+        self._t = self._t.index_put((rows,), t_next)
+        sizes = h.abs()
+        self._counts.smallest_step = min(self._counts.smallest_step, float(sizes.min()))
+        self._counts.largest_step = max(self._counts.largest_step, float(sizes.max()))
+
+    def _write_outputs(
+        self, members: Tensor, t: Tensor, t_next: Tensor, h: Tensor, y: Tensor, y_next: Tensor
+    ) -> None:
+        """Outputs inside the accepted steps of the samples `members`, and at their ends."""
+        reached = self._direction * (self._times.unsqueeze(0) - t_next.unsqueeze(1)) <= 0
+        following, upto = self._next[members], reached.sum(1)
+        number = upto - following
+        if not bool(number.any()):
+            return
+        rows = torch.repeat_interleave(torch.arange(len(number)), number)
+        offset = torch.cat([torch.arange(n) for n in number.tolist()])
+        place = following[rows] + offset
+        theta = (self._times[place] - t[rows]) / h[rows]
+        values = self._inside(rows, theta, t, h, y, y_next)
+        self._outputs.append((place, self._members[members[rows]], values))
+        self._next = self._next.index_put((members,), upto)
+
+    def _inside(
+        self, rows: Tensor, theta: Tensor, t: Tensor, h: Tensor, y: Tensor, y_next: Tensor
+    ) -> Tensor:
+        """States in the steps `rows` at positions `theta` of them, `(outputs, *sample)`."""
+        on_device, stepper = rows.to(y.device), self._stepper
+        if bool((theta == 1).all()):
+            return y_next[on_device]
+        weights = output_weights(self._tableau, theta)
+        parts, each = list(stepper.dense_stages(t, h, y)), list(weights.stages)
+        if self._tableau.dense is None:
+            parts.append(stepper.derivative_at_end(t, h, y_next))
+            each.append(weights.end_derivative)
+        values = self._spread(weights.start, y) * y[on_device]
+        for weight, part in zip(each, parts, strict=True):
+            if isinstance(weight, Tensor):
+                values = values + self._spread(weight * h[rows], y) * part[on_device]
+        if self._tableau.dense is None:
+            values = values + self._spread(weights.end, y) * y_next[on_device]
+        return torch.where(self._spread(theta, y) == 1, y_next[on_device], values)
+
+    def _drop(self, finished: Tensor) -> None:
+        """Take the finished samples out of the batch."""
+        if not bool(finished.any()):
+            return
+        keep = (~finished).nonzero().squeeze(1)
+        self._members, self._t, self._next = self._members[keep], self._t[keep], self._next[keep]
+        self._control.keep(keep)
+        keep = keep.to(self._y.device)
+        self._y, self._first = self._y[keep], self._first[keep]
+
+    def _clock(self, t: Tensor, h: Tensor, nodes: Sequence[float]) -> tuple[list[Tensor], Tensor]:
+        """Times and sizes of the samples' steps, which broadcast against states."""
+        return [self._spread(t + c * h, self._y) for c in nodes], self._spread(h, self._y)
+
+    def _spread(self, x: Tensor | float, like: Tensor) -> Tensor:
+        """Numbers of the samples, such that they broadcast against states like `like`."""
+        return torch.as_tensor(x).to(like).view(-1, *[1] * (like.dim() - 1))
+
+    def _norm(self, x: Tensor) -> Tensor:
+        """Root mean square of every sample on the host, shape `(batch,)`."""
+        return rms_norm(x.flatten(1), dim=1).double().cpu()
+
+    def _first_steps(self) -> Tensor:
+        """Hairer's first step for every sample."""
+        problem, solver, y0 = self._problem, self._solver, self._y
+        if solver.first_step is not None:
+            return torch.full_like(self._t, min(solver.first_step, solver.max_step))
+
+        def sizes(*vectors: Tensor) -> list[list[float]]:
+            return torch.stack([self._norm(vector) for vector in vectors]).tolist()
+
+        def probe(signed: Sequence[float]) -> Tensor:
+            h = torch.tensor(signed, dtype=torch.float64)
+            return self._stepper.probe(self._t + h, y0 + self._spread(h, y0) * self._first)
+
+        with torch.no_grad():
+            scale = y0.abs() * self._rtol + self._atol
+            order, longest = problem.error_order, solver.max_step
+            steps = first_steps(
+                sizes, probe, problem.times, y0, self._first, scale, order, longest
+            )
+        return torch.tensor(steps, dtype=torch.float64)
+
+    def _check_steps(self) -> Status | None:
+        end, h = self._problem.times[-1], self._control.h
+        resolution = 4 * sys.float_info.epsilon * self._t.abs()
+        least = resolution.clamp(min=self._solver.min_step)
+        if bool(torch.isnan(h).any()):
+            return Status.NON_FINITE
+        small = (h <= least) & ((end - self._t).abs() > h)
+        if not bool(small.any()):
+            return None
+        finite = bool(torch.isfinite(self._control.ratio[small]).all())
+        return Status.STEP_UNDERFLOW if finite else Status.NON_FINITE
+
+    def _give_up(self, result: Trajectory, status: Status) -> tuple[Tensor, Trajectory]:
+        result.status = status
+        slowest = int((self._direction * self._t).argmin())
+        if status in (Status.NON_FINITE, Status.NOT_CONVERGED):
+            result.cause = cause_of(self._y, self._rtol, self._atol)
+        result.t, result.h = float(self._t[slowest]), float(self._control.h[slowest])
+        return self._problem.y0.unsqueeze(0), result

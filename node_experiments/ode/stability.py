@@ -1,0 +1,89 @@
+"""Signs of an unstable solve that error estimates do not show.
+
+Where a solution stays at an equilibrium, the error of every step is zero and steps grow without
+bound. The solution is right, but one step multiplies its gradient by the stability function
+R(h J), which is huge where h J is outside the region of stability: the gradient of the steps is
+far from that of the solution. And of the two solutions that a reversible method computes one may
+leave the other.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import torch
+from torch import Tensor
+
+from .methods.registry import METHODS
+from .problem import Problem
+
+__all__ = ["is_traced_or_transformed", "warn_of_parted_twins", "warn_of_unstable_steps"]
+
+LARGEST_STABLE = 6.0  # h |J|: the regions of stability of methods up to order 8 end before
+
+
+def warn_of_unstable_steps(problem: Problem) -> None:
+    """Compare the longest step with the Jacobian at the start, where no step showed an error.
+
+    Three power iterations by differences estimate |J|; they are made only for such a solve.
+    """
+    if METHODS[problem.solver.method].stiff:
+        return
+    t, y0 = problem.time(problem.times[0]), problem.y0.detach()
+    with torch.no_grad():
+        f0 = problem.func(t, y0.clone(), *problem.args).to(y0.dtype, copy=True)
+        tolerance = torch.finfo(y0.dtype).eps * (1 + y0.norm())
+        if not bool(f0.norm() <= tolerance):
+            return  # it moves, along a polynomial that the method integrates exactly
+        size = 1e-3 * (1 + y0.abs().max())
+        direction = torch.ones_like(y0)
+        direction.view(-1)[1::2] = 0.5
+        rate = torch.zeros((), dtype=y0.dtype, device=y0.device)
+        for _ in range(3):
+            direction = direction / direction.norm().clamp_min(1e-30)
+            change = problem.func(t, y0 + size * direction, *problem.args).to(y0.dtype) - f0
+            direction, rate = change, torch.maximum(rate, change.norm() / size)
+    longest, rate_on_host = problem.stats.forward.largest_step, float(rate)
+    if longest * rate_on_host > LARGEST_STABLE:
+        warnings.warn(
+            "the solve starts at an equilibrium, where error estimates are zero, and its steps of "
+            f"up to {longest:.2g} are unstable for a vector field that changes at a rate of "
+            f"{rate_on_host:.2g}: gradients through the steps may be huge and wrong. Set "
+            f"solver.max_step={2 / rate_on_host:.2g} or less, or take gradient='adjoint' or "
+            "'interpolated'",
+            stacklevel=2,
+        )
+
+
+def is_traced_or_transformed() -> bool:
+    """Whether no value of a tensor can be looked at."""
+    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+
+
+def warn_of_parted_twins(problem: Problem, twins: tuple[Tensor, Tensor]) -> None:
+    """Compare the two solutions that a reversible method computes, at the end of a solve.
+
+    Their distance is no more than the error of a stable solve. Where the solution decays faster
+    than the coupling allows it grows exponentially, and the local error does not show it.
+    """
+    if is_traced_or_transformed():
+        return
+    y, z = twins
+    with torch.no_grad():
+        size = float(torch.maximum(problem.y0.detach().norm(), y.norm())) or 1.0
+        distance = float((y - z).norm()) / size
+    solver = problem.solver
+    allowed = 1.0
+    if not solver.fixed_steps:
+        # Errors of many steps add up; and components of one state have their own sizes.
+        rtol, atol = (float(torch.as_tensor(x).max()) for x in (solver.rtol, solver.atol))
+        allowed = min(0.1, 1e3 * (rtol + atol * len(y) ** 0.5 / size))
+    if math.isfinite(distance) and distance > allowed:
+        warnings.warn(
+            f"the two solutions of {solver.method} are {distance:.1e} of their size apart, above "
+            f"{allowed:.1e}: the method is unstable on this problem and its solution cannot be "
+            "trusted. Take shorter steps or tighter tolerances, or the method it is made of with "
+            "gradient='checkpoint', whose memory is bounded too",
+            stacklevel=2,
+        )

@@ -1,0 +1,129 @@
+"""What a solve refuses before its first step, each with what was found and what to do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from numbers import Real
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._C._functorch import TransformType
+from torch._functorch.pyfunctorch import retrieve_all_functorch_interpreters
+from torch.autograd import forward_ad
+
+from .methods.registry import METHODS
+from .solver import Solver
+from .state import FlatState
+
+__all__ = ["check_choices", "check_times", "check_transform", "transformed"]
+
+
+def check_times(t: Tensor | Sequence[float], endless: bool = False) -> list[float]:
+    """The output times as host floats.
+
+    Args:
+        t: A tensor of shape `(time,)`, or as many numbers.
+        endless: Whether the last time may be infinite.
+
+    Raises:
+        ValueError: Fewer than two times, or times that are not strictly monotonic and finite.
+    """
+    if isinstance(t, Tensor):
+        fits = t.dim() == 1 and t.is_floating_point()
+        times = t.tolist() if fits else []
+        found = ""
+    else:
+        fits = isinstance(t, Iterable) and all(isinstance(x, Real) for x in t)
+        times = [float(x) for x in t] if fits else []
+        found = f"{len(times)} numbers" if fits else f"{type(t).__name__} of other things"
+    if len(times) < 2:
+        if isinstance(t, Tensor):
+            found = f"shape {tuple(t.shape)}, {t.dtype}"
+        raise ValueError(
+            "t must be a floating-point tensor of shape (time,), or a sequence of numbers, with "
+            f"at least 2 times; found {found}"
+        )
+    sign = math.copysign(1.0, times[1] - times[0])
+    for i, (a, b) in enumerate(pairwise(times), start=1):
+        finite = math.isfinite(b - a) or (endless and i == len(times) - 1 and math.isfinite(a))
+        if not sign * (b - a) > 0 or not finite:
+            raise ValueError(
+                "t must be finite and strictly increasing or strictly decreasing"
+                + ("; only the last time of a solve with events may be infinite" * endless)
+                + f"; found t[{i - 1}]={a!r} followed by t[{i}]={b!r}"
+            )
+    return times
+
+
+def check_choices(
+    solver: Solver, state: FlatState, times: Sequence[float], asked: Mapping[str, Any]
+) -> None:
+    """Refuse what a method cannot do.
+
+    Args:
+        asked: Arguments of `solve` that not every method can serve, by name.
+
+    Raises:
+        ValueError: Choices that do not fit together.
+    """
+    for name in ("rtol", "atol"):
+        value = getattr(solver, name)
+        if isinstance(value, float | int):
+            continue
+        if len(value) not in (len(state.sizes), sum(state.sizes)):
+            raise ValueError(
+                f"solver.{name} has {len(value)} numbers for a state of {len(state.sizes)} "
+                f"tensors with {sum(state.sizes)} components; give a single number, or one for "
+                "each tensor or each component"
+            )
+    if math.isinf(times[-1]) and solver.fixed_steps and solver.step_size is None:
+        raise ValueError(
+            "solver.num_steps and a grid of step_t need a finite interval; found "
+            f"t[-1]={times[-1]!r}; set solver.step_size, or take a finite last time"
+        )
+    by_itself = METHODS[solver.method].family == "scipy" or solver.batching == "independent"
+    unserved = [name for name, value in asked.items() if value] if by_itself else []
+    if unserved:
+        raise ValueError(
+            f"solver.method={solver.method!r} with batching={solver.batching!r} cannot take "
+            f"{' and '.join(unserved)}; leave it out, or take "
+            + ("batching='joint'" if solver.batching == "independent" else "another method")
+        )
+    if solver.method == "leapfrog" and sum(state.sizes) % 2:
+        raise ValueError(
+            "solver.method='leapfrog' needs a state of two halves (q, p) of one size; found "
+            f"{sum(state.sizes)} numbers"
+        )
+
+
+def transformed(*inputs: Any) -> bool:
+    """Whether a torch.func transform or forward-mode differentiation is going on."""
+    if torch._C._are_functorch_transforms_active():
+        return True
+    return forward_ad._current_level >= 0 and any(
+        isinstance(x, Tensor) and forward_ad.unpack_dual(x).tangent is not None for x in inputs
+    )
+
+
+def check_transform(t: Tensor | Sequence[float], events: bool) -> None:
+    """Refuse what `torch.func.vmap` cannot go through.
+
+    Raises:
+        ValueError: Times that differ between samples, or events.
+    """
+    interpreters = retrieve_all_functorch_interpreters()
+    if not any(i.key() == TransformType.Vmap for i in interpreters):
+        return
+    if isinstance(t, Tensor) and torch._C._functorch.is_batchedtensor(t):
+        raise ValueError(
+            "torch.func.vmap cannot map over t, for the steps are those of all samples; pass t "
+            "with in_dims=None, and scale the time of each sample inside the vector field"
+        )
+    if events:
+        raise ValueError(
+            "torch.func.vmap cannot map over a solve with events, which end at another time in "
+            "each sample; solve the samples one after the other"
+        )

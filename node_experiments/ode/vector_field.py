@@ -1,0 +1,411 @@
+"""The vector field as the methods call it: on packed states, checked, and repeatable."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .solution import StepCounts
+
+__all__ = [
+    "Adapted",
+    "Dynamics",
+    "FlatField",
+    "GraphLost",
+    "PlainField",
+    "VectorField",
+    "checked",
+    "graph_position",
+    "in_own_memory",
+    "like_state",
+    "without_old_graph",
+]
+
+
+class Dynamics:
+    """The right-hand side of dy/dt = f(t, y).
+
+    It is called with a 0-d time, a state, and further arguments: those of the vector field, or
+    where the integrands of quadratures are written.
+
+    Attributes:
+        plain: The function to call instead, which a step does without a Python frame between;
+            None where there is more to do around it.
+        reuses_memory: Whether a derivative may be overwritten by the next evaluation.
+        counts_changes: Whether its tensors count their changes in place, which are then rejected:
+            those that are traced do not, nor those of inference mode.
+    """
+
+    plain: Callable[..., Any] | None = None
+    reuses_memory: bool = False
+    counts_changes: bool = True
+
+    def __call__(self, t: Tensor, y: Tensor, *args: Any) -> Tensor:
+        raise NotImplementedError
+
+    def fitted(self, derivative: Any, y: Tensor) -> Tensor:
+        """What `plain` returned, of the shape and dtype of its state.
+
+        Raises:
+            ValueError: It is something else.
+        """
+        return like_state(derivative, y).to(y.dtype)
+
+    def check_graph(self, t: Tensor, y: Tensor, args: Sequence[Any], derivative: Tensor) -> None:
+        """Look whether a derivative without a graph, at a state with one, is right."""
+
+
+class PlainField(Dynamics):
+    """A function as it is, for a solve that is traced."""
+
+    def __init__(self, func: Callable[..., Any]):
+        self.plain = func
+        self.counts_changes = can_count_changes()
+
+    def __call__(self, t: Tensor, y: Tensor, *args: Any) -> Tensor:
+        assert self.plain is not None
+        return self.fitted(self.plain(t, y, *args), y)
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A vector field behind another interface.
+
+    Attributes:
+        call: A function of (t, y, *args) that calls `origin`.
+        origin: The vector field as the user wrote it, whose modules and tensors are looked for.
+        fit: Where `origin` can be called itself: makes its derivative like its state.
+    """
+
+    call: Callable[..., Any]
+    origin: Callable[..., Any]
+    fit: Callable[[Any, Tensor], Any] | None = None
+
+    def __call__(self, *args: Any) -> Any:
+        return self.call(*args)
+
+
+class VectorField(Dynamics):
+    """The user's function on packed states, which is the same function at every evaluation.
+
+    It draws the same random numbers at every evaluation of one solve: with fresh numbers each
+    time dy/dt would be no function, step size control would see noise, and an evaluation could
+    not be repeated in the backward pass. Whether numbers are drawn is seen at the first one.
+
+    Args:
+        func: The function with its checks; see `checked`.
+        device: Whose random numbers it may draw, besides those of the CPU.
+        origin: The vector field as the user gave it.
+        bare: The user's function, where it takes packed states as it is.
+    """
+
+    def __init__(
+        self,
+        func: Callable[..., Tensor],
+        device: torch.device,
+        origin: Any,
+        bare: Callable[..., Any] | None = None,
+    ):
+        self._func, self._bare = func, bare
+        self.origin = origin
+        self._fit: Callable[[Any, Tensor], Any] | None = None
+        if isinstance(bare, Adapted):
+            self._bare, self._fit = (bare.origin, bare.fit) if bare.fit else (bare, None)
+        self._is_cuda, self._device = device.type == "cuda", device
+        self._draws: bool | None = None
+        self._is_free = False
+        self._may_lack_graph = True
+        self.counts_changes = not torch.is_inference_mode_enabled()
+        self._states: list[Tensor] = []
+
+    def __call__(self, t: Tensor, y: Tensor, *args: Any) -> Tensor:
+        if self._draws is False:
+            return self._func(t, y, *args)
+        if self._draws:
+            before = self._random_states()
+            self._restore(self._states)
+            try:
+                return self._func(t, y, *args)
+            finally:
+                self._restore(before)
+        self._states = self._random_states()
+        derivative = self._func(t, y, *args)
+        self._draws = self._moved()
+        if not self._draws:
+            self.plain = self._bare
+        # One that is in a graph and was never changed in place was made by this evaluation. Other
+        # memory may be somebody else's: a tensor that is kept, or an array of NumPy.
+        if not (derivative.requires_grad and derivative._version == 0):
+            self.reuses_memory = sys.getrefcount(derivative) > 2 or not owns_memory(derivative)
+        return derivative
+
+    def fitted(self, derivative: Any, y: Tensor) -> Tensor:
+        if self._fit is not None:
+            derivative = self._fit(derivative, y)
+        return like_state(derivative, y).to(y.dtype)
+
+    def check_graph(self, t: Tensor, y: Tensor, args: Sequence[Any], derivative: Tensor) -> None:
+        if self._may_lack_graph and self.plain is not None and torch.is_grad_enabled():
+            check_graph(self.plain, t, y, args, derivative)
+            self._may_lack_graph = False
+
+    def without_random_numbers(self) -> Callable[..., Tensor]:
+        """The function as it is, for a solve in which it may draw none at all."""
+        self._states, self._draws, self._is_free = self._random_states(), False, True
+        return self._func
+
+    def settle(self) -> None:
+        """The solve has ended.
+
+        Raises:
+            ValueError: Numbers were drawn at some evaluations, and not at the first; or at all,
+                where none may be.
+        """
+        if self._draws is not False or not self._moved():
+            return
+        if self._is_free:
+            raise ValueError(
+                "the vector field draws random numbers, which would be others at every stage of a "
+                "compiled step; take gradient=Backprop() without compile=True, or draw them "
+                "before the solve"
+            )
+        raise ValueError(
+            "the vector field drew random numbers at some evaluations and none at the first, so "
+            "that no evaluation can be repeated; draw them at every evaluation, or before the "
+            "solve"
+        )
+
+    def _moved(self) -> bool:
+        pairs = zip(self._states, self._random_states(), strict=True)
+        if torch._C._are_functorch_transforms_active():
+            return not all(torch.equal(a, b) for a, b in pairs)
+        return any(a.numpy().tobytes() != b.numpy().tobytes() for a, b in pairs)
+
+    def _random_states(self) -> list[Tensor]:
+        states = [torch.get_rng_state()]
+        if self._is_cuda:
+            states.append(torch.cuda.get_rng_state(self._device))
+        return states
+
+    def _restore(self, states: list[Tensor]) -> None:
+        torch.set_rng_state(states[0])
+        if self._is_cuda:
+            torch.cuda.set_rng_state(states[1], self._device)
+
+
+class FlatField:
+    """Dynamics as a function of host times that returns a fresh vector, integrands at its end.
+
+    Args:
+        like: A state; its shape and dtype are those of all states.
+        counts: Where evaluations are counted.
+        time: Makes a 0-d time of a host time.
+        args: Arguments of the dynamics.
+        quadratures: Number q of integrals along the solution.
+    """
+
+    def __init__(
+        self,
+        dynamics: Dynamics,
+        like: Tensor,
+        counts: StepCounts,
+        time: Callable[[float], Tensor],
+        args: Sequence[Any] = (),
+        quadratures: int = 0,
+    ):
+        self._dynamics, self._counts, self._time, self._args = dynamics, counts, time, args
+        self._shape, self._n, self._q = like.shape, like.numel(), quadratures
+
+    def __call__(self, t: float | Tensor, y: Tensor) -> Tensor:
+        """Derivative and integrands at (t, y), shape `(n + q,)`; y may carry q more entries."""
+        self._counts.evaluations += 1
+        time = t if isinstance(t, Tensor) else self._time(t)
+        if self._q:
+            integrand = y.new_empty(self._q)
+            f = self._dynamics(time, y[: self._n].view(self._shape), integrand)
+            return torch.cat([f.reshape(-1).to(y.dtype), integrand])
+        return self._derivative(time, y, self._args)
+
+    def derivative(self, t: float | Tensor, y: Tensor) -> Tensor:
+        """The derivative alone, shape `(n,)`."""
+        self._counts.evaluations += 1
+        time = t if isinstance(t, Tensor) else self._time(t)
+        return self._derivative(time, y, (None,) if self._q else self._args)
+
+    def _derivative(self, time: Tensor, y: Tensor, args: Sequence[Any]) -> Tensor:
+        f = self._dynamics(time, y[: self._n].view(self._shape), *args)
+        return in_own_memory(f.reshape(-1).to(y.dtype))
+
+    def clock(
+        self, t: float | Tensor, h: float | Tensor, nodes: Sequence[float]
+    ) -> tuple[list[Tensor], float | Tensor]:
+        """The times t + c h as the vector field sees them, and the size of the step."""
+        times = [t + c * h for c in nodes]
+        return [x if isinstance(x, Tensor) else self._time(x) for x in times], h
+
+
+def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """`func`, whose derivatives are compared with its states; this needs no synchronisation.
+
+    A derivative may be in half precision, as autocast leaves it: the solver computes in that of
+    the state. Any other dtype is a mistake, and would lose digits in silence. So is a change of
+    the time or the state in place, for the solver goes on with them.
+    """
+    counts_changes = can_count_changes()
+    may_lack_graph = True
+
+    def call(t: Tensor, y: Tensor, *args: Any) -> Tensor:
+        nonlocal may_lack_graph
+        if torch.compiler.is_compiling():  # what is traced has neither versions nor a graph yet
+            return like_state(func(t, y, *args), y)
+        versions = (t._version, y._version) if counts_changes else None
+        position = graph_position()
+        try:
+            derivative = func(t, y, *args)
+        except RuntimeError as error:
+            # Autograd's own rejections, of a leaf and of the parts of one that was split.
+            if y.is_leaf and y.requires_grad and NO_CHANGE.search(str(error)):
+                raise ValueError(CHANGED.format("the state, or another leaf,", "y")) from error
+            raise
+        if versions is not None and (t._version, y._version) != versions:
+            raise changed_in_place(t._version != versions[0])
+        like_state(derivative, y)
+        if not y.requires_grad:
+            return derivative
+        if derivative.requires_grad:
+            return without_old_graph(derivative, position) if y.is_leaf else derivative
+        if may_lack_graph and torch.is_grad_enabled():
+            check_graph(func, t, y, args, derivative)
+            may_lack_graph = False
+        return derivative
+
+    return call
+
+
+def can_count_changes() -> bool:
+    """Whether tensors have a number of changes in place now."""
+    return not torch.compiler.is_compiling() and not torch.is_inference_mode_enabled()
+
+
+def like_state(derivative: Any, y: Tensor) -> Tensor:
+    """The derivative, which is a tensor of the shape, dtype and device of its state.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if (
+        not isinstance(derivative, Tensor)
+        or derivative.shape != y.shape
+        or derivative.device != y.device
+        or derivative.dtype not in (y.dtype, torch.bfloat16, torch.float16)
+    ):
+        found = (
+            f"shape {tuple(derivative.shape)}, {derivative.dtype}, {derivative.device}"
+            if isinstance(derivative, Tensor)
+            else type(derivative).__name__
+        )
+        raise ValueError(
+            f"the vector field must return a derivative like its state of shape "
+            f"{tuple(y.shape)}, {y.dtype}, {y.device}; found {found}"
+        )
+    return derivative
+
+
+NO_CHANGE = re.compile("in-?place")
+CHANGED = (
+    "the vector field changed {} in place, and the solver goes on with it; take an operation that "
+    "returns a new tensor, such as torch.where or y.clamp(min=0) instead of y.clamp_(min=0), or "
+    "{}.clone()"
+)
+
+
+def changed_in_place(time: bool) -> ValueError:
+    """The error for a vector field that changed its time, or its state."""
+    return ValueError(CHANGED.format(*(("the time", "t") if time else ("the state", "y"))))
+
+
+class GraphLost(ValueError):
+    """A derivative depends on its state and is in no graph."""
+
+
+def check_graph(
+    func: Callable[..., Any], t: Tensor, y: Tensor, args: Sequence[Any], derivative: Tensor
+) -> None:
+    """Look whether a derivative without a graph, at a state that needs a gradient, is constant.
+
+    A constant one is right to have none. Whether it is shows in its values at states nearby, in
+    two directions: a function that is piecewise constant may jump here, and does so in one.
+
+    Raises:
+        GraphLost: The derivative depends on the state, and its gradient would be lost.
+    """
+    if torch._C._are_functorch_transforms_active() or torch.compiler.is_compiling():
+        return
+    derivative = derivative.clone()  # the vector field may write to it again
+    with torch.no_grad():
+        if not torch.equal(func(t, y.detach().clone(), *args), derivative):
+            return  # it draws random numbers, or counts its calls
+        shift = (1 + y.detach().abs()) * torch.finfo(y.dtype).eps ** 0.5
+        nearby = [func(t, y.detach() + sign * shift, *args).clone() for sign in (1, -1)]
+        if any(torch.equal(value, derivative) for value in nearby):
+            return
+    raise GraphLost(
+        "the derivative that the vector field returned depends on its state and is in no graph, "
+        "so that gradients would be wrong: it was made by torch.tensor(...), .item(), NumPy or "
+        ".detach(); compute it by torch operations on y, or solve under torch.no_grad()"
+    )
+
+
+def owns_memory(x: Tensor) -> bool:
+    """Whether no other tensor shares the memory of `x`, and no other library owns it."""
+    if torch._C._are_functorch_transforms_active():
+        return False  # they do not say where it is
+    storage = x.untyped_storage()
+    if not storage.resizable():
+        return False
+    sharing = torch._C._storage_Use_Count(storage._cdata) - 1  # without `storage` itself
+    # A view may have been made of a new tensor that nobody else knows.
+    return sharing == 1 or (sharing == 2 and sys.getrefcount(x._base) == 2)
+
+
+def in_own_memory(derivative: Tensor) -> Tensor:
+    """A derivative that the next evaluation does not overwrite: a vector field may reuse a buffer.
+
+    One that is in a graph and was never changed in place was made by this evaluation. Without a
+    graph nothing is known: the memory may be that of a NumPy array.
+    """
+    if torch.compiler.is_compiling():  # what is traced has no memory yet
+        return derivative
+    if derivative.requires_grad and derivative._version == 0:
+        return derivative
+    return derivative.clone()
+
+
+def graph_position() -> int:
+    """The number that the next node of a graph made by this thread will have; 0 while tracing."""
+    return 0 if torch.compiler.is_compiling() else torch._C._autograd._get_sequence_nr()
+
+
+def without_old_graph(derivative: Tensor, position: int) -> Tensor:
+    """The derivative with its graph, where the vector field's buffer keeps none.
+
+    A buffer that is written again at every evaluation would otherwise take along the graphs of
+    all earlier ones.
+
+    Args:
+        position: That of the graph before the evaluation.
+    """
+    if torch.compiler.is_compiling() or derivative._version == 0 or derivative.grad_fn is None:
+        return derivative
+    buffer = derivative._base if derivative._base is not None else derivative
+    if buffer.grad_fn is None or buffer.grad_fn._sequence_nr() < position:
+        return derivative
+    own = derivative.clone()
+    buffer.detach_()
+    return own

@@ -1,0 +1,105 @@
+"""An ensemble over seeds: runs that differ in nothing else, as one predictive distribution.
+
+Its distribution is the even mixture of those of its members (Lakshminarayanan et al. 2017).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pandas import DataFrame
+
+from ..runs.files import FORECASTS
+from .mixtures import crps, held
+from .records import one_per_seed, records, settings, show, varying
+from .table import Cell, Estimate, ReportTable
+
+__all__ = ["ensemble_table"]
+
+Record = Mapping[str, Any]
+Arrays = Mapping[str, NDArray[Any]]
+COLUMNS = {"mse": ("MSE", ".4f"), "crps": ("CRPS", ".4f"), "coverage": ("90 % band", ".3f")}
+
+
+def ensemble_table(runs: DataFrame, title: str) -> ReportTable:
+    """Mean scores of the members beside those of their ensemble, one row for each setting.
+
+    Over all held-out test values, in the units in which the models read them. Members that were
+    tested on other values, such as by another draw of what is observed, make no ensemble.
+    """
+    completed = [
+        run
+        for run in records(runs)
+        if run["status"] == "completed" and (Path(run["directory"]) / FORECASTS).is_file()
+    ]
+    names = varying([settings(run) for run in completed])
+    groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+    for run in completed:
+        groups[tuple(show(run.get(f"config.{name}")) for name in names)].append(run)
+    rows, notes = [], []
+    for key, found in groups.items():
+        members = one_per_seed(found)
+        label = ", ".join(f"{name}={value}" for name, value in zip(names, key, strict=True))
+        label = label or str(members[0]["name"])
+        forecasts = [read(run) for run in members]
+        if not all(same_values(forecasts[0], other) for other in forecasts[1:]):
+            notes.append(f"{label}: its seeds were tested on different values; no ensemble.")
+            continue
+        rows.append([label, len(members), *columns(forecasts)])
+    headings = [
+        f"{name}{of}" for name, _ in COLUMNS.values() for of in (", members", ", ensemble")
+    ]
+    return ReportTable.of(
+        f"Ensembles of {title}",
+        ["runs", "seeds", *headings],
+        rows,
+        caption="Held-out test values, within the span of the observations and beyond it, in the "
+        "units in which the models read them: mean over the seeds and standard deviation, and the "
+        "even mixture of their predictive distributions.",
+        notes=notes,
+        missing="-",
+    )
+
+
+def read(run: Record) -> Arrays:
+    """The forecasts of a run."""
+    with np.load(Path(run["directory"]) / FORECASTS) as file:
+        return {name: file[name] for name in file.files}
+
+
+def same_values(one: Arrays, other: Arrays) -> bool:
+    """Whether two runs predict the same values."""
+    return one["values"].shape == other["values"].shape and bool(
+        np.allclose(one["values"], other["values"])
+    )
+
+
+def columns(members: Sequence[Arrays]) -> list[Cell | None]:
+    """Scores of the members and of their mixture."""
+    alone = [scores([each]) for each in members]
+    together = scores(members) if len(members) > 1 else None
+    cells: list[Cell | None] = []
+    for name, (_, form) in COLUMNS.items():
+        estimate = Estimate.of(each[name] for each in alone)
+        cells.append(None if estimate is None else estimate.cell(form, form))
+        cells.append(None if together is None else Cell.number(together[name], form))
+    return cells
+
+
+def scores(members: Sequence[Arrays]) -> dict[str, float]:
+    """Of the even mixture of the members' distributions."""
+    values = members[0]["values"].astype(np.float64)
+    means = np.concatenate([each["means"] for each in members]).astype(np.float64)
+    std = np.concatenate(
+        [np.broadcast_to(each["std"], each["means"].shape) for each in members]
+    ).astype(np.float64)
+    return {
+        "mse": float(((means.mean(0) - values) ** 2).mean()),
+        "crps": float(crps(values, means, std).mean()),
+        "coverage": float(held(values, means, std).mean()),
+    }

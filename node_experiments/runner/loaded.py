@@ -1,0 +1,112 @@
+"""A trained run in Python: `node_experiments.load`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from ..chapters.prediction import Request
+from ..config import ConfigError, RunConfig
+from ..runs.checkpoint_names import resolved_checkpoint
+from ..runs.directory import folder_of_checkpoint
+from ..runs.result import read_result
+from ..training.device import select_device
+from .checkpoint_overrides import config_from
+from .predict import answer, asked_times, predictor_of
+from .restore import Trained, rebuild
+
+__all__ = ["LoadedRun", "load_run"]
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A trained run.
+
+    Attributes:
+        folder: The run directory.
+        model: With the weights of the checkpoint, in evaluation mode.
+        config: Of the run, as its `config.yaml` holds it.
+        metrics: What the run reports of its saved epoch, such as `mse/test`; empty for a file
+            without a run around it.
+        epoch: After which the weights were saved.
+    """
+
+    folder: Path
+    model: nn.Module
+    config: RunConfig
+    metrics: dict[str, float]
+    epoch: int | None
+    trained: Trained
+
+    def predict(
+        self,
+        inputs: pd.DataFrame | np.ndarray | str | PathLike[str] | None = None,
+        *,
+        times: Any = None,
+        samples: int = 100,
+        seed: int | None = None,
+    ) -> pd.DataFrame:
+        """What the model predicts, in the names and units of the data; as `mode=predict` writes.
+
+        Args:
+            inputs: A table of series, points or initial states, images as an array of shape
+                `(image, height, width)`, or the path of a file of these; the test data, or the
+                series of `dataset.path`, when None.
+            times: When to predict: a number or date, a sequence of them, or `24:48:1`.
+            samples: Draws behind the quantiles, or points of a flow.
+            seed: Of the draws; that of the run when None.
+
+        Raises:
+            UserError: A table that lacks columns, or times that the model has none of.
+        """
+        return answer(self.trained, self._request(inputs, times, samples, False), seed).table
+
+    def latent(
+        self, inputs: pd.DataFrame | str | PathLike[str] | None = None, *, times: Any = None
+    ) -> pd.DataFrame:
+        """The latent trajectory from the mean of z0, of a latent ODE: `series, time, z1, ...`.
+
+        Raises:
+            UserError: The model has none.
+        """
+        if "latent" not in predictor_of(self.config).reads:
+            raise ConfigError(f"model {self.config.model.name!r} has no latent trajectory")
+        found = answer(self.trained, self._request(inputs, times, 1, True)).latent
+        assert found is not None
+        return found
+
+    def _request(self, inputs: Any, times: Any, samples: int, latent: bool) -> Request:
+        if isinstance(inputs, str | PathLike):
+            inputs = Path(inputs).expanduser()
+        if isinstance(times, pd.Series | np.ndarray):
+            times = times.tolist()
+        elif isinstance(times, Sequence) and not isinstance(times, str):
+            times = [getattr(time, "item", lambda t=time: t)() for time in times]
+        if samples < 1:
+            raise ConfigError(f"samples={samples} must be at least 1")
+        return Request(inputs, asked_times(times), samples, latent)
+
+
+def load_run(
+    run: str | PathLike[str], outputs: str | PathLike[str] = "outputs", device: str = "auto"
+) -> LoadedRun:
+    """The run of a directory, a checkpoint file, or a name; see `node_experiments.load`.
+
+    Raises:
+        UserError: There is none, or it cannot be read.
+    """
+    path = resolved_checkpoint(str(run), Path(outputs))
+    config = config_from(path)
+    trained = rebuild(config, select_device(device), with_files=False)
+    trained.model.eval()
+    folder = folder_of_checkpoint(path)
+    result = read_result(folder)
+    metrics = {} if result is None else dict(result.found.reported)
+    return LoadedRun(folder, trained.model, config, metrics, trained.epoch, trained)

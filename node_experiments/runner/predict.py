@@ -1,0 +1,210 @@
+"""`mode=predict`: what a trained model predicts, in a file."""
+
+from __future__ import annotations
+
+import io
+import logging
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ..chapters import task_of
+from ..chapters.chapter import Predictor, resolve
+from ..chapters.prediction import Prediction, Request
+from ..config import ConfigError, RunConfig
+from ..config.run import PredictConfig
+from ..data.table_file import read_table
+from ..runs.files import write_atomically
+from ..runs.result import Findings
+from .restore import Trained, rebuild
+from .train import trainable_parameters
+
+__all__ = ["answer", "asked_times", "check_predict", "predict", "predictor_of", "write_table"]
+
+log = logging.getLogger(__name__)
+
+MOST = 100_000  # times of a range
+
+
+def predictor_of(config: RunConfig) -> Predictor:
+    """What predicts with the model of a configuration.
+
+    Raises:
+        ConfigError: Nothing does.
+    """
+    predictor = task_of(config.model.name, config.dataset.name).predictor
+    if predictor is None:
+        raise ConfigError(
+            f"model {config.model.name!r} on dataset {config.dataset.name!r} has nothing to "
+            "predict: its chapter names no predictor; mode=eval tests it"
+        )
+    return predictor
+
+
+def check_predict(config: RunConfig) -> None:
+    """Reject settings that mean nothing for the model of the checkpoint.
+
+    Raises:
+        ConfigError: One of them was set, or its times cannot be read.
+    """
+    reads, default = predictor_of(config).reads, PredictConfig()
+    for each in fields(PredictConfig):
+        name = each.name
+        changed = getattr(config.predict, name) != getattr(default, name)
+        if changed and name not in ("out", *reads):
+            raise ConfigError(
+                f"predict.{name} means nothing for model {config.model.name!r} on dataset "
+                f"{config.dataset.name!r}; read are {', '.join(('out', *reads))}"
+            )
+    asked_times(config.predict.times)
+
+
+def predict(config: RunConfig, folder: Path, device: torch.device) -> Findings:
+    """Write what the model of the checkpoint predicts, and a figure of the first of it.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be read, or holds the weights of another model.
+        DataError: The inputs cannot be read.
+    """
+    trained = rebuild(config, device, with_files=False)
+    asked = config.predict
+    given = asked.points or asked.images
+    request = Request(
+        inputs=None if given is None else Path(given).expanduser(),
+        times=asked_times(asked.times),
+        samples=asked.samples,
+        latent=asked.latent is not False,
+    )
+    found = answer(trained, request)
+    out = Path(asked.out).expanduser()
+    write_table(found.table, out)
+    log.info("%d rows for %s: %s", len(found.table), found.of, out)
+    if found.latent is not None:
+        beside = out.with_name("latent.csv") if asked.latent is True else Path(asked.latent)
+        write_table(found.latent, beside.expanduser())
+        log.info("latent trajectories: %s", beside)
+    if found.figure is not None:
+        (folder / "figures").mkdir(exist_ok=True)
+        path = folder / "figures" / "prediction.png"
+        found.figure().savefig(path)
+        log.info("the first of them: %s", path)
+    return Findings(trained=trained.origin, parameters=trainable_parameters(trained.model))
+
+
+def answer(trained: Trained, request: Request, seed: int | None = None) -> Prediction:
+    """What a model predicts.
+
+    Args:
+        seed: Of all draws; that of its configuration when None.
+    """
+    trained.model.eval()
+    devices = [trained.device] if trained.device.type == "cuda" else []
+    with torch.no_grad(), torch.random.fork_rng(devices):
+        torch.manual_seed(trained.config.seed if seed is None else seed)
+        found: Prediction = resolve(predictor_of(trained.config).run)(trained, request)
+    return found
+
+
+def asked_times(times: Any) -> list[Any] | None:
+    """The times of `predict.times`.
+
+    Args:
+        times: A number or a date, a list of them, `start:stop:step` with both ends, or
+            `file:column`, of whose values each counts once.
+
+    Raises:
+        ConfigError: It is none of these.
+        DataError: The file cannot be read.
+    """
+    if times is None:
+        return None
+    wanted = (
+        f"predict.times={times!r} must be a list such as [30,36], a range start:stop:step such as "
+        "24:48:1, or the column of a file such as times.csv:time"
+    )
+    if isinstance(times, str):
+        with suppress(ValueError):
+            times = [float(times)]
+    if isinstance(times, str):
+        file, _, column = times.rpartition(":")
+        if Path(file).expanduser().is_file():
+            return times_in(Path(file).expanduser(), column)
+        return range_of(times, wanted)
+    if isinstance(times, int | float) and not isinstance(times, bool):
+        times = [times]
+    try:
+        items = list(times)
+    except TypeError:
+        raise ConfigError(wanted) from None
+    if not items or not all(isinstance(item, int | float | str) for item in items):
+        raise ConfigError(wanted)
+    if any(isinstance(item, float) and not np.isfinite(item) for item in items):
+        raise ConfigError(f"{wanted}; times are finite")
+    return items
+
+
+def range_of(text: str, wanted: str) -> list[float]:
+    """The times of `start:stop:step`, both ends included."""
+    try:
+        start, stop, step = (float(part) for part in text.split(":"))
+        count = int(np.floor((stop - start) / step + 1e-9)) + 1
+    except (ValueError, OverflowError, ZeroDivisionError) as error:
+        raise ConfigError(wanted) from error
+    if not 1 <= count <= MOST:
+        raise ConfigError(
+            f"{wanted}; this range holds {max(count, 0)} times, allowed: 1 to {MOST}"
+        )
+    return [start + step * n for n in range(count)]
+
+
+def times_in(path: Path, column: str) -> list[Any]:
+    """The different values of a column, numbers where all of them are numbers."""
+    table = read_table(path, single=True)
+    names = [str(name) for name in table.rows.columns]
+    if names.count(column) != 1:
+        raise ConfigError(
+            f"predict.times: {path} has no column {column!r}; found {', '.join(map(repr, names))}"
+        )
+    cells = table.rows.iloc[:, names.index(column)]
+    cells = cells[cells.notna() & (cells.astype(str).str.strip() != "")]
+    plain = cells.astype(str)
+    plain = plain.str.replace(",", ".", regex=False) if table.decimal == "," else plain
+    numbers = pd.to_numeric(plain, errors="coerce")
+    found = cells.astype(str) if numbers.isna().any() else numbers
+    if found.empty:
+        raise ConfigError(f"predict.times: the column {column!r} of {path} is empty")
+    return sorted(found.unique().tolist())
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table, whole or not at all, in the format of the path's ending.
+
+    Raises:
+        ConfigError: The file cannot be written, or a package is missing.
+    """
+    content = io.BytesIO()
+    if path.suffix == ".csv":
+        table.to_csv(content, index=False)
+    elif path.suffix == ".parquet":
+        try:
+            table.to_parquet(content, index=False)
+        except ImportError as error:
+            raise ConfigError(
+                'parquet files need an extra: pip install "node-experiments[parquet]"'
+            ) from error
+    else:
+        arrays = {str(name): table[name].to_numpy() for name in table.columns}
+        words = {name: x.astype(str) for name, x in arrays.items() if x.dtype == object}
+        np.savez(content, **(arrays | words))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda file: file.write(content.getbuffer()))
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be written: {error.strerror}; name another file with predict.out"
+        ) from error

@@ -1,0 +1,80 @@
+"""`trainer.init_from`: training that starts from the weights of another run."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..runs.checkpoint_names import resolved_checkpoint
+from ..training.checkpoints import CheckpointError, checkpoint_file, load_checkpoint
+
+__all__ = ["check_start", "start_from"]
+
+log = logging.getLogger(__name__)
+
+
+def check_start(source: str) -> None:
+    """See that there is something to start from.
+
+    Raises:
+        CheckpointError: No file is there.
+    """
+    file = checkpoint_file(Path(resolved_checkpoint(source)))
+    if not file.is_file():
+        raise CheckpointError(
+            f"trainer.init_from={source} is missing: there is no file {file}; give a run folder "
+            "or a .pt file"
+        )
+
+
+def start_from(source: str, model: nn.Module, data: Any, device: torch.device) -> None:
+    """Give a model the weights of a checkpoint; optimiser, schedule and epochs start afresh.
+
+    Args:
+        data: What it will be trained on: its `learned` names are compared with those that the
+            checkpoint was trained on.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be read, is of another model, or its inputs or
+            classes have other names.
+    """
+    file = checkpoint_file(Path(resolved_checkpoint(source)))
+    checkpoint = load_checkpoint(file, device)
+    check_names(source, checkpoint.get("data"), getattr(data, "learned", None))
+    given, own = checkpoint["model"], model.state_dict()
+    for name in given:
+        if name not in own:
+            raise CheckpointError(
+                f"trainer.init_from={source} holds {name}, which this model has not; start from a "
+                "checkpoint of the same model"
+            )
+        found, needed = list(given[name].shape), list(own[name].shape)
+        if found != needed:
+            raise CheckpointError(
+                f"trainer.init_from={source}: {name} has the shape {found} there and {needed} "
+                "here; set the sizes of the model, and the data, as they were there"
+            )
+    missing = model.load_state_dict(given, strict=False).missing_keys
+    if missing:
+        raise CheckpointError(
+            f"trainer.init_from={source} lacks {missing[0]}, which this model has; start from a "
+            "checkpoint of the same model"
+        )
+    log.info("started from the weights in %s", file)
+
+
+def check_names(source: str, there: Any, here: Any) -> None:
+    """Compare by name what the numbers of inputs and outputs stand for, where both are known."""
+    both = [(each or {}).get("names", {}) for each in (there, here)]
+    for what in both[0].keys() & both[1].keys():
+        old, new = both[0][what], both[1][what]
+        if old != new:
+            shown = [", ".join(names) or "none" for names in (old, new)]
+            raise CheckpointError(
+                f"trainer.init_from={source}: its {what} are {shown[0]}, and those of this run "
+                f"are {shown[1]}; they must be the same, in the same order"
+            )

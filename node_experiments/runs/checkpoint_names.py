@@ -1,0 +1,55 @@
+"""What `checkpoint=` and `resume=` may name beside a path: `latest`, and what ships."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..config import ConfigError, nearest
+
+__all__ = ["LATEST", "PRETRAINED", "latest_run", "pretrained_runs", "resolved_checkpoint"]
+
+LATEST, PRETRAINED = "latest", "pretrained:"
+FOLDER = Path(__file__).parent.parent / "pretrained"
+
+
+def pretrained_runs() -> Mapping[str, Path]:
+    """The run directories that ship with the package, by name."""
+    return {path.parent.name: path.parent for path in sorted(FOLDER.glob("*/result.json"))}
+
+
+def resolved_checkpoint(text: str, outputs: str | Path = "outputs") -> str:
+    """A path in place of `latest` or `pretrained:<name>`; any other text as it is.
+
+    Args:
+        outputs: Where `latest` is looked for.
+
+    Raises:
+        ConfigError: No run has a checkpoint, or no checkpoint of this name ships.
+    """
+    if text == LATEST and not Path(text).exists():
+        return str(latest_run(Path(outputs)))
+    if not text.startswith(PRETRAINED):
+        return text
+    name, known = text.removeprefix(PRETRAINED), pretrained_runs()
+    if name not in known:
+        raise ConfigError(
+            f"checkpoint={text} does not ship with the package{nearest(name, known)}"
+        )
+    return str(known[name])
+
+
+def latest_run(outputs: Path) -> Path:
+    """The run directory whose checkpoint was written last.
+
+    Raises:
+        ConfigError: None below `outputs` has one.
+    """
+    found = [(file.stat().st_mtime, file) for file in outputs.rglob("checkpoints/*.pt")]
+    if not found:
+        shipped = ", ".join(f"{PRETRAINED}{name}" for name in pretrained_runs())
+        raise ConfigError(
+            f"{LATEST}: no run in {outputs} has a checkpoint; name a run directory, set "
+            f"outputs=<directory>, or take one that ships: {shipped}"
+        )
+    return max(found)[1].parent.parent

@@ -1,0 +1,138 @@
+"""Spheres, kinetics, populations, the pendulum and flow matching: closed forms and bad input."""
+
+import math
+
+import pytest
+import torch
+
+from node_experiments.chapters.gallery.hare_lynx import HARE, LYNX, pelt_data
+from node_experiments.chapters.gallery.kinetics import RATES, ReactionRates, robertson_data
+from node_experiments.chapters.gallery.pendulum import TruePendulum, pendulum_data
+from node_experiments.chapters.gallery.populations import RATES as LOTKA_VOLTERRA
+from node_experiments.chapters.gallery.populations import Populations
+from node_experiments.chapters.gallery.settings import (
+    HareLynxConfig,
+    PendulumConfig,
+    RobertsonConfig,
+    SphereODEConfig,
+    SpheresConfig,
+    SwingUpConfig,
+)
+from node_experiments.chapters.gallery.sphere_ode import sphere_ode
+from node_experiments.chapters.gallery.spheres import draw_spheres, sphere_data
+from node_experiments.chapters.gallery.swing_up import SwingUpTask, swing_up
+from node_experiments.chapters.normalizing_flows.flow_matching import optimal_pairs
+from node_experiments.chapters.normalizing_flows.velocity_mlp import VelocityMLP
+from node_experiments.config import ConfigError
+from node_experiments.nn.augmentation import append_zeros
+from node_experiments.ode import ControlInput, Discrete, SolveError, Solver
+
+pytestmark = pytest.mark.figures
+
+
+def test_spheres_lie_where_they_should():
+    points = draw_spheres(SpheresConfig(), 900, torch.Generator().manual_seed(0))
+    radius = points.x.norm(dim=1)
+    assert int((points.y < 0).sum()) == 300
+    assert float(radius[points.y < 0].max()) <= 0.5
+    assert 1.0 <= float(radius[points.y > 0].min()) < float(radius.max()) <= 1.5
+
+
+def test_augmented_dimensions_start_at_zero_and_many_are_warned_of():
+    data = sphere_data(SpheresConfig(points=30, batch_size=30, test_size=9))
+    model = sphere_ode(SphereODEConfig(augment=3), data, Solver("rk4", num_steps=2), Discrete())
+    states = model.features(data.test[0].x, torch.tensor([0.0, 1.0]))
+    assert states.shape == (2, 9, 5)
+    assert not states[0, :, 2:].any()
+    assert append_zeros(torch.ones(2, 3, 4, 4), 5, 1).shape == (2, 8, 4, 4)
+    with pytest.warns(UserWarning, match=r"model.augment=21 is more than 10 times the 2"):
+        sphere_ode(SphereODEConfig(augment=21), data, Solver(), Discrete())
+    with pytest.raises(ConfigError, match="from 0 to 1000"):
+        SphereODEConfig(augment=-1)
+
+
+def test_the_reaction_solves_to_its_data_and_explicit_solvers_say_what_to_take():
+    batch = robertson_data(RobertsonConfig(span=100.0, samples=8)).test[0]
+    model = ReactionRates(RATES, Solver("kvaerno5", rtol=1e-7, atol=1e-12), Discrete())
+    with torch.no_grad():
+        found = model(batch.times)
+        torch.testing.assert_close(found.sum(1), torch.ones(9).double())
+        scale = found.new_tensor([1.0, 3.65e-5, 1.0])
+        torch.testing.assert_close(found / scale, batch.concentrations, rtol=0, atol=1e-4)
+        model.solver = Solver("dopri5", max_steps=200)
+        with pytest.raises(SolveError, match=r"stiff.*take an implicit one: solver=kvaerno5"):
+            model(batch.times)
+
+
+def test_the_mechanism_is_that_of_lotka_and_volterra():
+    """It keeps a conserved quantity: d H - c log H + b L - a log L."""
+    assert (len(HARE), len(LYNX)) == (21, 21)
+    data = pelt_data(HareLynxConfig())
+    model = Populations(data.test[0].logs[0], 2, 4, Solver("dopri5", rtol=1e-7), Discrete())
+    with torch.no_grad():
+        model.vector_field.log_rates.copy_(torch.tensor(LOTKA_VOLTERRA).log())
+        x = model(torch.linspace(0, 20, 9))[:, 0].double()
+    a, b, c, d = LOTKA_VOLTERRA
+    kept = d * x[..., 0].exp() - c * x[..., 0] + b * x[..., 1].exp() - a * x[..., 1]
+    torch.testing.assert_close(kept, kept[:1].expand_as(kept), rtol=1e-4, atol=1e-4)
+
+
+def test_a_free_pendulum_keeps_its_energy_over_spans_of_its_own():
+    truth = TruePendulum(9.81, 0.0)
+    start, span = torch.tensor([[1.0, 0.5], [2.0, -1.0]]).double(), torch.tensor([[0.5], [2.0]])
+    rest = ControlInput(torch.tensor([0.0, 1.0]).double(), torch.zeros(2, 1).double())
+    y = truth.records(start, rest, span.double(), torch.tensor([0.0, 0.5, 1.0]).double())
+    energy = y[..., 1] ** 2 / 2 - 9.81 * y[..., 0].cos()
+    torch.testing.assert_close(energy, energy[:1].expand_as(energy), rtol=1e-5, atol=1e-5)
+
+
+def test_the_plan_does_not_bend_the_dynamics():
+    data = pendulum_data(PendulumConfig(records=8, batch_size=8, batches=1))
+    settings = SwingUpConfig(hidden=4, span=0.5, knots=3)
+    model = swing_up(settings, data, Solver("rk4", num_steps=4), Discrete())
+    cost = model.plan(torch.linspace(0, 1, 3))[-1, 0, 0].cos()
+    gradients = torch.autograd.grad(cost, list(model.parameters()), allow_unused=True)
+    named = dict(zip((n for n, _ in model.named_parameters()), gradients, strict=True))
+    assert named["plan.raw"].abs().sum() > 0
+    assert all(g is None or not g.any() for n, g in named.items() if n != "plan.raw")
+    loss, _ = SwingUpTask(data).loss(model, next(iter(data.train)), 0)
+    loss.backward()
+    assert all(p.grad is not None and bool(p.grad.any()) for p in model.parameters())
+
+
+def test_a_torque_out_of_reach_is_warned_of():
+    data = pendulum_data(PendulumConfig(records=4, batch_size=4, torque=0.01))
+    with pytest.warns(UserWarning, match="that it takes to stand the pendulum"):
+        swing_up(SwingUpConfig(), data, Solver(), Discrete())
+
+
+def test_the_trace_of_the_velocity_is_that_of_its_jacobian():
+    field = VelocityMLP(2, 8, 2, 1.0).double()
+    t, z = torch.tensor(0.3).double(), torch.randn(5, 2).double()
+    probes = torch.eye(2).double().unsqueeze(1)
+    value, trace = field.with_divergence(t, z, probes)
+    torch.testing.assert_close(value, field(t.expand(5), z))
+    jacobian = torch.func.vmap(torch.func.jacrev(lambda row: field(t, row[None])[0]))(z)
+    torch.testing.assert_close(trace, jacobian.diagonal(dim1=1, dim2=2).sum(1))
+
+
+def test_optimal_pairs_cross_less():
+    noise, data = torch.randn(32, 2), torch.randn(32, 2) + 3
+    paired = optimal_pairs(noise, data)
+    assert sorted(paired[:, 0].tolist()) == sorted(noise[:, 0].tolist())
+    assert float((paired - data).square().sum()) < float((noise - data).square().sum())
+    assert not math.isnan(float(paired.sum()))
+
+
+@pytest.mark.parametrize(
+    ("experiment", "figure", "more"),
+    [
+        ("anode_spheres", "flow.png", ()),
+        ("lotka_volterra_hare_lynx", "populations.png", ()),
+        ("pendulum", "swing_up.gif", ("solver=rk4", "solver.num_steps=6")),
+    ],
+)
+def test_one_command_draws_it(node_run, experiment, figure, more):
+    result = node_run(f"experiment={experiment}", "protocol=smoke", "trainer.threads=1", *more)
+    assert result.code == 0, result.err
+    assert (result.folders[0] / "figures" / figure).stat().st_size > 5000

@@ -1,0 +1,171 @@
+"""Bands that hold as much of new series as they say: closed forms, and fits to held-out values."""
+
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from scipy.stats import norm
+
+from node_experiments.chapters.irregular_series.bands import (
+    History,
+    PredictiveNoise,
+    bands,
+    mixture_cdf,
+    mixture_quantile,
+)
+from node_experiments.chapters.irregular_series.batches import ForecastBatch
+from node_experiments.chapters.irregular_series.calibration import (
+    HeldOut,
+    calibrate,
+    coverage,
+    fitted_noise,
+    held_out,
+    widening,
+)
+from node_experiments.data.time_series import TimeSeries
+
+
+def test_the_quantiles_of_a_mixture():
+    std = torch.tensor([0.5, 2.0])
+    one = torch.zeros(7, 2) + 3
+    for share in (0.05, 0.5, 0.95):
+        expected = 3 + float(norm.ppf(share)) * std
+        torch.testing.assert_close(mixture_quantile(one, std, share), expected, atol=1e-5, rtol=0)
+    means = torch.randn(5, 2)
+    found = mixture_quantile(means, std, 0.05)
+    torch.testing.assert_close(mixture_cdf(found, means, std), torch.full((2,), 0.05))
+
+
+def held(ahead, seen, std, inside, values=20_000, features=1):
+    """Values that truly have these deviations around a mean of 0."""
+    generator = torch.Generator().manual_seed(1)
+    drawn = torch.randn(values, generator=generator) * std
+    return HeldOut(drawn, torch.zeros(3, values), ahead, seen, inside)
+
+
+def test_the_noise_of_greatest_likelihood():
+    generator = torch.Generator().manual_seed(2)
+    ahead = 2 * torch.rand(20_000, generator=generator)
+    seen = torch.randint(9, (20_000,), generator=generator).float()
+    part = held(ahead, seen, 0.3 + 0.5 * ahead + 2 / (1 + seen), ahead == 0)
+    level, growth, early = fitted_noise(part)
+    assert level == pytest.approx(0.3, abs=0.05)
+    assert growth == pytest.approx(0.5, abs=0.05)
+    assert early == pytest.approx(2, abs=0.1)
+
+
+def test_a_band_is_widened_until_it_holds_its_share():
+    zeros = torch.zeros(20_000)
+    part = held(zeros, zeros, 3.0, zeros == 0)
+    assert widening(part, (1.0, 0.0, 0.0), 0.9) == pytest.approx(3, rel=0.03)
+    wider = 3 * norm.ppf(0.975) / norm.ppf(0.95)
+    assert widening(part, (1.0, 0.0, 0.0), 0.95) == pytest.approx(wider, rel=0.03)
+    exact = replace(part, values=zeros)
+    assert widening(exact, (1.0, 0.0, 0.0), 0.9) < 0.1  # as narrow as it may become
+
+
+class Constant:
+    """Says 0 of everything, from all observations; its noise was learned far too small."""
+
+    def __init__(self, dim):
+        self.log_noise_std = torch.full((dim,), math.log(0.1))
+        self.predictive_noise = PredictiveNoise(dim)
+
+    def eval(self):
+        pass
+
+    def encode(self, observed):
+        self.observed = observed
+        return torch.zeros(len(observed.values), 1), torch.zeros(len(observed.values), 1)
+
+    def states(self, z0, times):
+        return z0.unsqueeze(-2).expand(*z0.shape[:-1], times.shape[1], 1)
+
+    def means(self, states):
+        return states.expand(*states.shape[:-1], len(self.log_noise_std)) * 0
+
+
+def batches(series, seed, dim=2, points=12, cut=0.5):
+    """Noise of deviation 1 up to the cut and 3 after it; the second feature is rarely observed."""
+    generator = torch.Generator().manual_seed(seed)
+    times = torch.rand(series, 2 * points, generator=generator).sort(1).values
+    times = torch.cat([times[:, :points] * cut, cut + 0.01 + times[:, points:] * cut], 1)
+    std = torch.where(times <= cut, 1.0, 3.0).unsqueeze(-1)
+    values = std * torch.randn(series, 2 * points, dim, generator=generator)
+    features = torch.rand(values.shape, generator=generator) < 0.8
+    features[..., 0] = True
+    whole = TimeSeries.checked(times, values, None, features)
+
+    def part(of):
+        return TimeSeries.checked(times[:, of], values[:, of], None, whole.feature_mask[:, of])
+
+    observed, target = part(slice(None, points)), part(slice(points, None))
+    return [ForecastBatch(observed, target)]
+
+
+def data_of(validation, train):
+    sized = SimpleNamespace(data=range(200))
+    listed = [type("Batches", (list,), {"data": sized.data})(each) for each in (validation, train)]
+    return SimpleNamespace(validation=listed[0], train=listed[1], mean_gap=0.05)
+
+
+def test_calibrated_bands_hold_nine_tenths_of_new_series():
+    model = Constant(2)
+    new = batches(200, seed=7)
+    before = coverage(model, new, 0.5, 0.05)
+    assert max(before.values()) < 0.2
+    calibrate(model, data_of(batches(200, seed=5), batches(200, seed=6)), 0.5)
+    after = coverage(model, new, 0.5, 0.05)
+    assert after["coverage"] == pytest.approx(0.91, abs=0.02)
+    assert after["coverage_beyond"] == pytest.approx(0.91, abs=0.02)
+    times = torch.tensor([[0.2, 0.8]]).expand(3, -1)
+    mean, low, high = bands(model, new[0].select(torch.arange(3)).observed, times, 20, 0.05)
+    assert bool((mean == 0).all())
+    width = (high - low) / (2 * norm.ppf(0.95))
+    torch.testing.assert_close(width[:, 0], torch.ones(3, 2), atol=0.2, rtol=0)
+    torch.testing.assert_close(width[:, 1], torch.full((3, 2), 3.0), atol=0.5, rtol=0)
+
+
+def test_nothing_is_fitted_to_too_few_values():
+    model = Constant(2)
+    few = batches(1, seed=5, points=3)
+    calibrate(model, data_of(few, few), 0.5)
+    assert bool((model.predictive_noise.scale == 1).all())
+
+
+def test_what_is_held_out_is_not_shown():
+    model = Constant(1)
+    (batch,) = batches(2, seed=1, dim=1, points=4)
+    (part,) = held_out(model, [batch], 0.5, 0.05)
+    # Every observed point once, within the span or as its end, and every later point once.
+    values = torch.cat([batch.observed.values.flatten(), batch.target.values.flatten()])
+    torch.testing.assert_close(part.values.sort().values, values.sort().values)
+    assert set(part.seen.tolist()) == {3, 4}
+
+
+@pytest.mark.parametrize("smooths", [True, False])
+def test_what_a_prediction_rests_on(smooths):
+    times = torch.tensor([[0.0, 0.2, 0.6, 0.0], [0.1, 0.1, 0.1, 0.1]])
+    mask = torch.tensor([[True, True, True, False], [True, False, False, False]])
+    series = TimeSeries(times, torch.zeros(2, 4, 1), mask, False)
+    model = SimpleNamespace(encode=None) if smooths else SimpleNamespace()
+    asked = torch.tensor([[0.0, 0.5, 0.6, 1.0], [0.0, 0.05, 0.1, 1.0]])
+    found = History.of(model, series, asked)
+    assert found.inside.tolist() == [[True, True, True, False]] * 2
+    if smooths:
+        assert found.seen.tolist() == [[3] * 4, [1] * 4]
+        expected = [[0, 0, 0, 0.4], [0, 0, 0, 0.9]]
+    else:  # an observation at the very time is not read
+        assert found.seen.tolist() == [[0, 2, 2, 3], [0, 0, 0, 1]]
+        expected = [[0, 0.3, 0.4, 0.4], [0, 0, 0, 0.9]]
+    torch.testing.assert_close(found.ahead, torch.tensor(expected))
+
+
+def test_a_model_from_before_calibration_keeps_its_noise():
+    noise = PredictiveNoise(3)
+    noise.load_state_dict({})
+    history = History(torch.ones(1, 2), torch.zeros(1, 2), torch.tensor([[True, False]]))
+    std = noise(torch.full((3,), math.log(0.2)), history)
+    torch.testing.assert_close(std, torch.full((1, 2, 3), 0.2))

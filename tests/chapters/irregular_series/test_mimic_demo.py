@@ -1,0 +1,139 @@
+"""Stays in intensive care: bins, what is left out, and the last value carried forward."""
+
+from __future__ import annotations
+
+import logging
+import math
+
+import pytest
+import torch
+
+from node_experiments.chapters.irregular_series.batches import ForecastBatch
+from node_experiments.chapters.irregular_series.shipped.carried_forward import (
+    carried_errors,
+    last_values,
+)
+from node_experiments.chapters.irregular_series.shipped.chapter import (
+    MimicDemoConfig,
+    PBCSeqConfig,
+)
+from node_experiments.chapters.irregular_series.shipped.mimic_demo import (
+    first_hours,
+    mimic_demo_data,
+)
+from node_experiments.chapters.irregular_series.shipped.package_files import FILES, shipped_path
+from node_experiments.chapters.irregular_series.shipped.pbcseq import pbcseq_data
+from node_experiments.data.errors import DataError
+from node_experiments.data.table_file import read_table
+from node_experiments.data.time_series import TimeSeries
+
+
+def binned(tmp_path, text, **settings):
+    path = tmp_path / "stays.csv"
+    path.write_text(text)
+    return first_hours(read_table(path), MimicDemoConfig(**settings)).rows
+
+
+def test_readings_of_a_bin_are_averaged_and_later_ones_left_out(tmp_path):
+    rows = binned(
+        tmp_path,
+        "hospitalization_id,hour,heart_rate,lactate\n"
+        "1,0.1,80,\n1,0.2,90,2\n1,0.6,70,8\n1,0.4,100,\n1,60,99,1\n",
+    )
+    assert rows["hour"].tolist() == [0.0, 0.5]
+    assert rows["heart_rate"].tolist() == [85.0, 85.0]
+    # The laboratory's values are logarithms.
+    assert rows["log lactate"].tolist() == pytest.approx([math.log(2), math.log(8)])
+
+
+def test_readings_before_admission_are_left_out_and_counted(tmp_path, caplog):
+    text = "hospitalization_id,hour,heart_rate\n1,-2,80\n1,-0.1,85\n1,1,90\n"
+    rows = binned(tmp_path, text)
+    assert rows["heart_rate"].tolist() == [90.0]
+    assert "2 rows before admission are left out" in caplog.text
+
+
+def test_readings_that_no_body_gives_are_left_out(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    text = "hospitalization_id,hour,heart_rate,temp_c\n1,1,80,99\n1,2,0,37\n"
+    rows = binned(tmp_path, text)
+    assert rows["temp_c"].isna().tolist() == [True, False]
+    assert rows["heart_rate"].isna().tolist() == [False, True]
+    assert "2 readings that no body gives" in caplog.text
+
+
+def test_a_cell_that_is_no_number_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"line 3: 'heart_rate' is 'fast'"):
+        binned(tmp_path, "hospitalization_id,hour,heart_rate\n1,1,80\n1,2,fast\n2,1,81\n",
+               value_columns=["heart_rate"])  # fmt: skip
+
+
+def series(times, values, features=None):
+    mask = torch.ones(1, len(times), dtype=torch.bool)
+    values = torch.tensor(values).view(1, len(times), -1)
+    return TimeSeries(torch.tensor([times]), values, mask, True, features)
+
+
+def test_the_last_value_before_is_carried_forward():
+    seen = torch.tensor([[[True, False], [True, True], [True, False]]])
+    batch = ForecastBatch(
+        series([0.1, 0.2, 0.4], [[1.0, 0.0], [2.0, 5.0], [3.0, 0.0]], seen),
+        series([0.05, 0.2, 0.3, 0.9], [[9.0, 9.0]] * 4),
+    )
+    found = last_values(batch)[0]
+    # Nothing before the first, and a value is not carried to its own time.
+    assert found[:, 0].tolist() == [0, 1, 2, 3]
+    assert found[:, 1].tolist() == [0, 0, 5, 5]
+
+
+def test_only_values_that_were_not_seen_count():
+    batch = ForecastBatch(
+        series([0.1, 0.4], [[1.0], [3.0]]), series([0.1, 0.2, 0.4], [[1.0], [5.0], [3.0]])
+    )
+    found = carried_errors(torch.zeros(1, 3, 1), batch, {"all": [0]})
+    assert found["mse_all"].tolist() == [25]
+    assert found["carried_mse_all"].tolist() == [16]
+
+
+@pytest.fixture(scope="module")
+def mimic():
+    return mimic_demo_data(MimicDemoConfig())
+
+
+def test_the_shipped_stays_are_split_and_reach_two_days(mimic):
+    assert mimic.dim == 33
+    assert mimic.span == (0.0, 1.0)
+    assert float(mimic.train.data.visible.times.max()) <= 0.5
+    assert len(mimic.train.data) > 60
+
+
+def test_the_visits_of_pbcseq_are_all_there():
+    data = pbcseq_data(PBCSeqConfig(task="interpolation"))
+    parts = [part.data.target for part in (data.train, data.validation, data.test)]
+    assert sum(map(len, parts)) == 312
+    assert sum(len(part.times) for part in parts) == 1945
+    assert "log bili" in data.features
+
+
+def test_an_altered_file_is_not_read(tmp_path, monkeypatch):
+    from node_experiments.chapters.irregular_series.shipped import package_files
+
+    for file in FILES.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "storms.csv.gz").write_bytes(b"")
+    (tmp_path / "pbcseq.csv.gz").unlink()
+    monkeypatch.setattr(package_files, "FILES", tmp_path)
+    with pytest.raises(DataError, match="truncated or altered"):
+        shipped_path("storms.csv.gz")
+    with pytest.raises(DataError, match="missing; install"):
+        shipped_path("pbcseq.csv.gz")
+
+
+def test_every_shipped_file_is_small_and_comes_with_its_source():
+    readme = (FILES / "README.md").read_text()
+    for file in FILES.glob("*.gz"):
+        assert file.stat().st_size < 300_000
+        assert f"`{file.name}`" in readme
+    assert "ODC Open Database" in (FILES / "ODbL-1.0.txt").read_text().replace(
+        "Open Data Commons", "ODC"
+    )

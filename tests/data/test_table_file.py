@@ -1,0 +1,122 @@
+"""Reading a user's table: what is found of its form, and what is said where it is damaged."""
+
+import gzip
+import io
+import zipfile
+
+import pandas as pd
+import pytest
+
+from node_experiments.data.errors import DataError
+from node_experiments.data.table_file import TableFile, read_table
+
+TEXT = "a,b\n1.5,x\n2.5,y\n"
+
+
+def written(tmp_path, content, name="t.csv"):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def zipped(text, *names):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in names:
+            archive.writestr(name, text)
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TEXT,
+        TEXT.replace("\n", "\r\n"),
+        TEXT.replace("\n", "\r"),
+        TEXT.replace(",", ";"),
+        TEXT.replace(",", "\t"),
+        TEXT.replace(",", "|"),
+        "sep=;\r\n" + TEXT.replace(",", ";").replace("\n", "\r\n"),
+        "\n" + TEXT + "\n\n",
+        "a, b ,\n1.5,x,\n2.5,y,\n",
+        '"a","b"\n"1.5","x"\n2.5,"y"\n',
+        TEXT.encode("utf-8-sig"),
+        TEXT.encode("utf-16"),
+        gzip.compress(TEXT.encode()),
+        zipped(TEXT, "t.csv"),
+    ],
+)
+def test_one_table_in_many_forms(tmp_path, content):
+    table = read_table(written(tmp_path, content))
+    names = [name for name in table.rows.columns if name]
+    assert names == ["a", "b"]
+    assert table.rows[names].to_numpy().tolist() == [["1.5", "x"], ["2.5", "y"]]
+    assert table.decimal == "."
+
+
+def test_decimals_are_found(tmp_path):
+    assert read_table(written(tmp_path, "a;b\n1,5;2\n3,25;4\n")).decimal == ","
+    assert read_table(written(tmp_path, 'a,b\n"1,5",2\n')).decimal == ","
+    assert read_table(written(tmp_path, "a;b\n1;2\n")).decimal == "."
+    with pytest.raises(
+        DataError, match=r"with a comma \(.*line 2\) and with a point \(.*line 3\)"
+    ):
+        read_table(written(tmp_path, "a;b\n1,5;2\n1.5;2\n"))
+    assert read_table(written(tmp_path, "a;b\n1,5;2\n1.5;2\n"), decimal=",").decimal == ","
+
+
+def test_a_place_is_the_line_of_the_file(tmp_path):
+    table = read_table(written(tmp_path, 'a,b\n1,"two\nlines"\n\n3,x\n'))
+    assert table.rows["b"].tolist() == ["two\nlines", "x"]
+    assert [table.at(row).rpartition(" ")[2] for row in (0, 1)] == ["3", "5"]
+    stated = read_table(written(tmp_path, "sep=;\na;b\n1;2\n"))
+    assert stated.at(0).endswith("line 3")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "is empty"),
+        ("a,b\n", "no line after the one that names"),
+        ("a,b\n1,2\n3\n", "line 3: 1 cells; the first line names 2 columns"),
+        ('a,b\n1,"2\n', "is a quotation mark missing"),
+        ("a b\n1 2\n", "no column but one is found"),
+        (b"a,b\n1\x00\xff,2\n", "is no text file"),
+        (gzip.compress(TEXT.encode())[:20], "is truncated or unreadable"),
+        (zipped(TEXT, "a.csv", "b.csv"), "holds 2 files"),
+        (zipped("", "xl/workbook.xml"), "is an Excel workbook"),
+    ],
+)
+def test_what_is_damaged_is_said(tmp_path, content, said):
+    with pytest.raises(DataError, match=said) as raised:
+        read_table(written(tmp_path, content))
+    assert "t.csv" in str(raised.value)
+
+
+def test_a_missing_file_and_parquet(tmp_path):
+    with pytest.raises(DataError, match="is missing"):
+        read_table(tmp_path / "none.csv")
+    with pytest.raises(DataError, match="truncated or no parquet file"):
+        read_table(written(tmp_path, TEXT, "t.parquet"))
+    frame = pd.DataFrame(
+        {"series": ["p", "q"], "hr": [1.0, 2.0]}, index=pd.Index([3, 4], name="time")
+    )
+    frame.to_parquet(tmp_path / "t.parquet")
+    table = read_table(tmp_path / "t.parquet")
+    assert set(table.rows.columns) == {"series", "hr", "time"}
+    assert table.at(1).endswith("row 1")
+
+
+def test_one_column_is_enough_where_it_is_said(tmp_path):
+    path = written(tmp_path, "x\n1\n2\n")
+    assert read_table(path, single=True).rows["x"].tolist() == ["1", "2"]
+    with pytest.raises(DataError, match="no column but one"):
+        read_table(path)
+
+
+def test_a_frame_with_an_index_of_a_columns_name():
+    frame = pd.DataFrame({"time": [1, 2], 5: [3, 4]}).set_index("time", drop=False)
+    rows = TableFile.of(frame).rows
+    assert list(rows.columns) == ["time", "5"]
+    assert list(TableFile.of(frame.drop(columns="time")).rows.columns) == ["time", "5"]
+    assert list(frame.columns) == ["time", 5]  # the user's own is left as it is

@@ -1,0 +1,77 @@
+"""Figures can be read at the width of a README, and show nothing that is always zero."""
+
+import itertools
+
+import matplotlib.text
+import pytest
+
+from node_experiments.figures.comparison import cost_figure, curves_figure
+from node_experiments.figures.labels import label_points
+from node_experiments.figures.style import SMALLEST, WIDTH, new_figure, style
+from node_experiments.figures.training import training_figure
+
+
+def rows(scale=1.0, shift=0.0, backward=0.0, count=12):
+    return [
+        {"step": 10.0 * k, "nfe/forward": 20.0 + k, "nfe/backward": backward}
+        | {f"{name}/{split}": scale / k + shift for name in ("loss", "mse")
+           for split in ("train", "validation", "test")}
+        for k in range(1, count + 1)
+    ]  # fmt: skip
+
+
+def texts(figure):
+    figure.canvas.draw()
+    found = figure.findobj(matplotlib.text.Text)
+    return [text for text in found if text.get_visible() and text.get_text().strip()]
+
+
+@pytest.mark.parametrize(
+    "figure",
+    [
+        lambda: training_figure(rows(), rows(), "mse", "run"),
+        lambda: curves_figure({"a": [rows()], "b": [rows(2), rows(3)]}, "mse/test", "runs"),
+        lambda: cost_figure({"a": rows()}, "nfe/forward", "mse/test", "runs"),
+    ],
+)
+def test_no_letter_is_too_small(figure):
+    drawn = figure()
+    assert drawn.get_figwidth() <= WIDTH
+    assert min(text.get_fontsize() for text in texts(drawn)) >= SMALLEST
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1, 0), (1, 5), (1, -77), (0.02, 0.09), (1e6, 1)])
+def test_every_axis_has_numbers(scale, shift):
+    """Also of negative losses, and of values within one decade."""
+    figure = training_figure(rows(scale, shift), rows(scale, shift), "mse", "run")
+    figure.canvas.draw()
+    for axis in figure.axes:
+        low, high = axis.get_ylim()
+        places = zip(axis.get_yticks(), axis.get_yticklabels(), strict=True)
+        assert sum(low <= y <= high and bool(label.get_text()) for y, label in places) >= 2
+
+
+def test_a_solve_that_is_not_made_is_not_drawn():
+    def names(backward):
+        figure = training_figure(rows(backward=backward), rows(backward=backward), "mse", "run")
+        return [line.get_label() for line in figure.axes[2].lines]
+
+    assert names(0.0) == ["forward solve"]
+    assert names(30.0) == ["forward solve", "backward solve"]
+
+
+def test_names_beside_points_cover_no_other():
+    """Also of points that lie together, and at an edge."""
+    points = [(0.5, 0.5), (0.51, 0.5), (0.5, 0.52), (0.99, 0.99), (0.01, 0.01)]
+    with style():
+        figure = new_figure(height=3.0)
+        axis = figure.subplots()
+        axis.set(xlim=(0, 1), ylim=(0, 1))
+        label_points(axis, points, [f"point {k}" for k in range(5)], ["black"] * 5)
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in axis.texts]
+    assert len(boxes) == 5
+    for one, other in itertools.combinations(boxes, 2):
+        assert not one.overlaps(other)
+    for box in boxes:
+        assert box.x1 <= axis.bbox.x1 + 1

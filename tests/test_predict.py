@@ -1,0 +1,235 @@
+"""mode=predict for every model, and the same from Python."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from node_experiments import load
+from node_experiments.cli.application import composed_config
+from node_experiments.config import ConfigError
+from node_experiments.config.run import PredictConfig
+from node_experiments.data.errors import DataError
+from node_experiments.runner.build import build_data, build_model
+from node_experiments.runner.compose import to_yaml
+from node_experiments.runner.predict import asked_times, check_predict
+
+SPIRALS = ("dataset.train_size=8", "dataset.test_size=3", "dataset.batch_size=8")
+IMAGES = (
+    "dataset.train_size=32", "dataset.batch_size=16", "dataset.validation_size=16",
+    "dataset.test_size=5",
+)  # fmt: skip
+
+
+def trained(node_run, experiment, *overrides):
+    """A run directory as training leaves it, with the first weights."""
+    config = composed_config([f"experiment={experiment}", "protocol=smoke", *overrides])
+    cpu = torch.device("cpu")
+    data = build_data(config, cpu)
+    model = build_model(config, data, cpu)
+    folder = Path("outputs") / experiment / "run"
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "config.yaml").write_text(to_yaml(asdict(config)))
+    content = {"config": asdict(config), "model": model.state_dict(), "data": None, "epoch": 1}
+    torch.save(content, folder / "checkpoints" / "last.pt")
+    return folder
+
+
+def predicted(node_run, tmp_path, *overrides):
+    done = node_run("mode=predict", "checkpoint=latest", *overrides)
+    assert done.code == 0, done.err
+    assert "predictions.csv" in done.out
+    assert any(tmp_path.rglob("prediction.png"))
+    return pd.read_csv(tmp_path / "predictions.csv")
+
+
+@pytest.mark.parametrize(
+    ("experiment", "asked", "said"),
+    [
+        ("mnist_mlp", {"times": 3}, "predict.times means nothing for model 'mlp'"),
+        ("spirals_rnn", {"latent": True}, "read are out, times, samples, points"),
+        ("ode_demo", {"samples": 3}, "predict.samples means nothing"),
+        ("two_moons_ffjord", {"images": "x"}, "predict.images means nothing"),
+    ],
+)
+def test_what_means_nothing_for_a_model_is_rejected_by_name(experiment, asked, said):
+    words = [f"experiment={experiment}"]
+    if experiment == "two_moons_ffjord":
+        words = ["dataset=two_moons", "model=ffjord"]
+    config = composed_config([*words, "mode=predict", "checkpoint=x"])
+    config.predict = PredictConfig(**asked)
+    with pytest.raises(ConfigError, match=said):
+        check_predict(config)
+
+
+def test_images(node_run, tmp_path):
+    folder = trained(node_run, "mnist_mlp", *IMAGES)
+    found = predicted(node_run, tmp_path)
+    shares = found.filter(like="probability of ")
+    assert list(shares.columns) == [f"probability of {digit}" for digit in range(10)]
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
+    assert (found["predicted"] == shares.to_numpy().argmax(1)).all()
+    assert len(found) == 5
+    # The same images in other forms.
+    run = load(folder)
+    pixels = run.trained.data.test.data.images[:, 0].numpy()
+    (tmp_path / "digits").mkdir()
+    for place, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / "digits" / f"{place}.png")
+    np.savez(tmp_path / "digits.npz", images=pixels / 255, other=np.arange(3))
+    header = bytes((0, 0, 8, 3)) + b"".join(n.to_bytes(4, "big") for n in pixels.shape)
+    (tmp_path / "digits-idx3-ubyte").write_bytes(header + pixels.tobytes())
+    for path in ("digits", "digits.npz", "digits-idx3-ubyte"):
+        other = run.predict(path)
+        np.testing.assert_allclose(other.filter(like="probability of "), shares, rtol=1e-4)
+    assert run.predict("digits/3.png")["image"].tolist() == ["3.png"]
+    np.testing.assert_allclose(
+        run.predict(pixels).filter(like="probability of "), shares, rtol=1e-4
+    )
+    Image.fromarray(pixels[0][:20]).save(tmp_path / "digits" / "low.png")
+    with pytest.raises(DataError, match="has 28 x 20 pixels, the model reads 28 x 28"):
+        run.predict("digits")
+    with pytest.raises(DataError, match="nowhere is missing"):
+        run.predict("nowhere")
+    with pytest.raises(DataError, match=r"floats from 0 to 255; pixels are"):
+        run.predict(pixels.astype(float))
+
+
+def test_a_flow(node_run, tmp_path):
+    folder = trained(node_run, "two_moons_planar_cnf", "dataset.test_size=16")
+    found = predicted(node_run, tmp_path, "predict.samples=50")
+    assert list(found.columns) == ["x1", "x2", "log_density"]
+    assert len(found) == 50
+    found.assign(name="a").drop(columns="log_density").to_csv(tmp_path / "points.csv", index=False)
+    again = load(folder).predict("points.csv")
+    assert list(again.columns) == ["x1", "x2", "name", "log_density"]
+    # The density of a sample is that of the same point, up to the solver's tolerance.
+    np.testing.assert_allclose(again["log_density"], found["log_density"], atol=0.02)
+    (tmp_path / "points.csv").write_text("x1;x2\n1,5;0\n0;oops\n")
+    run = load(folder)
+    with pytest.raises(DataError, match="line 3: 'x2' is 'oops', which is no number"):
+        run.predict(Path("points.csv"))
+    with pytest.raises(
+        Exception, match="the column 'x2' is not there once; needed are 'x1', 'x2'"
+    ):
+        run.predict(pd.DataFrame({"x1": [0.0]}))
+    assert run.predict(samples=3, seed=1).equals(run.predict(samples=3, seed=1))
+
+
+def test_a_density_that_was_matched(node_run, tmp_path):
+    run = load(trained(node_run, "energies_planar_nf"))
+    assert len(run.predict(samples=7)) == 7
+
+
+def test_spirals(node_run, tmp_path):
+    folder = trained(node_run, "spirals_latent_ode", *SPIRALS)
+    found = predicted(node_run, tmp_path, "predict.times=[20,0,5]", "predict.latent=true")
+    assert found["time"].tolist() == [0, 5, 20] * 3
+    assert (found["x1_q05"] < found["x1_q95"]).all()
+    latent = pd.read_csv(tmp_path / "latent.csv")
+    assert list(latent.columns) == ["series", "time", "z1", "z2", "z3", "z4"]
+    run = load(folder)
+    with torch.no_grad():  # what is decoded from the latent state is the mean
+        z = torch.tensor(latent[["z1", "z2", "z3", "z4"]].to_numpy(), dtype=torch.float32)
+        np.testing.assert_allclose(run.model.decoder(z)[:, 1], found["x2"], rtol=1e-4, atol=1e-5)
+    # A user's own series, in any order of the rows.
+    seen = run.trained.data.test.data.observed
+    rows = pd.DataFrame(
+        {
+            "series": "mine",
+            "time": seen.times[0],
+            "x1": seen.values[0, :, 0],
+            "x2": seen.values[0, :, 1],
+        }
+    )[::-1]
+    mine = run.predict(rows, times=[0, 5, 20])
+    np.testing.assert_allclose(mine["x1"], found["x1"][:3], rtol=1e-3, atol=1e-5)
+    assert run.latent(rows, times=[1.0]).shape == (1, 6)
+    with pytest.raises(Exception, match="another row at the same time"):
+        run.predict(pd.concat([rows, rows]))
+
+
+def test_a_recurrent_network_predicts_what_comes_after(node_run):
+    run = load(trained(node_run, "spirals_rnn_dt", *SPIRALS))
+    found = run.predict(times="20:30:5", samples=8)
+    assert found["time"].unique().tolist() == [20, 25, 30]
+    with pytest.raises(ConfigError, match="predicts what comes after the observations"):
+        run.predict(times=[1])
+    with pytest.raises(ConfigError, match="has no latent trajectory"):
+        run.latent()
+
+
+def test_rates_of_events(node_run):
+    run = load(trained(node_run, "poisson_latent_ode", *SPIRALS))
+    found = run.predict(times=2)
+    assert found["time"].tolist() == [2] * 3
+    assert (found["rate_q05"] > 0).all()
+    assert {"series", "time", "z1"} <= set(run.latent(times=2))
+    events = pd.DataFrame({"series": ["a", "a", "b"], "time": [0.5, 1.5, 0.2]})
+    assert run.predict(events, times=[1, 2])["series"].tolist() == ["a", "a", "b", "b"]
+
+
+def test_the_demo_and_figure_1(node_run, tmp_path):
+    folder = trained(node_run, "ode_demo")
+    (tmp_path / "starts.csv").write_text("y1,y2\n2,0\n1,1\n")
+    run = load(folder)
+    found = run.predict("starts.csv", times=[3, 1])
+    assert found["time"].tolist() == [1, 3, 1, 3]
+    exact = run.model(torch.tensor([[1.0, 1.0]]), torch.tensor([0.0, 1.0, 3.0]))[1:, 0, 1]
+    np.testing.assert_allclose(found["y2"][2:], exact.detach(), rtol=1e-4)
+    assert run.predict(times=[0]).loc[0, "y1"] == 2
+    with pytest.raises(Exception, match="a trajectory starts at 0"):
+        run.predict(times=[-1])
+    (tmp_path / "x.csv").write_text("x\n0\n1\n")
+    found = load(trained(node_run, "figure1")).predict("x.csv")
+    assert list(found.columns) == ["x", "residual", "ode"]
+
+
+@pytest.mark.parametrize("experiment", ["periodic_gru_d", "periodic_latent_ode"])
+def test_series_of_the_package(node_run, tmp_path, experiment):
+    folder = trained(
+        node_run, experiment, "dataset.trajectories=12", "dataset.batch_size=4",
+        "dataset.validation_size=2", "dataset.train_size=null", "dataset.test_size=null",
+    )  # fmt: skip
+    run = load(folder)
+    found = run.predict(times=[1, 7], samples=5)
+    assert found["time"].tolist() == [1, 7] * found["series"].nunique()
+    values = run.trained.data.test.data.target.values
+    scaling = run.trained.data.scaling
+    low, high = (float(scaling.undo(v)) for v in (values.min(), values.max()))
+    spread = high - low
+    assert found["value"].between(low - spread, high + spread).all()  # not the model's units
+
+
+def test_classes_of_the_package(node_run, tmp_path):
+    run = load(trained(node_run, "japanese_vowels_rnn_dt", "dataset.test_size=4"))
+    found = run.predict()
+    np.testing.assert_allclose(found.filter(like="probability of ").sum(axis=1), 1, rtol=1e-5)
+    assert len(found) == 4
+    with pytest.raises(Exception, match="mean nothing for a classifier"):
+        run.predict(times=[1])
+
+
+def test_times(tmp_path):
+    assert asked_times("0:1:0.25") == [0, 0.25, 0.5, 0.75, 1]
+    assert asked_times("5") == [5]
+    path = tmp_path / "when.csv"
+    path.write_text("a;t\nx;3,5\ny;1,0\nz;3,5\nz;\n")
+    assert asked_times(f"{path}:t") == [1.0, 3.5]
+    path.write_text("t\n2024-03-02\n2024-03-01T05:00\n")
+    assert asked_times(f"{path}:t") == ["2024-03-01T05:00", "2024-03-02"]
+    for wrong, said in {
+        f"{path}:u": "has no column 'u'; found 't'",
+        "0:1:0": "must be a list such as",
+        "3:1:1": "this range holds 0 times",
+        "0:1e9:1": "this range holds 1000000001 times",
+    }.items():
+        with pytest.raises(Exception, match=said):
+            asked_times(wrong)
+    for wrong in ([], [None], [float("nan")], True, {}):
+        with pytest.raises(Exception, match="must be a list such as"):
+            asked_times(wrong)
