@@ -102,7 +102,7 @@ def performance(report: dict[str, Any], two: dict[str, Any] | None) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     lines += [
         "",
-        "How many times faster the fastest of our gradient methods that are exact is, by the clock on "
+        "How many times faster the fastest of our exact gradient methods is, by the clock on "
         "the wall, and with whole steps compiled (`gradient=backprop trainer.compile=true`)"
         + (f", which lets a first step {warm_up(report)}" if warm_up(report) else "")
         + ": the same function, data, parameters and tolerance (1e-3), taking turns in one "
