@@ -299,6 +299,17 @@ def anchors(document):
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_the_front_page_is_that_of_the_files():
+    script = load_script("readme_front")
+    blocks = {block[1]: block[0] for block in script.BLOCK.finditer(README)}
+    assert blocks == {name: script.section(name) for name in script.SECTIONS}
+
+
+def test_pictures_in_html_exist():
+    for path in re.findall(r'src="([^"]+)"', README):
+        assert (ROOT / path).exists(), path
+
+
 def test_the_front_page_is_short():
     assert len(README.splitlines()) <= 200
 
