@@ -1,4 +1,4 @@
-"""Every way to gradients on three problems, beside torchdiffeq and diffrax on the same work.
+"""Every gradient method on three problems, beside torchdiffeq and diffrax on the same work.
 
     python scripts/benchmark_gradients.py --repetitions 10 --out outputs/reference/gradients
 
@@ -323,7 +323,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         return "" if value is None else f"{value * scale:.{digits}f}"
 
     lines = [
-        "| way | ms | of it forward | evaluations | on the way back | kept, MB | peak, MB "
+        "| way | ms | of it forward | evaluations | backward | kept, MB | peak, MB "
         "| gradient error |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]

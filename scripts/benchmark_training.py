@@ -77,7 +77,7 @@ def table(results: list[dict[str, Any]]) -> str:
         return "" if value is None else format(value, form)
 
     lines = [
-        "| | ms | processor ms | evaluations | on the way back | error | gradient error |",
+        "| | ms | processor ms | evaluations | backward | error | gradient error |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for result in results:
@@ -114,7 +114,7 @@ def train(names: list[str], out: Path) -> None:
     """Each run goes into the file of all when it has ended: they take hours."""
     path = out / "accuracy.json"
     for name, run in measure_accuracy(names):
-        # Read anew: another process may have added its run.
+        # Read again: another process may have added its run.
         report = json.loads(path.read_text()) if path.is_file() else {"runs": {}}
         report["runs"][name] = {"machine": machine(1), **run}
         write(report, path)

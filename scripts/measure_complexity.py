@@ -3,7 +3,7 @@
     python scripts/measure_complexity.py --out outputs/reference/table1/complexity.json
 
 Residual and reversible networks of 1 to 24 blocks, and an ODE block whose tolerance is lowered,
-by three ways to gradients, on the state that the MNIST networks have behind their stem. Measures
+by three gradient methods, on the state that the MNIST networks have behind their stem. Measures
 what autograd keeps between the passes (saved-tensor hooks, the same on every device), evaluations,
 and the processor time of forward and backward pass on one thread (median), which does not count
 other work on the machine. The report fits the exponents.

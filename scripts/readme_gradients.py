@@ -52,7 +52,7 @@ def table() -> str:
         "the state could not be solved backwards. **`interpolated`** does not solve the state "
         f"again, from stored interpolants ({kept('interpolated')} MB, {ms('interpolated')} ms).",
         "- **`reversible`** for constant memory and an exact gradient with a reversible method, "
-        "also one made of `dopri5` by itself (here `reversible_bosh3`: "
+        "also one derived from `dopri5` (here `reversible_bosh3`: "
         f"{kept('reversible')} MB, {ms('reversible')} ms); it warns when a step could not be "
         "undone accurately.",
         "",

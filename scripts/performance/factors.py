@@ -17,7 +17,7 @@ class Line(NamedTuple):
         row: Of the results.
         work: What is done.
         ours: The contender that is compared; the fastest of these. `COMPILED`, which takes a
-            while to make ready, has a column of its own.
+            while to make ready, has its own column.
         peers: What it is compared with, wherever it was measured. One that is given our layers,
             which compute the same function faster, tells what the solver alone gains.
     """
@@ -102,7 +102,7 @@ def performance(report: dict[str, Any], two: dict[str, Any] | None) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     lines += [
         "",
-        "How many times faster the fastest of our ways to the exact gradient is, by the clock on "
+        "How many times faster the fastest of our exact gradient methods is, by the clock on "
         "the wall, and with whole steps compiled (`gradient=backprop trainer.compile=true`)"
         + (f", which lets a first step {warm_up(report)}" if warm_up(report) else "")
         + ": the same function, data, parameters and tolerance (1e-3), taking turns in one "
@@ -111,7 +111,7 @@ def performance(report: dict[str, Any], two: dict[str, Any] | None) -> str:
         "products with the Jacobian and counts none. On two threads (plain / compiled) "
         "another of our ways may be the fastest. Peers have the layers of their examples, or "
         "ours, which compute the same function faster. Where diffrax has no line it was not "
-        "measured; on a small CNF, in a benchmark by itself, it is well ahead of ours: "
+        "measured; on a small CNF, in a separate benchmark, it is well ahead of ours: "
         "[gradients](outputs/reference/gradients/gradients.md). Every contender: "
         "[outputs/reference/training_speed](outputs/reference/training_speed/training_speed.json)"
         " (`python scripts/benchmark_training.py`).",

@@ -53,7 +53,7 @@ def data_parallel(report: dict[str, Any]) -> str:
         f"time; with a batch of 128 shared by all, the step is {alone / (share + beyond):.1f} "
         "times as short, for 16 images take more than an eighth of the time of 128. It is a rough "
         "one: runs of one case differ by up to a fifth. The exchange is small and overlaps the "
-        "way back; what grows with devices is the wait for the one whose batch takes most "
+        "backward pass; what grows with devices is the wait for the one whose batch takes most "
         "evaluations (`nfe/forward_max`), here none, for the network was held still. "
         f"Medians of {report['machine']['repetitions']} runs of 20 steps "
         "(`python scripts/benchmark_training.py --mode devices --repetitions 2`).\n"
