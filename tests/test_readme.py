@@ -323,3 +323,14 @@ def test_the_python_examples_run(capsys, monkeypatch):
     solution, runs = shown
     assert "backward" in solution
     assert "mnist_mlp" in runs
+
+
+def test_the_messages_explained_are_those_of_the_library():
+    """Each message of the table of questions is written somewhere in ode/."""
+    (section,) = re.findall(
+        r"## Questions that errors ask\n(.*?)(?=\n## |\Z)", SOLVERS.read_text(), re.DOTALL
+    )
+    code = "".join(path.read_text() for path in (ROOT / "node_experiments/ode").rglob("*.py"))
+    code = re.sub(r'"\s*\n\s*f?"', "", code)  # adjacent strings are one
+    for message in re.findall(r"^\| `([^`]*)`", section, re.MULTILINE):
+        assert message.removesuffix(" ...") in code, message
