@@ -83,7 +83,7 @@ def take(name: str, folder: Path) -> None:
     for run, place in zip(runs, places, strict=True):
         illustrated = name in ("figure1", "poisson") or f"{name}/{place.name}" in ILLUSTRATED
         # Of many evaluations, no more than a table reads.
-        one_of_many = name in ("solver_transfer", "table2") and not illustrated
+        one_of_many = name == "solver_transfer" and not illustrated
         place.mkdir(parents=True, exist_ok=True)
         for kept in SETTINGS if one_of_many else HISTORY:
             if (Path(run["directory"]) / kept).is_file():

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from pandas import DataFrame
+
+from ..config import TrainerConfig
 
 __all__ = [
     "REPETITION",
@@ -25,6 +28,10 @@ __all__ = [
 REPETITION = ("seed", "outputs", "resume", "trainer.progress", "trainer.checkpoint_minutes")
 # Settings that may differ between the seeds of a cell; a note names them.
 INCIDENTAL = ("name", "checkpoint", "trainer.threads", "trainer.log_every")
+# Of other modes, and where files were found.
+ELSEWHERE = ("predict.", "places.", "trainer.loggers")
+# A run that is older than a setting trained as the setting's default says.
+DEFAULTS = {f"trainer.{entry.name}": entry.default for entry in fields(TrainerConfig)}
 CONFIG = "config."
 
 Record = Mapping[str, Any]
@@ -48,7 +55,11 @@ def absent(column: str, value: Any) -> bool:
 def settings(run: Record) -> dict[str, Any]:
     """The settings by which runs differ in what they compute, repetitions apart, by name."""
     names = (key.removeprefix(CONFIG) for key in run if key.startswith(CONFIG))
-    return {name: run[CONFIG + name] for name in names if name not in REPETITION}
+    return {
+        name: run[CONFIG + name]
+        for name in names
+        if name not in REPETITION and not name.startswith(ELSEWHERE)
+    }
 
 
 def has(run: Record, numbers: Iterable[str] = (), texts: Iterable[str] = ()) -> bool:
@@ -81,7 +92,9 @@ def most_alike(
         key = (
             f"{name}={show(value)}"
             for name, value in sorted(settings(run).items())
-            if name.startswith(names) and name not in ignored
+            if name.startswith(names)
+            and name not in ignored
+            and not (name in DEFAULTS and value == DEFAULTS[name])
         )
         groups.setdefault(tuple(key), []).append(run)
     return max(groups.values(), key=len, default=[])
