@@ -299,6 +299,17 @@ def anchors(document):
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_the_front_page_is_that_of_the_files():
+    script = load_script("readme_front")
+    blocks = {block[1]: block[0] for block in script.BLOCK.finditer(README)}
+    assert blocks == {name: script.section(name) for name in script.SECTIONS}
+
+
+def test_pictures_in_html_exist():
+    for path in re.findall(r'src="([^"]+)"', README):
+        assert (ROOT / path).exists(), path
+
+
 def test_the_front_page_is_short():
     assert len(README.splitlines()) <= 200
 
@@ -312,3 +323,14 @@ def test_the_python_examples_run(capsys, monkeypatch):
     solution, runs = shown
     assert "backward" in solution
     assert "mnist_mlp" in runs
+
+
+def test_the_messages_explained_are_those_of_the_library():
+    """Each message of the table of questions is written somewhere in ode/."""
+    (section,) = re.findall(
+        r"## Questions that errors ask\n(.*?)(?=\n## |\Z)", SOLVERS.read_text(), re.DOTALL
+    )
+    code = "".join(path.read_text() for path in (ROOT / "node_experiments/ode").rglob("*.py"))
+    code = re.sub(r'"\s*\n\s*f?"', "", code)  # adjacent strings are one
+    for message in re.findall(r"^\| `([^`]*)`", section, re.MULTILINE):
+        assert message.removesuffix(" ...") in code, message

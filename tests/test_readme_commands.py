@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-CONFIGS = Path(__file__).parent.parent / "configs" / "README.md"
-FRONT_PAGE = CONFIGS.parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+CONFIGS = ROOT / "configs" / "README.md"
+README = (ROOT / "README.md").read_text()
+TUTORIALS = sorted((ROOT / "scripts" / "tutorials").glob("*.py"))
 
 # What a command needs that may not be there.
 NEEDS = {
@@ -127,20 +130,71 @@ def test_reports_run(node_run, capsys):
     assert (Path.cwd() / "report.html").is_file()
 
 
-def test_every_command_of_the_front_page_composes(node_run):
-    lines = re.findall(r"(?m)^    (?:.*&& )?(node-run .*?)(?: +#.*)?$", FRONT_PAGE.read_text())
-    assert len(lines) > 12
-    for line in lines:
-        command, _, out = line.partition(" > ")
-        arguments = [word for word in shlex.split(command)[1:] if word != "-m"]
-        if out:
-            result = node_run(*arguments)
-            Path(out).write_text(result.out)
-        elif "--list" in arguments:
-            result = node_run(*arguments)
-        elif "checkpoint=latest" in arguments:
-            continue  # of a run that was trained: tests of own data run it
-        else:
-            first = [re.sub(r"=([^=,]*),.*", r"=\1", argument) for argument in arguments]
-            result = node_run(*first, "--cfg", "job")
-        assert result.code == 0, (line, result.err)
+# Commands of the front page that are composed only: they need data that do not ship, or days.
+COMPOSED = ("protocol=paper", "dataset=fashion_mnist", "experiment=cifar10_lm_resnet")
+
+
+def front_page():
+    """The commands of the indented blocks, without their comments, in order."""
+    return [
+        shlex.split(line, comments=True)
+        for line in re.findall(r"^    (node-run .*)$", README, re.MULTILINE)
+    ]
+
+
+def test_the_front_page_runs(node_run, tiny):
+    """In its order and in one folder; what takes longer, by the smoke protocol and few images."""
+    assert len(front_page()) > 10
+    for _, *arguments in front_page():
+        arguments, file = (
+            (arguments[:-2], Path(arguments[-1]))
+            if arguments[-2:-1] == [">"]
+            else (arguments, None)
+        )
+        if any(argument in COMPOSED for argument in arguments):
+            arguments += ["--cfg", "job"]
+        elif "experiment=mnist_odenet" in arguments:
+            fewer = ("seed=", "solver=", "solver.num_steps=")  # of each list its first value
+            arguments = [
+                argument.split(",")[0] if argument.startswith(fewer) else argument
+                for argument in arguments
+            ]
+            arguments += [*tiny, "model.channels=4", "trainer.epochs=1"]
+        elif "mode=eval" in arguments:
+            arguments += ["dataset.test_size=16"]
+        elif any(argument.startswith("experiment=") for argument in arguments):
+            arguments += ["protocol=smoke", "trainer.threads=1"]
+        result = node_run(*arguments)
+        assert result.code == 0, (arguments, result.err)
+        if file:
+            file.write_text(result.out)
+    assert Path("forecasts.csv").read_text().startswith("series,time,hr,hr_q05,hr_q95")
+
+
+def results():
+    """The command of each row of the results at a glance, and the experiments of the gallery."""
+    (glance,) = re.findall(r"<!-- front: glance -->(.*?)<!-- /front -->", README, re.DOTALL)
+    (gallery,) = re.findall(r"<!-- front: gallery -->(.*?)<!-- /front -->", README, re.DOTALL)
+    commands = re.findall(r"`(node-\w+ [^`]*)`", glance)
+    commands += [f"node-run {choice}" for choice in re.findall(r"`(experiment=\w+)`", gallery)]
+    return sorted(set(commands))
+
+
+@pytest.mark.parametrize("command", results())
+def test_the_commands_of_results_work(node_run, monkeypatch, command):
+    from node_experiments.cli.report import main
+
+    program, *arguments = shlex.split(command)
+    if program == "node-run":
+        result = node_run(*arguments, "protocol=smoke", "--cfg", "job")
+        assert result.code == 0, result.err
+        return
+    monkeypatch.chdir(ROOT)
+    assert main(arguments) == 0
+
+
+@pytest.mark.parametrize("tutorial", TUTORIALS, ids=lambda path: path.stem)
+def test_tutorials_run(tutorial, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # for the command that one of them runs
+    runpy.run_path(str(tutorial))

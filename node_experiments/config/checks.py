@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -13,6 +14,11 @@ __all__ = ["ConfigError", "folder_name", "known", "nearest", "require"]
 
 class ConfigError(UserError):
     """A configuration that cannot be run; the message is one line for the user."""
+
+
+# A value in a message of one line.
+SHORT = reprlib.Repr()
+SHORT.maxstring = SHORT.maxother = 80
 
 
 def nearest(name: str, allowed: Iterable[str], prefix: str = "") -> str:
@@ -54,4 +60,5 @@ def require(ok: bool, config: Any, name: str, allowed: str) -> None:
         ConfigError: `ok` is false.
     """
     if not ok:
-        raise ConfigError(f"{config.GROUP}.{name}={getattr(config, name)!r} must be {allowed}")
+        found = SHORT.repr(getattr(config, name))
+        raise ConfigError(f"{config.GROUP}.{name}={found} must be {allowed}")

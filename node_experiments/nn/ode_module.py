@@ -37,6 +37,16 @@ class ODEModule(nn.Module):
             that solve again and again in one pass call `integrate` instead.
         penalties: What regularisation adds to the loss for the solves since it was last emptied;
             in training mode with gradients alone, so that an evaluation never pays for it.
+
+    Example:
+        >>> from node_experiments.ode import Backprop
+        >>> class Decay(nn.Module):
+        ...     def forward(self, t, y):
+        ...         return -y
+        >>> module = ODEModule(Decay(), Solver("dopri5"), Backprop())
+        >>> ys = module.solve(torch.ones(3), torch.tensor([0.0, 0.5, 1.0]))
+        >>> ys.shape, module.stats.forward.accepted > 0
+        (torch.Size([3, 3]), True)
     """
 
     regularized_field = RegularizedField

@@ -92,6 +92,16 @@ def solve(
         ValueError: Arguments that do not fit together, or a vector field that this gradient
             method cannot do justice.
         SolveError: The solve did not reach the end (with `throw`).
+
+    Example:
+        >>> rate = torch.tensor(0.5, requires_grad=True)
+        >>> y0, t = torch.ones(1), torch.tensor([0.0, 2.0])
+        >>> solution = solve(lambda t, y: -rate * y, y0, t, "dopri5", "discrete")
+        >>> round(solution.ys[-1].item(), 3)  # exp(-1)
+        0.368
+        >>> solution.ys[-1].sum().backward()
+        >>> round(rate.grad.item(), 3)  # -2 exp(-1)
+        -0.736
     """
     if isinstance(solver, str):
         solver = NAMED.get(solver) or NAMED.setdefault(solver, Solver(solver))

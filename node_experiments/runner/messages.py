@@ -65,6 +65,7 @@ def report(result: RunResult, folder: Path, job: str = "", skipped: bool = False
 def outcome_of_test(found: Findings) -> str:
     """What was tested, on how many samples, and of which epoch the tested weights are.
 
+    >>> from node_experiments.runs.result import Best, Tested
     >>> outcome_of_test(
     ...     Findings(
     ...         metric="accuracy",

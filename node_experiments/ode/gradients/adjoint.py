@@ -77,7 +77,7 @@ class Adjoint:
         ValueError: A negative tolerance, an unknown method, or options that exclude each other.
 
     Example:
-        >>> Adjoint(solver=Solver("rk4", step_size=0.05))  # whatever the forward solve does
+        >>> gradient = Adjoint(solver=Solver("rk4", step_size=0.05))  # for any forward solve
     """
 
     rtol: float | None = None
