@@ -249,14 +249,14 @@ def test_damaged_data_is_named(node_run, tmp_path, tiny):
     assert "damaged" in content["reason"]
 
 
-def test_a_loss_that_becomes_nan_fails_and_keeps_what_was_good(node_run, tiny):
+def test_a_loss_that_becomes_nan_diverges_and_keeps_what_was_good(node_run, tiny):
     result = node_run(
         "experiment=mnist_resnet", "optimizer.lr=1e30", "scheduler=none", *tiny, "trainer.epochs=3"
     )
     assert result.code == 1
     assert "lower optimizer.lr" in one_line(result.err)
     content = json.loads((result.folders[0] / "result.json").read_text())
-    assert content["status"] == "failed"
+    assert content["status"] == "diverged"
     assert "loss became nan" in content["reason"]
 
 
