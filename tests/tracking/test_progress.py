@@ -42,7 +42,7 @@ def test_time_left_is_unknown_before_a_step():
 def trainer(step):
     return SimpleNamespace(
         epoch=0, epochs=2, step=step, window={}, model=torch.nn.Linear(1, 1),
-        task=SimpleNamespace(metric="accuracy"), data=SimpleNamespace(train=range(10)),
+        task=SimpleNamespace(metric="accuracy"), steps_per_epoch=10,
     )  # fmt: skip
 
 

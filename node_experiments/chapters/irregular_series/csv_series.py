@@ -108,7 +108,7 @@ def table_data(
         class_names=schema.classes,
         **known,
     )
-    data.source = (schema, seen)
+    data.source = (schema, seen, series)
     data.learned = learned or {
         "schema": schema.to_dict(),
         "names": schema.names(),

@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = pytest.mark.figures
+
 
 @pytest.mark.parametrize(
     ("experiment", "figure", "metric"),
