@@ -209,9 +209,7 @@ class RunConfig:
     protocol: str = "quick"  # smoke | quick | paper: how long the experiments train
     mode: str = "train"  # train | eval | predict | figure3
     checkpoint: str | None = None  # a run folder, a .pt file, latest or pretrained:<name>
-    resume: str | None = (
-        None  # a run folder to resume, latest, or auto: where this run was started
-    )
+    resume: str | None = None  # a run folder to resume, latest, or auto: where it was started
     seed: int = 0  # of initial weights, data order and augmentation
     outputs: str = "outputs"  # folder in which run folders are made
     # Absolute paths of dataset.path and dataset.root where they are relative; the program's notes.
