@@ -56,7 +56,7 @@ def test_failed_jobs_are_listed_and_the_others_run(node_run, tiny):
     assert result.code == 1
     table, _, failures = result.out.partition("└")
     assert "completed" in table
-    assert "job 0 optimizer.lr=1e+30 failed: the loss became" in failures
+    assert "job 0 optimizer.lr=1e+30 diverged: the loss became" in failures
     assert "job 1 optimizer.lr=-1 failed: optimizer.lr=-1.0 must be" in failures
     assert "job 2" not in failures
     assert "Traceback" not in result.err
