@@ -98,7 +98,7 @@ def sequence_reader(readers: list[Reader], names: tuple[str, ...] | None, place:
 
 
 def node_reader(template: Any, place: str, first_axis: int) -> Reader:
-    """Reads another kind of container, one that torch's pytrees were told of."""
+    """Reads another kind of container, one that is registered with torch's pytrees."""
     parts, spec = pytree.tree_flatten(template)
     if len(parts) == 1 and parts[0] is template:
         raise ValueError(f"y0{place} must be a tensor, or a tuple, list or dict of tensors")

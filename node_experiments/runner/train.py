@@ -260,7 +260,7 @@ def tested(trainer: Trainer) -> Tested | None:
 def tracked_run(
     config: RunConfig, folder: Path, choices: dict[str, Any], metric: str, solves: bool
 ) -> TrackedRun:
-    """What loggers are told of a run."""
+    """The description of a run that loggers take."""
     info = read_json(folder / "run_info.json")
     git = info.get("git") or {}
     texts = {

@@ -17,7 +17,7 @@ __all__ = ["CsvFile"]
 
 
 class CsvFile:
-    """Writes the file anew at the end of each epoch, whole or not at all; see `Logger`."""
+    """Rewrites the file at the end of each epoch, whole or not at all; see `Logger`."""
 
     def __init__(self, run: TrackedRun) -> None:
         self._path = run.folder / "metrics.csv"

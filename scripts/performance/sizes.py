@@ -30,7 +30,7 @@ def data_parallel(report: dict[str, Any]) -> str:
     lines = [
         "",
         "| data parallel, MNIST ODE-Net by backpropagation | ms a step | images a second "
-        "| evaluations a solve, mean (slowest) |",
+        "| evaluations per solve, mean (slowest) |",
         "| --- | ---: | ---: | ---: |",
     ]
     for name, case in cases.items():

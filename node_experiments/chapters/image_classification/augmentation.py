@@ -14,7 +14,7 @@ __all__ = ["random_affine", "random_crop"]
 def random_crop(
     images: Tensor, generator: torch.Generator, padding: int = 4, mode: str = "zeros"
 ) -> Tensor:
-    """Cut each image out of itself padded, at an offset of its own.
+    """Cut each image out of itself padded, each at its own offset.
 
     Args:
         images: Shape `(batch, channel, height, width)`.

@@ -40,7 +40,7 @@ def load_mnist(root: Path) -> tuple[datasets.MNIST, datasets.MNIST]:
 def unpack_mnist(root: Path) -> None:
     """Unpack the shipped files into `root`/MNIST/raw and check all of them.
 
-    Several processes may do this at once: each file is written to a name of its own and renamed.
+    Several processes may do this at once: each file is written to a separate name and renamed.
 
     Raises:
         DataError: A file that is damaged, or a folder that cannot be written.

@@ -124,7 +124,7 @@ class Forecasts:
         return len(self.target)
 
     def draw(self, epoch: int) -> None:
-        """Draw anew what a model sees; it depends on the seed and this number alone."""
+        """Draw again what a model sees; it depends on the seed and this number alone."""
         if epoch == self._epoch:
             return
         coming, self._coming = self._coming, None
@@ -164,7 +164,7 @@ class ForecastBatches(SeriesBatches[ForecastBatch]):
     """Batches of series with about the same length.
 
     Args:
-        redraw: Draw in every epoch anew what a model sees of each series.
+        redraw: Draw in every epoch again what a model sees of each series.
     """
 
     data: Forecasts

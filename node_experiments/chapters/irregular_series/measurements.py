@@ -118,7 +118,7 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
 
 
 def feature_key(name: str) -> str:
-    """The column of a feature in the frame of measurements, which has columns of its own."""
+    """The column of a feature in the frame of measurements, which has its own columns."""
     return f"feature {name}"
 
 

@@ -43,7 +43,7 @@ from .base import Evaluator, backward_pass
 
 __all__ = ["Adjoint", "BackwardSolve"]
 
-LOW_ORDER = "ralston3"  # 3 evaluations a step, none at its end, from where the adjoint jumps
+LOW_ORDER = "ralston3"  # 3 evaluations per step, none at its end, from where the adjoint jumps
 
 
 @dataclass(frozen=True)

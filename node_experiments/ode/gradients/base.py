@@ -1,7 +1,7 @@
 """The interface of gradient methods, and what their backward passes have in common.
 
 Those written by hand never record the solver's arithmetic. What they need of the vector field is
-one evaluation f(t, y, theta) at a time, with a small graph of its own, and its vector-Jacobian
+one evaluation f(t, y, theta) at a time, with a small separate graph, and its vector-Jacobian
 products; the gradients of theta are accumulated in place beside the solve.
 """
 

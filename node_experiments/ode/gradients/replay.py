@@ -22,7 +22,7 @@ __all__ = ["GraphSteps", "implicit_stepper", "implicit_steps", "stage_graphs"]
 
 
 class RecordedEvaluations(Dynamics):
-    """The vector field, each of whose evaluations is kept with a graph of its own."""
+    """The vector field, each of whose evaluations is kept with a separate graph."""
 
     def __init__(self, evaluator: Evaluator):
         self._evaluator = evaluator

@@ -114,7 +114,7 @@ class RungeKuttaAdjoint:
         """From the end of a step to its start."""
         h = t_end - t
         if self._node_time != t_end:
-            # The vector field jumps here: the next step started with a derivative of its own.
+            # The vector field jumps here: the next step started with another derivative.
             self._pull_node()
             self._node_evaluation, self._node_time = None, t_end
         direct = self._enter_outputs(t, t_end, step)
