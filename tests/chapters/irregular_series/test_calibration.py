@@ -8,6 +8,10 @@ import pytest
 import torch
 from scipy.stats import norm
 
+from node_experiments.chapters.irregular_series.band_scores import (
+    band_scores,
+    held_out_forecasts,
+)
 from node_experiments.chapters.irregular_series.bands import (
     History,
     PredictiveNoise,
@@ -19,7 +23,6 @@ from node_experiments.chapters.irregular_series.batches import ForecastBatch
 from node_experiments.chapters.irregular_series.calibration import (
     HeldOut,
     calibrate,
-    coverage,
     fitted_noise,
     held_out,
     widening,
@@ -114,10 +117,10 @@ def data_of(validation, train):
 def test_calibrated_bands_hold_nine_tenths_of_new_series():
     model = Constant(2)
     new = batches(200, seed=7)
-    before = coverage(model, new, 0.5, 0.05)
-    assert max(before.values()) < 0.2
+    before = band_scores(held_out_forecasts(model, new, 0.5, 0.05))
+    assert max(before["coverage"], before["coverage_beyond"]) < 0.2
     calibrate(model, data_of(batches(200, seed=5), batches(200, seed=6)), 0.5)
-    after = coverage(model, new, 0.5, 0.05)
+    after = band_scores(held_out_forecasts(model, new, 0.5, 0.05))
     assert after["coverage"] == pytest.approx(0.91, abs=0.02)
     assert after["coverage_beyond"] == pytest.approx(0.91, abs=0.02)
     times = torch.tensor([[0.2, 0.8]]).expand(3, -1)
