@@ -9,6 +9,7 @@ from .settings import (
     FluidControlConfig,
     HareLynxConfig,
     ImageFlowConfig,
+    ImageODEConfig,
     LearnedPhysicsConfig,
     PendulumConfig,
     PopulationsConfig,
@@ -53,6 +54,12 @@ CHAPTER = Chapter(
             f"{HERE}.image_flow:image_flow",
             {"images": "image_flow_matching"},
             recipe="image_flow",
+        ),
+        "image_ode": Model(
+            ImageODEConfig,
+            f"{HERE}.image_ode:image_ode",
+            {"images": "classification"},
+            recipe="image_ode",
         ),
         "learned_physics": Model(
             LearnedPhysicsConfig, f"{HERE}.ball:learned_physics", {"bounces": "ball_fit"}

@@ -291,8 +291,10 @@ class SeriesModelConfig:
     reconstruction_weight: float = 1.0  # official_code: of the likelihood when classifying
     classification_weight: float = 100.0  # official_code, of physionet2012: of the cross-entropy
     knots: int | None = None  # choice: see LatentTrajectory: 0 for the union of times
+    augment: int = 0  # dimensions of the ODE of ode_rnn or z that start at zero, and are not read
 
     def __post_init__(self) -> None:
+        require(0 <= self.augment <= 1000, self, "augment", "from 0 to 1000")
         for name in ("latent", "encoder_size", "unit_hidden", "hidden", "layers",
                      "encoder_layers", "head_hidden", "samples", "classifier_hidden"):  # fmt: skip
             require(getattr(self, name) >= 1, self, name, "at least 1")
@@ -338,7 +340,7 @@ FLOW = ("hidden", "encoder_layers", "euler_steps", "batching")
 SAMPLED = (
     "encoder_size", "samples", "objective", "kl_weight", "horizon_epochs", "kl_wait", "kl_rate",
 )  # fmt: skip
-LATENT = (*ALL, *FLOW, *SAMPLED, "layers", "encoder", "knots")
+LATENT = (*ALL, *FLOW, *SAMPLED, "layers", "encoder", "knots", "augment")
 
 
 def dataset(
@@ -388,7 +390,7 @@ CHAPTER = Chapter(
         "rnn_impute": model("autoregressive", ALL),
         "rnn_decay": model("autoregressive", ALL),
         "gru_d": model("autoregressive", ALL),
-        "ode_rnn": model("autoregressive", (*ALL, *FLOW, "variant")),
+        "ode_rnn": model("autoregressive", (*ALL, *FLOW, "variant", "augment")),
         "rnn_vae": model("variational", (*ALL, *SAMPLED, "variant")),
         "irregular_latent_ode": model("variational", LATENT),
         "latent_ode_poisson": model("variational", LATENT),
