@@ -10,7 +10,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from ...reports.rank_test import JOINED
+from ...reports.rank_test import JOINED, compare, ordered
 from ...reports.records import differences, has, left_out, most_alike, one_per_seed, records
 from ...reports.table import Cell, Estimate, ReportTable
 from ...reports.verdicts import order_verdict
@@ -155,13 +155,14 @@ def orders(cells: Cells, published: Mapping[str, Sequence[float]]) -> list[str]:
 def accuracy_table(runs: DataFrame) -> ReportTable:
     """Accuracy in per cent on japanese_vowels."""
     cells, others = collect(runs, "japanese_vowels", "classification", "dropped")
+    wrong = {
+        key: [100 * (1 - run["accuracy/test"]) for run in members]
+        for key, members in cells.items()
+    }
     rows = []
     for model, label in MODELS.items():
-        accuracies = (
-            [100 * run["accuracy/test"] for run in cells.get((model, share), [])]
-            for share in DROPPED
-        )
-        rows.append([label, *(cell(values, ".1f") for values in accuracies)])
+        shares = (wrong.get((model, share), []) for share in DROPPED)
+        rows.append([label, *(cell((100 - each for each in found), ".1f") for found in shares)])
     return ReportTable.of(
         "Japanese Vowels",
         ["model", *(f"{share:.0%} dropped" for share in DROPPED)],
@@ -169,10 +170,39 @@ def accuracy_table(runs: DataFrame) -> ReportTable:
         caption="Test accuracy on japanese_vowels in per cent, with a fraction of the "
         "observations dropped; the mean over seeds, standard deviation and number of seeds. "
         + protocols(cells),
-        notes=remarks(cells, others, "japanese_vowels"),
+        notes=[*accuracy_verdicts(wrong), *remarks(cells, others, "japanese_vowels")],
         more=[costs(cells, "dropped", DROPPED)],
         missing="-",
     )
+
+
+def accuracy_verdicts(wrong: Mapping[tuple[str, float], Sequence[float]]) -> list[str]:
+    """The models in order at each share of dropped observations, and what dropping them costs.
+
+    Args:
+        wrong: Errors in per cent, by model and share.
+    """
+    lines = []
+    for share in DROPPED:
+        errors = {MODELS[model]: found for (model, at), found in wrong.items() if at == share}
+        if len(errors) > 1:
+            lines.append(
+                f"{share:.0%} dropped, from the lowest error to the highest: {ordered(errors)}."
+            )
+    most = max(DROPPED)
+    by_verdict: dict[str, list[str]] = defaultdict(list)
+    for model, label in MODELS.items():
+        if (model, most) in wrong and (model, 0.0) in wrong:
+            found = compare(wrong[model, most], wrong[model, 0.0])
+            by_verdict[found.verdict].append(f"{label} (p = {found.p:.2g})")
+    if by_verdict:
+        named = "; ".join(
+            f"{verdict} for {', '.join(labels)}" for verdict, labels in by_verdict.items()
+        )
+        lines.append(f"The error with {most:.0%} dropped, beside that with none dropped: {named}.")
+    if lines:
+        lines.append(JOINED)
+    return lines
 
 
 def remarks(cells: Cells, others: int, dataset: str) -> list[str]:
