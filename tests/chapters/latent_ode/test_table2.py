@@ -109,8 +109,8 @@ def test_the_weights_of_the_last_epoch_are_compared_too(tmp_path):
     report = markdown(table2, tmp_path)
     assert "in steps of the mean gap, this holds: the latent ODE has the lower error" in report
     assert (
-        "- By the weights of the last epoch, which no forecast chose, the latent ODE has the lower "
-        "error in 0 and the higher in 1 of 1 comparisons, and 0 are not decided." in report
+        "- By the weights of the last epoch, which no forecast chose, the latent ODE has the "
+        "lower error in 0 and the higher in 1 of 1 comparisons, and 0 are not decided." in report
     )
 
 
