@@ -15,7 +15,7 @@ from ...reports.records import differences, has, left_out, most_alike, one_per_s
 from ...reports.table import Cell, Estimate, ReportTable
 from ...reports.verdicts import order_verdict
 
-__all__ = ["IRREGULAR_TABLES"]
+__all__ = ["IRREGULAR_TABLES", "MODELS", "cell", "collect", "protocols", "remarks"]
 
 SHARES = (0.1, 0.2, 0.3, 0.5)
 DROPPED = (0.0, 0.3, 0.5, 0.7)
@@ -71,8 +71,10 @@ Record = Mapping[str, Any]
 Cells = dict[tuple[str, float], list[Record]]
 
 
-def collect(runs: DataFrame, dataset: str, task: str, setting: str) -> tuple[Cells, int]:
+def collect(runs: DataFrame, dataset: str, task: str, setting: str | None) -> tuple[Cells, int]:
     """Completed runs by model and a setting of the data, and how many others were left out.
+
+    Without such a setting all runs of a model are in the cell of 0.
 
     The runs of one cell differ in nothing but their seed; of two with the same seed the last
     counts.
@@ -85,13 +87,13 @@ def collect(runs: DataFrame, dataset: str, task: str, setting: str) -> tuple[Cel
             continue
         if run.get("config.model.variant") == "official_bug" or run.get("mode") == "eval":
             continue
-        needed = [f"config.dataset.{setting}", "config.dataset.batch_size"]
-        if not has(run, needed, ["config.model.name"]):
+        needed = [f"config.dataset.{setting}"] if setting else []
+        if not has(run, [*needed, "config.dataset.batch_size"], ["config.model.name"]):
             continue
         name = run["config.model.name"]
         if run.get("config.model.encoder") == "rnn" and name == "irregular_latent_ode":
             name += "/rnn"
-        cells[name, run[f"config.dataset.{setting}"]].append(run)
+        cells[name, run[needed[0]] if needed else 0.0].append(run)
     seeds = {key: one_per_seed(most_alike(members)) for key, members in cells.items()}
     return seeds, sum(map(len, cells.values())) - sum(map(len, seeds.values()))
 
