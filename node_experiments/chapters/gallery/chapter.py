@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from ..chapter import Chapter, Dataset, Model, Task
-from .settings import (
+from .dataset_settings import (
     BouncesConfig,
-    BouncingBallConfig,
-    FluidControlConfig,
     HareLynxConfig,
-    ImageFlowConfig,
-    LearnedPhysicsConfig,
     PendulumConfig,
-    PopulationsConfig,
-    ReactionRatesConfig,
     RobertsonConfig,
     SmokeConfig,
-    SphereODEConfig,
     SpheresConfig,
+)
+from .model_settings import (
+    BouncingBallConfig,
+    FluidControlConfig,
+    ImageFlowConfig,
+    LearnedPhysicsConfig,
+    PopulationsConfig,
+    ReactionRatesConfig,
+    SphereODEConfig,
     SwingUpConfig,
 )
 

@@ -11,20 +11,22 @@ from torch.distributions import Normal, kl_divergence
 from node_experiments.chapters import models
 from node_experiments.chapters.chapter import resolve
 from node_experiments.chapters.irregular_series.batches import ForecastBatch
-from node_experiments.chapters.irregular_series.chapter import SeriesModelConfig
 from node_experiments.chapters.irregular_series.metrics import (
     auc,
     classification_metrics,
     cross_entropy,
     mean_over_observed,
 )
+from node_experiments.chapters.irregular_series.model_settings import SeriesModelConfig
 from node_experiments.chapters.irregular_series.models import (
     mean_values,
 )
 from node_experiments.chapters.irregular_series.tasks import (
     AutoregressiveSeriesTask,
-    VariationalSeriesTask,
     joined_series,
+)
+from node_experiments.chapters.irregular_series.variational_tasks import (
+    VariationalSeriesTask,
     variational_series,
 )
 from node_experiments.data.time_series import TimeSeries
