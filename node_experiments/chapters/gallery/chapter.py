@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from ..chapter import Chapter, Dataset, Model, Task
-from .settings import (
+from .dataset_settings import (
     BouncesConfig,
+    HareLynxConfig,
+    PendulumConfig,
+    RobertsonConfig,
+    SmokeConfig,
+    SpheresConfig,
+)
+from .model_settings import (
     BouncingBallConfig,
     FluidControlConfig,
-    HareLynxConfig,
     ImageFlowConfig,
     ImageODEConfig,
     LearnedPhysicsConfig,
-    PendulumConfig,
     PopulationsConfig,
     ReactionRatesConfig,
-    RobertsonConfig,
-    SmokeConfig,
     SphereODEConfig,
-    SpheresConfig,
     SwingUpConfig,
 )
 

@@ -16,8 +16,7 @@ from ...ode import (
     Solver,
 )
 from .autoregressive import Autoregressive
-from .batches import ForecastData
-from .chapter import SeriesModelConfig
+from .forecast_data import ForecastData
 from .gap_dynamics import (
     Decay,
     GapFlow,
@@ -34,6 +33,7 @@ from .latent_ode import (
     LatentODEPoisson,
     PoissonDynamics,
 )
+from .model_settings import SeriesModelConfig
 from .official_bugs import (
     BatchFlippingRNNVAE,
     MisreadGaps,
