@@ -7,8 +7,8 @@ from torch import nn
 
 from node_experiments.chapters.image_classification.chapter import (
     ImageClassifierConfig,
-    ODENetConfig,
     MLPConfig,
+    ODENetConfig,
     ResNetConfig,
 )
 from node_experiments.chapters.image_classification.networks import (
