@@ -156,8 +156,10 @@ class SwingUpConfig:
     hidden: int = 32  # choice: units of both hidden layers
     span: float = 4.0  # choice: of the plan, in seconds
     knots: int = 25  # choice: times between which its torque is linear
+    try_every: int = 50  # choice: training steps from one trial on the true pendulum to the next
 
     def __post_init__(self) -> None:
         require(self.hidden >= 1, self, "hidden", "at least 1")
         require(0 < self.span < math.inf, self, "span", "a number > 0")
-        require(self.knots >= 2, self, "knots", "at least 2")
+        require(self.knots >= 5, self, "knots", "at least 5, those of the torque of a record")
+        require(self.try_every >= 1, self, "try_every", "at least 1")
