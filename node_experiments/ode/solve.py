@@ -216,7 +216,7 @@ def conclude(problem: Problem, ys: Tensor, trajectory: Trajectory) -> Solution:
     status = trajectory.status
     ok = status is Status.REACHED or status is Status.EVENT
     if ok and problem.solver.fixed_steps and not torch._C._are_functorch_transforms_active():
-        end = ys[-1].detach()
+        end = (trajectory.outputs or ys)[-1].detach()
         # Their sum tells whether all are finite with one operation, unless it overflows.
         if not (math.isfinite(float(end.sum())) or bool(torch.isfinite(end).all())):
             status, ok = Status.NON_FINITE, False

@@ -65,6 +65,8 @@ class ExplicitRungeKutta(Stepper):
         self.tableau, self.counts = tableau, counts
         self.stages: list[Tensor] = []
         self._field, self._clock, self._dtype = field, clock, like.dtype
+        # The cheapest way to a tensor of one number, and to those of fewer than 28.
+        self._time = partial(torch.scalar_tensor, dtype=like.dtype, device=like.device)
         self._weights: list[Tensor] = []
         self._buffer = None
         if not records and tableau.prefers_products:
@@ -109,6 +111,8 @@ class ExplicitRungeKutta(Stepper):
 
     def starts_with(self, y: Tensor, derivative: Tensor) -> None:
         """The next step starts from `y`, with this derivative there."""
+        if self._buffer is not None:
+            derivative = self._rows[0].copy_(derivative)
         self._start, self._at_start = y, derivative
 
     def restrict(self, rows: Tensor, y: Tensor, y_next: Tensor) -> None:
@@ -121,10 +125,7 @@ class ExplicitRungeKutta(Stepper):
         if y is self._end and self._at_end is not None:
             return self._at_end
         if y is not self._start or self._at_start is None:
-            derivative = self._evaluate(t, y, self._args[0])
-            if self._buffer is not None:
-                derivative = self._rows[0].copy_(derivative)
-            self.starts_with(y, derivative)
+            self.starts_with(y, self._evaluate(t, y, self._args[0]))
         assert self._at_start is not None
         return self._at_start
 
@@ -144,8 +145,8 @@ class ExplicitRungeKutta(Stepper):
         counts_changes, terms, args = self._counts_changes, tableau.rows, self._args
         nodes = tableau.c if only is None else tableau.every_node
         if self._clock is None:
-            host = list(map(t.__add__, map(h.__mul__, nodes)))
-            times: Sequence[Tensor] = torch.tensor(host, dtype=self._dtype).unbind()
+            moments = map(t.__add__, map(h.__mul__, nodes))
+            times: Sequence[Tensor] = list(map(self._time, moments))
             size = h
         else:
             times, size = self._clock(t, h, nodes)
@@ -176,7 +177,7 @@ class ExplicitRungeKutta(Stepper):
                 else:
                     point = torch.addmv(flat, self._columns[i], weights[i], alpha=size)
                 if not is_flat:
-                    point = point.view(y.shape)
+                    point = point.view_as(y)
             elif len(terms[i]) == 1:
                 ((j, weight),) = terms[i]
                 if is_number:
@@ -231,7 +232,7 @@ class ExplicitRungeKutta(Stepper):
                 columns = torch.stack(stages).detach().view(len(stages), -1).t()
             error = torch.mv(columns, weights[-1])
             if not is_flat:
-                error = error.view(y.shape)
+                error = error.view_as(y)
             self.error = error.mul_(size if is_number else size.detach())
         return point
 
@@ -281,10 +282,8 @@ class ExplicitRungeKutta(Stepper):
 
     def _evaluate(self, t: Any, y: Tensor, args: Sequence[Any]) -> Tensor:
         self.counts.evaluations += 1
-        if self._clock is None:
-            time = torch.tensor(t, dtype=self._dtype)
-        else:
-            time = self._clock(t, 0.0 * t, (0.0,))[0][0]
+        clock = self._clock
+        time = self._time(t) if clock is None else clock(t, 0.0 * t, (0.0,))[0][0]
         derivative = self._field.fitted(self._field(time, y, *args), y)
         if self._counts_changes and (
             derivative._version if derivative.requires_grad else self._field.reuses_memory

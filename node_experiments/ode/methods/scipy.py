@@ -47,7 +47,7 @@ def scipy_integrate(
         linearize: The Jacobian at a time and a state, for states of at most 128 components:
             SciPy's differences of a field in float32 are too coarse for a stiff one.
     """
-    trajectory = Trajectory(outputs=[y0.unsqueeze(0)], t=times[0])
+    trajectory = Trajectory(outputs=[y0], t=times[0])
 
     def fun(t: float, y: np.ndarray) -> np.ndarray:
         state = torch.from_numpy(np.array(y)).to(dtype=y0.dtype, device=y0.device)
@@ -65,9 +65,8 @@ def scipy_integrate(
         options["jac"] = jacobian
     solve = _vode if solver.method == "scipy_vode_adams" else _solver_class
     for output in solve(solver, fun, start, times, counts, trajectory, options):
-        trajectory.outputs.append(
-            torch.from_numpy(output).to(dtype=y0.dtype, device=y0.device).unsqueeze(0)
-        )
+        state = torch.from_numpy(output).to(dtype=y0.dtype, device=y0.device)
+        trajectory.outputs.append(state)
     return trajectory
 
 
