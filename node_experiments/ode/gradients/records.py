@@ -17,7 +17,7 @@ Span = tuple[float, float]
 """Start and end of a step."""
 
 Start = tuple[Tensor, Tensor | None]
-"""The state at the start of a step, and its first derivative where the step before predicted it."""
+"""The state at the start of a step, and its first derivative if the step before predicted it."""
 
 
 @dataclass

@@ -76,8 +76,8 @@ RK38 = Tableau(
 # of its end, and saves the evaluation f(t_n, y_n). With p_{n+1} = y_n + h f_n and
 # y_{n+1} = y_n + h (f_n + f_{n+1}) / 2 the prediction errs by O(h^2), for the error of f_n is
 # multiplied by h; f_{n+1} errs as much, and the correction, again multiplied by h, by O(h^3) in
-# one step. So order 2 is kept. For equal steps p_{n+1} - p_n = h (3 f_n - f_{n-1}) / 2: predictions
-# are the method of Adams and Bashforth. On y' = z y / h the characteristic polynomial is its
+# one step. So order 2 is kept. For equal steps p_{n+1} - p_n = h (3 f_n - f_{n-1}) / 2, which is
+# the method of Adams and Bashforth. On y' = z y / h the characteristic polynomial is its
 # mu^2 - (1 + 3 z / 2) mu + z / 2, which is stable on the real axis down to z = -1 for one
 # evaluation a step, where two evaluations at the corrected states are stable down to -2: no
 # stability is lost at equal cost, and the error constant of J y'' doubles. The prediction of
