@@ -127,7 +127,8 @@ def solve(
     asked = {"dense": dense, "events": events, "norm": norm is not None, "watch": watch}
     check_choices(solver, state, times, asked)
     arguments = FlatArguments(args)
-    field = packed_field(func, state, arguments, packed.device, gradient)
+    casts = torch.is_autocast_enabled(packed.device.type)
+    field = packed_field(func, state, arguments, packed.device, gradient if casts else None)
     problem = Problem(
         func=field,
         y0=packed,
@@ -149,7 +150,7 @@ def solve(
         output = DenseOutput(state, packed.shape, times[0])
         problem.observe = output.record
     found = packed_events(events, state, arguments) if events else []
-    if torch.is_autocast_enabled(packed.device.type):
+    if casts:
         with full_precision(packed.device):
             method = gradient_method(problem, field.origin, gradient, parameters)
             solution = computed(problem, method, found, output)
@@ -170,13 +171,17 @@ def packed_field(
     state: FlatState,
     arguments: FlatArguments,
     device: torch.device,
-    gradient: Gradient | str,
+    autocast_gradient: Gradient | str | None = None,
 ) -> VectorField:
-    """The user's function on packed states and flat arguments, with its checks."""
+    """The user's function on packed states and flat arguments, with its checks.
+
+    Args:
+        autocast_gradient: The gradient method, where evaluations are made with autocast.
+    """
     origin = func.origin if isinstance(func, Adapted) else func
     inner = func
-    if torch.is_autocast_enabled(device.type):
-        recorded = isinstance(make_gradient(gradient), Backprop)
+    if autocast_gradient is not None:
+        recorded = isinstance(make_gradient(autocast_gradient), Backprop)
         inner = evaluated_in(autocast_like_now(device, recorded), func)
     inner = arguments.wrap(inner)
     field = state.wrap(checked(inner)) if state.is_single else checked(state.wrap(inner))
