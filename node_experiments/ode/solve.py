@@ -126,6 +126,8 @@ def solve(
         )
     asked = {"dense": dense, "events": events, "norm": norm is not None, "watch": watch}
     check_choices(solver, state, times, asked)
+    if packed.is_meta:
+        raise ValueError("y0 is on the device 'meta' and has no values; move it to another device")
     arguments = FlatArguments(args)
     casts = torch.is_autocast_enabled(packed.device.type)
     field = packed_field(func, state, arguments, packed.device, gradient if casts else None)
