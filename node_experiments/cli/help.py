@@ -119,7 +119,7 @@ def experiment_list(word: str, folders: Iterable[Path]) -> str:
         )
         for row in found
     ]
-    note = "minutes: protocol=quick on one CPU core, where it was measured"
+    note = "min: protocol=quick on one CPU core, rounded up; - was not measured"
     return "\n".join([*lines, "", note, *([""] if shipped else []), *shipped])
 
 
@@ -166,7 +166,7 @@ def known_samples(known: Mapping[str, Mapping[str, str]]) -> str:
 
 def took(name: str) -> str:
     """The time that an experiment takes, in words."""
-    return f"{MINUTES[name]} min" if name in MINUTES else ""
+    return f"{MINUTES[name]} min" if name in MINUTES else "-"
 
 
 def described(file: Path) -> tuple[str, str]:

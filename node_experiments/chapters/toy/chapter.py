@@ -20,7 +20,7 @@ __all__ = [
 
 @dataclass
 class CubicSpiralConfig:
-    """One trajectory of dy/dt = y^3 A from (2, 0), cut into windows (the demo, `ode_demo`)."""
+    """A trajectory of dy/dt = y^3 A, cut into windows, and one to test (the demo, `ode_demo`)."""
 
     GROUP: ClassVar[str] = "dataset"
 
