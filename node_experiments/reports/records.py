@@ -35,6 +35,7 @@ ELSEWHERE = ("predict.", "places.", "trainer.loggers")
 DEFAULTS = {f"trainer.{entry.name}": entry.default for entry in fields(TrainerConfig)}
 LATER = {
     "dataset.class_weights": "none",
+    "model.augment": 0,
     "model.horizon_epochs": 0,
     "model.kl_weight": 1.0,
     "model.objective": "official_code",

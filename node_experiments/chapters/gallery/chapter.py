@@ -15,6 +15,7 @@ from .model_settings import (
     BouncingBallConfig,
     FluidControlConfig,
     ImageFlowConfig,
+    ImageODEConfig,
     LearnedPhysicsConfig,
     PopulationsConfig,
     ReactionRatesConfig,
@@ -55,6 +56,12 @@ CHAPTER = Chapter(
             f"{HERE}.image_flow:image_flow",
             {"images": "image_flow_matching"},
             recipe="image_flow",
+        ),
+        "image_ode": Model(
+            ImageODEConfig,
+            f"{HERE}.image_ode:image_ode",
+            {"images": "classification"},
+            recipe="image_ode",
         ),
         "learned_physics": Model(
             LearnedPhysicsConfig, f"{HERE}.ball:learned_physics", {"bounces": "ball_fit"}

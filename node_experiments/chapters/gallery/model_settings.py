@@ -12,6 +12,7 @@ __all__ = [
     "BouncingBallConfig",
     "FluidControlConfig",
     "ImageFlowConfig",
+    "ImageODEConfig",
     "LearnedPhysicsConfig",
     "PopulationsConfig",
     "ReactionRatesConfig",
@@ -97,6 +98,23 @@ class ImageFlowConfig:
     def __post_init__(self) -> None:
         eights = self.channels >= 8 and self.channels % 8 == 0
         require(eights, self, "channels", "a multiple of 8")
+
+
+@dataclass
+class ImageODEConfig:
+    """An ODE on the pixels of images and a linear layer, plain or augmented."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "image_ode"  # image_ode
+    augment: int = 0  # paper: 5 channels of zeros beside the image in ANODE, none in the plain one
+    parameters: int = 85_400  # official_code: of either; 92 filters when plain, 64 when augmented
+    pool: int = 1  # choice: pixels along a side that are averaged into one before the ODE
+
+    def __post_init__(self) -> None:
+        require(0 <= self.augment <= 1000, self, "augment", "from 0 to 1000")
+        require(1 <= self.pool <= 14, self, "pool", "from 1 to 14")
+        require(1 <= self.parameters <= 10_000_000, self, "parameters", "from 1 to 10,000,000")
 
 
 @dataclass

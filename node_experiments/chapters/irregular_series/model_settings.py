@@ -51,8 +51,10 @@ class SeriesModelConfig:
     reconstruction_weight: float = 1.0  # official_code: of the likelihood when classifying
     classification_weight: float = 100.0  # official_code, of physionet2012: of the cross-entropy
     knots: int | None = None  # choice: see LatentTrajectory: 0 for the union of times
+    augment: int = 0  # dimensions of the ODE of ode_rnn or z that start at zero, and are not read
 
     def __post_init__(self) -> None:
+        require(0 <= self.augment <= 1000, self, "augment", "from 0 to 1000")
         for name in ("latent", "encoder_size", "unit_hidden", "hidden", "layers",
                      "encoder_layers", "head_hidden", "samples", "classifier_hidden"):  # fmt: skip
             require(getattr(self, name) >= 1, self, name, "at least 1")
