@@ -14,7 +14,7 @@ from ...nn.augmentation import warn_of_many
 from ...ode import Gradient, Solver
 from ..image_classification.batches import ImageData
 from ..image_classification.ode_block import ODEBlock
-from .settings import ImageODEConfig
+from .model_settings import ImageODEConfig
 
 __all__ = ["ImageField", "filters_for", "image_ode"]
 
