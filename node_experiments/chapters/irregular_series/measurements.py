@@ -16,9 +16,10 @@ import pandas as pd
 
 from ...data.errors import DataError
 from ...data.table_file import TableFile
-from .table_cells import missing_in, numbers_of, text_of, times_of
+from .table_cells import missing_in, numbers_of, text_of
 from .table_columns import check_names, long_columns, require_column
 from .table_format import Columns, TableFormat
+from .table_times import times_of
 
 __all__ = ["Measurements", "read_measurements"]
 
