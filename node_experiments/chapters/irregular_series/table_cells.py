@@ -11,7 +11,16 @@ from ...data.errors import DataError
 from ...data.table_file import TableFile
 from .table_format import MISSING, TableFormat
 
-__all__ = ["measured", "missing_in", "numbers_of", "parsed", "reject_number", "text_of"]
+__all__ = [
+    "NUMBER",
+    "measured",
+    "missing_in",
+    "numbers_of",
+    "parsed",
+    "reject_line_of_units",
+    "reject_number",
+    "text_of",
+]
 
 NUMBER = r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?"
 UNIT = r"[^\d\s.,;:/+-][^\d\s]{0,11}"
@@ -21,12 +30,14 @@ REMEDIES = {
     r"[+-]?\d{1,3}(?:[,.' \u00a0\u202f]\d{3})+(?:[.,]\d+)?": (
         "is a number with a separator of thousands; write numbers without"
     ),
+    r"[+-]?\d*,\d+": "has a decimal comma; write points, or set dataset.decimal=','",
+    r"[+-]?\d*\.\d+": "has a point, and the decimals of this table are written with a comma",
     rf"(?:[<>~≤≥±]|<=|>=) ?{NUMBER}(?: ?{UNIT})?": (
         "is a limit and no number; write the number that is to stand for it, or set "
         "dataset.missing=[{cell!r}]"
     ),
     rf"{NUMBER} ?/ ?{NUMBER}(?: ?{UNIT})?": ("holds two numbers; write them into two columns"),
-    rf"{NUMBER}\s*{UNIT}(?: {UNIT})?|[$€£¥] ?{NUMBER}": (
+    rf"{NUMBER}\s*{UNIT}(?: {UNIT})?|{NUMBER}\s+\S{{1,12}}|[$€£¥] ?{NUMBER}": (
         "is a number with a unit; write the number alone, and the unit into the column's name"
     ),
 }
@@ -34,8 +45,8 @@ REMEDIES = {
 
 def text_of(cells: pd.Series) -> pd.Series:
     """Cells as text; of numbers and dates as they are usually written."""
-    if pd.api.types.infer_dtype(cells, skipna=False) == "string":
-        return cells.astype(object)
+    if cells.dtype == object and pd.api.types.infer_dtype(cells, skipna=False) == "string":
+        return cells
     whole = pd.api.types.is_float_dtype(cells) and bool((cells.dropna() % 1 == 0).all())
     if whole:
         cells = cells.astype("Int64")
@@ -89,15 +100,23 @@ def reject_number(table: TableFile, name: str, bad: pd.Series, otherwise: str = 
     row = int(bad.to_numpy().argmax())
     cell = str(table.rows[name].iloc[row])[:30]
     what = f"is no number; if it means that nothing was observed, set dataset.missing=[{cell!r}]"
+    reject_line_of_units(table, row)
     for pattern, words in REMEDIES.items():
         if re.fullmatch(pattern, cell):
             what = words.format(cell=cell)
             break
-    if table.decimal == "." and re.fullmatch(r"[+-]?\d*,\d+", cell):
-        what = "has a decimal comma; write points, or set dataset.decimal=','"
-    if table.decimal == "," and re.fullmatch(r"[+-]?\d*\.\d+", cell):
-        what = "has a point, and the decimals of this table are written with a comma"
     raise DataError(f"{table.at(row)}: {name!r} is {cell!r}, which {what}; {otherwise}")
+
+
+def reject_line_of_units(table: TableFile, row: int) -> None:
+    """Raise where the row is the first one, and has no number while the second one has."""
+    if row > 0 or len(table.rows) < 2:
+        return
+    has_number = [
+        pd.to_numeric(table.rows.iloc[place], errors="coerce").notna().any() for place in (0, 1)
+    ]
+    if has_number == [False, True]:
+        raise DataError(f"{table.at(0)} has no number at all; if it is a line of units, remove it")
 
 
 def numbers_of(table: TableFile, name: str, form: TableFormat) -> pd.Series:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 import pandas as pd
 
 from ...data.errors import DataError
 from ...data.table_file import TableFile
-from .table_cells import measured, missing_in, parsed, reject_number, text_of
+from .table_cells import NUMBER, measured, missing_in, parsed, reject_number, text_of
 from .table_format import Columns, TableFormat
 from .table_times import kind_of_times
 
@@ -29,8 +31,8 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
     """
     names = [str(name) for name in table.rows.columns]
     variable, value = long_columns(names, form)
-    special = {form.series_column, form.time_column, *form.static_columns}
-    special |= {name for name in (form.label_column, variable, value) if name is not None}
+    roles = (form.series_column, form.time_column, form.label_column, variable, value)
+    special = [name for name in roles if name is not None] + list(form.static_columns)
     for name in (*special, *(form.value_columns or ())) if variable is None else special:
         require_column(table, name)
     kind = kind_of_times(table, form)
@@ -84,13 +86,22 @@ def long_columns(names: Sequence[str], form: TableFormat) -> tuple[str | None, s
 def require_column(table: TableFile, name: str) -> None:
     """Raise where a column is not there exactly once."""
     names = [str(column) for column in table.rows.columns]
-    if names.count(name) != 1:
-        found = "more than once" if name in names else "not"
-        shown = ", ".join(map(repr, names))
+    if names.count(name) == 1:
+        return
+    shown = ", ".join(map(repr, names))[:300]
+    if name in names:
         raise DataError(
-            f"{table.source}: the column {name!r} is {found} there; found {shown[:300]}; name the "
-            "columns with dataset.series_column, time_column, value_columns and label_column"
+            f"{table.source}: the column {name!r} is more than once there; found {shown}"
         )
+    remedy = (
+        "name the columns with dataset.series_column, time_column, value_columns and label_column"
+    )
+    if any(re.fullmatch(NUMBER, each) for each in names):
+        remedy = "the first line must name the columns, and seems to be a row of data"
+    elif near := get_close_matches(name.lower(), [each.lower() for each in names], 1, 0.8):
+        found = next(each for each in names if each.lower() == near[0])
+        remedy = f"is it {found!r}? {remedy}"
+    raise DataError(f"{table.source}: the column {name!r} is not there; found {shown}; {remedy}")
 
 
 def check_answers(table: TableFile, features: Sequence[str]) -> None:

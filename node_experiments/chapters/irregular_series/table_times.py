@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 
 import numpy as np
@@ -12,11 +13,13 @@ from ...data.table_file import TableFile
 from .table_cells import parsed, text_of
 from .table_format import TableFormat
 
-__all__ = ["clock_times", "dates_of", "kind_of_times", "times_of"]
+__all__ = ["clock_times", "dates_of", "kind_of_times", "times_of", "warn_of_midnight"]
+
+log = logging.getLogger(__name__)
 
 KINDS = {
     "number": "number",
-    "date": "date without a zone",
+    "date": "date",
     "zoned": "date with a zone",
     "clock": "time of day",
 }
@@ -113,7 +116,15 @@ def dates_of(cells: pd.Series, form: TableFormat, kind: str) -> pd.Series:
         dates = pd.to_datetime(cells, utc=True)
     elif form.time_format is not None:
         has_zone = pd.Series("%z" in form.time_format, cells.index)
-        dates = pd.to_datetime(text_of(cells), format=form.time_format, errors="coerce", utc=True)
+        try:
+            dates = pd.to_datetime(
+                text_of(cells), format=form.time_format, errors="coerce", utc=True
+            )
+        except ValueError as error:
+            raise DataError(
+                f"dataset.time_format={form.time_format!r} is no format of dates: {error}; write "
+                "one such as '%d.%m.%Y %H:%M'"
+            ) from error
     else:
         text = text_of(cells)
         has_zone = text.str.fullmatch(ZONE).astype(bool)
@@ -121,6 +132,20 @@ def dates_of(cells: pd.Series, form: TableFormat, kind: str) -> pd.Series:
         dates = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
     dates = dates.where(has_zone == (kind == "zoned"))
     return dates.dt.tz_localize(None).astype("datetime64[ns]")
+
+
+def warn_of_midnight(table: TableFile, series: pd.Series, times: pd.Series) -> None:
+    """Warn where a clock seems to start again at midnight within a series."""
+    day = 24 * 3600 * 10**9
+    falls = times.groupby(series, sort=False).diff() < -day / 2
+    if times.max() < day and falls.any():
+        row = int(falls.to_numpy().argmax())
+        log.warning(
+            "%s: the time of day falls by more than 12 hours within series %r; if midnight is "
+            "between, write dates, or hours above 24 (26:30)",
+            table.at(row),
+            series.iloc[row],
+        )
 
 
 def remedy(cell: str, kind: str) -> str:
