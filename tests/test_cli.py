@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from node_experiments.cli import main as cli
+from node_experiments.cli.streams import BROKEN_PIPE
 
 RUN = "experiment=mnist_odenet"
 
@@ -66,7 +67,7 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     ) as process:
         process.stdout.close()
         assert process.stderr.read() == ""
-    assert process.returncode == cli.BROKEN_PIPE
+    assert process.returncode == BROKEN_PIPE
 
 
 @pytest.mark.figures

@@ -17,8 +17,14 @@ import yaml
 
 from node_experiments.config import ConfigError
 from node_experiments.runner.compose import plain_config
+from node_experiments.runs import starts
 from node_experiments.runs.directory import hash_of
-from node_experiments.runs.starts import discard, mark_start, remove_failed_starts
+from node_experiments.runs.starts import (
+    discard,
+    mark_start,
+    one_at_a_time,
+    remove_failed_starts,
+)
 from node_experiments.training.checkpoints import CheckpointError, load_checkpoint, load_last
 from node_experiments.training.signals import StopRequest, is_ours, stop_on_signals
 
@@ -173,6 +179,24 @@ def test_failed_starts_are_removed_and_nothing_else(tmp_path):
     remove_failed_starts(tmp_path, but=tmp_path / "self")
     assert not any(folder.exists() for folder in gone)
     assert all(folder.exists() for folder in kept)
+
+
+def test_locks_of_killed_processes_are_removed(tmp_path, monkeypatch):
+    dead, held, other = (tmp_path / f".{name}.lock" for name in ("a" * 12, "b" * 12, "mine"))
+    for lock in (dead, held, other):
+        lock.write_text(dead_process())
+    with one_at_a_time(held, print):
+        remove_failed_starts(tmp_path, but=tmp_path / "self")
+        assert sorted(tmp_path.iterdir()) == sorted([held, other])
+    assert not held.exists()
+
+    def full():
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(starts, "this_process", full)
+    with pytest.raises(OSError, match="No space"), one_at_a_time(dead, print):
+        pass
+    assert not dead.exists()
 
 
 def test_a_start_is_discarded_by_its_own_process_alone(tmp_path):

@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -149,7 +150,8 @@ def text_for(flags: argparse.Namespace, anything: bool) -> str | None:
     if flags.version:
         return f"node_experiments {__version__}"
     if flags.list is not None:
-        return experiment_list(flags.list, [*config_folders(flags), *chapter_folders()])
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        return experiment_list(flags.list, [*config_folders(flags), *chapter_folders()], width)
     if flags.sample is not None:
         chosen = [word.partition("=")[2] for word in flags.overrides if "dataset=" in word]
         return sample_text(chosen[-1] if chosen else "", flags.sample)

@@ -88,9 +88,10 @@ def folder_name(name: str) -> str:
     Raises:
         ConfigError: It would lie elsewhere.
     """
-    if not name.strip() or name in (".", "..") or "/" in name or "\\" in name:
+    odd = "/" in name or "\\" in name or not name.isprintable()
+    if not name.strip() or name in (".", "..") or odd:
         raise ConfigError(
-            f"name={name!r} must be the name of one folder, without / and \\; "
+            f"name={name!r} must be the name of one folder, printable and without / and \\; "
             "outputs=<folder> says where that folder lies"
         )
     return name

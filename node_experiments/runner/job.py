@@ -26,6 +26,7 @@ from ..runs.checkpoint_names import resolved_checkpoint
 from ..runs.directory import (
     ENDED,
     claimed,
+    read_choices,
     read_json,
     remove_leftovers,
     started_before,
@@ -35,8 +36,8 @@ from ..runs.jobs import note_job
 from ..runs.result import RunResult, read_result
 from ..runs.starts import discard, mark_start, one_at_a_time, remove_failed_starts
 from ..training.signals import is_ours
-from .compose import plain_config, typed_config
-from .data_files import PLACES, check_same_data, fingerprints, places_of, same_data
+from .compose import odd_groups, plain_config, typed_config
+from .data_files import PLACES, check_same_data, fingerprints, noted, places_of, same_data
 from .messages import (
     GROUPS,
     complain,
@@ -210,7 +211,12 @@ def settings_in(file: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{file} is damaged: it lacks {', '.join(groups)}; put it back, or start a new run"
         )
-    return {str(key): value for key, value in content.items()}
+    found = {str(key): value for key, value in content.items()}
+    if odd := odd_groups(found):
+        raise ConfigError(
+            f"{file} is damaged: {odd[0]} is no group of settings; put it back, or start a new run"
+        )
+    return found
 
 
 def first_line(error: Exception) -> str:
@@ -227,7 +233,7 @@ def find_place(config: RunConfig, folder: Path, siblings: bool) -> Path:
     now = fingerprints(config)
 
     def is_same(run: Path) -> bool:
-        return same_data(read_json(run / "run_info.json").get("data"), now)
+        return same_data(noted(read_json(run / "run_info.json").get("data")), now)
 
     return started_before(folder, config_hash(asdict(config)), siblings, is_same)
 
@@ -256,7 +262,7 @@ def run_once(config: RunConfig, place: Path, choices: dict[str, Any], live: bool
     if result := completed_before(config, place):
         return Outcome(result, exit_code_of(result), skipped=True)
     if config.resume not in (None, "auto"):
-        choices = read_json(place / "run_info.json").get("choices") or choices
+        choices = read_choices(place) or choices
     from .run import (
         check,
         run,

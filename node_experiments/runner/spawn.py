@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,8 @@ def fit_in_processes(
                 if stop.signum is not None and not passed_on:
                     passed_on = True
                     for pid in context.pids():
-                        os.kill(pid, signal.SIGUSR1)
+                        with suppress(ProcessLookupError):  # it has ended by itself
+                            os.kill(pid, signal.SIGUSR1)
         except (ProcessExitedException, ProcessRaisedException) as error:
             log.debug("%s", error)
         drain(results, endings)

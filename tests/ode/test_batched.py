@@ -99,6 +99,23 @@ def test_a_failing_sample_ends_the_solve_with_its_status():
     assert status in (Status.STEP_UNDERFLOW, Status.NON_FINITE, Status.MAX_STEPS)
 
 
+def test_the_sample_that_is_furthest_behind_is_named():
+    """Both need more steps than they may take, and the first ten times as many."""
+
+    def waves(t, y):
+        frequency = y[:, 1]
+        wave = frequency * torch.cos(frequency * t.reshape(-1))
+        return torch.stack([wave, torch.zeros_like(wave)], -1)
+
+    y0 = torch.tensor([[0.0, 3000.0], [0.0, 300.0]], dtype=torch.float64)
+    reached = []
+    for start, batching in ((y0, "independent"), (y0[:1], "joint")):
+        with pytest.raises(SolveError) as caught:
+            solve(waves, start, T, Solver(batching=batching, max_steps=100))
+        reached.append(float(str(caught.value).partition("stopped at t=")[2].split()[0]))
+    assert reached[0] == pytest.approx(reached[1], rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("options", "gradient", "message"),
     [

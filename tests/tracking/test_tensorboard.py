@@ -133,6 +133,17 @@ def test_a_file_that_is_named_like_one_of_events_is_left_alone(tmp_path, name):
     assert other.exists() or name == "1764.old"
 
 
+def test_a_resume_keeps_the_points_that_are_valid(tmp_path):
+    for valid_until, steps in ((None, range(1, 5)), (2, range(3, 6))):
+        writer = TensorBoard(TrackedRun(tmp_path, "run", "accuracy", valid_until=valid_until))
+        for step in steps:
+            writer.scalars({"loss/train": float(step)}, step)
+        writer.close("completed")
+        time.sleep(1.01)  # files of one second have no order
+    points = read(tmp_path).Scalars("loss/train")
+    assert [point.step for point in points] == [1, 2, 3, 4, 5]
+
+
 def test_files_from_the_future_are_renamed_in_their_order(tmp_path):
     names = ["events.out.tfevents.1000.host.1.0", *(
         f"events.out.tfevents.{seconds}.host.1.0" for seconds in (9999999998, 9999999999)
