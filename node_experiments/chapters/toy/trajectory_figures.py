@@ -44,7 +44,7 @@ def trajectory_frame(trainer: Trainer) -> Figure:
         times, true = whole.times.tolist(), whole.ys[:, 0]
         axis_points = torch.linspace(-2.2, 2.2, 19, device=true.device)
         grid = torch.stack(torch.meshgrid(axis_points, axis_points, indexing="xy"), -1)
-        field = model.vector_field(whole.times[0], grid)
+        field = model.velocity(whole.times[0], grid)
         field = field / field.norm(dim=-1, keepdim=True).clamp(min=1e-9)
 
         figure = new_figure(height=4.0)
