@@ -317,6 +317,15 @@ def test_pictures_in_html_exist():
         assert (ROOT / path).exists(), path
 
 
+def test_the_citation_has_what_its_format_asks_for():
+    found = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert found["cff-version"] == "1.2.0"
+    for cited in (found, found["preferred-citation"]):
+        assert cited["title"]
+        assert cited["authors"]
+    assert found["message"]
+
+
 def test_the_front_page_is_short():
     assert len(README.splitlines()) <= 200
 

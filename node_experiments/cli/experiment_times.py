@@ -12,7 +12,7 @@ MINUTES = {
     "csv_latent_ode": 3,
     "energies_planar_cnf": 1,
     "energies_planar_nf": 1,
-    "figure1": 2,
+    "figure1": 1,
     "fluid_control": 10,
     "hopper_gru_d": 1,
     "hopper_latent_ode": 2,

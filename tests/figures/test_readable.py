@@ -60,6 +60,17 @@ def test_a_solve_that_is_not_made_is_not_drawn():
     assert names(30.0) == ["forward solve", "backward solve"]
 
 
+def test_a_training_has_no_empty_panel_and_none_twice():
+    def titles(metric, forward):
+        windows = [{"step": k, "loss/train": 1.0 + k, "nfe/forward": forward} for k in range(3)]
+        return [axis.get_title(loc="left") or axis.get_title()
+                for axis in training_figure(windows, windows, metric, "run").axes]  # fmt: skip
+
+    assert titles("loss", 0.0) == ["loss"]
+    assert titles("loss", 8.0) == ["loss", "function evaluations per solve"]
+    assert titles("mse", 0.0) == ["loss", "mean squared error"]
+
+
 def test_names_beside_points_cover_no_other():
     """Also of points that lie together, and at an edge."""
     points = [(0.5, 0.5), (0.51, 0.5), (0.5, 0.52), (0.99, 0.99), (0.01, 0.01)]
