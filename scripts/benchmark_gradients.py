@@ -357,7 +357,7 @@ def draw(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
             label_points(
                 ax, list(zip(times, errors, strict=True)), [row["way"] for row in rows], shades
             )
-        axes[-1].set_xlabel("processor time of a step (ms)")
+        axes[-1].set_xlabel("CPU time per training step (ms)")
         figure.suptitle(
             "gradient methods: this package (blue) and others (red); lower left is better"
         )

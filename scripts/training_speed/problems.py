@@ -210,7 +210,7 @@ class DifferentiatedTrace(ClosedTrace):
 
 
 class ODERNN(Work):
-    """An ODE-RNN that predicts the next value of series with times of their own.
+    """An ODE-RNN that predicts the next value of series with individual times.
 
     Args:
         union: Solve from each time that any series has to the next, as users of one batch of

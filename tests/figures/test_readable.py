@@ -75,3 +75,16 @@ def test_names_beside_points_cover_no_other():
         assert not one.overlaps(other)
     for box in boxes:
         assert box.x1 <= axis.bbox.x1 + 1
+
+
+def test_names_that_do_not_touch_their_points_are_joined_to_them():
+    points = [(0.5 + 0.01 * k, 0.5) for k in range(6)]
+    with style():
+        figure = new_figure(height=3.0)
+        axis = figure.subplots()
+        axis.set(xlim=(0, 1), ylim=(0, 1))
+        label_points(axis, points, ["a long name"] * 6, ["black"] * 6)
+    near = [text for text in axis.texts if text.arrow_patch is None]
+    for text in near:
+        assert max(map(abs, text.xyann)) <= 12
+    assert 0 < len(near) < 6

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from ..chapter import Chapter, Dataset, Model, Task
-from .settings import (
+from .dataset_settings import (
     BouncesConfig,
-    BouncingBallConfig,
-    FluidControlConfig,
     HareLynxConfig,
-    ImageFlowConfig,
-    LearnedPhysicsConfig,
     PendulumConfig,
-    PopulationsConfig,
-    ReactionRatesConfig,
     RobertsonConfig,
     SmokeConfig,
-    SphereODEConfig,
     SpheresConfig,
+)
+from .model_settings import (
+    BouncingBallConfig,
+    FluidControlConfig,
+    ImageFlowConfig,
+    ImageODEConfig,
+    LearnedPhysicsConfig,
+    PopulationsConfig,
+    ReactionRatesConfig,
+    SphereODEConfig,
     SwingUpConfig,
 )
 
@@ -53,6 +56,12 @@ CHAPTER = Chapter(
             f"{HERE}.image_flow:image_flow",
             {"images": "image_flow_matching"},
             recipe="image_flow",
+        ),
+        "image_ode": Model(
+            ImageODEConfig,
+            f"{HERE}.image_ode:image_ode",
+            {"images": "classification"},
+            recipe="image_ode",
         ),
         "learned_physics": Model(
             LearnedPhysicsConfig, f"{HERE}.ball:learned_physics", {"bounces": "ball_fit"}

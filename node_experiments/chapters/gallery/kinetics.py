@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from ...data.seeded_batches import SeededBatches
 from ...nn.ode_module import ODEModule
 from ...ode import Gradient, SolveError, Solver
-from .settings import ReactionRatesConfig, RobertsonConfig
+from .dataset_settings import RobertsonConfig
+from .model_settings import ReactionRatesConfig
 
 __all__ = [
     "RATES",

@@ -15,6 +15,7 @@ __all__ = [
     "ImagesConfig",
     "LMResNetConfig",
     "MLPConfig",
+    "ODENetConfig",
     "ResNetConfig",
     "RevNetConfig",
 ]
@@ -66,14 +67,11 @@ class ImagesConfig:
 
 @dataclass
 class ImageClassifierConfig:
-    """A stem and a head, with an ODE block (`odenet`) or nothing (`stem_only`) between them.
-
-    `stem_only` is the control that critics of the paper ran.
-    """
+    """A stem and a head with nothing between them: the control that critics of the paper ran."""
 
     GROUP: ClassVar[str] = "model"
 
-    name: str = "odenet"  # odenet | stem_only
+    name: str = "stem_only"  # stem_only
     stem: str = "conv"  # official_code: conv (ODE-Net: 208,266 parameters) | res (232,970)
     channels: int = 64  # official_code: channels of the state
 
@@ -83,6 +81,18 @@ class ImageClassifierConfig:
         require(
             self.channels < 32 or self.channels % 32 == 0, self, "channels", "a multiple of 32"
         )
+
+
+@dataclass
+class ODENetConfig(ImageClassifierConfig):
+    """A stem and a head with an ODE block between them (Chen et al. 2018, section 3)."""
+
+    name: str = "odenet"  # odenet
+    augment: int = 0  # channels of zeros that the ODE's state has more (Dupont et al. 2019)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(0 <= self.augment <= 1000, self, "augment", "from 0 to 1000")
 
 
 @dataclass
@@ -162,7 +172,7 @@ CHAPTER = Chapter(
         )
     },
     models={
-        "odenet": Model(ImageClassifierConfig, f"{HERE}.networks:odenet", IMAGES),
+        "odenet": Model(ODENetConfig, f"{HERE}.networks:odenet", IMAGES),
         "stem_only": Model(ImageClassifierConfig, f"{HERE}.networks:stem_only", IMAGES),
         "resnet": Model(ResNetConfig, f"{HERE}.networks:resnet", IMAGES),
         "revnet": Model(RevNetConfig, f"{HERE}.revnet:revnet", IMAGES),

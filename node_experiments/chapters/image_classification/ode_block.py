@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ...nn.augmentation import append_zeros
 from ...nn.ode_module import ODEModule
 from ...ode import (
     Gradient,
@@ -21,15 +22,19 @@ class ODEBlock(ODEModule):
         vector_field: Module that maps a 0-d time and a state to a derivative of its shape.
         solver: How the ODE is solved; may be exchanged on a trained model.
         gradient: How gradients are computed.
+        augment: Channels of zeros that the state has beyond those of the input.
     """
 
-    def __init__(self, vector_field: nn.Module, solver: Solver, gradient: Gradient) -> None:
+    def __init__(
+        self, vector_field: nn.Module, solver: Solver, gradient: Gradient, augment: int = 0
+    ) -> None:
         super().__init__(vector_field, solver, gradient)
+        self.augment = augment
         self.register_buffer("times", torch.tensor([0.0, 1.0]), persistent=False)
         self.times: Tensor
 
     def forward(self, y: Tensor) -> Tensor:
-        """The state at t = 1, of the shape of the input."""
+        """The state at t = 1: `(batch, channels + augment, ...)` from `(batch, channels, ...)`."""
         # Under autocast the state stays in full precision; only the vector field is cheapened.
         y = y.float() if torch.is_autocast_enabled(y.device.type) else y
-        return self.solve(y, self.times)[-1]
+        return self.solve(append_zeros(y, self.augment, dim=1), self.times)[-1]

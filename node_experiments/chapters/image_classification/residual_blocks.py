@@ -14,8 +14,9 @@ Norm = Callable[[int], nn.Module]
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """Group normalisation in at most 32 groups."""
-    return nn.GroupNorm(min(32, channels), channels)
+    """Group normalisation in at most 32 groups of equal size."""
+    groups = next(count for count in range(min(32, channels), 0, -1) if channels % count == 0)
+    return nn.GroupNorm(groups, channels)
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:

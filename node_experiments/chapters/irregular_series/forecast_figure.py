@@ -23,7 +23,7 @@ def forecast_figure(schema: SeriesSchema, seen: Measurements, found: pd.DataFram
     asked = one["time"]
     if not pd.api.types.is_numeric_dtype(asked) and schema.columns.time_kind == "date":
         asked = pd.to_datetime(asked)
-    times = schema.user_times(seen, 0, schema.model_times_of(seen)[first:last])
+    times = schema.user_times(schema.model_times_of(seen)[first:last], schema.origins(seen)[:1])
     with style():
         figure = new_figure(9.0, 1.0 + 2.0 * len(features))
         axes = figure.subplots(len(features), 1, sharex=True, squeeze=False)[:, 0]

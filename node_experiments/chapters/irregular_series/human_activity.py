@@ -22,12 +22,9 @@ from ...data.splits import (
     group_split,
     random_split,
 )
-from .batches import (
-    ForecastData,
-    forecast_data,
-)
 from .binning import binned
-from .chapter import HumanActivityConfig
+from .dataset_settings import HumanActivityConfig
+from .forecast_data import ForecastData, forecast_data
 from .text_archives import text_lines
 
 __all__ = ["CLASSES", "human_activity_data", "load_human_activity"]

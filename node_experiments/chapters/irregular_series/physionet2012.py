@@ -27,12 +27,9 @@ from ...data.ragged import (
 )
 from ...data.scaling import Scaling
 from ...data.splits import random_split
-from .batches import (
-    ForecastData,
-    forecast_data,
-)
 from .binning import binned
-from .chapter import PhysioNet2012Config
+from .dataset_settings import PhysioNet2012Config
+from .forecast_data import ForecastData, forecast_data
 from .text_archives import (
     find_source,
     text_files,

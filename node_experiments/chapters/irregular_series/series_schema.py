@@ -166,23 +166,30 @@ class SeriesSchema:
         scaled = ((values - shift) / scale).masked_fill(~known, 0)
         return torch.cat([scaled, known.double()], 1).float()
 
-    def model_times(self, seen: Measurements, index: int, times: pd.Series) -> np.ndarray:
-        """Times of the user for one series, as the model reads them.
+    def origins(self, seen: Measurements) -> np.ndarray:
+        """The time at which the model's time of each series is 0, shape `(series,)`."""
+        if self.time_origin == "series":
+            return seen.origins
+        return np.full(len(seen), self.first, dtype=seen.origins.dtype)
+
+    def model_times(self, times: np.ndarray, origins: np.ndarray) -> np.ndarray:
+        """Times, as `raw_times` gives them, as the model reads them.
 
         Args:
-            times: Numbers as in the table, or dates.
+            times, origins: Of shapes that broadcast.
         """
-        raw = self._raw(times)
-        origin = seen.origins[index] if self.time_origin == "series" else self.first
-        since = (raw - origin).astype(np.float64) / (1e9 if self.unit_is_seconds else 1)
+        since = (times - origins).astype(np.float64) / (1e9 if self.unit_is_seconds else 1)
         return since / self.time_scale
 
-    def user_times(self, seen: Measurements, index: int, times: np.ndarray) -> pd.Series:
-        """Model times of one series as the table writes them: numbers, dates or durations."""
-        origin = seen.origins[index] if self.time_origin == "series" else self.first
+    def user_times(self, times: np.ndarray, origins: np.ndarray) -> pd.Series:
+        """Model times, flattened, as the table writes them: numbers, dates or durations.
+
+        Args:
+            times, origins: Of shapes that broadcast.
+        """
         if not self.unit_is_seconds:
-            return pd.Series(times * self.time_scale + origin)
-        raw = origin + np.round(times * self.time_scale * 1e9).astype(np.int64)
+            return pd.Series((times * self.time_scale + origins).ravel())
+        raw = (origins + np.round(times * self.time_scale * 1e9).astype(np.int64)).ravel()
         kind = "datetime64[ns]" if self.columns.time_kind == "date" else "timedelta64[ns]"
         return pd.Series(raw.astype(kind))
 
@@ -190,7 +197,12 @@ class SeriesSchema:
         """The time of each row as the model reads it, shape `(row,)`."""
         return self._since(seen) / self.time_scale
 
-    def _raw(self, times: pd.Series) -> np.ndarray:
+    def raw_times(self, times: pd.Series) -> np.ndarray:
+        """Times of the user: numbers as they are, dates and clocks in nanoseconds.
+
+        Raises:
+            DataError: They are not of the kind of the table's.
+        """
         kind = self.columns.time_kind
         try:
             if kind == "number":
@@ -230,14 +242,14 @@ class SeriesSchema:
         if bool(same.any()):
             row = int(same.nonzero()[0]) + 1
             raise DataError(
-                f"{seen.where[row]}: this time of series {seen.names[int(number[row])]!r} and the "
+                f"{seen.where(row)}: this time of series {seen.names[int(number[row])]!r} and the "
                 "one before are one number in single precision; set dataset.time_origin=series, "
                 "or leave out one of the two rows"
             )
         large = ~values.float().isfinite().all(1)
         if bool(large.any()):
             row = int(large.nonzero()[0])
-            raise DataError(f"{seen.where[row]}: a value is too large for single precision")
+            raise DataError(f"{seen.where(row)}: a value is too large for single precision")
 
     def _label_numbers(self, seen: Measurements, need: bool) -> Tensor | None:
         if self.classes is None:
@@ -245,15 +257,16 @@ class SeriesSchema:
         by_time = self.form.label_per == "time"
         places = {name: place for place, name in enumerate(self.classes)} | {"": -1}
         for i, label in enumerate(seen.labels):
-            where = seen.where[i if by_time else int(seen.offsets[i])]
-            if label not in places:
-                raise DataError(
-                    f"{where}: the class {label!r} was not there when the model was trained, on "
-                    f"{', '.join(self.classes)}"
-                )
-            if need and label == "":
+            if label in places and not (need and label == ""):
+                continue
+            where = seen.where(i if by_time else int(seen.offsets[i]))
+            if label == "":
                 name = "this row" if by_time else f"series {seen.names[i]!r}"
                 raise DataError(f"{where}: {name} has no label in {self.form.label_column!r}")
+            raise DataError(
+                f"{where}: the class {label!r} was not there when the model was trained, on "
+                f"{', '.join(self.classes)}"
+            )
         return torch.tensor([places[label] for label in seen.labels])
 
     def names(self) -> dict[str, list[str]]:

@@ -9,45 +9,45 @@ from ...data.errors import DataError
 from ...data.table_file import TableFile
 from .table_format import MISSING, TableFormat
 
-__all__ = ["is_missing", "numbers_of", "parsed", "reject_number", "text_of", "times_of"]
+__all__ = ["missing_in", "numbers_of", "parsed", "reject_number", "text_of", "times_of"]
 
 
 def text_of(cells: pd.Series) -> pd.Series:
     """Cells as text; of numbers and dates as they are usually written."""
-    if cells.dtype == object and all(isinstance(cell, str) for cell in cells):
-        return cells
+    if pd.api.types.infer_dtype(cells, skipna=False) == "string":
+        return cells.astype(object)
     whole = pd.api.types.is_float_dtype(cells) and bool((cells.dropna() % 1 == 0).all())
     if whole:
         cells = cells.astype("Int64")
     return cells.astype(object).where(cells.notna(), "").map(str).str.strip()
 
 
-def is_missing(cell: str, form: TableFormat) -> bool:
-    """Whether a cell means that nothing was observed."""
-    return cell.strip().lower() in MISSING or cell.strip() in form.missing
+def missing_in(text: pd.Series, form: TableFormat) -> pd.Series:
+    """Where a cell of text means that nothing was observed."""
+    text = text.str.strip()
+    return text.str.lower().isin(MISSING) | text.isin(form.missing)
 
 
 def parsed(table: TableFile, name: str, form: TableFormat) -> tuple[pd.Series, pd.Series]:
     """The numbers of a column, NaN where there is none, and where a cell is no number."""
     cells = table.rows[name]
-    if pd.api.types.is_bool_dtype(cells):
-        return cells.astype(float), pd.Series(False, cells.index)
-    if pd.api.types.is_numeric_dtype(cells):
-        numbers = cells.astype("Float64").to_numpy(np.float64, na_value=np.nan)
-        numbers = pd.Series(numbers, cells.index)
-        missing = cells.map(lambda cell: is_missing(f"{cell:g}", form), na_action="ignore")
-        return numbers.mask(missing.fillna(True).astype(bool)), pd.Series(False, cells.index)
+    codes = [number for marker in form.missing if (number := number_of(marker)) is not None]
+    bad = pd.Series(False, cells.index)
+    if pd.api.types.is_bool_dtype(cells) or pd.api.types.is_numeric_dtype(cells):
+        values = cells.astype("Float64").to_numpy(np.float64, na_value=np.nan)
+        numbers = pd.Series(values, cells.index)
+        return numbers.mask(numbers.isin(codes)), bad
     text = text_of(cells)
-    missing = text.map(lambda cell: is_missing(cell, form))
-    lower = text.str.lower()
-    if (missing | lower.isin(("true", "false"))).all() and not missing.all():
-        return (lower == "true").astype(float).mask(missing), pd.Series(False, cells.index)
     plain = text.str.replace(",", ".", regex=False) if table.decimal == "," else text
-    plain = plain.mask(missing | plain.str.contains("_", regex=False))
     numbers = pd.to_numeric(plain, errors="coerce").astype(float)
-    given = [number_of(marker) for marker in form.missing]
-    coded = numbers.isin([number for number in given if number is not None])
-    return numbers.mask(coded), ~missing & numbers.isna()
+    words = text[numbers.isna()]  # none in most files: words are looked at where there are some
+    if len(words):
+        missing, lower = missing_in(words, form), words.str.lower()
+        booleans = missing | lower.isin(("true", "false"))
+        if len(words) == len(cells) and booleans.all() and not missing.all():
+            return (lower == "true").astype(float).mask(missing), bad
+        bad[words.index] = ~missing
+    return numbers.mask(numbers.isin(codes)), bad
 
 
 def number_of(marker: str) -> float | None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ...data.errors import DataError
 from ...data.table_file import TableFile
-from .table_cells import is_missing, parsed, reject_number, text_of
+from .table_cells import missing_in, parsed, reject_number, text_of
 from .table_format import Columns, TableFormat
 
 __all__ = ["check_names", "find_columns", "long_columns", "require_column"]
@@ -36,8 +36,8 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
     kind = time_kind(table, form)
     others = [name for name in dict.fromkeys(names) if name not in special]
     if variable is not None:
-        found = [str(v) for v in table.rows[variable].unique() if not is_missing(str(v), form)]
-        features = tuple(sorted(found)) if form.value_columns is None else form.value_columns
+        found = words_of(table, variable, form)
+        features = found if form.value_columns is None else form.value_columns
         return Columns(features, tuple(others), True, kind, categories_of(table, form))
     ignored = []
     if form.value_columns is not None:
@@ -171,6 +171,11 @@ def categories_of(table: TableFile, form: TableFormat) -> dict[str, tuple[str, .
     for name in form.static_columns:
         _, bad = parsed(table, name, form)
         if bad.any():
-            text = text_of(table.rows[name])
-            found[name] = tuple(sorted({c for c in text if not is_missing(c, form)}))
+            found[name] = words_of(table, name, form)
     return found
+
+
+def words_of(table: TableFile, name: str, form: TableFormat) -> tuple[str, ...]:
+    """The different words of a column, sorted."""
+    words = pd.Series(text_of(table.rows[name]).unique(), dtype=object)
+    return tuple(sorted(words[~missing_in(words, form)]))

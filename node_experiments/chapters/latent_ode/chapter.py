@@ -102,10 +102,12 @@ class RecognitionConfig:
     samples: int = 1  # official_code: draws of the initial state per series in a training step
     kl_warmup: int = 0  # official_code: training steps in which the KL's weight rises from 0 to 1
     knots: int | None = None  # choice: see LatentTrajectory: 0 for the union of times
+    augment: int = 0  # dimensions of the latent ODE that start at zero and are not decoded
 
     def __post_init__(self) -> None:
         for name in ("latent", "hidden", "layers", "encoder_hidden", "samples"):
             require(getattr(self, name) >= 1, self, name, "at least 1")
+        require(0 <= self.augment <= 1000, self, "augment", "from 0 to 1000")
         activations = ("tanh", "elu", "relu", "softplus")
         require(self.activation in activations, self, "activation", ", ".join(activations))
         require(self.kl_warmup >= 0, self, "kl_warmup", "at least 0")

@@ -112,10 +112,16 @@ class ContinuousFlowConfig:
 
     horizon: float = 1.0  # choice, the paper's is unknown: time from noise to data
     base_std: float = 1.0  # choice, the paper's is unknown: standard deviation of the noise
+    augment: int = 0  # none: other ODE models have further dimensions, a density cannot
 
     def __post_init__(self) -> None:
         for name in ("horizon", "base_std"):
             require(0 < getattr(self, name) < math.inf, self, name, "a number > 0")
+        none = (
+            "0: a flow in more dimensions has a density of data and further dimensions together, "
+            "of which the data's alone is an integral without closed form"
+        )
+        require(self.augment == 0, self, "augment", none)
 
 
 @dataclass

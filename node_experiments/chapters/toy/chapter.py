@@ -20,7 +20,7 @@ __all__ = [
 
 @dataclass
 class CubicSpiralConfig:
-    """One trajectory of dy/dt = y^3 A from (2, 0), cut into windows (the demo, `ode_demo`)."""
+    """A trajectory of dy/dt = y^3 A, cut into windows, and one to test (the demo, `ode_demo`)."""
 
     GROUP: ClassVar[str] = "dataset"
 
@@ -79,9 +79,11 @@ class NeuralODEConfig:
 
     name: str = "neural_ode"  # neural_ode
     hidden: int = 50  # official_code: hidden units of the vector field
+    augment: int = 0  # dimensions that the state has more (Dupont et al. 2019)
 
     def __post_init__(self) -> None:
         require(self.hidden >= 1, self, "hidden", "at least 1")
+        require(0 <= self.augment <= 1000, self, "augment", "from 0 to 1000")
 
 
 HERE = "node_experiments.chapters.toy"

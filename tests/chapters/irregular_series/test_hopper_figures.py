@@ -10,8 +10,8 @@ import torch
 
 from node_experiments.chapters import datasets
 from node_experiments.chapters.irregular_series import hopper_figures as hopper_figures
-from node_experiments.chapters.irregular_series.batches import forecast_data
-from node_experiments.chapters.irregular_series.chapter import ForecastingConfig
+from node_experiments.chapters.irregular_series.dataset_settings import ForecastingConfig
+from node_experiments.chapters.irregular_series.forecast_data import forecast_data
 from node_experiments.chapters.irregular_series.hopper import (
     FEATURES,
     STEPS,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from node_experiments.chapters.irregular_series.chapter import HumanActivityConfig
+from node_experiments.chapters.irregular_series.dataset_settings import HumanActivityConfig
 from node_experiments.chapters.irregular_series.human_activity import (
     FILE,
     human_activity_data,

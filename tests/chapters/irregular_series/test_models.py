@@ -10,7 +10,7 @@ from torch import nn
 
 from node_experiments.chapters import models
 from node_experiments.chapters.chapter import resolve
-from node_experiments.chapters.irregular_series.chapter import CHAPTER, SeriesModelConfig
+from node_experiments.chapters.irregular_series.chapter import CHAPTER
 from node_experiments.chapters.irregular_series.gap_dynamics import (
     Decay,
     GapFlow,
@@ -19,6 +19,7 @@ from node_experiments.chapters.irregular_series.gap_dynamics import (
 from node_experiments.chapters.irregular_series.gru_unit import GRUUnit
 from node_experiments.chapters.irregular_series.imputation import Imputation
 from node_experiments.chapters.irregular_series.latent_ode import PoissonDynamics
+from node_experiments.chapters.irregular_series.model_settings import SeriesModelConfig
 from node_experiments.chapters.irregular_series.official_bugs import MisreadGaps
 from node_experiments.chapters.irregular_series.recurrence import (
     Observations,

@@ -7,7 +7,7 @@ import zipfile
 import pytest
 import torch
 
-from node_experiments.chapters.irregular_series.chapter import PhysioNet2012Config
+from node_experiments.chapters.irregular_series.dataset_settings import PhysioNet2012Config
 from node_experiments.chapters.irregular_series.physionet2012 import (
     MEASURED,
     PARAMETERS,

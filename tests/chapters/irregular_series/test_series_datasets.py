@@ -10,7 +10,7 @@ from node_experiments.chapters.irregular_series import (
     hopper,
     japanese_vowels,
 )
-from node_experiments.chapters.irregular_series.chapter import (
+from node_experiments.chapters.irregular_series.dataset_settings import (
     HopperConfig,
     JapaneseVowelsConfig,
     PeriodicConfig,

@@ -8,12 +8,10 @@ import torch
 
 from node_experiments.chapters import models
 from node_experiments.chapters.chapter import resolve
-from node_experiments.chapters.irregular_series.chapter import (
-    CHAPTER,
-    CSVConfig,
-    SeriesModelConfig,
-)
+from node_experiments.chapters.irregular_series.chapter import CHAPTER
 from node_experiments.chapters.irregular_series.csv_series import csv_data
+from node_experiments.chapters.irregular_series.dataset_settings import CSVConfig
+from node_experiments.chapters.irregular_series.model_settings import SeriesModelConfig
 from node_experiments.data.errors import DataError
 from node_experiments.ode import Backprop, Solver
 

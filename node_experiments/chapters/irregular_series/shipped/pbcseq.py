@@ -12,8 +12,8 @@ import pandas as pd
 import torch
 
 from ....data.table_file import TableFile, read_table
-from ..batches import ForecastData
 from ..csv_series import table_data, table_format
+from ..forecast_data import ForecastData
 from ..table_cells import numbers_of
 from .carried_forward import carried_errors
 from .chapter import PBCSeqConfig
