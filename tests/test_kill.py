@@ -7,7 +7,7 @@ import signal
 import pytest
 import torch
 
-RUNS = 20
+RUNS = 12
 
 WORDS = (
     "experiment=mnist_mlp", "resume=auto", "protocol=smoke", "trainer.threads=1",

@@ -49,7 +49,7 @@ def compilations(monkeypatch):
     "solver",
     [
         Solver("dopri5", rtol=1e-4, atol=1e-4),
-        Solver("dopri8", rtol=1e-4, atol=1e-4),
+        pytest.param(Solver("dopri8", rtol=1e-4, atol=1e-4), marks=pytest.mark.thorough),
         Solver("bosh3", rtol=1e-3, atol=1e-3, controller="pi"),
         Solver("tsit5", rtol=1e-4, atol=1e-4, jump_t=[0.35]),
         Solver("rk4", num_steps=3),
