@@ -16,18 +16,21 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from hydra import version
+from hydra._internal.callbacks import Callbacks
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
+from hydra.core.utils import configure_log, run_job
 from hydra.errors import HydraException
-from hydra.types import RunMode
+from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
@@ -59,7 +62,6 @@ def run(words: Sequence[str]) -> int:
     """Carry out a command line; returns the exit code."""
     ExitCode.last = SweepSummary.exit_code = 0
     ExitCode.started = False
-    register()
     try:
         return command(words)
     except UserError as error:
@@ -103,12 +105,13 @@ def command(words: Sequence[str]) -> int:
         name = flags.config_name or CONFIG
         if shown(hydra, name, flags, overrides):
             return 0
-        composed = compose(hydra, name, overrides)
+        composed = compose(hydra, name, overrides, multirun)
         if multirun or composed.hydra.mode == RunMode.MULTIRUN:
             hydra.multirun(name, one_job, [*overrides, "hydra.mode=MULTIRUN"])
             return SweepSummary.exit_code
+        composed.hydra.mode = RunMode.RUN
         validate(composed)
-        hydra.run(name, one_job, [*overrides, "hydra.mode=RUN"])
+        run_composed(hydra, name, composed)
         return ExitCode.last
 
 
@@ -202,12 +205,22 @@ def shown(hydra: Hydra, name: str, flags: argparse.Namespace, overrides: list[st
     return True
 
 
-def compose(hydra: Hydra, name: str, overrides: list[str]) -> DictConfig:
+def compose(hydra: Hydra, name: str, overrides: list[str], multirun: bool) -> DictConfig:
     """The configuration of a job, or what all jobs of a sweep share."""
-    return hydra.compose_config(
-        name, overrides, RunMode.MULTIRUN, with_log_configuration=False,
-        validate_sweep_overrides=False,
-    )  # fmt: skip
+    mode = RunMode.MULTIRUN if multirun else RunMode.RUN
+    return hydra.compose_config(name, overrides, mode, validate_sweep_overrides=not multirun)
+
+
+def run_composed(hydra: Hydra, name: str, composed: DictConfig) -> None:
+    """Run one job as `Hydra.run` does, which composes its configuration once more."""
+    configure_log(composed.hydra.hydra_logging, composed.hydra.verbose)
+    callbacks = Callbacks(composed)
+    callbacks.on_run_start(config=composed, config_name=name)
+    done = run_job(
+        one_job, composed, "hydra.run.dir", None, HydraContext(hydra.config_loader, callbacks)
+    )
+    callbacks.on_run_end(config=composed, config_name=name, job_return=done)
+    _ = done.return_value  # raises what the job raised
 
 
 def validate(composed: DictConfig) -> RunConfig | None:
@@ -237,14 +250,14 @@ def composed_config(words: Sequence[str]) -> RunConfig | None:
         UserError: It cannot be run.
         HydraException: It cannot be composed.
     """
-    register()
     flags = parse(words)
     folders = [*config_folders(flags), *chapter_folders()]
     groups = choices(folders)
     overrides = normalise(flags, groups)
     check_overrides(map(read, overrides), groups, folders, is_sweep(flags))
     with hydra_for(flags) as hydra:
-        return validate(compose(hydra, flags.config_name or CONFIG, overrides))
+        name = flags.config_name or CONFIG
+        return validate(compose(hydra, name, overrides, is_sweep(flags)))
 
 
 def one_job(composed: DictConfig) -> float | None:
@@ -271,6 +284,7 @@ def scratch_folder() -> str | None:
     return scratch
 
 
+@cache
 def register() -> None:
     """Make the schema, the choices that are no files and the resolvers known to Hydra."""
     register_choices()

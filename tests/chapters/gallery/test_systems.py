@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from node_experiments.chapters.gallery import swing_up_figures
 from node_experiments.chapters.gallery.dataset_settings import (
     HareLynxConfig,
     PendulumConfig,
@@ -25,8 +26,6 @@ from node_experiments.chapters.normalizing_flows.velocity_mlp import VelocityMLP
 from node_experiments.config import ConfigError
 from node_experiments.nn.augmentation import append_zeros
 from node_experiments.ode import ControlInput, Discrete, SolveError, Solver
-
-pytestmark = pytest.mark.figures
 
 
 def test_spheres_lie_where_they_should():
@@ -123,6 +122,7 @@ def test_optimal_pairs_cross_less():
     assert not math.isnan(float(paired.sum()))
 
 
+@pytest.mark.figures
 @pytest.mark.parametrize(
     ("experiment", "figure", "more"),
     [
@@ -131,7 +131,8 @@ def test_optimal_pairs_cross_less():
         ("pendulum", "swing_up.gif", ("solver=rk4", "solver.num_steps=6")),
     ],
 )
-def test_one_command_draws_it(node_run, experiment, figure, more):
+def test_one_command_draws_it(node_run, monkeypatch, experiment, figure, more):
+    monkeypatch.setattr(swing_up_figures, "FRAMES", 5)
     result = node_run(f"experiment={experiment}", "protocol=smoke", "trainer.threads=1", *more)
     assert result.code == 0, result.err
     assert (result.folders[0] / "figures" / figure).stat().st_size > 5000
