@@ -15,6 +15,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from .fixed_grid import FixedGrid
 from .methods.base import StepFailed, Stepper
 from .methods.registry import METHODS
 from .methods.scipy import scipy_integrate
@@ -23,7 +24,7 @@ from .problem import Observe, OnAccept, Problem, Watch
 from .solution import Status, StepCounts, Trajectory
 from .solver import Solver
 from .stability import warn_of_parted_twins
-from .step_size_control import Controller, FixedGrid, first_step, make_controller
+from .step_size_control import Controller, first_step, make_controller
 
 __all__ = ["cause_of", "integrate", "run", "solve_forward"]
 

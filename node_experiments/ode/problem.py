@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .captured_tensors import Constants
+from .flat_field import FlatField
 from .methods.base import Stepper
 from .methods.explicit_runge_kutta import Clock
 from .methods.explicit_tableaus import EXPLICIT_TABLEAUS, TABLEAUS, Tableau
@@ -19,7 +20,7 @@ from .methods.registry import METHODS
 from .norms import Norm, rms_norm
 from .solution import SolveStats, StepCounts
 from .solver import Solver
-from .vector_field import Dynamics, FlatField
+from .vector_field import Dynamics
 
 __all__ = ["Observe", "OnAccept", "Problem", "Watch"]
 

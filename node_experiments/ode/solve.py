@@ -25,6 +25,7 @@ from .events import Event
 from .gradients import DEFAULTS, Adjoint, Backprop, Gradient, make_gradient
 from .gradients.base import Evaluator
 from .integrate import solve_forward
+from .lost_graphs import GraphLost
 from .methods.registry import METHODS
 from .per_sample_steps import solve_independent
 from .problem import Problem, Watch
@@ -34,7 +35,7 @@ from .stability import warn_of_unstable_steps
 from .state import FlatArguments, FlatState, SampleState
 from .traced import is_traced, solve_traced
 from .validation import check_choices, check_times, check_transform, transformed
-from .vector_field import Adapted, GraphLost, VectorField, checked
+from .vector_field import Adapted, VectorField, checked
 
 __all__ = ["solve"]
 

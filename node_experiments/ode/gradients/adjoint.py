@@ -27,6 +27,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..fixed_grid import FixedGrid
+from ..flat_field import FlatField
 from ..integrate import integrate, solve_forward
 from ..methods.explicit_runge_kutta import Clock
 from ..methods.make_stepper import make_stepper
@@ -37,8 +39,8 @@ from ..norms import rms_norm, scaled
 from ..problem import Observe, Problem, Watch
 from ..solution import Solution, SolveError, Status, Trajectory
 from ..solver import Solver
-from ..step_size_control import AdaptiveControl, FixedGrid, first_step, make_controller
-from ..vector_field import Dynamics, FlatField
+from ..step_size_control import AdaptiveControl, first_step, make_controller
+from ..vector_field import Dynamics
 from .base import Evaluator, backward_pass
 
 __all__ = ["Adjoint", "BackwardSolve"]

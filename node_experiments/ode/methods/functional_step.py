@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..vector_field import FlatField
+from ..flat_field import FlatField
 from .base import Interpolant, Stepper
 from .interpolation import hermite_interpolation
 

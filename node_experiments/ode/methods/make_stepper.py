@@ -7,13 +7,15 @@ from typing import Any
 
 from torch import Tensor
 
+from ..flat_field import FlatField
 from ..solution import StepCounts
 from ..solver import Solver
-from ..vector_field import Dynamics, FlatField
-from .adams import FixedAdams, VariableAdams
+from ..vector_field import Dynamics
+from .adams import VariableAdams
 from .base import Stepper
 from .explicit_runge_kutta import Clock, ExplicitRungeKutta
 from .explicit_tableaus import TABLEAUS
+from .fixed_adams import FixedAdams
 from .functional_step import FunctionalMethod, FunctionalStepper
 from .implicit_runge_kutta import RELINEARIZATIONS, ImplicitRungeKutta
 from .newton import Linear

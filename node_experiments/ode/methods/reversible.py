@@ -23,8 +23,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ..flat_field import FlatField
 from ..solution import StepCounts
-from ..vector_field import FlatField, PlainField
+from ..vector_field import PlainField
 from .butcher_tableau import Tableau
 from .explicit_runge_kutta import ExplicitRungeKutta
 from .explicit_tableaus import EXPLICIT_TABLEAUS

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..flat_field import FlatField
 from ..solution import Status, StepCounts, Trajectory
 from ..solver import Solver
-from ..vector_field import FlatField
 from .newton import DENSE_UP_TO, Linearization
 from .registry import METHODS
 
