@@ -19,7 +19,7 @@ from ..methods.registry import METHODS
 from ..problem import Problem
 from ..solution import Trajectory
 from .recorded_implicit_step import RecordedImplicitSteps
-from .recorded_steps import CompiledSteps, FrozenGrid, TimedSteps, recorded_steps
+from .recorded_steps import CompiledSteps, FrozenGrid, TimedSteps
 
 __all__ = ["Backprop"]
 
@@ -86,7 +86,7 @@ def recorded_stepper(problem: Problem, grid: FrozenGrid | None, compiles: bool) 
     if grid is not None:
         return TimedSteps(problem, grid)
     if method.family == "explicit":
-        return CompiledSteps(problem) if compiles else recorded_steps(problem, problem.clock)
+        return CompiledSteps(problem) if compiles else RecordedSteps(problem, problem.clock)
     if not method.recordable:
         raise ValueError(
             f"gradient='backprop' cannot record solver.method={method.name!r}; take "
