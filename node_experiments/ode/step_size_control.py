@@ -95,15 +95,18 @@ class ErrorControl(Generic[Number]):
         solver: Solver,
         number: Callable[[float], Number],
     ):
+        # The exponents, and the bounds, in the type of the steps.
         self._exponents = tuple(-gain / error_order for gain in GAINS[solver.controller])
+        self._longest, self._least = number(solver.max_step), number(0.0)
         self._accepts_least = solver.accept_min_step
-        self._least = number(solver.min_step if solver.accept_min_step else 0.0)
-        self._safety, self._longest = number(solver.safety), number(solver.max_step)
-        self._min_factor, self._max_factor = number(solver.min_factor), number(solver.max_factor)
-        self._one, self._infinite = number(1.0), number(math.inf)
-        self._smallest_ratio = number(SMALLEST_RATIO)
+        if solver.accept_min_step:
+            self._least = number(solver.min_step)
+        self._factors = tuple(
+            map(number, (solver.safety, solver.min_factor, solver.max_factor, 1.0))
+        )
+        self._ratios = number(SMALLEST_RATIO), number(math.inf)
         self.h = self.larger(self.smaller(first_step, self._longest), self._least)
-        self._past = self._one, self._one
+        self._past = number(1.0), number(1.0)
         self.t = self.t_next = t0
         self._t1 = t1
         self._aims_always = True
@@ -115,18 +118,18 @@ class ErrorControl(Generic[Number]):
         The next steps are proposed.
         """
         choose, smaller, larger = self.choose, self.smaller, self.larger
+        safety, min_factor, max_factor, one = self._factors
+        smallest, infinite = self._ratios
         size, (past, before), (a, b, c) = abs(h), self._past, self._exponents
-        is_finite = ratio < math.inf
         if self._accepts_least:
-            is_least = (size <= self._least * (1 + 1e-9)) & is_finite
-            ratio = choose((ratio, smaller(ratio, self._one)), is_least)
+            is_least = (size <= self._least * (1 + 1e-9)) & (ratio < math.inf)
+            ratio = choose((ratio, smaller(ratio, one)), is_least)
         accepted = ratio <= 1  # not by NaN
-        bounded = choose((self._infinite, larger(ratio, self._smallest_ratio)), is_finite)
-        factor = bounded**a * past**b * before**c * self._safety
-        factor = smaller(larger(factor, self._min_factor), self._max_factor)
+        bounded = choose((infinite, larger(ratio, smallest)), ratio < math.inf)
+        factor = larger(bounded**a * past**b * before**c * safety, min_factor)
         # Right after a rejection the step must not grow (Hairer I, section II.4).
-        limit = choose((self._one, self._max_factor), self._was_accepted)
-        factor = smaller(factor, choose((self._safety, limit), accepted))
+        limit = choose((one, max_factor), self._was_accepted)
+        factor = smaller(factor, choose((safety, limit), accepted))
         # One that the end of the interval cut short is no evidence against a longer one.
         least = choose((self._least, self.h), accepted & self._is_cut_short)
         self.h = smaller(larger(size * factor, least), self._longest)

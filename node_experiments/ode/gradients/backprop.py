@@ -19,7 +19,7 @@ from ..methods.registry import METHODS
 from ..problem import Problem
 from ..solution import Trajectory
 from .recorded_implicit_step import RecordedImplicitSteps
-from .recorded_steps import CompiledSteps, FrozenGrid, TimedSteps
+from .recorded_steps import CompiledSteps, FrozenGrid, RecordedSteps, TimedSteps
 
 __all__ = ["Backprop"]
 
