@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .gradients import Backprop, Gradient
+from .gradients import Gradient
 from .integrate import cause_of
 from .methods.butcher_tableau import Tableau
 from .methods.explicit_runge_kutta import ExplicitRungeKutta
@@ -41,7 +41,7 @@ def solve_independent(problem: Problem, gradient: Gradient | None) -> tuple[Tens
     Raises:
         ValueError: Fixed steps, a gradient other than backprop, or times that require one.
     """
-    if gradient is not None and not isinstance(gradient, Backprop):
+    if gradient is not None and not gradient.records_steps:
         raise ValueError(
             "solver.batching='independent' computes gradients by gradient='backprop' alone; found "
             f"gradient={type(gradient).__name__.lower()!r}; take gradient='backprop', or "

@@ -28,7 +28,7 @@ from typing import Any
 import torch
 
 from .captured_tensors import Constants
-from .gradients import Backprop, Gradient, make_gradient
+from .gradients import Gradient, make_gradient
 from .problem import Problem
 from .solution import Solution, SolveStats, StepCounts
 from .solver import Solver
@@ -44,7 +44,7 @@ def is_traced(solver: Solver, gradient: Gradient | str) -> bool:
     return (
         torch.compiler.is_compiling()
         and solver.fixed_steps
-        and isinstance(make_gradient(gradient), Backprop)
+        and make_gradient(gradient).records_steps
     )
 
 
@@ -68,5 +68,5 @@ def solve_traced(
         constants=Constants(),
         stats=SolveStats(StepCounts(), StepCounts()),
     )
-    ys, _ = Backprop().solve(problem)
+    ys, _ = make_gradient("backprop").solve(problem)
     return Solution(problem.t, state.unpack(ys), problem.stats)

@@ -7,10 +7,12 @@ products; the gradients of theta are accumulated in place beside the solve.
 
 from __future__ import annotations
 
+import difflib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any, NamedTuple, Protocol
+from importlib import import_module
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -20,7 +22,16 @@ from ..captured_tensors import refuse_unknown
 from ..problem import Problem
 from ..solution import Trajectory
 
-__all__ = ["Evaluation", "Evaluator", "Gradient", "Pullback", "backward_pass"]
+__all__ = [
+    "GRADIENTS",
+    "Evaluation",
+    "Evaluator",
+    "Gradient",
+    "Pullback",
+    "backward_pass",
+    "gradient_class",
+    "make_gradient",
+]
 
 Backward = Callable[[Any, Tensor], tuple[Tensor | None, ...]]
 
@@ -30,11 +41,54 @@ class Gradient(Protocol):
 
     It meets the rest of the solver in the problem and in the accepted steps; it knows nothing of
     step control, and the loop knows nothing of it.
+
+    Attributes:
+        records_steps: Whether autograd records the operations of the steps.
+        solves_backwards: Whether it solves an ODE backwards in time, with its own step control.
     """
+
+    records_steps: ClassVar[bool] = False
+    solves_backwards: ClassVar[bool] = False
 
     def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
         """States at the output times that were reached, shape `(time, *state)`."""
         ...
+
+
+# A method is the class of this name in the file of its own name.
+GRADIENTS = {
+    "adjoint": "Adjoint",
+    "backprop": "Backprop",
+    "checkpoint": "Checkpoint",
+    "discrete": "Discrete",
+    "interpolated": "Interpolated",
+    "reversible": "Reversible",
+}
+DEFAULTS: dict[str, Gradient] = {}
+
+
+def gradient_class(name: str) -> type[Gradient]:
+    """The class of a gradient method, by the method's name in `GRADIENTS`."""
+    return getattr(import_module(f".{name}", __package__), GRADIENTS[name])
+
+
+def make_gradient(gradient: Gradient | str) -> Gradient:
+    """The gradient method of that name with its defaults, or the one that was given.
+
+    Raises:
+        ValueError: An unknown name.
+    """
+    if not isinstance(gradient, str):
+        return gradient
+    if gradient not in DEFAULTS:
+        if gradient not in GRADIENTS:
+            near = difflib.get_close_matches(gradient, GRADIENTS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(
+                f"gradient={gradient!r} is unknown; allowed: {', '.join(GRADIENTS)}{hint}"
+            )
+        DEFAULTS[gradient] = gradient_class(gradient)()
+    return DEFAULTS[gradient]
 
 
 def backward_pass(function: Backward) -> Backward:

@@ -25,7 +25,7 @@ from ..methods.functional_step import FunctionalStepper
 from ..methods.reversible import REVERSIBLE, ReversibleMethod
 from ..problem import Problem
 from ..solution import Trajectory
-from .base import Evaluator, Pullback, backward_pass
+from .base import Evaluator, Gradient, Pullback, backward_pass
 from .records import Grid
 from .time_cotangents import TimeCotangents
 
@@ -33,7 +33,7 @@ __all__ = ["Reversible"]
 
 
 @dataclass(frozen=True)
-class Reversible:
+class Reversible(Gradient):
     """Gradient of the discrete solve by a reversible method, in constant memory.
 
     An explicit Runge-Kutta method is replaced by the reversible method that is made of it.

@@ -1,9 +1,12 @@
-"""From the name of a method to the object that makes its steps."""
+"""From the name of a method to the object that makes its steps.
+
+Methods other than explicit Runge-Kutta methods are imported when they are first used.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -11,15 +14,14 @@ from ..flat_field import FlatField
 from ..solution import StepCounts
 from ..solver import Solver
 from ..vector_field import Dynamics
-from .adams import VariableAdams
 from .base import Stepper
 from .explicit_runge_kutta import Clock, ExplicitRungeKutta
 from .explicit_tableaus import TABLEAUS
-from .fixed_adams import FixedAdams
 from .functional_step import FunctionalMethod, FunctionalStepper
-from .implicit_runge_kutta import RELINEARIZATIONS, ImplicitRungeKutta
-from .newton import Linear
 from .reversible import REVERSIBLE
+
+if TYPE_CHECKING:
+    from .newton import Linear
 
 __all__ = ["functional_method", "make_stepper"]
 
@@ -66,6 +68,8 @@ def make_stepper(
     q = 0 if quadrature is None else len(quadrature)
     field = FlatField(dynamics, like, counts, time, args, q)
     if tableau is not None:
+        from .implicit_runge_kutta import RELINEARIZATIONS, ImplicitRungeKutta
+
         return ImplicitRungeKutta(
             tableau,
             field,
@@ -80,6 +84,8 @@ def make_stepper(
         )
     n = like.numel()
     if solver.method == "adams":
+        from .adams import VariableAdams
+
         return VariableAdams(field, n, rtol, atol, solver.max_order, quadrature)
     return FunctionalStepper(functional_method(solver), field, n, quadrature)
 
@@ -87,5 +93,7 @@ def make_stepper(
 def functional_method(solver: Solver) -> FunctionalMethod:
     """The method of that name among those that are functions on vectors."""
     if solver.method in ("adams_bashforth", "adams_moulton"):
+        from .fixed_adams import FixedAdams
+
         return FixedAdams(solver.method, solver.max_order)
     return REVERSIBLE[solver.method]
