@@ -20,7 +20,7 @@ from .captured_tensors import (
     refuse_batch_statistics,
 )
 from .gradients import Gradient, make_gradient
-from .gradients.base import Evaluator
+from .gradients.base import DEFAULTS, Evaluator
 from .integrate import solve_forward
 from .lost_graphs import GraphLost
 from .methods.registry import METHODS
@@ -264,7 +264,8 @@ def gradient_method(
         ValueError: A transform of adaptive steps, or a vector field that this gradient
             method cannot do justice.
     """
-    method = make_gradient(gradient)
+    known = DEFAULTS.get(gradient) if isinstance(gradient, str) else gradient
+    method = known or make_gradient(gradient)
     solver_method = METHODS[problem.solver.method]
     if transformed(problem.y0, problem.t, *problem.args):
         if not problem.solver.fixed_steps:
