@@ -10,7 +10,6 @@ from .checks import (
     nearest,
     require,
 )
-from .hashing import config_hash
 from .run import (
     GradientConfig,
     OptimizerConfig,
@@ -19,6 +18,7 @@ from .run import (
     SchedulerConfig,
     SolverConfig,
     TrainerConfig,
+    config_hash,
 )
 
 __all__ = [
@@ -34,6 +34,5 @@ __all__ = [
     "folder_name",
     "known",
     "nearest",
-    "plain_config",
     "require",
 ]

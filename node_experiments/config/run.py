@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import re
 from dataclasses import dataclass, field
@@ -21,6 +23,7 @@ __all__ = [
     "SchedulerConfig",
     "SolverConfig",
     "TrainerConfig",
+    "config_hash",
 ]
 
 
@@ -241,3 +244,20 @@ class RunConfig:
             raise ConfigError("resume= is read by mode=train only; nothing else is resumed")
         if not 0 <= self.seed < 2**31:
             raise ConfigError(f"seed={self.seed} must be from 0 to {2**31 - 1}")
+
+
+# Settings that change where or how a run is shown and kept, and nothing of what it computes.
+NOT_HASHED = ("outputs", "resume", "places")
+NOT_HASHED_OF_TRAINER = ("progress", "checkpoint_minutes", "profile", "loggers")
+OF_EVALUATION = ("mode", "checkpoint", "predict")
+
+
+def config_hash(config: dict[str, Any]) -> str:
+    """Twelve hexadecimal digits that are equal for runs that compute the same."""
+    left_out = {*NOT_HASHED, *(OF_EVALUATION if config["mode"] == "train" else ())}
+    relevant = {key: value for key, value in config.items() if key not in left_out}
+    relevant["trainer"] = {
+        key: value for key, value in config["trainer"].items() if key not in NOT_HASHED_OF_TRAINER
+    }
+    text = json.dumps(relevant, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from .captured_tensors import Constants
-from .flat_field import FlatField
 from .methods.base import Stepper
 from .methods.explicit_runge_kutta import Clock
 from .methods.explicit_tableaus import EXPLICIT_TABLEAUS, TABLEAUS, Tableau
@@ -22,6 +21,7 @@ from .solver import Solver
 from .vector_field import Dynamics
 
 if TYPE_CHECKING:
+    from .flat_field import FlatField
     from .methods.newton import Linearization
 
 __all__ = ["Observe", "OnAccept", "Problem", "Watch"]
@@ -127,6 +127,8 @@ class Problem:
 
     def flat_field(self, counts: StepCounts, args: Sequence[Any] | None = None) -> FlatField:
         """The vector field on flat states and host times."""
+        from .flat_field import FlatField
+
         return FlatField(
             self.func, self.y0, counts, self.time, self.args if args is None else args
         )

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from .autocast import autocast_like_now, full_precision
 from .captured_tensors import (
     Constants,
     constants_of,
@@ -28,7 +27,6 @@ from .problem import Problem, Watch
 from .solution import Solution, SolveError, Status, Trajectory
 from .solver import Solver
 from .state import FlatArguments, FlatState, SampleState
-from .traced import is_traced, solve_traced
 from .validation import check_choices, check_times, check_transform, transformed
 from .vector_field import Adapted, VectorField, checked
 
@@ -105,7 +103,13 @@ def solve(
     """
     if isinstance(solver, str):
         solver = NAMED.get(solver) or NAMED.setdefault(solver, Solver(solver))
-    if torch.compiler.is_compiling() and not isinstance(t, Tensor) and is_traced(solver, gradient):
+    if (
+        torch.compiler.is_compiling()
+        and not isinstance(t, Tensor)
+        and (solver.fixed_steps and make_gradient(gradient).records_steps)
+    ):
+        from .traced import solve_traced
+
         return solve_traced(func, y0, t, solver, args)
     # The halves of a state are told apart by their place.
     by_place = METHODS[solver.method].family == "symplectic"
@@ -156,6 +160,8 @@ def solve(
 
         found = packed_events(events, state, arguments)
     if torch.is_autocast_enabled(packed.device.type):
+        from .autocast import full_precision
+
         with full_precision(packed.device):
             method = gradient_method(problem, field.origin, gradient, parameters)
             solution = computed(problem, method, found, output)
@@ -182,6 +188,8 @@ def packed_field(
     origin = func.origin if isinstance(func, Adapted) else func
     inner = func
     if torch.is_autocast_enabled(device.type):
+        from .autocast import autocast_like_now
+
         recorded = make_gradient(gradient).records_steps
         inner = evaluated_in(autocast_like_now(device, recorded), func)
     inner = arguments.wrap(inner)

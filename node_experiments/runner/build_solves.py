@@ -16,8 +16,8 @@ from ..config import (
     SolverConfig,
     known,
 )
+from ..nn.ode_module import solving_modules
 from ..nn.regularizers import Regularizer
-from ..nn.swap_solver import solving_modules
 from ..ode import Gradient, Solver
 from ..ode.gradients import GRADIENTS, gradient_class
 from ..ode.methods.registry import METHODS

@@ -12,8 +12,7 @@ import yaml
 
 from ..chapters import datasets, models
 from ..config import RunConfig, SchedulerConfig, SolverConfig, TrainerConfig
-from ..config.hashing import NOT_HASHED_OF_TRAINER
-from ..config.run import GradientConfig, OptimizerConfig, RegularizerConfig
+from ..config.run import NOT_HASHED_OF_TRAINER, GradientConfig, OptimizerConfig, RegularizerConfig
 from ..ode.gradients import gradient_class
 from ..training.optimizers import OPTIMIZERS, SCHEDULERS
 from .build_solves import build_solver

@@ -20,9 +20,8 @@ from ..config import (
     RunConfig,
     config_hash,
 )
-from ..data.cache_folder import cache_folder
+from ..data import cache_folder
 from ..errors import UserError
-from ..runs.checkpoint_names import resolved_checkpoint
 from ..runs.directory import (
     ENDED,
     claimed,
@@ -39,12 +38,12 @@ from .compose import plain_config, typed_config
 from .data_files import PLACES, check_same_data, fingerprints, places_of, same_data
 from .messages import (
     GROUPS,
+    Outcome,
     complain,
     console,
     log_to_console,
     report,
 )
-from .outcome import Outcome
 
 __all__ = ["ExitCode", "job", "torchrun_rank"]
 
@@ -132,11 +131,14 @@ def job(composed: DictConfig, settings: HydraConf) -> float | None:
 def configuration(given: RunConfig, overrides: list[str]) -> RunConfig:
     """The configuration of the command line, of a checkpoint, or of a run to resume."""
     if given.checkpoint is not None:
+        from ..runs.checkpoint_names import resolved_checkpoint
         from .checkpoint_overrides import config_of_checkpoint
 
         given.checkpoint = resolved_checkpoint(given.checkpoint, given.outputs)
         return config_of_checkpoint(given, overrides)
     if given.resume not in (None, "auto"):
+        from ..runs.checkpoint_names import resolved_checkpoint
+
         given.resume = resolved_checkpoint(given.resume, given.outputs)
         return config_of_run(given, overrides)
     given.places = places_of(given.dataset)

@@ -38,13 +38,12 @@ from . import build
 from .compose import to_yaml
 from .data_files import fingerprints
 from .ending import Ending, attempt
-from .outcome import Outcome
+from .messages import Outcome
 from .process import (
     log_file,
     prepare,
 )
 from .train import fit
-from .warm_start import check_start
 
 __all__ = ["check", "run"]
 
@@ -63,6 +62,8 @@ def check(config: RunConfig) -> None:
     check_loggers(config.trainer.loggers)
     check_machine(config)
     if config.mode == "train" and config.trainer.init_from is not None:
+        from .warm_start import check_start
+
         check_start(config.trainer.init_from)
     device = select_device(config.trainer.device)
     if config.mode == "predict":

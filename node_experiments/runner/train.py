@@ -15,14 +15,8 @@ from rich.console import Console
 from torch import nn
 
 from ..config import ConfigError, RunConfig
-from ..nn.swap_solver import (
-    solving_modules,
-    solving_with,
-)
-from ..ode import (
-    Discrete,
-    Solver,
-)
+from ..nn.ode_module import solving_modules
+from ..ode import Solver
 from ..runs.directory import read_json
 from ..runs.result import Best, Evaluations, Findings, Memory, Tested
 from ..tracking.figures import Figures
@@ -43,10 +37,8 @@ from ..training.checkpoints import (
     load_last,
 )
 from ..training.distributed import Group
-from ..training.gradient_error import GradientError
 from ..training.loop import Callback, Trainer
 from ..training.memory import MemoryMeter
-from ..training.profiler import Profiler
 from ..training.signals import StopRequest
 from ..training.solver_statistics import SolverStatistics
 from ..training.timing import Timing
@@ -56,7 +48,6 @@ from .compose import to_yaml
 from .data_files import fingerprints
 from .ending import Unfinished
 from .hyperparameters import hyperparameters, overridden
-from .warm_start import start_from
 
 __all__ = ["fit", "tested", "trainable_parameters"]
 
@@ -108,6 +99,10 @@ def fit(
     timing = Timing()
     callbacks: list[Callback] = [SolverStatistics(), MemoryMeter(), timing]
     if settings.gradient_error and solving_modules(model):
+        from ..nn.swap_solver import solving_with
+        from ..ode import Discrete
+        from ..training.gradient_error import GradientError
+
         callbacks.append(GradientError(partial(solving_with, solver=EXACT, gradient=Discrete())))
     trackers: list[Callback] = []
     tracking = None
@@ -131,6 +126,8 @@ def fit(
             *build.build_callbacks(config, folder),
         ]
         if settings.profile:
+            from ..training.profiler import Profiler
+
             trackers.append(Profiler(folder / "profile"))
         if bar is not None:
             trackers.append(ProgressBar(bar, "compiling" if settings.compile else "starting"))
@@ -163,6 +160,8 @@ def fit(
     if checkpoint is not None:
         go_on(trainer, checkpoint, config, folder)
     elif settings.init_from is not None:
+        from .warm_start import start_from
+
         start_from(settings.init_from, model, data, device)
     try:
         with torch.autograd.set_detect_anomaly(settings.detect_anomaly):

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from ..nn.ode_module import solving_modules
 from ..nn.regularizers import Penalty
-from ..nn.swap_solver import solving_modules
 from .batches import samples_in
 from .distributed import (
     ALONE,

@@ -15,7 +15,7 @@ from .chapter import (
     MLPConfig,
     ResNetConfig,
 )
-from .ode_block import ODEBlock
+from .ode_block import ODEBlock, TimeConv2d
 from .residual_blocks import (
     ResidualBlock,
     group_norm,
@@ -24,7 +24,6 @@ from .stems import (
     STEMS,
     classifier_head,
 )
-from .time_conv import TimeConv2d
 
 __all__ = ["ConvVectorField", "mlp", "odenet", "resnet", "stem_only"]
 

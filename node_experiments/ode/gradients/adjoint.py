@@ -28,7 +28,6 @@ import torch
 from torch import Tensor
 
 from ..fixed_grid import FixedGrid
-from ..flat_field import FlatField
 from ..integrate import integrate, solve_forward
 from ..methods.explicit_runge_kutta import Clock
 from ..methods.make_stepper import make_stepper
@@ -341,6 +340,8 @@ class BackwardSolve:
         self._controller: AdaptiveControl | None = None
         self._uses_scipy = METHODS[solver.method].family == "scipy"
         if self._uses_scipy:
+            from ..flat_field import FlatField
+
             self._field = FlatField(
                 self._dynamics,
                 self._state,

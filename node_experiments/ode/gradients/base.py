@@ -10,14 +10,13 @@ from __future__ import annotations
 import difflib
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from ..autocast import full_precision
 from ..captured_tensors import refuse_unknown
 from ..problem import Problem
 from ..solution import Trajectory
@@ -105,8 +104,11 @@ def backward_pass(function: Backward) -> Backward:
         if "Batched" in str(torch._C._dispatch_keys(grad_ys)):
             raise NotImplementedError(BATCHED)
         ctx.problem.constants.refuse_changes()
-        casts = torch.is_autocast_enabled(grad_ys.device.type)
-        precision = full_precision(grad_ys.device) if casts else nullcontext()
+        precision: AbstractContextManager[None] = nullcontext()
+        if torch.is_autocast_enabled(grad_ys.device.type):
+            from ..autocast import full_precision
+
+            precision = full_precision(grad_ys.device)
         with torch.no_grad(), precision, hooks_set_aside(ctx.problem.parameters):
             grads = function(ctx, grad_ys)
         if not torch.is_grad_enabled():

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
-from ..flat_field import FlatField
 from .base import Interpolant, Stepper, Time
 from .interpolation import hermite_interpolation
+
+if TYPE_CHECKING:
+    from ..flat_field import FlatField
 
 __all__ = ["FunctionalMethod", "FunctionalStepper", "State"]
 

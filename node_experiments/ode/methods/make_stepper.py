@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ..flat_field import FlatField
 from ..solution import StepCounts
 from ..solver import Solver
 from ..vector_field import Dynamics
@@ -65,6 +64,8 @@ def make_stepper(
             clock=clock,
             quadrature=quadrature,
         )
+    from ..flat_field import FlatField
+
     q = 0 if quadrature is None else len(quadrature)
     field = FlatField(dynamics, like, counts, time, args, q)
     if tableau is not None:

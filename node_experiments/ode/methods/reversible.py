@@ -18,12 +18,11 @@ the solution; `undo` is the algebraic inverse of `advance`.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
-from ..flat_field import FlatField
 from ..solution import StepCounts
 from ..vector_field import PlainField
 from .base import Time
@@ -32,6 +31,9 @@ from .explicit_runge_kutta import ExplicitRungeKutta
 from .explicit_tableaus import EXPLICIT_TABLEAUS
 from .functional_step import FunctionalMethod, State
 from .interpolation import weighted_sum
+
+if TYPE_CHECKING:
+    from ..flat_field import FlatField
 
 __all__ = [
     "REVERSIBLE",
