@@ -223,7 +223,10 @@ def test_an_evaluation_chooses_a_dataset_without_its_model():
     ("argument", "message"),
     [
         ("recipe=mnits", "recipe=mnits is unknown; did you mean mnist?"),
-        ("solver=dopri", "solver=dopri is unknown; did you mean dopri8 or dopri5?"),
+        (
+            "solver=dopri",
+            "solver=dopri is unknown; did you mean dopri8, dopri5 or rev",
+        ),
         ("protocol=quik", "protocol=quik is unknown; did you mean quick?"),
         ("optimizer=adamm", "optimizer=adamm is unknown; did you mean adam"),
     ],

@@ -52,6 +52,9 @@ SOLVING = {
 # Models that solve an ODE, but not as a regulariser needs it.
 UNREGULARIZED = {
     "reaction_rates": ("stiff_kinetics",),
+    "two_compartments": ("remifentanil_two_compartments",),
+    "neural_kinetics": ("remifentanil_neural_kinetics",),
+    "corrected_compartments": ("remifentanil_corrected_compartments",),
     "swing_up": ("pendulum",),
     "bouncing_ball": ("bouncing_ball",),
     "learned_physics": ("learn_physics",),

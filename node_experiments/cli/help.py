@@ -22,7 +22,7 @@ from ..runs.result import read_result
 from ..version import __version__
 from .arguments import read
 from .experiment_times import MINUTES
-from .settings import choices
+from .settings import choices, listing
 
 __all__ = ["experiment_list", "help_text", "short_help"]
 
@@ -108,7 +108,10 @@ def experiment_list(word: str, folders: Iterable[Path]) -> str:
     if shipped and not found:
         return "\n".join(shipped)
     if not found:
-        raise ConfigError(f"no experiment mentions {word!r}{nearest(word, sorted(files))}")
+        raise ConfigError(
+            f"no experiment mentions {word!r}"
+            f"{nearest(word, sorted(files), listing=listing('experiment'))}"
+        )
     widths = [max(len(row[place]) for row in found) for place in (0, 1, 2)]
     lines = [
         "  ".join(

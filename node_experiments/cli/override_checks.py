@@ -17,7 +17,7 @@ from omegaconf import BooleanNode, FloatNode, IntegerNode, StringNode, Validatio
 from ..config import ConfigError, nearest
 from ..runner.compose import check_size
 from .arguments import shorten
-from .settings import setting_types, unknown_setting
+from .settings import listing, setting_types, unknown_setting
 
 __all__ = ["check_overrides"]
 
@@ -127,7 +127,9 @@ def check_choice(
             f"solver=dopri5; only {', '.join(optional)} may be null"
         )
     if names is not None and "${" not in value and value not in names:
-        raise ConfigError(f"{group}={shorten(value)} is unknown{nearest(value, names)}")
+        raise ConfigError(
+            f"{group}={shorten(value)} is unknown{nearest(value, names, listing=listing(group))}"
+        )
 
 
 def check_package(group: str, name: str, folders: Iterable[Path]) -> None:

@@ -225,7 +225,8 @@ def select(asked: argparse.Namespace) -> DataFrame:
     if name not in names:
         known = sorted({*names, *TABLES}) if asked.command is show_table else names
         raise ReportError(
-            f"there is no run of {name!r} below {place(asked)}{nearest(name, known)}"
+            f"there is no run of {name!r} below {place(asked)}"
+            f"{nearest(name, known, listing='node-report list')}"
         )
     return runs[(runs["name"] == name) | (runs["sweep"] == name)]
 

@@ -5,6 +5,8 @@ Imports neither torch nor a chapter, so that help is instant.
 
 from .checks import (
     ConfigError,
+    alternatives,
+    enumerated,
     folder_name,
     known,
     nearest,
@@ -30,7 +32,9 @@ __all__ = [
     "SchedulerConfig",
     "SolverConfig",
     "TrainerConfig",
+    "alternatives",
     "config_hash",
+    "enumerated",
     "folder_name",
     "known",
     "nearest",

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import difflib
 import reprlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from ..errors import UserError
 
-__all__ = ["ConfigError", "folder_name", "known", "nearest", "require"]
+__all__ = [
+    "ConfigError",
+    "alternatives",
+    "enumerated",
+    "folder_name",
+    "known",
+    "nearest",
+    "require",
+]
 
 
 class ConfigError(UserError):
@@ -21,12 +29,47 @@ SHORT = reprlib.Repr()
 SHORT.maxstring = SHORT.maxother = 80
 
 
-def nearest(name: str, allowed: Iterable[str], prefix: str = "") -> str:
-    """The end of a message: the nearest allowed names, and all of them."""
+MOST_LISTED = 15  # names in a message; more are read better elsewhere
+
+
+def nearest(
+    name: str, allowed: Iterable[str], prefix: str = "", listing: str = "node-run --help"
+) -> str:
+    """The end of a message: the nearest allowed names, and all of them if they are few.
+
+    Args:
+        prefix: Stands before each of the nearest.
+        listing: The command that lists them where they are many.
+
+    >>> nearest("smke", ["paper", "quick", "smoke"])
+    '; did you mean smoke? (allowed: paper, quick, smoke)'
+    >>> nearest("ode_rn", [f"ode_rnn_{n}" for n in range(20)])
+    '; did you mean ode_rnn_9, ode_rnn_8 or ode_rnn_7? (node-run --help lists them)'
+    """
     names = list(allowed)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(prefix + n for n in near)}?" if near else ""
-    return f"{hint} (allowed: {', '.join(names)})"
+    near = [prefix + each for each in alike(name, names)]
+    hint = f"; did you mean {alternatives(near)}?" if near else ""
+    return f"{hint} ({enumerated(names, listing)})"
+
+
+def alternatives(words: Sequence[str]) -> str:
+    """Words as a choice: `a, b or c`."""
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def alike(name: str, names: Sequence[str], count: int = 3) -> list[str]:
+    """The names that are spelled nearly like this one, then those that it is a part of."""
+    near = difflib.get_close_matches(name, names, n=count, cutoff=0.5)
+    # Of two letters there is a place in many names.
+    parts = [each for each in names if len(name) > 2 and name.lower() in each.lower()]
+    return list(dict.fromkeys([*near, *parts]))[:count]
+
+
+def enumerated(names: Sequence[str], listing: str) -> str:
+    """All allowed names, or where they are listed if they are many."""
+    if len(names) > MOST_LISTED:
+        return f"{listing} lists them"
+    return f"allowed: {', '.join(names)}"
 
 
 def known(name: str, registry: Collection[str], group: str) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from .methods.registry import METHODS
+from .methods.registry import METHODS, nearest
 
 __all__ = ["Solver"]
 
@@ -78,13 +77,7 @@ class Solver:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            near = difflib.get_close_matches(self.method, METHODS, n=2)
-            # Of two that are as close, the one that is listed first.
-            nearest = next((name for name in METHODS if name in near), None)
-            hint = f"; did you mean {nearest!r}?" if nearest else ""
-            raise ValueError(
-                f"solver.method={self.method!r} is unknown; allowed: {', '.join(METHODS)}{hint}"
-            )
+            raise ValueError(f"solver.method={self.method!r} is unknown{nearest(self.method)}")
         for name in ("rtol", "atol"):
             value = getattr(self, name)
             parts = (value,) if isinstance(value, float | int) else tuple(value)

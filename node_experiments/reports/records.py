@@ -53,11 +53,17 @@ def absent(column: str, value: Any) -> bool:
 
 
 def settings(run: Record) -> dict[str, Any]:
-    """The settings by which runs differ in what they compute, repetitions apart, by name."""
-    names = (key.removeprefix(CONFIG) for key in run if key.startswith(CONFIG))
+    """The settings by which runs differ in what they compute, repetitions apart, by name.
+
+    >>> old, new = {"config.trainer.epochs": 3}, {"config.trainer.epochs": 3, "seed": 1}
+    >>> settings(old) == settings(new | {"config.trainer.accumulate": 1})
+    True
+    """
+    own = {key.removeprefix(CONFIG): run[key] for key in run if key.startswith(CONFIG)}
+    known = DEFAULTS if any(name in DEFAULTS for name in own) else {}
     return {
-        name: run[CONFIG + name]
-        for name in names
+        name: value
+        for name, value in {**known, **own}.items()
         if name not in REPETITION and not name.startswith(ELSEWHERE)
     }
 
@@ -92,9 +98,7 @@ def most_alike(
         key = (
             f"{name}={show(value)}"
             for name, value in sorted(settings(run).items())
-            if name.startswith(names)
-            and name not in ignored
-            and not (name in DEFAULTS and value == DEFAULTS[name])
+            if name.startswith(names) and name not in ignored
         )
         groups.setdefault(tuple(key), []).append(run)
     return max(groups.values(), key=len, default=[])

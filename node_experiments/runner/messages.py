@@ -137,7 +137,9 @@ def complain(message: str) -> int:
     """Print one line to standard error; returns the exit code of bad input."""
     line = " ".join(message.split())
     if len(line) > LONGEST:
-        line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
+        # At spaces, so that no word is cut that someone may copy.
+        start, end = line[: LONGEST // 2], line[-LONGEST // 2 :]
+        line = f"{start.rpartition(' ')[0] or start} ... {end.partition(' ')[2] or end}"
     print(f"node-run: {line}", file=sys.stderr)
     return 2
 

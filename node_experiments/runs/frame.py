@@ -83,7 +83,8 @@ def frame_of(rows: Iterable[dict[str, Any]]) -> DataFrame:
     # As objects, so that a setting of None or 4 does not become NaN or 4.0.
     frame = pandas.DataFrame(rows, columns=list(names), dtype=object)
     numbers = [name for name in names if name in NUMBERS or is_tag(name)]
-    return frame.astype(dict.fromkeys(numbers, float))
+    # Copied to one block, so that a column can be added without pandas' warning.
+    return frame.astype(dict.fromkeys(numbers, float)).copy()
 
 
 def is_tag(column: str) -> bool:

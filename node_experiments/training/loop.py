@@ -211,6 +211,8 @@ class Trainer:
         self.clip_norm, self.log_every = clip_norm, log_every
         self.evaluate_every, self.patience = evaluate_every, patience
         self.accumulate = accumulate
+        if hasattr(task, "steps_per_epoch"):
+            task.steps_per_epoch = self.steps_per_epoch
         self.group = group
         self.loss_of_batch = group.wrap(LossOfBatch(task, model))
         self.epoch = 0

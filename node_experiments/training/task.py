@@ -31,6 +31,8 @@ class Task(Protocol):
 
     It may also have
 
+    - `steps_per_epoch`: steps of the optimiser in an epoch, for a loss that changes with the
+      epochs; the trainer sets it
     - `details() -> {name: JSON}`: what else an evaluation found, which `mode=eval` writes to
       `<name>.json`
     - `baseline(data) -> Baseline`: what a model that learned nothing reaches; a run that ends ten

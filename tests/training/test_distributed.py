@@ -47,7 +47,10 @@ def test_shares_of_a_batch():
 
 def test_two_processes_equal_one(node_run, tiny):
     # Adaptive steps follow the error of the samples that a process has; fixed ones are the same.
-    arguments = (*ODE, *tiny, "gradient=adjoint", "solver=rk4", "solver.num_steps=2")
+    arguments = (
+        *ODE, *tiny, "gradient=adjoint", "solver=rk4", "solver.num_steps=2",
+        "dataset.batch_size=8", "trainer.accumulate=2",
+    )  # fmt: skip
     one = node_run(*arguments, "outputs=one")
     assert one.code == 0, one.err
     two = node_run(*arguments, "outputs=two", "trainer.devices=2")

@@ -223,7 +223,7 @@ def test_one_cycle_rises_to_the_rate_and_ends_near_zero():
     assert rates[-1] < 0.01
 
 
-def accumulating(sizes, accumulate, epochs=2, clip_norm=None):
+def accumulating(sizes, accumulate, epochs=2, clip_norm=None, task=None):
     """A trainer on batches of these sizes, of the same 12 samples whatever the sizes."""
     torch.manual_seed(0)
     x = torch.randn(12, 3, dtype=torch.float64)
@@ -233,7 +233,7 @@ def accumulating(sizes, accumulate, epochs=2, clip_norm=None):
     steps = math.ceil(len(sizes) / accumulate)
     optimizer = make_optimizer(model.parameters(), "adam", 0.1)
     return Trainer(
-        Regression(), model, optimizer,
+        task or Regression(), model, optimizer,
         make_scheduler(optimizer, "one_cycle", epochs * steps, steps),
         SimpleNamespace(train=train, validation=None, test=[(x, y)]),
         epochs=epochs, device=torch.device("cpu"), clip_norm=clip_norm, log_every=1,
@@ -286,3 +286,22 @@ def test_every_solve_of_an_accumulated_step_is_counted():
     assert taken == [0, 0, 1]
     assert [window["nfe/forward"] for window in trainer.windows] == [1.5, 3.0]
     assert trainer.metrics["nfe/forward"] == 2.0
+
+
+@pytest.mark.parametrize(("accumulate", "steps"), [(1, 3), (2, 2), (3, 1), (5, 1)])
+def test_a_loss_in_epochs_counts_steps_of_the_optimizer(accumulate, steps):
+    """A warm-up over epochs takes as many of them whatever a step is made of."""
+
+    class Warming(Regression):
+        steps_per_epoch = 1
+
+        def loss(self, model, batch, step):
+            epochs.append(step / self.steps_per_epoch)
+            return super().loss(model, batch, step)
+
+    epochs = []
+    trainer = accumulating([4, 4, 4], accumulate, epochs=2, task=Warming())
+    trainer.fit()
+    assert trainer.task.steps_per_epoch == steps
+    assert epochs[0] == 0
+    assert epochs[3] == 1, "the second epoch begins here"

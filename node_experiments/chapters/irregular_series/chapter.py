@@ -106,5 +106,9 @@ CHAPTER = Chapter(
             "periodic_extrapolation",
             "japanese_vowels",
         )
+    }
+    | {
+        name: f"{HERE}.physionet_tables:PHYSIONET_TABLES:{name}"
+        for name in ("table4", "table5", "auc")
     },
 )

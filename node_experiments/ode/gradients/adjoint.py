@@ -31,7 +31,7 @@ from ..fixed_grid import FixedGrid
 from ..integrate import integrate, solve_forward
 from ..methods.explicit_runge_kutta import Clock
 from ..methods.make_stepper import make_stepper
-from ..methods.registry import METHODS
+from ..methods.registry import METHODS, nearest
 from ..norms import rms_norm, scaled
 from ..problem import Observe, Problem, Watch
 from ..solution import Solution, SolveError, Status, Trajectory
@@ -103,10 +103,7 @@ class Adjoint(Gradient):
             if value is not None and not 0 <= value < math.inf:
                 raise ValueError(f"gradient.{name}={value!r} must be a number >= 0, or null")
         if self.method is not None and self.method not in METHODS:
-            raise ValueError(
-                f"gradient.method={self.method!r} is unknown; allowed: {', '.join(METHODS)}, "
-                "or null"
-            )
+            raise ValueError(f"gradient.method={self.method!r} is unknown{nearest(self.method)}")
         if self.solver is None:
             return
         for name in ("rtol", "atol", "method"):
