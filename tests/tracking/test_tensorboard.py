@@ -6,7 +6,7 @@ import sys
 import time
 
 import pytest
-from node_experiments.tracking.tags import GROUPS, logged
+from node_experiments.tracking.loggers import GROUPS, logged
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
