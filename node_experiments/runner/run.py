@@ -27,7 +27,7 @@ from ..runs.files import (
 from ..runs.result import Findings, Hardware, RunResult, Seconds, write_result
 from ..tracking.loggers import LOGGERS, missing_library
 from ..tracking.records import run_info
-from ..tracking.repeated_warnings import warnings_shown_once
+from ..tracking.run_log import log_file, warnings_shown_once
 from ..training.device import (
     describe_device,
     select_device,
@@ -39,11 +39,7 @@ from .compose import to_yaml
 from .data_files import fingerprints
 from .ending import Ending, attempt
 from .messages import Outcome
-from .process import (
-    log_file,
-    prepare,
-)
-from .train import fit
+from .train import fit, prepare
 
 __all__ = ["check", "run"]
 

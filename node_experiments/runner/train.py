@@ -36,6 +36,7 @@ from ..training.checkpoints import (
     Checkpoints,
     load_last,
 )
+from ..training.device import prepare_process, select_device
 from ..training.distributed import Group
 from ..training.loop import Callback, Trainer
 from ..training.memory import MemoryMeter
@@ -49,12 +50,18 @@ from .data_files import fingerprints
 from .ending import Unfinished
 from .hyperparameters import hyperparameters, overridden
 
-__all__ = ["fit", "tested", "trainable_parameters"]
+__all__ = ["fit", "prepare", "tested", "trainable_parameters"]
 
 # What `gradient/error` takes for the exact solution.
 EXACT = Solver("dopri5", rtol=1e-5, atol=1e-5)
 
 log = logging.getLogger(__name__)
+
+
+def prepare(config: RunConfig) -> torch.device:
+    """Seed this process and set it up; returns the device."""
+    prepare_process(config.seed, config.trainer.threads, config.trainer.deterministic)
+    return select_device(config.trainer.device)
 
 
 def fit(
