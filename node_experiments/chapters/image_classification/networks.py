@@ -17,12 +17,10 @@ from .chapter import (
 )
 from .ode_block import ODEBlock, TimeConv2d
 from .residual_blocks import (
-    ResidualBlock,
-    group_norm,
-)
-from .stems import (
     STEMS,
+    ResidualBlock,
     classifier_head,
+    group_norm,
 )
 
 __all__ = ["ConvVectorField", "mlp", "odenet", "resnet", "stem_only"]
