@@ -9,8 +9,6 @@ from typing import Any, ClassVar
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from ..runs.jobs import FILE as JOBS
-
 __all__ = ["SweepSummary"]
 
 
@@ -25,6 +23,8 @@ class SweepSummary(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Forget what an earlier sweep into this folder noted."""
+        from ..runs.jobs import FILE as JOBS
+
         with suppress(OSError):  # where nothing can be written, the launcher says so
             (Path(str(config.hydra.sweep.dir)) / JOBS).unlink(missing_ok=True)
 

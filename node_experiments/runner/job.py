@@ -30,7 +30,6 @@ from ..runs.directory import (
     started_before,
     status,
 )
-from ..runs.jobs import note_job
 from ..runs.result import RunResult, read_result
 from ..runs.starts import discard, mark_start, one_at_a_time, remove_failed_starts
 from ..training.signals import is_ours
@@ -110,12 +109,16 @@ def job(composed: DictConfig, settings: HydraConf) -> float | None:
         message = str(error)
         discard(folder)
         if not single:
+            from ..runs.jobs import note_job
+
             note_job(sweep, settings.job.num, varied, folder, message)
         ExitCode.last = complain(f"{label}: {message}" if label else message)
         return None
     if torchrun_rank() == 0:
         report(outcome.result, place, label, outcome.skipped)
         if not single:
+            from ..runs.jobs import note_job
+
             note_job(sweep, settings.job.num, varied, place, None)
     if outcome.exit_code == 0:
         return outcome.result.found.objective

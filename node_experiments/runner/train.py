@@ -27,10 +27,6 @@ from ..tracking.progress import (
     ProgressLines,
 )
 from ..tracking.records import MetricsFile
-from ..training.batches import (
-    FirstBatches,
-    OneBatch,
-)
 from ..training.checkpoints import (
     CheckpointError,
     Checkpoints,
@@ -89,12 +85,10 @@ def fit(
     """
     settings = config.trainer
     data = build.build_data(config, device)
-    if settings.overfit:
-        data.train = OneBatch(data.train)
-    if settings.limit_batches is not None:
-        for name in ("train", "validation", "test"):
-            if getattr(data, name) is not None:
-                setattr(data, name, FirstBatches(getattr(data, name), settings.limit_batches))
+    if settings.overfit or settings.limit_batches is not None:
+        from ..training.batches import shorten
+
+        shorten(data, settings.overfit, settings.limit_batches)
     model = build.build_model(config, data, device)
     task = build.build_task(config, data)
     optimizer = build.build_optimizer(config, model)
