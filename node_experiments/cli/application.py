@@ -41,13 +41,10 @@ from ..runner.choices import register_choices
 from ..runner.compose import chapter_folders, configs_folder, typed_config
 from ..runner.job import ExitCode, job, torchrun_rank
 from ..runner.messages import complain
-from ..runs.checkpoint_names import resolved_checkpoint
 from ..runs.directory import folder_of_checkpoint, read_config
 from ..runs.starts import discard
 from ..version import __version__
 from .arguments import is_sweep, normalise, parse, parser, read
-from .help import experiment_list, help_text, sample_text, short_help
-from .hydra_errors import describe
 from .override_checks import check_overrides
 from .settings import choices
 from .sweep_summary import SweepSummary
@@ -72,7 +69,7 @@ def run(words: Sequence[str]) -> int:
         if wants_traceback() or isinstance(error, BrokenPipeError):
             raise
         if isinstance(error, HydraException):
-            return complain(describe(error))
+            return explain(error)
         return complain(
             f"cannot write the run directory: {error.strerror} ({error.filename}); "
             "set outputs=<directory that can be written>"
@@ -82,7 +79,14 @@ def run(words: Sequence[str]) -> int:
         ours = isinstance(error, HydraException | OmegaConfBaseException)
         if wants_traceback() or (ExitCode.started and not ours):
             raise
-        return complain(describe(error))
+        return explain(error)
+
+
+def explain(error: BaseException) -> int:
+    """Print an error of Hydra's in one line; returns the exit code."""
+    from .hydra_errors import describe
+
+    return complain(describe(error))
 
 
 def command(words: Sequence[str]) -> int:
@@ -99,6 +103,8 @@ def command(words: Sequence[str]) -> int:
     if not flags.shell_completion:
         check_overrides(map(read, overrides), groups, folders, multirun)
     if flags.help:
+        from .help import help_text
+
         print(help_text(overrides), end="", flush=True)
         return 0
     with hydra_for(flags) as hydra:
@@ -128,6 +134,8 @@ def choices_of_run(overrides: Sequence[str]) -> list[str]:
     named = given.get("checkpoint") or given.get("resume")
     if named is None or "dataset" in given or named.is_sweep_override():
         return []
+    from ..runs.checkpoint_names import resolved_checkpoint
+
     outputs = text_of(given["outputs"]) if "outputs" in given else "outputs"
     folder = folder_of_checkpoint(resolved_checkpoint(text_of(named), outputs))
     content, found = read_config(folder), []
@@ -148,10 +156,14 @@ def text_of(override: Override) -> str:
 
 def text_for(flags: argparse.Namespace, anything: bool) -> str | None:
     """The answer to a command line that composes nothing."""
-    if not anything:
-        return short_help()
     if flags.version:
         return f"node_experiments {__version__}"
+    if anything and flags.list is None and flags.sample is None:
+        return None
+    from .help import experiment_list, sample_text, short_help
+
+    if not anything:
+        return short_help()
     if flags.list is not None:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         return experiment_list(flags.list, [*config_folders(flags), *chapter_folders()], width)

@@ -7,8 +7,7 @@ import torch
 
 from node_experiments.chapters.gallery.ball import Ball, FallingBody
 from node_experiments.chapters.gallery.bounces import bounce_times, heights
-from node_experiments.chapters.gallery.dataset_settings import BouncesConfig
-from node_experiments.chapters.gallery.model_settings import BouncingBallConfig
+from node_experiments.chapters.gallery.settings import BouncesConfig, BouncingBallConfig
 from node_experiments.config import ConfigError
 from node_experiments.ode import Adjoint, Backprop, Discrete, SolveError, Solver
 

@@ -6,18 +6,19 @@ import pytest
 import torch
 
 from node_experiments.chapters.gallery import swing_up_figures
-from node_experiments.chapters.gallery.dataset_settings import (
-    HareLynxConfig,
-    PendulumConfig,
-    RobertsonConfig,
-    SpheresConfig,
-)
 from node_experiments.chapters.gallery.hare_lynx import HARE, LYNX, pelt_data
 from node_experiments.chapters.gallery.kinetics import RATES, ReactionRates, robertson_data
-from node_experiments.chapters.gallery.model_settings import SphereODEConfig, SwingUpConfig
 from node_experiments.chapters.gallery.pendulum import TruePendulum, pendulum_data
 from node_experiments.chapters.gallery.populations import RATES as LOTKA_VOLTERRA
 from node_experiments.chapters.gallery.populations import Populations
+from node_experiments.chapters.gallery.settings import (
+    HareLynxConfig,
+    PendulumConfig,
+    RobertsonConfig,
+    SphereODEConfig,
+    SpheresConfig,
+    SwingUpConfig,
+)
 from node_experiments.chapters.gallery.sphere_ode import sphere_ode
 from node_experiments.chapters.gallery.spheres import draw_spheres, sphere_data
 from node_experiments.chapters.gallery.swing_up import SwingUpTask, swing_up
