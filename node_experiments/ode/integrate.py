@@ -172,7 +172,7 @@ def solve_forward(
 
 
 def solve_by_scipy(problem: Problem, on_accept: OnAccept | None) -> Trajectory:
-    """Solve by a method of SciPy, which makes all steps by itself.
+    """Solve by a method of SciPy, which makes all of its steps.
 
     Raises:
         ValueError: The steps are to be recorded.

@@ -16,7 +16,7 @@ from .captured_tensors import (
     constants_of,
     find_parameters,
     modules_of,
-    refuse_batch_statistics,
+    reject_batch_statistics,
 )
 from .gradients import Gradient, make_gradient
 from .gradients.base import DEFAULTS, Evaluator
@@ -71,9 +71,9 @@ def solve(
         gradient: How gradients are computed, or its name.
         args: Further arguments of `func`; gradients flow into tensors among them, also into those
             in tuples, lists and dicts.
-        parameters: Tensors that `func` reads by itself and that need gradients. When None they
-            are found: those of the modules that `func` is, belongs to or holds, and the leaves
-            of the graph of one evaluation.
+        parameters: Tensors that `func` reads beside its arguments and that need gradients. When
+            None they are found: those of the modules that `func` is, belongs to or holds, and the
+            leaves of the graph of one evaluation.
         throw: Raise when the end was not reached; otherwise return the part that was.
         dense: Keep the interpolants of all steps, as `solution.interpolant`.
         events: Functions of (t, state, *args) whose first zero ends the solve; see `Event`. If
@@ -300,7 +300,7 @@ def gradient_method(
             return method
         # Not one that is recorded, which is right where nothing needs a gradient.
     else:
-        refuse_batch_statistics(func, type(method).__name__.lower())
+        reject_batch_statistics(func, type(method).__name__.lower())
     try:
         problem.parameters = parameters_of(func, parameters, problem)
     except GraphLost:
@@ -318,7 +318,7 @@ def gradient_method(
 def parameters_of(
     func: Callable[..., Any], parameters: Iterable[Tensor] | None, problem: Problem
 ) -> tuple[Tensor, ...]:
-    """Tensors that need a gradient and that `func` reads by itself: those given, or all found."""
+    """Tensors that need a gradient and that `func` reads: those given, or all found."""
     if parameters is not None:
         # Tied weights are one tensor, whose gradient counts once.
         return tuple({id(p): p for p in parameters if p.requires_grad}.values())

@@ -1,4 +1,4 @@
-"""What a solve refuses before its first step, each with what was found and what to do."""
+"""What a solve rejects before its first step, each with what was found and what to do."""
 
 from __future__ import annotations
 

@@ -201,7 +201,7 @@ def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
     A derivative may be in half precision, as autocast leaves it: the solver computes in that of
     the state. Any other dtype is a mistake, and would lose digits in silence. So is a change of
-    the time or the state in place, for the solver goes on with them.
+    the time or the state in place, for the solver continues with them.
     """
     counts_changes = can_count_changes()
     may_lack_graph = True
@@ -265,9 +265,9 @@ def like_state(derivative: Any, y: Tensor) -> Tensor:
 
 NO_CHANGE = re.compile("in-?place")
 CHANGED = (
-    "the vector field changed {} in place, and the solver goes on with it; take an operation that "
-    "returns a new tensor, such as torch.where or y.clamp(min=0) instead of y.clamp_(min=0), or "
-    "{}.clone()"
+    "the vector field changed {} in place, and the solver continues with it; take an operation "
+    "that returns a new tensor, such as torch.where or y.clamp(min=0) instead of y.clamp_(min=0), "
+    "or {}.clone()"
 )
 
 

@@ -39,9 +39,9 @@ class Backprop(Gradient):
 
     Attributes:
         compile: Compile whole steps of explicit Runge-Kutta methods, each with its backward pass.
-            It pays for small networks, where calling and recording operations is most of the
-            work; the first solve with a vector field takes seconds to a minute longer. Such steps
-            are differentiable once: there are no second derivatives, and no `retain_graph`. Steps
+            For small networks, where calling and recording operations is most of the work, it is
+            faster; the first solve with a vector field takes seconds to a minute longer. They are
+            differentiable once: there are no second derivatives, and no `retain_graph`. Steps
             whose times need a gradient are not compiled, and one without a known first stage that
             is rejected is evaluated again from there on.
     """
@@ -57,7 +57,7 @@ class Backprop(Gradient):
             ValueError: A method that cannot be recorded, or compiled, or whose times cannot be.
         """
         if self.compile:
-            _ = problem.tableau  # refuses other methods
+            _ = problem.tableau  # raises for other methods
         grid = FrozenGrid(problem) if problem.t.requires_grad else None
         stepper = recorded_stepper(problem, grid, self.compile)
         if grid is None:

@@ -54,7 +54,7 @@ class Checkpoint(Gradient):
         Raises:
             ValueError: A method that is no Runge-Kutta method.
         """
-        _ = problem.runge_kutta  # before the solve, for it refuses other methods
+        _ = problem.runge_kutta  # before the solve, for it raises for other methods
         record = ThinnedRecord(limit=self.checkpoints)
         ys = CheckpointedSolve.apply(problem, record, problem.y0, problem.t, *problem.inputs)
         return ys, record.trajectory

@@ -107,7 +107,7 @@ class DiscreteSolve(torch.autograd.Function):
     @backward_pass
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
         problem, spans = ctx.problem, ctx.spans
-        # Unpacked first of all, for this refuses tensors that were changed since the solve.
+        # Unpacked first of all, for this rejects tensors that were changed since the solve.
         states = ctx.saved_tensors[: ctx.kept]
         time_gradients = ctx.needs_input_grad[4]
         if not problem.runge_kutta.explicit:
