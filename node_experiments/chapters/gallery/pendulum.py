@@ -1,4 +1,4 @@
-"""A pendulum with a torque, and records of it under random torques over spans of their own.
+"""A pendulum with a torque, and records of it under random torques over individual spans.
 
     d theta / dt = omega,   d omega / dt = -g sin(theta) - b omega + u(t)
 

@@ -127,7 +127,7 @@ def fitted_noise(part: HeldOut) -> tuple[float, float, float]:
 
 
 def widening(part: HeldOut, std: Tensor, fixed: Tensor, share: float) -> float:
-    """The factor on a deviation with which the band holds this share of the values.
+    """The factor on a deviation with which the band holds this fraction of the values.
 
     Args:
         std, fixed: The deviation is `factor * std + fixed`, shape `(value,)`.
