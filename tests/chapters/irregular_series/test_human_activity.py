@@ -129,7 +129,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("lines", "message"), BAD.values(), ids=BAD.keys())
-def test_bad_files_are_refused_with_their_line(tmp_path, lines, message):
+def test_bad_files_are_rejected_with_their_line(tmp_path, lines, message):
     with pytest.raises(DataError) as raised:
         load_human_activity(write(tmp_path, lines), 50, 25, official=False)
     assert message in str(raised.value)

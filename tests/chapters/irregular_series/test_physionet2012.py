@@ -172,7 +172,7 @@ BAD_RECORDS = {
 
 
 @pytest.mark.parametrize(("lines", "message"), BAD_RECORDS.values(), ids=BAD_RECORDS.keys())
-def test_bad_records_are_refused_with_their_line(tmp_path, cache, lines, message):
+def test_bad_records_are_rejected_with_their_line(tmp_path, cache, lines, message):
     root = write(tmp_path / "data", {"132539": HEADER + lines})
     with pytest.raises(DataError) as raised:
         load(root)
@@ -196,7 +196,7 @@ BAD_OUTCOMES = {
 
 
 @pytest.mark.parametrize(("outcomes", "message"), BAD_OUTCOMES.values(), ids=BAD_OUTCOMES.keys())
-def test_bad_outcomes_are_refused_with_their_line(tmp_path, outcomes, message):
+def test_bad_outcomes_are_rejected_with_their_line(tmp_path, outcomes, message):
     root = write(tmp_path / "data", RECORDS, outcomes)
     with pytest.raises(DataError) as raised:
         load(root)
