@@ -97,6 +97,13 @@ class Fit:
 def fit(settings, data):
     return Fit()
 """
+GRADIENT = """
+from .backprop import Backprop
+
+
+class Recorded(Backprop):
+    pass
+"""
 # In chapter.py: what stands there -> what is put before it.
 DATASET_ENTRIES = {
     "HERE = ": """
@@ -130,7 +137,10 @@ import torch
 from node_experiments.cli.application import composed_config
 from node_experiments.runner import build
 
-config = composed_config(["dataset=line", "model=bent", "solver=rk4", "solver.num_steps=2"])
+config = composed_config(
+    ["dataset=line", "model=bent", "solver=rk4", "solver.num_steps=2", "gradient=recorded"]
+)
+assert type(build.build_gradient(config.gradient)).__name__ == "Recorded"
 device = torch.device("cpu")
 data = build.build_data(config, device)
 model, task = build.build_model(config, data, device), build.build_task(config, data)
@@ -153,7 +163,7 @@ def copy_of_package(folder):
         ignore=lambda _, names: [name for name in names if name.endswith(("_files", ".gz", ".pt"))
                                  or name in ("pretrained", "files", "__pycache__")],
     )  # fmt: skip
-    (folder / "configs").symlink_to(ROOT / "configs")
+    shutil.copytree(ROOT / "configs", folder / "configs")
     return folder / "node_experiments" / "chapters" / "toy"
 
 
@@ -175,7 +185,7 @@ def insert(path, entries):
     path.write_text(text)
 
 
-def test_a_dataset_and_a_model_are_two_files_each_and_a_task_one(tmp_path):
+def test_a_model_a_dataset_and_a_gradient_method_are_two_files_each_and_a_task_one(tmp_path):
     chapter = copy_of_package(tmp_path)
     before = contents(chapter)
     (chapter / "line.py").write_text(DATASET)
@@ -190,6 +200,15 @@ def test_a_dataset_and_a_model_are_two_files_each_and_a_task_one(tmp_path):
     (chapter / "bent.py").write_text(MODEL)
     insert(chapter / "chapter.py", MODEL_ENTRIES)
     assert touched(chapter, before) == ["bent.py", "chapter.py"]
+
+    gradients = tmp_path / "node_experiments" / "ode" / "gradients"
+    before = contents(gradients)
+    (gradients / "recorded.py").write_text(GRADIENT)
+    insert(
+        gradients / "base.py", {'    "reversible": "Reversible",': '    "recorded": "Recorded",\n'}
+    )
+    (tmp_path / "configs" / "gradient" / "recorded.yaml").write_text("name: recorded\n")
+    assert touched(gradients, before) == ["base.py", "recorded.py"]
 
     done = subprocess.run(
         [sys.executable, "-c", TRAINED],

@@ -106,7 +106,7 @@ def find_parameters(
 
 
 def reject_batch_statistics(func: Any, gradient: str) -> None:
-    """Refuse batch normalisation that counts how often it is called.
+    """Reject batch normalisation that counts how often it is called.
 
     Raises:
         ValueError: A module of `func` updates running statistics.
@@ -221,7 +221,7 @@ def _held_by(value: Any) -> Sequence[Any]:
 def reject_unknown(
     derivative: Tensor, known: Sequence[Tensor], evaluate: Callable[[], Tensor]
 ) -> None:
-    """Refuse a graph that ends in other leaves than the known ones.
+    """Reject a graph that ends in other leaves than the known ones.
 
     A function may have been verified before it was given a tensor that needs a gradient.
 
