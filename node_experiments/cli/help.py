@@ -122,7 +122,7 @@ def experiment_list(word: str, folders: Iterable[Path], width: int | None = None
     for *names, what in found:
         columns = zip(names, widths, strict=True)
         lines += hanging("".join(f"{text:<{size}}  " for text, size in columns), what, width)
-    note = "minutes: protocol=quick on one CPU core, where it was measured"
+    note = "min: protocol=quick on one CPU core, rounded up; - was not measured"
     return "\n".join([*lines, "", note, *([""] if shipped else []), *shipped])
 
 
@@ -186,7 +186,7 @@ def known_samples(known: Mapping[str, Mapping[str, str]]) -> str:
 
 def took(name: str) -> str:
     """The time that an experiment takes, in words."""
-    return f"{MINUTES[name]} min" if name in MINUTES else ""
+    return f"{MINUTES[name]} min" if name in MINUTES else "-"
 
 
 def described(file: Path) -> tuple[str, str]:

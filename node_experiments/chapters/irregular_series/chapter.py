@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..chapter import Chapter, Dataset, Model, Predictor, Task
-from .dataset_settings import (
+from .settings import (
     CSVConfig,
     ForecastingConfig,
     HopperConfig,
@@ -11,8 +11,8 @@ from .dataset_settings import (
     JapaneseVowelsConfig,
     PeriodicConfig,
     PhysioNet2012Config,
+    SeriesModelConfig,
 )
-from .model_settings import SeriesModelConfig
 
 __all__ = ["CHAPTER"]
 
@@ -28,7 +28,7 @@ FLOW = ("hidden", "encoder_layers", "euler_steps", "batching")
 SAMPLED = (
     "encoder_size", "samples", "objective", "kl_weight", "horizon_epochs", "kl_wait", "kl_rate",
 )  # fmt: skip
-LATENT = (*ALL, *FLOW, *SAMPLED, "layers", "encoder", "knots")
+LATENT = (*ALL, *FLOW, *SAMPLED, "layers", "encoder", "knots", "augment")
 
 
 def dataset(
@@ -78,7 +78,7 @@ CHAPTER = Chapter(
         "rnn_impute": model("autoregressive", ALL),
         "rnn_decay": model("autoregressive", ALL),
         "gru_d": model("autoregressive", ALL),
-        "ode_rnn": model("autoregressive", (*ALL, *FLOW, "variant")),
+        "ode_rnn": model("autoregressive", (*ALL, *FLOW, "variant", "augment")),
         "rnn_vae": model("variational", (*ALL, *SAMPLED, "variant")),
         "irregular_latent_ode": model("variational", LATENT),
         "latent_ode_poisson": model("variational", LATENT),

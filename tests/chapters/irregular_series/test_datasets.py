@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from node_experiments.chapters.irregular_series.batches import ForecastBatches, Forecasts
-from node_experiments.chapters.irregular_series.dataset_settings import ForecastingConfig
 from node_experiments.chapters.irregular_series.forecast_data import forecast_data
+from node_experiments.chapters.irregular_series.settings import ForecastingConfig
 from node_experiments.data.errors import DataError
 from node_experiments.data.ragged import (
     RaggedSeries,
