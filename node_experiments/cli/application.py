@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import errno
 import hashlib
 import os
 import re
@@ -44,7 +45,7 @@ from ..runner.messages import complain
 from ..runs.directory import folder_of_checkpoint, read_config
 from ..runs.starts import discard
 from ..version import __version__
-from .arguments import is_sweep, normalise, parse, parser, read
+from .arguments import is_sweep, normalise, parse, parser, read, shorten
 from .override_checks import check_overrides
 from .settings import choices
 from .sweep_summary import SweepSummary
@@ -70,10 +71,11 @@ def run(words: Sequence[str]) -> int:
             raise
         if isinstance(error, HydraException):
             return explain(error)
-        return complain(
-            f"cannot write the run directory: {error.strerror} ({error.filename}); "
-            "set outputs=<directory that can be written>"
-        )
+        remedy = "set outputs=<directory that can be written>"
+        if error.errno == errno.ENAMETOOLONG:
+            remedy = "choose a shorter name or directory"
+        where = shorten(str(error.filename))
+        return complain(f"cannot write the run directory: {error.strerror} ({where}); {remedy}")
     except Exception as error:
         # Hydra meets some input with an exception of any type, before any job.
         ours = isinstance(error, HydraException | OmegaConfBaseException)

@@ -14,6 +14,7 @@ __all__ = [
     "ConfigError",
     "alternatives",
     "at_least",
+    "check_length",
     "enumerated",
     "folder_name",
     "known",
@@ -33,6 +34,7 @@ SHORT = reprlib.Repr()
 SHORT.maxstring = SHORT.maxother = 80
 
 
+LONGEST_NAME, LONGEST_PATH = 255, 3500  # bytes; with room for the files of a run
 MOST_LISTED = 15  # names in a message; more are read better elsewhere
 
 
@@ -98,7 +100,23 @@ def folder_name(name: str) -> str:
             f"name={name!r} must be the name of one folder, printable and without / and \\; "
             "outputs=<folder> says where that folder lies"
         )
+    check_length("name", name)
     return name
+
+
+def check_length(key: str, path: str) -> None:
+    """Reject a path that no file system has room for, before a part of it is made.
+
+    Raises:
+        ConfigError: A name in it is too long, or all of it.
+    """
+    size = len(path.encode(errors="replace"))
+    longest = max(len(part.encode(errors="replace")) for part in path.split("/"))
+    if longest > LONGEST_NAME or size > LONGEST_PATH:
+        raise ConfigError(
+            f"{key}={SHORT.repr(path)} is too long: at most {LONGEST_NAME} bytes a name, and "
+            f"{LONGEST_PATH} in all"
+        )
 
 
 def require(ok: bool, config: Any, name: str, allowed: str) -> None:

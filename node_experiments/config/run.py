@@ -9,7 +9,15 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from .checks import ConfigError, at_least, folder_name, not_negative, positive, require
+from .checks import (
+    ConfigError,
+    at_least,
+    check_length,
+    folder_name,
+    not_negative,
+    positive,
+    require,
+)
 
 __all__ = [
     "GradientConfig",
@@ -224,6 +232,7 @@ class RunConfig:
         folder_name(self.name)
         if not self.outputs.strip():
             raise ConfigError("outputs= is empty; it must name a directory, as outputs=outputs")
+        check_length("outputs", self.outputs)
         if self.mode not in MODES:
             raise ConfigError(f"mode={self.mode!r} is unknown; allowed: {', '.join(MODES)}")
         if self.mode != "train" and self.checkpoint is None:

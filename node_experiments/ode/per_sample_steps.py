@@ -107,12 +107,13 @@ class _Batch:
         for _ in range(solver.max_steps):
             if not len(self._members):
                 break
-            status = self._check_steps()
-            if status is not None:
-                return self._give_up(result, status)
+            failed = self._check_steps()
+            if failed is not None:
+                return self._give_up(result, *failed)
             self._step(end)
         else:
-            return self._give_up(result, Status.MAX_STEPS)
+            every = torch.ones_like(self._members, dtype=torch.bool)
+            return self._give_up(result, Status.MAX_STEPS, every)
         ys = problem.y0.new_empty(len(problem.times), *problem.y0.shape)
         places = [torch.zeros(len(problem.y0), dtype=torch.long)]
         samples = [torch.arange(len(problem.y0))]
@@ -253,21 +254,26 @@ class _Batch:
             )
         return torch.tensor(steps, dtype=torch.float64)
 
-    def _check_steps(self) -> Status | None:
+    def _check_steps(self) -> tuple[Status, Tensor] | None:
+        """Why some samples can take no further step, and which of them; None if all can."""
         h, t = self._control.h, self._control.t
         resolution = 4 * sys.float_info.epsilon * t.abs()
         least = resolution.clamp(min=self._solver.min_step)
-        if bool(torch.isnan(h).any()):
-            return Status.NON_FINITE
+        if bool((undefined := torch.isnan(h)).any()):
+            return Status.NON_FINITE, undefined
         small = (h <= least) & ~self._control.at_stop
         if not bool(small.any()):
             return None
         finite = bool(torch.isfinite(self._control.ratio[small]).all())
-        return Status.STEP_UNDERFLOW if finite else Status.NON_FINITE
+        return Status.STEP_UNDERFLOW if finite else Status.NON_FINITE, small
 
-    def _give_up(self, result: Trajectory, status: Status) -> tuple[Tensor, Trajectory]:
+    def _give_up(
+        self, result: Trajectory, status: Status, failed: Tensor
+    ) -> tuple[Tensor, Trajectory]:
+        """End the solve, where that of the failed samples is that is furthest behind."""
         result.status = status
-        slowest = int((self._direction * self._control.t).argmin())
+        progress = (self._direction * self._control.t).masked_fill(~failed, math.inf)
+        slowest = int(progress.argmin())
         if status in (Status.NON_FINITE, Status.NOT_CONVERGED):
             result.cause = cause_of(self._y, self._rtol, self._atol)
         result.t, result.h = float(self._control.t[slowest]), float(self._control.h[slowest])

@@ -274,8 +274,24 @@ def run_once(config: RunConfig, place: Path, choices: dict[str, Any], live: bool
     )
 
     check(config)
+    check_path(place)
     with claimed(place):
         return run(config, place, choices, console, live)
+
+
+def check_path(place: Path) -> None:
+    """See that every library can name the files in a run directory.
+
+    Raises:
+        ConfigError: Its path holds bytes that are no UTF-8.
+    """
+    try:
+        str(place.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"the path of the run directory {str(place)!r} is no UTF-8; work in a directory "
+            "whose name is, or set outputs=<directory>"
+        ) from error
 
 
 def under_torchrun(

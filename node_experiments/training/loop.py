@@ -31,7 +31,8 @@ __all__ = ["Batches", "Callback", "Data", "Means", "Trainer", "TrainingDiverged"
 
 # What a checkpoint keeps of the trainer itself.
 COUNTERS = (
-    "epoch", "index", "step", "best", "improved", "waited", "metrics", "history", "windows",
+    "epoch", "index", "step", "best", "chosen_by", "improved", "waited", "tested", "metrics",
+    "history", "windows",
 )  # fmt: skip
 
 

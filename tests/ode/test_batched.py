@@ -116,6 +116,22 @@ def test_the_sample_that_is_furthest_behind_is_named():
     assert reached[0] == pytest.approx(reached[1], rel=1e-4)
 
 
+@pytest.mark.parametrize("back", [False, True])
+def test_the_sample_that_failed_is_named_and_not_one_that_is_slow(back):
+    def field(t, y):
+        t = t.reshape(-1)
+        slow = 3000 * torch.cos(3000 * t)
+        fails = torch.where(t.abs() > 0.5, math.nan, 1.0)
+        return torch.where(y[:, 1] > 0, slow, fails).unsqueeze(1) * torch.tensor([1.0, 0.0])
+
+    y0 = torch.tensor([[0.0, 1.0], [0.0, 0.0]], dtype=torch.float64)
+    with pytest.raises(SolveError) as caught:
+        solve(field, y0, -T if back else T, Solver(batching="independent"))
+    assert caught.value.solution.status is Status.NON_FINITE
+    reached = float(str(caught.value).partition("stopped at t=")[2].split()[0])
+    assert reached == pytest.approx(-0.5 if back else 0.5, rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("options", "gradient", "message"),
     [
