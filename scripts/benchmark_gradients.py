@@ -30,7 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from node_experiments.chapters.image_classification.time_conv import TimeConv2d
+from node_experiments.chapters.image_classification.ode_block import TimeConv2d
 from node_experiments.figures.labels import label_points
 from node_experiments.figures.style import COLORS, log_scale, new_figure, style
 from node_experiments.ode import (

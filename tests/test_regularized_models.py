@@ -19,9 +19,8 @@ from node_experiments.chapters.latent_ode.poisson_model import PoissonField
 from node_experiments.chapters.normalizing_flows.continuous_flow import DensityField
 from node_experiments.cli import application as cli
 from node_experiments.config import ConfigError
-from node_experiments.nn.ode_module import ODEModule
+from node_experiments.nn.ode_module import ODEModule, solving_modules
 from node_experiments.nn.regularizers import RegularizedField
-from node_experiments.nn.swap_solver import solving_modules
 from node_experiments.ode import (
     Solver,
     solve,

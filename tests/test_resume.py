@@ -104,7 +104,7 @@ def test_ctrl_c_finishes_the_step_and_saves(node_run, tiny, stop_before_step):
 
 
 @pytest.fixture
-def stopped(node_run, tiny, monkeypatch, tmp_path):
+def stopped(made_once, tiny, monkeypatch):
     with monkeypatch.context() as patch:
 
         def step_start(self, trainer):
@@ -112,9 +112,7 @@ def stopped(node_run, tiny, monkeypatch, tmp_path):
                 signal.raise_signal(signal.SIGUSR1)
 
         patch.setattr(Timing, "step_start", step_start)
-        result = node_run(*MLP, "scheduler=none", *tiny)
-    assert result.code == 144
-    return result.folders[0]
+        return made_once(*MLP, "scheduler=none", *tiny, code=144)
 
 
 def test_resume_of_a_named_run(node_run, stopped):

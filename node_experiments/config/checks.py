@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import reprlib
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -12,10 +13,13 @@ from ..errors import UserError
 __all__ = [
     "ConfigError",
     "alternatives",
+    "at_least",
     "enumerated",
     "folder_name",
     "known",
     "nearest",
+    "not_negative",
+    "positive",
     "require",
 ]
 
@@ -88,9 +92,10 @@ def folder_name(name: str) -> str:
     Raises:
         ConfigError: It would lie elsewhere.
     """
-    if not name.strip() or name in (".", "..") or "/" in name or "\\" in name:
+    odd = "/" in name or "\\" in name or not name.isprintable()
+    if not name.strip() or name in (".", "..") or odd:
         raise ConfigError(
-            f"name={name!r} must be the name of one folder, without / and \\; "
+            f"name={name!r} must be the name of one folder, printable and without / and \\; "
             "outputs=<folder> says where that folder lies"
         )
     return name
@@ -105,3 +110,21 @@ def require(ok: bool, config: Any, name: str, allowed: str) -> None:
     if not ok:
         found = SHORT.repr(getattr(config, name))
         raise ConfigError(f"{config.GROUP}.{name}={found} must be {allowed}")
+
+
+def at_least(config: Any, least: int, *names: str) -> None:
+    """Reject values below the least one; `positive` and `not_negative` likewise."""
+    for name in names:
+        require(getattr(config, name) >= least, config, name, f"at least {least}")
+
+
+def positive(config: Any, *names: str) -> None:
+    """Reject what is no finite number above 0."""
+    for name in names:
+        require(0 < getattr(config, name) < math.inf, config, name, "a number > 0")
+
+
+def not_negative(config: Any, *names: str) -> None:
+    """Reject what is no finite number from 0 on."""
+    for name in names:
+        require(0 <= getattr(config, name) < math.inf, config, name, "a number >= 0")

@@ -77,7 +77,7 @@ def cells_of(text: str, delimiter: str, path: Path) -> tuple[pd.DataFrame, Seque
         raise DataError(f"{path} has no line after the one that names the columns")
     for count, which in ((comments, f"start with {COMMENT}"), (again, "repeat the names")):
         if count:
-            log.warning("%s: not read are %d lines that %s", path.name, count, which)
+            log.warning("%s: lines that %s are not read: %d", path.name, which, count)
     while len(columns) > named and not any(columns[-1]):
         columns.pop()
     frame = pd.DataFrame(dict(enumerate(columns)), dtype=object)
@@ -113,7 +113,7 @@ def delimiter_of(text: str, path: Path, single: bool) -> str:
         raise damaged or DataError(
             f"{path}, line 1: no column but one is found in {first!r} with the delimiters , ; | "
             "and tab; this line must name the columns (remove a title above it); name another "
-            "delimiter with dataset.delimiter"
+            "delimiter with dataset.delimiter, such as ' '"
         )
     return max(widths, key=lambda candidate: widths[candidate])
 

@@ -6,9 +6,11 @@ of its decimals. Cells stay text, so that what they mean is decided once, by who
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import logging
+import lzma
 import re
 import zipfile
 import zlib
@@ -25,7 +27,8 @@ __all__ = ["TableFile", "read_table"]
 
 log = logging.getLogger(__name__)
 
-STATED = re.compile(r"sep=(.)(?=\r?\n)", re.IGNORECASE)
+STATED = re.compile(r"\"?sep=(.)\"?(?=\r?\n)", re.IGNORECASE)
+COMPRESSED = {b"\x1f\x8b": gzip, b"BZh": bz2, b"\xfd7zXZ": lzma}
 PARQUET = (".parquet", ".pq")
 WITH_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 THOUSAND = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
@@ -73,7 +76,7 @@ def read_table(
     encoding: str | None = None,
     single: bool = False,
 ) -> TableFile:
-    """Read a CSV file (also `.gz` and `.zip`) or a parquet file.
+    """Read a CSV file (also `.gz`, `.bz2`, `.xz` and `.zip`) or a parquet file.
 
     Args:
         delimiter: Sign between two cells; when None, the one of `, ; tab |` that cuts the lines
@@ -118,20 +121,23 @@ def _read_parquet(path: Path) -> TableFile:
 def _content(path: Path) -> bytes:
     try:
         content = path.read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            return gzip.decompress(content)
+        for start, module in COMPRESSED.items():
+            if content.startswith(start):
+                return module.decompress(content)
         if content[:4] == b"PK\x03\x04":
             return _unzipped(content, path)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; dataset.path must name a CSV file") from error
-    except (EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+    except IsADirectoryError as error:
+        raise DataError(f"{path} is a folder; dataset.path must name a CSV file in it") from error
+    except (EOFError, OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
         raise DataError(f"{path} is truncated or unreadable ({error}); get it again") from error
     return content
 
 
 def _unzipped(content: bytes, path: Path) -> bytes:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        names = archive.namelist()
+        names = [name for name in archive.namelist() if not name.startswith("__MACOSX/")]
         if any(name.startswith("xl/") for name in names):
             raise DataError(f"{path} is an Excel workbook; save the sheet as a CSV file")
         if len(names) != 1:
@@ -142,6 +148,8 @@ def _unzipped(content: bytes, path: Path) -> bytes:
 def _decoded(content: bytes, path: Path, encoding: str | None) -> str:
     if encoding is None and content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         encoding = "utf-16"
+    if encoding is None and b"\x00" in content[:1000]:
+        raise DataError(f"{path} is no text file; if it is UTF-16, set dataset.encoding=utf-16")
     try:
         return content.decode(encoding or "utf-8-sig")
     except LookupError as error:
@@ -152,8 +160,6 @@ def _decoded(content: bytes, path: Path, encoding: str | None) -> str:
                 f"{path} is not written in {encoding}: byte {error.start} does not belong to it; "
                 "set dataset.encoding"
             ) from error
-    if b"\x00" in content[:1000]:
-        raise DataError(f"{path} is no text file; if it is UTF-16, set dataset.encoding=utf-16")
     log.warning("%s is not UTF-8; read as Windows-1252 (dataset.encoding=cp1252)", path.name)
     return content.decode("cp1252", errors="replace")
 

@@ -20,7 +20,7 @@ from .regularizers import (
     Regularizer,
 )
 
-__all__ = ["ODEModule"]
+__all__ = ["ODEModule", "solving_modules"]
 
 
 class ODEModule(nn.Module):
@@ -142,3 +142,8 @@ class ODEModule(nn.Module):
             earlier = self.penalties.get(name)
             total = integral if earlier is None else earlier.integral + integral
             self.penalties[name] = Penalty(weight, total)
+
+
+def solving_modules(model: nn.Module) -> list[ODEModule]:
+    """The modules of a model that solve an ODE."""
+    return [module for module in model.modules() if isinstance(module, ODEModule)]

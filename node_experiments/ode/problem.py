@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -14,12 +14,15 @@ from .methods.base import Stepper
 from .methods.explicit_runge_kutta import Clock
 from .methods.explicit_tableaus import EXPLICIT_TABLEAUS, TABLEAUS, Tableau
 from .methods.make_stepper import make_stepper
-from .methods.newton import Linearization
 from .methods.registry import METHODS
 from .norms import Norm, rms_norm
 from .solution import SolveStats, StepCounts
 from .solver import Solver
-from .vector_field import Dynamics, FlatField
+from .vector_field import Dynamics
+
+if TYPE_CHECKING:
+    from .flat_field import FlatField
+    from .methods.newton import Linearization
 
 __all__ = ["Observe", "OnAccept", "Problem", "Watch"]
 
@@ -124,6 +127,8 @@ class Problem:
 
     def flat_field(self, counts: StepCounts, args: Sequence[Any] | None = None) -> FlatField:
         """The vector field on flat states and host times."""
+        from .flat_field import FlatField
+
         return FlatField(
             self.func, self.y0, counts, self.time, self.args if args is None else args
         )
@@ -134,6 +139,8 @@ class Problem:
         def flat(y: Tensor) -> Tensor:
             f = self.func(self.time(t), y.view(self.y0.shape), *self.args)
             return f.reshape(-1).to(y.dtype)
+
+        from .methods.newton import Linearization
 
         return Linearization(flat, y)
 

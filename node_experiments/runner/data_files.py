@@ -18,6 +18,7 @@ __all__ = [
     "file_names",
     "fingerprints",
     "located",
+    "noted",
     "places_of",
     "same_data",
 ]
@@ -66,6 +67,16 @@ def fingerprints(config: RunConfig) -> Fingerprints:
     return found
 
 
+def noted(content: Any) -> Fingerprints | None:
+    """The fingerprints that a file holds; None where it holds nothing that reads as such."""
+    if isinstance(content, list) and all(
+        isinstance(each, dict) and isinstance(each.get("sha256"), str) and "path" in each
+        for each in content
+    ):
+        return content
+    return None
+
+
 def same_data(before: Fingerprints | None, now: Fingerprints) -> bool:
     """Whether files have the same content; what was not noted before counts as the same."""
     if before is None:
@@ -79,7 +90,8 @@ def check_same_data(config: RunConfig, folder: Path) -> None:
     Raises:
         ConfigError: They have, or their files are gone.
     """
-    before, now = read_json(folder / "run_info.json").get("data"), fingerprints(config)
+    before = noted(read_json(folder / "run_info.json").get("data"))
+    now = fingerprints(config)
     if not before or same_data(before, now):
         return
     if len(now) < len(before):

@@ -72,4 +72,5 @@ class Figures(Callback):
         course = training_figure(trainer.windows, trainer.history, metric, self._title)
         for name, figure in {"training": course, **self._draw(trainer)}.items():
             write_atomically(self._folder / f"{name}.png", figure.savefig)
+            figure.set_layout_engine("none")  # the loggers draw it as it was laid out
             self._show(name, figure, trainer.step)

@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from ..nn.ode_module import solving_modules
 from ..nn.regularizers import Penalty
-from ..nn.swap_solver import solving_modules
-from .batches import samples_in
 from .distributed import (
     ALONE,
     Group,
@@ -26,7 +25,7 @@ from .random_state import (
     random_state,
     set_random_state,
 )
-from .task import Task
+from .task import Task, samples_in
 
 __all__ = ["Batches", "Callback", "Data", "Means", "Trainer", "TrainingDiverged", "take_penalties"]
 

@@ -99,6 +99,23 @@ def test_a_failing_sample_ends_the_solve_with_its_status():
     assert status in (Status.STEP_UNDERFLOW, Status.NON_FINITE, Status.MAX_STEPS)
 
 
+def test_the_sample_that_is_furthest_behind_is_named():
+    """Both need more steps than they may take, and the first ten times as many."""
+
+    def waves(t, y):
+        frequency = y[:, 1]
+        wave = frequency * torch.cos(frequency * t.reshape(-1))
+        return torch.stack([wave, torch.zeros_like(wave)], -1)
+
+    y0 = torch.tensor([[0.0, 3000.0], [0.0, 300.0]], dtype=torch.float64)
+    reached = []
+    for start, batching in ((y0, "independent"), (y0[:1], "joint")):
+        with pytest.raises(SolveError) as caught:
+            solve(waves, start, T, Solver(batching=batching, max_steps=100))
+        reached.append(float(str(caught.value).partition("stopped at t=")[2].split()[0]))
+    assert reached[0] == pytest.approx(reached[1], rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("options", "gradient", "message"),
     [
@@ -144,12 +161,12 @@ def test_the_control_of_a_sample_is_that_of_a_whole_state(controller):
     rng = random.Random(0)
     solver = Solver(controller=controller, max_step=0.3, min_factor=0.3)
     whole = AdaptiveControl(0.0, 1e6, 0.1, 5, solver)
-    samples = SampleControl(torch.full((2,), 0.1, dtype=torch.float64), 5, solver)
+    samples = SampleControl(0.0, 1e6, torch.full((2,), 0.1, dtype=torch.float64), 5, solver)
     for _ in range(200):
         rare = rng.choice([math.inf, math.nan, 0.0])
         ratio = rare if rng.random() < 0.1 else 10 ** rng.uniform(-4, 1)
         h = whole.t_next - whole.t
-        assert float(samples.h[0]) == pytest.approx(h, rel=1e-9)
+        assert (samples.t_next - samples.t).tolist() == pytest.approx([h, h], rel=1e-9)
         accepted = whole.judge(h, ratio)
-        every = samples.judge(samples.h, torch.full_like(samples.h, ratio), samples.h > 1)
+        every = samples.judge(samples.t_next - samples.t, torch.full_like(samples.h, ratio))
         assert every.tolist() == [accepted] * 2

@@ -9,9 +9,11 @@ from node_experiments.ode import (
     Solver,
     solve,
 )
-from node_experiments.ode.methods.adams import VariableAdams, integration_weights
+from node_experiments.ode.flat_field import FlatField
+from node_experiments.ode.methods.adams import VariableAdams
+from node_experiments.ode.methods.fixed_adams import integration_weights
 from node_experiments.ode.solution import StepCounts
-from node_experiments.ode.vector_field import FlatField, PlainField
+from node_experiments.ode.vector_field import PlainField
 
 
 def double(*values):

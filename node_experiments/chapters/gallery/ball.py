@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ...nn.ode_module import ODEModule
 from ...ode import Event, Gradient, Solution, Solver, Status, solve
 from .bounces import BounceData
-from .model_settings import BouncingBallConfig, LearnedPhysicsConfig
+from .settings import BouncingBallConfig, LearnedPhysicsConfig
 
 __all__ = ["Ball", "FallingBody", "LearnedBody", "bouncing_ball", "learned_physics"]
 

@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 
 from ...data.seeded_batches import SeededBatches
 from ...ode import ControlInput, Solver, solve
-from .dataset_settings import PendulumConfig
+from .settings import PendulumConfig
 
 __all__ = ["PendulumBatch", "PendulumData", "TruePendulum", "pendulum_data", "random_torques"]
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ...nn.ode_module import ODEModule
 from ...ode import Gradient, Solver
-from .model_settings import PopulationsConfig
+from .settings import PopulationsConfig
 
 __all__ = ["KINDS", "PopulationFit", "Populations", "population_fit", "populations"]
 

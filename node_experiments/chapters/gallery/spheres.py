@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from ...data.seeded_batches import epoch_generator
-from .dataset_settings import SpheresConfig
+from .settings import SpheresConfig
 
 __all__ = ["SphereData", "SpherePoints", "draw_spheres", "sphere_data"]
 

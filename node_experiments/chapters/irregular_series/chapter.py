@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..chapter import Chapter, Dataset, Model, Predictor, Task
-from .dataset_settings import (
+from .settings import (
     CSVConfig,
     ForecastingConfig,
     HopperConfig,
@@ -11,8 +11,8 @@ from .dataset_settings import (
     JapaneseVowelsConfig,
     PeriodicConfig,
     PhysioNet2012Config,
+    SeriesModelConfig,
 )
-from .model_settings import SeriesModelConfig
 
 __all__ = ["CHAPTER"]
 

@@ -17,7 +17,7 @@ from ...data.time_series import (
     SeriesBatches,
 )
 from .batches import ForecastBatch, ForecastBatches, Forecasts
-from .dataset_settings import ForecastingConfig
+from .settings import ForecastingConfig
 
 __all__ = ["ForecastData", "balanced_weights", "forecast_data", "label_counts", "limited", "log"]
 

@@ -23,8 +23,8 @@ from ...data.splits import (
     random_split,
 )
 from .binning import binned
-from .dataset_settings import HumanActivityConfig
 from .forecast_data import ForecastData, forecast_data
+from .settings import HumanActivityConfig
 from .text_archives import text_lines
 
 __all__ = ["CLASSES", "human_activity_data", "load_human_activity"]

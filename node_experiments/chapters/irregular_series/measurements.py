@@ -16,9 +16,10 @@ import pandas as pd
 
 from ...data.errors import DataError
 from ...data.table_file import TableFile
-from .table_cells import missing_in, numbers_of, text_of, times_of
+from .table_cells import missing_in, numbers_of, reject_line_of_units, text_of
 from .table_columns import check_names, long_columns, require_column
 from .table_format import Columns, TableFormat
+from .table_times import times_of, warn_of_midnight
 
 __all__ = ["Measurements", "read_measurements"]
 
@@ -73,9 +74,14 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
         cells = text_of(table.rows[name])
         empty = missing_in(cells, form)
         if empty.any():
-            raise DataError(f"{table.at(int(empty.to_numpy().argmax()))}: {name!r} is empty")
+            row = int(empty.to_numpy().argmax())
+            reject_line_of_units(table, row)
+            cell = repr(cells.iloc[row]) if cells.iloc[row] else "empty"
+            raise DataError(f"{table.at(row)}: {name!r} is {cell}; every row needs its {role}")
         frame[role] = cells
     frame["time"] = times_of(table, form, columns.time_kind)
+    if columns.time_kind == "clock":
+        warn_of_midnight(table, frame["series"], frame["time"])
     if variable is None:
         check_names(table, form, columns, names)
         for feature in columns.features:

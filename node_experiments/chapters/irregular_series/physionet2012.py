@@ -28,8 +28,8 @@ from ...data.ragged import (
 from ...data.scaling import Scaling
 from ...data.splits import random_split
 from .binning import binned
-from .dataset_settings import PhysioNet2012Config
 from .forecast_data import ForecastData, forecast_data
+from .settings import PhysioNet2012Config
 from .text_archives import (
     find_source,
     text_files,

@@ -13,12 +13,14 @@ from torch import Tensor
 
 from ...config import ConfigError
 from ...data.ragged import RaggedSeries
-from ..prediction import Prediction, Request
+from ...data.table_file import TableFile
+from ..prediction import Inputs, Prediction, Request
 from .bands import bands
 from .forecast_figure import forecast_figure
 from .measurements import Measurements
 from .predict_source import source_of
 from .series_schema import SeriesSchema
+from .table_cells import text_of
 
 __all__ = ["predict_series", "predictions"]
 
@@ -47,13 +49,45 @@ def predict_series(trained: Any, request: Request) -> Prediction:
                 "predict.times and predict.latent mean nothing for a classifier: the checkpoint "
                 "was trained with dataset.task=classification"
             )
-        return Prediction(class_probabilities(model, data, schema, seen, series, device), of)
+        found = class_probabilities(model, data, schema, seen, series, device)
+        return Prediction(as_given(found, schema, request.inputs), of)
     times, samples = request.times, request.samples
     table, latent = predictions(
         model, schema, seen, series, data.span, times, samples, data.mean_gap, device,
         request.latent,
     )  # fmt: skip
-    return Prediction(table, of, lambda: forecast_figure(schema, seen, table), latent)
+    return Prediction(
+        as_given(table, schema, request.inputs),
+        of,
+        lambda: forecast_figure(schema, seen, table),
+        None if latent is None else as_given(latent, schema, request.inputs),
+    )
+
+
+def as_given(found: pd.DataFrame, schema: SeriesSchema, inputs: Inputs | None) -> pd.DataFrame:
+    """Names of series and times of day as the user's table has them."""
+    given: dict[str, pd.Series] = {}
+    if isinstance(inputs, pd.DataFrame):
+        columns = TableFile.of(inputs).rows
+        for role in (schema.form.series_column, schema.form.time_column):
+            given[role] = columns[role]
+    series = given.get(schema.form.series_column)
+    if series is not None and series.dtype != object:
+        names = series.drop_duplicates()
+        found["series"] = found["series"].map(dict(zip(text_of(names), names, strict=True)))
+    times = given.get(schema.form.time_column)
+    written = times is None or not pd.api.types.is_timedelta64_dtype(times)
+    if "time" in found and written and pd.api.types.is_timedelta64_dtype(found["time"]):
+        shown = {time: clock_text(time) for time in found["time"].unique()}
+        found["time"] = found["time"].map(shown)
+    return found
+
+
+def clock_text(time: pd.Timedelta) -> str:
+    """A time of day, or a longer one, as `26:30:00`."""
+    seconds, fraction = divmod(pd.Timedelta(time).value, 10**9)
+    text = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    return text + (f".{fraction:09d}".rstrip("0") if fraction else "")
 
 
 def predictions(

@@ -22,6 +22,7 @@ from ...data.scaling import Scaling
 from ...data.table_file import TableFile
 from .measurements import Measurements, read_measurements
 from .table_format import Columns, TableFormat
+from .table_times import clock_times, dates_of
 
 __all__ = ["SeriesSchema"]
 
@@ -190,8 +191,10 @@ class SeriesSchema:
         if not self.unit_is_seconds:
             return pd.Series((times * self.time_scale + origins).ravel())
         raw = (origins + np.round(times * self.time_scale * 1e9).astype(np.int64)).ravel()
-        kind = "datetime64[ns]" if self.columns.time_kind == "date" else "timedelta64[ns]"
-        return pd.Series(raw.astype(kind))
+        if self.columns.time_kind == "clock":
+            return pd.Series(raw.astype("timedelta64[ns]"))
+        dates = pd.Series(raw.astype("datetime64[ns]"))
+        return dates.dt.tz_localize("UTC") if self.columns.time_kind == "zoned" else dates
 
     def model_times_of(self, seen: Measurements) -> np.ndarray:
         """The time of each row as the model reads it, shape `(row,)`."""
@@ -204,28 +207,29 @@ class SeriesSchema:
             DataError: They are not of the kind of the table's.
         """
         kind = self.columns.time_kind
-        try:
-            if kind == "number":
-                return pd.to_numeric(times).to_numpy(np.float64)
-            if pd.api.types.is_numeric_dtype(times):
-                raise ValueError("a number is no date")
-            if kind == "date":
-                dates = pd.to_datetime(times, utc=True, format="ISO8601").dt.tz_localize(None)
-                return dates.to_numpy().astype("datetime64[ns]").astype(np.int64)
-            text = times.astype(str)
-            full = text.where(text.str.count(":") != 1, text + ":00")
-            return pd.to_timedelta(full).to_numpy().astype("timedelta64[ns]").astype(np.int64)
-        except (ValueError, TypeError) as error:
+        if kind == "number":
+            found = pd.to_numeric(times, errors="coerce")
+            found = found.where(np.isfinite(found.astype(float)))
+        elif pd.api.types.is_numeric_dtype(times):
+            found = pd.Series(pd.NaT, times.index)
+        elif kind == "clock":
+            found = clock_times(times)
+        else:
+            found = dates_of(times, replace(self.form, time_format=None), kind)
+            if self.form.time_format is not None:
+                found = found.fillna(dates_of(times, self.form, kind))
+        if found.isna().any():
             wanted = {
                 "number": "numbers, such as [30,36]",
                 "date": "dates of ISO 8601, such as ['2024-03-31 14:05']",
+                "zoned": "dates with a zone, such as ['2024-03-31 14:05+01:00']",
                 "clock": "times of day, such as ['14:05']",
             }
-            first = ", ".join(map(repr, times.head(3)))
             raise DataError(
-                f"the times to predict at are {first}; the model was trained on a table whose "
-                f"times are {wanted[kind]}"
-            ) from error
+                f"{str(times[found.isna()].iloc[0])!r} is no time to predict at; the model was "
+                f"trained on a table whose times are {wanted[kind]}"
+            )
+        return found.to_numpy(np.float64 if kind == "number" else np.int64)
 
     def _since(self, seen: Measurements) -> np.ndarray:
         """Time of each row since its origin, in units of the table, of dates in seconds."""

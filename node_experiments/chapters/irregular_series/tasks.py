@@ -26,7 +26,7 @@ from .metrics import (
     mean_over_observed,
     squared_error,
 )
-from .model_settings import SeriesModelConfig
+from .settings import SeriesModelConfig
 
 __all__ = ["AutoregressiveSeriesTask", "SeriesTask", "autoregressive_series"]
 

@@ -7,6 +7,7 @@ the accepted steps. Rejected steps never enter the graph.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -18,14 +19,15 @@ from ..methods.make_stepper import functional_method
 from ..methods.registry import METHODS
 from ..problem import Problem
 from ..solution import Trajectory
+from .base import Gradient
 from .recorded_implicit_step import RecordedImplicitSteps
-from .recorded_steps import CompiledSteps, FrozenGrid, TimedSteps, recorded_steps
+from .recorded_steps import CompiledSteps, FrozenGrid, RecordedSteps, TimedSteps
 
 __all__ = ["Backprop"]
 
 
 @dataclass(frozen=True)
-class Backprop:
+class Backprop(Gradient):
     """Plain automatic differentiation; differentiable any number of times.
 
     Of an implicit method the equations are differentiated and not the iteration that solves them,
@@ -43,6 +45,8 @@ class Backprop:
             whose times need a gradient are not compiled, and one without a known first stage that
             is rejected is evaluated again from there on.
     """
+
+    records_steps: ClassVar[bool] = True
 
     compile: bool = False
 
@@ -86,7 +90,7 @@ def recorded_stepper(problem: Problem, grid: FrozenGrid | None, compiles: bool) 
     if grid is not None:
         return TimedSteps(problem, grid)
     if method.family == "explicit":
-        return CompiledSteps(problem) if compiles else recorded_steps(problem, problem.clock)
+        return CompiledSteps(problem) if compiles else RecordedSteps(problem, problem.clock)
     if not method.recordable:
         raise ValueError(
             f"gradient='backprop' cannot record solver.method={method.name!r}; take "

@@ -20,7 +20,7 @@ from ..integrate import solve_forward
 from ..methods.base import Stepper
 from ..problem import Problem
 from ..solution import StepCounts, Trajectory
-from .base import Evaluator, backward_pass
+from .base import Evaluator, Gradient, backward_pass
 from .discrete import gradients_of
 from .records import Record, Span
 from .replay import GraphSteps, implicit_stepper, stage_graphs
@@ -30,7 +30,7 @@ __all__ = ["Checkpoint", "binomial_split"]
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(Gradient):
     """Gradient of the discrete solve, exact to rounding, from a bounded number of states.
 
     Attributes:

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..integrate import run, solve_forward
 from ..problem import Problem
 from ..solution import StepCounts, Trajectory
-from .base import Evaluator, Pullback, backward_pass
+from .base import Evaluator, Gradient, Pullback, backward_pass
 from .records import Record, Span
 from .replay import GraphSteps, implicit_stepper, implicit_steps
 from .runge_kutta_adjoint import RungeKuttaAdjoint, StepGraph
@@ -27,7 +27,7 @@ __all__ = ["Discrete", "gradients_of"]
 
 
 @dataclass(frozen=True)
-class Discrete:
+class Discrete(Gradient):
     """Gradient of the discrete solve, exact to rounding.
 
     Attributes:

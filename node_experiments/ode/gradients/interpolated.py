@@ -99,7 +99,7 @@ class InterpolatedSolve(torch.autograd.Function):
     ) -> Tensor:
         starts: list[float] = []
         sizes: list[float] = []
-        pieces: list[Any] = []
+        pieces: list[partial[Tensor]] = []
         others = problem.observe
 
         def observe(step: Stepper, t: float, h: float, y: Tensor, y1: Tensor) -> bool:

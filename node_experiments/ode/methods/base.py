@@ -8,7 +8,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-__all__ = ["Interpolant", "OrderSelection", "StepFailed", "Stepper"]
+__all__ = ["Interpolant", "OrderSelection", "StepFailed", "Stepper", "Time"]
+
+Time = float | Tensor
+"""A time or the size of a step: a number on the host, or a tensor where a time needs a gradient or
+belongs to the samples of a batch."""
 
 Interpolant = Callable[[Sequence[float]], Tensor]
 """Maps positions theta in a step, from 0 to 1, to states, shape `(len(thetas), *state)`."""

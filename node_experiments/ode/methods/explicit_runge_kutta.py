@@ -16,13 +16,13 @@ from torch import Tensor
 
 from ..solution import StepCounts
 from ..vector_field import Dynamics, changed_in_place
-from .base import Interpolant, Stepper
+from .base import Interpolant, Stepper, Time
 from .butcher_tableau import Tableau
 from .interpolation import hermite_interpolation, runge_kutta_interpolation
 
 __all__ = ["Clock", "ExplicitRungeKutta"]
 
-Clock = Callable[[Any, Any, Sequence[float]], tuple[Sequence[Tensor], Any]]
+Clock = Callable[[Time, Time, Sequence[float]], tuple[Sequence[Tensor], Time]]
 """Maps the start of a step, its size and nodes c to the times of the stages, as the vector field
 sees them, and to the size as it enters the solution: a number or a tensor that broadcasts."""
 
@@ -117,7 +117,7 @@ class ExplicitRungeKutta(Stepper):
         self._start, self._at_start, self._end = y, self.stages[0], y_next
         self._at_end = self.stages[-1] if self.tableau.first_same_as_last else None
 
-    def derivative(self, t: Any, y: Tensor) -> Tensor:
+    def derivative(self, t: Time, y: Tensor) -> Tensor:
         if y is self._end and self._at_end is not None:
             return self._at_end
         if y is not self._start or self._at_start is None:
@@ -128,10 +128,10 @@ class ExplicitRungeKutta(Stepper):
         assert self._at_start is not None
         return self._at_start
 
-    def probe(self, t: Any, y: Tensor) -> Tensor:
+    def probe(self, t: Time, y: Tensor) -> Tensor:
         return self._evaluate(t, y, self._probe_args)
 
-    def step(self, t: Any, h: Any, y: Tensor, only: Iterable[int] | None = None) -> Tensor:
+    def step(self, t: Time, h: Time, y: Tensor, only: Iterable[int] | None = None) -> Tensor:
         """The state after a step of size `h` from (t, y).
 
         It is one function, without calls of others for stages and sums: on small states calls
@@ -144,12 +144,15 @@ class ExplicitRungeKutta(Stepper):
         counts_changes, terms, args = self._counts_changes, tableau.rows, self._args
         nodes = tableau.c if only is None else tableau.every_node
         if self._clock is None:
+            assert isinstance(t, float)
+            assert isinstance(h, float)
             host = list(map(t.__add__, map(h.__mul__, nodes)))
             times: Sequence[Tensor] = torch.tensor(host, dtype=self._dtype).unbind()
-            size = h
+            size: Time = h
         else:
             times, size = self._clock(t, h, nodes)
-        is_number = size.__class__ is float
+        # One of the two is the size of the step.
+        number, tensor = (1.0, size) if isinstance(size, Tensor) else (size, None)
         end, is_flat = len(terms) - 1, y.dim() == 1
         flat = y if is_flat or buffer is None else y.view(-1)
         point, fresh = y, 0
@@ -172,26 +175,26 @@ class ExplicitRungeKutta(Stepper):
             elif buffer is not None:
                 if i == tableau.last_row:
                     increment = torch.mv(self._columns[i], weights[i])
-                    point = torch.add(flat, increment, alpha=size)
+                    point = torch.add(flat, increment, alpha=number)
                 else:
-                    point = torch.addmv(flat, self._columns[i], weights[i], alpha=size)
+                    point = torch.addmv(flat, self._columns[i], weights[i], alpha=number)
                 if not is_flat:
                     point = point.view(y.shape)
             elif len(terms[i]) == 1:
                 ((j, weight),) = terms[i]
-                if is_number:
-                    point = torch.add(y, stages[j], alpha=size * weight)
+                if tensor is None:
+                    point = torch.add(y, stages[j], alpha=number * weight)
                 else:
-                    point = torch.addcmul(y, stages[j], size, value=weight)
+                    point = torch.addcmul(y, stages[j], tensor, value=weight)
             elif terms[i]:
                 (j, weight), *others = terms[i]
                 increment = stages[j] * weight
                 for j, weight in others:
                     increment = torch.add(increment, stages[j], alpha=weight)
-                if is_number:
-                    point = torch.add(y, increment, alpha=size)
+                if tensor is None:
+                    point = torch.add(y, increment, alpha=number)
                 else:
-                    point = torch.addcmul(y, increment, size)
+                    point = torch.addcmul(y, increment, tensor)
             else:
                 point = y
             if i == end:
@@ -232,14 +235,14 @@ class ExplicitRungeKutta(Stepper):
             error = torch.mv(columns, weights[-1])
             if not is_flat:
                 error = error.view(y.shape)
-            self.error = error.mul_(size if is_number else size.detach())
+            self.error = error.mul_(number if tensor is None else tensor.detach())
         return point
 
     def accept(self, h: float) -> None:
         if self._quadrature is not None:
             self._quadrature.add_(self.quadrature_increment(h))
 
-    def interpolant(self, t: Any, h: Any, y0: Tensor, y1: Tensor) -> Interpolant:
+    def interpolant(self, t: Time, h: Time, y0: Tensor, y1: Tensor) -> Interpolant:
         tableau = self.tableau
         if tableau.dense is None:
             end = self.derivative_at_end(t, h, y1)
@@ -252,14 +255,14 @@ class ExplicitRungeKutta(Stepper):
             stages = torch.stack(self.stages).view(len(self.stages), -1)
         return partial(runge_kutta_interpolation, tableau, y0, stages, h)
 
-    def dense_stages(self, t: Any, h: Any, y0: Tensor) -> list[Tensor]:
+    def dense_stages(self, t: Time, h: Time, y0: Tensor) -> list[Tensor]:
         """The stages of the last step and those that only its interpolant needs."""
         tableau = self.tableau
         if len(self.stages) == tableau.stages and tableau.dense_a:
             self.step(t, h, y0, only=range(tableau.stages, len(tableau.rows) - 1))
         return self.stages
 
-    def derivative_at_end(self, t: Any, h: Any, y1: Tensor) -> Tensor:
+    def derivative_at_end(self, t: Time, h: Time, y1: Tensor) -> Tensor:
         """dy/dt at the end of the last step, kept for the next one."""
         if self._at_end is None or self._end is not y1:
             args = self._probe_args
@@ -279,7 +282,7 @@ class ExplicitRungeKutta(Stepper):
         same = self.tableau.first_same_as_last
         self._integrands[0].copy_(self._integrands[-2 if same else -1])
 
-    def _evaluate(self, t: Any, y: Tensor, args: Sequence[Any]) -> Tensor:
+    def _evaluate(self, t: Time, y: Tensor, args: Sequence[Any]) -> Tensor:
         self.counts.evaluations += 1
         if self._clock is None:
             time = torch.tensor(t, dtype=self._dtype)

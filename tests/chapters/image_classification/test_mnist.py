@@ -34,7 +34,9 @@ def test_hashes_of_the_shipped_files():
 
 
 def test_several_processes_unpack_at_once(tmp_path):
-    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
+    context = get_context("forkserver")  # imports once
+    context.set_forkserver_preload([mnist.__name__])
+    with ProcessPoolExecutor(3, mp_context=context) as pool:
         list(pool.map(mnist.unpack_mnist, [tmp_path] * 3))
     raw = tmp_path / "MNIST" / "raw"
     assert sorted(path.name for path in raw.iterdir()) == sorted(mnist.MD5)

@@ -10,7 +10,6 @@ import torch
 
 from node_experiments.chapters import datasets
 from node_experiments.chapters.irregular_series import hopper_figures as hopper_figures
-from node_experiments.chapters.irregular_series.dataset_settings import ForecastingConfig
 from node_experiments.chapters.irregular_series.forecast_data import forecast_data
 from node_experiments.chapters.irregular_series.hopper import (
     FEATURES,
@@ -23,6 +22,7 @@ from node_experiments.chapters.irregular_series.hopper_body import (
     STICKS,
     sticks,
 )
+from node_experiments.chapters.irregular_series.settings import ForecastingConfig
 from node_experiments.data.scaling import Scaling
 from node_experiments.runner import build
 

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from node_experiments.chapters.irregular_series.dataset_settings import HumanActivityConfig
 from node_experiments.chapters.irregular_series.human_activity import (
     FILE,
     human_activity_data,
     load_human_activity,
 )
+from node_experiments.chapters.irregular_series.settings import HumanActivityConfig
 from node_experiments.data.errors import DataError
 
 START = 633790226051280329  # as published

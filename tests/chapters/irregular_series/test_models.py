@@ -19,13 +19,13 @@ from node_experiments.chapters.irregular_series.gap_dynamics import (
 from node_experiments.chapters.irregular_series.gru_unit import GRUUnit
 from node_experiments.chapters.irregular_series.imputation import Imputation
 from node_experiments.chapters.irregular_series.latent_ode import PoissonDynamics
-from node_experiments.chapters.irregular_series.model_settings import SeriesModelConfig
 from node_experiments.chapters.irregular_series.official_bugs import MisreadGaps
 from node_experiments.chapters.irregular_series.recurrence import (
     Observations,
     Recurrence,
     reversed_in_time,
 )
+from node_experiments.chapters.irregular_series.settings import SeriesModelConfig
 from node_experiments.data.time_series import TimeSeries
 from node_experiments.nn.regularizers import Regularizer
 from node_experiments.ode import (

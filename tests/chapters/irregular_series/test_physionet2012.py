@@ -7,13 +7,13 @@ import zipfile
 import pytest
 import torch
 
-from node_experiments.chapters.irregular_series.dataset_settings import PhysioNet2012Config
 from node_experiments.chapters.irregular_series.physionet2012 import (
     MEASURED,
     PARAMETERS,
     load_physionet,
     physionet_data,
 )
+from node_experiments.chapters.irregular_series.settings import PhysioNet2012Config
 from node_experiments.data.errors import DataError
 
 HEADER = "Time,Parameter,Value\n"

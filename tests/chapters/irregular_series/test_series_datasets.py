@@ -10,11 +10,6 @@ from node_experiments.chapters.irregular_series import (
     hopper,
     japanese_vowels,
 )
-from node_experiments.chapters.irregular_series.dataset_settings import (
-    HopperConfig,
-    JapaneseVowelsConfig,
-    PeriodicConfig,
-)
 from node_experiments.chapters.irregular_series.hopper import (
     hopper_data,
     load_hopper,
@@ -27,6 +22,11 @@ from node_experiments.chapters.irregular_series.japanese_vowels import (
 from node_experiments.chapters.irregular_series.periodic import (
     periodic_curves,
     periodic_data,
+)
+from node_experiments.chapters.irregular_series.settings import (
+    HopperConfig,
+    JapaneseVowelsConfig,
+    PeriodicConfig,
 )
 from node_experiments.data.cache import cached
 from node_experiments.data.errors import DataError

@@ -17,9 +17,8 @@ from node_experiments.ode import (
 )
 from node_experiments.ode.solve import solve
 
-pytestmark = pytest.mark.figures
 
-
+@pytest.mark.figures
 def test_one_command_draws_it(node_run):
     result = node_run("experiment=figure1", "protocol=smoke", "trainer.threads=1")
     assert result.code == 0, result.err
