@@ -46,6 +46,7 @@ SOLVING = {
     "irregular_latent_ode": ("periodic_latent_ode", *SERIES, *IRREGULAR),
     "fluid_control": ("fluid_control", "model.compare_gradients=false"),
     "sphere_ode": ("anode_spheres",),
+    "image_ode": ("anode_mnist", *IMAGES, "model.pool=4"),
     "populations": ("lotka_volterra_hare_lynx",),
     "latent_ode_poisson": ("periodic_latent_ode", "model=latent_ode_poisson", *SERIES, *IRREGULAR),
 }

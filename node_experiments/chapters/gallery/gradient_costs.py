@@ -147,7 +147,8 @@ class GradientCosts(Callback):
         data: Any = trainer.data
         size = data.scene.size
         # On a small grid, as in a protocol of seconds, it is only shown that everything works.
-        rows = gradient_costs(trainer, STEPS if size >= 64 else (3, 6), repeats=1)
+        steps = (3, 6) if size < 64 else STEPS if size < 128 else STEPS[:2]
+        rows = gradient_costs(trainer, steps, repeats=1)
         write_json(self._folder / "gradient_costs.json", rows)
         title = (
             f"one gradient through a fluid of {size} x {size} points in float32\n"
