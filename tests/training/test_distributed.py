@@ -45,7 +45,8 @@ def test_shares_of_a_batch():
         Group(0, 2).share(torch.arange(5))
 
 
-def test_two_processes_equal_one_also_in_a_sweep(node_run, tiny):
+@pytest.mark.parametrize("seeds", ["0", pytest.param("0,1", marks=pytest.mark.thorough)])
+def test_two_processes_equal_one_also_in_a_sweep(node_run, tiny, seeds):
     # Adaptive steps follow the error of the samples that a process has; fixed ones are the same.
     arguments = (
         *ODE, *tiny, "gradient=adjoint", "solver=rk4", "solver.num_steps=2",
@@ -54,12 +55,12 @@ def test_two_processes_equal_one_also_in_a_sweep(node_run, tiny):
     one = node_run(*arguments, "outputs=one")
     assert one.code == 0, one.err
     two = node_run(
-        "-m", *arguments, "trainer.devices=2", "seed=0,1", "hydra.sweep.dir=two_processes"
+        "-m", *arguments, "trainer.devices=2", f"seed={seeds}", "hydra.sweep.dir=two_processes"
     )
     assert two.code == 0, two.err
-    first, second, other = two.folders
+    first, second, *others = two.folders
     same_training(first, second)
-    assert content(other)["status"] == "completed"
+    assert all(content(other)["status"] == "completed" for other in others)
     metrics = content(second)["metrics"]
     for way in ("forward", "backward"):
         assert metrics[f"nfe/{way}_max"] >= metrics[f"nfe/{way}"] > 6
