@@ -106,6 +106,11 @@ class Solver:
                 "solver.perturb=True is for fixed steps; give the times at which the vector field "
                 "jumps as solver.jump_t"
             )
+        if self.perturb and self.method in ("adaptive_heun", "fehlberg2"):
+            raise ValueError(
+                f"solver.perturb=True is not for {self.method!r}, whose steps begin with a "
+                "derivative of the step before; take heun or midpoint"
+            )
         if self.accept_min_step and not self.min_step > 0:
             raise ValueError("solver.accept_min_step=True needs a solver.min_step > 0")
         self._require(

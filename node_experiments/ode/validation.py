@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from numbers import Real
@@ -46,6 +47,11 @@ def check_times(t: Tensor | Sequence[float], endless: bool = False) -> list[floa
             "t must be a floating-point tensor of shape (time,), or a sequence of numbers, with "
             f"at least 2 times; found {found}"
         )
+    later = times[1:]
+    if math.isfinite(times[-1] - times[0]) and (
+        all(map(operator.lt, times, later)) or all(map(operator.gt, times, later))
+    ):
+        return times
     sign = math.copysign(1.0, times[1] - times[0])
     for i, (a, b) in enumerate(pairwise(times), start=1):
         finite = math.isfinite(b - a) or (endless and i == len(times) - 1 and math.isfinite(a))

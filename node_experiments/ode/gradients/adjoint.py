@@ -447,9 +447,9 @@ class BackwardSolve:
             self._solver, self._field, together, interval, self._counts, rtol, atol
         )
         if trajectory.status is Status.REACHED:
-            end = trajectory.outputs[-1].view(-1)
+            end = trajectory.outputs[-1]
             self._quadrature.copy_(end[n:])
-            trajectory.outputs[-1] = end[:n].unsqueeze(0)
+            trajectory.outputs[-1] = end[:n]
         return trajectory
 
     def _conclude(self, trajectory: Trajectory) -> None:

@@ -62,7 +62,7 @@ class Backprop(Gradient):
         stepper = recorded_stepper(problem, grid, self.compile)
         if grid is None:
             trajectory = run(problem, stepper, problem.start)
-            ys = torch.cat(trajectory.outputs)
+            ys = torch.stack(trajectory.outputs)
         else:
             remember = grid.remember
             trajectory = run(
@@ -71,7 +71,7 @@ class Backprop(Gradient):
                 problem.start,
                 lambda t, h, y: remember(t, stepper.derivative(t, y)),
             )
-            ys = grid.move_outputs_on_grid_points(torch.cat(trajectory.outputs))
+            ys = grid.move_outputs_on_grid_points(torch.stack(trajectory.outputs))
         return ys.view(-1, *problem.y0.shape), trajectory
 
 

@@ -8,7 +8,8 @@ and the outputs u_m = y_0 + h sum_i w_i(theta_m) k_i. With a bar for the gradien
     ybar_0 = ybar_1 + sum_m ubar_m + sum_i Ybar_i.
 
 The derivative at a grid point is the first stage of one step and may be the last stage, or the
-end of the interpolant, of the step before. Its cotangents are added up and pulled back once.
+end of the interpolant, of the step before. Its cotangents are added up and pulled back once: at
+the state there, or at its prediction, where the step before evaluated its last stage.
 
 A stage that has h d k_i at its own point, d being the diagonal of an implicit method, solves an
 equation, whose derivative is that of the implicit-function theorem. With J = df/dy(t + c_i h, Y_i)
@@ -123,15 +124,20 @@ class RungeKuttaAdjoint:
             return
         if self._diagonal[-1] and self._tableau.solution_is_last_stage:
             self._pull_end(t, t_end, step)
-        else:
+        elif not self._tableau.predicts:
             self._pull_node()
         for i in range(self._inner - 1, 0, -1):
             cotangent = self._stage_cotangent(i, h, direct, self._cotangent)
             self._solve_stage(step.stages[i], cotangent, h * self._diagonal[i])
+            if self._clock is not None:
+                self._clock.stage(t, t_end, cotangent, step.stages[i])
+            if self._tableau.predicts and i == self._inner - 1:
+                # The last stage is the grid point's, at the prediction of the step's end.
+                cotangent.add_(self._node)
+                self._node.zero_()
             grad_t = self._pull(step.stages[i], cotangent, self._rows[i])
             if self._clock is not None:
                 self._clock.inside(t, t_end, self._tableau.c[i], grad_t)
-                self._clock.stage(t, t_end, cotangent, step.stages[i])
         self._stage_cotangent(0, h, direct, self._node)
         self._node_is_zero = False
         self._node_evaluation, self._node_time = step.stages[0], t

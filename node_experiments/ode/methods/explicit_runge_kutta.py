@@ -74,6 +74,10 @@ class ExplicitRungeKutta(Generic[Number]):
         self._field: Dynamics = field
         self._clock: Clock[Number] | None = clock
         self._dtype: torch.dtype = like.dtype
+        # The cheapest way to a tensor of one number, and to those of fewer than 28.
+        self._time: Callable[..., Tensor] = partial(
+            torch.scalar_tensor, dtype=like.dtype, device=like.device
+        )
         self._weights: list[Tensor] = []
         self._buffer: Tensor | None = None
         if not records and tableau.prefers_products:
@@ -122,6 +126,8 @@ class ExplicitRungeKutta(Generic[Number]):
 
     def starts_with(self, y: Tensor, derivative: Tensor) -> None:
         """The next step starts from `y`, with this derivative there."""
+        if self._buffer is not None:
+            derivative = self._rows[0].copy_(derivative)
         self._start, self._at_start = y, derivative
 
     def restrict(self, rows: Tensor, y: Tensor, y_next: Tensor) -> None:
@@ -134,10 +140,7 @@ class ExplicitRungeKutta(Generic[Number]):
         if y is self._end and self._at_end is not None:
             return self._at_end
         if y is not self._start or self._at_start is None:
-            derivative = self._evaluate(t, y, self._args[0])
-            if self._buffer is not None:
-                derivative = self._rows[0].copy_(derivative)
-            self.starts_with(y, derivative)
+            self.starts_with(y, self._evaluate(t, y, self._args[0]))
         assert self._at_start is not None
         return self._at_start
 
@@ -159,8 +162,8 @@ class ExplicitRungeKutta(Generic[Number]):
         if self._clock is None:
             assert isinstance(t, float)
             assert isinstance(h, float)
-            host = list(map(t.__add__, map(h.__mul__, nodes)))
-            times: Sequence[Tensor] = torch.tensor(host, dtype=self._dtype).unbind()
+            moments = map(t.__add__, map(h.__mul__, nodes))
+            times: Sequence[Tensor] = list(map(self._time, moments))
             size: Time = h
         else:
             times, size = self._clock(t, h, nodes)
@@ -192,7 +195,7 @@ class ExplicitRungeKutta(Generic[Number]):
                 else:
                     point = torch.addmv(flat, self._columns[i], weights[i], alpha=number)
                 if not is_flat:
-                    point = point.view(y.shape)
+                    point = point.view_as(y)
             elif len(terms[i]) == 1:
                 ((j, weight),) = terms[i]
                 if tensor is None:
@@ -247,7 +250,7 @@ class ExplicitRungeKutta(Generic[Number]):
                 columns = torch.stack(stages).detach().view(len(stages), -1).t()
             error = torch.mv(columns, weights[-1])
             if not is_flat:
-                error = error.view(y.shape)
+                error = error.view_as(y)
             self.error = error.mul_(number if tensor is None else tensor.detach())
         return point
 
@@ -303,10 +306,8 @@ class ExplicitRungeKutta(Generic[Number]):
 
     def _evaluate(self, t: Number, y: Tensor, args: Sequence[Any]) -> Tensor:
         self.counts.evaluations += 1
-        if self._clock is None:
-            time = torch.tensor(t, dtype=self._dtype)
-        else:
-            time = self._clock(t, 0.0 * t, (0.0,))[0][0]
+        clock = self._clock
+        time = self._time(t) if clock is None else clock(t, 0.0 * t, (0.0,))[0][0]
         derivative = self._field.fitted(self._field(time, y, *args), y)
         if self._counts_changes and (
             derivative._version if derivative.requires_grad else self._field.reuses_memory
