@@ -15,15 +15,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from .fixed_grid import FixedGrid
 from .methods.base import StepFailed, Stepper
 from .methods.registry import METHODS
-from .methods.scipy import scipy_integrate
 from .norms import ErrorRatio
 from .problem import Observe, OnAccept, Problem, Watch
 from .solution import Status, StepCounts, Trajectory
 from .solver import Solver
-from .stability import warn_of_parted_twins
-from .step_size_control import Controller, FixedGrid, first_step, make_controller
+from .step_size_control import Controller, first_step, make_controller
 
 __all__ = ["cause_of", "integrate", "run", "solve_forward"]
 
@@ -176,11 +175,13 @@ def solve_forward(
 
 
 def solve_by_scipy(problem: Problem, on_accept: OnAccept | None) -> Trajectory:
-    """Solve by a method of SciPy, which makes all steps by itself.
+    """Solve by a method of SciPy, which makes all of its steps.
 
     Raises:
         ValueError: The steps are to be recorded.
     """
+    from .methods.scipy import scipy_integrate
+
     solver, counts = problem.solver, problem.stats.forward
     if on_accept is not None:
         raise ValueError(
@@ -238,6 +239,8 @@ def run(
             trajectory.cause = cause_of(trajectory.outputs[-1].reshape(-1), rtol, atol)
         trajectory.shows_no_error = ratio.largest < ROUNDING_RATIO
     if stepper.has_twins and problem.stats.forward.accepted:
+        from .stability import warn_of_parted_twins
+
         warn_of_parted_twins(problem, stepper.twins())
     return trajectory
 

@@ -1,4 +1,4 @@
-"""What a solve refuses before its first step, each with what was found and what to do."""
+"""What a solve rejects before its first step, each with what was found and what to do."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def check_times(t: Tensor | Sequence[float], endless: bool = False) -> list[floa
 def check_choices(
     solver: Solver, state: FlatState, times: Sequence[float], asked: Mapping[str, Any]
 ) -> None:
-    """Refuse what a method cannot do.
+    """Reject what a method cannot do.
 
     Args:
         asked: Arguments of `solve` that not every method can serve, by name.
@@ -115,7 +115,7 @@ def transformed(*inputs: Any) -> bool:
 
 
 def check_transform(t: Tensor | Sequence[float], events: bool) -> None:
-    """Refuse what `torch.func.vmap` cannot go through.
+    """Reject what `torch.func.vmap` cannot go through.
 
     Raises:
         ValueError: Times that differ between samples, or events.

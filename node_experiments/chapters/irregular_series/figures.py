@@ -26,7 +26,7 @@ from ...training.loop import Trainer
 from .bands import History
 
 if TYPE_CHECKING:
-    from .batches import ForecastData
+    from .forecast_data import ForecastData
 
 __all__ = ["irregular_series_figures", "what_a_model_says"]
 

@@ -13,11 +13,8 @@ from ...data.ragged import (
 )
 from ...data.scaling import Scaling
 from ...data.splits import ordered_split
-from .batches import (
-    ForecastData,
-    forecast_data,
-)
-from .chapter import PeriodicConfig
+from .forecast_data import ForecastData, forecast_data
+from .settings import PeriodicConfig
 
 __all__ = ["periodic_curves", "periodic_data"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from math import nan
@@ -10,12 +10,12 @@ from typing import Any
 
 from pandas import DataFrame
 
-from ...reports.rank_test import JOINED
+from ...reports.rank_test import JOINED, compare, ordered
 from ...reports.records import differences, has, left_out, most_alike, one_per_seed, records
 from ...reports.table import Cell, Estimate, ReportTable
 from ...reports.verdicts import order_verdict
 
-__all__ = ["IRREGULAR_TABLES"]
+__all__ = ["IRREGULAR_TABLES", "MODELS", "cell", "collect", "protocols", "remarks"]
 
 SHARES = (0.1, 0.2, 0.3, 0.5)
 DROPPED = (0.0, 0.3, 0.5, 0.7)
@@ -71,8 +71,10 @@ Record = Mapping[str, Any]
 Cells = dict[tuple[str, float], list[Record]]
 
 
-def collect(runs: DataFrame, dataset: str, task: str, setting: str) -> tuple[Cells, int]:
+def collect(runs: DataFrame, dataset: str, task: str, setting: str | None) -> tuple[Cells, int]:
     """Completed runs by model and a setting of the data, and how many others were left out.
+
+    Without such a setting all runs of a model are in the cell of 0.
 
     The runs of one cell differ in nothing but their seed; of two with the same seed the last
     counts.
@@ -85,13 +87,13 @@ def collect(runs: DataFrame, dataset: str, task: str, setting: str) -> tuple[Cel
             continue
         if run.get("config.model.variant") == "official_bug" or run.get("mode") == "eval":
             continue
-        needed = [f"config.dataset.{setting}", "config.dataset.batch_size"]
-        if not has(run, needed, ["config.model.name"]):
+        needed = [f"config.dataset.{setting}"] if setting else []
+        if not has(run, [*needed, "config.dataset.batch_size"], ["config.model.name"]):
             continue
         name = run["config.model.name"]
         if run.get("config.model.encoder") == "rnn" and name == "irregular_latent_ode":
             name += "/rnn"
-        cells[name, run[f"config.dataset.{setting}"]].append(run)
+        cells[name, run[needed[0]] if needed else 0.0].append(run)
     seeds = {key: one_per_seed(most_alike(members)) for key, members in cells.items()}
     return seeds, sum(map(len, cells.values())) - sum(map(len, seeds.values()))
 
@@ -155,13 +157,14 @@ def orders(cells: Cells, published: Mapping[str, Sequence[float]]) -> list[str]:
 def accuracy_table(runs: DataFrame) -> ReportTable:
     """Accuracy in per cent on japanese_vowels."""
     cells, others = collect(runs, "japanese_vowels", "classification", "dropped")
+    wrong = {
+        key: [100 * (1 - run["accuracy/test"]) for run in members]
+        for key, members in cells.items()
+    }
     rows = []
     for model, label in MODELS.items():
-        accuracies = (
-            [100 * run["accuracy/test"] for run in cells.get((model, share), [])]
-            for share in DROPPED
-        )
-        rows.append([label, *(cell(values, ".1f") for values in accuracies)])
+        shares = (wrong.get((model, share), []) for share in DROPPED)
+        rows.append([label, *(cell((100 - each for each in found), ".1f") for found in shares)])
     return ReportTable.of(
         "Japanese Vowels",
         ["model", *(f"{share:.0%} dropped" for share in DROPPED)],
@@ -169,10 +172,39 @@ def accuracy_table(runs: DataFrame) -> ReportTable:
         caption="Test accuracy on japanese_vowels in per cent, with a fraction of the "
         "observations dropped; the mean over seeds, standard deviation and number of seeds. "
         + protocols(cells),
-        notes=remarks(cells, others, "japanese_vowels"),
+        notes=[*accuracy_verdicts(wrong), *remarks(cells, others, "japanese_vowels")],
         more=[costs(cells, "dropped", DROPPED)],
         missing="-",
     )
+
+
+def accuracy_verdicts(wrong: Mapping[tuple[str, float], Sequence[float]]) -> list[str]:
+    """The models in order at each fraction of dropped observations, and what dropping them costs.
+
+    Args:
+        wrong: Errors in per cent, by model and share.
+    """
+    lines = []
+    for share in DROPPED:
+        errors = {MODELS[model]: found for (model, at), found in wrong.items() if at == share}
+        if len(errors) > 1:
+            lines.append(
+                f"{share:.0%} dropped, from the lowest error to the highest: {ordered(errors)}."
+            )
+    most = max(DROPPED)
+    by_verdict: dict[str, list[str]] = defaultdict(list)
+    for model, label in MODELS.items():
+        if (model, most) in wrong and (model, 0.0) in wrong:
+            found = compare(wrong[model, most], wrong[model, 0.0])
+            by_verdict[found.verdict].append(f"{label} (p = {found.p:.2g})")
+    if by_verdict:
+        named = "; ".join(
+            f"{verdict} for {', '.join(labels)}" for verdict, labels in by_verdict.items()
+        )
+        lines.append(f"The error with {most:.0%} dropped, beside that with none dropped: {named}.")
+    if lines:
+        lines.append(JOINED)
+    return lines
 
 
 def remarks(cells: Cells, others: int, dataset: str) -> list[str]:
@@ -197,15 +229,25 @@ def protocols(cells: Cells) -> str:
 
 
 def costs(cells: Cells, what: str, shares: Sequence[float]) -> ReportTable:
-    """Time of a training step per series, and function evaluations per solve."""
+    """Time of a training step per series, and function evaluations per solve.
+
+    Seconds of different processors do not compare: only runs on the most frequent one count, and
+    of these the fastest, since cores were shared with other work.
+    """
+    counts = Counter(
+        str(run.get("hardware.cpu", "an unknown processor"))
+        for members in cells.values()
+        for run in members
+    )
+    cpu = counts.most_common(1)[0][0] if counts else "no processor"
     rows = []
     for model, label in MODELS.items():
         found = (cells.get((model, share), []) for share in shares)
-        rows.append([label, *map(cost, found)])
+        rows.append([label, *(cost(members, cpu) for members in found)])
     return ReportTable.of(
         "Training cost",
         [
-            "training cost, ms per series (evaluations per solve)",
+            f"training cost, ms per series, of the fastest run on {cpu} (evaluations per solve)",
             *(f"{share:.0%} {what}" for share in shares),
         ],
         rows,
@@ -213,20 +255,21 @@ def costs(cells: Cells, what: str, shares: Sequence[float]) -> ReportTable:
     )
 
 
-def cost(runs: Sequence[Record]) -> Cell | None:
+def cost(runs: Sequence[Record], cpu: str) -> Cell | None:
     """The cost of a cell's runs."""
-    timed = [run for run in runs if "seconds_per_step" in run]
-    times = Estimate.of(
-        1e3 * run["seconds_per_step"] / run["config.dataset.batch_size"] for run in timed
-    )
+    times = [
+        1e3 * run["seconds_per_step"] / run["config.dataset.batch_size"]
+        for run in runs
+        if "seconds_per_step" in run and run.get("hardware.cpu", "an unknown processor") == cpu
+    ]
     counts = Estimate.of(run["last/nfe/forward"] for run in runs if "last/nfe/forward" in run)
-    if times is None:
+    if not times:
         return None
-    found = times.cell(".2f", ".2f")
+    text = f"{min(times):.2f}"
     if counts is None:
-        return found
-    text = f"{found} ({counts.cell('.0f', '.0f')})"
-    return Cell(text, {**found.values, "evaluations per solve": counts.mean})
+        return Cell(text, {"": min(times)})
+    text += f" ({counts.cell('.0f', '.0f')})"
+    return Cell(text, {"": min(times), "evaluations per solve": counts.mean})
 
 
 def cell(values: Iterable[float], form: str = ".3f") -> Cell | None:

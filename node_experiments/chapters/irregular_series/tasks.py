@@ -1,6 +1,6 @@
 """Interpolation, extrapolation and classification of irregular series (Rubanova et al. 2019).
 
-What a batch asks for is in its data: the target lies among the observations or after them, and it
+What a batch asks for is in its data: the target is among the observations or after them, and it
 has labels or none.
 """
 
@@ -14,29 +14,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...nn.likelihoods import gaussian_log_likelihood, standard_normal_kl
+from ...nn.likelihoods import gaussian_log_likelihood
 from ...training.task import Baseline
 from .band_scores import band_scores, held_out_forecasts
 from .baselines import error_of_mean
-from .batches import ForecastData
 from .calibration import calibrate
-from .chapter import SeriesModelConfig
+from .forecast_data import ForecastData
 from .metrics import (
     classification_metrics,
     cross_entropy,
     mean_over_observed,
     squared_error,
 )
+from .settings import SeriesModelConfig
 
-__all__ = [
-    "AutoregressiveSeriesTask",
-    "SeriesTask",
-    "VariationalSeriesTask",
-    "autoregressive_series",
-    "variational_series",
-]
-
-EVALUATION_SAMPLES = 3  # official_code: draws of z0 over which a published error is the mean
+__all__ = ["AutoregressiveSeriesTask", "SeriesTask", "autoregressive_series"]
 
 
 @dataclass
@@ -175,114 +167,6 @@ class AutoregressiveSeriesTask(SeriesTask):
             yield predicted, values, self.logits(model, states, batch), batch
 
 
-@dataclass
-class VariationalSeriesTask(SeriesTask):
-    """-log sum over draws of z0 of exp(log-likelihood - weight * KL), as in the official code.
-
-    Both terms are means: over observed times and features, over the latent dimensions, and over
-    the batch.
-
-    Attributes:
-        samples: Draws of z0 for each series.
-        steps_per_epoch: Training steps.
-        kl_wait: Epochs with no KL; in epoch n after them its weight is 1 - kl_rate^n.
-        event_weight: Of the log-likelihood of the observation times, for models that give one.
-    """
-
-    samples: int = 3
-    steps_per_epoch: int = 1
-    kl_wait: int = 10
-    kl_rate: float = 0.99
-    event_weight: float = 0.1
-
-    def kl_weight(self, step: int) -> float:
-        """At this training step."""
-        return 1 - self.kl_rate ** max(step // self.steps_per_epoch - self.kl_wait, 0)
-
-    def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """0-d, and its parts."""
-        mean, std = model.encode(batch.observed)
-        z0 = mean + std * torch.randn(self.samples, *mean.shape, device=mean.device)
-        states = model.states(z0, batch.target.times)
-        likelihood = likelihoods(model, model.means(states), batch.target).mean(-1)
-        log_variance = 2 * std.clamp(min=1e-10).log()
-        kl = (standard_normal_kl(mean, log_variance) / mean.shape[-1]).mean()
-        bound = torch.logsumexp(likelihood - self.kl_weight(step) * kl, 0)
-        logits = model.classify(z0, states) if self.kind == "classification" else None
-        loss = self.joined(-bound, logits, batch)
-        if hasattr(model, "event_log_likelihood") and self.event_weight:
-            events = model.event_log_likelihood(states, observed_in(batch.target))
-            loss = loss - self.event_weight * events.mean()
-        return loss, {"nll": -likelihood.mean().detach(), "kl": kl.detach()}
-
-    def evaluated(
-        self, model: Any, batches: Iterable[Any]
-    ) -> Iterator[tuple[Tensor, dict[str, Tensor], Tensor | None, Any]]:
-        for batch in batches:
-            mean, std = model.encode(batch.observed)
-            generator = torch.Generator(mean.device).manual_seed(0)
-            shape = (EVALUATION_SAMPLES, *mean.shape)
-            noise = torch.randn(shape, generator=generator, device=mean.device)
-            z0 = torch.cat([mean.unsqueeze(0), mean + std * noise])
-            states = model.states(z0, batch.target.times)
-            predicted = model.means(states)
-            values = errors(model, predicted[0], batch.target)
-            draws = errors(model, predicted[1:], batch.target)["mse"]
-            values["mse_samples"] = draws.mean(0)
-            logits = model.classify(z0[0], states[0]) if self.kind == "classification" else None
-            yield predicted[0], values, logits, batch
-
-
-@dataclass
-class EvidenceBoundTask(VariationalSeriesTask):
-    """The evidence lower bound (Kingma & Welling 2014), in nats per observed number.
-
-    It reconstructs what the model sees as well as what it is to forecast. Long oscillations are
-    learned from their beginning on: what is reconstructed grows from a quarter of the time span.
-
-    Attributes:
-        span: First and last time of all series.
-        final_kl_weight: Weight of the KL after a linear rise over `kl_wait` epochs.
-        horizon_epochs: Epochs until the whole span is reconstructed.
-    """
-
-    span: tuple[float, float] = (0.0, 1.0)
-    final_kl_weight: float = 1.0
-    horizon_epochs: int = 0
-
-    def kl_weight(self, step: int) -> float:
-        """At this training step."""
-        return self.final_kl_weight * self.risen(step, self.kl_wait)
-
-    def risen(self, step: int, epochs: int) -> float:
-        """Fraction of a linear rise over so many epochs."""
-        return min(1.0, step / (epochs * self.steps_per_epoch)) if epochs else 1.0
-
-    def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """0-d, and its parts."""
-        target = joined_series(batch) if self.kind == "extrapolation" else batch.target
-        first, last = self.span
-        reached = 0.25 + 0.75 * self.risen(step, self.horizon_epochs)
-        near = target.times <= first + reached * (last - first)
-        observed = observed_in(target) & near.unsqueeze(-1)
-        numbers = observed.sum().clamp(min=1) / len(batch)
-        mean, std = model.encode(batch.observed)
-        std = std.clamp(min=1e-5)
-        z0 = mean + std * torch.randn(self.samples, *mean.shape, device=mean.device)
-        states = model.states(z0, target.times)
-        terms = gaussian_log_likelihood(model.means(states), target.values, model.log_noise_std)
-        nll = -(terms * observed).sum((-2, -1)).mean() / numbers
-        kl = standard_normal_kl(mean, 2 * std.log()).mean() / numbers
-        logits = None
-        if self.kind == "classification":
-            logits = model.classify(z0, states).mean(0)
-        loss = self.joined(nll + self.kl_weight(step) * kl, logits, batch)
-        if hasattr(model, "event_log_likelihood") and self.event_weight:
-            events = model.event_log_likelihood(states, observed_in(target))
-            loss = loss - self.event_weight * events.mean()
-        return loss, {"nll": nll.detach(), "kl": kl.detach()}
-
-
 def observed_in(series: Any) -> Tensor:
     """True where there is a number, shape `(batch, time, dim)`."""
     return series.observed_features & series.mask.unsqueeze(-1)
@@ -326,31 +210,5 @@ def autoregressive_series(
         settings.classification_weight,
         class_weights=data.class_weights,
     )
-    task.measures = data.measures
-    return task
-
-
-def variational_series(settings: SeriesModelConfig, data: ForecastData) -> VariationalSeriesTask:
-    """The task of the data, for a variational autoencoder."""
-    shared = (
-        data.task,
-        data.classes,
-        settings.reconstruction_weight,
-        settings.classification_weight,
-        settings.samples,
-        len(data.train),
-        settings.kl_wait,
-    )
-    task: VariationalSeriesTask
-    if settings.objective == "elbo":
-        task = EvidenceBoundTask(
-            *shared,
-            class_weights=data.class_weights,
-            span=data.span,
-            final_kl_weight=settings.kl_weight,
-            horizon_epochs=settings.horizon_epochs,
-        )
-    else:
-        task = VariationalSeriesTask(*shared, settings.kl_rate, class_weights=data.class_weights)
     task.measures = data.measures
     return task

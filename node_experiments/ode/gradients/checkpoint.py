@@ -21,7 +21,7 @@ from ..methods.base import Stepper
 from ..methods.explicit_runge_kutta import ExplicitRungeKutta
 from ..problem import Problem
 from ..solution import StepCounts, Trajectory
-from .base import Evaluator, backward_pass
+from .base import Evaluator, Gradient, backward_pass
 from .discrete import gradients_of, solve_recorded
 from .records import Record, Span, Start, starts_of
 from .replay import GraphSteps, implicit_stepper, stage_graphs
@@ -31,7 +31,7 @@ __all__ = ["Checkpoint", "binomial_split"]
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(Gradient):
     """Gradient of the discrete solve, exact to rounding, from a bounded number of states.
 
     Attributes:
@@ -55,7 +55,7 @@ class Checkpoint:
         Raises:
             ValueError: A method that is no Runge-Kutta method.
         """
-        _ = problem.runge_kutta  # before the solve, for it refuses other methods
+        _ = problem.runge_kutta  # before the solve, for it raises for other methods
         record = ThinnedRecord(limit=self.checkpoints)
         ys = CheckpointedSolve.apply(problem, record, problem.y0, problem.t, *problem.inputs)
         return ys, record.trajectory

@@ -19,7 +19,7 @@ from ..integrate import run, solve_forward
 from ..methods.explicit_runge_kutta import ExplicitRungeKutta
 from ..problem import Problem
 from ..solution import StepCounts, Trajectory
-from .base import Evaluator, Pullback, backward_pass
+from .base import Evaluator, Gradient, Pullback, backward_pass
 from .records import Record, Span, Start, starts_of
 from .replay import GraphSteps, implicit_stepper, implicit_steps
 from .runge_kutta_adjoint import RungeKuttaAdjoint, StepGraph
@@ -28,7 +28,7 @@ __all__ = ["Discrete", "gradients_of", "solve_recorded"]
 
 
 @dataclass(frozen=True)
-class Discrete:
+class Discrete(Gradient):
     """Gradient of the discrete solve, exact to rounding.
 
     Attributes:
@@ -108,7 +108,7 @@ class DiscreteSolve(torch.autograd.Function):
     @backward_pass
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
         problem, spans = ctx.problem, ctx.spans
-        # Unpacked first of all, for this refuses tensors that were changed since the solve.
+        # Unpacked first of all, for this rejects tensors that were changed since the solve.
         saved, (count, firsts) = ctx.saved_tensors, ctx.kept
         states = saved[:count]
         time_gradients = ctx.needs_input_grad[4]

@@ -34,7 +34,7 @@ class RecordedEvaluations(Dynamics):
         return self.fitted(evaluation.derivative.detach(), y)
 
 
-class GraphSteps(ExplicitRungeKutta):
+class GraphSteps(ExplicitRungeKutta[float]):
     """Explicit Runge-Kutta steps whose stages are evaluated with a graph each."""
 
     def __init__(self, problem: Problem, evaluator: Evaluator, counts: StepCounts):

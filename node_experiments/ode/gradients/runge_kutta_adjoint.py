@@ -70,7 +70,7 @@ class RungeKuttaAdjoint:
         time_gradients: Whether `grad_t` is wanted.
 
     Attributes:
-        state: Gradient of the state at the start of the steps taken back so far, shape `(n,)`.
+        state: Gradient of the state at the start of the steps transposed so far, shape `(n,)`.
         grad_t: Gradient of the output times, shape `(time,)`, or None.
     """
 
@@ -99,7 +99,7 @@ class RungeKuttaAdjoint:
         self._inside = rows[1:s].t()
         self._ones = grad_ys.new_ones(max(s - 1, 0))
         self._cotangent = grad_ys.new_empty(n)
-        # The derivative at the grid point where the last step taken back starts: its cotangent,
+        # The derivative at the grid point where the last transposed step starts: its cotangent,
         # whether that is zero, its evaluation and its time.
         self._node = grad_ys.new_zeros(n)
         self._node_is_zero = True
@@ -228,7 +228,7 @@ class RungeKuttaAdjoint:
     def _pull_dense(
         self, i: int, t: float, t_end: float, evaluation: Evaluation, direct: DirectCotangents
     ) -> None:
-        """Take back a stage that only the interpolant needs."""
+        """Transpose a stage that only the interpolant needs."""
         tableau, h = self._tableau, t_end - t
         stage = tableau.stages + i
         grad_t = self._pull(evaluation, direct.stages[stage], self._cotangent)
@@ -265,10 +265,10 @@ class RungeKuttaAdjoint:
             self._clock.at(self._node_time, grad_t)
 
     def _pull_end(self, t: float, t_end: float, step: StepGraph) -> None:
-        """Take back the last stage of an implicit method."""
+        """Transpose the last stage of an implicit method."""
         end, hd = self._end(step), (t_end - t) * self._diagonal[-1]
         if self._clock is not None:
-            # What the node has by itself does not scale with this step.
+            # What the node has as a grid point does not scale with this step.
             self._clock.stage(t, t_end, -self._node, end)
         self._node.add_(self.state, alpha=hd)
         self._node_is_zero = False
@@ -280,7 +280,7 @@ class RungeKuttaAdjoint:
     def _pull_coupled(
         self, t: float, t_end: float, step: StepGraph, direct: DirectCotangents | None
     ) -> None:
-        """Take back a step whose stages but the first, which has no weight, are coupled."""
+        """Transpose a step whose stages but the first, which has no weight, are coupled."""
         tableau, h = self._tableau, t_end - t
         block = tableau.blocks[0]
         like = self.state

@@ -1,4 +1,4 @@
-"""Table 1 from run folders: what was run, what failed, and what was never begun."""
+"""Table 1 from run folders: what was run, what failed, and what was never started."""
 
 import importlib.util
 import json
@@ -89,6 +89,22 @@ def test_rows_hold_mean_and_spread_beside_the_paper(tmp_path):
     assert after.startswith("| paper |  | 0.42 | 0.22 M |  | O(1) |")
     assert "4 epochs of 1,000 images in batches of 100" in report
     assert "no augmentation; seed 0, 1, 2." in report
+
+
+def test_the_ode_net_is_compared_with_each_network_by_the_choice_of_images(tmp_path):
+    for experiment, error in (("mnist_odenet", 0.004), ("mnist_resnet", 0.0035)):
+        write(tmp_path, experiment, error=error)
+    write(tmp_path, "mnist_mlp", error=0.016)
+    report = markdown(table1, tmp_path)
+    # 2 sqrt((0.016 * 0.984 + 0.004 * 0.996) / 10,000) and the same with 0.0035.
+    assert "MLP, 300 hidden units -1.20 ± 0.28, lower; " in report
+    assert "ResNet, 6 blocks +0.05 ± 0.17, not told apart. " in report
+    assert "with 100% of them, this holds to within 0.17 points." in report
+    write(tmp_path / "worse", "mnist_odenet", error=0.006)
+    write(tmp_path / "worse", "mnist_resnet", error=0.003)
+    report = markdown(table1, tmp_path / "worse")
+    assert "ResNet, 6 blocks +0.30 ± 0.19, higher. " in report
+    assert "this does not hold." in report
 
 
 def test_rows_that_were_not_run_or_failed_are_marked(tmp_path):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from node_experiments.chapters.irregular_series.batches import balanced_weights
+from node_experiments.chapters.irregular_series.forecast_data import balanced_weights
 from node_experiments.chapters.irregular_series.metrics import (
     auc,
     average_precision,

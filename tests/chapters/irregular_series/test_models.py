@@ -10,7 +10,7 @@ from torch import nn
 
 from node_experiments.chapters import models
 from node_experiments.chapters.chapter import resolve
-from node_experiments.chapters.irregular_series.chapter import CHAPTER, SeriesModelConfig
+from node_experiments.chapters.irregular_series.chapter import CHAPTER
 from node_experiments.chapters.irregular_series.gap_dynamics import (
     Decay,
     GapFlow,
@@ -25,6 +25,7 @@ from node_experiments.chapters.irregular_series.recurrence import (
     Recurrence,
     reversed_in_time,
 )
+from node_experiments.chapters.irregular_series.settings import SeriesModelConfig
 from node_experiments.data.time_series import TimeSeries
 from node_experiments.nn.regularizers import Regularizer
 from node_experiments.ode import (
@@ -84,7 +85,7 @@ def model_of(name, solver=TIGHT, gradient=None, data=None, **settings):
 
 
 class Linear(nn.Module):
-    """h' = a h, with a rate of its own for every number."""
+    """h' = a h, with an individual rate for every number."""
 
     def __init__(self, size):
         super().__init__()
@@ -239,7 +240,7 @@ def test_union_and_independent_batching_pay_the_same():
 
 
 def test_series_that_ended_cost_nothing():
-    """One step for each number of observation, and of its rows only those that still go on."""
+    """One step for each number of observation, and of its rows only those that continue."""
     rows = []
 
     class Counted(Hold):

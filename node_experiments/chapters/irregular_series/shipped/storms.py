@@ -26,7 +26,7 @@ from ....data.errors import DataError
 from ....data.ragged import RaggedSeries, ragged
 from ....data.scaling import Scaling
 from ....data.table_file import TableFile, read_table
-from ..batches import ForecastData, forecast_data
+from ..forecast_data import ForecastData, forecast_data
 from ..table_cells import numbers_of, text_of
 from ..table_columns import require_column
 from ..table_format import TableFormat

@@ -1,0 +1,207 @@
+"""What an experiment on irregular series reads: split and scaled series as batches of a task."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...data.errors import DataError
+from ...data.ragged import RaggedSeries
+from ...data.scaling import Scaling
+from ...data.time_series import (
+    SeriesBatches,
+)
+from .batches import ForecastBatch, ForecastBatches, Forecasts
+from .settings import ForecastingConfig
+
+__all__ = ["ForecastData", "balanced_weights", "forecast_data", "label_counts", "limited", "log"]
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class ForecastData:
+    """What an experiment on irregular series reads.
+
+    Attributes:
+        dim: Features of a point.
+        static: Numbers that do not change within a series.
+        class_counts: By the name of each part, how many labels each class has there, by its name.
+        class_weights: Of the labels of each class in the training loss; None: all alike.
+        classes: Kinds of label; None for data without labels.
+        label_per: What a label belongs to: `series`, `time`, or None.
+        span: First and last time of all series, observed and target, in the model's units.
+        cut: Time up to which a model sees a series that it extrapolates, in the same units.
+        mean_gap: Mean time between two observations of a training series, in the same units.
+        task: `interpolation`, `extrapolation` or `classification`.
+        features: The name of each feature; empty when unknown.
+        time_unit: Of the model's times, as an axis says it: `s`, or `units of 48 h`; empty when
+            unknown.
+        scaling: What the values went through; None when they are as they were.
+        learned: What a checkpoint keeps of the training data, as plain values.
+        source: What figures of the data set need of its file, e.g. a schema or names.
+        measures: Further errors in units of the dataset, from the predicted means and their
+            batch: of each name those of single predictions, over which the metric is the mean.
+    """
+
+    train: SeriesBatches[ForecastBatch]
+    validation: SeriesBatches[ForecastBatch] | None
+    test: SeriesBatches[ForecastBatch]
+    dim: int
+    classes: int | None
+    label_per: str | None
+    span: tuple[float, float]
+    mean_gap: float
+    task: str
+    features: tuple[str, ...] = ()
+    time_unit: str = ""
+    scaling: Scaling | None = None
+    learned: dict[str, Any] | None = None
+    source: Any = None
+    measures: Callable[[Tensor, ForecastBatch], dict[str, Tensor]] | None = None
+    static: int = 0
+    cut: float = 0.5
+    class_counts: dict[str, dict[str, int]] | None = None
+    class_weights: tuple[float, ...] | None = None
+
+
+def forecast_data(
+    parts: tuple[RaggedSeries, RaggedSeries, RaggedSeries],
+    settings: ForecastingConfig,
+    seed: int = 0,
+    device: torch.device | None = None,
+    classes: int | None = None,
+    divide_by_last: bool = False,
+    features: tuple[str, ...] = (),
+    time_unit: str = "",
+    scaling: Scaling | None = None,
+    span: tuple[float, float] | None = None,
+    mean_gap: float | None = None,
+    any_size: bool = False,
+    class_names: tuple[str, ...] | None = None,
+) -> ForecastData:
+    """Put a task and batches on series that are split and scaled.
+
+    Args:
+        parts: Training, validation and test series; the second may hold none.
+        settings: What is seen of the training series is drawn in every epoch (`redraw`), what is
+            seen of the others once. When extrapolating, `extrapolate_from` is the fraction of the
+            time from the first to the last point of all series that is observed.
+        seed: Of what is observed, and of the order.
+        features, time_unit, scaling: As in `ForecastData`; the unit is that of the series.
+        class_names: Of the classes; their numbers when None.
+        span, mean_gap: Those of the data that a model was trained on; of these series when None.
+        any_size: Where there are fewer training series than a batch takes, they are one batch.
+
+    Raises:
+        DataError: Sizes that do not fit the data.
+    """
+    train, validation, test = parts
+    train = limited(train, settings.train_size, "train")
+    counts = weights = None
+    test = limited(test, settings.test_size, "test")
+    if classes is not None:
+        names = class_names or tuple(map(str, range(classes)))
+        named = zip(("train", "validation", "test"), (train, validation, test), strict=True)
+        counts = {name: label_counts(part, names) for name, part in named}
+        if settings.class_weights == "balanced":
+            weights = balanced_weights(list(counts["train"].values()))
+    times = torch.cat([train.times, validation.times, test.times])
+    first, last = span or (float(times.min()), float(times.max()))
+    cut = first + settings.extrapolate_from * (last - first)
+    scale = last if divide_by_last and last > 0 else 1.0
+
+    def forecasts(part: RaggedSeries, number: int) -> Forecasts:
+        part = part if device is None else part.to(device)
+        of_part = 3 * seed + number  # what is seen of one part says nothing of another
+        found = Forecasts(
+            part,
+            settings.task,
+            settings.observed_fraction,
+            settings.observed_points,
+            cut,
+            of_part,
+            divide_by_last,
+        )
+        if left_out := len(part) - len(found):
+            log.warning(
+                "%d of %d %s series have no observation on one side of %.4g %s, from where on is "
+                "extrapolated, and are left out (dataset.extrapolate_from)",
+                left_out,
+                len(part),
+                ("training", "validation", "test")[number],
+                cut / scale,
+                time_unit,
+            )
+        return found
+
+    training = forecasts(train, 0)
+    batch_size = settings.batch_size
+    if any_size or len(training) < batch_size <= len(train):
+        # Some series may have nothing that could be extrapolated.
+        batch_size = min(batch_size, len(training))
+    observed = training.observed
+    gaps = observed.times.diff()[(observed.series_of_point.diff() == 0).to(observed.times.device)]
+    if mean_gap is None:
+        mean_gap = float(gaps.mean()) if len(gaps) else last - first
+    return ForecastData(
+        train=ForecastBatches(training, batch_size, True, settings.passes, seed, settings.redraw),
+        validation=(
+            ForecastBatches(forecasts(validation, 1), settings.eval_batch_size)
+            if len(validation)
+            else None
+        ),
+        test=ForecastBatches(forecasts(test, 2), settings.eval_batch_size),
+        dim=train.dim,
+        classes=classes,
+        label_per=train.label_per,
+        span=(first / scale, last / scale),
+        mean_gap=mean_gap / scale,
+        task=settings.task,
+        features=features,
+        time_unit="fraction of the batch's last" if divide_by_last else time_unit,
+        scaling=scaling,
+        static=0 if train.static is None else train.static.shape[1],
+        cut=cut / scale,
+        class_counts=counts,
+        class_weights=weights,
+    )
+
+
+def label_counts(part: RaggedSeries, names: Sequence[str]) -> dict[str, int]:
+    """How many labels of each class a part has."""
+    label = torch.zeros(0, dtype=torch.long) if part.label is None else part.label.flatten()
+    counts = torch.bincount(label[label >= 0], minlength=len(names))
+    return dict(zip(names, counts.tolist(), strict=True))
+
+
+def balanced_weights(counts: Sequence[int]) -> tuple[float, ...]:
+    """The weight of each class with which all classes together weigh the same.
+
+    That is labels / (classes * labels of the class), as scikit-learn has it for `balanced`.
+
+    >>> balanced_weights([30, 10])
+    (0.6666666666666666, 2.0)
+    """
+    return tuple(sum(counts) / (len(counts) * max(count, 1)) for count in counts)
+
+
+def limited(part: RaggedSeries, size: int | None, name: str) -> RaggedSeries:
+    """The first `size` series.
+
+    Raises:
+        DataError: There are fewer, or none at all.
+    """
+    if size is not None and size > len(part):
+        raise DataError(
+            f"dataset.{name}_size={size} is more than the {len(part)} series of this part"
+        )
+    if not len(part):
+        raise DataError(f"no series is left for the {name} part; more data is needed")
+    return part if size is None else part.take(torch.arange(size))
