@@ -30,8 +30,16 @@ REPETITION = ("seed", "outputs", "resume", "trainer.progress", "trainer.checkpoi
 INCIDENTAL = ("name", "checkpoint", "trainer.threads", "trainer.log_every")
 # Of other modes, and where files were found.
 ELSEWHERE = ("predict.", "places.", "trainer.loggers")
-# A run that is older than a setting trained as the setting's default says.
+# A run that is older than a setting trained as the setting's default says: one of the trainer, or
+# one that came to datasets and models when runs were kept already.
 DEFAULTS = {f"trainer.{entry.name}": entry.default for entry in fields(TrainerConfig)}
+LATER = {
+    "dataset.class_weights": "none",
+    "model.augment": 0,
+    "model.horizon_epochs": 0,
+    "model.kl_weight": 1.0,
+    "model.objective": "official_code",
+}
 CONFIG = "config."
 
 Record = Mapping[str, Any]
@@ -60,7 +68,12 @@ def settings(run: Record) -> dict[str, Any]:
     True
     """
     own = {key.removeprefix(CONFIG): run[key] for key in run if key.startswith(CONFIG)}
-    known = DEFAULTS if any(name in DEFAULTS for name in own) else {}
+    groups = {name.partition(".")[0] for name in own}
+    known = {
+        name: value
+        for name, value in {**DEFAULTS, **LATER}.items()
+        if name.partition(".")[0] in groups
+    }
     return {
         name: value
         for name, value in {**known, **own}.items()

@@ -42,7 +42,15 @@ def test_another_value_tells_it_from_an_older_run():
     assert varying([settings(each) for each in (old, default, other)]) == ["trainer.accumulate"]
 
 
-def test_only_the_defaults_of_the_trainer_are_known():
+def test_settings_that_came_later_count_as_what_was_done_before():
+    name = {"config.model.name": "gru_d"}
+    old, new = {**run(0), **name}, {**run(1), **name, "config.model.kl_weight": 1.0}
+    other = {**run(2), **name, "config.model.kl_weight": 0.1}
+    assert most_alike([other, old, new]) == [old, new]
+    assert differences([[old, new]]) == []
+
+
+def test_other_defaults_of_models_are_not_known():
     old, new = run(0), {**run(1), "config.model.hidden": 64}
     assert len(most_alike([old, new])) == 1
     (note,) = differences([[old, new]])
@@ -60,7 +68,8 @@ def test_settings_of_elsewhere_and_of_a_repetition_never_count():
 
 
 def test_a_run_without_settings_of_a_trainer_is_given_none():
-    assert settings({"seed": 1, "config.model.name": "mlp"}) == {"model.name": "mlp"}
+    found = settings({"seed": 1, "config.model.name": "mlp"})
+    assert not any(name.startswith(("trainer.", "dataset.")) for name in found)
 
 
 def test_a_table_of_old_and_new_runs_has_one_row():

@@ -13,8 +13,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from node_experiments.cli import main as cli
 from node_experiments.config import GradientConfig, RunConfig, SolverConfig
 from node_experiments.runner.train import always_zero
-from node_experiments.tracking.loggers import TrackedRun
-from node_experiments.tracking.tags import GROUPS, logged
+from node_experiments.tracking.loggers import GROUPS, TrackedRun, logged
 from node_experiments.tracking.tensorboard import TensorBoard, put_earlier_files_first
 from node_experiments.training.checkpoints import Checkpoints
 
@@ -131,6 +130,17 @@ def test_a_file_that_is_named_like_one_of_events_is_left_alone(tmp_path, name):
     put_earlier_files_first(tmp_path)
     assert len(list(tmp_path.iterdir())) == 1
     assert other.exists() or name == "1764.old"
+
+
+def test_a_resume_keeps_the_points_that_are_valid(tmp_path):
+    for valid_until, steps in ((None, range(1, 5)), (2, range(3, 6))):
+        writer = TensorBoard(TrackedRun(tmp_path, "run", "accuracy", valid_until=valid_until))
+        for step in steps:
+            writer.scalars({"loss/train": float(step)}, step)
+        writer.close("completed")
+        time.sleep(1.01)  # files of one second have no order
+    points = read(tmp_path).Scalars("loss/train")
+    assert [point.step for point in points] == [1, 2, 3, 4, 5]
 
 
 def test_files_from_the_future_are_renamed_in_their_order(tmp_path):

@@ -22,6 +22,7 @@ from node_experiments.training.loop import (
     TrainingDiverged,
 )
 from node_experiments.training.optimizers import (
+    OPTIMIZERS,
     make_optimizer,
     make_scheduler,
 )
@@ -221,6 +222,40 @@ def test_one_cycle_rises_to_the_rate_and_ends_near_zero():
     assert max(rates) == pytest.approx(1.0, abs=1e-3)
     assert rates.index(max(rates)) in (29, 30)
     assert rates[-1] < 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("sgd", {"lr": 0.2, "weight_decay": 0.3, "momentum": 0.4, "nesterov": True}),
+        ("adam", {"lr": 0.2, "weight_decay": 0.3, "beta1": 0.4, "beta2": 0.5}),
+        ("adamax", {"lr": 0.2, "weight_decay": 0.3, "beta1": 0.4, "beta2": 0.5}),
+        ("rmsprop", {"lr": 0.2, "weight_decay": 0.3, "momentum": 0.4}),
+    ],
+)
+def test_every_setting_of_an_optimizer_arrives(name, options):
+    assert tuple(options) == OPTIMIZERS[name]
+    found = make_optimizer([nn.Parameter(torch.zeros(1))], name, **options).defaults
+    if "betas" in found:
+        found["beta1"], found["beta2"] = found["betas"]
+    assert {setting: found[setting] for setting in options} == options
+
+
+def test_windows_hold_the_means_of_their_own_steps_at_the_steps_of_the_whole_run():
+    class Counting(Regression):
+        def loss(self, model, batch, step):
+            loss, _ = super().loss(model, batch, step)
+            return 0 * loss + step, {"twice": torch.tensor(2.0 * step)}
+
+    trainer = accumulating([2] * 6, 1, epochs=2, task=Counting())
+    trainer.log_every = 4
+    trainer.fit()
+    # Steps 0 to 3, 4 and 5 to the end of the epoch, and so on.
+    assert [window["step"] for window in trainer.windows] == [4, 6, 10, 12]
+    assert [window["loss/train"] for window in trainer.windows] == [1.5, 4.5, 7.5, 10.5]
+    assert [window["twice/train"] for window in trainer.windows] == [3, 9, 15, 21]
+    assert [row["loss/train"] for row in trainer.history] == [2.5, 8.5]
+    assert [row["step"] for row in trainer.history] == [6, 12]
 
 
 def accumulating(sizes, accumulate, epochs=2, clip_norm=None, task=None):

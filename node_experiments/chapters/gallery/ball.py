@@ -17,7 +17,7 @@ from ...errors import UserError
 from ...nn.ode_module import ODEModule
 from ...ode import Event, Gradient, Solution, Solver, Status, solve
 from .bounces import BounceData
-from .model_settings import BouncingBallConfig, LearnedPhysicsConfig
+from .settings import BouncingBallConfig, LearnedPhysicsConfig
 
 __all__ = ["Ball", "BallError", "FallingBody", "LearnedBody", "bouncing_ball", "learned_physics"]
 

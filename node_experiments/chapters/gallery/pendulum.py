@@ -1,4 +1,4 @@
-"""A pendulum with a torque, and records of it under random torques over spans of their own.
+"""A pendulum with a torque, and records of it under random torques over individual spans.
 
     d theta / dt = omega,   d omega / dt = -g sin(theta) - b omega + u(t)
 
@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 
 from ...data.seeded_batches import SeededBatches
 from ...ode import ControlInput, Solver, solve
-from .dataset_settings import PendulumConfig
+from .settings import PendulumConfig
 
 __all__ = [
     "KNOTS",

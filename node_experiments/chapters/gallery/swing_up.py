@@ -22,9 +22,8 @@ from torch.func import functional_call
 from ...nn.mlp import mlp
 from ...nn.ode_module import ODEModule
 from ...ode import ControlInput, Gradient, Solver
-from .dataset_settings import PendulumConfig
-from .model_settings import SwingUpConfig
 from .pendulum import KNOTS, PendulumBatch, PendulumData, TruePendulum
+from .settings import PendulumConfig, SwingUpConfig
 
 __all__ = ["LearnedPendulum", "Plan", "SwingUp", "SwingUpTask", "swing_up", "swing_up_task"]
 

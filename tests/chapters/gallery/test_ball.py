@@ -7,13 +7,9 @@ import torch
 
 from node_experiments.chapters.gallery.ball import Ball, BallError, FallingBody, bouncing_ball
 from node_experiments.chapters.gallery.bounces import bounce_data, bounce_times, heights
-from node_experiments.chapters.gallery.dataset_settings import BouncesConfig
-from node_experiments.chapters.gallery.model_settings import BouncingBallConfig
+from node_experiments.chapters.gallery.settings import BouncesConfig, BouncingBallConfig
 from node_experiments.config import ConfigError
 from node_experiments.ode import Adjoint, Backprop, Discrete, Solver
-
-pytestmark = pytest.mark.figures
-
 
 TRUTH = BouncesConfig()
 TIGHT = Solver("dopri5", rtol=1e-8, atol=1e-8)
@@ -131,6 +127,7 @@ def test_a_regularizer_has_no_place_in_a_flight(node_run):
     assert "regularizer cannot go with this model, whose solves end at events" in result.err
 
 
+@pytest.mark.figures
 @pytest.mark.parametrize("experiment", ["bouncing_ball", "learn_physics"])
 def test_one_command_fits_a_ball(node_run, experiment):
     result = node_run(f"experiment={experiment}", "protocol=smoke", "trainer.threads=1")

@@ -7,17 +7,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from node_experiments.chapters.gallery.dataset_settings import SmokeConfig
+from node_experiments.chapters.gallery import fluid_figures
 from node_experiments.chapters.gallery.fluid_control import fluid_control
 from node_experiments.chapters.gallery.fluid_target import FluidTarget
 from node_experiments.chapters.gallery.gradient_costs import GRADIENT_METHODS, gradient_costs
-from node_experiments.chapters.gallery.model_settings import FluidControlConfig
 from node_experiments.chapters.gallery.periodic_fluid import PeriodicFluid, Spectrum
+from node_experiments.chapters.gallery.settings import FluidControlConfig, SmokeConfig
 from node_experiments.chapters.gallery.smoke import shape, smoke_data
 from node_experiments.config import ConfigError
 from node_experiments.ode import Adjoint, Discrete, Interpolated, Solver, solve
-
-pytestmark = pytest.mark.figures
 
 
 def grid(size):
@@ -148,7 +146,9 @@ def test_more_modes_than_the_grid_has():
         )
 
 
-def test_one_command_controls_a_fluid(node_run):
+@pytest.mark.figures
+def test_one_command_controls_a_fluid(node_run, monkeypatch):
+    monkeypatch.setattr(fluid_figures, "FRAMES", 5)
     result = node_run(
         "experiment=fluid_control", "protocol=smoke", "trainer.threads=1", "trainer.epochs=2",
         "dataset.batches=6", "trainer.evaluate_every=2", "solver=rk4", "solver.num_steps=6",

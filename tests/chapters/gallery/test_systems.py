@@ -5,18 +5,20 @@ import math
 import pytest
 import torch
 
-from node_experiments.chapters.gallery.dataset_settings import (
-    HareLynxConfig,
-    PendulumConfig,
-    RobertsonConfig,
-    SpheresConfig,
-)
+from node_experiments.chapters.gallery import swing_up_figures
 from node_experiments.chapters.gallery.hare_lynx import HARE, LYNX, pelt_data
 from node_experiments.chapters.gallery.kinetics import RATES, ReactionRates, robertson_data
-from node_experiments.chapters.gallery.model_settings import SphereODEConfig, SwingUpConfig
 from node_experiments.chapters.gallery.pendulum import TruePendulum, pendulum_data
 from node_experiments.chapters.gallery.populations import RATES as LOTKA_VOLTERRA
 from node_experiments.chapters.gallery.populations import Populations
+from node_experiments.chapters.gallery.settings import (
+    HareLynxConfig,
+    PendulumConfig,
+    RobertsonConfig,
+    SphereODEConfig,
+    SpheresConfig,
+    SwingUpConfig,
+)
 from node_experiments.chapters.gallery.sphere_ode import sphere_ode
 from node_experiments.chapters.gallery.spheres import draw_spheres, sphere_data
 from node_experiments.chapters.gallery.swing_up import SwingUpTask, swing_up
@@ -25,8 +27,6 @@ from node_experiments.chapters.normalizing_flows.velocity_mlp import VelocityMLP
 from node_experiments.config import ConfigError
 from node_experiments.nn.augmentation import append_zeros
 from node_experiments.ode import ControlInput, Discrete, SolveError, Solver
-
-pytestmark = pytest.mark.figures
 
 
 def test_spheres_lie_where_they_should():
@@ -140,6 +140,7 @@ def test_optimal_pairs_cross_less():
     assert not math.isnan(float(paired.sum()))
 
 
+@pytest.mark.figures
 @pytest.mark.parametrize(
     ("experiment", "figure", "more"),
     [
@@ -148,7 +149,8 @@ def test_optimal_pairs_cross_less():
         ("pendulum", "swing_up.gif", ("solver=rk4", "solver.num_steps=6")),
     ],
 )
-def test_one_command_draws_it(node_run, experiment, figure, more):
+def test_one_command_draws_it(node_run, monkeypatch, experiment, figure, more):
+    monkeypatch.setattr(swing_up_figures, "FRAMES", 5)
     result = node_run(f"experiment={experiment}", "protocol=smoke", "trainer.threads=1", *more)
     assert result.code == 0, result.err
     assert (result.folders[0] / "figures" / figure).stat().st_size > 5000

@@ -17,10 +17,10 @@ from node_experiments.chapters.irregular_series.metrics import (
     cross_entropy,
     mean_over_observed,
 )
-from node_experiments.chapters.irregular_series.model_settings import SeriesModelConfig
 from node_experiments.chapters.irregular_series.models import (
     mean_values,
 )
+from node_experiments.chapters.irregular_series.settings import SeriesModelConfig
 from node_experiments.chapters.irregular_series.tasks import (
     AutoregressiveSeriesTask,
     joined_series,
@@ -198,7 +198,7 @@ def test_classes_are_learnt(name, label_per):
     assert (task.metric, task.higher_is_better) == ("accuracy", True)
     optimizer = torch.optim.Adam(model.parameters(), 0.05)
     first = None
-    for step in range(80):
+    for step in range(40):
         loss, _ = task.loss(model, batch, step)
         first = float(loss.detach()) if first is None else first
         optimizer.zero_grad()
