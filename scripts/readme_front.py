@@ -24,6 +24,9 @@ GALLERY = {
     "two_moons_flow_matching/figures/flow.gif": "flow matching from noise to data",
     "mnist_flow_matching/figures/samples.gif": "digits from noise, by flow matching",
     "anode_spheres/flows.png": "what an ODE cannot do without augmentation",
+    "anode_mnist/courses.png": "an ODE on pixels, plain and augmented",
+    "two_moons_flow_matching/figures/solver_errors.png": "what a log-likelihood costs by solver",
+    "flow_matching/densities.png": "flow matching on eight sets of points",
 }
 COLUMNS, WIDTH = 3, 250
 
