@@ -167,7 +167,8 @@ def gap_flow(
     first, last = data.span
     if settings.euler_steps is not None:
         solver = Solver("euler", num_steps=settings.euler_steps)
-    return GapFlow(dynamics(settings, size, layers), solver, gradient, last - first)
+    span = (last - first) or 1.0  # of series of one observation each
+    return GapFlow(dynamics(settings, size, layers), solver, gradient, span)
 
 
 def mean_values(batches: Iterable[Any], dim: int) -> Tensor:
