@@ -323,7 +323,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         return "" if value is None else f"{value * scale:.{digits}f}"
 
     lines = [
-        "| way | ms | of it forward | evaluations | backward | kept, MB | peak, MB "
+        "| gradient | ms | of it forward | evaluations | backward | kept, MB | peak, MB "
         "| gradient error |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]

@@ -48,14 +48,18 @@ def node_run(request, monkeypatch, tmp_path, capsys):
     """Run the command line in this process, in an empty folder.
 
     Pictures take most of the time of a small run: only tests marked `figures` draw them, and of a
-    run those of its end.
+    run those of its end; TensorBoard is given them for `figures(logged=True)` alone.
     """
     from node_experiments.cli import main as cli
     from node_experiments.tracking.animation import Animation, Film
     from node_experiments.tracking.figures import Figures
+    from node_experiments.tracking.tensorboard import TensorBoard
 
     monkeypatch.chdir(tmp_path)
-    if request.node.get_closest_marker("figures") is None:
+    pictures = request.node.get_closest_marker("figures")
+    if pictures is None or not pictures.kwargs.get("logged"):
+        monkeypatch.setattr(TensorBoard, "figure", lambda self, name, figure, step: None)
+    if pictures is None:
         for drawn in (Figures, Animation, Film):
             for event in {"fit_start", "epoch_end", "fit_end"} & set(vars(drawn)):
                 monkeypatch.setattr(drawn, event, lambda self, trainer: None)

@@ -21,7 +21,9 @@ from node_experiments.chapters.chapter import Chapter, Dataset, resolve
 from node_experiments.config import ConfigError
 
 FITS = {
-    "mnist": {"odenet", "stem_only", "resnet", "revnet", "lm_resnet", "mlp", "image_flow"},
+    "mnist": {
+        "odenet", "stem_only", "resnet", "revnet", "lm_resnet", "mlp", "image_flow", "image_ode",
+    },
     "spirals": {"latent_ode", "rnn", "rnn_dt"},
     "poisson": {"poisson_latent_ode"},
     "cubic_spiral": {"neural_ode"},

@@ -169,7 +169,7 @@ FITTING = [
     ("hare_lynx", "populations"),
     ("pendulum", "swing_up"),
     *product((*POINTS, "two_circles_official_code"), ("flow_matching",)),
-    *product(IMAGES, ("image_flow",)),
+    *product(IMAGES, ("image_flow", "image_ode")),
 ]
 
 
@@ -179,7 +179,7 @@ def test_the_list_of_fitting_choices_is_complete():
 
 
 def recipe_folder(dataset, model):
-    if model in ("planar_nf", "flow_matching", "image_flow"):
+    if model in ("planar_nf", "flow_matching", "image_flow", "image_ode"):
         return model
     dataset = dataset.removesuffix("_official_code")
     own = {"fashion_mnist": "mnist", "csv": "irregular_series"}

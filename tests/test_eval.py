@@ -8,7 +8,7 @@ import torch
 
 @pytest.fixture
 def trained(made_once, tiny):
-    return made_once("experiment=mnist_odenet", "model.channels=8", *tiny)
+    return made_once("experiment=mnist_odenet", *tiny)
 
 
 def content(folder):

@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> Parser:
     """The command line."""
     # Understood before the command and after it; what is given after it wins.
-    places = argparse.ArgumentParser(add_help=False)
+    places = Parser(add_help=False)
     places.add_argument(
         "--outputs", type=Path, default=argparse.SUPPRESS, help="where runs are stored (outputs)"
     )

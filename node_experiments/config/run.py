@@ -128,8 +128,8 @@ class SchedulerConfig:
     name: str = "none"  # none | step | cosine | one_cycle | exponential
     epochs: list[int] = field(default_factory=list)  # of step: where the rate is multiplied
     factor: float = 0.1  # of step: by how much; of exponential: in every training step
-    floor: float = 0.1  # of exponential: lowest rate, as a share of the first
-    warmup: float = 0.3  # of one_cycle: share of the training in which the rate rises
+    floor: float = 0.1  # of exponential: lowest rate, as a fraction of the first
+    warmup: float = 0.3  # of one_cycle: fraction of the training in which the rate rises
 
     def __post_init__(self) -> None:
         require(self.factor > 0, self, "factor", "a number > 0")

@@ -36,7 +36,7 @@ class ODEModule(nn.Module):
         solves: Statistics of the solves of the last pass. A pass is one call of `solve`; models
             that solve again and again in one pass call `integrate` instead.
         penalties: What regularisation adds to the loss for the solves since it was last emptied;
-            in training mode with gradients alone, so that an evaluation never pays for it.
+            in training mode with gradients alone, so that it costs nothing in an evaluation.
 
     Example:
         >>> from node_experiments.ode import Backprop

@@ -16,7 +16,7 @@ from .captured_tensors import (
     constants_of,
     find_parameters,
     modules_of,
-    refuse_batch_statistics,
+    reject_batch_statistics,
 )
 from .gradients import Gradient, make_gradient
 from .gradients.base import DEFAULTS, Evaluator
@@ -71,9 +71,9 @@ def solve(
         gradient: How gradients are computed, or its name.
         args: Further arguments of `func`; gradients flow into tensors among them, also into those
             in tuples, lists and dicts.
-        parameters: Tensors that `func` reads by itself and that need gradients. When None they
-            are found: those of the modules that `func` is, belongs to or holds, and the leaves
-            of the graph of one evaluation.
+        parameters: Tensors that `func` reads beside its arguments and that need gradients. When
+            None they are found: those of the modules that `func` is, belongs to or holds, and the
+            leaves of the graph of one evaluation.
         throw: Raise when the end was not reached; otherwise return the part that was.
         dense: Keep the interpolants of all steps, as `solution.interpolant`.
         events: Functions of (t, state, *args) whose first zero ends the solve; see `Event`. If
@@ -131,7 +131,8 @@ def solve(
     asked = {"dense": dense, "events": events, "norm": norm is not None, "watch": watch}
     check_choices(solver, state, times, asked)
     arguments = FlatArguments(args)
-    field = packed_field(func, state, arguments, packed.device, gradient)
+    casts = torch.is_autocast_enabled(packed.device.type)
+    field = packed_field(func, state, arguments, packed.device, gradient if casts else None)
     problem = Problem(
         func=field,
         y0=packed,
@@ -159,7 +160,7 @@ def solve(
         from .event_solve import packed_events
 
         found = packed_events(events, state, arguments)
-    if torch.is_autocast_enabled(packed.device.type):
+    if casts:
         from .autocast import full_precision
 
         with full_precision(packed.device):
@@ -182,15 +183,19 @@ def packed_field(
     state: FlatState,
     arguments: FlatArguments,
     device: torch.device,
-    gradient: Gradient | str,
+    autocast_gradient: Gradient | str | None = None,
 ) -> VectorField:
-    """The user's function on packed states and flat arguments, with its checks."""
+    """The user's function on packed states and flat arguments, with its checks.
+
+    Args:
+        autocast_gradient: The gradient method, where evaluations are made with autocast.
+    """
     origin = func.origin if isinstance(func, Adapted) else func
     inner = func
-    if torch.is_autocast_enabled(device.type):
+    if autocast_gradient is not None:
         from .autocast import autocast_like_now
 
-        recorded = make_gradient(gradient).records_steps
+        recorded = make_gradient(autocast_gradient).records_steps
         inner = evaluated_in(autocast_like_now(device, recorded), func)
     inner = arguments.wrap(inner)
     field = state.wrap(checked(inner)) if state.is_single else checked(state.wrap(inner))
@@ -237,7 +242,7 @@ def conclude(problem: Problem, ys: Tensor, trajectory: Trajectory) -> Solution:
     status = trajectory.status
     ok = status is Status.REACHED or status is Status.EVENT
     if ok and problem.solver.fixed_steps and not torch._C._are_functorch_transforms_active():
-        end = ys[-1].detach()
+        end = (trajectory.outputs or ys)[-1].detach()
         # Their sum tells whether all are finite with one operation, unless it overflows.
         if not (math.isfinite(float(end.sum())) or bool(torch.isfinite(end).all())):
             status, ok = Status.NON_FINITE, False
@@ -300,7 +305,7 @@ def gradient_method(
             return method
         # Not one that is recorded, which is right where nothing needs a gradient.
     else:
-        refuse_batch_statistics(func, type(method).__name__.lower())
+        reject_batch_statistics(func, type(method).__name__.lower())
     try:
         problem.parameters = parameters_of(func, parameters, problem)
     except GraphLost:
@@ -318,7 +323,7 @@ def gradient_method(
 def parameters_of(
     func: Callable[..., Any], parameters: Iterable[Tensor] | None, problem: Problem
 ) -> tuple[Tensor, ...]:
-    """Tensors that need a gradient and that `func` reads by itself: those given, or all found."""
+    """Tensors that need a gradient and that `func` reads: those given, or all found."""
     if parameters is not None:
         # Tied weights are one tensor, whose gradient counts once.
         return tuple({id(p): p for p in parameters if p.requires_grad}.values())

@@ -11,13 +11,14 @@ import math
 import operator
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol
 
 import torch
 from torch import Tensor
 
-from .methods.base import OrderSelection, Stepper
+from .methods.base import Number, OrderSelection, Stepper
 from .norms import Norm
 from .solver import Solver
 
@@ -55,8 +56,34 @@ class Controller(Protocol):
         ...
 
 
-Number = TypeVar("Number", float, Tensor)
-Answer = bool | Tensor
+Answer = Any
+"""Whether something is so: a bool, or a tensor of them, one a sample."""
+
+
+@dataclass(frozen=True)
+class Arithmetic(Generic[Number]):
+    """What the law of control needs of numbers, or of vectors of them.
+
+    Attributes:
+        number: Makes a constant of a float.
+        choose: (value if not, value if so), whether -> value.
+    """
+
+    number: Callable[[float], Number]
+    choose: Callable[[tuple[Number, Number], Answer], Number]
+    smaller: Callable[[Number, Number], Number]
+    larger: Callable[[Number, Number], Number]
+    copysign: Callable[[Number, Number], Number]
+
+
+NUMBERS = Arithmetic[float](float, operator.getitem, min, max, math.copysign)
+VECTORS = Arithmetic[Tensor](
+    partial(torch.tensor, dtype=torch.float64),
+    lambda values, which: torch.where(which, values[1], values[0]),
+    torch.minimum,
+    torch.maximum,
+    torch.copysign,
+)
 
 
 class ErrorControl(Generic[Number]):
@@ -66,13 +93,12 @@ class ErrorControl(Generic[Number]):
     the last steps and gains g divided by `error_order`, the power of h in the error estimate.
 
     One law serves the steps of a whole state, which are numbers, and those of the samples of a
-    batch, which are vectors. So its cases are chosen by functions that the subclass names; those
-    of numbers are built in, and a plain step costs no call of Python but `judge` itself.
+    batch, which are vectors. So its cases are chosen by functions; those of numbers are built in,
+    and a plain step costs no call of Python but `judge` itself.
 
     Args:
         t0, t1: Ends of the interval.
         first_step: Size of the first step.
-        number: Makes a constant of a float.
 
     Attributes:
         t, t_next: Where the proposed steps start and end.
@@ -80,10 +106,8 @@ class ErrorControl(Generic[Number]):
         h: Their sizes, if no stop cuts them short.
     """
 
-    choose: Callable[[tuple[Number, Number], Answer], Number]  # (if not, if so), whether
-    smaller: Callable[[Number, Number], Number]
-    larger: Callable[[Number, Number], Number]
-    copysign: Callable[[Number, Number], Number]
+    at_stop: Answer
+    _is_cut_short: Answer
     _was_accepted: Answer = True
 
     def __init__(
@@ -93,22 +117,27 @@ class ErrorControl(Generic[Number]):
         first_step: Number,
         error_order: int,
         solver: Solver,
-        number: Callable[[float], Number],
+        arithmetic: Arithmetic[Number],
     ):
-        # The exponents, and the bounds, in the type of the steps.
+        number, smaller, larger = arithmetic.number, arithmetic.smaller, arithmetic.larger
+        self._choose: Callable[[tuple[Number, Number], Answer], Number] = arithmetic.choose
+        self._smaller: Callable[[Number, Number], Number] = smaller
+        self._larger: Callable[[Number, Number], Number] = larger
+        self._copysign: Callable[[Number, Number], Number] = arithmetic.copysign
         self._exponents = tuple(-gain / error_order for gain in GAINS[solver.controller])
-        self._longest, self._least = number(solver.max_step), number(0.0)
         self._accepts_least = solver.accept_min_step
-        if solver.accept_min_step:
-            self._least = number(solver.min_step)
-        self._factors = tuple(
-            map(number, (solver.safety, solver.min_factor, solver.max_factor, 1.0))
-        )
-        self._ratios = number(SMALLEST_RATIO), number(math.inf)
-        self.h = self.larger(self.smaller(first_step, self._longest), self._least)
-        self._past = number(1.0), number(1.0)
-        self.t = self.t_next = t0
-        self._t1 = t1
+        self._longest: Number = number(solver.max_step)
+        self._least: Number = number(solver.min_step if solver.accept_min_step else 0.0)
+        self._safety: Number = number(solver.safety)
+        self._factors: tuple[Number, ...] = (
+            number(1.0), number(solver.min_factor), number(solver.max_factor),
+        )  # fmt: skip
+        self._ratios: tuple[Number, Number] = number(SMALLEST_RATIO), number(math.inf)
+        self._past: tuple[Number, Number] = number(1.0), number(1.0)
+        self.h: Number = larger(smaller(first_step, self._longest), self._least)
+        self.t: Number = t0
+        self.t_next: Number = t0
+        self._t1: Number = t1
         self._aims_always = True
         self._aim()
 
@@ -117,8 +146,8 @@ class ErrorControl(Generic[Number]):
 
         The next steps are proposed.
         """
-        choose, smaller, larger = self.choose, self.smaller, self.larger
-        safety, min_factor, max_factor, one = self._factors
+        choose, smaller, larger = self._choose, self._smaller, self._larger
+        one, min_factor, max_factor = self._factors
         smallest, infinite = self._ratios
         size, (past, before), (a, b, c) = abs(h), self._past, self._exponents
         if self._accepts_least:
@@ -126,10 +155,10 @@ class ErrorControl(Generic[Number]):
             ratio = choose((ratio, smaller(ratio, one)), is_least)
         accepted = ratio <= 1  # not by NaN
         bounded = choose((infinite, larger(ratio, smallest)), ratio < math.inf)
-        factor = larger(bounded**a * past**b * before**c * safety, min_factor)
+        factor = larger(bounded**a * past**b * before**c * self._safety, min_factor)
         # Right after a rejection the step must not grow (Hairer I, section II.4).
         limit = choose((one, max_factor), self._was_accepted)
-        factor = smaller(factor, choose((safety, limit), accepted))
+        factor = smaller(factor, choose((self._safety, limit), accepted))
         # One that the end of the interval cut short is no evidence against a longer one.
         least = choose((self._least, self.h), accepted & self._is_cut_short)
         self.h = smaller(larger(size * factor, least), self._longest)
@@ -141,18 +170,18 @@ class ErrorControl(Generic[Number]):
             self._aim()
         else:
             self._is_cut_short = self.at_stop = False
-            self.t_next = self.t + self.copysign(self.h, remaining)
+            self.t_next = self.t + self._copysign(self.h, remaining)
         return accepted
 
     def _aim(self) -> None:
         """Propose the step from `t`."""
         stop = self._next_stop()
         remaining = stop - self.t
-        self._is_cut_short: Answer = abs(remaining) < self.h
+        self._is_cut_short = abs(remaining) < self.h
         # A step that ends within rounding of a stop would leave one of a few ulps behind.
-        self.at_stop: Answer = abs(remaining) <= self.h * (1 + 1e-9)
-        further = self.t + self.copysign(self.h, remaining)
-        self.t_next = self.choose((further, stop), self.at_stop)
+        self.at_stop = abs(remaining) <= self.h * (1 + 1e-9)
+        further = self.t + self._copysign(self.h, remaining)
+        self.t_next = self._choose((further, stop), self.at_stop)
 
     def _next_stop(self) -> Number:
         """Where the next step has to end, if it is long enough."""
@@ -170,9 +199,6 @@ class AdaptiveControl(ErrorControl[float]):
         resolution: Relative precision of the time that the vector field is given.
     """
 
-    choose = operator.getitem
-    smaller, larger, copysign = min, max, math.copysign
-
     def __init__(
         self,
         t0: float,
@@ -183,7 +209,7 @@ class AdaptiveControl(ErrorControl[float]):
         resolution: float = sys.float_info.epsilon,
     ):
         self._resolution, self._solver = resolution, solver
-        super().__init__(t0, t1, first_step, error_order, solver, float)
+        super().__init__(t0, t1, first_step, error_order, solver, NUMBERS)
         self._aims_always = bool(solver.step_t or solver.jump_t)
 
     def retarget(self, t0: float, t1: float) -> None:
@@ -252,28 +278,21 @@ class VariableOrderControl(AdaptiveControl):
 
 
 class SampleControl(ErrorControl[Tensor]):
-    """Control of the steps of the samples of a batch, each by itself: all shapes are `(batch,)`.
+    """Control of the steps of the samples of a batch, all shapes are `(batch,)`.
 
     Attributes:
         ratio: Error ratios of the last steps.
     """
 
-    smaller, larger, copysign = torch.minimum, torch.maximum, torch.copysign
-
     def __init__(
         self, t0: float, t1: float, first_steps: Tensor, error_order: int, solver: Solver
     ):
-        number = partial(torch.tensor, dtype=torch.float64)
         self._was_accepted = torch.tensor(True)
-        start = torch.full_like(first_steps, t0)
-        super().__init__(start, number(t1), first_steps, error_order, solver, number)
+        start, end = torch.full_like(first_steps, t0), VECTORS.number(t1)
+        super().__init__(start, end, first_steps, error_order, solver, VECTORS)
         self.ratio = torch.zeros_like(first_steps)
 
-    @staticmethod
-    def choose(values: tuple[Tensor, Tensor], which: Tensor) -> Tensor:
-        return torch.where(which, values[1], values[0])
-
-    def judge(self, h: Tensor, ratio: Tensor) -> Tensor:
+    def judge(self, h: Tensor, ratio: Tensor) -> Answer:
         self.ratio = ratio
         return super().judge(h, ratio)
 

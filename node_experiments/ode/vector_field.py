@@ -70,7 +70,7 @@ class PlainField(Dynamics):
         return self.fitted(self.plain(t, y, *args), y)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Adapted:
     """A vector field behind another interface.
 
@@ -93,7 +93,8 @@ class VectorField(Dynamics):
 
     It draws the same random numbers at every evaluation of one solve: with fresh numbers each
     time dy/dt would be no function, step size control would see noise, and an evaluation could
-    not be repeated in the backward pass. Whether numbers are drawn is seen at the first one.
+    not be repeated in the backward pass. Whether the first one drew numbers is looked at before
+    the second, or at the end of a solve that needs one only.
 
     Args:
         func: The function with its checks; see `checked`.
@@ -120,22 +121,27 @@ class VectorField(Dynamics):
         self._may_lack_graph = True
         self.counts_changes = not torch.is_inference_mode_enabled()
         self._states: list[Tensor] = []
+        self._before = b""
 
     def __call__(self, t: Tensor, y: Tensor, *args: Any) -> Tensor:
-        if self._draws is False:
-            return self._func(t, y, *args)
-        if self._draws:
-            before = self._random_states()
-            self._restore(self._states)
-            try:
-                return self._func(t, y, *args)
-            finally:
-                self._restore(before)
-        self._states = self._random_states()
-        derivative = self._func(t, y, *args)
-        self._draws = self._moved()
+        if not self._states:
+            return self._evaluate_first(t, y, args)
+        if self._draws is None:
+            self._draws = self._moved()
+            if not self._draws:
+                self.plain = self._bare
         if not self._draws:
-            self.plain = self._bare
+            return self._func(t, y, *args)
+        before = self._random_states()
+        self._restore(self._states)
+        try:
+            return self._func(t, y, *args)
+        finally:
+            self._restore(before)
+
+    def _evaluate_first(self, t: Tensor, y: Tensor, args: Sequence[Any]) -> Tensor:
+        self._remember_random_states()
+        derivative = self._func(t, y, *args)
         # One that is in a graph and was never changed in place was made by this evaluation. Other
         # memory may be somebody else's: a tensor that is kept, or an array of NumPy.
         if not (derivative.requires_grad and derivative._version == 0):
@@ -154,7 +160,8 @@ class VectorField(Dynamics):
 
     def without_random_numbers(self) -> Callable[..., Tensor]:
         """The function as it is, for a solve in which it may draw none at all."""
-        self._states, self._draws, self._is_free = self._random_states(), False, True
+        self._remember_random_states()
+        self._draws, self._is_free = False, True
         return self._func
 
     def settle(self) -> None:
@@ -164,8 +171,14 @@ class VectorField(Dynamics):
             ValueError: Numbers were drawn at some evaluations, and not at the first; or at all,
                 where none may be.
         """
-        if self._draws is not False or not self._moved():
+        if not self._states:
             return
+        if self._draws is None:
+            self._draws = self._moved()
+        elif not self._draws and self._moved():
+            self._reject_late_draws()
+
+    def _reject_late_draws(self) -> None:
         if self._is_free:
             raise ValueError(
                 "the vector field draws random numbers, which would be others at every stage of a "
@@ -178,11 +191,15 @@ class VectorField(Dynamics):
             "solve"
         )
 
+    def _remember_random_states(self) -> None:
+        self._states = self._random_states()
+        self._before = b"" if torch._C._are_functorch_transforms_active() else bits(self._states)
+
     def _moved(self) -> bool:
-        pairs = zip(self._states, self._random_states(), strict=True)
-        if torch._C._are_functorch_transforms_active():
-            return not all(torch.equal(a, b) for a, b in pairs)
-        return any(a.numpy().tobytes() != b.numpy().tobytes() for a, b in pairs)
+        states = self._random_states()
+        if self._before:
+            return bits(states) != self._before
+        return not all(map(torch.equal, states, self._states))
 
     def _random_states(self) -> list[Tensor]:
         states = [torch.get_rng_state()]
@@ -196,12 +213,17 @@ class VectorField(Dynamics):
             torch.cuda.set_rng_state(states[1], self._device)
 
 
+def bits(states: Sequence[Tensor]) -> bytes:
+    """States of random number generators as bytes: comparing these is cheapest."""
+    return b"".join([state.numpy().tobytes() for state in states])
+
+
 def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """`func`, whose derivatives are compared with its states; this needs no synchronisation.
 
     A derivative may be in half precision, as autocast leaves it: the solver computes in that of
     the state. Any other dtype is a mistake, and would lose digits in silence. So is a change of
-    the time or the state in place, for the solver goes on with them.
+    the time or the state in place, for the solver continues with them.
     """
     counts_changes = can_count_changes()
     may_lack_graph = True
@@ -265,9 +287,9 @@ def like_state(derivative: Any, y: Tensor) -> Tensor:
 
 NO_CHANGE = re.compile("in-?place")
 CHANGED = (
-    "the vector field changed {} in place, and the solver goes on with it; take an operation that "
-    "returns a new tensor, such as torch.where or y.clamp(min=0) instead of y.clamp_(min=0), or "
-    "{}.clone()"
+    "the vector field changed {} in place, and the solver continues with it; take an operation "
+    "that returns a new tensor, such as torch.where or y.clamp(min=0) instead of y.clamp_(min=0), "
+    "or {}.clone()"
 )
 
 

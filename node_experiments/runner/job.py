@@ -125,7 +125,7 @@ def job(composed: DictConfig, settings: HydraConf) -> float | None:
         return outcome.result.found.objective
     call_launcher(outcome.signal)
     ExitCode.last = outcome.exit_code
-    # Who takes back the machine wants it from the jobs that would follow in this process, too.
+    # Who reclaims the machine wants it from the jobs that would follow in this process, too.
     last_of_all = ExitCode.last == 130 or settings.launcher._target_.endswith("BasicLauncher")
     if outcome.result.status == "interrupted" and last_of_all and not single:
         raise KeyboardInterrupt(ExitCode.last)

@@ -161,7 +161,7 @@ class Trainer:
         task: Loss and metrics.
         model: On `device`.
         scheduler: Stepped after every step of the optimiser.
-        data: Its batches lie on `device`.
+        data: Its batches are on `device`.
         callbacks: Called in this order at every event.
         epochs: Passes over the training data.
         precision: `fp32`, or `bf16` for products and convolutions in bfloat16.
@@ -389,7 +389,7 @@ class Trainer:
         return self.group.from_first(values)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything from which `load_state_dict` goes on as if nothing had happened.
+        """Everything from which `load_state_dict` resumes as if nothing had happened.
 
         To be taken between two steps, by all processes of the group.
         """

@@ -16,7 +16,7 @@ from node_experiments.ode.step_size_control import AdaptiveControl, SampleContro
 
 
 def field(t, y):
-    """Van der Pol with a stiffness of its own for every sample, which is part of its state."""
+    """Van der Pol with an individual stiffness for every sample, which is part of its state."""
     a, b, mu = y.unbind(-1)
     t = t.reshape(-1)
     return torch.stack([b, mu * (1 - a**2) * b - a + 0.1 * torch.sin(t), 0 * mu], -1)
@@ -62,7 +62,7 @@ def test_finished_samples_leave_the_batch():
 def test_many_output_times_do_not_change_the_evaluations():
     def stats(count):
         times = torch.linspace(0, 3, count, dtype=torch.float64)
-        # The interpolant of this method needs no evaluations of its own.
+        # The interpolant of this method needs no further evaluations.
         return solve(field, samples(), times, Solver(batching="independent")).stats.forward
 
     assert stats(500) == stats(2)
@@ -142,7 +142,7 @@ def test_the_sample_that_failed_is_named_and_not_one_that_is_slow(back):
         ),
     ],
 )
-def test_what_it_cannot_do_is_refused(options, gradient, message):
+def test_what_it_cannot_do_is_rejected(options, gradient, message):
     y0 = samples(2).requires_grad_()
     with pytest.raises(ValueError, match=message):
         solve(field, y0, T, Solver(**options, batching="independent"), gradient)
@@ -166,7 +166,7 @@ def test_a_rejected_step_that_overflowed_is_in_no_gradient(method):
     torch.testing.assert_close(found.double(), wanted, rtol=1e-3, atol=1e-4)
 
 
-def test_times_that_require_a_gradient_are_refused():
+def test_times_that_require_a_gradient_are_rejected():
     t = T.clone().requires_grad_()
     with pytest.raises(ValueError, match="no gradient with respect to t"):
         solve(field, samples(2), t, Solver(batching="independent"), "backprop")

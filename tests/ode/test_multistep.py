@@ -95,8 +95,8 @@ def test_it_follows_an_orbit_with_about_the_evaluations_of_vode(tolerance):
     vode.set_initial_value(kepler_end(0.0).tolist(), 0.0)
     reference = vode.integrate(20.0)
     vode_error = float((double(*reference) - kepler_end(20.0)).abs().max())
-    # Two evaluations a step where VODE's corrector often takes one: at most twice as many, for an
-    # error that is not larger.
+    # Two evaluations per step where VODE's corrector often takes one: at most twice as many, for
+    # an error that is not larger.
     assert solution.stats.forward.evaluations < 2 * calls
     assert error < 2 * vode_error
 

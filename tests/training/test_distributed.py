@@ -45,7 +45,8 @@ def test_shares_of_a_batch():
         Group(0, 2).share(torch.arange(5))
 
 
-def test_two_processes_equal_one_also_in_a_sweep(node_run, tiny):
+@pytest.mark.parametrize("seeds", ["0", pytest.param("0,1", marks=pytest.mark.thorough)])
+def test_two_processes_equal_one_also_in_a_sweep(node_run, tiny, seeds):
     # Adaptive steps follow the error of the samples that a process has; fixed ones are the same.
     arguments = (
         *ODE, *tiny, "gradient=adjoint", "solver=rk4", "solver.num_steps=2",
@@ -54,12 +55,12 @@ def test_two_processes_equal_one_also_in_a_sweep(node_run, tiny):
     one = node_run(*arguments, "outputs=one")
     assert one.code == 0, one.err
     two = node_run(
-        "-m", *arguments, "trainer.devices=2", "seed=0,1", "hydra.sweep.dir=two_processes"
+        "-m", *arguments, "trainer.devices=2", f"seed={seeds}", "hydra.sweep.dir=two_processes"
     )
     assert two.code == 0, two.err
-    first, second, other = two.folders
+    first, second, *others = two.folders
     same_training(first, second)
-    assert content(other)["status"] == "completed"
+    assert all(content(other)["status"] == "completed" for other in others)
     metrics = content(second)["metrics"]
     for way in ("forward", "backward"):
         assert metrics[f"nfe/{way}_max"] >= metrics[f"nfe/{way}"] > 6
@@ -67,7 +68,7 @@ def test_two_processes_equal_one_also_in_a_sweep(node_run, tiny):
     assert len((second / "metrics.jsonl").read_text().splitlines()) == 1
 
 
-def test_uneven_batches_are_refused_in_one_line(node_run, tiny):
+def test_uneven_batches_are_rejected_in_one_line(node_run, tiny):
     result = node_run(*MLP, *tiny, "dataset.batch_size=15", "trainer.devices=2")
     assert result.code == 2
     assert "set dataset.batch_size to a multiple of trainer.devices" in result.err
@@ -75,7 +76,7 @@ def test_uneven_batches_are_refused_in_one_line(node_run, tiny):
 
 
 def test_stopped_processes_go_on_to_the_same_end(node_run, tiny, tmp_path, fork_server):
-    """A signal to the job stops its processes at the same step; they save and go on together."""
+    """A signal to the job stops its processes at the same step; they save and resume together."""
     arguments = (*MLP, *tiny, "trainer.devices=2", "trainer.epochs=12", "resume=auto")
     job = fork_server.start(*arguments, folder=tmp_path)
     end = time.monotonic() + 120

@@ -298,8 +298,9 @@ class SwingUpConfig:
     hidden: int = 32  # choice: units of both hidden layers
     span: float = 4.0  # choice: of the plan, in seconds
     knots: int = 25  # choice: times between which its torque is linear
+    try_every: int = 50  # choice: training steps from one trial on the true pendulum to the next
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "hidden")
+        at_least(self, 1, "hidden", "try_every")
         positive(self, "span")
-        at_least(self, 2, "knots")
+        require(self.knots >= 5, self, "knots", "at least 5, those of the torque of a record")

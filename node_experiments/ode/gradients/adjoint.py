@@ -150,7 +150,7 @@ class Adjoint(Gradient):
         if family == "scipy" and (self.norm or self.watch):
             raise ValueError(
                 f"the backward solve by {method!r} cannot take gradient.norm and gradient.watch, "
-                "for SciPy measures errors and makes steps by itself; leave them out, or set "
+                "for SciPy measures errors and chooses steps; leave them out, or set "
                 "gradient.method"
             )
         if family == "symplectic":
@@ -272,7 +272,7 @@ class BackwardSolve:
         self._time = self._problem.time
         self._linearize: Callable[[float, Tensor], Linear] = augmented.linearize
         perturbs = self._chosen.perturb or self._ys.device.type != "cpu"
-        self._clock: Clock | None = self._problem.times_of if perturbs else None
+        self._clock: Clock[float] | None = self._problem.times_of if perturbs else None
         self._rtol, self._quadrature_rtol = self._tolerances(self._chosen.rtol)
         self._atol, self._quadrature_atol = self._tolerances(self._chosen.atol)
 
@@ -447,9 +447,9 @@ class BackwardSolve:
             self._solver, self._field, together, interval, self._counts, rtol, atol
         )
         if trajectory.status is Status.REACHED:
-            end = trajectory.outputs[-1].view(-1)
+            end = trajectory.outputs[-1]
             self._quadrature.copy_(end[n:])
-            trajectory.outputs[-1] = end[:n].unsqueeze(0)
+            trajectory.outputs[-1] = end[:n]
         return trajectory
 
     def _conclude(self, trajectory: Trajectory) -> None:

@@ -39,9 +39,9 @@ class Backprop(Gradient):
 
     Attributes:
         compile: Compile whole steps of explicit Runge-Kutta methods, each with its backward pass.
-            It pays for small networks, where calling and recording operations is most of the
-            work; the first solve with a vector field takes seconds to a minute longer. Such steps
-            are differentiable once: there are no second derivatives, and no `retain_graph`. Steps
+            For small networks, where calling and recording operations is most of the work, it is
+            faster; the first solve with a vector field takes seconds to a minute longer. They are
+            differentiable once: there are no second derivatives, and no `retain_graph`. Steps
             whose times need a gradient are not compiled, and one without a known first stage that
             is rejected is evaluated again from there on.
     """
@@ -57,12 +57,12 @@ class Backprop(Gradient):
             ValueError: A method that cannot be recorded, or compiled, or whose times cannot be.
         """
         if self.compile:
-            _ = problem.tableau  # refuses other methods
+            _ = problem.tableau  # raises for other methods
         grid = FrozenGrid(problem) if problem.t.requires_grad else None
         stepper = recorded_stepper(problem, grid, self.compile)
         if grid is None:
             trajectory = run(problem, stepper, problem.start)
-            ys = torch.cat(trajectory.outputs)
+            ys = torch.stack(trajectory.outputs)
         else:
             remember = grid.remember
             trajectory = run(
@@ -71,7 +71,7 @@ class Backprop(Gradient):
                 problem.start,
                 lambda t, h, y: remember(t, stepper.derivative(t, y)),
             )
-            ys = grid.move_outputs_on_grid_points(torch.cat(trajectory.outputs))
+            ys = grid.move_outputs_on_grid_points(torch.stack(trajectory.outputs))
         return ys.view(-1, *problem.y0.shape), trajectory
 
 

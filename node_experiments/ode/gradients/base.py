@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from ..captured_tensors import refuse_unknown
+from ..captured_tensors import reject_unknown
 from ..problem import Problem
 from ..solution import Trajectory
 
@@ -54,7 +54,7 @@ class Gradient(Protocol):
         ...
 
 
-# A method is the class of this name in the file of its own name.
+# A method is the class of this name in the file of the method's name.
 GRADIENTS = {
     "adjoint": "Adjoint",
     "backprop": "Backprop",
@@ -103,7 +103,7 @@ def backward_pass(function: Backward) -> Backward:
         # By its name, for the key of autograd's older vmap has no other in Python.
         if "Batched" in str(torch._C._dispatch_keys(grad_ys)):
             raise NotImplementedError(BATCHED)
-        ctx.problem.constants.refuse_changes()
+        ctx.problem.constants.reject_changes()
         precision: AbstractContextManager[None] = nullcontext()
         if torch.is_autocast_enabled(grad_ys.device.type):
             from ..autocast import full_precision
@@ -176,7 +176,7 @@ class Evaluator:
 
     Args:
         problem: The initial value problem.
-        time_gradients: Whether the time shall be a leaf of the graphs.
+        time_gradients: Whether the time should be a leaf of the graphs.
 
     Attributes:
         args: Arguments of the vector field, with leaves where a gradient is needed.
@@ -220,7 +220,7 @@ class Evaluator:
             derivative = self._problem.func(time, y, *self.args)
             if not self._is_checked:
                 known = (time, y, *self.inputs)
-                refuse_unknown(derivative, known, lambda: self._problem.func(time, y, *self.args))
+                reject_unknown(derivative, known, lambda: self._problem.func(time, y, *self.args))
                 self._is_checked = True
         return Evaluation(time, y, derivative)
 

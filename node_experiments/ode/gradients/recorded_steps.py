@@ -19,14 +19,14 @@ from ..vector_field import VectorField
 __all__ = ["CompiledSteps", "FrozenGrid", "RecordedSteps", "TimedSteps", "timed_interpolation"]
 
 
-class RecordedSteps(ExplicitRungeKutta):
+class RecordedSteps(ExplicitRungeKutta[float]):
     """Steps of the problem's explicit method in the graph.
 
     Args:
         clock: Makes the times of stages; see `ExplicitRungeKutta`.
     """
 
-    def __init__(self, problem: Problem, clock: Clock | None):
+    def __init__(self, problem: Problem, clock: Clock[float] | None):
         super().__init__(
             problem.tableau,
             problem.func,
@@ -156,7 +156,7 @@ class CompiledSteps(RecordedSteps):
             return super().step(t, h, y, only)
         self.counts.evaluations += tableau.stages - (first is not None)
         numbers = [h, *(t + c * h for c in tableau.c)]
-        # From pinned memory a device takes them while the host goes on.
+        # From pinned memory a device takes them while the host continues.
         host = torch.tensor(numbers, dtype=y.dtype, pin_memory=y.is_cuda)
         device = host.to(y.device, non_blocking=True)
         end, stages = self._compiled(

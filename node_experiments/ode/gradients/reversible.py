@@ -102,7 +102,7 @@ class ReversibleSolve(torch.autograd.Function):
         vectors = step.state or method.start(field, problem.times[0], start)
         ctx.size = len(vectors)
         ctx.save_for_backward(*vectors, y0, *inputs)
-        return torch.cat(grid.trajectory.outputs).view(-1, *y0.shape)
+        return torch.stack(grid.trajectory.outputs).view(-1, *y0.shape)
 
     @staticmethod
     @backward_pass

@@ -10,6 +10,7 @@ from ..flat_field import FlatField
 from ..solution import StepCounts
 from ..vector_field import PlainField
 from .adams import times_linear
+from .base import Time
 from .explicit_runge_kutta import ExplicitRungeKutta
 from .explicit_tableaus import EXPLICIT_TABLEAUS
 from .functional_step import State
@@ -38,17 +39,20 @@ class FixedAdams:
         self._starter = EXPLICIT_TABLEAUS[("euler", "heun", "heun3", "rk4")[self.order - 1]]
         self._times: list[float] = []
 
-    def start(self, field: FlatField, t: float, y: Tensor) -> State:
+    def start(self, field: FlatField, t: Time, y: Tensor) -> State:
+        assert isinstance(t, float)
         self._times = [t]
         return y, field(t, y)
 
     def advance(
-        self, field: FlatField, t: float, h: float, state: State
+        self, field: FlatField, t: Time, h: Time, state: State
     ) -> tuple[State, Tensor | None]:
+        assert isinstance(t, float)
+        assert isinstance(h, float)
         y, *derivatives = state
         keep = self.order - 1
         if len(derivatives) < self.order - self._corrects:
-            starter = ExplicitRungeKutta(
+            starter: ExplicitRungeKutta[float] = ExplicitRungeKutta(
                 self._starter, PlainField(field), y, StepCounts(), records=True, clock=field.clock
             )
             starter.starts_with(y, derivatives[0])

@@ -127,7 +127,7 @@ class FunctionalStepper(Stepper):
             return partial(self._shorter_steps, self._state, t, h)
         return partial(hermite_interpolation, y0, self.probe(t, y0), y1, self.probe(t + h, y1), h)
 
-    def _shorter_steps(self, state: State, t: Time, h: Time, thetas: Sequence[float]) -> Tensor:
+    def _shorter_steps(self, state: State, t: Time, h: Time, thetas: Sequence[Time]) -> Tensor:
         ends = [self._method.advance(self._field, t, theta * h, state)[0] for theta in thetas]
         return torch.stack([end[0][: self._n] for end in ends])
 

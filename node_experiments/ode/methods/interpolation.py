@@ -59,7 +59,7 @@ def output_slopes(tableau: Tableau, theta: float) -> OutputWeights:
 
 
 def runge_kutta_interpolation(
-    tableau: Tableau, y0: Tensor, stages: Tensor, h: float, thetas: Sequence[float]
+    tableau: Tableau, y0: Tensor, stages: Tensor, h: Time, thetas: Sequence[Time]
 ) -> Tensor:
     """The method's own continuous extension (Hairer, Norsett & Wanner I, section II.6).
 
@@ -80,9 +80,9 @@ def runge_kutta_interpolation(
 
 
 def hermite_interpolation(
-    y0: Tensor, f0: Tensor, y1: Tensor, f1: Tensor, h: float, thetas: Sequence[float]
+    y0: Tensor, f0: Tensor, y1: Tensor, f1: Tensor, h: Time, thetas: Sequence[Time]
 ) -> Tensor:
-    """Cubic Hermite interpolation, of order 3 in h, for methods without one of their own.
+    """Cubic Hermite interpolation, of order 3 in h, for methods without an interpolant.
 
     Args:
         y0, f0, y1, f1: State and derivative at both ends of the step.

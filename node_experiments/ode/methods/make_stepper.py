@@ -36,7 +36,7 @@ def make_stepper(
     time: Callable[[float], Tensor],
     linearize: Callable[[float, Tensor], Linear],
     args: Sequence[Any] = (),
-    clock: Clock | None = None,
+    clock: Clock[float] | None = None,
     quadrature: Tensor | None = None,
 ) -> Stepper:
     """Steps of the solver's method, without a graph.

@@ -18,7 +18,7 @@ the solution; `undo` is the algebraic inverse of `advance`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -63,7 +63,7 @@ class AsynchronousLeapfrog:
     reference = "Mutze 2013; Zhuang et al. 2021"
     has_twin = False
 
-    def start(self, field: FlatField, t: float, y: Tensor) -> State:
+    def start(self, field: FlatField, t: Time, y: Tensor) -> State:
         return y, field(t, y)
 
     def advance(
@@ -91,7 +91,7 @@ class ReversibleHeun:
     reference = "Kidger, Foster, Li & Lyons 2021"
     has_twin = True
 
-    def start(self, field: FlatField, t: float, y: Tensor) -> State:
+    def start(self, field: FlatField, t: Time, y: Tensor) -> State:
         return y, y, field(t, y)
 
     def advance(
@@ -131,7 +131,7 @@ class ReversibleRungeKutta:
         self.error_order = None if lower is None else min(lower, tableau.order) + 1
         self.reference = f"McCallum & Foster 2024, with the method of {tableau.reference}"
 
-    def start(self, field: FlatField, t: float, y: Tensor) -> State:
+    def start(self, field: FlatField, t: Time, y: Tensor) -> State:
         return y, y
 
     def advance(
@@ -169,7 +169,7 @@ class Leapfrog:
     reference = "Stormer 1907; Verlet 1967; Hairer, Lubich & Wanner 2006, section I.1.4"
     has_twin = False
 
-    def start(self, field: FlatField, t: float, y: Tensor) -> State:
+    def start(self, field: FlatField, t: Time, y: Tensor) -> State:
         return y, field(t, y).chunk(2)[1]
 
     def advance(
@@ -194,7 +194,7 @@ def plus(y: Tensor, h: Time, v: Tensor) -> Tensor:
 
 def stages_of(tableau: Tableau, field: FlatField, t: Time, h: Time, y: Tensor) -> list[Tensor]:
     """The derivatives at the stages of one step of an explicit Runge-Kutta method."""
-    stepper = ExplicitRungeKutta(
+    stepper: ExplicitRungeKutta[Any] = ExplicitRungeKutta(
         tableau, PlainField(field), y, StepCounts(), records=True, clock=field.clock
     )
     stepper.step(t, h, y, only=range(tableau.stages))

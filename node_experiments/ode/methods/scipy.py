@@ -48,7 +48,7 @@ def scipy_integrate(
         linearize: The Jacobian at a time and a state, for states of at most 128 components:
             SciPy's differences of a field in float32 are too coarse for a stiff one.
     """
-    trajectory = Trajectory(outputs=[y0.unsqueeze(0)], t=times[0])
+    trajectory = Trajectory(outputs=[y0], t=times[0])
 
     def fun(t: float, y: np.ndarray) -> np.ndarray:
         state = torch.from_numpy(np.array(y)).to(dtype=y0.dtype, device=y0.device)
@@ -66,9 +66,8 @@ def scipy_integrate(
     start = y0.double().cpu().numpy()
     solve = HostSolve(solver, fun, start, times, counts, trajectory, options)
     for output in solve.by_vode() if solver.method == "scipy_vode_adams" else solve.by_class():
-        trajectory.outputs.append(
-            torch.from_numpy(output).to(dtype=y0.dtype, device=y0.device).unsqueeze(0)
-        )
+        state = torch.from_numpy(output).to(dtype=y0.dtype, device=y0.device)
+        trajectory.outputs.append(state)
     return trajectory
 
 

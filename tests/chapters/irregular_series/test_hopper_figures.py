@@ -58,7 +58,7 @@ def test_sticks_are_where_mujoco_has_its_capsules(physics):
         for name, stick in zip(STICKS, ends.numpy(), strict=True):
             along = turn[name].reshape(3, 3)[:, 2] * physics.named.model.geom_size[name, 1]
             capsule = np.stack([place[name] - along, place[name] + along])[:, [0, 2]]
-            # A longer stick goes on in the direction of its capsule.
+            # A longer stick continues in the direction of its capsule.
             length = np.linalg.norm(stick[1] - stick[0])
             direction = (stick[1] - stick[0]) / length
             beside = (capsule - stick[0]) @ np.array([-direction[1], direction[0]])
