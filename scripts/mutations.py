@@ -63,7 +63,7 @@ ODE = (
         "ode/events.py",
         "zero, self.index = min((zero, i)",
         "zero, self.index = max((zero, i)",
-        ("ode/test_events.py::test_the_first_of_several_events_counts_also_backwards_in_time",),
+        ("ode/test_events.py::test_the_first_of_several_events_within_one_step_counts",),
     ),
     Mutation(
         "the dense solution goes on beyond an event",
