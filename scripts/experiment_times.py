@@ -116,5 +116,6 @@ def add(folders: list[Path]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--add", nargs="+", type=Path, default=[], help="runs of one epoch")
-    add(parser.parse_args().add)
+    if folders := parser.parse_args().add:
+        add(folders)
     TARGET.write_text(text())

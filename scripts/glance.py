@@ -1,6 +1,5 @@
 """The results at a glance: a row for each table and figure of the paper, by the committed runs."""
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -9,6 +8,7 @@ from documents import ROOT
 
 from node_experiments.cli.report import TABLES, resolve
 from node_experiments.reports.rank_test import standing
+from node_experiments.reports.records import records
 from node_experiments.reports.table import ReportTable
 from node_experiments.reports.verdicts import held
 from node_experiments.runs import load_runs
@@ -177,7 +177,7 @@ def flow_rows() -> Iterator[Row]:
 
 def poisson_row() -> Row:
     """What the inferred rate gains of what the true one would."""
-    events = json.loads((REFERENCE / "poisson" / "result.json").read_text())["metrics"]
+    (events,) = records(load_runs(REFERENCE / "poisson"))
     nats = {key: -events[f"held_out_nll{key}/test"] for key in ("", "_true", "_constant")}
     gained = (nats[""] - nats["_constant"]) / (nats["_true"] - nats["_constant"])
     return Row(

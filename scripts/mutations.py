@@ -47,8 +47,8 @@ ODE = (
     Mutation(
         "a step may grow right after a rejection",
         "ode/step_size_control.py",
-        "size * (min(factor, 1.0) if self._was_rejected else factor)",
-        "size * factor",
+        "limit = choose((one, max_factor), self._was_accepted)",
+        "limit = max_factor",
         ("ode/test_step_size_control.py",),
     ),
     Mutation(
@@ -75,8 +75,8 @@ ODE = (
     Mutation(
         "the fastest sample is named as the one that failed",
         "ode/per_sample_steps.py",
-        "(self._direction * self._t).argmin()",
-        "(self._direction * self._t).argmax()",
+        "int(progress.argmin())",
+        "int((self._direction * self._control.t).argmax())",
         ("ode/test_batched.py::test_the_sample_that_is_furthest_behind_is_named",),
     ),
     Mutation(

@@ -22,9 +22,10 @@ GALLERY = {
     "stiff_kinetics/figures/kinetics.png": "rate constants through an implicit solver",
     "lotka_volterra_hare_lynx/figures/populations.png": "fitted to 14 years, 7 extrapolated",
     "two_moons_flow_matching/figures/flow.gif": "flow matching from noise to data",
+    "mnist_flow_matching/figures/samples.gif": "digits from noise, by flow matching",
     "anode_spheres/flows.png": "what an ODE cannot do without augmentation",
 }
-COLUMNS = 4
+COLUMNS, WIDTH = 3, 250
 
 # The rows of the table of speed, and who was measured.
 SPEED = {
@@ -82,18 +83,19 @@ def speed() -> str:
 
 
 def gallery() -> str:
-    """A grid of the pictures that are there, each with its command."""
+    """A grid of the pictures that are there: a line of them, then a line of what they show."""
     there = [path for path in GALLERY if (REFERENCE / "gallery" / path).is_file()]
-    lines = ["|" + " |" * COLUMNS, "|" + " --- |" * COLUMNS]
+    lines = []
     for start in range(0, len(there), COLUMNS):
         row = there[start : start + COLUMNS]
-        texts = [
-            f'<img src="outputs/reference/gallery/{path}" width="190" alt="{GALLERY[path]}"><br>'
-            f"{GALLERY[path]}<br>`experiment={path.partition('/')[0]}`"
+        rest = [""] * (COLUMNS - len(row))
+        pictures = [
+            f'<img src="outputs/reference/gallery/{path}" width="{WIDTH}" alt="{GALLERY[path]}">'
             for path in row
-        ] + [""] * (COLUMNS - len(row))
-        lines.append(f"| {' | '.join(texts)} |")
-    return "\n".join(lines)
+        ]
+        words = [f"{GALLERY[path]}<br>`{path.partition('/')[0]}`" for path in row]
+        lines += [f"| {' | '.join(cells + rest)} |" for cells in (pictures, words)]
+    return "\n".join([lines[0], "|" + " --- |" * COLUMNS, *lines[1:]])
 
 
 SECTIONS: dict[str, Callable[[], str]] = {"glance": glance, "speed": speed, "gallery": gallery}

@@ -280,7 +280,7 @@ COMPILED = (
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler to compile with")
 def test_whole_steps_are_compiled(tmp_path):
-    """In a separate process, for what is compiled is kept where torch is first told to."""
+    """In a separate process, for what is compiled is kept where torch is first asked to."""
     environment = {key: value for key, value in os.environ.items() if "INDUCTOR" not in key}
     run = subprocess.run(
         [sys.executable, "-m", "node_experiments", *COMPILED],

@@ -22,6 +22,7 @@ from node_experiments.config import (
     SchedulerConfig,
     SolverConfig,
 )
+from node_experiments.ode.gradients import GRADIENTS, gradient_class
 from node_experiments.ode.methods.registry import METHODS
 from node_experiments.runner.choices import (
     register_choices,
@@ -168,7 +169,7 @@ FITTING = [
     ("hare_lynx", "populations"),
     ("pendulum", "swing_up"),
     *product((*POINTS, "two_circles_official_code"), ("flow_matching",)),
-    *product(IMAGES, ("image_flow",)),
+    *product(IMAGES, ("image_flow", "image_ode")),
 ]
 
 
@@ -178,7 +179,7 @@ def test_the_list_of_fitting_choices_is_complete():
 
 
 def recipe_folder(dataset, model):
-    if model in ("planar_nf", "flow_matching", "image_flow"):
+    if model in ("planar_nf", "flow_matching", "image_flow", "image_ode"):
         return model
     dataset = dataset.removesuffix("_official_code")
     own = {"fashion_mnist": "mnist", "csv": "irregular_series"}
@@ -292,13 +293,13 @@ def test_solver_schema_mirrors_the_solver():
 
 
 def test_gradient_schema_knows_every_option():
-    options = {f.name for way in ode.gradients.GRADIENTS.values() for f in fields(way)}
+    options = {f.name for way in map(gradient_class, GRADIENTS) for f in fields(way)}
     # Whether anything is compiled is a setting of the trainer.
     # A norm, a callback and a whole solver are no settings but objects of Python.
     options -= {"compile", "norm", "watch", "solver"}
     assert options == {f.name for f in fields(GradientConfig)} - {"name"}
     for f in fields(GradientConfig):
-        for way in ode.gradients.GRADIENTS.values():
+        for way in map(gradient_class, GRADIENTS):
             defaults = {g.name: g.default for g in fields(way)}
             assert defaults.get(f.name, f.default) == f.default
 

@@ -18,7 +18,7 @@ from node_experiments.config import ConfigError, RunConfig
 from node_experiments.config.checks import folder_name
 from node_experiments.runner.checkpoint_overrides import content_of
 from node_experiments.runner.data_files import check_same_data, noted, same_data
-from node_experiments.runner.job import settings_in
+from node_experiments.runner.job import check_path, settings_in
 from node_experiments.runs import load_runs
 from node_experiments.runs.checkpoint_names import latest_run
 from node_experiments.runs.directory import read_choices, read_json, remove_leftovers
@@ -132,6 +132,26 @@ def test_a_name_that_cannot_be_printed_is_no_name(name):
     with pytest.raises(ConfigError, match="printable"):
         folder_name(name)
     assert folder_name("é∑漢 \U0001f600") == "é∑漢 \U0001f600"
+
+
+def test_a_run_directory_is_named_in_utf8(tmp_path, monkeypatch):
+    check_path(tmp_path / "é∑漢")
+    odd = tmp_path / os.fsdecode(b"caf\xe9")
+    with pytest.raises(ConfigError, match="is no UTF-8"):
+        check_path(odd)
+    odd.mkdir()
+    monkeypatch.chdir(odd)
+    with pytest.raises(ConfigError, match="is no UTF-8"):
+        check_path(Path("outputs/mnist_mlp/x"))
+
+
+def test_a_name_that_is_too_long_is_one_short_line(node_run, tmp_path):
+    for words in (["name=" + "x" * 300], ["outputs=a/" + "é" * 150], ["outputs=" + "yy/" * 1500]):
+        result = node_run("experiment=mnist_mlp", "protocol=smoke", *words)
+        assert result.code == 2
+        assert "is too long: at most 255 bytes a name" in result.err
+        assert len(result.err) < 250
+        assert not list(tmp_path.iterdir())
 
 
 def a_run(folder, name="mnist_mlp"):

@@ -71,7 +71,7 @@ def test_killed_runs_end_as_the_undisturbed_one(fork_server, undisturbed, tmp_pa
 
 
 def test_killed_at_every_line_that_writes_a_checkpoint(fork_server, undisturbed, tmp_path):
-    """One run, killed one line further each time that it goes on, until none is left."""
+    """One run, killed one line further each time that it is resumed, until none is left."""
     left_behind = set()
     for place in [("best.pt", 1), ("best.pt", 0), *(("last.pt", line) for line in range(1, 99))]:
         code, _ = fork_server.run(*WORDS, folder=tmp_path, kill_in=place)

@@ -108,7 +108,7 @@ def solver_rows():
 
 
 def ways_of(name):
-    """The ways to gradients that a method takes, found by taking them."""
+    """The gradient methods that a solver takes, found by taking them."""
     method, field, ways = METHODS[name], torch.nn.Linear(2, 2).double(), set()
     solver = Solver(name) if method.adaptive else Solver(name, num_steps=50)
     y0, t = torch.ones(2, dtype=torch.double), torch.tensor([0.0, 0.1], dtype=torch.double)

@@ -194,7 +194,7 @@ def results():
     (glance,) = re.findall(r"<!-- front: glance -->(.*?)<!-- /front -->", README, re.DOTALL)
     (gallery,) = re.findall(r"<!-- front: gallery -->(.*?)<!-- /front -->", README, re.DOTALL)
     commands = re.findall(r"`(node-\w+ [^`]*)`", glance)
-    commands += [f"node-run {choice}" for choice in re.findall(r"`(experiment=\w+)`", gallery)]
+    commands += [f"node-run experiment={name}" for name in re.findall(r"`(\w+)`", gallery)]
     return sorted(set(commands))
 
 

@@ -172,10 +172,10 @@ def test_failed_starts_are_removed_and_nothing_else(tmp_path):
         started(tmp_path / "alive", f"{os.getpid()} on {os.uname().nodename}"),
         started(tmp_path / "young"),
         started(tmp_path / "elsewhere", "1 on another-machine"),
-        started(tmp_path / "begun", dead_process()),
+        started(tmp_path / "started", dead_process()),
         started(tmp_path / "self", dead_process()),
     ]
-    (tmp_path / "begun" / "config.yaml").write_text("seed: 0")
+    (tmp_path / "started" / "config.yaml").write_text("seed: 0")
     remove_failed_starts(tmp_path, but=tmp_path / "self")
     assert not any(folder.exists() for folder in gone)
     assert all(folder.exists() for folder in kept)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import errno
 import hashlib
 import os
 import re
@@ -41,13 +42,10 @@ from ..runner.choices import register_choices
 from ..runner.compose import chapter_folders, configs_folder, typed_config
 from ..runner.job import ExitCode, job, torchrun_rank
 from ..runner.messages import complain
-from ..runs.checkpoint_names import resolved_checkpoint
 from ..runs.directory import folder_of_checkpoint, read_config
 from ..runs.starts import discard
 from ..version import __version__
-from .arguments import is_sweep, normalise, parse, parser, read
-from .help import experiment_list, help_text, sample_text, short_help
-from .hydra_errors import describe
+from .arguments import is_sweep, normalise, parse, parser, read, shorten
 from .override_checks import check_overrides
 from .settings import choices
 from .sweep_summary import SweepSummary
@@ -72,17 +70,25 @@ def run(words: Sequence[str]) -> int:
         if wants_traceback() or isinstance(error, BrokenPipeError):
             raise
         if isinstance(error, HydraException):
-            return complain(describe(error))
-        return complain(
-            f"cannot write the run directory: {error.strerror} ({error.filename}); "
-            "set outputs=<directory that can be written>"
-        )
+            return explain(error)
+        remedy = "set outputs=<directory that can be written>"
+        if error.errno == errno.ENAMETOOLONG:
+            remedy = "choose a shorter name or directory"
+        where = shorten(str(error.filename))
+        return complain(f"cannot write the run directory: {error.strerror} ({where}); {remedy}")
     except Exception as error:
         # Hydra meets some input with an exception of any type, before any job.
         ours = isinstance(error, HydraException | OmegaConfBaseException)
         if wants_traceback() or (ExitCode.started and not ours):
             raise
-        return complain(describe(error))
+        return explain(error)
+
+
+def explain(error: BaseException) -> int:
+    """Print an error of Hydra's in one line; returns the exit code."""
+    from .hydra_errors import describe
+
+    return complain(describe(error))
 
 
 def command(words: Sequence[str]) -> int:
@@ -99,6 +105,8 @@ def command(words: Sequence[str]) -> int:
     if not flags.shell_completion:
         check_overrides(map(read, overrides), groups, folders, multirun)
     if flags.help:
+        from .help import help_text
+
         print(help_text(overrides), end="", flush=True)
         return 0
     with hydra_for(flags) as hydra:
@@ -128,6 +136,8 @@ def choices_of_run(overrides: Sequence[str]) -> list[str]:
     named = given.get("checkpoint") or given.get("resume")
     if named is None or "dataset" in given or named.is_sweep_override():
         return []
+    from ..runs.checkpoint_names import resolved_checkpoint
+
     outputs = text_of(given["outputs"]) if "outputs" in given else "outputs"
     folder = folder_of_checkpoint(resolved_checkpoint(text_of(named), outputs))
     content, found = read_config(folder), []
@@ -148,10 +158,14 @@ def text_of(override: Override) -> str:
 
 def text_for(flags: argparse.Namespace, anything: bool) -> str | None:
     """The answer to a command line that composes nothing."""
-    if not anything:
-        return short_help()
     if flags.version:
         return f"node_experiments {__version__}"
+    if anything and flags.list is None and flags.sample is None:
+        return None
+    from .help import experiment_list, sample_text, short_help
+
+    if not anything:
+        return short_help()
     if flags.list is not None:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         return experiment_list(flags.list, [*config_folders(flags), *chapter_folders()], width)

@@ -19,7 +19,7 @@ from ..config import alternatives
 from ..errors import UserError
 from .settings import nearest_setting, setting_types
 
-__all__ = ["CommandLineError", "is_sweep", "normalise", "parse", "parser", "read"]
+__all__ = ["CommandLineError", "is_sweep", "normalise", "parse", "parser", "read", "shorten"]
 
 INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
@@ -161,7 +161,7 @@ def words_with_values(
     """
     words: list[str] = flags.overrides
     for place, word in enumerate(words):
-        if "=" in word or word.startswith("~"):
+        if "=" in word[1:] or word.startswith("~"):
             continue
         following = words[place + 1] if place + 1 < len(words) else ""
         if (word in groups or word in setting_types()) and following:

@@ -195,8 +195,10 @@ def check_hydra(override: Override) -> None:
     """Check settings of Hydra that it does not check itself.
 
     Raises:
-        ConfigError: A number of trials below 0.
+        ConfigError: A number of trials below 0, or no name of a directory.
     """
     value = None if override.is_sweep_override() else override.value()
+    if override.key_or_group in ("hydra.run.dir", "hydra.sweep.dir") and value in ("", None):
+        raise ConfigError(f"{override.key_or_group}= is empty; name a directory, or leave it out")
     if override.key_or_group == "hydra.sweeper.n_trials" and isinstance(value, int) and value < 0:
         raise ConfigError(f"hydra.sweeper.n_trials={value} must be at least 0")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 
-from ..chapters import tables
+from ..chapters import report_figures, tables
 from ..chapters.chapter import resolve
 from ..config import nearest
 from ..errors import UserError
@@ -23,17 +23,22 @@ from ..reports.render import FORMATS, print_table
 from ..reports.table import ReportTable
 from ..runs.files import FORECASTS, write_atomically
 from ..runs.frame import REFERENCE, frame_of, load_runs, run_row
-from .report_figures import FIGURES
 from .streams import end_of_reader, make_printable
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from pandas import DataFrame
 
 __all__ = ["TABLES", "main"]
 
 # Tables of the papers: a name -> import string of a function from all runs to a table.
 TABLES = tables()
+# Figures over many runs: a name -> import string of a function of runs and a title.
+OURS = "node_experiments.cli.report_figures"
+FIGURES = {
+    **{name: f"{OURS}:{name}" for name in ("curves", "loss_curves", "cost", "training")},
+    **report_figures(),
+}
+SAVE = f"{OURS}:save"
 
 
 class ReportError(UserError):
@@ -71,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> Parser:
     """The command line."""
     # Understood before the command and after it; what is given after it wins.
-    places = argparse.ArgumentParser(add_help=False)
+    places = Parser(add_help=False)
     places.add_argument(
         "--outputs", type=Path, default=argparse.SUPPRESS, help="where runs are stored (outputs)"
     )
@@ -170,25 +175,12 @@ def draw(asked: argparse.Namespace) -> None:
         figure = resolve(FIGURES[asked.figure])(runs, title)
     except ValueError as error:
         raise ReportError(f"{asked.name}: {error}") from error
-    save(figure, target)
-    print(target)
-
-
-def save(figure: Figure, target: Path) -> None:
-    """Write a figure in the format of its suffix.
-
-    Raises:
-        ReportError: There is no such format, or the file cannot be written.
-    """
-    known = figure.canvas.get_supported_filetypes()
-    suffix = target.suffix.removeprefix(".").lower()
     check_target(target)
-    if suffix not in known:
-        raise ReportError(
-            f"--to {target}: {f'.{suffix}' if suffix else 'a name without suffix'} is no format "
-            f"of a figure; allowed: {', '.join(f'.{each}' for each in sorted(known))}"
-        )
-    write_atomically(target, lambda file: figure.savefig(file, format=suffix))
+    try:
+        resolve(SAVE)(figure, target)
+    except ValueError as error:
+        raise ReportError(f"--to {target}: {error}") from error
+    print(target)
 
 
 def check_target(target: Path) -> None:

@@ -12,7 +12,6 @@ from .checks import (
     nearest,
     require,
 )
-from .hashing import config_hash
 from .run import (
     GradientConfig,
     OptimizerConfig,
@@ -21,6 +20,7 @@ from .run import (
     SchedulerConfig,
     SolverConfig,
     TrainerConfig,
+    config_hash,
 )
 
 __all__ = [
@@ -38,6 +38,5 @@ __all__ = [
     "folder_name",
     "known",
     "nearest",
-    "plain_config",
     "require",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import reprlib
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -12,10 +13,14 @@ from ..errors import UserError
 __all__ = [
     "ConfigError",
     "alternatives",
+    "at_least",
+    "check_length",
     "enumerated",
     "folder_name",
     "known",
     "nearest",
+    "not_negative",
+    "positive",
     "require",
 ]
 
@@ -29,6 +34,7 @@ SHORT = reprlib.Repr()
 SHORT.maxstring = SHORT.maxother = 80
 
 
+LONGEST_NAME, LONGEST_PATH = 255, 3500  # bytes; with room for the files of a run
 MOST_LISTED = 15  # names in a message; more are read better elsewhere
 
 
@@ -94,7 +100,23 @@ def folder_name(name: str) -> str:
             f"name={name!r} must be the name of one folder, printable and without / and \\; "
             "outputs=<folder> says where that folder lies"
         )
+    check_length("name", name)
     return name
+
+
+def check_length(key: str, path: str) -> None:
+    """Reject a path that no file system has room for, before a part of it is made.
+
+    Raises:
+        ConfigError: A name in it is too long, or all of it.
+    """
+    size = len(path.encode(errors="replace"))
+    longest = max(len(part.encode(errors="replace")) for part in path.split("/"))
+    if longest > LONGEST_NAME or size > LONGEST_PATH:
+        raise ConfigError(
+            f"{key}={SHORT.repr(path)} is too long: at most {LONGEST_NAME} bytes a name, and "
+            f"{LONGEST_PATH} in all"
+        )
 
 
 def require(ok: bool, config: Any, name: str, allowed: str) -> None:
@@ -106,3 +128,21 @@ def require(ok: bool, config: Any, name: str, allowed: str) -> None:
     if not ok:
         found = SHORT.repr(getattr(config, name))
         raise ConfigError(f"{config.GROUP}.{name}={found} must be {allowed}")
+
+
+def at_least(config: Any, least: int, *names: str) -> None:
+    """Reject values below the least one; `positive` and `not_negative` likewise."""
+    for name in names:
+        require(getattr(config, name) >= least, config, name, f"at least {least}")
+
+
+def positive(config: Any, *names: str) -> None:
+    """Reject what is no finite number above 0."""
+    for name in names:
+        require(0 < getattr(config, name) < math.inf, config, name, "a number > 0")
+
+
+def not_negative(config: Any, *names: str) -> None:
+    """Reject what is no finite number from 0 on."""
+    for name in names:
+        require(0 <= getattr(config, name) < math.inf, config, name, "a number >= 0")

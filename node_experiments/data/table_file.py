@@ -54,7 +54,7 @@ class TableFile:
 
     @classmethod
     def of(cls, frame: pd.DataFrame, source: str = "the DataFrame") -> TableFile:
-        """A DataFrame; the levels of its index that have names of their own become columns."""
+        """A DataFrame; the levels of its index that are named become columns."""
         names = frame.index.names
         levels = [n for n, name in enumerate(names) if name is not None and name not in frame]
         rows = frame.reset_index(level=levels) if levels else frame

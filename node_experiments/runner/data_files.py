@@ -54,7 +54,10 @@ def located(config: RunConfig) -> Any:
 
 
 def fingerprints(config: RunConfig) -> Fingerprints:
-    """Path, size and SHA-256 of each file that the user brings; none for data of the package."""
+    """Path, size and SHA-256 of each file, or folder of text files, that the user brings.
+
+    There are none of data of the package.
+    """
     files = datasets()[config.dataset.name].files
     if files is None:
         return []
@@ -64,6 +67,15 @@ def fingerprints(config: RunConfig) -> Fingerprints:
             content = path.read_bytes()
             digest = hashlib.sha256(content).hexdigest()
             found.append({"path": str(path.absolute()), "bytes": len(content), "sha256": digest})
+        elif path.is_dir():
+            total, size = hashlib.sha256(), 0
+            for file in sorted(path.glob("*.txt")):
+                content = file.read_bytes()
+                size += len(content)
+                total.update(f"{file.name} {hashlib.sha256(content).hexdigest()}\n".encode())
+            found.append(
+                {"path": str(path.absolute()), "bytes": size, "sha256": total.hexdigest()}
+            )
     return found
 
 

@@ -20,9 +20,8 @@ from ..config import (
     RunConfig,
     config_hash,
 )
-from ..data.cache_folder import cache_folder
+from ..data import cache_folder
 from ..errors import UserError
-from ..runs.checkpoint_names import resolved_checkpoint
 from ..runs.directory import (
     ENDED,
     claimed,
@@ -32,7 +31,6 @@ from ..runs.directory import (
     started_before,
     status,
 )
-from ..runs.jobs import note_job
 from ..runs.result import RunResult, read_result
 from ..runs.starts import discard, mark_start, one_at_a_time, remove_failed_starts
 from ..training.signals import is_ours
@@ -40,12 +38,12 @@ from .compose import odd_groups, plain_config, typed_config
 from .data_files import PLACES, check_same_data, fingerprints, noted, places_of, same_data
 from .messages import (
     GROUPS,
+    Outcome,
     complain,
     console,
     log_to_console,
     report,
 )
-from .outcome import Outcome
 
 __all__ = ["ExitCode", "job", "torchrun_rank"]
 
@@ -112,18 +110,22 @@ def job(composed: DictConfig, settings: HydraConf) -> float | None:
         message = str(error)
         discard(folder)
         if not single:
+            from ..runs.jobs import note_job
+
             note_job(sweep, settings.job.num, varied, folder, message)
         ExitCode.last = complain(f"{label}: {message}" if label else message)
         return None
     if torchrun_rank() == 0:
         report(outcome.result, place, label, outcome.skipped)
         if not single:
+            from ..runs.jobs import note_job
+
             note_job(sweep, settings.job.num, varied, place, None)
     if outcome.exit_code == 0:
         return outcome.result.found.objective
     call_launcher(outcome.signal)
     ExitCode.last = outcome.exit_code
-    # Who takes back the machine wants it from the jobs that would follow in this process, too.
+    # Who reclaims the machine wants it from the jobs that would follow in this process, too.
     last_of_all = ExitCode.last == 130 or settings.launcher._target_.endswith("BasicLauncher")
     if outcome.result.status == "interrupted" and last_of_all and not single:
         raise KeyboardInterrupt(ExitCode.last)
@@ -133,11 +135,14 @@ def job(composed: DictConfig, settings: HydraConf) -> float | None:
 def configuration(given: RunConfig, overrides: list[str]) -> RunConfig:
     """The configuration of the command line, of a checkpoint, or of a run to resume."""
     if given.checkpoint is not None:
+        from ..runs.checkpoint_names import resolved_checkpoint
         from .checkpoint_overrides import config_of_checkpoint
 
         given.checkpoint = resolved_checkpoint(given.checkpoint, given.outputs)
         return config_of_checkpoint(given, overrides)
     if given.resume not in (None, "auto"):
+        from ..runs.checkpoint_names import resolved_checkpoint
+
         given.resume = resolved_checkpoint(given.resume, given.outputs)
         return config_of_run(given, overrides)
     given.places = places_of(given.dataset)
@@ -269,8 +274,24 @@ def run_once(config: RunConfig, place: Path, choices: dict[str, Any], live: bool
     )
 
     check(config)
+    check_path(place)
     with claimed(place):
         return run(config, place, choices, console, live)
+
+
+def check_path(place: Path) -> None:
+    """See that every library can name the files in a run directory.
+
+    Raises:
+        ConfigError: Its path holds bytes that are no UTF-8.
+    """
+    try:
+        str(place.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"the path of the run directory {str(place)!r} is no UTF-8; work in a directory "
+            "whose name is, or set outputs=<directory>"
+        ) from error
 
 
 def under_torchrun(

@@ -15,7 +15,7 @@ from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from ..config import RunConfig
 from ..runs.result import Findings
-from ..tracking.repeated_warnings import warnings_shown_once
+from ..tracking.run_log import log_file, warnings_shown_once
 from ..training.distributed import (
     join_group,
     leave_group,
@@ -26,11 +26,7 @@ from ..training.signals import (
 )
 from .ending import Ending, Unfinished, attempt
 from .messages import log_to_console
-from .process import (
-    log_file,
-    prepare,
-)
-from .train import fit
+from .train import fit, prepare
 
 __all__ = ["fit_in_processes"]
 

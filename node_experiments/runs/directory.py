@@ -131,7 +131,7 @@ def folder_of_checkpoint(checkpoint: str) -> Path:
 
 
 def status(folder: Path) -> str:
-    """One of `ENDED`, interrupted, failed, running, damaged or unfinished (killed, not begun)."""
+    """One of `ENDED`, interrupted, failed, running, damaged, unfinished (killed, or never ran)."""
     if is_claimed(folder):
         return "running"
     try:

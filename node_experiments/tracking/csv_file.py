@@ -24,7 +24,7 @@ class CsvFile:
         self._path = run.folder / "metrics.csv"
         self._rows: dict[int, dict[str, object]] = {}
         if run.valid_until is not None:
-            rows = {int(row["step"]): row for row in whole_rows(self._path)}
+            rows = {int(str(row["step"])): row for row in whole_rows(self._path)}
             self._rows |= {step: row for step, row in rows.items() if step <= run.valid_until}
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:

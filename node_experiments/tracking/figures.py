@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Figures"]
 
-# Epochs can be shorter than their pictures take to draw, which then may take this share of all
+# Epochs can be shorter than their pictures take to draw, which then may take this fraction of all
 # time once they have taken so many seconds.
 SHARE, SECONDS = 0.1, 5.0
 

@@ -36,7 +36,7 @@ class TensorBoard:
     def _describe(self, run: TrackedRun) -> None:
         # As tags of this event file, and not as the sub-run that add_hparams makes. Without the
         # summary of an experiment: TensorBoard takes that of one run for all, where each has
-        # settings of its own, and from the runs themselves it sees which settings differ.
+        # separate settings, and from the runs themselves it sees which settings differ.
         _, start, end = hparams(dict(run.hyperparameters), {})
         events = self._writer._get_file_writer()
         for summary in (start, end):

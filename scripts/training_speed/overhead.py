@@ -66,7 +66,7 @@ def measure_overhead(repetitions: int, threads: int) -> list[dict[str, Any]]:
             per_call = (seconds / 100, processor_seconds / 100)
             if repetition >= 2:
                 times = zip(long, short, per_call, strict=True)
-                # Six evaluations a step, for the last is the first of the next.
+                # Six evaluations per step, for the last is the first of the next.
                 found[name].append(
                     tuple((a - b - calls * call) / (calls / 6) for a, b, call in times)
                 )

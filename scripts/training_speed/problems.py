@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from node_experiments.chapters.image_classification.chapter import ImagesConfig
 from node_experiments.chapters.image_classification.datasets import image_data
 from node_experiments.chapters.image_classification.networks import ConvVectorField
-from node_experiments.chapters.image_classification.stems import (
+from node_experiments.chapters.image_classification.residual_blocks import (
     classifier_head,
     conv_stem,
 )

@@ -419,7 +419,7 @@ def test_weights_keep_their_names(model):
         (Solver("leapfrog", num_steps=4), "two equal halves"),
     ],
 )
-def test_solvers_that_cannot_carry_penalties_are_refused(solver, message):
+def test_solvers_that_cannot_carry_penalties_are_rejected(solver, message):
     with pytest.raises(ValueError, match=message):
         regularized(Swirl(), ALL, solver)
     regularized(Swirl(), Regularizer(), solver)

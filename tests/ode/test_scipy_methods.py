@@ -95,7 +95,7 @@ def test_failures_are_statuses(method):
 
 
 @pytest.mark.parametrize("gradient", ["backprop", "discrete", "checkpoint", "reversible"])
-def test_other_gradients_are_refused(gradient):
+def test_other_gradients_are_rejected(gradient):
     y0 = torch.ones(2, dtype=torch.float64, requires_grad=True)
     with pytest.raises(ValueError, match=r"adjoint|reversible methods"):
         solve(field, y0, T, "scipy_bdf", gradient)

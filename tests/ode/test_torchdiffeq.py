@@ -255,7 +255,7 @@ def test_the_seminorm_saves_evaluations_of_the_backward_solve():
     assert evaluations(adjoint_options={"norm": "seminorm"}) < evaluations()
 
 
-def test_wrong_arguments_are_refused():
+def test_wrong_arguments_are_rejected():
     with pytest.raises(ValueError, match="adjoint_params"):
         odeint_adjoint(lambda t, y: y, torch.ones(1), T)
     with pytest.raises(ValueError, match="options\\['solver'\\]"):

@@ -348,21 +348,3 @@ def test_the_grid_of_the_backward_solve_is_made_before_the_forward_solve():
         ("grid", (3,), [1.0, 0.0]),
     ]
     assert "evaluation" not in events[:2]
-
-
-@pytest.mark.parametrize("method", ["adaptive_heun", "fehlberg2"])
-def test_every_step_starts_with_the_derivative_at_its_state(method):
-    evaluated, starts = [], []
-
-    class Reported(Decay):
-        def forward(self, t, y):
-            evaluated.append((float(t), float(y)))
-            return super().forward(t, y)
-
-        def callback_accept_step(self, t, y, dt):
-            starts.append((float(t), float(y)))
-
-    with torch.no_grad():
-        odeint(Reported(), ONE, T, method=method, rtol=1e-3, atol=1e-3)
-    assert len(starts) > 2
-    assert set(starts) <= set(evaluated)

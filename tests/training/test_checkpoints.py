@@ -79,6 +79,38 @@ def test_the_best_checkpoint_is_that_of_the_best_epoch(tmp_path, scores, higher,
     assert trainer.reported["epoch"] == best
 
 
+def test_what_was_tested_and_how_the_best_epoch_was_chosen_is_known_after_a_resume(tmp_path):
+    """Also where nothing is left to be trained, and the metric was undefined."""
+
+    class Undefined(Course):
+        def evaluate(self, model, batches):
+            loss = super().evaluate(model, batches)["score"]
+            return {"loss": loss}
+
+    def make_trainer():
+        model = nn.Linear(1, 1)
+        optimizer = make_optimizer(model.parameters(), "sgd", 0.01)
+        data = SimpleNamespace(
+            train=Batches([torch.ones(2, 1)]),
+            validation=[torch.full((2, 1), VALIDATION)],
+            test=[torch.ones(5, 1)],
+        )
+        return Trainer(
+            Undefined([0.3, 0.1, 0.2], True), model, optimizer,
+            make_scheduler(optimizer, "none", 3, 1), data, epochs=3, device=torch.device("cpu"),
+        )  # fmt: skip
+
+    trainer, resumed = make_trainer(), make_trainer()
+    with pytest.warns(UserWarning, match="score is undefined"):
+        trainer.fit()
+    resumed.load_state_dict(trainer.state_dict())
+    resumed.fit()
+    for each in (trainer, resumed):
+        assert each.tested == 5
+        assert each.chosen_by == "loss"
+        assert each.reported["epoch"] == 2
+
+
 def test_every_generator_draws_on_from_a_state():
     def drawn():
         legacy = np.random.random()  # noqa: NPY002

@@ -68,7 +68,7 @@ def test_two_processes_equal_one_also_in_a_sweep(node_run, tiny, seeds):
     assert len((second / "metrics.jsonl").read_text().splitlines()) == 1
 
 
-def test_uneven_batches_are_refused_in_one_line(node_run, tiny):
+def test_uneven_batches_are_rejected_in_one_line(node_run, tiny):
     result = node_run(*MLP, *tiny, "dataset.batch_size=15", "trainer.devices=2")
     assert result.code == 2
     assert "set dataset.batch_size to a multiple of trainer.devices" in result.err
@@ -76,7 +76,7 @@ def test_uneven_batches_are_refused_in_one_line(node_run, tiny):
 
 
 def test_stopped_processes_go_on_to_the_same_end(node_run, tiny, tmp_path, fork_server):
-    """A signal to the job stops its processes at the same step; they save and go on together."""
+    """A signal to the job stops its processes at the same step; they save and resume together."""
     arguments = (*MLP, *tiny, "trainer.devices=2", "trainer.epochs=12", "resume=auto")
     job = fork_server.start(*arguments, folder=tmp_path)
     end = time.monotonic() + 120

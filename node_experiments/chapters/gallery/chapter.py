@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from ..chapter import Chapter, Dataset, Model, Task
-from .dataset_settings import (
+from .settings import (
     BouncesConfig,
-    HareLynxConfig,
-    PendulumConfig,
-    RobertsonConfig,
-    SmokeConfig,
-    SpheresConfig,
-)
-from .model_settings import (
     BouncingBallConfig,
     FluidControlConfig,
+    HareLynxConfig,
     ImageFlowConfig,
-    ImageODEConfig,
     LearnedPhysicsConfig,
+    PendulumConfig,
     PopulationsConfig,
     ReactionRatesConfig,
+    RobertsonConfig,
+    SmokeConfig,
     SphereODEConfig,
+    SpheresConfig,
     SwingUpConfig,
 )
 
@@ -56,12 +53,6 @@ CHAPTER = Chapter(
             f"{HERE}.image_flow:image_flow",
             {"images": "image_flow_matching"},
             recipe="image_flow",
-        ),
-        "image_ode": Model(
-            ImageODEConfig,
-            f"{HERE}.image_ode:image_ode",
-            {"images": "classification"},
-            recipe="image_ode",
         ),
         "learned_physics": Model(
             LearnedPhysicsConfig, f"{HERE}.ball:learned_physics", {"bounces": "ball_fit"}

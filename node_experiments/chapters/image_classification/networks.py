@@ -17,16 +17,13 @@ from .chapter import (
     ODENetConfig,
     ResNetConfig,
 )
-from .ode_block import ODEBlock
+from .ode_block import ODEBlock, TimeConv2d
 from .residual_blocks import (
+    STEMS,
     ResidualBlock,
+    classifier_head,
     group_norm,
 )
-from .stems import (
-    STEMS,
-    classifier_head,
-)
-from .time_conv import TimeConv2d
 
 __all__ = ["ConvVectorField", "mlp", "odenet", "resnet", "stem_only"]
 

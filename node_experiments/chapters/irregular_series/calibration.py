@@ -4,9 +4,7 @@ In training a model fits its noise to series that it has seen many times; on new
 sure. Once training has ended, observations are held out, within the span of what the model reads
 and beyond it. How the deviation depends on what was seen is fitted to the training and validation
 series by maximum likelihood, and then scaled until the 90 % band holds 90 % of the values of the
-validation series, and half a standard error of such a fraction more: few series, by which the best
-epoch was chosen as well, are held more often than new ones. It never holds less than 90 % of the
-training series. The means do not change.
+validation series, and of the training series as well. The means do not change.
 """
 
 from __future__ import annotations
@@ -79,8 +77,7 @@ def calibrate(model: Any, data: Any, cut: float) -> None:
         data: A `ForecastData` with validation series.
         cut: Time after which everything is held out in its turn.
     """
-    noise, series = model.predictive_noise, min(SERIES, len(data.validation.data))
-    aim = SHARE + 0.5 * math.sqrt(SHARE * (1 - SHARE) / series)
+    noise = model.predictive_noise
     learned = model.log_noise_std.detach().exp().expand(noise.scale.shape[1])
     noise.gap.fill_(data.mean_gap if data.mean_gap > 0 else 1.0)
     parts = (held_out(model, part, cut, data.mean_gap) for part in (data.validation, data.train))
@@ -88,17 +85,16 @@ def calibrate(model: Any, data: Any, cut: float) -> None:
         if min(int(new.inside.sum()), int((~new.inside).sum())) < FEWEST:
             continue
         level, growth, early = fitted_noise(joined(new, known))
-        wanted = [(new, aim), (known, SHARE)]
 
         def std(part: HeldOut, of: tuple[float, ...] = (level, growth, early)) -> Tensor:
             return of[0] + of[1] * part.ahead + of[2] / (1 + part.seen)
 
-        within = [(part.where(part.inside), share) for part, share in wanted]
-        near = max(widening(part, std(part), 0 * std(part), share) for part, share in within)
-        after = [(part.where(~part.inside), share) for part, share in wanted]
+        within = [part.where(part.inside) for part in (new, known)]
+        near = max(widening(part, std(part), 0 * std(part), SHARE) for part in within)
+        after = [part.where(~part.inside) for part in (new, known)]
         far = max(
-            widening(part, weight * std(part), (1 - weight) * near * std(part), share)
-            for part, share in after
+            widening(part, weight * std(part), (1 - weight) * near * std(part), SHARE)
+            for part in after
             for weight in [noise.far(part.beyond)]
         )
         for row, wider in enumerate((near, far)):
@@ -127,7 +123,7 @@ def fitted_noise(part: HeldOut) -> tuple[float, float, float]:
 
 
 def widening(part: HeldOut, std: Tensor, fixed: Tensor, share: float) -> float:
-    """The factor on a deviation with which the band holds this share of the values.
+    """The factor on a deviation with which the band holds this fraction of the values.
 
     Args:
         std, fixed: The deviation is `factor * std + fixed`, shape `(value,)`.

@@ -33,7 +33,6 @@ from .latent_ode import (
     LatentODEPoisson,
     PoissonDynamics,
 )
-from .model_settings import SeriesModelConfig
 from .official_bugs import (
     BatchFlippingRNNVAE,
     MisreadGaps,
@@ -41,6 +40,7 @@ from .official_bugs import (
 )
 from .recurrence import Recurrence
 from .rnn_vae import RNNVAE
+from .settings import SeriesModelConfig
 from .vae import (
     SeriesEncoder,
     SeriesVAE,

@@ -179,7 +179,7 @@ def accuracy_table(runs: DataFrame) -> ReportTable:
 
 
 def accuracy_verdicts(wrong: Mapping[tuple[str, float], Sequence[float]]) -> list[str]:
-    """The models in order at each share of dropped observations, and what dropping them costs.
+    """The models in order at each fraction of dropped observations, and what dropping them costs.
 
     Args:
         wrong: Errors in per cent, by model and share.

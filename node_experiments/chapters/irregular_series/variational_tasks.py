@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...nn.likelihoods import gaussian_log_likelihood, standard_normal_kl
 from .forecast_data import ForecastData
-from .model_settings import SeriesModelConfig
+from .settings import SeriesModelConfig
 from .tasks import SeriesTask, errors, joined_series, likelihoods, observed_in
 
 __all__ = [

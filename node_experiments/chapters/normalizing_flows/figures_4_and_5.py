@@ -148,7 +148,7 @@ def loss_curves_figure(
                     lw=1.6, alpha=(0.45, 0.75, 1.0)[size % 3],
                 )  # fmt: skip
             log_scale(axis, "y", values)
-            axis.set(xlabel="share of the training steps (%)", title=target.upper())
+            axis.set(xlabel="fraction of the training steps (%)", title=target.upper())
             axis.xaxis.set_tick_params(labelbottom=True)
         for axis in grid[:, 0]:
             axis.set_ylabel("KL(q || p) (nats)")
@@ -210,5 +210,5 @@ def maximum_likelihood_figure(
         for k, until in enumerate(untils):
             axes[0, k].set_title(f"{100 * until:.0f} %")
         axes[0, -1].set_title("data")
-        figure.suptitle("from noise to data: share of the time (CNF) or of the layers (NF)")
+        figure.suptitle("from noise to data: fraction of the time (CNF) or of the layers (NF)")
     return figure

@@ -7,6 +7,7 @@ the accepted steps. Rejected steps never enter the graph.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -18,14 +19,15 @@ from ..methods.make_stepper import functional_method
 from ..methods.registry import METHODS
 from ..problem import Problem
 from ..solution import Trajectory
+from .base import Gradient
 from .recorded_implicit_step import RecordedImplicitSteps
-from .recorded_steps import CompiledSteps, FrozenGrid, TimedSteps, recorded_steps
+from .recorded_steps import CompiledSteps, FrozenGrid, RecordedSteps, TimedSteps
 
 __all__ = ["Backprop"]
 
 
 @dataclass(frozen=True)
-class Backprop:
+class Backprop(Gradient):
     """Plain automatic differentiation; differentiable any number of times.
 
     Of an implicit method the equations are differentiated and not the iteration that solves them,
@@ -37,12 +39,14 @@ class Backprop:
 
     Attributes:
         compile: Compile whole steps of explicit Runge-Kutta methods, each with its backward pass.
-            It pays for small networks, where calling and recording operations is most of the
-            work; the first solve with a vector field takes seconds to a minute longer. Such steps
-            are differentiable once: there are no second derivatives, and no `retain_graph`. Steps
+            For small networks, where calling and recording operations is most of the work, it is
+            faster; the first solve with a vector field takes seconds to a minute longer. They are
+            differentiable once: there are no second derivatives, and no `retain_graph`. Steps
             whose times need a gradient are not compiled, and one without a known first stage that
             is rejected is evaluated again from there on.
     """
+
+    records_steps: ClassVar[bool] = True
 
     compile: bool = False
 
@@ -53,12 +57,12 @@ class Backprop:
             ValueError: A method that cannot be recorded, or compiled, or whose times cannot be.
         """
         if self.compile:
-            _ = problem.tableau  # refuses other methods
+            _ = problem.tableau  # raises for other methods
         grid = FrozenGrid(problem) if problem.t.requires_grad else None
         stepper = recorded_stepper(problem, grid, self.compile)
         if grid is None:
             trajectory = run(problem, stepper, problem.start)
-            ys = torch.cat(trajectory.outputs)
+            ys = torch.stack(trajectory.outputs)
         else:
             remember = grid.remember
             trajectory = run(
@@ -67,7 +71,7 @@ class Backprop:
                 problem.start,
                 lambda t, h, y: remember(t, stepper.derivative(t, y)),
             )
-            ys = grid.move_outputs_on_grid_points(torch.cat(trajectory.outputs))
+            ys = grid.move_outputs_on_grid_points(torch.stack(trajectory.outputs))
         return ys.view(-1, *problem.y0.shape), trajectory
 
 
@@ -86,7 +90,7 @@ def recorded_stepper(problem: Problem, grid: FrozenGrid | None, compiles: bool) 
     if grid is not None:
         return TimedSteps(problem, grid)
     if method.family == "explicit":
-        return CompiledSteps(problem) if compiles else recorded_steps(problem, problem.clock)
+        return CompiledSteps(problem) if compiles else RecordedSteps(problem, problem.clock)
     if not method.recordable:
         raise ValueError(
             f"gradient='backprop' cannot record solver.method={method.name!r}; take "

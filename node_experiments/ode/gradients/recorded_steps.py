@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,26 +14,29 @@ from ..methods.butcher_tableau import Tableau
 from ..methods.explicit_runge_kutta import Clock, ExplicitRungeKutta
 from ..methods.interpolation import output_weights
 from ..problem import Problem
+from ..vector_field import VectorField
 
-__all__ = ["CompiledSteps", "FrozenGrid", "TimedSteps", "recorded_steps", "timed_interpolation"]
+__all__ = ["CompiledSteps", "FrozenGrid", "RecordedSteps", "TimedSteps", "timed_interpolation"]
 
 
-def recorded_steps(problem: Problem, clock: Clock | None) -> ExplicitRungeKutta:
+class RecordedSteps(ExplicitRungeKutta[float]):
     """Steps of the problem's explicit method in the graph.
 
     Args:
         clock: Makes the times of stages; see `ExplicitRungeKutta`.
     """
-    return ExplicitRungeKutta(
-        problem.tableau,
-        problem.func,
-        problem.y0,
-        problem.stats.forward,
-        args=problem.args,
-        adaptive=not problem.solver.fixed_steps,
-        records=True,
-        clock=clock,
-    )
+
+    def __init__(self, problem: Problem, clock: Clock[float] | None):
+        super().__init__(
+            problem.tableau,
+            problem.func,
+            problem.y0,
+            problem.stats.forward,
+            args=problem.args,
+            adaptive=not problem.solver.fixed_steps,
+            records=True,
+            clock=clock,
+        )
 
 
 class FrozenGrid:
@@ -93,20 +95,11 @@ class FrozenGrid:
         return torch.stack(rows)
 
 
-class TimedSteps(ExplicitRungeKutta):
+class TimedSteps(RecordedSteps):
     """Recorded steps whose times are in the graph, on a frozen grid."""
 
     def __init__(self, problem: Problem, grid: FrozenGrid):
-        super().__init__(
-            problem.tableau,
-            problem.func,
-            problem.y0,
-            problem.stats.forward,
-            args=problem.args,
-            adaptive=not problem.solver.fixed_steps,
-            records=True,
-            clock=grid.clock,
-        )
+        super().__init__(problem, grid.clock)
         self._grid = grid
 
     def interpolant(self, t: float, h: float, y0: Tensor, y1: Tensor) -> Interpolant:
@@ -138,26 +131,18 @@ def timed_interpolation(
     return torch.stack(rows)
 
 
-class CompiledSteps(ExplicitRungeKutta):
+class CompiledSteps(RecordedSteps):
     """Recorded steps that are one compiled function each, in which autograd records nothing."""
 
     def __init__(self, problem: Problem):
-        func: Any = problem.func
-        super().__init__(
-            problem.tableau,
-            func,
-            problem.y0,
-            problem.stats.forward,
-            args=problem.args,
-            adaptive=not problem.solver.fixed_steps,
-            records=True,
-            clock=problem.clock,
-        )
+        super().__init__(problem, problem.clock)
+        func = problem.func
+        assert isinstance(func, VectorField)
         self._problem = problem
         self._function = func.without_random_numbers()
         self._compiled = compiled_step(func.origin, problem.y0.device)
 
-    def step(self, t: float, h: float, y: Tensor, only: Any = None) -> Tensor:
+    def step(self, t: float, h: float, y: Tensor, only: Iterable[int] | None = None) -> Tensor:
         tableau = self.tableau
         first = self._at_end if y is self._end else self._at_start if y is self._start else None
         start = y
@@ -171,7 +156,7 @@ class CompiledSteps(ExplicitRungeKutta):
             return super().step(t, h, y, only)
         self.counts.evaluations += tableau.stages - (first is not None)
         numbers = [h, *(t + c * h for c in tableau.c)]
-        # From pinned memory a device takes them while the host goes on.
+        # From pinned memory a device takes them while the host continues.
         host = torch.tensor(numbers, dtype=y.dtype, pin_memory=y.is_cuda)
         device = host.to(y.device, non_blocking=True)
         end, stages = self._compiled(

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-__all__ = ["Interpolant", "OrderSelection", "StepFailed", "Stepper"]
+__all__ = ["Interpolant", "Number", "OrderSelection", "StepFailed", "Stepper", "Time"]
 
-Interpolant = Callable[[Sequence[float]], Tensor]
-"""Maps positions theta in a step, from 0 to 1, to states, shape `(len(thetas), *state)`."""
+Number = TypeVar("Number", float, Tensor)
+Time = float | Tensor
+"""A time or the size of a step: a number on the host, or a tensor where a time needs a gradient or
+belongs to the samples of a batch."""
+
+Interpolant = partial[Tensor]
+"""Maps positions theta in a step, from 0 to 1, to states, `(len(thetas), *state)`. The tensors
+that it needs are bound to it, so that autograd can keep them."""
 
 
 class StepFailed(ArithmeticError):

@@ -89,7 +89,7 @@ _MULTISTEP = [
         family="multistep",
         order=12,
         stages=2,
-        error_order=2,  # of its first step; it chooses the order of the others by itself
+        error_order=2,  # of its first step; it chooses the order of the others
         reference="Variable-step, variable-order PECE: Shampine & Gordon 1975; Hairer I, III.5",
         dense_order=12,
     ),

@@ -8,12 +8,11 @@ import pytest
 import torch
 
 from node_experiments.chapters.gallery import fluid_figures
-from node_experiments.chapters.gallery.dataset_settings import SmokeConfig
 from node_experiments.chapters.gallery.fluid_control import fluid_control
 from node_experiments.chapters.gallery.fluid_target import FluidTarget
 from node_experiments.chapters.gallery.gradient_costs import GRADIENT_METHODS, gradient_costs
-from node_experiments.chapters.gallery.model_settings import FluidControlConfig
 from node_experiments.chapters.gallery.periodic_fluid import PeriodicFluid, Spectrum
+from node_experiments.chapters.gallery.settings import FluidControlConfig, SmokeConfig
 from node_experiments.chapters.gallery.smoke import shape, smoke_data
 from node_experiments.config import ConfigError
 from node_experiments.ode import Adjoint, Discrete, Interpolated, Solver, solve

@@ -18,9 +18,9 @@ from node_experiments.chapters.image_classification.networks import (
     resnet,
     stem_only,
 )
+from node_experiments.chapters.image_classification.ode_block import TimeConv2d
 from node_experiments.chapters.image_classification.official_weights import load_official_odenet
 from node_experiments.chapters.image_classification.residual_blocks import ResidualBlock
-from node_experiments.chapters.image_classification.time_conv import TimeConv2d
 from node_experiments.ode import (
     Adjoint,
     Backprop,

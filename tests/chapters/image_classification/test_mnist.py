@@ -43,7 +43,7 @@ def test_several_processes_unpack_at_once(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b[:-1] + b"x"])
-def test_damaged_cache_is_refused(tmp_path, damage):
+def test_damaged_cache_is_rejected(tmp_path, damage):
     mnist.unpack_mnist(tmp_path)
     file = tmp_path / "MNIST" / "raw" / "t10k-labels-idx1-ubyte"
     file.write_bytes(damage(file.read_bytes()))
@@ -59,7 +59,7 @@ def test_damaged_cache_is_refused(tmp_path, damage):
         (gzip.compress(b"other", mtime=0), "altered"),
     ],
 )
-def test_damaged_package_is_refused(tmp_path, monkeypatch, content, message):
+def test_damaged_package_is_rejected(tmp_path, monkeypatch, content, message):
     name = "t10k-labels-idx1-ubyte"
     monkeypatch.setattr(mnist, "PACKED", tmp_path)
     monkeypatch.setattr(mnist, "MD5", {name: mnist.MD5[name]})

@@ -124,8 +124,8 @@ def test_calibrated_bands_hold_nine_tenths_of_new_series():
     assert max(before["coverage"], before["coverage_beyond"]) < 0.2
     calibrate(model, data_of(batches(200, seed=5), batches(200, seed=6)), 0.5)
     after = band_scores(held_out_forecasts(model, new, 0.5, 0.05))
-    assert after["coverage"] == pytest.approx(0.91, abs=0.02)
-    assert after["coverage_beyond"] == pytest.approx(0.91, abs=0.02)
+    assert after["coverage"] == pytest.approx(0.9, abs=0.02)
+    assert after["coverage_beyond"] == pytest.approx(0.9, abs=0.02)
     times = torch.tensor([[0.2, 0.8]]).expand(3, -1)
     mean, low, high = bands(model, new[0].select(torch.arange(3)).observed, times, 20, 0.05)
     assert bool((mean == 0).all())

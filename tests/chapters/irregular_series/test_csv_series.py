@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from node_experiments.chapters.irregular_series.csv_series import csv_data
-from node_experiments.chapters.irregular_series.dataset_settings import CSVConfig
 from node_experiments.chapters.irregular_series.measurements import read_measurements
 from node_experiments.chapters.irregular_series.series_schema import SeriesSchema
+from node_experiments.chapters.irregular_series.settings import CSVConfig
 from node_experiments.chapters.irregular_series.table_columns import find_columns
 from node_experiments.chapters.irregular_series.table_format import TableFormat
 from node_experiments.data.errors import DataError

@@ -1,4 +1,4 @@
-"""What is seen, what shall be said, and how series of unequal lengths come together."""
+"""What is seen, what should be predicted, and how series of unequal lengths come together."""
 
 import threading
 
@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from node_experiments.chapters.irregular_series.batches import ForecastBatches, Forecasts
-from node_experiments.chapters.irregular_series.dataset_settings import ForecastingConfig
 from node_experiments.chapters.irregular_series.forecast_data import forecast_data
+from node_experiments.chapters.irregular_series.settings import ForecastingConfig
 from node_experiments.data.errors import DataError
 from node_experiments.data.ragged import (
     RaggedSeries,
@@ -263,7 +263,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD.keys())
-def test_bad_series_are_refused(arguments, message):
+def test_bad_series_are_rejected(arguments, message):
     with pytest.raises(DataError, match=message):
         ragged(*arguments)
 
@@ -295,7 +295,7 @@ def test_times_that_are_divided_have_another_unit():
     parts, settings = (series(), empty, series()), ForecastingConfig(batch_size=2)
     assert forecast_data(parts, settings, time_unit="h").time_unit == "h"
     divided = forecast_data(parts, settings, divide_by_last=True, time_unit="h")
-    assert divided.time_unit == "share of the batch's last"
+    assert divided.time_unit == "fraction of the batch's last"
 
 
 def test_a_feature_mask_hides_values_and_may_say_what_is_observed():

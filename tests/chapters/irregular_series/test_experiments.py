@@ -1,4 +1,4 @@
-"""Runs of the experiments on series: what they leave behind, and what they refuse."""
+"""Runs of the experiments on series: what they leave behind, and what they reject."""
 
 import json
 

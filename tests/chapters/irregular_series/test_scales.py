@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from node_experiments.chapters.irregular_series.csv_series import csv_data
-from node_experiments.chapters.irregular_series.dataset_settings import (
+from node_experiments.chapters.irregular_series.human_activity import human_activity_data
+from node_experiments.chapters.irregular_series.japanese_vowels import japanese_vowels_data
+from node_experiments.chapters.irregular_series.settings import (
     CSVConfig,
     HumanActivityConfig,
     JapaneseVowelsConfig,
 )
-from node_experiments.chapters.irregular_series.human_activity import human_activity_data
-from node_experiments.chapters.irregular_series.japanese_vowels import japanese_vowels_data
 
 from .test_human_activity import recording
 from .test_human_activity import write as write_recordings

@@ -17,10 +17,10 @@ from node_experiments.chapters.irregular_series.metrics import (
     cross_entropy,
     mean_over_observed,
 )
-from node_experiments.chapters.irregular_series.model_settings import SeriesModelConfig
 from node_experiments.chapters.irregular_series.models import (
     mean_values,
 )
+from node_experiments.chapters.irregular_series.settings import SeriesModelConfig
 from node_experiments.chapters.irregular_series.tasks import (
     AutoregressiveSeriesTask,
     joined_series,

@@ -1,4 +1,4 @@
-"""Energies and point sets: known values, normalisers, moments; what is refused."""
+"""Energies and point sets: known values, normalisers, moments; what is rejected."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Runs of normalizing flows: what they leave behind, and what they refuse."""
+"""Runs of normalizing flows: what they leave behind, and what they reject."""
 
 import json
 

@@ -105,7 +105,7 @@ def test_memory_does_not_grow_with_the_steps(example):
     assert kept(64) <= 1.05 * kept(4)
 
 
-def test_an_unknown_method_is_refused():
+def test_an_unknown_method_is_rejected():
     with pytest.raises(ValueError, match=r"gradient.method='rk5' is unknown; did you mean 'rk4'"):
         Adjoint(method="rk5")
 

@@ -99,6 +99,6 @@ def thinned(steps, places, repeated):
     return total
 
 
-def test_no_checkpoints_are_refused():
+def test_no_checkpoints_are_rejected():
     with pytest.raises(ValueError, match="at least 1"):
         Checkpoint(0)

@@ -103,7 +103,7 @@ def test_the_sizes_of_one_vector_field_are_not_those_of_another(compilations):
 
 
 def field_of(net):
-    """A module of its own, as models have."""
+    """A separate module, as models have."""
 
     class Field(nn.Module):
         def __init__(self):
@@ -167,7 +167,7 @@ def test_in_the_precision_of_autocast(compilations):
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
 
-def test_second_derivatives_are_refused(example, compilations):
+def test_second_derivatives_are_rejected(example, compilations):
     t = torch.tensor([0.0, 1.0], dtype=torch.float64)
     ys = example.solve(t, Solver("rk4", num_steps=2), COMPILED).ys
 
@@ -179,7 +179,7 @@ def test_second_derivatives_are_refused(example, compilations):
         second()
 
 
-def test_random_numbers_are_refused(compilations):
+def test_random_numbers_are_rejected(compilations):
     dropout = nn.Dropout(0.5)
     with pytest.raises(ValueError, match="draws random numbers, which would be others"):
         solve(
@@ -187,7 +187,7 @@ def test_random_numbers_are_refused(compilations):
         )
 
 
-def test_a_wrong_shape_is_refused_as_without(compilations):
+def test_a_wrong_shape_is_rejected_as_without(compilations):
     with pytest.raises(ValueError, match="must return a derivative like its state"):
         solve(
             lambda t, y: y[:1],
@@ -199,7 +199,7 @@ def test_a_wrong_shape_is_refused_as_without(compilations):
 
 
 @pytest.mark.parametrize("method", ["leapfrog", "adams_bashforth", "trbdf2"])
-def test_other_methods_are_refused(example, method):
+def test_other_methods_are_rejected(example, method):
     with pytest.raises(ValueError, match="no explicit Runge-Kutta method"):
         example.solve(torch.tensor([0.0, 1.0]).double(), Solver(method, num_steps=2), COMPILED)
 

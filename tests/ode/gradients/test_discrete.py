@@ -98,7 +98,7 @@ def test_states_of_accepted_steps_are_all_that_is_kept(example):
     assert many - few == 60 * example.y0.nbytes
 
 
-def test_parameters_changed_before_backward_are_refused(example):
+def test_parameters_changed_before_backward_are_rejected(example):
     loss = example.loss(example.solve(TIMES["ends"], Solver(num_steps=2), Discrete()).ys)
     with torch.no_grad():
         example.func.hidden.weight.add_(1.0)

@@ -167,7 +167,7 @@ def test_a_jump_of_the_vector_field():
         (Solver("reversible_heun", num_steps=2), Checkpoint(), "no Runge-Kutta method"),
     ],
 )
-def test_what_it_cannot_take_is_refused_in_one_line(example, solver, way, message):
+def test_what_it_cannot_take_is_rejected_in_one_line(example, solver, way, message):
     with pytest.raises(ValueError, match=message) as caught:
         example.solve(TIMES["ends"], solver, way)
     assert "\n" not in str(caught.value)

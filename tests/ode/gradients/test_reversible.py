@@ -118,7 +118,7 @@ def test_an_explicit_method_is_made_reversible(example):
     assert solution.stats.backward.evaluations > 0
 
 
-def test_other_methods_are_refused(example):
+def test_other_methods_are_rejected(example):
     with pytest.raises(ValueError, match=r"for reversible methods; found .*adams_bashforth"):
         example.solve(ENDS, Solver("adams_bashforth", num_steps=2), Reversible())
 

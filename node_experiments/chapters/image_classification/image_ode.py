@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from ...nn.augmentation import warn_of_many
 from ...ode import Gradient, Solver
-from ..image_classification.batches import ImageData
-from ..image_classification.ode_block import ODEBlock
-from .model_settings import ImageODEConfig
+from .batches import ImageData
+from .chapter import ImageODEConfig
+from .ode_block import ODEBlock
 
 __all__ = ["ImageField", "filters_for", "image_ode"]
 

@@ -1,4 +1,4 @@
-"""Settings of the gallery's datasets, each with its source."""
+"""Settings of the gallery's datasets and models, each with its source."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ...config.checks import require
+from ...config.checks import at_least, not_negative, positive, require
 
 __all__ = [
     "BouncesConfig",
+    "BouncingBallConfig",
+    "FluidControlConfig",
     "HareLynxConfig",
+    "ImageFlowConfig",
+    "LearnedPhysicsConfig",
     "PendulumConfig",
+    "PopulationsConfig",
+    "ReactionRatesConfig",
     "RobertsonConfig",
     "SmokeConfig",
+    "SphereODEConfig",
     "SpheresConfig",
+    "SwingUpConfig",
 ]
 
 SHAPES = ("heart", "star", "square", "disk")
@@ -54,11 +62,9 @@ class SmokeConfig:
         allowed = f"null or dataset.smoke_area={self.smoke_area}"
         require(reachable, self, "target_area", f"{allowed}: an incompressible flow keeps the "
                 "amount of smoke, and reaches no other")  # fmt: skip
-        require(0 < self.span < math.inf, self, "span", "a number > 0")
-        require(0 <= self.buoyancy < math.inf, self, "buoyancy", "a number >= 0")
-        for name in ("viscosity", "diffusivity"):
-            require(0 <= getattr(self, name) < math.inf, self, name, "a number >= 0")
-        require(self.batches >= 1, self, "batches", "at least 1")
+        positive(self, "span")
+        not_negative(self, "buoyancy", "viscosity", "diffusivity")
+        at_least(self, 1, "batches")
 
 
 @dataclass
@@ -78,15 +84,14 @@ class BouncesConfig:
     batches: int = 10  # choice: optimisation steps per epoch, each on all samples
 
     def __post_init__(self) -> None:
-        for name in ("gravity", "radius"):
-            require(0 < getattr(self, name) < math.inf, self, name, "a number > 0")
+        positive(self, "gravity", "radius")
         require(0 < self.restitution < 1, self, "restitution", "between 0 and 1")
         above = f"above dataset.radius={self.radius}, where the ball touches the ground"
         require(self.radius < self.height < math.inf, self, "height", above)
         require(1 <= self.bounces <= 15, self, "bounces", "from 1 to 15")
-        require(self.samples >= 2, self, "samples", "at least 2")
-        require(0 <= self.noise < math.inf, self, "noise", "a number >= 0")
-        require(self.batches >= 1, self, "batches", "at least 1")
+        at_least(self, 2, "samples")
+        not_negative(self, "noise")
+        at_least(self, 1, "batches")
 
 
 @dataclass
@@ -110,7 +115,7 @@ class SpheresConfig:
         require(
             1 <= self.batch_size <= self.points, self, "batch_size", "from 1 to dataset.points"
         )
-        require(self.test_size >= 3, self, "test_size", "at least 3")
+        at_least(self, 3, "test_size")
 
 
 @dataclass
@@ -127,9 +132,9 @@ class RobertsonConfig:
 
     def __post_init__(self) -> None:
         require(1e-2 <= self.span < math.inf, self, "span", "at least 0.01")
-        require(self.samples >= 4, self, "samples", "at least 4")
-        require(0 <= self.noise < math.inf, self, "noise", "a number >= 0")
-        require(self.batches >= 1, self, "batches", "at least 1")
+        at_least(self, 4, "samples")
+        not_negative(self, "noise")
+        at_least(self, 1, "batches")
 
 
 @dataclass
@@ -144,7 +149,7 @@ class HareLynxConfig:
 
     def __post_init__(self) -> None:
         require(3 <= self.fitted <= 20, self, "fitted", "from 3 to 20")
-        require(self.batches >= 1, self, "batches", "at least 1")
+        at_least(self, 1, "batches")
 
 
 @dataclass
@@ -165,12 +170,137 @@ class PendulumConfig:
     batches: int = 20  # choice: per epoch
 
     def __post_init__(self) -> None:
-        for name in ("gravity", "torque", "speed"):
-            require(0 < getattr(self, name) < math.inf, self, name, "a number > 0")
-        require(0 <= self.damping < math.inf, self, "damping", "a number >= 0")
+        positive(self, "gravity", "torque", "speed")
+        not_negative(self, "damping")
         rising = len(self.spans) == 2 and 0 < self.spans[0] <= self.spans[1] < math.inf
         require(rising, self, "spans", "two rising numbers > 0")
-        require(self.samples >= 2, self, "samples", "at least 2")
+        at_least(self, 2, "samples")
         fits = 1 <= self.batch_size <= self.records
         require(fits, self, "batch_size", "from 1 to dataset.records")
-        require(self.batches >= 1, self, "batches", "at least 1")
+        at_least(self, 1, "batches")
+
+
+@dataclass
+class FluidControlConfig:
+    """A velocity at the start, or a force over time, that carries smoke into a shape."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "fluid_control"  # fluid_control
+    control: str = "force"  # choice: force | initial_velocity
+    knots: int = 6  # choice: times between which the force is linear, both ends among them
+    modes: int = 4  # choice: largest wave number of the control along each axis
+    compare_gradients: bool = True  # choice: measure every gradient method after the training
+
+    def __post_init__(self) -> None:
+        controls = ("force", "initial_velocity")
+        require(self.control in controls, self, "control", " or ".join(controls))
+        at_least(self, 2, "knots")
+        at_least(self, 1, "modes")
+
+
+@dataclass
+class BouncingBallConfig:
+    """A ball of unknown gravity, restitution and radius; the settings are the first guesses."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "bouncing_ball"  # bouncing_ball
+    gravity: float = 7.0  # choice
+    restitution: float = 0.6  # choice
+    radius: float = 0.5  # choice
+
+    def __post_init__(self) -> None:
+        falls = "a number > 0: a ball that does not fall never bounces"
+        require(0 < self.gravity < math.inf, self, "gravity", falls)
+        require(0 < self.restitution < 1, self, "restitution", "between 0 and 1")
+        positive(self, "radius")
+
+
+@dataclass
+class LearnedPhysicsConfig:
+    """The official demonstration: acceleration, event and bounce are each a learned function."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "learned_physics"  # learned_physics
+    scale: float = 10.0  # official_code: first guess of the largest acceleration
+
+    def __post_init__(self) -> None:
+        positive(self, "scale")
+
+
+@dataclass
+class SphereODEConfig:
+    """An ODE from points to features, of which a linear layer is the classifier."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "sphere_ode"  # sphere_ode
+    augment: int = 0  # paper: 5 further dimensions in ANODE, none in the plain neural ODE
+    hidden: int = 32  # official_code: units of both hidden layers of the vector field
+
+    def __post_init__(self) -> None:
+        require(0 <= self.augment <= 1000, self, "augment", "from 0 to 1000")
+        at_least(self, 1, "hidden")
+
+
+@dataclass
+class ImageFlowConfig:
+    """A small U-Net as the vector field from noise to images, by flow matching."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "image_flow"  # image_flow
+    channels: int = 32  # choice: at the finer scale, a multiple of 8
+
+    def __post_init__(self) -> None:
+        eights = self.channels >= 8 and self.channels % 8 == 0
+        require(eights, self, "channels", "a multiple of 8")
+
+
+@dataclass
+class ReactionRatesConfig:
+    """The three rate constants of Robertson's reaction, from wrong first guesses."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "reaction_rates"  # reaction_rates
+    wrong_by: list[float] = field(default_factory=lambda: [0.4, 2.5, 0.5])  # choice: factors
+
+    def __post_init__(self) -> None:
+        three = len(self.wrong_by) == 3 and all(0 < f < math.inf for f in self.wrong_by)
+        require(three, self, "wrong_by", "three numbers > 0")
+
+
+@dataclass
+class PopulationsConfig:
+    """Ensembles of a mechanism, of networks and of their sum."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "populations"  # populations
+    members: int = 20  # choice: of each ensemble
+    hidden: int = 16  # choice: hidden units of each network
+
+    def __post_init__(self) -> None:
+        at_least(self, 2, "members")
+        at_least(self, 1, "hidden")
+
+
+@dataclass
+class SwingUpConfig:
+    """A network of the pendulum's acceleration, and a plan that swings it up."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "swing_up"  # swing_up
+    hidden: int = 32  # choice: units of both hidden layers
+    span: float = 4.0  # choice: of the plan, in seconds
+    knots: int = 25  # choice: times between which its torque is linear
+    try_every: int = 50  # choice: training steps from one trial on the true pendulum to the next
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "hidden", "try_every")
+        positive(self, "span")
+        require(self.knots >= 5, self, "knots", "at least 5, those of the torque of a record")

@@ -1,4 +1,4 @@
-"""Warnings of a run: each is shown once, counted, and kept."""
+"""The log of a run, and its warnings: each is shown once, counted, and kept."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TextIO
 
-__all__ = ["RepeatedWarnings", "warnings_shown_once"]
+__all__ = ["RepeatedWarnings", "log_file", "warnings_shown_once"]
 
 # Numbers differ from one occurrence to the next, and are not what a warning is about.
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
@@ -67,3 +68,31 @@ def warnings_shown_once(log: logging.Logger) -> Iterator[RepeatedWarnings]:
         warnings.simplefilter("always", append=True)
         yield found
     found.conclude()
+
+
+@contextmanager
+def log_file(path: Path) -> Iterator[None]:
+    """Everything that is logged also goes, with times and tracebacks, into this file."""
+    handler = LogFile(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setLevel(logging.DEBUG)
+    logger = logging.getLogger("node_experiments")
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+class LogFile(logging.FileHandler):
+    """A log whose own failure, as on a full disk, neither ends a run nor hides why it ended."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Leave the record out."""
+
+    def close(self) -> None:
+        """Write what is left, if it can be written."""
+        with suppress(OSError):
+            super().close()

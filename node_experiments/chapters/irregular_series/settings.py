@@ -1,4 +1,4 @@
-"""Settings of the datasets of irregular series (Rubanova et al. 2019), and of a user's CSV."""
+"""Settings of the datasets and models of irregular series (Rubanova et al. 2019)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ...config.checks import require
+from ...config.checks import at_least, not_negative, positive, require
 
 __all__ = [
     "FORECASTS",
@@ -17,6 +17,7 @@ __all__ = [
     "JapaneseVowelsConfig",
     "PeriodicConfig",
     "PhysioNet2012Config",
+    "SeriesModelConfig",
 ]
 
 
@@ -50,8 +51,7 @@ class ForecastingConfig:
         for name in ("observed_points", "train_size", "test_size"):
             value = getattr(self, name)
             require(value is None or value >= 1, self, name, "at least 1, or null")
-        for name in ("batch_size", "eval_batch_size", "passes"):
-            require(getattr(self, name) >= 1, self, name, "at least 1")
+        at_least(self, 1, "batch_size", "eval_batch_size", "passes")
         size = self.validation_size
         require(size is None or size >= 0, self, "validation_size", "at least 0")
         weights = ("none", "balanced") if self.task == "classification" else ("none",)
@@ -81,10 +81,9 @@ class PeriodicConfig(ForecastingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.trajectories >= 2, self, "trajectories", "at least 2")
-        require(self.points >= 2, self, "points", "at least 2")
-        require(0 < self.span < math.inf, self, "span", "a number > 0")
-        require(0 <= self.noise < math.inf, self, "noise", "a number >= 0")
+        at_least(self, 2, "trajectories", "points")
+        positive(self, "span")
+        not_negative(self, "noise")
 
 
 @dataclass
@@ -106,7 +105,7 @@ class HopperConfig(ForecastingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.trajectories >= 2, self, "trajectories", "at least 2")
+        at_least(self, 2, "trajectories")
         require(2 <= self.window <= 200, self, "window", "from 2 to 200")
 
 
@@ -188,8 +187,8 @@ class HumanActivityConfig(ForecastingConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.split in ("person", "recording"), self, "split", "person or recording")
-        require(self.window >= 2, self, "window", "at least 2")
-        require(self.stride >= 1, self, "stride", "at least 1")
+        at_least(self, 2, "window")
+        at_least(self, 1, "stride")
         require(0 <= self.split_seed < 2**32, self, "split_seed", "from 0 to 2^32 - 1")
 
 
@@ -247,3 +246,80 @@ class CSVConfig(ForecastingConfig):
         single = self.delimiter is None or len(self.delimiter) == 1
         require(single, self, "delimiter", "one character, or null")
         require(0 <= self.split_seed < 2**32, self, "split_seed", "from 0 to 2^32 - 1")
+
+
+@dataclass
+class SeriesModelConfig:
+    """The models of irregular series; one class, so that one schedule can size all of them.
+
+    - `irregular_rnn_dt`: a gated recurrent network that reads the time since the last observation
+    - `rnn_impute`: the same, missing features imputed between last value and mean
+    - `rnn_decay`: the state decays exponentially between observations
+    - `gru_d`: imputation and decay (Che et al. 2018)
+    - `ode_rnn`: the state follows an ODE between observations
+    - `rnn_vae`: one RNN encodes a series as z0, another decodes it
+    - `irregular_latent_ode`: a latent ODE whose encoder reads the observations backwards in time
+    - `latent_ode_poisson`: that also models when each feature is observed, as a Poisson process
+    """
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "ode_rnn"  # one of the names above
+    latent: int = 10  # official_code, of sinusoids: dimension of z, or of an RNN's state
+    encoder_size: int = 20  # official_code, of sinusoids: dimension of an encoder's state
+    unit_hidden: int = 100  # official_code, of sinusoids: hidden units of the gates
+    hidden: int = 100  # official_code, of sinusoids: units of a hidden layer of the dynamics
+    layers: int = 2  # official_code, of sinusoids: hidden layers of the latent ODE's dynamics
+    encoder_layers: int = 2  # official_code, of sinusoids: of an encoder's or ODE-RNN's dynamics
+    head_hidden: int = 100  # official_code: hidden units of the heads for values and for z0
+    noise_std: float | None = 0.01  # official_code: of an observation; null: learned per feature
+    encoder: str = "ode_rnn"  # paper: ode_rnn | rnn, of both latent ODEs; rnn reads the gaps
+    euler_steps: int | None = 50  # official_code: Euler steps over the span; null: the solver
+    batching: str = "independent"  # choice: independent | union: a solve between any two times
+    variant: str = "fixed"  # choice: fixed | official_bug, of ode_rnn and rnn_vae
+    samples: int = 3  # official_code: draws of z0 per series in a training step
+    objective: str = "official_code"  # of latent variables: official_code | elbo, which reads:
+    kl_weight: float = 1.0  # choice: of the KL at last, after a linear rise over kl_wait epochs
+    horizon_epochs: int = 0  # choice: in which what is reconstructed grows to the whole span
+    kl_wait: int = 10  # official_code: epochs without the KL
+    kl_rate: float = 0.99  # official_code: then its weight is 1 - kl_rate^epochs
+    classifier_layers: int = 2  # official_code: hidden layers of the head for classes; 0: linear
+    classifier_hidden: int = 300  # official_code: their units
+    reconstruction_weight: float = 1.0  # official_code: of the likelihood when classifying
+    classification_weight: float = 100.0  # official_code, of physionet2012: of the cross-entropy
+    knots: int | None = None  # choice: see LatentTrajectory: 0 for the union of times
+    augment: int = 0  # dimensions of the ODE of ode_rnn or z that start at zero, and are not read
+
+    def __post_init__(self) -> None:
+        require(0 <= self.augment <= 1000, self, "augment", "from 0 to 1000")
+        at_least(
+            self, 1, "latent", "encoder_size", "unit_hidden", "hidden", "layers", "encoder_layers",
+            "head_hidden", "samples", "classifier_hidden",
+        )  # fmt: skip
+        positive = self.noise_std is None or 0 < self.noise_std < math.inf
+        require(positive, self, "noise_std", "a number > 0, or null")
+        require(self.encoder in ("ode_rnn", "rnn"), self, "encoder", "ode_rnn or rnn")
+        steps = self.euler_steps
+        require(steps is None or steps >= 1, self, "euler_steps", "at least 1, or null")
+        require(
+            self.batching in ("independent", "union"), self, "batching", "independent or union"
+        )
+        require(
+            self.variant in ("fixed", "official_bug"), self, "variant", "fixed or official_bug"
+        )
+        has_bug = self.name in ("ode_rnn", "rnn_vae") and self.batching == "independent"
+        require(
+            self.variant == "fixed" or has_bug,
+            self,
+            "variant",
+            f"fixed: official_bug is one of ode_rnn and rnn_vae with batching=independent, "
+            f"and this is {self.name}",
+        )
+        objectives = ("official_code", "elbo")
+        require(self.objective in objectives, self, "objective", " or ".join(objectives))
+        not_negative(self, "kl_weight")
+        at_least(self, 0, "horizon_epochs", "kl_wait")
+        require(0 < self.kl_rate <= 1, self, "kl_rate", "above 0, at most 1")
+        at_least(self, 0, "classifier_layers")
+        not_negative(self, "reconstruction_weight", "classification_weight")
+        require(self.knots is None or self.knots >= 0, self, "knots", "at least 0, or null")
