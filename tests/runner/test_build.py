@@ -4,7 +4,6 @@ from dataclasses import asdict, fields, replace
 
 import pytest
 import torch
-from node_experiments.runner.process import prepare
 
 from node_experiments.chapters import datasets
 from node_experiments.config import (
@@ -17,6 +16,7 @@ from node_experiments.config import (
 )
 from node_experiments.ode.gradients import GRADIENTS
 from node_experiments.runner import build
+from node_experiments.runner.train import prepare
 
 # Of every setting of the solver another value than the default, with what it needs beside it.
 SOLVER = {
