@@ -27,7 +27,7 @@ from node_experiments.ode import (
 )
 from node_experiments.runner import build
 from node_experiments.runner.compose import configs_folder, typed_config
-from node_experiments.training.loop import take_penalties
+from node_experiments.training.losses import take_penalties
 
 IMAGES = ("dataset.train_size=16", "dataset.batch_size=2", "dataset.validation_size=16")
 SERIES = ("dataset.train_size=8", "dataset.batch_size=4", "dataset.validation_size=8")

@@ -21,9 +21,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 __all__ = [
     "Constants",
-    "constants_of",
+    "Holdings",
+    "constants_in",
     "find_parameters",
-    "modules_of",
+    "holdings_of",
+    "modules_in",
     "reject_batch_statistics",
     "reject_unknown",
 ]
@@ -36,15 +38,19 @@ CAPTURED = (
 )
 
 
-def modules_of(func: Any) -> list[nn.Module]:
-    """Modules that a function holds: itself, its owner, its closure, its globals."""
-    return [value for value in _holdings(func) if isinstance(value, nn.Module)]
+Holdings = Sequence[nn.Module | Tensor]
+"""The modules and tensors within reach of a function, each once; see `holdings_of`."""
 
 
-def constants_of(func: Any) -> list[Tensor]:
+def modules_in(holdings: Holdings) -> list[nn.Module]:
+    """The modules among what a function holds."""
+    return [value for value in holdings if isinstance(value, nn.Module)]
+
+
+def constants_in(holdings: Holdings) -> list[Tensor]:
     """Tensors that a function holds, directly or in its modules, and that need no gradient."""
     tensors: list[Tensor] = []
-    for value in _holdings(func):
+    for value in holdings:
         if isinstance(value, nn.Module):
             tensors += [*value.parameters(), *value.buffers()]
         else:
@@ -54,6 +60,7 @@ def constants_of(func: Any) -> list[Tensor]:
 
 def find_parameters(
     func: Callable[..., Any],
+    holdings: Holdings,
     evaluate: Callable[[float], tuple[Tensor, Sequence[Tensor]]],
     times: Sequence[float],
 ) -> tuple[Tensor, ...]:
@@ -61,6 +68,7 @@ def find_parameters(
 
     Args:
         func: The vector field as the user gave it.
+        holdings: What it holds.
         evaluate: Evaluates it once at a time, with a graph; returns the derivative and the leaves
             that were made for its arguments, of which the first is the state. It is called on the
             first solve with a function, and always when what the function is seen to hold may
@@ -70,8 +78,7 @@ def find_parameters(
     Raises:
         ValueError: `func` reads a tensor that needs a gradient and was computed outside of it.
     """
-    holdings = list(_holdings(func))
-    modules = [value for value in holdings if isinstance(value, nn.Module)]
+    modules = modules_in(holdings)
     tensors = [value for value in holdings if isinstance(value, Tensor)]
     held = [*(p for module in modules for p in module.parameters()), *tensors]
     found = {id(p): p for p in held if p.requires_grad and p.is_leaf}
@@ -105,13 +112,13 @@ def find_parameters(
     return tuple(found.values())
 
 
-def reject_batch_statistics(func: Any, gradient: str) -> None:
+def reject_batch_statistics(holdings: Holdings, gradient: str) -> None:
     """Reject batch normalisation that counts how often it is called.
 
     Raises:
-        ValueError: A module of `func` updates running statistics.
+        ValueError: A module that the function holds updates running statistics.
     """
-    for module in modules_of(func):
+    for module in modules_in(holdings):
         for name, part in module.named_modules():
             if isinstance(part, _BatchNorm) and part.training and part.track_running_stats:
                 raise ValueError(
@@ -166,9 +173,9 @@ def _verified(owner: Any) -> set[tuple]:
         return set()
 
 
-def _holdings(func: Any) -> Iterator[nn.Module | Tensor]:
-    """Modules and tensors within reach of a function, each once."""
-    return _reach(func, 4, set())
+def holdings_of(func: Any) -> Holdings:
+    """What a function holds: itself, its owner, and what its closure and globals lead to."""
+    return list(_reach(func, 4, set()))
 
 
 def _reach(value: Any, depth: int, seen: set[int]) -> Iterator[nn.Module | Tensor]:

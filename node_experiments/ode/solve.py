@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 from .captured_tensors import (
     Constants,
-    constants_of,
+    Holdings,
+    constants_in,
     find_parameters,
-    modules_of,
+    holdings_of,
+    modules_in,
     reject_batch_statistics,
 )
 from .gradients import Gradient, make_gradient
@@ -130,6 +132,8 @@ def solve(
         )
     asked = {"dense": dense, "events": events, "norm": norm is not None, "watch": watch}
     check_choices(solver, state, times, asked)
+    if packed.is_meta:
+        raise ValueError("y0 is on the device 'meta' and has no values; move it to another device")
     arguments = FlatArguments(args)
     casts = torch.is_autocast_enabled(packed.device.type)
     field = packed_field(func, state, arguments, packed.device, gradient if casts else None)
@@ -300,28 +304,31 @@ def gradient_method(
     modules = [arg for arg in problem.args if isinstance(arg, nn.Module)]
     if modules:
         func = partial(func, *modules)  # what they hold is found with what it holds
-    if method.records_steps:
-        if solver_method.has_graph:
-            return method
-        # Not one that is recorded, which is right where nothing needs a gradient.
-    else:
-        reject_batch_statistics(func, type(method).__name__.lower())
+    if method.records_steps and solver_method.has_graph:
+        return method
+    # A method that is not recorded is right where nothing needs a gradient.
+    holdings = holdings_of(func)
+    if not method.records_steps:
+        reject_batch_statistics(holdings, type(method).__name__.lower())
     try:
-        problem.parameters = parameters_of(func, parameters, problem)
+        problem.parameters = parameters_of(func, holdings, parameters, problem)
     except GraphLost:
-        held = [p for module in modules_of(func) for p in module.parameters()]
+        held = [p for module in modules_in(holdings) for p in module.parameters()]
         if any(x.requires_grad for x in (problem.y0, problem.t, *problem.inputs, *held)):
             raise
         return None
     given = [x for x in problem.args if isinstance(x, Tensor) and not x.requires_grad]
-    problem.constants = Constants([*given, *constants_of(func)])
+    problem.constants = Constants([*given, *constants_in(holdings)])
     problem.parameters_are_all = parameters is None
     inputs = (problem.y0, problem.t, *problem.inputs)
     return method if any(x.requires_grad for x in inputs) else None
 
 
 def parameters_of(
-    func: Callable[..., Any], parameters: Iterable[Tensor] | None, problem: Problem
+    func: Callable[..., Any],
+    holdings: Holdings,
+    parameters: Iterable[Tensor] | None,
+    problem: Problem,
 ) -> tuple[Tensor, ...]:
     """Tensors that need a gradient and that `func` reads: those given, or all found."""
     if parameters is not None:
@@ -335,7 +342,7 @@ def parameters_of(
 
     first, last = problem.times[0], problem.times[-1]
     jumps = [t for t in problem.solver.jump_t if min(first, last) < t < max(first, last)]
-    return find_parameters(func, evaluate, (first, *jumps, last))
+    return find_parameters(func, holdings, evaluate, (first, *jumps, last))
 
 
 def evaluated_in(

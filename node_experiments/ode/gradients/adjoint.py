@@ -128,6 +128,9 @@ class Adjoint(Gradient):
         step_size = solver.step_size
         if solver.num_steps is not None:
             step_size = abs(times[-1] - times[0]) / solver.num_steps
+        changes = self.method, self.rtol, self.atol, solver.num_steps
+        if all(change is None for change in changes):
+            return solver
         return replace(
             solver,
             method=self.method or solver.method,

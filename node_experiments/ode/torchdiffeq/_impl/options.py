@@ -84,7 +84,8 @@ def make_solver(
 @lru_cache(maxsize=64)
 def default_solver(method: str | None, rtol: float, atol: float, *times: float) -> Solver:
     """`make_solver` without options; fixed steps end at `times`."""
-    return make_solver(method, {}, rtol, atol, lambda _: torch.tensor(times, dtype=torch.float64))
+    grid = torch.tensor(times, dtype=torch.float64, device="cpu")
+    return make_solver(method, {}, rtol, atol, lambda _: grid)
 
 
 @lru_cache(maxsize=64)
