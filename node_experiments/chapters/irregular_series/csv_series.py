@@ -130,8 +130,8 @@ def check_classes(table: TableFile, form: TableFormat, seen: Measurements) -> No
     what = "series" if form.label_per == "series" else "rows"
     if len(classes) == 1:
         raise DataError(
-            f"{table.source}: {form.label_column!r} has the one class {classes[0]!r}; to classify, "
-            "at least two are needed"
+            f"{table.source}: {form.label_column!r} has the one class {classes[0]!r}; to "
+            "classify, at least two are needed"
         )
     if 2 * len(classes) > max(len(labels), 4):
         raise DataError(

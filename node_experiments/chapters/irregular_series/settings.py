@@ -222,7 +222,7 @@ class CSVConfig(ForecastingConfig):
     duplicates: str = "error"  # two rows of a series at one time: error | mean | last
     time_format: str | None = None  # of dates that are not ISO 8601, such as '%d.%m.%Y %H:%M'
     time_origin: str = "series"  # time 0: series: first observation of each | file: of the file
-    time_scale: float | None = None  # time that becomes 1; the longest training series when null
+    time_scale: str | None = "auto"  # time that becomes 1: auto (longest training series) | number
     delimiter: str | None = None  # between cells; found when null
     decimal: str | None = None  # point or comma of decimals; found when null
     encoding: str | None = None  # of the text; found when null
