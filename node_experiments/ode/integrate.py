@@ -15,6 +15,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from .compiled.stepper import CompiledSteps, MeasuredRatio
 from .methods.base import StepFailed, Stepper
 from .methods.registry import METHODS
 from .methods.scipy import scipy_integrate
@@ -211,7 +212,8 @@ def run(
     solver, times, counts = problem.solver, problem.times, problem.stats.forward
     rtol, atol = problem.spread(solver.rtol), problem.spread(solver.atol)
     controller: Controller
-    ratio = enter = None
+    ratio: ErrorRatio | MeasuredRatio | None = None
+    enter = None
     if solver.fixed_steps:
         controller = FixedGrid(times, solver, torch.finfo(problem.t.dtype).eps)
         enter = problem.enter if solver.perturb else None
@@ -221,9 +223,16 @@ def run(
             # On a stiff problem a step may be far longer than the detail of the solution inside
             # it, which no interpolant from its ends can know: outputs are ends of steps.
             solver = replace(solver, step_t=(*solver.step_t, *times[1:-1]))
-        h = first_step(stepper, times, y0, order, solver, problem.norm, rtol, atol)
+        measuring = stepper if isinstance(stepper, CompiledSteps) and stepper.measures else None
+        if measuring is not None and solver.first_step is None:
+            h = measuring.first_step(times, y0, order, solver.max_step)
+        else:
+            h = first_step(stepper, times, y0, order, solver, problem.norm, rtol, atol)
         controller = make_controller(stepper, times, h, order, solver, resolution)
-        ratio = ErrorRatio(stepper, y0, rtol, atol, problem.norm)
+        if measuring is not None:
+            ratio = MeasuredRatio(measuring)
+        else:
+            ratio = ErrorRatio(stepper, y0, rtol, atol, problem.norm)
     observe, watch = problem.observe, problem.watch
     trajectory = integrate(
         stepper, controller, y0, times, counts, solver, ratio, on_accept, observe, watch, enter

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .captured_tensors import Constants
+from .compiled.stepper import Compilation, CompiledSteps
 from .methods.base import Stepper
 from .methods.explicit_runge_kutta import Clock
 from .methods.explicit_tableaus import EXPLICIT_TABLEAUS, TABLEAUS, Tableau
@@ -50,6 +51,7 @@ class Problem:
         observe, watch: Called with the steps; see `integrate`.
         norm: Norm of the errors of a state, shape `(n,)`; it is called with nothing else.
         unpack: From a state of the shape of y0 to the state that the user gave.
+        compilation: The vector field as it was captured, where steps are compiled.
     """
 
     func: Dynamics
@@ -67,6 +69,7 @@ class Problem:
     norm: Norm = rms_norm
     unpack: Callable[[Tensor], Any] = identity
     stats: SolveStats = field(default_factory=SolveStats)
+    compilation: Compilation | None = None
     _step: tuple[float, float] | None = field(default=None, repr=False)
     _time: tuple[float, Tensor] | None = field(default=None, repr=False)
 
@@ -109,6 +112,17 @@ class Problem:
     def stepper(self, counts: StepCounts) -> Stepper:
         """Steps of the problem's method, without a graph."""
         solver = self.solver
+        if self.compilation is not None:
+            rtol, atol = self.spread(solver.rtol), self.spread(solver.atol)
+            return CompiledSteps(
+                self.compilation,
+                self.tableau,
+                self.y0.detach(),
+                counts,
+                adaptive=not solver.fixed_steps,
+                tolerances=(rtol, atol) if self.norm is rms_norm else None,
+                keeps_stages=len(self.times) > 2 or self.observe is not None,
+            )
         return make_stepper(
             solver,
             self.func,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -19,10 +19,11 @@ from .captured_tensors import (
     modules_of,
     refuse_batch_statistics,
 )
+from .compiled.compilation import compilation_of
 from .dense_solution import DenseOutput
 from .event_solve import packed_events, solve_to_event
 from .events import Event
-from .gradients import DEFAULTS, Adjoint, Backprop, Gradient, make_gradient
+from .gradients import DEFAULTS, Adjoint, Backprop, Gradient, compiled_gradient, make_gradient
 from .gradients.base import Evaluator
 from .integrate import solve_forward
 from .methods.registry import METHODS
@@ -38,6 +39,7 @@ from .vector_field import Adapted, GraphLost, VectorField, checked
 
 __all__ = ["solve"]
 
+NULL = nullcontext()
 NAMED: dict[str, Solver] = {}  # the methods that were asked for by their names
 
 
@@ -127,7 +129,7 @@ def solve(
     asked = {"dense": dense, "events": events, "norm": norm is not None, "watch": watch}
     check_choices(solver, state, times, asked)
     arguments = FlatArguments(args)
-    field = packed_field(func, state, arguments, packed.device, gradient)
+    field, traced = packed_field(func, state, arguments, packed.device, gradient)
     problem = Problem(
         func=field,
         y0=packed,
@@ -149,11 +151,10 @@ def solve(
         output = DenseOutput(state, packed.shape, times[0])
         problem.observe = output.record
     found = packed_events(events, state, arguments) if events else []
-    if torch.is_autocast_enabled(packed.device.type):
-        with full_precision(packed.device):
-            method = gradient_method(problem, field.origin, gradient, parameters)
-            solution = computed(problem, method, found, output)
-    else:
+    casts = torch.is_autocast_enabled(packed.device.type)
+    with full_precision(packed.device) if casts else NULL:
+        if solver.compile:
+            problem.compilation = compilation_of(field.origin, traced, packed, problem.args)
         method = gradient_method(problem, field.origin, gradient, parameters)
         solution = computed(problem, method, found, output)
     field.settle()
@@ -171,8 +172,8 @@ def packed_field(
     arguments: FlatArguments,
     device: torch.device,
     gradient: Gradient | str,
-) -> VectorField:
-    """The user's function on packed states and flat arguments, with its checks."""
+) -> tuple[VectorField, Callable[..., Any]]:
+    """The user's function on packed states and flat arguments, with its checks and without."""
     origin = func.origin if isinstance(func, Adapted) else func
     inner = func
     if torch.is_autocast_enabled(device.type):
@@ -182,7 +183,7 @@ def packed_field(
     field = state.wrap(checked(inner)) if state.is_single else checked(state.wrap(inner))
     # Where nothing is wrapped around it, steps call it without a call between.
     bare = func if inner is func and state.is_packed else None
-    return VectorField(field, device, origin, bare)
+    return VectorField(field, device, origin, bare), bare or state.wrap(inner)
 
 
 def computed(
@@ -271,6 +272,10 @@ def gradient_method(
         return Backprop()
     if not torch.is_grad_enabled():
         return None
+    compiled = compiled_gradient(problem, method, parameters)
+    if compiled is not None:
+        inputs = (problem.y0, *compiled.tensors(problem))
+        return compiled if any(x.requires_grad for x in inputs) else None
     modules = [arg for arg in problem.args if isinstance(arg, nn.Module)]
     if modules:
         func = partial(func, *modules)  # what they hold is found with what it holds

@@ -8,6 +8,7 @@ from .adjoint import Adjoint
 from .backprop import Backprop
 from .base import Gradient
 from .checkpoint import Checkpoint
+from .compiled import compiled_gradient
 from .discrete import Discrete
 from .interpolated import Interpolated
 from .reversible import Reversible
@@ -22,6 +23,7 @@ __all__ = [
     "Gradient",
     "Interpolated",
     "Reversible",
+    "compiled_gradient",
     "make_gradient",
 ]
 

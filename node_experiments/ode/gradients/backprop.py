@@ -19,7 +19,7 @@ from ..methods.registry import METHODS
 from ..problem import Problem
 from ..solution import Trajectory
 from .recorded_implicit_step import RecordedImplicitSteps
-from .recorded_steps import CompiledSteps, FrozenGrid, TimedSteps, recorded_steps
+from .recorded_steps import FrozenGrid, TimedSteps, recorded_steps
 
 __all__ = ["Backprop"]
 
@@ -35,27 +35,17 @@ class Backprop:
     alike, up to a jump of the vector field, and an output time inside a step moves along the
     interpolant (the frozen grid).
 
-    Attributes:
-        compile: Compile whole steps of explicit Runge-Kutta methods, each with its backward pass.
-            It pays for small networks, where calling and recording operations is most of the
-            work; the first solve with a vector field takes seconds to a minute longer. Such steps
-            are differentiable once: there are no second derivatives, and no `retain_graph`. Steps
-            whose times need a gradient are not compiled, and one without a known first stage that
-            is rejected is evaluated again from there on.
+    With `Solver(compile=True)` it is differentiable once, unless the times need a gradient.
     """
-
-    compile: bool = False
 
     def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
         """States at the output times that were reached, in the graph; `(time, *state)`.
 
         Raises:
-            ValueError: A method that cannot be recorded, or compiled, or whose times cannot be.
+            ValueError: A method that cannot be recorded, or whose times cannot be.
         """
-        if self.compile:
-            _ = problem.tableau  # refuses other methods
         grid = FrozenGrid(problem) if problem.t.requires_grad else None
-        stepper = recorded_stepper(problem, grid, self.compile)
+        stepper = recorded_stepper(problem, grid)
         if grid is None:
             trajectory = run(problem, stepper, problem.start)
             ys = torch.cat(trajectory.outputs)
@@ -71,7 +61,7 @@ class Backprop:
         return ys.view(-1, *problem.y0.shape), trajectory
 
 
-def recorded_stepper(problem: Problem, grid: FrozenGrid | None, compiles: bool) -> Stepper:
+def recorded_stepper(problem: Problem, grid: FrozenGrid | None) -> Stepper:
     """Steps of the problem's method that autograd can record.
 
     Args:
@@ -86,7 +76,7 @@ def recorded_stepper(problem: Problem, grid: FrozenGrid | None, compiles: bool) 
     if grid is not None:
         return TimedSteps(problem, grid)
     if method.family == "explicit":
-        return CompiledSteps(problem) if compiles else recorded_steps(problem, problem.clock)
+        return recorded_steps(problem, problem.clock)
     if not method.recordable:
         raise ValueError(
             f"gradient='backprop' cannot record solver.method={method.name!r}; take "
