@@ -169,6 +169,11 @@ def solve_forward(
         trajectory = solve_by_scipy(problem, on_accept)
     else:
         stepper = problem.stepper(problem.stats.forward)
+        if on_accept is None and (grid := problem.grid_of_compiled(stepper)) is not None:
+            assert isinstance(stepper, CompiledSteps)
+            states, _ = stepper.steps(problem.start.detach(), grid)
+            end = Trajectory(t=problem.times[-1], h=grid.sizes[-1])
+            return torch.stack([states[i] for i in grid.outputs]), end
         trajectory = run(problem, stepper, problem.start.detach(), on_accept)
     return torch.cat(trajectory.outputs).view(-1, *problem.y0.shape), trajectory
 

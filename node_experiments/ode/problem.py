@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .captured_tensors import Constants
+from .compiled.fixed_steps import StepGrid, grid_of
 from .compiled.stepper import Compilation, CompiledSteps
 from .methods.base import Stepper
 from .methods.explicit_runge_kutta import Clock
@@ -135,6 +136,18 @@ class Problem:
             args=self.args,
             clock=self.clock,
         )
+
+    def grid_of_compiled(self, stepper: Stepper) -> StepGrid | None:
+        """All steps, where they are fixed, compiled, and nobody looks at them one by one."""
+        if not (
+            isinstance(stepper, CompiledSteps)
+            and self.solver.fixed_steps
+            and self.observe is None
+            and self.watch is None
+        ):
+            return None
+        resolution = torch.finfo(self.t.dtype).eps
+        return grid_of(self.solver, self.times, stepper.nodes, self.y0, resolution)
 
     def flat_field(self, counts: StepCounts, args: Sequence[Any] | None = None) -> FlatField:
         """The vector field on flat states and host times."""

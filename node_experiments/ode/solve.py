@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -39,7 +39,6 @@ from .vector_field import Adapted, GraphLost, VectorField, checked
 
 __all__ = ["solve"]
 
-NULL = nullcontext()
 NAMED: dict[str, Solver] = {}  # the methods that were asked for by their names
 
 
@@ -151,8 +150,13 @@ def solve(
         output = DenseOutput(state, packed.shape, times[0])
         problem.observe = output.record
     found = packed_events(events, state, arguments) if events else []
-    casts = torch.is_autocast_enabled(packed.device.type)
-    with full_precision(packed.device) if casts else NULL:
+    if torch.is_autocast_enabled(packed.device.type):
+        with full_precision(packed.device):
+            if solver.compile:
+                problem.compilation = compilation_of(field.origin, traced, packed, problem.args)
+            method = gradient_method(problem, field.origin, gradient, parameters)
+            solution = computed(problem, method, found, output)
+    else:
         if solver.compile:
             problem.compilation = compilation_of(field.origin, traced, packed, problem.args)
         method = gradient_method(problem, field.origin, gradient, parameters)
@@ -183,7 +187,8 @@ def packed_field(
     field = state.wrap(checked(inner)) if state.is_single else checked(state.wrap(inner))
     # Where nothing is wrapped around it, steps call it without a call between.
     bare = func if inner is func and state.is_packed else None
-    return VectorField(field, device, origin, bare), bare or state.wrap(inner)
+    traced = func if bare is not None else state.wrap(inner)
+    return VectorField(field, device, origin, bare), traced
 
 
 def computed(
@@ -272,10 +277,11 @@ def gradient_method(
         return Backprop()
     if not torch.is_grad_enabled():
         return None
-    compiled = compiled_gradient(problem, method, parameters)
-    if compiled is not None:
-        inputs = (problem.y0, *compiled.tensors(problem))
-        return compiled if any(x.requires_grad for x in inputs) else None
+    if problem.compilation is not None:
+        compiled = compiled_gradient(problem, method, parameters)
+        if compiled is not None:
+            inputs = (problem.y0, *compiled.tensors(problem))
+            return compiled if any(x.requires_grad for x in inputs) else None
     modules = [arg for arg in problem.args if isinstance(arg, nn.Module)]
     if modules:
         func = partial(func, *modules)  # what they hold is found with what it holds

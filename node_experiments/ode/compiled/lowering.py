@@ -92,7 +92,7 @@ def lowered_to_inductor(function: TensorFunction, examples: Sequence[Tensor]) ->
     graph = traced(function, examples, decompositions(examples[0]))
     inputs = [node.meta["val"] for node in graph.graph.nodes if node.op == "placeholder"]
     mode = inputs[0].fake_mode
-    improve(graph, inputs)
+    improve(graph, inputs, forward=not getattr(function, "is_gradient", False))
     output = graph.graph.output_node()
     # Outputs keep their strides, which are those of the next call's inputs.
     results: Any = output.args[0]

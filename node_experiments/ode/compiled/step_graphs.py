@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -160,6 +160,7 @@ class StepGradient:
     derivative (if given), and the sums.
     """
 
+    is_gradient: ClassVar[bool] = True
     step: Step
     needed: tuple[int, ...]
 
@@ -202,6 +203,7 @@ class DerivativeGradient:
     tensors of the vector field and the sums; returns the gradient of the state and the sums.
     """
 
+    is_gradient: ClassVar[bool] = True
     field: FieldGraph
     needed: tuple[int, ...]
 

@@ -16,6 +16,7 @@ from ..methods.interpolation import hermite_interpolation, runge_kutta_interpola
 from ..solution import StepCounts
 from ..step_size_control import step_after_trial, trial_step
 from .capture import CapturedField
+from .fixed_steps import StepGrid
 from .lowering import Compiled, Lowering
 from .step_graphs import Derivative, Start, Step, Trial, nodes_of
 
@@ -60,6 +61,7 @@ class CompiledSteps(Stepper):
     Attributes:
         measures: Whether the steps measure their errors, as `ratio`.
         needs_first: Whether steps are given the derivative at their start.
+        nodes: Where in a step `numbers` has times.
         first: The derivative that the last step was given at its start, if any.
         numbers: Its size and the times of its stages.
     """
@@ -92,7 +94,7 @@ class CompiledSteps(Stepper):
         self._keeps_stages = keeps_stages and tableau.dense is not None and not tableau.dense_a
         self._carries = tableau.first_same_as_last
         self.needs_first = adaptive or self._carries
-        self._nodes = nodes_of(tableau)
+        self.nodes = nodes_of(tableau)
         self._functions: dict[bool, Compiled] = {}
         self._stages: Tensor | None = None
         self.first: Tensor | None = None
@@ -113,7 +115,7 @@ class CompiledSteps(Stepper):
 
     def numbers_of(self, t: float, h: float) -> Tensor:
         """The size of a step and the times of its stages, shape `(1 + stage,)`."""
-        return self._on_device([h, *map(t.__add__, map(h.__mul__, self._nodes))])
+        return self._on_device([h, *map(t.__add__, map(h.__mul__, self.nodes))])
 
     def _on_device(self, numbers: list[float]) -> Tensor:
         if self._device.type == "cpu":
@@ -159,6 +161,36 @@ class CompiledSteps(Stepper):
         self._stages = others.pop() if self._keeps_stages else None
         self.first, self.numbers = first, numbers
         return end
+
+    def steps(self, y: Tensor, grid: StepGrid) -> tuple[list[Tensor], list[Tensor]]:
+        """All fixed steps from `y`.
+
+        Returns:
+            The states at the ends of all steps, the initial one first, and the derivatives that
+            the steps were given, if they are.
+        """
+        states, firsts, tail = [y], [], self._tail
+        if self.needs_first:
+            first = self.derivative(grid.starts[0], y)
+            function = self._stepping([y, first, grid.numbers[0], *tail])
+            for numbers in grid.numbers:
+                firsts.append(first)
+                y, first = function([y, first, numbers, *tail])
+                states.append(y)
+        else:
+            function = self._stepping([y, grid.numbers[0], *tail])
+            for numbers in grid.numbers:
+                (y,) = function([y, numbers, *tail])
+                states.append(y)
+        counts, steps = self.counts, len(grid.sizes)
+        counts.evaluations += steps * (self.tableau.stages - self.needs_first)
+        counts.accepted += steps
+        counts.smallest_step = min(counts.smallest_step, grid.smallest)
+        counts.largest_step = max(counts.largest_step, grid.largest)
+        return states, firsts
+
+    def _stepping(self, inputs: Sequence[Tensor]) -> Compiled:
+        return self._compiled(self.needs_first, False, inputs)
 
     def _compiled(self, given: bool, with_stages: bool, inputs: Sequence[Tensor]) -> Compiled:
         graph = self._compilation.field.graph

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import torch
@@ -36,7 +37,7 @@ __all__ = ["CompiledGradient", "compiled_gradient"]
 def compiled_gradient(
     problem: Problem, method: Gradient, parameters: Iterable[Tensor] | None
 ) -> CompiledGradient | None:
-    """The compiled form of an exact gradient method, where the steps of the problem are compiled.
+    """The compiled form of an exact gradient method, for a problem whose steps are compiled.
 
     Where times need gradients, or those of the interpolants are wanted, steps are not compiled.
     Others than exact methods have a form for their backward pass alone.
@@ -44,8 +45,6 @@ def compiled_gradient(
     Raises:
         ValueError: The method replaces the steps by others.
     """
-    if problem.compilation is None:
-        return None
     if isinstance(method, Reversible):
         raise ValueError(
             "solver.compile=True compiles no steps of gradient='reversible'; take "
@@ -119,14 +118,24 @@ class CompiledSolve(torch.autograd.Function):
             record(t, h, y)
 
         ctx.thinned = isinstance(record, ThinnedRecord)
-        on_accept = keep_some if ctx.thinned else keep
-        record.trajectory = run(problem, stepper, y0.detach(), on_accept)
+        grid = None if ctx.thinned else problem.grid_of_compiled(stepper)
+        if grid is None:
+            on_accept = keep_some if ctx.thinned else keep
+            record.trajectory = run(problem, stepper, y0.detach(), on_accept)
+            ys = torch.cat(record.trajectory.outputs).view(-1, *y0.shape)
+        else:
+            states, firsts = stepper.steps(y0.detach(), grid)
+            ys = torch.stack([states[i] for i in grid.outputs])
+            record.starts, record.sizes, record.states = grid.starts, grid.sizes, states[:-1]
+            record.trajectory = Trajectory(t=problem.times[-1], h=grid.sizes[-1])
+            places: Iterable[int | None] = range(len(firsts)) if firsts else repeat(None)
+            steps = list(zip(places, grid.numbers, strict=False))
         ctx.problem, ctx.spans, ctx.steps = problem, record.spans, steps
         ctx.sizes = len(record.states), len(firsts)
         if isinstance(record, ThinnedRecord):
             ctx.stride, ctx.limit = record.stride, record.limit
         ctx.save_for_backward(*record.states, *firsts, *tensors)
-        return torch.cat(record.trajectory.outputs).view(-1, *y0.shape)
+        return ys
 
     @staticmethod
     @backward_pass
@@ -200,7 +209,8 @@ class CompiledBackward:
         needed: tuple[int, ...],
     ):
         assert problem.compilation is not None
-        self._problem, self._tableau = problem, problem.tableau
+        self._counts, self._tableau = problem.stats.backward, problem.tableau
+        self._carries = self._tableau.first_same_as_last
         self._compilation, self._needed = problem.compilation, needed
         self._times = problem.times[: len(grad_ys)]
         self._direction = 1.0 if problem.times[-1] > problem.times[0] else -1.0
@@ -219,9 +229,7 @@ class CompiledBackward:
         """All steps."""
         carried: tuple[float, AcceptedStep] | None = None
         for (t, t_end), step in steps:
-            if carried is not None and not (
-                self._tableau.first_same_as_last and carried[0] == t_end
-            ):
+            if carried is not None and not (self._carries and carried[0] == t_end):
                 self._pull_slope(carried[1])
             self._step_back(t, t_end, step)
             carried = None if step.first is None else (t, step)
@@ -234,61 +242,59 @@ class CompiledBackward:
         while self._output > 0 and direction * (times[self._output] - t_end) >= 0:
             self.state = self.state + self._rows[self._output]
             self._output -= 1
-        inside = self._outputs_inside(t, t_end)
-        start, stages = None, None
-        if inside:
-            start, stages = self._enter_outputs(t, t_end, inside)
-        given = [] if step.first is None else [step.first]
+        start, given = None, step.first is not None
         arrived = [self.state]
-        if self._tableau.first_same_as_last:
+        if self._carries:
             arrived.append(self._slope)
-        if stages is not None:
+        if self._output > 0 and direction * (times[self._output] - t) > 0:
+            start, arrived[0], stages = self._enter_outputs(t, t_end)
             arrived.append(stages)
-        inputs = [step.y, *given, step.numbers, *arrived, *self._tensors, *self.sums]
-        function = self._function(bool(given), stages is not None, inputs)
-        self.state, *rest = function(inputs)
-        self._slope = rest.pop(0) if given else self._zero
-        self.sums = rest
+        inputs = [step.y, step.numbers, *arrived, *self._tensors, *self.sums]
+        if step.first is not None:
+            inputs.insert(1, step.first)
+        function = self._functions.get((given, start is not None))
+        if function is None:
+            function = self._function(given, start is not None, inputs)
+        if given:
+            self.state, self._slope, *self.sums = function(inputs)
+        else:
+            self.state, *self.sums = function(inputs)
         if start is not None:
             self.state = self.state + start
-        self._problem.stats.backward.evaluations += self._tableau.stages - len(given)
+        self._counts.evaluations += self._tableau.stages - given
 
     def _function(self, given: bool, with_stages: bool, inputs: list[Tensor]) -> Compiled:
-        key = given, with_stages
-        if key not in self._functions:
-            graph = self._compilation.field.graph
-            step = Step(graph, self._tableau, "nothing", given, with_stages)
-            function = StepGradient(step, self._needed)
-            self._functions[key] = compiled_function(self._compilation, function, inputs)
-        return self._functions[key]
+        graph = self._compilation.field.graph
+        step = Step(graph, self._tableau, "nothing", given, with_stages)
+        function = compiled_function(self._compilation, StepGradient(step, self._needed), inputs)
+        self._functions[given, with_stages] = function
+        return function
 
-    def _outputs_inside(self, t: float, t_end: float) -> range:
-        """Which outputs are inside a step."""
+    def _enter_outputs(self, t: float, t_end: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Take in the gradients of the outputs inside a step.
+
+        Returns:
+            What arrives at the start of the step without going through it, and at its end, of the
+            shape of the state; and at its stages, shape `(stage, n)`.
+        """
         last = first = self._output
         while first > 0 and self._direction * (self._times[first] - t) > 0:
             first -= 1
         self._output = first
-        return range(first + 1, last + 1)
-
-    def _enter_outputs(self, t: float, t_end: float, inside: range) -> tuple[Tensor, Tensor]:
-        """Take in the gradients of the outputs inside a step.
-
-        Returns:
-            What arrives at the start of the step without going through it, of the shape of the
-            state, and at its stages, shape `(stage, n)`.
-        """
-        tableau, h = self._tableau, t_end - t
-        grads = self._grad_ys[inside.start : inside.stop].flatten(1)
-        thetas = torch.tensor([(self._times[j] - t) / h for j in inside], dtype=torch.float64)
+        inside = slice(first + 1, last + 1)
+        tableau, h, like = self._tableau, t_end - t, self._zero
+        grads = self._grad_ys[inside].flatten(1)
+        positions = [(time - t) / h for time in self._times[inside]]
+        thetas = torch.tensor(positions, dtype=torch.float64)
         if tableau.dense is not None:
             weights = (h * dense_weights(tableau, thetas)).to(grads)
-            return grads.sum(0).view_as(self._zero), (weights.t() @ grads).contiguous()
-        start, first, end, last = (x.to(grads) @ grads for x in hermite_weights(thetas))
-        self.state = self.state + end.view_as(self._zero)
-        stages = grads.new_zeros(tableau.stages + (not tableau.first_same_as_last), len(first))
-        stages[0] += h * first
-        stages[-1] += h * last
-        return start.view_as(self._zero), stages
+            start = grads.sum(0).view_as(like)
+            return start, self.state, (weights.t() @ grads).contiguous()
+        start, slope, end, end_slope = (x.to(grads) @ grads for x in hermite_weights(thetas))
+        stages = grads.new_zeros(tableau.stages + (not self._carries), len(slope))
+        stages[0] += h * slope
+        stages[-1] += h * end_slope
+        return start.view_as(like), self.state + end.view_as(like), stages
 
     def _pull_slope(self, step: AcceptedStep) -> None:
         """Take back the derivative at the start of a step, which no step before ended with."""
@@ -297,4 +303,4 @@ class CompiledBackward:
         pull = compiled_function(self._compilation, function, inputs)
         self.state, *self.sums = pull(inputs)
         self._slope = self._zero
-        self._problem.stats.backward.evaluations += 1
+        self._counts.evaluations += 1
