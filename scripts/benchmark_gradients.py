@@ -30,7 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from node_experiments.chapters.image_classification.time_conv import TimeConv2d
+from node_experiments.chapters.image_classification.ode_block import TimeConv2d
 from node_experiments.figures.labels import label_points
 from node_experiments.figures.style import COLORS, log_scale, new_figure, style
 from node_experiments.ode import (
@@ -323,7 +323,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         return "" if value is None else f"{value * scale:.{digits}f}"
 
     lines = [
-        "| way | ms | of it forward | evaluations | backward | kept, MB | peak, MB "
+        "| gradient | ms | of it forward | evaluations | backward | kept, MB | peak, MB "
         "| gradient error |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
@@ -357,7 +357,7 @@ def draw(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
             label_points(
                 ax, list(zip(times, errors, strict=True)), [row["way"] for row in rows], shades
             )
-        axes[-1].set_xlabel("processor time of a step (ms)")
+        axes[-1].set_xlabel("CPU time per training step (ms)")
         figure.suptitle(
             "gradient methods: this package (blue) and others (red); lower left is better"
         )

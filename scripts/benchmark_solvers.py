@@ -174,7 +174,7 @@ class Diffrax:
     """Compiled once a problem and method; the tolerance is an argument."""
 
     def __init__(self) -> None:
-        # Evaluations a step; those of implicit methods are not reported by the package.
+        # Evaluations per step; those of implicit methods are not reported by the package.
         self._stages = {"Dopri5": 6, "Tsit5": 6, "Dopri8": 13, "Bosh3": 3}
         self._solves: dict[tuple[str, str], Any] = {}
 

@@ -10,6 +10,7 @@ python scripts/readme_results.py --take precision SWEEP  # or all runs of sweep=
 python scripts/readme_results.py --take hopper_interpolation SWEEP  # or the runs of this sweep, of
                                        # hopper_extrapolation or japanese_vowels; of sweep=periodic
                                        # as periodic_interpolation and periodic_extrapolation
+python scripts/readme_results.py --take physionet2012 FOLDER  # or all runs of physionet2012_*
 """
 
 import argparse
@@ -50,6 +51,9 @@ BY_HAND = (
     "table2 details",
     "poisson",
     "precision",
+    "physionet2012 table4",
+    "physionet2012 table5",
+    "physionet2012 auc",
 )
 NAMES = "|".join((*BY_HAND, *IRREGULAR))
 BLOCK = re.compile(rf"<!-- results: ({NAMES}) -->\n.*?<!-- /results -->", re.DOTALL)
@@ -120,6 +124,9 @@ def place_of(name: str, number: int, run: Mapping[str, Any]) -> str:
         # The encoder that its experiment does not have.
         encoder = "_rnn_encoder" if run.get("config.model.encoder") == "rnn" else ""
         return f"{model}{encoder}_{run[f'config.dataset.{setting}']:g}_seed{seed}"
+    if name == "physionet2012":
+        model = run["name"].removeprefix("physionet2012_")
+        return f"{model}_{run['config.dataset.task']}_seed{seed}"
     if name == "precision":
         return f"{run['config.trainer.precision']}_seed{seed}"
     return f"{number:02d}" if name == "solver_transfer" else "."
@@ -210,6 +217,7 @@ SECTIONS: dict[str, Callable[[DataFrame], str]] = {
     "poisson": show_poisson,
     "precision": show_precision,
     **{name: table(short) for name, short in IRREGULAR.items()},
+    **{f"physionet2012 {short}": table(short) for short in ("table4", "table5", "auc")},
 }
 
 

@@ -1,13 +1,24 @@
+import gc
 import os
+import shutil
 import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from tests.fork_server import ForkServer
+
 # Tests run side by side; threads of one would only disturb the others.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def pytest_collection_finish():
+    """Keep what was imported out of garbage collection, which is a fifth of the time else."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)
@@ -27,18 +38,36 @@ def _cache(tmp_path_factory):
         os.environ["XDG_CACHE_HOME"] = before
 
 
+def at_the_end(draw, figures, trainer):
+    if trainer.epoch == trainer.epochs:
+        draw(figures, trainer)
+
+
 @pytest.fixture
 def node_run(request, monkeypatch, tmp_path, capsys):
     """Run the command line in this process, in an empty folder.
 
-    Pictures take most of the time of a small run: only tests marked `figures` draw them.
+    Pictures take most of the time of a small run: only tests marked `figures` draw them, and of a
+    run those of its end; TensorBoard is given them for `figures(logged=True)` alone.
     """
     from node_experiments.cli import main as cli
+    from node_experiments.tracking.animation import Animation, Film
     from node_experiments.tracking.figures import Figures
+    from node_experiments.tracking.tensorboard import TensorBoard
 
     monkeypatch.chdir(tmp_path)
-    if request.node.get_closest_marker("figures") is None:
-        monkeypatch.setattr(Figures, "epoch_end", lambda self, trainer: None)
+    pictures = request.node.get_closest_marker("figures")
+    if pictures is None or not pictures.kwargs.get("logged"):
+        monkeypatch.setattr(TensorBoard, "figure", lambda self, name, figure, step: None)
+    if pictures is None:
+        for drawn in (Figures, Animation, Film):
+            for event in {"fit_start", "epoch_end", "fit_end"} & set(vars(drawn)):
+                monkeypatch.setattr(drawn, event, lambda self, trainer: None)
+    else:
+        draw = Figures.epoch_end
+        monkeypatch.setattr(
+            Figures, "epoch_end", lambda self, trainer: at_the_end(draw, self, trainer)
+        )
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["node-run", *arguments])
@@ -53,6 +82,39 @@ def node_run(request, monkeypatch, tmp_path, capsys):
         return SimpleNamespace(code=code, out=out, err=err, folders=folders)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def made():
+    """The outputs of `made_once`, by what was asked for."""
+    return {}
+
+
+@pytest.fixture
+def made_once(node_run, tmp_path, tmp_path_factory, made):
+    """The directory of a run, which is a copy for those who ask for the same later."""
+
+    def call(*arguments, code=0):
+        outputs, kept = tmp_path / "outputs", made.get((arguments, code))
+        if kept is None:
+            result = node_run(*arguments)
+            assert result.code == code, result.err
+            made[arguments, code] = tmp_path_factory.mktemp("made") / "outputs"
+            shutil.copytree(outputs, made[arguments, code])
+        else:
+            shutil.copytree(kept, outputs)
+        (folder,) = [path.parent for path in outputs.rglob("result.json")]
+        return folder
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def fork_server(_cache):
+    """Where to start runs that are killed, or run side by side."""
+    server = ForkServer()
+    yield server
+    server.close()
 
 
 # Small enough for a test, and still the whole way from images to result.json.

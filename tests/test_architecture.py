@@ -6,6 +6,7 @@ Looks at all imports, also those inside functions and under `TYPE_CHECKING`.
 import ast
 import re
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,24 @@ def test_the_table_of_contributing_is_in_order():
                 for other in inner(name)}  # fmt: skip
         assert listed <= used, f"{package}: take {', '.join(listed - used)} out of its row"
         above.append(package)
+
+
+def test_the_picture_of_the_data_flow_is_that_of_the_imports():
+    """Each package calls the next one, up to the files of a run, which the last one reads."""
+    (drawn,) = re.findall(r"^configs/ -> (.*)$", (ROOT / "CONTRIBUTING.md").read_text(), re.M)
+    packages = drawn.split(" -> ")
+    assert set(packages) < set(MAY_IMPORT)
+    files = packages.index("runs")
+    for first, second in pairwise(packages[: files + 1]):
+        assert second in MAY_IMPORT[first], f"{first} -> {second}"
+    for first, second in pairwise(packages[files:]):
+        assert first in MAY_IMPORT[second], f"{first} -> {second}"
+    # The things that a chapter is drawn to be made of.
+    (made_of,) = re.findall(
+        r"datasets, models, tasks \(on ([\w, ]*)\), figures",
+        (ROOT / "CONTRIBUTING.md").read_text(),
+    )
+    assert {*made_of.split(", "), "figures"} <= MAY_IMPORT["chapters"]
 
 
 @pytest.mark.parametrize("name", modules())

@@ -8,9 +8,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from node_experiments.cli.application import composed_config
 from node_experiments.cli.hydra_errors import describe
-from node_experiments.cli.settings import setting_types
+from node_experiments.cli.settings import choices, setting_types
 from node_experiments.config import RunConfig
 from node_experiments.errors import UserError
+from node_experiments.runner.compose import configs_folder
+from node_experiments.runner.messages import complain
 
 VALUES = (
     "-1", "0", "1", "2", "1.5", "1e400", "-inf", "nan", "99999999999999999999", "1" * 400,
@@ -67,6 +69,9 @@ def test_three_hundred_wrong_values_get_one_line_each():
         ("dataset.name=[]", "dataset.name=[] must be"),
         ("dataset.name={a:1}", "dataset.name={'a': 1} must be"),
         ("outputs=", "outputs= is empty"),
+        ("=1", "'=1' sets nothing: write key=value"),
+        ("hydra.run.dir=", "hydra.run.dir= is empty; name a directory"),
+        ("hydra.sweep.dir=''", "hydra.sweep.dir= is empty; name a directory"),
         ("trainer.epochs=${nope}", "trainer.epochs: Interpolation key 'nope' not found"),
         ("trainer.epochs=${oc.env:NO_SUCH}", "NO_SUCH"),
         ("lr=0.1", "did you mean optimizer.lr?"),
@@ -74,6 +79,15 @@ def test_three_hundred_wrong_values_get_one_line_each():
         ("batch_size=3", "did you mean dataset.batch_size?"),
         ("hydra.sweeper.n_trials=-1", "must be at least 0"),
         ("sweep=nope", "sweep=nope is unknown"),
+        (
+            "experiment=japanese_vowels_rn",
+            "mean japanese_vowels_rnn_dt, japanese_vowels_",
+        ),
+        ("experiment=VOWELS", "did you mean japanese_vowels_gru_d"),
+        ("experiment=zzz", "experiment=zzz is unknown (node-run --list lists them)"),
+        ("dataset=spiral", "did you mean spirals, 2spirals or cubic_spiral? (node-run --help"),
+        ("dataset.obs=3", "(in dataset: node-run experiment=<name> --help lists them)"),
+        ("protocol=smke", "did you mean smoke? (allowed: paper, quick, smoke)"),
         ("trainer.device=cuda:x", "or cuda:<number>"),
     ],
 )
@@ -82,6 +96,27 @@ def test_what_was_wrong_is_named(words, line):
     assert found is not None
     assert line in found
     assert "\n" not in found.strip()
+
+
+def test_no_list_of_choices_is_longer_than_can_be_read():
+    """Of every group, and of the settings of every group."""
+    groups = choices([configs_folder()])
+    words = [f"{group}=zzz" for group in groups if "/" not in group]
+    words += [f"{prefix}.zzz=1" for prefix in {key.partition(".")[0] for key in setting_types()}]
+    words += [f"{group}.name=zzz" for group in ("dataset", "model")]
+    words += ["mode=zzz", "zzz=1"]
+    for word in words:
+        found = answer([word])
+        assert found is not None, word
+        assert len(found) < 400, found
+        assert " ... " not in found
+
+
+def test_a_message_that_is_cut_is_cut_between_words(capsys):
+    complain(" ".join(["japanese_vowels_rnn_dt"] * 200))
+    line = capsys.readouterr().err.removeprefix("node-run: ")
+    assert len(line) < 1600
+    assert set(line.split()) == {"japanese_vowels_rnn_dt", "..."}
 
 
 def test_values_that_are_right_compose():

@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from node_experiments.cli import main as cli
+from node_experiments.cli.streams import BROKEN_PIPE
+from node_experiments.ode.compiled import lowering
 
 RUN = "experiment=mnist_odenet"
 
@@ -66,7 +68,7 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     ) as process:
         process.stdout.close()
         assert process.stderr.read() == ""
-    assert process.returncode == cli.BROKEN_PIPE
+    assert process.returncode == BROKEN_PIPE
 
 
 @pytest.mark.figures
@@ -269,31 +271,44 @@ def test_a_solve_that_fails_speaks_for_itself(node_run, tiny):
     assert "step size became too small" in one_line(result.err)
 
 
-@pytest.mark.parametrize("compiler", ["g++", "nowhere"])
-def test_whole_steps_are_compiled_or_a_warning_says_why_not(tmp_path, compiler):
-    """In a process of its own, for what is compiled is kept where torch is first told to."""
-    if compiler != "nowhere" and shutil.which(compiler) is None:
-        pytest.skip("there is no C++ compiler here, which is what the other case is about")
-    arguments = ["experiment=spirals_latent_ode", "gradient=backprop", "protocol=smoke"]
+# Of few operations, for the compiler takes a second for each.
+COMPILED = (
+    "experiment=ode_demo", "protocol=smoke", "gradient=backprop", "trainer.compile=true",
+    "trainer.threads=1", "solver=euler", "solver.num_steps=2",
+)  # fmt: skip
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler to compile with")
+def test_whole_steps_are_compiled(tmp_path):
+    """In a separate process, for what is compiled is kept where torch is first asked to."""
     environment = {key: value for key, value in os.environ.items() if "INDUCTOR" not in key}
     run = subprocess.run(
-        [sys.executable, "-m", "node_experiments", *arguments, "trainer.compile=true"],
+        [sys.executable, "-m", "node_experiments", *COMPILED],
         cwd=tmp_path,
-        env={**environment, "XDG_CACHE_HOME": str(tmp_path / "cache"), "CXX": compiler},
+        env={**environment, "XDG_CACHE_HOME": str(tmp_path / "cache"), "CXX": "g++"},
         capture_output=True,
         text=True,
     )
     assert run.returncode == 0, run.stderr
-    said = (run.stdout + run.stderr).splitlines()
-    warned = [line for line in said if "trainer.compile=true is left out" in line]
-    assert len(warned) == (compiler == "nowhere")
+    assert "trainer.compile=true is left out" not in run.stdout + run.stderr
     (result,) = tmp_path.glob("outputs/*/*/result.json")
     metrics = json.loads(result.read_text())["metrics"]
-    if compiler == "nowhere":
-        assert "nowhere" in warned[0]
-        return
     assert metrics["time/first_step_seconds"] > 0
     assert any((tmp_path / "cache" / "node_experiments" / "compiled").rglob("*.so"))
+
+
+def test_without_a_compiler_a_warning_says_so_and_nothing_is_compiled(node_run, monkeypatch):
+    def broken(*given):
+        raise RuntimeError("no working C++ compiler found in ('nowhere',)")
+
+    monkeypatch.setattr(lowering, "tried", broken)
+    lowering.lowering.cache_clear()
+    run = node_run(*COMPILED)
+    lowering.lowering.cache_clear()
+    assert run.code == 0, run.err
+    (warned,) = [line for line in (run.out + run.err).splitlines() if "is left out" in line]
+    assert "trainer.compile=true is left out: torch.compile does not work on cpu here" in warned
+    assert "nowhere" in warned
 
 
 def test_flows_are_compiled_in_whole_steps_or_not_at_all(node_run):

@@ -3,7 +3,7 @@
 import re
 from copy import deepcopy
 from dataclasses import fields, replace
-from itertools import cycle, product
+from itertools import product
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -22,6 +22,7 @@ from node_experiments.config import (
     SchedulerConfig,
     SolverConfig,
 )
+from node_experiments.ode.gradients import GRADIENTS, gradient_class
 from node_experiments.ode.methods.registry import METHODS
 from node_experiments.runner.choices import (
     register_choices,
@@ -51,33 +52,49 @@ def composed(*overrides):
     return typed_config(compose("config", list(overrides)))
 
 
-@pytest.mark.parametrize("experiment", choices("experiment"))
-def test_every_experiment_composes_with_everything(experiment):
-    for protocol in choices("protocol"):
-        config = composed(f"experiment={experiment}", f"protocol={protocol}")
-        assert config.name == experiment
-        assert config.protocol == protocol
-    # Groups do not know of each other, so that each choice is met once.
-    for solver, gradient, regularizer in zip(
-        cycle(("dopri5", "rk4")), choices("gradient"), cycle(choices("regularizer")), strict=False
-    ):
+@pytest.mark.parametrize(
+    ("number", "experiment"), [*enumerate(choices("experiment"))], ids=choices("experiment")
+)
+def test_every_experiment_composes_with_everything(number, experiment):
+    """In every protocol, by the recipe of its dataset and model.
+
+    Groups do not know of each other, so that their choices take turns among the experiments.
+    """
+    bare = OmegaConf.load(CONFIGS / "experiment" / f"{experiment}.yaml").defaults
+    bare = [f"{key.split('/')[1]}={value}" for d in bare for key, value in d.items()]
+    for turn, protocol in enumerate(choices("protocol"), start=3 * number):
+        solver = ("dopri5", "rk4")[turn % 2]
+        gradient, regularizer = (
+            choices(group)[turn % len(choices(group))] for group in ("gradient", "regularizer")
+        )
         config = composed(
             f"experiment={experiment}",
+            f"protocol={protocol}",
             f"solver={solver}",
             f"gradient={gradient}",
             f"regularizer={regularizer}",
         )
+        assert config.name == experiment
+        assert config.protocol == protocol
         assert config.solver.method == solver
         assert config.gradient.name == gradient
         weights = config.regularizer
         named = [name for name in ("kinetic", "jacobian", "taylor") if getattr(weights, name) > 0]
         assert regularizer == ("_".join(named) or "none")
+        if protocol == RunConfig.protocol:
+            without = composed(*bare)
+            assert (config.trainer, config.optimizer, config.scheduler, config.dataset) == (
+                (without.trainer, without.optimizer, without.scheduler, without.dataset)
+            )
 
 
 def test_every_method_is_a_choice():
     missing = set(METHODS) ^ set(solver_names())
     assert not missing, f"put {missing} into NOT_RUNGE_KUTTA of runner/choices.py"
+    registered = ConfigStore.instance()
     for solver in solver_names():
+        assert registered.load(f"solver/{solver}.yaml").node == {"method": solver}
+    for solver in ("dopri5", "adams", "reversible_rk4"):
         assert composed("experiment=mnist_odenet", f"solver={solver}").solver.method == solver
 
 
@@ -152,7 +169,7 @@ FITTING = [
     ("hare_lynx", "populations"),
     ("pendulum", "swing_up"),
     *product((*POINTS, "two_circles_official_code"), ("flow_matching",)),
-    *product(IMAGES, ("image_flow",)),
+    *product(IMAGES, ("image_flow", "image_ode")),
 ]
 
 
@@ -162,14 +179,23 @@ def test_the_list_of_fitting_choices_is_complete():
 
 
 def recipe_folder(dataset, model):
-    if model in ("planar_nf", "flow_matching", "image_flow"):
+    if model in ("planar_nf", "flow_matching", "image_flow", "image_ode"):
         return model
     dataset = dataset.removesuffix("_official_code")
     own = {"fashion_mnist": "mnist", "csv": "irregular_series"}
     return own.get(dataset, "point_sets" if dataset in POINTS else dataset)
 
 
-@pytest.mark.parametrize(("dataset", "model"), FITTING)
+def in_turn(pairs):
+    """Each pair as a case; thorough but for those that first meet their dataset or model."""
+    met = set()
+    for pair in pairs:
+        marks = () if set(pair) - met else pytest.mark.thorough
+        met |= set(pair)
+        yield pytest.param(*pair, marks=marks)
+
+
+@pytest.mark.parametrize(("dataset", "model"), [*in_turn(FITTING)])
 def test_dataset_and_model_choose_their_recipe(dataset, model):
     """Without an experiment, a run trains as its recipe says, in every protocol."""
     protocol = ("smoke", "quick", "paper")[len(dataset + model) % 3]
@@ -185,17 +211,6 @@ def test_dataset_and_model_choose_their_recipe(dataset, model):
 def test_every_recipe_has_every_protocol():
     for folder in (CONFIGS / "recipe").iterdir():
         assert {path.stem for path in folder.iterdir()} == set(choices("protocol"))
-
-
-def test_experiments_train_by_the_recipe_of_their_dataset_and_model():
-    for experiment in choices("experiment"):
-        config = composed(f"experiment={experiment}")
-        chosen = OmegaConf.load(CONFIGS / "experiment" / f"{experiment}.yaml").defaults
-        chosen = [f"{key.split('/')[1]}={value}" for d in chosen for key, value in d.items()]
-        bare = composed(*chosen)
-        assert (config.trainer, config.optimizer, config.scheduler, config.dataset) == (
-            (bare.trainer, bare.optimizer, bare.scheduler, bare.dataset)
-        )
 
 
 @pytest.mark.parametrize(
@@ -222,7 +237,10 @@ def test_an_evaluation_chooses_a_dataset_without_its_model():
     ("argument", "message"),
     [
         ("recipe=mnits", "recipe=mnits is unknown; did you mean mnist?"),
-        ("solver=dopri", "solver=dopri is unknown; did you mean dopri8 or dopri5?"),
+        (
+            "solver=dopri",
+            "solver=dopri is unknown; did you mean dopri8, dopri5 or rev",
+        ),
         ("protocol=quik", "protocol=quik is unknown; did you mean quick?"),
         ("optimizer=adamm", "optimizer=adamm is unknown; did you mean adam"),
     ],
@@ -275,13 +293,13 @@ def test_solver_schema_mirrors_the_solver():
 
 
 def test_gradient_schema_knows_every_option():
-    options = {f.name for way in ode.gradients.GRADIENTS.values() for f in fields(way)}
+    options = {f.name for way in map(gradient_class, GRADIENTS) for f in fields(way)}
     # Whether anything is compiled is a setting of the trainer.
     # A norm, a callback and a whole solver are no settings but objects of Python.
     options -= {"compile", "norm", "watch", "solver"}
     assert options == {f.name for f in fields(GradientConfig)} - {"name"}
     for f in fields(GradientConfig):
-        for way in ode.gradients.GRADIENTS.values():
+        for way in map(gradient_class, GRADIENTS):
             defaults = {g.name: g.default for g in fields(way)}
             assert defaults.get(f.name, f.default) == f.default
 

@@ -7,10 +7,8 @@ import torch
 
 
 @pytest.fixture
-def trained(node_run, tiny):
-    result = node_run("experiment=mnist_odenet", *tiny)
-    assert result.code == 0, result.err
-    return result.folders[0]
+def trained(made_once, tiny):
+    return made_once("experiment=mnist_odenet", *tiny)
 
 
 def content(folder):

@@ -1,4 +1,4 @@
-"""Configurations that make no sense are refused in one line, and nothing is begun."""
+"""Configurations that make no sense are rejected in one line, and nothing is started."""
 
 import random
 

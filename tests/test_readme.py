@@ -108,7 +108,7 @@ def solver_rows():
 
 
 def ways_of(name):
-    """The ways to gradients that a method takes, found by taking them."""
+    """The gradient methods that a solver takes, found by taking them."""
     method, field, ways = METHODS[name], torch.nn.Linear(2, 2).double(), set()
     solver = Solver(name) if method.adaptive else Solver(name, num_steps=50)
     y0, t = torch.ones(2, dtype=torch.double), torch.tensor([0.0, 0.1], dtype=torch.double)
@@ -305,9 +305,25 @@ def test_the_front_page_is_that_of_the_files():
     assert blocks == {name: script.section(name) for name in script.SECTIONS}
 
 
+def test_the_times_of_experiments_are_those_of_the_runs():
+    script = load_script("experiment_times")
+    assert script.TARGET.read_text() == script.text(), "run scripts/experiment_times.py"
+    epoch = {"seconds": 10.0, "epoch_seconds": 4.0, "dataset": "mnist", "model": "revnet"}
+    assert script.whole(epoch) == 14.0  # of two epochs
+
+
 def test_pictures_in_html_exist():
     for path in re.findall(r'src="([^"]+)"', README):
         assert (ROOT / path).exists(), path
+
+
+def test_the_citation_has_what_its_format_asks_for():
+    found = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert found["cff-version"] == "1.2.0"
+    for cited in (found, found["preferred-citation"]):
+        assert cited["title"]
+        assert cited["authors"]
+    assert found["message"]
 
 
 def test_the_front_page_is_short():

@@ -42,27 +42,47 @@ def installed(module):
         return False
 
 
+def starts_processes(arguments):
+    """Whether a command needs more than this process, as those of other tests do."""
+    return "-m node_experiments" in " ".join(arguments) or any(
+        word.startswith(("hydra/launcher=", "trainer.devices=")) for word in arguments
+    )
+
+
 @pytest.mark.filterwarnings("ignore")  # of Optuna's dependencies
 @pytest.mark.parametrize("section", ["Resume", "Sweeps", "Clusters"])
-def test_commands_run(node_run, tiny, section):
+def test_commands_run(node_run, section):
     for line in commands(section):
         program, *arguments = shlex.split(line)
         needed = [module for choice, module in NEEDS.items() if choice in arguments]
         if not all(map(installed, needed)):
             continue
+        if starts_processes(arguments):
+            compose(word for word in arguments if "=" in word and not word.startswith("--"))
+            continue
         if "experiment=mnist_mlp" in arguments and "resume=" not in line:
             arguments += SMALL
-        if "hydra/launcher=slurm" in arguments:
-            compose(arguments)
-        elif "hydra/launcher=ray_cluster" in arguments:
+        assert program == "node-run"
+        result = node_run(*arguments)
+        assert result.code == 0, (line, result.err)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("section", ["Sweeps", "Clusters"])
+def test_commands_that_start_processes_run(node_run, tiny, section):
+    for line in commands(section):
+        program, *arguments = shlex.split(line)
+        needed = [module for choice, module in NEEDS.items() if choice in arguments]
+        slurm = "hydra/launcher=slurm" in arguments
+        if slurm or not starts_processes(arguments) or not all(map(installed, needed)):
+            continue
+        if "experiment=mnist_mlp" in arguments:
+            arguments += SMALL
+        if "hydra/launcher=ray_cluster" in arguments:
             with ray_cluster() as environment:
                 run(program, *arguments, *tiny, "model.channels=4", **environment)
-        elif program == "torchrun":
-            run(program, *arguments)
         else:
-            assert program == "node-run"
-            result = node_run(*arguments)
-            assert result.code == 0, (line, result.err)
+            run(program, *arguments)
 
 
 def script(name):
@@ -101,16 +121,14 @@ def ray_cluster():
 
 
 def compose(arguments):
-    """Compose what the command's jobs and its launcher would be, where there is no SLURM."""
+    """Compose what the command's jobs and its launcher would be."""
     from hydra import compose, initialize_config_dir
 
     from node_experiments.cli import application as cli
     from node_experiments.runner.compose import configs_folder
 
     cli.register()
-    given = [
-        argument.replace("seed=0,1,2", "seed=0") for argument in arguments if argument != "-m"
-    ]
+    given = [argument.partition(",")[0] for argument in arguments if argument != "-m"]
     with initialize_config_dir(str(configs_folder()), version_base="1.3"):
         composed = compose("config", given, return_hydra_config=True)
     assert composed.hydra.launcher._target_
@@ -176,7 +194,7 @@ def results():
     (glance,) = re.findall(r"<!-- front: glance -->(.*?)<!-- /front -->", README, re.DOTALL)
     (gallery,) = re.findall(r"<!-- front: gallery -->(.*?)<!-- /front -->", README, re.DOTALL)
     commands = re.findall(r"`(node-\w+ [^`]*)`", glance)
-    commands += [f"node-run {choice}" for choice in re.findall(r"`(experiment=\w+)`", gallery)]
+    commands += [f"node-run experiment={name}" for name in re.findall(r"`(\w+)`", gallery)]
     return sorted(set(commands))
 
 

@@ -1,8 +1,4 @@
-"""The recipe of CONTRIBUTING.md for a solver, carried out in a copy of the library.
-
-Those for a dataset, a model and a task are carried out by the chapter from outside of
-`test_chapters.py`.
-"""
+"""The recipes of CONTRIBUTING.md, carried out in a copy of the package."""
 
 import os
 import shutil
@@ -59,3 +55,164 @@ def test_a_tableau_is_all_that_a_solver_needs(tmp_path):
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )  # fmt: skip
     assert done.stdout == "ok\n", done.stderr
+
+
+DATASET = """
+from types import SimpleNamespace
+
+import torch
+
+from ...data.seeded_batches import SeededBatches
+
+
+def line(settings, seed, device):
+    x = torch.linspace(-1, 1, settings.points, device=device).unsqueeze(1)
+    pair = x, settings.slope * x
+    train = SeededBatches(lambda generator: pair, batches=1, seed=seed)
+    return SimpleNamespace(train=train, validation=None, test=[pair], dim=1)
+"""
+MODEL = """
+from torch import nn
+
+from ...nn.mlp import mlp
+from ...ode.methods.registry import METHODS
+
+
+def bent(settings, data, solver, gradient):
+    assert solver.method in METHODS
+    return mlp([data.dim, settings.hidden, data.dim], "tanh")
+"""
+TASK = """
+class Fit:
+    metric, higher_is_better = "mse", False
+
+    def loss(self, model, batch, step):
+        return (model(batch[0]) - batch[1]).square().mean(), {}
+
+    def evaluate(self, model, batches):
+        loss = float(sum(self.loss(model, batch, 0)[0] for batch in batches))
+        return {"loss": loss, "mse": loss}
+
+
+def fit(settings, data):
+    return Fit()
+"""
+GRADIENT = """
+from .backprop import Backprop
+
+
+class Recorded(Backprop):
+    pass
+"""
+# In chapter.py: what stands there -> what is put before it.
+DATASET_ENTRIES = {
+    "HERE = ": """
+@dataclass
+class LineConfig:
+    GROUP: ClassVar[str] = "dataset"
+    name: str = "line"
+    slope: float = 2.0
+    points: int = 32
+
+
+""",
+    '        "cubic_spiral": Dataset(':
+        '        "line": Dataset(LineConfig, f"{HERE}.line:line", "line"),\n',
+}  # fmt: skip
+MODEL_ENTRIES = {
+    "HERE = ": """
+@dataclass
+class BentConfig:
+    GROUP: ClassVar[str] = "model"
+    name: str = "bent"
+    hidden: int = 8
+
+
+""",
+    '        "neural_ode": Model(':
+        '        "bent": Model(BentConfig, f"{HERE}.bent:bent", {"line": f"{HERE}.fit:fit"}),\n',
+}  # fmt: skip
+TRAINED = """
+import torch
+from node_experiments.cli.application import composed_config
+from node_experiments.runner import build
+
+config = composed_config(
+    ["dataset=line", "model=bent", "solver=rk4", "solver.num_steps=2", "gradient=recorded"]
+)
+assert type(build.build_gradient(config.gradient)).__name__ == "Recorded"
+device = torch.device("cpu")
+data = build.build_data(config, device)
+model, task = build.build_model(config, data, device), build.build_task(config, data)
+optimizer = build.build_optimizer(config, model)
+build.build_figures(config)
+before = task.evaluate(model, data.test)["mse"]
+for step in range(50):
+    optimizer.zero_grad()
+    task.loss(model, next(iter(data.train)), step)[0].backward()
+    optimizer.step()
+assert task.evaluate(model, data.test)["mse"] < before
+print("ok", config.name, config.dataset.slope)
+"""
+
+
+def copy_of_package(folder):
+    """The code of the package, and its configurations; returns the chapter that will grow."""
+    shutil.copytree(
+        ROOT / "node_experiments", folder / "node_experiments",
+        ignore=lambda _, names: [name for name in names if name.endswith(("_files", ".gz", ".pt"))
+                                 or name in ("pretrained", "files", "__pycache__")],
+    )  # fmt: skip
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    return folder / "node_experiments" / "chapters" / "toy"
+
+
+def contents(package):
+    return {path: path.read_text() for path in package.rglob("*.py")}
+
+
+def touched(package, before):
+    return sorted(
+        path.name for path, text in contents(package).items() if before.get(path) != text
+    )
+
+
+def insert(path, entries):
+    text = path.read_text()
+    for place, added in entries.items():
+        assert text.count(place) == 1, place
+        text = text.replace(place, added + place)
+    path.write_text(text)
+
+
+def test_a_model_a_dataset_and_a_gradient_method_are_two_files_each_and_a_task_one(tmp_path):
+    chapter = copy_of_package(tmp_path)
+    before = contents(chapter)
+    (chapter / "line.py").write_text(DATASET)
+    insert(chapter / "chapter.py", DATASET_ENTRIES)
+    assert touched(chapter, before) == ["chapter.py", "line.py"]
+
+    before = contents(chapter)
+    (chapter / "fit.py").write_text(TASK)
+    assert touched(chapter, before) == ["fit.py"]
+
+    before = contents(chapter)
+    (chapter / "bent.py").write_text(MODEL)
+    insert(chapter / "chapter.py", MODEL_ENTRIES)
+    assert touched(chapter, before) == ["bent.py", "chapter.py"]
+
+    gradients = tmp_path / "node_experiments" / "ode" / "gradients"
+    before = contents(gradients)
+    (gradients / "recorded.py").write_text(GRADIENT)
+    insert(
+        gradients / "base.py", {'    "reversible": "Reversible",': '    "recorded": "Recorded",\n'}
+    )
+    (tmp_path / "configs" / "gradient" / "recorded.yaml").write_text("name: recorded\n")
+    assert touched(gradients, before) == ["base.py", "recorded.py"]
+
+    done = subprocess.run(
+        [sys.executable, "-c", TRAINED],
+        cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.stdout == "ok line_bent 2.0\n", done.stderr

@@ -19,9 +19,8 @@ from node_experiments.chapters.latent_ode.poisson_model import PoissonField
 from node_experiments.chapters.normalizing_flows.continuous_flow import DensityField
 from node_experiments.cli import application as cli
 from node_experiments.config import ConfigError
-from node_experiments.nn.ode_module import ODEModule
+from node_experiments.nn.ode_module import ODEModule, solving_modules
 from node_experiments.nn.regularizers import RegularizedField
-from node_experiments.nn.swap_solver import solving_modules
 from node_experiments.ode import (
     Solver,
     solve,
@@ -47,6 +46,7 @@ SOLVING = {
     "irregular_latent_ode": ("periodic_latent_ode", *SERIES, *IRREGULAR),
     "fluid_control": ("fluid_control", "model.compare_gradients=false"),
     "sphere_ode": ("anode_spheres",),
+    "image_ode": ("anode_mnist", *IMAGES, "model.pool=4"),
     "populations": ("lotka_volterra_hare_lynx",),
     "latent_ode_poisson": ("periodic_latent_ode", "model=latent_ode_poisson", *SERIES, *IRREGULAR),
 }
@@ -224,9 +224,9 @@ def test_models_whose_solves_carry_no_penalty_say_why(name):
 def test_models_without_an_ode_say_so(name):
     config = configured(*NOT_SOLVING[name], "regularizer=kinetic")
     data = build.build_data(config, torch.device("cpu"))
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as rejected:
         build.build_model(config, data, torch.device("cpu"))
-    assert str(refused.value) == (
+    assert str(rejected.value) == (
         f"regularizer.kinetic has no effect on model.name={name!r}, which solves no ODE; "
         "take regularizer=none"
     )

@@ -64,7 +64,7 @@ def test_a_regularised_recurrence(node_run):
         ((*ODE_DEMO, "regularizer=kinetik"), "kinetic"),
     ],
 )
-def test_what_cannot_be_regularised_is_refused(node_run, arguments, message):
+def test_what_cannot_be_regularised_is_rejected(node_run, arguments, message):
     run = node_run(*arguments, "protocol=smoke")
     assert run.code == 2
     assert message in run.err

@@ -75,7 +75,7 @@ def test_resume_auto_ends_as_if_nothing_had_happened(
 
     resumed = node_run(*arguments, "resume=auto")
     assert resumed.code == 0, resumed.err
-    assert len(resumed.folders) == 2, "the run goes on in its own folder"
+    assert len(resumed.folders) == 2, "the run resumes in its own folder"
     assert f"resumed after step {step + 1}" in resumed.out
     assert content(folder)["status"] == "completed"
     assert torch.equal(weights(folder), weights(undisturbed))
@@ -89,7 +89,7 @@ def test_resume_auto_ends_as_if_nothing_had_happened(
     assert "was completed before" in again.out
     assert len(again.folders) == 2
     fresh = node_run(*arguments)
-    assert len(fresh.folders) == 3, "without resume, a run begins anew"
+    assert len(fresh.folders) == 3, "without resume, a run starts from scratch"
 
 
 def test_ctrl_c_finishes_the_step_and_saves(node_run, tiny, stop_before_step):
@@ -104,7 +104,7 @@ def test_ctrl_c_finishes_the_step_and_saves(node_run, tiny, stop_before_step):
 
 
 @pytest.fixture
-def stopped(node_run, tiny, monkeypatch, tmp_path):
+def stopped(made_once, tiny, monkeypatch):
     with monkeypatch.context() as patch:
 
         def step_start(self, trainer):
@@ -112,9 +112,7 @@ def stopped(node_run, tiny, monkeypatch, tmp_path):
                 signal.raise_signal(signal.SIGUSR1)
 
         patch.setattr(Timing, "step_start", step_start)
-        result = node_run(*MLP, "scheduler=none", *tiny)
-    assert result.code == 144
-    return result.folders[0]
+        return made_once(*MLP, "scheduler=none", *tiny, code=144)
 
 
 def test_resume_of_a_named_run(node_run, stopped):
@@ -217,7 +215,7 @@ def test_two_processes_in_the_same_folder(node_run, tiny, tmp_path):
         assert result.code == 2
         assert f"is in use by process {other.pid}" in result.err
         assert not list(folder.rglob("*.pt"))
-        assert (folder / ".hydra").is_dir(), "the other process has only just begun"
+        assert (folder / ".hydra").is_dir(), "the other process has only just started"
     finally:
         other.communicate()
     assert node_run(*MLP, *tiny, f"hydra.run.dir={folder}").code == 0
@@ -248,7 +246,7 @@ LIMITS = {
 
 @pytest.mark.parametrize("limit", LIMITS)
 def test_a_disk_that_is_really_full(node_run, tiny, stopped, tmp_path, limit):
-    """A run goes on where there is no room: one clear line, and its checkpoints stay whole."""
+    """A run resumes where there is no room: one clear line, and its checkpoints stay whole."""
     kept = {path: path.read_bytes() for path in (stopped / "checkpoints").iterdir()}
     full = tmp_path / "full"
     full.mkdir()
@@ -283,7 +281,7 @@ def test_a_disk_that_is_really_full(node_run, tiny, stopped, tmp_path, limit):
     script += "sys.exit(code)\n"
     command = [sys.executable, "-c", script]
     if limit == "file system":
-        # In a mount namespace of its own: nothing stays mounted, whatever happens.
+        # In a separate mount namespace: nothing stays mounted, whatever happens.
         command = ["unshare", "--mount", *command]
         allowed = subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", full])
         if allowed.returncode != 0:

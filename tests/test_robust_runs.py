@@ -17,8 +17,14 @@ import yaml
 
 from node_experiments.config import ConfigError
 from node_experiments.runner.compose import plain_config
+from node_experiments.runs import starts
 from node_experiments.runs.directory import hash_of
-from node_experiments.runs.starts import discard, mark_start, remove_failed_starts
+from node_experiments.runs.starts import (
+    discard,
+    mark_start,
+    one_at_a_time,
+    remove_failed_starts,
+)
 from node_experiments.training.checkpoints import CheckpointError, load_checkpoint, load_last
 from node_experiments.training.signals import StopRequest, is_ours, stop_on_signals
 
@@ -166,13 +172,31 @@ def test_failed_starts_are_removed_and_nothing_else(tmp_path):
         started(tmp_path / "alive", f"{os.getpid()} on {os.uname().nodename}"),
         started(tmp_path / "young"),
         started(tmp_path / "elsewhere", "1 on another-machine"),
-        started(tmp_path / "begun", dead_process()),
+        started(tmp_path / "started", dead_process()),
         started(tmp_path / "self", dead_process()),
     ]
-    (tmp_path / "begun" / "config.yaml").write_text("seed: 0")
+    (tmp_path / "started" / "config.yaml").write_text("seed: 0")
     remove_failed_starts(tmp_path, but=tmp_path / "self")
     assert not any(folder.exists() for folder in gone)
     assert all(folder.exists() for folder in kept)
+
+
+def test_locks_of_killed_processes_are_removed(tmp_path, monkeypatch):
+    dead, held, other = (tmp_path / f".{name}.lock" for name in ("a" * 12, "b" * 12, "mine"))
+    for lock in (dead, held, other):
+        lock.write_text(dead_process())
+    with one_at_a_time(held, print):
+        remove_failed_starts(tmp_path, but=tmp_path / "self")
+        assert sorted(tmp_path.iterdir()) == sorted([held, other])
+    assert not held.exists()
+
+    def full():
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(starts, "this_process", full)
+    with pytest.raises(OSError, match="No space"), one_at_a_time(dead, print):
+        pass
+    assert not dead.exists()
 
 
 def test_a_start_is_discarded_by_its_own_process_alone(tmp_path):
@@ -203,25 +227,32 @@ def test_a_rank_that_is_no_number(node_run, monkeypatch):
     assert "RANK='abc'" in one_line(result.err)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT])
-def test_a_signal_before_training_starts(tmp_path, number):
+SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT)
+
+
+def test_a_signal_before_training_starts(tmp_path):
     """Inside the import of what the command line needs, and where a run is prepared."""
     script = (
         "import signal, sys\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup ignores\n"
         "class Import:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        f"        if name == sys.argv[1]: signal.raise_signal({int(number)})\n"
+        "        if name == module: signal.raise_signal(number)\n"
         "from node_experiments.cli.main import main\n"
         "sys.meta_path.insert(0, Import())\n"
-        "sys.exit(main(['experiment=mnist_mlp', 'protocol=smoke']))\n"
+        "for module in ('hydra', 'torch'):\n"
+        f"    for number in {[*map(int, SIGNALS)]}:\n"
+        "        print(main(['experiment=mnist_mlp', 'protocol=smoke']), file=sys.stderr)\n"
     )
-    for module in ("hydra", "torch"):
-        result = subprocess.run(
-            [sys.executable, "-c", script, module], cwd=tmp_path, capture_output=True, text=True
-        )
-        assert result.returncode == (130 if number == signal.SIGINT else 144), result.stderr
-        assert "interrupted while nothing was training" in one_line(result.stderr)
-        assert not list(tmp_path.iterdir())
+    result = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    lines = result.stderr.splitlines()
+    assert lines[1::2] == 2 * ["144", "144", "144", "130"]
+    assert len(lines) == 2 * 2 * len(SIGNALS)
+    for line in lines[::2]:
+        assert "interrupted while nothing was training" in line
+    assert not list(tmp_path.iterdir())
 
 
 def test_signals_of_launchers_and_of_nohup_are_left_alone():
@@ -250,15 +281,11 @@ def test_signals_of_launchers_and_of_nohup_are_left_alone():
     assert StopRequest().signum is None
 
 
-def test_resume_auto_started_three_times_at_once_trains_once(tmp_path, tiny):
+def test_resume_auto_started_three_times_at_once_trains_once(tmp_path, tiny, fork_server):
     words = (*MLP, *tiny, "trainer.epochs=3", "resume=auto")
-    command = [sys.executable, "-m", "node_experiments", *words]
-    processes = [
-        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
-        for _ in range(3)
-    ]
-    said = [process.communicate(timeout=400)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0]
+    runs = [fork_server.start(*words, folder=tmp_path) for _ in range(3)]
+    assert [run.wait() for run in runs] == [0, 0, 0]
+    said = [run.output.read_text() for run in runs]
     assert len(list(tmp_path.glob("outputs/*/*"))) == 1
     (result,) = tmp_path.glob("outputs/*/*/result.json")
     assert sum("was completed before" in text for text in said) == 2

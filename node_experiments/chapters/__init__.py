@@ -140,6 +140,8 @@ def task_of(model: str, dataset: str) -> Task:
         ConfigError: A chapter names a task that none has.
     """
     name = models()[model].tasks[datasets()[dataset].kind]
+    if ":" in name:
+        return Task(name)
     if name not in tasks():
         raise ConfigError(
             f"the task {name!r} of model {model!r} is unknown{nearest(name, tasks())}"

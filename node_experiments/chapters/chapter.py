@@ -50,7 +50,8 @@ class Model:
     Attributes:
         settings: A dataclass with a field `name`; its defaults are those of the configuration.
         build: `(settings, data, solver, gradient) -> module`.
-        tasks: For each kind of dataset that the model fits, the name of its task.
+        tasks: For each kind of dataset that the model fits, the name of its task, or the import
+            string of what builds a task that has nothing else.
         reads: The settings that this model reads, of a dataclass that several share; all if None.
         recipe: The folder of `configs/recipe/` in place of the dataset's.
     """

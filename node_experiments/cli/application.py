@@ -8,25 +8,30 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import errno
 import hashlib
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from hydra import version
+from hydra._internal.callbacks import Callbacks
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
+from hydra.core.utils import configure_log, run_job
 from hydra.errors import HydraException
-from hydra.types import RunMode
+from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
@@ -37,13 +42,10 @@ from ..runner.choices import register_choices
 from ..runner.compose import chapter_folders, configs_folder, typed_config
 from ..runner.job import ExitCode, job, torchrun_rank
 from ..runner.messages import complain
-from ..runs.checkpoint_names import resolved_checkpoint
 from ..runs.directory import folder_of_checkpoint, read_config
 from ..runs.starts import discard
 from ..version import __version__
-from .arguments import is_sweep, normalise, parse, parser, read
-from .help import experiment_list, help_text, sample_text, short_help
-from .hydra_errors import describe
+from .arguments import is_sweep, normalise, parse, parser, read, shorten
 from .override_checks import check_overrides
 from .settings import choices
 from .sweep_summary import SweepSummary
@@ -58,7 +60,6 @@ def run(words: Sequence[str]) -> int:
     """Carry out a command line; returns the exit code."""
     ExitCode.last = SweepSummary.exit_code = 0
     ExitCode.started = False
-    register()
     try:
         return command(words)
     except UserError as error:
@@ -69,17 +70,25 @@ def run(words: Sequence[str]) -> int:
         if wants_traceback() or isinstance(error, BrokenPipeError):
             raise
         if isinstance(error, HydraException):
-            return complain(describe(error))
-        return complain(
-            f"cannot write the run directory: {error.strerror} ({error.filename}); "
-            "set outputs=<directory that can be written>"
-        )
+            return explain(error)
+        remedy = "set outputs=<directory that can be written>"
+        if error.errno == errno.ENAMETOOLONG:
+            remedy = "choose a shorter name or directory"
+        where = shorten(str(error.filename))
+        return complain(f"cannot write the run directory: {error.strerror} ({where}); {remedy}")
     except Exception as error:
         # Hydra meets some input with an exception of any type, before any job.
         ours = isinstance(error, HydraException | OmegaConfBaseException)
         if wants_traceback() or (ExitCode.started and not ours):
             raise
-        return complain(describe(error))
+        return explain(error)
+
+
+def explain(error: BaseException) -> int:
+    """Print an error of Hydra's in one line; returns the exit code."""
+    from .hydra_errors import describe
+
+    return complain(describe(error))
 
 
 def command(words: Sequence[str]) -> int:
@@ -96,18 +105,21 @@ def command(words: Sequence[str]) -> int:
     if not flags.shell_completion:
         check_overrides(map(read, overrides), groups, folders, multirun)
     if flags.help:
+        from .help import help_text
+
         print(help_text(overrides), end="", flush=True)
         return 0
     with hydra_for(flags) as hydra:
         name = flags.config_name or CONFIG
         if shown(hydra, name, flags, overrides):
             return 0
-        composed = compose(hydra, name, overrides)
+        composed = compose(hydra, name, overrides, multirun)
         if multirun or composed.hydra.mode == RunMode.MULTIRUN:
             hydra.multirun(name, one_job, [*overrides, "hydra.mode=MULTIRUN"])
             return SweepSummary.exit_code
+        composed.hydra.mode = RunMode.RUN
         validate(composed)
-        hydra.run(name, one_job, [*overrides, "hydra.mode=RUN"])
+        run_composed(hydra, name, composed)
         return ExitCode.last
 
 
@@ -124,6 +136,8 @@ def choices_of_run(overrides: Sequence[str]) -> list[str]:
     named = given.get("checkpoint") or given.get("resume")
     if named is None or "dataset" in given or named.is_sweep_override():
         return []
+    from ..runs.checkpoint_names import resolved_checkpoint
+
     outputs = text_of(given["outputs"]) if "outputs" in given else "outputs"
     folder = folder_of_checkpoint(resolved_checkpoint(text_of(named), outputs))
     content, found = read_config(folder), []
@@ -144,12 +158,17 @@ def text_of(override: Override) -> str:
 
 def text_for(flags: argparse.Namespace, anything: bool) -> str | None:
     """The answer to a command line that composes nothing."""
-    if not anything:
-        return short_help()
     if flags.version:
         return f"node_experiments {__version__}"
+    if anything and flags.list is None and flags.sample is None:
+        return None
+    from .help import experiment_list, sample_text, short_help
+
+    if not anything:
+        return short_help()
     if flags.list is not None:
-        return experiment_list(flags.list, [*config_folders(flags), *chapter_folders()])
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        return experiment_list(flags.list, [*config_folders(flags), *chapter_folders()], width)
     if flags.sample is not None:
         chosen = [word.partition("=")[2] for word in flags.overrides if "dataset=" in word]
         return sample_text(chosen[-1] if chosen else "", flags.sample)
@@ -200,12 +219,22 @@ def shown(hydra: Hydra, name: str, flags: argparse.Namespace, overrides: list[st
     return True
 
 
-def compose(hydra: Hydra, name: str, overrides: list[str]) -> DictConfig:
+def compose(hydra: Hydra, name: str, overrides: list[str], multirun: bool) -> DictConfig:
     """The configuration of a job, or what all jobs of a sweep share."""
-    return hydra.compose_config(
-        name, overrides, RunMode.MULTIRUN, with_log_configuration=False,
-        validate_sweep_overrides=False,
-    )  # fmt: skip
+    mode = RunMode.MULTIRUN if multirun else RunMode.RUN
+    return hydra.compose_config(name, overrides, mode, validate_sweep_overrides=not multirun)
+
+
+def run_composed(hydra: Hydra, name: str, composed: DictConfig) -> None:
+    """Run one job as `Hydra.run` does, which composes its configuration once more."""
+    configure_log(composed.hydra.hydra_logging, composed.hydra.verbose)
+    callbacks = Callbacks(composed)
+    callbacks.on_run_start(config=composed, config_name=name)
+    done = run_job(
+        one_job, composed, "hydra.run.dir", None, HydraContext(hydra.config_loader, callbacks)
+    )
+    callbacks.on_run_end(config=composed, config_name=name, job_return=done)
+    _ = done.return_value  # raises what the job raised
 
 
 def validate(composed: DictConfig) -> RunConfig | None:
@@ -235,14 +264,14 @@ def composed_config(words: Sequence[str]) -> RunConfig | None:
         UserError: It cannot be run.
         HydraException: It cannot be composed.
     """
-    register()
     flags = parse(words)
     folders = [*config_folders(flags), *chapter_folders()]
     groups = choices(folders)
     overrides = normalise(flags, groups)
     check_overrides(map(read, overrides), groups, folders, is_sweep(flags))
     with hydra_for(flags) as hydra:
-        return validate(compose(hydra, flags.config_name or CONFIG, overrides))
+        name = flags.config_name or CONFIG
+        return validate(compose(hydra, name, overrides, is_sweep(flags)))
 
 
 def one_job(composed: DictConfig) -> float | None:
@@ -269,6 +298,7 @@ def scratch_folder() -> str | None:
     return scratch
 
 
+@cache
 def register() -> None:
     """Make the schema, the choices that are no files and the resolvers known to Hydra."""
     register_choices()

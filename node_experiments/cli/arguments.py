@@ -15,10 +15,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
+from ..config import alternatives
 from ..errors import UserError
 from .settings import nearest_setting, setting_types
 
-__all__ = ["CommandLineError", "is_sweep", "normalise", "parse", "parser", "read"]
+__all__ = ["CommandLineError", "is_sweep", "normalise", "parse", "parser", "read", "shorten"]
 
 INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
@@ -100,7 +101,7 @@ def unknown_flag(flag: str, words: Sequence[str]) -> str:
     near = nearest_setting(name)
     if not near:
         return f"{flag} is no flag; settings are written as key=value: see node-run --help"
-    written = " or ".join(f"{key}={value or '<value>'}" for key in near)
+    written = alternatives([f"{key}={value or '<value>'}" for key in near])
     return f"{flag} is no flag; settings are written without dashes: {written}"
 
 
@@ -160,14 +161,14 @@ def words_with_values(
     """
     words: list[str] = flags.overrides
     for place, word in enumerate(words):
-        if "=" in word or word.startswith("~"):
+        if "=" in word[1:] or word.startswith("~"):
             continue
         following = words[place + 1] if place + 1 < len(words) else ""
         if (word in groups or word in setting_types()) and following:
             meant = [f"{word}={following}"]
         else:
             meant = [f"{group}={word}" for group, names in groups.items() if word in names]
-        hint = f"; did you mean {' or '.join(meant[:3])}?" if meant else ""
+        hint = f"; did you mean {alternatives(meant[:3])}?" if meant else ""
         raise CommandLineError(f"{word!r} sets nothing: write key=value{hint}")
     return words
 

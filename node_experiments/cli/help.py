@@ -5,6 +5,7 @@ Hydra's own help asks its repository of configurations hundreds of questions, wh
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -22,9 +23,11 @@ from ..runs.result import read_result
 from ..version import __version__
 from .arguments import read
 from .experiment_times import MINUTES
-from .settings import choices
+from .settings import choices, listing
 
 __all__ = ["experiment_list", "help_text", "short_help"]
+
+NARROWEST = 32  # columns for a text beside the start of its line
 
 EXAMPLES = """\
 node-run experiment=mnist_odenet solver=dopri5
@@ -36,12 +39,12 @@ node-run mode=predict checkpoint=latest dataset.path=new_patients.csv predict.ou
 """
 
 SHORT = """\
-node-run {version}: experiments with neural ordinary differential equations (Chen et al. 2018).
+node-run {version}: neural ordinary differential equations (Chen et al. 2018)
 
 {examples}
-node-run experiment=mnist_odenet protocol=smoke   try any experiment in seconds
-node-run --list [word]                            experiments, each in one line
-node-run experiment=mnist_odenet --help           the settings of an experiment, and all choices
+in seconds    node-run experiment=mnist_odenet protocol=smoke
+experiments   node-run --list [word]
+its settings  node-run experiment=mnist_odenet --help
 """
 
 TEXT = """\
@@ -90,11 +93,13 @@ def help_text(overrides: Sequence[str]) -> str:
     )
 
 
-def experiment_list(word: str, folders: Iterable[Path]) -> str:
+def experiment_list(word: str, folders: Iterable[Path], width: int | None = None) -> str:
     """Every experiment in one line: its name, how long it takes, its data, and what it is.
 
     Args:
         word: Only experiments whose line has it, in any case.
+        width: Of the terminal, in which what an experiment is may need further lines; None where
+            a line has no end.
 
     Raises:
         ConfigError: Neither an experiment nor a trained model has the word.
@@ -108,16 +113,34 @@ def experiment_list(word: str, folders: Iterable[Path]) -> str:
     if shipped and not found:
         return "\n".join(shipped)
     if not found:
-        raise ConfigError(f"no experiment mentions {word!r}{nearest(word, sorted(files))}")
-    widths = [max(len(row[place]) for row in found) for place in (0, 1, 2)]
-    lines = [
-        "  ".join(
-            [*(f"{text:<{width}}" for text, width in zip(row, widths, strict=False)), row[3]]
+        raise ConfigError(
+            f"no experiment mentions {word!r}"
+            f"{nearest(word, sorted(files), listing=listing('experiment'))}"
         )
-        for row in found
-    ]
-    note = "minutes: protocol=quick on one CPU core, where it was measured"
+    widths = [max(len(row[place]) for row in found) for place in (0, 1, 2)]
+    lines = []
+    for *names, what in found:
+        columns = zip(names, widths, strict=True)
+        lines += hanging("".join(f"{text:<{size}}  " for text, size in columns), what, width)
+    note = "min: protocol=quick on one CPU core, rounded up; - was not measured"
     return "\n".join([*lines, "", note, *([""] if shipped else []), *shipped])
+
+
+def hanging(start: str, text: str, width: int | None) -> list[str]:
+    """A text after the start of its line, with further lines below where it does not fit.
+
+    >>> hanging("name  ", "what this is and does", 36)
+    ['name', '    what this is and does']
+    >>> hanging("name  ", "what this is and does, in a few words", 40)
+    ['name  what this is and does, in a few', '      words']
+    """
+    if width is None:
+        return [start + text]
+    if width - len(start) < NARROWEST:
+        rest = textwrap.wrap(text, max(width - 4, NARROWEST // 2))
+        return [start.rstrip(), *(f"    {line}" for line in rest)]
+    first, *rest = textwrap.wrap(text, width - len(start)) or [""]
+    return [start + first, *(" " * len(start) + line for line in rest)]
 
 
 def pretrained_list() -> list[str]:
@@ -163,7 +186,7 @@ def known_samples(known: Mapping[str, Mapping[str, str]]) -> str:
 
 def took(name: str) -> str:
     """The time that an experiment takes, in words."""
-    return f"{MINUTES[name]} min" if name in MINUTES else ""
+    return f"{MINUTES[name]} min" if name in MINUTES else "-"
 
 
 def described(file: Path) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from yaml.error import MarkedYAMLError
 from ..config import nearest
 from ..errors import UserError
 from ..runner.compose import configs_folder
-from .settings import setting_types, unknown_setting
+from .settings import listing, setting_types, unknown_setting
 
 __all__ = ["describe"]
 
@@ -80,7 +80,8 @@ def missing_file(error: MissingConfigException, file: str) -> str | None:
     if group.startswith("recipe/"):
         return unknown_recipe(group.removeprefix("recipe/"), name)
     if group and error.options is not None:
-        return f"{group}={name} is unknown{nearest(name, sorted(error.options))}"
+        near = nearest(name, sorted(error.options), listing=listing(group))
+        return f"{group}={name} is unknown{near}"
     return None
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
 from ..training.signals import stop_on_signals
+from .streams import end_of_reader, make_printable
 
 __all__ = ["main"]
-
-BROKEN_PIPE = 128 + 13  # as the shell says of a process that the signal of that name ended
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -19,15 +17,14 @@ def main(words: Sequence[str] | None = None) -> int:
     Args:
         words: Those after the name of the program; of `sys.argv` when None.
     """
+    make_printable()
     with stop_on_signals(at_once=True) as stop:
         try:
             from .application import run
 
             return run(sys.argv[1:] if words is None else words)
         except BrokenPipeError:
-            # Who reads the output has seen enough; what is still to be written goes nowhere.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return BROKEN_PIPE
+            return end_of_reader()
         except KeyboardInterrupt as interruption:
             if interruption.args:  # by a job, which has said so
                 return int(interruption.args[0])

@@ -17,7 +17,7 @@ from omegaconf import BooleanNode, FloatNode, IntegerNode, StringNode, Validatio
 from ..config import ConfigError, nearest
 from ..runner.compose import check_size
 from .arguments import shorten
-from .settings import setting_types, unknown_setting
+from .settings import listing, setting_types, unknown_setting
 
 __all__ = ["check_overrides"]
 
@@ -127,7 +127,9 @@ def check_choice(
             f"solver=dopri5; only {', '.join(optional)} may be null"
         )
     if names is not None and "${" not in value and value not in names:
-        raise ConfigError(f"{group}={shorten(value)} is unknown{nearest(value, names)}")
+        raise ConfigError(
+            f"{group}={shorten(value)} is unknown{nearest(value, names, listing=listing(group))}"
+        )
 
 
 def check_package(group: str, name: str, folders: Iterable[Path]) -> None:
@@ -193,8 +195,10 @@ def check_hydra(override: Override) -> None:
     """Check settings of Hydra that it does not check itself.
 
     Raises:
-        ConfigError: A number of trials below 0.
+        ConfigError: A number of trials below 0, or no name of a directory.
     """
     value = None if override.is_sweep_override() else override.value()
+    if override.key_or_group in ("hydra.run.dir", "hydra.sweep.dir") and value in ("", None):
+        raise ConfigError(f"{override.key_or_group}= is empty; name a directory, or leave it out")
     if override.key_or_group == "hydra.sweeper.n_trials" and isinstance(value, int) and value < 0:
         raise ConfigError(f"hydra.sweeper.n_trials={value} must be at least 0")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 
-from ..chapters import tables
+from ..chapters import report_figures, tables
 from ..chapters.chapter import resolve
 from ..config import nearest
 from ..errors import UserError
@@ -22,37 +23,60 @@ from ..reports.render import FORMATS, print_table
 from ..reports.table import ReportTable
 from ..runs.files import FORECASTS, write_atomically
 from ..runs.frame import REFERENCE, frame_of, load_runs, run_row
-from .report_figures import FIGURES
+from .streams import end_of_reader, make_printable
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from pandas import DataFrame
 
 __all__ = ["TABLES", "main"]
 
 # Tables of the papers: a name -> import string of a function from all runs to a table.
 TABLES = tables()
+# Figures over many runs: a name -> import string of a function of runs and a title.
+OURS = "node_experiments.cli.report_figures"
+FIGURES = {
+    **{name: f"{OURS}:{name}" for name in ("curves", "loss_curves", "cost", "training")},
+    **report_figures(),
+}
+SAVE = f"{OURS}:save"
 
 
 class ReportError(UserError):
     """What was asked for is not there; the message is one line for the user."""
 
 
+class Parser(argparse.ArgumentParser):
+    """Raises one line where argparse would print its usage and exit."""
+
+    def error(self, message: str) -> NoReturn:
+        found = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if found is None:
+            raise ReportError(f"{message}; see {self.prog} --help")
+        names = [name.strip("'") for name in found[2].split(", ")]
+        what = message.partition(":")[0].removeprefix("argument ")
+        near = nearest(found[1], names, listing=f"{self.prog} --help")
+        raise ReportError(f"{what} {found[1]!r} is unknown{near}")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    asked = parser().parse_args(arguments)
+    make_printable()
     try:
+        asked = parser().parse_args(arguments)
         asked.command(asked)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return end_of_reader()
     except (ReportError, OSError) as error:
         print(f"node-report: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command line."""
     # Understood before the command and after it; what is given after it wins.
-    places = argparse.ArgumentParser(add_help=False)
+    places = Parser(add_help=False)
     places.add_argument(
         "--outputs", type=Path, default=argparse.SUPPRESS, help="where runs are stored (outputs)"
     )
@@ -62,14 +86,14 @@ def parser() -> argparse.ArgumentParser:
         default=argparse.SUPPRESS,
         help=f"also read the committed runs in <outputs>/{REFERENCE}",
     )
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="node-report",
         description="Tables, figures and pages from the directories of runs.",
         parents=[places],
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, run: Any, help: str) -> argparse.ArgumentParser:
+    def add(name: str, run: Any, help: str) -> Parser:
         command = commands.add_parser(name, help=help, parents=[places])
         command.set_defaults(command=run)
         return command
@@ -151,25 +175,12 @@ def draw(asked: argparse.Namespace) -> None:
         figure = resolve(FIGURES[asked.figure])(runs, title)
     except ValueError as error:
         raise ReportError(f"{asked.name}: {error}") from error
-    save(figure, target)
-    print(target)
-
-
-def save(figure: Figure, target: Path) -> None:
-    """Write a figure in the format of its suffix.
-
-    Raises:
-        ReportError: There is no such format, or the file cannot be written.
-    """
-    known = figure.canvas.get_supported_filetypes()
-    suffix = target.suffix.removeprefix(".").lower()
     check_target(target)
-    if suffix not in known:
-        raise ReportError(
-            f"--to {target}: {f'.{suffix}' if suffix else 'a name without suffix'} is no format "
-            f"of a figure; allowed: {', '.join(f'.{each}' for each in sorted(known))}"
-        )
-    write_atomically(target, lambda file: figure.savefig(file, format=suffix))
+    try:
+        resolve(SAVE)(figure, target)
+    except ValueError as error:
+        raise ReportError(f"--to {target}: {error}") from error
+    print(target)
 
 
 def check_target(target: Path) -> None:
@@ -225,7 +236,8 @@ def select(asked: argparse.Namespace) -> DataFrame:
     if name not in names:
         known = sorted({*names, *TABLES}) if asked.command is show_table else names
         raise ReportError(
-            f"there is no run of {name!r} below {place(asked)}{nearest(name, known)}"
+            f"there is no run of {name!r} below {place(asked)}"
+            f"{nearest(name, known, listing='node-report list')}"
         )
     return runs[(runs["name"] == name) | (runs["sweep"] == name)]
 

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-from ..chapters import report_figures
+from matplotlib.figure import Figure
+from pandas import DataFrame
+
+from ..figures.comparison import cost_figure, curves_figure
+from ..figures.training import training_figure
 from ..reports.records import records, settings, show, varying
+from ..runs.files import write_atomically
 from ..runs.frame import read_epochs
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-    from pandas import DataFrame
-
-__all__ = ["FIGURES", "cost", "curves", "labelled", "loss_curves", "training"]
+__all__ = ["cost", "curves", "labelled", "loss_curves", "save", "training"]
 
 Record = Mapping[str, Any]
-
-# A name -> import string of the figure, a function of runs and a title.
-FIGURES = {
-    "curves": f"{__name__}:curves",
-    "loss_curves": f"{__name__}:loss_curves",
-    "cost": f"{__name__}:cost",
-    "training": f"{__name__}:training",
-    **report_figures(),
-}
 
 
 def curves(runs: DataFrame, title: str, tag: str | None = None) -> Figure:
@@ -33,8 +26,6 @@ def curves(runs: DataFrame, title: str, tag: str | None = None) -> Figure:
     Args:
         tag: TensorBoard tag of another number.
     """
-    from ..figures.comparison import curves_figure
-
     groups = {
         label: [read_epochs(run["directory"]) for run in group]
         for label, group in labelled(runs).items()
@@ -49,8 +40,6 @@ def loss_curves(runs: DataFrame, title: str) -> Figure:
 
 def cost(runs: DataFrame, title: str) -> Figure:
     """The metric on test data against function evaluations of a forward solve."""
-    from ..figures.comparison import cost_figure
-
     return cost_figure(labelled(runs), "nfe/forward", f"{metric_of(runs)}/test", title)
 
 
@@ -83,8 +72,6 @@ def training(runs: DataFrame, title: str) -> Figure:
     Raises:
         ValueError: There is more than one run, or it left no epochs.
     """
-    from ..figures.training import training_figure
-
     found = [(run, epochs) for run in records(runs) if (epochs := read_epochs(run["directory"]))]
     if len(found) != 1:
         raise ValueError(f"figure training shows one run; {len(found)} of these have epochs")
@@ -95,3 +82,19 @@ def training(runs: DataFrame, title: str) -> Figure:
 def metric_of(runs: DataFrame) -> str:
     """The metric of the first run that names one."""
     return next(iter(runs["metric"].dropna()), "loss")
+
+
+def save(figure: Figure, target: Path) -> None:
+    """Write a figure in the format of its suffix.
+
+    Raises:
+        ValueError: There is no such format.
+    """
+    known = figure.canvas.get_supported_filetypes()
+    suffix = target.suffix.removeprefix(".").lower()
+    if suffix not in known:
+        raise ValueError(
+            f"{f'.{suffix}' if suffix else 'a name without suffix'} is no format of a figure; "
+            f"allowed: {', '.join(f'.{each}' for each in sorted(known))}"
+        )
+    write_atomically(target, lambda file: figure.savefig(file, format=suffix))

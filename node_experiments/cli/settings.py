@@ -9,13 +9,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from ..config import RunConfig
+from ..config import RunConfig, alternatives, enumerated
 from ..runner.choices import registered_choices
 from ..runner.compose import BY_NAME
 
-__all__ = ["choices", "nearest_setting", "setting_types", "unknown_setting"]
+__all__ = ["choices", "listing", "nearest_setting", "setting_types", "unknown_setting"]
 
 NO_GROUP = "hydra"  # has groups, which are not ours
+LISTING = "node-run experiment=<name> --help"
 
 
 def choices(folders: Iterable[Path]) -> dict[str, list[str]]:
@@ -52,6 +53,11 @@ def setting_types() -> dict[str, set[Any]]:
     return found
 
 
+def listing(group: str) -> str:
+    """The command that lists the choices of a group."""
+    return "node-run --list" if group == "experiment" else "node-run --help"
+
+
 def nearest_setting(name: str) -> list[str]:
     """At most three settings whose names are like this one, which may lack its group.
 
@@ -80,8 +86,8 @@ def unknown_setting(key: str, groups: Iterable[str]) -> str:
     near = nearest_setting(key)
     if not prefix:
         near = [*difflib.get_close_matches(key, tops, n=1, cutoff=0.7), *near]
-    hint = f"; did you mean {' or '.join(dict.fromkeys(near))}?" if near else ""
+    hint = f"; did you mean {alternatives(list(dict.fromkeys(near)))}?" if near else ""
     of_group = [each for each in setting_types() if each.startswith(f"{prefix}.")]
     allowed = sorted(each.rpartition(".")[2] for each in of_group) if of_group else tops
-    where = f" {prefix}" if of_group else ""
-    return f"{key} is not a setting{hint} (allowed{where and f' in{where}'}: {', '.join(allowed)})"
+    where = f"in {prefix}: " if of_group else ""
+    return f"{key} is not a setting{hint} ({where}{enumerated(allowed, LISTING)})"

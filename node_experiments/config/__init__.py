@@ -5,12 +5,13 @@ Imports neither torch nor a chapter, so that help is instant.
 
 from .checks import (
     ConfigError,
+    alternatives,
+    enumerated,
     folder_name,
     known,
     nearest,
     require,
 )
-from .hashing import config_hash
 from .run import (
     GradientConfig,
     OptimizerConfig,
@@ -19,6 +20,7 @@ from .run import (
     SchedulerConfig,
     SolverConfig,
     TrainerConfig,
+    config_hash,
 )
 
 __all__ = [
@@ -30,10 +32,11 @@ __all__ = [
     "SchedulerConfig",
     "SolverConfig",
     "TrainerConfig",
+    "alternatives",
     "config_hash",
+    "enumerated",
     "folder_name",
     "known",
     "nearest",
-    "plain_config",
     "require",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import re
 from dataclasses import dataclass, field
@@ -9,7 +11,11 @@ from typing import Any, ClassVar
 
 from .checks import (
     ConfigError,
+    at_least,
+    check_length,
     folder_name,
+    not_negative,
+    positive,
     require,
 )
 
@@ -21,6 +27,7 @@ __all__ = [
     "SchedulerConfig",
     "SolverConfig",
     "TrainerConfig",
+    "config_hash",
 ]
 
 
@@ -85,8 +92,7 @@ class RegularizerConfig:
     order: int = 3  # K of taylor; an evaluation then costs 2^K - 1
 
     def __post_init__(self) -> None:
-        for name in ("kinetic", "jacobian", "taylor"):
-            require(0 <= getattr(self, name) < math.inf, self, name, "a number >= 0")
+        not_negative(self, "kinetic", "jacobian", "taylor")
         require(2 <= self.order <= 6, self, "order", "from 2 to 6; kinetic is that of order 1")
 
 
@@ -105,8 +111,8 @@ class OptimizerConfig:
     beta2: float = 0.999  # of adam and adamax
 
     def __post_init__(self) -> None:
-        require(0 < self.lr < math.inf, self, "lr", "a number > 0")
-        require(0 <= self.weight_decay < math.inf, self, "weight_decay", "a number >= 0")
+        positive(self, "lr")
+        not_negative(self, "weight_decay")
         require(0 <= self.momentum < 1, self, "momentum", "from 0 to below 1")
         require(not self.nesterov or self.momentum > 0, self, "nesterov", "false without momentum")
         require(0 <= self.beta1 < 1, self, "beta1", "from 0 to below 1")
@@ -122,8 +128,8 @@ class SchedulerConfig:
     name: str = "none"  # none | step | cosine | one_cycle | exponential
     epochs: list[int] = field(default_factory=list)  # of step: where the rate is multiplied
     factor: float = 0.1  # of step: by how much; of exponential: in every training step
-    floor: float = 0.1  # of exponential: lowest rate, as a share of the first
-    warmup: float = 0.3  # of one_cycle: share of the training in which the rate rises
+    floor: float = 0.1  # of exponential: lowest rate, as a fraction of the first
+    warmup: float = 0.3  # of one_cycle: fraction of the training in which the rate rises
 
     def __post_init__(self) -> None:
         require(self.factor > 0, self, "factor", "a number > 0")
@@ -162,19 +168,17 @@ class TrainerConfig:
     detect_anomaly: bool = False  # stop where the first NaN appears in a backward pass; slow
 
     def __post_init__(self) -> None:
-        require(self.epochs >= 1, self, "epochs", "at least 1")
+        at_least(self, 1, "epochs")
         require(self.clip_norm is None or self.clip_norm > 0, self, "clip_norm", "a number > 0")
         devices = ("auto", "cpu", "cuda", "mps")
         known = self.device in devices or re.fullmatch(r"cuda:\d{1,3}", self.device) is not None
         require(known, self, "device", f"{', '.join(devices)}, or cuda:<number>")
         require(self.precision in ("fp32", "bf16"), self, "precision", "fp32 or bf16")
         require(self.threads is None or self.threads >= 1, self, "threads", "at least 1")
-        require(self.accumulate >= 1, self, "accumulate", "at least 1")
-        require(self.log_every >= 1, self, "log_every", "at least 1")
-        require(self.evaluate_every >= 1, self, "evaluate_every", "at least 1")
+        at_least(self, 1, "accumulate", "log_every", "evaluate_every")
         patience = self.patience
         require(patience is None or patience >= 1, self, "patience", "at least 1, or null")
-        require(self.devices >= 1, self, "devices", "at least 1")
+        at_least(self, 1, "devices")
         require(self.checkpoint_minutes >= 0, self, "checkpoint_minutes", "a number >= 0")
         limit = self.limit_batches
         require(limit is None or limit >= 1, self, "limit_batches", "at least 1")
@@ -196,7 +200,7 @@ class PredictConfig:
     def __post_init__(self) -> None:
         endings = (".csv", ".parquet", ".npz")
         require(self.out.endswith(endings), self, "out", "a file .csv, .parquet or .npz")
-        require(self.samples >= 1, self, "samples", "at least 1")
+        at_least(self, 1, "samples")
         known = isinstance(self.latent, bool) or str(self.latent).endswith(endings)
         require(known, self, "latent", "true, false, or a file .csv, .parquet or .npz")
 
@@ -228,6 +232,7 @@ class RunConfig:
         folder_name(self.name)
         if not self.outputs.strip():
             raise ConfigError("outputs= is empty; it must name a directory, as outputs=outputs")
+        check_length("outputs", self.outputs)
         if self.mode not in MODES:
             raise ConfigError(f"mode={self.mode!r} is unknown; allowed: {', '.join(MODES)}")
         if self.mode != "train" and self.checkpoint is None:
@@ -241,3 +246,20 @@ class RunConfig:
             raise ConfigError("resume= is read by mode=train only; nothing else is resumed")
         if not 0 <= self.seed < 2**31:
             raise ConfigError(f"seed={self.seed} must be from 0 to {2**31 - 1}")
+
+
+# Settings that change where or how a run is shown and kept, and nothing of what it computes.
+NOT_HASHED = ("outputs", "resume", "places")
+NOT_HASHED_OF_TRAINER = ("progress", "checkpoint_minutes", "profile", "loggers")
+OF_EVALUATION = ("mode", "checkpoint", "predict")
+
+
+def config_hash(config: dict[str, Any]) -> str:
+    """Twelve hexadecimal digits that are equal for runs that compute the same."""
+    left_out = {*NOT_HASHED, *(OF_EVALUATION if config["mode"] == "train" else ())}
+    relevant = {key: value for key, value in config.items() if key not in left_out}
+    relevant["trainer"] = {
+        key: value for key, value in config["trainer"].items() if key not in NOT_HASHED_OF_TRAINER
+    }
+    text = json.dumps(relevant, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .cache_folder import cache_folder
+from . import cache_folder
 from .errors import DataError
 
 __all__ = ["cache_folder", "cached", "digest"]

@@ -44,7 +44,7 @@ def random_split(series: int, validation_size: int, seed: int) -> Split:
 
 
 def stratified_split(classes: Sequence[str], validation_size: int, seed: int) -> Split:
-    """80 % train; every part has its share of each class, as far as their numbers allow.
+    """80 % train; every part has its part of each class, as far as their numbers allow.
 
     Args:
         classes: Of each series.

@@ -6,31 +6,32 @@ of its decimals. Cells stay text, so that what they mean is decided once, by who
 
 from __future__ import annotations
 
-import csv
+import bz2
 import gzip
 import io
 import logging
+import lzma
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
+from .delimited_text import cells_of, delimiter_of
 from .errors import DataError
 
 __all__ = ["TableFile", "read_table"]
 
 log = logging.getLogger(__name__)
 
-DELIMITERS = (",", ";", "\t", "|")
-SAMPLE = 200  # records from which the delimiter is found
-STATED = re.compile(r"sep=(.)(?=\r?\n)", re.IGNORECASE)
+STATED = re.compile(r"\"?sep=(.)\"?(?=\r?\n)", re.IGNORECASE)
+COMPRESSED = {b"\x1f\x8b": gzip, b"BZh": bz2, b"\xfd7zXZ": lzma}
 PARQUET = (".parquet", ".pq")
 WITH_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
+THOUSAND = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 WITH_POINT = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
 
 
@@ -53,7 +54,7 @@ class TableFile:
 
     @classmethod
     def of(cls, frame: pd.DataFrame, source: str = "the DataFrame") -> TableFile:
-        """A DataFrame; the levels of its index that have names of their own become columns."""
+        """A DataFrame; the levels of its index that are named become columns."""
         names = frame.index.names
         levels = [n for n, name in enumerate(names) if name is not None and name not in frame]
         rows = frame.reset_index(level=levels) if levels else frame
@@ -75,7 +76,7 @@ def read_table(
     encoding: str | None = None,
     single: bool = False,
 ) -> TableFile:
-    """Read a CSV file (also `.gz` and `.zip`) or a parquet file.
+    """Read a CSV file (also `.gz`, `.bz2`, `.xz` and `.zip`) or a parquet file.
 
     Args:
         delimiter: Sign between two cells; when None, the one of `, ; tab |` that cuts the lines
@@ -96,27 +97,10 @@ def read_table(
         raise DataError(f"{path} is empty; its first line must name the columns")
     if stated := STATED.match(text):  # as Excel writes it; the line is still counted
         delimiter, text = delimiter or stated[1], text[stated.end() :]
-    delimiter = _delimiter(text, path, single) if delimiter is None else delimiter
-    records = _records(text, delimiter, path)
-    _, header = next(records)
-    names = _names(header)
-    rows: list[list[str]] = []
-    lines: list[int] = []
-    for line, cells in records:
-        if len(cells) == len(names) + 1 and not cells[-1]:
-            cells.pop()  # a delimiter after the last cell
-        if len(cells) != len(names):
-            raise DataError(
-                f"{path}, line {line}: {len(cells)} cells; the first line names {len(names)} "
-                "columns; is the file cut off, or is a cell that holds the delimiter not quoted?"
-            )
-        rows.append(cells)
-        lines.append(line)
-    if not rows:
-        raise DataError(f"{path} has no line after the one that names the columns")
-    frame = pd.DataFrame(rows, columns=pd.Index(names, dtype=object), dtype=object)
+    delimiter = delimiter_of(text, path, single) if delimiter is None else delimiter
+    frame, lines = cells_of(text, delimiter, path)
     table = TableFile(str(path), frame, ".", lines)
-    return TableFile(str(path), frame, decimal or _decimal(table, delimiter), lines)
+    return replace(table, decimal=decimal or _decimal(table, delimiter))
 
 
 def _read_parquet(path: Path) -> TableFile:
@@ -137,20 +121,23 @@ def _read_parquet(path: Path) -> TableFile:
 def _content(path: Path) -> bytes:
     try:
         content = path.read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            return gzip.decompress(content)
+        for start, module in COMPRESSED.items():
+            if content.startswith(start):
+                return module.decompress(content)
         if content[:4] == b"PK\x03\x04":
             return _unzipped(content, path)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; dataset.path must name a CSV file") from error
-    except (EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+    except IsADirectoryError as error:
+        raise DataError(f"{path} is a folder; dataset.path must name a CSV file in it") from error
+    except (EOFError, OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
         raise DataError(f"{path} is truncated or unreadable ({error}); get it again") from error
     return content
 
 
 def _unzipped(content: bytes, path: Path) -> bytes:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        names = archive.namelist()
+        names = [name for name in archive.namelist() if not name.startswith("__MACOSX/")]
         if any(name.startswith("xl/") for name in names):
             raise DataError(f"{path} is an Excel workbook; save the sheet as a CSV file")
         if len(names) != 1:
@@ -161,6 +148,8 @@ def _unzipped(content: bytes, path: Path) -> bytes:
 def _decoded(content: bytes, path: Path, encoding: str | None) -> str:
     if encoding is None and content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         encoding = "utf-16"
+    if encoding is None and b"\x00" in content[:1000]:
+        raise DataError(f"{path} is no text file; if it is UTF-16, set dataset.encoding=utf-16")
     try:
         return content.decode(encoding or "utf-8-sig")
     except LookupError as error:
@@ -171,69 +160,40 @@ def _decoded(content: bytes, path: Path, encoding: str | None) -> str:
                 f"{path} is not written in {encoding}: byte {error.start} does not belong to it; "
                 "set dataset.encoding"
             ) from error
-    if b"\x00" in content[:1000]:
-        raise DataError(f"{path} is no text file; if it is UTF-16, set dataset.encoding=utf-16")
     log.warning("%s is not UTF-8; read as Windows-1252 (dataset.encoding=cp1252)", path.name)
     return content.decode("cp1252", errors="replace")
 
 
-def _records(text: str, delimiter: str, path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The cells of each record that is not empty, with the line on which it ends."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        for cells in reader:
-            stripped = [cell.strip() for cell in cells]
-            if any(stripped):
-                yield reader.line_num, stripped
-    except csv.Error as error:
-        raise DataError(
-            f"{path}, line {reader.line_num}: {error}; is a quotation mark missing, or the file "
-            "cut off?"
-        ) from error
-
-
-def _delimiter(text: str, path: Path, single: bool) -> str:
-    """The delimiter that cuts the first records into the same, largest number of cells."""
-    widths, damaged = {}, None
-    for candidate in DELIMITERS:
-        try:
-            records = islice(_records(text, candidate, path), SAMPLE)
-            sizes = [len(cells) for _, cells in records]
-        except DataError as error:
-            damaged = error
-            continue
-        # A column of decimal commas is cut in two as well, but not in the line of names.
-        if sizes[0] > 1:
-            same = sum(abs(size - sizes[0]) <= 1 for size in sizes) / len(sizes)
-            widths[candidate] = (same > 0.9, sizes[0])
-    if not widths and single and damaged is None:
-        return DELIMITERS[0]
-    if not widths:
-        raise damaged or DataError(
-            f"{path}, line 1: no column but one is found with the delimiters , ; | and tab; name "
-            "another with dataset.delimiter"
-        )
-    return max(widths, key=lambda candidate: widths[candidate])
-
-
-def _names(header: list[str]) -> list[str]:
-    while header and not header[-1] and header.count("") > 1:
-        header = header[:-1]  # delimiters after the last name
-    return [" ".join(name.split()) for name in header]
-
-
 def _decimal(table: TableFile, delimiter: str) -> str:
-    """The sign of decimals that the cells are written with."""
-    found: dict[str, int] = {}
-    for sign, pattern in ((",", WITH_COMMA), (".", WITH_POINT)):
-        for name in range(table.rows.shape[1]):
-            column = table.rows.iloc[:, name]
-            matches = column.str.fullmatch(pattern)
-            if matches.any():
-                found.setdefault(sign, int(matches.to_numpy().argmax()))
-    if len(found) == 2 and delimiter != ",":
+    """The sign of decimals that the cells are written with.
+
+    Raises:
+        DataError: Both signs are, or 1,234 may be a number above a thousand.
+    """
+    commas = _written(table, ",", WITH_COMMA)
+    if not commas:
+        return "."
+    if points := _written(table, ".", WITH_POINT):
+        if delimiter == ",":
+            return "."
         raise DataError(
-            f"numbers are written with a comma ({table.at(found[','])}) and with a point "
-            f"({table.at(found['.'])}); set dataset.decimal to one of them"
+            f"numbers are written with a comma ({table.at(next(iter(commas)))}) and with a point "
+            f"({table.at(next(iter(points)))}); set dataset.decimal to one of them"
         )
-    return "," if "," in found and "." not in found else "."
+    if delimiter == "," and all(map(THOUSAND.fullmatch, commas.values())):
+        row, cell = next(iter(commas.items()))
+        raise DataError(
+            f"{table.at(row)}: {cell!r} is a number above a thousand, or one with three decimals; "
+            "set dataset.decimal to '.' or ','"
+        )
+    return ","
+
+
+def _written(table: TableFile, sign: str, pattern: re.Pattern[str]) -> dict[int, str]:
+    """The cells that are numbers with a sign of decimals, one of each row."""
+    found: dict[int, str] = {}
+    for place in range(table.rows.shape[1]):
+        cells = table.rows.iloc[:, place]
+        cells = cells[cells.str.contains(sign, regex=False)]
+        found |= cells[cells.str.fullmatch(pattern).astype(bool)].to_dict()
+    return found

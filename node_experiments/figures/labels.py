@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
 from .style import SMALLEST
@@ -15,10 +16,14 @@ __all__ = ["label_points"]
 # Offsets in points, and how the text is aligned to them.
 PLACES = [
     (x, y, "left" if x > 0 else "right" if x < 0 else "center", "center")
-    for radius in (6, 16, 28)
+    for radius in (6, 16, 28, 42)
     for x, y in ((radius, 0), (-radius, 0), (0, radius + 3), (0, -radius - 3),
                  (radius, radius), (-radius, radius), (radius, -radius), (-radius, -radius))
 ]  # fmt: skip
+
+MARK = 2.5  # radius of a point, in points
+# Lines that run behind a name do not strike it out.
+GROUND = {"boxstyle": "square,pad=0.05", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
 
 
 def label_points(
@@ -26,7 +31,8 @@ def label_points(
 ) -> None:
     """Write each name at the first of some places beside its point that is free.
 
-    Limits and scales of the axis must be set before; a far name is joined to its point by a line.
+    Limits and scales of the axis must be set before; a name that does not touch its point is
+    joined to it by a line.
     """
     figure = axis.get_figure(root=True)
     assert figure is not None
@@ -34,28 +40,51 @@ def label_points(
     assert isinstance(canvas, FigureCanvasAgg)
     canvas.draw()  # the layout is known after it
     renderer = canvas.get_renderer()
+    radius = MARK * figure.dpi / 72
     taken = [
-        Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in axis.transData.transform(list(points))
+        Bbox.from_bounds(x - radius, y - radius, 2 * radius, 2 * radius)
+        for x, y in axis.transData.transform(list(points))
     ]
-    for point, name, color in zip(points, names, colors, strict=True):
+    marks = list(taken)
+    for mark, point, name, color in zip(marks, points, names, colors, strict=True):
+        # Of points that coincide, a line to the one runs over the other.
+        others = [box for box in taken if not box.overlaps(mark)]
         for x, y, across, along in PLACES:
-            line = {"arrowstyle": "-", "lw": 0.5, "color": color} if abs(x) + abs(y) > 20 else None
+            line = {"arrowstyle": "-", "lw": 0.6, "color": color} if abs(x) + abs(y) > 12 else None
             text = axis.annotate(
                 name, point, (x, y), textcoords="offset points", ha=across, va=along, color=color,
-                fontsize=SMALLEST, arrowprops=line,
+                fontsize=SMALLEST, arrowprops=line, bbox=GROUND,
             )  # fmt: skip
-            box = text.get_tightbbox(renderer)
-            if box is not None and inside(axis, box) and not any(map(box.overlaps, taken)):
+            box = extent(text, renderer)
+            free = inside(axis, box) and not any(map(box.overlaps, taken))
+            if free and (line is None or not crosses(mark, box, others)):
                 break
             text.remove()
         else:
             text = axis.annotate(
                 name, point, (6, 0), textcoords="offset points", va="center", color=color,
-                fontsize=SMALLEST,
+                fontsize=SMALLEST, bbox=GROUND,
             )  # fmt: skip
-            box = text.get_tightbbox(renderer)
-        if box is not None:
-            taken.append(box)
+            box = extent(text, renderer)
+        taken.append(box)
+
+
+def extent(text: Annotation, renderer: RendererAgg) -> Bbox:
+    """Of a name in pixels, without the line that joins it to its point."""
+    text.update_positions(renderer)
+    return Text.get_window_extent(text, renderer)
+
+
+def crosses(mark: Bbox, box: Bbox, others: Sequence[Bbox]) -> bool:
+    """Whether the line from a point to its name runs over other points or names."""
+    x, y = (mark.x0 + mark.x1) / 2, (mark.y0 + mark.y1) / 2
+    # To the nearest point of the name.
+    end_x, end_y = min(max(x, box.x0), box.x1), min(max(y, box.y0), box.y1)
+    return any(
+        other.contains(x + part / 10 * (end_x - x), y + part / 10 * (end_y - y))
+        for part in range(1, 11)
+        for other in others
+    )
 
 
 def inside(axis: Axes, box: Bbox) -> bool:

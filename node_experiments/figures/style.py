@@ -77,7 +77,8 @@ def log_scale(axes: Axes, along: Literal["x", "y"], values: Iterable[float]) -> 
     axis: Axis = axes.xaxis if along == "x" else axes.yaxis
     axes.set(**{f"{along}scale": "log"})
     decades = high / low
-    subs = (1.0, 2.0, 5.0) if decades < 50 else (1.0, 3.0) if decades < 300 else (1.0,)
+    few = (1.0, 2.0, 3.0, 5.0, 7.0) if decades < 10 else (1.0, 2.0, 5.0)
+    subs = few if decades < 50 else (1.0, 3.0) if decades < 300 else (1.0,)
     axis.set_major_locator(LogLocator(subs=subs))
     if decades < 1e5:
         axis.set_major_formatter("{x:g}")

@@ -34,7 +34,7 @@ NAMES = {
 
 
 def training_figure(windows: Series, epochs: Series, metric: str, title: str) -> Figure:
-    """Loss, error and function evaluations against training steps.
+    """Loss, error and function evaluations against training steps; no panel twice, and none empty.
 
     Args:
         windows: Means over windows of training steps, by TensorBoard tag, with `step`.
@@ -42,19 +42,19 @@ def training_figure(windows: Series, epochs: Series, metric: str, title: str) ->
         metric: The task's metric; a share such as accuracy is drawn as its complement in percent.
     """
     with style():
-        has_solver = any("nfe/forward" in window for window in windows)
+        solved = any(window.get("nfe/forward") for window in windows)
         figure = new_figure(height=3.2)
-        axes = figure.subplots(1, 3 if has_solver else 2)
+        axes = list(figure.subplots(1, 1 + (metric != "loss") + solved, squeeze=False)[0])
         draw_splits(axes[0], windows, epochs, "loss", scale=lambda value: value)
         axes[0].set_title("loss")
         if metric == "accuracy":
             draw_splits(axes[1], windows, epochs, metric, scale=lambda value: 100 * (1 - value))
             axes[1].set_title("error (%)")
-        else:
+        elif metric != "loss":
             draw_splits(axes[1], windows, epochs, metric, scale=lambda value: value)
             axes[1].set_title(wrapped(NAMES.get(metric, metric.replace("_", " "))))
-        if has_solver:
-            draw_evaluations(axes[2], windows)
+        if solved:
+            draw_evaluations(axes[-1], windows)
         for axis in axes:
             axis.set_xlabel("training step")
             axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))

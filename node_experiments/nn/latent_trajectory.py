@@ -18,6 +18,7 @@ from ..ode import (
     Solver,
 )
 from ..ode.methods.butcher_tableau import hermite_weights
+from .augmentation import append_zeros
 from .cpu.feature_major import units_first
 from .ode_module import ODEModule
 
@@ -33,6 +34,8 @@ class LatentTrajectory(ODEModule):
         gradient: How gradients are computed.
         knots: Intervals between knots over the longest time; 0 to solve for the union of times
             always, None to choose: knots when there are more than `MANY` different times.
+        augment: Dimensions that the state of `vector_field` has after those of z; they start at
+            zero and are not returned.
     """
 
     MANY = 400
@@ -43,9 +46,10 @@ class LatentTrajectory(ODEModule):
         solver: Solver,
         gradient: Gradient,
         knots: int | None = None,
+        augment: int = 0,
     ) -> None:
         super().__init__(vector_field, solver, gradient)
-        self.knots = knots
+        self.knots, self.augment = knots, augment
 
     def forward(self, z0: Tensor, times: Tensor) -> Tensor:
         """States at the times of each sample.
@@ -58,7 +62,10 @@ class LatentTrajectory(ODEModule):
             Shape `(..., batch, time, latent)`.
         """
         z0 = z0.float() if torch.is_autocast_enabled(z0.device.type) else z0
-        z0 = units_first(z0)
+        states = self._states(units_first(append_zeros(z0, self.augment)), times)
+        return states[..., : z0.shape[-1]] if self.augment else states
+
+    def _states(self, z0: Tensor, times: Tensor) -> Tensor:
         times = times.to(z0.dtype)
         grid, index = torch.unique(times, return_inverse=True)
         many = len(grid) > self.MANY and len(times) > 1

@@ -20,7 +20,7 @@ from .regularizers import (
     Regularizer,
 )
 
-__all__ = ["ODEModule"]
+__all__ = ["ODEModule", "solving_modules"]
 
 
 class ODEModule(nn.Module):
@@ -36,7 +36,7 @@ class ODEModule(nn.Module):
         solves: Statistics of the solves of the last pass. A pass is one call of `solve`; models
             that solve again and again in one pass call `integrate` instead.
         penalties: What regularisation adds to the loss for the solves since it was last emptied;
-            in training mode with gradients alone, so that an evaluation never pays for it.
+            in training mode with gradients alone, so that it costs nothing in an evaluation.
 
     Example:
         >>> from node_experiments.ode import Backprop
@@ -142,3 +142,8 @@ class ODEModule(nn.Module):
             earlier = self.penalties.get(name)
             total = integral if earlier is None else earlier.integral + integral
             self.penalties[name] = Penalty(weight, total)
+
+
+def solving_modules(model: nn.Module) -> list[ODEModule]:
+    """The modules of a model that solve an ODE."""
+    return [module for module in model.modules() if isinstance(module, ODEModule)]

@@ -1,4 +1,4 @@
-"""Integrals along a trajectory that make an ODE easy to solve when a model pays for them.
+"""Integrals along a trajectory that make an ODE easy to solve when they are part of the loss.
 
 With dz/dt = f(t, z), each an integral of every row of a batch as a mean over dimensions, and a
 penalty as a mean over rows:

@@ -11,14 +11,9 @@ from ..ode import (
     Gradient,
     Solver,
 )
-from .ode_module import ODEModule
+from .ode_module import solving_modules
 
-__all__ = ["solving_modules", "solving_with"]
-
-
-def solving_modules(model: nn.Module) -> list[ODEModule]:
-    """The modules of a model that solve an ODE."""
-    return [module for module in model.modules() if isinstance(module, ODEModule)]
+__all__ = ["solving_with"]
 
 
 @contextmanager

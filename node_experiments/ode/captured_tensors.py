@@ -2,7 +2,7 @@
 
 Gradient methods that do not record the solver must know every tensor that needs a gradient.
 Modules are found by looking at the function; that nothing was missed is verified once, on the
-graph of one evaluation. Whatever cannot be given a gradient is refused: a gradient that is
+graph of one evaluation. Whatever cannot be given a gradient is rejected: a gradient that is
 silently zero is the costliest of errors.
 """
 
@@ -21,11 +21,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 __all__ = [
     "Constants",
-    "constants_of",
+    "Holdings",
+    "constants_in",
     "find_parameters",
-    "modules_of",
-    "refuse_batch_statistics",
-    "refuse_unknown",
+    "holdings_of",
+    "modules_in",
+    "reject_batch_statistics",
+    "reject_unknown",
 ]
 
 
@@ -36,15 +38,19 @@ CAPTURED = (
 )
 
 
-def modules_of(func: Any) -> list[nn.Module]:
-    """Modules that a function holds: itself, its owner, its closure, its globals."""
-    return [value for value in _holdings(func) if isinstance(value, nn.Module)]
+Holdings = Sequence[nn.Module | Tensor]
+"""The modules and tensors within reach of a function, each once; see `holdings_of`."""
 
 
-def constants_of(func: Any) -> list[Tensor]:
-    """Tensors that a function holds, by itself or in its modules, and that need no gradient."""
+def modules_in(holdings: Holdings) -> list[nn.Module]:
+    """The modules among what a function holds."""
+    return [value for value in holdings if isinstance(value, nn.Module)]
+
+
+def constants_in(holdings: Holdings) -> list[Tensor]:
+    """Tensors that a function holds, directly or in its modules, and that need no gradient."""
     tensors: list[Tensor] = []
-    for value in _holdings(func):
+    for value in holdings:
         if isinstance(value, nn.Module):
             tensors += [*value.parameters(), *value.buffers()]
         else:
@@ -54,13 +60,15 @@ def constants_of(func: Any) -> list[Tensor]:
 
 def find_parameters(
     func: Callable[..., Any],
+    holdings: Holdings,
     evaluate: Callable[[float], tuple[Tensor, Sequence[Tensor]]],
     times: Sequence[float],
 ) -> tuple[Tensor, ...]:
-    """Tensors that need a gradient and that `func` reads by itself.
+    """Tensors that need a gradient and that `func` reads beside its arguments.
 
     Args:
         func: The vector field as the user gave it.
+        holdings: What it holds.
         evaluate: Evaluates it once at a time, with a graph; returns the derivative and the leaves
             that were made for its arguments, of which the first is the state. It is called on the
             first solve with a function, and always when what the function is seen to hold may
@@ -70,8 +78,7 @@ def find_parameters(
     Raises:
         ValueError: `func` reads a tensor that needs a gradient and was computed outside of it.
     """
-    holdings = list(_holdings(func))
-    modules = [value for value in holdings if isinstance(value, nn.Module)]
+    modules = modules_in(holdings)
     tensors = [value for value in holdings if isinstance(value, Tensor)]
     held = [*(p for module in modules for p in module.parameters()), *tensors]
     found = {id(p): p for p in held if p.requires_grad and p.is_leaf}
@@ -96,7 +103,7 @@ def find_parameters(
         for t in times:
             derivative, arguments = evaluate(t)
             own = {id(leaf) for leaf in arguments} | found.keys()
-            read = [leaf for leaf in _leaves(derivative, refuse_older=True) if id(leaf) not in own]
+            read = [leaf for leaf in _leaves(derivative, reject_older=True) if id(leaf) not in own]
             if read:
                 read = _captured(read, evaluate(t)[0])
             found |= {id(leaf): leaf for leaf in read}
@@ -105,13 +112,13 @@ def find_parameters(
     return tuple(found.values())
 
 
-def refuse_batch_statistics(func: Any, gradient: str) -> None:
-    """Refuse batch normalisation that counts how often it is called.
+def reject_batch_statistics(holdings: Holdings, gradient: str) -> None:
+    """Reject batch normalisation that counts how often it is called.
 
     Raises:
-        ValueError: A module of `func` updates running statistics.
+        ValueError: A module that the function holds updates running statistics.
     """
-    for module in modules_of(func):
+    for module in modules_in(holdings):
         for name, part in module.named_modules():
             if isinstance(part, _BatchNorm) and part.training and part.track_running_stats:
                 raise ValueError(
@@ -136,7 +143,7 @@ class Constants:
         """The solve has ended: what the vector field itself changed, a counter say, is its own."""
         self._versions = [(x, version) for x, version in self._versions if x._version == version]
 
-    def refuse_changes(self) -> None:
+    def reject_changes(self) -> None:
         """Compare with what the solve saw.
 
         Raises:
@@ -166,9 +173,9 @@ def _verified(owner: Any) -> set[tuple]:
         return set()
 
 
-def _holdings(func: Any) -> Iterator[nn.Module | Tensor]:
-    """Modules and tensors within reach of a function, each once."""
-    return _reach(func, 4, set())
+def holdings_of(func: Any) -> Holdings:
+    """What a function holds: itself, its owner, and what its closure and globals lead to."""
+    return list(_reach(func, 4, set()))
 
 
 def _reach(value: Any, depth: int, seen: set[int]) -> Iterator[nn.Module | Tensor]:
@@ -218,10 +225,10 @@ def _held_by(value: Any) -> Sequence[Any]:
     return holders
 
 
-def refuse_unknown(
+def reject_unknown(
     derivative: Tensor, known: Sequence[Tensor], evaluate: Callable[[], Tensor]
 ) -> None:
-    """Refuse a graph that ends in other leaves than the known ones.
+    """Reject a graph that ends in other leaves than the known ones.
 
     A function may have been verified before it was given a tensor that needs a gradient.
 
@@ -232,7 +239,7 @@ def refuse_unknown(
         ValueError: The gradient of a leaf would be lost.
     """
     ids = {id(leaf) for leaf in known}
-    unknown = [leaf for leaf in _leaves(derivative, refuse_older=False) if id(leaf) not in ids]
+    unknown = [leaf for leaf in _leaves(derivative, reject_older=False) if id(leaf) not in ids]
     if unknown and _captured(unknown, evaluate()):
         raise ValueError(CAPTURED.format("a computation"))
 
@@ -242,15 +249,15 @@ def _captured(leaves: Sequence[Tensor], derivative: Tensor) -> list[Tensor]:
 
     A leaf that the function makes for itself, to differentiate inside, is another one each time.
     """
-    again = {id(leaf) for leaf in _leaves(derivative, refuse_older=False)}
+    again = {id(leaf) for leaf in _leaves(derivative, reject_older=False)}
     return [leaf for leaf in leaves if id(leaf) in again]
 
 
-def _leaves(output: Tensor, refuse_older: bool) -> Iterator[Tensor]:
+def _leaves(output: Tensor, reject_older: bool) -> Iterator[Tensor]:
     """Leaves of a graph.
 
     Args:
-        refuse_older: The graph was made in anomaly mode and may not go on into an older one.
+        reject_older: The graph was made in anomaly mode and may not lead into an older one.
 
     Raises:
         ValueError: It does.
@@ -263,7 +270,7 @@ def _leaves(output: Tensor, refuse_older: bool) -> Iterator[Tensor]:
         if leaf is not None:
             yield leaf
             continue
-        if refuse_older and "traceback_" not in node.metadata:
+        if reject_older and "traceback_" not in node.metadata:
             raise ValueError(CAPTURED.format(node.name()))
         for following, _ in node.next_functions:
             if following is not None and following not in seen:

@@ -34,7 +34,7 @@ class DenseOutput:
         self._t0 = self._t1 = t0
 
     def record(self, step: Stepper, t: float, h: float, y0: Tensor, y1: Tensor) -> bool:
-        """Keep the interpolant of an accepted step; the answer lets the solve go on."""
+        """Keep the interpolant of an accepted step; the answer lets the solve continue."""
         self._pieces.append((t, h, step.interpolant(t, h, y0, y1)))
         self._starts.append(t)
         self._t1 = t + h

@@ -15,16 +15,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .compiled.stepper import CompiledSteps, MeasuredRatio
+from .fixed_grid import FixedGrid
 from .methods.base import StepFailed, Stepper
 from .methods.registry import METHODS
-from .methods.scipy import scipy_integrate
 from .norms import ErrorRatio
 from .problem import Observe, OnAccept, Problem, Watch
 from .solution import Status, StepCounts, Trajectory
 from .solver import Solver
-from .stability import warn_of_parted_twins
-from .step_size_control import Controller, FixedGrid, first_step, make_controller
+from .step_size_control import Controller, first_step, make_controller
 
 __all__ = ["cause_of", "integrate", "run", "solve_forward"]
 
@@ -73,7 +71,7 @@ def integrate(
     step, judge, remembers = stepper.step, controller.judge, stepper.remembers
     if t != times[0]:
         stepper.reset()
-    result = Trajectory(outputs=[y0.unsqueeze(0)], t=t)
+    result = Trajectory(outputs=[y0], t=t)
     next_output = 1
     ratio = 0.0
     steps = steps_since_output = 0
@@ -124,7 +122,7 @@ def integrate(
                 inside = linear_interpolation(y, y_next, thetas)
             else:
                 inside = stepper.interpolant(t, h, y, y_next)(thetas)
-            result.outputs.append(inside)
+            result.outputs.extend(inside.unbind())
             steps_since_output = 0
         if on_accept is not None:
             on_accept(t, h, y)
@@ -140,7 +138,7 @@ def integrate(
             stepper.reset()
         result.t = t
         while next_output < len(times) and direction * (times[next_output] - t) <= 0:
-            result.outputs.append(y.unsqueeze(0))
+            result.outputs.append(y)
             next_output += 1
             steps_since_output = 0
     return result
@@ -152,38 +150,44 @@ def linear_interpolation(y0: Tensor, y1: Tensor, thetas: Sequence[float]) -> Ten
 
 
 def solve_forward(
-    problem: Problem, on_accept: OnAccept | None = None
+    problem: Problem, on_accept: OnAccept | None = None, stepper: Stepper | None = None
 ) -> tuple[Tensor, Trajectory]:
     """Solve without a graph.
 
     Args:
         on_accept: Called with every accepted step (t, h, y).
+        stepper: Makes the steps, where they are looked at.
 
     Returns:
         States at the output times that were reached, shape `(time, *state)`, and the trajectory.
     """
     if torch.is_grad_enabled():
         with torch.no_grad():
-            return solve_forward(problem, on_accept)
+            return solve_forward(problem, on_accept, stepper)
     if METHODS[problem.solver.method].family == "scipy":
         trajectory = solve_by_scipy(problem, on_accept)
     else:
-        stepper = problem.stepper(problem.stats.forward)
-        if on_accept is None and (grid := problem.grid_of_compiled(stepper)) is not None:
-            assert isinstance(stepper, CompiledSteps)
-            states, _ = stepper.steps(problem.start.detach(), grid)
-            end = Trajectory(t=problem.times[-1], h=grid.sizes[-1])
-            return torch.stack([states[i] for i in grid.outputs]), end
+        stepper = stepper or problem.stepper(problem.stats.forward)
+        if problem.compilation is not None and on_accept is None:
+            from .compiled.fixed_steps import fixed_solve
+
+            solved = fixed_solve(problem, stepper)
+            if solved is not None:
+                return solved.ys, solved.trajectory
         trajectory = run(problem, stepper, problem.start.detach(), on_accept)
-    return torch.cat(trajectory.outputs).view(-1, *problem.y0.shape), trajectory
+    ys = torch.stack(trajectory.outputs)
+    shape = problem.y0.shape
+    return ys if ys.shape[1:] == shape else ys.view(-1, *shape), trajectory
 
 
 def solve_by_scipy(problem: Problem, on_accept: OnAccept | None) -> Trajectory:
-    """Solve by a method of SciPy, which makes all steps by itself.
+    """Solve by a method of SciPy, which makes all of its steps.
 
     Raises:
         ValueError: The steps are to be recorded.
     """
+    from .methods.scipy import scipy_integrate
+
     solver, counts = problem.solver, problem.stats.forward
     if on_accept is not None:
         raise ValueError(
@@ -217,7 +221,7 @@ def run(
     solver, times, counts = problem.solver, problem.times, problem.stats.forward
     rtol, atol = problem.spread(solver.rtol), problem.spread(solver.atol)
     controller: Controller
-    ratio: ErrorRatio | MeasuredRatio | None = None
+    ratio: ErrorRatio | None = None
     enter = None
     if solver.fixed_steps:
         controller = FixedGrid(times, solver, torch.finfo(problem.t.dtype).eps)
@@ -228,16 +232,14 @@ def run(
             # On a stiff problem a step may be far longer than the detail of the solution inside
             # it, which no interpolant from its ends can know: outputs are ends of steps.
             solver = replace(solver, step_t=(*solver.step_t, *times[1:-1]))
-        measuring = stepper if isinstance(stepper, CompiledSteps) and stepper.measures else None
-        if measuring is not None and solver.first_step is None:
-            h = measuring.first_step(times, y0, order, solver.max_step)
+        if stepper.measures:
+            from .compiled.stepper import measured
+
+            h, ratio = measured(stepper, times, y0, order, solver)
         else:
             h = first_step(stepper, times, y0, order, solver, problem.norm, rtol, atol)
-        controller = make_controller(stepper, times, h, order, solver, resolution)
-        if measuring is not None:
-            ratio = MeasuredRatio(measuring)
-        else:
             ratio = ErrorRatio(stepper, y0, rtol, atol, problem.norm)
+        controller = make_controller(stepper, times, h, order, solver, resolution)
     observe, watch = problem.observe, problem.watch
     trajectory = integrate(
         stepper, controller, y0, times, counts, solver, ratio, on_accept, observe, watch, enter
@@ -246,9 +248,11 @@ def run(
         problem.leave()
     if ratio is not None:
         if trajectory.status in (Status.NON_FINITE, Status.NOT_CONVERGED):
-            trajectory.cause = cause_of(trajectory.outputs[-1][-1].reshape(-1), rtol, atol)
+            trajectory.cause = cause_of(trajectory.outputs[-1].reshape(-1), rtol, atol)
         trajectory.shows_no_error = ratio.largest < ROUNDING_RATIO
     if stepper.has_twins and problem.stats.forward.accepted:
+        from .stability import warn_of_parted_twins
+
         warn_of_parted_twins(problem, stepper.twins())
     return trajectory
 

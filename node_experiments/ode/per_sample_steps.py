@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .gradients import Backprop, Gradient
+from .gradients import Gradient
 from .integrate import cause_of
 from .methods.butcher_tableau import Tableau
 from .methods.explicit_runge_kutta import ExplicitRungeKutta
@@ -41,7 +41,7 @@ def solve_independent(problem: Problem, gradient: Gradient | None) -> tuple[Tens
     Raises:
         ValueError: Fixed steps, a gradient other than backprop, or times that require one.
     """
-    if gradient is not None and not isinstance(gradient, Backprop):
+    if gradient is not None and not gradient.records_steps:
         raise ValueError(
             "solver.batching='independent' computes gradients by gradient='backprop' alone; found "
             f"gradient={type(gradient).__name__.lower()!r}; take gradient='backprop', or "
@@ -87,11 +87,17 @@ class _Batch:
         self._times = torch.tensor(problem.times, dtype=torch.float64)
         self._direction = math.copysign(1.0, problem.times[-1] - problem.times[0])
         self._members = torch.arange(batch)
-        self._t = torch.full((batch,), problem.times[0], dtype=torch.float64)
         self._next = torch.ones(batch, dtype=torch.long)
         self._outputs: list[tuple[Tensor, Tensor, Tensor]] = []
-        self._first = self._stepper.derivative(self._t, y0)
-        self._control = SampleControl(self._first_steps(), problem.error_order, problem.solver)
+        start = torch.full((batch,), problem.times[0], dtype=torch.float64)
+        self._first = self._stepper.derivative(start, y0)
+        self._control = SampleControl(
+            problem.times[0],
+            problem.times[-1],
+            self._first_steps(start),
+            problem.error_order,
+            problem.solver,
+        )
 
     def solve(self) -> tuple[Tensor, Trajectory]:
         """States at all output times, and the trajectory."""
@@ -101,12 +107,13 @@ class _Batch:
         for _ in range(solver.max_steps):
             if not len(self._members):
                 break
-            status = self._check_steps()
-            if status is not None:
-                return self._give_up(result, status)
+            failed = self._check_steps()
+            if failed is not None:
+                return self._give_up(result, *failed)
             self._step(end)
         else:
-            return self._give_up(result, Status.MAX_STEPS)
+            every = torch.ones_like(self._members, dtype=torch.bool)
+            return self._give_up(result, Status.MAX_STEPS, every)
         ys = problem.y0.new_empty(len(problem.times), *problem.y0.shape)
         places = [torch.zeros(len(problem.y0), dtype=torch.long)]
         samples = [torch.arange(len(problem.y0))]
@@ -119,16 +126,14 @@ class _Batch:
         return ys.index_put(index, torch.cat(values)), result
 
     def _step(self, end: float) -> None:
-        remaining, wanted = (end - self._t).abs(), self._control.h
-        last = remaining <= wanted
-        size = torch.where(last, remaining, wanted)
-        t_next = torch.where(last, end, self._t + self._direction * size)
-        h = t_next - self._t
-        y_next = self._attempt(self._y, self._first, self._t, h)
+        control = self._control
+        start, t_next = control.t, control.t_next
+        h = t_next - start
+        y_next = self._attempt(self._y, self._first, start, h)
         with torch.no_grad():
             error = self._stepper.error
             ratio = self._norm(scaled(error, self._y, y_next, self._rtol, self._atol))
-        accepted = self._control.judge(h, ratio, remaining < wanted)
+        accepted = control.judge(h, ratio)
         steps = int(accepted.sum())
         self._counts.accepted += steps
         self._counts.rejected += len(accepted) - steps
@@ -141,14 +146,14 @@ class _Batch:
             on_device, stepper = rows.to(self._y.device), self._stepper
             y, first = self._y[on_device], self._first[on_device]
             if torch.is_grad_enabled():
-                y_next = self._attempt(y, first, self._t[rows], h[rows])
+                y_next = self._attempt(y, first, start[rows], h[rows])
             else:
                 y_next = y_next[on_device]
                 stepper.restrict(on_device, y, y_next)
         else:
             y = self._y
-        self._advance(rows, t_next[rows], h[rows], y, y_next)
-        self._drop(self._t == end)
+        self._advance(rows, start[rows], t_next[rows], h[rows], y, y_next)
+        self._drop(control.t == end)
 
     def _attempt(self, y: Tensor, first: Tensor, t: Tensor, h: Tensor) -> Tensor:
         """Ends of steps of the sizes `h` from (t, y), of the shape of `y`."""
@@ -156,15 +161,15 @@ class _Batch:
         self._stepper.starts_with(y, first)
         return self._stepper.step(t, h, y)
 
-    def _advance(self, rows: Tensor, t_next: Tensor, h: Tensor, y: Tensor, y_next: Tensor) -> None:
+    def _advance(
+        self, rows: Tensor, t: Tensor, t_next: Tensor, h: Tensor, y: Tensor, y_next: Tensor
+    ) -> None:
         """Move the samples `rows`, whose steps were accepted, to the ends of their steps."""
-        t = self._t[rows]
         self._write_outputs(rows, t, t_next, h, y, y_next)
         following = self._stepper.derivative_at_end(t, h, y_next)
         on_device = (rows.to(self._y.device),)
         self._first = self._first.index_put(on_device, following)
         self._y = self._y.index_put(on_device, y_next)
-        self._t = self._t.index_put((rows,), t_next)
         sizes = h.abs()
         self._counts.smallest_step = min(self._counts.smallest_step, float(sizes.min()))
         self._counts.largest_step = max(self._counts.largest_step, float(sizes.max()))
@@ -211,7 +216,7 @@ class _Batch:
         if not bool(finished.any()):
             return
         keep = (~finished).nonzero().squeeze(1)
-        self._members, self._t, self._next = self._members[keep], self._t[keep], self._next[keep]
+        self._members, self._next = self._members[keep], self._next[keep]
         self._control.keep(keep)
         keep = keep.to(self._y.device)
         self._y, self._first = self._y[keep], self._first[keep]
@@ -228,18 +233,18 @@ class _Batch:
         """Root mean square of every sample on the host, shape `(batch,)`."""
         return rms_norm(x.flatten(1), dim=1).double().cpu()
 
-    def _first_steps(self) -> Tensor:
+    def _first_steps(self, start: Tensor) -> Tensor:
         """Hairer's first step for every sample."""
         problem, solver, y0 = self._problem, self._solver, self._y
         if solver.first_step is not None:
-            return torch.full_like(self._t, min(solver.first_step, solver.max_step))
+            return torch.full_like(start, solver.first_step)
 
         def sizes(*vectors: Tensor) -> list[list[float]]:
             return torch.stack([self._norm(vector) for vector in vectors]).tolist()
 
         def probe(signed: Sequence[float]) -> Tensor:
             h = torch.tensor(signed, dtype=torch.float64)
-            return self._stepper.probe(self._t + h, y0 + self._spread(h, y0) * self._first)
+            return self._stepper.probe(start + h, y0 + self._spread(h, y0) * self._first)
 
         with torch.no_grad():
             scale = y0.abs() * self._rtol + self._atol
@@ -249,22 +254,27 @@ class _Batch:
             )
         return torch.tensor(steps, dtype=torch.float64)
 
-    def _check_steps(self) -> Status | None:
-        end, h = self._problem.times[-1], self._control.h
-        resolution = 4 * sys.float_info.epsilon * self._t.abs()
+    def _check_steps(self) -> tuple[Status, Tensor] | None:
+        """Why some samples can take no further step, and which of them; None if all can."""
+        h, t = self._control.h, self._control.t
+        resolution = 4 * sys.float_info.epsilon * t.abs()
         least = resolution.clamp(min=self._solver.min_step)
-        if bool(torch.isnan(h).any()):
-            return Status.NON_FINITE
-        small = (h <= least) & ((end - self._t).abs() > h)
+        if bool((undefined := torch.isnan(h)).any()):
+            return Status.NON_FINITE, undefined
+        small = (h <= least) & ~self._control.at_stop
         if not bool(small.any()):
             return None
         finite = bool(torch.isfinite(self._control.ratio[small]).all())
-        return Status.STEP_UNDERFLOW if finite else Status.NON_FINITE
+        return Status.STEP_UNDERFLOW if finite else Status.NON_FINITE, small
 
-    def _give_up(self, result: Trajectory, status: Status) -> tuple[Tensor, Trajectory]:
+    def _give_up(
+        self, result: Trajectory, status: Status, failed: Tensor
+    ) -> tuple[Tensor, Trajectory]:
+        """End the solve, where that of the failed samples is that is furthest behind."""
         result.status = status
-        slowest = int((self._direction * self._t).argmin())
+        progress = (self._direction * self._control.t).masked_fill(~failed, math.inf)
+        slowest = int(progress.argmin())
         if status in (Status.NON_FINITE, Status.NOT_CONVERGED):
             result.cause = cause_of(self._y, self._rtol, self._atol)
-        result.t, result.h = float(self._t[slowest]), float(self._control.h[slowest])
+        result.t, result.h = float(self._control.t[slowest]), float(self._control.h[slowest])
         return self._problem.y0.unsqueeze(0), result

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from .captured_tensors import Constants
-from .compiled.fixed_steps import StepGrid, grid_of
-from .compiled.stepper import Compilation, CompiledSteps
 from .methods.base import Stepper
 from .methods.explicit_runge_kutta import Clock
 from .methods.explicit_tableaus import EXPLICIT_TABLEAUS, TABLEAUS, Tableau
 from .methods.make_stepper import make_stepper
-from .methods.newton import Linearization
 from .methods.registry import METHODS
 from .norms import Norm, rms_norm
 from .solution import SolveStats, StepCounts
 from .solver import Solver
-from .vector_field import Dynamics, FlatField
+from .vector_field import Dynamics
+
+if TYPE_CHECKING:
+    from .compiled.stepper import Compilation
+    from .flat_field import FlatField
+    from .methods.newton import Linearization
 
 __all__ = ["Observe", "OnAccept", "Problem", "Watch"]
 
@@ -43,7 +45,7 @@ class Problem:
         func: Vector field; takes a 0-d time, a state of the shape of y0, and `args`.
         y0: Initial state, any shape.
         t: Output times, shape `(time,)`; `times` holds the same as host floats.
-        parameters: Tensors that need a gradient and that `func` reads by itself.
+        parameters: Tensors that need a gradient and that `func` reads beside its arguments.
         parameters_are_all: Whether nothing else that `func` reads may need a gradient.
         args: Further arguments of `func`; tensors among them may need a gradient.
         constants: Tensors without gradient that may not change before the backward pass.
@@ -81,13 +83,7 @@ class Problem:
         Raises:
             ValueError: The method is not one.
         """
-        method = self.solver.method
-        if method not in EXPLICIT_TABLEAUS:
-            raise ValueError(
-                f"solver.method={method!r} is no explicit Runge-Kutta method, and this gradient "
-                "is made for those only; take gradient='adjoint'"
-            )
-        return EXPLICIT_TABLEAUS[method]
+        return self._one_of(EXPLICIT_TABLEAUS, "explicit Runge-Kutta")
 
     @property
     def runge_kutta(self) -> Tableau:
@@ -96,13 +92,16 @@ class Problem:
         Raises:
             ValueError: The method is not one.
         """
+        return self._one_of(TABLEAUS, "Runge-Kutta")
+
+    def _one_of(self, tableaus: Mapping[str, Tableau], kind: str) -> Tableau:
         method = self.solver.method
-        if method not in TABLEAUS:
+        if method not in tableaus:
             raise ValueError(
-                f"solver.method={method!r} is no Runge-Kutta method, and this gradient is made "
-                "for those only; take gradient='adjoint'"
+                f"solver.method={method!r} is no {kind} method, and this gradient is made for "
+                "those only; take gradient='adjoint'"
             )
-        return TABLEAUS[method]
+        return tableaus[method]
 
     @property
     def start(self) -> Tensor:
@@ -115,8 +114,7 @@ class Problem:
         solver = self.solver
         if self.compilation is not None:
             rtol, atol = self.spread(solver.rtol), self.spread(solver.atol)
-            return CompiledSteps(
-                self.compilation,
+            return self.compilation.stepper(
                 self.tableau,
                 self.y0.detach(),
                 counts,
@@ -137,20 +135,10 @@ class Problem:
             clock=self.clock,
         )
 
-    def grid_of_compiled(self, stepper: Stepper) -> StepGrid | None:
-        """All steps, where they are fixed, compiled, and nobody looks at them one by one."""
-        if not (
-            isinstance(stepper, CompiledSteps)
-            and self.solver.fixed_steps
-            and self.observe is None
-            and self.watch is None
-        ):
-            return None
-        resolution = torch.finfo(self.t.dtype).eps
-        return grid_of(self.solver, self.times, stepper.nodes, self.y0, resolution)
-
     def flat_field(self, counts: StepCounts, args: Sequence[Any] | None = None) -> FlatField:
         """The vector field on flat states and host times."""
+        from .flat_field import FlatField
+
         return FlatField(
             self.func, self.y0, counts, self.time, self.args if args is None else args
         )
@@ -162,10 +150,12 @@ class Problem:
             f = self.func(self.time(t), y.view(self.y0.shape), *self.args)
             return f.reshape(-1).to(y.dtype)
 
+        from .methods.newton import Linearization
+
         return Linearization(flat, y)
 
     @property
-    def clock(self) -> Clock | None:
+    def clock(self) -> Clock[float] | None:
         """Makes the times of stages, where they are not simply t + c h on a CPU."""
         on_host = self.y0.device.type == "cpu" and not self.solver.perturb
         return None if on_host and not torch.compiler.is_compiling() else self.times_of

@@ -101,7 +101,7 @@ class Trajectory:
     """States at the output times that were reached, and how the loop ended.
 
     Attributes:
-        outputs: Pieces of shape `(times, *state)`, in order.
+        outputs: The states, in order.
         t, h: Where the loop ended, and the step it last tried.
         cause: What to do about a failure, where the status does not say it all.
         shows_no_error: Whether the estimated error of every adaptive step was zero but for

@@ -6,36 +6,36 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from .autocast import autocast_like_now, full_precision
 from .captured_tensors import (
     Constants,
-    constants_of,
+    Holdings,
+    constants_in,
     find_parameters,
-    modules_of,
-    refuse_batch_statistics,
+    holdings_of,
+    modules_in,
+    reject_batch_statistics,
 )
-from .compiled.compilation import compilation_of
-from .dense_solution import DenseOutput
-from .event_solve import packed_events, solve_to_event
-from .events import Event
-from .gradients import DEFAULTS, Adjoint, Backprop, Gradient, compiled_gradient, make_gradient
-from .gradients.base import Evaluator
+from .gradients import Gradient, make_gradient
+from .gradients.base import DEFAULTS, Evaluator
 from .integrate import solve_forward
+from .lost_graphs import GraphLost
 from .methods.registry import METHODS
-from .per_sample_steps import solve_independent
 from .problem import Problem, Watch
 from .solution import Solution, SolveError, Status, Trajectory
 from .solver import Solver
-from .stability import warn_of_unstable_steps
 from .state import FlatArguments, FlatState, SampleState
-from .traced import is_traced, solve_traced
 from .validation import check_choices, check_times, check_transform, transformed
-from .vector_field import Adapted, GraphLost, VectorField, checked
+from .vector_field import Adapted, VectorField, checked
+
+if TYPE_CHECKING:
+    from .compiled.stepper import Compilation
+    from .dense_solution import DenseOutput
+    from .events import Event
 
 __all__ = ["solve"]
 
@@ -74,9 +74,9 @@ def solve(
         gradient: How gradients are computed, or its name.
         args: Further arguments of `func`; gradients flow into tensors among them, also into those
             in tuples, lists and dicts.
-        parameters: Tensors that `func` reads by itself and that need gradients. When None they
-            are found: those of the modules that `func` is, belongs to or holds, and the leaves
-            of the graph of one evaluation.
+        parameters: Tensors that `func` reads beside its arguments and that need gradients. When
+            None they are found: those of the modules that `func` is, belongs to or holds, and the
+            leaves of the graph of one evaluation.
         throw: Raise when the end was not reached; otherwise return the part that was.
         dense: Keep the interpolants of all steps, as `solution.interpolant`.
         events: Functions of (t, state, *args) whose first zero ends the solve; see `Event`. If
@@ -106,7 +106,13 @@ def solve(
     """
     if isinstance(solver, str):
         solver = NAMED.get(solver) or NAMED.setdefault(solver, Solver(solver))
-    if torch.compiler.is_compiling() and not isinstance(t, Tensor) and is_traced(solver, gradient):
+    if (
+        torch.compiler.is_compiling()
+        and not isinstance(t, Tensor)
+        and (solver.fixed_steps and make_gradient(gradient).records_steps)
+    ):
+        from .traced import solve_traced
+
         return solve_traced(func, y0, t, solver, args)
     # The halves of a state are told apart by their place.
     by_place = METHODS[solver.method].family == "symplectic"
@@ -127,8 +133,13 @@ def solve(
         )
     asked = {"dense": dense, "events": events, "norm": norm is not None, "watch": watch}
     check_choices(solver, state, times, asked)
+    if packed.is_meta:
+        raise ValueError("y0 is on the device 'meta' and has no values; move it to another device")
     arguments = FlatArguments(args)
-    field, traced = packed_field(func, state, arguments, packed.device, gradient)
+    casts = torch.is_autocast_enabled(packed.device.type)
+    field, traced = packed_field(
+        func, state, arguments, packed.device, gradient if casts else None
+    )
     problem = Problem(
         func=field,
         y0=packed,
@@ -147,18 +158,26 @@ def solve(
         )
     output = None
     if dense:
+        from .dense_solution import DenseOutput
+
         output = DenseOutput(state, packed.shape, times[0])
         problem.observe = output.record
-    found = packed_events(events, state, arguments) if events else []
-    if torch.is_autocast_enabled(packed.device.type):
+    found: list[Event] = []
+    if events:
+        from .event_solve import packed_events
+
+        found = packed_events(events, state, arguments)
+    if casts:
+        from .autocast import full_precision
+
         with full_precision(packed.device):
             if solver.compile:
-                problem.compilation = compilation_of(field.origin, traced, packed, problem.args)
+                problem.compilation = compiled(field.origin, traced, problem)
             method = gradient_method(problem, field.origin, gradient, parameters)
             solution = computed(problem, method, found, output)
     else:
         if solver.compile:
-            problem.compilation = compilation_of(field.origin, traced, packed, problem.args)
+            problem.compilation = compiled(field.origin, traced, problem)
         method = gradient_method(problem, field.origin, gradient, parameters)
         solution = computed(problem, method, found, output)
     field.settle()
@@ -175,13 +194,19 @@ def packed_field(
     state: FlatState,
     arguments: FlatArguments,
     device: torch.device,
-    gradient: Gradient | str,
+    autocast_gradient: Gradient | str | None = None,
 ) -> tuple[VectorField, Callable[..., Any]]:
-    """The user's function on packed states and flat arguments, with its checks and without."""
+    """The user's function on packed states and flat arguments, with its checks and without.
+
+    Args:
+        autocast_gradient: The gradient method, where evaluations are made with autocast.
+    """
     origin = func.origin if isinstance(func, Adapted) else func
     inner = func
-    if torch.is_autocast_enabled(device.type):
-        recorded = isinstance(make_gradient(gradient), Backprop)
+    if autocast_gradient is not None:
+        from .autocast import autocast_like_now
+
+        recorded = make_gradient(autocast_gradient).records_steps
         inner = evaluated_in(autocast_like_now(device, recorded), func)
     inner = arguments.wrap(inner)
     field = state.wrap(checked(inner)) if state.is_single else checked(state.wrap(inner))
@@ -191,6 +216,13 @@ def packed_field(
     return VectorField(field, device, origin, bare), traced
 
 
+def compiled(func: Any, traced: Callable[..., Any], problem: Problem) -> Compilation | None:
+    """The vector field with what compiles it, if that can be; see `compilation_of`."""
+    from .compiled.compilation import compilation_of
+
+    return compilation_of(func, traced, problem.y0, problem.args)
+
+
 def computed(
     problem: Problem, method: Gradient | None, events: Sequence[Event], output: DenseOutput | None
 ) -> Solution:
@@ -198,8 +230,12 @@ def computed(
     times = problem.times
     ts = None
     if problem.solver.batching == "independent":
+        from .per_sample_steps import solve_independent
+
         ys, trajectory = solve_independent(problem, method)
     elif events:
+        from .event_solve import solve_to_event
+
         ts, ys, trajectory = solve_to_event(problem, events, method)
         if output is not None and trajectory.status is Status.EVENT:
             output.end_at(float(ts[-1].detach()))
@@ -209,7 +245,10 @@ def computed(
         ys, trajectory = solve_forward(problem)
     if output is not None and trajectory.status is Status.REACHED:
         output.end_at(times[-1])
-    if trajectory.shows_no_error and ys.requires_grad and not isinstance(method, Adjoint):
+    measured = method is not None and method.solves_backwards
+    if trajectory.shows_no_error and ys.requires_grad and not measured:
+        from .stability import warn_of_unstable_steps
+
         warn_of_unstable_steps(problem)
     solution = conclude(problem, ys, trajectory)
     if ts is not None:
@@ -222,7 +261,7 @@ def conclude(problem: Problem, ys: Tensor, trajectory: Trajectory) -> Solution:
     status = trajectory.status
     ok = status is Status.REACHED or status is Status.EVENT
     if ok and problem.solver.fixed_steps and not torch._C._are_functorch_transforms_active():
-        end = ys[-1].detach()
+        end = (trajectory.outputs or ys)[-1].detach()
         # Their sum tells whether all are finite with one operation, unless it overflows.
         if not (math.isfinite(float(end.sum())) or bool(torch.isfinite(end).all())):
             status, ok = Status.NON_FINITE, False
@@ -274,41 +313,46 @@ def gradient_method(
                 f"methods; found solver.method={problem.solver.method!r}; take 'rk4', say"
             )
         # Whatever the choice: the operations of the steps are what a transform can go through.
-        return Backprop()
+        return make_gradient("backprop")
     if not torch.is_grad_enabled():
         return None
     if problem.compilation is not None:
-        compiled = compiled_gradient(problem, method, parameters)
-        if compiled is not None:
-            inputs = (problem.y0, *compiled.tensors(problem))
-            return compiled if any(x.requires_grad for x in inputs) else None
+        from .gradients.compiled import compiled_gradient
+
+        replacement = compiled_gradient(problem, method, parameters)
+        if replacement is not None:
+            inputs = (problem.y0, *replacement.tensors(problem))
+            return replacement if any(x.requires_grad for x in inputs) else None
     modules = [arg for arg in problem.args if isinstance(arg, nn.Module)]
     if modules:
         func = partial(func, *modules)  # what they hold is found with what it holds
-    if isinstance(method, Backprop):
-        if solver_method.has_graph:
-            return method
-        # Not one that is recorded, which is right where nothing needs a gradient.
-    else:
-        refuse_batch_statistics(func, type(method).__name__.lower())
+    if method.records_steps and solver_method.has_graph:
+        return method
+    # A method that is not recorded is right where nothing needs a gradient.
+    holdings = holdings_of(func)
+    if not method.records_steps:
+        reject_batch_statistics(holdings, type(method).__name__.lower())
     try:
-        problem.parameters = parameters_of(func, parameters, problem)
+        problem.parameters = parameters_of(func, holdings, parameters, problem)
     except GraphLost:
-        held = [p for module in modules_of(func) for p in module.parameters()]
+        held = [p for module in modules_in(holdings) for p in module.parameters()]
         if any(x.requires_grad for x in (problem.y0, problem.t, *problem.inputs, *held)):
             raise
         return None
     given = [x for x in problem.args if isinstance(x, Tensor) and not x.requires_grad]
-    problem.constants = Constants([*given, *constants_of(func)])
+    problem.constants = Constants([*given, *constants_in(holdings)])
     problem.parameters_are_all = parameters is None
     inputs = (problem.y0, problem.t, *problem.inputs)
     return method if any(x.requires_grad for x in inputs) else None
 
 
 def parameters_of(
-    func: Callable[..., Any], parameters: Iterable[Tensor] | None, problem: Problem
+    func: Callable[..., Any],
+    holdings: Holdings,
+    parameters: Iterable[Tensor] | None,
+    problem: Problem,
 ) -> tuple[Tensor, ...]:
-    """Tensors that need a gradient and that `func` reads by itself: those given, or all found."""
+    """Tensors that need a gradient and that `func` reads: those given, or all found."""
     if parameters is not None:
         # Tied weights are one tensor, whose gradient counts once.
         return tuple({id(p): p for p in parameters if p.requires_grad}.values())
@@ -320,7 +364,7 @@ def parameters_of(
 
     first, last = problem.times[0], problem.times[-1]
     jumps = [t for t in problem.solver.jump_t if min(first, last) < t < max(first, last)]
-    return find_parameters(func, evaluate, (first, *jumps, last))
+    return find_parameters(func, holdings, evaluate, (first, *jumps, last))
 
 
 def evaluated_in(

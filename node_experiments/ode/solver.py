@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from .methods.registry import METHODS
+from .methods.registry import METHODS, nearest
 
 __all__ = ["Solver"]
 
@@ -24,12 +23,12 @@ class Solver:
         step_size: Largest step of a fixed-step solve, in units of t.
         num_steps: Number of equal steps of a fixed-step solve over the whole interval.
             An adaptive method that is given a step size or a number of steps uses fixed steps,
-            but for `adams` and those of SciPy, which refuse them.
+            but for `adams` and those of SciPy, which reject them.
         first_step: First step an adaptive method tries; chosen by Hairer's rule when None.
         min_step, max_step: Bounds on an adaptive step, in units of t. A step that ends at the end
             of the interval, at one of `step_t` or before one of `jump_t` may be shorter.
         accept_min_step: Accept a step of size `min_step` whatever its error is, instead of giving
-            up: the solve goes on, and its error is not controlled there.
+            up: the solve continues, and its error is not controlled there.
         max_steps: Steps, accepted and rejected, after which an adaptive solve gives up; the
             number of fixed steps is not bounded.
         max_steps_between_outputs: The same from one output time to the next; unbounded when None.
@@ -37,9 +36,9 @@ class Solver:
             all steps are fixed.
         safety, min_factor, max_factor: Safety factor of step control, and how much a step may
             shrink or grow at once.
-        step_t: Times at which an adaptive step shall end; the grid of a fixed-step method that is
+        step_t: Times at which an adaptive step should end; the grid of a fixed-step method that is
             given neither a step size nor a number of steps.
-        jump_t: Times at which the vector field jumps; steps end just before and go on just after.
+        jump_t: Times at which the vector field jumps; steps end just before and start just after.
         max_order: Highest order of a multistep method; its own limit when None.
         perturb: Evaluate the first stage of a fixed step just after its start, and the stages at
             its end just before it, by one rounding of the time: a vector field that jumps at a
@@ -85,13 +84,7 @@ class Solver:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            near = difflib.get_close_matches(self.method, METHODS, n=2)
-            # Of two that are as close, the one that is listed first.
-            nearest = next((name for name in METHODS if name in near), None)
-            hint = f"; did you mean {nearest!r}?" if nearest else ""
-            raise ValueError(
-                f"solver.method={self.method!r} is unknown; allowed: {', '.join(METHODS)}{hint}"
-            )
+            raise ValueError(f"solver.method={self.method!r} is unknown{nearest(self.method)}")
         for name in ("rtol", "atol"):
             value = getattr(self, name)
             parts = (value,) if isinstance(value, float | int) else tuple(value)
@@ -120,6 +113,11 @@ class Solver:
                 "solver.perturb=True is for fixed steps; give the times at which the vector field "
                 "jumps as solver.jump_t"
             )
+        if self.perturb and self.method in ("adaptive_heun", "fehlberg2"):
+            raise ValueError(
+                f"solver.perturb=True is not for {self.method!r}, whose steps begin with a "
+                "derivative of the step before; take heun or midpoint"
+            )
         if self.accept_min_step and not self.min_step > 0:
             raise ValueError("solver.accept_min_step=True needs a solver.min_step > 0")
         self._require(
@@ -140,7 +138,7 @@ class Solver:
             self.fixed_steps or self.step_t or self.jump_t
         ):
             raise ValueError(
-                f"solver.method={self.method!r} chooses all of its steps by itself; leave out "
+                f"solver.method={self.method!r} chooses all of its steps; leave out "
                 "step_size, num_steps, step_t and jump_t, or take another method"
             )
         steered = self.jump_t or (self.step_t and adaptive and self.controller != "none")

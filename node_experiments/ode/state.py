@@ -18,7 +18,7 @@ __all__ = ["FlatArguments", "FlatState", "SampleState"]
 class FlatState:
     """Packs a nested state (tuple, list or dict of tensors) into one contiguous vector.
 
-    A state that is a single real tensor needs no packing. One whose numbers lie in memory in
+    A state that is a single real tensor needs no packing. One whose numbers are stored in
     another order than that of its axes (transposed, or with channels last) is solved in that
     order, and the vector field is given states that lie as y0 does. Complex numbers become pairs
     of real ones.
@@ -71,7 +71,7 @@ class FlatState:
         return leaves
 
     def pack(self, state: Any) -> Tensor:
-        """A nested state as a vector of shape `(n,)`; a single tensor as it lies in memory.
+        """A nested state as a vector of shape `(n,)`; a single tensor as it is stored in memory.
 
         Raises:
             ValueError: A state that is not structured like y0.

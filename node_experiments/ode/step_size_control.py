@@ -1,28 +1,30 @@
 """Which step to try next: an even grid, or control of the local error.
 
-Everything about one step is Python floats on the host: time stays in double precision on every
-device, and a decision costs no device operation.
+Everything about one step is numbers on the host: time stays in double precision on every device,
+and a decision costs no device operation.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+import operator
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, Protocol
 
 import torch
 from torch import Tensor
 
-from .methods.base import OrderSelection, Stepper
+from .methods.base import Number, OrderSelection, Stepper
 from .norms import Norm
 from .solver import Solver
 
 __all__ = [
     "AdaptiveControl",
     "Controller",
-    "FixedGrid",
     "SampleControl",
     "first_step",
     "first_steps",
@@ -54,82 +56,146 @@ class Controller(Protocol):
         ...
 
 
-class FixedGrid:
-    """Steps that do not depend on the solution.
+Answer = Any
+"""Whether something is so: a bool, or a tensor of them, one a sample."""
 
-    With `num_steps` the interval is cut into equal steps; with `step_size` all steps have that
-    size except the last, which ends at t1; with neither, steps end at the times `step_t`. The
-    steps are generated one by one, so that their number costs no memory and may be infinite.
 
-    Args:
-        times: Output times. A step that would end within their rounding of one ends there, so
-            that nothing has to be interpolated, and no tiny step follows.
-        resolution: Relative precision of the output times.
+@dataclass(frozen=True)
+class Arithmetic(Generic[Number]):
+    """What the law of control needs of numbers, or of vectors of them.
+
+    Attributes:
+        number: Makes a constant of a float.
+        choose: (value if not, value if so), whether -> value.
     """
 
-    def __init__(
-        self, times: Sequence[float], solver: Solver, resolution: float = sys.float_info.epsilon
-    ):
-        t0, t1 = times[0], times[-1]
-        self._t1, span = t1, t1 - t0
-        furthest = max(abs(t0), abs(times[-2]), abs(t1) if math.isfinite(t1) else 0.0)
-        rounding = 4 * resolution * furthest
-        self._is_given = solver.num_steps is None and solver.step_size is None
-        # Iterators of C: a step that starts costs no call of Python but this object's own.
-        self._points: Iterator[float]
-        if solver.num_steps is not None:
-            count = solver.num_steps
-            step = span / count
-            fractions = map(float(count).__rtruediv__, map(span.__mul__, range(1, count)))
-            self._points = map(t0.__add__, fractions)
-        elif solver.step_size is not None:
-            step = math.copysign(solver.step_size, span)
-            numbers = step_numbers(span, step, rounding)
-            self._points = map(t0.__add__, map(step.__mul__, numbers))
-        else:
-            inside = {t for t in solver.step_t if min(t0, t1) < t < max(t0, t1)}
-            self._points, step = iter(sorted(inside, reverse=t1 < t0)), span
-        self._sign, self._slack = math.copysign(1.0, span), min(rounding, 1e-3 * abs(step))
-        self._outputs = iter(() if self._is_given else times[1:-1])
-        self._output = next(self._outputs, None)
-        self.t_next = t0
-        self.judge(0.0, 0.0)
-
-    def judge(self, h: float, ratio: float) -> bool:
-        self.t = self.t_next
-        point, slack, output = next(self._points, self._t1), self._slack, self._output
-        if output is not None:
-            # A point may be the output that it was meant to be.
-            while output is not None and (point - output) * self._sign > slack:
-                output = next(self._outputs, None)
-            self._output = output
-            if output is not None and abs(point - output) <= slack:
-                point = output
-        self.t_next = point
-        self.at_stop = self._is_given or point == self._t1
-        return True
+    number: Callable[[float], Number]
+    choose: Callable[[tuple[Number, Number], Answer], Number]
+    smaller: Callable[[Number, Number], Number]
+    larger: Callable[[Number, Number], Number]
+    copysign: Callable[[Number, Number], Number]
 
 
-def step_numbers(span: float, step: float, rounding: float) -> Iterable[int]:
-    """Numbers of the steps of one size before the last one, which ends at the end."""
-    if math.isinf(span):
-        return itertools.count(1)
-    slack = max(min(rounding / abs(step), 1e-3), 1e-9)
-    return range(1, max(1, math.ceil(span / step - slack)))
+NUMBERS = Arithmetic[float](float, operator.getitem, min, max, math.copysign)
+VECTORS = Arithmetic[Tensor](
+    partial(torch.tensor, dtype=torch.float64),
+    lambda values, which: torch.where(which, values[1], values[0]),
+    torch.minimum,
+    torch.maximum,
+    torch.copysign,
+)
 
 
-class AdaptiveControl:
+class ErrorControl(Generic[Number]):
     """I, PI or PID control of the local error (Hairer & Wanner II, section IV.2).
 
     The next step is h * safety * r_n^-g1 * r_{n-1}^-g2 * r_{n-2}^-g3, with the error ratios r of
     the last steps and gains g divided by `error_order`, the power of h in the error estimate.
+
+    One law serves the steps of a whole state, which are numbers, and those of the samples of a
+    batch, which are vectors. So its cases are chosen by functions; those of numbers are built in,
+    and a plain step costs no call of Python but `judge` itself.
+
+    Args:
+        t0, t1: Ends of the interval.
+        first_step: Size of the first step.
+
+    Attributes:
+        t, t_next: Where the proposed steps start and end.
+        at_stop: Whether they end where they have to end, however short they are.
+        h: Their sizes, if no stop cuts them short.
+    """
+
+    at_stop: Answer
+    _is_cut_short: Answer
+    _was_accepted: Answer = True
+
+    def __init__(
+        self,
+        t0: Number,
+        t1: Number,
+        first_step: Number,
+        error_order: int,
+        solver: Solver,
+        arithmetic: Arithmetic[Number],
+    ):
+        number, smaller, larger = arithmetic.number, arithmetic.smaller, arithmetic.larger
+        self._choose: Callable[[tuple[Number, Number], Answer], Number] = arithmetic.choose
+        self._smaller: Callable[[Number, Number], Number] = smaller
+        self._larger: Callable[[Number, Number], Number] = larger
+        self._copysign: Callable[[Number, Number], Number] = arithmetic.copysign
+        self._exponents = tuple(-gain / error_order for gain in GAINS[solver.controller])
+        self._accepts_least = solver.accept_min_step
+        self._longest: Number = number(solver.max_step)
+        self._least: Number = number(solver.min_step if solver.accept_min_step else 0.0)
+        self._safety: Number = number(solver.safety)
+        self._factors: tuple[Number, ...] = (
+            number(1.0), number(solver.min_factor), number(solver.max_factor),
+        )  # fmt: skip
+        self._ratios: tuple[Number, Number] = number(SMALLEST_RATIO), number(math.inf)
+        self._past: tuple[Number, Number] = number(1.0), number(1.0)
+        self.h: Number = larger(smaller(first_step, self._longest), self._least)
+        self.t: Number = t0
+        self.t_next: Number = t0
+        self._t1: Number = t1
+        self._aims_always = True
+        self._aim()
+
+    def judge(self, h: Number, ratio: Number) -> Answer:
+        """Whether steps of sizes `h` whose errors are `ratio` times the tolerance are accepted.
+
+        The next steps are proposed.
+        """
+        choose, smaller, larger = self._choose, self._smaller, self._larger
+        one, min_factor, max_factor = self._factors
+        smallest, infinite = self._ratios
+        size, (past, before), (a, b, c) = abs(h), self._past, self._exponents
+        if self._accepts_least:
+            is_least = (size <= self._least * (1 + 1e-9)) & (ratio < math.inf)
+            ratio = choose((ratio, smaller(ratio, one)), is_least)
+        accepted = ratio <= 1  # not by NaN
+        bounded = choose((infinite, larger(ratio, smallest)), ratio < math.inf)
+        factor = larger(bounded**a * past**b * before**c * self._safety, min_factor)
+        # Right after a rejection the step must not grow (Hairer I, section II.4).
+        limit = choose((one, max_factor), self._was_accepted)
+        factor = smaller(factor, choose((self._safety, limit), accepted))
+        # One that the end of the interval cut short is no evidence against a longer one.
+        least = choose((self._least, self.h), accepted & self._is_cut_short)
+        self.h = smaller(larger(size * factor, least), self._longest)
+        self._past = choose((past, bounded), accepted), choose((before, past), accepted)
+        self._was_accepted = accepted
+        self.t = choose((self.t, self.t_next), accepted)
+        remaining = self._t1 - self.t
+        if self._aims_always or abs(remaining) <= self.h * (1 + 1e-9):
+            self._aim()
+        else:
+            self._is_cut_short = self.at_stop = False
+            self.t_next = self.t + self._copysign(self.h, remaining)
+        return accepted
+
+    def _aim(self) -> None:
+        """Propose the step from `t`."""
+        stop = self._next_stop()
+        remaining = stop - self.t
+        self._is_cut_short = abs(remaining) < self.h
+        # A step that ends within rounding of a stop would leave one of a few ulps behind.
+        self.at_stop = abs(remaining) <= self.h * (1 + 1e-9)
+        further = self.t + self._copysign(self.h, remaining)
+        self.t_next = self._choose((further, stop), self.at_stop)
+
+    def _next_stop(self) -> Number:
+        """Where the next step has to end, if it is long enough."""
+        return self._t1
+
+
+class AdaptiveControl(ErrorControl[float]):
+    """Control of the steps of a whole state.
 
     Steps end at the times `solver.step_t`. At a time of `solver.jump_t` the vector field jumps:
     a step ends just before it and the next one starts just after it, so that no step sees both
     sides.
 
     Args:
-        t0, t1: Ends of the interval.
         resolution: Relative precision of the time that the vector field is given.
     """
 
@@ -143,61 +209,13 @@ class AdaptiveControl:
         resolution: float = sys.float_info.epsilon,
     ):
         self._resolution, self._solver = resolution, solver
-        self._least = solver.min_step if solver.accept_min_step else 0.0
-        self._h = max(min(first_step, solver.max_step), self._least)
-        self._exponents = tuple(-gain / error_order for gain in GAINS[solver.controller])
-        self._past = (1.0, 1.0)
-        self._was_rejected = False
-        self._has_stops = bool(solver.step_t or solver.jump_t)
-        self.t = self.t_next = t0
-        self.at_stop = self._cut_short = False
-        self.retarget(t0, t1)
+        super().__init__(t0, t1, first_step, error_order, solver, NUMBERS)
+        self._aims_always = bool(solver.step_t or solver.jump_t)
 
     def retarget(self, t0: float, t1: float) -> None:
         """Go on over another interval, keeping the step size and the memory of past errors."""
-        self._t1 = t1
-        self.t = self._restart(t0)
+        self.t, self._t1 = t0, t1
         self._aim()
-
-    def judge(self, h: float, ratio: float) -> bool:
-        solver, size = self._solver, abs(h)
-        if size <= self._least * (1 + 1e-9) and ratio < math.inf:
-            ratio = min(ratio, 1.0)
-        accepted = ratio <= 1  # not by NaN
-        if ratio < math.inf:
-            bounded = max(ratio, SMALLEST_RATIO)
-            a, b, c = self._exponents
-            factor = bounded**a * self._past[0] ** b * self._past[1] ** c * solver.safety
-            factor = min(max(factor, solver.min_factor), solver.max_factor)
-        else:
-            factor = solver.min_factor
-        if accepted:
-            # Right after a rejection the step must not grow (Hairer I, section II.4). And one
-            # that the end of the interval cut short says nothing against a longer one.
-            proposal = size * (min(factor, 1.0) if self._was_rejected else factor)
-            proposal = max(proposal, self._h if self._cut_short else self._least)
-            self._h = min(proposal, solver.max_step)
-            self._past = (bounded, self._past[0])
-            self.t = self._restart(self.t_next) if self._has_stops else self.t_next
-        else:
-            self._h = max(size * min(factor, solver.safety), self._least)
-        self._was_rejected = not accepted
-        remaining = self._t1 - self.t
-        if self._has_stops or abs(remaining) <= self._h * (1 + 1e-9):
-            self._aim()
-        else:
-            self._cut_short = self.at_stop = False
-            self.t_next = self.t + math.copysign(self._h, remaining)
-        return accepted
-
-    def _aim(self) -> None:
-        """Propose the step from `t`."""
-        stop = self._next_stop(self.t) if self._has_stops else self._t1
-        remaining = stop - self.t
-        self._cut_short = abs(remaining) < self._h
-        # A step that ends within rounding of a stop would leave one of a few ulps behind.
-        self.at_stop = abs(remaining) <= self._h * (1 + 1e-9)
-        self.t_next = stop if self.at_stop else self.t + math.copysign(self._h, remaining)
 
     def _restart(self, t: float) -> float:
         """The time at which the next step starts after one that ended at `t`."""
@@ -207,8 +225,8 @@ class AdaptiveControl:
                 return self._t1 if abs(self._t1 - jump) <= gap else jump + self._signed(t, gap)
         return t
 
-    def _next_stop(self, t: float) -> float:
-        """The end, or the next time before it where a step has to end."""
+    def _next_stop(self) -> float:
+        t = self.t = self._restart(self.t)
         stops = list(self._solver.step_t)
         stops += [jump - self._signed(t, self._gap(jump)) for jump in self._solver.jump_t]
         ahead = [stop for stop in stops if min(t, self._t1) < stop < max(t, self._t1)]
@@ -239,70 +257,50 @@ class VariableOrderControl(AdaptiveControl):
     def judge(self, h: float, ratio: float) -> bool:
         accepted = ratio <= 1
         proposal = abs(h) * self._orders.choose(h, ratio)
-        if accepted and self._cut_short:
-            proposal = max(proposal, self._h)
-        self._h = min(proposal, self._solver.max_step)
-        self._was_rejected = not accepted
+        if accepted and self._is_cut_short:
+            proposal = max(proposal, self.h)
+        self.h = min(proposal, self._solver.max_step)
         if accepted:
-            self.t = self._restart(self.t_next)
+            self.t = self.t_next
         self._aim()
         return accepted
 
     def retarget(self, t0: float, t1: float) -> None:
         # A method without a history has its lowest order.
-        self._h = min(self._h, self._first_step)
+        self.h = min(self.h, self._first_step)
         super().retarget(t0, t1)
 
     def _restart(self, t: float) -> float:
         start = super()._restart(t)
         if start != t:
-            self._h = min(self._h, self._first_step)
+            self.h = min(self.h, self._first_step)
         return start
 
 
-class SampleControl:
-    """`AdaptiveControl` of the samples of a batch, whose steps are independent.
+class SampleControl(ErrorControl[Tensor]):
+    """Control of the steps of the samples of a batch, all shapes are `(batch,)`.
 
     Attributes:
-        h: Sizes of the next steps, shape `(batch,)`.
         ratio: Error ratios of the last steps.
     """
 
-    def __init__(self, first_steps: Tensor, error_order: int, solver: Solver):
-        self.h, self._solver = first_steps, solver
-        self._exponents = [-gain / error_order for gain in GAINS[solver.controller]]
-        self._past = torch.ones(2, len(first_steps), dtype=torch.float64)
-        self._was_rejected = torch.zeros(len(first_steps), dtype=torch.bool)
-        self.ratio = torch.zeros(len(first_steps), dtype=torch.float64)
+    def __init__(
+        self, t0: float, t1: float, first_steps: Tensor, error_order: int, solver: Solver
+    ):
+        self._was_accepted = torch.tensor(True)
+        start, end = torch.full_like(first_steps, t0), VECTORS.number(t1)
+        super().__init__(start, end, first_steps, error_order, solver, VECTORS)
+        self.ratio = torch.zeros_like(first_steps)
 
-    def judge(self, h: Tensor, ratio: Tensor, cut_short: Tensor) -> Tensor:
-        """Which steps are accepted.
-
-        Args:
-            h: Sizes of the steps, with their sign.
-            cut_short: Whether the end of the interval made a step shorter.
-        """
-        solver = self._solver
-        accepted = ratio <= 1
-        bounded = ratio.clamp(min=SMALLEST_RATIO).nan_to_num(nan=math.inf, posinf=math.inf)
-        factor = torch.full_like(ratio, solver.safety)
-        for exponent, past in zip(self._exponents, (bounded, *self._past), strict=True):
-            if exponent:
-                factor = factor * past**exponent
-        factor = factor.clamp(solver.min_factor, solver.max_factor)
-        limit = torch.full_like(ratio, solver.max_factor).masked_fill(self._was_rejected, 1.0)
-        limit = limit.masked_fill(~accepted, solver.safety)
-        proposal = h.abs() * torch.minimum(factor, limit)
-        proposal = torch.where(accepted & cut_short, torch.maximum(proposal, self.h), proposal)
-        self.h = proposal.clamp(max=solver.max_step)
-        self._past = torch.where(accepted, torch.stack([bounded, self._past[0]]), self._past)
-        self._was_rejected, self.ratio = ~accepted, ratio
-        return accepted
+    def judge(self, h: Tensor, ratio: Tensor) -> Answer:
+        self.ratio = ratio
+        return super().judge(h, ratio)
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with some of the samples."""
-        self.h, self._past = self.h[rows], self._past[:, rows]
-        self._was_rejected, self.ratio = self._was_rejected[rows], self.ratio[rows]
+        """Continue with some of the samples."""
+        for name in ("t", "t_next", "h", "at_stop", "ratio", "_is_cut_short", "_was_accepted"):
+            setattr(self, name, getattr(self, name)[rows])
+        self._past = self._past[0][rows], self._past[1][rows]
 
 
 def make_controller(

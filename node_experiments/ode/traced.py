@@ -28,7 +28,7 @@ from typing import Any
 import torch
 
 from .captured_tensors import Constants
-from .gradients import Backprop, Gradient, make_gradient
+from .gradients import make_gradient
 from .problem import Problem
 from .solution import Solution, SolveStats, StepCounts
 from .solver import Solver
@@ -36,16 +36,7 @@ from .state import FlatArguments, FlatState
 from .validation import check_choices, check_times
 from .vector_field import PlainField, checked
 
-__all__ = ["is_traced", "solve_traced"]
-
-
-def is_traced(solver: Solver, gradient: Gradient | str) -> bool:
-    """Whether a solve with times that are numbers is being traced, and can be."""
-    return (
-        torch.compiler.is_compiling()
-        and solver.fixed_steps
-        and isinstance(make_gradient(gradient), Backprop)
-    )
+__all__ = ["solve_traced"]
 
 
 def solve_traced(
@@ -68,5 +59,5 @@ def solve_traced(
         constants=Constants(),
         stats=SolveStats(StepCounts(), StepCounts()),
     )
-    ys, _ = Backprop().solve(problem)
+    ys, _ = make_gradient("backprop").solve(problem)
     return Solution(problem.t, state.unpack(ys), problem.stats)

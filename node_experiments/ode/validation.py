@@ -1,8 +1,9 @@
-"""What a solve refuses before its first step, each with what was found and what to do."""
+"""What a solve rejects before its first step, each with what was found and what to do."""
 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from numbers import Real
@@ -46,6 +47,11 @@ def check_times(t: Tensor | Sequence[float], endless: bool = False) -> list[floa
             "t must be a floating-point tensor of shape (time,), or a sequence of numbers, with "
             f"at least 2 times; found {found}"
         )
+    later = times[1:]
+    if math.isfinite(times[-1] - times[0]) and (
+        all(map(operator.lt, times, later)) or all(map(operator.gt, times, later))
+    ):
+        return times
     sign = math.copysign(1.0, times[1] - times[0])
     for i, (a, b) in enumerate(pairwise(times), start=1):
         finite = math.isfinite(b - a) or (endless and i == len(times) - 1 and math.isfinite(a))
@@ -61,7 +67,7 @@ def check_times(t: Tensor | Sequence[float], endless: bool = False) -> list[floa
 def check_choices(
     solver: Solver, state: FlatState, times: Sequence[float], asked: Mapping[str, Any]
 ) -> None:
-    """Refuse what a method cannot do.
+    """Reject what a method cannot do.
 
     Args:
         asked: Arguments of `solve` that not every method can serve, by name.
@@ -109,7 +115,7 @@ def transformed(*inputs: Any) -> bool:
 
 
 def check_transform(t: Tensor | Sequence[float], events: bool) -> None:
-    """Refuse what `torch.func.vmap` cannot go through.
+    """Reject what `torch.func.vmap` cannot go through.
 
     Raises:
         ValueError: Times that differ between samples, or events.

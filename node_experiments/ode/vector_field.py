@@ -11,18 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .solution import StepCounts
+from .lost_graphs import check_graph
 
 __all__ = [
     "Adapted",
     "Dynamics",
-    "FlatField",
-    "GraphLost",
     "PlainField",
     "VectorField",
     "checked",
     "graph_position",
-    "in_own_memory",
     "like_state",
     "without_old_graph",
 ]
@@ -73,7 +70,7 @@ class PlainField(Dynamics):
         return self.fitted(self.plain(t, y, *args), y)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Adapted:
     """A vector field behind another interface.
 
@@ -96,7 +93,8 @@ class VectorField(Dynamics):
 
     It draws the same random numbers at every evaluation of one solve: with fresh numbers each
     time dy/dt would be no function, step size control would see noise, and an evaluation could
-    not be repeated in the backward pass. Whether numbers are drawn is seen at the first one.
+    not be repeated in the backward pass. Whether the first one drew numbers is looked at before
+    the second, or at the end of a solve that needs one only.
 
     Args:
         func: The function with its checks; see `checked`.
@@ -122,22 +120,27 @@ class VectorField(Dynamics):
         self._may_lack_graph = True
         self.counts_changes = not torch.is_inference_mode_enabled()
         self._states: list[Tensor] = []
+        self._before = b""
 
     def __call__(self, t: Tensor, y: Tensor, *args: Any) -> Tensor:
-        if self._draws is False:
-            return self._func(t, y, *args)
-        if self._draws:
-            before = self._random_states()
-            self._restore(self._states)
-            try:
-                return self._func(t, y, *args)
-            finally:
-                self._restore(before)
-        self._states = self._random_states()
-        derivative = self._func(t, y, *args)
-        self._draws = self._moved()
+        if not self._states:
+            return self._evaluate_first(t, y, args)
+        if self._draws is None:
+            self._draws = self._moved()
+            if not self._draws:
+                self.plain = self._bare
         if not self._draws:
-            self.plain = self._bare
+            return self._func(t, y, *args)
+        before = self._random_states()
+        self._restore(self._states)
+        try:
+            return self._func(t, y, *args)
+        finally:
+            self._restore(before)
+
+    def _evaluate_first(self, t: Tensor, y: Tensor, args: Sequence[Any]) -> Tensor:
+        self._remember_random_states()
+        derivative = self._func(t, y, *args)
         # One that is in a graph and was never changed in place was made by this evaluation. Other
         # memory may be somebody else's: a tensor that is kept, or an array of NumPy.
         if not (derivative.requires_grad and derivative._version == 0):
@@ -160,19 +163,29 @@ class VectorField(Dynamics):
         Raises:
             ValueError: Numbers were drawn at some evaluations, and not at the first.
         """
-        if self._draws is not False or not self._moved():
+        if not self._states:
             return
+        if self._draws is None:
+            self._draws = self._moved()
+        elif not self._draws and self._moved():
+            self._reject_late_draws()
+
+    def _reject_late_draws(self) -> None:
         raise ValueError(
             "the vector field drew random numbers at some evaluations and none at the first, so "
             "that no evaluation can be repeated; draw them at every evaluation, or before the "
             "solve"
         )
 
+    def _remember_random_states(self) -> None:
+        self._states = self._random_states()
+        self._before = b"" if torch._C._are_functorch_transforms_active() else bits(self._states)
+
     def _moved(self) -> bool:
-        pairs = zip(self._states, self._random_states(), strict=True)
-        if torch._C._are_functorch_transforms_active():
-            return not all(torch.equal(a, b) for a, b in pairs)
-        return any(a.numpy().tobytes() != b.numpy().tobytes() for a, b in pairs)
+        states = self._random_states()
+        if self._before:
+            return bits(states) != self._before
+        return not all(map(torch.equal, states, self._states))
 
     def _random_states(self) -> list[Tensor]:
         states = [torch.get_rng_state()]
@@ -186,55 +199,9 @@ class VectorField(Dynamics):
             torch.cuda.set_rng_state(states[1], self._device)
 
 
-class FlatField:
-    """Dynamics as a function of host times that returns a fresh vector, integrands at its end.
-
-    Args:
-        like: A state; its shape and dtype are those of all states.
-        counts: Where evaluations are counted.
-        time: Makes a 0-d time of a host time.
-        args: Arguments of the dynamics.
-        quadratures: Number q of integrals along the solution.
-    """
-
-    def __init__(
-        self,
-        dynamics: Dynamics,
-        like: Tensor,
-        counts: StepCounts,
-        time: Callable[[float], Tensor],
-        args: Sequence[Any] = (),
-        quadratures: int = 0,
-    ):
-        self._dynamics, self._counts, self._time, self._args = dynamics, counts, time, args
-        self._shape, self._n, self._q = like.shape, like.numel(), quadratures
-
-    def __call__(self, t: float | Tensor, y: Tensor) -> Tensor:
-        """Derivative and integrands at (t, y), shape `(n + q,)`; y may carry q more entries."""
-        self._counts.evaluations += 1
-        time = t if isinstance(t, Tensor) else self._time(t)
-        if self._q:
-            integrand = y.new_empty(self._q)
-            f = self._dynamics(time, y[: self._n].view(self._shape), integrand)
-            return torch.cat([f.reshape(-1).to(y.dtype), integrand])
-        return self._derivative(time, y, self._args)
-
-    def derivative(self, t: float | Tensor, y: Tensor) -> Tensor:
-        """The derivative alone, shape `(n,)`."""
-        self._counts.evaluations += 1
-        time = t if isinstance(t, Tensor) else self._time(t)
-        return self._derivative(time, y, (None,) if self._q else self._args)
-
-    def _derivative(self, time: Tensor, y: Tensor, args: Sequence[Any]) -> Tensor:
-        f = self._dynamics(time, y[: self._n].view(self._shape), *args)
-        return in_own_memory(f.reshape(-1).to(y.dtype))
-
-    def clock(
-        self, t: float | Tensor, h: float | Tensor, nodes: Sequence[float]
-    ) -> tuple[list[Tensor], float | Tensor]:
-        """The times t + c h as the vector field sees them, and the size of the step."""
-        times = [t + c * h for c in nodes]
-        return [x if isinstance(x, Tensor) else self._time(x) for x in times], h
+def bits(states: Sequence[Tensor]) -> bytes:
+    """States of random number generators as bytes: comparing these is cheapest."""
+    return b"".join([state.numpy().tobytes() for state in states])
 
 
 def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -242,7 +209,7 @@ def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
     A derivative may be in half precision, as autocast leaves it: the solver computes in that of
     the state. Any other dtype is a mistake, and would lose digits in silence. So is a change of
-    the time or the state in place, for the solver goes on with them.
+    the time or the state in place, for the solver continues with them.
     """
     counts_changes = can_count_changes()
     may_lack_graph = True
@@ -306,47 +273,15 @@ def like_state(derivative: Any, y: Tensor) -> Tensor:
 
 NO_CHANGE = re.compile("in-?place")
 CHANGED = (
-    "the vector field changed {} in place, and the solver goes on with it; take an operation that "
-    "returns a new tensor, such as torch.where or y.clamp(min=0) instead of y.clamp_(min=0), or "
-    "{}.clone()"
+    "the vector field changed {} in place, and the solver continues with it; take an operation "
+    "that returns a new tensor, such as torch.where or y.clamp(min=0) instead of y.clamp_(min=0), "
+    "or {}.clone()"
 )
 
 
 def changed_in_place(time: bool) -> ValueError:
     """The error for a vector field that changed its time, or its state."""
     return ValueError(CHANGED.format(*(("the time", "t") if time else ("the state", "y"))))
-
-
-class GraphLost(ValueError):
-    """A derivative depends on its state and is in no graph."""
-
-
-def check_graph(
-    func: Callable[..., Any], t: Tensor, y: Tensor, args: Sequence[Any], derivative: Tensor
-) -> None:
-    """Look whether a derivative without a graph, at a state that needs a gradient, is constant.
-
-    A constant one is right to have none. Whether it is shows in its values at states nearby, in
-    two directions: a function that is piecewise constant may jump here, and does so in one.
-
-    Raises:
-        GraphLost: The derivative depends on the state, and its gradient would be lost.
-    """
-    if torch._C._are_functorch_transforms_active() or torch.compiler.is_compiling():
-        return
-    derivative = derivative.clone()  # the vector field may write to it again
-    with torch.no_grad():
-        if not torch.equal(func(t, y.detach().clone(), *args), derivative):
-            return  # it draws random numbers, or counts its calls
-        shift = (1 + y.detach().abs()) * torch.finfo(y.dtype).eps ** 0.5
-        nearby = [func(t, y.detach() + sign * shift, *args).clone() for sign in (1, -1)]
-        if any(torch.equal(value, derivative) for value in nearby):
-            return
-    raise GraphLost(
-        "the derivative that the vector field returned depends on its state and is in no graph, "
-        "so that gradients would be wrong: it was made by torch.tensor(...), .item(), NumPy or "
-        ".detach(); compute it by torch operations on y, or solve under torch.no_grad()"
-    )
 
 
 def owns_memory(x: Tensor) -> bool:
@@ -359,19 +294,6 @@ def owns_memory(x: Tensor) -> bool:
     sharing = torch._C._storage_Use_Count(storage._cdata) - 1  # without `storage` itself
     # A view may have been made of a new tensor that nobody else knows.
     return sharing == 1 or (sharing == 2 and sys.getrefcount(x._base) == 2)
-
-
-def in_own_memory(derivative: Tensor) -> Tensor:
-    """A derivative that the next evaluation does not overwrite: a vector field may reuse a buffer.
-
-    One that is in a graph and was never changed in place was made by this evaluation. Without a
-    graph nothing is known: the memory may be that of a NumPy array.
-    """
-    if torch.compiler.is_compiling():  # what is traced has no memory yet
-        return derivative
-    if derivative.requires_grad and derivative._version == 0:
-        return derivative
-    return derivative.clone()
 
 
 def graph_position() -> int:

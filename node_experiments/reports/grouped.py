@@ -7,7 +7,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from .records import CONFIG, differences, one_per_seed, records, settings, show, varying
+from .records import differences, one_per_seed, records, settings, show, varying
 from .table import Cell, Estimate, ReportTable
 from .verdicts import epoch_sentence
 
@@ -60,8 +60,8 @@ def grouped(runs: DataFrame, title: str) -> ReportTable:
     found = [settings(run) for run in completed]
     names = varying(found)
     groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
-    for run in completed:
-        key = tuple(show(run.get(CONFIG + name)) for name in names)
+    for run, own in zip(completed, found, strict=True):
+        key = tuple(show(own.get(name)) for name in names)
         groups.setdefault(key, []).append(run)
     tags = sorted({tag for run in completed for tag in run if is_test(tag)})
     columns = {tag: (tag, 1.0, ".4f") for tag in tags}

@@ -24,7 +24,7 @@ from .render import table_html
 __all__ = ["page"]
 
 HERE = Path(__file__).parent
-HEADINGS = ("run", "experiment", "status", "choices", "seed", "test data", "epoch", "seconds")
+HEADINGS = ("run", "experiment", "status", "seed", "test data", "epoch", "seconds")
 
 
 def page(runs: DataFrame, target: Path, embed: bool = True) -> str:
@@ -43,7 +43,7 @@ def page(runs: DataFrame, target: Path, embed: bool = True) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<style>{(HERE / 'page.css').read_text()}</style></head><body><h1>Runs</h1>",
         f"<p>{len(runs)} runs of {len(names)} experiments{counted(runs)}. Numbers are on test "
-        "data, of the epoch that stands beside them.</p>",
+        "data, of the epoch that stands beside them. A click on a heading sorts.</p>",
         controls(runs),
         '<table id="runs"><thead><tr>',
         *(f'<th tabindex="0">{heading}</th>' for heading in HEADINGS),
@@ -62,7 +62,10 @@ def page(runs: DataFrame, target: Path, embed: bool = True) -> str:
         of_name = runs[runs["name"] == name]
         if (of_name["status"] == "completed").any():
             table = table_html(grouped(of_name, name))
-            parts.append(f"<details><summary>{escape(name)}</summary>{table}</details>")
+            parts.append(
+                f'<details><summary>{escape(name)}</summary><div class="wide">{table}</div>'
+                "</details>"
+            )
     script = (HERE / "page.js").read_text()
     return "\n".join([*parts, f"<script>{script}</script></body></html>"]) + "\n"
 
@@ -104,7 +107,6 @@ def run_html(run: Mapping[str, Any], texts: list[str], pictures: Pictures, targe
         (f'<a href="{link}">{escape(short(place))}</a>', short(place)),
         (escape(run["name"]), run["name"]),
         (escape(status), status),
-        (escape(choices), choices),
         (escape(seed), run.get("seed", "")),
         (escape(found), "" if value is None else value),
         (escape(epoch), run.get("epoch", "")),
@@ -114,7 +116,7 @@ def run_html(run: Mapping[str, Any], texts: list[str], pictures: Pictures, targe
     why = f'<p class="reason">{escape(reason)}</p>' if reason else ""
     return (
         f'<tbody class="{escape(status)}"><tr>{row}</tr><tr><td colspan="{len(cells)}">'
-        f"{why}<details><summary>command, versions, config, pictures</summary>"
+        f'{why}<details><summary>details <span class="choices">{escape(choices)}</span></summary>'
         f"{facts(directory)}{pictures.of(directory)}{config(directory)}</details></td></tr></tbody>"
     )
 

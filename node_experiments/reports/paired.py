@@ -1,4 +1,4 @@
-"""How much a share of wrong images changed, where both tests saw the same images."""
+"""How much a fraction of wrong images changed, where both tests saw the same images."""
 
 from __future__ import annotations
 

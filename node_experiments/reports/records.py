@@ -30,8 +30,16 @@ REPETITION = ("seed", "outputs", "resume", "trainer.progress", "trainer.checkpoi
 INCIDENTAL = ("name", "checkpoint", "trainer.threads", "trainer.log_every")
 # Of other modes, and where files were found.
 ELSEWHERE = ("predict.", "places.", "trainer.loggers")
-# A run that is older than a setting trained as the setting's default says.
+# A run that is older than a setting trained as the setting's default says: one of the trainer, or
+# one that came to datasets and models when runs were kept already.
 DEFAULTS = {f"trainer.{entry.name}": entry.default for entry in fields(TrainerConfig)}
+LATER = {
+    "dataset.class_weights": "none",
+    "model.augment": 0,
+    "model.horizon_epochs": 0,
+    "model.kl_weight": 1.0,
+    "model.objective": "official_code",
+}
 CONFIG = "config."
 
 Record = Mapping[str, Any]
@@ -53,11 +61,22 @@ def absent(column: str, value: Any) -> bool:
 
 
 def settings(run: Record) -> dict[str, Any]:
-    """The settings by which runs differ in what they compute, repetitions apart, by name."""
-    names = (key.removeprefix(CONFIG) for key in run if key.startswith(CONFIG))
+    """The settings by which runs differ in what they compute, repetitions apart, by name.
+
+    >>> old, new = {"config.trainer.epochs": 3}, {"config.trainer.epochs": 3, "seed": 1}
+    >>> settings(old) == settings(new | {"config.trainer.accumulate": 1})
+    True
+    """
+    own = {key.removeprefix(CONFIG): run[key] for key in run if key.startswith(CONFIG)}
+    groups = {name.partition(".")[0] for name in own}
+    known = {
+        name: value
+        for name, value in {**DEFAULTS, **LATER}.items()
+        if name.partition(".")[0] in groups
+    }
     return {
-        name: run[CONFIG + name]
-        for name in names
+        name: value
+        for name, value in {**known, **own}.items()
         if name not in REPETITION and not name.startswith(ELSEWHERE)
     }
 
@@ -92,9 +111,7 @@ def most_alike(
         key = (
             f"{name}={show(value)}"
             for name, value in sorted(settings(run).items())
-            if name.startswith(names)
-            and name not in ignored
-            and not (name in DEFAULTS and value == DEFAULTS[name])
+            if name.startswith(names) and name not in ignored
         )
         groups.setdefault(tuple(key), []).append(run)
     return max(groups.values(), key=len, default=[])

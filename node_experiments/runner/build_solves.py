@@ -16,11 +16,10 @@ from ..config import (
     SolverConfig,
     known,
 )
+from ..nn.ode_module import solving_modules
 from ..nn.regularizers import Regularizer
-from ..nn.swap_solver import solving_modules
 from ..ode import Gradient, Solver
-from ..ode.compiled.compilation import compiler_fault
-from ..ode.gradients import GRADIENTS
+from ..ode.gradients import GRADIENTS, gradient_class
 from ..ode.methods.registry import METHODS
 
 __all__ = ["build_gradient", "build_solver", "compile_solves", "regularize"]
@@ -39,7 +38,7 @@ def build_solver(config: SolverConfig) -> Solver:
 def build_gradient(config: GradientConfig) -> Gradient:
     """The gradient method, with those of the settings that it knows."""
     known(config.name, GRADIENTS, "gradient")
-    method: Any = GRADIENTS[config.name]
+    method: Any = gradient_class(config.name)
     settings = asdict(config)
     try:
         return method(**{f.name: settings[f.name] for f in fields(method) if f.name in settings})
@@ -82,6 +81,8 @@ def compile_solves(config: RunConfig, model: nn.Module, device: torch.device) ->
     Raises:
         ConfigError: Neither is what the model evaluates: it solves for a divergence beside.
     """
+    from ..ode.compiled.compilation import compiler_fault
+
     solver = build_solver(config.solver)
     whole_steps = (
         config.gradient.name != "reversible"

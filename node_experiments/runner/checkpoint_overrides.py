@@ -12,13 +12,13 @@ from ..config import (
 )
 from ..runs.directory import (
     folder_of_checkpoint,
-    read_json,
+    read_choices,
 )
 from ..training.checkpoints import (
     CheckpointError,
     load_checkpoint,
 )
-from .compose import plain_config
+from .compose import odd_groups, plain_config
 from .data_files import PLACES, places_of
 
 __all__ = ["choices_of_checkpoint", "config_from", "config_of_checkpoint"]
@@ -57,6 +57,11 @@ def content_of(checkpoint: str) -> dict[str, Any]:
         raise CheckpointError(
             f"the configuration in checkpoint {checkpoint} is damaged: it lacks dataset, "
             "model or trainer; take another one of the run's checkpoints directory"
+        )
+    if odd := odd_groups(content):
+        raise CheckpointError(
+            f"the configuration in checkpoint {checkpoint} is damaged: {odd[0]} is no group of "
+            "settings; take another one of the run's checkpoints directory"
         )
     return content
 
@@ -120,8 +125,7 @@ def choices_of_checkpoint(
         given: The choices of the command line, with its defaults.
         overrides: The command line's overrides: which of these choices were really made.
     """
-    folder = folder_of_checkpoint(str(config.checkpoint))
-    choices = read_json(folder / "run_info.json").get("choices") or {
+    choices = read_choices(folder_of_checkpoint(str(config.checkpoint))) or {
         "dataset": config.dataset.name,
         "model": config.model.name,
         "solver": config.solver.method,

@@ -58,7 +58,10 @@ class ChapterConfigs(SearchPathPlugin):
 def register_choices() -> None:
     """Make known to Hydra: the schema, the choices of `solver`, and what optimizers start from."""
     Plugins.instance().register(ChapterConfigs)
-    store, folders = ConfigStore.instance().store, [configs_folder(), *chapter_folders()]
+    everything = ConfigStore.instance()
+    # Hydra copies its sources whenever it composes, and with them all of this store.
+    vars(everything)["__deepcopy__"] = lambda memo: everything
+    store, folders = everything.store, [configs_folder(), *chapter_folders()]
     store(name="schema", node=RunConfig)
     # Choices in optimizer/ and scheduler/ start from these, so that they replace a whole recipe's.
     store(name="optimizer_defaults", node=OptimizerConfig)

@@ -28,7 +28,15 @@ from ..config.checks import (
 from ..config.run import RunConfig
 from ..errors import UserError
 
-__all__ = ["check_size", "configs_folder", "plain_config", "schema_of", "to_yaml", "typed_config"]
+__all__ = [
+    "check_size",
+    "configs_folder",
+    "odd_groups",
+    "plain_config",
+    "schema_of",
+    "to_yaml",
+    "typed_config",
+]
 
 T = TypeVar("T")
 
@@ -195,6 +203,13 @@ def shortened(number: int) -> str:
     """An integer that fits into a message."""
     size = number.bit_length()
     return str(number) if size <= 128 else f"an integer of {size} bits"
+
+
+def odd_groups(content: Mapping[str, Any]) -> list[str]:
+    """Groups of settings that are something else, in what a file holds."""
+    groups = [entry.name for entry in fields(RunConfig) if callable(entry.default_factory)]
+    given = (name for name in groups if content.get(name) is not None)
+    return [name for name in given if not isinstance(content[name], dict)]
 
 
 def reject_interpolations(content: Any, key: str = "") -> None:

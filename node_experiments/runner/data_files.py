@@ -18,6 +18,7 @@ __all__ = [
     "file_names",
     "fingerprints",
     "located",
+    "noted",
     "places_of",
     "same_data",
 ]
@@ -53,7 +54,10 @@ def located(config: RunConfig) -> Any:
 
 
 def fingerprints(config: RunConfig) -> Fingerprints:
-    """Path, size and SHA-256 of each file that the user brings; none for data of the package."""
+    """Path, size and SHA-256 of each file, or folder of text files, that the user brings.
+
+    There are none of data of the package.
+    """
     files = datasets()[config.dataset.name].files
     if files is None:
         return []
@@ -63,7 +67,26 @@ def fingerprints(config: RunConfig) -> Fingerprints:
             content = path.read_bytes()
             digest = hashlib.sha256(content).hexdigest()
             found.append({"path": str(path.absolute()), "bytes": len(content), "sha256": digest})
+        elif path.is_dir():
+            total, size = hashlib.sha256(), 0
+            for file in sorted(path.glob("*.txt")):
+                content = file.read_bytes()
+                size += len(content)
+                total.update(f"{file.name} {hashlib.sha256(content).hexdigest()}\n".encode())
+            found.append(
+                {"path": str(path.absolute()), "bytes": size, "sha256": total.hexdigest()}
+            )
     return found
+
+
+def noted(content: Any) -> Fingerprints | None:
+    """The fingerprints that a file holds; None where it holds nothing that reads as such."""
+    if isinstance(content, list) and all(
+        isinstance(each, dict) and isinstance(each.get("sha256"), str) and "path" in each
+        for each in content
+    ):
+        return content
+    return None
 
 
 def same_data(before: Fingerprints | None, now: Fingerprints) -> bool:
@@ -79,7 +102,8 @@ def check_same_data(config: RunConfig, folder: Path) -> None:
     Raises:
         ConfigError: They have, or their files are gone.
     """
-    before, now = read_json(folder / "run_info.json").get("data"), fingerprints(config)
+    before = noted(read_json(folder / "run_info.json").get("data"))
+    now = fingerprints(config)
     if not before or same_data(before, now):
         return
     if len(now) < len(before):

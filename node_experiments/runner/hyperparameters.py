@@ -12,9 +12,8 @@ import yaml
 
 from ..chapters import datasets, models
 from ..config import RunConfig, SchedulerConfig, SolverConfig, TrainerConfig
-from ..config.hashing import NOT_HASHED_OF_TRAINER
-from ..config.run import GradientConfig, OptimizerConfig, RegularizerConfig
-from ..ode.gradients import GRADIENTS
+from ..config.run import NOT_HASHED_OF_TRAINER, GradientConfig, OptimizerConfig, RegularizerConfig
+from ..ode.gradients import gradient_class
 from ..training.optimizers import OPTIMIZERS, SCHEDULERS
 from .build_solves import build_solver
 
@@ -81,7 +80,7 @@ def settings_that_apply(config: RunConfig, solves: bool) -> Iterator[tuple[str, 
     if solves:
         fixed = build_solver(config.solver).fixed_steps
         of_steps = (*OF_BOTH, *(OF_FIXED_STEPS if fixed else OF_ADAPTIVE_STEPS))
-        method: Any = GRADIENTS[config.gradient.name]
+        method: Any = gradient_class(config.gradient.name)
         of_gradient = [f.name for f in fields(method)]
         groups += [
             ("solver", config.solver, SolverConfig(), of_steps),

@@ -20,31 +20,30 @@ from ..config import (
     RunConfig,
     config_hash,
 )
-from ..data.cache_folder import cache_folder
+from ..data import cache_folder
 from ..errors import UserError
-from ..runs.checkpoint_names import resolved_checkpoint
 from ..runs.directory import (
     ENDED,
     claimed,
+    read_choices,
     read_json,
     remove_leftovers,
     started_before,
     status,
 )
-from ..runs.jobs import note_job
 from ..runs.result import RunResult, read_result
 from ..runs.starts import discard, mark_start, one_at_a_time, remove_failed_starts
 from ..training.signals import is_ours
-from .compose import plain_config, typed_config
-from .data_files import PLACES, check_same_data, fingerprints, places_of, same_data
+from .compose import odd_groups, plain_config, typed_config
+from .data_files import PLACES, check_same_data, fingerprints, noted, places_of, same_data
 from .messages import (
     GROUPS,
+    Outcome,
     complain,
     console,
     log_to_console,
     report,
 )
-from .outcome import Outcome
 
 __all__ = ["ExitCode", "job", "torchrun_rank"]
 
@@ -111,18 +110,22 @@ def job(composed: DictConfig, settings: HydraConf) -> float | None:
         message = str(error)
         discard(folder)
         if not single:
+            from ..runs.jobs import note_job
+
             note_job(sweep, settings.job.num, varied, folder, message)
         ExitCode.last = complain(f"{label}: {message}" if label else message)
         return None
     if torchrun_rank() == 0:
         report(outcome.result, place, label, outcome.skipped)
         if not single:
+            from ..runs.jobs import note_job
+
             note_job(sweep, settings.job.num, varied, place, None)
     if outcome.exit_code == 0:
         return outcome.result.found.objective
     call_launcher(outcome.signal)
     ExitCode.last = outcome.exit_code
-    # Who takes back the machine wants it from the jobs that would follow in this process, too.
+    # Who reclaims the machine wants it from the jobs that would follow in this process, too.
     last_of_all = ExitCode.last == 130 or settings.launcher._target_.endswith("BasicLauncher")
     if outcome.result.status == "interrupted" and last_of_all and not single:
         raise KeyboardInterrupt(ExitCode.last)
@@ -132,11 +135,14 @@ def job(composed: DictConfig, settings: HydraConf) -> float | None:
 def configuration(given: RunConfig, overrides: list[str]) -> RunConfig:
     """The configuration of the command line, of a checkpoint, or of a run to resume."""
     if given.checkpoint is not None:
+        from ..runs.checkpoint_names import resolved_checkpoint
         from .checkpoint_overrides import config_of_checkpoint
 
         given.checkpoint = resolved_checkpoint(given.checkpoint, given.outputs)
         return config_of_checkpoint(given, overrides)
     if given.resume not in (None, "auto"):
+        from ..runs.checkpoint_names import resolved_checkpoint
+
         given.resume = resolved_checkpoint(given.resume, given.outputs)
         return config_of_run(given, overrides)
     given.places = places_of(given.dataset)
@@ -210,7 +216,12 @@ def settings_in(file: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{file} is damaged: it lacks {', '.join(groups)}; put it back, or start a new run"
         )
-    return {str(key): value for key, value in content.items()}
+    found = {str(key): value for key, value in content.items()}
+    if odd := odd_groups(found):
+        raise ConfigError(
+            f"{file} is damaged: {odd[0]} is no group of settings; put it back, or start a new run"
+        )
+    return found
 
 
 def first_line(error: Exception) -> str:
@@ -227,7 +238,7 @@ def find_place(config: RunConfig, folder: Path, siblings: bool) -> Path:
     now = fingerprints(config)
 
     def is_same(run: Path) -> bool:
-        return same_data(read_json(run / "run_info.json").get("data"), now)
+        return same_data(noted(read_json(run / "run_info.json").get("data")), now)
 
     return started_before(folder, config_hash(asdict(config)), siblings, is_same)
 
@@ -256,15 +267,31 @@ def run_once(config: RunConfig, place: Path, choices: dict[str, Any], live: bool
     if result := completed_before(config, place):
         return Outcome(result, exit_code_of(result), skipped=True)
     if config.resume not in (None, "auto"):
-        choices = read_json(place / "run_info.json").get("choices") or choices
+        choices = read_choices(place) or choices
     from .run import (
         check,
         run,
     )
 
     check(config)
+    check_path(place)
     with claimed(place):
         return run(config, place, choices, console, live)
+
+
+def check_path(place: Path) -> None:
+    """See that every library can name the files in a run directory.
+
+    Raises:
+        ConfigError: Its path holds bytes that are no UTF-8.
+    """
+    try:
+        str(place.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"the path of the run directory {str(place)!r} is no UTF-8; work in a directory "
+            "whose name is, or set outputs=<directory>"
+        ) from error
 
 
 def under_torchrun(

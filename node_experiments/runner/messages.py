@@ -5,13 +5,22 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from ..runs.result import Findings, RunResult
 
-__all__ = ["GROUPS", "complain", "console", "log_to_console", "outcome_of_test", "report"]
+__all__ = [
+    "GROUPS",
+    "Outcome",
+    "complain",
+    "console",
+    "log_to_console",
+    "outcome_of_test",
+    "report",
+]
 
 GROUPS = (
     "experiment",
@@ -29,6 +38,22 @@ LONGEST = 1500  # characters of a message
 
 console = Console()
 log = logging.getLogger("node_experiments")
+
+
+@dataclass
+class Outcome:
+    """What a job hands to its caller.
+
+    Attributes:
+        exit_code: 0, 1 (diverged or failed), 2 (bad input), 130 (interrupted) or `EXIT_REQUEUE`.
+        signal: The signal that asked for a stop.
+        skipped: It was completed before, and nothing was run.
+    """
+
+    result: RunResult
+    exit_code: int = 0
+    signal: int | None = None
+    skipped: bool = False
 
 
 def report(result: RunResult, folder: Path, job: str = "", skipped: bool = False) -> None:
@@ -112,7 +137,9 @@ def complain(message: str) -> int:
     """Print one line to standard error; returns the exit code of bad input."""
     line = " ".join(message.split())
     if len(line) > LONGEST:
-        line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
+        # At spaces, so that no word is cut that someone may copy.
+        start, end = line[: LONGEST // 2], line[-LONGEST // 2 :]
+        line = f"{start.rpartition(' ')[0] or start} ... {end.partition(' ')[2] or end}"
     print(f"node-run: {line}", file=sys.stderr)
     return 2
 

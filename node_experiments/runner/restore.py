@@ -20,6 +20,7 @@ from ..training.checkpoints import (
     load_checkpoint,
 )
 from . import build
+from .data_files import noted
 
 __all__ = ["Trained", "rebuild"]
 
@@ -60,7 +61,14 @@ def rebuild(config: RunConfig, device: torch.device, with_files: bool = True) ->
     """
     assert config.checkpoint is not None
     checkpoint = load_checkpoint(Path(config.checkpoint), device)
-    data = build.build_data(config, device, checkpoint.get("data"), with_files)
+    try:
+        data = build.build_data(config, device, checkpoint.get("data"), with_files)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"what checkpoint {config.checkpoint} holds of its training data is damaged "
+            f"({type(error).__name__}: {error}); take another one of the run's checkpoints "
+            "directory"
+        ) from error
     model = build.build_model(config, data, device)
     try:
         model.load_state_dict(checkpoint["model"])
@@ -78,7 +86,7 @@ def rebuild(config: RunConfig, device: torch.device, with_files: bool = True) ->
         checkpoint_file(Path(config.checkpoint)),
         epoch if isinstance(epoch, int) else None,
         device,
-        checkpoint.get("files"),
+        noted(checkpoint.get("files")),
     )
 
 

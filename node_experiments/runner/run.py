@@ -27,7 +27,7 @@ from ..runs.files import (
 from ..runs.result import Findings, Hardware, RunResult, Seconds, write_result
 from ..tracking.loggers import LOGGERS, missing_library
 from ..tracking.records import run_info
-from ..tracking.repeated_warnings import warnings_shown_once
+from ..tracking.run_log import log_file, warnings_shown_once
 from ..training.device import (
     describe_device,
     select_device,
@@ -38,13 +38,8 @@ from . import build
 from .compose import to_yaml
 from .data_files import fingerprints
 from .ending import Ending, attempt
-from .outcome import Outcome
-from .process import (
-    log_file,
-    prepare,
-)
-from .train import fit
-from .warm_start import check_start
+from .messages import Outcome
+from .train import fit, prepare
 
 __all__ = ["check", "run"]
 
@@ -63,6 +58,8 @@ def check(config: RunConfig) -> None:
     check_loggers(config.trainer.loggers)
     check_machine(config)
     if config.mode == "train" and config.trainer.init_from is not None:
+        from .warm_start import check_start
+
         check_start(config.trainer.init_from)
     device = select_device(config.trainer.device)
     if config.mode == "predict":

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from ..config import RunConfig
 from ..runs.result import Findings
-from ..tracking.repeated_warnings import warnings_shown_once
+from ..tracking.run_log import log_file, warnings_shown_once
 from ..training.distributed import (
     join_group,
     leave_group,
@@ -26,11 +26,7 @@ from ..training.signals import (
 )
 from .ending import Ending, Unfinished, attempt
 from .messages import log_to_console
-from .process import (
-    log_file,
-    prepare,
-)
-from .train import fit
+from .train import fit, prepare
 
 __all__ = ["fit_in_processes"]
 
@@ -64,7 +60,8 @@ def fit_in_processes(
                 if stop.signum is not None and not passed_on:
                     passed_on = True
                     for pid in context.pids():
-                        os.kill(pid, signal.SIGUSR1)
+                        with suppress(ProcessLookupError):  # it has ended by itself
+                            os.kill(pid, signal.SIGUSR1)
         except (ProcessExitedException, ProcessRaisedException) as error:
             log.debug("%s", error)
         drain(results, endings)

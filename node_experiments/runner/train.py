@@ -15,14 +15,8 @@ from rich.console import Console
 from torch import nn
 
 from ..config import ConfigError, RunConfig
-from ..nn.swap_solver import (
-    solving_modules,
-    solving_with,
-)
-from ..ode import (
-    Discrete,
-    Solver,
-)
+from ..nn.ode_module import solving_modules
+from ..ode import Solver
 from ..runs.directory import read_json
 from ..runs.result import Best, Evaluations, Findings, Memory, Tested
 from ..tracking.figures import Figures
@@ -33,20 +27,15 @@ from ..tracking.progress import (
     ProgressLines,
 )
 from ..tracking.records import MetricsFile
-from ..training.batches import (
-    FirstBatches,
-    OneBatch,
-)
 from ..training.checkpoints import (
     CheckpointError,
     Checkpoints,
     load_last,
 )
+from ..training.device import prepare_process, select_device
 from ..training.distributed import Group
-from ..training.gradient_error import GradientError
 from ..training.loop import Callback, Trainer
 from ..training.memory import MemoryMeter
-from ..training.profiler import Profiler
 from ..training.signals import StopRequest
 from ..training.solver_statistics import SolverStatistics
 from ..training.timing import Timing
@@ -56,14 +45,19 @@ from .compose import to_yaml
 from .data_files import fingerprints
 from .ending import Unfinished
 from .hyperparameters import hyperparameters, overridden
-from .warm_start import start_from
 
-__all__ = ["fit", "tested", "trainable_parameters"]
+__all__ = ["fit", "prepare", "tested", "trainable_parameters"]
 
 # What `gradient/error` takes for the exact solution.
 EXACT = Solver("dopri5", rtol=1e-5, atol=1e-5)
 
 log = logging.getLogger(__name__)
+
+
+def prepare(config: RunConfig) -> torch.device:
+    """Seed this process and set it up; returns the device."""
+    prepare_process(config.seed, config.trainer.threads, config.trainer.deterministic)
+    return select_device(config.trainer.device)
 
 
 def fit(
@@ -91,12 +85,10 @@ def fit(
     """
     settings = config.trainer
     data = build.build_data(config, device)
-    if settings.overfit:
-        data.train = OneBatch(data.train)
-    if settings.limit_batches is not None:
-        for name in ("train", "validation", "test"):
-            if getattr(data, name) is not None:
-                setattr(data, name, FirstBatches(getattr(data, name), settings.limit_batches))
+    if settings.overfit or settings.limit_batches is not None:
+        from ..training.batches import shorten
+
+        shorten(data, settings.overfit, settings.limit_batches)
     model = build.build_model(config, data, device)
     task = build.build_task(config, data)
     optimizer = build.build_optimizer(config, model)
@@ -108,6 +100,10 @@ def fit(
     timing = Timing()
     callbacks: list[Callback] = [SolverStatistics(), MemoryMeter(), timing]
     if settings.gradient_error and solving_modules(model):
+        from ..nn.swap_solver import solving_with
+        from ..ode import Discrete
+        from ..training.gradient_error import GradientError
+
         callbacks.append(GradientError(partial(solving_with, solver=EXACT, gradient=Discrete())))
     trackers: list[Callback] = []
     tracking = None
@@ -131,6 +127,8 @@ def fit(
             *build.build_callbacks(config, folder),
         ]
         if settings.profile:
+            from ..training.profiler import Profiler
+
             trackers.append(Profiler(folder / "profile"))
         if bar is not None:
             trackers.append(ProgressBar(bar, "compiling" if settings.compile else "starting"))
@@ -163,6 +161,8 @@ def fit(
     if checkpoint is not None:
         go_on(trainer, checkpoint, config, folder)
     elif settings.init_from is not None:
+        from .warm_start import start_from
+
         start_from(settings.init_from, model, data, device)
     try:
         with torch.autograd.set_detect_anomaly(settings.detect_anomaly):

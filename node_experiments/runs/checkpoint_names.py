@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ..config import ConfigError, nearest
@@ -45,7 +46,10 @@ def latest_run(outputs: Path) -> Path:
     Raises:
         ConfigError: None below `outputs` has one.
     """
-    found = [(file.stat().st_mtime, file) for file in outputs.rglob("checkpoints/*.pt")]
+    found = []
+    for file in outputs.rglob("checkpoints/*.pt"):
+        with suppress(OSError):  # a link to nothing, or removed just now
+            found.append((file.stat().st_mtime, file))
     if not found:
         shipped = ", ".join(f"{PRETRAINED}{name}" for name in pretrained_runs())
         raise ConfigError(

@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ __all__ = [
     "claimed",
     "folder_of_checkpoint",
     "is_claimed",
+    "read_choices",
     "read_config",
     "read_json",
     "remove_leftovers",
@@ -93,7 +94,8 @@ def remove_leftovers(folder: Path) -> None:
     """Delete what a killed process had not finished writing."""
     for place in (folder, folder / "checkpoints", folder / "figures"):
         for path in place.glob(".*.partial"):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # of another user, whose run is no reason for ours to fail
+                path.unlink()
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -114,6 +116,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def read_choices(folder: Path) -> dict[str, str | None]:
+    """What was chosen of each configuration group in a run; empty when that cannot be read."""
+    choices = read_json(folder / "run_info.json").get("choices")
+    if not isinstance(choices, dict):
+        return {}
+    return {name: value for name, value in choices.items() if isinstance(value, str | None)}
+
+
 def folder_of_checkpoint(checkpoint: str) -> Path:
     """The run folder that a checkpoint is given by, or is stored in."""
     path = Path(checkpoint)
@@ -121,7 +131,7 @@ def folder_of_checkpoint(checkpoint: str) -> Path:
 
 
 def status(folder: Path) -> str:
-    """One of `ENDED`, interrupted, failed, running, damaged or unfinished (killed, not begun)."""
+    """One of `ENDED`, interrupted, failed, running, damaged, unfinished (killed, or never ran)."""
     if is_claimed(folder):
         return "running"
     try:

@@ -49,7 +49,9 @@ def write_atomically(
 def write_json(path: Path, content: Any) -> None:
     """Write readable JSON; numbers that JSON does not know become null."""
     text = json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
+    # Bytes of a file name that are no UTF-8 become escapes, by which JSON has them.
+    content_bytes = text.encode(errors="backslashreplace")
+    write_atomically(path, lambda file: file.write(content_bytes))
 
 
 def _finite(content: Any) -> Any:

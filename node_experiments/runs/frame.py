@@ -95,8 +95,7 @@ def is_tag(column: str) -> bool:
 def find(outputs: Path, skip: Path | None) -> tuple[list[Path], list[Path]]:
     """The directories of runs and of sweeps, in order."""
     runs, sweeps = [], []
-    for place, below, files in os.walk(outputs):
-        directory = Path(place)
+    for directory, below, files in walked(outputs):
         if skip is not None and directory == skip.parent and skip.name in below:
             below.remove(skip.name)
         if not MARKS.isdisjoint(files):
@@ -104,6 +103,26 @@ def find(outputs: Path, skip: Path | None) -> tuple[list[Path], list[Path]]:
         if JOBS in files:
             sweeps.append(directory)
     return sorted(runs), sorted(sweeps)
+
+
+def walked(top: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """As `os.walk`, also through links to elsewhere, where runs may be on another disk.
+
+    Each directory comes once, and one that holds `top` itself never.
+    """
+    seen: set[str] = set()
+    starts, whole = [top], os.path.realpath(top)
+    while starts:
+        start = os.path.realpath(starts[0])
+        if start not in seen and (start == whole or not whole.startswith(f"{start}{os.sep}")):
+            for place, below, files in os.walk(starts[0]):
+                directory = Path(place)
+                seen.add(os.path.realpath(place))
+                yield directory, below, files
+                starts += [
+                    directory / name for name in sorted(below) if (directory / name).is_symlink()
+                ]
+        del starts[0]
 
 
 def run_row(directory: Path) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def read_jobs(sweep: Path) -> list[Job]:
     for line in lines:
         try:
             job = Job(**json.loads(line))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             continue
         texts = (job.overrides, job.folder, job.reason or "")
         if isinstance(job.job, int) and all(isinstance(text, str) for text in texts):

@@ -77,6 +77,18 @@ def remove_failed_starts(parent: Path, but: Path) -> None:
             shutil.rmtree(hydra, ignore_errors=True)
             with suppress(OSError):
                 folder.rmdir()
+    for lock in parent.glob(f".{'[0-9a-f]' * 12}.lock"):
+        remove_if_dead(lock)
+
+
+def remove_if_dead(lock: Path) -> None:
+    """Remove a file of `one_at_a_time` whose process was killed.
+
+    One that opened it just now, and waits for it, sees that it is gone and makes another.
+    """
+    with suppress(OSError), lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.unlink()
 
 
 def may_live(folder: Path) -> bool:
@@ -123,10 +135,10 @@ def one_at_a_time(lock: Path | None, waits: Callable[[str], object]) -> Iterator
                 fcntl.flock(file, fcntl.LOCK_EX)
             if not is_file_at(file, lock):
                 continue  # the one before removed it
-            file.truncate(0)
-            file.write(this_process())
-            file.flush()
             try:
+                file.truncate(0)
+                file.write(this_process())
+                file.flush()
                 yield
             finally:
                 lock.unlink(missing_ok=True)

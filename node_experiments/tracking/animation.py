@@ -46,7 +46,7 @@ class Animation(Callback):
     def fit_start(self, trainer: Trainer) -> None:
         self._frames.mkdir(parents=True, exist_ok=True)
         for path in self._frames.glob("*.png"):
-            if int(path.stem) > trainer.epoch:
+            if not path.stem.isdecimal() or int(path.stem) > trainer.epoch or not is_whole(path):
                 path.unlink()
         if trainer.index == 0:
             self._add(trainer)
@@ -93,6 +93,15 @@ class Film(Callback):
         if frames:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_gif(self._path, frames, self._seconds)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is a picture to its end."""
+    try:
+        opened(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):  # Pillow raises any of them
+        return False
+    return True
 
 
 def frame_png(figure: Figure, dpi: int) -> bytes:

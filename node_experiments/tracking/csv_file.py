@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..runs.files import write_atomically
@@ -22,12 +23,9 @@ class CsvFile:
     def __init__(self, run: TrackedRun) -> None:
         self._path = run.folder / "metrics.csv"
         self._rows: dict[int, dict[str, object]] = {}
-        if run.valid_until is not None and self._path.exists():
-            with self._path.open(newline="") as file:
-                for row in csv.DictReader(file):
-                    step = int(row["step"])
-                    if step <= run.valid_until:
-                        self._rows[step] = {tag: v for tag, v in row.items() if v != ""}
+        if run.valid_until is not None:
+            rows = {int(str(row["step"])): row for row in whole_rows(self._path)}
+            self._rows |= {step: row for step, row in rows.items() if step <= run.valid_until}
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         self._rows.setdefault(step, {"step": step}).update(values)
@@ -45,3 +43,18 @@ class CsvFile:
 
     def close(self, status: str) -> None:
         self.flush()
+
+
+def whole_rows(path: Path) -> list[dict[str, object]]:
+    """The rows of a table of an earlier process, as far as they can be read."""
+    try:
+        text = path.read_text(errors="replace").replace("\0", "")
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    except (OSError, csv.Error):
+        return []
+    whole = (row for row in rows if None not in row and None not in row.values())
+    return [
+        {tag: value for tag, value in row.items() if value != ""}
+        for row in whole
+        if (row.get("step") or "").isdecimal()
+    ]

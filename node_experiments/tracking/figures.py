@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Figures"]
 
-# Epochs can be shorter than their pictures take to draw, which then may take this share of all
+# Epochs can be shorter than their pictures take to draw, which then may take this fraction of all
 # time once they have taken so many seconds.
 SHARE, SECONDS = 0.1, 5.0
 
@@ -72,4 +72,5 @@ class Figures(Callback):
         course = training_figure(trainer.windows, trainer.history, metric, self._title)
         for name, figure in {"training": course, **self._draw(trainer)}.items():
             write_atomically(self._folder / f"{name}.png", figure.savefig)
+            figure.set_layout_engine("none")  # the loggers draw it as it was laid out
             self._show(name, figure, trainer.step)

@@ -187,7 +187,7 @@ def progress_line(
 
 
 def bar(width: int, share: float) -> Text:
-    """A bar of so many characters, filled up to a share of it."""
+    """A bar of so many characters, filled up to a fraction of it."""
     filled = round(width * min(max(share, 0.0), 1.0))
     return Text("━" * filled, "bar.complete") + Text("━" * (width - filled), "bar.back")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["TensorBoard"]
+
+DIAGNOSTICS = "z_diagnostics/"  # The Time Series page sorts its groups by name: this one is last.
+WRITTEN_NAME = re.compile(r"(events\.out\.tfevents\.)([0-9]+)(\..*)")  # with seconds since 1970
 
 
 class TensorBoard:
@@ -32,7 +36,7 @@ class TensorBoard:
     def _describe(self, run: TrackedRun) -> None:
         # As tags of this event file, and not as the sub-run that add_hparams makes. Without the
         # summary of an experiment: TensorBoard takes that of one run for all, where each has
-        # settings of its own, and from the runs themselves it sees which settings differ.
+        # separate settings, and from the runs themselves it sees which settings differ.
         _, start, end = hparams(dict(run.hyperparameters), {})
         events = self._writer._get_file_writer()
         for summary in (start, end):
@@ -43,7 +47,7 @@ class TensorBoard:
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         for tag, value in values.items():
-            self._writer.add_scalar(tag, value, step)
+            self._writer.add_scalar(grouped(tag), value, step)
 
     def figure(self, name: str, figure: Figure, step: int) -> None:
         self._writer.add_figure(name, figure, step, close=False)
@@ -53,6 +57,16 @@ class TensorBoard:
 
     def close(self, status: str) -> None:
         self._writer.close()
+
+
+def grouped(tag: str) -> str:
+    """The tag under which the Time Series page shows a number.
+
+    >>> grouped("diagnostics/kl/train"), grouped("loss/train")
+    ('z_diagnostics/kl/train', 'loss/train')
+    """
+    name = tag.removeprefix("diagnostics/")
+    return tag if name == tag else f"{DIAGNOSTICS}{name}"
 
 
 def fenced(text: str) -> str:
@@ -65,13 +79,14 @@ def put_earlier_files_first(folder: Path) -> None:
     """Rename event files from what will have been the future, after a clock was set back.
 
     TensorBoard reads the files of a run in the order of the times in their names, and what a later
-    one declares void is gone.
+    one declares void is gone. Files of other names, such as a user's copy, are left alone.
     """
     following = int(time.time())
     for path in sorted(folder.glob("events.out.tfevents.*"), reverse=True):
-        *kind, seconds, rest = path.name.split(".", 4)
-        following = min(int(seconds), following - 1)
-        path.rename(path.with_name(".".join([*kind, f"{following:010d}", rest])))
+        name = WRITTEN_NAME.fullmatch(path.name)
+        if name is not None:
+            following = min(int(name[2]), following - 1)
+            path.rename(path.with_name(f"{name[1]}{following:010d}{name[3]}"))
 
 
 def chart_layout(metric: str) -> dict[str, dict[str, list[Any]]]:
@@ -93,5 +108,5 @@ def chart_layout(metric: str) -> dict[str, dict[str, list[Any]]]:
             "memory, MB": chart("memory/saved_mb", "memory/peak_mb"),
             "seconds per step": chart("time/step_seconds", "time/data_seconds"),
         },
-        "diagnostics": {"diagnostics": chart("diagnostics/.*")},
+        "diagnostics": {"diagnostics": chart(f"{DIAGNOSTICS}.*")},
     }

@@ -6,9 +6,17 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from torch import Tensor
+__all__ = ["FirstBatches", "OneBatch", "shorten"]
 
-__all__ = ["FirstBatches", "OneBatch", "samples_in"]
+
+def shorten(data: Any, overfit: bool, limit: int | None) -> None:
+    """Train on one batch alone, and read at most `limit` batches of each part of the data."""
+    if overfit:
+        data.train = OneBatch(data.train)
+    if limit is not None:
+        for name in ("train", "validation", "test"):
+            if getattr(data, name) is not None:
+                setattr(data, name, FirstBatches(getattr(data, name), limit))
 
 
 class FirstBatches:
@@ -53,17 +61,3 @@ class OneBatch:
     def __iter__(self) -> Iterator[Any]:
         for _ in range(self._length):
             yield self._batch
-
-
-def samples_in(batch: Any) -> int:
-    """The number of samples of a batch: its length, or that of its first tensor; 0 if it has none.
-
-    >>> import torch
-    >>> samples_in((torch.zeros(3, 2), torch.zeros(3)))
-    3
-    """
-    if isinstance(batch, Tensor):
-        return len(batch) if batch.ndim else 0
-    if isinstance(batch, list | tuple):
-        return samples_in(batch[0]) if batch else 0
-    return len(batch) if hasattr(batch, "__len__") else 0

@@ -117,9 +117,9 @@ def load_last(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any
     there = [path for name in (LAST, PREVIOUS) if (path := folder / "checkpoints" / name).exists()]
     failure: CheckpointError | None = None
     for path in there:
+        if path.is_dir():  # in place of which nothing can be written either
+            raise CheckpointError(f"{path} is a directory where a checkpoint belongs; remove it")
         try:
-            if path.is_dir():
-                raise CheckpointError(f"{path} is a directory where a checkpoint belongs")
             checkpoint = load_checkpoint(path, device)
             if "ranks" not in checkpoint:
                 raise CheckpointError(f"{path} holds no state of training to resume from")

@@ -1,4 +1,4 @@
-"""Data parallel training: each process takes its share of every batch.
+"""Data parallel training: each process takes its part of every batch.
 
 All processes draw the same batch and take every n-th sample of it, so that the mean of their
 gradients is the gradient of the whole batch, and n processes compute what one would.

@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from ..nn.ode_module import solving_modules
 from ..nn.regularizers import Penalty
-from ..nn.swap_solver import solving_modules
-from .batches import samples_in
 from .distributed import (
     ALONE,
     Group,
@@ -26,13 +25,14 @@ from .random_state import (
     random_state,
     set_random_state,
 )
-from .task import Task
+from .task import Task, samples_in
 
 __all__ = ["Batches", "Callback", "Data", "Means", "Trainer", "TrainingDiverged", "take_penalties"]
 
 # What a checkpoint keeps of the trainer itself.
 COUNTERS = (
-    "epoch", "index", "step", "best", "improved", "waited", "metrics", "history", "windows",
+    "epoch", "index", "step", "best", "chosen_by", "improved", "waited", "tested", "metrics",
+    "history", "windows",
 )  # fmt: skip
 
 
@@ -161,7 +161,7 @@ class Trainer:
         task: Loss and metrics.
         model: On `device`.
         scheduler: Stepped after every step of the optimiser.
-        data: Its batches lie on `device`.
+        data: Its batches are on `device`.
         callbacks: Called in this order at every event.
         epochs: Passes over the training data.
         precision: `fp32`, or `bf16` for products and convolutions in bfloat16.
@@ -211,6 +211,8 @@ class Trainer:
         self.clip_norm, self.log_every = clip_norm, log_every
         self.evaluate_every, self.patience = evaluate_every, patience
         self.accumulate = accumulate
+        if hasattr(task, "steps_per_epoch"):
+            task.steps_per_epoch = self.steps_per_epoch
         self.group = group
         self.loss_of_batch = group.wrap(LossOfBatch(task, model))
         self.epoch = 0
@@ -387,7 +389,7 @@ class Trainer:
         return self.group.from_first(values)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything from which `load_state_dict` goes on as if nothing had happened.
+        """Everything from which `load_state_dict` resumes as if nothing had happened.
 
         To be taken between two steps, by all processes of the group.
         """

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from ..nn.swap_solver import solving_modules
+from ..nn.ode_module import solving_modules
 from ..ode import SolveStats
 from .loop import (
     Batches,

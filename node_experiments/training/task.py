@@ -1,4 +1,4 @@
-"""What the trainer asks of a task."""
+"""What the trainer asks of a task, and of its batches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-__all__ = ["Baseline", "Task"]
+__all__ = ["Baseline", "Task", "samples_in"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Task(Protocol):
 
     It may also have
 
+    - `steps_per_epoch`: steps of the optimiser in an epoch, for a loss that changes with the
+      epochs; the trainer sets it
     - `details() -> {name: JSON}`: what else an evaluation found, which `mode=eval` writes to
       `<name>.json`
     - `baseline(data) -> Baseline`: what a model that learned nothing reaches; a run that ends ten
@@ -55,3 +57,17 @@ class Task(Protocol):
     def evaluate(self, model: nn.Module, batches: Iterable[Any]) -> dict[str, float]:
         """Metrics over all batches, `loss` among them. Called without gradients."""
         ...
+
+
+def samples_in(batch: Any) -> int:
+    """The number of samples of a batch: its length, or that of its first tensor; 0 if it has none.
+
+    >>> import torch
+    >>> samples_in((torch.zeros(3, 2), torch.zeros(3)))
+    3
+    """
+    if isinstance(batch, Tensor):
+        return len(batch) if batch.ndim else 0
+    if isinstance(batch, list | tuple):
+        return samples_in(batch[0]) if batch else 0
+    return len(batch) if hasattr(batch, "__len__") else 0

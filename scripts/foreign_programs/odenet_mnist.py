@@ -30,7 +30,7 @@ class RandomImages(torch.utils.data.Dataset):
 
 
 class PrintedCrossEntropy(torch.nn.CrossEntropyLoss):
-    """The loss of the example, which by itself prints accuracies only."""
+    """The loss of the example, which prints accuracies only."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         loss = super().forward(input, target)

@@ -78,7 +78,7 @@ LINES = (
     ),
     Line(
         "ode_rnn",
-        "ODE-RNN, 100 series with times of their own",
+        "ODE-RNN, 100 series with individual times",
         EXACT,
         tuple(f"{name}, {how}" for how in ("union of times", "rescaled gaps") for name in BY_BOTH),
     ),

@@ -45,7 +45,7 @@ def data_parallel(report: dict[str, Any]) -> str:
     megabytes = 4 * cases["1 x 128"]["parameters"] / 1e6
     return "\n".join(lines) + (
         "\n\nProcesses of one thread on a core each, gradients averaged by gloo. An estimate for "
-        "8 devices, not a measurement: a step is that of one device with its share of the images, "
+        "8 devices, not a measurement: a step is that of one device with its part of the images, "
         f"and what 2 x 128 takes more than 1 x 128 ({1e3 * (pair - alone):.0f} ms: exchange of "
         f"{megabytes:.1f} MB of gradients, waiting for the slower, the memory both share) "
         "times 1.75, as a ring of 8 sends so much more than one of 2. With 128 images on each, "

@@ -111,7 +111,7 @@ class TorchDiffEq:
 
 
 class TorchOde(TorchDiffEq):
-    """ODESolve by torchode, which steps every sample of a batch by itself.
+    """ODESolve by torchode, which steps every sample of a batch independently.
 
     Args:
         tolerance: Relative and absolute.

@@ -27,7 +27,7 @@ def measure_devices(repetitions: int) -> dict[str, Any]:
     """Seconds of a step of every case in the runner itself, and evaluations of a forward solve.
 
     Runs take turns; the first of two epochs is warm-up. Each process has one thread, and with two
-    the mean of the gradients is taken while the way back goes on, as DistributedDataParallel does.
+    the mean of the gradients is taken during the backward pass, as DistributedDataParallel does.
     """
     found: dict[str, list[dict[str, float]]] = {name: [] for name in CASES}
     for _ in range(repetitions):
@@ -49,7 +49,7 @@ def measure_devices(repetitions: int) -> dict[str, Any]:
 
 
 def run(processes: int, batch_size: int) -> dict[str, float]:
-    """The metrics of the last epoch of a run of its own."""
+    """The metrics of the last epoch of a separate run."""
     with tempfile.TemporaryDirectory() as outputs:
         command = [
             *(sys.executable, "-m", "node_experiments"),

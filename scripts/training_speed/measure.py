@@ -76,7 +76,7 @@ def measure(row: Row, repetitions: int, threads: int) -> list[dict[str, Any]]:
 
 
 def measure_field(work: Work, repetitions: int) -> float:
-    """Seconds of one evaluation of the vector field and its way back, with no solver around.
+    """Seconds of one evaluation of the vector field and its backward pass, with no solver around.
 
     Times the evaluations of a solve this is what no solver can do without.
     """

@@ -20,7 +20,7 @@ from .contenders import Counts, Ours, TorchDiffEq, TorchOde
 
 __all__ = ["TITLE", "measure_overhead"]
 
-TITLE = "solver's own time per dopri5 step, state 32 x 64"
+TITLE = "solver overhead per dopri5 step, state 32 x 64"
 TOLERANCE = 1e-5
 SHORT, LONG = 5.0, 30.0
 
@@ -66,7 +66,7 @@ def measure_overhead(repetitions: int, threads: int) -> list[dict[str, Any]]:
             per_call = (seconds / 100, processor_seconds / 100)
             if repetition >= 2:
                 times = zip(long, short, per_call, strict=True)
-                # Six evaluations a step, for the last is the first of the next.
+                # Six evaluations per step, for the last is the first of the next.
                 found[name].append(
                     tuple((a - b - calls * call) / (calls / 6) for a, b, call in times)
                 )

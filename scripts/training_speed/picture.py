@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from node_experiments.figures.labels import label_points
+from node_experiments.figures.labels import GROUND, label_points
 from node_experiments.figures.style import (
     COLORS,
     SMALLEST,
@@ -55,13 +55,13 @@ def draw_rows(report: dict[str, Any], path: Path) -> None:
                 )  # fmt: skip
                 ax.annotate(
                     milliseconds(result["seconds"]), (ratio, place), (7, 0), fontsize=SMALLEST,
-                    textcoords="offset points", va="center",
+                    textcoords="offset points", va="center", bbox=GROUND,
                 )  # fmt: skip
             ax.set_yticks(range(len(results)), [result["name"] for result in results])
             ax.set_ylim(-0.7, len(results) - 0.3)
             ax.tick_params(labelsize=SMALLEST, labelbottom=True)
             ax.axvline(1, color="0.6", lw=0.8, zorder=1)
-            ax.set_title(f"{row['title']} (1 = {base['name']})", loc="right")
+            ax.set_title(f"{row['title']} (1 = {base['name']})", loc="left")
         for ax in axes:
             log_scale(ax, "x", ratios)
             ax.set_xlim(min(ratios) / 1.3, max(ratios) * 1.7)
@@ -85,7 +85,7 @@ def draw_scaling(report: dict[str, Any], path: Path) -> None:
     ways = list(found[0]["seconds"])
     with style():
         figure = new_figure(height=5.2)
-        axes = figure.subplots(2, 3)
+        axes = figure.subplots(2, 3, sharey=True)
         looks = dict(zip(ways, ((COLORS["blue"], "o"), (COLORS["orange"], "s")), strict=True))
         for ax, each in zip(axes.flat, found, strict=False):
             for (way, (colour, marker)), below in zip(looks.items(), (False, True), strict=True):
@@ -93,14 +93,15 @@ def draw_scaling(report: dict[str, Any], path: Path) -> None:
                 ax.plot(each["sizes"], times, color=colour, marker=marker, ms=4, label=way)
                 slope = each["slopes"][way]
                 ax.text(
-                    0.04, 0.84 if below else 0.94, f"slope {slope:.2f}", color=colour,
+                    0.04, 0.84 if below else 0.94, f"to the power {slope:.2f}", color=colour,
                     transform=ax.transAxes, fontsize=SMALLEST,
                 )  # fmt: skip
             log_scale(ax, "x", each["sizes"])
-            log_scale(ax, "y", [1e3 * value for way in ways for value in each["seconds"][way]])
             ax.set_xlabel(each["label"])
+        times = [each["seconds"][way] for each in found for way in ways]
+        log_scale(axes[0, 0], "y", [1e3 * value for row in times for value in row])
         for ax in axes[:, 0]:
-            ax.set_ylabel("processor time (ms)")
+            ax.set_ylabel("CPU time per step (ms)")
         empty = list(axes.flat)[len(found) :]
         for ax in empty:
             ax.set_axis_off()
@@ -109,7 +110,7 @@ def draw_scaling(report: dict[str, Any], path: Path) -> None:
             empty[0].legend(handles, labels, loc="center")
         else:
             legend_below(figure, axes.flat)
-        figure.suptitle("cost of a training step against its size")
+        figure.suptitle("CPU time of a training step while one size grows")
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path)
 

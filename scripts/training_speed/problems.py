@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from node_experiments.chapters.image_classification.chapter import ImagesConfig
 from node_experiments.chapters.image_classification.datasets import image_data
 from node_experiments.chapters.image_classification.networks import ConvVectorField
-from node_experiments.chapters.image_classification.stems import (
+from node_experiments.chapters.image_classification.residual_blocks import (
     classifier_head,
     conv_stem,
 )
@@ -210,7 +210,7 @@ class DifferentiatedTrace(ClosedTrace):
 
 
 class ODERNN(Work):
-    """An ODE-RNN that predicts the next value of series with times of their own.
+    """An ODE-RNN that predicts the next value of series with individual times.
 
     Args:
         union: Solve from each time that any series has to the next, as users of one batch of

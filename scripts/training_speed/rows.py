@@ -137,5 +137,5 @@ ROWS: dict[str, Row] = {
     "latent": Row("latent ODE, batch 1000, 100 outputs", Latent, latent),
     "rk4": Row("latent ODE, 99 steps of rk4 (3/8 rule)", Latent, rk4),
     "cnf": Row("2-d CNF, 512 points, exact trace", CNF, cnf),
-    "ode_rnn": Row("ODE-RNN, 100 series, times of their own", ODERNN, ode_rnn),
+    "ode_rnn": Row("ODE-RNN, 100 series, individual times", ODERNN, ode_rnn),
 }

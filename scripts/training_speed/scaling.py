@@ -37,7 +37,7 @@ class Axis(NamedTuple):
 
 AXES = {
     "batch": Axis("batch", (250, 500, 1000, 2000, 4000, 8000, 16000), "batch"),
-    "state": Axis("numbers of a state", (4, 8, 16, 32, 64, 128, 256), "size"),
+    "state": Axis("state dimension", (4, 8, 16, 32, 64, 128, 256), "size"),
     "steps": Axis("steps", (5, 10, 20, 40, 80, 160), None),
     "outputs": Axis("output times", (2, 5, 10, 20, 50, 100, 200), "outputs"),
     "parameters": Axis("hidden units", (8, 16, 32, 64, 128, 256), "hidden"),

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # An ODE block in a network of your own
+# # An ODE block in your own network
 # A linear layer in, an ODE in the middle, a linear layer out, on two rings of points.
 
 # %%

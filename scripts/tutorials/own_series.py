@@ -6,7 +6,7 @@
 #     node-run experiment=csv_latent_ode dataset.path=patients.csv
 #     node-run mode=predict checkpoint=latest dataset.path=new_patients.csv
 #
-# Here the model that ships with the package, which was trained so, forecasts in Python.
+# Here the model that ships with the package, which was trained this way, forecasts in Python.
 
 # %%
 import io

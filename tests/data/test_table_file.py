@@ -1,7 +1,9 @@
 """Reading a user's table: what is found of its form, and what is said where it is damaged."""
 
+import bz2
 import gzip
 import io
+import lzma
 import zipfile
 
 import pandas as pd
@@ -44,6 +46,13 @@ def zipped(text, *names):
         TEXT.encode("utf-16"),
         gzip.compress(TEXT.encode()),
         zipped(TEXT, "t.csv"),
+        zipped(TEXT, "t.csv", "__MACOSX/._t.csv"),
+        bz2.compress(TEXT.encode()),
+        lzma.compress(TEXT.encode()),
+        '"sep=;"\n' + TEXT.replace(",", ";"),
+        "# of a ward\n" + TEXT,
+        TEXT.replace("\n2.5", "\n# later\na,b\n2.5"),
+        TEXT.replace("\n", ",,\n") + ",,,\n",
     ],
 )
 def test_one_table_in_many_forms(tmp_path, content):
@@ -85,6 +94,8 @@ def test_a_place_is_the_line_of_the_file(tmp_path):
         (gzip.compress(TEXT.encode())[:20], "is truncated or unreadable"),
         (zipped(TEXT, "a.csv", "b.csv"), "holds 2 files"),
         (zipped("", "xl/workbook.xml"), "is an Excel workbook"),
+        (TEXT.encode("utf-16-le"), "is no text file; if it is UTF-16, set dataset.encoding"),
+        ("A title\n\n" + TEXT, "line 1: no column but one is found in 'A title'"),
     ],
 )
 def test_what_is_damaged_is_said(tmp_path, content, said):
@@ -120,3 +131,18 @@ def test_a_frame_with_an_index_of_a_columns_name():
     assert list(rows.columns) == ["time", "5"]
     assert list(TableFile.of(frame.drop(columns="time")).rows.columns) == ["time", "5"]
     assert list(frame.columns) == ["time", 5]  # the user's own is left as it is
+
+
+def test_what_is_left_out_is_counted(tmp_path, caplog):
+    read_table(written(tmp_path, "# one\n" + TEXT.replace("\n2.5", "\n# two\na,b\n2.5")))
+    assert "lines that start with # are not read: 2" in caplog.text
+    assert "lines that repeat the names are not read: 1" in caplog.text
+
+
+def test_a_folder_is_no_table(tmp_path):
+    with pytest.raises(DataError, match="is a folder"):
+        read_table(tmp_path)
+
+
+def test_a_name_with_a_number_sign_is_no_comment(tmp_path):
+    assert read_table(written(tmp_path, "a,b\n#1,2\n#2,3\n")).rows["a"].tolist() == ["#1", "#2"]

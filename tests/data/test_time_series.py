@@ -1,4 +1,4 @@
-"""What a time series may be, and what is refused."""
+"""What a time series may be, and what is rejected."""
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("series", "message"), BAD.values(), ids=BAD.keys())
-def test_bad_series_are_refused_in_one_line(series, message):
+def test_bad_series_are_rejected_in_one_line(series, message):
     with pytest.raises(DataError) as raised:
         TimeSeries.checked(*series)
     assert message in str(raised.value)

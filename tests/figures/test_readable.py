@@ -60,6 +60,17 @@ def test_a_solve_that_is_not_made_is_not_drawn():
     assert names(30.0) == ["forward solve", "backward solve"]
 
 
+def test_a_training_has_no_empty_panel_and_none_twice():
+    def titles(metric, forward):
+        windows = [{"step": k, "loss/train": 1.0 + k, "nfe/forward": forward} for k in range(3)]
+        return [axis.get_title(loc="left") or axis.get_title()
+                for axis in training_figure(windows, windows, metric, "run").axes]  # fmt: skip
+
+    assert titles("loss", 0.0) == ["loss"]
+    assert titles("loss", 8.0) == ["loss", "function evaluations per solve"]
+    assert titles("mse", 0.0) == ["loss", "mean squared error"]
+
+
 def test_names_beside_points_cover_no_other():
     """Also of points that lie together, and at an edge."""
     points = [(0.5, 0.5), (0.51, 0.5), (0.5, 0.52), (0.99, 0.99), (0.01, 0.01)]
@@ -75,3 +86,16 @@ def test_names_beside_points_cover_no_other():
         assert not one.overlaps(other)
     for box in boxes:
         assert box.x1 <= axis.bbox.x1 + 1
+
+
+def test_names_that_do_not_touch_their_points_are_joined_to_them():
+    points = [(0.5 + 0.01 * k, 0.5) for k in range(6)]
+    with style():
+        figure = new_figure(height=3.0)
+        axis = figure.subplots()
+        axis.set(xlim=(0, 1), ylim=(0, 1))
+        label_points(axis, points, ["a long name"] * 6, ["black"] * 6)
+    near = [text for text in axis.texts if text.arrow_patch is None]
+    for text in near:
+        assert max(map(abs, text.xyann)) <= 12
+    assert 0 < len(near) < 6

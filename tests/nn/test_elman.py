@@ -43,7 +43,7 @@ def test_starts_from_zero():
     torch.testing.assert_close(network(x)[0], reference(x)[0])
 
 
-def test_a_second_derivative_is_refused_not_wrong():
+def test_a_second_derivative_is_rejected_not_wrong():
     network, _ = both(1, 2)
     x = torch.randn(1, 2, 1, dtype=torch.double, requires_grad=True)
     with pytest.raises(RuntimeError, match="no second derivatives"):

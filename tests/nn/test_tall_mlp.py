@@ -39,7 +39,7 @@ def test_no_hidden_units_are_kept(network):
     assert max(tensor.numel() for tensor in kept) == x.numel()
 
 
-def test_a_second_derivative_is_refused_not_wrong(network):
+def test_a_second_derivative_is_rejected_not_wrong(network):
     x = torch.randn(2, 3, dtype=torch.double, requires_grad=True)
     (grad,) = torch.autograd.grad(network(x).square().sum(), x, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):

@@ -277,7 +277,7 @@ def test_the_number_of_fixed_steps_is_not_bounded():
         ("events", [lambda t, y: y[0]]),
     ],
 )
-def test_arguments_that_a_method_would_ignore_are_refused(solver, name, value):
+def test_arguments_that_a_method_would_ignore_are_rejected(solver, name, value):
     with pytest.raises(ValueError, match=f"cannot take {name}"):
         solve(lambda t, y: -y, Y0, T, solver, **{name: value})
 

@@ -16,7 +16,7 @@ from node_experiments.ode.step_size_control import AdaptiveControl, SampleContro
 
 
 def field(t, y):
-    """Van der Pol with a stiffness of its own for every sample, which is part of its state."""
+    """Van der Pol with an individual stiffness for every sample, which is part of its state."""
     a, b, mu = y.unbind(-1)
     t = t.reshape(-1)
     return torch.stack([b, mu * (1 - a**2) * b - a + 0.1 * torch.sin(t), 0 * mu], -1)
@@ -62,7 +62,7 @@ def test_finished_samples_leave_the_batch():
 def test_many_output_times_do_not_change_the_evaluations():
     def stats(count):
         times = torch.linspace(0, 3, count, dtype=torch.float64)
-        # The interpolant of this method needs no evaluations of its own.
+        # The interpolant of this method needs no further evaluations.
         return solve(field, samples(), times, Solver(batching="independent")).stats.forward
 
     assert stats(500) == stats(2)
@@ -99,6 +99,39 @@ def test_a_failing_sample_ends_the_solve_with_its_status():
     assert status in (Status.STEP_UNDERFLOW, Status.NON_FINITE, Status.MAX_STEPS)
 
 
+def test_the_sample_that_is_furthest_behind_is_named():
+    """Both need more steps than they may take, and the first ten times as many."""
+
+    def waves(t, y):
+        frequency = y[:, 1]
+        wave = frequency * torch.cos(frequency * t.reshape(-1))
+        return torch.stack([wave, torch.zeros_like(wave)], -1)
+
+    y0 = torch.tensor([[0.0, 3000.0], [0.0, 300.0]], dtype=torch.float64)
+    reached = []
+    for start, batching in ((y0, "independent"), (y0[:1], "joint")):
+        with pytest.raises(SolveError) as caught:
+            solve(waves, start, T, Solver(batching=batching, max_steps=100))
+        reached.append(float(str(caught.value).partition("stopped at t=")[2].split()[0]))
+    assert reached[0] == pytest.approx(reached[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_the_sample_that_failed_is_named_and_not_one_that_is_slow(back):
+    def field(t, y):
+        t = t.reshape(-1)
+        slow = 3000 * torch.cos(3000 * t)
+        fails = torch.where(t.abs() > 0.5, math.nan, 1.0)
+        return torch.where(y[:, 1] > 0, slow, fails).unsqueeze(1) * torch.tensor([1.0, 0.0])
+
+    y0 = torch.tensor([[0.0, 1.0], [0.0, 0.0]], dtype=torch.float64)
+    with pytest.raises(SolveError) as caught:
+        solve(field, y0, -T if back else T, Solver(batching="independent"))
+    assert caught.value.solution.status is Status.NON_FINITE
+    reached = float(str(caught.value).partition("stopped at t=")[2].split()[0])
+    assert reached == pytest.approx(-0.5 if back else 0.5, rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("options", "gradient", "message"),
     [
@@ -109,7 +142,7 @@ def test_a_failing_sample_ends_the_solve_with_its_status():
         ),
     ],
 )
-def test_what_it_cannot_do_is_refused(options, gradient, message):
+def test_what_it_cannot_do_is_rejected(options, gradient, message):
     y0 = samples(2).requires_grad_()
     with pytest.raises(ValueError, match=message):
         solve(field, y0, T, Solver(**options, batching="independent"), gradient)
@@ -133,7 +166,7 @@ def test_a_rejected_step_that_overflowed_is_in_no_gradient(method):
     torch.testing.assert_close(found.double(), wanted, rtol=1e-3, atol=1e-4)
 
 
-def test_times_that_require_a_gradient_are_refused():
+def test_times_that_require_a_gradient_are_rejected():
     t = T.clone().requires_grad_()
     with pytest.raises(ValueError, match="no gradient with respect to t"):
         solve(field, samples(2), t, Solver(batching="independent"), "backprop")
@@ -144,12 +177,12 @@ def test_the_control_of_a_sample_is_that_of_a_whole_state(controller):
     rng = random.Random(0)
     solver = Solver(controller=controller, max_step=0.3, min_factor=0.3)
     whole = AdaptiveControl(0.0, 1e6, 0.1, 5, solver)
-    samples = SampleControl(torch.full((2,), 0.1, dtype=torch.float64), 5, solver)
+    samples = SampleControl(0.0, 1e6, torch.full((2,), 0.1, dtype=torch.float64), 5, solver)
     for _ in range(200):
         rare = rng.choice([math.inf, math.nan, 0.0])
         ratio = rare if rng.random() < 0.1 else 10 ** rng.uniform(-4, 1)
         h = whole.t_next - whole.t
-        assert float(samples.h[0]) == pytest.approx(h, rel=1e-9)
+        assert (samples.t_next - samples.t).tolist() == pytest.approx([h, h], rel=1e-9)
         accepted = whole.judge(h, ratio)
-        every = samples.judge(samples.h, torch.full_like(samples.h, ratio), samples.h > 1)
+        every = samples.judge(samples.t_next - samples.t, torch.full_like(samples.h, ratio))
         assert every.tolist() == [accepted] * 2

@@ -111,7 +111,7 @@ def test_no_interpolant_is_built_when_no_output_lies_inside_a_step():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_outputs_that_are_grid_points_up_to_rounding_cost_nothing(dtype):
-    """No evaluation for an interpolant, and no tiny step on the way back."""
+    """No evaluation for an interpolant, and no tiny step in the backward solve."""
     y0 = torch.ones(2, dtype=dtype, requires_grad=True)
     ts = torch.linspace(0, 2, 100, dtype=dtype)
     solver = Solver("rk4", num_steps=99)

@@ -87,7 +87,7 @@ def test_it_ends_at_an_event():
         solution.interpolant(1.0)
 
 
-def test_methods_without_it_refuse():
+def test_methods_without_it_reject():
     with pytest.raises(ValueError, match="cannot take dense"):
         solve(lambda t, y: -y, torch.ones(1), torch.tensor([0.0, 1.0]), "scipy_bdf", dense=True)
 

@@ -74,7 +74,7 @@ def test_a_leaf_that_is_no_parameter_of_a_module_is_found(way):
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
-def test_a_tensor_computed_outside_is_refused(way):
+def test_a_tensor_computed_outside_is_rejected(way):
     code = nn.Linear(3, 3)(torch.ones(3))
     with pytest.raises(ValueError, match=r"computed outside of it .* pass it through args"):
         solve(lambda t, y: y * code, state(), TIMES, SOLVER, way)
@@ -86,7 +86,7 @@ def test_a_tensor_computed_outside_is_refused(way):
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
-def test_a_field_that_differentiates_internally_is_no_reason_to_refuse(way):
+def test_a_field_that_differentiates_internally_is_no_reason_to_reject(way):
     weight = nn.Parameter(torch.tensor(0.7))
 
     def potential_flow(t, y):
@@ -128,7 +128,7 @@ def test_dropout_is_one_draw_a_solve_and_the_same_on_the_way_back(way):
     assert not torch.allclose(other, ys)
 
 
-def test_batch_statistics_are_refused_with_the_reason():
+def test_batch_statistics_are_rejected_with_the_reason():
     net = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
 
     def field(t, y):
@@ -270,7 +270,7 @@ def test_a_compiled_vector_field_has_the_same_gradient(way):
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
-def test_a_tensor_that_is_captured_later_is_refused_on_the_way_back(way):
+def test_a_tensor_that_is_captured_later_is_rejected_on_the_way_back(way):
     class Conditioned(nn.Module):
         def __init__(self):
             super().__init__()
@@ -370,7 +370,7 @@ def test_a_module_with_nothing_but_parameters_is_evaluated_once_more_only_once()
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
-def test_numbers_that_are_drawn_late_are_refused(way):
+def test_numbers_that_are_drawn_late_are_rejected(way):
     net = nn.Sequential(nn.Linear(3, 64), nn.Dropout(0.5), nn.Linear(64, 3)).double()
     y0, times = state().double(), TIMES.double()
 
@@ -410,7 +410,7 @@ def test_gradients_flow_into_nested_arguments():
 
 @pytest.mark.parametrize("what", ["argument", "buffer", "frozen parameter"])
 @pytest.mark.parametrize("way", [*WAYS, "interpolated"], ids=str)
-def test_a_constant_that_is_changed_before_the_way_back_is_refused(way, what):
+def test_a_constant_that_is_changed_before_the_way_back_is_rejected(way, what):
     net = nn.Linear(3, 3)
     net.register_buffer("shift", torch.ones(3))
     net.bias.requires_grad_(False)

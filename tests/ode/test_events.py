@@ -99,7 +99,7 @@ def test_an_event_that_never_comes_leaves_the_solve_as_it_is():
     )
 
 
-def test_a_wrong_direction_is_refused():
+def test_a_wrong_direction_is_rejected():
     with pytest.raises(ValueError, match="must be -1, 0 or 1"):
         Event(lambda t, y: y, direction=2)
 

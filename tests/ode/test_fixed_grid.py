@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from node_experiments.ode import SolveError, Solver, Status, solve
-from node_experiments.ode.step_size_control import FixedGrid
+from node_experiments.ode.fixed_grid import FixedGrid
 
 
 def double(value, **options):

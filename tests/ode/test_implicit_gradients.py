@@ -124,7 +124,7 @@ def test_second_derivatives(name):
     assert torch.autograd.gradgradcheck(solved(name, "backprop"), inputs(), fast_mode=True)
 
 
-def test_third_derivatives_are_refused_in_words():
+def test_third_derivatives_are_rejected_in_words():
     y0, w, t = inputs()
     value = solved("gl4", "backprop")(y0, w, t.detach()).sum()
     for _ in range(2):

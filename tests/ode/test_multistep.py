@@ -9,9 +9,11 @@ from node_experiments.ode import (
     Solver,
     solve,
 )
-from node_experiments.ode.methods.adams import VariableAdams, integration_weights
+from node_experiments.ode.flat_field import FlatField
+from node_experiments.ode.methods.adams import VariableAdams
+from node_experiments.ode.methods.fixed_adams import integration_weights
 from node_experiments.ode.solution import StepCounts
-from node_experiments.ode.vector_field import FlatField, PlainField
+from node_experiments.ode.vector_field import PlainField
 
 
 def double(*values):
@@ -93,8 +95,8 @@ def test_it_follows_an_orbit_with_about_the_evaluations_of_vode(tolerance):
     vode.set_initial_value(kepler_end(0.0).tolist(), 0.0)
     reference = vode.integrate(20.0)
     vode_error = float((double(*reference) - kepler_end(20.0)).abs().max())
-    # Two evaluations a step where VODE's corrector often takes one: at most twice as many, for an
-    # error that is not larger.
+    # Two evaluations per step where VODE's corrector often takes one: at most twice as many, for
+    # an error that is not larger.
     assert solution.stats.forward.evaluations < 2 * calls
     assert error < 2 * vode_error
 

@@ -9,9 +9,10 @@ from node_experiments.ode import (
     Solver,
     solve,
 )
+from node_experiments.ode.flat_field import FlatField
 from node_experiments.ode.methods.reversible import REVERSIBLE
 from node_experiments.ode.solution import StepCounts
-from node_experiments.ode.vector_field import FlatField, PlainField
+from node_experiments.ode.vector_field import PlainField
 
 
 def field(t, y):

@@ -129,6 +129,8 @@ def test_times_that_are_no_grid(t, message):
     ("arguments", "message"),
     [
         ({"method": "dorpi5"}, "did you mean 'dopri5'"),
+        ({"method": "dopr"}, "did you mean 'dopri5' or 'dopri8'"),
+        ({"method": "zzz"}, r"'zzz' is unknown \(ode/README.md lists them\)"),
         ({"method": "euler"}, "num_steps"),
         ({"rtol": -1.0}, r"solver.rtol=-1.0 must be"),
         ({"rtol": 0.0, "atol": 0.0}, "both 0"),

@@ -36,7 +36,7 @@ def test_the_solution_and_its_gradients_do_not_depend_on_the_layout(layout, grad
     y0 = laid(layout)
     found = solve(field, y0, T, Solver(rtol=1e-6, atol=1e-6), gradient).ys
     grads = torch.autograd.grad(found.square().sum(), (y0, scale))
-    # On the way back too.
+    # In the backward pass too.
     assert set(seen) == {y0.stride()}
     plain = y0.detach().contiguous().requires_grad_()
     expected = solve(field, plain, T, Solver(rtol=1e-6, atol=1e-6), gradient).ys
@@ -73,7 +73,7 @@ def test_halves_and_samples_are_told_apart_by_their_place():
     )
 
 
-def test_a_derivative_of_another_shape_is_refused_with_the_shapes_of_the_user():
+def test_a_derivative_of_another_shape_is_rejected_with_the_shapes_of_the_user():
     with pytest.raises(ValueError, match=r"shape \(3, 4\).*found shape \(1, 4\)"):
         solve(lambda t, y: y[:1], laid("transposed"), T)
 

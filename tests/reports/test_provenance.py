@@ -18,8 +18,6 @@ REFERENCE = ROOT / "outputs" / "reference"
 
 # Only settings and results of these were kept, but for two illustrated runs of Table 2.
 WITHOUT_INFO = ("solver_transfer/", "table2/", "regularizers/")
-# Their commits are in no branch.
-LOST_COMMITS = {"figure1"}
 # An evaluation has no epochs.
 WITHOUT_EPOCHS = {"figure3"}
 # Benchmarks whose file names no commit; of these the last three no processor or versions, either.
@@ -70,7 +68,7 @@ def test_runs_say_what_made_them():
     assert all(name.startswith(WITHOUT_INFO) for name in bare), bare
     complete = [prefix for prefix in WITHOUT_INFO if not any(n.startswith(prefix) for n in bare)]
     assert not complete, f"shorten WITHOUT_INFO: {complete}"
-    assert commits is None or lost == LOST_COMMITS
+    assert not lost
 
 
 def test_runs_keep_their_course():

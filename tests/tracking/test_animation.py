@@ -21,7 +21,7 @@ from node_experiments.tracking.animation import (
 
 
 def frame(*colors, density=False):
-    """Lines in these colours, and a density whose few bright pixels lie among many dark ones."""
+    """Lines in these colours, and a density with few bright pixels among many dark ones."""
     x = np.linspace(-3, 3, 100)
     with style():
         figure = new_figure(width=4, height=2)
@@ -44,7 +44,7 @@ def test_colours_stay_close(colors):
 
 
 def test_a_colour_is_the_same_in_every_frame(tmp_path):
-    """Also of a frame that has few colours of its own, and of one that has many."""
+    """Also of a frame that has few colours, and of one that has many."""
     frames = [frame("#0072B2"), frame("#0072B2", "#E69F00", "#009E73", "#D55E00", density=True)]
     write_gif(tmp_path / "two.gif", frames, 1.0)
     blues = []

@@ -10,9 +10,6 @@ from contextlib import contextmanager
 
 import pytest
 
-pytestmark = pytest.mark.figures
-
-
 SECONDS = 60
 
 
@@ -45,7 +42,7 @@ def tensorboard(folder):
         server.wait()
 
 
-@pytest.mark.figures
+@pytest.mark.figures(logged=True)
 def test_a_sweep_in_the_dashboards(node_run, tiny, tmp_path):
     api = pytest.importorskip("playwright.sync_api", reason="the extra `dev` is not installed")
     executable = browser()

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from node_experiments.config import ConfigError
 from node_experiments.runner.run import check_loggers
-from node_experiments.tracking.loggers import TrackedRun, make_loggers
+from node_experiments.tracking.loggers import TrackedRun, Tracking, make_loggers
 
 SETTINGS = {"solver": "rk4", "optimizer.lr": 0.1, "seed": 0}
 
@@ -38,6 +38,21 @@ def _forget():
     forget()
     yield
     forget()
+
+
+def test_what_is_logged_is_at_the_training_step():
+    logged = []
+    logger = SimpleNamespace(
+        scalars=lambda values, step: logged.append((step, sorted(values))), flush=lambda: None
+    )
+    trainer = SimpleNamespace(
+        task=SimpleNamespace(metric="accuracy"), step=40, epoch=1, index=10, steps_per_epoch=20,
+        epochs=2, window={"loss/train": 1.0}, metrics={"loss/train": 1.0, "loss/validation": 2.0},
+    )  # fmt: skip
+    tracking = Tracking([logger])
+    tracking.log(trainer)
+    tracking.epoch_end(trainer)
+    assert logged == [(40, ["epoch", "loss/train"]), (40, ["loss/validation"])]
 
 
 def test_csv(tmp_path):

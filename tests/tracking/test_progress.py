@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from node_experiments.tracking.progress import Clock, ProgressLines, duration, progress_line
-from node_experiments.tracking.repeated_warnings import warnings_shown_once
+from node_experiments.tracking.run_log import warnings_shown_once
 
 NUMBERS = ["loss 2.2926", "accuracy 0.1336", "4.10 steps/s", "NFE 24+20"]
 

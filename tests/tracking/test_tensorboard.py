@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -12,6 +13,8 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from node_experiments.cli import main as cli
 from node_experiments.config import GradientConfig, RunConfig, SolverConfig
 from node_experiments.runner.train import always_zero
+from node_experiments.tracking.loggers import GROUPS, TrackedRun, logged
+from node_experiments.tracking.tensorboard import TensorBoard, put_earlier_files_first
 from node_experiments.training.checkpoints import Checkpoints
 
 from ..conftest import TINY
@@ -101,6 +104,55 @@ def test_texts_and_layout(sweep):
     charts = {chart.title: list(chart.multiline.tag) for c in layout.category for chart in c.chart}
     assert charts["function evaluations per solve"] == ["^nfe/forward$", "^nfe/backward$"]
     assert layout.category[-1].title == "diagnostics"
+
+
+def written(folder, metric="accuracy", **values):
+    writer = TensorBoard(TrackedRun(folder, "run", metric))
+    writer.scalars(logged(values, metric), step=1)
+    writer.close("completed")
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "rmse", "upright", "held_out_nll"])
+def test_diagnostics_are_the_last_group(tmp_path, metric):
+    """The page sorts tags by the codes of their characters."""
+    groups = [f"{group}/x" for group in (*GROUPS, metric, "kl", "regularizer", "coverage_90")]
+    written(tmp_path, metric, **dict.fromkeys(groups, 1.0))
+    tags = read(tmp_path).Tags()["scalars"]
+    assert len(tags) == len(groups)
+    last = sorted(tag for tag in tags if not tag.startswith("figures/"))[-3:]
+    assert last == [f"z_diagnostics/{name}/x" for name in ("coverage_90", "kl", "regularizer")]
+
+
+@pytest.mark.parametrize("name", ["backup", "copy.1", "", "1764.old", "1764"])
+def test_a_file_that_is_named_like_one_of_events_is_left_alone(tmp_path, name):
+    other = tmp_path / f"events.out.tfevents.{name}"
+    other.write_bytes(b"")
+    put_earlier_files_first(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert other.exists() or name == "1764.old"
+
+
+def test_a_resume_keeps_the_points_that_are_valid(tmp_path):
+    for valid_until, steps in ((None, range(1, 5)), (2, range(3, 6))):
+        writer = TensorBoard(TrackedRun(tmp_path, "run", "accuracy", valid_until=valid_until))
+        for step in steps:
+            writer.scalars({"loss/train": float(step)}, step)
+        writer.close("completed")
+        time.sleep(1.01)  # files of one second have no order
+    points = read(tmp_path).Scalars("loss/train")
+    assert [point.step for point in points] == [1, 2, 3, 4, 5]
+
+
+def test_files_from_the_future_are_renamed_in_their_order(tmp_path):
+    names = ["events.out.tfevents.1000.host.1.0", *(
+        f"events.out.tfevents.{seconds}.host.1.0" for seconds in (9999999998, 9999999999)
+    )]  # fmt: skip
+    for number, name in enumerate(names):
+        (tmp_path / name).write_text(str(number))
+    put_earlier_files_first(tmp_path)
+    found = sorted(tmp_path.iterdir())
+    assert [path.read_text() for path in found] == ["0", "1", "2"]
+    assert all(int(path.name.split(".")[3]) < time.time() for path in found)
 
 
 def test_settings_that_do_not_apply_are_no_hyperparameters(node_run, tiny):

@@ -45,15 +45,22 @@ def test_shares_of_a_batch():
         Group(0, 2).share(torch.arange(5))
 
 
-def test_two_processes_equal_one(node_run, tiny):
+@pytest.mark.parametrize("seeds", ["0", pytest.param("0,1", marks=pytest.mark.thorough)])
+def test_two_processes_equal_one_also_in_a_sweep(node_run, tiny, seeds):
     # Adaptive steps follow the error of the samples that a process has; fixed ones are the same.
-    arguments = (*ODE, *tiny, "gradient=adjoint", "solver=rk4", "solver.num_steps=2")
+    arguments = (
+        *ODE, *tiny, "gradient=adjoint", "solver=rk4", "solver.num_steps=2",
+        "dataset.batch_size=8", "trainer.accumulate=2",
+    )  # fmt: skip
     one = node_run(*arguments, "outputs=one")
     assert one.code == 0, one.err
-    two = node_run(*arguments, "outputs=two", "trainer.devices=2")
+    two = node_run(
+        "-m", *arguments, "trainer.devices=2", f"seed={seeds}", "hydra.sweep.dir=two_processes"
+    )
     assert two.code == 0, two.err
-    first, second = two.folders
+    first, second, *others = two.folders
     same_training(first, second)
+    assert all(content(other)["status"] == "completed" for other in others)
     metrics = content(second)["metrics"]
     for way in ("forward", "backward"):
         assert metrics[f"nfe/{way}_max"] >= metrics[f"nfe/{way}"] > 6
@@ -61,23 +68,22 @@ def test_two_processes_equal_one(node_run, tiny):
     assert len((second / "metrics.jsonl").read_text().splitlines()) == 1
 
 
-def test_uneven_batches_are_refused_in_one_line(node_run, tiny):
+def test_uneven_batches_are_rejected_in_one_line(node_run, tiny):
     result = node_run(*MLP, *tiny, "dataset.batch_size=15", "trainer.devices=2")
     assert result.code == 2
     assert "set dataset.batch_size to a multiple of trainer.devices" in result.err
     assert len([line for line in result.err.splitlines() if line]) == 1
 
 
-def test_stopped_processes_go_on_to_the_same_end(node_run, tiny, tmp_path):
-    """A signal to the job stops its processes at the same step; they save and go on together."""
+def test_stopped_processes_go_on_to_the_same_end(node_run, tiny, tmp_path, fork_server):
+    """A signal to the job stops its processes at the same step; they save and resume together."""
     arguments = (*MLP, *tiny, "trainer.devices=2", "trainer.epochs=12", "resume=auto")
-    command = [sys.executable, "-m", "node_experiments", *arguments]
-    job = subprocess.Popen(command, cwd=tmp_path)
+    job = fork_server.start(*arguments, folder=tmp_path)
     end = time.monotonic() + 120
     while time.monotonic() < end and not list(tmp_path.rglob("metrics.jsonl")):
         time.sleep(0.05)
     job.send_signal(signal.SIGTERM)
-    assert job.wait(timeout=120) == 144
+    assert job.wait() == 144
     (folder,) = [path.parent for path in tmp_path.rglob("result.json")]
     assert content(folder)["status"] == "interrupted"
     result = node_run(*arguments)
@@ -111,10 +117,3 @@ def test_under_torchrun_there_is_one_run_folder(node_run, tiny, tmp_path):
     alone = node_run(*MLP, *tiny, "outputs=alone")
     (other,) = [f for f in alone.folders if "alone" in f.parts]
     same_training(other, folder)
-
-
-def test_inside_a_sweep(node_run, tiny):
-    result = node_run("-m", *MLP, *tiny, "trainer.devices=2", "seed=0,1", "hydra.sweep.dir=sweep")
-    assert result.code == 0, result.err
-    assert len(result.folders) == 2
-    assert all(content(folder)["status"] == "completed" for folder in result.folders)

@@ -119,7 +119,7 @@ def test_a_run_far_worse_than_the_mean_is_not_completed(node_run, tmp_path):
 def test_the_baseline_is_the_mean_of_the_training_series(tmp_path):
     from node_experiments.chapters.irregular_series.baselines import error_of_mean
     from node_experiments.chapters.irregular_series.csv_series import csv_data
-    from node_experiments.chapters.irregular_series.dataset_settings import CSVConfig
+    from node_experiments.chapters.irregular_series.settings import CSVConfig
 
     rows = [(s, t, 10.0 * (s % 2) + t) for s in range(20) for t in range(3)]
     pd.DataFrame(rows, columns=["series", "time", "x"]).to_csv(tmp_path / "x.csv", index=False)

@@ -22,6 +22,7 @@ from node_experiments.training.loop import (
     TrainingDiverged,
 )
 from node_experiments.training.optimizers import (
+    OPTIMIZERS,
     make_optimizer,
     make_scheduler,
 )
@@ -223,7 +224,41 @@ def test_one_cycle_rises_to_the_rate_and_ends_near_zero():
     assert rates[-1] < 0.01
 
 
-def accumulating(sizes, accumulate, epochs=2, clip_norm=None):
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("sgd", {"lr": 0.2, "weight_decay": 0.3, "momentum": 0.4, "nesterov": True}),
+        ("adam", {"lr": 0.2, "weight_decay": 0.3, "beta1": 0.4, "beta2": 0.5}),
+        ("adamax", {"lr": 0.2, "weight_decay": 0.3, "beta1": 0.4, "beta2": 0.5}),
+        ("rmsprop", {"lr": 0.2, "weight_decay": 0.3, "momentum": 0.4}),
+    ],
+)
+def test_every_setting_of_an_optimizer_arrives(name, options):
+    assert tuple(options) == OPTIMIZERS[name]
+    found = make_optimizer([nn.Parameter(torch.zeros(1))], name, **options).defaults
+    if "betas" in found:
+        found["beta1"], found["beta2"] = found["betas"]
+    assert {setting: found[setting] for setting in options} == options
+
+
+def test_windows_hold_the_means_of_their_own_steps_at_the_steps_of_the_whole_run():
+    class Counting(Regression):
+        def loss(self, model, batch, step):
+            loss, _ = super().loss(model, batch, step)
+            return 0 * loss + step, {"twice": torch.tensor(2.0 * step)}
+
+    trainer = accumulating([2] * 6, 1, epochs=2, task=Counting())
+    trainer.log_every = 4
+    trainer.fit()
+    # Steps 0 to 3, 4 and 5 to the end of the epoch, and so on.
+    assert [window["step"] for window in trainer.windows] == [4, 6, 10, 12]
+    assert [window["loss/train"] for window in trainer.windows] == [1.5, 4.5, 7.5, 10.5]
+    assert [window["twice/train"] for window in trainer.windows] == [3, 9, 15, 21]
+    assert [row["loss/train"] for row in trainer.history] == [2.5, 8.5]
+    assert [row["step"] for row in trainer.history] == [6, 12]
+
+
+def accumulating(sizes, accumulate, epochs=2, clip_norm=None, task=None):
     """A trainer on batches of these sizes, of the same 12 samples whatever the sizes."""
     torch.manual_seed(0)
     x = torch.randn(12, 3, dtype=torch.float64)
@@ -233,7 +268,7 @@ def accumulating(sizes, accumulate, epochs=2, clip_norm=None):
     steps = math.ceil(len(sizes) / accumulate)
     optimizer = make_optimizer(model.parameters(), "adam", 0.1)
     return Trainer(
-        Regression(), model, optimizer,
+        task or Regression(), model, optimizer,
         make_scheduler(optimizer, "one_cycle", epochs * steps, steps),
         SimpleNamespace(train=train, validation=None, test=[(x, y)]),
         epochs=epochs, device=torch.device("cpu"), clip_norm=clip_norm, log_every=1,
@@ -286,3 +321,22 @@ def test_every_solve_of_an_accumulated_step_is_counted():
     assert taken == [0, 0, 1]
     assert [window["nfe/forward"] for window in trainer.windows] == [1.5, 3.0]
     assert trainer.metrics["nfe/forward"] == 2.0
+
+
+@pytest.mark.parametrize(("accumulate", "steps"), [(1, 3), (2, 2), (3, 1), (5, 1)])
+def test_a_loss_in_epochs_counts_steps_of_the_optimizer(accumulate, steps):
+    """A warm-up over epochs takes as many of them whatever a step is made of."""
+
+    class Warming(Regression):
+        steps_per_epoch = 1
+
+        def loss(self, model, batch, step):
+            epochs.append(step / self.steps_per_epoch)
+            return super().loss(model, batch, step)
+
+    epochs = []
+    trainer = accumulating([4, 4, 4], accumulate, epochs=2, task=Warming())
+    trainer.fit()
+    assert trainer.task.steps_per_epoch == steps
+    assert epochs[0] == 0
+    assert epochs[3] == 1, "the second epoch begins here"

@@ -1,4 +1,4 @@
-"""A training that was stopped anywhere and goes on ends as one that was never stopped."""
+"""A training that was stopped anywhere and resumed ends as one that was never stopped."""
 
 import logging
 import os
@@ -146,7 +146,7 @@ def test_stopped_while_batches_are_accumulated(tmp_path, accumulate):
 
 
 def test_stopped_again_and_again(tmp_path, undisturbed):
-    # An evaluation begins anew each time, so it must fit between two stops.
+    # An evaluation starts again each time, so it must fit between two stops.
     for _ in range(EPOCHS * (STEPS + EVALUATIONS + 1) + 1):
         trainer = make_trainer(tmp_path / "checkpoints", stop_at=EVALUATIONS + 2)
         checkpoint = load_last(tmp_path)

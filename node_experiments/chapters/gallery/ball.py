@@ -12,14 +12,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...config.checks import ConfigError
+from ...errors import UserError
 from ...nn.ode_module import ODEModule
 from ...ode import Event, Gradient, Solution, Solver, Status, solve
 from .bounces import BounceData
-from .model_settings import BouncingBallConfig, LearnedPhysicsConfig
+from .settings import BouncingBallConfig, LearnedPhysicsConfig
 
-__all__ = ["Ball", "FallingBody", "LearnedBody", "bouncing_ball", "learned_physics"]
+__all__ = ["Ball", "BallError", "FallingBody", "LearnedBody", "bouncing_ball", "learned_physics"]
 
+REMEDY = "Start from other numbers (model.gravity etc.), or lower optimizer.lr"
 MAX_BOUNCES = 20  # official_code: after so many a ball flies on, wherever to
+
+
+class BallError(UserError):
+    """A ball that does not bounce; the message is one line for the user."""
 
 
 class FallingBody(nn.Module):
@@ -105,7 +112,12 @@ class Ball(ODEModule):
         self.double()
 
     def forward(self, times: Tensor) -> Tensor:
-        """Heights `(time,)` at times of which the first is that of the start."""
+        """Heights `(time,)` at times of which the first is that of the start.
+
+        Raises:
+            BallError: It starts in the ground, or stays there when it comes down.
+        """
+        self.check()
         self.solves = []
         body: Any = self.vector_field
         t, state, left = self.start_time + times[0].detach(), self.start, times[1:]
@@ -130,8 +142,18 @@ class Ball(ODEModule):
         """Times of the first bounces, shape `(count,)`.
 
         Raises:
-            SolveError: The ball never comes down.
+            ValueError: No bounce is asked for.
+            BallError: The ball never comes down, starts in the ground, or stays there.
         """
+        if count < 1:
+            raise ValueError(f"count={count} must be at least 1, the bounces to wait for")
+        self.check()
+        gravity = float(self.found["gravity"])
+        if not gravity > 0:
+            raise BallError(
+                f"the ball never comes down: its gravity is {gravity:.4g} m/s^2 and must be above "
+                f"0. {REMEDY}"
+            )
         self.solves = []
         body: Any = self.vector_field
         t: Tensor = self.start_time
@@ -143,6 +165,31 @@ class Ball(ODEModule):
             t, state = solution.ts[-1], body.bounce(solution.ys[-1])
             found.append(t)
         return torch.stack(found)
+
+    @property
+    def found(self) -> dict[str, Tensor]:
+        """Gravity, restitution and radius of the body as it is now."""
+        body: Any = self.vector_field
+        values: dict[str, Tensor] = body.found()
+        return values
+
+    def check(self) -> None:
+        """Compare the body with where it starts.
+
+        Raises:
+            BallError: It starts in the ground, or stays there when it comes down.
+        """
+        height, found = float(self.start[0].detach()), {k: float(v) for k, v in self.found.items()}
+        if not found["radius"] < height:
+            raise BallError(
+                f"the ball starts in the ground: its centre is {height:.4g} m high and must be "
+                f"above its radius, which is {found['radius']:.4g} m. {REMEDY}"
+            )
+        if not found["restitution"] > 0:
+            raise BallError(
+                f"the ball stays on the ground: its restitution is {found['restitution']:.4g} and "
+                f"must be above 0, of a ball that bounces. {REMEDY}"
+            )
 
     def flight(self, times: Tensor, state: Tensor, ends_at_ground: bool) -> Solution:
         """One solve, to the ground or to the last time."""
@@ -157,7 +204,17 @@ class Ball(ODEModule):
 def bouncing_ball(
     settings: BouncingBallConfig, data: BounceData, solver: Solver, gradient: Gradient
 ) -> Ball:
-    """A ball of three unknown numbers."""
+    """A ball of three unknown numbers.
+
+    Raises:
+        ConfigError: The first guess of its radius is above where it starts.
+    """
+    height = data.truth.height
+    if settings.radius >= height:
+        raise ConfigError(
+            f"model.radius={settings.radius} must be below dataset.height={height}, from which "
+            "the ball falls"
+        )
     body = FallingBody(settings.gravity, settings.restitution, settings.radius)
     return Ball(body, data.truth.height, solver, gradient)
 

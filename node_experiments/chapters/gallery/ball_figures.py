@@ -31,7 +31,8 @@ def ball_callbacks(folder: Path) -> list[Callback]:
 
 def ball_figures(trainer: Trainer) -> dict[str, Figure]:
     """Heights on the left, and each number as it was learned on the right."""
-    truth = trainer.task.truth  # type: ignore[attr-defined]
+    task: Any = trainer.task
+    truth = task.truth
     with style():
         figure = new_figure(width=9.0, height=3.9)
         grid = figure.add_gridspec(3, 2, width_ratios=(2.1, 1))
@@ -63,7 +64,8 @@ def ball_frame(trainer: Trainer) -> Figure:
 def draw_heights(axis: Axes, trainer: Trainer) -> None:
     """Samples, the true ball and the model's up to its tenth bounce, of which each is marked."""
     model: Any = trainer.model
-    truth = trainer.task.truth  # type: ignore[attr-defined]
+    task: Any = trainer.task
+    truth = task.truth
     batch = next(iter(trainer.data.train))
     end = bounce_times(truth, SHOWN)[-1]
     times = torch.linspace(0, end, 500, dtype=torch.float64)

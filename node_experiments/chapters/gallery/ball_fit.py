@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from .bounces import BounceData
-from .dataset_settings import BouncesConfig
+from .settings import BouncesConfig
 
 __all__ = ["BallFit", "ball_fit"]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...data.seeded_batches import SeededBatches
-from .dataset_settings import BouncesConfig
+from .settings import BouncesConfig
 
 __all__ = ["BounceBatch", "BounceData", "bounce_data", "bounce_times", "heights"]
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from ..chapter import Chapter, Dataset, Model, Task
-from .dataset_settings import (
+from .settings import (
     BouncesConfig,
-    HareLynxConfig,
-    PendulumConfig,
-    RobertsonConfig,
-    SmokeConfig,
-    SpheresConfig,
-)
-from .model_settings import (
     BouncingBallConfig,
     FluidControlConfig,
+    HareLynxConfig,
     ImageFlowConfig,
     LearnedPhysicsConfig,
+    PendulumConfig,
     PopulationsConfig,
     ReactionRatesConfig,
+    RobertsonConfig,
+    SmokeConfig,
     SphereODEConfig,
+    SpheresConfig,
     SwingUpConfig,
 )
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from ...config.checks import ConfigError
 from ...nn.ode_module import ODEModule
 from ...ode import Gradient, Solver, solve
-from .model_settings import FluidControlConfig
 from .periodic_fluid import Spectrum
+from .settings import FluidControlConfig
 from .smoke import Scene, SmokeData
 
 __all__ = ["FluidControl", "SmoothVelocity", "fluid_control"]

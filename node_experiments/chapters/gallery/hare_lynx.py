@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ...data.seeded_batches import SeededBatches
-from .dataset_settings import HareLynxConfig
+from .settings import HareLynxConfig
 
 __all__ = ["FIRST_YEAR", "HARE", "LYNX", "PeltBatch", "PeltData", "pelt_data"]
 

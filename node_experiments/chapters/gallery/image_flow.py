@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ...config.checks import ConfigError
 from ...nn.ode_module import ODEModule
 from ...ode import Gradient, Solver
-from .model_settings import ImageFlowConfig
+from .settings import ImageFlowConfig
 
 __all__ = ["ImageFlow", "ImageFlowMatching", "SmallUNet", "image_flow", "image_flow_matching"]
 

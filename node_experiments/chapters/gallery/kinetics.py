@@ -23,8 +23,7 @@ from torch import Tensor, nn
 from ...data.seeded_batches import SeededBatches
 from ...nn.ode_module import ODEModule
 from ...ode import Gradient, SolveError, Solver
-from .dataset_settings import RobertsonConfig
-from .model_settings import ReactionRatesConfig
+from .settings import ReactionRatesConfig, RobertsonConfig
 
 __all__ = [
     "RATES",

@@ -1,4 +1,4 @@
-"""A pendulum with a torque, and records of it under random torques over spans of their own.
+"""A pendulum with a torque, and records of it under random torques over individual spans.
 
     d theta / dt = omega,   d omega / dt = -g sin(theta) - b omega + u(t)
 
@@ -16,11 +16,18 @@ from torch import Generator, Tensor
 
 from ...data.seeded_batches import SeededBatches
 from ...ode import ControlInput, Solver, solve
-from .dataset_settings import PendulumConfig
+from .settings import PendulumConfig
 
-__all__ = ["PendulumBatch", "PendulumData", "TruePendulum", "pendulum_data", "random_torques"]
+__all__ = [
+    "KNOTS",
+    "PendulumBatch",
+    "PendulumData",
+    "TruePendulum",
+    "pendulum_data",
+    "random_torques",
+]
 
-KNOTS = 5  # of a random torque
+KNOTS = 5  # of the torque of a record
 TIGHT = Solver("dopri5", rtol=1e-7, atol=1e-7)
 
 

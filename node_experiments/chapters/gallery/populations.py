@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ...nn.ode_module import ODEModule
 from ...ode import Gradient, Solver
-from .model_settings import PopulationsConfig
+from .settings import PopulationsConfig
 
 __all__ = ["KINDS", "PopulationFit", "Populations", "population_fit", "populations"]
 
@@ -53,7 +53,7 @@ class PopulationField(nn.Module):
     def forward(self, t: Tensor, x: Tensor) -> Tensor:
         """The derivative of logarithms `(row, 2)`, per year."""
         a, b, c, d = self.log_rates.exp().unbind(1)
-        # A member that strays while it learns shall not stop the others by overflow.
+        # A member that strays while it learns should not stop the others by overflow.
         hare, lynx = x.clamp(max=8).exp().unbind(1)
         mechanism = torch.stack([a - b * lynx, d * hare - c], 1)
         seen = ((x - self.centre) / self.spread).unsqueeze(1)

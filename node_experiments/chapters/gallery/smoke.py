@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ...data.seeded_batches import SeededBatches
-from .dataset_settings import SmokeConfig
 from .periodic_fluid import PeriodicFluid
+from .settings import SmokeConfig
 
 __all__ = ["Scene", "SmokeBatch", "SmokeData", "shape", "smoke_data"]
 

@@ -12,7 +12,7 @@ from ...nn.augmentation import append_zeros, warn_of_many
 from ...nn.mlp import mlp
 from ...nn.ode_module import ODEModule
 from ...ode import Gradient, Solver
-from .model_settings import SphereODEConfig
+from .settings import SphereODEConfig
 from .spheres import SphereData
 
 __all__ = ["SphereFit", "SphereODE", "sphere_fit", "sphere_ode"]

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from ...data.seeded_batches import epoch_generator
-from .dataset_settings import SpheresConfig
+from .settings import SpheresConfig
 
 __all__ = ["SphereData", "SpherePoints", "draw_spheres", "sphere_data"]
 
@@ -40,7 +40,7 @@ def draw_spheres(settings: SpheresConfig, size: int, generator: Generator) -> Sp
 
 
 class Shuffled:
-    """Batches of all points, in an order of their own for each epoch."""
+    """Batches of all points, in another order in each epoch."""
 
     def __init__(self, points: SpherePoints, batch_size: int, seed: int) -> None:
         self._points, self._size, self._seed = points, batch_size, seed

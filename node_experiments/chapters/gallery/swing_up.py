@@ -4,6 +4,9 @@ The network learns from records under random torques. The plan, a torque over ti
 by gradients through a solve of the learned dynamics, in the same training steps. It sees the
 network's weights as constants, so that the network is not bent to please the plan. A torque below
 the weight cannot lift the pendulum: it must swing to and fro.
+
+Now and then the plan is tried on the true pendulum, and the network learns from that record too:
+it becomes accurate where the plan leads, which is what counts near the unstable upright position.
 """
 
 from __future__ import annotations
@@ -19,11 +22,13 @@ from torch.func import functional_call
 from ...nn.mlp import mlp
 from ...nn.ode_module import ODEModule
 from ...ode import ControlInput, Gradient, Solver
-from .dataset_settings import PendulumConfig
-from .model_settings import SwingUpConfig
-from .pendulum import PendulumData
+from .pendulum import KNOTS, PendulumBatch, PendulumData, TruePendulum
+from .settings import PendulumConfig, SwingUpConfig
 
 __all__ = ["LearnedPendulum", "Plan", "SwingUp", "SwingUpTask", "swing_up", "swing_up_task"]
+
+
+RATE = 3  # choice: by which the plan moves faster than the weights, at one learning rate
 
 
 class LearnedPendulum(nn.Module):
@@ -70,13 +75,13 @@ class Plan(DrivenModule):
         solver: Solver, gradient: Gradient,
     ) -> None:  # fmt: skip
         super().__init__(FrozenField(field), solver, gradient)
-        self.raw = nn.Parameter(0.3 * torch.randn(1, settings.knots, 1))
+        self.raw = nn.Parameter(0.1 * torch.randn(1, settings.knots, 1))
         self.largest, self.span = largest, settings.span
 
     def torque(self) -> ControlInput:
         """At fractions of the span."""
         knots = torch.linspace(0, 1, self.raw.shape[1], device=self.raw.device)
-        return ControlInput(knots, self.largest * torch.tanh(self.raw))
+        return ControlInput(knots, self.largest * torch.tanh(RATE * self.raw))
 
     def forward(self, times: Tensor) -> Tensor:
         """States at fractions of the span, from rest below, `(time, 1, 2)`."""
@@ -86,15 +91,32 @@ class Plan(DrivenModule):
 
 
 class SwingUp(nn.Module):
-    """Both, each with its own solves."""
+    """Dynamics and plan, each with its own solves, and what came of the last trial.
+
+    Args:
+        largest: Torque that the plan may have.
+        samples: States of a record.
+    """
 
     def __init__(
-        self, settings: SwingUpConfig, largest: float, solver: Solver, gradient: Gradient
+        self,
+        settings: SwingUpConfig,
+        largest: float,
+        samples: int,
+        solver: Solver,
+        gradient: Gradient,
     ) -> None:
         super().__init__()
         self.dynamics = DrivenModule(LearnedPendulum(settings.hidden), solver, gradient)
         field = self.dynamics.vector_field
         self.plan = Plan(field, settings, largest, solver, gradient)
+        self.try_every = settings.try_every
+        # Records of the last trial, as long as a checkpoint that resumes needs them.
+        windows = settings.knots - KNOTS + 1
+        self.register_buffer("tried_torque", torch.zeros(windows, KNOTS, 1))
+        self.register_buffer("tried_states", torch.zeros(samples, windows, 2))
+        self.tried_torque: Tensor
+        self.tried_states: Tensor
 
     def forward(self, batch: Any) -> Tensor:
         """Learned records from the starts of a batch, `(time, batch, 2)`."""
@@ -102,6 +124,32 @@ class SwingUp(nn.Module):
             batch.states[0], batch.times, batch.torque, batch.span
         )
         return states
+
+    @torch.no_grad()
+    def try_plan(self, truth: TruePendulum, fractions: Tensor) -> None:
+        """Carry the plan out, and keep a record of every stretch of as many knots as others have.
+
+        Args:
+            fractions: Times of a record, from 0 to 1, shape `(time,)`.
+        """
+        knots, windows = self.plan.raw.shape[1], self.tried_states.shape[1]
+        first = torch.arange(windows).to(fractions)
+        times = (first + (KNOTS - 1) * fractions.unsqueeze(1)) / (knots - 1)
+        grid, index = times.unique(return_inverse=True)
+        self.tried_states = carried_out(self.plan, truth, grid)[:, 0][index]
+        self.tried_torque = self.plan.torque().values[0].unfold(0, KNOTS, 1).transpose(1, 2)
+
+    def with_trial(self, batch: PendulumBatch) -> PendulumBatch:
+        """The records of a batch and those of the last trial."""
+        knots, windows = self.plan.raw.shape[1], self.tried_states.shape[1]
+        span = batch.span.new_full((windows, 1), self.plan.span * (KNOTS - 1) / (knots - 1))
+        torque = torch.cat([batch.torque.values, self.tried_torque])
+        return PendulumBatch(
+            batch.times,
+            torch.cat([batch.states, self.tried_states], 1),
+            ControlInput(batch.torque.times, torque),
+            torch.cat([batch.span, span]),
+        )
 
 
 class SwingUpTask:
@@ -115,6 +163,9 @@ class SwingUpTask:
 
     def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """No parameter is in both terms."""
+        if step % model.try_every == 0:
+            model.try_plan(self.truth, batch.times)
+        batch = model.with_trial(batch)
         fit = record_error(model(batch), batch.states)
         cost = plan_cost(model.plan(plan_times(batch.times)))
         return fit + cost, {"fit": fit.detach(), "cost": cost.detach()}
@@ -183,7 +234,7 @@ def swing_up(
             "up; raise either",
             stacklevel=2,
         )
-    return SwingUp(settings, pendulum.torque, solver, gradient)
+    return SwingUp(settings, pendulum.torque, pendulum.samples, solver, gradient)
 
 
 def swing_up_task(settings: Any, data: PendulumData) -> SwingUpTask:

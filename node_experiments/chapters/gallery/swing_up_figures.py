@@ -43,6 +43,7 @@ def both(trainer: Trainer, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 def swing_up_figures(trainer: Trainer) -> dict[str, Figure]:
     """Angle and torque against time, and the phase plane."""
+    model: Any = trainer.model
     seconds, planned, true, torque = both(trainer, 201)
     with style():
         figure = new_figure(width=9.0, height=3.8)
@@ -51,9 +52,9 @@ def swing_up_figures(trainer: Trainer) -> dict[str, Figure]:
         draw_angle(angle, seconds, planned, true)
         force = figure.add_subplot(grid[1, 0], sharex=angle)
         force.plot(seconds.tolist(), torque.tolist(), color=COLORS["green"])
-        largest = trainer.model.plan.largest  # type: ignore[union-attr]
+        largest = model.plan.largest
         force.axhline(0, color="0.7", lw=0.8)
-        force.set(xlabel="time (s)", ylabel="torque", ylim=(-1.15 * largest, 1.15 * largest))  # type: ignore[operator]
+        force.set(xlabel="time (s)", ylabel="torque", ylim=(-1.15 * largest, 1.15 * largest))
         phase = figure.add_subplot(grid[:, 1])
         phase.plot(true[:, 0].tolist(), true[:, 1].tolist(), color=COLORS["blue"], label="true")
         phase.plot(planned[:, 0].tolist(), planned[:, 1].tolist(), "--", color=COLORS["red"],

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ...config.checks import require
+from ...config.checks import at_least, not_negative, require
 from ..chapter import Chapter, Dataset, Mode, Model, Predictor, Task
 
 __all__ = [
@@ -15,6 +14,7 @@ __all__ = [
     "ImagesConfig",
     "LMResNetConfig",
     "MLPConfig",
+    "ODENetConfig",
     "ResNetConfig",
     "RevNetConfig",
 ]
@@ -52,37 +52,61 @@ class ImagesConfig:
     drop_last: bool = True  # official_code: leave out the last, smaller batch of an epoch
 
     def __post_init__(self) -> None:
-        require(self.batch_size >= 1, self, "batch_size", "at least 1")
-        require(self.eval_batch_size >= 1, self, "eval_batch_size", "at least 1")
+        at_least(self, 1, "batch_size", "eval_batch_size")
         require(self.train_size is None or self.train_size >= 1, self, "train_size", "at least 1")
         require(self.test_size is None or self.test_size >= 1, self, "test_size", "at least 1")
-        require(self.validation_size >= 0, self, "validation_size", "at least 0")
+        at_least(self, 0, "validation_size")
         require(0 <= self.padding < 28, self, "padding", "from 0 to 27")
-        for name in ("rotation", "scale", "shear"):
-            require(0 <= getattr(self, name) < math.inf, self, name, "a number >= 0")
+        not_negative(self, "rotation", "scale", "shear")
         modes = ("zeros", "reflect")
         require(self.padding_mode in modes, self, "padding_mode", " or ".join(modes))
 
 
 @dataclass
 class ImageClassifierConfig:
-    """A stem and a head, with an ODE block (`odenet`) or nothing (`stem_only`) between them.
-
-    `stem_only` is the control that critics of the paper ran.
-    """
+    """A stem and a head with nothing between them: the control that critics of the paper ran."""
 
     GROUP: ClassVar[str] = "model"
 
-    name: str = "odenet"  # odenet | stem_only
+    name: str = "stem_only"  # stem_only
     stem: str = "conv"  # official_code: conv (ODE-Net: 208,266 parameters) | res (232,970)
     channels: int = 64  # official_code: channels of the state
 
     def __post_init__(self) -> None:
         require(self.stem in ("conv", "res"), self, "stem", "conv or res")
-        require(self.channels >= 1, self, "channels", "at least 1")
+        at_least(self, 1, "channels")
         require(
             self.channels < 32 or self.channels % 32 == 0, self, "channels", "a multiple of 32"
         )
+
+
+@dataclass
+class ODENetConfig(ImageClassifierConfig):
+    """A stem and a head with an ODE block between them (Chen et al. 2018, section 3)."""
+
+    name: str = "odenet"  # odenet
+    augment: int = 0  # channels of zeros that the ODE's state has more (Dupont et al. 2019)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(0 <= self.augment <= 1000, self, "augment", "from 0 to 1000")
+
+
+@dataclass
+class ImageODEConfig:
+    """An ODE on pixels and a linear layer, plain or augmented (Dupont et al. 2019)."""
+
+    GROUP: ClassVar[str] = "model"
+
+    name: str = "image_ode"  # image_ode
+    augment: int = 0  # paper: 5 channels of zeros beside the image in ANODE, none in the plain one
+    parameters: int = 85_400  # official_code: of either; 92 filters when plain, 64 when augmented
+    pool: int = 1  # choice: pixels along a side that are averaged into one before the ODE
+
+    def __post_init__(self) -> None:
+        require(0 <= self.augment <= 1000, self, "augment", "from 0 to 1000")
+        require(1 <= self.pool <= 14, self, "pool", "from 1 to 14")
+        require(1 <= self.parameters <= 10_000_000, self, "parameters", "from 1 to 10,000,000")
 
 
 @dataclass
@@ -98,7 +122,7 @@ class ResNetConfig(ImageClassifierConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.blocks >= 0, self, "blocks", "at least 0")
+        at_least(self, 0, "blocks")
 
 
 @dataclass
@@ -114,7 +138,7 @@ class RevNetConfig(ImageClassifierConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.blocks >= 0, self, "blocks", "at least 0")
+        at_least(self, 0, "blocks")
         require(self.channels % 2 == 0, self, "channels", "even")
 
 
@@ -132,7 +156,7 @@ class LMResNetConfig:
 
     def __post_init__(self) -> None:
         require(bool(self.widths) and min(self.widths) >= 1, self, "widths", "at least 1 each")
-        require(self.blocks >= 1, self, "blocks", "at least 1")
+        at_least(self, 1, "blocks")
 
 
 @dataclass
@@ -145,7 +169,7 @@ class MLPConfig:
     hidden: int = 300  # paper: hidden units
 
     def __post_init__(self) -> None:
-        require(self.hidden >= 1, self, "hidden", "at least 1")
+        at_least(self, 1, "hidden")
 
 
 HERE = "node_experiments.chapters.image_classification"
@@ -162,7 +186,10 @@ CHAPTER = Chapter(
         )
     },
     models={
-        "odenet": Model(ImageClassifierConfig, f"{HERE}.networks:odenet", IMAGES),
+        "odenet": Model(ODENetConfig, f"{HERE}.networks:odenet", IMAGES),
+        "image_ode": Model(
+            ImageODEConfig, f"{HERE}.image_ode:image_ode", IMAGES, recipe="image_ode"
+        ),
         "stem_only": Model(ImageClassifierConfig, f"{HERE}.networks:stem_only", IMAGES),
         "resnet": Model(ResNetConfig, f"{HERE}.networks:resnet", IMAGES),
         "revnet": Model(RevNetConfig, f"{HERE}.revnet:revnet", IMAGES),

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ...data.cache import cache_folder
+from ...data import cache_folder
 from ...data.errors import DataError
+from ..chapter import resolve
 from .batches import (
     EvaluationBatches,
     ImageData,
@@ -18,18 +19,14 @@ from .batches import (
     split_images,
 )
 from .chapter import ImagesConfig
-from .downloads import (
-    load_cifar10,
-    load_fashion_mnist,
-)
-from .mnist import load_mnist
 
 __all__ = ["IMAGE_DATASETS", "image_data"]
 
+# Name -> module and function here, for the shipped digits need no download.
 IMAGE_DATASETS = {
-    "mnist": load_mnist,
-    "fashion_mnist": load_fashion_mnist,
-    "cifar10": load_cifar10,
+    "mnist": "mnist:load_mnist",
+    "fashion_mnist": "downloads:load_fashion_mnist",
+    "cifar10": "downloads:load_cifar10",
 }
 
 
@@ -47,7 +44,8 @@ def image_data(
     """
     root, test_size = settings.root, settings.test_size
     folder = cache_folder() if root is None else Path(root).expanduser()
-    published_train, published_test = IMAGE_DATASETS[settings.name](folder)
+    load = resolve(f"{__package__}.{IMAGE_DATASETS[settings.name]}")
+    published_train, published_test = load(folder)
     train_set, test_set = as_image_set(published_train), as_image_set(published_test)
     if test_size is not None:
         if test_size > len(test_set):

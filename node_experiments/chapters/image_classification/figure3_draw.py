@@ -41,7 +41,7 @@ def block_solves_figure(measured: Mapping[str, Any], title: str) -> Figure:
         draw_epochs(epochs, measured["epochs"])
         low, high = measured["tolerances"][-1], measured["tolerances"][0]
         figure.suptitle(
-            f"{title}: {measured['images']} images, tolerances {high:.0e} to {low:.0e}, "
+            f"{title}: {measured['images']} images, tolerances {high:g} to {low:g}, "
             f"{measured['precision']}"
         )
     return figure
@@ -70,8 +70,9 @@ def draw_time(axis: Axes, measured: Mapping[str, Any]) -> None:
     cost = 1e3 * longest["seconds"][-1] / longest["evaluations"][-1]
     axis.plot(ends, [cost * n for n in ends], color="0.5", lw=1, ls=":", label="proportional")
     axis.set(xscale="log", yscale="log", xlabel="forward evaluations")
-    axis.set_ylabel(f"{measured['clock']} time per solve (ms)")
-    axis.set_title("(b) time forward")
+    clock = "CPU" if measured["clock"] == "processor" else measured["clock"]
+    axis.set_ylabel(f"{clock} time per solve (ms)")
+    axis.set_title("(b) time of the forward solve")
     axis.legend()
 
 
@@ -81,7 +82,7 @@ def draw_backward(axis: Axes, measured: Mapping[str, Any]) -> None:
         draw(axis, way, found["forward"], found["backward"])
     forward = [n for found in measured["backward"].values() for n in found["forward"]]
     ends = (min(forward), max(forward))
-    axis.plot(ends, ends, color="0.5", lw=1, ls=":", label="as many")
+    axis.plot(ends, ends, color="0.5", lw=1, ls=":", label="equal")
     axis.plot(ends, [n / 2 for n in ends], color="0.2", lw=1, ls="--", label="half (paper)")
     axis.set(xscale="log", yscale="log", xlabel="forward evaluations")
     axis.set_ylabel("backward evaluations")

@@ -66,7 +66,7 @@ def block_solves(
         Plain numbers, each list in the order of the tolerances. Of each method forward:
         `evaluations`, `seconds` of a solve, `error` (root mean square difference from the
         reference, relative to its root mean square) and `error_in_tolerances` (the same of the
-        difference over atol + rtol |y|). Of each way backward: `forward` and `backward`
+        difference over atol + rtol |y|). Of each gradient method: `forward` and `backward`
         evaluations of the mean cross-entropy's gradient. `second_opinions`: how far other
         methods are from the reference, as `error`; `reference_error`: the least of them.
 

@@ -24,9 +24,9 @@ from .batches import ImageData
 from .chapter import LMResNetConfig
 from .residual_blocks import (
     ResidualFunction,
+    classifier_head,
     conv3x3,
 )
-from .stems import classifier_head
 
 __all__ = ["LMResNet", "lm_resnet"]
 

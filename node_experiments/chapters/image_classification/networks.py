@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...nn.augmentation import warn_of_many
 from ...ode import (
     Gradient,
     Solver,
@@ -13,18 +14,16 @@ from .batches import ImageData
 from .chapter import (
     ImageClassifierConfig,
     MLPConfig,
+    ODENetConfig,
     ResNetConfig,
 )
-from .ode_block import ODEBlock
+from .ode_block import ODEBlock, TimeConv2d
 from .residual_blocks import (
+    STEMS,
     ResidualBlock,
+    classifier_head,
     group_norm,
 )
-from .stems import (
-    STEMS,
-    classifier_head,
-)
-from .time_conv import TimeConv2d
 
 __all__ = ["ConvVectorField", "mlp", "odenet", "resnet", "stem_only"]
 
@@ -88,13 +87,15 @@ def stem_only(
 
 
 def odenet(
-    settings: ImageClassifierConfig, data: ImageData, solver: Solver, gradient: Gradient
+    settings: ODENetConfig, data: ImageData, solver: Solver, gradient: Gradient
 ) -> nn.Module:
     """Stem, one ODE block in place of the residual blocks, head."""
+    warn_of_many(settings.augment, settings.channels)
+    channels = settings.channels + settings.augment
     return nn.Sequential(
         stem_of(settings, data),
-        ODEBlock(ConvVectorField(settings.channels), solver, gradient),
-        classifier_head(settings.channels, data.classes),
+        ODEBlock(ConvVectorField(channels), solver, gradient, settings.augment),
+        classifier_head(channels, data.classes),
     )
 
 

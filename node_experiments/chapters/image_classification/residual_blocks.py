@@ -7,15 +7,26 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Norm", "ResidualBlock", "ResidualFunction", "conv3x3", "group_norm"]
+__all__ = [
+    "STEMS",
+    "Norm",
+    "ResidualBlock",
+    "ResidualFunction",
+    "classifier_head",
+    "conv3x3",
+    "conv_stem",
+    "group_norm",
+    "res_stem",
+]
 
 # Number of channels -> the layer that normalises them.
 Norm = Callable[[int], nn.Module]
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """Group normalisation in at most 32 groups."""
-    return nn.GroupNorm(min(32, channels), channels)
+    """Group normalisation in at most 32 groups of equal size."""
+    groups = next(count for count in range(min(32, channels), 0, -1) if channels % count == 0)
+    return nn.GroupNorm(groups, channels)
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
@@ -71,3 +82,39 @@ class ResidualBlock(ResidualFunction):
         activated = F.relu(self.norm1(y))
         shortcut = y if self.shortcut is None else self.shortcut(activated)
         return shortcut + self.of_activated(activated)
+
+
+def conv_stem(in_channels: int, channels: int) -> nn.Sequential:
+    """Two strided convolutions; 28x28 images become a state of `channels` x 6 x 6."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, channels, 3),
+        group_norm(channels),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(channels, channels, 4, stride=2, padding=1),
+        group_norm(channels),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(channels, channels, 4, stride=2, padding=1),
+    )
+
+
+def res_stem(in_channels: int, channels: int) -> nn.Sequential:
+    """Two strided residual blocks; 28x28 images become a state of `channels` x 7 x 7."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, channels, 3),
+        ResidualBlock(channels, stride=2),
+        ResidualBlock(channels, stride=2),
+    )
+
+
+def classifier_head(channels: int, classes: int, norm: Norm = group_norm) -> nn.Sequential:
+    """Normalise, average over the image, and one linear layer."""
+    return nn.Sequential(
+        norm(channels),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(channels, classes),
+    )
+
+
+STEMS = {"conv": conv_stem, "res": res_stem}

@@ -26,8 +26,7 @@ from ...ode.autocast import autocast_like_now
 from .batches import ImageData
 from .chapter import RevNetConfig
 from .networks import stem_of
-from .residual_blocks import ResidualFunction
-from .stems import classifier_head
+from .residual_blocks import ResidualFunction, classifier_head
 
 __all__ = ["ReversibleBlock", "ReversibleSequence", "revnet"]
 

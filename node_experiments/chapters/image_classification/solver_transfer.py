@@ -37,11 +37,11 @@ ORIGIN = ("trained.config_hash", "trained.solver.method", "config.solver.method"
 
 INTRO = (
     "Test error in % of networks (columns, by the solver that each was trained with) under other "
-    "solvers (rows); in bold that of its own. Each network is compared with itself under the "
-    "finest solver tested: of at least the order, with steps no larger, or of a smaller tolerance "
-    "where its own is adaptive. It is called a discretisation where that changes its error by "
-    "more than two standard errors, of the choice of the test images; they are paired, image by "
-    "image, unless marked."
+    "solvers (rows); in bold the solver of the training. Each network is compared with itself "
+    "under the finest solver tested: of at least the order, with steps no larger, or of a smaller"
+    " tolerance where its own is adaptive. It is called a discretisation where that changes its "
+    "error by more than two standard errors, of the choice of the test images; they are paired, "
+    "image by image, unless marked."
 )
 
 

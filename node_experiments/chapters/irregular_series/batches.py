@@ -1,4 +1,4 @@
-"""Tasks on irregularly sampled series: what a model sees, and what it shall say from it.
+"""Tasks on irregularly sampled series: what a model sees, and what it should predict.
 
 Interpolation, extrapolation and classification as in Rubanova, Chen & Duvenaud 2019, section 4.
 """
@@ -29,15 +29,15 @@ DRAWING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="draw")
 
 @dataclass
 class ForecastBatch:
-    """Observations, and what a model should say from them.
+    """Observations, and what a model should predict from them.
 
     Both parts are packed: a hidden place comes after all observations of its sample and repeats
     the last time.
 
     Attributes:
         observed: What a model sees.
-        target: What it shall say. Interpolation and classification: all points of the same series,
-            also those that it sees. Extrapolation: the points after the observed part.
+        target: What it should predict. Interpolation and classification: all points of the same
+            series, also those that it sees. Extrapolation: the points after the observed part.
         label: The class of each series, shape `(batch,)`, or of each point of `target`, shape
             `(batch, time)`; long, -1 where there is none. None for data without labels.
     """

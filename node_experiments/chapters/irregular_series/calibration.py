@@ -4,9 +4,7 @@ In training a model fits its noise to series that it has seen many times; on new
 sure. Once training has ended, observations are held out, within the span of what the model reads
 and beyond it. How the deviation depends on what was seen is fitted to the training and validation
 series by maximum likelihood, and then scaled until the 90 % band holds 90 % of the values of the
-validation series, and half a standard error of such a fraction more: few series, by which the best
-epoch was chosen as well, are held more often than new ones. It never holds less than 90 % of the
-training series. The means do not change.
+validation series, and of the training series as well. The means do not change.
 """
 
 from __future__ import annotations
@@ -43,14 +41,19 @@ class HeldOut:
     Attributes:
         values: Shape `(value,)`.
         means: Draws of the predicted mean, shape `(sample, value)`.
-        ahead, seen, inside: As in `History`, shape `(value,)`.
+        ahead, seen, beyond: As in `History`, shape `(value,)`.
     """
 
     values: Tensor
     means: Tensor
     ahead: Tensor
     seen: Tensor
-    inside: Tensor
+    beyond: Tensor
+
+    @property
+    def inside(self) -> Tensor:
+        """Whether a value is within the span of what was observed, shape `(value,)`."""
+        return self.beyond <= 0
 
     def where(self, kept: Tensor) -> HeldOut:
         """Only the values that are marked, shape `(value,)`."""
@@ -64,7 +67,7 @@ def joined(*parts: HeldOut) -> HeldOut:
 
 def tensors(part: HeldOut) -> tuple[Tensor, ...]:
     """Its fields, in their order."""
-    return part.values, part.means, part.ahead, part.seen, part.inside
+    return part.values, part.means, part.ahead, part.seen, part.beyond
 
 
 def calibrate(model: Any, data: Any, cut: float) -> None:
@@ -74,23 +77,29 @@ def calibrate(model: Any, data: Any, cut: float) -> None:
         data: A `ForecastData` with validation series.
         cut: Time after which everything is held out in its turn.
     """
-    noise, series = model.predictive_noise, min(SERIES, len(data.validation.data))
-    aim = SHARE + 0.5 * math.sqrt(SHARE * (1 - SHARE) / series)
+    noise = model.predictive_noise
     learned = model.log_noise_std.detach().exp().expand(noise.scale.shape[1])
+    noise.gap.fill_(data.mean_gap if data.mean_gap > 0 else 1.0)
     parts = (held_out(model, part, cut, data.mean_gap) for part in (data.validation, data.train))
     for d, (new, known) in enumerate(zip(*parts, strict=True)):
-        regions = [new.inside, ~new.inside]
-        if min(int(region.sum()) for region in regions) < FEWEST:
+        if min(int(new.inside.sum()), int((~new.inside).sum())) < FEWEST:
             continue
         level, growth, early = fitted_noise(joined(new, known))
-        for region, share in ((0, True), (1, False)):
-            of_new, of_known = new.where(new.inside == share), known.where(known.inside == share)
-            wider = max(
-                widening(of_new, (level, growth, early), aim),
-                widening(of_known, (level, growth, early), SHARE),
-            )
-            noise.scale[region, d] = wider * level / learned[d]
-            noise.growth[region, d], noise.early[region, d] = wider * growth, wider * early
+
+        def std(part: HeldOut, of: tuple[float, ...] = (level, growth, early)) -> Tensor:
+            return of[0] + of[1] * part.ahead + of[2] / (1 + part.seen)
+
+        within = [part.where(part.inside) for part in (new, known)]
+        near = max(widening(part, std(part), 0 * std(part), SHARE) for part in within)
+        after = [part.where(~part.inside) for part in (new, known)]
+        far = max(
+            widening(part, weight * std(part), (1 - weight) * near * std(part), SHARE)
+            for part in after
+            for weight in [noise.far(part.beyond)]
+        )
+        for row, wider in enumerate((near, far)):
+            noise.scale[row, d] = wider * level / learned[d]
+            noise.growth[row, d], noise.early[row, d] = wider * growth, wider * early
 
 
 def fitted_noise(part: HeldOut) -> tuple[float, float, float]:
@@ -113,26 +122,24 @@ def fitted_noise(part: HeldOut) -> tuple[float, float, float]:
     return float(np.exp(level)), float(growth), float(early)
 
 
-def widening(part: HeldOut, noise: tuple[float, float, float], share: float) -> float:
-    """The factor on a deviation with which the band holds this share of the values.
+def widening(part: HeldOut, std: Tensor, fixed: Tensor, share: float) -> float:
+    """The factor on a deviation with which the band holds this fraction of the values.
 
     Args:
-        noise: Level, growth and early part of the deviation.
+        std, fixed: The deviation is `factor * std + fixed`, shape `(value,)`.
         share: At most that of all values but one.
     """
-    level, growth, early = noise
-    std = level + growth * part.ahead + early / (1 + part.seen)
     wanted = min(share, 1 - 1 / max(len(part.values), 1))
 
     def missing(log_factor: float) -> float:
-        below = mixture_cdf(part.values, part.means, std * np.exp(log_factor))
+        below = mixture_cdf(part.values, part.means, math.exp(log_factor) * std + fixed)
         held = (below >= BAND[0]) & (below <= BAND[1])
         return wanted - float(held.double().mean())
 
-    most = float(np.log(MOST))
+    most = math.log(MOST)
     if missing(most) >= 0:
         return MOST
-    return 1 / MOST if missing(-most) <= 0 else float(np.exp(brentq(missing, -most, most)))
+    return 1 / MOST if missing(-most) <= 0 else math.exp(brentq(missing, -most, most))
 
 
 def held_out(model: Any, batches: Iterable[Any], cut: float, gap: float) -> list[HeldOut]:
@@ -149,7 +156,7 @@ def held_out(model: Any, batches: Iterable[Any], cut: float, gap: float) -> list
             times = asked.times.expand(len(asked), -1)
             _, means = drawn(model, observed, times, SAMPLES, gap)
             rests_on = History.of(model, observed, times)
-            of_time = (rests_on.ahead, rests_on.seen, rests_on.inside)
+            of_time = (rests_on.ahead, rests_on.seen, rests_on.beyond)
             features = asked.observed_features & asked.mask.unsqueeze(-1)
             found.append(
                 [

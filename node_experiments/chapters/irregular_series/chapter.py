@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..chapter import Chapter, Dataset, Model, Predictor, Task
-from .dataset_settings import (
+from .settings import (
     CSVConfig,
     ForecastingConfig,
     HopperConfig,
@@ -11,8 +11,8 @@ from .dataset_settings import (
     JapaneseVowelsConfig,
     PeriodicConfig,
     PhysioNet2012Config,
+    SeriesModelConfig,
 )
-from .model_settings import SeriesModelConfig
 
 __all__ = ["CHAPTER"]
 
@@ -28,14 +28,19 @@ FLOW = ("hidden", "encoder_layers", "euler_steps", "batching")
 SAMPLED = (
     "encoder_size", "samples", "objective", "kl_weight", "horizon_epochs", "kl_wait", "kl_rate",
 )  # fmt: skip
-LATENT = (*ALL, *FLOW, *SAMPLED, "layers", "encoder", "knots")
+LATENT = (*ALL, *FLOW, *SAMPLED, "layers", "encoder", "knots", "augment")
 
 
 def dataset(
-    settings: type[ForecastingConfig], build: str, recipe: str, figures: str | None = None
+    settings: type[ForecastingConfig],
+    build: str,
+    recipe: str,
+    figures: str | None = None,
+    files: str | None = None,
 ) -> Dataset:
-    """A dataset of irregular series; `build` is a module and a function of this package."""
-    return Dataset(settings, f"{HERE}.{build}", "irregular_series", recipe, figures)
+    """A dataset of irregular series; `build` and `files` are a module and a function in it."""
+    of_user = None if files is None else f"{HERE}.{files}"
+    return Dataset(settings, f"{HERE}.{build}", "irregular_series", recipe, figures, files=of_user)
 
 
 def model(kind: str, reads: tuple[str, ...]) -> Model:
@@ -55,10 +60,16 @@ CHAPTER = Chapter(
             JapaneseVowelsConfig, "japanese_vowels:japanese_vowels_data", "japanese_vowels"
         ),
         "physionet2012": dataset(
-            PhysioNet2012Config, "physionet2012:physionet_data", "physionet2012"
+            PhysioNet2012Config,
+            "physionet2012:physionet_data",
+            "physionet2012",
+            files="physionet2012:physionet_files",
         ),
         "human_activity": dataset(
-            HumanActivityConfig, "human_activity:human_activity_data", "human_activity"
+            HumanActivityConfig,
+            "human_activity:human_activity_data",
+            "human_activity",
+            files="human_activity:human_activity_files",
         ),
         "csv": Dataset(
             CSVConfig,
@@ -78,7 +89,7 @@ CHAPTER = Chapter(
         "rnn_impute": model("autoregressive", ALL),
         "rnn_decay": model("autoregressive", ALL),
         "gru_d": model("autoregressive", ALL),
-        "ode_rnn": model("autoregressive", (*ALL, *FLOW, "variant")),
+        "ode_rnn": model("autoregressive", (*ALL, *FLOW, "variant", "augment")),
         "rnn_vae": model("variational", (*ALL, *SAMPLED, "variant")),
         "irregular_latent_ode": model("variational", LATENT),
         "latent_ode_poisson": model("variational", LATENT),

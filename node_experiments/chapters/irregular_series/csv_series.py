@@ -11,10 +11,10 @@ import torch
 from ...data.errors import DataError
 from ...data.splits import Split, random_split, stratified_split
 from ...data.table_file import TableFile, read_table
-from .dataset_settings import CSVConfig
 from .forecast_data import ForecastData, forecast_data
 from .measurements import Measurements, read_measurements
 from .series_schema import SeriesSchema
+from .settings import CSVConfig
 from .table_columns import find_columns
 from .table_format import TableFormat
 

@@ -17,7 +17,7 @@ from ...data.time_series import (
     SeriesBatches,
 )
 from .batches import ForecastBatch, ForecastBatches, Forecasts
-from .dataset_settings import ForecastingConfig
+from .settings import ForecastingConfig
 
 __all__ = ["ForecastData", "balanced_weights", "forecast_data", "label_counts", "limited", "log"]
 
@@ -165,7 +165,7 @@ def forecast_data(
         mean_gap=mean_gap / scale,
         task=settings.task,
         features=features,
-        time_unit="share of the batch's last" if divide_by_last else time_unit,
+        time_unit="fraction of the batch's last" if divide_by_last else time_unit,
         scaling=scaling,
         static=0 if train.static is None else train.static.shape[1],
         cut=cut / scale,

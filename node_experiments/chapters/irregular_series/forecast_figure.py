@@ -20,10 +20,9 @@ def forecast_figure(schema: SeriesSchema, seen: Measurements, found: pd.DataFram
     features = schema.columns.features[:MOST]
     one = found[found["series"] == seen.names[0]]
     first, last = int(seen.offsets[0]), int(seen.offsets[1])
-    asked = one["time"]
-    if not pd.api.types.is_numeric_dtype(asked) and schema.columns.time_kind == "date":
-        asked = pd.to_datetime(asked)
-    times = schema.user_times(seen, 0, schema.model_times_of(seen)[first:last])
+    asked = on_axis(schema, one["time"])
+    observed = schema.user_times(schema.model_times_of(seen)[first:last], schema.origins(seen)[:1])
+    times, unit = on_axis(schema, observed), " (h)" if schema.columns.time_kind == "clock" else ""
     with style():
         figure = new_figure(9.0, 1.0 + 2.0 * len(features))
         axes = figure.subplots(len(features), 1, sharex=True, squeeze=False)[:, 0]
@@ -37,5 +36,13 @@ def forecast_figure(schema: SeriesSchema, seen: Measurements, found: pd.DataFram
             axis.set_ylabel(feature)
         axes[0].legend()
         axes[0].set_title(f"Series {seen.names[0]}")
-        axes[-1].set_xlabel(schema.form.time_column)
+        axes[-1].set_xlabel(schema.form.time_column + unit)
     return figure
+
+
+def on_axis(schema: SeriesSchema, times: pd.Series) -> np.ndarray:
+    """Times of the user as numbers or dates; of clocks in hours."""
+    raw = schema.raw_times(times)
+    if schema.columns.time_kind == "clock":
+        return raw / 3.6e12
+    return raw.astype("datetime64[ns]") if schema.unit_is_seconds else raw

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...nn.augmentation import append_zeros
 from ...nn.ode_module import ODEModule
 from ...nn.regularizers import RegularizedField
 from ...ode import (
@@ -92,13 +93,22 @@ class GapFlow(ODEModule):
             the whole `span`: a row with a shorter gap takes as many as the longest gap of all that
             are solved with it.
         span: Time from the first to the last point of all series.
+        augment: Dimensions that the state of `net` has after those of the mean; they start at
+            zero at every gap, and are not returned.
     """
 
     regularized_field = RegularizedGapField
 
-    def __init__(self, net: nn.Module, solver: Solver, gradient: Gradient, span: float) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        solver: Solver,
+        gradient: Gradient,
+        span: float,
+        augment: int = 0,
+    ) -> None:
         super().__init__(GapField(net), solver, gradient)
-        self.span = span
+        self.span, self.augment = span, augment
         self.begin(1)
 
     def begin(self, series: int) -> None:
@@ -120,10 +130,11 @@ class GapFlow(ODEModule):
         mean = mean.float() if torch.is_autocast_enabled(mean.device.type) else mean
         unit = mean.new_tensor([0.0, 1.0])
         gaps = gaps.to(mean).unsqueeze(-1)
-        means, integrals = self.integrate(mean, unit, (gaps,), self._solver(longest))
+        start = append_zeros(mean, self.augment)
+        means, integrals = self.integrate(start, unit, (gaps,), self._solver(longest))
         if integrals is not None:
             self.add_penalties(integrals.sum(0) / self._series)
-        return torch.cat([means[-1], std], -1)
+        return torch.cat([means[-1][..., : mean.shape[-1]], std], -1)
 
     def carry(self, state: Tensor, gaps: Tensor) -> Tensor:
         """The same for many rows: those that need up to 1, 2, 4, 8... steps share a solve.

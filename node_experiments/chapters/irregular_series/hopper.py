@@ -25,8 +25,8 @@ from ...data.ragged import (
 )
 from ...data.scaling import Scaling
 from ...data.splits import ordered_split
-from .dataset_settings import HopperConfig
 from .forecast_data import ForecastData, forecast_data
+from .settings import HopperConfig
 
 __all__ = ["FEATURES", "generate_hopper", "hopper_data"]
 

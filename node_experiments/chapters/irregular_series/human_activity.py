@@ -23,11 +23,11 @@ from ...data.splits import (
     random_split,
 )
 from .binning import binned
-from .dataset_settings import HumanActivityConfig
 from .forecast_data import ForecastData, forecast_data
+from .settings import HumanActivityConfig
 from .text_archives import text_lines
 
-__all__ = ["CLASSES", "human_activity_data", "load_human_activity"]
+__all__ = ["CLASSES", "human_activity_data", "human_activity_files", "load_human_activity"]
 
 FILE = "ConfLongDemo_JSI.txt"
 WHERE_FROM = (
@@ -71,12 +71,9 @@ def human_activity_data(
     Raises:
         DataError: The file is missing, or a line of it is not of the format.
     """
-    folder = (
-        Path(settings.root).expanduser() if settings.root else cache_folder() / "human_activity"
-    )
     official = settings.variant == "official_code"
     series, recordings = load_human_activity(
-        folder / FILE, settings.window, settings.stride, official
+        file_of(settings), settings.window, settings.stride, official
     )
     if official:
         parts = random_split(len(series), settings.validation_size, settings.split_seed)
@@ -97,6 +94,17 @@ def human_activity_data(
         time_unit="s",
         scaling=scale,
     )
+
+
+def file_of(settings: HumanActivityConfig) -> Path:
+    """Where the recordings are."""
+    root = settings.root
+    return (Path(root).expanduser() if root else cache_folder() / "human_activity") / FILE
+
+
+def human_activity_files(settings: HumanActivityConfig) -> list[Path]:
+    """What a run reads."""
+    return [file_of(settings)]
 
 
 def load_human_activity(

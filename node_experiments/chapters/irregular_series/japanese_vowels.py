@@ -15,8 +15,8 @@ from ...data.ragged import (
     ragged,
 )
 from ...data.scaling import Scaling
-from .dataset_settings import JapaneseVowelsConfig
 from .forecast_data import ForecastData, forecast_data
+from .settings import JapaneseVowelsConfig
 
 __all__ = ["japanese_vowels_data", "parse_ts"]
 

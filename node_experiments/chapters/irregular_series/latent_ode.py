@@ -60,28 +60,40 @@ class PoissonDynamics(nn.Module):
         latent: Numbers of z that are decoded; as many again make the rates.
         dim: Features, each with its own rate.
         hidden, layers: Of f, on all `2 * latent` numbers.
+        augment: Dimensions of a state after those, which move with z and are not read.
         unit: Events in which their integral is counted, so that it does not rule the solver.
     """
 
-    def __init__(self, latent: int, dim: int, hidden: int, layers: int, unit: float = 100) -> None:
+    def __init__(
+        self,
+        latent: int,
+        dim: int,
+        hidden: int,
+        layers: int,
+        augment: int = 0,
+        unit: float = 100,
+    ) -> None:
         super().__init__()
         self.latent, self.dim, self.unit = latent, dim, unit
-        self.net = tanh_mlp([2 * latent, *[hidden] * layers, 2 * latent])
+        size = 2 * latent + augment
+        self.net = tanh_mlp([size, *[hidden] * layers, size])
         self.log_rate = tanh_mlp([latent, hidden, dim])
 
     def moving_part(self, y: Tensor) -> Tensor:
-        """z, which `dynamics` moves, without the expected events."""
-        return y[..., : 2 * self.latent]
+        """The part that `dynamics` moves: all but the expected events."""
+        z, further = y[..., : 2 * self.latent], y[..., 2 * self.latent + self.dim :]
+        return torch.cat([z, further], -1) if further.shape[-1] else z
 
     def dynamics(self, t: Tensor, z: Tensor) -> Tensor:
         """dz/dt, the same at all times."""
         return self.net(z)
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
-        """A 0-d time and a state `(..., 2 * latent + dim)`; keeps the shape."""
-        z = self.moving_part(y)
-        rate = self.log_rate(z[..., self.latent :]).exp()
-        return torch.cat([self.dynamics(t, z), rate / self.unit], -1)
+        """A 0-d time and a state `(..., 2 * latent + dim + augment)`; keeps the shape."""
+        size = 2 * self.latent
+        moved = self.dynamics(t, self.moving_part(y))
+        rate = self.log_rate(y[..., self.latent : size]).exp()
+        return torch.cat([moved[..., :size], rate / self.unit, moved[..., size:]], -1)
 
 
 class LatentODEPoisson(IrregularLatentODE):

@@ -8,6 +8,7 @@ once, on the training file; every later file is read by the same names.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +16,10 @@ import pandas as pd
 
 from ...data.errors import DataError
 from ...data.table_file import TableFile
-from .table_cells import is_missing, numbers_of, text_of, times_of
+from .table_cells import missing_in, numbers_of, reject_line_of_units, text_of
 from .table_columns import check_names, long_columns, require_column
 from .table_format import Columns, TableFormat
+from .table_times import times_of, warn_of_midnight
 
 __all__ = ["Measurements", "read_measurements"]
 
@@ -37,7 +39,7 @@ class Measurements:
         static: One number, or an indicator of each category; NaN where unknown. Shape
             `(series, static)`.
         labels: Of each series, or of each row with `label_per=time`; empty where there is none.
-        where: The place of each row in the file, for messages.
+        where: The place of a row in the file, for messages.
     """
 
     names: list[str]
@@ -47,7 +49,7 @@ class Measurements:
     values: np.ndarray
     static: np.ndarray
     labels: list[str]
-    where: list[str]
+    where: Callable[[int], str]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -70,11 +72,16 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
     for role, name in (("series", form.series_column), ("time", form.time_column)):
         require_column(table, name)
         cells = text_of(table.rows[name])
-        empty = cells.map(lambda cell: is_missing(cell, form))
+        empty = missing_in(cells, form)
         if empty.any():
-            raise DataError(f"{table.at(int(empty.to_numpy().argmax()))}: {name!r} is empty")
+            row = int(empty.to_numpy().argmax())
+            reject_line_of_units(table, row)
+            cell = repr(cells.iloc[row]) if cells.iloc[row] else "empty"
+            raise DataError(f"{table.at(row)}: {name!r} is {cell}; every row needs its {role}")
         frame[role] = cells
     frame["time"] = times_of(table, form, columns.time_kind)
+    if columns.time_kind == "clock":
+        warn_of_midnight(table, frame["series"], frame["time"])
     if variable is None:
         check_names(table, form, columns, names)
         for feature in columns.features:
@@ -104,6 +111,7 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
     raw = frame["time"].to_numpy()
     origins = raw[offsets[:-1]]
     since = (raw - np.repeat(origins, lengths)).astype(np.float64)
+    rows = frame["row"].to_numpy()
     by_time = form.label_column is not None and form.label_per == "time"
     return Measurements(
         list(order),
@@ -113,7 +121,7 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
         frame[keys].to_numpy(np.float64, copy=True),
         statics.loc[list(order)].to_numpy(np.float64, copy=True),
         frame["label"].tolist() if by_time else [by_series.get(n, "") for n in order],
-        [table.at(row) for row in frame["row"]],
+        lambda row: table.at(int(rows[row])),
     )
 
 
@@ -134,7 +142,7 @@ def widened(
     for name in (variable, value):
         require_column(table, name)
     named = text_of(table.rows[variable])
-    unknown = ~named.isin(columns.features) & ~named.map(lambda cell: is_missing(cell, form))
+    unknown = ~named.isin(columns.features) & ~missing_in(named, form)
     if form.value_columns is None and unknown.any():
         row = int(unknown.to_numpy().argmax())
         raise DataError(
@@ -183,10 +191,12 @@ def labels_of_rows(table: TableFile, form: TableFormat) -> pd.Series:
         return pd.Series("", table.rows.index)
     require_column(table, form.label_column)
     text = text_of(table.rows[form.label_column])
-    text = text.mask(text.map(lambda cell: is_missing(cell, form)), "")
-    numbers = pd.to_numeric(text.mask(text == ""), errors="coerce")
-    if not (numbers.isna() & (text != "")).any():
-        text = numbers.map(lambda number: f"{number:g}", na_action="ignore").fillna("")
+    text = text.mask(missing_in(text, form), "")
+    names = pd.Series(text.unique(), dtype=object)
+    names = names[names != ""]
+    numbers = pd.to_numeric(names, errors="coerce")
+    if numbers.notna().all():
+        text = text.map({n: f"{x:g}" for n, x in zip(names, numbers, strict=True)} | {"": ""})
     return text
 
 
@@ -217,7 +227,7 @@ def static_of_series(
         require_column(table, name)
         if name in columns.categories:
             text = text_of(table.rows[name])
-            known = ~text.map(lambda cell: is_missing(cell, form))
+            known = ~missing_in(text, form)
             unknown = known & ~text.isin(columns.categories[name])
             if unknown.any():
                 row = int(unknown.to_numpy().argmax())

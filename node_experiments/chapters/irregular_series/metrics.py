@@ -56,7 +56,7 @@ def cross_entropy(logits: Tensor, label: Tensor, weights: Tensor | None = None) 
 
 
 def auc(scores: Tensor, positive: Tensor) -> float:
-    """Area under the ROC curve: the share of (positive, negative) pairs in the right order.
+    """Area under the ROC curve: the fraction of (positive, negative) pairs in the right order.
 
     Ties count half. NaN without a positive or without a negative.
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...nn.augmentation import warn_of_many
 from ...nn.latent_trajectory import LatentTrajectory
 from ...nn.mlp import mlp
 from ...ode import (
@@ -32,7 +33,6 @@ from .latent_ode import (
     LatentODEPoisson,
     PoissonDynamics,
 )
-from .model_settings import SeriesModelConfig
 from .official_bugs import (
     BatchFlippingRNNVAE,
     MisreadGaps,
@@ -40,6 +40,7 @@ from .official_bugs import (
 )
 from .recurrence import Recurrence
 from .rnn_vae import RNNVAE
+from .settings import SeriesModelConfig
 from .vae import (
     SeriesEncoder,
     SeriesVAE,
@@ -57,7 +58,13 @@ def autoregressive(
     between: Hold | GapFlow = Hold()
     if is_ode:
         between = gap_flow(
-            settings, data, settings.latent, settings.encoder_layers, solver, gradient
+            settings,
+            data,
+            settings.latent,
+            settings.encoder_layers,
+            solver,
+            gradient,
+            settings.augment,
         )
     elif name in ("rnn_decay", "gru_d"):
         between = Decay(settings.latent, unit)
@@ -123,12 +130,16 @@ def variational(
             encoder, decoder, settings.noise_std, data.dim, settings.latent, unit, classifier,
             label_per(data),
         )  # fmt: skip
-    field: nn.Module = Autonomous(dynamics(settings, settings.latent, settings.layers))
+    warn_of_many(settings.augment, settings.latent)
+    size = settings.latent + settings.augment
+    field: nn.Module = Autonomous(dynamics(settings, size, settings.layers))
     if poisson:
-        field = PoissonDynamics(settings.latent, data.dim, settings.hidden, settings.layers)
+        field = PoissonDynamics(
+            settings.latent, data.dim, settings.hidden, settings.layers, settings.augment
+        )
     return (LatentODEPoisson if poisson else IrregularLatentODE)(
         encoder,
-        LatentTrajectory(field, solver, gradient, settings.knots),
+        LatentTrajectory(field, solver, gradient, settings.knots, settings.augment),
         small_weights(nn.Sequential(nn.Linear(settings.latent, data.dim))),
         settings.noise_std,
         data.dim,
@@ -162,12 +173,15 @@ def gap_flow(
     layers: int,
     solver: Solver,
     gradient: Gradient,
+    augment: int = 0,
 ) -> GapFlow:
     """An ODE between observations, by Euler's method if the settings give its steps."""
+    warn_of_many(augment, size)
     first, last = data.span
     if settings.euler_steps is not None:
         solver = Solver("euler", num_steps=settings.euler_steps)
-    return GapFlow(dynamics(settings, size, layers), solver, gradient, last - first)
+    net = dynamics(settings, size + augment, layers)
+    return GapFlow(net, solver, gradient, last - first, augment)
 
 
 def mean_values(batches: Iterable[Any], dim: int) -> Tensor:

@@ -13,8 +13,8 @@ from ...data.ragged import (
 )
 from ...data.scaling import Scaling
 from ...data.splits import ordered_split
-from .dataset_settings import PeriodicConfig
 from .forecast_data import ForecastData, forecast_data
+from .settings import PeriodicConfig
 
 __all__ = ["periodic_curves", "periodic_data"]
 

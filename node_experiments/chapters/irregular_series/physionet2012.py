@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -28,15 +29,15 @@ from ...data.ragged import (
 from ...data.scaling import Scaling
 from ...data.splits import random_split
 from .binning import binned
-from .dataset_settings import PhysioNet2012Config
 from .forecast_data import ForecastData, forecast_data
+from .settings import PhysioNet2012Config
 from .text_archives import (
     find_source,
     text_files,
     text_lines,
 )
 
-__all__ = ["DESCRIPTORS", "PARAMETERS", "load_physionet", "physionet_data"]
+__all__ = ["DESCRIPTORS", "PARAMETERS", "load_physionet", "physionet_data", "physionet_files"]
 
 WHERE_FROM = "https://physionet.org/content/challenge-2012/1.0.0/"
 NO_OUTCOMES = f"get it from {WHERE_FROM}, or read the sets that have one (dataset.sets=a)"
@@ -77,12 +78,9 @@ def physionet_data(
     Raises:
         DataError: A file is missing, truncated, or a line of it is not of the format.
     """
-    folder = (
-        Path(settings.root).expanduser() if settings.root else cache_folder() / "physionet2012"
-    )
     official = settings.variant == "official_code"
     series = load_physionet(
-        folder,
+        folder_of(settings),
         settings.sets,
         settings.bin_hours,
         official,
@@ -101,6 +99,21 @@ def physionet_data(
         time_unit=f"units of {HOURS:g} h",
         scaling=scale,
     )
+
+
+def folder_of(settings: PhysioNet2012Config) -> Path:
+    """Where the files are."""
+    return Path(settings.root).expanduser() if settings.root else cache_folder() / "physionet2012"
+
+
+def physionet_files(settings: PhysioNet2012Config) -> list[Path]:
+    """What a run reads: the folder or the archive of each set, and its outcomes if there are."""
+    root, found = folder_of(settings), []
+    for letter in settings.sets:
+        with suppress(DataError):
+            found.append(find_source(root, f"set-{letter}", WHERE_FROM))
+        found += [path for path in [root / f"Outcomes-{letter}.txt"] if path.exists()]
+    return found
 
 
 def load_physionet(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,14 @@ from torch import Tensor
 
 from ...config import ConfigError
 from ...data.ragged import RaggedSeries
-from ..prediction import Prediction, Request
+from ...data.table_file import TableFile
+from ..prediction import Inputs, Prediction, Request
 from .bands import bands
 from .forecast_figure import forecast_figure
 from .measurements import Measurements
 from .predict_source import source_of
 from .series_schema import SeriesSchema
+from .table_cells import text_of
 
 __all__ = ["predict_series", "predictions"]
 
@@ -26,7 +28,8 @@ log = logging.getLogger(__name__)
 
 EARLY = 1e-6  # of the span: single precision puts no time before the first observation
 POINTS = 50  # of a forecast over the time span of training, when no times are asked for
-TOGETHER = 200  # series in one solve
+TOGETHER = 200  # series in one solve, at most
+NUMBERS = 4_000_000  # drawn at once
 
 
 def predict_series(trained: Any, request: Request) -> Prediction:
@@ -46,13 +49,45 @@ def predict_series(trained: Any, request: Request) -> Prediction:
                 "predict.times and predict.latent mean nothing for a classifier: the checkpoint "
                 "was trained with dataset.task=classification"
             )
-        return Prediction(class_probabilities(model, data, schema, seen, series, device), of)
+        found = class_probabilities(model, data, schema, seen, series, device)
+        return Prediction(as_given(found, schema, request.inputs), of)
     times, samples = request.times, request.samples
     table, latent = predictions(
         model, schema, seen, series, data.span, times, samples, data.mean_gap, device,
         request.latent,
     )  # fmt: skip
-    return Prediction(table, of, lambda: forecast_figure(schema, seen, table), latent)
+    return Prediction(
+        as_given(table, schema, request.inputs),
+        of,
+        lambda: forecast_figure(schema, seen, table),
+        None if latent is None else as_given(latent, schema, request.inputs),
+    )
+
+
+def as_given(found: pd.DataFrame, schema: SeriesSchema, inputs: Inputs | None) -> pd.DataFrame:
+    """Names of series and times of day as the user's table has them."""
+    given: dict[str, pd.Series] = {}
+    if isinstance(inputs, pd.DataFrame):
+        columns = TableFile.of(inputs).rows
+        for role in (schema.form.series_column, schema.form.time_column):
+            given[role] = columns[role]
+    series = given.get(schema.form.series_column)
+    if series is not None and series.dtype != object:
+        names = series.drop_duplicates()
+        found["series"] = found["series"].map(dict(zip(text_of(names), names, strict=True)))
+    times = given.get(schema.form.time_column)
+    written = times is None or not pd.api.types.is_timedelta64_dtype(times)
+    if "time" in found and written and pd.api.types.is_timedelta64_dtype(found["time"]):
+        shown = {time: clock_text(time) for time in found["time"].unique()}
+        found["time"] = found["time"].map(shown)
+    return found
+
+
+def clock_text(time: pd.Timedelta) -> str:
+    """A time of day, or a longer one, as `26:30:00`."""
+    seconds, fraction = divmod(pd.Timedelta(time).value, 10**9)
+    text = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    return text + (f".{fraction:09d}".rstrip("0") if fraction else "")
 
 
 def predictions(
@@ -80,32 +115,31 @@ def predictions(
         empty before the first observation, from where on a model predicts;
         with latent trajectories, from the mean of z0, also `series`, `time` and `z1`, `z2`, ...
     """
+    at, labels = asked_times(schema, seen, span, times)
+    features, undo = schema.columns.features, schema.value_scaling.undo
+    count = at.shape[1]
+    together = max(1, min(TOGETHER, NUMBERS // (samples * count * len(features))))
+    names = pd.Series(seen.names, dtype=object)
     frames, latent, early = [], [], 0
-    for start in range(0, len(seen), TOGETHER):
-        chosen = torch.arange(start, min(start + TOGETHER, len(seen)))
-        labels, at = grid_of(schema, seen, chosen.tolist(), span, times)
-        at = at.to(device)
+    for chosen in torch.arange(len(seen)).split(together):
+        model_times = torch.from_numpy(at[chosen.numpy()]).float().to(device)
         observed = series.take(chosen).to(device).pad(torch.arange(len(chosen)))
-        mean, low, high = bands(model, observed, at, samples, gap)
-        undo = schema.value_scaling.undo
-        before = (at < span[0] - EARLY).unsqueeze(-1).cpu()
-        mean, low, high = (
-            undo(x.double().cpu()).masked_fill(before, torch.nan) for x in (mean, low, high)
-        )
+        before = (model_times < span[0] - EARLY).unsqueeze(-1).cpu()
         early += int(before.sum())
-        for row, i in enumerate(chosen.tolist()):
-            columns: dict[str, Any] = {"series": seen.names[i], "time": labels[row]}
-            for place, feature in enumerate(schema.columns.features):
-                columns[feature] = mean[row, :, place].numpy()
-                columns[f"{feature}_q05"] = low[row, :, place].numpy()
-                columns[f"{feature}_q95"] = high[row, :, place].numpy()
-            frames.append(pd.DataFrame(columns))
+        found = [
+            undo(x.double().cpu()).masked_fill(before, torch.nan).flatten(0, 1).numpy()
+            for x in bands(model, observed, model_times, samples, gap)
+        ]
+        rows = {"series": names[chosen.numpy()].repeat(count).to_numpy(), "time": labels(chosen)}
+        columns: dict[str, Any] = dict(rows)
+        for place, feature in enumerate(features):
+            of_feature = [x[:, place] for x in found]
+            columns |= zip((feature, f"{feature}_q05", f"{feature}_q95"), of_feature, strict=True)
+        frames.append(pd.DataFrame(columns))
         if with_latent:
-            states = model.states(model.encode(observed)[0].unsqueeze(0), at)[0].cpu().numpy()
-            for row, i in enumerate(chosen.tolist()):
-                columns = {"series": seen.names[i], "time": labels[row]}
-                columns |= {f"z{k + 1}": z for k, z in enumerate(states[row].T)}
-                latent.append(pd.DataFrame(columns))
+            states = model.states(model.encode(observed)[0].unsqueeze(0), model_times)[0]
+            by_dim = states.flatten(0, 1).cpu().numpy().T
+            latent.append(pd.DataFrame(rows | {f"z{k + 1}": z for k, z in enumerate(by_dim)}))
     if early:
         log.warning(
             "%d rows are before the first observation of their series, from where on the model "
@@ -118,34 +152,32 @@ def predictions(
     )
 
 
-def grid_of(
+def asked_times(
     schema: SeriesSchema,
     seen: Measurements,
-    chosen: Sequence[int],
     span: tuple[float, float],
     times: Sequence[Any] | None,
-) -> tuple[list[pd.Series], Tensor]:
-    """When to predict for each of the chosen series: as the user writes it, and model times.
+) -> tuple[np.ndarray, Callable[[Tensor], pd.Series]]:
+    """Model times `(series, time)`, and those of some series as the user writes them.
 
     Args:
-        times: In the table's units; a grid over the span when None.
+        times: In the table's units, for every series; a grid over the span when None.
 
     Raises:
         DataError: Times that are not of the kind of the table's.
     """
-    labels, model_times = [], []
-    for i in chosen:
-        if times is None:
-            grid = np.linspace(span[0], span[1], POINTS)
-            label = schema.user_times(seen, i, grid)
-        else:
-            label = pd.Series(list(dict.fromkeys(times)))
-            grid = schema.model_times(seen, i, label)
-            order = np.argsort(grid, kind="stable")
-            label, grid = label.iloc[order].reset_index(drop=True), grid[order]
-        labels.append(label)
-        model_times.append(grid)
-    return labels, torch.tensor(np.stack(model_times), dtype=torch.float32)
+    origins = schema.origins(seen)[:, None]
+    if times is None:
+        grid = np.broadcast_to(np.linspace(span[0], span[1], POINTS), (len(seen), POINTS))
+        return grid, lambda chosen: schema.user_times(grid[chosen], origins[chosen])
+    given = pd.Series(list(dict.fromkeys(times)))
+    raw = schema.raw_times(given)
+    order = np.argsort(raw, kind="stable")
+    given = given.iloc[order]
+    return (
+        schema.model_times(raw[order], origins),
+        lambda chosen: pd.concat([given] * len(chosen), ignore_index=True),
+    )
 
 
 def class_probabilities(
@@ -158,6 +190,7 @@ def class_probabilities(
 ) -> pd.DataFrame:
     """The probability of each class, one row for each series, or for each time of it."""
     assert schema.classes is not None
+    origins = schema.origins(seen)
     frames = []
     for start in range(0, len(seen), TOGETHER):
         chosen = torch.arange(start, min(start + TOGETHER, len(seen)))
@@ -176,7 +209,7 @@ def class_probabilities(
                 first, last = int(seen.offsets[i]), int(seen.offsets[i + 1])
                 of_series = of_series[: last - first]
                 grid = series.times[first:last].numpy()
-                columns["time"] = schema.user_times(seen, i, grid)
+                columns["time"] = schema.user_times(grid, origins[i])
             else:
                 of_series = of_series[None]
             for place, name in enumerate(schema.classes):

@@ -63,5 +63,5 @@ def test_series(data: Any, schema: SeriesSchema) -> Measurements:
         values=values,
         static=np.zeros((size, 0)),
         labels=[""] * (size if data.label_per != "time" else len(times)),
-        where=[f"test series {n}" for n in seen.series_of_point.tolist()],
+        where=lambda row: f"test series {int(seen.series_of_point[row])}",
     )

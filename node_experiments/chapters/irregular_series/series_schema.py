@@ -22,6 +22,7 @@ from ...data.scaling import Scaling
 from ...data.table_file import TableFile
 from .measurements import Measurements, read_measurements
 from .table_format import Columns, TableFormat
+from .table_times import clock_times, dates_of
 
 __all__ = ["SeriesSchema"]
 
@@ -166,54 +167,69 @@ class SeriesSchema:
         scaled = ((values - shift) / scale).masked_fill(~known, 0)
         return torch.cat([scaled, known.double()], 1).float()
 
-    def model_times(self, seen: Measurements, index: int, times: pd.Series) -> np.ndarray:
-        """Times of the user for one series, as the model reads them.
+    def origins(self, seen: Measurements) -> np.ndarray:
+        """The time at which the model's time of each series is 0, shape `(series,)`."""
+        if self.time_origin == "series":
+            return seen.origins
+        return np.full(len(seen), self.first, dtype=seen.origins.dtype)
+
+    def model_times(self, times: np.ndarray, origins: np.ndarray) -> np.ndarray:
+        """Times, as `raw_times` gives them, as the model reads them.
 
         Args:
-            times: Numbers as in the table, or dates.
+            times, origins: Of shapes that broadcast.
         """
-        raw = self._raw(times)
-        origin = seen.origins[index] if self.time_origin == "series" else self.first
-        since = (raw - origin).astype(np.float64) / (1e9 if self.unit_is_seconds else 1)
+        since = (times - origins).astype(np.float64) / (1e9 if self.unit_is_seconds else 1)
         return since / self.time_scale
 
-    def user_times(self, seen: Measurements, index: int, times: np.ndarray) -> pd.Series:
-        """Model times of one series as the table writes them: numbers, dates or durations."""
-        origin = seen.origins[index] if self.time_origin == "series" else self.first
+    def user_times(self, times: np.ndarray, origins: np.ndarray) -> pd.Series:
+        """Model times, flattened, as the table writes them: numbers, dates or durations.
+
+        Args:
+            times, origins: Of shapes that broadcast.
+        """
         if not self.unit_is_seconds:
-            return pd.Series(times * self.time_scale + origin)
-        raw = origin + np.round(times * self.time_scale * 1e9).astype(np.int64)
-        kind = "datetime64[ns]" if self.columns.time_kind == "date" else "timedelta64[ns]"
-        return pd.Series(raw.astype(kind))
+            return pd.Series((times * self.time_scale + origins).ravel())
+        raw = (origins + np.round(times * self.time_scale * 1e9).astype(np.int64)).ravel()
+        if self.columns.time_kind == "clock":
+            return pd.Series(raw.astype("timedelta64[ns]"))
+        dates = pd.Series(raw.astype("datetime64[ns]"))
+        return dates.dt.tz_localize("UTC") if self.columns.time_kind == "zoned" else dates
 
     def model_times_of(self, seen: Measurements) -> np.ndarray:
         """The time of each row as the model reads it, shape `(row,)`."""
         return self._since(seen) / self.time_scale
 
-    def _raw(self, times: pd.Series) -> np.ndarray:
+    def raw_times(self, times: pd.Series) -> np.ndarray:
+        """Times of the user: numbers as they are, dates and clocks in nanoseconds.
+
+        Raises:
+            DataError: They are not of the kind of the table's.
+        """
         kind = self.columns.time_kind
-        try:
-            if kind == "number":
-                return pd.to_numeric(times).to_numpy(np.float64)
-            if pd.api.types.is_numeric_dtype(times):
-                raise ValueError("a number is no date")
-            if kind == "date":
-                dates = pd.to_datetime(times, utc=True, format="ISO8601").dt.tz_localize(None)
-                return dates.to_numpy().astype("datetime64[ns]").astype(np.int64)
-            text = times.astype(str)
-            full = text.where(text.str.count(":") != 1, text + ":00")
-            return pd.to_timedelta(full).to_numpy().astype("timedelta64[ns]").astype(np.int64)
-        except (ValueError, TypeError) as error:
+        if kind == "number":
+            found = pd.to_numeric(times, errors="coerce")
+            found = found.where(np.isfinite(found.astype(float)))
+        elif pd.api.types.is_numeric_dtype(times):
+            found = pd.Series(pd.NaT, times.index)
+        elif kind == "clock":
+            found = clock_times(times)
+        else:
+            found = dates_of(times, replace(self.form, time_format=None), kind)
+            if self.form.time_format is not None:
+                found = found.fillna(dates_of(times, self.form, kind))
+        if found.isna().any():
             wanted = {
                 "number": "numbers, such as [30,36]",
                 "date": "dates of ISO 8601, such as ['2024-03-31 14:05']",
+                "zoned": "dates with a zone, such as ['2024-03-31 14:05+01:00']",
                 "clock": "times of day, such as ['14:05']",
             }
-            first = ", ".join(map(repr, times.head(3)))
             raise DataError(
-                f"the times to predict at are {first}; the model was trained on a table whose "
-                f"times are {wanted[kind]}"
-            ) from error
+                f"{str(times[found.isna()].iloc[0])!r} is no time to predict at; the model was "
+                f"trained on a table whose times are {wanted[kind]}"
+            )
+        return found.to_numpy(np.float64 if kind == "number" else np.int64)
 
     def _since(self, seen: Measurements) -> np.ndarray:
         """Time of each row since its origin, in units of the table, of dates in seconds."""
@@ -230,14 +246,14 @@ class SeriesSchema:
         if bool(same.any()):
             row = int(same.nonzero()[0]) + 1
             raise DataError(
-                f"{seen.where[row]}: this time of series {seen.names[int(number[row])]!r} and the "
+                f"{seen.where(row)}: this time of series {seen.names[int(number[row])]!r} and the "
                 "one before are one number in single precision; set dataset.time_origin=series, "
                 "or leave out one of the two rows"
             )
         large = ~values.float().isfinite().all(1)
         if bool(large.any()):
             row = int(large.nonzero()[0])
-            raise DataError(f"{seen.where[row]}: a value is too large for single precision")
+            raise DataError(f"{seen.where(row)}: a value is too large for single precision")
 
     def _label_numbers(self, seen: Measurements, need: bool) -> Tensor | None:
         if self.classes is None:
@@ -245,15 +261,16 @@ class SeriesSchema:
         by_time = self.form.label_per == "time"
         places = {name: place for place, name in enumerate(self.classes)} | {"": -1}
         for i, label in enumerate(seen.labels):
-            where = seen.where[i if by_time else int(seen.offsets[i])]
-            if label not in places:
-                raise DataError(
-                    f"{where}: the class {label!r} was not there when the model was trained, on "
-                    f"{', '.join(self.classes)}"
-                )
-            if need and label == "":
+            if label in places and not (need and label == ""):
+                continue
+            where = seen.where(i if by_time else int(seen.offsets[i]))
+            if label == "":
                 name = "this row" if by_time else f"series {seen.names[i]!r}"
                 raise DataError(f"{where}: {name} has no label in {self.form.label_column!r}")
+            raise DataError(
+                f"{where}: the class {label!r} was not there when the model was trained, on "
+                f"{', '.join(self.classes)}"
+            )
         return torch.tensor([places[label] for label in seen.labels])
 
     def names(self) -> dict[str, list[str]]:

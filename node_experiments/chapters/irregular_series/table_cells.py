@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -9,12 +11,41 @@ from ...data.errors import DataError
 from ...data.table_file import TableFile
 from .table_format import MISSING, TableFormat
 
-__all__ = ["is_missing", "numbers_of", "parsed", "reject_number", "text_of", "times_of"]
+__all__ = [
+    "NUMBER",
+    "measured",
+    "missing_in",
+    "numbers_of",
+    "parsed",
+    "reject_line_of_units",
+    "reject_number",
+    "text_of",
+]
+
+NUMBER = r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?"
+UNIT = r"[^\d\s.,;:/+-][^\d\s]{0,11}"
+FEATURES = "if the column is no feature, name those that are with dataset.value_columns"
+# Cells that people mean as numbers, and what to do about each.
+REMEDIES = {
+    r"[+-]?\d{1,3}(?:[,.' \u00a0\u202f]\d{3})+(?:[.,]\d+)?": (
+        "is a number with a separator of thousands; write numbers without"
+    ),
+    r"[+-]?\d*,\d+": "has a decimal comma; write points, or set dataset.decimal=','",
+    r"[+-]?\d*\.\d+": "has a point, and the decimals of this table are written with a comma",
+    rf"(?:[<>~≤≥±]|<=|>=) ?{NUMBER}(?: ?{UNIT})?": (
+        "is a limit and no number; write the number that is to stand for it, or set "
+        "dataset.missing=[{cell!r}]"
+    ),
+    rf"{NUMBER} ?/ ?{NUMBER}(?: ?{UNIT})?": ("holds two numbers; write them into two columns"),
+    rf"{NUMBER}\s*{UNIT}(?: {UNIT})?|{NUMBER}\s+\S{{1,12}}|[$€£¥] ?{NUMBER}": (
+        "is a number with a unit; write the number alone, and the unit into the column's name"
+    ),
+}
 
 
 def text_of(cells: pd.Series) -> pd.Series:
     """Cells as text; of numbers and dates as they are usually written."""
-    if cells.dtype == object and all(isinstance(cell, str) for cell in cells):
+    if cells.dtype == object and pd.api.types.infer_dtype(cells, skipna=False) == "string":
         return cells
     whole = pd.api.types.is_float_dtype(cells) and bool((cells.dropna() % 1 == 0).all())
     if whole:
@@ -22,32 +53,34 @@ def text_of(cells: pd.Series) -> pd.Series:
     return cells.astype(object).where(cells.notna(), "").map(str).str.strip()
 
 
-def is_missing(cell: str, form: TableFormat) -> bool:
-    """Whether a cell means that nothing was observed."""
-    return cell.strip().lower() in MISSING or cell.strip() in form.missing
+def missing_in(text: pd.Series, form: TableFormat) -> pd.Series:
+    """Where a cell of text means that nothing was observed."""
+    text = text.str.strip()
+    return text.str.lower().isin(MISSING) | text.isin(form.missing)
 
 
 def parsed(table: TableFile, name: str, form: TableFormat) -> tuple[pd.Series, pd.Series]:
     """The numbers of a column, NaN where there is none, and where a cell is no number."""
     cells = table.rows[name]
-    if pd.api.types.is_bool_dtype(cells):
-        return cells.astype(float), pd.Series(False, cells.index)
-    if pd.api.types.is_numeric_dtype(cells):
-        numbers = cells.astype("Float64").to_numpy(np.float64, na_value=np.nan)
-        numbers = pd.Series(numbers, cells.index)
-        missing = cells.map(lambda cell: is_missing(f"{cell:g}", form), na_action="ignore")
-        return numbers.mask(missing.fillna(True).astype(bool)), pd.Series(False, cells.index)
+    codes = [number for marker in form.missing if (number := number_of(marker)) is not None]
+    bad = pd.Series(False, cells.index)
+    if pd.api.types.is_bool_dtype(cells) or pd.api.types.is_numeric_dtype(cells):
+        values = cells.astype("Float64").to_numpy(np.float64, na_value=np.nan)
+        numbers = pd.Series(values, cells.index)
+        return numbers.mask(numbers.isin(codes)), bad
     text = text_of(cells)
-    missing = text.map(lambda cell: is_missing(cell, form))
-    lower = text.str.lower()
-    if (missing | lower.isin(("true", "false"))).all() and not missing.all():
-        return (lower == "true").astype(float).mask(missing), pd.Series(False, cells.index)
-    plain = text.str.replace(",", ".", regex=False) if table.decimal == "," else text
-    plain = plain.mask(missing | plain.str.contains("_", regex=False))
+    plain = text
+    if table.decimal == ",":  # a point may then be one of thousands
+        plain = text.mask(text.str.contains(".", regex=False)).str.replace(",", ".", regex=False)
     numbers = pd.to_numeric(plain, errors="coerce").astype(float)
-    given = [number_of(marker) for marker in form.missing]
-    coded = numbers.isin([number for number in given if number is not None])
-    return numbers.mask(coded), ~missing & numbers.isna()
+    words = text[numbers.isna()]  # none in most files: words are looked at where there are some
+    if len(words):
+        missing, lower = missing_in(words, form), words.str.lower()
+        booleans = missing | lower.isin(("true", "false"))
+        if len(words) == len(cells) and booleans.all() and not missing.all():
+            return (lower == "true").astype(float).mask(missing), bad
+        bad[words.index] = ~missing
+    return numbers.mask(numbers.isin(codes)), bad
 
 
 def number_of(marker: str) -> float | None:
@@ -57,15 +90,33 @@ def number_of(marker: str) -> float | None:
         return None
 
 
-def reject_number(table: TableFile, name: str, bad: pd.Series) -> None:
-    """Raise for the first cell that is marked as no number."""
+def measured(text: pd.Series) -> pd.Series:
+    """Where a cell is a number with something around it: a unit, a limit, two numbers."""
+    return text.str.fullmatch("|".join(f"(?:{pattern})" for pattern in REMEDIES)).astype(bool)
+
+
+def reject_number(table: TableFile, name: str, bad: pd.Series, otherwise: str = FEATURES) -> None:
+    """Raise for the first cell that is marked as no number, with what to do about it."""
     row = int(bad.to_numpy().argmax())
     cell = str(table.rows[name].iloc[row])[:30]
-    raise DataError(
-        f"{table.at(row)}: {name!r} is {cell!r}, which is no number; if it means that nothing was "
-        f"observed, set dataset.missing=[{cell!r}]; if the column is no feature, name those with "
-        "dataset.value_columns"
-    )
+    what = f"is no number; if it means that nothing was observed, set dataset.missing=[{cell!r}]"
+    reject_line_of_units(table, row)
+    for pattern, words in REMEDIES.items():
+        if re.fullmatch(pattern, cell):
+            what = words.format(cell=cell)
+            break
+    raise DataError(f"{table.at(row)}: {name!r} is {cell!r}, which {what}; {otherwise}")
+
+
+def reject_line_of_units(table: TableFile, row: int) -> None:
+    """Raise where the row is the first one, and has no number while the second one has."""
+    if row > 0 or len(table.rows) < 2:
+        return
+    has_number = [
+        pd.to_numeric(table.rows.iloc[place], errors="coerce").notna().any() for place in (0, 1)
+    ]
+    if has_number == [False, True]:
+        raise DataError(f"{table.at(0)} has no number at all; if it is a line of units, remove it")
 
 
 def numbers_of(table: TableFile, name: str, form: TableFormat) -> pd.Series:
@@ -79,40 +130,8 @@ def numbers_of(table: TableFile, name: str, form: TableFormat) -> pd.Series:
         reject_number(table, name, bad)
     infinite = np.isinf(numbers.to_numpy())
     if infinite.any():
-        raise DataError(f"{table.at(int(infinite.argmax()))}: {name!r} is infinite")
-    return numbers
-
-
-def times_of(table: TableFile, form: TableFormat, kind: str) -> pd.Series:
-    """Numbers as they are, dates and clocks in whole nanoseconds.
-
-    Raises:
-        DataError: A time that is not of the kind of the others.
-    """
-    if kind == "number":
-        return numbers_of(table, form.time_column, form)
-    cells = table.rows[form.time_column]
-    if kind == "clock":
-        text = text_of(cells)
-        full = text.where(text.str.count(":") != 1, text + ":00")
-        times = pd.to_timedelta(full, errors="coerce")
-    elif pd.api.types.is_datetime64_any_dtype(cells):
-        times = cells
-    else:
-        times = pd.to_datetime(
-            text_of(cells), format=form.time_format or "ISO8601", errors="coerce", utc=True
-        )
-    if times.isna().any():
-        row = int(times.isna().to_numpy().argmax())
-        remedy = (
-            "write times as numbers or as dates of ISO 8601 (2024-03-31 14:05), or set "
-            "dataset.time_format, such as '%d.%m.%Y %H:%M'"
-        )
         raise DataError(
-            f"{table.at(row)}: {form.time_column!r} is {str(cells.iloc[row])[:40]!r}, which is no "
-            f"{'time of day' if kind == 'clock' else 'date'} like the others; {remedy}"
+            f"{table.at(int(infinite.argmax()))}: {name!r} is infinite; leave the cell empty if "
+            "nothing was observed"
         )
-    if kind == "date" and getattr(times.dt, "tz", None) is not None:
-        times = times.dt.tz_convert("UTC").dt.tz_localize(None)
-    unit = "timedelta64[ns]" if kind == "clock" else "datetime64[ns]"
-    return pd.Series(times.to_numpy().astype(unit).astype(np.int64))
+    return numbers

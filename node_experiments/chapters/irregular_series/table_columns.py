@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 import pandas as pd
 
 from ...data.errors import DataError
 from ...data.table_file import TableFile
-from .table_cells import is_missing, parsed, reject_number, text_of
+from .table_cells import NUMBER, measured, missing_in, parsed, reject_number, text_of
 from .table_format import Columns, TableFormat
+from .table_times import kind_of_times
 
 __all__ = ["check_names", "find_columns", "long_columns", "require_column"]
 
 log = logging.getLogger(__name__)
 
 INDEX_NAMES = ("", "index", "level_0", "row", "rownames", "row_names")
-THOUSANDS = r"[+-]?\d{1,3}(?:[,.' \u00a0\u202f]\d{3})+(?:[.,]\d+)?"
 LONG_NAMES = ("variable", "value")  # columns of pandas' own long format
 
 
@@ -29,15 +31,16 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
     """
     names = [str(name) for name in table.rows.columns]
     variable, value = long_columns(names, form)
-    special = {form.series_column, form.time_column, *form.static_columns}
-    special |= {name for name in (form.label_column, variable, value) if name is not None}
+    roles = (form.series_column, form.time_column, form.label_column, variable, value)
+    special = [name for name in roles if name is not None] + list(form.static_columns)
     for name in (*special, *(form.value_columns or ())) if variable is None else special:
         require_column(table, name)
-    kind = time_kind(table, form)
+    kind = kind_of_times(table, form)
     others = [name for name in dict.fromkeys(names) if name not in special]
     if variable is not None:
-        found = [str(v) for v in table.rows[variable].unique() if not is_missing(str(v), form)]
-        features = tuple(sorted(found)) if form.value_columns is None else form.value_columns
+        found = words_of(table, variable, form)
+        features = found if form.value_columns is None else form.value_columns
+        check_answers(table, features)
         return Columns(features, tuple(others), True, kind, categories_of(table, form))
     ignored = []
     if form.value_columns is not None:
@@ -60,6 +63,7 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
             f"{table.source}: no column is left that holds numbers{text}; name the columns with "
             "dataset.value_columns, or of a long table with dataset.variable_column"
         )
+    check_answers(table, features)
     log.info(
         "%s: features %s%s",
         table.source,
@@ -82,12 +86,32 @@ def long_columns(names: Sequence[str], form: TableFormat) -> tuple[str | None, s
 def require_column(table: TableFile, name: str) -> None:
     """Raise where a column is not there exactly once."""
     names = [str(column) for column in table.rows.columns]
-    if names.count(name) != 1:
-        found = "more than once" if name in names else "not"
-        shown = ", ".join(map(repr, names))
+    if names.count(name) == 1:
+        return
+    shown = ", ".join(map(repr, names))[:300]
+    if name in names:
         raise DataError(
-            f"{table.source}: the column {name!r} is {found} there; found {shown[:300]}; name the "
-            "columns with dataset.series_column, time_column, value_columns and label_column"
+            f"{table.source}: the column {name!r} is more than once there; found {shown}"
+        )
+    remedy = (
+        "name the columns with dataset.series_column, time_column, value_columns and label_column"
+    )
+    if any(re.fullmatch(NUMBER, each) for each in names):
+        remedy = "the first line must name the columns, and seems to be a row of data"
+    elif near := get_close_matches(name.lower(), [each.lower() for each in names], 1, 0.8):
+        found = next(each for each in names if each.lower() == near[0])
+        remedy = f"is it {found!r}? {remedy}"
+    raise DataError(f"{table.source}: the column {name!r} is not there; found {shown}; {remedy}")
+
+
+def check_answers(table: TableFile, features: Sequence[str]) -> None:
+    """Reject names by which a column of forecasts would replace another one."""
+    taken = ["series", "time", *(f"{name}{end}" for name in features for end in ("_q05", "_q95"))]
+    if clash := [name for name in features if name in taken]:
+        raise DataError(
+            f"{table.source}: forecasts have columns {', '.join(map(repr, clash))} besides those "
+            "of this name in the table; rename them, or name the features with "
+            "dataset.value_columns"
         )
 
 
@@ -136,41 +160,40 @@ def holds_numbers(table: TableFile, name: str, form: TableFormat) -> bool:
     """Whether a column is a feature: it has numbers; one of text alone, or of nothing, is none.
 
     Raises:
-        DataError: It has both.
+        DataError: It has both, or most of its words are meant as numbers, such as `36.5 C`.
     """
     numbers, bad = parsed(table, name, form)
-    if numbers.notna().any() and bad.any():
+    if not bad.any():
+        return bool(numbers.notna().any())
+    if numbers.notna().any():
         reject_number(table, name, bad)
-    if bad.any() and (grouped := text_of(table.rows[name]).str.fullmatch(THOUSANDS) & bad).any():
-        row = int(grouped.to_numpy().argmax())
-        raise DataError(
-            f"{table.at(row)}: {name!r} is {table.rows[name].iloc[row]!r}, a number with a "
-            "separator of thousands; write numbers without, or leave the column out with "
-            "dataset.value_columns"
-        )
-    return bool(numbers.notna().any())
-
-
-def time_kind(table: TableFile, form: TableFormat) -> str:
-    cells = table.rows[form.time_column]
-    if pd.api.types.is_datetime64_any_dtype(cells) or form.time_format is not None:
-        return "date"
-    if pd.api.types.is_timedelta64_dtype(cells):
-        return "clock"
-    _, bad = parsed(table, form.time_column, form)
-    if not bad.all():
-        return "number"
-    first = text_of(cells)[bad].iloc[0]
-    is_clock = ":" in first and first.replace(":", "").replace(".", "").isdigit()
-    return "clock" if is_clock else "date"
+    meant = bad & measured(text_of(table.rows[name]))
+    if 2 * meant.sum() >= bad.sum():
+        reject_number(table, name, meant)
+    return False
 
 
 def categories_of(table: TableFile, form: TableFormat) -> dict[str, tuple[str, ...]]:
     """The values of the static columns that are text."""
     found = {}
     for name in form.static_columns:
-        _, bad = parsed(table, name, form)
-        if bad.any():
-            text = text_of(table.rows[name])
-            found[name] = tuple(sorted({c for c in text if not is_missing(c, form)}))
+        numbers, bad = parsed(table, name, form)
+        if not bad.any():
+            continue
+        if numbers.notna().sum() > bad.sum():
+            reject_number(table, name, bad, "a static column is of numbers or of words")
+        words = found[name] = words_of(table, name, form)
+        series = table.rows[form.series_column].nunique()
+        if 2 * len(words) > max(series, 20):
+            raise DataError(
+                f"{table.source}: the static column {name!r} has {len(words)} different words in "
+                f"{series} series, from which nothing can be learned for others; leave it out, or "
+                "write numbers"
+            )
     return found
+
+
+def words_of(table: TableFile, name: str, form: TableFormat) -> tuple[str, ...]:
+    """The different words of a column, sorted."""
+    words = pd.Series(text_of(table.rows[name]).unique(), dtype=object)
+    return tuple(sorted(words[~missing_in(words, form)]))

@@ -47,7 +47,7 @@ class Columns:
         features: Names of the features, in the order of the model's inputs.
         ignored: Columns that are not read.
         is_long: Whether the table was in long format; a later one may be in either.
-        time_kind: `number`, `date` (seconds of a calendar) or `clock` (seconds of `hh:mm[:ss]`).
+        time_kind: `number`, `date`, `zoned` (a date with a zone) or `clock` (`hh:mm[:ss]`).
         categories: Values of each static column of text, sorted.
     """
 

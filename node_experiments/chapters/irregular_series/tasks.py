@@ -1,6 +1,6 @@
 """Interpolation, extrapolation and classification of irregular series (Rubanova et al. 2019).
 
-What a batch asks for is in its data: the target lies among the observations or after them, and it
+What a batch asks for is in its data: the target is among the observations or after them, and it
 has labels or none.
 """
 
@@ -26,7 +26,7 @@ from .metrics import (
     mean_over_observed,
     squared_error,
 )
-from .model_settings import SeriesModelConfig
+from .settings import SeriesModelConfig
 
 __all__ = ["AutoregressiveSeriesTask", "SeriesTask", "autoregressive_series"]
 

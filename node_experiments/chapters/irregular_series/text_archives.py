@@ -1,4 +1,4 @@
-"""Text files that lie in a folder, or in an archive as it was published."""
+"""Text files in a folder, or in an archive as it was published."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...nn.likelihoods import gaussian_log_likelihood, standard_normal_kl
 from .forecast_data import ForecastData
-from .model_settings import SeriesModelConfig
+from .settings import SeriesModelConfig
 from .tasks import SeriesTask, errors, joined_series, likelihoods, observed_in
 
 __all__ = [
@@ -34,7 +34,7 @@ class VariationalSeriesTask(SeriesTask):
 
     Attributes:
         samples: Draws of z0 for each series.
-        steps_per_epoch: Training steps.
+        steps_per_epoch: Steps of the optimiser, as the trainer says.
         kl_wait: Epochs with no KL; in epoch n after them its weight is 1 - kl_rate^n.
         event_weight: Of the log-likelihood of the observation times, for models that give one.
     """
@@ -135,25 +135,24 @@ class EvidenceBoundTask(VariationalSeriesTask):
 
 def variational_series(settings: SeriesModelConfig, data: ForecastData) -> VariationalSeriesTask:
     """The task of the data, for a variational autoencoder."""
-    shared = (
-        data.task,
-        data.classes,
-        settings.reconstruction_weight,
-        settings.classification_weight,
-        settings.samples,
-        len(data.train),
-        settings.kl_wait,
-    )
+    shared: dict[str, Any] = {
+        "kind": data.task,
+        "classes": data.classes,
+        "reconstruction_weight": settings.reconstruction_weight,
+        "classification_weight": settings.classification_weight,
+        "class_weights": data.class_weights,
+        "samples": settings.samples,
+        "kl_wait": settings.kl_wait,
+    }
     task: VariationalSeriesTask
     if settings.objective == "elbo":
         task = EvidenceBoundTask(
-            *shared,
-            class_weights=data.class_weights,
+            **shared,
             span=data.span,
             final_kl_weight=settings.kl_weight,
             horizon_epochs=settings.horizon_epochs,
         )
     else:
-        task = VariationalSeriesTask(*shared, settings.kl_rate, class_weights=data.class_weights)
+        task = VariationalSeriesTask(**shared, kl_rate=settings.kl_rate)
     task.measures = data.measures
     return task

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...config.checks import require
+from ...config.checks import at_least, not_negative, positive, require
 from ..chapter import Chapter, Dataset, Model, Predictor, Task
 
 __all__ = [
@@ -48,15 +48,13 @@ class SpiralsConfig:
     def __post_init__(self) -> None:
         variants = ("paper", "official_code")
         require(self.variant in variants, self, "variant", " or ".join(variants))
-        for name in ("window", "train_size", "test_size", "batch_size", "passes", "future"):
-            require(getattr(self, name) >= 1, self, name, "at least 1")
-        require(self.window >= 2, self, "window", "at least 2")
-        require(self.observations >= 1, self, "observations", "at least 1")
-        require(self.validation_size >= 0, self, "validation_size", "at least 0")
-        require(self.first_start >= 0, self, "first_start", "at least 0")
+        at_least(self, 1, "window", "train_size", "test_size", "batch_size", "passes", "future")
+        at_least(self, 2, "window")
+        at_least(self, 1, "observations")
+        at_least(self, 0, "validation_size", "first_start")
         require(self.first_start < self.last_start, self, "last_start", "above first_start")
-        require(0 <= self.noise < math.inf, self, "noise", "a number >= 0")
-        require(0 < self.time_span < math.inf, self, "time_span", "a number > 0")
+        not_negative(self, "noise")
+        positive(self, "time_span")
 
 
 @dataclass
@@ -80,11 +78,9 @@ class PoissonConfig:
     passes: int = 25  # choice: passes over the training sequences that make one epoch
 
     def __post_init__(self) -> None:
-        for name in ("train_size", "test_size", "batch_size", "passes"):
-            require(getattr(self, name) >= 1, self, name, "at least 1")
-        require(self.validation_size >= 0, self, "validation_size", "at least 0")
-        for name in ("span", "period", "base_rate"):
-            require(0 < getattr(self, name) < math.inf, self, name, "a number > 0")
+        at_least(self, 1, "train_size", "test_size", "batch_size", "passes")
+        at_least(self, 0, "validation_size")
+        positive(self, "span", "period", "base_rate")
         require(0 <= self.depth < 1, self, "depth", "from 0 to below 1")
 
 
@@ -102,13 +98,14 @@ class RecognitionConfig:
     samples: int = 1  # official_code: draws of the initial state per series in a training step
     kl_warmup: int = 0  # official_code: training steps in which the KL's weight rises from 0 to 1
     knots: int | None = None  # choice: see LatentTrajectory: 0 for the union of times
+    augment: int = 0  # dimensions of the latent ODE that start at zero and are not decoded
 
     def __post_init__(self) -> None:
-        for name in ("latent", "hidden", "layers", "encoder_hidden", "samples"):
-            require(getattr(self, name) >= 1, self, name, "at least 1")
+        at_least(self, 1, "latent", "hidden", "layers", "encoder_hidden", "samples")
+        require(0 <= self.augment <= 1000, self, "augment", "from 0 to 1000")
         activations = ("tanh", "elu", "relu", "softplus")
         require(self.activation in activations, self, "activation", ", ".join(activations))
-        require(self.kl_warmup >= 0, self, "kl_warmup", "at least 0")
+        at_least(self, 0, "kl_warmup")
         require(self.knots is None or self.knots >= 0, self, "knots", "at least 0, or null")
 
 
@@ -123,7 +120,7 @@ class LatentODEConfig(RecognitionConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.decoder_hidden >= 1, self, "decoder_hidden", "at least 1")
+        at_least(self, 1, "decoder_hidden")
         positive = self.noise_std is None or 0 < self.noise_std < math.inf
         require(positive, self, "noise_std", "a number > 0, or null")
 
@@ -147,7 +144,7 @@ class RecurrentConfig:
     rollout: str = "mean_gap"  # choice: forecasts in steps as trained: mean_gap | target
 
     def __post_init__(self) -> None:
-        require(self.hidden >= 1, self, "hidden", "at least 1")
+        at_least(self, 1, "hidden")
         positive = self.noise_std is None or 0 < self.noise_std < math.inf
         require(positive, self, "noise_std", "a number > 0, or null")
         require(self.rollout in ("mean_gap", "target"), self, "rollout", "mean_gap or target")

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from ...data.time_series import (
@@ -167,17 +168,16 @@ def observations_figure(model: Any, shown: SeriesBatch) -> Figure:
     """Reconstructions of the same series from ever more of their noisy points."""
     rows = first_of_each_direction(shown, 1)
     counts = [n for n in COUNTS if n <= rows.window.noisy.shape[1]]
-    figure = new_figure(height=1.9 * len(rows) + 1.2)
+    figure = new_figure(height=1.7 * len(rows) + 1.2)
     axes = figure.subplots(len(rows), len(counts), squeeze=False, sharex="row", sharey="row")
     for column, count in enumerate(counts):
         fewer = with_observations(rows, count)
         inside, beyond = reconstruct(model, fewer)
         for i, axis in enumerate(axes[:, column]):
             draw_series(axis, fewer, i, inside[i], beyond[i])
-            axis.set_aspect("equal")
             axis.set_title(f"{count} observations" if i == 0 else "")
     for row, axis in enumerate(axes[:, 0]):
-        limit_to_curve(axis, rows, row, square=True)
+        limit_to_curve(axis, rows, row, shape=1.0)
     label_plane(axes[-1], axes[:, 0])
     legend_below(figure, [axes[0, 0]])
     figure.suptitle("latent ODE: the same two series from ever more observations")
@@ -263,26 +263,26 @@ def draw_series(
     axis.set_title(DIRECTIONS[int(batch.label[i])])
 
 
-def limit_to_curve(axis: Axes, batch: SeriesBatch, i: int, square: bool = False) -> None:
-    """Show the whole curve with a margin, wherever a forecast goes, in its proportions.
+def limit_to_curve(axis: Axes, batch: SeriesBatch, i: int, shape: float = 1.2) -> None:
+    """Show the whole curve and its observations, wherever a forecast goes, in their proportions.
 
     Args:
-        square: As high as wide, for panels that share their limits.
+        shape: Width of the panel over its height.
     """
     assert batch.future is not None
     seen = batch.observed.values[i][batch.observed.mask[i]]
     whole = torch.cat([batch.window.clean[i], batch.future.clean[i], seen])
     low, high = whole.min(0).values, whole.max(0).values
-    half = 0.6 * (high - low).clamp(min=0.2)
-    if square:
-        half = half.max().expand(2)
-    (left, bottom), (right, top) = (
-        ((low + high) / 2 - half).tolist(),
-        ((low + high) / 2 + half).tolist(),
+    middle = ((low + high) / 2).tolist()
+    wide, tall = (0.56 * (high - low)).tolist()
+    tall = max(tall, wide / shape)
+    xlim, ylim = (
+        (centre - half, centre + half)
+        for centre, half in zip(middle, (shape * tall, tall), strict=True)
     )
-    axis.set(xlim=(left, right), ylim=(bottom, top))
-    if not square:
-        in_proportion(axis)
+    axis.set(xlim=xlim, ylim=ylim, aspect="equal")
+    for each in (axis.xaxis, axis.yaxis):
+        each.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
 
 
 def label_plane(bottom: Iterable[Axes], left: Iterable[Axes]) -> None:

@@ -76,7 +76,7 @@ def forecast_metrics(model: Any, batches: Iterable[Any]) -> dict[str, float]:
     - `rmse`, `rmse_noisy`: over all points and coordinates, against the curve and with its noise
     - `rmse_median`: median over series of the same against the curve
     - `rmse_hold_last`: of repeating the last observation
-    - `coverage_90`: share of noisy points inside the central 90 % of the forecast, taken as a
+    - `coverage_90`: fraction of noisy points inside the central 90 % of the forecast, taken as a
       Gaussian with the variance of 16 draws and the model's observation noise; of the first 100
       series of each batch
 

@@ -12,6 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from ...nn.augmentation import warn_of_many
 from ...nn.cpu.elman import ElmanNetwork
 from ...nn.cpu.feature_major import UnitsFirst
 from ...nn.cpu.tall_mlp import TallMLP
@@ -114,8 +115,8 @@ class LatentODE(nn.Module):
         self.encoder = RecognitionRNN(
             dim, c.latent, c.encoder_hidden, mean_gap if c.reads_gaps else None
         )
-        field = LatentVectorField(c.latent, c.hidden, c.layers, c.activation)
-        self.trajectory = LatentTrajectory(field, solver, gradient, c.knots)
+        field = LatentVectorField(c.latent + c.augment, c.hidden, c.layers, c.activation)
+        self.trajectory = LatentTrajectory(field, solver, gradient, c.knots, c.augment)
         self.decoder = TallMLP(c.latent, c.decoder_hidden, dim)
         log_std = torch.tensor(math.log(0.3 if c.noise_std is None else c.noise_std))
         self.log_noise_std = nn.Parameter(log_std, requires_grad=c.noise_std is None)
@@ -150,4 +151,5 @@ def latent_ode(
     settings: LatentODEConfig, data: SpiralData, solver: Solver, gradient: Gradient
 ) -> LatentODE:
     """The model, sized for its data."""
+    warn_of_many(settings.augment, settings.latent)
     return LatentODE(settings, data.dim, data.mean_gap, solver, gradient)

@@ -28,7 +28,7 @@ class PoissonTask(NegativeELBO):
         - `held_out_nll`: of the second draw under the rate from the mean of z0, in nats a sequence
         - `held_out_nll_true`, `held_out_nll_constant`: the same under the true rate, and under
           the constant one that fits the observed events best
-        - `rate_error`: mean absolute error of the rate, as a share of its mean
+        - `rate_error`: mean absolute error of the rate, relative to its mean
         """
         network: Any = model
         sums = dict.fromkeys(

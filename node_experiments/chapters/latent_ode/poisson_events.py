@@ -1,7 +1,7 @@
 """Sequences of events of a Poisson process whose rate changes (Chen et al. 2018, section 5.1).
 
 The paper shows one toy set and publishes nothing of it. Here the rate is a sinusoid with a phase
-of its own for every sequence, which a model has to infer from the events alone.
+for each sequence separately, which a model has to infer from the events alone.
 """
 
 from __future__ import annotations

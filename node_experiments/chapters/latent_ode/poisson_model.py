@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ...nn.augmentation import warn_of_many
 from ...nn.latent_trajectory import LatentTrajectory
 from ...nn.mlp import mlp
 from ...ode import (
@@ -32,14 +33,16 @@ class PoissonField(nn.Module):
     Args:
         latent: Size of z; a state has one more component.
         mean_rate: Where the rate starts, in events per unit of time.
+        augment: Dimensions of a state after those, which move with z and set no rate.
     """
 
     def __init__(
         self, latent: int, hidden: int, layers: int, activation: str, mean_rate: float,
-        mean_count: float,
+        mean_count: float, augment: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.dynamics = LatentVectorField(latent, hidden, layers, activation)
+        self.latent = latent
+        self.dynamics = LatentVectorField(latent + augment, hidden, layers, activation)
         self.log_rate_net = mlp([latent, hidden, 1], "tanh")
         self.mean_rate, self.mean_count = mean_rate, mean_count
 
@@ -47,15 +50,16 @@ class PoissonField(nn.Module):
         """Events per unit of time, shape `(...)` from `(..., latent)`."""
         return self.mean_rate * self.log_rate_net(z).squeeze(-1).exp()
 
-    @staticmethod
-    def moving_part(y: Tensor) -> Tensor:
-        """z, which `dynamics` moves, without the expected events."""
-        return y[..., :-1]
+    def moving_part(self, y: Tensor) -> Tensor:
+        """The part that `dynamics` moves: all but the expected events."""
+        z, further = y[..., : self.latent], y[..., self.latent + 1 :]
+        return torch.cat([z, further], -1) if further.shape[-1] else z
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
-        """A 0-d time and a state `(..., latent + 1)`; keeps the shape."""
-        z = self.moving_part(y)
-        return torch.cat([self.dynamics(t, z), (self.rate(z) / self.mean_count).unsqueeze(-1)], -1)
+        """A 0-d time and a state `(..., latent + 1 + augment)`; keeps the shape."""
+        moved = self.dynamics(t, self.moving_part(y))
+        rate = (self.rate(y[..., : self.latent]) / self.mean_count).unsqueeze(-1)
+        return torch.cat([moved[..., : self.latent], rate, moved[..., self.latent :]], -1)
 
 
 class PoissonLatentODE(nn.Module):
@@ -80,9 +84,9 @@ class PoissonLatentODE(nn.Module):
         self.span, self.mean_count = span, mean_count
         self.encoder = RecognitionRNN(1, c.latent, c.encoder_hidden, span / mean_count)
         field = PoissonField(
-            c.latent, c.hidden, c.layers, c.activation, mean_count / span, mean_count
+            c.latent, c.hidden, c.layers, c.activation, mean_count / span, mean_count, c.augment
         )
-        self.trajectory = LatentTrajectory(field, solver, gradient, c.knots)
+        self.trajectory = LatentTrajectory(field, solver, gradient, c.knots, c.augment)
 
     def encode(self, events: Series) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z0 | events), shape `(batch, latent)` each."""
@@ -115,4 +119,5 @@ def poisson_latent_ode(
     settings: PoissonLatentODEConfig, data: EventData, solver: Solver, gradient: Gradient
 ) -> PoissonLatentODE:
     """The model, sized for its data."""
+    warn_of_many(settings.augment, settings.latent)
     return PoissonLatentODE(settings, data.span, data.mean_count, solver, gradient)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...config.checks import require
+from ...config.checks import at_least, not_negative, positive, require
 from ..chapter import Chapter, Dataset, Model, Predictor, Task
 
 __all__ = [
@@ -55,9 +54,8 @@ class EnergiesConfig:
     def __post_init__(self) -> None:
         known = ("u1", "u2", "u3", "u4")
         require(self.energy in known, self, "energy", "u1, u2, u3 or u4")
-        for name in ("batch_size", "batches"):
-            require(getattr(self, name) >= 1, self, name, "at least 1")
-        require(self.test_size >= 2, self, "test_size", "at least 2")
+        at_least(self, 1, "batch_size", "batches")
+        at_least(self, 2, "test_size")
 
 
 @dataclass
@@ -82,11 +80,10 @@ class PointsConfig:
     test_size: int = 10_000  # choice: points to test on
 
     def __post_init__(self) -> None:
-        require(0 <= self.noise < math.inf, self, "noise", "a number >= 0")
-        require(0 < self.scale < math.inf, self, "scale", "a number > 0")
-        for name in ("batch_size", "batches"):
-            require(getattr(self, name) >= 1, self, name, "at least 1")
-        require(self.test_size >= 2, self, "test_size", "at least 2")
+        not_negative(self, "noise")
+        positive(self, "scale")
+        at_least(self, 1, "batch_size", "batches")
+        at_least(self, 2, "test_size")
 
 
 @dataclass
@@ -100,8 +97,8 @@ class PlanarNFConfig:
     base_std: float = 1.0  # choice, that of planar_cnf: standard deviation of the noise
 
     def __post_init__(self) -> None:
-        require(self.units >= 1, self, "units", "at least 1")
-        require(0 < self.base_std < math.inf, self, "base_std", "a number > 0")
+        at_least(self, 1, "units")
+        positive(self, "base_std")
 
 
 @dataclass
@@ -112,10 +109,15 @@ class ContinuousFlowConfig:
 
     horizon: float = 1.0  # choice, the paper's is unknown: time from noise to data
     base_std: float = 1.0  # choice, the paper's is unknown: standard deviation of the noise
+    augment: int = 0  # none: other ODE models have further dimensions, a density cannot
 
     def __post_init__(self) -> None:
-        for name in ("horizon", "base_std"):
-            require(0 < getattr(self, name) < math.inf, self, name, "a number > 0")
+        positive(self, "horizon", "base_std")
+        none = (
+            "0: a flow in more dimensions has a density of data and further dimensions together, "
+            "of which the data's alone is an integral without closed form"
+        )
+        require(self.augment == 0, self, "augment", none)
 
 
 @dataclass
@@ -132,8 +134,7 @@ class PlanarCNFConfig(ContinuousFlowConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("units", "hyper_hidden"):
-            require(getattr(self, name) >= 1, self, name, "at least 1")
+        at_least(self, 1, "units", "hyper_hidden")
         require(self.variant in VARIANTS, self, "variant", " or ".join(VARIANTS))
 
 
@@ -147,8 +148,7 @@ class HamiltonianCNFConfig(ContinuousFlowConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("hidden", "layers"):
-            require(getattr(self, name) >= 1, self, name, "at least 1")
+        at_least(self, 1, "hidden", "layers")
 
 
 @dataclass
@@ -176,8 +176,7 @@ class FlowMatchingConfig(ContinuousFlowConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("hidden", "layers"):
-            require(getattr(self, name) >= 1, self, name, "at least 1")
+        at_least(self, 1, "hidden", "layers")
         pairs = ("independent", "optimal_transport")
         require(self.pairs in pairs, self, "pairs", " or ".join(pairs))
 

@@ -18,7 +18,13 @@ def draw_density(axis: Axes, density: NDArray, half_width: float) -> None:
     values = density.astype("f8")
     highest = max(sorted(values.ravel())[int(0.998 * values.size)], 1e-12)
     axis.imshow(
-        values, origin="lower", extent=(*limits, *limits), cmap="viridis", vmin=0, vmax=highest
+        values,
+        origin="lower",
+        extent=(*limits, *limits),
+        cmap="viridis",
+        vmin=0,
+        vmax=highest,
+        interpolation="bilinear",
     )
     square(axis, half_width)
 

@@ -91,7 +91,7 @@ def log_normalizer(energy: Energy, half_width: float = 8.0, points: int = 1601) 
     if not finite.any():
         raise DataError(
             f"the target's energy is nowhere finite within {half_width:g} of 0; give one that is "
-            "finite where samples shall be"
+            "finite where samples should be"
         )
     found = float(torch.logsumexp(values[finite], 0)) + 2 * float((axis[1] - axis[0]).log())
     if not math.isfinite(found):

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from pandas import DataFrame
 
-from ...reports.rank_test import UNDECIDED
 from ...reports.records import differences
 from ...reports.table import Cell, ReportTable
 from ...reports.verdicts import epoch_sentence, held, in_brackets, within_two_errors
 from ...runs.frame import read_epochs
 from .flow_runs import (
     MODELS,
+    ONE_SEED,
     SPREAD,
     Record,
     by_target,
@@ -32,10 +32,6 @@ __all__ = ["curves", "figure4", "panels"]
 
 Cells = Mapping[tuple[str, int], Sequence[Record]]
 Targets = Mapping[str, Cells]
-ONE_SEED = (
-    " Each cell is one trained flow, and ± is the error of its estimate alone: for flows in "
-    f"general this is {UNDECIDED}."
-)
 CLAIM = "CNF generally achieves lower loss than NF of equal size (section 4.1)"
 
 
@@ -100,26 +96,17 @@ def verdict(targets: Targets, units: Sequence[int]) -> list[str]:
         f"The paper: {CLAIM}, trained for 50 times fewer steps. Here it "
         f"{held(len(lower), total)}: the CNF has the lower loss in {len(lower)} of {total} cells"
         f"{in_brackets(lower)}, and the higher one in {len(higher)}{in_brackets(higher)}."
-        + ("" if has_seeds(targets) else ONE_SEED)
+        + ("" if has_seeds(targets) else f" {ONE_SEED}")
     ]
 
 
 def checks(targets: Targets) -> Iterator[str]:
-    """How far the densities are from integrating to 1, and what the runs cost."""
+    """How far the densities are from integrating to 1."""
     runs = [run for cells in targets.values() for seeds in cells.values() for run in seeds]
     if not runs:
         return
     worst = max(abs(number(run, "normalization") - 1) for run in runs)
     yield f"Integrals of the {len(runs)} densities on a grid: 1 within {100 * worst:.2f} %."
-    for model, label in MODELS.items():
-        seconds = [
-            run.get("seconds", 0.0) for cells in targets.values() for run in of_model(cells, model)
-        ]
-        if seconds:
-            yield (
-                f"Seconds per run, {label}: {min(seconds):.0f} to {max(seconds):.0f} on one core "
-                "that was shared with other work."
-            )
 
 
 def panels(runs: DataFrame, title: str) -> Figure:

@@ -12,6 +12,7 @@ from ...reports.table import Cell, ReportTable
 from ...reports.verdicts import epoch_sentence, within_two_errors
 from .flow_runs import (
     MODELS,
+    ONE_SEED,
     SPREAD,
     Record,
     by_dataset,
@@ -50,7 +51,6 @@ def figure5(runs: DataFrame) -> ReportTable:
                     cell(seeds, "log_likelihood", 3),
                     None if true is None else Cell.number(true, ".3f"),
                     Cell.number(integral, ".4f"),
-                    Cell.number(max(each.get("seconds", 0.0) for each in seeds), ".0f"),
                 ]
             )
     seeds_told = f" {SPREAD}" if has_seeds(datasets) else ""
@@ -66,13 +66,13 @@ def figure5(runs: DataFrame) -> ReportTable:
             "test log-likelihood",
             "truth",
             "integral on a grid",
-            "seconds",
         ],
         rows,
         caption="Log-likelihood of held-out points in nats per point, mean ± its standard error; "
         f"`truth` is the density that they were drawn from.{seeds_told}",
         notes=[
             *verdicts(datasets),
+            *([] if has_seeds(datasets) or not datasets else [ONE_SEED]),
             *filter(None, [epoch_sentence(run for seeds in joined for run in seeds)]),
             *differences(joined, what="Seeds of one cell"),
         ],

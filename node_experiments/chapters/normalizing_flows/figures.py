@@ -45,7 +45,7 @@ def flow_figures(trainer: Trainer) -> dict[str, Figure]:
 
 
 def flow_figure(panels: Mapping[str, NDArray], title: str) -> Figure:
-    """One column for each share of the way, density above samples; the target last."""
+    """One column for each fraction of the time, density above samples; the target last."""
     untils, half_width = panels["untils"], float(panels["half_width"])
     with style():
         figure = new_figure(height=3.4)
@@ -68,7 +68,7 @@ def flow_figure(panels: Mapping[str, NDArray], title: str) -> Figure:
 
 
 def flow_film(trainer: Trainer) -> Iterator[Figure]:
-    """Samples and density as time goes on; nothing for a flow that has no time."""
+    """Samples and density over time; nothing for a flow that has no time."""
     model: Any = trainer.model
     if not isinstance(model, ContinuousFlow):
         return

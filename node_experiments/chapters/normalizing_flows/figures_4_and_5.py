@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
 from ...figures.style import (
@@ -64,6 +64,7 @@ def density_matching_figure(
                 panels = run["panels"]
                 draw_density(axis, panels["densities"][-1], float(panels["half_width"]))
             draw_losses(row[-1], runs, units)
+        share_losses(axes[:, -1])
         axes[0, 0].set_title("target")
         for column, (kind, count) in enumerate(
             [(kind, count) for kind in KINDS for count in units], start=1
@@ -100,10 +101,20 @@ def draw_losses(axis: Any, runs: Mapping[tuple[str, int], Any], units: Sequence[
             )  # fmt: skip
     axis.set(xscale="log", yscale="log")
     axis.set_xticks(units, [str(n) for n in units])
-    axis.xaxis.set_minor_formatter(NullFormatter())
-    axis.yaxis.set_label_position("right")
     axis.yaxis.tick_right()
+    for each in (axis.xaxis, axis.yaxis):
+        each.set_minor_locator(NullLocator())
     axis.tick_params(which="both", labelsize=SMALLEST)
+
+
+def share_losses(axes: Any) -> None:
+    """The same powers of ten on all panels of final losses."""
+    limits = [axis.get_ylim() for axis in axes]
+    low, high = min(low for low, _ in limits), max(high for _, high in limits)
+    powers = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
+    for axis in axes:
+        axis.set(ylim=(low, high))
+        axis.set_yticks([10.0**power for power in powers], [f"{10.0**n:g}" for n in powers])
 
 
 def loss_curves_figure(
@@ -137,7 +148,7 @@ def loss_curves_figure(
                     lw=1.6, alpha=(0.45, 0.75, 1.0)[size % 3],
                 )  # fmt: skip
             log_scale(axis, "y", values)
-            axis.set(xlabel="share of the training steps (%)", title=target.upper())
+            axis.set(xlabel="fraction of the training steps (%)", title=target.upper())
             axis.xaxis.set_tick_params(labelbottom=True)
         for axis in grid[:, 0]:
             axis.set_ylabel("KL(q || p) (nats)")
@@ -199,5 +210,5 @@ def maximum_likelihood_figure(
         for k, until in enumerate(untils):
             axes[0, k].set_title(f"{100 * until:.0f} %")
         axes[0, -1].set_title("data")
-        figure.suptitle("from noise to data: share of the time (CNF) or of the layers (NF)")
+        figure.suptitle("from noise to data: fraction of the time (CNF) or of the layers (NF)")
     return figure

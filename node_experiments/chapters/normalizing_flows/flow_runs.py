@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pandas import DataFrame
 
+from ...reports.rank_test import UNDECIDED
 from ...reports.records import has, most_alike, one_per_seed, records
 from ...reports.table import Cell, Estimate
 
 __all__ = [
     "MODELS",
+    "ONE_SEED",
     "SPREAD",
     "Record",
     "by_dataset",
@@ -31,6 +33,10 @@ MODELS = {"planar_nf": "NF", "planar_cnf": "CNF"}
 SPREAD = (
     "Of several seeds: their mean ± sample standard deviation (number of seeds); figures show the "
     "first one's density."
+)
+ONE_SEED = (
+    "Each cell is one trained flow, and ± is the error of its estimate alone: for flows in "
+    f"general this is {UNDECIDED}."
 )
 K = TypeVar("K", bound=Hashable)
 Runs = list[Record]

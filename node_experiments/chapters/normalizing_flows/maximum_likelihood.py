@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...nn.ode_module import ODEModule
 from .grid import integral
 from .point_sets import PointData
 
@@ -40,10 +41,12 @@ class MaximumLikelihood:
         - `log_likelihood`, `log_likelihood_se`: mean and its standard error
         - `log_likelihood_true`: the mean under the density that the points were drawn from
         - `normalization`: the flow's integral over a box that holds its samples
+        - `evaluations`: function evaluations of the solve for the log-likelihoods
         """
         flow: Any = model
         points = list(batches)
         found = torch.cat([flow.log_prob(some) for some in points]).double()
+        solve = flow.stats.forward if isinstance(flow, ODEModule) else None
         generator = torch.Generator().manual_seed(0)
         noise = torch.randn(SAMPLES, flow.dim, generator=generator).to(points[0])
         samples = flow.path(noise, [1.0])[0]
@@ -54,6 +57,8 @@ class MaximumLikelihood:
             "log_likelihood_se": float(found.std() / len(found) ** 0.5),
             "normalization": integral(flow, samples),
         }
+        if solve is not None:
+            values["evaluations"] = solve.evaluations
         if self.true_log_likelihood is not None:
             values["log_likelihood_true"] = self.true_log_likelihood
         return values

@@ -30,7 +30,7 @@ class PlanarNF(nn.Module):
         units: K.
         closed_form: What the layers compute without a root to find. `sample`: they lead from
             noise to data. `density`: from data to noise; the last one is the first that noise
-            meets on its way back.
+            meets when it inverts them.
         base_std: Standard deviation of the noise.
 
     Raises:
@@ -61,7 +61,7 @@ class PlanarNF(nn.Module):
         return self.u + change * self.w / self.w.square().sum(1, keepdim=True)
 
     def log_prob(self, x: Tensor, until: float = 1.0) -> Tensor:
-        """Log-density in nats after a share of the layers, shape `(batch,)`."""
+        """Log-density in nats after a fraction of the layers, shape `(batch,)`."""
         check_points(x, self.dim)
         count = self._layers(until)
         if self.closed_form == "density":

@@ -1,12 +1,7 @@
-"""Points in the plane on which flows are fitted by maximum likelihood.
-
-Two circles and two moons are those of section 4.2 of Chen et al. 2018, whose noise is unknown; all
-eight are the toy sets of Grathwohl et al. 2019. Training points are drawn afresh for every batch.
-"""
+"""Points in the plane on which flows are fitted; training points are drawn for every batch."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,123 +10,10 @@ from torch import Generator, Tensor
 
 from ...data.seeded_batches import SeededBatches
 from .chapter import PointsConfig
+from .point_shapes import draw
+from .true_densities import true_log_density
 
-__all__ = ["CURVES", "PointData", "curve_log_density", "point_data"]
-
-
-def circle(u: Tensor, radius: Tensor | float = 1.0) -> Tensor:
-    """Points at the share u of a turn."""
-    angle = 2 * math.pi * u
-    return radius * torch.stack([angle.cos(), angle.sin()], -1)
-
-
-def which(u: Tensor, parts: int) -> tuple[Tensor, Tensor]:
-    """From a number in [0, 1): one of equally likely parts, and a number in [0, 1) inside it."""
-    part = (parts * u).floor()
-    return part, parts * u - part
-
-
-def two_circles(u: Tensor) -> Tensor:
-    """Radii 1 and 0.5."""
-    part, v = which(u, 2)
-    return circle(v, (1 - 0.5 * part).unsqueeze(-1))
-
-
-def two_moons(u: Tensor) -> Tensor:
-    """Two interleaved half circles of radius 1, around (0, 0) and (1, 0.5), then centred."""
-    part, v = which(u, 2)
-    arc = circle(v / 2)
-    lower = torch.tensor([1.0, 0.5]) - arc
-    return torch.where(part.unsqueeze(-1) == 0, arc, lower) - torch.tensor([0.5, 0.1])
-
-
-def eight_gaussians(u: Tensor) -> Tensor:
-    """Eight centres on a circle."""
-    return circle(which(u, 8)[0] / 8)
-
-
-def swissroll(u: Tensor) -> Tensor:
-    """One and a half turns of r = t / 15 for t from 1.5 pi to 4.5 pi."""
-    t = 1.5 * math.pi * (1 + 2 * u)
-    return torch.stack([t * t.cos(), t * t.sin()], -1) / 15
-
-
-def rings(u: Tensor) -> Tensor:
-    """Radii 0.25, 0.5, 0.75 and 1, equally likely."""
-    part, v = which(u, 4)
-    return circle(v, ((part + 1) / 4).unsqueeze(-1))
-
-
-# Curves on which points are spread evenly in u; noise of equal size in both directions is added.
-CURVES: dict[str, Callable[[Tensor], Tensor]] = {
-    "two_circles": two_circles,
-    "two_moons": two_moons,
-    "8gaussians": eight_gaussians,
-    "swissroll": swissroll,
-    "rings": rings,
-}
-
-
-def pinwheel(size: int, noise: float, generator: Generator) -> Tensor:
-    """Five arms: radius 1 + 0.3 n1, tangent `noise` * n2, turned the further out the more."""
-    n = torch.randn(size, 2, generator=generator) * torch.tensor([0.3, noise])
-    r = n[:, 0] + 1
-    arm = torch.randint(0, 5, (size,), generator=generator)
-    angle = 2 * math.pi * arm / 5 + 0.25 * r.exp()
-    c, s = angle.cos(), angle.sin()
-    return torch.stack([r * c - n[:, 1] * s, r * s + n[:, 1] * c], -1) / 2
-
-
-def two_spirals(size: int, noise: float, generator: Generator) -> Tensor:
-    """Two arms of one and a half turns, thicker by a square of side 0.5, with Gaussian noise."""
-    n = torch.rand(size, generator=generator).sqrt() * 3 * math.pi
-    arm = torch.stack([-n.cos() * n, n.sin() * n], -1)
-    arm = arm + 0.5 * torch.rand(size, 2, generator=generator)
-    sign = 1 - 2 * torch.randint(0, 2, (size, 1), generator=generator)
-    return sign * arm / 9 + noise * torch.randn(size, 2, generator=generator)
-
-
-def checkerboard(size: int, noise: float, generator: Generator) -> Tensor:
-    """The eight dark of sixteen squares that fill [-1, 1]^2."""
-    u = 4 * torch.rand(size, generator=generator) - 2
-    v = torch.rand(size, generator=generator) - 2 * torch.randint(
-        0, 2, (size,), generator=generator
-    )
-    points = torch.stack([u, v + u.floor() % 2], -1) / 2
-    return points + noise * torch.randn(size, 2, generator=generator)
-
-
-OTHERS: dict[str, Callable[[int, float, Generator], Tensor]] = {
-    "pinwheel": pinwheel,
-    "2spirals": two_spirals,
-    "checkerboard": checkerboard,
-}
-
-
-def draw(name: str, size: int, noise: float, generator: Generator) -> Tensor:
-    """Points `(size, 2)` of unit scale, with noise of this standard deviation."""
-    if name in OTHERS:
-        return OTHERS[name](size, noise, generator)
-    clean = CURVES[name](torch.rand(size, generator=generator))
-    return clean + noise * torch.randn(size, 2, generator=generator)
-
-
-def curve_log_density(
-    name: str, x: Tensor, noise: float, scale: float, nodes: int = 4096
-) -> Tensor | None:
-    """True log-density in nats of points `(batch, 2)`; None where there is no closed form.
-
-    A curve with Gaussian noise is a mixture over u, here over equally spaced values of it.
-    """
-    if name not in CURVES or noise == 0:
-        return None
-    u = (torch.arange(nodes, dtype=torch.float64) + 0.5) / nodes
-    centres, std = scale * CURVES[name](u), scale * noise
-    found = []
-    for some in x.double().cpu().split(1000):
-        squares = torch.cdist(some, centres, compute_mode="donot_use_mm_for_euclid_dist") / std
-        found.append(torch.logsumexp(-0.5 * squares.square(), 1))
-    return torch.cat(found) - math.log(nodes * 2 * math.pi * std**2)
+__all__ = ["PointData", "point_data"]
 
 
 @dataclass
@@ -164,7 +46,7 @@ def point_data(
 
     train = SeededBatches(points(settings.batch_size), settings.batches, seed)
     (test,) = SeededBatches(points(settings.test_size), 1, seed + 1_000_000_007)
-    true = curve_log_density(name, test, noise, scale)
+    true = true_log_density(name, test, noise, scale)
     return PointData(
         train=train,
         validation=None,

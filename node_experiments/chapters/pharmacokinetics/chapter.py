@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...config.checks import require
+from ...config.checks import at_least, require
 from ..chapter import Chapter, Dataset, Model, Task
 
 __all__ = ["CHAPTER", "PharmacokineticModelConfig", "RemifentanilConfig"]
@@ -29,11 +29,10 @@ class RemifentanilConfig:
     batch_size: int = 22  # choice: training patients per batch
 
     def __post_init__(self) -> None:
-        require(self.folds >= 2, self, "folds", "at least 2")
+        at_least(self, 2, "folds")
         require(0 <= self.fold < self.folds, self, "fold", f"from 0 to {self.folds - 1}")
         require(0 <= self.split_seed < 2**32, self, "split_seed", "from 0 to 2^32 - 1")
-        require(self.validation_size >= 1, self, "validation_size", "at least 1")
-        require(self.batch_size >= 1, self, "batch_size", "at least 1")
+        at_least(self, 1, "validation_size", "batch_size")
 
 
 @dataclass
@@ -53,8 +52,7 @@ class PharmacokineticModelConfig:
     hidden: int = 32  # choice: units of the hidden layer of a network
 
     def __post_init__(self) -> None:
-        require(self.latent >= 1, self, "latent", "at least 1")
-        require(self.hidden >= 1, self, "hidden", "at least 1")
+        at_least(self, 1, "latent", "hidden")
 
 
 HERE = "node_experiments.chapters.pharmacokinetics"

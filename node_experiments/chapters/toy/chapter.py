@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...config.checks import require
+from ...config.checks import at_least, positive, require
 from ..chapter import Chapter, Dataset, Model, Predictor, Task
 
 __all__ = [
@@ -20,7 +19,7 @@ __all__ = [
 
 @dataclass
 class CubicSpiralConfig:
-    """One trajectory of dy/dt = y^3 A from (2, 0), cut into windows (the demo, `ode_demo`)."""
+    """A trajectory of dy/dt = y^3 A, cut into windows, and one to test (the demo, `ode_demo`)."""
 
     GROUP: ClassVar[str] = "dataset"
 
@@ -32,11 +31,9 @@ class CubicSpiralConfig:
     batches: int = 20  # official_code: batches per epoch; an evaluation follows every 20 steps
 
     def __post_init__(self) -> None:
-        require(self.window >= 2, self, "window", "at least 2")
-        require(self.points >= 2, self, "points", "at least 2")
-        for name in ("batch_size", "batches"):
-            require(getattr(self, name) >= 1, self, name, "at least 1")
-        require(0 < self.span < math.inf, self, "span", "a number > 0")
+        at_least(self, 2, "window", "points")
+        at_least(self, 1, "batch_size", "batches")
+        positive(self, "span")
 
 
 @dataclass
@@ -51,9 +48,8 @@ class FunnelsConfig:
     batches: int = 20  # choice: batches per epoch
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "batches"):
-            require(getattr(self, name) >= 1, self, name, "at least 1")
-        require(0 < self.bound < math.inf, self, "bound", "a number > 0")
+        at_least(self, 1, "batch_size", "batches")
+        positive(self, "bound")
 
 
 @dataclass
@@ -67,8 +63,7 @@ class DepthPairConfig:
     hidden: int = 32  # choice: hidden units of each block, and of the vector field
 
     def __post_init__(self) -> None:
-        require(self.blocks >= 1, self, "blocks", "at least 1")
-        require(self.hidden >= 1, self, "hidden", "at least 1")
+        at_least(self, 1, "blocks", "hidden")
 
 
 @dataclass
@@ -79,9 +74,11 @@ class NeuralODEConfig:
 
     name: str = "neural_ode"  # neural_ode
     hidden: int = 50  # official_code: hidden units of the vector field
+    augment: int = 0  # dimensions that the state has more (Dupont et al. 2019)
 
     def __post_init__(self) -> None:
-        require(self.hidden >= 1, self, "hidden", "at least 1")
+        at_least(self, 1, "hidden")
+        require(0 <= self.augment <= 1000, self, "augment", "from 0 to 1000")
 
 
 HERE = "node_experiments.chapters.toy"

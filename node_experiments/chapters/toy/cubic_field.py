@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...nn.augmentation import append_zeros, warn_of_many
 from ...nn.ode_module import ODEModule
 from ...ode import (
     Gradient,
@@ -34,19 +35,33 @@ class CubicField(nn.Module):
 
 
 class NeuralODE(ODEModule):
-    """A trajectory from its initial state."""
+    """A trajectory from its initial state.
 
-    def __init__(self, dim: int, hidden: int, solver: Solver, gradient: Gradient) -> None:
-        super().__init__(CubicField(dim, hidden), solver, gradient)
+    Args:
+        augment: Dimensions that start at zero, beyond the `dim` of the data.
+    """
+
+    def __init__(
+        self, dim: int, hidden: int, solver: Solver, gradient: Gradient, augment: int = 0
+    ) -> None:
+        super().__init__(CubicField(dim + augment, hidden), solver, gradient)
+        self.dim, self.augment = dim, augment
 
     def forward(self, y0: Tensor, times: Tensor) -> Tensor:
         """States at `times`, `(time, batch, dim)` from `(batch, dim)`."""
         y0 = y0.float() if torch.is_autocast_enabled(y0.device.type) else y0
-        return self.solve(y0, times)
+        states: Tensor = self.solve(append_zeros(y0, self.augment), times)
+        return states[..., : self.dim]
+
+    def velocity(self, t: Tensor, y: Tensor) -> Tensor:
+        """dy/dt of states `(..., dim)` whose further dimensions are zero, as at the start."""
+        found: Tensor = self.vector_field(t, append_zeros(y, self.augment))
+        return found[..., : self.dim]
 
 
 def neural_ode(
     settings: NeuralODEConfig, data: Any, solver: Solver, gradient: Gradient
 ) -> NeuralODE:
     """The model of the demo, sized for its data."""
-    return NeuralODE(data.dim, settings.hidden, solver, gradient)
+    warn_of_many(settings.augment, data.dim)
+    return NeuralODE(data.dim, settings.hidden, solver, gradient, settings.augment)

@@ -1,4 +1,4 @@
-"""One trajectory of dy/dt = y^3 A, which the official demonstration fits."""
+"""Trajectories of dy/dt = y^3 A: the one that the official demonstration fits, and another."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from .chapter import CubicSpiralConfig
 __all__ = ["MATRIX", "CubicSpiralData", "TrajectoryBatch", "cubic_spiral_data"]
 
 MATRIX = ((-0.1, 2.0), (-2.0, -0.1))
+START = (2.0, 0.0)
+# Halfway between two windings of the fitted trajectory, so that the test is of the vector field.
+HELD_OUT_START = (1.7, 0.0)
 
 
 @dataclass
@@ -36,18 +39,25 @@ class TrajectoryBatch:
 
 @dataclass
 class CubicSpiralData:
-    """What the demonstration reads: random windows to train on, the whole trajectory to test."""
+    """What the demonstration reads.
+
+    Attributes:
+        train: Random windows of the fitted trajectory.
+        test: A whole trajectory from another start, which no window is of.
+        fitted: The whole trajectory that the windows are of.
+    """
 
     train: SeededBatches[TrajectoryBatch]
     validation: None
     test: list[TrajectoryBatch]
+    fitted: TrajectoryBatch
     dim: int = 2
 
 
 def cubic_spiral_data(
     settings: CubicSpiralConfig, seed: int = 0, device: torch.device | None = None
 ) -> CubicSpiralData:
-    """The trajectory from (2, 0), at equally spaced times from 0 to `span`.
+    """Trajectories from (2, 0) and (1.7, 0), at equally spaced times from 0 to `span`.
 
     Raises:
         DataError: Windows that the trajectory does not have.
@@ -64,14 +74,20 @@ def cubic_spiral_data(
     def field(t: float, y: NDArray[np.float64]) -> NDArray[np.float64]:
         return y**3 @ matrix
 
-    exact = solve_ivp(field, (0, span), [2.0, 0.0], "DOP853", times, rtol=1e-10, atol=1e-12)
-    ys = torch.tensor(exact.y.T, dtype=torch.float32, device=device).unsqueeze(1)
     t = torch.tensor(times, dtype=torch.float32, device=device)
-    whole = TrajectoryBatch(ys[0], t, ys)
+
+    def trajectory(start: tuple[float, float]) -> TrajectoryBatch:
+        exact = solve_ivp(field, (0, span), start, "DOP853", times, rtol=1e-10, atol=1e-12)
+        ys = torch.tensor(exact.y.T, dtype=torch.float32, device=device).unsqueeze(1)
+        return TrajectoryBatch(ys[0], t, ys)
+
+    fitted = trajectory(START)
+    ys = fitted.ys
     places = torch.arange(window, device=device)
 
     def draw(generator: torch.Generator) -> TrajectoryBatch:
         starts = torch.randperm(points - window, generator=generator)[:batch_size].to(ys.device)
         return TrajectoryBatch(ys[starts, 0], t[:window], ys[starts + places.unsqueeze(1), 0])
 
-    return CubicSpiralData(SeededBatches(draw, settings.batches, seed), None, [whole])
+    train = SeededBatches(draw, settings.batches, seed)
+    return CubicSpiralData(train, None, [trajectory(HELD_OUT_START)], fitted)

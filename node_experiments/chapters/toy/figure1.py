@@ -70,7 +70,7 @@ def draw_residual(axis: Axes, residual: Any, x: Tensor, h: Tensor) -> None:
 
 
 def draw_ode(axis: Axes, ode: Any, x: Tensor, h: Tensor) -> list[int]:
-    """Smooth trajectories, each solved by itself; returns their numbers of evaluations."""
+    """Smooth trajectories, each solved independently; returns their numbers of evaluations."""
     depth = float(ode.times[-1])
     fine = torch.linspace(0.0, depth, 121, device=x.device)
     columns = torch.arange(0.0, depth + 0.25, 0.5, device=x.device)

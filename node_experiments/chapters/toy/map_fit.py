@@ -1,4 +1,4 @@
-"""Fit a map of the line by two networks at once, each by its own squared error (Figure 1)."""
+"""Fit a map of the line by two networks at once, each by a separate squared error (Figure 1)."""
 
 from __future__ import annotations
 

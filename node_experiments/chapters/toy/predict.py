@@ -26,7 +26,7 @@ def predict_trajectories(trained: Any, request: Request) -> Prediction:
     Raises:
         ConfigError: A time below 0.
     """
-    batch, dim = trained.data.test[0], trained.data.dim
+    batch, dim = trained.data.fitted, trained.data.dim
     names = [f"y{n + 1}" for n in range(dim)]
     starts = batch.y0.cpu().double().numpy()
     if request.inputs is not None:

@@ -22,7 +22,7 @@ class TrajectoryFit:
         return (model(batch.y0, batch.times) - batch.ys).abs().mean(), {}
 
     def evaluate(self, model: nn.Module, batches: Iterable[Any]) -> dict[str, float]:
-        """Of whole trajectories, solved from their start; also the root of the squared error."""
+        """Of whole trajectories, solved from their start; also the root mean squared error."""
         errors = torch.cat(
             [(model(batch.y0, batch.times) - batch.ys).flatten() for batch in batches]
         )

@@ -1,8 +1,8 @@
 """Small networks with their units, and not their rows, as the rows of every product.
 
 A product of a matrix of a few units with many rows is a fifth to a third faster on a CPU that way
-round than the other, and everything that is done to each unit costs the same. It pays when the
-rows lie side by side in memory from the start to the end of a solve, so that nothing is ever
+round than the other, and everything that is done to each unit costs the same. It is faster when
+the rows are side by side in memory from the start to the end of a solve, so that nothing is ever
 transposed: `units_first` lays a state so, and the solver keeps to it.
 """
 

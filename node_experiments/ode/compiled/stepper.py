@@ -13,14 +13,16 @@ from torch import Tensor
 from ..methods.base import Interpolant, Stepper
 from ..methods.butcher_tableau import Tableau
 from ..methods.interpolation import hermite_interpolation, runge_kutta_interpolation
+from ..norms import ErrorRatio
 from ..solution import StepCounts
+from ..solver import Solver
 from ..step_size_control import step_after_trial, trial_step
 from .capture import CapturedField
-from .fixed_steps import StepGrid
 from .lowering import Compiled, Lowering
 from .step_graphs import Derivative, Start, Step, Trial, nodes_of
+from .step_grid import StepGrid
 
-__all__ = ["Compilation", "CompiledSteps", "MeasuredRatio", "compiled_function"]
+__all__ = ["Compilation", "CompiledSteps", "compiled_function", "measured"]
 
 
 class Compilation(NamedTuple):
@@ -28,6 +30,27 @@ class Compilation(NamedTuple):
 
     field: CapturedField
     lower: Lowering
+
+    def stepper(
+        self,
+        tableau: Tableau,
+        like: Tensor,
+        counts: StepCounts,
+        *,
+        adaptive: bool,
+        tolerances: tuple[float | Tensor, float | Tensor] | None,
+        keeps_stages: bool,
+    ) -> CompiledSteps:
+        """Steps of a method; see `CompiledSteps`."""
+        return CompiledSteps(
+            self,
+            tableau,
+            like,
+            counts,
+            adaptive=adaptive,
+            tolerances=tolerances,
+            keeps_stages=keeps_stages,
+        )
 
 
 def compiled_function(
@@ -246,11 +269,11 @@ class CompiledSteps(Stepper):
         return step_after_trial(h, d1, float(change), error_order, longest)
 
 
-class MeasuredRatio:
-    """The error of a step that the step itself measured; see `norms.ErrorRatio`."""
+class MeasuredRatio(ErrorRatio):
+    """The error of a step that the step itself measured."""
 
     def __init__(self, stepper: CompiledSteps):
-        self._stepper = stepper
+        self._stepper: CompiledSteps = stepper
         self.largest = 0.0
 
     def __call__(self, h: float, y0: Tensor, y1: Tensor) -> float:
@@ -258,3 +281,14 @@ class MeasuredRatio:
         if ratio > self.largest:
             self.largest = ratio
         return ratio
+
+
+def measured(
+    stepper: Stepper, times: Sequence[float], y0: Tensor, error_order: int, solver: Solver
+) -> tuple[float, MeasuredRatio]:
+    """The size of the first step, and the errors of all, of steps that measure them."""
+    assert isinstance(stepper, CompiledSteps)
+    h = solver.first_step
+    if h is None:
+        h = stepper.first_step(times, y0, error_order, solver.max_step)
+    return h, MeasuredRatio(stepper)

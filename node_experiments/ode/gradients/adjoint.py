@@ -22,24 +22,26 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from ..fixed_grid import FixedGrid
 from ..integrate import integrate, solve_forward
 from ..methods.explicit_runge_kutta import Clock
 from ..methods.make_stepper import make_stepper
-from ..methods.newton import AugmentedLinearization, Linear
-from ..methods.registry import METHODS
-from ..methods.scipy import scipy_integrate
+from ..methods.registry import METHODS, nearest
 from ..norms import rms_norm, scaled
 from ..problem import Observe, Problem, Watch
 from ..solution import Solution, SolveError, Status, Trajectory
 from ..solver import Solver
-from ..step_size_control import AdaptiveControl, FixedGrid, first_step, make_controller
-from ..vector_field import Dynamics, FlatField
-from .base import Evaluator, backward_pass
+from ..step_size_control import AdaptiveControl, first_step, make_controller
+from ..vector_field import Dynamics
+from .base import Evaluator, Gradient, backward_pass
+
+if TYPE_CHECKING:
+    from ..methods.newton import AugmentedLinearization, Linear
 
 __all__ = ["Adjoint", "BackwardSolve"]
 
@@ -47,7 +49,7 @@ LOW_ORDER = "ralston3"  # 3 evaluations per step, none at its end, from where th
 
 
 @dataclass(frozen=True)
-class Adjoint:
+class Adjoint(Gradient):
     """The paper's gradient: within the solver's tolerance, in constant memory.
 
     Attributes:
@@ -80,6 +82,8 @@ class Adjoint:
         >>> gradient = Adjoint(solver=Solver("rk4", step_size=0.05))  # for any forward solve
     """
 
+    solves_backwards: ClassVar[bool] = True
+
     rtol: float | None = None
     atol: float | None = None
     seminorm: bool = True
@@ -99,10 +103,7 @@ class Adjoint:
             if value is not None and not 0 <= value < math.inf:
                 raise ValueError(f"gradient.{name}={value!r} must be a number >= 0, or null")
         if self.method is not None and self.method not in METHODS:
-            raise ValueError(
-                f"gradient.method={self.method!r} is unknown; allowed: {', '.join(METHODS)}, "
-                "or null"
-            )
+            raise ValueError(f"gradient.method={self.method!r} is unknown{nearest(self.method)}")
         if self.solver is None:
             return
         for name in ("rtol", "atol", "method"):
@@ -127,6 +128,9 @@ class Adjoint:
         step_size = solver.step_size
         if solver.num_steps is not None:
             step_size = abs(times[-1] - times[0]) / solver.num_steps
+        changes = self.method, self.rtol, self.atol, solver.num_steps
+        if all(change is None for change in changes):
+            return solver
         return replace(
             solver,
             method=self.method or solver.method,
@@ -149,7 +153,7 @@ class Adjoint:
         if family == "scipy" and (self.norm or self.watch):
             raise ValueError(
                 f"the backward solve by {method!r} cannot take gradient.norm and gradient.watch, "
-                "for SciPy measures errors and makes steps by itself; leave them out, or set "
+                "for SciPy measures errors and chooses steps; leave them out, or set "
                 "gradient.method"
             )
         if family == "symplectic":
@@ -222,6 +226,8 @@ class AugmentedDynamics(Dynamics):
 
     def linearize(self, t: float, y: Tensor) -> AugmentedLinearization:
         """The Jacobian at (t, y), for implicit methods."""
+        from ..methods.newton import AugmentedLinearization
+
         return AugmentedLinearization(self._problem.linearize(t, y[: len(y) // 2]))
 
 
@@ -269,7 +275,7 @@ class BackwardSolve:
         self._time = self._problem.time
         self._linearize: Callable[[float, Tensor], Linear] = augmented.linearize
         perturbs = self._chosen.perturb or self._ys.device.type != "cpu"
-        self._clock: Clock | None = self._problem.times_of if perturbs else None
+        self._clock: Clock[float] | None = self._problem.times_of if perturbs else None
         self._rtol, self._quadrature_rtol = self._tolerances(self._chosen.rtol)
         self._atol, self._quadrature_atol = self._tolerances(self._chosen.atol)
 
@@ -334,6 +340,8 @@ class BackwardSolve:
         self._controller: AdaptiveControl | None = None
         self._uses_scipy = METHODS[solver.method].family == "scipy"
         if self._uses_scipy:
+            from ..flat_field import FlatField
+
             self._field = FlatField(
                 self._dynamics,
                 self._state,
@@ -430,6 +438,8 @@ class BackwardSolve:
         self._conclude(trajectory)
 
     def _solve_with_scipy(self, interval: list[float]) -> Trajectory:
+        from ..methods.scipy import scipy_integrate
+
         n, q = len(self._state), len(self._quadrature)
         # The parameter gradients are part of SciPy's state.
         atol = self._state.new_full((n + q,), float(torch.as_tensor(self._atol).max()))
@@ -440,9 +450,9 @@ class BackwardSolve:
             self._solver, self._field, together, interval, self._counts, rtol, atol
         )
         if trajectory.status is Status.REACHED:
-            end = trajectory.outputs[-1].view(-1)
+            end = trajectory.outputs[-1]
             self._quadrature.copy_(end[n:])
-            trajectory.outputs[-1] = end[:n].unsqueeze(0)
+            trajectory.outputs[-1] = end[:n]
         return trajectory
 
     def _conclude(self, trajectory: Trajectory) -> None:

@@ -7,6 +7,7 @@ the accepted steps. Rejected steps never enter the graph.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -18,14 +19,15 @@ from ..methods.make_stepper import functional_method
 from ..methods.registry import METHODS
 from ..problem import Problem
 from ..solution import Trajectory
+from .base import Gradient
 from .recorded_implicit_step import RecordedImplicitSteps
-from .recorded_steps import FrozenGrid, TimedSteps, recorded_steps
+from .recorded_steps import FrozenGrid, RecordedSteps, TimedSteps
 
 __all__ = ["Backprop"]
 
 
 @dataclass(frozen=True)
-class Backprop:
+class Backprop(Gradient):
     """Plain automatic differentiation; differentiable any number of times.
 
     Of an implicit method the equations are differentiated and not the iteration that solves them,
@@ -38,6 +40,8 @@ class Backprop:
     With `Solver(compile=True)` it is differentiable once, unless the times need a gradient.
     """
 
+    records_steps: ClassVar[bool] = True
+
     def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
         """States at the output times that were reached, in the graph; `(time, *state)`.
 
@@ -48,7 +52,7 @@ class Backprop:
         stepper = recorded_stepper(problem, grid)
         if grid is None:
             trajectory = run(problem, stepper, problem.start)
-            ys = torch.cat(trajectory.outputs)
+            ys = torch.stack(trajectory.outputs)
         else:
             remember = grid.remember
             trajectory = run(
@@ -57,7 +61,7 @@ class Backprop:
                 problem.start,
                 lambda t, h, y: remember(t, stepper.derivative(t, y)),
             )
-            ys = grid.move_outputs_on_grid_points(torch.cat(trajectory.outputs))
+            ys = grid.move_outputs_on_grid_points(torch.stack(trajectory.outputs))
         return ys.view(-1, *problem.y0.shape), trajectory
 
 
@@ -76,7 +80,7 @@ def recorded_stepper(problem: Problem, grid: FrozenGrid | None) -> Stepper:
     if grid is not None:
         return TimedSteps(problem, grid)
     if method.family == "explicit":
-        return recorded_steps(problem, problem.clock)
+        return RecordedSteps(problem, problem.clock)
     if not method.recordable:
         raise ValueError(
             f"gradient='backprop' cannot record solver.method={method.name!r}; take "

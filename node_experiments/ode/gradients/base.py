@@ -7,20 +7,30 @@ products; the gradients of theta are accumulated in place beside the solve.
 
 from __future__ import annotations
 
+import difflib
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from typing import Any, NamedTuple, Protocol
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib import import_module
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from ..autocast import full_precision
-from ..captured_tensors import refuse_unknown
+from ..captured_tensors import reject_unknown
 from ..problem import Problem
 from ..solution import Trajectory
 
-__all__ = ["Evaluation", "Evaluator", "Gradient", "Pullback", "backward_pass"]
+__all__ = [
+    "GRADIENTS",
+    "Evaluation",
+    "Evaluator",
+    "Gradient",
+    "Pullback",
+    "backward_pass",
+    "gradient_class",
+    "make_gradient",
+]
 
 Backward = Callable[[Any, Tensor], tuple[Tensor | None, ...]]
 
@@ -30,11 +40,54 @@ class Gradient(Protocol):
 
     It meets the rest of the solver in the problem and in the accepted steps; it knows nothing of
     step control, and the loop knows nothing of it.
+
+    Attributes:
+        records_steps: Whether autograd records the operations of the steps.
+        solves_backwards: Whether it solves an ODE backwards in time, with its own step control.
     """
+
+    records_steps: ClassVar[bool] = False
+    solves_backwards: ClassVar[bool] = False
 
     def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
         """States at the output times that were reached, shape `(time, *state)`."""
         ...
+
+
+# A method is the class of this name in the file of the method's name.
+GRADIENTS = {
+    "adjoint": "Adjoint",
+    "backprop": "Backprop",
+    "checkpoint": "Checkpoint",
+    "discrete": "Discrete",
+    "interpolated": "Interpolated",
+    "reversible": "Reversible",
+}
+DEFAULTS: dict[str, Gradient] = {}
+
+
+def gradient_class(name: str) -> type[Gradient]:
+    """The class of a gradient method, by the method's name in `GRADIENTS`."""
+    return getattr(import_module(f".{name}", __package__), GRADIENTS[name])
+
+
+def make_gradient(gradient: Gradient | str) -> Gradient:
+    """The gradient method of that name with its defaults, or the one that was given.
+
+    Raises:
+        ValueError: An unknown name.
+    """
+    if not isinstance(gradient, str):
+        return gradient
+    if gradient not in DEFAULTS:
+        if gradient not in GRADIENTS:
+            near = difflib.get_close_matches(gradient, GRADIENTS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(
+                f"gradient={gradient!r} is unknown; allowed: {', '.join(GRADIENTS)}{hint}"
+            )
+        DEFAULTS[gradient] = gradient_class(gradient)()
+    return DEFAULTS[gradient]
 
 
 def backward_pass(function: Backward) -> Backward:
@@ -50,9 +103,12 @@ def backward_pass(function: Backward) -> Backward:
         # By its name, for the key of autograd's older vmap has no other in Python.
         if "Batched" in str(torch._C._dispatch_keys(grad_ys)):
             raise NotImplementedError(BATCHED)
-        ctx.problem.constants.refuse_changes()
-        casts = torch.is_autocast_enabled(grad_ys.device.type)
-        precision = full_precision(grad_ys.device) if casts else nullcontext()
+        ctx.problem.constants.reject_changes()
+        precision: AbstractContextManager[None] = nullcontext()
+        if torch.is_autocast_enabled(grad_ys.device.type):
+            from ..autocast import full_precision
+
+            precision = full_precision(grad_ys.device)
         with torch.no_grad(), precision, hooks_set_aside(ctx.problem.parameters):
             grads = function(ctx, grad_ys)
         if not torch.is_grad_enabled():
@@ -120,7 +176,7 @@ class Evaluator:
 
     Args:
         problem: The initial value problem.
-        time_gradients: Whether the time shall be a leaf of the graphs.
+        time_gradients: Whether the time should be a leaf of the graphs.
 
     Attributes:
         args: Arguments of the vector field, with leaves where a gradient is needed.
@@ -164,7 +220,7 @@ class Evaluator:
             derivative = self._problem.func(time, y, *self.args)
             if not self._is_checked:
                 known = (time, y, *self.inputs)
-                refuse_unknown(derivative, known, lambda: self._problem.func(time, y, *self.args))
+                reject_unknown(derivative, known, lambda: self._problem.func(time, y, *self.args))
                 self._is_checked = True
         return Evaluation(time, y, derivative)
 

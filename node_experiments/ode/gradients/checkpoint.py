@@ -18,11 +18,12 @@ from torch import Tensor
 
 from ..integrate import solve_forward
 from ..methods.base import Stepper
+from ..methods.explicit_runge_kutta import ExplicitRungeKutta
 from ..problem import Problem
 from ..solution import StepCounts, Trajectory
-from .base import Evaluator, backward_pass
-from .discrete import gradients_of
-from .records import Record, Span
+from .base import Evaluator, Gradient, backward_pass
+from .discrete import gradients_of, solve_recorded
+from .records import Record, Span, Start, starts_of
 from .replay import GraphSteps, implicit_stepper, stage_graphs
 from .runge_kutta_adjoint import StepGraph
 
@@ -32,7 +33,7 @@ Replayed = TypeVar("Replayed")
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(Gradient):
     """Gradient of the discrete solve, exact to rounding, from a bounded number of states.
 
     Attributes:
@@ -56,7 +57,7 @@ class Checkpoint:
         Raises:
             ValueError: A method that is no Runge-Kutta method.
         """
-        _ = problem.runge_kutta  # before the solve, for it refuses other methods
+        _ = problem.runge_kutta  # before the solve, for it raises for other methods
         record = ThinnedRecord(limit=self.checkpoints)
         ys = CheckpointedSolve.apply(problem, record, problem.y0, problem.t, *problem.inputs)
         return ys, record.trajectory
@@ -74,11 +75,11 @@ class ThinnedRecord(Record):
         self.append(t, h)
         if number % self.stride == 0:
             if len(self.states) == self.limit:
-                self.states = self.states[::2]
+                self.states, self.firsts = self.states[::2], self.firsts[::2]
                 self.stride *= 2
                 if number % self.stride != 0:
                     return
-            self.states.append(y)
+            self.keep(y)
 
 
 class CheckpointedSolve(torch.autograd.Function):
@@ -88,24 +89,29 @@ class CheckpointedSolve(torch.autograd.Function):
     def forward(
         ctx: Any, problem: Problem, record: ThinnedRecord, y0: Tensor, t: Tensor, *inputs: Tensor
     ) -> Tensor:
-        ys, record.trajectory = solve_forward(problem, record)
+        if problem.runge_kutta.explicit:
+            ys, record.trajectory = solve_recorded(problem, record)
+        else:
+            ys, record.trajectory = solve_forward(problem, record)
         ctx.problem, ctx.spans = problem, record.spans
-        ctx.kept, ctx.stride, ctx.limit = len(record.states), record.stride, record.limit
-        ctx.save_for_backward(*record.states, *inputs)
+        ctx.stride, ctx.limit = record.stride, record.limit
+        ctx.kept = len(record.states), len(record.firsts)
+        ctx.save_for_backward(*record.states, *record.firsts, *inputs)
         return ys
 
     @staticmethod
     @backward_pass
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
         problem, time_gradients = ctx.problem, ctx.needs_input_grad[3]
-        states = list(ctx.saved_tensors[: ctx.kept])
+        saved, (count, firsts) = ctx.saved_tensors, ctx.kept
+        starts = starts_of(ctx.spans, saved[:count], saved[count : count + firsts], ctx.stride)
         evaluator = Evaluator(problem, time_gradients)
         steps = graph_steps(problem, evaluator, ctx.spans)
         grads = gradients_of(
             problem,
             grad_ys,
             evaluator,
-            steps.last_to_first(states, ctx.stride, ctx.limit),
+            steps.last_to_first(starts, ctx.stride, ctx.limit),
             time_gradients,
         )
         return None, None, *grads
@@ -118,12 +124,12 @@ def graph_steps(
     tableau, counts = problem.runge_kutta, problem.stats.backward
     if tableau.explicit:
         replay = GraphSteps(problem, evaluator, StepCounts()).replay
-        return CheckpointedSteps(spans, problem.stepper(counts), replay)
+        return CheckpointedSteps(spans, problem.stepper(counts), replay, tableau.predicts)
     stepper = implicit_stepper(problem, counts)
 
-    def implicit_replay(t: float, t_end: float, y: Tensor) -> StepGraph:
+    def implicit_replay(t: float, t_end: float, start: Start) -> StepGraph:
         stepper.reset()
-        stepper.step(t, t_end - t, y)
+        stepper.step(t, t_end - t, start[0])
         return stage_graphs(tableau, evaluator, (t, t_end), stepper.points)
 
     return CheckpointedSteps(spans, stepper, implicit_replay)
@@ -135,56 +141,70 @@ class CheckpointedSteps(Generic[Replayed]):
     Args:
         spans: Start and end of the steps.
         stepper: Makes steps without a graph.
-        replay: Makes one step from its start, its end and its state.
+        replay: Makes one step from its times and where it starts.
+        predicts: Whether a step predicts the first derivative of the next one.
     """
 
     def __init__(
         self,
         spans: Sequence[Span],
         stepper: Stepper,
-        replay: Callable[[float, float, Tensor], Replayed],
+        replay: Callable[[float, float, Start], Replayed],
+        predicts: bool = False,
     ):
         self._spans, self._stepper, self._replay = spans, stepper, replay
+        self._predictor: ExplicitRungeKutta | None = None
+        if predicts:
+            assert isinstance(stepper, ExplicitRungeKutta)
+            self._predictor = stepper
 
     def last_to_first(
-        self, states: list[Tensor], stride: int, limit: int
+        self, starts: list[Start], stride: int, limit: int
     ) -> Iterator[tuple[Span, Replayed]]:
         """All steps.
 
         Args:
-            states: States of every `stride`-th step; emptied on the way.
+            starts: Where every `stride`-th step starts; emptied on the way.
             limit: How many states may be held at a time.
         """
         end = len(self._spans)
-        while states:
-            free = limit - len(states)
-            y = states.pop()
-            start = len(states) * stride
-            yield from self._segment(start, end, y, free)
+        while starts:
+            free = limit - len(starts)
+            at_start = starts.pop()
+            start = len(starts) * stride
+            yield from self._segment(start, end, at_start, free)
             end = start
 
     def _segment(
-        self, start: int, end: int, y: Tensor, free: int
+        self, start: int, end: int, at_start: Start, free: int
     ) -> Iterator[tuple[Span, Replayed]]:
-        """Steps `start` to `end`, last one first, from the state of the first one."""
+        """Steps `start` to `end`, last one first, from where the first one starts."""
         while free > 0 and end - start > 1:
             middle = start + binomial_split(end - start, free + 1)
-            yield from self._segment(middle, end, self._advance(y, start, middle), free - 1)
+            at_middle = self._advance(at_start, start, middle)
+            yield from self._segment(middle, end, at_middle, free - 1)
             end = middle
         for n in range(end - 1, start - 1, -1):
             t, t_end = self._spans[n]
-            yield (t, t_end), self._replay(t, t_end, self._advance(y, start, n))
+            yield (t, t_end), self._replay(t, t_end, self._advance(at_start, start, n))
 
-    def _advance(self, y: Tensor, start: int, end: int) -> Tensor:
-        """The state of step `end` from that of step `start`."""
-        stepper, previous_end = self._stepper, math.nan
+    def _advance(self, at_start: Start, start: int, end: int) -> Start:
+        """Where step `end` starts, from where step `start` does."""
+        if start == end:
+            return at_start
+        stepper, predictor, previous_end = self._stepper, self._predictor, math.nan
+        y, first = at_start
         for t, t_end in self._spans[start:end]:
             if t != previous_end:
                 stepper.reset()
-            h, previous_end = t_end - t, t_end
+            if predictor is not None and first is not None:
+                predictor.starts_with(y, first)
+            h, previous_end, first = t_end - t, t_end, None
             y = stepper.step(t, h, y)
             stepper.accept(h)
-        return y
+        if predictor is not None and self._spans[end][0] == previous_end:
+            first = predictor.derivative_at_end(t, h, y)
+        return y, first
 
 
 def binomial_split(steps: int, places: int) -> int:

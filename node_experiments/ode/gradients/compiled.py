@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..compiled.fixed_steps import fixed_solve
 from ..compiled.lowering import Compiled
 from ..compiled.step_graphs import DerivativeGradient, Step, StepGradient
 from ..compiled.stepper import CompiledSteps, compiled_function
@@ -28,7 +29,7 @@ from .backprop import Backprop
 from .base import Gradient, backward_pass
 from .checkpoint import Checkpoint, CheckpointedSteps, ThinnedRecord
 from .discrete import Discrete
-from .records import Record, Span
+from .records import Record, Span, Start
 from .reversible import Reversible
 
 __all__ = ["CompiledGradient", "compiled_gradient"]
@@ -39,7 +40,8 @@ def compiled_gradient(
 ) -> CompiledGradient | None:
     """The compiled form of an exact gradient method, for a problem whose steps are compiled.
 
-    Where times need gradients, or those of the interpolants are wanted, steps are not compiled.
+    Where times need gradients, or those of the interpolants are wanted, steps are not compiled;
+    nor where they would have to be made again from more than their states.
     Others than exact methods have a form for their backward pass alone.
 
     Raises:
@@ -52,7 +54,9 @@ def compiled_gradient(
         )
     if not isinstance(method, Backprop | Discrete | Checkpoint):
         return None
-    if problem.t.requires_grad or (isinstance(method, Backprop) and problem.observe is not None):
+    recorded = isinstance(method, Backprop) and problem.observe is not None
+    predicted = isinstance(method, Checkpoint) and problem.tableau.predicts
+    if problem.t.requires_grad or recorded or predicted:
         problem.compilation = None
         return None
     given = None if parameters is None or isinstance(method, Backprop) else tuple(parameters)
@@ -61,7 +65,7 @@ def compiled_gradient(
 
 
 @dataclass(frozen=True)
-class CompiledGradient:
+class CompiledGradient(Gradient):
     """Gradient of the discrete solve, exact to rounding, by compiled steps.
 
     Attributes:
@@ -118,16 +122,14 @@ class CompiledSolve(torch.autograd.Function):
             record(t, h, y)
 
         ctx.thinned = isinstance(record, ThinnedRecord)
-        grid = None if ctx.thinned else problem.grid_of_compiled(stepper)
-        if grid is None:
+        solved = None if ctx.thinned else fixed_solve(problem, stepper)
+        if solved is None:
             on_accept = keep_some if ctx.thinned else keep
             record.trajectory = run(problem, stepper, y0.detach(), on_accept)
-            ys = torch.cat(record.trajectory.outputs).view(-1, *y0.shape)
+            ys = torch.stack(record.trajectory.outputs)
         else:
-            states, firsts = stepper.steps(y0.detach(), grid)
-            ys = torch.stack([states[i] for i in grid.outputs])
-            record.starts, record.sizes, record.states = grid.starts, grid.sizes, states[:-1]
-            record.trajectory = Trajectory(t=problem.times[-1], h=grid.sizes[-1])
+            ys, record.trajectory, grid, record.states, firsts = solved
+            record.starts, record.sizes = grid.starts, grid.sizes
             places: Iterable[int | None] = range(len(firsts)) if firsts else repeat(None)
             steps = list(zip(places, grid.numbers, strict=False))
         ctx.problem, ctx.spans, ctx.steps = problem, record.spans, steps
@@ -181,11 +183,13 @@ def made_again(
     stepper = problem.stepper(problem.stats.backward)
     assert isinstance(stepper, CompiledSteps)
 
-    def replay(t: float, t_end: float, y: Tensor) -> AcceptedStep:
+    def replay(t: float, t_end: float, start: Start) -> AcceptedStep:
+        y = start[0]
         first = stepper.derivative(t, y) if stepper.needs_first else None
         return AcceptedStep(y, first, stepper.numbers_of(t, t_end - t))
 
-    yield from CheckpointedSteps(spans, stepper, replay).last_to_first(states, stride, limit)
+    starts: list[Start] = [(y, None) for y in states]
+    yield from CheckpointedSteps(spans, stepper, replay).last_to_first(starts, stride, limit)
 
 
 class CompiledBackward:

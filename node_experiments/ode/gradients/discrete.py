@@ -16,18 +16,19 @@ import torch
 from torch import Tensor
 
 from ..integrate import run, solve_forward
+from ..methods.explicit_runge_kutta import ExplicitRungeKutta
 from ..problem import Problem
 from ..solution import StepCounts, Trajectory
-from .base import Evaluator, Pullback, backward_pass
-from .records import Record, Span
+from .base import Evaluator, Gradient, Pullback, backward_pass
+from .records import Record, Span, Start, starts_of
 from .replay import GraphSteps, implicit_stepper, implicit_steps
 from .runge_kutta_adjoint import RungeKuttaAdjoint, StepGraph
 
-__all__ = ["Discrete", "gradients_of"]
+__all__ = ["Discrete", "gradients_of", "solve_recorded"]
 
 
 @dataclass(frozen=True)
-class Discrete:
+class Discrete(Gradient):
     """Gradient of the discrete solve, exact to rounding.
 
     Attributes:
@@ -80,10 +81,10 @@ class DiscreteSolve(torch.autograd.Function):
                 graphs.append(step.kept())
 
             record.trajectory = run(problem, step, y0.detach(), keep)
-            ys = torch.cat(record.trajectory.outputs).view(-1, *y0.shape)
+            ys = torch.stack(record.trajectory.outputs).view(-1, *y0.shape)
             ctx.graphs = evaluator, graphs
         elif problem.runge_kutta.explicit:
-            ys, record.trajectory = solve_forward(problem, record)
+            ys, record.trajectory = solve_recorded(problem, record)
             ctx.graphs = None
         else:
             implicit = implicit_stepper(problem, problem.stats.forward)
@@ -95,20 +96,21 @@ class DiscreteSolve(torch.autograd.Function):
             with torch.no_grad():
                 start = y0.detach().reshape(-1)
                 record.trajectory = run(problem, implicit, start, keep_stages)
-            ys = torch.cat(record.trajectory.outputs).view(-1, *y0.shape)
+            ys = torch.stack(record.trajectory.outputs).view(-1, *y0.shape)
             ctx.graphs = None
-        ctx.kept = len(record.states)
+        ctx.kept = len(record.states), len(record.firsts)
         ctx.problem = problem
         ctx.spans = record.spans
-        ctx.save_for_backward(*record.states, *inputs)
+        ctx.save_for_backward(*record.states, *record.firsts, *inputs)
         return ys
 
     @staticmethod
     @backward_pass
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
         problem, spans = ctx.problem, ctx.spans
-        # Unpacked first of all, for this refuses tensors that were changed since the solve.
-        states = ctx.saved_tensors[: ctx.kept]
+        # Unpacked first of all, for this rejects tensors that were changed since the solve.
+        saved, (count, firsts) = ctx.saved_tensors, ctx.kept
+        states = saved[:count]
         time_gradients = ctx.needs_input_grad[4]
         if not problem.runge_kutta.explicit:
             evaluator = Evaluator(problem, time_gradients)
@@ -116,7 +118,8 @@ class DiscreteSolve(torch.autograd.Function):
         elif ctx.graphs is None:
             evaluator = Evaluator(problem, time_gradients)
             step = GraphSteps(problem, evaluator, StepCounts())
-            steps = replayed_steps(step, spans, states)
+            starts = starts_of(spans, states, saved[count : count + firsts])
+            steps = replayed_steps(step, spans, starts)
         else:
             # They are used up on the way; a second backward replays the steps.
             evaluator, graphs = ctx.graphs
@@ -124,6 +127,15 @@ class DiscreteSolve(torch.autograd.Function):
             steps = retained_steps(spans, graphs)
         grads = gradients_of(problem, grad_ys, evaluator, steps, time_gradients)
         return None, None, None, *grads
+
+
+def solve_recorded(problem: Problem, record: Record) -> tuple[Tensor, Trajectory]:
+    """Solve by an explicit method, with all in the record that its steps start from."""
+    stepper = problem.stepper(problem.stats.forward)
+    if problem.tableau.predicts:
+        assert isinstance(stepper, ExplicitRungeKutta)
+        record.stepper = stepper
+    return solve_forward(problem, record, stepper)
 
 
 def gradients_of(
@@ -152,16 +164,15 @@ def gradients_of(
 
 
 def replayed_steps(
-    step: GraphSteps, spans: Sequence[Span], states: Sequence[Tensor]
+    step: GraphSteps, spans: Sequence[Span], starts: Sequence[Start]
 ) -> Iterator[tuple[Span, StepGraph]]:
-    """Accepted steps, last one first, each evaluated again from its state.
+    """Accepted steps, last one first, each evaluated again from where it started.
 
     Args:
         spans: Start and end of the steps.
-        states: States at the start of the steps.
     """
-    for (t, t_end), y in zip(reversed(spans), reversed(states), strict=True):
-        yield (t, t_end), step.replay(t, t_end, y)
+    for (t, t_end), start in zip(reversed(spans), reversed(starts), strict=True):
+        yield (t, t_end), step.replay(t, t_end, start)
 
 
 def retained_steps(

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..integrate import solve_forward
-from ..methods.base import Stepper
+from ..methods.base import Interpolant, Stepper
 from ..methods.registry import METHODS
 from ..problem import Observe, Problem
 from ..solution import Trajectory
@@ -99,7 +99,7 @@ class InterpolatedSolve(torch.autograd.Function):
     ) -> Tensor:
         starts: list[float] = []
         sizes: list[float] = []
-        pieces: list[Any] = []
+        pieces: list[Interpolant] = []
         others = problem.observe
 
         def observe(step: Stepper, t: float, h: float, y: Tensor, y1: Tensor) -> bool:
@@ -115,7 +115,7 @@ class InterpolatedSolve(torch.autograd.Function):
             problem.observe = others
         trajectories.append(trajectory)
         ctx.problem, ctx.options, ctx.steps = problem, options, (starts, sizes)
-        # An interpolant is a function with its tensors bound; autograd shall keep those.
+        # An interpolant is a function with its tensors bound; autograd should keep those.
         ctx.pieces = [(p.func, [isinstance(a, Tensor) or a for a in p.args]) for p in pieces]
         bound = [a for p in pieces for a in p.args if isinstance(a, Tensor)]
         ctx.save_for_backward(ys, *inputs, *bound)

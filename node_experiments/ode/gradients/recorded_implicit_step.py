@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..methods.base import Interpolant, Stepper
+from ..methods.base import Interpolant, Stepper, Time
 from ..methods.interpolation import hermite_interpolation
 from ..problem import Problem
 from .recorded_steps import FrozenGrid, timed_interpolation
@@ -62,7 +62,7 @@ class RecordedImplicitSteps(Stepper):
 
     def step(self, t: float, h: float, y: Tensor) -> Tensor:
         tableau, grid = self._tableau, self._grid
-        size: Any = h if grid is None else grid.size(t, h)
+        size: Time = h if grid is None else grid.size(t, h)
         first = self.derivative(t, y)
         self._stepper.resume(first.detach())
         with torch.no_grad():

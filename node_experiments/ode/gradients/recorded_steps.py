@@ -14,25 +14,27 @@ from ..methods.explicit_runge_kutta import Clock, ExplicitRungeKutta
 from ..methods.interpolation import output_weights
 from ..problem import Problem
 
-__all__ = ["FrozenGrid", "TimedSteps", "recorded_steps", "timed_interpolation"]
+__all__ = ["FrozenGrid", "RecordedSteps", "TimedSteps", "timed_interpolation"]
 
 
-def recorded_steps(problem: Problem, clock: Clock | None) -> ExplicitRungeKutta:
+class RecordedSteps(ExplicitRungeKutta[float]):
     """Steps of the problem's explicit method in the graph.
 
     Args:
         clock: Makes the times of stages; see `ExplicitRungeKutta`.
     """
-    return ExplicitRungeKutta(
-        problem.tableau,
-        problem.func,
-        problem.y0,
-        problem.stats.forward,
-        args=problem.args,
-        adaptive=not problem.solver.fixed_steps,
-        records=True,
-        clock=clock,
-    )
+
+    def __init__(self, problem: Problem, clock: Clock[float] | None):
+        super().__init__(
+            problem.tableau,
+            problem.func,
+            problem.y0,
+            problem.stats.forward,
+            args=problem.args,
+            adaptive=not problem.solver.fixed_steps,
+            records=True,
+            clock=clock,
+        )
 
 
 class FrozenGrid:
@@ -91,20 +93,11 @@ class FrozenGrid:
         return torch.stack(rows)
 
 
-class TimedSteps(ExplicitRungeKutta):
+class TimedSteps(RecordedSteps):
     """Recorded steps whose times are in the graph, on a frozen grid."""
 
     def __init__(self, problem: Problem, grid: FrozenGrid):
-        super().__init__(
-            problem.tableau,
-            problem.func,
-            problem.y0,
-            problem.stats.forward,
-            args=problem.args,
-            adaptive=not problem.solver.fixed_steps,
-            records=True,
-            clock=grid.clock,
-        )
+        super().__init__(problem, grid.clock)
         self._grid = grid
 
     def interpolant(self, t: float, h: float, y0: Tensor, y1: Tensor) -> Interpolant:

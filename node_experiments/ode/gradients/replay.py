@@ -15,7 +15,7 @@ from ..problem import Problem
 from ..solution import StepCounts
 from ..vector_field import Dynamics
 from .base import Evaluation, Evaluator
-from .records import Span
+from .records import Span, Start
 from .runge_kutta_adjoint import StepGraph
 
 __all__ = ["GraphSteps", "implicit_stepper", "implicit_steps", "stage_graphs"]
@@ -34,7 +34,7 @@ class RecordedEvaluations(Dynamics):
         return self.fitted(evaluation.derivative.detach(), y)
 
 
-class GraphSteps(ExplicitRungeKutta):
+class GraphSteps(ExplicitRungeKutta[float]):
     """Explicit Runge-Kutta steps whose stages are evaluated with a graph each."""
 
     def __init__(self, problem: Problem, evaluator: Evaluator, counts: StepCounts):
@@ -92,16 +92,21 @@ class GraphSteps(ExplicitRungeKutta):
             dense=partial(same, self._graphs[stages:]),
         )
 
-    def replay(self, t: float, t_end: float, y: Tensor) -> StepGraph:
+    def replay(self, t: float, t_end: float, start: Start) -> StepGraph:
         """The graphs of a step that was accepted before."""
         h = t_end - t
+        y, first = start
         self.reset()
         self._graphs = []
+        if first is not None:
+            self.starts_with(y, first)
+            self._graphs = [Evaluation(first, y, first)]  # belongs to the step before, at any time
         self.step(t, h, y, only=range(self._inner))
+        end = partial(self._replay_end, t, h, t_end, y)
+        if self.tableau.predicts:
+            end = partial(same, self._graphs[-1])
         return StepGraph(
-            self._graphs[: self._inner],
-            end=partial(self._replay_end, t, h, t_end, y),
-            dense=partial(self._replay_dense, t, h, y),
+            self._graphs[: self._inner], end=end, dense=partial(self._replay_dense, t, h, y)
         )
 
     def _replay_end(self, t: float, h: float, t_end: float, y: Tensor) -> Evaluation:

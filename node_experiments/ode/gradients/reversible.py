@@ -19,12 +19,13 @@ import torch
 from torch import Tensor
 
 from ..integrate import run
+from ..methods.base import Time
 from ..methods.explicit_tableaus import EXPLICIT_TABLEAUS
 from ..methods.functional_step import FunctionalStepper
 from ..methods.reversible import REVERSIBLE, ReversibleMethod
 from ..problem import Problem
 from ..solution import Trajectory
-from .base import Evaluator, Pullback, backward_pass
+from .base import Evaluator, Gradient, Pullback, backward_pass
 from .records import Grid
 from .time_cotangents import TimeCotangents
 
@@ -32,7 +33,7 @@ __all__ = ["Reversible"]
 
 
 @dataclass(frozen=True)
-class Reversible:
+class Reversible(Gradient):
     """Gradient of the discrete solve by a reversible method, in constant memory.
 
     An explicit Runge-Kutta method is replaced by the reversible method that is made of it.
@@ -101,7 +102,7 @@ class ReversibleSolve(torch.autograd.Function):
         vectors = step.state or method.start(field, problem.times[0], start)
         ctx.size = len(vectors)
         ctx.save_for_backward(*vectors, y0, *inputs)
-        return torch.cat(grid.trajectory.outputs).view(-1, *y0.shape)
+        return torch.stack(grid.trajectory.outputs).view(-1, *y0.shape)
 
     @staticmethod
     @backward_pass
@@ -223,7 +224,7 @@ class Undoing:
 
     def _time_leaves(self, t: float, t_end: float, outputs: slice) -> StepTimes:
         times, h = self._times[outputs], t_end - t
-        thetas: list[Any] = [(time - t) / h for time in times]
+        thetas: list[Time] = [(time - t) / h for time in times]
         if self._clock is None:
             return StepTimes(t, h, thetas)
         start, end = (self._grad_ys.new_zeros(()).requires_grad_() for _ in range(2))
@@ -259,7 +260,7 @@ class StepTimes(NamedTuple):
             gradients.
     """
 
-    start: Any
-    size: Any
-    thetas: list[Any]
+    start: Time
+    size: Time
+    thetas: list[Time]
     leaves: tuple[Tensor, ...] = ()

@@ -8,7 +8,8 @@ and the outputs u_m = y_0 + h sum_i w_i(theta_m) k_i. With a bar for the gradien
     ybar_0 = ybar_1 + sum_m ubar_m + sum_i Ybar_i.
 
 The derivative at a grid point is the first stage of one step and may be the last stage, or the
-end of the interpolant, of the step before. Its cotangents are added up and pulled back once.
+end of the interpolant, of the step before. Its cotangents are added up and pulled back once: at
+the state there, or at its prediction, where the step before evaluated its last stage.
 
 A stage that has h d k_i at its own point, d being the diagonal of an implicit method, solves an
 equation, whose derivative is that of the implicit-function theorem. With J = df/dy(t + c_i h, Y_i)
@@ -69,7 +70,7 @@ class RungeKuttaAdjoint:
         time_gradients: Whether `grad_t` is wanted.
 
     Attributes:
-        state: Gradient of the state at the start of the steps taken back so far, shape `(n,)`.
+        state: Gradient of the state at the start of the steps transposed so far, shape `(n,)`.
         grad_t: Gradient of the output times, shape `(time,)`, or None.
     """
 
@@ -98,7 +99,7 @@ class RungeKuttaAdjoint:
         self._inside = rows[1:s].t()
         self._ones = grad_ys.new_ones(max(s - 1, 0))
         self._cotangent = grad_ys.new_empty(n)
-        # The derivative at the grid point where the last step taken back starts: its cotangent,
+        # The derivative at the grid point where the last transposed step starts: its cotangent,
         # whether that is zero, its evaluation and its time.
         self._node = grad_ys.new_zeros(n)
         self._node_is_zero = True
@@ -123,15 +124,20 @@ class RungeKuttaAdjoint:
             return
         if self._diagonal[-1] and self._tableau.solution_is_last_stage:
             self._pull_end(t, t_end, step)
-        else:
+        elif not self._tableau.predicts:
             self._pull_node()
         for i in range(self._inner - 1, 0, -1):
             cotangent = self._stage_cotangent(i, h, direct, self._cotangent)
             self._solve_stage(step.stages[i], cotangent, h * self._diagonal[i])
+            if self._clock is not None:
+                self._clock.stage(t, t_end, cotangent, step.stages[i])
+            if self._tableau.predicts and i == self._inner - 1:
+                # The last stage is the grid point's, at the prediction of the step's end.
+                cotangent.add_(self._node)
+                self._node.zero_()
             grad_t = self._pull(step.stages[i], cotangent, self._rows[i])
             if self._clock is not None:
                 self._clock.inside(t, t_end, self._tableau.c[i], grad_t)
-                self._clock.stage(t, t_end, cotangent, step.stages[i])
         self._stage_cotangent(0, h, direct, self._node)
         self._node_is_zero = False
         self._node_evaluation, self._node_time = step.stages[0], t
@@ -222,7 +228,7 @@ class RungeKuttaAdjoint:
     def _pull_dense(
         self, i: int, t: float, t_end: float, evaluation: Evaluation, direct: DirectCotangents
     ) -> None:
-        """Take back a stage that only the interpolant needs."""
+        """Transpose a stage that only the interpolant needs."""
         tableau, h = self._tableau, t_end - t
         stage = tableau.stages + i
         grad_t = self._pull(evaluation, direct.stages[stage], self._cotangent)
@@ -259,10 +265,10 @@ class RungeKuttaAdjoint:
             self._clock.at(self._node_time, grad_t)
 
     def _pull_end(self, t: float, t_end: float, step: StepGraph) -> None:
-        """Take back the last stage of an implicit method."""
+        """Transpose the last stage of an implicit method."""
         end, hd = self._end(step), (t_end - t) * self._diagonal[-1]
         if self._clock is not None:
-            # What the node has by itself does not scale with this step.
+            # What the node has as a grid point does not scale with this step.
             self._clock.stage(t, t_end, -self._node, end)
         self._node.add_(self.state, alpha=hd)
         self._node_is_zero = False
@@ -274,7 +280,7 @@ class RungeKuttaAdjoint:
     def _pull_coupled(
         self, t: float, t_end: float, step: StepGraph, direct: DirectCotangents | None
     ) -> None:
-        """Take back a step whose stages but the first, which has no weight, are coupled."""
+        """Transpose a step whose stages but the first, which has no weight, are coupled."""
         tableau, h = self._tableau, t_end - t
         block = tableau.blocks[0]
         like = self.state

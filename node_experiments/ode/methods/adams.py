@@ -1,6 +1,6 @@
-"""Adams methods: of variable step and order, and of fixed order on the grid that is given.
+"""The Adams method of variable step and order.
 
-The first predicts, evaluates, corrects and evaluates again (PECE), in the formulation of
+It predicts, evaluates, corrects and evaluates again (PECE), in the formulation of
 Krogh with modified divided differences (Hairer, Norsett & Wanner I, section III.5):
 
     p_{n+1} = y_n + h sum_{j<k} g_j phi*_j(n),
@@ -20,16 +20,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from ..flat_field import FlatField
 from ..norms import rms_norm
-from ..solution import StepCounts
-from ..vector_field import FlatField, PlainField
 from .base import Interpolant, OrderSelection, Stepper
-from .explicit_runge_kutta import ExplicitRungeKutta
-from .explicit_tableaus import EXPLICIT_TABLEAUS
-from .functional_step import State
-from .interpolation import weighted_sum
 
-__all__ = ["FixedAdams", "VariableAdams", "integration_weights"]
+__all__ = ["VariableAdams", "times_linear"]
 
 HIGHEST_ORDER = 12
 
@@ -233,69 +228,7 @@ class VariableAdams(Stepper):
         self._steps_of_order = 0
 
 
-class FixedAdams:
-    """Adams-Bashforth, or Adams-Moulton as PECE, of one order up to 4.
-
-    The coefficients are those of the actual grid, so that a shorter last step keeps the order. The
-    first steps are those of a Runge-Kutta method of the same order. The state is (y, f_n, f_{n-1},
-    ...), and the times of the derivatives are kept beside it.
-    """
-
-    stages = 1
-    error_order: int | None = None
-    reference = "Hairer, Norsett & Wanner I, section III.1"
-    has_twin = False
-
-    def __init__(self, name: str, order: int | None = None):
-        self.name = name
-        self.order = order or 4
-        self._corrects = name == "adams_moulton"
-        self._starter = EXPLICIT_TABLEAUS[("euler", "heun", "heun3", "rk4")[self.order - 1]]
-        self._times: list[float] = []
-
-    def start(self, field: FlatField, t: float, y: Tensor) -> State:
-        self._times = [t]
-        return y, field(t, y)
-
-    def advance(
-        self, field: FlatField, t: float, h: float, state: State
-    ) -> tuple[State, Tensor | None]:
-        y, *derivatives = state
-        keep = self.order - 1
-        if len(derivatives) < self.order - self._corrects:
-            starter = ExplicitRungeKutta(
-                self._starter, PlainField(field), y, StepCounts(), records=True, clock=field.clock
-            )
-            starter.starts_with(y, derivatives[0])
-            y_next = starter.step(t, h, y)
-        else:
-            nodes = self._times[: len(derivatives)]
-            weights = integration_weights(nodes, t, t + h)
-            y_next = y + weighted_sum(weights, derivatives)
-            if self._corrects:
-                f = field(t + h, y_next)
-                weights = integration_weights([t + h, *nodes[: self.order - 1]], t, t + h)
-                y_next = y + weighted_sum(weights, [f, *derivatives[: self.order - 1]])
-        f_next = field(t + h, y_next)
-        self._times = [t + h, *self._times[:keep]]
-        return (y_next, f_next, *derivatives[:keep]), None
-
-
-def integration_weights(nodes: Sequence[float], start: float, end: float) -> tuple[float, ...]:
-    """Weights w such that sum_i w_i f(nodes_i) integrates polynomials of degree < len(nodes)."""
-    h = end - start
-    u = [(node - start) / h for node in nodes]
-    weights = []
-    for i, own in enumerate(u):
-        polynomial = [1.0]
-        for j, other in enumerate(u):
-            if j != i:
-                polynomial = _times_linear(polynomial, other, own - other)
-        weights.append(h * sum(c / (p + 1) for p, c in enumerate(polynomial)))
-    return tuple(weights)
-
-
-def _times_linear(polynomial: list[float], root: float, scale: float) -> list[float]:
+def times_linear(polynomial: list[float], root: float, scale: float) -> list[float]:
     """Coefficients of polynomial(u) (u - root) / scale, lowest power first."""
     low = [-root * c / scale for c in polynomial] + [0.0]
     high = [0.0] + [c / scale for c in polynomial]
@@ -315,7 +248,7 @@ def newton_integral(
     polynomial, integrals = [1.0], []
     for j in range(len(phi)):
         if j:
-            polynomial = _times_linear(polynomial, nodes[j - 1] - 1, 1 - nodes[j])
+            polynomial = times_linear(polynomial, nodes[j - 1] - 1, 1 - nodes[j])
         integrals.append([c / (p + 1) for p, c in enumerate(polynomial)])
     weights = [
         [h * sum(c * (theta - 1) ** (p + 1) for p, c in enumerate(row)) for row in integrals]

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-__all__ = ["Interpolant", "OrderSelection", "StepFailed", "Stepper"]
+__all__ = ["Interpolant", "Number", "OrderSelection", "StepFailed", "Stepper", "Time"]
 
-Interpolant = Callable[[Sequence[float]], Tensor]
-"""Maps positions theta in a step, from 0 to 1, to states, shape `(len(thetas), *state)`."""
+Number = TypeVar("Number", float, Tensor)
+Time = float | Tensor
+"""A time or the size of a step: a number on the host, or a tensor where a time needs a gradient or
+belongs to the samples of a batch."""
+
+Interpolant = partial[Tensor]
+"""Maps positions theta in a step, from 0 to 1, to states, `(len(thetas), *state)`. The tensors
+that it needs are bound to it, so that autograd can keep them."""
 
 
 class StepFailed(ArithmeticError):
@@ -44,6 +50,8 @@ class Stepper(Protocol):
         error: Estimate of the local error of the last step, of the shape of the state, where the
             steps are adaptive.
         remembers: Whether `accept` has to be called.
+        measures: Whether steps measure their errors in multiples of the tolerance, as compiled
+            ones do.
         chooses_order: Whether the order varies.
         has_twins: Whether the method computes two approximations of the state.
         interpolates_freely: Whether values inside a step cost no evaluation of the vector field
@@ -52,6 +60,7 @@ class Stepper(Protocol):
 
     error: Tensor
     remembers: bool = False
+    measures: bool = False
     chooses_order: bool = False
     has_twins: bool = False
     interpolates_freely: bool = True

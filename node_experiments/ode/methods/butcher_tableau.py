@@ -37,6 +37,8 @@ class Tableau:
         diagonal: The diagonal of a diagonally implicit method, or None. All entries but a leading
             0 agree, so that one factorisation serves all stages.
         dense_a, dense_c: Rows and nodes of the stages that only the interpolant needs.
+        predicts: Whether the last stage, at a prediction of the end of the step, is also the first
+            stage of the next step: a predictor-corrector pair in PEC mode.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Tableau:
     dense_order: int = 3
     dense_a: Rows = ()
     dense_c: tuple[float, ...] = ()
+    predicts: bool = False
 
     @cached_property
     def stages(self) -> int:
@@ -95,7 +98,7 @@ class Tableau:
     @cached_property
     def first_same_as_last(self) -> bool:
         """Whether the last stage of a step is the first stage of the next one."""
-        return self.solution_is_last_stage and self.stages > 1
+        return self.predicts or (self.solution_is_last_stage and self.stages > 1)
 
     @cached_property
     def rows(self) -> tuple[Terms, ...]:

@@ -9,26 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, Generic
 
 import torch
 from torch import Tensor
 
 from ..solution import StepCounts
 from ..vector_field import Dynamics, changed_in_place
-from .base import Interpolant, Stepper
+from .base import Interpolant, Number, OrderSelection, Time
 from .butcher_tableau import Tableau
 from .interpolation import hermite_interpolation, runge_kutta_interpolation
 
 __all__ = ["Clock", "ExplicitRungeKutta"]
 
-Clock = Callable[[Any, Any, Sequence[float]], tuple[Sequence[Tensor], Any]]
+Clock = Callable[[Number, Number, Sequence[float]], tuple[Sequence[Tensor], Time]]
 """Maps the start of a step, its size and nodes c to the times of the stages, as the vector field
 sees them, and to the size as it enters the solution: a number or a tensor that broadcasts."""
 
 
-class ExplicitRungeKutta(Stepper):
-    """Steps of one explicit Runge-Kutta method.
+class ExplicitRungeKutta(Generic[Number]):
+    """Steps of one explicit Runge-Kutta method, whose times are numbers, or those of samples.
+
+    With numbers it is a `Stepper`.
 
     Increments are summed before they are added to the state: a sum that started with the state
     would round once for each stage, in many steps to the same side.
@@ -49,6 +51,10 @@ class ExplicitRungeKutta(Stepper):
         stages: The derivatives of the last step.
     """
 
+    error: Tensor
+    chooses_order = has_twins = measures = False
+    interpolates_freely = True
+
     def __init__(
         self,
         tableau: Tableau,
@@ -59,42 +65,53 @@ class ExplicitRungeKutta(Stepper):
         args: Sequence[Any] = (),
         adaptive: bool = False,
         records: bool = False,
-        clock: Clock | None = None,
+        clock: Clock[Number] | None = None,
         quadrature: Tensor | None = None,
     ):
-        self.tableau, self.counts = tableau, counts
+        self.tableau: Tableau = tableau
+        self.counts: StepCounts = counts
         self.stages: list[Tensor] = []
-        self._field, self._clock, self._dtype = field, clock, like.dtype
+        self._field: Dynamics = field
+        self._clock: Clock[Number] | None = clock
+        self._dtype: torch.dtype = like.dtype
+        # The cheapest way to a tensor of one number, and to those of fewer than 28.
+        self._time: Callable[..., Tensor] = partial(
+            torch.scalar_tensor, dtype=like.dtype, device=like.device
+        )
         self._weights: list[Tensor] = []
-        self._buffer = None
+        self._buffer: Tensor | None = None
         if not records and tableau.prefers_products:
             self._buffer = like.new_empty(len(tableau.rows) - 1, like.numel())
-            self._rows = self._buffer.view(-1, *like.shape).unbind()
+            self._rows: Sequence[Tensor] = self._buffer.view(-1, *like.shape).unbind()
             columns = self._buffer.t()
-            self._columns = [columns.narrow(1, 0, i) for i in range(len(tableau.rows))]
+            self._columns: list[Tensor] = [
+                columns.narrow(1, 0, i) for i in range(len(tableau.rows))
+            ]
             self._columns[-1] = self._columns[tableau.stages]
-        self._adaptive = adaptive
+        self._adaptive: bool = adaptive
         if adaptive or self._buffer is not None or quadrature is not None:
             self._weights = weights_of(tableau, like.dtype, like.device)
-        self._counts_changes = field.counts_changes
+        self._counts_changes: bool = field.counts_changes
         self._args: Sequence[Sequence[Any]] = [args] * len(tableau.rows)
         self._probe_args: Sequence[Any] = args
-        self._quadrature = quadrature
+        self._quadrature: Tensor | None = quadrature
         if quadrature is not None:
             self._use_quadrature(quadrature)
-        self.remembers = quadrature is not None
+        self.remembers: bool = quadrature is not None
         self.reset()
 
     def _use_quadrature(self, quadrature: Tensor) -> None:
         tableau = self.tableau
         s = tableau.stages
         # One row more than stages, for an evaluation at the end that is no stage.
-        self._integrands = quadrature.new_zeros(s + 1, len(quadrature))
+        self._integrands: Tensor = quadrature.new_zeros(s + 1, len(quadrature))
         # An integrand of weight 0, in the integral and in its error, need not be known, and one
         # of the stages that only an interpolant needs has none. But the last stage may become
         # the first of the next step.
-        weights = zip(tableau.b, tableau.b_error or tableau.b, strict=True)
-        weighed = {s - 1, *(i for i, pair in enumerate(weights) if any(pair))}
+        pairs: list[tuple[float, float]] = list(
+            zip(tableau.b, tableau.b_error or tableau.b, strict=True)
+        )
+        weighed = {s - 1, *(i for i, pair in enumerate(pairs) if any(pair))}
         self._args = [
             (self._integrands[i] if i in weighed else None,) for i in range(len(tableau.rows))
         ]
@@ -109,6 +126,8 @@ class ExplicitRungeKutta(Stepper):
 
     def starts_with(self, y: Tensor, derivative: Tensor) -> None:
         """The next step starts from `y`, with this derivative there."""
+        if self._buffer is not None:
+            derivative = self._rows[0].copy_(derivative)
         self._start, self._at_start = y, derivative
 
     def restrict(self, rows: Tensor, y: Tensor, y_next: Tensor) -> None:
@@ -117,21 +136,18 @@ class ExplicitRungeKutta(Stepper):
         self._start, self._at_start, self._end = y, self.stages[0], y_next
         self._at_end = self.stages[-1] if self.tableau.first_same_as_last else None
 
-    def derivative(self, t: Any, y: Tensor) -> Tensor:
+    def derivative(self, t: Number, y: Tensor) -> Tensor:
         if y is self._end and self._at_end is not None:
             return self._at_end
         if y is not self._start or self._at_start is None:
-            derivative = self._evaluate(t, y, self._args[0])
-            if self._buffer is not None:
-                derivative = self._rows[0].copy_(derivative)
-            self.starts_with(y, derivative)
+            self.starts_with(y, self._evaluate(t, y, self._args[0]))
         assert self._at_start is not None
         return self._at_start
 
-    def probe(self, t: Any, y: Tensor) -> Tensor:
+    def probe(self, t: Number, y: Tensor) -> Tensor:
         return self._evaluate(t, y, self._probe_args)
 
-    def step(self, t: Any, h: Any, y: Tensor, only: Iterable[int] | None = None) -> Tensor:
+    def step(self, t: Number, h: Number, y: Tensor, only: Iterable[int] | None = None) -> Tensor:
         """The state after a step of size `h` from (t, y).
 
         It is one function, without calls of others for stages and sums: on small states calls
@@ -144,12 +160,15 @@ class ExplicitRungeKutta(Stepper):
         counts_changes, terms, args = self._counts_changes, tableau.rows, self._args
         nodes = tableau.c if only is None else tableau.every_node
         if self._clock is None:
-            host = list(map(t.__add__, map(h.__mul__, nodes)))
-            times: Sequence[Tensor] = torch.tensor(host, dtype=self._dtype).unbind()
-            size = h
+            assert isinstance(t, float)
+            assert isinstance(h, float)
+            moments = map(t.__add__, map(h.__mul__, nodes))
+            times: Sequence[Tensor] = list(map(self._time, moments))
+            size: Time = h
         else:
             times, size = self._clock(t, h, nodes)
-        is_number = size.__class__ is float
+        # One of the two is the size of the step.
+        number, tensor = (1.0, size) if isinstance(size, Tensor) else (size, None)
         end, is_flat = len(terms) - 1, y.dim() == 1
         flat = y if is_flat or buffer is None else y.view(-1)
         point, fresh = y, 0
@@ -172,26 +191,26 @@ class ExplicitRungeKutta(Stepper):
             elif buffer is not None:
                 if i == tableau.last_row:
                     increment = torch.mv(self._columns[i], weights[i])
-                    point = torch.add(flat, increment, alpha=size)
+                    point = torch.add(flat, increment, alpha=number)
                 else:
-                    point = torch.addmv(flat, self._columns[i], weights[i], alpha=size)
+                    point = torch.addmv(flat, self._columns[i], weights[i], alpha=number)
                 if not is_flat:
-                    point = point.view(y.shape)
+                    point = point.view_as(y)
             elif len(terms[i]) == 1:
                 ((j, weight),) = terms[i]
-                if is_number:
-                    point = torch.add(y, stages[j], alpha=size * weight)
+                if tensor is None:
+                    point = torch.add(y, stages[j], alpha=number * weight)
                 else:
-                    point = torch.addcmul(y, stages[j], size, value=weight)
+                    point = torch.addcmul(y, stages[j], tensor, value=weight)
             elif terms[i]:
                 (j, weight), *others = terms[i]
                 increment = stages[j] * weight
                 for j, weight in others:
                     increment = torch.add(increment, stages[j], alpha=weight)
-                if is_number:
-                    point = torch.add(y, increment, alpha=size)
+                if tensor is None:
+                    point = torch.add(y, increment, alpha=number)
                 else:
-                    point = torch.addcmul(y, increment, size)
+                    point = torch.addcmul(y, increment, tensor)
             else:
                 point = y
             if i == end:
@@ -231,15 +250,21 @@ class ExplicitRungeKutta(Stepper):
                 columns = torch.stack(stages).detach().view(len(stages), -1).t()
             error = torch.mv(columns, weights[-1])
             if not is_flat:
-                error = error.view(y.shape)
-            self.error = error.mul_(size if is_number else size.detach())
+                error = error.view_as(y)
+            self.error = error.mul_(number if tensor is None else tensor.detach())
         return point
+
+    def order_selection(self) -> OrderSelection:
+        raise TypeError("the method has one order")
+
+    def twins(self) -> tuple[Tensor, Tensor]:
+        raise TypeError("the method computes one solution")
 
     def accept(self, h: float) -> None:
         if self._quadrature is not None:
             self._quadrature.add_(self.quadrature_increment(h))
 
-    def interpolant(self, t: Any, h: Any, y0: Tensor, y1: Tensor) -> Interpolant:
+    def interpolant(self, t: Number, h: Number, y0: Tensor, y1: Tensor) -> Interpolant:
         tableau = self.tableau
         if tableau.dense is None:
             end = self.derivative_at_end(t, h, y1)
@@ -252,14 +277,14 @@ class ExplicitRungeKutta(Stepper):
             stages = torch.stack(self.stages).view(len(self.stages), -1)
         return partial(runge_kutta_interpolation, tableau, y0, stages, h)
 
-    def dense_stages(self, t: Any, h: Any, y0: Tensor) -> list[Tensor]:
+    def dense_stages(self, t: Number, h: Number, y0: Tensor) -> list[Tensor]:
         """The stages of the last step and those that only its interpolant needs."""
         tableau = self.tableau
         if len(self.stages) == tableau.stages and tableau.dense_a:
             self.step(t, h, y0, only=range(tableau.stages, len(tableau.rows) - 1))
         return self.stages
 
-    def derivative_at_end(self, t: Any, h: Any, y1: Tensor) -> Tensor:
+    def derivative_at_end(self, t: Number, h: Number, y1: Tensor) -> Tensor:
         """dy/dt at the end of the last step, kept for the next one."""
         if self._at_end is None or self._end is not y1:
             args = self._probe_args
@@ -279,12 +304,10 @@ class ExplicitRungeKutta(Stepper):
         same = self.tableau.first_same_as_last
         self._integrands[0].copy_(self._integrands[-2 if same else -1])
 
-    def _evaluate(self, t: Any, y: Tensor, args: Sequence[Any]) -> Tensor:
+    def _evaluate(self, t: Number, y: Tensor, args: Sequence[Any]) -> Tensor:
         self.counts.evaluations += 1
-        if self._clock is None:
-            time = torch.tensor(t, dtype=self._dtype)
-        else:
-            time = self._clock(t, 0.0 * t, (0.0,))[0][0]
+        clock = self._clock
+        time = self._time(t) if clock is None else clock(t, 0.0 * t, (0.0,))[0][0]
         derivative = self._field.fitted(self._field(time, y, *args), y)
         if self._counts_changes and (
             derivative._version if derivative.requires_grad else self._field.reuses_memory

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
-from ..vector_field import FlatField
-from .base import Interpolant, Stepper
+from .base import Interpolant, Stepper, Time
 from .interpolation import hermite_interpolation
 
-__all__ = ["FunctionalMethod", "FunctionalStepper", "Number", "State"]
+if TYPE_CHECKING:
+    from ..flat_field import FlatField
+
+__all__ = ["FunctionalMethod", "FunctionalStepper", "State"]
 
 State = tuple[Tensor, ...]
-Number = Any
-"""A float, or a 0-d tensor where a time needs a gradient."""
 
 
 class FunctionalMethod(Protocol):
@@ -38,12 +38,12 @@ class FunctionalMethod(Protocol):
     reference: str
     has_twin: bool
 
-    def start(self, field: FlatField, t: Number, y: Tensor) -> State:
+    def start(self, field: FlatField, t: Time, y: Tensor) -> State:
         """The vectors at the initial time; the first one is `y`, shape `(n,)`."""
         ...
 
     def advance(
-        self, field: FlatField, t: Number, h: Number, state: State
+        self, field: FlatField, t: Time, h: Time, state: State
     ) -> tuple[State, Tensor | None]:
         """The vectors at `t + h` and an estimate of the local error of the first one."""
         ...
@@ -93,10 +93,10 @@ class FunctionalStepper(Stepper):
     def derivative(self, t: float, y: Tensor) -> Tensor:
         return self.probe(t, y)
 
-    def probe(self, t: Number, y: Tensor) -> Tensor:
+    def probe(self, t: Time, y: Tensor) -> Tensor:
         return self._field(t, self._extended(y))[: self._n]
 
-    def step(self, t: Number, h: Number, y: Tensor) -> Tensor:
+    def step(self, t: Time, h: Time, y: Tensor) -> Tensor:
         if self._state is None:
             self._state = self._method.start(self._field, t, self._extended(y))
         self._next, self._error = self._method.advance(self._field, t, h, self._state)
@@ -117,7 +117,7 @@ class FunctionalStepper(Stepper):
             self._quadrature.add_(self.quadrature_increment(h))
         self._state = self._next
 
-    def interpolant(self, t: Number, h: Number, y0: Tensor, y1: Tensor) -> Interpolant:
+    def interpolant(self, t: Time, h: Time, y0: Tensor, y1: Tensor) -> Interpolant:
         """Cubic Hermite interpolation keeps the order of methods up to order 4.
 
         Those of higher order make a shorter step for every value.
@@ -127,9 +127,7 @@ class FunctionalStepper(Stepper):
             return partial(self._shorter_steps, self._state, t, h)
         return partial(hermite_interpolation, y0, self.probe(t, y0), y1, self.probe(t + h, y1), h)
 
-    def _shorter_steps(
-        self, state: State, t: Number, h: Number, thetas: Sequence[float]
-    ) -> Tensor:
+    def _shorter_steps(self, state: State, t: Time, h: Time, thetas: Sequence[Time]) -> Tensor:
         ends = [self._method.advance(self._field, t, theta * h, state)[0] for theta in thetas]
         return torch.stack([end[0][: self._n] for end in ends])
 

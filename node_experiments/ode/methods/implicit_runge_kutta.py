@@ -20,9 +20,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ..flat_field import FlatField
 from ..norms import rms_norm
 from ..solution import StepCounts
-from ..vector_field import FlatField
 from .base import Interpolant, StepFailed, Stepper
 from .butcher_tableau import Tableau
 from .interpolation import hermite_interpolation, weighted_sum

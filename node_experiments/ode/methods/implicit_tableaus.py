@@ -1,6 +1,6 @@
 """Implicit Runge-Kutta methods, as data: diagonally implicit ones, Gauss and Radau IIA.
 
-The abscissae of all of them lie in the step but one: the third stage of `kvaerno5` is at
+The abscissae of all of them are in the step but one: the third stage of `kvaerno5` is at
 t + 1.23 h, so that it evaluates the vector field beyond the end of a step, and in the last step
 beyond the end of the interval. Where the field is not defined there, take `kvaerno3`.
 """

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import zip_longest
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from .base import Time
 from .butcher_tableau import Tableau, hermite_weights
 
 __all__ = [
@@ -30,13 +31,13 @@ class OutputWeights(NamedTuple):
     The weights are floats, or 0-d tensors when theta is one.
     """
 
-    start: Any
-    end: Any
-    stages: tuple[Any, ...]
-    end_derivative: Any
+    start: Time
+    end: Time
+    stages: tuple[Time, ...]
+    end_derivative: Time
 
 
-def output_weights(tableau: Tableau, theta: Any) -> OutputWeights:
+def output_weights(tableau: Tableau, theta: Time) -> OutputWeights:
     """The interpolant's weights at `theta`: the method's own, else those of cubic Hermite."""
     if tableau.dense is not None:
         stages = tuple(
@@ -61,7 +62,7 @@ def output_slopes(tableau: Tableau, theta: float) -> OutputWeights:
 
 
 def runge_kutta_interpolation(
-    tableau: Tableau, y0: Tensor, stages: Tensor, h: float, thetas: Sequence[float]
+    tableau: Tableau, y0: Tensor, stages: Tensor, h: Time, thetas: Sequence[Time]
 ) -> Tensor:
     """The method's own continuous extension (Hairer, Norsett & Wanner I, section II.6).
 
@@ -73,6 +74,7 @@ def runge_kutta_interpolation(
     Returns:
         States `y(t + theta h)`, shape `(len(thetas), *state)`.
     """
+    assert tableau.dense is not None
     if any(isinstance(theta, Tensor) for theta in thetas):
         rows = [output_weights(tableau, theta).stages for theta in thetas]
         weights = _matrix([[h * weight for weight in row] for row in rows], y0)
@@ -101,9 +103,9 @@ def dense_matrix(tableau: Tableau) -> Tensor:
 
 
 def hermite_interpolation(
-    y0: Tensor, f0: Tensor, y1: Tensor, f1: Tensor, h: float, thetas: Sequence[float]
+    y0: Tensor, f0: Tensor, y1: Tensor, f1: Tensor, h: Time, thetas: Sequence[Time]
 ) -> Tensor:
-    """Cubic Hermite interpolation, of order 3 in h, for methods without one of their own.
+    """Cubic Hermite interpolation, of order 3 in h, for methods without an interpolant.
 
     Args:
         y0, f0, y1, f1: State and derivative at both ends of the step.
@@ -123,7 +125,7 @@ def weighted_sum(weights: Sequence[float], vectors: Sequence[Tensor]) -> Tensor:
     return torch.mv(matrix.t(), matrix.new_tensor(weights)).view(vectors[0].shape)
 
 
-def _matrix(weights: list[list[Any]], like: Tensor) -> Tensor:
+def _matrix(weights: list[list[Time]], like: Tensor) -> Tensor:
     if any(isinstance(weight, Tensor) for weight in weights[0]):
         rows = [torch.stack([torch.as_tensor(w).to(like) for w in row]) for row in weights]
         return torch.stack(rows)

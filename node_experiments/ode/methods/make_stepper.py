@@ -1,23 +1,26 @@
-"""From the name of a method to the object that makes its steps."""
+"""From the name of a method to the object that makes its steps.
+
+Methods other than explicit Runge-Kutta methods are imported when they are first used.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from ..solution import StepCounts
 from ..solver import Solver
-from ..vector_field import Dynamics, FlatField
-from .adams import FixedAdams, VariableAdams
+from ..vector_field import Dynamics
 from .base import Stepper
 from .explicit_runge_kutta import Clock, ExplicitRungeKutta
 from .explicit_tableaus import TABLEAUS
 from .functional_step import FunctionalMethod, FunctionalStepper
-from .implicit_runge_kutta import RELINEARIZATIONS, ImplicitRungeKutta
-from .newton import Linear
 from .reversible import REVERSIBLE
+
+if TYPE_CHECKING:
+    from .newton import Linear
 
 __all__ = ["functional_method", "make_stepper"]
 
@@ -33,7 +36,7 @@ def make_stepper(
     time: Callable[[float], Tensor],
     linearize: Callable[[float, Tensor], Linear],
     args: Sequence[Any] = (),
-    clock: Clock | None = None,
+    clock: Clock[float] | None = None,
     quadrature: Tensor | None = None,
 ) -> Stepper:
     """Steps of the solver's method, without a graph.
@@ -61,9 +64,13 @@ def make_stepper(
             clock=clock,
             quadrature=quadrature,
         )
+    from ..flat_field import FlatField
+
     q = 0 if quadrature is None else len(quadrature)
     field = FlatField(dynamics, like, counts, time, args, q)
     if tableau is not None:
+        from .implicit_runge_kutta import RELINEARIZATIONS, ImplicitRungeKutta
+
         return ImplicitRungeKutta(
             tableau,
             field,
@@ -78,6 +85,8 @@ def make_stepper(
         )
     n = like.numel()
     if solver.method == "adams":
+        from .adams import VariableAdams
+
         return VariableAdams(field, n, rtol, atol, solver.max_order, quadrature)
     return FunctionalStepper(functional_method(solver), field, n, quadrature)
 
@@ -85,5 +94,7 @@ def make_stepper(
 def functional_method(solver: Solver) -> FunctionalMethod:
     """The method of that name among those that are functions on vectors."""
     if solver.method in ("adams_bashforth", "adams_moulton"):
+        from .fixed_adams import FixedAdams
+
         return FixedAdams(solver.method, solver.max_order)
     return REVERSIBLE[solver.method]

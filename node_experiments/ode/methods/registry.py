@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from functools import cached_property
 
 from .explicit_tableaus import TABLEAUS
 from .reversible import REVERSIBLE
 
-__all__ = ["METHODS", "Method"]
+__all__ = ["METHODS", "Method", "nearest"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ _MULTISTEP = [
         family="multistep",
         order=12,
         stages=2,
-        error_order=2,  # of its first step; it chooses the order of the others by itself
+        error_order=2,  # of its first step; it chooses the order of the others
         reference="Variable-step, variable-order PECE: Shampine & Gordon 1975; Hairer I, III.5",
         dense_order=12,
     ),
@@ -123,3 +124,16 @@ _SCIPY = [
 METHODS: dict[str, Method] = {
     method.name: method for method in (*_runge_kutta(), *_reversible(), *_MULTISTEP, *_SCIPY)
 }
+
+
+def nearest(name: str) -> str:
+    """What to write in place of an unknown method, as the end of a message.
+
+    >>> nearest("dopri")
+    "; did you mean 'dopri5' or 'dopri8'? (ode/README.md lists them)"
+    """
+    near = difflib.get_close_matches(name, METHODS)
+    # Those that are as close, in the order in which they are listed.
+    named = " or ".join(repr(each) for each in METHODS if each in near)
+    hint = f"; did you mean {named}?" if named else ""
+    return f"{hint} (ode/README.md lists them)"

@@ -18,18 +18,22 @@ the solution; `undo` is the algebraic inverse of `advance`.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
 from ..solution import StepCounts
-from ..vector_field import FlatField, PlainField
+from ..vector_field import PlainField
+from .base import Time
 from .butcher_tableau import Tableau
 from .explicit_runge_kutta import ExplicitRungeKutta
 from .explicit_tableaus import EXPLICIT_TABLEAUS
-from .functional_step import FunctionalMethod, Number, State
+from .functional_step import FunctionalMethod, State
 from .interpolation import weighted_sum
+
+if TYPE_CHECKING:
+    from ..flat_field import FlatField
 
 __all__ = [
     "REVERSIBLE",
@@ -44,7 +48,7 @@ __all__ = [
 class ReversibleMethod(FunctionalMethod, Protocol):
     """A one-step method that can be undone."""
 
-    def undo(self, field: FlatField, t: Number, h: Number, state: State) -> State:
+    def undo(self, field: FlatField, t: Time, h: Time, state: State) -> State:
         """The vectors at `t` from those at `t + h`."""
         ...
 
@@ -59,18 +63,18 @@ class AsynchronousLeapfrog:
     reference = "Mutze 2013; Zhuang et al. 2021"
     has_twin = False
 
-    def start(self, field: FlatField, t: float, y: Tensor) -> State:
+    def start(self, field: FlatField, t: Time, y: Tensor) -> State:
         return y, field(t, y)
 
     def advance(
-        self, field: FlatField, t: Number, h: Number, state: State
+        self, field: FlatField, t: Time, h: Time, state: State
     ) -> tuple[State, Tensor | None]:
         y, v = state
         middle = plus(y, h / 2, v)
         v = 2 * field(t + h / 2, middle) - v
         return (plus(middle, h / 2, v), v), None
 
-    def undo(self, field: FlatField, t: Number, h: Number, state: State) -> State:
+    def undo(self, field: FlatField, t: Time, h: Time, state: State) -> State:
         y, v = state
         middle = plus(y, -h / 2, v)
         v = 2 * field(t + h / 2, middle) - v
@@ -87,11 +91,11 @@ class ReversibleHeun:
     reference = "Kidger, Foster, Li & Lyons 2021"
     has_twin = True
 
-    def start(self, field: FlatField, t: float, y: Tensor) -> State:
+    def start(self, field: FlatField, t: Time, y: Tensor) -> State:
         return y, y, field(t, y)
 
     def advance(
-        self, field: FlatField, t: Number, h: Number, state: State
+        self, field: FlatField, t: Time, h: Time, state: State
     ) -> tuple[State, Tensor | None]:
         y, z, f = state
         z = plus(2 * y - z, h, f)
@@ -99,7 +103,7 @@ class ReversibleHeun:
         state = plus(y, h / 2, f + f_next), z, f_next
         return state, (f_next - f) * (h / 2)
 
-    def undo(self, field: FlatField, t: Number, h: Number, state: State) -> State:
+    def undo(self, field: FlatField, t: Time, h: Time, state: State) -> State:
         y, z, f = state
         z = plus(2 * y - z, -h, f)
         f_before = field(t, z)
@@ -127,11 +131,11 @@ class ReversibleRungeKutta:
         self.error_order = None if lower is None else min(lower, tableau.order) + 1
         self.reference = f"McCallum & Foster 2024, with the method of {tableau.reference}"
 
-    def start(self, field: FlatField, t: float, y: Tensor) -> State:
+    def start(self, field: FlatField, t: Time, y: Tensor) -> State:
         return y, y
 
     def advance(
-        self, field: FlatField, t: Number, h: Number, state: State
+        self, field: FlatField, t: Time, h: Time, state: State
     ) -> tuple[State, Tensor | None]:
         y, z = state
         tableau, c = self.tableau, self.coupling
@@ -142,13 +146,13 @@ class ReversibleRungeKutta:
             return (y, z), None
         return (y, z), weighted_sum(tableau.b_error, stages).detach() * h
 
-    def undo(self, field: FlatField, t: Number, h: Number, state: State) -> State:
+    def undo(self, field: FlatField, t: Time, h: Time, state: State) -> State:
         y, z = state
         z = z + self._increment(field, t + h, -h, y)
         step = self._increment(field, t, h, z)
         return (y - (1 - self.coupling) * z - step) / self.coupling, z
 
-    def _increment(self, field: FlatField, t: Number, h: Number, y: Tensor) -> Tensor:
+    def _increment(self, field: FlatField, t: Time, h: Time, y: Tensor) -> Tensor:
         return weighted_sum(self._short.b, stages_of(self._short, field, t, h, y)) * h
 
 
@@ -165,11 +169,11 @@ class Leapfrog:
     reference = "Stormer 1907; Verlet 1967; Hairer, Lubich & Wanner 2006, section I.1.4"
     has_twin = False
 
-    def start(self, field: FlatField, t: float, y: Tensor) -> State:
+    def start(self, field: FlatField, t: Time, y: Tensor) -> State:
         return y, field(t, y).chunk(2)[1]
 
     def advance(
-        self, field: FlatField, t: Number, h: Number, state: State
+        self, field: FlatField, t: Time, h: Time, state: State
     ) -> tuple[State, Tensor | None]:
         y, force = state
         q, p = y.chunk(2)
@@ -179,18 +183,18 @@ class Leapfrog:
         force = field(t + h, torch.cat([q, p])).chunk(2)[1]
         return (torch.cat([q, plus(p, h / 2, force)]), force), None
 
-    def undo(self, field: FlatField, t: Number, h: Number, state: State) -> State:
+    def undo(self, field: FlatField, t: Time, h: Time, state: State) -> State:
         return self.advance(field, t + h, -h, state)[0]
 
 
-def plus(y: Tensor, h: Number, v: Tensor) -> Tensor:
+def plus(y: Tensor, h: Time, v: Tensor) -> Tensor:
     """The sum y + h v."""
     return torch.addcmul(y, v, h) if isinstance(h, Tensor) else torch.add(y, v, alpha=h)
 
 
-def stages_of(tableau: Tableau, field: FlatField, t: Number, h: Number, y: Tensor) -> list[Tensor]:
+def stages_of(tableau: Tableau, field: FlatField, t: Time, h: Time, y: Tensor) -> list[Tensor]:
     """The derivatives at the stages of one step of an explicit Runge-Kutta method."""
-    stepper = ExplicitRungeKutta(
+    stepper: ExplicitRungeKutta[Any] = ExplicitRungeKutta(
         tableau, PlainField(field), y, StepCounts(), records=True, clock=field.clock
     )
     stepper.step(t, h, y, only=range(tableau.stages))

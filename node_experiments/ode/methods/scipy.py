@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..flat_field import FlatField
 from ..solution import Status, StepCounts, Trajectory
 from ..solver import Solver
-from ..vector_field import FlatField
 from .newton import DENSE_UP_TO, Linearization
 from .registry import METHODS
 
@@ -47,14 +48,13 @@ def scipy_integrate(
         linearize: The Jacobian at a time and a state, for states of at most 128 components:
             SciPy's differences of a field in float32 are too coarse for a stiff one.
     """
-    trajectory = Trajectory(outputs=[y0.unsqueeze(0)], t=times[0])
+    trajectory = Trajectory(outputs=[y0], t=times[0])
 
     def fun(t: float, y: np.ndarray) -> np.ndarray:
         state = torch.from_numpy(np.array(y)).to(dtype=y0.dtype, device=y0.device)
         return field(float(t), state).double().cpu().numpy()
 
-    start = y0.double().cpu().numpy()
-    options = {"rtol": _host(rtol), "atol": _host(atol)}
+    options: dict[str, Any] = {"rtol": on_host(rtol), "atol": on_host(atol)}
     if linearize is not None and len(y0) <= DENSE_UP_TO and METHODS[solver.method].stiff:
 
         def jacobian(t: float, y: np.ndarray) -> np.ndarray:
@@ -63,109 +63,114 @@ def scipy_integrate(
             return linearize(float(t), state).dense().double().cpu().numpy()
 
         options["jac"] = jacobian
-    solve = _vode if solver.method == "scipy_vode_adams" else _solver_class
-    for output in solve(solver, fun, start, times, counts, trajectory, options):
-        trajectory.outputs.append(
-            torch.from_numpy(output).to(dtype=y0.dtype, device=y0.device).unsqueeze(0)
-        )
+    start = y0.double().cpu().numpy()
+    solve = HostSolve(solver, fun, start, times, counts, trajectory, options)
+    for output in solve.by_vode() if solver.method == "scipy_vode_adams" else solve.by_class():
+        state = torch.from_numpy(output).to(dtype=y0.dtype, device=y0.device)
+        trajectory.outputs.append(state)
     return trajectory
 
 
-def _host(tolerance: float | Tensor) -> Any:
+def on_host(tolerance: float | Tensor) -> float | np.ndarray:
+    """A tolerance as SciPy takes it."""
     return tolerance.double().cpu().numpy() if isinstance(tolerance, Tensor) else tolerance
 
 
-def _solver_class(
-    solver: Solver,
-    fun: Any,
-    start: np.ndarray,
-    times: Sequence[float],
-    counts: StepCounts,
-    trajectory: Trajectory,
-    options: dict[str, Any],
-) -> Any:
-    from scipy import integrate
+@dataclass
+class HostSolve:
+    """One solve by SciPy, whose outputs after the first are generated one by one.
 
-    kinds = {
-        "scipy_lsoda": integrate.LSODA,
-        "scipy_rk23": integrate.RK23,
-        "scipy_rk45": integrate.RK45,
-        "scipy_dop853": integrate.DOP853,
-        "scipy_bdf": integrate.BDF,
-        "scipy_radau": integrate.Radau,
-    }
-    options |= {"max_step": solver.max_step, "first_step": solver.first_step}
-    ode = kinds[solver.method](fun, times[0], start, times[-1], **options)
-    direction = math.copysign(1.0, times[-1] - times[0])
-    reached = 1
-    while ode.status == "running":
-        if counts.accepted >= solver.max_steps:
-            trajectory.status = Status.MAX_STEPS
-            return
-        with warnings.catch_warnings():
-            # SciPy warns where the status says the same.
-            warnings.simplefilter("ignore")
-            ode.step()
-        finite = bool(np.isfinite(ode.y).all())
-        if ode.status == "failed" or not finite:
-            trajectory.status = Status.STEP_UNDERFLOW if finite else Status.NON_FINITE
-            return
-        trajectory.t, trajectory.h = float(ode.t), float(ode.t - ode.t_old)
-        counts.accept(trajectory.h)
-        ahead = reached
-        while ahead < len(times) and direction * (times[ahead] - ode.t) <= 0:
-            ahead += 1
-        if ahead > reached:
-            dense = ode.dense_output()
-            for time in times[reached:ahead]:
-                yield ode.y if time == ode.t else dense(time)
-            reached = ahead
+    Attributes:
+        fun: The vector field on arrays.
+        trajectory: Where the end of the solve, and its reason, are noted.
+    """
 
+    solver: Solver
+    fun: Callable[[float, np.ndarray], np.ndarray]
+    start: np.ndarray
+    times: Sequence[float]
+    counts: StepCounts
+    trajectory: Trajectory
+    options: dict[str, Any]
 
-def _vode(
-    solver: Solver,
-    fun: Any,
-    start: np.ndarray,
-    times: Sequence[float],
-    counts: StepCounts,
-    trajectory: Trajectory,
-    options: dict[str, Any],
-) -> Any:
-    from scipy import integrate
+    def by_class(self) -> Iterator[np.ndarray]:
+        """By a class of `scipy.integrate`, one step after the other."""
+        from scipy import integrate
 
-    ode = integrate.ode(fun).set_integrator(
-        "vode",
-        method="adams",
-        nsteps=solver.max_steps,
-        max_step=0.0 if math.isinf(solver.max_step) else solver.max_step,
-        first_step=solver.first_step or 0.0,
-        order=solver.max_order or 12,
-        **options,
-    )
-    ode.set_initial_value(start, times[0])
-    for time in times[1:]:
-        if abs(time - ode.t) <= CLOSEST * max(abs(time), abs(ode.t)):
-            # VODE rejects an end so close; to rounding the solution is a line up to there.
-            yield ode.y + (time - ode.t) * fun(ode.t, ode.y)
-            continue
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                y = ode.integrate(time)
-            except ValueError as error:
-                # SciPy takes a signal that meets a call of C inside `fun` for a mistake of `fun`.
-                if was_interrupted(error):
-                    raise KeyboardInterrupt from error
-                raise
-        if not ode.successful() or not np.isfinite(y).all():
-            code = ode.get_return_code()
-            trajectory.status = {-1: Status.MAX_STEPS}.get(code, Status.STEP_UNDERFLOW)
-            if not np.isfinite(y).all():
-                trajectory.status = Status.NON_FINITE
-            return
-        trajectory.t = time
-        counts.accepted += 1
-        yield y.copy()
+        kinds = {
+            "scipy_lsoda": integrate.LSODA,
+            "scipy_rk23": integrate.RK23,
+            "scipy_rk45": integrate.RK45,
+            "scipy_dop853": integrate.DOP853,
+            "scipy_bdf": integrate.BDF,
+            "scipy_radau": integrate.Radau,
+        }
+        self.options |= {"max_step": self.solver.max_step, "first_step": self.solver.first_step}
+        ode = kinds[self.solver.method](
+            self.fun, self.times[0], self.start, self.times[-1], **self.options
+        )
+        direction = math.copysign(1.0, self.times[-1] - self.times[0])
+        reached = 1
+        while ode.status == "running":
+            if self.counts.accepted >= self.solver.max_steps:
+                self.trajectory.status = Status.MAX_STEPS
+                return
+            with warnings.catch_warnings():
+                # SciPy warns where the status says the same.
+                warnings.simplefilter("ignore")
+                ode.step()
+            finite = bool(np.isfinite(ode.y).all())
+            if ode.status == "failed" or not finite:
+                self.trajectory.status = Status.STEP_UNDERFLOW if finite else Status.NON_FINITE
+                return
+            self.trajectory.t, self.trajectory.h = float(ode.t), float(ode.t - ode.t_old)
+            self.counts.accept(self.trajectory.h)
+            ahead = reached
+            while ahead < len(self.times) and direction * (self.times[ahead] - ode.t) <= 0:
+                ahead += 1
+            if ahead > reached:
+                dense = ode.dense_output()
+                for time in self.times[reached:ahead]:
+                    yield ode.y if time == ode.t else dense(time)
+                reached = ahead
+
+    def by_vode(self) -> Iterator[np.ndarray]:
+        """By VODE, from output to output."""
+        from scipy import integrate
+
+        ode = integrate.ode(self.fun).set_integrator(
+            "vode",
+            method="adams",
+            nsteps=self.solver.max_steps,
+            max_step=0.0 if math.isinf(self.solver.max_step) else self.solver.max_step,
+            first_step=self.solver.first_step or 0.0,
+            order=self.solver.max_order or 12,
+            **self.options,
+        )
+        ode.set_initial_value(self.start, self.times[0])
+        for time in self.times[1:]:
+            if abs(time - ode.t) <= CLOSEST * max(abs(time), abs(ode.t)):
+                # VODE rejects an end so close; to rounding the solution is a line up to there.
+                yield ode.y + (time - ode.t) * self.fun(ode.t, ode.y)
+                continue
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                try:
+                    y = ode.integrate(time)
+                except ValueError as error:
+                    # A signal that meets a call of C inside `fun` is a mistake of `fun` to SciPy.
+                    if was_interrupted(error):
+                        raise KeyboardInterrupt from error
+                    raise
+            if not ode.successful() or not np.isfinite(y).all():
+                code = ode.get_return_code()
+                self.trajectory.status = {-1: Status.MAX_STEPS}.get(code, Status.STEP_UNDERFLOW)
+                if not np.isfinite(y).all():
+                    self.trajectory.status = Status.NON_FINITE
+                return
+            self.trajectory.t = time
+            self.counts.accepted += 1
+            yield y.copy()
 
 
 def was_interrupted(error: BaseException | None) -> bool:

@@ -5,15 +5,11 @@ import json
 import pytest
 import torch
 
-from node_experiments.chapters.gallery.ball import Ball, FallingBody
-from node_experiments.chapters.gallery.bounces import bounce_times, heights
-from node_experiments.chapters.gallery.dataset_settings import BouncesConfig
-from node_experiments.chapters.gallery.model_settings import BouncingBallConfig
+from node_experiments.chapters.gallery.ball import Ball, BallError, FallingBody, bouncing_ball
+from node_experiments.chapters.gallery.bounces import bounce_data, bounce_times, heights
+from node_experiments.chapters.gallery.settings import BouncesConfig, BouncingBallConfig
 from node_experiments.config import ConfigError
-from node_experiments.ode import Adjoint, Backprop, Discrete, SolveError, Solver
-
-pytestmark = pytest.mark.figures
-
+from node_experiments.ode import Adjoint, Backprop, Discrete, Solver
 
 TRUTH = BouncesConfig()
 TIGHT = Solver("dopri5", rtol=1e-8, atol=1e-8)
@@ -67,14 +63,49 @@ def test_heights_after_bounces_have_gradients():
         torch.testing.assert_close(model(at_bounce)[1:], radius)
 
 
-def test_a_ball_that_never_comes_down():
-    """Its height grows without bound, until the solver names the event that it waits for."""
-    model = ball()
-    with torch.no_grad():
-        model.vector_field.gravity.fill_(-1.0)
-        with pytest.raises(SolveError, match=r"no event came|events\[0\]") as raised:
-            model.bounce_times(1)
-    assert not raised.value.solution.status.ok
+@pytest.mark.parametrize(
+    ("gravity", "restitution", "radius", "message"),
+    [
+        (-9.8, 0.8, 0.2, r"the ball never comes down: its gravity is -9.8 m/s\^2"),
+        (0.0, 0.8, 0.2, "the ball never comes down: its gravity is 0 m"),
+        (9.8, 0.0, 0.2, "the ball stays on the ground: its restitution is .* above 0"),
+        (9.8, -0.1, 0.2, "the ball stays on the ground: its restitution is -0.1"),
+        (9.8, 0.8, 10.0, "the ball starts in the ground: its centre is 10 m high"),
+        (9.8, 0.8, 12.5, "its radius, which is 12.5 m"),
+    ],
+)
+def test_a_ball_that_does_not_bounce_says_why(gravity, restitution, radius, message):
+    model = Ball(FallingBody(gravity, restitution, radius), 10.0, TIGHT, Discrete())
+    with pytest.raises(BallError, match=message) as raised:
+        model.bounce_times(3)
+    assert "optimizer.lr" in str(raised.value)
+    if gravity > 0:
+        with pytest.raises(BallError, match=message):
+            model(torch.linspace(0, 1, 3).double())
+
+
+def test_a_ball_that_rises_has_heights_but_no_bounce():
+    model = Ball(FallingBody(-2.0, 0.8, 0.2), 10.0, TIGHT, Discrete())
+    times = torch.linspace(0, 1, 5).double()
+    torch.testing.assert_close(model(times).detach(), 10 + times**2, rtol=0, atol=1e-5)
+
+
+def test_no_bounce_to_wait_for():
+    with pytest.raises(ValueError, match="count=0 must be at least 1"):
+        ball().bounce_times(0)
+
+
+def test_a_restitution_above_1_gains_height():
+    """Flights last longer by that factor: there is nothing wrong with it but the physics."""
+    model = Ball(FallingBody(9.8, 1.2, 0.2), 10.0, TIGHT, Discrete())
+    first, second, third = model.bounce_times(3).tolist()
+    assert (third - second) / (second - first) == pytest.approx(1.2)
+
+
+def test_a_guess_that_is_larger_than_the_fall():
+    data = bounce_data(BouncesConfig())
+    with pytest.raises(ConfigError, match=r"model.radius=11 must be below dataset.height=10"):
+        bouncing_ball(BouncingBallConfig(radius=11), data, TIGHT, Discrete())
 
 
 @pytest.mark.parametrize(
@@ -96,6 +127,7 @@ def test_a_regularizer_has_no_place_in_a_flight(node_run):
     assert "regularizer cannot go with this model, whose solves end at events" in result.err
 
 
+@pytest.mark.figures
 @pytest.mark.parametrize("experiment", ["bouncing_ball", "learn_physics"])
 def test_one_command_fits_a_ball(node_run, experiment):
     result = node_run(f"experiment={experiment}", "protocol=smoke", "trainer.threads=1")

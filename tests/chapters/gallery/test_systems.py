@@ -5,18 +5,20 @@ import math
 import pytest
 import torch
 
-from node_experiments.chapters.gallery.dataset_settings import (
-    HareLynxConfig,
-    PendulumConfig,
-    RobertsonConfig,
-    SpheresConfig,
-)
+from node_experiments.chapters.gallery import swing_up_figures
 from node_experiments.chapters.gallery.hare_lynx import HARE, LYNX, pelt_data
 from node_experiments.chapters.gallery.kinetics import RATES, ReactionRates, robertson_data
-from node_experiments.chapters.gallery.model_settings import SphereODEConfig, SwingUpConfig
 from node_experiments.chapters.gallery.pendulum import TruePendulum, pendulum_data
 from node_experiments.chapters.gallery.populations import RATES as LOTKA_VOLTERRA
 from node_experiments.chapters.gallery.populations import Populations
+from node_experiments.chapters.gallery.settings import (
+    HareLynxConfig,
+    PendulumConfig,
+    RobertsonConfig,
+    SphereODEConfig,
+    SpheresConfig,
+    SwingUpConfig,
+)
 from node_experiments.chapters.gallery.sphere_ode import sphere_ode
 from node_experiments.chapters.gallery.spheres import draw_spheres, sphere_data
 from node_experiments.chapters.gallery.swing_up import SwingUpTask, swing_up
@@ -25,8 +27,6 @@ from node_experiments.chapters.normalizing_flows.velocity_mlp import VelocityMLP
 from node_experiments.config import ConfigError
 from node_experiments.nn.augmentation import append_zeros
 from node_experiments.ode import ControlInput, Discrete, SolveError, Solver
-
-pytestmark = pytest.mark.figures
 
 
 def test_spheres_lie_where_they_should():
@@ -87,7 +87,7 @@ def test_a_free_pendulum_keeps_its_energy_over_spans_of_its_own():
 
 def test_the_plan_does_not_bend_the_dynamics():
     data = pendulum_data(PendulumConfig(records=8, batch_size=8, batches=1))
-    settings = SwingUpConfig(hidden=4, span=0.5, knots=3)
+    settings = SwingUpConfig(hidden=4, span=0.5, knots=6)
     model = swing_up(settings, data, Solver("rk4", num_steps=4), Discrete())
     cost = model.plan(torch.linspace(0, 1, 3))[-1, 0, 0].cos()
     gradients = torch.autograd.grad(cost, list(model.parameters()), allow_unused=True)
@@ -97,6 +97,23 @@ def test_the_plan_does_not_bend_the_dynamics():
     loss, _ = SwingUpTask(data).loss(model, next(iter(data.train)), 0)
     loss.backward()
     assert all(p.grad is not None and bool(p.grad.any()) for p in model.parameters())
+
+
+def test_a_trial_is_recorded_in_stretches_of_what_the_plan_does():
+    """Each starts on the way of the true pendulum, which its own torque carries on from there."""
+    data = pendulum_data(PendulumConfig(records=8, batch_size=8, batches=1))
+    settings = SwingUpConfig(hidden=4, span=2.0, knots=9)
+    model = swing_up(settings, data, Solver("rk4", num_steps=4), Discrete())
+    batch = next(iter(data.train))
+    model.try_plan(data.truth, batch.times)
+    both = model.with_trial(batch)
+    assert both.states.shape == (9, 8 + 5, 2)
+    assert both.span[8:].flatten().tolist() == [1.0] * 5
+    torque = ControlInput(both.torque.times, both.torque.values[8:])
+    again = data.truth.records(both.states[0, 8:], torque, both.span[8:], batch.times)
+    torch.testing.assert_close(again, both.states[:, 8:], rtol=0, atol=1e-4)
+    # The second half of one is the first half of the next but one.
+    torch.testing.assert_close(both.states[4:, 8], both.states[:5, 10], rtol=0, atol=1e-5)
 
 
 def test_a_torque_out_of_reach_is_warned_of():
@@ -123,6 +140,7 @@ def test_optimal_pairs_cross_less():
     assert not math.isnan(float(paired.sum()))
 
 
+@pytest.mark.figures
 @pytest.mark.parametrize(
     ("experiment", "figure", "more"),
     [
@@ -131,7 +149,8 @@ def test_optimal_pairs_cross_less():
         ("pendulum", "swing_up.gif", ("solver=rk4", "solver.num_steps=6")),
     ],
 )
-def test_one_command_draws_it(node_run, experiment, figure, more):
+def test_one_command_draws_it(node_run, monkeypatch, experiment, figure, more):
+    monkeypatch.setattr(swing_up_figures, "FRAMES", 5)
     result = node_run(f"experiment={experiment}", "protocol=smoke", "trainer.threads=1", *more)
     assert result.code == 0, result.err
     assert (result.folders[0] / "figures" / figure).stat().st_size > 5000

@@ -63,7 +63,7 @@ def test_errors_are_those_from_the_true_solution(model, measured):
 
 
 def test_evaluations_are_those_of_the_paper_method(model, measured):
-    """The way back has its own count, of the loss's gradient by the adjoint."""
+    """The backward pass has its own count, of the loss's gradient by the adjoint."""
     found, images = measured
     assert list(found["backward"]) == list(WAYS)
     for (method, way), series in zip(WAYS.values(), found["backward"].values(), strict=True):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from node_experiments.chapters.image_classification import datasets as image_datasets
+from node_experiments.chapters.image_classification import downloads
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def photographs(monkeypatch):
     """CIFAR-10 as torchvision hands it over: channels last, labels in a list."""
     data = torch.randint(0, 256, (64, 32, 32, 3), dtype=torch.uint8).numpy()
     made = SimpleNamespace(data=data, targets=list(range(10)) * 6 + [0, 1, 2, 3])
-    monkeypatch.setitem(image_datasets.IMAGE_DATASETS, "cifar10", lambda root: (made, made))
+    monkeypatch.setattr(downloads, "load_cifar10", lambda root: (made, made))
 
 
 @pytest.mark.parametrize("experiment", ["cifar10_lm_resnet", "cifar10_odenet", "cifar10_resnet"])

@@ -30,10 +30,8 @@ def _fewer_solves(monkeypatch):
 
 
 @pytest.fixture
-def trained(node_run, tiny):
-    result = node_run("experiment=mnist_odenet", *SMALL, *tiny)
-    assert result.code == 0, result.err
-    return result.folders[0]
+def trained(made_once, tiny):
+    return made_once("experiment=mnist_odenet", *SMALL, *tiny)
 
 
 def measure(node_run, checkpoint, *arguments):

@@ -8,6 +8,7 @@ from torch import nn
 from node_experiments.chapters.image_classification.chapter import (
     ImageClassifierConfig,
     MLPConfig,
+    ODENetConfig,
     ResNetConfig,
 )
 from node_experiments.chapters.image_classification.networks import (
@@ -17,9 +18,9 @@ from node_experiments.chapters.image_classification.networks import (
     resnet,
     stem_only,
 )
+from node_experiments.chapters.image_classification.ode_block import TimeConv2d
 from node_experiments.chapters.image_classification.official_weights import load_official_odenet
 from node_experiments.chapters.image_classification.residual_blocks import ResidualBlock
-from node_experiments.chapters.image_classification.time_conv import TimeConv2d
 from node_experiments.ode import (
     Adjoint,
     Backprop,
@@ -53,15 +54,11 @@ def parameters(model):
             601_482,
         ),
         (
-            lambda: odenet(
-                ImageClassifierConfig(stem="conv"), data_of(MNIST, 10), DOPRI5, Adjoint()
-            ),
+            lambda: odenet(ODENetConfig(stem="conv"), data_of(MNIST, 10), DOPRI5, Adjoint()),
             208_266,
         ),
         (
-            lambda: odenet(
-                ImageClassifierConfig(stem="res"), data_of(MNIST, 10), DOPRI5, Adjoint()
-            ),
+            lambda: odenet(ODENetConfig(stem="res"), data_of(MNIST, 10), DOPRI5, Adjoint()),
             232_970,
         ),
         (
@@ -93,9 +90,7 @@ def test_logits_shape(stem, shape):
         resnet(
             ResNetConfig(stem=stem, channels=8, blocks=1), data_of(shape, 10), Solver(), Adjoint()
         ),
-        odenet(
-            ImageClassifierConfig(stem=stem, channels=8), data_of(shape, 10), DOPRI5, Adjoint()
-        ),
+        odenet(ODENetConfig(stem=stem, channels=8), data_of(shape, 10), DOPRI5, Adjoint()),
     ):
         assert model(torch.rand(2, *shape)).shape == (2, 10)
 
@@ -173,9 +168,7 @@ def test_state_dict_of_the_official_example_loads():
         nn.Flatten(),
         nn.Linear(64, 10),
     )
-    ours = odenet(
-        ImageClassifierConfig(), data_of(MNIST, 10), Solver("rk4", num_steps=2), Backprop()
-    )
+    ours = odenet(ODENetConfig(), data_of(MNIST, 10), Solver("rk4", num_steps=2), Backprop())
     load_official_odenet(ours, official.state_dict())
     images = torch.rand(2, *MNIST)
     with torch.no_grad():
@@ -184,9 +177,9 @@ def test_state_dict_of_the_official_example_loads():
 
 def test_statistics_of_each_block_are_its_own():
     model = nn.Sequential(
-        odenet(ImageClassifierConfig(channels=8), data_of(MNIST, 10), DOPRI5, Adjoint())[1],
+        odenet(ODENetConfig(channels=8), data_of(MNIST, 10), DOPRI5, Adjoint())[1],
         odenet(
-            ImageClassifierConfig(channels=8),
+            ODENetConfig(channels=8),
             data_of(MNIST, 10),
             Solver("rk4", num_steps=3),
             Adjoint(),

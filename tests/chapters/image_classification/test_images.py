@@ -7,6 +7,7 @@ from node_experiments.chapters.image_classification.augmentation import (
     random_crop,
 )
 from node_experiments.chapters.image_classification.batches import (
+    EvaluationBatches,
     ImageSet,
     Standardize,
     TrainingBatches,
@@ -104,6 +105,16 @@ def test_pixels_are_scaled():
     standardized = Standardize.fit(data.images)(data.images)
     assert float(standardized.mean()) == pytest.approx(0, abs=1e-4)
     assert float(standardized.std()) == pytest.approx(1, abs=1e-4)
+
+
+def test_an_evaluation_sees_every_image_as_it_is():
+    data = some_images(23, channels=3)
+    scaling = Standardize.fit(data.images)
+    evaluation = EvaluationBatches(data, scaling, 10)
+    assert [len(labels) for _, labels in evaluation] == [10, 10, 3]
+    images, labels = (torch.cat(parts) for parts in zip(*evaluation, strict=True))
+    assert torch.equal(images, scaling(data.images))
+    assert torch.equal(labels, data.labels)
 
 
 def test_flip_mirrors_about_half():

@@ -34,14 +34,16 @@ def test_hashes_of_the_shipped_files():
 
 
 def test_several_processes_unpack_at_once(tmp_path):
-    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
+    context = get_context("forkserver")  # imports once
+    context.set_forkserver_preload([mnist.__name__])
+    with ProcessPoolExecutor(3, mp_context=context) as pool:
         list(pool.map(mnist.unpack_mnist, [tmp_path] * 3))
     raw = tmp_path / "MNIST" / "raw"
     assert sorted(path.name for path in raw.iterdir()) == sorted(mnist.MD5)
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b[:-1] + b"x"])
-def test_damaged_cache_is_refused(tmp_path, damage):
+def test_damaged_cache_is_rejected(tmp_path, damage):
     mnist.unpack_mnist(tmp_path)
     file = tmp_path / "MNIST" / "raw" / "t10k-labels-idx1-ubyte"
     file.write_bytes(damage(file.read_bytes()))
@@ -57,7 +59,7 @@ def test_damaged_cache_is_refused(tmp_path, damage):
         (gzip.compress(b"other", mtime=0), "altered"),
     ],
 )
-def test_damaged_package_is_refused(tmp_path, monkeypatch, content, message):
+def test_damaged_package_is_rejected(tmp_path, monkeypatch, content, message):
     name = "t10k-labels-idx1-ubyte"
     monkeypatch.setattr(mnist, "PACKED", tmp_path)
     monkeypatch.setattr(mnist, "MD5", {name: mnist.MD5[name]})

@@ -1,4 +1,4 @@
-"""Table 1 from run folders: what was run, what failed, and what was never begun."""
+"""Table 1 from run folders: what was run, what failed, and what was never started."""
 
 import importlib.util
 import json

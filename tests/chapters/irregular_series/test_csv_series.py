@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from node_experiments.chapters.irregular_series.csv_series import csv_data
-from node_experiments.chapters.irregular_series.dataset_settings import CSVConfig
 from node_experiments.chapters.irregular_series.measurements import read_measurements
 from node_experiments.chapters.irregular_series.series_schema import SeriesSchema
+from node_experiments.chapters.irregular_series.settings import CSVConfig
 from node_experiments.chapters.irregular_series.table_columns import find_columns
 from node_experiments.chapters.irregular_series.table_format import TableFormat
 from node_experiments.data.errors import DataError
@@ -66,6 +66,12 @@ FORMS = {
     "trailing comma": lines([(*row, "") for row in ROWS]),
     "carriage returns": lines(ROWS).replace("\n", "\r\n"),
     "empty column": lines([(*row, "") for row in ROWS], f"{HEAD},none"),
+    "comments": "# exported\n# by x, y\n" + lines(ROWS).replace("\np05", "\n# ward 5\np05", 1),
+    "names in a comment": "#" + lines(ROWS),
+    "names again": lines(ROWS).replace("\np05", f"\n{HEAD}\np05", 1),
+    "cells of a sheet": lines([(*row, "", "") for row in ROWS], f"{HEAD},,") + ",,,,,\n",
+    "durations": lines([(s, pd.Timedelta(hours=t), *vs) for s, t, *vs in ROWS]),
+    "UTC": lines([dated(row, row[1], lambda d: f"{d:%Y-%m-%d %H:%M:%S.%f} UTC") for row in ROWS]),
     "long": lines(
         [(s, t, n, v) for s, t, *vs in ROWS for n, v in zip(("hr", "temp"), vs, strict=True) if v],
         "series,time,variable,value",
@@ -225,6 +231,12 @@ def test_what_was_not_there_in_training_is_rejected_by_name(tmp_path, learned, t
         ('series,time,hr\na,0,"1\n', "quotation mark missing"),
         ("series;time;hr\na;0,5;1.5\n", "with a comma .* and with a point .*dataset.decimal"),
         (f"{HEAD}\na,0,1,2\na,5,1,2\na,5.000000001,1,2", "one number in single precision"),
+        (f"{HEAD}\n,h,1/min,C\na,0,1,2\n", "line 2 has no number at all.*line of units"),
+        (f"{HEAD}\n-,h,1/min,C\na,0,1,2\n", "line 2 has no number at all.*line of units"),
+        (lines(ROWS).partition("\n")[2], "the first line must name the columns"),
+        ("Series,Time,hr\na,0,1\n", "'series' is not there.*is it 'Series'"),
+        ("series,time,hr,hr_q05\na,0,1,2\n", "forecasts have columns 'hr_q05'"),
+        ('series,time,hr\na,0,"1,234"\na,1,"1,100"\n', "line 2: '1,234' is a number above"),
     ],
 )
 def test_bad_files_are_rejected_with_their_line(tmp_path, text, message):
@@ -337,3 +349,96 @@ def test_numbers_that_would_be_lost_in_silence(tmp_path, change, said):
     frame.assign(hr=frame["hr"].map(change)).to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(DataError, match=said):
         csv_data(CSVConfig(path=str(tmp_path / "t.csv")))
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("36.5 C", "a number with a unit"),
+        ("36.5°C", "a number with a unit"),
+        ("120 mmHg", "a number with a unit"),
+        ("5.3%", "a number with a unit"),
+        ("75 1/min", "a number with a unit"),
+        ("5,3 %", "a number with a unit"),
+        ("5,3", "a decimal comma; write points, or set dataset.decimal"),
+        ("1,234.5", "a separator of thousands"),
+        ("1 234", "a separator of thousands"),
+        ("120/80", "two numbers"),
+        ("< 0.1", r"a limit.*dataset\.missing=\['< 0\.1'\]"),
+        ("high", r"no number.*dataset\.missing=\['high'\]"),
+    ],
+)
+def test_cells_that_are_meant_as_numbers(tmp_path, cell, said):
+    """Named with file, line and column, one among numbers as well as a whole column of them."""
+    path = tmp_path / "t.csv"
+    frame = pd.DataFrame(ROWS, columns=HEAD.split(","))
+    columns = {3: ["70", cell] + ["71"] * (len(frame) - 2)}
+    if not cell.isalpha():  # a column of words alone is no feature
+        columns[2] = [cell] * len(frame)
+    for line, cells in columns.items():
+        frame.assign(hr=cells).to_csv(path, index=False)
+        with pytest.raises(DataError, match=rf"t\.csv, line {line}: 'hr' is .*which .*{said}"):
+            csv_data(CSVConfig(path=str(path), decimal="."))
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ("%d.%m.%Y %H:%M", "set dataset.time_format='%d.%m.%Y %H:%M'"),
+        ("%d/%m/%Y", r"'%d/%m/%Y' \(day first\) or '%m/%d/%Y' \(month first\)"),
+        ("%m/%d/%Y %I:%M %p", "'%m/%d/%Y %I:%M %p' .month first"),
+        ("%Y%m%d%H%M%S", "looks like a date; set dataset.time_format='%Y%m%d%H%M%S'"),
+        ("%d-%b-%Y", "write times as numbers, as dates of ISO 8601"),
+    ],
+)
+def test_dates_that_are_not_read_say_how_they_would_be(tmp_path, form, said):
+    text = lines([dated(row, row[1], lambda d: d.strftime(form)) for row in ROWS])
+    with pytest.raises(DataError, match=f"line 2: .*{said}"):
+        read(tmp_path, text)
+    read(tmp_path, text, TableFormat(time_format=form, duplicates="mean"))
+
+
+def test_times_are_of_one_kind(tmp_path):
+    dates = [dated(row, row[1], lambda d: d.isoformat()) for row in ROWS]
+    mixed = [(s, t + "Z" * (i % 2), *vs) for i, (s, t, *vs) in enumerate(dates)]
+    with pytest.raises(DataError, match=r"line 3: .*the zone with every date"):
+        read(tmp_path, lines(mixed))
+    with pytest.raises(DataError, match=r"line 3: .*no number like the others"):
+        read(tmp_path, lines([ROWS[0], *dates[1:]]))
+    with pytest.raises(DataError, match="'%Q' is no format of dates"):
+        read(tmp_path, lines(dates), TableFormat(time_format="%Q"))
+
+
+def test_a_clock_that_passes_midnight(tmp_path, caplog):
+    text = lines([("a", "22:30", 1, 2), ("a", "23:50", 1, 3), ("a", "00:10", 2, 2)])
+    read(tmp_path, text)
+    assert "line 4: the time of day falls by more than 12 hours within series 'a'" in caplog.text
+
+
+def test_static_words_that_say_nothing(tmp_path):
+    text = lines([(*row, f"name {row[0]}") for row in rows_of(30)], f"{HEAD},name")
+    with pytest.raises(DataError, match="'name' has 30 different words in 30 series"):
+        read(tmp_path, text, TableFormat(static_columns=("name",)))
+    ages = lines([(*row, "unknown" if row[0] == "p03" else 40) for row in ROWS], f"{HEAD},age")
+    with pytest.raises(DataError, match=r"'age' is 'unknown'.*dataset.missing=\['unknown'\]"):
+        read(tmp_path, ages, TableFormat(static_columns=("age",)))
+    read(tmp_path, ages, TableFormat(static_columns=("age",), missing=("unknown",)))
+
+
+def test_names_of_series_that_are_missing_in_a_frame(tmp_path):
+    frame = pd.DataFrame(ROWS, columns=HEAD.split(",")).assign(
+        series=[None, *"b" * 71][: len(ROWS)]
+    )
+    with pytest.raises(DataError, match="row 0: 'series' is empty"):
+        series_of(TableFile.of(frame), TableFormat())
+
+
+def test_no_python_for_each_cell_of_a_table_of_numbers(tmp_path, monkeypatch):
+    """A million rows are read in seconds: rules for words see no column of numbers."""
+    from node_experiments.chapters.irregular_series import table_cells
+
+    seen = []
+    real = table_cells.missing_in
+    monkeypatch.setattr(table_cells, "missing_in", lambda t, f: seen.append(len(t)) or real(t, f))
+    read(tmp_path, lines([(s, t, h, x or "NA") for s, t, h, x in ROWS]))
+    assert sum(seen) == 2 * sum(row[3] == "" for row in ROWS)  # found, then read

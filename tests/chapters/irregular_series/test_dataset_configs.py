@@ -139,7 +139,7 @@ def test_small_ones_build(choice, more, monkeypatch, tmp_path):
         ("dataset.trajectories=1", "at least 2"),
     ],
 )
-def test_values_out_of_range_are_refused(override, message):
+def test_values_out_of_range_are_rejected(override, message):
     with pytest.raises(ConfigError, match=message):
         composed("dataset=hopper", "model=ode_rnn", override)
 

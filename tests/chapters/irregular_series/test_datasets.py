@@ -1,4 +1,4 @@
-"""What is seen, what shall be said, and how series of unequal lengths come together."""
+"""What is seen, what should be predicted, and how series of unequal lengths come together."""
 
 import threading
 
@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from node_experiments.chapters.irregular_series.batches import ForecastBatches, Forecasts
-from node_experiments.chapters.irregular_series.dataset_settings import ForecastingConfig
 from node_experiments.chapters.irregular_series.forecast_data import forecast_data
+from node_experiments.chapters.irregular_series.settings import ForecastingConfig
 from node_experiments.data.errors import DataError
 from node_experiments.data.ragged import (
     RaggedSeries,
@@ -104,6 +104,17 @@ def test_what_is_seen_depends_on_the_epoch_alone():
 
     assert torch.equal(seen(3), seen(3))
     assert seen(3).shape != seen(4).shape or not torch.equal(seen(3), seen(4))
+
+
+def test_what_is_seen_of_one_part_says_nothing_of_another():
+    """The same series as training, validation and test."""
+    same = many(8, 60)
+    settings = ForecastingConfig(task="interpolation", observed_fraction=0.3, batch_size=8)
+    data = forecast_data((same, same, same), settings, seed=2)
+    seen = [part.data.observed.times.tolist() for part in (data.train, data.validation, data.test)]
+    assert len({tuple(times) for times in seen}) == 3
+    again = forecast_data((same, same, same), settings, seed=2)
+    assert again.test.data.observed.times.tolist() == seen[2]
 
 
 def test_what_was_drawn_beforehand_is_what_would_be_drawn_now():
@@ -252,7 +263,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD.keys())
-def test_bad_series_are_refused(arguments, message):
+def test_bad_series_are_rejected(arguments, message):
     with pytest.raises(DataError, match=message):
         ragged(*arguments)
 
@@ -284,7 +295,7 @@ def test_times_that_are_divided_have_another_unit():
     parts, settings = (series(), empty, series()), ForecastingConfig(batch_size=2)
     assert forecast_data(parts, settings, time_unit="h").time_unit == "h"
     divided = forecast_data(parts, settings, divide_by_last=True, time_unit="h")
-    assert divided.time_unit == "share of the batch's last"
+    assert divided.time_unit == "fraction of the batch's last"
 
 
 def test_a_feature_mask_hides_values_and_may_say_what_is_observed():

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import torch
 
 from node_experiments.chapters.irregular_series.bands import PredictiveNoise
-from node_experiments.chapters.irregular_series.dataset_settings import ForecastingConfig
 from node_experiments.chapters.irregular_series.figures import irregular_series_figures
 from node_experiments.chapters.irregular_series.forecast_data import forecast_data
+from node_experiments.chapters.irregular_series.settings import ForecastingConfig
 from node_experiments.data.ragged import ragged
 from node_experiments.data.scaling import Scaling
 

@@ -10,7 +10,6 @@ import torch
 
 from node_experiments.chapters import datasets
 from node_experiments.chapters.irregular_series import hopper_figures as hopper_figures
-from node_experiments.chapters.irregular_series.dataset_settings import ForecastingConfig
 from node_experiments.chapters.irregular_series.forecast_data import forecast_data
 from node_experiments.chapters.irregular_series.hopper import (
     FEATURES,
@@ -23,6 +22,7 @@ from node_experiments.chapters.irregular_series.hopper_body import (
     STICKS,
     sticks,
 )
+from node_experiments.chapters.irregular_series.settings import ForecastingConfig
 from node_experiments.data.scaling import Scaling
 from node_experiments.runner import build
 
@@ -58,7 +58,7 @@ def test_sticks_are_where_mujoco_has_its_capsules(physics):
         for name, stick in zip(STICKS, ends.numpy(), strict=True):
             along = turn[name].reshape(3, 3)[:, 2] * physics.named.model.geom_size[name, 1]
             capsule = np.stack([place[name] - along, place[name] + along])[:, [0, 2]]
-            # A longer stick goes on in the direction of its capsule.
+            # A longer stick continues in the direction of its capsule.
             length = np.linalg.norm(stick[1] - stick[0])
             direction = (stick[1] - stick[0]) / length
             beside = (capsule - stick[0]) @ np.array([-direction[1], direction[0]])

@@ -1,15 +1,21 @@
 """A small file in the published format, with repeated times and several tags."""
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 
-from node_experiments.chapters.irregular_series.dataset_settings import HumanActivityConfig
 from node_experiments.chapters.irregular_series.human_activity import (
     FILE,
     human_activity_data,
     load_human_activity,
 )
+from node_experiments.chapters.irregular_series.settings import HumanActivityConfig
+from node_experiments.cli.application import composed_config
+from node_experiments.config import ConfigError
 from node_experiments.data.errors import DataError
+from node_experiments.runner.data_files import check_same_data, fingerprints
 
 START = 633790226051280329  # as published
 TAGS = ("010-000-024-033", "010-000-030-096", "020-000-033-111", "020-000-032-221")
@@ -129,7 +135,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("lines", "message"), BAD.values(), ids=BAD.keys())
-def test_bad_files_are_refused_with_their_line(tmp_path, lines, message):
+def test_bad_files_are_rejected_with_their_line(tmp_path, lines, message):
     with pytest.raises(DataError) as raised:
         load_human_activity(write(tmp_path, lines), 50, 25, official=False)
     assert message in str(raised.value)
@@ -139,3 +145,16 @@ def test_bad_files_are_refused_with_their_line(tmp_path, lines, message):
 def test_where_to_get_what_is_not_there(tmp_path):
     with pytest.raises(DataError, match=r"is missing; get it from https://archive\.ics\.uci\.edu"):
         human_activity_data(HumanActivityConfig(root=str(tmp_path)))
+
+
+def test_changed_recordings_are_not_resumed_from(tmp_path):
+    write(tmp_path, recording("A01"))
+    words = ["experiment=human_activity_rnn_dt", f"dataset.root={tmp_path}"]
+    config = composed_config(words)
+    before = fingerprints(config)
+    assert [Path(each["path"]).name for each in before] == [FILE]
+    (tmp_path / "run_info.json").write_text(json.dumps({"data": before}))
+    check_same_data(config, tmp_path)
+    write(tmp_path, recording("A01", activity="falling"))
+    with pytest.raises(ConfigError, match=r"the data of the run .* have changed"):
+        check_same_data(config, tmp_path)

@@ -19,13 +19,13 @@ from node_experiments.chapters.irregular_series.gap_dynamics import (
 from node_experiments.chapters.irregular_series.gru_unit import GRUUnit
 from node_experiments.chapters.irregular_series.imputation import Imputation
 from node_experiments.chapters.irregular_series.latent_ode import PoissonDynamics
-from node_experiments.chapters.irregular_series.model_settings import SeriesModelConfig
 from node_experiments.chapters.irregular_series.official_bugs import MisreadGaps
 from node_experiments.chapters.irregular_series.recurrence import (
     Observations,
     Recurrence,
     reversed_in_time,
 )
+from node_experiments.chapters.irregular_series.settings import SeriesModelConfig
 from node_experiments.data.time_series import TimeSeries
 from node_experiments.nn.regularizers import Regularizer
 from node_experiments.ode import (
@@ -85,7 +85,7 @@ def model_of(name, solver=TIGHT, gradient=None, data=None, **settings):
 
 
 class Linear(nn.Module):
-    """h' = a h, with a rate of its own for every number."""
+    """h' = a h, with an individual rate for every number."""
 
     def __init__(self, size):
         super().__init__()
@@ -240,7 +240,7 @@ def test_union_and_independent_batching_pay_the_same():
 
 
 def test_series_that_ended_cost_nothing():
-    """One step for each number of observation, and of its rows only those that still go on."""
+    """One step for each number of observation, and of its rows only those that continue."""
     rows = []
 
     class Counted(Hold):

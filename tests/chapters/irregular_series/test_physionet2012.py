@@ -1,20 +1,26 @@
 """Small sets in the published format, with the oddities of the published files."""
 
 import io
+import json
+import shutil
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
 
-from node_experiments.chapters.irregular_series.dataset_settings import PhysioNet2012Config
 from node_experiments.chapters.irregular_series.physionet2012 import (
     MEASURED,
     PARAMETERS,
     load_physionet,
     physionet_data,
 )
+from node_experiments.chapters.irregular_series.settings import PhysioNet2012Config
+from node_experiments.cli.application import composed_config
+from node_experiments.config import ConfigError
 from node_experiments.data.errors import DataError
+from node_experiments.runner.data_files import check_same_data, fingerprints
 
 HEADER = "Time,Parameter,Value\n"
 RECORDS = {
@@ -172,7 +178,7 @@ BAD_RECORDS = {
 
 
 @pytest.mark.parametrize(("lines", "message"), BAD_RECORDS.values(), ids=BAD_RECORDS.keys())
-def test_bad_records_are_refused_with_their_line(tmp_path, cache, lines, message):
+def test_bad_records_are_rejected_with_their_line(tmp_path, cache, lines, message):
     root = write(tmp_path / "data", {"132539": HEADER + lines})
     with pytest.raises(DataError) as raised:
         load(root)
@@ -196,7 +202,7 @@ BAD_OUTCOMES = {
 
 
 @pytest.mark.parametrize(("outcomes", "message"), BAD_OUTCOMES.values(), ids=BAD_OUTCOMES.keys())
-def test_bad_outcomes_are_refused_with_their_line(tmp_path, outcomes, message):
+def test_bad_outcomes_are_rejected_with_their_line(tmp_path, outcomes, message):
     root = write(tmp_path / "data", RECORDS, outcomes)
     with pytest.raises(DataError) as raised:
         load(root)
@@ -266,3 +272,35 @@ def test_the_official_code_divides_times_by_the_last_of_a_batch(tmp_path):
     assert float(batch.target.times.max()) == 1
     fixed = physionet_data(PhysioNet2012Config(validation_size=0, **settings))
     assert float(next(iter(fixed.train)).target.times.max()) == pytest.approx(40 / 48)
+
+
+def changed_value(root):
+    path = root / "set-a" / "100.txt"
+    path.write_text(path.read_text().replace("HR,60", "HR,61"))
+
+
+def changed_outcome(root):
+    path = root / "Outcomes-a.txt"
+    path.write_text(path.read_text().replace("100,6,1,5,-1,0", "100,6,1,5,-1,1"))
+
+
+def added_record(root):
+    (root / "set-a" / "999.txt").write_text("00:00,RecordID,999\n01:00,HR,60\n")
+
+
+@pytest.mark.parametrize("change", [changed_value, changed_outcome, added_record])
+def test_changed_records_are_not_resumed_from(tmp_path, change):
+    root = many(tmp_path / "data")
+    config = composed_config(
+        ["experiment=physionet2012_rnn_dt", f"dataset.root={root}", "dataset.sets=a"]
+    )
+    before = fingerprints(config)
+    assert [Path(each["path"]).name for each in before] == ["set-a", "Outcomes-a.txt"]
+    (tmp_path / "run_info.json").write_text(json.dumps({"data": before}))
+    check_same_data(config, tmp_path)
+    change(root)
+    with pytest.raises(ConfigError, match=r"the data of the run .* have changed"):
+        check_same_data(config, tmp_path)
+    shutil.rmtree(root / "set-a")
+    with pytest.raises(ConfigError, match=r"are missing.*dataset\.root=<folder>"):
+        check_same_data(config, tmp_path)

@@ -10,11 +10,6 @@ from node_experiments.chapters.irregular_series import (
     hopper,
     japanese_vowels,
 )
-from node_experiments.chapters.irregular_series.dataset_settings import (
-    HopperConfig,
-    JapaneseVowelsConfig,
-    PeriodicConfig,
-)
 from node_experiments.chapters.irregular_series.hopper import (
     hopper_data,
     load_hopper,
@@ -27,6 +22,11 @@ from node_experiments.chapters.irregular_series.japanese_vowels import (
 from node_experiments.chapters.irregular_series.periodic import (
     periodic_curves,
     periodic_data,
+)
+from node_experiments.chapters.irregular_series.settings import (
+    HopperConfig,
+    JapaneseVowelsConfig,
+    PeriodicConfig,
 )
 from node_experiments.data.cache import cached
 from node_experiments.data.errors import DataError
@@ -80,7 +80,7 @@ def test_the_noise_of_the_official_code_is_never_negative():
 @pytest.mark.parametrize("variant", ["paper", "official_code"])
 def test_the_published_errors_are_of_values_between_0_and_1(variant):
     # The published RNN-VAE, which cannot tell series apart, has an error of 0.0730 to 0.0735 with
-    # any share of points: the variance of the values, once they are scaled.
+    # any fraction of points: the variance of the values, once they are scaled.
     data = periodic_data(PeriodicConfig(variant=variant))
     values = torch.cat([batch.target.values for batch in data.test])
     assert float(values.var()) == pytest.approx(0.073, abs=0.002)
@@ -256,7 +256,7 @@ BAD_TS = {
 
 
 @pytest.mark.parametrize(("text", "message"), BAD_TS.values(), ids=BAD_TS.keys())
-def test_bad_ts_files_are_refused(text, message):
+def test_bad_ts_files_are_rejected(text, message):
     with pytest.raises(DataError) as raised:
         parse_ts(text, "f")
     assert message in str(raised.value)

@@ -15,7 +15,10 @@ pytestmark = pytest.mark.figures
     ],
 )
 def test_shipped_data_run_without_a_network(node_run, experiment, figure, metric):
-    result = node_run(f"experiment={experiment}", "protocol=smoke", "trainer.threads=1")
+    result = node_run(
+        f"experiment={experiment}", "protocol=smoke", "trainer.threads=1", "trainer.epochs=1",
+        "trainer.limit_batches=2",
+    )  # fmt: skip
     assert result.code == 0, result.err
     (folder,) = result.folders
     assert (folder / "figures" / figure).exists()

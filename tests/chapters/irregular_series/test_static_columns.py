@@ -10,8 +10,7 @@ from node_experiments.chapters import models
 from node_experiments.chapters.chapter import resolve
 from node_experiments.chapters.irregular_series.chapter import CHAPTER
 from node_experiments.chapters.irregular_series.csv_series import csv_data
-from node_experiments.chapters.irregular_series.dataset_settings import CSVConfig
-from node_experiments.chapters.irregular_series.model_settings import SeriesModelConfig
+from node_experiments.chapters.irregular_series.settings import CSVConfig, SeriesModelConfig
 from node_experiments.data.errors import DataError
 from node_experiments.ode import Backprop, Solver
 
@@ -40,15 +39,15 @@ def settings(path, *columns, **others):
 
 def error_after_training(name, data, steps):
     sizes = {"latent": 6, "encoder_size": 6, "unit_hidden": 16, "hidden": 16, "head_hidden": 16}
-    model_settings = SeriesModelConfig(
+    settings = SeriesModelConfig(
         name, euler_steps=4, layers=1, encoder_layers=1, noise_std=None, objective="elbo",
         kl_weight=0.01, kl_wait=0, samples=1, **sizes,
     )  # fmt: skip
     torch.manual_seed(0)
     entry = models()[name]
-    model = resolve(entry.build)(model_settings, data, Solver("euler", num_steps=4), Backprop())
+    model = resolve(entry.build)(settings, data, Solver("euler", num_steps=4), Backprop())
     (task,) = entry.tasks.values()
-    task = resolve(CHAPTER.tasks[task].build)(model_settings, data)
+    task = resolve(CHAPTER.tasks[task].build)(settings, data)
     optimizer = torch.optim.Adam(model.parameters(), 0.02)
     (batch,) = list(data.train)
     for step in range(steps):

@@ -17,21 +17,25 @@ from node_experiments.chapters.irregular_series.metrics import (
     cross_entropy,
     mean_over_observed,
 )
-from node_experiments.chapters.irregular_series.model_settings import SeriesModelConfig
 from node_experiments.chapters.irregular_series.models import (
     mean_values,
 )
+from node_experiments.chapters.irregular_series.settings import SeriesModelConfig
 from node_experiments.chapters.irregular_series.tasks import (
     AutoregressiveSeriesTask,
     joined_series,
 )
-from node_experiments.chapters.irregular_series.variational_tasks import VariationalSeriesTask
+from node_experiments.chapters.irregular_series.variational_tasks import (
+    VariationalSeriesTask,
+    variational_series,
+)
 from node_experiments.data.time_series import TimeSeries
 from node_experiments.nn.likelihoods import gaussian_log_likelihood
 from node_experiments.ode import (
     Backprop,
     Solver,
 )
+from node_experiments.training.loop import Trainer
 
 DIM = 2
 
@@ -120,6 +124,23 @@ def test_the_weight_of_the_kl():
     assert task.kl_weight(7 * 12) == pytest.approx(1 - 0.99**2)
 
 
+@pytest.mark.parametrize("objective", ["elbo", "official_code"])
+def test_the_weight_of_the_kl_rises_with_epochs_whatever_a_step_is_made_of(objective):
+    """Of 12 batches, 4 to a step: an epoch is 3 steps."""
+    data = SimpleNamespace(
+        train=range(12), task="interpolation", classes=None, class_weights=None,
+        measures=None, span=(0.0, 1.0),
+    )  # fmt: skip
+    settings = SeriesModelConfig(objective=objective, kl_wait=10, kl_rate=0.5, kl_weight=0.8)
+    task = variational_series(settings, data)
+    model = torch.nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    Trainer(task, model, optimizer, None, data, epochs=1, device=torch.device("cpu"), accumulate=4)
+    weights = [task.kl_weight(3 * epoch) for epoch in (0, 5, 10, 12)]
+    expected = [0, 0.4, 0.8, 0.8] if objective == "elbo" else [0, 0, 0, 0.75]
+    assert weights == pytest.approx(expected)
+
+
 def test_the_loss_of_a_latent_ode():
     model, batch = model_of("irregular_latent_ode"), batch_of()
     task = VariationalSeriesTask("interpolation", samples=3, steps_per_epoch=1, kl_wait=0)
@@ -177,7 +198,7 @@ def test_classes_are_learnt(name, label_per):
     assert (task.metric, task.higher_is_better) == ("accuracy", True)
     optimizer = torch.optim.Adam(model.parameters(), 0.05)
     first = None
-    for step in range(80):
+    for step in range(40):
         loss, _ = task.loss(model, batch, step)
         first = float(loss.detach()) if first is None else first
         optimizer.zero_grad()

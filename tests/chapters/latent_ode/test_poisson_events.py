@@ -66,7 +66,7 @@ def test_twins_are_other_draws():
     assert not torch.equal(batch.twin.times[0, :5], batch.observed.times[0, :5])
 
 
-def test_a_rate_so_low_that_nothing_happens_is_refused():
+def test_a_rate_so_low_that_nothing_happens_is_rejected():
     with pytest.raises(DataError, match=r"raise dataset\.base_rate"):
         poisson_data(PoissonConfig(base_rate=0.1, **SMALL))
 

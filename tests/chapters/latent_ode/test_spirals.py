@@ -3,8 +3,10 @@
 import math
 
 import torch
+from matplotlib.figure import Figure
 
 from node_experiments.chapters.latent_ode.chapter import SpiralsConfig
+from node_experiments.chapters.latent_ode.figures import limit_to_curve
 from node_experiments.chapters.latent_ode.spirals import (
     spiral_curves,
     spiral_data,
@@ -117,3 +119,18 @@ def test_splits_and_seeds_are_different_draws():
     again = spiral_data(SpiralsConfig(**SMALL))
     assert torch.equal(one.test.data.future.noisy, again.test.data.future.noisy)
     assert not torch.equal(one.test.data.future.noisy, two.test.data.future.noisy)
+
+
+def test_panels_show_the_whole_curve_and_every_observation_in_proportion():
+    data = spiral_data(SpiralsConfig(**SMALL))
+    batch = data.test.data
+    figure = Figure(figsize=(6, 3))
+    for i, shape in ((0, 1.2), (1, 1.0)):
+        axis = figure.add_subplot(1, 2, i + 1)
+        limit_to_curve(axis, batch, i, shape)
+        truth = torch.cat([batch.window.clean[i], batch.future.clean[i]])
+        points = torch.cat([truth, batch.observed.values[i][batch.observed.mask[i]]])
+        for k, (low, high) in enumerate((axis.get_xlim(), axis.get_ylim())):
+            assert low < float(points[:, k].min())
+            assert float(points[:, k].max()) < high
+        assert axis.get_aspect() == 1

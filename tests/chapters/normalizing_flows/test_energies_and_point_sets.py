@@ -1,4 +1,4 @@
-"""Energies and point sets: known values, normalisers, moments; what is refused."""
+"""Energies and point sets: known values, normalisers, moments; what is rejected."""
 
 import math
 
@@ -17,11 +17,8 @@ from node_experiments.chapters.normalizing_flows.energies import (
     log_normalizer,
     matching_data,
 )
-from node_experiments.chapters.normalizing_flows.point_sets import (
-    CURVES,
-    curve_log_density,
-    point_data,
-)
+from node_experiments.chapters.normalizing_flows.point_sets import point_data
+from node_experiments.chapters.normalizing_flows.true_densities import true_log_density
 from node_experiments.data.errors import DataError
 
 
@@ -157,20 +154,26 @@ def test_pinwheel_has_five_equal_arms():
     assert float(r.square().mean()) == pytest.approx(4 * (1 + 0.09 + 0.01), rel=0.02)
 
 
-@pytest.mark.parametrize("name", CURVES)
+@pytest.mark.parametrize("name", POINT_SETS)
 def test_true_density_integrates_to_one_and_is_that_of_the_points(name):
     axis = torch.linspace(-5, 5, 121)
     grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).reshape(-1, 2)
-    density = curve_log_density(name, grid, 0.15, 2.0, nodes=1024).exp()
+    density = true_log_density(name, grid, 0.15, 2.0, nodes=1024).exp()
     cell = (10 / 120) ** 2
     assert float(density.sum()) * cell == pytest.approx(1, abs=1e-3)
-    x = (
-        point_data(PointsConfig(name=name, noise=0.15, scale=2.0, test_size=20_000))
-        .test[0]
-        .double()
-    )
+    data = point_data(PointsConfig(name=name, noise=0.15, scale=2.0, test_size=20_000))
+    x = data.test[0].double()
+    # The mean log-density of the points is minus the entropy.
+    entropy = float((density * density.clamp(min=1e-300).log()).sum()) * cell
+    assert data.true_log_likelihood == pytest.approx(entropy, abs=0.03)
     second = (density.unsqueeze(1) * grid.square()).sum(0) * cell
     torch.testing.assert_close(x.square().mean(0), second, rtol=0.03, atol=0.03)
+
+
+def test_true_density_of_squares_without_noise_is_uniform():
+    x = torch.tensor([[0.5, 0.5], [0.5, -0.5], [5.0, 0.0]])
+    found = true_log_density("checkerboard", x, 0, 4.0)
+    assert found.tolist() == [pytest.approx(-math.log(32)), -math.inf, -math.inf]
 
 
 def test_true_density_of_a_circle_is_the_bessel_function():
@@ -183,6 +186,6 @@ def test_true_density_of_a_circle_is_the_bessel_function():
         * torch.from_numpy(i0e((r * radius / s**2).numpy()))
         for radius in (1.0, 0.5)
     ) / (2 * 2 * math.pi * s**2)
-    found = curve_log_density("two_circles", x, s, 1.0).exp()
+    found = true_log_density("two_circles", x, s, 1.0).exp()
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
-    assert curve_log_density("pinwheel", x, s, 1.0) is None
+    assert true_log_density("pinwheel", x, 0, 1.0) is None

@@ -1,4 +1,4 @@
-"""Runs of normalizing flows: what they leave behind, and what they refuse."""
+"""Runs of normalizing flows: what they leave behind, and what they reject."""
 
 import json
 
@@ -13,9 +13,6 @@ from node_experiments.cli import application as cli
 from node_experiments.runner import build
 from node_experiments.runner.compose import configs_folder, typed_config
 
-pytestmark = pytest.mark.figures
-
-
 TINY = ("protocol=smoke", "trainer.threads=1")
 
 
@@ -26,10 +23,11 @@ def read(result):
     return (
         folder,
         content,
-        {path.name for path in (folder / "figures").iterdir() if path.is_file()},
+        {path.name for path in folder.glob("figures/*") if path.is_file()},
     )
 
 
+@pytest.mark.figures
 def test_density_matching_keeps_its_panels_and_a_film(node_run):
     arguments = ("model.units=2", "dataset.energy=u3", "gradient=discrete")
     folder, content, names = read(node_run("experiment=energies_planar_cnf", *TINY, *arguments))
@@ -50,6 +48,7 @@ def test_density_matching_keeps_its_panels_and_a_film(node_run):
         assert film.n_frames > 10
 
 
+@pytest.mark.figures
 def test_maximum_likelihood_with_planar_layers(node_run):
     folder, content, names = read(node_run("experiment=two_moons_planar_nf", *TINY))
     assert names == {"training.png", "flow.png"}

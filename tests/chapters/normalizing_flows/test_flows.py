@@ -1,4 +1,4 @@
-"""Densities of flows against Jacobians of solved flows; there and back; every way to gradients."""
+"""Densities of flows against Jacobians of solved flows; there and back; every gradient method."""
 
 import itertools
 from types import SimpleNamespace

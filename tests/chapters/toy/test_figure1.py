@@ -17,9 +17,8 @@ from node_experiments.ode import (
 )
 from node_experiments.ode.solve import solve
 
-pytestmark = pytest.mark.figures
 
-
+@pytest.mark.figures
 def test_one_command_draws_it(node_run):
     result = node_run("experiment=figure1", "protocol=smoke", "trainer.threads=1")
     assert result.code == 0, result.err
@@ -42,7 +41,7 @@ def test_both_networks_learn_the_map(node_run):
 
 
 def test_points_are_where_the_solver_was():
-    """As many as it counted; the stages of its own steps, at their own depths and states."""
+    """As many as it counted; the stages of the steps it made, at their depths and states."""
     ode = DepthODE(5.0, Solver("dopri5", rtol=1e-3, atol=1e-3), Backprop(), hidden=8)
     x = torch.tensor([[0.7]])
     steps = []

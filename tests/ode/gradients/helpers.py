@@ -1,4 +1,4 @@
-"""What the tests of several ways to gradients measure."""
+"""What the tests of several gradient methods measure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def largest_relative_difference(found: Sequence[Tensor], expected: Sequence[Tens
 
 
 def saved_bytes(make: Callable[[], Any]) -> int:
-    """Bytes that autograd keeps for the way back, each storage counted once."""
+    """Bytes that autograd keeps for the backward pass, each storage counted once."""
     kept: dict[int, Tensor] = {}
 
     def pack(tensor: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What all hand-written ways to gradients have in common."""
+"""What all hand-written gradient methods have in common."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TIMES = torch.tensor([0.0, 1.0])
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_the_gradient_of_a_gradient_is_refused_and_not_dropped(way):
+def test_the_gradient_of_a_gradient_is_rejected_and_not_dropped(way):
     net = nn.Linear(3, 3)
     y0 = torch.ones(3, requires_grad=True)
     last = solve(lambda t, y: torch.tanh(net(y)), y0, TIMES, "dopri5", way).ys[-1]

@@ -60,6 +60,45 @@ def test_the_binomial_schedule_needs_the_fewest_steps(places):
         assert scheduled(steps, places) == fewest(steps, places)
 
 
-def test_no_checkpoints_are_refused():
+@pytest.mark.parametrize("places", [2, 3, 5])
+def test_a_solve_evaluates_no_more_than_the_schedule_asks_for(example, places):
+    """All places are in use: as many steps are made again as the binomial schedule has."""
+
+    @cache
+    def repeated(steps, places):
+        if steps == 1:
+            return 0
+        if places == 1:
+            return steps * (steps - 1) // 2
+        m = binomial_split(steps, places)
+        return m + repeated(steps - m, places - 1) + repeated(m, places)
+
+    # So many steps that the forward solve keeps one state only: that of the start.
+    steps = 2 * places - 1 if places > 2 else 3
+    evaluations = {}
+    for count in (places, 1):
+        _, solution = example.gradients(
+            TIMES[[0, -1]], Solver("rk4", num_steps=steps), Checkpoint(count)
+        )
+        evaluations[count] = solution.stats.backward.evaluations
+    assert evaluations[1] - evaluations[places] == 4 * (
+        repeated(steps, 1) - thinned(steps, places, repeated)
+    )
+
+
+def thinned(steps, places, repeated):
+    """Steps that are made again from the states that the forward solve keeps."""
+    stride = 1
+    while -(-steps // stride) > places:
+        stride *= 2
+    starts = list(range(0, steps, stride))
+    total, end = 0, steps
+    for held, start in reversed(list(enumerate(starts))):
+        total += repeated(end - start, places - held)
+        end = start
+    return total
+
+
+def test_no_checkpoints_are_rejected():
     with pytest.raises(ValueError, match="at least 1"):
         Checkpoint(0)

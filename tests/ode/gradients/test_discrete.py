@@ -12,6 +12,7 @@ from node_experiments.ode import (
     solve,
 )
 from node_experiments.ode.methods.explicit_tableaus import EXPLICIT_TABLEAUS
+from tests.grids import pairwise
 
 from .helpers import largest_relative_difference, saved_bytes
 
@@ -29,9 +30,12 @@ def solvers(method):
         yield Solver(method, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("retain_graphs", [False, True])
-@pytest.mark.parametrize("times", TIMES)
-@pytest.mark.parametrize("method", METHODS)
+GRID = pytest.mark.parametrize(
+    ("method", "times", "retain_graphs"), pairwise(METHODS, TIMES, (False, True))
+)
+
+
+@GRID
 def test_equals_backpropagation_through_the_same_steps(example, method, times, retain_graphs):
     for solver in solvers(method):
         t = TIMES[times].clone().requires_grad_()
@@ -44,9 +48,7 @@ def test_equals_backpropagation_through_the_same_steps(example, method, times, r
         assert solution.stats.forward.evaluations == reference.stats.forward.evaluations
 
 
-@pytest.mark.parametrize("retain_graphs", [False, True])
-@pytest.mark.parametrize("times", TIMES)
-@pytest.mark.parametrize("method", METHODS)
+@GRID
 def test_gradcheck_of_state_argument_parameters_and_times(example, method, times, retain_graphs):
     # The grid of a fixed number of steps stretches with the interval, so finite differences see
     # the same frozen grid. A time near a grid point would have a kink within their reach.
@@ -96,7 +98,7 @@ def test_states_of_accepted_steps_are_all_that_is_kept(example):
     assert many - few == 60 * example.y0.nbytes
 
 
-def test_parameters_changed_before_backward_are_refused(example):
+def test_parameters_changed_before_backward_are_rejected(example):
     loss = example.loss(example.solve(TIMES["ends"], Solver(num_steps=2), Discrete()).ys)
     with torch.no_grad():
         example.func.hidden.weight.add_(1.0)

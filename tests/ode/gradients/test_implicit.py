@@ -15,6 +15,7 @@ from node_experiments.ode import (
 from node_experiments.ode.gradients import stage_equation
 from node_experiments.ode.methods import newton
 from node_experiments.ode.methods.implicit_tableaus import IMPLICIT_TABLEAUS
+from tests.grids import pairwise
 
 from .helpers import largest_relative_difference, saved_bytes
 
@@ -31,12 +32,12 @@ def double(*values):
     return torch.tensor(values, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("way", [Discrete(), Checkpoint(2)], ids=["discrete", "checkpoint"])
-@pytest.mark.parametrize("times", TIMES)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("method", "times", "way"), pairwise(METHODS, TIMES, (Discrete(), Checkpoint(2)))
+)
 def test_gradcheck_of_state_argument_parameters_and_times(example, method, times, way):
     # The grid stretches with the interval; only the times of the outputs move against it.
-    solver = Solver(method, num_steps=7, **TIGHT)
+    solver = Solver(method, num_steps=5, **TIGHT)
 
     def solution(y0, gain, t, *parameters):
         names = [name for name, _ in example.func.named_parameters()]
@@ -166,7 +167,7 @@ def test_a_jump_of_the_vector_field():
         (Solver("reversible_heun", num_steps=2), Checkpoint(), "no Runge-Kutta method"),
     ],
 )
-def test_what_it_cannot_take_is_refused_in_one_line(example, solver, way, message):
+def test_what_it_cannot_take_is_rejected_in_one_line(example, solver, way, message):
     with pytest.raises(ValueError, match=message) as caught:
         example.solve(TIMES["ends"], solver, way)
     assert "\n" not in str(caught.value)

@@ -62,7 +62,7 @@ def test_keeps_the_stages_of_the_accepted_steps(example):
     assert 7 * example.y0.nbytes <= per_step <= 9 * example.y0.nbytes
 
 
-def test_what_cannot_be_interpolated_is_refused(example):
+def test_what_cannot_be_interpolated_is_rejected(example):
     with pytest.raises(ValueError, match="interpolants"):
         example.solve(TIMES, Solver("scipy_lsoda"), Interpolated())
     with pytest.raises(ValueError, match="at least 1"):

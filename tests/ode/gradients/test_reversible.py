@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 
@@ -92,6 +94,23 @@ def test_an_inexact_reconstruction_is_said():
         ys[-1].sum().backward()
 
 
+@pytest.mark.parametrize(("factor", "warns"), [(0.9, True), (1.1, False)])
+def test_a_reconstruction_is_judged_by_its_tolerance(factor, warns):
+    def warnings_of(tolerance):
+        y0 = torch.ones(3, requires_grad=True)
+        solver = Solver("asynchronous_leapfrog", num_steps=40)
+        times = torch.tensor([0.0, 4.0])
+        ys = solve(lambda t, y: -2.0 * y, y0, times, solver, Reversible(tolerance)).ys
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            ys[-1].sum().backward()
+        return [str(warning.message) for warning in caught]
+
+    (found,) = warnings_of(1e-9)
+    error = float(found.partition("relative error of ")[2].split()[0])
+    assert bool(warnings_of(factor * error)) is warns
+
+
 def test_an_explicit_method_is_made_reversible(example):
     expected, _ = example.gradients(MANY, Solver("reversible_rk4", num_steps=6), Reversible())
     found, solution = example.gradients(MANY, Solver("rk4", num_steps=6), Reversible())
@@ -99,7 +118,7 @@ def test_an_explicit_method_is_made_reversible(example):
     assert solution.stats.backward.evaluations > 0
 
 
-def test_other_methods_are_refused(example):
+def test_other_methods_are_rejected(example):
     with pytest.raises(ValueError, match=r"for reversible methods; found .*adams_bashforth"):
         example.solve(ENDS, Solver("adams_bashforth", num_steps=2), Reversible())
 

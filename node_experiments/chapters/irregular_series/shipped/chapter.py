@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from ....config.checks import require
 from ...chapter import Chapter, Dataset
-from ..dataset_settings import CSVConfig, ForecastingConfig
+from ..settings import CSVConfig, ForecastingConfig
 
 __all__ = ["CHAPTER", "MimicDemoConfig", "PBCSeqConfig", "StormsConfig"]
 

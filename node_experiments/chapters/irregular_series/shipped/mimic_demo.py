@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from ....data.table_file import TableFile, read_table
+from ....data.table_file import TableFile
 from ..csv_series import table_data, table_format
 from ..forecast_data import ForecastData
 from ..table_cells import numbers_of
@@ -20,7 +18,7 @@ from ..table_columns import find_columns
 from .carried_forward import carried_errors
 from .chapter import MimicDemoConfig
 from .logarithms import with_logarithms
-from .package_files import shipped_path
+from .package_files import own_or_shipped
 
 __all__ = ["PLAUSIBLE", "SKEWED", "VITAL_SIGNS", "mimic_demo_data"]
 
@@ -59,11 +57,7 @@ def mimic_demo_data(
     Raises:
         DataError: As there.
     """
-    path = shipped_path("mimic_demo_icu.csv.gz")
-    if settings.path is not None:
-        path = Path(settings.path).expanduser()
-    table = read_table(path, settings.delimiter, settings.decimal, settings.encoding)
-    fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
+    table, fingerprint = own_or_shipped(settings, "mimic_demo_icu.csv.gz")
     table = first_hours(table, settings)
     data = table_data(table, fingerprint, settings, seed, device, learned)
     vital = {name: [data.features.index(name)] for name in VITAL_SIGNS if name in data.features}

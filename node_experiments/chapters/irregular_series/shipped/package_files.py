@@ -7,8 +7,9 @@ from pathlib import Path
 
 from ....data.errors import DataError
 from ....data.table_file import TableFile, read_table
+from ..settings import CSVConfig
 
-__all__ = ["FILES", "shipped_path", "shipped_table"]
+__all__ = ["FILES", "own_or_shipped", "shipped_path", "shipped_table"]
 
 FILES = Path(__file__).parent / "files"
 
@@ -37,3 +38,16 @@ def shipped_path(name: str) -> Path:
 def shipped_table(name: str) -> TableFile:
     """The rows of a shipped CSV file, as text."""
     return read_table(shipped_path(name), delimiter=",", decimal=".", encoding="utf-8")
+
+
+def own_or_shipped(settings: CSVConfig, name: str) -> tuple[TableFile, str]:
+    """The table of `dataset.path`, else the shipped one, and the hash of its file.
+
+    Raises:
+        DataError: As in `read_table` and `shipped_path`.
+    """
+    path = shipped_path(name)
+    if settings.path is not None:
+        path = Path(settings.path).expanduser()
+    table = read_table(path, settings.delimiter, settings.decimal, settings.encoding)
+    return table, hashlib.sha256(path.read_bytes()).hexdigest()

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 
-from ....data.table_file import TableFile, read_table
+from ....data.table_file import TableFile
 from ..csv_series import table_data, table_format
 from ..forecast_data import ForecastData
 from ..table_cells import numbers_of
 from .carried_forward import carried_errors
 from .chapter import PBCSeqConfig
 from .logarithms import with_logarithms
-from .package_files import shipped_path
+from .package_files import own_or_shipped
 
 __all__ = ["pbcseq_data"]
 
@@ -38,11 +36,7 @@ def pbcseq_data(
     Raises:
         DataError: As there.
     """
-    path = shipped_path("pbcseq.csv.gz")
-    if settings.path is not None:
-        path = Path(settings.path).expanduser()
-    table = read_table(path, settings.delimiter, settings.decimal, settings.encoding)
-    fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
+    table, fingerprint = own_or_shipped(settings, "pbcseq.csv.gz")
     form, columns = table_format(settings), settings.value_columns or []
     frame = pd.DataFrame({name: numbers_of(table, name, form) for name in columns})
     frame = with_logarithms(frame, SKEWED)

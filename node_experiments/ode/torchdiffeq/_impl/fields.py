@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -40,11 +39,12 @@ def fitted(func: Callable[..., Any], y0: Any, broadcasts: bool) -> Adapted:
     the state where they have as many elements, and broadcast to it if `broadcasts`.
     """
     if isinstance(y0, Tensor):
+        fit = _broadcast_like if broadcasts else _like
 
         def call(t: Tensor, y: Any) -> Any:
-            return _like(func(t, y), y, broadcasts)
+            return fit(func(t, y), y)
 
-        return Adapted(call, func, partial(_like, broadcasts=broadcasts))
+        return Adapted(call, func, fit)
     if type(y0) is tuple:
 
         def call(t: Tensor, y: Any) -> Any:
@@ -60,12 +60,15 @@ def fitted(func: Callable[..., Any], y0: Any, broadcasts: bool) -> Adapted:
     return Adapted(call, func)
 
 
-def _like(derivative: Any, y: Tensor, broadcasts: bool = False) -> Any:
-    if not isinstance(derivative, Tensor):
+def _like(derivative: Any, y: Tensor) -> Any:
+    if not isinstance(derivative, Tensor) or derivative.dtype == y.dtype:
         return derivative
-    if derivative.dtype != y.dtype:
-        derivative = _converted(derivative, y.dtype)
-    if broadcasts and derivative.shape != y.shape:
+    return _converted(derivative, y.dtype)
+
+
+def _broadcast_like(derivative: Any, y: Tensor) -> Any:
+    derivative = _like(derivative, y)
+    if isinstance(derivative, Tensor) and derivative.shape != y.shape:
         try:
             return derivative.expand(y.shape)
         except RuntimeError:  # the solver says what is wrong with the shape
@@ -113,9 +116,10 @@ def callbacks(
         supported: Names of those that the method calls; others are warned of.
         dtype: Of the times that they are called with.
     """
-    found = {name: getattr(func, name, None) for name in CALLBACKS}
-    if not any(found.values()):
+    functions = [getattr(func, name, None) for name in CALLBACKS]
+    if not any(functions):
         return None
+    found = dict(zip(CALLBACKS, functions, strict=True))
     unsupported = [name for name in CALLBACKS if found[name] and name not in supported]
     if unsupported:
         warnings.warn(f"method {method!r} does not call {', '.join(unsupported)}", stacklevel=4)

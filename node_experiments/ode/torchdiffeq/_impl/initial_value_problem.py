@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+import operator
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -22,7 +22,7 @@ from .events import MOST_FIXED_STEPS, MOST_STEPS, first_component
 from .fields import CALLBACKS, callbacks, fitted, norm_of, promoted
 from .flow import move_outputs, move_start
 from .methods import method_of
-from .options import make_solver, tolerance
+from .options import default_solver, make_solver, tolerance
 
 __all__ = ["InitialValueProblem", "shapes_of"]
 
@@ -46,27 +46,31 @@ class InitialValueProblem:
         options: dict[str, Any] | None,
         event_fn: Callable[..., Any] | None,
     ):
-        check_times(t)
-        if event_fn is not None and len(t) != 2:
-            raise ValueError(f"with event_fn, t must have 2 times; found {len(t)}")
+        times = check_times(t)
+        if event_fn is not None and len(times) != 2:
+            raise ValueError(f"with event_fn, t must have 2 times; found {len(times)}")
         self.func, self.y0, self.t = func, promoted(y0), t
         self.options = dict(options or {})
         self.method = method or "dopri5"
         self.name, self.fixed = method_of(method)
         self._event_fn = event_fn
-        shapes, copies = shapes_of(self.y0)
-        self.solver = make_solver(
-            method,
-            self.options,
-            tolerance("rtol", rtol, shapes, copies),
-            tolerance("atol", atol, shapes, copies),
-            self._grid,
-            to_event=event_fn is not None,
-        )
-        by_component = not all(isinstance(x, float) for x in (self.solver.rtol, self.solver.atol))
-        if isinstance(self.y0, Tensor) and by_component:
-            # Tolerances of components stand in the order of the axes.
-            self.y0 = self.y0.contiguous()
+        self._number = len(times)
+        by_number = rtol.__class__ is float and atol.__class__ is float
+        if by_number and not options and event_fn is None:
+            self.solver = default_solver(method, rtol, atol, *(times if self.fixed else ()))
+        else:
+            shapes, copies = shapes_of(self.y0)
+            self.solver = make_solver(
+                method,
+                self.options,
+                tolerance("rtol", rtol, shapes, copies),
+                tolerance("atol", atol, shapes, copies),
+                self._grid,
+                to_event=event_fn is not None,
+            )
+            if isinstance(self.y0, Tensor) and not by_number:
+                # Tolerances of components stand in the order of the axes.
+                self.y0 = self.y0.contiguous()
         self.is_scipy = METHODS[self.solver.method].family == "scipy"
 
     def _grid(self, constructor: Callable[..., Tensor] | None) -> Tensor:
@@ -89,9 +93,7 @@ class InitialValueProblem:
     def solve(self, gradient: Gradient | str, parameters: Sequence[Tensor] | None = None) -> Any:
         """What `odeint` returns."""
         func, y0, t = self.func, self.y0, self.t
-        if self._event_fn is None and (
-            len(t) == 1 or not sum(s.numel() for s in shapes_of(y0)[0])
-        ):
+        if self._event_fn is None and (self._number == 1 or is_empty(y0)):
             return self._without_steps()
         field = fitted(func, y0, broadcasts=self.fixed)
         norm = None if self.is_scipy else norm_of(self.options.get("norm"), y0)
@@ -112,11 +114,11 @@ class InitialValueProblem:
 
     def _without_steps(self) -> Any:
         """Outputs of a single time, or of a state without elements."""
-        if len(self.t) == 1:
+        if self._number == 1:
             return pytree.tree_map(lambda y: y.unsqueeze(0), self.y0)
         field = fitted(self.func, self.y0, broadcasts=True)
         f = field(self.t[0], self.y0)
-        count = len(self.t) - 1
+        count = self._number - 1
         return pytree.tree_map(lambda y, f: torch.stack([y, *[y + f] * count]), self.y0, f)
 
     def _solve_without_gradients(self, field: Any, arguments: dict[str, Any]) -> Any:
@@ -151,8 +153,8 @@ class InitialValueProblem:
         return solution.ts[-1].to(t.dtype), ends
 
 
-def check_times(t: Any) -> None:
-    """Reject what torchdiffeq's assertions do.
+def check_times(t: Any) -> list[float]:
+    """The times as host floats; rejects what torchdiffeq's assertions do.
 
     Raises:
         TypeError: Times that are no floats.
@@ -162,12 +164,13 @@ def check_times(t: Any) -> None:
         raise ArgumentError(f"t must be a tensor of shape (time,); found {type(t).__name__}")
     if not t.is_floating_point():
         raise TypeError(f"t must be a tensor of floats; found {t.dtype}")
-    if t.dim() != 1 or not len(t):
+    if t.dim() != 1 or t.numel() == 0:
         raise ArgumentError(f"t must have shape (time,); found {tuple(t.shape)}")
     times = t.tolist()
-    pairs = list(pairwise(times))
-    if not (all(a < b for a, b in pairs) or all(a > b for a, b in pairs)):
+    later = times[1:]
+    if not (all(map(operator.lt, times, later)) or all(map(operator.gt, times, later))):
         raise ArgumentError(f"t must be strictly increasing or decreasing; found {times}")
+    return times
 
 
 def shapes_of(y0: Any) -> tuple[list[torch.Size], int]:
@@ -177,6 +180,13 @@ def shapes_of(y0: Any) -> tuple[list[torch.Size], int]:
     leaves = [leaf for leaf in pytree.tree_leaves(y0) if isinstance(leaf, Tensor)]
     complex_numbers = any(leaf.is_complex() for leaf in leaves)
     return [leaf.shape for leaf in leaves], 1 + complex_numbers
+
+
+def is_empty(y0: Any) -> bool:
+    """Whether a state has no elements."""
+    if isinstance(y0, Tensor):
+        return y0.numel() == 0
+    return not any(leaf.numel() for leaf in pytree.tree_leaves(y0) if isinstance(leaf, Tensor))
 
 
 def raising(solver: Callable[..., Solution], *args: Any, **kwargs: Any) -> Solution:

@@ -15,7 +15,7 @@ from ...solver import Solver
 from .errors import ArgumentError
 from .methods import SCIPY_SOLVERS, method_of, options_of
 
-__all__ = ["make_solver", "tolerance"]
+__all__ = ["default_solver", "make_solver", "tolerance"]
 
 NUMBERS = {
     "first_step": "first_step",
@@ -81,6 +81,13 @@ def make_solver(
             if key in options:
                 chosen[key] = tuple(torch.as_tensor(options[key]).double().reshape(-1).tolist())
     return checked_once(name, rtol=rtol, atol=atol, **chosen)
+
+
+@lru_cache(maxsize=64)
+def default_solver(method: str | None, rtol: float, atol: float, *times: float) -> Solver:
+    """`make_solver` without options; fixed steps end at `times`."""
+    grid = torch.tensor(times, dtype=torch.float64, device="cpu")
+    return make_solver(method, {}, rtol, atol, lambda _: grid)
 
 
 @lru_cache(maxsize=64)

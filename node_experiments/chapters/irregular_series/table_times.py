@@ -1,0 +1,167 @@
+"""Times as a table writes them: numbers, dates with or without a zone, or times of day."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import numpy as np
+import pandas as pd
+
+from ...data.errors import DataError
+from ...data.table_file import TableFile
+from .table_cells import parsed, text_of
+from .table_format import TableFormat
+
+__all__ = ["clock_times", "dates_of", "kind_of_times", "times_of", "warn_of_midnight"]
+
+log = logging.getLogger(__name__)
+
+KINDS = {
+    "number": "number",
+    "date": "date",
+    "zoned": "date with a zone",
+    "clock": "time of day",
+}
+CLOCK = r"\d+:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?"
+DURATION = r"-?\d+ days?(?: .*)?"  # as pandas writes a Timedelta
+ZONE = r".*(?:\d ?Z|\d ?UTC|:\d\d(?:[.,]\d+)? ?[+-]\d\d(?::?\d\d)?)"
+NUMERIC_DATES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+DAY_FIRST_OR_MONTH_FIRST = re.compile(r"\d{1,2}([./-])\d{1,2}\1(\d{4}|\d\d)(?:[ T]+(.*))?")
+OF_DAY = {
+    r"\d+:\d\d": "%H:%M",
+    r"\d+:\d\d:\d\d": "%H:%M:%S",
+    r"\d+:\d\d ?[AaPp][Mm]": "%I:%M %p",
+    r"\d+:\d\d:\d\d ?[AaPp][Mm]": "%I:%M:%S %p",
+}
+
+
+def kind_of_times(table: TableFile, form: TableFormat) -> str:
+    """`number`, `date`, `zoned` (a date with a zone) or `clock`.
+
+    Raises:
+        DataError: Numbers that are dates without their signs, such as 20240331.
+    """
+    cells = table.rows[form.time_column]
+    if pd.api.types.is_timedelta64_dtype(cells):
+        return "clock"
+    if pd.api.types.is_datetime64_any_dtype(cells):
+        return "date" if getattr(cells.dt, "tz", None) is None else "zoned"
+    if form.time_format is not None:
+        return "zoned" if "%z" in form.time_format else "date"
+    numbers, bad = parsed(table, form.time_column, form)
+    if not bad.all():
+        reject_numeric_dates(table, numbers)
+        return "number"
+    first = text_of(cells).iloc[0]
+    if re.fullmatch(CLOCK, first) or re.fullmatch(DURATION, first):
+        return "clock"
+    return "zoned" if re.fullmatch(ZONE, first) else "date"
+
+
+def reject_numeric_dates(table: TableFile, numbers: pd.Series) -> None:
+    """Numbers such as 20240331 and 20240401 are not as far from each other as their dates."""
+    if not np.isfinite(numbers).all() or (numbers % 1 != 0).any() or (numbers < 19e6).any():
+        return
+    text = numbers.map("{:.0f}".format)
+    form = NUMERIC_DATES.get(len(text.iloc[0]))
+    if form is None or text.str.len().nunique() > 1:
+        return
+    dates = pd.to_datetime(text, format=form, errors="coerce")
+    if dates.notna().all() and dates.dt.year.between(1900, 2100).all():
+        raise DataError(
+            f"{table.at(0)}: the time {text.iloc[0]} looks like a date; set "
+            f"dataset.time_format='{form}', or count times from some start"
+        )
+
+
+def times_of(table: TableFile, form: TableFormat, kind: str) -> pd.Series:
+    """Numbers as they are, dates and clocks in whole nanoseconds.
+
+    Raises:
+        DataError: A time that is not of the kind of the others.
+    """
+    cells = table.rows[form.time_column]
+    if kind == "number":
+        times, _ = parsed(table, form.time_column, form)
+        times = times.where(np.isfinite(times))
+    elif kind == "clock":
+        times = clock_times(cells)
+    else:
+        times = dates_of(cells, form, kind)
+    if times.isna().any():
+        row = int(times.isna().to_numpy().argmax())
+        cell = str(cells.iloc[row])[:40]
+        raise DataError(
+            f"{table.at(row)}: {form.time_column!r} is {cell!r}, which is no {KINDS[kind]} like "
+            f"the others; {remedy(cell, kind)}"
+        )
+    return times if kind == "number" else pd.Series(times.to_numpy().astype(np.int64))
+
+
+def clock_times(cells: pd.Series) -> pd.Series:
+    """Times of day or durations, NaT where there is none."""
+    if pd.api.types.is_timedelta64_dtype(cells):
+        return cells.astype("timedelta64[ns]")
+    text = text_of(cells)
+    text = text.where(text.str.fullmatch(f"{CLOCK}|{DURATION}"))
+    full = text.where(text.str.count(":") != 1, text + ":00").str.replace(",", ".")
+    return pd.to_timedelta(full, errors="coerce").astype("timedelta64[ns]")
+
+
+def dates_of(cells: pd.Series, form: TableFormat, kind: str) -> pd.Series:
+    """Dates in UTC, or as they are where they have no zone; NaT where one is not of this kind."""
+    if pd.api.types.is_datetime64_any_dtype(cells):
+        has_zone = pd.Series(getattr(cells.dt, "tz", None) is not None, cells.index)
+        dates = pd.to_datetime(cells, utc=True)
+    elif form.time_format is not None:
+        has_zone = pd.Series("%z" in form.time_format, cells.index)
+        try:
+            dates = pd.to_datetime(
+                text_of(cells), format=form.time_format, errors="coerce", utc=True
+            )
+        except ValueError as error:
+            raise DataError(
+                f"dataset.time_format={form.time_format!r} is no format of dates: {error}; write "
+                "one such as '%d.%m.%Y %H:%M'"
+            ) from error
+    else:
+        text = text_of(cells)
+        has_zone = text.str.fullmatch(ZONE).astype(bool)
+        text = text.str.replace(r" ?UTC$", "Z", regex=True)
+        dates = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
+    dates = dates.where(has_zone == (kind == "zoned"))
+    return dates.dt.tz_localize(None).astype("datetime64[ns]")
+
+
+def warn_of_midnight(table: TableFile, series: pd.Series, times: pd.Series) -> None:
+    """Warn where a clock seems to start again at midnight within a series."""
+    day = 24 * 3600 * 10**9
+    falls = times.groupby(series, sort=False).diff() < -day / 2
+    if times.max() < day and falls.any():
+        row = int(falls.to_numpy().argmax())
+        log.warning(
+            "%s: the time of day falls by more than 12 hours within series %r; if midnight is "
+            "between, write dates, or hours above 24 (26:30)",
+            table.at(row),
+            series.iloc[row],
+        )
+
+
+def remedy(cell: str, kind: str) -> str:
+    """What to do about a time that cannot be read."""
+    if (found := DAY_FIRST_OR_MONTH_FIRST.fullmatch(cell)) is not None:
+        sign, year, of_day = found.groups()
+        after = [form for pattern, form in OF_DAY.items() if re.fullmatch(pattern, of_day or "")]
+        parts = ["%d", "%m", "%Y" if len(year) == 4 else "%y"]
+        forms = [sign.join(parts), sign.join([parts[1], parts[0], parts[2]])]
+        forms = [repr(" ".join([form, *after])) for form in forms]
+        shown = forms[0] if sign == "." else f"{forms[0]} (day first) or {forms[1]} (month first)"
+        return f"set dataset.time_format={shown}"
+    has_zone = bool(re.fullmatch(ZONE, cell))
+    if kind in ("date", "zoned") and has_zone != (kind == "zoned"):
+        return "write the zone with every date (2024-03-31 14:05+01:00), or with none"
+    return (
+        "write times as numbers, as dates of ISO 8601 (2024-03-31 14:05) or as hh:mm, or set "
+        "dataset.time_format, such as '%d.%m.%Y %H:%M'"
+    )

@@ -1,0 +1,150 @@
+"""Whether tests find faults: makes each of `mutations.py` in a copy, and runs its tests.
+
+    python scripts/mutation_check.py                  # all, one after the other
+    python scripts/mutation_check.py checkpoint rk4   # those whose names have one of the words
+    python scripts/mutation_check.py --processes 4
+
+A fault that no test sees survives. First the tests must pass without any. The checkout is never
+changed: each mutation is made in a copy of the package, and its tests import that copy. Exit code
+1 where a mutation survives or no longer applies.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from mutations import MUTATIONS, Mutation
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = "node_experiments"
+COPIED = (PACKAGE, "tests")  # pytest imports what lies beside the tests; all else is linked
+SECONDS = 300  # for the tests of one mutation, which may loop for ever
+KILLED, SURVIVED, UNUSABLE = "killed", "SURVIVED", "does not apply"
+
+
+class Outcome(NamedTuple):
+    """What became of a mutation."""
+
+    mutation: Mutation
+    what: str
+    seconds: float
+    detail: str = ""
+
+
+def file_of(mutation: Mutation, package: Path) -> Path | None:
+    """The one file that holds the text of a mutation once, its own or where that was moved to."""
+    own = package / mutation.file
+    holders = [own] if own.exists() and mutation.old in own.read_text() else [
+        path for path in package.rglob("*.py") if mutation.old in path.read_text()
+    ]  # fmt: skip
+    once = len(holders) == 1 and holders[0].read_text().count(mutation.old) == 1
+    return holders[0] if once else None
+
+
+def missing_tests(mutation: Mutation, tests: Path) -> list[str]:
+    """Those of its tests that are no file, or no function of one."""
+    missing = []
+    for test in mutation.tests:
+        file, _, function = test.partition("::")
+        path = tests / file
+        if not path.exists() or (function and f"def {function}(" not in path.read_text()):
+            missing.append(test)
+    return missing
+
+
+def check(mutation: Mutation) -> Outcome:
+    """Make a mutation in a copy and run its tests until one fails."""
+    start = time.monotonic()
+    if file_of(mutation, ROOT / PACKAGE) is None:
+        return Outcome(mutation, UNUSABLE, 0.0, f"{mutation.file} holds its text not once")
+    if missing := missing_tests(mutation, ROOT / "tests"):
+        return Outcome(mutation, UNUSABLE, 0.0, f"no tests {', '.join(missing)}")
+    with copied() as copy:
+        file = file_of(mutation, copy / PACKAGE)
+        assert file is not None
+        file.write_text(file.read_text().replace(mutation.old, mutation.new))
+        code, output = run_tests(copy, mutation.tests, SECONDS)
+    what = KILLED if code == 1 else SURVIVED if code == 0 else UNUSABLE
+    failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    detail = " ".join(failed[:1] or output.splitlines()[-1:]) if code else ""
+    return Outcome(mutation, what, time.monotonic() - start, detail)
+
+
+@contextmanager
+def copied() -> Iterator[Path]:
+    """A copy of the checkout in a temporary directory."""
+    with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
+        copy = Path(folder)
+        for path in ROOT.iterdir():
+            if path.name in COPIED:
+                ignored = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(path, copy / path.name, ignore=ignored)
+            elif not path.name.startswith("."):
+                (copy / path.name).symlink_to(path)
+        yield copy
+
+
+def run_tests(copy: Path, tests: Sequence[str], seconds: float | None = None) -> tuple[int, str]:
+    """The exit code of pytest, and what it printed; 1 where the tests took too many seconds."""
+    command = [
+        sys.executable, "-m", "pytest", "-n", "0", "-x", "-q", "-p", "no:cacheprovider",
+        *(f"tests/{test}" for test in tests),
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"}
+    try:
+        done = subprocess.run(
+            command, cwd=copy, env=environment, capture_output=True, text=True, timeout=seconds
+        )
+    except subprocess.TimeoutExpired:
+        return 1, f"FAILED by taking more than {seconds} s"
+    return done.returncode, done.stdout
+
+
+def main() -> int:
+    """Check the mutations that were asked for, and print a table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("words", nargs="*", help="of the names of mutations; all without any")
+    parser.add_argument("--processes", type=int, default=1, help="tests that run side by side")
+    asked = parser.parse_args()
+    chosen = [
+        each for each in MUTATIONS
+        if not asked.words or any(word in each.name for word in asked.words)
+    ]  # fmt: skip
+    tests = list(dict.fromkeys(test for each in chosen for test in each.tests))
+    with copied() as copy:
+        code, output = run_tests(copy, tests)
+    if code:
+        print(output[-2000:], "\nthe tests fail without a mutation", sep="")
+        return 1
+    outcomes = []
+    with ThreadPoolExecutor(asked.processes) as pool:
+        for outcome in pool.map(check, chosen):
+            outcomes.append(outcome)
+            name = outcome.mutation.name
+            print(f"{outcome.what:14}  {outcome.seconds:5.0f} s  {name}", flush=True)
+            if outcome.detail and outcome.what != SURVIVED:
+                print(f"{'':25}{outcome.detail[:150]}", flush=True)
+    counts = Counter(outcome.what for outcome in outcomes)
+    print(
+        f"{counts[KILLED]} of {len(outcomes)} killed; survived: {counts[SURVIVED]}; "
+        f"not applicable: {counts[UNUSABLE]}"
+    )
+    return 0 if counts[KILLED] == len(outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""Grids of cases, of which every run tries as many as show each pair of values together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import combinations, product
+from typing import Any
+
+import pytest
+
+
+def pairwise(*axes: Iterable[Any]) -> list[Any]:
+    """All cases of a grid, for `pytest.mark.parametrize` over several names.
+
+    Those that bring two values of two axes together for the first time run always, the others
+    are `thorough`.
+    """
+    places = [[*enumerate(axis)] for axis in axes]
+    met: set[tuple[tuple[int, int], ...]] = set()
+    cases = {}
+    longest = max(map(len, places))
+    # Diagonals first: neighbours in the order of a product share most of their pairs.
+    for case in sorted(product(*places), key=lambda case: sum(p for p, _ in case) % longest):
+        pairs = {*combinations([(axis, place) for axis, (place, _) in enumerate(case)], 2)}
+        first = not pairs <= met
+        met |= pairs
+        cases[tuple(place for place, _ in case)] = first, [value for _, value in case]
+    return [
+        pytest.param(*values, marks=() if first else pytest.mark.thorough)
+        for _, (first, values) in sorted(cases.items())
+    ]

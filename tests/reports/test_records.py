@@ -1,0 +1,91 @@
+"""Runs that are older than a setting count as runs with its default."""
+
+from dataclasses import fields
+
+import pandas as pd
+import pytest
+
+from node_experiments.config import TrainerConfig
+from node_experiments.reports.grouped import grouped
+from node_experiments.reports.records import (
+    differences,
+    most_alike,
+    one_per_seed,
+    settings,
+    varying,
+)
+
+DEFAULTS = {entry.name: entry.default for entry in fields(TrainerConfig)}
+
+
+def run(seed=0, **trainer):
+    """A run of 7 epochs that knows these settings of the trainer."""
+    own = {"trainer.epochs": 7, **{f"trainer.{name}": value for name, value in trainer.items()}}
+    config = {f"config.{name}": value for name, value in own.items()}
+    return {"seed": seed, "directory": f"run{seed}", "status": "completed", **config}
+
+
+@pytest.mark.parametrize("name", sorted(DEFAULTS.keys() - {"epochs", "loggers"}))
+def test_a_setting_at_its_default_counts_as_one_that_a_run_did_not_know(name):
+    old, new = run(0), run(1, **{name: DEFAULTS[name]})
+    assert most_alike([old, new]) == [old, new]
+    assert settings(old) == settings(new)
+    assert differences([[old, new]]) == []
+    assert varying([settings(old), settings(new)]) == []
+
+
+def test_another_value_tells_it_from_an_older_run():
+    old, default, other = run(0), run(1, accumulate=1), run(2, accumulate=4)
+    assert most_alike([other, old, default]) == [old, default]
+    (note,) = differences([[old, default, other]])
+    assert note == "Runs of one cell also differ in: trainer.accumulate (1, 4)."
+    assert varying([settings(each) for each in (old, default, other)]) == ["trainer.accumulate"]
+
+
+def test_settings_that_came_later_count_as_what_was_done_before():
+    name = {"config.model.name": "gru_d"}
+    old, new = {**run(0), **name}, {**run(1), **name, "config.model.kl_weight": 1.0}
+    other = {**run(2), **name, "config.model.kl_weight": 0.1}
+    assert most_alike([other, old, new]) == [old, new]
+    assert differences([[old, new]]) == []
+
+
+def test_other_defaults_of_models_are_not_known():
+    old, new = run(0), {**run(1), "config.model.hidden": 64}
+    assert len(most_alike([old, new])) == 1
+    (note,) = differences([[old, new]])
+    assert "model.hidden (64, absent)" in note
+
+
+def test_settings_of_elsewhere_and_of_a_repetition_never_count():
+    named = {
+        "predict.out": "x", "places.data": "/a", "trainer.loggers": "[csv]", "seed": 3,
+        "outputs": "o", "resume": "auto", "trainer.progress": False,
+    }  # fmt: skip
+    other = run(1) | {f"config.{name}": value for name, value in named.items()}
+    assert settings(other) == settings(run(0))
+    assert most_alike([run(0), other]) == [run(0), other]
+
+
+def test_a_run_without_settings_of_a_trainer_is_given_none():
+    found = settings({"seed": 1, "config.model.name": "mlp"})
+    assert not any(name.startswith(("trainer.", "dataset.")) for name in found)
+
+
+def test_a_table_of_old_and_new_runs_has_one_row():
+    rows = [
+        {**run(0), "loss/test": 1.0},
+        {**run(1, accumulate=1), "loss/test": 3.0},
+        {**run(2, accumulate=4), "loss/test": 9.0},
+    ]
+    runs = pd.DataFrame(rows).astype(object).where(lambda frame: frame.notna(), float("nan"))
+    table = grouped(runs, "runs")
+    assert table.headings[:2] == ["trainer.accumulate", "runs"]
+    assert [tuple(row[:2]) for row in table.rows()] == [("1", 2), ("4", 1)]
+
+
+def test_the_last_run_of_a_seed_counts():
+    first, second = run(0), {**run(0), "directory": "again"}
+    assert one_per_seed([first, run(1), second]) == [second, run(1)]
+    unknown = [{"directory": name} for name in ("a", "b")]
+    assert one_per_seed(unknown) == unknown
