@@ -12,7 +12,7 @@ import torch
 
 from node_experiments.cli import main as cli
 from node_experiments.cli.streams import BROKEN_PIPE
-from node_experiments.ode.compile import compiler_fault
+from node_experiments.ode.compiled import lowering
 
 RUN = "experiment=mnist_odenet"
 
@@ -298,13 +298,13 @@ def test_whole_steps_are_compiled(tmp_path):
 
 
 def test_without_a_compiler_a_warning_says_so_and_nothing_is_compiled(node_run, monkeypatch):
-    def broken(function):
+    def broken(*given):
         raise RuntimeError("no working C++ compiler found in ('nowhere',)")
 
-    monkeypatch.setattr(torch, "compile", broken)
-    compiler_fault.cache_clear()
+    monkeypatch.setattr(lowering, "tried", broken)
+    lowering.lowering.cache_clear()
     run = node_run(*COMPILED)
-    compiler_fault.cache_clear()
+    lowering.lowering.cache_clear()
     assert run.code == 0, run.err
     (warned,) = [line for line in (run.out + run.err).splitlines() if "is left out" in line]
     assert "trainer.compile=true is left out: torch.compile does not work on cpu here" in warned
@@ -312,6 +312,6 @@ def test_without_a_compiler_a_warning_says_so_and_nothing_is_compiled(node_run, 
 
 
 def test_flows_are_compiled_in_whole_steps_or_not_at_all(node_run):
-    run = node_run("experiment=two_moons_planar_cnf", "gradient=adjoint", "trainer.compile=true")
+    run = node_run("experiment=two_moons_planar_cnf", "solver=trbdf2", "trainer.compile=true")
     assert run.code == 2
-    assert "take gradient=backprop" in one_line(run.err)
+    assert "take an explicit Runge-Kutta method" in one_line(run.err)

@@ -151,7 +151,7 @@ class TrainerConfig:
     device: str = "auto"  # auto | cpu | cuda | cuda:1 | mps
     precision: str = "fp32"  # fp32 | bf16 (products in bf16; state and error norms in fp32)
     threads: int | None = None  # CPU threads; as torch chooses when null
-    compile: bool = False  # whole steps with gradient=backprop, else the vector fields
+    compile: bool = False  # steps of explicit Runge-Kutta methods, else the vector fields
     deterministic: bool = False  # reject operations that are not reproducible
     log_every: int = 20  # training steps between two points in TensorBoard
     patience: int | None = None  # evaluations without a better validation metric that end training

@@ -168,6 +168,12 @@ def solve_forward(
         trajectory = solve_by_scipy(problem, on_accept)
     else:
         stepper = stepper or problem.stepper(problem.stats.forward)
+        if problem.compilation is not None and on_accept is None:
+            from .compiled.fixed_steps import fixed_solve
+
+            solved = fixed_solve(problem, stepper)
+            if solved is not None:
+                return solved.ys, solved.trajectory
         trajectory = run(problem, stepper, problem.start.detach(), on_accept)
     ys = torch.stack(trajectory.outputs)
     shape = problem.y0.shape
@@ -215,7 +221,8 @@ def run(
     solver, times, counts = problem.solver, problem.times, problem.stats.forward
     rtol, atol = problem.spread(solver.rtol), problem.spread(solver.atol)
     controller: Controller
-    ratio = enter = None
+    ratio: ErrorRatio | None = None
+    enter = None
     if solver.fixed_steps:
         controller = FixedGrid(times, solver, torch.finfo(problem.t.dtype).eps)
         enter = problem.enter if solver.perturb else None
@@ -225,9 +232,14 @@ def run(
             # On a stiff problem a step may be far longer than the detail of the solution inside
             # it, which no interpolant from its ends can know: outputs are ends of steps.
             solver = replace(solver, step_t=(*solver.step_t, *times[1:-1]))
-        h = first_step(stepper, times, y0, order, solver, problem.norm, rtol, atol)
+        if stepper.measures:
+            from .compiled.stepper import measured
+
+            h, ratio = measured(stepper, times, y0, order, solver)
+        else:
+            h = first_step(stepper, times, y0, order, solver, problem.norm, rtol, atol)
+            ratio = ErrorRatio(stepper, y0, rtol, atol, problem.norm)
         controller = make_controller(stepper, times, h, order, solver, resolution)
-        ratio = ErrorRatio(stepper, y0, rtol, atol, problem.norm)
     observe, watch = problem.observe, problem.watch
     trajectory = integrate(
         stepper, controller, y0, times, counts, solver, ratio, on_accept, observe, watch, enter

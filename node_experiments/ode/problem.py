@@ -21,6 +21,7 @@ from .solver import Solver
 from .vector_field import Dynamics
 
 if TYPE_CHECKING:
+    from .compiled.stepper import Compilation
     from .flat_field import FlatField
     from .methods.newton import Linearization
 
@@ -53,6 +54,7 @@ class Problem:
         observe, watch: Called with the steps; see `integrate`.
         norm: Norm of the errors of a state, shape `(n,)`; it is called with nothing else.
         unpack: From a state of the shape of y0 to the state that the user gave.
+        compilation: The vector field as it was captured, where steps are compiled.
     """
 
     func: Dynamics
@@ -70,6 +72,7 @@ class Problem:
     norm: Norm = rms_norm
     unpack: Callable[[Tensor], Any] = identity
     stats: SolveStats = field(default_factory=SolveStats)
+    compilation: Compilation | None = None
     _step: tuple[float, float] | None = field(default=None, repr=False)
     _time: tuple[float, Tensor] | None = field(default=None, repr=False)
 
@@ -109,6 +112,16 @@ class Problem:
     def stepper(self, counts: StepCounts) -> Stepper:
         """Steps of the problem's method, without a graph."""
         solver = self.solver
+        if self.compilation is not None:
+            rtol, atol = self.spread(solver.rtol), self.spread(solver.atol)
+            return self.compilation.stepper(
+                self.tableau,
+                self.y0.detach(),
+                counts,
+                adaptive=not solver.fixed_steps,
+                tolerances=(rtol, atol) if self.norm is rms_norm else None,
+                keeps_stages=len(self.times) > 2 or self.observe is not None,
+            )
         return make_stepper(
             solver,
             self.func,

@@ -33,6 +33,7 @@ from .validation import check_choices, check_times, check_transform, transformed
 from .vector_field import Adapted, VectorField, checked
 
 if TYPE_CHECKING:
+    from .compiled.stepper import Compilation
     from .dense_solution import DenseOutput
     from .events import Event
 
@@ -136,7 +137,9 @@ def solve(
         raise ValueError("y0 is on the device 'meta' and has no values; move it to another device")
     arguments = FlatArguments(args)
     casts = torch.is_autocast_enabled(packed.device.type)
-    field = packed_field(func, state, arguments, packed.device, gradient if casts else None)
+    field, traced = packed_field(
+        func, state, arguments, packed.device, gradient if casts else None
+    )
     problem = Problem(
         func=field,
         y0=packed,
@@ -168,9 +171,13 @@ def solve(
         from .autocast import full_precision
 
         with full_precision(packed.device):
+            if solver.compile:
+                problem.compilation = compiled(field.origin, traced, problem)
             method = gradient_method(problem, field.origin, gradient, parameters)
             solution = computed(problem, method, found, output)
     else:
+        if solver.compile:
+            problem.compilation = compiled(field.origin, traced, problem)
         method = gradient_method(problem, field.origin, gradient, parameters)
         solution = computed(problem, method, found, output)
     field.settle()
@@ -188,8 +195,8 @@ def packed_field(
     arguments: FlatArguments,
     device: torch.device,
     autocast_gradient: Gradient | str | None = None,
-) -> VectorField:
-    """The user's function on packed states and flat arguments, with its checks.
+) -> tuple[VectorField, Callable[..., Any]]:
+    """The user's function on packed states and flat arguments, with its checks and without.
 
     Args:
         autocast_gradient: The gradient method, where evaluations are made with autocast.
@@ -205,7 +212,15 @@ def packed_field(
     field = state.wrap(checked(inner)) if state.is_single else checked(state.wrap(inner))
     # Where nothing is wrapped around it, steps call it without a call between.
     bare = func if inner is func and state.is_packed else None
-    return VectorField(field, device, origin, bare)
+    traced = func if bare is not None else state.wrap(inner)
+    return VectorField(field, device, origin, bare), traced
+
+
+def compiled(func: Any, traced: Callable[..., Any], problem: Problem) -> Compilation | None:
+    """The vector field with what compiles it, if that can be; see `compilation_of`."""
+    from .compiled.compilation import compilation_of
+
+    return compilation_of(func, traced, problem.y0, problem.args)
 
 
 def computed(
@@ -301,6 +316,13 @@ def gradient_method(
         return make_gradient("backprop")
     if not torch.is_grad_enabled():
         return None
+    if problem.compilation is not None:
+        from .gradients.compiled import compiled_gradient
+
+        replacement = compiled_gradient(problem, method, parameters)
+        if replacement is not None:
+            inputs = (problem.y0, *replacement.tensors(problem))
+            return replacement if any(x.requires_grad for x in inputs) else None
     modules = [arg for arg in problem.args if isinstance(arg, nn.Module)]
     if modules:
         func = partial(func, *modules)  # what they hold is found with what it holds

@@ -117,7 +117,6 @@ class VectorField(Dynamics):
             self._bare, self._fit = (bare.origin, bare.fit) if bare.fit else (bare, None)
         self._is_cuda, self._device = device.type == "cuda", device
         self._draws: bool | None = None
-        self._is_free = False
         self._may_lack_graph = True
         self.counts_changes = not torch.is_inference_mode_enabled()
         self._states: list[Tensor] = []
@@ -158,18 +157,11 @@ class VectorField(Dynamics):
             check_graph(self.plain, t, y, args, derivative)
             self._may_lack_graph = False
 
-    def without_random_numbers(self) -> Callable[..., Tensor]:
-        """The function as it is, for a solve in which it may draw none at all."""
-        self._remember_random_states()
-        self._draws, self._is_free = False, True
-        return self._func
-
     def settle(self) -> None:
         """The solve has ended.
 
         Raises:
-            ValueError: Numbers were drawn at some evaluations, and not at the first; or at all,
-                where none may be.
+            ValueError: Numbers were drawn at some evaluations, and not at the first.
         """
         if not self._states:
             return
@@ -179,12 +171,6 @@ class VectorField(Dynamics):
             self._reject_late_draws()
 
     def _reject_late_draws(self) -> None:
-        if self._is_free:
-            raise ValueError(
-                "the vector field draws random numbers, which would be others at every stage of a "
-                "compiled step; take gradient=Backprop() without compile=True, or draw them "
-                "before the solve"
-            )
         raise ValueError(
             "the vector field drew random numbers at some evaluations and none at the first, so "
             "that no evaluation can be repeated; draw them at every evaluation, or before the "

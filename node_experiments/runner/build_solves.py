@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import torch
@@ -74,34 +74,34 @@ def regularize(config: RunConfig, model: nn.Module) -> None:
 
 
 def compile_solves(config: RunConfig, model: nn.Module, device: torch.device) -> None:
-    """Compile the whole steps of a model where its gradient allows it, else its vector fields.
+    """Compile the steps of a model where its solver allows it, else its vector fields.
 
     Where nothing can be compiled, the model stays as it is.
 
     Raises:
         ConfigError: Neither is what the model evaluates: it solves for a divergence beside.
     """
-    from ..ode import Backprop
-    from ..ode.compile import compiler_fault
+    from ..ode.compiled.compilation import compiler_fault
 
     solver = build_solver(config.solver)
     whole_steps = (
-        config.gradient.name == "backprop"
+        config.gradient.name != "reversible"
         and METHODS[solver.method].family == "explicit"
         and solver.batching == "joint"
+        and not solver.perturb
     )
     solved = solving_modules(model)
     if not whole_steps and not all(module.field_compiles for module in solved):
         raise ConfigError(
             f"trainer.compile=true does not reach the divergence of "
-            f"model.name={config.model.name!r} but in whole steps; take gradient=backprop with "
-            "an explicit Runge-Kutta method, or leave it out"
+            f"model.name={config.model.name!r} but in whole steps; take an explicit Runge-Kutta "
+            "method with another gradient than reversible, or leave it out"
         )
     if (fault := compiler_fault(device)) is not None:
         log.warning("trainer.compile=true is left out: %s", fault)
         return
     for module in solved:
         if whole_steps:
-            module.gradient = Backprop(compile=True)
+            module.solver = replace(module.solver, compile=True)
         else:
             module.vector_field.compile()

@@ -21,7 +21,7 @@ from ..problem import Problem
 from ..solution import Trajectory
 from .base import Gradient
 from .recorded_implicit_step import RecordedImplicitSteps
-from .recorded_steps import CompiledSteps, FrozenGrid, RecordedSteps, TimedSteps
+from .recorded_steps import FrozenGrid, RecordedSteps, TimedSteps
 
 __all__ = ["Backprop"]
 
@@ -37,29 +37,19 @@ class Backprop(Gradient):
     alike, up to a jump of the vector field, and an output time inside a step moves along the
     interpolant (the frozen grid).
 
-    Attributes:
-        compile: Compile whole steps of explicit Runge-Kutta methods, each with its backward pass.
-            For small networks, where calling and recording operations is most of the work, it is
-            faster; the first solve with a vector field takes seconds to a minute longer. They are
-            differentiable once: there are no second derivatives, and no `retain_graph`. Steps
-            whose times need a gradient are not compiled, and one without a known first stage that
-            is rejected is evaluated again from there on.
+    With `Solver(compile=True)` it is differentiable once, unless the times need a gradient.
     """
 
     records_steps: ClassVar[bool] = True
-
-    compile: bool = False
 
     def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
         """States at the output times that were reached, in the graph; `(time, *state)`.
 
         Raises:
-            ValueError: A method that cannot be recorded, or compiled, or whose times cannot be.
+            ValueError: A method that cannot be recorded, or whose times cannot be.
         """
-        if self.compile:
-            _ = problem.tableau  # raises for other methods
         grid = FrozenGrid(problem) if problem.t.requires_grad else None
-        stepper = recorded_stepper(problem, grid, self.compile)
+        stepper = recorded_stepper(problem, grid)
         if grid is None:
             trajectory = run(problem, stepper, problem.start)
             ys = torch.stack(trajectory.outputs)
@@ -75,7 +65,7 @@ class Backprop(Gradient):
         return ys.view(-1, *problem.y0.shape), trajectory
 
 
-def recorded_stepper(problem: Problem, grid: FrozenGrid | None, compiles: bool) -> Stepper:
+def recorded_stepper(problem: Problem, grid: FrozenGrid | None) -> Stepper:
     """Steps of the problem's method that autograd can record.
 
     Args:
@@ -90,7 +80,7 @@ def recorded_stepper(problem: Problem, grid: FrozenGrid | None, compiles: bool) 
     if grid is not None:
         return TimedSteps(problem, grid)
     if method.family == "explicit":
-        return CompiledSteps(problem) if compiles else RecordedSteps(problem, problem.clock)
+        return RecordedSteps(problem, problem.clock)
     if not method.recordable:
         raise ValueError(
             f"gradient='backprop' cannot record solver.method={method.name!r}; take "

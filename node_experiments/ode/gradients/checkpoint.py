@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -27,7 +27,9 @@ from .records import Record, Span, Start, starts_of
 from .replay import GraphSteps, implicit_stepper, stage_graphs
 from .runge_kutta_adjoint import StepGraph
 
-__all__ = ["Checkpoint", "binomial_split"]
+__all__ = ["Checkpoint", "CheckpointedSteps", "ThinnedRecord", "binomial_split"]
+
+Replayed = TypeVar("Replayed")
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class CheckpointedSolve(torch.autograd.Function):
         saved, (count, firsts) = ctx.saved_tensors, ctx.kept
         starts = starts_of(ctx.spans, saved[:count], saved[count : count + firsts], ctx.stride)
         evaluator = Evaluator(problem, time_gradients)
-        steps = CheckpointedSteps(problem, evaluator, ctx.spans)
+        steps = graph_steps(problem, evaluator, ctx.spans)
         grads = gradients_of(
             problem,
             grad_ys,
@@ -115,38 +117,50 @@ class CheckpointedSolve(torch.autograd.Function):
         return None, None, *grads
 
 
-class CheckpointedSteps:
+def graph_steps(
+    problem: Problem, evaluator: Evaluator, spans: Sequence[Span]
+) -> CheckpointedSteps[StepGraph]:
+    """Accepted steps with graphs of their stages."""
+    tableau, counts = problem.runge_kutta, problem.stats.backward
+    if tableau.explicit:
+        replay = GraphSteps(problem, evaluator, StepCounts()).replay
+        return CheckpointedSteps(spans, problem.stepper(counts), replay, tableau.predicts)
+    stepper = implicit_stepper(problem, counts)
+
+    def implicit_replay(t: float, t_end: float, start: Start) -> StepGraph:
+        stepper.reset()
+        stepper.step(t, t_end - t, start[0])
+        return stage_graphs(tableau, evaluator, (t, t_end), stepper.points)
+
+    return CheckpointedSteps(spans, stepper, implicit_replay)
+
+
+class CheckpointedSteps(Generic[Replayed]):
     """Makes the accepted steps again, last one first, from some of their states.
 
     Args:
         spans: Start and end of the steps.
+        stepper: Makes steps without a graph.
+        replay: Makes one step from its times and where it starts.
+        predicts: Whether a step predicts the first derivative of the next one.
     """
 
-    def __init__(self, problem: Problem, evaluator: Evaluator, spans: Sequence[Span]):
-        self._spans = spans
-        self._stepper: Stepper
-        self._replay: Callable[[float, float, Start], StepGraph]
+    def __init__(
+        self,
+        spans: Sequence[Span],
+        stepper: Stepper,
+        replay: Callable[[float, float, Start], Replayed],
+        predicts: bool = False,
+    ):
+        self._spans, self._stepper, self._replay = spans, stepper, replay
         self._predictor: ExplicitRungeKutta | None = None
-        tableau, counts = problem.runge_kutta, problem.stats.backward
-        if tableau.explicit:
-            self._stepper = problem.stepper(counts)
-            if tableau.predicts:
-                assert isinstance(self._stepper, ExplicitRungeKutta)
-                self._predictor = self._stepper
-            self._replay = GraphSteps(problem, evaluator, StepCounts()).replay
-        else:
-            self._stepper = stepper = implicit_stepper(problem, counts)
-
-            def replay(t: float, t_end: float, start: Start) -> StepGraph:
-                stepper.reset()
-                stepper.step(t, t_end - t, start[0])
-                return stage_graphs(tableau, evaluator, (t, t_end), stepper.points)
-
-            self._replay = replay
+        if predicts:
+            assert isinstance(stepper, ExplicitRungeKutta)
+            self._predictor = stepper
 
     def last_to_first(
         self, starts: list[Start], stride: int, limit: int
-    ) -> Iterator[tuple[Span, StepGraph]]:
+    ) -> Iterator[tuple[Span, Replayed]]:
         """All steps.
 
         Args:
@@ -163,7 +177,7 @@ class CheckpointedSteps:
 
     def _segment(
         self, start: int, end: int, at_start: Start, free: int
-    ) -> Iterator[tuple[Span, StepGraph]]:
+    ) -> Iterator[tuple[Span, Replayed]]:
         """Steps `start` to `end`, last one first, from where the first one starts."""
         while free > 0 and end - start > 1:
             middle = start + binomial_split(end - start, free + 1)

@@ -1,22 +1,20 @@
-"""Explicit Runge-Kutta steps that autograd records: plain, with their times, or compiled."""
+"""Explicit Runge-Kutta steps that autograd records, plain or with their times."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from ..compile import compiled_step
 from ..methods.base import Interpolant
 from ..methods.butcher_tableau import Tableau
 from ..methods.explicit_runge_kutta import Clock, ExplicitRungeKutta
 from ..methods.interpolation import output_weights
 from ..problem import Problem
-from ..vector_field import VectorField
 
-__all__ = ["CompiledSteps", "FrozenGrid", "RecordedSteps", "TimedSteps", "timed_interpolation"]
+__all__ = ["FrozenGrid", "RecordedSteps", "TimedSteps", "timed_interpolation"]
 
 
 class RecordedSteps(ExplicitRungeKutta[float]):
@@ -129,46 +127,6 @@ def timed_interpolation(
         terms = (x * part for x, part in zip(weights, parts, strict=False))
         rows.append(sum(terms, start=torch.zeros_like(parts[0])))
     return torch.stack(rows)
-
-
-class CompiledSteps(RecordedSteps):
-    """Recorded steps that are one compiled function each, in which autograd records nothing."""
-
-    def __init__(self, problem: Problem):
-        super().__init__(problem, problem.clock)
-        func = problem.func
-        assert isinstance(func, VectorField)
-        self._problem = problem
-        self._function = func.without_random_numbers()
-        self._compiled = compiled_step(func.origin, problem.y0.device)
-
-    def step(self, t: float, h: float, y: Tensor, only: Iterable[int] | None = None) -> Tensor:
-        tableau = self.tableau
-        first = self._at_end if y is self._end else self._at_start if y is self._start else None
-        start = y
-        if not y.requires_grad:
-            # One more kind of input would be compiled one more time. Whether the vector field
-            # needs gradients is seen from its derivative.
-            if only is not None or first is None or not first.requires_grad:
-                return super().step(t, h, y, only)
-            start = y.detach().requires_grad_()
-        elif only is not None:
-            return super().step(t, h, y, only)
-        self.counts.evaluations += tableau.stages - (first is not None)
-        numbers = [h, *(t + c * h for c in tableau.c)]
-        # From pinned memory a device takes them while the host continues.
-        host = torch.tensor(numbers, dtype=y.dtype, pin_memory=y.is_cuda)
-        device = host.to(y.device, non_blocking=True)
-        end, stages = self._compiled(
-            self._function, tableau, device, start, first, self._problem.args
-        )
-        self.stages = list(stages.unbind())
-        self._start, self._at_start, self._end = y, first, end
-        self._at_end = self.stages[-1] if tableau.first_same_as_last else None
-        if tableau.b_error is not None and self._adaptive:
-            columns = stages.detach().view(len(stages), -1).t()
-            self.error = torch.mv(columns, self._weights[-1]).view(y.shape).mul_(h)
-        return end
 
 
 def zero(x: Tensor) -> Tensor:

@@ -63,6 +63,8 @@ class Stepper(Protocol):
         error: Estimate of the local error of the last step, of the shape of the state, where the
             steps are adaptive.
         remembers: Whether `accept` has to be called.
+        measures: Whether steps measure their errors in multiples of the tolerance, as compiled
+            ones do.
         chooses_order: Whether the order varies.
         has_twins: Whether the method computes two approximations of the state.
         interpolates_freely: Whether values inside a step cost no evaluation of the vector field
@@ -71,6 +73,7 @@ class Stepper(Protocol):
 
     error: Tensor
     remembers: bool = False
+    measures: bool = False
     chooses_order: bool = False
     has_twins: bool = False
     interpolates_freely: bool = True

@@ -52,7 +52,7 @@ class ExplicitRungeKutta(Generic[Number]):
     """
 
     error: Tensor
-    chooses_order = has_twins = False
+    chooses_order = has_twins = measures = False
     interpolates_freely = True
 
     def __init__(

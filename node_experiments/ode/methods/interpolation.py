@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import zip_longest
 from typing import NamedTuple
 
 import torch
@@ -13,6 +15,7 @@ from .butcher_tableau import Tableau, hermite_weights
 
 __all__ = [
     "OutputWeights",
+    "dense_weights",
     "hermite_interpolation",
     "output_slopes",
     "output_weights",
@@ -72,11 +75,31 @@ def runge_kutta_interpolation(
         States `y(t + theta h)`, shape `(len(thetas), *state)`.
     """
     assert tableau.dense is not None
-    weights = [
-        [h * weight for weight in output_weights(tableau, theta).stages] for theta in thetas
-    ]
-    states = torch.addmm(y0.reshape(-1), _matrix(weights, y0), stages)
+    if any(isinstance(theta, Tensor) for theta in thetas):
+        rows = [output_weights(tableau, theta).stages for theta in thetas]
+        weights = _matrix([[h * weight for weight in row] for row in rows], y0)
+    else:
+        positions = torch.tensor(thetas, dtype=torch.float64)
+        weights = (h * dense_weights(tableau, positions)).to(y0.device, y0.dtype)
+    states = torch.addmm(y0.reshape(-1), weights, stages)
     return states.view(len(thetas), *y0.shape)
+
+
+def dense_weights(tableau: Tableau, thetas: Tensor) -> Tensor:
+    """The weights of the stages in the method's own interpolant, shape `(len(thetas), stage)`.
+
+    Args:
+        thetas: Positions inside the step, from 0 to 1, of double precision on the CPU.
+    """
+    matrix = dense_matrix(tableau)
+    return thetas.unsqueeze(1) ** torch.arange(1, len(matrix) + 1) @ matrix
+
+
+@lru_cache(maxsize=64)
+def dense_matrix(tableau: Tableau) -> Tensor:
+    """Coefficients of the powers of theta in the weights of stages, shape `(power, stage)`."""
+    assert tableau.dense is not None
+    return torch.tensor(list(zip_longest(*tableau.dense, fillvalue=0.0)), dtype=torch.float64)
 
 
 def hermite_interpolation(

@@ -77,5 +77,5 @@ class PBCSeqConfig(CSVConfig):
             "hepato", "spiders", "edema", "stage",
         ]
     )  # fmt: skip
-    time_scale: float | None = 5152.0  # choice: time that becomes 1: the last day of all
+    time_scale: str | None = "5152"  # choice: time that becomes 1: the last day of all
     extrapolate_from: float = 0.25  # choice: what the first 3.5 years tell of later ones

@@ -73,6 +73,8 @@ def options_of(method: str, fixed: bool) -> set[str]:
     if family == "scipy":
         return _SCIPY_OPTIONS
     options = _FIXED_OPTIONS if fixed else _ADAPTIVE_OPTIONS
+    if family == "explicit":
+        return options | {"compile"}  # this package's own
     if family == "multistep":
         return options | {"max_order", "max_iters"}
     return options | {"max_iters"} if family == "implicit" else options

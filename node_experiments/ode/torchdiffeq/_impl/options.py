@@ -63,6 +63,8 @@ def make_solver(
         if method == "scipy_solver":
             name = _scipy_method(options.get("solver", "LSODA"))
         return checked_once(name, rtol=rtol, atol=atol, max_steps=UNLIMITED, **chosen)
+    if options.get("compile"):
+        chosen["compile"] = True
     if "max_order" in options:
         name, limit = _adams(name, int(options["max_order"]))
         chosen |= limit

@@ -1,0 +1,220 @@
+"""The vector field as a graph, and the tensors that it reads.
+
+Once a solve, `torch.compile` is called with a backend that runs nothing. Its guards look whether
+the vector field still is what was captured (attributes, closures, globals, layers, hooks, modes,
+dtypes, devices, shapes, autocast, whether gradients are recorded), and capture it again where it
+is not; the backend hands over the graph with the tensors that it reads *now*: weights, buffers,
+what closures hold. All steps of the solve go through that graph.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from types import FunctionType
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule
+
+from ..vector_field import like_state
+from .lowering import first_line, traced
+
+__all__ = ["CapturedField", "FieldGraph", "NotCaptured", "capture"]
+
+
+class NotCaptured(Exception):
+    """The vector field is no function of tensors that can be one graph."""
+
+
+@dataclass(frozen=True, eq=False)
+class FieldGraph:
+    """The vector field as a function of tensors alone.
+
+    Attributes:
+        graph: Maps its inputs to the derivative.
+        place_of_t, place_of_y: Which of them are the time and the state; None if it reads none.
+        places: Which of them are the others.
+        known: What was compiled of it, by what it is for.
+    """
+
+    graph: Callable[..., Any]
+    place_of_t: int | None
+    place_of_y: int | None
+    places: tuple[int, ...]
+    known: dict[Hashable, Any] = field(default_factory=dict)
+
+    def __call__(self, t: Tensor, y: Tensor, tensors: Sequence[Tensor]) -> Tensor:
+        """The derivative at a 0-d time and a state, of the dtype of the state."""
+        inputs = dict(zip(self.places, tensors, strict=True))
+        if self.place_of_t is not None:
+            inputs[self.place_of_t] = t
+        if self.place_of_y is not None:
+            inputs[self.place_of_y] = y
+        (derivative,) = self.graph(*(inputs[place] for place in range(len(inputs))))
+        return derivative.to(y.dtype)
+
+
+class CapturedField(NamedTuple):
+    """A vector field as it is in one solve.
+
+    Attributes:
+        tensors: What it reads besides time and state: weights, arguments, what closures hold.
+    """
+
+    graph: FieldGraph
+    tensors: tuple[Tensor, ...]
+
+
+def evaluate(function: Callable[..., Any], t: Tensor, y: Tensor, args: tuple[Any, ...]) -> Tensor:
+    """What is captured: one evaluation."""
+    return like_state(function(t, y, *args), y)
+
+
+class Capture:
+    """All that was captured of one vector field for one shape of states."""
+
+    _numbers = count()
+
+    def __init__(self) -> None:
+        # The compiler keeps what it made with the code of a function.
+        name = f"{evaluate.__name__}_{next(self._numbers)}"
+        own = FunctionType(evaluate.__code__.replace(co_name=name), globals())
+        self._call = torch.compile(own, backend=self._backend, fullgraph=True, dynamic=False)
+        self._now = threading.local()
+        self._by_code: dict[Hashable, list[FieldGraph]] = {}
+        self.fault: str | None = None
+
+    def __call__(
+        self, function: Callable[..., Any], y: Tensor, args: tuple[Any, ...]
+    ) -> CapturedField:
+        """The vector field as it is now.
+
+        Raises:
+            NotCaptured: It cannot be captured, for a reason that stays.
+            ValueError: It draws random numbers.
+        """
+        if self.fault is not None:
+            raise NotCaptured(self.fault)
+        now = self._now
+        # Tensors that nobody else knows, to be told from others of the graph's inputs.
+        now.y = y.detach().requires_grad_(torch.is_grad_enabled())
+        now.t = y.new_zeros(())
+        now.found, now.watches_hooks = None, None
+        try:
+            self._call(function, now.t, now.y, args)
+        except ValueError:
+            raise
+        except Exception as error:  # of many kinds: whatever stands in the way of one graph
+            cause = getattr(error, "inner_exception", error)  # of the backend
+            if isinstance(cause, DrawsRandomNumbers):
+                raise ValueError(str(cause)) from None
+            self.fault = first_line(cause)
+            raise NotCaptured(self.fault) from error
+        finally:
+            if now.watches_hooks is not None:
+                torch._dynamo.config.skip_nnmodule_hook_guards = now.watches_hooks
+            found, now.found, now.y, now.t = now.found, None, None, None
+        if found is None:
+            self.fault = "it computes nothing of its time, its state or a tensor"
+            raise NotCaptured(self.fault)
+        return found
+
+    def _backend(self, graph: GraphModule, examples: Sequence[Any]) -> Callable[..., Any]:
+        """Called with what was captured; what it returns is called in each solve."""
+        outputs = graph.graph.output_node().args[0]
+        assert isinstance(outputs, tuple)
+        if len(outputs) != 1:
+            raise NotCaptured("it keeps tensors that it computed, for others to read")
+        inspect(graph, examples)
+        config = torch._dynamo.config
+        if self._now.watches_hooks is None:
+            # By default hooks of modules count as unchanging.
+            self._now.watches_hooks = config.skip_nnmodule_hook_guards
+            config.skip_nnmodule_hook_guards = False
+        known = self._known(graph, examples)
+
+        def hand_over(*inputs: Any) -> tuple[Tensor]:
+            now = self._now
+            if not known:
+                t = next((i for i, x in enumerate(inputs) if x is now.t), None)
+                y = next((i for i, x in enumerate(inputs) if x is now.y), None)
+                places = tuple(i for i in range(len(inputs)) if i not in (t, y))
+                known.append(FieldGraph(graph, t, y, places))
+            (function,) = known
+            now.found = CapturedField(function, tuple(map(inputs.__getitem__, function.places)))
+            return (now.y,)
+
+        return hand_over
+
+    def _known(self, graph: GraphModule, examples: Sequence[Any]) -> list[FieldGraph]:
+        """Where the function of a graph is kept, that of one that is the same too."""
+        if any(node.op in ("get_attr", "call_module") for node in graph.graph.nodes):
+            return []
+        shapes = tuple((x.shape, x.stride(), x.dtype, x.device) for x in examples)
+        return self._by_code.setdefault((graph.code, shapes), [])
+
+
+class DrawsRandomNumbers(ValueError):
+    """An evaluation draws random numbers."""
+
+
+def inspect(graph: GraphModule, examples: Sequence[Any]) -> None:
+    """Look for what one evaluation does besides computing.
+
+    Raises:
+        DrawsRandomNumbers: It draws random numbers.
+        NotCaptured: It changes a tensor in place, or takes sizes that are symbols.
+    """
+    if not all(isinstance(x, Tensor) for x in examples):
+        raise NotCaptured("the sizes of its tensors are symbols")
+    like = [x.meta["example_value"] for x in graph.graph.nodes if x.op == "placeholder"]
+    for node in traced(lambda *inputs: graph(*inputs), like).graph.nodes:
+        if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
+            continue
+        if torch.Tag.nondeterministic_seeded in node.target.tags:
+            raise DrawsRandomNumbers(
+                f"the vector field draws random numbers ({node.target}), which would be others at "
+                "every stage of a compiled step; take compile=False, or draw them before the solve"
+            )
+        if node.target is torch.ops.aten.copy_.default:
+            raise NotCaptured("it changes a tensor in place that outlives an evaluation")
+
+
+_CAPTURES: WeakKeyDictionary[Any, dict[Hashable, Capture]] = WeakKeyDictionary()
+MOST_SHAPES = 8
+
+
+def capture(
+    func: Any, function: Callable[..., Any], y: Tensor, args: tuple[Any, ...]
+) -> CapturedField:
+    """The vector field as a graph for states like `y`.
+
+    Args:
+        func: The vector field as the user gave it, by which captures are found again.
+        function: The same on packed states and flat arguments.
+
+    Raises:
+        NotCaptured: It is none, or was captured for too many shapes.
+        ValueError: It draws random numbers.
+    """
+    while isinstance(func, partial):
+        func = func.func
+    # Functions that are created for every solve share their code; objects that cannot be looked
+    # up share their class.
+    owner = getattr(func, "__code__", func if isinstance(func, Hashable) else type(func))
+    shapes = _CAPTURES.setdefault(owner, {})
+    key = (y.shape, y.dtype, y.device, func.training if isinstance(func, nn.Module) else None)
+    if key not in shapes:
+        if len(shapes) >= MOST_SHAPES:
+            raise NotCaptured(
+                f"it was compiled for {MOST_SHAPES} shapes of states already; let batches have "
+                "one size (drop_last=True, say)"
+            )
+        shapes[key] = Capture()
+    return shapes[key](function, y, args)
