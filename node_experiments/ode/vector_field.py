@@ -139,8 +139,11 @@ class VectorField(Dynamics):
             self._restore(before)
 
     def _evaluate_first(self, t: Tensor, y: Tensor, args: Sequence[Any]) -> Tensor:
-        self._remember_random_states()
+        states = self._random_states()
+        before = b"" if torch._C._are_functorch_transforms_active() else bits(states)
         derivative = self._func(t, y, *args)
+        # Only now: after an evaluation that was rejected, another is the first.
+        self._states, self._before = states, before
         # One that is in a graph and was never changed in place was made by this evaluation. Other
         # memory may be somebody else's: a tensor that is kept, or an array of NumPy.
         if not (derivative.requires_grad and derivative._version == 0):
@@ -176,10 +179,6 @@ class VectorField(Dynamics):
             "that no evaluation can be repeated; draw them at every evaluation, or before the "
             "solve"
         )
-
-    def _remember_random_states(self) -> None:
-        self._states = self._random_states()
-        self._before = b"" if torch._C._are_functorch_transforms_active() else bits(self._states)
 
     def _moved(self) -> bool:
         states = self._random_states()
