@@ -118,7 +118,7 @@ def run_tests(copy: Path, tests: Sequence[str], seconds: float) -> tuple[int, st
 
 
 def pytest_in(copy: Path, tests: Sequence[str], output: Path) -> None:
-    """Run tests in a copy of the checkout, as a process of its own; never returns."""
+    """Run tests in a copy of the checkout, as a separate process; never returns."""
     assert PACKAGE not in sys.modules
     with output.open("w") as file:
         for descriptor in (1, 2):
