@@ -44,7 +44,8 @@ def test_several_processes_unpack_at_once(tmp_path):
 
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b[:-1] + b"x"])
 def test_damaged_cache_is_rejected(tmp_path, damage):
-    mnist.unpack_mnist(tmp_path)
+    for _ in range(2):  # it was whole when this process last looked
+        mnist.unpack_mnist(tmp_path)
     file = tmp_path / "MNIST" / "raw" / "t10k-labels-idx1-ubyte"
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(DataError, match="t10k-labels-idx1-ubyte is damaged"):

@@ -37,7 +37,7 @@ def double(*values):
 )
 def test_gradcheck_of_state_argument_parameters_and_times(example, method, times, way):
     # The grid stretches with the interval; only the times of the outputs move against it.
-    solver = Solver(method, num_steps=5, **TIGHT)
+    solver = Solver(method, num_steps=6, **TIGHT)
 
     def solution(y0, gain, t, *parameters):
         names = [name for name, _ in example.func.named_parameters()]
