@@ -38,7 +38,7 @@ from training_speed.profiles import measure_profiles, profile_tables
 from training_speed.rows import ROWS
 from training_speed.scaling import measure_scaling
 
-from node_experiments.training.allocator import keep_freed_memory
+from node_experiments.training.device import keep_freed_memory
 
 OVERHEAD = "overhead"
 NAMES = (*ROWS, OVERHEAD)

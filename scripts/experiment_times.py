@@ -2,9 +2,9 @@
 
     python scripts/experiment_times.py
 
-The fastest of the committed runs of an experiment (they shared their machine with other work),
-scaled to the epochs of its recipe. Where there is none, the run of one epoch in
-outputs/reference/one_epoch.json, which `--add RUN...` keeps.
+The fastest run of an experiment (all shared their machine with other work), scaled to the epochs
+of its recipe: of the committed ones, and of those in outputs/reference/timed_runs.json, of which
+only the time is kept, by `--add RUN...`; most of these are of one epoch.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from node_experiments.reports.records import records
 from node_experiments.runs import load_runs
 
 REFERENCE = ROOT / "outputs" / "reference"
-ONE_EPOCH = REFERENCE / "one_epoch.json"
+TIMED = REFERENCE / "timed_runs.json"
 TARGET = ROOT / "node_experiments" / "cli" / "experiment_times.py"
 # Runs on a part of the data.
 PARTIAL = REFERENCE / "precision"
@@ -64,28 +64,26 @@ def committed() -> Iterator[tuple[str, float]]:
         yield name, run["seconds"] / run["config.trainer.epochs"] * epochs
 
 
-def measured() -> Iterator[tuple[str, float]]:
-    """The same of the runs of one epoch, each with what precedes its training."""
-    if ONE_EPOCH.is_file():
-        for name, run in json.loads(ONE_EPOCH.read_text()).items():
+def timed() -> Iterator[tuple[str, float]]:
+    """The same of the runs of which only the time is kept."""
+    if TIMED.is_file():
+        for name, run in json.loads(TIMED.read_text()).items():
             yield name, whole(run)
 
 
 def whole(run: Mapping[str, Any]) -> float:
-    """Seconds of all epochs by those of a run of one, with what precedes them."""
-    epochs = epochs_of(run["dataset"], run["model"])
-    return run["seconds"] + (epochs - 1) * run["epoch_seconds"]
+    """Seconds of all epochs by those of some of them, with what precedes training."""
+    missing = epochs_of(run["dataset"], run["model"]) - run["epochs"]
+    return run["seconds"] + missing * run["epoch_seconds"]
 
 
 def minutes() -> dict[str, int]:
     """By experiment, rounded up."""
-    seconds = dict(measured())
-    of_runs: dict[str, list[float]] = {}
-    for name, value in committed():
-        of_runs.setdefault(name, []).append(value)
-    seconds |= {name: min(values) for name, values in of_runs.items()}
+    seconds: dict[str, list[float]] = {}
+    for name, value in (*committed(), *timed()):
+        seconds.setdefault(name, []).append(value)
     known = {path.stem for path in (ROOT / "configs" / "experiment").glob("*.yaml")}
-    return {name: math.ceil(seconds[name] / 60) for name in sorted(known & set(seconds))}
+    return {name: math.ceil(min(seconds[name]) / 60) for name in sorted(known & set(seconds))}
 
 
 def text() -> str:
@@ -95,27 +93,29 @@ def text() -> str:
 
 
 def add(folders: list[Path]) -> None:
-    """Keep what runs of one epoch say of their time."""
-    kept: dict[str, Any] = json.loads(ONE_EPOCH.read_text()) if ONE_EPOCH.is_file() else {}
+    """Keep what runs say of their time."""
+    kept: dict[str, Any] = json.loads(TIMED.read_text()) if TIMED.is_file() else {}
     for folder in folders:
         for run in records(load_runs(folder)):
             info = json.loads((Path(run["directory"]) / "run_info.json").read_text())
             kept[run["name"]] = {
                 "dataset": run["config.dataset.name"],
                 "model": run["config.model.name"],
+                "epochs": run["config.trainer.epochs"],
                 "seconds": run["seconds"],
                 "epoch_seconds": run["time/epoch_seconds"],
                 "command": info["command"],
                 "commit": info["git"]["commit"],
+                "changed": info["git"]["changed"],
                 "cpu": info["cpu"],
                 "threads": info["threads"],
             }
-    ONE_EPOCH.write_text(json.dumps(dict(sorted(kept.items())), indent=1) + "\n")
+    TIMED.write_text(json.dumps(dict(sorted(kept.items())), indent=1) + "\n")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--add", nargs="+", type=Path, default=[], help="runs of one epoch")
+    parser.add_argument("--add", nargs="+", type=Path, default=[], help="runs to keep the time of")
     if folders := parser.parse_args().add:
         add(folders)
     TARGET.write_text(text())

@@ -12,25 +12,30 @@ changed: each mutation is made in a copy of the package, and its tests import th
 from __future__ import annotations
 
 import argparse
+import importlib
+import multiprocessing
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
 from mutations import MUTATIONS, Mutation
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = "node_experiments"
 COPIED = (PACKAGE, "tests")  # pytest imports what lies beside the tests; all else is linked
 SECONDS = 300  # for the tests of one mutation, which may loop for ever
+# What tests import besides the package: a fork of this process has it.
+IMPORTED_ONCE = ("torch", "torchvision", "scipy.stats", "pandas", "omegaconf", "matplotlib.figure")
+FORK = multiprocessing.get_context("fork")
 KILLED, SURVIVED, UNUSABLE = "killed", "SURVIVED", "does not apply"
 
 
@@ -96,20 +101,36 @@ def copied() -> Iterator[Path]:
         yield copy
 
 
-def run_tests(copy: Path, tests: Sequence[str], seconds: float | None = None) -> tuple[int, str]:
-    """The exit code of pytest, and what it printed; 1 where the tests took too many seconds."""
-    command = [
-        sys.executable, "-m", "pytest", "-n", "0", "-x", "-q", "-p", "no:cacheprovider",
-        *(f"tests/{test}" for test in tests),
-    ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"}
-    try:
-        done = subprocess.run(
-            command, cwd=copy, env=environment, capture_output=True, text=True, timeout=seconds
-        )
-    except subprocess.TimeoutExpired:
+def run_tests(copy: Path, tests: Sequence[str], seconds: float) -> tuple[int, str]:
+    """The exit code of pytest, and what it printed; 1 where the tests took too many seconds.
+
+    They run in a fork of this process, which has imported what takes long to import.
+    """
+    output = copy / "pytest.txt"
+    process = FORK.Process(target=pytest_in, args=(copy, tests, output))
+    process.start()
+    process.join(seconds)
+    if process.is_alive():
+        process.kill()
+        process.join()
         return 1, f"FAILED by taking more than {seconds} s"
-    return done.returncode, done.stdout
+    return process.exitcode or 0, output.read_text(errors="replace")
+
+
+def pytest_in(copy: Path, tests: Sequence[str], output: Path) -> None:
+    """Run tests in a copy of the checkout, as a process of its own; never returns."""
+    assert PACKAGE not in sys.modules
+    with output.open("w") as file:
+        for descriptor in (1, 2):
+            os.dup2(file.fileno(), descriptor)
+    os.chdir(copy)
+    sys.path[:] = [str(copy), *(path for path in sys.path if Path(path) != ROOT)]
+    os.environ["PYTHONPATH"] = str(copy)
+    options = ["-n", "0", "-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(copy)]
+    code = pytest.main([*options, *(f"tests/{test}" for test in tests)])
+    imported = Path(str(sys.modules[PACKAGE].__file__))
+    sys.stdout.flush()
+    os._exit(int(code) if imported.is_relative_to(copy) else 99)
 
 
 def main() -> int:
@@ -118,20 +139,22 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("words", nargs="*", help="of the names of mutations; all without any")
-    parser.add_argument("--processes", type=int, default=1, help="tests that run side by side")
+    parser.add_argument("--processes", type=int, default=1, help="mutations at a time")
     asked = parser.parse_args()
     chosen = [
         each for each in MUTATIONS
         if not asked.words or any(word in each.name for word in asked.words)
     ]  # fmt: skip
     tests = list(dict.fromkeys(test for each in chosen for test in each.tests))
+    for name in IMPORTED_ONCE:
+        importlib.import_module(name)
     with copied() as copy:
-        code, output = run_tests(copy, tests)
+        code, output = run_tests(copy, tests, 10 * SECONDS)
     if code:
         print(output[-2000:], "\nthe tests fail without a mutation", sep="")
         return 1
     outcomes = []
-    with ThreadPoolExecutor(asked.processes) as pool:
+    with ProcessPoolExecutor(asked.processes, mp_context=FORK) as pool:
         for outcome in pool.map(check, chosen):
             outcomes.append(outcome)
             name = outcome.mutation.name

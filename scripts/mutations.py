@@ -63,7 +63,7 @@ ODE = (
         "ode/events.py",
         "zero, self.index = min((zero, i)",
         "zero, self.index = max((zero, i)",
-        ("ode/test_events.py::test_the_first_of_several_events_counts_also_backwards_in_time",),
+        ("ode/test_events.py::test_the_first_of_several_events_within_one_step_counts",),
     ),
     Mutation(
         "the dense solution goes on beyond an event",
@@ -101,8 +101,8 @@ GRADIENTS = (
     Mutation(
         "one state fewer is held than may be",
         "ode/gradients/checkpoint.py",
-        "free = limit - len(states)\n",
-        "free = limit - len(states) - 1\n",
+        "free = limit - len(starts)\n",
+        "free = limit - len(starts) - 1\n",
         (
             "ode/gradients/test_checkpoint.py::test_a_solve_evaluates_no_more_than_the_schedule_asks_for",
         ),
@@ -134,8 +134,8 @@ DROP_IN = (
     Mutation(
         "rtol and atol are exchanged",
         "ode/torchdiffeq/_impl/initial_value_problem.py",
-        'tolerance("rtol", rtol, shapes, copies),\n            tolerance("atol", atol, ',
-        'tolerance("atol", atol, shapes, copies),\n            tolerance("rtol", rtol, ',
+        "default_solver(method, rtol, atol,",
+        "default_solver(method, atol, rtol,",
         ("ode/test_torchdiffeq.py::test_options_reach_the_solver",),
     ),
     Mutation(

@@ -89,6 +89,7 @@ def test_missing_truncated_and_foreign_checkpoints(node_run, trained, tmp_path):
     assert "holds no model" in result.err
 
     checkpoint = torch.load(trained / "checkpoints" / "best.pt", weights_only=True)
+    del checkpoint["config"]["model"]["augment"]
     checkpoint["config"]["model"]["name"] = "resnet"
     torch.save(checkpoint, foreign)
     result, _ = evaluate(node_run, foreign)

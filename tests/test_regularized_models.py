@@ -28,7 +28,7 @@ from node_experiments.ode import (
 from node_experiments.ode.compiled import compilation
 from node_experiments.runner import build
 from node_experiments.runner.compose import configs_folder, typed_config
-from node_experiments.training.loop import take_penalties
+from node_experiments.training.losses import take_penalties
 
 IMAGES = ("dataset.train_size=16", "dataset.batch_size=2", "dataset.validation_size=16")
 SERIES = ("dataset.train_size=8", "dataset.batch_size=4", "dataset.validation_size=8")
@@ -153,7 +153,7 @@ def by_quadrature(module, y0, times, args, noise):
     """
     field = copy.deepcopy(module.vector_field).double()
     y0, args, noise = in_double((y0, args, noise))
-    nodes = torch.linspace(float(times[0]), float(times[-1]), 65, dtype=torch.float64)
+    nodes = torch.linspace(float(times[0]), float(times[-1]), 33, dtype=torch.float64)
     with torch.no_grad():
         tight = Solver("dopri5", rtol=1e-6, atol=1e-8)
         ys = solve(field, y0, nodes, tight, args=args).ys
@@ -168,7 +168,7 @@ def by_quadrature(module, y0, times, args, noise):
         parts = {"kinetic": velocity, "jacobian": pull_back(noise)[0], "taylor": second}
         for name, part in parts.items():
             values[name].append(part.detach().square().flatten(1).mean(1))
-    weights = torch.full((65,), 2.0).double()
+    weights = torch.full((33,), 2.0).double()
     weights[1::2], weights[0], weights[-1] = 4, 1, 1
     step = (nodes[1] - nodes[0]).abs()
     duration = args[0].abs()[:, 0] if isinstance(field, GapField) else 1

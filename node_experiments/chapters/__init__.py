@@ -34,7 +34,6 @@ BUILT_IN = (
     "normalizing_flows",
     "latent_ode",
     "irregular_series",
-    "irregular_series.shipped",
     "pharmacokinetics",
     "gallery",
 )

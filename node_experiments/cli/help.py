@@ -32,7 +32,7 @@ NARROWEST = 32  # columns for a text beside the start of its line
 EXAMPLES = """\
 node-run experiment=mnist_odenet solver=dopri5
 node-run -m experiment=mnist_odenet solver=euler,rk4 solver.num_steps=10 seed=0,1,2
-node-run mode=eval checkpoint=outputs/mnist_odenet/<run> solver.rtol=1e-5 solver.atol=1e-5
+node-run mode=eval checkpoint=latest solver.rtol=1e-5 solver.atol=1e-5
 node-run mode=figure3 checkpoint=pretrained:mnist_odenet
 node-run experiment=csv_latent_ode dataset.path=patients.csv
 node-run mode=predict checkpoint=latest dataset.path=new_patients.csv predict.out=forecasts.csv

@@ -81,6 +81,7 @@ def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
     content = content_of(given.checkpoint)
     merged: dict[str, Any] = {**content, "mode": given.mode, "checkpoint": given.checkpoint}
     merged["outputs"], merged["name"] = given.outputs, content.get("name", given.name)
+    merged["predict"] = asdict(given.predict)  # none of the run that trained it
     merged["resume"], places = None, dict(content.get("places") or {})
     own_places = places_of(given.dataset)
     for override in overrides:

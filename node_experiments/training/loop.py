@@ -6,7 +6,6 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
@@ -15,19 +14,18 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..nn.ode_module import solving_modules
-from ..nn.regularizers import Penalty
 from .distributed import (
     ALONE,
     Group,
 )
+from .losses import LossOfBatch, Means, weighted_means
 from .random_state import (
     random_state,
     set_random_state,
 )
 from .task import Task, samples_in
 
-__all__ = ["Batches", "Callback", "Data", "Means", "Trainer", "TrainingDiverged", "take_penalties"]
+__all__ = ["Batches", "Callback", "Data", "Trainer", "TrainingDiverged"]
 
 # What a checkpoint keeps of the trainer itself.
 COUNTERS = (
@@ -111,47 +109,6 @@ class Callback:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from `state`; called before `fit_start`."""
-
-
-@dataclass
-class Means:
-    """Running means of 0-d tensors, read only when asked for, so that no step waits for one."""
-
-    sums: dict[str, Tensor] = field(default_factory=dict)
-    count: int = 0
-
-    def add(self, metrics: dict[str, Tensor]) -> None:
-        """Take in the metrics of one step."""
-        for name, value in metrics.items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
-        self.count += 1
-
-    def read(self) -> dict[str, float]:
-        """The means, as host floats."""
-        return {name: float(total) / self.count for name, total in self.sums.items()}
-
-
-def take_penalties(model: nn.Module) -> Iterator[tuple[str, Penalty]]:
-    """The penalties of all solves since they were last taken, by the name of the integral."""
-    for module in solving_modules(model):
-        penalties, module.penalties = module.penalties, {}
-        yield from penalties.items()
-
-
-class LossOfBatch(nn.Module):
-    """A batch -> its loss, with penalties, and metrics, as a module that can be wrapped as one."""
-
-    def __init__(self, task: Task, model: nn.Module) -> None:
-        super().__init__()
-        self.task, self.model = task, model
-
-    def forward(self, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        loss, metrics = self.task.loss(self.model, batch, step)
-        for name, penalty in take_penalties(self.model):
-            loss = loss + penalty.weight * penalty.integral
-            tag = f"regularizer/{name}"
-            metrics[tag] = metrics.get(tag, 0) + penalty.integral.detach()
-        return loss, metrics
 
 
 class Trainer:
@@ -430,18 +387,6 @@ class Trainer:
         """Call every callback's method of this name."""
         for callback in self.callbacks:
             getattr(callback, event)(self)
-
-
-def weighted_means(
-    metrics: Sequence[dict[str, Tensor]], weights: Sequence[int]
-) -> dict[str, Tensor]:
-    """Means of metrics of the same names, each batch with its weight."""
-    shares = [weight / sum(weights) for weight in weights]
-    total: dict[str, Tensor] = {}
-    for share, each in zip(shares, metrics, strict=True):
-        for name, value in each.items():
-            total[name] = total[name] + share * value if name in total else share * value
-    return total
 
 
 def training_tag(name: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .allocator import give_back_memory
+from .device import give_back_memory
 from .loop import Callback, Trainer
 
 __all__ = ["MemoryMeter", "SavedBytes", "peak_bytes"]

@@ -32,7 +32,7 @@ from node_experiments.ode import (
     Solver,
     solve,
 )
-from node_experiments.training.loop import take_penalties
+from node_experiments.training.losses import take_penalties
 from tests.ode.gradients.helpers import largest_relative_difference
 
 ALL = Regularizer(kinetic=0.5, jacobian=0.3, taylor=0.2, order=2)

@@ -83,8 +83,11 @@ def test_it_ends_at_an_event():
     t = torch.tensor([0.0, 5.0], dtype=torch.float64)
     solution = solve(lambda t, y: -y, y0, t, dense=True, events=[lambda t, y: y - 0.5])
     assert float(solution.interpolant(solution.ts[-1])) == pytest.approx(0.5, abs=1e-6)
-    with pytest.raises(ValueError, match="known from"):
-        solution.interpolant(1.0)
+    end = float(solution.ts[-1])
+    assert solution.interpolant.steps[-1] == end
+    for beyond in (end + 1e-9, 1.0):  # also within the step in which the event came
+        with pytest.raises(ValueError, match="known from"):
+            solution.interpolant(beyond)
 
 
 def test_methods_without_it_reject():

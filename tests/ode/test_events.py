@@ -81,6 +81,19 @@ def test_the_first_of_several_events_counts_also_backwards_in_time():
     assert float(solution.ts[-1]) == pytest.approx(-math.pi / 6, abs=1e-5)
 
 
+@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize("order", [(0.3, 0.2, 0.7), (0.7, 0.3, 0.2), (0.2, 0.7, 0.3)])
+def test_the_first_of_several_events_within_one_step_counts(order, back):
+    """A state that is the time, solved in one step."""
+    sign = -1.0 if back else 1.0
+    events = [lambda t, y, zero=zero: sign * y[0] - zero for zero in order]
+    t = double([0.0, sign])
+    solver = Solver("rk4", num_steps=1)
+    solution = solve(lambda t, y: torch.ones_like(y), double([0.0]), t, solver, events=events)
+    assert float(solution.ts[-1]) == pytest.approx(0.2 * sign, abs=1e-9)
+    assert float(solution.ys[-1, 0]) == pytest.approx(0.2 * sign, abs=1e-9)
+
+
 def test_an_event_that_is_zero_at_the_start_counts_when_it_comes_again():
     solution = solve(
         oscillate, double([0.0, 1.0]), double([0.0, 10.0]), events=[lambda t, y: y[0]]

@@ -99,6 +99,15 @@ def test_gradients_by_the_adjoint_equation_are_within_the_tolerance(method, grad
     )
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("gradient", [Discrete(), Discrete(retain_graphs=True), Checkpoint(2)])
+def test_a_second_backward_pass_gives_the_same(method, gradient):
+    w, y0 = W.clone().requires_grad_(), torch.ones(2, 3, dtype=torch.float64)
+    ys = solve(field, y0, T, Solver(method, num_steps=4), gradient, args=(w,)).ys
+    first, second = (torch.autograd.grad(ys.sum(), w, retain_graph=True) for _ in range(2))
+    torch.testing.assert_close(second, first, rtol=0, atol=1e-13)
+
+
 def test_a_jump_is_not_bridged_by_a_prediction():
     seen = []
 

@@ -170,8 +170,10 @@ def test_options_reach_the_solver():
     assert (solver.max_factor, solver.min_factor) == (5.0, 0.1)
     assert solver.max_steps_between_outputs == 7
     assert solver.jump_t == (0.5,)
-    problem = InitialValueProblem(Field(), torch.ones(3).double(), T, 1e-3, 1e-4, None, {}, None)
-    assert (problem.solver.rtol, problem.solver.atol) == (1e-3, 1e-4)
+    for own in ({}, {"first_step": 0.1}):
+        y0 = torch.ones(3, dtype=torch.float64)
+        problem = InitialValueProblem(Field(), y0, T, 1e-3, 1e-4, None, own, None)
+        assert (problem.solver.rtol, problem.solver.atol) == (1e-3, 1e-4)
 
 
 @pytest.mark.parametrize("interface", [odeint, odeint_adjoint])

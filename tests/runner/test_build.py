@@ -4,7 +4,6 @@ from dataclasses import asdict, fields, replace
 
 import pytest
 import torch
-from node_experiments.runner.process import prepare
 
 from node_experiments.chapters import datasets
 from node_experiments.config import (
@@ -15,8 +14,9 @@ from node_experiments.config import (
     TrainerConfig,
     config_hash,
 )
-from node_experiments.ode.gradients import GRADIENTS
+from node_experiments.ode.gradients import GRADIENTS, gradient_class
 from node_experiments.runner import build
+from node_experiments.runner.train import prepare
 
 # Of every setting of the solver another value than the default, with what it needs beside it.
 SOLVER = {
@@ -49,7 +49,7 @@ GRADIENT = {
 @pytest.mark.parametrize("gradient", sorted(GRADIENTS))
 def test_every_setting_of_the_gradient_method_arrives(gradient):
     settings = {entry.name for entry in fields(GradientConfig)} - {"name"}
-    own = settings & {entry.name for entry in fields(GRADIENTS[gradient])}
+    own = settings & {entry.name for entry in fields(gradient_class(gradient))}
     for name in own:
         assert getattr(GradientConfig(gradient), name) != GRADIENT[name]
         method = build.build_gradient(GradientConfig(gradient, **{name: GRADIENT[name]}))
@@ -58,7 +58,7 @@ def test_every_setting_of_the_gradient_method_arrives(gradient):
 
 def test_no_setting_of_a_gradient_method_is_of_none():
     settings = {entry.name for entry in fields(GradientConfig)} - {"name"}
-    assert settings <= {entry.name for kind in GRADIENTS.values() for entry in fields(kind)}
+    assert settings <= {entry.name for name in GRADIENTS for entry in fields(gradient_class(name))}
 
 
 def test_defaults_that_no_recipe_states():

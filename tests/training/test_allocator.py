@@ -9,7 +9,7 @@ import pytest
 # Of steps that hold 128 MB at a time, in blocks of 16 MB: of the allocator that torch also takes.
 SCRIPT = """
 import resource
-from node_experiments.training import allocator
+from node_experiments.training import device
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -43,11 +43,11 @@ def pages(before="", after=""):
 
 
 def test_a_step_does_not_ask_for_the_pages_that_the_last_one_freed():
-    kept, _ = pages(before="allocator.keep_freed_memory()")
+    kept, _ = pages(before="device.keep_freed_memory()")
     given_back, _ = pages()
     assert kept < 100 < 1000 < given_back
 
 
 def test_what_is_kept_can_be_given_back():
-    _, again = pages("allocator.keep_freed_memory()", "allocator.give_back_memory()")
+    _, again = pages("device.keep_freed_memory()", "device.give_back_memory()")
     assert again > 1000

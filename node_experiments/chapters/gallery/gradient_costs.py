@@ -152,7 +152,7 @@ class GradientCosts(Callback):
         write_json(self._folder / "gradient_costs.json", rows)
         title = (
             f"one gradient through a fluid of {size} x {size} points in float32\n"
-            "(hollow: the method warned; without error: not drawn)"
+            "(hollow: the method warned; exact for their steps, three methods have one error)"
         )
         figure = costs_figure(rows, title)
         (self._folder / "figures").mkdir(exist_ok=True)

@@ -203,8 +203,12 @@ CHAPTER = Chapter(
             predictor=Predictor(f"{HERE}.predict:predict_images", ("images",)),
         )
     },
-    figures={"figure3": f"{HERE}.figure3_report:panels"},
+    figures={
+        "anode_mnist": f"{HERE}.image_ode_report:courses",
+        "figure3": f"{HERE}.figure3_report:panels",
+    },
     tables={
+        "anode_mnist": f"{HERE}.image_ode_report:image_ode_table",
         "table1": f"{HERE}.table1:table1",
         "figure3": f"{HERE}.figure3_report:figure3",
         "solver_transfer": f"{HERE}.solver_transfer:solver_transfer",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["figure3", "panels"]
 
-NONE = "No run of mode=figure3 is here; node-run mode=figure3 checkpoint=<run> makes one."
+NONE = "No run of mode=figure3 is here; node-run mode=figure3 checkpoint=latest makes one."
 
 
 def figure3(runs: DataFrame) -> ReportTable:
@@ -108,5 +108,5 @@ def panels(runs: DataFrame, title: str) -> Figure:
                 raise ValueError(f"{path} lacks numbers; run it again") from error
     raise ValueError(
         "no completed run of mode=figure3 is among them; make one with "
-        "node-run mode=figure3 checkpoint=<run>"
+        "node-run mode=figure3 checkpoint=latest"
     )

@@ -78,6 +78,7 @@ class Forecasts:
             either side are left out.
         seed: Of what is observed.
         divide_by_last: Divide the times of a batch by its last, as the official code does.
+        time_unit: Of the times, for messages.
 
     Raises:
         DataError: No series is left.
@@ -92,18 +93,21 @@ class Forecasts:
         cut: float | None = None,
         seed: int = 0,
         divide_by_last: bool = False,
+        time_unit: str = "",
     ) -> None:
         self.fraction, self.points, self.seed = observed_fraction, observed_points, seed
         self.divide_by_last = divide_by_last
         self.visible = self.target = series
         if task == "extrapolation":
             assert cut is not None
+            where = f"{cut:.4g} {time_unit}".rstrip()
             visible, target = series.keep(series.times <= cut), series.keep(series.times > cut)
             both = ((visible.lengths > 0) & (target.lengths > 0)).nonzero().squeeze(1)
             if not len(both):
                 raise DataError(
-                    f"no series has points on both sides of {cut:g}, from where on it is to be "
-                    "extrapolated; change dataset.extrapolate_from, or use another task"
+                    f"no series has points on both sides of {where}, from where on it is to be "
+                    "extrapolated; change dataset.extrapolate_from, or set "
+                    "dataset.task=interpolation"
                 )
             self.visible, self.target = visible.take(both), target.take(both)
         self._epoch = -1

@@ -13,11 +13,13 @@ from .settings import (
     PhysioNet2012Config,
     SeriesModelConfig,
 )
+from .shipped import MimicDemoConfig, PBCSeqConfig, StormsConfig
 
 __all__ = ["CHAPTER"]
 
 
 HERE = "node_experiments.chapters.irregular_series"
+SHIPPED = f"{HERE}.shipped"
 
 # The settings that each model reads.
 ALL = (
@@ -83,6 +85,19 @@ CHAPTER = Chapter(
                 for name in ("patients", "new_patients", "new_patients_later")
             },
         ),
+        "storms": dataset(
+            StormsConfig,
+            "shipped.storms:storms_data",
+            "storms",
+            f"{SHIPPED}.storm_map:storm_figures",
+        ),
+        "mimic_demo": dataset(
+            MimicDemoConfig,
+            "shipped.mimic_demo:mimic_demo_data",
+            "mimic_demo",
+            f"{SHIPPED}.vital_signs:vital_sign_figures",
+        ),
+        "pbcseq": dataset(PBCSeqConfig, "shipped.pbcseq:pbcseq_data", "pbcseq"),
     },
     models={
         "irregular_rnn_dt": model("autoregressive", ALL),
@@ -121,5 +136,8 @@ CHAPTER = Chapter(
     | {
         name: f"{HERE}.physionet_tables:PHYSIONET_TABLES:{name}"
         for name in ("table4", "table5", "auc")
+    }
+    | {
+        name: f"{SHIPPED}.tables:REAL_TABLES:{name}" for name in ("storms", "mimic_demo", "pbcseq")
     },
 )

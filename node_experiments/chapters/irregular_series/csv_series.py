@@ -74,6 +74,8 @@ def table_data(
         form = table_format(settings)
         columns = find_columns(table, form)
         seen = read_measurements(table, form, columns)
+        if classifies:
+            check_classes(table, form, seen)
         split = split_of(seen, settings)
         schema = SeriesSchema.fit(
             seen,
@@ -82,7 +84,9 @@ def table_data(
             split.train.tolist(),
             scaling=settings.scaling,
             time_origin=settings.time_origin,
-            time_scale=settings.time_scale,
+            time_scale=None
+            if settings.time_scale in (None, "auto")
+            else float(settings.time_scale),
         )
     else:
         schema = SeriesSchema.from_dict(learned["schema"])
@@ -117,6 +121,24 @@ def table_data(
         "mean_gap": data.mean_gap,
     }
     return data
+
+
+def check_classes(table: TableFile, form: TableFormat, seen: Measurements) -> None:
+    """Reject labels from which nothing can be learned: one class, or about one for each label."""
+    labels = [label for label in seen.labels if label]
+    classes = sorted(set(labels))
+    what = "series" if form.label_per == "series" else "rows"
+    if len(classes) == 1:
+        raise DataError(
+            f"{table.source}: {form.label_column!r} has the one class {classes[0]!r}; to "
+            "classify, at least two are needed"
+        )
+    if 2 * len(classes) > max(len(labels), 4):
+        raise DataError(
+            f"{table.source}: {form.label_column!r} has {len(classes)} different values in "
+            f"{len(labels)} {what}, too many for classes; name another column with "
+            "dataset.label_column, or write what they have in common"
+        )
 
 
 def learned_data(settings: CSVConfig, learned: dict[str, Any]) -> ForecastData:

@@ -128,6 +128,7 @@ def forecast_data(
             cut,
             of_part,
             divide_by_last,
+            time_unit,
         )
         if left_out := len(part) - len(found):
             log.warning(
@@ -149,7 +150,7 @@ def forecast_data(
     observed = training.observed
     gaps = observed.times.diff()[(observed.series_of_point.diff() == 0).to(observed.times.device)]
     if mean_gap is None:
-        mean_gap = float(gaps.mean()) if len(gaps) else last - first
+        mean_gap = float(gaps.mean()) if len(gaps) else (last - first) or 1.0
     return ForecastData(
         train=ForecastBatches(training, batch_size, True, settings.passes, seed, settings.redraw),
         validation=(

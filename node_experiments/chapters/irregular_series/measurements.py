@@ -167,7 +167,8 @@ def reject_duplicate(table: TableFile, form: TableFormat, row: pd.Series) -> Non
     time = table.rows[form.time_column].iloc[int(row["row"])]
     raise DataError(
         f"{table.at(int(row['row']))}: series {row['series']!r} has another row at the time "
-        f"{str(time)!r}; join them, or set dataset.duplicates=mean or last"
+        f"{str(time)!r}; join them, set dataset.duplicates=mean or last, or, if each row has the "
+        "value of one variable, dataset.variable_column and value_column"
     )
 
 

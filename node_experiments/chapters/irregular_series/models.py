@@ -181,7 +181,8 @@ def gap_flow(
     if settings.euler_steps is not None:
         solver = Solver("euler", num_steps=settings.euler_steps)
     net = dynamics(settings, size + augment, layers)
-    return GapFlow(net, solver, gradient, last - first, augment)
+    span = (last - first) or 1.0  # of series of one observation each
+    return GapFlow(net, solver, gradient, span, augment)
 
 
 def mean_values(batches: Iterable[Any], dim: int) -> Tensor:

@@ -27,6 +27,7 @@ __all__ = ["predict_series", "predictions"]
 log = logging.getLogger(__name__)
 
 EARLY = 1e-6  # of the span: single precision puts no time before the first observation
+FURTHEST = 20  # spans of training after which nothing is predicted
 POINTS = 50  # of a forecast over the time span of training, when no times are asked for
 TOGETHER = 200  # series in one solve, at most
 NUMBERS = 4_000_000  # drawn at once
@@ -112,7 +113,7 @@ def predictions(
 
     Returns:
         Columns `series`, `time`, and for each feature its name and `_q05` and `_q95` behind it,
-        empty before the first observation, from where on a model predicts;
+        empty before the first observation, from where on a model predicts, and much later;
         with latent trajectories, from the mean of z0, also `series`, `time` and `z1`, `z2`, ...
     """
     at, labels = asked_times(schema, seen, span, times)
@@ -120,14 +121,17 @@ def predictions(
     count = at.shape[1]
     together = max(1, min(TOGETHER, NUMBERS // (samples * count * len(features))))
     names = pd.Series(seen.names, dtype=object)
-    frames, latent, early = [], [], 0
+    furthest = span[0] + FURTHEST * ((span[1] - span[0]) or 1.0)
+    frames, latent, early, late = [], [], 0, 0
     for chosen in torch.arange(len(seen)).split(together):
-        model_times = torch.from_numpy(at[chosen.numpy()]).float().to(device)
+        wanted = torch.from_numpy(at[chosen.numpy()])
+        model_times = wanted.clamp(max=furthest).float().to(device)
         observed = series.take(chosen).to(device).pad(torch.arange(len(chosen)))
-        before = (model_times < span[0] - EARLY).unsqueeze(-1).cpu()
-        early += int(before.sum())
+        before, after = wanted < span[0] - EARLY, wanted > furthest
+        early, late = early + int(before.sum()), late + int(after.sum())
+        empty = (before | after).unsqueeze(-1)
         found = [
-            undo(x.double().cpu()).masked_fill(before, torch.nan).flatten(0, 1).numpy()
+            undo(x.double().cpu()).masked_fill(empty, torch.nan).flatten(0, 1).numpy()
             for x in bands(model, observed, model_times, samples, gap)
         ]
         rows = {"series": names[chosen.numpy()].repeat(count).to_numpy(), "time": labels(chosen)}
@@ -145,6 +149,13 @@ def predictions(
             "%d rows are before the first observation of their series, from where on the model "
             "predicts, and are empty",
             early,
+        )
+    if late:
+        log.warning(
+            "%d rows are later than %d times the span of the training series, of which the model "
+            "knows nothing, and are empty",
+            late,
+            FURTHEST,
         )
     return (
         pd.concat(frames, ignore_index=True),

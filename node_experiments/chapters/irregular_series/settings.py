@@ -222,7 +222,7 @@ class CSVConfig(ForecastingConfig):
     duplicates: str = "error"  # two rows of a series at one time: error | mean | last
     time_format: str | None = None  # of dates that are not ISO 8601, such as '%d.%m.%Y %H:%M'
     time_origin: str = "series"  # time 0: series: first observation of each | file: of the file
-    time_scale: float | None = None  # time that becomes 1; the longest training series when null
+    time_scale: str | None = "auto"  # time that becomes 1: auto (longest training series) | number
     delimiter: str | None = None  # between cells; found when null
     decimal: str | None = None  # point or comma of decimals; found when null
     encoding: str | None = None  # of the text; found when null
@@ -239,13 +239,22 @@ class CSVConfig(ForecastingConfig):
             self.duplicates in ("error", "mean", "last"), self, "duplicates", "error, mean or last"
         )
         require(self.time_origin in ("series", "file"), self, "time_origin", "series or file")
-        scale = self.time_scale
+        try:
+            scale = self.fixed_time_scale
+        except ValueError:
+            scale = math.nan
         positive = scale is None or 0 < scale < math.inf
-        require(positive, self, "time_scale", "a number > 0, or null")
+        require(positive, self, "time_scale", "auto, or a number > 0")
         require(self.decimal in (None, ".", ","), self, "decimal", "'.' or ',', or null")
+        self.delimiter = "\t" if self.delimiter == r"\t" else self.delimiter
         single = self.delimiter is None or len(self.delimiter) == 1
         require(single, self, "delimiter", "one character, or null")
         require(0 <= self.split_seed < 2**32, self, "split_seed", "from 0 to 2^32 - 1")
+
+    @property
+    def fixed_time_scale(self) -> float | None:
+        """The time that becomes 1, or None where it is that of the longest training series."""
+        return None if self.time_scale in (None, "auto") else float(str(self.time_scale))
 
 
 @dataclass

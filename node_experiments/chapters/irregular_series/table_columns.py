@@ -40,6 +40,10 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
     if variable is not None:
         found = words_of(table, variable, form)
         features = found if form.value_columns is None else form.value_columns
+        if never := [name for name in features if name not in found]:
+            raise DataError(
+                f"{table.source}: {variable!r} is never {never[0]!r}; found {', '.join(found)}"
+            )
         check_answers(table, features)
         return Columns(features, tuple(others), True, kind, categories_of(table, form))
     ignored = []
@@ -78,7 +82,7 @@ def long_columns(names: Sequence[str], form: TableFormat) -> tuple[str | None, s
     if form.variable_column is not None or form.value_column is not None:
         variable, value = LONG_NAMES
         return form.variable_column or variable, form.value_column or value
-    if form.value_columns is None and set(LONG_NAMES) <= set(names):
+    if set(LONG_NAMES) <= set(names) and not set(form.value_columns or ()) & set(names):
         return LONG_NAMES
     return None, None
 

@@ -233,6 +233,11 @@ CHAPTER = Chapter(
         "figure4": f"{HERE}.figure4:panels",
         "figure4_curves": f"{HERE}.figure4:curves",
         "figure5": f"{HERE}.figure5:panels",
+        "flow_matching": f"{HERE}.matching_report:densities",
     },
-    tables={"figure4": f"{HERE}.figure4:figure4", "figure5": f"{HERE}.figure5:figure5"},
+    tables={
+        "figure4": f"{HERE}.figure4:figure4",
+        "figure5": f"{HERE}.figure5:figure5",
+        "flow_matching": f"{HERE}.matching_report:matching_table",
+    },
 )

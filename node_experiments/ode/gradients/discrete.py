@@ -74,6 +74,8 @@ class DiscreteSolve(torch.autograd.Function):
         if retain_graphs:
             evaluator = Evaluator(problem, ctx.needs_input_grad[4])
             step = GraphSteps(problem, evaluator, problem.stats.forward)
+            if problem.tableau.predicts:
+                record.stepper = step
             graphs: list[StepGraph] = []
 
             def keep(t: float, h: float, y: Tensor) -> None:

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-__all__ = ["Interpolant", "Number", "OrderSelection", "StepFailed", "Stepper", "Time"]
+if TYPE_CHECKING:
+    from ..flat_field import FlatField
+
+__all__ = [
+    "FunctionalMethod",
+    "Interpolant",
+    "Number",
+    "OrderSelection",
+    "State",
+    "StepFailed",
+    "Stepper",
+    "Time",
+]
+
 
 Number = TypeVar("Number", float, Tensor)
 Time = float | Tensor
@@ -107,3 +120,35 @@ class Stepper(Protocol):
     def quadrature_error(self, h: float) -> Tensor:
         """Estimate of the error of that increment, shape `(q,)`."""
         return torch.zeros(0)
+
+
+State = tuple[Tensor, ...]
+
+
+class FunctionalMethod(Protocol):
+    """A method on a tuple of vectors, out of place, so that autograd can record it.
+
+    Attributes:
+        order: Order of convergence of the first vector.
+        stages: Evaluations of a step.
+        error_order: Power of h in the error estimate, or None for a method without one.
+        has_twin: Whether the second vector is another approximation of the solution, which parts
+            from the first where the method is unstable.
+    """
+
+    name: str
+    order: int
+    stages: int
+    error_order: int | None
+    reference: str
+    has_twin: bool
+
+    def start(self, field: FlatField, t: Time, y: Tensor) -> State:
+        """The vectors at the initial time; the first one is `y`, shape `(n,)`."""
+        ...
+
+    def advance(
+        self, field: FlatField, t: Time, h: Time, state: State
+    ) -> tuple[State, Tensor | None]:
+        """The vectors at `t + h` and an estimate of the local error of the first one."""
+        ...

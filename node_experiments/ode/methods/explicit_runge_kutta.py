@@ -74,7 +74,7 @@ class ExplicitRungeKutta(Generic[Number]):
         self._field: Dynamics = field
         self._clock: Clock[Number] | None = clock
         self._dtype: torch.dtype = like.dtype
-        # The cheapest way to a tensor of one number, and to those of fewer than 28.
+        # The cheapest way to a tensor of one number, and to those of up to four.
         self._time: Callable[..., Tensor] = partial(
             torch.scalar_tensor, dtype=like.dtype, device=like.device
         )
@@ -162,8 +162,12 @@ class ExplicitRungeKutta(Generic[Number]):
         if self._clock is None:
             assert isinstance(t, float)
             assert isinstance(h, float)
-            moments = map(t.__add__, map(h.__mul__, nodes))
-            times: Sequence[Tensor] = list(map(self._time, moments))
+            moments = list(map(t.__add__, map(h.__mul__, nodes)))
+            times: Sequence[Tensor]
+            if len(nodes) <= 4:
+                times = list(map(self._time, moments))
+            else:
+                times = torch.tensor(moments, dtype=self._dtype).unbind()
             size: Time = h
         else:
             times, size = self._clock(t, h, nodes)

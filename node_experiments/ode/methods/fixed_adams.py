@@ -10,10 +10,9 @@ from ..flat_field import FlatField
 from ..solution import StepCounts
 from ..vector_field import PlainField
 from .adams import times_linear
-from .base import Time
+from .base import State, Time
 from .explicit_runge_kutta import ExplicitRungeKutta
 from .explicit_tableaus import EXPLICIT_TABLEAUS
-from .functional_step import State
 from .interpolation import weighted_sum
 
 __all__ = ["FixedAdams", "integration_weights"]

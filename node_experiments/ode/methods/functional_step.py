@@ -4,49 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from .base import Interpolant, Stepper, Time
+from .base import FunctionalMethod, Interpolant, State, Stepper, Time
 from .interpolation import hermite_interpolation
 
 if TYPE_CHECKING:
     from ..flat_field import FlatField
 
-__all__ = ["FunctionalMethod", "FunctionalStepper", "State"]
-
-State = tuple[Tensor, ...]
-
-
-class FunctionalMethod(Protocol):
-    """A method on a tuple of vectors, out of place, so that autograd can record it.
-
-    Attributes:
-        order: Order of convergence of the first vector.
-        stages: Evaluations of a step.
-        error_order: Power of h in the error estimate, or None for a method without one.
-        has_twin: Whether the second vector is another approximation of the solution, which parts
-            from the first where the method is unstable.
-    """
-
-    name: str
-    order: int
-    stages: int
-    error_order: int | None
-    reference: str
-    has_twin: bool
-
-    def start(self, field: FlatField, t: Time, y: Tensor) -> State:
-        """The vectors at the initial time; the first one is `y`, shape `(n,)`."""
-        ...
-
-    def advance(
-        self, field: FlatField, t: Time, h: Time, state: State
-    ) -> tuple[State, Tensor | None]:
-        """The vectors at `t + h` and an estimate of the local error of the first one."""
-        ...
+__all__ = ["FunctionalStepper"]
 
 
 class FunctionalStepper(Stepper):

@@ -13,10 +13,9 @@ from torch import Tensor
 from ..solution import StepCounts
 from ..solver import Solver
 from ..vector_field import Dynamics
-from .base import Stepper
+from .base import FunctionalMethod, Stepper
 from .explicit_runge_kutta import Clock, ExplicitRungeKutta
 from .explicit_tableaus import TABLEAUS
-from .functional_step import FunctionalMethod, FunctionalStepper
 from .reversible import REVERSIBLE
 
 if TYPE_CHECKING:
@@ -88,6 +87,8 @@ def make_stepper(
         from .adams import VariableAdams
 
         return VariableAdams(field, n, rtol, atol, solver.max_order, quadrature)
+    from .functional_step import FunctionalStepper
+
     return FunctionalStepper(functional_method(solver), field, n, quadrature)
 
 

@@ -25,11 +25,10 @@ from torch import Tensor
 
 from ..solution import StepCounts
 from ..vector_field import PlainField
-from .base import Time
+from .base import FunctionalMethod, State, Time
 from .butcher_tableau import Tableau
 from .explicit_runge_kutta import ExplicitRungeKutta
 from .explicit_tableaus import EXPLICIT_TABLEAUS
-from .functional_step import FunctionalMethod, State
 from .interpolation import weighted_sum
 
 if TYPE_CHECKING:

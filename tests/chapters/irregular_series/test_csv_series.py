@@ -18,8 +18,11 @@ from node_experiments.chapters.irregular_series.series_schema import SeriesSchem
 from node_experiments.chapters.irregular_series.settings import CSVConfig
 from node_experiments.chapters.irregular_series.table_columns import find_columns
 from node_experiments.chapters.irregular_series.table_format import TableFormat
+from node_experiments.cli.application import composed_config
+from node_experiments.config import ConfigError
 from node_experiments.data.errors import DataError
 from node_experiments.data.table_file import TableFile, read_table
+from node_experiments.runner.build import build_data, build_model, build_task
 
 HEAD = "series,time,hr,temp"
 
@@ -52,6 +55,7 @@ def comma(value):
 
 FORMS = {
     "minutes": lines([(s, round(t * 60, 2), h, x) for s, t, h, x in ROWS]),
+    "seconds": lines([(s, round(t * 3600, 1), h, x) for s, t, h, x in ROWS]),
     "dates": lines([dated(row, row[1]) for row in ROWS]),
     "zone": lines([dated(row, row[1], lambda d: d.isoformat() + "+02:00") for row in ROWS]),
     "own admission": lines([dated(row, 720 * int(row[0][1:]) + row[1]) for row in ROWS]),
@@ -442,3 +446,58 @@ def test_no_python_for_each_cell_of_a_table_of_numbers(tmp_path, monkeypatch):
     monkeypatch.setattr(table_cells, "missing_in", lambda t, f: seen.append(len(t)) or real(t, f))
     read(tmp_path, lines([(s, t, h, x or "NA") for s, t, h, x in ROWS]))
     assert sum(seen) == 2 * sum(row[3] == "" for row in ROWS)  # found, then read
+
+
+@pytest.mark.parametrize("model", ["latent_ode", "ode_rnn", "gru_d", "rnn_dt", "rnn_vae"])
+@pytest.mark.parametrize("task", ["interpolation", "classification"])
+def test_series_of_one_observation_train(tmp_path, model, task):
+    """No time passes between observations: a loss that is finite, with finite gradients."""
+    path = tmp_path / "t.csv"
+    path.write_text(lines([(f"s{n}", 7, n, n % 3, n % 2) for n in range(20)], f"{HEAD},level"))
+    config = composed_config(
+        [f"experiment=csv_{model}", "protocol=smoke", f"dataset.path={path}",
+         f"dataset.task={task}", "dataset.label_column=level"]
+    )  # fmt: skip
+    data = build_data(config, torch.device("cpu"))
+    network = build_model(config, data, torch.device("cpu"))
+    loss, _ = build_task(config, data).loss(network, next(iter(data.train)), 0)
+    loss.backward()
+    assert math.isfinite(float(loss.detach()))
+    grads = [each.grad for each in network.parameters() if each.grad is not None]
+    assert all(bool(grad.isfinite().all()) for grad in grads)
+
+
+def test_a_scale_of_time_is_found_or_set(tmp_path):
+    (tmp_path / "t.csv").write_text(lines(ROWS))
+    path = str(tmp_path / "t.csv")
+    for typed, span in (("auto", 1.0), (None, 1.0), ("48", None), ("24.0", None)):
+        data = csv_data(CSVConfig(path=path, time_scale=typed, task="interpolation"))
+        longest = span or 45.4 / float(typed)
+        assert data.span[1] == pytest.approx(longest, rel=0.1)
+    for wrong in ("0", "-1", "inf", "nan", "hours"):
+        with pytest.raises(ConfigError, match=r"time_scale.* must be auto, or a number > 0"):
+            CSVConfig(time_scale=wrong)
+
+
+def test_features_of_a_long_table_may_be_chosen(tmp_path):
+    schema, _ = read(tmp_path, FORMS["long"], TableFormat(value_columns=("temp",)))
+    assert schema.columns.features == ("temp",)
+    with pytest.raises(DataError, match="'variable' is never 'wbc'; found hr, temp"):
+        read(tmp_path, FORMS["long"], TableFormat(value_columns=("temp", "wbc")))
+
+
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        (lambda n: "a", "'level' has the one class 'a'"),
+        (lambda n: n / 7, "'level' has 12 different values in 12 series"),
+        (lambda n: f"ward {n}", "'level' has 12 different values in 12 series"),
+    ],
+)
+def test_labels_that_are_no_classes(tmp_path, label, said):
+    rows = [(*row, label(int(row[0][1:]))) for row in ROWS]
+    (tmp_path / "t.csv").write_text(lines(rows, f"{HEAD},level"))
+    settings = {"path": str(tmp_path / "t.csv"), "label_column": "level"}
+    with pytest.raises(DataError, match=said):
+        csv_data(CSVConfig(task="classification", **settings))
+    csv_data(CSVConfig(task="interpolation", **settings))

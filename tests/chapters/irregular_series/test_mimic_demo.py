@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from node_experiments.chapters.irregular_series.batches import ForecastBatch
+from node_experiments.chapters.irregular_series.shipped import (
+    MimicDemoConfig,
+    PBCSeqConfig,
+)
 from node_experiments.chapters.irregular_series.shipped.carried_forward import (
     carried_errors,
     last_values,
-)
-from node_experiments.chapters.irregular_series.shipped.chapter import (
-    MimicDemoConfig,
-    PBCSeqConfig,
 )
 from node_experiments.chapters.irregular_series.shipped.mimic_demo import (
     first_hours,

@@ -7,8 +7,7 @@ import math
 import pytest
 import torch
 
-from node_experiments.chapters.irregular_series.shipped import storm_map, storms
-from node_experiments.chapters.irregular_series.shipped.chapter import StormsConfig
+from node_experiments.chapters.irregular_series.shipped import StormsConfig, storm_map, storms
 from node_experiments.chapters.irregular_series.shipped.storm_geometry import (
     Place,
     displaced,

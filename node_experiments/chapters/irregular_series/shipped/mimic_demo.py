@@ -15,8 +15,8 @@ from ..csv_series import table_data, table_format
 from ..forecast_data import ForecastData
 from ..table_cells import numbers_of
 from ..table_columns import find_columns
+from . import MimicDemoConfig
 from .carried_forward import carried_errors
-from .chapter import MimicDemoConfig
 from .logarithms import with_logarithms
 from .package_files import own_or_shipped
 

@@ -13,8 +13,8 @@ from ....data.table_file import TableFile
 from ..csv_series import table_data, table_format
 from ..forecast_data import ForecastData
 from ..table_cells import numbers_of
+from . import PBCSeqConfig
 from .carried_forward import carried_errors
-from .chapter import PBCSeqConfig
 from .logarithms import with_logarithms
 from .package_files import own_or_shipped
 

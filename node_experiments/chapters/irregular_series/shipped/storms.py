@@ -30,7 +30,7 @@ from ..forecast_data import ForecastData, forecast_data
 from ..table_cells import numbers_of, text_of
 from ..table_columns import require_column
 from ..table_format import TableFormat
-from .chapter import StormsConfig
+from . import StormsConfig
 from .package_files import shipped_table
 from .storm_geometry import AHEAD, BACK, PERSISTENCE, Place, displacement
 from .storm_scores import storm_errors

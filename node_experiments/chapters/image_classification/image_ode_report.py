@@ -1,0 +1,99 @@
+"""Plain beside augmented ODEs on the pixels of digits, over seeds: a table and their courses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pandas import DataFrame
+
+from ...reports.records import records
+from ...reports.table import Cell, Estimate, ReportTable
+from ...runs.frame import read_epochs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["courses", "image_ode_table"]
+
+Runs = Sequence[Mapping[str, Any]]
+COLUMNS = {
+    "accuracy/test": ("test accuracy", ".4f"),
+    "loss/test": ("test loss", ".3f"),
+    "loss/train": ("training loss", ".3f"),
+    "nfe/forward": ("evaluations per solve", ".0f"),
+}
+
+
+def by_augment(runs: DataFrame) -> dict[int, list[Mapping[str, Any]]]:
+    """Runs of an ODE on pixels by their number of augmented channels, in that order."""
+    found: dict[int, list[Mapping[str, Any]]] = {}
+    for run in records(runs):
+        if run.get("config.model.name") == "image_ode":
+            found.setdefault(int(run["config.model.augment"]), []).append(run)
+    return dict(sorted(found.items()))
+
+
+def kind(augment: int) -> str:
+    """Of a neural ODE, in words."""
+    return f"augmented by {augment}" if augment else "plain"
+
+
+def image_ode_table(runs: DataFrame) -> ReportTable:
+    """Accuracy, losses and evaluations over seeds, and the runs that did not end."""
+    rows = []
+    for augment, members in by_augment(runs).items():
+        done = [run for run in members if run["status"] == "completed"]
+        cells: list[Cell | None] = []
+        for tag, (_, form) in COLUMNS.items():
+            estimate = Estimate.of(run[tag] for run in done if tag in run)
+            cells.append(None if estimate is None else estimate.cell(form))
+        parameters = Cell.number(int(done[0]["parameters"]), ",") if done else None
+        rows.append([kind(augment), parameters, len(members), *cells, len(members) - len(done)])
+    return ReportTable.of(
+        "ODEs on the pixels of digits",
+        ["neural ODE", "parameters", "seeds", *(name for name, _ in COLUMNS.values()), "failures"],
+        rows,
+        caption="Of the last epoch, mean ± sample standard deviation over seeds; evaluations are "
+        "those of a training solve.",
+        notes=["A failure is a run that did not end, as when the solver gave up."],
+        missing="-",
+    )
+
+
+def courses(runs: DataFrame, title: str) -> Figure:
+    """node-report figure anode_mnist: losses and evaluations against epochs, a line for each run.
+
+    Raises:
+        ValueError: There is none.
+    """
+    from ...figures.style import COLORS, new_figure, style  # only where it is drawn
+
+    kinds = by_augment(runs)
+    if not kinds:
+        raise ValueError(
+            "there is no run of anode_mnist; make some with node-run sweep=anode_mnist"
+        )
+    panels = {
+        "loss/train": "training loss",
+        "accuracy/test": "test accuracy",
+        "nfe/forward": "function evaluations per solve",
+    }
+    with style():
+        figure = new_figure(width=9.0, height=3.2)
+        axes = figure.subplots(1, len(panels))
+        for (augment, members), color in zip(
+            kinds.items(), ("red", "blue", "green"), strict=False
+        ):
+            for number, run in enumerate(members):
+                lines = read_epochs(run["directory"])
+                for axis, tag in zip(axes, panels, strict=True):
+                    found = [(line["epoch"], line[tag]) for line in lines if tag in line]
+                    axis.plot(*zip(*found, strict=True), "o-", ms=3, color=COLORS[color],
+                              label=None if number else kind(augment))  # fmt: skip
+        for axis, label in zip(axes, panels.values(), strict=True):
+            axis.set_title(label, fontsize=11)
+            axis.set_xlabel("epoch")
+        axes[0].legend()
+        figure.suptitle(title or "an ODE on the pixels of digits; a line for each seed")
+    return figure

@@ -1,0 +1,97 @@
+"""Flow matching on the point sets: log-likelihoods beside those of the true densities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pandas import DataFrame
+
+from ...reports.records import has, records
+from ...reports.table import Cell, ReportTable
+from .flow_runs import ONE_SEED, cell, number, panels_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["densities", "matching_table"]
+
+Runs = dict[tuple[str, str], list[Mapping[str, Any]]]
+
+
+def by_set(runs: DataFrame) -> Runs:
+    """Completed runs of flow matching on points, by set and by pairs."""
+    found: Runs = {}
+    for run in records(runs):
+        done = run["status"] == "completed" and run.get("config.model.name") == "flow_matching"
+        if done and has(run, ["log_likelihood/test"], ["config.dataset.name"]):
+            key = run["config.dataset.name"], run["config.model.pairs"]
+            found.setdefault(key, []).append(run)
+    return dict(sorted(found.items()))
+
+
+def matching_table(runs: DataFrame) -> ReportTable:
+    """Log-likelihood, truth, the gap between both, and what an evaluation costs."""
+    rows = []
+    for (name, pairs), members in by_set(runs).items():
+        first = members[0]
+        true, nfe = first.get("log_likelihood_true/test"), first.get("evaluations/test")
+        gap = None if true is None else true - number(first, "log_likelihood")
+        rows.append([
+            name,
+            pairs.replace("_", " "),
+            cell(members, "log_likelihood", 3),
+            None if true is None else Cell.number(true, ".3f"),
+            None if gap is None else Cell.number(gap, ".4f"),
+            Cell.number(number(first, "normalization"), ".4f"),
+            None if nfe is None else Cell.number(int(nfe), "d"),
+        ])  # fmt: skip
+    return ReportTable.of(
+        "Flow matching",
+        ["points", "pairs", "test log-likelihood", "truth", "below the truth",
+         "integral on a grid", "evaluations"],
+        rows,
+        caption="Log-likelihood of held-out points in nats per point, mean ± its standard error; "
+        "`truth` is the density that they were drawn from, `evaluations` the function evaluations "
+        "of the solve for all of them.",
+        notes=[ONE_SEED],
+        missing="-",
+    )  # fmt: skip
+
+
+def densities(runs: DataFrame, title: str) -> Figure:
+    """node-report figure flow_matching: the density that each flow learned.
+
+    Raises:
+        ValueError: No run kept its panels.
+    """
+    from ...figures.style import new_figure, style  # only where it is drawn
+    from .draw_panels import draw_density
+
+    kept = {
+        key: (members[0], panels)
+        for key, members in by_set(runs).items()
+        if (panels := panels_of(members)) is not None
+    }
+    if not kept:
+        raise ValueError(
+            "no completed run of flow matching on points is among them; make some with "
+            "node-run sweep=flow_matching"
+        )
+    columns = min(4, len(kept))
+    height = -(-len(kept) // columns)
+    several = len({pairs for _, pairs in kept}) > 1
+    with style():
+        figure = new_figure(width=2.3 * columns, height=2.7 * height + 0.3)
+        axes = figure.subplots(height, columns, squeeze=False).ravel()
+        for axis, ((name, pairs), (run, panels)) in zip(axes, kept.items(), strict=False):
+            draw_density(axis, panels["densities"][-1], float(panels["half_width"]))
+            gap = number(run, "log_likelihood_true") - number(run, "log_likelihood")
+            label = f"{name}, {pairs.split('_')[0]}" if several else name
+            axis.set_title(
+                f"{label.replace('_', ' ')}\n{gap:.3f} nats below the truth", fontsize=10
+            )
+        for axis in axes[len(kept) :]:
+            axis.set_axis_off()
+        figure.suptitle(title or "densities learned by flow matching")
+    return figure

@@ -1,0 +1,68 @@
+"""The loss of a batch with its penalties, and means of metrics over steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..nn.ode_module import solving_modules
+from ..nn.regularizers import Penalty
+from .task import Task
+
+__all__ = ["LossOfBatch", "Means", "take_penalties", "weighted_means"]
+
+
+@dataclass
+class Means:
+    """Running means of 0-d tensors, read only when asked for, so that no step waits for one."""
+
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    count: int = 0
+
+    def add(self, metrics: dict[str, Tensor]) -> None:
+        """Take in the metrics of one step."""
+        for name, value in metrics.items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+        self.count += 1
+
+    def read(self) -> dict[str, float]:
+        """The means, as host floats."""
+        return {name: float(total) / self.count for name, total in self.sums.items()}
+
+
+def take_penalties(model: nn.Module) -> Iterator[tuple[str, Penalty]]:
+    """The penalties of all solves since they were last taken, by the name of the integral."""
+    for module in solving_modules(model):
+        penalties, module.penalties = module.penalties, {}
+        yield from penalties.items()
+
+
+class LossOfBatch(nn.Module):
+    """A batch -> its loss, with penalties, and metrics, as a module that can be wrapped as one."""
+
+    def __init__(self, task: Task, model: nn.Module) -> None:
+        super().__init__()
+        self.task, self.model = task, model
+
+    def forward(self, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        loss, metrics = self.task.loss(self.model, batch, step)
+        for name, penalty in take_penalties(self.model):
+            loss = loss + penalty.weight * penalty.integral
+            tag = f"regularizer/{name}"
+            metrics[tag] = metrics.get(tag, 0) + penalty.integral.detach()
+        return loss, metrics
+
+
+def weighted_means(
+    metrics: Sequence[dict[str, Tensor]], weights: Sequence[int]
+) -> dict[str, Tensor]:
+    """Means of metrics of the same names, each batch with its weight."""
+    shares = [weight / sum(weights) for weight in weights]
+    total: dict[str, Tensor] = {}
+    for share, each in zip(shares, metrics, strict=True):
+        for name, value in each.items():
+            total[name] = total[name] + share * value if name in total else share * value
+    return total
