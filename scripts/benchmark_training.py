@@ -9,7 +9,8 @@
     python scripts/benchmark_training.py --mode accuracy --runs bosh3  # into the same file
 
 All contenders of a row compute the same function on the same data with the same parameters, to
-the same tolerance unless their name says otherwise; a step is a forward and a backward pass. They
+the same tolerance unless their name says otherwise; a step is a forward and a backward pass, or a
+forward pass alone in the rows that say so. They
 take turns, and the medians count. Errors are relative, against a tight solve in double precision.
 Needs the extra `bench`; libraries that are not installed are left out.
 """
@@ -20,6 +21,7 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 from importlib.metadata import PackageNotFoundError, version
@@ -66,8 +68,21 @@ def machine(repetitions: int) -> dict[str, Any]:
         "versions": versions,
         "python": sys.version.split()[0],
         "repetitions": repetitions,
+        "commit": commit(),
         "load_average": round(os.getloadavg()[0], 2),
     }
+
+
+def commit() -> str:
+    """The commit that was measured, with a mark where files differ from it."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        found = subprocess.run(
+            command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found.stdout.strip()
 
 
 def table(results: list[dict[str, Any]]) -> str:

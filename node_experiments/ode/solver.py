@@ -49,7 +49,7 @@ class Solver:
             the first axis of the state has its own).
         compile: Compile the steps of an explicit Runge-Kutta method, and their gradients where
             the gradient method is exact (`backprop`, `discrete`, `checkpoint`); see
-            `compiled`. It pays for small networks, where calling and recording operations is most
+            `compiled`. It is for small networks, where calling and recording operations is most
             of the work. The first solve takes seconds to a minute longer. Gradients can be taken
             once: there are no second derivatives. The vector field must be what `torch.compile`
             takes as one graph; where it is not, one warning says so and nothing is compiled.

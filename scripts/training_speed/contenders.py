@@ -145,17 +145,28 @@ class Counting(nn.Module):
 
 
 def contender(
-    name: str, work: Work, solver: Ours | TorchDiffEq, note: str = "", bf16: bool = False
+    name: str,
+    work: Work,
+    solver: Ours | TorchDiffEq,
+    note: str = "",
+    bf16: bool = False,
+    backward: bool = True,
 ) -> Contender:
-    """A solver at work."""
+    """A solver at work.
+
+    Args:
+        backward: Whether the gradient is part of a step.
+    """
 
     def step() -> Tensor:
         work.zero_grad()
         solver.begin()
-        with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
+        casts = torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext()
+        with casts, torch.set_grad_enabled(backward):
             output, loss = work(solver)
         solver.forward_is_over()
-        loss.backward()
+        if backward:
+            loss.backward()
         return output.detach()
 
     return Contender(name, step, work.gradient, solver.counts, note)

@@ -55,7 +55,9 @@ def measure(row: Row, repetitions: int, threads: int) -> list[dict[str, Any]]:
                 "forward": counts.forward,
                 "backward": counts.backward,
                 "output_error": relative_error(found, output),
-                "gradient_error": relative_error(contender.gradient(), gradient),
+                "gradient_error": relative_error(contender.gradient(), gradient)
+                if row.backward
+                else None,
                 "warm_up_seconds": warm_up,
             }
         )

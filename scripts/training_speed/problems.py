@@ -30,7 +30,7 @@ from node_experiments.chapters.normalizing_flows.planar_cnf import PlanarField
 from node_experiments.nn.cpu.feature_major import units_first
 from node_experiments.nn.mlp import mlp
 
-__all__ = ["CNF", "ODERNN", "Latent", "Mnist", "ODESolve", "Work"]
+__all__ = ["CNF", "ODERNN", "Flow", "Latent", "Mnist", "ODESolve", "SmallCNF", "Work"]
 
 ODESolve = Callable[..., Tensor]
 """Maps a field, a state, times `(time,)` and arguments of the field to `(time, *state)`."""
@@ -42,6 +42,10 @@ class Work(nn.Module):
     def forward(self, solve: ODESolve) -> tuple[Tensor, Tensor]:
         """What the solver computed, and the loss, 0-d."""
         raise NotImplementedError
+
+    def output_of(self, ys: Tensor) -> Tensor:
+        """What is compared, of the states at all times."""
+        return ys
 
     def gradient(self) -> Tensor:
         """Of the parameters, as one vector in double precision."""
@@ -148,6 +152,10 @@ class Latent(Work):
         self.register_buffer("times", torch.linspace(0, end, outputs))
         self.register_buffer("weights", torch.randn(outputs - 1, batch, size))
 
+    @property
+    def start(self) -> Tensor:
+        return self.y0
+
     def forward(self, solve: ODESolve) -> tuple[Tensor, Tensor]:
         # As behind a recognition network, the initial state needs a gradient.
         y0 = self.y0.clone().requires_grad_()
@@ -174,12 +182,80 @@ class CNF(Work):
         self.register_buffer("points", circles + 0.05 * torch.randn(points, 2))
         self.register_buffer("times", torch.tensor([1.0, 0.0]))
 
+    @property
+    def start(self) -> Tensor:
+        return torch.cat([self.points, torch.zeros_like(self.points[:, :1])], 1)
+
+    def output_of(self, ys: Tensor) -> Tensor:
+        return ys[-1]
+
     def forward(self, solve: ODESolve) -> tuple[Tensor, Tensor]:
-        start = torch.cat([self.points, torch.zeros_like(self.points[:, :1])], 1)
-        end = solve(self.field, start, self.times)[-1]
+        end = solve(self.field, self.start, self.times)[-1]
         z, change = end[:, :2], end[:, 2]
         log_density = -0.5 * z.square().sum(1) - math.log(2 * math.pi) - change
         return end, -log_density.mean()
+
+
+class Flow(Work):
+    """An MLP with two hidden layers of tanh over the unit interval, as in flow matching.
+
+    Args:
+        steps: Of the same size, with an output after each.
+    """
+
+    def __init__(self, batch: int, units: int, steps: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.field = TimeFree(mlp([2, units, units, 2], "tanh"))
+        self.register_buffer("start", torch.randn(batch, 2))
+        self.register_buffer("times", torch.linspace(0, 1, steps + 1))
+        self.register_buffer("weights", torch.randn(steps, batch, 2))
+
+    def forward(self, solve: ODESolve) -> tuple[Tensor, Tensor]:
+        ys = solve(self.field, self.start.clone().requires_grad_(), self.times)
+        return ys, (ys[1:] * self.weights).sum() / len(self.start)
+
+
+class TimeFree(nn.Module):
+    """An autonomous vector field."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        return self.net(y)
+
+
+class SmallCNF(Work):
+    """A continuous flow with one hidden layer, as a user writes it; 512 points, exact trace."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.field = OneHiddenLayer()
+        self.register_buffer("start", torch.randn(512, 3))
+        self.register_buffer("times", torch.tensor([0.0, 1.0]))
+        self.register_buffer("weights", torch.randn(1, 512, 3))
+
+    def forward(self, solve: ODESolve) -> tuple[Tensor, Tensor]:
+        ys = solve(self.field, self.start.clone().requires_grad_(), self.times)
+        return ys, (ys[1:] * self.weights).sum() / len(self.start)
+
+
+class OneHiddenLayer(nn.Module):
+    """d(z, log p)/dt of a state `(batch, 3)`, with the trace in closed form."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.out = nn.Linear(3, 64), nn.Linear(64, 2)
+
+    def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        x = y[:, :2]
+        time = torch.ones_like(x[:, :1]) * t
+        h = torch.tanh(self.hidden(torch.cat([x, time], 1)))
+        diagonal = (self.out.weight.t() * self.hidden.weight[:, :2]).sum(1)
+        return torch.cat([self.out(h), -((1 - h.square()) @ diagonal).unsqueeze(1)], 1)
 
 
 class ClosedTrace(nn.Module):

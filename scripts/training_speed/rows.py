@@ -15,8 +15,8 @@ from node_experiments.ode import (
 )
 
 from .contenders import Contender, Ours, TorchDiffEq, TorchOde, contender
-from .peer_diffrax import diffrax_latent
-from .problems import CNF, ODERNN, Latent, Mnist, Work
+from .peer_diffrax import diffrax_contender
+from .problems import CNF, ODERNN, Flow, Latent, Mnist, SmallCNF, Work
 
 __all__ = ["ROWS", "Row"]
 
@@ -29,6 +29,8 @@ WAYS: dict[str, Gradient] = {
     "adjoint": Adjoint(),
 }
 
+FORWARD_WAYS = ("backprop", "backprop, compiled")
+
 
 @dataclass(frozen=True)
 class Row:
@@ -39,28 +41,46 @@ class Row:
         work: With the parameters and data of all contenders.
         contenders: Makes them, for so many threads.
         reference_tolerance: Of the double precision solve that errors are measured against.
+        backward: Whether the gradient is part of a step.
     """
 
     title: str
     work: Callable[[], Work]
     contenders: Callable[[Row, int], Iterator[Contender]]
     reference_tolerance: float = 1e-9
+    backward: bool = True
 
 
 def ours(row: Row, solver: Solver, ways: tuple[str, ...] = tuple(WAYS)) -> Iterator[Contender]:
-    for name in ways:
+    for name in ways if row.backward else FORWARD_WAYS:
         compiles = name.endswith("compiled")
-        yield contender(name, row.work(), Ours(replace(solver, compile=compiles), WAYS[name]))
+        solve = Ours(replace(solver, compile=compiles), WAYS[name])
+        yield contender(name, row.work(), solve, backward=row.backward)
 
 
 def torchdiffeqs(
-    make: Callable[[], Work], what: str = "", **options: object
+    make: Callable[[], Work], what: str = "", backward: bool = True, **options: object
 ) -> Iterator[Contender]:
-    """Both of its ways."""
+    """Both of its ways, which are one without a gradient."""
     if find_spec("torchdiffeq"):
-        yield contender(f"torchdiffeq backprop{what}", make(), TorchDiffEq("odeint", **options))
-        adjoint = TorchDiffEq("odeint_adjoint", **options)
-        yield contender(f"torchdiffeq adjoint{what}", make(), adjoint)
+        by = TorchDiffEq("odeint", **options)
+        yield contender(f"torchdiffeq backprop{what}", make(), by, backward=backward)
+        if backward:
+            adjoint = TorchDiffEq("odeint_adjoint", **options)
+            yield contender(f"torchdiffeq adjoint{what}", make(), adjoint)
+
+
+def torchode(make: Callable[[], Work], tolerance: float, backward: bool) -> Iterator[Contender]:
+    """Where it can run: with adaptive steps, for it has no fixed ones."""
+    if find_spec("torchode"):
+        yield contender("torchode backprop", make(), TorchOde(tolerance), backward=backward)
+
+
+def diffrax(row: Row, threads: int, method: str, **options: object) -> Iterator[Contender]:
+    """Compiled."""
+    if find_spec("diffrax"):
+        work = row.work()
+        yield diffrax_contender(work, method, threads, backward=row.backward, **options)
 
 
 def adaptive(method: str = "dopri5") -> Solver:
@@ -101,41 +121,80 @@ def plain_latent() -> Latent:
 
 
 def latent(row: Row, threads: int) -> Iterator[Contender]:
-    yield from torchdiffeqs(plain_latent, **DOPRI5)
-    yield from torchdiffeqs(Latent, ", our layers", **DOPRI5)
-    if find_spec("torchode"):
-        yield contender("torchode backprop", plain_latent(), TorchOde(TOLERANCE))
-    if find_spec("diffrax"):
-        yield diffrax_latent(Latent(), TOLERANCE, threads)
+    yield from torchdiffeqs(plain_latent, backward=row.backward, **DOPRI5)
+    yield from torchdiffeqs(Latent, ", our layers", row.backward, **DOPRI5)
+    yield from torchode(plain_latent, TOLERANCE, row.backward)
+    yield from diffrax(row, threads, "dopri5", tolerance=TOLERANCE)
     yield from ours(row, adaptive())
 
 
 def rk4(row: Row, threads: int) -> Iterator[Contender]:
     # The `rk4` of torchdiffeq is the 3/8 rule; it makes one step from each output to the next.
-    yield from torchdiffeqs(plain_latent, method="rk4")
-    yield from torchdiffeqs(Latent, ", our layers", method="rk4")
+    yield from torchdiffeqs(plain_latent, backward=row.backward, method="rk4")
+    yield from torchdiffeqs(Latent, ", our layers", row.backward, method="rk4")
+    yield from diffrax(row, threads, "rk38", num_steps=99)
     yield from ours(row, Solver("rk38", num_steps=99))
 
 
 def cnf(row: Row, threads: int) -> Iterator[Contender]:
-    yield from torchdiffeqs(lambda: CNF(differentiates=True), **DOPRI5)
-    yield from torchdiffeqs(CNF, ", our layers", **DOPRI5)
+    yield from torchdiffeqs(lambda: CNF(differentiates=True), backward=row.backward, **DOPRI5)
+    yield from torchdiffeqs(CNF, ", our layers", row.backward, **DOPRI5)
+    yield from diffrax(row, threads, "dopri5", tolerance=TOLERANCE)
     yield from ours(row, adaptive())
+
+
+def small_cnf(row: Row, threads: int) -> Iterator[Contender]:
+    tight = {"method": "dopri5", "rtol": 1e-5, "atol": 1e-5}
+    yield from torchdiffeqs(SmallCNF, backward=row.backward, **tight)
+    yield from diffrax(row, threads, "dopri5", tolerance=1e-5)
+    yield from ours(row, Solver("dopri5", rtol=1e-5, atol=1e-5))
+
+
+def euler_flow() -> Flow:
+    return Flow(batch=64, units=64, steps=100)
+
+
+def midpoint_flow() -> Flow:
+    return Flow(batch=1000, units=128, steps=20)
+
+
+def euler(row: Row, threads: int) -> Iterator[Contender]:
+    yield from torchdiffeqs(euler_flow, backward=row.backward, method="euler")
+    yield from diffrax(row, threads, "euler", num_steps=100)
+    yield from ours(row, Solver("euler", num_steps=100))
+
+
+def midpoint(row: Row, threads: int) -> Iterator[Contender]:
+    yield from torchdiffeqs(midpoint_flow, backward=row.backward, method="midpoint")
+    yield from diffrax(row, threads, "midpoint", num_steps=20)
+    yield from ours(row, Solver("midpoint", num_steps=20))
 
 
 def ode_rnn(row: Row, threads: int) -> Iterator[Contender]:
-    yield from torchdiffeqs(lambda: ODERNN(union=True), ", union of times", **DOPRI5)
-    yield from torchdiffeqs(ODERNN, ", rescaled gaps", **DOPRI5)
+    union = row.backward  # the other way to take them in is slower by far
+    if union:
+        yield from torchdiffeqs(lambda: ODERNN(union=True), ", union of times", **DOPRI5)
+    yield from torchdiffeqs(ODERNN, ", rescaled gaps", row.backward, **DOPRI5)
     yield from ours(row, adaptive())
 
 
-ROWS: dict[str, Row] = {
+TRAINING: dict[str, Row] = {
     # Looser references than elsewhere: the ODE-Net's error is a hundred times above them.
     "mnist": Row("MNIST ODE-Net, batch 128, dopri5", Mnist, mnist, 1e-5),
     "mnist_bosh3": Row("MNIST ODE-Net, by another method", Mnist, mnist_bosh3, 1e-5),
     "mnist_bf16": Row("MNIST ODE-Net, in bf16", Mnist, mnist_bf16, 1e-5),
     "latent": Row("latent ODE, batch 1000, 100 outputs", Latent, latent),
     "rk4": Row("latent ODE, 99 steps of rk4 (3/8 rule)", Latent, rk4),
-    "cnf": Row("2-d CNF, 512 points, exact trace", CNF, cnf),
-    "ode_rnn": Row("ODE-RNN, 100 series, individual times", ODERNN, ode_rnn),
+    "cnf": Row("planar CNF, 512 points, exact trace", CNF, cnf),
+    "small_cnf": Row("CNF with one hidden layer, 512 points", SmallCNF, small_cnf),
+    "ode_rnn": Row("ODE-RNN, 100 series with individual times", ODERNN, ode_rnn),
+    "euler": Row("MLP 64-64, 64 points, 100 steps of euler", euler_flow, euler),
+    "midpoint": Row("MLP 128-128, 1000 points, 20 steps of midpoint", midpoint_flow, midpoint),
 }
+FORWARD = {
+    f"{name}_forward": replace(
+        TRAINING[name], title=f"{TRAINING[name].title}, forward only", backward=False
+    )
+    for name in ("latent", "rk4", "cnf", "small_cnf", "ode_rnn", "euler", "midpoint")
+}
+ROWS = {**TRAINING, **FORWARD}

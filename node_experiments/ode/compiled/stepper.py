@@ -143,7 +143,7 @@ class CompiledSteps(Stepper):
     def _on_device(self, numbers: list[float]) -> Tensor:
         if self._device.type == "cpu":
             return torch.tensor(numbers, dtype=self._dtype)
-        # From pinned memory a device takes them while the host goes on.
+        # From pinned memory a device takes them while the host continues.
         host = torch.tensor(numbers, dtype=self._dtype, pin_memory=self._device.type == "cuda")
         return host.to(self._device, non_blocking=True)
 

@@ -2,7 +2,7 @@
 
 The solve is one node of the graph. In the backward pass each step is one call of compiled code,
 which makes the step again from its state and takes gradients back through it. Weights, arguments
-and tensors that the vector field reads by itself are inputs of that node, so that nothing has to
+and tensors that the vector field holds are inputs of that node, so that nothing has to
 be looked for.
 """
 
