@@ -9,6 +9,7 @@ from torch import nn
 
 import node_experiments.ode
 from node_experiments.ode import Solver, solve
+from node_experiments.ode.torchdiffeq import odeint
 
 PACKAGE = str(Path(node_experiments.ode.__file__).parent)
 
@@ -74,6 +75,16 @@ def test_the_start_of_a_solve_costs_few_frames():
     solver, y0, t = Solver("euler", num_steps=1), torch.ones(2), torch.tensor([0.0, 1.0])
     with torch.no_grad():
         assert len(profile(lambda: solve(sine, y0, t, solver))) <= 75
+        assert len(profile(lambda: odeint(sine, y0, t, method="euler"))) <= 95
+
+
+@pytest.mark.parametrize(("method", "reads"), [("euler", 2), ("rk4", 3), ("dopri5", 3)])
+def test_states_of_random_numbers_are_read_before_after_and_once_between(method, reads):
+    """A read is a copy of 5 kB; between them a solve of one evaluation has nothing to look at."""
+    y0, t = torch.ones(2), torch.tensor([0.0, 1.0])
+    with torch.no_grad():
+        codes = profile(lambda: odeint(sine, y0, t, method=method))
+    assert sum(code.co_name == "get_rng_state" for code in codes) == reads
 
 
 class Field(nn.Module):
