@@ -15,7 +15,7 @@ from .batches import ForecastData, forecast_data
 from .chapter import CSVConfig
 from .measurements import Measurements, read_measurements
 from .series_schema import SeriesSchema
-from .table_columns import find_columns
+from .table_columns import find_columns, is_text
 from .table_format import TableFormat
 
 __all__ = [
@@ -68,7 +68,12 @@ def table_data(
     """
     classifies = settings.task == "classification"
     if classifies and settings.label_column is None:
-        raise DataError("dataset.task=classification needs dataset.label_column=<column>")
+        form = table_format(settings)
+        others = [str(name) for name in table.rows.columns if name not in
+                  (form.series_column, form.time_column)]  # fmt: skip
+        words = [name for name in others if others.count(name) == 1 and is_text(table, name, form)]
+        found = f"; columns of words are {', '.join(map(repr, words))}" if words else ""
+        raise DataError(f"dataset.task=classification needs dataset.label_column=<column>{found}")
     known: dict[str, Any] = {}
     if learned is None:
         form = table_format(settings)
@@ -130,8 +135,8 @@ def check_classes(table: TableFile, form: TableFormat, seen: Measurements) -> No
     what = "series" if form.label_per == "series" else "rows"
     if len(classes) == 1:
         raise DataError(
-            f"{table.source}: {form.label_column!r} has the one class {classes[0]!r}; to classify, "
-            "at least two are needed"
+            f"{table.source}: {form.label_column!r} has the one class {classes[0]!r}; to "
+            "classify, at least two are needed"
         )
     if 2 * len(classes) > max(len(labels), 4):
         raise DataError(
