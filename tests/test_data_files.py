@@ -15,6 +15,7 @@ import torch
 
 from node_experiments import load
 from node_experiments.config import ConfigError
+from node_experiments.errors import UserError
 from node_experiments.runs.checkpoint_names import pretrained_runs, resolved_checkpoint
 
 TINY = ("protocol=smoke", "trainer.threads=1", "trainer.progress=false", "trainer.epochs=1")
@@ -123,6 +124,39 @@ def test_a_loaded_run_needs_no_data(run, tmp_path):
         loaded.predict(times=[2])
     with pytest.raises(Exception, match="whose times are numbers"):
         loaded.predict(rows, times=["2024-03-01"])
+
+
+def test_a_loaded_run_is_used_wrongly(run):
+    loaded = load(run)
+    table = pd.DataFrame({"series": ["a", "a"], "time": [0, 1], "hr": [80.0, 81.0]})
+    for wrong, said in (
+        ({"inputs": [1, 2]}, "this is a list; give a pandas.DataFrame"),
+        ({"inputs": table.drop(columns="hr")}, "the DataFrame: the column 'hr' is not there"),
+        ({"inputs": table, "samples": "x"}, "samples='x' must be an integer"),
+        ({"inputs": table, "times": [pd.Timestamp("2024-03-01")]}, "whose times are numbers"),
+        ({"inputs": "away.csv"}, "away.csv is missing"),
+    ):
+        with pytest.raises(UserError, match=said):
+            loaded.predict(**wrong)
+    with pytest.raises(UserError, match=r"trainer\.device=cud is not available"):
+        load(run, device="cud")
+
+
+def test_names_of_series_and_times_are_those_of_the_frame(run):
+    loaded = load(run)
+    table = pd.DataFrame({"series": [7, 7, 12], "time": [0, 1, 0], "hr": [80.0, 81.0, 70.0]})
+    found = loaded.predict(table, times=[3])
+    assert found["series"].tolist() == [7, 12]
+    assert pd.api.types.is_integer_dtype(found["series"])
+    far = loaded.predict(table, times=[-1, 1, 1e9])  # before, within, and of nothing learned
+    assert far["hr"].isna().tolist() == [True, False, True] * 2
+
+
+def test_a_checkpoint_that_is_not_there_is_said_before_its_settings(node_run):
+    done = node_run("mode=predict", "checkpoint=away", "dataset.path=new.csv")
+    assert (done.code, "checkpoint=away is missing" in done.err) == (2, True)
+    done = node_run("mode=predict", "dataset.path=new.csv")
+    assert (done.code, "mode=predict needs checkpoint=" in done.err) == (2, True)
 
 
 def test_import_is_light():

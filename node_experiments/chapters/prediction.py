@@ -67,7 +67,7 @@ def table_in(inputs: Inputs) -> TableFile:
     if isinstance(inputs, pd.DataFrame):
         return TableFile.of(inputs)
     raise DataError(
-        f"a table is expected here, and this is an array of shape {inputs.shape}; give a "
+        f"a table is expected here, and this is a {type(inputs).__name__}; give a "
         "pandas.DataFrame, or the path of a CSV file"
     )
 

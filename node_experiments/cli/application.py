@@ -35,7 +35,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
-from ..chapters import datasets, models
+from ..chapters import datasets, models, modes
 from ..config import ConfigError, RunConfig, folder_name
 from ..errors import UserError
 from ..runner.choices import register_choices
@@ -130,16 +130,25 @@ def choices_of_run(overrides: Sequence[str]) -> list[str]:
     run is resumed; that of a checkpoint is not composed at all.
 
     Raises:
-        ConfigError: `checkpoint=latest` or `pretrained:<name>` of which there is none.
+        ConfigError: A checkpoint that is not there, or none where the mode needs one.
     """
     given = {override.key_or_group: override for override in map(read, overrides)}
     named = given.get("checkpoint") or given.get("resume")
+    mode = text_of(given["mode"]) if "mode" in given else "train"
+    if named is None and mode in ("eval", "predict", *modes()):
+        raise ConfigError(f"mode={mode} needs checkpoint=<run folder or .pt file>")
     if named is None or "dataset" in given or named.is_sweep_override():
         return []
     from ..runs.checkpoint_names import resolved_checkpoint
 
     outputs = text_of(given["outputs"]) if "outputs" in given else "outputs"
-    folder = folder_of_checkpoint(resolved_checkpoint(text_of(named), outputs))
+    place = resolved_checkpoint(text_of(named), outputs)
+    if "checkpoint" in given and not Path(place).exists():
+        raise ConfigError(
+            f"checkpoint={place} is missing: there is no file {place}; give a run folder or a "
+            ".pt file"
+        )
+    folder = folder_of_checkpoint(place)
     content, found = read_config(folder), []
     known = {"dataset": datasets(), "model": models() if "resume" in given else {}}
     for group, entries in known.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -89,8 +90,10 @@ class LoadedRun:
             times = times.tolist()
         elif isinstance(times, Sequence) and not isinstance(times, str):
             times = [getattr(time, "item", lambda t=time: t)() for time in times]
-        if samples < 1:
-            raise ConfigError(f"samples={samples} must be at least 1")
+        if isinstance(times, list):
+            times = [time.isoformat() if isinstance(time, date) else time for time in times]
+        if not isinstance(samples, int) or samples < 1:
+            raise ConfigError(f"samples={samples!r} must be an integer of at least 1")
         return Request(inputs, asked_times(times), samples, latent)
 
 

@@ -50,10 +50,10 @@ def select_device(name: str) -> torch.device:
     if name == "auto":
         name = next(device for device, there in available.items() if there)
     kind, _, index = name.partition(":")
-    if index and available[kind] and int(index) >= torch.cuda.device_count():
+    if index and available.get(kind) and int(index) >= torch.cuda.device_count():
         last = torch.cuda.device_count() - 1
         raise DeviceError(f"trainer.device={name} is not here; available: cuda:0 to cuda:{last}")
-    if not available[kind]:
+    if not available.get(kind):
         there = ", ".join(device for device, ok in available.items() if ok)
         raise DeviceError(
             f"trainer.device={name} is not available here; available: {there}; "

@@ -15,7 +15,7 @@ from .forecast_data import ForecastData, forecast_data
 from .measurements import Measurements, read_measurements
 from .series_schema import SeriesSchema
 from .settings import CSVConfig
-from .table_columns import find_columns
+from .table_columns import find_columns, is_text
 from .table_format import TableFormat
 
 __all__ = [
@@ -68,7 +68,12 @@ def table_data(
     """
     classifies = settings.task == "classification"
     if classifies and settings.label_column is None:
-        raise DataError("dataset.task=classification needs dataset.label_column=<column>")
+        form = table_format(settings)
+        others = [str(name) for name in table.rows.columns if name not in
+                  (form.series_column, form.time_column)]  # fmt: skip
+        words = [name for name in others if others.count(name) == 1 and is_text(table, name, form)]
+        found = f"; columns of words are {', '.join(map(repr, words))}" if words else ""
+        raise DataError(f"dataset.task=classification needs dataset.label_column=<column>{found}")
     known: dict[str, Any] = {}
     if learned is None:
         form = table_format(settings)

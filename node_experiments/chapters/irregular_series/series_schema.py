@@ -266,7 +266,10 @@ class SeriesSchema:
             where = seen.where(i if by_time else int(seen.offsets[i]))
             if label == "":
                 name = "this row" if by_time else f"series {seen.names[i]!r}"
-                raise DataError(f"{where}: {name} has no label in {self.form.label_column!r}")
+                raise DataError(
+                    f"{where}: {name} has no label in {self.form.label_column!r}; "
+                    "write one, or remove it"
+                )
             raise DataError(
                 f"{where}: the class {label!r} was not there when the model was trained, on "
                 f"{', '.join(self.classes)}"

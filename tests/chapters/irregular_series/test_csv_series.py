@@ -14,6 +14,7 @@ import torch
 
 from node_experiments.chapters.irregular_series.csv_series import csv_data
 from node_experiments.chapters.irregular_series.measurements import read_measurements
+from node_experiments.chapters.irregular_series.predict import as_given
 from node_experiments.chapters.irregular_series.series_schema import SeriesSchema
 from node_experiments.chapters.irregular_series.settings import CSVConfig
 from node_experiments.chapters.irregular_series.table_columns import find_columns
@@ -311,8 +312,11 @@ def test_no_file(settings, message):
 
 def test_classification_needs_labels(tmp_path):
     path = tmp_path / "mine.csv"
-    path.write_text(lines(ROWS))
-    with pytest.raises(DataError, match=r"needs dataset\.label_column"):
+    path.write_text(lines([(*row, "up", "a note") for row in ROWS], f"{HEAD},level,note"))
+    with pytest.raises(
+        DataError,
+        match=r"needs dataset\.label_column=<column>; columns of words are 'level', 'note'",
+    ):
         csv_data(CSVConfig(path=str(path), task="classification"))
 
 
@@ -501,3 +505,21 @@ def test_labels_that_are_no_classes(tmp_path, label, said):
     with pytest.raises(DataError, match=said):
         csv_data(CSVConfig(task="classification", **settings))
     csv_data(CSVConfig(task="interpolation", **settings))
+
+
+def test_a_forecast_of_clocks_is_in_clocks(tmp_path):
+    text = lines([("a", f"{h}:30", h, 40 - h) for h in range(0, 40, 3)])
+    schema, _ = read(tmp_path, text)
+    seen = schema.read(read_table(tmp_path / "mine.csv"))
+    times = schema.user_times(np.array([0.0, 1.0]), schema.origins(seen)[:1])
+    found = as_given(pd.DataFrame({"series": "a", "time": times}), schema, None)
+    assert found["time"].tolist() == ["00:30:00", "39:30:00"]
+    assert (schema.raw_times(found["time"]) == [0.5 * 3.6e12, 39.5 * 3.6e12]).all()
+    zoned = [dated(row, row[1], lambda d: d.isoformat() + "+02:00") for row in ROWS]
+    schema, _ = read(tmp_path, lines(zoned))
+    seen = schema.read(read_table(tmp_path / "mine.csv"))
+    first = schema.user_times(np.zeros(1), schema.origins(seen)[:1]).iloc[0]
+    assert first == pd.Timestamp(min(row[1] for row in zoned if row[0] == "p00"))
+    assert first.tzinfo is not None
+    with pytest.raises(DataError, match="times are dates with a zone"):
+        schema.raw_times(pd.Series(["2024-03-02 12:00"]))
