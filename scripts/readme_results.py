@@ -105,6 +105,8 @@ def take(name: str, folder: Path) -> None:
 
 def belongs(name: str, run: Mapping[str, Any]) -> bool:
     """Whether a run is one of this section's; a sweep of irregular series may hold two tasks."""
+    if name == "physionet2012":
+        return bool(run["config.dataset.name"] == name)
     if name not in IRREGULAR:
         return True
     dataset, _, task = name.rpartition("_")

@@ -47,7 +47,7 @@ SOLVING = {
     "irregular_latent_ode": ("periodic_latent_ode", *SERIES, *IRREGULAR),
     "fluid_control": ("fluid_control", "model.compare_gradients=false"),
     "sphere_ode": ("anode_spheres",),
-    "image_ode": ("anode_mnist", *IMAGES, "model.pool=4"),
+    "image_ode": ("anode_mnist", *IMAGES, "model.pool=4", "model.parameters=20000"),
     "populations": ("lotka_volterra_hare_lynx",),
     "latent_ode_poisson": ("periodic_latent_ode", "model=latent_ode_poisson", *SERIES, *IRREGULAR),
 }
@@ -151,7 +151,7 @@ def by_quadrature(module, y0, times, args, noise):
     """
     field = copy.deepcopy(module.vector_field).double()
     y0, args, noise = in_double((y0, args, noise))
-    nodes = torch.linspace(float(times[0]), float(times[-1]), 257, dtype=torch.float64)
+    nodes = torch.linspace(float(times[0]), float(times[-1]), 65, dtype=torch.float64)
     with torch.no_grad():
         tight = Solver("dopri5", rtol=1e-6, atol=1e-8)
         ys = solve(field, y0, nodes, tight, args=args).ys
@@ -166,7 +166,7 @@ def by_quadrature(module, y0, times, args, noise):
         parts = {"kinetic": velocity, "jacobian": pull_back(noise)[0], "taylor": second}
         for name, part in parts.items():
             values[name].append(part.detach().square().flatten(1).mean(1))
-    weights = torch.full((257,), 2.0).double()
+    weights = torch.full((65,), 2.0).double()
     weights[1::2], weights[0], weights[-1] = 4, 1, 1
     step = (nodes[1] - nodes[0]).abs()
     duration = args[0].abs()[:, 0] if isinstance(field, GapField) else 1
@@ -200,7 +200,7 @@ def test_the_penalty_is_the_integral_along_every_solve(name, solves):
         paid = paid + penalty.weight * penalty.integral
     assert list(found) == ["kinetic", "jacobian", "taylor"]
     # Where a rectifier switches, integrands jump, and no quadrature is of high order.
-    tolerance = 2e-2 if name in ("odenet", "sphere_ode", "image_ode") else 1e-3
+    tolerance = 2e-2 if name in ("odenet", "sphere_ode", "image_ode") else 2e-3
     for kind, value in expected.items():
         assert value > 0
         assert found[kind] == pytest.approx(value, rel=tolerance), kind
