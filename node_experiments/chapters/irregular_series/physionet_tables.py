@@ -58,9 +58,9 @@ ERRORS = (
     "Test MSE x 1000 per observed value: over the observed times of each parameter, then over the "
     "parameters of a patient, then over patients. Values are scaled as (x - min) / max, of the "
     "training patients; times are rounded to minutes, and 37 parameters are predicted. The "
-    "official code scales so by all patients, test ones too, and predicts 41 parameters, of which "
-    "4 never change; later papers scale and round in other ways again, so that errors of different "
-    "papers do not compare."
+    "official code scales so by all patients, test ones too, and predicts 41 parameters, of "
+    "which 4 never change; later papers scale and round in other ways again, so that errors of "
+    "different papers do not compare."
 )
 
 
