@@ -5,6 +5,7 @@
     python scripts/benchmark_training.py --mode scaling      # time against sizes
     python scripts/benchmark_training.py --mode profile      # operators of every row
     python scripts/benchmark_training.py --mode devices      # one process and two, a core each
+    python scripts/benchmark_training.py --device cuda --out outputs/reference/gpu
     python scripts/benchmark_training.py --mode accuracy     # time until 1 % error on MNIST: hours
     python scripts/benchmark_training.py --mode accuracy --runs bosh3  # into the same file
 
@@ -109,16 +110,19 @@ def table(results: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def benchmark(rows: list[str], repetitions: int, out: Path) -> None:
+def benchmark(rows: list[str], repetitions: int, device: str, out: Path) -> None:
     report: dict[str, Any] = {"machine": machine(repetitions), "rows": {}}
+    if device != "cpu":
+        report["machine"]["device"] = torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
     for name in rows:
         if name == OVERHEAD:
             title, results = TITLE, measure_overhead(repetitions, threads)
             report["rows"][name] = {"title": title, "results": results}
         else:
-            title, results = ROWS[name].title, measure(ROWS[name], repetitions, threads)
-            field = measure_field(ROWS[name].work(), repetitions)
+            title = ROWS[name].title
+            results = measure(ROWS[name], repetitions, threads, device)
+            field = measure_field(ROWS[name].work(), repetitions, device)
             report["rows"][name] = {"title": title, "field_seconds": field, "results": results}
         print(f"{title}\n\n{table(results)}\n", flush=True)
         write(report, out / "training_speed.json")
@@ -148,6 +152,7 @@ def main() -> None:
     parser.add_argument("--runs", nargs="+", choices=RUNS, default=list(RUNS), metavar="RUN")
     parser.add_argument("--repetitions", type=int, default=10)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="of the rows: cpu, cuda, cuda:1")
     parser.add_argument("--out", type=Path, default=Path("outputs/reference/training_speed"))
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -159,7 +164,7 @@ def main() -> None:
     # What an earlier run compiled would hide how long a first step takes.
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(prefix="compiled-")
     if asked.mode == "rows":
-        benchmark(asked.rows, asked.repetitions, asked.out)
+        benchmark(asked.rows, asked.repetitions, asked.device, asked.out)
         return
     if asked.mode == "accuracy":
         train(asked.runs, asked.out)

@@ -42,6 +42,7 @@ class Contender:
 
     Attributes:
         name: With the package first, if it is not ours.
+        work: What it does; moved to a device with all that it holds.
         step: Forward and backward pass, all that is timed; returns the solution.
         gradient: Of the parameters by the last step, in double precision, for the comparison.
         counts: Evaluations of the last step.
@@ -49,6 +50,7 @@ class Contender:
     """
 
     name: str
+    work: Work
     step: Callable[[], Tensor]
     gradient: Callable[[], Tensor]
     counts: Callable[[], Counts]
@@ -161,7 +163,8 @@ def contender(
     def step() -> Tensor:
         work.zero_grad()
         solver.begin()
-        casts = torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext()
+        device = work.times.device.type
+        casts = torch.autocast(device, torch.bfloat16) if bf16 else nullcontext()
         with casts, torch.set_grad_enabled(backward):
             output, loss = work(solver)
         solver.forward_is_over()
@@ -169,4 +172,4 @@ def contender(
             loss.backward()
         return output.detach()
 
-    return Contender(name, step, work.gradient, solver.counts, note)
+    return Contender(name, work, step, work.gradient, solver.counts, note)

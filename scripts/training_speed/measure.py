@@ -30,22 +30,31 @@ def reference(row: Row) -> tuple[Tensor, Tensor]:
 
 
 def relative_error(found: Tensor, expected: Tensor) -> float:
-    return float((found.double() - expected).norm() / expected.norm())
+    return float((found.double().cpu() - expected).norm() / expected.norm())
 
 
-def measure(row: Row, repetitions: int, threads: int) -> list[dict[str, Any]]:
+def clock(device: str) -> float:
+    """Seconds, when the device has done all that it was given."""
+    if device != "cpu":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def measure(row: Row, repetitions: int, threads: int, device: str = "cpu") -> list[dict[str, Any]]:
     """One result for every contender; the times are medians.
 
     The first step is not counted among them: it compiles, where that is asked for.
     """
     output, gradient = reference(row)
     contenders = list(row.contenders(row, threads))
+    for contender in contenders:
+        contender.work.to(device)
     results = []
     for contender in contenders:
         torch.manual_seed(0)
-        start = time.perf_counter()
+        start = clock(device)
         found = contender.step()
-        warm_up = time.perf_counter() - start
+        warm_up = clock(device) - start
         counts = contender.counts()
         results.append(
             {
@@ -67,21 +76,22 @@ def measure(row: Row, repetitions: int, threads: int) -> list[dict[str, Any]]:
     processor: list[list[float]] = [[] for _ in contenders]
     for _ in range(repetitions):
         for i, contender in enumerate(contenders):
-            start, start_processor = time.perf_counter(), time.process_time()
+            start, start_processor = clock(device), time.process_time()
             contender.step()
+            wall[i].append(clock(device) - start)
             processor[i].append(time.process_time() - start_processor)
-            wall[i].append(time.perf_counter() - start)
     for result, times, processor_times in zip(results, wall, processor, strict=True):
         result["seconds"] = statistics.median(times)
         result["processor_seconds"] = statistics.median(processor_times)
     return results
 
 
-def measure_field(work: Work, repetitions: int) -> float:
+def measure_field(work: Work, repetitions: int, device: str = "cpu") -> float:
     """Seconds of one evaluation of the vector field and its backward pass, with no solver around.
 
     Times the evaluations of a solve this is what no solver can do without.
     """
+    work.to(device)
     asked: list[tuple[Tensor, ...]] = []
 
     def remember(field: nn.Module, y0: Tensor, t: Tensor, *args: Tensor) -> Tensor:
@@ -95,8 +105,8 @@ def measure_field(work: Work, repetitions: int) -> float:
     wanted = [y0, *(p for p in work.field.parameters() if p.requires_grad)]
     seconds = []
     for _ in range(10 * repetitions):
-        start = time.perf_counter()
+        start = clock(device)
         dy = work.field(t, y0, *args)
         torch.autograd.grad(dy, wanted, torch.ones_like(dy))
-        seconds.append(time.perf_counter() - start)
+        seconds.append(clock(device) - start)
     return statistics.median(seconds)

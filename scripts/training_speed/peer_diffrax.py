@@ -89,7 +89,7 @@ def diffrax_contender(
         steps, adaptive = int(last["steps"]), method == "dopri5"
         return Counts(STAGES[method] * steps + 2 * adaptive, None)
 
-    return Contender("diffrax, compiled", step, gradient, counts)
+    return Contender("diffrax, compiled", work, step, gradient, counts)
 
 
 def solver_of(method: str) -> Any:
