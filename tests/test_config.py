@@ -52,40 +52,50 @@ def composed(*overrides):
     return typed_config(compose("config", list(overrides)))
 
 
-@pytest.mark.parametrize(
-    ("number", "experiment"), [*enumerate(choices("experiment"))], ids=choices("experiment")
-)
-def test_every_experiment_composes_with_everything(number, experiment):
+def experiments_in_turn():
+    """Each experiment with each protocol; thorough but for one of them."""
+    protocols = choices("protocol")
+    for number, experiment in enumerate(choices("experiment")):
+        for turn, protocol in enumerate(protocols):
+            first = turn == number % len(protocols)
+            yield pytest.param(
+                3 * number + turn, experiment, protocol, id=f"{experiment}-{protocol}",
+                marks=() if first else pytest.mark.thorough,
+            )  # fmt: skip
+
+
+@pytest.mark.parametrize(("turn", "experiment", "protocol"), [*experiments_in_turn()])
+def test_every_experiment_composes_with_everything(turn, experiment, protocol):
     """In every protocol, by the recipe of its dataset and model.
 
     Groups do not know of each other, so that their choices take turns among the experiments.
     """
-    bare = OmegaConf.load(CONFIGS / "experiment" / f"{experiment}.yaml").defaults
-    bare = [f"{key.split('/')[1]}={value}" for d in bare for key, value in d.items()]
-    for turn, protocol in enumerate(choices("protocol"), start=3 * number):
-        solver = ("dopri5", "rk4")[turn % 2]
-        gradient, regularizer = (
-            choices(group)[turn % len(choices(group))] for group in ("gradient", "regularizer")
+    solver = ("dopri5", "rk4")[turn % 2]
+    gradient, regularizer = (
+        choices(group)[turn % len(choices(group))] for group in ("gradient", "regularizer")
+    )
+    config = composed(
+        f"experiment={experiment}",
+        f"protocol={protocol}",
+        f"solver={solver}",
+        f"gradient={gradient}",
+        f"regularizer={regularizer}",
+    )
+    assert config.name == experiment
+    assert config.protocol == protocol
+    assert config.solver.method == solver
+    assert config.gradient.name == gradient
+    weights = config.regularizer
+    named = [name for name in ("kinetic", "jacobian", "taylor") if getattr(weights, name) > 0]
+    assert regularizer == ("_".join(named) or "none")
+    if protocol == RunConfig.protocol:
+        bare = OmegaConf.load(CONFIGS / "experiment" / f"{experiment}.yaml").defaults
+        without = composed(
+            *(f"{key.split('/')[1]}={value}" for d in bare for key, value in d.items())
         )
-        config = composed(
-            f"experiment={experiment}",
-            f"protocol={protocol}",
-            f"solver={solver}",
-            f"gradient={gradient}",
-            f"regularizer={regularizer}",
+        assert (config.trainer, config.optimizer, config.scheduler, config.dataset) == (
+            (without.trainer, without.optimizer, without.scheduler, without.dataset)
         )
-        assert config.name == experiment
-        assert config.protocol == protocol
-        assert config.solver.method == solver
-        assert config.gradient.name == gradient
-        weights = config.regularizer
-        named = [name for name in ("kinetic", "jacobian", "taylor") if getattr(weights, name) > 0]
-        assert regularizer == ("_".join(named) or "none")
-        if protocol == RunConfig.protocol:
-            without = composed(*bare)
-            assert (config.trainer, config.optimizer, config.scheduler, config.dataset) == (
-                (without.trainer, without.optimizer, without.scheduler, without.dataset)
-            )
 
 
 def test_every_method_is_a_choice():
