@@ -31,6 +31,7 @@ from node_experiments.runner.choices import (
     without_torch,
 )
 from node_experiments.runner.compose import configs_folder, typed_config
+from tests.grids import by_turns
 
 CONFIGS = configs_folder()
 
@@ -52,24 +53,16 @@ def composed(*overrides):
     return typed_config(compose("config", list(overrides)))
 
 
-def experiments_in_turn():
-    """Each experiment with each protocol; thorough but for one of them."""
-    protocols = choices("protocol")
-    for number, experiment in enumerate(choices("experiment")):
-        for turn, protocol in enumerate(protocols):
-            first = turn == number % len(protocols)
-            yield pytest.param(
-                3 * number + turn, experiment, protocol, id=f"{experiment}-{protocol}",
-                marks=() if first else pytest.mark.thorough,
-            )  # fmt: skip
+EXPERIMENTS = choices("experiment")
 
 
-@pytest.mark.parametrize(("turn", "experiment", "protocol"), [*experiments_in_turn()])
-def test_every_experiment_composes_with_everything(turn, experiment, protocol):
+@pytest.mark.parametrize(("experiment", "protocol"), by_turns(EXPERIMENTS, choices("protocol")))
+def test_every_experiment_composes_with_everything(experiment, protocol):
     """In every protocol, by the recipe of its dataset and model.
 
     Groups do not know of each other, so that their choices take turns among the experiments.
     """
+    turn = 3 * EXPERIMENTS.index(experiment) + choices("protocol").index(protocol)
     solver = ("dopri5", "rk4")[turn % 2]
     gradient, regularizer = (
         choices(group)[turn % len(choices(group))] for group in ("gradient", "regularizer")
