@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 SERVER = """
-import json, os, signal, sys
+import json, os, signal, sys, traceback
 import torch
 torch.set_num_threads(1)
 from node_experiments.chapters.image_classification import mnist
@@ -45,16 +45,24 @@ def kill_in(name, line):
         sys.settrace(None)
     checkpoints.write_atomically = watched
 
-def run(words, folder, out, place):
-    os.chdir(folder)
-    for stream in (1, 2):
-        os.dup2(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
-    if place:
-        kill_in(*place)
-    sys.argv = ["node-run", *words]
-    code = cli.main()
-    sys.stdout.flush()
-    os._exit(code)
+def run(words, folder, out, place, before):
+    code = 99
+    try:
+        os.chdir(folder)
+        for stream in (1, 2):
+            os.dup2(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+        if place:
+            kill_in(*place)
+        defined = {}
+        exec(before, defined)
+        code = cli.main(words)
+        defined.get("after", int)()
+    except Exception:
+        code = 99
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
 
 for line in sys.stdin:
     command, *given = json.loads(line)
@@ -99,10 +107,17 @@ class ForkServer:
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
 
-    def start(self, *words: str, folder: Path, kill_in: tuple[str, int] | None = None) -> Run:
-        """Start `node-run` with these words in a folder, which will hold what it says."""
+    def start(self, *words: str, folder: Path, kill_in: tuple[str, int] | None = None,
+              before: str = "") -> Run:  # fmt: skip
+        """Start `node-run` with these words in a folder, which will hold what it says.
+
+        Args:
+            before: Statements that the process executes first; the function `after`, if they
+                define one, is called in the end.
+        """
         output = folder / f".said_{time.monotonic_ns()}"
-        return Run(self, self.ask("start", words, str(folder), str(output), kill_in), output)
+        process = self.ask("start", words, str(folder), str(output), kill_in, before)
+        return Run(self, process, output)
 
     def run(self, *words: str, folder: Path, kill_after: float | None = None,
             kill_in: tuple[str, int] | None = None) -> tuple[int, float]:  # fmt: skip

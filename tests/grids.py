@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import combinations, product
 from typing import Any
 
@@ -28,4 +28,18 @@ def pairwise(*axes: Iterable[Any]) -> list[Any]:
     return [
         pytest.param(*values, marks=() if first else pytest.mark.thorough)
         for _, (first, values) in sorted(cases.items())
+    ]
+
+
+def by_turns(axis: Iterable[Any], others: Sequence[Any]) -> list[Any]:
+    """All pairs of values of two axes that have nothing to do with each other.
+
+    Each value of the first runs with one of the others, which take turns; the rest is `thorough`.
+    """
+    return [
+        pytest.param(
+            value, other, marks=() if place == number % len(others) else pytest.mark.thorough
+        )
+        for number, value in enumerate(axis)
+        for place, other in enumerate(others)
     ]

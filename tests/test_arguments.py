@@ -2,7 +2,8 @@
 
 import pytest
 
-from node_experiments.cli.arguments import CommandLineError, normalise, parse, read
+from node_experiments.cli.arguments import CommandLineError, is_sweep, normalise, parse, read
+from node_experiments.cli.directory_names import unnamed
 from node_experiments.cli.override_checks import values
 from node_experiments.cli.settings import nearest_setting
 
@@ -21,11 +22,8 @@ def overrides(*words, scratch=None):
 def test_multirun_stands_anywhere(place):
     words = ["experiment=mnist_mlp", "seed=0,1"]
     words.insert(place, "-m")
-    assert overrides(*words) == [
-        "experiment=mnist_mlp",
-        "seed=0,1",
-        "hydra.job.config.override_dirname.exclude_keys=['experiment']",
-    ]
+    assert overrides(*words) == ["experiment=mnist_mlp", "seed=0,1"]
+    assert is_sweep(parse(words))
 
 
 @pytest.mark.parametrize(
@@ -74,12 +72,13 @@ def test_nan_is_a_choice_and_no_number():
 def test_settings_of_a_dataset_wait_for_swept_experiments():
     words = ["-m", "experiment=mnist_mlp,mnist_odenet", "dataset.batch_size=3", "seed=1"]
     found = overrides(*words)
-    assert found[:3] == [
+    assert found == [
         "experiment=mnist_mlp,mnist_odenet",
         "dataset.batch_size=choice(3)",
         "seed=1",
     ]
-    assert found[3].endswith("exclude_keys=['dataset.batch_size','seed']")
+    assert unnamed([], found, True).endswith("exclude_keys=['dataset.batch_size','seed']")
+    assert unnamed(["dataset=mnist"], ["seed=1"], False).endswith("exclude_keys=['dataset']")
 
 
 def test_a_process_that_is_not_the_first_leaves_nothing():

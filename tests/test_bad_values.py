@@ -79,6 +79,12 @@ def test_three_hundred_wrong_values_get_one_line_each():
         ("batch_size=3", "did you mean dataset.batch_size?"),
         ("hydra.sweeper.n_trials=-1", "must be at least 0"),
         ("sweep=nope", "sweep=nope is unknown"),
+        ("sweep=seeds,table1", "asks for several sweeps at once"),
+        ("~dataset", "~dataset deletes what every run has"),
+        ("~solver=dopri5", "choose another one instead, with solver=<name>"),
+        ("hydra.searchpath=[file:///nope]", "hydra.searchpath holds file:///nope, which is not"),
+        ("hydra.searchpath=[pkg://os]", "give file://<directory> or pkg://<package>"),
+        ("hydra.searchpath=[pkg://no.such]", "pkg://no.such, which is not there"),
         (
             "experiment=japanese_vowels_rn",
             "mean japanese_vowels_rnn_dt, japanese_vowels_",

@@ -128,7 +128,7 @@ def test_a_run_imports_its_own_chapter(tmp_path):
     small = ("train_size=16", "batch_size=16", "validation_size=16", "test_size=16")
     code, modules, _ = imported_by(
         tmp_path, "experiment=mnist_odenet", "protocol=smoke", "trainer.epochs=1",
-        *(f"dataset.{setting}" for setting in small),
+        "model.channels=8", *(f"dataset.{setting}" for setting in small),
     )  # fmt: skip
     assert code == 0
     own = ("image_classification", "chapter")

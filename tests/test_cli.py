@@ -12,7 +12,8 @@ import torch
 
 from node_experiments.cli import main as cli
 from node_experiments.cli.streams import BROKEN_PIPE
-from node_experiments.ode.compiled import lowering
+from node_experiments.data.cache import cache_folder
+from node_experiments.ode.compiled import compilation, lowering
 
 RUN = "experiment=mnist_odenet"
 
@@ -122,7 +123,9 @@ def metrics(folder):
 
 def test_runs_are_reproducible(node_run, tiny):
     for seed in (0, 0, 1):
-        result = node_run(RUN, f"seed={seed}", "trainer.deterministic=true", *tiny)
+        result = node_run(
+            RUN, "model.channels=8", f"seed={seed}", "trainer.deterministic=true", *tiny
+        )
         assert result.code == 0, result.err
     first, second, other = map(metrics, result.folders)
     assert first == second
@@ -132,7 +135,12 @@ def test_runs_are_reproducible(node_run, tiny):
 
 def test_bf16_and_clipping_and_adam_train(node_run, tiny):
     result = node_run(
-        RUN, "trainer.precision=bf16", "trainer.clip_norm=1", "optimizer=adam", *tiny
+        RUN,
+        "model.channels=8",
+        "trainer.precision=bf16",
+        "trainer.clip_norm=1",
+        "optimizer=adam",
+        *tiny,
     )
     assert result.code == 0, result.err
 
@@ -153,7 +161,7 @@ def test_fixed_steps_and_backprop_compose(node_run, tiny):
 def test_sweep_makes_a_folder_for_each_job(node_run, tiny):
     # As few steps as these are too few to solve the state backwards.
     few = ("solver=euler,rk4", "solver.num_steps=2", "gradient=discrete")
-    result = node_run(RUN, "-m", *few, "seed=0,1", *tiny)
+    result = node_run(RUN, "model.channels=8", "-m", *few, "seed=0,1", *tiny)
     assert result.code == 0, result.err
     assert len(result.folders) == 4
     assert [folder.name.split("_")[0] for folder in result.folders] == ["0", "1", "2", "3"]
@@ -274,27 +282,61 @@ def test_a_solve_that_fails_speaks_for_itself(node_run, tiny):
 # Of few operations, for the compiler takes a second for each.
 COMPILED = (
     "experiment=ode_demo", "protocol=smoke", "gradient=backprop", "trainer.compile=true",
-    "trainer.threads=1", "solver=euler", "solver.num_steps=2",
+    "trainer.threads=1", "trainer.epochs=1", "solver=euler", "solver.num_steps=1",
 )  # fmt: skip
 
 
+# The pictures are of other solves, each of which would be compiled.
+WITHOUT_PICTURES = """
+import os
+from node_experiments.tracking.animation import Animation, Film
+for drawn in (Animation, Film):
+    for event in {{"fit_start", "epoch_end", "fit_end"}} & set(vars(drawn)):
+        setattr(drawn, event, lambda self, trainer: None)
+os.environ.pop("TORCHINDUCTOR_CACHE_DIR", None)
+os.environ.update({environment})
+"""
+
+
+@pytest.mark.thorough
 @pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler to compile with")
-def test_whole_steps_are_compiled(tmp_path):
+def test_whole_steps_are_compiled_by_the_real_compiler(tmp_path, quick_compiler, fork_server):
     """In a separate process, for what is compiled is kept where torch is first asked to."""
-    environment = {key: value for key, value in os.environ.items() if "INDUCTOR" not in key}
-    run = subprocess.run(
-        [sys.executable, "-m", "node_experiments", *COMPILED],
-        cwd=tmp_path,
-        env={**environment, "XDG_CACHE_HOME": str(tmp_path / "cache"), "CXX": "g++"},
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 0, run.stderr
-    assert "trainer.compile=true is left out" not in run.stdout + run.stderr
+    environment = {
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "CXX": quick_compiler,
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",
+    }
+    before = WITHOUT_PICTURES.format(environment=environment)
+    run = fork_server.start(*COMPILED, folder=tmp_path, before=before)
+    assert run.wait() == 0, run.output.read_text()
+    assert "trainer.compile=true is left out" not in run.output.read_text()
     (result,) = tmp_path.glob("outputs/*/*/result.json")
     metrics = json.loads(result.read_text())["metrics"]
     assert metrics["time/first_step_seconds"] > 0
     assert any((tmp_path / "cache" / "node_experiments" / "compiled").rglob("*.so"))
+
+
+def test_whole_steps_are_compiled(node_run, monkeypatch):
+    """They are given to the compiler, whose results are kept in the cache of this package."""
+    compiled = []
+
+    def lower(function, examples):
+        def call(inputs):
+            compiled.append(function)
+            with torch.no_grad():
+                return function(*inputs)
+
+        return call
+
+    monkeypatch.setattr(compilation, "lowering", lambda device: lower)
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    run = node_run(*COMPILED)
+    assert run.code == 0, run.err
+    assert "is left out" not in run.out + run.err
+    assert len(compiled) > 4
+    kept = os.environ.pop("TORCHINDUCTOR_CACHE_DIR")
+    assert kept == str(cache_folder() / "compiled")
 
 
 def test_without_a_compiler_a_warning_says_so_and_nothing_is_compiled(node_run, monkeypatch):

@@ -31,6 +31,7 @@ from node_experiments.runner.choices import (
     without_torch,
 )
 from node_experiments.runner.compose import configs_folder, typed_config
+from tests.grids import by_turns
 
 CONFIGS = configs_folder()
 
@@ -52,40 +53,42 @@ def composed(*overrides):
     return typed_config(compose("config", list(overrides)))
 
 
-@pytest.mark.parametrize(
-    ("number", "experiment"), [*enumerate(choices("experiment"))], ids=choices("experiment")
-)
-def test_every_experiment_composes_with_everything(number, experiment):
+EXPERIMENTS = choices("experiment")
+
+
+@pytest.mark.parametrize(("experiment", "protocol"), by_turns(EXPERIMENTS, choices("protocol")))
+def test_every_experiment_composes_with_everything(experiment, protocol):
     """In every protocol, by the recipe of its dataset and model.
 
     Groups do not know of each other, so that their choices take turns among the experiments.
     """
-    bare = OmegaConf.load(CONFIGS / "experiment" / f"{experiment}.yaml").defaults
-    bare = [f"{key.split('/')[1]}={value}" for d in bare for key, value in d.items()]
-    for turn, protocol in enumerate(choices("protocol"), start=3 * number):
-        solver = ("dopri5", "rk4")[turn % 2]
-        gradient, regularizer = (
-            choices(group)[turn % len(choices(group))] for group in ("gradient", "regularizer")
+    turn = 3 * EXPERIMENTS.index(experiment) + choices("protocol").index(protocol)
+    solver = ("dopri5", "rk4")[turn % 2]
+    gradient, regularizer = (
+        choices(group)[turn % len(choices(group))] for group in ("gradient", "regularizer")
+    )
+    config = composed(
+        f"experiment={experiment}",
+        f"protocol={protocol}",
+        f"solver={solver}",
+        f"gradient={gradient}",
+        f"regularizer={regularizer}",
+    )
+    assert config.name == experiment
+    assert config.protocol == protocol
+    assert config.solver.method == solver
+    assert config.gradient.name == gradient
+    weights = config.regularizer
+    named = [name for name in ("kinetic", "jacobian", "taylor") if getattr(weights, name) > 0]
+    assert regularizer == ("_".join(named) or "none")
+    if protocol == RunConfig.protocol:
+        bare = OmegaConf.load(CONFIGS / "experiment" / f"{experiment}.yaml").defaults
+        without = composed(
+            *(f"{key.split('/')[1]}={value}" for d in bare for key, value in d.items())
         )
-        config = composed(
-            f"experiment={experiment}",
-            f"protocol={protocol}",
-            f"solver={solver}",
-            f"gradient={gradient}",
-            f"regularizer={regularizer}",
+        assert (config.trainer, config.optimizer, config.scheduler, config.dataset) == (
+            (without.trainer, without.optimizer, without.scheduler, without.dataset)
         )
-        assert config.name == experiment
-        assert config.protocol == protocol
-        assert config.solver.method == solver
-        assert config.gradient.name == gradient
-        weights = config.regularizer
-        named = [name for name in ("kinetic", "jacobian", "taylor") if getattr(weights, name) > 0]
-        assert regularizer == ("_".join(named) or "none")
-        if protocol == RunConfig.protocol:
-            without = composed(*bare)
-            assert (config.trainer, config.optimizer, config.scheduler, config.dataset) == (
-                (without.trainer, without.optimizer, without.scheduler, without.dataset)
-            )
 
 
 def test_every_method_is_a_choice():

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,9 +22,11 @@ from node_experiments.runner.data_files import check_same_data, noted, same_data
 from node_experiments.runner.job import check_path, settings_in
 from node_experiments.runs import load_runs
 from node_experiments.runs.checkpoint_names import latest_run
-from node_experiments.runs.directory import read_choices, read_json, remove_leftovers
+from node_experiments.runs.directory import read_choices, read_config, read_json, remove_leftovers
 from node_experiments.runs.files import write_json
+from node_experiments.runs.frame import read_epochs
 from node_experiments.runs.jobs import note_job, read_jobs
+from node_experiments.runs.starts import may_live
 from node_experiments.tracking.animation import Animation
 from node_experiments.tracking.csv_file import CsvFile
 from node_experiments.tracking.loggers import TrackedRun
@@ -46,6 +49,39 @@ def test_what_is_whole_in_run_info_is_read(tmp_path):
     assert read_choices(tmp_path) == {"model": "mlp", "sweep": None}
     assert noted([]) == []
     assert noted([{"path": "x", "sha256": "0", "bytes": 1}])[0]["sha256"] == "0"
+
+
+@pytest.fixture
+def _no_waiting():
+    """Whoever waits for the writer of a pipe gets an error instead."""
+
+    def late(number, frame):
+        raise TimeoutError("waits for the writer of a pipe")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("_no_waiting")
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path):
+    run = tmp_path / "mnist_mlp" / "run"
+    run.mkdir(parents=True)
+    for name in ("result.json", "config.yaml", "run_info.json", "metrics.jsonl"):
+        os.mkfifo(run / name)
+    (row,) = load_runs(tmp_path).to_dict("records")
+    assert row["status"] == "damaged"
+    assert "result.json cannot be read: Not a file" in row["reason"]
+    assert read_json(run / "run_info.json") == read_config(run) == {}
+    assert read_epochs(run) == []
+
+
+def test_a_lock_that_names_no_process_of_any_machine_is_left(tmp_path):
+    (tmp_path / ".lock").write_text(f"{'9' * 40} on {os.uname().nodename}")
+    os.utime(tmp_path, (0, 0))
+    assert not may_live(tmp_path)
 
 
 GROUPS = {"dataset": {"name": "mnist"}, "model": {"name": "mlp"}, "trainer": {}, "scheduler": {}}

@@ -61,6 +61,17 @@ def test_the_file_itself_may_be_given(node_run, trained):
     assert result.code == 0, result.err
 
 
+def test_its_directory_names_what_was_overridden(node_run, trained):
+    _, plain = evaluate(node_run, trained)
+    assert "=" not in plain.name
+    _, changed = evaluate(node_run, trained, "solver.rtol=1e-5")
+    assert changed.name.endswith("_rtol=1e-5")
+    assert changed.name.count("=") == 1
+    result, _ = evaluate(node_run, trained, "solver=euler,rk4", "solver.num_steps=2", "-m")
+    assert result.code == 0, result.err
+    assert {f.name for f in result.folders} > {"0_solver=euler", "1_solver=rk4"}
+
+
 @pytest.mark.parametrize("override", ["model=resnet", "optimizer.lr=1", "gradient=backprop"])
 def test_what_the_checkpoint_determines_may_not(node_run, trained, override):
     result, _ = evaluate(node_run, trained, override)

@@ -35,7 +35,7 @@ SERIES = ("dataset.train_size=8", "dataset.batch_size=4", "dataset.validation_si
 POINTS = ("dataset.batch_size=16",)
 IRREGULAR = ("model.euler_steps=null",)
 SOLVING = {
-    "odenet": ("mnist_odenet", *IMAGES, "model.channels=8"),
+    "odenet": ("mnist_odenet", *IMAGES, "model.channels=4"),
     "depth_pair": ("figure1",),
     "neural_ode": ("ode_demo",),
     "latent_ode": ("spirals_latent_ode", *SERIES),

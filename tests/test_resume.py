@@ -3,7 +3,6 @@
 import ctypes
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -39,18 +38,19 @@ def weights(folder):
 
 
 @pytest.fixture
-def stop_before_step(monkeypatch):
-    """Raise a signal inside a step."""
+def stop_before_step():
+    """Raise a signal inside a step, once."""
+    with pytest.MonkeyPatch.context() as patch:
 
-    def arrange(step, number=signal.SIGTERM):
-        def step_start(self, trainer):
-            if trainer.step == step:
-                signal.raise_signal(number)
+        def arrange(step, number=signal.SIGTERM):
+            def step_start(self, trainer):
+                if trainer.step == step:
+                    patch.undo()
+                    signal.raise_signal(number)
 
-        monkeypatch.setattr(Timing, "step_start", step_start)
+            patch.setattr(Timing, "step_start", step_start)
 
-    yield arrange
-    monkeypatch.undo()
+        yield arrange
 
 
 MLP = ("experiment=mnist_mlp", "trainer.epochs=3", "model.hidden=8")
@@ -60,7 +60,7 @@ MLP = ("experiment=mnist_mlp", "trainer.epochs=3", "model.hidden=8")
     ("experiment", "step"), [(MLP, 2), (MLP, 3), (("experiment=mnist_odenet",), 0)]
 )
 def test_resume_auto_ends_as_if_nothing_had_happened(
-    node_run, tiny, stop_before_step, monkeypatch, experiment, step
+    node_run, tiny, stop_before_step, experiment, step
 ):
     arguments = (*experiment, *tiny, "model.channels=8" if len(experiment) == 1 else "seed=3")
     (undisturbed,) = node_run(*arguments, "outputs=undisturbed").folders
@@ -70,8 +70,6 @@ def test_resume_auto_ends_as_if_nothing_had_happened(
     (folder,) = [f for f in stopped.folders if f != undisturbed]
     assert content(folder)["status"] == "interrupted"
     assert "resume it with resume=" in stopped.out
-    monkeypatch.undo()
-    monkeypatch.chdir(folder.parent.parent.parent)
 
     resumed = node_run(*arguments, "resume=auto")
     assert resumed.code == 0, resumed.err
@@ -236,60 +234,47 @@ def test_a_run_killed_before_its_first_checkpoint_is_taken_up(node_run, stopped,
     assert len(list(stopped.parent.iterdir())) == 1
 
 
-# A file system of 2 MB, which only root can mount; else files of at most 8 kB.
+# A file system of 2 MB in a mount namespace of its process, for which one has to be root; else
+# files of at most 8 kB.
 LIMITS = {
-    "file system": "subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', full], "
-    "check=True)",
-    "file size": "resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))",
+    "file system": """
+import ctypes, pathlib, shutil, subprocess
+ctypes.CDLL(None).unshare(0x00020000)
+subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", {run!r}], check=True)
+shutil.copytree({stopped!r}, {run!r}, dirs_exist_ok=True)
+with open({run!r} + "/ballast", "wb", 0) as file:
+    try:
+        while file.write(b"0" * 4096):
+            pass
+    except OSError:
+        pass
+kept = {{p: p.read_bytes() for p in pathlib.Path({run!r}, "checkpoints").iterdir()}}
+def after():
+    found = {{p: p.read_bytes() for p in pathlib.Path({run!r}, "checkpoints").iterdir()}}
+    assert found == kept, sorted(found)
+""",
+    "file size": "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))",
 }
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-def test_a_disk_that_is_really_full(node_run, tiny, stopped, tmp_path, limit):
+def test_a_disk_that_is_really_full(node_run, stopped, tmp_path, fork_server, limit):
     """A run resumes where there is no room: one clear line, and its checkpoints stay whole."""
     kept = {path: path.read_bytes() for path in (stopped / "checkpoints").iterdir()}
-    full = tmp_path / "full"
-    full.mkdir()
-    script = (
-        "import pathlib, resource, shutil, subprocess, sys\n"
-        f"stopped, full = pathlib.Path({str(stopped)!r}), pathlib.Path({str(full)!r})\n"
-        f"{LIMITS[limit]}\n"
-        "run = stopped\n"
-    )
+    run = stopped
     if limit == "file system":
-        if os.geteuid() != 0 or shutil.which("unshare") is None:
-            pytest.skip("mounting a file system needs root")
-        script += (
-            "run = full / 'run'\n"
-            "shutil.copytree(stopped, run)\n"
-            "with (full / 'ballast').open('wb', 0) as file:\n"
-            "    try:\n"
-            "        while file.write(b'0' * 4096): pass\n"
-            "    except OSError: pass\n"
-            "before = {p.name: p.read_bytes() for p in (run / 'checkpoints').iterdir()}\n"
-        )
-    script += (
-        "sys.argv = ['node-run', f'resume={run}', 'trainer.threads=1']\n"
-        "from node_experiments.cli.main import main\n"
-        "code = main()\n"
-    )
-    if limit == "file system":
-        script += (
-            "after = {p.name: p.read_bytes() for p in (run / 'checkpoints').iterdir()}\n"
-            "assert after == before, sorted(after)\n"
-        )
-    script += "sys.exit(code)\n"
-    command = [sys.executable, "-c", script]
-    if limit == "file system":
-        # In a separate mount namespace: nothing stays mounted, whatever happens.
-        command = ["unshare", "--mount", *command]
-        allowed = subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", full])
-        if allowed.returncode != 0:
-            pytest.skip("this machine does not let its root mount a file system")
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert result.returncode in (1, 2), result.stderr
-    lines = [line for line in result.stderr.splitlines() if line]
-    assert len(lines) == 1, result.stderr
+        run = tmp_path / "full"
+        run.mkdir()
+        if subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", run]).returncode:
+            pytest.skip("this machine does not let its user mount a file system")
+    before = LIMITS[limit].format(stopped=str(stopped), run=str(run))
+    job = fork_server.start(f"resume={run}", "trainer.threads=1", folder=tmp_path, before=before)
+    code, said = job.wait(), job.output.read_text()
+    assert code in (1, 2), said
+    lines = [line for line in said.splitlines() if line.startswith("node-run: ")]
+    assert len(lines) == 1, said
+    assert "Traceback" not in said
     assert "No space left" in lines[0] or "File too large" in lines[0]
     assert {path: path.read_bytes() for path in (stopped / "checkpoints").iterdir()} == kept
     again = node_run(f"resume={stopped}")

@@ -9,9 +9,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import errno
-import hashlib
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -46,6 +44,7 @@ from ..runs.directory import folder_of_checkpoint, read_config
 from ..runs.starts import discard
 from ..version import __version__
 from .arguments import is_sweep, normalise, parse, parser, read, shorten
+from .directory_names import run_name, run_slug, slug, unnamed
 from .override_checks import check_overrides
 from .settings import choices
 from .sweep_summary import SweepSummary
@@ -99,9 +98,10 @@ def command(words: Sequence[str]) -> int:
         return 0
     folders = [*config_folders(flags), *chapter_folders()]
     groups = choices(folders)
-    overrides = normalise(flags, groups, scratch_folder())
-    overrides = [*choices_of_run(overrides), *overrides]
+    given = normalise(flags, groups, scratch_folder())
     multirun = is_sweep(flags)
+    added = choices_of_run(given)
+    overrides = [*added, *given, unnamed(added, given, multirun)]
     if not flags.shell_completion:
         check_overrides(map(read, overrides), groups, folders, multirun)
     if flags.help:
@@ -276,11 +276,12 @@ def composed_config(words: Sequence[str]) -> RunConfig | None:
     flags = parse(words)
     folders = [*config_folders(flags), *chapter_folders()]
     groups = choices(folders)
-    overrides = normalise(flags, groups)
-    check_overrides(map(read, overrides), groups, folders, is_sweep(flags))
+    given, multirun = normalise(flags, groups), is_sweep(flags)
+    overrides = [*given, unnamed([], given, multirun)]
+    check_overrides(map(read, overrides), groups, folders, multirun)
     with hydra_for(flags) as hydra:
         name = flags.config_name or CONFIG
-        return validate(compose(hydra, name, overrides, is_sweep(flags)))
+        return validate(compose(hydra, name, overrides, multirun))
 
 
 def one_job(composed: DictConfig) -> float | None:
@@ -319,60 +320,6 @@ def register() -> None:
     }
     for name, function in resolvers.items():
         OmegaConf.register_new_resolver(name, function, replace=True)
-
-
-LONGEST_SLUG = 100  # characters; file systems allow 255 bytes
-
-
-def slug(overrides: str) -> str:
-    """Overrides as a short directory name, which differs for overrides that do.
-
-    Settings are named without their group, the experiment first. What is too long is cut, and ends
-    with a checksum of the whole.
-
-    >>> slug("dataset.observed_fraction=0.1,experiment=periodic_rnn_dt")
-    'experiment=periodic_rnn_dt_observed_fraction=0.1'
-    """
-    # A comma inside brackets is part of a value.
-    words = re.split(r",(?=[+~]?[A-Za-z_][\w.@/-]*=)", overrides)
-    words.sort(key=lambda word: not word.startswith("experiment="))
-    pairs = [word.partition("=")[::2] for word in words]
-    lasts = [key.rpartition(".")[2] for key, _ in pairs]
-    names = [
-        last if lasts.count(last) == 1 else key
-        for last, (key, _) in zip(lasts, pairs, strict=True)
-    ]
-    short = [f"{name}={value}" for name, (_, value) in zip(names, pairs, strict=True)]
-    text = re.sub(r"[^A-Za-z0-9.=_-]+", "_", "_".join(short)).strip("_=")
-    if len(text) <= LONGEST_SLUG:
-        return text
-    checksum = hashlib.sha256(overrides.encode()).hexdigest()[:6]
-    return f"{text[: LONGEST_SLUG - 7].rstrip('_')}_{checksum}"
-
-
-# What the directory above says already, or what changes nothing that a run computes.
-UNNAMED = ("experiment", "name", "outputs", "mode", "resume", "checkpoint")
-
-
-def run_slug(overrides: Sequence[Any]) -> str:
-    """What the overrides change, as the end of a run directory's name; empty if nothing.
-
-    >>> run_slug(["experiment=mnist_mlp", "solver=rk4", "trainer.progress=false"])
-    '_solver=rk4'
-    """
-    named = [
-        word
-        for word in map(str, overrides)
-        if (key := word.lstrip("+~").partition("=")[0]) not in UNNAMED
-        and key not in ("trainer.progress", "trainer.loggers")
-    ]
-    text = slug(",".join(named))
-    return f"_{text}" if text else ""
-
-
-def run_name(mode: str, dataset: str, model: str) -> str:
-    """The name of a run that is no experiment."""
-    return f"{dataset}_{model}" if mode == "train" else mode
 
 
 # Also in the processes of a launcher, which import this module and call `one_job` alone.

@@ -133,10 +133,6 @@ def normalise(
     overrides = [read_or_explain(word) for word in given]
     added = []
     if multirun:
-        # Only what varies goes into the names of jobs.
-        same = [o.key_or_group for o in overrides if not o.is_sweep_override()]
-        keys = ",".join(f"'{key}'" for key in same if not key.startswith("hydra"))
-        added.append(f"hydra.job.config.override_dirname.exclude_keys=[{keys}]")
         swept = any(o.key_or_group == "experiment" and o.is_sweep_override() for o in overrides)
         if swept or any(o.key_or_group == "sweep" for o in overrides):
             given = [for_each_job(o) for o in overrides]

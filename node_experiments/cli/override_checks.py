@@ -6,6 +6,7 @@ are looked at as they were typed.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -61,6 +62,17 @@ def check_overrides(
             raise ConfigError(
                 f"{override.input_line} is a sweep over several values: add -m to run one job for "
                 "each of them, or put quotes around a value that holds a comma"
+            )
+        if key == "sweep" and override.is_sweep_override():
+            raise ConfigError(
+                f"{override.input_line} asks for several sweeps at once: each says what varies; "
+                "start one after the other"
+            )
+        if override.is_delete() and key in groups and key not in optional:
+            raise ConfigError(
+                f"{override.input_line} deletes what every run has; choose another one instead, "
+                f"with {key}=<name> (node-run --help lists them); only {', '.join(optional)} may "
+                "be deleted"
             )
         if override.package is not None or override.is_delete():
             continue  # rare, and Hydra's to judge
@@ -195,10 +207,32 @@ def check_hydra(override: Override) -> None:
     """Check settings of Hydra that it does not check itself.
 
     Raises:
-        ConfigError: A number of trials below 0, or no name of a directory.
+        ConfigError: A number of trials below 0, no name of a directory, or a place without
+            configurations.
     """
     value = None if override.is_sweep_override() else override.value()
     if override.key_or_group in ("hydra.run.dir", "hydra.sweep.dir") and value in ("", None):
         raise ConfigError(f"{override.key_or_group}= is empty; name a directory, or leave it out")
     if override.key_or_group == "hydra.sweeper.n_trials" and isinstance(value, int) and value < 0:
         raise ConfigError(f"hydra.sweeper.n_trials={value} must be at least 0")
+    if override.key_or_group == SEARCHPATH and isinstance(value, list):
+        for place in value:
+            if not exists(str(place)):
+                raise ConfigError(
+                    f"hydra.searchpath holds {shorten(str(place))}, which is not there; give "
+                    "file://<directory> or pkg://<package>"
+                )
+
+
+def exists(place: str) -> bool:
+    """Whether an entry of Hydra's search path is a directory or a package that can be found."""
+    scheme, _, name = place.rpartition("://")
+    if scheme in ("", "file"):
+        return Path(name).is_dir()
+    if scheme != "pkg":
+        return True  # of a plugin
+    try:
+        spec = importlib.util.find_spec(name.partition("/")[0])
+    except (ImportError, ValueError):
+        return False
+    return spec is not None and spec.submodule_search_locations is not None

@@ -16,6 +16,7 @@ from typing import Any
 from pandas import DataFrame
 
 from ..runs.directory import read_json
+from ..runs.files import read_file
 from .grouped import grouped, runs_table
 from .pictures import Pictures
 from .records import records
@@ -155,7 +156,7 @@ def facts(directory: Path) -> str:
 def config(directory: Path) -> str:
     """The resolved configuration."""
     try:
-        text = (directory / "config.yaml").read_text(errors="replace")
+        text = read_file(directory / "config.yaml").decode(errors="replace")
     except OSError:
         return "<p>It left no readable config.yaml.</p>"
     return f"<details><summary>config.yaml</summary><pre>{escape(text)}</pre></details>"

@@ -155,9 +155,12 @@ def log_to_console() -> None:
 
 
 class ConsoleHandler(logging.Handler):
-    """Prints log records as they are."""
+    """Prints log records as they are; those that can be in one line of a terminal, in one."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record."""
+        text, in_one_line = record.getMessage(), getattr(record, "in_one_line", None)
+        if in_one_line is not None and console.is_terminal:
+            text = in_one_line(console.width)
         with suppress(OSError):  # a terminal that was closed ends no run
-            console.print(record.getMessage(), markup=False, highlight=False, soft_wrap=True)
+            console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -28,6 +28,7 @@ from ..runs.result import Findings, Hardware, RunResult, Seconds, write_result
 from ..tracking.loggers import LOGGERS, missing_library
 from ..tracking.records import run_info
 from ..tracking.run_log import log_file, warnings_shown_once
+from ..training.checkpoints import load_last
 from ..training.device import (
     describe_device,
     select_device,
@@ -39,7 +40,7 @@ from .compose import to_yaml
 from .data_files import fingerprints
 from .ending import Ending, attempt
 from .messages import Outcome
-from .train import fit, prepare
+from .train import check_ranks, fit, prepare
 
 __all__ = ["check", "run"]
 
@@ -147,6 +148,8 @@ def run(
         if config.trainer.devices > group.size:
             from .spawn import fit_in_processes
 
+            if checkpoint := load_last(folder):
+                check_ranks(checkpoint, config.trainer.devices, folder)
             return fit_in_processes(config, folder, choices, stop)
         return fit(config, folder, device, choices, bar, group, stop)
 

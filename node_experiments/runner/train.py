@@ -184,11 +184,7 @@ def go_on(trainer: Trainer, checkpoint: dict[str, Any], config: RunConfig, folde
     Raises:
         CheckpointError: It is that of another model, or of another number of processes.
     """
-    if len(checkpoint["ranks"]) != trainer.group.size:
-        raise CheckpointError(
-            f"the run in {folder} was trained by {len(checkpoint['ranks'])} processes; "
-            f"resume with as many, not {trainer.group.size}"
-        )
+    check_ranks(checkpoint, trainer.group.size, folder)
     try:
         trainer.load_state_dict(checkpoint)
     except Exception as error:  # what is odd in it can be met anywhere
@@ -198,6 +194,19 @@ def go_on(trainer: Trainer, checkpoint: dict[str, Any], config: RunConfig, folde
         ) from error
     if trainer.group.rank == 0:
         log.info("resumed after step %d, in epoch %d", trainer.step, trainer.epoch + 1)
+
+
+def check_ranks(checkpoint: dict[str, Any], size: int, folder: Path) -> None:
+    """See that a checkpoint is resumed by as many processes as made it.
+
+    Raises:
+        CheckpointError: It is that of another number.
+    """
+    if len(checkpoint["ranks"]) != size:
+        raise CheckpointError(
+            f"the run in {folder} was trained by {len(checkpoint['ranks'])} processes; "
+            f"resume with as many, not {size}"
+        )
 
 
 def findings(trainer: Trainer, parameters: int, timing: Timing) -> Findings:

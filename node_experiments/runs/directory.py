@@ -20,6 +20,7 @@ from ..config import (
     ConfigError,
     config_hash,
 )
+from .files import read_file
 from .result import ResultError, read_result
 
 __all__ = [
@@ -101,7 +102,7 @@ def remove_leftovers(folder: Path) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a file; empty if there is none."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(read_file(path))
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
@@ -110,7 +111,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_config(folder: Path) -> dict[str, Any]:
     """The resolved settings of a run; empty when they cannot be read."""
     try:
-        content = yaml.load((folder / "config.yaml").read_bytes(), Loader)
+        content = yaml.load(read_file(folder / "config.yaml"), Loader)
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
     return content if isinstance(content, dict) else {}

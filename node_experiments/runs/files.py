@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["FORECASTS", "write_atomically", "write_json"]
+__all__ = ["FORECASTS", "read_file", "write_atomically", "write_json"]
 
 # What a model predicts of held-out test values, in the directory of a run.
 FORECASTS = "forecasts.npz"
@@ -19,6 +20,17 @@ FORECASTS = "forecasts.npz"
 # Temporary files are made for their owner alone; what they become is for whom the user allows.
 UMASK = os.umask(0)
 os.umask(UMASK)
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        OSError: It cannot be read, or is no file: a pipe would wait for somebody to write.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "Not a file", str(path))
+    return path.read_bytes()
 
 
 def write_atomically(

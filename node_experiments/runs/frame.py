@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .directory import is_claimed, read_config
+from .files import read_file
 from .jobs import FILE as JOBS
 from .jobs import read_jobs
 from .result import Findings, ResultError, RunResult, read_result
@@ -218,7 +219,7 @@ def read_epochs(directory: Path | str) -> list[dict[str, float]]:
     """The lines of `metrics.jsonl` that are whole, one per epoch."""
     rows = []
     try:
-        lines = (Path(directory) / "metrics.jsonl").read_text(errors="replace").splitlines()
+        lines = read_file(Path(directory) / "metrics.jsonl").decode(errors="replace").splitlines()
     except OSError:
         return []
     for line in lines:

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from .files import write_json
+from .files import read_file, write_json
 
 __all__ = [
     "VERSION",
@@ -260,7 +260,7 @@ def read_result(directory: Path) -> RunResult | None:
         ResultError: `result.json` is damaged.
     """
     try:
-        content = json.loads((directory / FILE).read_bytes())
+        content = json.loads(read_file(directory / FILE))
     except FileNotFoundError:
         return None
     except OSError as error:

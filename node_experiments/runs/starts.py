@@ -93,7 +93,7 @@ def remove_if_dead(lock: Path) -> None:
 
 def may_live(folder: Path) -> bool:
     """Whether the process that started a directory may still be at work."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, OverflowError):
         number, _, node = (folder / LOCK).read_text().split(maxsplit=2)
         if node == os.uname().nodename:
             return is_alive(int(number))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn, Task
@@ -19,23 +20,40 @@ __all__ = ["EpochLines", "ProgressBar", "ProgressLines"]
 log = logging.getLogger(__name__)
 
 
+IMPORTANCE = ("epoch", "validation", "test", "train", "seconds", "nfe", "speed")
+
+
 class EpochLines(Callback):
     """One plain line an epoch, in the log file and on the terminal."""
 
     def epoch_end(self, trainer: Trainer) -> None:
         metrics = trainer.metrics
         name = trainer.task.metric
-        parts = [f"epoch {trainer.epoch}/{trainer.epochs}"]
+        parts = {"epoch": f"epoch {trainer.epoch}/{trainer.epochs}"}
         for split in ("train", "validation", "test"):
             if f"loss/{split}" in metrics:
                 loss, value = metrics[f"loss/{split}"], metrics.get(f"{name}/{split}")
                 text = f"{split} loss {loss:.4f}"
-                parts.append(text if value is None else f"{text} {name} {value:.4f}")
+                parts[split] = text if value is None else f"{text} {name} {value:.4f}"
         if "nfe/forward" in metrics:
-            parts.append(f"NFE {metrics['nfe/forward']:.1f} + {metrics['nfe/backward']:.1f}")
-        parts.append(f"{1 / metrics['time/step_seconds']:.2f} steps/s")
-        parts.append(f"{metrics['time/epoch_seconds']:.1f} s")
-        log.info(" | ".join(parts))
+            parts["nfe"] = f"NFE {metrics['nfe/forward']:.1f} + {metrics['nfe/backward']:.1f}"
+        parts["speed"] = f"{1 / metrics['time/step_seconds']:.2f} steps/s"
+        parts["seconds"] = f"{metrics['time/epoch_seconds']:.1f} s"
+        log.info(" | ".join(parts.values()), extra={"in_one_line": partial(in_one_line, parts)})
+
+
+def in_one_line(parts: Mapping[str, str], width: int) -> str:
+    """The most important parts of a line for which a terminal has room, in their order.
+
+    >>> in_one_line({"epoch": "epoch 1/9", "train": "train loss 1", "test": "test loss 2"}, 26)
+    'epoch 1/9 | test loss 2'
+    """
+    shown: set[str] = set()
+    for name in IMPORTANCE:
+        more = [text for key, text in parts.items() if key in {*shown, name}]
+        if name in parts and len(" | ".join(more)) < width:
+            shown.add(name)
+    return " | ".join(text for key, text in parts.items() if key in shown)
 
 
 class ProgressLines(Callback):

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TensorBoard"]
 
-DIAGNOSTICS = "z_diagnostics/"  # The Time Series page sorts its groups by name: this one is last.
+# The Time Series page sorts its groups by name: these are last.
+LAST = {"diagnostics/": "z_diagnostics/", "figures/": "z_figures/"}
 WRITTEN_NAME = re.compile(r"(events\.out\.tfevents\.)([0-9]+)(\..*)")  # with seconds since 1970
 
 
@@ -50,7 +51,7 @@ class TensorBoard:
             self._writer.add_scalar(grouped(tag), value, step)
 
     def figure(self, name: str, figure: Figure, step: int) -> None:
-        self._writer.add_figure(name, figure, step, close=False)
+        self._writer.add_figure(grouped(name), figure, step, close=False)
 
     def flush(self) -> None:
         self._writer.flush()
@@ -60,13 +61,15 @@ class TensorBoard:
 
 
 def grouped(tag: str) -> str:
-    """The tag under which the Time Series page shows a number.
+    """The tag under which the Time Series page shows a number or a figure.
 
     >>> grouped("diagnostics/kl/train"), grouped("loss/train")
     ('z_diagnostics/kl/train', 'loss/train')
     """
-    name = tag.removeprefix("diagnostics/")
-    return tag if name == tag else f"{DIAGNOSTICS}{name}"
+    for group, last in LAST.items():
+        if tag.startswith(group):
+            return f"{last}{tag.removeprefix(group)}"
+    return tag
 
 
 def fenced(text: str) -> str:
@@ -108,5 +111,5 @@ def chart_layout(metric: str) -> dict[str, dict[str, list[Any]]]:
             "memory, MB": chart("memory/saved_mb", "memory/peak_mb"),
             "seconds per step": chart("time/step_seconds", "time/data_seconds"),
         },
-        "diagnostics": {"diagnostics": chart(f"{DIAGNOSTICS}.*")},
+        "diagnostics": {"diagnostics": chart(f"{LAST['diagnostics/']}.*")},
     }

@@ -71,10 +71,19 @@ def observed_order(method, func, exact, steps, order=None):
     return slope
 
 
-@pytest.mark.parametrize(
-    "problem", [(whirl, whirl_end), (forced, forced_end)], ids=["whirl", "forced"]
-)
-@pytest.mark.parametrize("method", FIXED, ids=lambda m: m.name)
+PROBLEMS = {"whirl": (whirl, whirl_end), "forced": (forced, forced_end)}
+
+
+def problems_in_turn():
+    """Each method on both problems; an implicit one, which takes its time, on one of them."""
+    for place, method in enumerate(FIXED):
+        implicit = method.family == "implicit"
+        for other, name in enumerate(PROBLEMS):
+            marks = pytest.mark.thorough if implicit and place % 2 != other else ()
+            yield pytest.param(method, PROBLEMS[name], marks=marks, id=f"{method.name}-{name}")
+
+
+@pytest.mark.parametrize(("method", "problem"), [*problems_in_turn()])
 def test_observed_order(method, problem):
     observed = observed_order(method.name, *problem, STEPS[method.order])
     # That no method is of higher order is shown by the order conditions.

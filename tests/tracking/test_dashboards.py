@@ -78,7 +78,7 @@ def test_a_sweep_in_the_dashboards(node_run, tiny, tmp_path):
 
         page.goto(f"{address}#images")
         page.reload()
-        page.get_by_text("figures/training").first.wait_for()
+        page.get_by_text("z_figures/training").first.wait_for()
         image = page.locator("img[src*='individualImage']").first
         image.wait_for()
         assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100

@@ -1,13 +1,23 @@
 """What is shown while a run trains, at any width, and what is warned of."""
 
+import io
 import logging
 import warnings
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 import torch
+from rich.console import Console
 
-from node_experiments.tracking.progress import Clock, ProgressLines, duration, progress_line
+from node_experiments.runner import messages
+from node_experiments.tracking.progress import (
+    Clock,
+    ProgressLines,
+    duration,
+    in_one_line,
+    progress_line,
+)
 from node_experiments.tracking.run_log import warnings_shown_once
 
 NUMBERS = ["loss 2.2926", "accuracy 0.1336", "4.10 steps/s", "NFE 24+20"]
@@ -25,6 +35,31 @@ def test_epoch_count_and_time_left_are_always_there(width, numbers):
     if width >= 140:
         assert all(number in line for number in numbers)
         assert "elapsed 0:01:00" in line
+
+
+EPOCH = {
+    "epoch": "epoch 12/160", "train": "train loss 2.3125 accuracy 0.1094",
+    "validation": "validation loss 2.3276 accuracy 0.0781",
+    "test": "test loss 2.3117 accuracy 0.0938", "nfe": "NFE 24.0 + 20.0",
+    "speed": "16.60 steps/s", "seconds": "239.6 s",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_the_line_of_an_epoch_is_one_line(width, monkeypatch):
+    """Of a terminal; where there is none, and in the log file, it is whole."""
+    shown = io.StringIO()
+    record = logging.makeLogRecord({"msg": "whole", "in_one_line": partial(in_one_line, EPOCH)})
+    for terminal in (True, False):
+        console = Console(file=shown, width=width, force_terminal=terminal)
+        monkeypatch.setattr(messages, "console", console)
+        messages.ConsoleHandler().emit(record)
+    line, whole, end = shown.getvalue().split("\n")
+    assert (whole, end) == ("whole", "")
+    assert len(line) < width
+    assert line.startswith("epoch 12/160 | ")
+    assert "validation loss 2.3276 accuracy 0.0781" in line
+    assert ("train loss" in line) == ("test loss" in line) == (width == 140)
 
 
 def test_a_bar_is_as_full_as_the_training_is():

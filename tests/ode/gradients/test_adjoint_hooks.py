@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from node_experiments.ode import Adjoint, Solver, solve
+from tests.grids import pairwise
 
 T = torch.tensor([0.0, 1.0], dtype=torch.float64)
 
@@ -45,9 +46,10 @@ def parts(y: object) -> list[Tensor]:
     return list(y) if isinstance(y, tuple) else [y]
 
 
-@pytest.mark.parametrize("method", ["dopri5", "bosh3", "adams", "trbdf2", "reversible_heun"])
-@pytest.mark.parametrize("parameters", [1, 3, 4, 15])
-@pytest.mark.parametrize("kind", STATES)
+@pytest.mark.parametrize(
+    ("kind", "parameters", "method"),
+    pairwise(STATES, [1, 3, 4, 15], ["dopri5", "bosh3", "adams", "trbdf2", "reversible_heun"]),
+)
 def test_a_norm_sees_nothing_but_states(kind: str, parameters: int, method: str) -> None:
     y0, field = STATES[kind], Decay(parameters)
     solver = Solver(method, rtol=1e-5, atol=1e-7)

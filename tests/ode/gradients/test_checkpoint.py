@@ -12,14 +12,16 @@ from node_experiments.ode import (
 )
 from node_experiments.ode.gradients.checkpoint import binomial_split
 from node_experiments.ode.methods.explicit_tableaus import EXPLICIT_TABLEAUS
+from tests.grids import by_turns
 
 from .helpers import largest_relative_difference, saved_bytes
 
 TIMES = torch.linspace(0, 2, 7, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("checkpoints", [1, 2, 3, 16])
-@pytest.mark.parametrize("method", sorted(EXPLICIT_TABLEAUS))
+@pytest.mark.parametrize(
+    ("method", "checkpoints"), by_turns(sorted(EXPLICIT_TABLEAUS), [1, 2, 3, 16])
+)
 def test_equals_the_discrete_adjoint(example, method, checkpoints):
     t = TIMES.clone().requires_grad_()
     solver = Solver(method, num_steps=23)

@@ -12,6 +12,7 @@ from node_experiments.ode import (
     solve,
 )
 from node_experiments.ode.methods.reversible import REVERSIBLE
+from tests.grids import by_turns
 
 from .helpers import largest_relative_difference, saved_bytes
 
@@ -30,8 +31,9 @@ def test_equals_backpropagation_through_the_same_steps(example, method, times):
     torch.testing.assert_close(solution.ys, reference.ys)
 
 
-@pytest.mark.parametrize("times", [[0.0, 1.0], [1.0, 0.7, 0.5, -0.1, -0.15, -1.0]], ids=len)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("method", "times"), by_turns(METHODS, [[0.0, 1.0], [1.0, 0.7, 0.5, -0.1, -0.15, -1.0]])
+)
 def test_gradcheck_of_state_argument_parameters_and_times(example, method, times):
     # Of four steps over the second interval one ends at an output, others have some inside. Values
     # of methods of high order, made by shorter steps, have no derivative across the end of a step.
