@@ -5,10 +5,18 @@ sure. Once training has ended, observations are held out, within the span of wha
 and beyond it. How the deviation depends on what was seen is fitted to the training and validation
 series by maximum likelihood, and then scaled until the 90 % band holds 90 % of the values of the
 validation series, and of the training series as well. The means do not change.
+
+That a regression is recalibrated on held-out data is due to Kuleshov, Fenner and Ermon (2018,
+"Accurate uncertainties for deep learning using calibrated regression"), by one factor on the
+deviation to Levi et al. (2022, "Evaluating and calibrating uncertainty prediction in regression
+tasks"). The band that results is the split conformal one of scaled residuals (Lei et al. 2018,
+"Distribution-free predictive inference for regression", section 5.2), widened, where there are
+few values, as in its finite-sample guarantee.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -24,6 +32,7 @@ from .bands import BAND, History, drawn, mixture_cdf
 
 __all__ = ["HeldOut", "calibrate", "fitted_noise", "held_out", "widening"]
 
+log = logging.getLogger(__name__)
 
 FOLDS = 4  # every fourth observation of a series is hidden in turn
 SAMPLES = 25  # draws of each prediction
@@ -82,7 +91,16 @@ def calibrate(model: Any, data: Any, cut: float) -> None:
     noise.gap.fill_(data.mean_gap if data.mean_gap > 0 else 1.0)
     parts = (held_out(model, part, cut, data.mean_gap) for part in (data.validation, data.train))
     for d, (new, known) in enumerate(zip(*parts, strict=True)):
-        if min(int(new.inside.sum()), int((~new.inside).sum())) < FEWEST:
+        fewest = min(int(new.inside.sum()), int((~new.inside).sum()))
+        if fewest < FEWEST:
+            log.warning(
+                "the 90 %% band of %s is not calibrated and likely too narrow: %d values of the "
+                "validation series are held out within or beyond what is observed, and %d are "
+                "needed; set a larger dataset.validation_size",
+                data.features[d] if data.features else f"feature {d + 1}",
+                fewest,
+                FEWEST,
+            )
             continue
         level, growth, early = fitted_noise(joined(new, known))
 
@@ -127,9 +145,10 @@ def widening(part: HeldOut, std: Tensor, fixed: Tensor, share: float) -> float:
 
     Args:
         std, fixed: The deviation is `factor * std + fixed`, shape `(value,)`.
-        share: At most that of all values but one.
+        share: Of the values that are to come: of n at hand, share * (n + 1) / n are held.
     """
-    wanted = min(share, 1 - 1 / max(len(part.values), 1))
+    count = max(len(part.values), 1)
+    wanted = min(share * (count + 1) / count, 1 - 1 / count)
 
     def missing(log_factor: float) -> float:
         below = mixture_cdf(part.values, part.means, math.exp(log_factor) * std + fixed)

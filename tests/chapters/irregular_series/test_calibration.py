@@ -27,6 +27,8 @@ from node_experiments.chapters.irregular_series.calibration import (
     held_out,
     widening,
 )
+from node_experiments.chapters.irregular_series.predict import warn_of_bands
+from node_experiments.chapters.irregular_series.tasks import SeriesTask
 from node_experiments.data.time_series import TimeSeries
 
 
@@ -114,7 +116,10 @@ def batches(series, seed, dim=2, points=12, cut=0.5):
 def data_of(validation, train):
     sized = SimpleNamespace(data=range(200))
     listed = [type("Batches", (list,), {"data": sized.data})(each) for each in (validation, train)]
-    return SimpleNamespace(validation=listed[0], train=listed[1], mean_gap=0.05)
+    names = ("hr", "temp")
+    return SimpleNamespace(
+        validation=listed[0], train=listed[1], mean_gap=0.05, features=names, cut=0.5
+    )
 
 
 def test_calibrated_bands_hold_nine_tenths_of_new_series():
@@ -123,6 +128,7 @@ def test_calibrated_bands_hold_nine_tenths_of_new_series():
     before = band_scores(held_out_forecasts(model, new, 0.5, 0.05))
     assert max(before["coverage"], before["coverage_beyond"]) < 0.2
     calibrate(model, data_of(batches(200, seed=5), batches(200, seed=6)), 0.5)
+    assert bool(model.predictive_noise.calibrated.all())
     after = band_scores(held_out_forecasts(model, new, 0.5, 0.05))
     assert after["coverage"] == pytest.approx(0.9, abs=0.02)
     assert after["coverage_beyond"] == pytest.approx(0.9, abs=0.02)
@@ -142,11 +148,36 @@ def test_calibrated_bands_hold_nine_tenths_of_new_series():
     assert bool((gap_later > 1.1 * end).all())
 
 
-def test_nothing_is_fitted_to_too_few_values():
+def test_nothing_is_fitted_to_too_few_values_and_that_is_said(caplog):
     model = Constant(2)
     few = batches(1, seed=5, points=3)
     calibrate(model, data_of(few, few), 0.5)
     assert bool((model.predictive_noise.scale == 1).all())
+    assert "the 90 % band of temp is not calibrated and likely too narrow" in caplog.text
+    caplog.clear()
+    warn_of_bands(model, ("hr", "temp"))
+    assert "the 90 % band of hr, temp is not calibrated" in caplog.text
+
+
+def test_a_task_says_what_its_band_holds_of_validation_series(caplog):
+    task = SeriesTask("extrapolation")
+    data = data_of(batches(200, seed=5), batches(200, seed=6))
+    found = task.calibrate(Constant(2), data)
+    assert found["coverage"] == pytest.approx(0.9, abs=0.02)
+    assert found["coverage_beyond"] == pytest.approx(0.9, abs=0.02)
+    assert task.calibrate(Constant(2), SimpleNamespace(validation=None)) == {}
+    assert "without validation series the 90 % bands are not calibrated" in caplog.text
+
+
+def test_few_values_widen_a_band_as_in_split_conformal_prediction():
+    """Of 29 values, 27 = ceil(0.9 * 30) are held, of 19 18, and never all of them."""
+    for count, held_of_them in ((29, 27), (19, 18), (9, 8)):
+        values = torch.arange(1.0, count + 1)
+        zeros, ones = torch.zeros(count), torch.ones(count)
+        part = HeldOut(values, torch.zeros(1, count), zeros, zeros, zeros)
+        factor = widening(part, ones, zeros, 0.9)
+        edge = float(norm.ppf(0.95)) * factor
+        assert held_of_them - 1e-3 <= edge < held_of_them + 1
 
 
 def test_what_is_held_out_is_not_shown():
