@@ -49,7 +49,7 @@ def held(ahead, seen, std, values=20_000):
     """Values that truly have these deviations around a mean of 0."""
     generator = torch.Generator().manual_seed(1)
     drawn = torch.randn(values, generator=generator) * std
-    return HeldOut(drawn, torch.zeros(3, values), ahead, seen, ahead)
+    return HeldOut(drawn, torch.zeros(3, values), ahead, seen, ahead, torch.arange(values))
 
 
 def test_the_noise_of_greatest_likelihood():
@@ -169,15 +169,35 @@ def test_a_task_says_what_its_band_holds_of_validation_series(caplog):
     assert "without validation series the 90 % bands are not calibrated" in caplog.text
 
 
-def test_few_values_widen_a_band_as_in_split_conformal_prediction():
-    """Of 29 values, 27 = ceil(0.9 * 30) are held, of 19 18, and never all of them."""
-    for count, held_of_them in ((29, 27), (19, 18), (9, 8)):
-        values = torch.arange(1.0, count + 1)
-        zeros, ones = torch.zeros(count), torch.ones(count)
-        part = HeldOut(values, torch.zeros(1, count), zeros, zeros, zeros)
-        factor = widening(part, ones, zeros, 0.9)
-        edge = float(norm.ppf(0.95)) * factor
-        assert held_of_them - 1e-3 <= edge < held_of_them + 1
+def edge_of(values, series):
+    """The largest deviation in the band that is fitted to some values around 0."""
+    zeros, ones = torch.zeros(len(values)), torch.ones(len(values))
+    part = HeldOut(values, torch.zeros(1, len(values)), zeros, zeros, zeros, series)
+    return float(norm.ppf(0.95)) * widening(part, ones, zeros, 0.9)
+
+
+@pytest.mark.parametrize(("count", "held_of_them"), [(29, 27), (19, 18), (9, 9), (4, 4)])
+def test_few_series_widen_a_band_as_in_split_conformal_prediction(count, held_of_them):
+    """Of 29, ceil(0.9 * 30) are held; a series with many values counts no more than the others."""
+    values = torch.arange(1.0, count + 1)
+    assert edge_of(values, torch.arange(count)) == pytest.approx(held_of_them, abs=1e-3)
+    first = torch.full((500,), 1.0)
+    numbers = torch.cat([torch.zeros(500), torch.arange(count)]).long()
+    found = edge_of(torch.cat([first, values]), numbers)
+    assert found == pytest.approx(held_of_them, abs=1e-3)
+
+
+def test_a_band_is_expected_to_hold_its_share_of_a_new_series():
+    """Values of a series are of one size, drawn for it: over draws of 12 series, 90 % are held."""
+    generator = torch.Generator().manual_seed(3)
+    size = torch.randn(4000, 1, generator=generator).exp()
+    values = size * torch.randn(4000, 20, generator=generator)
+    held_of_new = []
+    for k in range(50):
+        chosen = values[12 * k : 12 * (k + 1)]
+        edge = edge_of(chosen.flatten(), torch.arange(12).repeat_interleave(20))
+        held_of_new.append(float((values[1000:].abs() <= edge).double().mean()))
+    assert 0.9 <= sum(held_of_new) / 50 < 0.97
 
 
 def test_what_is_held_out_is_not_shown():
