@@ -78,6 +78,14 @@ def cells_of(text: str, delimiter: str, path: Path) -> tuple[pd.DataFrame, Seque
     for count, which in ((comments, f"start with {COMMENT}"), (again, "repeat the names")):
         if count:
             log.warning("%s: lines that %s are not read: %d", path.name, which, count)
+    marked = sum(cell.startswith(COMMENT) for cell in columns[0])
+    if 0 < marked < len(lines):
+        log.warning(
+            "%s: %d rows start with %s and have all cells; they are read as data, not as comments",
+            path.name,
+            marked,
+            COMMENT,
+        )
     while len(columns) > named and not any(columns[-1]):
         columns.pop()
     frame = pd.DataFrame(dict(enumerate(columns)), dtype=object)

@@ -31,7 +31,7 @@ STATED = re.compile(r"\"?sep=(.)\"?(?=\r?\n)", re.IGNORECASE)
 COMPRESSED = {b"\x1f\x8b": gzip, b"BZh": bz2, b"\xfd7zXZ": lzma}
 PARQUET = (".parquet", ".pq")
 WITH_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
-THOUSAND = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+THOUSAND = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")
 WITH_POINT = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
 
 
@@ -54,12 +54,20 @@ class TableFile:
 
     @classmethod
     def of(cls, frame: pd.DataFrame, source: str = "the DataFrame") -> TableFile:
-        """A DataFrame; the levels of its index that are named become columns."""
+        """A DataFrame; the levels of its index that are named become columns.
+
+        Raises:
+            DataError: It has no row.
+        """
+        if not len(frame):
+            raise DataError(f"{source} has no row")
         names = frame.index.names
         levels = [n for n, name in enumerate(names) if name is not None and name not in frame]
         rows = frame.reset_index(level=levels) if levels else frame
         rows = rows.reset_index(drop=True)
-        rows.columns = pd.Index([str(name) for name in rows.columns], dtype=object)
+        unnamed = [name is None or name != name for name in rows.columns]  # NaN: none either
+        texts = ["" if no else str(name) for no, name in zip(unnamed, rows.columns, strict=True)]
+        rows.columns = pd.Index(texts, dtype=object)
         return cls(source, rows)
 
     def at(self, row: int) -> str:
@@ -146,6 +154,8 @@ def _unzipped(content: bytes, path: Path) -> bytes:
 
 
 def _decoded(content: bytes, path: Path, encoding: str | None) -> str:
+    if encoding is None and content[:4] in (b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff"):
+        encoding = "utf-32"
     if encoding is None and content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         encoding = "utf-16"
     if encoding is None and b"\x00" in content[:1000]:
@@ -168,32 +178,32 @@ def _decimal(table: TableFile, delimiter: str) -> str:
     """The sign of decimals that the cells are written with.
 
     Raises:
-        DataError: Both signs are, or 1,234 may be a number above a thousand.
+        DataError: Both signs are, or 1,234, or 1.234 between semicolons, as where commas are the
+            sign of decimals, may be a number above a thousand.
     """
     commas = _written(table, ",", WITH_COMMA)
-    if not commas:
-        return "."
-    if points := _written(table, ".", WITH_POINT):
+    points = _written(table, ".", WITH_POINT) if commas.size or delimiter == ";" else commas
+    if commas.size and points.size:
         if delimiter == ",":
             return "."
         raise DataError(
-            f"numbers are written with a comma ({table.at(next(iter(commas)))}) and with a point "
-            f"({table.at(next(iter(points)))}); set dataset.decimal to one of them"
+            f"numbers are written with a comma ({table.at(commas.index[0])}) and with a point "
+            f"({table.at(points.index[0])}); set dataset.decimal to one of them"
         )
-    if delimiter == "," and all(map(THOUSAND.fullmatch, commas.values())):
-        row, cell = next(iter(commas.items()))
+    either = commas if delimiter == "," else points
+    if either.size and all(map(THOUSAND.fullmatch, either)):
         raise DataError(
-            f"{table.at(row)}: {cell!r} is a number above a thousand, or one with three decimals; "
-            "set dataset.decimal to '.' or ','"
+            f"{table.at(either.index[0])}: {either.iloc[0]!r} is a number above a thousand, or "
+            "one with three decimals; set dataset.decimal to '.' or ','"
         )
-    return ","
+    return "," if commas.size else "."
 
 
-def _written(table: TableFile, sign: str, pattern: re.Pattern[str]) -> dict[int, str]:
-    """The cells that are numbers with a sign of decimals, one of each row."""
-    found: dict[int, str] = {}
+def _written(table: TableFile, sign: str, pattern: re.Pattern[str]) -> pd.Series:
+    """The cells that are numbers with a sign of decimals, sorted by their rows."""
+    found = []
     for place in range(table.rows.shape[1]):
         cells = table.rows.iloc[:, place]
         cells = cells[cells.str.contains(sign, regex=False)]
-        found |= cells[cells.str.fullmatch(pattern).astype(bool)].to_dict()
-    return found
+        found.append(cells[cells.str.fullmatch(pattern).astype(bool)])
+    return pd.concat(found).sort_index(kind="stable")

@@ -52,7 +52,7 @@ def calibrate(trainer: Trainer, checkpoints: Checkpoints, folder: Path) -> None:
     What it predicts of held-out test values is written to `forecasts.npz` in the run directory.
 
     The best checkpoint is written again with it. Without validation data there is none, and
-    nothing to calibrate by.
+    nothing to calibrate by, which the task says.
     """
     task: Any = trainer.task
     if not hasattr(task, "calibrate") or not trainer.history:
@@ -63,7 +63,9 @@ def calibrate(trainer: Trainer, checkpoints: Checkpoints, folder: Path) -> None:
         reported = next(row for row in trainer.history if row.get(tag) == trainer.best)
         best = checkpoints.best(trainer.device)
         trainer.model.load_state_dict(best["model"])
-        task.calibrate(trainer.model, trainer.data)
+    fitted = task.calibrate(trainer.model, trainer.data)
+    reported.update({f"{name}/validation": value for name, value in fitted.items()})
+    if trainer.best is not None:
         checkpoints.replace_best({**best, "model": trainer.model.state_dict()})
     found = task.held_by_band(trainer.model, trainer.data)
     reported.update({f"{name}/test": value for name, value in found.items()})

@@ -19,8 +19,10 @@ from ..chapters.prediction import Prediction, Request
 from ..config import ConfigError, RunConfig
 from ..config.run import PredictConfig
 from ..data.table_file import read_table
+from ..runs.directory import folder_of_checkpoint
 from ..runs.files import write_atomically
-from ..runs.result import Findings
+from ..runs.result import Findings, read_result
+from .messages import coverage_phrase
 from .restore import Trained, rebuild
 from .train import trainable_parameters
 
@@ -84,6 +86,9 @@ def predict(config: RunConfig, folder: Path, device: torch.device) -> Findings:
     out = Path(asked.out).expanduser()
     write_table(found.table, out)
     log.info("%d rows for %s: %s", len(found.table), found.of, out)
+    tested = read_result(folder_of_checkpoint(str(trained.file)))
+    if tested is not None and (covers := coverage_phrase(tested.found)):
+        log.info("on the test series of its run, the %s", covers.removeprefix(", "))
     if found.latent is not None:
         beside = out.with_name("latent.csv") if asked.latent is True else Path(asked.latent)
         write_table(found.latent, beside.expanduser())

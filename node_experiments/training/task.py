@@ -37,8 +37,9 @@ class Task(Protocol):
       `<name>.json`
     - `baseline(data) -> Baseline`: what a model that learned nothing reaches; a run that ends ten
       times worse has diverged
-    - `calibrate(model, data)`: fit, once training has ended, what is no matter of gradients, such
-      as the width of a band; it changes nothing by which the best epoch was chosen
+    - `calibrate(model, data) -> {metric: value}`: fit, once training has ended, what is no matter
+      of gradients, such as the width of a band, and say what that reaches on the validation data;
+      it changes nothing by which the best epoch was chosen
     - `held_by_band(model, data) -> {metric: value}`: what the calibrated model reaches on the test
       data, beside the metrics of every evaluation
 

@@ -44,6 +44,7 @@ def zipped(text, *names):
         '"a","b"\n"1.5","x"\n2.5,"y"\n',
         TEXT.encode("utf-8-sig"),
         TEXT.encode("utf-16"),
+        TEXT.encode("utf-32"),
         gzip.compress(TEXT.encode(), mtime=0),  # ids hold it, and are those of all processes
         zipped(TEXT, "t.csv"),
         zipped(TEXT, "t.csv", "__MACOSX/._t.csv"),
@@ -67,6 +68,12 @@ def test_decimals_are_found(tmp_path):
     assert read_table(written(tmp_path, "a;b\n1,5;2\n3,25;4\n")).decimal == ","
     assert read_table(written(tmp_path, 'a,b\n"1,5",2\n')).decimal == ","
     assert read_table(written(tmp_path, "a;b\n1;2\n")).decimal == "."
+    assert read_table(written(tmp_path, "a;b\n1.080;2.5\n")).decimal == "."
+    assert read_table(written(tmp_path, "a\tb\n1.080\t2\n")).decimal == "."
+    for text in ("a;b\n1.080;2\n2.500;3\n", 'a,b\n"1,080",2\n'):  # 1080, or 1.08
+        with pytest.raises(DataError, match=r"line 2: '1.080' is a number above a thousand, or"):
+            read_table(written(tmp_path, text))
+        read_table(written(tmp_path, text), decimal=".")
     with pytest.raises(
         DataError, match=r"with a comma \(.*line 2\) and with a point \(.*line 3\)"
     ):
@@ -131,12 +138,23 @@ def test_a_frame_with_an_index_of_a_columns_name():
     assert list(rows.columns) == ["time", "5"]
     assert list(TableFile.of(frame.drop(columns="time")).rows.columns) == ["time", "5"]
     assert list(frame.columns) == ["time", 5]  # the user's own is left as it is
+    assert list(TableFile.of(pd.DataFrame([[1, 2]], columns=[None, "hr"])).rows) == ["", "hr"]
 
 
 def test_what_is_left_out_is_counted(tmp_path, caplog):
     read_table(written(tmp_path, "# one\n" + TEXT.replace("\n2.5", "\n# two\na,b\n2.5")))
     assert "lines that start with # are not read: 2" in caplog.text
     assert "lines that repeat the names are not read: 1" in caplog.text
+
+
+def test_rows_that_look_like_comments_are_counted(tmp_path, caplog):
+    assert len(read_table(written(tmp_path, "a,b\n1,x\n#2,y\n")).rows) == 2
+    assert "1 rows start with # and have all cells; they are read as data" in caplog.text
+
+
+def test_an_empty_frame():
+    with pytest.raises(DataError, match="the DataFrame has no row"):
+        TableFile.of(pd.DataFrame({"series": [], "time": []}))
 
 
 def test_a_folder_is_no_table(tmp_path):

@@ -104,7 +104,7 @@ class Autoregressive(nn.Module):
 
     def _carried(self, state: Tensor, since: Tensor) -> Tensor:
         """States `(batch, time, 2 * size)` carried over `(batch, time)`, all at once."""
-        flat = self.recurrence.between.carry(state.flatten(0, 1), since.flatten())
+        flat = self.recurrence.between(state.flatten(0, 1), since.flatten())
         return flat.view_as(state)
 
     def _between(self, state: Tensor, gaps: Tensor, longest: float | None = None) -> Tensor:

@@ -59,6 +59,11 @@ class PredictiveNoise(nn.Module):
         grown = growth * history.ahead.unsqueeze(-1)
         return scale * log_noise_std.exp() + grown + early / (1 + history.seen.unsqueeze(-1))
 
+    @property
+    def calibrated(self) -> Tensor:
+        """Of which features the noise was fitted to held-out values, shape `(dim,)`."""
+        return (self.scale != 1).any(0) | (self.growth != 0).any(0) | (self.early != 0).any(0)
+
     def far(self, beyond: Tensor) -> Tensor:
         """The weight of row 1, from 0 within the span of the observations to 1."""
         return 1 - torch.exp(-beyond / self.gap)

@@ -17,6 +17,7 @@ from .series_schema import SeriesSchema
 from .settings import CSVConfig
 from .table_columns import find_columns, is_text
 from .table_format import TableFormat
+from .table_warnings import warn_of_columns
 
 __all__ = [
     "csv_data",
@@ -79,6 +80,7 @@ def table_data(
         form = table_format(settings)
         columns = find_columns(table, form)
         seen = read_measurements(table, form, columns)
+        warn_of_columns(table, form, columns, seen)
         if classifies:
             check_classes(table, form, seen)
         split = split_of(seen, settings)

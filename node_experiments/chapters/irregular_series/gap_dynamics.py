@@ -6,7 +6,6 @@ its own for every row to the states after the gap.
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -32,10 +31,6 @@ class Hold(nn.Module):
 
     def forward(self, state: Tensor, gaps: Tensor, longest: float | None = None) -> Tensor:
         return state
-
-    def carry(self, state: Tensor, gaps: Tensor) -> Tensor:
-        """The same for many rows at once, whose gaps may be of very different size."""
-        return self(state, gaps)
 
 
 class Decay(Hold):
@@ -81,7 +76,12 @@ class RegularizedGapField(RegularizedField):
 
 
 class GapFlow(ODEModule):
-    """The mean follows dh/dt = f(h), one solve for all rows (Rubanova et al. 2019, algorithm 1).
+    """The mean follows dh/dt = f(h), all rows at once (Rubanova et al. 2019, algorithm 1).
+
+    With fixed steps each row takes as many as its own gap needs, whatever the others need, so that
+    what a model says of a series does not depend on those that it is read with: all rows take the
+    first step in one solve, those that need more the next ones. With steps of adaptive size all
+    rows share a solve, and its tolerance.
 
     A pass is all solves since `begin`. Its penalties are the integrals along every path that they
     take, over the time of the data and as a mean over dimensions, summed and divided by the number
@@ -90,8 +90,7 @@ class GapFlow(ODEModule):
     Args:
         net: f, on states `(row, size)`.
         solver: How the ODE is solved. Steps are in units of t, and a number of steps is that over
-            the whole `span`: a row with a shorter gap takes as many as the longest gap of all that
-            are solved with it.
+            the whole `span`.
         span: Time from the first to the last point of all series.
         augment: Dimensions that the state of `net` has after those of the mean; they start at
             zero at every gap, and are not returned.
@@ -120,7 +119,7 @@ class GapFlow(ODEModule):
 
         Args:
             gaps: Shape `(row,)`; negative ones run backwards.
-            longest: Of the gaps, when the caller knows it; it sets the number of steps.
+            longest: Of the gaps, when the caller knows it.
         """
         if longest is None:
             longest = float(gaps.abs().max()) if len(gaps) else 0.0
@@ -128,28 +127,42 @@ class GapFlow(ODEModule):
             return state
         mean, std = state.chunk(2, -1)
         mean = mean.float() if torch.is_autocast_enabled(mean.device.type) else mean
-        unit = mean.new_tensor([0.0, 1.0])
-        gaps = gaps.to(mean).unsqueeze(-1)
-        start = append_zeros(mean, self.augment)
-        means, integrals = self.integrate(start, unit, (gaps,), self._solver(longest))
-        if integrals is not None:
-            self.add_penalties(integrals.sum(0) / self._series)
-        return torch.cat([means[-1][..., : mean.shape[-1]], std], -1)
-
-    def carry(self, state: Tensor, gaps: Tensor) -> Tensor:
-        """The same for many rows: those that need up to 1, 2, 4, 8... steps share a solve.
-
-        No row then takes twice the steps that it needs, however long the longest gap is.
-        """
+        size = mean.shape[-1]
+        mean, gaps = append_zeros(mean, self.augment), gaps.to(mean)
         step = self._step_size
         if step is None:
-            return self(state, gaps)
+            mean = self._solved(mean, gaps, self._adaptive(longest))
+        elif longest <= (1 + 1e-6) * step:
+            mean = self._solved(mean, gaps, self._fixed(1))
+        else:
+            mean = self._stepped(mean, gaps, step)
+        return torch.cat([mean[..., :size], std], -1)
+
+    def _stepped(self, state: Tensor, gaps: Tensor, step: float) -> Tensor:
+        """Each row by as many steps as its gap needs: one solve from one such number to the next.
+
+        Args:
+            state: Shape `(row, size + augment)`.
+        """
         needed = (gaps.abs() / step - 1e-6).ceil().clamp(min=1)
-        part = needed.log2().ceil().long()
-        order = part.argsort(stable=True)
-        parts = order.split(part.bincount().tolist())
-        ends = torch.cat([self(state[rows], gaps[rows]) for rows in parts])
-        return ends[order.argsort()]
+        needed, order = needed.sort(descending=True, stable=True)
+        numbers, counts = needed.unique_consecutive(return_counts=True)  # falling
+        state, each = state[order], gaps[order] / needed
+        left, done, ended = len(state), 0, []
+        for number, count in reversed(list(zip(numbers.tolist(), counts.tolist(), strict=True))):
+            more = int(number) - done
+            state = self._solved(state[:left], more * each[:left], self._fixed(more))
+            left, done = left - count, int(number)
+            ended.append(state[left:])
+        return torch.cat(ended[::-1])[order.argsort()]
+
+    def _solved(self, state: Tensor, gaps: Tensor, solver: Solver) -> Tensor:
+        """The state after the gaps by one solve, whose penalties are added."""
+        unit = state.new_tensor([0.0, 1.0])
+        states, integrals = self.integrate(state, unit, (gaps.unsqueeze(-1),), solver)
+        if integrals is not None:
+            self.add_penalties(integrals.sum(0) / self._series)
+        return states[-1]
 
     @property
     def _step_size(self) -> float | None:
@@ -158,12 +171,13 @@ class GapFlow(ODEModule):
             return self.span / self.solver.num_steps
         return self.solver.step_size
 
-    def _solver(self, longest: float) -> Solver:
+    def _fixed(self, steps: int) -> Solver:
+        """The solver with so many steps over time that is rescaled to [0, 1]."""
+        return replace(self.solver, step_size=None, num_steps=steps)
+
+    def _adaptive(self, longest: float) -> Solver:
         """The solver for time that is rescaled to [0, 1], where 1 is the longest gap."""
-        solver, step = self.solver, self._step_size
-        if step is not None:
-            steps = max(1, math.ceil(longest / step - 1e-6))
-            return replace(solver, step_size=None, num_steps=steps)
+        solver = self.solver
         first = None if solver.first_step is None else solver.first_step / longest
         return replace(
             solver,

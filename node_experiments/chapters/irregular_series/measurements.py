@@ -150,6 +150,10 @@ def widened(
             f"model was trained, on {', '.join(columns.features)}"
         )
     frame = frame.assign(variable=named, value=numbers_of(table, value, form))
+    nameless = missing_in(named, form) & frame["value"].notna()
+    if nameless.any():
+        row = int(nameless.to_numpy().argmax())
+        raise DataError(f"{table.at(row)}: {variable!r} is empty; every value needs its variable")
     known = frame[named.isin(columns.features) & frame["value"].notna()]
     keys = ["series", "time", "variable"]
     again = known.duplicated(keys)

@@ -53,6 +53,7 @@ def predict_series(trained: Any, request: Request) -> Prediction:
         found = class_probabilities(model, data, schema, seen, series, device)
         return Prediction(as_given(found, schema, request.inputs), of)
     times, samples = request.times, request.samples
+    warn_of_bands(model, schema.columns.features)
     table, latent = predictions(
         model, schema, seen, series, data.span, times, samples, data.mean_gap, device,
         request.latent,
@@ -63,6 +64,17 @@ def predict_series(trained: Any, request: Request) -> Prediction:
         lambda: forecast_figure(schema, seen, table),
         None if latent is None else as_given(latent, schema, request.inputs),
     )
+
+
+def warn_of_bands(model: Any, features: Sequence[str]) -> None:
+    """Warn where a band has the noise of training, too narrow for series that are new."""
+    fitted = model.predictive_noise.calibrated.tolist()
+    if not all(fitted):
+        log.warning(
+            "the 90 %% band of %s is not calibrated and likely too narrow: training had too few "
+            "held-out values, or no validation series",
+            ", ".join(name for name, done in zip(features, fitted, strict=True) if not done),
+        )
 
 
 def as_given(found: pd.DataFrame, schema: SeriesSchema, inputs: Inputs | None) -> pd.DataFrame:

@@ -64,7 +64,8 @@ def parsed(table: TableFile, name: str, form: TableFormat) -> tuple[pd.Series, p
     cells = table.rows[name]
     codes = [number for marker in form.missing if (number := number_of(marker)) is not None]
     bad = pd.Series(False, cells.index)
-    if pd.api.types.is_bool_dtype(cells) or pd.api.types.is_numeric_dtype(cells):
+    is_number = pd.api.types.is_any_real_numeric_dtype(cells)
+    if is_number or pd.api.types.is_bool_dtype(cells):
         values = cells.astype("Float64").to_numpy(np.float64, na_value=np.nan)
         numbers = pd.Series(values, cells.index)
         return numbers.mask(numbers.isin(codes)), bad

@@ -26,6 +26,7 @@ KINDS = {
 CLOCK = r"\d+:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?"
 DURATION = r"-?\d+ days?(?: .*)?"  # as pandas writes a Timedelta
 ZONE = r".*(?:\d ?Z|\d ?UTC|:\d\d(?:[.,]\d+)? ?[+-]\d\d(?::?\d\d)?)"
+YEARS = (1678, 2261)  # whole ones that nanoseconds in 64 bits reach
 NUMERIC_DATES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 DAY_FIRST_OR_MONTH_FIRST = re.compile(r"\d{1,2}([./-])\d{1,2}\1(\d{4}|\d\d)(?:[ T]+(.*))?")
 OF_DAY = {
@@ -67,8 +68,8 @@ def reject_numeric_dates(table: TableFile, numbers: pd.Series) -> None:
     form = NUMERIC_DATES.get(len(text.iloc[0]))
     if form is None or text.str.len().nunique() > 1:
         return
-    dates = pd.to_datetime(text, format=form, errors="coerce")
-    if dates.notna().all() and dates.dt.year.between(1900, 2100).all():
+    years = pd.to_datetime(text, format=form, errors="coerce").dt.year
+    if years.between(1900, 2100).mean() > 0.5:  # among numbers of another kind, one in hundreds
         raise DataError(
             f"{table.at(0)}: the time {text.iloc[0]} looks like a date; set "
             f"dataset.time_format='{form}', or count times from some start"
@@ -131,7 +132,8 @@ def dates_of(cells: pd.Series, form: TableFormat, kind: str) -> pd.Series:
         text = text.str.replace(r" ?UTC$", "Z", regex=True)
         dates = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
     dates = dates.where(has_zone == (kind == "zoned"))
-    return dates.dt.tz_localize(None).astype("datetime64[ns]")
+    dates = dates.dt.tz_localize(None)
+    return dates.where(dates.dt.year.between(*YEARS)).astype("datetime64[ns]")
 
 
 def warn_of_midnight(table: TableFile, series: pd.Series, times: pd.Series) -> None:
@@ -158,6 +160,14 @@ def remedy(cell: str, kind: str) -> str:
         forms = [repr(" ".join([form, *after])) for form in forms]
         shown = forms[0] if sign == "." else f"{forms[0]} (day first) or {forms[1]} (month first)"
         return f"set dataset.time_format={shown}"
+    for pattern, form in OF_DAY.items():
+        if "%p" in form and re.fullmatch(pattern, cell):
+            return f"set dataset.time_format={form!r}"
+    if (year := re.match(r"(\d{4})-\d\d", cell)) and not YEARS[0] <= int(year[1]) <= YEARS[1]:
+        return (
+            f"dates are of the years {YEARS[0]} to {YEARS[1]}; remove the row, or write times as "
+            "numbers"
+        )
     has_zone = bool(re.fullmatch(ZONE, cell))
     if kind in ("date", "zoned") and has_zone != (kind == "zoned"):
         return "write the zone with every date (2024-03-31 14:05+01:00), or with none"

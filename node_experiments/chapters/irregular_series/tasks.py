@@ -6,6 +6,7 @@ has labels or none.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ from .metrics import (
 from .settings import SeriesModelConfig
 
 __all__ = ["AutoregressiveSeriesTask", "SeriesTask", "autoregressive_series"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -110,10 +113,18 @@ class SeriesTask:
         batches = data.test if data.validation is None else data.validation
         return Baseline("mse", error_of_mean(data.train, batches), "the training mean")
 
-    def calibrate(self, model: Any, data: ForecastData) -> None:
-        """Fit the noise of the trained model again, on validation series if there are any."""
-        if self.kind != "classification" and data.validation is not None:
-            calibrate(model, data, data.cut)
+    def calibrate(self, model: Any, data: ForecastData) -> dict[str, float]:
+        """Fit the noise of the trained model again; `band_scores` of the validation series."""
+        if self.kind == "classification":
+            return {}
+        if data.validation is None:
+            log.warning(
+                "without validation series the 90 % bands are not calibrated and likely too "
+                "narrow; set dataset.validation_size"
+            )
+            return {}
+        calibrate(model, data, data.cut)
+        return band_scores(held_out_forecasts(model, data.validation, data.cut, data.mean_gap))
 
     def held_by_band(self, model: Any, data: ForecastData) -> dict[str, float]:
         """Scores of held-out test values: see `band_scores`."""

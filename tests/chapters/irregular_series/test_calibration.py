@@ -27,6 +27,8 @@ from node_experiments.chapters.irregular_series.calibration import (
     held_out,
     widening,
 )
+from node_experiments.chapters.irregular_series.predict import warn_of_bands
+from node_experiments.chapters.irregular_series.tasks import SeriesTask
 from node_experiments.data.time_series import TimeSeries
 
 
@@ -47,7 +49,7 @@ def held(ahead, seen, std, values=20_000):
     """Values that truly have these deviations around a mean of 0."""
     generator = torch.Generator().manual_seed(1)
     drawn = torch.randn(values, generator=generator) * std
-    return HeldOut(drawn, torch.zeros(3, values), ahead, seen, ahead)
+    return HeldOut(drawn, torch.zeros(3, values), ahead, seen, ahead, torch.arange(values))
 
 
 def test_the_noise_of_greatest_likelihood():
@@ -114,7 +116,10 @@ def batches(series, seed, dim=2, points=12, cut=0.5):
 def data_of(validation, train):
     sized = SimpleNamespace(data=range(200))
     listed = [type("Batches", (list,), {"data": sized.data})(each) for each in (validation, train)]
-    return SimpleNamespace(validation=listed[0], train=listed[1], mean_gap=0.05)
+    names = ("hr", "temp")
+    return SimpleNamespace(
+        validation=listed[0], train=listed[1], mean_gap=0.05, features=names, cut=0.5
+    )
 
 
 def test_calibrated_bands_hold_nine_tenths_of_new_series():
@@ -123,6 +128,7 @@ def test_calibrated_bands_hold_nine_tenths_of_new_series():
     before = band_scores(held_out_forecasts(model, new, 0.5, 0.05))
     assert max(before["coverage"], before["coverage_beyond"]) < 0.2
     calibrate(model, data_of(batches(200, seed=5), batches(200, seed=6)), 0.5)
+    assert bool(model.predictive_noise.calibrated.all())
     after = band_scores(held_out_forecasts(model, new, 0.5, 0.05))
     assert after["coverage"] == pytest.approx(0.9, abs=0.02)
     assert after["coverage_beyond"] == pytest.approx(0.9, abs=0.02)
@@ -142,11 +148,56 @@ def test_calibrated_bands_hold_nine_tenths_of_new_series():
     assert bool((gap_later > 1.1 * end).all())
 
 
-def test_nothing_is_fitted_to_too_few_values():
+def test_nothing_is_fitted_to_too_few_values_and_that_is_said(caplog):
     model = Constant(2)
     few = batches(1, seed=5, points=3)
     calibrate(model, data_of(few, few), 0.5)
     assert bool((model.predictive_noise.scale == 1).all())
+    assert "the 90 % band of temp is not calibrated and likely too narrow" in caplog.text
+    caplog.clear()
+    warn_of_bands(model, ("hr", "temp"))
+    assert "the 90 % band of hr, temp is not calibrated" in caplog.text
+
+
+def test_a_task_says_what_its_band_holds_of_validation_series(caplog):
+    task = SeriesTask("extrapolation")
+    data = data_of(batches(200, seed=5), batches(200, seed=6))
+    found = task.calibrate(Constant(2), data)
+    assert found["coverage"] == pytest.approx(0.9, abs=0.02)
+    assert found["coverage_beyond"] == pytest.approx(0.9, abs=0.02)
+    assert task.calibrate(Constant(2), SimpleNamespace(validation=None)) == {}
+    assert "without validation series the 90 % bands are not calibrated" in caplog.text
+
+
+def edge_of(values, series):
+    """The largest deviation in the band that is fitted to some values around 0."""
+    zeros, ones = torch.zeros(len(values)), torch.ones(len(values))
+    part = HeldOut(values, torch.zeros(1, len(values)), zeros, zeros, zeros, series)
+    return float(norm.ppf(0.95)) * widening(part, ones, zeros, 0.9)
+
+
+@pytest.mark.parametrize(("count", "held_of_them"), [(29, 27), (19, 18), (9, 9), (4, 4)])
+def test_few_series_widen_a_band_as_in_split_conformal_prediction(count, held_of_them):
+    """Of 29, ceil(0.9 * 30) are held; a series with many values counts no more than the others."""
+    values = torch.arange(1.0, count + 1)
+    assert edge_of(values, torch.arange(count)) == pytest.approx(held_of_them, abs=1e-3)
+    first = torch.full((500,), 1.0)
+    numbers = torch.cat([torch.zeros(500), torch.arange(count)]).long()
+    found = edge_of(torch.cat([first, values]), numbers)
+    assert found == pytest.approx(held_of_them, abs=1e-3)
+
+
+def test_a_band_is_expected_to_hold_its_share_of_a_new_series():
+    """Values of a series are of one size, drawn for it: over draws of 12 series, 90 % are held."""
+    generator = torch.Generator().manual_seed(3)
+    size = torch.randn(4000, 1, generator=generator).exp()
+    values = size * torch.randn(4000, 20, generator=generator)
+    held_of_new = []
+    for k in range(50):
+        chosen = values[12 * k : 12 * (k + 1)]
+        edge = edge_of(chosen.flatten(), torch.arange(12).repeat_interleave(20))
+        held_of_new.append(float((values[1000:].abs() <= edge).double().mean()))
+    assert 0.9 <= sum(held_of_new) / 50 < 0.97
 
 
 def test_what_is_held_out_is_not_shown():

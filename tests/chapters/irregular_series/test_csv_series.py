@@ -242,12 +242,36 @@ def test_what_was_not_there_in_training_is_rejected_by_name(tmp_path, learned, t
         ("Series,Time,hr\na,0,1\n", "'series' is not there.*is it 'Series'"),
         ("series,time,hr,hr_q05\na,0,1,2\n", "forecasts have columns 'hr_q05'"),
         ('series,time,hr\na,0,"1,234"\na,1,"1,100"\n', "line 2: '1,234' is a number above"),
+        (f"{HEAD}\na,9999-12-31,1,2\na,2024-01-01,1,2\n", "line 2: .*of the years 1678 to 2261"),
+        (f"{HEAD}\na,02:00 PM,1,2\n", "line 2: .*set dataset.time_format='%I:%M %p'"),
+        (f"{HEAD}\na,20240101,1,2\na,20240102,1,2\na,20249999,1,2\n", "looks like a date"),
+        ("series,time,variable,value\na,0,hr,80\na,0,,37\n", "line 3: 'variable' is empty"),
     ],
 )
 def test_bad_files_are_rejected_with_their_line(tmp_path, text, message):
     with pytest.raises(DataError, match=message) as error:
         read(tmp_path, text)
     assert "\n" not in str(error.value)
+
+
+def test_features_that_may_be_meant_as_something_else(tmp_path, caplog):
+    """Each is named once, with the setting; the measurements themselves are not."""
+    rows = [
+        (n + 1, *row, 40 + int(row[0][1:]), row[2] if n % 9 else -999)
+        for n, row in enumerate(ROWS)
+    ]
+    path = tmp_path / "t.csv"
+    path.write_text(lines(rows, f"number,{HEAD},age,bp"))
+    csv_data(CSVConfig(path=str(path)))
+    said = [record.getMessage() for record in caplog.records]
+    assert sum("'number' counts the rows" in line for line in said) == 1
+    assert sum("static_columns=[age]" in line for line in said) == 1
+    assert sum("'bp' is -999 in some rows" in line for line in said) == 1
+    assert not any("'hr'" in line or "'temp'" in line for line in said)
+    caplog.clear()
+    csv_data(CSVConfig(path=str(path), value_columns=["hr", "temp"]))
+    assert "counts the rows" not in caplog.text
+    assert "static_columns" not in caplog.text
 
 
 def test_missing_markers_of_the_user(tmp_path):
