@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -99,7 +100,7 @@ def find_parameters(
     # In this mode, nodes of a graph remember where they were made: those without a memory were
     # made before. (Their sequence numbers would do, were they not counted by thread.)
     # What this evaluation saves is gone at once and no business of the caller's hooks.
-    with torch.autograd.set_detect_anomaly(True, check_nan=False), _own_saved_tensors():
+    with _anomaly_mode(), _own_saved_tensors():
         for t in times:
             derivative, arguments = evaluate(t)
             own = {id(leaf) for leaf in arguments} | found.keys()
@@ -157,6 +158,15 @@ class Constants:
                     "gradient would be wrong; change it after backward(), give the vector field a "
                     "clone, or take gradient='backprop'"
                 )
+
+
+ONE_THREAD = threading.RLock()  # anomaly mode is that of the process
+
+
+@contextmanager
+def _anomaly_mode() -> Iterator[None]:
+    with ONE_THREAD, torch.autograd.set_detect_anomaly(True, check_nan=False):
+        yield
 
 
 def _own_saved_tensors() -> AbstractContextManager:

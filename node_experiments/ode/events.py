@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .methods.base import Interpolant, Stepper
 from .problem import Problem
+from .vector_field import changed_in_place
 
 __all__ = ["Event", "EventFinder", "Zero", "first_zero", "value_of"]
 
@@ -180,9 +181,13 @@ def value_of(
     """The value of an event as a 0-d tensor on the device of the state; -1 and 1 for booleans.
 
     Raises:
-        ValueError: The function did not return one real number.
+        ValueError: The function did not return one real number, or changed the time or the state
+            in place.
     """
+    versions = (t._version, y._version) if problem.func.counts_changes else None
     result = event.func(t, y, *(problem.args if args is None else args))
+    if versions is not None and (t._version, y._version) != versions:
+        raise changed_in_place(t._version != versions[0], "an event")
     value = torch.as_tensor(result, device=y.device)
     if value.numel() != 1 or value.is_complex():
         raise ValueError(

@@ -253,7 +253,7 @@ def run(
     if stepper.has_twins and problem.stats.forward.accepted:
         from .stability import warn_of_parted_twins
 
-        warn_of_parted_twins(problem, stepper.twins())
+        warn_of_parted_twins(solver, y0, stepper.twins())
     return trajectory
 
 

@@ -231,7 +231,7 @@ class _Batch:
 
     def _norm(self, x: Tensor) -> Tensor:
         """Root mean square of every sample on the host, shape `(batch,)`."""
-        return rms_norm(x.flatten(1), dim=1).double().cpu()
+        return rms_norm(x.reshape(len(x), -1), dim=1).double().cpu()
 
     def _first_steps(self, start: Tensor) -> Tensor:
         """Hairer's first step for every sample."""

@@ -151,7 +151,7 @@ def solve(
         unpack=state.unpack,
     )
     if norm is not None:
-        problem.norm = lambda x: norm(state.unpack(x.view(packed.shape)))
+        problem.norm = lambda x: one_number(norm(state.unpack(x.view(packed.shape))))
     if watch is not None:
         problem.watch = lambda t, h, y, accepted: watch(
             t, h, state.unpack(y.view(packed.shape)), accepted
@@ -187,6 +187,21 @@ def solve(
     if throw and solution.status not in (Status.REACHED, Status.EVENT):
         raise SolveError(solution)
     return solution
+
+
+def one_number(size: Tensor | float) -> Tensor:
+    """What a norm of the user returned, as a 0-d tensor.
+
+    Raises:
+        ValueError: It is not one real number.
+    """
+    size = size if isinstance(size, Tensor) else torch.tensor(size, dtype=torch.float64)
+    if size.numel() != 1 or size.is_complex():
+        raise ValueError(
+            "norm must return one real number; found "
+            f"shape {tuple(size.shape)}, {size.dtype}; take its maximum, say"
+        )
+    return size.reshape(())
 
 
 def packed_field(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from .methods.registry import METHODS, nearest
 
@@ -92,6 +91,8 @@ class Solver:
             self._require(ok, name, "a number >= 0, or a list of such numbers")
         if self.rtol == 0 and self.atol == 0:
             raise ValueError("solver.rtol and solver.atol are both 0; at least one must be > 0")
+        for name in ("step_t", "jump_t"):
+            self._require(not any(map(math.isnan, getattr(self, name))), name, "times, none NaN")
         for name in ("step_size", "first_step"):
             value = getattr(self, name)
             self._require(value is None or 0 < value < math.inf, name, "a number > 0, or null")
@@ -177,7 +178,7 @@ class Solver:
                 "solver.step_size=<step in units of t> or solver.num_steps=<number of steps>"
             )
 
-    @cached_property
+    @property
     def fixed_steps(self) -> bool:
         by_times = bool(self.step_t) and (
             not METHODS[self.method].adaptive or self.controller == "none"

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .methods.registry import METHODS
 from .problem import Problem
+from .solver import Solver
 
 __all__ = ["is_traced_or_transformed", "warn_of_parted_twins", "warn_of_unstable_steps"]
 
@@ -61,7 +62,7 @@ def is_traced_or_transformed() -> bool:
     return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
 
 
-def warn_of_parted_twins(problem: Problem, twins: tuple[Tensor, Tensor]) -> None:
+def warn_of_parted_twins(solver: Solver, y0: Tensor, twins: tuple[Tensor, Tensor]) -> None:
     """Compare the two solutions that a reversible method computes, at the end of a solve.
 
     Their distance is no more than the error of a stable solve. Where the solution decays faster
@@ -71,9 +72,8 @@ def warn_of_parted_twins(problem: Problem, twins: tuple[Tensor, Tensor]) -> None
         return
     y, z = twins
     with torch.no_grad():
-        size = float(torch.maximum(problem.y0.detach().norm(), y.norm())) or 1.0
+        size = float(torch.maximum(y0.detach().norm(), y.norm())) or 1.0
         distance = float((y - z).norm()) / size
-    solver = problem.solver
     allowed = 1.0
     if not solver.fixed_steps:
         # Errors of many steps add up; and components of one state have their own sizes.

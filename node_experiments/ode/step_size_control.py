@@ -377,7 +377,7 @@ def first_steps(
     """
     longest = min(abs(times[-1] - times[0]), max_step)
     d0, d1 = sizes(y0 / scale, f0 / scale)
-    trials = list(map(trial_step, d0, d1, itertools.repeat(longest)))
+    trials = list(map(trial_step, d0, d1, itertools.repeat(longest), itertools.repeat(times[0])))
     if not any(map(math.isfinite, trials)):
         return trials
     signed = [math.copysign(h, times[-1] - times[0]) for h in trials]
@@ -386,11 +386,15 @@ def first_steps(
     return [step_after_trial(h, d, c, error_order, longest) for h, d, c in every]
 
 
-def trial_step(d0: float, d1: float, longest: float) -> float:
-    """The size of the Euler step, from the norms of the state and of its derivative."""
+def trial_step(d0: float, d1: float, longest: float, start: float) -> float:
+    """The size of the Euler step, from the norms of the state and of its derivative.
+
+    Where these say nothing it is a small one, which the precision of the time at `start` allows.
+    """
     if not math.isfinite(d1):
         return math.nan
-    return min(1e-6 if d0 < 1e-5 or d1 < 1e-5 else 0.01 * d0 / d1, longest)
+    smallest = max(1e-6, 1e4 * sys.float_info.epsilon * abs(start))
+    return min(smallest if d0 < 1e-5 or d1 < 1e-5 else 0.01 * d0 / d1, longest)
 
 
 def step_after_trial(h: float, d1: float, change: float, order: int, longest: float) -> float:

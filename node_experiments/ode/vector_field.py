@@ -224,7 +224,8 @@ def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
         except RuntimeError as error:
             # Autograd's own rejections, of a leaf and of the parts of one that was split.
             if y.is_leaf and y.requires_grad and NO_CHANGE.search(str(error)):
-                raise ValueError(CHANGED.format("the state, or another leaf,", "y")) from error
+                what = CHANGED.format("the vector field", "the state, or another leaf,", "y")
+                raise ValueError(what) from error
             raise
         if versions is not None and (t._version, y._version) != versions:
             raise changed_in_place(t._version != versions[0])
@@ -272,15 +273,14 @@ def like_state(derivative: Any, y: Tensor) -> Tensor:
 
 NO_CHANGE = re.compile("in-?place")
 CHANGED = (
-    "the vector field changed {} in place, and the solver continues with it; take an operation "
-    "that returns a new tensor, such as torch.where or y.clamp(min=0) instead of y.clamp_(min=0), "
-    "or {}.clone()"
+    "{} changed {} in place, and the solver continues with it; take an operation that returns a "
+    "new tensor, such as torch.where or y.clamp(min=0) instead of y.clamp_(min=0), or {}.clone()"
 )
 
 
-def changed_in_place(time: bool) -> ValueError:
-    """The error for a vector field that changed its time, or its state."""
-    return ValueError(CHANGED.format(*(("the time", "t") if time else ("the state", "y"))))
+def changed_in_place(time: bool, who: str = "the vector field") -> ValueError:
+    """The error for a function that changed its time, or its state."""
+    return ValueError(CHANGED.format(who, *(("the time", "t") if time else ("the state", "y"))))
 
 
 def owns_memory(x: Tensor) -> bool:

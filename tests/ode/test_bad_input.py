@@ -1,6 +1,7 @@
 """Bad input: a clear error, or a status with the part that was reached."""
 
 import math
+import pickle
 
 import pytest
 import torch
@@ -293,3 +294,44 @@ def test_a_tolerance_of_zero_is_named(method, options):
     assert "Set solver.atol > 0" in solution.message
     nan = solve(lambda t, y: y / 0 * 0, y0, T, Solver(), throw=False)
     assert "the vector field returned NaN" in nan.message
+
+
+@pytest.mark.parametrize("name", ["step_t", "jump_t"])
+def test_a_time_to_end_steps_at_is_a_number(name):
+    with pytest.raises(ValueError, match=f"solver.{name}.*NaN"):
+        Solver("dopri5", **{name: (0.5, math.nan)})
+
+
+def test_a_norm_returns_one_number_of_any_kind():
+    solver = Solver("dopri5", rtol=1e-6, atol=1e-9)
+    same = solve(lambda t, y: -y, Y0, T, solver, norm=lambda y: y.abs().max())
+    norms = [lambda y: float(y.abs().max()), lambda y: y.abs().max().numpy()]
+    for norm in (*norms, lambda y: y.abs().max().view(1, 1)):
+        assert torch.equal(solve(lambda t, y: -y, Y0, T, solver, norm=norm).ys, same.ys)
+    for norm in (lambda y: y.abs(), lambda y: y.sum() * 1j):
+        with pytest.raises(ValueError, match="norm must return one real number; found shape"):
+            solve(lambda t, y: -y, Y0, T, solver, norm=norm)
+
+
+def test_a_failed_solve_is_an_error_that_can_be_sent_to_another_process():
+    with pytest.raises(SolveError) as caught:
+        solve(lambda t, y: y**2, Y0, torch.tensor([0.0, 2.0], dtype=torch.float64))
+    sent = pickle.loads(pickle.dumps(caught.value))
+    assert type(sent) is SolveError
+    assert str(sent) == str(caught.value)
+    assert torch.equal(sent.solution.ys, caught.value.solution.ys)
+    assert sent.solution.status is caught.value.solution.status
+
+
+@pytest.mark.parametrize("method", ["kvaerno3", "trbdf2", "gl4", "implicit_midpoint", "sdirk2"])
+@pytest.mark.parametrize("grad", [True, False])
+def test_an_implicit_method_says_that_it_needs_a_jacobian(method, grad):
+    adaptive = method in ("kvaerno3", "trbdf2")
+    solver = Solver(method) if adaptive else Solver(method, num_steps=3)
+    with (
+        torch.set_grad_enabled(grad),
+        pytest.raises(ValueError, match=r"implicit method differentiates.*scipy_lsoda"),
+    ):
+        solve(lambda t, y: torch.from_numpy(-y.detach().numpy()), Y0, T, solver)
+    solution = solve(lambda t, y: torch.from_numpy(-y.detach().numpy()), Y0, T, "scipy_lsoda")
+    assert torch.allclose(solution.ys[-1], Y0 * math.exp(-1), rtol=1e-4)

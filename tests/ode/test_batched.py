@@ -30,6 +30,7 @@ def samples(count=5):
 
 
 T = torch.linspace(0, 3, 7, dtype=torch.float64)
+SINGLE = Solver("tsit5", batching="independent")
 
 
 @pytest.mark.parametrize("controller", ["i", "pi", "pid"])
@@ -186,3 +187,31 @@ def test_the_control_of_a_sample_is_that_of_a_whole_state(controller):
         accepted = whole.judge(h, ratio)
         every = samples.judge(samples.t_next - samples.t, torch.full_like(samples.h, ratio))
         assert every.tolist() == [accepted] * 2
+
+
+@pytest.mark.parametrize("method", ["dopri5", "bosh3", "tsit5"])
+def test_samples_may_be_single_numbers(method):
+    """A state of shape (batch,), also beside others, forward and backward in time."""
+    rates = torch.tensor([0.1, 1.0, 20.0], dtype=torch.float64)
+    solver = Solver(method, rtol=1e-7, atol=1e-9, batching="independent")
+    y0 = torch.ones(3, dtype=torch.float64, requires_grad=True)
+    t = torch.tensor([0.0, 0.3, 1.0], dtype=torch.float64)
+    wanted = torch.exp(-rates * t[:, None])
+    both = solve(
+        lambda t, y: (-y[1].view(-1) * y[0], 0 * y[1]), (y0, rates[:, None]), t, solver, "backprop"
+    )
+    alone = solve(lambda t, y: -y, y0, t, solver, "backprop")
+    assert torch.allclose(both.ys[0], wanted, atol=1e-5)
+    assert torch.allclose(alone.ys, torch.exp(-t)[:, None].expand(3, 3), atol=1e-5)
+    (grad,) = torch.autograd.grad(alone.ys[-1].sum(), y0)
+    assert torch.allclose(grad, torch.exp(-t[-1]).expand(3), atol=1e-5)
+    back = solve(lambda t, y: -y, alone.ys[-1].detach(), t.flip(0), solver, "backprop")
+    assert torch.allclose(back.ys[-1], torch.ones(3, dtype=torch.float64), atol=1e-5)
+
+
+def test_single_numbers_that_stop_being_finite():
+    def field(t, y):
+        return torch.where(t > 0.5, math.nan, -1.0) * y
+
+    with pytest.raises(SolveError, match=r"t=0\.5"):
+        solve(field, torch.ones(3, dtype=torch.float64), T, SINGLE)

@@ -253,3 +253,36 @@ def test_every_step_is_watched_once(gradient, level):
     )
     assert seen == sorted(set(seen))
     assert len(seen) > 3
+
+
+@pytest.mark.parametrize("change", ["state", "time"])
+@pytest.mark.parametrize("gradient", ["adjoint", "backprop", "discrete"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_an_event_that_changes_its_arguments_is_rejected(change, gradient, nested):
+    def event(t, y):
+        leaf = y[0] if nested else y
+        (leaf if change == "state" else t).sub_(0.5)
+        return leaf.sum()
+
+    y0 = double([1.0])
+    state = (y0, y0) if nested else y0
+    field = (lambda t, y: (-y[0], -y[1])) if nested else (lambda t, y: -y)
+    with pytest.raises(ValueError, match=f"an event changed the {change} in place"):
+        solve(field, state, double([0.0, 5.0]), "dopri5", gradient, events=[event])
+    assert y0.item() == 1.0
+
+
+@pytest.mark.parametrize("gradient", ["backprop", "adjoint", "interpolated", "discrete"])
+@pytest.mark.parametrize("half_life", [1e-12, 1.0, 1e9, 1e12, 1e30])
+def test_an_event_has_its_gradient_whatever_the_unit_of_time(gradient, half_life):
+    """Half of y' = -k y is left at ln(2) / k, whose derivative is -ln(2) / k^2."""
+    k = double(math.log(2) / half_life, requires_grad=True)
+    solver = Solver("dopri5", rtol=1e-8, atol=1e-10)
+    solution = solve(
+        lambda t, y: -k * y, double([1.0]), double([0.0, math.inf]), solver, gradient,
+        events=[lambda t, y: y.sum() - 0.5],
+    )  # fmt: skip
+    time = solution.ts[-1]
+    (grad,) = torch.autograd.grad(time, k)
+    assert time.item() == pytest.approx(half_life, rel=1e-5)
+    assert grad.item() == pytest.approx(-half_life / k.item(), rel=1e-4)

@@ -175,3 +175,11 @@ def test_onnx(method, kind):
         found = run.run(None, {run.input_names[0]: example(batch).numpy()})
         for a, b in zip(found, outputs, strict=True):
             torch.testing.assert_close(torch.as_tensor(a), b.detach())
+
+
+def test_a_solver_may_be_made_inside_of_what_is_compiled():
+    def end(x):
+        return solve(lambda t, y: -y, x, [0.0, 1.0], Solver("rk4", num_steps=2), "backprop").ys[-1]
+
+    compiled = torch.compile(end, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(example()), end(example()))

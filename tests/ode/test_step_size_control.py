@@ -1,11 +1,12 @@
 """Error norms and step sizes by their formulas."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from node_experiments.ode import Solver
+from node_experiments.ode import Solver, solve
 from node_experiments.ode.norms import ErrorRatio, rms_norm
 from node_experiments.ode.step_size_control import AdaptiveControl
 
@@ -67,3 +68,14 @@ def test_factors_are_bounded_and_a_rejected_step_shrinks():
     assert sizes("i", (1.001,))[1] == pytest.approx(0.9 / 1.001**0.25, rel=1e-9)
     assert sizes("i", (float("nan"),))[1] == pytest.approx(0.2)
     assert sizes("i", (1e-9,), max_step=1.5)[1] == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize("start", [0.0, 1e9, -1e9, 1e15])
+@pytest.mark.parametrize("method", ["dopri5", "bosh3", "kvaerno3", "adams", "reversible_heun"])
+def test_a_first_step_is_one_that_the_precision_of_the_time_allows(start, method):
+    """From a state of zero, whose size says nothing about the scale of the time."""
+    span = max(1.0, 0.1 * abs(start))
+    t = torch.tensor([start, start + span], dtype=torch.float64)
+    y0 = torch.zeros(2, dtype=torch.float64)
+    solution = solve(lambda t, y: (1 - y) / span, y0, t, Solver(method, rtol=1e-6, atol=1e-6))
+    assert solution.ys[-1] == pytest.approx(1 - math.exp(-1), rel=1e-3)

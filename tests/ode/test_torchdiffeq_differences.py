@@ -387,3 +387,42 @@ def test_the_grid_of_the_backward_solve_is_made_before_the_forward_solve():
         ("grid", (3,), [1.0, 0.0]),
     ]
     assert "evaluation" not in events[:2]
+
+
+@pytest.mark.parametrize("interface", [odeint, odeint_adjoint])
+@pytest.mark.parametrize("y0", [1.0, None, [1.0, 2.0], (), "a", (ONE, 1.0), (ONE, None)])
+def test_a_state_that_is_none_is_an_error_in_words(interface, y0):
+    options = {} if interface is odeint else {"adjoint_params": ()}
+    with pytest.raises(ValueError, match="y0 must be a tensor, or a tuple"):
+        interface(decay, y0, T, **options)
+
+
+@pytest.mark.parametrize("derivative", [None, 1.0, 3])
+def test_a_derivative_of_a_tuple_that_is_none_is_an_error_in_words(derivative):
+    with pytest.raises(ValueError, match="must be a tuple or list of length 2; found"):
+        odeint(lambda t, y: derivative, (ONE, ONE), T)
+
+
+@pytest.mark.parametrize("interface", [odeint, odeint_adjoint])
+def test_an_event_at_the_start_has_a_gradient(interface):
+    """y' = -y from y0 is at the level c = y0 at once; the time is ln(y0 / c)."""
+    y0, c = ONE.clone().requires_grad_(), ONE.clone().requires_grad_()
+    options = {} if interface is odeint else {"adjoint_params": (c,)}
+    time, ys = odeint_event(
+        decay,
+        y0,
+        T[0],
+        event_fn=lambda t, y: torch.cat([y - c, y + 5]),
+        odeint_interface=interface,
+        **options,
+    )
+    assert time.item() == 0.0
+    grads = torch.autograd.grad(time + 2 * ys[-1].sum(), (y0, c))
+    assert [grad.item() for grad in grads] == pytest.approx([1.0, -1.0 + 2.0])
+
+
+def test_the_start_is_not_changed_by_an_event_that_changes_its_state():
+    y0 = ONE.clone()
+    with pytest.raises(ValueError, match="an event changed the state in place"):
+        odeint_event(decay, y0, T[0], event_fn=lambda t, y: y.sub_(0.5))
+    assert torch.equal(y0, ONE)

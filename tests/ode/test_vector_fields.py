@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections import OrderedDict, namedtuple
 
 import numpy as np
@@ -401,3 +402,28 @@ def test_parameter_integrals_where_the_adjoint_is_constant(method, tolerance):
     expected = grad(Solver("rk4", num_steps=50), "backprop")
     found = grad(Solver(method, rtol=tolerance, atol=tolerance), "adjoint")
     assert (found - expected).norm() < max(30 * tolerance, 1e-7) * expected.norm()
+
+
+def test_solves_in_several_threads_do_not_disturb_each_other():
+    """What a field reads is found in anomaly mode, which is that of the whole process."""
+    failures = []
+
+    def work(rate: float) -> None:
+        for gradient in ("adjoint", "discrete", "checkpoint", "interpolated") * 3:
+            k = torch.tensor(rate, dtype=torch.float64, requires_grad=True)
+            y0 = torch.ones(2, dtype=torch.float64)
+            try:
+                y = solve(lambda t, y, k=k: -k * y, y0, [0.0, 1.0], "dopri5", gradient).ys[-1]
+                (grad,) = torch.autograd.grad(y.sum(), k)
+                if abs(grad.item() + 2 * math.exp(-rate)) > 1e-4:
+                    failures.append(grad)
+            except Exception as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(rate,)) for rate in (1.0, 2.0, 3.0, 4.0)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert not torch.is_anomaly_enabled()

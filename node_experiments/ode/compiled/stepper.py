@@ -258,7 +258,7 @@ class CompiledSteps(Stepper):
         self._start, self._at_start = y0, first
         self.counts.evaluations += 1
         d0, d1 = norms.tolist()
-        h = trial_step(d0, d1, longest)
+        h = trial_step(d0, d1, longest, times[0])
         if not math.isfinite(h):
             return h
         signed = math.copysign(h, span)

@@ -36,6 +36,7 @@ from ..norms import rms_norm, scaled
 from ..problem import Observe, Problem, Watch
 from ..solution import Solution, SolveError, Status, Trajectory
 from ..solver import Solver
+from ..stability import warn_of_parted_twins
 from ..step_size_control import AdaptiveControl, first_step, make_controller
 from ..vector_field import Dynamics
 from .base import Evaluator, Gradient, backward_pass
@@ -329,7 +330,7 @@ class BackwardSolve:
         sizes = [real_view(p).numel() for p in self._differentiable]
         pieces = zip(quadrature.split(sizes), self._differentiable, strict=True)
         return tuple(
-            torch.view_as_complex(piece.view(*p.shape, 2)).to(p.dtype)
+            torch.view_as_complex(piece.view(*p.shape, 2).clone()).to(p.dtype)
             if p.is_complex()
             else piece.view(p.shape).to(p.dtype)
             for piece, p in pieces
@@ -435,6 +436,8 @@ class BackwardSolve:
             enter=enter,
         )
         self._problem.leave()
+        if stepper.has_twins:
+            warn_of_parted_twins(solver, start_state, stepper.twins())
         self._conclude(trajectory)
 
     def _solve_with_scipy(self, interval: list[float]) -> Trajectory:

@@ -13,6 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ..lost_graphs import GraphLost
 from .base import StepFailed
 
 __all__ = ["AugmentedLinearization", "Linear", "Linearization", "gmres", "gmres_to_rounding"]
@@ -20,6 +21,12 @@ __all__ = ["AugmentedLinearization", "Linear", "Linearization", "gmres", "gmres_
 DENSE_UP_TO = 128  # components of the state; larger systems are solved by GMRES
 TOLERANCE = 1e-3  # of GMRES: Newton's method, or a restart, corrects what is left
 RESTARTS = 20
+NO_JACOBIAN = (
+    "an implicit method differentiates the vector field with respect to its state, and the "
+    "derivative that it returned is in no graph: it was made by torch.tensor(...), .item(), NumPy "
+    "or .detach(); compute it by torch operations on y, or take an explicit method or "
+    "'scipy_lsoda'"
+)
 
 LinearSolver = Callable[[Tensor], Tensor]
 
@@ -46,7 +53,10 @@ class Linearization:
     def __init__(self, func: Callable[[Tensor], Tensor], y: Tensor):
         with torch.enable_grad():
             self._y = y.detach().requires_grad_()
-            self._f = func(self._y)
+            try:
+                self._f = func(self._y)
+            except GraphLost:
+                raise ValueError(NO_JACOBIAN) from None
             self._u = torch.zeros_like(self._y).requires_grad_()
             self._transposed = self._pull_back(self._u, create_graph=True)
 

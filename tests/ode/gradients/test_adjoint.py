@@ -203,3 +203,29 @@ def test_parameter_gradients_of_weight_zero_are_not_computed(solver, weightless,
     of_initial_step = 0 if solver.fixed_steps else 1
     skipped = weightless * (counts.accepted + counts.rejected) + of_initial_step
     assert len(computed) == counts.evaluations - skipped
+
+
+@pytest.mark.parametrize("gradient", ["adjoint", "interpolated", "discrete", "backprop"])
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_complex_parameters_beside_real_ones(gradient, first):
+    """Of any number of real ones before them: y' = -(k.sum() + Re c) y."""
+    k = torch.full((first,), 0.5, dtype=torch.float64, requires_grad=True)
+    c = torch.tensor([0.5 + 1j], requires_grad=True)
+    y0, t = torch.ones(1, dtype=torch.float64), torch.tensor([0.0, 1.0], dtype=torch.float64)
+    rate = 0.5 * first + 0.5
+    solver = Solver("dopri5", rtol=1e-8)
+    solution = solve(
+        lambda t, y: -(k.sum() + c.real.double()) * y, y0, t, solver, gradient, parameters=[k, c]
+    )
+    solution.ys[-1].sum().backward()
+    assert c.grad.item().real == pytest.approx(-math.exp(-rate), rel=1e-5)
+    assert k.grad.tolist() == pytest.approx([-math.exp(-rate)] * first, rel=1e-5)
+
+
+def test_two_solutions_that_part_on_the_way_back_are_said():
+    """From an equilibrium the forward solve shows nothing; the adjoint decays backwards."""
+    y0 = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    t = torch.tensor([0.0, 20.0], dtype=torch.float64)
+    solution = solve(lambda t, y: -2 * y, y0, t, "reversible_dopri5", "adjoint")
+    with pytest.warns(UserWarning, match="two solutions of reversible_dopri5 are"):
+        solution.ys[-1].sum().backward()

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from ...events import Event
 
@@ -23,7 +24,8 @@ def first_component(event_fn: Callable[..., Any], y0: Any, t0: Tensor) -> Event:
     Components are counted as positive at the start, so that their minimum crosses with the first.
     """
     with torch.no_grad():
-        signs = torch.sign(as_number(event_fn(t0.detach(), y0)))
+        start = as_number(event_fn(t0.detach().clone(), pytree.tree_map(torch.clone, y0)))
+        signs = torch.where(start < 0, -1.0, 1.0).to(start)
 
     def smallest(t: Tensor, y: Any) -> Tensor:
         return (as_number(event_fn(t, y)) * signs).min()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -29,7 +29,7 @@ def promoted(y0: Any) -> Any:
     dtype = leaves[0].dtype
     for leaf in leaves[1:]:
         dtype = torch.promote_types(dtype, leaf.dtype)
-    return pytree.tree_map(lambda leaf: leaf.to(dtype), y0)
+    return pytree.tree_map_only(Tensor, lambda leaf: leaf.to(dtype), y0)
 
 
 def fitted(func: Callable[..., Any], y0: Any, broadcasts: bool) -> Adapted:
@@ -77,6 +77,8 @@ def _broadcast_like(derivative: Any, y: Tensor) -> Any:
 
 
 def _parts_like(derivative: Any, y: tuple[Tensor, ...]) -> Any:
+    if not isinstance(derivative, Iterable):
+        return derivative  # the solver says what is wrong with it
     parts = tuple(derivative)
     if len(parts) != len(y):
         return parts

@@ -186,7 +186,8 @@ def is_empty(y0: Any) -> bool:
     """Whether a state has no elements."""
     if isinstance(y0, Tensor):
         return y0.numel() == 0
-    return not any(leaf.numel() for leaf in pytree.tree_leaves(y0) if isinstance(leaf, Tensor))
+    leaves = [leaf for leaf in pytree.tree_leaves(y0) if isinstance(leaf, Tensor)]
+    return bool(leaves) and not any(leaf.numel() for leaf in leaves)
 
 
 def raising(solver: Callable[..., Solution], *args: Any, **kwargs: Any) -> Solution:
