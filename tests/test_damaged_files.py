@@ -22,7 +22,13 @@ from node_experiments.runner.data_files import check_same_data, noted, same_data
 from node_experiments.runner.job import check_path, settings_in
 from node_experiments.runs import load_runs
 from node_experiments.runs.checkpoint_names import latest_run
-from node_experiments.runs.directory import read_choices, read_config, read_json, remove_leftovers
+from node_experiments.runs.directory import (
+    is_claimed,
+    read_choices,
+    read_config,
+    read_json,
+    remove_leftovers,
+)
 from node_experiments.runs.files import write_json
 from node_experiments.runs.frame import read_epochs
 from node_experiments.runs.jobs import note_job, read_jobs
@@ -69,13 +75,15 @@ def _no_waiting():
 def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path):
     run = tmp_path / "mnist_mlp" / "run"
     run.mkdir(parents=True)
-    for name in ("result.json", "config.yaml", "run_info.json", "metrics.jsonl"):
+    for name in ("result.json", "config.yaml", "run_info.json", "metrics.jsonl", ".lock"):
         os.mkfifo(run / name)
     (row,) = load_runs(tmp_path).to_dict("records")
     assert row["status"] == "damaged"
     assert "result.json cannot be read: Not a file" in row["reason"]
     assert read_json(run / "run_info.json") == read_config(run) == {}
     assert read_epochs(run) == []
+    assert not is_claimed(run)
+    assert may_live(run)
 
 
 def test_a_lock_that_names_no_process_of_any_machine_is_left(tmp_path):

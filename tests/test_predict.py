@@ -16,7 +16,7 @@ from node_experiments.config.run import PredictConfig
 from node_experiments.data.errors import DataError
 from node_experiments.runner.build import build_data, build_model
 from node_experiments.runner.compose import to_yaml
-from node_experiments.runner.predict import asked_times, check_predict
+from node_experiments.runner.predict import asked_times, check_outputs, check_predict
 
 SPIRALS = ("dataset.train_size=8", "dataset.test_size=3", "dataset.batch_size=8")
 IMAGES = (
@@ -64,6 +64,27 @@ def test_what_means_nothing_for_a_model_is_rejected_by_name(experiment, asked, s
     config.predict = PredictConfig(**asked)
     with pytest.raises(ConfigError, match=said):
         check_predict(config)
+
+
+def test_no_input_is_written_over(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("patients.csv", "start.npz", "when.csv"):
+        (tmp_path / name).write_text("years of work")
+    (tmp_path / "link.csv").symlink_to("patients.csv")
+    words = ["experiment=csv_latent_ode", "mode=predict", "checkpoint=x"]
+    config = composed_config([*words, "dataset.path=patients.csv"])
+    for asked in (
+        {"out": "patients.csv"}, {"out": str(tmp_path / "patients.csv")}, {"out": "link.csv"},
+        {"out": "start.npz", "points": "start.npz"}, {"out": "when.csv", "times": "when.csv:t"},
+        {"latent": "patients.csv"},
+    ):  # fmt: skip
+        config.predict = PredictConfig(**asked)
+        with pytest.raises(ConfigError, match="is read by this very command, and would be overw"):
+            check_outputs(config)
+    config.predict = PredictConfig(out="new.csv")
+    check_outputs(config)
+    with pytest.raises(ConfigError, match="must be a file"):
+        PredictConfig(out="a\0.csv")
 
 
 def test_images(node_run, tmp_path):

@@ -180,7 +180,21 @@ def in_double(x):
     return tree_map(lambda leaf: leaf.detach().double() if isinstance(leaf, Tensor) else leaf, x)
 
 
-@pytest.mark.parametrize("name", SOLVING)
+# One of each kind of vector field; the others are thorough.
+KINDS = (
+    "odenet",
+    "latent_ode",
+    "poisson_latent_ode",
+    "planar_cnf",
+    "ode_rnn",
+    "latent_ode_poisson",
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in KINDS else pytest.mark.thorough) for name in SOLVING],
+)
 def test_the_penalty_is_the_integral_along_every_solve(name, solves):
     """Of all ODEs of the model; and its gradient reaches all weights of what moves."""
     config = configured(*SOLVING[name], *TIGHT, *ALL)

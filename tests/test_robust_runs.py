@@ -15,6 +15,7 @@ import pytest
 import torch
 import yaml
 
+from node_experiments.cli import main as cli
 from node_experiments.config import ConfigError
 from node_experiments.runner.compose import plain_config
 from node_experiments.runs import starts
@@ -220,11 +221,45 @@ def test_wrong_settings_leave_nothing_at_all(node_run, tmp_path):
         assert not list(tmp_path.iterdir()), words
 
 
-def test_a_rank_that_is_no_number(node_run, monkeypatch):
-    monkeypatch.setenv("RANK", "abc")
+@pytest.mark.parametrize(
+    ("environment", "line"),
+    [
+        ({"RANK": "abc"}, "RANK='abc' in the environment is no number"),
+        ({"WORLD_SIZE": "two"}, "WORLD_SIZE='two' in the environment is no number"),
+        ({"WORLD_SIZE": ""}, "WORLD_SIZE='' in the environment is no number"),
+        ({"RANK": "5", "WORLD_SIZE": "2"}, "RANK=5 in the environment is not below WORLD_SIZE=2"),
+        ({"RANK": "1"}, "one process alone needs neither"),
+        ({"RANK": "0", "WORLD_SIZE": "2"}, "MASTER_ADDR and MASTER_PORT is not: start the proc"),
+        ({"WORLD_SIZE": "4"}, "unset WORLD_SIZE for one process alone"),
+    ],
+)
+def test_an_environment_that_torchrun_did_not_make(node_run, monkeypatch, environment, line):
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     result = node_run(*MLP)
     assert result.code == 2
-    assert "RANK='abc'" in one_line(result.err)
+    assert line in one_line(result.err)
+
+
+def test_a_current_directory_that_was_deleted(node_run, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    result = node_run(*MLP)
+    assert result.code == 2
+    assert "the current directory was deleted; change to one that exists" in one_line(result.err)
+
+
+def test_an_output_that_is_full(capsys, monkeypatch):
+    with io.TextIOWrapper(io.FileIO("/dev/full", "w"), write_through=True) as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert cli.main(["--version"]) == 2
+        monkeypatch.undo()
+    line = one_line(capsys.readouterr().err)
+    assert "cannot write what was asked for: No space left on device" in line
 
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT)

@@ -70,6 +70,8 @@ def run(words: Sequence[str]) -> int:
             raise
         if isinstance(error, HydraException):
             return explain(error)
+        if error.filename is None:
+            return complain(without_a_file(error))
         remedy = "set outputs=<directory that can be written>"
         if error.errno == errno.ENAMETOOLONG:
             remedy = "choose a shorter name or directory"
@@ -81,6 +83,15 @@ def run(words: Sequence[str]) -> int:
         if wants_traceback() or (ExitCode.started and not ours):
             raise
         return explain(error)
+
+
+def without_a_file(error: OSError) -> str:
+    """What went wrong where no file is named."""
+    try:
+        Path.cwd()
+    except OSError:
+        return "the current directory was deleted; change to one that exists"
+    return f"cannot write what was asked for: {error.strerror or error}"
 
 
 def explain(error: BaseException) -> int:

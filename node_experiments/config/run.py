@@ -199,7 +199,8 @@ class PredictConfig:
 
     def __post_init__(self) -> None:
         endings = (".csv", ".parquet", ".npz")
-        require(self.out.endswith(endings), self, "out", "a file .csv, .parquet or .npz")
+        named = self.out.endswith(endings) and self.out.isprintable()
+        require(named, self, "out", "a file .csv, .parquet or .npz")
         at_least(self, 1, "samples")
         known = isinstance(self.latent, bool) or str(self.latent).endswith(endings)
         require(known, self, "latent", "true, false, or a file .csv, .parquet or .npz")

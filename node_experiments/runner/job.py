@@ -50,6 +50,8 @@ __all__ = ["ExitCode", "job", "torchrun_rank"]
 
 log = logging.getLogger(__name__)
 
+MEETING = ("RANK", "MASTER_ADDR", "MASTER_PORT")  # by which the processes of torchrun meet
+
 
 class ExitCode:
     """Of the last job in this process that did not complete; Hydra passes no value through.
@@ -345,9 +347,25 @@ def torchrun_rank() -> int:
     """The number of this process among those that torchrun started.
 
     Raises:
-        ConfigError: The environment holds no number.
+        ConfigError: The environment holds no numbers that fit, or not all that torchrun sets.
     """
-    rank = os.environ.get("RANK", "0")
-    if not rank.isdecimal():
-        raise ConfigError(f"RANK={rank!r} in the environment is no number; torchrun sets it")
-    return int(rank)
+    numbers = {}
+    for name, alone in (("RANK", "0"), ("WORLD_SIZE", "1")):
+        given = os.environ.get(name, alone)
+        if not (given.isascii() and given.isdecimal()):
+            raise ConfigError(
+                f"{name}={given!r} in the environment is no number; torchrun sets it"
+            )
+        numbers[name] = int(given)
+    rank, size = numbers.values()
+    if rank >= size:
+        raise ConfigError(
+            f"RANK={rank} in the environment is not below WORLD_SIZE={size}; torchrun sets both, "
+            "and one process alone needs neither"
+        )
+    if size > 1 and (missing := [name for name in MEETING if name not in os.environ]):
+        raise ConfigError(
+            f"WORLD_SIZE={size} is in the environment, and {' and '.join(missing)} is not: start "
+            "the processes with torchrun, or unset WORLD_SIZE for one process alone"
+        )
+    return rank

@@ -64,6 +64,29 @@ def check_predict(config: RunConfig) -> None:
                 f"{config.dataset.name!r}; read are {', '.join(('out', *reads))}"
             )
     asked_times(config.predict.times)
+    check_outputs(config)
+
+
+def check_outputs(config: RunConfig) -> None:
+    """See that nothing is written over what is read.
+
+    Raises:
+        ConfigError: An output is one of the inputs, perhaps by another name.
+    """
+    asked = config.predict
+    column = str(asked.times).rpartition(":")[0]  # the file of file:column
+    data = getattr(config.dataset, "path", None)
+    inputs = (data, *config.places.values(), asked.points, asked.images, column)
+    latent = Path(asked.out).with_name("latent.csv") if asked.latent is True else asked.latent
+    for name, output in (("out", asked.out), ("latent", latent)):
+        path = Path(str(output)).expanduser()
+        for each in filter(None, map(str, inputs)):
+            with suppress(OSError, ValueError):
+                if path.samefile(Path(each).expanduser()):
+                    raise ConfigError(
+                        f"predict.{name}={output} is read by this very command, and would be "
+                        "overwritten; name another file"
+                    )
 
 
 def predict(config: RunConfig, folder: Path, device: torch.device) -> Findings:

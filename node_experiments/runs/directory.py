@@ -81,6 +81,8 @@ def claimed(folder: Path) -> Iterator[None]:
 
 def is_claimed(folder: Path) -> bool:
     """Whether a living process works in the folder."""
+    if not (folder / LOCK).is_file():
+        return False
     try:
         with (folder / LOCK).open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -38,9 +38,15 @@ def write_atomically(
 ) -> None:
     """Write to a temporary name beside `path`, flush it to disk, and rename it.
 
+    A device or a pipe is written into: a file in its place would be the end of `/dev/null`.
+
     Args:
         keep: What `path` held before is renamed to this.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        with path.open("wb") as device:
+            write(device)
+        return
     handle, temporary = tempfile.mkstemp(
         dir=path.parent, prefix=f".{path.name}.", suffix=".partial"
     )

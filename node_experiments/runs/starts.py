@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from .directory import LOCK, is_claimed
+from .files import read_file
 
 __all__ = ["discard", "mark_start", "one_at_a_time", "remove_failed_starts"]
 
@@ -36,7 +37,7 @@ def discard(folder: Path) -> None:
     if not is_only_started(folder):
         return
     with suppress(OSError):
-        if (folder / LOCK).exists() and (folder / LOCK).read_text() not in ("", this_process()):
+        if read_file(folder / LOCK).decode(errors="replace") not in ("", this_process()):
             return  # of another process
     for name in (LOCK, "node-run.log"):
         (folder / name).unlink(missing_ok=True)
@@ -94,7 +95,7 @@ def remove_if_dead(lock: Path) -> None:
 def may_live(folder: Path) -> bool:
     """Whether the process that started a directory may still be at work."""
     with suppress(OSError, ValueError, OverflowError):
-        number, _, node = (folder / LOCK).read_text().split(maxsplit=2)
+        number, _, node = read_file(folder / LOCK).decode().split(maxsplit=2)
         if node == os.uname().nodename:
             return is_alive(int(number))
     # Nobody is named, or on a machine that cannot be asked: a start takes no hour.

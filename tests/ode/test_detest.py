@@ -85,7 +85,7 @@ def test_the_error_follows_the_tolerance(index, method):
 @pytest.mark.parametrize(
     ("method", "name"), [("bosh3", "RK23"), ("dopri5", "RK45"), ("dopri8", "DOP853")]
 )
-@pytest.mark.parametrize("tolerance", [1e-4, 1e-7])
+@pytest.mark.parametrize("tolerance", [pytest.param(1e-4, marks=pytest.mark.thorough), 1e-7])
 def test_evaluations_are_at_most_1_2_times_scipys(method, name, tolerance):
     """On every problem; in the geometric mean for DOP853, another method of the same order."""
     if method == "bosh3" and tolerance < 1e-5:

@@ -1,5 +1,8 @@
 """A file is either whole or as it was before."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from node_experiments.runs.files import write_atomically, write_json
@@ -32,6 +35,18 @@ def test_what_was_there_is_kept_under_another_name(tmp_path):
     for content in (b"1", b"2", b"3"):
         write_atomically(path, lambda file, content=content: file.write(content), keep=kept)
     assert (path.read_bytes(), kept.read_bytes()) == (b"3", b"2")
+
+
+def test_a_device_or_a_pipe_is_written_into_and_stays_what_it_is(tmp_path):
+    write_atomically(Path("/dev/null"), lambda file: file.write(b"x"))
+    assert Path("/dev/null").is_char_device()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_atomically(pipe, lambda file: file.write(b"x"))
+    assert os.read(reader, 2) == b"x"
+    os.close(reader)
+    assert [path.is_fifo() for path in tmp_path.iterdir()] == [True]
 
 
 def test_files_are_for_whom_the_user_allows(tmp_path):

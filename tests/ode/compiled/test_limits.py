@@ -186,6 +186,7 @@ def test_by_the_real_compiler(fresh, quick_compiler, monkeypatch):
     """The private interface is there, and computes what plain steps do."""
     monkeypatch.setattr(inductor.cpp, "cxx", (None, quick_compiler))
     monkeypatch.setattr(inductor, "compile_threads", 1)
+    monkeypatch.setattr(inductor, "cpp_cache_precompile_headers", False)
     net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 2))
     y0 = torch.randn(3, 2, requires_grad=True)
 
