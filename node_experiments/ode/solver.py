@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from .methods.registry import METHODS, nearest
 
@@ -81,9 +82,17 @@ class Solver:
     batching: str = "joint"
     compile: bool = False
 
+    fixed_steps: ClassVar[bool]  # of every solver its own: whether its steps are known beforehand
+
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ValueError(f"solver.method={self.method!r} is unknown{nearest(self.method)}")
+        by_times = bool(self.step_t) and (
+            not METHODS[self.method].adaptive or self.controller == "none"
+        )
+        fixed = self.step_size is not None or self.num_steps is not None or by_times
+        # Worked out once, and not by a property with a lock, which torch.compile cannot trace.
+        object.__setattr__(self, "fixed_steps", fixed)
         for name in ("rtol", "atol"):
             value = getattr(self, name)
             parts = (value,) if isinstance(value, float | int) else tuple(value)
@@ -177,13 +186,6 @@ class Solver:
                 f"solver.method={self.method!r} takes fixed steps and was given none; set "
                 "solver.step_size=<step in units of t> or solver.num_steps=<number of steps>"
             )
-
-    @property
-    def fixed_steps(self) -> bool:
-        by_times = bool(self.step_t) and (
-            not METHODS[self.method].adaptive or self.controller == "none"
-        )
-        return self.step_size is not None or self.num_steps is not None or by_times
 
     def _require(self, ok: bool, name: str, allowed: str) -> None:
         if not ok:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -47,7 +48,7 @@ class FlatState:
         self.is_packed = self.is_single and self._order is None
 
     def _flatten(self, y0: Any) -> None:
-        leaves, self._spec = pytree.tree_flatten(y0)
+        leaves, spec = pytree.tree_flatten(y0)
         if not leaves or not all(isinstance(leaf, Tensor) for leaf in leaves):
             raise ValueError("y0 must be a tensor, or a tuple, list or dict of tensors")
         if any(
@@ -55,6 +56,9 @@ class FlatState:
         ):
             found = ", ".join(f"{leaf.dtype} on {leaf.device}" for leaf in leaves)
             raise ValueError(f"all tensors of y0 must have one dtype and device; found {found}")
+        # The usual tuple of tensors is made without a walk over its structure.
+        plain = type(y0) is tuple and all(isinstance(part, Tensor) for part in y0)
+        self._arrange = tuple if plain else partial(pytree.tree_unflatten, treespec=spec)
         self._read = self._reader(y0, leaves)
         self._shapes = [leaf.shape for leaf in leaves]
         self._is_complex = leaves[0].is_complex()
@@ -90,13 +94,16 @@ class FlatState:
             return vector.permute(*range(first), *axes)
         lead = vector.shape[:-1]
         leaves = []
-        for piece, shape in zip(vector.split(self.sizes, dim=-1), self._shapes, strict=True):
+        # `split` would be a call of Python more.
+        for piece, shape in zip(
+            vector.split_with_sizes(self.sizes, -1), self._shapes, strict=True
+        ):
             if self._is_complex:
                 pairs = piece.reshape((*lead, *shape, 2)).contiguous()
                 leaves.append(torch.view_as_complex(pairs))
             else:
-                leaves.append(piece.reshape((*lead, *shape)))
-        return pytree.tree_unflatten(leaves, self._spec)
+                leaves.append(piece.reshape(lead + shape))
+        return self._arrange(leaves)
 
     def wrap(self, func: Callable[..., Any]) -> Callable[..., Tensor]:
         """`func` on nested states as a function on packed ones."""

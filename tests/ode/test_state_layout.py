@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils import _pytree as pytree
 
 from node_experiments.ode import (
     Solver,
@@ -86,3 +87,18 @@ def test_order_in_memory():
     assert order_in_memory(x[:, ::2]) is None
     assert order_in_memory(x[:, :1].expand(2, 5, 4)) is None
     assert order_in_memory(torch.zeros(1, 5).t()) is None
+
+
+@pytest.mark.parametrize("gradient", ["adjoint", "backprop"])
+def test_tuples_of_tensors_and_tuples_of_tuples_come_back_as_they_were_given(gradient):
+    one, t = torch.ones(2, dtype=torch.float64), torch.tensor([0.0, 1.0], dtype=torch.float64)
+
+    def falls(t, y):
+        return pytree.tree_map(torch.neg, y)
+
+    for y0 in ((one,), (one, one[:1]), ((one,), (one[:1],)), (one, [one, {"a": one}])):
+        ys = solve(falls, y0, t, "dopri5", gradient).ys
+        assert pytree.tree_structure(ys) == pytree.tree_structure(y0)
+        for leaf, start in zip(pytree.tree_leaves(ys), pytree.tree_leaves(y0), strict=True):
+            assert leaf.shape == (2, *start.shape)
+            assert torch.allclose(leaf[-1], start * torch.exp(-t[-1]), rtol=1e-4)

@@ -36,7 +36,6 @@ from ..norms import rms_norm, scaled
 from ..problem import Observe, Problem, Watch
 from ..solution import Solution, SolveError, Status, Trajectory
 from ..solver import Solver
-from ..stability import warn_of_parted_twins
 from ..step_size_control import AdaptiveControl, first_step, make_controller
 from ..vector_field import Dynamics
 from .base import Evaluator, Gradient, backward_pass
@@ -437,6 +436,8 @@ class BackwardSolve:
         )
         self._problem.leave()
         if stepper.has_twins:
+            from ..stability import warn_of_parted_twins
+
             warn_of_parted_twins(solver, start_state, stepper.twins())
         self._conclude(trajectory)
 

@@ -82,12 +82,15 @@ def _parts_like(derivative: Any, y: tuple[Tensor, ...]) -> Any:
     parts = tuple(derivative)
     if len(parts) != len(y):
         return parts
-    return tuple(
-        _converted(part, like.dtype).reshape(like.shape)
-        if isinstance(part, Tensor) and part.numel() == like.numel()
-        else part
-        for part, like in zip(parts, y, strict=True)
-    )
+    return tuple(map(_part_like, parts, y))
+
+
+def _part_like(part: Any, y: Tensor) -> Any:
+    if not isinstance(part, Tensor) or part.numel() != y.numel():
+        return part
+    if part.dtype != y.dtype:
+        part = _converted(part, y.dtype)
+    return part if part.shape == y.shape else part.reshape(y.shape)
 
 
 def _converted(x: Any, dtype: torch.dtype) -> Any:
