@@ -104,6 +104,20 @@ def test_what_was_wrong_is_named(words, line):
     assert "\n" not in found.strip()
 
 
+@pytest.mark.parametrize(
+    "empty", ["seed=range(0)", "seed=range(3,1)", "seed=glob(*)", "solver=glob(x*)"]
+)
+def test_a_sweep_without_a_job_is_rejected(empty):
+    assert answer(["-m", empty]) == f"{empty} holds no value: the sweep would have no job"
+    assert answer(["-m", "seed=range(0,2)", "solver=glob(rk*)"]) is None
+
+
+def test_what_would_end_a_sweep_in_its_middle_is_rejected_before_it():
+    assert "name='..' must be the name of one folder" in answer(["-m", "name=a,..,b"])
+    assert "hydra.run.dir=x,y names several" in answer(["-m", "hydra.run.dir=x,y"])
+    assert answer(["-m", "name=a,b,${oc.env:A/B,c}"]) is None
+
+
 def test_no_list_of_choices_is_longer_than_can_be_read():
     """Of every group, and of the settings of every group."""
     groups = choices([configs_folder()])

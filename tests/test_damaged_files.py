@@ -86,6 +86,14 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path):
     assert may_live(run)
 
 
+def test_a_log_that_cannot_be_written_is_one_line(node_run, tmp_path, tiny):
+    (tmp_path / "run" / "node-run.log").mkdir(parents=True)
+    result = node_run("experiment=mnist_mlp", *tiny, "hydra.run.dir=run")
+    assert result.code == 2
+    (line,) = result.err.splitlines()
+    assert "node-run.log cannot be written: Is a directory; remove it, or begin" in line
+
+
 def test_a_lock_that_names_no_process_of_any_machine_is_left(tmp_path):
     (tmp_path / ".lock").write_text(f"{'9' * 40} on {os.uname().nodename}")
     os.utime(tmp_path, (0, 0))

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import yaml
-from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
+from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, QuotedString, RangeSweep
 from omegaconf import BooleanNode, FloatNode, IntegerNode, StringNode, ValidationError
 
-from ..config import ConfigError, nearest
+from ..config import ConfigError, folder_name, nearest
 from ..runner.compose import check_size
 from .arguments import shorten
 from .settings import listing, setting_types, unknown_setting
@@ -74,6 +74,13 @@ def check_overrides(
                 f"with {key}=<name> (node-run --help lists them); only {', '.join(optional)} may "
                 "be deleted"
             )
+        if is_empty(override, groups.get(key, ())):
+            raise ConfigError(f"{override.input_line} holds no value: the sweep would have no job")
+        if key == "name":
+            # Of a sweep, also those of the jobs that come later.
+            for name in map(str, filter(None, values(override))):
+                if "${" not in name:
+                    folder_name(name)
         if override.package is not None or override.is_delete():
             continue  # rare, and Hydra's to judge
         if key in groups:
@@ -98,6 +105,18 @@ def values(override: Override) -> Iterator[Any]:
             yield one.text
         elif not override.is_sweep_override() or isinstance(value, ChoiceSweep):
             yield one
+
+
+def is_empty(override: Override, names: Collection[str]) -> bool:
+    """Whether a sweep has no value.
+
+    Args:
+        names: What `glob()` chooses from.
+    """
+    value = override._value
+    if isinstance(value, RangeSweep):
+        return not any(True for _ in value.range())
+    return isinstance(value, Glob) and not value.filter(list(names))
 
 
 def is_setting(key: str) -> bool:
@@ -211,7 +230,10 @@ def check_hydra(override: Override) -> None:
             configurations.
     """
     value = None if override.is_sweep_override() else override.value()
-    if override.key_or_group in ("hydra.run.dir", "hydra.sweep.dir") and value in ("", None):
+    directory = override.key_or_group in ("hydra.run.dir", "hydra.sweep.dir")
+    if directory and override.is_sweep_override():
+        raise ConfigError(f"{override.input_line} names several directories; give one")
+    if directory and value in ("", None):
         raise ConfigError(f"{override.key_or_group}= is empty; name a directory, or leave it out")
     if override.key_or_group == "hydra.sweeper.n_trials" and isinstance(value, int) and value < 0:
         raise ConfigError(f"hydra.sweeper.n_trials={value} must be at least 0")

@@ -38,12 +38,12 @@ def write_atomically(
 ) -> None:
     """Write to a temporary name beside `path`, flush it to disk, and rename it.
 
-    A device or a pipe is written into: a file in its place would be the end of `/dev/null`.
+    A device is written into: a file in its place would be the end of `/dev/null`.
 
     Args:
         keep: What `path` held before is renamed to this.
     """
-    if path.exists() and not (path.is_file() or path.is_dir()):
+    if path.is_char_device() or path.is_block_device():
         with path.open("wb") as device:
             write(device)
         return

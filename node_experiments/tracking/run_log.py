@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
+from ..errors import UserError
+
 __all__ = ["RepeatedWarnings", "log_file", "warnings_shown_once"]
 
 # Numbers differ from one occurrence to the next, and are not what a warning is about.
@@ -72,8 +74,18 @@ def warnings_shown_once(log: logging.Logger) -> Iterator[RepeatedWarnings]:
 
 @contextmanager
 def log_file(path: Path) -> Iterator[None]:
-    """Everything that is logged also goes, with times and tracebacks, into this file."""
-    handler = LogFile(path)
+    """Everything that is logged also goes, with times and tracebacks, into this file.
+
+    Raises:
+        LogError: It cannot be written.
+    """
+    try:
+        handler = LogFile(path)
+    except OSError as error:
+        raise LogError(
+            f"{path} cannot be written: {error.strerror}; remove it, or begin the run elsewhere "
+            "with outputs= or hydra.run.dir="
+        ) from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handler.setLevel(logging.DEBUG)
     logger = logging.getLogger("node_experiments")
@@ -84,6 +96,10 @@ def log_file(path: Path) -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         handler.close()
+
+
+class LogError(UserError):
+    """No log can be written in a run directory."""
 
 
 class LogFile(logging.FileHandler):
