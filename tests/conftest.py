@@ -117,15 +117,6 @@ def fork_server(_cache):
     server.close()
 
 
-@pytest.fixture
-def quick_compiler(tmp_path):
-    """A C++ compiler that does not optimise, which would take most of the time of a small test."""
-    path = tmp_path / "g++"
-    path.write_text('#!/bin/sh\nexec g++ "$@" -O0\n')
-    path.chmod(0o755)
-    return str(path)
-
-
 # Small enough for a test, and still the whole way from images to result.json.
 TINY = (
     "protocol=smoke",
