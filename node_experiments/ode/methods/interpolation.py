@@ -17,6 +17,7 @@ __all__ = [
     "OutputWeights",
     "dense_weights",
     "hermite_interpolation",
+    "linear_interpolation",
     "output_slopes",
     "output_weights",
     "runge_kutta_interpolation",
@@ -35,6 +36,11 @@ class OutputWeights(NamedTuple):
     end: Time
     stages: tuple[Time, ...]
     end_derivative: Time
+
+
+def linear_interpolation(y0: Tensor, y1: Tensor, thetas: Sequence[float]) -> Tensor:
+    """States on the line between the ends of a step, shape `(len(thetas), *state)`."""
+    return torch.lerp(y0, y1, y0.new_tensor(thetas).view(-1, *[1] * y0.dim()))
 
 
 def output_weights(tableau: Tableau, theta: Time) -> OutputWeights:
