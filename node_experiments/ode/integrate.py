@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .fixed_grid import FixedGrid
 from .methods.base import StepFailed, Stepper
+from .methods.interpolation import linear_interpolation
 from .methods.registry import METHODS
 from .norms import ErrorRatio
 from .problem import Observe, OnAccept, Problem, Watch
@@ -142,11 +143,6 @@ def integrate(
             next_output += 1
             steps_since_output = 0
     return result
-
-
-def linear_interpolation(y0: Tensor, y1: Tensor, thetas: Sequence[float]) -> Tensor:
-    """States on the line between the ends of a step, shape `(len(thetas), *state)`."""
-    return torch.lerp(y0, y1, y0.new_tensor(thetas).view(-1, *[1] * y0.dim()))
 
 
 def solve_forward(

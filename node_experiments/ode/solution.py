@@ -115,6 +115,14 @@ class Trajectory:
     cause: str = ""
     shows_no_error: bool = False
 
+    def failure(self, method: str, counts: StepCounts, where: str = "") -> str:
+        """Where a solve that did not reach its end stopped, and why."""
+        return (
+            f"{method} stopped at t={self.t:.6g}{where} with step {self.h:.3g} after "
+            f"{counts.evaluations} evaluations ({counts.accepted} steps accepted, "
+            f"{counts.rejected} rejected): {self.cause or self.status.value}"
+        )
+
 
 @dataclass
 class Solution:

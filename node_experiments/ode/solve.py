@@ -287,13 +287,7 @@ def conclude(problem: Problem, ys: Tensor, trajectory: Trajectory) -> Solution:
         return Solution(ts, ys, problem.stats)
     if ok:
         return Solution(ts, ys, problem.stats, status, trajectory.cause or status.value)
-    counts = problem.stats.forward
-    message = (
-        f"{problem.solver.method} stopped at t={trajectory.t:.6g} with step "
-        f"{trajectory.h:.3g} after {counts.evaluations} evaluations "
-        f"({counts.accepted} steps accepted, {counts.rejected} rejected): "
-        f"{trajectory.cause or status.value}"
-    )
+    message = trajectory.failure(problem.solver.method, problem.stats.forward)
     return Solution(ts, ys, problem.stats, status, message)
 
 

@@ -87,9 +87,9 @@ def sequence_reader(readers: list[Reader], names: tuple[str, ...] | None, place:
         if not isinstance(value, tuple | list) or len(value) != count:
             found = f"length {len(value)}" if isinstance(value, tuple | list) else ""
             raise mismatch(place, wanted, found or type(value).__name__)
-        if names is not None and getattr(value, "_fields", names) != names:
-            if set(value._fields) != set(names):  # type: ignore[union-attr]
-                raise mismatch(place, f"fields {names}", f"fields {value._fields}")  # type: ignore[union-attr]
+        if names is not None and (fields := getattr(value, "_fields", names)) != names:
+            if set(fields) != set(names):
+                raise mismatch(place, f"fields {names}", f"fields {fields}")
             value = [getattr(value, name) for name in names]
         for reader, part in zip(readers, value, strict=True):
             reader(part, leaves)

@@ -5,6 +5,8 @@ import torch
 from torch import nn
 
 from node_experiments.ode import Backprop, Solver, solve
+from node_experiments.ode.methods.explicit_runge_kutta import WEIGHTS
+from node_experiments.ode.methods.interpolation import DENSE
 
 TIMES = [0.0, 0.5, 1.0]
 THOROUGH = pytest.mark.thorough
@@ -117,6 +119,24 @@ def test_other_grids_and_methods(method, options):
     model = Single(method, **options)
     program = torch.export.export(model, (example(),))
     torch.testing.assert_close(program.module()(example()), model(example()))
+
+
+def test_nothing_of_an_export_or_of_inference_mode_is_kept_for_other_solves():
+    """Tensors made while tracing have no values, and those of inference mode enter no graph."""
+    model = Single("dopri5", num_steps=3)
+    for kept in (WEIGHTS, DENSE):
+        kept.clear()
+    torch.export.export(model, (example(),))
+    with torch.inference_mode():
+        model(example())
+    assert not WEIGHTS
+    assert not DENSE
+    expected = model(example())
+    expected.sum().backward()
+    assert WEIGHTS or DENSE
+    for made in (*(row for rows in WEIGHTS.values() for row in rows), *DENSE.values()):
+        assert type(made) is torch.Tensor
+        assert not made.is_inference()
 
 
 def test_a_wrong_derivative_is_an_error_while_tracing():

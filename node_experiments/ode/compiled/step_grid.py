@@ -86,9 +86,11 @@ def _grid(
         grid.judge(end - t, 0.0)
     if len(outputs) != len(times):
         return None
-    t0, h = torch.tensor(starts, dtype=torch.float64), torch.tensor(sizes, dtype=torch.float64)
-    c = torch.tensor(nodes, dtype=torch.float64)
-    numbers = torch.cat([h.unsqueeze(1), t0.unsqueeze(1) + h.unsqueeze(1) * c], 1)
+    # They are kept for solves that may record a graph.
+    with torch.inference_mode(False):
+        t0, h = torch.tensor(starts, dtype=torch.float64), torch.tensor(sizes, dtype=torch.float64)
+        c = torch.tensor(nodes, dtype=torch.float64)
+        numbers = torch.cat([h.unsqueeze(1), t0.unsqueeze(1) + h.unsqueeze(1) * c], 1)
+        rows = numbers.to(device, dtype).unbind()
     absolute = [abs(size) for size in sizes]
-    rows = numbers.to(device, dtype).unbind()
     return StepGrid(starts, sizes, min(absolute), max(absolute), rows, outputs)

@@ -10,8 +10,8 @@ call yields all gradients:
 At every output time the adjoint jumps by the gradient that arrives there. The parameter gradients
 do not feed back into the solution, so they are a quadrature beside it and not part of its state.
 
-The backward solve takes one interval between outputs after the other. The state is known at every
-output time and set to what is known, so that the errors of solving it backwards do not add up.
+The state is known at every output time and set to what is known, so that the errors of solving it
+backwards do not add up.
 Between two outputs it is only as good as the backward solve, which on a problem that forgets its
 past can be arbitrarily bad: how far it was off is measured, and a warning says so.
 """
@@ -27,25 +27,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..fixed_grid import FixedGrid
-from ..integrate import integrate, solve_forward
-from ..methods.explicit_runge_kutta import Clock
-from ..methods.make_stepper import make_stepper
+from ..integrate import solve_forward
 from ..methods.registry import METHODS, nearest
 from ..norms import rms_norm, scaled
-from ..problem import Observe, Problem, Watch
-from ..solution import Solution, SolveError, Status, Trajectory
+from ..problem import Problem, Watch
+from ..solution import Trajectory
 from ..solver import Solver
-from ..step_size_control import AdaptiveControl, first_step, make_controller
 from ..vector_field import Dynamics
+from .backward_solve import BackwardSolve
 from .base import Evaluator, Gradient, backward_pass
 
 if TYPE_CHECKING:
-    from ..methods.newton import AugmentedLinearization, Linear
+    from ..methods.newton import AugmentedLinearization
 
-__all__ = ["Adjoint", "BackwardSolve"]
-
-LOW_ORDER = "ralston3"  # 3 evaluations per step, none at its end, from where the adjoint jumps
+__all__ = ["Adjoint"]
 
 
 @dataclass(frozen=True)
@@ -117,6 +112,11 @@ class Adjoint(Gradient):
                 "parameter gradients belong to all samples; take batching='joint'"
             )
 
+    @property
+    def chooses_method(self) -> bool:
+        """Whether the method of the backward solve was asked for."""
+        return self.method is not None or self.solver is not None
+
     def backward_solver(self, solver: Solver, times: Sequence[float]) -> Solver:
         """The solver of the backward solve: the given one, or that of the forward solve changed.
 
@@ -187,9 +187,8 @@ class _Solve(torch.autograd.Function):
     @backward_pass
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
         ys, *differentiable = ctx.saved_tensors
-        backward_solve = BackwardSolve(ctx.problem, ctx.options, ys, grad_ys, differentiable)
-        with torch.no_grad():
-            grad_y0, grad_t, *grads = backward_solve.solve(needs_grad_t=ctx.needs_input_grad[4])
+        backward_solve = AugmentedSolve(ctx.problem, ctx.options, ys, grad_ys, differentiable)
+        grad_y0, grad_t, *grads = backward_solve.solve(needs_grad_t=ctx.needs_input_grad[4])
         return None, None, None, grad_y0, grad_t, *grads
 
 
@@ -231,12 +230,10 @@ class AugmentedDynamics(Dynamics):
         return AugmentedLinearization(self._problem.linearize(t, y[: len(y) // 2]))
 
 
-class BackwardSolve:
-    """The augmented ODE from the last output time to the first.
+class AugmentedSolve(BackwardSolve):
+    """(y, a) backwards, with the integrals that are the gradients of parameters beside it.
 
     Args:
-        ys, grad_ys: States at the output times and the gradients that arrive there, shape
-            `(time, *state)`.
         differentiable: Arguments and parameters of the vector field that need gradients.
     """
 
@@ -248,36 +245,25 @@ class BackwardSolve:
         grad_ys: Tensor,
         differentiable: Sequence[Tensor],
     ):
-        self._problem, self._options = problem, options
-        self._ys, self._grad_ys = ys, grad_ys
+        self._options, self._n = options, problem.y0.numel()
         self._differentiable = differentiable
-        self._times = problem.times[: len(ys)]
-        self._counts = problem.stats.backward
+        self._sizes = [real_view(p).numel() for p in differentiable]
         self._inaccuracy = ys.new_zeros(())
-        self._n = problem.y0.numel()
-        self._chosen = options.backward_solver(problem.solver, problem.times)
-        self._prepare()
-        crowded = len(self._times) - 1 > problem.stats.forward.accepted
-        by_choice = options.method or options.solver or self._chosen.fixed_steps
-        explicit = METHODS[self._chosen.method].family == "explicit"
-        low_order = crowded and explicit and not by_choice
-        self._use(replace(self._chosen, method=LOW_ORDER) if low_order else self._chosen)
+        solver = options.backward_solver(problem.solver, problem.times)
+        super().__init__(problem, ys, grad_ys, solver, options.chooses_method)
 
     def _prepare(self) -> None:
-        """Allocate what is integrated: (y, a), and the parameter gradients beside it."""
+        problem, solver = self._problem, self._chosen
         self._state = self._ys.new_zeros(2 * self._n)
         self._adjoint = self._state[self._n :]
-        self._quadrature = self._ys.new_zeros(
-            sum(real_view(p).numel() for p in self._differentiable)
-        )
-        augmented = AugmentedDynamics(self._problem)
-        self._dynamics: Dynamics = augmented
-        self._time = self._problem.time
-        self._linearize: Callable[[float, Tensor], Linear] = augmented.linearize
-        perturbs = self._chosen.perturb or self._ys.device.type != "cpu"
-        self._clock: Clock[float] | None = self._problem.times_of if perturbs else None
-        self._rtol, self._quadrature_rtol = self._tolerances(self._chosen.rtol)
-        self._atol, self._quadrature_atol = self._tolerances(self._chosen.atol)
+        self._quadrature = self._ys.new_zeros(sum(self._sizes))
+        augmented = AugmentedDynamics(problem)
+        self._dynamics, self._linearize = augmented, augmented.linearize
+        self._time = problem.time
+        perturbs = solver.perturb or self._ys.device.type != "cpu"
+        self._clock = problem.times_of if perturbs else None
+        self._rtol, self._quadrature_rtol = self._tolerances(solver.rtol)
+        self._atol, self._quadrature_atol = self._tolerances(solver.atol)
 
     def _tolerances(
         self, tolerance: float | Sequence[float]
@@ -294,10 +280,6 @@ class BackwardSolve:
             return spread[: 2 * self._n], spread[2 * self._n :]
         return spread, float(spread.min())
 
-    def _observer(self) -> Observe | None:
-        """What is called with every accepted step."""
-        return None
-
     def _enter(self, i: int) -> None:
         """The state is known at output time i: errors of the backward solve do not add up."""
         self._state[: self._n].copy_(self._ys[i].reshape(-1))
@@ -310,7 +292,7 @@ class BackwardSolve:
         # It stays on the device until the end of the backward solve.
         self._inaccuracy = torch.maximum(self._inaccuracy, norm(reconstructed - known) / size)
 
-    def _conclude_reconstruction(self) -> None:
+    def _finish(self) -> list[Tensor | None]:
         error, allowed = float(self._inaccuracy), self._options.state_tolerance
         if not error <= allowed:
             warnings.warn(
@@ -320,166 +302,17 @@ class BackwardSolve:
                 "which do not solve y backwards, or tighter tolerances",
                 stacklevel=2,
             )
-
-    def _input_gradients(self) -> list[Tensor | None]:
         return list(self._by_input(self._quadrature))
 
     def _by_input(self, quadrature: Tensor) -> tuple[Tensor, ...]:
         """A vector of quadratures `(q,)` as tensors of the shapes of the inputs."""
-        sizes = [real_view(p).numel() for p in self._differentiable]
-        pieces = zip(quadrature.split(sizes), self._differentiable, strict=True)
+        pieces = zip(quadrature.split(self._sizes), self._differentiable, strict=True)
         return tuple(
             torch.view_as_complex(piece.view(*p.shape, 2).clone()).to(p.dtype)
             if p.is_complex()
             else piece.view(p.shape).to(p.dtype)
             for piece, p in pieces
         )
-
-    def _use(self, solver: Solver) -> None:
-        self._solver = solver
-        self._controller: AdaptiveControl | None = None
-        self._uses_scipy = METHODS[solver.method].family == "scipy"
-        if self._uses_scipy:
-            from ..flat_field import FlatField
-
-            self._field = FlatField(
-                self._dynamics,
-                self._state,
-                self._counts,
-                self._problem.time,
-                (None,),
-                len(self._quadrature),
-            )
-            return
-        self._stepper = make_stepper(
-            solver,
-            self._dynamics,
-            self._state,
-            self._counts,
-            self._rtol,
-            self._atol,
-            time=self._time,
-            linearize=self._linearize,
-            args=(None,),
-            clock=self._clock,
-            quadrature=self._quadrature if len(self._quadrature) else None,
-        )
-
-    def solve(self, needs_grad_t: bool) -> list[Tensor | None]:
-        """Gradients of y0, of t (or None), and of each tensor of `differentiable`."""
-        a = self._adjoint
-        grad_t = torch.zeros_like(self._problem.t) if needs_grad_t else None
-        last = len(self._times) - 1
-        before = self._counts.evaluations
-        for i in range(last, 0, -1):
-            self._enter(i)
-            a.add_(self._grad_ys[i].reshape(-1))
-            if grad_t is not None:
-                grad_t[i] = self._flow_along(i, self._grad_ys[i])
-            if not self._uses_scipy:
-                self._stepper.reset()
-            self._solve_interval(self._times[i], self._times[i - 1])
-            self._leave(i - 1)
-            if i == last:
-                # It also paid for finding the step size, and says nothing.
-                before = self._counts.evaluations
-            mean = (self._counts.evaluations - before) / max(last - i, 1)
-            if self._solver != self._chosen and mean > self._cost_of_chosen:
-                self._use(self._chosen)
-        self._conclude_reconstruction()
-        grad_y0 = a.view(self._ys.shape[1:])
-        if grad_t is not None:
-            grad_t[0] = -self._flow_along(0, grad_y0)
-        return [grad_y0 + self._grad_ys[0], grad_t, *self._input_gradients()]
-
-    @property
-    def _cost_of_chosen(self) -> int:
-        """Evaluations of an interval that is one step of the chosen method."""
-        return METHODS[self._chosen.method].stages + 1
-
-    def _solve_interval(self, start: float, end: float) -> None:
-        solver, counts = self._solver, self._counts
-        interval = [start, end]
-        if self._uses_scipy:
-            self._conclude(self._solve_with_scipy(interval))
-            return
-        # A copy, for the vector field may keep the states it is called with.
-        stepper, start_state = self._stepper, self._state.clone()
-        enter = ratio = None
-        if solver.fixed_steps:
-            controller: AdaptiveControl | FixedGrid
-            controller = FixedGrid(interval, solver, torch.finfo(self._problem.t.dtype).eps)
-            enter = self._problem.enter if solver.perturb else None
-        elif self._controller is not None:
-            self._controller.retarget(start, end)
-            controller, ratio = self._controller, self._error_ratio
-        else:
-            order = METHODS[solver.method].error_order
-            assert order is not None
-            h = first_step(
-                stepper, interval, start_state, order, solver, self._norm, self._rtol, self._atol
-            )
-            resolution = torch.finfo(self._state.dtype).eps
-            controller = make_controller(stepper, interval, h, order, solver, resolution)
-            self._controller, ratio = controller, self._error_ratio
-        trajectory = integrate(
-            stepper,
-            controller,
-            start_state,
-            interval,
-            counts,
-            solver,
-            ratio,
-            observe=self._observer(),
-            watch=self._watch(),
-            enter=enter,
-        )
-        self._problem.leave()
-        if stepper.has_twins:
-            from ..stability import warn_of_parted_twins
-
-            warn_of_parted_twins(solver, start_state, stepper.twins())
-        self._conclude(trajectory)
-
-    def _solve_with_scipy(self, interval: list[float]) -> Trajectory:
-        from ..methods.scipy import scipy_integrate
-
-        n, q = len(self._state), len(self._quadrature)
-        # The parameter gradients are part of SciPy's state.
-        atol = self._state.new_full((n + q,), float(torch.as_tensor(self._atol).max()))
-        atol[:n] = self._atol
-        rtol = self._rtol if isinstance(self._rtol, float) else float(self._rtol.min())
-        together = torch.cat([self._state, self._quadrature])
-        trajectory = scipy_integrate(
-            self._solver, self._field, together, interval, self._counts, rtol, atol
-        )
-        if trajectory.status is Status.REACHED:
-            end = trajectory.outputs[-1]
-            self._quadrature.copy_(end[n:])
-            trajectory.outputs[-1] = end[:n]
-        return trajectory
-
-    def _conclude(self, trajectory: Trajectory) -> None:
-        solver, counts = self._solver, self._counts
-        if trajectory.status is not Status.REACHED:
-            message = (
-                f"{solver.method} stopped at t={trajectory.t:.6g} of the backward solve with step "
-                f"{trajectory.h:.3g} after {counts.evaluations} evaluations "
-                f"({counts.accepted} steps accepted, {counts.rejected} rejected): "
-                f"{trajectory.status.value}"
-            )
-            ts = self._problem.t[: len(self._ys)].detach()
-            raise SolveError(
-                Solution(ts, self._ys, self._problem.stats, trajectory.status, message)
-            )
-        self._state.copy_(trajectory.outputs[-1].view(-1))
-
-    def _flow_along(self, i: int, cotangent: Tensor) -> Tensor:
-        """Inner product of the cotangent with f at output time i."""
-        self._counts.evaluations += 1
-        time = self._problem.time(self._times[i])
-        f = self._problem.func(time, self._ys[i], *self._problem.args)
-        return (f * cotangent).sum()
 
     @property
     def _measures_quadratures(self) -> bool:
@@ -489,8 +322,7 @@ class BackwardSolve:
         for them. A multistep method integrates them by a polynomial through many steps, which may
         be long and of high order where the adjoint state is constant: they have to be looked at.
         """
-        long_memory = METHODS[self._solver.method].family in ("multistep", "scipy")
-        return long_memory or not self._options.seminorm
+        return METHODS[self._solver.method].family == "multistep" or not self._options.seminorm
 
     def _watch(self) -> Watch | None:
         """Who is called with every step, in terms of packed states."""

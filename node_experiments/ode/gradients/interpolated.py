@@ -24,7 +24,8 @@ from ..problem import Observe, Problem
 from ..solution import Trajectory
 from ..solver import Solver
 from ..vector_field import Dynamics
-from .adjoint import Adjoint, BackwardSolve
+from .adjoint import Adjoint
+from .backward_solve import BackwardSolve
 from .base import Evaluator, Pullback, backward_pass
 
 __all__ = ["Interpolated"]
@@ -126,14 +127,14 @@ class InterpolatedSolve(torch.autograd.Function):
     @backward_pass
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
         ys, *rest = ctx.saved_tensors
-        inputs, bound = rest[: ctx.count], iter(rest[ctx.count :])
+        bound = iter(rest[ctx.count :])
         pieces = [
             partial(func, *(next(bound) if a is True else a for a in args))
             for func, args in ctx.pieces
         ]
         starts, sizes = ctx.steps
         solution = StoredSolution(starts, sizes, pieces)
-        solve = AdjointOverInterpolants(ctx.problem, ctx.options, ys, grad_ys, inputs, solution)
+        solve = AdjointOverInterpolants(ctx.problem, ctx.options, ys, grad_ys, solution)
         grad_y0, grad_t, *grads = solve.solve(needs_grad_t=ctx.needs_input_grad[4])
         return None, None, None, grad_y0, grad_t, *grads
 
@@ -202,18 +203,17 @@ class AdjointOverInterpolants(BackwardSolve):
         options: Interpolated,
         ys: Tensor,
         grad_ys: Tensor,
-        differentiable: Sequence[Tensor],
         solution: StoredSolution,
     ):
         self._solution = solution
         self._quadrature_points = options.quadrature_points
         self._evaluate = Evaluator(problem)
         self._pullback = Pullback(self._evaluate)
-        super().__init__(problem, options, ys, grad_ys, differentiable)
+        solver = options.backward_solver(problem.solver, problem.times)
+        super().__init__(problem, ys, grad_ys, solver, options.chooses_method)
 
     def _prepare(self) -> None:
-        self._state = self._ys.new_zeros(self._n)
-        self._adjoint = self._state
+        self._state = self._adjoint = self._ys.new_zeros(self._problem.y0.numel())
         self._quadrature = self._ys.new_zeros(0)
         self._dynamics = AdjointDynamics(self._evaluate, self._solution, self._shape)
         self._time, self._clock = host_time, host_times
@@ -233,17 +233,8 @@ class AdjointOverInterpolants(BackwardSolve):
     def _observer(self) -> Observe | None:
         return self._add_to_quadratures if self._evaluate.inputs else None
 
-    def _enter(self, i: int) -> None:
-        """The forward solution is known at every time."""
-
-    def _leave(self, i: int) -> None:
-        """Nothing is reconstructed."""
-
-    def _input_gradients(self) -> list[Tensor | None]:
+    def _finish(self) -> list[Tensor | None]:
         return self._pullback.grads
-
-    def _norm(self, x: Tensor, quadrature: Tensor | None = None) -> Tensor:
-        return self._problem.norm(x)
 
     def _add_to_quadratures(
         self, step: Stepper, t: float, h: float, a: Tensor, a1: Tensor

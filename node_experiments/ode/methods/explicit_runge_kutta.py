@@ -8,12 +8,13 @@ autograd can record and which no shape of times or states disturbs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Generic
 
 import torch
 from torch import Tensor
 
+from ..constants import Kept
 from ..solution import StepCounts
 from ..vector_field import Dynamics, changed_in_place
 from .base import Interpolant, Number, OrderSelection, Time
@@ -90,7 +91,7 @@ class ExplicitRungeKutta(Generic[Number]):
             self._columns[-1] = self._columns[tableau.stages]
         self._adaptive: bool = adaptive
         if adaptive or self._buffer is not None or quadrature is not None:
-            self._weights = weights_of(tableau, like.dtype, like.device)
+            self._weights = WEIGHTS[tableau, like.dtype, like.device]
         self._counts_changes: bool = field.counts_changes
         self._args: Sequence[Sequence[Any]] = [args] * len(tableau.rows)
         self._probe_args: Sequence[Any] = args
@@ -320,8 +321,11 @@ class ExplicitRungeKutta(Generic[Number]):
         return derivative
 
 
-@lru_cache(maxsize=64)
-def weights_of(tableau: Tableau, dtype: torch.dtype, device: torch.device) -> list[Tensor]:
+def weights_of(key: tuple[Tableau, torch.dtype, torch.device]) -> list[Tensor]:
     """The rows of coefficients as tensors: those of stages, b, and those of the error."""
+    tableau, dtype, device = key
     rows = [*tableau.a, *tableau.dense_a, tableau.b, tableau.b_error or ()]
     return [torch.tensor(row, dtype=dtype, device=device) for row in rows]
+
+
+WEIGHTS = Kept(weights_of)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import zip_longest
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..constants import Kept
 from .base import Time
 from .butcher_tableau import Tableau, hermite_weights
 
@@ -17,6 +17,7 @@ __all__ = [
     "OutputWeights",
     "dense_weights",
     "hermite_interpolation",
+    "linear_interpolation",
     "output_slopes",
     "output_weights",
     "runge_kutta_interpolation",
@@ -35,6 +36,11 @@ class OutputWeights(NamedTuple):
     end: Time
     stages: tuple[Time, ...]
     end_derivative: Time
+
+
+def linear_interpolation(y0: Tensor, y1: Tensor, thetas: Sequence[float]) -> Tensor:
+    """States on the line between the ends of a step, shape `(len(thetas), *state)`."""
+    return torch.lerp(y0, y1, y0.new_tensor(thetas).view(-1, *[1] * y0.dim()))
 
 
 def output_weights(tableau: Tableau, theta: Time) -> OutputWeights:
@@ -91,15 +97,17 @@ def dense_weights(tableau: Tableau, thetas: Tensor) -> Tensor:
     Args:
         thetas: Positions inside the step, from 0 to 1, of double precision on the CPU.
     """
-    matrix = dense_matrix(tableau)
+    matrix = DENSE[tableau]
     return thetas.unsqueeze(1) ** torch.arange(1, len(matrix) + 1) @ matrix
 
 
-@lru_cache(maxsize=64)
 def dense_matrix(tableau: Tableau) -> Tensor:
     """Coefficients of the powers of theta in the weights of stages, shape `(power, stage)`."""
     assert tableau.dense is not None
     return torch.tensor(list(zip_longest(*tableau.dense, fillvalue=0.0)), dtype=torch.float64)
+
+
+DENSE = Kept(dense_matrix)
 
 
 def hermite_interpolation(

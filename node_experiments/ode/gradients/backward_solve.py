@@ -1,0 +1,229 @@
+"""An adjoint equation, solved from the last output time to the first.
+
+One interval between outputs after the other: where an output is, the adjoint jumps by the gradient
+that arrives there (Chen et al. 2018, algorithm 2 of appendix C). What is solved beside the adjoint
+is the business of the gradient method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ..fixed_grid import FixedGrid
+from ..integrate import integrate
+from ..methods.explicit_runge_kutta import Clock
+from ..methods.make_stepper import make_stepper
+from ..methods.registry import METHODS
+from ..norms import scaled
+from ..problem import Observe, Problem, Watch
+from ..solution import Solution, SolveError, Status, Trajectory
+from ..solver import Solver
+from ..step_size_control import AdaptiveControl, first_step, make_controller
+from ..vector_field import Dynamics
+
+if TYPE_CHECKING:
+    from ..methods.newton import Linear
+
+__all__ = ["BackwardSolve"]
+
+LOW_ORDER = "ralston3"  # 3 evaluations per step, none at its end, from where the adjoint jumps
+
+
+class BackwardSolve:
+    """The backward solve of a gradient method.
+
+    Args:
+        ys, grad_ys: States at the output times and the gradients that arrive there, shape
+            `(time, *state)`.
+        solver: Of the backward solve.
+        by_choice: Whether its method was asked for. Otherwise, where outputs lie closer than the
+            steps of the forward solve, one of low order with cheaper steps takes its place as
+            long as one of them is enough for an interval.
+
+    Attributes:
+        _state: What is solved, a vector `(m,)` that holds the current value; `_adjoint` is the
+            part of it that is dL/dy, shape `(n,)`.
+        _quadrature: Integrals beside it, shape `(q,)`.
+        _dynamics, _linearize, _time, _clock, _rtol, _atol: As in `make_stepper`.
+    """
+
+    _state: Tensor
+    _adjoint: Tensor
+    _quadrature: Tensor
+    _dynamics: Dynamics
+    _linearize: Callable[[float, Tensor], Linear]
+    _time: Callable[[float], Tensor]
+    _clock: Clock[float] | None
+    _rtol: float | Tensor
+    _atol: float | Tensor
+
+    def __init__(
+        self, problem: Problem, ys: Tensor, grad_ys: Tensor, solver: Solver, by_choice: bool
+    ):
+        self._problem, self._ys, self._grad_ys = problem, ys, grad_ys
+        self._times = problem.times[: len(ys)]
+        self._counts = problem.stats.backward
+        self._chosen = solver
+        self._prepare()
+        crowded = len(self._times) - 1 > problem.stats.forward.accepted
+        replaceable = METHODS[solver.method].family == "explicit" and not solver.fixed_steps
+        if crowded and replaceable and not by_choice:
+            solver = replace(solver, method=LOW_ORDER)
+        self._use(solver)
+
+    def _prepare(self) -> None:
+        """Set the attributes that describe what is solved."""
+        raise NotImplementedError
+
+    def _enter(self, i: int) -> None:
+        """Called at output time i, before the interval that ends there is solved."""
+
+    def _leave(self, i: int) -> None:
+        """Called at output time i, when the interval that starts there is solved."""
+
+    def _finish(self) -> list[Tensor | None]:
+        """Gradients of the inputs of the vector field, when all intervals are solved."""
+        raise NotImplementedError
+
+    def _observer(self) -> Observe | None:
+        """What is called with every accepted step."""
+        return None
+
+    def _watch(self) -> Watch | None:
+        """What is called with every step."""
+        return None
+
+    def _norm(self, x: Tensor) -> Tensor:
+        """The norm of an error of the state."""
+        return self._problem.norm(x)
+
+    def _error_ratio(self, h: float, state0: Tensor, state1: Tensor) -> float:
+        """The error of the last step in multiples of the tolerance."""
+        error = scaled(self._stepper.error, state0, state1, self._rtol, self._atol)
+        return float(self._norm(error))
+
+    def _use(self, solver: Solver) -> None:
+        self._solver = solver
+        self._controller: AdaptiveControl | None = None
+        self._uses_scipy = METHODS[solver.method].family == "scipy"
+        if self._uses_scipy:
+            return
+        self._stepper = make_stepper(
+            solver,
+            self._dynamics,
+            self._state,
+            self._counts,
+            self._rtol,
+            self._atol,
+            time=self._time,
+            linearize=self._linearize,
+            args=(None,),
+            clock=self._clock,
+            quadrature=self._quadrature if len(self._quadrature) else None,
+        )
+
+    def solve(self, needs_grad_t: bool) -> list[Tensor | None]:
+        """Gradients of y0, of t (or None), and of each input of the vector field."""
+        a = self._adjoint
+        grad_t = torch.zeros_like(self._problem.t) if needs_grad_t else None
+        last = len(self._times) - 1
+        before = self._counts.evaluations
+        cost_of_chosen = METHODS[self._chosen.method].stages + 1  # of an interval in one step
+        for i in range(last, 0, -1):
+            self._enter(i)
+            a.add_(self._grad_ys[i].reshape(-1))
+            if grad_t is not None:
+                grad_t[i] = self._flow_along(i, self._grad_ys[i])
+            self._solve_interval(self._times[i], self._times[i - 1])
+            self._leave(i - 1)
+            if i == last:
+                # It also paid for finding the step size, and says nothing.
+                before = self._counts.evaluations
+            mean = (self._counts.evaluations - before) / max(last - i, 1)
+            if self._solver != self._chosen and mean > cost_of_chosen:
+                self._use(self._chosen)
+        grads = self._finish()
+        grad_y0 = a.view(self._ys.shape[1:])
+        if grad_t is not None:
+            grad_t[0] = -self._flow_along(0, grad_y0)
+        return [grad_y0 + self._grad_ys[0], grad_t, *grads]
+
+    def _solve_interval(self, start: float, end: float) -> None:
+        interval = [start, end]
+        trajectory = (
+            self._solve_by_scipy(interval) if self._uses_scipy else self._step_through(interval)
+        )
+        if trajectory.status is not Status.REACHED:
+            message = trajectory.failure(
+                self._solver.method, self._counts, " of the backward solve"
+            )
+            ts, stats = self._problem.t[: len(self._ys)].detach(), self._problem.stats
+            raise SolveError(Solution(ts, self._ys, stats, trajectory.status, message))
+        self._state.copy_(trajectory.outputs[-1].view(-1))
+
+    def _step_through(self, interval: list[float]) -> Trajectory:
+        problem, solver, stepper = self._problem, self._solver, self._stepper
+        stepper.reset()
+        # A copy, for the vector field may keep the states it is called with.
+        state = self._state.clone()
+        controller: AdaptiveControl | FixedGrid
+        enter = ratio = None
+        if solver.fixed_steps:
+            controller = FixedGrid(interval, solver, torch.finfo(problem.t.dtype).eps)
+            enter = problem.enter if solver.perturb else None
+        else:
+            ratio = self._error_ratio
+            if self._controller is None:
+                order = METHODS[solver.method].error_order
+                assert order is not None
+                h = first_step(
+                    stepper, interval, state, order, solver, self._norm, self._rtol, self._atol
+                )
+                resolution = torch.finfo(state.dtype).eps
+                self._controller = make_controller(stepper, interval, h, order, solver, resolution)
+            else:
+                self._controller.retarget(*interval)
+            controller = self._controller
+        observe, watch = self._observer(), self._watch()
+        trajectory = integrate(
+            stepper, controller, state, interval, self._counts, solver, ratio,
+            observe=observe, watch=watch, enter=enter,
+        )  # fmt: skip
+        problem.leave()
+        if stepper.has_twins:
+            from ..stability import warn_of_parted_twins
+
+            warn_of_parted_twins(solver, state, stepper.twins())
+        return trajectory
+
+    def _solve_by_scipy(self, interval: list[float]) -> Trajectory:
+        from ..flat_field import FlatField
+        from ..methods.scipy import scipy_integrate
+
+        n, q = len(self._state), len(self._quadrature)
+        field = FlatField(self._dynamics, self._state, self._counts, self._time, (None,), q)
+        # The integrals are part of SciPy's state.
+        atol = self._state.new_full((n + q,), float(torch.as_tensor(self._atol).max()))
+        atol[:n] = self._atol
+        rtol = self._rtol if isinstance(self._rtol, float) else float(self._rtol.min())
+        together = torch.cat([self._state, self._quadrature])
+        trajectory = scipy_integrate(
+            self._solver, field, together, interval, self._counts, rtol, atol
+        )
+        if trajectory.status is Status.REACHED:
+            end = trajectory.outputs[-1]
+            self._quadrature.copy_(end[n:])
+            trajectory.outputs[-1] = end[:n]
+        return trajectory
+
+    def _flow_along(self, i: int, cotangent: Tensor) -> Tensor:
+        """Inner product of the cotangent with f at output time i."""
+        self._counts.evaluations += 1
+        time = self._problem.time(self._times[i])
+        f = self._problem.func(time, self._ys[i], *self._problem.args)
+        return (f * cotangent).sum()
