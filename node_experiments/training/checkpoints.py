@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
 
-# What a checkpoint holds, with the types of its parts.
+# What a checkpoint of any version holds, with the types of its parts. Those of today hold all that
+# `Checkpoints.save` and `Trainer.state_dict` name: data that was learned and more counters, too.
 CONTENT: dict[str, type] = {
     "config": dict,
     "model": dict,

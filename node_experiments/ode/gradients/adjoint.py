@@ -1,8 +1,8 @@
 """The adjoint method of Chen et al. 2018, section 2 and appendices B and C.
 
-The adjoint a(t) = dL/dy(t) obeys da/dt = -a df/dy. Solving it backwards together with y itself
-needs no stored activations, so the memory does not grow with the number of evaluations, and one
-call yields all gradients:
+The adjoint a(t) = dL/dy(t), a row vector, obeys da/dt = -a df/dy. Solving it backwards together
+with y itself needs no stored activations, so the memory does not grow with the number of
+evaluations, and one call yields all gradients:
 
     dL/dtheta = -integral from t_N to t_0 of a df/dtheta dt,
     dL/dt_i = dL/dy(t_i) f(t_i, y(t_i)),    dL/dt_0 = -a(t_0) f(t_0, y(t_0)).
@@ -209,7 +209,7 @@ class AugmentedDynamics(Dynamics):
         inputs = () if integrand is None else self._evaluate.inputs
         _, leaf, f = self._evaluate(t, y[:n].view(self._shape))
         if f.requires_grad:
-            grad_y, *grads = torch.autograd.grad(
+            da_dt, *grads = torch.autograd.grad(
                 f,
                 (leaf, *inputs),
                 (-a).to(f.dtype),
@@ -218,10 +218,10 @@ class AugmentedDynamics(Dynamics):
                 materialize_grads=True,
             )
         else:
-            grad_y, *grads = [torch.zeros_like(x) for x in (leaf, *inputs)]
+            da_dt, *grads = [torch.zeros_like(x) for x in (leaf, *inputs)]
         if integrand is not None:
             torch.cat([real_view(grad).reshape(-1) for grad in grads], out=integrand)
-        return torch.cat([f.detach().reshape(-1).to(y.dtype), grad_y.reshape(-1)])
+        return torch.cat([f.detach().reshape(-1).to(y.dtype), da_dt.reshape(-1)])
 
     def linearize(self, t: float, y: Tensor) -> AugmentedLinearization:
         """The Jacobian at (t, y), for implicit methods."""
