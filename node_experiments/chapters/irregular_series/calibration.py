@@ -171,7 +171,7 @@ def widening(part: HeldOut, std: Tensor, fixed: Tensor, share: float) -> float:
 def held_out(model: Any, batches: Iterable[Any], cut: float, gap: float) -> list[HeldOut]:
     """What the model predicts of values that it does not see, for each feature.
 
-    The draws depend on the data and the model alone.
+    The draws depend on the data and the model alone. Nothing is held out of series of one point.
     """
     device = model.log_noise_std.device
     found: list[list[HeldOut]] = []
@@ -193,6 +193,11 @@ def held_out(model: Any, batches: Iterable[Any], cut: float, gap: float) -> list
                     for d, there in enumerate(features.unbind(-1))
                 ]
             )
+    if not found:
+        nothing = torch.empty(0, device=device)
+        numbers = torch.empty(0, dtype=torch.long, device=device)
+        empty = HeldOut(nothing, nothing.expand(SAMPLES, 0), nothing, nothing, nothing, numbers)
+        return [empty] * model.predictive_noise.scale.shape[1]
     return [joined(*of_feature) for of_feature in zip(*found, strict=True)]
 
 

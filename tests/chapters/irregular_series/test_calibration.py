@@ -159,6 +159,15 @@ def test_nothing_is_fitted_to_too_few_values_and_that_is_said(caplog):
     assert "the 90 % band of hr, temp is not calibrated" in caplog.text
 
 
+def test_of_series_of_one_point_nothing_is_held_out(caplog):
+    model = Constant(2)
+    single = batches(4, seed=5, points=1)
+    assert [len(part.values) for part in held_out(model, single, 2.0, 1.0)] == [0, 0]
+    calibrate(model, data_of(single, single), 2.0)
+    assert "0 values of the validation series are held out" in caplog.text
+    assert band_scores(held_out_forecasts(model, single, 2.0, 1.0)) == {}
+
+
 def test_a_task_says_what_its_band_holds_of_validation_series(caplog):
     task = SeriesTask("extrapolation")
     data = data_of(batches(200, seed=5), batches(200, seed=6))

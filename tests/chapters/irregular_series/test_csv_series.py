@@ -318,10 +318,14 @@ def test_what_a_run_reads(tmp_path):
 
 
 def test_one_observation_each(tmp_path):
+    """Enough to tell classes apart, and nothing to fill in or forecast."""
     path = tmp_path / "single.csv"
-    path.write_text(lines([(f"s{n}", n, n, n) for n in range(20)]))
-    data = csv_data(CSVConfig(path=str(path), task="interpolation"))
-    assert data.span == (0.0, 0.0)
+    path.write_text(lines([(f"s{n}", n, n, n, "ab"[n % 2]) for n in range(20)], f"{HEAD},level"))
+    for task in ("interpolation", "extrapolation"):
+        with pytest.raises(DataError, match=r"training series has one point.*series_column"):
+            csv_data(CSVConfig(path=str(path), task=task, label_column="level"))
+    data = csv_data(CSVConfig(path=str(path), task="classification", label_column="level"))
+    assert data.span[0] == 0.0
     assert math.isfinite(data.mean_gap)
 
 
