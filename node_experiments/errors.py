@@ -1,8 +1,8 @@
-"""The base of all errors that the user can correct; it imports nothing."""
+"""Errors that the user can correct; it imports nothing."""
 
 from __future__ import annotations
 
-__all__ = ["UserError"]
+__all__ = ["DataError", "UserError"]
 
 
 class UserError(Exception):
@@ -14,3 +14,7 @@ class UserError(Exception):
     """
 
     exit_code = 2
+
+
+class DataError(UserError):
+    """Data that is missing, damaged or does not fit; the message says what to do."""

@@ -6,8 +6,7 @@ import sys
 import pytest
 
 from node_experiments.config import ConfigError
-from node_experiments.data.errors import DataError
-from node_experiments.errors import UserError
+from node_experiments.errors import DataError, UserError
 from node_experiments.training.checkpoints import CheckpointError
 from node_experiments.training.device import DeviceError
 

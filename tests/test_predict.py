@@ -13,7 +13,7 @@ from node_experiments import load
 from node_experiments.cli.application import composed_config
 from node_experiments.config import ConfigError
 from node_experiments.config.run import PredictConfig
-from node_experiments.data.errors import DataError
+from node_experiments.errors import DataError
 from node_experiments.runner.build import build_data, build_model
 from node_experiments.runner.compose import to_yaml
 from node_experiments.runner.predict import asked_times, check_outputs, check_predict

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import pandas as pd
 
-from ..data.errors import DataError
 from ..data.table_file import TableFile, read_table
+from ..errors import DataError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

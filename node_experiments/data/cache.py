@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..errors import DataError
 from . import cache_folder
-from .errors import DataError
 
 __all__ = ["cache_folder", "cached", "digest"]
 

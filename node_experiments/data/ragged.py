@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from .errors import DataError
+from ..errors import DataError
 from .time_series import TimeSeries
 
 __all__ = ["RaggedSeries", "ragged"]

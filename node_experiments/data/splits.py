@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .errors import DataError
+from ..errors import DataError
 from .ragged import RaggedSeries
 
 __all__ = ["Split", "group_split", "ordered_split", "random_split", "stratified_split"]

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..errors import DataError
 from .delimited_text import cells_of, delimiter_of
-from .errors import DataError
 
 __all__ = ["TableFile", "read_table"]
 

@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from .errors import DataError
+from ..errors import DataError
 from .seeded_batches import epoch_generator
 
 __all__ = ["Points", "SeriesBatch", "SeriesBatches", "TimeSeries"]

@@ -273,16 +273,16 @@ def computed(
 
 def conclude(problem: Problem, ys: Tensor, trajectory: Trajectory) -> Solution:
     """The outputs with statistics, the status, and its message."""
-    status = trajectory.status
-    ok = status is Status.REACHED or status is Status.EVENT
+    ok = trajectory.status is Status.REACHED or trajectory.status is Status.EVENT
     if ok and problem.solver.fixed_steps and not torch._C._are_functorch_transforms_active():
         end = (trajectory.outputs or ys)[-1].detach()
         # Their sum tells whether all are finite with one operation, unless it overflows.
         if not (math.isfinite(float(end.sum())) or bool(torch.isfinite(end).all())):
-            status, ok = Status.NON_FINITE, False
+            trajectory.status, ok = Status.NON_FINITE, False
     ts = problem.t.detach()
     if ys.shape[0] != ts.shape[0]:
         ts = ts[: len(ys)]
+    status = trajectory.status
     if status is Status.REACHED:
         return Solution(ts, ys, problem.stats)
     if ok:

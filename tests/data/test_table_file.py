@@ -9,8 +9,8 @@ import zipfile
 import pandas as pd
 import pytest
 
-from node_experiments.data.errors import DataError
 from node_experiments.data.table_file import TableFile, read_table
+from node_experiments.errors import DataError
 
 TEXT = "a,b\n1.5,x\n2.5,y\n"
 

@@ -5,8 +5,8 @@ import torch
 
 from node_experiments.chapters.latent_ode.chapter import SpiralsConfig
 from node_experiments.chapters.latent_ode.spirals import spiral_data
-from node_experiments.data.errors import DataError
 from node_experiments.data.time_series import TimeSeries
+from node_experiments.errors import DataError
 
 TIMES = torch.tensor([[0.0, 1.0, 2.0, 4.0], [0.5, 1.5, 2.5, 3.0]])
 VALUES = torch.arange(16.0).view(2, 4, 2)

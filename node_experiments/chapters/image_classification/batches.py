@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...data.errors import DataError
 from ...data.seeded_batches import epoch_generator
+from ...errors import DataError
 from .augmentation import (
     random_affine,
     random_crop,

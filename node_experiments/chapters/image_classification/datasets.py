@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ...data import cache_folder
-from ...data.errors import DataError
+from ...errors import DataError
 from ..chapter import resolve
 from .batches import (
     EvaluationBatches,

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from torchvision import datasets
 
-from ...data.errors import DataError
+from ...errors import DataError
 from .idx import (
     LabelledImages,
     read_images,

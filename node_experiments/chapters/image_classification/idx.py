@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ...data.errors import DataError
+from ...errors import DataError
 
 __all__ = ["FILES", "LabelledImages", "read_idx", "read_images"]
 

@@ -11,7 +11,7 @@ from typing import IO
 
 from torchvision import datasets
 
-from ...data.errors import DataError
+from ...errors import DataError
 from ...runs.files import write_atomically
 
 __all__ = ["load_mnist", "unpack_mnist"]

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from ...config import ConfigError
-from ...data.errors import DataError
+from ...errors import DataError
 from ...figures.style import new_figure, style
 from ..prediction import Inputs, Prediction, Request
 from .batches import EvaluationBatches, ImageSet

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ...data.errors import DataError
 from ...data.ragged import RaggedSeries
 from ...data.seeded_batches import epoch_generator
 from ...data.time_series import (
     SeriesBatches,
     TimeSeries,
 )
+from ...errors import DataError
 
 __all__ = ["ForecastBatch", "ForecastBatches", "Forecasts"]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from ...data.errors import DataError
 from ...data.splits import Split, random_split, stratified_split
 from ...data.table_file import TableFile, read_table
+from ...errors import DataError
 from .forecast_data import ForecastData, forecast_data
 from .measurements import Measurements, read_measurements
 from .series_schema import SeriesSchema

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...data.errors import DataError
 from ...data.ragged import RaggedSeries
 from ...data.scaling import Scaling
 from ...data.time_series import (
     SeriesBatches,
 )
+from ...errors import DataError
 from .batches import ForecastBatch, ForecastBatches, Forecasts
 from .settings import ForecastingConfig
 

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from ...data.cache import cache_folder
-from ...data.errors import DataError
 from ...data.ragged import (
     RaggedSeries,
     ragged,
@@ -22,6 +21,7 @@ from ...data.splits import (
     group_split,
     random_split,
 )
+from ...errors import DataError
 from .binning import binned
 from .forecast_data import ForecastData, forecast_data
 from .settings import HumanActivityConfig

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import torch
 
-from ...data.errors import DataError
 from ...data.ragged import (
     RaggedSeries,
     ragged,
 )
 from ...data.scaling import Scaling
+from ...errors import DataError
 from .forecast_data import ForecastData, forecast_data
 from .settings import JapaneseVowelsConfig
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ...data.errors import DataError
 from ...data.table_file import TableFile
+from ...errors import DataError
 from .table_cells import missing_in, numbers_of, reject_line_of_units, text_of
 from .table_columns import check_names, long_columns, require_column
 from .table_format import Columns, TableFormat

@@ -21,13 +21,13 @@ from ...data.cache import (
     cache_folder,
     cached,
 )
-from ...data.errors import DataError
 from ...data.ragged import (
     RaggedSeries,
     ragged,
 )
 from ...data.scaling import Scaling
 from ...data.splits import random_split
+from ...errors import DataError
 from .binning import binned
 from .forecast_data import ForecastData, forecast_data
 from .settings import PhysioNet2012Config

@@ -16,10 +16,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ...data.errors import DataError
 from ...data.ragged import RaggedSeries, ragged
 from ...data.scaling import Scaling
 from ...data.table_file import TableFile
+from ...errors import DataError
 from .measurements import Measurements, read_measurements
 from .table_format import Columns, TableFormat
 from .table_times import clock_times, dates_of

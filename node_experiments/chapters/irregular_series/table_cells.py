@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pandas as pd
 
-from ...data.errors import DataError
 from ...data.table_file import TableFile
+from ...errors import DataError
 from .table_format import MISSING, TableFormat
 
 __all__ = [

@@ -9,8 +9,8 @@ from difflib import get_close_matches
 
 import pandas as pd
 
-from ...data.errors import DataError
 from ...data.table_file import TableFile
+from ...errors import DataError
 from .table_cells import NUMBER, measured, missing_in, parsed, reject_number, text_of
 from .table_format import Columns, TableFormat
 from .table_times import kind_of_times

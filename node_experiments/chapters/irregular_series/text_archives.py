@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...data.errors import DataError
+from ...errors import DataError
 
 __all__ = ["find_source", "text_files", "text_lines"]
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...data.errors import DataError
 from ...data.time_series import (
     Points,
     SeriesBatch,
     SeriesBatches,
     TimeSeries,
 )
+from ...errors import DataError
 from .chapter import PoissonConfig
 
 __all__ = ["EventBatch", "EventData", "poisson_data", "thinning"]

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ...config import ConfigError
-from ...data.errors import DataError
 from ...data.ragged import ragged
 from ...data.time_series import TimeSeries
+from ...errors import DataError
 from ...figures.style import COLORS, new_figure, style
 from ...nn.likelihoods import sample_normal
 from ..prediction import Prediction, Request, numbers_in, series_in, table_in

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...data.errors import DataError
 from ...data.time_series import (
     Points,
     SeriesBatch,
     SeriesBatches,
     TimeSeries,
 )
+from ...errors import DataError
 from .chapter import SpiralsConfig
 
 __all__ = ["SpiralData", "spiral_curves", "spiral_data"]

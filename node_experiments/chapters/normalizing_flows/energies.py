@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...data.errors import DataError
 from ...data.seeded_batches import SeededBatches
+from ...errors import DataError
 from .chapter import EnergiesConfig
 
 __all__ = [

@@ -11,9 +11,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ...data.errors import DataError
 from ...data.table_file import TableFile, read_table
 from ...data.time_series import SeriesBatches
+from ...errors import DataError
 from .chapter import RemifentanilConfig
 
 __all__ = ["COVARIATES", "DoseBatch", "DosingData", "read_patients", "remifentanil_data"]

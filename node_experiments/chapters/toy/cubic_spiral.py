@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
-from ...data.errors import DataError
 from ...data.seeded_batches import SeededBatches
+from ...errors import DataError
 from .chapter import CubicSpiralConfig
 
 __all__ = ["MATRIX", "CubicSpiralData", "TrajectoryBatch", "cubic_spiral_data"]

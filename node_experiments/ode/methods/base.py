@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FunctionalMethod",
     "Interpolant",
+    "Kept",
     "Number",
     "OrderSelection",
     "State",
@@ -24,6 +26,8 @@ __all__ = [
 
 
 Number = TypeVar("Number", float, Tensor)
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 Time = float | Tensor
 """A time or the size of a step: a number on the host, or a tensor where a time needs a gradient or
 belongs to the samples of a batch."""
@@ -152,3 +156,29 @@ class FunctionalMethod(Protocol):
     ) -> tuple[State, Tensor | None]:
         """The vectors at `t + h` and an estimate of the local error of the first one."""
         ...
+
+
+class Kept(dict[K, V]):
+    """Tensors of constants that a function makes of a key, kept for the next solve.
+
+    While a program is exported, new tensors have no values, and those of inference mode may not
+    enter a graph: what is made then is not kept for other solves.
+
+        >>> ones = Kept(torch.ones)
+        >>> with torch.inference_mode():
+        ...     ones[2].is_inference(), len(ones)
+        (True, 0)
+        >>> ones[2] is ones[2]
+        True
+    """
+
+    def __init__(self, make: Callable[[K], V]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, key: K) -> V:
+        made = self._make(key)
+        new = torch.empty(0, device="cpu")
+        if type(new) is Tensor and not new.is_inference():
+            self[key] = made
+        return made

@@ -14,10 +14,9 @@ from typing import Any, Generic
 import torch
 from torch import Tensor
 
-from ..constants import Kept
 from ..solution import StepCounts
 from ..vector_field import Dynamics, changed_in_place
-from .base import Interpolant, Number, OrderSelection, Time
+from .base import Interpolant, Kept, Number, OrderSelection, Time
 from .butcher_tableau import Tableau
 from .interpolation import hermite_interpolation, runge_kutta_interpolation
 

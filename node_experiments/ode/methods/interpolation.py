@@ -9,8 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..constants import Kept
-from .base import Time
+from .base import Kept, Time
 from .butcher_tableau import Tableau, hermite_weights
 
 __all__ = [

@@ -10,7 +10,7 @@ from node_experiments.chapters.image_classification.idx import (
     FILES,
     read_idx,
 )
-from node_experiments.data.errors import DataError
+from node_experiments.errors import DataError
 
 
 def idx(array):

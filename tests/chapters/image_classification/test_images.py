@@ -13,7 +13,7 @@ from node_experiments.chapters.image_classification.batches import (
     TrainingBatches,
 )
 from node_experiments.chapters.image_classification.chapter import ImagesConfig
-from node_experiments.data.errors import DataError
+from node_experiments.errors import DataError
 
 
 def some_images(count=23, channels=1):

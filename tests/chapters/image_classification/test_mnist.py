@@ -14,7 +14,7 @@ from node_experiments.chapters.image_classification.datasets import (
     image_data,
 )
 from node_experiments.data.cache import cache_folder
-from node_experiments.data.errors import DataError
+from node_experiments.errors import DataError
 
 
 def test_shipped_data_is_mnist():

@@ -8,7 +8,6 @@ import torch
 from node_experiments.chapters.irregular_series.batches import ForecastBatches, Forecasts
 from node_experiments.chapters.irregular_series.forecast_data import forecast_data
 from node_experiments.chapters.irregular_series.settings import ForecastingConfig
-from node_experiments.data.errors import DataError
 from node_experiments.data.ragged import (
     RaggedSeries,
     ragged,
@@ -20,6 +19,7 @@ from node_experiments.data.splits import (
     random_split,
 )
 from node_experiments.data.time_series import TimeSeries
+from node_experiments.errors import DataError
 
 LENGTHS = torch.tensor([3, 1, 4])
 TIMES = torch.tensor([0.0, 1.0, 3.0, 2.0, 0.5, 1.0, 1.5, 2.5])

@@ -14,7 +14,7 @@ from node_experiments.chapters.irregular_series.human_activity import (
 from node_experiments.chapters.irregular_series.settings import HumanActivityConfig
 from node_experiments.cli.application import composed_config
 from node_experiments.config import ConfigError
-from node_experiments.data.errors import DataError
+from node_experiments.errors import DataError
 from node_experiments.runner.data_files import check_same_data, fingerprints
 
 START = 633790226051280329  # as published

@@ -23,9 +23,9 @@ from node_experiments.chapters.irregular_series.shipped.mimic_demo import (
 )
 from node_experiments.chapters.irregular_series.shipped.package_files import FILES, shipped_path
 from node_experiments.chapters.irregular_series.shipped.pbcseq import pbcseq_data
-from node_experiments.data.errors import DataError
 from node_experiments.data.table_file import read_table
 from node_experiments.data.time_series import TimeSeries
+from node_experiments.errors import DataError
 
 
 def binned(tmp_path, text, **settings):

@@ -29,7 +29,7 @@ from node_experiments.chapters.irregular_series.settings import (
     PeriodicConfig,
 )
 from node_experiments.data.cache import cached
-from node_experiments.data.errors import DataError
+from node_experiments.errors import DataError
 
 
 def curves(variant, noise=0.0, count=200):

@@ -11,7 +11,7 @@ from node_experiments.chapters.chapter import resolve
 from node_experiments.chapters.irregular_series.chapter import CHAPTER
 from node_experiments.chapters.irregular_series.csv_series import csv_data
 from node_experiments.chapters.irregular_series.settings import CSVConfig, SeriesModelConfig
-from node_experiments.data.errors import DataError
+from node_experiments.errors import DataError
 from node_experiments.ode import Backprop, Solver
 
 

@@ -20,8 +20,8 @@ from node_experiments.chapters.irregular_series.shipped.storms import (
     windows_of,
 )
 from node_experiments.config import ConfigError
-from node_experiments.data.errors import DataError
 from node_experiments.data.table_file import read_table
+from node_experiments.errors import DataError
 
 HEADER = "name,year,month,day,hour,lat,long,status,wind,pressure\n"
 QUARTER = math.pi / 2 * 6371.0

@@ -19,7 +19,7 @@ from node_experiments.chapters.normalizing_flows.energies import (
 )
 from node_experiments.chapters.normalizing_flows.point_sets import point_data
 from node_experiments.chapters.normalizing_flows.true_densities import true_log_density
-from node_experiments.data.errors import DataError
+from node_experiments.errors import DataError
 
 
 def test_energies_have_their_published_values():

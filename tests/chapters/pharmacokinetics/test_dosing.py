@@ -14,8 +14,8 @@ from node_experiments.chapters.pharmacokinetics.chapter import (
 from node_experiments.chapters.pharmacokinetics.dosing import read_patients, remifentanil_data
 from node_experiments.chapters.pharmacokinetics.models import Kinetics, TwoCompartments, kinetics
 from node_experiments.chapters.pharmacokinetics.task import Concentrations
-from node_experiments.data.errors import DataError
 from node_experiments.data.table_file import read_table
+from node_experiments.errors import DataError
 from node_experiments.ode import Discrete, Solver
 
 HEADER = "ID,Time,conc,Rate,Age,Sex,Ht,Wt\n"

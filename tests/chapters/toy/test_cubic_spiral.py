@@ -10,7 +10,7 @@ from node_experiments.chapters.toy.cubic_spiral import (
     START,
     cubic_spiral_data,
 )
-from node_experiments.data.errors import DataError
+from node_experiments.errors import DataError
 
 
 @pytest.mark.parametrize("start", [START, HELD_OUT_START])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from ....data.errors import DataError
 from ....data.table_file import TableFile, read_table
+from ....errors import DataError
 from ..settings import CSVConfig
 
 __all__ = ["FILES", "own_or_shipped", "shipped_path", "shipped_table"]

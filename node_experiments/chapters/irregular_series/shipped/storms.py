@@ -22,10 +22,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ....data.errors import DataError
 from ....data.ragged import RaggedSeries, ragged
 from ....data.scaling import Scaling
 from ....data.table_file import TableFile, read_table
+from ....errors import DataError
 from ..forecast_data import ForecastData, forecast_data
 from ..table_cells import numbers_of, text_of
 from ..table_columns import require_column
