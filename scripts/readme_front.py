@@ -28,6 +28,8 @@ GALLERY = {
     "two_moons_flow_matching/figures/solver_errors.png": "what a log-likelihood costs by solver",
     "flow_matching/densities.png": "flow matching on eight sets of points",
 }
+# Where the folder is not the experiment.
+COMMANDS = {"flow_matching": "two_moons_flow_matching dataset=rings"}
 COLUMNS, WIDTH = 3, 250
 
 # The rows of the table of speed, and who was measured.
@@ -97,7 +99,11 @@ def gallery() -> str:
             f'<img src="outputs/reference/gallery/{path}" width="{WIDTH}" alt="{GALLERY[path]}">'
             for path in row
         ]
-        words = [f"{GALLERY[path]}<br>`{path.partition('/')[0]}`" for path in row]
+        folders = [path.partition("/")[0] for path in row]
+        words = [
+            f"{GALLERY[path]}<br>`{COMMANDS.get(folder, folder)}`"
+            for path, folder in zip(row, folders, strict=True)
+        ]
         lines += [f"| {' | '.join(cells + rest)} |" for cells in (pictures, words)]
     return "\n".join([lines[0], "|" + " --- |" * COLUMNS, *lines[1:]])
 

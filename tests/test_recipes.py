@@ -216,3 +216,73 @@ def test_a_model_a_dataset_and_a_gradient_method_are_two_files_each_and_a_task_o
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )  # fmt: skip
     assert done.stdout == "ok line_bent 2.0\n", done.stderr
+
+
+# In nn/regularizers.py and config/run.py: what stands there -> what is put before it.
+REGULARIZER_ENTRIES = {
+    "    order: int = 3\n\n    @property": "    quartic: float = 0.0\n",
+    '"taylor")\n        return': '"quartic", ',
+    "        return velocity, torch.stack([found": """        if self.regularizer.quartic > 0:
+            found["quartic"] = mean_square(velocity.square())
+""",
+}
+WEIGHT_ENTRIES = {"    order: int = 3  # K of taylor": "    quartic: float = 0.0  # of |f|^4\n"}
+VARIANT = """
+defaults:
+  - /settings/dataset/cubic_spiral
+window: 5  # choice
+batches: 2
+"""
+EXPERIMENT = """# @package _global_
+# node-run experiment=short_demo
+# The demo on short windows.
+defaults:
+  - override /dataset: short_spiral
+  - override /model: neural_ode
+  - override /solver: euler
+  - override /gradient: backprop
+
+name: short_demo
+"""
+TABLE = """
+from ...reports.records import records
+from ...reports.table import ReportTable
+
+
+def windows(runs):
+    rows = [[run["name"], int(run["config.dataset.window"])] for run in records(runs)]
+    return ReportTable.of("Windows", ["run", "points of a window"], rows)
+"""
+SHOWN = """
+import json
+from pathlib import Path
+
+from node_experiments.cli.application import run
+from node_experiments.cli.report import main
+
+small = ["trainer.epochs=1", "model.hidden=4", "solver.num_steps=2", "trainer.progress=false"]
+assert run(["experiment=short_demo", "regularizer=quartic", *small]) == 0
+(result,) = Path("outputs").rglob("result.json")
+found = json.loads(result.read_text())["metrics"]
+assert any("quartic" in name and value > 0 for name, value in found.items()), found
+main(["windows", "--format", "csv"])
+"""
+
+
+def test_a_regulariser_a_variant_an_experiment_and_a_table(tmp_path):
+    chapter = copy_of_package(tmp_path)
+    configs = tmp_path / "configs"
+    insert(tmp_path / "node_experiments" / "nn" / "regularizers.py", REGULARIZER_ENTRIES)
+    insert(tmp_path / "node_experiments" / "config" / "run.py", WEIGHT_ENTRIES)
+    (configs / "regularizer" / "quartic.yaml").write_text("quartic: 0.01\n")
+    (configs / "dataset" / "short_spiral.yaml").write_text(VARIANT)
+    (configs / "experiment" / "short_demo.yaml").write_text(EXPERIMENT)
+    (chapter / "windows.py").write_text(TABLE)
+    entry = '    tables={"windows": f"{HERE}.windows:windows"},\n'
+    insert(chapter / "chapter.py", {"    tasks={\n": entry})
+    done = subprocess.run(
+        [sys.executable, "-c", SHOWN],
+        cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert "short_demo,5\n" in done.stdout, done.stdout + done.stderr
