@@ -14,6 +14,7 @@ __all__ = [
     "ConfigError",
     "alternatives",
     "at_least",
+    "check_augment",
     "check_length",
     "enumerated",
     "folder_name",
@@ -146,3 +147,8 @@ def not_negative(config: Any, *names: str) -> None:
     """Reject what is no finite number from 0 on."""
     for name in names:
         require(0 <= getattr(config, name) < math.inf, config, name, "a number >= 0")
+
+
+def check_augment(config: Any) -> None:
+    """Dimensions that the state of an ODE has more, which start at zero (Dupont et al. 2019)."""
+    require(0 <= config.augment <= 1000, config, "augment", "from 0 to 1000")

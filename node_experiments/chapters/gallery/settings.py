@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ...config.checks import at_least, not_negative, positive, require
+from ...config.checks import at_least, check_augment, not_negative, positive, require
 
 __all__ = [
     "BouncesConfig",
@@ -241,7 +241,7 @@ class SphereODEConfig:
     hidden: int = 32  # official_code: units of both hidden layers of the vector field
 
     def __post_init__(self) -> None:
-        require(0 <= self.augment <= 1000, self, "augment", "from 0 to 1000")
+        check_augment(self)
         at_least(self, 1, "hidden")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ...config.checks import at_least, not_negative, require
+from ...config.checks import at_least, check_augment, not_negative, require
 from ..chapter import Chapter, Dataset, Mode, Model, Predictor, Task
 
 __all__ = [
@@ -89,7 +89,7 @@ class ODENetConfig(ImageClassifierConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(0 <= self.augment <= 1000, self, "augment", "from 0 to 1000")
+        check_augment(self)
 
 
 @dataclass
@@ -104,7 +104,7 @@ class ImageODEConfig:
     pool: int = 1  # choice: pixels along a side that are averaged into one before the ODE
 
     def __post_init__(self) -> None:
-        require(0 <= self.augment <= 1000, self, "augment", "from 0 to 1000")
+        check_augment(self)
         require(1 <= self.pool <= 14, self, "pool", "from 1 to 14")
         require(1 <= self.parameters <= 10_000_000, self, "parameters", "from 1 to 10,000,000")
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ...config.checks import at_least, not_negative, positive, require
+from ...config.checks import at_least, check_augment, not_negative, positive, require
 
 __all__ = [
     "FORECASTS",
@@ -300,7 +300,7 @@ class SeriesModelConfig:
     augment: int = 0  # dimensions of the ODE of ode_rnn or z that start at zero, and are not read
 
     def __post_init__(self) -> None:
-        require(0 <= self.augment <= 1000, self, "augment", "from 0 to 1000")
+        check_augment(self)
         at_least(
             self, 1, "latent", "encoder_size", "unit_hidden", "hidden", "layers", "encoder_layers",
             "head_hidden", "samples", "classifier_hidden",

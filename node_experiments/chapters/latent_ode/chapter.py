@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...config.checks import at_least, not_negative, positive, require
+from ...config.checks import at_least, check_augment, not_negative, positive, require
 from ..chapter import Chapter, Dataset, Model, Predictor, Task
 
 __all__ = [
@@ -102,7 +102,7 @@ class RecognitionConfig:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "latent", "hidden", "layers", "encoder_hidden", "samples")
-        require(0 <= self.augment <= 1000, self, "augment", "from 0 to 1000")
+        check_augment(self)
         activations = ("tanh", "elu", "relu", "softplus")
         require(self.activation in activations, self, "activation", ", ".join(activations))
         at_least(self, 0, "kl_warmup")

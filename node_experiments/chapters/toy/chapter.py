@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...config.checks import at_least, positive, require
+from ...config.checks import at_least, check_augment, positive
 from ..chapter import Chapter, Dataset, Model, Predictor, Task
 
 __all__ = [
@@ -78,7 +78,7 @@ class NeuralODEConfig:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "hidden")
-        require(0 <= self.augment <= 1000, self, "augment", "from 0 to 1000")
+        check_augment(self)
 
 
 HERE = "node_experiments.chapters.toy"
