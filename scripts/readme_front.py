@@ -29,7 +29,7 @@ GALLERY = {
     "flow_matching/densities.png": "flow matching on eight sets of points",
 }
 # Where the folder is not the experiment.
-COMMANDS = {"flow_matching": "two_moons_flow_matching dataset=rings"}
+COMMANDS = {"flow_matching": "two_moons_flow_matching dataset=pinwheel"}
 COLUMNS, WIDTH = 3, 250
 
 # The rows of the table of speed, and who was measured.

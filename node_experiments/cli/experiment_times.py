@@ -7,7 +7,7 @@ __all__ = ["MINUTES"]
 # With protocol=quick on one CPU core.
 MINUTES = {
     "8gaussians_ffjord": 14,
-    "anode_mnist": 10,
+    "anode_mnist": 3,
     "anode_spheres": 1,
     "bouncing_ball": 2,
     "csv_gru_d": 2,
@@ -48,7 +48,7 @@ MINUTES = {
     "pbcseq_latent_ode_poisson": 1,
     "pbcseq_ode_rnn": 1,
     "pbcseq_rnn_dt": 1,
-    "pendulum": 4,
+    "pendulum": 6,
     "periodic_gru_d": 1,
     "periodic_latent_ode": 2,
     "periodic_ode_rnn": 4,
@@ -73,7 +73,7 @@ MINUTES = {
     "storms_rnn_dt": 2,
     "two_circles_planar_cnf": 7,
     "two_circles_planar_nf": 9,
-    "two_moons_flow_matching": 7,
+    "two_moons_flow_matching": 3,
     "two_moons_hamiltonian_cnf": 9,
     "two_moons_planar_cnf": 5,
     "two_moons_planar_nf": 9,
