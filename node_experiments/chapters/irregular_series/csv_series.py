@@ -106,6 +106,12 @@ def table_data(
             else Split(every, torch.arange(0), every)
         )
     series = schema.series(seen, need_labels=classifies)
+    if learned is None and not classifies and int(series.lengths.max()) < 2:
+        raise DataError(
+            f"{table.source}: each of the {len(series)} series has one point, and dataset.task="
+            f"{settings.task} needs two or more; see whether the column of series "
+            "(dataset.series_column) numbers the rows"
+        )
     data = forecast_data(
         split.of(series),
         settings,

@@ -100,8 +100,7 @@ def forecast_data(
         any_size: Where there are fewer training series than a batch takes, they are one batch.
 
     Raises:
-        DataError: Sizes that do not fit the data, or series of one point where something is to be
-            filled in or forecast.
+        DataError: Sizes that do not fit the data.
     """
     train, validation, test = parts
     train = limited(train, settings.train_size, "train")
@@ -114,12 +113,6 @@ def forecast_data(
         if settings.class_weights == "balanced":
             weights = balanced_weights(list(counts["train"].values()))
     times = torch.cat([train.times, validation.times, test.times])
-    if settings.task != "classification" and span is None and int(train.lengths.max()) < 2:
-        raise DataError(
-            f"each of the {len(train)} training series has one point, and dataset.task="
-            f"{settings.task} needs two or more; see whether the column of series "
-            "(dataset.series_column) numbers the rows"
-        )
     first, last = span or (float(times.min()), float(times.max()))
     cut = first + settings.extrapolate_from * (last - first)
     scale = last if divide_by_last and last > 0 else 1.0

@@ -322,7 +322,9 @@ def test_one_observation_each(tmp_path):
     path = tmp_path / "single.csv"
     path.write_text(lines([(f"s{n}", n, n, n, "ab"[n % 2]) for n in range(20)], f"{HEAD},level"))
     for task in ("interpolation", "extrapolation"):
-        with pytest.raises(DataError, match=r"training series has one point.*series_column"):
+        with pytest.raises(
+            DataError, match=r"single.csv: each of the 20 series has one point.*series_column"
+        ):
             csv_data(CSVConfig(path=str(path), task=task, label_column="level"))
     data = csv_data(CSVConfig(path=str(path), task="classification", label_column="level"))
     assert data.span[0] == 0.0
