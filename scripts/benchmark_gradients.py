@@ -29,6 +29,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from training_speed.problems import OneHiddenLayer
 
 from node_experiments.chapters.image_classification.ode_block import TimeConv2d
 from node_experiments.figures.labels import label_points
@@ -85,22 +86,6 @@ class LatentODE(nn.Module):
         return self.net(y)
 
 
-class CNF(nn.Module):
-    """A two-dimensional continuous normalizing flow; the last column is the log density."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.hidden, self.out = nn.Linear(3, 64), nn.Linear(64, 2)
-
-    def forward(self, t: Tensor, y: Tensor) -> Tensor:
-        x = y[:, :2]
-        time = torch.ones_like(x[:, :1]) * t
-        h = torch.tanh(self.hidden(torch.cat([x, time], 1)))
-        # The trace of d out / d x, in closed form for one hidden layer.
-        diagonal = (self.out.weight.t() * self.hidden.weight[:, :2]).sum(1)
-        return torch.cat([self.out(h), -((1 - h.square()) @ diagonal).unsqueeze(1)], 1)
-
-
 @dataclass
 class Work:
     """One problem: field, initial state `(batch, ...)`, times, weights of the loss, tolerances."""
@@ -127,7 +112,7 @@ def works(seed: int) -> list[Work]:
     cases = [
         ("MNIST ODE-Net", ODENet(), (128, 64, 6, 6), torch.tensor([0.0, 1.0]), 1e-3, 1e-5),
         ("latent ODE", LatentODE(), (1000, 4), torch.linspace(0, 2, 100), 1e-3, 1e-9),
-        ("2-d CNF", CNF(), (512, 3), torch.tensor([0.0, 1.0]), 1e-5, 1e-9),
+        ("2-d CNF", OneHiddenLayer(), (512, 3), torch.tensor([0.0, 1.0]), 1e-5, 1e-9),
     ]
     result = []
     for name, field, shape, t, tolerance, reference in cases:

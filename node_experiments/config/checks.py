@@ -150,5 +150,5 @@ def not_negative(config: Any, *names: str) -> None:
 
 
 def check_augment(config: Any) -> None:
-    """Dimensions that the state of an ODE has more, which start at zero (Dupont et al. 2019)."""
+    """Reject a number of dimensions that no ODE is augmented by (Dupont et al. 2019)."""
     require(0 <= config.augment <= 1000, config, "augment", "from 0 to 1000")

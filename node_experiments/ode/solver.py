@@ -82,7 +82,8 @@ class Solver:
     batching: str = "joint"
     compile: bool = False
 
-    fixed_steps: ClassVar[bool]  # of every solver its own: whether its steps are known beforehand
+    # Whether the steps are known beforehand: derived from the settings, and none of them.
+    fixed_steps: ClassVar[bool]
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:

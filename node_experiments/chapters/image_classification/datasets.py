@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
 
 from ...data import cache_folder
 from ...errors import DataError
@@ -77,9 +80,16 @@ def image_data(
     )
 
 
-def as_image_set(dataset: object) -> ImageSet:
+class LabelledImages(Protocol):
+    """What all image datasets of torchvision hold."""
+
+    data: ArrayLike
+    targets: Tensor | list[int]
+
+
+def as_image_set(dataset: LabelledImages) -> ImageSet:
     """The arrays of a torchvision dataset, channels first."""
-    images = torch.as_tensor(np.asarray(dataset.data))  # type: ignore[attr-defined]
-    labels = torch.as_tensor(dataset.targets)  # type: ignore[attr-defined]
+    images = torch.as_tensor(np.asarray(dataset.data))
+    labels = torch.as_tensor(dataset.targets)
     images = images.unsqueeze(1) if images.dim() == 3 else images.permute(0, 3, 1, 2)
     return ImageSet(images.contiguous(), labels.long())
