@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from documents import ROOT
 from glance import glance
+from performance.milliseconds import TRAINING, conditions, table
 
 REFERENCE = ROOT / "outputs" / "reference"
 BLOCK = re.compile(r"<!-- front: (\w+) -->\n.*?<!-- /front -->", re.DOTALL)
@@ -32,60 +33,15 @@ GALLERY = {
 COMMANDS = {"flow_matching": "two_moons_flow_matching dataset=pinwheel"}
 COLUMNS, WIDTH = 3, 250
 
-# The rows of the table of speed, and who was measured.
-SPEED = {
-    "mnist": "MNIST ODE-Net, `dopri5`, batch 128",
-    "mnist_bf16": "the same in bfloat16; peers in float32",
-    "latent": "latent ODE's decoder, 100 outputs",
-    "rk4": "the same, 99 fixed steps of `rk38`",
-    "cnf": "planar CNF, 512 points",
-    "ode_rnn": "ODE-RNN, 100 series",
-}
-EXACT = ("backprop", "discrete", "discrete, graphs kept", "backprop, bf16, dopri5")
-PEERS = {
-    "torchdiffeq": ("torchdiffeq backprop", "torchdiffeq backprop, rescaled gaps"),
-    "torchdiffeq adjoint": ("torchdiffeq adjoint", "torchdiffeq adjoint, rescaled gaps"),
-    "torchode": ("torchode backprop",),
-    "diffrax, compiled": ("diffrax, compiled",),
-}
-
-
-def number(milliseconds: float) -> str:
-    """Three digits, none after the point from 100 on."""
-    return f"{milliseconds:.0f}" if milliseconds >= 100 else f"{milliseconds:.3g}"
+# The rows of the table of speed.
+SPEED = ("mnist", "latent", "rk4", "ode_rnn", "cnf", "small_cnf")
 
 
 def speed() -> str:
-    """Milliseconds of forward and backward pass, of ours and of every peer that was measured."""
-    data = json.loads((REFERENCE / "training_speed" / "training_speed.json").read_text())
-    machine = data["machine"]
-    lines = [
-        f"| ms per training step | ours | ours, compiled | {' | '.join(PEERS)} |",
-        f"| --- |{' ---: |' * (2 + len(PEERS))}",
-    ]
-    for row, work in SPEED.items():
-        ms = {one["name"]: 1e3 * one["seconds"] for one in data["rows"][row]["results"]}
-        ours = min(ms[name] for name in EXACT if name in ms)
-        found = [ours, ms.get("backprop, compiled")]
-        found += [next((ms[n] for n in names if n in ms), None) for names in PEERS.values()]
-        texts = ["-" if value is None else number(value) for value in found]
-        lines.append(f"| {work} | {' | '.join(texts)} |")
-    gradients = json.loads((REFERENCE / "gradients" / "gradients.json").read_text())
-    small = {one["way"]: 1e3 * one["seconds"] for one in gradients["results"]["2-d CNF"]}
-    compiled = small["diffrax recursive checkpoint"]
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"{machine['processor']}, one thread, medians of {machine['repetitions']}, side "
-            f"by side at tolerance 1e-3; {versions}; - was not measured. Ours is the fastest "
-            "exact gradient. The column compiled is of steps as they were compiled before whole "
-            "solves were, and was not measured again. "
-            f"Compiled diffrax wins on a small CNF ({compiled:.2g} ms "
-            f"against {small['backprop']:.2g}).",
-        ]
-    )
+    """Milliseconds of forward and backward pass, of ours and of every peer that can do it."""
+    report = json.loads((REFERENCE / "training_speed" / "training_speed.json").read_text())
+    lines = [next(line for line in TRAINING if line.row == row) for row in SPEED]
+    return "\n".join([*table(report, lines, "ms per training step"), "", f"{conditions(report)}."])
 
 
 def gallery() -> str:

@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 
 from documents import PERFORMANCE, ROOT, linked_from
-from performance.factors import performance
 from performance.learning import learning
+from performance.milliseconds import performance
 from performance.sizes import data_parallel, scaling
 
 RESULTS = ROOT / "outputs" / "reference" / "training_speed"

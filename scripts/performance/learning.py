@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .factors import ADJOINT, BACKPROP, times
+from .milliseconds import ADJOINT, BACKPROP, times
 
 __all__ = ["learning"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ...data.splits import Split, random_split, stratified_split
+from ...data.splits import TRAINING_SHARE, Split, random_split, stratified_split
 from ...data.table_file import TableFile, read_table
 from ...errors import DataError
 from .forecast_data import ForecastData, forecast_data
@@ -216,7 +216,7 @@ def split_of(seen: Measurements, settings: CSVConfig) -> Split:
     """Training, validation and test series; of each class the same share where it is one label."""
     series, validation = len(seen), settings.validation_size
     if validation is None:
-        validation = int(0.8 * series) // 10
+        validation = int(TRAINING_SHARE * series) // 5
     if settings.task == "classification" and settings.label_per == "series":
         return stratified_split(seen.labels, validation, settings.split_seed)
     return random_split(series, validation, settings.split_seed)

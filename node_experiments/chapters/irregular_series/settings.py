@@ -229,7 +229,7 @@ class CSVConfig(ForecastingConfig):
     scaling: str = "standard"  # choice: none | standard | minmax | official_code
     split_seed: int = 42  # choice: of training (80 %) and test series
     observed_fraction: float = 1.0  # choice: fraction of the visible points that a model sees
-    validation_size: int | None = None  # choice: a tenth of the training series when null
+    validation_size: int | None = None  # choice: a fifth of the training series when null
     task: str = "extrapolation"  # choice: interpolation | extrapolation | classification
 
     def __post_init__(self) -> None:
