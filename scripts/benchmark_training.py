@@ -111,7 +111,10 @@ def table(results: list[dict[str, Any]]) -> str:
 
 
 def benchmark(rows: list[str], repetitions: int, device: str, out: Path) -> None:
-    report: dict[str, Any] = {"machine": machine(repetitions), "rows": {}}
+    path = out / "training_speed.json"
+    # Rows that were measured before are kept, with the commit that they are of.
+    kept = json.loads(path.read_text())["rows"] if path.is_file() else {}
+    report: dict[str, Any] = {"machine": machine(repetitions), "rows": kept}
     if device != "cpu":
         report["machine"]["device"] = torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
@@ -124,8 +127,9 @@ def benchmark(rows: list[str], repetitions: int, device: str, out: Path) -> None
             results = measure(ROWS[name], repetitions, threads, device)
             field = measure_field(ROWS[name].work(), repetitions, device)
             report["rows"][name] = {"title": title, "field_seconds": field, "results": results}
+        report["rows"][name]["commit"] = report["machine"]["commit"]
         print(f"{title}\n\n{table(results)}\n", flush=True)
-        write(report, out / "training_speed.json")
+        write(report, path)
     draw_rows(report, out / "training_speed.png")
 
 
@@ -157,6 +161,9 @@ def main() -> None:
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(asked.threads)
+    if asked.device == "cpu" and hasattr(os, "sched_setaffinity"):
+        # XLA takes every core that it may, whatever number of threads it is told.
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-asked.threads :])
     # As the runner does: vanishing gradients are subnormal numbers, on which a CPU is slow, and
     # memory that is freed is needed again by the next step.
     torch.set_flush_denormal(True)

@@ -132,7 +132,7 @@ def rk4(row: Row, threads: int) -> Iterator[Contender]:
     # The `rk4` of torchdiffeq is the 3/8 rule; it makes one step from each output to the next.
     yield from torchdiffeqs(plain_latent, backward=row.backward, method="rk4")
     yield from torchdiffeqs(Latent, ", our layers", row.backward, method="rk4")
-    yield from diffrax(row, threads, "rk38", num_steps=99)
+    yield from diffrax(row, threads, "rk38")
     yield from ours(row, Solver("rk38", num_steps=99))
 
 
@@ -160,13 +160,13 @@ def midpoint_flow() -> Flow:
 
 def euler(row: Row, threads: int) -> Iterator[Contender]:
     yield from torchdiffeqs(euler_flow, backward=row.backward, method="euler")
-    yield from diffrax(row, threads, "euler", num_steps=100)
+    yield from diffrax(row, threads, "euler")
     yield from ours(row, Solver("euler", num_steps=100))
 
 
 def midpoint(row: Row, threads: int) -> Iterator[Contender]:
     yield from torchdiffeqs(midpoint_flow, backward=row.backward, method="midpoint")
-    yield from diffrax(row, threads, "midpoint", num_steps=20)
+    yield from diffrax(row, threads, "midpoint")
     yield from ours(row, Solver("midpoint", num_steps=20))
 
 
