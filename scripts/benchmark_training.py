@@ -33,7 +33,7 @@ import torch
 from training_speed.accuracy import RUNS, measure_accuracy
 from training_speed.devices import measure_devices
 from training_speed.measure import measure, measure_field
-from training_speed.overhead import TITLE, measure_overhead
+from training_speed.overhead import measure_overhead, measure_start
 from training_speed.picture import draw_accuracy, draw_rows, draw_scaling
 from training_speed.profiles import measure_profiles, profile_tables
 from training_speed.rows import ROWS
@@ -41,8 +41,12 @@ from training_speed.scaling import measure_scaling
 
 from node_experiments.training.device import keep_freed_memory
 
-OVERHEAD = "overhead"
-NAMES = (*ROWS, OVERHEAD)
+# Of solvers alone.
+ALONE = {
+    "overhead": ("outside the vector field, a dopri5 step, state 32 x 64", measure_overhead),
+    "start": ("a solve of one euler step, state 32 x 64", measure_start),
+}
+NAMES = (*ROWS, *ALONE)
 
 
 def processor() -> str:
@@ -64,6 +68,8 @@ def machine(repetitions: int) -> dict[str, Any]:
             continue
     return {
         "processor": processor(),
+        # A hypervisor may hide the model, of which this tells most.
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "versions": versions,
@@ -119,8 +125,9 @@ def benchmark(rows: list[str], repetitions: int, device: str, out: Path) -> None
         report["machine"]["device"] = torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
     for name in rows:
-        if name == OVERHEAD:
-            title, results = TITLE, measure_overhead(repetitions, threads)
+        if name in ALONE:
+            title, measure_alone = ALONE[name]
+            results = measure_alone(repetitions, threads)
             report["rows"][name] = {"title": title, "results": results}
         else:
             title = ROWS[name].title

@@ -20,17 +20,16 @@ BLOCK = re.compile(r"<!-- performance -->\n.*?<!-- /performance -->", re.DOTALL)
 
 def section(results: Path = RESULTS) -> str:
     """The block between its markers; empty where nothing was measured yet."""
-    one, two, sizes, runs, devices = (
+    speed, sizes, runs, devices = (
         json.loads((results / name).read_text()) if (results / name).is_file() else None
         for name in (
             "training_speed.json",
-            "two_threads/training_speed.json",
             "scaling.json",
             "accuracy.json",
             "devices.json",
         )
     )
-    text = performance(one, two) if one else ""
+    text = performance(speed) if speed else ""
     if runs:
         text += learning(runs)
     if sizes:

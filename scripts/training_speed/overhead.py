@@ -1,10 +1,11 @@
-"""What a step of dopri5 costs outside the vector field, for a state of 32 x 64."""
+"""What a step of dopri5 and a whole solve of one step cost, for a state of 32 x 64."""
 
 from __future__ import annotations
 
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -18,9 +19,8 @@ from node_experiments.ode import (
 
 from .contenders import Counts, Ours, TorchDiffEq, TorchOde
 
-__all__ = ["TITLE", "measure_overhead"]
+__all__ = ["measure_overhead", "measure_start"]
 
-TITLE = "solver overhead per dopri5 step, state 32 x 64"
 TOLERANCE = 1e-5
 SHORT, LONG = 5.0, 30.0
 
@@ -49,10 +49,7 @@ def measure_overhead(repetitions: int, threads: int) -> list[dict[str, Any]]:
         solves["torchode"] = TorchOde(TOLERANCE)
 
     def run(solve: Any, end: float) -> None:
-        solve.begin()
-        with torch.no_grad():
-            solve(field, y0, torch.tensor([0.0, end]))
-        solve.forward_is_over()
+        without_graph(solve, field, y0, torch.tensor([0.0, end]))
 
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in solves}
     counts: dict[str, Counts] = {}
@@ -70,6 +67,34 @@ def measure_overhead(repetitions: int, threads: int) -> list[dict[str, Any]]:
                 found[name].append(
                     tuple((a - b - calls * call) / (calls / 6) for a, b, call in times)
                 )
+    return results(found, counts)
+
+
+def measure_start(repetitions: int, threads: int) -> list[dict[str, Any]]:
+    """Median seconds of a solve of one step of Euler's method, without a graph."""
+    y0, t, field = 2 * torch.rand(32, 64) + 0.1, torch.tensor([0.0, 1.0]), Sine()
+    solves: dict[str, Any] = {"ours": Ours(Solver("euler", num_steps=1), Backprop())}
+    if find_spec("torchdiffeq"):
+        solves["torchdiffeq"] = TorchDiffEq("odeint", method="euler")
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in solves}
+    for _ in range(100 * repetitions):
+        for name, solve in solves.items():
+            run = partial(without_graph, solve, field, y0, t)
+            found[name].append(timed(run))
+    return results(found, {name: solve.counts() for name, solve in solves.items()})
+
+
+def without_graph(solve: Any, field: nn.Module, y0: Tensor, t: Tensor) -> None:
+    solve.begin()
+    with torch.no_grad():
+        solve(field, y0, t)
+    solve.forward_is_over()
+
+
+def results(
+    found: dict[str, list[tuple[float, float]]], counts: dict[str, Counts]
+) -> list[dict[str, Any]]:
+    """One result for each who was timed, of pairs of seconds by the clock and of the processor."""
     return [
         {
             "name": name,

@@ -27,8 +27,6 @@ BENCHMARKS_WITHOUT_COMMIT = {
     "training_speed/devices.json",
     "training_speed/profile.json",
     "training_speed/scaling.json",
-    "training_speed/training_speed.json",
-    "training_speed/two_threads/training_speed.json",
     "table1/complexity.json",
     "table2/benchmark.json",
     "training_speed/accuracy.json",
