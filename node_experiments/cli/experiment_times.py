@@ -11,7 +11,7 @@ MINUTES = {
     "anode_spheres": 1,
     "bouncing_ball": 2,
     "csv_gru_d": 2,
-    "csv_latent_ode": 4,
+    "csv_latent_ode": 2,
     "csv_ode_rnn": 3,
     "csv_rnn_dt": 2,
     "csv_rnn_vae": 2,

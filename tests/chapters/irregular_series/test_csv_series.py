@@ -311,7 +311,8 @@ def test_what_a_run_reads(tmp_path):
     path.write_text(LABELLED)
     data = csv_data(CSVConfig(path=str(path), task="classification", label_column="level"))
     assert (data.dim, data.classes, data.features) == (2, 2, ("hr", "temp"))
-    assert len(data.train.data) + len(data.test.data) == 12
+    parts = (data.train, data.validation, data.test)
+    assert [len(part.data) for part in parts] == [8, 1, 3]
     assert 0.5 < data.span[1] <= 1.5
     again = csv_data(CSVConfig(path=str(path), task="interpolation", label_column="level"))
     assert len(again.train.data) == len(data.train.data)
