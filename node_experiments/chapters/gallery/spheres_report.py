@@ -75,6 +75,6 @@ def flows(runs: DataFrame, title: str) -> Figure:
             axis = draw_flow(figure, (len(rows), len(columns), place), arrays)
             accuracy = members[0].get("accuracy/test", float("nan"))
             kind = "plain" if not augment else f"augmented by {augment}"
-            axis.set_title(f"{dim}-d, {kind}: {100 * accuracy:.1f} % right", fontsize=11)
-        figure.suptitle(title or "the ball (blue) and the shell (red), carried by a neural ODE")
+            axis.set_title(f"{dim}-d, {kind}: accuracy {100 * accuracy:.1f} %", fontsize=11)
+        figure.suptitle("a ball (blue) and the shell around it (orange), carried by a neural ODE")
     return figure

@@ -73,7 +73,7 @@ def flow_film(trainer: Trainer) -> Iterator[Figure]:
     if not isinstance(model, ContinuousFlow):
         return
     untils = np.linspace(1e-3, 1, FRAMES)  # no solve takes no time
-    panels = flow_panels(model, trainer.data, untils.tolist(), points=70)
+    panels = flow_panels(model, trainer.data, untils.tolist(), points=50)
     half_width = float(panels["half_width"])
     for k, until in enumerate(untils):
         with style():
