@@ -87,3 +87,17 @@ def test_panels_are_at_the_times_of_the_paper():
     figure = flow_figures.flow_figure(flow_panels(PlanarNF(2, 2), DATA, points=10), "untrained")
     titles = [axis.get_title(loc="left") for axis in figure.axes]
     assert titles[:7] == ["5 %", "20 %", "40 %", "60 %", "80 %", "100 %", "target"]
+
+
+def test_panels_are_computed_once_for_a_step(monkeypatch):
+    computed = []
+    monkeypatch.setattr(flow_figures, "flow_panels", lambda model, data: computed.append(1) or {})
+    trainer = SimpleNamespace(model=PlanarNF(2, 2), data=DATA, step=5)
+    flow_figures.panels_now(trainer)
+    flow_figures.panels_now(trainer)
+    assert len(computed) == 1
+    trainer.step = 6
+    flow_figures.panels_now(trainer)
+    trainer.model = PlanarNF(2, 2)
+    flow_figures.panels_now(trainer)
+    assert len(computed) == 3
