@@ -1,6 +1,7 @@
 """Spheres, kinetics, populations, the pendulum and flow matching: closed forms and bad input."""
 
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -22,6 +23,7 @@ from node_experiments.chapters.gallery.settings import (
 )
 from node_experiments.chapters.gallery.sphere_ode import sphere_ode
 from node_experiments.chapters.gallery.spheres import draw_spheres, sphere_data
+from node_experiments.chapters.gallery.spheres_report import flows
 from node_experiments.chapters.gallery.swing_up import SwingUpTask, swing_up
 from node_experiments.chapters.normalizing_flows.chapter import FlowMatchingConfig
 from node_experiments.chapters.normalizing_flows.flow_matching import (
@@ -34,6 +36,7 @@ from node_experiments.chapters.normalizing_flows.velocity_mlp import VelocityMLP
 from node_experiments.config import ConfigError
 from node_experiments.nn.augmentation import append_zeros
 from node_experiments.ode import ControlInput, Discrete, SolveError, Solver
+from node_experiments.runs import load_runs
 
 
 def test_spheres_lie_where_they_should():
@@ -207,3 +210,11 @@ def test_one_command_draws_it(node_run, monkeypatch, experiment, figure, more):
     result = node_run(f"experiment={experiment}", "protocol=smoke", "trainer.threads=1", *more)
     assert result.code == 0, result.err
     assert (result.folders[0] / "figures" / figure).stat().st_size > 5000
+
+
+def test_a_figure_of_flows_is_not_empty():
+    """The committed runs have no file of their trajectories."""
+    runs = load_runs(Path(__file__).parents[3] / "outputs" / "reference" / "gallery")
+    assert len(runs[runs["config.model.name"] == "sphere_ode"]) == 20
+    with pytest.raises(ValueError, match=r"no run on spheres with its flow.npz"):
+        flows(runs, "")
