@@ -30,6 +30,10 @@ NAMES = {
     "kl": "KL divergence (nats)",
     "log_likelihood": "log-likelihood (nats)",
     "held_out_nll": "negative log-likelihood of held-out events (nats)",
+    "reduction": "distance taken away (fraction)",
+    "upright": "height reached (1: upright)",
+    "extrapolation": "RMS error of extrapolated logs",
+    "rate_error": "largest relative error of a rate",
 }
 
 
@@ -55,8 +59,10 @@ def training_figure(windows: Series, epochs: Series, metric: str, title: str) ->
             axes[1].set_title(wrapped(NAMES.get(metric, metric.replace("_", " "))))
         if solved:
             draw_evaluations(axes[-1], windows)
+        last = max([1.0, *(row["step"] for row in (*windows, *epochs))])
         for axis in axes:
-            axis.set_xlabel("training step")
+            # One range for all, also where there is but one evaluation.
+            axis.set(xlabel="training step", xlim=(-0.03 * last, 1.03 * last))
             axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         legend_below(figure, axes)
         figure.suptitle(title)

@@ -71,6 +71,17 @@ def test_a_training_has_no_empty_panel_and_none_twice():
     assert titles("mse", 0.0) == ["loss", "mean squared error"]
 
 
+def test_one_evaluation_is_drawn_where_it_was():
+    """Not in the middle of a panel whose axis begins near the end of the training."""
+    windows = [{"step": 10.0 * k, "loss/train": 1.0 + k} for k in range(1, 13)]
+    epochs = [{"step": 120.0, "loss/test": 2.0, "mse/test": 3.0}]
+    loss, error = training_figure(windows, epochs, "mse", "run").axes
+    assert loss.get_xlim() == error.get_xlim()
+    low, high = error.get_xlim()
+    assert low <= 0
+    assert 120 <= high < 130
+
+
 def test_names_beside_points_cover_no_other():
     """Also of points that lie together, and at an edge."""
     points = [(0.5, 0.5), (0.51, 0.5), (0.5, 0.52), (0.99, 0.99), (0.01, 0.01)]

@@ -7,6 +7,7 @@ Both are those of the official demonstrations `bouncing_ball.py` and `learn_phys
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from ...config.checks import ConfigError
 from ...errors import UserError
 from ...nn.ode_module import ODEModule
 from ...ode import Event, Gradient, Solution, Solver, Status, solve
+from ...ode.methods.registry import METHODS
 from .bounces import BounceData
 from .settings import BouncingBallConfig, LearnedPhysicsConfig
 
@@ -201,19 +203,48 @@ class Ball(ODEModule):
         return solution
 
 
+def check_solver(solver: Solver) -> None:
+    """See that a solve can end at a bounce.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    if METHODS[solver.method].family == "scipy":
+        raise ConfigError(
+            f"solver.method={solver.method!r} cannot end a solve at an event, as every bounce is; "
+            "take a method of torch, as solver=dopri5"
+        )
+    if solver.batching == "independent":
+        raise ConfigError(
+            "solver.batching='independent' cannot end a solve at an event, as every bounce is; "
+            "take solver.batching=joint"
+        )
+
+
 def bouncing_ball(
     settings: BouncingBallConfig, data: BounceData, solver: Solver, gradient: Gradient
 ) -> Ball:
     """A ball of three unknown numbers.
 
     Raises:
-        ConfigError: The first guess of its radius is above where it starts.
+        ConfigError: The first guess of its radius is above where it starts, or its solver knows no
+            events.
     """
+    check_solver(solver)
     height = data.truth.height
     if settings.radius >= height:
         raise ConfigError(
             f"model.radius={settings.radius} must be below dataset.height={height}, from which "
             "the ball falls"
+        )
+    fall = math.sqrt(2 * (height - settings.radius) / settings.gravity)
+    end = float(data.test[0].times[-1])
+    if fall > end:
+        warnings.warn(
+            f"with model.gravity={settings.gravity:g} the ball comes down after {fall:.3g} s, and "
+            f"the samples end at {end:.3g} s: until it is found to be larger, no bounce is seen; "
+            f"start from at least {2 * (height - settings.radius) / end**2:.2g}",
+            stacklevel=2,
         )
     body = FallingBody(settings.gravity, settings.restitution, settings.radius)
     return Ball(body, data.truth.height, solver, gradient)
@@ -222,5 +253,10 @@ def bouncing_ball(
 def learned_physics(
     settings: LearnedPhysicsConfig, data: BounceData, solver: Solver, gradient: Gradient
 ) -> Ball:
-    """A ball of learned functions."""
+    """A ball of learned functions.
+
+    Raises:
+        ConfigError: Its solver knows no events.
+    """
+    check_solver(solver)
     return Ball(LearnedBody(settings.scale), data.truth.height, solver, gradient)

@@ -46,7 +46,7 @@ def fluid_figures(trainer: Trainer) -> dict[str, Figure]:
     batch, times, free, led = trajectories(trainer, 5)
     left = 100 * (1 - trainer.metrics.get("reduction/test", 0.0))
     with style():
-        figure = new_figure(width=9.0, height=3.4)
+        figure = new_figure(width=9.0, height=3.15)
         axes = figure.subplots(2, 6)
         for k, t in enumerate(times.tolist()):
             draw_smoke(axes[0, k], free[k, 2])
@@ -108,5 +108,5 @@ def draw_velocity(axis: Axes, state: Tensor, arrows: int = 10) -> None:
     places = (torch.arange(every // 2, size, every) + 0.5) / size
     velocity = state[:2, every // 2 :: every, every // 2 :: every]
     axis.quiver(
-        places, places, velocity[0], velocity[1], color="#0072B2", scale=12, width=0.008, alpha=0.8
+        places, places, velocity[0], velocity[1], color="#0072B2", scale=9, width=0.01, alpha=0.8
     )

@@ -72,18 +72,17 @@ def image_flow_figures(trainer: Trainer) -> dict[str, Figure]:
     """A row of digits for each solver."""
     rows, images = samples_by_solver(trainer.model, next(iter(trainer.data.test))[0])
     with style():
-        figure = new_figure(width=6.6, height=0.62 * len(rows) + 0.3)
+        figure = new_figure(width=6.6, height=0.5 * len(rows))
         axes = figure.subplots(len(rows), 1)
         for axis, row, digits in zip(axes, rows, images, strict=True):
             axis.imshow(strip(digits).numpy(), cmap="gray_r", vmin=0, vmax=1)
-            label = f"{row['solver']}\n{row['nfe']} evaluations"
+            error = "taken as exact" if row is rows[-1] else f"error {row['error']:.3f}"
+            label = f"{row['solver']}\n{row['nfe']} evaluations, {error}"
             axis.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
-            axis.set_title(f"error {row['error']:.3f}", loc="right", fontsize=8, pad=1)
             axis.set(xticks=[], yticks=[])
             axis.grid(False)
             for spine in axis.spines.values():
                 spine.set_visible(False)
-        axes[-1].set_title("taken as exact", loc="right", fontsize=8, pad=1)
     return {"samples": figure}
 
 
@@ -108,6 +107,7 @@ def samples_film(trainer: Trainer) -> Iterator[Figure]:
             axis.imshow(torch.cat(rows).numpy(), cmap="gray_r", vmin=0, vmax=1)
             axis.set(xticks=[], yticks=[])
             axis.grid(False)
+            axis.spines[:].set_visible(False)
             axis.set_title(f"t = {t:.2f}", fontsize=11)
         yield figure
 

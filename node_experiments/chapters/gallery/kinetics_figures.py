@@ -70,7 +70,7 @@ def draw_rates(axis: Axes, trainer: Trainer) -> None:
     for k, color in enumerate(("black", "purple", "sky")):
         ratios = [row[f"k{k + 1}/test"] / RATES[k] for row in history]
         axis.plot([row["step"] for row in history], ratios, color=COLORS[color],
-                  label=f"$k_{k + 1}$: {100 * (ratios[-1] - 1):+.1f} %")  # fmt: skip
+                  label=f"$k_{k + 1}$: ${100 * (ratios[-1] - 1):+.1f}$ %")  # fmt: skip
     axis.axhline(1, color="0.6", lw=1, ls="--", zorder=0)
     axis.set(xlabel="optimisation steps", yscale="log", yticks=[0.3, 0.5, 1, 2, 3])
     axis.set_yticklabels(["0.3", "0.5", "1", "2", "3"])

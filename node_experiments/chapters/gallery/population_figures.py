@@ -47,13 +47,13 @@ def population_figures(trainer: Trainer) -> dict[str, Figure]:
                 axis.plot(when, middle[:, k, row].tolist(), color=COLORS[color])
                 axis.plot(years, batch.logs[:, row].exp().tolist(), "o", ms=4,
                           color=COLORS["black"], mfc="white")  # fmt: skip
-                top = 1.9 * float(batch.logs[:, row].exp().max())
+                top = 1.4 * float(batch.logs[:, row].exp().max())
                 axis.set(ylim=(0, top), xlim=(years[0] - 0.5, years[-1] + 0.5))
                 axis.set_xticks([1900, 1905, 1910, 1915, 1920])
                 if k == 0:
                     axis.set_ylabel(f"{name} pelts (thousands)")
         figure.suptitle(
-            "fitted to the white part; error: root mean square of logarithms in the grey part; "
-            "bands: 90 % of the ensemble", fontsize=10,
+            "circles: record; lines: median of an ensemble fitted to the white part; bands: 90 % "
+            "of it; error: root mean square of logarithms in the grey part", fontsize=10,
         )  # fmt: skip
     return {"populations": figure}

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ...config.checks import at_least, check_augment, not_negative, positive, require
+from ...config.checks import alternatives, at_least, check_augment, not_negative, positive, require
 
 __all__ = [
     "BouncesConfig",
@@ -54,7 +54,7 @@ class SmokeConfig:
         require(even, self, "size", "an even number of points from 16 to 1024: derivatives and "
                 "projection are by FFT, which needs 16 to resolve a shape")  # fmt: skip
         for name in ("smoke", "target"):
-            require(getattr(self, name) in SHAPES, self, name, ", ".join(SHAPES))
+            require(getattr(self, name) in SHAPES, self, name, alternatives(SHAPES))
         require(0.01 <= self.smoke_area <= 0.25, self, "smoke_area", "from 0.01 to 0.25")
         reachable = self.target_area is None or (
             abs(self.target_area / self.smoke_area - 1) <= 0.01

@@ -57,24 +57,34 @@ def spheres_table(runs: DataFrame) -> ReportTable:
 
 
 def flows(runs: DataFrame, title: str) -> Figure:
-    """The flow of the first seed of each kind, a column for plain and one for augmented."""
+    """The flow of the first seed of each kind, a column for plain and one for augmented.
+
+    Raises:
+        ValueError: No run kept its flow.
+    """
     from ...figures.style import new_figure, style  # only where it is drawn
     from .sphere_figures import draw_flow
 
-    kinds = by_kind(runs)
+    kinds = {
+        key: members
+        for key, members in by_kind(runs).items()
+        if (Path(members[0]["directory"]) / "flow.npz").is_file()
+    }
+    if not kinds:
+        raise ValueError(
+            "no run on spheres with its flow.npz is among them; make some with "
+            "node-run sweep=anode_spheres"
+        )
     rows, columns = sorted({key[0] for key in kinds}), sorted({key[1] for key in kinds})
     with style():
         figure = new_figure(width=8.2, height=3.6 * len(rows))
         for (dim, augment), members in kinds.items():
-            path = Path(members[0]["directory"]) / "flow.npz"
-            if not path.is_file():
-                continue
-            with np.load(path) as file:
+            with np.load(Path(members[0]["directory"]) / "flow.npz") as file:
                 arrays = {name: file[name] for name in file.files}
             place = rows.index(dim) * len(columns) + columns.index(augment) + 1
             axis = draw_flow(figure, (len(rows), len(columns), place), arrays)
             accuracy = members[0].get("accuracy/test", float("nan"))
             kind = "plain" if not augment else f"augmented by {augment}"
-            axis.set_title(f"{dim}-d, {kind}: {100 * accuracy:.1f} % right", fontsize=11)
-        figure.suptitle(title or "the ball (blue) and the shell (red), carried by a neural ODE")
+            axis.set_title(f"{dim}-d, {kind}: accuracy {100 * accuracy:.1f} %", fontsize=11)
+        figure.suptitle("a ball (blue) and the shell around it (orange), carried by a neural ODE")
     return figure

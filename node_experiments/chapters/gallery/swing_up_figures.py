@@ -54,11 +54,15 @@ def swing_up_figures(trainer: Trainer) -> dict[str, Figure]:
         force.plot(seconds.tolist(), torque.tolist(), color=COLORS["green"])
         largest = model.plan.largest
         force.axhline(0, color="0.7", lw=0.8)
-        force.set(xlabel="time (s)", ylabel="torque", ylim=(-1.15 * largest, 1.15 * largest))
+        force.set(
+            xlabel="time (s)", ylabel="torque (1/s²)", ylim=(-1.15 * largest, 1.15 * largest)
+        )
         phase = figure.add_subplot(grid[:, 1])
-        phase.plot(true[:, 0].tolist(), true[:, 1].tolist(), color=COLORS["blue"], label="true")
+        phase.plot(
+            true[:, 0].tolist(), true[:, 1].tolist(), color=COLORS["blue"], label="true pendulum"
+        )
         phase.plot(planned[:, 0].tolist(), planned[:, 1].tolist(), "--", color=COLORS["red"],
-                   lw=1.3, label="planned")  # fmt: skip
+                   lw=1.3, label="learned dynamics")  # fmt: skip
         phase.plot(0, 0, "o", color=COLORS["black"], ms=5)
         phase.plot(*true[-1].tolist(), "o", color=COLORS["blue"], ms=7)
         phase.set(xlabel="angle (rad)", ylabel="speed (rad/s)")
@@ -91,9 +95,10 @@ def swing_up_film(trainer: Trainer) -> Iterator[Figure]:
             swing.plot([0, x], [0, y], color=COLORS["black"], lw=3)
             swing.plot(x, y, "o", color=COLORS["blue"], ms=16)
             push = float(torque[k])
-            swing.set_title(f"torque {push:+.1f}", fontsize=11)
+            swing.set_title(f"torque {push:+.1f} 1/s²".replace("-", "\N{MINUS SIGN}"), fontsize=11)
             swing.set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3), xticks=[], yticks=[], aspect="equal")
             swing.grid(False)
+            swing.spines[:].set_visible(False)
             draw_angle(angle, fine[0], fine[1], fine[2])
             angle.axvline(float(seconds[k]), color="0.4", lw=1)
             angle.set_xlabel("time (s)")

@@ -95,5 +95,5 @@ def courses(runs: DataFrame, title: str) -> Figure:
             axis.set_title(label, fontsize=11)
             axis.set_xlabel("epoch")
         axes[0].legend()
-        figure.suptitle(title or "an ODE on the pixels of digits; a line for each seed")
+        figure.suptitle("an ODE on the pixels of digits; a line for each seed")
     return figure

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from torch import nn
 
 from ...figures.style import (
     new_figure,
@@ -28,19 +30,30 @@ from .panels import flow_panels
 __all__ = ["flow_callbacks", "flow_figures", "flow_film"]
 
 FRAMES = 21
+# By model, with the number of training steps after which they were computed.
+LATEST: WeakKeyDictionary[nn.Module, tuple[int, dict[str, NDArray]]] = WeakKeyDictionary()
 
 
 def flow_callbacks(folder: Path) -> list[Callback]:
     """The arrays of the figures, from which reports draw many runs, and a film of the flow."""
     return [
-        Arrays(folder / "panels.npz", lambda trainer: flow_panels(trainer.model, trainer.data)),
+        Arrays(folder / "panels.npz", panels_now),
         Film(folder / "figures" / "flow.gif", flow_film),
     ]
 
 
+def panels_now(trainer: Trainer) -> dict[str, NDArray]:
+    """Those of the model as it is: its picture and its file are of the same solves."""
+    step, panels = LATEST.get(trainer.model, (None, {}))
+    if step != trainer.step:
+        panels = flow_panels(trainer.model, trainer.data)
+        LATEST[trainer.model] = trainer.step, panels
+    return panels
+
+
 def flow_figures(trainer: Trainer) -> dict[str, Figure]:
     """Densities and samples at shares of the way, beside what the flow is fitted to."""
-    panels = flow_panels(trainer.model, trainer.data)
+    panels = panels_now(trainer)
     return {"flow": flow_figure(panels, f"after {trainer.step} training steps")}
 
 
@@ -73,7 +86,7 @@ def flow_film(trainer: Trainer) -> Iterator[Figure]:
     if not isinstance(model, ContinuousFlow):
         return
     untils = np.linspace(1e-3, 1, FRAMES)  # no solve takes no time
-    panels = flow_panels(model, trainer.data, untils.tolist(), points=70)
+    panels = flow_panels(model, trainer.data, untils.tolist(), points=50)
     half_width = float(panels["half_width"])
     for k, until in enumerate(untils):
         with style():

@@ -10,7 +10,7 @@ from torch import Tensor
 
 __all__ = ["integral", "log_density_on", "square_grid"]
 
-POINTS = 200  # a side
+POINTS = 128  # a side: those of one solve
 CHUNK = 16_384  # points in one solve
 
 

@@ -93,5 +93,5 @@ def densities(runs: DataFrame, title: str) -> Figure:
             )
         for axis in axes[len(kept) :]:
             axis.set_axis_off()
-        figure.suptitle(title or "densities learned by flow matching")
+        figure.suptitle("densities learned by flow matching")
     return figure

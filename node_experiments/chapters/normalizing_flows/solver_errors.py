@@ -28,9 +28,9 @@ __all__ = ["ADAPTIVE", "FIXED", "SolverErrors", "matching_callbacks", "solver_er
 FIXED = {"euler": 1, "midpoint": 2, "rk4": 4, "reversible_heun": 1}  # evaluations per step
 ADAPTIVE = ("bosh3", "dopri5", "tsit5", "dopri8")
 EVALUATIONS = (8, 16, 32, 64, 128, 256)
-TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8)
+TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 REFERENCE = Solver("dopri8", rtol=1e-11, atol=1e-12)
-POINTS = 500
+POINTS = 200
 LINES = dict(zip((*FIXED, *ADAPTIVE),
                  ("sky", "purple", "green", "black", "orange", "blue", "red", "grey"),
                  strict=True))  # fmt: skip

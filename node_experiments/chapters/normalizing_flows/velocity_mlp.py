@@ -56,6 +56,7 @@ class VelocityMLP(nn.Module):
         z = self.layers[0](z) + self.shift(t)
         for layer in self.layers[1:]:
             gate = z.sigmoid()
-            tangents = tangents * (gate + z * gate * (1 - gate)) @ layer.weight.T
-            z = layer(z * gate)
+            z = z * gate
+            tangents = tangents * torch.addcmul(gate, z, 1 - gate) @ layer.weight.T
+            z = layer(z)
         return z, trace_of(probes, tangents)

@@ -5,9 +5,19 @@ import json
 import pytest
 import torch
 
-from node_experiments.chapters.gallery.ball import Ball, BallError, FallingBody, bouncing_ball
+from node_experiments.chapters.gallery.ball import (
+    Ball,
+    BallError,
+    FallingBody,
+    bouncing_ball,
+    learned_physics,
+)
 from node_experiments.chapters.gallery.bounces import bounce_data, bounce_times, heights
-from node_experiments.chapters.gallery.settings import BouncesConfig, BouncingBallConfig
+from node_experiments.chapters.gallery.settings import (
+    BouncesConfig,
+    BouncingBallConfig,
+    LearnedPhysicsConfig,
+)
 from node_experiments.config import ConfigError
 from node_experiments.ode import Adjoint, Backprop, Discrete, Solver
 
@@ -106,6 +116,32 @@ def test_a_guess_that_is_larger_than_the_fall():
     data = bounce_data(BouncesConfig())
     with pytest.raises(ConfigError, match=r"model.radius=11 must be below dataset.height=10"):
         bouncing_ball(BouncingBallConfig(radius=11), data, TIGHT, Discrete())
+
+
+def test_a_guess_by_which_no_bounce_comes_before_the_last_sample():
+    data = bounce_data(BouncesConfig())
+    slow = BouncingBallConfig(gravity=1e-9)
+    with pytest.warns(
+        UserWarning, match=r"model.gravity=1e-09 the ball comes down after 1.38e\+05"
+    ):
+        bouncing_ball(slow, data, TIGHT, Discrete())
+
+
+@pytest.mark.parametrize(
+    ("solver", "remedy"),
+    [
+        (Solver("scipy_lsoda"), "take a method of torch"),
+        (Solver("dopri5", batching="independent"), "take solver.batching=joint"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("make", "settings"),
+    [(bouncing_ball, BouncingBallConfig()), (learned_physics, LearnedPhysicsConfig())],
+)
+def test_a_solver_that_knows_no_events(make, settings, solver, remedy):
+    with pytest.raises(ConfigError, match="cannot end a solve at an event") as raised:
+        make(settings, bounce_data(BouncesConfig()), solver, Discrete())
+    assert remedy in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def test_shapes_hold_the_same_smoke(name):
         ({"size": 33}, "dataset.size=33 must be an even number of points"),
         ({"size": 8}, "projection are by FFT"),
         ({"target_area": 0.12}, "an incompressible flow keeps the amount of smoke"),
-        ({"target": "hart"}, "heart, star, square, disk"),
+        ({"target": "hart"}, "must be heart, star, square or disk"),
         ({"smoke_area": 0.5}, "from 0.01 to 0.25"),
     ],
 )

@@ -1,6 +1,8 @@
 """Spheres, kinetics, populations, the pendulum and flow matching: closed forms and bad input."""
 
 import math
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -21,12 +23,20 @@ from node_experiments.chapters.gallery.settings import (
 )
 from node_experiments.chapters.gallery.sphere_ode import sphere_ode
 from node_experiments.chapters.gallery.spheres import draw_spheres, sphere_data
+from node_experiments.chapters.gallery.spheres_report import flows
 from node_experiments.chapters.gallery.swing_up import SwingUpTask, swing_up
-from node_experiments.chapters.normalizing_flows.flow_matching import optimal_pairs
+from node_experiments.chapters.normalizing_flows.chapter import FlowMatchingConfig
+from node_experiments.chapters.normalizing_flows.flow_matching import (
+    FlowMatching,
+    flow_matching,
+    mean_velocity,
+    optimal_pairs,
+)
 from node_experiments.chapters.normalizing_flows.velocity_mlp import VelocityMLP
 from node_experiments.config import ConfigError
 from node_experiments.nn.augmentation import append_zeros
 from node_experiments.ode import ControlInput, Discrete, SolveError, Solver
+from node_experiments.runs import load_runs
 
 
 def test_spheres_lie_where_they_should():
@@ -140,6 +150,52 @@ def test_optimal_pairs_cross_less():
     assert not math.isnan(float(paired.sum()))
 
 
+def test_a_mean_velocity_is_that_of_all_paths_through_the_point():
+    """By the densities of the noise from which each would have come."""
+    base_std, left = 0.7, torch.linspace(0.02, 1, 16).double().unsqueeze(1)
+    noise, data = base_std * torch.randn(16, 2).double(), torch.randn(16, 2).double()
+    point = left * noise + (1 - left) * data
+    starts = (point.unsqueeze(1) - (1 - left).unsqueeze(1) * data) / left.unsqueeze(1)
+    likely = (-starts.square().sum(-1) / (2 * base_std**2)).exp()
+    velocities = data - starts
+    expected = (likely.unsqueeze(-1) * velocities).sum(1) / likely.sum(1, keepdim=True)
+    torch.testing.assert_close(mean_velocity(noise, data, left, base_std), expected)
+
+
+def test_mean_velocities_have_the_expectation_of_single_ones_and_less_variance():
+    """Of normal data, whose flow has a closed form."""
+    std, batches = 0.5, 400
+    found, single, expected, points = [], [], [], []
+    for _ in range(batches):
+        noise, data = torch.randn(64, 1).double(), std * torch.randn(64, 1).double()
+        left = torch.rand(64, 1).double().clamp(min=0.05)
+        t, point = 1 - left, left * noise + (1 - left) * data
+        found.append(mean_velocity(noise, data, left, 1.0))
+        single.append(data - noise)
+        expected.append(point * (t * std**2 - left) / ((t * std) ** 2 + left**2))
+        points.append(point)
+    point = torch.cat(points)
+    off, scatter = (torch.cat(some) - torch.cat(expected) for some in (found, single))
+    assert float(off.square().mean()) < 0.2 * float(scatter.square().mean())
+    for weight in (torch.ones_like(point), point):
+        # Points of one batch are not independent, batches are.
+        means = (weight * off).view(batches, -1).mean(1)
+        assert abs(float(means.mean())) < 4 * float(means.std()) / batches**0.5
+
+
+def test_half_precision_leaves_the_target_whole():
+    data = SimpleNamespace(dim=2)
+    model = flow_matching(FlowMatchingConfig(hidden=4, layers=1), data, Solver(), Discrete())
+    losses = []
+    for enabled in (False, True):
+        torch.manual_seed(1)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            losses.append(
+                float(FlowMatching("independent").loss(model, torch.randn(512, 2), 0)[0])
+            )
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
 @pytest.mark.figures
 @pytest.mark.parametrize(
     ("experiment", "figure", "more"),
@@ -154,3 +210,11 @@ def test_one_command_draws_it(node_run, monkeypatch, experiment, figure, more):
     result = node_run(f"experiment={experiment}", "protocol=smoke", "trainer.threads=1", *more)
     assert result.code == 0, result.err
     assert (result.folders[0] / "figures" / figure).stat().st_size > 5000
+
+
+def test_a_figure_of_flows_is_not_empty():
+    """The committed runs have no file of their trajectories."""
+    runs = load_runs(Path(__file__).parents[3] / "outputs" / "reference" / "gallery")
+    assert len(runs[runs["config.model.name"] == "sphere_ode"]) == 20
+    with pytest.raises(ValueError, match=r"no run on spheres with its flow.npz"):
+        flows(runs, "")

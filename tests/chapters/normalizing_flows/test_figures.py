@@ -66,9 +66,9 @@ def test_the_first_frame_is_the_noise_and_the_last_the_flow(film):
     assert film.titles[0] == "0 % of the way from noise to data"
     assert film.titles[-1] == "100 % of the way from noise to data"
     assert len(set(film.titles)) == len(film.titles)
-    grid = square_grid(DATA.half_width, 70)
-    noise = in_255ths(normal_log_density(grid.reshape(-1, 2), 0.7).reshape(70, 70))
-    trained = flow_panels(film.model, DATA, [1.0], points=70)["densities"][0]
+    grid = square_grid(DATA.half_width, 50)
+    noise = in_255ths(normal_log_density(grid.reshape(-1, 2), 0.7).reshape(50, 50))
+    trained = flow_panels(film.model, DATA, [1.0], points=50)["densities"][0]
     apart = [np.abs(density.astype(int) - noise).max() for density in film.densities]
     assert apart[0] <= 5
     assert apart[-1] > 50
@@ -87,3 +87,17 @@ def test_panels_are_at_the_times_of_the_paper():
     figure = flow_figures.flow_figure(flow_panels(PlanarNF(2, 2), DATA, points=10), "untrained")
     titles = [axis.get_title(loc="left") for axis in figure.axes]
     assert titles[:7] == ["5 %", "20 %", "40 %", "60 %", "80 %", "100 %", "target"]
+
+
+def test_panels_are_computed_once_for_a_step(monkeypatch):
+    computed = []
+    monkeypatch.setattr(flow_figures, "flow_panels", lambda model, data: computed.append(1) or {})
+    trainer = SimpleNamespace(model=PlanarNF(2, 2), data=DATA, step=5)
+    flow_figures.panels_now(trainer)
+    flow_figures.panels_now(trainer)
+    assert len(computed) == 1
+    trainer.step = 6
+    flow_figures.panels_now(trainer)
+    trainer.model = PlanarNF(2, 2)
+    flow_figures.panels_now(trainer)
+    assert len(computed) == 3
