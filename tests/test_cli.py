@@ -254,9 +254,22 @@ def test_damaged_data_is_named(node_run, tmp_path, tiny):
     result = node_run(RUN, f"dataset.root={tmp_path}/data", *tiny)
     assert result.code == 2
     assert "train-labels-idx1-ubyte is damaged" in one_line(result.err)
-    content = json.loads((result.folders[0] / "result.json").read_text())
-    assert content["status"] == "failed"
-    assert "damaged" in content["reason"]
+    assert not (tmp_path / "outputs").exists()  # nothing began that could be resumed
+
+
+def test_a_wrong_evaluation_leaves_nothing(node_run, made_once, tmp_path, tiny):
+    """Nor does a start from other weights, which is checked when the model is there."""
+    trained = made_once("experiment=mnist_mlp", *tiny)
+    before = sorted(tmp_path.rglob("*"))
+    for words in (
+        ("mode=eval", f"checkpoint={trained}", f"dataset.root={tmp_path}"),
+        ("mode=predict", f"checkpoint={trained}", "predict.images=nowhere"),
+        ("experiment=mnist_odenet", f"trainer.init_from={trained}", *tiny),
+    ):
+        result = node_run(*words)
+        assert result.code == 2, words
+        one_line(result.err)
+        assert sorted(tmp_path.rglob("*")) == before, words
 
 
 def test_a_loss_that_becomes_nan_diverges_and_keeps_what_was_good(node_run, tiny):
