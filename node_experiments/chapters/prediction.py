@@ -102,10 +102,18 @@ def series_in(table: TableFile) -> tuple[list[str], np.ndarray]:
     """The names in the column `series`, in their order, and the number of each row's.
 
     Raises:
-        DataError: There is no such column.
+        DataError: There is no such column, or more than one, or a row without a name.
     """
-    if "series" not in table.rows.columns:
-        found = ", ".join(map(repr, map(str, table.rows.columns)))
-        raise DataError(f"{table.source}: the column 'series' is not there; found {found[:300]}")
-    numbers, names = pd.factorize(table.rows["series"].astype(str))
+    columns = [str(name) for name in table.rows.columns]
+    if columns.count("series") != 1:
+        found = ", ".join(map(repr, columns))
+        raise DataError(
+            f"{table.source}: the column 'series' is not there once; found {found[:300]}"
+        )
+    cells = table.rows.iloc[:, columns.index("series")]
+    text = cells.astype(object).where(cells.notna(), "").map(str).str.strip()
+    if (empty := text == "").any():
+        row = int(empty.to_numpy().argmax())
+        raise DataError(f"{table.at(row)}: 'series' is empty; every row needs its series")
+    numbers, names = pd.factorize(text)
     return list(names), numbers

@@ -101,6 +101,13 @@ def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
                 f"{content['model'].get('name')!r}; changeable: {', '.join(changeable)}"
             )
         chosen = asdict(getattr(given, group))
+        learned = getattr(given.dataset, "LEARNED", ()) if group == "dataset" else ()
+        before = content[group].get(setting) if setting in learned else None
+        if setting in learned and chosen[setting] != before:
+            raise ConfigError(
+                f"{key}={chosen[setting]} cannot be changed with mode={given.mode}: the "
+                f"checkpoint was trained with {before}; leave it out, or train another model"
+            )
         if setting:
             merged[group] = {**dict(merged.get(group) or {}), setting: chosen[setting]}
         else:

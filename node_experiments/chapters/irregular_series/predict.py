@@ -98,8 +98,10 @@ def as_given(found: pd.DataFrame, schema: SeriesSchema, inputs: Inputs | None) -
 
 def clock_text(time: pd.Timedelta) -> str:
     """A time of day, or a longer one, as `26:30:00`."""
-    seconds, fraction = divmod(pd.Timedelta(time).value, 10**9)
-    text = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    value = pd.Timedelta(time).value
+    seconds, fraction = divmod(abs(value), 10**9)
+    sign = "-" if value < 0 else ""
+    text = f"{sign}{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
     return text + (f".{fraction:09d}".rstrip("0") if fraction else "")
 
 

@@ -245,10 +245,15 @@ class SeriesSchema:
         same = (single.diff() <= 0) & (number.diff() == 0)
         if bool(same.any()):
             row = int(same.nonzero()[0]) + 1
+            remedy = (
+                "set dataset.time_origin=series"
+                if self.time_origin == "file"
+                else f"cut series that are as long as {self.time_scale:g}, which is time 1"
+            )
             raise DataError(
                 f"{seen.where(row)}: this time of series {seen.names[int(number[row])]!r} and the "
-                "one before are one number in single precision; set dataset.time_origin=series, "
-                "or leave out one of the two rows"
+                f"one before are one number in single precision; {remedy}, or leave out one of "
+                "the two rows"
             )
         large = ~values.float().isfinite().all(1)
         if bool(large.any()):

@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 NUMBER = r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?"
+MINUS = "\u2212"  # as word processors and plots write it
 UNIT = r"[^\d\s.,;:/+-][^\d\s]{0,11}"
 FEATURES = "if the column is no feature, name those that are with dataset.value_columns"
 # Cells that people mean as numbers, and what to do about each.
@@ -40,6 +41,7 @@ REMEDIES = {
     rf"{NUMBER}\s*{UNIT}(?: {UNIT})?|{NUMBER}\s+\S{{1,12}}|[$€£¥] ?{NUMBER}": (
         "is a number with a unit; write the number alone, and the unit into the column's name"
     ),
+    NUMBER: "is written with other digits than 0 to 9; write those",
 }
 
 
@@ -75,6 +77,10 @@ def parsed(table: TableFile, name: str, form: TableFormat) -> tuple[pd.Series, p
         plain = text.mask(text.str.contains(".", regex=False)).str.replace(",", ".", regex=False)
     numbers = pd.to_numeric(plain, errors="coerce").astype(float)
     words = text[numbers.isna()]  # none in most files: words are looked at where there are some
+    if len(words) and words.str.contains(MINUS, regex=False).any():
+        plain = plain[words.index].str.replace(MINUS, "-", regex=False)
+        numbers = numbers.fillna(pd.to_numeric(plain, errors="coerce").astype(float))
+        words = text[numbers.isna()]
     if len(words):
         missing, lower = missing_in(words, form), words.str.lower()
         booleans = missing | lower.isin(("true", "false"))

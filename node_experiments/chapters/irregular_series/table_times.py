@@ -10,7 +10,7 @@ import pandas as pd
 
 from ...data.table_file import TableFile
 from ...errors import DataError
-from .table_cells import parsed, text_of
+from .table_cells import NUMBER, parsed, text_of
 from .table_format import TableFormat
 
 __all__ = ["clock_times", "dates_of", "kind_of_times", "times_of", "warn_of_midnight"]
@@ -23,10 +23,11 @@ KINDS = {
     "zoned": "date with a zone",
     "clock": "time of day",
 }
-CLOCK = r"\d+:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?"
-DURATION = r"-?\d+ days?(?: .*)?"  # as pandas writes a Timedelta
-ZONE = r".*(?:\d ?Z|\d ?UTC|:\d\d(?:[.,]\d+)? ?[+-]\d\d(?::?\d\d)?)"
+CLOCK = r"-?\d+:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?"
+DURATION = r"-?\d+ days?(?:,? .*)?"  # as pandas and, with a comma, Python write one
+ZONE = r".*(?:\d ?Z|\d ?UTC|\d[T ]\d\d[\d:.,]* ?[+-]\d\d(?::?\d\d)?)"
 YEARS = (1678, 2261)  # whole ones that nanoseconds in 64 bits reach
+LARGEST = 1e300  # of a number: the difference of two is still one
 NUMERIC_DATES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 DAY_FIRST_OR_MONTH_FIRST = re.compile(r"\d{1,2}([./-])\d{1,2}\1(\d{4}|\d\d)(?:[ T]+(.*))?")
 OF_DAY = {
@@ -85,7 +86,7 @@ def times_of(table: TableFile, form: TableFormat, kind: str) -> pd.Series:
     cells = table.rows[form.time_column]
     if kind == "number":
         times, _ = parsed(table, form.time_column, form)
-        times = times.where(np.isfinite(times))
+        times = times.where(times.abs() < LARGEST)
     elif kind == "clock":
         times = clock_times(cells)
     else:
@@ -106,7 +107,9 @@ def clock_times(cells: pd.Series) -> pd.Series:
         return cells.astype("timedelta64[ns]")
     text = text_of(cells)
     text = text.where(text.str.fullmatch(f"{CLOCK}|{DURATION}"))
-    full = text.where(text.str.count(":") != 1, text + ":00").str.replace(",", ".")
+    full = text.where(text.str.count(":") != 1, text + ":00")
+    # Python adds the hours of `-1 day, 23:00:00`, pandas those with a plus.
+    full = full.str.replace(r"(days?), ", r"\1 +", regex=True).str.replace(",", ".")
     return pd.to_timedelta(full, errors="coerce").astype("timedelta64[ns]")
 
 
@@ -128,7 +131,9 @@ def dates_of(cells: pd.Series, form: TableFormat, kind: str) -> pd.Series:
             ) from error
     else:
         text = text_of(cells)
-        has_zone = text.str.fullmatch(ZONE).astype(bool)
+        text = text.mask(text.str.fullmatch(NUMBER))  # 1800 is a number and no year
+        text = text.str.replace(r"(\d),(\d)", r"\1.\2", regex=True)
+        has_zone = text.str.fullmatch(ZONE, na=False).astype(bool)
         text = text.str.replace(r" ?UTC$", "Z", regex=True)
         dates = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
     dates = dates.where(has_zone == (kind == "zoned"))
