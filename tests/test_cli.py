@@ -260,7 +260,9 @@ def test_damaged_data_is_named(node_run, tmp_path, tiny):
 def test_a_wrong_evaluation_leaves_nothing(node_run, made_once, tmp_path, tiny):
     """Nor does a start from other weights, which is checked when the model is there."""
     trained = made_once("experiment=mnist_mlp", *tiny)
-    before = sorted(tmp_path.rglob("*"))
+    (tmp_path / "MNIST" / "raw").mkdir(parents=True)
+    (tmp_path / "MNIST" / "raw" / "train-labels-idx1-ubyte").write_bytes(b"cut")
+    before = sorted((tmp_path / "outputs").rglob("*"))
     for words in (
         ("mode=eval", f"checkpoint={trained}", f"dataset.root={tmp_path}"),
         ("mode=predict", f"checkpoint={trained}", "predict.images=nowhere"),
@@ -269,7 +271,7 @@ def test_a_wrong_evaluation_leaves_nothing(node_run, made_once, tmp_path, tiny):
         result = node_run(*words)
         assert result.code == 2, words
         one_line(result.err)
-        assert sorted(tmp_path.rglob("*")) == before, words
+        assert sorted((tmp_path / "outputs").rglob("*")) == before, words
 
 
 def test_a_loss_that_becomes_nan_diverges_and_keeps_what_was_good(node_run, tiny):

@@ -104,9 +104,10 @@ def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
         learned = getattr(given.dataset, "LEARNED", ()) if group == "dataset" else ()
         before = content[group].get(setting) if setting in learned else None
         if setting in learned and chosen[setting] != before:
+            was = "null" if before is None else before
             raise ConfigError(
                 f"{key}={chosen[setting]} cannot be changed with mode={given.mode}: the "
-                f"checkpoint was trained with {before}; leave it out, or train another model"
+                f"checkpoint was trained with {was}; leave it out, or train another model"
             )
         if setting:
             merged[group] = {**dict(merged.get(group) or {}), setting: chosen[setting]}

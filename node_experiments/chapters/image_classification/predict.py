@@ -129,10 +129,10 @@ def read_user_images(inputs: Inputs, shape: tuple[int, int, int]) -> tuple[Tenso
 def load_array(path: Path) -> np.ndarray:
     """The array of an .npy file, or that of an .npz file with the images."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded
             several = [name for name in loaded.files if loaded[name].ndim >= 3]
             if len(several) != 1:
                 raise DataError(
@@ -213,7 +213,7 @@ def reject_lost_pixels(image: Image.Image, file: Path) -> None:
         lost = "pixels of 16 bits or more, or floats; save it with 8 bits a channel"
     elif getattr(image, "n_frames", 1) > 1:
         lost = f"{getattr(image, 'n_frames', 1)} frames; save each as an image"
-    elif image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
+    elif image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
         lost = "transparent pixels, which have no colour; save it on a background"
     if lost is not None:
         raise DataError(f"{file} has {lost}")

@@ -209,8 +209,8 @@ class CSVConfig(ForecastingConfig):
     TASKS: ClassVar[tuple[str, ...]] = (*FORECASTS, "classification")
     # What a model is trained with: with mode=eval and mode=predict it is that of the checkpoint.
     LEARNED: ClassVar[tuple[str, ...]] = (
-        "value_columns", "static_columns", "label_per", "time_origin", "time_scale", "scaling",
-        "split_seed",
+        "task", "value_columns", "static_columns", "label_per", "time_origin", "time_scale",
+        "scaling", "split_seed",
     )  # fmt: skip
 
     name: str = "csv"  # csv

@@ -75,9 +75,15 @@ def make_gradient(gradient: Gradient | str) -> Gradient:
     """The gradient method of that name with its defaults, or the one that was given.
 
     Raises:
-        ValueError: An unknown name.
+        ValueError: An unknown name, or something else.
     """
     if not isinstance(gradient, str):
+        if isinstance(gradient, type) or not hasattr(gradient, "records_steps"):
+            name = getattr(gradient, "__name__", type(gradient).__name__)
+            raise ValueError(
+                "gradient must be the name of a gradient method, or one such as Discrete(); found "
+                f"{name}"
+            )
         return gradient
     if gradient not in DEFAULTS:
         if gradient not in GRADIENTS:
