@@ -158,6 +158,8 @@ def test_images_that_would_be_others_when_they_are_read(tmp_path, caplog):
         return read_user_images(inputs, (1, 4, 4))[0]
 
     grey = np.arange(16, dtype=np.uint8).reshape(1, 4, 4) * 16
+    with pytest.raises(DataError, match="images are expected here, and this is a list"):
+        read([grey])
     assert read(grey > 99).unique().tolist() == [0, 255]
     with pytest.raises(DataError, match="no integers but 0 and 1; pixels are from 0 to 255"):
         read((grey > 99).astype(int))
@@ -238,6 +240,12 @@ def test_spirals(node_run, tmp_path):
     assert run.latent(rows, times=[1.0]).shape == (1, 6)
     with pytest.raises(Exception, match="another row at the same time"):
         run.predict(pd.concat([rows, rows]))
+    with pytest.raises(ConfigError, match="are from -1 to 0; the model predicts from 0 to"):
+        run.predict(rows, times=[-1, 0])
+    with pytest.raises(DataError, match="'time' holds dates or times; write numbers"):
+        run.predict(rows.assign(time=pd.Timestamp("2024-03-31")))
+    with pytest.raises(DataError, match="row 0: 'series' is empty"):
+        run.predict(rows.assign(series=None))
 
 
 def test_a_recurrent_network_predicts_what_comes_after(node_run):
@@ -269,7 +277,7 @@ def test_the_demo_and_figure_1(node_run, tmp_path):
     exact = run.model(torch.tensor([[1.0, 1.0]]), torch.tensor([0.0, 1.0, 3.0]))[1:, 0, 1]
     np.testing.assert_allclose(found["y2"][2:], exact.detach(), rtol=1e-4)
     assert run.predict(times=[0]).loc[0, "y1"] == 2
-    with pytest.raises(Exception, match="a trajectory starts at 0"):
+    with pytest.raises(Exception, match="are from -1 to -1; the model predicts from 0 to"):
         run.predict(times=[-1])
     (tmp_path / "x.csv").write_text("x\n0\n1\n")
     found = load(trained(node_run, "figure1")).predict("x.csv")

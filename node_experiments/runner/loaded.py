@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from torch import nn
+from torch import Tensor, nn
 
 from ..chapters.prediction import Request
 from ..config import ConfigError, RunConfig
@@ -87,6 +87,8 @@ class LoadedRun:
     def _request(self, inputs: Any, times: Any, samples: int, latent: bool) -> Request:
         if isinstance(inputs, str | PathLike):
             inputs = Path(inputs).expanduser()
+        if isinstance(inputs, Tensor):
+            inputs = inputs.numpy(force=True)
         if not isinstance(samples, Integral) or isinstance(samples, bool) or samples < 1:
             raise ConfigError(f"samples={samples!r} must be an integer of at least 1")
         return Request(inputs, asked_times(plain_times(times)), int(samples), latent)
@@ -99,14 +101,18 @@ def plain_times(times: Any) -> Any:
     [3.0]
     >>> plain_times(pd.date_range("2024-03-31", periods=1))
     ['2024-03-31T00:00:00']
+    >>> plain_times(np.datetime64("2024-03-31", "ns"))
+    ['2024-03-31T00:00:00']
     """
+    if isinstance(times, np.ndarray | np.generic) and times.dtype.kind in "mM":
+        times = pd.Series(np.atleast_1d(times))  # NumPy's own list of nanoseconds is of integers
     if hasattr(times, "tolist"):  # an array, a Series, an index, a tensor, or one number of them
         times = times.tolist()
     if times is None or isinstance(times, str):
         return times
     found = pd.Series(list(times) if isinstance(times, Iterable) else [times]).tolist()
     found = [t.isoformat() if isinstance(t, date | time) else t for t in found]
-    return [str(t) if isinstance(t, timedelta) else t for t in found]
+    return [str(t) if isinstance(t, timedelta | pd.Period) else t for t in found]
 
 
 def load_run(

@@ -113,8 +113,11 @@ def read_user_images(inputs: Inputs, shape: tuple[int, int, int]) -> tuple[Tenso
     Raises:
         DataError: There are none, or they are of another shape.
     """
-    if isinstance(inputs, pd.DataFrame):
-        raise DataError("images are expected here, and this is a DataFrame; give an array or path")
+    if not isinstance(inputs, np.ndarray | Path):
+        raise DataError(
+            f"images are expected here, and this is a {type(inputs).__name__}; give an array or "
+            "path"
+        )
     if isinstance(inputs, np.ndarray):
         return from_array(inputs, shape, "the array"), list(map(str, range(len(inputs))))
     if not inputs.exists():
