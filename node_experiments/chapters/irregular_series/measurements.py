@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ...config.checks import some_of
 from ...data.table_file import TableFile
 from ...errors import DataError
 from .table_cells import NUMBER, missing_in, numbers_of, reject_line_of_units, text_of
@@ -106,7 +107,7 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
         log.warning(
             "%s: series without any value are left out: %s",
             table.source,
-            ", ".join(lost[:5]) + (" ..." if len(lost) > 5 else ""),
+            some_of(lost),
         )
     lengths = frame.groupby("place").size().to_numpy()
     offsets = np.concatenate([[0], lengths.cumsum()])

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ...config import ConfigError
+from ...config.checks import some_of
 from ...data.ragged import RaggedSeries
 from ...data.table_file import TableFile
 from ..prediction import Inputs, Prediction, Request
@@ -73,7 +74,7 @@ def warn_of_bands(model: Any, features: Sequence[str]) -> None:
         log.warning(
             "the 90 %% band of %s is not calibrated and likely too narrow: training had too few "
             "held-out values, or no validation series",
-            ", ".join(name for name, done in zip(features, fitted, strict=True) if not done),
+            some_of([name for name, done in zip(features, fitted, strict=True) if not done]),
         )
 
 

@@ -308,6 +308,16 @@ def test_labels_of_a_series_and_of_a_time(tmp_path):
     assert schema.classes == ("1",)
 
 
+def test_rows_without_a_label_are_read_and_not_scored(tmp_path, caplog):
+    labels = ["ab"[i % 2] if i % 3 else "" for i in range(len(ROWS))]
+    rows = [(*row, label) for row, label in zip(ROWS, labels, strict=True)]
+    (tmp_path / "t.csv").write_text(lines(rows, f"{HEAD},state"))
+    settings = {"path": str(tmp_path / "t.csv"), "label_column": "state", "label_per": "time"}
+    data = csv_data(CSVConfig(task="classification", **settings))
+    assert sum(sum(part.values()) for part in data.class_counts.values()) == len(ROWS) * 2 // 3
+    assert f"{len(ROWS) // 3} of {len(ROWS)} rows have no label in 'state'" in caplog.text
+
+
 @pytest.mark.parametrize("per", ["series", "time"])
 def test_labels_of_a_long_table_are_those_of_its_rows(tmp_path, per):
     """Each time has as many rows as variables; every other is without the label."""
