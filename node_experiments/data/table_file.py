@@ -121,11 +121,10 @@ def read_table(
         DataError: A file that is missing, damaged or not of its format; a line that has more or
             fewer cells than the first; decimals of both kinds.
     """
-    if path.suffix.lower() in PARQUET:
-        return _read_parquet(path)
-    content = _content(path)
-    if content.startswith(b"PAR1"):
-        return _read_parquet(path)
+    named_parquet = path.suffix.lower() in PARQUET
+    content = b"" if named_parquet else _content(path)
+    if named_parquet or content.startswith(b"PAR1"):
+        return replace(_read_parquet(path), decimal=decimal or ".")
     for start, what in OTHERS.items():
         if content.removeprefix(codecs.BOM_UTF8).lstrip().startswith(start):
             raise DataError(f"{path} is {what}; write its table as a CSV or parquet file")

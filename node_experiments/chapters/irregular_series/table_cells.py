@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,7 +53,12 @@ def text_of(cells: pd.Series) -> pd.Series:
     whole = pd.api.types.is_float_dtype(cells) and bool((cells.dropna() % 1 == 0).all())
     if whole:
         cells = cells.astype("Int64")
-    return cells.astype(object).where(cells.notna(), "").map(str).str.strip()
+    return cells.astype(object).where(cells.notna(), "").map(as_text).str.strip()
+
+
+def as_text(cell: Any) -> str:
+    """A cell as text; bytes, as some programs write them into parquet files, as UTF-8."""
+    return cell.decode(errors="replace") if isinstance(cell, bytes) else str(cell)
 
 
 def missing_in(text: pd.Series, form: TableFormat) -> pd.Series:

@@ -145,6 +145,13 @@ def test_packed_files_parquet_and_frames(tmp_path, reference):
     frame.to_parquet(tmp_path / "a.parquet")
     table = read_table(tmp_path / "a.parquet")
     assert_same(series_of(table, TableFormat())[1], reference[1])
+    odd = frame.assign(series=frame["series"].str.encode("utf-8"), hr=frame["hr"].map(comma))
+    odd.to_parquet(tmp_path / "a.parquet")
+    table = read_table(tmp_path / "a.parquet", decimal=",")
+    assert table.rows["series"].map(type).eq(bytes).all()
+    schema, series = series_of(table, TableFormat())
+    assert schema.read(table).names[0] == "p00"
+    assert_same(series, reference[1])
 
 
 @pytest.mark.parametrize("how", ["mean", "last"])
