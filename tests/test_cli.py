@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from node_experiments.cli import main as cli
+from node_experiments.cli import report
 from node_experiments.cli.streams import BROKEN_PIPE
 from node_experiments.data.cache import cache_folder
 from node_experiments.ode.compiled import compilation, lowering
@@ -39,6 +40,13 @@ def test_help_shows_examples_and_choices_without_torch():
     assert "dopri5" in result.stdout
     assert "experiment: " in result.stdout
     assert lines[-1] == "False"
+
+
+@pytest.mark.parametrize("command", [cli.main, report.main])
+def test_a_backend_that_a_notebook_named_is_not_looked_at(monkeypatch, capsys, command):
+    monkeypatch.setenv("MPLBACKEND", "nonsense")
+    command(["--version"])
+    assert os.environ["MPLBACKEND"] == "agg"
 
 
 def test_help_shows_the_settings_of_what_was_chosen(capsys, monkeypatch):

@@ -122,7 +122,7 @@ def run(
         live: Show a progress bar.
 
     Raises:
-        UserError: Something is wrong with the input of a run that had not started, of which nothing
+        UserError: Something is wrong with the input of a run that had not started; nothing of it
             is left in the folder.
     """
     fresh = is_only_started(folder)

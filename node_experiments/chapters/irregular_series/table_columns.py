@@ -13,7 +13,7 @@ from ...data.table_file import TableFile
 from ...errors import DataError
 from .table_cells import NUMBER, measured, missing_in, parsed, reject_number, text_of
 from .table_format import Columns, TableFormat
-from .table_times import kind_of_times
+from .table_times import kind_of_times, reject_separate_dates
 
 __all__ = ["check_names", "find_columns", "long_columns", "require_column"]
 
@@ -69,6 +69,8 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
             else:
                 ignored.append(name)
         features = tuple(kept)
+        if kind == "clock":
+            reject_separate_dates(table, form, ignored)
     if not features:
         text = f" (not read: {', '.join(map(repr, ignored))})" if ignored else ""
         raise DataError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,14 @@ from ...errors import DataError
 from .table_cells import NUMBER, parsed, text_of
 from .table_format import TableFormat
 
-__all__ = ["clock_times", "dates_of", "kind_of_times", "times_of", "warn_of_midnight"]
+__all__ = [
+    "clock_times",
+    "dates_of",
+    "kind_of_times",
+    "reject_separate_dates",
+    "times_of",
+    "warn_of_midnight",
+]
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +37,7 @@ ZONE = r".*(?:\d ?Z|\d ?UTC|\d[T ]\d\d[\d:.,]* ?[+-]\d\d(?::?\d\d)?)"
 YEARS = (1678, 2261)  # whole ones that nanoseconds in 64 bits reach
 LARGEST = 1e300  # of a number: the difference of two is still one
 NUMERIC_DATES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+DATE = r"\d{4}([./-])\d\d?\1\d\d?(?:[T ]00:00(?::00)?)?|\d\d?([./-])\d\d?\2(?:\d{4}|\d\d)"
 DAY_FIRST_OR_MONTH_FIRST = re.compile(r"\d{1,2}([./-])\d{1,2}\1(\d{4}|\d\d)(?:[ T]+(.*))?")
 OF_DAY = {
     r"\d+:\d\d": "%H:%M",
@@ -141,15 +150,35 @@ def dates_of(cells: pd.Series, form: TableFormat, kind: str) -> pd.Series:
     return dates.where(dates.dt.year.between(*YEARS)).astype("datetime64[ns]")
 
 
+def reject_separate_dates(table: TableFile, form: TableFormat, ignored: Sequence[str]) -> None:
+    """Raise where times of day belong to dates in another column, which is not read.
+
+    Raises:
+        DataError: With both columns.
+    """
+    if clock_times(table.rows[form.time_column]).max() >= pd.Timedelta(days=1):
+        return
+    series = text_of(table.rows[form.series_column])
+    for name in ignored:
+        text = text_of(table.rows[name])
+        known = text[text != ""]
+        dates = len(known) > 0 and bool(known.str.fullmatch(DATE).all())
+        if dates and bool((known.groupby(series).nunique() > 1).any()):
+            raise DataError(
+                f"{table.source}: {form.time_column!r} holds times of day, and {name!r} dates "
+                "that change within a series; join them in one column (2024-03-31 14:05), or, if "
+                "the times are durations, name the features with dataset.value_columns"
+            )
+
+
 def warn_of_midnight(table: TableFile, series: pd.Series, times: pd.Series) -> None:
     """Warn where a clock seems to start again at midnight within a series."""
-    day = 24 * 3600 * 10**9
-    falls = times.groupby(series, sort=False).diff() < -day / 2
-    if times.max() < day and falls.any():
+    falls = times.groupby(series, sort=False).diff() < 0
+    if times.max() < 24 * 3600 * 10**9 and falls.any():
         row = int(falls.to_numpy().argmax())
         log.warning(
-            "%s: the time of day falls by more than 12 hours within series %r; if midnight is "
-            "between, write dates, or hours above 24 (26:30)",
+            "%s: the time of day falls within series %r; if midnight is between, write dates, or "
+            "hours above 24 (26:30)",
             table.at(row),
             series.iloc[row],
         )

@@ -529,7 +529,18 @@ def test_times_are_of_one_kind(tmp_path):
 def test_a_clock_that_passes_midnight(tmp_path, caplog):
     text = lines([("a", "22:30", 1, 2), ("a", "23:50", 1, 3), ("a", "00:10", 2, 2)])
     read(tmp_path, text)
-    assert "line 4: the time of day falls by more than 12 hours within series 'a'" in caplog.text
+    assert "line 4: the time of day falls within series 'a'; if midnight is between" in caplog.text
+
+
+@pytest.mark.parametrize("day", ["2024-03-0{}", "0{}.03.2024", "3/{}/24"])
+def test_dates_in_a_column_beside_times_of_day(tmp_path, day):
+    """One without the other is no time: the second day would be the first one again."""
+    rows = [("a", day.format(d), f"{8 + d}:00", d, 2) for d in (1, 2, 3)]
+    head = "series,day,time,hr,temp"
+    with pytest.raises(DataError, match="'time' holds times of day, and 'day' dates that change"):
+        read(tmp_path, lines(rows, head))
+    read(tmp_path, lines(rows, head), TableFormat(value_columns=("hr", "temp")))
+    read(tmp_path, lines([(row[0], rows[0][1], *row[2:]) for row in rows], head))
 
 
 def test_static_words_that_say_nothing(tmp_path):
