@@ -125,8 +125,9 @@ def read_table(
     content = b"" if named_parquet else _content(path)
     if named_parquet or content.startswith(b"PAR1"):
         return replace(_read_parquet(path), decimal=decimal or ".")
+    first = content[:200].removeprefix(codecs.BOM_UTF8).lstrip()
     for start, what in OTHERS.items():
-        if content.removeprefix(codecs.BOM_UTF8).lstrip().startswith(start):
+        if first.startswith(start):
             raise DataError(f"{path} is {what}; write its table as a CSV or parquet file")
     text = INVISIBLE.sub("", _decoded(content, path, encoding))
     if not text.strip():

@@ -174,10 +174,19 @@ def widened(
 
 def reject_duplicate(table: TableFile, form: TableFormat, row: pd.Series) -> None:
     time = table.rows[form.time_column].iloc[int(row["row"])]
+    if "variable" in row:
+        what, further = f"value of {row['variable']!r}", ""
+    else:
+        what, further = (
+            "row",
+            (
+                ", or, if each row has the value of one variable, dataset.variable_column and "
+                "value_column"
+            ),
+        )
     raise DataError(
-        f"{table.at(int(row['row']))}: series {row['series']!r} has another row at the time "
-        f"{str(time)!r}; join them, set dataset.duplicates=mean or last, or, if each row has the "
-        "value of one variable, dataset.variable_column and value_column"
+        f"{table.at(int(row['row']))}: series {row['series']!r} has another {what} at the time "
+        f"{str(time)!r}; join them, set dataset.duplicates=mean or last{further}"
     )
 
 

@@ -260,6 +260,7 @@ def test_what_was_not_there_in_training_is_rejected_by_name(tmp_path, learned, t
         (f"{HEAD}\na,02:00 PM,1,2\n", "line 2: .*set dataset.time_format='%I:%M %p'"),
         (f"{HEAD}\na,20240101,1,2\na,20240102,1,2\na,20249999,1,2\n", "looks like a date"),
         ("series,time,variable,value\na,0,hr,80\na,0,,37\n", "line 3: 'variable' is empty"),
+        ("series,time,variable,value\na,0,hr,80\na,0,hr,81\n", "another value of 'hr' .* last$"),
         (f"{HEAD}\na,-1e308,1,2\na,1e308,1,2\n", "line 2: 'time' is '-1e308'"),
         (
             f"{HEAD}\na,0,1,2\na,1e9,1,2\na,5e8,1,2\na,500000001,1,2",
