@@ -34,10 +34,27 @@ def test_multirun_stands_anywhere(place):
         "a@b", "$HOME",
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("key", ["dataset.path", "dataset.root", "outputs", "name"])
+@pytest.mark.parametrize(
+    "key", ["dataset.path", "dataset.root", "dataset.label_column", "outputs", "name"]
+)
 def test_paths_and_names_are_taken_as_they_are_typed(key, value):
     (override,) = overrides(f"{key}={value}")
     assert str(read(override).value()) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "items"),
+    [
+        ("[hr (bpm), a=b,#N/A,01,1.50,null]", ["hr (bpm)", "a=b", "#N/A", "01", "1.50", "null"]),
+        ("[a[0],x]", ["a[0]", "x"]),
+        ("['a, b',c]", ["a, b", "c"]),
+        ("[]", []),
+    ],
+)
+def test_names_in_lists_are_taken_as_they_are_typed(value, items):
+    (override,) = overrides(f"dataset.value_columns={value}")
+    found = read(override).value()
+    assert [str(getattr(item, "text", item)) for item in found] == items
 
 
 @pytest.mark.parametrize(
@@ -94,6 +111,10 @@ def test_a_process_that_is_not_the_first_leaves_nothing():
         (["experiment", "mnist_odenet"], "did you mean experiment=mnist_odenet?"),
         (["trainer.epochs", "3"], "did you mean trainer.epochs=3?"),
         (["rk4"], "did you mean solver=rk4?"),
+        (["seed", "=", "3"], "did you mean seed=3?"),
+        (["seed", "=3"], "did you mean seed=3?"),
+        (["dataset.path=", "my.csv"], "did you mean dataset.path=my.csv?"),
+        (["trainer.loggers=[csv,", "wandb]"], "did you mean 'trainer.loggers=[csv, wandb]'?"),
         (["--epochs", "3"], "trainer.epochs=3"),
         (["--epochs=3"], "trainer.epochs=3"),
         (["--lr", "0.1", "seed=1"], "optimizer.lr=0.1"),

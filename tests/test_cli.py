@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from node_experiments.cli import main as cli
+from node_experiments.cli import report
 from node_experiments.cli.streams import BROKEN_PIPE
 from node_experiments.data.cache import cache_folder
 from node_experiments.ode.compiled import compilation, lowering
@@ -39,6 +40,13 @@ def test_help_shows_examples_and_choices_without_torch():
     assert "dopri5" in result.stdout
     assert "experiment: " in result.stdout
     assert lines[-1] == "False"
+
+
+@pytest.mark.parametrize("command", [cli.main, report.main])
+def test_a_backend_that_a_notebook_named_is_not_looked_at(monkeypatch, capsys, command):
+    monkeypatch.setenv("MPLBACKEND", "nonsense")
+    command(["--version"])
+    assert os.environ["MPLBACKEND"] == "agg"
 
 
 def test_help_shows_the_settings_of_what_was_chosen(capsys, monkeypatch):
@@ -254,9 +262,24 @@ def test_damaged_data_is_named(node_run, tmp_path, tiny):
     result = node_run(RUN, f"dataset.root={tmp_path}/data", *tiny)
     assert result.code == 2
     assert "train-labels-idx1-ubyte is damaged" in one_line(result.err)
-    content = json.loads((result.folders[0] / "result.json").read_text())
-    assert content["status"] == "failed"
-    assert "damaged" in content["reason"]
+    assert not (tmp_path / "outputs").exists()  # nothing began that could be resumed
+
+
+def test_a_wrong_evaluation_leaves_nothing(node_run, made_once, tmp_path, tiny):
+    """Nor does a start from other weights, which is checked when the model is there."""
+    trained = made_once("experiment=mnist_mlp", *tiny)
+    (tmp_path / "MNIST" / "raw").mkdir(parents=True)
+    (tmp_path / "MNIST" / "raw" / "train-labels-idx1-ubyte").write_bytes(b"cut")
+    before = sorted((tmp_path / "outputs").rglob("*"))
+    for words in (
+        ("mode=eval", f"checkpoint={trained}", f"dataset.root={tmp_path}"),
+        ("mode=predict", f"checkpoint={trained}", "predict.images=nowhere"),
+        ("experiment=mnist_odenet", f"trainer.init_from={trained}", *tiny),
+    ):
+        result = node_run(*words)
+        assert result.code == 2, words
+        one_line(result.err)
+        assert sorted((tmp_path / "outputs").rglob("*")) == before, words
 
 
 def test_a_loss_that_becomes_nan_diverges_and_keeps_what_was_good(node_run, tiny):

@@ -10,6 +10,10 @@ import torch
 from PIL import Image
 
 from node_experiments import load
+from node_experiments.chapters.image_classification.predict import (
+    read_user_images,
+    warn_of_inverted,
+)
 from node_experiments.cli.application import composed_config
 from node_experiments.config import ConfigError
 from node_experiments.config.run import PredictConfig
@@ -81,10 +85,39 @@ def test_no_input_is_written_over(tmp_path, monkeypatch):
         config.predict = PredictConfig(**asked)
         with pytest.raises(ConfigError, match="is read by this very command, and would be overw"):
             check_outputs(config)
+    for asked in ({"out": "latent.csv", "latent": True}, {"out": "a.csv", "latent": "./a.csv"}):
+        config.predict = PredictConfig(**asked)
+        with pytest.raises(ConfigError, match=r"predict\.latent are one file; name another"):
+            check_outputs(config)
     config.predict = PredictConfig(out="new.csv")
     check_outputs(config)
     with pytest.raises(ConfigError, match="must be a file"):
         PredictConfig(out="a\0.csv")
+
+
+def test_a_later_file_may_be_written_otherwise(node_run, tmp_path):
+    """By the settings of the command line, as messages say; what was learned stays as it is."""
+    name = "$\\frac{$"  # that is no formula
+    rows = [(name, 0, 80, 120, 37), (name, 5, 90, "none seen", 38)]
+    table = pd.DataFrame([*rows, rows[1]], columns=["patient", "t (h)", "hr", "bp", "temp"])
+    table.to_csv(tmp_path / "new.csv", index=False)
+    words = [
+        "mode=predict", "checkpoint=pretrained:csv_latent_ode", "dataset.path=new.csv",
+        "predict.times=[6]", "predict.samples=2", "dataset.series_column=patient",
+        "dataset.time_column='t (h)'", "dataset.missing=['none seen']",
+    ]  # fmt: skip
+    result = node_run(*words)
+    assert result.code == 2
+    assert "has another row at the time '5'; join them, set dataset.duplicates=mean" in result.err
+    result = node_run(*words, "dataset.duplicates=mean")
+    assert result.code == 0, result.err
+    assert any(tmp_path.rglob("prediction.png"))
+    assert pd.read_csv(tmp_path / "predictions.csv")["series"].tolist() == [name]
+    for word in ("scaling=none", "value_columns=[hr]", "time_origin=file", "split_seed=3"):
+        result = node_run(*words, f"dataset.{word}")
+        assert result.code == 2
+        assert f"dataset.{word.partition('=')[0]}=" in result.err
+        assert "cannot be changed with mode=predict: the checkpoint was trained with" in result.err
 
 
 def test_images(node_run, tmp_path):
@@ -118,6 +151,41 @@ def test_images(node_run, tmp_path):
         run.predict("nowhere")
     with pytest.raises(DataError, match=r"floats from 0 to 255; pixels are"):
         run.predict(pixels.astype(float))
+
+
+def test_images_that_would_be_others_when_they_are_read(tmp_path, caplog):
+    def read(inputs):
+        return read_user_images(inputs, (1, 4, 4))[0]
+
+    grey = np.arange(16, dtype=np.uint8).reshape(1, 4, 4) * 16
+    with pytest.raises(DataError, match="images are expected here, and this is a list"):
+        read([grey])
+    assert read(grey > 99).unique().tolist() == [0, 255]
+    with pytest.raises(DataError, match="no integers but 0 and 1; pixels are from 0 to 255"):
+        read((grey > 99).astype(int))
+    seen = np.dstack([grey[0]] * 3 + [np.full((4, 4), 255)]).astype(np.uint8)
+    Image.fromarray(seen).save(tmp_path / "a.png")
+    assert read(tmp_path / "a.png").flatten().tolist() == grey.flatten().tolist()
+    seen[..., 3] = grey
+    frames = [Image.fromarray(each) for each in (grey[0], 255 - grey[0])]
+    for image, said, more in (
+        (Image.fromarray(grey[0].astype(np.uint16) * 200), "16 bits or more", {}),
+        (Image.fromarray(seen), "transparent pixels, which have no colour", {}),
+        (frames[0], "2 frames; save each", {"save_all": True, "append_images": frames[1:]}),
+    ):
+        path = tmp_path / ("a.gif" if more else "a.png")
+        image.save(path, **more)
+        with pytest.raises(DataError, match=said):
+            read(path)
+    np.savez(tmp_path / "a.npz", images=grey)
+    (tmp_path / "a.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:-30])
+    with pytest.raises(DataError, match="is no readable file of numpy arrays"):
+        read(tmp_path / "a.npz")
+    dark, light = torch.full((1, 1, 4, 4), 30), torch.full((1, 1, 4, 4), 220)
+    warn_of_inverted(dark, dark)
+    assert not caplog.text
+    warn_of_inverted(light, dark)
+    assert "is 220, and 30 of the test images" in caplog.text
 
 
 def test_a_flow(node_run, tmp_path):
@@ -172,6 +240,12 @@ def test_spirals(node_run, tmp_path):
     assert run.latent(rows, times=[1.0]).shape == (1, 6)
     with pytest.raises(Exception, match="another row at the same time"):
         run.predict(pd.concat([rows, rows]))
+    with pytest.raises(ConfigError, match="are from -1 to 0; the model predicts from 0 to"):
+        run.predict(rows, times=[-1, 0])
+    with pytest.raises(DataError, match="'time' holds dates or times; write numbers"):
+        run.predict(rows.assign(time=pd.Timestamp("2024-03-31")))
+    with pytest.raises(DataError, match="row 0: 'series' is empty"):
+        run.predict(rows.assign(series=None))
 
 
 def test_a_recurrent_network_predicts_what_comes_after(node_run):
@@ -203,7 +277,7 @@ def test_the_demo_and_figure_1(node_run, tmp_path):
     exact = run.model(torch.tensor([[1.0, 1.0]]), torch.tensor([0.0, 1.0, 3.0]))[1:, 0, 1]
     np.testing.assert_allclose(found["y2"][2:], exact.detach(), rtol=1e-4)
     assert run.predict(times=[0]).loc[0, "y1"] == 2
-    with pytest.raises(Exception, match="a trajectory starts at 0"):
+    with pytest.raises(Exception, match="are from -1 to -1; the model predicts from 0 to"):
         run.predict(times=[-1])
     (tmp_path / "x.csv").write_text("x\n0\n1\n")
     found = load(trained(node_run, "figure1")).predict("x.csv")
@@ -251,6 +325,6 @@ def test_times(tmp_path):
     }.items():
         with pytest.raises(Exception, match=said):
             asked_times(wrong)
-    for wrong in ([], [None], [float("nan")], True, {}):
+    for wrong in ([], [None], [float("nan")], True, [True], [10**400], {}):
         with pytest.raises(Exception, match="must be a list such as"):
             asked_times(wrong)

@@ -10,13 +10,22 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import pandas as pd
 
+from ..config import ConfigError
 from ..data.table_file import TableFile, read_table
 from ..errors import DataError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Inputs", "Prediction", "Request", "numbers_in", "series_in", "table_in"]
+__all__ = [
+    "Inputs",
+    "Prediction",
+    "Request",
+    "asked_numbers",
+    "numbers_in",
+    "series_in",
+    "table_in",
+]
 
 Inputs: TypeAlias = pd.DataFrame | np.ndarray | Path
 
@@ -89,6 +98,9 @@ def numbers_in(table: TableFile, columns: Sequence[str]) -> np.ndarray:
     chosen = [table.rows.iloc[:, names.index(column)] for column in columns]
     if table.decimal == ",":
         chosen = [cells.astype(str).str.replace(",", ".", regex=False) for cells in chosen]
+    for column, cells in zip(columns, chosen, strict=True):
+        if cells.dtype.kind in "mM":  # nanoseconds of which pandas would make numbers
+            raise DataError(f"{table.source}: {column!r} holds dates or times; write numbers")
     numbers = np.stack([pd.to_numeric(x, errors="coerce").to_numpy(float) for x in chosen], 1)
     bad = ~np.isfinite(numbers)
     if bad.any():
@@ -98,14 +110,47 @@ def numbers_in(table: TableFile, columns: Sequence[str]) -> np.ndarray:
     return numbers
 
 
+def asked_numbers(times: Sequence[float | str], first: float, last: float) -> np.ndarray:
+    """Times to predict at that are numbers, rising, those that differ in single precision.
+
+    Args:
+        first, last: Between which the model predicts.
+
+    Raises:
+        ConfigError: They are no numbers, or outside.
+    """
+    try:
+        found = np.unique(np.asarray(times, dtype=float))
+    except ValueError as error:
+        raise ConfigError(
+            "predict.times are numbers here, in the model's units of time"
+        ) from error
+    if not first <= found[0] <= found[-1] <= last:
+        raise ConfigError(
+            f"predict.times are from {found[0]:g} to {found[-1]:g}; the model predicts from "
+            f"{first:g} to {last:g}"
+        )
+    _, places = np.unique(found.astype(np.float32), return_index=True)
+    kept: np.ndarray = found[places]
+    return kept
+
+
 def series_in(table: TableFile) -> tuple[list[str], np.ndarray]:
     """The names in the column `series`, in their order, and the number of each row's.
 
     Raises:
-        DataError: There is no such column.
+        DataError: There is no such column, or more than one, or a row without a name.
     """
-    if "series" not in table.rows.columns:
-        found = ", ".join(map(repr, map(str, table.rows.columns)))
-        raise DataError(f"{table.source}: the column 'series' is not there; found {found[:300]}")
-    numbers, names = pd.factorize(table.rows["series"].astype(str))
+    columns = [str(name) for name in table.rows.columns]
+    if columns.count("series") != 1:
+        found = ", ".join(map(repr, columns))
+        raise DataError(
+            f"{table.source}: the column 'series' is not there once; found {found[:300]}"
+        )
+    cells = table.rows.iloc[:, columns.index("series")]
+    text = cells.astype(object).where(cells.notna(), "").map(str).str.strip()
+    if (empty := text == "").any():
+        row = int(empty.to_numpy().argmax())
+        raise DataError(f"{table.at(row)}: 'series' is empty; every row needs its series")
+    numbers, names = pd.factorize(text)
     return list(names), numbers

@@ -17,7 +17,7 @@ from hydra.errors import HydraException
 
 from ..config import alternatives
 from ..errors import UserError
-from .settings import nearest_setting, setting_types
+from .settings import holds_texts, nearest_setting, setting_types
 
 __all__ = ["CommandLineError", "is_sweep", "normalise", "parse", "parser", "read", "shorten"]
 
@@ -28,7 +28,10 @@ TEXTS = (
     "checkpoint", "resume", "name", "outputs", "hydra.run.dir", "hydra.sweep.dir",
     "predict.points", "predict.images", "predict.times",
 )  # fmt: skip
-LAST_PARTS = ("path", "root", "out", "init_from")
+LAST_PARTS = (
+    "path", "root", "out", "init_from", "series_column", "time_column", "label_column",
+    "variable_column", "value_column", "time_format", "delimiter", "decimal",
+)  # fmt: skip
 SWEPT = ("checkpoint", "resume")  # a comma lists several of them
 PER_EXPERIMENT = ("dataset", "model")  # groups whose settings depend on the experiment
 
@@ -159,9 +162,15 @@ def words_with_values(
     for place, word in enumerate(words):
         if "=" in word[1:] or word.startswith("~"):
             continue
-        following = words[place + 1] if place + 1 < len(words) else ""
+        # Also of `key = value`, where the shell makes three words of one.
+        following = next((w for each in words[place + 1 :] if (w := each.lstrip("="))), "")
+        before = words[place - 1] if place else ""
         if (word in groups or word in setting_types()) and following:
             meant = [f"{word}={following}"]
+        elif before.endswith("="):
+            meant = [before + word]
+        elif before.count("[") > before.count("]"):
+            meant = [shlex.quote(f"{before} {word}")]
         else:
             meant = [f"{group}={word}" for group, names in groups.items() if word in names]
         hint = f"; did you mean {alternatives(meant[:3])}?" if meant else ""
@@ -174,6 +183,8 @@ def as_typed(word: str, groups: Mapping[str, Collection[str]], multirun: bool) -
 
     >>> as_typed("dataset.path=a=b (1).csv", {}, False)
     "dataset.path='a=b (1).csv'"
+    >>> as_typed("dataset.value_columns=[hr (bpm), bp]", {}, False)
+    "dataset.value_columns=['hr (bpm)','bp']"
     >>> as_typed("debug=nan", {"debug": ["nan"]}, False)
     "debug='nan'"
     """
@@ -181,6 +192,10 @@ def as_typed(word: str, groups: Mapping[str, Collection[str]], multirun: bool) -
     bare = key.lstrip("+")
     if bare in groups and value in groups[bare]:
         return word if readable(word, str) else f"{key}={quoted(value)}"
+    if holds_texts(bare) and value[:1] == "[" and value[-1:] == "]" and len(value) > 2:
+        items, special = value[1:-1], set("[]{}'\"\\$")
+        if not special & set(items) or not readable(word, object):
+            return f"{key}=[{','.join(quoted(item.strip()) for item in items.split(','))}]"
     text = bare in TEXTS or (bare.rpartition(".")[2] in LAST_PARTS and "." in bare)
     if not text or not value.strip() or value.lower() == "null" or "${" in value:
         return word

@@ -82,8 +82,11 @@ def unnamed(added: Sequence[str], given: Sequence[str], multirun: bool) -> str:
 
     >>> unnamed(["dataset=mnist"], ["mode=eval", "solver=euler,rk4"], multirun=True)
     "hydra.job.config.override_dirname.exclude_keys=['dataset','mode']"
+    >>> unnamed([], ["seed=7", "seed=0,1"], multirun=True)
+    'hydra.job.config.override_dirname.exclude_keys=[]'
     """
     fixed = [o for o in map(read, given) if multirun and len([*values(o)]) == 1]
-    keys = [override.key_or_group for override in [*map(read, added), *fixed]]
+    varied = {o.key_or_group for o in map(read, given) if len([*values(o)]) != 1}
+    keys = [o.key_or_group for o in [*map(read, added), *fixed] if o.key_or_group not in varied]
     listed = ",".join(f"'{key}'" for key in keys if not key.startswith("hydra"))
     return f"hydra.job.config.override_dirname.exclude_keys=[{listed}]"

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from ..training.signals import stop_on_signals
-from .streams import end_of_reader, make_printable
+from .streams import draw_into_files, end_of_reader, make_printable
 
 __all__ = ["main"]
 
@@ -18,6 +18,7 @@ def main(words: Sequence[str] | None = None) -> int:
         words: Those after the name of the program; of `sys.argv` when None.
     """
     make_printable()
+    draw_into_files()
     with stop_on_signals(at_once=True) as stop:
         try:
             from .application import run

@@ -18,7 +18,7 @@ from omegaconf import BooleanNode, FloatNode, IntegerNode, StringNode, Validatio
 from ..config import ConfigError, folder_name, nearest
 from ..runner.compose import check_size
 from .arguments import shorten
-from .settings import listing, setting_types, unknown_setting
+from .settings import holds_texts, listing, setting_types, unknown_setting
 
 __all__ = ["check_overrides"]
 
@@ -59,6 +59,11 @@ def check_overrides(
             check_hydra(override)
             continue
         if override.is_sweep_override() and not multirun:
+            if holds_texts(key):
+                typed = str(override.input_line).partition("=")[2]
+                raise ConfigError(
+                    f"{override.input_line} holds several values; write a list: {key}=[{typed}]"
+                )
             raise ConfigError(
                 f"{override.input_line} is a sweep over several values: add -m to run one job for "
                 "each of them, or put quotes around a value that holds a comma"
@@ -190,7 +195,10 @@ def check_value(key: str, value: Any) -> None:
     if not any(fits(value, hint) for hint in hints):
         text = "null" if value is None else shorten(str(value))
         wanted = " or ".join(dict.fromkeys(in_words(hint) for hint in hints))
-        raise ConfigError(f"{key}={text} must be {wanted}")
+        example = ""
+        if holds_texts(key) and not isinstance(value, list | dict | None):
+            example = f"; write {key}=[{text}]"
+        raise ConfigError(f"{key}={text} must be {wanted}{example}")
 
 
 def fits(value: Any, hint: Any) -> bool:

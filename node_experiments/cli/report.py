@@ -23,7 +23,7 @@ from ..reports.render import FORMATS, print_table
 from ..reports.table import ReportTable
 from ..runs.files import FORECASTS, write_atomically
 from ..runs.frame import REFERENCE, frame_of, load_runs, run_row
-from .streams import end_of_reader, make_printable
+from .streams import draw_into_files, end_of_reader, make_printable
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -61,6 +61,7 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     make_printable()
+    draw_into_files()
     try:
         asked = parser().parse_args(arguments)
         asked.command(asked)

@@ -7,13 +7,20 @@ import difflib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from ..config import RunConfig, alternatives, enumerated
 from ..runner.choices import registered_choices
 from ..runner.compose import BY_NAME
 
-__all__ = ["choices", "listing", "nearest_setting", "setting_types", "unknown_setting"]
+__all__ = [
+    "choices",
+    "holds_texts",
+    "listing",
+    "nearest_setting",
+    "setting_types",
+    "unknown_setting",
+]
 
 NO_GROUP = "hydra"  # has groups, which are not ours
 LISTING = "node-run experiment=<name> --help"
@@ -51,6 +58,12 @@ def setting_types() -> dict[str, set[Any]]:
         for each in dataclasses.fields(schema):
             found.setdefault(prefix + each.name, set()).add(hints[each.name])
     return found
+
+
+def holds_texts(key: str) -> bool:
+    """Whether a setting is a list of texts, such as names of columns."""
+    found = setting_types().get(key, set())
+    return any(list[str] in (hint, *get_args(hint)) for hint in found)
 
 
 def listing(group: str) -> str:

@@ -6,7 +6,7 @@ import io
 import os
 import sys
 
-__all__ = ["BROKEN_PIPE", "end_of_reader", "make_printable"]
+__all__ = ["BROKEN_PIPE", "draw_into_files", "end_of_reader", "make_printable"]
 
 BROKEN_PIPE = 128 + 13  # as the shell says of a process that the signal of that name ended
 
@@ -23,6 +23,11 @@ def make_printable() -> None:
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def draw_into_files() -> None:
+    """Take no window system: one that a notebook named, and that is not there, ends no import."""
+    os.environ["MPLBACKEND"] = "agg"
 
 
 def end_of_reader() -> int:

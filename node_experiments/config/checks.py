@@ -23,6 +23,7 @@ __all__ = [
     "not_negative",
     "positive",
     "require",
+    "some_of",
 ]
 
 
@@ -37,6 +38,7 @@ SHORT.maxstring = SHORT.maxother = 80
 
 LONGEST_NAME, LONGEST_PATH = 255, 3500  # bytes; with room for the files of a run
 MOST_LISTED = 15  # names in a message; more are read better elsewhere
+SHOWN = 5  # names of columns or series in a message
 
 
 def nearest(
@@ -77,6 +79,16 @@ def enumerated(names: Sequence[str], listing: str) -> str:
     if len(names) > MOST_LISTED:
         return f"{listing} lists them"
     return f"allowed: {', '.join(names)}"
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first names, and how many others there are.
+
+    >>> some_of("abcdefg")
+    'a, b, c, d, e and 2 others'
+    """
+    shown = ", ".join(names[:SHOWN])
+    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} others"
 
 
 def known(name: str, registry: Collection[str], group: str) -> None:

@@ -7,6 +7,7 @@ of its decimals. Cells stay text, so that what they mean is decided once, by who
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import io
 import logging
@@ -30,6 +31,26 @@ log = logging.getLogger(__name__)
 STATED = re.compile(r"\"?sep=(.)\"?(?=\r?\n)", re.IGNORECASE)
 COMPRESSED = {b"\x1f\x8b": gzip, b"BZh": bz2, b"\xfd7zXZ": lzma}
 PARQUET = (".parquet", ".pq")
+# How files of other programs start, whatever they are called.
+OTHERS = {
+    b"\xd0\xcf\x11\xe0": "an Excel workbook",
+    b"ARROW1": "a feather file",
+    b"FEA1": "a feather file",
+    b"\x89HDF": "an HDF5 file",
+    b"SQLite format": "a database",
+    b"\x28\xb5\x2f\xfd": "packed by zstd",
+    b"7z\xbc\xaf": "packed by 7-Zip",
+    b"Rar!": "packed by RAR",
+    b'{"': "JSON",
+    b"[{": "JSON",
+    b"[\n": "JSON",
+    b"<!": "a page of HTML or XML",
+    b"<?": "a page of HTML or XML",
+    b"<html": "a page of HTML or XML",
+    b"version https://git-lfs": "a pointer of Git LFS to a file that was not downloaded",
+}
+# Signs without a width, which programs and web pages leave between cells.
+INVISIBLE = re.compile("[\u200b\u200e\u200f\u2060\ufeff]")
 WITH_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 THOUSAND = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")
 WITH_POINT = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
@@ -86,6 +107,8 @@ def read_table(
 ) -> TableFile:
     """Read a CSV file (also `.gz`, `.bz2`, `.xz` and `.zip`) or a parquet file.
 
+    Parquet and packed files are known by how they start, also where they are called `.csv`.
+
     Args:
         delimiter: Sign between two cells; when None, the one of `, ; tab |` that cuts the lines
             into most columns.
@@ -98,9 +121,15 @@ def read_table(
         DataError: A file that is missing, damaged or not of its format; a line that has more or
             fewer cells than the first; decimals of both kinds.
     """
-    if path.suffix.lower() in PARQUET:
-        return _read_parquet(path)
-    text = _decoded(_content(path), path, encoding)
+    named_parquet = path.suffix.lower() in PARQUET
+    content = b"" if named_parquet else _content(path)
+    if named_parquet or content.startswith(b"PAR1"):
+        return replace(_read_parquet(path), decimal=decimal or ".")
+    first = content[:200].removeprefix(codecs.BOM_UTF8).lstrip()
+    for start, what in OTHERS.items():
+        if first.startswith(start):
+            raise DataError(f"{path} is {what}; write its table as a CSV or parquet file")
+    text = INVISIBLE.sub("", _decoded(content, path, encoding))
     if not text.strip():
         raise DataError(f"{path} is empty; its first line must name the columns")
     if stated := STATED.match(text):  # as Excel writes it; the line is still counted
@@ -138,6 +167,8 @@ def _content(path: Path) -> bytes:
         raise DataError(f"{path} is missing; dataset.path must name a CSV file") from error
     except IsADirectoryError as error:
         raise DataError(f"{path} is a folder; dataset.path must name a CSV file in it") from error
+    except RuntimeError as error:
+        raise DataError(f"{path} cannot be unpacked here ({error}); unpack it") from error
     except (EOFError, OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
         raise DataError(f"{path} is truncated or unreadable ({error}); get it again") from error
     return content
@@ -145,9 +176,12 @@ def _content(path: Path) -> bytes:
 
 def _unzipped(content: bytes, path: Path) -> bytes:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        names = [name for name in archive.namelist() if not name.startswith("__MACOSX/")]
-        if any(name.startswith("xl/") for name in names):
-            raise DataError(f"{path} is an Excel workbook; save the sheet as a CSV file")
+        names = [each.filename for each in archive.infolist() if not each.is_dir()]
+        names = [name for name in names if not re.search(r"^__MACOSX/|(^|/)\.", name)]
+        if any(name.startswith("xl/") or name == "mimetype" for name in names):
+            raise DataError(
+                f"{path} is a workbook of Excel or LibreOffice; save the sheet as a CSV file"
+            )
         if len(names) != 1:
             raise DataError(f"{path} holds {len(names)} files; pack one CSV file, or unpack it")
         return archive.read(names[0])
@@ -159,7 +193,9 @@ def _decoded(content: bytes, path: Path, encoding: str | None) -> str:
     if encoding is None and content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         encoding = "utf-16"
     if encoding is None and b"\x00" in content[:1000]:
-        raise DataError(f"{path} is no text file; if it is UTF-16, set dataset.encoding=utf-16")
+        raise DataError(
+            f"{path} is no text file; if it is UTF-16, set dataset.encoding=utf-16-le or utf-16-be"
+        )
     try:
         return content.decode(encoding or "utf-8-sig")
     except LookupError as error:
@@ -171,7 +207,7 @@ def _decoded(content: bytes, path: Path, encoding: str | None) -> str:
                 "set dataset.encoding"
             ) from error
     log.warning("%s is not UTF-8; read as Windows-1252 (dataset.encoding=cp1252)", path.name)
-    return content.decode("cp1252", errors="replace")
+    return content.removeprefix(codecs.BOM_UTF8).decode("cp1252", errors="replace")
 
 
 def _decimal(table: TableFile, delimiter: str) -> str:

@@ -81,6 +81,10 @@ class ControlInput:
                 raise ValueError(f"{name} must be finite at every knot of a finite time")
 
     def _check_shapes(self) -> None:
+        for name in ("times", "values"):
+            if not isinstance(getattr(self, name), Tensor):
+                found = type(getattr(self, name)).__name__
+                raise ValueError(f"{name} must be a tensor; found {found}; see torch.as_tensor")
         kind, shape = self.interpolation, self.values.shape
         if kind not in get_args(Interpolation):
             allowed = ", ".join(get_args(Interpolation))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +25,17 @@ __all__ = ["packed_events", "solve_to_event"]
 def packed_events(
     events: Sequence[Event | Callable[..., Any]], state: FlatState, arguments: FlatArguments
 ) -> list[Event]:
-    """The events with functions of packed states."""
+    """The events with functions of packed states.
+
+    Raises:
+        ValueError: They are no sequence of functions.
+    """
+    listed = isinstance(events, Iterable)
+    if not listed or not all(isinstance(each, Event) or callable(each) for each in events):
+        raise ValueError(
+            "events must be a list of functions of (t, state), or of Event; found "
+            f"{type(events).__name__}; write events=[event]"
+        )
 
     def packed(func: Callable[..., Any]) -> Callable[..., Any]:
         func = arguments.wrap(func)

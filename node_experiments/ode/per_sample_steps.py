@@ -27,6 +27,8 @@ from .step_size_control import SampleControl, first_steps
 
 __all__ = ["solve_independent"]
 
+ALIKE = 1e-2  # of the largest derivative: far more than rounding differs in batches of other sizes
+
 
 def solve_independent(problem: Problem, gradient: Gradient | None) -> tuple[Tensor, Trajectory]:
     """Solve every sample along the first axis of the state with its own steps.
@@ -91,6 +93,8 @@ class _Batch:
         self._outputs: list[tuple[Tensor, Tensor, Tensor]] = []
         start = torch.full((batch,), problem.times[0], dtype=torch.float64)
         self._first = self._stepper.derivative(start, y0)
+        if batch > 1:
+            self._check_samples(start)
         self._control = SampleControl(
             problem.times[0],
             problem.times[-1],
@@ -98,6 +102,33 @@ class _Batch:
             problem.error_order,
             problem.solver,
         )
+
+    def _check_samples(self, start: Tensor) -> None:
+        """See that the derivative of a sample is what it is without the others.
+
+        Raises:
+            ValueError: It is another one, or cannot be computed.
+        """
+        problem, y0, args = self._problem, self._problem.y0, self._problem.args
+        wanted = (
+            "solver.batching='independent' needs a vector field that treats the samples one by "
+            "one, for those that are done leave the batch: what belongs to a sample has to be "
+            "part of its state, and nothing may be a mean over samples; change that, or take "
+            "batching='joint'"
+        )
+        self._counts.evaluations += 1
+        try:
+            with torch.no_grad():
+                alone = problem.func(self._spread(start[:1], y0), y0[:1], *args)
+                alone = problem.func.fitted(alone, y0[:1])
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f"{wanted}; of one sample it raised: {error}") from error
+        if problem.func.draws:
+            return  # others for another number of samples
+        first = self._first.detach()
+        apart = float((alone - first[:1]).abs().max())
+        if apart > ALIKE * float(first.abs().max()):
+            raise ValueError(f"{wanted}; of the first sample alone it differs by {apart:.3g}")
 
     def solve(self) -> tuple[Tensor, Trajectory]:
         """States at all output times, and the trajectory."""

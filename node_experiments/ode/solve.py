@@ -29,7 +29,14 @@ from .problem import Problem, Watch
 from .solution import Solution, SolveError, Status, Trajectory
 from .solver import Solver
 from .state import FlatArguments, FlatState, SampleState
-from .validation import check_choices, check_times, check_transform, transformed
+from .validation import (
+    check_arguments,
+    check_choices,
+    check_parameters,
+    check_times,
+    check_transform,
+    transformed,
+)
 from .vector_field import Adapted, VectorField, checked
 
 if TYPE_CHECKING:
@@ -106,6 +113,7 @@ def solve(
     """
     if isinstance(solver, str):
         solver = NAMED.get(solver) or NAMED.setdefault(solver, Solver(solver))
+    check_arguments(solver, args, parameters)
     if (
         torch.compiler.is_compiling()
         and not isinstance(t, Tensor)
@@ -305,7 +313,7 @@ def gradient_method(
         ValueError: A transform of adaptive steps, or a vector field that this gradient
             method cannot do justice.
     """
-    known = DEFAULTS.get(gradient) if isinstance(gradient, str) else gradient
+    known = DEFAULTS.get(gradient) if isinstance(gradient, str) else None
     method = known or make_gradient(gradient)
     solver_method = METHODS[problem.solver.method]
     if transformed(problem.y0, problem.t, *problem.args):
@@ -363,8 +371,10 @@ def parameters_of(
 ) -> tuple[Tensor, ...]:
     """Tensors that need a gradient and that `func` reads: those given, or all found."""
     if parameters is not None:
+        given = tuple(parameters)
+        check_parameters(given)
         # Tied weights are one tensor, whose gradient counts once.
-        return tuple({id(p): p for p in parameters if p.requires_grad}.values())
+        return tuple({id(p): p for p in given if p.requires_grad}.values())
 
     def evaluate(t: float) -> tuple[Tensor, Sequence[Tensor]]:
         evaluator = Evaluator(problem)

@@ -106,6 +106,9 @@ class Solver:
         for name in ("step_size", "first_step"):
             value = getattr(self, name)
             self._require(value is None or 0 < value < math.inf, name, "a number > 0, or null")
+        for name in ("num_steps", "max_order"):
+            value = getattr(self, name)
+            self._require(value is None or hasattr(value, "__index__"), name, "a whole number")
         self._require(self.num_steps is None or self.num_steps >= 1, "num_steps", "at least 1")
         self._require(0 <= self.min_step < math.inf, "min_step", "a number >= 0")
         self._require(self.max_step > 0, "max_step", "a number > 0")

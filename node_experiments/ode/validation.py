@@ -19,7 +19,54 @@ from .methods.registry import METHODS
 from .solver import Solver
 from .state import FlatState
 
-__all__ = ["check_choices", "check_times", "check_transform", "transformed"]
+__all__ = [
+    "check_arguments",
+    "check_choices",
+    "check_parameters",
+    "check_times",
+    "check_transform",
+    "transformed",
+]
+
+
+PARAMETERS = "parameters must be an iterable of tensors, such as net.parameters() or [weight]"
+
+
+def check_arguments(solver: object, args: object, parameters: object) -> None:
+    """Reject arguments of `solve` that are of another kind.
+
+    Raises:
+        ValueError: The method is none, `args` is no tuple, or `parameters` one tensor or module.
+    """
+    if not isinstance(solver, Solver):
+        raise ValueError(
+            f"solver must be a Solver, or the name of a method; found {described(solver)}"
+        )
+    if not isinstance(args, tuple | list):
+        raise ValueError(
+            "args must be a tuple of the further arguments of func; found "
+            f"{described(args)}; write args=(value,)"
+        )
+    # The rows of a tensor are other tensors, which the vector field does not read.
+    iterable = isinstance(parameters, Iterable) and not isinstance(parameters, Tensor | Mapping)
+    if parameters is not None and not iterable:
+        raise ValueError(f"{PARAMETERS}; found {described(parameters)}")
+
+
+def check_parameters(parameters: Sequence[object]) -> None:
+    """Reject parameters that are no tensors.
+
+    Raises:
+        ValueError: With what was found instead.
+    """
+    for each in parameters:
+        if not isinstance(each, Tensor):
+            raise ValueError(f"{PARAMETERS}; found {described(each)} among them")
+
+
+def described(value: object) -> str:
+    """What a value is, for a message."""
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
 
 
 def check_times(t: Tensor | Sequence[float], endless: bool = False) -> list[float]:

@@ -37,11 +37,13 @@ class Dynamics:
         reuses_memory: Whether a derivative may be overwritten by the next evaluation.
         counts_changes: Whether its tensors count their changes in place, which are then rejected:
             those that are traced do not, nor those of inference mode.
+        draws: Whether it draws random numbers, as is known from the second evaluation on.
     """
 
     plain: Callable[..., Any] | None = None
     reuses_memory: bool = False
     counts_changes: bool = True
+    draws: bool = False
 
     def __call__(self, t: Tensor, y: Tensor, *args: Any) -> Tensor:
         raise NotImplementedError
@@ -126,7 +128,7 @@ class VectorField(Dynamics):
         if not self._states:
             return self._evaluate_first(t, y, args)
         if self._draws is None:
-            self._draws = self._moved()
+            self.draws = self._draws = self._moved()
             if not self._draws:
                 self.plain = self._bare
         if not self._draws:

@@ -5,10 +5,12 @@ Its distribution is the even mixture of those of its members (Lakshminarayanan e
 
 from __future__ import annotations
 
+import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,11 +48,18 @@ def ensemble_table(runs: DataFrame, title: str) -> ReportTable:
         members = one_per_seed(found)
         label = ", ".join(f"{name}={value}" for name, value in zip(names, key, strict=True))
         label = label or str(members[0]["name"])
-        forecasts = [read(run) for run in members]
+        forecasts = []
+        for member in members:
+            if (forecast := read(member)) is None:
+                notes.append(f"{member['directory']}: {FORECASTS} is damaged; left out.")
+            else:
+                forecasts.append(forecast)
+        if not forecasts:
+            continue
         if not all(same_values(forecasts[0], other) for other in forecasts[1:]):
             notes.append(f"{label}: its seeds were tested on different values; no ensemble.")
             continue
-        rows.append([label, len(members), *columns(forecasts)])
+        rows.append([label, len(forecasts), *columns(forecasts)])
     headings = [
         f"{name}{of}" for name, _ in COLUMNS.values() for of in (", members", ", ensemble")
     ]
@@ -66,10 +75,16 @@ def ensemble_table(runs: DataFrame, title: str) -> ReportTable:
     )
 
 
-def read(run: Record) -> Arrays:
-    """The forecasts of a run."""
-    with np.load(Path(run["directory"]) / FORECASTS) as file:
-        return {name: file[name] for name in file.files}
+def read(run: Record) -> Arrays | None:
+    """The forecasts of a run; None where its file holds none that can be read."""
+    try:
+        with (Path(run["directory"]) / FORECASTS).open("rb") as stream:
+            content = np.load(stream)
+            found = {name: content[name] for name in ("values", "means", "std")}
+    except (OSError, ValueError, EOFError, KeyError, IndexError, BadZipFile, zlib.error):
+        return None
+    fits = found["means"].ndim == 2 and found["means"].shape[1:] == found["values"].shape
+    return found if fits else None
 
 
 def same_values(one: Arrays, other: Arrays) -> bool:

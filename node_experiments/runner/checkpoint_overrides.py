@@ -111,9 +111,29 @@ def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
                 places |= {name: own_places[name]} if name in own_places else {}
     merged["places"] = places
     try:
-        return plain_config(merged, of_checkpoint=True)
+        config = plain_config(merged, of_checkpoint=True)
+        trained = plain_config({**merged, "dataset": content["dataset"]}, of_checkpoint=True)
     except ConfigError as error:
         raise CheckpointError(f"checkpoint {given.checkpoint}: {error}") from error
+    check_learned(trained.dataset, config.dataset, given.mode)
+    return config
+
+
+def check_learned(trained: Any, settings: Any, mode: str) -> None:
+    """Reject settings of later data that the model was trained with otherwise.
+
+    Raises:
+        ConfigError: They would be ignored, or would want another model.
+    """
+    before, after = (getattr(each, "learned", {}) for each in (trained, settings))
+    for name in before if type(trained) is type(settings) else ():
+        if before[name] != after[name]:
+            old, new = (getattr(each, name) for each in (trained, settings))
+            raise ConfigError(
+                f"dataset.{name}={new} cannot be changed with mode={mode}: the checkpoint was "
+                f"trained with {'null' if old is None else old}; leave it out, or train another "
+                "model"
+            )
 
 
 def choices_of_checkpoint(

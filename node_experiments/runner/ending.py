@@ -19,6 +19,7 @@ __all__ = ["Ending", "Unfinished", "attempt"]
 log = logging.getLogger(__name__)
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 
 @dataclass
@@ -85,6 +86,15 @@ def ending_of(error: BaseException, stop: StopRequest, mode: str) -> Ending:
         return Ending("diverged", str(error), 1)
     if isinstance(error, SolveError):
         return Ending("failed", str(error), 1)
+    if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
+        first = (str(error).splitlines() or [""])[0]
+        return Ending(
+            "failed",
+            "the memory is not enough; lower dataset.batch_size (trainer.accumulate joins small "
+            "batches), the size of the model, or of a prediction predict.samples and the number "
+            f"of predict.times ({first[:200]})",
+            1,
+        )
     if isinstance(error, OSError):
         remedy = "make room" if error.errno in FULL else "make it writable"
         where = error.filename or "in the run folder"

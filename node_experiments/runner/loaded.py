@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, time, timedelta
+from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from torch import nn
+from torch import Tensor, nn
 
 from ..chapters.prediction import Request
 from ..config import ConfigError, RunConfig
@@ -86,15 +87,32 @@ class LoadedRun:
     def _request(self, inputs: Any, times: Any, samples: int, latent: bool) -> Request:
         if isinstance(inputs, str | PathLike):
             inputs = Path(inputs).expanduser()
-        if isinstance(times, pd.Series | np.ndarray):
-            times = times.tolist()
-        elif isinstance(times, Sequence) and not isinstance(times, str):
-            times = [getattr(time, "item", lambda t=time: t)() for time in times]
-        if isinstance(times, list):
-            times = [time.isoformat() if isinstance(time, date) else time for time in times]
-        if not isinstance(samples, int) or samples < 1:
+        if isinstance(inputs, Tensor):
+            inputs = inputs.numpy(force=True)
+        if not isinstance(samples, Integral) or isinstance(samples, bool) or samples < 1:
             raise ConfigError(f"samples={samples!r} must be an integer of at least 1")
-        return Request(inputs, asked_times(times), samples, latent)
+        return Request(inputs, asked_times(plain_times(times)), int(samples), latent)
+
+
+def plain_times(times: Any) -> Any:
+    """Times as `predict.times` has them: None, text, or a list of numbers and texts.
+
+    >>> plain_times(np.float32(3))
+    [3.0]
+    >>> plain_times(pd.date_range("2024-03-31", periods=1))
+    ['2024-03-31T00:00:00']
+    >>> plain_times(np.datetime64("2024-03-31", "ns"))
+    ['2024-03-31T00:00:00']
+    """
+    if isinstance(times, np.ndarray | np.generic) and times.dtype.kind in "mM":
+        times = pd.Series(np.atleast_1d(times))  # NumPy's own list of nanoseconds is of integers
+    if hasattr(times, "tolist"):  # an array, a Series, an index, a tensor, or one number of them
+        times = times.tolist()
+    if times is None or isinstance(times, str):
+        return times
+    found = pd.Series(list(times) if isinstance(times, Iterable) else [times]).tolist()
+    found = [t.isoformat() if isinstance(t, date | time) else t for t in found]
+    return [str(t) if isinstance(t, timedelta | pd.Period) else t for t in found]
 
 
 def load_run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
@@ -31,6 +32,7 @@ __all__ = ["answer", "asked_times", "check_predict", "predict", "predictor_of", 
 log = logging.getLogger(__name__)
 
 MOST = 100_000  # times of a range
+LARGEST = 1e300  # time: the difference of two is a number
 
 
 def predictor_of(config: RunConfig) -> Predictor:
@@ -68,16 +70,21 @@ def check_predict(config: RunConfig) -> None:
 
 
 def check_outputs(config: RunConfig) -> None:
-    """See that nothing is written over what is read.
+    """See that nothing is written over what is read, nor over what was just written.
 
     Raises:
-        ConfigError: An output is one of the inputs, perhaps by another name.
+        ConfigError: An output is one of the inputs, perhaps by another name, or both are one.
     """
     asked = config.predict
     column = str(asked.times).rpartition(":")[0]  # the file of file:column
     data = getattr(config.dataset, "path", None)
     inputs = (data, *config.places.values(), asked.points, asked.images, column)
     latent = Path(asked.out).with_name("latent.csv") if asked.latent is True else asked.latent
+    if latent and os.path.abspath(str(latent)) == os.path.abspath(asked.out):
+        raise ConfigError(
+            f"predict.out={asked.out} and predict.latent are one file; name another one for the "
+            "latent trajectories with predict.latent=<file>"
+        )
     for name, output in (("out", asked.out), ("latent", latent)):
         path = Path(str(output)).expanduser()
         for each in filter(None, map(str, inputs)):
@@ -169,9 +176,10 @@ def asked_times(times: Any) -> list[Any] | None:
         items = list(times)
     except TypeError:
         raise ConfigError(wanted) from None
-    if not items or not all(isinstance(item, int | float | str) for item in items):
+    read = [isinstance(item, int | float | str) and not isinstance(item, bool) for item in items]
+    if not items or not all(read):
         raise ConfigError(wanted)
-    if any(isinstance(item, float) and not np.isfinite(item) for item in items):
+    if not all(isinstance(item, str) or abs(item) < LARGEST for item in items):
         raise ConfigError(f"{wanted}; times are finite")
     return items
 

@@ -20,11 +20,13 @@ from ..config import (
     config_hash,
     nearest,
 )
+from ..errors import UserError
 from ..runs.files import (
     write_atomically,
     write_json,
 )
 from ..runs.result import Findings, Hardware, RunResult, Seconds, write_result
+from ..runs.starts import forget, is_only_started
 from ..tracking.loggers import LOGGERS, missing_library
 from ..tracking.records import run_info
 from ..tracking.run_log import log_file, warnings_shown_once
@@ -118,7 +120,12 @@ def run(
         folder: The run folder, which exists. Training is resumed from a checkpoint in it.
         choices: What was chosen of each configuration group.
         live: Show a progress bar.
+
+    Raises:
+        UserError: Something is wrong with the input of a run that had not started; nothing of it
+            is left in the folder.
     """
+    fresh = is_only_started(folder)
     plain = asdict(config)
     own_hash = config_hash(plain)
     started = time.perf_counter()
@@ -188,6 +195,10 @@ def run(
         for message, count in warned.counts().items():
             ending.warnings[message] = ending.warnings.get(message, 0) + count
         result = result_of(ending)
+        bad_input = fresh and ending.exit_code == UserError.exit_code
+        if bad_input and not any((folder / "checkpoints").glob("*.pt")):
+            forget(folder)
+            raise UserError(str(ending.reason))
         try:
             write_result(folder, result)
         except OSError as error:

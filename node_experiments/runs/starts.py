@@ -14,7 +14,14 @@ from typing import IO
 from .directory import LOCK, is_claimed
 from .files import read_file
 
-__all__ = ["discard", "mark_start", "one_at_a_time", "remove_failed_starts"]
+__all__ = [
+    "discard",
+    "forget",
+    "is_only_started",
+    "mark_start",
+    "one_at_a_time",
+    "remove_failed_starts",
+]
 
 # All that is there before a run writes anything about itself.
 OF_A_START = {LOCK, ".hydra", "node-run.log"}
@@ -48,6 +55,20 @@ def discard(folder: Path) -> None:
             if parent.resolve() == Path.cwd():
                 break
             parent.rmdir()
+
+
+def forget(folder: Path) -> None:
+    """Remove what a run wrote into a directory that it had only started; `discard` takes the rest.
+
+    Its input was found to be wrong before anything was trained, and nothing can be resumed.
+    """
+    for path in folder.iterdir():
+        if path.name in (LOCK, ".hydra"):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def is_only_started(folder: Path) -> bool:

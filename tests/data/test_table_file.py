@@ -29,6 +29,14 @@ def zipped(text, *names):
     return packed.getvalue()
 
 
+def encrypted(archive):
+    """A zip file that says so in both its headers."""
+    content = bytearray(archive)
+    content[content.find(b"PK\3\4") + 6] |= 1
+    content[content.find(b"PK\1\2") + 8] |= 1
+    return bytes(content)
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -47,7 +55,8 @@ def zipped(text, *names):
         TEXT.encode("utf-32"),
         gzip.compress(TEXT.encode(), mtime=0),  # ids hold it, and are those of all processes
         zipped(TEXT, "t.csv"),
-        zipped(TEXT, "t.csv", "__MACOSX/._t.csv"),
+        zipped(TEXT, "t/t.csv", "__MACOSX/._t.csv", "t/", "t/.DS_Store"),
+        b"\xef\xbb\xbfa,b,gr\xf6\xdfe\n1.5,x,\n2.5,y,\n".replace(b"gr\xf6\xdfe", b"\xa0"),
         bz2.compress(TEXT.encode()),
         lzma.compress(TEXT.encode()),
         '"sep=;"\n' + TEXT.replace(",", ";"),
@@ -100,7 +109,15 @@ def test_a_place_is_the_line_of_the_file(tmp_path):
         (b"a,b\n1\x00\xff,2\n", "is no text file"),
         (gzip.compress(TEXT.encode(), mtime=0)[:20], "is truncated or unreadable"),
         (zipped(TEXT, "a.csv", "b.csv"), "holds 2 files"),
-        (zipped("", "xl/workbook.xml"), "is an Excel workbook"),
+        (encrypted(zipped(TEXT, "a.csv")), "cannot be unpacked here .File 'a.csv' is encrypted"),
+        (zipped("", "content.xml", "mimetype"), "is a workbook"),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1" + bytes(99),
+            "is an Excel workbook; write its table as a CSV",
+        ),
+        ('{"a": 1, "b": 2}\n{"a": 3, "b": 4}\n', "is JSON; write its table"),
+        ("\n<!DOCTYPE html>\n<p>Not, found", "is a page of HTML"),
+        (zipped("", "xl/workbook.xml"), "is a workbook"),
         (TEXT.encode("utf-16-le"), "is no text file; if it is UTF-16, set dataset.encoding"),
         ("A title\n\n" + TEXT, "line 1: no column but one is found in 'A title'"),
     ],
@@ -120,7 +137,8 @@ def test_a_missing_file_and_parquet(tmp_path):
         {"series": ["p", "q"], "hr": [1.0, 2.0]}, index=pd.Index([3, 4], name="time")
     )
     frame.to_parquet(tmp_path / "t.parquet")
-    table = read_table(tmp_path / "t.parquet")
+    (tmp_path / "t.parquet").rename(tmp_path / "t.csv")
+    table = read_table(tmp_path / "t.csv")
     assert set(table.rows.columns) == {"series", "hr", "time"}
     assert table.at(1).endswith("row 1")
 

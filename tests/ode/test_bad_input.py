@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from node_experiments.ode import (
+    Discrete,
     SolveError,
     Solver,
     Status,
@@ -31,6 +32,29 @@ Y0 = torch.ones(3, dtype=torch.float64)
 def test_a_function_that_returns_something_else(y, message):
     with pytest.raises(ValueError, match=message):
         solve(lambda t, state: y(state), Y0, T)
+
+
+NET = torch.nn.Linear(2, 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"solver": Solver}, "solver must be a Solver, or the name .*; found the class Solver"),
+        ({"solver": None}, "solver must be a Solver.*; found NoneType"),
+        ({"gradient": Discrete}, r"gradient must be .* such as Discrete\(\); found Discrete"),
+        ({"gradient": None}, "gradient must be the name .*; found NoneType"),
+        ({"args": 2.0}, r"args must be a tuple .*; found float; write args=\(value,\)"),
+        ({"args": torch.ones(1)}, "args must be a tuple .*; found Tensor"),
+        ({"parameters": NET}, r"parameters must be .* net.parameters\(\) .*; found Linear"),
+        ({"parameters": NET.weight}, "parameters must be an iterable of .*; found Parameter"),
+        ({"parameters": NET.state_dict()}, "parameters must be an iterable of .*; found Ordered"),
+        ({"parameters": NET.named_parameters()}, "must be .*; found tuple among them"),
+    ],
+)
+def test_arguments_of_another_kind(given, message):
+    with pytest.raises(ValueError, match=message):
+        solve(lambda t, y, *_: NET(y), torch.ones(2), [0.0, 1.0], **{"solver": "dopri5", **given})
 
 
 @pytest.mark.parametrize(
@@ -75,6 +99,8 @@ def test_states_that_are_none(y0, message):
         ({"step_size": 0.0}, "step_size=0.0"),
         ({"num_steps": 2, "step_size": 0.1}, "both set"),
         ({"num_steps": 2, "jump_t": [0.5]}, "adaptive steps"),
+        ({"method": "rk4", "num_steps": 2.5}, "must be a whole number"),
+        ({"method": "adams", "max_order": 2.5}, "must be a whole number"),
         ({"controller": "pd"}, "i, pi, pid or none"),
         ({"batching": "each"}, "joint or independent"),
         ({"max_step": 0.0}, "a number > 0"),

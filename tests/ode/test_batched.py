@@ -57,7 +57,25 @@ def test_finished_samples_leave_the_batch():
     solve(counting, samples(), T, Solver(rtol=1e-6, batching="independent"))
     assert sizes[0] == 5
     assert sizes[-1] == 1
+    sizes.remove(1)  # at the start: whether the samples are treated one by one
     assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        (lambda t, y: y.mean(0) - y, "of the first sample alone it differs by"),
+        (lambda t, y: -torch.arange(5.0).double().view(5, 1) * y, "of one sample it raised: "),
+    ],
+)
+def test_samples_that_depend_on_others_are_rejected(field, said):
+    with pytest.raises(ValueError, match=f"treats the samples one by one.*; {said}"):
+        solve(field, samples(), T, Solver(batching="independent"))
+
+
+def test_random_numbers_differ_in_batches_of_other_sizes():
+    noisy = lambda t, y: -y * torch.nn.functional.dropout(torch.ones_like(y))  # noqa: E731
+    assert solve(noisy, samples(), T, Solver(batching="independent")).status.ok
 
 
 def test_many_output_times_do_not_change_the_evaluations():

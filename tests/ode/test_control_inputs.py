@@ -180,6 +180,7 @@ def test_paths_move_with_their_samples():
     [
         (vector(0, 1), torch.ones(3, 1), "linear", r"values \(3, 1\) and times \(2,\)"),
         (vector(0, 1), torch.ones(2), "linear", "shape"),
+        ([0.0, 1.0], torch.ones(2, 1), "linear", "times must be a tensor; found list"),
         (vector(0, 1, 1), torch.ones(3, 1), "linear", "increase"),
         (vector(0, 2, 1), torch.ones(3, 1), "constant", "increase"),
         (vector(0, math.inf, 1), torch.ones(3, 1), "linear", "increase"),

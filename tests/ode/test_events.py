@@ -117,6 +117,12 @@ def test_a_wrong_direction_is_rejected():
         Event(lambda t, y: y, direction=2)
 
 
+@pytest.mark.parametrize("events", [lambda t, y: y[0], Event(lambda t, y: y[0]), [0.5]])
+def test_events_are_a_list_of_functions(events):
+    with pytest.raises(ValueError, match=r"events must be a list of .*write events=\[event\]"):
+        solve(lambda t, y: -y, torch.ones(1), [0.0, 1.0], events=events)
+
+
 @pytest.mark.parametrize("where", ["after a step", "inside a step", "at the start"])
 def test_an_event_that_is_not_finite_is_an_error_and_no_crossing(where):
     def bad(t, y):

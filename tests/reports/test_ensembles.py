@@ -80,6 +80,21 @@ def test_seeds_that_were_tested_on_other_values_make_none(tmp_path, capsys):
     assert "tested on different values; no ensemble" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("content", [b"", b"cut", None])
+def test_forecasts_that_cannot_be_read_are_left_out_and_named(tmp_path, capsys, content):
+    for seed, means in enumerate(([1.0, 2.0], [-1.0, 0.0], [5.0, 5.0])):
+        write(tmp_path, seed, means)
+    damaged = sorted(tmp_path.rglob("forecasts.npz"))[-1]
+    if content is None:
+        np.savez(damaged, values=np.ones(2))
+    else:
+        damaged.write_bytes(content)
+    assert main(["--outputs", str(tmp_path), "ensemble", "x", "--format", "md"]) == 0
+    out = capsys.readouterr().out
+    assert "| x | 2 | 1.0000 ± 0.0000 | 0.0000 |" in out
+    assert f"{damaged.parent}: forecasts.npz is damaged; left out." in out
+
+
 def test_runs_without_forecasts_are_named(tmp_path, capsys):
     write(tmp_path, 0, [1.0, 2.0])
     next(tmp_path.rglob("forecasts.npz")).unlink()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,8 @@ from .batches import EvaluationBatches, ImageSet
 from .idx import read_idx
 
 __all__ = ["CLASSES", "class_names", "predict_images", "read_user_images"]
+
+log = logging.getLogger(__name__)
 
 CLASSES = {
     "fashion_mnist": (
@@ -59,6 +64,7 @@ def predict_images(trained: Any, request: Request) -> Prediction:
         titles = list(map(str, range(len(images))))
     else:
         images, titles = read_user_images(request.inputs, data.image_shape)
+        warn_of_inverted(images, test.data.images)
         images = images.to(trained.device)
     batches = EvaluationBatches(
         ImageSet(images, torch.zeros(len(images), dtype=torch.long)),
@@ -77,6 +83,23 @@ def predict_images(trained: Any, request: Request) -> Prediction:
     return Prediction(table, f"{len(table)} images", lambda: classes_figure(first, table))
 
 
+def warn_of_inverted(images: Tensor, known: Tensor) -> None:
+    """Warn where grey images would be as bright as those of the data only if they were inverted.
+
+    Args:
+        images: Of the user, uint8.
+        known: Of the test set.
+    """
+    given, usual = float(images.float().mean()), float(known.float().mean())
+    if images.shape[1] == 1 and abs(given - usual) > 2 * abs(255 - given - usual) + 25:
+        log.warning(
+            "the mean pixel of these images is %.0f, and %.0f of the test images; if they are "
+            "dark on light where those are light on dark, or the reverse, invert them",
+            given,
+            usual,
+        )
+
+
 def read_user_images(inputs: Inputs, shape: tuple[int, int, int]) -> tuple[Tensor, list[str]]:
     """Images as uint8, `(image, channel, height, width)`, and their names.
 
@@ -90,8 +113,11 @@ def read_user_images(inputs: Inputs, shape: tuple[int, int, int]) -> tuple[Tenso
     Raises:
         DataError: There are none, or they are of another shape.
     """
-    if isinstance(inputs, pd.DataFrame):
-        raise DataError("images are expected here, and this is a DataFrame; give an array or path")
+    if not isinstance(inputs, np.ndarray | Path):
+        raise DataError(
+            f"images are expected here, and this is a {type(inputs).__name__}; give an array or "
+            "path"
+        )
     if isinstance(inputs, np.ndarray):
         return from_array(inputs, shape, "the array"), list(map(str, range(len(inputs))))
     if not inputs.exists():
@@ -106,10 +132,10 @@ def read_user_images(inputs: Inputs, shape: tuple[int, int, int]) -> tuple[Tenso
 def load_array(path: Path) -> np.ndarray:
     """The array of an .npy file, or that of an .npz file with the images."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded
             several = [name for name in loaded.files if loaded[name].ndim >= 3]
             if len(several) != 1:
                 raise DataError(
@@ -118,7 +144,7 @@ def load_array(path: Path) -> np.ndarray:
                 )
             found: np.ndarray = loaded[several[0]]
             return found
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} is no readable file of numpy arrays ({error})") from error
 
 
@@ -142,7 +168,14 @@ def from_array(array: np.ndarray, shape: tuple[int, int, int], source: str) -> T
                 "integers from 0 to 255, or floats from 0 to 1"
             )
         array = np.round(array * 255)
-    elif array.dtype.kind not in "biu" or array.min() < 0 or array.max() > 255:
+    elif array.dtype.kind == "b":
+        array = array * np.uint8(255)
+    elif array.dtype.kind in "iu" and array.max() == 1:
+        raise DataError(
+            f"{source} holds no integers but 0 and 1; pixels are from 0 to 255: multiply them by "
+            "255, or make them bool"
+        )
+    elif array.dtype.kind not in "iu" or array.min() < 0 or array.max() > 255:
         raise DataError(f"{source} is of {array.dtype}; pixels are integers from 0 to 255")
     return torch.from_numpy(np.ascontiguousarray(array.astype(np.uint8)))
 
@@ -159,8 +192,9 @@ def from_files(path: Path, shape: tuple[int, int, int]) -> tuple[Tensor, list[st
     for file in files:
         try:
             with Image.open(file) as image:
+                reject_lost_pixels(image, file)
                 pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
-        except OSError as error:
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise DataError(f"{file} is no readable image ({error})") from error
         if pixels.shape[:2] != (height, width):
             raise DataError(
@@ -169,6 +203,23 @@ def from_files(path: Path, shape: tuple[int, int, int]) -> tuple[Tensor, list[st
             )
         arrays.append(pixels[None] if channels == 1 else np.moveaxis(pixels, -1, 0))
     return torch.from_numpy(np.stack(arrays)), [file.name for file in files]
+
+
+def reject_lost_pixels(image: Image.Image, file: Path) -> None:
+    """Raise where 8 bits a channel would be another picture than the file shows.
+
+    Raises:
+        DataError: It has more bits, several frames, or pixels that are transparent.
+    """
+    lost = None
+    if image.mode[0] in "IF":
+        lost = "pixels of 16 bits or more, or floats; save it with 8 bits a channel"
+    elif getattr(image, "n_frames", 1) > 1:
+        lost = f"{getattr(image, 'n_frames', 1)} frames; save each as an image"
+    elif image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
+        lost = "transparent pixels, which have no colour; save it on a background"
+    if lost is not None:
+        raise DataError(f"{file} has {lost}")
 
 
 def classes_figure(images: np.ndarray, table: pd.DataFrame) -> Figure:

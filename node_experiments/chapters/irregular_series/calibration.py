@@ -30,6 +30,7 @@ from scipy.optimize import brentq, minimize
 from scipy.special import logsumexp
 from torch import Tensor
 
+from ...config.checks import some_of
 from .bands import BAND, History, drawn, mixture_cdf
 
 __all__ = ["HeldOut", "calibrate", "fitted_noise", "held_out", "widening"]
@@ -94,17 +95,11 @@ def calibrate(model: Any, data: Any, cut: float) -> None:
     learned = model.log_noise_std.detach().exp().expand(noise.scale.shape[1])
     noise.gap.fill_(data.mean_gap if data.mean_gap > 0 else 1.0)
     parts = (held_out(model, part, cut, data.mean_gap) for part in (data.validation, data.train))
+    too_few: dict[str, int] = {}
     for d, (new, known) in enumerate(zip(*parts, strict=True)):
         fewest = min(int(new.inside.sum()), int((~new.inside).sum()))
         if fewest < FEWEST:
-            log.warning(
-                "the 90 %% band of %s is not calibrated and likely too narrow: %d values of the "
-                "validation series are held out within or beyond what is observed, and %d are "
-                "needed; set a larger dataset.validation_size",
-                data.features[d] if data.features else f"feature {d + 1}",
-                fewest,
-                FEWEST,
-            )
+            too_few[data.features[d] if data.features else f"feature {d + 1}"] = fewest
             continue
         level, growth, early = fitted_noise(joined(new, known))
 
@@ -122,6 +117,15 @@ def calibrate(model: Any, data: Any, cut: float) -> None:
         for row, wider in enumerate((near, far)):
             noise.scale[row, d] = wider * level / learned[d]
             noise.growth[row, d], noise.early[row, d] = wider * growth, wider * early
+    if too_few:
+        log.warning(
+            "the 90 %% band of %s is not calibrated and likely too narrow: %d values of the "
+            "validation series are held out within or beyond what is observed, and %d are "
+            "needed; set a larger dataset.validation_size",
+            some_of(list(too_few)),
+            min(too_few.values()),
+            FEWEST,
+        )
 
 
 def fitted_noise(part: HeldOut) -> tuple[float, float, float]:

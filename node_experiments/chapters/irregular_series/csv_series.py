@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from .table_warnings import warn_of_columns
 __all__ = [
     "csv_data",
     "learned_data",
+    "learned_schema",
     "read_user_table",
     "table_data",
     "table_format",
@@ -96,7 +98,7 @@ def table_data(
             else float(settings.time_scale),
         )
     else:
-        schema = SeriesSchema.from_dict(learned["schema"])
+        schema = learned_schema(settings, learned)
         seen = schema.read(table)
         known = {"span": tuple(learned["span"]), "mean_gap": learned["mean_gap"]}
         every = torch.arange(len(seen))
@@ -152,6 +154,13 @@ def check_classes(table: TableFile, form: TableFormat, seen: Measurements) -> No
             f"{len(labels)} {what}, too many for classes; name another column with "
             "dataset.label_column, or write what they have in common"
         )
+
+
+def learned_schema(settings: CSVConfig, learned: dict[str, Any]) -> SeriesSchema:
+    """What a checkpoint has learned, to read a table that is written as the settings say."""
+    schema = SeriesSchema.from_dict(learned["schema"])
+    kept = {name: getattr(schema.form, name) for name in ("value_columns", "static_columns")}
+    return replace(schema, form=replace(table_format(settings), **kept))
 
 
 def learned_data(settings: CSVConfig, learned: dict[str, Any]) -> ForecastData:

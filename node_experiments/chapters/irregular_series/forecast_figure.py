@@ -33,10 +33,10 @@ def forecast_figure(schema: SeriesSchema, seen: Measurements, found: pd.DataFram
             values = seen.values[first:last, place]
             known = ~np.isnan(values)
             axis.plot(times[known], values[known], ".", color=COLORS["black"], label="observed")
-            axis.set_ylabel(feature)
+            axis.set_ylabel(feature, parse_math=False)  # a dollar begins no formula
         axes[0].legend()
-        axes[0].set_title(f"Series {seen.names[0]}")
-        axes[-1].set_xlabel(schema.form.time_column + unit)
+        axes[0].set_title(f"Series {seen.names[0]}", parse_math=False)
+        axes[-1].set_xlabel(schema.form.time_column + unit, parse_math=False)
     return figure
 
 

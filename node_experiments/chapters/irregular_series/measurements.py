@@ -8,15 +8,17 @@ once, on the training file; every later file is read by the same names.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from ...config.checks import some_of
 from ...data.table_file import TableFile
 from ...errors import DataError
-from .table_cells import missing_in, numbers_of, reject_line_of_units, text_of
+from .table_cells import NUMBER, missing_in, numbers_of, reject_line_of_units, text_of
 from .table_columns import check_names, long_columns, require_column
 from .table_format import Columns, TableFormat
 from .table_times import times_of, warn_of_midnight
@@ -82,6 +84,8 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
     frame["time"] = times_of(table, form, columns.time_kind)
     if columns.time_kind == "clock":
         warn_of_midnight(table, frame["series"], frame["time"])
+    frame["label"] = None if form.label_column is None else labels_of_rows(table, form)
+    by_series = {} if form.label_per == "time" else labels_of_series(table, frame)
     if variable is None:
         check_names(table, form, columns, names)
         for feature in columns.features:
@@ -89,22 +93,21 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
     else:
         assert value is not None
         frame = widened(table, form, columns, frame, variable, value)
-    frame["label"] = "" if form.label_column is None else labels_of_rows(table, form)
     keys = [feature_key(feature) for feature in columns.features]
     statics = static_of_series(table, form, columns, frame)
     frame = without_duplicates(table, form, frame, keys)
-    by_series = labels_of_series(table, form, frame)
     frame = frame[frame[keys].notna().any(axis=1)]
     if frame.empty:
         raise DataError(f"{table.source}: no row has a value of {', '.join(columns.features)}")
     order = order_of(frame["series"])
+    warn_of_names(table, list(order))
     frame = frame.assign(place=frame["series"].map(order)).sort_values(["place", "time"])
     lost = sorted(set(statics.index) - set(order))
     if lost:
         log.warning(
             "%s: series without any value are left out: %s",
             table.source,
-            ", ".join(lost[:5]) + (" ..." if len(lost) > 5 else ""),
+            some_of(lost),
         )
     lengths = frame.groupby("place").size().to_numpy()
     offsets = np.concatenate([[0], lengths.cumsum()])
@@ -120,7 +123,7 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
         origins,
         frame[keys].to_numpy(np.float64, copy=True),
         statics.loc[list(order)].to_numpy(np.float64, copy=True),
-        frame["label"].tolist() if by_time else [by_series.get(n, "") for n in order],
+        frame["label"].fillna("").tolist() if by_time else [by_series.get(n, "") for n in order],
         lambda row: table.at(int(rows[row])),
     )
 
@@ -163,16 +166,27 @@ def widened(
     wide = known.groupby(keys, sort=False)["value"].agg(how).unstack("variable")
     wide = wide.reindex(columns=list(columns.features))
     wide.columns = pd.Index([feature_key(name) for name in columns.features])
-    rows = frame.groupby(["series", "time"], sort=False)["row"].first()
-    return rows.to_frame().join(wide).reset_index()
+    rows = frame.groupby(keys[:2], sort=False)["row"].first().to_frame()
+    by_time = form.label_per == "time"
+    rows["label"] = labels_of(table, frame, keys[:2], "write one at a time") if by_time else None
+    return rows.join(wide).reset_index()
 
 
 def reject_duplicate(table: TableFile, form: TableFormat, row: pd.Series) -> None:
     time = table.rows[form.time_column].iloc[int(row["row"])]
+    if "variable" in row:
+        what, further = f"value of {row['variable']!r}", ""
+    else:
+        what, further = (
+            "row",
+            (
+                ", or, if each row has the value of one variable, dataset.variable_column and "
+                "value_column"
+            ),
+        )
     raise DataError(
-        f"{table.at(int(row['row']))}: series {row['series']!r} has another row at the time "
-        f"{str(time)!r}; join them, set dataset.duplicates=mean or last, or, if each row has the "
-        "value of one variable, dataset.variable_column and value_column"
+        f"{table.at(int(row['row']))}: series {row['series']!r} has another {what} at the time "
+        f"{str(time)!r}; join them, set dataset.duplicates=mean or last{further}"
     )
 
 
@@ -190,35 +204,45 @@ def without_duplicates(
 
 
 def labels_of_rows(table: TableFile, form: TableFormat) -> pd.Series:
-    """Labels as text; whole numbers without their decimals, so that 1 and 1.0 are one class."""
+    """Labels as text or None; where all are numbers, 1 and 1.0 are one class."""
     assert form.label_column is not None
     if form.label_column not in table.rows.columns:
-        return pd.Series("", table.rows.index)
+        return pd.Series(None, table.rows.index, dtype=object)
     require_column(table, form.label_column)
-    text = text_of(table.rows[form.label_column])
-    text = text.mask(missing_in(text, form), "")
-    names = pd.Series(text.unique(), dtype=object)
-    names = names[names != ""]
-    numbers = pd.to_numeric(names, errors="coerce")
+    text = text_of(table.rows[form.label_column]).astype(object)
+    text = text.mask(missing_in(text, form), None)
+    names = pd.Series(text.dropna().unique(), dtype=object)
+    numbers = pd.to_numeric(names, errors="coerce").astype(float)
     if numbers.notna().all():
-        text = text.map({n: f"{x:g}" for n, x in zip(names, numbers, strict=True)} | {"": ""})
+        text = text.map({name: number_as_name(name) for name in names})
     return text
 
 
-def labels_of_series(table: TableFile, form: TableFormat, frame: pd.DataFrame) -> dict[str, str]:
-    if form.label_column is None or form.label_per == "time":
-        return {}
-    labelled = frame[frame["label"] != ""]
-    first = labelled.groupby("series")["label"].first()
-    differs = labelled["label"] != labelled["series"].map(first)
+def number_as_name(text: str) -> str:
+    """A number as it is shortest written, with all its digits."""
+    number = float(text)
+    if number.is_integer():
+        return f"{number:.0f}" if abs(number) < 2**53 else text
+    return repr(number)
+
+
+def labels_of_series(table: TableFile, frame: pd.DataFrame) -> dict[str, str]:
+    remedy = "write one label, or set dataset.label_per=time if it changes over time"
+    return labels_of(table, frame, ["series"], remedy).to_dict()
+
+
+def labels_of(table: TableFile, frame: pd.DataFrame, keys: list[str], remedy: str) -> pd.Series:
+    """The one label of each group of rows of the table that has any."""
+    labelled = frame[frame["label"].notna()]
+    first = labelled.groupby(keys)["label"].transform("first")
+    differs = labelled["label"] != first
     if differs.any():
         row = labelled[differs].iloc[0]
         raise DataError(
             f"{table.at(int(row['row']))}: series {row['series']!r} has the label "
-            f"{row['label']!r} after {first[row['series']]!r}; write one label, or set "
-            "dataset.label_per=time if it changes over time"
+            f"{row['label']!r} after {first[differs].iloc[0]!r}; {remedy}"
         )
-    return first.to_dict()
+    return labelled.groupby(keys)["label"].first()
 
 
 def static_of_series(
@@ -256,9 +280,28 @@ def static_of_series(
     return pd.DataFrame(parts, index=names)
 
 
+def warn_of_names(table: TableFile, names: list[str]) -> None:
+    """Warn where series may be one: their names differ in capitals, blanks or zeros only."""
+    first: dict[str, str] = {}
+    alike = []
+    for name in names:
+        key = " ".join(name.split()).casefold()
+        key = number_as_name(key) if re.fullmatch(NUMBER, key.replace(",", "_")) else key
+        if (other := first.setdefault(key, name)) != name:
+            alike.append((other, name))
+    if alike:
+        log.warning(
+            "%s: series %r and %r are read as two; their names differ in capitals, blanks or "
+            "zeros only (pairs like them: %d)",
+            table.source,
+            *alike[0],
+            len(alike),
+        )
+
+
 def order_of(series: pd.Series) -> dict[str, int]:
     """The place of each series by name; names that are whole numbers by their value."""
     names = series.unique().tolist()
-    whole = all(name.lstrip("+-").isdecimal() for name in names)
+    whole = all(re.fullmatch(r"[+-]?\d{1,99}", name) for name in names)
     names.sort(key=(lambda name: (int(name), name)) if whole else None)
     return {name: place for place, name in enumerate(names)}

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ...config import ConfigError
+from ...config.checks import some_of
 from ...data.ragged import RaggedSeries
 from ...data.table_file import TableFile
 from ..prediction import Inputs, Prediction, Request
@@ -73,7 +74,7 @@ def warn_of_bands(model: Any, features: Sequence[str]) -> None:
         log.warning(
             "the 90 %% band of %s is not calibrated and likely too narrow: training had too few "
             "held-out values, or no validation series",
-            ", ".join(name for name, done in zip(features, fitted, strict=True) if not done),
+            some_of([name for name, done in zip(features, fitted, strict=True) if not done]),
         )
 
 
@@ -98,8 +99,10 @@ def as_given(found: pd.DataFrame, schema: SeriesSchema, inputs: Inputs | None) -
 
 def clock_text(time: pd.Timedelta) -> str:
     """A time of day, or a longer one, as `26:30:00`."""
-    seconds, fraction = divmod(pd.Timedelta(time).value, 10**9)
-    text = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    value = pd.Timedelta(time).value
+    seconds, fraction = divmod(abs(value), 10**9)
+    sign = "-" if value < 0 else ""
+    text = f"{sign}{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
     return text + (f".{fraction:09d}".rstrip("0") if fraction else "")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..prediction import Inputs, table_in
-from .csv_series import read_user_table
+from .csv_series import learned_schema, read_user_table
 from .measurements import Measurements
 from .series_schema import SeriesSchema
 from .table_format import Columns, TableFormat
@@ -27,7 +27,7 @@ def source_of(trained: Any, inputs: Inputs | None) -> tuple[SeriesSchema, Measur
     """
     data, settings = trained.data, trained.config.dataset
     if data.learned is not None:
-        schema = SeriesSchema.from_dict(data.learned["schema"])
+        schema = learned_schema(settings, data.learned)
         table = read_user_table(settings) if inputs is None else table_in(inputs)
         return schema, schema.read(table)
     schema = schema_of(data)

@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from ...config.checks import some_of
 from ...data.ragged import RaggedSeries, ragged
 from ...data.scaling import Scaling
 from ...data.table_file import TableFile
@@ -85,7 +86,7 @@ class SeriesSchema:
         pairs = zip(columns.features, seen_once, strict=True)
         never = [name for name, ever in pairs if not ever]
         if never:
-            log.warning("no training series has a value of %s", ", ".join(never))
+            log.warning("no training series has a value of %s", some_of(never))
         _check_spread(values, scaled, columns.features)
         static = torch.from_numpy(seen.static[chosen])
         of_static = Scaling.fit_values(static.nan_to_num(), ~static.isnan(), "standard")
@@ -133,7 +134,8 @@ class SeriesSchema:
         """Scaled series for the model.
 
         Args:
-            need_labels: Reject a series (with `label_per=time` a row) without a label.
+            need_labels: Reject a series without a label; with `label_per=time` count the rows
+                without one, which are read and not scored.
 
         Raises:
             DataError: A class that was not there in training, a label that is missing, or times
@@ -245,10 +247,15 @@ class SeriesSchema:
         same = (single.diff() <= 0) & (number.diff() == 0)
         if bool(same.any()):
             row = int(same.nonzero()[0]) + 1
+            remedy = (
+                "set dataset.time_origin=series"
+                if self.time_origin == "file"
+                else f"cut series that are as long as {self.time_scale:g}, which is time 1"
+            )
             raise DataError(
                 f"{seen.where(row)}: this time of series {seen.names[int(number[row])]!r} and the "
-                "one before are one number in single precision; set dataset.time_origin=series, "
-                "or leave out one of the two rows"
+                f"one before are one number in single precision; {remedy}, or leave out one of "
+                "the two rows"
             )
         large = ~values.float().isfinite().all(1)
         if bool(large.any()):
@@ -260,15 +267,21 @@ class SeriesSchema:
             return None
         by_time = self.form.label_per == "time"
         places = {name: place for place, name in enumerate(self.classes)} | {"": -1}
+        if need and by_time and (without := seen.labels.count("")):
+            log.warning(
+                "%d of %d rows have no label in %r: they are read, and not scored",
+                without,
+                len(seen.labels),
+                self.form.label_column,
+            )
         for i, label in enumerate(seen.labels):
-            if label in places and not (need and label == ""):
+            if label in places and not (need and label == "" and not by_time):
                 continue
             where = seen.where(i if by_time else int(seen.offsets[i]))
             if label == "":
-                name = "this row" if by_time else f"series {seen.names[i]!r}"
                 raise DataError(
-                    f"{where}: {name} has no label in {self.form.label_column!r}; "
-                    "write one, or remove it"
+                    f"{where}: series {seen.names[i]!r} has no label in "
+                    f"{self.form.label_column!r}; write one, or remove it"
                 )
             raise DataError(
                 f"{where}: the class {label!r} was not there when the model was trained, on "

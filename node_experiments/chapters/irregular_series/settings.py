@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ...config.checks import at_least, check_augment, not_negative, positive, require
 
@@ -43,6 +43,11 @@ class ForecastingConfig:
     batch_size: int = 50  # official_code: training series per batch
     eval_batch_size: int = 1000  # choice, official_code the whole part: series per evaluated batch
     passes: int = 1  # official_code: passes over the training series that make one epoch
+
+    @property
+    def learned(self) -> dict[str, Any]:
+        """What a model was trained with, by the setting, and keeps with later data."""
+        return {"task": self.task == "classification"}
 
     def __post_init__(self) -> None:
         require(self.task in self.TASKS, self, "task", " or ".join(self.TASKS))
@@ -231,6 +236,15 @@ class CSVConfig(ForecastingConfig):
     observed_fraction: float = 1.0  # choice: fraction of the visible points that a model sees
     validation_size: int | None = None  # choice: a fifth of the training series when null
     task: str = "extrapolation"  # choice: interpolation | extrapolation | classification
+
+    @property
+    def learned(self) -> dict[str, Any]:
+        """Also what is kept of the training file, and which of its series were trained on."""
+        names = (
+            "value_columns", "static_columns", "label_per", "time_origin", "time_scale",
+            "scaling", "split_seed",
+        )  # fmt: skip
+        return super().learned | {name: getattr(self, name) for name in names}
 
     def __post_init__(self) -> None:
         super().__post_init__()

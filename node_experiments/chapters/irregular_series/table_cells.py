@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 NUMBER = r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?"
+MINUS = "\u2212"  # as word processors and plots write it
 UNIT = r"[^\d\s.,;:/+-][^\d\s]{0,11}"
 FEATURES = "if the column is no feature, name those that are with dataset.value_columns"
 # Cells that people mean as numbers, and what to do about each.
@@ -40,6 +42,7 @@ REMEDIES = {
     rf"{NUMBER}\s*{UNIT}(?: {UNIT})?|{NUMBER}\s+\S{{1,12}}|[$€£¥] ?{NUMBER}": (
         "is a number with a unit; write the number alone, and the unit into the column's name"
     ),
+    NUMBER: "is written with other digits than 0 to 9; write those",
 }
 
 
@@ -50,7 +53,12 @@ def text_of(cells: pd.Series) -> pd.Series:
     whole = pd.api.types.is_float_dtype(cells) and bool((cells.dropna() % 1 == 0).all())
     if whole:
         cells = cells.astype("Int64")
-    return cells.astype(object).where(cells.notna(), "").map(str).str.strip()
+    return cells.astype(object).where(cells.notna(), "").map(as_text).str.strip()
+
+
+def as_text(cell: Any) -> str:
+    """A cell as text; bytes, as some programs write them into parquet files, as UTF-8."""
+    return cell.decode(errors="replace") if isinstance(cell, bytes) else str(cell)
 
 
 def missing_in(text: pd.Series, form: TableFormat) -> pd.Series:
@@ -75,6 +83,10 @@ def parsed(table: TableFile, name: str, form: TableFormat) -> tuple[pd.Series, p
         plain = text.mask(text.str.contains(".", regex=False)).str.replace(",", ".", regex=False)
     numbers = pd.to_numeric(plain, errors="coerce").astype(float)
     words = text[numbers.isna()]  # none in most files: words are looked at where there are some
+    if len(words) and words.str.contains(MINUS, regex=False).any():
+        plain = plain[words.index].str.replace(MINUS, "-", regex=False)
+        numbers = numbers.fillna(pd.to_numeric(plain, errors="coerce").astype(float))
+        words = text[numbers.isna()]
     if len(words):
         missing, lower = missing_in(words, form), words.str.lower()
         booleans = missing | lower.isin(("true", "false"))

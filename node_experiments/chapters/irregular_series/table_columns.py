@@ -13,7 +13,7 @@ from ...data.table_file import TableFile
 from ...errors import DataError
 from .table_cells import NUMBER, measured, missing_in, parsed, reject_number, text_of
 from .table_format import Columns, TableFormat
-from .table_times import kind_of_times
+from .table_times import kind_of_times, reject_separate_dates
 
 __all__ = ["check_names", "find_columns", "long_columns", "require_column"]
 
@@ -33,7 +33,15 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
     variable, value = long_columns(names, form)
     roles = (form.series_column, form.time_column, form.label_column, variable, value)
     special = [name for name in roles if name is not None] + list(form.static_columns)
-    for name in (*special, *(form.value_columns or ())) if variable is None else special:
+    values = list(form.value_columns or ())
+    for together in (special + values, []) if variable is None else (special, values):
+        if twice := [name for name in together if together.count(name) > 1]:
+            raise DataError(
+                f"{table.source}: {twice[0]!r} is named twice; a column is the one of "
+                "dataset.series_column, time_column or label_column, or one of static_columns or "
+                "value_columns"
+            )
+    for name in special + values if variable is None else special:
         require_column(table, name)
     kind = kind_of_times(table, form)
     others = [name for name in dict.fromkeys(names) if name not in special]
@@ -61,8 +69,10 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
             else:
                 ignored.append(name)
         features = tuple(kept)
+        if kind == "clock":
+            reject_separate_dates(table, form, ignored)
     if not features:
-        text = f" ({', '.join(map(repr, ignored))} hold none)" if ignored else ""
+        text = f" (not read: {', '.join(map(repr, ignored))})" if ignored else ""
         raise DataError(
             f"{table.source}: no column is left that holds numbers{text}; name the columns with "
             "dataset.value_columns, or of a long table with dataset.variable_column"

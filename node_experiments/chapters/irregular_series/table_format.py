@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 
 __all__ = ["Columns", "TableFormat"]
 
-MISSING = ("", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "-", "--", ".", "?", "missing")
+MISSING = (
+    "", "na", "n/a", "#n/a", "#na", "<na>", "nan", "-nan", "nat", "null", r"\n", "nil", "none",
+    "-", "--", ".", "?", "missing",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from ...data.table_file import TableFile
 from ...errors import DataError
-from .table_cells import parsed, text_of
+from .table_cells import NUMBER, parsed, text_of
 from .table_format import TableFormat
 
-__all__ = ["clock_times", "dates_of", "kind_of_times", "times_of", "warn_of_midnight"]
+__all__ = [
+    "clock_times",
+    "dates_of",
+    "kind_of_times",
+    "reject_separate_dates",
+    "times_of",
+    "warn_of_midnight",
+]
 
 log = logging.getLogger(__name__)
 
@@ -23,11 +31,13 @@ KINDS = {
     "zoned": "date with a zone",
     "clock": "time of day",
 }
-CLOCK = r"\d+:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?"
-DURATION = r"-?\d+ days?(?: .*)?"  # as pandas writes a Timedelta
-ZONE = r".*(?:\d ?Z|\d ?UTC|:\d\d(?:[.,]\d+)? ?[+-]\d\d(?::?\d\d)?)"
+CLOCK = r"-?\d+:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?"
+DURATION = r"-?\d+ days?(?:,? .*)?"  # as pandas and, with a comma, Python write one
+ZONE = r".*(?:\d ?Z|\d ?UTC|\d[T ]\d\d[\d:.,]* ?[+-]\d\d(?::?\d\d)?)"
 YEARS = (1678, 2261)  # whole ones that nanoseconds in 64 bits reach
+LARGEST = 1e300  # of a number: the difference of two is still one
 NUMERIC_DATES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+DATE = r"\d{4}([./-])\d\d?\1\d\d?(?:[T ]00:00(?::00)?)?|\d\d?([./-])\d\d?\2(?:\d{4}|\d\d)"
 DAY_FIRST_OR_MONTH_FIRST = re.compile(r"\d{1,2}([./-])\d{1,2}\1(\d{4}|\d\d)(?:[ T]+(.*))?")
 OF_DAY = {
     r"\d+:\d\d": "%H:%M",
@@ -85,7 +95,7 @@ def times_of(table: TableFile, form: TableFormat, kind: str) -> pd.Series:
     cells = table.rows[form.time_column]
     if kind == "number":
         times, _ = parsed(table, form.time_column, form)
-        times = times.where(np.isfinite(times))
+        times = times.where(times.abs() < LARGEST)
     elif kind == "clock":
         times = clock_times(cells)
     else:
@@ -106,7 +116,9 @@ def clock_times(cells: pd.Series) -> pd.Series:
         return cells.astype("timedelta64[ns]")
     text = text_of(cells)
     text = text.where(text.str.fullmatch(f"{CLOCK}|{DURATION}"))
-    full = text.where(text.str.count(":") != 1, text + ":00").str.replace(",", ".")
+    full = text.where(text.str.count(":") != 1, text + ":00")
+    # Python adds the hours of `-1 day, 23:00:00`, pandas those with a plus.
+    full = full.str.replace(r"(days?), ", r"\1 +", regex=True).str.replace(",", ".")
     return pd.to_timedelta(full, errors="coerce").astype("timedelta64[ns]")
 
 
@@ -128,7 +140,9 @@ def dates_of(cells: pd.Series, form: TableFormat, kind: str) -> pd.Series:
             ) from error
     else:
         text = text_of(cells)
-        has_zone = text.str.fullmatch(ZONE).astype(bool)
+        text = text.mask(text.str.fullmatch(NUMBER))  # 1800 is a number and no year
+        text = text.str.replace(r"(\d),(\d)", r"\1.\2", regex=True)
+        has_zone = text.str.fullmatch(ZONE, na=False).astype(bool)
         text = text.str.replace(r" ?UTC$", "Z", regex=True)
         dates = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
     dates = dates.where(has_zone == (kind == "zoned"))
@@ -136,15 +150,35 @@ def dates_of(cells: pd.Series, form: TableFormat, kind: str) -> pd.Series:
     return dates.where(dates.dt.year.between(*YEARS)).astype("datetime64[ns]")
 
 
+def reject_separate_dates(table: TableFile, form: TableFormat, ignored: Sequence[str]) -> None:
+    """Raise where times of day belong to dates in another column, which is not read.
+
+    Raises:
+        DataError: With both columns.
+    """
+    if clock_times(table.rows[form.time_column]).max() >= pd.Timedelta(days=1):
+        return
+    series = text_of(table.rows[form.series_column])
+    for name in ignored:
+        text = text_of(table.rows[name])
+        known = text[text != ""]
+        dates = len(known) > 0 and bool(known.str.fullmatch(DATE).all())
+        if dates and bool((known.groupby(series).nunique() > 1).any()):
+            raise DataError(
+                f"{table.source}: {form.time_column!r} holds times of day, and {name!r} dates "
+                "that change within a series; join them in one column (2024-03-31 14:05), or, if "
+                "the times are durations, name the features with dataset.value_columns"
+            )
+
+
 def warn_of_midnight(table: TableFile, series: pd.Series, times: pd.Series) -> None:
     """Warn where a clock seems to start again at midnight within a series."""
-    day = 24 * 3600 * 10**9
-    falls = times.groupby(series, sort=False).diff() < -day / 2
-    if times.max() < day and falls.any():
+    falls = times.groupby(series, sort=False).diff() < 0
+    if times.max() < 24 * 3600 * 10**9 and falls.any():
         row = int(falls.to_numpy().argmax())
         log.warning(
-            "%s: the time of day falls by more than 12 hours within series %r; if midnight is "
-            "between, write dates, or hours above 24 (26:30)",
+            "%s: the time of day falls within series %r; if midnight is between, write dates, or "
+            "hours above 24 (26:30)",
             table.at(row),
             series.iloc[row],
         )

@@ -17,10 +17,18 @@ from ...data.time_series import TimeSeries
 from ...errors import DataError
 from ...figures.style import COLORS, new_figure, style
 from ...nn.likelihoods import sample_normal
-from ..prediction import Prediction, Request, numbers_in, series_in, table_in
+from ..prediction import (
+    Prediction,
+    Request,
+    asked_numbers,
+    numbers_in,
+    series_in,
+    table_in,
+)
 
 __all__ = ["predict_rates", "predict_spirals"]
 
+FURTHEST = 20  # as long as the grid, after which nothing is predicted
 POINTS = 100  # of a trajectory, where no times are asked for
 
 
@@ -115,16 +123,11 @@ def asked(request: Request, first: float, last: float, device: torch.device) -> 
     """When to predict, rising, shape `(1, time)`: as asked, or a grid.
 
     Raises:
-        ConfigError: Times that are no numbers.
+        ConfigError: Times that are no numbers, before 0 or much later than those of training.
     """
     if request.times is None:
         return torch.linspace(first, last, POINTS, device=device).unsqueeze(0)
-    try:
-        times = np.unique(np.asarray(request.times, dtype=float))
-    except ValueError as error:
-        raise ConfigError(
-            "predict.times are numbers here, in the model's units of time"
-        ) from error
+    times = asked_numbers(request.times, 0.0, FURTHEST * last)
     return torch.tensor(times, dtype=torch.float32, device=device).unsqueeze(0)
 
 

@@ -9,9 +9,8 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from ...config import ConfigError
 from ...figures.style import COLORS, new_figure, style
-from ..prediction import Prediction, Request, numbers_in, table_in
+from ..prediction import Prediction, Request, asked_numbers, numbers_in, table_in
 
 __all__ = ["predict_map", "predict_trajectories"]
 
@@ -33,12 +32,7 @@ def predict_trajectories(trained: Any, request: Request) -> Prediction:
         starts = numbers_in(table_in(request.inputs), names)
     times = batch.times.cpu().double().numpy()
     if request.times is not None:
-        try:
-            times = np.unique(np.asarray(request.times, dtype=float))
-        except ValueError as error:
-            raise ConfigError("predict.times are numbers here") from error
-        if times[0] < 0:
-            raise ConfigError(f"predict.times starts at {times[0]:g}; a trajectory starts at 0")
+        times = asked_numbers(request.times, 0.0, np.inf)
     # The solve starts at time 0, whether or not that is asked for.
     solved = np.unique(np.append(times, 0.0))
     y0 = torch.tensor(starts, dtype=torch.float32, device=trained.device)

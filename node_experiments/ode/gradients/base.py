@@ -75,9 +75,15 @@ def make_gradient(gradient: Gradient | str) -> Gradient:
     """The gradient method of that name with its defaults, or the one that was given.
 
     Raises:
-        ValueError: An unknown name.
+        ValueError: An unknown name, or something else.
     """
     if not isinstance(gradient, str):
+        if isinstance(gradient, type) or not hasattr(gradient, "records_steps"):
+            name = getattr(gradient, "__name__", type(gradient).__name__)
+            raise ValueError(
+                "gradient must be the name of a gradient method, or one such as Discrete(); found "
+                f"{name}"
+            )
         return gradient
     if gradient not in DEFAULTS:
         if gradient not in GRADIENTS:
@@ -113,7 +119,9 @@ def backward_pass(function: Backward) -> Backward:
             grads = function(ctx, grad_ys)
         if not torch.is_grad_enabled():
             return grads
-        return OnceDifferentiable.apply(torch.zeros((), requires_grad=True), *grads)
+        problem = ctx.problem
+        sources = (grad_ys, problem.y0, problem.t, *problem.inputs)
+        return OnceDifferentiable.apply(len(sources), *sources, *grads)
 
     return backward
 
@@ -143,10 +151,15 @@ def hooks_set_aside(parameters: Sequence[Tensor]) -> Iterator[None]:
 
 
 class OnceDifferentiable(torch.autograd.Function):
-    """Hands gradients on; to differentiate them is an error."""
+    """Hands gradients on; to differentiate them is an error.
+
+    What they depend on comes first, so that autograd finds a way to it, and this error on the way:
+    without one, second derivatives would be taken for zero.
+    """
 
     @staticmethod
-    def forward(ctx: Any, anchor: Tensor, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+    def forward(ctx: Any, sources: int, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
+        grads = tensors[sources:]
         return tuple(None if grad is None else grad.view_as(grad) for grad in grads)
 
     @staticmethod

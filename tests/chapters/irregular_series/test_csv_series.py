@@ -76,6 +76,13 @@ FORMS = {
     "names again": lines(ROWS).replace("\np05", f"\n{HEAD}\np05", 1),
     "cells of a sheet": lines([(*row, "", "") for row in ROWS], f"{HEAD},,") + ",,,,,\n",
     "durations": lines([(s, pd.Timedelta(hours=t), *vs) for s, t, *vs in ROWS]),
+    "logged": lines([dated(row, row[1], lambda d: f'"{d:%Y-%m-%d %H:%M:%S,%f}"') for row in ROWS]),
+    "basic zone": lines(
+        [dated(row, row[1], lambda d: f"{d:%Y%m%dT%H%M%S.%f}+0200") for row in ROWS]
+    ),
+    "timedelta": lines([(s, f'"{timedelta(hours=t - 9)}"', *vs) for s, t, *vs in ROWS]),
+    "minus": lines([(s, str(t - 99).replace("-", "\u2212"), *vs) for s, t, *vs in ROWS]),
+    "no width": lines(ROWS).replace("\np0", "\n\ufeffp0", 3).replace("hr,", "\u200ehr,", 1),
     "UTC": lines([dated(row, row[1], lambda d: f"{d:%Y-%m-%d %H:%M:%S.%f} UTC") for row in ROWS]),
     "long": lines(
         [(s, t, n, v) for s, t, *vs in ROWS for n, v in zip(("hr", "temp"), vs, strict=True) if v],
@@ -138,6 +145,13 @@ def test_packed_files_parquet_and_frames(tmp_path, reference):
     frame.to_parquet(tmp_path / "a.parquet")
     table = read_table(tmp_path / "a.parquet")
     assert_same(series_of(table, TableFormat())[1], reference[1])
+    odd = frame.assign(series=frame["series"].str.encode("utf-8"), hr=frame["hr"].map(comma))
+    odd.to_parquet(tmp_path / "a.parquet")
+    table = read_table(tmp_path / "a.parquet", decimal=",")
+    assert table.rows["series"].map(type).eq(bytes).all()
+    schema, series = series_of(table, TableFormat())
+    assert schema.read(table).names[0] == "p00"
+    assert_same(series, reference[1])
 
 
 @pytest.mark.parametrize("how", ["mean", "last"])
@@ -246,6 +260,13 @@ def test_what_was_not_there_in_training_is_rejected_by_name(tmp_path, learned, t
         (f"{HEAD}\na,02:00 PM,1,2\n", "line 2: .*set dataset.time_format='%I:%M %p'"),
         (f"{HEAD}\na,20240101,1,2\na,20240102,1,2\na,20249999,1,2\n", "looks like a date"),
         ("series,time,variable,value\na,0,hr,80\na,0,,37\n", "line 3: 'variable' is empty"),
+        ("series,time,variable,value\na,0,hr,80\na,0,hr,81\n", "another value of 'hr' .* last$"),
+        (f"{HEAD}\na,-1e308,1,2\na,1e308,1,2\n", "line 2: 'time' is '-1e308'"),
+        (
+            f"{HEAD}\na,0,1,2\na,1e9,1,2\na,5e8,1,2\na,500000001,1,2",
+            "line 5: .*cut series .* as 1e.09",
+        ),
+        ("series,time,x,hr\na,0,\uff11,2\n", "'x' is '\uff11', which is written with other dig"),
     ],
 )
 def test_bad_files_are_rejected_with_their_line(tmp_path, text, message):
@@ -293,6 +314,65 @@ def test_labels_of_a_series_and_of_a_time(tmp_path):
     text = lines([(*row, ("1", "1.0")[i % 2]) for i, row in enumerate(ROWS)], f"{HEAD},state")
     schema, _ = read(tmp_path, text, TableFormat(label_column="state"))
     assert schema.classes == ("1",)
+
+
+def test_rows_without_a_label_are_read_and_not_scored(tmp_path, caplog):
+    labels = ["ab"[i % 2] if i % 3 else "" for i in range(len(ROWS))]
+    rows = [(*row, label) for row, label in zip(ROWS, labels, strict=True)]
+    (tmp_path / "t.csv").write_text(lines(rows, f"{HEAD},state"))
+    settings = {"path": str(tmp_path / "t.csv"), "label_column": "state", "label_per": "time"}
+    data = csv_data(CSVConfig(task="classification", **settings))
+    assert sum(sum(part.values()) for part in data.class_counts.values()) == len(ROWS) * 2 // 3
+    assert f"{len(ROWS) // 3} of {len(ROWS)} rows have no label in 'state'" in caplog.text
+
+
+@pytest.mark.parametrize("per", ["series", "time"])
+def test_labels_of_a_long_table_are_those_of_its_rows(tmp_path, per):
+    """Each time has as many rows as variables; every other is without the label."""
+    by_time = per == "time"
+    label = {(s, t): ("odd", "even")[(int(s[1:]) + by_time * i) % 2]
+             for i, (s, t, *_) in enumerate(ROWS)}  # fmt: skip
+    rows = [(s, t, n, v, label[s, t] if n == "hr" else "")
+            for s, t, *vs in ROWS for n, v in zip(("hr", "temp"), vs, strict=True)]  # fmt: skip
+    form = TableFormat(label_column="level", label_per=per)
+    schema, series = read(tmp_path, lines(rows, "series,time,variable,value,level"), form)
+    wide = [(*row, label[row[:2]]) for row in ROWS]
+    expected = read(tmp_path, lines(wide, f"{HEAD},level"), form)[1]
+    assert schema.classes == ("even", "odd")
+    assert series.label.tolist() == expected.label.tolist()
+    rows[1] = (*rows[1][:4], "other")
+    with pytest.raises(DataError, match="line 3: series 'p00' has the label 'other' after"):
+        read(tmp_path, lines(rows, "series,time,variable,value,level"), form)
+
+
+def test_classes_that_are_long_numbers_stay_apart(tmp_path):
+    rows = [(*row, 1234567 + int(row[0][1:]) % 2) for row in ROWS]
+    schema, _ = read(tmp_path, lines(rows, f"{HEAD},code"), TableFormat(label_column="code"))
+    assert schema.classes == ("1234567", "1234568")
+
+
+def test_names_of_series_that_may_be_one(tmp_path, caplog):
+    for names in (("7", "7.0"), ("P  1", "p 1"), ("07", "7")):
+        caplog.clear()
+        read(tmp_path, lines([(name, t, t, 1) for name in names for t in (0, 1)]))
+        assert f"series {names[0]!r} and {names[1]!r} are read as two" in caplog.text
+    caplog.clear()
+    read(tmp_path, lines([(name, t, t, 1) for name in ("--1", "-+2", "1.1") for t in (0, 1)]))
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"value_columns": ("hr", "hr")},
+        {"value_columns": ("hr", "level"), "label_column": "level"},
+        {"static_columns": ("series",)},
+        {"static_columns": ("level",), "label_column": "level"},
+    ],
+)
+def test_a_column_has_one_meaning(tmp_path, settings):
+    with pytest.raises(DataError, match="is named twice"):
+        read(tmp_path, LABELLED, TableFormat(**settings))
 
 
 def test_static_columns(tmp_path):
@@ -451,7 +531,18 @@ def test_times_are_of_one_kind(tmp_path):
 def test_a_clock_that_passes_midnight(tmp_path, caplog):
     text = lines([("a", "22:30", 1, 2), ("a", "23:50", 1, 3), ("a", "00:10", 2, 2)])
     read(tmp_path, text)
-    assert "line 4: the time of day falls by more than 12 hours within series 'a'" in caplog.text
+    assert "line 4: the time of day falls within series 'a'; if midnight is between" in caplog.text
+
+
+@pytest.mark.parametrize("day", ["2024-03-0{}", "0{}.03.2024", "3/{}/24"])
+def test_dates_in_a_column_beside_times_of_day(tmp_path, day):
+    """One without the other is no time: the second day would be the first one again."""
+    rows = [("a", day.format(d), f"{8 + d}:00", d, 2) for d in (1, 2, 3)]
+    head = "series,day,time,hr,temp"
+    with pytest.raises(DataError, match="'time' holds times of day, and 'day' dates that change"):
+        read(tmp_path, lines(rows, head))
+    read(tmp_path, lines(rows, head), TableFormat(value_columns=("hr", "temp")))
+    read(tmp_path, lines([(row[0], rows[0][1], *row[2:]) for row in rows], head))
 
 
 def test_static_words_that_say_nothing(tmp_path):
@@ -538,16 +629,18 @@ def test_labels_that_are_no_classes(tmp_path, label, said):
 
 
 def test_a_forecast_of_clocks_is_in_clocks(tmp_path):
-    text = lines([("a", f"{h}:30", h, 40 - h) for h in range(0, 40, 3)])
+    text = lines([("a", f"{h}:30", h, 40 - h) for h in range(-3, 40, 3)])
     schema, _ = read(tmp_path, text)
     seen = schema.read(read_table(tmp_path / "mine.csv"))
     times = schema.user_times(np.array([0.0, 1.0]), schema.origins(seen)[:1])
     found = as_given(pd.DataFrame({"series": "a", "time": times}), schema, None)
-    assert found["time"].tolist() == ["00:30:00", "39:30:00"]
-    assert (schema.raw_times(found["time"]) == [0.5 * 3.6e12, 39.5 * 3.6e12]).all()
+    assert found["time"].tolist() == ["-03:30:00", "39:30:00"]
+    assert (schema.raw_times(found["time"]) == [-3.5 * 3.6e12, 39.5 * 3.6e12]).all()
     zoned = [dated(row, row[1], lambda d: d.isoformat() + "+02:00") for row in ROWS]
     schema, _ = read(tmp_path, lines(zoned))
     seen = schema.read(read_table(tmp_path / "mine.csv"))
+    with pytest.raises(DataError, match="'time' is '1800', which is no date with a zone like"):
+        again(tmp_path, schema, lines([(s, 1800, *vs) for s, _, *vs in zoned]))  # and no year
     first = schema.user_times(np.zeros(1), schema.origins(seen)[:1]).iloc[0]
     assert first == pd.Timestamp(min(row[1] for row in zoned if row[0] == "p00"))
     assert first.tzinfo is not None

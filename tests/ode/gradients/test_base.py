@@ -22,8 +22,28 @@ def test_the_gradient_of_a_gradient_is_rejected_and_not_dropped(way):
     last = solve(lambda t, y: torch.tanh(net(y)), y0, TIMES, "dopri5", way).ys[-1]
     (g,) = torch.autograd.grad(last.sum(), y0, create_graph=True)
     assert g.requires_grad
-    with pytest.raises(NotImplementedError, match=r"no second derivatives.*gradient='backprop'"):
+    said = r"no second derivatives.*gradient='backprop'"
+    with pytest.raises(NotImplementedError, match=said):
+        torch.autograd.grad(g.sum(), y0, allow_unused=True, retain_graph=True)
+    with pytest.raises(NotImplementedError, match=said):
+        torch.autograd.grad(g.sum(), net.weight, allow_unused=True, retain_graph=True)
+    with pytest.raises(NotImplementedError, match=said):
         (last.sum() + g.square().sum()).backward()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_second_derivative_is_taken_for_zero(way):
+    """These functions of torch put zeros where autograd finds no way."""
+
+    def end(y0):
+        return solve(lambda t, y: -(y**2), y0, TIMES, "dopri5", way).ys[-1]
+
+    for function in (
+        lambda y0: torch.autograd.functional.hessian(lambda y: end(y).sum(), y0),
+        lambda y0: torch.autograd.functional.jvp(end, y0, y0),
+    ):
+        with pytest.raises(NotImplementedError, match="no second derivatives"):
+            function(torch.ones(2))
 
 
 @pytest.mark.parametrize("way", WAYS)
