@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from itertools import combinations, product
 from typing import Any
 
@@ -28,6 +28,18 @@ def pairwise(*axes: Iterable[Any]) -> list[Any]:
     return [
         pytest.param(*values, marks=() if first else pytest.mark.thorough)
         for _, (first, values) in sorted(cases.items())
+    ]
+
+
+def always(kept: Container[Any], cases: Iterable[Any]) -> list[Any]:
+    """All cases, of which those in `kept` run always and the others are `thorough`.
+
+    In `kept` stands a case, or the first value of one that has several.
+    """
+    values = [case if isinstance(case, tuple) else (case,) for case in cases]
+    return [
+        pytest.param(*case, marks=() if case[0] in kept else pytest.mark.thorough)
+        for case in values
     ]
 
 
