@@ -190,11 +190,12 @@ def recipe_folder(dataset, model):
 
 
 def in_turn(pairs):
-    """Each pair as a case; thorough but for those that first meet their dataset or model."""
+    """Each pair as a case; thorough but for those that first meet their recipe or model."""
     met = set()
     for pair in pairs:
-        marks = () if set(pair) - met else pytest.mark.thorough
-        met |= set(pair)
+        new = {recipe_folder(*pair), pair[1]}
+        marks = () if new - met else pytest.mark.thorough
+        met |= new
         yield pytest.param(*pair, marks=marks)
 
 

@@ -259,7 +259,11 @@ from pathlib import Path
 
 from node_experiments.cli.application import run
 from node_experiments.cli.report import main
+from node_experiments.tracking.animation import Animation
+from node_experiments.tracking.figures import Figures
 
+for drawn in (Figures, Animation):
+    drawn.epoch_end = drawn.fit_start = drawn.fit_end = lambda self, trainer: None
 small = ["trainer.epochs=1", "model.hidden=4", "solver.num_steps=2", "trainer.progress=false"]
 assert run(["experiment=short_demo", "regularizer=quartic", *small]) == 0
 (result,) = Path("outputs").rglob("result.json")

@@ -10,6 +10,7 @@ from node_experiments.chapters.gallery.bounces import bounce_data, bounce_times,
 from node_experiments.chapters.gallery.settings import BouncesConfig, BouncingBallConfig
 from node_experiments.config import ConfigError
 from node_experiments.ode import Adjoint, Backprop, Discrete, Solver
+from tests.grids import always
 
 TRUTH = BouncesConfig()
 TIGHT = Solver("dopri5", rtol=1e-8, atol=1e-8)
@@ -128,7 +129,9 @@ def test_a_regularizer_has_no_place_in_a_flight(node_run):
 
 
 @pytest.mark.figures
-@pytest.mark.parametrize("experiment", ["bouncing_ball", "learn_physics"])
+@pytest.mark.parametrize(
+    "experiment", always(["bouncing_ball"], ["bouncing_ball", "learn_physics"])
+)
 def test_one_command_fits_a_ball(node_run, experiment):
     result = node_run(f"experiment={experiment}", "protocol=smoke", "trainer.threads=1")
     assert result.code == 0, result.err

@@ -40,7 +40,7 @@ def double(*values):
 def test_gradcheck_of_state_argument_parameters_and_times(example, method, case):
     times, way = case
     # The grid stretches with the interval; only the times of the outputs move against it.
-    solver = Solver(method, num_steps=6, **TIGHT)
+    solver = Solver(method, num_steps=4, **TIGHT)
 
     def solution(y0, gain, t, *parameters):
         names = [name for name, _ in example.func.named_parameters()]
@@ -68,7 +68,7 @@ def stiff(t, y, rate):
 def test_gradcheck_on_a_stiff_problem(method):
     y0, log_rate = double(0.7, 0.75).requires_grad_(), torch.tensor(1e5).double().log()
     times = double(0.0, 1.0).requires_grad_()
-    solver = Solver(method, num_steps=20, **TIGHT)
+    solver = Solver(method, num_steps=8, **TIGHT)
 
     def solution(y0, log_rate, t):
         # The steps are a thousand times longer than what an explicit method could take.

@@ -21,8 +21,7 @@ MANY = torch.linspace(1, -1, 9, dtype=torch.float64)
 METHODS = sorted(name for name in REVERSIBLE if name != "leapfrog")
 
 
-@pytest.mark.parametrize("times", [ENDS, MANY], ids=["ends", "many"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("method", "times"), by_turns(METHODS, [MANY, ENDS]))
 def test_equals_backpropagation_through_the_same_steps(example, method, times):
     solver = Solver(method, num_steps=6)
     expected, reference = example.gradients(times, solver, Backprop())
