@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 TABLEAU = """
 KUTTA3 = Tableau(
@@ -273,6 +275,7 @@ main(["windows", "--format", "csv"])
 """
 
 
+@pytest.mark.thorough
 def test_a_regulariser_a_variant_an_experiment_and_a_table(tmp_path):
     chapter = copy_of_package(tmp_path)
     configs = tmp_path / "configs"

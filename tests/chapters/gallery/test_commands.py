@@ -35,7 +35,11 @@ def test_rate_constants_are_fitted(node_run):
 
 def test_points_are_matched_and_scored(node_run):
     folder, metrics = run(
-        node_run, "experiment=two_moons_flow_matching", "model.pairs=optimal_transport"
+        node_run,
+        "experiment=two_moons_flow_matching",
+        "model.pairs=optimal_transport",
+        "trainer.epochs=1",
+        "dataset.test_size=64",
     )
     gap = metrics["log_likelihood_true/test"] - metrics["log_likelihood/test"]
     assert metrics["gap/test"] == pytest.approx(gap)
@@ -47,7 +51,16 @@ def test_points_are_matched_and_scored(node_run):
 
 
 def test_digits_come_from_noise(node_run):
-    folder, metrics = run(node_run, "experiment=mnist_flow_matching")
+    folder, metrics = run(
+        node_run,
+        "experiment=mnist_flow_matching",
+        "trainer.epochs=1",
+        "model.channels=8",
+        "dataset.train_size=16",
+        "dataset.batch_size=8",
+        "dataset.validation_size=8",
+        "dataset.test_size=8",
+    )
     assert 0 < metrics["loss/test"] < 3
     assert json.loads((folder / "sample_errors.json").read_text())
 

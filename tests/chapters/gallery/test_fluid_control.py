@@ -148,6 +148,7 @@ def test_more_modes_than_the_grid_has():
         )
 
 
+@pytest.mark.thorough
 @pytest.mark.figures
 def test_one_command_controls_a_fluid(node_run, monkeypatch):
     monkeypatch.setattr(fluid_figures, "FRAMES", 5)

@@ -58,18 +58,13 @@ def test_poisson_process_runs(node_run):
     [
         pytest.param("periodic_rnn_dt", "mse", ["dataset.task=extrapolation"], marks=figures),
         ("periodic_rnn_vae", "mse_samples", ["model.variant=official_bug"]),
-        pytest.param(
-            "periodic_latent_ode",
-            "mse_samples",
-            ["solver=rk4", "solver.num_steps=8"],
-            marks=pytest.mark.thorough,
-        ),
+        ("periodic_latent_ode", "mse_samples", ["solver=rk4", "solver.num_steps=8"]),
         ("japanese_vowels_ode_rnn", "accuracy", ["model.batching=union", "gradient=adjoint"]),
         pytest.param(
             "japanese_vowels_latent_ode",
             "accuracy",
             ["dataset.dropped=0.5", "model.encoder=rnn"],
-            marks=figures,
+            marks=[figures, pytest.mark.thorough],
         ),
         (
             "periodic_latent_ode",
