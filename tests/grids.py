@@ -43,14 +43,21 @@ def always(kept: Container[Any], cases: Iterable[Any]) -> list[Any]:
     ]
 
 
-def by_turns(axis: Iterable[Any], others: Sequence[Any]) -> list[Any]:
+def by_turns(
+    axis: Iterable[Any], others: Sequence[Any], kept: Container[Any] | None = None
+) -> list[Any]:
     """All pairs of values of two axes that have nothing to do with each other.
 
     Each value of the first runs with one of the others, which take turns; the rest is `thorough`.
+    So are, where `kept` is given, the values that are not in it.
     """
     return [
         pytest.param(
-            value, other, marks=() if place == number % len(others) else pytest.mark.thorough
+            value,
+            other,
+            marks=()
+            if place == number % len(others) and (kept is None or value in kept)
+            else pytest.mark.thorough,
         )
         for number, value in enumerate(axis)
         for place, other in enumerate(others)
