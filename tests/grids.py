@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from itertools import combinations, product
 from typing import Any
 
@@ -31,14 +31,33 @@ def pairwise(*axes: Iterable[Any]) -> list[Any]:
     ]
 
 
-def by_turns(axis: Iterable[Any], others: Sequence[Any]) -> list[Any]:
+def always(kept: Container[Any], cases: Iterable[Any]) -> list[Any]:
+    """All cases, of which those in `kept` run always and the others are `thorough`.
+
+    In `kept` stands a case, or the first value of one that has several.
+    """
+    values = [case if isinstance(case, tuple) else (case,) for case in cases]
+    return [
+        pytest.param(*case, marks=() if case[0] in kept else pytest.mark.thorough)
+        for case in values
+    ]
+
+
+def by_turns(
+    axis: Iterable[Any], others: Sequence[Any], kept: Container[Any] | None = None
+) -> list[Any]:
     """All pairs of values of two axes that have nothing to do with each other.
 
     Each value of the first runs with one of the others, which take turns; the rest is `thorough`.
+    So are, where `kept` is given, the values that are not in it.
     """
     return [
         pytest.param(
-            value, other, marks=() if place == number % len(others) else pytest.mark.thorough
+            value,
+            other,
+            marks=()
+            if place == number % len(others) and (kept is None or value in kept)
+            else pytest.mark.thorough,
         )
         for number, value in enumerate(axis)
         for place, other in enumerate(others)

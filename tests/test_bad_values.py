@@ -13,6 +13,7 @@ from node_experiments.config import RunConfig
 from node_experiments.errors import UserError
 from node_experiments.runner.compose import configs_folder
 from node_experiments.runner.messages import complain
+from tests.grids import always
 
 VALUES = (
     "-1", "0", "1", "2", "1.5", "1e400", "-inf", "nan", "99999999999999999999", "1" * 400,
@@ -40,17 +41,19 @@ def answer(words):
     return None
 
 
-def test_three_hundred_wrong_values_get_one_line_each():
+@pytest.mark.parametrize("part", always([0], range(3)))
+def test_a_hundred_wrong_values_get_one_line_each(part):
     settings = len(setting_types())
-    lines = [(words, answer([words])) for _, words in command_lines(max(300, settings))]
-    assert len(lines) >= 300
+    drawn = [*command_lines(max(300, settings))][part::3]
+    lines = [(words, answer([words])) for _, words in drawn]
+    assert len(lines) >= 100
     answered = [(words, line) for words, line in lines if line is not None]
     for words, line in answered:
         assert line.strip(), words
         assert len(" ".join(line.split())) < 3000, words
         assert "Traceback" not in line
         assert "raise" not in line.split(), (words, line)
-    assert len(answered) > 200
+    assert len(answered) > 60
 
 
 @pytest.mark.parametrize(

@@ -190,11 +190,12 @@ def recipe_folder(dataset, model):
 
 
 def in_turn(pairs):
-    """Each pair as a case; thorough but for those that first meet their dataset or model."""
+    """Each pair as a case; thorough but for those that first meet their recipe."""
     met = set()
     for pair in pairs:
-        marks = () if set(pair) - met else pytest.mark.thorough
-        met |= set(pair)
+        folder = recipe_folder(*pair)
+        marks = pytest.mark.thorough if folder in met else ()
+        met.add(folder)
         yield pytest.param(*pair, marks=marks)
 
 

@@ -50,6 +50,7 @@ def read_all(outputs):
             json.loads(path.read_text())
 
 
+@pytest.mark.thorough
 def test_killed_runs_end_as_the_undisturbed_one(fork_server, undisturbed, tmp_path):
     generator = random.Random(0)
     expected, seconds = undisturbed

@@ -25,7 +25,10 @@ NEEDS = {
     "hydra/launcher=ray_cluster": "hydra_plugins.hydra_ray_launcher",
     "hydra/sweeper=optuna_study": "hydra_plugins.hydra_optuna_sweeper",
 }
-SMALL = ("model.hidden=4", "dataset.train_size=64", "dataset.eval_batch_size=64")
+SMALL = (
+    *("model.hidden=4", "dataset.train_size=64", "dataset.eval_batch_size=64"),
+    *("dataset.validation_size=64", "dataset.test_size=64"),
+)
 
 
 def commands(section):

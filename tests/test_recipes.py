@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 TABLEAU = """
 KUTTA3 = Tableau(
@@ -259,7 +261,11 @@ from pathlib import Path
 
 from node_experiments.cli.application import run
 from node_experiments.cli.report import main
+from node_experiments.tracking.animation import Animation
+from node_experiments.tracking.figures import Figures
 
+for drawn in (Figures, Animation):
+    drawn.epoch_end = drawn.fit_start = drawn.fit_end = lambda self, trainer: None
 small = ["trainer.epochs=1", "model.hidden=4", "solver.num_steps=2", "trainer.progress=false"]
 assert run(["experiment=short_demo", "regularizer=quartic", *small]) == 0
 (result,) = Path("outputs").rglob("result.json")
@@ -269,6 +275,7 @@ main(["windows", "--format", "csv"])
 """
 
 
+@pytest.mark.thorough
 def test_a_regulariser_a_variant_an_experiment_and_a_table(tmp_path):
     chapter = copy_of_package(tmp_path)
     configs = tmp_path / "configs"

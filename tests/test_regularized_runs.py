@@ -35,6 +35,7 @@ def test_a_regularised_run(node_run, gradient):
     assert not any("regularizer" in name for name in result(other)["metrics"])
 
 
+@pytest.mark.thorough
 def test_a_regularised_recurrence(node_run):
     """Solves between observations, whose gradient is compared with an exact one."""
     run = node_run(

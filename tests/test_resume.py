@@ -57,7 +57,12 @@ MLP = ("experiment=mnist_mlp", "trainer.epochs=3", "model.hidden=8")
 
 
 @pytest.mark.parametrize(
-    ("experiment", "step"), [(MLP, 2), (MLP, 3), (("experiment=mnist_odenet",), 0)]
+    ("experiment", "step"),
+    [
+        (MLP, 2),
+        pytest.param(MLP, 3, marks=pytest.mark.thorough),
+        pytest.param(("experiment=mnist_odenet",), 0, marks=pytest.mark.thorough),
+    ],
 )
 def test_resume_auto_ends_as_if_nothing_had_happened(
     node_run, tiny, stop_before_step, experiment, step

@@ -13,6 +13,7 @@ from node_experiments.ode import (
     solve,
 )
 from node_experiments.ode.step_size_control import AdaptiveControl, SampleControl
+from tests.grids import by_turns
 
 
 def field(t, y):
@@ -33,8 +34,10 @@ T = torch.linspace(0, 3, 7, dtype=torch.float64)
 SINGLE = Solver("tsit5", batching="independent")
 
 
-@pytest.mark.parametrize("controller", ["i", "pi", "pid"])
-@pytest.mark.parametrize("method", ["dopri5", "bosh3", "vern7", "adaptive_heun", "fehlberg45"])
+@pytest.mark.parametrize(
+    ("method", "controller"),
+    by_turns(["dopri5", "bosh3", "vern7", "adaptive_heun", "fehlberg45"], ["i", "pi", "pid"]),
+)
 def test_every_sample_gets_the_answer_that_it_gets_alone(method, controller):
     y0 = samples()
     options = {"rtol": 1e-4, "atol": 1e-5, "controller": controller}

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from node_experiments.ode import Event, Solver, solve
+from tests.grids import by_turns
 
 ACCURATE = Solver("dopri5", rtol=1e-10, atol=1e-10)
 METHODS = ["backprop", "adjoint", "discrete", "checkpoint", "interpolated"]
@@ -176,8 +177,7 @@ WITHOUT_DERIVATIVE = {
 }
 
 
-@pytest.mark.parametrize("gradient", METHODS)
-@pytest.mark.parametrize("kind", WITHOUT_DERIVATIVE)
+@pytest.mark.parametrize(("kind", "gradient"), by_turns(WITHOUT_DERIVATIVE, METHODS))
 def test_a_gradient_that_does_not_exist_is_an_error_that_names_the_event(kind, gradient):
     y0 = double(1.0, requires_grad=True)
 

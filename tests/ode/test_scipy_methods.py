@@ -11,6 +11,7 @@ from node_experiments.ode import (
     Status,
     solve,
 )
+from tests.grids import by_turns
 
 METHODS = [
     "scipy_lsoda",
@@ -55,8 +56,7 @@ def test_they_are_scipys_own_numbers(method, name):
     assert solution.stats.forward.evaluations >= expected.nfev
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("seminorm", [True, False])
+@pytest.mark.parametrize(("method", "seminorm"), by_turns(METHODS, [True, False]))
 def test_the_adjoint_gives_their_gradients(method, seminorm):
     torch.manual_seed(0)
     layer = torch.nn.Linear(3, 3, dtype=torch.float64)
@@ -87,7 +87,7 @@ def test_failures_are_statuses(method):
 
     t = torch.tensor([0.0, 2.0], dtype=torch.float64)
     with pytest.raises(SolveError) as caught:
-        solve(explode, torch.ones(1, dtype=torch.float64), t, Solver(method, max_steps=3000))
+        solve(explode, torch.ones(1, dtype=torch.float64), t, Solver(method, max_steps=300))
     assert not caught.value.solution.status.ok
     with pytest.raises(SolveError) as caught:
         solve(field, torch.ones(2), T.float(), Solver(method, max_steps=2))
@@ -134,8 +134,14 @@ RELAXED = torch.tensor([2.0, 0.0]), torch.tensor([0.0, 2000.0])
 
 @pytest.fixture(scope="module")
 def relaxed():
-    y0, t = (part.double() for part in RELAXED)
-    return solve(van_der_pol, y0, t, Solver("scipy_radau", rtol=1e-7, atol=1e-9)).ys[-1]
+    integrate = pytest.importorskip("scipy.integrate")
+    y0, t = (part.double().numpy() for part in RELAXED)
+
+    def host(t, y):
+        return [y[1], 1000 * (1 - y[0] ** 2) * y[1] - y[0]]
+
+    found = integrate.solve_ivp(host, t, y0, "Radau", rtol=1e-7, atol=1e-9)
+    return torch.from_numpy(found.y[:, -1])
 
 
 @pytest.mark.parametrize("method", ["scipy_radau", "scipy_bdf"])

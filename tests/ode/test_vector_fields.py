@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from node_experiments.ode import Solver, solve
+from tests.grids import by_turns, pairwise
 
 T = torch.tensor([0.0, 1.0], dtype=torch.float64)
 GRADIENTS = ["adjoint", "backprop", "checkpoint", "discrete", "interpolated", "reversible"]
@@ -94,20 +95,21 @@ def oscillator(kind):
     return field
 
 
-@pytest.mark.parametrize("gradient", ["adjoint", "backprop", "discrete"])
 @pytest.mark.parametrize(
-    "solver",
-    [
-        Solver("dopri5"),
-        Solver("tsit5"),
-        Solver("adams"),
-        Solver("rk4", num_steps=20),
-        Solver("adams_bashforth", num_steps=50),
-        Solver("reversible_dopri5"),
-    ],
-    ids=lambda solver: solver.method,
+    ("solver", "kind", "gradient"),
+    pairwise(
+        [
+            Solver("dopri5"),
+            Solver("tsit5"),
+            Solver("adams"),
+            Solver("rk4", num_steps=20),
+            Solver("adams_bashforth", num_steps=50),
+            Solver("reversible_dopri5"),
+        ],
+        ["same", "view", "detached", "numpy", "out"],
+        ["adjoint", "backprop", "discrete"],
+    ),
 )
-@pytest.mark.parametrize("kind", ["same", "view", "detached", "numpy", "out"])
 def test_one_reused_tensor(kind, solver, gradient):
     if gradient == "backprop" and solver.method == "adams":
         gradient = "adjoint"
@@ -150,9 +152,10 @@ def test_reused_tensors_of_samples_and_tuples(grad):
         torch.testing.assert_close(b[-1], torch.full_like(b[-1], math.exp(-2)), rtol=1e-5, atol=0)
 
 
-@pytest.mark.parametrize("gradient", GRADIENTS)
-@pytest.mark.parametrize("keep", [lambda y: y, lambda y: y.detach(), lambda y: y.view(-1)])
-@pytest.mark.parametrize("solver", SOLVERS, ids=lambda solver: solver.method)
+@pytest.mark.parametrize(
+    ("gradient", "keep", "solver"),
+    pairwise(GRADIENTS, [lambda y: y, lambda y: y.detach(), lambda y: y.view(-1)], SOLVERS),
+)
 def test_states_that_the_field_keeps(solver, keep, gradient):
     k, kept = nn.Parameter(vector(2)), []
 
@@ -234,8 +237,7 @@ def test_constant_fields_need_no_graph(field, gradient):
     torch.testing.assert_close(y0.grad, vector(1))
 
 
-@pytest.mark.parametrize("gradient", GRADIENTS)
-@pytest.mark.parametrize("solver", SOLVERS, ids=lambda solver: solver.method)
+@pytest.mark.parametrize(("gradient", "solver"), by_turns(GRADIENTS, SOLVERS))
 def test_leaves_made_inside(solver, gradient):
     """y' = -w t y, the factor t by differentiating t^2 / 2."""
 

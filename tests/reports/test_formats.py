@@ -13,6 +13,7 @@ from rich.console import Console
 from node_experiments.cli.report import TABLES, main
 from node_experiments.reports.render import FORMATS, print_table
 from node_experiments.reports.table import Cell, Estimate, ReportTable
+from tests.grids import always
 
 ROOT = Path(__file__).parent.parent.parent
 REFERENCE = ROOT / "outputs" / "reference"
@@ -71,6 +72,11 @@ def written(capsys, name, form):
     return capsys.readouterr().out
 
 
+def some_tables(first, step):
+    """All of them, of which every second or third runs always, in turn with other formats."""
+    return always([*TABLES][first::step], TABLES)
+
+
 def assert_known(name, values):
     _, number = KNOWN[name]
     digits = len(str(number).partition(".")[2])
@@ -81,7 +87,7 @@ def test_every_table_is_known():
     assert set(PLACES) == set(TABLES) == set(KNOWN)
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", some_tables(0, 2))
 def test_csv_is_read_by_pandas(capsys, name):
     frame = pandas.read_csv(io.StringIO(written(capsys, name, "csv")))
     assert len(frame)
@@ -90,7 +96,7 @@ def test_csv_is_read_by_pandas(capsys, name):
     assert_known(name, values)
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", some_tables(1, 2))
 def test_json_holds_the_same_numbers(capsys, name):
     content = json.loads(written(capsys, name, "json"))
     assert content["title"]
@@ -99,7 +105,7 @@ def test_json_holds_the_same_numbers(capsys, name):
     assert not re.search("NaN|Infinity", json.dumps(content))
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", some_tables(0, 3))
 def test_latex_has_whole_rows_and_closed_groups(capsys, name):
     text = written(capsys, name, "latex")
     tabulars = re.findall(r"\\begin\{tabular\}\{([lr]+)\}\n(.*?)\\end\{tabular\}", text, re.S)
@@ -140,7 +146,7 @@ class Rows(HTMLParser):
             self.rows[-1][-1] += data
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", some_tables(1, 3))
 def test_html_is_closed_and_holds_the_cells(capsys, name):
     page = Rows()
     page.feed(written(capsys, name, "html"))
@@ -151,13 +157,13 @@ def test_html_is_closed_and_holds_the_cells(capsys, name):
             assert cell.replace("|", "\\|") in markdown
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", some_tables(0, 3))
 def test_markdown_rows_have_as_many_cells_as_their_header(capsys, name):
     for block in re.findall(r"(?:^\|.*\n)+", written(capsys, name, "md"), re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", some_tables(2, 3))
 def test_the_terminal_shows_it_without_markup(capsys, name):
     assert main(["--outputs", str(REFERENCE / PLACES[name]), name]) == 0
     out = capsys.readouterr().out

@@ -75,6 +75,7 @@ def test_uneven_batches_are_rejected_in_one_line(node_run, tiny):
     assert len([line for line in result.err.splitlines() if line]) == 1
 
 
+@pytest.mark.thorough
 def test_stopped_processes_go_on_to_the_same_end(node_run, tiny, tmp_path, fork_server):
     """A signal to the job stops its processes at the same step; they save and resume together."""
     arguments = (*MLP, *tiny, "trainer.devices=2", "trainer.epochs=12", "resume=auto")
@@ -104,7 +105,8 @@ def torchrun(folder, *arguments):
     )
 
 
-@pytest.mark.parametrize("twice", [False, pytest.param(True, marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("twice", [False, True])
 def test_under_torchrun_there_is_one_run_folder(node_run, tiny, tmp_path, twice):
     (tmp_path / "torchrun").mkdir()
     arguments = (*MLP, *tiny, "resume=auto")

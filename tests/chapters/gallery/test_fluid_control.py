@@ -16,6 +16,7 @@ from node_experiments.chapters.gallery.settings import FluidControlConfig, Smoke
 from node_experiments.chapters.gallery.smoke import shape, smoke_data
 from node_experiments.config import ConfigError
 from node_experiments.ode import Adjoint, Discrete, Interpolated, Solver, solve
+from tests.grids import by_turns
 
 
 def grid(size):
@@ -73,8 +74,9 @@ def test_smoke_is_kept_whatever_the_control():
     assert float((states[-1] - model.uncontrolled(batch.smoke, batch.times)[-1]).norm()) > 0.03
 
 
-@pytest.mark.parametrize("control", ["force", "initial_velocity"])
-@pytest.mark.parametrize("name", GRADIENT_METHODS)
+@pytest.mark.parametrize(
+    ("name", "control"), by_turns(GRADIENT_METHODS, ["force", "initial_velocity"])
+)
 def test_every_gradient_is_that_of_finite_differences(name, control):
     """To 1e-4, in a random direction; continuous adjoints need short steps for that."""
     solver = Solver("reversible_rk4" if name == "reversible" else "rk4", num_steps=6)
@@ -99,20 +101,20 @@ def test_memory_of_adjoint_and_reversible_does_not_grow_with_steps():
     trainer = SimpleNamespace(
         model=model, task=FluidTarget(), step=0, data=SimpleNamespace(train=[batch])
     )
-    rows = gradient_costs(trainer, (4, 12), repeats=1)
+    rows = gradient_costs(trainer, (3, 8), repeats=1)
     peak = {(row["gradient"], row["steps"]): row["peak_bytes"] for row in rows}
-    growth = {name: peak[name, 12] / peak[name, 4] for name in GRADIENT_METHODS}
+    growth = {name: peak[name, 8] / peak[name, 3] for name in GRADIENT_METHODS}
     assert growth["adjoint"] < 1.02
     assert growth["reversible"] < 1.02
     assert growth["backprop"] > 2
     assert 1.02 < growth["discrete"] < growth["backprop"]
     errors = {(row["gradient"], row["steps"]): row["error"] for row in rows}
     for name in ("discrete", "checkpoint"):
-        assert errors[name, 12] == pytest.approx(errors["backprop", 12], rel=1e-6)
+        assert errors[name, 8] == pytest.approx(errors["backprop", 8], rel=1e-6)
     # Two discretisations of one gradient: `reversible` is no further from it than `rk4` is.
     for name in ("backprop", "reversible"):
-        assert errors[name, 12] < errors[name, 4] / 5
-    assert errors["reversible", 12] < 2 * errors["backprop", 12]
+        assert errors[name, 8] < errors[name, 3] / 5
+    assert errors["reversible", 8] < 2 * errors["backprop", 8]
 
 
 @pytest.mark.parametrize("name", ["heart", "star", "square", "disk"])
@@ -146,6 +148,7 @@ def test_more_modes_than_the_grid_has():
         )
 
 
+@pytest.mark.thorough
 @pytest.mark.figures
 def test_one_command_controls_a_fluid(node_run, monkeypatch):
     monkeypatch.setattr(fluid_figures, "FRAMES", 5)

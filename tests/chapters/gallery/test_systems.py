@@ -202,7 +202,12 @@ def test_half_precision_leaves_the_target_whole():
     [
         ("anode_spheres", "flow.png", ()),
         ("lotka_volterra_hare_lynx", "populations.png", ()),
-        ("pendulum", "swing_up.gif", ("solver=rk4", "solver.num_steps=6")),
+        pytest.param(
+            "pendulum",
+            "swing_up.gif",
+            ("solver=rk4", "solver.num_steps=6"),
+            marks=pytest.mark.thorough,
+        ),
     ],
 )
 def test_one_command_draws_it(node_run, monkeypatch, experiment, figure, more):

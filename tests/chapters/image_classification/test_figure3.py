@@ -68,7 +68,9 @@ def test_a_run_leaves_numbers_and_a_figure(node_run, trained, capsys):
 
 def test_a_run_without_metrics_has_three_panels(node_run, trained):
     (trained / "metrics.jsonl").unlink()
-    result, (folder,) = measure(node_run, trained / "checkpoints" / "last.pt")
+    result, (folder,) = measure(
+        node_run, trained / "checkpoints" / "last.pt", "dataset.test_size=8"
+    )
     assert result.code == 0, result.err
     assert "not known.** The run of the checkpoint left no metrics.jsonl" in markdown(
         report, folder

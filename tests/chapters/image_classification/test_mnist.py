@@ -1,8 +1,6 @@
 import errno
 import gzip
 import hashlib
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 import pytest
 import torch
@@ -33,11 +31,11 @@ def test_hashes_of_the_shipped_files():
         assert hashlib.sha256((mnist.PACKED / name).read_bytes()).hexdigest() == expected
 
 
-def test_several_processes_unpack_at_once(tmp_path):
-    context = get_context("forkserver")  # imports once
-    context.set_forkserver_preload([mnist.__name__])
-    with ProcessPoolExecutor(3, mp_context=context) as pool:
-        list(pool.map(mnist.unpack_mnist, [tmp_path] * 3))
+def test_several_processes_unpack_at_once(tmp_path, fork_server):
+    unpack = f"from pathlib import Path; mnist.unpack_mnist(Path({str(tmp_path)!r}))"
+    before = f"from {mnist.__package__} import mnist; {unpack}"
+    processes = [fork_server.start("--version", folder=tmp_path, before=before) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
     raw = tmp_path / "MNIST" / "raw"
     assert sorted(path.name for path in raw.iterdir()) == sorted(mnist.MD5)
 

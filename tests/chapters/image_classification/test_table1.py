@@ -17,6 +17,7 @@ from node_experiments.chapters.image_classification.growth import (
 from node_experiments.chapters.image_classification.table1 import table1
 from node_experiments.chapters.image_classification.table1_rows import ROWS
 from node_experiments.cli.report import main
+from tests.grids import always
 from tests.written import markdown
 
 ROOT = Path(__file__).parents[3]
@@ -192,7 +193,7 @@ BUDGET = (
 )
 
 
-@pytest.mark.parametrize("protocol", ["smoke", "quick", "paper"])
+@pytest.mark.parametrize("protocol", always(["quick", "paper"], ["smoke", "quick", "paper"]))
 def test_all_rows_of_the_sweep_have_one_budget(protocol):
     """A better one than that of the single experiments under `quick`, and theirs otherwise."""
     from hydra import compose, initialize_config_dir

@@ -64,14 +64,20 @@ def test_poisson_process_runs(node_run):
             "japanese_vowels_latent_ode",
             "accuracy",
             ["dataset.dropped=0.5", "model.encoder=rnn"],
-            marks=figures,
+            marks=[figures, pytest.mark.thorough],
         ),
-        ("periodic_latent_ode", "mse", ["model=latent_ode_poisson"]),
+        (
+            "periodic_latent_ode",
+            "mse",
+            ["model=latent_ode_poisson", "solver=rk4", "solver.num_steps=4"],
+        ),
         ("japanese_vowels_gru_d", "mse", ["dataset.task=interpolation", "model=rnn_impute"]),
     ],
 )
 def test_models_of_irregular_series_run(node_run, request, experiment, metric, overrides):
-    _, content, names = read(node_run(f"experiment={experiment}", *overrides, *TINY))
+    _, content, names = read(
+        node_run(f"experiment={experiment}", *overrides, *TINY, "trainer.epochs=1")
+    )
     if request.node.get_closest_marker("figures"):
         more = {"features.png"} if "vowels" in experiment else set()
         assert names == {"reconstruction.png", "training.png"} | more

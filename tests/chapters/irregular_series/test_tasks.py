@@ -36,6 +36,7 @@ from node_experiments.ode import (
     Solver,
 )
 from node_experiments.training.loop import Trainer
+from tests.grids import by_turns
 
 DIM = 2
 
@@ -184,8 +185,10 @@ def test_autoregressive_models_train_on_the_truth_and_are_tested_on_their_own(ki
         assert task.evaluate(model, [batch])["mse"] == pytest.approx(mse)
 
 
-@pytest.mark.parametrize("label_per", ["series", "time"])
-@pytest.mark.parametrize("name", ["ode_rnn", "irregular_latent_ode", "rnn_vae"])
+@pytest.mark.parametrize(
+    ("name", "label_per"),
+    by_turns(["ode_rnn", "irregular_latent_ode", "rnn_vae"], ["series", "time"]),
+)
 def test_classes_are_learnt(name, label_per):
     """The sign of the first value, of the series or at each time."""
     batch = batch_of()

@@ -12,6 +12,7 @@ from node_experiments.chapters.normalizing_flows.chapter import POINT_SETS
 from node_experiments.cli import application as cli
 from node_experiments.runner import build
 from node_experiments.runner.compose import configs_folder, typed_config
+from tests.grids import by_turns
 
 TINY = ("protocol=smoke", "trainer.threads=1")
 
@@ -60,8 +61,10 @@ def test_maximum_likelihood_with_planar_layers(node_run):
     assert "test" in np.load(folder / "panels.npz").files
 
 
-@pytest.mark.parametrize("model", ["planar_cnf", "ffjord", "hamiltonian_cnf", "planar_nf"])
-@pytest.mark.parametrize("dataset", ["energies", *POINT_SETS])
+@pytest.mark.parametrize(
+    ("dataset", "model"),
+    by_turns(["energies", *POINT_SETS], ["planar_cnf", "ffjord", "hamiltonian_cnf", "planar_nf"]),
+)
 def test_every_flow_fits_every_density(model, dataset):
     cli.register()
     chosen = ["experiment=two_moons_planar_cnf", f"dataset={dataset}", f"model={model}"]

@@ -30,6 +30,7 @@ from node_experiments.ode import (
     Backprop,
     Solver,
 )
+from tests.grids import by_turns
 
 SOLVER = Solver("dopri5", rtol=1e-5, atol=1e-5)
 
@@ -101,8 +102,7 @@ def test_a_density_that_does_not_integrate_to_one_is_seen():
     assert integral(model, torch.randn(5000, 2)) == pytest.approx(math.exp(0.1), rel=0.01)
 
 
-@pytest.mark.parametrize("energy", ENERGIES)
-@pytest.mark.parametrize("kind", ["cnf", "nf"])
+@pytest.mark.parametrize(("energy", "kind"), by_turns(ENERGIES, ["cnf", "nf"]))
 def test_training_comes_closer_to_every_energy(kind, energy):
     data = energy_data(EnergiesConfig(energy=energy, batch_size=256, batches=30, test_size=1000))
     model = (

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from node_experiments.ode import (
     solve,
 )
 from node_experiments.ode.methods.explicit_tableaus import EXPLICIT_TABLEAUS
-from tests.grids import pairwise
+from tests.grids import by_turns
 
 from .helpers import largest_relative_difference, saved_bytes
 
@@ -30,13 +31,16 @@ def solvers(method):
         yield Solver(method, rtol=1e-4, atol=1e-4)
 
 
-GRID = pytest.mark.parametrize(
-    ("method", "times", "retain_graphs"), pairwise(METHODS, TIMES, (False, True))
-)
+CASES = [*product(TIMES, (False, True))]
 
 
-@GRID
-def test_equals_backpropagation_through_the_same_steps(example, method, times, retain_graphs):
+def grid(cases):
+    return pytest.mark.parametrize(("method", "case"), by_turns(METHODS, cases))
+
+
+@grid(CASES)
+def test_equals_backpropagation_through_the_same_steps(example, method, case):
+    times, retain_graphs = case
     for solver in solvers(method):
         t = TIMES[times].clone().requires_grad_()
         expected, reference = example.gradients(t, solver, Backprop())
@@ -48,8 +52,9 @@ def test_equals_backpropagation_through_the_same_steps(example, method, times, r
         assert solution.stats.forward.evaluations == reference.stats.forward.evaluations
 
 
-@GRID
-def test_gradcheck_of_state_argument_parameters_and_times(example, method, times, retain_graphs):
+@grid(CASES[::-1])
+def test_gradcheck_of_state_argument_parameters_and_times(example, method, case):
+    times, retain_graphs = case
     # The grid of a fixed number of steps stretches with the interval, so finite differences see
     # the same frozen grid. A time near a grid point would have a kink within their reach.
     solver = Solver(method, num_steps=4)
