@@ -42,7 +42,6 @@ def tensorboard(folder):
         server.wait()
 
 
-@pytest.mark.thorough
 @pytest.mark.figures(logged=True)
 def test_a_sweep_in_the_dashboards(node_run, tiny, tmp_path):
     api = pytest.importorskip("playwright.sync_api", reason="the extra `dev` is not installed")
