@@ -93,7 +93,7 @@ def put_earlier_files_first(folder: Path) -> None:
 
 
 def chart_layout(metric: str) -> dict[str, dict[str, list[Any]]]:
-    """The charts of the custom scalars page: what belongs together is drawn together."""
+    """The charts of the custom scalars page: what has one unit and scale is drawn together."""
 
     def chart(*tags: str) -> list[Any]:
         return ["Multiline", [f"^{tag}$" for tag in tags]]
@@ -108,8 +108,8 @@ def chart_layout(metric: str) -> dict[str, dict[str, list[Any]]]:
             "steps per solve": chart("solver/accepted", "solver/rejected"),
         },
         "cost": {
-            "memory, MB": chart("memory/saved_mb", "memory/peak_mb"),
+            "saved for the backward pass, MB": chart("memory/saved_mb"),
+            "peak memory, MB": chart("memory/peak_mb"),
             "seconds per step": chart("time/step_seconds", "time/data_seconds"),
         },
-        "diagnostics": {"diagnostics": chart(f"{LAST['diagnostics/']}.*")},
     }

@@ -105,7 +105,9 @@ def test_texts_and_layout(sweep):
     layout = layout_pb2.Layout.FromString(tensor.tensor_proto.string_val[0])
     charts = {chart.title: list(chart.multiline.tag) for c in layout.category for chart in c.chart}
     assert charts["function evaluations per solve"] == ["^nfe/forward$", "^nfe/backward$"]
-    assert layout.category[-1].title == "diagnostics"
+    # Numbers of one scale: 0.2 MB beside 900 would be a line at zero.
+    assert charts["peak memory, MB"] == ["^memory/peak_mb$"]
+    assert [category.title for category in layout.category] == ["learning", "solver", "cost"]
 
 
 def written(folder, metric="accuracy", **values):
