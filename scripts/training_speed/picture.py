@@ -47,7 +47,7 @@ def draw_rows(report: dict[str, Any], path: Path) -> None:
         ratios: list[float] = []
         for ax, row in zip(axes, rows, strict=True):
             results = row["results"][::-1]
-            # The shortest name is that of its own example, without anything of ours.
+            # The shortest name is that of torchdiffeq without anything of ours.
             base = min(
                 (r for r in results if r["package"] == "torchdiffeq" and "adj" not in r["name"]),
                 key=lambda r: len(r["name"]),
