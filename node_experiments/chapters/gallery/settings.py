@@ -131,7 +131,7 @@ class RobertsonConfig:
     batches: int = 5  # choice: optimisation steps per epoch, each on all samples
 
     def __post_init__(self) -> None:
-        require(1e-2 <= self.span < math.inf, self, "span", "at least 0.01")
+        require(1e-2 <= self.span <= 1e12, self, "span", "from 0.01 to 1e12")
         at_least(self, 4, "samples")
         not_negative(self, "noise")
         at_least(self, 1, "batches")
