@@ -8,6 +8,8 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import torch
+
 from ..errors import UserError
 from ..ode import SolveError
 from ..runs.result import Findings
@@ -19,7 +21,8 @@ __all__ = ["Ending", "Unfinished", "attempt"]
 log = logging.getLogger(__name__)
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+# Torch has a type of error for the memory of a device, and for that of the machine this name.
+ALLOCATOR = "DefaultCPUAllocator"
 
 
 @dataclass
@@ -86,7 +89,7 @@ def ending_of(error: BaseException, stop: StopRequest, mode: str) -> Ending:
         return Ending("diverged", str(error), 1)
     if isinstance(error, SolveError):
         return Ending("failed", str(error), 1)
-    if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or ALLOCATOR in str(error):
         first = (str(error).splitlines() or [""])[0]
         return Ending(
             "failed",
