@@ -13,7 +13,7 @@ from .settings import (
     PhysioNet2012Config,
     SeriesModelConfig,
 )
-from .shipped import MimicDemoConfig, PBCSeqConfig, StormsConfig
+from .shipped import MimicDemoConfig, PBCSeqConfig, StormBirthsConfig, StormsConfig
 
 __all__ = ["CHAPTER"]
 
@@ -91,6 +91,12 @@ CHAPTER = Chapter(
             "storms",
             f"{SHIPPED}.storm_map:storm_figures",
         ),
+        "storm_births": Dataset(
+            StormBirthsConfig,
+            f"{SHIPPED}.storm_births:storm_births_data",
+            "events",
+            "storm_births",
+        ),
         "mimic_demo": dataset(
             MimicDemoConfig,
             "shipped.mimic_demo:mimic_demo_data",
@@ -138,6 +144,7 @@ CHAPTER = Chapter(
         for name in ("table4", "table5", "auc")
     }
     | {
-        name: f"{SHIPPED}.tables:REAL_TABLES:{name}" for name in ("storms", "mimic_demo", "pbcseq")
+        name: f"{SHIPPED}.tables:REAL_TABLES:{name}"
+        for name in ("storms", "storm_births", "mimic_demo", "pbcseq")
     },
 )

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 
+from ...data.events import EventData
 from ...figures.style import (
     COLORS,
     TRUTH,
@@ -24,7 +25,9 @@ SHOWN = 3
 def poisson_figures(trainer: Trainer) -> dict[str, Figure]:
     """Figure 7: events as dots, the inferred rate as a line, of the first test sequences."""
     model: Any = trainer.model
-    batch = trainer.data.test.data
+    data = trainer.data
+    assert isinstance(data, EventData)
+    batch = data.test.data
     batch = batch.select(torch.arange(min(SHOWN, len(batch))))
     model.eval()
     with torch.no_grad(), style():
@@ -42,16 +45,17 @@ def poisson_figures(trainer: Trainer) -> dict[str, Figure]:
         highest = float(torch.maximum(high, batch.window.clean[..., 0]).max())
         for i, axis in enumerate(axes):
             axis.plot(times, batch.window.clean[i, :, 0].tolist(), color=TRUTH, lw=4, alpha=0.7,
-                      label="true rate")  # fmt: skip
+                      label=data.compared)  # fmt: skip
             axis.fill_between(times, low[i].tolist(), high[i].tolist(), color=COLORS["blue"],
                               alpha=0.2, lw=0, label="90 % of q(z0 | events)")  # fmt: skip
             axis.plot(times, rate[i].tolist(), color=COLORS["blue"], label="inferred rate")
             events = batch.observed.times[i][batch.observed.mask[i]].tolist()
             axis.plot(events, [-0.05 * highest] * len(events), "|", ms=9, color="black",
                       markeredgewidth=0.8, label="events")  # fmt: skip
-            axis.set_title(f"test sequence {i + 1}: {len(events)} events")
-            axis.set_xlabel("time (units of the model)")
-        axes[0].set_ylabel("rate (events per unit of time)")
+            name = data.names[i] if data.names else f"test sequence {i + 1}"
+            axis.set_title(f"{name}: {len(events)} events")
+            axis.set_xlabel(data.time_label)
+        axes[0].set_ylabel(data.rate_label)
         axes[0].set_ylim(-0.1 * highest, 1.05 * highest)
         axes[0].set_yticks([tick for tick in axes[0].get_yticks() if 0 <= tick <= highest])
         legend_below(figure, axes)

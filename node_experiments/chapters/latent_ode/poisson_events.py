@@ -8,65 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ...data.time_series import (
-    Points,
-    SeriesBatch,
-    SeriesBatches,
-    TimeSeries,
-)
+from ...data.events import EventBatch, EventData
+from ...data.time_series import Points, SeriesBatches, TimeSeries
 from ...errors import DataError
 from .chapter import PoissonConfig
 
-__all__ = ["EventBatch", "EventData", "poisson_data", "thinning"]
+__all__ = ["poisson_data", "thinning"]
 
 GRID = 200  # points at which the true rate is kept
-
-
-@dataclass
-class EventBatch(SeriesBatch):
-    """Events that a model sees; `window` holds the true rate, in events per unit of time.
-
-    Attributes:
-        twin: A second draw of events from the same rates, which no model sees.
-        twin_log_likelihood: Of the twin under the true rate, in nats, shape `(batch,)`.
-    """
-
-    twin: TimeSeries
-    twin_log_likelihood: Tensor
-
-    def select(self, indices: Tensor) -> EventBatch:
-        base = super().select(indices)
-        twin, likelihood = self.twin.select(indices), self.twin_log_likelihood[indices]
-        return EventBatch(base.observed, base.window, None, base.label, twin, likelihood)
-
-    def to(self, device: torch.device) -> EventBatch:
-        base = super().to(device)
-        twin, likelihood = self.twin.to(device), self.twin_log_likelihood.to(device)
-        return EventBatch(base.observed, base.window, None, base.label, twin, likelihood)
-
-
-@dataclass
-class EventData:
-    """What a Poisson experiment reads.
-
-    Attributes:
-        span: Length of the observed time, in the model's units.
-        mean_count: Events of a training sequence, on average.
-        dim, mean_gap: As in `SpiralData`; the value of an event is 1.
-    """
-
-    train: SeriesBatches
-    validation: SeriesBatches | None
-    test: SeriesBatches
-    span: float
-    mean_count: float
-    dim: int
-    mean_gap: float
 
 
 def poisson_data(
@@ -101,7 +54,7 @@ def poisson_data(
             future=None,
             label=phase.squeeze(1),
             twin=twin,
-            twin_log_likelihood=log_rates - integral.squeeze(1),
+            twin_log_likelihood={"true": log_rates - integral.squeeze(1)},
         )
         return batch if device is None else batch.to(device)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ...data.events import EventData
 from ...nn.augmentation import warn_of_many
 from ...nn.latent_trajectory import LatentTrajectory
 from ...nn.mlp import mlp
@@ -22,7 +23,6 @@ from .model import (
     RecognitionRNN,
     Series,
 )
-from .poisson_events import EventData
 
 __all__ = ["PoissonField", "PoissonLatentODE", "poisson_latent_ode"]
 

@@ -54,7 +54,7 @@ def test_likelihood_of_the_twin_is_that_of_the_true_rate():
         times = batch.twin.times[i][batch.twin.mask[i]].tolist()
         total, _ = integrate.quad(rate, 0, 3)
         expected = sum(math.log(rate(t)) for t in times) - total
-        assert math.isclose(float(batch.twin_log_likelihood[i]), expected, abs_tol=1e-3)
+        assert math.isclose(float(batch.twin_log_likelihood["true"][i]), expected, abs_tol=1e-3)
         first = float(batch.window.clean[i, 0, 0])
         assert math.isclose(first, rate(0.0), rel_tol=1e-5)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ....config.checks import require
+from ....config.checks import at_least, require
 from ..settings import CSVConfig, ForecastingConfig
 
-__all__ = ["MimicDemoConfig", "PBCSeqConfig", "StormsConfig"]
+__all__ = ["MimicDemoConfig", "PBCSeqConfig", "StormBirthsConfig", "StormsConfig"]
 
 
 @dataclass
@@ -34,6 +34,27 @@ class StormsConfig(ForecastingConfig):
         require(self.every > 0, self, "every", "a number of hours > 0")
         whole = self.observed_fraction == 1 and self.observed_points is None
         require(whole, self, "observed_fraction", "1: a forecast starts at the last fix")
+
+
+@dataclass
+class StormBirthsConfig:
+    """When the Atlantic storms of a season were born: half of the births tell of the other half.
+
+    A sequence holds each birth of a season with probability 1/2; the others are its twin. The two
+    halves of a Poisson process are independent, and the rate of each is half of the season's.
+    """
+
+    GROUP: ClassVar[str] = "dataset"
+
+    name: str = "storm_births"  # storm_births
+    path: str | None = None  # a CSV file like the shipped one, which is read when null
+    last_training_year: int = 2012  # choice: 2013 to 2016 validate, 2017 to 2022 test
+    halvings: int = 25  # choice: sequences that each season is made into
+    batch_size: int = 190  # choice: training sequences per batch
+    passes: int = 10  # choice: passes over the training sequences that make one epoch
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "halvings", "batch_size", "passes")
 
 
 @dataclass

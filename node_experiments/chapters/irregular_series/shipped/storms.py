@@ -35,7 +35,15 @@ from .package_files import shipped_table
 from .storm_geometry import AHEAD, BACK, PERSISTENCE, Place, displacement
 from .storm_scores import storm_errors
 
-__all__ = ["FEATURES", "Fixes", "read_fixes", "storms_data", "windows_of"]
+__all__ = [
+    "FEATURES",
+    "Fixes",
+    "parts_of",
+    "read_fixes",
+    "storm_table",
+    "storms_data",
+    "windows_of",
+]
 
 APART = 15 * 24.0  # hours without a fix after which a name is that of another storm
 FEATURES = (
@@ -79,23 +87,20 @@ def storms_data(
     Raises:
         DataError: A column that is missing, or a cell that cannot be; the message names its line.
     """
-    if settings.path is None:
-        table = shipped_table("storms.csv.gz")
-    else:
-        table = read_table(Path(settings.path).expanduser())
+    table = storm_table(settings.path)
+    years = parts_of(settings.last_training_year)
     storms = read_fixes(table)
-    last = settings.last_training_year
-    ranges = ((0, last), (last + 1, last + 4), (last + 5, 9999))
-    seasons = [[s for s in storms if first <= s.season <= end] for first, end in ranges]
-    found = [windows_of(part, settings.every) for part in seasons]
+    found = [
+        windows_of([s for s in storms if s.season in part], settings.every)
+        for part in years.values()
+    ]
     parts = [part for part, _ in found]
-    names = ("training", "validation", "test")
-    for part, name, (first, end) in zip(parts, names, ranges, strict=True):
+    for part, (name, of_part) in zip(parts, years.items(), strict=True):
         if part is None:
             raise DataError(
                 f"{table.source} has no storm of {BACK:g} hours and a fix {PERSISTENCE:g} hours "
-                f"later from {first} to {end}, which are the years of the {name} part; change "
-                "dataset.last_training_year"
+                f"later from {of_part[0]} to {of_part[-1]}, which are the years of the {name} "
+                "part; change dataset.last_training_year"
             )
     train, validation, test = (part for part in parts if part is not None)
     scale = Scaling.fit(train, settings.scaling)
@@ -113,6 +118,23 @@ def storms_data(
     data.source = found[-1][1]
     data.measures = partial(storm_errors, scaling=scale)
     return data
+
+
+def storm_table(path: str | None) -> TableFile:
+    """The rows of a file like the shipped one, which is read when `path` is None."""
+    if path is None:
+        return shipped_table("storms.csv.gz")
+    return read_table(Path(path).expanduser())
+
+
+def parts_of(last_training_year: int) -> dict[str, range]:
+    """The years of each part: four for validation, and all later ones for the test."""
+    last = last_training_year
+    return {
+        "training": range(last + 1),
+        "validation": range(last + 1, last + 5),
+        "test": range(last + 5, 10_000),
+    }
 
 
 def read_fixes(table: TableFile) -> list[Fixes]:
