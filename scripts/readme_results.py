@@ -10,7 +10,8 @@ python scripts/readme_results.py --take precision SWEEP  # or all runs of sweep=
 python scripts/readme_results.py --take hopper_interpolation SWEEP  # or the runs of this sweep, of
                                        # hopper_extrapolation or japanese_vowels; of sweep=periodic
                                        # as periodic_interpolation and periodic_extrapolation
-python scripts/readme_results.py --take physionet2012 FOLDER  # or all runs of physionet2012_*
+python scripts/readme_results.py --take physionet2012 FOLDER  # or all runs of physionet2012_*,
+                                       # or of a dataset of SHIPPED
 """
 
 import argparse
@@ -42,6 +43,8 @@ IRREGULAR = {
     "periodic_extrapolation": "periodic_extrapolation",
     "japanese_vowels": "japanese_vowels",
 }
+# Datasets of real series whose table has their name.
+SHIPPED = ("storms", "storm_births", "mimic_demo", "pbcseq", "remifentanil")
 BY_HAND = (
     "table1",
     "figure1",
@@ -55,7 +58,7 @@ BY_HAND = (
     "physionet2012 table5",
     "physionet2012 auc",
 )
-NAMES = "|".join((*BY_HAND, *IRREGULAR))
+NAMES = "|".join((*BY_HAND, *IRREGULAR, *SHIPPED))
 BLOCK = re.compile(rf"<!-- results: ({NAMES}) -->\n.*?<!-- /results -->", re.DOTALL)
 
 SETTINGS = ("config.yaml", "result.json", "wrong.json")
@@ -105,7 +108,7 @@ def take(name: str, folder: Path) -> None:
 
 def belongs(name: str, run: Mapping[str, Any]) -> bool:
     """Whether a run is one of this section's; a sweep of irregular series may hold two tasks."""
-    if name == "physionet2012":
+    if name == "physionet2012" or name in SHIPPED:
         return bool(run["config.dataset.name"] == name)
     if name not in IRREGULAR:
         return True
@@ -129,6 +132,10 @@ def place_of(name: str, number: int, run: Mapping[str, Any]) -> str:
     if name == "physionet2012":
         model = run["name"].removeprefix("physionet2012_")
         return f"{model}_{run['config.dataset.task']}_seed{seed}"
+    if name in SHIPPED:
+        task = "_interpolation" if run.get("config.dataset.task") == "interpolation" else ""
+        fold = run.get("config.dataset.fold")
+        return f"{run['name']}{task}{'' if fold is None else f'_fold{fold:g}'}_seed{seed}"
     if name == "precision":
         return f"{run['config.trainer.precision']}_seed{seed}"
     return f"{number:02d}" if name == "solver_transfer" else "."
@@ -219,6 +226,7 @@ SECTIONS: dict[str, Callable[[DataFrame], str]] = {
     "poisson": show_poisson,
     "precision": show_precision,
     **{name: table(short) for name, short in IRREGULAR.items()},
+    **{name: table(name) for name in SHIPPED},
     **{f"physionet2012 {short}": table(short) for short in ("table4", "table5", "auc")},
 }
 

@@ -26,6 +26,7 @@ FITS = {
     },
     "spirals": {"latent_ode", "rnn", "rnn_dt"},
     "poisson": {"poisson_latent_ode"},
+    "storm_births": {"poisson_latent_ode"},
     "cubic_spiral": {"neural_ode"},
     "funnels": {"depth_pair"},
     "smoke": {"fluid_control"},

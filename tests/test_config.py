@@ -161,6 +161,7 @@ FITTING = [
         ("latent_ode", "latent_ode_official_code", "rnn", "rnn_dt"),
     ),
     ("poisson", "poisson_latent_ode"),
+    ("storm_births", "poisson_latent_ode"),
     *product(("remifentanil",), ("two_compartments", "neural_kinetics", "corrected_compartments")),
     ("cubic_spiral", "neural_ode"),
     ("funnels", "depth_pair"),

@@ -101,9 +101,14 @@ CHAPTER = Chapter(
             MimicDemoConfig,
             "shipped.mimic_demo:mimic_demo_data",
             "mimic_demo",
-            f"{SHIPPED}.vital_signs:vital_sign_figures",
+            f"{SHIPPED}.patient_figures:vital_sign_figures",
         ),
-        "pbcseq": dataset(PBCSeqConfig, "shipped.pbcseq:pbcseq_data", "pbcseq"),
+        "pbcseq": dataset(
+            PBCSeqConfig,
+            "shipped.pbcseq:pbcseq_data",
+            "pbcseq",
+            f"{SHIPPED}.patient_figures:laboratory_figures",
+        ),
     },
     models={
         "irregular_rnn_dt": model("autoregressive", ALL),
