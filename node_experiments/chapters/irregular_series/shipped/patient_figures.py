@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 from torch import Tensor
 
 from ....figures.style import COLORS, new_figure, style
@@ -49,7 +49,7 @@ LABORATORY = {
     "log bili": Quantity("bilirubin (mg/dl)", logarithm=True),
     "albumin": Quantity("albumin (g/dl)"),
     "log alk.phos": Quantity("alkaline phosphatase (U/l)", logarithm=True),
-    "log ast": Quantity("aspartate transaminase (U/ml)", logarithm=True),
+    "log ast": Quantity("transaminase AST (U/ml)", logarithm=True),
     "log platelet": Quantity("platelets (1000 per µl)", logarithm=True),
     "log protime": Quantity("prothrombin time (s)", logarithm=True),
 }
@@ -121,7 +121,9 @@ def patient_figure(
         axes.set_ylabel(quantity.name, fontsize=9)
         if quantity.logarithm:
             axes.set_yscale("log")
-            axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
+            axes.yaxis.set_major_locator(MaxNLocator(6))
+            axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axes.yaxis.set_minor_locator(NullLocator())
     for axes in grid[-1]:
         axes.set_xlabel(label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
