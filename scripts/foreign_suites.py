@@ -33,6 +33,16 @@ for _name in ("odeint", "adjoint"):
     _module = f"node_experiments.ode.torchdiffeq._impl.{_name}"
     sys.modules[f"torchdiffeq._impl.{_name}"] = importlib.import_module(_module)
 """
+# Whoever imports a module first pays for its bytecode.
+IMPORTING = """
+import importlib
+for name in ("torchdiffeq", "torch._dynamo", "torchvision", "sklearn.datasets", "pandas",
+             "scipy.integrate", "matplotlib.pyplot", "torchcde", "torchdyn"):
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        pass
+"""
 PROGRAMS = HERE / "foreign_programs"
 
 
@@ -204,7 +214,7 @@ def main() -> None:
         package = Path(shim) / "torchdiffeq"
         package.mkdir()
         (package / "__init__.py").write_text(SHIM)
-        importing = Program("torchdiffeq", "import", ("-c", "import torchdiffeq"))
+        importing = Program("torchdiffeq", "import", ("-c", IMPORTING))
         for path in (Path(shim), theirs.resolve()):
             run(importing, theirs.resolve(), [path], options["limit"], cache)
         for program in programs():
