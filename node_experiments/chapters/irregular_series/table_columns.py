@@ -53,6 +53,7 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
                 f"{table.source}: {variable!r} is never {never[0]!r}; found {', '.join(found)}"
             )
         check_answers(table, features)
+        log_columns(table, features, others)
         return Columns(features, tuple(others), True, kind, categories_of(table, form))
     ignored = []
     if form.value_columns is not None:
@@ -78,12 +79,7 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
             "dataset.value_columns, or of a long table with dataset.variable_column"
         )
     check_answers(table, features)
-    log.info(
-        "%s: features %s%s",
-        table.source,
-        ", ".join(features),
-        f"; not read: {', '.join(map(repr, ignored))}" if ignored else "",
-    )
+    log_columns(table, features, ignored)
     return Columns(features, tuple(ignored), False, kind, categories_of(table, form))
 
 
@@ -95,6 +91,16 @@ def long_columns(names: Sequence[str], form: TableFormat) -> tuple[str | None, s
     if set(LONG_NAMES) <= set(names) and not set(form.value_columns or ()) & set(names):
         return LONG_NAMES
     return None, None
+
+
+def log_columns(table: TableFile, features: Sequence[str], ignored: Sequence[str]) -> None:
+    """Log what is learned, and what stands in the table besides and is not read."""
+    log.info(
+        "%s: features %s%s",
+        table.source,
+        ", ".join(features),
+        f"; not read: {', '.join(map(repr, ignored))}" if ignored else "",
+    )
 
 
 def require_column(table: TableFile, name: str) -> None:

@@ -449,7 +449,7 @@ def test_series_that_cannot_be_extrapolated_are_counted(tmp_path, caplog):
     (tmp_path / "t.csv").write_text(lines(rows))
     data = csv_data(CSVConfig(path=str(tmp_path / "t.csv"), validation_size=2))
     left = sum(len(part.data) for part in (data.train, data.validation, data.test))
-    counted = [int(r.args[0]) for r in caplog.records if "on one side of" in r.msg]
+    counted = [int(r.args[0]) for r in caplog.records if "have no point before" in r.msg]
     assert left + sum(counted) == 12
     assert sum(counted) >= 2
     assert len(next(iter(data.train))) <= len(data.train.data)
@@ -602,6 +602,16 @@ def test_a_scale_of_time_is_found_or_set(tmp_path):
     for wrong in ("0", "-1", "inf", "nan", "hours"):
         with pytest.raises(ConfigError, match=r"time_scale.* must be auto, or a number > 0"):
             CSVConfig(time_scale=wrong)
+
+
+def test_what_is_read_of_a_long_table_and_what_not_is_logged(tmp_path, caplog):
+    table = TableFile.of(
+        pd.DataFrame({"series": "a", "time": [1, 2], "variable": ["hr", "temp"], "value": [80, 37],
+                      "unit": ["1/min", "C"]})
+    )  # fmt: skip
+    with caplog.at_level("INFO"):
+        find_columns(table, TableFormat())
+    assert "features hr, temp; not read: 'unit'" in caplog.text
 
 
 def test_features_of_a_long_table_may_be_chosen(tmp_path):
