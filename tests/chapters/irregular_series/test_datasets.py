@@ -228,7 +228,7 @@ def test_official_scaling_divides_by_the_maximum():
 
 
 def test_a_single_series_cannot_be_split():
-    with pytest.raises(DataError, match="1 series are too few to be split"):
+    with pytest.raises(DataError, match="1 is there; cut a long one into parts"):
         random_split(1, 0, 0)
 
 
