@@ -638,6 +638,26 @@ def test_labels_that_are_no_classes(tmp_path, label, said):
     csv_data(CSVConfig(task="interpolation", **settings))
 
 
+@pytest.mark.parametrize("origin", ["series", "file"])
+def test_times_after_the_last_observation(tmp_path, origin):
+    """Of numbers in their unit, of dates in hours, whatever the model's origin and scale are."""
+    ahead = np.array([-0.5, 1.5])
+    last = pd.DataFrame(ROWS).groupby(0)[1].max()
+    dates = [dated(row, row[1], lambda d: d.isoformat()) for row in ROWS]
+    for rows in (ROWS, dates):
+        (tmp_path / "t.csv").write_text(lines(rows))
+        settings = CSVConfig(path=str(tmp_path / "t.csv"), time_origin=origin)
+        schema, seen, _ = csv_data(settings).source
+        expected = pd.Series((last[seen.names].to_numpy()[:, None] + ahead).ravel())
+        if rows is dates:
+            expected = START + pd.to_timedelta(expected, "h")
+        near = pd.Timedelta("1us") if rows is dates else 1e-9
+        times, origins = schema.times_after_last(seen, ahead), schema.origins(seen)[:, None]
+        assert (schema.written(times) - expected).abs().max() <= near
+        read_by_the_model = schema.model_times(times, origins)
+        assert (schema.user_times(read_by_the_model, origins) - expected).abs().max() <= near
+
+
 def test_a_forecast_of_clocks_is_in_clocks(tmp_path):
     text = lines([("a", f"{h}:30", h, 40 - h) for h in range(-3, 40, 3)])
     schema, _ = read(tmp_path, text)
