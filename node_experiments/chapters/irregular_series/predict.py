@@ -197,7 +197,11 @@ def asked_times(
     """
     origins = schema.origins(seen)[:, None]
     if times is None:
-        grid = np.broadcast_to(np.linspace(span[0], span[1], POINTS), (len(seen), POINTS))
+        even = np.linspace(span[0], span[1], POINTS)
+        if schema.unit_is_seconds:
+            raw = schema.whole_times(even, origins)
+            return schema.model_times(raw, origins), lambda chosen: schema.written(raw[chosen])
+        grid = np.broadcast_to(even, (len(seen), POINTS))
         return grid, lambda chosen: schema.user_times(grid[chosen], origins[chosen])
     if after_last:
         ahead = schema.times_after_last(seen, np.unique(np.asarray(times, np.float64)))

@@ -194,6 +194,21 @@ class SeriesSchema:
             return self.written(times * self.time_scale + origins)
         return self.written(origins + np.round(times * self.time_scale * 1e9).astype(np.int64))
 
+    def whole_times(self, times: np.ndarray, origins: np.ndarray) -> np.ndarray:
+        """Dates or times of day, as `raw_times` gives them, at model times or soon after.
+
+        They are whole seconds, or milli- or microseconds, from the origins, where that moves none
+        by more than a thousandth of a step: spreadsheets read no nanoseconds.
+
+        Args:
+            times: Rising, shape `(time,)`.
+            origins: Shape `(series, 1)`.
+        """
+        nanoseconds = times * self.time_scale * 1e9
+        step = float(np.diff(nanoseconds).min())
+        unit = next((unit for unit in (10**9, 10**6, 10**3) if unit <= step / 1000), 1)
+        return origins + np.ceil(nanoseconds / unit - 1e-6).astype(np.int64) * unit
+
     def written(self, times: np.ndarray) -> pd.Series:
         """Times as `raw_times` gives them, flattened, as the table writes them."""
         raw = times.ravel()

@@ -658,6 +658,22 @@ def test_times_after_the_last_observation(tmp_path, origin):
         assert (schema.user_times(read_by_the_model, origins) - expected).abs().max() <= near
 
 
+def test_the_grid_of_a_forecast_is_of_whole_seconds(tmp_path):
+    """Or of the finest unit that a step needs; none is before the first observation."""
+    rows = [dated(row, row[1], lambda d: d.isoformat()) for row in ROWS]
+    schema, _ = read(tmp_path, lines(rows))
+    seen = schema.read(read_table(tmp_path / "mine.csv"))
+    origins = schema.origins(seen)[:, None]
+    for length, unit in ((1, 10**9), (1e-3, 10**6), (1e-5, 10**3), (1e-9, 1)):
+        even = np.linspace(0, length, 50)
+        since = schema.whole_times(even, origins) - origins
+        assert (since % unit == 0).all()
+        assert (since[:, 0] == 0).all()
+        moved = since / schema.time_scale / 1e9 - even
+        assert moved.min() > -1e-3 * length / 49
+        assert moved.max() <= length / 49 * (1e-3 if unit > 1 else 1)
+
+
 def test_a_forecast_of_clocks_is_in_clocks(tmp_path):
     text = lines([("a", f"{h}:30", h, 40 - h) for h in range(-3, 40, 3)])
     schema, _ = read(tmp_path, text)
