@@ -344,7 +344,7 @@ def draw(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
             )
         axes[-1].set_xlabel("CPU time per training step (ms)")
         figure.suptitle(
-            "gradient methods: this package (blue) and others (red); lower left is better"
+            "gradient methods: this package (blue) and others (orange); lower left is better"
         )
         figure.savefig(path)
 

@@ -190,6 +190,10 @@ BAD = {
     "method": (["solver.method=dopri"], "did you mean 'dopri"),
     "key": (["solver.rtoll=1"], "did you mean solver.rtol"),
     "root key": (["sed=1"], "sed is not a setting; did you mean seed"),
+    "key of another choice": (
+        ["dataset.path=x.csv"],
+        "dataset.path is a setting of another dataset; choose that one with dataset=..., or,",
+    ),
     "added key": (["+solver.foo=1"], "solver.foo is not a setting"),
     "added group": (["+solvr=dopri5"], "solvr"),
     "type": (["trainer.epochs=1.5"], "trainer.epochs"),

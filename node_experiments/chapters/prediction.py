@@ -40,12 +40,14 @@ class Request:
         times: When it predicts, in the units of the data; a grid when None.
         samples: Draws behind quantiles, or points of a flow.
         latent: Whether the latent trajectories are wanted too.
+        after_last: Whether times count from the last observation of each series.
     """
 
     inputs: Inputs | None = None
     times: Sequence[float | str] | None = None
     samples: int = 100
     latent: bool = False
+    after_last: bool = False
 
 
 @dataclass(frozen=True)

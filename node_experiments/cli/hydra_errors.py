@@ -113,7 +113,10 @@ def of_omegaconf(error: OmegaConfBaseException) -> str | None:
         if group == "hydra":
             return f"{key} is not a setting of Hydra; --cfg hydra prints those that there are"
         if key in setting_types():
-            return f"{key} is a setting of another {group}; choose that one with {group}=..."
+            return (
+                f"{key} is a setting of another {group}; choose that one with {group}=..., or, "
+                "where there is a checkpoint=, a run that has it (node-report list)"
+            )
         return unknown_setting(key, ())
     first_line = str(error.msg or error).splitlines()[0] if str(error) else type(error).__name__
     return f"{key}: {first_line}" if key else first_line

@@ -192,6 +192,7 @@ class PredictConfig:
 
     out: str = "predictions.csv"  # the file: .csv, .parquet or .npz
     times: Any = None  # [30,36], '24:48:1' or 'file.csv:column', in the data's units; a grid
+    after_last: bool = False  # times count from each series' last point; where dates are, in hours
     samples: int = 100  # draws behind the quantiles, or points of a flow
     points: str | None = None  # a table: points of a flow, initial states, series; test data
     images: str | None = None  # a folder of images, an .npz or an IDX file; the test images

@@ -53,11 +53,6 @@ class Scaling:
             scale = highest if how == "official_code" else highest - shift
         return cls(shift, scale.where(scale != 0, 1.0))
 
-    @property
-    def is_identity(self) -> bool:
-        """Whether it leaves every value as it is."""
-        return bool((self.shift == 0).all() and (self.scale == 1).all())
-
     def undo(self, values: Tensor) -> Tensor:
         """Scaled values `(..., dim)` as they were."""
         return values * self.scale.to(values.device) + self.shift.to(values.device)

@@ -88,8 +88,8 @@ def group_split(groups: list[str], validation_size: int, seed: int) -> Split:
 def _cut(order: np.ndarray, training: int, validation_size: int) -> Split:
     if training == 0:
         raise DataError(
-            f"{len(order)} series are too few to be split for training and test; at least 2 are "
-            "needed"
+            f"training and test need a series each, and {len(order)} is there; cut a long one "
+            "into parts, and name each as a series"
         )
     if validation_size >= training:
         raise DataError(

@@ -230,7 +230,8 @@ def _decimal(table: TableFile, delimiter: str) -> str:
     if either.size and all(map(THOUSAND.fullmatch, either)):
         raise DataError(
             f"{table.at(either.index[0])}: {either.iloc[0]!r} is a number above a thousand, or "
-            "one with three decimals; set dataset.decimal to '.' or ','"
+            "one with three decimals; write it without the separator, or, if it has decimals, set "
+            f"dataset.decimal={',' if delimiter == ',' else '.'!r}"
         )
     return "," if commas.size else "."
 

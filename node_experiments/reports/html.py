@@ -38,6 +38,14 @@ def page(runs: DataFrame, target: Path, embed: bool = True) -> str:
     pictures = Pictures(target.parent, embed)
     members = records(runs)
     shown = runs_table(runs).texts()
+    rows = [
+        run_html(run, texts, pictures, target) for run, texts in zip(members, shown, strict=True)
+    ]
+    of_several = [
+        f"<details><summary>{escape(parent.name)}</summary>{drawn}</details>"
+        for parent in sorted({Path(run["directory"]).parent for run in members})
+        if (drawn := pictures.of(parent))
+    ]
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8"><title>node_experiments</title>',
@@ -49,15 +57,10 @@ def page(runs: DataFrame, target: Path, embed: bool = True) -> str:
         '<table id="runs"><thead><tr>',
         *(f'<th tabindex="0">{heading}</th>' for heading in HEADINGS),
         "</tr></thead>",
-        *(
-            run_html(run, texts, pictures, target)
-            for run, texts in zip(members, shown, strict=True)
-        ),
-        "</table><h2>Pictures of several runs</h2>",
+        *rows,
+        "</table>" + ("<h2>Pictures of several runs</h2>" if of_several else ""),
+        *of_several,
     ]
-    for parent in sorted({Path(run["directory"]).parent for run in members}):
-        if drawn := pictures.of(parent):
-            parts.append(f"<details><summary>{escape(parent.name)}</summary>{drawn}</details>")
     parts.append("<h2>Means over seeds</h2>")
     for name in names:
         of_name = runs[runs["name"] == name]

@@ -21,7 +21,7 @@ from ..runs.directory import folder_of_checkpoint
 from ..runs.result import read_result
 from ..training.device import select_device
 from .checkpoint_overrides import config_from
-from .predict import answer, asked_times, predictor_of
+from .predict import answer, asked_times, check_after_last, predictor_of
 from .restore import Trained, rebuild
 
 __all__ = ["LoadedRun", "load_run"]
@@ -52,6 +52,7 @@ class LoadedRun:
         inputs: pd.DataFrame | np.ndarray | str | PathLike[str] | None = None,
         *,
         times: Any = None,
+        after_last: bool = False,
         samples: int = 100,
         seed: int | None = None,
     ) -> pd.DataFrame:
@@ -62,13 +63,16 @@ class LoadedRun:
                 `(image, height, width)`, or the path of a file of these; the test data, or the
                 series of `dataset.path`, when None.
             times: When to predict: a number or date, a sequence of them, or `24:48:1`.
+            after_last: Whether times are numbers that count from the last observation of each
+                series; where the table has dates or times of day, in hours.
             samples: Draws behind the quantiles, or points of a flow.
             seed: Of the draws; that of the run when None.
 
         Raises:
             UserError: A table that lacks columns, or times that the model has none of.
         """
-        return answer(self.trained, self._request(inputs, times, samples, False), seed).table
+        request = self._request(inputs, times, samples, after_last=after_last)
+        return answer(self.trained, request, seed).table
 
     def latent(
         self, inputs: pd.DataFrame | str | PathLike[str] | None = None, *, times: Any = None
@@ -80,18 +84,32 @@ class LoadedRun:
         """
         if "latent" not in predictor_of(self.config).reads:
             raise ConfigError(f"model {self.config.model.name!r} has no latent trajectory")
-        found = answer(self.trained, self._request(inputs, times, 1, True)).latent
+        found = answer(self.trained, self._request(inputs, times, 1, latent=True)).latent
         assert found is not None
         return found
 
-    def _request(self, inputs: Any, times: Any, samples: int, latent: bool) -> Request:
+    def _request(
+        self,
+        inputs: Any,
+        times: Any,
+        samples: int,
+        latent: bool = False,
+        after_last: bool = False,
+    ) -> Request:
         if isinstance(inputs, str | PathLike):
             inputs = Path(inputs).expanduser()
         if isinstance(inputs, Tensor):
             inputs = inputs.numpy(force=True)
         if not isinstance(samples, Integral) or isinstance(samples, bool) or samples < 1:
             raise ConfigError(f"samples={samples!r} must be an integer of at least 1")
-        return Request(inputs, asked_times(plain_times(times)), int(samples), latent)
+        if after_last and "after_last" not in predictor_of(self.config).reads:
+            raise ConfigError(
+                f"after_last means nothing for model {self.config.model.name!r}, which reads no "
+                "series of a table"
+            )
+        asked = asked_times(plain_times(times))
+        check_after_last(asked, after_last)
+        return Request(inputs, asked, int(samples), latent, after_last)
 
 
 def plain_times(times: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
@@ -65,7 +66,7 @@ def check_predict(config: RunConfig) -> None:
                 f"predict.{name} means nothing for model {config.model.name!r} on dataset "
                 f"{config.dataset.name!r}; read are {', '.join(('out', *reads))}"
             )
-    asked_times(config.predict.times)
+    check_after_last(asked_times(config.predict.times), config.predict.after_last)
     check_outputs(config)
 
 
@@ -111,6 +112,7 @@ def predict(config: RunConfig, folder: Path, device: torch.device) -> Findings:
         times=asked_times(asked.times),
         samples=asked.samples,
         latent=asked.latent is not False,
+        after_last=asked.after_last,
     )
     found = answer(trained, request)
     out = Path(asked.out).expanduser()
@@ -143,6 +145,19 @@ def answer(trained: Trained, request: Request, seed: int | None = None) -> Predi
         torch.manual_seed(trained.config.seed if seed is None else seed)
         found: Prediction = resolve(predictor_of(trained.config).run)(trained, request)
     return found
+
+
+def check_after_last(times: Sequence[Any] | None, after_last: bool) -> None:
+    """See that there are times to count from the last observations.
+
+    Raises:
+        ConfigError: There are none, or they are no numbers.
+    """
+    if after_last and not (times and all(isinstance(time, int | float) for time in times)):
+        raise ConfigError(
+            "predict.after_last=true needs numbers in predict.times, such as 1:24:1; found "
+            f"{times}"
+        )
 
 
 def asked_times(times: Any) -> list[Any] | None:

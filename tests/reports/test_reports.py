@@ -139,6 +139,7 @@ def test_html_is_one_page_that_needs_nothing_else(outputs, capsys, tmp_path):
     page = (tmp_path / out.strip()).read_text()
     assert "0.9100 ± 0.014" in page
     assert "data:image/png;base64," in page
+    assert "<h2>Pictures of several runs" not in page  # where there are none
     assert 'href="outputs/mnist_odenet/2026-01-01_00-00-00"' in page
     assert 'class="failed"' in page
     assert "http" not in page.replace("https://www.w3.org", "")

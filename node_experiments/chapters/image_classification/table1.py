@@ -1,7 +1,8 @@
 """Table 1 of Chen et al. 2018 beside ours: error, size, memory and time of networks on MNIST.
 
-One table for every training budget found, so that the rows of a table can be compared. A row
-whose runs failed or do not exist stays in it and says so.
+One table for every training budget found, so that the rows of a table can be compared; of budgets
+that only one network had, as in sweeps of other settings, a note. A row whose runs failed or do
+not exist stays in its table and says so.
 """
 
 from __future__ import annotations
@@ -75,14 +76,23 @@ def table1(runs: DataFrame) -> ReportTable:
     ordered: list[Section] = [
         rows for _, rows in sorted(sections.items(), key=lambda item: order(*item))
     ] or [{}]
-    places = [place_of(job, ordered) for job in lost]
-    tables = [
-        section(rows, [job for job, at in zip(lost, places, strict=True) if at == number], growth)
-        for number, rows in enumerate(ordered)
-    ]
+    lost_of: dict[int, list[Record]] = defaultdict(list)
+    for job in lost:
+        lost_of[place_of(job, ordered)].append(job)
+    compares = [n == 0 or len(rows) > 1 or n in lost_of for n, rows in enumerate(ordered)]
+    tables = [section(rows, lost_of[n], growth) for n, rows in enumerate(ordered) if compares[n]]
+    alone = [rows for n, rows in enumerate(ordered) if not compares[n]]
+    notes = []
+    if alone:
+        count = sum(len(runs) for rows in alone for runs in rows.values())
+        names = sorted({row.experiment for rows in alone for row in rows})
+        notes = [
+            f"Runs of one network alone, by other recipes, not shown: {count} of "
+            f"{', '.join(names)} (`node-report table {names[0]}`)."
+        ]
     if others:
-        note = f"Runs on MNIST with other models, solvers or settings, not shown: {others}."
-        tables[-1].notes = [*tables[-1].notes, note]
+        notes.append(f"Runs on MNIST with other models, solvers or settings, not shown: {others}.")
+    tables[-1].notes = [*tables[-1].notes, *notes]
     if growth:
         tables.append(growth_table(growth))
     tables[0].more = tables[1:]

@@ -20,6 +20,7 @@ __all__ = ["CHAPTER"]
 
 HERE = "node_experiments.chapters.irregular_series"
 SHIPPED = f"{HERE}.shipped"
+ASKED = ("times", "after_last", "samples", "points")  # of a prediction
 
 # The settings that each model reads.
 ALL = (
@@ -124,14 +125,12 @@ CHAPTER = Chapter(
         "autoregressive_series": Task(
             f"{HERE}.tasks:autoregressive_series",
             f"{HERE}.figures:irregular_series_figures",
-            predictor=Predictor(f"{HERE}.predict:predict_series", ("times", "samples", "points")),
+            predictor=Predictor(f"{HERE}.predict:predict_series", ASKED),
         ),
         "variational_series": Task(
             f"{HERE}.variational_tasks:variational_series",
             f"{HERE}.figures:irregular_series_figures",
-            predictor=Predictor(
-                f"{HERE}.predict:predict_series", ("times", "samples", "points", "latent")
-            ),
+            predictor=Predictor(f"{HERE}.predict:predict_series", (*ASKED, "latent")),
         ),
     },
     tables={

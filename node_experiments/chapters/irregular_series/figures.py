@@ -84,13 +84,13 @@ def reconstruction_figure(model: Any, task: Any, data: ForecastData, batch: Any)
     axes = figure.subplots(len(batch), features, squeeze=False, sharex=True)
     for i, row in enumerate(axes):
         for d, axis in enumerate(row):
-            draw_feature(axis, batch, curve, i, d)
+            draw_feature(axis, data, batch, curve, i, d)
             if i == 0 and features > 1:
                 name_panel(axis, data, d, WIDTH / features)
             axis.xaxis.set_tick_params(labelbottom=True)
             if i == len(axes) - 1:
                 axis.set_xlabel(time_label(data))
-        row[0].set_ylabel(f"series {i + 1}\n({value_unit(data)})")
+        row[0].set_ylabel(f"series {i + 1}\n(data units)")
     label(figure, axes.flat)
     figure.suptitle(f"{task.kind} of {len(batch)} test series")
     return figure
@@ -108,13 +108,13 @@ def features_figure(model: Any, task: Any, data: ForecastData, batch: Any) -> Fi
         if d >= features:
             axis.set_axis_off()
             continue
-        draw_feature(axis, batch, curve, 0, d)
+        draw_feature(axis, data, batch, curve, 0, d)
         name_panel(axis, data, d, WIDTH / columns)
         if d + columns >= features:
             axis.set_xlabel(time_label(data))
             axis.xaxis.set_tick_params(labelbottom=True)
     for axis in axes[:, 0]:
-        axis.set_ylabel(f"value ({value_unit(data)})")
+        axis.set_ylabel("value (data units)")
     label(figure, axes.flat)
     what = "all" if features == curve.mean.shape[-1] else f"{features} of {curve.mean.shape[-1]}"
     figure.suptitle(f"{task.kind} of one test series, {what} features")
@@ -138,31 +138,33 @@ def time_label(data: ForecastData) -> str:
     return f"time ({data.time_unit or 'data units'})"
 
 
-def value_unit(data: ForecastData) -> str:
-    """Of all values: that of the data, unless they are scaled."""
-    return "data units" if data.scaling is None or data.scaling.is_identity else "scaled"
+def draw_feature(axis: Axes, data: ForecastData, batch: Any, curve: Curve, i: int, d: int) -> None:
+    """Truth, observations, and a model's curve of one feature of one series, in its unit."""
+    shift, scale = 0.0, 1.0
+    if data.scaling is not None:
+        shift, scale = float(data.scaling.shift[d]), float(data.scaling.scale[d])
 
+    def in_its_unit(values: Tensor) -> list[float]:
+        return (values.double() * scale + shift).tolist()
 
-def draw_feature(axis: Axes, batch: Any, curve: Curve, i: int, d: int) -> None:
-    """Truth, observations, and a model's curve of one feature of one series."""
     truth, seen = batch.target, batch.observed
     times = truth.times.expand(len(batch), -1)[i]
     seen_times = seen.times.expand(len(batch), -1)[i]
     known, read = (part.observed_features[i, :, d] & part.mask[i] for part in (truth, seen))
     axis.plot(
-        times[known].tolist(), truth.values[i, known, d].tolist(), color=TRUTH, lw=4, alpha=0.7,
-        marker="o", markersize=3, label="truth",
+        times[known].tolist(), in_its_unit(truth.values[i, known, d]), color=TRUTH, lw=4,
+        alpha=0.7, marker="o", markersize=3, label="truth",
     )  # fmt: skip
     there = curve.mask[i]
     line, spread = curve.mean[i, there, d], BAND * curve.std[i, there, d]
     t = curve.times[i, there].tolist()
     axis.fill_between(
-        t, (line - spread).tolist(), (line + spread).tolist(), color=COLORS["blue"], alpha=0.25,
-        lw=0, label="90 % band of the model",
+        t, in_its_unit(line - spread), in_its_unit(line + spread), color=COLORS["blue"],
+        alpha=0.25, lw=0, label="90 % band of the model",
     )  # fmt: skip
-    axis.plot(t, line.tolist(), color=COLORS["blue"], lw=1.3, label="model")
+    axis.plot(t, in_its_unit(line), color=COLORS["blue"], lw=1.3, label="model")
     axis.plot(
-        seen_times[read].tolist(), seen.values[i, read, d].tolist(), linestyle="", marker="o",
+        seen_times[read].tolist(), in_its_unit(seen.values[i, read, d]), linestyle="", marker="o",
         markersize=3.5, color="black", markeredgewidth=0, label="observations",
     )  # fmt: skip
 

@@ -132,8 +132,8 @@ def forecast_data(
         )
         if left_out := len(part) - len(found):
             log.warning(
-                "%d of %d %s series have no observation on one side of %.4g %s, from where on is "
-                "extrapolated, and are left out (dataset.extrapolate_from)",
+                "%d of %d %s series have no point before, or none after, %.4g %s, where "
+                "extrapolation starts, and are left out (dataset.extrapolate_from)",
                 left_out,
                 len(part),
                 ("training", "validation", "test")[number],

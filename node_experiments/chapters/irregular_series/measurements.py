@@ -19,7 +19,7 @@ from ...config.checks import some_of
 from ...data.table_file import TableFile
 from ...errors import DataError
 from .table_cells import NUMBER, missing_in, numbers_of, reject_line_of_units, text_of
-from .table_columns import check_names, long_columns, require_column
+from .table_columns import LEARNED, check_names, long_columns, require_column
 from .table_format import Columns, TableFormat
 from .table_times import times_of, warn_of_midnight
 
@@ -253,7 +253,7 @@ def static_of_series(
     names = pd.Index(series.unique())
     parts = {}
     for name in form.static_columns:
-        require_column(table, name)
+        require_column(table, name, LEARNED)
         if name in columns.categories:
             text = text_of(table.rows[name])
             known = ~missing_in(text, form)

@@ -53,11 +53,11 @@ def predict_series(trained: Any, request: Request) -> Prediction:
             )
         found = class_probabilities(model, data, schema, seen, series, device)
         return Prediction(as_given(found, schema, request.inputs), of)
-    times, samples = request.times, request.samples
+    samples = request.samples
     warn_of_bands(model, schema.columns.features)
     table, latent = predictions(
-        model, schema, seen, series, data.span, times, samples, data.mean_gap, device,
-        request.latent,
+        model, schema, seen, series, data.span, request.times, samples, data.mean_gap, device,
+        request.latent, request.after_last,
     )  # fmt: skip
     return Prediction(
         as_given(table, schema, request.inputs),
@@ -117,13 +117,14 @@ def predictions(
     gap: float,
     device: torch.device,
     with_latent: bool = False,
+    after_last: bool = False,
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """Mean and 90 % band of every feature, one row for each series and time.
 
     Args:
         series: As `schema.series` reads `seen`.
         span: First and last model time of training.
-        times: In the table's units, for every series; a grid over the span when None.
+        times, after_last: As in `asked_times`.
         gap: Mean model time between two observations in training.
 
     Returns:
@@ -131,7 +132,7 @@ def predictions(
         empty before the first observation, from where on a model predicts, and much later;
         with latent trajectories, from the mean of z0, also `series`, `time` and `z1`, `z2`, ...
     """
-    at, labels = asked_times(schema, seen, span, times)
+    at, labels = asked_times(schema, seen, span, times, after_last)
     features, undo = schema.columns.features, schema.value_scaling.undo
     count = at.shape[1]
     together = max(1, min(TOGETHER, NUMBERS // (samples * count * len(features))))
@@ -183,19 +184,28 @@ def asked_times(
     seen: Measurements,
     span: tuple[float, float],
     times: Sequence[Any] | None,
+    after_last: bool = False,
 ) -> tuple[np.ndarray, Callable[[Tensor], pd.Series]]:
     """Model times `(series, time)`, and those of some series as the user writes them.
 
     Args:
         times: In the table's units, for every series; a grid over the span when None.
+        after_last: Whether they count from the last observation of each series, of dates in hours.
 
     Raises:
         DataError: Times that are not of the kind of the table's.
     """
     origins = schema.origins(seen)[:, None]
     if times is None:
-        grid = np.broadcast_to(np.linspace(span[0], span[1], POINTS), (len(seen), POINTS))
+        even = np.linspace(span[0], span[1], POINTS)
+        if schema.unit_is_seconds:
+            raw = schema.whole_times(even, origins)
+            return schema.model_times(raw, origins), lambda chosen: schema.written(raw[chosen])
+        grid = np.broadcast_to(even, (len(seen), POINTS))
         return grid, lambda chosen: schema.user_times(grid[chosen], origins[chosen])
+    if after_last:
+        ahead = schema.times_after_last(seen, np.unique(np.asarray(times, np.float64)))
+        return schema.model_times(ahead, origins), lambda chosen: schema.written(ahead[chosen])
     given = pd.Series(list(dict.fromkeys(times)))
     raw = schema.raw_times(given)
     order = np.argsort(raw, kind="stable")

@@ -191,12 +191,49 @@ class SeriesSchema:
             times, origins: Of shapes that broadcast.
         """
         if not self.unit_is_seconds:
-            return pd.Series((times * self.time_scale + origins).ravel())
-        raw = (origins + np.round(times * self.time_scale * 1e9).astype(np.int64)).ravel()
+            return self.written(times * self.time_scale + origins)
+        return self.written(origins + np.round(times * self.time_scale * 1e9).astype(np.int64))
+
+    def whole_times(self, times: np.ndarray, origins: np.ndarray) -> np.ndarray:
+        """Dates or times of day, as `raw_times` gives them, at model times or soon after.
+
+        They are whole seconds, or milli- or microseconds, from the origins, where that moves none
+        by more than a thousandth of a step: spreadsheets read no nanoseconds.
+
+        Args:
+            times: Rising, shape `(time,)`.
+            origins: Shape `(series, 1)`.
+        """
+        nanoseconds = times * self.time_scale * 1e9
+        step = float(np.diff(nanoseconds).min())
+        unit = next((unit for unit in (10**9, 10**6, 10**3) if unit <= step / 1000), 1)
+        return origins + np.ceil(nanoseconds / unit - 1e-6).astype(np.int64) * unit
+
+    def written(self, times: np.ndarray) -> pd.Series:
+        """Times as `raw_times` gives them, flattened, as the table writes them."""
+        raw = times.ravel()
+        if not self.unit_is_seconds:
+            return pd.Series(raw)
         if self.columns.time_kind == "clock":
             return pd.Series(raw.astype("timedelta64[ns]"))
         dates = pd.Series(raw.astype("datetime64[ns]"))
         return dates.dt.tz_localize("UTC") if self.columns.time_kind == "zoned" else dates
+
+    def times_after_last(self, seen: Measurements, ahead: np.ndarray) -> np.ndarray:
+        """Times ahead of the last observation of each series, as `raw_times` gives them.
+
+        Args:
+            ahead: In the unit of the table, of dates and times of day in hours, shape `(time,)`.
+
+        Returns:
+            Shape `(series, time)`; dates to the microsecond, numbers to 12 digits.
+        """
+        last, origins = seen.times[seen.offsets[1:] - 1][:, None], seen.origins[:, None]
+        if self.unit_is_seconds:
+            micro = np.round((last + 3600 * ahead) * 1e6).astype(np.int64)
+            return origins + 1000 * micro
+        exact = origins + last + ahead
+        return np.array([float(f"{time:.12g}") for time in exact.ravel()]).reshape(exact.shape)
 
     def model_times_of(self, seen: Measurements) -> np.ndarray:
         """The time of each row as the model reads it, shape `(row,)`."""

@@ -15,12 +15,16 @@ from .table_cells import NUMBER, measured, missing_in, parsed, reject_number, te
 from .table_format import Columns, TableFormat
 from .table_times import kind_of_times, reject_separate_dates
 
-__all__ = ["check_names", "find_columns", "long_columns", "require_column"]
+__all__ = ["LEARNED", "check_names", "find_columns", "long_columns", "require_column"]
 
 log = logging.getLogger(__name__)
 
 INDEX_NAMES = ("", "index", "level_0", "row", "rownames", "row_names")
 LONG_NAMES = ("variable", "value")  # columns of pandas' own long format
+NAME_THEM = (
+    "name the columns with dataset.series_column, time_column, value_columns and label_column"
+)
+LEARNED = "the model was trained with it, and reads the columns of later files by their names"
 
 
 def find_columns(table: TableFile, form: TableFormat) -> Columns:
@@ -53,6 +57,7 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
                 f"{table.source}: {variable!r} is never {never[0]!r}; found {', '.join(found)}"
             )
         check_answers(table, features)
+        log_columns(table, features, others)
         return Columns(features, tuple(others), True, kind, categories_of(table, form))
     ignored = []
     if form.value_columns is not None:
@@ -78,12 +83,7 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
             "dataset.value_columns, or of a long table with dataset.variable_column"
         )
     check_answers(table, features)
-    log.info(
-        "%s: features %s%s",
-        table.source,
-        ", ".join(features),
-        f"; not read: {', '.join(map(repr, ignored))}" if ignored else "",
-    )
+    log_columns(table, features, ignored)
     return Columns(features, tuple(ignored), False, kind, categories_of(table, form))
 
 
@@ -97,8 +97,18 @@ def long_columns(names: Sequence[str], form: TableFormat) -> tuple[str | None, s
     return None, None
 
 
-def require_column(table: TableFile, name: str) -> None:
-    """Raise where a column is not there exactly once."""
+def log_columns(table: TableFile, features: Sequence[str], ignored: Sequence[str]) -> None:
+    """Log what is learned, and what stands in the table besides and is not read."""
+    log.info(
+        "%s: features %s%s",
+        table.source,
+        ", ".join(features),
+        f"; not read: {', '.join(map(repr, ignored))}" if ignored else "",
+    )
+
+
+def require_column(table: TableFile, name: str, remedy: str = NAME_THEM) -> None:
+    """Raise where a column is not there exactly once; the remedy ends the message."""
     names = [str(column) for column in table.rows.columns]
     if names.count(name) == 1:
         return
@@ -107,9 +117,6 @@ def require_column(table: TableFile, name: str) -> None:
         raise DataError(
             f"{table.source}: the column {name!r} is more than once there; found {shown}"
         )
-    remedy = (
-        "name the columns with dataset.series_column, time_column, value_columns and label_column"
-    )
     if any(re.fullmatch(NUMBER, each) for each in names):
         remedy = "the first line must name the columns, and seems to be a row of data"
     elif near := get_close_matches(name.lower(), [each.lower() for each in names], 1, 0.8):
@@ -137,7 +144,7 @@ def check_names(
     A further column of text, such as remarks, is not read, and is named in a warning.
     """
     for feature in columns.features:
-        require_column(table, feature)
+        require_column(table, feature, LEARNED)
     expected = {
         form.series_column, form.time_column, *columns.features, *columns.ignored,
         *form.static_columns, form.label_column, *(form.value_columns or ()),

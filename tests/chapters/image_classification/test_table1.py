@@ -133,7 +133,8 @@ def test_rows_that_were_not_run_or_failed_are_marked(tmp_path):
     assert row(report, "ResNet, 1 block")[-1] == "one without metrics"
     assert row(report, "RK-Net")[-1] == "one failed: no"
     assert row(report, "ODE-Net")[-1] == "not run"
-    write(tmp_path, "mnist_resnet", 5, protocol="paper")
+    for experiment in ("mnist_resnet", "mnist_mlp"):
+        write(tmp_path, experiment, 5, protocol="paper")
     write(sweep, "mnist_mlp", 0, protocol="smoke")
     sections = markdown(table1, tmp_path).split("| model |")[1:]
     assert [row(each, "RK-Net")[-1] for each in sections] == [
@@ -146,7 +147,8 @@ def test_rows_that_were_not_run_or_failed_are_marked(tmp_path):
 def test_budgets_are_not_mixed(tmp_path):
     write(tmp_path, "mnist_odenet", error=0.005)
     write(tmp_path, "mnist_resnet", error=0.005)
-    write(tmp_path, "mnist_odenet", error=0.9, protocol="smoke", **{"trainer.epochs": 1})
+    for experiment in ("mnist_odenet", "mnist_mlp"):
+        write(tmp_path, experiment, error=0.9, protocol="smoke", **{"trainer.epochs": 1})
     write(tmp_path, "mnist_mlp", 7, error=0.9, **{"dataset.name": "fashion_mnist"})
     write(tmp_path, "mnist_odenet", 8, error=0.9, **{"solver.method": "euler"})
     _, quick, smoke = markdown(table1, tmp_path).split("Protocol `")
@@ -155,6 +157,20 @@ def test_budgets_are_not_mixed(tmp_path):
     assert row(smoke, "ODE-Net")[2] == "90.00"
     assert row(smoke, "ResNet, 6 blocks")[-1] == "not run"
     assert "other models, solvers or settings, not shown: 1." in smoke
+
+
+def test_a_budget_of_one_network_has_no_table(tmp_path):
+    """As the runs of a sweep over precisions, which the paper's table has not."""
+    for experiment in ("mnist_odenet", "mnist_resnet"):
+        write(tmp_path, experiment, error=0.005)
+    for seed in (1, 2):
+        write(tmp_path, "mnist_rknet", seed, error=0.9, **{"optimizer.lr": 0.3})
+    report = markdown(table1, tmp_path)
+    assert report.count("| model |") == 1
+    assert row(report, "RK-Net")[-1] == "not run"
+    assert "by other recipes, not shown: 2 of mnist_rknet (`node-report table" in report
+    alone = markdown(table1, write(tmp_path / "alone", "mnist_rknet", error=0.9).parent)
+    assert row(alone, "RK-Net")[2] == "90.00"
 
 
 def test_the_same_run_twice_is_one_seed(tmp_path):

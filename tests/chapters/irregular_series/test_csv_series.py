@@ -223,7 +223,7 @@ def test_a_later_file_is_read_by_what_was_learned(tmp_path, learned):
     ("text", "message"),
     [
         (LABELLED.replace("high", "zhigh"), r"line \d+: the class 'zhigh' was not there"),
-        (lines([row[:3] for row in ROWS], "series,time,hr"), "the column 'temp' is not there"),
+        (lines([r[:3] for r in ROWS], "series,time,hr"), "'temp' is not there.*trained with it"),
         (lines([(*r, 1) for r in ROWS], f"{HEAD},wbc"), "'wbc' was not there when the model"),
     ],
 )
@@ -255,7 +255,7 @@ def test_what_was_not_there_in_training_is_rejected_by_name(tmp_path, learned, t
         (lines(ROWS).partition("\n")[2], "the first line must name the columns"),
         ("Series,Time,hr\na,0,1\n", "'series' is not there.*is it 'Series'"),
         ("series,time,hr,hr_q05\na,0,1,2\n", "forecasts have columns 'hr_q05'"),
-        ('series,time,hr\na,0,"1,234"\na,1,"1,100"\n', "line 2: '1,234' is a number above"),
+        ('series,time,hr\na,0,"1,234"\na,1,"1,100"\n', "line 2: '1,234' .*dataset.decimal=','"),
         (f"{HEAD}\na,9999-12-31,1,2\na,2024-01-01,1,2\n", "line 2: .*of the years 1678 to 2261"),
         (f"{HEAD}\na,02:00 PM,1,2\n", "line 2: .*set dataset.time_format='%I:%M %p'"),
         (f"{HEAD}\na,20240101,1,2\na,20240102,1,2\na,20249999,1,2\n", "looks like a date"),
@@ -449,7 +449,7 @@ def test_series_that_cannot_be_extrapolated_are_counted(tmp_path, caplog):
     (tmp_path / "t.csv").write_text(lines(rows))
     data = csv_data(CSVConfig(path=str(tmp_path / "t.csv"), validation_size=2))
     left = sum(len(part.data) for part in (data.train, data.validation, data.test))
-    counted = [int(r.args[0]) for r in caplog.records if "on one side of" in r.msg]
+    counted = [int(r.args[0]) for r in caplog.records if "have no point before" in r.msg]
     assert left + sum(counted) == 12
     assert sum(counted) >= 2
     assert len(next(iter(data.train))) <= len(data.train.data)
@@ -604,6 +604,16 @@ def test_a_scale_of_time_is_found_or_set(tmp_path):
             CSVConfig(time_scale=wrong)
 
 
+def test_what_is_read_of_a_long_table_and_what_not_is_logged(tmp_path, caplog):
+    table = TableFile.of(
+        pd.DataFrame({"series": "a", "time": [1, 2], "variable": ["hr", "temp"], "value": [80, 37],
+                      "unit": ["1/min", "C"]})
+    )  # fmt: skip
+    with caplog.at_level("INFO"):
+        find_columns(table, TableFormat())
+    assert "features hr, temp; not read: 'unit'" in caplog.text
+
+
 def test_features_of_a_long_table_may_be_chosen(tmp_path):
     schema, _ = read(tmp_path, FORMS["long"], TableFormat(value_columns=("temp",)))
     assert schema.columns.features == ("temp",)
@@ -626,6 +636,42 @@ def test_labels_that_are_no_classes(tmp_path, label, said):
     with pytest.raises(DataError, match=said):
         csv_data(CSVConfig(task="classification", **settings))
     csv_data(CSVConfig(task="interpolation", **settings))
+
+
+@pytest.mark.parametrize("origin", ["series", "file"])
+def test_times_after_the_last_observation(tmp_path, origin):
+    """Of numbers in their unit, of dates in hours, whatever the model's origin and scale are."""
+    ahead = np.array([-0.5, 1.5])
+    last = pd.DataFrame(ROWS).groupby(0)[1].max()
+    dates = [dated(row, row[1], lambda d: d.isoformat()) for row in ROWS]
+    for rows in (ROWS, dates):
+        (tmp_path / "t.csv").write_text(lines(rows))
+        settings = CSVConfig(path=str(tmp_path / "t.csv"), time_origin=origin)
+        schema, seen, _ = csv_data(settings).source
+        expected = pd.Series((last[seen.names].to_numpy()[:, None] + ahead).ravel())
+        if rows is dates:
+            expected = START + pd.to_timedelta(expected, "h")
+        near = pd.Timedelta("1us") if rows is dates else 1e-9
+        times, origins = schema.times_after_last(seen, ahead), schema.origins(seen)[:, None]
+        assert (schema.written(times) - expected).abs().max() <= near
+        read_by_the_model = schema.model_times(times, origins)
+        assert (schema.user_times(read_by_the_model, origins) - expected).abs().max() <= near
+
+
+def test_the_grid_of_a_forecast_is_of_whole_seconds(tmp_path):
+    """Or of the finest unit that a step needs; none is before the first observation."""
+    rows = [dated(row, row[1], lambda d: d.isoformat()) for row in ROWS]
+    schema, _ = read(tmp_path, lines(rows))
+    seen = schema.read(read_table(tmp_path / "mine.csv"))
+    origins = schema.origins(seen)[:, None]
+    for length, unit in ((1, 10**9), (1e-3, 10**6), (1e-5, 10**3), (1e-9, 1)):
+        even = np.linspace(0, length, 50)
+        since = schema.whole_times(even, origins) - origins
+        assert (since % unit == 0).all()
+        assert (since[:, 0] == 0).all()
+        moved = since / schema.time_scale / 1e9 - even
+        assert moved.min() > -1e-3 * length / 49
+        assert moved.max() <= length / 49 * (1e-3 if unit > 1 else 1)
 
 
 def test_a_forecast_of_clocks_is_in_clocks(tmp_path):

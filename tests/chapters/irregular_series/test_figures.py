@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import pytest
 import torch
 
 from node_experiments.chapters.irregular_series.bands import PredictiveNoise
@@ -10,6 +11,7 @@ from node_experiments.chapters.irregular_series.forecast_data import forecast_da
 from node_experiments.chapters.irregular_series.settings import ForecastingConfig
 from node_experiments.data.ragged import ragged
 from node_experiments.data.scaling import Scaling
+from node_experiments.nn.likelihoods import BAND
 
 
 class Zero(torch.nn.Module):
@@ -46,7 +48,7 @@ def words(figure, kind):
 
 
 def test_names_and_units_of_the_data():
-    scaling = Scaling(torch.zeros(4), torch.full((4,), 2.0))
+    scaling = Scaling(torch.full((4,), 37.0), torch.full((4,), 2.0))
     names = ("heart rate", "temperature", "pH", "urine")
     drawn = figures(4, features=names, time_unit="h", scaling=scaling)
     assert set(drawn) == {"reconstruction", "features"}
@@ -54,7 +56,11 @@ def test_names_and_units_of_the_data():
     assert words(drawn["features"], "title") == list(names)
     for figure in drawn.values():
         assert set(words(figure, "xlabel")) == {"time (h)"}
-        assert all("(scaled)" in label for label in words(figure, "ylabel"))
+        assert all("(data units)" in label for label in words(figure, "ylabel"))
+        (model,) = (line for line in figure.axes[0].lines if line.get_label() == "model")
+        assert set(model.get_ydata()) == {37.0}  # 0 as the model sees it
+        (band,) = figure.axes[0].collections
+        assert band.get_datalim(figure.axes[0].transData).height == pytest.approx(2 * 2 * BAND)
 
 
 def test_unknown_names_and_units():

@@ -80,6 +80,16 @@ def test_times_are_those_of_the_table_whatever_its_unit(node_run, tmp_path, tabl
     found = pd.read_parquet(tmp_path / "f.parquet")
     assert set(found["time"].astype(str)) == {"2024-03-02 12:00"}
     done = node_run(
+        "mode=predict", f"checkpoint={run}", "dataset.path=patients.csv", "predict.out=f.parquet",
+        "predict.times=[6,12]", "predict.after_last=true",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    found = pd.read_parquet(tmp_path / "f.parquet")
+    ahead = found["time"] - found["series"].map(dates.groupby("series")["time"].max())
+    hours = ahead.dt.total_seconds().round(3) / 3600
+    assert hours.tolist() == [6, 12] * table["series"].nunique()
+    assert found["hr"].notna().all()
+    done = node_run(
         "mode=predict", f"checkpoint={run}", "dataset.path=patients.csv", "predict.out=f.npz"
     )
     assert done.code == 0, done.err
@@ -133,6 +143,7 @@ UNPREDICTABLE = {
     "predict.times=abc": "start:stop:step such as 24:48:1",
     "predict.out=x.txt": "a file .csv, .parquet or .npz",
     "predict.samples=0": "at least 1",
+    "predict.after_last=true": "needs numbers in predict.times, such as 1:24:1; found None",
     "model.hidden=3": "model.hidden cannot be changed",
 }
 
