@@ -138,7 +138,7 @@ def solve(
     if not packed.is_floating_point() or packed.numel() == 0:
         raise ValueError(
             f"y0 must hold at least one floating-point number; found {packed.dtype} of shape "
-            f"{tuple(packed.shape)}"
+            f"{tuple(packed.shape)}; integers need y0.float()"
         )
     asked = {"dense": dense, "events": events, "norm": norm is not None, "watch": watch}
     check_choices(solver, state, times, asked)

@@ -138,6 +138,9 @@ class VectorField(Dynamics):
 
                 # The generator is that of all threads, and another one may have moved it.
                 moved = draws_numbers(lambda: self._func(t, y, *args))
+                if not moved:
+                    self._states = self._random_states()
+                    self._before = self._before and bits(self._states)
             self.draws = self._draws = moved
             if not self._draws:
                 self.plain = self._bare

@@ -26,7 +26,10 @@ def states(dtype):
     }
 
 
-def assert_decayed(ys, y0, dtype, factor=math.exp(-1)):
+DECAY = math.exp(-1)
+
+
+def assert_decayed(ys, y0, dtype, factor=DECAY):
     for y, start in zip(pytree.tree_leaves(ys), pytree.tree_leaves(y0), strict=True):
         assert y.dtype == dtype
         expected = start.float() * factor
@@ -171,4 +174,4 @@ def test_newton_converges_to_the_rounding_of_the_vector_field(dtype, method):
     bound = 10 * eps + (0.02 if method == "implicit_euler" else 0.0)
     assert float((ys[-1].detach().float() - end).abs().max()) <= bound
     ys[-1].sum().backward()
-    assert rate.grad is not None and bool(torch.isfinite(rate.grad))
+    assert bool(torch.isfinite(rate.grad))
