@@ -15,7 +15,11 @@ from .vector_field import graph_position, without_old_graph
 
 __all__ = ["FlatArguments", "FlatState", "SampleState"]
 
-HALVES = (torch.float16, torch.bfloat16, torch.complex32)
+HALVES = {
+    torch.float16: torch.float16,
+    torch.bfloat16: torch.bfloat16,
+    torch.complex32: torch.float16,
+}
 
 
 class FlatState:
@@ -51,7 +55,8 @@ class FlatState:
         else:
             self._flatten(y0)
         dtype = y0.dtype if self.is_single else self._dtype
-        self._half = dtype if dtype in HALVES else None
+        # The type of its real numbers, where those are of half precision.
+        self._half = HALVES.get(dtype)
         self.resolution = 0.0 if self._half is None else torch.finfo(self._half).eps
         self.is_packed = self.is_single and self._order is None and self._half is None
 
@@ -101,7 +106,7 @@ class FlatState:
         if self.is_packed:
             return vector
         if self._half is not None:
-            vector = vector.to(self._half.to_real())
+            vector = vector.to(self._half)
         if self.is_single and self._order is None:
             return vector
         if self._order is not None:
@@ -123,7 +128,7 @@ class FlatState:
 
     def time(self, t: Tensor) -> Tensor:
         """A time, of the dtype that the state has for the vector field."""
-        return t if self._half is None else t.to(self._half.to_real())
+        return t if self._half is None else t.to(self._half)
 
     def wrap(self, func: Callable[..., Any]) -> Callable[..., Tensor]:
         """`func` on nested states as a function on packed ones."""

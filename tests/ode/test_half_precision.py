@@ -143,6 +143,21 @@ def test_events_dense_output_norms_and_watchers_are_given_it(dtype):
     assert float(inside[0]) == pytest.approx(math.exp(-0.25), rel=2 * eps)
 
 
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.1])
+def test_an_event_has_its_gradient(dtype, level):
+    """Its value is rounded, and does not jump for that: t = -log(level) / k."""
+    k = torch.tensor(1.0, dtype=dtype, requires_grad=True)
+    y0 = torch.ones(1, dtype=dtype)
+    # Few steps: autograd adds up the gradient of k in its precision.
+    time, _ = odeint_event(
+        lambda t, y: -k * y, y0, T[0], event_fn=lambda t, y: (y - level)[0], rtol=1e-3, atol=1e-4
+    )
+    (grad,) = torch.autograd.grad(time, k)
+    found = [float(time.detach()), float(grad)]
+    exact = -math.log(level)
+    assert found == pytest.approx([exact, -exact], abs=4 * torch.finfo(dtype).eps * (1 + exact))
+
+
 def test_torch_func_through_fixed_steps(dtype):
     solver = Solver("rk4", num_steps=8)
 
