@@ -16,7 +16,6 @@ import argparse
 import copy
 import json
 import os
-import platform
 import statistics
 import sys
 import time
@@ -45,6 +44,7 @@ from node_experiments.ode import (
     Solver,
     solve,
 )
+from node_experiments.tracking.records import cpu_instructions, cpu_name
 from node_experiments.training.live_bytes import LiveBytes
 
 WAYS: dict[str, tuple[str, Gradient]] = {
@@ -378,7 +378,7 @@ def main() -> None:
             break
     arguments.out.mkdir(parents=True, exist_ok=True)
     machine = {
-        "processor": platform.processor() or platform.machine(),
+        "processor": f"{cpu_name()} ({cpu_instructions()})",
         "threads": 1,
         "torch": torch.__version__,
         "python": sys.version.split()[0],

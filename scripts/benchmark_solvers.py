@@ -30,6 +30,7 @@ from node_experiments.ode import (
     solve,
 )
 from node_experiments.ode.methods.registry import METHODS
+from node_experiments.tracking.records import cpu_instructions, cpu_name
 
 TOLERANCES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 STEPS = (20, 40, 80, 160, 320)
@@ -357,7 +358,7 @@ def environment() -> dict[str, Any]:
     return {
         "versions": versions,
         "python": platform.python_version(),
-        "processor": platform.processor() or platform.machine(),
+        "processor": f"{cpu_name()} ({cpu_instructions()})",
         "threads": torch.get_num_threads(),
     }
 

@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -39,6 +38,7 @@ from training_speed.profiles import measure_profiles, profile_tables
 from training_speed.rows import ROWS
 from training_speed.scaling import measure_scaling
 
+from node_experiments.tracking.records import cpu_instructions, cpu_name
 from node_experiments.training.device import keep_freed_memory
 
 # Of solvers alone.
@@ -47,15 +47,6 @@ ALONE = {
     "start": ("a solve of one euler step, state 32 x 64", measure_start),
 }
 NAMES = (*ROWS, *ALONE)
-
-
-def processor() -> str:
-    """The model of the processor, where the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def machine(repetitions: int) -> dict[str, Any]:
@@ -67,9 +58,8 @@ def machine(repetitions: int) -> dict[str, Any]:
         except PackageNotFoundError:
             continue
     return {
-        "processor": processor(),
-        # A hypervisor may hide the model, of which this tells most.
-        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "processor": cpu_name(),
+        "instructions": cpu_instructions(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "versions": versions,

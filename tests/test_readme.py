@@ -109,13 +109,19 @@ def solver_rows():
 
 def ways_of(name):
     """The gradient methods that a solver takes, found by taking them."""
-    method, field, ways = METHODS[name], torch.nn.Linear(2, 2).double(), set()
+    method, field, ways = METHODS[name], torch.nn.Linear(1, 1).double(), set()
     solver = Solver(name, **({"rtol": 1e-2} if method.adaptive else {"num_steps": 4}))
     y0, t = torch.ones(2, dtype=torch.double), torch.tensor([0.0, 0.1], dtype=torch.double)
     for way in GRADIENTS:
         try:
+            # Separable, as leapfrog needs it: each number moves by the other.
             solution = solve(
-                lambda t, y: field(y), y0, t, solver, way, parameters=field.parameters()
+                lambda t, y: field(y.flip(0)[:, None])[:, 0],
+                y0,
+                t,
+                solver,
+                way,
+                parameters=field.parameters(),
             )
         except ValueError:
             continue

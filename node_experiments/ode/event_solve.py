@@ -39,7 +39,7 @@ def packed_events(
 
     def packed(func: Callable[..., Any]) -> Callable[..., Any]:
         func = arguments.wrap(func)
-        return lambda t, y, *args: func(t, state.unpack(y), *args)
+        return lambda t, y, *args: func(state.time(t), state.unpack(y), *args)
 
     known = [event if isinstance(event, Event) else Event(event) for event in events]
     return [replace(event, func=packed(event.func)) for event in known]

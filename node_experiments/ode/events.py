@@ -172,7 +172,11 @@ class EventFinder:
             return float(value_of(event, problem, problem.time(self._start + theta * self._h), y))
 
         with torch.no_grad():
-            return first_zero(value, bracket, torch.finfo(problem.y0.dtype).eps)
+            coarse = problem.func.resolution
+            resolution = max(torch.finfo(problem.y0.dtype).eps, coarse)
+            # A value in half precision has the jumps of its rounding.
+            size = float(interpolant([0.0]).abs().max()) if coarse else 0.0
+            return first_zero(value, bracket, resolution, 8 * coarse * (1 + size))
 
 
 def value_of(
@@ -225,12 +229,13 @@ class Zero(NamedTuple):
 
 
 def first_zero(
-    value: Callable[[float], float], bracket: Bracket, resolution: float
+    value: Callable[[float], float], bracket: Bracket, resolution: float, rounding: float = 0.0
 ) -> Zero | None:
     """The zero in a bracket: secants (Illinois), and bisection where these do not help.
 
     Args:
         resolution: Relative precision of the position.
+        rounding: What the value may change by without a jump.
 
     Returns:
         The end of the final bracket, where the value is zero or has changed its sign; None when
@@ -263,4 +268,5 @@ def first_zero(
         else:
             weight_high /= 2 if last_moved == "low" else 1
             low, at_low, weight_low, last_moved = middle, at_middle, at_middle, "low"
-    return Zero(high, abs(at_high - at_low) > JUMP * abs(bracket.at_high - bracket.at_low))
+    jump = max(JUMP * abs(bracket.at_high - bracket.at_low), rounding)
+    return Zero(high, abs(at_high - at_low) > jump)

@@ -17,6 +17,9 @@ __all__ = ["FlatField"]
 class FlatField:
     """Dynamics as a function of host times that returns a fresh vector, integrands at its end.
 
+    Attributes:
+        resolution: As of its dynamics.
+
     Args:
         like: A state; its shape and dtype are those of all states.
         counts: Where evaluations are counted.
@@ -35,6 +38,7 @@ class FlatField:
         quadratures: int = 0,
     ):
         self._dynamics, self._counts, self._time, self._args = dynamics, counts, time, args
+        self.resolution = dynamics.resolution
         self._shape, self._n, self._q = like.shape, like.numel(), quadratures
 
     def __call__(self, t: float | Tensor, y: Tensor) -> Tensor:

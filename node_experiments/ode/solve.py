@@ -72,7 +72,8 @@ def solve(
             float32 it is exact to 0.06 near t = 1e6, so move the origin of t near the solve. The
             steps themselves are added up in double precision.
         y0: Initial state: a floating-point or complex tensor of any shape, or a tuple, list or
-            dict of them.
+            dict of them. In half precision, only `func` computes in it: the solver adds up its
+            steps in single precision.
         t: Times at which the solution is wanted, shape `(time,)`, at least two, strictly
             increasing or strictly decreasing; the first is the time of y0. The last may be
             infinite where `events` end the solve. A sequence of Python floats is a tensor like
@@ -137,7 +138,7 @@ def solve(
     if not packed.is_floating_point() or packed.numel() == 0:
         raise ValueError(
             f"y0 must hold at least one floating-point number; found {packed.dtype} of shape "
-            f"{tuple(packed.shape)}"
+            f"{tuple(packed.shape)}; integers need y0.float()"
         )
     asked = {"dense": dense, "events": events, "norm": norm is not None, "watch": watch}
     check_choices(solver, state, times, asked)
@@ -236,7 +237,9 @@ def packed_field(
     # Where nothing is wrapped around it, steps call it without a call between.
     bare = func if inner is func and state.is_packed else None
     traced = func if bare is not None else state.wrap(inner)
-    return VectorField(field, device, origin, bare), traced
+    known = VectorField(field, device, origin, bare)
+    known.resolution = state.resolution
+    return known, traced
 
 
 def compiled(func: Any, traced: Callable[..., Any], problem: Problem) -> Compilation | None:

@@ -18,8 +18,9 @@ from torch import Tensor
 from .methods.registry import METHODS
 from .problem import Problem
 from .solver import Solver
+from .vector_field import is_traced_or_transformed
 
-__all__ = ["is_traced_or_transformed", "warn_of_parted_twins", "warn_of_unstable_steps"]
+__all__ = ["warn_of_parted_twins", "warn_of_unstable_steps"]
 
 LARGEST_STABLE = 6.0  # h |J|: the regions of stability of methods up to order 8 end before
 
@@ -55,11 +56,6 @@ def warn_of_unstable_steps(problem: Problem) -> None:
             "'interpolated'",
             stacklevel=2,
         )
-
-
-def is_traced_or_transformed() -> bool:
-    """Whether no value of a tensor can be looked at."""
-    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
 
 
 def warn_of_parted_twins(solver: Solver, y0: Tensor, twins: tuple[Tensor, Tensor]) -> None:

@@ -15,6 +15,12 @@ from .vector_field import graph_position, without_old_graph
 
 __all__ = ["FlatArguments", "FlatState", "SampleState"]
 
+HALVES = {
+    torch.float16: torch.float16,
+    torch.bfloat16: torch.bfloat16,
+    torch.complex32: torch.float16,
+}
+
 
 class FlatState:
     """Packs a nested state (tuple, list or dict of tensors) into one contiguous vector.
@@ -22,12 +28,15 @@ class FlatState:
     A state that is a single real tensor needs no packing. One whose numbers are stored in
     another order than that of its axes (transposed, or with channels last) is solved in that
     order, and the vector field is given states that lie as y0 does. Complex numbers become pairs
-    of real ones.
+    of real ones, and those of half precision are solved in single precision: the increments of
+    steps would be lost in their rounding. The vector field is given them as y0 has them.
 
     Attributes:
         sizes: Number of real components of each tensor.
         is_single: Whether the state is one real tensor.
         is_packed: Whether it is solved as it is.
+        resolution: Relative precision in which the vector field is given states, where that is
+            below the one they are solved in.
 
     Args:
         y0: The initial state.
@@ -45,7 +54,11 @@ class FlatState:
             self.sizes: tuple[int, ...] = (y0.numel(),)
         else:
             self._flatten(y0)
-        self.is_packed = self.is_single and self._order is None
+        dtype = y0.dtype if self.is_single else self._dtype
+        # The type of its real numbers, where those are of half precision.
+        self._half = HALVES.get(dtype)
+        self.resolution = 0.0 if self._half is None else torch.finfo(self._half).eps
+        self.is_packed = self.is_single and self._order is None and self._half is None
 
     def _flatten(self, y0: Any) -> None:
         leaves, spec = pytree.tree_flatten(y0)
@@ -61,7 +74,7 @@ class FlatState:
         self._arrange = tuple if plain else partial(pytree.tree_unflatten, treespec=spec)
         self._read = self._reader(y0, leaves)
         self._shapes = [leaf.shape for leaf in leaves]
-        self._is_complex = leaves[0].is_complex()
+        self._dtype, self._is_complex = leaves[0].dtype, leaves[0].is_complex()
         self.sizes = tuple(leaf.numel() * (1 + self._is_complex) for leaf in leaves)
 
     def _reader(self, y0: Any, leaves: list[Tensor]) -> Reader:
@@ -77,16 +90,24 @@ class FlatState:
     def pack(self, state: Any) -> Tensor:
         """A nested state as a vector of shape `(n,)`; a single tensor as it is stored in memory.
 
+        It is in at least single precision.
+
         Raises:
             ValueError: A state that is not structured like y0.
         """
         if self.is_single:
-            return state if self._order is None else state.permute(self._order)
-        return torch.cat([leaf.reshape(-1) for leaf in self._real_leaves(state)])
+            packed = state if self._order is None else state.permute(self._order)
+        else:
+            packed = torch.cat([leaf.reshape(-1) for leaf in self._real_leaves(state)])
+        return packed if self._half is None else packed.float()
 
     def unpack(self, vector: Tensor) -> Any:
         """The inverse of `pack`; leading axes of `vector` are kept in front of each tensor."""
         if self.is_packed:
+            return vector
+        if self._half is not None:
+            vector = vector.to(self._half)
+        if self.is_single and self._order is None:
             return vector
         if self._order is not None:
             first = vector.dim() - len(self._order)
@@ -105,6 +126,10 @@ class FlatState:
                 leaves.append(piece.reshape(lead + shape))
         return self._arrange(leaves)
 
+    def time(self, t: Tensor) -> Tensor:
+        """A time, of the dtype that the state has for the vector field."""
+        return t if self._half is None else t.to(self._half)
+
     def wrap(self, func: Callable[..., Any]) -> Callable[..., Tensor]:
         """`func` on nested states as a function on packed ones."""
         if self.is_packed:
@@ -112,7 +137,7 @@ class FlatState:
 
         def packed(t: Tensor, y: Tensor, *args: Any) -> Tensor:
             position = graph_position()
-            derivative = func(t, self.unpack(y), *args)
+            derivative = func(self.time(t), self.unpack(y), *args)
             if self.is_single:
                 return self.pack(derivative)
             leaves = self._real_leaves(derivative)
@@ -159,7 +184,7 @@ class SampleState(FlatState):
         self._axes = max(leaf.dim() for leaf in leaves)
 
     def pack(self, state: Any) -> Tensor:
-        """A nested state as a tensor of shape `(batch, n)`; a single real one as it is."""
+        """A nested state as a tensor of shape `(batch, n)`; a single real one keeps its shape."""
         if self.is_single:
             return super().pack(state)
         leaves = self._real_leaves(state)
@@ -168,19 +193,21 @@ class SampleState(FlatState):
             raise ValueError(
                 f"the vector field must return as many samples in every tensor; found {found}"
             )
-        return torch.cat([leaf.reshape(len(leaf), -1) for leaf in leaves], dim=1)
+        packed = torch.cat([leaf.reshape(len(leaf), -1) for leaf in leaves], dim=1)
+        return packed if self._half is None else packed.float()
 
     def wrap(self, func: Callable[..., Any]) -> Callable[..., Tensor]:
         """`func` on nested states as one on packed ones.
 
         Its times have as many axes as the tensor of y0 with the most, so that they broadcast.
         """
-        if self.is_single:
+        if self.is_packed:
             return func
-        axes = self._axes
+        axes = 1 if self.is_single else self._axes
 
         def packed(t: Tensor, y: Tensor, *args: Any) -> Tensor:
-            return self.pack(func(t.view(-1, *[1] * (axes - 1)), self.unpack(y), *args))
+            times = self.time(t) if self.is_single else self.time(t).view(-1, *[1] * (axes - 1))
+            return self.pack(func(times, self.unpack(y), *args))
 
         return packed
 

@@ -80,6 +80,8 @@ def check_times(t: Tensor | Sequence[float], endless: bool = False) -> list[floa
         ValueError: Fewer than two times, or times that are not strictly monotonic and finite.
     """
     if isinstance(t, Tensor):
+        if t.is_meta:
+            raise ValueError("t is on the device 'meta' and has no values; make it on another one")
         fits = t.dim() == 1 and t.is_floating_point()
         times = t.tolist() if fits else []
         found = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ __all__ = [
     "VectorField",
     "checked",
     "graph_position",
+    "is_traced_or_transformed",
     "like_state",
     "without_old_graph",
 ]
@@ -38,12 +40,14 @@ class Dynamics:
         counts_changes: Whether its tensors count their changes in place, which are then rejected:
             those that are traced do not, nor those of inference mode.
         draws: Whether it draws random numbers, as is known from the second evaluation on.
+        resolution: Relative precision of its derivatives, where that is below the state's.
     """
 
     plain: Callable[..., Any] | None = None
     reuses_memory: bool = False
     counts_changes: bool = True
     draws: bool = False
+    resolution: float = 0.0
 
     def __call__(self, t: Tensor, y: Tensor, *args: Any) -> Tensor:
         raise NotImplementedError
@@ -128,7 +132,16 @@ class VectorField(Dynamics):
         if not self._states:
             return self._evaluate_first(t, y, args)
         if self._draws is None:
-            self.draws = self._draws = self._moved()
+            moved = self._moved()
+            if moved and threading.active_count() > 1:
+                from .random_draws import draws_numbers
+
+                # The generator is that of all threads, and another one may have moved it.
+                moved = draws_numbers(lambda: self._func(t, y, *args))
+                if not moved:
+                    self._states = self._random_states()
+                    self._before = self._before and bits(self._states)
+            self.draws = self._draws = moved
             if not self._draws:
                 self.plain = self._bare
         if not self._draws:
@@ -173,14 +186,9 @@ class VectorField(Dynamics):
         if self._draws is None:
             self._draws = self._moved()
         elif not self._draws and self._moved():
-            self._reject_late_draws()
+            from .random_draws import report_late_draws
 
-    def _reject_late_draws(self) -> None:
-        raise ValueError(
-            "the vector field drew random numbers at some evaluations and none at the first, so "
-            "that no evaluation can be repeated; draw them at every evaluation, or before the "
-            "solve"
-        )
+            report_late_draws()
 
     def _moved(self) -> bool:
         states = self._random_states()
@@ -242,6 +250,11 @@ def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return derivative
 
     return call
+
+
+def is_traced_or_transformed() -> bool:
+    """Whether no value of a tensor can be looked at."""
+    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
 
 
 def can_count_changes() -> bool:

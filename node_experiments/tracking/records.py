@@ -17,7 +17,7 @@ from ..runs.files import write_atomically
 from ..training.loop import Callback, Trainer
 from ..version import __version__
 
-__all__ = ["MetricsFile", "run_info"]
+__all__ = ["MetricsFile", "cpu_instructions", "cpu_name", "run_info"]
 
 PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "tensorboard", "numpy", "scipy")
 
@@ -51,6 +51,7 @@ def run_info(seed: int, device: str) -> dict[str, Any]:
         "git": git_state(),
         "platform": platform.platform(terse=True),
         "cpu": cpu_name(),
+        "cpu_instructions": cpu_instructions(),
         "device": device,
         "threads": torch.get_num_threads(),
     }
@@ -81,3 +82,11 @@ def cpu_name() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def cpu_instructions() -> str:
+    """The widest vector instructions that torch uses here, such as AVX2 or AVX512.
+
+    A hypervisor may hide the model of the processor, of which this tells most.
+    """
+    return torch.backends.cpu.get_cpu_capability()

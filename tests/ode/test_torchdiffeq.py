@@ -282,3 +282,24 @@ def test_scipys_methods_have_their_own_norm_and_warn_of_callbacks():
     assert float(a[-1, 0]) == pytest.approx(math.exp(-1), abs=1e-5)
     with pytest.warns(UserWarning, match="does not call callback_step"):
         odeint_adjoint(Field(), y0[0], T, method="scipy_solver")
+
+
+@pytest.mark.parametrize(
+    ("t", "remedy"),
+    [
+        (torch.tensor([0.0, 1.0, 1.0, 2.0]), r"solve at t.unique\(\)"),
+        (torch.tensor([0, 1]), r"write t.float\(\)"),
+        (torch.ones(2, device="meta"), "make it on another one"),
+    ],
+)
+def test_times_that_cannot_be_solved_at_name_the_remedy(t, remedy):
+    with pytest.raises((AssertionError, TypeError), match=remedy):
+        odeint(lambda t, y: -y, torch.ones(2), t)
+
+
+def test_an_event_that_does_not_come_names_the_option_of_the_interface():
+    with pytest.raises(AssertionError, match=r"no event came.*options\['max_num_steps'\]"):
+        odeint_event(
+            lambda t, y: -y, torch.ones(2), torch.tensor(0.0),
+            event_fn=lambda t, y: y.sum() + 1, options={"max_num_steps": 20},
+        )  # fmt: skip

@@ -363,7 +363,7 @@ def test_an_event_that_does_not_come_is_an_error():
             lambda t, y: y / (1 + t) ** 2, ONE, torch.tensor(0.0), event_fn=lambda t, y: y + 1
         )
     options = {"max_num_steps": 50}
-    with pytest.raises(SolveError, match="max_steps"):
+    with pytest.raises(SolveError, match="max_num_steps"):
         odeint_event(decay, ONE, T[0], event_fn=lambda t, y: y + 1, options=options)
     with pytest.raises(AssertionError, match="step_size"):
         odeint_event(decay, ONE, T[0], event_fn=lambda t, y: y - 0.5, method="rk4")

@@ -239,9 +239,8 @@ def weighted(terms: Terms, stages: Sequence[Tensor]) -> Tensor:
 
 
 def rms(x: Tensor) -> Tensor:
-    """Root mean square, 0-d, of at least single precision."""
-    dtype = torch.float32 if x.dtype in (torch.bfloat16, torch.float16) else None
-    return torch.linalg.vector_norm(x, dtype=dtype) / x.numel() ** 0.5
+    """Root mean square, 0-d."""
+    return torch.linalg.vector_norm(x) / x.numel() ** 0.5
 
 
 def replaced(

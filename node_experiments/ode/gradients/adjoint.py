@@ -202,6 +202,7 @@ class AugmentedDynamics(Dynamics):
         self._problem = problem
         self._shape = problem.y0.shape
         self._evaluate = Evaluator(problem)
+        self.resolution = problem.func.resolution
 
     def __call__(self, t: Tensor, y: Tensor, integrand: Tensor | None = None) -> Tensor:
         n = len(y) // 2

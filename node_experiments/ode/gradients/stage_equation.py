@@ -59,9 +59,8 @@ class StageSystem:
         """
         if b.shape[1] <= DENSE_UP_TO:
             factors, pivots = self._factors(b)
-            flat = b.to(factors.dtype).reshape(-1, 1)
-            x = torch.linalg.lu_solve(factors, pivots, flat, adjoint=transposed)
-            return x.view(b.shape).to(b.dtype)
+            x = torch.linalg.lu_solve(factors, pivots, b.reshape(-1, 1), adjoint=transposed)
+            return x.view(b.shape)
 
         def operator(v: Tensor) -> Tensor:
             rows = v.view(b.shape)
@@ -79,10 +78,9 @@ class StageSystem:
     def _factors(self, like: Tensor) -> tuple[Tensor, Tensor]:
         if self._factorised is None:
             m, n = like.shape
-            dtype = torch.promote_types(like.dtype, torch.float32)
-            jacobians = torch.stack([j.dense() for j in self._jacobians]).to(dtype)
-            coupled = torch.einsum("ij,ipq->ipjq", self._ha.to(dtype), jacobians)
-            identity = torch.eye(m * n, dtype=dtype, device=like.device)
+            jacobians = torch.stack([j.dense() for j in self._jacobians])
+            coupled = torch.einsum("ij,ipq->ipjq", self._ha, jacobians)
+            identity = torch.eye(m * n, dtype=like.dtype, device=like.device)
             matrix = identity - coupled.reshape(m * n, m * n)
             self._factorised = torch.linalg.lu_factor_ex(matrix)[:2]
             self._jacobians = ()

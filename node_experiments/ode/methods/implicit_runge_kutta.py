@@ -79,7 +79,7 @@ class ImplicitRungeKutta(Stepper):
         self._n = like.numel()
         self._rtol, self._atol = rtol, atol
         # Rounding bounds what Newton's method can reach.
-        self._floor = 10 * torch.finfo(like.dtype).eps
+        self._floor = max(10 * torch.finfo(like.dtype).eps, 2 * field.resolution)
         self._quadrature, self._relinearizations = quadrature, relinearizations
         self._adaptive, self.remembers = adaptive, True
         self._first: Tensor | None = None

@@ -72,15 +72,12 @@ class Linearization:
 
             return lambda b: gmres(operator, b.reshape(-1), TOLERANCE).view(m, n)
         matrix = self._matrix.t() if transposed else self._matrix
-        # There is no factorisation in half precision.
-        matrix = matrix.to(torch.promote_types(matrix.dtype, torch.float32))
         identity = torch.eye(m * n, dtype=matrix.dtype, device=matrix.device)
-        coupled = torch.kron(ha.to(matrix.dtype), matrix.contiguous())
+        coupled = torch.kron(ha, matrix.contiguous())
         factors, pivots, _ = torch.linalg.lu_factor_ex(identity - coupled)
 
         def solve(b: Tensor) -> Tensor:
-            x = torch.linalg.lu_solve(factors, pivots, b.to(matrix.dtype).reshape(-1, 1))
-            return x.view(m, n).to(b.dtype)
+            return torch.linalg.lu_solve(factors, pivots, b.reshape(-1, 1)).view(m, n)
 
         return solve
 

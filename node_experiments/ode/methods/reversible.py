@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from ..solution import StepCounts
-from ..vector_field import PlainField
+from ..vector_field import PlainField, is_traced_or_transformed
 from .base import FunctionalMethod, State, Time
 from .butcher_tableau import Tableau
 from .explicit_runge_kutta import ExplicitRungeKutta
@@ -158,7 +158,9 @@ class ReversibleRungeKutta:
 class Leapfrog:
     """Symplectic and symmetric, of order 2, on (q, p): the two halves of the flat state.
 
-    The derivative of q must depend on p (and t) alone and that of p on q (and t) alone.
+    The derivative of q must depend on p (and t) alone and that of p on q (and t) alone: of
+    another system the steps are of order 1, and neither symplectic nor reversible. Two further
+    evaluations at the start look whether it does.
     """
 
     name = "leapfrog"
@@ -169,7 +171,10 @@ class Leapfrog:
     has_twin = False
 
     def start(self, field: FlatField, t: Time, y: Tensor) -> State:
-        return y, field(t, y).chunk(2)[1]
+        derivative = field(t, y)
+        if not is_traced_or_transformed():
+            check_separable(field, t, y, derivative)
+        return y, derivative.chunk(2)[1]
 
     def advance(
         self, field: FlatField, t: Time, h: Time, state: State
@@ -184,6 +189,31 @@ class Leapfrog:
 
     def undo(self, field: FlatField, t: Time, h: Time, state: State) -> State:
         return self.advance(field, t + h, -h, state)[0]
+
+
+def check_separable(field: FlatField, t: Time, y: Tensor, derivative: Tensor) -> None:
+    """Reject a system that leapfrog is not made for.
+
+    Raises:
+        ValueError: The derivative of a half of the state depends on that half.
+    """
+    with torch.no_grad():
+        halves = derivative.detach().chunk(2)
+        eps = max(torch.finfo(y.dtype).eps, field.resolution)
+        moved = y.detach() + eps**0.25 * (1 + y.detach().abs())
+        for i, name in enumerate("qp"):
+            ends = [half.clone() for half in y.detach().chunk(2)]
+            ends[i] = moved.chunk(2)[i]
+            other = field.derivative(t, torch.cat(ends)).chunk(2)[i]
+            change, size = (other - halves[i]).abs().max(), halves[i].abs().max()
+            if bool(change > eps**0.5 * size + eps):
+                raise ValueError(
+                    f"solver.method='leapfrog' needs a separable system: d{name}/dt depends on "
+                    f"{name}, where q is the first half of all numbers of the state, in their "
+                    "order, and p the second. For samples of (q, p) along the first axis give "
+                    "y0=(q, p), a tuple of two tensors; of another system take "
+                    "solver='asynchronous_leapfrog' or solver='implicit_midpoint'"
+                )
 
 
 def plus(y: Tensor, h: Time, v: Tensor) -> Tensor:

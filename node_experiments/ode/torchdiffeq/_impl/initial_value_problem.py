@@ -163,13 +163,18 @@ def check_times(t: Any) -> list[float]:
     if not isinstance(t, Tensor):
         raise ArgumentError(f"t must be a tensor of shape (time,); found {type(t).__name__}")
     if not t.is_floating_point():
-        raise TypeError(f"t must be a tensor of floats; found {t.dtype}")
+        raise TypeError(f"t must be a tensor of floats; found {t.dtype}; write t.float()")
+    if t.is_meta:
+        raise ArgumentError("t is on the device 'meta' and has no values; make it on another one")
     if t.dim() != 1 or t.numel() == 0:
         raise ArgumentError(f"t must have shape (time,); found {tuple(t.shape)}")
     times = t.tolist()
     later = times[1:]
     if not (all(map(operator.lt, times, later)) or all(map(operator.gt, times, later))):
-        raise ArgumentError(f"t must be strictly increasing or decreasing; found {times}")
+        raise ArgumentError(
+            f"t must be strictly increasing or decreasing; found {times}; solve at t.unique() and "
+            "index the outputs by its inverse"
+        )
     return times
 
 
@@ -195,4 +200,6 @@ def raising(solver: Callable[..., Solution], *args: Any, **kwargs: Any) -> Solut
     try:
         return solver(*args, **kwargs)
     except SolveError as error:
-        raise DropInSolveError(error.solution) from None
+        solution = error.solution
+        solution.message = solution.message.replace("solver.max_steps", "options['max_num_steps']")
+        raise DropInSolveError(solution) from None

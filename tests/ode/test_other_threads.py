@@ -1,0 +1,110 @@
+"""Random numbers that another thread draws while a solve runs are not the vector field's."""
+
+import threading
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from node_experiments.ode import Solver, solve
+
+T = torch.tensor([0.0, 1.0])
+Y0 = torch.ones(2)
+
+
+@contextmanager
+def another_thread():
+    """A thread that draws a number whenever it is asked to, as one that loads data."""
+    ask, answer = threading.Semaphore(0), threading.Semaphore(0)
+    running = True
+
+    def work():
+        while True:
+            ask.acquire()
+            if not running:
+                return
+            torch.rand(())
+            answer.release()
+
+    def draw():
+        ask.release()
+        answer.acquire()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield draw
+    finally:
+        running = False
+        ask.release()
+        thread.join()
+
+
+@pytest.mark.parametrize("method", ["dopri5", "bosh3"])
+def test_numbers_drawn_between_the_first_evaluations(method):
+    """They are taken neither for the vector field's nor are they drawn again."""
+    expected = solve(lambda t, y: -y, Y0, T, method).ys
+    torch.manual_seed(0)
+    with another_thread() as draw:
+        calls = []
+
+        def field(t, y):
+            calls.append(t)
+            if len(calls) == 1:
+                draw()
+            return -y
+
+        torch.testing.assert_close(solve(field, Y0, T, method).ys, expected, rtol=0, atol=0)
+    after = torch.rand(())
+    torch.manual_seed(0)
+    torch.rand(())
+    assert torch.equal(after, torch.rand(()))
+
+
+def test_numbers_drawn_later_are_told_and_the_solution_is_right():
+    with another_thread() as draw:
+        calls = []
+
+        def field(t, y):
+            calls.append(t)
+            if len(calls) == 10:
+                draw()
+            return -y
+
+        with pytest.warns(UserWarning, match="by another thread or by the vector field"):
+            solution = solve(field, Y0, T, Solver("rk4", num_steps=8))
+    expected = solve(lambda t, y: -y, Y0, T, Solver("rk4", num_steps=8)).ys
+    torch.testing.assert_close(solution.ys, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("draws", [torch.rand_like, lambda y: torch.dropout(y, 0.5, True)])
+@pytest.mark.parametrize("gradient", ["adjoint", "discrete"])
+def test_a_vector_field_that_draws_beside_another_thread_draws_the_same_again(draws, gradient):
+    with another_thread():
+        torch.manual_seed(0)
+        y0 = Y0.clone().requires_grad_()
+        seen = []
+
+        def field(t, y):
+            noise = draws(torch.ones_like(y))
+            seen.append(noise.clone())
+            return noise * y
+
+        ys = solve(field, y0, T, Solver("rk4", num_steps=4), gradient).ys
+        (grad,) = torch.autograd.grad(ys[-1].sum(), y0)
+    repeated = [noise for noise in seen if torch.equal(noise, seen[0])]
+    assert len(repeated) >= len(seen) - 1  # but for the one that looked who draws
+    torch.testing.assert_close(grad, ys[-1].detach() / Y0)
+
+
+def test_without_another_thread_late_draws_are_rejected():
+    if threading.active_count() > 1:
+        pytest.skip("the test runner has threads")
+    calls = []
+
+    def field(t, y):
+        calls.append(t)
+        return -y + (0 * torch.rand(()) if len(calls) > 5 else 0)
+
+    with pytest.raises(ValueError, match="drew random numbers at some evaluations and none at"):
+        solve(field, Y0, T, Solver("rk4", num_steps=8))
