@@ -2,8 +2,6 @@
 
 import json
 import statistics
-import subprocess
-import sys
 
 import pytest
 import yaml
@@ -252,11 +250,3 @@ def test_an_evaluation_leaves_what_the_table_needs(node_run, tiny, tmp_path):
         assert lines(report, row)
     assert "| - |" not in report
     assert "two standard errors)" in report, "paired, by the images that each got wrong"
-
-
-def test_it_needs_no_torch():
-    script = (
-        "import sys\nimport node_experiments.chapters.image_classification.solver_transfer\n"
-        "sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
