@@ -54,9 +54,19 @@ def composed(*overrides):
 
 
 EXPERIMENTS = choices("experiment")
+CONTENT = {name: OmegaConf.load(CONFIGS / "experiment" / f"{name}.yaml") for name in EXPERIMENTS}
+# Those with settings of their own, and of those that only name a dataset and a model every
+# fourth: the others are thorough, for such a pair is looked at below.
+COMPOSED = {
+    name
+    for place, name in enumerate(EXPERIMENTS)
+    if set(CONTENT[name]) - {"defaults", "name"} or place % 4 == 0
+}
 
 
-@pytest.mark.parametrize(("experiment", "protocol"), by_turns(EXPERIMENTS, choices("protocol")))
+@pytest.mark.parametrize(
+    ("experiment", "protocol"), by_turns(EXPERIMENTS, choices("protocol"), COMPOSED)
+)
 def test_every_experiment_composes_with_everything(experiment, protocol):
     """In every protocol, by the recipe of its dataset and model.
 
@@ -82,13 +92,25 @@ def test_every_experiment_composes_with_everything(experiment, protocol):
     named = [name for name in ("kinetic", "jacobian", "taylor") if getattr(weights, name) > 0]
     assert regularizer == ("_".join(named) or "none")
     if protocol == RunConfig.protocol:
-        bare = OmegaConf.load(CONFIGS / "experiment" / f"{experiment}.yaml").defaults
-        without = composed(
-            *(f"{key.split('/')[1]}={value}" for d in bare for key, value in d.items())
-        )
+        without = composed(*(f"{group}={value}" for group, value in chosen(experiment).items()))
         assert (config.trainer, config.optimizer, config.scheduler, config.dataset) == (
             (without.trainer, without.optimizer, without.scheduler, without.dataset)
         )
+
+
+def chosen(experiment):
+    """What it names, by group."""
+    entries = [entry for named in CONTENT[experiment].defaults for entry in named.items()]
+    return {key.split("/")[1]: value for key, value in entries}
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_names_a_dataset_and_a_model_that_fit(experiment):
+    groups = chosen(experiment)
+    names = {group: {"name": value} for group, value in groups.items()}
+    assert OmegaConf.merge(CONTENT[experiment], names).name == experiment
+    assert (groups.pop("dataset"), groups.pop("model")) in FITTING
+    assert all(value in choices(group) for group, value in groups.items())
 
 
 def test_every_method_is_a_choice():
