@@ -3,7 +3,7 @@
 import re
 from copy import deepcopy
 from dataclasses import fields, replace
-from itertools import product
+from itertools import cycle, product
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -281,16 +281,16 @@ def test_misspelt_choices_are_answered_with_the_nearest(node_run, argument, mess
 
 def test_a_choice_on_the_command_line_wins_over_the_recipe():
     """All of it: nothing of the recipe's optimiser or schedule is left beside it."""
-    for experiment in ("mnist_odenet", "hopper_latent_ode", "poisson_latent_ode", "figure1"):
-        for protocol in choices("protocol"):
-            config = composed(
-                f"experiment={experiment}",
-                f"protocol={protocol}",
-                "scheduler=cosine",
-                "optimizer=adam",
-            )
-            assert config.scheduler == SchedulerConfig(name="cosine")
-            assert config.optimizer == OptimizerConfig(name="adam", lr=1e-3)
+    experiments = ("mnist_odenet", "hopper_latent_ode", "poisson_latent_ode", "figure1")
+    for experiment, protocol in zip(experiments, cycle(choices("protocol")), strict=False):
+        config = composed(
+            f"experiment={experiment}",
+            f"protocol={protocol}",
+            "scheduler=cosine",
+            "optimizer=adam",
+        )
+        assert config.scheduler == SchedulerConfig(name="cosine")
+        assert config.optimizer == OptimizerConfig(name="adam", lr=1e-3)
 
 
 def test_a_setting_on_the_command_line_wins_over_the_recipe():

@@ -82,7 +82,7 @@ def test_the_numbers_are_those_of_torchdiffeq(method):
     options = options_of(method)
     tolerances = {"rtol": 1e-11, "atol": 1e-11} if not options else {}
     if method in ("adaptive_heun", "fehlberg2", "bosh3"):
-        tolerances = {"rtol": 1e-6, "atol": 1e-6}
+        tolerances = {"rtol": 1e-7, "atol": 1e-7}
     close = {"rtol": 1e-10, "atol": 1e-10} if not tolerances else {"rtol": 1e-5, "atol": 1e-5}
     with torch.no_grad():
         field = Field().forward

@@ -128,7 +128,7 @@ def stiff_gradient(way):
     """Of the rates at which components forget their past; backwards in time they explode."""
     rates = torch.logspace(0, 2.5, 5, dtype=torch.float64).requires_grad_()
     y0, t = torch.linspace(1, 2, 5).double(), torch.tensor([0.0, 0.1], dtype=torch.float64)
-    solver = Solver("kvaerno3", rtol=1e-6, atol=1e-6)
+    solver = Solver("kvaerno5", rtol=1e-6, atol=1e-6)
 
     def relax(t, y, rates):
         return -rates * (y - torch.cos(t))
