@@ -74,7 +74,7 @@ def test_the_constant_rate_that_fits_best_is_count_over_span():
 
 def test_training_beats_the_constant_rate():
     sizes = {"train_size": 100, "test_size": 100, "batch_size": 100}
-    data = poisson_data(PoissonConfig(validation_size=0, passes=25, **sizes))
+    data = poisson_data(PoissonConfig(validation_size=0, passes=32, **sizes))
     solver = Solver("dopri5", rtol=1e-3, atol=1e-3)
     model = PoissonLatentODE(
         PoissonLatentODEConfig(), data.span, data.mean_count, solver, Backprop()
