@@ -55,8 +55,8 @@ def composed(*overrides):
 
 EXPERIMENTS = choices("experiment")
 CONTENT = {name: OmegaConf.load(CONFIGS / "experiment" / f"{name}.yaml") for name in EXPERIMENTS}
-# Those with settings of their own, and of those that only name a dataset and a model every
-# fourth: the others are thorough, for such a pair is looked at below.
+# Those with separate settings, and of those that only name a dataset and a model every fourth:
+# the others are thorough, and the pair that each names is looked at below.
 COMPOSED = {
     name
     for place, name in enumerate(EXPERIMENTS)

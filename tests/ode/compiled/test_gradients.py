@@ -49,7 +49,7 @@ def differentiated(field, y0, t, solver, gradient, args=(), **options):
     return solution, [y0.grad, *(p.grad for p in field.parameters())]
 
 
-# What has a setting of its own; methods of more stages and other grids are thorough.
+# One for each setting; methods of more stages and other grids are thorough.
 KINDS = [SOLVERS[place] for place in (0, 1, 2, 5, 6, 9)]
 
 
