@@ -5,12 +5,11 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-import torch
 
 from tests.fork_server import ForkServer
 
-# Tests run side by side; threads of one would only disturb the others.
-torch.set_num_threads(1)
+# Tests run side by side; threads of one would only disturb the others. Torch reads it when it is
+# imported, which the process that hands out the tests has no need of.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
@@ -23,6 +22,8 @@ def pytest_collection_finish():
 
 @pytest.fixture(autouse=True)
 def _seeded():
+    import torch
+
     torch.manual_seed(0)
 
 

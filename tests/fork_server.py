@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 SERVER = """
-import json, os, signal, sys, traceback
+import gc, json, os, signal, sys, traceback
 import torch
 torch.set_num_threads(1)
 from node_experiments.chapters.image_classification import mnist
@@ -20,9 +20,14 @@ from node_experiments.cli import application, main as cli
 from node_experiments.data.cache import cache_folder
 from node_experiments.runner import run
 from node_experiments.tracking.figures import Figures
+from node_experiments.tracking.tensorboard import TensorBoard
 from node_experiments.training import checkpoints
 
 mnist.load_mnist(cache_folder())
+# What a run would import or find out first, which every fork would do again.
+stdout, sys.stdout = sys.stdout, open(os.devnull, "w")
+cli.main(["experiment=mnist_mlp", "protocol=smoke", "--cfg", "job"])
+sys.stdout = stdout
 # So small a run spends its time drawing, and would seldom be killed at anything else.
 Figures.epoch_end = lambda figures, trainer: None
 
@@ -64,6 +69,8 @@ def run(words, folder, out, place, before):
         sys.stdout.flush()
         os._exit(code)
 
+gc.collect()
+gc.freeze()
 for line in sys.stdin:
     command, *given = json.loads(line)
     if command == "start":

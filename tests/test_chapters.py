@@ -107,18 +107,23 @@ def test_every_import_string_names_something():
             assert name is None or callable(resolve(name))
 
 
+UNDRAWN = """
+from node_experiments.tracking.figures import Figures
+Figures.epoch_end = lambda self, trainer: None
+"""
 IMPORTED = """
 import json, sys
 from node_experiments.cli.main import main
 sys.argv = ["node-run", *{arguments!r}]
+{before}
 code = main()
 mods = sorted(m for m in sys.modules if m.split(".")[0] == "node_experiments")
 print(json.dumps([code, mods, "torch" in sys.modules]))
 """
 
 
-def imported_by(tmp_path, *arguments):
-    code = IMPORTED.format(arguments=list(arguments))
+def imported_by(tmp_path, *arguments, before=""):
+    code = IMPORTED.format(arguments=list(arguments), before=before)
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True
     )
@@ -129,7 +134,7 @@ def test_a_run_imports_its_own_chapter(tmp_path):
     small = ("train_size=16", "batch_size=16", "validation_size=16", "test_size=16")
     code, modules, _ = imported_by(
         tmp_path, "experiment=mnist_odenet", "protocol=smoke", "trainer.epochs=1",
-        "model.channels=8", *(f"dataset.{setting}" for setting in small),
+        "model.channels=8", *(f"dataset.{setting}" for setting in small), before=UNDRAWN,
     )  # fmt: skip
     assert code == 0
     own = ("image_classification", "chapter")
@@ -248,8 +253,7 @@ def outside(tmp_path, monkeypatch):
     def call(*command_lines):
         script = (
             "from node_experiments.cli.main import main\n"
-            "from node_experiments.tracking.figures import Figures\n"
-            "Figures.epoch_end = lambda self, trainer: None\n"
+            f"{UNDRAWN}"
             f"print([main(words) for words in {command_lines!r}])\n"
         )
         command = [sys.executable, "-c", script]

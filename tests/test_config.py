@@ -3,7 +3,7 @@
 import re
 from copy import deepcopy
 from dataclasses import fields, replace
-from itertools import product
+from itertools import cycle, product
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -54,9 +54,19 @@ def composed(*overrides):
 
 
 EXPERIMENTS = choices("experiment")
+CONTENT = {name: OmegaConf.load(CONFIGS / "experiment" / f"{name}.yaml") for name in EXPERIMENTS}
+# Those with separate settings, and of those that only name a dataset and a model every fourth:
+# the others are thorough, and the pair that each names is looked at below.
+COMPOSED = {
+    name
+    for place, name in enumerate(EXPERIMENTS)
+    if set(CONTENT[name]) - {"defaults", "name"} or place % 4 == 0
+}
 
 
-@pytest.mark.parametrize(("experiment", "protocol"), by_turns(EXPERIMENTS, choices("protocol")))
+@pytest.mark.parametrize(
+    ("experiment", "protocol"), by_turns(EXPERIMENTS, choices("protocol"), COMPOSED)
+)
 def test_every_experiment_composes_with_everything(experiment, protocol):
     """In every protocol, by the recipe of its dataset and model.
 
@@ -82,13 +92,25 @@ def test_every_experiment_composes_with_everything(experiment, protocol):
     named = [name for name in ("kinetic", "jacobian", "taylor") if getattr(weights, name) > 0]
     assert regularizer == ("_".join(named) or "none")
     if protocol == RunConfig.protocol:
-        bare = OmegaConf.load(CONFIGS / "experiment" / f"{experiment}.yaml").defaults
-        without = composed(
-            *(f"{key.split('/')[1]}={value}" for d in bare for key, value in d.items())
-        )
+        without = composed(*(f"{group}={value}" for group, value in chosen(experiment).items()))
         assert (config.trainer, config.optimizer, config.scheduler, config.dataset) == (
             (without.trainer, without.optimizer, without.scheduler, without.dataset)
         )
+
+
+def chosen(experiment):
+    """What it names, by group."""
+    entries = [entry for named in CONTENT[experiment].defaults for entry in named.items()]
+    return {key.split("/")[1]: value for key, value in entries}
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_names_a_dataset_and_a_model_that_fit(experiment):
+    groups = chosen(experiment)
+    names = {group: {"name": value} for group, value in groups.items()}
+    assert OmegaConf.merge(CONTENT[experiment], names).name == experiment
+    assert (groups.pop("dataset"), groups.pop("model")) in FITTING
+    assert all(value in choices(group) for group, value in groups.items())
 
 
 def test_every_method_is_a_choice():
@@ -260,16 +282,16 @@ def test_misspelt_choices_are_answered_with_the_nearest(node_run, argument, mess
 
 def test_a_choice_on_the_command_line_wins_over_the_recipe():
     """All of it: nothing of the recipe's optimiser or schedule is left beside it."""
-    for experiment in ("mnist_odenet", "hopper_latent_ode", "poisson_latent_ode", "figure1"):
-        for protocol in choices("protocol"):
-            config = composed(
-                f"experiment={experiment}",
-                f"protocol={protocol}",
-                "scheduler=cosine",
-                "optimizer=adam",
-            )
-            assert config.scheduler == SchedulerConfig(name="cosine")
-            assert config.optimizer == OptimizerConfig(name="adam", lr=1e-3)
+    experiments = ("mnist_odenet", "hopper_latent_ode", "poisson_latent_ode", "figure1")
+    for experiment, protocol in zip(experiments, cycle(choices("protocol")), strict=False):
+        config = composed(
+            f"experiment={experiment}",
+            f"protocol={protocol}",
+            "scheduler=cosine",
+            "optimizer=adam",
+        )
+        assert config.scheduler == SchedulerConfig(name="cosine")
+        assert config.optimizer == OptimizerConfig(name="adam", lr=1e-3)
 
 
 def test_a_setting_on_the_command_line_wins_over_the_recipe():

@@ -5,8 +5,6 @@ import json
 import os
 import random
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -157,15 +155,6 @@ def test_a_checkpoint_that_is_not_there_is_said_before_its_settings(node_run):
     assert (done.code, "checkpoint=away is missing" in done.err) == (2, True)
     done = node_run("mode=predict", "dataset.path=new.csv")
     assert (done.code, "mode=predict needs checkpoint=" in done.err) == (2, True)
-
-
-def test_import_is_light():
-
-    code = "import node_experiments, sys; node_experiments.load; print('torch' in sys.modules)"
-    found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert found.stdout.strip() == "False"
 
 
 def test_what_ships_is_small_and_evaluates(node_run):

@@ -1,8 +1,5 @@
 """Errors that the user can correct have one base, from which the exit code follows."""
 
-import subprocess
-import sys
-
 import pytest
 
 from node_experiments.config import ConfigError
@@ -15,13 +12,3 @@ from node_experiments.training.device import DeviceError
 def test_what_the_user_can_correct_has_one_base(error):
     assert issubclass(error, UserError)
     assert error.exit_code == 2
-
-
-def test_the_base_is_imported_alone():
-    script = (
-        "import sys; import node_experiments.errors\n"
-        "print(sorted(m for m in sys.modules if m.partition('.')[0] in "
-        "('torch', 'hydra', 'omegaconf', 'numpy')))"
-    )
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert result.stdout.strip() == "[]", result.stderr

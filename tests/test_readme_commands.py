@@ -52,16 +52,23 @@ def starts_processes(arguments):
     )
 
 
+@pytest.mark.parametrize("section", ["Sweeps", "Clusters"])
+def test_commands_compose(section):
+    """What they do is looked at by tests of sweeps and launchers, of the very same choices."""
+    for line in commands(section):
+        _, *arguments = shlex.split(line)
+        needed = [module for choice, module in NEEDS.items() if choice in arguments]
+        if all(map(installed, needed)):
+            compose(word for word in arguments if "=" in word and not word.startswith("--"))
+
+
 @pytest.mark.filterwarnings("ignore")  # of Optuna's dependencies
-@pytest.mark.parametrize("section", ["Resume", "Sweeps", "Clusters"])
+@pytest.mark.parametrize("section", ["Resume", pytest.param("Sweeps", marks=pytest.mark.thorough)])
 def test_commands_run(node_run, section):
     for line in commands(section):
         program, *arguments = shlex.split(line)
         needed = [module for choice, module in NEEDS.items() if choice in arguments]
-        if not all(map(installed, needed)):
-            continue
-        if starts_processes(arguments):
-            compose(word for word in arguments if "=" in word and not word.startswith("--"))
+        if starts_processes(arguments) or not all(map(installed, needed)):
             continue
         if "experiment=mnist_mlp" in arguments and "resume=" not in line:
             arguments += SMALL
@@ -131,7 +138,8 @@ def compose(arguments):
     from node_experiments.runner.compose import configs_folder
 
     cli.register()
-    given = [argument.partition(",")[0] for argument in arguments if argument != "-m"]
+    # Of lists their first values; distributions are for the sweeper alone.
+    given = [word.partition(",")[0] for word in arguments if "interval(" not in word]
     with initialize_config_dir(str(configs_folder()), version_base="1.3"):
         composed = compose("config", given, return_hydra_config=True)
     assert composed.hydra.launcher._target_
@@ -206,6 +214,10 @@ def test_the_commands_of_results_work(node_run, monkeypatch, command):
     from node_experiments.cli.report import main
 
     program, *arguments = shlex.split(command)
+    if program == "node-run" and len(arguments) == 1 and arguments[0].startswith("experiment="):
+        # That each experiment composes is shown where all are composed.
+        assert (ROOT / "configs" / "experiment" / f"{arguments[0][11:]}.yaml").is_file()
+        return
     if program == "node-run":
         result = node_run(*arguments, "protocol=smoke", "--cfg", "job")
         assert result.code == 0, result.err

@@ -137,7 +137,8 @@ def test_a_density_cannot_be_augmented(name):
 def test_one_command_trains_an_augmented_model(node_run):
     result = node_run(
         "experiment=periodic_latent_ode", "model=latent_ode_poisson", "protocol=smoke",
-        "trainer.threads=1", "model.augment=2",
+        "trainer.threads=1", "trainer.epochs=1", "model.augment=2", "dataset.train_size=16",
+        "dataset.batch_size=8", "dataset.validation_size=8", "dataset.test_size=8",
     )  # fmt: skip
     assert result.code == 0, result.err
 

@@ -91,7 +91,7 @@ def test_an_explicit_method_needs_far_more_evaluations():
 
 
 def test_large_states_are_solved_without_a_dense_jacobian():
-    n = 400  # heat equation; the stiffest mode decays with 4 n^2
+    n = 200  # heat equation; the stiffest mode decays with 4 n^2
     x = torch.linspace(0, 1, n + 2, dtype=torch.float64)[1:-1]
 
     def heat(t, u):

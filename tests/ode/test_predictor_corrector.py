@@ -8,7 +8,7 @@ import torch
 from node_experiments.ode import Solver, solve
 from node_experiments.ode.gradients import Checkpoint, Discrete
 from node_experiments.ode.torchdiffeq import odeint
-from tests.grids import always
+from tests.grids import always, pairwise
 
 METHODS = ("adaptive_heun", "fehlberg2")
 T = torch.tensor([0.0, 0.3, 0.7, 1.5], dtype=torch.float64)
@@ -59,16 +59,18 @@ def test_stable_on_the_real_axis_down_to_minus_one(step, stable):
     assert (float(end.abs()) < 1) is stable
 
 
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
-    "options",
-    [
-        {"rtol": 1e-4, "atol": 1e-4},
-        {"rtol": 1e-4, "atol": 1e-4, "jump_t": (0.9,)},
-        {"num_steps": 7},
-    ],
+    ("options", "method", "forwards"),
+    pairwise(
+        [
+            {"rtol": 1e-4, "atol": 1e-4},
+            {"rtol": 1e-4, "atol": 1e-4, "jump_t": (0.9,)},
+            {"num_steps": 7},
+        ],
+        METHODS,
+        [True, False],
+    ),
 )
-@pytest.mark.parametrize("forwards", [True, False])
 def test_gradients_of_the_steps_are_exact(method, options, forwards):
     y0 = torch.linspace(-1, 1, 6, dtype=torch.float64).view(2, 3).requires_grad_()
     w, t = W.clone().requires_grad_(), (T if forwards else T.flip(0)).clone().requires_grad_()

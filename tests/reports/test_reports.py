@@ -4,8 +4,6 @@ import base64
 import csv
 import io
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -292,13 +290,3 @@ def test_cells():
     assert str(Estimate.of([1.0, 2.0, 3.0]).cell()) == "2 ± 1"
     assert str(Estimate.of([1.0, 2.0, 3.0], 10).cell(".1f", ".1f", count=1)) == "20.0 ± 10.0 (3)"
     assert Estimate.of([]) is None
-
-
-def test_reports_import_no_torch():
-    script = (
-        "import sys\n"
-        "from node_experiments.cli import report, report_figures\n"
-        "import node_experiments.figures.comparison\n"
-        "sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", script]).returncode == 0

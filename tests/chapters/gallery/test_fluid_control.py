@@ -101,20 +101,21 @@ def test_memory_of_adjoint_and_reversible_does_not_grow_with_steps():
     trainer = SimpleNamespace(
         model=model, task=FluidTarget(), step=0, data=SimpleNamespace(train=[batch])
     )
-    rows = gradient_costs(trainer, (3, 8), repeats=1)
+    few, many = 2, 6
+    rows = gradient_costs(trainer, (few, many), repeats=1)
     peak = {(row["gradient"], row["steps"]): row["peak_bytes"] for row in rows}
-    growth = {name: peak[name, 8] / peak[name, 3] for name in GRADIENT_METHODS}
-    assert growth["adjoint"] < 1.02
+    growth = {name: peak[name, many] / peak[name, few] for name in GRADIENT_METHODS}
+    assert growth["adjoint"] < 1.04
     assert growth["reversible"] < 1.02
     assert growth["backprop"] > 2
-    assert 1.02 < growth["discrete"] < growth["backprop"]
+    assert 1.05 < growth["discrete"] < growth["backprop"]
     errors = {(row["gradient"], row["steps"]): row["error"] for row in rows}
     for name in ("discrete", "checkpoint"):
-        assert errors[name, 8] == pytest.approx(errors["backprop", 8], rel=1e-6)
+        assert errors[name, many] == pytest.approx(errors["backprop", many], rel=1e-6)
     # Two discretisations of one gradient: `reversible` is no further from it than `rk4` is.
     for name in ("backprop", "reversible"):
-        assert errors[name, 8] < errors[name, 3] / 5
-    assert errors["reversible", 8] < 2 * errors["backprop", 8]
+        assert errors[name, many] < errors[name, few] / 5
+    assert errors["reversible", many] < 2 * errors["backprop", many]
 
 
 @pytest.mark.parametrize("name", ["heart", "star", "square", "disk"])

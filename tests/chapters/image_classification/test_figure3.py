@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 from functools import partial
 
 import pytest
@@ -138,11 +136,3 @@ def test_data_that_are_no_images_have_none(node_run, trained):
     assert "model.name='odenet' does not fit dataset.name='spirals'" in result.err
     assert len(result.err.strip().splitlines()) == 1
     assert not made
-
-
-def test_the_report_needs_no_torch():
-    script = (
-        "import sys\nimport node_experiments.chapters.image_classification.figure3_report\n"
-        "sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", script]).returncode == 0

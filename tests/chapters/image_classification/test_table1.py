@@ -2,8 +2,6 @@
 
 import importlib.util
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -288,13 +286,3 @@ def test_measured_growth_is_what_the_paper_claims(tmp_path):
     assert found.depth == growth["adjoint"].depth == sorted(found.depth)
     assert networks["backprop"]["backward_evaluations"] == [0, 0, 0]
     assert "L^1.00" in row(markdown(table1, tmp_path), "ResNet, 6 blocks")
-
-
-def test_it_needs_no_torch(tmp_path):
-    script = (
-        "import sys; from pathlib import Path\n"
-        "from node_experiments.chapters.image_classification.table1 import table1\n"
-        "from node_experiments.runs import load_runs\n"
-        f"table1(load_runs({str(tmp_path)!r})); sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", script]).returncode == 0

@@ -58,7 +58,12 @@ def test_poisson_process_runs(node_run):
     [
         pytest.param("periodic_rnn_dt", "mse", ["dataset.task=extrapolation"], marks=figures),
         ("periodic_rnn_vae", "mse_samples", ["model.variant=official_bug"]),
-        ("periodic_latent_ode", "mse_samples", ["solver=rk4", "solver.num_steps=8"]),
+        pytest.param(
+            "periodic_latent_ode",
+            "mse_samples",
+            ["solver=rk4", "solver.num_steps=8"],
+            marks=pytest.mark.thorough,
+        ),
         ("japanese_vowels_ode_rnn", "accuracy", ["model.batching=union", "gradient=adjoint"]),
         pytest.param(
             "japanese_vowels_latent_ode",

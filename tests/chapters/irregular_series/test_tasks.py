@@ -201,7 +201,7 @@ def test_classes_are_learnt(name, label_per):
     assert (task.metric, task.higher_is_better) == ("accuracy", True)
     optimizer = torch.optim.Adam(model.parameters(), 0.05)
     first = None
-    for step in range(40):
+    for step in range(20):
         loss, _ = task.loss(model, batch, step)
         first = float(loss.detach()) if first is None else first
         optimizer.zero_grad()

@@ -74,12 +74,12 @@ def test_the_constant_rate_that_fits_best_is_count_over_span():
 
 def test_training_beats_the_constant_rate():
     sizes = {"train_size": 100, "test_size": 100, "batch_size": 100}
-    data = poisson_data(PoissonConfig(validation_size=0, passes=40, **sizes))
+    data = poisson_data(PoissonConfig(validation_size=0, passes=32, **sizes))
     solver = Solver("dopri5", rtol=1e-3, atol=1e-3)
     model = PoissonLatentODE(
         PoissonLatentODEConfig(), data.span, data.mean_count, solver, Backprop()
     )
-    task, optimizer = PoissonTask(), torch.optim.Adam(model.parameters(), 0.02)
+    task, optimizer = PoissonTask(), torch.optim.Adam(model.parameters(), 0.03)
     for step, batch in enumerate(data.train):
         loss, _ = task.loss(model, batch, step)
         optimizer.zero_grad()

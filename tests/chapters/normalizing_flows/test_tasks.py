@@ -104,14 +104,14 @@ def test_a_density_that_does_not_integrate_to_one_is_seen():
 
 @pytest.mark.parametrize(("energy", "kind"), by_turns(ENERGIES, ["cnf", "nf"]))
 def test_training_comes_closer_to_every_energy(kind, energy):
-    data = energy_data(EnergiesConfig(energy=energy, batch_size=256, batches=30, test_size=1000))
+    data = energy_data(EnergiesConfig(energy=energy, batch_size=128, batches=20, test_size=1000))
     model = (
         planar_cnf(PlanarCNFConfig(units=8), SimpleNamespace(dim=2), SOLVER, Backprop())
         if kind == "cnf"
         else PlanarNF(2, 8, "sample")
     )
     task = DensityMatching(data.log_density)
-    optimizer = torch.optim.Adam(model.parameters(), 0.02)
+    optimizer = torch.optim.Adam(model.parameters(), 0.03)
     with torch.no_grad():
         before = task.evaluate(model, data.test)["kl"]
     for step, batch in enumerate(data.train):

@@ -111,7 +111,7 @@ def test_a_stiff_gradient_is_that_of_the_closed_form():
         return -rate * (y - torch.cos(t)) - torch.sin(t)
 
     t = double(0.0, 2e-3)
-    solver = Solver("kvaerno3", rtol=1e-9, atol=1e-11)
+    solver = Solver("kvaerno5", rtol=1e-9, atol=1e-11)
     solve(relax, y0, t, solver, Discrete(), args=(rate,)).ys[-1].sum().backward()
     decay = torch.exp(-rate.detach() * 2e-3)
     torch.testing.assert_close(y0.grad, decay.expand(2), rtol=1e-6, atol=0)
@@ -165,7 +165,7 @@ def test_a_jump_of_the_vector_field():
         ys = solve(field, y0, double(0.0, 2.0), solver, way, args=(rate,)).ys
         return torch.autograd.grad(ys[-1].sum(), (y0, rate))
 
-    found = gradients("kvaerno3", Discrete(), 1e-9)
+    found = gradients("kvaerno5", Discrete(), 1e-9)
     assert largest_relative_difference(found, gradients("dopri5", Discrete(), 1e-11)) < 1e-6
 
 
