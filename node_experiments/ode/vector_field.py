@@ -137,7 +137,7 @@ class VectorField(Dynamics):
                 from .random_draws import draws_numbers
 
                 # The generator is that of all threads, and another one may have moved it.
-                moved = draws_numbers(lambda: self._func(t, y, *args))
+                moved = draws_numbers(lambda: self._repeated(t, y, args))
                 if not moved:
                     self._states = self._random_states()
                     self._before = self._before and bits(self._states)
@@ -146,6 +146,10 @@ class VectorField(Dynamics):
                 self.plain = self._bare
         if not self._draws:
             return self._func(t, y, *args)
+        return self._repeated(t, y, args)
+
+    def _repeated(self, t: Tensor, y: Tensor, args: Sequence[Any]) -> Tensor:
+        """With the random numbers of the first evaluation."""
         before = self._random_states()
         self._restore(self._states)
         try:
