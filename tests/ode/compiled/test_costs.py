@@ -31,7 +31,11 @@ def silent(monkeypatch, lowered):
 
 
 def frames(run):
-    """Python frames of the second of two runs, without those of the compiled code."""
+    """Python frames of the third of three runs, without those of the compiled code.
+
+    In the second one, caches of torch and of abstract base classes may still be filled.
+    """
+    run()
     run()
     found = []
     sys.setprofile(lambda frame, event, _: event == "call" and found.append(frame.f_code))
