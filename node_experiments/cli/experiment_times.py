@@ -67,6 +67,7 @@ MINUTES = {
     "spirals_rnn": 1,
     "spirals_rnn_dt": 1,
     "stiff_kinetics": 2,
+    "storm_births_latent_ode": 10,
     "storms_gru_d": 2,
     "storms_latent_ode": 2,
     "storms_ode_rnn": 2,

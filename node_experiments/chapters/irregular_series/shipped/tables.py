@@ -168,10 +168,9 @@ def storm_births_table(runs: DataFrame) -> ReportTable:
         estimate = Estimate.of(values(kept, f"held_out_nll{name}"))
         rows.append([label, estimate and estimate.cell(".2f", ".2f", count=1)])
     notes = [
-        f"The latent ODE beside the {BIRTH_RULES[name]}: "
-        f"{against(values(kept, 'held_out_nll'), values(kept, f'held_out_nll{name}'), 'it')}."
-        for name in ("_constant", "_mean_season", "_scaled_season")
-        if kept
+        f"latent ODE: {against(values(kept, 'held_out_nll'), theirs, f'the {label}')}."
+        for name, label in BIRTH_RULES.items()
+        if kept and name and (theirs := values(kept, f"held_out_nll{name}"))
     ]
     caption = (
         "Negative log-likelihood, in nats a season, of half of the births of Atlantic storms of "
