@@ -22,6 +22,9 @@ WITHOUT_TORCH = {
     f"assert len(load_runs({str(REFERENCE / 'table1')!r})) > 5": RUNS,
     "from node_experiments.cli import report, report_figures": REPORTS,
     "import node_experiments.figures.comparison": REPORTS,
+    "from node_experiments.cli.report import TABLES, resolve; [*map(resolve, TABLES.values())]": (
+        REPORTS
+    ),
     # Of runs of one table: what the others say of them is looked at elsewhere.
     **{
         f"report.main(['--outputs', {str(REFERENCE / 'table1')!r}, {name!r}])": REPORTS

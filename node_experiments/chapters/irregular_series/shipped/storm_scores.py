@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from ....data.scaling import Scaling
+from . import LEADS
 from .storm_geometry import AHEAD, BACK, PERSISTENCE, Place, displaced, displacement, great_circle
 
-__all__ = ["LEADS", "StormForecast", "storm_errors"]
+__all__ = ["StormForecast", "storm_errors"]
 
-LEADS = (12, 24, 36, 48, 72)  # hours, those of the National Hurricane Center's verification
 EAST, NORTH, WIND, LATITUDE, LONGITUDE = 0, 1, 2, 4, 5
 
 

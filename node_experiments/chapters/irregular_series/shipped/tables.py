@@ -11,7 +11,7 @@ from ....reports.records import has, left_out, most_alike, one_per_seed, records
 from ....reports.seed_tests import against
 from ....reports.table import Cell, Estimate, ReportTable
 from ..tables import MODELS
-from .storm_scores import LEADS
+from . import LEADS
 
 __all__ = ["REAL_TABLES"]
 
