@@ -8,9 +8,9 @@ from typing import ClassVar
 from ....config.checks import at_least, require
 from ..settings import CSVConfig, ForecastingConfig
 
-LEADS = (12, 24, 36, 48, 72)  # hours, those of the National Hurricane Center's verification
-
 __all__ = ["LEADS", "MimicDemoConfig", "PBCSeqConfig", "StormBirthsConfig", "StormsConfig"]
+
+LEADS = (12, 24, 36, 48, 72)  # hours, those of the National Hurricane Center's verification
 
 
 @dataclass
