@@ -20,7 +20,11 @@ from tests.grids import by_turns
 
 CONFIGS = configs_folder()
 FOLDER = CONFIGS / "dataset"
-SERIES_DATASETS = {name: dataset.settings for name, dataset in CHAPTER.datasets.items()}
+SERIES_DATASETS = {
+    name: dataset.settings
+    for name, dataset in CHAPTER.datasets.items()
+    if dataset.kind == "irregular_series"
+}
 VARIANTS = [f"{name}_official_code" for name in SERIES_DATASETS]
 CHOICES = [*SERIES_DATASETS, *(name for name in VARIANTS if (FOLDER / f"{name}.yaml").exists())]
 
