@@ -92,4 +92,4 @@ def draw_costs(axis: Axes, trainer: Trainer) -> None:
             axis.plot(*reached[-1], "x", ms=11, mew=2.5, color=COLORS[color])
     axis.set(xscale="log", yscale="log", xlabel="end of the solve (s)")
     axis.set_title("function evaluations (x: gave up)", fontsize=10)
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8, loc="lower right")
