@@ -27,7 +27,8 @@ from .storms import Fixes, parts_of, read_fixes, storm_table
 __all__ = ["MONTHS", "MeanSeason", "births_of", "halved", "storm_births_data"]
 
 MONTHS = 12.0  # of a year, which is the span of a sequence
-APART = 6.0  # hours between two regular fixes
+# Six hours, as regular fixes are apart, in months of a leap year: no birth leaves its year.
+BETWEEN_FIXES = 6 * MONTHS / 8784
 GRID = 200  # points at which the mean season is kept
 
 log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ class MeanSeason:
     """
 
     def __init__(self, births: list[Tensor]) -> None:
-        times = torch.cat(births).numpy() + APART / 2 * MONTHS / 8766
+        times = torch.cat(births).numpy() + BETWEEN_FIXES / 2
         self.count = len(times)
         self.births = self.count / len(births)
         if self.count > 1 and float(np.ptp(times)) > 0:
@@ -145,7 +146,7 @@ def halved(births: list[Tensor], generator: torch.Generator) -> tuple[TimeSeries
     again = torch.ones(len(births), dtype=torch.bool)
     while bool(again.any()):
         later, coin = torch.rand(2, *fixes.shape, generator=generator, dtype=torch.float64)
-        moved = torch.where(there, fixes + later * APART * MONTHS / 8784, MONTHS).sort(1).values
+        moved = torch.where(there, fixes + later * BETWEEN_FIXES, MONTHS).sort(1).values
         times = torch.where(again.unsqueeze(1), moved.float(), times)
         first = torch.where(again.unsqueeze(1), there & (coin < 0.5), first)
         equal = ((times.diff(dim=1) <= 0) & there[:, 1:]).any(1)
