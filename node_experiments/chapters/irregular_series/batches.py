@@ -19,6 +19,7 @@ from ...data.time_series import (
     TimeSeries,
 )
 from ...errors import DataError
+from .time_unit import UNKNOWN, TimeUnit
 
 __all__ = ["ForecastBatch", "ForecastBatches", "Forecasts"]
 
@@ -93,14 +94,14 @@ class Forecasts:
         cut: float | None = None,
         seed: int = 0,
         divide_by_last: bool = False,
-        time_unit: str = "",
+        time_unit: TimeUnit = UNKNOWN,
     ) -> None:
         self.fraction, self.points, self.seed = observed_fraction, observed_points, seed
         self.divide_by_last = divide_by_last
         self.visible = self.target = series
         if task == "extrapolation":
             assert cut is not None
-            where = f"{cut:.4g} {time_unit}".rstrip()
+            where = time_unit.text(cut)
             visible, target = series.keep(series.times <= cut), series.keep(series.times > cut)
             both = ((visible.lengths > 0) & (target.lengths > 0)).nonzero().squeeze(1)
             if not len(both):

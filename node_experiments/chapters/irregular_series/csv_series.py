@@ -17,8 +17,9 @@ from .measurements import Measurements, read_measurements
 from .series_schema import SeriesSchema
 from .settings import CSVConfig
 from .table_columns import find_columns, is_text
-from .table_format import TableFormat
+from .table_format import Columns, TableFormat
 from .table_warnings import warn_of_columns
+from .windows import training_windows, windows
 
 __all__ = [
     "csv_data",
@@ -28,8 +29,10 @@ __all__ = [
     "table_data",
     "table_format",
     "user_files",
+    "with_series",
 ]
 
+SERIES = "series"  # the column of a table that has none
 SAMPLE, SAMPLES = "sample:", Path(__file__).parent / "sample_files"
 
 
@@ -85,7 +88,8 @@ def table_data(
         warn_of_columns(table, form, columns, seen)
         if classifies:
             check_classes(table, form, seen)
-        split = split_of(seen, settings)
+        check_count(table, settings, seen)
+        seen, split = parts_of(table, settings, seen, columns)
         schema = SeriesSchema.fit(
             seen,
             form,
@@ -99,14 +103,15 @@ def table_data(
         )
     else:
         schema = learned_schema(settings, learned)
-        seen = schema.read(table)
         known = {"span": tuple(learned["span"]), "mean_gap": learned["mean_gap"]}
-        every = torch.arange(len(seen))
-        split = (
-            split_of(seen, settings)
-            if fingerprint == learned["sha256"]
-            else Split(every, torch.arange(0), every)
-        )
+        seen = schema.read(table)
+        if fingerprint == learned["sha256"]:
+            seen, split = parts_of(table, settings, seen, schema.columns)
+        else:
+            if settings.window is not None:
+                seen = windows(seen, settings.window * schema.columns.hour)
+            every = torch.arange(len(seen))
+            split = Split(every, torch.arange(0), every)
     series = schema.series(seen, need_labels=classifies)
     if learned is None and not classifies and int(series.lengths.max()) < 2:
         raise DataError(
@@ -136,6 +141,36 @@ def table_data(
         "mean_gap": data.mean_gap,
     }
     return data
+
+
+def parts_of(
+    table: TableFile, settings: CSVConfig, seen: Measurements, columns: Columns
+) -> tuple[Measurements, Split]:
+    """The series, cut into windows where that is asked for, and which of them train.
+
+    Raises:
+        DataError: No series is longer than a window.
+    """
+    if settings.window is None:
+        return seen, split_of(seen, settings)
+    longest = float(seen.times.max()) / columns.hour
+    if settings.window >= longest:
+        unit = f" in the unit of {settings.time_column!r}" if columns.hour == 1 else " h"
+        raise DataError(
+            f"{table.source}: dataset.window={settings.window:g} leaves every series whole; the "
+            f"longest takes {longest:.4g}{unit}; choose a smaller one"
+        )
+    return training_windows(seen, settings.window * columns.hour)
+
+
+def check_count(table: TableFile, settings: CSVConfig, seen: Measurements) -> None:
+    """Reject one series that is not cut: nothing would be left to test on."""
+    if settings.window is None and len(seen) == 1:
+        raise DataError(
+            f"{table.source}: all rows are one series, and a model learns from several; cut it "
+            "into windows with dataset.window=<time of one, in the unit of the time column, of "
+            "dates in hours>"
+        )
 
 
 def check_classes(table: TableFile, form: TableFormat, seen: Measurements) -> None:
@@ -218,7 +253,24 @@ def read_user_table(settings: CSVConfig) -> TableFile:
         DataError: As in `user_file` and `read_table`.
     """
     path = user_file(settings)
-    return read_table(path, settings.delimiter, settings.decimal, settings.encoding)
+    table = read_table(path, settings.delimiter, settings.decimal, settings.encoding)
+    return with_series(table, settings)
+
+
+def with_series(table: TableFile, settings: CSVConfig) -> TableFile:
+    """The table with a column of series, also where all of its rows are one.
+
+    Raises:
+        DataError: It is said to have no such column, and has one.
+    """
+    if settings.series_column is not None:
+        return table
+    if SERIES in table.rows.columns:
+        raise DataError(
+            f"{table.source}: with dataset.series_column=null all rows are one series, and the "
+            f"table has a column {SERIES!r}; rename it, or set dataset.series_column={SERIES}"
+        )
+    return replace(table, rows=table.rows.assign(**{SERIES: "all"}))
 
 
 def split_of(seen: Measurements, settings: CSVConfig) -> Split:
@@ -235,7 +287,7 @@ def table_format(settings: CSVConfig) -> TableFormat:
     """How the user says that the table is written."""
     values = settings.value_columns
     return TableFormat(
-        series_column=settings.series_column,
+        series_column=settings.series_column or SERIES,
         time_column=settings.time_column,
         value_columns=None if values is None else tuple(values),
         static_columns=tuple(settings.static_columns),

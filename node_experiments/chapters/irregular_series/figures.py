@@ -135,7 +135,7 @@ def name_panel(axis: Axes, data: ForecastData, d: int, width: float) -> None:
 
 def time_label(data: ForecastData) -> str:
     """Of the axis of time, with its unit."""
-    return f"time ({data.time_unit or 'data units'})"
+    return f"time ({data.time_unit.name or 'data units'})"
 
 
 def draw_feature(axis: Axes, data: ForecastData, batch: Any, curve: Curve, i: int, d: int) -> None:
@@ -147,25 +147,28 @@ def draw_feature(axis: Axes, data: ForecastData, batch: Any, curve: Curve, i: in
     def in_its_unit(values: Tensor) -> list[float]:
         return (values.double() * scale + shift).tolist()
 
+    def in_user_time(times: Tensor) -> list[float]:
+        return (times.double() * data.time_unit.scale).tolist()
+
     truth, seen = batch.target, batch.observed
     times = truth.times.expand(len(batch), -1)[i]
     seen_times = seen.times.expand(len(batch), -1)[i]
     known, read = (part.observed_features[i, :, d] & part.mask[i] for part in (truth, seen))
     axis.plot(
-        times[known].tolist(), in_its_unit(truth.values[i, known, d]), color=TRUTH, lw=4,
+        in_user_time(times[known]), in_its_unit(truth.values[i, known, d]), color=TRUTH, lw=4,
         alpha=0.7, marker="o", markersize=3, label="truth",
     )  # fmt: skip
     there = curve.mask[i]
     line, spread = curve.mean[i, there, d], BAND * curve.std[i, there, d]
-    t = curve.times[i, there].tolist()
+    t = in_user_time(curve.times[i, there])
     axis.fill_between(
         t, in_its_unit(line - spread), in_its_unit(line + spread), color=COLORS["blue"],
         alpha=0.25, lw=0, label="90 % band of the model",
     )  # fmt: skip
     axis.plot(t, in_its_unit(line), color=COLORS["blue"], lw=1.3, label="model")
     axis.plot(
-        seen_times[read].tolist(), in_its_unit(seen.values[i, read, d]), linestyle="", marker="o",
-        markersize=3.5, color="black", markeredgewidth=0, label="observations",
+        in_user_time(seen_times[read]), in_its_unit(seen.values[i, read, d]), linestyle="",
+        marker="o", markersize=3.5, color="black", markeredgewidth=0, label="observations",
     )  # fmt: skip
 
 

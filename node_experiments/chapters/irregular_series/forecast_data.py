@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from ...data.time_series import (
 from ...errors import DataError
 from .batches import ForecastBatch, ForecastBatches, Forecasts
 from .settings import ForecastingConfig
+from .time_unit import UNKNOWN, TimeUnit
 
 __all__ = ["ForecastData", "balanced_weights", "forecast_data", "label_counts", "limited", "log"]
 
@@ -41,8 +42,7 @@ class ForecastData:
         mean_gap: Mean time between two observations of a training series, in the same units.
         task: `interpolation`, `extrapolation` or `classification`.
         features: The name of each feature; empty when unknown.
-        time_unit: Of the model's times, as an axis says it: `s`, or `units of 48 h`; empty when
-            unknown.
+        time_unit: In which the model's times are written, e.g. in figures.
         scaling: What the values went through; None when they are as they were.
         learned: What a checkpoint keeps of the training data, as plain values.
         source: What figures of the data set need of its file, e.g. a schema or names.
@@ -60,7 +60,7 @@ class ForecastData:
     mean_gap: float
     task: str
     features: tuple[str, ...] = ()
-    time_unit: str = ""
+    time_unit: TimeUnit = UNKNOWN
     scaling: Scaling | None = None
     learned: dict[str, Any] | None = None
     source: Any = None
@@ -79,7 +79,7 @@ def forecast_data(
     classes: int | None = None,
     divide_by_last: bool = False,
     features: tuple[str, ...] = (),
-    time_unit: str = "",
+    time_unit: TimeUnit = UNKNOWN,
     scaling: Scaling | None = None,
     span: tuple[float, float] | None = None,
     mean_gap: float | None = None,
@@ -116,6 +116,7 @@ def forecast_data(
     first, last = span or (float(times.min()), float(times.max()))
     cut = first + settings.extrapolate_from * (last - first)
     scale = last if divide_by_last and last > 0 else 1.0
+    undivided = replace(time_unit, scale=time_unit.scale / scale)
 
     def forecasts(part: RaggedSeries, number: int) -> Forecasts:
         part = part if device is None else part.to(device)
@@ -128,17 +129,16 @@ def forecast_data(
             cut,
             of_part,
             divide_by_last,
-            time_unit,
+            undivided,
         )
         if left_out := len(part) - len(found):
             log.warning(
-                "%d of %d %s series have no point before, or none after, %.4g %s, where "
+                "%d of %d %s series have no point before, or none after, %s, where "
                 "extrapolation starts, and are left out (dataset.extrapolate_from)",
                 left_out,
                 len(part),
                 ("training", "validation", "test")[number],
-                cut / scale,
-                time_unit,
+                undivided.text(cut),
             )
         return found
 
@@ -166,7 +166,7 @@ def forecast_data(
         mean_gap=mean_gap / scale,
         task=settings.task,
         features=features,
-        time_unit="fraction of the batch's last" if divide_by_last else time_unit,
+        time_unit=TimeUnit("fraction of the batch's last") if divide_by_last else time_unit,
         scaling=scaling,
         static=0 if train.static is None else train.static.shape[1],
         cut=cut / scale,

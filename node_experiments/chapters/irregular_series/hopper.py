@@ -27,6 +27,7 @@ from ...data.splits import ordered_split
 from ...errors import DataError
 from .forecast_data import ForecastData, forecast_data
 from .settings import HopperConfig
+from .time_unit import TimeUnit
 
 __all__ = ["FEATURES", "generate_hopper", "hopper_data"]
 
@@ -65,7 +66,7 @@ def hopper_data(
         seed,
         device,
         features=FEATURES,
-        time_unit="s",
+        time_unit=TimeUnit("s"),
         scaling=scale,
     )
 

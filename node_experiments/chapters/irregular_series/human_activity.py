@@ -26,6 +26,7 @@ from .binning import binned
 from .forecast_data import ForecastData, forecast_data
 from .settings import HumanActivityConfig
 from .text_archives import text_lines
+from .time_unit import TimeUnit
 
 __all__ = ["CLASSES", "human_activity_data", "human_activity_files", "load_human_activity"]
 
@@ -91,7 +92,7 @@ def human_activity_data(
         classes=11 if official else 7,  # their labels have 11 columns, of which 7 are used
         divide_by_last=official,
         features=FEATURES,
-        time_unit="s",
+        time_unit=TimeUnit("s"),
         scaling=scale,
     )
 

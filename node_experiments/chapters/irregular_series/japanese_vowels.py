@@ -17,6 +17,7 @@ from ...data.scaling import Scaling
 from ...errors import DataError
 from .forecast_data import ForecastData, forecast_data
 from .settings import JapaneseVowelsConfig
+from .time_unit import TimeUnit
 
 __all__ = ["japanese_vowels_data", "parse_ts"]
 
@@ -72,7 +73,7 @@ def japanese_vowels_data(
         device,
         classes=len(classes),
         features=FEATURES,
-        time_unit=f"units of {LONGEST - 1} frames",
+        time_unit=TimeUnit("frames", LONGEST - 1),
         scaling=scale,
     )
 

@@ -36,6 +36,7 @@ from .text_archives import (
     text_files,
     text_lines,
 )
+from .time_unit import TimeUnit
 
 __all__ = ["DESCRIPTORS", "PARAMETERS", "load_physionet", "physionet_data", "physionet_files"]
 
@@ -96,7 +97,7 @@ def physionet_data(
         classes=2,
         divide_by_last=official,
         features=PARAMETERS if official else MEASURED,
-        time_unit=f"units of {HOURS:g} h",
+        time_unit=TimeUnit("h", HOURS),
         scaling=scale,
     )
 

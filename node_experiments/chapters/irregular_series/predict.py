@@ -84,7 +84,8 @@ def as_given(found: pd.DataFrame, schema: SeriesSchema, inputs: Inputs | None) -
     if isinstance(inputs, pd.DataFrame):
         columns = TableFile.of(inputs).rows
         for role in (schema.form.series_column, schema.form.time_column):
-            given[role] = columns[role]
+            if role in columns:
+                given[role] = columns[role]
     series = given.get(schema.form.series_column)
     if series is not None and series.dtype != object:
         names = series.drop_duplicates()

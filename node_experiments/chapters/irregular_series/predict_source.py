@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from ..prediction import Inputs, table_in
-from .csv_series import learned_schema, read_user_table
+from .csv_series import learned_schema, read_user_table, with_series
 from .measurements import Measurements
 from .series_schema import SeriesSchema
 from .table_format import Columns, TableFormat
+from .windows import latest_window
 
 __all__ = ["source_of"]
 
@@ -28,8 +29,11 @@ def source_of(trained: Any, inputs: Inputs | None) -> tuple[SeriesSchema, Measur
     data, settings = trained.data, trained.config.dataset
     if data.learned is not None:
         schema = learned_schema(settings, data.learned)
-        table = read_user_table(settings) if inputs is None else table_in(inputs)
-        return schema, schema.read(table)
+        given = None if inputs is None else with_series(table_in(inputs), settings)
+        seen = schema.read(read_user_table(settings) if given is None else given)
+        if settings.observed_window is not None:
+            seen = latest_window(seen, settings.observed_window * schema.columns.hour)
+        return schema, seen
     schema = schema_of(data)
     return schema, test_series(data, schema) if inputs is None else schema.read(table_in(inputs))
 

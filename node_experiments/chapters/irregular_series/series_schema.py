@@ -24,6 +24,7 @@ from ...errors import DataError
 from .measurements import Measurements, read_measurements
 from .table_format import Columns, TableFormat
 from .table_times import clock_times, dates_of
+from .time_unit import TimeUnit
 
 __all__ = ["SeriesSchema"]
 
@@ -111,11 +112,12 @@ class SeriesSchema:
         return Scaling(shift, scale)
 
     @property
-    def time_unit(self) -> str:
-        """Of the model's times, as an axis says it."""
+    def time_unit(self) -> TimeUnit:
+        """Hours of dates and clocks; of numbers that of their column, by its name."""
         if self.unit_is_seconds:
-            return f"units of {self.time_scale / 3600:.4g} h"
-        return f"units of {self.time_scale:.4g}"
+            return TimeUnit("h", self.time_scale / 3600)
+        name = self.form.time_column
+        return TimeUnit("" if name == "time" else name, self.time_scale)
 
     @property
     def unit_is_seconds(self) -> bool:

@@ -215,8 +215,9 @@ class CSVConfig(ForecastingConfig):
 
     name: str = "csv"  # csv
     path: str | None = None  # .csv, also packed as .gz or .zip, .parquet, or sample:patients
-    series_column: str = "series"  # name of the column that names the series of a row
+    series_column: str | None = "series"  # name of the column of series; null: all rows are one
     time_column: str = "time"  # name of the column of times: numbers, dates or hh:mm
+    window: float | None = None  # cut series into windows of this time (of dates in hours)
     value_columns: list[str] | None = None  # features; all columns of numbers when null
     static_columns: list[str] = field(default_factory=list)  # of a series, such as [age,sex]
     label_column: str | None = None  # name of the column of labels, such as state; to classify
@@ -242,7 +243,7 @@ class CSVConfig(ForecastingConfig):
         """Also what is kept of the training file, and which of its series were trained on."""
         names = (
             "value_columns", "static_columns", "label_per", "time_origin", "time_scale",
-            "scaling", "split_seed",
+            "scaling", "split_seed", "window",
         )  # fmt: skip
         return super().learned | {name: getattr(self, name) for name in names}
 
@@ -264,6 +265,17 @@ class CSVConfig(ForecastingConfig):
         single = self.delimiter is None or len(self.delimiter) == 1
         require(single, self, "delimiter", "one character, or null")
         require(0 <= self.split_seed < 2**32, self, "split_seed", "from 0 to 2^32 - 1")
+        if self.window is not None:
+            require(0 < self.window < math.inf, self, "window", "a number > 0, or null")
+            origin, size = self.time_origin == "series", self.validation_size is None
+            require(origin, self, "time_origin", "series with a window")
+            require(size, self, "validation_size", "null with a window")
+
+    @property
+    def observed_window(self) -> float | None:
+        """The part of a window from which the rest is predicted, of dates in hours."""
+        share = self.extrapolate_from if self.task == "extrapolation" else 1.0
+        return None if self.window is None else share * self.window
 
     @property
     def fixed_time_scale(self) -> float | None:

@@ -24,6 +24,10 @@ LONG_NAMES = ("variable", "value")  # columns of pandas' own long format
 NAME_THEM = (
     "name the columns with dataset.series_column, time_column, value_columns and label_column"
 )
+ONE_SERIES = (
+    "where all rows are one series, set dataset.series_column=null and dataset.window=<time>, "
+    "by which it is cut"
+)
 LEARNED = "the model was trained with it, and reads the columns of later files by their names"
 
 
@@ -45,6 +49,7 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
                 "dataset.series_column, time_column or label_column, or one of static_columns or "
                 "value_columns"
             )
+    require_column(table, form.series_column, f"{NAME_THEM}; {ONE_SERIES}")
     for name in special + values if variable is None else special:
         require_column(table, name)
     kind = kind_of_times(table, form)

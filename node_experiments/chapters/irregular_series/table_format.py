@@ -59,3 +59,8 @@ class Columns:
     is_long: bool = False
     time_kind: str = "number"
     categories: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def hour(self) -> float:
+        """What a user who names a length of time counts in: an hour of dates, or a number."""
+        return 1.0 if self.time_kind == "number" else 3600.0

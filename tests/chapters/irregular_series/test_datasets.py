@@ -8,6 +8,7 @@ import torch
 from node_experiments.chapters.irregular_series.batches import ForecastBatches, Forecasts
 from node_experiments.chapters.irregular_series.forecast_data import forecast_data
 from node_experiments.chapters.irregular_series.settings import ForecastingConfig
+from node_experiments.chapters.irregular_series.time_unit import TimeUnit
 from node_experiments.data.ragged import (
     RaggedSeries,
     ragged,
@@ -292,9 +293,9 @@ def test_times_and_gaps_of_the_data():
 def test_times_that_are_divided_have_another_unit():
     empty = series().take(torch.arange(0))
     parts, settings = (series(), empty, series()), ForecastingConfig(batch_size=2)
-    assert forecast_data(parts, settings, time_unit="h").time_unit == "h"
-    divided = forecast_data(parts, settings, divide_by_last=True, time_unit="h")
-    assert divided.time_unit == "fraction of the batch's last"
+    assert forecast_data(parts, settings, time_unit=TimeUnit("h")).time_unit.name == "h"
+    divided = forecast_data(parts, settings, divide_by_last=True, time_unit=TimeUnit("h"))
+    assert divided.time_unit.name == "fraction of the batch's last"
 
 
 def test_a_feature_mask_hides_values_and_may_say_what_is_observed():

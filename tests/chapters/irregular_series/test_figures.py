@@ -9,6 +9,7 @@ from node_experiments.chapters.irregular_series.bands import PredictiveNoise
 from node_experiments.chapters.irregular_series.figures import irregular_series_figures
 from node_experiments.chapters.irregular_series.forecast_data import forecast_data
 from node_experiments.chapters.irregular_series.settings import ForecastingConfig
+from node_experiments.chapters.irregular_series.time_unit import TimeUnit
 from node_experiments.data.ragged import ragged
 from node_experiments.data.scaling import Scaling
 from node_experiments.nn.likelihoods import BAND
@@ -50,7 +51,7 @@ def words(figure, kind):
 def test_names_and_units_of_the_data():
     scaling = Scaling(torch.full((4,), 37.0), torch.full((4,), 2.0))
     names = ("heart rate", "temperature", "pH", "urine")
-    drawn = figures(4, features=names, time_unit="h", scaling=scaling)
+    drawn = figures(4, features=names, time_unit=TimeUnit("h", 2.0), scaling=scaling)
     assert set(drawn) == {"reconstruction", "features"}
     assert words(drawn["reconstruction"], "title") == list(names[:3])
     assert words(drawn["features"], "title") == list(names)

@@ -23,6 +23,7 @@ from node_experiments.chapters.irregular_series.hopper_body import (
     sticks,
 )
 from node_experiments.chapters.irregular_series.settings import ForecastingConfig
+from node_experiments.chapters.irregular_series.time_unit import TimeUnit
 from node_experiments.data.scaling import Scaling
 from node_experiments.runner import build
 
@@ -118,7 +119,7 @@ def drawn(monkeypatch, off=0.0, task="interpolation", states=None):
         parts,
         ForecastingConfig(task=task, observed_fraction=0.2, batch_size=1),
         features=FEATURES,
-        time_unit="s",
+        time_unit=TimeUnit("s"),
         scaling=scale,
     )
     truth = next(iter(data.test)).target.values[:1]

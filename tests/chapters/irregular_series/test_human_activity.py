@@ -12,6 +12,7 @@ from node_experiments.chapters.irregular_series.human_activity import (
     load_human_activity,
 )
 from node_experiments.chapters.irregular_series.settings import HumanActivityConfig
+from node_experiments.chapters.irregular_series.time_unit import TimeUnit
 from node_experiments.cli.application import composed_config
 from node_experiments.config import ConfigError
 from node_experiments.errors import DataError
@@ -90,7 +91,7 @@ def test_nobody_is_in_two_parts(tmp_path):
     batch = next(iter(data.train))
     assert batch.label.shape == batch.target.mask.shape == (4, 50)
     assert data.features[:4] == ("left ankle x", "left ankle y", "left ankle z", "right ankle x")
-    assert (len(data.features), data.time_unit) == (data.dim, "s")
+    assert (len(data.features), data.time_unit) == (data.dim, TimeUnit("s"))
     by_recording = human_activity_data(
         HumanActivityConfig(split="recording", validation_size=0, **settings)
     )

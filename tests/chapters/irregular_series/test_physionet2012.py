@@ -17,6 +17,7 @@ from node_experiments.chapters.irregular_series.physionet2012 import (
     physionet_data,
 )
 from node_experiments.chapters.irregular_series.settings import PhysioNet2012Config
+from node_experiments.chapters.irregular_series.time_unit import TimeUnit
 from node_experiments.cli.application import composed_config
 from node_experiments.config import ConfigError
 from node_experiments.errors import DataError
@@ -247,7 +248,7 @@ def test_the_scaling_has_not_seen_the_test_patients(tmp_path):
 
     assert extent(data.train) == (0, 1)
     assert (data.features[HR], len(data.features)) == ("HR", data.dim)
-    assert data.time_unit == "units of 48 h"
+    assert data.time_unit == TimeUnit("h", 48.0)
     leaking = physionet_data(
         PhysioNet2012Config(variant="official_code", validation_size=0, **settings)
     )

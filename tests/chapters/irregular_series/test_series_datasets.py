@@ -28,6 +28,7 @@ from node_experiments.chapters.irregular_series.settings import (
     JapaneseVowelsConfig,
     PeriodicConfig,
 )
+from node_experiments.chapters.irregular_series.time_unit import TimeUnit
 from node_experiments.data.cache import cached
 from node_experiments.errors import DataError
 
@@ -131,7 +132,7 @@ def test_hopper_windows_and_their_scaling(hopper_root):
     assert batch.observed.values.shape == (8, 10, 14)
     assert batch.target.times.shape == (1, 100)
     assert data.span == pytest.approx((0, 0.495))
-    assert (len(data.features), data.time_unit) == (14, "s")
+    assert (len(data.features), data.time_unit) == (14, TimeUnit("s"))
     # Unscaled again, the heights of the free fall change at the rate of the vertical velocity.
     test = data.scaling.undo(next(iter(data.test)).target.values)
     change, speed = test[:, 1:, 1] - test[:, :-1, 1], test[:, :-1, 8]
@@ -217,7 +218,7 @@ def test_frames_are_dropped_for_good(dropped):
     assert data.test.data.observed is target
     assert (data.classes, data.label_per, data.dim) == (9, "series", 12)
     assert (data.features[0], data.features[-1]) == ("LPC cepstrum 1", "LPC cepstrum 12")
-    assert data.time_unit == "units of 28 frames"
+    assert data.time_unit == TimeUnit("frames", 28)
     assert [len(part.data) for part in (data.train, data.validation, data.test)] == [216, 54, 370]
 
 

@@ -30,6 +30,7 @@ from ..forecast_data import ForecastData, forecast_data
 from ..table_cells import numbers_of, text_of
 from ..table_columns import require_column
 from ..table_format import TableFormat
+from ..time_unit import TimeUnit
 from . import StormsConfig
 from .package_files import shipped_table
 from .storm_geometry import AHEAD, BACK, PERSISTENCE, Place, displacement
@@ -111,7 +112,7 @@ def storms_data(
         seed,
         device,
         features=FEATURES,
-        time_unit=f"units of {(BACK + AHEAD) / 24:g} days",
+        time_unit=TimeUnit("days", (BACK + AHEAD) / 24),
         scaling=scale,
         span=(0.0, 1.0),
     )

@@ -1,0 +1,113 @@
+"""A long series as several: windows in time, each of which is a separate series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from ...data.splits import TRAINING_SHARE, Split
+from .measurements import Measurements
+
+__all__ = ["latest_window", "training_windows", "windows"]
+
+OVERLAP = 4  # a training window starts every fourth of its length
+
+
+def windows(seen: Measurements, length: float) -> Measurements:
+    """Each series cut every `length`, from its first observation on.
+
+    Args:
+        length: In the unit of `seen.times`.
+
+    Returns:
+        The windows that hold an observation, the earliest of a series first, named as `pump [3]`.
+        Their times count from their own first observation.
+    """
+    found = [
+        (series, _rows(seen, series, length * number, length))
+        for series in range(len(seen))
+        for number in _numbers(seen, series, length)
+    ]
+    return _taken(seen, found, _names(seen, found))
+
+
+def training_windows(seen: Measurements, length: float) -> tuple[Measurements, Split]:
+    """Of the windows of each series the last fifth test, and a fifth of those before validate.
+
+    The others train, with further ones that overlap them, for a series has few windows. No
+    observation is in two parts.
+
+    Args:
+        length: In the unit of `seen.times`.
+    """
+    found: list[tuple[int, np.ndarray]] = []
+    parts: list[int] = []
+    for series in range(len(seen)):
+        numbers = _numbers(seen, series, length)
+        rest = round(TRAINING_SHARE * len(numbers))
+        train = rest - round(rest / 5)
+        steps = OVERLAP * int(numbers[train - 1]) + 1 if train else 0
+        cut = [np.arange(steps) / OVERLAP, numbers[train:rest], numbers[rest:]]
+        for part, of_part in enumerate(cut):
+            rows = [_rows(seen, series, length * number, length) for number in of_part]
+            found += [(series, some) for some in rows if len(some)]
+            parts += [part] * (len(found) - len(parts))
+    part_of = torch.tensor(parts)
+    split = Split(*((part_of == part).nonzero().flatten() for part in range(3)))
+    return _taken(seen, found, _names(seen, found)), split
+
+
+def latest_window(seen: Measurements, length: float) -> Measurements:
+    """What is observed of each series within `length` before its last observation.
+
+    A model that was trained on windows predicts from it. Names of series stay as they are.
+    """
+    found = []
+    for series in range(len(seen)):
+        last = seen.times[seen.offsets[series + 1] - 1]
+        found.append((series, _rows(seen, series, last - length, np.inf)))
+    return _taken(seen, found, seen.names)
+
+
+def _numbers(seen: Measurements, series: int, length: float) -> np.ndarray:
+    """Which windows of a series hold an observation, the first being 0."""
+    times = seen.times[seen.offsets[series] : seen.offsets[series + 1]]
+    return np.unique(np.floor(times / length).astype(np.int64))
+
+
+def _rows(seen: Measurements, series: int, start: float, length: float) -> np.ndarray:
+    """The rows of a series from a time on and before `start + length`."""
+    first, end = seen.offsets[series], seen.offsets[series + 1]
+    return first + np.arange(
+        *np.searchsorted(seen.times[first:end], [start, start + length], "left")
+    )
+
+
+def _names(seen: Measurements, found: Sequence[tuple[int, np.ndarray]]) -> list[str]:
+    of = np.array([series for series, _ in found])
+    places = np.arange(len(of)) - np.searchsorted(of, of)
+    return [f"{seen.names[i]} [{k + 1}]" for i, k in zip(of, places, strict=True)]
+
+
+def _taken(
+    seen: Measurements, found: Sequence[tuple[int, np.ndarray]], names: Sequence[str]
+) -> Measurements:
+    """Some rows of series as separate series, in the order given."""
+    of = np.array([series for series, _ in found])
+    rows = np.concatenate([some for _, some in found])
+    lengths = [len(some) for _, some in found]
+    first = seen.times[[some[0] for _, some in found]]
+    dated = np.issubdtype(seen.origins.dtype, np.integer)
+    per_series = len(seen.labels) == len(seen)
+    return Measurements(
+        names=list(names),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        times=seen.times[rows] - np.repeat(first, lengths),
+        origins=seen.origins[of] + (np.round(first * 1e9).astype(np.int64) if dated else first),
+        values=seen.values[rows],
+        static=seen.static[of],
+        labels=[seen.labels[i] for i in (of if per_series else rows)],
+        where=lambda row: seen.where(int(rows[row])),
+    )
