@@ -12,12 +12,16 @@ from tests.fork_server import ForkServer
 # imported, which the process that hands out the tests has no need of.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+# Nothing of what is imported and collected is garbage.
+gc.disable()
+
 
 def pytest_collection_finish():
     """Keep what was imported out of garbage collection, which is a fifth of the time else."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

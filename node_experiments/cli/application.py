@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -129,8 +129,7 @@ def command(words: Sequence[str]) -> int:
             hydra.multirun(name, one_job, [*overrides, "hydra.mode=MULTIRUN"])
             return SweepSummary.exit_code
         composed.hydra.mode = RunMode.RUN
-        validate(composed)
-        run_composed(hydra, name, composed)
+        run_composed(hydra, name, composed, validate(composed))
         return ExitCode.last
 
 
@@ -245,14 +244,17 @@ def compose(hydra: Hydra, name: str, overrides: list[str], multirun: bool) -> Di
     return hydra.compose_config(name, overrides, mode, validate_sweep_overrides=not multirun)
 
 
-def run_composed(hydra: Hydra, name: str, composed: DictConfig) -> None:
-    """Run one job as `Hydra.run` does, which composes its configuration once more."""
+def run_composed(hydra: Hydra, name: str, composed: DictConfig, config: RunConfig | None) -> None:
+    """Run one job as `Hydra.run` does, which composes its configuration once more.
+
+    Args:
+        config: What was composed as it was typed; None if it is typed with its run directory.
+    """
     configure_log(composed.hydra.hydra_logging, composed.hydra.verbose)
     callbacks = Callbacks(composed)
     callbacks.on_run_start(config=composed, config_name=name)
-    done = run_job(
-        one_job, composed, "hydra.run.dir", None, HydraContext(hydra.config_loader, callbacks)
-    )
+    context = HydraContext(hydra.config_loader, callbacks)
+    done = run_job(partial(one_job, config=config), composed, "hydra.run.dir", None, context)
     callbacks.on_run_end(config=composed, config_name=name, job_return=done)
     _ = done.return_value  # raises what the job raised
 
@@ -295,11 +297,15 @@ def composed_config(words: Sequence[str]) -> RunConfig | None:
         return validate(compose(hydra, name, overrides, multirun))
 
 
-def one_job(composed: DictConfig) -> float | None:
-    """One job; launchers carry this function into other processes, by its name."""
+def one_job(composed: DictConfig, config: RunConfig | None = None) -> float | None:
+    """One job; launchers carry this function into other processes, by its name.
+
+    Args:
+        config: What was composed, if it is typed already.
+    """
     settings = HydraConfig.get()
     try:
-        return job(composed, settings)
+        return job(lambda: config or typed_config(composed), settings)
     except KeyboardInterrupt:
         discard(Path(settings.runtime.output_dir))  # unless something ran there
         raise

@@ -9,6 +9,7 @@ import argparse
 import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -108,8 +109,9 @@ def unknown_flag(flag: str, words: Sequence[str]) -> str:
     return f"{flag} is no flag; settings are written without dashes: {written}"
 
 
+@lru_cache  # of a command line, each is looked at several times
 def read(override: str) -> Override:
-    """One override as Hydra reads it.
+    """One override as Hydra reads it, which nobody changes.
 
     Raises:
         HydraException: It is not in Hydra's grammar, with the parser's exception as the cause.

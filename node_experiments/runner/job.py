@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra.conf import HydraConf
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -34,7 +34,7 @@ from ..runs.directory import (
 from ..runs.result import RunResult, read_result
 from ..runs.starts import discard, mark_start, one_at_a_time, remove_failed_starts
 from ..training.signals import is_ours
-from .compose import odd_groups, plain_config, typed_config
+from .compose import odd_groups, plain_config
 from .data_files import PLACES, check_same_data, fingerprints, noted, places_of, same_data
 from .messages import (
     GROUPS,
@@ -64,10 +64,14 @@ class ExitCode:
     started: ClassVar[bool] = False
 
 
-def job(composed: DictConfig, settings: HydraConf) -> float | None:
+def job(typed: Callable[[], RunConfig], settings: HydraConf) -> float | None:
     """Run one job; returns the value of the task's metric, for sweepers that optimise it.
 
     A job that does not complete is reported, and returns None.
+
+    Args:
+        typed: Its configuration, or the error that says what is wrong with it.
+        settings: Those of Hydra.
 
     Raises:
         KeyboardInterrupt: A job of a sweep was stopped, and the sweep with it, with an exit code.
@@ -85,7 +89,7 @@ def job(composed: DictConfig, settings: HydraConf) -> float | None:
     choices = {group: settings.runtime.choices.get(group) for group in GROUPS}
     choices = {group: None if choice == "None" else choice for group, choice in choices.items()}
     try:
-        config = configuration(typed_config(composed), overrides)
+        config = configuration(typed(), overrides)
         if config.mode != "train":
             from .checkpoint_overrides import choices_of_checkpoint
 

@@ -41,7 +41,6 @@ from ..training.solver_statistics import SolverStatistics
 from ..training.timing import Timing
 from . import build
 from .after_training import calibrate, check_that_it_learned
-from .compose import to_yaml
 from .data_files import fingerprints
 from .ending import Unfinished
 from .hyperparameters import hyperparameters, overridden
@@ -275,7 +274,7 @@ def tracked_run(
     texts = {
         "command": shlex.join(info.get("command", [])),
         "commit": f"{git.get('commit')}{' with changes' if git.get('changed') else ''}",
-        "config": to_yaml(asdict(config)),
+        "config": (folder / "config.yaml").read_text(),
     }
     settings = hyperparameters(config, choices, solves, overridden(folder))
     return TrackedRun(folder, config.name, metric, settings, texts)

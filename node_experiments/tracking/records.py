@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def run_info(seed: int, device: str) -> dict[str, Any]:
         "seed": seed,
         "node_experiments": __version__,
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": package_versions(),
         "git": git_state(),
         "platform": platform.platform(terse=True),
         "cpu": cpu_name(),
@@ -57,8 +58,15 @@ def run_info(seed: int, device: str) -> dict[str, Any]:
     }
 
 
+@cache
+def package_versions() -> dict[str, str]:
+    """Of the packages that this process imported."""
+    return {name: version(name) for name in PACKAGES}
+
+
+@cache
 def git_state() -> dict[str, Any] | None:
-    """Commit of the checkout that holds the package, and whether it was changed since."""
+    """Commit of the checkout whose code this process imported, and whether it was changed."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(Path(__file__).parent), *arguments]

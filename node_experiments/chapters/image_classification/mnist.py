@@ -34,6 +34,12 @@ def load_mnist(root: Path) -> tuple[datasets.MNIST, datasets.MNIST]:
         DataError: A file that is damaged, or a folder that cannot be written.
     """
     unpack_mnist(root)
+    return _read(root)
+
+
+@lru_cache(maxsize=1)
+def _read(root: Path) -> tuple[datasets.MNIST, datasets.MNIST]:
+    """What was checked, and is never changed; the jobs of a sweep take the same images."""
     return datasets.MNIST(str(root), train=True), datasets.MNIST(str(root), train=False)
 
 
