@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints
@@ -147,16 +146,10 @@ def convert(node: dict[Any, Any], schema: type[T], group: str = "") -> T:
     """A node as its dataclass; types are checked here, ranges by the dataclass itself."""
     check_values(node, schema, f"{group}." if group else "")
     try:
-        merged = OmegaConf.merge(structured(cast("type", schema)), node)
+        merged = OmegaConf.merge(OmegaConf.structured(schema), node)
         return cast("T", OmegaConf.to_object(merged))
     except OmegaConfBaseException as error:
         raise ConfigError(describe(error, group)) from error
-
-
-@cache
-def structured(schema: type) -> DictConfig:
-    """A dataclass as OmegaConf holds it, which `merge` copies."""
-    return OmegaConf.structured(schema)
 
 
 def describe(error: OmegaConfBaseException, group: str = "") -> str:
