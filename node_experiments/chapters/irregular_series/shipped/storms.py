@@ -148,8 +148,9 @@ def read_fixes(table: TableFile) -> list[Fixes]:
         DataError: As in `storms_data`.
     """
     form = TableFormat()
-    for name in ("name", *NUMBERS):
-        require_column(table, name)
+    columns = ("name", *NUMBERS)
+    for name in columns:
+        require_column(table, name, f"a table of storms needs {', '.join(columns)}")
     frame = pd.DataFrame({name: numbers_of(table, name, form) for name in NUMBERS})
     for name in NUMBERS:
         low, high = RANGES.get(name, (-np.inf, np.inf))
