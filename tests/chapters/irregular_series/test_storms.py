@@ -165,7 +165,7 @@ def test_a_bad_cell_is_named_with_its_line(tmp_path, row, message):
 def test_a_missing_column_and_missing_years_are_named(tmp_path):
     path = tmp_path / "storms.csv"
     path.write_text("name,year\nAna,2001\n")
-    with pytest.raises(DataError, match=".month. is not there; found .*; a table of storms needs name, year, month"):
+    with pytest.raises(DataError, match=r"month. is not there; .*table of storms needs name"):
         storms_data(StormsConfig(path=str(path)))
     path.write_text(HEADER + moving())
     with pytest.raises(DataError, match="years of the validation part"):
