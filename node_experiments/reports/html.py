@@ -108,8 +108,8 @@ def run_html(run: Mapping[str, Any], texts: list[str], pictures: Pictures, targe
     value = run.get(f"{run.get('metric')}/test")
     seconds = run.get("seconds")
     cells = [
-        (f'<a href="{link}">{escape(short(place))}</a>', short(place)),
-        (escape(run["name"]), run["name"]),
+        (f'<a href="{link}">{breakable(short(place))}</a>', short(place)),
+        (breakable(run["name"]), run["name"]),
         (escape(status), status),
         (escape(seed), run.get("seed", "")),
         (escape(found), "" if value is None else value),
@@ -123,6 +123,11 @@ def run_html(run: Mapping[str, Any], texts: list[str], pictures: Pictures, targe
         f'{why}<details><summary>details <span class="choices">{escape(choices)}</span></summary>'
         f"{facts(directory)}{pictures.of(directory)}{config(directory)}</details></td></tr></tbody>"
     )
+
+
+def breakable(name: str) -> str:
+    """A name that may go on in the next line after a `_` or a `/`, and not within a word."""
+    return escape(name).replace("_", "_<wbr>").replace("/", "/<wbr>")
 
 
 def short(place: str) -> str:
