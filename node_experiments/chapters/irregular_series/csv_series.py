@@ -149,7 +149,7 @@ def parts_of(
     """The series, cut into windows where that is asked for, and which of them train.
 
     Raises:
-        DataError: No series is longer than a window.
+        DataError: No series is longer than a window, or none than five of them.
     """
     if settings.window is None:
         return seen, split_of(seen, settings)
@@ -160,7 +160,13 @@ def parts_of(
             f"{table.source}: dataset.window={settings.window:g} leaves every series whole; the "
             f"longest takes {longest:.4g}{unit}; choose a smaller one"
         )
-    return training_windows(seen, settings.window * columns.hour)
+    cut, split = training_windows(seen, settings.window * columns.hour)
+    if not len(split.validation) or not len(split.test):
+        raise DataError(
+            f"{table.source}: dataset.window={settings.window:g} cuts too few windows to validate "
+            "and to test on; choose one that is at most a fifth of a series"
+        )
+    return cut, split
 
 
 def check_count(table: TableFile, settings: CSVConfig, seen: Measurements) -> None:

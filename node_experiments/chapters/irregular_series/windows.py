@@ -12,11 +12,11 @@ from .measurements import Measurements
 
 __all__ = ["latest_window", "training_windows", "windows"]
 
-OVERLAP = 4  # a training window starts every fourth of its length
+OVERLAP = 4  # a training window starts every quarter of its length
 
 
 def windows(seen: Measurements, length: float) -> Measurements:
-    """Each series cut every `length`, from its first observation on.
+    """Each series cut every `length`, back from its last observation, so that its last is whole.
 
     Args:
         length: In the unit of `seen.times`.
@@ -25,11 +25,10 @@ def windows(seen: Measurements, length: float) -> Measurements:
         The windows that hold an observation, the earliest of a series first, named as `pump [3]`.
         Their times count from their own first observation.
     """
-    found = [
-        (series, _rows(seen, series, length * number, length))
-        for series in range(len(seen))
-        for number in _numbers(seen, series, length)
-    ]
+    found = []
+    for series in range(len(seen)):
+        slots = _slots(seen, series, length)
+        found += [(series, _rows(seen, series, slots, start)) for start in _starts(slots)]
     return _taken(seen, found, _names(seen, found))
 
 
@@ -45,13 +44,14 @@ def training_windows(seen: Measurements, length: float) -> tuple[Measurements, S
     found: list[tuple[int, np.ndarray]] = []
     parts: list[int] = []
     for series in range(len(seen)):
-        numbers = _numbers(seen, series, length)
-        rest = round(TRAINING_SHARE * len(numbers))
+        slots = _slots(seen, series, length)
+        starts = _starts(slots)
+        rest = round(TRAINING_SHARE * len(starts))
         train = rest - round(rest / 5)
-        steps = OVERLAP * int(numbers[train - 1]) + 1 if train else 0
-        cut = [np.arange(steps) / OVERLAP, numbers[train:rest], numbers[rest:]]
+        last = int(starts[train - 1]) if train else -1
+        cut = [np.arange(last + 1), starts[train:rest], starts[rest:]]
         for part, of_part in enumerate(cut):
-            rows = [_rows(seen, series, length * number, length) for number in of_part]
+            rows = [_rows(seen, series, slots, start) for start in of_part]
             found += [(series, some) for some in rows if len(some)]
             parts += [part] * (len(found) - len(parts))
     part_of = torch.tensor(parts)
@@ -66,23 +66,27 @@ def latest_window(seen: Measurements, length: float) -> Measurements:
     """
     found = []
     for series in range(len(seen)):
-        last = seen.times[seen.offsets[series + 1] - 1]
-        found.append((series, _rows(seen, series, last - length, np.inf)))
+        first, end = seen.offsets[series], seen.offsets[series + 1]
+        rows = np.arange(first, end)
+        found.append((series, rows[seen.times[rows] >= seen.times[end - 1] - length]))
     return _taken(seen, found, seen.names)
 
 
-def _numbers(seen: Measurements, series: int, length: float) -> np.ndarray:
-    """Which windows of a series hold an observation, the first being 0."""
+def _slots(seen: Measurements, series: int, length: float) -> np.ndarray:
+    """The quarter that each row of a series is in; those of the first window are 0 to 3."""
     times = seen.times[seen.offsets[series] : seen.offsets[series + 1]]
-    return np.unique(np.floor(times / length).astype(np.int64))
+    back = np.floor((times[-1] - times) * OVERLAP / length).astype(np.int64)
+    return OVERLAP * (back.max() // OVERLAP + 1) - 1 - back
 
 
-def _rows(seen: Measurements, series: int, start: float, length: float) -> np.ndarray:
-    """The rows of a series from a time on and before `start + length`."""
-    first, end = seen.offsets[series], seen.offsets[series + 1]
-    return first + np.arange(
-        *np.searchsorted(seen.times[first:end], [start, start + length], "left")
-    )
+def _starts(slots: np.ndarray) -> np.ndarray:
+    """The first quarter of each window that holds an observation."""
+    return OVERLAP * np.unique(slots // OVERLAP)
+
+
+def _rows(seen: Measurements, series: int, slots: np.ndarray, start: int) -> np.ndarray:
+    """The rows of a series in the window that begins with a quarter."""
+    return seen.offsets[series] + np.arange(*np.searchsorted(slots, [start, start + OVERLAP]))
 
 
 def _names(seen: Measurements, found: Sequence[tuple[int, np.ndarray]]) -> list[str]:

@@ -42,14 +42,20 @@ def contents(seen):
 
 def test_every_observation_is_in_one_window():
     seen = seen_of([0, 0.5, 1.9, 2, 7, 7.1], [0, 3.9], labels=["a", "b"])
-    cut = windows(seen, 2)
-    assert contents(cut) == [[0, 1, 2], [3], [4, 5], [6], [7]]
+    cut = windows(seen, 2)  # of the first series to 7.1, 5.1, 3.1 and 1.1; of the other to 1.9
+    assert contents(cut) == [[0, 1], [2, 3], [4, 5], [6], [7]]
     assert cut.names == ["s0 [1]", "s0 [2]", "s0 [3]", "s1 [1]", "s1 [2]"]
-    np.testing.assert_allclose(cut.times, [0, 0.5, 1.9, 0, 0, 0.1, 0, 0], atol=1e-12)
-    np.testing.assert_allclose(cut.origins, [5, 7, 12, 5, 8.9])
+    np.testing.assert_allclose(cut.times, [0, 0.5, 0, 0.1, 0, 0.1, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(cut.origins, [5, 6.9, 12, 5, 8.9])
     assert cut.static[:, 0].tolist() == [0, 0, 0, 1, 1]
     assert cut.labels == ["a", "a", "a", "b", "b"]
     assert cut.where(5) == "row 5"
+
+
+@pytest.mark.parametrize("length", [0.1, 0.3, 1 / 3, 0.7, 1.0])
+def test_times_on_the_edge_of_a_window_are_in_one(length):
+    cut = windows(seen_of(np.arange(1000) * 0.1, np.arange(1000) / 3), length)
+    assert sorted(row for rows in contents(cut) for row in rows) == list(range(2000))
 
 
 def test_origins_of_dates_are_nanoseconds():
@@ -77,11 +83,11 @@ def test_parts_follow_in_time_and_share_nothing():
         assert max(mine[1]) < min(mine[2])
     # 20 windows: 13 train, 3 validate, 4 test; a training one starts every quarter of a window.
     assert [len(part) for part in split] == [4 * 12 + 1 + 4 * 5 + 1, 3 + 2, 4 + 2]
-    assert rows[1] == list(range(3, 13))
+    assert rows[1] == list(range(2, 12))
 
 
 def test_a_gap_has_no_windows():
-    seen = seen_of([0, 0.1, 50, 50.1, 100, 100.1, 150, 150.1, 200])
+    seen = seen_of([0, 0.1, 50, 50.1, 100, 100.1, 150, 150.1, 200.5])
     cut, split = training_windows(seen, 1.0)
     assert all(contents(cut))
     assert len(split.test) == 1
@@ -131,6 +137,7 @@ def test_long_series_of_several_pumps_are_cut_too(one_series):
     [
         ({}, "the column 'series' is not there.*dataset.series_column=null and dataset.window"),
         ({"series_column": None}, "all rows are one series.*dataset.window=<time"),
+        ({"series_column": None, "window": 150.0}, "too few windows.*at most a fifth of a ser"),
         ({"series_column": None, "window": 200.0}, "leaves every series whole; .* takes 199.5"),
     ],
 )
