@@ -79,7 +79,7 @@ CHAPTER = Chapter(
             f"{HERE}.csv_series:csv_data",
             "irregular_series",
             "irregular_series",
-            files=f"{HERE}.csv_series:user_files",
+            files=f"{HERE}.user_table:user_files",
             learned=f"{HERE}.csv_series:learned_data",
             samples={
                 name: f"node_experiments/chapters/irregular_series/sample_files/{name}.csv"

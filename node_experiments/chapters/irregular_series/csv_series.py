@@ -4,36 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from ...data.splits import TRAINING_SHARE, Split, random_split, stratified_split
-from ...data.table_file import TableFile, read_table
+from ...data.splits import Split
+from ...data.table_file import TableFile
 from ...errors import DataError
 from .forecast_data import ForecastData, forecast_data
-from .measurements import Measurements, read_measurements
+from .measurements import read_measurements
 from .series_schema import SeriesSchema
 from .settings import CSVConfig
 from .table_columns import find_columns, is_text
-from .table_format import Columns, TableFormat
+from .table_parts import check_classes, check_count, parts_of
 from .table_warnings import warn_of_columns
-from .windows import training_windows, windows
+from .user_table import read_user_table, table_format, user_file
+from .windows import windows
 
-__all__ = [
-    "csv_data",
-    "learned_data",
-    "learned_schema",
-    "read_user_table",
-    "table_data",
-    "table_format",
-    "user_files",
-    "with_series",
-]
-
-SERIES = "series"  # the column of a table that has none
-SAMPLE, SAMPLES = "sample:", Path(__file__).parent / "sample_files"
+__all__ = ["csv_data", "learned_data", "learned_schema", "table_data"]
 
 
 def csv_data(
@@ -143,60 +131,6 @@ def table_data(
     return data
 
 
-def parts_of(
-    table: TableFile, settings: CSVConfig, seen: Measurements, columns: Columns
-) -> tuple[Measurements, Split]:
-    """The series, cut into windows where that is asked for, and which of them train.
-
-    Raises:
-        DataError: No series is longer than a window, or none than five of them.
-    """
-    if settings.window is None:
-        return seen, split_of(seen, settings)
-    longest = float(seen.times.max()) / columns.hour
-    if settings.window >= longest:
-        unit = f" in the unit of {settings.time_column!r}" if columns.hour == 1 else " h"
-        raise DataError(
-            f"{table.source}: dataset.window={settings.window:g} leaves every series whole; the "
-            f"longest takes {longest:.4g}{unit}; choose a smaller one"
-        )
-    cut, split = training_windows(seen, settings.window * columns.hour)
-    if not len(split.validation) or not len(split.test):
-        raise DataError(
-            f"{table.source}: dataset.window={settings.window:g} cuts too few windows to validate "
-            "and to test on; choose one that is at most a fifth of a series"
-        )
-    return cut, split
-
-
-def check_count(table: TableFile, settings: CSVConfig, seen: Measurements) -> None:
-    """Reject one series that is not cut: nothing would be left to test on."""
-    if settings.window is None and len(seen) == 1:
-        raise DataError(
-            f"{table.source}: all rows are one series, and a model learns from several; cut it "
-            "into windows with dataset.window=<time of one, in the unit of the time column, of "
-            "dates in hours>"
-        )
-
-
-def check_classes(table: TableFile, form: TableFormat, seen: Measurements) -> None:
-    """Reject labels from which nothing can be learned: one class, or about one for each label."""
-    labels = [label for label in seen.labels if label]
-    classes = sorted(set(labels))
-    what = "series" if form.label_per == "series" else "rows"
-    if len(classes) == 1:
-        raise DataError(
-            f"{table.source}: {form.label_column!r} has the one class {classes[0]!r}; to "
-            "classify, at least two are needed"
-        )
-    if 2 * len(classes) > max(len(labels), 4):
-        raise DataError(
-            f"{table.source}: {form.label_column!r} has {len(classes)} different values in "
-            f"{len(labels)} {what}, too many for classes; name another column with "
-            "dataset.label_column, or write what they have in common"
-        )
-
-
 def learned_schema(settings: CSVConfig, learned: dict[str, Any]) -> SeriesSchema:
     """What a checkpoint has learned, to read a table that is written as the settings say."""
     schema = SeriesSchema.from_dict(learned["schema"])
@@ -223,85 +157,4 @@ def learned_data(settings: CSVConfig, learned: dict[str, Any]) -> ForecastData:
         scaling=schema.value_scaling,
         learned=learned,
         static=2 * len(schema.static_shift),
-    )
-
-
-def user_file(settings: CSVConfig) -> Path:
-    """The file of `dataset.path`; `sample:<name>` is one that ships with the package.
-
-    Raises:
-        DataError: No file is named, or a sample that does not exist.
-    """
-    if settings.path is None:
-        raise DataError(
-            "dataset=csv reads the file that dataset.path names; it has a row for every "
-            f"observation, with the columns {settings.series_column!r}, {settings.time_column!r} "
-            "and values; to try, node-run dataset=csv --sample > patients.csv"
-        )
-    if not settings.path.startswith(SAMPLE):
-        return Path(settings.path).expanduser()
-    path = SAMPLES / f"{settings.path.removeprefix(SAMPLE)}.csv"
-    if not path.is_file():
-        known = ", ".join(f"{SAMPLE}{file.stem}" for file in sorted(SAMPLES.glob("*.csv")))
-        raise DataError(f"dataset.path={settings.path!r} is no sample; there are {known}")
-    return path
-
-
-def user_files(settings: CSVConfig) -> list[Path]:
-    """What a run reads."""
-    return [] if settings.path is None else [user_file(settings)]
-
-
-def read_user_table(settings: CSVConfig) -> TableFile:
-    """The table of `dataset.path`, as it is written.
-
-    Raises:
-        DataError: As in `user_file` and `read_table`.
-    """
-    path = user_file(settings)
-    table = read_table(path, settings.delimiter, settings.decimal, settings.encoding)
-    return with_series(table, settings)
-
-
-def with_series(table: TableFile, settings: CSVConfig) -> TableFile:
-    """The table with a column of series, also where all of its rows are one.
-
-    Raises:
-        DataError: It is said to have no such column, and has one.
-    """
-    if settings.series_column is not None:
-        return table
-    if SERIES in table.rows.columns:
-        raise DataError(
-            f"{table.source}: with dataset.series_column=null all rows are one series, and the "
-            f"table has a column {SERIES!r}; rename it, or set dataset.series_column={SERIES}"
-        )
-    return replace(table, rows=table.rows.assign(**{SERIES: "all"}))
-
-
-def split_of(seen: Measurements, settings: CSVConfig) -> Split:
-    """Training, validation and test series; of each class the same share where it is one label."""
-    series, validation = len(seen), settings.validation_size
-    if validation is None:
-        validation = int(TRAINING_SHARE * series) // 5
-    if settings.task == "classification" and settings.label_per == "series":
-        return stratified_split(seen.labels, validation, settings.split_seed)
-    return random_split(series, validation, settings.split_seed)
-
-
-def table_format(settings: CSVConfig) -> TableFormat:
-    """How the user says that the table is written."""
-    values = settings.value_columns
-    return TableFormat(
-        series_column=settings.series_column or SERIES,
-        time_column=settings.time_column,
-        value_columns=None if values is None else tuple(values),
-        static_columns=tuple(settings.static_columns),
-        label_column=settings.label_column,
-        label_per=settings.label_per,
-        variable_column=settings.variable_column,
-        value_column=settings.value_column,
-        missing=tuple(settings.missing),
-        duplicates=settings.duplicates,
-        time_format=settings.time_format,
     )

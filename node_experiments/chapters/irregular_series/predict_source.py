@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from ..prediction import Inputs, table_in
-from .csv_series import learned_schema, read_user_table, with_series
+from .csv_series import learned_schema
 from .measurements import Measurements
 from .series_schema import SeriesSchema
 from .table_format import Columns, TableFormat
+from .user_table import read_user_table, with_series
 from .windows import latest_window
 
 __all__ = ["source_of"]

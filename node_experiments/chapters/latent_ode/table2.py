@@ -200,7 +200,7 @@ def verdicts(cells: Cells) -> list[str]:
         ends = [
             "By the weights of the last epoch, which no forecast chose, the latent ODE has the "
             f"lower error in {tally['lower']} and the higher in {tally['higher']} of "
-            f"{len(compared)} comparisons, and {tally[UNDECIDED]} are not decided."
+            f"{len(compared)} comparisons; not decided: {tally[UNDECIDED]}."
         ]
     claim = "The paper: the latent ODE has the lower error. "
     said = " ".join(

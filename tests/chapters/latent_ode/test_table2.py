@@ -108,7 +108,7 @@ def test_the_weights_of_the_last_epoch_are_compared_too(tmp_path):
     assert "in steps of the mean gap, this holds: the latent ODE has the lower error" in report
     assert (
         "- By the weights of the last epoch, which no forecast chose, the latent ODE has the "
-        "lower error in 0 and the higher in 1 of 1 comparisons, and 0 are not decided." in report
+        "lower error in 0 and the higher in 1 of 1 comparisons; not decided: 0." in report
     )
 
 

@@ -10,9 +10,10 @@ import pandas as pd
 import torch
 
 from ....data.table_file import TableFile
-from ..csv_series import table_data, table_format
+from ..csv_series import table_data
 from ..forecast_data import ForecastData
 from ..table_cells import numbers_of
+from ..user_table import table_format
 from . import PBCSeqConfig
 from .carried_forward import carried_errors
 from .logarithms import with_logarithms
