@@ -1,7 +1,9 @@
+import copy
 import gc
 import os
 import shutil
 import sys
+from functools import cache
 from types import SimpleNamespace
 
 import pytest
@@ -41,6 +43,30 @@ def _cache(tmp_path_factory):
         del os.environ["XDG_CACHE_HOME"]
     else:
         os.environ["XDG_CACHE_HOME"] = before
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _configurations_read_once():
+    """Keep what Hydra reads and parses for every run, which would be a tenth of all the time."""
+    import omegaconf
+    from hydra._internal.core_plugins.file_config_source import FileConfigSource
+
+    from node_experiments.runner.compose import configs_folder
+
+    folder, read = str(configs_folder()), FileConfigSource.load_config
+    kept = cache(lambda provider, name: read(FileConfigSource(provider, folder), name))
+
+    def load_config(source, config_path):
+        if source.path != folder:
+            return read(source, config_path)
+        return copy.deepcopy(kept(source.provider, config_path))
+
+    parse = cache(omegaconf.grammar_parser.parse)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FileConfigSource, "load_config", load_config)
+        patch.setattr(omegaconf.base, "parse", parse)
+        patch.setattr(omegaconf._utils, "parse", parse)
+        yield
 
 
 def at_the_end(draw, figures, trainer):

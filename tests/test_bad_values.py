@@ -13,6 +13,7 @@ from node_experiments.config import RunConfig
 from node_experiments.errors import UserError
 from node_experiments.runner.compose import configs_folder
 from node_experiments.runner.messages import complain
+from tests.grids import always
 
 VALUES = (
     "-1", "0", "1", "2", "1.5", "1e400", "-inf", "nan", "99999999999999999999", "1" * 400,
@@ -40,7 +41,7 @@ def answer(words):
     return None
 
 
-@pytest.mark.parametrize("part", range(3))
+@pytest.mark.parametrize("part", always([0], range(3)))
 def test_a_hundred_wrong_values_get_one_line_each(part):
     settings = len(setting_types())
     drawn = [*command_lines(max(300, settings))][part::3]

@@ -9,6 +9,7 @@ from torch.utils import _pytree as pytree
 
 from node_experiments.ode import Event, Solver, solve
 from node_experiments.ode.torchdiffeq import odeint, odeint_adjoint, odeint_event
+from tests.grids import by_turns
 
 HALVES = [torch.float16, torch.bfloat16]
 T = torch.tensor([0.0, 1.0])
@@ -46,9 +47,12 @@ def test_small_steps_are_not_lost_in_rounding(dtype, kind):
     assert_decayed(solution.ys, y0, dtype, factor)
 
 
-@pytest.mark.parametrize("kind", ["tensor", "transposed", "tuple", "dict"])
 @pytest.mark.parametrize(
-    "method", ["dopri5", "dopri8", "adams", "kvaerno5", "scipy_lsoda", "reversible_heun"]
+    ("method", "kind"),
+    by_turns(
+        ["dopri5", "dopri8", "adams", "kvaerno5", "scipy_lsoda", "reversible_heun"],
+        ["tensor", "transposed", "tuple", "dict"],
+    ),
 )
 def test_a_tight_tolerance_is_kept_up_to_the_rounding_of_the_outputs(dtype, kind, method):
     y0 = states(dtype)[kind]
