@@ -17,7 +17,6 @@ import copy
 import json
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from measured_on import machine
 from torch import Tensor, nn
 from training_speed.problems import OneHiddenLayer
 
@@ -44,7 +44,6 @@ from node_experiments.ode import (
     Solver,
     solve,
 )
-from node_experiments.tracking.records import cpu_instructions, cpu_name
 from node_experiments.training.live_bytes import LiveBytes
 
 WAYS: dict[str, tuple[str, Gradient]] = {
@@ -377,16 +376,9 @@ def main() -> None:
             print("diffrax is not installed and left out")
             break
     arguments.out.mkdir(parents=True, exist_ok=True)
-    machine = {
-        "processor": f"{cpu_name()} ({cpu_instructions()})",
-        "threads": 1,
-        "torch": torch.__version__,
-        "python": sys.version.split()[0],
-        "repetitions": arguments.repetitions,
-        "load_average": os.getloadavg()[0],
-    }
     (arguments.out / "gradients.json").write_text(
-        json.dumps({"machine": machine, "results": results}, indent=2) + "\n"
+        json.dumps({"machine": machine(arguments.repetitions), "results": results}, indent=2)
+        + "\n"
     )
     text = "\n\n".join(f"{name}\n\n{table(rows)}" for name, rows in results.items())
     (arguments.out / "gradients.md").write_text(text + "\n")

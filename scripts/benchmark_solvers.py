@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from measured_on import machine
 from scipy import integrate
 
 from node_experiments.figures.style import COLORS, SMALLEST, new_figure, style
@@ -30,7 +29,6 @@ from node_experiments.ode import (
     solve,
 )
 from node_experiments.ode.methods.registry import METHODS
-from node_experiments.tracking.records import cpu_instructions, cpu_name
 
 TOLERANCES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 STEPS = (20, 40, 80, 160, 320)
@@ -348,21 +346,6 @@ def draw(problems: list[Problem], rows: list[dict[str, Any]], path: Path) -> Non
         figure.savefig(path)
 
 
-def environment() -> dict[str, Any]:
-    versions = {}
-    for name in ("torch", "numpy", "scipy", "torchdiffeq", "torchode", "diffrax", "jax"):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return {
-        "versions": versions,
-        "python": platform.python_version(),
-        "processor": f"{cpu_name()} ({cpu_instructions()})",
-        "threads": torch.get_num_threads(),
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=11)
@@ -376,7 +359,7 @@ def main() -> None:
         print(problem.name)
         rows += measure(problem, arguments.repeats)
     arguments.output.mkdir(parents=True, exist_ok=True)
-    result = {"environment": environment(), "rows": rows}
+    result = {"machine": machine(arguments.repeats), "rows": rows}
     path = arguments.output / "benchmark_solvers.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
     draw(problems, rows, arguments.output / "work_precision.png")

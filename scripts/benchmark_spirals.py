@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from measured_on import machine
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchdiffeq import odeint
@@ -158,7 +159,7 @@ def main() -> None:
         rows.append({"name": name, "seconds": times, "evaluations": evaluations[name]()})
         print(f"| {name} | {1000 * median:.1f} | {evaluations[name]()} | {base / median:.2f} |")
     if options.out is not None:
-        content = {"threads": options.threads, "torch": torch.__version__, "runs": rows}
+        content = {"machine": machine(options.repetitions), "runs": rows}
         options.out.write_text(json.dumps(content, indent=2) + "\n")
 
 

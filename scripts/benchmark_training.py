@@ -21,14 +21,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
-import sys
 import tempfile
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
+from measured_on import machine
 from training_speed.accuracy import RUNS, measure_accuracy
 from training_speed.devices import measure_devices
 from training_speed.measure import measure, measure_field
@@ -38,7 +36,6 @@ from training_speed.profiles import measure_profiles, profile_tables
 from training_speed.rows import ROWS
 from training_speed.scaling import measure_scaling
 
-from node_experiments.tracking.records import cpu_instructions, cpu_name
 from node_experiments.training.device import keep_freed_memory
 
 # Of solvers alone.
@@ -47,39 +44,6 @@ ALONE = {
     "start": ("a solve of one euler step, state 32 x 64", measure_start),
 }
 NAMES = (*ROWS, *ALONE)
-
-
-def machine(repetitions: int) -> dict[str, Any]:
-    """What the times depend on."""
-    versions = {}
-    for name in ("torch", "torchdiffeq", "torchode", "diffrax", "jax"):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return {
-        "processor": cpu_name(),
-        "instructions": cpu_instructions(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "versions": versions,
-        "python": sys.version.split()[0],
-        "repetitions": repetitions,
-        "commit": commit(),
-        "load_average": round(os.getloadavg()[0], 2),
-    }
-
-
-def commit() -> str:
-    """The commit that was measured, with a mark where files differ from it."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        found = subprocess.run(
-            command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return found.stdout.strip()
 
 
 def table(results: list[dict[str, Any]]) -> str:

@@ -11,8 +11,6 @@ other work on the machine. The report fits the exponents.
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Sequence
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from measured_on import machine
 from torch import Tensor, nn
 
 from node_experiments.chapters.image_classification.networks import ConvVectorField
@@ -104,10 +103,7 @@ def main() -> None:
     state = torch.randn(asked.batch, 64, 6, 6)
     content = {
         "state": list(state.shape),
-        "repetitions": asked.repetitions,
-        "torch": torch.__version__,
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
+        "machine": machine(asked.repetitions),
         "networks": measure(state, asked.repetitions),
     }
     asked.out.parent.mkdir(parents=True, exist_ok=True)
