@@ -49,6 +49,7 @@ def scipy_integrate(
             SciPy's differences of a field in float32 are too coarse for a stiff one.
     """
     trajectory = Trajectory(outputs=[y0], t=times[0])
+    raised: list[BaseException] = []
 
     def fun(t: float, y: np.ndarray) -> np.ndarray:
         state = torch.from_numpy(np.array(y)).to(dtype=y0.dtype, device=y0.device)
@@ -62,13 +63,39 @@ def scipy_integrate(
             state = torch.from_numpy(np.array(y)).to(dtype=y0.dtype, device=y0.device)
             return linearize(float(t), state).dense().double().cpu().numpy()
 
-        options["jac"] = jacobian
+        options["jac"] = noted(jacobian, 2, raised)
     start = y0.double().cpu().numpy()
-    solve = HostSolve(solver, fun, start, times, counts, trajectory, options)
-    for output in solve.by_vode() if solver.method == "scipy_vode_adams" else solve.by_class():
-        state = torch.from_numpy(output).to(dtype=y0.dtype, device=y0.device)
-        trajectory.outputs.append(state)
+    solve = HostSolve(solver, noted(fun, 1, raised), start, times, counts, trajectory, options)
+    try:
+        for output in solve.by_vode() if solver.method == "scipy_vode_adams" else solve.by_class():
+            state = torch.from_numpy(output).to(dtype=y0.dtype, device=y0.device)
+            trajectory.outputs.append(state)
+    finally:
+        if raised:
+            raise raised[0]
     return trajectory
+
+
+def noted(
+    function: Callable[[float, np.ndarray], np.ndarray], axes: int, raised: list[BaseException]
+) -> Callable[[float, np.ndarray], np.ndarray]:
+    """A function that notes its first error, and from then on gives NaN, which ends the solve.
+
+    SciPy's C code may go on after an error of what it calls, and lose it.
+
+    Args:
+        axes: Of its result, each as long as the state.
+    """
+
+    def call(t: float, y: np.ndarray) -> np.ndarray:
+        if not raised:
+            try:
+                return function(t, y)
+            except BaseException as error:
+                raised.append(error)
+        return np.full((len(y),) * axes, np.nan)
+
+    return call
 
 
 def on_host(tolerance: float | Tensor) -> float | np.ndarray:
@@ -155,13 +182,7 @@ class HostSolve:
                 continue
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                try:
-                    y = ode.integrate(time)
-                except ValueError as error:
-                    # A signal that meets a call of C inside `fun` is a mistake of `fun` to SciPy.
-                    if was_interrupted(error):
-                        raise KeyboardInterrupt from error
-                    raise
+                y = ode.integrate(time)
             if not ode.successful() or not np.isfinite(y).all():
                 code = ode.get_return_code()
                 self.trajectory.status = {-1: Status.MAX_STEPS}.get(code, Status.STEP_UNDERFLOW)
@@ -171,10 +192,3 @@ class HostSolve:
             self.trajectory.t = time
             self.counts.accepted += 1
             yield y.copy()
-
-
-def was_interrupted(error: BaseException | None) -> bool:
-    """Whether an error came of Ctrl-C or of a signal that is handled like it."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__ or error.__context__
-    return error is not None
