@@ -2,7 +2,7 @@
 
 python scripts/readme_results.py                        # the sections alone
 python scripts/readme_results.py --take figure3 RUN     # first keep a run of mode=figure3
-python scripts/readme_results.py --take solver_transfer SWEEP  # or all runs of an -m mode=eval
+python scripts/readme_results.py --take solver_transfer SWEEP  # or networks and all runs of an -m mode=eval
 python scripts/readme_results.py --take figure1 RUN     # or a run of experiment=figure1
 python scripts/readme_results.py --take table2 SWEEP    # or all runs of sweep=table2
 python scripts/readme_results.py --take poisson RUN     # or a run of experiment=poisson_latent_ode
@@ -61,8 +61,14 @@ BY_HAND = (
 NAMES = "|".join((*BY_HAND, *IRREGULAR, *SHIPPED))
 BLOCK = re.compile(rf"<!-- results: ({NAMES}) -->\n.*?<!-- /results -->", re.DOTALL)
 
-SETTINGS = ("config.yaml", "result.json", "wrong.json")
-HISTORY = (*SETTINGS, "run_info.json", "metrics.jsonl", "figure3.json")
+HISTORY = (
+    "config.yaml",
+    "result.json",
+    "wrong.json",
+    "run_info.json",
+    "metrics.jsonl",
+    "figure3.json",
+)
 # Of the many runs of a table, those whose figures are shown.
 ILLUSTRATED = {
     "table2/latent_ode_30_seed0",
@@ -89,10 +95,8 @@ def take(name: str, folder: Path) -> None:
         )
     for run, place in zip(runs, places, strict=True):
         illustrated = name in ("figure1", "poisson") or f"{name}/{place.name}" in ILLUSTRATED
-        # Of many evaluations, no more than a table reads.
-        one_of_many = name == "solver_transfer" and not illustrated
         place.mkdir(parents=True, exist_ok=True)
-        for kept in SETTINGS if one_of_many else HISTORY:
+        for kept in HISTORY:
             if (Path(run["directory"]) / kept).is_file():
                 shutil.copyfile(Path(run["directory"]) / kept, place / kept)
         if illustrated:
@@ -138,7 +142,12 @@ def place_of(name: str, number: int, run: Mapping[str, Any]) -> str:
         return f"{run['name']}{task}{'' if fold is None else f'_fold{fold:g}'}_seed{seed}"
     if name == "precision":
         return f"{run['config.trainer.precision']}_seed{seed}"
-    return f"{number:02d}" if name == "solver_transfer" else "."
+    if name == "solver_transfer":
+        if run["config.mode"] == "eval":
+            return f"{number:02d}"
+        steps = run.get("config.solver.num_steps")
+        return f"trained_{run['config.solver.method']}{'' if steps is None else f'_{steps:g}'}"
+    return "."
 
 
 def picture(caption: str, path: str) -> str:

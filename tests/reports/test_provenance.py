@@ -16,10 +16,6 @@ from node_experiments.runs import load_runs
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "outputs" / "reference"
 
-# Only settings and results of these were kept.
-WITHOUT_INFO = ("solver_transfer/",)
-# An evaluation has no epochs.
-WITHOUT_EPOCHS = {"figure3"}
 # Benchmarks whose file names no commit; of these the last three no processor or versions, either.
 BENCHMARKS_WITHOUT_COMMIT = {
     "gradients/gradients.json",
@@ -49,11 +45,8 @@ def runs():
 
 def test_runs_say_what_made_them():
     commits = known_commits()
-    bare, lost = set(), set()
+    lost = set()
     for name, folder in runs().items():
-        if not (folder / "run_info.json").is_file():
-            bare.add(name)
-            continue
         info = json.loads((folder / "run_info.json").read_text())
         assert info["command"][0] == "node-run", name
         assert {"torch", "numpy", "scipy"} <= set(info["packages"]), name
@@ -63,9 +56,6 @@ def test_runs_say_what_made_them():
         assert re.fullmatch("[0-9a-f]{40}", commit), name
         if commits is not None and commit not in commits:
             lost.add(name)
-    assert all(name.startswith(WITHOUT_INFO) for name in bare), bare
-    complete = [prefix for prefix in WITHOUT_INFO if not any(n.startswith(prefix) for n in bare)]
-    assert not complete, f"shorten WITHOUT_INFO: {complete}"
     assert not lost
 
 
@@ -73,9 +63,10 @@ def test_runs_keep_their_course():
     without = {
         name
         for name, folder in runs().items()
-        if not (folder / "metrics.jsonl").is_file() and not name.startswith(WITHOUT_INFO)
+        if not (folder / "metrics.jsonl").is_file()
+        and json.loads((folder / "result.json").read_text())["mode"] == "train"
     }
-    assert {name for name in without if "_eval_" not in name} == WITHOUT_EPOCHS
+    assert not without
 
 
 def test_benchmarks_say_what_made_them():
