@@ -25,7 +25,7 @@ REFERENCE = ROOT / "outputs" / "reference"
 TIMED = REFERENCE / "timed_runs.json"
 TARGET = ROOT / "node_experiments" / "cli" / "experiment_times.py"
 # Runs on a part of the data.
-PARTIAL = REFERENCE / "precision"
+PARTIAL = {REFERENCE / "precision", REFERENCE / "solver_transfer"}
 
 HEADER = '''\
 """How long experiments take, for `node-run --list`; written by scripts/experiment_times.py."""
@@ -56,7 +56,7 @@ def committed() -> Iterator[tuple[str, float]]:
             chosen != ("completed", "train", "quick")
             or regularized
             or not run.get("seconds")
-            or PARTIAL in Path(run["directory"]).parents
+            or PARTIAL & {*Path(run["directory"]).parents}
         ):
             continue
         epochs = epochs_of(run["config.dataset.name"], run["config.model.name"])

@@ -2,7 +2,7 @@
 
 python scripts/readme_results.py                        # the sections alone
 python scripts/readme_results.py --take figure3 RUN     # first keep a run of mode=figure3
-python scripts/readme_results.py --take solver_transfer SWEEP  # or networks and all runs of an -m mode=eval
+python scripts/readme_results.py --take solver_transfer SWEEP  # or networks and evaluations
 python scripts/readme_results.py --take figure1 RUN     # or a run of experiment=figure1
 python scripts/readme_results.py --take table2 SWEEP    # or all runs of sweep=table2
 python scripts/readme_results.py --take poisson RUN     # or a run of experiment=poisson_latent_ode

@@ -16,7 +16,7 @@ __all__ = ["label_points"]
 # Offsets in points, and how the text is aligned to them.
 PLACES = [
     (x, y, "left" if x > 0 else "right" if x < 0 else "center", "center")
-    for radius in (6, 16, 28, 42)
+    for radius in (6, 16, 28, 42, 58)
     for x, y in ((radius, 0), (-radius, 0), (0, radius + 3), (0, -radius - 3),
                  (radius, radius), (-radius, radius), (radius, -radius), (-radius, -radius))
 ]  # fmt: skip
@@ -49,6 +49,9 @@ def label_points(
     for mark, point, name, color in zip(marks, points, names, colors, strict=True):
         # Of points that coincide, a line to the one runs over the other.
         others = [box for box in taken if not box.overlaps(mark)]
+        # Rather a line over another name than a name over another.
+        best: tuple[bool, bool] = (True, True)
+        chosen: Annotation | None = None
         for x, y, across, along in PLACES:
             line = {"arrowstyle": "-", "lw": 0.6, "color": color} if abs(x) + abs(y) > 12 else None
             text = axis.annotate(
@@ -56,16 +59,18 @@ def label_points(
                 fontsize=SMALLEST, arrowprops=line, bbox=GROUND,
             )  # fmt: skip
             box = extent(text, renderer)
-            free = inside(axis, box) and not any(map(box.overlaps, taken))
-            if free and (line is None or not crosses(mark, box, others)):
+            covers = not inside(axis, box) or any(map(box.overlaps, taken))
+            faults = covers, line is not None and crosses(mark, box, others)
+            if chosen is not None and faults >= best:
+                text.remove()
+                continue
+            if chosen is not None:
+                chosen.remove()
+            best, chosen = faults, text
+            if not any(faults):
                 break
-            text.remove()
-        else:
-            text = axis.annotate(
-                name, point, (6, 0), textcoords="offset points", va="center", color=color,
-                fontsize=SMALLEST, bbox=GROUND,
-            )  # fmt: skip
-            box = extent(text, renderer)
+        assert chosen is not None
+        box = extent(chosen, renderer)
         taken.append(box)
 
 

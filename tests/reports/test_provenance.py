@@ -1,7 +1,7 @@
 """Every reference result says where it is from: commit, versions, machine, command, its course.
 
-The lists below name what does not yet, because it was made before these were kept and needs
-another run. They may only shrink: an entry that is complete by now fails, too.
+The list below names what does not yet, because it was made before these were kept and needs
+another run. It may only shrink: an entry that is complete by now fails, too.
 """
 
 import json
@@ -16,15 +16,10 @@ from node_experiments.runs import load_runs
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "outputs" / "reference"
 
-# Benchmarks whose file names no commit; of these the last three no processor or versions, either.
+# Benchmarks whose file names no commit; the last one no processor of some of its runs, either.
 BENCHMARKS_WITHOUT_COMMIT = {
-    "gradients/gradients.json",
     "solvers/benchmark_solvers.json",
     "training_speed/devices.json",
-    "training_speed/profile.json",
-    "training_speed/scaling.json",
-    "table1/complexity.json",
-    "table2/benchmark.json",
     "training_speed/accuracy.json",
 }
 
