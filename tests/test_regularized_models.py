@@ -215,8 +215,10 @@ def test_the_penalty_is_the_integral_along_every_solve(name, solves):
         found[kind] += penalty.integral.item()
         paid = paid + penalty.weight * penalty.integral
     assert list(found) == ["kinetic", "jacobian", "taylor"]
-    # Where a rectifier switches, integrands jump, and no quadrature is of high order.
-    tolerance = 2e-2 if name in ("odenet", "sphere_ode", "image_ode") else 2e-3
+    # Where a rectifier switches, integrands jump, and no quadrature is of high order; populations
+    # rise in less time than lies between two nodes.
+    hard = ("odenet", "sphere_ode", "image_ode", "populations")
+    tolerance = 2e-2 if name in hard else 2e-3
     for kind, value in expected.items():
         assert value > 0
         assert found[kind] == pytest.approx(value, rel=tolerance), kind

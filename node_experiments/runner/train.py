@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -49,6 +50,7 @@ __all__ = ["fit", "prepare", "tested", "trainable_parameters"]
 
 # What `gradient/error` takes for the exact solution.
 EXACT = Solver("dopri5", rtol=1e-5, atol=1e-5)
+LONGEST_LINE = 100  # of a command, in letters; more do not fit on a page of TensorBoard
 
 log = logging.getLogger(__name__)
 
@@ -272,12 +274,22 @@ def tracked_run(
     info = read_json(folder / "run_info.json")
     git = info.get("git") or {}
     texts = {
-        "command": shlex.join(info.get("command", [])),
+        "command": in_lines(info.get("command", [])),
         "commit": f"{git.get('commit')}{' with changes' if git.get('changed') else ''}",
         "config": (folder / "config.yaml").read_text(),
     }
     settings = hyperparameters(config, choices, solves, overridden(folder))
-    return TrackedRun(folder, config.name, metric, settings, texts)
+    return TrackedRun(folder, config.name, metric, settings, texts, solves=solves)
+
+
+def in_lines(command: Sequence[str]) -> str:
+    r"""A command for a shell, of which a long one takes a line for each word.
+
+    >>> in_lines(["node-run", "seed=0"])
+    'node-run seed=0'
+    """
+    line = shlex.join(command)
+    return line if len(line) <= LONGEST_LINE else " \\\n    ".join(map(shlex.quote, command))
 
 
 def always_zero(config: RunConfig) -> list[str]:

@@ -42,6 +42,7 @@ class TrackedRun:
         texts: Text by name: the command, the commit, the configuration.
         valid_until: Of a resumed run: the last step whose points an earlier process wrote and
             that are not written again; what it wrote after that step is void. None of a new run.
+        solves: Whether the model solves an ODE.
     """
 
     folder: Path
@@ -50,6 +51,7 @@ class TrackedRun:
     hyperparameters: Mapping[str, Setting] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     valid_until: int | None = None
+    solves: bool = True
 
 
 class Logger(Protocol):

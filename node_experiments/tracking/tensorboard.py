@@ -44,7 +44,7 @@ class TensorBoard:
             events.add_summary(summary)
         for name, text in run.texts.items():
             self._writer.add_text(name, fenced(text), 0)
-        self._writer.add_custom_scalars(chart_layout(run.metric))
+        self._writer.add_custom_scalars(chart_layout(run.metric, run.solves))
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         for tag, value in values.items():
@@ -92,21 +92,22 @@ def put_earlier_files_first(folder: Path) -> None:
             path.rename(path.with_name(f"{name[1]}{following:010d}{name[3]}"))
 
 
-def chart_layout(metric: str) -> dict[str, dict[str, list[Any]]]:
+def chart_layout(metric: str, solves: bool) -> dict[str, dict[str, list[Any]]]:
     """The charts of the custom scalars page: what has one unit and scale is drawn together."""
 
     def chart(*tags: str) -> list[Any]:
         return ["Multiline", [f"^{tag}$" for tag in tags]]
 
+    solver = {
+        "function evaluations per solve": chart("nfe/forward", "nfe/backward"),
+        "steps per solve": chart("solver/accepted", "solver/rejected"),
+    }
     return {
         "learning": {
             "loss": chart("loss/train", "loss/validation", "loss/test"),
             metric: chart(f"{metric}/train", f"{metric}/validation", f"{metric}/test"),
         },
-        "solver": {
-            "function evaluations per solve": chart("nfe/forward", "nfe/backward"),
-            "steps per solve": chart("solver/accepted", "solver/rejected"),
-        },
+        **({"solver": solver} if solves else {}),
         "cost": {
             "saved for the backward pass, MB": chart("memory/saved_mb"),
             "peak memory, MB": chart("memory/peak_mb"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 import time
 
@@ -12,7 +13,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from node_experiments.cli import main as cli
 from node_experiments.config import GradientConfig, RunConfig, SolverConfig
-from node_experiments.runner.train import always_zero
+from node_experiments.runner.train import always_zero, in_lines
 from node_experiments.tracking.loggers import GROUPS, TrackedRun, logged
 from node_experiments.tracking.tensorboard import TensorBoard, put_earlier_files_first
 from node_experiments.training.checkpoints import Checkpoints
@@ -108,6 +109,20 @@ def test_texts_and_layout(sweep):
     # Numbers of one scale: 0.2 MB beside 900 would be a line at zero.
     assert charts["peak memory, MB"] == ["^memory/peak_mb$"]
     assert [category.title for category in layout.category] == ["learning", "solver", "cost"]
+
+
+def test_a_model_without_an_ode_has_no_charts_of_its_solver(tmp_path):
+    TensorBoard(TrackedRun(tmp_path, "run", "accuracy", solves=False)).close("completed")
+    (tensor,) = read(tmp_path).Tensors("custom_scalars__config__")
+    layout = layout_pb2.Layout.FromString(tensor.tensor_proto.string_val[0])
+    assert [category.title for category in layout.category] == ["learning", "cost"]
+
+
+def test_a_long_command_takes_a_line_for_each_word():
+    words = ["node-run", *(f"dataset.column={number} x" for number in range(9))]
+    lines = in_lines(words).splitlines()
+    assert len(lines) == 10
+    assert shlex.split(in_lines(words).replace("\\\n", "")) == words
 
 
 def written(folder, metric="accuracy", **values):
