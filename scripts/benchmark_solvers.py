@@ -242,7 +242,7 @@ def measure(problem: Problem, repeats: int) -> list[dict[str, Any]]:
         for setting in settings:
             try:
                 result = run(problem, method, setting)
-            except Exception as error:
+            except Exception as error:  # of other packages, which have their own
                 print(f"{package:17s} {method:25s} {setting:8.0e} failed: {str(error)[:60]}")
                 continue
             seconds = []

@@ -146,7 +146,8 @@ def place_of(name: str, number: int, run: Mapping[str, Any]) -> str:
         if run["config.mode"] == "eval":
             return f"{number:02d}"
         steps = run.get("config.solver.num_steps")
-        return f"trained_{run['config.solver.method']}{'' if steps is None else f'_{steps:g}'}"
+        solver = run["config.solver.method"] + ("" if steps is None else f"_{steps:g}")
+        return f"trained_{solver}_seed{seed}"
     return "."
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import shlex
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -18,10 +16,9 @@ from torch import nn
 from ..config import ConfigError, RunConfig
 from ..nn.ode_module import solving_modules
 from ..ode import Solver
-from ..runs.directory import read_json
 from ..runs.result import Best, Evaluations, Findings, Memory, Tested
 from ..tracking.figures import Figures
-from ..tracking.loggers import TrackedRun, Tracking, make_loggers
+from ..tracking.loggers import Tracking, make_loggers
 from ..tracking.progress import (
     EpochLines,
     ProgressBar,
@@ -44,13 +41,12 @@ from . import build
 from .after_training import calibrate, check_that_it_learned
 from .data_files import fingerprints
 from .ending import Unfinished
-from .hyperparameters import hyperparameters, overridden
+from .tracked_run import tracked_run
 
 __all__ = ["fit", "prepare", "tested", "trainable_parameters"]
 
 # What `gradient/error` takes for the exact solution.
 EXACT = Solver("dopri5", rtol=1e-5, atol=1e-5)
-LONGEST_LINE = 100  # of a command, in letters; more do not fit on a page of TensorBoard
 
 log = logging.getLogger(__name__)
 
@@ -265,31 +261,6 @@ def tested(trainer: Trainer) -> Tested | None:
     if not trainer.tested:
         return None
     return Tested(trainer.tested, getattr(trainer.task, "unit", "samples"))
-
-
-def tracked_run(
-    config: RunConfig, folder: Path, choices: dict[str, Any], metric: str, solves: bool
-) -> TrackedRun:
-    """The description of a run that loggers take."""
-    info = read_json(folder / "run_info.json")
-    git = info.get("git") or {}
-    texts = {
-        "command": in_lines(info.get("command", [])),
-        "commit": f"{git.get('commit')}{' with changes' if git.get('changed') else ''}",
-        "config": (folder / "config.yaml").read_text(),
-    }
-    settings = hyperparameters(config, choices, solves, overridden(folder))
-    return TrackedRun(folder, config.name, metric, settings, texts, solves=solves)
-
-
-def in_lines(command: Sequence[str]) -> str:
-    r"""A command for a shell, of which a long one takes a line for each word.
-
-    >>> in_lines(["node-run", "seed=0"])
-    'node-run seed=0'
-    """
-    line = shlex.join(command)
-    return line if len(line) <= LONGEST_LINE else " \\\n    ".join(map(shlex.quote, command))
 
 
 def always_zero(config: RunConfig) -> list[str]:

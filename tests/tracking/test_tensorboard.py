@@ -13,7 +13,8 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from node_experiments.cli import main as cli
 from node_experiments.config import GradientConfig, RunConfig, SolverConfig
-from node_experiments.runner.train import always_zero, in_lines
+from node_experiments.runner.tracked_run import in_lines
+from node_experiments.runner.train import always_zero
 from node_experiments.tracking.loggers import GROUPS, TrackedRun, logged
 from node_experiments.tracking.tensorboard import TensorBoard, put_earlier_files_first
 from node_experiments.training.checkpoints import Checkpoints
