@@ -99,6 +99,21 @@ def test_names_beside_points_cover_no_other():
         assert box.x1 <= axis.bbox.x1 + 1
 
 
+def test_names_of_a_crowd_at_an_edge_cover_no_other():
+    """Where every line to a free place runs over another point, the name still goes there."""
+    points = [(0.5 + 0.004 * k, 0.05 + 0.004 * (k % 2)) for k in range(9)]
+    with style():
+        figure = new_figure(height=3.0)
+        axis = figure.subplots()
+        axis.set(xlim=(0, 1), ylim=(0, 1))
+        label_points(axis, points, [f"a long name {k}" for k in range(9)], ["black"] * 9)
+    figure.canvas.draw()
+    boxes = [
+        matplotlib.text.Text.get_window_extent(text) for text in axis.texts
+    ]  # without the lines
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+
+
 def test_names_that_do_not_touch_their_points_are_joined_to_them():
     points = [(0.5 + 0.01 * k, 0.5) for k in range(6)]
     with style():
