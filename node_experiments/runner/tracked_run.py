@@ -1,4 +1,4 @@
-"""What loggers are told of a run before it trains."""
+"""The description of a run that loggers take before it trains."""
 
 from __future__ import annotations
 
