@@ -1,19 +1,41 @@
-"""The description of a run that loggers take before it trains."""
+"""The description of a run that loggers take: its command, and the settings that tell it apart."""
 
 from __future__ import annotations
 
+import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from ..config import RunConfig
+import yaml
+
+from ..chapters import datasets, models
+from ..config import RunConfig, SchedulerConfig, SolverConfig, TrainerConfig
+from ..config.run import NOT_HASHED_OF_TRAINER, GradientConfig, OptimizerConfig, RegularizerConfig
+from ..ode.gradients import gradient_class
 from ..runs.directory import read_json
 from ..tracking.loggers import TrackedRun
-from .hyperparameters import hyperparameters, overridden
+from ..training.optimizers import OPTIMIZERS, SCHEDULERS
+from .build_solves import build_solver
 
 __all__ = ["in_lines", "tracked_run"]
 
+Setting = bool | int | float | str
+
+# Settings that stand for what a run is even where they are those that nobody changed.
+ALWAYS = (
+    "trainer.epochs", "optimizer.lr", "dataset.batch_size",
+    "solver.rtol", "solver.atol", "solver.num_steps",
+)  # fmt: skip
+OF_ADAPTIVE_STEPS = (
+    "rtol", "atol", "first_step", "min_step", "max_step", "max_steps",
+    "controller", "safety", "min_factor", "max_factor", "max_order",
+)  # fmt: skip
+OF_FIXED_STEPS = ("num_steps", "step_size")
+OF_BOTH = ("step_t", "jump_t", "batching")
+NOT_OF_TRAINER = (*NOT_HASHED_OF_TRAINER, "log_every")
 LONGEST_LINE = 100  # of a command, in letters; more do not fit on a page of TensorBoard
 
 
@@ -40,3 +62,79 @@ def in_lines(command: Sequence[str]) -> str:
     """
     line = shlex.join(command)
     return line if len(line) <= LONGEST_LINE else " \\\n    ".join(map(shlex.quote, command))
+
+
+def hyperparameters(
+    config: RunConfig,
+    choices: Mapping[str, Any],
+    solves: bool,
+    overrides: Collection[str] = (),
+) -> dict[str, Setting]:
+    """Names of what was chosen, and settings by dotted name.
+
+    A setting is there if it applies and differs from the default of its group. One that was
+    overridden is there too, so that a sweep over values one of which is the default shows all.
+
+    Args:
+        choices: What was chosen of each configuration group.
+        solves: Whether the model solves an ODE; solver and gradient apply to no other.
+        overrides: Dotted names of the settings that were overridden.
+    """
+    found: dict[str, Setting] = {
+        "dataset": str(choices.get("dataset") or config.dataset.name),
+        "model": str(choices.get("model") or config.model.name),
+        "optimizer": config.optimizer.name,
+        "scheduler": config.scheduler.name,
+        "seed": config.seed,
+        "protocol": config.protocol,
+    }
+    if solves:
+        found |= {"solver": config.solver.method, "gradient": config.gradient.name}
+    named = {*ALWAYS, *overrides}
+    for name, value, default in settings_that_apply(config, solves):
+        if value != default or (name in named and value is not None):
+            found[name] = plain(value)
+    return found
+
+
+def settings_that_apply(config: RunConfig, solves: bool) -> Iterator[tuple[str, Any, Any]]:
+    """Dotted name, value and default of each setting that this run reads, names apart."""
+    dataset, model = datasets()[config.dataset.name], models()[config.model.name]
+    groups: list[tuple[str, Any, Any, Collection[str] | None]] = [
+        ("dataset", config.dataset, dataset.settings(name=config.dataset.name), None),
+        ("model", config.model, model.settings(name=config.model.name), model.reads),
+        ("optimizer", config.optimizer, OptimizerConfig(), OPTIMIZERS[config.optimizer.name]),
+        ("scheduler", config.scheduler, SchedulerConfig(), SCHEDULERS[config.scheduler.name]),
+    ]
+    if solves:
+        fixed = build_solver(config.solver).fixed_steps
+        of_steps = (*OF_BOTH, *(OF_FIXED_STEPS if fixed else OF_ADAPTIVE_STEPS))
+        method: Any = gradient_class(config.gradient.name)
+        of_gradient = [f.name for f in fields(method)]
+        groups += [
+            ("solver", config.solver, SolverConfig(), of_steps),
+            ("gradient", config.gradient, GradientConfig(), of_gradient),
+            ("regularizer", config.regularizer, RegularizerConfig(), None),
+        ]
+    trainer = {f.name for f in fields(TrainerConfig)} - {*NOT_OF_TRAINER}
+    groups.append(("trainer", config.trainer, TrainerConfig(), trainer))
+    for group, settings, defaults, reads in groups:
+        usual = asdict(defaults)
+        for name, value in asdict(settings).items():
+            if name not in ("name", "method") and (reads is None or name in reads):
+                yield f"{group}.{name}", value, usual[name]
+
+
+def plain(value: Any) -> Setting:
+    """A value that dashboards can hold: numbers and truth values as they are, all else as text."""
+    finite = isinstance(value, int | float) and math.isfinite(value)
+    return value if finite else str(value)
+
+
+def overridden(folder: Path) -> list[str]:
+    """Dotted names of the settings that were overridden when this run was started."""
+    try:
+        words = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text())
+    except (OSError, ValueError, yaml.YAMLError):
+        return []
+    return [str(word).lstrip("+~").partition("=")[0] for word in words or []]
