@@ -150,10 +150,14 @@ def test_a_run_imports_its_own_chapter(tmp_path):
     assert len(modules) <= 120, modules
 
 
-def test_composing_imports_no_torch(tmp_path):
-    code, _, torch = imported_by(tmp_path, "model=mlp", "dataset=spirals")
+def test_what_is_wrong_with_a_file_is_said_before_torch_is_imported(tmp_path):
+    rows = "".join(f"{series},{time},{value}\n" for series, value in (("a", "1"), ("b", "high"))
+                   for time in range(3))  # fmt: skip
+    (tmp_path / "mine.csv").write_text("series,time,x\n" + rows)
+    code, _, torch = imported_by(tmp_path, "experiment=csv_latent_ode", "dataset.path=mine.csv")
     assert code == 2
     assert not torch
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.csv"]
 
 
 MODULE = """

@@ -27,6 +27,7 @@ class Dataset:
         figures: `(trainer) -> {name: figure}`, drawn beside those of the task.
         files: `(settings) -> [path]`: the user's files that are read, whose content is that of a
             run as much as its configuration; none for data that the package makes or checks.
+        check: `(settings)`, which rejects those files in little time: it imports no torch.
         learned: `(settings, learned) -> data`: what a model is built from, by what a checkpoint
             keeps of its training data, where the files need not be there.
         samples: Files that ship with the package: name -> `package/folder/file`; the first is
@@ -39,6 +40,7 @@ class Dataset:
     recipe: str = "plain"
     figures: str | None = None
     files: str | None = None
+    check: str | None = None
     learned: str | None = None
     samples: Mapping[str, str] = field(default_factory=dict)
 

@@ -32,6 +32,7 @@ TEXTS = (
 LAST_PARTS = (
     "path", "root", "out", "init_from", "series_column", "time_column", "label_column",
     "variable_column", "value_column", "time_format", "delimiter", "decimal",
+    "thousands",
 )  # fmt: skip
 SWEPT = ("checkpoint", "resume")  # a comma lists several of them
 PER_EXPERIMENT = ("dataset", "model")  # groups whose settings depend on the experiment

@@ -54,6 +54,7 @@ INVISIBLE = re.compile("[\u200b\u200e\u200f\u2060\ufeff]")
 WITH_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 THOUSAND = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")
 WITH_POINT = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
+BLANKS = " \u00a0\u202f"  # those between digits of a number; two do not break a line
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ def read_table(
     decimal: str | None = None,
     encoding: str | None = None,
     single: bool = False,
+    thousands: str | None = None,
 ) -> TableFile:
     """Read a CSV file (also `.gz`, `.bz2`, `.xz` and `.zip`) or a parquet file.
 
@@ -112,10 +114,13 @@ def read_table(
     Args:
         delimiter: Sign between two cells; when None, the one of `, ; tab |` that cuts the lines
             into most columns.
-        decimal: `.` or `,`; when None, the comma if numbers are written with it alone.
+        decimal: `.` or `,`; when None, the comma if numbers are written with it alone, and the
+            one of both that does not part the thousands.
         encoding: As Python calls it; when None, that of a byte order mark, else UTF-8, else
             Windows-1252, which is said in the log.
         single: One column is enough.
+        thousands: What parts the thousands of numbers, `1,234,567.8`; when None, nothing does.
+            A blank is also one that does not break a line.
 
     Raises:
         DataError: A file that is missing, damaged or not of its format; a line that has more or
@@ -124,7 +129,20 @@ def read_table(
     named_parquet = path.suffix.lower() in PARQUET
     content = b"" if named_parquet else _content(path)
     if named_parquet or content.startswith(b"PAR1"):
-        return replace(_read_parquet(path), decimal=decimal or ".")
+        table, between, found = _read_parquet(path), "", "."
+    else:
+        table, between = _read_text(path, content, delimiter, encoding, single)
+        found = None
+    if thousands is not None:
+        table = replace(table, rows=_without_thousands(table.rows, thousands))
+        found = {",": ".", ".": ","}.get(thousands, found)
+    return replace(table, decimal=decimal or found or _decimal(table, between))
+
+
+def _read_text(
+    path: Path, content: bytes, delimiter: str | None, encoding: str | None, single: bool
+) -> tuple[TableFile, str]:
+    """The cells of a text as they are written, and what is between them."""
     first = content[:200].removeprefix(codecs.BOM_UTF8).lstrip()
     for start, what in OTHERS.items():
         if first.startswith(start):
@@ -136,8 +154,7 @@ def read_table(
         delimiter, text = delimiter or stated[1], text[stated.end() :]
     delimiter = delimiter_of(text, path, single) if delimiter is None else delimiter
     frame, lines = cells_of(text, delimiter, path)
-    table = TableFile(str(path), frame, ".", lines)
-    return replace(table, decimal=decimal or _decimal(table, delimiter))
+    return TableFile(str(path), frame, ".", lines), delimiter
 
 
 def _read_parquet(path: Path) -> TableFile:
@@ -210,6 +227,21 @@ def _decoded(content: bytes, path: Path, encoding: str | None) -> str:
     return content.removeprefix(codecs.BOM_UTF8).decode("cp1252", errors="replace")
 
 
+def _without_thousands(rows: pd.DataFrame, sign: str) -> pd.DataFrame:
+    """The table, in whose numbers no sign is between the thousands."""
+    parts = f"[{BLANKS}]" if sign == " " else re.escape(sign)
+    number = rf"[+-]?[1-9]\d{{0,2}}(?:{parts}\d{{3}})+(?:[.,]\d*)?"
+    rows = rows.copy()
+    for place in range(rows.shape[1]):
+        cells = rows.iloc[:, place]
+        if cells.dtype != object and not pd.api.types.is_string_dtype(cells):
+            continue
+        texts = cells.where(cells.map(lambda cell: isinstance(cell, str)), "").str.strip()
+        parted = texts.str.fullmatch(number).astype(bool)
+        rows.isetitem(place, cells.mask(parted, texts.str.replace(parts, "", regex=True)))
+    return rows
+
+
 def _decimal(table: TableFile, delimiter: str) -> str:
     """The sign of decimals that the cells are written with.
 
@@ -228,10 +260,10 @@ def _decimal(table: TableFile, delimiter: str) -> str:
         )
     either = commas if delimiter == "," else points
     if either.size and all(map(THOUSAND.fullmatch, either)):
+        sign = "," if delimiter == "," else "."
         raise DataError(
             f"{table.at(either.index[0])}: {either.iloc[0]!r} is a number above a thousand, or "
-            "one with three decimals; write it without the separator, or, if it has decimals, set "
-            f"dataset.decimal={',' if delimiter == ',' else '.'!r}"
+            f"one with three decimals; set dataset.thousands={sign!r}, or dataset.decimal={sign!r}"
         )
     return "," if commas.size else "."
 

@@ -14,6 +14,7 @@ from ..runs.directory import read_json
 
 __all__ = [
     "PLACES",
+    "check_files",
     "check_same_data",
     "file_names",
     "fingerprints",
@@ -77,6 +78,17 @@ def fingerprints(config: RunConfig) -> Fingerprints:
                 {"path": str(path.absolute()), "bytes": size, "sha256": total.hexdigest()}
             )
     return found
+
+
+def check_files(config: RunConfig) -> None:
+    """Let the dataset say what is wrong with the user's files, before torch is imported.
+
+    Raises:
+        DataError: Something is.
+    """
+    check = datasets()[config.dataset.name].check
+    if check is not None:
+        resolve(check)(located(config))
 
 
 def noted(content: Any) -> Fingerprints | None:

@@ -35,7 +35,15 @@ from ..runs.result import RunResult, read_result
 from ..runs.starts import discard, mark_start, one_at_a_time, remove_failed_starts
 from ..training.signals import is_ours
 from .compose import odd_groups, plain_config
-from .data_files import PLACES, check_same_data, fingerprints, noted, places_of, same_data
+from .data_files import (
+    PLACES,
+    check_files,
+    check_same_data,
+    fingerprints,
+    noted,
+    places_of,
+    same_data,
+)
 from .messages import (
     GROUPS,
     Outcome,
@@ -274,6 +282,8 @@ def run_once(config: RunConfig, place: Path, choices: dict[str, Any], live: bool
         return Outcome(result, exit_code_of(result), skipped=True)
     if config.resume not in (None, "auto"):
         choices = read_choices(place) or choices
+    if config.mode == "train":
+        check_files(config)
     from .run import (
         check,
         run,

@@ -90,6 +90,27 @@ def test_decimals_are_found(tmp_path):
     assert read_table(written(tmp_path, "a;b\n1,5;2\n1.5;2\n"), decimal=",").decimal == ","
 
 
+@pytest.mark.parametrize(
+    ("thousands", "decimal", "cells"),
+    [
+        (",", ".", ["1,234,567.5", "-12,000", "0.125", "7"]),
+        (".", ",", ["1.234.567,5", "-12.000", "0,125", "7"]),
+        ("'", ".", ["1'234'567.5", "-12'000", "0.125", "7"]),
+        (" ", ",", ["1 234\u00a0567,5", "-12\u202f000", "0,125", "7"]),
+        ("_", ".", ["1_234_567.5", "-12_000", "0.125", "7"]),
+    ],
+)
+def test_thousands_that_are_parted(tmp_path, thousands, decimal, cells):
+    """What is no number with such a sign is left as it is: a name, a date, other groups."""
+    others = [f"a{thousands}000", "01.01.2020", f"12{thousands}34", f"0{thousands}125"]
+    text = "".join(f'"{cell}";"{other}"\n' for cell, other in zip(cells, others, strict=True))
+    table = read_table(written(tmp_path, "a;b\n" + text), thousands=thousands)
+    assert table.decimal == decimal
+    plain = [cell.replace(",", ".") for cell in table.rows["a"]]
+    assert list(map(float, plain)) == [1234567.5, -12000, 0.125, 7]
+    assert table.rows["b"].tolist() == others
+
+
 def test_a_place_is_the_line_of_the_file(tmp_path):
     table = read_table(written(tmp_path, 'a,b\n1,"two\nlines"\n\n3,x\n'))
     assert table.rows["b"].tolist() == ["two\nlines", "x"]

@@ -80,6 +80,7 @@ CHAPTER = Chapter(
             "irregular_series",
             "irregular_series",
             files=f"{HERE}.user_table:user_files",
+            check=f"{HERE}.training_table:check_table",
             learned=f"{HERE}.csv_series:learned_data",
             samples={
                 name: f"node_experiments/chapters/irregular_series/sample_files/{name}.csv"

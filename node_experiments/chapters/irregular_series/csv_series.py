@@ -12,12 +12,10 @@ from ...data.splits import Split
 from ...data.table_file import TableFile
 from ...errors import DataError
 from .forecast_data import ForecastData, forecast_data
-from .measurements import read_measurements
 from .series_schema import SeriesSchema
 from .settings import CSVConfig
-from .table_columns import find_columns, is_text
-from .table_parts import check_classes, check_count, parts_of
-from .table_warnings import warn_of_columns
+from .table_parts import parts_of
+from .training_table import read_training_table
 from .user_table import read_user_table, table_format, user_file
 from .windows import windows
 
@@ -37,7 +35,7 @@ def csv_data(
             All series of another file than that one are test data.
 
     Raises:
-        DataError: No file is named, or as in `read_table` and `read_measurements`.
+        DataError: No file is named, or as in `read_table` and `read_training_table`.
     """
     table = read_user_table(settings)
     fingerprint = hashlib.sha256(user_file(settings).read_bytes()).hexdigest()
@@ -58,25 +56,12 @@ def table_data(
         fingerprint: Hash of the file that the table comes from.
 
     Raises:
-        DataError: As in `read_measurements`.
+        DataError: As in `read_training_table`.
     """
     classifies = settings.task == "classification"
-    if classifies and settings.label_column is None:
-        form = table_format(settings)
-        others = [str(name) for name in table.rows.columns if name not in
-                  (form.series_column, form.time_column)]  # fmt: skip
-        words = [name for name in others if others.count(name) == 1 and is_text(table, name, form)]
-        found = f"; columns of words are {', '.join(map(repr, words))}" if words else ""
-        raise DataError(f"dataset.task=classification needs dataset.label_column=<column>{found}")
     known: dict[str, Any] = {}
     if learned is None:
-        form = table_format(settings)
-        columns = find_columns(table, form)
-        seen = read_measurements(table, form, columns)
-        warn_of_columns(table, form, columns, seen)
-        if classifies:
-            check_classes(table, form, seen)
-        check_count(table, settings, seen)
+        form, columns, seen = read_training_table(table, settings)
         seen, split = parts_of(table, settings, seen, columns)
         schema = SeriesSchema.fit(
             seen,

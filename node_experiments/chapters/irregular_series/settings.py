@@ -231,6 +231,7 @@ class CSVConfig(ForecastingConfig):
     time_scale: str | None = "auto"  # time that becomes 1: auto (longest training series) | number
     delimiter: str | None = None  # between cells; found when null
     decimal: str | None = None  # point or comma of decimals; found when null
+    thousands: str | None = None  # between the thousands of numbers, such as ','; none when null
     encoding: str | None = None  # of the text; found when null
     scaling: str = "standard"  # choice: none | standard | minmax | official_code
     split_seed: int = 42  # choice: of training (80 %) and test series
@@ -261,6 +262,10 @@ class CSVConfig(ForecastingConfig):
         positive = scale is None or 0 < scale < math.inf
         require(positive, self, "time_scale", "auto, or a number > 0")
         require(self.decimal in (None, ".", ","), self, "decimal", "'.' or ',', or null")
+        signs = (None, ",", ".", "'", " ", "_")
+        require(self.thousands in signs, self, "thousands", "one of , . ' _ or a blank, or null")
+        different = self.thousands is None or self.thousands != self.decimal
+        require(different, self, "thousands", "a sign other than decimal")
         self.delimiter = "\t" if self.delimiter == r"\t" else self.delimiter
         single = self.delimiter is None or len(self.delimiter) == 1
         require(single, self, "delimiter", "one character, or null")

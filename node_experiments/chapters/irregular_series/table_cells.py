@@ -30,7 +30,7 @@ FEATURES = "if the column is no feature, name those that are with dataset.value_
 # Cells that people mean as numbers, and what to do about each.
 REMEDIES = {
     r"[+-]?\d{1,3}(?:[,.' \u00a0\u202f]\d{3})+(?:[.,]\d+)?": (
-        "is a number with a separator of thousands; write numbers without"
+        "is a number with a separator of thousands; set dataset.thousands={sign!r}"
     ),
     r"[+-]?\d*,\d+": "has a decimal comma; write points, or set dataset.decimal=','",
     r"[+-]?\d*\.\d+": "has a point, and the decimals of this table are written with a comma",
@@ -116,9 +116,15 @@ def reject_number(table: TableFile, name: str, bad: pd.Series, otherwise: str = 
     reject_line_of_units(table, row)
     for pattern, words in REMEDIES.items():
         if re.fullmatch(pattern, cell):
-            what = words.format(cell=cell)
+            sign = re.sub(r"[\d+-]", "", cell)[:1]
+            what = words.format(cell=cell, sign=" " if sign.isspace() else sign)
             break
-    raise DataError(f"{table.at(row)}: {name!r} is {cell!r}, which {what}; {otherwise}")
+    more = int(bad.sum()) - 1
+    cells = f"{more} more cells of {name!r} are no numbers"
+    if more == 1:
+        cells = f"1 more cell of {name!r} is no number"
+    others = f" ({cells})" if more else ""
+    raise DataError(f"{table.at(row)}: {name!r} is {cell!r}, which {what}; {otherwise}{others}")
 
 
 def reject_line_of_units(table: TableFile, row: int) -> None:

@@ -1,4 +1,4 @@
-"""Which series of a table train, validate and test, and what is too little to learn from."""
+"""Which series of a table train, validate and test."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from ...data.table_file import TableFile
 from ...errors import DataError
 from .measurements import Measurements
 from .settings import CSVConfig
-from .table_format import Columns, TableFormat
+from .table_format import Columns
 from .windows import training_windows
 
-__all__ = ["check_classes", "check_count", "parts_of"]
+__all__ = ["parts_of"]
 
 
 def parts_of(
@@ -47,31 +47,3 @@ def split_of(seen: Measurements, settings: CSVConfig) -> Split:
     if settings.task == "classification" and settings.label_per == "series":
         return stratified_split(seen.labels, validation, settings.split_seed)
     return random_split(series, validation, settings.split_seed)
-
-
-def check_count(table: TableFile, settings: CSVConfig, seen: Measurements) -> None:
-    """Reject one series that is not cut: nothing would be left to test on."""
-    if settings.window is None and len(seen) == 1:
-        raise DataError(
-            f"{table.source}: all rows are one series, and a model learns from several; cut it "
-            "into windows with dataset.window=<time of one, in the unit of the time column, of "
-            "dates in hours>"
-        )
-
-
-def check_classes(table: TableFile, form: TableFormat, seen: Measurements) -> None:
-    """Reject labels from which nothing can be learned: one class, or about one for each label."""
-    labels = [label for label in seen.labels if label]
-    classes = sorted(set(labels))
-    what = "series" if form.label_per == "series" else "rows"
-    if len(classes) == 1:
-        raise DataError(
-            f"{table.source}: {form.label_column!r} has the one class {classes[0]!r}; to "
-            "classify, at least two are needed"
-        )
-    if 2 * len(classes) > max(len(labels), 4):
-        raise DataError(
-            f"{table.source}: {form.label_column!r} has {len(classes)} different values in "
-            f"{len(labels)} {what}, too many for classes; name another column with "
-            "dataset.label_column, or write what they have in common"
-        )

@@ -10,7 +10,15 @@ from ...errors import DataError
 from .settings import CSVConfig
 from .table_format import TableFormat
 
-__all__ = ["SAMPLES", "read_user_table", "table_format", "user_file", "user_files", "with_series"]
+__all__ = [
+    "SAMPLES",
+    "read_as_written",
+    "read_user_table",
+    "table_format",
+    "user_file",
+    "user_files",
+    "with_series",
+]
 
 SERIES = "series"  # the column of a table that has none
 SAMPLE, SAMPLES = "sample:", Path(__file__).parent / "sample_files"
@@ -48,9 +56,22 @@ def read_user_table(settings: CSVConfig) -> TableFile:
     Raises:
         DataError: As in `user_file` and `read_table`.
     """
-    path = user_file(settings)
-    table = read_table(path, settings.delimiter, settings.decimal, settings.encoding)
-    return with_series(table, settings)
+    return with_series(read_as_written(user_file(settings), settings), settings)
+
+
+def read_as_written(path: Path, settings: CSVConfig) -> TableFile:
+    """The table of a file that is written as the settings say.
+
+    Raises:
+        DataError: As in `read_table`.
+    """
+    return read_table(
+        path,
+        settings.delimiter,
+        settings.decimal,
+        settings.encoding,
+        thousands=settings.thousands,
+    )
 
 
 def with_series(table: TableFile, settings: CSVConfig) -> TableFile:

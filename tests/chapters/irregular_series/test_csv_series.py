@@ -255,7 +255,7 @@ def test_what_was_not_there_in_training_is_rejected_by_name(tmp_path, learned, t
         (lines(ROWS).partition("\n")[2], "the first line must name the columns"),
         ("Series,Time,hr\na,0,1\n", "'series' is not there.*is it 'Series'"),
         ("series,time,hr,hr_q05\na,0,1,2\n", "forecasts have columns 'hr_q05'"),
-        ('series,time,hr\na,0,"1,234"\na,1,"1,100"\n', "line 2: '1,234' .*dataset.decimal=','"),
+        ('series,time,hr\na,0,"1,234"\na,1,"1,100"\n', "line 2: '1,234'.*thousands=',', or"),
         (f"{HEAD}\na,9999-12-31,1,2\na,2024-01-01,1,2\n", "line 2: .*of the years 1678 to 2261"),
         (f"{HEAD}\na,02:00 PM,1,2\n", "line 2: .*set dataset.time_format='%I:%M %p'"),
         (f"{HEAD}\na,20240101,1,2\na,20240102,1,2\na,20249999,1,2\n", "looks like a date"),
@@ -273,6 +273,26 @@ def test_bad_files_are_rejected_with_their_line(tmp_path, text, message):
     with pytest.raises(DataError, match=message) as error:
         read(tmp_path, text)
     assert "\n" not in str(error.value)
+
+
+def test_further_cells_of_the_kind_are_counted(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(f"{HEAD}\na,0,70,37\na,1,high,37\na,2,72,37\na,3,low,37\na,4,,37\n")
+    with pytest.raises(DataError, match=r"line 3: 'hr' is 'high'.*\(1 more cell of 'hr' is no"):
+        csv_data(CSVConfig(path=str(path)))
+
+
+def test_thousands_are_read_as_they_are_said_to_be_written(tmp_path):
+    rows = [(series, time, 1000 * time + 0.5) for series in "abcdefgh" for time in range(4)]
+    plain, parted = tmp_path / "plain.csv", tmp_path / "parted.csv"
+    pd.DataFrame(rows, columns=["series", "time", "x"]).to_csv(plain, index=False)
+    parted.write_text(
+        "series;time;x\n" + "".join(f"{name};{time};{x:,}\n" for name, time, x in rows)
+    )
+    found = csv_data(CSVConfig(path=str(parted), thousands=","))
+    assert_same(found.source[2], csv_data(CSVConfig(path=str(plain))).source[2])
+    with pytest.raises(ConfigError, match=r"thousands='\.' must be .* other than decimal"):
+        CSVConfig(thousands=".", decimal=".")
 
 
 def test_features_that_may_be_meant_as_something_else(tmp_path, caplog):
@@ -480,8 +500,8 @@ def test_numbers_that_would_be_lost_in_silence(tmp_path, change, said):
         ("75 1/min", "a number with a unit"),
         ("5,3 %", "a number with a unit"),
         ("5,3", "a decimal comma; write points, or set dataset.decimal"),
-        ("1,234.5", "a separator of thousands"),
-        ("1 234", "a separator of thousands"),
+        ("1,234.5", r"a separator of thousands; set dataset\.thousands=','"),
+        ("1 234", r"a separator of thousands; set dataset\.thousands=' '"),
         ("120/80", "two numbers"),
         ("< 0.1", r"a limit.*dataset\.missing=\['< 0\.1'\]"),
         ("high", r"no number.*dataset\.missing=\['high'\]"),

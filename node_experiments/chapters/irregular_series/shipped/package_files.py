@@ -8,6 +8,7 @@ from pathlib import Path
 from ....data.table_file import TableFile, read_table
 from ....errors import DataError
 from ..settings import CSVConfig
+from ..user_table import read_as_written
 
 __all__ = ["FILES", "own_or_shipped", "shipped_path", "shipped_table"]
 
@@ -49,5 +50,5 @@ def own_or_shipped(settings: CSVConfig, name: str) -> tuple[TableFile, str]:
     path = shipped_path(name)
     if settings.path is not None:
         path = Path(settings.path).expanduser()
-    table = read_table(path, settings.delimiter, settings.decimal, settings.encoding)
+    table = read_as_written(path, settings)
     return table, hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,100 @@
+"""What a training run reads of a user's table, and what is wrong with it; without torch."""
+
+from __future__ import annotations
+
+import logging
+
+from ...data.table_file import TableFile
+from ...errors import DataError
+from .measurements import Measurements, read_measurements
+from .settings import CSVConfig
+from .table_columns import find_columns, is_text
+from .table_format import Columns, TableFormat
+from .table_warnings import warn_of_columns
+from .user_table import read_user_table, table_format, user_file
+
+__all__ = ["check_table", "read_training_table"]
+
+LARGE = 10_000_000  # bytes, about half a million rows
+
+
+def check_table(settings: CSVConfig) -> None:
+    """Read the user's file for what is wrong with it, before torch is imported.
+
+    Warnings are left to the reading that trains: they belong into the log of its run. So are
+    large files, which take longer to read twice than torch to import.
+
+    Raises:
+        DataError: As in `read_user_table` and `read_training_table`.
+    """
+    path = user_file(settings)
+    if path.is_file() and path.stat().st_size > LARGE:
+        return
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        read_training_table(read_user_table(settings), settings)
+    finally:
+        logging.disable(disabled)
+
+
+def read_training_table(
+    table: TableFile, settings: CSVConfig
+) -> tuple[TableFormat, Columns, Measurements]:
+    """The columns of a table that is trained on, and its measurements.
+
+    Raises:
+        DataError: As in `find_columns` and `read_measurements`, or there is nothing to learn from:
+            no column of labels, one class, a class for about every label, or one series.
+    """
+    form = table_format(settings)
+    classifies = settings.task == "classification"
+    if classifies and settings.label_column is None:
+        reject_without_labels(table, form)
+    columns = find_columns(table, form)
+    seen = read_measurements(table, form, columns)
+    warn_of_columns(table, form, columns, seen)
+    if classifies:
+        check_classes(table, form, seen)
+    check_count(table, settings, seen)
+    return form, columns, seen
+
+
+def reject_without_labels(table: TableFile, form: TableFormat) -> None:
+    """Raise, with the columns that may hold labels."""
+    others = [
+        str(name)
+        for name in table.rows.columns
+        if name not in (form.series_column, form.time_column)
+    ]
+    words = [name for name in others if others.count(name) == 1 and is_text(table, name, form)]
+    found = f"; columns of words are {', '.join(map(repr, words))}" if words else ""
+    raise DataError(f"dataset.task=classification needs dataset.label_column=<column>{found}")
+
+
+def check_count(table: TableFile, settings: CSVConfig, seen: Measurements) -> None:
+    """Reject one series that is not cut: nothing would be left to test on."""
+    if settings.window is None and len(seen) == 1:
+        raise DataError(
+            f"{table.source}: all rows are one series, and a model learns from several; cut it "
+            "into windows with dataset.window=<time of one, in the unit of the time column, of "
+            "dates in hours>"
+        )
+
+
+def check_classes(table: TableFile, form: TableFormat, seen: Measurements) -> None:
+    """Reject labels from which nothing can be learned: one class, or about one for each label."""
+    labels = [label for label in seen.labels if label]
+    classes = sorted(set(labels))
+    what = "series" if form.label_per == "series" else "rows"
+    if len(classes) == 1:
+        raise DataError(
+            f"{table.source}: {form.label_column!r} has the one class {classes[0]!r}; to "
+            "classify, at least two are needed"
+        )
+    if 2 * len(classes) > max(len(labels), 4):
+        raise DataError(
+            f"{table.source}: {form.label_column!r} has {len(classes)} different values in "
+            f"{len(labels)} {what}, too many for classes; name another column with "
+            "dataset.label_column, or write what they have in common"
+        )
