@@ -68,6 +68,7 @@ def test_a_sweep_from_a_file(node_run, tiny):
     assert [folder.name for folder in result.folders] == [f"{n}_seed={n}" for n in range(5)]
 
 
+@pytest.mark.thorough
 def test_joblib_runs_jobs_side_by_side(node_run, tiny):
     pytest.importorskip(
         "hydra_plugins.hydra_joblib_launcher", reason="the extra `sweep` is not installed"

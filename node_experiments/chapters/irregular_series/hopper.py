@@ -6,7 +6,6 @@ bytes depend on the version of MuJoCo.
 
 from __future__ import annotations
 
-import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from .forecast_data import ForecastData, forecast_data
 from .settings import HopperConfig
 from .time_unit import TimeUnit
 
-__all__ = ["FEATURES", "generate_hopper", "hopper_data"]
+__all__ = ["BODY", "FEATURES", "generate_hopper", "hopper_data"]
 
 STEPS = 200  # of a trajectory; 5 ms each, so that a trajectory is a second
 # In the order of MuJoCo's qpos, and then of its qvel.
@@ -39,6 +38,7 @@ FEATURES = (
     "knee rate", "ankle rate",
 )  # fmt: skip
 GENERATOR_SEED = 123  # official_code
+BODY = Path(__file__).with_name("hopper.xml")
 INSTALL = 'pip install "node-experiments[mujoco]"'
 
 
@@ -48,7 +48,7 @@ def hopper_data(
     """Trajectories of 7 positions and 7 velocities; the first 80 % train.
 
     Raises:
-        DataError: dm-control is missing or does not work, or the generated file is damaged.
+        DataError: MuJoCo is missing, or the generated file is damaged.
     """
     root, trajectories, window = settings.root, settings.trajectories, settings.window
     states = load_hopper(Path(root).expanduser() if root else cache_folder(), trajectories)
@@ -83,7 +83,7 @@ def load_hopper(folder: Path, trajectories: int) -> Tensor:
     try:
         simulator = version("mujoco")
     except PackageNotFoundError as error:
-        raise DataError(f"dataset=hopper is generated with dm-control; {INSTALL}") from error
+        raise DataError(f"dataset=hopper is generated with MuJoCo; {INSTALL}") from error
     path = folder / "hopper" / f"hopper_{trajectories}_mujoco_{simulator}.pt"
     return cached(path, lambda: {"states": generate_hopper(trajectories)})["states"]
 
@@ -98,28 +98,22 @@ def generate_hopper(trajectories: int) -> Tensor:
         Seven positions and seven velocities, shape `(trajectory, 200, 14)`, float32.
 
     Raises:
-        DataError: dm-control is missing, or does not fit the version of MuJoCo.
+        DataError: MuJoCo is missing.
     """
-    os.environ.setdefault("MUJOCO_GL", "disabled")  # nothing is rendered
     try:
-        from dm_control import suite
-
-        physics = suite.load("hopper", "stand").physics
+        import mujoco
     except ImportError as error:
-        raise DataError(f"dataset=hopper needs dm-control ({error}); {INSTALL}") from error
-    except AttributeError as error:
-        raise DataError(
-            f"dm-control {version('dm-control')} does not fit mujoco {version('mujoco')} "
-            f"({error}); {INSTALL} installs versions that do"
-        ) from error
+        raise DataError(f"dataset=hopper needs MuJoCo ({error}); {INSTALL}") from error
+    model = mujoco.MjModel.from_xml_path(str(BODY))
+    data = mujoco.MjData(model)
     random = np.random.RandomState(GENERATOR_SEED)
     states = np.empty((trajectories, STEPS, 14), dtype=np.float32)
     for trajectory in states:
-        with physics.reset_context():
-            physics.data.qpos[:2] = random.uniform(0, 0.5, size=2)
-            physics.data.qpos[2:] = random.uniform(-2, 2, size=len(physics.data.qpos) - 2)
-            physics.data.qvel[:] = random.uniform(-5, 5, size=len(physics.data.qvel))
+        mujoco.mj_resetData(model, data)
+        data.qpos[:2] = random.uniform(0, 0.5, size=2)
+        data.qpos[2:] = random.uniform(-2, 2, size=5)
+        data.qvel[:] = random.uniform(-5, 5, size=7)
         for state in trajectory:
-            state[:7], state[7:] = physics.data.qpos, physics.data.qvel
-            physics.step()
+            state[:7], state[7:] = data.qpos, data.qvel
+            mujoco.mj_step(model, data)
     return torch.from_numpy(states)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 __all__ = ["BODIES", "OFFSETS", "STICKS", "sticks"]
 
-# From dm_control/suite/hopper.xml: each body hangs below the one before it at this height in the
+# As in hopper.xml: each body hangs below the one before it at this height in the
 # frame of that one, the first in the world's, in metres; it turns there about the y axis.
 OFFSETS = {"torso": 1.0, "pelvis": -0.05, "thigh": -0.2, "calf": -0.33, "foot": -0.32}
 BODIES = tuple(OFFSETS)

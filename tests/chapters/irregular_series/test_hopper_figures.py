@@ -1,6 +1,5 @@
 """Stick figures of the Hopper: the body is MuJoCo's, and the figure says what it shows."""
 
-import os
 import sys
 from types import SimpleNamespace
 
@@ -12,6 +11,7 @@ from node_experiments.chapters import datasets
 from node_experiments.chapters.irregular_series import hopper_figures as hopper_figures
 from node_experiments.chapters.irregular_series.forecast_data import forecast_data
 from node_experiments.chapters.irregular_series.hopper import (
+    BODY,
     FEATURES,
     STEPS,
     on_grid,
@@ -34,31 +34,37 @@ LONGER_AFTER = {"pelvis": 0.05}
 
 @pytest.fixture(scope="module")
 def physics():
-    os.environ.setdefault("MUJOCO_GL", "disabled")
-    reason = "the Hopper's own geometry comes with dm-control"
-    return pytest.importorskip("dm_control.suite", reason=reason).load("hopper", "stand").physics
+    mujoco = pytest.importorskip("mujoco", reason="the extra `mujoco` is not installed")
+    model = mujoco.MjModel.from_xml_path(str(BODY))
+    data = mujoco.MjData(model)
+
+    def at(position):
+        data.qpos[:] = position
+        mujoco.mj_kinematics(model, data)
+        return data
+
+    return SimpleNamespace(model=model, at=at)
 
 
 def test_the_order_of_positions_and_the_offsets_are_those_of_the_model(physics):
-    joints = [physics.model.id2name(i, "joint") for i in range(physics.model.njnt)]
-    assert joints == ["rootx", "rootz", "rooty", "waist", "hip", "knee", "ankle"]
+    model = physics.model
+    joints = [model.joint(i).name for i in range(model.njnt)]
     words = [name.split()[-1 if "torso" in name else 0] for name in FEATURES[:7]]
-    assert words == ["x", "z", "pitch", "waist", "hip", "knee", "ankle"]
+    assert words == joints == ["x", "z", "pitch", "waist", "hip", "knee", "ankle"]
     for body, offset in OFFSETS.items():
-        np.testing.assert_allclose(physics.named.model.body_pos[body], [0, 0, offset])
-    assert physics.model.opt.timestep * STEPS == 1  # so that times are seconds
+        np.testing.assert_allclose(model.body(body).pos, [0, 0, offset])
+    assert model.opt.timestep * STEPS == 1  # so that times are seconds
 
 
 def test_sticks_are_where_mujoco_has_its_capsules(physics):
     generator = torch.Generator().manual_seed(0)
     positions = 4 * torch.rand(20, 7, generator=generator, dtype=torch.float64) - 2
     for position, ends in zip(positions, sticks(positions), strict=True):
-        with physics.reset_context():
-            physics.data.qpos[:] = position.numpy()
-        place, turn = physics.named.data.geom_xpos, physics.named.data.geom_xmat
+        data = physics.at(position.numpy())
         for name, stick in zip(STICKS, ends.numpy(), strict=True):
-            along = turn[name].reshape(3, 3)[:, 2] * physics.named.model.geom_size[name, 1]
-            capsule = np.stack([place[name] - along, place[name] + along])[:, [0, 2]]
+            geometry = data.geom(name)
+            along = geometry.xmat.reshape(3, 3)[:, 2] * physics.model.geom(name).size[1]
+            capsule = np.stack([geometry.xpos - along, geometry.xpos + along])[:, [0, 2]]
             # A longer stick continues in the direction of its capsule.
             length = np.linalg.norm(stick[1] - stick[0])
             direction = (stick[1] - stick[0]) / length
@@ -69,7 +75,7 @@ def test_sticks_are_where_mujoco_has_its_capsules(physics):
             after = length - LONGER_AFTER.get(name, 0)
             np.testing.assert_allclose(beyond, [before, after], atol=1e-6)
         hip = ends[list(STICKS).index("pelvis"), 1]
-        np.testing.assert_allclose(hip, physics.named.data.xpos["thigh", [0, 2]], atol=1e-9)
+        np.testing.assert_allclose(hip, data.body("thigh").xpos[[0, 2]], atol=1e-9)
 
 
 def test_a_body_hangs_together():
@@ -102,7 +108,7 @@ class Knows(torch.nn.Module):
 
 def drawn(monkeypatch, off=0.0, task="interpolation", states=None):
     """The figure and, of truth and model, the sticks as they are in it."""
-    monkeypatch.setitem(sys.modules, "dm_control", None)
+    monkeypatch.setitem(sys.modules, "mujoco", None)
     shown, draw_bodies = {}, hopper_figures.draw_bodies
 
     def keep(axis, ends, **look):

@@ -190,8 +190,8 @@ def test_a_cache_that_cannot_be_written(tmp_path):
         cached(tmp_path / "file" / "made.pt", lambda: {"x": torch.ones(1)})
 
 
-def test_hopper_without_dm_control(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "dm_control", None)
+def test_hopper_without_mujoco(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "mujoco", None)
     with pytest.raises(DataError, match=r'pip install "node-experiments\[mujoco\]"'):
         hopper.generate_hopper(1)
 
