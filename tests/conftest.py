@@ -1,4 +1,3 @@
-import copy
 import gc
 import os
 import shutil
@@ -47,23 +46,30 @@ def _cache(tmp_path_factory):
 
 @pytest.fixture(scope="session", autouse=True)
 def _configurations_read_once():
-    """Keep what Hydra reads and parses for every run, which would be a tenth of all the time."""
+    """Keep what Hydra reads and parses for every run, which would be a tenth of all the time.
+
+    A configuration is kept where Hydra itself keeps it for one composition.
+    """
     import omegaconf
-    from hydra._internal.core_plugins.file_config_source import FileConfigSource
+    from hydra._internal.config_repository import ConfigRepository
 
     from node_experiments.runner.compose import configs_folder
 
-    folder, read = str(configs_folder()), FileConfigSource.load_config
-    kept = cache(lambda provider, name: read(FileConfigSource(provider, folder), name))
+    folder, read, kept = str(configs_folder()), ConfigRepository.load_config, {}
 
-    def load_config(source, config_path):
-        if source.path != folder:
-            return read(source, config_path)
-        return copy.deepcopy(kept(source.provider, config_path))
+    def load_config(repository, config_path):
+        sources = tuple((each.provider, each.path) for each in repository.get_sources())
+        key = (sources, config_path)
+        if key in kept:
+            return kept[key]
+        found = read(repository, config_path)
+        if found is not None and found.path == folder:
+            kept[key] = found
+        return found
 
     parse = cache(omegaconf.grammar_parser.parse)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FileConfigSource, "load_config", load_config)
+        patch.setattr(ConfigRepository, "load_config", load_config)
         patch.setattr(omegaconf.base, "parse", parse)
         patch.setattr(omegaconf._utils, "parse", parse)
         yield

@@ -185,10 +185,8 @@ def in_double(x):
 # One of each kind of vector field; the others are thorough.
 KINDS = (
     "odenet",
-    "latent_ode",
     "poisson_latent_ode",
     "planar_cnf",
-    "ode_rnn",
     "latent_ode_poisson",
 )
 
