@@ -10,46 +10,32 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from .gradients import Gradient
 from .integrate import cause_of
-from .methods.butcher_tableau import Tableau
-from .methods.explicit_runge_kutta import ExplicitRungeKutta
-from .methods.interpolation import output_weights
 from .norms import rms_norm, scaled
 from .problem import Problem
+from .sample_steps import AcceptedSteps, OutputsInside, SampleSteps, spread
 from .solution import Status, Trajectory
 from .step_size_control import SampleControl, first_steps
 
-__all__ = ["solve_independent"]
+__all__ = ["check_independent", "solve_samples"]
+
+OnSteps = Callable[[AcceptedSteps, Tensor, Tensor], None]
 
 ALIKE = 1e-2  # of the largest derivative: far more than rounding differs in batches of other sizes
 
 
-def solve_independent(problem: Problem, gradient: Gradient | None) -> tuple[Tensor, Trajectory]:
-    """Solve every sample along the first axis of the state with its own steps.
-
-    Args:
-        gradient: How gradients are computed; None when there are none to compute.
-
-    Returns:
-        States at all output times, shape `(time, *state)`, and the trajectory; when a sample
-        fails, the initial state alone.
+def check_independent(problem: Problem, differentiated: bool) -> None:
+    """Reject what steps of samples cannot do.
 
     Raises:
-        ValueError: Fixed steps, a gradient other than backprop, or times that require one.
+        ValueError: Fixed steps, or times that require a gradient.
     """
-    if gradient is not None and not gradient.records_steps:
-        raise ValueError(
-            "solver.batching='independent' computes gradients by gradient='backprop' alone; found "
-            f"gradient={type(gradient).__name__.lower()!r}; take gradient='backprop', or "
-            "solver.batching='joint'"
-        )
-    if gradient is not None and problem.t.requires_grad:
+    if differentiated and problem.t.requires_grad:
         raise ValueError(
             "solver.batching='independent' computes no gradient with respect to t, which requires "
             "one; detach t, or take batching='joint'"
@@ -59,28 +45,30 @@ def solve_independent(problem: Problem, gradient: Gradient | None) -> tuple[Tens
             "solver.batching='independent' is for adaptive steps without step_t and jump_t; leave "
             "out step_size, num_steps, step_t and jump_t, or take batching='joint'"
         )
-    with torch.set_grad_enabled(gradient is not None):
-        return _Batch(problem).solve()
+
+
+def solve_samples(problem: Problem, on_steps: OnSteps | None = None) -> tuple[Tensor, Trajectory]:
+    """Solve every sample along the first axis of the state with its own steps.
+
+    Args:
+        on_steps: Called with the steps that were accepted together, and what all samples under way
+            had before them: their states, and their first derivatives.
+
+    Returns:
+        States at all output times, shape `(time, *state)`, and the trajectory; when a sample
+        fails, the initial state alone.
+    """
+    return _Batch(problem, on_steps).solve()
 
 
 class _Batch:
     """The samples under way: states on the device, times and steps on the host."""
 
-    def __init__(self, problem: Problem):
+    def __init__(self, problem: Problem, on_steps: OnSteps | None):
         self._problem, self._solver = problem, problem.solver
-        self._tableau: Tableau = problem.tableau
-        self._counts = problem.stats.forward
+        self._counts, self._on_steps = problem.stats.forward, on_steps
         y0 = problem.y0
-        self._stepper = ExplicitRungeKutta(
-            problem.tableau,
-            problem.func,
-            y0,
-            self._counts,
-            args=problem.args,
-            adaptive=True,
-            records=True,
-            clock=self._clock,
-        )
+        self._stepper = SampleSteps(problem, self._counts, problem.args, adaptive=True)
         self._y, batch = y0, len(y0)
         rtol, atol = (problem.spread(x) for x in (problem.solver.rtol, problem.solver.atol))
         self._rtol, self._atol = (
@@ -119,7 +107,7 @@ class _Batch:
         self._counts.evaluations += 1
         try:
             with torch.no_grad():
-                alone = problem.func(self._spread(start[:1], y0), y0[:1], *args)
+                alone = problem.func(spread(start[:1], y0), y0[:1], *args)
                 alone = problem.func.fitted(alone, y0[:1])
         except (RuntimeError, ValueError) as error:
             raise ValueError(f"{wanted}; of one sample it raised: {error}") from error
@@ -183,8 +171,12 @@ class _Batch:
                 stepper.restrict(on_device, y, y_next)
         else:
             y = self._y
-        self._advance(rows, start[rows], t_next[rows], h[rows], y, y_next)
-        self._drop(control.t == end)
+        before, members = (self._y, self._first), self._members
+        outputs = self._advance(rows, start[rows], t_next[rows], h[rows], y, y_next)
+        keep = self._drop(control.t == end)
+        if self._on_steps is not None:
+            made = AcceptedSteps(members[rows], rows, start[rows], h[rows], outputs, keep)
+            self._on_steps(made, *before)
 
     def _attempt(self, y: Tensor, first: Tensor, t: Tensor, h: Tensor) -> Tensor:
         """Ends of steps of the sizes `h` from (t, y), of the shape of `y`."""
@@ -194,9 +186,12 @@ class _Batch:
 
     def _advance(
         self, rows: Tensor, t: Tensor, t_next: Tensor, h: Tensor, y: Tensor, y_next: Tensor
-    ) -> None:
+    ) -> OutputsInside | None:
         """Move the samples `rows`, whose steps were accepted, to the ends of their steps."""
-        self._write_outputs(rows, t, t_next, h, y, y_next)
+        outputs = self._outputs_in(rows, t, t_next, h)
+        if outputs is not None:
+            values = self._stepper.outputs(outputs, t, h, y, y_next)
+            self._outputs.append((outputs.place, self._members[rows[outputs.rows]], values))
         following = self._stepper.derivative_at_end(t, h, y_next)
         on_device = (rows.to(self._y.device),)
         self._first = self._first.index_put(on_device, following)
@@ -204,61 +199,33 @@ class _Batch:
         sizes = h.abs()
         self._counts.smallest_step = min(self._counts.smallest_step, float(sizes.min()))
         self._counts.largest_step = max(self._counts.largest_step, float(sizes.max()))
+        return outputs
 
-    def _write_outputs(
-        self, members: Tensor, t: Tensor, t_next: Tensor, h: Tensor, y: Tensor, y_next: Tensor
-    ) -> None:
+    def _outputs_in(
+        self, members: Tensor, t: Tensor, t_next: Tensor, h: Tensor
+    ) -> OutputsInside | None:
         """Outputs inside the accepted steps of the samples `members`, and at their ends."""
         reached = self._direction * (self._times.unsqueeze(0) - t_next.unsqueeze(1)) <= 0
         following, upto = self._next[members], reached.sum(1)
         number = upto - following
         if not bool(number.any()):
-            return
+            return None
         rows = torch.repeat_interleave(torch.arange(len(number)), number)
         offset = torch.cat([torch.arange(n) for n in number.tolist()])
         place = following[rows] + offset
-        theta = (self._times[place] - t[rows]) / h[rows]
-        values = self._inside(rows, theta, t, h, y, y_next)
-        self._outputs.append((place, self._members[members[rows]], values))
         self._next = self._next.index_put((members,), upto)
+        return OutputsInside(place, rows, (self._times[place] - t[rows]) / h[rows])
 
-    def _inside(
-        self, rows: Tensor, theta: Tensor, t: Tensor, h: Tensor, y: Tensor, y_next: Tensor
-    ) -> Tensor:
-        """States in the steps `rows` at positions `theta` of them, `(outputs, *sample)`."""
-        on_device, stepper = rows.to(y.device), self._stepper
-        if bool((theta == 1).all()):
-            return y_next[on_device]
-        weights = output_weights(self._tableau, theta)
-        parts, each = list(stepper.dense_stages(t, h, y)), list(weights.stages)
-        if self._tableau.dense is None:
-            parts.append(stepper.derivative_at_end(t, h, y_next))
-            each.append(weights.end_derivative)
-        values = self._spread(weights.start, y) * y[on_device]
-        for weight, part in zip(each, parts, strict=True):
-            if isinstance(weight, Tensor):
-                values = values + self._spread(weight * h[rows], y) * part[on_device]
-        if self._tableau.dense is None:
-            values = values + self._spread(weights.end, y) * y_next[on_device]
-        return torch.where(self._spread(theta, y) == 1, y_next[on_device], values)
-
-    def _drop(self, finished: Tensor) -> None:
-        """Take the finished samples out of the batch."""
+    def _drop(self, finished: Tensor) -> Tensor | None:
+        """Take the finished samples out of the batch; returns which ones go on, None for all."""
         if not bool(finished.any()):
-            return
+            return None
         keep = (~finished).nonzero().squeeze(1)
         self._members, self._next = self._members[keep], self._next[keep]
         self._control.keep(keep)
-        keep = keep.to(self._y.device)
-        self._y, self._first = self._y[keep], self._first[keep]
-
-    def _clock(self, t: Tensor, h: Tensor, nodes: Sequence[float]) -> tuple[list[Tensor], Tensor]:
-        """Times and sizes of the samples' steps, which broadcast against states."""
-        return [self._spread(t + c * h, self._y) for c in nodes], self._spread(h, self._y)
-
-    def _spread(self, x: Tensor | float, like: Tensor) -> Tensor:
-        """Numbers of the samples, such that they broadcast against states like `like`."""
-        return torch.as_tensor(x).to(like).view(-1, *[1] * (like.dim() - 1))
+        on_device = keep.to(self._y.device)
+        self._y, self._first = self._y[on_device], self._first[on_device]
+        return keep
 
     def _norm(self, x: Tensor) -> Tensor:
         """Root mean square of every sample on the host, shape `(batch,)`."""
@@ -275,7 +242,7 @@ class _Batch:
 
         def probe(signed: Sequence[float]) -> Tensor:
             h = torch.tensor(signed, dtype=torch.float64)
-            return self._stepper.probe(start + h, y0 + self._spread(h, y0) * self._first)
+            return self._stepper.probe(start + h, y0 + spread(h, y0) * self._first)
 
         with torch.no_grad():
             scale = y0.abs() * self._rtol + self._atol

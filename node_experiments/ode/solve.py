@@ -256,9 +256,14 @@ def computed(
     times = problem.times
     ts = None
     if problem.solver.batching == "independent":
-        from .per_sample_steps import solve_independent
+        from .per_sample_steps import check_independent, solve_samples
 
-        ys, trajectory = solve_independent(problem, method)
+        check_independent(problem, differentiated=method is not None)
+        if method is not None:
+            ys, trajectory = method.solve_samples(problem)
+        else:
+            with torch.no_grad():
+                ys, trajectory = solve_samples(problem)
     elif events:
         from .event_solve import solve_to_event
 

@@ -46,7 +46,8 @@ class Solver:
         interpolation: Values inside steps are those of the method's `dense` output, or `linear`
             between the ends of the step.
         batching: `joint` (one step size for the whole state), or `independent` (each sample along
-            the first axis of the state has its own).
+            the first axis of the state has its own; gradients by `backprop`, `discrete` or
+            `checkpoint`).
         compile: Compile the steps of an explicit Runge-Kutta method, and their gradients where
             the gradient method is exact (`backprop`, `discrete`, `checkpoint`); see
             `compiled`. It is for small networks, where calling and recording operations is most

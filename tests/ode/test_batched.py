@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from node_experiments.ode import (
+    Checkpoint,
+    Discrete,
     SolveError,
     Solver,
     Status,
@@ -155,12 +157,105 @@ def test_the_sample_that_failed_is_named_and_not_one_that_is_slow(back):
 
 
 @pytest.mark.parametrize(
+    ("method", "gradient"),
+    by_turns(
+        # First derivatives are the last stage, another evaluation, predicted; dense stages.
+        ["dopri5", "fehlberg45", "adaptive_heun", "vern7", "tsit5", "bosh3"],
+        ["discrete", Checkpoint(3), Checkpoint()],
+    ),
+)
+@pytest.mark.parametrize("end", [3.0, -0.2])
+def test_recorded_steps_have_the_gradient_of_backpropagation(method, gradient, end):
+    """Of states inside steps, with respect to state, argument and parameter; rejections too."""
+    solver = Solver(method, rtol=1e-4, atol=1e-5, batching="independent", first_step=1.0)
+    weight = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+    times = torch.linspace(0, end, 7, dtype=torch.float64)
+
+    def gradients(way):
+        y0 = samples().requires_grad_()
+        shift = torch.tensor(0.1, dtype=torch.float64, requires_grad=True)
+        solution = solve(
+            lambda t, y, shift: field(t, y) * weight + shift * y,
+            y0,
+            times,
+            solver,
+            way,
+            args=(shift,),
+        )
+        assert solution.stats.forward.rejected > 0
+        loss = (solution.ys.sin() * torch.arange(1.0, 8.0).view(-1, 1, 1)).sum()
+        return torch.autograd.grad(loss, [y0, shift, weight])
+
+    for found, expected in zip(gradients(gradient), gradients("backprop"), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_recorded_steps_of_nested_states_and_of_single_numbers():
+    rates = torch.tensor([0.1, 1.0, 20.0], dtype=torch.float64, requires_grad=True)
+    t = torch.tensor([0.0, 0.3, 1.0], dtype=torch.float64)
+    solver = Solver("tsit5", rtol=1e-9, atol=1e-11, batching="independent")
+
+    def decay(t, y):
+        return -y[1].view(-1) * y[0], 0 * y[1]
+
+    y0 = torch.ones(3, dtype=torch.float64)
+    ys, _ = solve(decay, (y0, rates[:, None]), t, solver, "discrete").ys
+    (found,) = torch.autograd.grad(ys.sum(), rates)
+    expected = -(t[:, None] * torch.exp(-rates * t[:, None])).sum(0)
+    torch.testing.assert_close(found, expected.detach(), rtol=1e-6, atol=1e-8)
+
+
+def test_checkpoints_bound_what_is_kept():
+    def kept(gradient):
+        tensors = []
+        y0 = samples().requires_grad_()
+        keep = torch.autograd.graph.saved_tensors_hooks(
+            lambda x: tensors.append(x) or x, tensors.append
+        )
+        with keep:
+            solve(field, y0, T, Solver("dopri5", rtol=1e-6, batching="independent"), gradient)
+        return sum(x.numel() for x in tensors)
+
+    assert kept(Checkpoint(4)) <= 4 * samples().numel()
+    assert kept("discrete") > 20 * samples().numel()
+    assert kept("backprop") > 10 * kept("discrete")
+
+
+def test_recorded_steps_find_what_they_differentiate():
+    weight = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+    solver = Solver(batching="independent")
+    solution = solve(lambda t, y: -weight * y, samples(2), T, solver, "discrete")
+    (found,) = torch.autograd.grad(solution.ys[-1].sum(), weight)
+    (expected,) = torch.autograd.grad((samples(2) * torch.exp(-weight * T[-1])).sum(), weight)
+    torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-5)
+
+
+def test_recorded_steps_reject_a_tensor_whose_gradient_would_be_lost():
+    encoder, code = torch.nn.Linear(3, 3).double(), {}
+    decay = lambda t, y: -y * code["rate"]  # noqa: E731
+    y0, solver = samples(2).requires_grad_(), Solver(batching="independent")
+    code["rate"] = torch.ones(3, dtype=torch.float64)
+    solution = solve(decay, y0, T, solver, "discrete")
+    code["rate"] = encoder(code["rate"])
+    with pytest.raises(ValueError, match="computed outside of it"):
+        solution.ys[-1].sum().backward()
+
+
+def test_recorded_steps_cannot_draw_other_numbers():
+    noisy = lambda t, y: -y * torch.nn.functional.dropout(torch.ones_like(y))  # noqa: E731
+    y0 = samples().requires_grad_()
+    with pytest.raises(ValueError, match=r"draws other random numbers.*gradient='backprop'"):
+        solve(noisy, y0, T, Solver(batching="independent"), "discrete")
+
+
+@pytest.mark.parametrize(
     ("options", "gradient", "message"),
     [
         ({"num_steps": 3}, "backprop", "adaptive steps"),
+        ({}, Discrete(retain_graphs=True), r"gradient\.retain_graphs=True is not for"),
         *(
-            ({}, name, f"gradient='backprop' alone; found gradient='{name}'; take")
-            for name in ("adjoint", "interpolated", "discrete", "checkpoint", "reversible")
+            ({}, name, f"'discrete' or 'checkpoint'; found gradient='{name}'; take")
+            for name in ("adjoint", "interpolated", "reversible")
         ),
     ],
 )

@@ -1,5 +1,7 @@
 """The methods of SciPy: the same numbers as SciPy, and gradients by the adjoint."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -180,6 +182,25 @@ def test_an_error_of_the_field_is_not_lost(method, error):
     with pytest.raises(error, match="no luck"):
         solve(field, torch.ones(2), torch.tensor([0.0, 1.0]), Solver(method))
     assert sum(0 < t < 1 for t in times) == 1, "the field is not asked again"
+
+
+@pytest.fixture(params=[False, True], ids=["", "subnormal numbers are 0"])
+def _subnormal(request):
+    torch.set_flush_denormal(request.param)
+    yield
+    torch.set_flush_denormal(False)
+
+
+@pytest.mark.usefixtures("_subnormal")
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("value", "start"), [(math.nan, 0), (math.inf, 0), (math.nan, 0.5)])
+def test_a_derivative_that_is_not_finite_ends_the_solve(method, value, start):
+    """However short the step becomes: at time 0, no number is too small for one."""
+    y0, t = torch.ones(2), torch.tensor([0.0, 1.0])
+    field = lambda t, y: y * value if t > start else -y  # noqa: E731
+    solution = solve(field, y0, t, Solver(method), throw=False)
+    assert solution.status is Status.NON_FINITE
+    assert solution.stats.forward.evaluations < 5000
 
 
 @pytest.mark.parametrize("method", ["scipy_radau", "scipy_bdf", "scipy_lsoda"])

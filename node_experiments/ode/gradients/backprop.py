@@ -64,6 +64,12 @@ class Backprop(Gradient):
             ys = grid.move_outputs_on_grid_points(torch.stack(trajectory.outputs))
         return ys.view(-1, *problem.y0.shape), trajectory
 
+    def solve_samples(self, problem: Problem) -> tuple[Tensor, Trajectory]:
+        """As `solve`, with a step size for every sample."""
+        from ..per_sample_steps import solve_samples
+
+        return solve_samples(problem)
+
 
 def recorded_stepper(problem: Problem, grid: FrozenGrid | None) -> Stepper:
     """Steps of the problem's method that autograd can record.

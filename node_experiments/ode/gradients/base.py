@@ -53,6 +53,18 @@ class Gradient(Protocol):
         """States at the output times that were reached, shape `(time, *state)`."""
         ...
 
+    def solve_samples(self, problem: Problem) -> tuple[Tensor, Trajectory]:
+        """As `solve`, with a step size for every sample along the first axis of the state.
+
+        Raises:
+            ValueError: The method differentiates no such steps.
+        """
+        raise ValueError(
+            "solver.batching='independent' computes gradients by gradient='backprop', 'discrete' "
+            f"or 'checkpoint'; found gradient={type(self).__name__.lower()!r}; take one of them, "
+            "or solver.batching='joint'"
+        )
+
 
 # A method is the class of this name in the file of the method's name.
 GRADIENTS = {

@@ -27,7 +27,8 @@ from ..problem import Problem
 from ..solution import Trajectory
 from .backprop import Backprop
 from .base import Gradient, backward_pass
-from .checkpoint import Checkpoint, CheckpointedSteps, ThinnedRecord
+from .checkpoint import Checkpoint
+from .checkpointed_steps import CheckpointedSteps, ThinnedRecord
 from .discrete import Discrete
 from .records import Record, Span, Start
 from .reversible import Reversible

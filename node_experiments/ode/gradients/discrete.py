@@ -57,6 +57,21 @@ class Discrete(Gradient):
         )
         return ys, record.trajectory
 
+    def solve_samples(self, problem: Problem) -> tuple[Tensor, Trajectory]:
+        """As `solve`, with a step size for every sample.
+
+        Raises:
+            ValueError: `retain_graphs`.
+        """
+        from .recorded_samples import solve_recorded_samples
+
+        if self.retain_graphs:
+            raise ValueError(
+                "gradient.retain_graphs=True is not for solver.batching='independent'; leave it "
+                "out, or take gradient='backprop'"
+            )
+        return solve_recorded_samples(problem)
+
 
 class DiscreteSolve(torch.autograd.Function):
     """The solve as one node of the outer graph."""

@@ -27,6 +27,10 @@ from .registry import METHODS
 __all__ = ["scipy_integrate"]
 
 CLOSEST = 1e-14  # of two times that VODE goes between, relative to them
+# Evaluations for one step that are not finite, in which it becomes shorter by many orders. SciPy
+# goes on until it is shorter than ten roundings of the time. At time 0 these are a subnormal
+# number, which no step is shorter than where the processor takes subnormal numbers for 0.
+GIVE_UP = 500
 
 
 def scipy_integrate(
@@ -49,6 +53,7 @@ def scipy_integrate(
             SciPy's differences of a field in float32 are too coarse for a stiff one.
     """
     trajectory = Trajectory(outputs=[y0], t=times[0])
+    into_c = solver.method in ("scipy_vode_adams", "scipy_lsoda")
     raised: list[BaseException] = []
 
     def fun(t: float, y: np.ndarray) -> np.ndarray:
@@ -63,9 +68,11 @@ def scipy_integrate(
             state = torch.from_numpy(np.array(y)).to(dtype=y0.dtype, device=y0.device)
             return linearize(float(t), state).dense().double().cpu().numpy()
 
-        options["jac"] = noted(jacobian, 2, raised)
+        options["jac"] = Noted(jacobian, 2, raised, into_c)
     start = y0.double().cpu().numpy()
-    solve = HostSolve(solver, noted(fun, 1, raised), start, times, counts, trajectory, options)
+    solve = HostSolve(
+        solver, Noted(fun, 1, raised, into_c), start, times, counts, trajectory, options
+    )
     try:
         for output in solve.by_vode() if solver.method == "scipy_vode_adams" else solve.by_class():
             state = torch.from_numpy(output).to(dtype=y0.dtype, device=y0.device)
@@ -76,26 +83,48 @@ def scipy_integrate(
     return trajectory
 
 
-def noted(
-    function: Callable[[float, np.ndarray], np.ndarray], axes: int, raised: list[BaseException]
-) -> Callable[[float, np.ndarray], np.ndarray]:
-    """A function that notes its first error, and from then on gives NaN, which ends the solve.
+class NeverFiniteError(ArithmeticError):
+    """The derivative is not finite, however short the step."""
 
-    SciPy's C code may go on after an error of what it calls, and lose it.
+
+class Noted:
+    """A function for SciPy, whose errors are noted, and how often it was not finite.
+
+    SciPy's C code may go on after an error of what it calls, and lose it. There the function gives
+    NaN from the first error on, which ends the solve.
 
     Args:
-        axes: Of its result, each as long as the state.
+        axes: Of the results, each as long as the state.
+        raised: Where errors are noted.
+        into_c: Whether it is called by C code.
+
+    Attributes:
+        bad: How many results were not finite since the last step that was accepted.
     """
 
-    def call(t: float, y: np.ndarray) -> np.ndarray:
-        if not raised:
-            try:
-                return function(t, y)
-            except BaseException as error:
-                raised.append(error)
-        return np.full((len(y),) * axes, np.nan)
+    def __init__(
+        self,
+        function: Callable[[float, np.ndarray], np.ndarray],
+        axes: int,
+        raised: list[BaseException],
+        into_c: bool,
+    ):
+        self._function, self._axes, self._raised, self._into_c = function, axes, raised, into_c
+        self.bad = 0
 
-    return call
+    def __call__(self, t: float, y: np.ndarray) -> np.ndarray:
+        if not self._raised and self.bad <= GIVE_UP:
+            try:
+                found = self._function(t, y)
+                self.bad += not np.isfinite(found).all()
+                return found
+            except BaseException as error:
+                self._raised.append(error)
+                if not self._into_c:
+                    raise
+        elif not self._into_c:
+            raise NeverFiniteError
+        return np.full((len(y),) * self._axes, np.nan)
 
 
 def on_host(tolerance: float | Tensor) -> float | np.ndarray:
@@ -109,11 +138,12 @@ class HostSolve:
 
     Attributes:
         fun: The vector field on arrays.
+        options: Those that all of SciPy's methods take; `jac` may be among them.
         trajectory: Where the end of the solve, and its reason, are noted.
     """
 
     solver: Solver
-    fun: Callable[[float, np.ndarray], np.ndarray]
+    fun: Noted
     start: np.ndarray
     times: Sequence[float]
     counts: StepCounts
@@ -145,11 +175,18 @@ class HostSolve:
             with warnings.catch_warnings():
                 # SciPy warns where the status says the same.
                 warnings.simplefilter("ignore")
-                ode.step()
-            finite = bool(np.isfinite(ode.y).all())
-            if ode.status == "failed" or not finite:
+                try:
+                    ode.step()
+                except (NeverFiniteError, ValueError):  # that of a matrix with NaN
+                    if not self.evaluations_not_finite():
+                        raise
+                    self.trajectory.status = Status.NON_FINITE
+                    return
+            finite = np.isfinite(ode.y).all() and not self.evaluations_not_finite()
+            if ode.status == "failed" or ode.t == ode.t_old or not np.isfinite(ode.y).all():
                 self.trajectory.status = Status.STEP_UNDERFLOW if finite else Status.NON_FINITE
                 return
+            self.fun.bad = 0
             self.trajectory.t, self.trajectory.h = float(ode.t), float(ode.t - ode.t_old)
             self.counts.accept(self.trajectory.h)
             ahead = reached
@@ -180,15 +217,21 @@ class HostSolve:
                 # VODE rejects an end so close; to rounding the solution is a line up to there.
                 yield ode.y + (time - ode.t) * self.fun(ode.t, ode.y)
                 continue
+            self.fun.bad = 0
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 y = ode.integrate(time)
             if not ode.successful() or not np.isfinite(y).all():
                 code = ode.get_return_code()
                 self.trajectory.status = {-1: Status.MAX_STEPS}.get(code, Status.STEP_UNDERFLOW)
-                if not np.isfinite(y).all():
+                if not np.isfinite(y).all() or self.evaluations_not_finite():
                     self.trajectory.status = Status.NON_FINITE
                 return
             self.trajectory.t = time
             self.counts.accepted += 1
             yield y.copy()
+
+    def evaluations_not_finite(self) -> bool:
+        """Whether what was evaluated for the last step was not all finite."""
+        jacobian = self.options.get("jac")
+        return self.fun.bad > 0 or (jacobian is not None and jacobian.bad > 0)

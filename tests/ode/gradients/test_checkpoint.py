@@ -10,7 +10,7 @@ from node_experiments.ode import (
     Discrete,
     Solver,
 )
-from node_experiments.ode.gradients.checkpoint import binomial_split
+from node_experiments.ode.gradients.checkpointed_steps import binomial_split
 from node_experiments.ode.methods.explicit_tableaus import EXPLICIT_TABLEAUS
 from tests.grids import by_turns
 

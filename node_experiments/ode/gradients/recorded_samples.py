@@ -1,0 +1,224 @@
+"""The discrete adjoint where each sample has its own steps.
+
+The steps that were accepted together are made again, last ones first, each from the states that
+its samples then had, with one graph at a time; its transpose takes the gradients of their ends and
+of the outputs inside them to those of their starts. Where a step predicts the first derivative of
+the next one, this derivative is kept beside the state, and has a gradient as the state has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..per_sample_steps import solve_samples
+from ..problem import Problem
+from ..sample_steps import AcceptedSteps, SampleSteps, spread
+from ..solution import Status, StepCounts, Trajectory
+from .base import Evaluator, Pullback, backward_pass
+from .checkpointed_steps import CheckpointedSteps, ThinnedRecord
+from .records import Start, starts_of
+
+__all__ = ["solve_recorded_samples"]
+
+
+@dataclass
+class SampleRecord:
+    """The accepted steps of a batch, and the states of the samples under way before some of them.
+
+    Attributes:
+        states: Those states, of every `states.stride`-th entry of `steps`; with their derivatives,
+            shape `(2, samples, ...)`, where these are predicted.
+        steps: Steps that were accepted together, in their order.
+        predicts: Whether a step predicts the first derivative of the next one.
+        trajectory: How the solve ended.
+    """
+
+    states: ThinnedRecord
+    predicts: bool
+    steps: list[AcceptedSteps] = field(default_factory=list)
+    trajectory: Trajectory = field(default_factory=Trajectory)
+
+    def __call__(self, accepted: AcceptedSteps, y: Tensor, first: Tensor) -> None:
+        """Steps were accepted; `y` is of all samples that were under way before them."""
+        state = torch.stack([y, first]) if self.predicts else y
+        self.states(float(len(self.steps)), 1.0, state)
+        self.steps.append(accepted)
+
+
+def solve_recorded_samples(
+    problem: Problem, checkpoints: int | None = None
+) -> tuple[Tensor, Trajectory]:
+    """Solve with a step size for every sample, such that the outputs can be differentiated.
+
+    Args:
+        checkpoints: How many states may be kept at a time; all of them when None.
+
+    Raises:
+        ValueError: The vector field draws random numbers.
+    """
+    kept = ThinnedRecord(limit=checkpoints or problem.solver.max_steps + 1)
+    record = SampleRecord(kept, problem.tableau.predicts)
+    ys = SampleSolve.apply(problem, record, problem.y0, *problem.inputs)
+    if problem.func.draws:
+        raise ValueError(
+            "solver.batching='independent' draws other random numbers for the samples of another "
+            "batch, so that no step can be made again; take gradient='backprop', or "
+            "solver.batching='joint'"
+        )
+    return ys, record.trajectory
+
+
+class SampleSolve(torch.autograd.Function):
+    """The solve as one node of the outer graph."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, problem: Problem, record: SampleRecord, y0: Tensor, *inputs: Tensor
+    ) -> Tensor:
+        ys, record.trajectory = solve_samples(problem, record)
+        if record.trajectory.status is not Status.REACHED:  # y0 is all that is returned
+            record.steps, record.states = [], ThinnedRecord()
+        kept = record.states
+        ctx.problem, ctx.steps, ctx.count = problem, record.steps, len(kept.states)
+        ctx.stride, ctx.limit = kept.stride, kept.limit
+        ctx.save_for_backward(*kept.states, *inputs)
+        return ys
+
+    @staticmethod
+    @backward_pass
+    def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
+        problem, steps = ctx.problem, ctx.steps
+        states = ctx.saved_tensors[: ctx.count]
+        adjoint = SampleAdjoint(problem, grad_ys)
+        spans = [(float(n), n + 1.0) for n in range(len(steps))]
+        again = CheckpointedSteps(
+            spans, SampleStepsAgain(problem, steps), lambda n, _, start: (steps[int(n)], start[0])
+        )
+        starts: list[Start] = starts_of(spans, states, (), ctx.stride)
+        for _, (accepted, y) in again.last_to_first(starts, ctx.stride, ctx.limit):
+            adjoint.step_back(accepted, y)
+        adjoint.finish()
+        return None, None, adjoint.state, *adjoint.pullback.grads
+
+
+class SampleStepsAgain:
+    """Makes the accepted steps again without a graph, for all samples under way.
+
+    As a `Stepper`, whose time is the number of the steps.
+    """
+
+    def __init__(self, problem: Problem, steps: list[AcceptedSteps]):
+        counts = problem.stats.backward
+        self._steps, self._made = SampleSteps(problem, counts, problem.args, False), steps
+
+    def reset(self) -> None:
+        """Each step is made by itself."""
+
+    def step(self, t: float, h: float, y: Tensor) -> Tensor:
+        """The states of the samples that go on after the steps number `t`."""
+        made, steps = self._made[int(t)], self._steps
+        rows = made.rows.to(y.device)
+        steps.reset()
+        if steps.tableau.predicts:
+            (states, firsts), (start, first) = y, y[:, rows]
+            steps.starts_with(start, first)
+            end = steps.step(made.t, made.h, start)
+            following = firsts.index_put((rows,), steps.derivative_at_end(made.t, made.h, end))
+            after = torch.stack([states.index_put((rows,), end), following])
+        else:
+            after = y.index_put((rows,), steps.step(made.t, made.h, y[rows]))
+        if made.keep is None:
+            return after
+        return after.index_select(int(steps.tableau.predicts), made.keep.to(y.device))
+
+    def accept(self, h: float) -> None:
+        """Nothing is kept of a step."""
+
+
+class SampleAdjoint:
+    """Takes the gradient of the loss backwards over accepted steps, last ones first.
+
+    Args:
+        grad_ys: Gradients that arrive at the outputs, shape `(time, *state)`.
+
+    Attributes:
+        state: Gradient of each sample's state at the start of its steps transposed so far.
+        pullback: Accumulates the gradients of parameters and arguments.
+    """
+
+    def __init__(self, problem: Problem, grad_ys: Tensor):
+        self._grad_ys, self._counts = grad_ys, StepCounts()
+        self._evaluator = Evaluator(problem)
+        self._is_checked = not problem.parameters_are_all
+        self._backward = problem.stats.backward
+        self._steps = SampleSteps(problem, self._counts, self._evaluator.args, False)
+        self.pullback = Pullback(self._evaluator)
+        self.state = torch.zeros_like(grad_ys[0])
+        self._first = torch.zeros_like(self.state) if problem.tableau.predicts else None
+        self._problem = problem
+
+    def step_back(self, made: AcceptedSteps, y: Tensor) -> None:
+        """Transpose steps that were accepted together.
+
+        Args:
+            y: States of all samples that were under way before them, as they were recorded.
+        """
+        steps, rows, samples = self._steps, made.rows.to(y.device), made.samples.to(y.device)
+        starts = [y[rows]] if self._first is None else [*y[:, rows]]
+        self._check(made.t, starts[0])
+        before = self._counts.evaluations
+        steps.reset()
+        with torch.enable_grad():
+            leaves = [start.detach().requires_grad_() for start in starts]
+            if self._first is not None:
+                steps.starts_with(*leaves)
+            end = steps.step(made.t, made.h, leaves[0])
+            ends, cotangents = [end], [self.state[samples]]
+            if made.outputs is not None:
+                ends.append(steps.outputs(made.outputs, made.t, made.h, leaves[0], end))
+                place, step = (x.to(y.device) for x in (made.outputs.place, made.outputs.rows))
+                cotangents.append(self._grad_ys[place, samples[step]])
+            if self._first is not None:
+                ends.append(steps.derivative_at_end(made.t, made.h, end))
+                cotangents.append(self._first[samples])
+        self.state[samples], *firsts = self._pull_back(ends, leaves, cotangents)
+        if self._first is not None:
+            (self._first[samples],) = firsts
+        self._backward.evaluations += self._counts.evaluations - before
+
+    def finish(self) -> None:
+        """Take to the state at the start the gradients of its output and of its derivative."""
+        self.state += self._grad_ys[0]
+        if self._first is None:
+            return
+        y0, problem = self._problem.y0, self._problem
+        start = self._evaluator(spread(torch.full((len(y0),), problem.times[0]), y0), y0)
+        self._backward.evaluations += 1
+        if start.derivative.requires_grad:
+            (grad,) = self._pull_back([start.derivative], [start.y], [self._first])
+            self.state += grad
+
+    def _check(self, t: Tensor, y: Tensor) -> None:
+        """See once that no gradient is lost."""
+        if not self._is_checked:
+            self._evaluator(spread(t, y), y)
+            self._is_checked = True
+
+    def _pull_back(
+        self, ends: list[Tensor], starts: list[Tensor], cotangents: list[Tensor]
+    ) -> list[Tensor]:
+        """Gradients of `starts`; those of parameters and arguments are accumulated."""
+        found = torch.autograd.grad(
+            ends,
+            (*starts, *self._evaluator.inputs),
+            cotangents,
+            retain_graph=self._evaluator.retain_graph,
+            allow_unused=True,
+        )
+        self.pullback.accumulate(found[len(starts) :])
+        pairs = zip(found, starts, strict=False)
+        return [torch.zeros_like(y) if grad is None else grad for grad, y in pairs]
