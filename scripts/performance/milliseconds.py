@@ -9,6 +9,7 @@ __all__ = ["ADJOINT", "BACKPROP", "TRAINING", "conditions", "performance", "tabl
 
 BACKPROP, ADJOINT = "torchdiffeq backprop", "torchdiffeq adjoint"
 COMPILED = "backprop, compiled"
+EACH = ", steps of each sample"
 
 
 class Line(NamedTuple):
@@ -42,6 +43,10 @@ STEPS = (
     Line("euler", "MLP 2-64-64-2, 64 points, 100 steps of `euler`"),
     Line("midpoint", "MLP 2-128-128-2, 1000 points, 20 steps of `midpoint`"),
 )
+SAMPLES = (
+    Line("oscillators", "64 oscillators, stiffness x 100, tolerance 1e-4; all share the steps"),
+    Line("oscillators", "the same; each has its own steps (torchode, too)", ours=EACH),
+)
 IMAGES = (
     Line("mnist", "MNIST ODE-Net, batch 128"),
     Line("mnist", "the same; torchdiffeq with our layers", ", our layers"),
@@ -49,7 +54,7 @@ IMAGES = (
     Line("mnist_bf16", "the same, ours in bfloat16", ours=", bf16, dopri5"),
 )
 UNION = Line("ode_rnn", "the same; torchdiffeq over the union of times", ", union of times")
-TRAINING = (*IMAGES, *SERIES, UNION, *FLOWS, *STEPS)
+TRAINING = (*IMAGES, *SERIES, UNION, *FLOWS, *STEPS, *SAMPLES)
 FORWARD = tuple(line._replace(row=f"{line.row}_forward") for line in (*SERIES, *FLOWS, *STEPS))
 
 HEADS = ("ours", "ours, compiled", BACKPROP, ADJOINT, "torchode", "diffrax, compiled")

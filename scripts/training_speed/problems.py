@@ -30,7 +30,17 @@ from node_experiments.chapters.normalizing_flows.planar_cnf import PlanarField
 from node_experiments.nn.cpu.feature_major import units_first
 from node_experiments.nn.mlp import mlp
 
-__all__ = ["CNF", "ODERNN", "Flow", "Latent", "Mnist", "ODESolve", "SmallCNF", "Work"]
+__all__ = [
+    "CNF",
+    "ODERNN",
+    "Flow",
+    "Latent",
+    "Mnist",
+    "ODESolve",
+    "Oscillators",
+    "SmallCNF",
+    "Work",
+]
 
 ODESolve = Callable[..., Tensor]
 """Maps a field, a state, times `(time,)` and arguments of the field to `(time, *state)`."""
@@ -283,6 +293,37 @@ class DifferentiatedTrace(ClosedTrace):
                 total = velocity[:, i].sum()
                 trace = trace + torch.autograd.grad(total, z, create_graph=True)[0][:, i]
         return torch.cat([velocity, -trace.unsqueeze(1)], 1)
+
+
+class Oscillators(Work):
+    """Van der Pol's oscillators with a learned force; their stiffness is from 0.1 to 10."""
+
+    def __init__(self, batch: int = 64, outputs: int = 10) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.field = Oscillator()
+        stiffness = 0.1 * torch.logspace(0, 2, batch)
+        self.register_buffer("start", torch.cat([torch.randn(batch, 2), stiffness[:, None]], 1))
+        self.register_buffer("times", torch.linspace(0, 5, outputs))
+        self.register_buffer("weights", torch.randn(outputs - 1, batch, 3))
+
+    def forward(self, solve: ODESolve) -> tuple[Tensor, Tensor]:
+        ys = solve(self.field, self.start.clone().requires_grad_(), self.times)
+        return ys, (ys[1:] * self.weights).sum() / len(self.start)
+
+
+class Oscillator(nn.Module):
+    """dy/dt of a state `(batch, 3)`, whose last number is the stiffness."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.force = mlp([2, 64, 2], "tanh")
+
+    def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        x, v, stiffness = y.unbind(1)
+        force = 0.1 * self.force(y[:, :2])
+        motion = torch.stack([v, stiffness * (1 - x * x) * v - x], 1) + force
+        return torch.cat([motion, torch.zeros_like(motion[:, :1])], 1)
 
 
 class ODERNN(Work):

@@ -16,7 +16,7 @@ from node_experiments.ode import (
 
 from .contenders import Contender, Ours, TorchDiffEq, TorchOde, contender
 from .peer_diffrax import diffrax_contender
-from .problems import CNF, ODERNN, Flow, Latent, Mnist, SmallCNF, Work
+from .problems import CNF, ODERNN, Flow, Latent, Mnist, Oscillators, SmallCNF, Work
 
 __all__ = ["ROWS", "Row"]
 
@@ -29,6 +29,7 @@ WAYS: dict[str, Gradient] = {
     "adjoint": Adjoint(),
 }
 
+BACKPROP = "torchdiffeq backprop"
 FORWARD_WAYS = ("backprop", "backprop, compiled")
 
 
@@ -64,7 +65,7 @@ def torchdiffeqs(
     """Both of its ways, which are one without a gradient."""
     if find_spec("torchdiffeq"):
         by = TorchDiffEq("odeint", **options)
-        yield contender(f"torchdiffeq backprop{what}", make(), by, backward=backward)
+        yield contender(f"{BACKPROP}{what}", make(), by, backward=backward)
         if backward:
             adjoint = TorchDiffEq("odeint_adjoint", **options)
             yield contender(f"torchdiffeq adjoint{what}", make(), adjoint)
@@ -178,6 +179,20 @@ def ode_rnn(row: Row, threads: int) -> Iterator[Contender]:
     yield from ours(row, adaptive())
 
 
+def oscillators(row: Row, threads: int) -> Iterator[Contender]:
+    # Without its adjoint, whose backward solve fails: backwards in time they are unstable.
+    if find_spec("torchdiffeq"):
+        shared = TorchDiffEq("odeint", method="dopri5", rtol=1e-4, atol=1e-4)
+        yield contender(BACKPROP, Oscillators(), shared)
+    yield from torchode(Oscillators, 1e-4, row.backward)
+    solver = Solver("dopri5", rtol=1e-4, atol=1e-4)
+    names = ("backprop", "discrete")
+    yield from ours(row, solver, names)
+    for name in names:
+        of_each = Ours(replace(solver, batching="independent"), WAYS[name])
+        yield contender(f"{name}, steps of each sample", Oscillators(), of_each)
+
+
 TRAINING: dict[str, Row] = {
     # Looser references than elsewhere: the ODE-Net's error is a hundred times above them.
     "mnist": Row("MNIST ODE-Net, batch 128, dopri5", Mnist, mnist, 1e-5),
@@ -189,6 +204,7 @@ TRAINING: dict[str, Row] = {
     "small_cnf": Row("CNF with one hidden layer, 512 points", SmallCNF, small_cnf),
     "ode_rnn": Row("ODE-RNN, 100 series with individual times", ODERNN, ode_rnn),
     "euler": Row("MLP 64-64, 64 points, 100 steps of euler", euler_flow, euler),
+    "oscillators": Row("64 oscillators, stiffness from 0.1 to 10", Oscillators, oscillators),
     "midpoint": Row("MLP 128-128, 1000 points, 20 steps of midpoint", midpoint_flow, midpoint),
 }
 FORWARD = {
