@@ -81,6 +81,9 @@ class Forecasts:
         divide_by_last: Divide the times of a batch by its last, as the official code does.
         time_unit: Of the times, for messages.
 
+    Attributes:
+        kept: Which of the series are not left out.
+
     Raises:
         DataError: No series is left.
     """
@@ -99,6 +102,7 @@ class Forecasts:
         self.fraction, self.points, self.seed = observed_fraction, observed_points, seed
         self.divide_by_last = divide_by_last
         self.visible = self.target = series
+        self.kept = torch.arange(len(series))
         if task == "extrapolation":
             assert cut is not None
             where = time_unit.text(cut)
@@ -110,7 +114,7 @@ class Forecasts:
                     "extrapolated; change dataset.extrapolate_from, or set "
                     "dataset.task=interpolation"
                 )
-            self.visible, self.target = visible.take(both), target.take(both)
+            self.visible, self.target, self.kept = visible.take(both), target.take(both), both
         self._epoch = -1
         self._coming: tuple[int, Future[RaggedSeries]] | None = None
         self.draw(0)

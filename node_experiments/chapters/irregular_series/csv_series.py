@@ -106,6 +106,7 @@ def table_data(
         **known,
     )
     data.source = (schema, seen, series)
+    data.test_names = tuple(seen.names[i] for i in split.test[data.test.data.kept.cpu()].tolist())
     data.learned = learned or {
         "schema": schema.to_dict(),
         "names": schema.names(),

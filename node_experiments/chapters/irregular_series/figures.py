@@ -33,6 +33,7 @@ __all__ = ["irregular_series_figures", "what_a_model_says"]
 SHOWN = 3  # test series in a figure
 FEATURES = 3  # of each of them
 PANELS = 16  # features of the series that is shown in full
+NAME = 12  # letters of a series' name beside its panel
 FINE = 200  # times of a curve
 DRAWS = 20  # samples of z0 behind a band
 
@@ -90,7 +91,9 @@ def reconstruction_figure(model: Any, task: Any, data: ForecastData, batch: Any)
             axis.xaxis.set_tick_params(labelbottom=True)
             if i == len(axes) - 1:
                 axis.set_xlabel(time_label(data))
-        row[0].set_ylabel(f"series {i + 1}\n(data units)")
+        name = data.test_names[i] if data.test_names else str(i + 1)
+        short = name if len(name) <= NAME else f"{name[: NAME - 1]}…"
+        row[0].set_ylabel(f"series {short}\n(data units)", parse_math=False)
     label(figure, axes.flat)
     figure.suptitle(f"{task.kind} of {len(batch)} test series")
     return figure

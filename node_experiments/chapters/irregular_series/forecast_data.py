@@ -42,6 +42,7 @@ class ForecastData:
         mean_gap: Mean time between two observations of a training series, in the same units.
         task: `interpolation`, `extrapolation` or `classification`.
         features: The name of each feature; empty when unknown.
+        test_names: The name of each test series; empty when unknown.
         time_unit: In which the model's times are written, e.g. in figures.
         scaling: What the values went through; None when they are as they were.
         learned: What a checkpoint keeps of the training data, as plain values.
@@ -60,6 +61,7 @@ class ForecastData:
     mean_gap: float
     task: str
     features: tuple[str, ...] = ()
+    test_names: tuple[str, ...] = ()
     time_unit: TimeUnit = UNKNOWN
     scaling: Scaling | None = None
     learned: dict[str, Any] | None = None

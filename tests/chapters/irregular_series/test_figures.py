@@ -31,11 +31,12 @@ class Zero(torch.nn.Module):
         return torch.zeros(*observed.values.shape[:1], times.shape[-1], observed.values.shape[-1])
 
 
-def figures(dim, **known):
+def figures(dim, test_names=(), **known):
     series = ragged(
         torch.arange(5.0).repeat(4), torch.randn(20, dim), torch.full((4,), 5), None, None
     )
     data = forecast_data((series, series, series), ForecastingConfig(batch_size=2), **known)
+    data.test_names = test_names
     task = SimpleNamespace(kind="interpolation")
     drawn = irregular_series_figures(SimpleNamespace(model=Zero(dim), data=data, task=task))
     for figure in drawn.values():
@@ -70,6 +71,12 @@ def test_unknown_names_and_units():
     assert words(drawn["reconstruction"], "title") == ["feature 1", "feature 2"]
     assert set(words(drawn["reconstruction"], "xlabel")) == {"time (data units)"}
     assert "series 1\n(data units)" in words(drawn["reconstruction"], "ylabel")
+
+
+def test_series_have_their_names():
+    drawn = figures(2, test_names=("$A$", "a patient with a long name", "c"))
+    labels = [label.partition("\n")[0] for label in words(drawn["reconstruction"], "ylabel")]
+    assert [label for label in labels if label][:2] == ["series $A$", "series a patient w…"]
 
 
 def test_titles_stay_over_their_panels():
