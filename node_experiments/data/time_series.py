@@ -299,6 +299,10 @@ class SeriesBatches(Generic[B]):
             for indices in self._cut(generator):
                 yield self.data.select(indices.to(self.data.device))
 
+    def order(self) -> Tensor:
+        """The indices of the samples in the order of the first pass of this epoch."""
+        return torch.cat([*self._cut(epoch_generator(self.seed, self.epoch))])
+
     def _cut(self, generator: torch.Generator) -> Sequence[Tensor]:
         """The indices of each batch of one pass."""
         size, lengths = len(self.data), self.lengths

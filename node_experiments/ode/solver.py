@@ -11,6 +11,12 @@ from .methods.registry import METHODS, nearest
 
 __all__ = ["Solver"]
 
+# What the control of steps is, or follows, here and not in SciPy.
+NOT_OF_SCIPY = (
+    "controller", "safety", "min_factor", "max_factor", "accept_min_step", "interpolation",
+    "max_steps_between_outputs",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Solver:
@@ -158,6 +164,8 @@ class Solver:
                 f"solver.method={self.method!r} chooses all of its steps; leave out "
                 "step_size, num_steps, step_t and jump_t, or take another method"
             )
+        if METHODS[self.method].family == "scipy":
+            self._reject_what_scipy_has_not()
         steered = self.jump_t or (self.step_t and adaptive and self.controller != "none")
         if self.fixed_steps and steered:
             raise ValueError(
@@ -192,6 +200,20 @@ class Solver:
             raise ValueError(
                 f"solver.method={self.method!r} takes fixed steps and was given none; set "
                 "solver.step_size=<step in units of t> or solver.num_steps=<number of steps>"
+            )
+
+    def _reject_what_scipy_has_not(self) -> None:
+        """SciPy controls its steps by itself, and two of its methods bound them from below."""
+        unused = [
+            name for name in NOT_OF_SCIPY if getattr(self, name) != getattr(type(self), name)
+        ]
+        if self.min_step > 0 and self.method not in ("scipy_lsoda", "scipy_vode_adams"):
+            unused.append("min_step")
+        if unused:
+            raise ValueError(
+                f"solver.{unused[0]}={getattr(self, unused[0])!r} means nothing to "
+                f"solver.method={self.method!r}, whose steps SciPy controls; leave it out, or "
+                "take another method"
             )
 
     def _require(self, ok: bool, name: str, allowed: str) -> None:

@@ -212,3 +212,30 @@ def test_an_error_of_the_jacobian_is_not_lost(method):
 
     with pytest.raises(OSError, match="no luck"):
         solve(field, torch.ones(2), torch.tensor([0.0, 10.0]), Solver(method))
+
+
+def test_steps_are_bounded_from_below():
+    y0, t = torch.ones(2), torch.tensor([0.0, 10.0])
+
+    def evaluations(**bounds):
+        solver = Solver("scipy_vode_adams", **bounds)
+        return solve(field, y0, t, solver, throw=False).stats.forward.evaluations
+
+    assert evaluations(min_step=0.5) < evaluations() / 3
+
+
+@pytest.mark.parametrize(
+    ("method", "option"),
+    [
+        ("scipy_rk45", {"min_step": 0.1}),
+        ("scipy_bdf", {"min_step": 0.1}),
+        ("scipy_lsoda", {"safety": 0.5}),
+        ("scipy_radau", {"controller": "pi"}),
+        ("scipy_vode_adams", {"interpolation": "linear"}),
+        ("scipy_dop853", {"max_steps_between_outputs": 3}),
+    ],
+)
+def test_what_scipy_has_not_is_rejected(method, option):
+    (name,) = option
+    with pytest.raises(ValueError, match=rf"solver\.{name}=.* means nothing to .*{method}"):
+        Solver(method, **option)

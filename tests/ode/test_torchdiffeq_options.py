@@ -369,3 +369,10 @@ def test_an_event_that_does_not_come_is_an_error():
         odeint_event(decay, ONE, T[0], event_fn=lambda t, y: y - 0.5, method="rk4")
     with pytest.raises(ValueError, match="2 times"):
         odeint(decay, ONE, torch.linspace(0, 1, 3), event_fn=lambda t, y: y - 0.5)
+
+
+def test_a_smallest_step_that_scipy_has_not_is_said():
+    options = {"solver": "RK45", "min_step": 2}
+    with pytest.warns(UserWarning, match="SciPy's RK45 has no min_step, which is left out"):
+        odeint(lambda t, y: -y, torch.ones(2), T, method="scipy_solver", options=options)
+    odeint(lambda t, y: -y, torch.ones(2), T, method="scipy_solver", options={"min_step": 2})

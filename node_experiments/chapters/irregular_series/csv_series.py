@@ -106,7 +106,8 @@ def table_data(
         **known,
     )
     data.source = (schema, seen, series)
-    data.test_names = tuple(seen.names[i] for i in split.test[data.test.data.kept.cpu()].tolist())
+    tested = split.test[data.test.data.kept.cpu()][data.test.order()]
+    data.test_names = tuple(seen.names[i] for i in tested.tolist())
     data.learned = learned or {
         "schema": schema.to_dict(),
         "names": schema.names(),

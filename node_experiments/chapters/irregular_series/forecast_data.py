@@ -42,7 +42,7 @@ class ForecastData:
         mean_gap: Mean time between two observations of a training series, in the same units.
         task: `interpolation`, `extrapolation` or `classification`.
         features: The name of each feature; empty when unknown.
-        test_names: The name of each test series; empty when unknown.
+        test_names: The name of each test series in the order of `test`; empty when unknown.
         time_unit: In which the model's times are written, e.g. in figures.
         scaling: What the values went through; None when they are as they were.
         learned: What a checkpoint keeps of the training data, as plain values.
@@ -53,7 +53,7 @@ class ForecastData:
 
     train: SeriesBatches[ForecastBatch]
     validation: SeriesBatches[ForecastBatch] | None
-    test: SeriesBatches[ForecastBatch]
+    test: ForecastBatches
     dim: int
     classes: int | None
     label_per: str | None

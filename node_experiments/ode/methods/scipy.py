@@ -163,6 +163,8 @@ class HostSolve:
             "scipy_radau": integrate.Radau,
         }
         self.options |= {"max_step": self.solver.max_step, "first_step": self.solver.first_step}
+        if self.solver.method == "scipy_lsoda":
+            self.options["min_step"] = self.solver.min_step  # which SciPy 1.17 does not heed
         ode = kinds[self.solver.method](
             self.fun, self.times[0], self.start, self.times[-1], **self.options
         )
@@ -208,6 +210,7 @@ class HostSolve:
             nsteps=self.solver.max_steps,
             max_step=0.0 if math.isinf(self.solver.max_step) else self.solver.max_step,
             first_step=self.solver.first_step or 0.0,
+            min_step=self.solver.min_step,
             order=self.solver.max_order or 12,
             **self.options,
         )

@@ -62,6 +62,9 @@ def make_solver(
     if METHODS[name].family == "scipy":
         if method == "scipy_solver":
             name = _scipy_method(options.get("solver", "LSODA"))
+        if name != "scipy_lsoda" and chosen.pop("min_step", 0.0) > 0:
+            kind = options.get("solver")
+            warnings.warn(f"SciPy's {kind} has no min_step, which is left out", stacklevel=4)
         return checked_once(name, rtol=rtol, atol=atol, max_steps=UNLIMITED, **chosen)
     if options.get("compile"):
         chosen["compile"] = True
