@@ -256,7 +256,8 @@ def _decimal(table: TableFile, delimiter: str) -> str:
             return "."
         raise DataError(
             f"numbers are written with a comma ({table.at(commas.index[0])}) and with a point "
-            f"({table.at(points.index[0])}); set dataset.decimal to one of them"
+            f"({table.at(points.index[0])}); set dataset.decimal to one of them, or "
+            "dataset.thousands to the one that parts thousands"
         )
     either = commas if delimiter == "," else points
     if either.size and all(map(THOUSAND.fullmatch, either)):
