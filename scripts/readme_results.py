@@ -38,6 +38,7 @@ REFERENCE = ROOT / "outputs" / "reference"
 DOCUMENTS = (RESULTS, PERFORMANCE, REFERENCE / "table2" / "README.md")
 IRREGULAR = {
     "hopper_interpolation": "table3",
+    "hopper_interpolation_45_epochs": "table3",
     "hopper_extrapolation": "table3_extrapolation",
     "periodic_interpolation": "periodic_interpolation",
     "periodic_extrapolation": "periodic_extrapolation",
@@ -116,7 +117,7 @@ def belongs(name: str, run: Mapping[str, Any]) -> bool:
         return bool(run["config.dataset.name"] == name)
     if name not in IRREGULAR:
         return True
-    dataset, _, task = name.rpartition("_")
+    dataset, _, task = name.removesuffix("_45_epochs").rpartition("_")
     if task == "vowels":
         return run["config.dataset.name"] == name
     return (run["config.dataset.name"], run.get("config.dataset.task")) == (dataset, task)

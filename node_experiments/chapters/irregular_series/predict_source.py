@@ -11,6 +11,7 @@ from .csv_series import learned_schema
 from .measurements import Measurements
 from .series_schema import SeriesSchema
 from .table_format import Columns, TableFormat
+from .table_warnings import warn_of_far_series
 from .user_table import read_user_table, with_series
 from .windows import latest_window
 
@@ -31,7 +32,9 @@ def source_of(trained: Any, inputs: Inputs | None) -> tuple[SeriesSchema, Measur
     if data.learned is not None:
         schema = learned_schema(settings, data.learned)
         given = None if inputs is None else with_series(table_in(inputs), settings)
-        seen = schema.read(read_user_table(settings) if given is None else given)
+        table = read_user_table(settings) if given is None else given
+        seen = schema.read(table)
+        warn_of_far_series(table.source, schema, seen, data.span[1])
         if settings.observed_window is not None:
             seen = latest_window(seen, settings.observed_window * schema.columns.hour)
         return schema, seen

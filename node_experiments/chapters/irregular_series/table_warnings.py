@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,11 +14,16 @@ from .measurements import Measurements
 from .table_cells import parsed
 from .table_format import Columns, TableFormat
 
-__all__ = ["warn_of_columns"]
+if TYPE_CHECKING:
+    from .series_schema import SeriesSchema
+
+__all__ = ["warn_of_columns", "warn_of_far_series"]
 
 log = logging.getLogger(__name__)
 
 CODES = (-99.0, -999.0, -9999.0, -99999.0, 99.0, 999.0, 9999.0, 99999.0)
+FAR = 10  # standard deviations of the training values, or their ranges
+LONG = 3  # times the longest training series
 SERIES = 10  # from which on a value that never changes within any of them is no chance
 
 
@@ -60,6 +66,40 @@ def warn_of_columns(
                 code,
                 code,
             )
+
+
+def warn_of_far_series(
+    source: str, schema: SeriesSchema, seen: Measurements, longest: float
+) -> None:
+    """Warn of values and times that are far from those that a model was trained on.
+
+    Args:
+        source: The table, for the message.
+        longest: Time of the longest training series, scaled as for the model.
+    """
+    for place, name in enumerate(schema.columns.features):
+        shift, scale = schema.shift[place], schema.scale[place]
+        values = seen.values[:, place]
+        values = values[np.isfinite(values)]
+        if (shift, scale) == (0.0, 1.0) or not len(values):  # not scaled, or none there
+            continue
+        extreme = float(values[np.abs(values - shift).argmax()])
+        if abs(extreme - shift) > FAR * scale:
+            log.warning(
+                "%s: %r is %g in some rows, far from what the model was trained on (around %.3g, "
+                "give or take %.2g); is its unit the same, or does it mean that nothing was "
+                "observed (dataset.missing)?",
+                source, name, extreme, shift, scale,
+            )  # fmt: skip
+    span = float(seen.times.max()) / schema.time_scale if len(seen.times) else 0.0
+    if span > LONG * longest > 0:
+        log.warning(
+            "%s: series are up to %.3g times as long as any that the model was trained on; is the "
+            "unit of %r the same?",
+            source,
+            span / longest,
+            schema.form.time_column,
+        )
 
 
 def unchanging(seen: Measurements, features: Sequence[str]) -> list[str]:

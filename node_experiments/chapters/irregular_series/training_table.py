@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+import numpy as np
+
 from ...data.table_file import TableFile
 from ...errors import DataError
 from .measurements import Measurements, read_measurements
@@ -45,7 +47,8 @@ def read_training_table(
 
     Raises:
         DataError: As in `find_columns` and `read_measurements`, or there is nothing to learn from:
-            no column of labels, one class, a class for about every label, or one series.
+            no column of labels, one class, a class for about every label, one series, or windows
+            that are too short.
     """
     form = table_format(settings)
     classifies = settings.task == "classification"
@@ -57,6 +60,7 @@ def read_training_table(
     if classifies:
         check_classes(table, form, seen)
     check_count(table, settings, seen)
+    check_window(table, settings, seen, columns)
     return form, columns, seen
 
 
@@ -79,6 +83,23 @@ def check_count(table: TableFile, settings: CSVConfig, seen: Measurements) -> No
             f"{table.source}: all rows are one series, and a model learns from several; cut it "
             "into windows with dataset.window=<time of one, in the unit of the time column, of "
             "dates in hours>"
+        )
+
+
+def check_window(
+    table: TableFile, settings: CSVConfig, seen: Measurements, columns: Columns
+) -> None:
+    """Reject windows most of which would hold one observation."""
+    if settings.window is None:
+        return
+    starts = np.zeros(len(seen.times), dtype=bool)
+    starts[seen.offsets[:-1]] = True
+    gaps = np.diff(seen.times)[~starts[1:]] / columns.hour
+    if len(gaps) and settings.window < np.median(gaps):
+        raise DataError(
+            f"{table.source}: dataset.window={settings.window:g} is shorter than most times "
+            f"between two observations of a series (their median is {np.median(gaps):.3g}); "
+            "choose one that holds several"
         )
 
 

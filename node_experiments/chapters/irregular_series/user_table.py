@@ -36,6 +36,10 @@ def user_file(settings: CSVConfig) -> Path:
             f"observation, with the columns {settings.series_column!r}, {settings.time_column!r} "
             "and values; to try, node-run dataset=csv --sample > patients.csv"
         )
+    if "://" in settings.path:
+        raise DataError(
+            f"dataset.path={settings.path!r} is an address; download the file, and name that"
+        )
     if not settings.path.startswith(SAMPLE):
         return Path(settings.path).expanduser()
     path = SAMPLES / f"{settings.path.removeprefix(SAMPLE)}.csv"

@@ -4,8 +4,10 @@ import gzip
 import json
 import math
 import random
+import re
 import zipfile
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,10 +17,12 @@ import torch
 from node_experiments.chapters.irregular_series.csv_series import csv_data
 from node_experiments.chapters.irregular_series.measurements import read_measurements
 from node_experiments.chapters.irregular_series.predict import as_given
+from node_experiments.chapters.irregular_series.predict_source import source_of
 from node_experiments.chapters.irregular_series.series_schema import SeriesSchema
 from node_experiments.chapters.irregular_series.settings import CSVConfig
 from node_experiments.chapters.irregular_series.table_columns import find_columns
 from node_experiments.chapters.irregular_series.table_format import TableFormat
+from node_experiments.chapters.irregular_series.user_table import read_user_table
 from node_experiments.cli.application import composed_config
 from node_experiments.config import ConfigError
 from node_experiments.data.table_file import TableFile, read_table
@@ -293,6 +297,43 @@ def test_thousands_are_read_as_they_are_said_to_be_written(tmp_path):
     assert_same(found.source[2], csv_data(CSVConfig(path=str(plain))).source[2])
     with pytest.raises(ConfigError, match=r"thousands='\.' must be .* other than decimal"):
         CSVConfig(thousands=".", decimal=".")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"hr": 1000.0}, r"'hr' is 1\d{5} in some rows, far from .* \(around 82"),
+        ({"temp": 1.8}, "'temp' is .* in some rows, far from"),
+        ({"time": 60.0}, "series are up to .* times as long .* unit of 'time'"),
+        ({"hr": 1.0}, None),
+    ],
+)
+def test_a_later_file_that_is_far_from_the_first_one_is_said(caplog, change, said):
+    settings = CSVConfig(path="sample:patients")
+    trained = SimpleNamespace(data=csv_data(settings), config=SimpleNamespace(dataset=settings))
+    later = read_user_table(CSVConfig(path="sample:new_patients")).rows
+    for name, factor in change.items():
+        numbers = pd.to_numeric(later[name], errors="coerce")
+        later[name] = numbers * factor + (32 if name == "temp" else 0)
+    caplog.clear()
+    source_of(trained, later)
+    found = [record.getMessage() for record in caplog.records if "trained on" in record.msg]
+    if said is None:
+        assert not found
+    else:
+        (line,) = found
+        assert re.search(said, line)
+
+
+@pytest.mark.parametrize("path", ["https://example.com/x.csv", "s3://bucket/x.parquet"])
+def test_addresses_are_no_files(path):
+    with pytest.raises(DataError, match="is an address; download the file"):
+        csv_data(CSVConfig(path=path))
+
+
+def test_windows_of_one_observation_are_rejected():
+    with pytest.raises(DataError, match=r"window=0\.001 is shorter than most times .* median is"):
+        csv_data(CSVConfig(path="sample:patients", window=0.001))
 
 
 @pytest.mark.parametrize("task", ["interpolation", "extrapolation"])
