@@ -204,6 +204,8 @@ BAD = {
     "epochs": (["trainer.epochs=0"], "trainer.epochs=0 must be at least 1"),
     "batch": (["dataset.batch_size=70000"], "more than the"),
     "fixed steps": (["solver=euler"], "solver.num_steps"),
+    "reversible": (["solver=kvaerno5", "gradient=reversible"], "reversible"),
+    "no Runge-Kutta method": (["solver=scipy_bdf", "gradient=discrete"], "no Runge-Kutta method"),
     "device": (["trainer.device=cuda"], "available: cpu"),
     "unknown device": (["trainer.device=tpu"], "auto, cpu, cuda, mps"),
     "mode": (["mode=test"], "allowed: train, eval"),

@@ -6,7 +6,7 @@ A configuration never names code to import: what can be built is what the chapte
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +23,11 @@ from ..chapters import (
 )
 from ..chapters.chapter import resolve
 from ..config import (
+    ConfigError,
     RunConfig,
     known,
 )
+from ..ode import Gradient, Solver, solve
 from ..training.loop import Callback
 from ..training.optimizers import (
     OPTIMIZERS,
@@ -148,7 +150,25 @@ def check_choices(config: RunConfig) -> None:
     """
     check_fit(config.model.name, config.dataset.name)
     task_of(config.model.name, config.dataset.name)
-    build_solver(config.solver)
-    build_gradient(config.gradient)
+    solver, gradient = build_solver(config.solver), build_gradient(config.gradient)
+    if config.mode == "train":
+        check_together(solver, gradient)
     known(config.optimizer.name, OPTIMIZERS, "optimizer")
     known(config.scheduler.name, SCHEDULERS, "scheduler")
+
+
+def check_together(solver: Solver, gradient: Gradient) -> None:
+    """Solve an equation of one number, in one step where they are fixed.
+
+    Raises:
+        ConfigError: The gradient method cannot differentiate the steps of this solver.
+    """
+    if not isinstance(solver.rtol, float | int) or not isinstance(solver.atol, float | int):
+        return  # tolerances of the parts of another state
+    end = solver.step_size or 1e-3
+    one = replace(solver, compile=False, num_steps=solver.num_steps and 1)
+    y0 = torch.ones(1, 1, requires_grad=True)
+    try:
+        solve(lambda t, y: -y, y0, [0.0, end], one, gradient, throw=False)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
