@@ -108,7 +108,10 @@ def test_a_later_file_may_be_written_otherwise(node_run, tmp_path):
     ]  # fmt: skip
     result = node_run(*words)
     assert result.code == 2
-    assert "has another row at the time '5'; join them, set dataset.duplicates=mean" in result.err
+    assert (
+        "has another row at the time '5'; if each row has the value of one variable, set"
+        in result.err
+    )
     result = node_run(*words, "dataset.duplicates=mean")
     assert result.code == 0, result.err
     assert any(tmp_path.rglob("prediction.png"))

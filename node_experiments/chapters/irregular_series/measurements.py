@@ -174,19 +174,16 @@ def widened(
 
 def reject_duplicate(table: TableFile, form: TableFormat, row: pd.Series) -> None:
     time = table.rows[form.time_column].iloc[int(row["row"])]
-    if "variable" in row:
-        what, further = f"value of {row['variable']!r}", ""
-    else:
-        what, further = (
-            "row",
-            (
-                ", or, if each row has the value of one variable, dataset.variable_column and "
-                "value_column"
-            ),
+    what, first = f"value of {row.get('variable')!r}", ""
+    if "variable" not in row:
+        what = "row"
+        first = (
+            "if each row has the value of one variable, set dataset.variable_column and "
+            "value_column; else "
         )
     raise DataError(
         f"{table.at(int(row['row']))}: series {row['series']!r} has another {what} at the time "
-        f"{str(time)!r}; join them, set dataset.duplicates=mean or last{further}"
+        f"{str(time)!r}; {first}join them, or set dataset.duplicates=mean or last"
     )
 
 

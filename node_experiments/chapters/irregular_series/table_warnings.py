@@ -46,6 +46,17 @@ def warn_of_columns(
                 table.source,
                 name,
             )
+    for place, name in enumerate(columns.features) if found else ():
+        values = seen.values[:, place]
+        values = values[np.isfinite(values)]
+        if len(values) > 1 and (values == values[0]).all():
+            log.warning(
+                "%s: the feature %r is %g in every row; it is easy to predict, and makes the "
+                "errors look smaller: name the features that matter with dataset.value_columns",
+                table.source,
+                name,
+                values[0],
+            )
     for name in unchanging(seen, columns.features) if found else ():
         log.warning(
             "%s: the feature %r does not change within any series; if it is a property of the "

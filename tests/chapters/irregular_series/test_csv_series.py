@@ -352,16 +352,17 @@ def test_test_series_are_known_by_their_names(task):
 def test_features_that_may_be_meant_as_something_else(tmp_path, caplog):
     """Each is named once, with the setting; the measurements themselves are not."""
     rows = [
-        (n + 1, *row, 40 + int(row[0][1:]), row[2] if n % 9 else -999)
+        (n + 1, *row, 40 + int(row[0][1:]), row[2] if n % 9 else -999, 5)
         for n, row in enumerate(ROWS)
     ]
     path = tmp_path / "t.csv"
-    path.write_text(lines(rows, f"number,{HEAD},age,bp"))
+    path.write_text(lines(rows, f"number,{HEAD},age,bp,same"))
     csv_data(CSVConfig(path=str(path)))
     said = [record.getMessage() for record in caplog.records]
     assert sum("'number' counts the rows" in line for line in said) == 1
     assert sum("static_columns=[age]" in line for line in said) == 1
     assert sum("'bp' is -999 in some rows" in line for line in said) == 1
+    assert sum("'same' is 5 in every row" in line for line in said) == 1
     assert not any("'hr'" in line or "'temp'" in line for line in said)
     caplog.clear()
     csv_data(CSVConfig(path=str(path), value_columns=["hr", "temp"]))
