@@ -180,7 +180,7 @@ def ode_rnn(row: Row, threads: int) -> Iterator[Contender]:
 
 
 def oscillators(row: Row, threads: int) -> Iterator[Contender]:
-    # Without its adjoint, whose backward solve fails: backwards in time they are unstable.
+    # Without its adjoint, whose backward solve fails with "underflow in dt".
     if find_spec("torchdiffeq"):
         shared = TorchDiffEq("odeint", method="dopri5", rtol=1e-4, atol=1e-4)
         yield contender(BACKPROP, Oscillators(), shared)
