@@ -63,6 +63,7 @@ def test_a_hundred_wrong_values_get_one_line_each(part):
         ("dataset.flip=2", "dataset.flip=2 must be true or false"),
         ("trainer.epochs=1.5", "trainer.epochs=1.5 must be an integer"),
         ("seed=null", "seed=null must be an integer"),
+        ("dataset.validation_size=x", "validation_size=x must be an integer, or null"),
         ("optimizer.lr=abc", "optimizer.lr=abc must be a number"),
         ("scheduler.epochs=3", "scheduler.epochs=3 must be a list, each item an integer"),
         ("dataset.eval_batch_size=99999999999999999999", "is out of range: at most"),

@@ -1,5 +1,6 @@
 """mode=predict for every model, and the same from Python."""
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from node_experiments.chapters.image_classification.predict import (
     read_user_images,
     warn_of_inverted,
 )
+from node_experiments.chapters.irregular_series.user_table import SAMPLES
 from node_experiments.cli.application import composed_config
 from node_experiments.config import ConfigError
 from node_experiments.config.run import PredictConfig
@@ -21,6 +23,7 @@ from node_experiments.errors import DataError
 from node_experiments.runner.build import build_data, build_model
 from node_experiments.runner.compose import to_yaml
 from node_experiments.runner.predict import asked_times, check_outputs, check_predict
+from node_experiments.runs.checkpoint_names import pretrained_runs
 
 SPIRALS = ("dataset.train_size=8", "dataset.test_size=3", "dataset.batch_size=8")
 IMAGES = (
@@ -112,10 +115,13 @@ def test_a_later_file_may_be_written_otherwise(node_run, tmp_path):
         "has another row at the time '5'; if each row has the value of one variable, set"
         in result.err
     )
+    (tmp_path / "predictions.csv").write_text("those of yesterday")
     result = node_run(*words, "dataset.duplicates=mean")
     assert result.code == 0, result.err
+    assert "predictions-2.csv" in result.out
+    assert (tmp_path / "predictions.csv").read_text() == "those of yesterday"
     assert any(tmp_path.rglob("prediction.png"))
-    assert pd.read_csv(tmp_path / "predictions.csv")["series"].tolist() == [name]
+    assert pd.read_csv(tmp_path / "predictions-2.csv")["series"].tolist() == [name]
     for word in ("scaling=none", "value_columns=[hr]", "time_origin=file", "split_seed=3"):
         result = node_run(*words, f"dataset.{word}")
         assert result.code == 2
@@ -331,3 +337,17 @@ def test_times(tmp_path):
     for wrong in ([], [None], [float("nan")], True, [True], [10**400], {}):
         with pytest.raises(Exception, match="must be a list such as"):
             asked_times(wrong)
+
+
+def test_a_file_of_a_checkpoint_is_enough_and_a_bad_one_is_said(node_run, tmp_path):
+    """Away from its run, with a setting that only its dataset has."""
+    shipped = pretrained_runs()["csv_latent_ode"] / "checkpoints" / "best.pt"
+    shutil.copy(shipped, tmp_path / "model.pt")
+    (tmp_path / "bad.pt").write_text("no checkpoint")
+    path = SAMPLES / "new_patients.csv"
+    words = ["mode=predict", f"dataset.path={path}", "predict.times=[30]", "predict.samples=2"]
+    assert node_run(*words, "checkpoint=model.pt").code == 0
+    assert len(pd.read_csv(tmp_path / "predictions.csv")) > 1
+    result = node_run(*words, "checkpoint=bad.pt")
+    assert result.code == 2
+    assert "checkpoint bad.pt is damaged, or holds more than tensors" in result.err

@@ -141,6 +141,7 @@ def choices_of_run(overrides: Sequence[str]) -> list[str]:
 
     Raises:
         ConfigError: A checkpoint that is not there, or none where the mode needs one.
+        CheckpointError: It cannot be read.
     """
     given = {override.key_or_group: override for override in map(read, overrides)}
     named = given.get("checkpoint") or given.get("resume")
@@ -158,8 +159,11 @@ def choices_of_run(overrides: Sequence[str]) -> list[str]:
             f"checkpoint={place} is missing: there is no file {place}; give a run folder or a "
             ".pt file"
         )
-    folder = folder_of_checkpoint(place)
-    content, found = read_config(folder), []
+    content, found = read_config(folder_of_checkpoint(place)), []
+    if "checkpoint" in given and not isinstance(content.get("dataset"), dict):
+        from ..runner.checkpoint_overrides import content_of
+
+        content = content_of(place)  # a file alone, away from its run, or no checkpoint at all
     known = {"dataset": datasets(), "model": models() if "resume" in given else {}}
     for group, entries in known.items():
         settings = content.get(group)

@@ -194,7 +194,9 @@ def check_value(key: str, value: Any) -> None:
     hints = setting_types()[key]
     if not any(fits(value, hint) for hint in hints):
         text = "null" if value is None else shorten(str(value))
-        wanted = " or ".join(dict.fromkeys(in_words(hint) for hint in hints))
+        kinds = [in_words(hint) for hint in hints]
+        may_be_null = any(type(None) in get_args(hint) for hint in hints)
+        wanted = " or ".join(dict.fromkeys(kinds)) + (", or null" if may_be_null else "")
         example = ""
         if holds_texts(key) and not isinstance(value, list | dict | None):
             example = f"; write {key}=[{text}]"
@@ -221,13 +223,12 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def in_words(hint: Any) -> str:
-    """A type as a person says it."""
+    """A type as a person says it, without the null that it may be."""
     kinds = get_args(hint) or (hint,)
     inner = next((get_args(k)[0] for k in kinds if get_origin(k) is list), None)
     if get_origin(hint) is list:
         inner = get_args(hint)[0]
-    name = f"a list, each item {WORDS[inner]}" if inner else WORDS[kinds[0]]
-    return f"{name}, or null" if type(None) in kinds else name
+    return f"a list, each item {WORDS[inner]}" if inner else WORDS[kinds[0]]
 
 
 def check_hydra(override: Override) -> None:

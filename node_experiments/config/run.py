@@ -190,7 +190,7 @@ class PredictConfig:
 
     GROUP: ClassVar[str] = "predict"
 
-    out: str = "predictions.csv"  # the file: .csv, .parquet or .npz
+    out: str | None = None  # .csv, .parquet or .npz; predictions.csv when null, or predictions-2
     times: Any = None  # [30,36], '24:48:1' or 'file.csv:column', in the data's units; a grid
     after_last: bool = False  # times count from each series' last point; where dates are, in hours
     samples: int = 100  # draws behind the quantiles, or points of a flow
@@ -200,8 +200,8 @@ class PredictConfig:
 
     def __post_init__(self) -> None:
         endings = (".csv", ".parquet", ".npz")
-        named = self.out.endswith(endings) and self.out.isprintable()
-        require(named, self, "out", "a file .csv, .parquet or .npz")
+        named = self.out is None or (self.out.endswith(endings) and self.out.isprintable())
+        require(named, self, "out", "a file .csv, .parquet or .npz, or null")
         at_least(self, 1, "samples")
         known = isinstance(self.latent, bool) or str(self.latent).endswith(endings)
         require(known, self, "latent", "true, false, or a file .csv, .parquet or .npz")

@@ -84,7 +84,8 @@ def solve(
             in tuples, lists and dicts.
         parameters: Tensors that `func` reads beside its arguments and that need gradients. When
             None they are found: those of the modules that `func` is, belongs to or holds, and the
-            leaves of the graph of one evaluation.
+            leaves of the graph of one evaluation. Where some are given, only they get gradients;
+            `backprop` reaches all.
         throw: Raise when the end was not reached; otherwise return the part that was.
         dense: Keep the interpolants of all steps, as `solution.interpolant`.
         events: Functions of (t, state, *args) whose first zero ends the solve; see `Event`. If

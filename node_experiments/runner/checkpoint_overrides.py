@@ -21,7 +21,7 @@ from ..training.checkpoints import (
 from .compose import odd_groups, plain_config
 from .data_files import PLACES, places_of
 
-__all__ = ["choices_of_checkpoint", "config_from", "config_of_checkpoint"]
+__all__ = ["choices_of_checkpoint", "config_from", "config_of_checkpoint", "content_of"]
 
 # By mode. Figure 3 has its own solvers.
 CHANGEABLE = {

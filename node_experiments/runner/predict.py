@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import logging
 import os
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ __all__ = ["answer", "asked_times", "check_predict", "predict", "predictor_of", 
 
 log = logging.getLogger(__name__)
 
+OUT, LATENT = Path("predictions.csv"), Path("latent.csv")
 MOST = 100_000  # times of a range
 LARGEST = 1e300  # time: the difference of two is a number
 
@@ -80,14 +82,17 @@ def check_outputs(config: RunConfig) -> None:
     column = str(asked.times).rpartition(":")[0]  # the file of file:column
     data = getattr(config.dataset, "path", None)
     inputs = (data, *config.places.values(), asked.points, asked.images, column)
-    latent = Path(asked.out).with_name("latent.csv") if asked.latent is True else asked.latent
-    if latent and os.path.abspath(str(latent)) == os.path.abspath(asked.out):
+    out = asked.out or OUT
+    latent = Path(out).with_name(LATENT.name) if asked.latent is True else asked.latent
+    if latent and os.path.abspath(str(latent)) == os.path.abspath(out):
         raise ConfigError(
-            f"predict.out={asked.out} and predict.latent are one file; name another one for the "
+            f"predict.out={out} and predict.latent are one file; name another one for the "
             "latent trajectories with predict.latent=<file>"
         )
-    for name, output in (("out", asked.out), ("latent", latent)):
-        path = Path(str(output)).expanduser()
+    for name, output in (("out", asked.out), ("latent", asked.latent)):
+        if not isinstance(output, str):
+            continue
+        path = Path(output).expanduser()
         for each in filter(None, map(str, inputs)):
             with suppress(OSError, ValueError):
                 if path.samefile(Path(each).expanduser()):
@@ -115,14 +120,15 @@ def predict(config: RunConfig, folder: Path, device: torch.device) -> Findings:
         after_last=asked.after_last,
     )
     found = answer(trained, request)
-    out = Path(asked.out).expanduser()
+    out = unused(OUT) if asked.out is None else Path(asked.out).expanduser()
     write_table(found.table, out)
     log.info("%d rows for %s: %s", len(found.table), found.of, out)
     tested = read_result(folder_of_checkpoint(str(trained.file)))
     if tested is not None and (covers := coverage_phrase(tested.found)):
         log.info("on the test series of its run, the %s", covers.removeprefix(", "))
     if found.latent is not None:
-        beside = out.with_name("latent.csv") if asked.latent is True else Path(asked.latent)
+        beside = out.with_name(LATENT.name) if asked.latent is True else Path(asked.latent)
+        beside = unused(beside) if asked.latent is True else beside
         write_table(found.latent, beside.expanduser())
         log.info("latent trajectories: %s", beside)
     if found.figure is not None:
@@ -230,6 +236,12 @@ def times_in(path: Path, column: str) -> list[Any]:
     if found.empty:
         raise ConfigError(f"predict.times: the column {column!r} of {path} is empty")
     return sorted(found.unique().tolist())
+
+
+def unused(path: Path) -> Path:
+    """The first of `name.csv`, `name-2.csv`, ... that is not there: nobody named that file."""
+    names = (path.with_stem(f"{path.stem}-{n}") for n in itertools.count(2))
+    return next(each for each in itertools.chain([path], names) if not each.exists())
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

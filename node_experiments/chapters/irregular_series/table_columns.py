@@ -13,6 +13,7 @@ from ...data.table_file import TableFile
 from ...errors import DataError
 from .table_cells import NUMBER, measured, missing_in, parsed, reject_number, text_of
 from .table_format import Columns, TableFormat
+from .table_guesses import require_series_and_times
 from .table_times import kind_of_times, reject_separate_dates
 
 __all__ = ["LEARNED", "check_names", "find_columns", "long_columns", "require_column"]
@@ -23,10 +24,6 @@ INDEX_NAMES = ("", "index", "level_0", "row", "rownames", "row_names")
 LONG_NAMES = ("variable", "value")  # columns of pandas' own long format
 NAME_THEM = (
     "name the columns with dataset.series_column, time_column, value_columns and label_column"
-)
-ONE_SERIES = (
-    "where all rows are one series, set dataset.series_column=null and dataset.window=<time>, "
-    "by which it is cut"
 )
 LEARNED = "the model was trained with it, and reads the columns of later files by their names"
 
@@ -49,7 +46,7 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
                 "dataset.series_column, time_column or label_column, or one of static_columns or "
                 "value_columns"
             )
-    require_column(table, form.series_column, f"{NAME_THEM}; {ONE_SERIES}")
+    require_series_and_times(table, form)
     for name in special + values if variable is None else special:
         require_column(table, name)
     kind = kind_of_times(table, form)

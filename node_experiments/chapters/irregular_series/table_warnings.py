@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 CODES = (-99.0, -999.0, -9999.0, -99999.0, 99.0, 999.0, 9999.0, 99999.0)
 FAR = 10  # standard deviations of the training values, or their ranges
 LONG = 3  # times the longest training series
+ZEROS = (0.02, 0.5)  # of the values: fewer are seldom, and more are meant
 SERIES = 10  # from which on a value that never changes within any of them is no chance
 
 
@@ -76,6 +77,15 @@ def warn_of_columns(
                 name,
                 code,
                 code,
+            )
+        if share := zeros_apart(seen.values[:, place]):
+            log.warning(
+                "%s: %.0f %% of the values of %r are 0, far from all others; if they mean that "
+                "nothing was observed, leave these cells empty, or set dataset.missing=[0], which "
+                "holds for every column",
+                table.source,
+                100 * share,
+                name,
             )
 
 
@@ -136,3 +146,20 @@ def codes_in(values: np.ndarray) -> list[float]:
         if max(low - code, code - high) > max(2 * (high - low), abs(code) / 2):
             found.append(code)
     return found
+
+
+def zeros_apart(values: np.ndarray) -> float:
+    """The share of zeros if they lie apart from other values, as those of a pulse; else 0.
+
+    >>> zeros_apart(np.array([0.0, 61, 0, 64, 66, 70, 0, 71, 75, 80, 82, 90, 95, 97, 99]))
+    0.2
+    >>> zeros_apart(np.array([0.0, 1, 2, 0, 3, 4, 5, 0, 6, 7, 8, 9, 10]))  # counts
+    0.0
+    """
+    values = np.abs(values[np.isfinite(values)])
+    others = np.unique(values[values > 0])
+    share = int((values == 0).sum()) / max(len(values), 1)
+    if len(others) < 10 or not ZEROS[0] <= share <= ZEROS[1]:
+        return 0.0
+    apart = others[0] > max(np.median(others) / 4, 5 * np.median(np.diff(others)))
+    return share if apart else 0.0

@@ -249,6 +249,7 @@ def test_what_was_not_there_in_training_is_rejected_by_name(tmp_path, learned, t
         (f"{HEAD}\n,0,1,2\n", "line 2: 'series' is empty"),
         ("series,time,hr,hr\na,0,1,2\n", "'hr' is more than once"),
         ("id,time,hr\na,0,1\n", "'series' is not there; found 'id', 'time', 'hr'"),
+        ("series,time,series,hr\na,0,1,2\n", "'series' is more than once"),
         ("series,time,x\na,0,word\n", "no column is left that holds numbers"),
         (f"{HEAD}\na,0,,\n", "no column is left that holds numbers"),
         ('series,time,hr\na,0,"1\n', "quotation mark missing"),
@@ -257,7 +258,6 @@ def test_what_was_not_there_in_training_is_rejected_by_name(tmp_path, learned, t
         (f"{HEAD}\n,h,1/min,C\na,0,1,2\n", "line 2 has no number at all.*line of units"),
         (f"{HEAD}\n-,h,1/min,C\na,0,1,2\n", "line 2 has no number at all.*line of units"),
         (lines(ROWS).partition("\n")[2], "the first line must name the columns"),
-        ("Series,Time,hr\na,0,1\n", "'series' is not there.*is it 'Series'"),
         ("series,time,hr,hr_q05\na,0,1,2\n", "forecasts have columns 'hr_q05'"),
         ('series,time,hr\na,0,"1,234"\na,1,"1,100"\n', "line 2: '1,234'.*thousands=',', or"),
         (f"{HEAD}\na,9999-12-31,1,2\na,2024-01-01,1,2\n", "line 2: .*of the years 1678 to 2261"),
@@ -368,6 +368,27 @@ def test_features_that_may_be_meant_as_something_else(tmp_path, caplog):
     csv_data(CSVConfig(path=str(path), value_columns=["hr", "temp"]))
     assert "counts the rows" not in caplog.text
     assert "static_columns" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([0 if n % 5 == 0 else 60 + 7 * n % 40 for n in range(60)], True),  # a pulse
+        ([0 if n % 5 == 0 else 36.5 + n / 50 for n in range(60)], True),
+        ([n % 12 for n in range(60)], False),  # counts
+        ([max(0.0, n % 13 - 5.5) for n in range(60)], False),  # rain
+        ([n % 2 for n in range(60)], False),  # an indicator
+        ([0 if n % 4 else 100 + n for n in range(60)], False),  # doses, most of them none
+        ([math.sin(n) for n in range(60)], False),
+    ],
+)
+def test_zeros_that_may_mean_that_nothing_was_observed(tmp_path, caplog, values, said):
+    path = tmp_path / "t.csv"
+    rows = [f"{'abcdef'[n // 10]},{n % 10},{value}" for n, value in enumerate(values)]
+    path.write_text("\n".join(["series,time,hr", *rows, ""]))
+    csv_data(CSVConfig(path=str(path)))
+    assert ("20 % of the values of 'hr' are 0" in caplog.text) == said
+    assert ("are 0, far from all others" in caplog.text) == said
 
 
 def test_missing_markers_of_the_user(tmp_path):
