@@ -1,0 +1,129 @@
+"""What a table may mean that lacks the columns of series and times."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+
+import pandas as pd
+
+from ...data.table_file import TableFile
+from ...errors import DataError
+from .table_cells import NUMBER
+from .table_format import TableFormat
+
+__all__ = ["require_series_and_times"]
+
+# Names in the order in which they are believed.
+OF_SERIES = (
+    r"series(.*\W)?(id)?", r".*(subject|patient|series|unit|device|sensor|station|stay).*",
+    r"(.*[\W_])?id|.*[a-z]ID",
+    r"group|case|animal|person|user.*|country|city|name|run|trial.*|key",
+)  # fmt: skip
+OF_TIMES = (
+    r"time|t|time.*stamp|date.?time", r".*time.*|.*date.*", r"day|hour|week|month|year|minute|age",
+    r"(day|hour|week|month|year|minute|second)s?\b.*|.*[\W_](days?|hours?|h|min|sec|s)",
+)  # fmt: skip
+NUMBERED = re.compile(
+    r"(t|time|s|sec|min|h|hour|d|day|w|week|m|month|q|y|year|v|visit|step|)[ _.]?(\d{1,5})",
+    re.IGNORECASE,
+)
+A_DATE = r"\d{4}-\d\d(-\d\d)?([T ]\d\d:\d\d.*)?"
+FEWEST = 3  # columns that are one after the other in time
+ONE_SERIES = (
+    "where all rows are one series, set dataset.series_column=null and dataset.window=<time>, "
+    "by which it is cut"
+)
+
+
+def require_series_and_times(table: TableFile, form: TableFormat) -> None:
+    """See that the columns of series and of times are there.
+
+    Raises:
+        DataError: One of them is not, or both, with what to write instead.
+    """
+    names = [str(name) for name in table.rows.columns]
+    roles = {"series_column": form.series_column, "time_column": form.time_column}
+    lacking = {role: name for role, name in roles.items() if name not in names}
+    if not lacking:
+        return
+    free = [name for name in names if name not in roles.values() and names.count(name) == 1]
+    words = ", ".join(map(repr, lacking.values()))
+    what = f"the columns {words} are" if len(lacking) > 1 else f"the column {words} is"
+    said = f"{table.source}: {what} not there; found {', '.join(map(repr, names))[:300]}"
+    times = likely(OF_TIMES, free) if "time_column" in lacking else None
+    others = [name for name in free if name != times]
+    series = likely_series(table, others) if "series_column" in lacking else None
+    found = {"series_column": series, "time_column": times}
+    if "time_column" in lacking and times is None:
+        if len(spread := one_after_the_other(names)) >= FEWEST:
+            kept = [name for name in names if name not in spread]
+            raise DataError(f"{said}; {melted(kept, spread)}")
+        if any(re.fullmatch(NUMBER, name) for name in names):
+            raise DataError(
+                f"{said}; the first line must name the columns, and seems to be a row of data"
+            )
+    named = {
+        role: shlex.quote(guess) if (guess := found[role]) else "<column>" for role in lacking
+    }
+    remedy = f"try {' '.join(f'dataset.{role}={name}' for role, name in named.items())}"
+    if "series_column" in lacking and series is None:
+        remedy += f"; {ONE_SERIES}"
+    raise DataError(f"{said}; {remedy}")
+
+
+def likely(patterns: Sequence[str], names: Sequence[str]) -> str | None:
+    """The name that the earliest of these patterns fits.
+
+    >>> likely(OF_TIMES, ["rate", "charttime", "Hours since start"])
+    'charttime'
+    """
+    fits = (n for each in patterns for n in names if re.fullmatch(each, n, re.IGNORECASE))
+    return next(fits, None)
+
+
+def likely_series(table: TableFile, names: Sequence[str]) -> str | None:
+    """The column by whose name rows belong together, and whose values are there several times."""
+    several = [name for name in names if table.rows[name].nunique() < len(table.rows)]
+    return likely(OF_SERIES, several)
+
+
+def one_after_the_other(names: Sequence[str]) -> list[str]:
+    """Names that count, such as `day1, day2, day3`, `1990, 1991, 1992`, or dates.
+
+    >>> one_after_the_other(["country", "1990", "1991", "1992"])
+    ['1990', '1991', '1992']
+    >>> one_after_the_other(["a", "0.5", "36.6", "80"])
+    []
+    """
+    dates = [name for name in names if re.fullmatch(A_DATE, name)]
+    if len(dates) >= FEWEST:
+        return dates
+    groups: dict[str, list[tuple[int, str]]] = {}
+    for name in names:
+        if match := NUMBERED.fullmatch(name):
+            groups.setdefault(match[1], []).append((int(match[2]), name))
+    longest = max(groups.values(), key=len, default=[])
+    counts = pd.Series([count for count, _ in longest], dtype=int)
+    even = counts.diff().iloc[1:].nunique() == 1 and bool(counts.is_monotonic_increasing)
+    return [name for _, name in longest] if even else []
+
+
+def melted(kept: Sequence[str], spread: Sequence[str]) -> str:
+    """What makes rows of columns that follow each other in time."""
+    first, last = spread[0], spread[-1]
+    remedy = f"pandas' table.melt({list(kept)}, var_name='time') makes such a table"
+    if not first[0].isdigit():
+        remedy += f", with numbers for {first!r} and the others"
+    if kept and kept[0] != "series":
+        remedy += f"; then set dataset.series_column={written(kept[0])}"
+    return (
+        f"{first!r} to {last!r} seem to be times, with one series in each row, and a row must be "
+        f"one observation: {remedy}"
+    )
+
+
+def written(name: str | None) -> str:
+    """The name of a column as a shell takes it, or what stands for one."""
+    return "<column>" if name is None else shlex.quote(name)

@@ -1,0 +1,102 @@
+"""Tables whose columns have other names are answered with what to write."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+
+from node_experiments.chapters.irregular_series.csv_series import csv_data
+from node_experiments.chapters.irregular_series.settings import CSVConfig
+from node_experiments.errors import DataError
+
+TRY = "try dataset.series_column={} dataset.time_column={}"
+
+
+def rows(head, count=12):
+    """Three series of some points, whatever the columns are called."""
+    more = [1.5] * (head.count(",") - 1)
+    cells = (["abc"[n // 4], n % 4, *more] for n in range(count))
+    return "\n".join([head, *(",".join(map(str, row)) for row in cells), ""])
+
+
+def message(tmp_path, text, **settings):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(DataError) as error:
+        csv_data(CSVConfig(path=str(path), **settings))
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("head", "series", "time"),
+    [
+        ("patient_id,charttime,hr", "patient_id", "charttime"),
+        ("charttime,patient_id,hr", None, "charttime"),  # whose values are all different there
+        ("Series,Time,hr", "Series", "Time"),
+        ("subject,day,weight", "subject", "day"),
+        ("Subject ID,Time (h),x", "'Subject ID'", "'Time (h)'"),
+        ("stationId,timestamp,x", "stationId", "timestamp"),
+        ("RecordID,Hours,x", "RecordID", "Hours"),
+        ("country,year,gdp", "country", "year"),
+        ("foo,date,x", "<column>", "date"),
+        ("foo,bar,x", "<column>", "<column>"),
+        ("unit,cycle,x", "unit", "<column>"),
+    ],
+)
+def test_both_columns_are_named_in_one_go(tmp_path, head, series, time):
+    text = rows(head)
+    if series is None:
+        text, series = (
+            "\n".join([head, *(f"{n},p{n // 4},1" for n in range(12)), ""]),
+            "patient_id",
+        )
+    said = message(tmp_path, text)
+    assert "the columns 'series', 'time' are not there; found " in said
+    assert TRY.format(series, time) in said
+    assert ("dataset.series_column=null" in said) == (series == "<column>")
+    if "<column>" not in (series, time):
+        given = dict(
+            word[8:].split("=") for word in shlex.split(said) if word.startswith("dataset.")
+        )
+        csv_data(CSVConfig(path=str(tmp_path / "t.csv"), **given))  # as it was told
+
+
+def test_what_was_named_is_left_alone(tmp_path):
+    said = message(tmp_path, rows("who,charttime,hr"), series_column="who")
+    assert "the column 'time' is not there" in said
+    assert said.endswith("; try dataset.time_column=charttime")
+    said = message(tmp_path, rows("who,hour,hr"), series_column=None, window=1.0)
+    assert said.endswith("; try dataset.time_column=hour")
+
+
+@pytest.mark.parametrize(
+    ("head", "first", "last"),
+    [
+        ("country,1990,1991,1992", "1990", "1992"),
+        ("series,day1,day2,day3,day4", "day1", "day4"),
+        ("id,t_0,t_1,t_2", "t_0", "t_2"),
+        ("id,2020-01-01,2020-02-01,2020-04-01", "2020-01-01", "2020-04-01"),
+        ("meter,0,15,30,45", "0", "45"),
+    ],
+)
+def test_series_in_rows_are_to_be_melted(tmp_path, head, first, last):
+    said = message(tmp_path, rows(head))
+    assert f"{first!r} to {last!r} seem to be times, with one series in each row" in said
+    kept = head.partition(",")[0]
+    assert f"table.melt(['{kept}'], var_name='time')" in said
+    assert (f"dataset.series_column={kept}" in said) == (kept != "series")
+    assert (f"with numbers for '{first}'" in said) == (not first[0].isdigit())
+
+
+@pytest.mark.parametrize("head", ["a,0.0,36.6,80", "a,0,36,80", "7,2,1.5,3"])
+def test_a_first_line_of_data_is_no_row_of_times(tmp_path, head):
+    assert re.search("the first line must name the columns", message(tmp_path, rows(head)))
+
+
+@pytest.mark.parametrize("head", ["patient,charttime,x1,x2,x3", "series,when,x1,x2,x3"])
+def test_numbered_features_are_no_times(tmp_path, head):
+    said = message(tmp_path, rows(head))
+    assert "melt" not in said
