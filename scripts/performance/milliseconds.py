@@ -95,7 +95,10 @@ def table(report: dict[str, Any], lines: Sequence[Line], what: str) -> list[str]
     ]
     used = [i for i in range(len(HEADS)) if any(found[i] is not None for _, found in rows)]
     heads = " | ".join(HEADS[i] for i in used)
-    text = [f"| {what} | {heads} | best peer / ours |", f"| --- |{' ---: |' * (len(used) + 1)}"]
+    text = [
+        f"| {what} | {heads} | times as fast as the best peer |",
+        f"| --- |{' ---: |' * (len(used) + 1)}",
+    ]
     for work, found in rows:
         ours, peers = (
             min(value for value in part if value is not None) for part in (found[:2], found[2:])
@@ -140,10 +143,11 @@ def conditions(report: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     threads = "one thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
     commits = sorted({row["commit"][-12:] for row in report["rows"].values()})
+    which = "commit" if len(commits) == 1 else "each row at one of the commits"
     return (
         f"{machine['processor']} ({machine['instructions']}), {threads}, medians of "
-        f"{machine['repetitions']} that take turns in one process; {versions}; commit "
-        f"{' and '.join(commits)}"
+        f"{machine['repetitions']} that take turns in one process; {versions}; "
+        f"{which} {', '.join(commits)}"
     )
 
 
