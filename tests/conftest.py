@@ -1,3 +1,4 @@
+import copy
 import gc
 import os
 import shutil
@@ -48,24 +49,29 @@ def _cache(tmp_path_factory):
 def _configurations_read_once():
     """Keep what Hydra reads and parses for every run, which would be a tenth of all the time.
 
-    A configuration is kept where Hydra itself keeps it for one composition.
+    Hydra copies what it merges into a group, and changes what it merges into the whole.
     """
     import omegaconf
     from hydra._internal.config_repository import ConfigRepository
 
     from node_experiments.runner.compose import configs_folder
 
-    folder, read, kept = str(configs_folder()), ConfigRepository.load_config, {}
+    paths = (f"file://{configs_folder()}", "pkg://hydra.conf")
+    read, kept = ConfigRepository.load_config, {}
 
     def load_config(repository, config_path):
         sources = tuple((each.provider, each.path) for each in repository.get_sources())
         key = (sources, config_path)
-        if key in kept:
-            return kept[key]
-        found = read(repository, config_path)
-        if found is not None and found.path == folder:
+        found = kept.get(key)
+        if found is None:
+            found = read(repository, config_path)
+            if found is None or found.path not in paths:
+                return found
             kept[key] = found
-        return found
+        copied = copy.copy(found)
+        if "/" not in config_path or found.header["package"] is not None:
+            copied.config = copy.deepcopy(found.config)
+        return copied
 
     parse = cache(omegaconf.grammar_parser.parse)
     with pytest.MonkeyPatch.context() as patch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints
@@ -146,10 +147,22 @@ def convert(node: dict[Any, Any], schema: type[T], group: str = "") -> T:
     """A node as its dataclass; types are checked here, ranges by the dataclass itself."""
     check_values(node, schema, f"{group}." if group else "")
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(schema), node)
+        merged = OmegaConf.merge(defaults_of(schema), node)
         return cast("T", OmegaConf.to_object(merged))
     except OmegaConfBaseException as error:
         raise ConfigError(describe(error, group)) from error
+
+
+@cache
+def defaults_of(schema: type) -> DictConfig:
+    """What a dataclass holds when nothing is set; merging copies it."""
+    return cast("DictConfig", OmegaConf.structured(schema))
+
+
+@cache
+def types_of(schema: type) -> dict[str, Any]:
+    """The type of each setting of a dataclass."""
+    return get_type_hints(schema)
 
 
 def describe(error: OmegaConfBaseException, group: str = "") -> str:
@@ -170,7 +183,7 @@ def check_values(node: Mapping[Any, Any], schema: type, prefix: str = "") -> Non
     Raises:
         ConfigError: A number for a truth value, or an integer that no machine has room for.
     """
-    hints = get_type_hints(schema)
+    hints = types_of(schema)
     for key, value in node.items():
         hint = hints.get(str(key))
         if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
