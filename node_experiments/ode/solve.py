@@ -21,7 +21,7 @@ from .captured_tensors import (
     reject_batch_statistics,
 )
 from .gradients import Gradient, make_gradient
-from .gradients.base import DEFAULTS, Evaluator
+from .gradients.base import DEFAULTS, Evaluator, records_steps
 from .integrate import solve_forward
 from .lost_graphs import GraphLost
 from .methods.registry import METHODS
@@ -119,7 +119,7 @@ def solve(
     if (
         torch.compiler.is_compiling()
         and not isinstance(t, Tensor)
-        and (solver.fixed_steps and make_gradient(gradient).records_steps)
+        and (solver.fixed_steps and records_steps(gradient))
     ):
         from .traced import solve_traced
 

@@ -28,7 +28,7 @@ from typing import Any
 import torch
 
 from .captured_tensors import Constants
-from .gradients import make_gradient
+from .gradients.backprop import Backprop
 from .problem import Problem
 from .solution import Solution, SolveStats, StepCounts
 from .solver import Solver
@@ -59,5 +59,5 @@ def solve_traced(
         constants=Constants(),
         stats=SolveStats(StepCounts(), StepCounts()),
     )
-    ys, _ = make_gradient("backprop").solve(problem)
+    ys, _ = Backprop().solve(problem)
     return Solution(problem.t, state.unpack(ys), problem.stats)

@@ -100,6 +100,7 @@ def compile_solves(config: RunConfig, model: nn.Module, device: torch.device) ->
     if (fault := compiler_fault(device)) is not None:
         log.warning("trainer.compile=true is left out: %s", fault)
         return
+    torch.use_deterministic_algorithms(config.trainer.deterministic)  # also of the compiler
     for module in solved:
         if whole_steps:
             module.solver = replace(module.solver, compile=True)

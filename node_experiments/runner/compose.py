@@ -145,10 +145,10 @@ def schema_of(group: str, node: Any) -> type:
 
 def convert(node: dict[Any, Any], schema: type[T], group: str = "") -> T:
     """A node as its dataclass; types are checked here, ranges by the dataclass itself."""
-    check_values(node, schema, f"{group}." if group else "")
+    kind: type = schema
+    check_values(node, kind, f"{group}." if group else "")
     try:
-        merged = OmegaConf.merge(defaults_of(schema), node)
-        return cast("T", OmegaConf.to_object(merged))
+        return cast("T", OmegaConf.to_object(OmegaConf.merge(defaults_of(kind), node)))
     except OmegaConfBaseException as error:
         raise ConfigError(describe(error, group)) from error
 

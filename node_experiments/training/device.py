@@ -69,7 +69,8 @@ def prepare_process(seed: int, threads: int | None, deterministic: bool) -> None
     torch.manual_seed(seed)
     if threads is not None:
         torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(deterministic)
+    # `use_deterministic_algorithms` does the same, and imports the compiler to tell it.
+    torch.set_deterministic_debug_mode("error" if deterministic else "default")
     # Gradients that vanish through a long recurrence or solve end in subnormal numbers, with
     # which a CPU computes up to a hundred times slower.
     torch.set_flush_denormal(True)

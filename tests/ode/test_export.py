@@ -1,10 +1,13 @@
 """Fixed-step solves as graphs: torch.export, torch.compile and ONNX."""
 
+import sys
+
 import pytest
 import torch
 from torch import nn
 
 from node_experiments.ode import Backprop, Solver, solve
+from node_experiments.ode.gradients import base
 from node_experiments.ode.methods.explicit_runge_kutta import WEIGHTS
 from node_experiments.ode.methods.interpolation import DENSE
 
@@ -61,9 +64,12 @@ def example(batch=4):
 
 
 @pytest.fixture(autouse=True)
-def _fresh():
+def _fresh(monkeypatch):
+    """As in a program that has solved nothing before."""
     torch.manual_seed(0)
     torch.compiler.reset()
+    monkeypatch.setattr(base, "DEFAULTS", {})
+    monkeypatch.setattr(sys.modules["node_experiments.ode.solve"], "NAMED", {})
 
 
 @pytest.mark.parametrize(

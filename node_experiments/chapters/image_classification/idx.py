@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...errors import DataError
 
-__all__ = ["FILES", "LabelledImages", "read_idx", "read_images"]
+__all__ = ["FILES", "LabelledImages", "read_idx", "read_images", "read_set"]
 
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),

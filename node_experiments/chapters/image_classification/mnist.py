@@ -1,4 +1,4 @@
-"""MNIST: shipped with the package, unpacked once, checked, and read by torchvision."""
+"""MNIST: shipped with the package, unpacked once, checked, and read."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import IO
 
-from torchvision import datasets
-
 from ...errors import DataError
 from ...runs.files import write_atomically
+from .idx import FILES, LabelledImages, read_set
 
 __all__ = ["load_mnist", "unpack_mnist"]
 
@@ -27,24 +26,23 @@ MD5 = {
 }
 
 
-def load_mnist(root: Path) -> tuple[datasets.MNIST, datasets.MNIST]:
+def load_mnist(root: Path) -> tuple[LabelledImages, LabelledImages]:
     """Training and test set, unpacked below `root` when they are not there yet.
 
     Raises:
         DataError: A file that is damaged, or a folder that cannot be written.
     """
-    unpack_mnist(root)
-    return _read(root)
+    return _read(unpack_mnist(root))
 
 
 @lru_cache(maxsize=1)
-def _read(root: Path) -> tuple[datasets.MNIST, datasets.MNIST]:
+def _read(folder: Path) -> tuple[LabelledImages, LabelledImages]:
     """What was checked, and is never changed; the jobs of a sweep take the same images."""
-    return datasets.MNIST(str(root), train=True), datasets.MNIST(str(root), train=False)
+    return read_set(folder, *FILES["train"]), read_set(folder, *FILES["test"])
 
 
-def unpack_mnist(root: Path) -> None:
-    """Unpack the shipped files into `root`/MNIST/raw and check all of them.
+def unpack_mnist(root: Path) -> Path:
+    """Unpack the shipped files into `root`/MNIST/raw, check all of them, and return that folder.
 
     Several processes may do this at once: each file is written to a separate name and renamed.
 
@@ -72,6 +70,7 @@ def unpack_mnist(root: Path) -> None:
                 f"cannot unpack MNIST into {folder}: {error.strerror}; "
                 "set dataset.root to a folder that can be written"
             ) from error
+    return folder
 
 
 @lru_cache

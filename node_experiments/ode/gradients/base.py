@@ -83,6 +83,11 @@ def gradient_class(name: str) -> type[Gradient]:
     return getattr(import_module(f".{name}", __package__), GRADIENTS[name])
 
 
+def records_steps(gradient: Gradient | str) -> bool:
+    """Whether autograd records the steps; by its name, for nothing is imported while tracing."""
+    return gradient == "backprop" if isinstance(gradient, str) else gradient.records_steps
+
+
 def make_gradient(gradient: Gradient | str) -> Gradient:
     """The gradient method of that name with its defaults, or the one that was given.
 

@@ -56,6 +56,12 @@ class Tableau:
     dense_c: tuple[float, ...] = ()
     predicts: bool = False
 
+    def __post_init__(self) -> None:
+        # A solve that is traced to a graph cannot work out anything and keep it.
+        for name, derived in vars(type(self)).items():
+            if isinstance(derived, cached_property):
+                getattr(self, name)
+
     @cached_property
     def stages(self) -> int:
         return len(self.b)

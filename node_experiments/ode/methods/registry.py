@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from functools import cached_property
 
 from .explicit_tableaus import TABLEAUS
 from .reversible import REVERSIBLE
@@ -35,17 +34,17 @@ class Method:
     stiff: bool = False
     dense_order: int = 3
 
-    @cached_property
+    @property
     def adaptive(self) -> bool:
         return self.error_order is not None
 
-    @cached_property
+    @property
     def recordable(self) -> bool:
         """Whether autograd and its transforms can record every operation of its steps."""
         families = ("explicit", "reversible", "symplectic", "multistep")
         return self.family in families and self.name != "adams"
 
-    @cached_property
+    @property
     def has_graph(self) -> bool:
         """Whether its steps can have a graph, recorded or of the solved equations."""
         return self.family == "implicit" or self.recordable

@@ -19,7 +19,7 @@ def test_shipped_data_is_mnist():
     train, test = mnist.load_mnist(cache_folder())
     counts = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     assert torch.bincount(train.targets).tolist() == counts
-    assert len(test) == 10_000
+    assert len(test.targets) == 10_000
     pixels = as_image_set(train).images.double() / 255
     assert float(pixels.mean()) == pytest.approx(0.1307, abs=5e-5)
     assert float(pixels.std()) == pytest.approx(0.3081, abs=5e-5)
