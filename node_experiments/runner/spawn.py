@@ -46,11 +46,16 @@ def fit_in_processes(
     # Which process ended which is of no interest; the first one reports why it failed.
     logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
     size = config.trainer.devices
-    results = multiprocessing.get_context("spawn").SimpleQueue()
+    start_method = "spawn"
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        # One process imports for all of them; optimisers import the compiler's front end.
+        start_method = "forkserver"
+        multiprocessing.set_forkserver_preload([__name__, "torch._dynamo"])
+    results = multiprocessing.get_context(start_method).SimpleQueue()
     with tempfile.TemporaryDirectory() as scratch:
         arguments = (size, Path(scratch) / "rendezvous", config, folder, choices, results)
         context = multiprocessing.start_processes(
-            fit_process, arguments, size, join=False, start_method="spawn"
+            fit_process, arguments, size, join=False, start_method=start_method
         )
         endings: list[tuple[int, Ending]] = []
         passed_on = False
