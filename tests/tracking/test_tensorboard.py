@@ -1,9 +1,7 @@
 """What is in the event files of runs, and what is not."""
 
 import json
-import os
 import shlex
-import sys
 import time
 
 import pytest
@@ -11,17 +9,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from node_experiments.cli import main as cli
 from node_experiments.config import GradientConfig, RunConfig, SolverConfig
 from node_experiments.runner.tracked_run import in_lines
 from node_experiments.runner.train import always_zero
 from node_experiments.tracking.loggers import GROUPS, TrackedRun, logged
 from node_experiments.tracking.tensorboard import TensorBoard, put_earlier_files_first
 from node_experiments.training.checkpoints import Checkpoints
-
-from ..conftest import TINY
-
-ODENET = ("experiment=mnist_odenet", "model.channels=8")
 
 
 def read(folder):
@@ -34,21 +27,6 @@ def settings_of(events):
     content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     found = HParamsPluginData.FromString(content).session_start_info.hparams
     return {name: getattr(value, value.WhichOneof("kind")) for name, value in found.items()}
-
-
-@pytest.fixture(scope="module")
-def sweep(tmp_path_factory):
-    """Two runs that differ in a setting, one value of which is the default."""
-    folder = tmp_path_factory.mktemp("sweep")
-    before, arguments = os.getcwd(), sys.argv
-    os.chdir(folder)
-    sys.argv = ["node-run", "-m", *ODENET, *TINY, "trainer.epochs=2", "trainer.accumulate=1,2"]
-    try:
-        assert cli.main() == 0
-    finally:
-        os.chdir(before)
-        sys.argv = arguments
-    return [path.parent for path in sorted(folder.rglob("result.json"))]
 
 
 def test_numbers_are_in_groups_and_memory_in_mb(sweep):
