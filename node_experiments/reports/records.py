@@ -47,9 +47,11 @@ Record = Mapping[str, Any]
 
 def records(runs: DataFrame) -> list[dict[str, Any]]:
     """The rows as dictionaries, without the values that a run does not have."""
+    names = list(map(str, runs.columns))
+    rows = runs.to_numpy(dtype=object).tolist()  # far faster than pandas' own records
     return [
-        {name: value for name, value in row.items() if not absent(name, value)}
-        for row in runs.to_dict("records")
+        {name: x for name, x in zip(names, row, strict=True) if not absent(name, x)}
+        for row in rows
     ]
 
 
