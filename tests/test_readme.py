@@ -211,7 +211,9 @@ def test_performance_appears_when_it_was_measured(tmp_path):
     rows = {"rk4": {"results": results, "commit": "0123456789ab"}}
     (tmp_path / "training_speed.json").write_text(json.dumps({"machine": machine, "rows": rows}))
     block = script.section(tmp_path)
-    assert "| ours | ours, compiled | torchdiffeq backprop | torchdiffeq adjoint | times as" in block
+    assert (
+        "| ours | ours, compiled | torchdiffeq backprop | torchdiffeq adjoint | times as" in block
+    )
     assert "3/8 rule | 100 | 50 | 300 | 4,000 | 6x |" in block  # the peer's best by our best
     assert "3/8 rule | 8 + 6; 1e-03 | 8 + 6; 1e-03 | 8 + 6; 1e-03 | - |" in block
     assert "P (AVX), one thread, medians of 10" in block

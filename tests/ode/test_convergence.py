@@ -99,7 +99,11 @@ def test_observed_order(method, problem):
 @pytest.mark.parametrize(
     ("name", "problem"),
     # At t = 4 the leading error of several methods on `forced` all but vanishes.
-    by_turns((m.name for m in REVERSIBLE), [("whirl", 4.0), ("forced", 2.0)]),
+    by_turns(
+        [m.name for m in REVERSIBLE],
+        [("whirl", 4.0), ("forced", 2.0)],
+        kept=[m.name for m in REVERSIBLE][::2],
+    ),
 )
 def test_observed_order_of_reversible_methods(name, problem, monkeypatch):
     """In n steps the coupling c damps the distance of the two solutions, of order h^p, by c^n.

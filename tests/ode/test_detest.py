@@ -45,7 +45,7 @@ def test_all_problems_are_there():
     assert [problem.name for problem in PROBLEMS] == wanted
 
 
-@pytest.mark.parametrize("index", always(INDICES[::2], INDICES))
+@pytest.mark.parametrize("index", always(INDICES[::4], INDICES))
 def test_the_reference_is_scipys(index):
     problem = PROBLEMS[index]
     field = scipy_field(problem)
@@ -84,7 +84,8 @@ def test_the_error_follows_the_tolerance(index, method):
 
 
 @pytest.mark.parametrize(
-    ("method", "name"), [("bosh3", "RK23"), ("dopri5", "RK45"), ("dopri8", "DOP853")]
+    ("method", "name"),
+    always(["dopri5", "dopri8"], [("bosh3", "RK23"), ("dopri5", "RK45"), ("dopri8", "DOP853")]),
 )
 @pytest.mark.parametrize("tolerance", always([1e-5], [1e-4, 1e-5, 1e-7]))
 def test_evaluations_are_at_most_1_2_times_scipys(method, name, tolerance):

@@ -9,7 +9,7 @@ from torch.utils import _pytree as pytree
 
 from node_experiments.ode import Event, Solver, solve
 from node_experiments.ode.torchdiffeq import odeint, odeint_adjoint, odeint_event
-from tests.grids import by_turns
+from tests.grids import always, by_turns
 
 HALVES = [torch.float16, torch.bfloat16]
 T = torch.tensor([0.0, 1.0])
@@ -37,7 +37,9 @@ def assert_decayed(ys, y0, dtype, factor=DECAY):
         torch.testing.assert_close(y[-1].float(), expected, rtol=torch.finfo(dtype).eps, atol=0)
 
 
-@pytest.mark.parametrize("kind", ["tensor", "transposed", "tuple", "dict"])
+@pytest.mark.parametrize(
+    "kind", always(["tensor", "dict"], ["tensor", "transposed", "tuple", "dict"])
+)
 def test_small_steps_are_not_lost_in_rounding(dtype, kind):
     """Each increment of the 4096 steps is below the rounding of the state."""
     y0 = states(dtype)[kind]

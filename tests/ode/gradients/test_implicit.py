@@ -69,9 +69,7 @@ def stiff(t, y, rate):
     return torch.stack([-slow * fast, -rate * (1 + torch.sin(slow) / 2) * off])
 
 
-@pytest.mark.parametrize(
-    "method", always(["sdirk2", "trapezoid", "kvaerno3", "radauIIA3", "gl4"], METHODS)
-)
+@pytest.mark.parametrize("method", always(["trapezoid", "kvaerno3", "gl4"], METHODS))
 def test_gradcheck_on_a_stiff_problem(method):
     y0, log_rate = double(0.7, 0.75).requires_grad_(), torch.tensor(1e5).double().log()
     times = double(0.0, 1.0).requires_grad_()
@@ -88,7 +86,8 @@ def test_gradcheck_on_a_stiff_problem(method):
 
 
 @pytest.mark.parametrize(
-    ("method", "loosest"), [("trbdf2", 1e-5), ("kvaerno3", 1e-5), ("kvaerno5", 1e-6)]
+    ("method", "loosest"),
+    always(["trbdf2"], [("trbdf2", 1e-5), ("kvaerno3", 1e-5), ("kvaerno5", 1e-6)]),
 )
 def test_tends_to_the_adjoint_with_the_tolerance(example, method, loosest):
     t = torch.linspace(0, 1, 4, dtype=torch.float64, requires_grad=True)
