@@ -25,6 +25,8 @@ from node_experiments.runner.compose import to_yaml
 from node_experiments.runner.predict import asked_times, check_outputs, check_predict
 from node_experiments.runs.checkpoint_names import pretrained_runs
 
+pytestmark = pytest.mark.figures
+
 SPIRALS = ("dataset.train_size=8", "dataset.test_size=3", "dataset.batch_size=8")
 IMAGES = (
     "dataset.train_size=32", "dataset.batch_size=16", "dataset.validation_size=16",
@@ -46,11 +48,16 @@ def trained(node_run, experiment, *overrides):
     return folder
 
 
+def drawn(tmp_path):
+    with Image.open(next(tmp_path.rglob("prediction.png"))) as picture:
+        return picture.size > (300, 100)
+
+
 def predicted(node_run, tmp_path, *overrides):
     done = node_run("mode=predict", "checkpoint=latest", *overrides)
     assert done.code == 0, done.err
     assert "predictions.csv" in done.out
-    assert any(tmp_path.rglob("prediction.png"))
+    assert drawn(tmp_path)
     return pd.read_csv(tmp_path / "predictions.csv")
 
 
@@ -120,7 +127,7 @@ def test_a_later_file_may_be_written_otherwise(node_run, tmp_path):
     assert result.code == 0, result.err
     assert "predictions-2.csv" in result.out
     assert (tmp_path / "predictions.csv").read_text() == "those of yesterday"
-    assert any(tmp_path.rglob("prediction.png"))
+    assert drawn(tmp_path)
     assert pd.read_csv(tmp_path / "predictions-2.csv")["series"].tolist() == [name]
     for word in ("scaling=none", "value_columns=[hr]", "time_origin=file", "split_seed=3"):
         result = node_run(*words, f"dataset.{word}")
