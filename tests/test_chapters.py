@@ -1,6 +1,7 @@
 """Chapters: every pair of a model and a dataset, what a run imports, and chapters from outside."""
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -242,40 +243,39 @@ FILES = {
 }
 
 
-@pytest.fixture
-def outside(tmp_path, monkeypatch):
-    """Install a package with a chapter, and make a place to run in."""
-    site = tmp_path / "site"
+FIND = """
+import sys
+from node_experiments import chapters
+from node_experiments.cli.settings import setting_types
+from node_experiments.runner.choices import register_choices
+sys.path.insert(0, {site!r})
+tables = chapters.datasets, chapters.models, chapters.tasks
+for function in (chapters.find_chapters, *tables, setting_types):
+    function.cache_clear()
+register_choices()
+"""
+
+
+def test_a_chapter_from_outside_is_checked_as_ours_and_trained(tmp_path, fork_server):
+    site, work = tmp_path / "site", tmp_path / "work"
     for name, text in FILES.items():
         path = site / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(textwrap.dedent(text))
-    monkeypatch.setenv("PYTHONPATH", str(site), prepend=":")
-    work = tmp_path / "work"
     work.mkdir()
-
-    def call(*command_lines):
-        script = (
-            "from node_experiments.cli.main import main\n"
-            f"{UNDRAWN}"
-            f"print([main(words) for words in {command_lines!r}])\n"
-        )
-        command = [sys.executable, "-c", script]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=work, check=True)
-        return json.loads(done.stdout.splitlines()[-1]), done.stderr
-
-    call.work = work
-    return call
-
-
-def test_a_chapter_from_outside_is_checked_as_ours_and_trained(outside):
-    codes, said = outside(
-        ["dataset=line", "model=mlp"], ["experiment=line_linear", "trainer.threads=1"]
-    )
-    assert codes == [2, 0], said
-    assert "does not fit dataset.name='line'" in said
-    assert "models for line: linear" in said
-    (path,) = outside.work.rglob("result.json")
+    wrong = subprocess.run(
+        [sys.executable, "-m", "node_experiments", "dataset=line", "model=mlp"],
+        capture_output=True, text=True, cwd=work,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *sys.path])},
+    )  # fmt: skip
+    assert wrong.returncode == 2, wrong.stderr
+    assert "does not fit dataset.name='line'" in wrong.stderr
+    assert "models for line: linear" in wrong.stderr
+    # From a process that has imported everything, and finds the package now.
+    words = ("experiment=line_linear", "trainer.threads=1")
+    job = fork_server.start(*words, folder=work, before=FIND.format(site=str(site)))
+    assert job.wait() == 0, job.output.read_text()
+    (path,) = work.rglob("result.json")
     assert json.loads(path.read_text())["metrics"]["mse/test"] < 1e-2
     assert "slope: 5.0" in (path.parent / "config.yaml").read_text()
 
