@@ -14,6 +14,7 @@ from pathlib import Path
 SERVER = """
 import gc, json, os, signal, sys, traceback
 import torch
+import torch._dynamo  # as the first optimiser does, which takes longer than a small run
 torch.set_num_threads(1)
 from node_experiments.chapters.image_classification import mnist
 from node_experiments.cli import application, main as cli
