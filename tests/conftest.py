@@ -3,7 +3,8 @@ import gc
 import os
 import shutil
 import sys
-from functools import cache
+from functools import cache, partialmethod
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -81,6 +82,11 @@ def _configurations_read_once():
         yield
 
 
+def blank(figure, save, target, **options):
+    """An empty file in place of a picture."""
+    return target.touch() if isinstance(target, Path) else save(figure, target, **options)
+
+
 def at_the_end(draw, figures, trainer):
     if trainer.epoch == trainer.epochs:
         draw(figures, trainer)
@@ -108,7 +114,7 @@ def node_run(request, monkeypatch, tmp_path, capsys):
         for drawn in (Figures, Animation, Film):
             for event in {"fit_start", "epoch_end", "fit_end"} & set(vars(drawn)):
                 monkeypatch.setattr(drawn, event, lambda self, trainer: None)
-        monkeypatch.setattr(Figure, "savefig", lambda self, path, **options: path.touch())
+        monkeypatch.setattr(Figure, "savefig", partialmethod(blank, Figure.savefig))
     else:
         draw = Figures.epoch_end
         monkeypatch.setattr(

@@ -41,19 +41,19 @@ def answer(words):
     return None
 
 
-@pytest.mark.parametrize("part", always([0], range(3)))
-def test_a_hundred_wrong_values_get_one_line_each(part):
+@pytest.mark.parametrize("part", always([0], range(5)))
+def test_wrong_values_get_one_line_each(part):
     settings = len(setting_types())
-    drawn = [*command_lines(max(300, settings))][part::3]
+    drawn = [*command_lines(max(300, settings))][part::5]
     lines = [(words, answer([words])) for _, words in drawn]
-    assert len(lines) >= 100
+    assert len(lines) >= 60
     answered = [(words, line) for words, line in lines if line is not None]
     for words, line in answered:
         assert line.strip(), words
         assert len(" ".join(line.split())) < 3000, words
         assert "Traceback" not in line
         assert "raise" not in line.split(), (words, line)
-    assert len(answered) > 60
+    assert len(answered) > 35
 
 
 @pytest.mark.parametrize(

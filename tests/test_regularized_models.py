@@ -185,7 +185,6 @@ def in_double(x):
 # One of each kind of vector field; the others are thorough.
 KINDS = (
     "odenet",
-    "poisson_latent_ode",
     "planar_cnf",
     "latent_ode_poisson",
 )

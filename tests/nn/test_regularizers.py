@@ -332,7 +332,7 @@ def gap_flow(net, regularizer, gradient=None, solver=TIGHT):
 def test_integrals_over_gaps_are_those_over_real_time():
     """h' = a h over gaps of each row's own: backwards ones count as forward, none as nothing."""
     a, gaps = -0.8, torch.tensor([0.5, 0.0, -0.3, 2.0], dtype=torch.float64)
-    regularizer = Regularizer(kinetic=1, jacobian=1, taylor=1, order=3)
+    regularizer = Regularizer(kinetic=1, jacobian=1, taylor=1, order=2)
     flow, state = gap_flow(Growth(a), regularizer), torch.randn(4, 6, dtype=torch.float64)
     flow.begin(5)  # a fifth series has ended
     flow(state, gaps)
@@ -341,7 +341,7 @@ def test_integrals_over_gaps_are_those_over_real_time():
     expected = {
         "kinetic": a**2 * total,
         "jacobian": a**2 * gaps.abs().sum() / 5,
-        "taylor": a**6 * total,
+        "taylor": a**4 * total,
     }
     for name, value in expected.items():
         torch.testing.assert_close(flow.penalties[name].integral, value, rtol=1e-8, atol=0)

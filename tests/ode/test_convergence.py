@@ -80,7 +80,7 @@ def problems_in_turn():
 
     The order of all of them is also that of their tableaus.
     """
-    slow = {"kvaerno5", "trbdf2", "radauIIA3", "implicit_midpoint", "gl6"}
+    slow = {"kvaerno5", "trbdf2", "radauIIA3", "implicit_midpoint", "gl6", "implicit_euler"}
     for place, method in enumerate(FIXED):
         for other, name in enumerate(PROBLEMS):
             now = place % 2 == other and method.name not in slow

@@ -77,7 +77,7 @@ def _fresh(monkeypatch):
     [
         ("euler", Single, False),
         ("midpoint", Pair, False),
-        ("rk4", Named, False),
+        pytest.param("rk4", Named, False, marks=THOROUGH),
         ("heun", Single, False),
         pytest.param("rk4", Pair, True, marks=THOROUGH),
         ("euler", Named, True),
@@ -94,8 +94,8 @@ def test_export_with_any_number_of_samples(method, kind, strict):
 @pytest.mark.parametrize(
     ("method", "kind"),
     [
-        ("midpoint", Pair),
-        pytest.param("euler", Named, marks=THOROUGH),
+        pytest.param("midpoint", Pair, marks=THOROUGH),
+        ("euler", Named),
         pytest.param("rk4", Single, marks=THOROUGH),
     ],
 )
@@ -189,8 +189,8 @@ def test_wrong_times(times):
 @pytest.mark.parametrize(
     ("method", "kind"),
     [
-        ("midpoint", Pair),
-        pytest.param("euler", Named, marks=THOROUGH),
+        pytest.param("midpoint", Pair, marks=THOROUGH),
+        ("euler", Named),
         pytest.param("rk4", Single, marks=THOROUGH),
     ],
 )

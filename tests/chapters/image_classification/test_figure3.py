@@ -37,6 +37,7 @@ def measure(node_run, checkpoint, *arguments):
     return result, [folder for folder in result.folders if folder.parent.name == "figure3"]
 
 
+@pytest.mark.figures
 def test_a_run_leaves_numbers_and_a_figure(node_run, trained, capsys):
     result, (folder,) = measure(node_run, trained, "dataset.test_size=8")
     assert result.code == 0, result.err

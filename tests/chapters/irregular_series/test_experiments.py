@@ -71,10 +71,11 @@ def test_poisson_process_runs(node_run):
             ["dataset.dropped=0.5", "model.encoder=rnn"],
             marks=[figures, pytest.mark.thorough],
         ),
-        (
+        pytest.param(
             "periodic_latent_ode",
             "mse",
             ["model=latent_ode_poisson", "solver=rk4", "solver.num_steps=4"],
+            marks=pytest.mark.thorough,
         ),
         ("japanese_vowels_gru_d", "mse", ["dataset.task=interpolation", "model=rnn_impute"]),
     ],

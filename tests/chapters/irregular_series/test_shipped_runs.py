@@ -10,7 +10,7 @@ pytestmark = pytest.mark.figures
 @pytest.mark.parametrize(
     ("experiment", "figure", "metric"),
     always(
-        ["storm_births_latent_ode", "pbcseq_latent_ode_poisson"],
+        ["storm_births_latent_ode"],
         [
             ("storms_latent_ode", "storms.png", "track_error_24h/test"),
             ("storm_births_latent_ode", "figure7.png", "held_out_nll_mean_season/test"),

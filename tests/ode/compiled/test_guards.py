@@ -77,10 +77,7 @@ CHANGES = {
     "global": changed_global,
 }
 # One of each kind; the others are thorough.
-KINDS = (
-    *("attribute", "tensor in place", "weight's data", "parameter", "frozen weight", "layer"),
-    *("mode", "container", "hook", "forward", "global"),
-)
+KINDS = ("attribute", "weight's data", "parameter", "layer", "mode", "hook", "global")
 
 
 def outcome(field, y0, compiles):
