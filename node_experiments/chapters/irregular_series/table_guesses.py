@@ -64,10 +64,7 @@ def require_series_and_times(table: TableFile, form: TableFormat) -> None:
             raise DataError(
                 f"{said}; the first line must name the columns, and seems to be a row of data"
             )
-    named = {
-        role: shlex.quote(guess) if (guess := found[role]) else "<column>" for role in lacking
-    }
-    remedy = f"try {' '.join(f'dataset.{role}={name}' for role, name in named.items())}"
+    remedy = f"try {' '.join(f'dataset.{role}={written(found[role])}' for role in lacking)}"
     if "series_column" in lacking and series is None:
         remedy += f"; {ONE_SERIES}"
     raise DataError(f"{said}; {remedy}")
