@@ -122,7 +122,8 @@ def main() -> None:
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(asked.threads)
-    if asked.device == "cpu" and hasattr(os, "sched_setaffinity"):
+    pinned = asked.mode != "devices"  # whose processes have a core each
+    if pinned and asked.device == "cpu" and hasattr(os, "sched_setaffinity"):
         # XLA takes every core that it may, whatever number of threads it is told.
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-asked.threads :])
     # As the runner does: vanishing gradients are subnormal numbers, on which a CPU is slow, and
