@@ -21,7 +21,9 @@ def forecast_figure(schema: SeriesSchema, seen: Measurements, found: pd.DataFram
     one = found[found["series"] == seen.names[0]]
     first, last = int(seen.offsets[0]), int(seen.offsets[1])
     asked = on_axis(schema, one["time"])
-    observed = schema.user_times(schema.model_times_of(seen)[first:last], schema.origins(seen)[:1])
+    observed = schema.times.to_user(
+        schema.times.of(seen)[first:last], schema.times.origins(seen)[:1]
+    )
     times, unit = on_axis(schema, observed), " (h)" if schema.columns.time_kind == "clock" else ""
     with style():
         figure = new_figure(9.0, 1.0 + 2.0 * len(features))
@@ -42,7 +44,7 @@ def forecast_figure(schema: SeriesSchema, seen: Measurements, found: pd.DataFram
 
 def on_axis(schema: SeriesSchema, times: pd.Series) -> np.ndarray:
     """Times of the user as numbers or dates; of clocks in hours."""
-    raw = schema.raw_times(times)
+    raw = schema.times.raw(times)
     if schema.columns.time_kind == "clock":
         return raw / 3.6e12
-    return raw.astype("datetime64[ns]") if schema.unit_is_seconds else raw
+    return raw.astype("datetime64[ns]") if schema.times.in_seconds else raw

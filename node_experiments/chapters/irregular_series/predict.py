@@ -196,23 +196,24 @@ def asked_times(
     Raises:
         DataError: Times that are not of the kind of the table's.
     """
-    origins = schema.origins(seen)[:, None]
+    units = schema.times
+    origins = units.origins(seen)[:, None]
     if times is None:
         even = np.linspace(span[0], span[1], POINTS)
-        if schema.unit_is_seconds:
-            raw = schema.whole_times(even, origins)
-            return schema.model_times(raw, origins), lambda chosen: schema.written(raw[chosen])
+        if units.in_seconds:
+            raw = units.whole(even, origins)
+            return units.to_model(raw, origins), lambda chosen: units.written(raw[chosen])
         grid = np.broadcast_to(even, (len(seen), POINTS))
-        return grid, lambda chosen: schema.user_times(grid[chosen], origins[chosen])
+        return grid, lambda chosen: units.to_user(grid[chosen], origins[chosen])
     if after_last:
-        ahead = schema.times_after_last(seen, np.unique(np.asarray(times, np.float64)))
-        return schema.model_times(ahead, origins), lambda chosen: schema.written(ahead[chosen])
+        ahead = units.after_last(seen, np.unique(np.asarray(times, np.float64)))
+        return units.to_model(ahead, origins), lambda chosen: units.written(ahead[chosen])
     given = pd.Series(list(dict.fromkeys(times)))
-    raw = schema.raw_times(given)
+    raw = units.raw(given)
     order = np.argsort(raw, kind="stable")
     given = given.iloc[order]
     return (
-        schema.model_times(raw[order], origins),
+        units.to_model(raw[order], origins),
         lambda chosen: pd.concat([given] * len(chosen), ignore_index=True),
     )
 
@@ -227,7 +228,7 @@ def class_probabilities(
 ) -> pd.DataFrame:
     """The probability of each class, one row for each series, or for each time of it."""
     assert schema.classes is not None
-    origins = schema.origins(seen)
+    origins = schema.times.origins(seen)
     frames = []
     for start in range(0, len(seen), TOGETHER):
         chosen = torch.arange(start, min(start + TOGETHER, len(seen)))
@@ -246,7 +247,7 @@ def class_probabilities(
                 first, last = int(seen.offsets[i]), int(seen.offsets[i + 1])
                 of_series = of_series[: last - first]
                 grid = series.times[first:last].numpy()
-                columns["time"] = schema.user_times(grid, origins[i])
+                columns["time"] = schema.times.to_user(grid, origins[i])
             else:
                 of_series = of_series[None]
             for place, name in enumerate(schema.classes):

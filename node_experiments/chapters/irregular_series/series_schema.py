@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -22,9 +21,8 @@ from ...data.scaling import Scaling
 from ...data.table_file import TableFile
 from ...errors import DataError
 from .measurements import Measurements, read_measurements
+from .series_times import SeriesTimes
 from .table_format import Columns, TableFormat
-from .table_times import clock_times, dates_of
-from .time_unit import TimeUnit
 
 __all__ = ["SeriesSchema"]
 
@@ -101,7 +99,7 @@ class SeriesSchema:
             tuple(of_static.shift.tolist()), tuple(of_static.scale.tolist()),
         )  # fmt: skip
         if time_scale is None:
-            longest = float(schema._since(seen)[rows].max())
+            longest = float(schema.times.since(seen)[rows].max())
             time_scale = longest if longest > 0 else 1.0
         return replace(schema, time_scale=float(time_scale))
 
@@ -112,17 +110,11 @@ class SeriesSchema:
         return Scaling(shift, scale)
 
     @property
-    def time_unit(self) -> TimeUnit:
-        """Hours of dates and clocks; of numbers that of their column, by its name."""
-        if self.unit_is_seconds:
-            return TimeUnit("h", self.time_scale / 3600)
-        name = self.form.time_column
-        return TimeUnit("" if name == "time" else name, self.time_scale)
-
-    @property
-    def unit_is_seconds(self) -> bool:
-        """Whether times are those of dates or clocks."""
-        return self.columns.time_kind != "number"
+    def times(self) -> SeriesTimes:
+        """How times are read and written."""
+        return SeriesTimes(
+            self.form, self.columns.time_kind, self.time_origin, self.first, self.time_scale
+        )
 
     def read(self, table: TableFile) -> Measurements:
         """The measurements of a table, by the names that were learned.
@@ -147,7 +139,7 @@ class SeriesSchema:
         mask = ~values.isnan()
         of_values = self.value_scaling
         scaled = ((values - of_values.shift) / of_values.scale).masked_fill(~mask, 0)
-        times = torch.from_numpy(self._since(seen) / self.time_scale)
+        times = torch.from_numpy(self.times.of(seen))
         self._check(seen, scaled, times)
         return ragged(
             times,
@@ -170,115 +162,6 @@ class SeriesSchema:
         )
         scaled = ((values - shift) / scale).masked_fill(~known, 0)
         return torch.cat([scaled, known.double()], 1).float()
-
-    def origins(self, seen: Measurements) -> np.ndarray:
-        """The time at which the model's time of each series is 0, shape `(series,)`."""
-        if self.time_origin == "series":
-            return seen.origins
-        return np.full(len(seen), self.first, dtype=seen.origins.dtype)
-
-    def model_times(self, times: np.ndarray, origins: np.ndarray) -> np.ndarray:
-        """Times, as `raw_times` gives them, as the model reads them.
-
-        Args:
-            times, origins: Of shapes that broadcast.
-        """
-        since = (times - origins).astype(np.float64) / (1e9 if self.unit_is_seconds else 1)
-        return since / self.time_scale
-
-    def user_times(self, times: np.ndarray, origins: np.ndarray) -> pd.Series:
-        """Model times, flattened, as the table writes them: numbers, dates or durations.
-
-        Args:
-            times, origins: Of shapes that broadcast.
-        """
-        if not self.unit_is_seconds:
-            return self.written(times * self.time_scale + origins)
-        return self.written(origins + np.round(times * self.time_scale * 1e9).astype(np.int64))
-
-    def whole_times(self, times: np.ndarray, origins: np.ndarray) -> np.ndarray:
-        """Dates or times of day, as `raw_times` gives them, at model times or soon after.
-
-        They are whole seconds, or milli- or microseconds, from the origins, where that moves none
-        by more than a thousandth of a step: spreadsheets read no nanoseconds.
-
-        Args:
-            times: Rising, shape `(time,)`.
-            origins: Shape `(series, 1)`.
-        """
-        nanoseconds = times * self.time_scale * 1e9
-        step = float(np.diff(nanoseconds).min())
-        unit = next((unit for unit in (10**9, 10**6, 10**3) if unit <= step / 1000), 1)
-        return origins + np.ceil(nanoseconds / unit - 1e-6).astype(np.int64) * unit
-
-    def written(self, times: np.ndarray) -> pd.Series:
-        """Times as `raw_times` gives them, flattened, as the table writes them."""
-        raw = times.ravel()
-        if not self.unit_is_seconds:
-            return pd.Series(raw)
-        if self.columns.time_kind == "clock":
-            return pd.Series(raw.astype("timedelta64[ns]"))
-        dates = pd.Series(raw.astype("datetime64[ns]"))
-        return dates.dt.tz_localize("UTC") if self.columns.time_kind == "zoned" else dates
-
-    def times_after_last(self, seen: Measurements, ahead: np.ndarray) -> np.ndarray:
-        """Times ahead of the last observation of each series, as `raw_times` gives them.
-
-        Args:
-            ahead: In the unit of the table, of dates and times of day in hours, shape `(time,)`.
-
-        Returns:
-            Shape `(series, time)`; dates to the microsecond, numbers to 12 digits.
-        """
-        last, origins = seen.times[seen.offsets[1:] - 1][:, None], seen.origins[:, None]
-        if self.unit_is_seconds:
-            micro = np.round((last + 3600 * ahead) * 1e6).astype(np.int64)
-            return origins + 1000 * micro
-        exact = origins + last + ahead
-        return np.array([float(f"{time:.12g}") for time in exact.ravel()]).reshape(exact.shape)
-
-    def model_times_of(self, seen: Measurements) -> np.ndarray:
-        """The time of each row as the model reads it, shape `(row,)`."""
-        return self._since(seen) / self.time_scale
-
-    def raw_times(self, times: pd.Series) -> np.ndarray:
-        """Times of the user: numbers as they are, dates and clocks in nanoseconds.
-
-        Raises:
-            DataError: They are not of the kind of the table's.
-        """
-        kind = self.columns.time_kind
-        if kind == "number":
-            found = pd.to_numeric(times, errors="coerce")
-            found = found.where(np.isfinite(found.astype(float)))
-        elif pd.api.types.is_numeric_dtype(times):
-            found = pd.Series(pd.NaT, times.index)
-        elif kind == "clock":
-            found = clock_times(times)
-        else:
-            found = dates_of(times, replace(self.form, time_format=None), kind)
-            if self.form.time_format is not None:
-                found = found.fillna(dates_of(times, self.form, kind))
-        if found.isna().any():
-            wanted = {
-                "number": "numbers, such as [30,36]",
-                "date": "dates of ISO 8601, such as ['2024-03-31 14:05']",
-                "zoned": "dates with a zone, such as ['2024-03-31 14:05+01:00']",
-                "clock": "times of day, such as ['14:05']",
-            }
-            raise DataError(
-                f"{str(times[found.isna()].iloc[0])!r} is no time to predict at; the model was "
-                f"trained on a table whose times are {wanted[kind]}"
-            )
-        return found.to_numpy(np.float64 if kind == "number" else np.int64)
-
-    def _since(self, seen: Measurements) -> np.ndarray:
-        """Time of each row since its origin, in units of the table, of dates in seconds."""
-        if self.time_origin == "series":
-            return seen.times
-        offset = (seen.origins - self.first).astype(np.float64)
-        offset = offset / (1e9 if self.unit_is_seconds else 1)
-        return seen.times + np.repeat(offset, np.diff(seen.offsets))
 
     def _check(self, seen: Measurements, values: Tensor, times: Tensor) -> None:
         single = times.float()

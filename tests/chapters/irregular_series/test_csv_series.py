@@ -748,10 +748,10 @@ def test_times_after_the_last_observation(tmp_path, origin):
         if rows is dates:
             expected = START + pd.to_timedelta(expected, "h")
         near = pd.Timedelta("1us") if rows is dates else 1e-9
-        times, origins = schema.times_after_last(seen, ahead), schema.origins(seen)[:, None]
-        assert (schema.written(times) - expected).abs().max() <= near
-        read_by_the_model = schema.model_times(times, origins)
-        assert (schema.user_times(read_by_the_model, origins) - expected).abs().max() <= near
+        times, origins = schema.times.after_last(seen, ahead), schema.times.origins(seen)[:, None]
+        assert (schema.times.written(times) - expected).abs().max() <= near
+        read_by_the_model = schema.times.to_model(times, origins)
+        assert (schema.times.to_user(read_by_the_model, origins) - expected).abs().max() <= near
 
 
 def test_the_grid_of_a_forecast_is_of_whole_seconds(tmp_path):
@@ -759,10 +759,10 @@ def test_the_grid_of_a_forecast_is_of_whole_seconds(tmp_path):
     rows = [dated(row, row[1], lambda d: d.isoformat()) for row in ROWS]
     schema, _ = read(tmp_path, lines(rows))
     seen = schema.read(read_table(tmp_path / "mine.csv"))
-    origins = schema.origins(seen)[:, None]
+    origins = schema.times.origins(seen)[:, None]
     for length, unit in ((1, 10**9), (1e-3, 10**6), (1e-5, 10**3), (1e-9, 1)):
         even = np.linspace(0, length, 50)
-        since = schema.whole_times(even, origins) - origins
+        since = schema.times.whole(even, origins) - origins
         assert (since % unit == 0).all()
         assert (since[:, 0] == 0).all()
         moved = since / schema.time_scale / 1e9 - even
@@ -774,17 +774,17 @@ def test_a_forecast_of_clocks_is_in_clocks(tmp_path):
     text = lines([("a", f"{h}:30", h, 40 - h) for h in range(-3, 40, 3)])
     schema, _ = read(tmp_path, text)
     seen = schema.read(read_table(tmp_path / "mine.csv"))
-    times = schema.user_times(np.array([0.0, 1.0]), schema.origins(seen)[:1])
+    times = schema.times.to_user(np.array([0.0, 1.0]), schema.times.origins(seen)[:1])
     found = as_given(pd.DataFrame({"series": "a", "time": times}), schema, None)
     assert found["time"].tolist() == ["-03:30:00", "39:30:00"]
-    assert (schema.raw_times(found["time"]) == [-3.5 * 3.6e12, 39.5 * 3.6e12]).all()
+    assert (schema.times.raw(found["time"]) == [-3.5 * 3.6e12, 39.5 * 3.6e12]).all()
     zoned = [dated(row, row[1], lambda d: d.isoformat() + "+02:00") for row in ROWS]
     schema, _ = read(tmp_path, lines(zoned))
     seen = schema.read(read_table(tmp_path / "mine.csv"))
     with pytest.raises(DataError, match="'time' is '1800', which is no date with a zone like"):
         again(tmp_path, schema, lines([(s, 1800, *vs) for s, _, *vs in zoned]))  # and no year
-    first = schema.user_times(np.zeros(1), schema.origins(seen)[:1]).iloc[0]
+    first = schema.times.to_user(np.zeros(1), schema.times.origins(seen)[:1]).iloc[0]
     assert first == pd.Timestamp(min(row[1] for row in zoned if row[0] == "p00"))
     assert first.tzinfo is not None
     with pytest.raises(DataError, match="times are dates with a zone"):
-        schema.raw_times(pd.Series(["2024-03-02 12:00"]))
+        schema.times.raw(pd.Series(["2024-03-02 12:00"]))

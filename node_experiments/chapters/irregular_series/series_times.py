@@ -1,0 +1,158 @@
+"""Times of a user's table as a model reads them, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from ...errors import DataError
+from .measurements import Measurements
+from .table_format import TableFormat
+from .table_times import clock_times, dates_of
+from .time_unit import TimeUnit
+
+__all__ = ["SeriesTimes"]
+
+
+@dataclass(frozen=True)
+class SeriesTimes:
+    """From the times of a table to those of a model, and back.
+
+    Attributes:
+        form: How the user's tables are written.
+        kind: `number`, `date`, `zoned` (a date with a zone) or `clock` (`hh:mm[:ss]`).
+        origin: `series`: time 0 is the first observation of each series. `file`: that of the
+            training file, `first`.
+        first: First time of the training file: a number, or nanoseconds of a date.
+        scale: Model time 1 in units of the table, of dates in seconds.
+    """
+
+    form: TableFormat
+    kind: str
+    origin: str
+    first: int | float
+    scale: float
+
+    @property
+    def unit(self) -> TimeUnit:
+        """Hours of dates and clocks; of numbers that of their column, by its name."""
+        if self.in_seconds:
+            return TimeUnit("h", self.scale / 3600)
+        name = self.form.time_column
+        return TimeUnit("" if name == "time" else name, self.scale)
+
+    @property
+    def in_seconds(self) -> bool:
+        """Whether times are those of dates or clocks."""
+        return self.kind != "number"
+
+    def since(self, seen: Measurements) -> np.ndarray:
+        """Time of each row since its origin, in units of the table, of dates in seconds."""
+        if self.origin == "series":
+            return seen.times
+        offset = (seen.origins - self.first).astype(np.float64)
+        offset = offset / (1e9 if self.in_seconds else 1)
+        return seen.times + np.repeat(offset, np.diff(seen.offsets))
+
+    def origins(self, seen: Measurements) -> np.ndarray:
+        """The time at which the model's time of each series is 0, shape `(series,)`."""
+        if self.origin == "series":
+            return seen.origins
+        return np.full(len(seen), self.first, dtype=seen.origins.dtype)
+
+    def to_model(self, times: np.ndarray, origins: np.ndarray) -> np.ndarray:
+        """Times, as `raw` gives them, as the model reads them.
+
+        Args:
+            times, origins: Of shapes that broadcast.
+        """
+        since = (times - origins).astype(np.float64) / (1e9 if self.in_seconds else 1)
+        return since / self.scale
+
+    def to_user(self, times: np.ndarray, origins: np.ndarray) -> pd.Series:
+        """Model times, flattened, as the table writes them: numbers, dates or durations.
+
+        Args:
+            times, origins: Of shapes that broadcast.
+        """
+        if not self.in_seconds:
+            return self.written(times * self.scale + origins)
+        return self.written(origins + np.round(times * self.scale * 1e9).astype(np.int64))
+
+    def whole(self, times: np.ndarray, origins: np.ndarray) -> np.ndarray:
+        """Dates or times of day, as `raw` gives them, at model times or soon after.
+
+        They are whole seconds, or milli- or microseconds, from the origins, where that moves none
+        by more than a thousandth of a step: spreadsheets read no nanoseconds.
+
+        Args:
+            times: Rising, shape `(time,)`.
+            origins: Shape `(series, 1)`.
+        """
+        nanoseconds = times * self.scale * 1e9
+        step = float(np.diff(nanoseconds).min())
+        unit = next((unit for unit in (10**9, 10**6, 10**3) if unit <= step / 1000), 1)
+        return origins + np.ceil(nanoseconds / unit - 1e-6).astype(np.int64) * unit
+
+    def written(self, times: np.ndarray) -> pd.Series:
+        """Times as `raw` gives them, flattened, as the table writes them."""
+        raw = times.ravel()
+        if not self.in_seconds:
+            return pd.Series(raw)
+        if self.kind == "clock":
+            return pd.Series(raw.astype("timedelta64[ns]"))
+        dates = pd.Series(raw.astype("datetime64[ns]"))
+        return dates.dt.tz_localize("UTC") if self.kind == "zoned" else dates
+
+    def after_last(self, seen: Measurements, ahead: np.ndarray) -> np.ndarray:
+        """Times ahead of the last observation of each series, as `raw` gives them.
+
+        Args:
+            ahead: In the unit of the table, of dates and times of day in hours, shape `(time,)`.
+
+        Returns:
+            Shape `(series, time)`; dates to the microsecond, numbers to 12 digits.
+        """
+        last, origins = seen.times[seen.offsets[1:] - 1][:, None], seen.origins[:, None]
+        if self.in_seconds:
+            micro = np.round((last + 3600 * ahead) * 1e6).astype(np.int64)
+            return origins + 1000 * micro
+        exact = origins + last + ahead
+        return np.array([float(f"{time:.12g}") for time in exact.ravel()]).reshape(exact.shape)
+
+    def of(self, seen: Measurements) -> np.ndarray:
+        """The time of each row as the model reads it, shape `(row,)`."""
+        return self.since(seen) / self.scale
+
+    def raw(self, times: pd.Series) -> np.ndarray:
+        """Times of the user: numbers as they are, dates and clocks in nanoseconds.
+
+        Raises:
+            DataError: They are not of the kind of the table's.
+        """
+        kind = self.kind
+        if kind == "number":
+            found = pd.to_numeric(times, errors="coerce")
+            found = found.where(np.isfinite(found.astype(float)))
+        elif pd.api.types.is_numeric_dtype(times):
+            found = pd.Series(pd.NaT, times.index)
+        elif kind == "clock":
+            found = clock_times(times)
+        else:
+            found = dates_of(times, replace(self.form, time_format=None), kind)
+            if self.form.time_format is not None:
+                found = found.fillna(dates_of(times, self.form, kind))
+        if found.isna().any():
+            wanted = {
+                "number": "numbers, such as [30,36]",
+                "date": "dates of ISO 8601, such as ['2024-03-31 14:05']",
+                "zoned": "dates with a zone, such as ['2024-03-31 14:05+01:00']",
+                "clock": "times of day, such as ['14:05']",
+            }
+            raise DataError(
+                f"{str(times[found.isna()].iloc[0])!r} is no time to predict at; the model was "
+                f"trained on a table whose times are {wanted[kind]}"
+            )
+        return found.to_numpy(np.float64 if kind == "number" else np.int64)
