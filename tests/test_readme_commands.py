@@ -151,6 +151,7 @@ def test_reports_run(node_run, capsys):
     _, *sweep = shlex.split(commands("Sweeps")[0])
     result = node_run(*sweep, *SMALL)
     assert result.code == 0, result.err
+    (Path.cwd() / "outputs" / "reference").mkdir()  # as in a clone
     for line in commands("Reports"):
         if not line.startswith("node-report"):
             continue  # Python

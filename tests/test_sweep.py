@@ -117,6 +117,10 @@ def test_settings_of_a_dataset_go_with_swept_experiments(node_run):
     assert result.code == 0, result.err
     names = [folder.name for folder in result.folders]
     assert names == ["0_experiment=spirals_rnn", "1_experiment=spirals_rnn_dt"]
+    (sweep,) = {folder.parent for folder in result.folders}
+    assert sweep.parent.name == "several"
+    assert "spirals_rnn_dt" in result.out
+    assert str(sweep)[-20:] in result.out
 
 
 @pytest.mark.thorough

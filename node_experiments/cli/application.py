@@ -44,7 +44,7 @@ from ..runs.directory import folder_of_checkpoint, read_config
 from ..runs.starts import discard
 from ..version import __version__
 from .arguments import is_sweep, normalise, parse, parser, read, shorten
-from .directory_names import run_name, run_slug, slug, unnamed
+from .directory_names import one_directory, run_name, run_slug, slug, unnamed
 from .override_checks import check_overrides
 from .settings import choices
 from .sweep_summary import SweepSummary
@@ -113,6 +113,7 @@ def command(words: Sequence[str]) -> int:
     multirun = is_sweep(flags)
     added = choices_of_run(given)
     overrides = [*added, *given, unnamed(added, given, multirun)]
+    overrides += one_directory(given) if multirun else []
     if not flags.shell_completion:
         check_overrides(map(read, overrides), groups, folders, multirun)
     if flags.help:

@@ -10,7 +10,9 @@ from typing import Any
 from .arguments import read
 from .override_checks import values
 
-__all__ = ["run_name", "run_slug", "slug", "unnamed"]
+__all__ = ["one_directory", "run_name", "run_slug", "slug", "unnamed"]
+
+NAMING = ("experiment", "dataset", "model", "mode", "name")  # what a run is called by
 
 LONGEST_SLUG = 100  # characters; file systems allow 255 bytes
 
@@ -90,3 +92,19 @@ def unnamed(added: Sequence[str], given: Sequence[str], multirun: bool) -> str:
     keys = [o.key_or_group for o in [*map(read, added), *fixed] if o.key_or_group not in varied]
     listed = ",".join(f"'{key}'" for key in keys if not key.startswith("hydra"))
     return f"hydra.job.config.override_dirname.exclude_keys=[{listed}]"
+
+
+def one_directory(given: Sequence[str]) -> list[str]:
+    """The override that keeps jobs in one directory whose names, and so directories, would differ.
+
+    >>> one_directory(["experiment=mnist_mlp,mnist_odenet"])
+    ['hydra.sweep.dir=${outputs}/sweeps/several/${now:%Y-%m-%d_%H-%M-%S-%f}']
+    >>> one_directory(["experiment=mnist_mlp", "seed=0,1"])
+    []
+    """
+    overrides = [*map(read, given)]
+    varied = {o.key_or_group for o in overrides if len([*values(o)]) != 1}
+    fixed = {"sweep", "hydra.sweep.dir", "name"} & {o.key_or_group for o in overrides}
+    if not varied & {*NAMING} or fixed - varied:
+        return []
+    return ["hydra.sweep.dir=${outputs}/sweeps/several/${now:%Y-%m-%d_%H-%M-%S-%f}"]

@@ -216,9 +216,15 @@ def place(asked: argparse.Namespace) -> Path:
 def all_runs(asked: argparse.Namespace) -> DataFrame:
     """All runs; none is an error."""
     outputs = place(asked)
+    committed = getattr(asked, "reference", False)
+    if committed and not (outputs / REFERENCE).is_dir():
+        raise ReportError(
+            f"--reference reads the committed runs, and there is no {outputs / REFERENCE}; give "
+            "--outputs=<clone of the project>/outputs"
+        )
     if not outputs.is_dir():
         raise ReportError(f"there is no directory {outputs}; give --outputs=<directory>")
-    runs = load_runs(outputs, getattr(asked, "reference", False))
+    runs = load_runs(outputs, committed)
     if runs.empty:
         hint = "give --outputs=<directory>"
         if (outputs / REFERENCE).is_dir():

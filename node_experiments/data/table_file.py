@@ -181,7 +181,9 @@ def _content(path: Path) -> bytes:
         if content[:4] == b"PK\x03\x04":
             return _unzipped(content, path)
     except FileNotFoundError as error:
-        raise DataError(f"{path} is missing; dataset.path must name a CSV file") from error
+        raise DataError(
+            f"{path} is missing; dataset.path must name a CSV or parquet file"
+        ) from error
     except IsADirectoryError as error:
         raise DataError(f"{path} is a folder; dataset.path must name a CSV file in it") from error
     except RuntimeError as error:

@@ -13,6 +13,7 @@ from ..ode import (
     SolveStats,
     solve,
 )
+from ..ode.gradients import make_gradient
 from ..ode.methods.registry import METHODS
 from .regularizers import (
     Penalty,
@@ -29,8 +30,8 @@ class ODEModule(nn.Module):
     Args:
         vector_field: Module of a 0-d time, a state and the further arguments of `solve`, which
             returns a derivative of the state's shape.
-        solver: How the ODE is solved; may be exchanged on a trained model.
-        gradient: How gradients are computed.
+        solver: How the ODE is solved, or a method by its name; may be exchanged when trained.
+        gradient: How gradients are computed, or the name of a method.
 
     Attributes:
         solves: Statistics of the solves of the last pass. A pass is one call of `solve`; models
@@ -55,11 +56,13 @@ class ODEModule(nn.Module):
     # Why a regulariser has no place in the solves of this model, or None where it has one.
     not_regularized: ClassVar[str | None] = None
 
-    def __init__(self, vector_field: nn.Module, solver: Solver, gradient: Gradient) -> None:
+    def __init__(
+        self, vector_field: nn.Module, solver: Solver | str, gradient: Gradient | str
+    ) -> None:
         super().__init__()
         self.vector_field = vector_field
-        self.solver = solver
-        self.gradient = gradient
+        self.solver = Solver(solver) if isinstance(solver, str) else solver
+        self.gradient = make_gradient(gradient)
         self.solves: list[SolveStats] = []
         self.penalties: dict[str, Penalty] = {}
         self._regularized: RegularizedField | None = None

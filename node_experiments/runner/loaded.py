@@ -47,6 +47,10 @@ class LoadedRun:
     epoch: int | None
     trained: Trained
 
+    def __repr__(self) -> str:
+        names = f"{self.config.model.name} on {self.config.dataset.name}"
+        return f"LoadedRun({names}, epoch {self.epoch}, in {self.folder})"
+
     def predict(
         self,
         inputs: pd.DataFrame | np.ndarray | str | PathLike[str] | None = None,

@@ -156,8 +156,8 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
             checkpoint = torch.load(file, map_location=device, weights_only=True)
     except Exception as error:  # a damaged archive can fail in any way
         raise CheckpointError(
-            f"checkpoint {file} is damaged, or holds more than tensors and plain values; "
-            "take another one of the run's checkpoints folder"
+            f"checkpoint {file} is damaged, or holds more than tensors and plain values, or is "
+            "none; take another one of the run's checkpoints folder"
         ) from error
     if not isinstance(checkpoint, dict) or not {"config", "model"} <= checkpoint.keys():
         raise CheckpointError(

@@ -290,3 +290,12 @@ def test_cells():
     assert str(Estimate.of([1.0, 2.0, 3.0]).cell()) == "2 ± 1"
     assert str(Estimate.of([1.0, 2.0, 3.0], 10).cell(".1f", ".1f", count=1)) == "20.0 ± 10.0 (3)"
     assert Estimate.of([]) is None
+
+
+def test_committed_runs_that_are_not_there_are_said(tmp_path, capsys):
+    """And are not those of the user in their place."""
+    (tmp_path / "outputs").mkdir()
+    for command in (["table1"], ["figure3"], ["table", "table2"], ["list"]):
+        assert main(["--outputs", str(tmp_path / "outputs"), *command, "--reference"]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "--reference reads the committed runs, and there is no" in line

@@ -18,9 +18,16 @@ import pandas as pd
 from ...config.checks import some_of
 from ...data.table_file import TableFile
 from ...errors import DataError
-from .table_cells import NUMBER, missing_in, numbers_of, reject_line_of_units, text_of
+from .table_cells import (
+    NUMBER,
+    missing_in,
+    numbers_of,
+    reject_line_of_units,
+    text_of,
+    unnamed_in,
+)
 from .table_columns import LEARNED, check_names, long_columns, require_column
-from .table_format import Columns, TableFormat
+from .table_format import MISSING, NAMELESS, Columns, TableFormat
 from .table_times import times_of, warn_of_midnight
 
 __all__ = ["Measurements", "read_measurements"]
@@ -74,7 +81,7 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
     for role, name in (("series", form.series_column), ("time", form.time_column)):
         require_column(table, name)
         cells = text_of(table.rows[name])
-        empty = missing_in(cells, form)
+        empty = cells.str.lower().isin(NAMELESS if role == "series" else MISSING)
         if empty.any():
             row = int(empty.to_numpy().argmax())
             reject_line_of_units(table, row)
@@ -207,7 +214,7 @@ def labels_of_rows(table: TableFile, form: TableFormat) -> pd.Series:
         return pd.Series(None, table.rows.index, dtype=object)
     require_column(table, form.label_column)
     text = text_of(table.rows[form.label_column]).astype(object)
-    text = text.mask(missing_in(text, form), None)
+    text = text.mask(unnamed_in(text, form), None)
     names = pd.Series(text.dropna().unique(), dtype=object)
     numbers = pd.to_numeric(names, errors="coerce").astype(float)
     if numbers.notna().all():
@@ -253,7 +260,7 @@ def static_of_series(
         require_column(table, name, LEARNED)
         if name in columns.categories:
             text = text_of(table.rows[name])
-            known = ~missing_in(text, form)
+            known = ~unnamed_in(text, form)
             unknown = known & ~text.isin(columns.categories[name])
             if unknown.any():
                 row = int(unknown.to_numpy().argmax())

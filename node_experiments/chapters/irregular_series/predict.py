@@ -208,13 +208,10 @@ def asked_times(
     if after_last:
         ahead = units.after_last(seen, np.unique(np.asarray(times, np.float64)))
         return units.to_model(ahead, origins), lambda chosen: units.written(ahead[chosen])
-    given = pd.Series(list(dict.fromkeys(times)))
-    raw = units.raw(given)
-    order = np.argsort(raw, kind="stable")
-    given = given.iloc[order]
+    raw = np.sort(units.raw(pd.Series(list(dict.fromkeys(times)))))
     return (
-        units.to_model(raw[order], origins),
-        lambda chosen: pd.concat([given] * len(chosen), ignore_index=True),
+        units.to_model(raw, origins),
+        lambda chosen: units.written(np.tile(raw, len(chosen))),
     )
 
 

@@ -145,14 +145,16 @@ class SeriesTimes:
             if self.form.time_format is not None:
                 found = found.fillna(dates_of(times, self.form, kind))
         if found.isna().any():
+            written = "" if self.form.time_format is None else f" as {self.form.time_format}"
             wanted = {
                 "number": "numbers, such as [30,36]",
-                "date": "dates of ISO 8601, such as ['2024-03-31 14:05']",
-                "zoned": "dates with a zone, such as ['2024-03-31 14:05+01:00']",
+                "date": f"dates{written}, such as ['2024-03-31 14:05']",
+                "zoned": f"dates with a zone{written}, such as ['2024-03-31 14:05+01:00']",
                 "clock": "times of day, such as ['14:05']",
             }
             raise DataError(
                 f"{str(times[found.isna()].iloc[0])!r} is no time to predict at; the model was "
                 f"trained on a table whose times are {wanted[kind]}"
+                + ("" if kind == "number" else "; hours after each series' last one: after_last")
             )
         return found.to_numpy(np.float64 if kind == "number" else np.int64)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ...data.table_file import TableFile
 from ...errors import DataError
-from .table_format import MISSING, TableFormat
+from .table_format import MISSING, NAMES, TableFormat
 
 __all__ = [
     "NUMBER",
@@ -21,6 +21,7 @@ __all__ = [
     "reject_line_of_units",
     "reject_number",
     "text_of",
+    "unnamed_in",
 ]
 
 NUMBER = r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?"
@@ -65,6 +66,12 @@ def missing_in(text: pd.Series, form: TableFormat) -> pd.Series:
     """Where a cell of text means that nothing was observed."""
     text = text.str.strip()
     return text.str.lower().isin(MISSING) | text.isin(form.missing)
+
+
+def unnamed_in(text: pd.Series, form: TableFormat) -> pd.Series:
+    """Where a cell of names, such as classes, has none."""
+    may_be_one = text.str.strip().str.lower().isin(NAMES) & ~text.isin(form.missing)
+    return missing_in(text, form) & ~may_be_one
 
 
 def parsed(table: TableFile, name: str, form: TableFormat) -> tuple[pd.Series, pd.Series]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ...data.table_file import TableFile
 from ...errors import DataError
-from .table_cells import NUMBER, measured, missing_in, parsed, reject_number, text_of
+from .table_cells import NUMBER, measured, parsed, reject_number, text_of, unnamed_in
 from .table_format import Columns, TableFormat
 from .table_guesses import require_series_and_times
 from .table_times import kind_of_times, reject_separate_dates
@@ -219,4 +219,4 @@ def categories_of(table: TableFile, form: TableFormat) -> dict[str, tuple[str, .
 def words_of(table: TableFile, name: str, form: TableFormat) -> tuple[str, ...]:
     """The different words of a column, sorted."""
     words = pd.Series(text_of(table.rows[name]).unique(), dtype=object)
-    return tuple(sorted(words[~missing_in(words, form)]))
+    return tuple(sorted(words[~unnamed_in(words, form)]))

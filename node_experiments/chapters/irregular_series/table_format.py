@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["Columns", "TableFormat"]
+__all__ = ["MISSING", "NAMELESS", "NAMES", "Columns", "TableFormat"]
 
 MISSING = (
     "", "na", "n/a", "#n/a", "#na", "<na>", "nan", "-nan", "nat", "null", r"\n", "nil", "none",
     "-", "--", ".", "?", "missing",
 )  # fmt: skip
+
+# Cells of these words may as well name a class or a property.
+NAMES = ("nil", "none", "missing")
+# Cells that are no name of a series: there is a country NA.
+NAMELESS = ("", "-", "--", ".", "?", "nan", "<na>", "nat")
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class TableFormat:
         label_per: `series` or `time`.
         variable_column, value_column: Of a long table; when None, `variable` and `value` if the
             table has columns of both names.
-        missing: Further cells that mean that nothing was observed, beside the usual ones.
+        missing: Further cells of values that mean that nothing was observed, beside the usual.
         duplicates: Of rows of a series at the same time: `error`, or take their `mean` or `last`.
         time_format: Of dates that are not ISO 8601, as Python's `strptime` reads it.
     """

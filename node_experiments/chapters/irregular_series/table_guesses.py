@@ -12,6 +12,7 @@ from ...data.table_file import TableFile
 from ...errors import DataError
 from .table_cells import NUMBER
 from .table_format import TableFormat
+from .table_times import kind_of_times, times_of
 
 __all__ = ["require_series_and_times"]
 
@@ -22,7 +23,8 @@ OF_SERIES = (
     r"group|case|animal|person|user.*|country|city|name|run|trial.*|key",
 )  # fmt: skip
 OF_TIMES = (
-    r"time|t|time.*stamp|date.?time", r".*time.*|.*date.*", r"day|hour|week|month|year|minute|age",
+    r"time|t|time.*stamp|date.?time", r".*(time|date|datum|zeit|fecha).*",
+    r"day|hour|week|month|year|minute|age",
     r"(day|hour|week|month|year|minute|second)s?\b.*|.*[\W_](days?|hours?|h|min|sec|s)",
 )  # fmt: skip
 NUMBERED = re.compile(
@@ -31,10 +33,7 @@ NUMBERED = re.compile(
 )
 A_DATE = r"\d{4}-\d\d(-\d\d)?([T ]\d\d:\d\d.*)?"
 FEWEST = 3  # columns that are one after the other in time
-ONE_SERIES = (
-    "where all rows are one series, set dataset.series_column=null and dataset.window=<time>, "
-    "by which it is cut"
-)
+TO_DATE = {"month", "day", "hour"}  # columns that belong to one of the year
 
 
 def require_series_and_times(table: TableFile, form: TableFormat) -> None:
@@ -53,6 +52,12 @@ def require_series_and_times(table: TableFile, form: TableFormat) -> None:
     what = f"the columns {words} are" if len(lacking) > 1 else f"the column {words} is"
     said = f"{table.source}: {what} not there; found {', '.join(map(repr, names))[:300]}"
     times = likely(OF_TIMES, free) if "time_column" in lacking else None
+    parts = [name for name in names if name.lower() in TO_DATE]
+    if times is not None and times.lower() == "year" and parts:
+        raise DataError(
+            f"{said}; make one column of dates of {', '.join(map(repr, [times, *parts]))}, with "
+            "pandas.to_datetime"
+        )
     others = [name for name in free if name != times]
     series = likely_series(table, others) if "series_column" in lacking else None
     found = {"series_column": series, "time_column": times}
@@ -64,10 +69,36 @@ def require_series_and_times(table: TableFile, form: TableFormat) -> None:
             raise DataError(
                 f"{said}; the first line must name the columns, and seems to be a row of data"
             )
-    remedy = f"try {' '.join(f'dataset.{role}={written(found[role])}' for role in lacking)}"
+    end = ""
     if "series_column" in lacking and series is None:
-        remedy += f"; {ONE_SERIES}"
-    raise DataError(f"{said}; {remedy}")
+        window = tenth_of_one_series(table, times or form.time_column)
+        if window is not None:
+            found["series_column"] = "null"
+            said += "; no time is there twice: if all rows are one series, it is cut into windows"
+            end = f" dataset.window={window}"
+    named = [f"dataset.{role}={written(found[role])}" for role in lacking]
+    if None in [found[role] for role in lacking]:
+        end = ", with the column's name for NAME"
+        if "series_column" in lacking and series is None:
+            end += "; where all rows are one series, it is null, with a dataset.window as well"
+    raise DataError(f"{said}; try {' '.join(named)}{end}")
+
+
+def tenth_of_one_series(table: TableFile, name: str) -> str | None:
+    """A tenth of the time that a column spans, if its times are all different; of dates in hours.
+
+    None if it is no column of times, or if times are repeated.
+    """
+    if name not in table.rows.columns or table.rows[name].duplicated().any():
+        return None
+    form = TableFormat(time_column=name)
+    try:
+        kind = kind_of_times(table, form)
+        times = times_of(table, form, kind).astype(float)
+    except DataError:
+        return None
+    span = float(times.max() - times.min()) / (1.0 if kind == "number" else 3.6e12)
+    return None if not span else f"{span / 10:.0f}" if span > 100 else f"{span / 10:.2g}"
 
 
 def likely(patterns: Sequence[str], names: Sequence[str]) -> str | None:
@@ -123,4 +154,4 @@ def melted(kept: Sequence[str], spread: Sequence[str]) -> str:
 
 def written(name: str | None) -> str:
     """The name of a column as a shell takes it, or what stands for one."""
-    return "<column>" if name is None else shlex.quote(name)
+    return "NAME" if name is None else shlex.quote(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -60,7 +61,7 @@ def kind_of_times(table: TableFile, form: TableFormat) -> str:
         return "date" if getattr(cells.dt, "tz", None) is None else "zoned"
     if form.time_format is not None:
         return "zoned" if "%z" in form.time_format else "date"
-    numbers, bad = parsed(table, form.time_column, form)
+    numbers, bad = parsed(table, form.time_column, replace(form, missing=()))
     if not bad.all():
         reject_numeric_dates(table, numbers)
         return "number"
@@ -94,7 +95,7 @@ def times_of(table: TableFile, form: TableFormat, kind: str) -> pd.Series:
     """
     cells = table.rows[form.time_column]
     if kind == "number":
-        times, _ = parsed(table, form.time_column, form)
+        times, _ = parsed(table, form.time_column, replace(form, missing=()))
         times = times.where(times.abs() < LARGEST)
     elif kind == "clock":
         times = clock_times(cells)
@@ -103,9 +104,10 @@ def times_of(table: TableFile, form: TableFormat, kind: str) -> pd.Series:
     if times.isna().any():
         row = int(times.isna().to_numpy().argmax())
         cell = str(cells.iloc[row])[:40]
+        which = "" if times.isna().all() else " like the others"
         raise DataError(
-            f"{table.at(row)}: {form.time_column!r} is {cell!r}, which is no {KINDS[kind]} like "
-            f"the others; {remedy(cell, kind)}"
+            f"{table.at(row)}: {form.time_column!r} is {cell!r}, which is not read as a "
+            f"{KINDS[kind]}{which}; {remedy(cell, kind)}"
         )
     return times if kind == "number" else pd.Series(times.to_numpy().astype(np.int64))
 

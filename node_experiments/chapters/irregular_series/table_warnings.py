@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import pandas as pd
 
 from ...data.table_file import TableFile
 from .measurements import Measurements
-from .table_cells import parsed
+from .table_cells import parsed, text_of
 from .table_format import Columns, TableFormat
 
 if TYPE_CHECKING:
@@ -58,6 +59,17 @@ def warn_of_columns(
                 name,
                 values[0],
             )
+    for name in words_beside_numbers(table, form, columns) if found else ():
+        log.warning(
+            "%s: %r has several words in each series, and %r is the only feature; if they say "
+            "what its numbers are of, as in a long table, set dataset.variable_column=%s "
+            "dataset.value_column=%s",
+            table.source,
+            name,
+            columns.features[0],
+            shlex.quote(name),
+            shlex.quote(columns.features[0]),
+        )
     for name in unchanging(seen, columns.features) if found else ():
         log.warning(
             "%s: the feature %r does not change within any series; if it is a property of the "
@@ -82,7 +94,7 @@ def warn_of_columns(
             log.warning(
                 "%s: %.0f %% of the values of %r are 0, far from all others; if they mean that "
                 "nothing was observed, leave these cells empty, or set dataset.missing=[0], which "
-                "holds for every column",
+                "holds for the values of every feature",
                 table.source,
                 100 * share,
                 name,
@@ -133,6 +145,22 @@ def unchanging(seen: Measurements, features: Sequence[str]) -> list[str]:
     return [
         name for name, found in zip(features, (same & differs).to_numpy(), strict=True) if found
     ]
+
+
+def words_beside_numbers(table: TableFile, form: TableFormat, columns: Columns) -> list[str]:
+    """Columns of a few words that change within series, where all numbers are in one column."""
+    if len(columns.features) != 1:
+        return []
+    names = [str(name) for name in table.rows.columns]
+    series, found = text_of(table.rows[form.series_column]), []
+    for name in columns.ignored:
+        if names.count(name) > 1 or name == form.label_column:
+            continue
+        words = text_of(table.rows[name])
+        few = 2 <= words.nunique() <= min(50, len(words) / 3)
+        if few and words.groupby(series).nunique().median() >= 2:
+            found.append(name)
+    return found
 
 
 def codes_in(values: np.ndarray) -> list[float]:

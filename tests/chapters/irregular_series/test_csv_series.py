@@ -618,7 +618,7 @@ def test_times_are_of_one_kind(tmp_path):
     mixed = [(s, t + "Z" * (i % 2), *vs) for i, (s, t, *vs) in enumerate(dates)]
     with pytest.raises(DataError, match=r"line 3: .*the zone with every date"):
         read(tmp_path, lines(mixed))
-    with pytest.raises(DataError, match=r"line 3: .*no number like the others"):
+    with pytest.raises(DataError, match=r"line 3: .*not read as a number like the others"):
         read(tmp_path, lines([ROWS[0], *dates[1:]]))
     with pytest.raises(DataError, match="'%Q' is no format of dates"):
         read(tmp_path, lines(dates), TableFormat(time_format="%Q"))
@@ -781,10 +781,41 @@ def test_a_forecast_of_clocks_is_in_clocks(tmp_path):
     zoned = [dated(row, row[1], lambda d: d.isoformat() + "+02:00") for row in ROWS]
     schema, _ = read(tmp_path, lines(zoned))
     seen = schema.read(read_table(tmp_path / "mine.csv"))
-    with pytest.raises(DataError, match="'time' is '1800', which is no date with a zone like"):
+    with pytest.raises(DataError, match="'1800', which is not read as a date with a zone"):
         again(tmp_path, schema, lines([(s, 1800, *vs) for s, _, *vs in zoned]))  # and no year
     first = schema.times.to_user(np.zeros(1), schema.times.origins(seen)[:1]).iloc[0]
     assert first == pd.Timestamp(min(row[1] for row in zoned if row[0] == "p00"))
     assert first.tzinfo is not None
     with pytest.raises(DataError, match="times are dates with a zone"):
         schema.times.raw(pd.Series(["2024-03-02 12:00"]))
+
+
+def test_words_that_name_a_series_or_a_class_are_no_missing_cells(tmp_path):
+    """There is a country NA, and a diagnosis `none`; `0` as a series and a time is no value."""
+    path = tmp_path / "t.csv"
+    names = ["NA", "0", "null", "DE", "FR", "US", "GB", "IT"]
+    rows = [f"{name},{time},{70 + time},{'none' if n % 2 else 'ill'}"
+            for n, name in enumerate(names) for time in range(3)]  # fmt: skip
+    path.write_text("\n".join(["series,time,hr,label", *rows, ""]))
+    settings = {"label_column": "label", "task": "classification", "validation_size": 2}
+    schema, seen, _ = csv_data(CSVConfig(path=str(path), missing=["0"], **settings)).source
+    assert sorted(seen.names) == sorted(names)
+    assert schema.classes == ("ill", "none")
+    settings = CSVConfig(path=str(path), missing=["none"], **settings)
+    with pytest.raises(DataError, match="has the one class 'ill'"):
+        csv_data(settings)
+
+
+def test_a_long_table_with_other_names_is_said(tmp_path, caplog):
+    path = tmp_path / "t.csv"
+    rows = [f"{name},{2 * time + k},{test},{value + time}"
+            for name in "abcdefgh" for time in range(4)
+            for k, (test, value) in enumerate((("glucose", 100), ("potassium", 4)))]  # fmt: skip
+    path.write_text("\n".join(["series,time,Test,Result of it", *rows, ""]))
+    csv_data(CSVConfig(path=str(path)))
+    assert "variable_column=Test dataset.value_column='Result of it'" in caplog.text
+    caplog.clear()
+    named = {"variable_column": "Test", "value_column": "Result of it"}
+    data = csv_data(CSVConfig(path=str(path), **named))
+    assert data.features == ("glucose", "potassium")
+    assert "several words" not in caplog.text

@@ -78,7 +78,8 @@ def test_times_are_those_of_the_table_whatever_its_unit(node_run, tmp_path, tabl
     )  # fmt: skip
     assert done.code == 0, done.err
     found = pd.read_parquet(tmp_path / "f.parquet")
-    assert set(found["time"].astype(str)) == {"2024-03-02 12:00"}
+    assert set(found["time"]) == {pd.Timestamp("2024-03-02 12:00")}
+    (tmp_path / "f.parquet").rename(tmp_path / "asked.parquet")
     done = node_run(
         "mode=predict", f"checkpoint={run}", "dataset.path=patients.csv", "predict.out=f.parquet",
         "predict.times=[6,12]", "predict.after_last=true",
@@ -86,6 +87,7 @@ def test_times_are_those_of_the_table_whatever_its_unit(node_run, tmp_path, tabl
     assert done.code == 0, done.err
     found = pd.read_parquet(tmp_path / "f.parquet")
     ahead = found["time"] - found["series"].map(dates.groupby("series")["time"].max())
+    assert found["time"].dtype == pd.read_parquet(tmp_path / "asked.parquet")["time"].dtype
     hours = ahead.dt.total_seconds().round(3) / 3600
     assert hours.tolist() == [6, 12] * table["series"].nunique()
     assert found["hr"].notna().all()

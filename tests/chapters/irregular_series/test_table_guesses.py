@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 
+import pandas as pd
 import pytest
 
 from node_experiments.chapters.irregular_series.csv_series import csv_data
@@ -37,13 +38,14 @@ def message(tmp_path, text, **settings):
         ("charttime,patient_id,hr", None, "charttime"),  # whose values are all different there
         ("Series,Time,hr", "Series", "Time"),
         ("subject,day,weight", "subject", "day"),
+        ("Kunden-ID,Datum,x", "Kunden-ID", "Datum"),
         ("Subject ID,Time (h),x", "'Subject ID'", "'Time (h)'"),
         ("stationId,timestamp,x", "stationId", "timestamp"),
         ("RecordID,Hours,x", "RecordID", "Hours"),
         ("country,year,gdp", "country", "year"),
-        ("foo,date,x", "<column>", "date"),
-        ("foo,bar,x", "<column>", "<column>"),
-        ("unit,cycle,x", "unit", "<column>"),
+        ("foo,date,x", "NAME", "date"),
+        ("foo,bar,x", "NAME", "NAME"),
+        ("unit,cycle,x", "unit", "NAME"),
     ],
 )
 def test_both_columns_are_named_in_one_go(tmp_path, head, series, time):
@@ -56,12 +58,38 @@ def test_both_columns_are_named_in_one_go(tmp_path, head, series, time):
     said = message(tmp_path, text)
     assert "the columns 'series', 'time' are not there; found " in said
     assert TRY.format(series, time) in said
-    assert ("dataset.series_column=null" in said) == (series == "<column>")
-    if "<column>" not in (series, time):
+    assert ("where all rows are one series" in said) == (series == "NAME")
+    if "NAME" not in (series, time):
         given = dict(
             word[8:].split("=") for word in shlex.split(said) if word.startswith("dataset.")
         )
         csv_data(CSVConfig(path=str(tmp_path / "t.csv"), **given))  # as it was told
+
+
+@pytest.mark.parametrize(
+    ("head", "first", "step", "window"),
+    [
+        ("timestamp,load", "2024-01-01", "6h", "59"),
+        ("date,sales", "2024-01-01", "1D", "238"),
+        ("t,x", 0, 2, "20"),
+    ],
+)
+def test_one_long_series_is_to_be_cut(tmp_path, head, first, step, window):
+    times = range(0, 200, step) if first == 0 else pd.date_range(first, periods=100, freq=step)
+    said = message(
+        tmp_path, "\n".join([head, *(f"{time},{n}" for n, time in enumerate(times)), ""])
+    )
+    assert "no time is there twice: if all rows are one series, it is cut into windows" in said
+    name = head.partition(",")[0]
+    words = f"dataset.series_column=null dataset.time_column={name} dataset.window={window}"
+    assert said.endswith(f"try {words}")
+    settings = {"series_column": None, "time_column": name, "window": float(window)}
+    assert len(csv_data(CSVConfig(path=str(tmp_path / "t.csv"), **settings)).test_names) > 0
+
+
+def test_parts_of_a_date_are_to_be_joined(tmp_path):
+    said = message(tmp_path, rows("station,year,month,rain"))
+    assert said.endswith("make one column of dates of 'year', 'month', with pandas.to_datetime")
 
 
 def test_what_was_named_is_left_alone(tmp_path):
