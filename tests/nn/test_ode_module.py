@@ -18,7 +18,7 @@ def test_methods_are_named_or_given():
     named = ODEModule(Decay(), "dopri5", "discrete")
     given = ODEModule(Decay(), Solver("dopri5"), Discrete())
     assert torch.equal(named.solve(y0, t), given.solve(y0, t))
-    assert isinstance(ODEModule(Decay(), "rk38", "adjoint").gradient, Adjoint)
+    assert isinstance(ODEModule(Decay(), "bosh3", "adjoint").gradient, Adjoint)
 
 
 @pytest.mark.parametrize(
