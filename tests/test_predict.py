@@ -358,3 +358,7 @@ def test_a_file_of_a_checkpoint_is_enough_and_a_bad_one_is_said(node_run, tmp_pa
     result = node_run(*words, "checkpoint=bad.pt")
     assert result.code == 2
     assert "checkpoint bad.pt is damaged, or holds more than tensors" in result.err
+    result = node_run("mode=predict", "checkpoint=pretrained:mnist_odenet", f"dataset.path={path}")
+    assert result.code == 2
+    assert "dataset.path is a setting of another dataset: the checkpoint" in result.err
+    assert "was trained with dataset=mnist; name another one" in result.err

@@ -128,7 +128,8 @@ def check_fit(model: str, dataset: str) -> None:
     raise ConfigError(
         f"model.name={model!r} does not fit dataset.name={dataset!r}{hint} "
         f"(models for {dataset}: {', '.join(for_dataset) or 'none'}; "
-        f"datasets for {model}: {', '.join(for_model) or 'none'})"
+        f"datasets for {model}: {', '.join(for_model) or 'none'}); node-run --list {dataset} has "
+        "experiments that go together"
     )
 
 

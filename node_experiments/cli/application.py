@@ -34,6 +34,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from ..chapters import datasets, models, modes
+from ..chapters.chapter import Dataset, Model
 from ..config import ConfigError, RunConfig, folder_name
 from ..errors import UserError
 from ..runner.choices import register_choices
@@ -45,7 +46,7 @@ from ..runs.starts import discard
 from ..version import __version__
 from .arguments import is_sweep, normalise, parse, parser, read, shorten
 from .directory_names import one_directory, run_name, run_slug, slug, unnamed
-from .override_checks import check_overrides
+from .override_checks import check_overrides, check_settings_of
 from .settings import choices
 from .sweep_summary import SweepSummary
 
@@ -165,12 +166,15 @@ def choices_of_run(overrides: Sequence[str]) -> list[str]:
         from ..runner.checkpoint_overrides import content_of
 
         content = content_of(place)  # a file alone, away from its run, or no checkpoint at all
-    known = {"dataset": datasets(), "model": models() if "resume" in given else {}}
+    known: dict[str, Mapping[str, Dataset | Model]] = {"dataset": datasets()}
+    if "resume" in given:
+        known["model"] = models()
     for group, entries in known.items():
         settings = content.get(group)
         name = settings.get("name") if isinstance(settings, dict) else None
         if isinstance(name, str) and name in entries:
             found.append(f"{group}={name}")
+            check_settings_of(group, name, entries[name].settings, given, place)
     return found
 
 

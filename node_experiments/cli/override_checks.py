@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -20,7 +21,7 @@ from ..runner.compose import check_size
 from .arguments import shorten
 from .settings import holds_texts, listing, setting_types, unknown_setting
 
-__all__ = ["check_overrides"]
+__all__ = ["check_overrides", "check_settings_of"]
 
 GLOBAL = ("experiment", "sweep", "debug")  # groups whose files may set anything
 SEARCHPATH = "hydra.searchpath"
@@ -229,6 +230,25 @@ def in_words(hint: Any) -> str:
     if get_origin(hint) is list:
         inner = get_args(hint)[0]
     return f"a list, each item {WORDS[inner]}" if inner else WORDS[kinds[0]]
+
+
+def check_settings_of(
+    group: str, name: str, settings: type, given: Mapping[str, Override], place: str
+) -> None:
+    """Reject a setting that the group of a checkpoint does not have.
+
+    Raises:
+        ConfigError: With the checkpoint, which may be that of another run than was meant.
+    """
+    own = {each.name for each in fields(settings)}
+    for key in given:
+        prefix, _, setting = key.partition(".")
+        others = key in setting_types() and setting.partition(".")[0] not in own
+        if prefix == group and others:
+            raise ConfigError(
+                f"{key} is a setting of another {group}: the checkpoint {place} was trained with "
+                f"{group}={name}; name another one (node-report list)"
+            )
 
 
 def check_hydra(override: Override) -> None:

@@ -116,7 +116,11 @@ def measured(text: pd.Series) -> pd.Series:
 
 
 def reject_number(table: TableFile, name: str, bad: pd.Series, otherwise: str = FEATURES) -> None:
-    """Raise for the first cell that is marked as no number, with what to do about it."""
+    """Raise for the first cell that is marked as no number, with what to do about it.
+
+    Args:
+        otherwise: What ends the message; nothing when empty.
+    """
     row = int(bad.to_numpy().argmax())
     cell = str(table.rows[name].iloc[row])[:30]
     what = f"is no number; if it means that nothing was observed, set dataset.missing=[{cell!r}]"
@@ -130,8 +134,8 @@ def reject_number(table: TableFile, name: str, bad: pd.Series, otherwise: str = 
     cells = f"{more} more cells of {name!r} are no numbers"
     if more == 1:
         cells = f"1 more cell of {name!r} is no number"
-    others = f" ({cells})" if more else ""
-    raise DataError(f"{table.at(row)}: {name!r} is {cell!r}, which {what}; {otherwise}{others}")
+    others, end = f" ({cells})" if more else "", f"; {otherwise}" if otherwise else ""
+    raise DataError(f"{table.at(row)}: {name!r} is {cell!r}, which {what}{end}{others}")
 
 
 def reject_line_of_units(table: TableFile, row: int) -> None:
@@ -153,7 +157,7 @@ def numbers_of(table: TableFile, name: str, form: TableFormat) -> pd.Series:
     """
     numbers, bad = parsed(table, name, form)
     if bad.any():
-        reject_number(table, name, bad)
+        reject_number(table, name, bad, FEATURES if form.value_columns is None else "")
     infinite = np.isinf(numbers.to_numpy())
     if infinite.any():
         raise DataError(
