@@ -152,9 +152,10 @@ class SeriesTimes:
                 "zoned": f"dates with a zone{written}, such as ['2024-03-31 14:05+01:00']",
                 "clock": "times of day, such as ['14:05']",
             }
+            ahead = "; for hours after each last observation, set predict.after_last=true"
             raise DataError(
                 f"{str(times[found.isna()].iloc[0])!r} is no time to predict at; the model was "
                 f"trained on a table whose times are {wanted[kind]}"
-                + ("" if kind == "number" else "; hours after each series' last one: after_last")
+                + ("" if kind == "number" else ahead)
             )
         return found.to_numpy(np.float64 if kind == "number" else np.int64)
