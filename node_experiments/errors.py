@@ -1,8 +1,12 @@
-"""Errors that the user can correct; it imports nothing."""
+"""Errors that the user can correct; it imports nothing else."""
 
 from __future__ import annotations
 
-__all__ = ["DataError", "UserError"]
+from types import TracebackType
+
+__all__ = ["DataError", "Faults", "UserError"]
+
+MOST = 3  # faults in one message
 
 
 class UserError(Exception):
@@ -18,3 +22,45 @@ class UserError(Exception):
 
 class DataError(UserError):
     """Data that is missing, damaged or does not fit; the message says what to do."""
+
+
+class Faults:
+    """Collects the faults of independent parts of an input, to say them all at once.
+
+    >>> faults = Faults()
+    >>> for name in ("time", "rate"):
+    ...     with faults:
+    ...         raise DataError(f"{name!r} is empty")
+    >>> faults.raise_them()
+    Traceback (most recent call last):
+    node_experiments.errors.DataError: 'time' is empty; also, 'rate' is empty
+    """
+
+    def __init__(self) -> None:
+        self._found: list[str] = []
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        if isinstance(error, DataError):
+            self._found.append(str(error))
+            return True
+        return False
+
+    def raise_them(self) -> None:
+        """Raise what was found, the first few in words.
+
+        Raises:
+            DataError: Something was.
+        """
+        found = list(dict.fromkeys(self._found))
+        if found:
+            more = len(found) - MOST
+            end = f"; also, {more} more" if more > 0 else ""
+            raise DataError("; also, ".join(found[:MOST]) + end)

@@ -91,6 +91,23 @@ def test_settings_are_those_of_the_checkpoint(node_run, run):
     assert (done.code, "dataset.task cannot be changed" in done.err) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("column", "cell", "remedy"),
+    [
+        ("hr", "80,5", r"decimal comma; make it a point with .str.replace\(',', '.'\)"),
+        ("hr", "1,234,567", r"thousands; remove it with .str.replace\(',', ''\)"),
+        ("hr", "<60", "the number that is to stand for it, or None"),
+        ("hr", "x", "if it means that nothing was observed, write None"),
+    ],
+)
+def test_a_dataframe_is_mended_with_pandas(run, column, cell, remedy):
+    rows = {"series": ["a", "a"], "time": [0.0, 1.0], "hr": [80.0, 82.0]}
+    rows[column][1] = cell
+    with pytest.raises(Exception, match=remedy) as error:
+        load(run).predict(pd.DataFrame(rows), times=[2])
+    assert "dataset." not in str(error.value)
+
+
 def test_latest_is_the_run_that_was_saved_last(node_run, run, tmp_path):
     assert load("latest").folder.resolve() == run.resolve()
     done = node_run("resume=latest")

@@ -56,6 +56,14 @@ def test_what_is_recorded_is_the_checkpoints_or_was_asked_for(node_run, trained)
     assert content(folder)["name"] == "again"
 
 
+@pytest.mark.parametrize("word", ["trainer.limit_batches=1", "trainer.epochs=3"])
+@pytest.mark.parametrize("mode", ["eval", "predict"])
+def test_settings_of_training_alone_are_rejected(node_run, trained, mode, word):
+    result = node_run(f"mode={mode}", f"checkpoint={trained}", word)
+    assert result.code == 2
+    assert f"{word.partition('=')[0]} means nothing with mode={mode}" in result.err
+
+
 def test_the_file_itself_may_be_given(node_run, trained):
     result, _ = evaluate(node_run, trained / "checkpoints" / "last.pt")
     assert result.code == 0, result.err

@@ -1,5 +1,6 @@
 """mode=predict for every model, and the same from Python."""
 
+import re
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -125,10 +126,12 @@ def test_a_later_file_may_be_written_otherwise(node_run, tmp_path):
     (tmp_path / "predictions.csv").write_text("those of yesterday")
     result = node_run(*words, "dataset.duplicates=mean")
     assert result.code == 0, result.err
-    assert "predictions-2.csv" in result.out
+    assert re.search(r"completed in \d+ s: predictions-2.csv\n", result.out)
     assert (tmp_path / "predictions.csv").read_text() == "those of yesterday"
     assert drawn(tmp_path)
-    assert pd.read_csv(tmp_path / "predictions-2.csv")["series"].tolist() == [name]
+    found = pd.read_csv(tmp_path / "predictions-2.csv")
+    assert list(found.columns[:3]) == ["patient", "t (h)", "hr"]
+    assert found["patient"].tolist() == [name]
     for word in ("scaling=none", "value_columns=[hr]", "time_origin=file", "split_seed=3"):
         result = node_run(*words, f"dataset.{word}")
         assert result.code == 2

@@ -49,6 +49,7 @@ OTHERS = {
     b"<html": "a page of HTML or XML",
     b"version https://git-lfs": "a pointer of Git LFS to a file that was not downloaded",
 }
+DATAFRAME = "the DataFrame"
 # Signs without a width, which programs and web pages leave between cells.
 INVISIBLE = re.compile("[\u200b\u200e\u200f\u2060\ufeff]")
 WITH_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
@@ -75,7 +76,7 @@ class TableFile:
     lines: Sequence[int] | None = None
 
     @classmethod
-    def of(cls, frame: pd.DataFrame, source: str = "the DataFrame") -> TableFile:
+    def of(cls, frame: pd.DataFrame, source: str = DATAFRAME) -> TableFile:
         """A DataFrame; the levels of its index that are named become columns.
 
         Raises:
@@ -91,6 +92,11 @@ class TableFile:
         texts = ["" if no else str(name) for no, name in zip(unnamed, rows.columns, strict=True)]
         rows.columns = pd.Index(texts, dtype=object)
         return cls(source, rows)
+
+    @property
+    def is_frame(self) -> bool:
+        """Whether it never was a file: it is mended with pandas, and not by settings."""
+        return self.source == DATAFRAME
 
     def at(self, row: int) -> str:
         """Where a row is, for a message: `patients.csv, line 12`."""

@@ -29,6 +29,8 @@ CHANGEABLE = {
     "predict": ("solver", "dataset", "trainer", "predict"),
     "figure3": ("dataset", "trainer"),
 }
+# Of the trainer, what says how a model is run; the others mean something in training alone.
+RUNNING = ("device", "threads", "precision", "deterministic", "compile", "progress", "loggers")
 OWN = ("mode", "checkpoint", "outputs")  # of the evaluation itself
 
 
@@ -99,6 +101,11 @@ def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
             raise ConfigError(
                 f"{key} cannot be changed with mode={given.mode}: the checkpoint holds model "
                 f"{content['model'].get('name')!r}; changeable: {', '.join(changeable)}"
+            )
+        if group == "trainer" and setting not in ("", *RUNNING):
+            raise ConfigError(
+                f"{key} means nothing with mode={given.mode}, for nothing is trained; read are "
+                f"{', '.join(f'trainer.{name}' for name in RUNNING)}"
             )
         chosen = asdict(getattr(given, group))
         if setting:

@@ -71,7 +71,7 @@ def report(result: RunResult, folder: Path, job: str = "", skipped: bool = False
             how = "was completed before"
         if result.found.stopped is not None:
             how += f" (stopped: {result.found.stopped})"
-        found = outcome_of_test(result.found)
+        found = result.found.predictions or outcome_of_test(result.found)
         line = f"{name} {how}{': ' if found else ''}{found}\n{folder}"
         if result.mode == "figure3":
             line += f"\nits verdicts and numbers: node-report --outputs {folder} figure3"

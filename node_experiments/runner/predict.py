@@ -122,7 +122,7 @@ def predict(config: RunConfig, folder: Path, device: torch.device) -> Findings:
     found = answer(trained, request)
     out = unused(OUT) if asked.out is None else Path(asked.out).expanduser()
     write_table(found.table, out)
-    log.info("%d rows for %s: %s", len(found.table), found.of, out)
+    log.info("%d rows for %s", len(found.table), found.of)
     tested = read_result(folder_of_checkpoint(str(trained.file)))
     if tested is not None and (covers := coverage_phrase(tested.found)):
         log.info("on the test series of its run, the %s", covers.removeprefix(", "))
@@ -136,7 +136,11 @@ def predict(config: RunConfig, folder: Path, device: torch.device) -> Findings:
         path = folder / "figures" / "prediction.png"
         found.figure().savefig(path)
         log.info("the first of them: %s", path)
-    return Findings(trained=trained.origin, parameters=trainable_parameters(trained.model))
+    return Findings(
+        trained=trained.origin,
+        parameters=trainable_parameters(trained.model),
+        predictions=str(out),
+    )
 
 
 def answer(trained: Trained, request: Request, seed: int | None = None) -> Prediction:

@@ -139,6 +139,7 @@ class Findings:
         stopped: Why training ended before its last epoch, although it completed.
         class_counts: Labels of each class in each part of the data, by their names.
         of_checkpoint: The checkpoint that an evaluation is of.
+        predictions: The file of what was predicted.
         earlier_seconds: What the run took before it was resumed; counts towards its `seconds`.
     """
 
@@ -155,6 +156,7 @@ class Findings:
     stopped: str | None = None
     class_counts: dict[str, Any] | None = None
     of_checkpoint: SavedEpoch | None = None
+    predictions: str | None = None
     earlier_seconds: float = 0.0
 
     @property

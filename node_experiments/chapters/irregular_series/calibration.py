@@ -121,7 +121,7 @@ def calibrate(model: Any, data: Any, cut: float) -> None:
         log.warning(
             "the 90 %% band of %s is not calibrated and likely too narrow: %d values of the "
             "validation series are held out within or beyond what is observed, and %d are "
-            "needed; set a larger dataset.validation_size",
+            "needed; more validation series (dataset.validation_size), or longer ones, have them",
             some_of(list(too_few)),
             min(too_few.values()),
             FEWEST,

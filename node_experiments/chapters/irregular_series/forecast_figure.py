@@ -18,9 +18,9 @@ MOST = 6  # features
 def forecast_figure(schema: SeriesSchema, seen: Measurements, found: pd.DataFrame) -> Figure:
     """The first series: observations, the mean and the 90 % band of its first features."""
     features = schema.columns.features[:MOST]
-    one = found[found["series"] == seen.names[0]]
+    one = found[found[schema.form.series_column] == seen.names[0]]
     first, last = int(seen.offsets[0]), int(seen.offsets[1])
-    asked = on_axis(schema, one["time"])
+    asked = on_axis(schema, one[schema.form.time_column])
     observed = schema.times.to_user(
         schema.times.of(seen)[first:last], schema.times.origins(seen)[:1]
     )

@@ -17,17 +17,18 @@ import pandas as pd
 
 from ...config.checks import some_of
 from ...data.table_file import TableFile
-from ...errors import DataError
+from ...errors import DataError, Faults
 from .table_cells import (
     NUMBER,
+    filled,
     missing_in,
+    names_of_series,
     numbers_of,
-    reject_line_of_units,
     text_of,
     unnamed_in,
 )
 from .table_columns import LEARNED, check_names, long_columns, require_column
-from .table_format import MISSING, NAMELESS, Columns, TableFormat
+from .table_format import MISSING, Columns, TableFormat
 from .table_times import times_of, warn_of_midnight
 
 __all__ = ["Measurements", "read_measurements"]
@@ -78,16 +79,10 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
     names = [str(name) for name in table.rows.columns]
     variable, value = long_columns(names, form)
     frame = pd.DataFrame({"row": np.arange(len(table.rows))})
-    for role, name in (("series", form.series_column), ("time", form.time_column)):
+    for name in (form.series_column, form.time_column):
         require_column(table, name)
-        cells = text_of(table.rows[name])
-        empty = cells.str.lower().isin(NAMELESS if role == "series" else MISSING)
-        if empty.any():
-            row = int(empty.to_numpy().argmax())
-            reject_line_of_units(table, row)
-            cell = repr(cells.iloc[row]) if cells.iloc[row] else "empty"
-            raise DataError(f"{table.at(row)}: {name!r} is {cell}; every row needs its {role}")
-        frame[role] = cells
+    frame["series"] = names_of_series(table, form)
+    filled(table, form.time_column, "time", MISSING)
     frame["time"] = times_of(table, form, columns.time_kind)
     if columns.time_kind == "clock":
         warn_of_midnight(table, frame["series"], frame["time"])
@@ -95,8 +90,11 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
     by_series = {} if form.label_per == "time" else labels_of_series(table, frame)
     if variable is None:
         check_names(table, form, columns, names)
+        faults = Faults()
         for feature in columns.features:
-            frame[feature_key(feature)] = numbers_of(table, feature, form)
+            with faults:
+                frame[feature_key(feature)] = numbers_of(table, feature, form)
+        faults.raise_them()
     else:
         assert value is not None
         frame = widened(table, form, columns, frame, variable, value)
@@ -188,9 +186,10 @@ def reject_duplicate(table: TableFile, form: TableFormat, row: pd.Series) -> Non
             "if each row has the value of one variable, set dataset.variable_column and "
             "value_column; else "
         )
+    remedy = "" if table.is_frame else ", or set dataset.duplicates=mean or last"
     raise DataError(
         f"{table.at(int(row['row']))}: series {row['series']!r} has another {what} at the time "
-        f"{str(time)!r}; {first}join them, or set dataset.duplicates=mean or last"
+        f"{str(time)!r}; {first}join them{remedy}"
     )
 
 

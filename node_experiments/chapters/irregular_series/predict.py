@@ -80,21 +80,16 @@ def warn_of_bands(model: Any, features: Sequence[str]) -> None:
 
 def as_given(found: pd.DataFrame, schema: SeriesSchema, inputs: Inputs | None) -> pd.DataFrame:
     """Names of series and times of day as the user's table has them."""
-    given: dict[str, pd.Series] = {}
-    if isinstance(inputs, pd.DataFrame):
-        columns = TableFile.of(inputs).rows
-        for role in (schema.form.series_column, schema.form.time_column):
-            if role in columns:
-                given[role] = columns[role]
-    series = given.get(schema.form.series_column)
+    of_series, of_times = schema.form.series_column, schema.form.time_column
+    given = TableFile.of(inputs).rows if isinstance(inputs, pd.DataFrame) else pd.DataFrame()
+    series, times = given.get(of_series), given.get(of_times)
     if series is not None and series.dtype != object:
         names = series.drop_duplicates()
-        found["series"] = found["series"].map(dict(zip(text_of(names), names, strict=True)))
-    times = given.get(schema.form.time_column)
+        found[of_series] = found[of_series].map(dict(zip(text_of(names), names, strict=True)))
     written = times is None or not pd.api.types.is_timedelta64_dtype(times)
-    if "time" in found and written and pd.api.types.is_timedelta64_dtype(found["time"]):
-        shown = {time: clock_text(time) for time in found["time"].unique()}
-        found["time"] = found["time"].map(shown)
+    if of_times in found and written and pd.api.types.is_timedelta64_dtype(found[of_times]):
+        shown = {time: clock_text(time) for time in found[of_times].unique()}
+        found[of_times] = found[of_times].map(shown)
     return found
 
 
@@ -129,9 +124,10 @@ def predictions(
         gap: Mean model time between two observations in training.
 
     Returns:
-        Columns `series`, `time`, and for each feature its name and `_q05` and `_q95` behind it,
-        empty before the first observation, from where on a model predicts, and much later;
-        with latent trajectories, from the mean of z0, also `series`, `time` and `z1`, `z2`, ...
+        The columns of series and of times as they are called in training, and for each feature
+        its name and `_q05` and `_q95` behind it, empty before the first observation, from where on
+        a model predicts, and much later; with latent trajectories, from the mean of z0, also
+        series, times and `z1`, `z2`, ...
     """
     at, labels = asked_times(schema, seen, span, times, after_last)
     features, undo = schema.columns.features, schema.value_scaling.undo
@@ -151,7 +147,8 @@ def predictions(
             undo(x.double().cpu()).masked_fill(empty, torch.nan).flatten(0, 1).numpy()
             for x in bands(model, observed, model_times, samples, gap)
         ]
-        rows = {"series": names[chosen.numpy()].repeat(count).to_numpy(), "time": labels(chosen)}
+        of_rows = names[chosen.numpy()].repeat(count).to_numpy()
+        rows = {schema.form.series_column: of_rows, schema.form.time_column: labels(chosen)}
         columns: dict[str, Any] = dict(rows)
         for place, feature in enumerate(features):
             of_feature = [x[:, place] for x in found]
@@ -238,13 +235,13 @@ def class_probabilities(
             logits = model.classify(model.read(observed), observed.times)
         shares = logits.softmax(-1).cpu().numpy()
         for row, i in enumerate(chosen.tolist()):
-            columns: dict[str, Any] = {"series": seen.names[i]}
+            columns: dict[str, Any] = {schema.form.series_column: seen.names[i]}
             of_series = shares[row]
             if data.label_per == "time":
                 first, last = int(seen.offsets[i]), int(seen.offsets[i + 1])
                 of_series = of_series[: last - first]
                 grid = series.times[first:last].numpy()
-                columns["time"] = schema.times.to_user(grid, origins[i])
+                columns[schema.form.time_column] = schema.times.to_user(grid, origins[i])
             else:
                 of_series = of_series[None]
             for place, name in enumerate(schema.classes):

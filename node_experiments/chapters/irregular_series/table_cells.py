@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,14 @@ import pandas as pd
 
 from ...data.table_file import TableFile
 from ...errors import DataError
-from .table_format import MISSING, NAMES, TableFormat
+from .table_format import MISSING, NAMELESS, NAMES, TableFormat
 
 __all__ = [
     "NUMBER",
+    "filled",
     "measured",
     "missing_in",
+    "names_of_series",
     "numbers_of",
     "parsed",
     "reject_line_of_units",
@@ -28,14 +31,16 @@ NUMBER = r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?"
 MINUS = "\u2212"  # as word processors and plots write it
 UNIT = r"[^\d\s.,;:/+-][^\d\s]{0,11}"
 FEATURES = "if the column is no feature, name those that are with dataset.value_columns"
+NOTHING = "is no number; if it means that nothing was observed, "
 # Cells that people mean as numbers, and what to do about each.
+THOUSANDS = r"[+-]?\d{1,3}(?:[,.' \u00a0\u202f]\d{3})+(?:[.,]\d+)?"
+DECIMAL_COMMA = r"[+-]?\d*,\d+"
+LIMIT = rf"(?:[<>~≤≥±]|<=|>=) ?{NUMBER}(?: ?{UNIT})?"
 REMEDIES = {
-    r"[+-]?\d{1,3}(?:[,.' \u00a0\u202f]\d{3})+(?:[.,]\d+)?": (
-        "is a number with a separator of thousands; set dataset.thousands={sign!r}"
-    ),
-    r"[+-]?\d*,\d+": "has a decimal comma; write points, or set dataset.decimal=','",
+    THOUSANDS: "is a number with a separator of thousands; set dataset.thousands={sign!r}",
+    DECIMAL_COMMA: "has a decimal comma; write points, or set dataset.decimal=','",
     r"[+-]?\d*\.\d+": "has a point, and the decimals of this table are written with a comma",
-    rf"(?:[<>~≤≥±]|<=|>=) ?{NUMBER}(?: ?{UNIT})?": (
+    LIMIT: (
         "is a limit and no number; write the number that is to stand for it, or set "
         "dataset.missing=[{cell!r}]"
     ),
@@ -44,6 +49,13 @@ REMEDIES = {
         "is a number with a unit; write the number alone, and the unit into the column's name"
     ),
     NUMBER: "is written with other digits than 0 to 9; write those",
+}
+REMEDIES_IN_FRAMES = REMEDIES | {
+    THOUSANDS: (
+        "is a number with a separator of thousands; remove it with .str.replace({sign!r}, '')"
+    ),
+    DECIMAL_COMMA: "has a decimal comma; make it a point with .str.replace(',', '.')",
+    LIMIT: "is a limit and no number; write the number that is to stand for it, or None",
 }
 
 
@@ -60,6 +72,34 @@ def text_of(cells: pd.Series) -> pd.Series:
 def as_text(cell: Any) -> str:
     """A cell as text; bytes, as some programs write them into parquet files, as UTF-8."""
     return cell.decode(errors="replace") if isinstance(cell, bytes) else str(cell)
+
+
+def names_of_series(table: TableFile, form: TableFormat) -> pd.Series:
+    """The series of each row.
+
+    Raises:
+        DataError: A row has none.
+    """
+    return filled(table, form.series_column, "series", NAMELESS)
+
+
+def filled(table: TableFile, name: str, role: str, nothing: Collection[str]) -> pd.Series:
+    """A column of text in which no cell is empty.
+
+    Args:
+        nothing: How an empty cell may be written, in small letters.
+
+    Raises:
+        DataError: One is.
+    """
+    cells = text_of(table.rows[name])
+    empty = cells.str.lower().isin(nothing)
+    if empty.any():
+        row = int(empty.to_numpy().argmax())
+        reject_line_of_units(table, row)
+        cell = repr(cells.iloc[row]) if cells.iloc[row] else "empty"
+        raise DataError(f"{table.at(row)}: {name!r} is {cell}; every row needs its {role}")
+    return cells
 
 
 def missing_in(text: pd.Series, form: TableFormat) -> pd.Series:
@@ -123,9 +163,12 @@ def reject_number(table: TableFile, name: str, bad: pd.Series, otherwise: str = 
     """
     row = int(bad.to_numpy().argmax())
     cell = str(table.rows[name].iloc[row])[:30]
-    what = f"is no number; if it means that nothing was observed, set dataset.missing=[{cell!r}]"
+    what = f"{NOTHING}set dataset.missing=[{cell!r}]"
+    remedies = REMEDIES
+    if table.is_frame:
+        what, remedies, otherwise = f"{NOTHING}write None", REMEDIES_IN_FRAMES, ""
     reject_line_of_units(table, row)
-    for pattern, words in REMEDIES.items():
+    for pattern, words in remedies.items():
         if re.fullmatch(pattern, cell):
             sign = re.sub(r"[\d+-]", "", cell)[:1]
             what = words.format(cell=cell, sign=" " if sign.isspace() else sign)

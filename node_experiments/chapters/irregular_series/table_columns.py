@@ -10,11 +10,20 @@ from difflib import get_close_matches
 import pandas as pd
 
 from ...data.table_file import TableFile
-from ...errors import DataError
-from .table_cells import NUMBER, measured, parsed, reject_number, text_of, unnamed_in
-from .table_format import Columns, TableFormat
+from ...errors import DataError, Faults
+from .table_cells import (
+    NUMBER,
+    filled,
+    measured,
+    names_of_series,
+    parsed,
+    reject_number,
+    text_of,
+    unnamed_in,
+)
+from .table_format import MISSING, Columns, TableFormat
 from .table_guesses import require_series_and_times
-from .table_times import kind_of_times, reject_separate_dates
+from .table_times import kind_of_times, reject_separate_dates, times_of
 
 __all__ = ["LEARNED", "check_names", "find_columns", "long_columns", "require_column"]
 
@@ -49,9 +58,16 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
     require_series_and_times(table, form)
     for name in special + values if variable is None else special:
         require_column(table, name)
-    kind = kind_of_times(table, form)
+    faults, kind = Faults(), "number"
+    with faults:
+        names_of_series(table, form)
+    with faults:  # so that what is wrong with times is said beside what is wrong with values
+        filled(table, form.time_column, "time", MISSING)
+        kind = kind_of_times(table, form)
+        times_of(table, form, kind)
     others = [name for name in dict.fromkeys(names) if name not in special]
     if variable is not None:
+        faults.raise_them()
         found = words_of(table, variable, form)
         features = found if form.value_columns is None else form.value_columns
         if never := [name for name in features if name not in found]:
@@ -65,16 +81,15 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
     if form.value_columns is not None:
         features = form.value_columns
         ignored = [name for name in others if name not in features]
+        faults.raise_them()
     else:
         kept = []
         for name in others:
-            require_column(table, name)
-            if is_index(name):
-                ignored.append(name)
-            elif holds_numbers(table, name, form):
-                kept.append(name)
-            else:
-                ignored.append(name)
+            with faults:
+                require_column(table, name)
+                is_feature = not is_index(name) and holds_numbers(table, name, form)
+                (kept if is_feature else ignored).append(name)
+        faults.raise_them()
         features = tuple(kept)
         if kind == "clock":
             reject_separate_dates(table, form, ignored)
@@ -129,7 +144,7 @@ def require_column(table: TableFile, name: str, remedy: str = NAME_THEM) -> None
 
 def check_answers(table: TableFile, features: Sequence[str]) -> None:
     """Reject names by which a column of forecasts would replace another one."""
-    taken = ["series", "time", *(f"{name}{end}" for name in features for end in ("_q05", "_q95"))]
+    taken = [f"{name}{end}" for name in features for end in ("_q05", "_q95")]
     if clash := [name for name in features if name in taken]:
         raise DataError(
             f"{table.source}: forecasts have columns {', '.join(map(repr, clash))} besides those "

@@ -64,7 +64,7 @@ def require_series_and_times(table: TableFile, form: TableFormat) -> None:
     if "time_column" in lacking and times is None:
         if len(spread := one_after_the_other(names)) >= FEWEST:
             kept = [name for name in names if name not in spread]
-            raise DataError(f"{said}; {melted(kept, spread)}")
+            raise DataError(f"{said}; {melted(table, kept, spread)}")
         if any(re.fullmatch(NUMBER, name) for name in names):
             raise DataError(
                 f"{said}; the first line must name the columns, and seems to be a row of data"
@@ -138,17 +138,31 @@ def one_after_the_other(names: Sequence[str]) -> list[str]:
     return [name for _, name in longest] if even else []
 
 
-def melted(kept: Sequence[str], spread: Sequence[str]) -> str:
-    """What makes rows of columns that follow each other in time."""
+def melted(table: TableFile, kept: Sequence[str], spread: Sequence[str]) -> str:
+    """What makes rows of columns that follow each other in time.
+
+    Args:
+        kept: The other columns; the first is believed to name the series. If a series has several
+            rows, one of the others says what each is of.
+    """
     first, last = spread[0], spread[-1]
     remedy = f"pandas' table.melt({list(kept)}, var_name='time') makes such a table"
     if not first[0].isdigit():
         remedy += f", with numbers for {first!r} and the others"
+    settings, rows = [], "one series in each row"
     if kept and kept[0] != "series":
-        remedy += f"; then set dataset.series_column={written(kept[0])}"
+        settings.append(f"dataset.series_column={written(kept[0])}")
+    if kept and table.rows[kept[0]].duplicated().any():
+        tells = [n for n in kept[1:] if not table.rows[[kept[0], n]].duplicated().any()]
+        if tells:
+            variable = min(tells, key=lambda name: table.rows[name].nunique())
+            settings.append(f"dataset.variable_column={written(variable)}")
+            rows = "a row for each variable of a series"
+    if settings:
+        remedy += f"; then set {' '.join(settings)}"
     return (
-        f"{first!r} to {last!r} seem to be times, with one series in each row, and a row must be "
-        f"one observation: {remedy}"
+        f"{first!r} to {last!r} seem to be times, with {rows}, and a row must be one "
+        f"observation: {remedy}"
     )
 
 

@@ -105,9 +105,12 @@ def times_of(table: TableFile, form: TableFormat, kind: str) -> pd.Series:
         row = int(times.isna().to_numpy().argmax())
         cell = str(cells.iloc[row])[:40]
         which = "" if times.isna().all() else " like the others"
+        what = remedy(cell, kind, text_of(cells))
+        if table.is_frame:
+            what = what.replace("set dataset.time_format=", "use pandas.to_datetime with format=")
         raise DataError(
             f"{table.at(row)}: {form.time_column!r} is {cell!r}, which is not read as a "
-            f"{KINDS[kind]}{which}; {remedy(cell, kind)}"
+            f"{KINDS[kind]}{which}; {what}"
         )
     return times if kind == "number" else pd.Series(times.to_numpy().astype(np.int64))
 
@@ -186,14 +189,27 @@ def warn_of_midnight(table: TableFile, series: pd.Series, times: pd.Series) -> N
         )
 
 
-def remedy(cell: str, kind: str) -> str:
-    """What to do about a time that cannot be read."""
+def remedy(cell: str, kind: str, cells: pd.Series) -> str:
+    """What to do about a time that cannot be read.
+
+    Args:
+        cells: All times of the table.
+    """
     if (found := DAY_FIRST_OR_MONTH_FIRST.fullmatch(cell)) is not None:
         sign, year, of_day = found.groups()
         after = [form for pattern, form in OF_DAY.items() if re.fullmatch(pattern, of_day or "")]
         parts = ["%d", "%m", "%Y" if len(year) == 4 else "%y"]
         forms = [sign.join(parts), sign.join([parts[1], parts[0], parts[2]])]
         forms = [repr(" ".join([form, *after])) for form in forms]
+        leading = cells.str.extract(r"^(\d{1,2})[./-](\d{1,2})[./-]").astype(float)
+        no_month = (leading > 12).any().tolist()
+        if all(no_month):
+            return (
+                "in some dates the day is first and in others the month; write all of them as "
+                "2024-03-31"
+            )
+        if any(no_month):
+            return f"set dataset.time_format={forms[0] if no_month[0] else forms[1]}"
         shown = forms[0] if sign == "." else f"{forms[0]} (day first) or {forms[1]} (month first)"
         return f"set dataset.time_format={shown}"
     for pattern, form in OF_DAY.items():

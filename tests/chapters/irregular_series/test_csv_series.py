@@ -279,6 +279,35 @@ def test_bad_files_are_rejected_with_their_line(tmp_path, text, message):
     assert "\n" not in str(error.value)
 
 
+def test_faults_of_several_columns_are_said_together(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(f"{HEAD}\na,01.02.2024,70,36.5 C\na,13.02.2024,<60,37\n")
+    with pytest.raises(DataError) as error:
+        csv_data(CSVConfig(path=str(path)))
+    said = str(error.value).split("; also, ")
+    assert [re.search(r"line \d: '\w+'", each)[0] for each in said] == [
+        "line 2: 'time'", "line 3: 'hr'", "line 2: 'temp'",
+    ]  # fmt: skip
+    assert "set dataset.time_format='%d.%m.%Y'" in said[0]
+    settings = CSVConfig(path=str(path), value_columns=["hr", "temp"], time_format="%d.%m.%Y")
+    with pytest.raises(DataError, match=r"'hr' is '<60'.*; also, .*'temp' is '36.5 C'"):
+        csv_data(settings)
+
+
+@pytest.mark.parametrize(
+    ("dates", "said"),
+    [
+        (["1/2/2024", "13/2/2024"], r"set dataset.time_format='%d/%m/%Y'"),
+        (["1/2/2024", "2/13/2024"], r"set dataset.time_format='%m/%d/%Y'"),
+        (["1/2/2024", "3/4/2024"], r"'%d/%m/%Y' \(day first\) or '%m/%d/%Y' \(month first\)"),
+        (["1/13/2024", "13/1/2024"], "in some dates the day is first and in others the month; .*"),
+    ],
+)
+def test_a_day_above_twelve_tells_the_order_of_dates(tmp_path, dates, said):
+    with pytest.raises(DataError, match=f"{said}$"):
+        read(tmp_path, lines([("a", date, 1, 2) for date in dates]))
+
+
 def test_further_cells_of_the_kind_are_counted(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text(f"{HEAD}\na,0,70,37\na,1,high,37\na,2,72,37\na,3,low,37\na,4,,37\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 
@@ -117,6 +118,22 @@ def test_series_in_rows_are_to_be_melted(tmp_path, head, first, last):
     assert f"table.melt(['{kept}'], var_name='time')" in said
     assert (f"dataset.series_column={kept}" in said) == (kept != "series")
     assert (f"with numbers for '{first}'" in said) == (not first[0].isdigit())
+
+
+def test_rows_of_variables_over_the_years_are_to_be_melted(tmp_path):
+    path = tmp_path / "bank.csv"
+    cells = [(c, n, v) for c in ("Chad", "Peru") for n, v in enumerate(("gdp", "area", "people"))]
+    table = pd.DataFrame([(c, f"{c}{n}", v, n, n + 1, n + 2) for c, n, v in cells])
+    table.columns = ["country", "code", "indicator", "1990", "1991", "1992"]
+    table.to_csv(path, index=False)
+    with pytest.raises(DataError, match="a row for each variable of a series") as error:
+        csv_data(CSVConfig(path=str(path)))
+    said = str(error.value)
+    assert said.endswith("dataset.series_column=country dataset.variable_column=indicator")
+    kept = re.search(r"table.melt\((\[.*?\]), var_name='time'\)", said)[1]
+    table.melt(ast.literal_eval(kept), var_name="time").to_csv(path, index=False)
+    settings = {"series_column": "country", "variable_column": "indicator"}
+    assert csv_data(CSVConfig(path=str(path), **settings)).features == ("area", "gdp", "people")
 
 
 @pytest.mark.parametrize("head", ["a,0.0,36.6,80", "a,0,36,80", "7,2,1.5,3"])
