@@ -6,15 +6,20 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import fields, is_dataclass
+from typing import get_type_hints
 
 import pytest
 import torch
 
 from node_experiments.cli import main as cli
 from node_experiments.cli import report
+from node_experiments.cli.setting_comments import comments
 from node_experiments.cli.streams import BROKEN_PIPE
+from node_experiments.config import RunConfig
 from node_experiments.data.cache import cache_folder
 from node_experiments.ode.compiled import compilation, lowering
+from node_experiments.runner.compose import BY_NAME
 
 RUN = "experiment=mnist_odenet"
 
@@ -36,7 +41,8 @@ def test_help_shows_examples_and_choices_without_torch():
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     lines = result.stdout.splitlines()
     assert sum(line.startswith("node-run ") for line in lines[:8]) >= 3
-    assert "solver: " in result.stdout
+    assert "\nsolver: " in result.stdout
+    assert "\nrecipe: bounces, " in result.stdout
     assert "dopri5" in result.stdout
     assert "experiment: " in result.stdout
     assert lines[-1] == "False"
@@ -54,9 +60,23 @@ def test_help_shows_the_settings_of_what_was_chosen(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["node-run", *arguments])
     assert cli.main() == 0
     out = capsys.readouterr().out
-    assert "  name: latent_ode\n" in out
-    assert "  epochs: 7\n" in out
-    assert "recipe/mnist: paper, quick, smoke\n" in out
+    assert out.startswith("A latent ODE")
+    lines = dict(line.split(maxsplit=1) for line in out.splitlines() if "=" in line[1:])
+    assert "model.name=latent_ode" in lines
+    assert lines["trainer.epochs=7"] == "passes over the training data"
+    assert lines["dataset.batch_size=250"].startswith("choice: windows per batch")
+
+
+def test_every_setting_is_explained():
+    schemas = [RunConfig, *(hint for hint in get_type_hints(RunConfig).values())]
+    schemas += [each.settings for named in BY_NAME.values() for each in named().values()]
+    noted = {"places"} | set(BY_NAME)  # by the program, or with settings that are
+    for schema in filter(is_dataclass, schemas):
+        said = comments(schema)
+        for each in fields(schema):
+            if not is_dataclass(get_type_hints(schema)[each.name]) and each.name not in noted:
+                words = said.get(each.name, "")
+                assert words not in ("", "paper", "choice", "official_code"), (schema, each.name)
 
 
 def test_help_for_a_wrong_choice_is_one_line(capsys, monkeypatch):

@@ -118,9 +118,10 @@ def command(words: Sequence[str]) -> int:
     if not flags.shell_completion:
         check_overrides(map(read, overrides), groups, folders, multirun)
     if flags.help:
-        from .help import help_text
+        from .help import help_of_chosen, help_text
 
-        print(help_text(overrides), end="", flush=True)
+        of_chosen = help_of_chosen(overrides, folders, columns()) if given else None
+        print(of_chosen or help_text(folders, columns()), end="", flush=True)
         return 0
     with hydra_for(flags) as hydra:
         name = flags.config_name or CONFIG
@@ -195,12 +196,17 @@ def text_for(flags: argparse.Namespace, anything: bool) -> str | None:
     if not anything:
         return short_help()
     if flags.list is not None:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        return experiment_list(flags.list, [*config_folders(flags), *chapter_folders()], width)
+        folders = [*config_folders(flags), *chapter_folders()]
+        return experiment_list(flags.list, folders, columns())
     if flags.sample is not None:
         chosen = [word.partition("=")[2] for word in flags.overrides if "dataset=" in word]
         return sample_text(chosen[-1] if chosen else "", flags.sample)
     return None
+
+
+def columns() -> int | None:
+    """Of the terminal; None where there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def config_folders(flags: argparse.Namespace) -> list[Path]:

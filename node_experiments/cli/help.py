@@ -5,10 +5,12 @@ Hydra's own help asks its repository of configurations hundreds of questions, wh
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any, cast
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -23,11 +25,13 @@ from ..runs.result import read_result
 from ..version import __version__
 from .arguments import read
 from .experiment_times import MINUTES
+from .setting_comments import explained
 from .settings import choices, listing
 
-__all__ = ["experiment_list", "help_text", "short_help"]
+__all__ = ["experiment_list", "help_of_chosen", "help_text", "short_help"]
 
 NARROWEST = 32  # columns for a text beside the start of its line
+WIDEST = 36  # columns of a setting, but for those that are longer
 
 EXAMPLES = """\
 node-run experiment=mnist_odenet solver=dopri5
@@ -56,7 +60,8 @@ node-run reproduces "Neural Ordinary Differential Equations" (Chen et al. 2018).
 {choices}
 
 == Settings (key=value) ==
-{settings}
+node-run experiment=mnist_odenet --help  # those of what is chosen, with what each means
+
 == Flags ==
 --list [word]       experiments and trained models, each in one line; only those with the word
 --sample [name]     print a file such as dataset=csv reads, to try it
@@ -68,36 +73,72 @@ node-run reproduces "Neural Ordinary Differential Equations" (Chen et al. 2018).
 --hydra-help        all flags of Hydra
 """
 
+OF_CHOSEN = """\
+{settings}
+
+(paper, official_code or choice: where a value is from. Choices of every group: node-run --help)
+"""
+
 
 def short_help() -> str:
     """What to type first."""
     return SHORT.format(version=__version__, examples=EXAMPLES)
 
 
-def help_text(overrides: Sequence[str]) -> str:
-    """The help with the settings that these overrides lead to, but for those that are swept.
+def help_text(folders: Iterable[Path], width: int | None = None) -> str:
+    """The choices and flags of every command line.
+
+    Args:
+        folders: Of configurations.
+        width: Of the terminal; None where a line has no end.
+    """
+    names, of_recipes = choices(folders), "recipe/"
+    recipes = [group.removeprefix(of_recipes) for group in names if group.startswith(of_recipes)]
+    lines = []
+    for group, of_group in names.items():
+        if not group.startswith(of_recipes):
+            lines += hanging(f"{group}: ", ", ".join(of_group), width)
+    lines += hanging("recipe: ", ", ".join(recipes), width)
+    return TEXT.format(examples=EXAMPLES, choices="\n".join(lines))
+
+
+def help_of_chosen(
+    overrides: Sequence[str], folders: Iterable[Path], width: int | None = None
+) -> str:
+    """The settings that these overrides lead to, but for those that are swept.
+
+    Args:
+        overrides: Of the command line.
+        folders, width: As in `help_text`.
 
     Raises:
         HydraException: They cannot be composed.
     """
-    folder = configs_folder()
     parsed = map(read, overrides)
     single = [o.input_line for o in parsed if not o.is_sweep_override() and o.input_line]
-    with initialize_config_dir(str(folder.resolve()), version_base="1.3"):
+    with initialize_config_dir(str(configs_folder().resolve()), version_base="1.3"):
         composed = compose("config", overrides=single)
-    groups = choices([folder])
-    return TEXT.format(
-        examples=EXAMPLES,
-        choices="\n".join(f"{group}: {', '.join(names)}" for group, names in groups.items()),
-        settings=OmegaConf.to_yaml(composed),
-    )
+    lines = [
+        described(file)[1]
+        for folder in folders
+        for file in folder.glob("experiment/*.yaml")
+        if f"experiment={file.stem}" in single
+    ]
+    settings = cast("dict[str, Any]", OmegaConf.to_container(composed))
+    for group, of_group in explained(settings).items():
+        longest = max(len(setting) for setting, _ in of_group)
+        lines.append(f"\n== {group or 'run'} ==")
+        for setting, said in of_group:
+            lines += hanging(f"{setting:<{min(longest, WIDEST)}}  ", said, width)
+    return OF_CHOSEN.format(settings="\n".join(lines))
 
 
 def experiment_list(word: str, folders: Iterable[Path], width: int | None = None) -> str:
     """Every experiment in one line: its name, how long it takes, its data, and what it is.
 
     Args:
-        word: Only experiments whose line has it, in any case.
+        word: Only experiments in whose line a word starts with it, in any case; if there are
+            none, those whose line has it anywhere.
         width: Of the terminal, in which what an experiment is may need further lines; None where
             a line has no end.
 
@@ -108,7 +149,9 @@ def experiment_list(word: str, folders: Iterable[Path], width: int | None = None
         file.stem: file for folder in folders for file in sorted(folder.glob("experiment/*.yaml"))
     }
     rows = [(name, took(name), *described(file)) for name, file in sorted(files.items())]
-    found = [row for row in rows if word.lower() in " ".join(row).lower()]
+    starts = re.compile(rf"(?<![^\W_]){re.escape(word)}", re.IGNORECASE)
+    found = [row for row in rows if starts.search(" ".join(row))]
+    found = found or [row for row in rows if word.lower() in " ".join(row).lower()]
     shipped = [line for line in pretrained_list() if word.lower() in line.lower()]
     if shipped and not found:
         return "\n".join(shipped)

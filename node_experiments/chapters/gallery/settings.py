@@ -74,8 +74,8 @@ class BouncesConfig:
     GROUP: ClassVar[str] = "dataset"
 
     name: str = "bounces"  # bounces
-    gravity: float = 9.8  # official_code
-    radius: float = 0.2  # official_code
+    gravity: float = 9.8  # official_code: acceleration downwards
+    radius: float = 0.2  # official_code: of the ball
     restitution: float = 0.8  # official_code: an absorption of 0.2
     height: float = 10.0  # official_code: of the centre at first, in metres
     bounces: int = 4  # official_code: the samples end at this one
@@ -166,7 +166,7 @@ class PendulumConfig:
     spans: list[float] = field(default_factory=lambda: [0.5, 1.5])  # choice: shortest, longest
     samples: int = 9  # choice: states of a record
     records: int = 256  # choice: of the training
-    batch_size: int = 64  # choice
+    batch_size: int = 64  # choice: records per batch
     batches: int = 20  # choice: per epoch
 
     def __post_init__(self) -> None:
@@ -206,9 +206,9 @@ class BouncingBallConfig:
     GROUP: ClassVar[str] = "model"
 
     name: str = "bouncing_ball"  # bouncing_ball
-    gravity: float = 7.0  # choice
-    restitution: float = 0.6  # choice
-    radius: float = 0.5  # choice
+    gravity: float = 7.0  # choice: acceleration downwards
+    restitution: float = 0.6  # choice: of the speed, at a bounce
+    radius: float = 0.5  # choice: of the ball
 
     def __post_init__(self) -> None:
         falls = "a number > 0: a ball that does not fall never bounces"

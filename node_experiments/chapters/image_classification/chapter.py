@@ -150,7 +150,9 @@ class LMResNetConfig:
 
     name: str = "lm_resnet"  # lm_resnet
     # official_code, of LM-ResNet: channels of each stage
-    widths: list[int] = field(default_factory=lambda: [16, 32, 64])  # official_code
+    widths: list[int] = field(
+        default_factory=lambda: [16, 32, 64]
+    )  # official_code: channels of each stage
     blocks: int = 3  # paper, of LM-ResNet-20: blocks of each stage
     multistep: bool = True  # the two-step method; false is the pre-activation ResNet-20
 

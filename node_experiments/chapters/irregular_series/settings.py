@@ -304,7 +304,7 @@ class SeriesModelConfig:
 
     GROUP: ClassVar[str] = "model"
 
-    name: str = "ode_rnn"  # one of the names above
+    name: str = "ode_rnn"  # which model of irregular series
     latent: int = 10  # official_code, of sinusoids: dimension of z, or of an RNN's state
     encoder_size: int = 20  # official_code, of sinusoids: dimension of an encoder's state
     unit_hidden: int = 100  # official_code, of sinusoids: hidden units of the gates

@@ -83,7 +83,7 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
         ignored = [name for name in others if name not in features]
         faults.raise_them()
     else:
-        kept = []
+        kept: list[str] = []
         for name in others:
             with faults:
                 require_column(table, name)

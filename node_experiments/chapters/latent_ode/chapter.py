@@ -40,8 +40,8 @@ class SpiralsConfig:
     noise: float = 0.1  # choice: its std after normalize; official_code 0.3 in its own units
     time_span: float = 15.0  # choice, on validation series, of 1, 3.74, 7.5, 15: of a window
     train_size: int = 1000  # paper: spirals in all, split unknown
-    validation_size: int = 200  # choice
-    test_size: int = 400  # choice
+    validation_size: int = 200  # choice: spirals to choose a checkpoint by
+    test_size: int = 400  # choice: spirals to test on
     batch_size: int = 250  # choice: windows per batch
     passes: int = 25  # choice: passes over the training windows that make one epoch
 
@@ -73,7 +73,7 @@ class PoissonConfig:
     depth: float = 0.9  # choice: the rate goes from 1 to 19 events per unit of time
     train_size: int = 1000  # choice: sequences
     validation_size: int = 200  # choice: sequences to choose a checkpoint by
-    test_size: int = 400  # choice
+    test_size: int = 400  # choice: sequences to test on
     batch_size: int = 250  # choice: sequences per batch
     passes: int = 25  # choice: passes over the training sequences that make one epoch
 

@@ -47,7 +47,7 @@ class PharmacokineticModelConfig:
 
     GROUP: ClassVar[str] = "model"
 
-    name: str = "two_compartments"  # one of the names above
+    name: str = "two_compartments"  # which model of a dose
     latent: int = 4  # choice: dimension of the latent state of a neural ODE
     hidden: int = 32  # choice: units of the hidden layer of a network
 
