@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from pandas import DataFrame
 
-from .records import differences, one_per_seed, records, settings, show, varying
+from .records import Record, differences, one_per_seed, records, settings, show, varying
 from .table import Cell, Estimate, ReportTable
 from .verdicts import epoch_sentence
 
@@ -55,11 +54,27 @@ def runs_table(runs: DataFrame) -> ReportTable:
 
 
 def grouped(runs: DataFrame, title: str) -> ReportTable:
-    """One row per setting of what varies between the runs; means over their seeds."""
-    completed = [run for run in records(runs) if run["status"] == "completed"]
-    found = [settings(run) for run in completed]
+    """One row per setting of what varies between the runs; means over their seeds.
+
+    What was trained stands first, evaluations in a further table; predictions have no numbers.
+    """
+    by_mode: dict[str, list[Record]] = {}
+    for run in records(runs):
+        by_mode.setdefault(run.get("mode", "train"), []).append(run)
+    by_mode.pop("predict", None)
+    first, *others = sorted(by_mode, key=lambda mode: mode != "train") or ["train"]
+    table = of_one_mode(by_mode.get(first, []), title)
+    table.more = [of_one_mode(by_mode[mode], f"{title}, mode={mode}") for mode in others]
+    return table
+
+
+def of_one_mode(runs: Sequence[Record], title: str) -> ReportTable:
+    """The table of runs that are trainings, or of others that are all evaluations."""
+    completed = [run for run in runs if run["status"] == "completed"]
+    # A path may have held several files.
+    found = [settings(run) | {"dataset.sha256": run.get("data_sha256")} for run in completed]
     names = varying(found)
-    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    groups: dict[tuple[str, ...], list[Record]] = {}
     for run, own in zip(completed, found, strict=True):
         key = tuple(show(own.get(name)) for name in names)
         groups.setdefault(key, []).append(run)
@@ -92,7 +107,7 @@ def is_test(column: str) -> bool:
 
 
 def measured(
-    runs: Sequence[Mapping[str, Any]], columns: Mapping[str, tuple[str, float, str]]
+    runs: Sequence[Record], columns: Mapping[str, tuple[str, float, str]]
 ) -> list[Cell | None]:
     """The mean of each column over runs."""
     cells = []

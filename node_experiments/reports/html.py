@@ -65,10 +65,12 @@ def page(runs: DataFrame, target: Path, embed: bool = True) -> str:
     for name in names:
         of_name = runs[runs["name"] == name]
         if (of_name["status"] == "completed").any():
-            table = table_html(grouped(of_name, name))
+            means = grouped(of_name, name)
+            tables = [table_html(means)]
+            tables += [f"<h3>{escape(more.title)}</h3>{table_html(more)}" for more in means.more]
             parts.append(
-                f'<details><summary>{escape(name)}</summary><div class="wide">{table}</div>'
-                "</details>"
+                f'<details><summary>{escape(name)}</summary><div class="wide">{"".join(tables)}'
+                "</div></details>"
             )
     script = (HERE / "page.js").read_text()
     return "\n".join([*parts, f"<script>{script}</script></body></html>"]) + "\n"

@@ -13,6 +13,7 @@ from ..config import TrainerConfig
 
 __all__ = [
     "REPETITION",
+    "Record",
     "differences",
     "has",
     "left_out",
@@ -177,5 +178,7 @@ def listed(texts: Sequence[str], most: int = 6) -> str:
 
 
 def show(value: Any) -> str:
-    """A setting as text."""
+    """A setting as text, as a command line sets it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     return f"{value:g}" if isinstance(value, float) else str(value)

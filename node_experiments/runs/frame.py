@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .directory import is_claimed, read_config
+from .directory import is_claimed, read_config, read_json
 from .files import read_file
 from .jobs import FILE as JOBS
 from .jobs import read_jobs
@@ -33,7 +33,7 @@ MARKS = {"run_info.json", "result.json"}
 COLUMNS = (
     "directory", "name", "sweep", "overrides", "status", "reason", "mode", "protocol", "seed",
     "config_hash", "metric", "epoch", "epoch_chosen_by", "epoch_phrase", "objective", "parameters",
-    "solver_order", "seconds", "seconds_per_step", "not_finite",
+    "solver_order", "seconds", "seconds_per_step", "not_finite", "data_sha256",
 )  # fmt: skip
 NUMBERS = {"seed", "epoch", "objective", "parameters", "solver_order"}
 NUMBERS |= {"seconds", "seconds_per_step"}
@@ -59,7 +59,8 @@ def load_runs(outputs: Path | str = "outputs", reference: bool = False) -> DataF
       that were NaN or infinite;
     - `last/<tag>`: the same numbers of the last epoch;
     - `config.<group>.<name>`: every setting, with its own type; `choices.<group>`: what was chosen
-      of each configuration group; `hardware.*`; `trained.*`: origin of an evaluated checkpoint.
+      of each configuration group; `hardware.*`; `trained.*`: origin of an evaluated checkpoint;
+    - `data_sha256`: the first digits of that of each file of the user's that it read.
 
     Args:
         outputs: Directory with runs at any depth.
@@ -147,10 +148,20 @@ def run_row(directory: Path) -> dict[str, Any]:
     for name, kind in (("name", str), ("mode", str), ("protocol", str), ("seed", int)):
         if isinstance(value := config.get(name), kind):
             row[name] = value
+    if files := read_json(directory / "run_info.json").get("data"):
+        row["data_sha256"] = digits_of(files)
     if result is not None:
         row |= result_row(result)
         reason = reason or result.reason
     return {"name": "?", **row, "status": status, "reason": reason}
+
+
+def digits_of(files: Any) -> str | None:
+    """The first digits of the SHA-256 of each file that a run noted; None if they are damaged."""
+    try:
+        return " ".join(each["sha256"][:8] for each in files)
+    except (TypeError, KeyError):
+        return None
 
 
 def result_row(result: RunResult) -> dict[str, Any]:

@@ -89,3 +89,22 @@ def test_the_last_run_of_a_seed_counts():
     assert one_per_seed([first, run(1), second]) == [second, run(1)]
     unknown = [{"directory": name} for name in ("a", "b")]
     assert one_per_seed(unknown) == unknown
+
+
+def test_runs_of_other_files_and_modes_are_not_pooled():
+    rows = [
+        {**run(0), "data_sha256": "a", "loss/test": 1.0},
+        {**run(0), "data_sha256": "b", "loss/test": 2.0},
+        {**run(1), "data_sha256": "b", "loss/test": 4.0},
+        {**run(0), "mode": "eval", "data_sha256": "a", "loss/test": 1.0},
+        {**run(0), "mode": "predict", "data_sha256": "c"},
+    ]
+    runs = pd.DataFrame(rows).astype(object).where(lambda frame: frame.notna(), float("nan"))
+    table = grouped(runs, "runs")
+    assert table.headings[:2] == ["dataset.sha256", "runs"]
+    assert [tuple(map(str, row)) for row in table.rows()] == [
+        ("a", "1", "1.0000"),
+        ("b", "2", "3.0000 ± 1.4"),
+    ]
+    (evaluations,) = table.more
+    assert (evaluations.title, len(evaluations.frame)) == ("runs, mode=eval", 1)

@@ -182,7 +182,7 @@ def test_a_seed_counts_once_and_other_differences_are_named(outputs, capsys):
     found = {row["trainer.threads"]: (row["runs"], row["accuracy/test"]) for row in content["rows"]
              if row["solver.method"] == "dopri5"}  # fmt: skip
     # Seed 1 was run twice with the same settings: the last counts.
-    assert found["None"] == (2, pytest.approx((0.90 + 0.98) / 2))
+    assert found["null"] == (2, pytest.approx((0.90 + 0.98) / 2))
     assert found["1"] == (1, pytest.approx(0.96))
     assert "1 of 8 runs repeat a seed" in " ".join(content["notes"])
 
