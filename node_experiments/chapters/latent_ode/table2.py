@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pandas import DataFrame
 
-from ...reports.rank_test import SURE, UNDECIDED, compare
+from ...reports.rank_test import SURE, UNDECIDED, Comparison, compare
 from ...reports.records import differences, has, left_out, most_alike, one_per_seed, records
 from ...reports.table import Cell, Estimate, ReportTable
 
@@ -28,6 +27,10 @@ RECURRENT = (
     ("RNN, in steps of the mean gap", "rnn", "rmse_mean_gap"),
     ("RNN with time gaps, in steps of the mean gap", "rnn_dt", "rmse_mean_gap"),
 )
+FORECASTS = {
+    "rmse_target": "from target to target",
+    "rmse_mean_gap": "in steps of the mean gap",
+}
 LATENT = "latent_ode"
 LATENT_ODE = ("latent ODE", LATENT, "rmse")
 DETAILS = {
@@ -88,6 +91,7 @@ def table2(runs: DataFrame) -> ReportTable:
             "not beyond the training data."
         ),
         notes=notes,
+        more=beside_each(cells),
         missing="-",
     )
 
@@ -171,64 +175,81 @@ def scored(cells: Cells) -> tuple[Cells, list[str]]:
     return kept, left_out
 
 
-def verdicts(cells: Cells) -> list[str]:
-    """Whether the paper's ordering holds here: tests over seeds of the latent ODE and each RNN."""
-    lines = []
-    found: dict[str, list[str]] = {"rmse_target": [], "rmse_mean_gap": []}
-    at_the_end: list[str] = []
-    for count in COUNTS:
-        ours = numbers(cells.get((LATENT, count), []), "rmse")
-        told = []
-        for label, model, metric in RECURRENT:
-            theirs = numbers(cells.get((model, count), []), metric)
+def comparisons(cells: Cells, last: str = "") -> dict[tuple[str, int], Comparison]:
+    """The latent ODE's errors seen from those of each RNN, by its label and the observations.
+
+    Args:
+        last: `last/` for the weights of the last epoch.
+    """
+    found = {}
+    for label, model, metric in RECURRENT:
+        for count in COUNTS:
+            ours = numbers(cells.get((LATENT, count), []), f"{last}rmse")
+            theirs = numbers(cells.get((model, count), []), f"{last}{metric}")
             if ours and theirs:
-                comparison = compare(ours, theirs)
-                found[metric].append(comparison.verdict)
-                at_the_end += last_verdict(cells, count, model, metric)
-                told.append(f"{label}, {comparison.theirs:.3f}: {comparison}")
-        if told:
-            lines.append(
-                f"{count} observations: the latent ODE's median is {statistics.median(ours):.3f}. "
-                f"Seen from it, its error beside that of {'; '.join(told)}."
-            )
-    if not lines:
+                found[label, count] = compare(ours, theirs)
+    return found
+
+
+def beside_each(cells: Cells) -> list[ReportTable]:
+    """Which error is lower, by a test over seeds; no table where nothing can be compared."""
+    found = comparisons(cells)
+    if not found:
         return []
-    compared = [*found["rmse_target"], *found["rmse_mean_gap"]]
-    ends = []
-    if len(at_the_end) == len(compared):
-        tally = Counter(at_the_end)
-        ends = [
-            "By the weights of the last epoch, which no forecast chose, the latent ODE has the "
-            f"lower error in {tally['lower']} and the higher in {tally['higher']} of "
-            f"{len(compared)} comparisons; not decided: {tally[UNDECIDED]}."
-        ]
-    claim = "The paper: the latent ODE has the lower error. "
-    said = " ".join(
-        f"Against RNNs that forecast {how}, this {way(found[metric])}."
-        for metric, how in (
-            ("rmse_target", "from target to target"),
-            ("rmse_mean_gap", "in steps of the mean gap"),
-        )
-        if found[metric]
-    )
+    rows = [
+        [label, *(verdict_cell(found.get((label, count))) for count in COUNTS)]
+        for label, _, _ in RECURRENT
+    ]
     return [
-        claim + said,
-        *lines,
-        *ends,
-        "Each is an exact rank test over seeds (Mann & Whitney 1947, two-sided; lower or higher "
-        f"at p < {SURE:g}). The paper's values are not compared: it does not say in which units, "
-        "of which curve or of which series its RMSE is.",
+        ReportTable.of(
+            "Table 2, the latent ODE beside each RNN",
+            ["the latent ODE's error beside that of", *(f"{count}/100" for count in COUNTS)],
+            rows,
+            caption=(
+                f"Lower or higher at p < {SURE:g} by an exact rank test over seeds (Mann & "
+                "Whitney 1947, two-sided), with the medians of the latent ODE and of the RNN:"
+            ),
+            missing="-",
+        )
     ]
 
 
-def last_verdict(cells: Cells, count: int, model: str, metric: str) -> list[str]:
-    """The verdict of one comparison with the weights of the last epoch, where all runs have it."""
-    ours, theirs = (
-        numbers(runs, f"last/{name}")
-        for runs, name in ((cells[LATENT, count], "rmse"), (cells[model, count], metric))
-    )
-    whole = len(ours) == len(cells[LATENT, count]) and len(theirs) == len(cells[model, count])
-    return [compare(ours, theirs).verdict] if whole else []
+def verdict_cell(found: Comparison | None) -> Cell | None:
+    """A verdict with the medians that were compared."""
+    if found is None:
+        return None
+    word = "not decided" if found.verdict == UNDECIDED else found.verdict
+    medians = f"{found.ours:.3f} and {found.theirs:.3f}"
+    return Cell(f"{word} (p = {found.p:.2g}): {medians}", {"p": found.p})
+
+
+def verdicts(cells: Cells) -> list[str]:
+    """Whether the paper's ordering holds here: tests over seeds of the latent ODE and each RNN."""
+    found = comparisons(cells)
+    if not found:
+        return []
+    metrics = {label: metric for label, _, metric in RECURRENT}
+    said = []
+    for metric, how in FORECASTS.items():
+        of_metric = [
+            each.verdict for (label, _), each in found.items() if metrics[label] == metric
+        ]
+        if of_metric:
+            said.append(f"Against RNNs that forecast {how}, this {way(of_metric)}.")
+    notes = [f"The paper: the latent ODE has the lower error. {' '.join(said)}"]
+    at_the_end = comparisons(cells, last="last/")
+    if at_the_end.keys() == found.keys():
+        tally = Counter(each.verdict for each in at_the_end.values())
+        notes.append(
+            "By the weights of the last epoch, which no forecast chose, the latent ODE has the "
+            f"lower error in {tally['lower']} and the higher in {tally['higher']} of "
+            f"{len(found)} comparisons; not decided: {tally[UNDECIDED]}."
+        )
+    return [
+        *notes,
+        "The paper's values are not compared: it does not say in which units, of which curve or "
+        "of which series its RMSE is.",
+    ]
 
 
 def way(found: Sequence[str]) -> str:

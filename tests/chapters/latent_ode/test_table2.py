@@ -65,6 +65,8 @@ def test_cells_hold_mean_spread_and_count_of_the_best_checkpoints(tmp_path):
     assert "| RNN, in steps of the mean gap | 0.040 (1) | - | - |" in lines
     assert "| paper: latent ODE | 0.1642 | 0.1502 | 0.1346 |" in lines
     assert {line.count("|") for line in lines if line.startswith("|")} == {5}
+    told = "| RNN, in steps of the mean gap | not decided (p = 1): 0.200 and 0.040 | - | - |"
+    assert told in lines
     other = markdown(details, tmp_path).splitlines()
     assert any(line.startswith("| latent ODE | 30 | 0.150 ± 0.071 | 0.200 ±") for line in other)
     assert {line.count("|") for line in other if line.startswith("|")} == {8, 4}
@@ -86,9 +88,17 @@ def test_an_outlier_among_the_seeds_does_not_hide_a_difference(tmp_path):
             write(tmp_path, "latent_ode", 100, seed, rmse=one)
             write(tmp_path, "rnn_dt", 100, seed, rmse=other, rmse_target=1, rmse_mean_gap=other)
     report = markdown(table2, tmp_path)
-    assert "RNN with time gaps, in steps of the mean gap, 0.063: higher (p = 0.0079)" in report
-    assert "RNN with time gaps, from target to target, 0.700: lower (p = 0.0079)" in report
-    assert "in steps of the mean gap, 0.063: not decided by these seeds (p = 0.1, the" in report
+    beside = {
+        label: [f" {each} " for each in cells]
+        for line in report.splitlines()
+        if "(p =" in line
+        for label, *cells in [line.strip("| ").split(" | ")]
+    }
+    _, middle, last = beside["RNN with time gaps, in steps of the mean gap"]
+    assert "higher (p = 0.0079): 0.110 and 0.063" in middle
+    assert "not decided (p = 0.1): 0.102 and 0.063" in last
+    _, middle, _ = beside["RNN with time gaps, from target to target"]
+    assert "lower (p = 0.0079): 0.110 and 0.700" in middle
     assert (
         "Against RNNs that forecast in steps of the mean gap, this does not hold: the latent ODE "
         "has the higher error in 1 of 2 cases, and 1 is not decided."
