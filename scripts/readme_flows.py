@@ -27,7 +27,8 @@ from node_experiments.runs import load_runs
 
 REFERENCE = ROOT / "outputs" / "reference"
 BLOCK = re.compile(r"<!-- results: flows -->\n.*?<!-- /results -->", re.DOTALL)
-KEPT = ("config.yaml", "result.json", "metrics.jsonl", "panels.npz", "run_info.json")
+PANELS = "panels.npz"  # of the first seed, which figures show
+KEPT = ("config.yaml", "result.json", "metrics.jsonl", PANELS, "run_info.json")
 
 INTRO = """\
 A continuous flow carries a density from noise to data: log-density and state come from one solve
@@ -64,7 +65,7 @@ def copy(run: Mapping[str, Any], folder: Path) -> Path:
     if run["seed"]:
         folder = folder.with_name(f"{folder.name}_seed{run['seed']:g}")
     folder.mkdir(parents=True, exist_ok=True)
-    for name in KEPT:
+    for name in KEPT if not run["seed"] else (each for each in KEPT if each != PANELS):
         shutil.copyfile(Path(run["directory"]) / name, folder / name)
     return folder
 

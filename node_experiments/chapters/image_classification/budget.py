@@ -76,8 +76,8 @@ def stated(done: Sequence[Record]) -> str:
         "weights after the last epoch on the test images, which chose nothing; ± is the sample "
         "standard deviation over seeds. "
         "Saved are the bytes that autograd keeps between the passes of one batch; evaluations are "
-        "those of the forward + backward solve, seconds "
-        f"those of the fastest epoch. Run on: {'; '.join(machines)}."
+        "those of the forward + backward solve, seconds those of the fastest epoch of the first "
+        f"seed. Run on: {'; '.join(machines)}."
     )
 
 

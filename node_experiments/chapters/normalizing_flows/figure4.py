@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pandas import DataFrame
 
 from ...reports.records import differences
+from ...reports.seed_tests import LEVEL, welch_p
 from ...reports.table import Cell, ReportTable
 from ...reports.verdicts import epoch_sentence, held, in_brackets, within_two_errors
 from ...runs.frame import read_epochs
@@ -78,26 +79,39 @@ def of_model(cells: Cells, model: str) -> list[Record]:
 
 def verdict(targets: Targets, units: Sequence[int]) -> list[str]:
     """In which cells the continuous flow has the lower loss."""
-    lower: list[str] = []
-    higher: list[str] = []
+    found: dict[str, list[str]] = {"lower": [], "higher": [], "not told apart": []}
     for target, cells in targets.items():
         for n in units:
-            if ("planar_nf", n) not in cells or ("planar_cnf", n) not in cells:
-                continue
-            nf, cnf = (estimate(cells[model, n], "kl") for model in MODELS)
-            name = f"{target.upper()} with {n}"
-            if within_two_errors(cnf.mean - nf.mean, cnf, nf):
-                name += " (within two standard errors)"
-            (lower if cnf.mean < nf.mean else higher).append(name)
-    total = len(lower) + len(higher)
+            if ("planar_nf", n) in cells and ("planar_cnf", n) in cells:
+                outcome = beside(cells["planar_cnf", n], cells["planar_nf", n])
+                found[outcome].append(f"{target.upper()} with {n}")
+    total = sum(map(len, found.values()))
     if not total:
         return []
+    lower, higher, open_cells = found.values()
+    by = "Welch's t-test over seeds, p < 0.05" if has_seeds(targets) else "two standard errors"
+    rest = f", and in {len(open_cells)} the two are not told apart{in_brackets(open_cells)}"
     return [
         f"The paper: {CLAIM}, trained for 50 times fewer steps. Here it "
         f"{held(len(lower), total)}: the CNF has the lower loss in {len(lower)} of {total} cells"
-        f"{in_brackets(lower)}, and the higher one in {len(higher)}{in_brackets(higher)}."
-        + ("" if has_seeds(targets) else f" {ONE_SEED}")
+        f"{in_brackets(lower)} and the higher one in {len(higher)}{in_brackets(higher)}"
+        f"{rest if open_cells else ''} ({by})." + ("" if has_seeds(targets) else f" {ONE_SEED}")
     ]
+
+
+def beside(ours: Sequence[Record], theirs: Sequence[Record]) -> str:
+    """Whether one loss is `lower` than another, `higher`, or `not told apart` from it.
+
+    Tested over seeds where both have several; of single runs, by the errors of their estimates.
+    """
+    one, other = (estimate(runs, "kl") for runs in (ours, theirs))
+    if min(len(ours), len(theirs)) > 1:
+        told = welch_p(*([number(run, "kl") for run in runs] for runs in (ours, theirs))) < LEVEL
+    else:
+        told = not within_two_errors(one.mean - other.mean, one, other)
+    if not told:
+        return "not told apart"
+    return "lower" if one.mean < other.mean else "higher"
 
 
 def checks(targets: Targets) -> Iterator[str]:
