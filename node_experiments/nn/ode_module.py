@@ -72,6 +72,10 @@ class ODEModule(nn.Module):
         """Evaluations and steps of the last pass, and of its backward pass once that has run."""
         return SolveStats.total(self.solves)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without penalties, whose graphs are of one pass and can be neither copied nor kept."""
+        return {**self.__dict__, "penalties": {}}
+
     def regularize(self, regularizer: Regularizer) -> None:
         """Let training solves integrate penalties beside the state; all weights 0 undo it.
 

@@ -12,7 +12,9 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -21,12 +23,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 __all__ = [
+    "OPAQUE",
     "Constants",
     "Holdings",
     "constants_in",
     "find_parameters",
     "holdings_of",
-    "modules_in",
     "reject_batch_statistics",
     "reject_unknown",
 ]
@@ -39,19 +41,43 @@ CAPTURED = (
 )
 
 
-Holdings = Sequence[nn.Module | Tensor]
-"""The modules and tensors within reach of a function, each once; see `holdings_of`."""
+OUT_OF_SIGHT = (
+    "the vector field reads a tensor that needs a gradient, and that was neither held by it nor "
+    "read at the start and the end; its gradient would be lost: pass it in parameters=[...], or "
+    "through args=(...) and as an argument of the vector field, or take gradient='backprop'"
+)
 
 
-def modules_in(holdings: Holdings) -> list[nn.Module]:
-    """The modules among what a function holds."""
-    return [value for value in holdings if isinstance(value, nn.Module)]
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """The modules and tensors within reach of a function, each once; see `holdings_of`.
+
+    Attributes:
+        near: What it is, belongs to or holds, directly or in containers and modules.
+        far: What the attributes of other objects are, of which it may read a few.
+    """
+
+    near: list[nn.Module | Tensor] = field(default_factory=list)
+    far: list[nn.Module | Tensor] = field(default_factory=list)
+
+    @property
+    def modules(self) -> list[nn.Module]:
+        """The modules among them."""
+        return [value for value in (*self.near, *self.far) if isinstance(value, nn.Module)]
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """The tensors among them that belong to no module."""
+        return [value for value in (*self.near, *self.far) if isinstance(value, Tensor)]
 
 
 def constants_in(holdings: Holdings) -> list[Tensor]:
-    """Tensors that a function holds, directly or in its modules, and that need no gradient."""
+    """Tensors that a function holds, directly or in its modules, and that need no gradient.
+
+    Those of other objects may be changed for reasons that are none of the function's.
+    """
     tensors: list[Tensor] = []
-    for value in holdings:
+    for value in holdings.near:
         if isinstance(value, nn.Module):
             tensors += [*value.parameters(), *value.buffers()]
         else:
@@ -79,8 +105,7 @@ def find_parameters(
     Raises:
         ValueError: `func` reads a tensor that needs a gradient and was computed outside of it.
     """
-    modules = modules_in(holdings)
-    tensors = [value for value in holdings if isinstance(value, Tensor)]
+    modules, tensors = holdings.modules, holdings.tensors
     held = [*(p for module in modules for p in module.parameters()), *tensors]
     found = {id(p): p for p in held if p.requires_grad and p.is_leaf}
     if any(getattr(module, "_is_replica", False) for module in modules):
@@ -113,21 +138,37 @@ def find_parameters(
     return tuple(found.values())
 
 
-def reject_batch_statistics(holdings: Holdings, gradient: str) -> None:
+def reject_batch_statistics(
+    holdings: Holdings, gradient: str, evaluate: Callable[[], object]
+) -> None:
     """Reject batch normalisation that counts how often it is called.
 
+    Args:
+        evaluate: Evaluates the function once; called where it may have such a part.
+
     Raises:
-        ValueError: A module that the function holds updates running statistics.
+        ValueError: The function updates the running statistics of a module that it holds.
     """
-    for module in modules_in(holdings):
-        for name, part in module.named_modules():
-            if isinstance(part, _BatchNorm) and part.training and part.track_running_stats:
-                raise ValueError(
-                    f"{type(part).__name__} {name!r} of the vector field updates its running "
-                    f"statistics at every evaluation, and gradient={gradient!r} evaluates again "
-                    "in the backward pass; take GroupNorm or LayerNorm, call eval() on it, set "
-                    "track_running_stats=False, or take gradient='backprop'"
-                )
+    parts = {
+        part: name
+        for module in holdings.modules
+        for name, part in module.named_modules()
+        if isinstance(part, _BatchNorm) and part.training and part.track_running_stats
+    }
+    if not parts:
+        return
+    before = {part: {k: v.clone() for k, v in part.named_buffers()} for part in parts}
+    evaluate()
+    for part, buffers in before.items():
+        changed = any(not torch.equal(v, buffers[k]) for k, v in part.named_buffers())
+        part.load_state_dict(buffers, strict=False)
+        if changed:
+            raise ValueError(
+                f"{type(part).__name__} {parts[part]!r} of the vector field updates its running "
+                f"statistics at every evaluation, and gradient={gradient!r} evaluates again in "
+                "the backward pass; take GroupNorm or LayerNorm, call eval() on it, set "
+                "track_running_stats=False, or take gradient='backprop'"
+            )
 
 
 class Constants:
@@ -169,8 +210,11 @@ def _anomaly_mode() -> Iterator[None]:
         yield
 
 
-def _own_saved_tensors() -> AbstractContextManager:
-    return torch.autograd.graph.saved_tensors_hooks(lambda x: x, lambda x: x)
+def _own_saved_tensors() -> AbstractContextManager[object]:
+    if torch._C._autograd._top_saved_tensors_default_hooks(True) is None:
+        return nullcontext()
+    # An output that is kept as it is would hold its own graph for ever.
+    return torch.autograd.graph.saved_tensors_hooks(Tensor.detach, lambda x: x)
 
 
 _VERIFIED: WeakKeyDictionary[Any, set[tuple]] = WeakKeyDictionary()
@@ -185,29 +229,47 @@ def _verified(owner: Any) -> set[tuple]:
 
 def holdings_of(func: Any) -> Holdings:
     """What a function holds: itself, its owner, and what its closure and globals lead to."""
-    return list(_reach(func, 4, set()))
+    found = Holdings()
+    _reach(func, DEEPEST, set(), found, found.near)
+    return found
 
 
-def _reach(value: Any, depth: int, seen: set[int]) -> Iterator[nn.Module | Tensor]:
+def _reach(
+    value: Any, depth: int, seen: set[int], found: Holdings, into: list[nn.Module | Tensor]
+) -> None:
     if id(value) in seen:
         return
+    seen.add(id(value))
     if isinstance(value, Tensor | nn.Module):
-        seen.add(id(value))
-        yield value
-    if depth > 0:
-        for held in _held_by(value):
-            # Other objects are not looked into: they may hold the whole program.
-            if isinstance(held, HOLDERS) or inspect.isroutine(held):
-                yield from _reach(held, depth - 1, seen)
+        into.append(value)
+    if depth == 0:
+        return
+    for held in _held_by(value):
+        if isinstance(held, HOLDERS) or inspect.isroutine(held):
+            _reach(held, depth - 1, seen, found, into)
+        elif not isinstance(held, OPAQUE) and _attributes(held):
+            _reach(held, depth - 1, seen, found, found.far)
 
 
 HOLDERS = (Tensor, nn.Module, functools.partial, list, tuple, dict, set, frozenset)
+OPAQUE = (str, bytes, int, float, complex, type(None), type, ModuleType)
 MODULE_FIELDS = frozenset(vars(nn.Module()))
 LONGEST_CONTAINER = 1000  # a longer one holds data
+DEEPEST = 5  # from the function to a tensor: an object in a list, a list in that, say
+
+
+def _attributes(value: Any) -> list[Any]:
+    """The attributes of an object; of one of torch's, such as an optimiser, none."""
+    if type(value).__module__.partition(".")[0] == "torch":
+        return []
+    own = list(getattr(value, "__dict__", {}).values())
+    slots = (getattr(kind, "__slots__", ()) for kind in type(value).__mro__)
+    names = [name for each in slots for name in ([each] if isinstance(each, str) else each)]
+    return [*own, *(getattr(value, name) for name in names if hasattr(value, name))]
 
 
 def _held_by(value: Any) -> Sequence[Any]:
-    """What a function, a module's plain attributes, or a container holds."""
+    """What a function, a module's plain attributes, a container or an object holds."""
     if isinstance(value, Tensor):
         return ()
     if isinstance(value, nn.Module):
@@ -223,16 +285,15 @@ def _held_by(value: Any) -> Sequence[Any]:
         return list(value) if len(value) <= LONGEST_CONTAINER else ()
     if isinstance(value, functools.partial):
         return [value.func, *value.args, *value.keywords.values()]
-    owner = getattr(value, "__self__", None)
-    holders = [owner] if isinstance(owner, nn.Module) else []
     if inspect.isfunction(value) or inspect.ismethod(value):
         found = inspect.getclosurevars(value)
         function = value.__func__ if inspect.ismethod(value) else value
         defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-        return [*holders, *found.nonlocals.values(), *found.globals.values(), *defaults]
-    if not inspect.isroutine(value) and callable(value) and hasattr(value, "__dict__"):
-        return [*holders, *vars(value).values()]
-    return holders
+        owner = [value.__self__] if inspect.ismethod(value) else []
+        return [*owner, *found.nonlocals.values(), *found.globals.values(), *defaults]
+    if inspect.isroutine(value):
+        return [getattr(value, "__self__", None)]
+    return _attributes(value)
 
 
 def reject_unknown(
@@ -251,7 +312,7 @@ def reject_unknown(
     ids = {id(leaf) for leaf in known}
     unknown = [leaf for leaf in _leaves(derivative, reject_older=False) if id(leaf) not in ids]
     if unknown and _captured(unknown, evaluate()):
-        raise ValueError(CAPTURED.format("a computation"))
+        raise ValueError(OUT_OF_SIGHT)
 
 
 def _captured(leaves: Sequence[Tensor], derivative: Tensor) -> list[Tensor]:

@@ -25,10 +25,11 @@ class DenseOutput:
         state: How the state was packed.
         shape: Shape of the packed state.
         t0: Where the solve starts.
+        resolution: Relative precision of the times.
     """
 
-    def __init__(self, state: FlatState, shape: torch.Size, t0: float):
-        self._state, self._shape = state, shape
+    def __init__(self, state: FlatState, shape: torch.Size, t0: float, resolution: float):
+        self._state, self._shape, self._resolution = state, shape, resolution
         self._starts: list[float] = []
         self._pieces: list[tuple[float, float, Interpolant]] = []
         self._t0 = self._t1 = t0
@@ -58,6 +59,9 @@ class DenseOutput:
         times = torch.as_tensor(t, dtype=torch.float64)
         low, high = min(self._t0, self._t1), max(self._t0, self._t1)
         host = times.detach().reshape(-1).tolist()
+        # The ends of a solve in single precision are not quite what they are written as.
+        slack = self._resolution * max(abs(low), abs(high))
+        host = [min(max(x, low), high) if low - slack <= x <= high + slack else x for x in host]
         outside = [time for time in host if not low <= time <= high]
         if outside:
             raise ValueError(

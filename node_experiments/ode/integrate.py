@@ -242,6 +242,11 @@ def run(
     )
     if enter is not None:
         problem.leave()
+    if solver.fixed_steps and trajectory.status is Status.STEP_UNDERFLOW:
+        trajectory.cause = (
+            "the steps are shorter than the precision of the time. Take fewer steps, or move the "
+            "origin of t near the solve"
+        )
     if ratio is not None:
         if trajectory.status in (Status.NON_FINITE, Status.NOT_CONVERGED):
             trajectory.cause = cause_of(trajectory.outputs[-1].reshape(-1), rtol, atol)

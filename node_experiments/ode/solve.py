@@ -9,15 +9,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .captured_tensors import (
+    OPAQUE,
     Constants,
     Holdings,
     constants_in,
     find_parameters,
     holdings_of,
-    modules_in,
     reject_batch_statistics,
 )
 from .gradients import Gradient, make_gradient
@@ -170,7 +170,7 @@ def solve(
     if dense:
         from .dense_solution import DenseOutput
 
-        output = DenseOutput(state, packed.shape, times[0])
+        output = DenseOutput(state, packed.shape, times[0], torch.finfo(t.dtype).eps)
         problem.observe = output.record
     found: list[Event] = []
     if events:
@@ -296,7 +296,7 @@ def conclude(problem: Problem, ys: Tensor, trajectory: Trajectory) -> Solution:
         # Their sum tells whether all are finite with one operation, unless it overflows.
         if not (math.isfinite(float(end.sum())) or bool(torch.isfinite(end).all())):
             trajectory.status, ok = Status.NON_FINITE, False
-    ts = problem.t.detach()
+    ts = problem.t.detach().clone()
     if ys.shape[0] != ts.shape[0]:
         ts = ts[: len(ys)]
     status = trajectory.status
@@ -349,19 +349,20 @@ def gradient_method(
         if replacement is not None:
             inputs = (problem.y0, *replacement.tensors(problem))
             return replacement if any(x.requires_grad for x in inputs) else None
-    modules = [arg for arg in problem.args if isinstance(arg, nn.Module)]
-    if modules:
-        func = partial(func, *modules)  # what they hold is found with what it holds
+    objects = [arg for arg in problem.args if not isinstance(arg, (Tensor, *OPAQUE))]
+    if objects:
+        func = partial(func, *objects)  # what they hold is found with what it holds
     if method.records_steps and solver_method.has_graph:
         return method
     # A method that is not recorded is right where nothing needs a gradient.
     holdings = holdings_of(func)
     if not method.records_steps:
-        reject_batch_statistics(holdings, type(method).__name__.lower())
+        name = type(method).__name__.lower()
+        reject_batch_statistics(holdings, name, lambda: evaluate_once(problem))
     try:
         problem.parameters = parameters_of(func, holdings, parameters, problem)
     except GraphLost:
-        held = [p for module in modules_in(holdings) for p in module.parameters()]
+        held = [p for module in holdings.modules for p in module.parameters()]
         if any(x.requires_grad for x in (problem.y0, problem.t, *problem.inputs, *held)):
             raise
         return None
@@ -370,6 +371,12 @@ def gradient_method(
     problem.parameters_are_all = parameters is None
     inputs = (problem.y0, problem.t, *problem.inputs)
     return method if any(x.requires_grad for x in inputs) else None
+
+
+def evaluate_once(problem: Problem) -> None:
+    """Evaluate the vector field at the start, without a graph."""
+    with torch.no_grad():
+        problem.func(problem.time(problem.times[0]), problem.y0, *problem.args)
 
 
 def parameters_of(

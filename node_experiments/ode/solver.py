@@ -18,6 +18,19 @@ NOT_OF_SCIPY = (
 )  # fmt: skip
 
 
+TOLERANCES, TIMES = ("rtol", "atol"), ("step_t", "jump_t")
+WHOLE = ("num_steps", "max_steps", "max_steps_between_outputs", "max_order")
+# What each setting that is no word or switch may be.
+NUMBERS = {
+    **dict.fromkeys(TOLERANCES, "a number >= 0, or a list of such numbers"),
+    **dict.fromkeys(TIMES, "a list of times"),
+    **dict.fromkeys(WHOLE, "a whole number, or null"),
+    **dict.fromkeys(("step_size", "first_step"), "a number > 0, or null"),
+    **dict.fromkeys(("min_step", "max_step", "safety", "min_factor", "max_factor"), "a number"),
+    "max_steps": "a whole number",
+}
+
+
 @dataclass(frozen=True)
 class Solver:
     """How an initial value problem is solved.
@@ -97,27 +110,26 @@ class Solver:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ValueError(f"solver.method={self.method!r} is unknown{nearest(self.method)}")
+        for name in NUMBERS:
+            self._as_numbers(name)
         by_times = bool(self.step_t) and (
             not METHODS[self.method].adaptive or self.controller == "none"
         )
         fixed = self.step_size is not None or self.num_steps is not None or by_times
         # Worked out once, and not by a property with a lock, which torch.compile cannot trace.
         object.__setattr__(self, "fixed_steps", fixed)
-        for name in ("rtol", "atol"):
+        for name in TOLERANCES:
             value = getattr(self, name)
             parts = (value,) if isinstance(value, float | int) else tuple(value)
             ok = bool(parts) and all(0 <= part < math.inf for part in parts)
-            self._require(ok, name, "a number >= 0, or a list of such numbers")
+            self._require(ok, name, NUMBERS[name])
         if self.rtol == 0 and self.atol == 0:
             raise ValueError("solver.rtol and solver.atol are both 0; at least one must be > 0")
-        for name in ("step_t", "jump_t"):
+        for name in TIMES:
             self._require(not any(map(math.isnan, getattr(self, name))), name, "times, none NaN")
         for name in ("step_size", "first_step"):
             value = getattr(self, name)
             self._require(value is None or 0 < value < math.inf, name, "a number > 0, or null")
-        for name in ("num_steps", "max_order"):
-            value = getattr(self, name)
-            self._require(value is None or hasattr(value, "__index__"), name, "a whole number")
         self._require(self.num_steps is None or self.num_steps >= 1, "num_steps", "at least 1")
         self._require(0 <= self.min_step < math.inf, "min_step", "a number >= 0")
         self._require(self.max_step > 0, "max_step", "a number > 0")
@@ -201,6 +213,23 @@ class Solver:
                 f"solver.method={self.method!r} takes fixed steps and was given none; set "
                 "solver.step_size=<step in units of t> or solver.num_steps=<number of steps>"
             )
+
+    def _as_numbers(self, name: str) -> None:
+        """See that a setting holds numbers; those of NumPy and tensors become Python's."""
+        value = getattr(self, name)
+        if hasattr(value, "tolist"):
+            value = value.tolist()
+            value = tuple(value) if isinstance(value, list) else value
+        if name in WHOLE and isinstance(value, float) and value.is_integer():
+            value = int(value)
+        object.__setattr__(self, name, value)
+        if value is None and NUMBERS[name].endswith("null"):
+            return
+        one = isinstance(value, int) or (isinstance(value, float) and name not in WHOLE)
+        several = hasattr(value, "__iter__") and not isinstance(value, str | bytes)
+        many = several and all(isinstance(part, float | int) for part in value)
+        ok = many if name in TIMES else one or (many and name in TOLERANCES)
+        self._require(ok, name, NUMBERS[name])
 
     def _reject_what_scipy_has_not(self) -> None:
         """SciPy controls its steps by itself, and two of its methods bound them from below."""

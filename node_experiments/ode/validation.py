@@ -25,6 +25,7 @@ __all__ = [
     "check_parameters",
     "check_times",
     "check_transform",
+    "is_differentiated",
     "transformed",
 ]
 
@@ -139,6 +140,13 @@ def check_choices(
             "solver.num_steps and a grid of step_t need a finite interval; found "
             f"t[-1]={times[-1]!r}; set solver.step_size, or take a finite last time"
         )
+    first, last = min(times[0], times[-1]), max(times[0], times[-1])
+    grid = solver.step_t if solver.fixed_steps else ()
+    if len(grid) and (max(grid) <= first or min(grid) >= last):
+        raise ValueError(
+            f"solver.step_t has times from {min(grid):g} to {max(grid):g}, and the solve goes "
+            f"from {times[0]:g} to {times[-1]:g}, which would be one step; give times inside of it"
+        )
     by_itself = METHODS[solver.method].family == "scipy" or solver.batching == "independent"
     unserved = [name for name, value in asked.items() if value] if by_itself else []
     if unserved:
@@ -161,6 +169,15 @@ def transformed(*inputs: Any) -> bool:
     return forward_ad._current_level >= 0 and any(
         isinstance(x, Tensor) and forward_ad.unpack_dual(x).tangent is not None for x in inputs
     )
+
+
+def is_differentiated(x: Tensor) -> bool:
+    """Whether a derivative with respect to a tensor may be asked for, backward or forward."""
+    if x.requires_grad or torch.compiler.is_compiling():
+        return x.requires_grad
+    if torch._C._functorch.is_functorch_wrapped_tensor(x):
+        return True
+    return forward_ad._current_level >= 0 and forward_ad.unpack_dual(x).tangent is not None
 
 
 def check_transform(t: Tensor | Sequence[float], events: bool) -> None:

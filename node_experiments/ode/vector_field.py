@@ -41,8 +41,10 @@ class Dynamics:
             those that are traced do not, nor those of inference mode.
         draws: Whether it draws random numbers, as is known from the second evaluation on.
         resolution: Relative precision of its derivatives, where that is below the state's.
+        first: Its derivative at the start of a solve, if it is known.
     """
 
+    first: Tensor | None = None
     plain: Callable[..., Any] | None = None
     reuses_memory: bool = False
     counts_changes: bool = True
@@ -127,6 +129,7 @@ class VectorField(Dynamics):
         self.counts_changes = not torch.is_inference_mode_enabled()
         self._states: list[Tensor] = []
         self._before = b""
+        self.first: Tensor | None = None
 
     def __call__(self, t: Tensor, y: Tensor, *args: Any) -> Tensor:
         if not self._states:
@@ -167,6 +170,8 @@ class VectorField(Dynamics):
         # memory may be somebody else's: a tensor that is kept, or an array of NumPy.
         if not (derivative.requires_grad and derivative._version == 0):
             self.reuses_memory = sys.getrefcount(derivative) > 2 or not owns_memory(derivative)
+        if not self.reuses_memory:
+            self.first = derivative.detach()
         return derivative
 
     def fitted(self, derivative: Any, y: Tensor) -> Tensor:

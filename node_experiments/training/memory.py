@@ -52,7 +52,7 @@ class SavedBytes:
             self._seen.add(storage.data_ptr())
             self._kept.append(tensor.detach())
             self.total += storage.nbytes()
-        return tensor
+        return tensor.detach()  # an output would hold its own graph, which nothing frees
 
 
 class MemoryMeter(Callback):

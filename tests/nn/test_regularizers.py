@@ -1,5 +1,7 @@
+import copy
 import itertools
 import math
+import pickle
 from types import SimpleNamespace
 
 import pytest
@@ -224,6 +226,21 @@ def test_gradients_of_the_penalties_by_finite_differences():
 
     z0 = torch.randn(2, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(penalties, (z0, *field.parameters()), fast_mode=True)
+
+
+def test_a_model_can_be_copied_and_kept_after_a_pass():
+    """As averages of weights over training are, with the graph of the penalties still there."""
+    model, y0 = (
+        regularized(Linear(torch.eye(2)), Regularizer(kinetic=1)),
+        torch.ones(3, 2).double(),
+    )
+    model.solve(y0, UNIT)
+    assert model.penalties["kinetic"].integral.requires_grad
+    for copied in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert copied.penalties == {}
+        copied.solve(y0, UNIT)
+        assert copied.penalties["kinetic"].integral > 0
+    assert model.penalties["kinetic"].integral.requires_grad
 
 
 def flow(trace="exact"):

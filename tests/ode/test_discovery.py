@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import copy
 import functools
+import math
 import threading
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -140,6 +143,23 @@ def test_batch_statistics_are_rejected_with_the_reason():
         with pytest.raises(ValueError, match=r"BatchNorm1d '1' .* running statistics"):
             solve(field, y0, TIMES, SOLVER, way)
     solve(field, y0, TIMES, SOLVER, Backprop())
+    statistics = copy.deepcopy(net[1].state_dict())
+
+    @dataclass
+    class Owner:
+        net: nn.Module
+        other: nn.Module
+
+        def field(self, t, y):
+            return self.net(y)
+
+    for owned in (Owner(net, net).field, lambda t, y: Owner(net, net).field(t, y)):
+        with pytest.raises(ValueError, match=r"BatchNorm1d '1' .* running statistics"):
+            solve(owned, y0, TIMES, SOLVER, Discrete())
+    # That of another network is no reason to reject.
+    solve(Owner(nn.Linear(3, 3), net).field, y0, TIMES, SOLVER, Discrete()).ys.sum().backward()
+    for name, before in statistics.items():
+        assert torch.equal(net[1].state_dict()[name], before)
     net.eval()
     solve(field, y0, TIMES, SOLVER, Discrete())
 
@@ -164,6 +184,44 @@ def test_jvp_and_vmap_go_through_fixed_steps():
     torch.testing.assert_close(pushed, jacobian @ tangent)
     with pytest.raises(ValueError, match="fixed steps only"):
         torch.func.jvp(lambda y: solve(net, y, TIMES, Solver()).ys, (y0,), (tangent,))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")  # torch's own
+@pytest.mark.parametrize("method", ["rk4", "euler", "dopri5"])
+def test_forward_mode_reaches_the_times(method):
+    """y = exp((t0^2 - t1^2) / 2), by every way to a directional derivative."""
+
+    def end(t, y0=1.0):
+        y0 = y0 * torch.ones((), dtype=torch.float64)
+        return solve(lambda t, y: -t * y, y0, t, Solver(method, num_steps=200), way).ys[-1]
+
+    t, tangent = torch.tensor([0.2, 1.0]).double(), torch.tensor([1.0, -0.5]).double()
+    y = math.exp(-0.48)
+    for way in ("backprop", "adjoint"):  # noqa: B007
+        tolerance = {"rtol": 2e-2 if method == "euler" else 1e-6, "atol": 0}
+        expected = torch.tensor([0.2 * y, -y], dtype=torch.float64)
+        torch.testing.assert_close(torch.func.jacfwd(end)(t), expected, **tolerance)
+        pushed = torch.func.jvp(end, (t,), (tangent,))[1]
+        torch.testing.assert_close(pushed, expected @ tangent, **tolerance)
+        both = torch.func.jvp(end, (t, torch.tensor(1.0).double()), (tangent, 0.48 * y * t[1]))[1]
+        torch.testing.assert_close(both, expected @ tangent + 0.48 * y * y, **tolerance)
+        with torch.autograd.forward_ad.dual_level():
+            dual = torch.autograd.forward_ad.make_dual(t, tangent)
+            pushed = torch.autograd.forward_ad.unpack_dual(end(dual)).tangent
+        torch.testing.assert_close(pushed, expected @ tangent, **tolerance)
+        second = torch.func.jacfwd(torch.func.jacfwd(end))(t)
+        torch.testing.assert_close(second, torch.func.hessian(end)(t))
+        starts = torch.tensor([1.0, 2.0]).double()
+        found = torch.func.vmap(
+            lambda y0: torch.func.jvp(lambda t: end(t, y0), (t,), (tangent,))[1]
+        )(starts)
+        torch.testing.assert_close(found, (expected @ tangent) * starts, **tolerance)
+
+
+def test_a_method_whose_times_cannot_be_recorded_says_so():
+    t = torch.tensor([0.0, 1.0], requires_grad=True)
+    with pytest.raises(ValueError, match=r"gradient with respect to t .*'reversible_heun'"):
+        solve(lambda t, y: -y, state(), t, Solver("reversible_heun", num_steps=2), "backprop")
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
@@ -341,6 +399,58 @@ def test_networks_that_take_turns_in_time_get_all_gradients(container):
     torch.testing.assert_close(gradients, expected)
 
 
+@pytest.mark.parametrize("way", [*WAYS, "interpolated"], ids=str)
+@pytest.mark.parametrize("held", ["owner", "closure", "slots", "nested", "argument"])
+def test_tensors_in_objects_get_gradients_wherever_they_are_read(way, held):
+    """One rate for each third of the time: none is read at both ends alone."""
+
+    @dataclass
+    class Rates:
+        each: list
+
+        def field(self, t, y, *args):
+            return -self.each[min(int(3 * t), 2)] * y
+
+    @dataclass(slots=True)
+    class Slots:
+        rates: object
+
+    rates = Rates([torch.tensor(r, requires_grad=True) for r in (1.0, 2.0, 3.0)])
+    slots, args = Slots(rates), ()
+    field = {
+        "owner": rates.field,
+        "closure": lambda t, y: -rates.each[min(int(3 * t), 2)] * y,
+        "slots": lambda t, y: slots.rates.field(t, y),
+        "nested": functools.partial(lambda held, t, y: held[0].rates.field(t, y), [slots]),
+        "argument": lambda t, y, given: given.rates.field(t, y),
+    }[held]
+    if held == "argument":
+        args = (slots,)
+    solver = Solver("rk4", num_steps=30)
+    solve(field, state(), TIMES, solver, way, args=args).ys[-1].square().sum().backward()
+    expected = 2 * state().square().sum() * math.exp(-4) * -1 / 3
+    for rate in rates.each:
+        assert float(rate.grad) == pytest.approx(float(expected), rel=0.08)
+
+
+def test_a_tensor_that_is_read_seldom_and_out_of_sight_is_no_silent_zero():
+    """Looked at is the first evaluation of a backward pass, the second, the fourth, and so on."""
+    far = [torch.tensor(1.0, requires_grad=True)]
+    for _ in range(6):
+        far = [far]  # deeper than anybody looks
+
+    def field(t, y):
+        held = far
+        while isinstance(held, list):
+            held = held[0]
+        return -held * y if 0.3 < t < 0.8 else -y
+
+    y0 = state().requires_grad_()
+    ys = solve(field, y0, TIMES, Solver("rk4", num_steps=40), "discrete").ys
+    with pytest.raises(ValueError, match=r"gradient would be lost: pass it in parameters="):
+        ys.sum().backward()
+
+
 def test_a_tensor_out_of_sight_is_found_at_the_last_time():
     class Out:
         def __init__(self):
@@ -477,4 +587,4 @@ def test_what_modules_among_the_arguments_hold_is_found(way):
         ys[-1].sum().backward()
     normalised = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
     with pytest.raises(ValueError, match=r"BatchNorm1d '1' .* running statistics"):
-        solve(lambda t, y, net: net(y), state(), TIMES, SOLVER, way, args=(normalised,))
+        solve(lambda t, y, net: net(y), torch.rand(2, 3), TIMES, SOLVER, way, args=(normalised,))

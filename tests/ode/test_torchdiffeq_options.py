@@ -376,3 +376,8 @@ def test_a_smallest_step_that_scipy_has_not_is_said():
     with pytest.warns(UserWarning, match="SciPy's RK45 has no min_step, which is left out"):
         odeint(lambda t, y: -y, torch.ones(2), T, method="scipy_solver", options=options)
     odeint(lambda t, y: -y, torch.ones(2), T, method="scipy_solver", options={"min_step": 2})
+
+
+def test_an_unknown_method_is_answered_with_the_nearest():
+    with pytest.raises(ValueError, match=r"method='rk5' is unknown; did you mean 'rk4'"):
+        odeint(lambda t, y: -y, torch.ones(1), torch.tensor([0.0, 1.0]), method="rk5")

@@ -27,7 +27,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
+from ..changed_field import reject_another_field
 from ..integrate import solve_forward
+from ..methods.explicit_runge_kutta import ExplicitRungeKutta
 from ..methods.registry import METHODS, nearest
 from ..norms import rms_norm, scaled
 from ..problem import Problem, Watch
@@ -177,9 +179,13 @@ class _Solve(torch.autograd.Function):
         t: Tensor,
         *differentiable: Tensor,
     ) -> Tensor:
-        ys, trajectory = solve_forward(problem)
+        explicit = METHODS[problem.solver.method].family == "explicit"
+        stepper = problem.stepper(problem.stats.forward) if explicit else None
+        ys, trajectory = solve_forward(problem, stepper=stepper)
         trajectories.append(trajectory)
-        ctx.problem, ctx.options = problem, options
+        ctx.problem, ctx.options, ctx.end = problem, options, None
+        if isinstance(stepper, ExplicitRungeKutta):
+            ctx.end = stepper.known_end(trajectory.outputs[-1])
         ctx.save_for_backward(ys, *differentiable)
         return ys
 
@@ -188,6 +194,7 @@ class _Solve(torch.autograd.Function):
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
         ys, *differentiable = ctx.saved_tensors
         backward_solve = AugmentedSolve(ctx.problem, ctx.options, ys, grad_ys, differentiable)
+        backward_solve.expect(ctx.end)
         grad_y0, grad_t, *grads = backward_solve.solve(needs_grad_t=ctx.needs_input_grad[4])
         return None, None, None, grad_y0, grad_t, *grads
 
@@ -196,6 +203,9 @@ class AugmentedDynamics(Dynamics):
     """(y, a) -> (f, -a df/dy), with -a df/dtheta beside it: one evaluation and one product.
 
     The augmented system of Chen et al. 2018, appendix B.1.
+
+    Attributes:
+        expected: dy/dt where the backward solve starts, if the forward solve knows it.
     """
 
     def __init__(self, problem: Problem):
@@ -203,12 +213,16 @@ class AugmentedDynamics(Dynamics):
         self._shape = problem.y0.shape
         self._evaluate = Evaluator(problem)
         self.resolution = problem.func.resolution
+        self.expected: Tensor | None = None
 
     def __call__(self, t: Tensor, y: Tensor, integrand: Tensor | None = None) -> Tensor:
         n = len(y) // 2
         a = y[n:].view(self._shape)
         inputs = () if integrand is None else self._evaluate.inputs
         _, leaf, f = self._evaluate(t, y[:n].view(self._shape))
+        if self.expected is not None:
+            reject_another_field(self.expected, f.detach(), float(t))
+            self.expected = None
         if f.requires_grad:
             da_dt, *grads = torch.autograd.grad(
                 f,
@@ -253,12 +267,20 @@ class AugmentedSolve(BackwardSolve):
         solver = options.backward_solver(problem.solver, problem.times)
         super().__init__(problem, ys, grad_ys, solver, options.chooses_method)
 
+    def expect(self, end: Tensor | None) -> None:
+        """The derivative at the end of the forward solve, if it is known without an evaluation.
+
+        An explicit method starts the backward solve there, and it has to be the same.
+        """
+        if METHODS[self._chosen.method].family == "explicit":
+            self._augmented.expected = end
+
     def _prepare(self) -> None:
         problem, solver = self._problem, self._chosen
         self._state = self._ys.new_zeros(2 * self._n)
         self._adjoint = self._state[self._n :]
         self._quadrature = self._ys.new_zeros(sum(self._sizes))
-        augmented = AugmentedDynamics(problem)
+        self._augmented = augmented = AugmentedDynamics(problem)
         self._dynamics, self._linearize = augmented, augmented.linearize
         self._time = problem.time
         perturbs = solver.perturb or self._ys.device.type != "cpu"

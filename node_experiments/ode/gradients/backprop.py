@@ -19,6 +19,7 @@ from ..methods.make_stepper import functional_method
 from ..methods.registry import METHODS
 from ..problem import Problem
 from ..solution import Trajectory
+from ..validation import is_differentiated
 from .base import Gradient
 from .recorded_implicit_step import RecordedImplicitSteps
 from .recorded_steps import FrozenGrid, RecordedSteps, TimedSteps
@@ -48,7 +49,7 @@ class Backprop(Gradient):
         Raises:
             ValueError: A method that cannot be recorded, or whose times cannot be.
         """
-        grid = FrozenGrid(problem) if problem.t.requires_grad else None
+        grid = FrozenGrid(problem) if is_differentiated(problem.t) else None
         stepper = recorded_stepper(problem, grid)
         if grid is None:
             trajectory = run(problem, stepper, problem.start)
@@ -84,6 +85,12 @@ def recorded_stepper(problem: Problem, grid: FrozenGrid | None) -> Stepper:
     if method.family == "implicit":
         return RecordedImplicitSteps(problem, grid)
     if grid is not None:
+        if method.family != "explicit":
+            raise ValueError(
+                "operations of the steps have a gradient with respect to t where the method is "
+                f"of Runge-Kutta; found solver.method={method.name!r}; detach t, take a method "
+                "such as 'rk4', or gradient='adjoint' outside of transforms"
+            )
         return TimedSteps(problem, grid)
     if method.family == "explicit":
         return RecordedSteps(problem, problem.clock)

@@ -228,7 +228,8 @@ class Evaluator:
         self.args = tuple(leaves.get(i, arg) for i, arg in enumerate(problem.args))
         # Parameters are read by the vector field itself, so the originals are what to ask for.
         self.inputs = (*leaves.values(), *problem.parameters)
-        self._is_checked = not problem.parameters_are_all
+        # A field may read a tensor in some of its evaluations only: the next one to look at.
+        self._made, self._checked_at = 0, 1 if problem.parameters_are_all else -1
         # Given parameters may reach the vector field through a graph that was made outside of
         # it, which every evaluation goes through.
         self.retain_graph = not problem.parameters_are_all
@@ -248,10 +249,11 @@ class Evaluator:
             if self._time_gradients:
                 time = time.detach().clone().requires_grad_()
             derivative = self._problem.func(time, y, *self.args)
-            if not self._is_checked:
+            self._made += 1
+            if self._made == self._checked_at:
                 known = (time, y, *self.inputs)
                 reject_unknown(derivative, known, lambda: self._problem.func(time, y, *self.args))
-                self._is_checked = True
+                self._checked_at *= 2
         return Evaluation(time, y, derivative)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..changed_field import reject_another_field
 from ..integrate import run, solve_forward
 from ..methods.explicit_runge_kutta import ExplicitRungeKutta
 from ..problem import Problem
@@ -172,8 +173,11 @@ def gradients_of(
     adjoint = RungeKuttaAdjoint(
         problem, grad_ys.reshape(len(grad_ys), -1), pullback, time_gradients
     )
+    first = problem.func.first if problem.runge_kutta.explicit else None
     for (t, t_end), step in steps:
         adjoint.step_back(t, t_end, step)
+        if first is not None and t == problem.times[0]:
+            reject_another_field(first, step.stages[0].derivative.detach(), t)
         # Before the next step makes its graphs.
         step.stages.clear()
     adjoint.finish()

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..changed_field import reject_change_since
 from ..integrate import solve_forward
 from ..methods.base import Interpolant, Stepper
 from ..methods.registry import METHODS
@@ -126,6 +127,7 @@ class InterpolatedSolve(torch.autograd.Function):
     @staticmethod
     @backward_pass
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
+        reject_change_since(ctx.problem)
         ys, *rest = ctx.saved_tensors
         bound = iter(rest[ctx.count :])
         pieces = [

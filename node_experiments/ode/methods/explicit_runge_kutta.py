@@ -297,6 +297,11 @@ class ExplicitRungeKutta(Generic[Number]):
             self._end, self._at_end = y1, self._evaluate(t + h, y1, args)
         return self._at_end if self._buffer is None else self._at_end.clone()
 
+    def known_end(self, y: Tensor) -> Tensor | None:
+        """dy/dt at the state that the last step ended with, if it needs no evaluation."""
+        known = y is self._end and self._at_end is not None
+        return self._at_end.clone() if known and self._at_end is not None else None
+
     def quadrature_increment(self, h: float) -> Tensor:
         return torch.mv(self._integrands[:-1].t(), self._weights[-2]).mul_(h)
 

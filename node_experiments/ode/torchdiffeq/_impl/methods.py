@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 from ...methods.registry import METHODS
 
 __all__ = ["SCIPY_SOLVERS", "SOLVERS", "method_of", "options_of"]
@@ -59,8 +61,10 @@ def method_of(name: str | None) -> tuple[str, bool]:
     """
     name = "dopri5" if name is None else name
     if name not in SOLVERS and name not in METHODS:
-        allowed = dict.fromkeys([*SOLVERS, *METHODS])
-        raise ValueError(f"method={name!r} is unknown; allowed: {', '.join(allowed)}")
+        allowed = list(dict.fromkeys([*SOLVERS, *METHODS]))
+        near = difflib.get_close_matches(str(name), allowed)
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        raise ValueError(f"method={name!r} is unknown{hint} (allowed: {', '.join(allowed)})")
     method = SOLVERS.get(name, name)
     if name in SOLVERS:
         return method, name not in ADAPTIVE and name != "scipy_solver"
