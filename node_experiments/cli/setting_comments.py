@@ -74,7 +74,7 @@ def explained(settings: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
         found[group] = [
             (f"{prefix}{name}={written(value)}", said.get(name, ""))
             for name, value in values.items()
-            if group or not isinstance(value, dict)
+            if name in schema.__dataclass_fields__ and (group or not isinstance(value, dict))
         ]
     return found
 

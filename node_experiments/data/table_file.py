@@ -68,12 +68,19 @@ class TableFile:
             cells as they are; typed where it was a parquet file or a DataFrame.
         decimal: Sign of decimals in the text, `.` or `,`.
         lines: The line on which each row ends, or None where rows have no lines.
+        made: Columns that no file has.
     """
 
     source: str
     rows: pd.DataFrame
     decimal: str = "."
     lines: Sequence[int] | None = None
+    made: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """The columns of the file, in their order."""
+        return [str(name) for name in self.rows.columns if name not in self.made]
 
     @classmethod
     def of(cls, frame: pd.DataFrame, source: str = DATAFRAME) -> TableFile:

@@ -68,6 +68,19 @@ class Autoregressive(nn.Module):
         state, since = states.at(times, including=False)
         return self._mean(self._carried(state, since), since)
 
+    def predict_after(self, states: States, counts: Tensor, since: Tensor) -> Tensor:
+        """Means some time after the latest of so many observations.
+
+        Args:
+            counts: How many observations they rest on, shape `(batch, time)`.
+            since: Time since the last of these, of the same shape.
+
+        Returns:
+            Shape `(batch, time, dim)`.
+        """
+        since = since.to(states.times.dtype).clamp(min=0)
+        return self._mean(self._carried(states.after(counts), since), since)
+
     def roll_out(self, states: States, times: Tensor, noise: Tensor | None = None) -> Tensor:
         """Means at times after the last observation, each fed back as if it had been observed.
 

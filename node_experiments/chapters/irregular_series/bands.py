@@ -15,6 +15,7 @@ from ...data.time_series import TimeSeries
 __all__ = ["BAND", "History", "PredictiveNoise", "bands", "drawn", "mixture_cdf"]
 
 BAND = (0.05, 0.95)  # quantiles on the edges of a band
+ROUNDING = 1e-4  # of a step: times that are meant to be at its end
 MOST_STEPS = 40  # of Newton's method towards a quantile; about six are taken
 
 
@@ -184,25 +185,36 @@ def continued(
     """Means of an autoregressive model at times `(batch, time)`, also beyond the observations.
 
     Beyond them it is rolled out in steps of the mean gap between observations, as it was trained,
-    so that a forecast does not depend on how many times are asked for.
+    so that a forecast does not depend on how many times are asked for. Between two steps it passes
+    from what was predicted before the first of them to what is predicted after it: right after a
+    step the state has just read a prediction, and where observations are as far apart as the
+    steps are, no training has shown what comes after a small part of one.
 
     Args:
         noise: Standard deviation of an observation: what is fed back is drawn with it.
     """
     states = model.read(observed)
-    last = states.last()[1]
-    steps = int(((times.amax(1) - last).amax() / gap).ceil().clamp(min=0)) if gap > 0 else 0
-    if steps:
-        ahead = last.unsqueeze(1) + gap * torch.arange(1, steps + 1, device=times.device)
-        values = model.roll_out(states, ahead, noise)
-        everywhere = torch.ones_like(values, dtype=torch.bool)
-        observed = TimeSeries(
-            torch.cat([observed.times.expand(len(last), -1), ahead], 1),
-            torch.cat([observed.values, values], 1),
-            torch.cat([observed.mask, everywhere[..., 0]], 1),
-            False,
-            torch.cat([observed.observed_features & observed.mask.unsqueeze(-1), everywhere], 1),
-            observed.static,
-        )
-        states = model.read(observed)
-    return model.predict(states, times)
+    last, counts = states.last()[1].unsqueeze(1), states.counts.unsqueeze(1)
+    steps = int(((times - last).amax() / gap).ceil().clamp(min=0)) if gap > 0 else 0
+    if not steps:
+        return model.predict(states, times)
+    ahead = last + gap * torch.arange(1, steps + 1, device=times.device)
+    values = model.roll_out(states, ahead, noise)
+    everywhere = torch.ones_like(values, dtype=torch.bool)
+    observed = TimeSeries(
+        torch.cat([observed.times.expand(len(last), -1), ahead], 1),
+        torch.cat([observed.values, values], 1),
+        torch.cat([observed.mask, everywhere[..., 0]], 1),
+        False,
+        torch.cat([observed.observed_features & observed.mask.unsqueeze(-1), everywhere], 1),
+        observed.static,
+    )
+    states = model.read(observed)
+    place = (times - last) / gap
+    step = (place - ROUNDING).ceil().clamp(min=1) - 1  # at the end of a step: the one that ends
+    after = model.predict_after(states, counts + step.long(), times - (last + gap * step))
+    earlier = (step - 1).clamp(min=0)
+    before = model.predict_after(states, counts + earlier.long(), times - (last + gap * earlier))
+    share = (place - step).where(step > 0, 1.0).unsqueeze(-1)
+    beyond = (times > last).unsqueeze(-1)
+    return torch.lerp(before, after, share).where(beyond, model.predict(states, times))

@@ -168,7 +168,13 @@ def draw_feature(axis: Axes, data: ForecastData, batch: Any, curve: Curve, i: in
         t, in_its_unit(line - spread), in_its_unit(line + spread), color=COLORS["blue"],
         alpha=0.25, lw=0, label="90 % band of the model",
     )  # fmt: skip
-    axis.plot(t, in_its_unit(line), color=COLORS["blue"], lw=1.3, label="model")
+    if len(t) == 1:  # of which neither a line nor a band is seen
+        axis.errorbar(t, in_its_unit(line), float(spread) * scale, color=COLORS["blue"], capsize=3)
+    marker = "o" if len(t) == 1 else None
+    axis.plot(
+        t, in_its_unit(line), color=COLORS["blue"], lw=1.3, label="model", marker=marker,
+        markersize=3.5,
+    )  # fmt: skip
     axis.plot(
         in_user_time(seen_times[read]), in_its_unit(seen.values[i, read, d]), linestyle="",
         marker="o", markersize=3.5, color="black", markeredgewidth=0, label="observations",

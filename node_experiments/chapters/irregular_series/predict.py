@@ -27,6 +27,7 @@ __all__ = ["predict_series", "predictions"]
 
 log = logging.getLogger(__name__)
 
+WHOLE_NUMBER = r"0|[1-9]\d{0,17}"
 EARLY = 1e-6  # of the span: single precision puts no time before the first observation
 FURTHEST = 20  # spans of training after which nothing is predicted
 POINTS = 50  # of a forecast over the time span of training, when no times are asked for
@@ -86,6 +87,8 @@ def as_given(found: pd.DataFrame, schema: SeriesSchema, inputs: Inputs | None) -
     if series is not None and series.dtype != object:
         names = series.drop_duplicates()
         found[of_series] = found[of_series].map(dict(zip(text_of(names), names, strict=True)))
+    elif series is None and found[of_series].str.fullmatch(WHOLE_NUMBER).all():
+        found[of_series] = found[of_series].astype(int)  # as a table is read again
     written = times is None or not pd.api.types.is_timedelta64_dtype(times)
     if of_times in found and written and pd.api.types.is_timedelta64_dtype(found[of_times]):
         shown = {time: clock_text(time) for time in found[of_times].unique()}

@@ -34,9 +34,9 @@ def source_of(trained: Any, inputs: Inputs | None) -> tuple[SeriesSchema, Measur
         given = None if inputs is None else with_series(table_in(inputs), settings)
         table = read_user_table(settings) if given is None else given
         seen = schema.read(table)
-        warn_of_far_series(table.source, schema, seen, data.span[1])
         if settings.observed_window is not None:
             seen = latest_window(seen, settings.observed_window * schema.columns.hour)
+        warn_of_far_series(table.source, schema, seen, data.span[1])
         return schema, seen
     schema = schema_of(data)
     return schema, test_series(data, schema) if inputs is None else schema.read(table_in(inputs))

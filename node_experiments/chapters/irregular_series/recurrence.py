@@ -120,7 +120,11 @@ class States:
         times = times.to(self.times.dtype).expand(len(self.place), -1).contiguous()
         before = torch.searchsorted(self.times[:, 1:].contiguous(), times, right=including)
         since = times - self.times.gather(1, before)
-        return self.rows[self.place.gather(1, before)], since.clamp(min=0)
+        return self.after(before), since.clamp(min=0)
+
+    def after(self, counts: Tensor) -> Tensor:
+        """The states after so many observations, `(batch, time)`, of shape `(..., 2 * size)`."""
+        return self.rows[self.place.gather(1, counts)]
 
     def last(self) -> tuple[Tensor, Tensor]:
         """The state after all observations, `(batch, 2 * size)`, and their last time."""

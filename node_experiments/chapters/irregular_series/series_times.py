@@ -145,14 +145,19 @@ class SeriesTimes:
             if self.form.time_format is not None:
                 found = found.fillna(dates_of(times, self.form, kind))
         if found.isna().any():
-            written = "" if self.form.time_format is None else f" as {self.form.time_format}"
+            date = "2024-03-31 14:05" + "+01:00" * (kind == "zoned")
+            if self.form.time_format is not None:
+                date = pd.Timestamp(date).strftime(self.form.time_format)
             wanted = {
                 "number": "numbers, such as [30,36]",
-                "date": f"dates{written}, such as ['2024-03-31 14:05']",
-                "zoned": f"dates with a zone{written}, such as ['2024-03-31 14:05+01:00']",
+                "date": f"dates, such as ['{date}']",
+                "zoned": f"dates with a zone, such as ['{date}']",
                 "clock": "times of day, such as ['14:05']",
             }
-            ahead = "; for hours after each last observation, set predict.after_last=true"
+            ahead = (
+                "; for hours after each last observation, set predict.after_last=true, in Python "
+                "after_last=True"
+            )
             raise DataError(
                 f"{str(times[found.isna()].iloc[0])!r} is no time to predict at; the model was "
                 f"trained on a table whose times are {wanted[kind]}"

@@ -129,7 +129,7 @@ def require_column(table: TableFile, name: str, remedy: str = NAME_THEM) -> None
     names = [str(column) for column in table.rows.columns]
     if names.count(name) == 1:
         return
-    shown = ", ".join(map(repr, names))[:300]
+    shown = ", ".join(map(repr, table.names))[:300]
     if name in names:
         raise DataError(
             f"{table.source}: the column {name!r} is more than once there; found {shown}"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ...data.table_file import TableFile
 from ...errors import DataError
-from .table_cells import NUMBER
+from .table_cells import NUMBER, text_of
 from .table_format import TableFormat
 from .table_times import kind_of_times, times_of
 
@@ -32,6 +32,7 @@ NUMBERED = re.compile(
     re.IGNORECASE,
 )
 A_DATE = r"\d{4}-\d\d(-\d\d)?([T ]\d\d:\d\d.*)?"
+FIRST_LINES = 10  # among which the names of the columns are, below a title
 FEWEST = 3  # columns that are one after the other in time
 TO_DATE = {"month", "day", "hour"}  # columns that belong to one of the year
 
@@ -50,7 +51,8 @@ def require_series_and_times(table: TableFile, form: TableFormat) -> None:
     free = [name for name in names if name not in roles.values() and names.count(name) == 1]
     words = ", ".join(map(repr, lacking.values()))
     what = f"the columns {words} are" if len(lacking) > 1 else f"the column {words} is"
-    said = f"{table.source}: {what} not there; found {', '.join(map(repr, names))[:300]}"
+    said = f"{table.source}: {what} not there; found {', '.join(map(repr, table.names))[:300]}"
+    reject_title(table, said)
     times = likely(OF_TIMES, free) if "time_column" in lacking else None
     parts = [name for name in names if name.lower() in TO_DATE]
     if times is not None and times.lower() == "year" and parts:
@@ -82,6 +84,24 @@ def require_series_and_times(table: TableFile, form: TableFormat) -> None:
         if "series_column" in lacking and series is None:
             end += "; where all rows are one series, it is null, with a dataset.window as well"
     raise DataError(f"{said}; try {' '.join(named)}{end}")
+
+
+def reject_title(table: TableFile, said: str) -> None:
+    """Raise where lines before the one that names the columns say what the table is of.
+
+    Raises:
+        DataError: Most names are empty, and a later row has a word in every cell.
+    """
+    names = table.names
+    if len(names) < 2 or sum(map(bool, names)) > len(names) / 2:
+        return
+    for row in range(min(FIRST_LINES, len(table.rows))):
+        cells = text_of(table.rows.iloc[row, : len(names)])
+        if (cells != "").all() and not cells.str.fullmatch(NUMBER).any():
+            raise DataError(
+                f"{said}; the first line seems to be a title, and {table.at(row)} to name the "
+                "columns: remove what is above"
+            )
 
 
 def tenth_of_one_series(table: TableFile, name: str) -> str | None:

@@ -105,7 +105,7 @@ def times_of(table: TableFile, form: TableFormat, kind: str) -> pd.Series:
         row = int(times.isna().to_numpy().argmax())
         cell = str(cells.iloc[row])[:40]
         which = "" if times.isna().all() else " like the others"
-        what = remedy(cell, kind, text_of(cells))
+        what = remedy(cell, kind, text_of(cells), of_all=bool(times.isna().all()))
         if table.is_frame:
             what = what.replace("set dataset.time_format=", "use pandas.to_datetime with format=")
         raise DataError(
@@ -189,11 +189,12 @@ def warn_of_midnight(table: TableFile, series: pd.Series, times: pd.Series) -> N
         )
 
 
-def remedy(cell: str, kind: str, cells: pd.Series) -> str:
+def remedy(cell: str, kind: str, cells: pd.Series, of_all: bool) -> str:
     """What to do about a time that cannot be read.
 
     Args:
         cells: All times of the table.
+        of_all: Whether none can be read: they are of another kind than those of training.
     """
     if (found := DAY_FIRST_OR_MONTH_FIRST.fullmatch(cell)) is not None:
         sign, year, of_day = found.groups()
@@ -222,6 +223,13 @@ def remedy(cell: str, kind: str, cells: pd.Series) -> str:
         )
     has_zone = bool(re.fullmatch(ZONE, cell))
     if kind in ("date", "zoned") and has_zone != (kind == "zoned"):
+        if of_all and has_zone:
+            return (
+                "the model was trained on dates without a zone: leave it out (with pandas, "
+                "tz_localize(None))"
+            )
+        if of_all:
+            return "the model was trained on dates with a zone: write it (2024-03-31 14:05+01:00)"
         return "write the zone with every date (2024-03-31 14:05+01:00), or with none"
     return (
         "write times as numbers, as dates of ISO 8601 (2024-03-31 14:05) or as hh:mm, or set "

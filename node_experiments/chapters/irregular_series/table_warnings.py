@@ -70,16 +70,8 @@ def warn_of_columns(
             shlex.quote(name),
             shlex.quote(columns.features[0]),
         )
-    for name in unchanging(seen, columns.features) if found else ():
-        log.warning(
-            "%s: the feature %r does not change within any series; if it is a property of the "
-            "series, set dataset.static_columns=[%s]; if it is what came of it, "
-            "dataset.label_column=%s",
-            table.source,
-            name,
-            name,
-            name,
-        )
+    if found:
+        warn_of_unchanging(table, form, columns, seen)
     for place, name in enumerate(columns.features):
         for code in codes_in(seen.values[:, place]):
             log.warning(
@@ -101,6 +93,33 @@ def warn_of_columns(
             )
 
 
+def warn_of_unchanging(
+    table: TableFile, form: TableFormat, columns: Columns, seen: Measurements
+) -> None:
+    """Warn of features that do not change within any series."""
+    names = unchanging(seen, columns.features)
+    if not names:
+        return
+    of_series = shlex.quote(f"dataset.static_columns=[{','.join([*form.static_columns, *names])}]")
+    counts = {
+        name: pd.Series(seen.values[:, columns.features.index(name)]).nunique() for name in names
+    }
+    classes = [name for name in names if 2 * counts[name] <= len(seen)]
+    outcome = ""
+    if classes and form.label_column is None:
+        outcome = f"; if {classes[0]!r} is what came of it, set " + shlex.quote(
+            f"dataset.label_column={classes[0]}"
+        )
+    log.warning(
+        "%s: features that do not change within any series: %s; if they are properties of the "
+        "series, set %s%s",
+        table.source,
+        ", ".join(map(repr, names)),
+        of_series,
+        outcome,
+    )
+
+
 def warn_of_far_series(
     source: str, schema: SeriesSchema, seen: Measurements, longest: float
 ) -> None:
@@ -117,7 +136,9 @@ def warn_of_far_series(
         if (shift, scale) == (0.0, 1.0) or not len(values):  # not scaled, or none there
             continue
         extreme = float(values[np.abs(values - shift).argmax()])
-        if abs(extreme - shift) > FAR * scale:
+        # Where values are far from 0, they are so in one unit only.
+        times_as_large = abs(float(np.median(values)) / shift) if abs(shift) > 2 * scale else 1.0
+        if abs(extreme - shift) > FAR * scale or not 1 / FAR < times_as_large < FAR:
             log.warning(
                 "%s: %r is %g in some rows, far from what the model was trained on (around %.3g, "
                 "give or take %.2g); is its unit the same, or does it mean that nothing was "

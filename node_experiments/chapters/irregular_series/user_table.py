@@ -91,7 +91,7 @@ def with_series(table: TableFile, settings: CSVConfig) -> TableFile:
             f"{table.source}: with dataset.series_column=null all rows are one series, and the "
             f"table has a column {SERIES!r}; rename it, or set dataset.series_column={SERIES}"
         )
-    return replace(table, rows=table.rows.assign(**{SERIES: "all"}))
+    return replace(table, rows=table.rows.assign(**{SERIES: "all"}), made=(SERIES,))
 
 
 def table_format(settings: CSVConfig) -> TableFormat:

@@ -5,6 +5,7 @@ import json
 import math
 import random
 import re
+import shlex
 import zipfile
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -308,6 +309,16 @@ def test_a_day_above_twelve_tells_the_order_of_dates(tmp_path, dates, said):
         read(tmp_path, lines([("a", date, 1, 2) for date in dates]))
 
 
+@pytest.mark.parametrize("zone", ["", "+01:00"])
+def test_dates_of_another_kind_than_those_of_training(tmp_path, zone):
+    dates = [f"2024-03-0{n} 10:00" for n in (1, 2, 3)]
+    schema, _ = read(tmp_path, lines([("a", f"{date}{zone}", 1, 2) for date in dates]))
+    other = lines([("a", f"{date}{'' if zone else '+01:00'}", 1, 2) for date in dates])
+    said = "with a zone: write it" if zone else r"without a zone: leave it out .*tz_localize"
+    with pytest.raises(DataError, match=f"the model was trained on dates {said}"):
+        again(tmp_path, schema, other)
+
+
 def test_further_cells_of_the_kind_are_counted(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text(f"{HEAD}\na,0,70,37\na,1,high,37\na,2,72,37\na,3,low,37\na,4,,37\n")
@@ -334,6 +345,7 @@ def test_thousands_are_read_as_they_are_said_to_be_written(tmp_path):
         ({"hr": 1000.0}, r"'hr' is 1\d{5} in some rows, far from .* \(around 82"),
         ({"temp": 1.8}, "'temp' is .* in some rows, far from"),
         ({"time": 60.0}, "series are up to .* times as long .* unit of 'time'"),
+        ({"hr": 0.001}, r"'hr' is 0\.\d+ in some rows, far from .* \(around 82"),
         ({"hr": 1.0}, None),
     ],
 )
@@ -397,6 +409,23 @@ def test_features_that_may_be_meant_as_something_else(tmp_path, caplog):
     csv_data(CSVConfig(path=str(path), value_columns=["hr", "temp"]))
     assert "counts the rows" not in caplog.text
     assert "static_columns" not in caplog.text
+
+
+def test_features_of_a_series_are_named_in_one_setting(tmp_path, caplog):
+    """Which a shell takes; what has a value for each series is no outcome."""
+    rows = [(*row, 40 + int(row[0][1:]), int(row[0][1:]) % 2) for row in ROWS]
+    path = tmp_path / "t.csv"
+    path.write_text(lines(rows, f"{HEAD},size (cm),sex"))
+    csv_data(CSVConfig(path=str(path)))
+    (said,) = (x.getMessage() for x in caplog.records if "do not change" in x.getMessage())
+    assert "within any series: 'size (cm)', 'sex';" in said
+    words = shlex.split(said.partition("properties of the series, set ")[2].replace(";", ""))
+    assert words[0] == "dataset.static_columns=[size (cm),sex]"
+    assert words[-1] == "dataset.label_column=sex"
+    caplog.clear()
+    data = csv_data(CSVConfig(path=str(path), static_columns=["size (cm)", "sex"]))
+    assert data.features == ("hr", "temp")
+    assert "do not change" not in caplog.text
 
 
 @pytest.mark.parametrize(

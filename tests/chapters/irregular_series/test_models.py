@@ -10,6 +10,7 @@ from torch import nn
 
 from node_experiments.chapters import models
 from node_experiments.chapters.chapter import resolve
+from node_experiments.chapters.irregular_series.bands import continued
 from node_experiments.chapters.irregular_series.chapter import CHAPTER
 from node_experiments.chapters.irregular_series.gap_dynamics import (
     Decay,
@@ -299,6 +300,30 @@ def test_a_roll_out_reads_its_own_predictions():
         )
         predicted = model.predict(model.read(fed), times)
         torch.testing.assert_close(predicted, rolled, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", AUTOREGRESSIVE)
+def test_a_forecast_is_a_curve_through_the_steps_that_are_fed_back(name):
+    """Rounding of the times decides nothing, and no time between two steps starts a jump."""
+    model, gap, steps = model_of(name), 0.25, 4
+    observed = series((5, 3, 5, 4), longest=5)
+    last = model.read(observed).last()[1].unsqueeze(1)
+    grid = last + gap * torch.arange(1, steps + 1, dtype=torch.float64)
+    rolled = model.roll_out(model.read(observed), grid)
+    for rounding in (0.0, 1e-6, -1e-6):
+        found = continued(model, observed, grid + rounding * gap, gap)
+        torch.testing.assert_close(found, rolled, atol=1e-4, rtol=0)
+    fine = last + gap * torch.arange(1, 200 * steps + 1, dtype=torch.float64) / 200
+    found = continued(model, observed, fine, gap).detach()
+    torch.testing.assert_close(found[:, 199::200], rolled, atol=1e-6, rtol=0)
+    assert float(found.diff(dim=1).abs().max()) < 0.05 * float(found.std())
+    # What is asked besides changes nothing, and nor do times among the observations.
+    torch.testing.assert_close(continued(model, observed, fine[:, 250:], gap), found[:, 250:])
+    mixed = torch.cat([observed.times.clamp(max=last), fine], 1)
+    again = continued(model, observed, mixed, gap)
+    torch.testing.assert_close(again[:, 5:], found)
+    read = model.predict(model.read(observed), observed.times.clamp(max=last))
+    torch.testing.assert_close(again[:, :5], read)
 
 
 def test_the_official_ode_rnn_integrates_other_gaps():

@@ -93,6 +93,23 @@ def test_parts_of_a_date_are_to_be_joined(tmp_path):
     assert said.endswith("make one column of dates of 'year', 'month', with pandas.to_datetime")
 
 
+@pytest.mark.parametrize(
+    "named", [{}, {"series_column": None, "time_column": "Month", "window": 3.0}]
+)
+@pytest.mark.parametrize("empty", ["", ";;\n"])
+def test_a_title_above_the_names_is_said(tmp_path, named, empty):
+    rows = "".join(f"2019-{month:02d}-01;{month};{2 * month}\n" for month in range(1, 13))
+    said = message(tmp_path, f"Production 2019;;\n{empty}Month;Plant A;Plant B\n{rows}", **named)
+    line = 2 + bool(empty)
+    assert said.endswith(f"t.csv, line {line} to name the columns: remove what is above")
+    assert "'series', 'time' are" in said or "found 'Production 2019', '', '';" in said
+
+
+def test_columns_that_no_file_has_are_not_found(tmp_path):
+    said = message(tmp_path, rows("who,charttime,hr"), series_column=None, window=1.0)
+    assert "found 'who', 'charttime', 'hr';" in said
+
+
 def test_what_was_named_is_left_alone(tmp_path):
     said = message(tmp_path, rows("who,charttime,hr"), series_column="who")
     assert "the column 'time' is not there" in said

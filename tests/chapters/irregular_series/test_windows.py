@@ -178,6 +178,7 @@ def test_from_one_long_series_to_its_future(one_series, node_run, tmp_path):
         "predict.after_last=true",
     )  # fmt: skip
     assert asked.code == 0, asked.err
+    assert "times as long as any" not in asked.out  # what it is forecast from is one window
     found = pd.read_csv(next(tmp_path.rglob("ahead.csv")))
     assert found["series"].tolist() == ["all", "all"]
     assert found["time"].tolist() == [200.5, 204.5]
