@@ -9,7 +9,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from ..config import TrainerConfig
+from ..config import RegularizerConfig, TrainerConfig
 
 __all__ = [
     "REPETITION",
@@ -40,7 +40,10 @@ LATER = {
     "model.horizon_epochs": 0,
     "model.kl_weight": 1.0,
     "model.objective": "official_code",
+    "scheduler.floor": 0.1,
 }
+# The same of a group that came later as a whole, for runs that have a solver.
+LATER_GROUP = {f"regularizer.{entry.name}": entry.default for entry in fields(RegularizerConfig)}
 CONFIG = "config."
 
 Record = Mapping[str, Any]
@@ -72,9 +75,11 @@ def settings(run: Record) -> dict[str, Any]:
     """
     own = {key.removeprefix(CONFIG): run[key] for key in run if key.startswith(CONFIG)}
     groups = {name.partition(".")[0] for name in own}
+    if "solver" in groups:
+        groups.add("regularizer")
     known = {
         name: value
-        for name, value in {**DEFAULTS, **LATER}.items()
+        for name, value in {**DEFAULTS, **LATER, **LATER_GROUP}.items()
         if name.partition(".")[0] in groups
     }
     return {
