@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from matplotlib.ticker import LogLocator, NullLocator
 
 __all__ = [
@@ -50,12 +52,27 @@ COLORS = {
 }
 TRUTH = "0.7"  # what is to be found: wide and grey, below all else
 
+FONT = "DejaVu Sans"  # comes with matplotlib
+# Of the letters of users' columns and series, on common systems.
+FURTHER_FONTS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "WenQuanYi Zen Hei",
+    "Hiragino Sans", "PingFang SC", "Apple SD Gothic Neo", "Microsoft YaHei", "Yu Gothic",
+    "Malgun Gothic", "Arial Unicode MS", "Noto Sans Devanagari", "Noto Sans Thai",
+)  # fmt: skip
+
 STYLE_FILE = Path(__file__).with_name("node_experiments.mplstyle")
 
 
 def style() -> AbstractContextManager[None]:
     """Draw in the project's style, and leave the user's settings as they were."""
-    return matplotlib.style.context(STYLE_FILE)
+    return matplotlib.style.context([STYLE_FILE, {"font.family": families()}])
+
+
+@cache
+def families() -> list[str]:
+    """The font of all figures, and what stands in for letters that it does not have."""
+    installed = {font.name for font in fontManager.ttflist}
+    return [FONT, *(name for name in FURTHER_FONTS if name in installed)]
 
 
 def new_figure(width: float = WIDTH, height: float = 3.4) -> Figure:
