@@ -18,8 +18,9 @@ from node_experiments.chapters import (
     models,
     tasks,
 )
-from node_experiments.chapters.chapter import Chapter, Dataset, resolve
+from node_experiments.chapters.chapter import Chapter, Dataset, call, resolve
 from node_experiments.config import ConfigError
+from node_experiments.errors import UserError
 
 FITS = {
     "mnist": {
@@ -301,6 +302,12 @@ def test_a_broken_chapter_is_left_out(installed, value, caplog):
     installed(value)
     assert "mnist" in datasets()
     assert "the chapter theirs is left out" in caplog.text
+
+
+def test_a_function_that_takes_other_arguments_is_named():
+    with pytest.raises(UserError, match=r"^json:dumps is called with \(a, b\), and takes others"):
+        call("json:dumps", a=1, b=2)
+    assert call("json:dumps", obj=[1]) == "[1]"
 
 
 def test_two_chapters_may_not_share_a_name(installed):

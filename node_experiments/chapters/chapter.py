@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from inspect import signature
 from typing import Any
 
-__all__ = ["Chapter", "Dataset", "Mode", "Model", "Predictor", "Task", "resolve"]
+from ..errors import UserError
+
+__all__ = ["Chapter", "Dataset", "Mode", "Model", "Predictor", "Task", "call", "resolve"]
 
 
 @dataclass(frozen=True)
@@ -144,3 +147,23 @@ def resolve(name: str) -> Any:
     for key in keys:
         found = found[key]
     return found
+
+
+def call(name: str, **arguments: Any) -> Any:
+    """What the function that an import string names returns.
+
+    Args:
+        arguments: Given by their places; their names are for the message.
+
+    Raises:
+        UserError: It takes other arguments.
+    """
+    function = resolve(name)
+    try:
+        signature(function).bind(*arguments.values())
+    except TypeError as error:
+        raise UserError(
+            f"{name} is called with ({', '.join(arguments)}), and takes others ({error}); see "
+            "the classes of node_experiments/chapters/chapter.py"
+        ) from error
+    return function(*arguments.values())

@@ -21,7 +21,7 @@ from ..chapters import (
     models,
     task_of,
 )
-from ..chapters.chapter import resolve
+from ..chapters.chapter import call, resolve
 from ..config import (
     ConfigError,
     RunConfig,
@@ -76,10 +76,10 @@ def build_data(
     """
     dataset, settings = datasets()[config.dataset.name], located(config)
     if learned is None:
-        return resolve(dataset.build)(settings, config.seed, device)
+        return call(dataset.build, settings=settings, seed=config.seed, device=device)
     if not with_files and dataset.learned is not None:
-        return resolve(dataset.learned)(settings, learned)
-    return resolve(dataset.build)(settings, config.seed, device, learned)
+        return call(dataset.learned, settings=settings, learned=learned)
+    return call(dataset.build, settings=settings, seed=config.seed, device=device, learned=learned)
 
 
 def build_model(config: RunConfig, data: Any, device: torch.device) -> nn.Module:
@@ -90,8 +90,9 @@ def build_model(config: RunConfig, data: Any, device: torch.device) -> nn.Module
     """
     check_fit(config.model.name, config.dataset.name)
     solver, gradient = build_solver(config.solver), build_gradient(config.gradient)
-    build = resolve(models()[config.model.name].build)
-    model: nn.Module = build(config.model, data, solver, gradient).to(device)
+    build = models()[config.model.name].build
+    built = call(build, settings=config.model, data=data, solver=solver, gradient=gradient)
+    model: nn.Module = built.to(device)
     regularize(config, model)
     if config.trainer.compile:
         compile_solves(config, model, device)
@@ -101,7 +102,7 @@ def build_model(config: RunConfig, data: Any, device: torch.device) -> nn.Module
 def build_task(config: RunConfig, data: Any) -> Task:
     """What is optimised and measured."""
     task = task_of(config.model.name, config.dataset.name)
-    built: Task = resolve(task.build)(config.model, data)
+    built: Task = call(task.build, settings=config.model, data=data)
     return built
 
 
@@ -120,7 +121,7 @@ def build_figures(config: RunConfig) -> Callable[[Any], dict[str, Figure]]:
 def build_callbacks(config: RunConfig, folder: Path) -> list[Callback]:
     """The callbacks by which a task keeps, in the run directory, what a trained model does."""
     name = task_of(config.model.name, config.dataset.name).callbacks
-    return [] if name is None else resolve(name)(folder)
+    return [] if name is None else call(name, folder=folder)
 
 
 def build_optimizer(config: RunConfig, model: nn.Module) -> Optimizer:

@@ -86,7 +86,7 @@ def test_initial_weights_are_those_of_the_seed():
 def test_data_are_built_with_the_seed(name, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        build, "resolve", lambda what: lambda settings, seed, device: asked.append((what, seed))
+        build, "call", lambda what, settings, seed, device: asked.append((what, seed))
     )
     entry = datasets()[name]
     config = RunConfig(seed=5, dataset=entry.settings())
