@@ -14,9 +14,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
@@ -55,10 +55,12 @@ class Holdings:
     Attributes:
         near: What it is, belongs to or holds, directly or in containers and modules.
         far: What the attributes of other objects are, of which it may read a few.
+        codes: The code of it, and of the functions that it holds.
     """
 
     near: list[nn.Module | Tensor] = field(default_factory=list)
     far: list[nn.Module | Tensor] = field(default_factory=list)
+    codes: list[CodeType] = field(default_factory=list)
 
     @property
     def modules(self) -> list[nn.Module]:
@@ -113,8 +115,11 @@ def find_parameters(
             "the vector field is a replica that torch.nn.DataParallel made, whose parameters are "
             "copies; take DistributedDataParallel, or gradient='backprop'"
         )
-    owner = getattr(func, "__self__", func)
-    mode = (getattr(func, "__name__", ""), *(module.training for module in modules))
+    # A function that is made again for every solve has the same code, and is the same one where
+    # what it holds is the same.
+    owner = func.__code__ if inspect.isfunction(func) else getattr(func, "__self__", func)
+    of_modules = ((ref(module), module.training) for module in modules)
+    mode = (getattr(func, "__name__", ""), *map(id, holdings.codes), *of_modules)
     verified = _verified(owner)
     # A function that was verified may have been given a tensor since. One that was computed is
     # rejected if it is read; and where nothing needs a gradient no backward pass notices others.
@@ -134,6 +139,8 @@ def find_parameters(
                 read = _captured(read, evaluate(t)[0])
             found |= {id(leaf): leaf for leaf in read}
     if len(found) == known:
+        if len(verified) == MOST_VERIFIED:
+            verified.clear()
         verified.add(mode)
     return tuple(found.values())
 
@@ -217,6 +224,7 @@ def _own_saved_tensors() -> AbstractContextManager[object]:
     return torch.autograd.graph.saved_tensors_hooks(Tensor.detach, lambda x: x)
 
 
+MOST_VERIFIED = 1000  # of one function, with different modules
 _VERIFIED: WeakKeyDictionary[Any, set[tuple]] = WeakKeyDictionary()
 
 
@@ -242,6 +250,8 @@ def _reach(
     seen.add(id(value))
     if isinstance(value, Tensor | nn.Module):
         into.append(value)
+    elif inspect.isfunction(value) or inspect.ismethod(value):
+        found.codes.append(value.__code__)
     if depth == 0:
         return
     for held in _held_by(value):

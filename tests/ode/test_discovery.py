@@ -346,6 +346,44 @@ def test_a_tensor_that_is_captured_later_is_rejected_on_the_way_back(way):
         solve(field, state(), TIMES, SOLVER, way).ys[-1].sum().backward()
 
 
+@pytest.mark.parametrize("way", [Adjoint(), Discrete()], ids=str)
+def test_a_function_that_is_made_again_is_looked_at_once(way):
+    """As in the forward pass of a network that solves a lambda of itself."""
+    net, other, calls = nn.Linear(3, 3), nn.Linear(3, 3), []
+
+    def made(module, scale):
+        def inner(y):
+            calls.append(1)
+            return module(y) * scale
+
+        return lambda t, y: inner(y)
+
+    def calls_beside_the_solve(module, scale):
+        calls.clear()
+        solution = solve(made(module, scale), state(), TIMES, SOLVER, way)
+        return len(calls) - solution.stats.forward.evaluations
+
+    assert calls_beside_the_solve(net, torch.ones(3)) == 2
+    assert calls_beside_the_solve(net, torch.ones(3)) == 0
+    assert calls_beside_the_solve(other, torch.ones(3)) == 2, "another module"
+    net.eval()
+    assert calls_beside_the_solve(net, torch.ones(3)) == 2, "another mode"
+    scale = torch.ones(3, requires_grad=True)
+    solve(made(net, scale), state(), TIMES, SOLVER, way).ys[-1].sum().backward()
+    assert scale.grad.abs().sum() > 0
+    with pytest.raises(ValueError, match="computed outside"):
+        solve(made(net, 2 * scale), state(), TIMES, SOLVER, way)
+
+
+def test_functions_of_one_code_that_hold_others_are_looked_at_separately():
+    net, hidden = nn.Linear(3, 3), torch.ones(3, requires_grad=True)
+    plain = lambda y: net(y)  # noqa: E731
+    reads_more = lambda y, kept=[[[[[hidden]]]]]: net(y) * kept[0][0][0][0][0]  # noqa: E731
+    for inner in (plain, reads_more):
+        solve(lambda t, y: inner(y), state(), TIMES, SOLVER, "discrete").ys.sum().backward()  # noqa: B023
+    assert hidden.grad is not None
+
+
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_a_tensor_that_needs_a_gradient_only_later_gets_one(way):
     held = {"scale": torch.tensor(0.5)}
