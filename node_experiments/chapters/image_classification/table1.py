@@ -156,7 +156,7 @@ def verdicts(rows: Section) -> list[str]:
             noise = 2 * unpaired_error(error, errors[net], images)
             found[row] = (100 * (errors[net] - error), 100 * noise)
     lines = [
-        f"{row.label} {change:+.2f} ± {noise:.2f}, "
+        f"{row.label} {round(change, 2) + 0.0:+.2f} ± {noise:.2f}, "  # no -0.00
         + ("not told apart" if abs(change) <= noise else "lower" if change < 0 else "higher")
         for row, (change, noise) in found.items()
     ]
