@@ -417,8 +417,8 @@ SETTINGS = (
     Mutation(
         "the seed of the data is ignored",
         "runner/build.py",
-        "(settings, config.seed, device)\n",
-        "(settings, 0, device)\n",
+        "seed=config.seed, device=device)\n",
+        "seed=0, device=device)\n",
         ("runner/test_build.py",),
     ),
     Mutation(

@@ -38,7 +38,7 @@ MINUTES = {
     "mnist_flow_matching": 24,
     "mnist_mlp": 1,
     "mnist_odenet": 11,
-    "mnist_resnet": 32,
+    "mnist_resnet": 7,
     "mnist_resnet_1block": 5,
     "mnist_rknet": 13,
     "mnist_stem_only": 5,
