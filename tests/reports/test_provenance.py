@@ -18,7 +18,6 @@ REFERENCE = ROOT / "outputs" / "reference"
 
 # Benchmarks whose file names no commit; the last one no processor of some of its runs, either.
 BENCHMARKS_WITHOUT_COMMIT = {
-    "training_speed/devices.json",
     "training_speed/accuracy.json",
 }
 
