@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
+from logging import LogRecord, getLogger
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,7 +73,14 @@ def style() -> AbstractContextManager[None]:
 def families() -> list[str]:
     """The font of all figures, and what stands in for letters that it does not have."""
     installed = {font.name for font in fontManager.ttflist}
+    getLogger("matplotlib.font_manager").addFilter(is_worth_saying)
     return [FONT, *(name for name in FURTHER_FONTS if name in installed)]
+
+
+def is_worth_saying(record: LogRecord) -> bool:
+    """Not that a further font lacks a weight, of which matplotlib warns in every process."""
+    message = record.getMessage()
+    return "font weight" not in message or not any(name in message for name in FURTHER_FONTS)
 
 
 def new_figure(width: float = WIDTH, height: float = 3.4) -> Figure:

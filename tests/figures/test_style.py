@@ -1,5 +1,6 @@
 """Fonts of the figures: the same everywhere, with others for letters that it does not have."""
 
+import logging
 from types import SimpleNamespace
 
 import matplotlib
@@ -13,6 +14,15 @@ def test_fonts_that_are_installed_stand_in(monkeypatch):
     monkeypatch.setattr(style, "fontManager", SimpleNamespace(ttflist=fonts))
     assert style.families() == [style.FONT, "PingFang SC"]
     style.families.cache_clear()
+
+
+def test_a_font_without_the_weight_stands_in_without_a_warning(caplog):
+    style.families.cache_clear()
+    style.families()
+    log = logging.getLogger("matplotlib.font_manager")
+    for name in ("WenQuanYi Zen Hei", "Comic"):
+        log.warning("findfont: Failed to find font weight %s for %s, now using %s.", 400, name, 500)
+    assert [record.args[1] for record in caplog.records] == ["Comic"]
 
 
 def test_the_users_settings_are_left_as_they_were():
