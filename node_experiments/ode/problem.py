@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from .captured_tensors import Constants
+from .changed_field import Constants
 from .methods.base import Stepper
 from .methods.explicit_runge_kutta import Clock
 from .methods.explicit_tableaus import EXPLICIT_TABLEAUS, TABLEAUS, Tableau

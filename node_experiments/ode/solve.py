@@ -11,17 +11,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from .captured_tensors import (
-    OPAQUE,
-    Constants,
-    Holdings,
-    constants_in,
-    find_parameters,
-    holdings_of,
-    reject_batch_statistics,
-)
+from .captured_tensors import find_parameters, reject_batch_statistics
+from .changed_field import Constants
 from .gradients import Gradient, make_gradient
 from .gradients.base import DEFAULTS, Evaluator, records_steps
+from .holdings import OPAQUE, Holdings, constants_in, holdings_of
 from .integrate import solve_forward
 from .lost_graphs import GraphLost
 from .methods.registry import METHODS

@@ -27,7 +27,7 @@ from typing import Any
 
 import torch
 
-from .captured_tensors import Constants
+from .changed_field import Constants
 from .gradients.backprop import Backprop
 from .problem import Problem
 from .solution import Solution, SolveStats, StepCounts

@@ -21,8 +21,8 @@ def test_a_font_without_the_weight_stands_in_without_a_warning(caplog):
     style.families()
     log = logging.getLogger("matplotlib.font_manager")
     for name in ("WenQuanYi Zen Hei", "Comic"):
-        log.warning("findfont: Failed to find font weight %s for %s, now using %s.", 400, name, 500)
-    assert [record.args[1] for record in caplog.records] == ["Comic"]
+        log.warning("findfont: Failed to find font weight 400 for %s, now using 500.", name)
+    assert [record.args for record in caplog.records] == [("Comic",)]
 
 
 def test_the_users_settings_are_left_as_they_were():
