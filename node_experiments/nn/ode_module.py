@@ -108,7 +108,7 @@ class ODEModule(nn.Module):
         self.solves = []
         ys, integrals = self.integrate(y0, times, args, self.solver)
         if integrals is not None:
-            self.add_penalties(integrals.mean(0))
+            self.add_penalties(integrals[-1].mean(0))
         return ys
 
     def integrate(
@@ -118,7 +118,7 @@ class ODEModule(nn.Module):
 
         Returns:
             States at `times`, with a leading time axis, and what is integrated beside them from
-            the first time to the last, shape `(row, integrals)`; None if nothing is.
+            the first time on, shape `(time, row, integrals)`; None if nothing is.
         """
         field = self._regularized
         if field is None or not (self.training and torch.is_grad_enabled()):
@@ -139,7 +139,7 @@ class ODEModule(nn.Module):
         self.solves.append(solution.stats)
         ys, integrals = solution.ys
         backwards_in_time = torch.sign(times[-1] - times[0]).to(integrals.dtype)
-        return ys, backwards_in_time * integrals[-1]
+        return ys, backwards_in_time * integrals
 
     def add_penalties(self, integrals: Tensor) -> None:
         """Let the loss pay for integrals `(integrals,)` on top of those that it already does."""

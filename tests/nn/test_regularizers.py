@@ -10,6 +10,7 @@ from torch import nn
 
 from node_experiments.chapters.image_classification.networks import ConvVectorField
 from node_experiments.chapters.image_classification.ode_block import ODEBlock
+from node_experiments.chapters.irregular_series import gap_dynamics
 from node_experiments.chapters.irregular_series.gap_dynamics import GapFlow
 from node_experiments.chapters.latent_ode.model import LatentVectorField
 from node_experiments.chapters.latent_ode.poisson_model import PoissonField
@@ -364,6 +365,23 @@ def test_integrals_over_gaps_are_those_over_real_time():
         torch.testing.assert_close(flow.penalties[name].integral, value, rtol=1e-8, atol=0)
     flow(state, gaps)  # and so over all solves of a pass
     torch.testing.assert_close(flow.penalties["kinetic"].integral, 2 * expected["kinetic"])
+
+
+@pytest.mark.parametrize("few", [256, 1])
+def test_integrals_of_fixed_steps_end_where_each_gap_does(few, monkeypatch):
+    """h' = a h by Euler's method: sum of a^2 h^2 over the steps of each row."""
+    monkeypatch.setattr(gap_dynamics, "FEW_ROWS", few)
+    a, gaps = -0.8, torch.tensor([0.5, 0.1, -0.33, 2.0], dtype=torch.float64)
+    flow = gap_flow(Growth(a), Regularizer(kinetic=1), solver=Solver("euler", step_size=0.1))
+    state = torch.randn(4, 6, dtype=torch.float64)
+    flow.begin(4)
+    flow(state, gaps)
+    expected = 0.0
+    for row, gap, steps in zip(state[:, :3], gaps, (5, 1, 4, 20), strict=True):
+        each = gap / steps
+        growth = (1 + a * each) ** (2 * torch.arange(steps))
+        expected += a**2 * row.square().mean() * growth.sum() * abs(each) / 4
+    torch.testing.assert_close(flow.penalties["kinetic"].integral, expected)
 
 
 def test_a_gap_costs_what_its_parts_do():

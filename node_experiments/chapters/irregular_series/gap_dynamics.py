@@ -6,6 +6,7 @@ its own for every row to the states after the gap.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,8 @@ from ...ode import (
 )
 
 __all__ = ["Decay", "GapField", "GapFlow", "Hold"]
+
+FEW_ROWS = 256  # a step of fewer takes about as long
 
 
 class Hold(nn.Module):
@@ -79,9 +82,8 @@ class GapFlow(ODEModule):
     """The mean follows dh/dt = f(h), all rows at once (Rubanova et al. 2019, algorithm 1).
 
     With fixed steps each row takes as many as its own gap needs, whatever the others need, so that
-    what a model says of a series does not depend on those that it is read with: all rows take the
-    first step in one solve, those that need more the next ones. With steps of adaptive size all
-    rows share a solve, and its tolerance.
+    what a model says of a series does not depend on those that it is read with. With steps of
+    adaptive size all rows share a solve, and its tolerance.
 
     A pass is all solves since `begin`. Its penalties are the integrals along every path that they
     take, over the time of the data and as a mean over dimensions, summed and divided by the number
@@ -133,36 +135,58 @@ class GapFlow(ODEModule):
         if step is None:
             mean = self._solved(mean, gaps, self._adaptive(longest))
         elif longest <= (1 + 1e-6) * step:
-            mean = self._solved(mean, gaps, self._fixed(1))
+            mean = self._solved(mean, gaps, self._in_steps())
         else:
             mean = self._stepped(mean, gaps, step)
         return torch.cat([mean[..., :size], std], -1)
 
     def _stepped(self, state: Tensor, gaps: Tensor, step: float) -> Tensor:
-        """Each row by as many steps as its gap needs: one solve from one such number to the next.
+        """Each row by as many steps as its gap needs.
+
+        A solve costs as much as many steps of a few rows, which therefore share one: those that
+        need fewer steps are carried along, and read where they end. Of many rows half end before
+        the others go on.
 
         Args:
             state: Shape `(row, size + augment)`.
         """
         needed = (gaps.abs() / step - 1e-6).ceil().clamp(min=1)
         needed, order = needed.sort(descending=True, stable=True)
-        numbers, counts = needed.unique_consecutive(return_counts=True)  # falling
         state, each = state[order], gaps[order] / needed
+        steps = needed.int().tolist()  # falling
         left, done, ended = len(state), 0, []
-        for number, count in reversed(list(zip(numbers.tolist(), counts.tolist(), strict=True))):
-            more = int(number) - done
-            state = self._solved(state[:left], more * each[:left], self._fixed(more))
-            left, done = left - count, int(number)
-            ended.append(state[left:])
+        while left:
+            until = steps[left // 2 if left > FEW_ROWS else 0]
+            going_on = steps.index(until)
+            stops = sorted(set(steps[going_on:left]))
+            at = [len(stops)] * going_on + [1 + stops.index(n) for n in steps[going_on:left]]
+            times = [0, *(stop - done for stop in stops)]
+            state = self._solved(state, each[:left], self._in_steps(), times, at)
+            ended.append(state[going_on:])
+            state, left, done = state[:going_on], going_on, until
         return torch.cat(ended[::-1])[order.argsort()]
 
-    def _solved(self, state: Tensor, gaps: Tensor, solver: Solver) -> Tensor:
-        """The state after the gaps by one solve, whose penalties are added."""
-        unit = state.new_tensor([0.0, 1.0])
-        states, integrals = self.integrate(state, unit, (gaps.unsqueeze(-1),), solver)
+    def _solved(
+        self,
+        state: Tensor,
+        gaps: Tensor,
+        solver: Solver,
+        times: Sequence[int] = (0, 1),
+        at: Sequence[int] | None = None,
+    ) -> Tensor:
+        """States by one solve, whose penalties are added.
+
+        Args:
+            gaps: What a unit of the solve's time is to each row.
+            times: Of the solve.
+            at: The place in `times` where each row ends; the last when None.
+        """
+        grid = state.new_tensor(times)
+        states, integrals = self.integrate(state, grid, (gaps.unsqueeze(-1),), solver)
+        ends = -1 if at is None else (torch.tensor(at, device=state.device), torch.arange(len(at)))
         if integrals is not None:
-            self.add_penalties(integrals.sum(0) / self._series)
-        return states[-1]
+            self.add_penalties(integrals[ends].sum(0) / self._series)
+        return states[ends]
 
     @property
     def _step_size(self) -> float | None:
@@ -171,9 +195,9 @@ class GapFlow(ODEModule):
             return self.span / self.solver.num_steps
         return self.solver.step_size
 
-    def _fixed(self, steps: int) -> Solver:
-        """The solver with so many steps over time that is rescaled to [0, 1]."""
-        return replace(self.solver, step_size=None, num_steps=steps)
+    def _in_steps(self) -> Solver:
+        """The solver for time that is counted in steps."""
+        return replace(self.solver, step_size=1.0, num_steps=None)
 
     def _adaptive(self, longest: float) -> Solver:
         """The solver for time that is rescaled to [0, 1], where 1 is the longest gap."""
