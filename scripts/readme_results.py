@@ -15,22 +15,26 @@ python scripts/readme_results.py --take physionet2012 FOLDER  # or all runs of p
 """
 
 import argparse
+import math
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from documents import PERFORMANCE, RESULTS, ROOT, linked_from
 from pandas import DataFrame
+from search_report import report
 
 from node_experiments.chapters.image_classification import figure3_report as figure3
+from node_experiments.chapters.irregular_series.tables import HOPPER
 from node_experiments.chapters.latent_ode.table2 import details
 from node_experiments.cli.report import TABLES, resolve
 from node_experiments.cli.report_figures import labelled, loss_curves
 from node_experiments.reports.records import records
 from node_experiments.reports.render import FORMATS
-from node_experiments.reports.table import Estimate, ReportTable
+from node_experiments.reports.table import Cell, Estimate, ReportTable
 from node_experiments.runs import load_runs
 from node_experiments.runs.frame import read_epochs
 
@@ -53,8 +57,10 @@ BY_HAND = (
     "solver_transfer",
     "table2",
     "table2 details",
+    "table2 search",
     "poisson",
     "precision",
+    "hopper_interpolation steps",
     "physionet2012 table4",
     "physionet2012 table5",
     "physionet2012 auc",
@@ -70,6 +76,7 @@ HISTORY = (
     "metrics.jsonl",
     "figure3.json",
 )
+PUBLISHED_STEPS = 48_000  # of the Hopper: 300 epochs of 156 batches
 # Of the many runs of a table, those whose figures are shown.
 ILLUSTRATED = {
     "table2/latent_ode_30_seed0",
@@ -203,6 +210,46 @@ def show_precision(runs: DataFrame) -> str:
     return f"{markdown(table)}\n{picture(caption, 'precision/loss_curves.png')}"
 
 
+def show_hopper_steps(runs: DataFrame) -> str:
+    """The latent ODE's error against the steps of its training, from all budgets that were run."""
+    found = [
+        run
+        for folder in REFERENCE.glob("hopper_interpolation*")
+        for run in records(load_runs(folder))
+        if run["name"] == "hopper_latent_ode"
+        and run["config.model.encoder"] == "ode_rnn"
+        and run["config.dataset.observed_fraction"] == 0.1
+        and run["seed"] == 0
+    ]
+    found.sort(key=lambda run: run["last/step"])
+    errors = [100 * run["mse_samples/test"] for run in found]
+    steps = [run["last/step"] for run in found]
+    powers = [None] + [
+        math.log(b / a) / math.log(after / before)
+        for (a, b), (before, after) in zip(pairwise(errors), pairwise(steps), strict=True)
+    ]
+    rows = [
+        [
+            f"{run['config.trainer.epochs']:g} epochs",
+            Cell.number(step, ",.0f"),
+            Cell.number(error, ".3f"),
+            None if power is None else Cell.number(power, ".2f"),
+        ]
+        for run, step, error, power in zip(found, steps, errors, powers, strict=True)
+    ]
+    published, *_ = HOPPER["interpolation"]["irregular_latent_ode"]
+    about = Cell(f"about {PUBLISHED_STEPS:,}", {"": PUBLISHED_STEPS})
+    rows.append(["published", about, Cell.number(published, ".3f"), None])
+    table = ReportTable.of(
+        "The Hopper's latent ODE against its training",
+        ["", "training steps", "test MSE x 100", "since the row above, as the steps to the power"],
+        rows,
+        caption="The latent ODE with an ODE encoder, 10 % observed, one seed, one cycle each:",
+        missing="-",
+    )
+    return markdown(table)
+
+
 def show_poisson(runs: DataFrame) -> str:
     """How likely new events are under the inferred rate, the true one and a constant."""
     (run,) = records(runs)
@@ -234,8 +281,10 @@ SECTIONS: dict[str, Callable[[DataFrame], str]] = {
     "solver_transfer": table("solver_transfer"),
     "table2": table("table2"),
     "table2 details": lambda runs: markdown(details(runs)),
+    "table2 search": lambda runs: markdown(report(REFERENCE / "table2" / "search.csv", runs)),
     "poisson": show_poisson,
     "precision": show_precision,
+    "hopper_interpolation steps": show_hopper_steps,
     **{name: table(short) for name, short in IRREGULAR.items()},
     **{name: table(name) for name in SHIPPED},
     **{f"physionet2012 {short}": table(short) for short in ("table4", "table5", "auc")},

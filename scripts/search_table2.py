@@ -15,6 +15,7 @@ between two processes.
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from pathlib import Path
 
 from pandas import DataFrame, concat
 
+from node_experiments.chapters.latent_ode.table2 import COUNTS
 from node_experiments.runs import load_runs
 
 SETTINGS = 41
@@ -68,9 +70,13 @@ def settings() -> list[dict[str, str]]:
 
 
 def command(
-    setting: dict[str, str], steps: int, seed: int, observations: int, outputs: Path
+    setting: dict[str, str], steps: int, seed: int, observations: int, every: int, outputs: Path
 ) -> list[str]:
-    """The run of one setting, evaluated ten times."""
+    """The run of one setting.
+
+    Args:
+        every: Epochs from one evaluation to the next.
+    """
     epochs = steps // STEPS_PER_EPOCH
     passes = STEPS_PER_EPOCH * int(setting["dataset.batch_size"]) // TRAIN_SIZE
     return [
@@ -82,7 +88,7 @@ def command(
         f"dataset.observations={observations}",
         f"seed={seed}",
         f"trainer.epochs={epochs}",
-        f"trainer.evaluate_every={epochs // 10}",
+        f"trainer.evaluate_every={every}",
         "trainer.threads=1",
         "trainer.progress=false",
         f"outputs={outputs}",
@@ -133,7 +139,7 @@ def survivors(outputs: Path, which: str) -> list[int]:
 def run_round(outputs: Path, which: str, part: tuple[int, int]) -> None:
     """Run what is not completed of a round; after a run that failed the next one starts."""
     steps, seeds = {"first": FIRST, "second": SECOND, "third": THIRD}[which]
-    counts = (30, 50, 100) if which == "third" else (OBSERVATIONS,)
+    counts = COUNTS if which == "third" else (OBSERVATIONS,)
     drawn = settings()
     jobs = [
         (number, seed, count)
@@ -145,26 +151,35 @@ def run_round(outputs: Path, which: str, part: tuple[int, int]) -> None:
     for number, seed, count in jobs[index - 1 :: parts]:
         where = folder(outputs, which, number)
         print(which, number, f"seed {seed}", f"{count} observations", flush=True)
-        subprocess.run(command(drawn[number], steps, seed, count, where), check=False)
+        every = 1 if which == "third" else steps // STEPS_PER_EPOCH // 10
+        job = command(drawn[number], steps, seed, count, every, where)
+        subprocess.run(job, check=False)
 
 
 def write_log(outputs: Path, out: Path) -> None:
     """All runs of all rounds as a table: settings, ELBO, and the errors that chose nothing."""
     rounds = [done(outputs, which, range(SETTINGS)) for which in ("first", "second", "third")]
+    runs = concat([frame for frame in rounds if len(frame)], ignore_index=True)
+    runs["commit"] = [
+        json.loads((Path(run) / "run_info.json").read_text())["git"]["commit"]
+        for run in runs["directory"]
+    ]
     numbers = {
-        "setting": "setting",
         "round": "round",
+        "setting": "setting",
         "seed": "seed",
         "config.dataset.observations": "observations",
-        "step": "steps",
+        "last/step": "steps",
         **{f"config.{name}": name for name in SPACE},
-        ELBO: "negative_elbo/validation",
-        "last/rmse/validation": "rmse/validation",
-        "last/rmse/test": "rmse/test",
+        ELBO: "negative_elbo",
+        "last/rmse/validation": "rmse_validation",
+        "last/rmse/test": "rmse_test",
+        "rmse/test": "rmse_test_best_epoch",
         "seconds": "seconds",
+        "hardware.cpu": "cpu",
+        "commit": "commit",
     }
-    frames = [frame.rename(columns=numbers) for frame in rounds if len(frame)]
-    log = concat(frames)[list(dict.fromkeys(numbers.values()))]
+    log = runs[list(numbers)].rename(columns=numbers)
     log.to_csv(out, index=False, float_format="%.6g")
     print(f"{out}: {len(log)} runs")
 
