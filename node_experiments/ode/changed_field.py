@@ -1,14 +1,13 @@
 """Whether the vector field of a backward pass is still that of the solve.
 
 Autograd keeps what a function computed; a gradient method that evaluates it again relies on it
-being the same function. Tensors that are changed in place are noticed by their version. Whatever
-else may change is noticed by what comes out: the variable of a loop in a closure, an attribute,
-training mode, weights that were replaced.
+being the same function. Tensors that are changed in place are noticed by their version (see
+`problem.Constants`). Whatever else may change is noticed by what comes out: the variable of a loop
+in a closure, an attribute, training mode, weights that were replaced.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,40 +16,10 @@ from torch import Tensor
 if TYPE_CHECKING:
     from .problem import Problem
 
-__all__ = ["Constants", "reject_another_field", "reject_change_since"]
+__all__ = ["reject_another_field", "reject_change_since"]
 
 ALIKE = 1e-3  # of the largest derivative: far more than rounding differs
 OF_RESOLUTION = 20  # likewise, in multiples of the relative precision
-
-
-class Constants:
-    """Tensors without gradient, with the number of changes in place that each has seen.
-
-    Autograd watches over the tensors that it saves. Those that need no gradient it does not
-    know, and evaluations in the backward pass would read what they were changed to.
-    """
-
-    def __init__(self, tensors: Iterable[Tensor] = ()):
-        self._versions = [(x, x._version) for x in tensors if not x.is_inference()]
-
-    def settle(self) -> None:
-        """The solve has ended: what the vector field itself changed, a counter say, is its own."""
-        self._versions = [(x, version) for x, version in self._versions if x._version == version]
-
-    def reject_changes(self) -> None:
-        """Compare with what the solve saw.
-
-        Raises:
-            RuntimeError: A tensor was changed in place.
-        """
-        for x, version in self._versions:
-            if x._version != version:
-                raise RuntimeError(
-                    f"a tensor of shape {tuple(x.shape)} that the vector field holds or was given "
-                    "in args was changed in place between the solve and its backward pass, whose "
-                    "gradient would be wrong; change it after backward(), give the vector field a "
-                    "clone, or take gradient='backprop'"
-                )
 
 
 def reject_change_since(problem: Problem) -> None:

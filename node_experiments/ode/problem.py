@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from .changed_field import Constants
 from .methods.base import Stepper
 from .methods.explicit_runge_kutta import Clock
 from .methods.explicit_tableaus import EXPLICIT_TABLEAUS, TABLEAUS, Tableau
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from .flat_field import FlatField
     from .methods.newton import Linearization
 
-__all__ = ["Observe", "OnAccept", "Problem", "Watch"]
+__all__ = ["Constants", "Observe", "OnAccept", "Problem", "Watch"]
 
 OnAccept = Callable[[float, float, Tensor], None]
 Watch = Callable[[float, float, Tensor, bool], None]
@@ -35,6 +34,36 @@ Observe = Callable[[Stepper, float, float, Tensor, Tensor], bool]
 def identity(x: Tensor) -> Any:
     """A state that needs no unpacking."""
     return x
+
+
+class Constants:
+    """Tensors without gradient, with the number of changes in place that each has seen.
+
+    Autograd watches over the tensors that it saves. Those that need no gradient it does not
+    know, and evaluations in the backward pass would read what they were changed to.
+    """
+
+    def __init__(self, tensors: Iterable[Tensor] = ()):
+        self._versions = [(x, x._version) for x in tensors if not x.is_inference()]
+
+    def settle(self) -> None:
+        """The solve has ended: what the vector field itself changed, a counter say, is its own."""
+        self._versions = [(x, version) for x, version in self._versions if x._version == version]
+
+    def reject_changes(self) -> None:
+        """Compare with what the solve saw.
+
+        Raises:
+            RuntimeError: A tensor was changed in place.
+        """
+        for x, version in self._versions:
+            if x._version != version:
+                raise RuntimeError(
+                    f"a tensor of shape {tuple(x.shape)} that the vector field holds or was given "
+                    "in args was changed in place between the solve and its backward pass, whose "
+                    "gradient would be wrong; change it after backward(), give the vector field a "
+                    "clone, or take gradient='backprop'"
+                )
 
 
 @dataclass

@@ -11,15 +11,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from .captured_tensors import find_parameters, reject_batch_statistics
-from .changed_field import Constants
+from .captured_tensors import (
+    OPAQUE,
+    Holdings,
+    constants_in,
+    find_parameters,
+    holdings_of,
+    reject_batch_statistics,
+)
 from .gradients import Gradient, make_gradient
-from .gradients.base import DEFAULTS, Evaluator, records_steps
-from .holdings import OPAQUE, Holdings, constants_in, holdings_of
+from .gradients.base import DEFAULTS, Evaluator
 from .integrate import solve_forward
 from .lost_graphs import GraphLost
 from .methods.registry import METHODS
-from .problem import Problem, Watch
+from .problem import Constants, Problem, Watch
 from .solution import Solution, SolveError, Status, Trajectory
 from .solver import Solver
 from .state import FlatArguments, FlatState, SampleState
@@ -110,14 +115,17 @@ def solve(
     if isinstance(solver, str):
         solver = NAMED.get(solver) or NAMED.setdefault(solver, Solver(solver))
     check_arguments(solver, args, parameters)
-    if (
-        torch.compiler.is_compiling()
-        and not isinstance(t, Tensor)
-        and (solver.fixed_steps and records_steps(gradient))
-    ):
-        from .traced import solve_traced
+    asked = {"dense": dense, "events": events, "norm": norm is not None, "watch": watch}
+    if torch.compiler.is_compiling():
+        from .traced import can_be_traced, solve_traced
 
-        return solve_traced(func, y0, t, solver, args)
+        if can_be_traced(t, solver, gradient, asked):
+            return solve_traced(func, y0, t, solver, args)
+        eager = torch.compiler.disable(solve)
+        return eager(
+            func, y0, t, solver, gradient, args=args, parameters=parameters, throw=throw,
+            dense=dense, events=events, norm=norm, watch=watch,
+        )  # fmt: skip
     # The halves of a state are told apart by their place.
     by_place = METHODS[solver.method].family == "symplectic"
     independent = solver.batching == "independent"
@@ -135,7 +143,6 @@ def solve(
             f"y0 must hold at least one floating-point number; found {packed.dtype} of shape "
             f"{tuple(packed.shape)}; integers need y0.float()"
         )
-    asked = {"dense": dense, "events": events, "norm": norm is not None, "watch": watch}
     check_choices(solver, state, times, asked)
     if packed.is_meta:
         raise ValueError("y0 is on the device 'meta' and has no values; move it to another device")
@@ -343,6 +350,12 @@ def gradient_method(
         if replacement is not None:
             inputs = (problem.y0, *replacement.tensors(problem))
             return replacement if any(x.requires_grad for x in inputs) else None
+    if problem.solver.perturb and not method.records_steps and not method.solves_backwards:
+        raise ValueError(
+            f"gradient={type(method).__name__.lower()!r} evaluates stages again, and not on the "
+            "side of a jump that solver.perturb=True gives them; take gradient='backprop' or "
+            "'adjoint', or solver.perturb=False"
+        )
     objects = [arg for arg in problem.args if not isinstance(arg, (Tensor, *OPAQUE))]
     if objects:
         func = partial(func, *objects)  # what they hold is found with what it holds

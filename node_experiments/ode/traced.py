@@ -22,28 +22,46 @@ write the times as literals: other numbers become symbols there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeGuard
 
 import torch
+from torch import Tensor
 
-from .changed_field import Constants
 from .gradients.backprop import Backprop
-from .problem import Problem
+from .gradients.base import Gradient, records_steps
+from .methods.registry import METHODS
+from .problem import Constants, Problem
 from .solution import Solution, SolveStats, StepCounts
 from .solver import Solver
 from .state import FlatArguments, FlatState
 from .validation import check_choices, check_times
 from .vector_field import PlainField, checked
 
-__all__ = ["solve_traced"]
+__all__ = ["can_be_traced", "solve_traced"]
+
+
+def can_be_traced(
+    t: Tensor | Sequence[float],
+    solver: Solver,
+    gradient: Gradient | str,
+    asked: Mapping[str, Any],
+) -> TypeGuard[Sequence[float]]:
+    """Whether a solve is one graph, from its arguments; see `check_choices` for `asked`."""
+    return (
+        not isinstance(t, Tensor)
+        and solver.fixed_steps
+        and solver.batching == "joint"
+        and records_steps(gradient)
+        and not any(asked.values())
+    )
 
 
 def solve_traced(
     func: Callable[..., Any], y0: Any, t: Sequence[float], solver: Solver, args: tuple
 ) -> Solution:
     """Solve with fixed steps and `gradient="backprop"`, without a look at any value."""
-    state = FlatState(y0)
+    state = FlatState(y0, keeps_layout=METHODS[solver.method].family != "symplectic")
     packed = state.pack(y0)
     times = check_times(t)
     check_choices(solver, state, times, {})

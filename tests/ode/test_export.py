@@ -217,3 +217,41 @@ def test_a_solver_may_be_made_inside_of_what_is_compiled():
 
     compiled = torch.compile(end, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(example()), end(example()))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"events": [lambda t, y: y[0] - 0.5]},
+        {"dense": True},
+        {"watch": lambda t, h, y, accepted: None},
+    ],
+)
+def test_what_a_traced_solve_cannot_serve_is_not_dropped(asked):
+    def end(y0):
+        solver = Solver("rk4", num_steps=8)
+        solution = solve(lambda t, y: -y, y0, [0.0, 1.0], solver, "backprop", **asked)
+        return solution.ts[-1], solution.ys[-1], solution.interpolant is not None
+
+    y0 = torch.ones(2)
+    expected = end(y0)
+    found = torch.compile(end, backend="eager")(y0)
+    torch.testing.assert_close(found[:2], expected[:2])
+    assert found[2] == expected[2]
+
+
+def test_the_halves_of_a_transposed_state_are_told_apart_while_tracing():
+    y0 = torch.arange(6.0).reshape(3, 2).t()
+    model = Halves()
+    program = torch.export.export(model, (y0,))
+    torch.testing.assert_close(program.module()(y0), model(y0))
+
+
+class Halves(nn.Module):
+    """A harmonic oscillator whose state is (position, velocity), one a row."""
+
+    def forward(self, x):
+        def field(t, y):
+            return torch.stack([y[1], -y[0]])
+
+        return solve(field, x, TIMES, Solver("leapfrog", num_steps=2), "backprop").ys

@@ -29,9 +29,14 @@ from ..vector_field import Dynamics
 if TYPE_CHECKING:
     from ..methods.newton import Linear
 
-__all__ = ["BackwardSolve"]
+__all__ = ["BackwardSolve", "strictest"]
 
 LOW_ORDER = "ralston3"  # 3 evaluations per step, none at its end, from where the adjoint jumps
+
+
+def strictest(tolerance: float | Tensor) -> float:
+    """The smallest of the tolerances of all components."""
+    return float(torch.as_tensor(tolerance).min())
 
 
 class BackwardSolve:
@@ -210,10 +215,9 @@ class BackwardSolve:
         # The integrals are part of SciPy's state.
         atol = self._state.new_full((n + q,), float(torch.as_tensor(self._atol).max()))
         atol[:n] = self._atol
-        rtol = self._rtol if isinstance(self._rtol, float) else float(self._rtol.min())
         together = torch.cat([self._state, self._quadrature])
         trajectory = scipy_integrate(
-            self._solver, field, together, interval, self._counts, rtol, atol
+            self._solver, field, together, interval, self._counts, strictest(self._rtol), atol
         )
         if trajectory.status is Status.REACHED:
             end = trajectory.outputs[-1]

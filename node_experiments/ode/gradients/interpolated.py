@@ -3,7 +3,8 @@
 The adjoint method solves y backwards again. Keeping the interpolants of the forward steps saves
 that: da/dt = -a df/dy(t, y(t)) has the size of the state, and backward instability of y cannot
 hurt. The parameter gradients, integrals of a df/dtheta, are Gauss quadratures over the backward
-steps (the GaussAdjoint of SciMLSensitivity), which cost no more than the state's accuracy asks.
+steps (the GaussAdjoint of SciMLSensitivity). Those steps are as long as the adjoint allows; where
+df/dtheta changes faster, a step is halved for its quadrature alone until that meets the tolerance.
 """
 
 from __future__ import annotations
@@ -21,15 +22,18 @@ from ..changed_field import reject_change_since
 from ..integrate import solve_forward
 from ..methods.base import Interpolant, Stepper
 from ..methods.registry import METHODS
+from ..norms import rms_norm
 from ..problem import Observe, Problem
 from ..solution import Trajectory
-from ..solver import Solver
 from ..vector_field import Dynamics
-from .adjoint import Adjoint
-from .backward_solve import BackwardSolve
+from .adjoint import Adjoint, real_view
+from .backward_solve import BackwardSolve, strictest
 from .base import Evaluator, Pullback, backward_pass
 
 __all__ = ["Interpolated"]
+
+Gradients = tuple[Tensor | None, ...]
+HALVINGS = 16  # of a backward step, at most
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,9 @@ class Interpolated(Adjoint):
     Options of `Adjoint` but `norm` and `watch`; the reconstruction has no part in this. And:
 
     Attributes:
-        quadrature_points: Gauss points of each backward step, at most: p of them integrate
-            polynomials of degree 2p - 1, and no more are taken than the method's order needs.
+        quadrature_points: Gauss points of each backward step: p of them integrate polynomials
+            of degree 2p - 1. The error of an odd number from 3 on is estimated in adaptive
+            solves, and the step is halved where it is too large.
 
     Raises:
         ValueError: No quadrature points, or a norm of the augmented state, which is not solved.
@@ -154,6 +159,11 @@ class StoredSolution:
         self._sign = 1.0 if sizes[0] > 0 else -1.0
         self._ends = [self._sign * (t + h) for t, h in zip(starts, sizes, strict=True)]
 
+    def steps_between(self, t: float, other: float) -> int:
+        """How many steps end between two times."""
+        places = [bisect_left(self._ends, self._sign * x) for x in (t, other)]
+        return abs(places[0] - places[1])
+
     def __call__(self, t: float) -> Tensor:
         """y(t), shape `(n,)`."""
         n = min(bisect_left(self._ends, self._sign * t), len(self._ends) - 1)
@@ -208,7 +218,8 @@ class AdjointOverInterpolants(BackwardSolve):
         solution: StoredSolution,
     ):
         self._solution = solution
-        self._quadrature_points = options.quadrature_points
+        self._panels = GaussPanels(options.quadrature_points)
+        self._variation = 0.0  # of the parameter gradients: the sum of all terms' sizes
         self._evaluate = Evaluator(problem)
         self._pullback = Pullback(self._evaluate)
         solver = options.backward_solver(problem.solver, problem.times)
@@ -223,15 +234,6 @@ class AdjointOverInterpolants(BackwardSolve):
         self._rtol = self._problem.spread(self._chosen.rtol)
         self._atol = self._problem.spread(self._chosen.atol)
 
-    def _use(self, solver: Solver) -> None:
-        from scipy.special import roots_legendre
-
-        super()._use(solver)
-        enough = METHODS[solver.method].order // 2 + 1
-        nodes, weights = roots_legendre(min(self._quadrature_points, enough))
-        self._nodes = [(1 + x) / 2 for x in nodes.tolist()]
-        self._weights = [w / 2 for w in weights.tolist()]
-
     def _observer(self) -> Observe | None:
         return self._add_to_quadratures if self._evaluate.inputs else None
 
@@ -241,24 +243,106 @@ class AdjointOverInterpolants(BackwardSolve):
     def _add_to_quadratures(
         self, step: Stepper, t: float, h: float, a: Tensor, a1: Tensor
     ) -> bool:
-        adjoints = step.interpolant(t, h, a, a1)(self._nodes)
-        for node, weight, adjoint in zip(self._nodes, self._weights, adjoints, strict=True):
-            time = t + node * h
-            self._counts.evaluations += 1
-            _, _, f = self._evaluate.at(time, self._solution(time))
-            if f.requires_grad:
+        adjoint_at = step.interpolant(t, h, a, a1)
+
+        def terms(start: float, end: float) -> list[Gradients]:
+            """The terms of the quadrature over a part of the step, in fractions of it."""
+            nodes, weights = self._panels.between(start, end)
+            found = []
+            for node, weight, adjoint in zip(nodes, weights, adjoint_at(nodes), strict=True):
                 # Backwards in time h is negative, and the integral goes forwards.
-                cotangent = (adjoint * (-h * weight)).view(self._shape).to(f.dtype)
-                grads = torch.autograd.grad(
-                    f,
-                    self._evaluate.inputs,
-                    cotangent,
-                    retain_graph=self._evaluate.retain_graph,
-                    allow_unused=True,
-                )
-                self._pullback.accumulate(grads)
+                cotangent = (adjoint * (-h * weight)).view(self._shape)
+                found.append(self._parameter_gradients(t + node * h, cotangent))
+            return found
+
+        # Samples as wide apart as many forward steps could miss what those steps saw.
+        parts = max(1, round(self._solution.steps_between(t, t + h) / 2))
+        for i in range(parts):
+            self._integrate(terms, i / parts, (i + 1) / parts, HALVINGS)
         return False
+
+    def _integrate(
+        self, terms: Callable[[float, float], list[Gradients]], start: float, end: float, left: int
+    ) -> None:
+        """Add the quadrature over a part of a step, by halves where it is not accurate."""
+        found = terms(start, end)
+        if left and not self._solver.fixed_steps and self._panels.estimates_errors:
+            size, error = self._panels.size_and_error(found)
+            allowed = strictest(self._rtol) * (self._variation + size) + strictest(self._atol)
+            if error > allowed:
+                middle = (start + end) / 2
+                self._integrate(terms, start, middle, left - 1)
+                self._integrate(terms, middle, end, left - 1)
+                return
+            self._variation += size
+        for grads in found:
+            self._pullback.accumulate(grads)
+
+    def _parameter_gradients(self, time: float, cotangent: Tensor) -> Gradients:
+        """The vector-Jacobian products with the inputs of the vector field, None for zeros."""
+        self._counts.evaluations += 1
+        _, _, f = self._evaluate.at(time, self._solution(time))
+        if not f.requires_grad:
+            return (None,) * len(self._evaluate.inputs)
+        return torch.autograd.grad(
+            f,
+            self._evaluate.inputs,
+            cotangent.to(f.dtype),
+            retain_graph=self._evaluate.retain_graph,
+            allow_unused=True,
+        )
 
     @property
     def _shape(self) -> torch.Size:
         return self._problem.y0.shape
+
+
+class GaussPanels:
+    """Gauss-Legendre quadrature, with an estimate of its error from the same values.
+
+    With an odd number p of points the middle one alone is a rule of second order, while all of
+    them are one of order 2p: the difference of the two, relative to the size of the terms, to the
+    power p has the order of the error.
+
+    Args:
+        points: p.
+    """
+
+    def __init__(self, points: int):
+        from scipy.special import roots_legendre
+
+        nodes, weights = roots_legendre(points)
+        self._nodes = [(1 + x) / 2 for x in nodes.tolist()]
+        self._weights = [w / 2 for w in weights.tolist()]
+        self.estimates_errors = points >= 3 and points % 2 == 1
+
+    def between(self, start: float, end: float) -> tuple[list[float], list[float]]:
+        """Nodes and weights of an interval."""
+        length = end - start
+        return [start + length * x for x in self._nodes], [length * w for w in self._weights]
+
+    def size_and_error(self, terms: Sequence[Gradients]) -> tuple[float, float]:
+        """The sum of the sizes of the weighted terms, and the error of their sum.
+
+        Sizes are root mean squares over all numbers of all parameters.
+        """
+        like = [
+            next((x for x in each if x is not None), None) for each in zip(*terms, strict=True)
+        ]
+        flat = [
+            torch.cat([
+                real_view(torch.zeros_like(other) if x is None else x).reshape(-1)
+                for x, other in zip(term, like, strict=True)
+                if other is not None
+            ])
+            for term in terms
+            if any(x is not None for x in like)
+        ]  # fmt: skip
+        if not flat:
+            return 0.0, 0.0
+        values = torch.stack(flat)
+        factors = torch.ones_like(values[:, 0])
+        factors[len(terms) // 2] -= 1 / self._weights[len(terms) // 2]
+        sizes = rms_norm(values, dim=1).sum(), rms_norm(factors @ values)
+        size, apart = torch.stack(sizes).tolist()
+        return size, size * (apart / size) ** len(terms) if size > 0 else 0.0

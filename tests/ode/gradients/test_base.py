@@ -74,3 +74,11 @@ def test_a_complex_argument_of_a_real_state(way):
         return torch.autograd.grad(ys[-1].sum(), args)
 
     torch.testing.assert_close(gradients(way), gradients("backprop"), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("way", ["discrete", "checkpoint", "reversible"])
+def test_steps_that_see_one_side_of_a_jump_are_not_evaluated_again_on_the_other(way):
+    y0 = torch.ones(1, requires_grad=True)
+    solver = Solver("reversible_heun" if way == "reversible" else "rk4", num_steps=4, perturb=True)
+    with pytest.raises(ValueError, match=r"perturb=True.*'backprop' or 'adjoint'"):
+        solve(lambda t, y: -y, y0, TIMES, solver, way)

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import gc
 import math
+import warnings
 import weakref
 
 import pytest
 import torch
 
 from node_experiments.ode import (
+    Adjoint,
     Backprop,
     Interpolated,
     Solver,
+    solve,
 )
 from node_experiments.ode.gradients.interpolated import StoredSolution
 from tests.grids import always
@@ -85,3 +88,40 @@ def test_the_interpolants_are_gone_with_the_way_back(example, monkeypatch):
         assert [reference() for reference in alive] == [None]
     finally:
         gc.enable()
+
+
+FORCED = {
+    "a field of zero": (lambda t, y, w: w * torch.cos(3 * t) + 0 * y, 0.0),
+    "a weak force beside a decay": (lambda t, y, w: w * torch.cos(20 * t) - y, 1e-6),
+    "a fast force alone": (lambda t, y, w: w * torch.cos(20 * t) + 0 * y, 1.0),
+    "a fast force beside a slow decay": (lambda t, y, w: w * torch.cos(20 * t) - 0.1 * y, 1.0),
+}
+
+
+@pytest.mark.parametrize(
+    "gradient", [Adjoint(), Interpolated(), Interpolated(quadrature_points=5)]
+)
+@pytest.mark.parametrize("case", FORCED)
+def test_parameters_that_neither_state_nor_adjoint_tells_of(case, gradient):
+    """df/dw changes faster than what controls the steps of the backward solve."""
+    field, value = FORCED[case]
+    times = torch.tensor([0.0, 10.0], dtype=torch.float64)
+
+    def derivative(gradient, tolerance):
+        w = torch.tensor(value, dtype=torch.float64, requires_grad=True)
+        y0, solver = torch.ones(1, dtype=torch.float64), Solver("dopri5", tolerance, tolerance)
+        solve(field, y0, times, solver, gradient, args=(w,)).ys[-1].sum().backward()
+        return float(w.grad)
+
+    with warnings.catch_warnings():
+        # The slow decay cannot be solved backwards over so long a time to this accuracy.
+        warnings.filterwarnings("ignore", "the adjoint method solved y backwards")
+        expected = derivative(Adjoint(seminorm=False), 1e-11)
+        assert derivative(gradient, 1e-6) == pytest.approx(expected, abs=2e-4)
+
+
+def test_a_quadrature_costs_no_more_where_the_adjoint_is_as_fast(example):
+    """Three evaluations for each backward step, beside six of the adjoint."""
+    _, solution = example.gradients(TIMES[[0, -1]], Solver("dopri5", 1e-6, 1e-6), Interpolated())
+    backward = solution.stats.backward
+    assert backward.evaluations <= 9 * (backward.accepted + 1) + 7 * backward.rejected
