@@ -35,6 +35,16 @@ def test_a_regularised_run(node_run, gradient):
     assert not any("regularizer" in name for name in result(other)["metrics"])
 
 
+def test_the_gradient_is_compared_without_penalties_in_epochs_without_an_evaluation(node_run):
+    run = node_run(
+        *ODE_DEMO, "protocol=smoke", "regularizer=kinetic", "trainer.gradient_error=true",
+        "trainer.epochs=4", "trainer.evaluate_every=2", "trainer.threads=1",
+    )  # fmt: skip
+    assert run.code == 0, run.err
+    lines = (run.folders[0] / "metrics.jsonl").read_text().splitlines()
+    assert all(json.loads(line)["gradient/error"] < 0.1 for line in lines)
+
+
 @pytest.mark.thorough
 def test_a_regularised_recurrence(node_run):
     """Solves between observations, whose gradient is compared with an exact one."""

@@ -125,7 +125,7 @@ class SchedulerConfig:
 
     GROUP: ClassVar[str] = "scheduler"
 
-    name: str = "none"  # none | step | cosine | one_cycle | exponential
+    name: str = "none"  # none | step | cosine | one_cycle (of momentum, too) | exponential
     epochs: list[int] = field(default_factory=list)  # of step: where the rate is multiplied
     factor: float = 0.1  # of step: by how much; of exponential: in every training step
     floor: float = 0.1  # of exponential: lowest rate, as a fraction of the first

@@ -23,13 +23,13 @@ class DenseOutput:
 
     Args:
         state: How the state was packed.
-        shape: Shape of the packed state.
+        y0: The initial state, packed.
         t0: Where the solve starts.
         resolution: Relative precision of the times.
     """
 
-    def __init__(self, state: FlatState, shape: torch.Size, t0: float, resolution: float):
-        self._state, self._shape, self._resolution = state, shape, resolution
+    def __init__(self, state: FlatState, y0: Tensor, t0: float, resolution: float):
+        self._state, self._y0, self._resolution = state, y0, resolution
         self._starts: list[float] = []
         self._pieces: list[tuple[float, float, Interpolant]] = []
         self._t0 = self._t1 = t0
@@ -70,12 +70,13 @@ class DenseOutput:
         sign = 1.0 if self._t1 >= self._t0 else -1.0
         starts = [sign * start for start in self._starts]
         places = [max(0, bisect_right(starts, sign * time) - 1) for time in host]
-        values: list[Tensor] = [torch.empty(0)] * len(host)
-        for place in sorted(set(places)):
+        # A solve may end where it starts: by an event, or as its first step failed.
+        values: list[Tensor] = [self._y0.reshape(-1)] * len(host)
+        for place in sorted(set(places)) if self._pieces else ():
             begin, h, interpolant = self._pieces[place]
             members = [i for i, p in enumerate(places) if p == place]
             states = interpolant([(host[i] - begin) / h for i in members])
             for i, value in zip(members, states, strict=True):
                 values[i] = value
-        together = torch.stack(values).reshape((*times.shape, *self._shape))
+        together = torch.stack(values).reshape((*times.shape, *self._y0.shape))
         return self._state.unpack(together)

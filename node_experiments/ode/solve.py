@@ -171,7 +171,7 @@ def solve(
     if dense:
         from .dense_solution import DenseOutput
 
-        output = DenseOutput(state, packed.shape, times[0], torch.finfo(t.dtype).eps)
+        output = DenseOutput(state, packed, times[0], torch.finfo(t.dtype).eps)
         problem.observe = output.record
     found: list[Event] = []
     if events:

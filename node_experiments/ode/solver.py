@@ -12,10 +12,8 @@ from .methods.registry import METHODS, nearest
 __all__ = ["Solver"]
 
 # What the control of steps is, or follows, here and not in SciPy.
-NOT_OF_SCIPY = (
-    "controller", "safety", "min_factor", "max_factor", "accept_min_step", "interpolation",
-    "max_steps_between_outputs",
-)  # fmt: skip
+OF_STEP_CONTROL = ("controller", "safety", "min_factor", "max_factor", "accept_min_step")
+OF_THE_LOOP = ("interpolation", "max_steps_between_outputs")
 
 
 TOLERANCES, TIMES = ("rtol", "atol"), ("step_t", "jump_t")
@@ -176,8 +174,7 @@ class Solver:
                 f"solver.method={self.method!r} chooses all of its steps; leave out "
                 "step_size, num_steps, step_t and jump_t, or take another method"
             )
-        if METHODS[self.method].family == "scipy":
-            self._reject_what_scipy_has_not()
+        self._reject_ignored()
         steered = self.jump_t or (self.step_t and adaptive and self.controller != "none")
         if self.fixed_steps and steered:
             raise ValueError(
@@ -231,19 +228,27 @@ class Solver:
         ok = many if name in TIMES else one or (many and name in TOLERANCES)
         self._require(ok, name, NUMBERS[name])
 
-    def _reject_what_scipy_has_not(self) -> None:
-        """SciPy controls its steps by itself, and two of its methods bound them from below."""
-        unused = [
-            name for name in NOT_OF_SCIPY if getattr(self, name) != getattr(type(self), name)
-        ]
-        if self.min_step > 0 and self.method not in ("scipy_lsoda", "scipy_vode_adams"):
-            unused.append("min_step")
-        if unused:
-            raise ValueError(
-                f"solver.{unused[0]}={getattr(self, unused[0])!r} means nothing to "
-                f"solver.method={self.method!r}, whose steps SciPy controls; leave it out, or "
-                "take another method"
-            )
+    def _reject_ignored(self) -> None:
+        """Reject settings that the chosen steps would not heed."""
+        method, family = f"solver.method={self.method!r}", METHODS[self.method].family
+        if family == "scipy":
+            bounded = self.method in ("scipy_lsoda", "scipy_vode_adams")
+            unheeded = (*OF_STEP_CONTROL, *OF_THE_LOOP, *([] if bounded else ["min_step"]))
+            self._reject(unheeded, f"{method}, whose steps SciPy controls")
+        if self.method == "adams":
+            self._reject(OF_STEP_CONTROL, f"{method}, which chooses its steps by their order")
+        if family != "multistep" and self.method != "scipy_vode_adams":
+            self._reject(["max_order"], f"{method}, whose order is fixed")
+        if self.batching == "independent":
+            self._reject(["accept_min_step", *OF_THE_LOOP], "solver.batching='independent'")
+
+    def _reject(self, names: Sequence[str], what: str) -> None:
+        for name in names:
+            if getattr(self, name) != getattr(type(self), name):
+                raise ValueError(
+                    f"solver.{name}={getattr(self, name)!r} means nothing to {what}; leave it "
+                    "out, or take another method"
+                )
 
     def _require(self, ok: bool, name: str, allowed: str) -> None:
         if not ok:

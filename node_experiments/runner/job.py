@@ -159,6 +159,10 @@ def configuration(given: RunConfig, overrides: list[str]) -> RunConfig:
 
         given.resume = resolved_checkpoint(given.resume, given.outputs)
         return config_of_run(given, overrides)
+    if given.trainer.init_from is not None:
+        from ..runs.checkpoint_names import resolved_checkpoint
+
+        given.trainer.init_from = resolved_checkpoint(given.trainer.init_from, given.outputs)
     given.places = places_of(given.dataset)
     return given
 

@@ -33,11 +33,13 @@ class GradientError(Callback):
         self._exactly = exactly
 
     def evaluate(self, trainer: Trainer) -> None:
-        before = random_state()
+        before, training = random_state(), trainer.model.training
         batch = next(iter(trainer.data.train))
+        trainer.model.eval()  # no penalties, no dropout, no running statistics
         found = gradient(trainer, batch, before, trainer.autocast())
         with self._exactly(trainer.model):
             reference = gradient(trainer, batch, before, nullcontext())
+        trainer.model.train(training)
         set_random_state(before)
         trainer.metrics["gradient/error"] = float((found - reference).norm() / reference.norm())
 

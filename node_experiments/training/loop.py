@@ -95,7 +95,7 @@ class Callback:
         """Called when a step and its `log` are done."""
 
     def evaluate(self, trainer: Trainer) -> None:
-        """Called after the evaluation of an epoch; may add to `trainer.metrics`."""
+        """Called when an epoch, and its evaluation if any, is done; may add to `metrics`."""
 
     def epoch_end(self, trainer: Trainer) -> None:
         """Called when all metrics of an epoch are known."""

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from node_experiments.ode import (
+    Event,
     Solver,
     solve,
 )
@@ -111,3 +112,15 @@ def test_it_reaches_its_end(t, options):
     solution = solve(lambda t, y: -y, y0, times, Solver(**options), dense=True)
     assert solution.interpolant.steps[-1] == t[-1]
     torch.testing.assert_close(solution.interpolant(times), solution.ys, rtol=1e-9, atol=1e-9)
+
+
+def test_a_solve_that_ends_where_it_starts():
+    y0, t = torch.ones(2, 3), torch.tensor([0.0, 1.0])
+    event = Event(lambda t, y: y.sum() - 6, at_start=True)
+    ended = solve(lambda t, y: -y, y0, t, dense=True, events=[event])
+    failed = solve(lambda t, y: y / 0, y0, t, dense=True, throw=False)
+    for solution in (ended, failed):
+        assert solution.interpolant.steps == [0.0]
+        torch.testing.assert_close(solution.interpolant(torch.zeros(2)), torch.stack([y0, y0]))
+        with pytest.raises(ValueError, match="known from"):
+            solution.interpolant(0.5)

@@ -77,6 +77,16 @@ def test_weights_of_another_run_are_where_training_starts(node_run, tmp_path):
             torch.testing.assert_close(weights[1][name], value, msg=name)
 
 
+def test_training_starts_from_the_latest_run_of_the_same_outputs(node_run):
+    quick = (*SERIES, "trainer.epochs=1")
+    assert node_run(*quick, "model.latent=6").code == 0  # elsewhere, and of another size
+    there = node_run(*quick, "outputs=there").folders[-1]
+    again = node_run(*quick, "outputs=there", "trainer.init_from=latest", "name=b")
+    assert again.code == 0, again.err
+    config = (again.folders[-1] / "config.yaml").read_text()
+    assert f"init_from: there/csv_rnn_dt/{there.name}" in config
+
+
 WRONG = {
     "model.latent=5": "has the shape",
     "model=gru_d": "head.0.weight has the shape [8, 5] there and [8, 4] here",

@@ -225,6 +225,30 @@ def test_one_cycle_rises_to_the_rate_and_ends_near_zero():
 
 
 @pytest.mark.parametrize(
+    ("name", "options", "highest", "lowest"),
+    [
+        ("sgd", {}, 0.95, 0.85),
+        ("sgd", {"momentum": 0.5}, 0.75, 0.25),
+        ("sgd", {"momentum": 0.0}, 0.0, 0.0),
+        ("adam", {}, 0.95, 0.85),
+        ("adam", {"beta1": 0.8}, 0.9, 0.7),
+        ("rmsprop", {"momentum": 0.0}, 0.0, 0.0),
+    ],
+)
+def test_one_cycle_moves_the_momentum_that_was_asked_for(name, options, highest, lowest):
+    optimizer = make_optimizer(nn.Linear(1, 1).parameters(), name, 1.0, **options)
+    scheduler = make_scheduler(optimizer, "one_cycle", total_steps=100, steps_per_epoch=10)
+    found = []
+    for _ in range(100):
+        group = optimizer.param_groups[0]
+        found.append(group["momentum"] if "momentum" in group else group["betas"][0])
+        optimizer.step()
+        scheduler.step()
+    assert found[0] == max(found) == highest
+    assert min(found) == pytest.approx(lowest, abs=2e-3)
+
+
+@pytest.mark.parametrize(
     ("name", "options"),
     [
         ("sgd", {"lr": 0.2, "weight_decay": 0.3, "momentum": 0.4, "nesterov": True}),

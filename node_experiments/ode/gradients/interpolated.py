@@ -156,7 +156,7 @@ class StoredSolution:
         pieces: Sequence[Callable[[Sequence[float]], Tensor]],
     ):
         self._starts, self._sizes, self._pieces = starts, sizes, pieces
-        self._sign = 1.0 if sizes[0] > 0 else -1.0
+        self._sign = -1.0 if sizes and sizes[0] < 0 else 1.0
         self._ends = [self._sign * (t + h) for t, h in zip(starts, sizes, strict=True)]
 
     def steps_between(self, t: float, other: float) -> int:

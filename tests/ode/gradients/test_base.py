@@ -82,3 +82,12 @@ def test_steps_that_see_one_side_of_a_jump_are_not_evaluated_again_on_the_other(
     solver = Solver("reversible_heun" if way == "reversible" else "rk4", num_steps=4, perturb=True)
     with pytest.raises(ValueError, match=r"perturb=True.*'backprop' or 'adjoint'"):
         solve(lambda t, y: -y, y0, TIMES, solver, way)
+
+
+@pytest.mark.parametrize("way", ["adjoint", "discrete", "checkpoint", "interpolated", "backprop"])
+def test_a_solve_without_a_step_has_the_gradient_of_its_start(way):
+    y0, w = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+    solution = solve(lambda t, y: w * y / 0, y0, TIMES, "dopri5", way, throw=False)
+    assert len(solution.ys) == 1
+    solution.ys.sum().backward()
+    torch.testing.assert_close(y0.grad, torch.ones(2))
