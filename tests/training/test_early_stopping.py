@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 from tests.chapters.irregular_series.test_own_data import frame
 
@@ -84,7 +85,7 @@ def test_training_starts_from_the_latest_run_of_the_same_outputs(node_run):
     again = node_run(*quick, "outputs=there", "trainer.init_from=latest", "name=b")
     assert again.code == 0, again.err
     config = (again.folders[-1] / "config.yaml").read_text()
-    assert f"init_from: there/csv_rnn_dt/{there.name}" in config
+    assert yaml.safe_load(config)["trainer"]["init_from"] == f"there/csv_rnn_dt/{there.name}"
 
 
 WRONG = {
