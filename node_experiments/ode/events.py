@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import torch
@@ -64,8 +65,8 @@ class Event:
     def __post_init__(self) -> None:
         if self.direction not in (-1, 0, 1):
             raise ValueError(f"direction={self.direction!r} of an event must be -1, 0 or 1")
-        if self.points < 0:
-            raise ValueError(f"points={self.points!r} of an event must be a number >= 0")
+        if not (isinstance(self.points, Integral) and self.points >= 0):
+            raise ValueError(f"points={self.points!r} of an event must be a whole number >= 0")
 
 
 class EventFinder:

@@ -84,7 +84,8 @@ def test_training_starts_from_the_latest_run_of_the_same_outputs(node_run):
     there = node_run(*quick, "outputs=there").folders[-1]
     again = node_run(*quick, "outputs=there", "trainer.init_from=latest", "name=b")
     assert again.code == 0, again.err
-    config = (again.folders[-1] / "config.yaml").read_text()
+    (folder,) = (path for path in again.folders if path.parent.name == "b")
+    config = (folder / "config.yaml").read_text()
     assert yaml.safe_load(config)["trainer"]["init_from"] == f"there/csv_rnn_dt/{there.name}"
 
 

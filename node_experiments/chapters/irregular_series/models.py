@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...config import ConfigError
 from ...nn.augmentation import warn_of_many
 from ...nn.latent_trajectory import LatentTrajectory
 from ...nn.mlp import mlp
@@ -175,11 +176,22 @@ def gap_flow(
     gradient: Gradient,
     augment: int = 0,
 ) -> GapFlow:
-    """An ODE between observations, by Euler's method if the settings give its steps."""
+    """An ODE between observations, by Euler's method if the settings give its steps.
+
+    Raises:
+        ConfigError: A solver with times of steps or jumps.
+    """
     warn_of_many(augment, size)
     first, last = data.span
     if settings.euler_steps is not None:
         solver = Solver("euler", num_steps=settings.euler_steps)
+    for name in ("step_t", "jump_t"):
+        if getattr(solver, name):
+            raise ConfigError(
+                f"solver.{name}={list(getattr(solver, name))} means nothing to an ODE between "
+                "observations, for every gap starts at another time; leave it out, or set "
+                "model.euler_steps"
+            )
     net = dynamics(settings, size + augment, layers)
     span = (last - first) or 1.0  # of series of one observation each
     return GapFlow(net, solver, gradient, span, augment)

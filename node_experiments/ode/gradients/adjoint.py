@@ -52,7 +52,8 @@ class Adjoint(Gradient):
     """The paper's gradient: within the solver's tolerance, in constant memory.
 
     Attributes:
-        rtol, atol: Tolerances of the backward solve; those of the forward solve when None. The
+        rtol, atol: Tolerances of the backward solve, one or several as those of a `Solver`; those
+            of the forward solve when None. The
             absolute one is in units of the state and of the gradient that arrives alike, as in
             the paper: for gradients much smaller than `atol` the state alone decides the steps.
         seminorm: Measure the parameter gradients against 30 times the tolerance (Kidger et al.
@@ -84,8 +85,8 @@ class Adjoint(Gradient):
 
     solves_backwards: ClassVar[bool] = True
 
-    rtol: float | None = None
-    atol: float | None = None
+    rtol: float | Sequence[float] | None = None
+    atol: float | Sequence[float] | None = None
     seminorm: bool = True
     method: str | None = None
     state_tolerance: float = 0.1
@@ -100,8 +101,13 @@ class Adjoint(Gradient):
             )
         for name in ("rtol", "atol"):
             value = getattr(self, name)
-            if value is not None and not 0 <= value < math.inf:
-                raise ValueError(f"gradient.{name}={value!r} must be a number >= 0, or null")
+            one = value is None or isinstance(value, float | int)
+            parts = [0.0 if value is None else value] if one else list(value)
+            if not (parts and all(0 <= part < math.inf for part in parts)):
+                raise ValueError(
+                    f"gradient.{name}={value!r} must be a number >= 0, a list of such numbers, or "
+                    "null"
+                )
         if self.method is not None and self.method not in METHODS:
             raise ValueError(f"gradient.method={self.method!r} is unknown{nearest(self.method)}")
         if self.solver is None:

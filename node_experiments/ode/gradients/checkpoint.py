@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -42,8 +43,10 @@ class Checkpoint(Gradient):
     checkpoints: int = 16
 
     def __post_init__(self) -> None:
-        if self.checkpoints < 1:
-            raise ValueError(f"gradient.checkpoints={self.checkpoints!r} must be at least 1")
+        if not (isinstance(self.checkpoints, Integral) and self.checkpoints >= 1):
+            raise ValueError(
+                f"gradient.checkpoints={self.checkpoints!r} must be a whole number of at least 1"
+            )
 
     def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
         """States at the output times that were reached, shape `(time, *state)`.

@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -55,9 +56,10 @@ class Interpolated(Adjoint):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.quadrature_points < 1:
+        if not (isinstance(self.quadrature_points, Integral) and self.quadrature_points >= 1):
             raise ValueError(
-                f"gradient.quadrature_points={self.quadrature_points!r} must be at least 1"
+                f"gradient.quadrature_points={self.quadrature_points!r} must be a whole number of "
+                "at least 1"
             )
         if self.norm is not None or self.watch is not None:
             raise ValueError(

@@ -28,6 +28,7 @@ from node_experiments.chapters.irregular_series.recurrence import (
     reversed_in_time,
 )
 from node_experiments.chapters.irregular_series.settings import SeriesModelConfig
+from node_experiments.config import ConfigError
 from node_experiments.data.time_series import TimeSeries
 from node_experiments.nn.regularizers import Regularizer
 from node_experiments.ode import (
@@ -430,6 +431,15 @@ def test_what_is_said_of_a_series_does_not_depend_on_the_others(name):
 
     alone = torch.cat([said(observed.select(torch.tensor([i]))) for i in range(4)])
     torch.testing.assert_close(said(observed), alone, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["step_t", "jump_t"])
+def test_times_of_steps_mean_nothing_between_observations(name):
+    solver = Solver("dopri5", **{name: [0.5]})
+    for model in ("ode_rnn", "irregular_latent_ode"):
+        with pytest.raises(ConfigError, match=rf"solver\.{name}=\[0.5\] means nothing"):
+            model_of(model, solver)
+    model_of("irregular_latent_ode", solver, euler_steps=5)  # it steers the decoder's solve
 
 
 def test_rows_share_a_solve_with_steps_of_adaptive_size():

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
 
 from node_experiments.ode import (
+    Adjoint,
+    Checkpoint,
+    Event,
+    Interpolated,
     Solver,
     solve,
 )
@@ -91,3 +97,37 @@ def test_a_solve_without_a_step_has_the_gradient_of_its_start(way):
     assert len(solution.ys) == 1
     solution.ys.sum().backward()
     torch.testing.assert_close(y0.grad, torch.ones(2))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Checkpoint(checkpoints=2.5),
+        lambda: Interpolated(quadrature_points=2.5),
+        lambda: Event(lambda t, y: y, points=2.5),
+        lambda: Adjoint(rtol=[1e-3, -1.0]),
+        lambda: Adjoint(atol=[]),
+    ],
+)
+def test_options_that_make_no_sense(make):
+    with pytest.raises(ValueError, match="must be a"):
+        make()
+
+
+def test_tolerances_of_the_adjoint_are_those_of_a_solver():
+    def evaluations(rtol):
+        y0 = torch.ones(2, requires_grad=True)
+        solver = Solver("dopri5", rtol=1e-3, atol=1e-6)
+        solution = solve(lambda t, y: -y, y0, TIMES, solver, Adjoint(rtol=rtol))
+        solution.ys.sum().backward()
+        return solution.stats.backward.evaluations
+
+    assert evaluations(1e-3) < evaluations([1e-3, 1e-6]) <= evaluations(1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:At least one element of `rtol` is too small")
+def test_scipy_solves_backwards_without_a_relative_tolerance():
+    y0 = torch.ones(2, dtype=torch.float64, requires_grad=True)
+    solution = solve(lambda t, y: -y, y0, TIMES.double(), Solver("scipy_rk45", rtol=0, atol=1e-6))
+    solution.ys[-1].sum().backward()
+    torch.testing.assert_close(y0.grad, torch.full_like(y0, math.exp(-1)), rtol=1e-4, atol=0)
