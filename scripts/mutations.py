@@ -128,6 +128,24 @@ GRADIENTS = (
         "pass",
         ("ode/gradients/test_adjoint.py::test_the_backward_solve_starts_again_from_every_output",),
     ),
+    Mutation(
+        "a seminorm does not look at the parameter gradients",
+        "ode/gradients/adjoint.py",
+        "beside = beside / LOOSE",
+        "beside = beside * 0",
+        (
+            "ode/gradients/test_interpolated.py::test_parameters_that_neither_state_nor_adjoint_tells_of",
+        ),
+    ),
+    Mutation(
+        "quadratures of a backward step are not refined",
+        "ode/gradients/interpolated.py",
+        "if error > allowed:",
+        "if False:",
+        (
+            "ode/gradients/test_interpolated.py::test_parameters_that_neither_state_nor_adjoint_tells_of",
+        ),
+    ),
 )
 
 DROP_IN = (
@@ -216,8 +234,8 @@ NN_AND_MODELS = (
     Mutation(
         "penalties of a solve backwards in time are negative",
         "nn/ode_module.py",
-        "return ys, backwards_in_time * integrals[-1]",
-        "return ys, integrals[-1]",
+        "return ys, backwards_in_time * integrals",
+        "return ys, integrals",
         ("nn/test_regularizers.py::test_integrals_of_a_solve_backwards_in_time_are_positive",),
     ),
     Mutation(
@@ -254,6 +272,13 @@ NN_AND_MODELS = (
         (
             "chapters/latent_ode/test_poisson_model.py::test_a_rate_that_is_constant_has_the_known_likelihood",
         ),
+    ),
+    Mutation(
+        "a row whose gap ends early is read at the end of the longest",
+        "chapters/irregular_series/gap_dynamics.py",
+        "at = [len(stops)] * going_on + [1 + stops.index(n) for n in steps[going_on:left]]",
+        "at = [len(stops)] * left",
+        ("chapters/irregular_series/test_models.py::test_rows_take_the_steps_of_their_own_gaps",),
     ),
 )
 

@@ -70,12 +70,6 @@ class Estimate:
         """Standard error of the mean; NaN without a spread."""
         return float("nan") if self.spread is None else self.spread / self.count**0.5
 
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Mean minus and plus the spread."""
-        width = self.spread or 0.0
-        return self.mean - width, self.mean + width
-
     def cell(self, form: str = ".4g", spread: str = ".2g", count: int | None = None) -> Cell:
         """`mean ± spread (count)`.
 

@@ -57,12 +57,10 @@ def calibrate(trainer: Trainer, checkpoints: Checkpoints, folder: Path) -> None:
     task: Any = trainer.task
     if not hasattr(task, "calibrate") or not trainer.history:
         return
-    reported = trainer.history[-1]
     # The order of the training series as in the last epoch, also in a process that trained none.
     trainer.data.train.epoch = trainer.epoch - 1
+    reported = trainer.reported
     if trainer.best is not None:
-        tag = f"{trainer.chosen_by}/validation"
-        reported = next(row for row in trainer.history if row.get(tag) == trainer.best)
         best = checkpoints.best(trainer.device)
         trainer.model.load_state_dict(best["model"])
     fitted = task.calibrate(trainer.model, trainer.data)

@@ -48,11 +48,12 @@ def evaluate(config: RunConfig, folder: Path, device: torch.device) -> Findings:
     model, data = trained.model, trained.data
     found = Findings(trained=trained.origin, parameters=trainable_parameters(model))
     task = build.build_task(config, data)
+    optimizer = build.build_optimizer(config, model)  # a trainer needs one; it takes no step
     trainer = Trainer(
         task,
         model,
-        build.build_optimizer(config, model),
-        build.build_scheduler(config, build.build_optimizer(config, model), 1),
+        optimizer,
+        build.build_scheduler(config, optimizer, 1),
         data,
         epochs=1,
         device=device,

@@ -99,7 +99,7 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
         assert value is not None
         frame = widened(table, form, columns, frame, variable, value)
     keys = [feature_key(feature) for feature in columns.features]
-    statics = static_of_series(table, form, columns, frame)
+    statics = static_of_series(table, form, columns)
     frame = without_duplicates(table, form, frame, keys)
     frame = frame[frame[keys].notna().any(axis=1)]
     if frame.empty:
@@ -248,9 +248,7 @@ def labels_of(table: TableFile, frame: pd.DataFrame, keys: list[str], remedy: st
     return labelled.groupby(keys)["label"].first()
 
 
-def static_of_series(
-    table: TableFile, form: TableFormat, columns: Columns, frame: pd.DataFrame
-) -> pd.DataFrame:
+def static_of_series(table: TableFile, form: TableFormat, columns: Columns) -> pd.DataFrame:
     """One row for each series: numbers, and an indicator of each category of text."""
     series = text_of(table.rows[form.series_column])
     names = pd.Index(series.unique())

@@ -184,7 +184,7 @@ class RungeKuttaAdjoint:
             end_derivative = stages[-1]
         dense = step.dense() if len(stages) > self._tableau.stages else []
         if self._clock is not None:
-            self._move_outputs(t, t_end, outputs, thetas, grads, [*step.stages, *dense], step)
+            self._move_outputs(outputs, thetas, grads, [*step.stages, *dense], step)
             if end_derivative is not None:
                 self._clock.stage(t, t_end, end_derivative, self._end(step))
         if end_derivative is not None:
@@ -197,8 +197,6 @@ class RungeKuttaAdjoint:
 
     def _move_outputs(
         self,
-        t: float,
-        t_end: float,
         outputs: Sequence[int],
         thetas: list[float],
         grads: Tensor,
