@@ -102,14 +102,14 @@ def folder(outputs: Path, which: str, number: int) -> Path:
 
 
 def done(outputs: Path, which: str, numbers: Sequence[int]) -> DataFrame:
-    """Completed runs of a round, each with its `setting`."""
+    """Runs of a round that ended, each with its `setting`; one that diverged has no numbers."""
     found = []
     for number in numbers:
         runs = load_runs(folder(outputs, which, number))
         found += [
             {**run, "setting": number, "round": which}
             for run in runs.to_dict("records")
-            if run["status"] == "completed"
+            if run["status"] in ("completed", "failed")
         ]
     return DataFrame(found)
 
@@ -122,7 +122,7 @@ def best(outputs: Path, which: str, numbers: Sequence[int], keep: int) -> list[i
     """
     runs = done(outputs, which, numbers)
     if runs.empty or runs["setting"].nunique() < len(numbers):
-        sys.exit(f"the {which} round has not ended: {len(runs)} runs are completed")
+        sys.exit(f"the {which} round has not ended: {len(runs)} runs have")
     order = runs.groupby("setting")[ELBO].mean().sort_values()
     return [int(number) for number in order.index[:keep]]
 
@@ -166,6 +166,7 @@ def write_log(outputs: Path, out: Path) -> None:
     ]
     numbers = {
         "round": "round",
+        "status": "status",
         "setting": "setting",
         "seed": "seed",
         "config.dataset.observations": "observations",
