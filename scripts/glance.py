@@ -147,7 +147,7 @@ def table2_rows() -> Iterator[Row]:
     )
     yield Row(
         "",
-        "RNN with time gaps, RMSE",
+        "RNN (ours with time gaps), RMSE",
         across("paper: RNN"),
         across(rnn),
         "in steps of the mean gap; the paper does not say how it forecast",

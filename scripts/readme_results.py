@@ -18,7 +18,7 @@ import argparse
 import math
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,8 @@ HISTORY = (
     "metrics.jsonl",
     "figure3.json",
 )
+# Tables whose cells are means over runs.
+OF_SEVERAL_RUNS = ("table2", "physionet2012 table4", *IRREGULAR, *SHIPPED)
 PUBLISHED_STEPS = 48_000  # of the Hopper: 300 epochs of 156 batches
 # Of the many runs of a table, those whose figures are shown.
 ILLUSTRATED = {
@@ -293,9 +295,52 @@ SECTIONS: dict[str, Callable[[DataFrame], str]] = {
 
 def section(name: str, reference: Path = REFERENCE) -> str:
     """The block of a document between its markers."""
-    runs = reference / name.partition(" ")[0]
-    text = SECTIONS[name](load_runs(runs)) if runs.is_dir() else "Not run yet.\n"
+    folder, text = reference / name.partition(" ")[0], "Not run yet.\n"
+    if folder.is_dir():
+        runs = load_runs(folder)
+        text = SECTIONS[name](runs)
+        if name in OF_SEVERAL_RUNS:
+            text += machines(runs)
     return f"<!-- results: {name} -->\n{text}<!-- /results -->"
+
+
+def machines(runs: DataFrame) -> str:
+    """Which runs are of another machine than most; nothing where all are of one."""
+    by_cpu: dict[str, list[str]] = {}
+    for run in records(runs):
+        by_cpu.setdefault(str(run.get("hardware.cpu")), []).append(Path(run["directory"]).name)
+    most = max(by_cpu, key=lambda cpu: len(by_cpu[cpu]))
+    others = {cpu: names for cpu, names in by_cpu.items() if cpu != most}
+    if not others:
+        return ""
+    everything = seeds_by_name(runs["directory"].map(lambda path: Path(path).name))
+    said = [
+        f"on an {cpu.replace('(R)', '').replace(' Processor', '')} ran {some(names, everything)}"
+        for cpu, names in others.items()
+    ]
+    return f"\nMachines: {'; '.join(said)}; all others on an {most}.\n"
+
+
+def seeds_by_name(folders: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The seeds of each cell, from the names of its runs' folders, such as `rnn_30_seed2`."""
+    found: dict[str, list[str]] = {}
+    for folder in folders:
+        name, _, seed = folder.rpartition("_seed")
+        found.setdefault(name, []).append(seed)
+    return {name: tuple(sorted(seeds)) for name, seeds in found.items()}
+
+
+def some(folders: Iterable[str], everything: Mapping[str, tuple[str, ...]]) -> str:
+    """Some of all runs in words, cells with the same seeds together."""
+    by_seeds: dict[tuple[str, ...], list[str]] = {}
+    for name, seeds in seeds_by_name(folders).items():
+        by_seeds.setdefault(seeds, []).append(name)
+    parts = []
+    for seeds, names in sorted(by_seeds.items()):
+        of_all = len(names) == len(everything)
+        cells = "all cells" if of_all else ", ".join(f"`{name}`" for name in sorted(names))
+        parts.append(f"seed{'s' * (len(seeds) > 1)} {' and '.join(seeds)} of {cells}")
+    return "; ".join(parts)
 
 
 def written(document: Path, text: str) -> str:
