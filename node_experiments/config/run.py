@@ -61,7 +61,7 @@ class SolverConfig:
 
 @dataclass
 class GradientConfig:
-    """How gradients through a solve are computed; each way reads the fields that it knows."""
+    """How gradients through a solve are computed; each method reads the fields that it knows."""
 
     GROUP: ClassVar[str] = "gradient"
 

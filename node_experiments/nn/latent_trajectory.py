@@ -98,7 +98,7 @@ class LatentTrajectory(ODEModule):
 
 
 def read_between_knots(knots: Tensor, z: Tensor, derivatives: Tensor, times: Tensor) -> Tensor:
-    """Cubic Hermite interpolation, with an error of order 4 in the distance of the knots.
+    """Cubic Hermite interpolation, with an error of O(h^4) for knots that are h apart.
 
     Args:
         knots: Rising times, shape `(knot,)`.

@@ -61,6 +61,6 @@ def errors_figure(
             axis.imshow(picture.squeeze(), cmap="gray_r" if picture.shape[-1] == 1 else None)
             axis.set_title(f"{labels[i]} as {predicted[i]}", fontsize=8.5)
         figure.suptitle(
-            f"{len(wrong)} of {len(labels)} {title} are taken for another class; the surest first"
+            f"{len(wrong)} of {len(labels)} {title} are misclassified; the most confident first"
         )
     return figure

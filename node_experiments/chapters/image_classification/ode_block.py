@@ -47,7 +47,7 @@ class TimeConv2d(nn.Module):
     Convolution is linear, so the channel of the constant t contributes a field that does not
     depend on the state: conv(concat(t, y)) = conv(y) + conv(t). This computes the same function
     as the concatenation of the official example without building the wider input. The bias is
-    part of the field of one image, for its gradient is dear beside a batch of images.
+    part of the field of one image, for its gradient is expensive for a whole batch.
 
     Args:
         in_channels: Channels of the state, without the time.

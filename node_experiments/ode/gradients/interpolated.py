@@ -41,7 +41,8 @@ HALVINGS = 16  # of a backward step, at most
 class Interpolated(Adjoint):
     """Gradient of the continuous solution, from stored interpolants.
 
-    Options of `Adjoint` but `norm` and `watch`; the reconstruction has no part in this. And:
+    Options of `Adjoint` but `norm` and `watch`, which are of a state that is solved backwards; as
+    none is, `seminorm` and `state_tolerance` change nothing. And:
 
     Attributes:
         quadrature_points: Gauss points of each backward step: p of them integrate polynomials
@@ -49,7 +50,7 @@ class Interpolated(Adjoint):
             solves, and the step is halved where it is too large.
 
     Raises:
-        ValueError: No quadrature points, or a norm of the augmented state, which is not solved.
+        ValueError: No quadrature points, or options of the augmented state, which is not solved.
     """
 
     quadrature_points: int = 3
@@ -61,12 +62,12 @@ class Interpolated(Adjoint):
                 f"gradient.quadrature_points={self.quadrature_points!r} must be a whole number of "
                 "at least 1"
             )
-        if self.norm is not None or self.watch is not None:
-            raise ValueError(
-                "gradient='interpolated' solves the adjoint alone, and gradient.norm and "
-                "gradient.watch take the state beside it; leave them out, or take "
-                "gradient='adjoint'"
-            )
+        for name in ("norm", "watch"):
+            if getattr(self, name) != getattr(Adjoint, name):
+                raise ValueError(
+                    f"gradient='interpolated' solves the adjoint alone, and gradient.{name} is of "
+                    "the state beside it; leave it out, or take gradient='adjoint'"
+                )
 
     def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
         """States at the output times that were reached, shape `(time, *state)`.
