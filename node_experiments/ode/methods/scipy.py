@@ -201,7 +201,7 @@ class HostSolve:
                 reached = ahead
 
     def by_vode(self) -> Iterator[np.ndarray]:
-        """By VODE, from output to output: its steps are not known, and these are counted instead."""
+        """By VODE, from output to output; what is counted are these, for its steps are hidden."""
         from scipy import integrate
 
         ode = integrate.ode(self.fun).set_integrator(
