@@ -143,7 +143,8 @@ def draw(seed: int) -> Problem:
     # The components of one state depend on each other, and are no samples.
     if rng.random() < 0.15 and method.family == "explicit" and batched:
         options["batching"] = "independent"
-    if rng.random() < 0.3 and not fixed and method.family != "scipy":
+    steers = not fixed and method.family != "scipy" and method.name != "adams"
+    if rng.random() < 0.3 and steers:
         options["controller"] = rng.choice(["pi", "pid"])
     layout = rng.choice(["tensor", "tensor", "tensor", "tuple", "dict"])
     if method.family == "symplectic" or n == 1:
