@@ -11,7 +11,7 @@ import warnings
 import torch
 from torch import Tensor
 
-__all__ = ["MOST", "append_zeros", "warn_of_many"]
+__all__ = ["MOST", "append_zeros", "warn_if_overaugmented"]
 
 MOST = 10  # further dimensions for each of the state, beyond which there is a warning
 
@@ -32,7 +32,7 @@ def append_zeros(y: Tensor, count: int, dim: int = -1) -> Tensor:
     return torch.cat([y, y.new_zeros(shape)], dim)
 
 
-def warn_of_many(count: int, dim: int) -> None:
+def warn_if_overaugmented(count: int, dim: int) -> None:
     """Warn of further dimensions that cost more than they can help.
 
     Args:

@@ -67,7 +67,7 @@ def calibrate(trainer: Trainer, checkpoints: Checkpoints, folder: Path) -> None:
     reported.update({f"{name}/validation": value for name, value in fitted.items()})
     if trainer.best is not None:
         checkpoints.replace_best({**best, "model": trainer.model.state_dict()})
-    found = task.held_by_band(trainer.model, trainer.data)
+    found = task.coverage_metrics(trainer.model, trainer.data)
     reported.update({f"{name}/test": value for name, value in found.items()})
     if forecasts := getattr(task, "forecasts", None):
         write_atomically(folder / FORECASTS, lambda file: np.savez_compressed(file, **forecasts))

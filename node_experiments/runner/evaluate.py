@@ -62,8 +62,8 @@ def evaluate(config: RunConfig, folder: Path, device: torch.device) -> Findings:
     test = CountedBatches(data.test, model)
     try:
         values = trainer.evaluate(test)
-        if hasattr(task, "held_by_band"):
-            values |= task.held_by_band(model, data)
+        if hasattr(task, "coverage_metrics"):
+            values |= task.coverage_metrics(model, data)
         for name, content in getattr(task, "details", dict)().items():
             keep(folder / f"{name}.json", content)
     except (Exception, KeyboardInterrupt) as error:

@@ -156,7 +156,7 @@ def fit(
         # The same initial weights everywhere, but different noise in every process.
         torch.manual_seed(config.seed * 1_000_003 + group.rank)
     if checkpoint is not None:
-        go_on(trainer, checkpoint, config, folder)
+        restore_training_state(trainer, checkpoint, config, folder)
     elif settings.init_from is not None:
         from .warm_start import start_from
 
@@ -175,7 +175,9 @@ def fit(
     return findings(trainer, parameters, timing)
 
 
-def go_on(trainer: Trainer, checkpoint: dict[str, Any], config: RunConfig, folder: Path) -> None:
+def restore_training_state(
+    trainer: Trainer, checkpoint: dict[str, Any], config: RunConfig, folder: Path
+) -> None:
     """Take over the state of a checkpoint.
 
     Raises:

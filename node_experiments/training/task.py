@@ -40,8 +40,8 @@ class Task(Protocol):
     - `calibrate(model, data) -> {metric: value}`: fit, once training has ended, what is no matter
       of gradients, such as the width of a band, and say what that reaches on the validation data;
       it changes nothing by which the best epoch was chosen
-    - `held_by_band(model, data) -> {metric: value}`: what the calibrated model reaches on the test
-      data, beside the metrics of every evaluation
+    - `coverage_metrics(model, data) -> {metric: value}`: what the calibrated model reaches on the
+      test data, beside the metrics of every evaluation
 
     Attributes:
         metric: Name of the metric by which a checkpoint is the best.

@@ -13,7 +13,7 @@ def test_a_calibration_reads_the_training_series_as_the_last_epoch_did(tmp_path)
             orders.append(data.train.epoch)
             return {"coverage": 0.9}
 
-        def held_by_band(self, model, data):
+        def coverage_metrics(self, model, data):
             return {}
 
     for left_by in (0, 4):  # a new process, and that of the training

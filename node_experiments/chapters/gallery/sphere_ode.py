@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...nn.augmentation import append_zeros, warn_of_many
+from ...nn.augmentation import append_zeros, warn_if_overaugmented
 from ...nn.mlp import mlp
 from ...nn.ode_module import ODEModule
 from ...ode import Gradient, Solver
@@ -76,7 +76,7 @@ def sphere_ode(
     settings: SphereODEConfig, data: SphereData, solver: Solver, gradient: Gradient
 ) -> SphereODE:
     """The classifier of the data's points; warns where it is augmented too much."""
-    warn_of_many(settings.augment, data.dim)
+    warn_if_overaugmented(settings.augment, data.dim)
     return SphereODE(data.dim, settings.augment, settings.hidden, solver, gradient)
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...nn.augmentation import warn_of_many
+from ...nn.augmentation import warn_if_overaugmented
 from ...ode import Gradient, Solver
 from .batches import ImageData
 from .chapter import ImageODEConfig
@@ -60,7 +60,7 @@ def image_ode(
 ) -> nn.Module:
     """Pooling, one ODE block, one linear layer."""
     channels, height, width = data.image_shape
-    warn_of_many(settings.augment, channels)
+    warn_if_overaugmented(settings.augment, channels)
     channels += settings.augment
     head = nn.Linear(channels * (height // settings.pool) * (width // settings.pool), data.classes)
     head_parameters = sum(p.numel() for p in head.parameters())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...nn.augmentation import warn_of_many
+from ...nn.augmentation import warn_if_overaugmented
 from ...ode import (
     Gradient,
     Solver,
@@ -90,7 +90,7 @@ def odenet(
     settings: ODENetConfig, data: ImageData, solver: Solver, gradient: Gradient
 ) -> nn.Module:
     """Stem, one ODE block in place of the residual blocks, head."""
-    warn_of_many(settings.augment, settings.channels)
+    warn_if_overaugmented(settings.augment, settings.channels)
     channels = settings.channels + settings.augment
     return nn.Sequential(
         stem_of(settings, data),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ...config import ConfigError
-from ...nn.augmentation import warn_of_many
+from ...nn.augmentation import warn_if_overaugmented
 from ...nn.latent_trajectory import LatentTrajectory
 from ...nn.mlp import mlp
 from ...ode import (
@@ -131,7 +131,7 @@ def variational(
             encoder, decoder, settings.noise_std, data.dim, settings.latent, unit, classifier,
             label_per(data),
         )  # fmt: skip
-    warn_of_many(settings.augment, settings.latent)
+    warn_if_overaugmented(settings.augment, settings.latent)
     size = settings.latent + settings.augment
     field: nn.Module = Autonomous(dynamics(settings, size, settings.layers))
     if poisson:
@@ -181,7 +181,7 @@ def gap_flow(
     Raises:
         ConfigError: A solver with times of steps or jumps.
     """
-    warn_of_many(augment, size)
+    warn_if_overaugmented(augment, size)
     first, last = data.span
     if settings.euler_steps is not None:
         solver = Solver("euler", num_steps=settings.euler_steps)

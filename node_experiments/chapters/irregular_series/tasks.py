@@ -45,7 +45,7 @@ class SeriesTask:
         classification_weight: Of the cross-entropy, in nats a label.
         class_weights: Of the labels of each class in the training loss; None: all alike.
         measures: Further errors, as in `ForecastData`.
-        forecasts: Of held-out test values, once `held_by_band` has found them.
+        forecasts: Of held-out test values, once `coverage_metrics` has found them.
         metric: The mean squared error, or of classes the accuracy, of two of them the AUC.
     """
 
@@ -126,7 +126,7 @@ class SeriesTask:
         calibrate(model, data, data.cut)
         return band_scores(held_out_forecasts(model, data.validation, data.cut, data.mean_gap))
 
-    def held_by_band(self, model: Any, data: ForecastData) -> dict[str, float]:
+    def coverage_metrics(self, model: Any, data: ForecastData) -> dict[str, float]:
         """Scores of held-out test values: see `band_scores`."""
         if self.kind == "classification":
             return {}

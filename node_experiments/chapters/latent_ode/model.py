@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ...nn.augmentation import warn_of_many
+from ...nn.augmentation import warn_if_overaugmented
 from ...nn.cpu.elman import ElmanNetwork
 from ...nn.cpu.feature_major import UnitsFirst
 from ...nn.cpu.tall_mlp import TallMLP
@@ -151,5 +151,5 @@ def latent_ode(
     settings: LatentODEConfig, data: SpiralData, solver: Solver, gradient: Gradient
 ) -> LatentODE:
     """The model, sized for its data."""
-    warn_of_many(settings.augment, settings.latent)
+    warn_if_overaugmented(settings.augment, settings.latent)
     return LatentODE(settings, data.dim, data.mean_gap, solver, gradient)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...data.events import EventData
-from ...nn.augmentation import warn_of_many
+from ...nn.augmentation import warn_if_overaugmented
 from ...nn.latent_trajectory import LatentTrajectory
 from ...nn.mlp import mlp
 from ...ode import (
@@ -119,5 +119,5 @@ def poisson_latent_ode(
     settings: PoissonLatentODEConfig, data: EventData, solver: Solver, gradient: Gradient
 ) -> PoissonLatentODE:
     """The model, sized for its data."""
-    warn_of_many(settings.augment, settings.latent)
+    warn_if_overaugmented(settings.augment, settings.latent)
     return PoissonLatentODE(settings, data.span, data.mean_count, solver, gradient)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...nn.augmentation import append_zeros, warn_of_many
+from ...nn.augmentation import append_zeros, warn_if_overaugmented
 from ...nn.ode_module import ODEModule
 from ...ode import (
     Gradient,
@@ -63,5 +63,5 @@ def neural_ode(
     settings: NeuralODEConfig, data: Any, solver: Solver, gradient: Gradient
 ) -> NeuralODE:
     """The model of the demo, sized for its data."""
-    warn_of_many(settings.augment, data.dim)
+    warn_if_overaugmented(settings.augment, data.dim)
     return NeuralODE(data.dim, settings.hidden, solver, gradient, settings.augment)

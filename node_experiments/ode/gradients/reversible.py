@@ -110,7 +110,7 @@ class ReversibleSolve(torch.autograd.Function):
         problem, saved = ctx.problem, ctx.saved_tensors
         vectors, y0 = saved[: ctx.size], saved[ctx.size].detach().reshape(-1)
         grad_ys, time_gradients = grad_ys.reshape(len(grad_ys), -1), ctx.needs_input_grad[4]
-        undoing = Undoing(problem, ctx.method, grad_ys, vectors, time_gradients)
+        undoing = ReversibleBackward(problem, ctx.method, grad_ys, vectors, time_gradients)
         for t, t_end in reversed(ctx.spans):
             undoing.step_back(t, t_end)
         grad_y0, reconstructed = undoing.finish()
@@ -128,7 +128,7 @@ class ReversibleSolve(torch.autograd.Function):
         return None, None, None, grad_y0, undoing.grad_t, *undoing.grads
 
 
-class Undoing:
+class ReversibleBackward:
     """Takes vectors and their gradients backwards over the accepted steps.
 
     Args:

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from ..flat_field import FlatField
 
 __all__ = [
+    "ConstantCache",
     "FunctionalMethod",
     "Interpolant",
-    "Kept",
     "Number",
     "OrderSelection",
     "State",
@@ -158,13 +158,13 @@ class FunctionalMethod(Protocol):
         ...
 
 
-class Kept(dict[K, V]):
+class ConstantCache(dict[K, V]):
     """Tensors of constants that a function makes of a key, kept for the next solve.
 
     While a program is exported, new tensors have no values, and those of inference mode may not
     enter a graph: what is made then is not kept for other solves.
 
-        >>> ones = Kept(torch.ones)
+        >>> ones = ConstantCache(torch.ones)
         >>> with torch.inference_mode():
         ...     ones[2].is_inference(), len(ones)
         (True, 0)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..solution import StepCounts
 from ..vector_field import Dynamics, changed_in_place
-from .base import Interpolant, Kept, Number, OrderSelection, Time
+from .base import ConstantCache, Interpolant, Number, OrderSelection, Time
 from .butcher_tableau import Tableau
 from .interpolation import hermite_interpolation, runge_kutta_interpolation
 
@@ -332,4 +332,4 @@ def weights_of(key: tuple[Tableau, torch.dtype, torch.device]) -> list[Tensor]:
     return [torch.tensor(row, dtype=dtype, device=device) for row in rows]
 
 
-WEIGHTS = Kept(weights_of)
+WEIGHTS = ConstantCache(weights_of)

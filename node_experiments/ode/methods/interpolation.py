@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .base import Kept, Time
+from .base import ConstantCache, Time
 from .butcher_tableau import Tableau, hermite_weights
 
 __all__ = [
@@ -106,7 +106,7 @@ def dense_matrix(tableau: Tableau) -> Tensor:
     return torch.tensor(list(zip_longest(*tableau.dense, fillvalue=0.0)), dtype=torch.float64)
 
 
-DENSE = Kept(dense_matrix)
+DENSE = ConstantCache(dense_matrix)
 
 
 def hermite_interpolation(

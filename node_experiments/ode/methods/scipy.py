@@ -68,10 +68,10 @@ def scipy_integrate(
             state = torch.from_numpy(np.array(y)).to(dtype=y0.dtype, device=y0.device)
             return linearize(float(t), state).dense().double().cpu().numpy()
 
-        options["jac"] = Noted(jacobian, 2, raised, into_c)
+        options["jac"] = GuardedCallback(jacobian, 2, raised, into_c)
     start = y0.double().cpu().numpy()
     solve = HostSolve(
-        solver, Noted(fun, 1, raised, into_c), start, times, counts, trajectory, options
+        solver, GuardedCallback(fun, 1, raised, into_c), start, times, counts, trajectory, options
     )
     try:
         for output in solve.by_vode() if solver.method == "scipy_vode_adams" else solve.by_class():
@@ -87,7 +87,7 @@ class NeverFiniteError(ArithmeticError):
     """The derivative is not finite, however short the step."""
 
 
-class Noted:
+class GuardedCallback:
     """A function for SciPy, whose errors are noted, and how often it was not finite.
 
     SciPy's C code may go on after an error of what it calls, and lose it. There the function gives
@@ -143,7 +143,7 @@ class HostSolve:
     """
 
     solver: Solver
-    fun: Noted
+    fun: GuardedCallback
     start: np.ndarray
     times: Sequence[float]
     counts: StepCounts
