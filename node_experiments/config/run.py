@@ -68,7 +68,7 @@ class GradientConfig:
     name: str = "adjoint"  # backprop | discrete | checkpoint | reversible | adjoint | interpolated
     rtol: float | None = None  # of the backward solve; the forward tolerance when null
     atol: float | None = None  # likewise
-    seminorm: bool = True  # leave parameter gradients out of the backward error norm
+    seminorm: bool = True  # parameter gradients may be off by 30 tolerances, and cost few steps
     method: str | None = None  # of the backward solve; that of the forward solve when null
     retain_graphs: bool = False  # of discrete: keep each stage's graph, for speed
     checkpoints: int = 16  # of checkpoint: states that are kept
