@@ -9,7 +9,14 @@ from pandas import DataFrame, read_csv
 from scipy.stats import spearmanr
 from search_table2 import FIRST, KEPT, OBSERVATIONS, SECOND, SPACE, THIRD, settings
 
-from node_experiments.chapters.latent_ode.table2 import COUNTS, RECURRENT, Cells, cell, collect
+from node_experiments.chapters.latent_ode.table2 import (
+    COUNTS,
+    RECURRENT,
+    Cells,
+    cell,
+    collect,
+    scored,
+)
 from node_experiments.reports.rank_test import UNDECIDED, Comparison, compare
 from node_experiments.reports.table import ReportTable
 
@@ -29,17 +36,21 @@ def report(out: Path, table: DataFrame) -> ReportTable:
         search_row(number, first, second)
         for number in dict.fromkeys([0, *by_elbo(second), *by_elbo(first)[:KEPT]])
     ]
-    cells, _ = collect(table)
+    cells, _ = scored(collect(table)[0])
     found = beside_recurrent(third, cells, "rmse_test")
     at_best = beside_recurrent(third, cells, "rmse_test_best_epoch")
     drawn = first[first["status"] == "completed"]
     rank = spearmanr(drawn["negative_elbo"], drawn["rmse_test"]).statistic
     chosen = int(third["setting"].iloc[0])
     lowest = drawn.loc[drawn["rmse_test"].idxmin()]
+    counts = sorted({count for _, count in found})
+    beaten = len(counts) == len(COUNTS) and all(each.verdict == "lower" for each in found.values())
     notes = [
-        f"Chosen by its ELBO is setting {chosen}. Against RNNs that forecast in steps of the mean "
-        f"gap {standing(found)} by the weights of the last epoch, and {standing(at_best)} by "
-        "those of the epoch that the table takes.",
+        f"Chosen by its ELBO is setting {chosen}, run in the table's cells with "
+        f"{', '.join(map(str, counts))} observations. Against RNNs that forecast in steps of the "
+        f"mean gap {standing(found)} by the weights of the last epoch, and {standing(at_best)} by "
+        "those of the epoch that the table takes: it is "
+        f"{'' if beaten else 'not '}the setting that has the lower error in all three columns.",
         f"The ELBO says {'little' if abs(rank) < 0.5 else 'much'} of the forecast: over the "
         f"{len(drawn)} settings of the first round the rank correlation of -ELBO and RMSE is "
         f"{rank:.2f} (Spearman). The lowest RMSE of all, which nobody could have chosen without "
@@ -79,7 +90,7 @@ def search_row(number: int, first: DataFrame, second: DataFrame) -> list[Any]:
     """A setting, and what both rounds found."""
     drawn = settings()
     changed = [
-        f"{name.split('.')[1]}={value}"
+        f"{name.removesuffix('.name').split('.')[-1]}={value}"
         for name, value in drawn[number].items()
         if value != drawn[0][name]
     ]
@@ -104,6 +115,7 @@ def beside_recurrent(
         for label, model, theirs in RECURRENT
         if theirs == "rmse_mean_gap"
         for count in COUNTS
+        if (third["observations"] == count).sum() == len(THIRD[1])
     }
 
 
@@ -112,7 +124,15 @@ def standing(found: dict[tuple[str, int], Comparison]) -> str:
     verdicts = [each.verdict for each in found.values()]
     lower, higher = verdicts.count("lower"), verdicts.count("higher")
     undecided = verdicts.count(UNDECIDED)
-    return f"its error is lower in {lower}, higher in {higher}, not told apart in {undecided} of 6"
+    return (
+        f"its error is lower in {lower}, higher in {higher} and not told apart in {undecided} of "
+        f"{len(found)} comparisons"
+    )
+
+
+def comparison_text(found: Comparison | None) -> str | None:
+    """A verdict with its p."""
+    return None if found is None else str(found)
 
 
 def final_table(
@@ -138,7 +158,7 @@ def final_table(
     ]
     rows.append(["latent ODE, chosen by its ELBO", *ours])
     rows += [
-        [f"beside the {label}", *(str(found[label, count]) for count in COUNTS)]
+        [f"beside the {label}", *(comparison_text(found.get((label, count))) for count in COUNTS)]
         for label in dict.fromkeys(label for label, _ in found)
     ]
     return ReportTable.of(
@@ -149,4 +169,5 @@ def final_table(
             f"The setting with the highest ELBO of the second round, {THIRD[0]:,} steps, beside "
             "the table's runs, all by the weights of the last epoch:"
         ),
+        missing="-",
     )
