@@ -242,6 +242,11 @@ class Problem:
         """From here on the vector field is evaluated inside of the step between these times."""
         self._step, self._time = (t, t_next), None
 
+    def enter_again(self, t: float, t_next: float) -> None:
+        """The same for a step that is made once more, where the solve went into its steps."""
+        if self.solver.perturb:
+            self.enter(t, t_next)
+
     def leave(self) -> None:
         """From here on it is evaluated at single times again."""
         self._step = self._time = None

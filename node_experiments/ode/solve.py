@@ -350,12 +350,6 @@ def gradient_method(
         if replacement is not None:
             inputs = (problem.y0, *replacement.tensors(problem))
             return replacement if any(x.requires_grad for x in inputs) else None
-    if problem.solver.perturb and not method.records_steps and not method.solves_backwards:
-        raise ValueError(
-            f"gradient={type(method).__name__.lower()!r} evaluates stages again, and not on the "
-            "side of a jump that solver.perturb=True gives them; take gradient='backprop' or "
-            "'adjoint', or solver.perturb=False"
-        )
     objects = [arg for arg in problem.args if not isinstance(arg, (Tensor, *OPAQUE))]
     if objects:
         func = partial(func, *objects)  # what they hold is found with what it holds

@@ -106,14 +106,17 @@ def graph_steps(
 ) -> CheckpointedSteps[StepGraph]:
     """Accepted steps with graphs of their stages."""
     tableau, counts = problem.runge_kutta, problem.stats.backward
+    enter = problem.enter if problem.solver.perturb else None
     if tableau.explicit:
         replay = GraphSteps(problem, evaluator, StepCounts()).replay
-        return CheckpointedSteps(spans, problem.stepper(counts), replay, tableau.predicts)
+        stepper = problem.stepper(counts)
+        return CheckpointedSteps(spans, stepper, replay, tableau.predicts, enter)
     stepper = implicit_stepper(problem, counts)
 
     def implicit_replay(t: float, t_end: float, start: Start) -> StepGraph:
+        problem.enter_again(t, t_end)
         stepper.reset()
         stepper.step(t, t_end - t, start[0])
         return stage_graphs(tableau, evaluator, (t, t_end), stepper.points)
 
-    return CheckpointedSteps(spans, stepper, implicit_replay)
+    return CheckpointedSteps(spans, stepper, implicit_replay, enter=enter)

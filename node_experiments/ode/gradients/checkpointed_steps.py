@@ -60,6 +60,8 @@ class CheckpointedSteps(Generic[Replayed]):
         stepper: Makes steps without a graph.
         replay: Makes one step from its times and where it starts.
         predicts: Whether a step predicts the first derivative of the next one.
+        enter: Called with both ends of a step before it is made, where the vector field is seen
+            from inside of it, and steps share no derivative; see `Solver.perturb`.
     """
 
     def __init__(
@@ -68,7 +70,9 @@ class CheckpointedSteps(Generic[Replayed]):
         stepper: StepsAgain,
         replay: Callable[[float, float, Start], Replayed],
         predicts: bool = False,
+        enter: Callable[[float, float], None] | None = None,
     ):
+        self._enter = enter
         self._spans, self._stepper, self._replay = spans, stepper, replay
         self._predictor: ExplicitRungeKutta | None = None
         if predicts:
@@ -112,8 +116,10 @@ class CheckpointedSteps(Generic[Replayed]):
         stepper, predictor, previous_end = self._stepper, self._predictor, math.nan
         y, first = at_start
         for t, t_end in self._spans[start:end]:
-            if t != previous_end:
+            if t != previous_end or self._enter is not None:
                 stepper.reset()
+            if self._enter is not None:
+                self._enter(t, t_end)
             if predictor is not None and first is not None:
                 predictor.starts_with(y, first)
             h, previous_end, first = t_end - t, t_end, None

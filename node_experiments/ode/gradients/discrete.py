@@ -132,7 +132,7 @@ class DiscreteSolve(torch.autograd.Function):
         time_gradients = ctx.needs_input_grad[4]
         if not problem.runge_kutta.explicit:
             evaluator = Evaluator(problem, time_gradients)
-            steps = implicit_steps(problem.runge_kutta, evaluator, spans, states)
+            steps = implicit_steps(problem, evaluator, spans, states)
         elif ctx.graphs is None:
             evaluator = Evaluator(problem, time_gradients)
             step = GraphSteps(problem, evaluator, StepCounts())
@@ -173,7 +173,8 @@ def gradients_of(
     adjoint = RungeKuttaAdjoint(
         problem, grad_ys.reshape(len(grad_ys), -1), pullback, time_gradients
     )
-    first = problem.func.first if problem.runge_kutta.explicit else None
+    known = problem.runge_kutta.explicit and not problem.solver.perturb
+    first = problem.func.first if known else None
     for (t, t_end), step in steps:
         adjoint.step_back(t, t_end, step)
         if first is not None and t == problem.times[0]:
@@ -181,6 +182,7 @@ def gradients_of(
         # Before the next step makes its graphs.
         step.stages.clear()
     adjoint.finish()
+    problem.leave()
     return adjoint.state.view(problem.y0.shape), adjoint.grad_t, *pullback.grads
 
 

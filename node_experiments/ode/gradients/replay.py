@@ -47,7 +47,7 @@ class GraphSteps(ExplicitRungeKutta[float]):
             adaptive=not problem.solver.fixed_steps,
             clock=problem.clock,
         )
-        self._evaluator = evaluator
+        self._evaluator, self._problem = evaluator, problem
         self._inner = self.tableau.stages - self.tableau.solution_is_last_stage
         self._graphs: list[Evaluation] = []
         self._end_graph: Evaluation | None = None
@@ -96,6 +96,7 @@ class GraphSteps(ExplicitRungeKutta[float]):
         """The graphs of a step that was accepted before."""
         h = t_end - t
         y, first = start
+        self._problem.enter_again(t, t_end)
         self.reset()
         self._graphs = []
         if first is not None:
@@ -138,7 +139,7 @@ def implicit_stepper(problem: Problem, counts: StepCounts) -> ImplicitRungeKutta
 
 
 def implicit_steps(
-    tableau: Tableau, evaluator: Evaluator, spans: Sequence[Span], points: Sequence[Tensor]
+    problem: Problem, evaluator: Evaluator, spans: Sequence[Span], points: Sequence[Tensor]
 ) -> Iterator[tuple[Span, StepGraph]]:
     """Accepted steps of an implicit method, last one first, evaluated at their stages.
 
@@ -146,9 +147,11 @@ def implicit_steps(
         spans: Start and end of the steps.
         points: Where the stages and the end of every step are, shape `(n,)` each.
     """
+    tableau = problem.runge_kutta
     s = tableau.stages + (not tableau.solution_is_last_stage)
     for number in range(len(spans) - 1, -1, -1):
         own = points[number * s : (number + 1) * s]
+        problem.enter_again(*spans[number])
         yield spans[number], stage_graphs(tableau, evaluator, spans[number], own)
 
 

@@ -75,6 +75,11 @@ class Reversible(Gradient):
                 "gradient='reversible' knows no solver.jump_t; leave it out, or take "
                 "gradient='discrete' or 'adjoint'"
             )
+        if problem.solver.perturb:
+            raise ValueError(
+                "gradient='reversible' undoes steps without solver.perturb=True; leave it out, or "
+                "take gradient='backprop' or 'discrete'"
+            )
         grid = Grid()
         ys = ReversibleSolve.apply(problem, self, grid, problem.y0, problem.t, *problem.inputs)
         return ys, grid.trajectory

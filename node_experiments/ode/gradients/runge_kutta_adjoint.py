@@ -114,8 +114,8 @@ class RungeKuttaAdjoint:
     def step_back(self, t: float, t_end: float, step: StepGraph) -> None:
         """From the end of a step to its start."""
         h = t_end - t
-        if self._node_time != t_end:
-            # The vector field jumps here: the next step started with another derivative.
+        if self._node_time != t_end or self._problem.solver.perturb:
+            # The vector field may jump here: the next step started with another derivative.
             self._pull_node()
             self._node_evaluation, self._node_time = None, t_end
         direct = self._enter_outputs(t, t_end, step)
