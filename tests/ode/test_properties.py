@@ -1,7 +1,7 @@
 """Properties that hold for every problem, tried on random ones."""
 
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from node_experiments.ode import (
@@ -109,6 +109,7 @@ def test_independent_batching_equals_solving_one_by_one(seed, method, span):
 @FAST
 @given(seeds, methods, st.sampled_from(["i", "pi", "pid"]))
 def test_a_tighter_tolerance_gives_a_smaller_error(seed, method, controller):
+    assume(method != "adams" or controller == "i")  # it controls its steps by their order
     field = Network(seed)
     exact = solve(field, field.y0, times(0, 3.0), Solver("dopri8", rtol=1e-13, atol=1e-13)).ys[-1]
 
