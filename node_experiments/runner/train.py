@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from contextlib import closing, nullcontext
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -155,23 +156,22 @@ def fit(
     if group.size > 1:
         # The same initial weights everywhere, but different noise in every process.
         torch.manual_seed(config.seed * 1_000_003 + group.rank)
-    if checkpoint is not None:
-        restore_training_state(trainer, checkpoint, config, folder)
-    elif settings.init_from is not None:
-        from .warm_start import start_from
+    # What the loggers write is written before anyone removes the folder of a run that fails here.
+    with nullcontext() if tracking is None else closing(tracking):
+        if checkpoint is not None:
+            restore_training_state(trainer, checkpoint, config, folder)
+        elif settings.init_from is not None:
+            from .warm_start import start_from
 
-        start_from(settings.init_from, model, data, device)
-    try:
-        with torch.autograd.set_detect_anomaly(settings.detect_anomaly):
-            trainer.fit()
-            check_that_it_learned(trainer)
-            if group.rank == 0:
-                calibrate(trainer, last, folder)
-    except (Exception, KeyboardInterrupt) as error:
-        raise Unfinished(findings(trainer, parameters, timing)) from error
-    finally:
-        if tracking is not None:
-            tracking.close()
+            start_from(settings.init_from, model, data, device)
+        try:
+            with torch.autograd.set_detect_anomaly(settings.detect_anomaly):
+                trainer.fit()
+                check_that_it_learned(trainer)
+                if group.rank == 0:
+                    calibrate(trainer, last, folder)
+        except (Exception, KeyboardInterrupt) as error:
+            raise Unfinished(findings(trainer, parameters, timing)) from error
     return findings(trainer, parameters, timing)
 
 

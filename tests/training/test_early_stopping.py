@@ -1,6 +1,7 @@
 """`trainer.patience`, `trainer.init_from` and the status `diverged`, in runs of all kinds."""
 
 import json
+import threading
 import warnings
 from pathlib import Path
 
@@ -104,6 +105,8 @@ def test_weights_that_do_not_fit(node_run):
         assert done.code == 2
         assert message in done.err
         assert done.err.count("\n") == 1
+        # A writer that is still open would write into the folder that is removed.
+        assert not [thread for thread in threading.enumerate() if "Writer" in repr(thread)]
 
 
 def diverged(node_run, *more):

@@ -23,17 +23,16 @@ from ..changed_field import reject_change_since
 from ..integrate import solve_forward
 from ..methods.base import Interpolant, Stepper
 from ..methods.registry import METHODS
-from ..norms import rms_norm
 from ..problem import Observe, Problem
 from ..solution import Trajectory
 from ..vector_field import Dynamics
-from .adjoint import Adjoint, real_view
+from .adjoint import Adjoint
 from .backward_solve import BackwardSolve, strictest
 from .base import Evaluator, Pullback, backward_pass
+from .gauss_panels import GaussPanels, Gradients
 
 __all__ = ["Interpolated"]
 
-Gradients = tuple[Tensor | None, ...]
 HALVINGS = 16  # of a backward step, at most
 
 
@@ -236,6 +235,7 @@ class AdjointOverInterpolants(BackwardSolve):
         self._linearize = self._problem.linearize  # for implicit methods, which are rejected
         self._rtol = self._problem.spread(self._chosen.rtol)
         self._atol = self._problem.spread(self._chosen.atol)
+        self._quadrature_tolerances = strictest(self._rtol), strictest(self._atol)
 
     def _observer(self) -> Observe | None:
         return self._add_to_quadratures if self._evaluate.inputs else None
@@ -271,7 +271,8 @@ class AdjointOverInterpolants(BackwardSolve):
         found = terms(start, end)
         if left and not self._solver.fixed_steps and self._panels.estimates_errors:
             size, error = self._panels.size_and_error(found)
-            allowed = strictest(self._rtol) * (self._variation + size) + strictest(self._atol)
+            rtol, atol = self._quadrature_tolerances
+            allowed = rtol * (self._variation + size) + atol
             if error > allowed:
                 middle = (start + end) / 2
                 self._integrate(terms, start, middle, left - 1)
@@ -298,54 +299,3 @@ class AdjointOverInterpolants(BackwardSolve):
     @property
     def _shape(self) -> torch.Size:
         return self._problem.y0.shape
-
-
-class GaussPanels:
-    """Gauss-Legendre quadrature, with an estimate of its error from the same values.
-
-    With an odd number p of points the middle one alone is a rule of second order, while all of
-    them are one of order 2p: the difference of the two, relative to the size of the terms, to the
-    power p has the order of the error.
-
-    Args:
-        points: p.
-    """
-
-    def __init__(self, points: int):
-        from scipy.special import roots_legendre
-
-        nodes, weights = roots_legendre(points)
-        self._nodes = [(1 + x) / 2 for x in nodes.tolist()]
-        self._weights = [w / 2 for w in weights.tolist()]
-        self.estimates_errors = points >= 3 and points % 2 == 1
-
-    def between(self, start: float, end: float) -> tuple[list[float], list[float]]:
-        """Nodes and weights of an interval."""
-        length = end - start
-        return [start + length * x for x in self._nodes], [length * w for w in self._weights]
-
-    def size_and_error(self, terms: Sequence[Gradients]) -> tuple[float, float]:
-        """The sum of the sizes of the weighted terms, and the error of their sum.
-
-        Sizes are root mean squares over all numbers of all parameters.
-        """
-        like = [
-            next((x for x in each if x is not None), None) for each in zip(*terms, strict=True)
-        ]
-        flat = [
-            torch.cat([
-                real_view(torch.zeros_like(other) if x is None else x).reshape(-1)
-                for x, other in zip(term, like, strict=True)
-                if other is not None
-            ])
-            for term in terms
-            if any(x is not None for x in like)
-        ]  # fmt: skip
-        if not flat:
-            return 0.0, 0.0
-        values = torch.stack(flat)
-        factors = torch.ones_like(values[:, 0])
-        factors[len(terms) // 2] -= 1 / self._weights[len(terms) // 2]
-        sizes = rms_norm(values, dim=1).sum(), rms_norm(factors @ values)
-        size, apart = torch.stack(sizes).tolist()
-        return size, size * (apart / size) ** len(terms) if size > 0 else 0.0
