@@ -25,6 +25,7 @@ from ..methods.base import Interpolant, Stepper
 from ..methods.registry import METHODS
 from ..problem import Observe, Problem
 from ..solution import Trajectory
+from ..solver import Solver
 from ..vector_field import Dynamics
 from .adjoint import Adjoint
 from .backward_solve import BackwardSolve, strictest
@@ -224,7 +225,7 @@ class AdjointOverInterpolants(BackwardSolve):
         self._variation = 0.0  # of the parameter gradients: the sum of all terms' sizes
         self._evaluate = Evaluator(problem)
         self._pullback = Pullback(self._evaluate)
-        solver = options.backward_solver(problem.solver, problem.times)
+        solver: Solver = options.backward_solver(problem.solver, problem.times)
         super().__init__(problem, ys, grad_ys, solver, options.chooses_method)
 
     def _prepare(self) -> None:
