@@ -92,9 +92,8 @@ class TimeSeries:
     @property
     def observed_features(self) -> Tensor:
         """True where a value was observed, shape `(batch, time, dim)`; for reading only."""
-        if self.feature_mask is not None:
-            return self.feature_mask
-        return self.mask.unsqueeze(-1).expand_as(self.values)
+        observed = self.mask.unsqueeze(-1).expand_as(self.values)
+        return observed if self.feature_mask is None else self.feature_mask & observed
 
     def select(self, indices: Tensor) -> TimeSeries:
         """The samples with these indices, in their order."""

@@ -206,7 +206,7 @@ def continued(
         torch.cat([observed.values, values], 1),
         torch.cat([observed.mask, everywhere[..., 0]], 1),
         False,
-        torch.cat([observed.observed_features & observed.mask.unsqueeze(-1), everywhere], 1),
+        torch.cat([observed.observed_features, everywhere], 1),
         observed.static,
     )
     states = model.read(observed)

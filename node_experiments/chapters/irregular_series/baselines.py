@@ -18,7 +18,7 @@ def training_mean(batches: Iterable[Any]) -> Tensor:
     total, count = torch.zeros(()), torch.zeros(())
     for batch in batches:
         target = batch.target
-        features = target.observed_features & target.mask.unsqueeze(-1)
+        features = target.observed_features
         total = total + target.values.masked_fill(~features, 0).double().sum((0, 1)).cpu()
         count = count + features.double().sum((0, 1)).cpu()
     return total / count.clamp(min=1)
@@ -30,7 +30,7 @@ def error_of_mean(training: Iterable[Any], batches: Iterable[Any]) -> float:
     errors = []
     for batch in batches:
         target = batch.target
-        features = target.observed_features & target.mask.unsqueeze(-1)
+        features = target.observed_features
         squares = squared_error(mean.to(target.values), target.values)
         errors.append(mean_over_observed(squares, features))
     return float(torch.cat(errors).mean())

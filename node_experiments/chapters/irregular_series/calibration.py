@@ -188,7 +188,7 @@ def held_out(model: Any, batches: Iterable[Any], cut: float, gap: float) -> list
             rests_on = History.of(model, observed, times)
             series = number.unsqueeze(1).expand_as(times)
             of_time = (rests_on.ahead, rests_on.seen, rests_on.beyond, series)
-            features = asked.observed_features & asked.mask.unsqueeze(-1)
+            features = asked.observed_features
             found.append(
                 [
                     HeldOut(

@@ -156,7 +156,7 @@ def draw_feature(axis: Axes, data: ForecastData, batch: Any, curve: Curve, i: in
     truth, seen = batch.target, batch.observed
     times = truth.times.expand(len(batch), -1)[i]
     seen_times = seen.times.expand(len(batch), -1)[i]
-    known, read = (part.observed_features[i, :, d] & part.mask[i] for part in (truth, seen))
+    known, read = (part.observed_features[i, :, d] for part in (truth, seen))
     axis.plot(
         in_user_time(times[known]), in_its_unit(truth.values[i, known, d]), color=TRUTH, lw=4,
         alpha=0.7, marker="o", markersize=3, label="truth",

@@ -201,7 +201,7 @@ def mean_values(batches: Iterable[Any], dim: int) -> Tensor:
     """Mean of each feature over the observations of one pass, shape `(dim,)`; 0 if never seen."""
     total, count = torch.zeros(dim, dtype=torch.float64), torch.zeros(dim, dtype=torch.float64)
     for batch in batches:
-        features = batch.observed.observed_features & batch.observed.mask.unsqueeze(-1)
+        features = batch.observed.observed_features
         total += batch.observed.values.masked_fill(~features, 0).double().sum((0, 1)).cpu()
         count += features.double().sum((0, 1)).cpu()
     return (total / count.clamp(min=1)).float()

@@ -61,7 +61,7 @@ class Observations:
     def of(cls, series: Series) -> Observations:
         """Whatever lies at hidden places is not read."""
         series = series.packed()
-        features = series.observed_features & series.mask.unsqueeze(-1)
+        features = series.observed_features
         values = series.values.masked_fill(~features, 0)
         times = series.times.expand(len(values), -1).to(values.dtype)
         return cls(times, values, features, series.mask.sum(1), series.static)

@@ -178,20 +178,15 @@ class AutoregressiveSeriesTask(SeriesTask):
             yield predicted, values, self.logits(model, states, batch), batch
 
 
-def observed_in(series: Any) -> Tensor:
-    """True where there is a number, shape `(batch, time, dim)`."""
-    return series.observed_features & series.mask.unsqueeze(-1)
-
-
 def likelihoods(model: Any, predicted: Tensor, target: Any) -> Tensor:
     """Gaussian log-likelihood of each series in nats a number, shape `(..., batch)`."""
     terms = gaussian_log_likelihood(predicted, target.values, model.log_noise_std)
-    return mean_over_observed(terms, observed_in(target))
+    return mean_over_observed(terms, target.observed_features)
 
 
 def errors(model: Any, predicted: Tensor, target: Any) -> dict[str, Tensor]:
     """Of each series, shape `(..., batch)`."""
-    squares = mean_over_observed(squared_error(predicted, target.values), observed_in(target))
+    squares = mean_over_observed(squared_error(predicted, target.values), target.observed_features)
     return {"mse": squares, "log_likelihood": likelihoods(model, predicted, target)}
 
 
@@ -205,7 +200,7 @@ def joined_series(batch: Any) -> Any:
         torch.cat([first.values, second.values], 1),
         torch.cat([first.mask, second.mask], 1),
         first.complete and second.complete,
-        torch.cat([observed_in(first), observed_in(second)], 1),
+        torch.cat([first.observed_features, second.observed_features], 1),
         first.static,
     )
 

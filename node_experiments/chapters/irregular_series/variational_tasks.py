@@ -12,7 +12,7 @@ from torch import Tensor
 from ...nn.likelihoods import gaussian_log_likelihood, standard_normal_kl
 from .forecast_data import ForecastData
 from .settings import SeriesModelConfig
-from .tasks import SeriesTask, errors, joined_series, likelihoods, observed_in
+from .tasks import SeriesTask, errors, joined_series, likelihoods
 
 __all__ = [
     "EVALUATION_SAMPLES",
@@ -61,7 +61,7 @@ class VariationalSeriesTask(SeriesTask):
         logits = model.classify(z0, states) if self.kind == "classification" else None
         loss = self.joined(-bound, logits, batch)
         if hasattr(model, "event_log_likelihood") and self.event_weight:
-            events = model.event_log_likelihood(states, observed_in(batch.target))
+            events = model.event_log_likelihood(states, batch.target.observed_features)
             loss = loss - self.event_weight * events.mean()
         return loss, {"nll": -likelihood.mean().detach(), "kl": kl.detach()}
 
@@ -114,7 +114,7 @@ class EvidenceBoundTask(VariationalSeriesTask):
         first, last = self.span
         reached = 0.25 + 0.75 * self.risen(step, self.horizon_epochs)
         near = target.times <= first + reached * (last - first)
-        observed = observed_in(target) & near.unsqueeze(-1)
+        observed = target.observed_features & near.unsqueeze(-1)
         numbers = observed.sum().clamp(min=1) / len(batch)
         mean, std = model.encode(batch.observed)
         std = std.clamp(min=1e-5)
@@ -128,7 +128,7 @@ class EvidenceBoundTask(VariationalSeriesTask):
             logits = model.classify(z0, states).mean(0)
         loss = self.joined(nll + self.kl_weight(step) * kl, logits, batch)
         if hasattr(model, "event_log_likelihood") and self.event_weight:
-            events = model.event_log_likelihood(states, observed_in(target))
+            events = model.event_log_likelihood(states, target.observed_features)
             loss = loss - self.event_weight * events.mean()
         return loss, {"nll": nll.detach(), "kl": kl.detach()}
 

@@ -2,6 +2,8 @@
 
 import threading
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -315,3 +317,10 @@ def test_without_a_feature_mask_all_features_of_an_observed_time_are():
     mask = torch.tensor([[True, False]])
     checked = TimeSeries.checked(torch.tensor([[0.0, 1.0]]), torch.ones(1, 2, 3), mask)
     assert checked.observed_features.tolist() == [[[True] * 3, [False] * 3]]
+
+
+def test_a_hidden_time_hides_its_features():
+    shown = torch.ones(1, 2, 3, dtype=torch.bool)
+    series = TimeSeries.checked(torch.tensor([[0.0, 1.0]]), torch.ones(1, 2, 3), None, shown)
+    hidden = replace(series, mask=torch.tensor([[True, False]]), complete=False)
+    assert hidden.observed_features.tolist() == [[[True] * 3, [False] * 3]]

@@ -26,7 +26,7 @@ def carried_errors(
         groups: Numbers of features by name.
     """
     target = batch.target
-    hidden = target.observed_features & target.mask.unsqueeze(-1) & ~seen_at(batch)
+    hidden = target.observed_features & ~seen_at(batch)
     errors = {
         "mse": (mean - target.values).square(),
         "carried_mse": (last_values(batch) - target.values).square(),
@@ -41,7 +41,7 @@ def carried_errors(
 def last_values(batch: Any) -> Tensor:
     """The last observed value of each feature before each target, `(batch, time, feature)`."""
     observed, size = batch.observed, len(batch)
-    there = observed.observed_features & observed.mask.unsqueeze(-1)
+    there = observed.observed_features
     times = observed.times.expand(size, -1).contiguous()
     place = torch.arange(times.shape[1], device=times.device).view(1, -1, 1)
     # For each observation time the place of the last value up to it; -1 before the first.
@@ -58,7 +58,7 @@ def last_values(batch: Any) -> Tensor:
 def seen_at(batch: Any) -> Tensor:
     """Which targets a model sees, shape `(batch, time, feature)`."""
     observed, target, size = batch.observed, batch.target, len(batch)
-    there = observed.observed_features & observed.mask.unsqueeze(-1)
+    there = observed.observed_features
     shown = observed.times.expand(size, -1).masked_fill(~observed.mask, torch.inf).contiguous()
     wanted = target.times.expand(size, -1).contiguous()
     place = torch.searchsorted(shown, wanted).clamp(max=shown.shape[1] - 1)

@@ -134,6 +134,6 @@ def patient_figure(
 
 def known(series: Any, scaling: Any, d: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Values of a feature in its own unit, and their times."""
-    there = series.observed_features[0, :, d] & series.mask[0]
+    there = series.observed_features[0, :, d]
     values = scaling.undo(series.values[0].double())[there, d]
     return values.cpu(), series.times.expand(1, -1)[0, there].cpu()
