@@ -1,7 +1,6 @@
 """What is seen, what should be predicted, and how series of unequal lengths come together."""
 
 import threading
-
 from dataclasses import replace
 
 import pytest
