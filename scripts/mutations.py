@@ -31,6 +31,23 @@ class Mutation(NamedTuple):
 
 ODE = (
     Mutation(
+        "a stiff step is interpolated from its ends",
+        "ode/inside_steps.py",
+        'return METHODS[problem.solver.method].family == "implicit"',
+        "return False",
+        (
+            "ode/test_events.py::test_events_inside_long_steps_of_a_stiff_problem",
+            "ode/test_dense_output.py::test_inside_long_steps_of_a_stiff_problem",
+        ),
+    ),
+    Mutation(
+        "tolerances of components follow the memory of the state",
+        "ode/solve.py",
+        "keeps_layout=not by_place",
+        "keeps_layout=True",
+        ("ode/test_state_layout.py::test_tolerances_of_components_are_in_the_order_of_the_axes",),
+    ),
+    Mutation(
         "a coefficient of dopri5",
         "ode/methods/explicit_tableaus.py",
         "(19372 / 6561, -25360 / 2187,",
@@ -91,6 +108,29 @@ ODE = (
 )
 
 GRADIENTS = (
+    Mutation(
+        "a parameter that is read between the ends alone gets no gradient",
+        "ode/gradients/adjoint.py",
+        "if grads[place] is not None:",
+        "if False:",
+        (
+            "ode/test_unread.py::test_a_network_that_is_read_between_the_ends_alone_gets_its_gradient",
+        ),
+    ),
+    Mutation(
+        "a field may keep what it computed",
+        "ode/captured_tensors.py",
+        "            graph.reject_shared(graphs)\n",
+        "",
+        ("ode/test_unread.py::test_a_field_that_keeps_what_it_computed_is_rejected",),
+    ),
+    Mutation(
+        "no tensor that changed is read",
+        "ode/changed_field.py",
+        "if storage_of(x) in read.found:",
+        "if False:",
+        ("ode/test_unread.py::test_what_it_reads_at_one_time_alone_may_not",),
+    ),
     Mutation(
         "a stage's time moves with the wrong end of its step",
         "ode/gradients/time_cotangents.py",

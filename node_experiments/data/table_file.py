@@ -264,6 +264,7 @@ def _decimal(table: TableFile, delimiter: str) -> str:
         DataError: Both signs are, or 1,234, or 1.234 between semicolons, as where commas are the
             sign of decimals, may be a number above a thousand.
     """
+    _ask_for_thousands(table)
     commas = _written(table, ",", WITH_COMMA)
     points = _written(table, ".", WITH_POINT) if commas.size or delimiter == ";" else commas
     if commas.size and points.size:
@@ -282,6 +283,29 @@ def _decimal(table: TableFile, delimiter: str) -> str:
             f"one with three decimals; set dataset.thousands={sign!r}, or dataset.decimal={sign!r}"
         )
     return "," if commas.size else "."
+
+
+def _ask_for_thousands(table: TableFile) -> None:
+    """Reject a column of whole numbers to 999 that seem to go on above a thousand: 939, 1,008.
+
+    Raises:
+        DataError: With the first such number.
+    """
+    for place in range(table.rows.shape[1]):
+        cells = table.rows.iloc[:, place]
+        signed = cells[cells.str.contains("[.,]", regex=True)]
+        if not signed.size or not all(map(THOUSAND.fullmatch, signed)):
+            continue
+        whole = pd.to_numeric(cells[cells.str.fullmatch(r"[+-]?\d+").astype(bool)]).abs()
+        least = pd.to_numeric(signed.str.replace(r"[.,]", "", regex=True)).abs().min()
+        if whole.size and 100 <= whole.max() < 1000 and least < 10 * whole.max():
+            sign = re.search("[.,]", signed.iloc[0])
+            assert sign is not None
+            raise DataError(
+                f"{table.at(signed.index[0])}: {signed.iloc[0]!r} is a number above a thousand, "
+                "or one with three decimals; set "
+                f"dataset.thousands={sign[0]!r}, or dataset.decimal={sign[0]!r}"
+            )
 
 
 def _written(table: TableFile, sign: str, pattern: re.Pattern[str]) -> pd.Series:

@@ -138,8 +138,7 @@ class ODEModule(nn.Module):
         )
         self.solves.append(solution.stats)
         ys, integrals = solution.ys
-        backwards_in_time = torch.sign(times[-1] - times[0]).to(integrals.dtype)
-        return ys, backwards_in_time * integrals
+        return ys, -integrals if times[-1] < times[0] else integrals
 
     def add_penalties(self, integrals: Tensor) -> None:
         """Let the loss pay for integrals `(integrals,)` on top of those that it already does."""

@@ -8,23 +8,26 @@ silently zero is the costliest of errors.
 
 from __future__ import annotations
 
+import dis
 import functools
 import inspect
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.weak import WeakTensorKeyDictionary
 
 __all__ = [
     "OPAQUE",
     "Holdings",
+    "Unread",
     "constants_in",
     "find_parameters",
     "holdings_of",
@@ -47,43 +50,50 @@ OUT_OF_SIGHT = (
 )
 
 
+KEPT = (
+    "the vector field keeps a tensor that needs a gradient from one evaluation for others (it was "
+    "computed by {}), so that its gradient would be lost; compute it in every evaluation, or "
+    "outside and pass it through args=(...), or take gradient='backprop'"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Holdings:
     """The modules and tensors within reach of a function, each once; see `holdings_of`.
 
+    It may read a few of them only: a method reaches whatever its object holds.
+
     Attributes:
-        near: What it is, belongs to or holds, directly or in containers and modules.
-        far: What the attributes of other objects are, of which it may read a few.
+        modules: What it is, belongs to or holds, in containers, attributes and other functions.
+        tensors: Likewise, of those that belong to no module.
         codes: The code of it, and of the functions that it holds.
     """
 
-    near: list[nn.Module | Tensor] = field(default_factory=list)
-    far: list[nn.Module | Tensor] = field(default_factory=list)
+    modules: list[nn.Module] = field(default_factory=list)
+    tensors: list[Tensor] = field(default_factory=list)
     codes: list[CodeType] = field(default_factory=list)
 
-    @property
-    def modules(self) -> list[nn.Module]:
-        """The modules among them."""
-        return [value for value in (*self.near, *self.far) if isinstance(value, nn.Module)]
 
-    @property
-    def tensors(self) -> list[Tensor]:
-        """The tensors among them that belong to no module."""
-        return [value for value in (*self.near, *self.far) if isinstance(value, Tensor)]
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Tensors within reach of a function that it was not seen to read.
+
+    Attributes:
+        parameters: Leaves that need a gradient and were in the graph of no evaluation. They may
+            be read between the times that were looked at.
+        constants: Tensors that need no gradient.
+    """
+
+    parameters: WeakTensorKeyDictionary = field(default_factory=WeakTensorKeyDictionary)
+    constants: WeakTensorKeyDictionary = field(default_factory=WeakTensorKeyDictionary)
 
 
 def constants_in(holdings: Holdings) -> list[Tensor]:
-    """Tensors that a function holds, directly or in its modules, and that need no gradient.
-
-    Those of other objects may be changed for reasons that are none of the function's.
-    """
-    tensors: list[Tensor] = []
-    for value in holdings.near:
-        if isinstance(value, nn.Module):
-            tensors += [*value.parameters(), *value.buffers()]
-        else:
-            tensors.append(value)
-    return [x for x in {id(x): x for x in tensors}.values() if not x.requires_grad]
+    """Tensors that a function holds, directly or in its modules, and that need no gradient."""
+    tensors = list(holdings.tensors)
+    for module in holdings.modules:
+        tensors += [*module.parameters(), *module.buffers()]
+    return list({id(x): x for x in tensors if not x.requires_grad}.values())
 
 
 def find_parameters(
@@ -91,8 +101,8 @@ def find_parameters(
     holdings: Holdings,
     evaluate: Callable[[float], tuple[Tensor, Sequence[Tensor]]],
     times: Sequence[float],
-) -> tuple[Tensor, ...]:
-    """Tensors that need a gradient and that `func` reads beside its arguments.
+) -> tuple[tuple[Tensor, ...], Unread]:
+    """Tensors that need a gradient and that `func` may read beside its arguments.
 
     Args:
         func: The vector field as the user gave it.
@@ -103,8 +113,12 @@ def find_parameters(
             not be all that it reads.
         times: Where to evaluate: a function may read other tensors at other times.
 
+    Returns:
+        The tensors, and which of them it was not seen to read.
+
     Raises:
-        ValueError: `func` reads a tensor that needs a gradient and was computed outside of it.
+        ValueError: `func` reads a tensor that needs a gradient and was computed outside of it, or
+            in another evaluation.
     """
     modules, tensors = holdings.modules, holdings.tensors
     held = [*(p for module in modules for p in module.parameters()), *tensors]
@@ -124,24 +138,34 @@ def find_parameters(
     # rejected if it is read; and where nothing needs a gradient no backward pass notices others.
     computed = any(x.requires_grad and not x.is_leaf for x in tensors)
     if mode in verified and found and not computed:
-        return tuple(found.values())
+        return tuple(found.values()), verified[mode]
     known = len(found)
+    reached: set[int] = set()
+    graphs: list[_Graph] = []
     # In this mode, nodes of a graph remember where they were made: those without a memory were
     # made before. (Their sequence numbers would do, were they not counted by thread.)
     # What this evaluation saves is gone at once and no business of the caller's hooks.
     with _anomaly_mode(), _own_saved_tensors():
         for t in times:
             derivative, arguments = evaluate(t)
+            graph = _Graph(derivative, reject_older=True)
+            graph.reject_shared(graphs)
+            graphs.append(graph)
             own = {id(leaf) for leaf in arguments} | found.keys()
-            read = [leaf for leaf in _leaves(derivative, reject_older=True) if id(leaf) not in own]
+            read = [leaf for leaf in graph.leaves if id(leaf) not in own]
             if read:
                 read = _captured(read, evaluate(t)[0])
             found |= {id(leaf): leaf for leaf in read}
+            reached |= {id(leaf) for leaf in graph.leaves}
+    unread = Unread()
+    for key, leaf in found.items():
+        if key not in reached:
+            unread.parameters[leaf] = True
     if len(found) == known:
         if len(verified) == MOST_VERIFIED:
             verified.clear()
-        verified.add(mode)
-    return tuple(found.values())
+        verified[mode] = unread
+    return tuple(found.values()), unread
 
 
 def reject_batch_statistics(
@@ -194,40 +218,39 @@ def _own_saved_tensors() -> AbstractContextManager[object]:
 
 
 MOST_VERIFIED = 1000  # of one function, with different modules
-_VERIFIED: WeakKeyDictionary[Any, set[tuple]] = WeakKeyDictionary()
+_VERIFIED: WeakKeyDictionary[Any, dict[tuple, Unread]] = WeakKeyDictionary()
 
 
-def _verified(owner: Any) -> set[tuple]:
+def _verified(owner: Any) -> dict[tuple, Unread]:
     try:
-        return _VERIFIED.setdefault(owner, set())
+        return _VERIFIED.setdefault(owner, {})
     except TypeError:  # no weak references to it
-        return set()
+        return {}
 
 
 def holdings_of(func: Any) -> Holdings:
     """What a function holds: itself, its owner, and what its closure and globals lead to."""
     found = Holdings()
-    _reach(func, DEEPEST, set(), found, found.near)
+    _reach(func, DEEPEST, set(), found)
     return found
 
 
-def _reach(
-    value: Any, depth: int, seen: set[int], found: Holdings, into: list[nn.Module | Tensor]
-) -> None:
+def _reach(value: Any, depth: int, seen: set[int], found: Holdings) -> None:
     if id(value) in seen:
         return
     seen.add(id(value))
-    if isinstance(value, Tensor | nn.Module):
-        into.append(value)
+    if isinstance(value, Tensor):
+        found.tensors.append(value)
+    elif isinstance(value, nn.Module):
+        found.modules.append(value)
     elif inspect.isfunction(value) or inspect.ismethod(value):
         found.codes.append(value.__code__)
     if depth == 0:
         return
     for held in _held_by(value):
-        if isinstance(held, HOLDERS) or inspect.isroutine(held):
-            _reach(held, depth - 1, seen, found, into)
-        elif not isinstance(held, OPAQUE) and _attributes(held):
-            _reach(held, depth - 1, seen, found, found.far)
+        inside = isinstance(held, HOLDERS) or inspect.isroutine(held)
+        if inside or (not isinstance(held, OPAQUE) and _attributes(held)):
+            _reach(held, depth - 1, seen, found)
 
 
 HOLDERS = (Tensor, nn.Module, functools.partial, list, tuple, dict, set, frozenset)
@@ -264,15 +287,41 @@ def _held_by(value: Any) -> Sequence[Any]:
         return list(value) if len(value) <= LONGEST_CONTAINER else ()
     if isinstance(value, functools.partial):
         return [value.func, *value.args, *value.keywords.values()]
-    if inspect.isfunction(value) or inspect.ismethod(value):
-        found = inspect.getclosurevars(value)
-        function = value.__func__ if inspect.ismethod(value) else value
-        defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-        owner = [value.__self__] if inspect.ismethod(value) else []
-        return [*owner, *found.nonlocals.values(), *found.globals.values(), *defaults]
+    if inspect.ismethod(value):
+        function = value.__func__
+        held = _held_by_function(function) if inspect.isfunction(function) else [function]
+        return [value.__self__, *held]
+    if inspect.isfunction(value):
+        return _held_by_function(value)
     if inspect.isroutine(value):
         return [getattr(value, "__self__", None)]
     return _attributes(value)
+
+
+def _held_by_function(function: FunctionType) -> list[Any]:
+    """The values of a function's free and global variables, and its defaults."""
+    held: list[Any] = []
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # a variable without a value
+            held.append(cell.cell_contents)
+    variables = function.__globals__
+    held += [variables[name] for name in _globals_of(function.__code__) if name in variables]
+    return [*held, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+
+
+@functools.lru_cache(maxsize=10_000)
+def _globals_of(code: CodeType) -> tuple[str, ...]:
+    """The names of global variables that a code reads, also in functions inside of it.
+
+    Not those of attributes, as `inspect.getclosurevars` has them.
+    """
+    names = {
+        instruction.argval
+        for instruction in dis.get_instructions(code)
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+    }
+    inner = (_globals_of(part) for part in code.co_consts if isinstance(part, CodeType))
+    return tuple(sorted(names.union(*inner)))
 
 
 def reject_unknown(
@@ -289,7 +338,7 @@ def reject_unknown(
         ValueError: The gradient of a leaf would be lost.
     """
     ids = {id(leaf) for leaf in known}
-    unknown = [leaf for leaf in _leaves(derivative, reject_older=False) if id(leaf) not in ids]
+    unknown = [leaf for leaf in _Graph(derivative).leaves if id(leaf) not in ids]
     if unknown and _captured(unknown, evaluate()):
         raise ValueError(OUT_OF_SIGHT)
 
@@ -299,30 +348,50 @@ def _captured(leaves: Sequence[Tensor], derivative: Tensor) -> list[Tensor]:
 
     A leaf that the function makes for itself, to differentiate inside, is another one each time.
     """
-    again = {id(leaf) for leaf in _leaves(derivative, reject_older=False)}
+    again = {id(leaf) for leaf in _Graph(derivative).leaves}
     return [leaf for leaf in leaves if id(leaf) in again]
 
 
-def _leaves(output: Tensor, reject_older: bool) -> Iterator[Tensor]:
-    """Leaves of a graph.
+class _Graph:
+    """The graph of an output.
+
+    Attributes:
+        leaves: The tensors that it starts from.
+        nodes: Its operations, the last one first.
 
     Args:
-        reject_older: The graph was made in anomaly mode and may not lead into an older one.
+        reject_older: It was made in anomaly mode and may not lead into an older one.
 
     Raises:
         ValueError: It does.
     """
-    queue: list[Any] = [output.grad_fn] if output.grad_fn is not None else []
-    seen = set(queue)
-    while queue:
-        node = queue.pop()
-        leaf = getattr(node, "variable", None)
-        if leaf is not None:
-            yield leaf
-            continue
-        if reject_older and "traceback_" not in node.metadata:
-            raise ValueError(CAPTURED.format(node.name()))
-        for following, _ in node.next_functions:
-            if following is not None and following not in seen:
-                seen.add(following)
-                queue.append(following)
+
+    def __init__(self, output: Tensor, reject_older: bool = False):
+        self.leaves: list[Tensor] = []
+        self.nodes: dict[Any, None] = {}
+        queue: list[Any] = [] if output.grad_fn is None else [output.grad_fn]
+        seen = set(queue)
+        while queue:
+            node = queue.pop()
+            leaf = getattr(node, "variable", None)
+            if leaf is not None:
+                self.leaves.append(leaf)
+                continue
+            if reject_older and "traceback_" not in node.metadata:
+                raise ValueError(CAPTURED.format(node.name()))
+            self.nodes[node] = None
+            for following, _ in node.next_functions:
+                if following is not None and following not in seen:
+                    seen.add(following)
+                    queue.append(following)
+
+    def reject_shared(self, others: Sequence[_Graph]) -> None:
+        """Reject a part that another evaluation made.
+
+        Raises:
+            ValueError: With its operation.
+        """
+        made_before = {node for other in others for node in other.nodes}
+        for node in self.nodes:
+            if node in made_before:
+                raise ValueError(KEPT.format(node.name()))

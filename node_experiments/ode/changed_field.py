@@ -2,24 +2,84 @@
 
 Autograd keeps what a function computed; a gradient method that evaluates it again relies on it
 being the same function. Tensors that are changed in place are noticed by their version (see
-`problem.Constants`). Whatever else may change is noticed by what comes out: the variable of a loop
-in a closure, an attribute, training mode, weights that were replaced.
+`problem.Constants`), and an evaluation tells whether they are read. Whatever else may change is
+noticed by what comes out: the variable of a loop in a closure, an attribute, training mode,
+weights that were replaced.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, is_tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 if TYPE_CHECKING:
     from .problem import Problem
 
-__all__ = ["reject_another_field", "reject_change_since"]
+__all__ = ["reject_another_field", "reject_change_since", "reject_if_read"]
 
+MOST_TIMES = 50  # at which a vector field is asked what it reads
 ALIKE = 1e-3  # of the largest derivative: far more than rounding differs
 OF_RESOLUTION = 20  # likewise, in multiples of the relative precision
+
+
+class StoragesRead(TorchDispatchMode):
+    """The storages that all operations read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[int] = set()
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        self.found |= {storage_of(x) for x in tree_leaves((args, kwargs)) if is_tensor(x)}
+        return func(*args, **(kwargs or {}))
+
+
+def storage_of(tensor: Tensor) -> int:
+    """What tells whether two tensors share their memory."""
+    return tensor.untyped_storage()._cdata
+
+
+def reject_if_read(problem: Problem, changed: Sequence[Tensor]) -> None:
+    """Evaluate the vector field, and look whether it reads tensors that were changed in place.
+
+    A method of a model reaches all of it: what a decoder counts is none of its business. Those
+    that are not read are not looked at again.
+
+    Raises:
+        RuntimeError: It reads one of them.
+    """
+    assert problem.unread is not None
+    known = problem.unread.constants
+    changed = [x for x in changed if x not in known]
+    if not changed:
+        return
+    times = problem.times
+    ends = [*times, *problem.solver.jump_t]
+    looked_at = sorted({*ends, *((a + b) / 2 for a, b in pairwise(sorted(ends)))})
+    with torch.no_grad(), StoragesRead() as read:
+        for t in looked_at[:: max(1, len(looked_at) // MOST_TIMES)]:
+            problem.func(problem.time(t), problem.y0.detach(), *problem.args)
+    for x in changed:
+        if storage_of(x) in read.found:
+            raise RuntimeError(
+                f"a tensor of shape {tuple(x.shape)} that the vector field reads was changed in "
+                "place between the solve and its backward pass, whose gradient would be wrong; "
+                "change it after backward(), give the vector field a clone, or take "
+                "gradient='backprop'"
+            )
+        known[x] = True
 
 
 def reject_change_since(problem: Problem) -> None:

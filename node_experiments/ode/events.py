@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from .inside_steps import inside_of, needs_shorter_steps
 from .methods.base import Interpolant, Stepper
 from .problem import Problem
 from .vector_field import changed_in_place
@@ -93,6 +95,7 @@ class EventFinder:
         self.t = t0 if zeros else math.nan
         self.jumps = False
         self.failed: int | None = None
+        self._is_coarse = needs_shorter_steps(problem)
         self._start, self._h = t0, math.nan
         self._interpolant: Interpolant | None = None
 
@@ -103,24 +106,26 @@ class EventFinder:
             if not (math.isfinite(a) and math.isfinite(b)):
                 self.failed = i
                 return True
+        self._start, self._h = t, h
+        with torch.no_grad():
+            self._interpolant = inside_of(self._problem, step, t, h, y0, y1)
         found = []
         for i, event in enumerate(self._events):
             theta0, value0 = 0.0, self._before[i]
             for theta, values in zip([*self._thetas, 1.0], [*inside, after], strict=True):
-                value = values[i]
+                value, is_known = values[i], theta == 1 or not self._is_coarse
+                if not is_known and crosses(value0, value, 0):
+                    value, is_known = self._value(i, theta), True
                 if crosses(value0, value, event.direction):
                     found.append((i, Bracket(theta0, theta, value0, value)))
                     break
                 # Zero has no sign: what was there before it decides about the next crossing. And
                 # what an interpolant leads to outside the domain of the function says nothing.
-                if value != 0 and math.isfinite(value):
+                if is_known and value != 0 and math.isfinite(value):
                     theta0, value0 = theta, value
             self._before[i] = value0
         if not found:
             return False
-        with torch.no_grad():
-            self._interpolant = step.interpolant(t, h, y0, y1)
-        self._start, self._h = t, h
         zeros = {i: self._zero_in(bracket, i) for i, bracket in found}
         self.failed = next((i for i, zero in zeros.items() if zero is None), None)
         if self.failed is not None:
@@ -164,20 +169,23 @@ class EventFinder:
 
     def _zero_in(self, bracket: Bracket, index: int) -> Zero | None:
         """The zero of an event; None when its function is not finite on the way to it."""
-        problem, event = self._problem, self._events[index]
+        problem = self._problem
         assert self._interpolant is not None
-        interpolant = self._interpolant
-
-        def value(theta: float) -> float:
-            y = interpolant([theta]).view(problem.y0.shape)
-            return float(value_of(event, problem, problem.time(self._start + theta * self._h), y))
-
         with torch.no_grad():
             coarse = problem.func.resolution
             resolution = max(torch.finfo(problem.y0.dtype).eps, coarse)
             # A value in half precision has the jumps of its rounding.
-            size = float(interpolant([0.0]).abs().max()) if coarse else 0.0
+            size = float(self._interpolant([0.0]).abs().max()) if coarse else 0.0
+            value = partial(self._value, index)
             return first_zero(value, bracket, resolution, 8 * coarse * (1 + size))
+
+    def _value(self, index: int, theta: float) -> float:
+        """The value of an event inside the step of the last call."""
+        problem, event = self._problem, self._events[index]
+        assert self._interpolant is not None
+        with torch.no_grad():
+            y = self._interpolant([theta]).view(problem.y0.shape)
+            return float(value_of(event, problem, problem.time(self._start + theta * self._h), y))
 
 
 def value_of(

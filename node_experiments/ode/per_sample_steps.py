@@ -104,21 +104,29 @@ class _Batch:
             "part of its state, and nothing may be a mean over samples; change that, or take "
             "batching='joint'"
         )
-        first, last = self._first.detach(), len(y0) - 1
-        # By chance a mean may be that of all in one of the two.
-        for some in (torch.arange(last, last // 2, -1), torch.arange(1)):
+        # Each at another time: what the samples have in common may be zero at the start.
+        times = start + torch.linspace(0.7, 0, len(y0)) * (problem.times[-1] - problem.times[0])
+        self._counts.evaluations += 1
+        with torch.no_grad():
+            of_all = problem.func(spread(times, y0), y0, *args)
+        last = len(y0) - 1
+        # By chance a mean may be that of all in one of them.
+        for some, t, among in (
+            (torch.arange(last, last // 2, -1), start, self._first.detach()),
+            (torch.arange(1), times, of_all),
+        ):
             rows, what = some.to(y0.device), f"of {len(some)} of {len(y0)} samples"
             self._counts.evaluations += 1
             try:
                 with torch.no_grad():
-                    found = problem.func(spread(start[some], y0), y0[rows], *args)
+                    found = problem.func(spread(t[some], y0), y0[rows], *args)
                     found = problem.func.fitted(found, y0[rows])
             except (RuntimeError, ValueError, IndexError) as error:
                 raise ValueError(f"{wanted}; {what} it raised: {error}") from error
             if problem.func.draws:
                 return  # others for another number of samples
-            apart = float((found - first[rows]).abs().max())
-            if apart > ALIKE * float(first.abs().max()):
+            apart = float((found - among[rows]).abs().max())
+            if apart > ALIKE * float(among.abs().max()):
                 raise ValueError(f"{wanted}; {what} it differs by {apart:.3g}")
 
     def solve(self) -> tuple[Tensor, Trajectory]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from .captured_tensors import Unread
 from .methods.base import Stepper
 from .methods.explicit_runge_kutta import Clock
 from .methods.explicit_tableaus import EXPLICIT_TABLEAUS, TABLEAUS, Tableau
@@ -37,10 +38,10 @@ def identity(x: Tensor) -> Any:
 
 
 class Constants:
-    """Tensors without gradient, with the number of changes in place that each has seen.
+    """Tensors that may not change before the backward pass, with their versions.
 
-    Autograd watches over the tensors that it saves. Those that need no gradient it does not
-    know, and evaluations in the backward pass would read what they were changed to.
+    Autograd watches over the tensors that it saves. Those that it does not know, evaluations in
+    the backward pass would read as they are then.
     """
 
     def __init__(self, tensors: Iterable[Tensor] = ()):
@@ -50,20 +51,10 @@ class Constants:
         """The solve has ended: what the vector field itself changed, a counter say, is its own."""
         self._versions = [(x, version) for x, version in self._versions if x._version == version]
 
-    def reject_changes(self) -> None:
-        """Compare with what the solve saw.
-
-        Raises:
-            RuntimeError: A tensor was changed in place.
-        """
-        for x, version in self._versions:
-            if x._version != version:
-                raise RuntimeError(
-                    f"a tensor of shape {tuple(x.shape)} that the vector field holds or was given "
-                    "in args was changed in place between the solve and its backward pass, whose "
-                    "gradient would be wrong; change it after backward(), give the vector field a "
-                    "clone, or take gradient='backprop'"
-                )
+    @property
+    def changed(self) -> list[Tensor]:
+        """Those that were changed in place since the solve."""
+        return [x for x, version in self._versions if x._version != version]
 
 
 @dataclass
@@ -74,10 +65,12 @@ class Problem:
         func: Vector field; takes a 0-d time, a state of the shape of y0, and `args`.
         y0: Initial state, any shape.
         t: Output times, shape `(time,)`; `times` holds the same as host floats.
-        parameters: Tensors that need a gradient and that `func` reads beside its arguments.
+        parameters: Tensors that need a gradient and that `func` may read beside its arguments.
+        unread: Those of them, and those without gradient, that it was not seen to read; None
+            where that was not looked at.
         parameters_are_all: Whether nothing else that `func` reads may need a gradient.
         args: Further arguments of `func`; tensors among them may need a gradient.
-        constants: Tensors without gradient that may not change before the backward pass.
+        constants: Tensors that may not change before the backward pass, if `func` reads them.
         part_sizes: Sizes of the tensors that the state was packed from; they add up to n,
             or to that of one sample where each has its own steps.
         observe, watch: Called with the steps; see `integrate`.
@@ -92,6 +85,7 @@ class Problem:
     times: list[float]
     solver: Solver
     parameters: tuple[Tensor, ...] = ()
+    unread: Unread | None = None
     parameters_are_all: bool = False
     args: tuple = ()
     constants: Constants = field(default_factory=Constants)
@@ -198,6 +192,13 @@ class Problem:
         """What needs a gradient besides y0 and t: tensors among the arguments, then parameters."""
         args = [a for a in self.args if isinstance(a, Tensor) and a.requires_grad]
         return (*args, *self.parameters)
+
+    @property
+    def read_inputs(self) -> tuple[Tensor, ...]:
+        """Those of `inputs` that `func` was seen to read."""
+        if self.unread is None or not self.unread.parameters:
+            return self.inputs
+        return tuple(x for x in self.inputs if x not in self.unread.parameters)
 
     @property
     def error_order(self) -> int:

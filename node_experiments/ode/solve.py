@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils import parametrize
 
 from .captured_tensors import (
     OPAQUE,
     Holdings,
+    Unread,
     constants_in,
     find_parameters,
     holdings_of,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["solve"]
 
+SINGLE = {float, int, type(None)}  # types of a tolerance that is that of all components
 NAMED: dict[str, Solver] = {}  # the methods that were asked for by their names
 
 
@@ -86,7 +89,8 @@ def solve(
             leaves of the graph of one evaluation. Where some are given, only they get gradients;
             `backprop` reaches all.
         throw: Raise when the end was not reached; otherwise return the part that was.
-        dense: Keep the interpolants of all steps, as `solution.interpolant`.
+        dense: Keep the interpolants of all steps, as `solution.interpolant`. Its values have
+            gradients with `backprop` and without events only.
         events: Functions of (t, state, *args) whose first zero ends the solve; see `Event`. If
             none comes the status is REACHED, or NO_EVENT where the last time is infinite.
         norm: Maps a state to a 0-d tensor, instead of the root mean square of its components.
@@ -126,8 +130,11 @@ def solve(
             func, y0, t, solver, gradient, args=args, parameters=parameters, throw=throw,
             dense=dense, events=events, norm=norm, watch=watch,
         )  # fmt: skip
-    # The halves of a state are told apart by their place.
-    by_place = METHODS[solver.method].family == "symplectic"
+    # The halves of a state are told apart by their place, and so are tolerances of components.
+    backward = getattr(gradient, "solver", None) or gradient
+    tolerances = getattr(backward, "rtol", None), getattr(backward, "atol", None)
+    by_component = not {*map(type, (solver.rtol, solver.atol, *tolerances))} <= SINGLE
+    by_place = by_component or METHODS[solver.method].family == "symplectic"
     independent = solver.batching == "independent"
     state = SampleState(y0) if independent else FlatState(y0, keeps_layout=not by_place)
     # A copy, for a vector field that changes its state is found out too late for the user's y0.
@@ -148,9 +155,9 @@ def solve(
         raise ValueError("y0 is on the device 'meta' and has no values; move it to another device")
     arguments = FlatArguments(args)
     casts = torch.is_autocast_enabled(packed.device.type)
-    field, traced = packed_field(
-        func, state, arguments, packed.device, gradient if casts else None
-    )
+    keeps = bool(parametrize._cache_enabled)
+    contexts = evaluation_contexts(packed.device, gradient) if casts or keeps else ()
+    field, traced = packed_field(func, state, arguments, packed.device, contexts)
     problem = Problem(
         func=field,
         y0=packed,
@@ -171,8 +178,8 @@ def solve(
     if dense:
         from .dense_solution import DenseOutput
 
-        output = DenseOutput(state, packed, times[0], torch.finfo(t.dtype).eps)
-        problem.observe = output.record
+        output = DenseOutput(problem, state, torch.finfo(t.dtype).eps)
+        problem.observe = partial(output.record, problem)
     found: list[Event] = []
     if events:
         from .event_solve import packed_events
@@ -193,6 +200,9 @@ def solve(
         solution = computed(problem, method, found, output)
     field.settle()
     problem.constants.settle()
+    if output is not None:
+        problem.observe = None  # which leads back to the problem
+        output.lacks_gradient = solution.ys.requires_grad and not output.requires_grad
     solution.ys = state.unpack(solution.ys)
     solution.interpolant = output
     if throw and solution.status not in (Status.REACHED, Status.EVENT):
@@ -220,20 +230,17 @@ def packed_field(
     state: FlatState,
     arguments: FlatArguments,
     device: torch.device,
-    autocast_gradient: Gradient | str | None = None,
+    contexts: Sequence[Callable[[], AbstractContextManager]],
 ) -> tuple[VectorField, Callable[..., Any]]:
     """The user's function on packed states and flat arguments, with its checks and without.
 
     Args:
-        autocast_gradient: The gradient method, where evaluations are made with autocast.
+        contexts: In which each evaluation is made.
     """
     origin = func.origin if isinstance(func, Adapted) else func
     inner = func
-    if autocast_gradient is not None:
-        from .autocast import autocast_like_now
-
-        recorded = make_gradient(autocast_gradient).records_steps
-        inner = evaluated_in(autocast_like_now(device, recorded), func)
+    for context in contexts:
+        inner = evaluated_in(context, inner)
     inner = arguments.wrap(inner)
     field = state.wrap(checked(inner)) if state.is_single else checked(state.wrap(inner))
     # Where nothing is wrapped around it, steps call it without a call between.
@@ -242,6 +249,23 @@ def packed_field(
     known = VectorField(field, device, origin, bare)
     known.resolution = state.resolution
     return known, traced
+
+
+def evaluation_contexts(
+    device: torch.device, gradient: Gradient | str
+) -> list[Callable[[], AbstractContextManager]]:
+    """The contexts of this moment that hold for each evaluation, also in the backward pass."""
+    contexts: list[Callable[[], AbstractContextManager]] = []
+    recorded = make_gradient(gradient).records_steps
+    if torch.is_autocast_enabled(device.type):
+        from .autocast import autocast_like_now
+
+        contexts.append(autocast_like_now(device, recorded))
+    if parametrize._cache_enabled and not recorded:
+        from .parametrization_cache import set_aside
+
+        contexts.append(set_aside)
+    return contexts
 
 
 def compiled(func: Any, traced: Callable[..., Any], problem: Problem) -> Compilation | None:
@@ -361,14 +385,15 @@ def gradient_method(
         name = type(method).__name__.lower()
         reject_batch_statistics(holdings, name, lambda: evaluate_once(problem))
     try:
-        problem.parameters = parameters_of(func, holdings, parameters, problem)
+        problem.parameters, unread = parameters_of(func, holdings, parameters, problem)
     except GraphLost:
         held = [p for module in holdings.modules for p in module.parameters()]
         if any(x.requires_grad for x in (problem.y0, problem.t, *problem.inputs, *held)):
             raise
         return None
+    problem.unread = unread
     given = [x for x in problem.args if isinstance(x, Tensor) and not x.requires_grad]
-    problem.constants = Constants([*given, *constants_in(holdings)])
+    problem.constants = Constants([*given, *constants_in(holdings), *unread.parameters])
     problem.parameters_are_all = parameters is None
     inputs = (problem.y0, problem.t, *problem.inputs)
     return method if any(x.requires_grad for x in inputs) else None
@@ -385,13 +410,13 @@ def parameters_of(
     holdings: Holdings,
     parameters: Iterable[Tensor] | None,
     problem: Problem,
-) -> tuple[Tensor, ...]:
-    """Tensors that need a gradient and that `func` reads: those given, or all found."""
+) -> tuple[tuple[Tensor, ...], Unread]:
+    """Tensors that need a gradient and that `func` may read: those given, or all found."""
     if parameters is not None:
         given = tuple(parameters)
         check_parameters(given)
         # Tied weights are one tensor, whose gradient counts once.
-        return tuple({id(p): p for p in given if p.requires_grad}.values())
+        return tuple({id(p): p for p in given if p.requires_grad}.values()), Unread()
 
     def evaluate(t: float) -> tuple[Tensor, Sequence[Tensor]]:
         evaluator = Evaluator(problem)

@@ -80,6 +80,10 @@ class FlatState:
     def _reader(self, y0: Any, leaves: list[Tensor]) -> Reader:
         return reader_of(y0)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What `unpack` needs: to read other states is no part of a solution that is pickled."""
+        return {name: value for name, value in vars(self).items() if name != "_read"}
+
     def _real_leaves(self, state: Any) -> list[Tensor]:
         leaves: list[Tensor] = []
         self._read(state, leaves)

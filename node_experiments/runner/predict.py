@@ -123,6 +123,8 @@ def predict(config: RunConfig, folder: Path, device: torch.device) -> Findings:
     out = unused(OUT) if asked.out is None else Path(asked.out).expanduser()
     write_table(found.table, out)
     log.info("%d rows for %s", len(found.table), found.of)
+    after = "" if trained.epoch is None else f"after epoch {trained.epoch} "
+    log.info("by the model %sin %s", after, trained.file)
     tested = read_result(folder_of_checkpoint(str(trained.file)))
     if tested is not None and (covers := coverage_phrase(tested.found)):
         log.info("on the test series of its run, the %s", covers.removeprefix(", "))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from ..config import (
     RunConfig,
     config_hash,
 )
+from ..runs.directory import folder_of_checkpoint, status
 from ..runs.result import Origin
 from ..training.checkpoints import (
     CheckpointError,
@@ -23,6 +25,8 @@ from . import build
 from .data_files import noted
 
 __all__ = ["Trained", "rebuild"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -78,7 +82,7 @@ def rebuild(config: RunConfig, device: torch.device, with_files: bool = True) ->
             f"on {config.dataset.name}: {str(error).splitlines()[-1].strip()}"
         ) from error
     epoch = checkpoint.get("epoch")
-    return Trained(
+    trained = Trained(
         config,
         model,
         data,
@@ -88,6 +92,26 @@ def rebuild(config: RunConfig, device: torch.device, with_files: bool = True) ->
         device,
         noted(checkpoint.get("files")),
     )
+    warn_of_unfinished(trained, checkpoint["config"])
+    return trained
+
+
+def warn_of_unfinished(trained: Trained, config: dict[str, Any]) -> None:
+    """Warn where the run that trained a model has not come to its end.
+
+    Args:
+        config: That of the checkpoint.
+    """
+    folder = folder_of_checkpoint(str(trained.file))
+    ending = status(folder) if (folder / "config.yaml").is_file() else "completed"
+    if ending in ("completed", "damaged"):
+        return
+    epochs = (config.get("trainer") or {}).get("epochs")
+    log.warning(
+        "%s has not completed its training (it is %s): these are its weights after epoch %s of "
+        "%s; resume=%s continues it",
+        folder, ending, trained.epoch, epochs, folder,
+    )  # fmt: skip
 
 
 def origin(trained: dict[str, Any]) -> Origin:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from ..training.checkpoints import CheckpointError, checkpoint_file, load_checkp
 __all__ = ["check_start", "start_from"]
 
 log = logging.getLogger(__name__)
+
+ALIKE = 0.25  # of a standard deviation, or of a scale: what is learned again at once
 
 
 def check_start(source: str) -> None:
@@ -44,7 +47,8 @@ def start_from(source: str, model: nn.Module, data: Any, device: torch.device) -
     """
     file = checkpoint_file(Path(resolved_checkpoint(source)))
     checkpoint = load_checkpoint(file, device)
-    check_names(source, checkpoint.get("data"), getattr(data, "learned", None))
+    there, here = checkpoint.get("data"), getattr(data, "learned", None)
+    check_names(source, there, here)
     given, own = checkpoint["model"], model.state_dict()
     for name in given:
         if name not in own:
@@ -65,6 +69,7 @@ def start_from(source: str, model: nn.Module, data: Any, device: torch.device) -
             "checkpoint of the same model"
         )
     log.info("started from the weights in %s", file)
+    warn_of_scales(source, there, here)
 
 
 def check_names(source: str, there: Any, here: Any) -> None:
@@ -78,3 +83,30 @@ def check_names(source: str, there: Any, here: Any) -> None:
                 f"trainer.init_from={source}: its {what} are {shown[0]}, and those of this run "
                 f"are {shown[1]}; they must be the same, in the same order"
             )
+
+
+def warn_of_scales(source: str, there: Any, here: Any) -> None:
+    """Warn where the weights were trained on inputs that were scaled otherwise."""
+    old, new = ((each or {}).get("schema", {}) for each in (there, here))
+    if not (old and new):
+        return
+    log_ratio = abs(math.log(new["time_scale"] / old["time_scale"]))
+    if log_ratio > math.log1p(ALIKE):
+        log.warning(
+            "trainer.init_from=%s: time 1 is %.6g there and %.6g here, so that its weights mean "
+            "other speeds; set dataset.time_scale=%.6g to keep them",
+            source,
+            old["time_scale"],
+            new["time_scale"],
+            old["time_scale"],
+        )
+    names = new["columns"]["features"]
+    numbers = (each[key] for key in ("shift", "scale") for each in (old, new))
+    for name, shift, new_shift, scale, new_scale in zip(names, *numbers, strict=True):
+        apart = max(abs(new_shift - shift) / scale, abs(new_scale / scale - 1))
+        if apart > ALIKE:
+            log.warning(
+                "trainer.init_from=%s: its weights are for %r around %.3g, give or take %.2g; here"
+                " it is around %.3g, give or take %.2g, and training has to make up for it",
+                source, name, shift, scale, new_shift, new_scale,
+            )  # fmt: skip

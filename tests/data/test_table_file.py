@@ -91,6 +91,22 @@ def test_decimals_are_found(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "text", ["a\tb\n939\t2\n{}\t3\n", "a;b\n939;2\n{};3\n", 'a,b\n939,2\n"{}",3\n']
+)
+@pytest.mark.parametrize("number", ["1,008", "1.008", "-1.208"])
+def test_whole_numbers_that_go_on_above_a_thousand(tmp_path, text, number):
+    with pytest.raises(DataError, match=rf"line 3: '{number}' is a number above a thousand, or"):
+        read_table(written(tmp_path, text.format(number)))
+    assert read_table(written(tmp_path, text.format(number)), decimal=number[-4]).rows["a"][1]
+    # Whole numbers of another size, and other decimals.
+    for other in ("12", "939.5", "200939"):
+        read_table(written(tmp_path, text.replace("939", other).format("1.008")), decimal=".")
+        if "," not in text[:2]:
+            more = f"{other}\t1\n1.008\t2\n"
+            assert read_table(written(tmp_path, "a\tb\n" + more)).decimal == "."
+
+
+@pytest.mark.parametrize(
     ("thousands", "decimal", "cells"),
     [
         (",", ".", ["1,234,567.5", "-12,000", "0.125", "7"]),

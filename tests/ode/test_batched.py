@@ -340,3 +340,11 @@ def test_single_numbers_that_stop_being_finite():
 
     with pytest.raises(SolveError, match=r"t=0\.5"):
         solve(field, torch.ones(3, dtype=torch.float64), T, SINGLE)
+
+
+def test_a_coupling_that_is_zero_at_the_start_is_seen():
+    def field(t, y):
+        return -y + torch.sin(t).reshape(-1, 1) * (y.mean(0, keepdim=True) - y)
+
+    with pytest.raises(ValueError, match="treats the samples one by one"):
+        solve(field, torch.tensor([[0.0], [1.0], [5.0]]), torch.tensor([0.0, 5.0]), SINGLE)

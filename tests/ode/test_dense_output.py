@@ -1,6 +1,7 @@
 """The solution between its outputs: every method, every kind of state."""
 
 import math
+import pickle
 
 import pytest
 import torch
@@ -124,3 +125,42 @@ def test_a_solve_that_ends_where_it_starts():
         torch.testing.assert_close(solution.interpolant(torch.zeros(2)), torch.stack([y0, y0]))
         with pytest.raises(ValueError, match="known from"):
             solution.interpolant(0.5)
+
+
+@pytest.mark.parametrize("gradient", ["adjoint", "discrete", "backprop"])
+def test_a_gradient_that_its_values_lack_is_said_once(gradient):
+    rate = torch.tensor(0.7, requires_grad=True)
+    solution = solve(
+        lambda t, y: -rate * y, torch.ones(1), [0.0, 1.0], "dopri5", gradient, dense=True
+    )
+    with torch.no_grad():
+        solution.interpolant(0.5)
+    if gradient != "backprop":
+        with pytest.warns(UserWarning, match="interpolant have no gradient here"):
+            assert not solution.interpolant(0.5).requires_grad
+    assert solution.interpolant(0.5).requires_grad == (gradient == "backprop")
+
+
+def test_no_times_times_of_lower_precision_and_copies():
+    y0 = (torch.ones(1).double(), torch.ones(2).double())
+    solution = solve(lambda t, y: (-y[0], -y[1]), y0, [0.0, 0.1], "dopri5", dense=True)
+    assert [part.shape for part in solution.interpolant(torch.empty(0))] == [(0, 1), (0, 2)]
+    at_end = solution.interpolant(torch.tensor(0.1))  # 0.1 in single precision is later
+    torch.testing.assert_close(at_end[1], solution.ys[1][-1])
+    copy = pickle.loads(pickle.dumps(solution))
+    torch.testing.assert_close(copy.interpolant(0.05), solution.interpolant(0.05))
+
+
+@pytest.mark.parametrize("method", ["trbdf2", "kvaerno3", "kvaerno5"])
+def test_inside_long_steps_of_a_stiff_problem(method):
+    """Prothero and Robinson 1974: the solution is cos t, and steps are longer than a radian."""
+
+    def field(t, y):
+        return -1e6 * (y - torch.cos(t)) - torch.sin(t)
+
+    y0, solver = torch.ones(1).double(), Solver(method, rtol=1e-6, atol=1e-6)
+    times = torch.linspace(0, 10, 100).double()
+    solution = solve(field, y0, torch.tensor([0.0, 10.0]).double(), solver, dense=True)
+    assert solution.stats.forward.largest_step > 1
+    found = solution.interpolant(times).squeeze(1)
+    assert float((found - torch.cos(times)).abs().max()) < 5e-6

@@ -90,6 +90,20 @@ def test_training_starts_from_the_latest_run_of_the_same_outputs(node_run):
     assert yaml.safe_load(config)["trainer"]["init_from"] == f"there/csv_rnn_dt/{there.name}"
 
 
+def test_weights_of_inputs_that_were_scaled_otherwise_are_said(node_run, tmp_path):
+    table = frame()
+    first = node_run(*SERIES).folders[-1]
+    same = node_run(*SERIES, f"trainer.init_from={first}", "seed=5", "name=b")
+    assert "there and" not in same.out + same.err
+    table.assign(time=table.time / 2, hr=2 * table.hr).to_csv("patients.csv", index=False)
+    done = node_run(*SERIES, f"trainer.init_from={first}", "name=c")
+    assert done.code == 0, done.err
+    said = done.out + done.err
+    assert "so that its weights mean other speeds; set dataset.time_scale=" in said
+    assert "its weights are for 'hr' around" in said
+    assert "for 'temp' around" not in said
+
+
 WRONG = {
     "model.latent=5": "has the shape",
     "model=gru_d": "head.0.weight has the shape [8, 5] there and [8, 4] here",

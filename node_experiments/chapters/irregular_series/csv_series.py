@@ -15,6 +15,7 @@ from .forecast_data import ForecastData, forecast_data
 from .series_schema import SeriesSchema
 from .settings import CSVConfig
 from .table_parts import parts_of
+from .table_warnings import warn_of_long_series
 from .training_table import read_training_table
 from .user_table import read_user_table, table_format, user_file
 from .windows import windows
@@ -74,6 +75,8 @@ def table_data(
             if settings.time_scale in (None, "auto")
             else float(settings.time_scale),
         )
+        if settings.time_scale in (None, "auto"):
+            warn_of_long_series(table.source, schema, seen, split.train.tolist())
     else:
         schema = learned_schema(settings, learned)
         known = {"span": tuple(learned["span"]), "mean_gap": learned["mean_gap"]}

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 WHOLE_NUMBER = r"0|[1-9]\d{0,17}"
 EARLY = 1e-6  # of the span: single precision puts no time before the first observation
-FURTHEST = 20  # spans of training after which nothing is predicted
+FAR, FURTHEST = 2, 20  # spans of training, after which a warning is due, and nothing predicted
 POINTS = 50  # of a forecast over the time span of training, when no times are asked for
 TOGETHER = 200  # series in one solve, at most
 NUMBERS = 4_000_000  # drawn at once
@@ -137,7 +137,15 @@ def predictions(
     count = at.shape[1]
     together = max(1, min(TOGETHER, NUMBERS // (samples * count * len(features))))
     names = pd.Series(seen.names, dtype=object)
-    furthest = span[0] + FURTHEST * ((span[1] - span[0]) or 1.0)
+    length = (span[1] - span[0]) or 1.0
+    furthest = span[0] + FURTHEST * length
+    of_all = (float(at.max()) - span[0]) / length if at.size else 0.0
+    if of_all > FAR:
+        log.warning(
+            "forecasts reach %.3g times as far as the training series do; beyond them the bands "
+            "are not calibrated, and likely too narrow",
+            of_all,
+        )
     frames, latent, early, late = [], [], 0, 0
     for chosen in torch.arange(len(seen)).split(together):
         wanted = torch.from_numpy(at[chosen.numpy()])

@@ -18,13 +18,14 @@ from .table_format import Columns, TableFormat
 if TYPE_CHECKING:
     from .series_schema import SeriesSchema
 
-__all__ = ["warn_of_columns", "warn_of_far_series"]
+__all__ = ["warn_of_columns", "warn_of_far_series", "warn_of_long_series"]
 
 log = logging.getLogger(__name__)
 
 CODES = (-99.0, -999.0, -9999.0, -99999.0, 99.0, 999.0, 9999.0, 99999.0)
 FAR = 10  # standard deviations of the training values, or their ranges
 LONG = 3  # times the longest training series
+ALONE = 20  # times the median of the training series
 ZEROS = (0.02, 0.5)  # of the values: fewer are seldom, and more are meant
 SERIES = 10  # from which on a value that never changes within any of them is no chance
 
@@ -154,6 +155,35 @@ def warn_of_far_series(
             span / longest,
             schema.form.time_column,
         )
+
+
+def warn_of_long_series(
+    source: str, schema: SeriesSchema, seen: Measurements, training: Sequence[int]
+) -> None:
+    """Warn of a series that makes time 1 far longer than all others are.
+
+    Args:
+        source: The table, for the message.
+        training: Numbers of the series that train.
+    """
+    series = np.repeat(np.arange(len(seen)), np.diff(seen.offsets))
+    times = schema.times.of(seen)  # the longest training series is 1
+    spans = pd.Series(times).groupby(series).agg(np.ptp).to_numpy()[list(training)]
+    several = spans[spans > 0]
+    if len(several) < 3 or several.max() < ALONE * np.median(several):
+        return
+    longest = training[int(spans.argmax())]
+    rows = np.flatnonzero(series == longest)
+    gap = rows[1:][np.diff(seen.times[rows]).argmax()]
+    log.warning(
+        "%s: series %r is %.3g times as long as half of the training series, and its length is "
+        "time 1 for the model; if the time at %s or before it is wrong, correct it; else set "
+        "dataset.time_scale to the length of the others",
+        source,
+        seen.names[longest],
+        several.max() / np.median(several),
+        seen.where(int(gap)),
+    )
 
 
 def unchanging(seen: Measurements, features: Sequence[str]) -> list[str]:

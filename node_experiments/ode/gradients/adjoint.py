@@ -128,6 +128,12 @@ class Adjoint(Gradient):
         """Whether the method of the backward solve was asked for."""
         return self.method is not None or self.solver is not None
 
+    def measures_all(self, problem: Problem) -> bool:
+        """Whether all parameter gradients have a place in the norm or the tolerances."""
+        solver = self.backward_solver(problem.solver, problem.times)
+        single = all(isinstance(x, float | int) for x in (solver.rtol, solver.atol))
+        return self.norm is not None or not single
+
     def backward_solver(self, solver: Solver, times: Sequence[float]) -> Solver:
         """The solver of the backward solve: the given one, or that of the forward solve changed.
 
@@ -195,17 +201,38 @@ class _Solve(torch.autograd.Function):
         ctx.problem, ctx.options, ctx.end = problem, options, None
         if isinstance(stepper, ExplicitRungeKutta):
             ctx.end = stepper.known_end(trajectory.outputs[-1])
-        ctx.save_for_backward(ys, *differentiable)
+        ctx.save_for_backward(ys, *problem.read_inputs)
         return ys
 
     @staticmethod
     @backward_pass
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
-        ys, *differentiable = ctx.saved_tensors
-        backward_solve = AugmentedSolve(ctx.problem, ctx.options, ys, grad_ys, differentiable)
-        backward_solve.expect(ctx.end)
-        grad_y0, grad_t, *grads = backward_solve.solve(needs_grad_t=ctx.needs_input_grad[4])
-        return None, None, None, grad_y0, grad_t, *grads
+        ys, *_ = ctx.saved_tensors
+        problem, options = ctx.problem, ctx.options
+        inputs = problem.inputs
+        known = {*map(id, inputs if options.measures_all(problem) else problem.read_inputs)}
+        read = {i for i, x in enumerate(inputs) if id(x) in known}
+        while True:
+            backward_solve = AugmentedSolve(problem, options, ys, grad_ys, sorted(read))
+            backward_solve.expect(ctx.end)
+            try:
+                grads = backward_solve.solve(needs_grad_t=ctx.needs_input_grad[4])
+            except ReadAfterAll as late:
+                read.add(late.place)
+            else:
+                return None, None, None, *grads
+
+
+class ReadAfterAll(Exception):
+    """The vector field reads an input that it was not seen to read before.
+
+    Attributes:
+        place: Its place among the inputs.
+    """
+
+    def __init__(self, place: int):
+        super().__init__(place)
+        self.place = place
 
 
 class AugmentedDynamics(Dynamics):
@@ -213,12 +240,19 @@ class AugmentedDynamics(Dynamics):
 
     The augmented system of Chen et al. 2018, appendix B.1.
 
+    Args:
+        read: Places of the inputs that have a part in -a df/dtheta.
+
     Attributes:
         expected: dy/dt where the backward solve starts, if the forward solve knows it.
+
+    Raises:
+        ReadAfterAll: The vector field reads another input.
     """
 
-    def __init__(self, problem: Problem):
-        self._problem = problem
+    def __init__(self, problem: Problem, read: Sequence[int]):
+        self._problem, self._read = problem, read
+        self._others = sorted(set(range(len(problem.inputs))).difference(read))
         self._shape = problem.y0.shape
         self._evaluate = Evaluator(problem)
         self.resolution = problem.func.resolution
@@ -232,20 +266,31 @@ class AugmentedDynamics(Dynamics):
         if self.expected is not None:
             reject_another_field(self.expected, f.detach(), float(t))
             self.expected = None
+        grads: Sequence[Tensor | None] = [None] * (1 + len(inputs))
         if f.requires_grad:
-            da_dt, *grads = torch.autograd.grad(
+            grads = torch.autograd.grad(
                 f,
                 (leaf, *inputs),
                 (-a).to(f.dtype),
                 retain_graph=self._evaluate.retain_graph,
                 allow_unused=True,
-                materialize_grads=True,
             )
-        else:
-            da_dt, *grads = [torch.zeros_like(x) for x in (leaf, *inputs)]
+        da_dt = torch.zeros_like(leaf) if grads[0] is None else grads[0]
         if integrand is not None:
-            torch.cat([real_view(grad).reshape(-1) for grad in grads], out=integrand)
+            self._join(grads[1:], integrand)
         return torch.cat([f.detach().reshape(-1).to(y.dtype), da_dt.reshape(-1)])
+
+    def _join(self, grads: Sequence[Tensor | None], out: Tensor) -> None:
+        """Write those of the inputs that have a part in the quadrature, one after the other."""
+        for place in self._others:
+            if grads[place] is not None:
+                raise ReadAfterAll(place)
+        inputs = self._evaluate.inputs
+        filled = (
+            torch.zeros_like(inputs[place]) if (grad := grads[place]) is None else grad
+            for place in self._read
+        )
+        torch.cat([real_view(grad).reshape(-1) for grad in filled], out=out)
 
     def linearize(self, t: float, y: Tensor) -> AugmentedLinearization:
         """The Jacobian at (t, y), for implicit methods."""
@@ -258,7 +303,7 @@ class AugmentedSolve(BackwardSolve):
     """(y, a) backwards, with the integrals that are the gradients of parameters beside it.
 
     Args:
-        differentiable: Arguments and parameters of the vector field that need gradients.
+        read: Places of the problem's inputs whose gradients are integrated; others get none.
     """
 
     def __init__(
@@ -267,11 +312,11 @@ class AugmentedSolve(BackwardSolve):
         options: Adjoint,
         ys: Tensor,
         grad_ys: Tensor,
-        differentiable: Sequence[Tensor],
+        read: Sequence[int],
     ):
-        self._options, self._n = options, problem.y0.numel()
-        self._differentiable = differentiable
-        self._sizes = [real_view(p).numel() for p in differentiable]
+        self._options, self._n, self._read = options, problem.y0.numel(), read
+        self._integrated = [problem.inputs[place] for place in read]
+        self._sizes = [real_view(p).numel() for p in self._integrated]
         self._inaccuracy = ys.new_zeros(())
         solver = options.backward_solver(problem.solver, problem.times)
         super().__init__(problem, ys, grad_ys, solver, options.chooses_method)
@@ -289,7 +334,7 @@ class AugmentedSolve(BackwardSolve):
         self._state = self._ys.new_zeros(2 * self._n)
         self._adjoint = self._state[self._n :]
         self._quadrature = self._ys.new_zeros(sum(self._sizes))
-        self._augmented = augmented = AugmentedDynamics(problem)
+        self._augmented = augmented = AugmentedDynamics(problem, self._read)
         self._dynamics, self._linearize = augmented, augmented.linearize
         self._time = problem.time
         perturbs = solver.perturb or self._ys.device.type != "cpu"
@@ -334,11 +379,14 @@ class AugmentedSolve(BackwardSolve):
                 "which do not solve y backwards, or tighter tolerances",
                 stacklevel=2,
             )
-        return list(self._by_input(self._quadrature))
+        grads: list[Tensor | None] = [None] * len(self._problem.inputs)
+        for place, grad in zip(self._read, self._by_input(self._quadrature), strict=True):
+            grads[place] = grad
+        return grads
 
     def _by_input(self, quadrature: Tensor) -> tuple[Tensor, ...]:
         """A vector of quadratures `(q,)` as tensors of the shapes of the inputs."""
-        pieces = zip(quadrature.split(self._sizes), self._differentiable, strict=True)
+        pieces = zip(quadrature.split(self._sizes), self._integrated, strict=True)
         return tuple(
             torch.view_as_complex(piece.view(*p.shape, 2).clone()).to(p.dtype)
             if p.is_complex()

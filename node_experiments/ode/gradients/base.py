@@ -126,7 +126,10 @@ def backward_pass(function: Backward) -> Backward:
         # By its name, for the key of autograd's older vmap has no other in Python.
         if "Batched" in str(torch._C._dispatch_keys(grad_ys)):
             raise NotImplementedError(BATCHED)
-        ctx.problem.constants.reject_changes()
+        if changed := ctx.problem.constants.changed:
+            from ..changed_field import reject_if_read
+
+            reject_if_read(ctx.problem, changed)
         precision: AbstractContextManager[None] = nullcontext()
         if torch.is_autocast_enabled(grad_ys.device.type):
             from ..autocast import full_precision

@@ -80,7 +80,7 @@ class CheckpointedSolve(torch.autograd.Function):
         ctx.problem, ctx.spans = problem, record.spans
         ctx.stride, ctx.limit = record.stride, record.limit
         ctx.kept = len(record.states), len(record.firsts)
-        ctx.save_for_backward(*record.states, *record.firsts, *inputs)
+        ctx.save_for_backward(*record.states, *record.firsts, *problem.read_inputs)
         return ys
 
     @staticmethod

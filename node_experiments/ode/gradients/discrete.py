@@ -119,7 +119,7 @@ class DiscreteSolve(torch.autograd.Function):
         ctx.kept = len(record.states), len(record.firsts)
         ctx.problem = problem
         ctx.spans = record.spans
-        ctx.save_for_backward(*record.states, *record.firsts, *inputs)
+        ctx.save_for_backward(*record.states, *record.firsts, *problem.read_inputs)
         return ys
 
     @staticmethod

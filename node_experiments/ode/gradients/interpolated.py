@@ -128,8 +128,9 @@ class InterpolatedSolve(torch.autograd.Function):
         # An interpolant is a function with its tensors bound; autograd should keep those.
         ctx.pieces = [(p.func, [isinstance(a, Tensor) or a for a in p.args]) for p in pieces]
         bound = [a for p in pieces for a in p.args if isinstance(a, Tensor)]
-        ctx.save_for_backward(ys, *inputs, *bound)
-        ctx.count = len(inputs)
+        read = problem.read_inputs
+        ctx.save_for_backward(ys, *read, *bound)
+        ctx.count = len(read)
         return ys
 
     @staticmethod

@@ -85,7 +85,7 @@ class SampleSolve(torch.autograd.Function):
         kept = record.states
         ctx.problem, ctx.steps, ctx.count = problem, record.steps, len(kept.states)
         ctx.stride, ctx.limit = kept.stride, kept.limit
-        ctx.save_for_backward(*kept.states, *inputs)
+        ctx.save_for_backward(*kept.states, *problem.read_inputs)
         return ys
 
     @staticmethod

@@ -106,7 +106,7 @@ class ReversibleSolve(torch.autograd.Function):
         ctx.problem, ctx.options, ctx.method, ctx.spans = problem, options, method, grid.spans
         vectors = step.state or method.start(field, problem.times[0], start)
         ctx.size = len(vectors)
-        ctx.save_for_backward(*vectors, y0, *inputs)
+        ctx.save_for_backward(*vectors, y0, *problem.read_inputs)
         return torch.stack(grid.trajectory.outputs).view(-1, *y0.shape)
 
     @staticmethod
