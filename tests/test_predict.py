@@ -1,5 +1,6 @@
 """mode=predict for every model, and the same from Python."""
 
+import json
 import re
 import shutil
 from dataclasses import asdict
@@ -60,6 +61,21 @@ def predicted(node_run, tmp_path, *overrides):
     assert "predictions.csv" in done.out
     assert drawn(tmp_path)
     return pd.read_csv(tmp_path / "predictions.csv")
+
+
+def test_a_run_that_was_killed_is_said_to_be_unfinished(node_run, tmp_path):
+    """Its folder holds a checkpoint and no result."""
+    folder = trained(node_run, "ode_demo")
+    done = node_run("mode=predict", "checkpoint=latest")
+    assert done.code == 0, done.err
+    said = done.out + done.err
+    assert f"{folder} has not completed its training (it is unfinished)" in said
+    assert f"resume={folder} continues it" in said
+    assert f"by the model after epoch 1 in {folder}/checkpoints/last.pt" in said
+    result = {"status": "completed", "metrics": {"loss/test": 0.5}}
+    (folder / "result.json").write_text(json.dumps(result))
+    done = node_run("mode=predict", "checkpoint=latest")
+    assert "has not completed" not in done.out + done.err
 
 
 @pytest.mark.parametrize(

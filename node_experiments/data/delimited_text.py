@@ -58,10 +58,13 @@ def cells_of(text: str, delimiter: str, path: Path) -> tuple[pd.DataFrame, Seque
                 if named <= len(cells):
                     cells += [""] * (len(names) - len(cells))  # none after the last cell
             if len(cells) != len(names):
+                of_r = ""
+                if not len(lines) and len(cells) == len(names) + 1:
+                    of_r = " Names of rows, as R writes them, are left out by row.names=FALSE."
                 raise DataError(
                     f"{path}, line {line}: {len(cells)} cells; the first line names {len(names)} "
                     "columns; is the file cut off, or is a cell that holds the delimiter not "
-                    "quoted?"
+                    f"quoted?{of_r}"
                 )
             if cells[0] == header[0] and [cell.strip() for cell in cells] == header:
                 again += 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -157,7 +157,12 @@ def widened(
             f"{table.at(row)}: {variable!r} is {named.iloc[row]!r}, which was not there when the "
             f"model was trained, on {', '.join(columns.features)}"
         )
-    frame = frame.assign(variable=named, value=numbers_of(table, value, form))
+    cells = table.rows[value]
+    if form.value_columns is not None and cells.dtype == object:  # what others have is not read
+        asked = named.isin(columns.features) | missing_in(named, form)
+        cells = cells.where(asked, "")
+    read = replace(table, rows=table.rows.assign(**{value: cells}))
+    frame = frame.assign(variable=named, value=numbers_of(read, value, form))
     nameless = missing_in(named, form) & frame["value"].notna()
     if nameless.any():
         row = int(nameless.to_numpy().argmax())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ...config.checks import some_of
 from ...data.table_file import TableFile
 from .measurements import Measurements
 from .table_cells import parsed, text_of
@@ -27,6 +29,8 @@ FAR = 10  # standard deviations of the training values, or their ranges
 LONG = 3  # times the longest training series
 ALONE = 20  # times the median of the training series
 ZEROS = (0.02, 0.5)  # of the values: fewer are seldom, and more are meant
+ROWS = 20  # from which on numbers that rise with the rows are no chance
+UNITS = re.compile(r"(.*[ _])?units?|(value)?uom|unit_?of_?measure|einheit", re.IGNORECASE)
 SERIES = 10  # from which on a value that never changes within any of them is no chance
 
 
@@ -41,14 +45,15 @@ def warn_of_columns(
     """
     found = not columns.is_long and form.value_columns is None
     for name in columns.features if found else ():
-        numbers, _ = parsed(table, name, form)
-        if len(numbers) > 2 and bool((numbers.diff().iloc[1:] == 1).all()):
+        if counts_rows(table, name, form):
             log.warning(
-                "%s: the feature %r counts the rows; if it is an index, name the features with "
-                "dataset.value_columns",
+                "%s: the feature %r counts the rows, of the table or of each series, and is easy "
+                "to predict; if it is an index, name the features with dataset.value_columns",
                 table.source,
                 name,
             )
+    if columns.is_long:
+        warn_of_units(table, form, columns)
     for place, name in enumerate(columns.features) if found else ():
         values = seen.values[:, place]
         values = values[np.isfinite(values)]
@@ -92,6 +97,38 @@ def warn_of_columns(
                 100 * share,
                 name,
             )
+
+
+def counts_rows(table: TableFile, name: str, form: TableFormat) -> bool:
+    """Whether whole numbers rise from row to row, or by one in each series."""
+    numbers, _ = parsed(table, name, form)
+    if len(numbers) < 3 or bool(numbers.isna().any()) or bool((numbers % 1 != 0).any()):
+        return False
+    steps = numbers.diff().iloc[1:]
+    within = numbers.groupby(text_of(table.rows[form.series_column])).diff().dropna()
+    several = len(within) < len(numbers) - 1
+    rises = len(numbers) >= ROWS and several and bool((steps > 0).all())
+    return bool((steps == 1).all()) or rises or (len(within) >= ROWS and (within == 1).all())
+
+
+def warn_of_units(table: TableFile, form: TableFormat, columns: Columns) -> None:
+    """Warn of a variable of a long table whose values have several units."""
+    variable = form.variable_column or "variable"
+    for name in columns.ignored:
+        if not UNITS.fullmatch(name) or list(table.rows.columns).count(name) > 1:
+            continue
+        units, named = text_of(table.rows[name]), text_of(table.rows[variable])
+        for feature in columns.features:
+            of_feature = sorted(set(units[named == feature]) - {""})
+            if len(of_feature) > 1:
+                log.warning(
+                    "%s: the values of %r have several units (%r: %s), and are read as if they "
+                    "had one; convert them",
+                    table.source,
+                    feature,
+                    name,
+                    some_of(of_feature),
+                )
 
 
 def warn_of_unchanging(

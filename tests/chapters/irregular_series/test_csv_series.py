@@ -411,6 +411,63 @@ def test_features_that_may_be_meant_as_something_else(tmp_path, caplog):
     assert "static_columns" not in caplog.text
 
 
+def test_a_long_table_with_units_and_words(tmp_path, caplog):
+    rows = [
+        (name, time, variable, value, unit)
+        for name, time, hr, temp in ((row[0], row[1], 60 + n, 36.5) for n, row in enumerate(ROWS))
+        for variable, value, unit in (
+            ("hr", hr, "1/min"),
+            ("temp", temp if name < "p06" else 97.7, "C" if name < "p06" else "F"),
+            ("culture", "positive", ""),
+        )
+    ]
+    path = tmp_path / "t.csv"
+    path.write_text(lines(rows, "series,time,variable,value,unit"))
+    with pytest.raises(DataError, match="positive"):
+        csv_data(CSVConfig(path=str(path)))
+    csv_data(CSVConfig(path=str(path), value_columns=["hr", "temp"]))
+    (said,) = (each.getMessage() for each in caplog.records if "several units" in each.msg)
+    assert "'temp' have several units ('unit': C, F)" in said
+
+
+def test_a_column_that_counts_visits(tmp_path, caplog):
+    rows, visits = [], {}
+    for n, row in enumerate(ROWS * 1):
+        visits[row[0]] = visits.get(row[0], 0) + 1
+        rows.append((*row, visits[row[0]], 2 * n + 7))
+    path = tmp_path / "t.csv"
+    path.write_text(lines(rows, f"{HEAD},visit,X"))
+    csv_data(CSVConfig(path=str(path)))
+    said = caplog.text
+    assert "'visit' counts the rows" in said
+    assert "'X' counts the rows" in said
+    assert "'hr' counts" not in said
+
+
+def test_a_series_that_is_far_longer_than_all_others(tmp_path, caplog):
+    """One wrong date, and time 1 is a century for series of two days."""
+    rows = [
+        (f"s{i:02d}", f"2024-03-0{day} {hour:02d}:00", i + day)
+        for i in range(20)
+        for day in (1, 2)
+        for hour in (3, 9, 15)
+    ]
+    path = tmp_path / "t.csv"
+    path.write_text(lines(rows, "series,time,hr"))
+    csv_data(CSVConfig(path=str(path), task="interpolation"))
+    assert "times as long" not in caplog.text
+    wrong = [
+        (row[0], "1900-01-01", row[2]) if row[0] < "s05" and n % 6 == 0 else row
+        for n, row in enumerate(rows)
+    ]  # of five, so that some train
+    path.write_text(lines(wrong, "series,time,hr"))
+    csv_data(CSVConfig(path=str(path), task="interpolation"))
+    (said,) = (each.getMessage() for each in caplog.records if "times as long" in each.msg)
+    assert re.search(r"series 's0[0-4]' is 3\.\d+e\+04 times as long", said)
+    assert re.search(r"line \d+ or before it is wrong", said)
+    assert "dataset.time_scale" in said
+
+
 def test_features_of_a_series_are_named_in_one_setting(tmp_path, caplog):
     """Which a shell takes; what has a value for each series is no outcome."""
     rows = [(*row, 40 + int(row[0][1:]), int(row[0][1:]) % 2) for row in ROWS]

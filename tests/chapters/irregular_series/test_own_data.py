@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import re
 import warnings
 from pathlib import Path
 
@@ -66,6 +67,11 @@ def test_forecasts_of_new_patients(node_run, tmp_path, table, model):
     assert (found["hr"] < found["hr_q95"]).all()
     assert found["hr"].between(20, 140).all()  # in the user's units
     assert any(tmp_path.rglob("prediction.png"))
+    assert "forecasts reach" not in done.out + done.err
+    far = node_run(
+        "mode=predict", f"checkpoint={run}", "dataset.path=new.csv", "predict.times=[150]"
+    )
+    assert re.search(r"forecasts reach 3\.\d+ times as far as the training", far.out + far.err)
 
 
 def test_times_are_those_of_the_table_whatever_its_unit(node_run, tmp_path, table):
