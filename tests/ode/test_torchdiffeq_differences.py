@@ -426,3 +426,24 @@ def test_the_start_is_not_changed_by_an_event_that_changes_its_state():
     with pytest.raises(ValueError, match="an event changed the state in place"):
         odeint_event(decay, y0, T[0], event_fn=lambda t, y: y.sub_(0.5))
     assert torch.equal(y0, ONE)
+
+
+@pytest.mark.parametrize("method", ["dopri5", "rk4", "scipy_solver"])
+def test_a_parameter_that_is_not_read_has_a_gradient_of_zeros(method):
+    """As in torchdiffeq; `solve` gives it none."""
+
+    class Field(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.read, self.unread = nn.Linear(2, 2), nn.Linear(2, 2)
+
+        def forward(self, t, y):
+            return self.read(y)
+
+    field, options = Field(), {"solver": "RK45"} if method == "scipy_solver" else None
+    y0, t = torch.ones(2), torch.tensor([0.0, 1.0])
+    for _ in range(2):
+        field.zero_grad()
+        odeint_adjoint(field, y0, t, method=method, options=options)[-1].sum().backward()
+        assert bool((field.unread.weight.grad == 0).all())
+        assert bool((field.read.weight.grad != 0).any())

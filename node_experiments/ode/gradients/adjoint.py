@@ -75,6 +75,8 @@ class Adjoint(Gradient):
             root mean square, unless `seminorm` leaves them out.
         watch: Called with every step of the backward solve, as (t, h, (state, adjoint),
             accepted), where h has the sign of the direction.
+        zeros_for_unread: Give parameters within reach of the vector field that it was not seen to
+            read a gradient of zeros, as torchdiffeq does, and not None.
 
     Raises:
         ValueError: A negative tolerance, an unknown method, or options that exclude each other.
@@ -93,6 +95,7 @@ class Adjoint(Gradient):
     solver: Solver | None = None
     norm: Callable[[Any, Any, tuple[Tensor, ...]], Tensor] | None = None
     watch: Callable[[float, float, tuple[Any, Any], bool], None] | None = None
+    zeros_for_unread: bool = False
 
     def __post_init__(self) -> None:
         if not self.state_tolerance >= 0:
@@ -379,7 +382,8 @@ class AugmentedSolve(BackwardSolve):
                 "which do not solve y backwards, or tighter tolerances",
                 stacklevel=2,
             )
-        grads: list[Tensor | None] = [None] * len(self._problem.inputs)
+        inputs, filled = self._problem.inputs, self._options.zeros_for_unread
+        grads = [torch.zeros_like(x) if filled else None for x in inputs]
         for place, grad in zip(self._read, self._by_input(self._quadrature), strict=True):
             grads[place] = grad
         return grads

@@ -89,7 +89,8 @@ def odeint_adjoint(
         )
     if METHODS[method_of(adjoint_method)[0]].family == "scipy":
         # Its methods have their own norm and make their steps by themselves.
-        return problem.solve(Adjoint(seminorm=norm == "seminorm", solver=solver), parameters)
+        plain = Adjoint(seminorm=norm == "seminorm", solver=solver, zeros_for_unread=True)
+        return problem.solve(plain, parameters)
     options_of_node = {"norm": adjoint_norm(norm, problem)}
     gradient = Adjoint(
         solver=solver,
