@@ -154,7 +154,8 @@ def place_of(name: str, number: int, run: Mapping[str, Any]) -> str:
         return f"{run['config.trainer.precision']}_seed{seed}"
     if name == "solver_transfer":
         if run["config.mode"] == "eval":
-            return f"{number:02d}"
+            trained = int(run["trained.seed"])
+            return f"{number:02d}" if trained == 0 else f"seed{trained}_{number:02d}"
         steps = run.get("config.solver.num_steps")
         solver = run["config.solver.method"] + ("" if steps is None else f"_{steps:g}")
         return f"trained_{solver}_seed{seed}"
