@@ -31,7 +31,7 @@ TEXTS = (
 )  # fmt: skip
 LAST_PARTS = (
     "path", "root", "out", "init_from", "series_column", "time_column", "label_column",
-    "variable_column", "value_column", "time_format", "delimiter", "decimal",
+    "group_column",    "variable_column", "value_column", "time_format", "delimiter", "decimal",
     "thousands",
 )  # fmt: skip
 SWEPT = ("checkpoint", "resume")  # a comma lists several of them

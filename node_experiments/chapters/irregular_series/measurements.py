@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -105,7 +105,11 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
     if frame.empty:
         raise DataError(f"{table.source}: no row has a value of {', '.join(columns.features)}")
     order = order_of(frame["series"])
-    warn_of_names(table, list(order))
+    warn_of_names(table, "series", list(order))
+    if variable is not None:
+        warn_of_names(table, "variables", columns.features)
+    for static, words in columns.categories.items():
+        warn_of_names(table, f"words of {static!r},", words)
     frame = frame.assign(place=frame["series"].map(order)).sort_values(["place", "time"])
     lost = sorted(set(statics.index) - set(order))
     if lost:
@@ -121,6 +125,10 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
     since = (raw - np.repeat(origins, lengths)).astype(np.float64)
     rows = frame["row"].to_numpy()
     by_time = form.label_column is not None and form.label_per == "time"
+    labels = [by_series.get(name, "") for name in order]
+    if by_time:
+        labels = frame["label"].fillna("").tolist()
+    warn_of_names(table, "classes", sorted(set(labels) - {""}))
     return Measurements(
         list(order),
         offsets,
@@ -128,7 +136,7 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
         origins,
         frame[keys].to_numpy(np.float64, copy=True),
         statics.loc[list(order)].to_numpy(np.float64, copy=True),
-        frame["label"].fillna("").tolist() if by_time else [by_series.get(n, "") for n in order],
+        labels,
         lambda row: table.at(int(rows[row])),
     )
 
@@ -286,8 +294,8 @@ def static_of_series(table: TableFile, form: TableFormat, columns: Columns) -> p
     return pd.DataFrame(parts, index=names)
 
 
-def warn_of_names(table: TableFile, names: list[str]) -> None:
-    """Warn where series may be one: their names differ in capitals, blanks or zeros only."""
+def warn_of_names(table: TableFile, kind: str, names: Iterable[str]) -> None:
+    """Warn where two names may be one: they differ in capitals, blanks or zeros only."""
     first: dict[str, str] = {}
     alike = []
     for name in names:
@@ -297,9 +305,10 @@ def warn_of_names(table: TableFile, names: list[str]) -> None:
             alike.append((other, name))
     if alike:
         log.warning(
-            "%s: series %r and %r are read as two; their names differ in capitals, blanks or "
+            "%s: %s %r and %r are read as two; their names differ in capitals, blanks or "
             "zeros only (pairs like them: %d)",
             table.source,
+            kind,
             *alike[0],
             len(alike),
         )

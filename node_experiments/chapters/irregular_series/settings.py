@@ -222,6 +222,7 @@ class CSVConfig(ForecastingConfig):
     static_columns: list[str] = field(default_factory=list)  # of a series, such as [age,sex]
     label_column: str | None = None  # name of the column of labels, such as state; to classify
     label_per: str = "series"  # series: one label each | time: one each row
+    group_column: str | None = None  # series of one group, such as a patient, stay in one part
     variable_column: str | None = None  # of a long table; `variable`, if there is one, when null
     value_column: str | None = None  # of a long table; `value`, if there is one, when null
     missing: list[str] = field(default_factory=list)  # cells without a value, beside NA, -, null
@@ -244,7 +245,7 @@ class CSVConfig(ForecastingConfig):
         """Also what is kept of the training file, and which of its series were trained on."""
         names = (
             "value_columns", "static_columns", "label_per", "time_origin", "time_scale",
-            "scaling", "split_seed", "window",
+            "scaling", "split_seed", "window", "group_column",
         )  # fmt: skip
         return super().learned | {name: getattr(self, name) for name in names}
 
@@ -275,6 +276,7 @@ class CSVConfig(ForecastingConfig):
             origin, size = self.time_origin == "series", self.validation_size is None
             require(origin, self, "time_origin", "series with a window")
             require(size, self, "validation_size", "null with a window")
+            require(self.group_column is None, self, "group_column", "null with a window")
 
     @property
     def observed_window(self) -> float | None:

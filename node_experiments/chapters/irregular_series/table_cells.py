@@ -16,6 +16,7 @@ from .table_format import MISSING, NAMELESS, NAMES, TableFormat
 __all__ = [
     "NUMBER",
     "filled",
+    "has_words",
     "measured",
     "missing_in",
     "names_of_series",
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 NUMBER = r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?"
+# Words of two values: the first is 1 and the second 0.
+YES_OR_NO = (("true", "false"), ("yes", "no"), ("y", "n"), ("on", "off"))
 MINUS = "\u2212"  # as word processors and plots write it
 UNIT = r"[^\d\s.,;:/+-][^\d\s]{0,11}"
 FEATURES = "if the column is no feature, name those that are with dataset.value_columns"
@@ -136,11 +139,18 @@ def parsed(table: TableFile, name: str, form: TableFormat) -> tuple[pd.Series, p
         words = text[numbers.isna()]
     if len(words):
         missing, lower = missing_in(words, form), words.str.lower()
-        booleans = missing | lower.isin(("true", "false"))
-        if len(words) == len(cells) and booleans.all() and not missing.all():
-            return (lower == "true").astype(float).mask(missing), bad
+        known = set(lower[~missing])
+        pair = next((pair for pair in YES_OR_NO if known <= set(pair)), None)
+        if len(words) == len(cells) and known and pair is not None:
+            return (lower == pair[0]).astype(float).mask(missing), bad
         bad[words.index] = ~missing
     return numbers.mask(numbers.isin(codes)), bad
+
+
+def has_words(table: TableFile, name: str, form: TableFormat) -> bool:
+    """Whether a column holds words, also those that are read as numbers, such as yes and no."""
+    text = text_of(table.rows[name])
+    return not text[~missing_in(text, form)].str.fullmatch(NUMBER).all()
 
 
 def number_of(marker: str) -> float | None:

@@ -45,15 +45,18 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
     """
     names = [str(name) for name in table.rows.columns]
     variable, value = long_columns(names, form)
-    roles = (form.series_column, form.time_column, form.label_column, variable, value)
+    roles = (
+        form.series_column, form.time_column, form.label_column, form.group_column, variable,
+        value,
+    )  # fmt: skip
     special = [name for name in roles if name is not None] + list(form.static_columns)
     values = list(form.value_columns or ())
     for together in (special + values, []) if variable is None else (special, values):
         if twice := [name for name in together if together.count(name) > 1]:
             raise DataError(
                 f"{table.source}: {twice[0]!r} is named twice; a column is the one of "
-                "dataset.series_column, time_column or label_column, or one of static_columns or "
-                "value_columns"
+                "dataset.series_column, time_column, label_column or group_column, or one of "
+                "static_columns or value_columns"
             )
     require_series_and_times(table, form)
     for name in special + values if variable is None else special:
@@ -164,7 +167,7 @@ def check_names(
         require_column(table, feature, LEARNED)
     expected = {
         form.series_column, form.time_column, *columns.features, *columns.ignored,
-        *form.static_columns, form.label_column, *(form.value_columns or ()),
+        *form.static_columns, form.label_column, form.group_column, *(form.value_columns or ()),
     }  # fmt: skip
     if form.value_columns is not None:
         return

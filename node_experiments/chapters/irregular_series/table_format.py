@@ -27,6 +27,7 @@ class TableFormat:
         static_columns: Properties of a series that do not change, such as age or sex.
         label_column: Classes; None without.
         label_per: `series` or `time`.
+        group_column: What series may have in common, such as a patient; None without.
         variable_column, value_column: Of a long table; when None, `variable` and `value` if the
             table has columns of both names.
         missing: Further cells of values that mean that nothing was observed, beside the usual.
@@ -45,6 +46,7 @@ class TableFormat:
     missing: tuple[str, ...] = ()
     duplicates: str = "error"
     time_format: str | None = None
+    group_column: str | None = None
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from ...data.splits import TRAINING_SHARE, Split, random_split, stratified_split
+from ...data.splits import (
+    TRAINING_SHARE,
+    Split,
+    group_split,
+    random_split,
+    stratified_split,
+)
 from ...data.table_file import TableFile
 from ...errors import DataError
 from .measurements import Measurements
 from .settings import CSVConfig
-from .table_format import Columns
+from .table_cells import filled, names_of_series
+from .table_format import NAMELESS, Columns
+from .user_table import table_format
 from .windows import training_windows
 
 __all__ = ["parts_of"]
@@ -22,6 +30,11 @@ def parts_of(
         DataError: No series is longer than a window, or none than five of them.
     """
     if settings.window is None:
+        if settings.group_column is not None:
+            groups = groups_of(table, settings, seen)
+            size = settings.validation_size
+            every = len(seen) if size is None else size
+            return seen, group_split(groups, every, settings.split_seed)
         return seen, split_of(seen, settings)
     longest = float(seen.times.max()) / columns.hour
     if settings.window >= longest:
@@ -37,6 +50,27 @@ def parts_of(
             "and to test on; choose one that is at most a fifth of a series"
         )
     return cut, split
+
+
+def groups_of(table: TableFile, settings: CSVConfig, seen: Measurements) -> list[str]:
+    """The group of each series.
+
+    Raises:
+        DataError: A row has none, or a series has several.
+    """
+    name = settings.group_column
+    assert name is not None
+    form = table_format(settings)
+    groups = filled(table, name, "group", NAMELESS).groupby(names_of_series(table, form))
+    if (several := groups.nunique() > 1).any():
+        series = several.index[several][0]
+        found = groups.unique()[series]
+        raise DataError(
+            f"{table.source}: series {series!r} is of the groups {found[0]!r} and {found[1]!r} of "
+            f"{name!r}, and must be of one; if series of several groups are called the same, join "
+            "both columns into one of series"
+        )
+    return groups.first()[seen.names].tolist()
 
 
 def split_of(seen: Measurements, settings: CSVConfig) -> Split:

@@ -6,9 +6,11 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
+from pandas.tseries.api import guess_datetime_format
 
 from ...data.table_file import TableFile
 from ...errors import DataError
@@ -40,6 +42,13 @@ LARGEST = 1e300  # of a number: the difference of two is still one
 NUMERIC_DATES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 DATE = r"\d{4}([./-])\d\d?\1\d\d?(?:[T ]00:00(?::00)?)?|\d\d?([./-])\d\d?\2(?:\d{4}|\d\d)"
 DAY_FIRST_OR_MONTH_FIRST = re.compile(r"\d{1,2}([./-])\d{1,2}\1(\d{4}|\d\d)(?:[ T]+(.*))?")
+PERIOD = re.compile(r"\d{4}[ -]?[QWM]\d\d?(?:-\d)?|[QWM]\d\d?[ -/]\d{4}", re.IGNORECASE)
+# Those that pandas does not guess.
+NAMED_MONTHS = (
+    "%b %Y", "%B %Y", "%b-%Y", "%b-%y", "%b %y", "%d-%b-%y", "%d %b %y", "%d%b%Y",
+    "%d%b%Y:%H:%M:%S", "%d%b%Y %H:%M:%S", "%d %b %Y %I:%M %p", "%d %B %Y %I:%M %p",
+    "%b %d, %Y %I:%M %p", "%B %d, %Y %I:%M %p", "%d-%b-%y %I.%M.%S.%f %p",
+)  # fmt: skip
 OF_DAY = {
     r"\d+:\d\d": "%H:%M",
     r"\d+:\d\d:\d\d": "%H:%M:%S",
@@ -189,6 +198,28 @@ def warn_of_midnight(table: TableFile, series: pd.Series, times: pd.Series) -> N
         )
 
 
+def named_month(cell: str) -> str | None:
+    """The format of a date whose month is a word, or None.
+
+    >>> named_month("31-Mar-2024 14:05")
+    '%d-%b-%Y %H:%M'
+    >>> named_month("Jan 2020")
+    '%b %Y'
+    """
+    if not re.search(r"[A-Za-z]{3}", cell):
+        return None
+    guessed = guess_datetime_format(cell, dayfirst=True)
+    return guessed or next((f for f in NAMED_MONTHS if _is_of(cell, f)), None)
+
+
+def _is_of(cell: str, form: str) -> bool:
+    try:
+        datetime.strptime(cell, form)
+    except ValueError:
+        return False
+    return True
+
+
 def remedy(cell: str, kind: str, cells: pd.Series, of_all: bool) -> str:
     """What to do about a time that cannot be read.
 
@@ -213,6 +244,14 @@ def remedy(cell: str, kind: str, cells: pd.Series, of_all: bool) -> str:
             return f"set dataset.time_format={forms[0] if no_month[0] else forms[1]}"
         shown = forms[0] if sign == "." else f"{forms[0]} (day first) or {forms[1]} (month first)"
         return f"set dataset.time_format={shown}"
+    other = cells[~cells.str.contains("May", case=False)]  # which is short and long
+    if (form := named_month(cell if other.empty else other.iloc[0])) is not None:
+        return f"set dataset.time_format={form!r}"
+    if PERIOD.fullmatch(cell):
+        return (
+            "write the first day of each week, month or quarter (2024-03-25), with pandas' "
+            "PeriodIndex(...).to_timestamp(), or numbers"
+        )
     for pattern, form in OF_DAY.items():
         if "%p" in form and re.fullmatch(pattern, cell):
             return f"set dataset.time_format={form!r}"

@@ -20,7 +20,7 @@ from .table_format import Columns, TableFormat
 if TYPE_CHECKING:
     from .series_schema import SeriesSchema
 
-__all__ = ["warn_of_columns", "warn_of_far_series", "warn_of_long_series"]
+__all__ = ["warn_of_columns", "warn_of_far_series", "warn_of_groups", "warn_of_long_series"]
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,9 @@ ALONE = 20  # times the median of the training series
 ZEROS = (0.02, 0.5)  # of the values: fewer are seldom, and more are meant
 ROWS = 20  # from which on numbers that rise with the rows are no chance
 UNITS = re.compile(r"(.*[ _])?units?|(value)?uom|unit_?of_?measure|einheit", re.IGNORECASE)
+GROUPS = re.compile(
+    r".*(patient|subject|person|participant|animal|machine|device|hadm|household).*", re.IGNORECASE
+)
 SERIES = 10  # from which on a value that never changes within any of them is no chance
 
 
@@ -142,7 +145,7 @@ def warn_of_unchanging(
     counts = {
         name: pd.Series(seen.values[:, columns.features.index(name)]).nunique() for name in names
     }
-    classes = [name for name in names if 2 * counts[name] <= len(seen)]
+    classes = [n for n in names if 2 * counts[n] <= len(seen) and not GROUPS.fullmatch(n)]
     outcome = ""
     if classes and form.label_column is None:
         outcome = f"; if {classes[0]!r} is what came of it, set " + shlex.quote(
@@ -156,6 +159,32 @@ def warn_of_unchanging(
         of_series,
         outcome,
     )
+
+
+def warn_of_groups(table: TableFile, form: TableFormat) -> None:
+    """Warn of a column by whose name several series are of one patient, machine or the like."""
+    names = [str(name) for name in table.rows.columns]
+    special = (
+        form.series_column, form.time_column, form.label_column, *form.static_columns,
+        *(form.value_columns or ()),
+    )  # fmt: skip
+    series = text_of(table.rows[form.series_column])
+    for name in names:
+        if name in special or names.count(name) > 1 or not GROUPS.fullmatch(name):
+            continue
+        groups = text_of(table.rows[name]).groupby(series)
+        each = groups.first()
+        few = 3 <= each.nunique() <= len(each) / 1.5
+        if few and (groups.nunique() == 1).all() and (each != "").all():
+            log.warning(
+                "%s: the %d series are of %d different %r, and series of one may be in training "
+                "and in test; to keep them together, set %s",
+                table.source,
+                len(each),
+                each.nunique(),
+                name,
+                shlex.quote(f"dataset.group_column={name}"),
+            )
 
 
 def warn_of_far_series(

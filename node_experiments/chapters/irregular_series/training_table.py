@@ -10,9 +10,10 @@ from ...data.table_file import TableFile
 from ...errors import DataError
 from .measurements import Measurements, read_measurements
 from .settings import CSVConfig
-from .table_columns import find_columns, is_text
+from .table_cells import has_words
+from .table_columns import find_columns
 from .table_format import Columns, TableFormat
-from .table_warnings import warn_of_columns
+from .table_warnings import warn_of_columns, warn_of_groups
 from .user_table import read_user_table, table_format, user_file
 
 __all__ = ["check_table", "read_training_table"]
@@ -57,6 +58,8 @@ def read_training_table(
     columns = find_columns(table, form)
     seen = read_measurements(table, form, columns)
     warn_of_columns(table, form, columns, seen)
+    if settings.window is None and settings.group_column is None:
+        warn_of_groups(table, form)
     if classifies:
         check_classes(table, form, seen)
     check_count(table, settings, seen)
@@ -71,7 +74,7 @@ def reject_without_labels(table: TableFile, form: TableFormat) -> None:
         for name in table.rows.columns
         if name not in (form.series_column, form.time_column)
     ]
-    words = [name for name in others if others.count(name) == 1 and is_text(table, name, form)]
+    words = [name for name in others if others.count(name) == 1 and has_words(table, name, form)]
     found = f"; columns of words are {', '.join(map(repr, words))}" if words else ""
     raise DataError(f"dataset.task=classification needs dataset.label_column=<column>{found}")
 

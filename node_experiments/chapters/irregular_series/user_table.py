@@ -109,4 +109,5 @@ def table_format(settings: CSVConfig) -> TableFormat:
         missing=tuple(settings.missing),
         duplicates=settings.duplicates,
         time_format=settings.time_format,
+        group_column=settings.group_column,
     )

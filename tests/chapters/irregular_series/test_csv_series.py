@@ -711,6 +711,59 @@ def test_cells_that_are_meant_as_numbers(tmp_path, cell, said):
             csv_data(CSVConfig(path=str(path), decimal="."))
 
 
+@pytest.mark.parametrize("pair", [("yes", "no"), ("Y", "n"), ("TRUE", "False"), ("on", "off")])
+def test_words_of_two_values_are_one_and_zero(tmp_path, pair):
+    words = [pair[i % 2] if i % 5 else "NA" for i in range(len(ROWS))]
+    rows = [(*row, word) for row, word in zip(ROWS, words, strict=True)]
+    schema, series = read(tmp_path, lines(rows, f"{HEAD},smoker"), TableFormat())
+    assert schema.columns.features == ("hr", "temp", "smoker")
+    found = series.values[:, 2].double() * schema.scale[2] + schema.shift[2]
+    known = [i for i in range(len(ROWS)) if i % 5]
+    expected = torch.tensor([1.0 - i % 2 for i in known], dtype=torch.float64)
+    torch.testing.assert_close(found[known], expected, atol=1e-6, rtol=0)
+    assert series.feature_mask[:, 2].tolist() == [bool(i % 5) for i in range(len(ROWS))]
+    # A later file may have one of them only.
+    later = [(*row, pair[1]) for row in ROWS]
+    (tmp_path / "later.csv").write_text(lines(later, f"{HEAD},smoker"))
+    seen = schema.read(read_table(tmp_path / "later.csv"))
+    assert set(seen.values[:, 2]) == {0.0}
+
+
+@pytest.mark.parametrize("words", [("yes", "no", "unknown"), ("yes", "off"), ("m", "f")])
+def test_other_words_are_no_numbers(tmp_path, words):
+    rows = [(*row, words[i % len(words)]) for i, row in enumerate(ROWS)]
+    schema, _ = read(tmp_path, lines(rows, f"{HEAD},smoker"))
+    assert schema.columns.features == ("hr", "temp")
+    assert schema.columns.ignored == ("smoker",)
+
+
+def test_a_column_of_yes_and_no_may_be_that_of_labels(tmp_path):
+    rows = [(*row, "yes" if row[0] < "p06" else "no") for row in ROWS]
+    (tmp_path / "mine.csv").write_text(lines(rows, f"{HEAD},died"))
+    with pytest.raises(DataError, match=r"label_column=<column>; columns of words are 'died'$"):
+        csv_data(CSVConfig(path=str(tmp_path / "mine.csv"), task="classification"))
+    settings = {"task": "classification", "label_column": "died"}
+    data = csv_data(CSVConfig(path=str(tmp_path / "mine.csv"), **settings))
+    assert data.learned["names"]["classes"] == ["no", "yes"]
+    assert data.features == ("hr", "temp")
+
+
+def test_names_of_classes_and_variables_that_may_be_one(tmp_path, caplog):
+    labelled = [(*row, "ill" if row[0] < "p06" else "Ill") for row in ROWS]
+    read(tmp_path, lines(labelled, f"{HEAD},state"), TableFormat(label_column="state"))
+    assert "classes 'Ill' and 'ill' are read as two" in caplog.text
+    caplog.clear()
+    read(tmp_path, lines(labelled, f"{HEAD},state"), TableFormat(static_columns=("state",)))
+    assert "words of 'state', 'Ill' and 'ill' are read as two" in caplog.text
+    caplog.clear()
+    long = [(s, t, name, h) for s, t, h, _ in ROWS for name in ("HR", "hr")]
+    read(tmp_path, lines(long, "series,time,variable,value"))
+    assert "variables 'HR' and 'hr' are read as two" in caplog.text
+    caplog.clear()
+    read(tmp_path, FORMS["long"])
+    assert "are read as two" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("form", "said"),
     [
@@ -718,7 +771,12 @@ def test_cells_that_are_meant_as_numbers(tmp_path, cell, said):
         ("%d/%m/%Y", r"'%d/%m/%Y' \(day first\) or '%m/%d/%Y' \(month first\)"),
         ("%m/%d/%Y %I:%M %p", "'%m/%d/%Y %I:%M %p' .month first"),
         ("%Y%m%d%H%M%S", "looks like a date; set dataset.time_format='%Y%m%d%H%M%S'"),
-        ("%d-%b-%Y", "write times as numbers, as dates of ISO 8601"),
+        ("%d-%b-%Y", "set dataset.time_format='%d-%b-%Y'$"),
+        ("%b %Y", "set dataset.time_format='%b %Y'$"),
+        ("%B %d %Y %H:%M", "set dataset.time_format='%B %d %Y %H:%M'$"),
+        ("%d%b%Y:%H:%M:%S", "set dataset.time_format='%d%b%Y:%H:%M:%S'$"),
+        ("%G-W%V-%u", "write the first day of each week"),
+        ("day %j of %Y", "write times as numbers, as dates of ISO 8601"),
     ],
 )
 def test_dates_that_are_not_read_say_how_they_would_be(tmp_path, form, said):
