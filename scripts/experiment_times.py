@@ -25,7 +25,11 @@ REFERENCE = ROOT / "outputs" / "reference"
 TIMED = REFERENCE / "timed_runs.json"
 TARGET = ROOT / "node_experiments" / "cli" / "experiment_times.py"
 # Runs on a part of the data.
-PARTIAL = {REFERENCE / "precision", REFERENCE / "solver_transfer"}
+PARTIAL = {
+    REFERENCE / "gallery" / "flow_matching",
+    REFERENCE / "precision",
+    REFERENCE / "solver_transfer",
+}
 
 HEADER = '''\
 """How long experiments take, for `node-run --list`; written by scripts/experiment_times.py."""

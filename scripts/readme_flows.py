@@ -40,7 +40,7 @@ baseline; `ffjord` and `hamiltonian_cnf` are there too. Any of them takes the en
     node-run experiment=two_moons_planar_cnf          # minutes, with figures and a GIF
     node-run experiment=pinwheel_ffjord model.trace=hutchinson
     node-run sweep=figure4 && node-run sweep=figure5  # all cells
-    node-report table figure4                         # the tables below"""
+    node-report figure4 && node-report figure5        # the tables below"""
 
 
 def take(sweeps: Path) -> None:

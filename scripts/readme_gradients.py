@@ -48,7 +48,8 @@ def table() -> str:
         "- **`adjoint`** to reproduce the paper, and for memory that does not grow with the steps "
         f"({kept('adjoint')} MB, {ms('adjoint')} ms; between 99 close outputs {back[0]} "
         f"evaluations where torchdiffeq needs {back[1]}): its error is that of the tolerance "
-        f"(here {error('adjoint')} against {error('discrete')} of `discrete`), and it warns when "
+        f"(here {error('adjoint')}, where `discrete` shows the error of the forward steps alone, "
+        f"{error('discrete')}), and it warns when "
         "the state could not be solved backwards. **`interpolated`** does not solve the state "
         f"again, from stored interpolants ({kept('interpolated')} MB, {ms('interpolated')} ms).",
         "- **`reversible`** for constant memory and an exact gradient with a reversible method, "

@@ -74,7 +74,7 @@ MINUTES = {
     "storms_rnn_dt": 2,
     "two_circles_planar_cnf": 7,
     "two_circles_planar_nf": 9,
-    "two_moons_flow_matching": 1,
+    "two_moons_flow_matching": 2,
     "two_moons_hamiltonian_cnf": 9,
     "two_moons_planar_cnf": 5,
     "two_moons_planar_nf": 9,

@@ -48,7 +48,7 @@ class SolverConfig:
     first_step: float | None = None  # first step of an adaptive solve; chosen when null
     min_step: float = 0.0  # an adaptive step below this ends the solve
     max_step: float = math.inf  # longest adaptive step, in units of t
-    max_steps: int = 10_000  # steps after which a solve gives up
+    max_steps: int = 10_000  # steps after which an adaptive solve gives up
     controller: str = "i"  # step control: i, pi or pid
     safety: float = 0.9  # factor on each proposed step
     min_factor: float = 0.2  # a step shrinks at most by this at once
@@ -68,7 +68,7 @@ class GradientConfig:
     name: str = "adjoint"  # backprop | discrete | checkpoint | reversible | adjoint | interpolated
     rtol: float | None = None  # of the backward solve; the forward tolerance when null
     atol: float | None = None  # likewise
-    seminorm: bool = True  # parameter gradients may be off by 30 tolerances, and cost few steps
+    seminorm: bool = True  # of adjoint: allow parameter gradients 30 tolerances, for fewer steps
     method: str | None = None  # of the backward solve; that of the forward solve when null
     retain_graphs: bool = False  # of discrete: keep each stage's graph, for speed
     checkpoints: int = 16  # of checkpoint: states that are kept

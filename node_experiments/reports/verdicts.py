@@ -61,6 +61,6 @@ def order_verdict(
     """
     theirs = " < ".join(published)
     return (
-        f"{where}, from the lowest error to the highest: {ordered(errors)}; published: {theirs}. "
-        f"That order: {standing(errors, published)}."
+        f"{where}, from the lowest median error to the highest: {ordered(errors)}; published: "
+        f"{theirs}. That order: {standing(errors, published)}."
     )

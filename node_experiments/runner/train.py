@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import OmegaConf
 from rich.console import Console
 from torch import nn
 
@@ -37,6 +40,7 @@ from ..training.loop import Callback, Trainer
 from ..training.memory import MemoryMeter
 from ..training.signals import StopRequest
 from ..training.solver_statistics import SolverStatistics
+from ..training.task import Task
 from ..training.timing import Timing
 from . import build
 from .after_training import calibrate, check_that_it_learned
@@ -94,6 +98,7 @@ def fit(
     scheduler = build.build_scheduler(config, optimizer, steps_per_epoch)
     parameters = trainable_parameters(model)
     check_patience(config, data)
+    check_direction(task)
 
     timing = Timing()
     callbacks: list[Callback] = [SolverStatistics(), MemoryMeter(), timing]
@@ -229,6 +234,25 @@ def findings(trainer: Trainer, parameters: int, timing: Timing) -> Findings:
         found.stopped = f"patience, no better {tag} in {trainer.patience} evaluations"
     found.objective = found.reported.get(tag, found.reported.get(f"{metric}/test"))
     return found
+
+
+def check_direction(task: Task) -> None:
+    """See that a search, if this run is one of its trials, looks for the better end of the metric.
+
+    Raises:
+        ConfigError: It would find the worst settings.
+    """
+    settings = HydraConfig.get() if HydraConfig.initialized() else None
+    if settings is None or settings.mode != RunMode.MULTIRUN:
+        return
+    direction = OmegaConf.select(settings.sweeper, "direction")
+    better = "maximize" if task.higher_is_better else "minimize"
+    if direction is not None and getattr(direction, "name", direction) != better:
+        kind = "a score" if task.higher_is_better else "an error"
+        raise ConfigError(
+            f"hydra.sweeper.direction={getattr(direction, 'name', direction)} finds the worst "
+            f"settings, for {task.metric!r} is {kind}; set hydra.sweeper.direction={better}"
+        )
 
 
 def check_patience(config: RunConfig, data: Any) -> None:

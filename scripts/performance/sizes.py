@@ -51,10 +51,10 @@ def data_parallel(report: dict[str, Any]) -> str:
         "times 1.75, as a ring of 8 sends so much more than one of 2. With 128 images on each, "
         f"8 devices do {8 * alone / (alone + beyond):.1f} times the images of one in the same "
         f"time; with a batch of 128 shared by all, the step is {alone / (share + beyond):.1f} "
-        "times as short, for 16 images take more than an eighth of the time of 128. It is a rough "
+        "times as fast, for 16 images take more than an eighth of the time of 128. It is a rough "
         "one: runs of one case differ by up to a fifth. The exchange is small and overlaps the "
         "backward pass; what grows with devices is the wait for the one whose batch takes most "
-        "evaluations (`nfe/forward_max`), here none, for the network was held still. "
+        "evaluations (`nfe/forward_max`), here none, since the weights were not trained. "
         f"Medians of {report['machine']['repetitions']} runs of 20 steps "
         "(`python scripts/benchmark_training.py --mode devices --repetitions 2`).\n"
     )

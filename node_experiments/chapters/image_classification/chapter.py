@@ -48,7 +48,7 @@ class ImagesConfig:
     scale: float = 0.0  # official_code: and stretched by at most this fraction, each axis apart
     shear: float = 0.0  # official_code: and sheared by at most this
     flip: bool = False  # mirror half of the images
-    standardize: bool = False  # official_code: pixels in [0, 1]; else channels of unit variance
+    standardize: bool = False  # channels of unit variance; false, official_code: pixels in [0, 1]
     drop_last: bool = True  # official_code: leave out the last, smaller batch of an epoch
 
     def __post_init__(self) -> None:

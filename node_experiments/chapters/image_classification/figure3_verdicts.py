@@ -16,7 +16,7 @@ __all__ = ["FILE", "LABELS", "SAYS_NOTHING", "Measured", "known", "verdicts"]
 FILE = "figure3.json"
 LABELS = {
     "dopri5": "dopri5",
-    "dopri5, seminorm": "dopri5 with the parameters left out of the error norm",
+    "dopri5, seminorm": "dopri5 with a seminorm",
     "scipy_vode_adams": "SciPy's Adams",
 }
 

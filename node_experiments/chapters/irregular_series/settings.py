@@ -320,16 +320,18 @@ class SeriesModelConfig:
     batching: str = "independent"  # choice: independent | union: a solve between any two times
     variant: str = "fixed"  # choice: fixed | official_bug, of ode_rnn and rnn_vae
     samples: int = 3  # official_code: draws of z0 per series in a training step
-    objective: str = "official_code"  # of latent variables: official_code | elbo, which reads:
-    kl_weight: float = 1.0  # choice: of the KL at last, after a linear rise over kl_wait epochs
-    horizon_epochs: int = 0  # choice: in which what is reconstructed grows to the whole span
+    objective: str = "official_code"  # official_code (reads kl_wait, kl_rate) | elbo
+    kl_weight: float = 1.0  # elbo: of the KL at last, after a linear rise over kl_wait epochs
+    horizon_epochs: int = 0  # elbo: in which what is reconstructed grows to the whole span
     kl_wait: int = 10  # official_code: epochs without the KL
     kl_rate: float = 0.99  # official_code: then its weight is 1 - kl_rate^epochs
     classifier_layers: int = 2  # official_code: hidden layers of the head for classes; 0: linear
     classifier_hidden: int = 300  # official_code: their units
     reconstruction_weight: float = 1.0  # official_code: of the likelihood when classifying
     classification_weight: float = 100.0  # official_code, of physionet2012: of the cross-entropy
-    knots: int | None = None  # choice: see LatentTrajectory: 0 for the union of times
+    knots: int | None = (
+        None  # choice: z is interpolated between so many; 0: at no time; null: chosen
+    )
     augment: int = 0  # dimensions of the ODE of ode_rnn or z that start at zero, and are not read
 
     def __post_init__(self) -> None:

@@ -189,7 +189,8 @@ def accuracy_verdicts(wrong: Mapping[tuple[str, float], Sequence[float]]) -> lis
         errors = {MODELS[model]: found for (model, at), found in wrong.items() if at == share}
         if len(errors) > 1:
             lines.append(
-                f"{share:.0%} dropped, from the lowest error to the highest: {ordered(errors)}."
+                f"{share:.0%} dropped, from the lowest median error to the highest: "
+                f"{ordered(errors)}."
             )
     most = max(DROPPED)
     by_verdict: dict[str, list[str]] = defaultdict(list)

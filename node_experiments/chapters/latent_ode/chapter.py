@@ -97,7 +97,9 @@ class RecognitionConfig:
     encoder_hidden: int = 25  # paper: units of the recognition RNN
     samples: int = 1  # official_code: draws of the initial state per series in a training step
     kl_warmup: int = 0  # official_code: training steps in which the KL's weight rises from 0 to 1
-    knots: int | None = None  # choice: see LatentTrajectory: 0 for the union of times
+    knots: int | None = (
+        None  # choice: z is interpolated between so many; 0: at no time; null: chosen
+    )
     augment: int = 0  # dimensions of the latent ODE that start at zero and are not decoded
 
     def __post_init__(self) -> None:

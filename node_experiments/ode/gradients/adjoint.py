@@ -72,7 +72,7 @@ class Adjoint(Gradient):
             the structure of the state), and a tuple of the parameter gradients, all in multiples
             of their tolerances; returns a 0-d tensor. When None the state and the adjoint are
             each measured by the norm of the forward solve, and the parameter gradients by their
-            root mean square, unless `seminorm` leaves them out.
+            root mean square, in multiples of 30 tolerances with `seminorm`.
         watch: Called with every step of the backward solve, as (t, h, (state, adjoint),
             accepted), where h has the sign of the direction.
         zeros_for_unread: Give parameters within reach of the vector field that it was not seen to
