@@ -40,17 +40,19 @@ class Scaling:
                 `official_code`: (x - min) / max, as Rubanova et al. 2019 publish it, in whose
                 units their errors are. `none`: values as they are.
         """
-        dim = values.shape[1]
+        dim, seen = values.shape[1], mask.any(0)
         shift, scale = values.new_zeros(dim), values.new_ones(dim)
+        lowest = values.masked_fill(~mask, torch.inf).amin(0).where(seen, shift)
+        highest = values.masked_fill(~mask, -torch.inf).amax(0).where(seen, scale)
         if how == "standard":
             count = mask.sum(0).clamp(min=1)
             shift = (values * mask).sum(0) / count
-            scale = (((values - shift) ** 2 * mask).sum(0) / count).sqrt()
+            spread = (((values - shift) ** 2 * mask).sum(0) / count).sqrt()
+            # The mean of equal numbers may differ from them by rounding.
+            scale = spread.where(lowest < highest, 1.0)
         elif how != "none":
-            seen = mask.any(0)
-            shift = values.masked_fill(~mask, torch.inf).amin(0).where(seen, shift)
-            highest = values.masked_fill(~mask, -torch.inf).amax(0).where(seen, scale)
-            scale = highest if how == "official_code" else highest - shift
+            shift = lowest
+            scale = highest if how == "official_code" else highest - lowest
         return cls(shift, scale.where(scale != 0, 1.0))
 
     def undo(self, values: Tensor) -> Tensor:

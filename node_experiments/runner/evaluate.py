@@ -12,6 +12,7 @@ import torch
 from ..chapters import modes
 from ..chapters.chapter import resolve
 from ..config import RunConfig
+from ..nn.ode_module import solving_modules
 from ..ode.methods.registry import METHODS
 from ..runs.files import write_atomically
 from ..runs.result import Findings, Memory, SavedEpoch
@@ -76,7 +77,9 @@ def evaluate(config: RunConfig, folder: Path, device: torch.device) -> Findings:
     found.metrics = {f"{name}/test": value for name, value in values.items()}
     if test.solves:
         found.metrics["nfe/forward"] = test.evaluations / test.solves
-        found.solver_order = METHODS[config.solver.method].order
+        # Some parts of a model are solved by methods of their own.
+        orders = {METHODS[module.solver.method].order for module in solving_modules(model)}
+        found.solver_order = orders.pop() if len(orders) == 1 else None
     found.memory = Memory(peak_bytes=peak_bytes(device))
     return found
 

@@ -38,22 +38,35 @@ class Group:
         return module if self.size == 1 else DistributedDataParallel(module)
 
     def share(self, batch: Any) -> Any:
-        """This process's samples of a batch: every `size`-th along the first axis of each tensor.
+        """This process's samples of a batch: every `size`-th of them.
+
+        Args:
+            batch: Tensors in containers, whose first axis is that of the samples, or an object
+                that picks samples by `select(indices)`.
 
         Raises:
             UserError: The batch cannot be shared out evenly.
         """
-        return batch if self.size == 1 else tree_map(self._share, batch)
+        if self.size == 1:
+            return batch
+        if hasattr(batch, "select"):
+            self._check_even(len(batch))
+            return batch.select(torch.arange(self.rank, len(batch), self.size))
+        return tree_map(self._share, batch)
 
     def _share(self, leaf: Any) -> Any:
         if not isinstance(leaf, Tensor) or leaf.ndim == 0:
             return leaf
-        if len(leaf) % self.size:
-            raise UserError(
-                f"a batch of {len(leaf)} cannot be shared evenly by {self.size} processes; set "
-                "dataset.batch_size to a multiple of trainer.devices, and dataset.drop_last=true"
-            )
+        self._check_even(len(leaf))
         return leaf[self.rank :: self.size]
+
+    def _check_even(self, samples: int) -> None:
+        if samples % self.size:
+            raise UserError(
+                f"a batch of {samples} cannot be shared evenly by {self.size} processes; set "
+                "dataset.batch_size to a multiple of trainer.devices, and where the last batch is "
+                "smaller dataset.drop_last=true, or dataset.train_size to a multiple of both"
+            )
 
     def mean(self, values: dict[str, float]) -> dict[str, float]:
         """Means over the processes."""

@@ -50,7 +50,8 @@ def gradient(
     """All gradients of one batch's loss in one vector, with noise drawn from this state on."""
     set_random_state(random)
     parameters = [p for p in trainer.model.parameters() if p.requires_grad]
-    with precision:
+    # cuDNN's recurrent networks have no backward pass in evaluation mode.
+    with precision, torch.backends.cudnn.flags(enabled=False):
         loss, _ = trainer.task.loss(trainer.model, batch, trainer.step)
     parts = torch.autograd.grad(loss, parameters, materialize_grads=True)
     return torch.cat([part.flatten().double() for part in parts])

@@ -23,7 +23,7 @@ from .random_state import (
     random_state,
     set_random_state,
 )
-from .task import Task, samples_in
+from .task import Task, samples_in, weight_of
 
 __all__ = ["Batches", "Callback", "Data", "Trainer", "TrainingDiverged"]
 
@@ -226,8 +226,9 @@ class Trainer:
         batches = self.batches_left() if self.index < steps else iter(())
         while step := list(islice(batches, self.accumulate)):
             metrics = self.train_step([self.group.share(batch) for batch in step])
-            self._epoch_means.add(metrics)
-            self._window_means.add(metrics)
+            samples = sum(map(weight_of, step))
+            self._epoch_means.add(metrics, samples)
+            self._window_means.add(metrics, samples)
             self.index += 1
             if self.index % self.log_every == 0 or self.index == steps:
                 self.log_window(self._window_means)
@@ -253,7 +254,7 @@ class Trainer:
         """
         self.emit("step_start")
         self.optimizer.zero_grad(set_to_none=True)
-        sizes = [samples_in(batch) or 1 for batch in batches]
+        sizes = [*map(weight_of, batches)]
         found: list[dict[str, Tensor]] = []
         for batch, size in zip(batches, sizes, strict=True):
             share = size / sum(sizes)
@@ -292,6 +293,11 @@ class Trainer:
     def stopped(self) -> bool:
         """Whether the validation metric has not become better for too long."""
         return self.patience is not None and self.waited >= self.patience
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no epoch follows those that are completed."""
+        return self.epoch >= self.epochs or self.stopped
 
     def is_evaluated(self, epoch: int) -> bool:
         """Whether the model is evaluated after so many epochs."""

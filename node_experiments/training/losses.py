@@ -17,16 +17,22 @@ __all__ = ["LossOfBatch", "Means", "take_penalties", "weighted_means"]
 
 @dataclass
 class Means:
-    """Running means of 0-d tensors, read only when asked for, so that no step waits for one."""
+    """Running means of 0-d tensors, read only when asked for, so that no step waits for one.
+
+    Attributes:
+        sums: Over samples.
+        count: Of the samples.
+    """
 
     sums: dict[str, Tensor] = field(default_factory=dict)
     count: int = 0
 
-    def add(self, metrics: dict[str, Tensor]) -> None:
-        """Take in the metrics of one step."""
+    def add(self, metrics: dict[str, Tensor], samples: int) -> None:
+        """Take in the metrics of one step, which are means over its samples."""
         for name, value in metrics.items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
-        self.count += 1
+            total = samples * value
+            self.sums[name] = self.sums[name] + total if name in self.sums else total
+        self.count += samples
 
     def read(self) -> dict[str, float]:
         """The means, as host floats."""

@@ -19,9 +19,10 @@ __all__ = ["CountedBatches", "SolverStatistics", "solve_statistics"]
 
 
 class SolverStatistics(Callback):
-    """Counts solves, from the statistics that they return.
+    """Counts what solves take, from the statistics that they return.
 
-    Writes, each as a mean per solve:
+    Writes, each for one batch, as a mean over the ODEs of the model (of one that is solved again
+    and again, such as between observations, all solves of the batch count together):
 
     - `nfe/forward`: evaluations of the vector field by the forward solve
     - `nfe/backward`: evaluations while computing gradients
@@ -68,7 +69,7 @@ class SolverStatistics(Callback):
 
 
 def over_processes(trainer: Trainer, sums: dict[str, float], solves: int) -> dict[str, float]:
-    """Means per solve, and among several processes their maxima too."""
+    """Means per ODE and batch, and among several processes their maxima too."""
     means = {tag: total / solves for tag, total in sums.items()}
     found = dict(trainer.group.mean(means))
     if trainer.group.size > 1:
@@ -81,7 +82,7 @@ class CountedBatches:
 
     Attributes:
         evaluations: Of the vector fields, by all forward solves so far.
-        solves: How many these were.
+        solves: Passes of an ODE over a batch.
     """
 
     def __init__(self, batches: Batches, model: nn.Module) -> None:

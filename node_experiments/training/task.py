@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-__all__ = ["Baseline", "Task", "samples_in"]
+__all__ = ["Baseline", "Task", "samples_in", "weight_of"]
 
 
 @dataclass(frozen=True)
@@ -72,3 +72,8 @@ def samples_in(batch: Any) -> int:
     if isinstance(batch, list | tuple):
         return samples_in(batch[0]) if batch else 0
     return len(batch) if hasattr(batch, "__len__") else 0
+
+
+def weight_of(batch: Any) -> int:
+    """What a batch counts in means over several: its samples, or 1 where it does not tell them."""
+    return samples_in(batch) or 1

@@ -10,6 +10,8 @@ import time
 import pytest
 import torch
 
+from node_experiments.chapters.irregular_series.batches import ForecastBatch
+from node_experiments.data.time_series import TimeSeries
 from node_experiments.errors import UserError
 from node_experiments.training.distributed import Group
 
@@ -43,6 +45,19 @@ def test_shares_of_a_batch():
     assert shares[0][2] == 3
     with pytest.raises(UserError, match="a batch of 5 cannot be shared evenly by 2"):
         Group(0, 2).share(torch.arange(5))
+
+
+def test_shares_of_series():
+    """Batches of series are objects that pick samples; their times may be those of all."""
+    values = torch.arange(8.0).view(4, 2, 1)
+    for times in (torch.tensor([[0.0, 1.0]]), torch.arange(8.0).view(4, 2)):
+        series = TimeSeries.checked(times, values)
+        batch = ForecastBatch(series, series, torch.arange(4))
+        shares = [Group(rank, 2).share(batch) for rank in range(2)]
+        assert [share.label.tolist() for share in shares] == [[0, 2], [1, 3]]
+        assert shares[1].observed.values.flatten().tolist() == [2, 3, 6, 7]
+    with pytest.raises(UserError, match="a batch of 4 cannot be shared evenly by 3"):
+        Group(0, 3).share(batch)
 
 
 @pytest.mark.parametrize("seeds", ["0", pytest.param("0,1", marks=pytest.mark.thorough)])

@@ -170,7 +170,8 @@ def drawn(
     if hasattr(model, "encode"):
         centre, std = model.encode(observed)
         z0 = centre + std * torch.randn(samples, *centre.shape, device=centre.device)
-        means = model.means(model.states(torch.cat([centre.unsqueeze(0), z0]), times))
+        states = model.forecast(torch.cat([centre.unsqueeze(0), z0]), observed, times, gap)
+        means = model.means(states)
         return means[0], means[1:]
     mean = continued(model, observed, times, gap)
     again = torch.arange(len(times), device=times.device).repeat(samples)

@@ -8,25 +8,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...data.time_series import TimeSeries
 from .metrics import mean_over_observed, squared_error
 
-__all__ = ["error_of_mean", "training_mean"]
+__all__ = ["error_of_mean", "mean_of"]
 
 
-def training_mean(batches: Iterable[Any]) -> Tensor:
-    """Mean of each feature over what is predicted of the training series, shape `(dim,)`."""
-    total, count = torch.zeros(()), torch.zeros(())
-    for batch in batches:
-        target = batch.target
-        features = target.observed_features
-        total = total + target.values.masked_fill(~features, 0).double().sum((0, 1)).cpu()
-        count = count + features.double().sum((0, 1)).cpu()
+def mean_of(parts: Iterable[TimeSeries], dim: int) -> Tensor:
+    """Mean of each feature over all observations, shape `(dim,)`, double; 0 if never seen."""
+    total, count = torch.zeros(dim, dtype=torch.float64), torch.zeros(dim, dtype=torch.float64)
+    for part in parts:
+        features = part.observed_features
+        total += part.values.masked_fill(~features, 0).double().sum((0, 1)).cpu()
+        count += features.double().sum((0, 1)).cpu()
     return total / count.clamp(min=1)
 
 
-def error_of_mean(training: Iterable[Any], batches: Iterable[Any]) -> float:
-    """Mean squared error of `training_mean`, counted as that of a model."""
-    mean = training_mean(training)
+def error_of_mean(training: Iterable[Any], batches: Iterable[Any], dim: int) -> float:
+    """Mean squared error of the mean of the training targets, counted as that of a model."""
+    mean = mean_of((batch.target for batch in training), dim)
     errors = []
     for batch in batches:
         target = batch.target

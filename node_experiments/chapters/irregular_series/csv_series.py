@@ -12,6 +12,7 @@ from ...data.splits import Split
 from ...data.table_file import TableFile
 from ...errors import DataError
 from .forecast_data import ForecastData, forecast_data
+from .measurements import Measurements
 from .series_schema import SeriesSchema
 from .settings import CSVConfig
 from .table_parts import parts_of
@@ -61,8 +62,10 @@ def table_data(
     """
     classifies = settings.task == "classification"
     known: dict[str, Any] = {}
+    of_series = ""
     if learned is None:
         form, columns, seen = read_training_table(table, settings)
+        of_series = digest(seen)
         seen, split = parts_of(table, settings, seen, columns)
         schema = SeriesSchema.fit(
             seen,
@@ -82,8 +85,15 @@ def table_data(
         known = {"span": tuple(learned["span"]), "mean_gap": learned["mean_gap"]}
         seen = schema.read(table)
         if fingerprint == learned["sha256"]:
+            if digest(seen) != learned.get("series", digest(seen)):
+                raise DataError(
+                    f"{table.source}: other series are found than when the model was trained on "
+                    "this file, and training series would be tested on; leave out what says how "
+                    "the file is to be read, such as dataset.series_column or missing"
+                )
             seen, split = parts_of(table, settings, seen, schema.columns)
         else:
+            settings = replace(settings, train_size=None, test_size=None)
             if settings.window is not None:
                 seen = windows(seen, settings.window * schema.columns.hour)
             every = torch.arange(len(seen))
@@ -115,10 +125,16 @@ def table_data(
         "schema": schema.to_dict(),
         "names": schema.names(),
         "sha256": fingerprint,
+        "series": of_series,
         "span": list(data.span),
         "mean_gap": data.mean_gap,
     }
     return data
+
+
+def digest(seen: Measurements) -> str:
+    """What tells whether two readings of a file found the same series."""
+    return hashlib.sha256("\n".join(seen.names).encode()).hexdigest()
 
 
 def learned_schema(settings: CSVConfig, learned: dict[str, Any]) -> SeriesSchema:

@@ -67,7 +67,7 @@ def curve_of(model: Any, task: Any, batch: Any) -> Curve:
     """At the target times; of a model that is a curve, at many more."""
     target = batch.target
     times = target.times.expand(len(batch), -1)
-    if not hasattr(model, "encode"):
+    if not hasattr(model, "encode") or model.follows_times:
         return Curve(times, *what_a_model_says(model, task, batch), target.mask)
     known = times[target.mask]
     fine = torch.linspace(float(known.min()), float(known.max()), FINE).to(times).unsqueeze(0)
@@ -199,15 +199,17 @@ def what_a_model_says(
 
     The deviation holds the noise of an observation, and the spread of draws of z0 if there is one.
     """
-    times = batch.target.times if times is None else times
-    history = History.of(model, batch.observed, times.expand(len(batch), -1))
+    at = batch.target.times if times is None else times
+    history = History.of(model, batch.observed, at.expand(len(batch), -1))
     noise = model.predictive_noise(model.log_noise_std, history).square()
     if not hasattr(model, "encode"):
         say = model.roll_out if task.kind == "extrapolation" else model.predict
-        mean = say(model.read(batch.observed), times)
+        mean = say(model.read(batch.observed), at)
         return mean, noise.sqrt()
     centre, std = model.encode(batch.observed)
     generator = torch.Generator(centre.device).manual_seed(0)
     draws = torch.randn((DRAWS, *centre.shape), generator=generator, device=centre.device)
-    means = model.means(model.states(centre + std * draws, times))
+    z0 = centre + std * draws
+    states = task.states_of_target(model, z0, batch) if times is None else model.states(z0, at)
+    means = model.means(states)
     return means.mean(0), (means.var(0) + noise).sqrt()

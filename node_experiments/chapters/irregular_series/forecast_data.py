@@ -87,6 +87,7 @@ def forecast_data(
     mean_gap: float | None = None,
     any_size: bool = False,
     class_names: tuple[str, ...] | None = None,
+    extrapolate_from: float | None = None,
 ) -> ForecastData:
     """Put a task and batches on series that are split and scaled.
 
@@ -98,6 +99,7 @@ def forecast_data(
         seed: Of what is observed, and of the order.
         features, time_unit, scaling: As in `ForecastData`; the unit is that of the series.
         class_names: Of the classes; their numbers when None.
+        extrapolate_from: In place of that of the settings.
         span, mean_gap: Those of the data that a model was trained on; of these series when None.
         any_size: Where there are fewer training series than a batch takes, they are one batch.
 
@@ -116,7 +118,8 @@ def forecast_data(
             weights = balanced_weights(list(counts["train"].values()))
     times = torch.cat([train.times, validation.times, test.times])
     first, last = span or (float(times.min()), float(times.max()))
-    cut = first + settings.extrapolate_from * (last - first)
+    share = settings.extrapolate_from if extrapolate_from is None else extrapolate_from
+    cut = first + share * (last - first)
     scale = last if divide_by_last and last > 0 else 1.0
     undivided = replace(time_unit, scale=time_unit.scale / scale)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import logging
 
-import torch
 from torch import Tensor, nn
 
 from ...config import ConfigError
@@ -17,6 +15,7 @@ from ...ode import (
     Solver,
 )
 from .autoregressive import Autoregressive
+from .baselines import mean_of
 from .forecast_data import ForecastData
 from .gap_dynamics import (
     Decay,
@@ -47,7 +46,9 @@ from .vae import (
     SeriesVAE,
 )
 
-__all__ = ["autoregressive", "mean_values", "variational"]
+__all__ = ["autoregressive", "variational"]
+
+log = logging.getLogger(__name__)
 
 
 def autoregressive(
@@ -58,6 +59,7 @@ def autoregressive(
     is_ode = name == "ode_rnn"
     between: Hold | GapFlow = Hold()
     if is_ode:
+        warn_of_unused_solver(settings, solver)
         between = gap_flow(
             settings,
             data,
@@ -71,7 +73,7 @@ def autoregressive(
         between = Decay(settings.latent, unit)
     imputation = None
     if name in ("rnn_impute", "gru_d"):
-        imputation = Imputation(mean_values(data.train, data.dim), unit)
+        imputation = Imputation(observed_means(data), unit)
     has_bug = is_ode and settings.variant == "official_bug"
     recurrence = (MisreadGaps if has_bug else Recurrence)(
         data.dim,
@@ -129,7 +131,7 @@ def variational(
         decoder = tanh_mlp([settings.latent, settings.head_hidden, data.dim])
         return (BatchFlippingRNNVAE if flips else RNNVAE)(
             encoder, decoder, settings.noise_std, data.dim, settings.latent, unit, classifier,
-            label_per(data),
+            label_per(data), after=extrapolates and settings.objective == "official_code",
         )  # fmt: skip
     warn_if_overaugmented(settings.augment, settings.latent)
     size = settings.latent + settings.augment
@@ -147,6 +149,23 @@ def variational(
         classifier,
         label_per(data),
     )
+
+
+def observed_means(data: ForecastData) -> Tensor:
+    """Of each feature over one pass of the training series, shape `(dim,)`."""
+    return mean_of((batch.observed for batch in data.train), data.dim).float()
+
+
+def warn_of_unused_solver(settings: SeriesModelConfig, solver: Solver) -> None:
+    """Say that a solver which somebody chose does not solve an ODE-RNN by Euler's method."""
+    default = Solver("dopri5", rtol=solver.rtol, atol=solver.atol)
+    if settings.euler_steps is not None and solver != default:
+        log.warning(
+            "solver=%s is not used by an ODE-RNN with model.euler_steps=%d: Euler's method is; to "
+            "use it, set model.euler_steps=null",
+            solver.method,
+            settings.euler_steps,
+        )
 
 
 def label_per(data: ForecastData) -> str | None:
@@ -195,13 +214,3 @@ def gap_flow(
     net = dynamics(settings, size + augment, layers)
     span = (last - first) or 1.0  # of series of one observation each
     return GapFlow(net, solver, gradient, span, augment)
-
-
-def mean_values(batches: Iterable[Any], dim: int) -> Tensor:
-    """Mean of each feature over the observations of one pass, shape `(dim,)`; 0 if never seen."""
-    total, count = torch.zeros(dim, dtype=torch.float64), torch.zeros(dim, dtype=torch.float64)
-    for batch in batches:
-        features = batch.observed.observed_features
-        total += batch.observed.values.masked_fill(~features, 0).double().sum((0, 1)).cpu()
-        count += features.double().sum((0, 1)).cpu()
-    return (total / count.clamp(min=1)).float()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
+from .recurrence import Series
 from .vae import (
     SeriesEncoder,
     SeriesVAE,
 )
 
-__all__ = ["RNNVAE"]
+__all__ = ["RNNVAE", "at_places"]
 
 
 class RNNVAE(SeriesVAE):
@@ -18,7 +21,10 @@ class RNNVAE(SeriesVAE):
 
     Args:
         time_unit: Gaps are read in multiples of this.
+        after: Whether the first time that it is trained on is that after the observed ones.
     """
+
+    follows_times: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -30,9 +36,10 @@ class RNNVAE(SeriesVAE):
         time_unit: float,
         classifier: nn.Module | None = None,
         label_per: str | None = None,
+        after: bool = False,
     ) -> None:
         super().__init__(encoder, decoder, noise_std, dim, classifier, label_per)
-        self.time_unit = time_unit
+        self.time_unit, self.after = time_unit, after
         self.cell = nn.GRUCell(dim + 1, latent)
 
     def states(self, z0: Tensor, times: Tensor) -> Tensor:
@@ -45,3 +52,24 @@ class RNNVAE(SeriesVAE):
             state = self.cell(inputs, state)
             states.append(state)
         return torch.stack(states, 1).view(*z0.shape[:-1], len(states), z0.shape[-1])
+
+    def forecast(self, z0: Tensor, observed: Series, times: Tensor, gap: float) -> Tensor:
+        """States between those of steps as long as the mean gap, as the GRU has learned to take.
+
+        Steps start at the first observation, or where the training started after the last one; a
+        time before is that of the start.
+        """
+        start = observed.times[:, -1:] + gap if self.after else observed.times[:, :1]
+        place = ((times - start) / gap).clamp(min=0)
+        steps = int(place.max().ceil().clamp(min=1))
+        grid = start + gap * torch.arange(steps + 1, device=times.device)
+        states = self.states(z0, grid)
+        before = place.floor().long().clamp(max=steps - 1)
+        share = (place - before).unsqueeze(-1).to(states.dtype)
+        return torch.lerp(at_places(states, before), at_places(states, before + 1), share)
+
+
+def at_places(states: Tensor, places: Tensor) -> Tensor:
+    """Of states `(..., batch, time, latent)` those at places `(batch or 1, place)`."""
+    index = places.unsqueeze(-1).expand(*states.shape[:-2], -1, states.shape[-1])
+    return states.gather(-2, index)

@@ -30,6 +30,8 @@ class ForecastingConfig:
 
     GROUP: ClassVar[str] = "dataset"
     TASKS: ClassVar[tuple[str, ...]] = FORECASTS
+    # What decides which series train, and in which units: another value would test on some.
+    LEARNED: ClassVar[tuple[str, ...]] = ("scaling",)
 
     task: str = "interpolation"  # interpolation | extrapolation | classification
     observed_fraction: float = 1.0  # paper: fraction of the visible points that a model sees
@@ -47,7 +49,8 @@ class ForecastingConfig:
     @property
     def learned(self) -> dict[str, Any]:
         """What a model was trained with, by the setting, and keeps with later data."""
-        return {"task": self.task == "classification"}
+        kept = {name: getattr(self, name) for name in self.LEARNED}
+        return {"task": self.task == "classification"} | kept
 
     def __post_init__(self) -> None:
         require(self.task in self.TASKS, self, "task", " or ".join(self.TASKS))
@@ -98,6 +101,8 @@ class HopperConfig(ForecastingConfig):
     Generated once by the published recipe, which takes half a minute and needs the extra `mujoco`.
     """
 
+    LEARNED: ClassVar[tuple[str, ...]] = ("variant", "trajectories", "scaling")
+
     name: str = "hopper"  # hopper
     variant: str = "paper"  # scaling from: paper: training series | official_code: all series
     root: str | None = None  # folder of the generated file; a cache folder of the user when null
@@ -122,6 +127,7 @@ class JapaneseVowelsConfig(ForecastingConfig):
     """
 
     TASKS: ClassVar[tuple[str, ...]] = (*FORECASTS, "classification")
+    LEARNED: ClassVar[tuple[str, ...]] = ("scaling", "split_seed")
 
     name: str = "japanese_vowels"  # japanese_vowels
     dropped: float = 0.0  # choice: fraction of the frames that is missing: 0, 0.3, 0.5 and 0.7
@@ -149,6 +155,7 @@ class PhysioNet2012Config(ForecastingConfig):
     """
 
     TASKS: ClassVar[tuple[str, ...]] = (*FORECASTS, "classification")
+    LEARNED: ClassVar[tuple[str, ...]] = ("variant", "sets", "bin_hours", "scaling", "split_seed")
 
     name: str = "physionet2012"  # physionet2012
     variant: str = "paper"  # paper: 37 parameters | official_code: 41, -1 a value, leaking scaling
@@ -177,6 +184,9 @@ class HumanActivityConfig(ForecastingConfig):
     """
 
     TASKS: ClassVar[tuple[str, ...]] = (*FORECASTS, "classification")
+    LEARNED: ClassVar[tuple[str, ...]] = (
+        "variant", "split", "window", "stride", "scaling", "split_seed",
+    )  # fmt: skip
 
     name: str = "human_activity"  # human_activity
     variant: str = "paper"  # paper: nobody in two parts | official_code: overlapping windows leak
@@ -212,6 +222,10 @@ class CSVConfig(ForecastingConfig):
     """
 
     TASKS: ClassVar[tuple[str, ...]] = (*FORECASTS, "classification")
+    LEARNED: ClassVar[tuple[str, ...]] = (
+        "value_columns", "static_columns", "label_per", "time_origin", "time_scale", "scaling",
+        "split_seed", "window", "group_column",
+    )  # fmt: skip
 
     name: str = "csv"  # csv
     path: str | None = None  # .csv, also packed as .gz or .zip, .parquet, or sample:patients
@@ -239,15 +253,6 @@ class CSVConfig(ForecastingConfig):
     observed_fraction: float = 1.0  # choice: fraction of the visible points that a model sees
     validation_size: int | None = None  # choice: a fifth of the training series when null
     task: str = "extrapolation"  # choice: interpolation | extrapolation | classification
-
-    @property
-    def learned(self) -> dict[str, Any]:
-        """Also what is kept of the training file, and which of its series were trained on."""
-        names = (
-            "value_columns", "static_columns", "label_per", "time_origin", "time_scale",
-            "scaling", "split_seed", "window", "group_column",
-        )  # fmt: skip
-        return super().learned | {name: getattr(self, name) for name in names}
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -85,7 +85,10 @@ def collect(runs: DataFrame, dataset: str, task: str, setting: str | None) -> tu
         asked["config.dataset.task"] = task
         if any(run.get(key) != asked[key] for key in asked):
             continue
-        if run.get("config.model.variant") == "official_bug" or run.get("mode") == "eval":
+        if (
+            run.get("config.model.variant") == "official_bug"
+            or run.get("mode", "train") != "train"
+        ):
             continue
         needed = [f"config.dataset.{setting}"] if setting else []
         if not has(run, [*needed, "config.dataset.batch_size"], ["config.model.name"]):
@@ -230,7 +233,7 @@ def protocols(cells: Cells) -> str:
 
 
 def costs(cells: Cells, what: str, shares: Sequence[float]) -> ReportTable:
-    """Time of a training step per series, and function evaluations per solve.
+    """Time of a training step per series, and function evaluations per batch of its ODEs.
 
     Seconds of different processors do not compare: only runs on the most frequent one count, and
     of these the fastest, since cores were shared with other work.
@@ -248,7 +251,8 @@ def costs(cells: Cells, what: str, shares: Sequence[float]) -> ReportTable:
     return ReportTable.of(
         "Training cost",
         [
-            f"training cost, ms per series, of the fastest run on {cpu} (evaluations per solve)",
+            f"training cost, ms per series, of the fastest run on {cpu} (evaluations per batch, "
+            "mean over ODEs)",
             *(f"{share:.0%} {what}" for share in shares),
         ],
         rows,
@@ -270,7 +274,7 @@ def cost(runs: Sequence[Record], cpu: str) -> Cell | None:
     if counts is None:
         return Cell(text, {"": min(times)})
     text += f" ({counts.cell('.0f', '.0f')})"
-    return Cell(text, {"": min(times), "evaluations per solve": counts.mean})
+    return Cell(text, {"": min(times), "evaluations per batch": counts.mean})
 
 
 def cell(values: Iterable[float], form: str = ".3f") -> Cell | None:

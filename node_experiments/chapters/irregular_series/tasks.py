@@ -91,12 +91,12 @@ class SeriesTask:
         means = {name: value / count for name, value in sums.items()}
         joined = {name: torch.cat(parts) for name, parts in measured.items()}
         means |= {name: float(single.mean()) for name, single in joined.items() if len(single)}
-        loss = -self.reconstruction_weight * means["log_likelihood"]
+        nll = -means["log_likelihood"]
         if not logits or self.kind != "classification":
-            return {"loss": loss, **means}
+            return {"loss": nll, **means}
         known, label = torch.cat(logits), torch.cat(labels)
         entropy = float(cross_entropy(known, label))
-        loss += self.classification_weight * entropy
+        loss = self.reconstruction_weight * nll + self.classification_weight * entropy
         classes = {"cross_entropy": entropy, **classification_metrics(known, label)}
         return {"loss": loss, **means, **classes}
 
@@ -111,7 +111,7 @@ class SeriesTask:
         if self.kind == "classification" and self.classes is not None:
             return Baseline("cross_entropy", math.log(self.classes), "every class alike")
         batches = data.test if data.validation is None else data.validation
-        return Baseline("mse", error_of_mean(data.train, batches), "the training mean")
+        return Baseline("mse", error_of_mean(data.train, batches, data.dim), "the training mean")
 
     def calibrate(self, model: Any, data: ForecastData) -> dict[str, float]:
         """Fit the noise of the trained model again; `band_scores` of the validation series."""

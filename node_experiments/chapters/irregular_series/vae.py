@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from ...nn.likelihoods import observation_noise
@@ -50,6 +52,9 @@ class SeriesEncoder(nn.Module):
 class SeriesVAE(nn.Module):
     """An encoder, a trajectory of latent states from z0, and a decoder from state to values.
 
+    Attributes:
+        follows_times: Whether a state depends on the times before it at which others are asked.
+
     Args:
         decoder: Maps a latent state `(..., latent)` to the mean of an observation `(..., dim)`.
         noise_std: As in `observation_noise`.
@@ -57,6 +62,8 @@ class SeriesVAE(nn.Module):
         classifier: Maps a latent state `(..., latent)` to logits; None without labels.
         label_per: What a label belongs to: `series` (read from z0) or `time`.
     """
+
+    follows_times: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -80,6 +87,16 @@ class SeriesVAE(nn.Module):
     def states(self, z0: Tensor, times: Tensor) -> Tensor:
         """Latent states at times `(batch or 1, time)`, `(..., batch, time, latent)`."""
         raise NotImplementedError
+
+    def forecast(self, z0: Tensor, observed: Series, times: Tensor, gap: float) -> Tensor:
+        """Latent states at any times, whatever others are asked for.
+
+        Args:
+            z0: Of the observed series, `(..., batch, latent)`.
+            times: Shape `(batch, time)`.
+            gap: Mean time between two observations in training.
+        """
+        return self.states(z0, times)
 
     def means(self, states: Tensor) -> Tensor:
         """Of the observations, shape `(..., batch, time, dim)`."""

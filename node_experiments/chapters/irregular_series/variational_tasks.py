@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...nn.likelihoods import gaussian_log_likelihood, standard_normal_kl
 from .forecast_data import ForecastData
+from .rnn_vae import at_places
 from .settings import SeriesModelConfig
 from .tasks import SeriesTask, errors, joined_series, likelihoods
 
@@ -53,17 +54,36 @@ class VariationalSeriesTask(SeriesTask):
         """0-d, and its parts."""
         mean, std = model.encode(batch.observed)
         z0 = mean + std * torch.randn(self.samples, *mean.shape, device=mean.device)
-        states = model.states(z0, batch.target.times)
-        likelihood = likelihoods(model, model.means(states), batch.target).mean(-1)
+        # Events are counted from the start of the series, as their rate is integrated.
+        series = self.whole_series(batch) if self.models_events(model) else batch.target
+        states = model.states(z0, series.times)
+        of_target = states[..., -batch.target.values.shape[1] :, :]
+        likelihood = likelihoods(model, model.means(of_target), batch.target).mean(-1)
         log_variance = 2 * std.clamp(min=1e-10).log()
         kl = (standard_normal_kl(mean, log_variance) / mean.shape[-1]).mean()
         bound = torch.logsumexp(likelihood - self.kl_weight(step) * kl, 0)
         logits = model.classify(z0, states) if self.kind == "classification" else None
-        loss = self.joined(-bound, logits, batch)
-        if hasattr(model, "event_log_likelihood") and self.event_weight:
-            events = model.event_log_likelihood(states, batch.target.observed_features)
-            loss = loss - self.event_weight * events.mean()
+        loss = self.joined(-bound, logits, batch) + self.loss_of_events(model, states, series)
         return loss, {"nll": -likelihood.mean().detach(), "kl": kl.detach()}
+
+    def whole_series(self, batch: Any) -> Any:
+        """All points of the series, observed and target."""
+        return joined_series(batch) if self.kind == "extrapolation" else batch.target
+
+    def models_events(self, model: Any) -> bool:
+        """Whether the times of the observations have a likelihood."""
+        return hasattr(model, "event_log_likelihood") and self.event_weight > 0
+
+    def loss_of_events(self, model: Any, states: Tensor, series: Any) -> Tensor | float:
+        """Minus the weighted log-likelihood of the times of a series, from the states at them."""
+        if not self.models_events(model):
+            return 0.0
+        events: Tensor = model.event_log_likelihood(states, series.observed_features)
+        return -self.event_weight * events.mean()
+
+    def states_of_target(self, model: Any, z0: Tensor, batch: Any) -> Tensor:
+        """Latent states at the times of the target, `(..., batch, time, latent)`."""
+        return model.states(z0, batch.target.times)
 
     def evaluated(
         self, model: Any, batches: Iterable[Any]
@@ -74,7 +94,7 @@ class VariationalSeriesTask(SeriesTask):
             shape = (EVALUATION_SAMPLES, *mean.shape)
             noise = torch.randn(shape, generator=generator, device=mean.device)
             z0 = torch.cat([mean.unsqueeze(0), mean + std * noise])
-            states = model.states(z0, batch.target.times)
+            states = self.states_of_target(model, z0, batch)
             predicted = model.means(states)
             values = errors(model, predicted[0], batch.target)
             draws = errors(model, predicted[1:], batch.target)["mse"]
@@ -108,9 +128,20 @@ class EvidenceBoundTask(VariationalSeriesTask):
         """Fraction of a linear rise over so many epochs."""
         return min(1.0, step / (epochs * self.steps_per_epoch)) if epochs else 1.0
 
+    def states_of_target(self, model: Any, z0: Tensor, batch: Any) -> Tensor:
+        """As in training, where states follow from those at all times before."""
+        if not model.follows_times:
+            return super().states_of_target(model, z0, batch)
+        states = model.states(z0, self.whole_series(batch).packed().times)
+        size = batch.target.values.shape[1]
+        places = torch.arange(size, device=states.device)
+        if self.kind == "extrapolation":
+            places = places + batch.observed.mask.sum(1, keepdim=True)
+        return at_places(states, places.clamp(max=states.shape[-2] - 1).expand(len(batch), -1))
+
     def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """0-d, and its parts."""
-        target = joined_series(batch) if self.kind == "extrapolation" else batch.target
+        target = self.whole_series(batch).packed()
         first, last = self.span
         reached = 0.25 + 0.75 * self.risen(step, self.horizon_epochs)
         near = target.times <= first + reached * (last - first)
@@ -127,9 +158,7 @@ class EvidenceBoundTask(VariationalSeriesTask):
         if self.kind == "classification":
             logits = model.classify(z0, states).mean(0)
         loss = self.joined(nll + self.kl_weight(step) * kl, logits, batch)
-        if hasattr(model, "event_log_likelihood") and self.event_weight:
-            events = model.event_log_likelihood(states, target.observed_features)
-            loss = loss - self.event_weight * events.mean()
+        loss = loss + self.loss_of_events(model, states, target)
         return loss, {"nll": nll.detach(), "kl": kl.detach()}
 
 

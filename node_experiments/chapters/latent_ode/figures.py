@@ -192,7 +192,7 @@ def reconstruction_frame(trainer: Trainer) -> Figure:
     with torch.no_grad(), style():
         inside, beyond = reconstruct(model, shown)
         figure = new_figure(height=4.2)
-        axes = figure.subplots(1, 2)
+        axes = figure.subplots(1, len(shown), squeeze=False)[0]
         for i, axis in enumerate(axes):
             limit_to_curve(axis, shown, i)
             draw_series(axis, shown, i, inside[i], beyond[i])

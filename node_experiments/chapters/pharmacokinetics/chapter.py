@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ...config.checks import at_least, require
 from ..chapter import Chapter, Dataset, Model, Task
@@ -27,6 +27,11 @@ class RemifentanilConfig:
     split_seed: int = 42  # choice: of the folds
     validation_size: int = 8  # choice: patients of the training part
     batch_size: int = 22  # choice: training patients per batch
+
+    @property
+    def learned(self) -> dict[str, Any]:
+        """What decides which patients train."""
+        return {name: getattr(self, name) for name in ("folds", "fold", "split_seed")}
 
     def __post_init__(self) -> None:
         at_least(self, 2, "folds")

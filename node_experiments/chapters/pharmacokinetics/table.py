@@ -33,7 +33,8 @@ def remifentanil_table(runs: DataFrame) -> ReportTable:
     found: dict[str, dict[int, dict[int, Record]]] = defaultdict(lambda: defaultdict(dict))
     count = 0
     for run in records(runs):
-        if run.get("config.dataset.name") != "remifentanil" or run.get("mode") == "eval":
+        trained = run.get("mode", "train") == "train"
+        if run.get("config.dataset.name") != "remifentanil" or not trained:
             continue
         numbers = ["rms_percentage_error/test", "config.dataset.fold"]
         if run.get("status") == "completed" and has(run, numbers, ["config.model.name"]):

@@ -11,6 +11,7 @@ from node_experiments.chapters.irregular_series.settings import (
     HumanActivityConfig,
     JapaneseVowelsConfig,
 )
+from node_experiments.data.scaling import Scaling
 
 from .test_human_activity import recording
 from .test_human_activity import write as write_recordings
@@ -59,3 +60,22 @@ def test_training_values_alone_have_mean_0_and_variance_1(load, tmp_path):
     torch.testing.assert_close(variance, torch.ones_like(mean), rtol=1e-3, atol=0)
     mean, variance = moments(data.test)
     assert max(float(mean.abs().max()), float((variance - 1).abs().max())) > 0.02
+
+
+@pytest.mark.parametrize("how", ["standard", "minmax", "official_code"])
+def test_a_feature_that_never_changes_keeps_its_scale(how):
+    """Also one whose mean is not itself, by rounding."""
+    values = torch.tensor([[0.1, 0.0], [0.1, 0.0], [0.1, 0.0]], dtype=torch.float64)
+    assert float(values[:, 0].sum() / 3) != 0.1
+    fitted = Scaling.fit_values(values, torch.ones_like(values, dtype=torch.bool), how)
+    expected = [0.1, 1.0] if how == "official_code" else [1.0, 1.0]  # (x - min) / max
+    assert fitted.scale.tolist() == expected
+    assert fitted.shift.tolist() == pytest.approx([0.1, 0.0])
+
+
+def test_a_dose_that_was_always_the_same_in_training(tmp_path):
+    rows = [f"p{n},{t},{n * n + t},0.1" for n in range(20) for t in range(3)]
+    (tmp_path / "series.csv").write_text("\n".join(["series,time,x,dose", *rows]) + "\n")
+    data = csv_data(CSVConfig(path=str(tmp_path / "series.csv"), task="interpolation"))
+    assert float(data.train.data.target.values[:, 1].abs().max()) < 1e-9
+    assert data.scaling.scale[1] == 1

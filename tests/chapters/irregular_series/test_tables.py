@@ -11,7 +11,7 @@ from node_experiments.cli.report import main
 from tests.written import markdown
 
 
-def write(folder, number, model, metrics, dataset, status="completed", **settings):
+def write(folder, number, model, metrics, dataset, status="completed", mode="train", **settings):
     run = folder / str(number)
     run.mkdir(parents=True)
     config = {
@@ -21,6 +21,7 @@ def write(folder, number, model, metrics, dataset, status="completed", **setting
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     result = {
         "status": status,
+        "mode": mode,
         "protocol": "quick",
         "metrics": {f"{name}/test": value for name, value in metrics.items()}
         | {"nfe/forward": 40.0},
@@ -57,7 +58,7 @@ def test_models_are_ordered_as_published_and_as_found(tmp_path):
         write(tmp_path, f"a{share}", "irregular_latent_ode", metrics, hopper)
         write(tmp_path, f"b{share}", "ode_rnn", {"mse": 0.02}, hopper)
     text = markdown(IRREGULAR_TABLES["table3"], tmp_path)
-    order = "from the lowest error to the highest: "
+    order = "from the lowest median error to the highest: "
     published = "published: latent ODE, ODE encoder < ODE-RNN. That order: not decided by these"
     assert f"- 10% observed, {order}latent ODE, ODE encoder < ODE-RNN; {published}" in text
     assert f"- 50% observed, {order}ODE-RNN < latent ODE, ODE encoder; {published}" in text
@@ -93,7 +94,7 @@ def test_what_dropping_costs_follows_from_a_test_over_seeds(tmp_path):
                 with (tmp_path / run / "config.yaml").open("a") as file:
                     file.write(f"seed: {seed}\n")
     report = markdown(IRREGULAR_TABLES["japanese_vowels"], tmp_path)
-    order = "from the lowest error to the highest"
+    order = "from the lowest median error to the highest"
     assert f"- 0% dropped, {order}: ODE-RNN < GRU-D." in report
     assert f"- 70% dropped, {order}: GRU-D < ODE-RNN." in report
     assert (
@@ -130,3 +131,13 @@ ALL = IRREGULAR_TABLES | PHYSIONET_TABLES
 @pytest.mark.parametrize("name", ALL)
 def test_no_runs_make_an_empty_table(tmp_path, name):
     assert "No run of ours is finished." in markdown(ALL[name], tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["predict", "eval"])
+def test_what_is_no_training_is_not_counted(tmp_path, mode):
+    vowels = {"name": "japanese_vowels", "task": "classification", "dropped": 0.0}
+    write(tmp_path, 0, "gru_d", {"accuracy": 0.9}, vowels)
+    for number in (1, 2, 3):
+        metrics = {} if mode == "predict" else {"accuracy": 0.1}
+        write(tmp_path, number, "gru_d", metrics, vowels, mode=mode)
+    assert "| GRU-D | 90.0 (1) |" in markdown(IRREGULAR_TABLES["japanese_vowels"], tmp_path)

@@ -10,6 +10,7 @@ from torch.distributions import Normal, kl_divergence
 
 from node_experiments.chapters import models
 from node_experiments.chapters.chapter import resolve
+from node_experiments.chapters.irregular_series.baselines import mean_of
 from node_experiments.chapters.irregular_series.batches import ForecastBatch
 from node_experiments.chapters.irregular_series.metrics import (
     auc,
@@ -17,15 +18,13 @@ from node_experiments.chapters.irregular_series.metrics import (
     cross_entropy,
     mean_over_observed,
 )
-from node_experiments.chapters.irregular_series.models import (
-    mean_values,
-)
 from node_experiments.chapters.irregular_series.settings import SeriesModelConfig
 from node_experiments.chapters.irregular_series.tasks import (
     AutoregressiveSeriesTask,
     joined_series,
 )
 from node_experiments.chapters.irregular_series.variational_tasks import (
+    EvidenceBoundTask,
     VariationalSeriesTask,
     variational_series,
 )
@@ -60,11 +59,12 @@ def batch_of(kind="interpolation", size=6, label=None):
     return ForecastBatch(part(seen), part(rest), label)
 
 
-def model_of(name, label_per=None, kind="interpolation"):
+def model_of(name, label_per=None, kind="interpolation", **settings):
     torch.manual_seed(0)
     settings = SeriesModelConfig(
-        name, latent=4, encoder_size=5, unit_hidden=6, hidden=7, classifier_hidden=8, noise_std=0.5
-    )
+        name, latent=4, encoder_size=5, unit_hidden=6, hidden=7, classifier_hidden=8,
+        noise_std=0.5, **settings,
+    )  # fmt: skip
     data = SimpleNamespace(
         dim=DIM,
         classes=None if label_per is None else 3,
@@ -232,4 +232,123 @@ def test_means_of_the_training_series():
     batch = batch_of()
     features = batch.observed.observed_features
     expected = [float(batch.observed.values[..., d][features[..., d]].mean()) for d in range(DIM)]
-    assert mean_values([batch, batch], DIM).tolist() == pytest.approx(expected)
+    assert mean_of([batch.observed, batch.observed], DIM).tolist() == pytest.approx(expected)
+
+
+def test_the_reconstruction_weighs_in_a_classification_only():
+    batch = batch_of(label=torch.arange(6) % 3)
+    for kind, label_per in (("interpolation", None), ("classification", "series")):
+        model = model_of("gru_d", label_per)
+        with torch.no_grad():
+            one, half = (
+                AutoregressiveSeriesTask(kind, 3, weight).evaluate(model, [batch])
+                for weight in (1.0, 0.5)
+            )
+        less = 0.5 * one["log_likelihood"] if kind == "classification" else 0.0
+        assert half["loss"] == pytest.approx(one["loss"] + less)
+
+
+@pytest.mark.parametrize("task", [VariationalSeriesTask, EvidenceBoundTask])
+def test_the_events_of_an_extrapolated_series_are_those_from_its_start(task):
+    """Their rate is integrated from there, also where the first half is not predicted."""
+    model, batch = model_of("latent_ode_poisson", kind="extrapolation"), batch_of("extrapolation")
+    whole = joined_series(batch)
+    losses = []
+    for weight in (0.0, 1.0):
+        torch.manual_seed(0)
+        losses.append(task("extrapolation", samples=2, event_weight=weight).loss(model, batch, 9))
+    torch.manual_seed(0)
+    mean, std = model.encode(batch.observed)
+    states = model.states(mean + std * torch.randn(2, *mean.shape), whole.times)
+    field = model.trajectory.vector_field
+    z = states[..., field.latent : 2 * field.latent]
+    rates = (field.log_rate(z) * whole.observed_features).sum(-2)
+    expected = field.unit * states[..., -1, 2 * field.latent :]
+    torch.testing.assert_close(
+        losses[0][0] - losses[1][0], (rates - expected).mean(), rtol=1e-4, atol=1e-4
+    )
+    torch.testing.assert_close(losses[0][1]["nll"], losses[1][1]["nll"])
+
+
+def ragged_batch():
+    """Series of several lengths on both sides of the time to which they are observed."""
+    batch = batch_of("extrapolation")
+    counts = torch.tensor([[4, 3, 1, 2, 4, 2], [4, 1, 2, 4, 3, 1]]).unsqueeze(-1)
+    parts = [
+        TimeSeries.checked(
+            part.times, part.values, torch.arange(4) < count, part.observed_features
+        ).packed()
+        for part, count in zip((batch.observed, batch.target), counts, strict=True)
+    ]
+    return ForecastBatch(*parts)
+
+
+def test_an_rnn_vae_is_tested_on_the_states_that_it_is_trained_on():
+    """Those follow from the states at all times before, the observed ones among them."""
+    model, batch = model_of("rnn_vae", kind="extrapolation"), ragged_batch()
+    task = EvidenceBoundTask("extrapolation")
+    z0, _ = model.encode(batch.observed)
+    states = task.states_of_target(model, z0, batch)
+    for i in range(len(batch)):
+        observed, target = batch.observed.select(torch.tensor([i])), batch.target
+        own = target.times[i : i + 1, target.mask[i]]
+        times = torch.cat([observed.times[observed.mask].unsqueeze(0), own], 1)
+        alone = model.states(z0[i : i + 1], times)[0, int(observed.mask.sum()) :]
+        torch.testing.assert_close(states[i, target.mask[i]], alone)
+
+
+@pytest.mark.parametrize("name", ["rnn_vae", "irregular_latent_ode"])
+def test_the_evidence_bound_of_a_series_does_not_depend_on_its_batch(name):
+    model, batch = model_of(name, kind="extrapolation"), ragged_batch()
+    task = EvidenceBoundTask("extrapolation")
+    z0, _ = model.encode(batch.observed)
+    whole = task.whole_series(batch).packed()
+    states = model.states(z0, whole.times)
+    for i in range(len(batch)):
+        alone = task.whole_series(batch.select(torch.tensor([i]))).packed()
+        there = int(alone.mask.sum())
+        torch.testing.assert_close(
+            states[i, :there],
+            model.states(z0[i : i + 1], alone.times)[0, :there],
+            rtol=1e-3,
+            atol=1e-4,
+        )
+
+
+@pytest.mark.parametrize("objective", ["elbo", "official_code"])
+def test_a_forecast_of_an_rnn_vae_does_not_depend_on_what_else_is_asked(objective):
+    model = model_of("rnn_vae", kind="extrapolation", objective=objective)
+    batch, gap = ragged_batch(), 0.05
+    z0, _ = model.encode(batch.observed)
+    many = torch.linspace(0.1, 3, 30).expand(len(batch), -1)
+    states = model.forecast(z0, batch.observed, many, gap)
+    for place in (0, 7, 29):
+        alone = model.forecast(z0, batch.observed, many[:, place : place + 1], gap)
+        torch.testing.assert_close(states[:, place : place + 1], alone)
+    # At its own steps it is what the network gives.
+    start = batch.observed.times[:, :1]
+    if objective == "official_code":  # trained from the first point after the observed ones
+        start = batch.observed.times[:, -1:] + gap
+    grid = start + gap * torch.arange(20)
+    torch.testing.assert_close(
+        model.forecast(z0, batch.observed, grid, gap), model.states(z0, grid), atol=1e-4, rtol=1e-4
+    )
+    between = model.forecast(z0, batch.observed, (grid[:, 1:] + grid[:, :-1]) / 2, gap)
+    exact = model.states(z0, grid)
+    torch.testing.assert_close(between, (exact[:, 1:] + exact[:, :-1]) / 2, atol=1e-4, rtol=1e-4)
+
+
+def test_a_solver_that_an_ode_rnn_does_not_use_is_named(caplog):
+    build = resolve(models()["ode_rnn"].build)
+    data = SimpleNamespace(
+        dim=DIM, classes=None, label_per=None, span=(0.0, 1.0), mean_gap=0.2, static=0, train=[],
+        task="extrapolation",
+    )  # fmt: skip
+    for steps, solver, warns in (
+        (50, Solver("rk4", num_steps=4), True),
+        (50, Solver("dopri5", rtol=1e-4, atol=1e-5), False),
+        (None, Solver("rk4", num_steps=4), False),
+    ):
+        caplog.clear()
+        build(SeriesModelConfig("ode_rnn", euler_steps=steps), data, solver, Backprop())
+        assert ("solver=rk4 is not used" in caplog.text) == warns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ....config.checks import at_least, require
 from ..settings import CSVConfig, ForecastingConfig
@@ -22,6 +22,7 @@ class StormsConfig(ForecastingConfig):
     """
 
     TASKS: ClassVar[tuple[str, ...]] = ("extrapolation",)
+    LEARNED: ClassVar[tuple[str, ...]] = ("scaling", "last_training_year")
 
     name: str = "storms"  # storms
     path: str | None = None  # a CSV file like the shipped one, which is read when null
@@ -36,6 +37,9 @@ class StormsConfig(ForecastingConfig):
         require(self.every > 0, self, "every", "a number of hours > 0")
         whole = self.observed_fraction == 1 and self.observed_points is None
         require(whole, self, "observed_fraction", "1: a forecast starts at the last fix")
+        of_class = type(self).extrapolate_from
+        alone = self.extrapolate_from == of_class
+        require(alone, self, "extrapolate_from", f"{of_class}: two days tell of the next three")
 
 
 @dataclass
@@ -55,6 +59,11 @@ class StormBirthsConfig:
     batch_size: int = 190  # choice: training sequences per batch
     passes: int = 10  # choice: passes over the training sequences that make one epoch
 
+    @property
+    def learned(self) -> dict[str, Any]:
+        """What decides which seasons train."""
+        return {"last_training_year": self.last_training_year}
+
     def __post_init__(self) -> None:
         at_least(self, 1, "halvings", "batch_size", "passes")
 
@@ -68,6 +77,7 @@ class MimicDemoConfig(CSVConfig):
     """
 
     TASKS: ClassVar[tuple[str, ...]] = ("interpolation", "extrapolation")
+    LEARNED: ClassVar[tuple[str, ...]] = (*CSVConfig.LEARNED, "hours", "bin_hours")
 
     name: str = "mimic_demo"  # mimic_demo
     path: str | None = None  # a CSV file like the shipped one, which is read when null

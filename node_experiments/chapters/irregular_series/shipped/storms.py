@@ -13,7 +13,7 @@ the motion of the last twelve hours. The model's numbers are
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -107,14 +107,15 @@ def storms_data(
     scale = Scaling.fit(train, settings.scaling)
     data = forecast_data(
         (scale(train), scale(validation), scale(test)),
-        # The fix at the time of the forecast is the last one that a model sees.
-        replace(settings, extrapolate_from=(BACK + 0.01) / (BACK + AHEAD)),
+        settings,
         seed,
         device,
         features=FEATURES,
         time_unit=TimeUnit("days", (BACK + AHEAD) / 24),
         scaling=scale,
         span=(0.0, 1.0),
+        # The fix at the time of the forecast is the last one that a model sees.
+        extrapolate_from=(BACK + 0.01) / (BACK + AHEAD),
     )
     data.source = found[-1][1]
     data.measures = partial(storm_errors, scaling=scale)

@@ -42,7 +42,7 @@ def cells(
         asked = {"config.dataset.name": dataset, "config.dataset.task": task}
         if any(run.get(key) != value for key, value in asked.items()):
             continue
-        if run.get("status") != "completed" or run.get("mode") == "eval":
+        if run.get("status") != "completed" or run.get("mode", "train") != "train":
             continue
         if has(run, [f"{metric}/test"], ["config.model.name"]):
             found.setdefault(run["config.model.name"], []).append(run)
@@ -65,10 +65,19 @@ def row(label: str, runs: Sequence[Record], metrics: Sequence[str], form: str) -
 def rule(
     label: str, found: Mapping[str, Sequence[Record]], metrics: Sequence[str], form: str
 ) -> list[Any]:
-    """The errors of a rule without parameters, which are the same in every run."""
-    every = [run for runs in found.values() for run in runs]
-    numbers = (values(every[:1], metric) for metric in metrics)
-    return [label, *(Cell.number(each[0], form) if each else None for each in numbers)]
+    """The errors of a rule without parameters: the same in all runs that hide the same values."""
+    by_seed = {run.get("seed"): run for runs in found.values() for run in runs}
+    cells: list[Cell | None] = []
+    for metric in metrics:
+        errors = values([*by_seed.values()], metric)
+        estimate = Estimate.of(errors)
+        same = estimate is not None and max(errors) - min(errors) <= 1e-9 * abs(errors[0])
+        cells.append(
+            Cell.number(errors[0], form)
+            if same
+            else estimate and estimate.cell(form, form, count=1)
+        )
+    return [label, *cells]
 
 
 def bands(found: Mapping[str, Sequence[Record]]) -> list[ReportTable]:
