@@ -88,7 +88,7 @@ def blank(figure, save, target, **options):
 
 
 def at_the_end(draw, figures, trainer):
-    if trainer.epoch == trainer.epochs:
+    if trainer.is_last:
         draw(figures, trainer)
 
 

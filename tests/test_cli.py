@@ -67,6 +67,19 @@ def test_help_shows_the_settings_of_what_was_chosen(capsys, monkeypatch):
     assert lines["dataset.batch_size=250"].startswith("choice: windows per batch")
 
 
+def test_help_knows_the_users_own_experiments(capsys, monkeypatch, tmp_path):
+    folder = tmp_path / "experiment"
+    folder.mkdir()
+    own = "# @package _global_\n# My own experiment.\ntrainer:\n  epochs: 77\n"
+    (folder / "my_exp.yaml").write_text(own)
+    arguments = ["--config-dir", str(tmp_path), "experiment=my_exp", "--help"]
+    monkeypatch.setattr(sys, "argv", ["node-run", *arguments])
+    assert cli.main() == 0
+    out = capsys.readouterr().out
+    assert out.startswith("My own experiment.")
+    assert re.search(r"^trainer\.epochs=77 +passes over the training data$", out, re.MULTILINE)
+
+
 def test_every_setting_is_explained():
     schemas = [RunConfig, *(hint for hint in get_type_hints(RunConfig).values())]
     schemas += [each.settings for named in BY_NAME.values() for each in named().values()]

@@ -138,6 +138,13 @@ def test_a_tableau_alone_makes_a_choice(monkeypatch):
             assert compose("config", [f"solver={name}"]).solver.method == name
 
 
+@pytest.mark.parametrize("debug", choices("debug"))
+def test_what_helps_to_debug_fits_every_dataset(debug):
+    """It sets nothing that a dataset might not have."""
+    assert set(OmegaConf.load(CONFIGS / "debug" / f"{debug}.yaml")) == {"trainer"}
+    composed("experiment=spirals_rnn_dt", f"debug='{debug}'")
+
+
 def test_every_experiment_opens_with_its_command():
     for path in (CONFIGS / "experiment").glob("*.yaml"):
         own = " dataset.path=patients.csv" if path.stem.startswith("csv_") else ""

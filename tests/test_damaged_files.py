@@ -19,7 +19,8 @@ from node_experiments.config import ConfigError, RunConfig
 from node_experiments.config.checks import folder_name
 from node_experiments.runner.checkpoint_overrides import content_of
 from node_experiments.runner.data_files import check_same_data, noted, same_data
-from node_experiments.runner.job import check_path, settings_in
+from node_experiments.runner.job import check_path
+from node_experiments.runner.resume_overrides import settings_in
 from node_experiments.runs import load_runs
 from node_experiments.runs.checkpoint_names import latest_run
 from node_experiments.runs.directory import (

@@ -13,6 +13,10 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from node_experiments.cli.application import choices_of_run
+from node_experiments.config import ConfigError
+from node_experiments.runner.resume_overrides import check_changeable
+from node_experiments.training.optimizers import SCHEDULERS, make_scheduler
 from node_experiments.training.timing import Timing
 
 
@@ -137,12 +141,55 @@ def test_resume_of_a_named_run(node_run, stopped):
         (["seed=5"], "seed cannot be changed"),
         (["model=resnet"], "model cannot be changed"),
         (["trainer.devices=2"], "trained by 1 processes"),
+        (["trainer.accumulate=2"], "trainer.accumulate cannot be changed with resume="),
+        (["trainer.limit_batches=1"], "the schedule counts its steps; start a new run"),
+        (["trainer.init_from=x"], "the run goes on from the weights in its checkpoint"),
+        (["outputs=elsewhere"], "outputs cannot be changed"),
     ],
 )
 def test_what_a_resume_may_not_change(node_run, stopped, arguments, message):
     result = node_run(f"resume={stopped}", *arguments)
     assert result.code in (1, 2)
     assert message in result.err
+
+
+def test_the_latest_run_is_looked_for_in_outputs_and_stays_where_it_is(
+    node_run, stopped, tmp_path
+):
+    (tmp_path / "outputs").rename(tmp_path / "runs")
+    result = node_run("resume=latest", "outputs=runs", "mode=train")
+    assert result.code == 0, result.err
+    assert result.folders == [tmp_path / "runs" / stopped.relative_to(tmp_path / "outputs")]
+    assert content(result.folders[0])["status"] == "completed"
+    assert len(list((tmp_path / "runs").glob("*/*"))) == 1
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_epochs_can_be_changed_where_the_schedule_does_not_depend_on_them(name):
+    def rates(total_steps):
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1)
+        schedule = make_scheduler(optimizer, name, total_steps, steps_per_epoch=2, epochs=[2])
+        found = []
+        for _ in range(8):
+            found += schedule.get_last_lr()
+            optimizer.step()
+            schedule.step()
+        return found
+
+    settings = {"scheduler": {"name": name}, "trainer": {"epochs": 4}}
+    if rates(8) == rates(16):
+        check_changeable("trainer.epochs", settings)
+    else:
+        with pytest.raises(ConfigError, match=f"{name}' was laid over 4 epochs; start a new run"):
+            check_changeable("trainer.epochs", settings)
+
+
+@pytest.mark.parametrize("word", ["resume=auto", "resume=null"])
+def test_where_no_run_is_named_no_other_configuration_is_looked_at(tmp_path, monkeypatch, word):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text("dataset: {name: spirals}\nmodel: {name: latent_ode}\n")
+    assert choices_of_run(["experiment=mnist_mlp", word]) == []
+    assert choices_of_run([f"resume={tmp_path}"]) == ["dataset=spirals", "model=latent_ode"]
 
 
 def test_resume_of_something_else(node_run, tmp_path):

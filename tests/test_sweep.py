@@ -178,7 +178,7 @@ def study(node_run, tmp_path):
 
     def trials():
         by_state = {}
-        for trial in optuna.load_study("mnist_mlp", "sqlite:///outputs/optuna.db").trials:
+        for trial in optuna.load_study("mnist_mlp_maximize", "sqlite:///outputs/optuna.db").trials:
             by_state.setdefault(trial.state.name, []).append(trial)
         return by_state
 
@@ -211,7 +211,7 @@ def test_an_optuna_study_that_was_killed_goes_on(node_run, tiny, tmp_path, study
 
     again = node_run(*arguments)
     assert again.code == 0, again.err
-    assert "the study mnist_mlp is done" in again.out
+    assert "the study mnist_mlp_maximize is done" in again.out
     assert len(study[1]()["COMPLETE"]) == 2
 
 
@@ -233,12 +233,27 @@ def test_a_trial_that_fails_does_not_end_a_study(node_run, tiny, study, monkeypa
 
 
 @pytest.mark.filterwarnings("ignore")  # as above
+def test_a_search_for_the_worst_settings_is_rejected(node_run, tiny, study):
+    arguments = (*study[0], *tiny, "optimizer.lr=interval(0.01,0.3)")
+    result = node_run(*arguments, "hydra.sweeper.direction=minimize")
+    assert result.code != 0
+    assert (
+        "direction=minimize finds the worst settings, for 'accuracy' is a score; set "
+        "hydra.sweeper.direction=maximize" in result.err + result.out
+    )
+    # The one in the wrong direction is another study.
+    again = node_run(*arguments)
+    assert again.code == 0, again.err
+    assert {state: len(of_it) for state, of_it in study[1]().items()} == {"COMPLETE": 2}
+
+
+@pytest.mark.filterwarnings("ignore")  # as above
 def test_a_trial_that_another_process_runs_is_left_to_it(node_run, study, tmp_path):
     import optuna
 
     (tmp_path / "outputs").mkdir()
     other = optuna.create_study(
-        "sqlite:///outputs/optuna.db", study_name="mnist_mlp", direction="maximize"
+        "sqlite:///outputs/optuna.db", study_name="mnist_mlp_maximize", direction="maximize"
     )
     other.tell(other.ask(), 0.5)
     other.ask()

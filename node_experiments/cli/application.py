@@ -81,9 +81,9 @@ def run(words: Sequence[str]) -> int:
     except Exception as error:
         # Hydra meets some input with an exception of any type, before any job.
         ours = isinstance(error, HydraException | OmegaConfBaseException)
-        if wants_traceback() or (ExitCode.started and not ours):
+        if wants_traceback() or (ExitCode.started and not ours and not ExitCode.last):
             raise
-        return explain(error)
+        return explain(error, "the sweep ended after what failed above: " if ExitCode.last else "")
 
 
 def without_a_file(error: OSError) -> str:
@@ -95,11 +95,11 @@ def without_a_file(error: OSError) -> str:
     return f"cannot write what was asked for: {error.strerror or error}"
 
 
-def explain(error: BaseException) -> int:
-    """Print an error of Hydra's in one line; returns the exit code."""
+def explain(error: BaseException, before: str = "") -> int:
+    """Print an error of Hydra's in one line, with something before it; returns the exit code."""
     from .hydra_errors import describe
 
-    return complain(describe(error))
+    return complain(f"{before}{describe(error)}")
 
 
 def command(words: Sequence[str]) -> int:
@@ -117,14 +117,19 @@ def command(words: Sequence[str]) -> int:
     overrides += one_directory(given) if multirun else []
     if not flags.shell_completion:
         check_overrides(map(read, overrides), groups, folders, multirun)
-    if flags.help:
-        from .help import help_of_chosen, help_text
+    if flags.help and not given:
+        from .help import help_text
 
-        of_chosen = help_of_chosen(overrides, folders, columns()) if given else None
-        print(of_chosen or help_text(folders, columns()), end="", flush=True)
+        print(help_text(folders, columns()), end="", flush=True)
         return 0
     with hydra_for(flags) as hydra:
         name = flags.config_name or CONFIG
+        if flags.help:
+            from .help import help_of_chosen
+
+            single = partial(compose, hydra, name, multirun=False)
+            print(help_of_chosen(overrides, single, folders, columns()), end="", flush=True)
+            return 0
         if shown(hydra, name, flags, overrides):
             return 0
         composed = compose(hydra, name, overrides, multirun)
@@ -153,6 +158,8 @@ def choices_of_run(overrides: Sequence[str]) -> list[str]:
         raise ConfigError(f"mode={mode} needs checkpoint=<run folder or .pt file>")
     if named is None or "dataset" in given or named.is_sweep_override():
         return []
+    if named.key_or_group == "resume" and named.value() in (None, "auto"):
+        return []  # no run is named
     from ..runs.checkpoint_names import resolved_checkpoint
 
     outputs = text_of(given["outputs"]) if "outputs" in given else "outputs"

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from ..runs.jobs import split_overrides
 from .arguments import read
 from .override_checks import values
 
@@ -26,8 +27,7 @@ def slug(overrides: str) -> str:
     >>> slug("dataset.observed_fraction=0.1,experiment=periodic_rnn_dt")
     'experiment=periodic_rnn_dt_observed_fraction=0.1'
     """
-    # A comma inside brackets is part of a value.
-    words = re.split(r",(?=[+~]?[A-Za-z_][\w.@/-]*=)", overrides)
+    words = split_overrides(overrides)
     words.sort(key=lambda word: not word.startswith("experiment="))
     pairs = [word.partition("=")[::2] for word in words]
     lasts = [key.rpartition(".")[2] for key, _ in pairs]

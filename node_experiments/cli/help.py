@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from ..chapters import datasets
 from ..config import ConfigError, nearest
-from ..runner.compose import configs_folder
 from ..runner.messages import outcome_of_test
 from ..runs.checkpoint_names import PRETRAINED, pretrained_runs
 from ..runs.result import read_result
@@ -103,12 +101,16 @@ def help_text(folders: Iterable[Path], width: int | None = None) -> str:
 
 
 def help_of_chosen(
-    overrides: Sequence[str], folders: Iterable[Path], width: int | None = None
+    overrides: Sequence[str],
+    compose: Callable[[list[str]], DictConfig],
+    folders: Iterable[Path],
+    width: int | None = None,
 ) -> str:
     """The settings that these overrides lead to, but for those that are swept.
 
     Args:
         overrides: Of the command line.
+        compose: The configuration of overrides, from these folders.
         folders, width: As in `help_text`.
 
     Raises:
@@ -116,15 +118,13 @@ def help_of_chosen(
     """
     parsed = map(read, overrides)
     single = [o.input_line for o in parsed if not o.is_sweep_override() and o.input_line]
-    with initialize_config_dir(str(configs_folder().resolve()), version_base="1.3"):
-        composed = compose("config", overrides=single)
+    settings = cast("dict[str, Any]", OmegaConf.to_container(compose(single)))
     lines = [
         described(file)[1]
         for folder in folders
         for file in folder.glob("experiment/*.yaml")
         if f"experiment={file.stem}" in single
     ]
-    settings = cast("dict[str, Any]", OmegaConf.to_container(composed))
     for group, of_group in explained(settings).items():
         longest = max(len(setting) for setting, _ in of_group)
         lines.append(f"\n== {group or 'run'} ==")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from .style import (
     COLORS,
@@ -23,22 +24,22 @@ Rows = Sequence[Mapping[str, float]]
 def curves_figure(groups: Mapping[str, Sequence[Rows]], tag: str, title: str) -> Figure:
     """A metric against epochs: a line for the mean of each group, a band for its extremes.
 
+    A group is drawn at the epochs after which the metric of all its runs is known.
+
     Args:
         groups: By label, the runs of the group; of each run its epochs, by TensorBoard tag.
+        tag: That of the metric.
     """
     with style():
         figure = new_figure(height=3.8)
         axis = figure.subplots()
         for (label, runs), color in zip(groups.items(), colors(len(groups)), strict=True):
-            curves = [[row[tag] for row in run if tag in row] for run in runs]
-            length = min(map(len, curves), default=0)
-            if not length:
+            epochs, values = at_equal_epochs(runs, tag)
+            if not epochs:
                 continue
-            values = np.array([curve[:length] for curve in curves])
-            epochs = np.arange(1, length + 1)
-            name = label if len(curves) == 1 else f"{label} ({len(curves)} runs)"
+            name = label if len(runs) == 1 else f"{label} ({len(runs)} runs)"
             axis.plot(epochs, values.mean(0), label=name, color=color, marker="o", markersize=3)
-            if len(curves) > 1:
+            if len(runs) > 1:
                 axis.fill_between(epochs, values.min(0), values.max(0), color=color, alpha=0.2)
         axis.set_xlabel("epoch")
         axis.set_ylabel(name_of(tag))
@@ -52,6 +53,15 @@ def curves_figure(groups: Mapping[str, Sequence[Rows]], tag: str, title: str) ->
             f"{title}\nlines: means over runs, bands: their range" if several else title
         )
     return figure
+
+
+def at_equal_epochs(runs: Sequence[Rows], tag: str) -> tuple[list[float], NDArray[np.float64]]:
+    """The epochs after which a number of all runs is known, and the numbers, `(run, epoch)`."""
+    curves = [
+        {row["epoch"]: row[tag] for row in run if {"epoch", tag} <= row.keys()} for run in runs
+    ]
+    epochs = sorted(set.intersection(*map(set, curves))) if curves else []
+    return epochs, np.array([[curve[epoch] for epoch in epochs] for curve in curves])
 
 
 def name_of(tag: str) -> str:

@@ -16,7 +16,7 @@ from ..runs.result import Findings
 from ..training.loop import TrainingDiverged
 from ..training.signals import Interrupted, StopRequest
 
-__all__ = ["Ending", "Unfinished", "attempt"]
+__all__ = ["Ending", "Unfinished", "attempt", "ending_of"]
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Unfinished(Exception):
     """Raised from the error that ended a job, with what had been found until then.
 
     Args:
-        ending: How it ended, where another process knows.
+        ending: How it ended, where that is known already.
     """
 
     def __init__(self, found: Findings, ending: Ending | None = None) -> None:

@@ -77,7 +77,7 @@ def evaluate(config: RunConfig, folder: Path, device: torch.device) -> Findings:
     found.metrics = {f"{name}/test": value for name, value in values.items()}
     if test.solves:
         found.metrics["nfe/forward"] = test.evaluations / test.solves
-        # Some parts of a model are solved by methods of their own.
+        # Parts of a model may have different methods.
         orders = {METHODS[module.solver.method].order for module in solving_modules(model)}
         found.solver_order = orders.pop() if len(orders) == 1 else None
     found.memory = Memory(peak_bytes=peak_bytes(device))

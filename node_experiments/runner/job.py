@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra.conf import HydraConf
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from ..config import (
     ConfigError,
@@ -34,9 +31,7 @@ from ..runs.directory import (
 from ..runs.result import RunResult, read_result
 from ..runs.starts import discard, mark_start, one_at_a_time, remove_failed_starts
 from ..training.signals import is_ours
-from .compose import odd_groups, plain_config
 from .data_files import (
-    PLACES,
     check_files,
     check_same_data,
     fingerprints,
@@ -155,9 +150,8 @@ def configuration(given: RunConfig, overrides: list[str]) -> RunConfig:
         given.checkpoint = resolved_checkpoint(given.checkpoint, given.outputs)
         return config_of_checkpoint(given, overrides)
     if given.resume not in (None, "auto"):
-        from ..runs.checkpoint_names import resolved_checkpoint
+        from .resume_overrides import config_of_run
 
-        given.resume = resolved_checkpoint(given.resume, given.outputs)
         return config_of_run(given, overrides)
     if given.trainer.init_from is not None:
         from ..runs.checkpoint_names import resolved_checkpoint
@@ -165,86 +159,6 @@ def configuration(given: RunConfig, overrides: list[str]) -> RunConfig:
         given.trainer.init_from = resolved_checkpoint(given.trainer.init_from, given.outputs)
     given.places = places_of(given.dataset)
     return given
-
-
-def config_of_run(given: RunConfig, overrides: list[str]) -> RunConfig:
-    """The configuration of the run folder `resume=`, with what may be changed in it.
-
-    Raises:
-        ConfigError: It is no run folder, or an override would make another run of it.
-    """
-    assert given.resume is not None
-    file = Path(given.resume) / "config.yaml"
-    if not file.is_file():
-        raise ConfigError(
-            f"resume={given.resume} is no run folder: it has no config.yaml; "
-            "give outputs/<name>/<run>, or resume=auto"
-        )
-    content = settings_in(file)
-    for override in overrides:
-        key = override.lstrip("+~").partition("=")[0]
-        if key == "resume" or key.startswith("hydra"):
-            continue
-        group, _, setting = key.partition(".")
-        if override in (f"{group}={content[group].get('name')}" for group in ("dataset", "model")):
-            continue  # they are those of the run already
-        if group == "dataset" and setting in PLACES:
-            path = Path(str(getattr(given.dataset, setting))).expanduser()
-            content["places"] = {**(content.get("places") or {}), setting: str(path.absolute())}
-            continue
-        if group != "trainer" or not setting:
-            raise ConfigError(
-                f"{key} cannot be changed with resume=: the run has its own configuration; "
-                "changeable: trainer.epochs and other settings of the trainer, and where the "
-                "same data are now, with dataset.path or dataset.root"
-            )
-        if setting == "accumulate":
-            raise ConfigError(
-                "trainer.accumulate cannot be changed with resume=: the checkpoint may be inside "
-                "an epoch, and the schedule counts its steps; start a new run"
-            )
-        scheduler = content["scheduler"].get("name")
-        if setting == "epochs" and scheduler not in ("none", "step"):
-            raise ConfigError(
-                f"trainer.epochs cannot be changed with resume=: the schedule {scheduler!r} was "
-                f"laid over {content['trainer'].get('epochs')} epochs; start a new run"
-            )
-        content["trainer"][setting] = getattr(given.trainer, setting)
-    try:
-        return plain_config({**content, "resume": given.resume})
-    except ConfigError as error:
-        raise ConfigError(f"{file} is damaged: {error}") from error
-
-
-def settings_in(file: Path) -> dict[str, Any]:
-    """The settings of a run as its directory holds them, unresolved.
-
-    Raises:
-        ConfigError: They cannot be read.
-    """
-    try:
-        content = OmegaConf.to_container(OmegaConf.load(file))
-    except (OmegaConfBaseException, YAMLError, OSError, ValueError, RecursionError) as error:
-        raise ConfigError(
-            f"{file} is damaged and cannot be read ({first_line(error)}); put it back, or start "
-            "a new run"
-        ) from error
-    groups = ("dataset", "model", "scheduler", "trainer")
-    if not isinstance(content, dict) or not all(isinstance(content.get(g), dict) for g in groups):
-        raise ConfigError(
-            f"{file} is damaged: it lacks {', '.join(groups)}; put it back, or start a new run"
-        )
-    found = {str(key): value for key, value in content.items()}
-    if odd := odd_groups(found):
-        raise ConfigError(
-            f"{file} is damaged: {odd[0]} is no group of settings; put it back, or start a new run"
-        )
-    return found
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's message."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def find_place(config: RunConfig, folder: Path, siblings: bool) -> Path:

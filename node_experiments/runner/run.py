@@ -60,7 +60,8 @@ def check(config: RunConfig) -> None:
     build.check_choices(config)
     check_loggers(config.trainer.loggers)
     check_machine(config)
-    if config.mode == "train" and config.trainer.init_from is not None:
+    begins = config.mode == "train" and config.resume in (None, "auto")
+    if begins and config.trainer.init_from is not None:
         from .warm_start import check_start
 
         check_start(config.trainer.init_from)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from contextlib import closing, nullcontext
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -45,7 +44,8 @@ from ..training.timing import Timing
 from . import build
 from .after_training import calibrate, check_that_it_learned
 from .data_files import fingerprints
-from .ending import Unfinished
+from .ending import Unfinished, ending_of
+from .resume_overrides import OVER_ALL_EPOCHS
 from .tracked_run import tracked_run
 
 __all__ = ["fit", "prepare", "tested", "trainable_parameters"]
@@ -161,8 +161,8 @@ def fit(
     if group.size > 1:
         # The same initial weights everywhere, but different noise in every process.
         torch.manual_seed(config.seed * 1_000_003 + group.rank)
-    # What the loggers write is written before anyone removes the folder of a run that fails here.
-    with nullcontext() if tracking is None else closing(tracking):
+    status = "failed"
+    try:
         if checkpoint is not None:
             restore_training_state(trainer, checkpoint, config, folder)
         elif settings.init_from is not None:
@@ -175,8 +175,15 @@ def fit(
                 check_that_it_learned(trainer)
                 if group.rank == 0:
                     calibrate(trainer, last, folder)
+            status = "completed"
         except (Exception, KeyboardInterrupt) as error:
-            raise Unfinished(findings(trainer, parameters, timing)) from error
+            ending = ending_of(error, stop, config.mode)
+            status = ending.status
+            raise Unfinished(findings(trainer, parameters, timing), ending) from error
+    finally:
+        # What the loggers write is written before anyone removes the folder of a run that fails.
+        if tracking is not None:
+            tracking.close(status)
     return findings(trainer, parameters, timing)
 
 
@@ -268,7 +275,7 @@ def check_patience(config: RunConfig, data: Any) -> None:
             "trainer.patience stops by the validation metric, and there is no validation data; "
             "set dataset.validation_size above 0, or trainer.patience=null"
         )
-    if config.scheduler.name in ("one_cycle", "cosine"):
+    if config.scheduler.name in OVER_ALL_EPOCHS:
         log.info(
             "the schedule %s is laid over all %d epochs: where trainer.patience stops earlier, "
             "the learning rate has not come down",

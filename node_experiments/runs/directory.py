@@ -35,6 +35,7 @@ __all__ = [
     "remove_leftovers",
     "started_before",
     "status",
+    "this_process",
 ]
 
 LOCK = ".lock"
@@ -42,6 +43,11 @@ ENDED = ("completed", "diverged")  # to run it again would give the same
 
 # The parser in C reads some hundred configurations in a second.
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def this_process() -> str:
+    """The number of this process and the machine that it runs on."""
+    return f"{os.getpid()} on {os.uname().nodename}"
 
 
 @contextmanager
@@ -70,7 +76,7 @@ def claimed(folder: Path) -> Iterator[None]:
                 "wait for it, end it, or choose another hydra.run.dir"
             ) from None
         lock.truncate(0)
-        lock.write(f"{os.getpid()} on {os.uname().nodename}")
+        lock.write(this_process())
         lock.flush()
         remove_leftovers(folder)
         try:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-__all__ = ["FILE", "Job", "note_job", "read_jobs"]
+__all__ = ["FILE", "Job", "note_job", "read_jobs", "split_overrides"]
 
 FILE = "jobs.jsonl"
 
@@ -30,12 +31,22 @@ class Job:
     @property
     def varied(self) -> dict[str, str]:
         """The overrides by name."""
-        return dict(part.partition("=")[::2] for part in self.overrides.split(",") if part)
+        return dict(part.partition("=")[::2] for part in split_overrides(self.overrides) if part)
+
+
+def split_overrides(joined: str) -> list[str]:
+    """The overrides that Hydra joined by commas; a comma inside brackets is part of a value.
+
+    >>> split_overrides("dataset.value_columns=[hr,bp],seed=0")
+    ['dataset.value_columns=[hr,bp]', 'seed=0']
+    """
+    return re.split(r",(?=[+~]?[A-Za-z_][\w.@/-]*=)", joined)
 
 
 def note_job(sweep: Path, number: int, overrides: str, folder: Path, reason: str | None) -> None:
     """Note where a job of a sweep ran, or why it could not; jobs may run in many processes."""
     line = json.dumps(asdict(Job(number, overrides, str(folder), reason))) + "\n"
+    sweep.mkdir(parents=True, exist_ok=True)  # nothing is in it where no job ran yet
     # One write of one line: lines of jobs that end together do not mix.
     descriptor = os.open(sweep / FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from .directory import LOCK, is_claimed
+from .directory import LOCK, is_claimed, this_process
 from .files import read_file
 
 __all__ = [
@@ -34,11 +34,6 @@ def mark_start(folder: Path) -> None:
         lock.write(this_process())
 
 
-def this_process() -> str:
-    """The number of this process and the machine that it runs on."""
-    return f"{os.getpid()} on {os.uname().nodename}"
-
-
 def discard(folder: Path) -> None:
     """Remove a directory in which nothing ran; what a run has left is never touched."""
     if not is_only_started(folder):
@@ -46,15 +41,24 @@ def discard(folder: Path) -> None:
     with suppress(OSError):
         if read_file(folder / LOCK).decode(errors="replace") not in ("", this_process()):
             return  # of another process
-    for name in (LOCK, "node-run.log"):
-        (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / ".hydra", ignore_errors=True)
     with suppress(OSError):
-        folder.rmdir()
+        remove_start(folder)
         for parent in list(folder.parents)[:2]:  # of this name, and `outputs`, if it is the first
             if parent.resolve() == Path.cwd():
                 break
             parent.rmdir()
+
+
+def remove_start(folder: Path) -> None:
+    """Remove a directory with all that is there before a run writes anything about itself.
+
+    Raises:
+        OSError: It cannot be removed, or holds more.
+    """
+    for name in (LOCK, "node-run.log"):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / ".hydra", ignore_errors=True)
+    folder.rmdir()
 
 
 def forget(folder: Path) -> None:
@@ -94,11 +98,8 @@ def remove_failed_starts(parent: Path, but: Path) -> None:
         if folder.resolve() == but.resolve() or not is_only_started(folder):
             continue
         if not is_claimed(folder) and not may_live(folder):
-            for name in (LOCK, "node-run.log"):
-                (folder / name).unlink(missing_ok=True)
-            shutil.rmtree(hydra, ignore_errors=True)
             with suppress(OSError):
-                folder.rmdir()
+                remove_start(folder)
     for lock in parent.glob(f".{'[0-9a-f]' * 12}.lock"):
         remove_if_dead(lock)
 

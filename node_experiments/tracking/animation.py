@@ -87,7 +87,7 @@ class Film(Callback):
         self._path, self._draw, self._seconds, self._dpi = path, draw, seconds, dpi
 
     def epoch_end(self, trainer: Trainer) -> None:
-        if trainer.epoch < trainer.epochs:
+        if not trainer.is_last:
             return
         frames = [frame_png(figure, self._dpi) for figure in self._draw(trainer)]
         if frames:

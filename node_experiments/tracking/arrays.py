@@ -27,6 +27,6 @@ class Arrays(Callback):
         self._path, self._collect = path, collect
 
     def epoch_end(self, trainer: Trainer) -> None:
-        if trainer.epoch == trainer.epochs:
+        if trainer.is_last:
             arrays: dict[str, Any] = self._collect(trainer)
             write_atomically(self._path, lambda file: np.savez_compressed(file, **arrays))

@@ -51,10 +51,9 @@ class Figures(Callback):
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def epoch_end(self, trainer: Trainer) -> None:
-        is_last = trainer.epoch == trainer.epochs
         now = time.monotonic()
         too_long = self._spent > max(SECONDS, SHARE * (now - self._begun))
-        if not is_last and (too_long or not trainer.is_evaluated(trainer.epoch)):
+        if not trainer.is_last and (too_long or not trainer.is_evaluated(trainer.epoch)):
             return
         before = random_state()  # what is drawn at random for a picture changes no training
         try:

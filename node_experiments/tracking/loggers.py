@@ -70,7 +70,7 @@ class Logger(Protocol):
         ...
 
     def close(self, status: str) -> None:
-        """End with `completed` or `failed`, as the last call."""
+        """End with `completed`, `diverged`, `interrupted` or `failed`, as the last call."""
         ...
 
 
@@ -109,7 +109,6 @@ class Tracking(Callback):
     ) -> None:
         self._loggers, self._valid_until = loggers, valid_until
         self._constant = frozenset(constant)
-        self._failed = True
 
     def fit_start(self, trainer: Trainer) -> None:
         # The window at the step of the checkpoint is void too, where an evaluation may have
@@ -132,7 +131,6 @@ class Tracking(Callback):
         if "loss/test" in trainer.metrics:
             new |= reported_tags(trainer.reported, trainer.task.metric)
         self._write(trainer, new)
-        self._failed = trainer.epoch < trainer.epochs
         for logger in self._loggers:
             logger.flush()
 
@@ -141,10 +139,10 @@ class Tracking(Callback):
         for logger in self._loggers:
             logger.figure(f"figures/{name}", figure, step)
 
-    def close(self) -> None:
-        """End all logs."""
+    def close(self, status: str) -> None:
+        """End all logs with the status of the run, as of `Logger`."""
         for logger in self._loggers:
-            logger.close("failed" if self._failed else "completed")
+            logger.close(status)
 
     def _write(self, trainer: Trainer, values: Mapping[str, float]) -> None:
         values = {tag: value for tag, value in values.items() if tag not in self._constant}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MLflowRun"]
 
+ENDINGS = {"completed": "FINISHED", "interrupted": "KILLED"}  # in MLflow's words; else FAILED
 RUN_ID = "mlflow_run_id"  # a file of the run directory, by which a resumed training continues
 
 
@@ -69,4 +70,4 @@ class MLflowRun:
         """Nothing: each call has written."""
 
     def close(self, status: str) -> None:
-        self._client.set_terminated(self._id, "FINISHED" if status == "completed" else "FAILED")
+        self._client.set_terminated(self._id, ENDINGS.get(status, "FAILED"))

@@ -207,7 +207,7 @@ class Trainer:
         """
         self.emit("fit_start")
         try:
-            while self.epoch < self.epochs and not self.stopped:
+            while not self.is_last:
                 self.train_epoch()
                 self.improved = False
                 if self.is_evaluated(self.epoch + 1):

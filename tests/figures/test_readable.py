@@ -13,7 +13,7 @@ from node_experiments.figures.training import training_figure
 
 def rows(scale=1.0, shift=0.0, backward=0.0, count=12):
     return [
-        {"step": 10.0 * k, "nfe/forward": 20.0 + k, "nfe/backward": backward}
+        {"epoch": k, "step": 10.0 * k, "nfe/forward": 20.0 + k, "nfe/backward": backward}
         | {f"{name}/{split}": scale / k + shift for name in ("loss", "mse")
            for split in ("train", "validation", "test")}
         for k in range(1, count + 1)

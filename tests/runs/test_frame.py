@@ -11,6 +11,7 @@ import pytest
 from node_experiments.cli.report import TABLES, main
 from node_experiments.runs import load_runs
 from node_experiments.runs.directory import status
+from node_experiments.runs.jobs import Job
 
 REFERENCE = Path(__file__).parent.parent.parent / "outputs" / "reference"
 ONE = REFERENCE / "table1" / "mnist_resnet_1block_seed1"
@@ -141,6 +142,11 @@ def test_jobs_that_never_had_a_directory_are_rows(tmp_path):
     assert (run["name"], run["status"], run["reason"]) == ("mnist_mlp", "failed", "no")
     assert run["sweep"] == "tuned"
     assert Path(run["directory"]) == sweep / "3"
+
+
+def test_a_comma_inside_a_value_parts_no_overrides():
+    job = Job(0, "dataset.value_columns=[hr,bp],+model.hidden=8,seed=1", "x/0")
+    assert job.varied == {"dataset.value_columns": "[hr,bp]", "+model.hidden": "8", "seed": "1"}
 
 
 def test_it_is_quick():

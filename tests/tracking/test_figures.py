@@ -2,19 +2,26 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
 
 from node_experiments.tracking import figures
+from node_experiments.tracking.animation import Film
+from node_experiments.tracking.arrays import Arrays
 from node_experiments.tracking.figures import Figures
+from node_experiments.training.loop import Trainer
 
 
-def trainer_at(epoch, epochs=4, steps=7):
-    return SimpleNamespace(
+def trainer_at(epoch, epochs=4, steps=7, stopped=False):
+    trainer = SimpleNamespace(
         task=SimpleNamespace(metric="accuracy"), windows=[], history=[], epoch=epoch,
         epochs=epochs, step=steps * epoch, is_evaluated=lambda epoch: epoch % 2 == 0,
+        stopped=stopped,
     )  # fmt: skip
+    trainer.is_last = Trainer.is_last.fget(trainer)
+    return trainer
 
 
 @pytest.fixture
@@ -41,6 +48,27 @@ def test_the_last_epoch_is_always_drawn(shown):
     drawn, found = shown
     drawn.epoch_end(trainer_at(3, epochs=3))
     assert len(found) == 2
+
+
+def test_the_epoch_after_which_a_run_is_stopped_is_the_last(shown, monkeypatch):
+    drawn, found = shown
+    monkeypatch.setattr(figures, "SECONDS", 0.0)
+    monkeypatch.setattr(figures, "SHARE", 0.0)  # what was drawn once took too long
+    for epoch in (2, 4, 6):
+        drawn.epoch_end(trainer_at(epoch, epochs=9, stopped=epoch == 6))
+    assert [step for name, step in found if name == "training"] == [14, 42]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"), [(Arrays, {"x": np.zeros(2)}), (Film, [Figure(figsize=(1, 1))])]
+)
+def test_what_is_kept_of_the_end_is_that_of_a_run_that_was_stopped(tmp_path, kind, content):
+    path = tmp_path / "kept"
+    kept = kind(path, lambda trainer: content)
+    kept.epoch_end(trainer_at(2, epochs=9))
+    assert not path.exists()
+    kept.epoch_end(trainer_at(4, epochs=9, stopped=True))
+    assert path.exists()
 
 
 def test_what_is_drawn_at_random_changes_no_training(shown):

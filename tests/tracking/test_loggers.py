@@ -1,6 +1,7 @@
 """Loggers by choice: what each is given, and what is said where its library is missing."""
 
 import importlib.util
+import json
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -10,11 +11,13 @@ from matplotlib.figure import Figure
 from node_experiments.config import ConfigError
 from node_experiments.runner.run import check_loggers
 from node_experiments.tracking.loggers import TrackedRun, Tracking, make_loggers
+from node_experiments.training.loop import TrainingDiverged
+from node_experiments.training.signals import Interrupted
 
 SETTINGS = {"solver": "rk4", "optimizer.lr": 0.1, "seed": 0}
 
 
-def log_two_epochs(name, folder, valid_until=None, first=1):
+def log_two_epochs(name, folder, valid_until=None, first=1, status="completed"):
     run = TrackedRun(
         folder, "mnist", "accuracy", SETTINGS, {"command": "node-run"}, valid_until=valid_until
     )
@@ -24,7 +27,7 @@ def log_two_epochs(name, folder, valid_until=None, first=1):
         logger.scalars({"loss/test": 2.0 / step}, step)
         logger.figure("figures/training", Figure(), step)
         logger.flush()
-    logger.close("completed")
+    logger.close(status)
 
 
 def forget():
@@ -38,6 +41,38 @@ def _forget():
     forget()
     yield
     forget()
+
+
+WAITING = ("trainer.epochs=9", "trainer.patience=1", "optimizer.lr=1e-30", "trainer.threads=1")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (None, "completed"),
+        (TrainingDiverged("diverged"), "diverged"),
+        (Interrupted("interrupted"), "interrupted"),
+        (OSError(28, "No space left on device"), "failed"),
+    ],
+)
+def test_loggers_end_with_the_status_of_the_run(node_run, tiny, monkeypatch, error, status):
+    """Of a run that its patience stops, after which something may still be wrong."""
+
+    def check(trainer):
+        assert trainer.epoch < trainer.epochs
+        if error is not None:
+            raise error
+
+    ended = []
+    logger = SimpleNamespace(
+        scalars=lambda values, step: None, flush=lambda: None, close=ended.append
+    )
+    monkeypatch.setattr("node_experiments.runner.train.make_loggers", lambda *given: [logger])
+    monkeypatch.setattr("node_experiments.runner.train.check_that_it_learned", check)
+    result = node_run("experiment=mnist_mlp", "model.hidden=8", *tiny, *WAITING)
+    assert ended == [status]
+    (folder,) = result.folders
+    assert json.loads((folder / "result.json").read_text())["status"] == status
 
 
 def test_what_is_logged_is_at_the_training_step():
@@ -84,7 +119,7 @@ def test_wandb_is_given_each_step_once(tmp_path, monkeypatch):
 
 
 def test_mlflow_is_given_each_point_once(tmp_path, monkeypatch):
-    points, settings = [], []
+    points, settings, endings = [], [], []
 
     class Client:
         def __getattr__(self, name):
@@ -100,6 +135,9 @@ def test_mlflow_is_given_each_point_once(tmp_path, monkeypatch):
             assert run_id == "7"
             points.extend(metrics)
             settings.extend(params)
+
+        def set_terminated(self, run_id, status):
+            endings.append(status)
 
         def get_run(self, run_id):
             return SimpleNamespace(data=SimpleNamespace(metrics={p.key: p.value for p in points}))
@@ -124,6 +162,9 @@ def test_mlflow_is_given_each_point_once(tmp_path, monkeypatch):
     assert dict(settings) == {"solver": "rk4", "optimizer.lr": "0.1", "seed": "0"}
     log_two_epochs("mlflow", tmp_path, valid_until=1)  # killed after step 2, resumed from step 1
     assert [(p.key, p.step, p.value) for p in points] == once
+    for status in ("interrupted", "diverged", "failed"):
+        log_two_epochs("mlflow", tmp_path, status=status)
+    assert endings == ["FINISHED", "FINISHED", "KILLED", "FAILED", "FAILED"]
 
 
 def test_wandb_offline(tmp_path, monkeypatch):

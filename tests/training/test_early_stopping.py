@@ -157,9 +157,9 @@ def test_the_baseline_is_the_mean_of_the_training_series(tmp_path):
     train = data.train.data.target.values
     test = data.test.data.target.values
     expected = float((test - train.mean()).square().mean())
-    assert error_of_mean(data.train, data.test) == pytest.approx(expected, rel=1e-5)
+    assert error_of_mean(data.train, data.test, data.dim) == pytest.approx(expected, rel=1e-5)
     # Of extrapolation it is the mean of what is to be forecast.
     later = csv_data(CSVConfig(path=str(tmp_path / "x.csv"), scaling="none"))
     train, test = (part.data.target.values for part in (later.train, later.test))
     expected = float((test - train.mean()).square().mean())
-    assert error_of_mean(later.train, later.test) == pytest.approx(expected, rel=1e-5)
+    assert error_of_mean(later.train, later.test, later.dim) == pytest.approx(expected, rel=1e-5)

@@ -141,7 +141,7 @@ class GradientCosts(Callback):
         self._folder = folder
 
     def epoch_end(self, trainer: Trainer) -> None:
-        if trainer.epoch < trainer.epochs or not getattr(trainer.model, "compare_gradients", True):
+        if not trainer.is_last or not getattr(trainer.model, "compare_gradients", True):
             return
         trainer.model.train()
         data: Any = trainer.data

@@ -123,7 +123,7 @@ class SampleErrors(Callback):
         self._path = path
 
     def epoch_end(self, trainer: Trainer) -> None:
-        if trainer.epoch == trainer.epochs:
+        if trainer.is_last:
             like = next(iter(trainer.data.test))[0]
             write_json(self._path, samples_by_solver(trainer.model, like)[0])
 

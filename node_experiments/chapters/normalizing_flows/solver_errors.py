@@ -110,7 +110,7 @@ class SolverErrors(Callback):
         self._folder = folder
 
     def epoch_end(self, trainer: Trainer) -> None:
-        if trainer.epoch < trainer.epochs:
+        if not trainer.is_last:
             return
         model: Any = trainer.model
         points = next(iter(trainer.data.test))[:POINTS]
