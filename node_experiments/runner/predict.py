@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from ..data.table_file import read_table
 from ..runs.directory import folder_of_checkpoint
 from ..runs.files import write_atomically
 from ..runs.result import Findings, read_result
+from .data_files import located
 from .messages import coverage_phrase
 from .restore import Trained, rebuild
 from .train import trainable_parameters
@@ -152,6 +153,8 @@ def answer(trained: Trained, request: Request, seed: int | None = None) -> Predi
         seed: Of all draws; that of its configuration when None.
     """
     trained.model.eval()
+    config = replace(trained.config, dataset=located(trained.config))
+    trained = replace(trained, config=config)
     devices = [trained.device] if trained.device.type == "cuda" else []
     with torch.no_grad(), torch.random.fork_rng(devices):
         torch.manual_seed(trained.config.seed if seed is None else seed)

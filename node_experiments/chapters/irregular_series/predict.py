@@ -22,6 +22,7 @@ from .measurements import Measurements
 from .predict_source import source_of
 from .series_schema import SeriesSchema
 from .table_cells import text_of
+from .table_times import times_of
 
 __all__ = ["predict_series", "predictions"]
 
@@ -43,7 +44,7 @@ def predict_series(trained: Any, request: Request) -> Prediction:
         ConfigError: Times for a classifier.
     """
     model, data, device = trained.model, trained.data, trained.device
-    schema, seen = source_of(trained, request.inputs)
+    schema, seen, table = source_of(trained, request.inputs)
     series = schema.series(seen)
     of = f"{len(seen)} series"
     if data.task == "classification":
@@ -52,18 +53,20 @@ def predict_series(trained: Any, request: Request) -> Prediction:
                 "predict.times and predict.latent mean nothing for a classifier: the checkpoint "
                 "was trained with dataset.task=classification"
             )
-        found = class_probabilities(model, data, schema, seen, series, device)
+        by_time = data.label_per == "time"
+        times = own_times(schema, seen, table) if by_time else None
+        found = class_probabilities(model, schema, seen, series, times, device)
         return Prediction(as_given(found, schema, request.inputs), of)
     samples = request.samples
     warn_of_bands(model, schema.columns.features)
-    table, latent = predictions(
+    forecasts, latent = predictions(
         model, schema, seen, series, data.span, request.times, samples, data.mean_gap, device,
         request.latent, request.after_last,
     )  # fmt: skip
     return Prediction(
-        as_given(table, schema, request.inputs),
+        as_given(forecasts, schema, request.inputs),
         of,
-        lambda: forecast_figure(schema, seen, table),
+        lambda: forecast_figure(schema, seen, forecasts),
         None if latent is None else as_given(latent, schema, request.inputs),
     )
 
@@ -225,15 +228,19 @@ def asked_times(
 
 def class_probabilities(
     model: Any,
-    data: Any,
     schema: SeriesSchema,
     seen: Measurements,
     series: RaggedSeries,
+    times: np.ndarray | None,
     device: torch.device,
 ) -> pd.DataFrame:
-    """The probability of each class, one row for each series, or for each time of it."""
+    """The probability of each class, one row for each series, or for each time of it.
+
+    Args:
+        series: As `schema.series` reads `seen`.
+        times: Of all rows of `seen`, as `own_times` gives them; None of classes of series.
+    """
     assert schema.classes is not None
-    origins = schema.times.origins(seen)
     frames = []
     for start in range(0, len(seen), TOGETHER):
         chosen = torch.arange(start, min(start + TOGETHER, len(seen)))
@@ -248,14 +255,32 @@ def class_probabilities(
         for row, i in enumerate(chosen.tolist()):
             columns: dict[str, Any] = {schema.form.series_column: seen.names[i]}
             of_series = shares[row]
-            if data.label_per == "time":
+            if times is not None:
                 first, last = int(seen.offsets[i]), int(seen.offsets[i + 1])
                 of_series = of_series[: last - first]
-                grid = series.times[first:last].numpy()
-                columns[schema.form.time_column] = schema.times.to_user(grid, origins[i])
+                columns[schema.form.time_column] = schema.times.written(times[first:last])
             else:
                 of_series = of_series[None]
             for place, name in enumerate(schema.classes):
                 columns[f"probability of {name}"] = of_series[:, place]
             frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)
+
+
+def own_times(schema: SeriesSchema, seen: Measurements, table: TableFile | None) -> np.ndarray:
+    """The time of each row, as `SeriesTimes.raw` gives it, shape `(row,)`.
+
+    Measurements keep times since the first of a series. These and the first add up to a time
+    that may differ in its last digits from that of the table, which is the nearest one there.
+
+    Args:
+        table: Where the series come from; None of test series.
+    """
+    since = np.round(seen.times * 1e9).astype(np.int64) if schema.times.in_seconds else seen.times
+    found = np.repeat(seen.origins, np.diff(seen.offsets)) + since
+    if table is None:
+        return found
+    known = np.unique(times_of(table, schema.form, schema.columns.time_kind))
+    after = np.searchsorted(known, found).clip(1, len(known) - 1)
+    low, high = known[after - 1], known[after]
+    return np.where(found - low < high - found, low, high)

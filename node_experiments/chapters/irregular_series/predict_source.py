@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
+from ...data.table_file import TableFile
 from ..prediction import Inputs, table_in
 from .csv_series import learned_schema
 from .measurements import Measurements
 from .series_schema import SeriesSchema
+from .shipped.mimic_demo import first_hours
+from .shipped.pbcseq import logarithms_of_visits
 from .table_format import Columns, TableFormat
 from .table_warnings import warn_of_far_series
 from .user_table import read_user_table, with_series
@@ -17,33 +22,50 @@ from .windows import latest_window
 
 __all__ = ["source_of"]
 
+# What a dataset makes of a table, given its settings and the features of the model.
+PREPARED: dict[str, Callable[..., TableFile]] = {
+    "mimic_demo": first_hours,
+    "pbcseq": logarithms_of_visits,
+}
 
-def source_of(trained: Any, inputs: Inputs | None) -> tuple[SeriesSchema, Measurements]:
-    """What a checkpoint learned of its table, and the series of another one.
+
+def source_of(
+    trained: Any, inputs: Inputs | None
+) -> tuple[SeriesSchema, Measurements, TableFile | None]:
+    """What a checkpoint learned of its data, the series that it predicts from, and their table.
 
     Args:
-        inputs: A table; when None, that of `dataset.path`, or the test series of a dataset that
-            is no table of the user's.
+        inputs: A table like the one that the model was trained on, or, of data of the package
+            that are no table, with the columns `series` and `time` and the features. When None,
+            that of `dataset.path`; without one, the test series, which have no table.
 
     Raises:
         DataError: The table cannot be read.
     """
     data, settings = trained.data, trained.config.dataset
-    if data.learned is not None:
-        schema = learned_schema(settings, data.learned)
-        given = None if inputs is None else with_series(table_in(inputs), settings)
-        table = read_user_table(settings) if given is None else given
-        seen = schema.read(table)
-        if settings.observed_window is not None:
-            seen = latest_window(seen, settings.observed_window * schema.columns.hour)
-        warn_of_far_series(table.source, schema, seen, data.span[1])
-        return schema, seen
-    schema = schema_of(data)
-    return schema, test_series(data, schema) if inputs is None else schema.read(table_in(inputs))
+    if data.learned is None:
+        schema = schema_of(data)
+        if inputs is None:
+            return schema, test_series(data, schema), None
+        table = table_in(inputs)
+        return schema, schema.read(table), table
+    schema = learned_schema(settings, data.learned)
+    if inputs is None and settings.path is None and data.source is not None:
+        return schema, test_series_of_table(data), None
+    table = (
+        read_user_table(settings) if inputs is None else with_series(table_in(inputs), settings)
+    )
+    if settings.name in PREPARED:
+        table = PREPARED[settings.name](table, settings, schema.columns.features)
+    seen = schema.read(table)
+    if settings.observed_window is not None:
+        seen = latest_window(seen, settings.observed_window * schema.columns.hour)
+    warn_of_far_series(table.source, schema, seen, data.span[1])
+    return schema, seen, table
 
 
 def schema_of(data: Any) -> SeriesSchema:
-    """Names, scales and times of a dataset of the package."""
+    """Names and scales of data of the package that are no table; times are in their unit."""
     features = data.features or tuple(f"x{n + 1}" for n in range(data.dim))
     shift, scale = (0.0,) * data.dim, (1.0,) * data.dim
     if data.scaling is not None:
@@ -52,17 +74,18 @@ def schema_of(data: Any) -> SeriesSchema:
     last = float(forecasts.target.times.max()) if forecasts.divide_by_last else 1.0
     classes = None if data.classes is None else tuple(map(str, range(data.classes)))
     form = TableFormat(value_columns=features, label_per=data.label_per or "series")
-    return SeriesSchema(form, Columns(features), classes, "file", 0.0, last, shift, scale)
+    time_scale = data.time_unit.scale * last
+    return SeriesSchema(form, Columns(features), classes, "file", 0.0, time_scale, shift, scale)
 
 
 def test_series(data: Any, schema: SeriesSchema) -> Measurements:
     """What the model sees of each test series, in the units of the data; numbers are names."""
     seen = data.test.data.observed
-    values = schema.value_scaling.undo(seen.values.double().cpu()).numpy()
+    values = schema.value_scaling.undo(seen.values.cpu().double()).numpy()
     if seen.feature_mask is not None:
         values = np.where(seen.feature_mask.cpu().numpy(), values, np.nan)
     size = len(seen)
-    times = seen.times.double().cpu().numpy()
+    times = in_unit(seen.times, data.time_unit.scale)
     return Measurements(
         names=list(map(str, range(size))),
         offsets=seen.offsets.numpy(),
@@ -72,4 +95,40 @@ def test_series(data: Any, schema: SeriesSchema) -> Measurements:
         static=np.zeros((size, 0)),
         labels=[""] * (size if data.label_per != "time" else len(times)),
         where=lambda row: f"test series {int(seen.series_of_point[row])}",
+    )
+
+
+def in_unit(times: Tensor, scale: float) -> np.ndarray:
+    """Model times in a unit of which `scale` are 1, with no more decimals than tell them apart.
+
+    The third frame of 28 is 3 then, and not 2.9999999702.
+    """
+    single = times.cpu().numpy()
+    exact = found = single.astype(np.float64) * scale
+    for decimals in range(9, -1, -1):
+        short = exact.round(decimals)
+        found = np.where((short / scale).astype(np.float32) == single, short, found)
+    return found
+
+
+def test_series_of_table(data: Any) -> Measurements:
+    """What the model sees of each test series of a table, as the table has it."""
+    _, table, series = data.source
+    observed = data.test.data.observed
+    places = [table.names.index(name) for name in data.test_names]
+    rows = []
+    for place, number in sorted(zip(places, data.test.order().tolist(), strict=True)):
+        first, last = table.offsets[place : place + 2]
+        shown = observed.times[observed.offsets[number] : observed.offsets[number + 1]]
+        rows.append(first + np.flatnonzero(np.isin(series.times[first:last], shown.cpu().numpy())))
+    chosen, kept = np.sort(places), np.concatenate(rows)
+    return Measurements(
+        names=[table.names[place] for place in chosen],
+        offsets=np.concatenate([[0], np.cumsum([len(some) for some in rows])]),
+        times=table.times[kept],
+        origins=table.origins[chosen],
+        values=table.values[kept],
+        static=table.static[chosen],
+        labels=[""] * len(kept if data.label_per == "time" else chosen),
+        where=lambda row: table.where(int(kept[row])),
     )

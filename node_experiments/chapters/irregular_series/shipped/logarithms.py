@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-__all__ = ["with_logarithms"]
+__all__ = ["raw_name", "with_logarithms"]
 
 
 def with_logarithms(frame: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
@@ -18,3 +18,13 @@ def with_logarithms(frame: pd.DataFrame, names: Collection[str]) -> pd.DataFrame
     found = frame.columns.intersection(list(names))
     logs = np.log(frame[found].where(frame[found] > 0))
     return frame.assign(**logs).rename(columns={name: f"log {name}" for name in found})
+
+
+def raw_name(name: str, names: Collection[str]) -> str:
+    """The column of which `with_logarithms` makes the one of this name.
+
+    >>> raw_name("log lactate", ["lactate"]), raw_name("log book", ["lactate"])
+    ('lactate', 'log book')
+    """
+    raw = name.removeprefix("log ")
+    return raw if raw in names else name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -14,14 +15,14 @@ from ....data.table_file import TableFile
 from ..csv_series import table_data
 from ..forecast_data import ForecastData
 from ..table_cells import numbers_of
-from ..table_columns import find_columns
+from ..table_columns import LEARNED, find_columns, require_column
 from ..user_table import table_format
 from . import MimicDemoConfig
 from .carried_forward import carried_errors
-from .logarithms import with_logarithms
+from .logarithms import raw_name, with_logarithms
 from .package_files import own_or_shipped
 
-__all__ = ["PLAUSIBLE", "SKEWED", "VITAL_SIGNS", "mimic_demo_data"]
+__all__ = ["PLAUSIBLE", "SKEWED", "VITAL_SIGNS", "first_hours", "mimic_demo_data"]
 
 VITAL_SIGNS = ("heart_rate", "sbp", "dbp", "respiratory_rate", "spo2", "temp_c")
 
@@ -59,7 +60,7 @@ def mimic_demo_data(
         DataError: As there.
     """
     table, fingerprint = own_or_shipped(settings, "mimic_demo_icu.csv.gz")
-    table = first_hours(table, settings)
+    table = first_hours(table, settings, learned["names"]["features"] if learned else ())
     data = table_data(table, fingerprint, settings, seed, device, learned)
     vital = {name: [data.features.index(name)] for name in VITAL_SIGNS if name in data.features}
     others = [i for i, name in enumerate(data.features) if name not in VITAL_SIGNS]
@@ -68,16 +69,24 @@ def mimic_demo_data(
     return data
 
 
-def first_hours(table: TableFile, settings: MimicDemoConfig) -> TableFile:
+def first_hours(
+    table: TableFile, settings: MimicDemoConfig, learned: Sequence[str] = ()
+) -> TableFile:
     """Means of the plausible readings in each bin of the first hours, from admission on.
 
     Of laboratory values that are `SKEWED` they are means of logarithms.
 
+    Args:
+        learned: Features of the model that reads the table. They may be empty in all rows.
+
     Raises:
-        DataError: A cell that is no number.
+        DataError: A cell that is no number, or a feature of the model that is missing.
     """
     form = table_format(settings)
-    features = list(find_columns(table, form).features)
+    expected = [raw_name(name, SKEWED) for name in learned]
+    for name in expected:
+        require_column(table, name, LEARNED)
+    features = list(dict.fromkeys([*expected, *find_columns(table, form).features]))
     frame = pd.DataFrame({name: numbers_of(table, name, form) for name in features})
     hour = numbers_of(table, settings.time_column, form)
     early = int((hour < 0).sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,13 +14,14 @@ from ....data.table_file import TableFile
 from ..csv_series import table_data
 from ..forecast_data import ForecastData
 from ..table_cells import numbers_of
+from ..table_columns import require_column
 from ..user_table import table_format
 from . import PBCSeqConfig
 from .carried_forward import carried_errors
-from .logarithms import with_logarithms
+from .logarithms import raw_name, with_logarithms
 from .package_files import own_or_shipped
 
-__all__ = ["pbcseq_data"]
+__all__ = ["logarithms_of_visits", "pbcseq_data"]
 
 SKEWED = ("bili", "chol", "alk.phos", "ast", "platelet", "protime")
 
@@ -38,12 +40,29 @@ def pbcseq_data(
         DataError: As there.
     """
     table, fingerprint = own_or_shipped(settings, "pbcseq.csv.gz")
-    form, columns = table_format(settings), settings.value_columns or []
-    frame = pd.DataFrame({name: numbers_of(table, name, form) for name in columns})
-    frame = with_logarithms(frame, SKEWED)
-    rows = table.rows.drop(columns=columns).join(frame)
-    table = TableFile(table.source, rows, table.decimal, table.lines)
-    settings = replace(settings, value_columns=list(frame.columns))
+    columns = settings.value_columns or []
+    table = logarithms_of_visits(table, settings, columns)
+    names = [f"log {name}" if name in SKEWED else name for name in columns]
+    settings = replace(settings, value_columns=names)
     data = table_data(table, fingerprint, settings, seed, device, learned)
     data.measures = partial(carried_errors, groups={"all": range(data.dim)})
     return data
+
+
+def logarithms_of_visits(
+    table: TableFile, settings: PBCSeqConfig, features: Sequence[str]
+) -> TableFile:
+    """The table with the logarithms of what is `SKEWED`.
+
+    Args:
+        features: What is read of it, called as in the table or as by the model.
+
+    Raises:
+        DataError: A column that is missing, or a cell that is no number.
+    """
+    form, columns = table_format(settings), [raw_name(name, SKEWED) for name in features]
+    for name in columns:
+        require_column(table, name, f"a table of visits needs {', '.join(columns)}")
+    frame = pd.DataFrame({name: numbers_of(table, name, form) for name in columns})
+    rows = table.rows.drop(columns=columns).assign(**with_logarithms(frame, SKEWED))
+    return replace(table, rows=rows)

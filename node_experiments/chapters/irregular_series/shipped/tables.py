@@ -71,12 +71,10 @@ def rule(
     for metric in metrics:
         errors = values([*by_seed.values()], metric)
         estimate = Estimate.of(errors)
-        same = estimate is not None and max(errors) - min(errors) <= 1e-9 * abs(errors[0])
-        cells.append(
-            Cell.number(errors[0], form)
-            if same
-            else estimate and estimate.cell(form, form, count=1)
-        )
+        cell = None if estimate is None else estimate.cell(form, form, count=1)
+        if errors and max(errors) - min(errors) <= 1e-9 * abs(errors[0]):
+            cell = Cell.number(errors[0], form)
+        cells.append(cell)
     return [label, *cells]
 
 
