@@ -46,7 +46,8 @@ class EventData:
     Attributes:
         span: Length of the observed time, in the model's units.
         mean_count: Events of a training sequence, on average.
-        dim, mean_gap: Values of an event, which are 1, and the mean time between two.
+        dim, time_unit: Values of an event, which are 1, and the mean time between two, in which
+            networks read gaps.
         compared: What the rate in `window` is.
         time_label, rate_label: Of a picture's axes.
         names: Of the first test sequences; their numbers where there are none.
@@ -58,7 +59,7 @@ class EventData:
     span: float
     mean_count: float
     dim: int
-    mean_gap: float
+    time_unit: float
     compared: str = "true rate"
     time_label: str = "time (units of the model)"
     rate_label: str = "rate (events per unit of time)"

@@ -59,23 +59,23 @@ class RecognitionRNN(nn.Module):
         dim: Values of an observation.
         latent: Size of z0.
         hidden: Size of its state.
-        mean_gap: With each observation it reads the time since the one before (since 0 for the
+        time_unit: With each observation it reads the time since the one before (since 0 for the
             first), in multiples of this; it reads no times when None.
     """
 
-    def __init__(self, dim: int, latent: int, hidden: int, mean_gap: float | None) -> None:
+    def __init__(self, dim: int, latent: int, hidden: int, time_unit: float | None) -> None:
         super().__init__()
-        self.mean_gap = mean_gap
-        self.rnn = ElmanNetwork(dim + (mean_gap is not None), hidden)
+        self.time_unit = time_unit
+        self.rnn = ElmanNetwork(dim + (time_unit is not None), hidden)
         self.head = nn.Linear(hidden, 2 * latent)
 
     def forward(self, series: Series) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of z0, shape `(batch, latent)` each."""
         series = series.packed()
         inputs = series.values
-        if self.mean_gap is not None:
+        if self.time_unit is not None:
             gaps = torch.diff(series.times, dim=1, prepend=torch.zeros_like(series.times[:, :1]))
-            gaps = (gaps / self.mean_gap).to(inputs.dtype).expand(inputs.shape[:2])
+            gaps = (gaps / self.time_unit).to(inputs.dtype).expand(inputs.shape[:2])
             inputs = torch.cat([inputs, gaps.unsqueeze(-1)], -1)
         if series.complete:
             _, state = self.rnn(inputs.flip(1))
@@ -98,14 +98,14 @@ class LatentODE(nn.Module):
     Args:
         settings: Sizes, noise, and whether the recognition network reads times.
         dim: Values of an observation.
-        mean_gap: Mean time between two observations, the recognition network's unit of time.
+        time_unit: What the recognition network reads the time between two observations in.
     """
 
     def __init__(
         self,
         settings: LatentODEConfig,
         dim: int,
-        mean_gap: float,
+        time_unit: float,
         solver: Solver,
         gradient: Gradient,
     ) -> None:
@@ -113,7 +113,7 @@ class LatentODE(nn.Module):
         c = settings
         self.latent = c.latent
         self.encoder = RecognitionRNN(
-            dim, c.latent, c.encoder_hidden, mean_gap if c.reads_gaps else None
+            dim, c.latent, c.encoder_hidden, time_unit if c.reads_gaps else None
         )
         field = LatentVectorField(c.latent + c.augment, c.hidden, c.layers, c.activation)
         self.trajectory = LatentTrajectory(field, solver, gradient, c.knots, c.augment)
@@ -152,4 +152,4 @@ def latent_ode(
 ) -> LatentODE:
     """The model, sized for its data."""
     warn_if_overaugmented(settings.augment, settings.latent)
-    return LatentODE(settings, data.dim, data.mean_gap, solver, gradient)
+    return LatentODE(settings, data.dim, data.time_unit, solver, gradient)

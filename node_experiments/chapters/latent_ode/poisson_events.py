@@ -70,7 +70,7 @@ def poisson_data(
         span=span,
         mean_count=mean_count,
         dim=1,
-        mean_gap=span / mean_count,
+        time_unit=span / mean_count,
     )
 
 

@@ -28,11 +28,12 @@ class RecurrentForecaster(nn.Module):
 
     Args:
         settings: The model `rnn_dt` also reads the time to the next observation, in multiples of
-            `mean_gap`. The `rollout` is how a forecast goes beyond the observations, one of
+            `time_unit`. The `rollout` is how a forecast goes beyond the observations, one of
             `ROLLOUTS`: in steps of the `mean_gap` that it was trained on, with straight lines
             between them; or from each `target` time to the next, however far that is.
         dim: Values of an observation.
         mean_gap: Mean time between two observations.
+        time_unit: As above; `mean_gap` when None.
     """
 
     ROLLOUTS = ("mean_gap", "target")
@@ -42,9 +43,11 @@ class RecurrentForecaster(nn.Module):
         settings: RecurrentConfig,
         dim: int,
         mean_gap: float,
+        time_unit: float | None = None,
     ) -> None:
         super().__init__()
         self.mean_gap, self.rollout = mean_gap, settings.rollout
+        self.time_unit = mean_gap if time_unit is None else time_unit
         self.reads_gaps = settings.name == "rnn_dt"
         self.rnn = ElmanNetwork(dim + self.reads_gaps, settings.hidden)
         self.head = nn.Linear(settings.hidden, dim)
@@ -123,7 +126,7 @@ class RecurrentForecaster(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """States after each of the values `(batch, time, dim)`, given the gaps that follow."""
         if self.reads_gaps:
-            gaps = (gaps / self.mean_gap).to(values.dtype).expand(values.shape[:2])
+            gaps = (gaps / self.time_unit).to(values.dtype).expand(values.shape[:2])
             values = torch.cat([values, gaps.unsqueeze(-1)], -1)
         return self.rnn(values, state)
 
@@ -140,4 +143,4 @@ def recurrent_forecaster(
     settings: RecurrentConfig, data: SpiralData, solver: Solver, gradient: Gradient
 ) -> RecurrentForecaster:
     """The model, sized for its data; it solves no ODE."""
-    return RecurrentForecaster(settings, data.dim, data.mean_gap)
+    return RecurrentForecaster(settings, data.dim, data.mean_gap, data.time_unit)

@@ -33,6 +33,7 @@ class SpiralData:
         dim: Coordinates of a point.
         span: Length of the observed time range, in the model's units of time.
         mean_gap: Mean time between two observations, in the same units.
+        time_unit: What networks read the gaps between observations in.
     """
 
     train: SeriesBatches
@@ -41,6 +42,7 @@ class SpiralData:
     dim: int
     span: float
     mean_gap: float
+    time_unit: float
 
 
 def spiral_curves(points: int) -> Tensor:
@@ -122,8 +124,15 @@ def spiral_data(
         test=SeriesBatches(test, 1000),
         dim=2,
         span=time_span,
-        mean_gap=time_span / max(observations - 1, 1),
+        mean_gap=mean_gap_of(train) or time_span,
+        time_unit=time_span / max(observations - 1, 1),
     )
+
+
+def mean_gap_of(batch: SeriesBatch) -> float:
+    """The mean time between two observations; 0 of series of one observation."""
+    gaps = batch.observed.times.double().diff()
+    return float(gaps.mean()) if gaps.numel() else 0.0
 
 
 def cut(

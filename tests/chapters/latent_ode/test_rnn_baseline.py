@@ -3,12 +3,15 @@
 import pytest
 import torch
 
-from node_experiments.chapters.latent_ode.chapter import RecurrentConfig
+from node_experiments.chapters.latent_ode.chapter import RecurrentConfig, SpiralsConfig
 from node_experiments.chapters.latent_ode.rnn_baseline import (
     RecurrentForecaster,
     between,
+    recurrent_forecaster,
 )
+from node_experiments.chapters.latent_ode.spirals import spiral_data
 from node_experiments.data.time_series import TimeSeries
+from node_experiments.ode import Backprop, Solver
 
 
 def series_of(times, values, mask=None):
@@ -88,3 +91,16 @@ def test_between_is_linear():
     path = torch.arange(4.0).square().view(1, 4, 1)
     found = between(path, torch.tensor([[0.0, 0.5, 2.25, 3.0]]))
     assert found.flatten().tolist() == [0.0, 0.5, 5.25, 9.0]
+
+
+@pytest.mark.parametrize("observations", [10, 30, 50, 100])
+def test_the_step_of_a_forecast_is_the_mean_gap(observations):
+    """Of a random part of the points it is shorter than the span between them would say."""
+    data = spiral_data(SpiralsConfig(observations=observations))
+    gaps = data.train.data.observed.times.diff().mean()
+    assert data.mean_gap == pytest.approx(float(gaps), rel=1e-5)
+    # n of 100 points leave as much out at each end as between two of them.
+    expected = data.span / 99 * 101 / (observations + 1)
+    assert data.mean_gap == pytest.approx(expected, rel=0.01)
+    model = recurrent_forecaster(RecurrentConfig("rnn_dt"), data, Solver("dopri5"), Backprop())
+    assert model.mean_gap == data.mean_gap

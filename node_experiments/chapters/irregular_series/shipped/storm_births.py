@@ -82,7 +82,7 @@ def storm_births_data(
         span=MONTHS,
         mean_count=mean_count,
         dim=1,
-        mean_gap=MONTHS / mean_count,
+        time_unit=MONTHS / mean_count,
         compared="mean season, with the births seen",
         time_label="time (months of the year)",
         rate_label="births seen per month",
