@@ -22,6 +22,7 @@ __all__ = [
     "records",
     "settings",
     "show",
+    "trainings",
     "varying",
 ]
 
@@ -57,6 +58,11 @@ def records(runs: DataFrame) -> list[dict[str, Any]]:
         {name: x for name, x in zip(names, row, strict=True) if not absent(name, x)}
         for row in rows
     ]
+
+
+def trainings(runs: DataFrame) -> list[dict[str, Any]]:
+    """Records of runs that trained: an evaluation or a prediction is no network more."""
+    return [run for run in records(runs) if run.get("mode", "train") == "train"]
 
 
 def absent(column: str, value: Any) -> bool:

@@ -25,6 +25,7 @@ from ..data.table_file import read_table
 from ..runs.directory import folder_of_checkpoint
 from ..runs.files import write_atomically
 from ..runs.result import Findings, read_result
+from ..training.random_state import seeded
 from .data_files import located
 from .messages import coverage_phrase
 from .restore import Trained, rebuild
@@ -155,9 +156,7 @@ def answer(trained: Trained, request: Request, seed: int | None = None) -> Predi
     trained.model.eval()
     config = replace(trained.config, dataset=located(trained.config))
     trained = replace(trained, config=config)
-    devices = [trained.device] if trained.device.type == "cuda" else []
-    with torch.no_grad(), torch.random.fork_rng(devices):
-        torch.manual_seed(trained.config.seed if seed is None else seed)
+    with torch.no_grad(), seeded(trained.config.seed if seed is None else seed, trained.device):
         found: Prediction = resolve(predictor_of(trained.config).run)(trained, request)
     return found
 

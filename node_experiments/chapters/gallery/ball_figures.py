@@ -37,10 +37,10 @@ def ball_figures(trainer: Trainer) -> dict[str, Figure]:
         figure = new_figure(width=9.0, height=3.9)
         grid = figure.add_gridspec(3, 2, width_ratios=(2.1, 1))
         draw_heights(figure.add_subplot(grid[:, 0]), trainer)
-        steps = [row["step"] for row in trainer.history] + [trainer.step]
         for k, (name, label) in enumerate(LABELS.items()):
             axis = figure.add_subplot(grid[k, 1])
-            values = [row[f"{name}/test"] for row in [*trainer.history, trainer.metrics]]
+            evaluated = [row for row in trainer.history if f"{name}/test" in row]
+            steps, values = ([row[tag] for row in evaluated] for tag in ("step", f"{name}/test"))
             axis.axhline(getattr(truth, name), color="0.5", lw=1, ls="--")
             axis.plot(steps, values, color=COLORS["blue"])
             axis.set_ylabel(label, fontsize=9)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ...config.checks import ConfigError
 from ...nn.ode_module import ODEModule
 from ...ode import Gradient, Solver
+from ...training.random_state import seeded
 from .settings import ImageFlowConfig
 
 __all__ = ["ImageFlow", "ImageFlowMatching", "SmallUNet", "image_flow", "image_flow_matching"]
@@ -120,12 +121,13 @@ class ImageFlowMatching:
 
     def evaluate(self, model: Any, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
         """The same on images that training never saw, with the same noise at every evaluation."""
-        losses = []
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        total, count = 0.0, 0
+        with seeded(0, next(model.parameters()).device):
             for batch in batches:
-                losses.append(float(self.loss(model, batch, 0)[0]))
-        return {"loss": sum(losses) / len(losses)}
+                size = len(batch[0])
+                total += size * float(self.loss(model, batch, 0)[0])
+                count += size
+        return {"loss": total / count}
 
 
 def image_flow(

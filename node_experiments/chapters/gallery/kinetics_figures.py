@@ -66,7 +66,7 @@ def draw_fit(axis: Axes, trainer: Trainer) -> None:
 
 def draw_rates(axis: Axes, trainer: Trainer) -> None:
     """Each rate constant relative to the true one."""
-    history = [*trainer.history, {"step": trainer.step, **trainer.metrics}]
+    history = [row for row in trainer.history if "k1/test" in row]
     for k, color in enumerate(("black", "purple", "sky")):
         ratios = [row[f"k{k + 1}/test"] / RATES[k] for row in history]
         axis.plot([row["step"] for row in history], ratios, color=COLORS[color],
@@ -87,8 +87,9 @@ def draw_costs(axis: Axes, trainer: Trainer) -> None:
         found = [(t, evaluations_to(trainer.model, t, name)) for t in ends[: len(ends)]]
         reached = [(t, count) for t, count in found if count is not None]
         label = f"{name}, {'implicit' if name in ('trbdf2', 'kvaerno5') else 'explicit'}"
-        axis.plot(*zip(*reached, strict=True), "o-", ms=4, color=COLORS[color], label=label)
-        if len(reached) < len(found):
+        axis.plot([t for t, _ in reached], [count for _, count in reached], "o-", ms=4,
+                  color=COLORS[color], label=label)  # fmt: skip
+        if reached and len(reached) < len(found):
             axis.plot(*reached[-1], "x", ms=11, mew=2.5, color=COLORS[color])
     axis.set(xscale="log", yscale="log", xlabel="end of the solve (s)")
     axis.set_title("function evaluations (x: gave up)", fontsize=10)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pandas import DataFrame
 
-from ...reports.records import records
+from ...reports.records import most_alike, one_per_seed, trainings
 from ...reports.table import Cell, Estimate, ReportTable
 
 if TYPE_CHECKING:
@@ -21,13 +21,16 @@ SEPARATED = 0.99  # accuracy below which a run counts as a failure
 
 
 def by_kind(runs: DataFrame) -> dict[tuple[int, int], list[Mapping[str, Any]]]:
-    """Runs on spheres by dimension and number of augmented dimensions, in that order."""
+    """Runs on spheres by dimension and number of augmented dimensions, in that order.
+
+    Of each seed the last one that ended by itself, of those that differ in nothing else.
+    """
     found: dict[tuple[int, int], list[Mapping[str, Any]]] = {}
-    for run in records(runs):
-        if run.get("config.model.name") == "sphere_ode":
+    for run in trainings(runs):
+        if run.get("config.model.name") == "sphere_ode" and run["status"] != "interrupted":
             key = int(run["config.dataset.dim"]), int(run["config.model.augment"])
             found.setdefault(key, []).append(run)
-    return dict(sorted(found.items()))
+    return {key: one_per_seed(most_alike(found[key])) for key in sorted(found)}
 
 
 def spheres_table(runs: DataFrame) -> ReportTable:
@@ -35,7 +38,7 @@ def spheres_table(runs: DataFrame) -> ReportTable:
     rows = []
     for (dim, augment), all_runs in by_kind(runs).items():
         done = [run for run in all_runs if run["status"] == "completed"]
-        failures = len(all_runs) - sum(run["accuracy/test"] >= SEPARATED for run in done)
+        failures = len(all_runs) - sum(run.get("accuracy/test", 0) >= SEPARATED for run in done)
         cells: list[Cell | None] = []
         for tag, form in (("loss/test", ".2g"), ("accuracy/test", ".4f"), ("nfe/forward", ".0f")):
             estimate = Estimate.of(run[tag] for run in done if tag in run)

@@ -61,7 +61,8 @@ def stated(done: Sequence[Record]) -> str:
     """What all rows of a table were given, and on what they ran."""
     own = settings(done[0])
     config = DEFAULTS | own
-    images = round(done[0]["last/step"] / done[0]["last/epoch"]) * config["dataset.batch_size"]
+    steps = round(done[0]["last/step"] / done[0]["last/epoch"])
+    images = steps * config["trainer.accumulate"] * config["dataset.batch_size"]
     machines = sorted(
         {f"{run.get('hardware.cpu', '?')}, {run.get('hardware.device', '?')}" for run in done}
     )
@@ -86,6 +87,8 @@ def augmentation(config: Mapping[str, Any]) -> str:
     parts = []
     if config.get("dataset.augment"):
         parts.append(f"random crops after padding by {config.get('dataset.padding', 4)}")
+    if config.get("dataset.flip"):
+        parts.append("random flips")
     for name, unit in (("rotation", " degrees"), ("scale", ""), ("shear", "")):
         if largest := config.get(f"dataset.{name}"):
             parts.append(f"{name} up to {largest:g}{unit}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pandas import DataFrame
 
-from ...reports.records import records
+from ...reports.records import most_alike, one_per_seed, trainings
 from ...reports.table import Cell, Estimate, ReportTable
 from ...runs.frame import read_epochs
 
@@ -26,12 +26,15 @@ COLUMNS = {
 
 
 def by_augment(runs: DataFrame) -> dict[int, list[Mapping[str, Any]]]:
-    """Runs of an ODE on pixels by their number of augmented channels, in that order."""
+    """Runs of an ODE on pixels by their number of augmented channels, in that order.
+
+    Of each seed the last one that ended by itself, of those that differ in nothing else.
+    """
     found: dict[int, list[Mapping[str, Any]]] = {}
-    for run in records(runs):
-        if run.get("config.model.name") == "image_ode":
+    for run in trainings(runs):
+        if run.get("config.model.name") == "image_ode" and run["status"] != "interrupted":
             found.setdefault(int(run["config.model.augment"]), []).append(run)
-    return dict(sorted(found.items()))
+    return {augment: one_per_seed(most_alike(found[augment])) for augment in sorted(found)}
 
 
 def kind(augment: int) -> str:
@@ -89,7 +92,8 @@ def courses(runs: DataFrame, title: str) -> Figure:
                 lines = read_epochs(run["directory"])
                 for axis, tag in zip(axes, panels, strict=True):
                     found = [(line["epoch"], line[tag]) for line in lines if tag in line]
-                    axis.plot(*zip(*found, strict=True), "o-", ms=3, color=COLORS[color],
+                    axis.plot([x for x, _ in found], [y for _, y in found], "o-", ms=3,
+                              color=COLORS[color],
                               label=None if number else kind(augment))  # fmt: skip
         for axis, label in zip(axes, panels.values(), strict=True):
             axis.set_title(label, fontsize=11)

@@ -16,7 +16,7 @@ from typing import Any
 from pandas import DataFrame
 
 from ...reports.paired import unpaired_error
-from ...reports.records import differences, has, one_per_seed, records
+from ...reports.records import differences, has, most_alike, one_per_seed, records
 from ...reports.table import Cell, Estimate, ReportTable
 from ...runs.frame import read_epochs
 from .budget import (
@@ -216,8 +216,12 @@ def paper(error: str, parameters: str, memory: str, time: str) -> list[Any]:
 
 
 def measured(runs: Sequence[Record]) -> list[Record]:
-    """The completed runs that say how accurate they are; of each seed the last."""
-    return one_per_seed(run for run in runs if run["status"] == "completed" and has(run, MEASURED))
+    """The completed runs that say how accurate they are; of each seed the last.
+
+    They differ in nothing else; of those with other settings than most there is none.
+    """
+    done = [run for run in runs if run["status"] == "completed" and has(run, MEASURED)]
+    return one_per_seed(most_alike(done))
 
 
 def last(runs: Sequence[Record], tag: str) -> list[float]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
+
+from ...config import RegularizerConfig
 
 __all__ = ["ROWS", "Row", "row_of"]
 
@@ -28,7 +30,12 @@ class Row:
 
 CONV = {"model.stem": "conv", "model.channels": 64}
 SIX = {**CONV, "model.name": "resnet", "model.blocks": 6, "model.shared": False}
-ODE = {**CONV, "model.name": "odenet", "solver.method": "dopri5", "solver.rtol": 1e-3}
+PLAIN = {"model.augment": 0} | {
+    f"regularizer.{entry.name}": entry.default for entry in fields(RegularizerConfig)
+}
+ODE = {
+    **CONV, **PLAIN, "model.name": "odenet", "solver.method": "dopri5", "solver.rtol": 1e-3,
+}  # fmt: skip
 ROWS = (
     Row(
         "MLP, 300 hidden units",

@@ -31,6 +31,7 @@ from scipy.special import logsumexp
 from torch import Tensor
 
 from ...config.checks import some_of
+from ...training.random_state import seeded
 from .bands import BAND, History, drawn, mixture_cdf
 
 __all__ = ["HeldOut", "calibrate", "fitted_noise", "held_out", "widening"]
@@ -180,8 +181,7 @@ def held_out(model: Any, batches: Iterable[Any], cut: float, gap: float) -> list
     device = model.log_noise_std.device
     found: list[list[HeldOut]] = []
     model.eval()
-    with torch.no_grad(), torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(0)
+    with torch.no_grad(), seeded(0, device):
         for observed, asked, number in hidden_parts(batches, cut):
             times = asked.times.expand(len(asked), -1)
             _, means = drawn(model, observed, times, SAMPLES, gap)

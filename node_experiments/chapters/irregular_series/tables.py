@@ -11,7 +11,7 @@ from typing import Any
 from pandas import DataFrame
 
 from ...reports.rank_test import JOINED, compare, ordered
-from ...reports.records import differences, has, left_out, most_alike, one_per_seed, records
+from ...reports.records import differences, has, left_out, most_alike, one_per_seed, trainings
 from ...reports.table import Cell, Estimate, ReportTable
 from ...reports.verdicts import order_verdict
 
@@ -80,15 +80,12 @@ def collect(runs: DataFrame, dataset: str, task: str, setting: str | None) -> tu
     counts.
     """
     cells: dict[tuple[str, float], list[Record]] = defaultdict(list)
-    for run in records(runs):
+    for run in trainings(runs):
         asked = {"status": "completed", "config.dataset.name": dataset}
         asked["config.dataset.task"] = task
         if any(run.get(key) != asked[key] for key in asked):
             continue
-        if (
-            run.get("config.model.variant") == "official_bug"
-            or run.get("mode", "train") != "train"
-        ):
+        if run.get("config.model.variant") == "official_bug":
             continue
         needed = [f"config.dataset.{setting}"] if setting else []
         if not has(run, [*needed, "config.dataset.batch_size"], ["config.model.name"]):

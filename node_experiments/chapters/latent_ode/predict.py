@@ -50,12 +50,14 @@ def predict_spirals(trained: Any, request: Request) -> Prediction:
     last = observed.times.expand(len(names), -1)
     last = last.masked_fill(~observed.mask, -torch.inf).amax(1)
     decodes = hasattr(model, "decode")
-    start = 0.0 if decodes else float(last.max()) + 1e-6
-    times = asked(request, start, 2 * data.span, trained.device)
-    if not decodes and float(times[0, 0]) <= float(last.max()):
+    latest = float(last.max())
+    start = 0.0 if decodes else float(torch.nextafter(last.max(), last.new_tensor(torch.inf)))
+    end = max(2 * data.span, latest + data.span)
+    times = asked(request, start, end, trained.device)
+    if not decodes and float(times[0, 0]) <= latest:
         raise ConfigError(
             f"model {trained.config.model.name!r} predicts what comes after the observations, the "
-            f"last of which is at {float(last.max()):g}; found predict.times from "
+            f"last of which is at {latest:g}; found predict.times from "
             f"{float(times[0, 0]):g} on; a latent ODE predicts at any time"
         )
     mean = model.forecast(observed, times)
@@ -140,7 +142,8 @@ def banded(
         mean: Shape `(series, time, feature)`.
         draws: Shape `(sample, series, time, feature)`.
     """
-    low, high = (torch.quantile(draws, q, dim=0).cpu().numpy() for q in (0.05, 0.95))
+    # That of torch is limited to 16 million numbers.
+    low, high = np.quantile(draws.cpu().numpy(), (0.05, 0.95), axis=0)
     columns: dict[str, Any] = keys(names, times)
     for place, feature in enumerate(features):
         columns[feature] = mean[..., place].cpu().numpy().ravel()

@@ -98,19 +98,21 @@ def table2(runs: DataFrame) -> ReportTable:
 
 def details(runs: DataFrame) -> ReportTable:
     """Other measures of the same runs, and the latent ODE seed by seed."""
-    cells, _ = collect(runs)
+    found, _ = collect(runs)
+    cells, chosen_by = scored(found)
     rows = []
     for model, label in MODELS.items():
         for count in COUNTS:
-            found = cells.get((model, count), [])
-            measures = [cell(numbers(found, metric), count=None) for metric in DETAILS]
+            seeds = cells.get((model, count), [])
+            measures = [cell(numbers(seeds, metric), count=None) for metric in DETAILS]
             rows.append([label, count, *measures])
     return ReportTable.of(
         "Table 2, other measures",
         ["model", "observations", *DETAILS.values()],
         rows,
         caption="Other measures of the same runs, the RNNs in steps of the mean gap:",
-        more=[by_seed(cells)],
+        notes=chosen_by,
+        more=[by_seed(found)],
         missing="-",
     )
 

@@ -227,6 +227,7 @@ CHAPTER = Chapter(
             f"{HERE}.flow_matching:matching_task",
             f"{HERE}.figures:flow_figures",
             f"{HERE}.solver_errors:matching_callbacks",
+            PREDICTOR,
         ),
     },
     figures={

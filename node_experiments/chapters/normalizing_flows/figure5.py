@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pandas import DataFrame
 
 from ...reports.records import differences
-from ...reports.table import Cell, ReportTable
+from ...reports.table import Cell, Estimate, ReportTable
 from ...reports.verdicts import epoch_sentence, within_two_errors
 from .flow_runs import (
     MODELS,
@@ -39,7 +39,11 @@ def figure5(runs: DataFrame) -> ReportTable:
                 continue
             seeds = cells[model]
             run = seeds[-1]
-            true = run.get("log_likelihood_true/test")
+            true = Estimate.of(
+                each["log_likelihood_true/test"]
+                for each in seeds
+                if "log_likelihood_true/test" in each
+            )
             integral = max((number(each, "normalization") for each in seeds), key=off_by)
             rows.append(
                 [
@@ -49,7 +53,7 @@ def figure5(runs: DataFrame) -> ReportTable:
                     Cell.number(int(run["parameters"]), ","),
                     Cell.number(int(run["step"]), ","),
                     cell(seeds, "log_likelihood", 3),
-                    None if true is None else Cell.number(true, ".3f"),
+                    None if true is None else Cell.number(true.mean, ".3f"),
                     Cell.number(integral, ".4f"),
                 ]
             )

@@ -22,6 +22,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from ...ode import Gradient, Solver
+from ...training.random_state import seeded
 from .chapter import FlowMatchingConfig
 from .continuous_flow import ContinuousFlow
 from .divergence import Divergence
@@ -131,8 +132,7 @@ class FlowMatching(MaximumLikelihood):
         """
         points = list(batches)
         values = super().evaluate(model, points)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with seeded(0, points[0].device):
             values["loss"] = float(self.loss(model, torch.cat(points), 0)[0])
         if self.true_log_likelihood is not None:
             values["gap"] = self.true_log_likelihood - values["log_likelihood"]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pandas import DataFrame
 
-from ...reports.records import has, records
-from ...reports.table import Cell, ReportTable
-from .flow_runs import ONE_SEED, cell, number, panels_of
+from ...reports.records import has, most_alike, one_per_seed, trainings
+from ...reports.table import Cell, Estimate, ReportTable
+from .flow_runs import ONE_SEED, SPREAD, cell, number, panels_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,32 +20,36 @@ Runs = dict[tuple[str, str], list[Mapping[str, Any]]]
 
 
 def by_set(runs: DataFrame) -> Runs:
-    """Completed runs of flow matching on points, by set and by pairs."""
+    """Completed runs of flow matching on points, by set and by pairs; one of each seed."""
     found: Runs = {}
-    for run in records(runs):
+    for run in trainings(runs):
         done = run["status"] == "completed" and run.get("config.model.name") == "flow_matching"
         if done and has(run, ["log_likelihood/test"], ["config.dataset.name"]):
             key = run["config.dataset.name"], run["config.model.pairs"]
             found.setdefault(key, []).append(run)
-    return dict(sorted(found.items()))
+    return {key: one_per_seed(most_alike(found[key])) for key in sorted(found)}
 
 
 def matching_table(runs: DataFrame) -> ReportTable:
     """Log-likelihood, truth, the gap between both, and what an evaluation costs."""
-    rows = []
-    for (name, pairs), members in by_set(runs).items():
-        first = members[0]
-        true, nfe = first.get("log_likelihood_true/test"), first.get("evaluations/test")
-        gap = None if true is None else true - number(first, "log_likelihood")
+    rows, sets = [], by_set(runs)
+    for (name, pairs), members in sets.items():
+        true = Estimate.of(numbers(members, "log_likelihood_true"))
+        found = Estimate.of(numbers(members, "log_likelihood"))
+        gap = None if true is None or found is None else true.mean - found.mean
+        integral, nfe = (
+            Estimate.of(numbers(members, tag)) for tag in ("normalization", "evaluations")
+        )
         rows.append([
             name,
             pairs.replace("_", " "),
             cell(members, "log_likelihood", 3),
-            None if true is None else Cell.number(true, ".3f"),
+            None if true is None else Cell.number(true.mean, ".3f"),
             None if gap is None else Cell.number(gap, ".4f"),
-            Cell.number(number(first, "normalization"), ".4f"),
-            None if nfe is None else Cell.number(int(nfe), "d"),
+            None if integral is None else Cell.number(integral.mean, ".4f"),
+            None if nfe is None else Cell.number(round(nfe.mean), "d"),
         ])  # fmt: skip
+    several = any(len(members) > 1 for members in sets.values())
     return ReportTable.of(
         "Flow matching",
         ["points", "pairs", "test log-likelihood", "truth", "below the truth",
@@ -54,9 +58,14 @@ def matching_table(runs: DataFrame) -> ReportTable:
         caption="Log-likelihood of held-out points in nats per point, mean ± its standard error; "
         "`truth` is the density that they were drawn from, `evaluations` the function evaluations "
         "of the solve for all of them.",
-        notes=[ONE_SEED],
+        notes=[SPREAD if several else ONE_SEED],
         missing="-",
     )  # fmt: skip
+
+
+def numbers(runs: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
+    """A test metric of those runs that have it."""
+    return [run[f"{metric}/test"] for run in runs if f"{metric}/test" in run]
 
 
 def densities(runs: DataFrame, title: str) -> Figure:

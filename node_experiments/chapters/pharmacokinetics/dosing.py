@@ -167,7 +167,8 @@ def read_patients(table: TableFile) -> DoseBatch:
 
 
 def _numbers(table: TableFile, name: str) -> pd.Series:
-    text = table.rows[name].str.strip().replace({"NA": "", ".": ""})
+    cells = table.rows[name].astype(object)
+    text = cells.where(cells.notna(), "").map(str).str.strip().replace({"NA": "", ".": ""})
     numbers = pd.to_numeric(text, errors="coerce").astype(float)
     bad = ~np.isfinite(numbers) & ((text != "") | (name not in MAY_LACK))
     _require(table, name, bad, "a number")

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pandas import DataFrame
 
-from ...reports.records import has, left_out, records
+from ...reports.records import (
+    differences,
+    has,
+    left_out,
+    most_alike,
+    one_per_seed,
+    trainings,
+)
 from ...reports.seed_tests import against
 from ...reports.table import Estimate, ReportTable
 
@@ -30,19 +37,16 @@ METRICS = {
 
 def remifentanil_table(runs: DataFrame) -> ReportTable:
     """Means over folds; those of a fold are means over its seeds."""
-    found: dict[str, dict[int, dict[int, Record]]] = defaultdict(lambda: defaultdict(dict))
-    count = 0
-    for run in records(runs):
-        trained = run.get("mode", "train") == "train"
-        if run.get("config.dataset.name") != "remifentanil" or not trained:
-            continue
+    found: dict[str, list[Record]] = defaultdict(list)
+    for run in trainings(runs):
         numbers = ["rms_percentage_error/test", "config.dataset.fold"]
-        if run.get("status") == "completed" and has(run, numbers, ["config.model.name"]):
-            fold, seed = run["config.dataset.fold"], run.get("seed", 0)
-            found[run["config.model.name"]][fold][seed] = run
-            count += 1
-    rows, notes, kept = [], [], 0
-    folds = {name: by_fold for name in MODELS if (by_fold := found.get(name))}
+        completed = run.get("status") == "completed" and has(run, numbers, ["config.model.name"])
+        if completed and run.get("config.dataset.name") == "remifentanil":
+            found[run["config.model.name"]].append(run)
+    count = sum(map(len, found.values()))
+    folds = {name: in_folds(found[name]) for name in MODELS if name in found}
+    alike = [run for by_fold in folds.values() for seeds in by_fold.values() for run in seeds]
+    rows, notes, kept = [], differences_of_data(alike), 0
     for name, by_fold in folds.items():
         row: list[Any] = [MODELS[name]]
         for metric, (_, form) in METRICS.items():
@@ -71,9 +75,27 @@ def remifentanil_table(runs: DataFrame) -> ReportTable:
     )
 
 
-def means(by_fold: Mapping[int, Mapping[int, Record]], metric: str) -> dict[int, float]:
+def in_folds(runs: Sequence[Record]) -> dict[int, list[Record]]:
+    """One run of each seed by fold, of those that differ in nothing else."""
+    alike = most_alike(runs, but=["dataset.fold"])
+    folds = sorted({run["config.dataset.fold"] for run in alike})
+    return {
+        fold: one_per_seed(run for run in alike if run["config.dataset.fold"] == fold)
+        for fold in folds
+    }
+
+
+def differences_of_data(runs: Sequence[Record]) -> list[str]:
+    """A note on settings of the data by which the models of the table differ."""
+    data = [
+        {key: x for key, x in run.items() if key.startswith("config.dataset.")} for run in runs
+    ]
+    return differences([data], but=["dataset.fold"], what="The models")
+
+
+def means(by_fold: Mapping[int, Sequence[Record]], metric: str) -> dict[int, float]:
     """Of each fold the mean over seeds."""
     return {
-        fold: sum(run[f"{metric}/test"] for run in seeds.values()) / len(seeds)
+        fold: sum(run[f"{metric}/test"] for run in seeds) / len(seeds)
         for fold, seeds in by_fold.items()
     }

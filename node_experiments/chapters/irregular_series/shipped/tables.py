@@ -7,7 +7,14 @@ from typing import Any
 
 from pandas import DataFrame
 
-from ....reports.records import has, left_out, most_alike, one_per_seed, records
+from ....reports.records import (
+    has,
+    left_out,
+    most_alike,
+    one_per_seed,
+    records,
+    trainings,
+)
 from ....reports.seed_tests import against
 from ....reports.table import Cell, Estimate, ReportTable
 from ..tables import MODELS
@@ -38,11 +45,11 @@ def cells(
 ) -> tuple[dict[str, list[Record]], int]:
     """Completed runs by model, one for each seed, and how many others were left out."""
     found: dict[str, list[Record]] = {}
-    for run in records(runs):
+    for run in trainings(runs):
         asked = {"config.dataset.name": dataset, "config.dataset.task": task}
         if any(run.get(key) != value for key, value in asked.items()):
             continue
-        if run.get("status") != "completed" or run.get("mode", "train") != "train":
+        if run.get("status") != "completed":
             continue
         if has(run, [f"{metric}/test"], ["config.model.name"]):
             found.setdefault(run["config.model.name"], []).append(run)
