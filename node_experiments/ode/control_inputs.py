@@ -114,7 +114,9 @@ class ControlInput:
         Raises:
             ValueError: Times for another number of samples than the paths have.
         """
-        at = torch.as_tensor(t, dtype=self.values.dtype, device=self.values.device)
+        # In the precision of both: a step may end a rounding before a knot.
+        at = t if isinstance(t, Tensor) else torch.tensor(t, dtype=torch.float64)
+        at = at.to(self.values.device, torch.promote_types(at.dtype, self.values.dtype))
         at = at.reshape(-1, 1) if at.dim() else at.reshape(1)
         batch = self.values.shape[:-2]
         if at.dim() == 2 and batch and len(at) != batch[0]:
@@ -135,7 +137,8 @@ class ControlInput:
         t0, t1 = knots.gather(-1, start), knots.gather(-1, start + 1)
         ends = t1.isfinite()
         h = torch.where(ends, t1, t0 + 1) - t0
-        w = torch.where(ends, (at - t0) / h, 0).clamp(0, 1)
+        w = torch.where(ends, (at - t0) / h, 0).clamp(0, 1).to(values.dtype)
+        h = h.to(values.dtype)
         u0, u1 = _pick(values, start), _pick(values, start + 1)
         u1 = torch.where(ends, u1, u0)
         if self.interpolation == "linear":
@@ -143,12 +146,12 @@ class ControlInput:
         if self.slopes is None:
             before = (start - 1).clamp(min=0)
             slope1 = (u1 - u0) / h
-            span = knots.gather(-1, start) - knots.gather(-1, before)
+            span = (knots.gather(-1, start) - knots.gather(-1, before)).to(values.dtype)
             inner = start > 0
             into = (u0 - _pick(values, before)) / torch.where(inner, span, 1)
             slope0 = torch.where(inner, into, slope1)
         else:
-            slopes = self.slopes.to(at).expand(*samples, -1, -1)
+            slopes = self.slopes.expand(*samples, -1, -1)
             slope0 = _pick(slopes, start)
             slope1 = torch.where(ends, _pick(slopes, start + 1), 0)
         # The Hermite polynomial as the line and what bends it between its ends.

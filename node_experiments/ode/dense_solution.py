@@ -21,8 +21,9 @@ class DenseOutput:
     """The interpolants of all accepted steps, callable at any time of the solve.
 
     It holds the stages of every step. Its values have gradients when the solve was made by
-    `gradient="backprop"` and without events, and none otherwise: events are looked for without a
-    graph. They have none with respect to `t`.
+    `gradient="backprop"`, with a method that is not implicit and without events, and none
+    otherwise: events are looked for without a graph, and so are values inside implicit steps.
+    They have none with respect to `t`.
 
     Attributes:
         lacks_gradient: Whether the solution has a gradient that these values do not have; the
@@ -75,7 +76,8 @@ class DenseOutput:
             self.lacks_gradient = False
             warnings.warn(
                 "values of solution.interpolant have no gradient here; take gradient='backprop' "
-                "without events, ask for these times in t, or read them under torch.no_grad()",
+                "without events and with a method that is not implicit, ask for these times in "
+                "t, or read them under torch.no_grad()",
                 stacklevel=2,
             )
         times = torch.as_tensor(t, dtype=torch.float64)

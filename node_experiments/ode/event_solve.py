@@ -31,6 +31,7 @@ def packed_events(
         ValueError: They are no sequence of functions.
     """
     listed = isinstance(events, Iterable)
+    events = list(events) if listed else events
     if not listed or not all(isinstance(each, Event) or callable(each) for each in events):
         raise ValueError(
             "events must be a list of functions of (t, state), or of Event; found "
@@ -92,7 +93,7 @@ def solve_to_event(
     if torch.is_grad_enabled():
         event, name = events[finder.index], f"events[{finder.index}]"
         t, y = event_gradients(problem, event, name, finder.t, ys[-1], finder.jumps)
-        ts = torch.cat([ts[:-1], t.unsqueeze(0)])
+        ts = torch.cat([ts[:-1], t.unsqueeze(0).to(ts.device)])
         ys = torch.cat([ys[:-1], y.unsqueeze(0)])
     return ts, ys, trajectory
 

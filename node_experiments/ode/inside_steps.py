@@ -30,7 +30,7 @@ def inside_of(
     """The solution in an accepted step from (t, y0) to (t + h, y1), as `Stepper.interpolant`.
 
     For implicit methods it is that of shorter steps from its start, which evaluate the vector
-    field when they are asked for.
+    field when they are asked for, and have no graph.
     """
     if needs_shorter_steps(problem):
         return partial(_shorter_steps, problem, t, h, y0, y1)
@@ -47,4 +47,4 @@ def _shorter_steps(
         for theta in thetas:
             stepper.reset()
             states.append(ends[theta] if theta in ends else stepper.step(t, theta * h, y0))
-    return torch.stack(states)
+        return torch.stack(states)

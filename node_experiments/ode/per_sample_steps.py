@@ -141,7 +141,7 @@ class _Batch:
             if failed is not None:
                 return self._give_up(result, *failed)
             self._step(end)
-        else:
+        if len(self._members):
             every = torch.ones_like(self._members, dtype=torch.bool)
             return self._give_up(result, Status.MAX_STEPS, every)
         ys = problem.y0.new_empty(len(problem.times), *problem.y0.shape)

@@ -130,6 +130,8 @@ def solve(
             func, y0, t, solver, gradient, args=args, parameters=parameters, throw=throw,
             dense=dense, events=events, norm=norm, watch=watch,
         )  # fmt: skip
+    if gradient == "reversible" or getattr(gradient, "replaces_method", False):
+        solver = make_gradient(gradient).solver_for(solver)
     # The halves of a state are told apart by their place, and so are tolerances of components.
     backward = getattr(gradient, "solver", None) or gradient
     tolerances = getattr(backward, "rtol", None), getattr(backward, "atol", None)
@@ -171,8 +173,8 @@ def solve(
     if norm is not None:
         problem.norm = lambda x: one_number(norm(state.unpack(x.view(packed.shape))))
     if watch is not None:
-        problem.watch = lambda t, h, y, accepted: watch(
-            t, h, state.unpack(y.view(packed.shape)), accepted
+        problem.watch = field.watched(
+            lambda t, h, y, accepted: watch(t, h, state.unpack(y.view(packed.shape)), accepted)
         )
     output = None
     if dense:

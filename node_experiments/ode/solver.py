@@ -13,6 +13,10 @@ __all__ = ["Solver"]
 
 # What the control of steps is, or follows, here and not in SciPy.
 OF_STEP_CONTROL = ("controller", "safety", "min_factor", "max_factor", "accept_min_step")
+# Methods for which the derivative at the start of a step is that of the end of the one before.
+CARRIES_DERIVATIVE = (
+    "adaptive_heun", "fehlberg2", "reversible_heun", "asynchronous_leapfrog", "leapfrog",
+)  # fmt: skip
 OF_THE_LOOP = ("interpolation", "max_steps_between_outputs")
 
 
@@ -60,8 +64,9 @@ class Solver:
         perturb: Evaluate the first stage of a fixed step just after its start, and the stages at
             its end just before it, by one rounding of the time: a vector field that jumps at a
             grid point is then seen from inside of every step.
-        interpolation: Values inside steps are those of the method's `dense` output, or `linear`
-            between the ends of the step.
+        interpolation: Values at output times inside steps are those of the method's `dense`
+            output, or `linear` between the ends of the step. Events and `solution.interpolant`
+            always take the method's own.
         batching: `joint` (one step size for the whole state), or `independent` (each sample along
             the first axis of the state has its own; gradients by `backprop`, `discrete` or
             `checkpoint`).
@@ -146,7 +151,7 @@ class Solver:
                 "solver.perturb=True is for fixed steps; give the times at which the vector field "
                 "jumps as solver.jump_t"
             )
-        if self.perturb and self.method in ("adaptive_heun", "fehlberg2"):
+        if self.perturb and self.method in CARRIES_DERIVATIVE:
             raise ValueError(
                 f"solver.perturb=True is not for {self.method!r}, whose steps begin with a "
                 "derivative of the step before; take heun or midpoint"

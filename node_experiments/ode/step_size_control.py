@@ -134,7 +134,10 @@ class ErrorControl(Generic[Number]):
         )  # fmt: skip
         self._ratios: tuple[Number, Number] = number(SMALLEST_RATIO), number(math.inf)
         self._past: tuple[Number, Number] = number(1.0), number(1.0)
-        self.h: Number = larger(smaller(first_step, self._longest), self._least)
+        # A first step that is estimated may be below what is allowed, and more be good enough.
+        least = 0.0 if solver.first_step is not None else solver.min_step * (1 + 1e-9)
+        self.h: Number = larger(smaller(first_step, self._longest), number(least))
+        self.h = larger(self.h, self._least)
         self.t: Number = t0
         self.t_next: Number = t0
         self._t1: Number = t1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Size, Tensor
 from torch.utils import _pytree as pytree
 
@@ -30,7 +31,7 @@ def reader_of(template: Any, place: str = "", first_axis: int = 0) -> Reader:
         A function that raises `ValueError` for a value that is arranged otherwise.
     """
     if isinstance(template, Tensor):
-        return tensor_reader(template.shape[first_axis:], template.is_complex(), place, first_axis)
+        return tensor_reader(template.shape[first_axis:], template.dtype, place, first_axis)
     if isinstance(template, dict):
         by_key = {
             key: reader_of(part, f"{place}[{key!r}]", first_axis) for key, part in template.items()
@@ -46,8 +47,11 @@ def reader_of(template: Any, place: str = "", first_axis: int = 0) -> Reader:
     return node_reader(template, place, first_axis)
 
 
-def tensor_reader(shape: Size, is_complex: bool, place: str, first_axis: int) -> Reader:
-    """Reads one tensor."""
+def tensor_reader(shape: Size, dtype: torch.dtype, place: str, first_axis: int) -> Reader:
+    """Reads one tensor, whose dtype may be that of the template or one of half precision."""
+    is_complex = dtype.is_complex
+    # A state in half precision is added up in single precision.
+    allowed = {dtype, torch.float16, torch.bfloat16, torch.promote_types(dtype, torch.float32)}
 
     def wanted() -> str:
         kind = "complex tensor" if is_complex else "tensor"
@@ -59,6 +63,8 @@ def tensor_reader(shape: Size, is_complex: bool, place: str, first_axis: int) ->
         found = value.shape[first_axis:] if first_axis else value.shape
         if found != shape or value.is_complex() != is_complex:
             raise mismatch(place, wanted(), f"shape {tuple(found)}, {value.dtype}")
+        if value.dtype not in allowed:
+            raise mismatch(place, f"{wanted()}, {dtype}", f"{value.dtype}")
         leaves.append(value)
 
     return read

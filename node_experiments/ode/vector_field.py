@@ -199,6 +199,18 @@ class VectorField(Dynamics):
 
             report_late_draws()
 
+    def watched(self, func: Callable[..., None]) -> Callable[..., None]:
+        """A function that is called between evaluations, whose random numbers are its own."""
+
+        def call(*args: Any) -> None:
+            own = bool(self._states) and not self._draws and not self._moved()
+            func(*args)
+            if own:
+                self._states = self._random_states()
+                self._before = self._before and bits(self._states)
+
+        return call
+
     def _moved(self) -> bool:
         states = self._random_states()
         if self._before:

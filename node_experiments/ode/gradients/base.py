@@ -20,6 +20,7 @@ from torch import Tensor
 from ..captured_tensors import reject_unknown
 from ..problem import Problem
 from ..solution import Trajectory
+from ..solver import Solver
 
 __all__ = [
     "GRADIENTS",
@@ -44,10 +45,16 @@ class Gradient(Protocol):
     Attributes:
         records_steps: Whether autograd records the operations of the steps.
         solves_backwards: Whether it solves an ODE backwards in time, with its own step control.
+        replaces_method: Whether it solves by another method than it is given; see `solver_for`.
     """
 
     records_steps: ClassVar[bool] = False
     solves_backwards: ClassVar[bool] = False
+    replaces_method: ClassVar[bool] = False
+
+    def solver_for(self, solver: Solver) -> Solver:
+        """The solver that is solved by when this one is asked for, also without gradients."""
+        return solver
 
     def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
         """States at the output times that were reached, shape `(time, *state)`."""
@@ -140,7 +147,8 @@ def backward_pass(function: Backward) -> Backward:
         if not torch.is_grad_enabled():
             return grads
         problem = ctx.problem
-        sources = (grad_ys, problem.y0, problem.t, *problem.inputs)
+        read = () if problem.compilation is None else problem.compilation.field.tensors
+        sources = (grad_ys, problem.y0, problem.t, *problem.inputs, *read)
         return OnceDifferentiable.apply(len(sources), *sources, *grads)
 
     return backward

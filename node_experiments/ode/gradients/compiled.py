@@ -216,6 +216,7 @@ class CompiledBackward:
         assert problem.compilation is not None
         self._counts, self._tableau = problem.stats.backward, problem.tableau
         self._carries = self._tableau.first_same_as_last
+        self._is_linear = problem.solver.interpolation == "linear"
         self._compilation, self._needed = problem.compilation, needed
         self._times = problem.times[: len(grad_ys)]
         self._direction = 1.0 if problem.times[-1] > problem.times[0] else -1.0
@@ -247,19 +248,20 @@ class CompiledBackward:
         while self._output > 0 and direction * (times[self._output] - t_end) >= 0:
             self.state = self.state + self._rows[self._output]
             self._output -= 1
-        start, given = None, step.first is not None
+        start, stages, given = None, None, step.first is not None
         arrived = [self.state]
         if self._carries:
             arrived.append(self._slope)
         if self._output > 0 and direction * (times[self._output] - t) > 0:
             start, arrived[0], stages = self._enter_outputs(t, t_end)
+        if stages is not None:
             arrived.append(stages)
         inputs = [step.y, step.numbers, *arrived, *self._tensors, *self.sums]
         if step.first is not None:
             inputs.insert(1, step.first)
-        function = self._functions.get((given, start is not None))
+        function = self._functions.get((given, stages is not None))
         if function is None:
-            function = self._function(given, start is not None, inputs)
+            function = self._function(given, stages is not None, inputs)
         if given:
             self.state, self._slope, *self.sums = function(inputs)
         else:
@@ -275,12 +277,13 @@ class CompiledBackward:
         self._functions[given, with_stages] = function
         return function
 
-    def _enter_outputs(self, t: float, t_end: float) -> tuple[Tensor, Tensor, Tensor]:
+    def _enter_outputs(self, t: float, t_end: float) -> tuple[Tensor, Tensor, Tensor | None]:
         """Take in the gradients of the outputs inside a step.
 
         Returns:
             What arrives at the start of the step without going through it, and at its end, of the
-            shape of the state; and at its stages, shape `(stage, n)`.
+            shape of the state; and at its stages, shape `(stage, n)`, unless the outputs are on
+            the line between its ends.
         """
         last = first = self._output
         while first > 0 and self._direction * (self._times[first] - t) > 0:
@@ -291,6 +294,9 @@ class CompiledBackward:
         grads = self._grad_ys[inside].flatten(1)
         positions = [(time - t) / h for time in self._times[inside]]
         thetas = torch.tensor(positions, dtype=torch.float64)
+        if self._is_linear:
+            start, end = ((x.to(grads) @ grads).view_as(like) for x in (1 - thetas, thetas))
+            return start, self.state + end, None
         if tableau.dense is not None:
             weights = (h * dense_weights(tableau, thetas)).to(grads)
             start = grads.sum(0).view_as(like)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from ..integrate import run, solve_forward
 from ..methods.explicit_runge_kutta import ExplicitRungeKutta
 from ..problem import Problem
 from ..solution import StepCounts, Trajectory
-from .base import Evaluator, Gradient, Pullback, backward_pass
+from .base import Evaluation, Evaluator, Gradient, Pullback, backward_pass
 from .records import Record, Span, Start, starts_of
 from .replay import GraphSteps, implicit_stepper, implicit_steps
 from .runge_kutta_adjoint import RungeKuttaAdjoint, StepGraph
@@ -99,6 +100,11 @@ class DiscreteSolve(torch.autograd.Function):
                 graphs.append(step.kept())
 
             record.trajectory = run(problem, step, y0.detach(), keep)
+            # An end is the start of the next step, but for a jump and where steps are perturbed.
+            ends = [*record.states[1:], record.trajectory.outputs[-1]]
+            for span, graph, y1 in zip(record.spans, graphs, ends, strict=False):
+                if graph.end() is None:
+                    graph.end = partial(evaluated_end, problem, evaluator, span, y1)
             ys = torch.stack(record.trajectory.outputs).view(-1, *y0.shape)
             ctx.graphs = evaluator, graphs
         elif problem.runge_kutta.explicit:
@@ -145,6 +151,12 @@ class DiscreteSolve(torch.autograd.Function):
             steps = retained_steps(spans, graphs)
         grads = gradients_of(problem, grad_ys, evaluator, steps, time_gradients)
         return None, None, None, *grads
+
+
+def evaluated_end(problem: Problem, evaluator: Evaluator, span: Span, y1: Tensor) -> Evaluation:
+    """The evaluation at the end of a step that the solve made none at."""
+    problem.enter_again(*span)
+    return evaluator.at(span[1], y1)
 
 
 def solve_recorded(problem: Problem, record: Record) -> tuple[Tensor, Trajectory]:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ..changed_field import reject_change_since
+from ..inside_steps import needs_shorter_steps
 from ..integrate import solve_forward
 from ..methods.base import Interpolant, Stepper
 from ..methods.registry import METHODS
@@ -73,10 +74,16 @@ class Interpolated(Adjoint):
         """States at the output times that were reached, shape `(time, *state)`.
 
         Raises:
-            ValueError: A method without interpolants, or one that is not explicit for the way
-                back.
+            ValueError: A method without interpolants, or without any that are as accurate as its
+                steps; or one that is not explicit for the way back.
         """
         method = problem.solver.method
+        if needs_shorter_steps(problem):
+            raise ValueError(
+                "gradient='interpolated' needs the solution inside of steps, and those of "
+                f"solver.method={method!r} may be too long to be interpolated; take "
+                "gradient='discrete' or 'adjoint'"
+            )
         backwards = self.backward_solver(problem.solver, problem.times).method
         if METHODS[method].family == "scipy" or METHODS[backwards].family not in (
             "explicit",

@@ -91,24 +91,42 @@ class RecordedImplicitSteps(Stepper):
                     system = self._system(t, h, block, points, ha.detach())
                 k = k + SolveStages.apply(residual, system, 0, False)
             stages += k.unbind()
-        if not any(stage.requires_grad for stage in stages) and not y.requires_grad:
-            return y_next
-        return y + (y.new_tensor(tableau.b) * size) @ torch.stack(stages)
+        # The size of the step has a graph where the times are in it, whatever the stages have.
+        recorded = isinstance(size, Tensor) or any(x.requires_grad for x in (y, *stages))
+        if recorded:
+            y_next = y + (y.new_tensor(tableau.b) * size) @ torch.stack(stages)
+        self._last = t, y, y_next
+        return y_next
 
     def accept(self, h: float) -> None:
+        if self._grid is not None:
+            self._move_outputs(self._grid, h)
         self._first = self.stages[-1] if self._tableau.first_same_as_last else self._end
         self._end = None
         self._stepper.accept(h)
+
+    def _move_outputs(self, grid: FrozenGrid, h: float) -> None:
+        """Keep the slopes of outputs on the line through the last step, and of one at a jump."""
+        t, y, y_next = self._last
+        if self._problem.solver.interpolation == "linear":
+            grid.remember_line(t, h, y, y_next)
+        jump = grid.jump_at(t + h)
+        if jump is not None:
+            grid.remember(jump, self._derivative_at_end(t, h, y_next))
+
+    def _derivative_at_end(self, t: float, h: float, y1: Tensor) -> Tensor:
+        if self._tableau.first_same_as_last:
+            return self.stages[-1]
+        if self._end is None:
+            self._end = self.probe(t + h, y1)
+        return self._end
 
     def reset(self) -> None:
         self._first = None
         self._stepper.reset()
 
     def interpolant(self, t: float, h: float, y0: Tensor, y1: Tensor) -> Interpolant:
-        if self._tableau.first_same_as_last:
-            end = self.stages[-1]
-        else:
-            end = self._end = self.probe(t + h, y1) if self._end is None else self._end
+        end = self._derivative_at_end(t, h, y1)
         if self._grid is None:
             return partial(hermite_interpolation, y0, self.stages[0], y1, end, h)
         parts = [y0, y1, *self.stages, end]

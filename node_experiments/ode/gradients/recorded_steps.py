@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import torch
@@ -42,12 +42,17 @@ class FrozenGrid:
 
     Moving t_0 or t_N stretches all steps alike, up to a jump of the vector field, and an output
     time inside a step moves along the interpolant.
+
+    Attributes:
+        jumps: Output times at which the vector field jumps. The step before ends there, and the
+            one after starts beyond, with another derivative.
     """
 
     def __init__(self, problem: Problem):
         self._problem = problem
         self._slopes: dict[float, Tensor] = {}
         self._next_output = 1
+        self.jumps = set(problem.solver.jump_t) & set(problem.times[1:-1])
 
     def clock(self, t: float, h: float, nodes: Sequence[float]) -> tuple[list[Tensor], Tensor]:
         """Times of the stages, and the size of the step."""
@@ -74,18 +79,44 @@ class FrozenGrid:
         time = zero(self._problem.t[j]).to(self._problem.y0.dtype)
         return time - self.motion(self._problem.times[j])
 
-    def first_inside(self, t: float, h: float) -> int:
-        """The number of the first output inside a step; steps are asked for in their order."""
-        while (self._problem.times[self._next_output] - t) / h <= 0:
+    def outputs_inside(self, t: float, h: float) -> dict[float, int]:
+        """The numbers of the outputs inside a step by their places in it, from 0 to 1.
+
+        Steps are asked for in their order; one that comes after later ones has no outputs.
+        """
+        times = self._problem.times
+        while (times[self._next_output] - t) / h <= 0:
             self._next_output += 1
-        return self._next_output
+        places = {}
+        for j in range(self._next_output, len(times)):
+            theta = (times[j] - t) / h
+            if theta >= 1:
+                break
+            places[theta] = j
+        return places
 
     def remember(self, t: float, slope: Tensor) -> None:
         """Keep the derivative at the start of an accepted step."""
         self._slopes[t] = slope
 
+    def jump_at(self, t: float) -> float | None:
+        """The one of `jumps` that a step ends at, if it does."""
+        resolution = 2 * torch.finfo(self._problem.y0.dtype).eps
+        for jump in self.jumps:
+            if abs(t - jump) <= resolution * max(abs(jump), 1e-3):
+                return jump
+        return None
+
+    def remember_line(self, t: float, h: float, y0: Tensor, y1: Tensor) -> None:
+        """Keep the slope of the line between the ends of an accepted step for outputs on it."""
+        for j in self.outputs_inside(t, h).values():
+            self._slopes[self._problem.times[j]] = (y1 - y0) / self.size(t, h)
+
     def move_outputs_on_grid_points(self, ys: Tensor) -> Tensor:
-        """Output times between the ends that are grid points move along the solution's slope."""
+        """Output times between the ends that are grid points move along the solution's slope.
+
+        So do those whose outputs are on the line between the ends of a step, along that line.
+        """
         rows = list(ys)
         for j, t in enumerate(self._problem.times[: len(rows)]):
             if j > 0 and t in self._slopes:
@@ -98,7 +129,23 @@ class TimedSteps(RecordedSteps):
 
     def __init__(self, problem: Problem, grid: FrozenGrid):
         super().__init__(problem, grid.clock)
-        self._grid = grid
+        self._grid, self._last = grid, 0.0
+        self._is_linear = problem.solver.interpolation == "linear"
+        self.remembers = self._is_linear or bool(grid.jumps)
+
+    def step(self, t: float, h: float, y: Tensor, only: Iterable[int] | None = None) -> Tensor:
+        self._last = t
+        return super().step(t, h, y, only)
+
+    def accept(self, h: float) -> None:
+        assert self._start is not None
+        assert self._end is not None
+        t, y1 = self._last, self._end
+        if self._is_linear:
+            self._grid.remember_line(t, h, self._start, y1)
+        jump = self._grid.jump_at(t + h)
+        if jump is not None:
+            self._grid.remember(jump, self.derivative_at_end(t, h, y1))
 
     def interpolant(self, t: float, h: float, y0: Tensor, y1: Tensor) -> Interpolant:
         stages = self.dense_stages(t, h, y0)
@@ -117,12 +164,15 @@ def timed_interpolation(
 ) -> Tensor:
     """States inside a step as functions of the output times.
 
+    Those at other times keep their places in the step.
+
     Args:
         parts: The states at both ends, then the derivatives; see `output_weights`.
     """
-    size, rows = grid.size(t, h), []
-    for j, theta in enumerate(thetas, start=grid.first_inside(t, h)):
-        w = output_weights(tableau, theta + grid.shift(j) / size)
+    size, rows, outputs = grid.size(t, h), [], grid.outputs_inside(t, h)
+    for theta in thetas:
+        moved = theta + grid.shift(outputs[theta]) / size if theta in outputs else theta
+        w = output_weights(tableau, moved)
         weights = [w.start, w.end, *(size * x for x in w.stages), size * w.end_derivative]
         terms = (x * part for x, part in zip(weights, parts, strict=False))
         rows.append(sum(terms, start=torch.zeros_like(parts[0])))

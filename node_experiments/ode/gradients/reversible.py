@@ -13,7 +13,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ from ..methods.functional_step import FunctionalStepper
 from ..methods.reversible import REVERSIBLE, ReversibleMethod
 from ..problem import Problem
 from ..solution import Trajectory
+from ..solver import Solver
 from .base import Evaluator, Gradient, Pullback, backward_pass
 from .records import Grid
 from .time_cotangents import TimeCotangents
@@ -46,6 +47,8 @@ class Reversible(Gradient):
         ValueError: A negative tolerance.
     """
 
+    replaces_method: ClassVar[bool] = True
+
     reconstruction_tolerance: float = 1e-3
 
     def __post_init__(self) -> None:
@@ -55,6 +58,12 @@ class Reversible(Gradient):
                 "number >= 0"
             )
 
+    def solver_for(self, solver: Solver) -> Solver:
+        """With the reversible method that an explicit one makes: evaluations are of it, too."""
+        if solver.method in EXPLICIT_TABLEAUS and solver.batching == "joint":
+            return replace(solver, method=f"reversible_{solver.method}")
+        return solver
+
     def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
         """States at the output times that were reached, shape `(time, *state)`.
 
@@ -62,9 +71,6 @@ class Reversible(Gradient):
             ValueError: A method that is not reversible, or jumps.
         """
         name = problem.solver.method
-        if name in EXPLICIT_TABLEAUS:
-            name = f"reversible_{name}"
-            problem = replace(problem, solver=replace(problem.solver, method=name))
         if name not in REVERSIBLE:
             raise ValueError(
                 f"gradient='reversible' is for reversible methods; found solver.method={name!r}; "
@@ -185,7 +191,7 @@ class ReversibleBackward:
             start, size, thetas = times.start, times.size, times.thetas
             self._step.resume(leaves)
             y1 = self._step.step(start, size, leaves[0])
-            inside = [self._step.interpolant(start, size, leaves[0], y1)(thetas)] if thetas else []
+            inside = [self._inside(start, size, leaves[0], y1, thetas)] if thetas else []
             self._step.accept(h)
         results = [*(self._step.state or ()), *inside]
         cotangents = [*self._cotangents, *([self._grad_ys[outputs]] if thetas else [])]
@@ -209,6 +215,12 @@ class ReversibleBackward:
         if self._clock is not None:
             self._clock.at(first, moved[0])
         return grad_y + self._grad_ys[0], self._vectors[0]
+
+    def _inside(self, t: Time, h: Time, y0: Tensor, y1: Tensor, thetas: Sequence[Time]) -> Tensor:
+        """The outputs inside the step that was just made, shape `(len(thetas), n)`."""
+        if self._problem.solver.interpolation == "linear":
+            return torch.stack([y0 + theta * (y1 - y0) for theta in thetas])
+        return self._step.interpolant(t, h, y0, y1)(thetas)
 
     def _pull(
         self, results: list[Tensor], cotangents: list[Tensor], leaves: tuple[Tensor, ...]

@@ -21,7 +21,8 @@ is the end of its step, h d ybar_1 adds to the cotangent that its derivative has
 The stages of a fully implicit method are coupled, and so are the equations of their lambda_i.
 
 The times are those of the frozen grid; see `time_cotangents`. An output time inside a step moves
-along the interpolant.
+along the interpolant. Where that is the line between the ends, u_m = y_0 + theta_m (y_1 - y_0) has
+no weights w_i of its own: theta_m ubar_m adds to ybar_1, and the rest to ybar_0.
 """
 
 from __future__ import annotations
@@ -172,6 +173,8 @@ class RungeKuttaAdjoint:
         outputs = range(first + 1, last + 1)
         grads = self._grad_ys[first + 1 : last + 1]
         thetas = [(times[j] - t) / h for j in outputs]
+        if self._problem.solver.interpolation == "linear":
+            return self._enter_line(outputs, thetas, grads, step)
         weights = [output_weights(self._tableau, theta) for theta in thetas]
         matrix = grads.new_tensor([w.stages for w in weights])
         stages = (matrix * h).t() @ grads
@@ -194,6 +197,24 @@ class RungeKuttaAdjoint:
         for i in range(len(dense) - 1, -1, -1):
             self._pull_dense(i, t, t_end, dense[i], direct)
         return direct
+
+    def _enter_line(
+        self, outputs: Sequence[int], thetas: list[float], grads: Tensor, step: StepGraph
+    ) -> DirectCotangents:
+        """Take in the gradients of outputs on the line between the ends of a step."""
+        tableau, ends = self._tableau, grads.new_tensor(thetas)
+        if self._clock is not None:
+            # The slope of the line is the mean of the derivatives by which the step went.
+            evaluations = step.stages
+            if self._inner < tableau.stages and tableau.b[-1]:
+                evaluations = [*evaluations, self._end(step)]
+            rows = torch.stack([e.derivative.detach().reshape(-1) for e in evaluations])
+            slope = grads.new_tensor(tableau.b[: len(rows)]) @ rows.to(grads.dtype)
+            for j, value in zip(outputs, grads @ slope, strict=True):
+                self._clock.output(j, value)
+        self.state.add_(ends @ grads)
+        stages = grads.new_zeros(tableau.stages, grads.shape[1])
+        return DirectCotangents((1 - ends) @ grads, stages)
 
     def _move_outputs(
         self,

@@ -69,4 +69,4 @@ class TimeCotangents:
 
     def total(self) -> Tensor:
         """Shape `(time,)`, of the dtype of t."""
-        return self._total.to(self.problem.t.dtype)
+        return self._total.to(self.problem.t)

@@ -173,7 +173,7 @@ def gmres(
         small = hessenberg[: j + 2, : j + 1]
         weights = torch.linalg.lstsq(small, target[: j + 2].unsqueeze(1)).solution[:, 0]
         residual = torch.linalg.vector_norm(small @ weights - target[: j + 2])
-        if float(residual) <= tolerance * size or hessenberg[j + 1, j] < 1e-14 * size:
+        if float(residual) <= tolerance * size or norm < 1e-14 * small.norm():
             return weights.to(b) @ torch.stack(basis)
         basis.append(v / norm)
     raise StepFailed(f"GMRES did not converge in {m} iterations")

@@ -162,16 +162,19 @@ class HostSolve:
             "scipy_bdf": integrate.BDF,
             "scipy_radau": integrate.Radau,
         }
-        self.options |= {"max_step": self.solver.max_step, "first_step": self.solver.first_step}
+        first = self.solver.first_step
+        if first is not None:
+            first = min(first, abs(self.times[-1] - self.times[0]))
+        self.options |= {"max_step": self.solver.max_step, "first_step": first}
         if self.solver.method == "scipy_lsoda":
             self.options["min_step"] = self.solver.min_step  # which SciPy 1.17 does not heed
         ode = kinds[self.solver.method](
             self.fun, self.times[0], self.start, self.times[-1], **self.options
         )
         direction = math.copysign(1.0, self.times[-1] - self.times[0])
-        reached = 1
+        reached, before = 1, self.counts.accepted
         while ode.status == "running":
-            if self.counts.accepted >= self.solver.max_steps:
+            if self.counts.accepted - before >= self.solver.max_steps:
                 self.trajectory.status = Status.MAX_STEPS
                 return
             with warnings.catch_warnings():

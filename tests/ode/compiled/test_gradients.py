@@ -24,7 +24,8 @@ SOLVERS = [
     Solver("rk4", num_steps=3),
     Solver("euler", num_steps=5),
     Solver("dopri5", num_steps=2),
-    Solver("midpoint", step_size=0.1, interpolation="linear"),
+    Solver("midpoint", step_size=0.25, interpolation="linear"),
+    Solver("bosh3", num_steps=3, interpolation="linear"),
 ]
 EXACT = [Backprop(), Discrete(), Discrete(retain_graphs=True), Checkpoint(2)]
 
@@ -50,7 +51,7 @@ def differentiated(field, y0, t, solver, gradient, args=(), **options):
 
 
 # One for each setting; methods of more stages and other grids are thorough.
-KINDS = [SOLVERS[place] for place in (0, 1, 2, 5, 6, 9)]
+KINDS = [SOLVERS[place] for place in (0, 1, 2, 5, 6, 9, 10)]
 
 
 @pytest.mark.parametrize(
