@@ -326,8 +326,8 @@ class SeriesModelConfig:
     variant: str = "fixed"  # choice: fixed | official_bug, of ode_rnn and rnn_vae
     samples: int = 3  # official_code: draws of z0 per series in a training step
     objective: str = "official_code"  # official_code (reads kl_wait, kl_rate) | elbo
-    kl_weight: float = 1.0  # elbo: of the KL at last, after a linear rise over kl_wait epochs
-    horizon_epochs: int = 0  # elbo: in which what is reconstructed grows to the whole span
+    kl_weight: float = 1.0  # choice: of the KL in elbo, after a linear rise in kl_wait epochs
+    horizon_epochs: int = 0  # choice, of elbo: in which the target grows to the whole span
     kl_wait: int = 10  # official_code: epochs without the KL
     kl_rate: float = 0.99  # official_code: then its weight is 1 - kl_rate^epochs
     classifier_layers: int = 2  # official_code: hidden layers of the head for classes; 0: linear

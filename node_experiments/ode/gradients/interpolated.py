@@ -75,7 +75,7 @@ class Interpolated(Adjoint):
 
         Raises:
             ValueError: A method without interpolants, or without any that are as accurate as its
-                steps; or one that is not explicit for the way back.
+                steps; or one that is not explicit for the backward solve.
         """
         method = problem.solver.method
         if needs_shorter_steps(problem):

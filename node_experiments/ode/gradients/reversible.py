@@ -60,7 +60,8 @@ class Reversible(Gradient):
 
     def solver_for(self, solver: Solver) -> Solver:
         """With the reversible method that an explicit one makes: evaluations are of it, too."""
-        if solver.method in EXPLICIT_TABLEAUS and solver.batching == "joint":
+        rejected = solver.compile or solver.perturb or solver.batching == "independent"
+        if solver.method in EXPLICIT_TABLEAUS and not rejected:
             return replace(solver, method=f"reversible_{solver.method}")
         return solver
 
@@ -70,12 +71,6 @@ class Reversible(Gradient):
         Raises:
             ValueError: A method that is not reversible, or jumps.
         """
-        name = problem.solver.method
-        if name not in REVERSIBLE:
-            raise ValueError(
-                f"gradient='reversible' is for reversible methods; found solver.method={name!r}; "
-                f"take one of {', '.join(REVERSIBLE)}, or gradient='adjoint'"
-            )
         if problem.solver.jump_t:
             raise ValueError(
                 "gradient='reversible' knows no solver.jump_t; leave it out, or take "
@@ -85,6 +80,12 @@ class Reversible(Gradient):
             raise ValueError(
                 "gradient='reversible' undoes steps without solver.perturb=True; leave it out, or "
                 "take gradient='backprop' or 'discrete'"
+            )
+        name = problem.solver.method
+        if name not in REVERSIBLE:
+            raise ValueError(
+                f"gradient='reversible' is for reversible methods; found solver.method={name!r}; "
+                f"take one of {', '.join(REVERSIBLE)}, or gradient='adjoint'"
             )
         grid = Grid()
         ys = ReversibleSolve.apply(problem, self, grid, problem.y0, problem.t, *problem.inputs)

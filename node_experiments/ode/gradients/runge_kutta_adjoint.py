@@ -22,7 +22,7 @@ The stages of a fully implicit method are coupled, and so are the equations of t
 
 The times are those of the frozen grid; see `time_cotangents`. An output time inside a step moves
 along the interpolant. Where that is the line between the ends, u_m = y_0 + theta_m (y_1 - y_0) has
-no weights w_i of its own: theta_m ubar_m adds to ybar_1, and the rest to ybar_0.
+no weights w_i: theta_m ubar_m adds to ybar_1, and the rest to ybar_0.
 """
 
 from __future__ import annotations

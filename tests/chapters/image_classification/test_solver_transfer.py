@@ -234,7 +234,7 @@ def test_an_evaluation_leaves_what_the_table_needs(node_run, tiny, tmp_path):
     """From the command line, with run folders of a sweep, which have `=` in their names."""
     trained = node_run(
         "sweep=solver_transfer", "model.channels=8", "solver=euler", "solver.num_steps=1,2",
-        "hydra.sweep.dir=trained", *tiny,
+        "seed=0", "hydra.sweep.dir=trained", *tiny,
     )  # fmt: skip
     assert trained.code == 0, trained.err
     assert all("=" in folder.name for folder in trained.folders)

@@ -10,7 +10,6 @@ from node_experiments.ode import (
     Adjoint,
     Backprop,
     Discrete,
-    Interpolated,
     Solver,
     Status,
     solve,
@@ -140,8 +139,7 @@ def stiff_gradient(way):
 def test_a_state_that_was_not_found_again_backwards_is_said():
     with pytest.warns(UserWarning, match=r"solved y backwards with a relative error .*'discrete'"):
         stiff_gradient(Adjoint())
-    found = stiff_gradient(Interpolated(method="dopri5"))  # and no warning
-    torch.testing.assert_close(found, stiff_gradient(Discrete()), rtol=1e-3, atol=1e-7)
+    stiff_gradient(Discrete())  # and no warning
 
 
 def test_every_interval_of_the_backward_solve_is_judged():
