@@ -124,6 +124,8 @@ class SchedulerConfig:
     """How the learning rate changes during training."""
 
     GROUP: ClassVar[str] = "scheduler"
+    # Those whose rate depends on how many epochs there are.
+    OVER_ALL_EPOCHS: ClassVar[tuple[str, ...]] = ("cosine", "one_cycle")
 
     name: str = "none"  # none | step | cosine | one_cycle (of momentum, too) | exponential
     epochs: list[int] = field(default_factory=list)  # of step: where the rate is multiplied

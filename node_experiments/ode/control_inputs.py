@@ -114,8 +114,8 @@ class ControlInput:
         Raises:
             ValueError: Times for another number of samples than the paths have.
         """
-        # In the precision of both: a step may end a rounding before a knot.
-        at = t if isinstance(t, Tensor) else torch.tensor(t, dtype=torch.float64)
+        # A time of higher precision keeps it: a step may end a rounding before a knot.
+        at = t if isinstance(t, Tensor) else torch.tensor(t, dtype=self.values.dtype)
         at = at.to(self.values.device, torch.promote_types(at.dtype, self.values.dtype))
         at = at.reshape(-1, 1) if at.dim() else at.reshape(1)
         batch = self.values.shape[:-2]

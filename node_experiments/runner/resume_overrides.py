@@ -13,13 +13,13 @@ from ..config import (
     ConfigError,
     RunConfig,
 )
+from ..config.run import SchedulerConfig
 from ..runs.checkpoint_names import LATEST, resolved_checkpoint
 from .compose import odd_groups, plain_config
 from .data_files import PLACES
 
-__all__ = ["OVER_ALL_EPOCHS", "config_of_run", "settings_in"]
+__all__ = ["config_of_run", "settings_in"]
 
-OVER_ALL_EPOCHS = ("cosine", "one_cycle")  # schedules whose rate depends on how many there are
 COUNTED = "the checkpoint may be inside an epoch, and the schedule counts its steps"
 # Settings of the trainer that a run keeps to its end, each with the reason.
 FIXED = {
@@ -90,7 +90,7 @@ def check_changeable(key: str, content: dict[str, Any]) -> None:
             f"{key} cannot be changed with resume=: {FIXED[setting]}; start a new run"
         )
     schedule = content["scheduler"].get("name")
-    if setting == "epochs" and schedule in OVER_ALL_EPOCHS:
+    if setting == "epochs" and schedule in SchedulerConfig.OVER_ALL_EPOCHS:
         raise ConfigError(
             f"trainer.epochs cannot be changed with resume=: the schedule {schedule!r} was "
             f"laid over {content['trainer'].get('epochs')} epochs; start a new run"

@@ -45,7 +45,6 @@ from . import build
 from .after_training import calibrate, check_that_it_learned
 from .data_files import fingerprints
 from .ending import Unfinished, ending_of
-from .resume_overrides import OVER_ALL_EPOCHS
 from .tracked_run import tracked_run
 
 __all__ = ["fit", "prepare", "tested", "trainable_parameters"]
@@ -275,7 +274,7 @@ def check_patience(config: RunConfig, data: Any) -> None:
             "trainer.patience stops by the validation metric, and there is no validation data; "
             "set dataset.validation_size above 0, or trainer.patience=null"
         )
-    if config.scheduler.name in OVER_ALL_EPOCHS:
+    if config.scheduler.name in config.scheduler.OVER_ALL_EPOCHS:
         log.info(
             "the schedule %s is laid over all %d epochs: where trainer.patience stops earlier, "
             "the learning rate has not come down",

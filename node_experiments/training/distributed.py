@@ -49,7 +49,8 @@ class Group:
         """
         if self.size == 1:
             return batch
-        if hasattr(batch, "select"):
+        # That of a tensor picks something else.
+        if hasattr(batch, "select") and not isinstance(batch, Tensor):
             self._check_even(len(batch))
             return batch.select(torch.arange(self.rank, len(batch), self.size))
         return tree_map(self._share, batch)
@@ -65,7 +66,7 @@ class Group:
             raise UserError(
                 f"a batch of {samples} cannot be shared evenly by {self.size} processes; set "
                 "dataset.batch_size to a multiple of trainer.devices, and where the last batch is "
-                "smaller dataset.drop_last=true, or dataset.train_size to a multiple of both"
+                "smaller a dataset.train_size that it divides, or of images dataset.drop_last=true"
             )
 
     def mean(self, values: dict[str, float]) -> dict[str, float]:

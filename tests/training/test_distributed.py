@@ -43,6 +43,8 @@ def test_shares_of_a_batch():
     assert shares[0][0].tolist() == [0, 2, 4]
     assert shares[1][1]["y"].tolist() == [[2, 3], [6, 7], [10, 11]]
     assert shares[0][2] == 3
+    points = torch.arange(8).view(4, 2)  # a batch may be a tensor alone
+    assert Group(1, 2).share(points).tolist() == [[2, 3], [6, 7]]
     with pytest.raises(UserError, match="a batch of 5 cannot be shared evenly by 2"):
         Group(0, 2).share(torch.arange(5))
 
