@@ -13,6 +13,9 @@ __all__ = ["Solver"]
 
 # What the control of steps is, or follows, here and not in SciPy.
 OF_STEP_CONTROL = ("controller", "safety", "min_factor", "max_factor", "accept_min_step")
+OF_ADAPTIVE_STEPS = (
+    "first_step", "min_step", "max_step", "safety", "min_factor", "max_factor",
+)  # fmt: skip
 # Methods for which the derivative at the start of a step is that of the end of the one before.
 CARRIES_DERIVATIVE = (
     "adaptive_heun", "fehlberg2", "reversible_heun", "asynchronous_leapfrog", "leapfrog",
@@ -240,6 +243,8 @@ class Solver:
             bounded = self.method in ("scipy_lsoda", "scipy_vode_adams")
             unheeded = (*OF_STEP_CONTROL, *OF_THE_LOOP, *([] if bounded else ["min_step"]))
             self._reject(unheeded, f"{method}, whose steps SciPy controls")
+        if self.fixed_steps:
+            self._reject(OF_ADAPTIVE_STEPS, "fixed steps", "take adaptive steps")
         if self.method == "adams":
             self._reject(OF_STEP_CONTROL, f"{method}, which chooses its steps by their order")
         if family != "multistep" and self.method != "scipy_vode_adams":
@@ -247,12 +252,14 @@ class Solver:
         if self.batching == "independent":
             self._reject(["accept_min_step", *OF_THE_LOOP], "solver.batching='independent'")
 
-    def _reject(self, names: Sequence[str], what: str) -> None:
+    def _reject(
+        self, names: Sequence[str], what: str, instead: str = "take another method"
+    ) -> None:
         for name in names:
             if getattr(self, name) != getattr(type(self), name):
                 raise ValueError(
                     f"solver.{name}={getattr(self, name)!r} means nothing to {what}; leave it "
-                    "out, or take another method"
+                    f"out, or {instead}"
                 )
 
     def _require(self, ok: bool, name: str, allowed: str) -> None:

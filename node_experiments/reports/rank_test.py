@@ -15,18 +15,15 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["JOINED", "NOISE", "SURE", "UNDECIDED", "Comparison", "compare", "ordered", "standing"]
+__all__ = ["JOINED", "SURE", "UNDECIDED", "Comparison", "compare", "ordered", "standing"]
 
 SURE = 0.05  # a difference is one below this probability
-# Without enough seeds for a test, medians closer than this are joined: seeds of one setting differ
-# by some 6 % (standard deviation) in the tables of irregular series.
-NOISE = 0.10
 UNDECIDED = "not decided by these seeds"
 
 JOINED = (
-    f"`~` joins neighbours within noise: a rank test over seeds (Mann & Whitney, p < {SURE:g}) "
-    "does not tell them apart or, where there are too few seeds for it, their medians are within "
-    f"{NOISE:.0%}. Whether an order holds follows from the test of each pair alone."
+    f"`<` stands between neighbours that a rank test over seeds (Mann & Whitney, p < {SURE:g}) "
+    "tells apart, `~` where it does not, and a comma where there are too few seeds for it. "
+    "Whether an order holds follows from the test of each pair alone."
 )
 
 
@@ -36,28 +33,38 @@ class Comparison:
 
     Attributes:
         ours, theirs: Medians.
+        seeds: Numbers of values of both.
+        shift: Mean rank of ours less that of theirs; negative where ours tend to be lower.
         p: Two-sided probability of ranks at least as far apart if both were alike.
-        least: The smallest that so many seeds can give.
     """
 
     ours: float
     theirs: float
+    seeds: tuple[int, int]
+    shift: float
     p: float
-    least: float
+
+    @property
+    def least(self) -> float:
+        """The smallest p that so many seeds can give."""
+        return min(1.0, 2 / math.comb(sum(self.seeds), self.seeds[0]))
 
     @property
     def verdict(self) -> str:
         """Whether ours is `lower`, `higher`, or neither is shown."""
         if self.p >= SURE:
             return UNDECIDED
-        return "lower" if self.ours < self.theirs else "higher"
+        return "lower" if self.shift < 0 else "higher"
 
     def __str__(self) -> str:
-        """The verdict with its p; with the smallest possible one, where that is not enough."""
-        p = f"p = {self.p:.2g}"
-        if self.least >= SURE:
-            p += ", the least that so few seeds can give" if self.p <= self.least else ""
-        return f"{self.verdict} ({p})"
+        """The verdict with its p, or that there are too few seeds for one.
+
+        >>> print(compare([1.0, 1.1, 1.2], [2.0, 2.1, 2.2]))
+        not decided by these seeds (3 and 3 are too few)
+        """
+        ours, theirs = self.seeds
+        few = f"{ours} and {theirs} are too few"
+        return f"{self.verdict} ({f'p = {self.p:.2g}' if self.least < SURE else few})"
 
 
 def compare(ours: Sequence[float], theirs: Sequence[float]) -> Comparison:
@@ -68,25 +75,30 @@ def compare(ours: Sequence[float], theirs: Sequence[float]) -> Comparison:
     """
     if not ours or not theirs:
         raise ValueError("a comparison needs a value of each model")
-    count = math.comb(len(ours) + len(theirs), len(ours))
+    ranks = ranked([*ours, *theirs])
+    count = math.comb(len(ranks), len(ours))
     if count > 200_000 or any(math.isnan(value) for value in (*ours, *theirs)):
         p = asymptotic(ours, theirs)
     else:
-        p = exact(ours, theirs)
-    least = min(1.0, 2 / count)
-    return Comparison(statistics.median(ours), statistics.median(theirs), p, least)
+        p = exact(ranks, len(ours))
+    medians = statistics.median(ours), statistics.median(theirs)
+    shift = statistics.fmean(ranks[: len(ours)]) - statistics.fmean(ranks[len(ours) :])
+    return Comparison(*medians, (len(ours), len(theirs)), shift, p)
 
 
-def exact(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Over all ways to deal the ranks; equal values share theirs."""
-    values = [*ours, *theirs]
-    ranks = [
+def ranked(values: Sequence[float]) -> list[float]:
+    """Ranks from 1; equal values share theirs."""
+    return [
         sum(other < value for other in values) + (sum(other == value for other in values) + 1) / 2
         for value in values
     ]
-    middle = len(ours) * (len(values) + 1) / 2
-    found = abs(sum(ranks[: len(ours)]) - middle)
-    sums = [sum(chosen) for chosen in itertools.combinations(ranks, len(ours))]
+
+
+def exact(ranks: Sequence[float], count: int) -> float:
+    """Two-sided p of the first `count` ranks, over all ways to deal them."""
+    middle = count * (len(ranks) + 1) / 2
+    found = abs(sum(ranks[:count]) - middle)
+    sums = [sum(chosen) for chosen in itertools.combinations(ranks, count)]
     return sum(abs(each - middle) >= found - 1e-9 for each in sums) / len(sums)
 
 
@@ -99,26 +111,18 @@ def asymptotic(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return float(mannwhitneyu(ours, theirs, method="asymptotic").pvalue)
 
 
-def apart(ours: Sequence[float], theirs: Sequence[float]) -> bool:
-    """Whether two neighbours of an order are told apart: by the test, or by a wide gap."""
-    found = compare(ours, theirs)
-    if found.least < SURE:
-        return found.p < SURE
-    low, high = sorted((found.ours, found.theirs))
-    overlap = max(min(ours), min(theirs)) <= min(max(ours), max(theirs))
-    return not overlap and high > (1 + NOISE) * low
-
-
 def ordered(errors: Mapping[str, Sequence[float]]) -> str:
-    """Names by rising median; `~` between neighbours that are not told apart.
+    """Names by rising median, and between neighbours whether the test tells them apart.
 
-    >>> ordered({"a": [1.0], "b": [3.0], "c": [1.05]})
-    'a ~ c < b'
+    >>> ordered({"a": [1.0, 1.1, 1.2, 1.3], "b": [2.0, 2.1, 2.2, 2.3], "c": [3.0]})
+    'a < b, c'
     """
     names = sorted(errors, key=lambda name: statistics.median(errors[name]))
     text = names[0] if names else ""
     for one, other in itertools.pairwise(names):
-        text += f" {'<' if apart(errors[one], errors[other]) else '~'} {other}"
+        found = compare(errors[one], errors[other])
+        sign = " <" if found.p < SURE else " ~"
+        text += f"{sign if found.least < SURE else ','} {other}"
     return text
 
 

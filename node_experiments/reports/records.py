@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -23,6 +24,7 @@ __all__ = [
     "settings",
     "show",
     "trainings",
+    "unfinished",
     "varying",
 ]
 
@@ -103,9 +105,10 @@ def has(run: Record, numbers: Iterable[str] = (), texts: Iterable[str] = ()) -> 
 
 
 def one_per_seed(runs: Iterable[Record]) -> list[Record]:
-    """The last run of each seed, seeds rising; runs that do not say their seed count each."""
+    """The last run of each seed to start, seeds rising; runs that do not say their seed count."""
     found = {
-        (run.get("seed", math.inf), str("seed" in run or run["directory"])): run for run in runs
+        (run.get("seed", math.inf), str("seed" in run or run["directory"])): run
+        for run in sorted(runs, key=lambda run: str(run.get("started", "")))
     }
     return [found[key] for key in sorted(found)]
 
@@ -135,6 +138,31 @@ def left_out(count: int, where: str) -> list[str]:
     """A note on completed runs that a table does not count; none if there are none."""
     what = f"Completed runs {where} with other settings, or repeated, not shown: {count}."
     return [what] if count else []
+
+
+def unfinished(runs: Iterable[Record], counted: Iterable[Record], where: str) -> list[str]:
+    """A note on runs that ended otherwise than completed; none if there are none.
+
+    Without it a table would be of those seeds alone that went well.
+
+    Args:
+        runs: Those that a table could have counted.
+        counted: Those that it counts; a run that was repeated with success is not named.
+    """
+    done = {repetition(run) for run in counted}
+    lost = Counter(
+        str(run["status"])
+        for run in runs
+        if run["status"] != "completed" and repetition(run) not in done
+    )
+    named = ", ".join(f"{count} {status}" for status, count in sorted(lost.items()))
+    return [f"Runs {where} that did not complete, not counted: {named}."] if named else []
+
+
+def repetition(run: Record) -> tuple[str, ...]:
+    """What a run that is started again has in common with it."""
+    own = (f"{name}={show(value)}" for name, value in sorted(settings(run).items()))
+    return (str(run.get("seed")), *own)
 
 
 def varying(found: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -33,7 +33,7 @@ MARKS = {"run_info.json", "result.json"}
 COLUMNS = (
     "directory", "name", "sweep", "overrides", "status", "reason", "mode", "protocol", "seed",
     "config_hash", "metric", "epoch", "epoch_chosen_by", "epoch_phrase", "objective", "parameters",
-    "solver_order", "seconds", "seconds_per_step", "not_finite", "data_sha256",
+    "solver_order", "seconds", "seconds_per_step", "started", "not_finite", "data_sha256",
 )  # fmt: skip
 NUMBERS = {"seed", "epoch", "objective", "parameters", "solver_order"}
 NUMBERS |= {"seconds", "seconds_per_step"}
@@ -60,6 +60,7 @@ def load_runs(outputs: Path | str = "outputs", reference: bool = False) -> DataF
     - `last/<tag>`: the same numbers of the last epoch;
     - `config.<group>.<name>`: every setting, with its own type; `choices.<group>`: what was chosen
       of each configuration group; `hardware.*`; `trained.*`: origin of an evaluated checkpoint;
+    - `started`: when, in UTC (ISO 8601);
     - `data_sha256`: the first digits of that of each file of the user's that it read.
 
     Args:
@@ -148,7 +149,10 @@ def run_row(directory: Path) -> dict[str, Any]:
     for name, kind in (("name", str), ("mode", str), ("protocol", str), ("seed", int)):
         if isinstance(value := config.get(name), kind):
             row[name] = value
-    if files := read_json(directory / "run_info.json").get("data"):
+    info = read_json(directory / "run_info.json")
+    if isinstance(started := info.get("started"), str):
+        row["started"] = started
+    if files := info.get("data"):
         row["data_sha256"] = digits_of(files)
     if result is not None:
         row |= result_row(result)
