@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,7 +49,8 @@ class Estimate:
     """Mean over runs that differ in their seed.
 
     Attributes:
-        spread: Sample standard deviation, None of a single run; or what the caller gives for one.
+        spread: Sample standard deviation, None of a single run, NaN where a value is not finite;
+            or what the caller gives for one.
         count: Number of runs.
     """
 
@@ -62,8 +64,11 @@ class Estimate:
         scaled = [scale * value for value in values]
         if not scaled:
             return None
-        spread = statistics.stdev(scaled) if len(scaled) > 1 else None
-        return cls(statistics.fmean(scaled), spread, len(scaled))
+        spread = None
+        if len(scaled) > 1:
+            finite = all(map(math.isfinite, scaled))
+            spread = statistics.stdev(scaled) if finite else math.nan
+        return cls(sum(scaled) / len(scaled), spread, len(scaled))
 
     @property
     def error(self) -> float:

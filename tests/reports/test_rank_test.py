@@ -6,7 +6,7 @@ from math import comb, nan
 import pytest
 from scipy.stats import mannwhitneyu
 
-from node_experiments.reports.rank_test import UNDECIDED, apart, compare, ordered, standing
+from node_experiments.reports.rank_test import UNDECIDED, compare, ordered, standing
 
 
 @pytest.mark.parametrize(("one", "other"), [(5, 5), (3, 5), (4, 4), (2, 6), (3, 3), (1, 1)])
@@ -49,12 +49,28 @@ def test_many_seeds():
     assert compare(range(0, 60, 2), range(1, 61, 2)).p > 0.5
 
 
-def test_neighbours_within_noise_are_joined():
-    assert ordered({"a": [0.227], "b": [0.226], "c": [0.228]}) == "b ~ a ~ c"
-    assert ordered({"a": [0.5], "b": [0.4]}) == "b < a"
-    assert not apart([1, 2, 3], [2.5, 4, 5]), "three seeds whose ranges overlap"
-    assert not apart([1, 2, 3, 4], [2.5, 4.5, 5, 6])
-    assert apart([1, 1.01, 1.02, 1.03], [1.04, 1.05, 1.06, 1.07]), "small, and sure"
+def test_neighbours_are_told_apart_by_the_test_alone():
+    four = {"a": [1, 1.01, 1.02, 1.03], "b": [1.04, 1.05, 1.06, 1.07]}
+    assert ordered(four) == "a < b", "small, and sure"
+    assert ordered({"a": [1, 2, 3, 4], "b": [2.5, 4.5, 5, 6]}) == "a ~ b"
+    assert ordered({"a": [0.5], "b": [0.1], "c": [0.228]}) == "b, c, a", "one seed each"
+    assert ordered({"a": [7, 8, 9], "b": [1, 2, 3]}) == "b, a", "three decide nothing"
+    negative = {name: [-x for x in values] for name, values in four.items()}
+    assert ordered(negative) == "b < a"
+
+
+def test_the_direction_is_that_of_the_ranks():
+    ours, theirs = [1, 1, 1, 5, 5, 5, 5], [5, 5, 5, 5, 9, 9, 9]
+    found = compare(ours, theirs)
+    assert found.ours == found.theirs == 5
+    assert found.p < 0.05
+    assert found.verdict == "lower"
+    assert compare(theirs, ours).verdict == "higher"
+
+
+def test_too_few_seeds_are_said_in_place_of_a_p():
+    assert str(compare([1, 2, 3], [4, 5, 6])) == f"{UNDECIDED} (3 and 3 are too few)"
+    assert str(compare([1, 2, 3, 4], [2, 3, 4, 5])).startswith(f"{UNDECIDED} (p = 0.")
 
 
 def test_where_a_published_order_stands():

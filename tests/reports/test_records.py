@@ -12,6 +12,7 @@ from node_experiments.reports.records import (
     most_alike,
     one_per_seed,
     settings,
+    unfinished,
     varying,
 )
 
@@ -108,3 +109,20 @@ def test_runs_of_other_files_and_modes_are_not_pooled():
     ]
     (evaluations,) = table.more
     assert (evaluations.title, len(evaluations.frame)) == ("runs, mode=eval", 1)
+
+
+def test_of_two_runs_with_a_seed_the_one_that_started_last_counts():
+    early = {**run(0), "directory": "z", "started": "2026-01-01T00:00:00+00:00"}
+    late = {**run(0), "directory": "a", "started": "2026-01-02T00:00:00+00:00"}
+    for order in ([early, late], [late, early]):
+        assert one_per_seed(order) == [late]
+
+
+def test_runs_that_did_not_complete_are_named_unless_they_were_repeated():
+    done = [run(0), run(1)]
+    lost = [{**run(seed), "status": "diverged"} for seed in (1, 2, 3)]
+    lost += [{**run(4), "status": "failed"}, {**run(0, epochs=9), "status": "failed"}]
+    assert unfinished([*done, *lost], done, "on spirals") == [
+        "Runs on spirals that did not complete, not counted: 2 diverged, 2 failed."
+    ]
+    assert unfinished(done, done, "on spirals") == []

@@ -290,6 +290,8 @@ def test_cells():
     assert str(Estimate.of([1.0, 2.0, 3.0]).cell()) == "2 ± 1"
     assert str(Estimate.of([1.0, 2.0, 3.0], 10).cell(".1f", ".1f", count=1)) == "20.0 ± 10.0 (3)"
     assert Estimate.of([]) is None
+    assert str(Estimate.of([1.0, float("inf"), 2.0]).cell()) == "inf ± nan"
+    assert str(Estimate.of([1.0, float("nan")]).cell()) == "nan ± nan"
 
 
 def test_committed_runs_that_are_not_there_are_said(tmp_path, capsys):

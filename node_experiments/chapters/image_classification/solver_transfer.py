@@ -291,7 +291,7 @@ def cell(test: Test | None, strong: bool) -> Cell | None:
     if test is None:
         return None
     found = Estimate.of(test.errors.values(), 100)
-    shown = None if found is None else found.cell(".2f")
+    shown = None if found is None else found.cell(".2f", ".2f")
     failed = [f"failed: {' '.join(reason.split())}" for reason in test.failures]
     text = "; ".join([*([str(shown)] if shown else []), *failed]).replace("|", "/")
     return Cell(text, shown.values if shown else {}, strong and shown is not None)

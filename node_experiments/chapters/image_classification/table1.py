@@ -147,9 +147,7 @@ def verdicts(rows: Section) -> list[str]:
     net = next((row for row in errors if row.experiment == "mnist_odenet"), None)
     if net is None or len(errors) < 2:
         return []
-    images = next(
-        run.get("config.dataset.test_size") or PUBLISHED_TEST_IMAGES for run in rows[net]
-    )
+    images = measured(rows[net])[0].get("config.dataset.test_size") or PUBLISHED_TEST_IMAGES
     found = {}
     for row, error in errors.items():
         if row is not net:
@@ -171,10 +169,25 @@ def verdicts(rows: Section) -> list[str]:
         sizes = [measured(rows[row])[0]["parameters"] for row in (net, resnet)]
         notes.append(
             "The paper: the ODE-Net errs about as often as the ResNet (0.42 % and 0.41 %), with a "
-            f"third of its parameters. Here, with {sizes[0] / sizes[1]:.0%} of them, this "
-            + (f"holds to within {noise:.2f} points." if change <= noise else "does not hold.")
+            f"third of its parameters. Here, with {sizes[0] / sizes[1]:.0%} of them, "
+            + as_often(change, noise)
         )
     return notes
+
+
+def as_often(change: float, noise: float) -> str:
+    """Whether two networks err equally often, as far as the test images can say it.
+
+    Args:
+        change: Difference of their errors, in points.
+        noise: Two standard errors of it.
+    """
+    if abs(change) > noise:
+        return f"this does not hold: it errs {'more' if change > 0 else 'less'} often."
+    return (
+        "the two are not told apart, and a difference of more than "
+        f"{abs(change) + noise:.2f} points is excluded at two standard errors."
+    )
 
 
 def ours(
@@ -197,7 +210,7 @@ def ours(
     return [
         row.label,
         row.experiment,
-        None if error is None else error.cell(".2f"),
+        None if error is None else error.cell(".2f", ".2f"),
         Cell.number(int(done[0]["parameters"]), ",") if done else None,
         Cell.number(saved[0] / 1e6, ".1f") if saved else None,
         None if power is None else power.memory,
@@ -243,9 +256,12 @@ def became(runs: Sequence[Record], done: Sequence[Record], lost: Sequence[str]) 
     notes = [f"{len(done)} seed{'s' if len(done) != 1 else ''}"] if done else []
     seeds = {run.get("seed", 0) for run in done}
     for run in runs:
-        if run.get("seed", 0) in seeds:
+        completed = run["status"] == "completed"
+        if completed and done and has(run, MEASURED) and len(most_alike([done[0], run])) == 1:
+            notes.append("one with other settings")
+        elif run.get("seed", 0) in seeds:
             continue
-        if run["status"] == "completed":
+        elif completed:
             notes.append("one without metrics")
         else:
             epochs = len(read_epochs(run["directory"]))

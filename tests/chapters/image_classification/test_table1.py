@@ -80,7 +80,7 @@ def test_rows_hold_mean_and_spread_beside_the_paper(tmp_path):
         write(tmp_path, "mnist_odenet", seed, error)
     report = markdown(table1, tmp_path)
     assert row(report, "ODE-Net") == [
-        "ODE-Net, dopri5, adjoint", "mnist_odenet", "0.50 ± 0.1", "208,266", "2.5", "-",
+        "ODE-Net, dopri5, adjoint", "mnist_odenet", "0.50 ± 0.10", "208,266", "2.5", "-",
         "26.0 + 20.0", "0.250", "-", "3 seeds",
     ]  # fmt: skip
     lines = report.splitlines()
@@ -98,12 +98,25 @@ def test_the_ode_net_is_compared_with_each_network_by_the_choice_of_images(tmp_p
     # 2 sqrt((0.016 * 0.984 + 0.004 * 0.996) / 10,000) and the same with 0.0035.
     assert "MLP, 300 hidden units -1.20 ± 0.28, lower; " in report
     assert "ResNet, 6 blocks +0.05 ± 0.17, not told apart. " in report
-    assert "with 100% of them, this holds to within 0.17 points." in report
+    assert "with 100% of them, the two are not told apart, and a difference of more" in report
+    assert "than 0.22 points is excluded at two standard errors." in report
     write(tmp_path / "worse", "mnist_odenet", error=0.006)
     write(tmp_path / "worse", "mnist_resnet", error=0.003)
     report = markdown(table1, tmp_path / "worse")
     assert "ResNet, 6 blocks +0.30 ± 0.19, higher. " in report
-    assert "this does not hold." in report
+    assert "this does not hold: it errs more often." in report
+
+
+def test_runs_of_other_settings_are_named_and_give_no_number(tmp_path):
+    for seed in (0, 1):
+        write(tmp_path, "mnist_odenet", seed, 0.004)
+    for seed in (1, 2):
+        write(tmp_path / "others", "mnist_odenet", seed, 0.3, **{"solver.atol": 1e-4})
+    report = markdown(table1, tmp_path)
+    assert row(report, "ODE-Net")[2] == "0.40 ± 0.00"
+    assert (
+        row(report, "ODE-Net")[-1] == "2 seeds; one with other settings; one with other settings"
+    )
 
 
 def test_rows_that_were_not_run_or_failed_are_marked(tmp_path):
