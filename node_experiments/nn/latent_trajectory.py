@@ -30,12 +30,23 @@ class LatentTrajectory(ODEModule):
 
     Args:
         vector_field: Module that maps a 0-d time and a state to a derivative of its shape.
-        solver: How the ODE is solved; may be exchanged on a trained model.
-        gradient: How gradients are computed.
+        solver: How the ODE is solved, or a method by its name; may be exchanged when trained.
+        gradient: How gradients are computed, or the name of a method.
         knots: Intervals between knots over the longest time; 0 to solve for the union of times
             always, None to choose: knots when there are more than `MANY` different times.
         augment: Dimensions that the state of `vector_field` has after those of z; they start at
             zero and are not returned.
+
+    Example:
+        >>> class Decay(nn.Module):
+        ...     def forward(self, t, z):
+        ...         return -z
+        >>> z = LatentTrajectory(Decay(), "dopri5", "discrete")
+        >>> times = torch.tensor([[0.0, 1.0, 2.0], [0.5, 1.0, 1.5]])  # of two samples
+        >>> z(torch.ones(2, 4), times).shape
+        torch.Size([2, 3, 4])
+        >>> [round(float(x), 3) for x in z(torch.ones(2, 1), times)[:, 1, 0]]  # exp(-1)
+        [0.368, 0.368]
     """
 
     MANY = 400
@@ -43,8 +54,8 @@ class LatentTrajectory(ODEModule):
     def __init__(
         self,
         vector_field: nn.Module,
-        solver: Solver,
-        gradient: Gradient,
+        solver: Solver | str,
+        gradient: Gradient | str,
         knots: int | None = None,
         augment: int = 0,
     ) -> None:
@@ -82,6 +93,8 @@ class LatentTrajectory(ODEModule):
 
     def _between_knots(self, z0: Tensor, times: Tensor) -> Tensor:
         end = float(times.max())
+        if end == 0:
+            return z0.unsqueeze(-2).expand(*z0.shape[:-1], times.shape[1], z0.shape[-1])
         knots = torch.linspace(0, end, (self.knots or self._own_knots(end)) + 1).to(times)
         zs = self.solve(z0, knots)
         derivatives = torch.stack(
@@ -122,6 +135,6 @@ def read_between_knots(knots: Tensor, z: Tensor, derivatives: Tensor, times: Ten
 
 
 def pick(z: Tensor, index: Tensor) -> Tensor:
-    """Of each sample of `(..., batch, time, latent)` the times `index`, `(batch, chosen)`."""
+    """Select the times `index`, `(batch, chosen)`, of `(..., batch, time, latent)` per sample."""
     index = index.unsqueeze(-1).expand(*z.shape[:-2], index.shape[-1], z.shape[-1])
     return z.gather(-2, index)

@@ -1,4 +1,4 @@
-"""What all models that solve an ODE have in common."""
+"""Base module of all models that solve an ODE."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class ODEModule(nn.Module):
             solution = solve(self.vector_field, y0, times, solver, self.gradient, args=args)
             self.solves.append(solution.stats)
             return solution.ys, None
-        # SciPy's methods choose their steps by themselves, from all that they integrate.
+        # SciPy's methods choose their steps independently, from all that they integrate.
         own_norm = METHODS[solver.method].family != "scipy"
         solution = solve(
             field,
@@ -141,7 +141,7 @@ class ODEModule(nn.Module):
         return ys, -integrals if times[-1] < times[0] else integrals
 
     def add_penalties(self, integrals: Tensor) -> None:
-        """Let the loss pay for integrals `(integrals,)` on top of those that it already does."""
+        """Add integrals, shape `(integrals,)`, to the penalties of the loss."""
         assert self._regularized is not None
         weights = self._regularized.regularizer.weights
         for (name, weight), integral in zip(weights.items(), integrals.unbind(), strict=True):

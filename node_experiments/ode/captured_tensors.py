@@ -1,4 +1,4 @@
-"""What a vector field reads besides its arguments.
+"""Discovery of the tensors that a vector field reads besides its arguments.
 
 Gradient methods that do not record the solver must know every tensor that needs a gradient.
 Modules are found by looking at the function; that nothing was missed is verified once, on the
@@ -144,7 +144,7 @@ def find_parameters(
     graphs: list[_Graph] = []
     # In this mode, nodes of a graph remember where they were made: those without a memory were
     # made before. (Their sequence numbers would do, were they not counted by thread.)
-    # What this evaluation saves is gone at once and no business of the caller's hooks.
+    # The caller's saved-tensor hooks must not see this evaluation: its tensors are freed at once.
     with _anomaly_mode(), _own_saved_tensors():
         for t in times:
             derivative, arguments = evaluate(t)
@@ -229,7 +229,7 @@ def _verified(owner: Any) -> dict[tuple, Unread]:
 
 
 def holdings_of(func: Any) -> Holdings:
-    """What a function holds: itself, its owner, and what its closure and globals lead to."""
+    """The modules, tensors and code within reach of a function."""
     found = Holdings()
     _reach(func, DEEPEST, set(), found)
     return found
@@ -271,7 +271,7 @@ def _attributes(value: Any) -> list[Any]:
 
 
 def _held_by(value: Any) -> Sequence[Any]:
-    """What a function, a module's plain attributes, a container or an object holds."""
+    """The values held by a function, a module's plain attributes, a container or an object."""
     if isinstance(value, Tensor):
         return ()
     if isinstance(value, nn.Module):

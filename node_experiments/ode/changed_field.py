@@ -47,15 +47,15 @@ class StoragesRead(TorchDispatchMode):
 
 
 def storage_of(tensor: Tensor) -> int:
-    """What tells whether two tensors share their memory."""
+    """Identity of a tensor's storage."""
     return tensor.untyped_storage()._cdata
 
 
 def reject_if_read(problem: Problem, changed: Sequence[Tensor]) -> None:
     """Evaluate the vector field, and look whether it reads tensors that were changed in place.
 
-    A method of a model reaches all of it: what a decoder counts is none of its business. Those
-    that are not read are not looked at again.
+    A method holds its whole model and may read a part of it: a decoder's counters may change.
+    Those that are not read are not looked at again.
 
     Raises:
         RuntimeError: It reads one of them.
@@ -88,7 +88,7 @@ def reject_change_since(problem: Problem) -> None:
     Raises:
         RuntimeError: Its derivative differs by more than rounding.
     """
-    if problem.func.first is not None:
+    if problem.func.first is not None and not problem.solver.perturb:
         problem.stats.backward.evaluations += 1
         now = problem.func(problem.time(problem.times[0]), problem.y0.detach(), *problem.args)
         reject_another_field(problem.func.first, now.detach(), problem.times[0])

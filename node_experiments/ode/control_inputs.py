@@ -108,14 +108,14 @@ class ControlInput:
         """u(t), shape `(channels,)` or `(batch, channels)`.
 
         Args:
-            t: One time for all samples, of any shape with one element and no batch axis, or one
-                for each, shape `(batch, 1, ..., 1)`.
+            t: One time for all samples, a number or a 0-d tensor, or one for each, shape
+                `(batch, 1, ..., 1)`.
 
         Raises:
             ValueError: Times for another number of samples than the paths have.
         """
         # A time of higher precision keeps it: a step may end a rounding before a knot.
-        at = t if isinstance(t, Tensor) else torch.tensor(t, dtype=self.values.dtype)
+        at = t if isinstance(t, Tensor) else self.values.new_tensor(t)
         at = at.to(self.values.device, torch.promote_types(at.dtype, self.values.dtype))
         at = at.reshape(-1, 1) if at.dim() else at.reshape(1)
         batch = self.values.shape[:-2]

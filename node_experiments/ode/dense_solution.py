@@ -63,7 +63,7 @@ class DenseOutput:
 
     @property
     def steps(self) -> list[float]:
-        """Where the accepted steps start, and where the last one ends."""
+        """Starts of the accepted steps, and the end of the last one."""
         return [*self._starts, self._t1]
 
     def __call__(self, t: Tensor | float) -> Any:

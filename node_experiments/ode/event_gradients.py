@@ -74,7 +74,7 @@ def event_gradients(
 def rate_of_change(
     problem: Problem, event: Event, time: Tensor, y: Tensor, f: Tensor, jumps: bool
 ) -> tuple[float, str]:
-    """How fast the value of an event changes along the solution, or why that is not defined."""
+    """Rate of the value of an event along the solution, or why that is not defined."""
     if jumps:
         return math.nan, "jumps there"
     args = tuple(a.detach() if isinstance(a, Tensor) else a for a in problem.args)

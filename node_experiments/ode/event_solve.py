@@ -60,6 +60,8 @@ def solve_to_event(
     if finder.index is not None:
         return event_at_start(problem, events[finder.index], finder.index)
     ys, trajectory = search(problem, finder)
+    # The search cached casts of weights without a graph; the solve up to the event records one.
+    torch.clear_autocast_cache()
     problem = replace(problem, observe=None, watch=None)
     if finder.failed is not None:
         trajectory.status = Status.NON_FINITE

@@ -57,6 +57,20 @@ class Event:
             events of a solve holds for all of them.
         at_start: Whether the solve ends at once where the function is exactly zero at the start,
             with the start as the time of the event.
+
+    Raises:
+        ValueError: Another direction, or a number of points that is negative or not whole.
+
+    Example:
+        A ball that falls from a height of 1 with an acceleration of 2:
+
+        >>> from node_experiments.ode import solve
+        >>> ground = Event(lambda t, y: y[0], direction=-1)
+        >>> y0, t = torch.tensor([1.0, 0.0]), torch.tensor([0.0, math.inf])
+        >>> fall = lambda t, y: torch.stack([y[1], torch.tensor(-2.0)])
+        >>> solution = solve(fall, y0, t, events=[ground])
+        >>> solution.status.name, round(solution.ts[-1].item(), 3)
+        ('EVENT', 1.0)
     """
 
     func: Callable[..., Any]

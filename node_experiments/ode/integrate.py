@@ -187,7 +187,7 @@ def solve_by_scipy(problem: Problem, on_accept: OnAccept | None) -> Trajectory:
     solver, counts = problem.solver, problem.stats.forward
     if on_accept is not None:
         raise ValueError(
-            f"solver.method={solver.method!r} does not tell its steps, which this gradient "
+            f"solver.method={solver.method!r} hides its steps, which this gradient method "
             "records; take gradient='adjoint'"
         )
     return scipy_integrate(
@@ -259,7 +259,7 @@ def run(
 
 
 def cause_of(y: Tensor, rtol: float | Tensor, atol: float | Tensor) -> str:
-    """What a failed solve owes to its tolerances near the states `y`, or nothing."""
+    """Message for a failure from a zero tolerance near `y`, or an empty string."""
     with torch.no_grad():
         if not bool((y.abs() * rtol + atol == 0).any()):
             return ""

@@ -74,12 +74,12 @@ class _Batch:
         self._rtol, self._atol = (
             x.view(y0.shape[1:]) if isinstance(x, Tensor) else x for x in (rtol, atol)
         )
-        self._times = torch.tensor(problem.times, dtype=torch.float64)
+        self._times = torch.tensor(problem.times, dtype=torch.float64, device="cpu")
         self._direction = math.copysign(1.0, problem.times[-1] - problem.times[0])
-        self._members = torch.arange(batch)
-        self._next = torch.ones(batch, dtype=torch.long)
+        self._members = torch.arange(batch, device="cpu")
+        self._next = torch.ones(batch, dtype=torch.long, device="cpu")
         self._outputs: list[tuple[Tensor, Tensor, Tensor]] = []
-        start = torch.full((batch,), problem.times[0], dtype=torch.float64)
+        start = torch.full_like(self._members, problem.times[0], dtype=torch.float64)
         self._first = self._stepper.derivative(start, y0)
         if batch > 1:
             self._check_samples(start)
@@ -92,10 +92,10 @@ class _Batch:
         )
 
     def _check_samples(self, start: Tensor) -> None:
-        """See that derivatives of some samples, in another order, are what they are among all.
+        """Check that derivatives of a subset, in another order, equal those in the whole batch.
 
         Raises:
-            ValueError: It is another one, or cannot be computed.
+            ValueError: They differ, or the subset cannot be evaluated.
         """
         problem, y0, args = self._problem, self._problem.y0, self._problem.args
         wanted = (
@@ -105,15 +105,17 @@ class _Batch:
             "batching='joint'"
         )
         # Each at another time: what the samples have in common may be zero at the start.
-        times = start + torch.linspace(0.7, 0, len(y0)) * (problem.times[-1] - problem.times[0])
+        times = start + torch.linspace(0.7, 0, len(y0), device="cpu") * (
+            problem.times[-1] - problem.times[0]
+        )
         self._counts.evaluations += 1
         with torch.no_grad():
             of_all = problem.func(spread(times, y0), y0, *args)
         last = len(y0) - 1
         # By chance a mean may be that of all in one of them.
         for some, t, among in (
-            (torch.arange(last, last // 2, -1), start, self._first.detach()),
-            (torch.arange(1), times, of_all),
+            (torch.arange(last, last // 2, -1, device="cpu"), start, self._first.detach()),
+            (torch.arange(1, device="cpu"), times, of_all),
         ):
             rows, what = some.to(y0.device), f"of {len(some)} of {len(y0)} samples"
             self._counts.evaluations += 1
@@ -145,8 +147,8 @@ class _Batch:
             every = torch.ones_like(self._members, dtype=torch.bool)
             return self._give_up(result, Status.MAX_STEPS, every)
         ys = problem.y0.new_empty(len(problem.times), *problem.y0.shape)
-        places = [torch.zeros(len(problem.y0), dtype=torch.long)]
-        samples = [torch.arange(len(problem.y0))]
+        places = [torch.zeros(len(problem.y0), dtype=torch.long, device="cpu")]
+        samples = [torch.arange(len(problem.y0), device="cpu")]
         values = [problem.y0]
         for place, sample, value in self._outputs:
             places.append(place)
@@ -221,14 +223,14 @@ class _Batch:
         number = upto - following
         if not bool(number.any()):
             return None
-        rows = torch.repeat_interleave(torch.arange(len(number)), number)
-        offset = torch.cat([torch.arange(n) for n in number.tolist()])
+        rows = torch.repeat_interleave(torch.arange(len(number), device="cpu"), number)
+        offset = torch.cat([torch.arange(n, device="cpu") for n in number.tolist()])
         place = following[rows] + offset
         self._next = self._next.index_put((members,), upto)
         return OutputsInside(place, rows, (self._times[place] - t[rows]) / h[rows])
 
     def _drop(self, finished: Tensor) -> Tensor | None:
-        """Take the finished samples out of the batch; returns which ones go on, None for all."""
+        """Take the finished samples out of the batch; returns which continue, None for all."""
         if not bool(finished.any()):
             return None
         keep = (~finished).nonzero().squeeze(1)
@@ -252,7 +254,7 @@ class _Batch:
             return torch.stack([self._norm(vector) for vector in vectors]).tolist()
 
         def probe(signed: Sequence[float]) -> Tensor:
-            h = torch.tensor(signed, dtype=torch.float64)
+            h = torch.tensor(signed, dtype=torch.float64, device="cpu")
             return self._stepper.probe(start + h, y0 + spread(h, y0) * self._first)
 
         with torch.no_grad():
@@ -261,10 +263,10 @@ class _Batch:
             steps = first_steps(
                 sizes, probe, problem.times, y0, self._first, scale, order, longest
             )
-        return torch.tensor(steps, dtype=torch.float64)
+        return torch.tensor(steps, dtype=torch.float64, device="cpu")
 
     def _check_steps(self) -> tuple[Status, Tensor] | None:
-        """Why some samples can take no further step, and which of them; None if all can."""
+        """Reason why some samples can take no further step, and which; None if all can."""
         h, t = self._control.h, self._control.t
         resolution = 4 * sys.float_info.epsilon * t.abs()
         least = resolution.clamp(min=self._solver.min_step)
@@ -279,7 +281,7 @@ class _Batch:
     def _give_up(
         self, result: Trajectory, status: Status, failed: Tensor
     ) -> tuple[Tensor, Trajectory]:
-        """End the solve, where that of the failed samples is that is furthest behind."""
+        """End the solve at the time of the failed sample that is furthest behind."""
         result.status = status
         progress = (self._direction * self._control.t).masked_fill(~failed, math.inf)
         slowest = int(progress.argmin())

@@ -48,7 +48,7 @@ class Constants:
         self._versions = [(x, x._version) for x in tensors if not x.is_inference()]
 
     def settle(self) -> None:
-        """The solve has ended: what the vector field itself changed, a counter say, is its own."""
+        """Stop watching, after a solve, what the vector field changed itself, such as counters."""
         self._versions = [(x, version) for x, version in self._versions if x._version == version]
 
     @property
@@ -189,16 +189,22 @@ class Problem:
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """What needs a gradient besides y0 and t: tensors among the arguments, then parameters."""
+        """Tensors that need a gradient besides y0 and t: arguments, then parameters."""
         args = [a for a in self.args if isinstance(a, Tensor) and a.requires_grad]
         return (*args, *self.parameters)
 
     @property
     def read_inputs(self) -> tuple[Tensor, ...]:
-        """Those of `inputs` that `func` was seen to read."""
+        """Those of `inputs` that `func` was seen to read, and all arguments.
+
+        An argument may be a parameter of the module that `func` belongs to: `func` reads it in
+        this role, and was not seen to read it in that one.
+        """
         if self.unread is None or not self.unread.parameters:
             return self.inputs
-        return tuple(x for x in self.inputs if x not in self.unread.parameters)
+        arguments = len(self.inputs) - len(self.parameters)
+        read = (x for x in self.parameters if x not in self.unread.parameters)
+        return (*self.inputs[:arguments], *read)
 
     @property
     def error_order(self) -> int:
@@ -208,7 +214,7 @@ class Problem:
         return order
 
     def motion(self, t: float) -> tuple[float, float]:
-        """How far a time of the frozen grid moves with t_0, and how far with t_N.
+        """Derivatives of a time of the frozen grid with respect to t_0 and t_N.
 
         Moving an end stretches all steps alike up to the nearest jump of the vector field: jumps
         stay where they are, and so does everything between them.
@@ -232,9 +238,9 @@ class Problem:
         """
         if isinstance(tolerance, float | int):
             return tolerance
-        each = torch.tensor(tolerance, dtype=torch.float64)
+        each = torch.tensor(tolerance, dtype=torch.float64, device="cpu")
         if len(each) == len(self.part_sizes):
-            each = each.repeat_interleave(torch.tensor(self.part_sizes))
+            each = each.repeat_interleave(torch.tensor(self.part_sizes, device="cpu"))
         if len(each) == self.y0.numel():
             each = each.repeat(copies)
         return each.to(dtype=self.y0.dtype, device=self.y0.device)

@@ -1,4 +1,4 @@
-"""Who drew random numbers during a solve: torch's generator is that of all threads."""
+"""Detection of random draws in a solve; torch's generator is shared by all threads."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def draws_numbers(evaluate: Callable[[], Any]) -> bool:
 
 
 def report_late_draws() -> None:
-    """Numbers were drawn in the course of a solve, and none by the first evaluation.
+    """Report that later evaluations of a solve drew numbers, and the first one none.
 
     Raises:
         ValueError: No other thread runs, so that the vector field drew them.

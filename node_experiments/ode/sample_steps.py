@@ -42,7 +42,7 @@ class AcceptedSteps:
         t, h: Where each step starts, and its size.
         outputs: Those that the steps reach, if any.
         keep: Which of the samples under way have not reached the end after these steps; None
-            where all go on.
+            where all continue.
     """
 
     samples: Tensor
@@ -106,4 +106,5 @@ class SampleSteps(ExplicitRungeKutta[Tensor]):
 
 def spread(x: Tensor | float, like: Tensor) -> Tensor:
     """Numbers of samples on their device, such that they broadcast against states like `like`."""
-    return torch.as_tensor(x).to(like).view(-1, *[1] * (like.dim() - 1))
+    numbers = x.to(like) if isinstance(x, Tensor) else like.new_tensor(x)
+    return numbers.view(-1, *[1] * (like.dim() - 1))

@@ -1,4 +1,4 @@
-"""What a solve returns: values, statistics, and a status that says what to do when it failed."""
+"""Result of a solve: values, statistics, and a status with remedies when it failed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Solution", "SolveError", "SolveStats", "Status", "StepCounts", "Traj
 
 
 class Status(Enum):
-    """How a solve ended. The value is the message, with its remedies."""
+    """End of a solve. The value is the message, with its remedies."""
 
     REACHED = "the end of the interval was reached"
     STEP_UNDERFLOW = (
@@ -50,7 +50,7 @@ class Status(Enum):
 
 @dataclass
 class StepCounts:
-    """What one direction of a solve cost.
+    """Cost of one direction of a solve.
 
     Attributes:
         evaluations: Calls of the vector field. In the backward direction, vector-Jacobian
@@ -88,7 +88,7 @@ class SolveStats:
 
     @classmethod
     def total(cls, solves: Iterable[SolveStats]) -> SolveStats:
-        """Of several solves, as they are counted now."""
+        """Statistics of several solves, as they are counted now."""
         total = cls()
         for stats in solves:
             total.forward.add(stats.forward)

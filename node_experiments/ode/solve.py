@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
+from torch.utils._pytree import tree_map
 
 from .captured_tensors import (
     OPAQUE,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["solve"]
 
-SINGLE = {float, int, type(None)}  # types of a tolerance that is that of all components
+SINGLE = {float, int, type(None)}  # types of a tolerance that holds for all components
 NAMED: dict[str, Solver] = {}  # the methods that were asked for by their names
 
 
@@ -130,16 +131,24 @@ def solve(
             func, y0, t, solver, gradient, args=args, parameters=parameters, throw=throw,
             dense=dense, events=events, norm=norm, watch=watch,
         )  # fmt: skip
+    if torch.is_inference_mode_enabled() and METHODS[solver.method].family == "implicit":
+        with torch.inference_mode(False), torch.no_grad():  # Newton's method differentiates
+            y0, t, args = tree_map(outside_inference, (y0, t, args))
+            return solve(
+                func, y0, t, solver, gradient, args=args, parameters=parameters, throw=throw,
+                dense=dense, events=events, norm=norm, watch=watch,
+            )  # fmt: skip
     if gradient == "reversible" or getattr(gradient, "replaces_method", False):
         solver = make_gradient(gradient).solver_for(solver)
-    # The halves of a state are told apart by their place, and so are tolerances of components.
+    # The halves of a state are identified by their place, and so are tolerances of components.
     backward = getattr(gradient, "solver", None) or gradient
     tolerances = getattr(backward, "rtol", None), getattr(backward, "atol", None)
     by_component = not {*map(type, (solver.rtol, solver.atol, *tolerances))} <= SINGLE
     by_place = by_component or METHODS[solver.method].family == "symplectic"
     independent = solver.batching == "independent"
     state = SampleState(y0) if independent else FlatState(y0, keeps_layout=not by_place)
-    # A copy, for a vector field that changes its state is found out too late for the user's y0.
+    # Copied: a field that writes to its state is detected after the write, which must not reach
+    # the user's y0.
     packed = state.pack(y0).clone(memory_format=torch.contiguous_format)
     if transformed(packed, t):
         check_transform(t, events=bool(events))
@@ -212,13 +221,18 @@ def solve(
     return solution
 
 
+def outside_inference(leaf: Any) -> Any:
+    """A tensor that autograd may save, from one that was made in inference mode."""
+    return leaf.clone() if isinstance(leaf, Tensor) and leaf.is_inference() else leaf
+
+
 def one_number(size: Tensor | float) -> Tensor:
-    """What a norm of the user returned, as a 0-d tensor.
+    """The value of a user's norm as a 0-d tensor.
 
     Raises:
         ValueError: It is not one real number.
     """
-    size = size if isinstance(size, Tensor) else torch.tensor(size, dtype=torch.float64)
+    size = size if isinstance(size, Tensor) else torch.tensor(size, dtype=torch.float64, device="cpu")
     if size.numel() != 1 or size.is_complex():
         raise ValueError(
             "norm must return one real number; found "
@@ -320,7 +334,7 @@ def conclude(problem: Problem, ys: Tensor, trajectory: Trajectory) -> Solution:
     ok = trajectory.status is Status.REACHED or trajectory.status is Status.EVENT
     if ok and problem.solver.fixed_steps and not torch._C._are_functorch_transforms_active():
         end = (trajectory.outputs or ys)[-1].detach()
-        # Their sum tells whether all are finite with one operation, unless it overflows.
+        # One operation: a finite sum means finite entries; it may overflow, hence the second look.
         if not (math.isfinite(float(end.sum())) or bool(torch.isfinite(end).all())):
             trajectory.status, ok = Status.NON_FINITE, False
     ts = problem.t.detach().clone()
@@ -341,7 +355,7 @@ def gradient_method(
     gradient: Gradient | str,
     parameters: Iterable[Tensor] | None,
 ) -> Gradient | None:
-    """How this solve is differentiated; None when nothing needs a gradient.
+    """The gradient method of this solve; None when nothing needs a gradient.
 
     Sets the problem's parameters.
 
@@ -427,7 +441,8 @@ def parameters_of(
 
     first, last = problem.times[0], problem.times[-1]
     jumps = [t for t in problem.solver.jump_t if min(first, last) < t < max(first, last)]
-    return find_parameters(func, holdings, evaluate, (first, *jumps, last))
+    ends = (first, last) if math.isfinite(last) else (first,)
+    return find_parameters(func, holdings, evaluate, (*ends[:1], *jumps, *ends[1:]))
 
 
 def evaluated_in(

@@ -38,7 +38,7 @@ NUMBERS = {
 
 @dataclass(frozen=True)
 class Solver:
-    """How an initial value problem is solved.
+    """Options of the solution of an initial value problem.
 
     Attributes:
         method: Name of the method, e.g. `"dopri5"`.
@@ -79,8 +79,8 @@ class Solver:
             of the work. The first solve takes seconds to a minute longer. Gradients can be taken
             once: there are no second derivatives. The vector field must be what `torch.compile`
             takes as one graph; where it is not, one warning says so and nothing is compiled.
-            What it does besides, such as counting its calls, happens once a solve: evaluations are
-            counted by the solution's `stats`.
+            What it does besides, such as counting its calls, happens once per solve: evaluations
+            are counted by the solution's `stats`.
 
     Raises:
         ValueError: An unknown method, a number out of range, or options that the method would

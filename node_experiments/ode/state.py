@@ -27,9 +27,10 @@ class FlatState:
 
     A state that is a single real tensor needs no packing. One whose numbers are stored in
     another order than that of its axes (transposed, or with channels last) is solved in that
-    order, and the vector field is given states that lie as y0 does. Complex numbers become pairs
-    of real ones, and those of half precision are solved in single precision: the increments of
-    steps would be lost in their rounding. The vector field is given them as y0 has them.
+    order, and the vector field is given states with the memory layout of y0. Complex numbers
+    become pairs of real ones, and those of half precision are solved in single precision: the
+    increments of steps would be lost in their rounding. The vector field is given them as y0 has
+    them.
 
     Attributes:
         sizes: Number of real components of each tensor.
@@ -81,7 +82,7 @@ class FlatState:
         return reader_of(y0)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What `unpack` needs: to read other states is no part of a solution that is pickled."""
+        """State for pickling, without the reader: `unpack` does not need it."""
         return {name: value for name, value in vars(self).items() if name != "_read"}
 
     def _real_leaves(self, state: Any) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Which step to try next: an even grid, or control of the local error.
+"""Step size control: the next step from the local errors of the last ones.
 
 Everything about one step is numbers on the host: time stays in double precision on every device,
 and a decision costs no device operation.
@@ -57,12 +57,12 @@ class Controller(Protocol):
 
 
 Answer = Any
-"""Whether something is so: a bool, or a tensor of them, one a sample."""
+"""A truth value: a bool, or a bool tensor with one entry per sample."""
 
 
 @dataclass(frozen=True)
 class Arithmetic(Generic[Number]):
-    """What the law of control needs of numbers, or of vectors of them.
+    """The arithmetic of the controller, on floats or on vectors of them.
 
     Attributes:
         number: Makes a constant of a float.
@@ -78,7 +78,7 @@ class Arithmetic(Generic[Number]):
 
 NUMBERS = Arithmetic[float](float, operator.getitem, min, max, math.copysign)
 VECTORS = Arithmetic[Tensor](
-    partial(torch.tensor, dtype=torch.float64),
+    partial(torch.tensor, dtype=torch.float64, device="cpu"),
     lambda values, which: torch.where(which, values[1], values[0]),
     torch.minimum,
     torch.maximum,
@@ -92,9 +92,9 @@ class ErrorControl(Generic[Number]):
     The next step is h * safety * r_n^-g1 * r_{n-1}^-g2 * r_{n-2}^-g3, with the error ratios r of
     the last steps and gains g divided by `error_order`, the power of h in the error estimate.
 
-    One law serves the steps of a whole state, which are numbers, and those of the samples of a
-    batch, which are vectors. So its cases are chosen by functions; those of numbers are built in,
-    and a plain step costs no call of Python but `judge` itself.
+    One controller serves a whole state (floats) and the samples of a batch (vectors). Branches
+    are selections by functions; for floats these are built-ins, so that a plain step calls no
+    Python function but `judge`.
 
     Args:
         t0, t1: Ends of the interval.
@@ -187,7 +187,7 @@ class ErrorControl(Generic[Number]):
         self.t_next = self._choose((further, stop), self.at_stop)
 
     def _next_stop(self) -> Number:
-        """Where the next step has to end, if it is long enough."""
+        """End of the next step, if it is long enough."""
         return self._t1
 
 
@@ -216,7 +216,7 @@ class AdaptiveControl(ErrorControl[float]):
         self._aims_always = bool(solver.step_t or solver.jump_t)
 
     def retarget(self, t0: float, t1: float) -> None:
-        """Go on over another interval, keeping the step size and the memory of past errors."""
+        """Continue over another interval, keeping the step size and the memory of past errors."""
         self.t, self._t1 = t0, t1
         self._aim()
 
@@ -290,7 +290,7 @@ class SampleControl(ErrorControl[Tensor]):
     def __init__(
         self, t0: float, t1: float, first_steps: Tensor, error_order: int, solver: Solver
     ):
-        self._was_accepted = torch.tensor(True)
+        self._was_accepted = torch.tensor(True, device="cpu")
         start, end = torch.full_like(first_steps, t0), VECTORS.number(t1)
         super().__init__(start, end, first_steps, error_order, solver, VECTORS)
         self.ratio = torch.zeros_like(first_steps)
@@ -334,7 +334,7 @@ def first_step(
     """The first step that the solver was given, or Hairer's, in units of t.
 
     Args:
-        rtol, atol: Numbers, or one a component.
+        rtol, atol: Numbers, or one per component.
 
     Returns:
         The size |h|; NaN when the derivative at the start is not finite.

@@ -1,4 +1,4 @@
-"""How the tensors of a nested state are arranged, and values that must be arranged alike."""
+"""Structure of nested states, and of values that must have the same one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a solve rejects before its first step, each with what was found and what to do."""
+"""Validation of the arguments of a solve, before its first step."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def check_arguments(solver: object, args: object, parameters: object) -> None:
     """Reject arguments of `solve` that are of another kind.
 
     Raises:
-        ValueError: The method is none, `args` is no tuple, or `parameters` one tensor or module.
+        ValueError: `solver` is no Solver, `args` no tuple, or `parameters` a single tensor or a
+            mapping.
     """
     if not isinstance(solver, Solver):
         raise ValueError(
@@ -63,10 +64,16 @@ def check_parameters(parameters: Sequence[object]) -> None:
     for each in parameters:
         if not isinstance(each, Tensor):
             raise ValueError(f"{PARAMETERS}; found {described(each)} among them")
+        if not each.is_leaf and each._backward_hooks:
+            raise ValueError(
+                "parameters holds a tensor that was computed from others and has a hook, which "
+                "would see the gradient of each evaluation; register the hook on the tensor that "
+                "it was computed from, or pass the tensor in args=(...)"
+            )
 
 
 def described(value: object) -> str:
-    """What a value is, for a message."""
+    """Type of a value, for an error message."""
     return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
 
 
@@ -163,7 +170,7 @@ def check_choices(
 
 
 def transformed(*inputs: Any) -> bool:
-    """Whether a torch.func transform or forward-mode differentiation is going on."""
+    """Whether a torch.func transform or forward-mode differentiation is active."""
     if torch._C._are_functorch_transforms_active():
         return True
     return forward_ad._current_level >= 0 and any(

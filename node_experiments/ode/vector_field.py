@@ -55,7 +55,7 @@ class Dynamics:
         raise NotImplementedError
 
     def fitted(self, derivative: Any, y: Tensor) -> Tensor:
-        """What `plain` returned, of the shape and dtype of its state.
+        """Validate a derivative of `plain` and convert it to the dtype of the state.
 
         Raises:
             ValueError: It is something else.
@@ -123,7 +123,9 @@ class VectorField(Dynamics):
         self._fit: Callable[[Any, Tensor], Any] | None = None
         if isinstance(bare, Adapted):
             self._bare, self._fit = (bare.origin, bare.fit) if bare.fit else (bare, None)
-        self._is_cuda, self._device = device.type == "cuda", device
+        self._device = device
+        draws = device.type in ("cuda", "mps")
+        self._of_device = torch.get_device_module(device) if draws else None
         self._draws: bool | None = None
         self._may_lack_graph = True
         self.counts_changes = not torch.is_inference_mode_enabled()
@@ -185,7 +187,7 @@ class VectorField(Dynamics):
             self._may_lack_graph = False
 
     def settle(self) -> None:
-        """The solve has ended.
+        """Look for late random draws at the end of a solve.
 
         Raises:
             ValueError: Numbers were drawn at some evaluations, and not at the first.
@@ -200,7 +202,7 @@ class VectorField(Dynamics):
             report_late_draws()
 
     def watched(self, func: Callable[..., None]) -> Callable[..., None]:
-        """A function that is called between evaluations, whose random numbers are its own."""
+        """Wrap a callback, so that numbers it draws are not taken for the vector field's."""
 
         def call(*args: Any) -> None:
             own = bool(self._states) and not self._draws and not self._moved()
@@ -219,14 +221,14 @@ class VectorField(Dynamics):
 
     def _random_states(self) -> list[Tensor]:
         states = [torch.get_rng_state()]
-        if self._is_cuda:
-            states.append(torch.cuda.get_rng_state(self._device))
+        if self._of_device is not None:
+            states.append(self._of_device.get_rng_state(self._device))
         return states
 
     def _restore(self, states: list[Tensor]) -> None:
         torch.set_rng_state(states[0])
-        if self._is_cuda:
-            torch.cuda.set_rng_state(states[1], self._device)
+        if self._of_device is not None:
+            self._of_device.set_rng_state(states[1], self._device)
 
 
 def bits(states: Sequence[Tensor]) -> bytes:

@@ -154,6 +154,8 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of another pickle protocol, say: it is no user's
             checkpoint = torch.load(file, map_location=device, weights_only=True)
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
     except Exception as error:  # a damaged archive can fail in any way
         raise CheckpointError(
             f"checkpoint {file} is damaged, or holds more than tensors and plain values, or is "

@@ -95,7 +95,7 @@ def keep_freed_memory() -> None:
 
 
 def give_back_memory() -> None:
-    """Hand over to the system what is free now."""
+    """Return free memory to the operating system."""
     if (libc := glibc()) is not None:
         libc.malloc_trim(0)
 

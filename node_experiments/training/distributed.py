@@ -20,6 +20,7 @@ from ..errors import UserError
 __all__ = ["ALONE", "Group", "join_group", "leave_group", "torchrun_group"]
 
 T = TypeVar("T")
+PLAIN = (int, float, str, type(None))  # the same for all samples of a batch
 
 
 class Group:
@@ -56,8 +57,15 @@ class Group:
         return tree_map(self._share, batch)
 
     def _share(self, leaf: Any) -> Any:
-        if not isinstance(leaf, Tensor) or leaf.ndim == 0:
+        if isinstance(leaf, Tensor) and leaf.ndim == 0:
             return leaf
+        if not isinstance(leaf, Tensor):
+            if isinstance(leaf, PLAIN):
+                return leaf
+            raise UserError(
+                f"a {type(leaf).__name__} is not shared out over processes; leave out "
+                "trainer.devices"
+            )
         self._check_even(len(leaf))
         return leaf[self.rank :: self.size]
 
@@ -111,7 +119,7 @@ ALONE = Group()
 
 
 def join_group(rendezvous: str, rank: int, size: int) -> Group:
-    """Meet the other processes: gloo between CPUs, nccl between CUDA devices.
+    """Join the process group: gloo between CPUs, nccl between CUDA devices.
 
     Args:
         rendezvous: `file://...`, or `env://` under torchrun.
@@ -134,6 +142,6 @@ def torchrun_group() -> Group:
 
 
 def leave_group(group: Group) -> None:
-    """Part from the other processes."""
+    """Leave the process group."""
     if group.size > 1:
         dist.destroy_process_group()

@@ -1,4 +1,4 @@
-"""How far the gradient of the chosen solver and way is from that of the exact solution."""
+"""Error of the gradient of the chosen solver and gradient method."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["GradientError"]
 
 
 class GradientError(Callback):
-    """Compares the gradient of all parameters with a reference, on one batch an epoch.
+    """Compares the gradient of all parameters with a reference, on one batch per epoch.
 
     Writes:
 

@@ -104,7 +104,7 @@ class Callback:
         """Called once at the end, however it came."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint must keep of this callback: tensors and plain values."""
+        """State of this callback for a checkpoint: tensors and plain values."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -200,7 +200,7 @@ class Trainer:
         return next(best, self.history[-1] if self.history else {})
 
     def fit(self) -> None:
-        """Train until `epochs` are done, or the patience is at its end.
+        """Train until `epochs` are done, or patience runs out.
 
         Raises:
             TrainingDiverged: The loss is no longer finite.

@@ -36,7 +36,7 @@ def make_optimizer(
     beta1: float = 0.9,
     beta2: float = 0.999,
 ) -> Optimizer:
-    """The optimiser of that name, one of `OPTIMIZERS`; one kernel a step where torch has it."""
+    """The optimiser of that name, one of `OPTIMIZERS`; one kernel per step where torch has it."""
     if name == "sgd":
         return torch.optim.SGD(
             parameters, lr, momentum, weight_decay=weight_decay, nesterov=nesterov, fused=True
@@ -58,7 +58,7 @@ def make_scheduler(
     warmup: float = 0.3,
     floor: float = 0.1,
 ) -> lr_scheduler.LRScheduler:
-    """The schedule of that name, one of `SCHEDULERS`, to be stepped once a training step.
+    """The schedule of that name, one of `SCHEDULERS`, to be stepped once per training step.
 
     `one_cycle` (Smith & Topin 2018) also moves the momentum, or Adam's beta1, against the rate:
     0.9 from 0.95 to 0.85 and back, another one likewise by half of what it lacks to 1.

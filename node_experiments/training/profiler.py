@@ -1,4 +1,4 @@
-"""Where the time of a training step goes."""
+"""Profile of training steps."""
 
 from __future__ import annotations
 

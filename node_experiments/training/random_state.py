@@ -16,24 +16,27 @@ __all__ = ["random_state", "seeded", "set_random_state"]
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Draw from this seed inside, and as before afterwards, on the CPU and on the device."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    has_own = device.type in ("cuda", "mps")
+    kind = device.type if has_own else "cuda"
+    with torch.random.fork_rng([device] if has_own else [], device_type=kind):
         torch.manual_seed(seed)
         yield
 
 
 def random_state() -> dict[str, Any]:
-    """What the generators of Python, NumPy, torch and CUDA would draw next."""
+    """States of the generators of Python, NumPy, torch and CUDA."""
     name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002
     return {
         "python": random.getstate(),
         "numpy": (name, torch.from_numpy(np.array(keys, np.int64)), position, has_gauss, gauss),
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "mps": [torch.mps.get_rng_state()] if torch.backends.mps.is_available() else [],
     }
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Draw on from there."""
+    """Restore the states that `random_state` returned."""
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     name, keys, *rest = state["numpy"]
@@ -41,3 +44,6 @@ def set_random_state(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["torch"].cpu())
     if state["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all([cuda.cpu() for cuda in state["cuda"]])
+    for mps in state.get("mps", []):
+        if torch.backends.mps.is_available():
+            torch.mps.set_rng_state(mps.cpu())

@@ -1,4 +1,4 @@
-"""How many evaluations and steps the solves of a training step took."""
+"""Function evaluations and steps of the solves of a training step."""
 
 from __future__ import annotations
 

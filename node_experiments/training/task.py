@@ -1,8 +1,8 @@
-"""What the trainer asks of a task, and of its batches."""
+"""The interface of tasks and of their batches."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ __all__ = ["Baseline", "Task", "samples_in", "weight_of"]
 
 @dataclass(frozen=True)
 class Baseline:
-    """What a model that learned nothing reaches on validation data, or on test data without any.
+    """Score of a model that learned nothing, on validation data, else on test data.
 
     Attributes:
         metric: Of which less is better.
@@ -61,7 +61,7 @@ class Task(Protocol):
 
 
 def samples_in(batch: Any) -> int:
-    """The number of samples of a batch: its length, or that of its first tensor; 0 if it has none.
+    """The number of samples of a batch: that of its first tensor, else its length; 0 without one.
 
     >>> import torch
     >>> samples_in((torch.zeros(3, 2), torch.zeros(3)))
@@ -71,9 +71,11 @@ def samples_in(batch: Any) -> int:
         return len(batch) if batch.ndim else 0
     if isinstance(batch, list | tuple):
         return samples_in(batch[0]) if batch else 0
+    if isinstance(batch, Mapping):
+        return samples_in(next(iter(batch.values()))) if batch else 0
     return len(batch) if hasattr(batch, "__len__") else 0
 
 
 def weight_of(batch: Any) -> int:
-    """What a batch counts in means over several: its samples, or 1 where it does not tell them."""
+    """Weight of a batch in means: its samples, or 1 if unknown."""
     return samples_in(batch) or 1

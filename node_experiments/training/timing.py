@@ -26,8 +26,8 @@ class Timing(Callback):
     """
 
     def __init__(self) -> None:
-        self._begun = self._epoch = self._window = self._ready = time.perf_counter()
-        self._started = self._begun
+        self._created = self._epoch = self._window = self._ready = time.perf_counter()
+        self._started = self._created
         self._epoch_step = self._window_step = 0
         self._training = self._waiting = 0.0
         self._first_step: float | None = None
@@ -59,7 +59,7 @@ class Timing(Callback):
     def state_dict(self) -> dict[str, Any]:
         now = time.perf_counter()
         return {
-            "earlier": self.earlier_seconds + now - self._begun,
+            "earlier": self.earlier_seconds + now - self._created,
             "elapsed": [now - self._epoch, now - self._window, self._training],
             "waiting": self._waiting,
             "steps": [self._epoch_step, self._window_step],

@@ -18,7 +18,7 @@ from node_experiments.ode import (
 )
 
 
-@pytest.mark.parametrize("shape", [(3,), (5, 3), (2, 5, 3), (0, 3)])
+@pytest.mark.parametrize("shape", [(3,), (5, 3), (2, 5, 3), (0, 3), (2, 0, 3)])
 @pytest.mark.parametrize("layout", [torch.clone, units_first])
 def test_values_and_gradients_are_those_of_the_plain_network(shape, layout):
     net = mlp([3, 7, 2], "elu").double()

@@ -18,6 +18,11 @@ T = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
 Y0 = torch.ones(3, dtype=torch.float64)
 
 
+def hooked(weight):
+    weight.register_hook(lambda grad: -grad)
+    return weight
+
+
 @pytest.mark.parametrize(
     ("y", "message"),
     [
@@ -50,6 +55,7 @@ NET = torch.nn.Linear(2, 2)
         ({"parameters": NET.weight}, "parameters must be an iterable of .*; found Parameter"),
         ({"parameters": NET.state_dict()}, "parameters must be an iterable of .*; found Ordered"),
         ({"parameters": NET.named_parameters()}, "must be .*; found tuple among them"),
+        ({"parameters": [hooked(2 * NET.weight)]}, "computed from others and has a hook"),
     ],
 )
 def test_arguments_of_another_kind(given, message):

@@ -89,3 +89,40 @@ def test_autocast_is_the_same_field(way, solver):
         loss = summed(lambda t, y: net(y), way, solver, torch.randn(4, 2))
     loss.backward()
     assert net[0].weight.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("way", "solver"),
+    [
+        ("discrete", "kvaerno3"),
+        ("discrete", Solver("implicit_euler", num_steps=5)),
+        ("checkpoint", "trbdf2"),
+        ("discrete", Solver(batching="independent")),
+        ("checkpoint", Solver(batching="independent")),
+    ],
+    ids=str,
+)
+def test_of_implicit_methods_and_of_steps_of_each_sample(way, solver):
+    w = torch.ones(2, requires_grad=True)
+    losses = []
+    for rate in (1.0, 2.0):
+        field = lambda t, y: -w * rate * y  # noqa: B023, E731
+        losses.append(summed(field, way, solver, torch.ones(3, 2)))
+    with pytest.raises(RuntimeError, match="another one in the backward pass"):
+        sum(losses).backward()
+
+
+def test_a_field_that_jumps_at_the_start_is_the_same_on_both_sides():
+    class Jump(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.ones(1))
+
+        def forward(self, t, y):
+            return self.w * y * torch.where(t > 0, 1.0, 2.0)
+
+    net = Jump()
+    for _ in range(2):  # only the second solve knows the field
+        net.w.grad = None
+        summed(net, "interpolated", Solver("rk4", num_steps=8, perturb=True)).backward()
+    assert float(net.w.grad) == pytest.approx(2 * 2.71828, rel=1e-3)

@@ -179,3 +179,21 @@ def test_states_in_half_precision(method, dtype):
     solution = solve(lambda t, y: -y, y0, torch.tensor([0.0, 1.0]), solver)
     assert solution.ys.dtype == dtype
     assert float(solution.ys[-1, 0]) == pytest.approx(0.37, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "solver", [Solver("implicit_euler", num_steps=10), Solver("kvaerno3")], ids=lambda s: s.method
+)
+def test_in_inference_mode_as_without_gradients(solver):
+    """Newton's method needs the derivatives of a vector field that autograd records nothing of."""
+    net = torch.nn.Linear(2, 2, bias=False)
+    torch.nn.init.eye_(net.weight)
+    t = torch.tensor([0.0, 1.0])
+
+    def ys(y0, scale):
+        return solve(lambda t, y, s: -1000 * t * s * net(y), y0, t, solver, args=(scale,)).ys
+
+    with torch.no_grad():
+        expected = ys(torch.ones(2), torch.ones(2))
+    with torch.inference_mode():
+        torch.testing.assert_close(ys(torch.ones(2), torch.ones(2)), expected)

@@ -103,6 +103,16 @@ def test_gradients_by_the_adjoint_equation_are_within_the_tolerance(method, grad
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("solver", [{"num_steps": 10}, {"rtol": 1e-4, "atol": 1e-4}], ids=str)
+def test_the_end_of_a_coarse_step_is_no_other_field(method, solver):
+    """The last evaluation is at the prediction, not at the end of the step."""
+    rate = torch.tensor(2.0, requires_grad=True)
+    ys = solve(lambda t, y: -rate * y, torch.ones(1), T, Solver(method, **solver), "adjoint").ys
+    ys.sum().backward()
+    assert rate.grad < 0
+
+
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("gradient", [Discrete(), Discrete(retain_graphs=True), Checkpoint(2)])
 def test_a_second_backward_pass_gives_the_same(method, gradient):
     w, y0 = W.clone().requires_grad_(), torch.ones(2, 3, dtype=torch.float64)

@@ -1,5 +1,7 @@
 """What is within reach of a vector field and that it does not read is none of its business."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -188,3 +190,40 @@ def test_a_field_that_keeps_what_it_computed_is_rejected(way):
     net.kept = None
     solve(net, torch.ones(2), T, "dopri5", "backprop").ys[-1].sum().backward()
     assert bool(net.code.grad.abs().min() > 0)
+
+
+@pytest.mark.parametrize("way", BY_HAND)
+def test_a_parameter_of_the_module_may_be_an_argument(way):
+    """As an argument it is read, though the vector field does not read it from its module."""
+
+    class Decay(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rate = nn.Parameter(torch.tensor(2.0))
+
+        def field(self, t, y, rate):
+            return -rate * y
+
+    model = Decay()
+    solver = Solver("rk4", num_steps=20)
+    solve(model.field, torch.ones(1), T, solver, way, args=(model.rate,)).ys.sum().backward()
+    assert float(model.rate.grad) == pytest.approx(-math.exp(-2), rel=1e-3)
+
+
+def test_weights_that_are_read_in_the_middle_of_the_solve_alone():
+    class Pulse(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = nn.Linear(1, 1)
+
+        def forward(self, t, y):
+            return self.net(y) if 0.4 < float(t) < 0.6 else -y
+
+    net = Pulse()
+    y0, solver = torch.ones(1), Solver("rk4", num_steps=100)
+    found, expected = (
+        torch.autograd.grad(solve(net, y0, T, solver, way).ys[-1].sum(), net.parameters())
+        for way in ("adjoint", "backprop")
+    )
+    assert float(expected[0].abs()) > 0.01
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)

@@ -13,6 +13,7 @@ from node_experiments.training.loop import Trainer
 from node_experiments.training.optimizers import make_optimizer, make_scheduler
 from node_experiments.training.random_state import random_state, set_random_state
 from node_experiments.training.signals import StopRequest
+from node_experiments.training.task import samples_in
 
 
 def test_of_a_run_the_best_checkpoint_is_read_else_the_last(tmp_path):
@@ -122,3 +123,21 @@ def test_every_generator_draws_on_from_a_state():
     drawn()
     set_random_state(state)
     assert drawn() == expected
+
+
+def test_a_lack_of_memory_is_no_damage(tmp_path, monkeypatch):
+    (tmp_path / "best.pt").write_bytes(b"")
+
+    def load(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch, "load", load)
+    with pytest.raises(torch.OutOfMemoryError):
+        load_checkpoint(tmp_path / "best.pt")
+
+
+def test_samples_of_batches():
+    x = torch.zeros(3, 2)
+    batches = (x, (x, torch.zeros(())), [x], {"x": x, "t": torch.zeros(5)}, {"a": {"x": x}})
+    assert [samples_in(batch) for batch in batches] == [3] * 5
+    assert [samples_in(batch) for batch in ({}, (), torch.zeros(()))] == [0] * 3

@@ -47,6 +47,9 @@ def test_shares_of_a_batch():
     assert Group(1, 2).share(points).tolist() == [[2, 3], [6, 7]]
     with pytest.raises(UserError, match="a batch of 5 cannot be shared evenly by 2"):
         Group(0, 2).share(torch.arange(5))
+    # Each process would do all of the work.
+    with pytest.raises(UserError, match="a Group is not shared out over processes"):
+        Group(0, 2).share((torch.arange(4), Group()))
 
 
 def test_shares_of_series():

@@ -1,4 +1,4 @@
-"""An Elman network whose backward pass costs two operations a time step (Elman 1990)."""
+"""An Elman network whose backward pass costs two operations per time step (Elman 1990)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ElmanNetwork(nn.RNN):
     on a CPU.
 
     Args:
-        inputs: Values of an input.
+        inputs: Dimension of an input.
         hidden: Size of the state.
     """
 
@@ -99,7 +99,7 @@ class Elman(torch.autograd.Function):
         # One product gives the gradients of all weights; it is taken for a few steps at once, so
         # that it is large enough, and all that it reads is still in the cache.
         into_weights = states.new_zeros(len(u), w.shape[1] + len(u))
-        piece = max(1, CACHED_ROWS // len(carried))
+        piece = max(1, CACHED_ROWS // max(1, len(carried)))
         into_driven = torch.empty_like(states[:piece])
         for end in range(len(inputs), 0, -piece):
             start = max(0, end - piece)

@@ -22,13 +22,13 @@ class UnitsFirst(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(..., inputs)` to `(..., outputs)`."""
-        h = x.mT if x.dim() == 2 else x.reshape(-1, x.shape[-1]).mT
+        h = x.mT if x.dim() == 2 else x.reshape(x.shape[:-1].numel(), x.shape[-1]).mT
         for layer in self:
             if isinstance(layer, nn.Linear):
                 h = torch.addmm(layer.bias.unsqueeze(1), layer.weight, h)
             else:
                 h = layer(h)
-        return h.mT if x.dim() == 2 else h.mT.reshape(*x.shape[:-1], -1)
+        return h.mT if x.dim() == 2 else h.mT.reshape(*x.shape[:-1], len(h))
 
 
 def units_first(x: Tensor) -> Tensor:

@@ -17,11 +17,12 @@ class TallMLP(nn.Sequential):
 
     Its hidden units are several times what it reads and writes. On a CPU they are computed for
     some rows at a time, and again in the backward pass, and never all held in memory: writing and
-    reading them would take longer than computing them. Rows lie side by side there, for products
-    of a few units with many rows are fast that way round. It has no second derivatives on a CPU.
+    reading them would take longer than computing them. Rows are adjacent in memory there, for
+    products of a few units with many rows are fast that way round. It has no second derivatives
+    on a CPU.
 
     Args:
-        inputs, hidden, outputs: Numbers of a row.
+        inputs, hidden, outputs: Sizes of the layers.
     """
 
     def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
@@ -33,9 +34,9 @@ class TallMLP(nn.Sequential):
         if x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or transformed:
             return super().forward(x)
         first, _, second = self
-        rows = x.reshape(-1, x.shape[-1]).t()
+        rows = x.reshape(x.shape[:-1].numel(), x.shape[-1]).t()
         y = _InPieces.apply(rows, first.weight, first.bias, second.weight, second.bias)
-        return y.t().view(*x.shape[:-1], -1)
+        return y.t().view(*x.shape[:-1], len(y))
 
 
 class _InPieces(torch.autograd.Function):
@@ -52,8 +53,11 @@ class _InPieces(torch.autograd.Function):
         )
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        # Not `once_differentiable`, which drops second derivatives in silence where the gradient
+        # that arrives needs none itself.
+        if torch.is_grad_enabled():
+            raise RuntimeError("TallMLP has no second derivatives on a CPU")
         x, *layers = ctx.saved_tensors
         first, _, second, _ = layers
         into_x = []

@@ -1,5 +1,6 @@
 """Solves whose steps are compiled graphs, called without per-call overhead.
 
-`capture` finds what the vector field computes, and is asked once a solve whether that still holds;
-`step_graphs` makes steps and their products with the Jacobian of it; `lowering` compiles them.
+`capture` finds what the vector field computes, and is asked once per solve whether that still
+holds; `step_graphs` makes steps and their products with the Jacobian of it; `lowering` compiles
+them.
 """

@@ -29,7 +29,7 @@ __all__ = ["CapturedField", "FieldGraph", "NotCaptured", "capture"]
 
 
 class NotCaptured(Exception):
-    """The vector field is no function of tensors that can be one graph."""
+    """The vector field cannot be captured as one graph of tensor operations."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ class CapturedField(NamedTuple):
 
 
 def evaluate(function: Callable[..., Any], t: Tensor, y: Tensor, args: tuple[Any, ...]) -> Tensor:
-    """What is captured: one evaluation."""
+    """The captured function: one evaluation."""
     return like_state(function(t, y, *args), y)
 
 
@@ -102,7 +102,7 @@ class Capture:
         if self.fault is not None:
             raise NotCaptured(self.fault)
         now = self._now
-        # Tensors that nobody else knows, to be told from others of the graph's inputs.
+        # New tensors, to be distinguished from other inputs of the graph.
         now.y = y.detach().requires_grad_(torch.is_grad_enabled())
         now.t = y.new_zeros(())
         now.found, now.watches_hooks = None, None
@@ -153,7 +153,7 @@ class Capture:
         return hand_over
 
     def _known(self, graph: GraphModule, examples: Sequence[Any]) -> list[FieldGraph]:
-        """Where the function of a graph is kept, that of one that is the same too."""
+        """Place of a graph's function in the cache, the same for equal graphs."""
         if any(node.op in ("get_attr", "call_module") for node in graph.graph.nodes):
             return []
         shapes = tuple((x.shape, x.stride(), x.dtype, x.device) for x in examples)

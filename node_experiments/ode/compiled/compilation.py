@@ -40,7 +40,7 @@ def compilation_of(
 
 
 def compiler_fault(device: torch.device) -> str | None:
-    """Why nothing can be compiled for a device, or None if it can."""
+    """Reason why nothing can be compiled for a device, or None."""
     try:
         lowering(device)
     except NoCompiler as fault:

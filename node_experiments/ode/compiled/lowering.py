@@ -35,7 +35,7 @@ class NoCompiler(Exception):
 
 @cache
 def lowering(device: torch.device) -> Lowering:
-    """How functions are compiled for a device.
+    """Choose how functions are compiled for a device.
 
     Raises:
         NoCompiler: They cannot be.
@@ -121,6 +121,6 @@ def traced(
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in short."""
+    """First line of an error's message, or its type."""
     lines = str(error).strip().splitlines()
     return lines[0].strip() if lines else type(error).__name__

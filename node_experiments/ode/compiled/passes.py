@@ -1,8 +1,9 @@
-"""What a compiled graph computes faster than it was written, and equally.
+"""Rewrites of a graph that compute the same faster.
 
 Measured on CPUs; the reasons are with each rewrite. Nothing here changes a result by more than
-rounding, but for the hyperbolic tangent of single precision, whose error is 3.4e-7 instead of
-5e-8: that of XLA's.
+rounding, but for two activations of single precision: the hyperbolic tangent, whose error is
+3.4e-7 instead of 5e-8 (that of XLA's), and ELU, which is exp(x) - 1 for x < 0 with the rounding
+error of 1, so that values near 0 lose relative precision.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ LONGEST = 64  # sum that is written out with few results
 
 
 def decompositions(like: Tensor) -> dict[Any, Callable[..., Any]]:
-    """What operations are made of, for inputs of the dtype and on the device of `like`."""
+    """Decompositions for inputs of the dtype and device of `like`."""
     from torch._inductor.decomposition import select_decomp_table
 
     table = dict(select_decomp_table())

@@ -28,7 +28,7 @@ __all__ = [
 
 
 def nodes_of(tableau: Tableau) -> tuple[float, ...]:
-    """Where in a step `numbers` has times: of its stages and of those of its interpolant."""
+    """Fractions of a step at which `numbers` has times: its stages, those of its interpolant."""
     if tableau.dense is None and not tableau.first_same_as_last:
         return (*tableau.every_node, 1.0)
     return tableau.every_node

@@ -88,8 +88,10 @@ def _grid(
         return None
     # They are kept for solves that may record a graph.
     with torch.inference_mode(False):
-        t0, h = torch.tensor(starts, dtype=torch.float64), torch.tensor(sizes, dtype=torch.float64)
-        c = torch.tensor(nodes, dtype=torch.float64)
+        t0, h, c = (
+            torch.tensor(numbers, dtype=torch.float64, device="cpu")
+            for numbers in (starts, sizes, nodes)
+        )
         numbers = torch.cat([h.unsqueeze(1), t0.unsqueeze(1) + h.unsqueeze(1) * c], 1)
         rows = numbers.to(device, dtype).unbind()
     absolute = [abs(size) for size in sizes]

@@ -142,9 +142,10 @@ class CompiledSteps(Stepper):
 
     def _on_device(self, numbers: list[float]) -> Tensor:
         if self._device.type == "cpu":
-            return torch.tensor(numbers, dtype=self._dtype)
+            return torch.tensor(numbers, dtype=self._dtype, device="cpu")
         # From pinned memory a device takes them while the host continues.
-        host = torch.tensor(numbers, dtype=self._dtype, pin_memory=self._device.type == "cuda")
+        pinned = self._device.type == "cuda"
+        host = torch.tensor(numbers, dtype=self._dtype, device="cpu", pin_memory=pinned)
         return host.to(self._device, non_blocking=True)
 
     def derivative(self, t: float, y: Tensor) -> Tensor:

@@ -53,15 +53,15 @@ class Adjoint(Gradient):
 
     Attributes:
         rtol, atol: Tolerances of the backward solve, one or several as those of a `Solver`; those
-            of the forward solve when None. The
-            absolute one is in units of the state and of the gradient that arrives alike, as in
-            the paper: for gradients much smaller than `atol` the state alone decides the steps.
+            of the forward solve when None. The absolute one is in the units of the state and of
+            the gradient alike, as in the paper: for gradients much smaller than `atol` the state
+            alone decides the steps.
         seminorm: Measure the parameter gradients against 30 times the tolerance (Kidger et al.
             2021 leave them out of the error norm altogether): they do not feed back into the
             solution, and mostly are as smooth. Adams methods and those of SciPy measure them
             like the state in any case.
         method: Method of the backward solve. When None it is that of the forward solve; but where
-            outputs lie closer than its steps did, every interval costs a whole step, and a method
+            outputs are closer than its steps did, every interval costs a whole step, and a method
             of low order with cheaper steps is taken as long as one of them is enough.
             A fixed step is that of the forward solve.
         state_tolerance: Error of the state that is solved backwards, relative to its
@@ -264,7 +264,9 @@ class AugmentedDynamics(Dynamics):
     def __call__(self, t: Tensor, y: Tensor, integrand: Tensor | None = None) -> Tensor:
         n = len(y) // 2
         a = y[n:].view(self._shape)
-        inputs = () if integrand is None else self._evaluate.inputs
+        # Where nothing was seen to be read there is no quadrature, and still an input may be.
+        looks = integrand is not None or not self._read
+        inputs = self._evaluate.inputs if looks else ()
         _, leaf, f = self._evaluate(t, y[:n].view(self._shape))
         if self.expected is not None:
             reject_another_field(self.expected, f.detach(), float(t))
@@ -279,15 +281,19 @@ class AugmentedDynamics(Dynamics):
                 allow_unused=True,
             )
         da_dt = torch.zeros_like(leaf) if grads[0] is None else grads[0]
+        if looks:
+            self._reject_others(grads[1:])
         if integrand is not None:
             self._join(grads[1:], integrand)
         return torch.cat([f.detach().reshape(-1).to(y.dtype), da_dt.reshape(-1)])
 
-    def _join(self, grads: Sequence[Tensor | None], out: Tensor) -> None:
-        """Write those of the inputs that have a part in the quadrature, one after the other."""
+    def _reject_others(self, grads: Sequence[Tensor | None]) -> None:
         for place in self._others:
             if grads[place] is not None:
                 raise ReadAfterAll(place)
+
+    def _join(self, grads: Sequence[Tensor | None], out: Tensor) -> None:
+        """Write those of the inputs that have a part in the quadrature, one after the other."""
         inputs = self._evaluate.inputs
         filled = (
             torch.zeros_like(inputs[place]) if (grad := grads[place]) is None else grad
@@ -411,7 +417,7 @@ class AugmentedSolve(BackwardSolve):
         return METHODS[self._solver.method].family == "multistep" or not self._options.seminorm
 
     def _watch(self) -> Watch | None:
-        """Who is called with every step, in terms of packed states."""
+        """The user's `watch` on packed states, or None."""
         watch = self._options.watch
         if watch is None:
             return None

@@ -1,8 +1,8 @@
-"""An adjoint equation, solved from the last output time to the first.
+"""The backward solve of an adjoint equation, from the last output time to the first.
 
 One interval between outputs after the other: where an output is, the adjoint jumps by the gradient
 that arrives there (Chen et al. 2018, algorithm 2 of appendix C). What is solved beside the adjoint
-is the business of the gradient method.
+is up to the gradient method.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class BackwardSolve:
         ys, grad_ys: States at the output times and the gradients that arrive there, shape
             `(time, *state)`.
         solver: Of the backward solve.
-        by_choice: Whether its method was asked for. Otherwise, where outputs lie closer than the
+        by_choice: Whether its method was asked for. Otherwise, where outputs are closer than the
             steps of the forward solve, one of low order with cheaper steps takes its place as
             long as one of them is enough for an interval.
 
@@ -96,11 +96,11 @@ class BackwardSolve:
         raise NotImplementedError
 
     def _observer(self) -> Observe | None:
-        """What is called with every accepted step."""
+        """Callback for accepted steps, or None."""
         return None
 
     def _watch(self) -> Watch | None:
-        """What is called with every step."""
+        """Callback for every step, or None."""
         return None
 
     def _norm(self, x: Tensor) -> Tensor:
@@ -200,7 +200,7 @@ class BackwardSolve:
             observe=observe, watch=watch, enter=enter,
         )  # fmt: skip
         problem.leave()
-        if stepper.has_twins:
+        if stepper.has_twins and trajectory.status is Status.REACHED:
             from ..stability import warn_of_parted_twins
 
             warn_of_parted_twins(solver, state, stepper.twins())

@@ -181,8 +181,8 @@ def hooks_set_aside(parameters: Sequence[Tensor]) -> Iterator[None]:
 class OnceDifferentiable(torch.autograd.Function):
     """Hands gradients on; to differentiate them is an error.
 
-    What they depend on comes first, so that autograd finds a way to it, and this error on the way:
-    without one, second derivatives would be taken for zero.
+    The tensors that they depend on are inputs, so that autograd reaches this node and its error;
+    otherwise second derivatives would be taken for zero.
     """
 
     @staticmethod

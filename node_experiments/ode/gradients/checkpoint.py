@@ -38,6 +38,16 @@ class Checkpoint(Gradient):
 
     Raises:
         ValueError: No checkpoints.
+
+    Example:
+        >>> from node_experiments.ode import solve
+        >>> rate = torch.tensor(0.5, requires_grad=True)
+        >>> y0, t = torch.ones(1), torch.tensor([0.0, 2.0])
+        >>> gradient = Checkpoint(checkpoints=4)
+        >>> solution = solve(lambda t, y: -rate * y, y0, t, "dopri5", gradient)
+        >>> solution.ys[-1].sum().backward()
+        >>> round(rate.grad.item(), 3)  # -2 exp(-1)
+        -0.736
     """
 
     checkpoints: int = 16

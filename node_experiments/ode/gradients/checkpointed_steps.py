@@ -110,7 +110,7 @@ class CheckpointedSteps(Generic[Replayed]):
             yield (t, t_end), self._replay(t, t_end, self._advance(at_start, start, n))
 
     def _advance(self, at_start: Start, start: int, end: int) -> Start:
-        """Where step `end` starts, from where step `start` does."""
+        """Start of step `end`, from that of step `start`."""
         if start == end:
             return at_start
         stepper, predictor, previous_end = self._stepper, self._predictor, math.nan
@@ -125,7 +125,9 @@ class CheckpointedSteps(Generic[Replayed]):
             h, previous_end, first = t_end - t, t_end, None
             y = stepper.step(t, h, y)
             stepper.accept(h)
-        if predictor is not None and self._spans[end][0] == previous_end:
+        if self._spans[end][0] != previous_end:
+            stepper.reset()  # the vector field jumps between the two steps
+        elif predictor is not None:
             first = predictor.derivative_at_end(t, h, y)
         return y, first
 

@@ -78,7 +78,7 @@ class CompiledGradient(Gradient):
     parameters: tuple[Tensor, ...] | None = None
 
     def tensors(self, problem: Problem) -> list[Tensor]:
-        """What the vector field reads, detached where it is not to get a gradient."""
+        """Tensors that the vector field reads, detached where they are to get no gradient."""
         assert problem.compilation is not None
         tensors = list(problem.compilation.field.tensors)
         if self.parameters is None:
@@ -94,7 +94,7 @@ class CompiledGradient(Gradient):
 
 
 class AcceptedStep(NamedTuple):
-    """What makes a step again: its state, the derivative there if it was given, its times."""
+    """Data to repeat a step: its state, the derivative there if it was given, its times."""
 
     y: Tensor
     first: Tensor | None
@@ -293,7 +293,7 @@ class CompiledBackward:
         tableau, h, like = self._tableau, t_end - t, self._zero
         grads = self._grad_ys[inside].flatten(1)
         positions = [(time - t) / h for time in self._times[inside]]
-        thetas = torch.tensor(positions, dtype=torch.float64)
+        thetas = torch.tensor(positions, dtype=torch.float64, device="cpu")
         if self._is_linear:
             start, end = ((x.to(grads) @ grads).view_as(like) for x in (1 - thetas, thetas))
             return start, self.state + end, None

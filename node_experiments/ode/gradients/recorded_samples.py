@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..changed_field import reject_change_since
 from ..per_sample_steps import solve_samples
 from ..problem import Problem
 from ..sample_steps import AcceptedSteps, SampleSteps, spread
@@ -92,6 +93,7 @@ class SampleSolve(torch.autograd.Function):
     @backward_pass
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
         problem, steps = ctx.problem, ctx.steps
+        reject_change_since(problem)
         states = ctx.saved_tensors[: ctx.count]
         adjoint = SampleAdjoint(problem, grad_ys)
         spans = [(float(n), n + 1.0) for n in range(len(steps))]
@@ -116,10 +118,10 @@ class SampleStepsAgain:
         self._steps, self._made = SampleSteps(problem, counts, problem.args, False), steps
 
     def reset(self) -> None:
-        """Each step is made by itself."""
+        """Nothing to reset: steps share nothing."""
 
     def step(self, t: float, h: float, y: Tensor) -> Tensor:
-        """The states of the samples that go on after the steps number `t`."""
+        """The states of the samples that continue after the steps number `t`."""
         made, steps = self._made[int(t)], self._steps
         rows = made.rows.to(y.device)
         steps.reset()
@@ -196,7 +198,7 @@ class SampleAdjoint:
         if self._first is None:
             return
         y0, problem = self._problem.y0, self._problem
-        start = self._evaluator(spread(torch.full((len(y0),), problem.times[0]), y0), y0)
+        start = self._evaluator(spread(torch.full((len(y0),), problem.times[0], device="cpu"), y0), y0)
         self._backward.evaluations += 1
         if start.derivative.requires_grad:
             (grad,) = self._pull_back([start.derivative], [start.y], [self._first])

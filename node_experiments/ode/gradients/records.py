@@ -78,7 +78,7 @@ class Record(Grid):
 def starts_of(
     spans: Sequence[Span], states: Sequence[Tensor], firsts: Sequence[Tensor], stride: int = 1
 ) -> list[Start]:
-    """Where every `stride`-th step starts.
+    """State and first derivative at the start of every `stride`-th step.
 
     Args:
         firsts: First derivatives of these steps, or nothing where those at their states are meant.

@@ -347,7 +347,7 @@ class RungeKuttaAdjoint:
 
 @dataclass
 class DirectCotangents:
-    """What the outputs inside a step contribute: to its start `(n,)`, its stages `(stage, n)`."""
+    """Cotangents of a step's start `(n,)` and stages `(stage, n)` from the outputs inside it."""
 
     start: Tensor
     stages: Tensor

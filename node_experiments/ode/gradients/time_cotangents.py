@@ -42,7 +42,7 @@ class TimeCotangents:
         self._total[-1].add_(value, alpha=with_last)
 
     def inside(self, t: float, t_end: float, c: float, value: Tensor | None) -> None:
-        """A gradient with respect to t + c h of a step; c may lie beyond its ends.
+        """A gradient with respect to t + c h of a step; c may be outside [0, 1].
 
         Such a time moves with its own step and not with the grid around it, which may end, or
         have a jump, before it.
@@ -64,7 +64,7 @@ class TimeCotangents:
         self.at(self.problem.times[j], -value)
 
     def outputs(self, which: slice, values: Tensor) -> None:
-        """Gradients of output times by themselves, shape `(len(which),)`."""
+        """Add gradients of the output times in the slice `which`, one value each."""
         self._total[which].add_(values)
 
     def total(self) -> Tensor:

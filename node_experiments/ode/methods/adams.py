@@ -35,7 +35,7 @@ class VariableAdams(Stepper):
     Args:
         field: The vector field on `(n + q,)`.
         n: Size of the state.
-        rtol, atol: Tolerances, numbers or one a component; the errors of neighbouring orders are
+        rtol, atol: Tolerances, numbers or one per component; the errors of neighbouring orders are
             compared in their units.
         max_order: Highest order of the predictor; 12 when None.
         quadrature: Where integrals along the solution are accumulated, shape `(q,)`, or None.

@@ -42,7 +42,7 @@ class StepFailed(ArithmeticError):
 
 
 class OrderSelection(Protocol):
-    """How a method of variable order chooses the order of its next step."""
+    """Choice of the order of the next step, by a method of variable order."""
 
     def read(self, ratio: Tensor, h: float) -> float:
         """The number in `ratio`, with the errors of other orders in the same transfer."""
@@ -110,7 +110,7 @@ class Stepper(Protocol):
         ...
 
     def order_selection(self) -> OrderSelection:
-        """How the order is chosen, where it varies."""
+        """The choice of the order, where it varies."""
         raise TypeError("the method has one order")
 
     def twins(self) -> tuple[Tensor, Tensor]:
@@ -118,7 +118,7 @@ class Stepper(Protocol):
         raise TypeError("the method computes one solution")
 
     def quadrature_increment(self, h: float) -> Tensor:
-        """What the last step adds to the quadratures when it is accepted, shape `(q,)`."""
+        """Increment of the quadratures by the last step if it is accepted, shape `(q,)`."""
         return torch.zeros(0)  # there are none
 
     def quadrature_error(self, h: float) -> Tensor:

@@ -10,7 +10,7 @@ derivative at the start of the step, with the weight 0 where an implicit method 
 Newton's method and the interpolant start from it. `b_error` holds b - b_hat, the weights of the
 local error estimate, and row j of `dense` the coefficients of theta, theta^2, ... in the weight
 that stage j has in y(t + theta h). An interpolant may need further stages, which are evaluated
-only when an output lies inside a step.
+only when an output is inside a step.
 """
 
 from __future__ import annotations

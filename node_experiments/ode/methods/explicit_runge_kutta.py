@@ -167,7 +167,7 @@ class ExplicitRungeKutta(Generic[Number]):
             if len(nodes) <= 4:
                 times = list(map(self._time, moments))
             else:
-                times = torch.tensor(moments, dtype=self._dtype).unbind()
+                times = torch.tensor(moments, dtype=self._dtype, device="cpu").unbind()
             size: Time = h
         else:
             times, size = self._clock(t, h, nodes)
@@ -298,9 +298,13 @@ class ExplicitRungeKutta(Generic[Number]):
         return self._at_end if self._buffer is None else self._at_end.clone()
 
     def known_end(self, y: Tensor) -> Tensor | None:
-        """dy/dt at the state that the last step ended with, if it needs no evaluation."""
-        known = y is self._end and self._at_end is not None
-        return self._at_end.clone() if known and self._at_end is not None else None
+        """dy/dt at the state that the last step ended with, if it needs no evaluation.
+
+        A predictor evaluates at its prediction, which is another state.
+        """
+        if self._at_end is None or y is not self._end or self.tableau.predicts:
+            return None
+        return self._at_end.clone()
 
     def quadrature_increment(self, h: float) -> Tensor:
         return torch.mv(self._integrands[:-1].t(), self._weights[-2]).mul_(h)

@@ -79,7 +79,7 @@ RK38 = Tableau(
 # one step. So order 2 is kept. For equal steps p_{n+1} - p_n = h (3 f_n - f_{n-1}) / 2, which is
 # the method of Adams and Bashforth. On y' = z y / h the characteristic polynomial is its
 # mu^2 - (1 + 3 z / 2) mu + z / 2, which is stable on the real axis down to z = -1 for one
-# evaluation a step, where two evaluations at the corrected states are stable down to -2: no
+# evaluation per step, where two evaluations at the corrected states are stable down to -2: no
 # stability is lost at equal cost, and the error constant of J y'' doubles. The prediction of
 # `fehlberg2` is within h^2 y'' / 512 of its end, and its constants stay the same within 1 %.
 ADAPTIVE_HEUN = Tableau(

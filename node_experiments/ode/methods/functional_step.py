@@ -56,7 +56,7 @@ class FunctionalStepper(Stepper):
         return y, z
 
     def resume(self, state: State) -> None:
-        """Go on from the vectors of an earlier step."""
+        """Continue from the vectors of an earlier step."""
         self._state = state
 
     def derivative(self, t: float, y: Tensor) -> Tensor:

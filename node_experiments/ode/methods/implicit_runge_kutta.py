@@ -46,8 +46,8 @@ class ImplicitRungeKutta(Stepper):
         linearize: Its Jacobian at (t, y), of a flat state `(n,)`.
         like: A state, shape `(n,)`.
         counts: Where linearisations are counted, as one evaluation each.
-        rtol, atol: Tolerances of a step, numbers or one a component; Newton's method is solved to
-            a fraction of them.
+        rtol, atol: Tolerances of a step, numbers or one per component; Newton's method is solved
+            to a fraction of them.
         adaptive: Whether errors are estimated.
         quadrature: Where integrals along the solution are accumulated, shape `(q,)`, or None.
         relinearizations: How often Newton's method may take the Jacobian at its last iterate
@@ -71,7 +71,7 @@ class ImplicitRungeKutta(Stepper):
         # All blocks have the same coefficients, so that one factorisation serves them all.
         block = tableau.blocks[0]
         coefficients = [tableau.matrix[i][block.start : block.stop] for i in block]
-        double = torch.tensor(coefficients, dtype=torch.float64)
+        double = torch.tensor(coefficients, dtype=torch.float64, device="cpu")
         self._coefficients = double.to(like)
         self._inverse = torch.linalg.inv(double).to(like)
         self._row_sums = double.sum(1, keepdim=True).to(like)
@@ -100,7 +100,7 @@ class ImplicitRungeKutta(Stepper):
 
     @property
     def points(self) -> list[Tensor]:
-        """Where the stages of the last step are, its start first, its end last; `(n,)` each."""
+        """States at the stages of the last step, its start first, its end last; `(n,)` each."""
         points = [point for _, point in self._points]
         return points if self._tableau.solution_is_last_stage else [*points, self._next]
 

@@ -25,7 +25,7 @@ __all__ = [
 
 
 class OutputWeights(NamedTuple):
-    """How a value inside a step depends on what the step computed.
+    """Weights of a value inside a step in terms of what the step computed.
 
     y(t + theta h) = start y0 + end y1 + h (sum_i stages_i k_i + end_derivative f(t + h, y1)).
     The weights are floats, or 0-d tensors when theta is one.
@@ -84,7 +84,7 @@ def runge_kutta_interpolation(
         rows = [output_weights(tableau, theta).stages for theta in thetas]
         weights = _matrix([[h * weight for weight in row] for row in rows], y0)
     else:
-        positions = torch.tensor(thetas, dtype=torch.float64)
+        positions = torch.tensor(thetas, dtype=torch.float64, device="cpu")
         weights = (h * dense_weights(tableau, positions)).to(y0.device, y0.dtype)
     states = torch.addmm(y0.reshape(-1), weights, stages)
     return states.view(len(thetas), *y0.shape)
@@ -97,13 +97,14 @@ def dense_weights(tableau: Tableau, thetas: Tensor) -> Tensor:
         thetas: Positions inside the step, from 0 to 1, of double precision on the CPU.
     """
     matrix = DENSE[tableau]
-    return thetas.unsqueeze(1) ** torch.arange(1, len(matrix) + 1) @ matrix
+    return thetas.unsqueeze(1) ** torch.arange(1, len(matrix) + 1, device="cpu") @ matrix
 
 
 def dense_matrix(tableau: Tableau) -> Tensor:
     """Coefficients of the powers of theta in the weights of stages, shape `(power, stage)`."""
     assert tableau.dense is not None
-    return torch.tensor(list(zip_longest(*tableau.dense, fillvalue=0.0)), dtype=torch.float64)
+    rows = list(zip_longest(*tableau.dense, fillvalue=0.0))
+    return torch.tensor(rows, dtype=torch.float64, device="cpu")
 
 
 DENSE = ConstantCache(dense_matrix)

@@ -43,7 +43,7 @@ def make_stepper(
     Args:
         dynamics: The vector field, on states of the shape of `like`.
         like: A state. Those of an explicit Runge-Kutta method have its shape, others are flat.
-        rtol, atol: Tolerances of the local error, numbers or one a component, shape `(n,)`.
+        rtol, atol: Tolerances of the local error, numbers or one per component, shape `(n,)`.
         time: Makes a 0-d time of a host time.
         linearize: The Jacobian of the dynamics at a time and a flat state.
         args: Arguments of the dynamics.

@@ -35,7 +35,7 @@ class Linear(Protocol):
     """The Jacobian J of some dynamics."""
 
     def solver(self, ha: Tensor) -> LinearSolver:
-        """Solves x - ha (x J^T) = b for x: one row a stage, coupled by `ha` of shape `(m, m)`.
+        """Solves x - ha (x J^T) = b for x: one row per stage, coupled by `ha` of shape `(m, m)`.
 
         Both x and b have shape `(m, n)`.
         """
@@ -118,7 +118,7 @@ class Linearization:
 
 
 class AugmentedLinearization:
-    """Of (f, -a df/dy) at (y, a), without d(-a df/dy)/dy.
+    """Jacobian of (f, -a df/dy) at (y, a), without the block d(-a df/dy)/dy.
 
     Newton's method loses nothing by it: the equation of y does not see a, and once y has
     converged that of a is linear with exactly this matrix.
@@ -157,8 +157,8 @@ def gmres(
         return torch.zeros_like(b)
     basis = [b / size]
     m = min(max_iterations, len(b))
-    hessenberg = torch.zeros(m + 1, m, dtype=torch.float64)
-    target = torch.zeros(m + 1, dtype=torch.float64)
+    hessenberg = torch.zeros(m + 1, m, dtype=torch.float64, device="cpu")
+    target = torch.zeros(m + 1, dtype=torch.float64, device="cpu")
     target[0] = size
     weights = target[:0]
     for j in range(m):

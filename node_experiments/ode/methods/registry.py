@@ -13,7 +13,7 @@ __all__ = ["METHODS", "Method", "nearest"]
 
 @dataclass(frozen=True)
 class Method:
-    """What the boundary and the step control need to know of a method.
+    """Properties of a method that validation and step size control read.
 
     Attributes:
         family: `explicit`, `implicit`, `multistep`, `reversible`, `symplectic` or `scipy`.
@@ -126,7 +126,7 @@ METHODS: dict[str, Method] = {
 
 
 def nearest(name: str) -> str:
-    """What to write in place of an unknown method, as the end of a message.
+    """Suggestions for an unknown name, as the end of an error message.
 
     >>> nearest("dopri")
     "; did you mean 'dopri5' or 'dopri8'? (ode/README.md lists them)"

@@ -1,6 +1,6 @@
 """Methods whose steps can be undone exactly: y(t) is computed from y(t + h) up to rounding.
 
-A gradient needs then no stored states. Each method advances a tuple of vectors whose first one is
+A gradient then needs no stored states. Each method advances a tuple of vectors whose first one is
 the solution; `undo` is the algebraic inverse of `advance`.
 
     asynchronous leapfrog (Mutze 2013; Zhuang et al. 2021, MALI), on (y, v), v ~ dy/dt:
@@ -53,7 +53,7 @@ class ReversibleMethod(FunctionalMethod, Protocol):
 
 
 class AsynchronousLeapfrog:
-    """Order 2 with one evaluation a step."""
+    """Order 2 with one evaluation per step."""
 
     name = "asynchronous_leapfrog"
     order = 2
@@ -81,7 +81,7 @@ class AsynchronousLeapfrog:
 
 
 class ReversibleHeun:
-    """Order 2 with one evaluation a step; the error estimate compares it with Euler's method."""
+    """Order 2 with one evaluation per step; the error estimate compares it with Euler's method."""
 
     name = "reversible_heun"
     order = 2

@@ -28,7 +28,7 @@ __all__ = ["scipy_integrate"]
 
 CLOSEST = 1e-14  # of two times that VODE goes between, relative to them
 # Evaluations for one step that are not finite, in which it becomes shorter by many orders. SciPy
-# goes on until it is shorter than ten roundings of the time. At time 0 these are a subnormal
+# continues until it is shorter than ten roundings of the time. At time 0 these are a subnormal
 # number, which no step is shorter than where the processor takes subnormal numbers for 0.
 GIVE_UP = 500
 
@@ -48,7 +48,7 @@ def scipy_integrate(
     Args:
         field: The vector field on `(n,)`; it counts its evaluations.
         y0: Initial state, shape `(n,)`.
-        rtol, atol: Numbers, or one a component; SciPy's VODE takes one `rtol` only.
+        rtol, atol: Numbers, or one per component; SciPy's VODE takes one `rtol` only.
         linearize: The Jacobian at a time and a state, for states of at most 128 components:
             SciPy's differences of a field in float32 are too coarse for a stiff one.
     """
@@ -90,8 +90,8 @@ class NeverFiniteError(ArithmeticError):
 class GuardedCallback:
     """A function for SciPy, whose errors are noted, and how often it was not finite.
 
-    SciPy's C code may go on after an error of what it calls, and lose it. There the function gives
-    NaN from the first error on, which ends the solve.
+    SciPy's C code may continue after an error of what it calls, and lose it. There the function
+    gives NaN from the first error on, which ends the solve.
 
     Args:
         axes: Of the results, each as long as the state.

@@ -52,6 +52,14 @@ def odeint_adjoint(
     Raises:
         ValueError: Neither a module nor `adjoint_params`; or `options` that cannot be those of
             another `adjoint_method`.
+
+    Example:
+        >>> rate = torch.tensor(0.5, requires_grad=True)
+        >>> y0, t = torch.ones(1), torch.tensor([0.0, 2.0])
+        >>> ys = odeint_adjoint(lambda t, y: -rate * y, y0, t, adjoint_params=(rate,))
+        >>> ys[-1].sum().backward()
+        >>> round(rate.grad.item(), 3)  # -2 exp(-1)
+        -0.736
     """
     if adjoint_params is None and not isinstance(func, nn.Module):
         raise ValueError("func must be an nn.Module, or adjoint_params must be given")
@@ -88,7 +96,7 @@ def odeint_adjoint(
             [p for p in learned if p.requires_grad],
         )
     if METHODS[method_of(adjoint_method)[0]].family == "scipy":
-        # Its methods have their own norm and make their steps by themselves.
+        # Its methods have their own norm and make their steps independently.
         plain = Adjoint(seminorm=norm == "seminorm", solver=solver, zeros_for_unread=True)
         return problem.solve(plain, parameters)
     options_of_node = {"norm": adjoint_norm(norm, problem)}
@@ -225,5 +233,5 @@ def adjoint_callbacks(func: Any, t: Tensor) -> Callable[..., None] | None:
 
 
 def find_parameters(module: nn.Module) -> list[Tensor]:
-    """The parameters that `odeint_adjoint` gives gradients to when it is not told any."""
+    """The parameters that get gradients from `odeint_adjoint` when none are given."""
     return list(module.parameters())

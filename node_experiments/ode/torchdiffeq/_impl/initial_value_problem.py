@@ -74,7 +74,7 @@ class InitialValueProblem:
         self.is_scipy = METHODS[self.solver.method].family == "scipy"
 
     def _grid(self, constructor: Callable[..., Tensor] | None) -> Tensor:
-        """Where fixed steps end: at the times, or where the option `grid_constructor` says.
+        """Ends of fixed steps: the times, or those of the option `grid_constructor`.
 
         Raises:
             ArgumentError: Another grid than one from the first time to the last.
@@ -91,7 +91,7 @@ class InitialValueProblem:
         return grid
 
     def solve(self, gradient: Gradient | str, parameters: Sequence[Tensor] | None = None) -> Any:
-        """What `odeint` returns."""
+        """The states, or the time and states of the event, as `odeint` returns them."""
         func, y0, t = self.func, self.y0, self.t
         if self._event_fn is None and (self._number == 1 or is_empty(y0)):
             return self._without_steps()

@@ -74,6 +74,17 @@ def odeint_dense(
     Returns:
         A function that maps times of any shape to states, whose axes come after those of the
         times. It has gradients with respect to everything that `odeint` has, and to a 0-d time.
+
+    Raises:
+        ValueError: Arguments that are wrong or do not fit together.
+        SolveError: The solve did not reach `t1`.
+
+    Example:
+        >>> y = odeint_dense(lambda t, y: -y, torch.ones(1), 0.0, 1.0)
+        >>> y(0.5)
+        tensor([0.6065])
+        >>> y(torch.tensor([0.0, 0.3, 1.0])).shape
+        torch.Size([3, 1])
     """
     ends = [torch.as_tensor(end, dtype=torch.float64).detach().cpu() for end in (t0, t1)]
     t = torch.stack([end.reshape(()) for end in ends])
@@ -118,7 +129,19 @@ def odeint_event(
         odeint_interface: `odeint` or `odeint_adjoint`, to which `kwargs` are passed.
 
     Returns:
-        The time of the event, 0-d, and the states at the start and at the event.
+        The time of the event, 0-d, and the states at the start and at the event, with a leading
+        axis `(2,)`.
+
+    Raises:
+        ValueError: Arguments that are wrong or do not fit together.
+        SolveError: No event came.
+
+    Example:
+        >>> def half(t, y):
+        ...     return y - 0.5
+        >>> odeint_event(lambda t, y: -y, torch.ones(1), torch.tensor(0.0), event_fn=half)
+        (tensor(0.6931), tensor([[1.0000],
+                [0.5000]]))
     """
     t0 = torch.as_tensor(t0).reshape(())
     t = torch.stack([t0, t0.detach() + (-1 if reverse_time else 1)])
