@@ -1,20 +1,30 @@
 """The latent ODEs that were trained on the Hopper, each for another number of steps."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from node_experiments.reports.records import records
+from node_experiments.reports.records import Record, records
 from node_experiments.runs import load_runs
 
 
-def latent_odes(reference: Path) -> dict[tuple[float, int], Mapping[str, Any]]:
-    """Those of seed 0 with an ODE encoder, by the fraction observed and the steps of training."""
-    return {
-        (run["config.dataset.observed_fraction"], int(run["last/step"])): run
-        for folder in reference.glob("hopper_interpolation*")
-        for run in records(load_runs(folder))
-        if run["name"] == "hopper_latent_ode"
-        and run["config.model.encoder"] == "ode_rnn"
-        and run["seed"] == 0
-    }
+def latent_odes(reference: Path) -> dict[tuple[float, int], Record]:
+    """Those of seed 0 with an ODE encoder, by the fraction observed and the steps of training.
+
+    Raises:
+        SystemExit: Two of them have the same fraction and as many steps.
+    """
+    found: dict[tuple[float, int], Record] = {}
+    for folder in sorted(reference.glob("hopper_interpolation*")):
+        for run in records(load_runs(folder)):
+            # An encoder that is not named is the default, an ODE.
+            encoder = run.get("config.model.encoder", "ode_rnn")
+            asked = (run["name"], encoder, run.get("seed"), run["status"])
+            if asked != ("hopper_latent_ode", "ode_rnn", 0, "completed"):
+                continue
+            key = run["config.dataset.observed_fraction"], int(run["last/step"])
+            if key in found:
+                raise SystemExit(
+                    f"{found[key]['directory']} and {run['directory']} both observe {key[0]:.0%} "
+                    f"and trained for {key[1]:,} steps: keep one of them."
+                )
+            found[key] = run
+    return found

@@ -7,18 +7,20 @@ python scripts/readme_flows.py --from outputs/sweeps  # also take runs from thes
 import argparse
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas
 from documents import RESULTS, ROOT, linked_from
+from machines import machines
 
 from node_experiments.chapters.normalizing_flows import (
     figure4,
     figure5,
 )
 from node_experiments.chapters.normalizing_flows.flow_runs import (
+    Record,
     by_dataset,
     by_target,
 )
@@ -89,23 +91,28 @@ def section() -> str:
     if len(runs):
         cpus = sorted(set(runs["hardware.cpu"]))
         parts.append(
-            f"Protocol `quick`, {seeds_of(runs['seed'])}: a tenth of the paper's steps for both, "
-            f"1,000 of Adam for a CNF and 50,000 of RMSprop for an NF, 512 samples each; on "
-            f"{' or '.join(cpus)}, one core, float32. The paper names neither its targets nor "
-            "batch, rate, base and horizon; what we chose is marked in `configs/`."
+            "Protocol `quick`: 1,000 steps of Adam for a CNF and 50,000 of RMSprop for an NF, 512 "
+            f"samples each; on {' or '.join(cpus)}, one core, float32. The paper names neither "
+            "its targets nor batch, rate, base and horizon; what we chose is marked in `configs/`."
         )
     if (REFERENCE / "figure4").is_dir():
+        runs = load_runs(REFERENCE / "figure4")
         parts += [
             "### Figure 4: density matching",
-            FORMATS["md"](figure4.figure4(load_runs(REFERENCE / "figure4"))).rstrip(),
+            f"{seeds_of(runs['seed'])}; a tenth of the paper's steps for both.",
+            FORMATS["md"](figure4.figure4(runs)).rstrip(),
+            *of_machines(by_target(runs)),
             "![Targets, densities of both kinds of flow, final losses]"
             "(outputs/reference/figure4/figure4.png)",
             "![Losses against training steps](outputs/reference/figure4/curves.png)",
         ]
     if (REFERENCE / "figure5").is_dir():
+        runs = load_runs(REFERENCE / "figure5")
         parts += [
             "### Figure 5: maximum likelihood",
-            FORMATS["md"](figure5.figure5(load_runs(REFERENCE / "figure5"))).rstrip(),
+            f"{seeds_of(runs['seed'])}; the paper does not say how many steps it took.",
+            FORMATS["md"](figure5.figure5(runs)).rstrip(),
+            *of_machines(by_dataset(runs)),
             "![Densities and samples on the way from noise to data]"
             "(outputs/reference/figure5/figure5.png)",
         ]
@@ -118,12 +125,18 @@ def section() -> str:
     return f"<!-- results: flows -->\n{text}\n<!-- /results -->"
 
 
+def of_machines(found: Mapping[str, Mapping[Any, Sequence[Record]]]) -> list[str]:
+    """The sentence on machines below a table of these runs, where it mixes some."""
+    counted = [run for cells in found.values() for seeds in cells.values() for run in seeds]
+    return [*filter(None, [machines(counted)])]
+
+
 def seeds_of(column: Iterable[float]) -> str:
     """With which seeds runs were made."""
     seeds = sorted({int(seed) for seed in column})
     if len(seeds) == 1:
-        return f"seed {seeds[0]}, one run a cell"
-    return f"seeds {', '.join(map(str, seeds))}"
+        return f"Seed {seeds[0]}, one run per cell"
+    return f"Seeds {', '.join(map(str, seeds))}"
 
 
 def main() -> None:

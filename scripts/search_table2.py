@@ -7,9 +7,9 @@
 
 A random search (Bergstra and Bengio 2012) in two rounds, as in successive halving. A round keeps
 the settings with the highest ELBO on the validation series, of the weights of the last epoch; no
-forecast chooses anything, and the seeds of the search are none of the table's. Setting 0 is that
-of the table. A round continues where it was interrupted; `--part 1/2` and `--part 2/2` share it
-between two processes.
+forecast chooses anything, and the seeds of both rounds are none of the table's; a third round has
+those of the table. Setting 0 is that of the table. A round continues where it was interrupted;
+`--part 1/2` and `--part 2/2` share it between two processes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 
 from pandas import DataFrame, concat
 
-from node_experiments.chapters.latent_ode.table2 import COUNTS
+from node_experiments.chapters.latent_ode.table2_runs import COUNTS
 from node_experiments.runs import load_runs
 
 SETTINGS = 41

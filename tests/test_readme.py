@@ -20,6 +20,7 @@ from node_experiments.ode.methods.explicit_tableaus import (
     TABLEAUS,
 )
 from node_experiments.ode.methods.registry import METHODS
+from node_experiments.reports.rank_test import compare
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -313,6 +314,54 @@ def test_the_times_of_experiments_are_those_of_the_runs():
     assert script.TARGET.read_text() == script.text(), "run scripts/experiment_times.py"
     first = {"epochs": 1, "seconds": 10.0, "epoch_seconds": 4.0}
     assert script.whole({**first, "dataset": "mnist", "model": "revnet"}) == 14.0  # two epochs
+
+
+@pytest.mark.parametrize(
+    ("experiment", "settings", "whole"),
+    [
+        (
+            "hopper_latent_ode",
+            {"model.encoder": "ode_rnn", "dataset.observed_fraction": 0.5},
+            True,
+        ),
+        ("hopper_latent_ode", {"model.encoder": "rnn"}, False),
+        ("hopper_latent_ode", {"dataset.task": "extrapolation"}, False),
+        ("mnist_odenet", {"dataset.train_size": None, "dataset.batch_size": 64}, True),
+        ("mnist_odenet", {"dataset.train_size": 12_800}, False),
+        ("anode_mnist", {"dataset.train_size": 3_000, "model.augment": 5}, True),  # its recipe's
+        ("anode_mnist", {"dataset.train_size": 3_000, "model.augment": 0}, False),
+        ("two_moons_flow_matching", {"dataset.name": "rings"}, False),
+    ],
+)
+def test_the_time_of_an_experiment_is_not_that_of_another(experiment, settings, whole):
+    script = load_script("experiment_times")
+    run = {f"config.{name}": value for name, value in settings.items()}
+    assert script.is_whole(run, experiment) == whole
+
+
+def test_a_search_that_was_not_run_in_all_columns_has_not_won():
+    conclusion = load_script("search_report").conclusion
+    low, middle, high = ([level + n for n in range(4)] for level in (0.0, 10.0, 20.0))
+
+    def found(ours, *counts):
+        return {("RNN", count): compare(ours, middle) for count in counts}
+
+    columns = "the lower error in all three columns"
+    assert conclusion(found(low, 30, 50, 100)) == f"it has {columns}"
+    assert (
+        conclusion(found(low, 30)) == f"it is not shown to have {columns} (not run at 50 and 100)"
+    )
+    assert conclusion(found(high, 30, 50)) == f"it does not have {columns} (not run at 100)"
+    undecided = {**found(low, 30, 50), **found(middle, 100)}
+    assert conclusion(undecided) == f"it is not shown to have {columns}"
+
+
+def test_what_is_a_tenth_of_the_papers_steps_is_figure_4_alone():
+    one, four, five = load_script("readme_flows").section().split("### Figure ")
+    assert "a tenth of the paper's steps" in four
+    assert "Seeds 0, 1, 2" in four
+    assert "the paper does not say how many steps it took" in five
+    assert "tenth" not in one + five
 
 
 def test_pictures_in_html_exist():

@@ -7,14 +7,12 @@ from typing import Any
 
 from ..runs.result import LAST
 from .rank_test import ordered, standing
-from .table import Estimate
 
 __all__ = [
     "epoch_sentence",
     "held",
     "in_brackets",
     "order_verdict",
-    "within_two_errors",
 ]
 
 
@@ -43,11 +41,6 @@ def held(count: int, total: int) -> str:
 def in_brackets(names: Sequence[str]) -> str:
     """Names in brackets, or nothing."""
     return f" ({'; '.join(names)})" if names else ""
-
-
-def within_two_errors(difference: float, one: Estimate, other: Estimate) -> bool:
-    """Whether a difference of means is less than two standard errors, of both together."""
-    return abs(difference) < 2 * (one.error**2 + other.error**2) ** 0.5
 
 
 def order_verdict(

@@ -1,4 +1,4 @@
-"""What runs leave on disk, and `load_runs`, which reads it into one table; imports no torch."""
+"""Files of runs, and `load_runs`, which reads them into one table; imports no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `checkpoint=` and `resume=` may name beside a path: `latest`, and what ships."""
+"""Names that `checkpoint=` and `resume=` take besides paths: `latest`, and shipped runs."""
 
 from __future__ import annotations
 

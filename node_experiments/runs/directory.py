@@ -126,7 +126,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_choices(folder: Path) -> dict[str, str | None]:
-    """What was chosen of each configuration group in a run; empty when that cannot be read."""
+    """Choice of a run in each configuration group; empty when that cannot be read."""
     choices = read_json(folder / "run_info.json").get("choices")
     if not isinstance(choices, dict):
         return {}

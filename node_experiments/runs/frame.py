@@ -169,7 +169,7 @@ def digits_of(files: Any) -> str | None:
 
 
 def result_row(result: RunResult) -> dict[str, Any]:
-    """What a result says, by column."""
+    """Columns of a result."""
     found, seconds = result.found, result.seconds
     row: dict[str, Any] = {
         "name": result.name,

@@ -1,7 +1,7 @@
-"""What a run found, as `result.json` holds it: one versioned dataclass.
+"""The result of a run, as `result.json` holds it: one versioned dataclass.
 
-The parts that training, evaluation and Figure 3 find are `Findings`; the runner adds who the run
-was, how it ended and what it took.
+The results of training, evaluation and Figure 3 are `Findings`; the runner adds the identity of
+the run, how it ended and what it took.
 
     >>> result = RunResult.from_json({"status": "completed", "metrics": {"loss/test": 0.5}})
     >>> result.found.reported["loss/test"]
@@ -88,7 +88,7 @@ class Seconds:
 
 @dataclass
 class Hardware:
-    """Where it ran."""
+    """Hardware of a run."""
 
     cpu: str | None = None
     device: str | None = None
@@ -109,7 +109,7 @@ class Origin:
 
 @dataclass
 class Tested:
-    """How many samples a test was on, and the word for them."""
+    """Number of samples of a test, and the word for them."""
 
     count: int
     unit: str = "samples"
@@ -125,7 +125,7 @@ class SavedEpoch:
 
 @dataclass
 class Findings:
-    """What training, evaluation or Figure 3 found.
+    """Results of training, evaluation or Figure 3.
 
     Attributes:
         metrics: Numbers by TensorBoard tag: of the last epoch, or of the evaluation.
@@ -176,7 +176,7 @@ class Findings:
         return LAST if "epoch" in self.metrics else None
 
     def epoch_phrase(self) -> str:
-        """Which epoch the reported numbers are of: `at the best validation epoch (7 of 10)`."""
+        """Epoch of the reported numbers: `at the best validation epoch (7 of 10)`."""
         if self.epoch_chosen_by is None:
             return ""
         chosen = "last" if self.best is None else "best validation"
@@ -187,12 +187,12 @@ class Findings:
 
 @dataclass
 class RunResult:
-    """What `result.json` holds: the fields of `Findings` stand beside the others there.
+    """Content of `result.json`, where the fields of `Findings` stand beside the others.
 
     Attributes:
         status: completed, diverged, interrupted or failed.
         reason: Why it did not complete, in one line.
-        choices: What was chosen of each configuration group.
+        choices: The choice in each configuration group.
         seconds: None while the run has not ended.
         warnings: What was warned of, and how often.
     """

@@ -143,7 +143,7 @@ def one_at_a_time(lock: Path | None, waits: Callable[[str], object]) -> Iterator
 
     Args:
         lock: A file that is there while one of them works; None for a run that is not shared.
-        waits: Is told who works, before this process waits for it.
+        waits: Called with the name of the process that works, before this one waits for it.
     """
     if lock is None:
         yield

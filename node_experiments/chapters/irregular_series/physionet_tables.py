@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import nan
 from typing import Any
 
 from pandas import DataFrame
 
 from ...reports.rank_test import JOINED, ordered
 from ...reports.table import Cell, ReportTable
-from .tables import MODELS, cell, collect, protocols, remarks
+from .counted_runs import Counted, collect, first_of, protocols
+from .tables import MODELS, SQUARED_ERRORS, cell
 
-__all__ = ["PHYSIONET_TABLES"]
+__all__ = [
+    "AUTOREGRESSIVE",
+    "DEATHS",
+    "ENCODING",
+    "FILLING_IN",
+    "FORECAST",
+    "PHYSIONET_TABLES",
+    "column_runs",
+]
 
 LABELS = {
     **MODELS,
-    "rnn_impute": "RNN, missing values imputed",
+    "rnn_impute": "RNN (missing values imputed)",
     "rnn_decay": "RNN with decay",
-    "latent_ode_poisson": "latent ODE, Poisson process",
+    "latent_ode_poisson": "latent ODE (Poisson process)",
 }
 # Mean and deviation as published: squared errors x 1000, then areas under the curve.
 INTERPOLATION = {
@@ -70,7 +79,7 @@ class Column:
 
     Attributes:
         metrics: Tags of which the first that a run has counts.
-        sign: -1 where higher is better.
+        higher_is_better: A fraction whose distance to 1 is the error.
     """
 
     task: str
@@ -78,13 +87,12 @@ class Column:
     metrics: tuple[str, ...]
     published: Mapping[str, tuple[float, float]]
     scale: float = 1.0
-    sign: int = 1
+    higher_is_better: bool = False
 
 
-MSE = ("mse_samples/test", "mse/test")
-FILLING_IN = Column("interpolation", "interpolation", MSE, INTERPOLATION, 1000)
-FORECAST = Column("extrapolation", "extrapolation", MSE, EXTRAPOLATION, 1000)
-DEATHS = Column("classification", "AUC", ("auc/test",), MORTALITY, sign=-1)
+FILLING_IN = Column("interpolation", "interpolation", SQUARED_ERRORS, INTERPOLATION, 1000)
+FORECAST = Column("extrapolation", "extrapolation", SQUARED_ERRORS, EXTRAPOLATION, 1000)
+DEATHS = Column("classification", "AUC", ("auc/test",), MORTALITY, higher_is_better=True)
 
 
 def table(
@@ -92,46 +100,56 @@ def table(
 ) -> ReportTable:
     """Published values and ours, side by side, and the order that ours have."""
     rows: list[list[Any]] = [[LABELS[model]] for model in models]
-    headings, notes, said = ["model"], [], []
+    headings, notes = ["model"], []
+    said: dict[str, list[str]] = defaultdict(list)
     for column in columns:
-        cells, others = collect(runs, "physionet2012", column.task, None)
+        counted = column_runs(runs, models, column)
+        found = counted.by_model()
         ours = {
-            model: [value(run, column) for run in cells.get((model, 0.0), [])] for model in models
+            model: [column.scale * first_of(run, column.metrics) for run in found.get(model, [])]
+            for model in models
         }
         headings += [f"{column.title}, published", f"{column.title}, ours"]
         for row, model in zip(rows, models, strict=True):
             published = column.published.get(model)
             row += [None if published is None else known(*published), cell(ours[model])]
-        losses = {
-            LABELS[model]: [column.sign * each for each in found]
-            for model, found in ours.items()
-            if found
-        }
-        if len(losses) > 1:
-            order = ordered(losses)
-            if column.sign < 0:
-                order = order.replace(" < ", " > ")
-            notes.append(f"{column.title}, from the best to the worst: {order}.")
-        unrun = [LABELS[model] for model in models if not ours[model]]
-        if losses and unrun:
+        notes += order(column, {LABELS[model]: ours[model] for model in found})
+        unrun = [LABELS[model] for model in models if model not in found]
+        if found and unrun:
             notes.append(f"{column.title}, not run: {'; '.join(unrun)}.")
-        kept = {key: members for key, members in cells.items() if key[0] in models}
-        said.append(f"{column.title}: {protocols(kept)}")
-        notes += remarks(kept, others, f"on physionet2012 ({column.task})")
-    notes += [JOINED] if any("from the best" in note for note in notes) else []
+        said[protocols(counted.runs)].append(column.title)
+        notes += counted.notes
+    if any("to the highest" in note for note in notes):
+        notes.append(JOINED)
+    budgets = " ".join(f"{', '.join(titles)}: {budget}" for budget, titles in said.items())
     return ReportTable.of(
         title,
         headings,
         rows,
-        caption=f"{caption} Ours, mean ± deviation over seeds (their number). {' '.join(said)}",
+        caption=f"{caption} Ours, mean ± deviation over seeds (their number). {budgets}",
         notes=notes,
         missing="-",
     )
 
 
-def value(run: Mapping[str, Any], column: Column) -> float:
-    """The number of a run, in the unit of the published ones."""
-    return column.scale * next((run[name] for name in column.metrics if name in run), nan)
+def column_runs(runs: DataFrame, models: Collection[str], column: Column) -> Counted:
+    """The runs of a column of such a table."""
+    return collect(runs, "physionet2012", column.task, models, column.metrics)
+
+
+def order(column: Column, ours: Mapping[str, Sequence[float]]) -> list[str]:
+    """The models from the lowest error to the highest; no sentence where there is one.
+
+    Args:
+        ours: Numbers of the column by the label of the model.
+    """
+    if len(ours) < 2:
+        return []
+    what, errors = f"{column.title} error", ours
+    if column.higher_is_better:
+        what = f"1 - {column.title}"
+        errors = {label: [1 - each for each in found] for label, found in ours.items()}
+    return [f"{what}, from the lowest median to the highest: {ordered(errors)}."]
 
 
 def known(mean: float, deviation: float) -> Cell:

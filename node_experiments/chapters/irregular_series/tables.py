@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from math import nan
 from typing import Any
 
 from pandas import DataFrame
 
 from ...reports.rank_test import JOINED, compare, ordered
-from ...reports.records import differences, has, left_out, most_alike, one_per_seed, trainings
+from ...reports.records import has
 from ...reports.table import Cell, Estimate, ReportTable
 from ...reports.verdicts import order_verdict
+from .counted_runs import Cells, Counted, Record, collect, first_of, protocols
 
-__all__ = ["IRREGULAR_TABLES", "MODELS", "cell", "collect", "protocols", "remarks"]
+__all__ = [
+    "IRREGULAR_TABLES",
+    "MODELS",
+    "SQUARED_ERRORS",
+    "cell",
+    "classified",
+    "errors",
+    "forecasts",
+]
 
 SHARES = (0.1, 0.2, 0.3, 0.5)
 DROPPED = (0.0, 0.3, 0.5, 0.7)
@@ -25,8 +33,8 @@ MODELS = {
     "gru_d": "GRU-D",
     "ode_rnn": "ODE-RNN",
     "rnn_vae": "RNN-VAE",
-    "irregular_latent_ode/rnn": "latent ODE, RNN encoder",
-    "irregular_latent_ode": "latent ODE, ODE encoder",
+    "irregular_latent_ode/rnn": "latent ODE (RNN encoder)",
+    "irregular_latent_ode": "latent ODE (ODE encoder)",
 }
 
 # Mean squared errors as published, at SHARES of observed points.
@@ -67,42 +75,16 @@ PERIODIC = {
     },
 }
 
-Record = Mapping[str, Any]
-Cells = dict[tuple[str, float], list[Record]]
-
-
-def collect(runs: DataFrame, dataset: str, task: str, setting: str | None) -> tuple[Cells, int]:
-    """Completed runs by model and a setting of the data, and how many others were left out.
-
-    Without such a setting all runs of a model are in the cell of 0.
-
-    The runs of one cell differ in nothing but their seed; of two with the same seed the last
-    counts.
-    """
-    cells: dict[tuple[str, float], list[Record]] = defaultdict(list)
-    for run in trainings(runs):
-        asked = {"status": "completed", "config.dataset.name": dataset}
-        asked["config.dataset.task"] = task
-        if any(run.get(key) != asked[key] for key in asked):
-            continue
-        if run.get("config.model.variant") == "official_bug":
-            continue
-        needed = [f"config.dataset.{setting}"] if setting else []
-        if not has(run, [*needed, "config.dataset.batch_size"], ["config.model.name"]):
-            continue
-        name = run["config.model.name"]
-        if run.get("config.model.encoder") == "rnn" and name == "irregular_latent_ode":
-            name += "/rnn"
-        cells[name, run[needed[0]] if needed else 0.0].append(run)
-    seeds = {key: one_per_seed(most_alike(members)) for key, members in cells.items()}
-    return seeds, sum(map(len, cells.values())) - sum(map(len, seeds.values()))
+# The first that a run has counts: models with a latent z0 are tested by draws of it.
+SQUARED_ERRORS = ("mse_samples/test", "mse/test")
 
 
 def forecast_table(
     runs: DataFrame, title: str, dataset: str, task: str, published: Mapping[str, Sequence[float]]
 ) -> ReportTable:
     """Mean squared errors x 100, as published and ours."""
-    cells, others = collect(runs, dataset, task, "observed_fraction")
+    counted = forecasts(runs, dataset, task)
+    cells = counted.cells
     rows: list[list[Any]] = []
     for model, label in MODELS.items():
         if model in published:
@@ -121,17 +103,21 @@ def forecast_table(
         caption=f"Test MSE x 100 of {task} on {dataset}, with a fraction of the points observed; "
         "the mean over seeds, standard deviation and number of seeds. Models with a latent z0 are "
         "tested by three draws of it, as published; autoregressive ones predict each point "
-        f"{how}{protocols(cells)}",
-        notes=[*orders(cells, published), *remarks(cells, others, dataset)],
+        f"{how}{protocols(counted.runs)}",
+        notes=[*orders(cells, published), *counted.notes],
         more=[costs(cells, "observed", SHARES)],
         missing="-",
     )
 
 
+def forecasts(runs: DataFrame, dataset: str, task: str) -> Counted:
+    """The runs of such a table, by model and the fraction of the points that they observe."""
+    return collect(runs, dataset, task, MODELS, SQUARED_ERRORS, "observed_fraction")
+
+
 def errors(cells: Cells, model: str, share: float) -> list[float]:
     """Mean squared errors x 100 of a cell's runs."""
-    found = cells.get((model, share), [])
-    return [100 * run.get("mse_samples/test", run.get("mse/test", nan)) for run in found]
+    return [100 * first_of(run, SQUARED_ERRORS) for run in cells.get((model, share), [])]
 
 
 def orders(cells: Cells, published: Mapping[str, Sequence[float]]) -> list[str]:
@@ -156,10 +142,10 @@ def orders(cells: Cells, published: Mapping[str, Sequence[float]]) -> list[str]:
 
 def accuracy_table(runs: DataFrame) -> ReportTable:
     """Accuracy in per cent on japanese_vowels."""
-    cells, others = collect(runs, "japanese_vowels", "classification", "dropped")
+    counted = classified(runs)
     wrong = {
         key: [100 * (1 - run["accuracy/test"]) for run in members]
-        for key, members in cells.items()
+        for key, members in counted.cells.items()
     }
     rows = []
     for model, label in MODELS.items():
@@ -171,11 +157,16 @@ def accuracy_table(runs: DataFrame) -> ReportTable:
         rows,
         caption="Test accuracy on japanese_vowels in per cent, with a fraction of the "
         "observations dropped; the mean over seeds, standard deviation and number of seeds. "
-        + protocols(cells),
-        notes=[*accuracy_verdicts(wrong), *remarks(cells, others, "japanese_vowels")],
-        more=[costs(cells, "dropped", DROPPED)],
+        + protocols(counted.runs),
+        notes=[*accuracy_verdicts(wrong), *counted.notes],
+        more=[costs(counted.cells, "dropped", DROPPED)],
         missing="-",
     )
+
+
+def classified(runs: DataFrame) -> Counted:
+    """The runs of that table, by model and the fraction of the observations that are dropped."""
+    return collect(runs, "japanese_vowels", "classification", MODELS, ["accuracy/test"], "dropped")
 
 
 def accuracy_verdicts(wrong: Mapping[tuple[str, float], Sequence[float]]) -> list[str]:
@@ -197,7 +188,7 @@ def accuracy_verdicts(wrong: Mapping[tuple[str, float], Sequence[float]]) -> lis
     for model, label in MODELS.items():
         if (model, most) in wrong and (model, 0.0) in wrong:
             found = compare(wrong[model, most], wrong[model, 0.0])
-            by_verdict[found.verdict].append(f"{label} (p = {found.p:.2g})")
+            by_verdict[str(found)].append(label)
     if by_verdict:
         named = "; ".join(
             f"{verdict} for {', '.join(labels)}" for verdict, labels in by_verdict.items()
@@ -206,27 +197,6 @@ def accuracy_verdicts(wrong: Mapping[tuple[str, float], Sequence[float]]) -> lis
     if lines:
         lines.append(JOINED)
     return lines
-
-
-def remarks(cells: Cells, others: int, dataset: str) -> list[str]:
-    """What was joined, and what was left out."""
-    joined = differences(cells.values(), what="Seeds of one cell")
-    return joined + left_out(others, f"on {dataset}")
-
-
-def protocols(cells: Cells) -> str:
-    """With which schedules our runs trained."""
-    found = [run for runs in cells.values() for run in runs]
-    if not found:
-        return "No run of ours is finished."
-    budgets = sorted({(str(run.get("protocol")), int(run.get("last/step", 0))) for run in found})
-    named = ", ".join(
-        f"{name} ({steps:,} training steps, weights of the best epoch on validation data)"
-        if steps
-        else name
-        for name, steps in budgets
-    )
-    return f"Our protocol: {named}."
 
 
 def costs(cells: Cells, what: str, shares: Sequence[float]) -> ReportTable:
@@ -262,7 +232,8 @@ def cost(runs: Sequence[Record], cpu: str) -> Cell | None:
     times = [
         1e3 * run["seconds_per_step"] / run["config.dataset.batch_size"]
         for run in runs
-        if "seconds_per_step" in run and run.get("hardware.cpu", "an unknown processor") == cpu
+        if has(run, ["seconds_per_step", "config.dataset.batch_size"])
+        and run.get("hardware.cpu", "an unknown processor") == cpu
     ]
     counts = Estimate.of(run["last/nfe/forward"] for run in runs if "last/nfe/forward" in run)
     if not times:

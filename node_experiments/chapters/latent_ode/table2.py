@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pandas import DataFrame
 
 from ...reports.rank_test import SURE, UNDECIDED, Comparison, compare
-from ...reports.records import differences, has, left_out, most_alike, one_per_seed, records
+from ...reports.records import differences
 from ...reports.table import Cell, Estimate, ReportTable
+from .table2_runs import (
+    ALL,
+    COUNTS,
+    LATENT,
+    MODELS,
+    RECURRENT,
+    Cells,
+    collect,
+    numbers,
+    scored,
+)
 
-__all__ = ["PAPER", "collect", "details", "table2"]
+__all__ = ["PAPER", "cell", "details", "table2"]
 
-COUNTS = (30, 50, 100)
 PAPER = {
     "rnn": dict(zip(COUNTS, (0.3937, 0.3202, 0.1813), strict=True)),
     "latent_ode": dict(zip(COUNTS, (0.1642, 0.1502, 0.1346), strict=True)),
 }
-
-# Label, model, metric; the paper has one row for both recurrent networks.
-RECURRENT = (
-    ("RNN, forecast from target to target", "rnn", "rmse_target"),
-    ("RNN with time gaps, from target to target", "rnn_dt", "rmse_target"),
-    ("RNN, in steps of the mean gap", "rnn", "rmse_mean_gap"),
-    ("RNN with time gaps, in steps of the mean gap", "rnn_dt", "rmse_mean_gap"),
-)
 FORECASTS = {
     "rmse_target": "from target to target",
     "rmse_mean_gap": "in steps of the mean gap",
 }
-LATENT = "latent_ode"
 LATENT_ODE = ("latent ODE", LATENT, "rmse")
 DETAILS = {
     "rmse": "clean",
@@ -40,27 +41,6 @@ DETAILS = {
     "rmse_hold_last": "last point repeated",
     "coverage_90": "inside the 90 % band",
 }
-MODELS = {"rnn": "RNN", "rnn_dt": "RNN with time gaps", "latent_ode": "latent ODE"}
-# (model, observations, seed) by whose test error a setting of the table was chosen, and which.
-CHOSEN_BY = {
-    (
-        LATENT,
-        30,
-        0,
-    ): "6,000 steps instead of 3,000 were chosen by its validation error and also its test error"
-}
-
-# Settings that all cells have in common, but for the one that tells them apart.
-BUDGET = (
-    "dataset.",
-    "optimizer.",
-    "scheduler.",
-    "protocol",
-    "trainer.epochs",
-    "trainer.clip_norm",
-    "trainer.precision",
-)
-Cells = dict[tuple[str, int], Sequence[Mapping[str, Any]]]
 
 
 def table2(runs: DataFrame) -> ReportTable:
@@ -68,7 +48,7 @@ def table2(runs: DataFrame) -> ReportTable:
 
     Runs with other settings than most are left out, and counted.
     """
-    found, others = collect(runs)
+    found, not_shown = collect(runs)
     cells, chosen_by = scored(found)
     rows = [
         paper_row("paper: RNN", "rnn"),
@@ -77,7 +57,6 @@ def table2(runs: DataFrame) -> ReportTable:
         our_row(*LATENT_ODE, cells),
     ]
     notes = verdicts(cells) + chosen_by + differences(cells.values(), what="Seeds of one cell")
-    notes += left_out(others, "on spirals")
     return ReportTable.of(
         "Table 2",
         ["observations", *(f"{count}/100" for count in COUNTS)],
@@ -86,11 +65,12 @@ def table2(runs: DataFrame) -> ReportTable:
             "RMSE per coordinate on the 100 points beyond the observed range, of forecasts from "
             "the posterior mean, against the curve without noise; mean and standard deviation "
             "over seeds (number of seeds). The checkpoint is the best on the validation series, "
-            "by the same error of their forecasts. All series are windows of two curves, and "
-            "windows of other series cover these points: what is beyond the observed range is "
-            "not beyond the training data."
+            "that of a latent ODE by this error and that of an RNN by this error in steps of the "
+            "mean gap, in the rows from target to target as well. All series are windows of two "
+            "curves, and windows of other series cover these points: what is beyond the observed "
+            "range is not beyond the training data."
         ),
-        notes=notes,
+        notes=notes + not_shown,
         more=beside_each(cells),
         missing="-",
     )
@@ -142,41 +122,6 @@ def number(value: float | None) -> Cell | None:
     return None if value is None else Cell.number(value, ".3f")
 
 
-def collect(runs: DataFrame) -> tuple[Cells, int]:
-    """Completed runs by model and number of observations, and how many others were left out.
-
-    All cells hold runs that learned from the same data in as many steps; the runs of one cell
-    differ in nothing but their seed, and of two with the same seed the last counts.
-    """
-    completed = [
-        run
-        for run in records(runs)
-        if run["status"] == "completed"
-        and run.get("config.dataset.name") == "spirals"
-        and run.get("mode", "train") == "train"
-        and has(run, ["config.dataset.observations"], ["config.model.name"])
-    ]
-    cells: dict[tuple[str, int], list[Mapping[str, Any]]] = defaultdict(list)
-    for run in most_alike(completed, BUDGET, but=["dataset.observations"]):
-        cells[run["config.model.name"], run["config.dataset.observations"]].append(run)
-    seeds = {key: one_per_seed(most_alike(members)) for key, members in cells.items()}
-    return dict(seeds), len(completed) - sum(map(len, seeds.values()))
-
-
-def scored(cells: Cells) -> tuple[Cells, list[str]]:
-    """The cells without the seeds by whose test error a setting was chosen, and a note on them."""
-    kept: Cells = {
-        key: [run for run in runs if (*key, run.get("seed")) not in CHOSEN_BY]
-        for key, runs in cells.items()
-    }
-    left_out = [
-        f"Seed {seed:g} of the {MODELS[model]} with {count} observations is left out: {why}."
-        for (model, count, seed), why in CHOSEN_BY.items()
-        if len(kept.get((model, count), [])) < len(cells.get((model, count), []))
-    ]
-    return kept, left_out
-
-
 def comparisons(cells: Cells, last: str = "") -> dict[tuple[str, int], Comparison]:
     """The latent ODE's errors seen from those of each RNN, by its label and the observations.
 
@@ -191,6 +136,12 @@ def comparisons(cells: Cells, last: str = "") -> dict[tuple[str, int], Compariso
             if ours and theirs:
                 found[label, count] = compare(ours, theirs)
     return found
+
+
+def distinct(found: Mapping[tuple[str, int], Comparison]) -> dict[tuple[str, int], Comparison]:
+    """Comparisons without those that are others again: two ways to forecast that are the same."""
+    again = {(label, ALL) for label, _, metric in RECURRENT if metric == "rmse_mean_gap"}
+    return {key: each for key, each in found.items() if key not in again}
 
 
 def beside_each(cells: Cells) -> list[ReportTable]:
@@ -220,14 +171,12 @@ def verdict_cell(found: Comparison | None) -> Cell | None:
     """A verdict with the medians that were compared."""
     if found is None:
         return None
-    word = "not decided" if found.verdict == UNDECIDED else found.verdict
-    medians = f"{found.ours:.3f} and {found.theirs:.3f}"
-    return Cell(f"{word} (p = {found.p:.2g}): {medians}", {"p": found.p})
+    return Cell(f"{found}: {found.ours:.3f} and {found.theirs:.3f}", {"p": found.p})
 
 
 def verdicts(cells: Cells) -> list[str]:
     """Whether the paper's ordering holds here: tests over seeds of the latent ODE and each RNN."""
-    found = comparisons(cells)
+    found = distinct(comparisons(cells))
     if not found:
         return []
     metrics = {label: metric for label, _, metric in RECURRENT}
@@ -239,7 +188,12 @@ def verdicts(cells: Cells) -> list[str]:
         if of_metric:
             said.append(f"Against RNNs that forecast {how}, this {way(of_metric)}.")
     notes = [f"The paper: the latent ODE has the lower error. {' '.join(said)}"]
-    at_the_end = comparisons(cells, last="last/")
+    if any(count == ALL for _, count in found):
+        notes.append(
+            f"With {ALL} observations both ways to forecast are the same; they are counted once, "
+            "as from target to target."
+        )
+    at_the_end = distinct(comparisons(cells, last="last/"))
     if at_the_end.keys() == found.keys():
         tally = Counter(each.verdict for each in at_the_end.values())
         notes.append(
@@ -275,11 +229,6 @@ def way(found: Sequence[str]) -> str:
         "holds" if not higher and not undecided else "holds in part" if lower else "does not hold"
     )
     return f"{holds}: the latent ODE has {', and '.join(parts)}"
-
-
-def numbers(runs: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
-    """A test metric of each run that has it; at the best epoch, or with `last/` at the last."""
-    return [run[f"{metric}/test"] for run in runs if f"{metric}/test" in run]
 
 
 def paper_row(label: str, model: str) -> list[Any]:

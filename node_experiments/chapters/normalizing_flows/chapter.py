@@ -130,7 +130,7 @@ class PlanarCNFConfig(ContinuousFlowConfig):
     name: str = "planar_cnf"  # planar_cnf
     units: int = 64  # paper, of maximum likelihood: M; 2, 8 and 32 of density matching
     hyper_hidden: int = 32  # official_code: units of both hidden layers of the hypernetwork
-    variant: str = "paper"  # paper: sum, a gate a unit | official_code: mean, one a coordinate
+    variant: str = "paper"  # paper: sum, a gate per unit | official_code: mean, one per coordinate
 
     def __post_init__(self) -> None:
         super().__post_init__()

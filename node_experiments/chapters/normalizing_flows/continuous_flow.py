@@ -59,7 +59,7 @@ class ContinuousFlow(ODEModule):
         vector_field: Maps a 0-d time and states `(batch, dim)` to their derivatives; its
             `with_divergence(t, z, probes)` returns the traces `(batch,)` of df/dz beside them.
         dim: Dimension of a state.
-        divergence: With which probes the trace is computed; they are drawn once a solve.
+        divergence: With which probes the trace is computed; they are drawn once per solve.
         horizon: Time of the data; that of the noise is 0.
         base_std: Standard deviation of the noise.
 

@@ -120,7 +120,7 @@ def share_losses(axes: Any) -> None:
 def loss_curves_figure(
     targets: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]], units: Sequence[int]
 ) -> Figure:
-    """The divergence at evaluations against training steps, a panel for each target, two a row.
+    """The divergence at evaluations against training steps, a panel for each target, two per row.
 
     Args:
         targets: By target, the runs by (model, units): `curve`, pairs of step and nats.

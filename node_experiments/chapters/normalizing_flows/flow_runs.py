@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 
 from ...reports.rank_test import UNDECIDED
-from ...reports.records import has, most_alike, one_per_seed, records
+from ...reports.records import has, most_alike, one_per_seed, trainings, unfinished
+from ...reports.seed_tests import LEVEL, holm, welch_p
 from ...reports.table import Cell, Estimate
 
 __all__ = [
@@ -22,10 +24,16 @@ __all__ = [
     "by_dataset",
     "by_target",
     "cell",
+    "corrected_ps",
     "estimate",
+    "finite",
     "has_seeds",
+    "not_counted",
     "number",
+    "of_energies",
+    "of_points",
     "panels_of",
+    "tested_by",
 ]
 
 Record = Mapping[str, Any]
@@ -38,6 +46,7 @@ ONE_SEED = (
     "Each cell is one trained flow, and ± is the error of its estimate alone: for flows in "
     f"general this is {UNDECIDED}."
 )
+COUNTS = ("config.model.units", "step", "parameters")  # numbers that every row needs
 K = TypeVar("K", bound=Hashable)
 Runs = list[Record]
 
@@ -60,12 +69,26 @@ def cell(runs: Sequence[Record], tag: str, digits: int) -> Cell:
     return estimate(runs, tag).cell(form, form, count=2)
 
 
+def of_energies(runs: DataFrame) -> Runs:
+    """Trainings of planar flows by density matching, however they ended."""
+    return [run for run in of_planar(runs) if run.get("config.dataset.name") == "energies"]
+
+
+def of_points(runs: DataFrame) -> Runs:
+    """The same by maximum likelihood."""
+    return [run for run in of_planar(runs) if run.get("config.dataset.name") != "energies"]
+
+
+def of_planar(runs: DataFrame) -> Runs:
+    """Trainings of planar flows, however they ended."""
+    return [run for run in trainings(runs) if run.get("config.model.name") in MODELS]
+
+
 def by_target(runs: DataFrame) -> dict[str, dict[tuple[str, int], Runs]]:
     """Completed runs of density matching by energy, and by model and units; one of each seed."""
     found: dict[str, dict[tuple[str, int], Runs]] = {}
-    for run in chosen(runs):
-        energies = run.get("config.dataset.name") == "energies"
-        if energies and has(run, ["kl/test"], ["config.dataset.energy"]):
+    for run in finite(of_energies(runs), "kl"):
+        if has(run, COUNTS, ["config.dataset.energy"]):
             key = run["config.model.name"], run["config.model.units"]
             found.setdefault(run["config.dataset.energy"], {}).setdefault(key, []).append(run)
     return one_of_each_seed(found)
@@ -74,8 +97,8 @@ def by_target(runs: DataFrame) -> dict[str, dict[tuple[str, int], Runs]]:
 def by_dataset(runs: DataFrame) -> dict[str, dict[str, Runs]]:
     """Completed runs of maximum likelihood by dataset and model; one of each seed."""
     found: dict[str, dict[str, Runs]] = {}
-    for run in chosen(runs):
-        if "log_likelihood/test" in run:
+    for run in finite(of_points(runs), "log_likelihood"):
+        if has(run, COUNTS):
             cells = found.setdefault(str(run.get("config.dataset.name")), {})
             cells.setdefault(run["config.model.name"], []).append(run)
     return one_of_each_seed(found)
@@ -89,16 +112,50 @@ def one_of_each_seed(found: Mapping[str, Mapping[K, Runs]]) -> dict[str, dict[K,
     }
 
 
-def chosen(runs: DataFrame) -> Runs:
-    """Those of planar flows that are completed."""
+def finite(runs: Iterable[Record], tag: str) -> Runs:
+    """Those that are completed and have a finite number of this metric on test data."""
     return [
         run
-        for run in records(runs)
-        if run["status"] == "completed"
-        and run.get("config.model.name") in MODELS
-        and run.get("mode", "train") == "train"
-        and has(run, ["config.model.units", "step", "parameters"])
+        for run in runs
+        if run["status"] == "completed" and math.isfinite(run.get(f"{tag}/test", math.nan))
     ]
+
+
+def not_counted(
+    runs: Sequence[Record], cells: Iterable[Sequence[Record]], tag: str, where: str
+) -> list[str]:
+    """Notes on runs that a table could have shown and does not; none if there are none.
+
+    Args:
+        runs: All of them, however they ended.
+        cells: Those that it shows.
+        tag: The metric, which may be infinite or NaN.
+        where: What the runs are of.
+    """
+    odd = sum(
+        run["status"] == "completed"
+        and f"{tag}/test" in str(run.get("not_finite", "")).split(", ")
+        for run in runs
+    )
+    what = f"Completed runs {where} whose result is not a finite number, not counted: {odd}."
+    counted = [run for seeds in cells for run in seeds]
+    return [*unfinished(runs, counted, where), *([what] if odd else [])]
+
+
+def corrected_ps(pairs: Mapping[K, tuple[Sequence[float], Sequence[float]]]) -> dict[K, float]:
+    """The p of each pair that has several seeds of both, as `tested_by` says.
+
+    >>> corrected_ps({"one seed each": ([1.0], [2.0])})
+    {}
+    """
+    ps = {name: welch_p(*pair) for name, pair in pairs.items() if min(map(len, pair)) > 1}
+    return dict(zip(ps, holm(list(ps.values())), strict=True))
+
+
+def tested_by(what: str, count: int) -> str:
+    """How so many pairs are tested."""
+    correction = f" after Holm's correction for {count} tests" if count > 1 else ""
+    return f"Welch's t-test of {what} over seeds, p < {LEVEL:g}{correction}"
 
 
 def has_seeds(found: Mapping[str, Mapping[Any, Sequence[Record]]]) -> bool:

@@ -9,7 +9,7 @@ from pandas import DataFrame
 
 from ...reports.records import has, most_alike, one_per_seed, trainings
 from ...reports.table import Cell, Estimate, ReportTable
-from .flow_runs import ONE_SEED, SPREAD, cell, number, panels_of
+from .flow_runs import ONE_SEED, SPREAD, cell, finite, not_counted, number, panels_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,14 +19,22 @@ __all__ = ["densities", "matching_table"]
 Runs = dict[tuple[str, str], list[Mapping[str, Any]]]
 
 
+def of_sets(runs: DataFrame) -> list[Mapping[str, Any]]:
+    """Trainings of flow matching on points, however they ended."""
+    return [
+        run
+        for run in trainings(runs)
+        if run.get("config.model.name") == "flow_matching"
+        and has(run, texts=["config.dataset.name", "config.model.pairs"])
+    ]
+
+
 def by_set(runs: DataFrame) -> Runs:
     """Completed runs of flow matching on points, by set and by pairs; one of each seed."""
     found: Runs = {}
-    for run in trainings(runs):
-        done = run["status"] == "completed" and run.get("config.model.name") == "flow_matching"
-        if done and has(run, ["log_likelihood/test"], ["config.dataset.name"]):
-            key = run["config.dataset.name"], run["config.model.pairs"]
-            found.setdefault(key, []).append(run)
+    for run in finite(of_sets(runs), "log_likelihood"):
+        key = run["config.dataset.name"], run["config.model.pairs"]
+        found.setdefault(key, []).append(run)
     return {key: one_per_seed(most_alike(found[key])) for key in sorted(found)}
 
 
@@ -58,7 +66,10 @@ def matching_table(runs: DataFrame) -> ReportTable:
         caption="Log-likelihood of held-out points in nats per point, mean ± its standard error; "
         "`truth` is the density that they were drawn from, `evaluations` the function evaluations "
         "of the solve for all of them.",
-        notes=[SPREAD if several else ONE_SEED],
+        notes=[
+            SPREAD if several else ONE_SEED,
+            *not_counted(of_sets(runs), sets.values(), "log_likelihood", "of flow matching"),
+        ],
         missing="-",
     )  # fmt: skip
 

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from pandas import DataFrame
 
+from ...reports.budget import of_one_budget
 from ...reports.records import (
-    differences,
     has,
     left_out,
     most_alike,
     one_per_seed,
     trainings,
+    unfinished,
 )
-from ...reports.seed_tests import against
+from ...reports.seed_tests import against, cross_validation_p, holm
 from ...reports.table import Estimate, ReportTable
+from ...reports.verdicts import epoch_sentence
 
-__all__ = ["remifentanil_table"]
+__all__ = ["collect", "remifentanil_table", "runs_of"]
 
 Record = Mapping[str, Any]
+Folds = Mapping[str, Mapping[int, Sequence[Record]]]
+MECHANISM = "two_compartments"
 MODELS = {
-    "two_compartments": "two compartments",
+    MECHANISM: "two compartments",
     "neural_kinetics": "neural ODE",
     "corrected_compartments": "two compartments + network",
 }
@@ -33,46 +37,92 @@ METRICS = {
     "mse_log": ("MSE of logarithms", ".4f"),
     "coverage_90": ("90 % band covers", ".2f"),
 }
+TESTED = ("rms_percentage_error", "mse_log")
+CAPTION = (
+    "Errors of concentrations of held-out patients in cross-validation, in per cent of the "
+    "measured ones; the mean over folds, standard deviation and number of folds. Folds share "
+    "training patients, so models are compared by a paired t-test with a variance corrected for "
+    "that (Nadeau & Bengio 2003), and p is corrected for the number of tests below (Holm 1979)."
+)
 
 
 def remifentanil_table(runs: DataFrame) -> ReportTable:
     """Means over folds; those of a fold are means over its seeds."""
-    found: dict[str, list[Record]] = defaultdict(list)
-    for run in trainings(runs):
-        numbers = ["rms_percentage_error/test", "config.dataset.fold"]
-        completed = run.get("status") == "completed" and has(run, numbers, ["config.model.name"])
-        if completed and run.get("config.dataset.name") == "remifentanil":
-            found[run["config.model.name"]].append(run)
-    count = sum(map(len, found.values()))
-    folds = {name: in_folds(found[name]) for name in MODELS if name in found}
-    alike = [run for by_fold in folds.values() for seeds in by_fold.values() for run in seeds]
-    rows, notes, kept = [], differences_of_data(alike), 0
-    for name, by_fold in folds.items():
+    found, notes = collect(runs)
+    rows = []
+    for name, by_fold in found.items():
         row: list[Any] = [MODELS[name]]
         for metric, (_, form) in METRICS.items():
             estimate = Estimate.of(means(by_fold, metric).values())
             row.append(estimate and estimate.cell(form, form, count=1))
         rows.append(row)
-        kept += sum(map(len, by_fold.values()))
-        if name != "two_compartments" and "two_compartments" in folds:
-            for metric in ("rms_percentage_error", "mse_log"):
-                ours, theirs = (
-                    means(each, metric) for each in (by_fold, folds["two_compartments"])
-                )
-                shared = sorted(ours.keys() & theirs.keys())
-                one, other = ([each[f] for f in shared] for each in (ours, theirs))
-                words = against(one, other, "two compartments", "folds")
-                notes.append(f"{METRICS[metric][0]}, {MODELS[name]}: {words}.")
     return ReportTable.of(
         "remifentanil",
         ["model", *(heading for heading, _ in METRICS.values())],
         rows,
-        caption="Errors of concentrations of held-out patients in cross-validation, in per cent "
-        "of the measured ones; the mean over folds, standard deviation and number of folds. "
-        "Weights of the best epoch on validation data.",
-        notes=[*notes, *left_out(count - kept, "on remifentanil")],
+        caption=" ".join(filter(None, [CAPTION, epoch_sentence(runs_of(found))])),
+        notes=[*comparisons(found), *notes],
         missing="-",
     )
+
+
+def collect(runs: DataFrame) -> tuple[Folds, list[str]]:
+    """The runs of the table by model and fold, and notes on those that are not shown.
+
+    All learned from the same data in as many steps; those of a model differ in nothing but fold
+    and seed, and of two with the same seed the last to start counts.
+    """
+    own = [
+        run
+        for run in trainings(runs)
+        if run.get("config.dataset.name") == "remifentanil"
+        and run.get("config.model.name") in MODELS
+        and has(run, ["config.dataset.fold"])
+    ]
+    completed = [run for run in own if run["status"] == "completed"]
+    alike: dict[str, list[Record]] = {name: [] for name in MODELS}
+    for run in of_one_budget(completed, but=["dataset.fold"]):
+        alike[run["config.model.name"]].append(run)
+    found = {name: in_folds(members) for name, members in alike.items() if members}
+    counted = runs_of(found)
+    return found, [
+        *left_out(len(completed) - len(counted), "on remifentanil"),
+        *unfinished(own, counted, "on remifentanil"),
+    ]
+
+
+def runs_of(found: Folds) -> list[Record]:
+    """Those of all models and folds."""
+    return [run for folds in found.values() for seeds in folds.values() for run in seeds]
+
+
+def comparisons(found: Folds) -> list[str]:
+    """Each model against the mechanism, fold by fold."""
+    pairs = {
+        (name, metric): shared_folds(by_fold, found[MECHANISM], metric)
+        for name, by_fold in found.items()
+        if name != MECHANISM and MECHANISM in found
+        for metric in TESTED
+    }
+    tested = {
+        key: p for key, pair in pairs.items() if (p := cross_validation_p(*pair)) is not None
+    }
+    corrected = dict(zip(tested, holm([*tested.values()]), strict=True))
+    notes = []
+    for (name, metric), pair in pairs.items():
+        p = corrected.get((name, metric))
+        words = against(*pair, MODELS[MECHANISM], "folds", test=lambda *_, p=p: p)
+        notes.append(f"{METRICS[metric][0]}, {MODELS[name]}: {words}.")
+    return notes
+
+
+def shared_folds(
+    ours: Mapping[int, Sequence[Record]], theirs: Mapping[int, Sequence[Record]], metric: str
+) -> tuple[list[float], list[float]]:
+    """The errors of two models in the folds that both have."""
+    one, other = means(ours, metric), means(theirs, metric)
+    shared = sorted(one.keys() & other.keys())
+    return [one[fold] for fold in shared], [other[fold] for fold in shared]
 
 
 def in_folds(runs: Sequence[Record]) -> dict[int, list[Record]]:
@@ -85,17 +135,10 @@ def in_folds(runs: Sequence[Record]) -> dict[int, list[Record]]:
     }
 
 
-def differences_of_data(runs: Sequence[Record]) -> list[str]:
-    """A note on settings of the data by which the models of the table differ."""
-    data = [
-        {key: x for key, x in run.items() if key.startswith("config.dataset.")} for run in runs
-    ]
-    return differences([data], but=["dataset.fold"], what="The models")
-
-
 def means(by_fold: Mapping[int, Sequence[Record]], metric: str) -> dict[int, float]:
-    """Of each fold the mean over seeds."""
-    return {
-        fold: sum(run[f"{metric}/test"] for run in seeds) / len(seeds)
+    """Of each fold the mean over the seeds that have the number."""
+    found = {
+        fold: [run[f"{metric}/test"] for run in seeds if has(run, [f"{metric}/test"])]
         for fold, seeds in by_fold.items()
     }
+    return {fold: fmean(each) for fold, each in found.items() if each}

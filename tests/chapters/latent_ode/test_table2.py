@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import yaml
 
 from node_experiments.chapters.latent_ode.table2 import (
@@ -21,14 +22,15 @@ def write(
     epochs=60,
     latent=4,
     last=None,
+    protocol="quick",
     **metrics,
 ):
-    run = folder / f"{model}_{observations}_{seed}_{epochs}"
+    run = folder / f"{model}_{observations}_{seed}_{epochs}_{protocol}"
     run.mkdir(parents=True)
     config = {
         "mode": "train",
         "seed": seed,
-        "protocol": "quick",
+        "protocol": protocol,
         "dataset": {"name": "spirals", "observations": observations, "noise": 0.1},
         "model": {"name": model, "latent": latent},
         "trainer": {"epochs": epochs},
@@ -37,7 +39,8 @@ def write(
     at_test = {f"{name}/test": value for name, value in metrics.items()}
     result = {
         "status": status,
-        "metrics": {name: 9.0 if last is None else last for name in at_test},
+        "metrics": {name: 9.0 if last is None else last for name in at_test}
+        | {"step": 100 * epochs},
         "best": at_test | {"by": "rmse/validation"},
         "seconds": {"total": 10.0},
     }
@@ -65,8 +68,9 @@ def test_cells_hold_mean_spread_and_count_of_the_best_checkpoints(tmp_path):
     assert "| RNN, in steps of the mean gap | 0.040 (1) | - | - |" in lines
     assert "| paper: latent ODE | 0.1642 | 0.1502 | 0.1346 |" in lines
     assert {line.count("|") for line in lines if line.startswith("|")} == {5}
-    told = "| RNN, in steps of the mean gap | not decided (p = 1): 0.200 and 0.040 | - | - |"
-    assert told in lines
+    told = "not decided by these seeds (1 and 1 are too few): 0.200 and 0.040 | - | - |"
+    assert f"| RNN, in steps of the mean gap | {told}" in lines
+    assert "- Runs on spirals that did not complete, not counted: 1 failed." in lines
     other = markdown(details, tmp_path).splitlines()
     assert any(
         line.startswith("| latent ODE | 30 | 0.200 |") for line in other
@@ -93,18 +97,21 @@ def test_an_outlier_among_the_seeds_does_not_hide_a_difference(tmp_path):
     beside = {
         label: [f" {each} " for each in cells]
         for line in report.splitlines()
-        if "(p =" in line
+        if "(p =" in line or "too few" in line
         for label, *cells in [line.strip("| ").split(" | ")]
     }
     _, middle, last = beside["RNN with time gaps, in steps of the mean gap"]
     assert "higher (p = 0.0079): 0.110 and 0.063" in middle
-    assert "not decided (p = 0.1): 0.102 and 0.063" in last
+    assert "not decided by these seeds (3 and 3 are too few): 0.102 and 0.063" in last
     _, middle, _ = beside["RNN with time gaps, from target to target"]
     assert "lower (p = 0.0079): 0.110 and 0.700" in middle
     assert (
         "Against RNNs that forecast in steps of the mean gap, this does not hold: the latent ODE "
-        "has the higher error in 1 of 2 cases, and 1 is not decided."
+        "has the higher error in 1 of 1 cases."
     ) in report
+    assert "With 100 observations both ways to forecast are the same; they are counted once" in (
+        report
+    )
     assert (
         "from target to target, this holds in part: the latent ODE has the lower error in 1 of 2"
     ) in report
@@ -131,6 +138,14 @@ def test_a_seed_whose_test_error_chose_a_setting_is_left_out(tmp_path):
     assert "| latent ODE | 0.200 ± 0.141 (2) | - | - |" in report
     assert "Seed 0 of the latent ODE with 30 observations is left out: 6,000 steps" in report
     assert "9.000" in markdown(details, tmp_path), "it is still shown seed by seed"
+
+
+@pytest.mark.parametrize("other", [{"protocol": "paper"}, {"epochs": 30}])
+def test_the_same_seed_of_another_budget_chose_nothing(tmp_path, other):
+    write(tmp_path, "latent_ode", 30, 0, rmse=0.3, **other)
+    report = markdown(table2, tmp_path)
+    assert "| latent ODE | 0.300 (1) | - | - |" in report
+    assert "is left out" not in report
 
 
 def test_unlike_runs_are_not_mixed_and_a_seed_counts_once(tmp_path):

@@ -7,22 +7,17 @@ from typing import Any
 
 from pandas import DataFrame
 
-from ....reports.records import (
-    has,
-    left_out,
-    most_alike,
-    one_per_seed,
-    records,
-    trainings,
-)
+from ....reports.records import has
 from ....reports.seed_tests import against
 from ....reports.table import Cell, Estimate, ReportTable
+from ..counted_runs import Counted, Record, collect, protocols
 from ..tables import MODELS
 from . import LEADS
 
-__all__ = ["REAL_TABLES"]
+__all__ = ["REAL_TABLES", "births", "counted"]
 
-Record = Mapping[str, Any]
+# The number that a run of each table has.
+HEADLINE = {"storms": "track_error_24h", "mimic_demo": "mse_all", "pbcseq": "mse_all"}
 BIRTH_RULES = {
     "_constant": "constant rate, as many births as are seen",
     "_mean_season": "mean season of the training years",
@@ -40,27 +35,19 @@ BANDS = {
 }
 
 
-def cells(
-    runs: DataFrame, dataset: str, task: str, metric: str
-) -> tuple[dict[str, list[Record]], int]:
-    """Completed runs by model, one for each seed, and how many others were left out."""
-    found: dict[str, list[Record]] = {}
-    for run in trainings(runs):
-        asked = {"config.dataset.name": dataset, "config.dataset.task": task}
-        if any(run.get(key) != value for key, value in asked.items()):
-            continue
-        if run.get("status") != "completed":
-            continue
-        if has(run, [f"{metric}/test"], ["config.model.name"]):
-            found.setdefault(run["config.model.name"], []).append(run)
-    kept = {name: one_per_seed(most_alike(members)) for name, members in found.items()}
-    ordered = {name: kept[name] for name in LABELS if name in kept}
-    return ordered, sum(map(len, found.values())) - sum(map(len, ordered.values()))
+def counted(runs: DataFrame, dataset: str, task: str) -> Counted:
+    """The runs of the table of a dataset with its main task, or with another."""
+    return collect(runs, dataset, task, LABELS, [f"{HEADLINE[dataset]}/test"])
+
+
+def births(runs: DataFrame) -> Counted:
+    """The runs of the table of births."""
+    return collect(runs, "storm_births", None, ["poisson_latent_ode"], ["held_out_nll/test"])
 
 
 def values(runs: Sequence[Record], metric: str, scale: float = 1.0) -> list[float]:
     """A test metric of each run that has it."""
-    return [scale * run[f"{metric}/test"] for run in runs if f"{metric}/test" in run]
+    return [scale * run[f"{metric}/test"] for run in runs if has(run, [f"{metric}/test"])]
 
 
 def row(label: str, runs: Sequence[Record], metrics: Sequence[str], form: str) -> list[Any]:
@@ -109,30 +96,40 @@ def bands(found: Mapping[str, Sequence[Record]]) -> list[ReportTable]:
 
 
 def protocol(found: Mapping[str, Sequence[Record]]) -> str:
-    """Of the runs, in a sentence."""
+    """Of the runs, in a few sentences."""
     every = [run for runs in found.values() for run in runs]
-    if not every:
-        return "No run of ours is finished."
-    names = ", ".join(sorted({str(run.get("protocol")) for run in every}))
-    return (
-        "Mean over seeds, standard deviation and number of seeds; weights of the best epoch on "
-        f"validation data; protocol {names}."
-    )
+    means = "Mean over seeds, standard deviation and number of seeds. "
+    return f"{means if every else ''}{protocols(every)}"
+
+
+def beside(runs: Sequence[Record], metric: str, simple: str, what: str) -> str:
+    """A model against a rule, by a test over the seeds that have both errors."""
+    both = [run for run in runs if has(run, [f"{metric}/test", f"{simple}/test"])]
+    return against(values(both, metric), values(both, simple), what)
 
 
 def compared(
     found: Mapping[str, Sequence[Record]], metric: str, simple: str, what: str, where: str
 ) -> list[str]:
-    """Each model against a rule, by a test over seeds."""
+    """Each model against a rule."""
     return [
-        f"{where}, {LABELS[name]}: {against(values(runs, metric), values(runs, simple), what)}."
+        f"{where}, {LABELS[name]}: {beside(runs, metric, simple, what)}."
         for name, runs in found.items()
     ]
 
 
+def of_seeds_alone(notes: Sequence[str], samples: str) -> list[str]:
+    """What p is of, below notes that have one."""
+    return [
+        "p is that of a t-test paired by training seed: the choice of "
+        f"{samples} to test on is not in it."
+    ] * any("p = " in note for note in notes)
+
+
 def storms_table(runs: DataFrame) -> ReportTable:
     """Great-circle errors by lead time, and errors of the wind."""
-    found, others = cells(runs, "storms", "extrapolation", "track_error_24h")
+    kept = counted(runs, "storms", "extrapolation")
+    found = kept.by_model()
     tables = []
     for metric, simple, label, title in (
         ("track_error", "persistence_error", "persistence of motion", "Track"),
@@ -160,40 +157,32 @@ def storms_table(runs: DataFrame) -> ReportTable:
             "persistence of motion", f"track at {hours} h",
         )
     ]  # fmt: skip
-    tables[0].notes = [*notes, *left_out(others, "on storms")]
+    tables[0].notes = [*notes, *of_seeds_alone(notes, "storms"), *kept.notes]
     tables[0].more = [*tables[1:], *bands(found)]
     return tables[0]
 
 
 def storm_births_table(runs: DataFrame) -> ReportTable:
     """What half of a season's births tells of the other half."""
-    every = [
-        run
-        for run in records(runs)
-        if run.get("config.dataset.name") == "storm_births"
-        and run.get("status") == "completed"
-        and run.get("mode") != "eval"
-        and has(run, ["held_out_nll/test"], ["config.model.name"])
-    ]
-    kept = one_per_seed(most_alike(every))
-    found = {"poisson_latent_ode": kept} if kept else {}
+    counted = births(runs)
+    kept = counted.runs
     rows = []
     for name, label in BIRTH_RULES.items():
         estimate = Estimate.of(values(kept, f"held_out_nll{name}"))
         rows.append([label, estimate and estimate.cell(".2f", ".2f", count=1)])
     notes = [
-        f"latent ODE: {against(values(kept, 'held_out_nll'), theirs, f'the {label}')}."
+        f"latent ODE: {beside(kept, 'held_out_nll', f'held_out_nll{name}', f'the {label}')}."
         for name, label in BIRTH_RULES.items()
-        if kept and name and (theirs := values(kept, f"held_out_nll{name}"))
+        if name and values(kept, f"held_out_nll{name}")
     ]
     caption = (
         "Negative log-likelihood, in nats a season, of half of the births of Atlantic storms of "
         "2017 to 2022, by a rate from the other half. Seeds draw other halves of the same six "
-        f"seasons. {protocol(found)}"
+        f"seasons. {protocol(counted.by_model())}"
     )
     return ReportTable.of(
         "storm_births", ["rate", "nats a season"], rows if kept else [], caption=caption,
-        missing="-", notes=[*notes, *left_out(len(every) - len(kept), "on storm_births")],
+        missing="-", notes=[*notes, *of_seeds_alone(notes, "seasons"), *counted.notes],
     )  # fmt: skip
 
 
@@ -204,7 +193,8 @@ def mimic_demo_table(runs: DataFrame) -> ReportTable:
         ("extrapolation", "mimic_demo", "the second day from the first"),
         ("interpolation", "mimic_demo, filling in", "values between those that a model sees"),
     ):
-        found, others = cells(runs, "mimic_demo", task, "mse_all")
+        kept = counted(runs, "mimic_demo", task)
+        found = kept.by_model()
         groups = (*VITAL, "other", "all")
         metrics, rules = ([f"{n}_{g}" for g in groups] for n in ("mse", "carried_mse"))
         rows = [rule("last value carried forward", found, rules, ".2f")] if found else []
@@ -222,7 +212,7 @@ def mimic_demo_table(runs: DataFrame) -> ReportTable:
         tables.append(
             ReportTable.of(
                 title, ["model", *headings], rows, caption=caption, missing="-",
-                notes=[*notes, *left_out(others, "on mimic_demo")], more=bands(found),
+                notes=[*notes, *of_seeds_alone(notes, "stays"), *kept.notes], more=bands(found),
             )
         )  # fmt: skip
     tables[0].more = [*tables[0].more, *tables[1:]]
@@ -231,7 +221,8 @@ def mimic_demo_table(runs: DataFrame) -> ReportTable:
 
 def pbcseq_table(runs: DataFrame) -> ReportTable:
     """What the times of the visits are worth."""
-    found, others = cells(runs, "pbcseq", "extrapolation", "mse_all")
+    kept = counted(runs, "pbcseq", "extrapolation")
+    found = kept.by_model()
     columns = {"mse_all": "MSE", "log_likelihood": "log-likelihood"}
     carried = rule("last value carried forward", found, ["carried_mse_all"], ".3f")
     rows = [[*carried, None]] if found else []
@@ -254,7 +245,7 @@ def pbcseq_table(runs: DataFrame) -> ReportTable:
     )
     return ReportTable.of(
         "pbcseq", ["model", *columns.values()], rows, caption=caption, missing="-",
-        notes=[*notes, *left_out(others, "on pbcseq")], more=bands(found),
+        notes=[*notes, *of_seeds_alone(notes, "patients"), *kept.notes], more=bands(found),
     )  # fmt: skip
 
 
