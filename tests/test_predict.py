@@ -346,6 +346,11 @@ def test_classes_of_the_package(node_run, tmp_path):
 
 def test_times(tmp_path):
     assert asked_times("0:1:0.25") == [0, 0.25, 0.5, 0.75, 1]
+    assert asked_times("0:1:0.1") == [n / 10 for n in range(11)]
+    assert asked_times("1.05:2:0.1") == [float(f"{105 + 10 * n}e-2") for n in range(10)]
+    assert asked_times("3e-3:-1e-3:-1e-3") == [0.003, 0.002, 0.001, 0.0, -0.001]
+    assert asked_times("1704067200.1:1704067200.4:0.1")[2] == 1704067200.3
+    assert asked_times("0:1e300:5e299") == [0, 5e299, 1e300]
     assert asked_times("5") == [5]
     path = tmp_path / "when.csv"
     path.write_text("a;t\nx;3,5\ny;1,0\nz;3,5\nz;\n")

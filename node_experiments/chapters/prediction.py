@@ -67,14 +67,17 @@ class Prediction:
     latent: pd.DataFrame | None = None
 
 
-def table_in(inputs: Inputs) -> TableFile:
+def table_in(inputs: Inputs, read: Callable[[Path], TableFile] | None = None) -> TableFile:
     """A table of the user: a file, or a DataFrame that is there already.
+
+    Args:
+        read: Reads a file; when None, `read_table`, which finds how the file is written.
 
     Raises:
         DataError: It is no table, or as in `read_table`.
     """
     if isinstance(inputs, Path):
-        return read_table(inputs, single=True)
+        return read_table(inputs, single=True) if read is None else read(inputs)
     if isinstance(inputs, pd.DataFrame):
         return TableFile.of(inputs)
     raise DataError(

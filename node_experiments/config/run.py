@@ -74,7 +74,7 @@ class GradientConfig:
     checkpoints: int = 16  # of checkpoint: states that are kept
     reconstruction_tolerance: float = 1e-3  # of reversible: relative error worth a warning
     state_tolerance: float = 0.1  # of adjoint: error of the state solved backwards, likewise
-    quadrature_points: int = 3  # of interpolated: Gauss points a step
+    quadrature_points: int = 3  # of interpolated: Gauss points per step
 
 
 @dataclass
@@ -87,7 +87,7 @@ class RegularizerConfig:
     GROUP: ClassVar[str] = "regularizer"
 
     kinetic: float = 0.0  # weight of the integral of |f|^2
-    jacobian: float = 0.0  # of |noise^T df/dz|^2, with noise that is drawn once a solve
+    jacobian: float = 0.0  # of |noise^T df/dz|^2, with noise that is drawn once per solve
     taylor: float = 0.0  # of |d^K z / dt^K|^2
     order: int = 3  # K of taylor; an evaluation then costs 2^K - 1
 

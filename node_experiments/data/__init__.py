@@ -9,6 +9,6 @@ __all__ = ["cache_folder"]
 
 
 def cache_folder() -> Path:
-    """Of data that was unpacked, downloaded or generated, and of what was compiled."""
+    """Folder of data that was unpacked, downloaded or generated, and of compiled code."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "node_experiments"

@@ -19,7 +19,7 @@ __all__ = ["cache_folder", "cached", "digest"]
 
 
 def cached(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """What the file holds, or what `make` returns, which is then written to it.
+    """The tensors in the file, or those that `make` returns, which are then written to it.
 
     Several processes may do this at once: each writes to its own name and renames it.
 

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 DELIMITERS = (",", ";", "\t", "|")
 COMMENT = "#"
+ANNOTATIONS = ("#group", "#datatype", "#default")  # above each table in a file of InfluxDB
+FEW = 20  # lines of a title
 SAMPLE = 200  # records from which the delimiter is found
 BLOCK = 10_000  # records read at once
 NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
@@ -44,11 +46,21 @@ def cells_of(text: str, delimiter: str, path: Path) -> tuple[pd.DataFrame, Seque
     names = [" ".join(name.split()) for name in header]
     named = max((place for place, name in enumerate(names, 1) if name), default=0)
     columns: list[list[str]] = [[] for _ in names]
-    lines, again = array("q"), 0
+    lines, again, annotated = array("q"), 0, False
 
     def rows() -> Iterator[list[str]]:
-        nonlocal again, comments
+        nonlocal again, comments, annotated
         for line, cells in records:
+            if not names[0] and cells[0].strip() in ANNOTATIONS:
+                annotated = True
+                comments += 1
+                continue
+            if annotated and [cell.strip() for cell in cells] != header:
+                raise DataError(
+                    f"{path}, line {line}: these are several tables of other columns, as InfluxDB "
+                    "writes them; export one, such as with |> group() in Flux, or cut the file"
+                )
+            annotated = False
             if len(cells) != len(names):
                 if cells[0].startswith(COMMENT):
                     comments += 1
@@ -58,6 +70,12 @@ def cells_of(text: str, delimiter: str, path: Path) -> tuple[pd.DataFrame, Seque
                 if named <= len(cells):
                     cells += [""] * (len(names) - len(cells))  # none after the last cell
             if len(cells) != len(names):
+                below_title = len(cells) > len(names) and len(lines) <= FEW
+                if below_title and _are_names(cells, next(records, (0, []))[1]):
+                    raise DataError(
+                        f"{path}: the first line seems to be a title, and line {line} to name the "
+                        "columns: remove what is above"
+                    )
                 of_r = ""
                 if not len(lines) and len(cells) == len(names) + 1:
                     of_r = " Names of rows, as R writes them, are left out by row.names=FALSE."
@@ -105,28 +123,59 @@ def delimiter_of(text: str, path: Path, single: bool) -> str:
     Raises:
         DataError: None of the usual ones cuts them, or a record is damaged.
     """
-    widths, damaged = {}, None
+    widths: dict[str, tuple[bool, int]] = {}
+    damaged: dict[str, DataError] = {}
     for candidate in DELIMITERS:
         try:
             header, records, _ = _header(_records(text, candidate, path))
             sizes = [len(cells) for _, cells in islice(records, SAMPLE)]
         except DataError as error:
-            damaged = error
+            damaged[candidate] = error
             continue
         # A column of decimal commas is cut in two as well, but not in the line of names.
         if len(header) > 1:
             same = sum(abs(size - len(header)) <= 1 for size in sizes) / max(len(sizes), 1)
             widths[candidate] = (same > 0.9, len(header))
-    if not widths and single and damaged is None:
+    if not widths and single and not damaged:
         return DELIMITERS[0]
     if not widths:
-        first = " ".join(text.strip().partition("\n")[0].split())[:60]
-        raise damaged or DataError(
-            f"{path}, line 1: no column but one is found in {first!r} with the delimiters , ; | "
-            "and tab; this line must name the columns (remove a title above it); name another "
-            "delimiter with dataset.delimiter, such as ' '"
+        line = text.strip().partition("\n")[0]
+        blanks = _cut_by_blanks(text, path)
+        if damaged and blanks is None:
+            raise damaged[max(damaged, key=line.count)]
+        remedy = (
+            "this line must name the columns (remove a title above it); name another delimiter "
+            "with dataset.delimiter"
+        )
+        if blanks is not None:
+            remedy = f"blanks seem to be between the cells: set \"dataset.delimiter=' '\"{blanks}"
+        raise DataError(
+            f"{path}, line 1: no column but one is found in {' '.join(line.split())[:60]!r} with "
+            f"the delimiters , ; | and tab; {remedy}"
         )
     return max(widths, key=lambda candidate: widths[candidate])
+
+
+def _cut_by_blanks(text: str, path: Path) -> str | None:
+    """What else to do where blanks cut records as the first one; None where they do not."""
+    try:
+        header, records, _ = _header(_records(text, " ", path))
+        sizes = [len(cells) for _, cells in islice(records, SAMPLE)]
+    except DataError:
+        return None
+    size = max(set(sizes), key=sizes.count, default=0)
+    if len(header) < 2 or sizes.count(size) < 0.9 * len(sizes):
+        return None
+    of_r = ", and leave out the names of rows, in R with row.names=FALSE"
+    return {len(header): "", len(header) + 1: of_r}.get(size)
+
+
+def _are_names(cells: Sequence[str], below: Sequence[str]) -> bool:
+    """Whether cells are words alone, and those below them as many and not."""
+    if len(cells) != len(below) or not all(map(str.strip, cells)):
+        return False
+    of_both = [any(NUMBER.fullmatch(cell.strip()) for cell in row) for row in (cells, below)]
+    return of_both == [False, True]
 
 
 def _records(text: str, delimiter: str, path: Path) -> Iterator[Record]:

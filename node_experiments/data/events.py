@@ -41,7 +41,7 @@ class EventBatch(SeriesBatch):
 
 @dataclass
 class EventData:
-    """What an experiment with a Poisson process reads.
+    """Data of an experiment with a Poisson process.
 
     Attributes:
         span: Length of the observed time, in the model's units.

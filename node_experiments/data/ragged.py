@@ -42,17 +42,17 @@ class RaggedSeries:
 
     @property
     def dim(self) -> int:
-        """Features of a point."""
+        """Number of features of a point."""
         return self.values.shape[1]
 
     @property
     def lengths(self) -> Tensor:
-        """Points of each series, shape `(series,)`, on the CPU."""
+        """Number of points of each series, shape `(series,)`, on the CPU."""
         return self.offsets.diff()
 
     @property
     def series_of_point(self) -> Tensor:
-        """The number of the series that a point belongs to, shape `(point,)`, on the CPU."""
+        """Index of the series that each point belongs to, shape `(point,)`, on the CPU."""
         return torch.arange(len(self)).repeat_interleave(self.lengths)
 
     @cached_property
@@ -157,7 +157,7 @@ class RaggedSeries:
 
 
 def offsets_of(lengths: Tensor) -> Tensor:
-    """Where each series begins, and the last one ends."""
+    """Start of each series and end of the last one, shape `(series + 1,)`."""
     return torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)])
 
 

@@ -1,4 +1,4 @@
-"""Which series train, which choose a checkpoint, and which test."""
+"""Splits of series into training, validation and test parts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TRAINING_SHARE = 0.8  # Rubanova et al. 2019
 
 
 class Split(NamedTuple):
-    """Numbers of series; no series, and no group of them, is in two parts."""
+    """Indices of series; no series, and no group of them, is in two parts."""
 
     train: Tensor
     validation: Tensor

@@ -169,7 +169,7 @@ def reject(bad: Tensor, numbers: Tensor, what: str, remedy: str) -> None:
 
 @dataclass
 class Points:
-    """What a forecast is compared with.
+    """Targets of a forecast.
 
     Attributes:
         times: Shape `(1, time)` or `(batch, time)`.

@@ -1,4 +1,4 @@
-"""Runs against each other: how they learned, and what accuracy costs in evaluations."""
+"""Comparisons of runs: learning curves, and accuracy against function evaluations."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def at_equal_epochs(runs: Sequence[Rows], tag: str) -> tuple[list[float], NDArra
 
 
 def name_of(tag: str) -> str:
-    """A TensorBoard tag as readers say it.
+    """Label of a TensorBoard tag.
 
     >>> name_of("loss/train")
     'loss, train'
@@ -74,7 +74,7 @@ def name_of(tag: str) -> str:
 
 
 def cost_figure(groups: Mapping[str, Rows], x: str, y: str, title: str) -> Figure:
-    """One point a run: what it reached against what it cost.
+    """Metric against cost, one point per run.
 
     Args:
         groups: By label, the final metrics of the group's runs, by TensorBoard tag.

@@ -75,7 +75,7 @@ def label_points(
 
 
 def extent(text: Annotation, renderer: RendererAgg) -> Bbox:
-    """Of a name in pixels, without the line that joins it to its point."""
+    """Bounding box of a name in pixels, without the line that joins it to its point."""
     text.update_positions(renderer)
     return Text.get_window_extent(text, renderer)
 

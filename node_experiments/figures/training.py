@@ -1,4 +1,4 @@
-"""How a run learned, and what its solves cost meanwhile."""
+"""Learning curves of a run, and the cost of its solves."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -214,9 +215,14 @@ def asked_times(times: Any) -> list[Any] | None:
 
 
 def range_of(text: str, wanted: str) -> list[float]:
-    """The times of `start:stop:step`, both ends included."""
+    """The times of `start:stop:step`, both ends included, with the decimals of these numbers.
+
+    >>> range_of("0:0.3:0.1", "")
+    [0.0, 0.1, 0.2, 0.3]
+    """
+    parts = text.split(":")
     try:
-        start, stop, step = (float(part) for part in text.split(":"))
+        start, stop, step = (float(part) for part in parts)
         count = int(np.floor((stop - start) / step + 1e-9)) + 1
     except (ValueError, OverflowError, ZeroDivisionError) as error:
         raise ConfigError(wanted) from error
@@ -224,7 +230,8 @@ def range_of(text: str, wanted: str) -> list[float]:
         raise ConfigError(
             f"{wanted}; this range holds {max(count, 0)} times, allowed: 1 to {MOST}"
         )
-    return [start + step * n for n in range(count)]
+    first, by = Decimal(parts[0].strip()), Decimal(parts[2].strip())
+    return [float(first + by * n) for n in range(count)]
 
 
 def times_in(path: Path, column: str) -> list[Any]:

@@ -1,1 +1,1 @@
-"""What a run leaves behind: TensorBoard events, metrics, results, figures, and lines to watch."""
+"""Outputs of a run: TensorBoard events, metrics, results, figures and progress."""

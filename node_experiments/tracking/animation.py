@@ -1,4 +1,4 @@
-"""GIFs: of what a model says while it learns, and of what a trained one does."""
+"""GIFs of a model while it learns, and of a trained one."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Animation(Callback):
 
 
 class Film(Callback):
-    """Writes a GIF of what a trained model does, when training is done.
+    """Writes a GIF of the trained model when training is done.
 
     Args:
         path: Where the GIF is written.

@@ -32,7 +32,7 @@ LOGGERS: dict[str, tuple[str, str, str | None]] = {
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """What a logger knows of a run before it trains.
+    """Description of a run for its loggers, known before training.
 
     Attributes:
         folder: The run directory.

@@ -1,4 +1,4 @@
-"""What a person sees while a run trains: a bar on a terminal, else lines."""
+"""Progress of training: a bar on a terminal, else lines."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IMPORTANCE = ("epoch", "validation", "test", "train", "seconds", "nfe", "speed")
 
 
 class EpochLines(Callback):
-    """One plain line an epoch, in the log file and on the terminal."""
+    """One plain line per epoch, in the log file and on the terminal."""
 
     def epoch_end(self, trainer: Trainer) -> None:
         metrics = trainer.metrics
@@ -43,7 +43,7 @@ class EpochLines(Callback):
 
 
 def in_one_line(parts: Mapping[str, str], width: int) -> str:
-    """The most important parts of a line for which a terminal has room, in their order.
+    """The most important parts that fit in one line of a terminal, in their order.
 
     >>> in_one_line({"epoch": "epoch 1/9", "train": "train loss 1", "test": "test loss 2"}, 26)
     'epoch 1/9 | test loss 2'
@@ -182,7 +182,7 @@ def progress_line(
     numbers: Sequence[str],
     elapsed: str,
 ) -> Text:
-    """Epoch, count and time left, and what else there is room for in one line of a terminal.
+    """Epoch, count and time left, and whatever else fits in one line of a terminal.
 
     >>> progress_line(60, "epoch 3/10", 245, 2790, "0:10:00", ["loss 0.5500"], "0:01:00").plain
     'epoch 3/10 ━━━━━━ 245/2790 loss 0.5500 left 0:10:00'

@@ -24,7 +24,7 @@ PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "tensorboard", "n
 
 
 class MetricsFile(Callback):
-    """Appends one line an epoch to `metrics.jsonl`, by TensorBoard tag."""
+    """Appends one line per epoch to `metrics.jsonl`, by TensorBoard tag."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "metrics.jsonl"
@@ -41,7 +41,7 @@ class MetricsFile(Callback):
 
 
 def run_info(seed: int, device: str) -> dict[str, Any]:
-    """Where and with what a run was made: versions, code, machine, command, seed."""
+    """Provenance of a run: versions, code, machine, command, seed."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": ["node-run", *sys.argv[1:]],
@@ -60,7 +60,7 @@ def run_info(seed: int, device: str) -> dict[str, Any]:
 
 @cache
 def package_versions() -> dict[str, str]:
-    """Of the packages that this process imported."""
+    """Versions of the packages that this process imported."""
     return {name: version(name) for name in PACKAGES}
 
 
@@ -82,7 +82,7 @@ def git_state() -> dict[str, Any] | None:
 
 
 def cpu_name() -> str:
-    """Model of the processor, as far as the system tells."""
+    """Model of the processor, if the system reports it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -95,6 +95,6 @@ def cpu_name() -> str:
 def cpu_instructions() -> str:
     """The widest vector instructions that torch uses here, such as AVX2 or AVX512.
 
-    A hypervisor may hide the model of the processor, of which this tells most.
+    A hypervisor may hide the model of the processor; this is the best hint to it.
     """
     return torch.backends.cpu.get_cpu_capability()

@@ -19,7 +19,7 @@ NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 
 class RepeatedWarnings:
-    """What was warned of, and how often.
+    """Warnings, each with the number of its occurrences.
 
     Args:
         log: Called with each warning at its first occurrence.

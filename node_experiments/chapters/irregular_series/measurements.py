@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -18,17 +18,16 @@ import pandas as pd
 from ...config.checks import some_of
 from ...data.table_file import TableFile
 from ...errors import DataError, Faults
-from .table_cells import (
-    NUMBER,
-    filled,
-    missing_in,
-    names_of_series,
-    numbers_of,
-    text_of,
-    unnamed_in,
-)
-from .table_columns import LEARNED, check_names, long_columns, require_column
+from .long_table import feature_key, reject_duplicate, widened
+from .table_cells import NUMBER, filled, names_of_series, numbers_of
+from .table_columns import check_names, long_columns, require_column
 from .table_format import MISSING, Columns, TableFormat
+from .table_properties import (
+    labels_of_rows,
+    labels_of_series,
+    number_as_name,
+    static_of_series,
+)
 from .table_times import times_of, warn_of_midnight
 
 __all__ = ["Measurements", "read_measurements"]
@@ -79,8 +78,12 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
     names = [str(name) for name in table.rows.columns]
     variable, value = long_columns(names, form)
     frame = pd.DataFrame({"row": np.arange(len(table.rows))})
+    remedy = []
+    if table.times_in_index and form.time_column not in names:
+        how = f".rename_axis({form.time_column!r})"
+        remedy = [f"the index of times has no name: {how} makes it a column"]
     for name in (form.series_column, form.time_column):
-        require_column(table, name)
+        require_column(table, name, *remedy)
     frame["series"] = names_of_series(table, form)
     filled(table, form.time_column, "time", MISSING)
     frame["time"] = times_of(table, form, columns.time_kind)
@@ -141,71 +144,6 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
     )
 
 
-def feature_key(name: str) -> str:
-    """The column of a feature in the frame of measurements, which has its own columns."""
-    return f"feature {name}"
-
-
-def widened(
-    table: TableFile,
-    form: TableFormat,
-    columns: Columns,
-    frame: pd.DataFrame,
-    variable: str,
-    value: str,
-) -> pd.DataFrame:
-    """One row for each series and time of a long table, a column for each feature."""
-    for name in (variable, value):
-        require_column(table, name)
-    named = text_of(table.rows[variable])
-    unknown = ~named.isin(columns.features) & ~missing_in(named, form)
-    if form.value_columns is None and unknown.any():
-        row = int(unknown.to_numpy().argmax())
-        raise DataError(
-            f"{table.at(row)}: {variable!r} is {named.iloc[row]!r}, which was not there when the "
-            f"model was trained, on {', '.join(columns.features)}"
-        )
-    cells = table.rows[value]
-    if form.value_columns is not None and cells.dtype == object:  # what others have is not read
-        asked = named.isin(columns.features) | missing_in(named, form)
-        cells = cells.where(asked, "")
-    read = replace(table, rows=table.rows.assign(**{value: cells}))
-    frame = frame.assign(variable=named, value=numbers_of(read, value, form))
-    nameless = missing_in(named, form) & frame["value"].notna()
-    if nameless.any():
-        row = int(nameless.to_numpy().argmax())
-        raise DataError(f"{table.at(row)}: {variable!r} is empty; every value needs its variable")
-    known = frame[named.isin(columns.features) & frame["value"].notna()]
-    keys = ["series", "time", "variable"]
-    again = known.duplicated(keys)
-    if again.any() and form.duplicates == "error":
-        reject_duplicate(table, form, known[again].iloc[0])
-    how = "mean" if form.duplicates == "mean" else "last"
-    wide = known.groupby(keys, sort=False)["value"].agg(how).unstack("variable")
-    wide = wide.reindex(columns=list(columns.features))
-    wide.columns = pd.Index([feature_key(name) for name in columns.features])
-    rows = frame.groupby(keys[:2], sort=False)["row"].first().to_frame()
-    by_time = form.label_per == "time"
-    rows["label"] = labels_of(table, frame, keys[:2], "write one at a time") if by_time else None
-    return rows.join(wide).reset_index()
-
-
-def reject_duplicate(table: TableFile, form: TableFormat, row: pd.Series) -> None:
-    time = table.rows[form.time_column].iloc[int(row["row"])]
-    what, first = f"value of {row.get('variable')!r}", ""
-    if "variable" not in row:
-        what = "row"
-        first = (
-            "if each row has the value of one variable, set dataset.variable_column and "
-            "value_column; else "
-        )
-    remedy = "" if table.is_frame else ", or set dataset.duplicates=mean or last"
-    raise DataError(
-        f"{table.at(int(row['row']))}: series {row['series']!r} has another {what} at the time "
-        f"{str(time)!r}; {first}join them{remedy}"
-    )
-
-
 def without_duplicates(
     table: TableFile, form: TableFormat, frame: pd.DataFrame, keys: list[str]
 ) -> pd.DataFrame:
@@ -217,81 +155,6 @@ def without_duplicates(
     how = "mean" if form.duplicates == "mean" else "last"
     joined = {"row": "first", "label": "last"} | dict.fromkeys(keys, how)
     return frame.groupby(["series", "time"], sort=False).agg(joined).reset_index()
-
-
-def labels_of_rows(table: TableFile, form: TableFormat) -> pd.Series:
-    """Labels as text or None; where all are numbers, 1 and 1.0 are one class."""
-    assert form.label_column is not None
-    if form.label_column not in table.rows.columns:
-        return pd.Series(None, table.rows.index, dtype=object)
-    require_column(table, form.label_column)
-    text = text_of(table.rows[form.label_column]).astype(object)
-    text = text.mask(unnamed_in(text, form), None)
-    names = pd.Series(text.dropna().unique(), dtype=object)
-    numbers = pd.to_numeric(names, errors="coerce").astype(float)
-    if numbers.notna().all():
-        text = text.map({name: number_as_name(name) for name in names})
-    return text
-
-
-def number_as_name(text: str) -> str:
-    """A number as it is shortest written, with all its digits."""
-    number = float(text)
-    if number.is_integer():
-        return f"{number:.0f}" if abs(number) < 2**53 else text
-    return repr(number)
-
-
-def labels_of_series(table: TableFile, frame: pd.DataFrame) -> dict[str, str]:
-    remedy = "write one label, or set dataset.label_per=time if it changes over time"
-    return labels_of(table, frame, ["series"], remedy).to_dict()
-
-
-def labels_of(table: TableFile, frame: pd.DataFrame, keys: list[str], remedy: str) -> pd.Series:
-    """The one label of each group of rows of the table that has any."""
-    labelled = frame[frame["label"].notna()]
-    first = labelled.groupby(keys)["label"].transform("first")
-    differs = labelled["label"] != first
-    if differs.any():
-        row = labelled[differs].iloc[0]
-        raise DataError(
-            f"{table.at(int(row['row']))}: series {row['series']!r} has the label "
-            f"{row['label']!r} after {first[differs].iloc[0]!r}; {remedy}"
-        )
-    return labelled.groupby(keys)["label"].first()
-
-
-def static_of_series(table: TableFile, form: TableFormat, columns: Columns) -> pd.DataFrame:
-    """One row for each series: numbers, and an indicator of each category of text."""
-    series = text_of(table.rows[form.series_column])
-    names = pd.Index(series.unique())
-    parts = {}
-    for name in form.static_columns:
-        require_column(table, name, LEARNED)
-        if name in columns.categories:
-            text = text_of(table.rows[name])
-            known = ~unnamed_in(text, form)
-            unknown = known & ~text.isin(columns.categories[name])
-            if unknown.any():
-                row = int(unknown.to_numpy().argmax())
-                raise DataError(
-                    f"{table.at(row)}: {name!r} is {text.iloc[row]!r}; when the model was trained "
-                    f"it was one of {', '.join(columns.categories[name])}"
-                )
-            cells = {f"{name}={v}": (text == v).astype(float).where(known)
-                     for v in columns.categories[name]}  # fmt: skip
-        else:
-            cells = {name: numbers_of(table, name, form)}
-        for key, cell in cells.items():
-            groups = cell.groupby(series)
-            if (groups.nunique() > 1).any():
-                changing = groups.nunique()
-                raise DataError(
-                    f"{table.source}: the static column {name!r} changes within series "
-                    f"{changing.index[changing > 1][0]!r}; make it a feature"
-                )
-            parts[key] = groups.first().reindex(names)
-    return pd.DataFrame(parts, index=names)
 
 
 def warn_of_names(table: TableFile, kind: str, names: Iterable[str]) -> None:

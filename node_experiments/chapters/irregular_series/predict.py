@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor
 from ...config import ConfigError
 from ...config.checks import some_of
 from ...data.ragged import RaggedSeries
-from ...data.table_file import TableFile
+from ...data.table_file import PARQUET, TableFile
 from ..prediction import Inputs, Prediction, Request
 from .bands import bands
 from .forecast_figure import forecast_figure
@@ -56,7 +57,7 @@ def predict_series(trained: Any, request: Request) -> Prediction:
         by_time = data.label_per == "time"
         times = own_times(schema, seen, table) if by_time else None
         found = class_probabilities(model, schema, seen, series, times, device)
-        return Prediction(as_given(found, schema, request.inputs), of)
+        return Prediction(as_given(found, schema, request.inputs, table), of)
     samples = request.samples
     warn_of_bands(model, schema.columns.features)
     forecasts, latent = predictions(
@@ -64,10 +65,10 @@ def predict_series(trained: Any, request: Request) -> Prediction:
         request.latent, request.after_last,
     )  # fmt: skip
     return Prediction(
-        as_given(forecasts, schema, request.inputs),
+        as_given(forecasts, schema, request.inputs, table),
         of,
         lambda: forecast_figure(schema, seen, forecasts),
-        None if latent is None else as_given(latent, schema, request.inputs),
+        None if latent is None else as_given(latent, schema, request.inputs, table),
     )
 
 
@@ -82,10 +83,25 @@ def warn_of_bands(model: Any, features: Sequence[str]) -> None:
         )
 
 
-def as_given(found: pd.DataFrame, schema: SeriesSchema, inputs: Inputs | None) -> pd.DataFrame:
-    """Names of series and times of day as the user's table has them."""
+def as_given(
+    found: pd.DataFrame,
+    schema: SeriesSchema,
+    inputs: Inputs | None,
+    table: TableFile | None = None,
+) -> pd.DataFrame:
+    """Names of series and times of day as the user's table has them.
+
+    Args:
+        table: What was read of the inputs, or of `dataset.path`; None of test series.
+    """
     of_series, of_times = schema.form.series_column, schema.form.time_column
-    given = TableFile.of(inputs).rows if isinstance(inputs, pd.DataFrame) else pd.DataFrame()
+    given, in_days = pd.DataFrame(), False
+    if isinstance(inputs, pd.DataFrame):
+        given = TableFile.of(inputs).rows
+    elif table is not None and Path(table.source).suffix.lower() in PARQUET:
+        given = table.rows  # whose numbers and words are known apart
+    if table is not None and of_times in table.rows:
+        in_days = bool(text_of(table.rows[of_times]).str.contains("day").any())
     series, times = given.get(of_series), given.get(of_times)
     if series is not None and series.dtype != object:
         names = series.drop_duplicates()
@@ -94,8 +110,8 @@ def as_given(found: pd.DataFrame, schema: SeriesSchema, inputs: Inputs | None) -
         found[of_series] = found[of_series].astype(int)  # as a table is read again
     written = times is None or not pd.api.types.is_timedelta64_dtype(times)
     if of_times in found and written and pd.api.types.is_timedelta64_dtype(found[of_times]):
-        shown = {time: clock_text(time) for time in found[of_times].unique()}
-        found[of_times] = found[of_times].map(shown)
+        text = str if in_days else clock_text
+        found[of_times] = found[of_times].map({x: text(x) for x in found[of_times].unique()})
     return found
 
 

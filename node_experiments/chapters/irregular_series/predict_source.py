@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,13 @@ from torch import Tensor
 from ...data.table_file import TableFile
 from ..prediction import Inputs, table_in
 from .csv_series import learned_schema
+from .later_tables import warn_of_far_series
 from .measurements import Measurements
 from .series_schema import SeriesSchema
 from .shipped.mimic_demo import first_hours
 from .shipped.pbcseq import logarithms_of_visits
 from .table_format import Columns, TableFormat
-from .table_warnings import warn_of_far_series
-from .user_table import read_user_table, with_series
+from .user_table import read_as_written, read_user_table, with_series
 from .windows import latest_window
 
 __all__ = ["source_of"]
@@ -52,15 +53,17 @@ def source_of(
     schema = learned_schema(settings, data.learned)
     if inputs is None and settings.path is None and data.source is not None:
         return schema, test_series_of_table(data), None
-    table = (
-        read_user_table(settings) if inputs is None else with_series(table_in(inputs), settings)
-    )
+    if inputs is None:
+        table = read_user_table(settings)
+    else:
+        as_written = partial(read_as_written, settings=settings)
+        table = with_series(table_in(inputs, as_written), settings)
     if settings.name in PREPARED:
         table = PREPARED[settings.name](table, settings, schema.columns.features)
     seen = schema.read(table)
     if settings.observed_window is not None:
         seen = latest_window(seen, settings.observed_window * schema.columns.hour)
-    warn_of_far_series(table.source, schema, seen, data.span[1])
+    warn_of_far_series(table.source, schema, seen, data.span[1], data.mean_gap)
     return schema, seen, table
 
 

@@ -15,6 +15,9 @@ from .time_unit import TimeUnit
 
 __all__ = ["SeriesTimes"]
 
+DIGITS = 15  # of a decimal number, that doubles tell apart from its neighbours
+LARGEST = 2.0**62  # so that sums of whole times are integers of 64 bits
+
 
 @dataclass(frozen=True)
 class SeriesTimes:
@@ -113,14 +116,20 @@ class SeriesTimes:
             ahead: In the unit of the table, of dates and times of day in hours, shape `(time,)`.
 
         Returns:
-            Shape `(series, time)`; dates to the microsecond, numbers to 12 digits.
+            Shape `(series, time)`; dates to the microsecond, numbers without the noise of sums
+            (0.3, not 0.30000000000000004), and as integers where all of them and those of the
+            table are whole.
         """
         last, origins = seen.times[seen.offsets[1:] - 1][:, None], seen.origins[:, None]
         if self.in_seconds:
             micro = np.round((last + 3600 * ahead) * 1e6).astype(np.int64)
             return origins + 1000 * micro
         exact = origins + last + ahead
-        return np.array([float(f"{time:.12g}") for time in exact.ravel()]).reshape(exact.shape)
+        parts = (seen.origins, seen.times, ahead)
+        if all((part % 1 == 0).all() for part in parts) and np.abs(exact).max() < LARGEST:
+            return origins.astype(np.int64) + last.astype(np.int64) + ahead.astype(np.int64)
+        digits = [float(f"{time:.{DIGITS}g}") for time in exact.ravel()]
+        return np.array(digits).reshape(exact.shape)
 
     def of(self, seen: Measurements) -> np.ndarray:
         """The time of each row as the model reads it, shape `(row,)`."""

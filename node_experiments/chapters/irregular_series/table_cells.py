@@ -19,6 +19,7 @@ __all__ = [
     "has_words",
     "measured",
     "missing_in",
+    "nameless_in",
     "names_of_series",
     "numbers_of",
     "parsed",
@@ -26,12 +27,16 @@ __all__ = [
     "reject_number",
     "text_of",
     "unnamed_in",
+    "variables_of",
+    "words_for_unknown",
 ]
 
 NUMBER = r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?"
 # Words of two values: the first is 1 and the second 0.
 YES_OR_NO = (("true", "false"), ("yes", "no"), ("y", "n"), ("on", "off"))
 MINUS = "\u2212"  # as word processors and plots write it
+MAY_BE_NAMES = ("na", "n/a")  # of a region or country, or of what does not apply
+SODIUM = "Na"  # nobody writes so that there is no value
 UNIT = r"[^\d\s.,;:/+-][^\d\s]{0,11}"
 FEATURES = "if the column is no feature, name those that are with dataset.value_columns"
 NOTHING = "is no number; if it means that nothing was observed, "
@@ -39,8 +44,19 @@ NOTHING = "is no number; if it means that nothing was observed, "
 THOUSANDS = r"[+-]?\d{1,3}(?:[,.' \u00a0\u202f]\d{3})+(?:[.,]\d+)?"
 DECIMAL_COMMA = r"[+-]?\d*,\d+"
 LIMIT = rf"(?:[<>~≤≥±]|<=|>=) ?{NUMBER}(?: ?{UNIT})?"
+SIZE = r"(?:\d[\d.,' \u00a0\u202f]*|[.,]\d+)"
+NEGATIVE = rf"{SIZE} ?[-\u2212]|\( ?[-+]?{SIZE} ?\)"
+FLAG = r"[*!†‡§#^]{1,3}|[\[(]?(?:HH?|LL?|[Hh]igh|[Ll]ow)[\])]?[*!]?|\((?:[a-z]|[*+!])\)"
 REMEDIES = {
-    THOUSANDS: "is a number with a separator of thousands; set dataset.thousands={sign!r}",
+    NEGATIVE: (
+        "is no number; some programs write a negative number so: write the minus before it "
+        "(-{size}) where it is one, and the number alone where it is none"
+    ),
+    rf"{NUMBER} {{0,3}}(?:{FLAG})|[*!†‡§#^]{{1,3}} ?{NUMBER}": (
+        "is a number with a flag or a unit; write the number alone, and a flag into another "
+        "column, or a unit into the column's name"
+    ),
+    THOUSANDS: "is a number with a separator of thousands; set {thousands}",
     DECIMAL_COMMA: "has a decimal comma; write points, or set dataset.decimal=','",
     r"[+-]?\d*\.\d+": "has a point, and the decimals of this table are written with a comma",
     LIMIT: (
@@ -111,10 +127,32 @@ def missing_in(text: pd.Series, form: TableFormat) -> pd.Series:
     return text.str.lower().isin(MISSING) | text.isin(form.missing)
 
 
+def nameless_in(text: pd.Series) -> pd.Series:
+    """Where a cell names nothing, neither a series nor a variable: one may be called NA."""
+    return text.str.strip().str.lower().isin(NAMELESS)
+
+
 def unnamed_in(text: pd.Series, form: TableFormat) -> pd.Series:
     """Where a cell of names, such as classes, has none."""
-    may_be_one = text.str.strip().str.lower().isin(NAMES) & ~text.isin(form.missing)
-    return missing_in(text, form) & ~may_be_one
+    plain = text.str.strip()
+    may_be_one = plain.str.lower().isin(NAMES) | (plain == SODIUM)
+    return missing_in(text, form) & ~(may_be_one & ~text.isin(form.missing))
+
+
+def words_for_unknown(text: pd.Series, form: TableFormat) -> list[str]:
+    """Words of a column that count as unknown and may be names, sorted: NA, and not `nan`."""
+    found = text[text.str.lower().isin(MAY_BE_NAMES) & unnamed_in(text, form)]
+    return sorted(set(found) - set(form.missing))
+
+
+def variables_of(table: TableFile, name: str, value: str, form: TableFormat) -> tuple[str, ...]:
+    """The different variables that a column of a long table names, sorted.
+
+    One called NA is one where it has values.
+    """
+    names, empty = text_of(table.rows[name]), missing_in(text_of(table.rows[value]), form)
+    named = ~nameless_in(names) & ~(unnamed_in(names, form) & empty)
+    return tuple(sorted(names[named].unique()))
 
 
 def parsed(table: TableFile, name: str, form: TableFormat) -> tuple[pd.Series, pd.Series]:
@@ -181,7 +219,11 @@ def reject_number(table: TableFile, name: str, bad: pd.Series, otherwise: str = 
     for pattern, words in remedies.items():
         if re.fullmatch(pattern, cell):
             sign = re.sub(r"[\d+-]", "", cell)[:1]
-            what = words.format(cell=cell, sign=" " if sign.isspace() else sign)
+            size = re.sub(r"[^\d.,]", "", cell)
+            sign = " " if sign.isspace() else sign
+            thousands = f"dataset.thousands={sign!r}"
+            thousands = f'"{thousands}"' if sign == " " else thousands  # as a shell takes it
+            what = words.format(cell=cell, sign=sign, size=size, thousands=thousands)
             break
     more = int(bad.sum()) - 1
     cells = f"{more} more cells of {name!r} are no numbers"

@@ -11,6 +11,8 @@ import pandas as pd
 
 from ...data.table_file import TableFile
 from ...errors import DataError, Faults
+from .numeric_dates import warn_of_numeric_dates
+from .separate_dates import check_separate_dates
 from .table_cells import (
     NUMBER,
     filled,
@@ -20,10 +22,12 @@ from .table_cells import (
     reject_number,
     text_of,
     unnamed_in,
+    variables_of,
 )
 from .table_format import MISSING, Columns, TableFormat
 from .table_guesses import require_series_and_times
-from .table_times import kind_of_times, reject_separate_dates, times_of
+from .table_times import kind_of_times, times_of
+from .time_remedies import year_seems_first
 
 __all__ = ["LEARNED", "check_names", "find_columns", "long_columns", "require_column"]
 
@@ -34,6 +38,7 @@ LONG_NAMES = ("variable", "value")  # columns of pandas' own long format
 NAME_THEM = (
     "name the columns with dataset.series_column, time_column, value_columns and label_column"
 )
+RENAME_THEM = "call the columns as they were called in training, with .rename(columns=...)"
 LEARNED = "the model was trained with it, and reads the columns of later files by their names"
 
 
@@ -61,17 +66,18 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
     require_series_and_times(table, form)
     for name in special + values if variable is None else special:
         require_column(table, name)
-    faults, kind = Faults(), "number"
+    faults, kind, times = Faults(), "number", pd.Series(dtype=float)
     with faults:
         names_of_series(table, form)
     with faults:  # so that what is wrong with times is said beside what is wrong with values
         filled(table, form.time_column, "time", MISSING)
         kind = kind_of_times(table, form)
-        times_of(table, form, kind)
+        times = times_of(table, form, kind)
     others = [name for name in dict.fromkeys(names) if name not in special]
-    if variable is not None:
+    if variable is not None and value is not None:
         faults.raise_them()
-        found = words_of(table, variable, form)
+        check_times(table, form, kind, times, others)
+        found = variables_of(table, variable, value, form)
         features = found if form.value_columns is None else form.value_columns
         if never := [name for name in features if name not in found]:
             raise DataError(
@@ -85,6 +91,7 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
         features = form.value_columns
         ignored = [name for name in others if name not in features]
         faults.raise_them()
+        check_times(table, form, kind, times, ignored)
     else:
         kept: list[str] = []
         for name in others:
@@ -94,8 +101,7 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
                 (kept if is_feature else ignored).append(name)
         faults.raise_them()
         features = tuple(kept)
-        if kind == "clock":
-            reject_separate_dates(table, form, ignored)
+        check_times(table, form, kind, times, others)
     if not features:
         text = f" (not read: {', '.join(map(repr, ignored))})" if ignored else ""
         raise DataError(
@@ -105,6 +111,31 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
     check_answers(table, features)
     log_columns(table, features, ignored)
     return Columns(features, tuple(ignored), False, kind, categories_of(table, form))
+
+
+def check_times(
+    table: TableFile, form: TableFormat, kind: str, times: pd.Series, others: Sequence[str]
+) -> None:
+    """Reject, or warn of, numbers that are dates and times that are only a part of one.
+
+    Args:
+        times: As `times_of` reads them.
+        others: Columns that may hold the other part.
+    """
+    if kind == "number":
+        warn_of_numeric_dates(table, form, times)
+    if form.time_format is not None:
+        cells = text_of(table.rows[form.time_column])
+        if year_seems_first(form.time_format, cells):
+            log.warning(
+                "%s: by dataset.time_format=%r, %s is a day of %d, and the first number hardly "
+                "changes; if it is the year, write %%y first",
+                table.at(0),
+                form.time_format,
+                cells.iloc[0],
+                pd.Timestamp(times.iloc[0]).year,
+            )
+    check_separate_dates(table, form, kind, times, [n for n in others if not is_index(n)])
 
 
 def long_columns(names: Sequence[str], form: TableFormat) -> tuple[str | None, str | None]:
@@ -133,6 +164,8 @@ def require_column(table: TableFile, name: str, remedy: str = NAME_THEM) -> None
     if names.count(name) == 1:
         return
     shown = ", ".join(map(repr, table.names))[:300]
+    if table.is_frame and remedy == NAME_THEM:
+        remedy = RENAME_THEM
     if name in names:
         raise DataError(
             f"{table.source}: the column {name!r} is more than once there; found {shown}"

@@ -11,29 +11,33 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ...config.checks import some_of
 from ...data.table_file import TableFile
+from .long_table_signs import warn_of_long_table, warn_of_units
 from .measurements import Measurements
+from .missing_codes import warn_of_codes
 from .table_cells import parsed, text_of
 from .table_format import Columns, TableFormat
 
 if TYPE_CHECKING:
     from .series_schema import SeriesSchema
 
-__all__ = ["warn_of_columns", "warn_of_far_series", "warn_of_groups", "warn_of_long_series"]
+__all__ = ["warn_of_columns", "warn_of_groups", "warn_of_long_series"]
 
 log = logging.getLogger(__name__)
 
-CODES = (-99.0, -999.0, -9999.0, -99999.0, 99.0, 999.0, 9999.0, 99999.0)
-FAR = 10  # standard deviations of the training values, or their ranges
-LONG = 3  # times the longest training series
 ALONE = 20  # times the median of the training series
-ZEROS = (0.02, 0.5)  # of the values: fewer are seldom, and more are meant
 ROWS = 20  # from which on numbers that rise with the rows are no chance
-UNITS = re.compile(r"(.*[ _])?units?|(value)?uom|unit_?of_?measure|einheit", re.IGNORECASE)
 GROUPS = re.compile(
     r".*(patient|subject|person|participant|animal|machine|device|hadm|household).*", re.IGNORECASE
 )
+TOTALS = re.compile(
+    r"(sub|grand )?(total|sum)s?|summe|gesamt(summe)?|mean|average|avg\.?|mittel(wert)?|median"
+    r"|std\.?|sd|stdev|min(imum)?|max(imum)?|count|anzahl|insgesamt",
+    re.IGNORECASE,
+)
+LAST = 5  # rows among which are those that add up the others
+LINES = 100  # series, of which all are straight lines over the time by no chance
+EVEN = 0.1  # of the range: steps of a rounded feature that still shows a straight line
 SERIES = 10  # from which on a value that never changes within any of them is no chance
 
 
@@ -47,59 +51,44 @@ def warn_of_columns(
         seen: What was read of it.
     """
     found = not columns.is_long and form.value_columns is None
-    for name in columns.features if found else ():
-        if counts_rows(table, name, form):
-            log.warning(
-                "%s: the feature %r counts the rows, of the table or of each series, and is easy "
-                "to predict; if it is an index, name the features with dataset.value_columns",
-                table.source,
-                name,
-            )
+    counts = [name for name in columns.features if found and counts_rows(table, name, form)]
+    for name in counts:
+        log.warning(
+            "%s: the feature %r counts the rows, of the table or of each series, and is easy "
+            "to predict; if it is an index, name the features with dataset.value_columns",
+            table.source,
+            name,
+        )
     if columns.is_long:
         warn_of_units(table, form, columns)
-    for place, name in enumerate(columns.features) if found else ():
-        values = seen.values[:, place]
-        values = values[np.isfinite(values)]
-        if len(values) > 1 and (values == values[0]).all():
+    warn_of_totals(table, form)
+    features = list(zip(columns.features, seen.values.T, strict=True))
+    for name, values in features if found else ():
+        known = values[np.isfinite(values)]
+        if len(known) > 1 and (known == known[0]).all():
             log.warning(
                 "%s: the feature %r is %g in every row; it is easy to predict, and makes the "
                 "errors look smaller: name the features that matter with dataset.value_columns",
                 table.source,
                 name,
-                values[0],
+                known[0],
             )
-    for name in words_beside_numbers(table, form, columns) if found else ():
-        log.warning(
-            "%s: %r has several words in each series, and %r is the only feature; if they say "
-            "what its numbers are of, as in a long table, set dataset.variable_column=%s "
-            "dataset.value_column=%s",
-            table.source,
-            name,
-            columns.features[0],
-            shlex.quote(name),
-            shlex.quote(columns.features[0]),
-        )
     if found:
+        warn_of_long_table(table, form, columns)
         warn_of_unchanging(table, form, columns, seen)
-    for place, name in enumerate(columns.features):
-        for code in codes_in(seen.values[:, place]):
-            log.warning(
-                "%s: %r is %g in some rows, far from all other values; if it means that nothing "
-                "was observed, set dataset.missing=['%g']",
-                table.source,
-                name,
-                code,
-                code,
-            )
-        if share := zeros_apart(seen.values[:, place]):
-            log.warning(
-                "%s: %.0f %% of the values of %r are 0, far from all others; if they mean that "
-                "nothing was observed, leave these cells empty, or set dataset.missing=[0], which "
-                "holds for the values of every feature",
-                table.source,
-                100 * share,
-                name,
-            )
+        warn_of_times_again(table.source, columns, seen, counts)
+    warn_of_codes(table.source, features, zeros=True)
+    static = zip(static_numbers(form, columns), seen.static.T, strict=True)
+    warn_of_codes(table.source, ((n, v) for n, v in static if n is not None), zeros=False)
+
+
+def static_numbers(form: TableFormat, columns: Columns) -> list[str | None]:
+    """The names of the static columns of numbers, and None of each word of the others."""
+    return [
+        None if word else name
+        for name in form.static_columns
+        for word in columns.categories.get(name, ("",))
+    ]
 
 
 def counts_rows(table: TableFile, name: str, form: TableFormat) -> bool:
@@ -112,26 +101,6 @@ def counts_rows(table: TableFile, name: str, form: TableFormat) -> bool:
     several = len(within) < len(numbers) - 1
     rises = len(numbers) >= ROWS and several and bool((steps > 0).all())
     return bool((steps == 1).all()) or rises or (len(within) >= ROWS and (within == 1).all())
-
-
-def warn_of_units(table: TableFile, form: TableFormat, columns: Columns) -> None:
-    """Warn of a variable of a long table whose values have several units."""
-    variable = form.variable_column or "variable"
-    for name in columns.ignored:
-        if not UNITS.fullmatch(name) or list(table.rows.columns).count(name) > 1:
-            continue
-        units, named = text_of(table.rows[name]), text_of(table.rows[variable])
-        for feature in columns.features:
-            of_feature = sorted(set(units[named == feature]) - {""})
-            if len(of_feature) > 1:
-                log.warning(
-                    "%s: the values of %r have several units (%r: %s), and are read as if they "
-                    "had one; convert them",
-                    table.source,
-                    feature,
-                    name,
-                    some_of(of_feature),
-                )
 
 
 def warn_of_unchanging(
@@ -187,42 +156,6 @@ def warn_of_groups(table: TableFile, form: TableFormat) -> None:
             )
 
 
-def warn_of_far_series(
-    source: str, schema: SeriesSchema, seen: Measurements, longest: float
-) -> None:
-    """Warn of values and times that are far from those that a model was trained on.
-
-    Args:
-        source: The table, for the message.
-        longest: Time of the longest training series, scaled as for the model.
-    """
-    for place, name in enumerate(schema.columns.features):
-        shift, scale = schema.shift[place], schema.scale[place]
-        values = seen.values[:, place]
-        values = values[np.isfinite(values)]
-        if (shift, scale) == (0.0, 1.0) or not len(values):  # not scaled, or none there
-            continue
-        extreme = float(values[np.abs(values - shift).argmax()])
-        # Where values are far from 0, they are so in one unit only.
-        times_as_large = abs(float(np.median(values)) / shift) if abs(shift) > 2 * scale else 1.0
-        if abs(extreme - shift) > FAR * scale or not 1 / FAR < times_as_large < FAR:
-            log.warning(
-                "%s: %r is %g in some rows, far from what the model was trained on (around %.3g, "
-                "give or take %.2g); is its unit the same, or does it mean that nothing was "
-                "observed (dataset.missing)?",
-                source, name, extreme, shift, scale,
-            )  # fmt: skip
-    span = float(seen.times.max()) / schema.time_scale if len(seen.times) else 0.0
-    if span > LONG * longest > 0:
-        log.warning(
-            "%s: series are up to %.3g times as long as any that the model was trained on; is the "
-            "unit of %r the same?",
-            source,
-            span / longest,
-            schema.form.time_column,
-        )
-
-
 def warn_of_long_series(
     source: str, schema: SeriesSchema, seen: Measurements, training: Sequence[int]
 ) -> None:
@@ -252,6 +185,66 @@ def warn_of_long_series(
     )
 
 
+def warn_of_times_again(
+    source: str, columns: Columns, seen: Measurements, counts: Sequence[str]
+) -> None:
+    """Warn of features that rise evenly with the time: they are the time once more.
+
+    Args:
+        counts: Features that are named already.
+    """
+    pairs = zip(columns.features, seen.values.T, strict=True)
+    even = [name for name, values in pairs if name not in counts and is_even(seen, values)]
+    if even and len(even) < len(columns.features):
+        log.warning(
+            "%s: features that are straight lines over the time of each series, as it is itself "
+            "in another unit or from another start: %s; they are easy to predict: name the "
+            "features that matter with dataset.value_columns",
+            source,
+            ", ".join(map(repr, even)),
+        )
+
+
+def is_even(seen: Measurements, values: np.ndarray) -> bool:
+    """Whether values are a straight line over the time in each series, of one slope, or rounded.
+
+    Of the first series those count that have three values or more: there must be ten of these
+    values, and they must not be the same.
+    """
+    counts = np.diff(seen.offsets)[:LINES]
+    series, rows = np.repeat(np.arange(len(counts)), counts), int(counts.sum())
+    table = pd.DataFrame({"t": seen.times[:rows], "v": values[:rows], "s": series})
+    table = table[np.isfinite(table["v"])]
+    table = table[table.groupby("s")["v"].transform("count") >= 3]
+    if len(table) < ROWS // 2:
+        return False
+    within = table[["t", "v"]] - table.groupby("s")[["t", "v"]].transform("first")
+    longest = float(within["t"].max())
+    if longest == 0 or (within["v"] == 0).all():
+        return False
+    moved = within[within["t"] > 0]
+    slope = float((moved["t"] * moved["v"]).sum() / (moved["t"] ** 2).sum())
+    steps = np.diff(np.unique(within["v"]))
+    size = float(within["v"].abs().max())
+    steps = steps[steps > 1e-9 * size]
+    rounded = float(steps.min()) if len(steps) else size
+    off = float((within["v"] - slope * within["t"]).abs().max())
+    return off <= max(1.01 * rounded if rounded < EVEN * size else 0.0, 1e-6 * size)
+
+
+def warn_of_totals(table: TableFile, form: TableFormat) -> None:
+    """Warn of a last row that seems to add up the others, and is read as a series."""
+    cells = table.rows[form.series_column]
+    for row, name in enumerate(text_of(cells.tail(LAST)), max(0, len(cells) - LAST)):
+        if TOTALS.fullmatch(name) and (text_of(cells) == name).sum() == 1:
+            log.warning(
+                "%s: series %r has this row alone, and seems to be no series but what the others "
+                "come to; if so, remove it",
+                table.at(row),
+                name,
+            )
+
+
 def unchanging(seen: Measurements, features: Sequence[str]) -> list[str]:
     """Features that differ between series and never within one of two observations or more."""
     series = np.repeat(np.arange(len(seen)), np.diff(seen.offsets))
@@ -262,49 +255,3 @@ def unchanging(seen: Measurements, features: Sequence[str]) -> list[str]:
     return [
         name for name, found in zip(features, (same & differs).to_numpy(), strict=True) if found
     ]
-
-
-def words_beside_numbers(table: TableFile, form: TableFormat, columns: Columns) -> list[str]:
-    """Columns of a few words that change within series, where all numbers are in one column."""
-    if len(columns.features) != 1:
-        return []
-    names = [str(name) for name in table.rows.columns]
-    series, found = text_of(table.rows[form.series_column]), []
-    for name in columns.ignored:
-        if names.count(name) > 1 or name == form.label_column:
-            continue
-        words = text_of(table.rows[name])
-        few = 2 <= words.nunique() <= min(50, len(words) / 3)
-        if few and words.groupby(series).nunique().median() >= 2:
-            found.append(name)
-    return found
-
-
-def codes_in(values: np.ndarray) -> list[float]:
-    """Numbers such as -999 that are further from all other values than these from each other."""
-    found = []
-    for code in CODES:
-        others = values[np.isfinite(values) & (values != code)]
-        if len(others) in (0, len(values)) or not (values == code).any():
-            continue
-        low, high = others.min(), others.max()
-        if max(low - code, code - high) > max(2 * (high - low), abs(code) / 2):
-            found.append(code)
-    return found
-
-
-def zeros_apart(values: np.ndarray) -> float:
-    """The share of zeros if they lie apart from other values, as those of a pulse; else 0.
-
-    >>> zeros_apart(np.array([0.0, 61, 0, 64, 66, 70, 0, 71, 75, 80, 82, 90, 95, 97, 99]))
-    0.2
-    >>> zeros_apart(np.array([0.0, 1, 2, 0, 3, 4, 5, 0, 6, 7, 8, 9, 10]))  # counts
-    0.0
-    """
-    values = np.abs(values[np.isfinite(values)])
-    others = np.unique(values[values > 0])
-    share = int((values == 0).sum()) / max(len(values), 1)
-    if len(others) < 10 or not ZEROS[0] <= share <= ZEROS[1]:
-        return 0.0
-    apart = others[0] > max(np.median(others) / 4, 5 * np.median(np.diff(others)))
-    return share if apart else 0.0

@@ -10,7 +10,7 @@ from ...data.table_file import TableFile
 from ...errors import DataError
 from .measurements import Measurements, read_measurements
 from .settings import CSVConfig
-from .table_cells import has_words
+from .table_cells import has_words, text_of, words_for_unknown
 from .table_columns import find_columns
 from .table_format import Columns, TableFormat
 from .table_warnings import warn_of_columns, warn_of_groups
@@ -112,9 +112,17 @@ def check_classes(table: TableFile, form: TableFormat, seen: Measurements) -> No
     classes = sorted(set(labels))
     what = "series" if form.label_per == "series" else "rows"
     if len(classes) == 1:
+        assert form.label_column is not None
+        unknown = words_for_unknown(text_of(table.rows[form.label_column]), form)
+        remedy = ""
+        if unknown:
+            remedy = (
+                f"; {', '.join(map(repr, unknown))} counts as unknown: if it is a class, write "
+                "another word for it"
+            )
         raise DataError(
             f"{table.source}: {form.label_column!r} has the one class {classes[0]!r}; to "
-            "classify, at least two are needed"
+            f"classify, at least two are needed{remedy}"
         )
     if 2 * len(classes) > max(len(labels), 4):
         raise DataError(

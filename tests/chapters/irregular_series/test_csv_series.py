@@ -692,7 +692,7 @@ def test_numbers_that_would_be_lost_in_silence(tmp_path, change, said):
         ("5,3 %", "a number with a unit"),
         ("5,3", "a decimal comma; write points, or set dataset.decimal"),
         ("1,234.5", r"a separator of thousands; set dataset\.thousands=','"),
-        ("1 234", r"a separator of thousands; set dataset\.thousands=' '"),
+        ("1 234", r"a separator of thousands; set \"dataset\.thousands=' '\""),
         ("120/80", "two numbers"),
         ("< 0.1", r"a limit.*dataset\.missing=\['< 0\.1'\]"),
         ("high", r"no number.*dataset\.missing=\['high'\]"),

@@ -1,0 +1,121 @@
+"""A later table that is far from the one that a model was trained on: said, never changed."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .measurements import Measurements
+
+if TYPE_CHECKING:
+    from .series_schema import SeriesSchema
+
+__all__ = ["warn_of_far_series"]
+
+log = logging.getLogger(__name__)
+
+FAR = 10  # standard deviations of the training values, or their ranges
+# How many times as large or small the median may be as in training where the mean is more than so
+# many standard deviations from 0: values that are far from 0 are so in one unit only.
+RATIOS = {4: 5, 2: 10}
+LONG = 3  # times the longest training series
+SHORT = 10  # times as short, and as often observed, as training series
+SEVERAL = 3  # observations of a series of which a span is known
+
+
+def warn_of_far_series(
+    source: str, schema: SeriesSchema, seen: Measurements, longest: float, gap: float
+) -> None:
+    """Warn of values and times that are far from those that a model was trained on.
+
+    Args:
+        source: The table, for the message.
+        longest, gap: Time of the longest training series, and the mean one between two
+            observations in training, scaled as for the model.
+    """
+    shifts, scales = (*schema.shift, *schema.static_shift), (*schema.scale, *schema.static_scale)
+    names = [(name, "rows") for name in schema.columns.features]
+    names += [
+        (name, "series")
+        for name in schema.form.static_columns
+        for _ in schema.columns.categories.get(name, ("",))
+    ]
+    columns = [*seen.values.T, *seen.static.T]
+    for (name, where), values, shift, scale in zip(names, columns, shifts, scales, strict=False):
+        if where == "series" and name in schema.columns.categories:
+            continue
+        far, known = far_value(values[np.isfinite(values)], shift, scale)
+        if far is not None:
+            log.warning(
+                "%s: %r is %g in some %s, far from what the model was trained on (%s); is its "
+                "unit or coding the same, or does it mean that nothing was observed "
+                "(dataset.missing)?",
+                source, name, far, where, known,
+            )  # fmt: skip
+    warn_of_far_times(source, schema, seen, longest, gap)
+
+
+def far_value(values: np.ndarray, shift: float, scale: float) -> tuple[float | None, str]:
+    """A value that training values were far from, if there is one, and where those were.
+
+    >>> far_value(np.array([16.4, 15.8]), shift=123.0, scale=11.0)[0]  # kPa for mmHg
+    15.8
+    >>> far_value(np.array([1.0, 2.0]), shift=0.5, scale=0.5)
+    (2.0, '0 and 1')
+    """
+    known = f"around {shift:.3g}, give or take {scale:.2g}"
+    if (shift, scale) == (0.0, 1.0) or not len(values):  # not scaled, or none there
+        return None, known
+    if (pair := two_values(shift, scale)) is not None:
+        other = values[~np.isin(values, pair)]
+        return (float(other[0]) if len(other) else None), f"{pair[0]} and {pair[1]}"
+    extreme = float(values[np.abs(values - shift).argmax()])
+    limit = next((most for far, most in RATIOS.items() if abs(shift) > far * scale), None)
+    times_as_large = abs(float(np.median(values)) / shift) if limit is not None else 1.0
+    in_one_unit = limit is None or 1 / limit < times_as_large < limit
+    return (None if abs(extreme - shift) <= FAR * scale and in_one_unit else extreme), known
+
+
+def two_values(shift: float, scale: float) -> tuple[int, int] | None:
+    """The values of a code, 0 and 1 or 1 and 2, if mean and standard deviation are of one.
+
+    >>> two_values(1.25, (0.25 * 0.75) ** 0.5)
+    (1, 2)
+    """
+    for low in (0, 1):
+        share = shift - low
+        if 0 < share < 1 and abs(scale**2 - share * (1 - share)) < 1e-9:
+            return low, low + 1
+    return None
+
+
+def warn_of_far_times(
+    source: str, schema: SeriesSchema, seen: Measurements, longest: float, gap: float
+) -> None:
+    """Warn of series that are far longer or shorter than those of training."""
+    if not len(seen.times):
+        return
+    times = seen.times / schema.time_scale
+    if times.max() > LONG * longest > 0:
+        log.warning(
+            "%s: series are up to %.3g times as long as any that the model was trained on; is the "
+            "unit of %r the same?",
+            source,
+            times.max() / longest,
+            schema.form.time_column,
+        )
+    counts = np.diff(seen.offsets)
+    spans, steps = times[seen.offsets[1:] - 1][counts >= SEVERAL], counts[counts >= SEVERAL] - 1
+    if len(spans) == 0 or not 0 < np.median(spans) < longest / SHORT:
+        return
+    if 0 < (mean := float(spans.sum() / steps.sum())) < gap / SHORT:
+        log.warning(
+            "%s: series take %.2g of the time of the longest that the model was trained on, and "
+            "are observed %.3g times as often; is the unit of %r the same?",
+            source,
+            np.median(spans) / longest,
+            gap / mean,
+            schema.form.time_column,
+        )

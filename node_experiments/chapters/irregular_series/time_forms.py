@@ -1,0 +1,95 @@
+"""How people write times: patterns of numbers, dates, clocks and durations."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+import pandas as pd
+from pandas.tseries.api import guess_datetime_format
+
+__all__ = [
+    "CLOCK",
+    "DURATION",
+    "OF_DAY",
+    "PERIOD",
+    "YEARS",
+    "ZONE",
+    "certain_dates",
+    "like_dates",
+    "named_month",
+]
+
+CLOCK = r"-?\d+:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?"
+DURATION = r"-?\d+ days?(?:,? .*)?"  # as pandas and, with a comma, Python write one
+ZONE = r".*(?:\d ?Z|\d ?UTC|\d[T ]\d\d[\d:.,]* ?[+-]\d\d(?::?\d\d)?)"
+YEARS = (1678, 2261)  # whole ones that nanoseconds in 64 bits reach
+PERIOD = re.compile(r"\d{4}[ -]?[QWM]\d\d?(?:-\d)?|[QWM]\d\d?[ -/]\d{4}", re.IGNORECASE)
+OF_DAY = {
+    r"\d+:\d\d": "%H:%M",
+    r"\d+:\d\d:\d\d": "%H:%M:%S",
+    r"\d+:\d\d ?[AaPp][Mm]": "%I:%M %p",
+    r"\d+:\d\d:\d\d ?[AaPp][Mm]": "%I:%M:%S %p",
+}
+# Those that pandas does not guess.
+NAMED_MONTHS = (
+    "%b %Y", "%B %Y", "%b-%Y", "%b-%y", "%b %y", "%d-%b-%y", "%d %b %y", "%d%b%Y",
+    "%d%b%Y:%H:%M:%S", "%d%b%Y %H:%M:%S", "%d %b %Y %I:%M %p", "%d %B %Y %I:%M %p",
+    "%b %d, %Y %I:%M %p", "%B %d, %Y %I:%M %p", "%d-%b-%y %I.%M.%S.%f %p",
+)  # fmt: skip
+MONTH = r"(?:jan|feb|mar|mär|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-zä]*"
+DAY = r"(?:mon|tue|wed|thu|fri|sat|sun|mo|di|mi|do|fr|sa|so)[a-z]*"
+DATE = (
+    r"\d{4}([./-])\d\d?\1\d\d?(?:[T ]00:00(?::00)?)?|\d\d?([./-])\d\d?\2(?:\d{4}|\d\d)"
+    rf"|(?:{DAY}\.?,? ?)?(?:\d\d?\.\d\d?\.|\d\d?[./-]\d\d?[./-](?:\d{{4}}|\d\d))"
+    rf"|(?:{DAY}\.?,? ?)?(?:\d\d?[. -]*{MONTH}|{MONTH}[ -]\d\d?)(?:[., -]*\d{{2,4}})?"
+)
+# Two numbers with signs between them, or a day of the week.
+LIKE_A_DATE = rf"\D*\d+\D+\d+(?:\D+\d+)?\D*|{DAY}"
+
+
+def certain_dates(text: pd.Series) -> bool:
+    """Whether all cells that are not empty are dates without a time of day.
+
+    >>> certain_dates(pd.Series(["30-Mar-2024", "", "Sa 30.03.", "2024-03-30"]))
+    True
+    >>> certain_dates(pd.Series(["3/10", "4/10"]))
+    False
+    """
+    return _all_are(text, DATE)
+
+
+def like_dates(text: pd.Series) -> bool:
+    """Whether all cells that are not empty may be dates, of whatever form.
+
+    >>> like_dates(pd.Series(["2024-W13-6", "KW 13 2024"])), like_dates(pd.Series(["sensor 1"]))
+    (True, False)
+    """
+    return _all_are(text, f"{DATE}|{LIKE_A_DATE}")
+
+
+def _all_are(text: pd.Series, pattern: str) -> bool:
+    known = pd.Series(text[text != ""].unique(), dtype=object)
+    return len(known) > 0 and bool(known.str.fullmatch(pattern, flags=re.IGNORECASE).all())
+
+
+def named_month(cell: str) -> str | None:
+    """The format of a date whose month is a word, or None.
+
+    >>> named_month("31-Mar-2024 14:05")
+    '%d-%b-%Y %H:%M'
+    >>> named_month("Jan 2020")
+    '%b %Y'
+    """
+    if not re.search(r"[A-Za-z]{3}", cell):
+        return None
+    guessed = guess_datetime_format(cell, dayfirst=True)
+    return guessed or next((f for f in NAMED_MONTHS if _is_of(cell, f)), None)
+
+
+def _is_of(cell: str, form: str) -> bool:
+    try:
+        datetime.strptime(cell, form)
+    except ValueError:
+        return False
+    return True

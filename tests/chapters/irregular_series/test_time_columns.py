@@ -1,0 +1,300 @@
+"""Times that are not what they look like: numbers that are dates, clocks, dates in two columns."""
+
+import logging
+import re
+
+import pandas as pd
+import pytest
+
+from node_experiments.chapters.irregular_series.csv_series import csv_data
+from node_experiments.chapters.irregular_series.measurements import read_measurements
+from node_experiments.chapters.irregular_series.settings import CSVConfig
+from node_experiments.chapters.irregular_series.table_columns import find_columns
+from node_experiments.chapters.irregular_series.table_format import Columns, TableFormat
+from node_experiments.chapters.irregular_series.training_table import read_training_table
+from node_experiments.chapters.irregular_series.user_table import read_user_table
+from node_experiments.data.table_file import TableFile
+from node_experiments.errors import DataError
+
+
+def warnings_of(tmp_path, caplog, head, rows, **settings):
+    """What is said of twelve series with these rows, each after the name of its series."""
+    lines = [f"p{n:02d},{row.format(n=n, x=70 + n * n % 7 + k * k % 5)}"
+             for n in range(12) for k, row in enumerate(rows)]  # fmt: skip
+    (tmp_path / "t.csv").write_text("\n".join([head, *lines, ""]))
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        config = CSVConfig(path=str(tmp_path / "t.csv"), **settings)
+        _, columns, seen = read_training_table(read_user_table(config), config)
+    return [record.getMessage() for record in caplog.records], columns, seen
+
+
+def of_times(tmp_path, caplog, times, **settings):
+    return warnings_of(
+        tmp_path, caplog, "series,time,hr", [f"{time},{{x}}" for time in times], **settings
+    )
+
+
+@pytest.mark.parametrize(
+    ("times", "form"),
+    [
+        ([f"202403{d}{h:02d}" for d in (30, 31) for h in range(24)], "%Y%m%d%H"),
+        (["2024033023", "2024033100"], "%Y%m%d%H"),
+        (["202403302300", "202403310000"], "%Y%m%d%H%M"),
+    ],
+)
+def test_numbers_that_can_only_be_dates_are_rejected(tmp_path, caplog, times, form):
+    with pytest.raises(DataError, match=f"looks like a date; set dataset.time_format='{form}'"):
+        of_times(tmp_path, caplog, times)
+    _, _, seen = of_times(tmp_path, caplog, times, time_format=form)
+    assert seen.times.max() == 3600 * (len(times) - 1)
+
+
+@pytest.mark.parametrize(
+    ("times", "apart", "form"),
+    [
+        (["202311", "202312", "202401", "202402"], 89, "'%Y%m'"),
+        (["2023364", "2023365", "2024001", "2024002"], 636, "'%Y%j'"),
+        (["240130", "240131", "240201", "240202"], 70, "'%y%m%d'"),
+        (["0930", "0945", "1000", "1015"], 55, "write them with a colon (09:45)"),
+        (["930", "945", "1000", "1015"], 55, "write them with a colon (09:45)"),
+        (["1030", "1100", "1130", "1200"], 70, "write them with a colon (10:30)"),
+        (["0958", "0959", "1000"], 41, "write them with a colon (09:59)"),
+        # Irregular, of 2019 and 2020.
+        (["201902", "201905", "201910", "202001", "202007"], 91, "'%Y%m'"),
+        (["2019290", "2019330", "2019361", "2020002", "2020017", "2020030"], 641, "'%Y%j'"),
+        ([f"{h}{m:02d}" for h in range(8, 16) for m in (3, 21, 38, 57)], 46, "(08:57)"),
+    ],
+)
+def test_numbers_that_are_likely_dates_are_said(tmp_path, caplog, times, apart, form):
+    said, _, _ = of_times(tmp_path, caplog, times)
+    (line,) = (each for each in said if "are read as numbers" in each)
+    assert f"read as numbers that are {apart} apart" in line
+    assert form in line
+    if "%" in form:
+        said, columns, _ = of_times(tmp_path, caplog, times, time_format=form.strip("'"))
+        assert not [each for each in said if "are read as numbers" in each]
+        assert columns.time_kind == "date"
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [1711929600 + 3600 * n for n in range(48)],  # seconds since 1970, which have ten digits
+        [4070908800 + 86400 * n for n in range(9)],
+        [n * 15 for n in range(200)],
+        [n * 50 for n in range(60)],  # none of which is a minute above 59
+        [n * 100 for n in range(24)],
+        [0, 7, 14, 28, 56, 112, 140, 200],
+        [0, 15, 30, 45, 90, 120, 240, 1440],
+        list(range(1950, 2021)),
+        list(range(1, 60)),
+        [45382 + n for n in range(40)],  # days of a spreadsheet
+        [200001 + 7 * n for n in range(60)],
+        [2023001 + 7 * n for n in range(80)],
+        [240101 + 11 * n for n in range(60)],
+        [0.5, 1.5, 2.5, 101.5],
+    ],
+)
+def test_numbers_that_are_no_dates(tmp_path, caplog, times):
+    said, columns, _ = of_times(tmp_path, caplog, times)
+    assert not [each for each in said if "look like" in each]
+    assert columns.time_kind == "number"
+
+
+def test_minutes_and_seconds_that_continue_as_hours(tmp_path, caplog):
+    said = r"line 2: 'time' is '58:30', and '1:00:10' at .*line 4; .*0:58:30 if .*58:30:00 if"
+    with pytest.raises(DataError, match=said):
+        of_times(tmp_path, caplog, ["58:30", "59:50", "1:00:10"])
+    _, _, seen = of_times(tmp_path, caplog, ["0:58:30", "0:59:50", "1:00:10"])
+    assert seen.times[:3].tolist() == [0, 80, 100]
+    of_times(tmp_path, caplog, ["08:30", "09:50"])
+    of_times(tmp_path, caplog, ["08:30:00", "09:50:00.5", "1 days 00:00:00"])
+    table = TableFile.of(pd.DataFrame({"series": "a", "time": ["8:30", "9:30:00"], "hr": [1, 2]}))
+    with pytest.raises(DataError, match="row 0: 'time' is '8:30'"):
+        read_measurements(table, TableFormat(), Columns(("hr",), time_kind="clock"))
+
+
+CLOCKS = ("08:00", "20:10", "09:15", "07:05")
+HOURS = (8, 20, 9, 7)
+DAYS = {
+    "iso": ("2024-03-30", "2024-03-30", "2024-03-31", "2024-04-01"),
+    "named": ("30-Mar-2024", "30-Mar-2024", "31-Mar-2024", "01-Apr-2024"),
+    "weekday": ("Sa 30.03.", "Sa 30.03.", "So 31.03.", "Mo 01.04."),
+    "digits": ("20240330", "20240330", "20240331", "20240401"),
+}
+
+
+@pytest.mark.parametrize("dates", DAYS)
+@pytest.mark.parametrize("long", [False, True])
+def test_dates_beside_times_of_day(tmp_path, caplog, dates, long):
+    rows = [f"{d},{c},{{x}}" for d, c in zip(DAYS[dates], CLOCKS, strict=True)]
+    head = "series,date,time,hr"
+    if long:
+        head = "series,date,time,variable,value"
+        rows = [row.replace("{x}", f"{name},{{x}}") for name in ("K", "Na") for row in rows]
+    with pytest.raises(DataError, match=r"'time' holds times of day, and 'date' .*value_columns$"):
+        warnings_of(tmp_path, caplog, head, rows)
+    # The way out, if the times are durations, which is not taken in silence.
+    values = ["K", "Na"] if long else ["hr"]
+    said, columns, _ = warnings_of(tmp_path, caplog, head, rows, value_columns=values)
+    assert any("'time' holds times of day, and 'date' dates that change" in each for each in said)
+    assert columns.features == tuple(values)
+
+
+@pytest.mark.parametrize("dates", ["iso", "named", "weekday"])
+def test_dates_beside_hours(tmp_path, caplog, dates):
+    rows = [f"{d},{h},{{x}}" for d, h in zip(DAYS[dates], HOURS, strict=True)]
+    with pytest.raises(DataError, match="'hour' falls within a series where 'date' changes; join"):
+        warnings_of(tmp_path, caplog, "series,date,hour,hr", rows, time_column="hour")
+    said, _, _ = warnings_of(
+        tmp_path, caplog, "series,date,hour,hr", rows, time_column="hour", value_columns=["hr"]
+    )
+    assert any("'hour' falls within a series where 'date' changes" in each for each in said)
+
+
+@pytest.mark.parametrize(
+    ("names", "rows", "time"),
+    [
+        ("day,time", [(1, "08:00"), (1, "20:10"), (2, "09:15"), (3, "07:05")], "time"),
+        ("day,time", [(1, "08:00"), (2, "09:00"), (3, "09:15"), (4, "09:30")], "time"),
+        ("day,hour", [(1, 8), (1, 20), (2, 9), (3, 7)], "hour"),
+        ("date,hour", [(20240330, 8), (20240330, 20), (20240331, 9), (20240401, 7)], "hour"),
+        ("year,doy", [(2023, 364), (2023, 365), (2024, 1), (2024, 2)], "doy"),
+        ("session,time", [(1, 0), (1, 1), (1, 2), (2, 0.5), (2, 1.5)], "time"),
+        ("week,hour", [("KW 13/24", 8), ("KW 13/24", 20), ("KW 14/24", 7)], "hour"),
+    ],
+)
+@pytest.mark.parametrize("named", [False, True])
+def test_days_that_are_numbers(tmp_path, caplog, names, rows, time, named):
+    lines = [f"{day},{of_day},{{x}}" for day, of_day in rows]
+    settings = {"value_columns": ["hr"]} if named else {}
+    said, _, _ = warnings_of(
+        tmp_path, caplog, f"series,{names},hr", lines, time_column=time, **settings
+    )
+    other = names.partition(",")[0]
+    (line,) = (each for each in said if "join them in one column" in each)
+    assert repr(other) in line
+    assert repr(time) in line
+
+
+@pytest.mark.parametrize(
+    ("head", "rows", "time"),
+    [
+        # Sorted: the date is told once more.
+        ("series,date,time,hr", [f"2024-03-3{n // 5},{n * 5},{{x}}" for n in range(8)], "time"),
+        # From the last to the first.
+        ("series,day,time,hr", [f"{9 - n},{70 - 8 * n},{{x}}" for n in range(8)], "time"),
+        ("series,left,time,hr", [f"{n},{70 - 8 * n},{{x}}" for n in range(8)], "time"),
+        # Unsorted, with columns that rise, are of words, or are of few numbers.
+        ("series,n,time,hr", [f"{n},{n * 5 % 8},{{x}}" for n in range(8)], "time"),
+        ("series,ward,time,hr", [f"w{n // 3},{n * 5 % 8},{{x}}" for n in range(8)], "time"),
+        ("series,level,time,hr", [f"{n // 3},{n * 5 % 8},{{x}}" for n in range(8)], "time"),
+        # By variable, with its unit.
+        (
+            "series,unit,time,variable,value",
+            [f"{unit},{n},{name},{{x}}" for unit, name in (("m 1/s", "K"), ("m 2/s", "Na"))
+             for n in range(4)],
+            "time",
+        ),
+        ("series,note,time,hr", [f"seen {n},{8 + n}:00,{{x}}" for n in range(8)], "time"),
+        ("series,beats,time,hr", [f"{60 + n % 3},{8 + n}:00,{{x}}" for n in range(8)], "time"),
+    ],
+)  # fmt: skip
+def test_columns_that_are_no_dates(tmp_path, caplog, head, rows, time):
+    said, _, _ = warnings_of(tmp_path, caplog, head, rows, time_column=time)
+    assert not [each for each in said if "join them in one column" in each]
+
+
+@pytest.mark.parametrize(
+    ("dates", "said"),
+    [
+        (["24-03-30", "24-03-31", "24-04-01"], "set dataset.time_format='%y-%m-%d'$"),
+        (["24/03/30 8:00", "24/03/31 8:00"], "set dataset.time_format='%y/%m/%d %H:%M'$"),
+        (["98.12.30", "98.12.31", "99.01.01"], r"set dataset.time_format='%y\.%m\.%d'$"),
+        (["30-03-24", "31-03-24", "01-04-24"], "='%d-%m-%y'$"),
+        (["30.03.24", "31.03.24", "01.04.24"], r"='%d\.%m\.%y'$"),
+        (["10-11-12", "11-11-12"], r"='%d-%m-%y' \(day first\) or '%m-%d-%y' \(month first\)$"),
+        (
+            ["01-02-03", "02-03-04", "03-04-05"],
+            r"='%d-%m-%y' \(day first\) or '%m-%d-%y' \(month first\) or '%y-%m-%d' \(year f",
+        ),
+        (["22-02-22", "23-03-23"], r"='%d-%m-%y' \(year last\) or '%y-%m-%d' \(year first\)$"),
+    ],
+)
+def test_the_year_is_the_number_that_hardly_changes(tmp_path, caplog, dates, said):
+    with pytest.raises(DataError, match=said) as error:
+        of_times(tmp_path, caplog, dates)
+    form = re.search("time_format='(.*?)'", str(error.value))[1]
+    lines, _, seen = of_times(tmp_path, caplog, dates, time_format=form)  # as it was told
+    assert not [each for each in lines if "is the year" in each]
+    if len(dates) > 2 and "or" not in said:
+        assert seen.times[1] == 86400
+
+
+def test_a_format_that_takes_the_year_for_a_day_is_said(tmp_path, caplog):
+    said, _, _ = of_times(tmp_path, caplog, ["24-03-30", "24-03-31", "24-04-01"],
+                          time_format="%d-%m-%y")  # fmt: skip
+    assert any("24-03-30 is a day of 2030, and the first number hardly changes" in x for x in said)
+
+
+LATER = {
+    "number": ([0.5, 1.5], "numbers: write them so, the time since some start in the same unit"),
+    "date": (["2024-03-30", "2024-03-31"], r"dates: write them so \(2024-03-31 14:05\)"),
+    "zoned": (["2024-03-30 08:00Z", "2024-03-31 08:00Z"], r"dates with a zone: write them so"),
+    "clock": (["08:00", "09:30"], r"times of day: write them so \(14:05\)"),
+}
+
+
+@pytest.mark.parametrize("trained", LATER)
+@pytest.mark.parametrize("later", ["number", "date", "german", "typed", "clock"])
+@pytest.mark.parametrize("is_frame", [False, True])
+def test_times_of_another_kind_than_those_of_training(trained, later, is_frame):
+    kinds = {name: times for name, (times, _) in LATER.items()}
+    kinds["german"] = ["30.03.2024", "31.03.2024"]
+    kinds["typed"] = pd.to_datetime(kinds["date"])
+    is_date = {trained, later} <= {"date", "zoned", "german", "typed"}
+    if trained == later or is_date:
+        return
+    times = kinds[later] if later == "typed" or is_frame else list(map(str, kinds[later]))
+    frame = pd.DataFrame({"series": ["a", "a"], "time": times, "hr": [1.0, 2.0]})
+    table = TableFile.of(frame) if is_frame else TableFile.of(frame, "later.csv")
+    columns = Columns(("hr",), time_kind=trained)
+    with pytest.raises(DataError, match=LATER[trained][1]) as error:
+        read_measurements(table, TableFormat(), columns)
+    assert "ISO 8601" not in str(error.value)
+    assert "dataset." not in str(error.value)
+
+
+@pytest.mark.parametrize("times", [[20240330, 20240331], ["2024033023", "2024033100"]])
+@pytest.mark.parametrize("is_frame", [False, True])
+def test_dates_as_numbers_after_a_training_on_numbers(times, is_frame):
+    frame = pd.DataFrame({"series": ["a", "a"], "time": times, "hr": [1.0, 2.0]})
+    table = TableFile.of(frame) if is_frame else TableFile.of(frame, "later.csv")
+    with pytest.raises(DataError, match="looks like a date; the model was trained on times that"):
+        read_measurements(table, TableFormat(), Columns(("hr",)))
+
+
+def test_a_frame_is_mended_with_pandas():
+    frame = pd.DataFrame({"series": ["a", "a"], "time": ["30.03.2024", "31.03.2024"], "hr": 1.0})
+    for times in (frame["time"], ["day 1", "day 2"]):
+        table = TableFile.of(frame.assign(time=times))
+        with pytest.raises(DataError, match=r"use pandas\.to_datetime with format='%d") as error:
+            read_measurements(table, TableFormat(), Columns(("hr",), time_kind="date"))
+        assert "dataset." not in str(error.value)
+    with pytest.raises(DataError, match=r"rename\(columns=") as error:
+        read_measurements(TableFile.of(frame.rename(columns={"series": "pid"})), TableFormat(),
+                          Columns(("hr",), time_kind="date"))  # fmt: skip
+    assert "dataset." not in str(error.value)
+
+
+def test_the_whole_reading_of_a_file_of_hours(tmp_path):
+    """Midnight is an hour after eleven."""
+    rows = [f"{n},202403{d}{h:02d},{h + n}" for n in range(12) for d in (30, 31) for h in (22, 23)]
+    (tmp_path / "t.csv").write_text("\n".join(["series,time,x", *rows, ""]))
+    settings = CSVConfig(path=str(tmp_path / "t.csv"), time_format="%Y%m%d%H")
+    schema, _, series = csv_data(settings).source
+    assert schema.time_scale == 25 * 3600
+    assert series.times[:4].tolist() == pytest.approx([0, 1 / 25, 24 / 25, 1])
+    columns = find_columns(read_user_table(settings), TableFormat(time_format="%Y%m%d%H"))
+    assert columns.time_kind == "date"
