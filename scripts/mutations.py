@@ -156,21 +156,21 @@ GRADIENTS = (
     ),
     Mutation(
         "only the interval that is solved last is judged",
-        "ode/gradients/adjoint.py",
+        "ode/gradients/augmented_solve.py",
         "torch.maximum(self._inaccuracy, norm(reconstructed - known) / size)",
         "norm(reconstructed - known) / size",
         ("ode/gradients/test_adjoint.py::test_every_interval_of_the_backward_solve_is_judged",),
     ),
     Mutation(
         "the state of the backward solve is not renewed at outputs",
-        "ode/gradients/adjoint.py",
+        "ode/gradients/augmented_solve.py",
         "self._state[: self._n].copy_(self._ys[i].reshape(-1))",
         "pass",
         ("ode/gradients/test_adjoint.py::test_the_backward_solve_starts_again_from_every_output",),
     ),
     Mutation(
         "a seminorm does not look at the parameter gradients",
-        "ode/gradients/adjoint.py",
+        "ode/gradients/augmented_solve.py",
         "beside = beside / LOOSE",
         "beside = beside * 0",
         (
@@ -179,7 +179,7 @@ GRADIENTS = (
     ),
     Mutation(
         "quadratures of a backward step are not refined",
-        "ode/gradients/interpolated.py",
+        "ode/gradients/adjoint_over_interpolants.py",
         "if error > allowed:",
         "if False:",
         (
@@ -391,7 +391,7 @@ TRAINING = (
     Mutation(
         "best.pt is that of every epoch",
         "training/checkpoints.py",
-        "self.save(trainer, best=trainer.improved)",
+        "self.save(trainer, best=trainer.best_epoch.improved)",
         "self.save(trainer, best=True)",
         ("training/test_checkpoints.py",),
     ),
@@ -422,7 +422,7 @@ TRAINING = (
     ),
     Mutation(
         "the best epoch is the worst",
-        "training/loop.py",
+        "training/best_epoch.py",
         "sign = 1 if higher else -1",
         "sign = -1 if higher else 1",
         ("training/test_checkpoints.py",),

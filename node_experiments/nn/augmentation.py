@@ -42,7 +42,7 @@ def warn_if_overaugmented(count: int, dim: int) -> None:
     if count > MOST * dim:
         warnings.warn(
             f"model.augment={count} is more than {MOST} times the {dim} dimensions of the state: "
-            f"the vector field mostly maps zeros; Dupont et al. (2019) found 1 to 10 enough. Take "
-            f"model.augment={min(10, MOST * dim)} or fewer",
+            "the vector field mostly maps zeros; Dupont et al. (2019) found 1 to 10 enough. Take "
+            "model.augment=10 or fewer",
             stacklevel=2,
         )

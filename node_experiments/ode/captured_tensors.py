@@ -21,7 +21,6 @@ from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.weak import WeakTensorKeyDictionary
 
 __all__ = [
@@ -31,7 +30,6 @@ __all__ = [
     "constants_in",
     "find_parameters",
     "holdings_of",
-    "reject_batch_statistics",
     "reject_unknown",
 ]
 
@@ -166,39 +164,6 @@ def find_parameters(
             verified.clear()
         verified[mode] = unread
     return tuple(found.values()), unread
-
-
-def reject_batch_statistics(
-    holdings: Holdings, gradient: str, evaluate: Callable[[], object]
-) -> None:
-    """Reject batch normalisation that counts how often it is called.
-
-    Args:
-        evaluate: Evaluates the function once; called where it may have such a part.
-
-    Raises:
-        ValueError: The function updates the running statistics of a module that it holds.
-    """
-    parts = {
-        part: name
-        for module in holdings.modules
-        for name, part in module.named_modules()
-        if isinstance(part, _BatchNorm) and part.training and part.track_running_stats
-    }
-    if not parts:
-        return
-    before = {part: {k: v.clone() for k, v in part.named_buffers()} for part in parts}
-    evaluate()
-    for part, buffers in before.items():
-        changed = any(not torch.equal(v, buffers[k]) for k, v in part.named_buffers())
-        part.load_state_dict(buffers, strict=False)
-        if changed:
-            raise ValueError(
-                f"{type(part).__name__} {parts[part]!r} of the vector field updates its running "
-                f"statistics at every evaluation, and gradient={gradient!r} evaluates again in "
-                "the backward pass; take GroupNorm or LayerNorm, call eval() on it, set "
-                "track_running_stats=False, or take gradient='backprop'"
-            )
 
 
 ONE_THREAD = threading.RLock()  # anomaly mode is that of the process

@@ -23,9 +23,9 @@ from .norms import ErrorRatio
 from .problem import Observe, OnAccept, Problem, Watch
 from .solution import Status, StepCounts, Trajectory
 from .solver import Solver
-from .step_size_control import Controller, first_step, make_controller
+from .step_size_control import AdaptiveControl, Controller, first_step
 
-__all__ = ["cause_of", "integrate", "run", "solve_forward"]
+__all__ = ["cause_of", "integrate", "make_controller", "run", "solve_forward"]
 
 Enter = Callable[[float, float], None]
 
@@ -267,3 +267,20 @@ def cause_of(y: Tensor, rtol: float | Tensor, atol: float | Tensor) -> str:
         "the tolerance rtol * |y| + atol of a component is 0, so that its error cannot be "
         "measured. Set solver.atol > 0, and solver.rtol > 0 where atol is below rounding"
     )
+
+
+def make_controller(
+    stepper: Stepper,
+    times: Sequence[float],
+    first_step: float,
+    error_order: int,
+    solver: Solver,
+    resolution: float,
+) -> AdaptiveControl:
+    """Control of the steps over the interval of `times`; see `AdaptiveControl`."""
+    if stepper.chooses_order:
+        from .variable_order_control import VariableOrderControl
+
+        orders = stepper.order_selection()
+        return VariableOrderControl(times[0], times[-1], first_step, orders, solver, resolution)
+    return AdaptiveControl(times[0], times[-1], first_step, error_order, solver, resolution)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .methods.base import Stepper
 
-__all__ = ["ErrorRatio", "Norm", "rms_norm", "scaled"]
+__all__ = ["ErrorRatio", "Norm", "one_number", "rms_norm", "scaled"]
 
 Norm = Callable[[Tensor], Tensor]
 
@@ -81,3 +81,19 @@ class ErrorRatio:
         if ratio > self.largest:
             self.largest = ratio
         return ratio
+
+
+def one_number(size: Tensor | float) -> Tensor:
+    """The value of a user's norm as a 0-d tensor.
+
+    Raises:
+        ValueError: It is not one real number.
+    """
+    if not isinstance(size, Tensor):
+        size = torch.tensor(size, dtype=torch.float64, device="cpu")
+    if size.numel() != 1 or size.is_complex():
+        raise ValueError(
+            "norm must return one real number; found "
+            f"shape {tuple(size.shape)}, {size.dtype}; take its maximum, say"
+        )
+    return size.reshape(())

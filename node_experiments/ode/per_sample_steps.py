@@ -18,9 +18,10 @@ from torch import Tensor
 from .integrate import cause_of
 from .norms import rms_norm, scaled
 from .problem import Problem
+from .sample_step_size_control import SampleControl
 from .sample_steps import AcceptedSteps, OutputsInside, SampleSteps, spread
 from .solution import Status, Trajectory
-from .step_size_control import SampleControl, first_steps
+from .step_size_control import first_steps
 
 __all__ = ["check_independent", "solve_samples"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +19,14 @@ from .captured_tensors import (
     constants_in,
     find_parameters,
     holdings_of,
-    reject_batch_statistics,
 )
 from .gradients import Gradient, make_gradient
-from .gradients.base import DEFAULTS, Evaluator
+from .gradients.backward_pass import Evaluator
+from .gradients.base import DEFAULTS
 from .integrate import solve_forward
 from .lost_graphs import GraphLost
 from .methods.registry import METHODS
+from .norms import one_number
 from .problem import Constants, Problem, Watch
 from .solution import Solution, SolveError, Status, Trajectory
 from .solver import Solver
@@ -37,6 +37,7 @@ from .validation import (
     check_parameters,
     check_times,
     check_transform,
+    reject_batch_statistics,
     transformed,
 )
 from .vector_field import Adapted, VectorField, checked
@@ -167,8 +168,12 @@ def solve(
     arguments = FlatArguments(args)
     casts = torch.is_autocast_enabled(packed.device.type)
     keeps = bool(parametrize._cache_enabled)
-    contexts = evaluation_contexts(packed.device, gradient) if casts or keeps else ()
-    field, traced = packed_field(func, state, arguments, packed.device, contexts)
+    inner = func
+    if casts or keeps:
+        from .evaluation_contexts import evaluated_as_now
+
+        inner = evaluated_as_now(func, packed.device, gradient)
+    field, traced = packed_field(func, inner, state, arguments, packed.device)
     problem = Problem(
         func=field,
         y0=packed,
@@ -196,19 +201,14 @@ def solve(
         from .event_solve import packed_events
 
         found = packed_events(events, state, arguments)
+    origin = field.origin
     if casts:
         from .autocast import full_precision
 
         with full_precision(packed.device):
-            if solver.compile:
-                problem.compilation = compiled(field.origin, traced, problem)
-            method = gradient_method(problem, field.origin, gradient, parameters)
-            solution = computed(problem, method, found, output)
+            solution = computed(problem, origin, traced, gradient, parameters, found, output)
     else:
-        if solver.compile:
-            problem.compilation = compiled(field.origin, traced, problem)
-        method = gradient_method(problem, field.origin, gradient, parameters)
-        solution = computed(problem, method, found, output)
+        solution = computed(problem, origin, traced, gradient, parameters, found, output)
     field.settle()
     problem.constants.settle()
     if output is not None:
@@ -226,37 +226,19 @@ def outside_inference(leaf: Any) -> Any:
     return leaf.clone() if isinstance(leaf, Tensor) and leaf.is_inference() else leaf
 
 
-def one_number(size: Tensor | float) -> Tensor:
-    """The value of a user's norm as a 0-d tensor.
-
-    Raises:
-        ValueError: It is not one real number.
-    """
-    size = size if isinstance(size, Tensor) else torch.tensor(size, dtype=torch.float64, device="cpu")
-    if size.numel() != 1 or size.is_complex():
-        raise ValueError(
-            "norm must return one real number; found "
-            f"shape {tuple(size.shape)}, {size.dtype}; take its maximum, say"
-        )
-    return size.reshape(())
-
-
 def packed_field(
     func: Callable[..., Any],
+    inner: Callable[..., Any],
     state: FlatState,
     arguments: FlatArguments,
     device: torch.device,
-    contexts: Sequence[Callable[[], AbstractContextManager]],
 ) -> tuple[VectorField, Callable[..., Any]]:
     """The user's function on packed states and flat arguments, with its checks and without.
 
     Args:
-        contexts: In which each evaluation is made.
+        inner: The same function, in the contexts of its evaluations.
     """
     origin = func.origin if isinstance(func, Adapted) else func
-    inner = func
-    for context in contexts:
-        inner = evaluated_in(context, inner)
     inner = arguments.wrap(inner)
     field = state.wrap(checked(inner)) if state.is_single else checked(state.wrap(inner))
     # Where nothing is wrapped around it, steps call it without a call between.
@@ -267,23 +249,6 @@ def packed_field(
     return known, traced
 
 
-def evaluation_contexts(
-    device: torch.device, gradient: Gradient | str
-) -> list[Callable[[], AbstractContextManager]]:
-    """The contexts of this moment that hold for each evaluation, also in the backward pass."""
-    contexts: list[Callable[[], AbstractContextManager]] = []
-    recorded = make_gradient(gradient).records_steps
-    if torch.is_autocast_enabled(device.type):
-        from .autocast import autocast_like_now
-
-        contexts.append(autocast_like_now(device, recorded))
-    if parametrize._cache_enabled and not recorded:
-        from .parametrization_cache import set_aside
-
-        contexts.append(set_aside)
-    return contexts
-
-
 def compiled(func: Any, traced: Callable[..., Any], problem: Problem) -> Compilation | None:
     """The vector field with what compiles it, if that can be; see `compilation_of`."""
     from .compiled.compilation import compilation_of
@@ -292,9 +257,23 @@ def compiled(func: Any, traced: Callable[..., Any], problem: Problem) -> Compila
 
 
 def computed(
-    problem: Problem, method: Gradient | None, events: Sequence[Event], output: DenseOutput | None
+    problem: Problem,
+    func: Callable[..., Any],
+    traced: Callable[..., Any],
+    gradient: Gradient | str,
+    parameters: Iterable[Tensor] | None,
+    events: Sequence[Event],
+    output: DenseOutput | None,
 ) -> Solution:
-    """The solution on packed states, as the gradient method computes it, if there is one."""
+    """The solution on packed states, as the gradient method computes it, if there is one.
+
+    Args:
+        func: The vector field as the user gave it.
+        traced: The same on packed states, without checks.
+    """
+    if problem.solver.compile:
+        problem.compilation = compiled(func, traced, problem)
+    method = gradient_method(problem, func, gradient, parameters)
     times = problem.times
     ts = None
     if problem.solver.batching == "independent":
@@ -441,17 +420,5 @@ def parameters_of(
 
     first, last = problem.times[0], problem.times[-1]
     jumps = [t for t in problem.solver.jump_t if min(first, last) < t < max(first, last)]
-    ends = (first, last) if math.isfinite(last) else (first,)
-    return find_parameters(func, holdings, evaluate, (*ends[:1], *jumps, *ends[1:]))
-
-
-def evaluated_in(
-    context: Callable[[], AbstractContextManager], func: Callable[..., Any]
-) -> Callable[..., Any]:
-    """`func`, each evaluation of which is made in a new context."""
-
-    def call(*args: Any) -> Any:
-        with context():
-            return func(*args)
-
-    return call
+    end = [last] if math.isfinite(last) else []
+    return find_parameters(func, holdings, evaluate, (first, *jumps, *end))

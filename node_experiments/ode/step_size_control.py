@@ -12,23 +12,23 @@ import operator
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Generic, Protocol
 
 import torch
 from torch import Tensor
 
-from .methods.base import Number, OrderSelection, Stepper
+from .methods.base import Number, Stepper
 from .norms import Norm
 from .solver import Solver
 
 __all__ = [
     "AdaptiveControl",
+    "Answer",
+    "Arithmetic",
     "Controller",
-    "SampleControl",
+    "ErrorControl",
     "first_step",
     "first_steps",
-    "make_controller",
 ]
 
 # Gains on the last three error ratios: Gustafsson 1991 (PI), Soderlind 2003 (PID).
@@ -77,13 +77,6 @@ class Arithmetic(Generic[Number]):
 
 
 NUMBERS = Arithmetic[float](float, operator.getitem, min, max, math.copysign)
-VECTORS = Arithmetic[Tensor](
-    partial(torch.tensor, dtype=torch.float64, device="cpu"),
-    lambda values, which: torch.where(which, values[1], values[0]),
-    torch.minimum,
-    torch.maximum,
-    torch.copysign,
-)
 
 
 class ErrorControl(Generic[Number]):
@@ -240,85 +233,6 @@ class AdaptiveControl(ErrorControl[float]):
 
     def _signed(self, t: float, size: float) -> float:
         return math.copysign(size, self._t1 - t)
-
-
-class VariableOrderControl(AdaptiveControl):
-    """Control of a method that proposes the size of a step together with its order."""
-
-    def __init__(
-        self,
-        t0: float,
-        t1: float,
-        first_step: float,
-        orders: OrderSelection,
-        solver: Solver,
-        resolution: float,
-    ):
-        self._orders, self._first_step = orders, min(first_step, solver.max_step)
-        super().__init__(t0, t1, first_step, 2, solver, resolution)
-
-    def judge(self, h: float, ratio: float) -> bool:
-        accepted = ratio <= 1
-        proposal = abs(h) * self._orders.choose(h, ratio)
-        if accepted and self._is_cut_short:
-            proposal = max(proposal, self.h)
-        self.h = min(proposal, self._solver.max_step)
-        if accepted:
-            self.t = self.t_next
-        self._aim()
-        return accepted
-
-    def retarget(self, t0: float, t1: float) -> None:
-        # A method without a history has its lowest order.
-        self.h = min(self.h, self._first_step)
-        super().retarget(t0, t1)
-
-    def _restart(self, t: float) -> float:
-        start = super()._restart(t)
-        if start != t:
-            self.h = min(self.h, self._first_step)
-        return start
-
-
-class SampleControl(ErrorControl[Tensor]):
-    """Control of the steps of the samples of a batch, all shapes are `(batch,)`.
-
-    Attributes:
-        ratio: Error ratios of the last steps.
-    """
-
-    def __init__(
-        self, t0: float, t1: float, first_steps: Tensor, error_order: int, solver: Solver
-    ):
-        self._was_accepted = torch.tensor(True, device="cpu")
-        start, end = torch.full_like(first_steps, t0), VECTORS.number(t1)
-        super().__init__(start, end, first_steps, error_order, solver, VECTORS)
-        self.ratio = torch.zeros_like(first_steps)
-
-    def judge(self, h: Tensor, ratio: Tensor) -> Answer:
-        self.ratio = ratio
-        return super().judge(h, ratio)
-
-    def keep(self, rows: Tensor) -> None:
-        """Continue with some of the samples."""
-        for name in ("t", "t_next", "h", "at_stop", "ratio", "_is_cut_short", "_was_accepted"):
-            setattr(self, name, getattr(self, name)[rows])
-        self._past = self._past[0][rows], self._past[1][rows]
-
-
-def make_controller(
-    stepper: Stepper,
-    times: Sequence[float],
-    first_step: float,
-    error_order: int,
-    solver: Solver,
-    resolution: float,
-) -> AdaptiveControl:
-    """Control of the steps over the interval of `times`; see `AdaptiveControl`."""
-    if stepper.chooses_order:
-        orders = stepper.order_selection()
-        return VariableOrderControl(times[0], times[-1], first_step, orders, solver, resolution)
-    return AdaptiveControl(times[0], times[-1], first_step, error_order, solver, resolution)
 
 
 def first_step(

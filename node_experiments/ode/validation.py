@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from numbers import Real
 from typing import Any
@@ -14,7 +14,9 @@ from torch import Tensor
 from torch._C._functorch import TransformType
 from torch._functorch.pyfunctorch import retrieve_all_functorch_interpreters
 from torch.autograd import forward_ad
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from .captured_tensors import Holdings
 from .methods.registry import METHODS
 from .solver import Solver
 from .state import FlatState
@@ -26,6 +28,7 @@ __all__ = [
     "check_times",
     "check_transform",
     "is_differentiated",
+    "reject_batch_statistics",
     "transformed",
 ]
 
@@ -206,3 +209,36 @@ def check_transform(t: Tensor | Sequence[float], events: bool) -> None:
             "torch.func.vmap cannot map over a solve with events, which end at another time in "
             "each sample; solve the samples one after the other"
         )
+
+
+def reject_batch_statistics(
+    holdings: Holdings, gradient: str, evaluate: Callable[[], object]
+) -> None:
+    """Reject batch normalisation that updates its statistics at every evaluation.
+
+    Args:
+        evaluate: Evaluates the function once; called where it may have such a part.
+
+    Raises:
+        ValueError: The function updates the running statistics of a module that it holds.
+    """
+    parts = {
+        part: name
+        for module in holdings.modules
+        for name, part in module.named_modules()
+        if isinstance(part, _BatchNorm) and part.training and part.track_running_stats
+    }
+    if not parts:
+        return
+    before = {part: {k: v.clone() for k, v in part.named_buffers()} for part in parts}
+    evaluate()
+    for part, buffers in before.items():
+        changed = any(not torch.equal(v, buffers[k]) for k, v in part.named_buffers())
+        part.load_state_dict(buffers, strict=False)
+        if changed:
+            raise ValueError(
+                f"{type(part).__name__} {parts[part]!r} of the vector field updates its running "
+                f"statistics at every evaluation, and gradient={gradient!r} evaluates again in "
+                "the backward pass; take GroupNorm or LayerNorm, call eval() on it, set "
+                "track_running_stats=False, or take gradient='backprop'"
+            )

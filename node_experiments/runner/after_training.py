@@ -60,12 +60,13 @@ def calibrate(trainer: Trainer, checkpoints: Checkpoints, folder: Path) -> None:
     # The order of the training series as in the last epoch, also in a process that trained none.
     trainer.data.train.epoch = trainer.epoch - 1
     reported = trainer.reported
-    if trainer.best is not None:
+    has_best = trainer.best_epoch.value is not None
+    if has_best:
         best = checkpoints.best(trainer.device)
         trainer.model.load_state_dict(best["model"])
     fitted = task.calibrate(trainer.model, trainer.data)
     reported.update({f"{name}/validation": value for name, value in fitted.items()})
-    if trainer.best is not None:
+    if has_best:
         checkpoints.replace_best({**best, "model": trainer.model.state_dict()})
     found = task.coverage_metrics(trainer.model, trainer.data)
     reported.update({f"{name}/test": value for name, value in found.items()})

@@ -223,8 +223,8 @@ def findings(trainer: Trainer, parameters: int, timing: Timing) -> Findings:
     """Metrics of the last and of the best epoch, function evaluations and memory."""
     last = trainer.history[-1] if trainer.history else {}
     metric = trainer.task.metric
-    tag = f"{trainer.chosen_by}/validation"
-    best = None if trainer.best is None else Best(tag, trainer.reported)
+    choice = trainer.best_epoch
+    best = None if choice.value is None else Best(choice.tag, trainer.reported)
     found = Findings(
         metrics=last,
         best=best,
@@ -236,9 +236,9 @@ def findings(trainer: Trainer, parameters: int, timing: Timing) -> Findings:
         tested=tested(trainer),
         class_counts=getattr(trainer.data, "class_counts", None),
     )
-    if trainer.stopped and trainer.epoch < trainer.epochs:
-        found.stopped = f"patience, no better {tag} in {trainer.patience} evaluations"
-    found.objective = found.reported.get(tag, found.reported.get(f"{metric}/test"))
+    if choice.stopped and trainer.epoch < trainer.epochs:
+        found.stopped = f"patience, no better {choice.tag} in {choice.patience} evaluations"
+    found.objective = found.reported.get(choice.tag, found.reported.get(f"{metric}/test"))
     return found
 
 

@@ -81,7 +81,7 @@ class Checkpoints(Callback):
             raise Interrupted(f"interrupted in epoch {trainer.epoch + 1} of {trainer.epochs}")
 
     def epoch_end(self, trainer: Trainer) -> None:
-        self.save(trainer, best=trainer.improved)
+        self.save(trainer, best=trainer.best_epoch.improved)
 
     def best(self, device: torch.device) -> dict[str, Any]:
         """The checkpoint of the best epoch."""

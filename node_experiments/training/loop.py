@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from .best_epoch import BestEpoch
 from .distributed import (
     ALONE,
     Group,
@@ -28,10 +28,7 @@ from .task import Task, samples_in, weight_of
 __all__ = ["Batches", "Callback", "Data", "Trainer", "TrainingDiverged"]
 
 # What a checkpoint keeps of the trainer itself.
-COUNTERS = (
-    "epoch", "index", "step", "best", "chosen_by", "improved", "waited", "tested", "metrics",
-    "history", "windows",
-)  # fmt: skip
+COUNTERS = ("epoch", "index", "step", "tested", "metrics", "history", "windows")
 
 
 class Batches(Protocol):
@@ -134,8 +131,7 @@ class Trainer:
         epoch: Epochs completed.
         index: Steps completed of the epoch that is being trained.
         step: Steps completed.
-        best: Best value of the task's metric on the validation data, or None.
-        waited: Evaluations since it was reached.
+        best_epoch: The best epoch by the task's metric on the validation data.
         tested: Samples of the last evaluation; 0 where the batches do not tell.
         window: Means over the last window of steps, by TensorBoard tag.
         metrics: Metrics of the last epoch, by TensorBoard tag.
@@ -166,7 +162,7 @@ class Trainer:
         self.callbacks = callbacks
         self.epochs, self.device, self.precision = epochs, device, precision
         self.clip_norm, self.log_every = clip_norm, log_every
-        self.evaluate_every, self.patience = evaluate_every, patience
+        self.evaluate_every = evaluate_every
         self.accumulate = accumulate
         if hasattr(task, "steps_per_epoch"):
             task.steps_per_epoch = self.steps_per_epoch
@@ -175,10 +171,7 @@ class Trainer:
         self.epoch = 0
         self.index = 0
         self.step = 0
-        self.best: float | None = None
-        self.chosen_by = task.metric
-        self.improved = False
-        self.waited = 0
+        self.best_epoch = BestEpoch(task.metric, task.higher_is_better, patience)
         self.tested = 0
         self.window: dict[str, float] = {}
         self.metrics: dict[str, float] = {}
@@ -195,9 +188,7 @@ class Trainer:
     @property
     def reported(self) -> dict[str, float]:
         """The metrics that stand for the run so far: of the best validation epoch, or the last."""
-        tag = f"{self.chosen_by}/validation"
-        best = (row for row in self.history if self.best is not None and row.get(tag) == self.best)
-        return next(best, self.history[-1] if self.history else {})
+        return self.best_epoch.row(self.history)
 
     def fit(self) -> None:
         """Train until `epochs` are done, or patience runs out.
@@ -209,7 +200,7 @@ class Trainer:
         try:
             while not self.is_last:
                 self.train_epoch()
-                self.improved = False
+                self.best_epoch.improved = False
                 if self.is_evaluated(self.epoch + 1):
                     self.evaluate_epoch()
                 self.end_epoch()
@@ -290,14 +281,9 @@ class Trainer:
         self.windows.append({"step": float(self.step), **self.window})
 
     @property
-    def stopped(self) -> bool:
-        """Whether the validation metric has not become better for too long."""
-        return self.patience is not None and self.waited >= self.patience
-
-    @property
     def is_last(self) -> bool:
         """Whether no epoch follows those that are completed."""
-        return self.epoch >= self.epochs or self.stopped
+        return self.epoch >= self.epochs or self.best_epoch.stopped
 
     def is_evaluated(self, epoch: int) -> bool:
         """Whether the model is evaluated after so many epochs."""
@@ -315,20 +301,7 @@ class Trainer:
 
         if validation is not None:
             self.metrics |= {f"{name}/validation": value for name, value in validation.items()}
-            if self.task.metric not in validation and self.chosen_by != "loss":
-                warnings.warn(
-                    f"{self.task.metric} is undefined on the validation data, where a class is "
-                    "missing; the best epoch is chosen by the loss. Raise dataset.validation_size",
-                    stacklevel=2,
-                )
-                self.chosen_by = "loss"
-            found = validation[self.chosen_by]
-            higher = self.task.higher_is_better and self.chosen_by == self.task.metric
-            sign = 1 if higher else -1
-            better = self.best is None or sign * found > sign * self.best
-            self.improved = better and not math.isnan(found)
-            self.best = found if self.improved else self.best
-            self.waited = 0 if self.improved else self.waited + 1
+            self.best_epoch.judge(validation)
         self.metrics |= {f"{name}/test": value for name, value in test.items()}
 
     def end_epoch(self) -> None:
@@ -367,6 +340,7 @@ class Trainer:
             "scheduler": self.scheduler.state_dict(),
             "ranks": self.group.gather(local),
             **{name: getattr(self, name) for name in COUNTERS},
+            **self.best_epoch.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -376,6 +350,7 @@ class Trainer:
         self.scheduler.load_state_dict(state["scheduler"])
         for name in COUNTERS:
             setattr(self, name, state.get(name, getattr(self, name)))
+        self.best_epoch.load_state_dict(state)
         self.window = dict(self.windows[-1]) if self.windows else {}
         local = state["ranks"][self.group.rank]
         self._epoch_means, self._window_means = (Means(**means) for means in local["means"])

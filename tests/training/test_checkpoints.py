@@ -76,7 +76,7 @@ def test_the_best_checkpoint_is_that_of_the_best_epoch(tmp_path, scores, higher,
     trainer.fit()
     assert load_checkpoint(tmp_path / "best.pt")["epoch"] == best
     assert load_checkpoint(tmp_path / "last.pt")["epoch"] == 4
-    assert trainer.best == scores[best - 1]
+    assert trainer.best_epoch.value == scores[best - 1]
     assert trainer.reported["epoch"] == best
 
 
@@ -108,7 +108,7 @@ def test_what_was_tested_and_how_the_best_epoch_was_chosen_is_known_after_a_resu
     resumed.fit()
     for each in (trainer, resumed):
         assert each.tested == 5
-        assert each.chosen_by == "loss"
+        assert each.best_epoch.chosen_by == "loss"
         assert each.reported["epoch"] == 2
 
 

@@ -152,7 +152,7 @@ def test_loss_falls_and_the_best_epoch_is_known():
     losses = [row["loss/train"] for row in trainer.history]
     assert losses[-1] < 0.1 * losses[0]
     assert [row["epoch"] for row in trainer.history] == list(range(1, 11))
-    assert trainer.best == min(row["error/validation"] for row in trainer.history)
+    assert trainer.best_epoch.value == min(row["error/validation"] for row in trainer.history)
     assert trainer.step == 30
 
 
@@ -161,7 +161,7 @@ def test_epochs_between_evaluations_have_no_metrics_of_them_and_no_checkpoint_th
 
     class Watcher(Callback):
         def epoch_end(self, trainer):
-            improved.append(trainer.improved)
+            improved.append(trainer.best_epoch.improved)
 
     trainer = make_trainer([Watcher()], epochs=5)
     trainer.evaluate_every = 2
@@ -172,14 +172,14 @@ def test_epochs_between_evaluations_have_no_metrics_of_them_and_no_checkpoint_th
         assert {"loss/train", "lr"} <= row.keys()
     assert improved[:3] == [False, True, False]
     evaluated = [row for row in trainer.history if "error/validation" in row]
-    assert trainer.best == min(row["error/validation"] for row in evaluated)
+    assert trainer.best_epoch.value == min(row["error/validation"] for row in evaluated)
 
 
 def test_without_validation_there_is_no_best():
     trainer = make_trainer(validation=False)
     trainer.fit()
-    assert trainer.best is None
-    assert not trainer.improved
+    assert trainer.best_epoch.value is None
+    assert not trainer.best_epoch.improved
 
 
 def test_clipping_bounds_the_step():

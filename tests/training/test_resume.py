@@ -101,7 +101,7 @@ def make_trainer(folder, stop_at=None, accumulate=1):
 
 def what_counts(trainer):
     weights = torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
-    return weights, trainer.history, trainer.windows, trainer.best, trainer.step
+    return weights, trainer.history, trainer.windows, trainer.best_epoch.value, trainer.step
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..fixed_grid import FixedGrid
-from ..integrate import integrate
+from ..integrate import integrate, make_controller
 from ..methods.explicit_runge_kutta import Clock
 from ..methods.make_stepper import make_stepper
 from ..methods.registry import METHODS
@@ -23,7 +23,7 @@ from ..norms import scaled
 from ..problem import Observe, Problem, Watch
 from ..solution import Solution, SolveError, Status, Trajectory
 from ..solver import Solver
-from ..step_size_control import AdaptiveControl, first_step, make_controller
+from ..step_size_control import AdaptiveControl, first_step
 from ..vector_field import Dynamics
 
 if TYPE_CHECKING:

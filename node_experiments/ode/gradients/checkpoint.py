@@ -17,7 +17,8 @@ from torch import Tensor
 from ..integrate import solve_forward
 from ..problem import Problem
 from ..solution import StepCounts, Trajectory
-from .base import Evaluator, Gradient, backward_pass
+from .backward_pass import Evaluator, backward_pass
+from .base import Gradient
 from .checkpointed_steps import CheckpointedSteps, ThinnedRecord
 from .discrete import gradients_of, solve_recorded
 from .records import Span, Start, starts_of

@@ -16,12 +16,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..changed_field import reject_another_field
 from ..integrate import run, solve_forward
 from ..methods.explicit_runge_kutta import ExplicitRungeKutta
 from ..problem import Problem
 from ..solution import StepCounts, Trajectory
-from .base import Evaluation, Evaluator, Gradient, Pullback, backward_pass
+from .backward_pass import (
+    Evaluation,
+    Evaluator,
+    Pullback,
+    backward_pass,
+    reject_another_field,
+)
+from .base import Gradient
 from .records import Record, Span, Start, starts_of
 from .replay import GraphSteps, implicit_stepper, implicit_steps
 from .runge_kutta_adjoint import RungeKuttaAdjoint, StepGraph

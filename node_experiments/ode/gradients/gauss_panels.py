@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..norms import rms_norm
-from .adjoint import real_view
+from .augmented_solve import real_view
 
 __all__ = ["GaussPanels", "Gradients"]
 

@@ -14,12 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..changed_field import reject_change_since
 from ..per_sample_steps import solve_samples
 from ..problem import Problem
 from ..sample_steps import AcceptedSteps, SampleSteps, spread
 from ..solution import Status, StepCounts, Trajectory
-from .base import Evaluator, Pullback, backward_pass
+from .backward_pass import Evaluator, Pullback, backward_pass, reject_change_since
 from .checkpointed_steps import CheckpointedSteps, ThinnedRecord
 from .records import Start, starts_of
 
@@ -198,7 +197,8 @@ class SampleAdjoint:
         if self._first is None:
             return
         y0, problem = self._problem.y0, self._problem
-        start = self._evaluator(spread(torch.full((len(y0),), problem.times[0], device="cpu"), y0), y0)
+        times = torch.full((len(y0),), problem.times[0], device="cpu")
+        start = self._evaluator(spread(times, y0), y0)
         self._backward.evaluations += 1
         if start.derivative.requires_grad:
             (grad,) = self._pull_back([start.derivative], [start.y], [self._first])

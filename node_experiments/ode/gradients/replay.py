@@ -14,7 +14,7 @@ from ..methods.implicit_runge_kutta import ImplicitRungeKutta
 from ..problem import Problem
 from ..solution import StepCounts
 from ..vector_field import Dynamics
-from .base import Evaluation, Evaluator
+from .backward_pass import Evaluation, Evaluator
 from .records import Span, Start
 from .runge_kutta_adjoint import StepGraph
 

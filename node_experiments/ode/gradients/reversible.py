@@ -26,7 +26,8 @@ from ..methods.reversible import REVERSIBLE, ReversibleMethod
 from ..problem import Problem
 from ..solution import Trajectory
 from ..solver import Solver
-from .base import Evaluator, Gradient, Pullback, backward_pass
+from .backward_pass import Evaluator, Pullback, backward_pass
+from .base import Gradient
 from .records import Grid
 from .time_cotangents import TimeCotangents
 

@@ -35,7 +35,7 @@ from torch import Tensor
 
 from ..methods.interpolation import output_slopes, output_weights
 from ..problem import Problem
-from .base import Evaluation, Pullback
+from .backward_pass import Evaluation, Pullback
 from .stage_equation import solve_transposed
 from .time_cotangents import TimeCotangents
 

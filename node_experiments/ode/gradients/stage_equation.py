@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..methods.newton import DENSE_UP_TO, gmres_to_rounding
-from .base import Evaluation
+from .backward_pass import Evaluation
 
 __all__ = ["StageSystem", "solve_transposed"]
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..problem import Problem
-from .base import Evaluation
+from .backward_pass import Evaluation
 
 __all__ = ["TimeCotangents"]
 

@@ -66,10 +66,6 @@ class Tableau:
     def stages(self) -> int:
         return len(self.b)
 
-    @property
-    def adaptive(self) -> bool:
-        return self.b_error is not None
-
     @cached_property
     def explicit(self) -> bool:
         return self.diagonal is None and not self.coupled

@@ -20,6 +20,7 @@ __all__ = ["AugmentedLinearization", "Linear", "Linearization", "gmres", "gmres_
 
 DENSE_UP_TO = 128  # components of the state; larger systems are solved by GMRES
 TOLERANCE = 1e-3  # of GMRES: Newton's method, or a restart, corrects what is left
+MOST_ITERATIONS = 50  # of GMRES without a restart
 RESTARTS = 20
 NO_JACOBIAN = (
     "an implicit method differentiates the vector field with respect to its state, and the "
@@ -140,9 +141,7 @@ class AugmentedLinearization:
         return solve
 
 
-def gmres(
-    operator: Callable[[Tensor], Tensor], b: Tensor, tolerance: float, max_iterations: int = 50
-) -> Tensor:
+def gmres(operator: Callable[[Tensor], Tensor], b: Tensor, tolerance: float) -> Tensor:
     """Solve operator(x) = b (Saad & Schultz 1986), from x = 0 and without restarts.
 
     Args:
@@ -150,13 +149,13 @@ def gmres(
         tolerance: Bound on |operator(x) - b| / |b|.
 
     Raises:
-        StepFailed: It was not reached in `max_iterations`.
+        StepFailed: It was not reached in `MOST_ITERATIONS`.
     """
     size = float(torch.linalg.vector_norm(b))
     if size == 0:
         return torch.zeros_like(b)
     basis = [b / size]
-    m = min(max_iterations, len(b))
+    m = min(MOST_ITERATIONS, len(b))
     hessenberg = torch.zeros(m + 1, m, dtype=torch.float64, device="cpu")
     target = torch.zeros(m + 1, dtype=torch.float64, device="cpu")
     target[0] = size

@@ -158,7 +158,7 @@ def adjoint_norm(
 ) -> Callable[[tuple[Tensor, ...]], Any]:
     """The norm as a function of the tuple (time, state, adjoint, *gradients), flat if a tuple."""
     leaves, structure = pytree.tree_flatten(problem.y0)
-    of_state = norm_of(problem.options.get("norm"), problem.y0) or rms
+    of_state = norm_of(problem.options.get("norm"), problem.y0) or rms_norm
 
     def unpacked(y: Tensor) -> Any:
         if isinstance(problem.y0, Tensor):
@@ -177,15 +177,10 @@ def adjoint_norm(
         time, y, adjoint, *gradients = parts
         sizes = [time.abs(), of_state(unpacked(y)), of_state(unpacked(adjoint))]
         if norm != "seminorm":
-            sizes += [rms(gradient) for gradient in gradients if gradient.numel()]
+            sizes += [rms_norm(gradient) for gradient in gradients if gradient.numel()]
         return torch.stack([size.to(time) for size in sizes]).max()
 
     return by_user if callable(norm) else largest
-
-
-def rms(x: Tensor) -> Tensor:
-    """Root mean square of a tensor of any shape, shape `()`."""
-    return rms_norm(x.reshape(-1))
 
 
 def norm_of_parts(
