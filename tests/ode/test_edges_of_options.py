@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from torch import nn
 
 from node_experiments.ode import ControlInput, SolveError, Solver, solve
 from node_experiments.ode.methods.newton import gmres
@@ -114,18 +113,6 @@ def test_a_reversible_solve_is_the_same_one_without_gradients(method):
     events = [lambda t, y: y[0] - 0.5]
     solution = solve(field, y0, [0.0, 2.0], fine, "reversible", events=events)
     assert float(solution.ys[-1][0].detach()) == pytest.approx(0.5, abs=1e-5)
-
-
-def test_second_derivatives_of_compiled_steps_by_weights_are_refused():
-    field = nn.Linear(2, 2)
-    y0 = torch.ones(2)
-    ys = solve(
-        lambda t, y: torch.tanh(field(y)), y0, [0.0, 1.0],
-        Solver("rk4", num_steps=2, compile=True), "backprop",
-    ).ys  # fmt: skip
-    (slope,) = torch.autograd.grad(ys.sum(), [field.weight], create_graph=True)
-    with pytest.raises(NotImplementedError, match="second derivatives"):
-        (ys.pow(2).mean() + slope.pow(2).sum()).backward()
 
 
 def test_a_control_input_is_read_in_the_precision_of_the_time():

@@ -19,7 +19,8 @@ def test_a_calibration_reads_the_training_series_as_the_last_epoch_did(tmp_path)
     for left_by in (0, 4):  # a new process, and that of the training
         row = {}
         trainer = SimpleNamespace(
-            task=Task(), history=[row], reported=row, best=None, epoch=5, model=None,
+            task=Task(), history=[row], reported=row, epoch=5, model=None,
+            best_epoch=SimpleNamespace(value=None),
             data=SimpleNamespace(train=SimpleNamespace(epoch=left_by)),
         )  # fmt: skip
         calibrate(trainer, None, tmp_path)

@@ -18,7 +18,7 @@ def trainer_at(epoch, epochs=4, steps=7, stopped=False):
     trainer = SimpleNamespace(
         task=SimpleNamespace(metric="accuracy"), windows=[], history=[], epoch=epoch,
         epochs=epochs, step=steps * epoch, is_evaluated=lambda epoch: epoch % 2 == 0,
-        stopped=stopped,
+        best_epoch=SimpleNamespace(stopped=stopped),
     )  # fmt: skip
     trainer.is_last = Trainer.is_last.fget(trainer)
     return trainer

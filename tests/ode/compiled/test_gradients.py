@@ -237,3 +237,15 @@ def test_a_norm_of_the_users_and_tolerances_of_components(lowered):
                 )
             counts.append(solution.stats.forward.evaluations)
         assert counts[0] == counts[1]
+
+
+def test_second_derivatives_by_weights_are_refused(lowered):
+    """Also where the gradient that arrives needs none: a penalty on a slope."""
+    field = nn.Linear(2, 2)
+    y0 = torch.ones(2)
+    solver = Solver("rk4", num_steps=2, compile=True)
+    ys = solve(lambda t, y: torch.tanh(field(y)), y0, [0.0, 1.0], solver, "backprop").ys
+    assert lowered.calls
+    (slope,) = torch.autograd.grad(ys.sum(), [field.weight], create_graph=True)
+    with pytest.raises(NotImplementedError, match="second derivatives"):
+        (ys.pow(2).mean() + slope.pow(2).sum()).backward()
