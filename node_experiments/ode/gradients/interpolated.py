@@ -7,6 +7,7 @@ hurt; see `adjoint_over_interpolants`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence  # noqa: F401  fields of Adjoint name them
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral
@@ -21,6 +22,7 @@ from ..methods.base import Interpolant, Stepper
 from ..methods.registry import METHODS
 from ..problem import Problem
 from ..solution import Trajectory
+from ..solver import Solver  # noqa: F401  likewise
 from .adjoint import Adjoint
 from .adjoint_over_interpolants import AdjointOverInterpolants, StoredSolution
 from .backward_pass import backward_pass, reject_change_since
