@@ -11,6 +11,7 @@ from node_experiments.chapters.irregular_series.settings import CSVConfig
 from node_experiments.chapters.irregular_series.times_in_names import times_in_names
 from node_experiments.data.table_file import TableFile
 from node_experiments.errors import DataError
+from tests.chapters.irregular_series.test_table_guesses import message
 
 
 def wide(head, ids="p{:02d}", count=12, more=()):
@@ -19,15 +20,6 @@ def wide(head, ids="p{:02d}", count=12, more=()):
     values = [[70 + s + n for n in range(len(names) - 1 - len(more))] for s in range(count)]
     rows = [[ids.format(s), *more, *each] for s, each in enumerate(values)]
     return "\n".join([head, *(",".join(map(str, row)) for row in rows), ""])
-
-
-def message(tmp_path, text, **settings):
-    path = tmp_path / "t.csv"
-    path.write_text(text)
-    with pytest.raises(DataError) as error:
-        csv_data(CSVConfig(path=str(path), **settings))
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 @pytest.mark.parametrize(
