@@ -25,19 +25,19 @@ __all__ = ["__version__", "load"]
 def load(
     run: str | PathLike[str], *, outputs: str | PathLike[str] = "outputs", device: str = "auto"
 ) -> LoadedRun:
-    """A trained run: its `model`, `config`, `metrics`, and `predict`.
+    """Load a trained run: its `model`, `config` and `metrics`, and its method `predict`.
 
-    torch is imported by this call, and not by `import node_experiments`.
+    torch is imported by this call, not by `import node_experiments`.
 
     Args:
-        run: A run directory such as `outputs/csv_latent_ode/<run>`, a file of its checkpoints,
+        run: A run directory such as `outputs/csv_latent_ode/<run>`, a checkpoint file,
             `latest` (the newest run in `outputs` with a checkpoint), or `pretrained:<name>` for a
             model that ships with the package.
-        outputs: Where `latest` is looked for.
+        outputs: Directory that is searched for `latest`.
         device: auto, cpu, cuda, cuda:1 or mps.
 
     Raises:
-        UserError: There is no such run, it has no checkpoint, or that cannot be read.
+        UserError: There is no such run, it has no checkpoint, or its checkpoint cannot be read.
     """
     from .runner.loaded import load_run
 

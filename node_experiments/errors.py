@@ -1,4 +1,4 @@
-"""Errors that the user can correct; it imports nothing else."""
+"""Errors that the user can correct; imports no other module of the package."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from types import TracebackType
 
 __all__ = ["DataError", "Faults", "UserError"]
 
-MOST = 3  # faults in one message
+MOST = 3  # faults listed in one message
 
 
 class UserError(Exception):
     """Input that cannot be used: a setting, a data file, a device or a checkpoint.
 
     The message is one line for the user: what was wrong, what was found, what is allowed, and
-    what to do. Wherever it is raised, also in a process of a data parallel run, `node-run` prints
-    that line and ends with `exit_code`.
+    what to do. Wherever it is raised, even in a worker process of a data parallel run, `node-run`
+    prints that line and exits with `exit_code`.
     """
 
     exit_code = 2
 
 
 class DataError(UserError):
-    """Data that is missing, damaged or does not fit; the message says what to do."""
+    """Data that are missing, damaged or unsuitable; the message says what to do."""
 
 
 class Faults:
-    """Collects the faults of independent parts of an input, to say them all at once.
+    """Collector of faults in independent parts of an input, to report them all at once.
 
     >>> faults = Faults()
     >>> for name in ("time", "rate"):
@@ -54,10 +54,10 @@ class Faults:
         return False
 
     def raise_them(self) -> None:
-        """Raise what was found, the first few in words.
+        """Raise one error for all faults, of which it lists the first few.
 
         Raises:
-            DataError: Something was.
+            DataError: There was at least one fault.
         """
         found = list(dict.fromkeys(self._found))
         if found:

@@ -1,4 +1,4 @@
-"""The version of the package, which hatch reads here."""
+"""The version of the package; hatch reads it from this file."""
 
 __all__ = ["__version__"]
 

@@ -34,7 +34,7 @@ LONGER = REFERENCE / "gallery" / "flow_matching"
 OF_DATA = ("name", "task", "train_size", "batches")
 
 HEADER = '''\
-"""How long experiments take, for `node-run --list`; written by scripts/experiment_times.py."""
+"""Duration of each experiment, for `node-run --list`; written by scripts/experiment_times.py."""
 
 from __future__ import annotations
 

@@ -208,7 +208,9 @@ def main() -> None:
     theirs = options["torchdiffeq"]
     if theirs is None:
         parser.error("--torchdiffeq is needed, for everything is compared with it")
-    print("| package | what ran | result, drop-in | result, torchdiffeq | CPU s | CPU s | ratio |")
+    print(
+        "| package | what ran | result, drop-in | result, torchdiffeq | CPU s, drop-in | CPU s, torchdiffeq | ratio |"
+    )
     print("| --- | --- | --- | --- | ---: | ---: | ---: |", flush=True)
     with tempfile.TemporaryDirectory() as shim, tempfile.TemporaryDirectory() as cache:
         package = Path(shim) / "torchdiffeq"

@@ -10,10 +10,10 @@ from hopper_runs import latent_odes
 from node_experiments.chapters.irregular_series.tables import MODELS, forecasts
 from node_experiments.chapters.irregular_series.tables import errors as mean_squared
 from node_experiments.cli.report import TABLES, resolve
-from node_experiments.reports.rank_test import standing
+from node_experiments.reports.rank_test import order_verdict
 from node_experiments.reports.records import records
 from node_experiments.reports.table import ReportTable
-from node_experiments.reports.verdicts import held
+from node_experiments.reports.verdicts import claim_verdict
 from node_experiments.runs import load_runs
 
 REFERENCE = ROOT / "outputs" / "reference"
@@ -91,7 +91,7 @@ def table1_rows() -> Iterator[Row]:
         "test error in %: ResNet, RK-Net, ODE-Net",
         triple(error, "paper: "),
         triple(error),
-        f"within {gap:.2f} points, {', '.join(seeds)} seeds; one residual block has {block}",
+        f"within {gap:.2f} points; {', '.join(seeds)} seeds; a single residual block: {block}",
         "node-run sweep=table1",
         TABLE_1,
     )
@@ -100,7 +100,7 @@ def table1_rows() -> Iterator[Row]:
         "memory in L blocks or L̃ evaluations: ResNet, RK-Net, ODE-Net",
         triple(memory, "paper: "),
         triple(memory),
-        held(close, len(nets)),
+        claim_verdict(close, len(nets)),
         "node-report table1 --reference",
         TABLE_1,
     )
@@ -150,17 +150,17 @@ def table2_rows() -> Iterator[Row]:
         "latent ODE, RMSE at 30, 50, 100 points",
         across(f"paper: {latent}"),
         across(latent),
-        f"lower error than RNNs: {outcomes[0]} where these forecast from one target to the next, "
-        f"{outcomes[1]} where they do in steps of the mean gap",
+        f"lower error than RNNs: {outcomes[0]} if these forecast from one target to the next, "
+        f"{outcomes[1]} if they forecast in steps of the mean gap",
         "node-run sweep=table2",
         TABLE_2,
     )
     yield Row(
         "",
-        "RNN (ours with time gaps), RMSE",
+        "RNN (ours: with time gaps), RMSE",
         across("paper: RNN"),
         across(rnn),
-        "in steps of the mean gap; the paper does not say how it forecast",
+        "forecasts in steps of the mean gap; the paper does not say how its RNN forecasts",
         "node-report table2 --reference",
         TABLE_2,
     )
@@ -202,7 +202,7 @@ def poisson_row() -> Row:
         "Poisson process: nats inferred, true, constant rate",
         "picture",
         ", ".join(f"{value:.2f}" for value in nats.values()),
-        f"{gained:.0%} of what there is to gain",
+        f"{gained:.0%} of the difference between constant and true rate",
         "node-run experiment=poisson_latent_ode",
         TABLE_2,
     )
@@ -225,10 +225,10 @@ def hopper_row() -> Row:
     steps, longest = max(budgets.items())
     return Row(
         "Rubanova et al., Table 3",
-        "Hopper, MSE x 100, 10 % seen: latent ODE, ODE-RNN",
+        "Hopper, MSE x 100, 10 % observed: latent ODE, ODE-RNN",
         ", ".join(known.values()),
-        f"{ours}; the latent ODE after {steps:,} steps {100 * longest['mse_samples/test']:.3f}",
-        f"order {standing(errors, sorted(known, key=lambda name: float(known[name])))}",
+        f"{ours}; latent ODE after {steps:,} steps: {100 * longest['mse_samples/test']:.3f}",
+        f"order {order_verdict(errors, sorted(known, key=lambda name: float(known[name])))}",
         "node-run sweep=hopper_interpolation",
         REAL,
     )
@@ -246,7 +246,7 @@ def glance() -> str:
         )
     )  # fmt: skip
     lines = [
-        "| of the paper | what | paper | ours | verdict | command |",
+        "| item | what | paper | ours | verdict | command |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for row in (*table1_rows(), figure1, *figure3_rows(), *table2_rows(), *flow_rows(), pictures,

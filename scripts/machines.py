@@ -18,11 +18,11 @@ def machines(runs: Sequence[Record]) -> str:
     most = max(by_cpu, key=lambda cpu: len(by_cpu[cpu]))
     everything = seeds_by_cell(runs)
     said = [
-        f"on an {cpu} ran {some(seeds_by_cell(others), everything)}"
+        f"{some(seeds_by_cell(others), everything)} ran on an {cpu}"
         for cpu, others in sorted(by_cpu.items())
         if cpu != most
     ]
-    return f"Machines: {'; '.join(said)}; all others on an {most}."
+    return f"Machines: {'; '.join(said)}; all others ran on an {most}."
 
 
 def processor(run: Record) -> str:

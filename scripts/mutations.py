@@ -43,7 +43,7 @@ ODE = (
     Mutation(
         "tolerances of components follow the memory of the state",
         "ode/solve.py",
-        "keeps_layout=not by_place",
+        "keeps_layout=not by_position",
         "keeps_layout=True",
         ("ode/test_state_layout.py::test_tolerances_of_components_are_in_the_order_of_the_axes",),
     ),
@@ -110,8 +110,8 @@ ODE = (
 GRADIENTS = (
     Mutation(
         "a parameter that is read between the ends alone gets no gradient",
-        "ode/gradients/adjoint.py",
-        "if grads[place] is not None:",
+        "ode/gradients/augmented_solve.py",
+        "if grads[index] is not None:",
         "if False:",
         (
             "ode/test_unread.py::test_a_network_that_is_read_between_the_ends_alone_gets_its_gradient",
@@ -140,7 +140,7 @@ GRADIENTS = (
     ),
     Mutation(
         "one state fewer is held than may be",
-        "ode/gradients/checkpoint.py",
+        "ode/gradients/checkpointed_steps.py",
         "free = limit - len(starts)\n",
         "free = limit - len(starts) - 1\n",
         (
@@ -171,7 +171,7 @@ GRADIENTS = (
     Mutation(
         "a seminorm does not look at the parameter gradients",
         "ode/gradients/augmented_solve.py",
-        "beside = beside / LOOSE",
+        "beside = beside / SEMINORM_FACTOR",
         "beside = beside * 0",
         (
             "ode/gradients/test_interpolated.py::test_parameters_that_neither_state_nor_adjoint_tells_of",
@@ -280,7 +280,7 @@ NN_AND_MODELS = (
     ),
     Mutation(
         "the time channel of a convolution is another time",
-        "chapters/image_classification/time_conv.py",
+        "chapters/image_classification/ode_block.py",
         "F.conv2d(channel, self.time_weight, self.bias, padding=1)",
         "F.conv2d(channel + 1, self.time_weight, self.bias, padding=1)",
         (
@@ -437,8 +437,8 @@ TRAINING = (
     Mutation(
         "losses of accumulated batches of unlike sizes count the same",
         "training/loop.py",
-        "share = size / sum(sizes)",
-        "share = 1 / len(sizes)",
+        "fraction = size / sum(sizes)",
+        "fraction = 1 / len(sizes)",
         ("training/test_loop.py::test_accumulated_batches_are_one_large_batch",),
     ),
     Mutation(
@@ -446,7 +446,7 @@ TRAINING = (
         "training/distributed.py",
         "return leaf[self.rank :: self.size]",
         "return leaf[:: self.size]",
-        ("training/test_distributed.py::test_shares_of_a_batch",),
+        ("training/test_distributed.py::test_shards_of_a_batch",),
     ),
 )
 

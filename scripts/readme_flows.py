@@ -21,8 +21,8 @@ from node_experiments.chapters.normalizing_flows import (
 )
 from node_experiments.chapters.normalizing_flows.flow_runs import (
     Record,
-    by_dataset,
-    by_target,
+    group_by_dataset,
+    group_by_target,
 )
 from node_experiments.reports.render import FORMATS
 from node_experiments.runs import load_runs
@@ -35,9 +35,9 @@ KEPT = ("config.yaml", "result.json", "metrics.jsonl", PANELS, "run_info.json")
 INTRO = """\
 A continuous flow carries a density from noise to data: log-density and state come from one solve
 (theorem 1).
-`planar_cnf` is the paper's (planar units, hypernetwork over time, gates), `planar_nf` its discrete
-baseline; `ffjord` and `hamiltonian_cnf` are there too. Any of them takes the energies `u1` to `u4`
-(density matching) and eight sets of points (maximum likelihood).
+`planar_cnf` is the paper's model (planar units, a hypernetwork over time, gates) and `planar_nf`
+its discrete baseline; `ffjord` and `hamiltonian_cnf` are further models. Each can be fitted to the
+energies `u1` to `u4` (density matching) and to eight sets of points (maximum likelihood).
 
     node-run experiment=two_moons_planar_cnf          # minutes, with figures and a GIF
     node-run experiment=pinwheel_ffjord model.trace=hutchinson
@@ -48,11 +48,11 @@ baseline; `ffjord` and `hamiltonian_cnf` are there too. Any of them takes the en
 def take(sweeps: Path) -> None:
     """Copy what reports read of the runs of the two sweeps, and draw both figures."""
     runs = load_runs(sweeps)
-    for target, cells in by_target(runs).items():
+    for target, cells in group_by_target(runs).items():
         for (model, units), seeds in cells.items():
             for run in seeds:
                 copy(run, REFERENCE / "figure4" / f"{target}_{model}_{units}")
-    for dataset, members in by_dataset(runs).items():
+    for dataset, members in group_by_dataset(runs).items():
         for model, seeds in members.items():
             for run in seeds:
                 folder = copy(run, REFERENCE / "figure5" / f"{dataset}_{model}")
@@ -101,7 +101,7 @@ def section() -> str:
             "### Figure 4: density matching",
             f"{seeds_of(runs['seed'])}; a tenth of the paper's steps for both.",
             FORMATS["md"](figure4.figure4(runs)).rstrip(),
-            *of_machines(by_target(runs)),
+            *of_machines(group_by_target(runs)),
             "![Targets, densities of both kinds of flow, final losses]"
             "(outputs/reference/figure4/figure4.png)",
             "![Losses against training steps](outputs/reference/figure4/curves.png)",
@@ -112,7 +112,7 @@ def section() -> str:
             "### Figure 5: maximum likelihood",
             f"{seeds_of(runs['seed'])}; the paper does not say how many steps it took.",
             FORMATS["md"](figure5.figure5(runs)).rstrip(),
-            *of_machines(by_dataset(runs)),
+            *of_machines(group_by_dataset(runs)),
             "![Densities and samples on the way from noise to data]"
             "(outputs/reference/figure5/figure5.png)",
         ]

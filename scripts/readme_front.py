@@ -16,17 +16,17 @@ BLOCK = re.compile(r"<!-- front: (\w+) -->\n.*?<!-- /front -->", re.DOTALL)
 
 # The picture of each run of the gallery, its command, and what it shows.
 GALLERY = {
-    "fluid_control/figures/smoke.gif": "a force, found through the solve, shapes smoke",
-    "bouncing_ball/figures/training.gif": "gravity, learned through times of bounces",
-    "pendulum/figures/swing_up.gif": "learned dynamics, and a plan through them",
-    "learn_physics/figures/training.gif": "acceleration and bounce as networks",
-    "stiff_kinetics/figures/kinetics.png": "rate constants through an implicit solver",
-    "lotka_volterra_hare_lynx/figures/populations.png": "fitted to 14 years, 7 extrapolated",
+    "fluid_control/figures/smoke.gif": "smoke shaped by a force, found through the solve",
+    "bouncing_ball/figures/training.gif": "gravity, learned from the times of bounces",
+    "pendulum/figures/swing_up.gif": "learned dynamics, and a swing-up planned with them",
+    "learn_physics/figures/training.gif": "acceleration and bounce, learned as networks",
+    "stiff_kinetics/figures/kinetics.png": "rate constants, learned through an implicit solver",
+    "lotka_volterra_hare_lynx/figures/populations.png": "hares and lynx: 14 years fitted, 7 extrapolated",
     "two_moons_flow_matching/figures/flow.gif": "flow matching from noise to data",
     "mnist_flow_matching/figures/samples.gif": "digits from noise, by flow matching",
     "anode_spheres/flows.png": "what an ODE cannot do without augmentation",
     "anode_mnist/courses.png": "an ODE on pixels, plain and augmented",
-    "two_moons_flow_matching/figures/solver_errors.png": "what a log-likelihood costs by solver",
+    "two_moons_flow_matching/figures/solver_errors.png": "the cost of a log-likelihood, by solver",
     "flow_matching/densities.png": "flow matching on eight sets of points",
 }
 # Where the folder is not the experiment.

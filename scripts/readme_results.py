@@ -30,17 +30,17 @@ from search_report import report
 from node_experiments.chapters.image_classification import figure3_report as figure3
 from node_experiments.chapters.irregular_series.physionet_tables import (
     AUTOREGRESSIVE,
-    DEATHS,
     ENCODING,
-    FILLING_IN,
-    FORECAST,
+    EXTRAPOLATION_COLUMN,
+    INTERPOLATION_COLUMN,
+    MORTALITY_COLUMN,
     Column,
     column_runs,
 )
 from node_experiments.chapters.irregular_series.shipped import tables as shipped
 from node_experiments.chapters.irregular_series.tables import (
     HOPPER,
-    SHARES,
+    OBSERVED_FRACTIONS,
     classified,
     forecasts,
 )
@@ -240,7 +240,9 @@ def show_hopper_steps(runs: DataFrame) -> str:
     found = latent_odes(REFERENCE)
     shares = sorted({share for share, _ in found})
     budgets = sorted({steps for _, steps in found})
-    published = dict(zip(SHARES, HOPPER["interpolation"]["irregular_latent_ode"], strict=True))
+    published = dict(
+        zip(OBSERVED_FRACTIONS, HOPPER["interpolation"]["irregular_latent_ode"], strict=True)
+    )
 
     def error(share: float, steps: int) -> float:
         return 100 * float(found[share, steps]["mse_samples/test"])
@@ -267,8 +269,8 @@ def show_hopper_steps(runs: DataFrame) -> str:
         caption="Test MSE x 100 of the latent ODE with an ODE encoder by the fraction of the "
         "points observed, one seed, one cycle each:",
         notes=[
-            "The error after the longest training that was run here, of one seed, as a multiple "
-            f"of the published one, which has no spread: {ratios}."
+            "The error after the longest training, of one seed, as a multiple of the published "
+            f"one, for which no spread is given: {ratios}."
         ],
         missing="-",
     )
@@ -283,12 +285,12 @@ def show_poisson(runs: DataFrame) -> str:
     text = (
         f"A second draw of events from the same rates, which no model sees, has a log-likelihood "
         f"of {nats['']:.2f} nats per sequence under the inferred rate, {nats['_true']:.2f} under "
-        f"the true one and {nats['_constant']:.2f} under the best constant: the latent ODE gains "
-        f"{share:.0%} of what there is to gain. Its rate is off by "
+        f"the true one and {nats['_constant']:.2f} under the best constant rate: the latent ODE "
+        f"recovers {share:.0%} of the difference between these two. Its rate is off by "
         f"{run['rate_error/test']:.0%} of the mean rate (seed {run['seed']:g}, "
         f"{int(run['step']):,} steps, the best on the validation sequences). The learning "
-        "rate and the number of steps were chosen after a run at the spirals' rate was seen to "
-        "fall apart, on validation and test sequences alike.\n"
+        "rate and the number of steps were chosen after a run at the spirals' learning rate had "
+        "diverged, on validation and test sequences alike.\n"
     )
     caption = "Figure 7: events as dots, the true and the inferred rate"
     return f"{text}\n{picture(caption, 'poisson/figures/figure7.png')}"
@@ -325,9 +327,9 @@ COUNTED: dict[str, Callable[[DataFrame], list[Record]]] = {
     "table2": of_spirals,
     **{name: of_forecasts(name) for name in IRREGULAR if name != "japanese_vowels"},
     "japanese_vowels": lambda runs: classified(runs).runs,
-    "physionet2012 table4": of_columns(AUTOREGRESSIVE, FILLING_IN),
-    "physionet2012 table5": of_columns(ENCODING, FILLING_IN, FORECAST),
-    "physionet2012 auc": of_columns((*AUTOREGRESSIVE, *ENCODING), DEATHS),
+    "physionet2012 table4": of_columns(AUTOREGRESSIVE, INTERPOLATION_COLUMN),
+    "physionet2012 table5": of_columns(ENCODING, INTERPOLATION_COLUMN, EXTRAPOLATION_COLUMN),
+    "physionet2012 auc": of_columns((*AUTOREGRESSIVE, *ENCODING), MORTALITY_COLUMN),
     "storms": of_tasks("storms", "extrapolation"),
     "storm_births": lambda runs: shipped.births(runs).runs,
     "mimic_demo": of_tasks("mimic_demo", "extrapolation", "interpolation"),

@@ -3,7 +3,7 @@
 import pytest
 
 from node_experiments.cli.arguments import CommandLineError, is_sweep, normalise, parse, read
-from node_experiments.cli.directory_names import unnamed
+from node_experiments.cli.directory_names import exclude_keys_override
 from node_experiments.cli.override_checks import values
 from node_experiments.cli.settings import nearest_setting
 
@@ -94,8 +94,12 @@ def test_settings_of_a_dataset_wait_for_swept_experiments():
         "dataset.batch_size=choice(3)",
         "seed=1",
     ]
-    assert unnamed([], found, True).endswith("exclude_keys=['dataset.batch_size','seed']")
-    assert unnamed(["dataset=mnist"], ["seed=1"], False).endswith("exclude_keys=['dataset']")
+    assert exclude_keys_override([], found, True).endswith(
+        "exclude_keys=['dataset.batch_size','seed']"
+    )
+    assert exclude_keys_override(["dataset=mnist"], ["seed=1"], False).endswith(
+        "exclude_keys=['dataset']"
+    )
 
 
 def test_a_process_that_is_not_the_first_leaves_nothing():
@@ -123,7 +127,7 @@ def test_a_process_that_is_not_the_first_leaves_nothing():
         (["--cfg", "all", "-m"], "exclude each other"),
         (["seed='"], "the value of seed cannot be read"),
         (["solver==x"], "the value of solver cannot be read"),
-        (["é=1"], "is no setting"),
+        (["é=1"], "is not a setting"),
     ],
 )
 def test_what_to_write_instead(words, line):

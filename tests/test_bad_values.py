@@ -7,7 +7,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from node_experiments.cli.application import composed_config
-from node_experiments.cli.hydra_errors import describe
+from node_experiments.cli.hydra_errors import describe_error
 from node_experiments.cli.settings import choices, setting_types
 from node_experiments.config import RunConfig
 from node_experiments.errors import UserError
@@ -37,7 +37,7 @@ def answer(words):
     try:
         composed_config(words)
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        return describe(error)
+        return describe_error(error)
     return None
 
 
@@ -84,11 +84,11 @@ def test_wrong_values_get_one_line_each(part):
         ("hydra.sweeper.n_trials=-1", "must be at least 0"),
         ("sweep=nope", "sweep=nope is unknown"),
         ("sweep=seeds,table1", "asks for several sweeps at once"),
-        ("~dataset", "~dataset deletes what every run has"),
+        ("~dataset", "~dataset deletes what every run needs"),
         ("~solver=dopri5", "choose another one instead, with solver=<name>"),
-        ("hydra.searchpath=[file:///nope]", "hydra.searchpath holds file:///nope, which is not"),
+        ("hydra.searchpath=[file:///nope]", "hydra.searchpath holds file:///nope, which does not"),
         ("hydra.searchpath=[pkg://os]", "give file://<directory> or pkg://<package>"),
-        ("hydra.searchpath=[pkg://no.such]", "pkg://no.such, which is not there"),
+        ("hydra.searchpath=[pkg://no.such]", "pkg://no.such, which does not exist"),
         (
             "experiment=japanese_vowels_rn",
             "mean japanese_vowels_rnn_dt, japanese_vowels_",

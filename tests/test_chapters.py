@@ -103,7 +103,7 @@ def test_every_import_string_names_something():
         assert callable(resolve(model.build))
         assert set(model.tasks.values()) <= set(tasks())
         assert set(model.tasks) <= {entry.kind for entry in datasets().values()}
-        assert set(model.reads or ()) <= {field.name for field in fields(model.settings)}
+        assert set(model.used_settings or ()) <= {field.name for field in fields(model.settings)}
     for task in tasks().values():
         for name in (task.build, task.figures, task.callbacks):
             assert name is None or callable(resolve(name))
@@ -305,7 +305,7 @@ def test_a_broken_chapter_is_left_out(installed, value, caplog):
 
 
 def test_a_function_that_takes_other_arguments_is_named():
-    with pytest.raises(UserError, match=r"^json:dumps is called with \(a, b\), and takes others"):
+    with pytest.raises(UserError, match=r"^json:dumps is called with \(a, b\), but takes other"):
         call("json:dumps", a=1, b=2)
     assert call("json:dumps", obj=[1]) == "[1]"
 

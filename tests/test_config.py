@@ -115,7 +115,7 @@ def test_every_experiment_names_a_dataset_and_a_model_that_fit(experiment):
 
 def test_every_method_is_a_choice():
     missing = set(METHODS) ^ set(solver_names())
-    assert not missing, f"put {missing} into NOT_RUNGE_KUTTA of runner/choices.py"
+    assert not missing, f"put {missing} into WITHOUT_TABLEAU of runner/choices.py"
     registered = ConfigStore.instance()
     for solver in solver_names():
         assert registered.load(f"solver/{solver}.yaml").node == {"method": solver}
@@ -331,7 +331,7 @@ def test_solver_schema_mirrors_the_solver():
 def test_gradient_schema_knows_every_option():
     options = {f.name for way in map(gradient_class, GRADIENTS) for f in fields(way)}
     # A norm, a callback and a whole solver are objects of Python; zeros are for the drop-in alone.
-    options -= {"compile", "norm", "watch", "solver", "zeros_for_unread"}
+    options -= {"compile", "norm", "watch", "solver", "materialize_grads"}
     assert options == {f.name for f in fields(GradientConfig)} - {"name"}
     for f in fields(GradientConfig):
         for way in map(gradient_class, GRADIENTS):

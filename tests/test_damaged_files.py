@@ -18,7 +18,7 @@ from node_experiments.cli import report
 from node_experiments.config import ConfigError, RunConfig
 from node_experiments.config.checks import folder_name
 from node_experiments.runner.checkpoint_overrides import content_of
-from node_experiments.runner.data_files import check_same_data, noted, same_data
+from node_experiments.runner.data_files import check_same_data, parse_fingerprints, same_data
 from node_experiments.runner.job import check_path
 from node_experiments.runner.resume_overrides import settings_in
 from node_experiments.runs import load_runs
@@ -33,7 +33,7 @@ from node_experiments.runs.directory import (
 from node_experiments.runs.files import write_json
 from node_experiments.runs.frame import read_epochs
 from node_experiments.runs.jobs import note_job, read_jobs
-from node_experiments.runs.starts import may_live
+from node_experiments.runs.starts import may_be_running
 from node_experiments.tracking.animation import Animation
 from node_experiments.tracking.csv_file import CsvFile
 from node_experiments.tracking.loggers import TrackedRun
@@ -46,16 +46,16 @@ ODD = (5, "x", [1], {"a": [1]}, [{"sha256": 5, "path": "x"}], [{"path": "x"}], T
 def test_odd_parts_of_run_info_count_as_missing(tmp_path, odd):
     write_json(tmp_path / "run_info.json", {"choices": odd, "data": odd})
     assert read_choices(tmp_path) == {}
-    assert noted(odd) is None
-    assert same_data(noted(odd), [{"path": "x", "sha256": "0"}])
+    assert parse_fingerprints(odd) is None
+    assert same_data(parse_fingerprints(odd), [{"path": "x", "sha256": "0"}])
     check_same_data(RunConfig(dataset=datasets()["mnist"].settings()), tmp_path)
 
 
 def test_what_is_whole_in_run_info_is_read(tmp_path):
     write_json(tmp_path / "run_info.json", {"choices": {"model": "mlp", "sweep": None, "x": 5}})
     assert read_choices(tmp_path) == {"model": "mlp", "sweep": None}
-    assert noted([]) == []
-    assert noted([{"path": "x", "sha256": "0", "bytes": 1}])[0]["sha256"] == "0"
+    assert parse_fingerprints([]) == []
+    assert parse_fingerprints([{"path": "x", "sha256": "0", "bytes": 1}])[0]["sha256"] == "0"
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path):
     assert read_json(run / "run_info.json") == read_config(run) == {}
     assert read_epochs(run) == []
     assert not is_claimed(run)
-    assert may_live(run)
+    assert may_be_running(run)
 
 
 def test_a_log_that_cannot_be_written_is_one_line(node_run, tmp_path, tiny):
@@ -92,13 +92,13 @@ def test_a_log_that_cannot_be_written_is_one_line(node_run, tmp_path, tiny):
     result = node_run("experiment=mnist_mlp", *tiny, "hydra.run.dir=run")
     assert result.code == 2
     (line,) = result.err.splitlines()
-    assert "node-run.log cannot be written: Is a directory; remove it, or begin" in line
+    assert "node-run.log cannot be written: Is a directory; remove it, or start" in line
 
 
 def test_a_lock_that_names_no_process_of_any_machine_is_left(tmp_path):
     (tmp_path / ".lock").write_text(f"{'9' * 40} on {os.uname().nodename}")
     os.utime(tmp_path, (0, 0))
-    assert not may_live(tmp_path)
+    assert not may_be_running(tmp_path)
 
 
 GROUPS = {"dataset": {"name": "mnist"}, "model": {"name": "mlp"}, "trainer": {}, "scheduler": {}}
@@ -108,10 +108,10 @@ GROUPS = {"dataset": {"name": "mnist"}, "model": {"name": "mlp"}, "trainer": {},
 @pytest.mark.parametrize("odd", [5, "x", [1]])
 def test_a_group_that_is_none_is_one_line(tmp_path, group, odd):
     torch.save({"config": {**GROUPS, group: odd}, "model": {}}, tmp_path / "odd.pt")
-    with pytest.raises(CheckpointError, match=f"is damaged: {group} is no group of settings"):
+    with pytest.raises(CheckpointError, match=f"is damaged: {group} is not a group of settings"):
         content_of(str(tmp_path / "odd.pt"))
     (tmp_path / "config.yaml").write_text(json.dumps({**GROUPS, group: odd}))
-    with pytest.raises(ConfigError, match=f"is damaged: {group} is no group of settings"):
+    with pytest.raises(ConfigError, match=f"is damaged: {group} is not a group of settings"):
         settings_in(tmp_path / "config.yaml")
 
 
@@ -190,11 +190,11 @@ def test_a_name_that_cannot_be_printed_is_no_name(name):
 def test_a_run_directory_is_named_in_utf8(tmp_path, monkeypatch):
     check_path(tmp_path / "é∑漢")
     odd = tmp_path / os.fsdecode(b"caf\xe9")
-    with pytest.raises(ConfigError, match="is no UTF-8"):
+    with pytest.raises(ConfigError, match="is not UTF-8"):
         check_path(odd)
     odd.mkdir()
     monkeypatch.chdir(odd)
-    with pytest.raises(ConfigError, match="is no UTF-8"):
+    with pytest.raises(ConfigError, match="is not UTF-8"):
         check_path(Path("outputs/mnist_mlp/x"))
 
 
@@ -202,7 +202,7 @@ def test_a_name_that_is_too_long_is_one_short_line(node_run, tmp_path):
     for words in (["name=" + "x" * 300], ["outputs=a/" + "é" * 150], ["outputs=" + "yy/" * 1500]):
         result = node_run("experiment=mnist_mlp", "protocol=smoke", *words)
         assert result.code == 2
-        assert "is too long: at most 255 bytes a name" in result.err
+        assert "is too long: at most 255 bytes per name" in result.err
         assert len(result.err) < 250
         assert not list(tmp_path.iterdir())
 

@@ -96,7 +96,7 @@ def test_settings_are_those_of_the_checkpoint(node_run, run):
     [
         ("hr", "80,5", r"decimal comma; make it a point with .str.replace\(',', '.'\)"),
         ("hr", "1,234,567", r"thousands; remove it with .str.replace\(',', ''\)"),
-        ("hr", "<60", "the number that is to stand for it, or None"),
+        ("hr", "<60", "a number that stands for it, or None"),
         ("hr", "x", "if it means that nothing was observed, write None"),
     ],
 )
@@ -208,4 +208,4 @@ def test_the_sample_is_what_its_script_writes(node_run, tmp_path):
         printed = node_run("dataset=csv", "--sample", name)
         assert printed.out == (tmp_path / f"{name}.csv").read_text()
     assert "--sample nobody is unknown" in node_run("dataset=csv", "--sample", "nobody").err
-    assert "--sample prints a file" in node_run("--sample").err
+    assert "--sample needs a dataset" in node_run("--sample").err

@@ -15,7 +15,7 @@ from PIL import Image
 from node_experiments import load
 from node_experiments.chapters.image_classification.predict import (
     read_user_images,
-    warn_of_inverted,
+    warn_if_inverted,
 )
 from node_experiments.chapters.irregular_series.user_table import SAMPLES
 from node_experiments.cli.application import composed_config
@@ -24,7 +24,7 @@ from node_experiments.config.run import PredictConfig
 from node_experiments.errors import DataError
 from node_experiments.runner.build import build_data, build_model
 from node_experiments.runner.compose import to_yaml
-from node_experiments.runner.predict import asked_times, check_outputs, check_predict
+from node_experiments.runner.predict import check_outputs, check_predict, parse_times
 from node_experiments.runs.checkpoint_names import pretrained_runs
 
 pytestmark = pytest.mark.figures
@@ -82,7 +82,7 @@ def test_a_run_that_was_killed_is_said_to_be_unfinished(node_run, tmp_path):
     ("experiment", "asked", "said"),
     [
         ("mnist_mlp", {"times": 3}, "predict.times means nothing for model 'mlp'"),
-        ("spirals_rnn", {"latent": True}, "read are out, times, samples, points"),
+        ("spirals_rnn", {"latent": True}, "it reads only out, times, samples, points"),
         ("ode_demo", {"samples": 3}, "predict.samples means nothing"),
         ("two_moons_ffjord", {"images": "x"}, "predict.images means nothing"),
     ],
@@ -214,12 +214,12 @@ def test_images_that_would_be_others_when_they_are_read(tmp_path, caplog):
             read(path)
     np.savez(tmp_path / "a.npz", images=grey)
     (tmp_path / "a.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:-30])
-    with pytest.raises(DataError, match="is no readable file of numpy arrays"):
+    with pytest.raises(DataError, match="is not a readable file of numpy arrays"):
         read(tmp_path / "a.npz")
     dark, light = torch.full((1, 1, 4, 4), 30), torch.full((1, 1, 4, 4), 220)
-    warn_of_inverted(dark, dark)
+    warn_if_inverted(dark, dark)
     assert not caplog.text
-    warn_of_inverted(light, dark)
+    warn_if_inverted(light, dark)
     assert "is 220, and 30 of the test images" in caplog.text
 
 
@@ -235,10 +235,10 @@ def test_a_flow(node_run, tmp_path):
     np.testing.assert_allclose(again["log_density"], found["log_density"], atol=0.02)
     (tmp_path / "points.csv").write_text("x1;x2\n1,5;0\n0;oops\n")
     run = load(folder)
-    with pytest.raises(DataError, match="line 3: 'x2' is 'oops', which is no number"):
+    with pytest.raises(DataError, match="line 3: 'x2' is 'oops', which is not a number"):
         run.predict(Path("points.csv"))
     with pytest.raises(
-        Exception, match="the column 'x2' is not there once; needed are 'x1', 'x2'"
+        Exception, match="the column 'x2' must occur exactly once; needed are 'x1', 'x2'"
     ):
         run.predict(pd.DataFrame({"x1": [0.0]}))
     assert run.predict(samples=3, seed=1).equals(run.predict(samples=3, seed=1))
@@ -345,18 +345,18 @@ def test_classes_of_the_package(node_run, tmp_path):
 
 
 def test_times(tmp_path):
-    assert asked_times("0:1:0.25") == [0, 0.25, 0.5, 0.75, 1]
-    assert asked_times("0:1:0.1") == [n / 10 for n in range(11)]
-    assert asked_times("1.05:2:0.1") == [float(f"{105 + 10 * n}e-2") for n in range(10)]
-    assert asked_times("3e-3:-1e-3:-1e-3") == [0.003, 0.002, 0.001, 0.0, -0.001]
-    assert asked_times("1704067200.1:1704067200.4:0.1")[2] == 1704067200.3
-    assert asked_times("0:1e300:5e299") == [0, 5e299, 1e300]
-    assert asked_times("5") == [5]
+    assert parse_times("0:1:0.25") == [0, 0.25, 0.5, 0.75, 1]
+    assert parse_times("0:1:0.1") == [n / 10 for n in range(11)]
+    assert parse_times("1.05:2:0.1") == [float(f"{105 + 10 * n}e-2") for n in range(10)]
+    assert parse_times("3e-3:-1e-3:-1e-3") == [0.003, 0.002, 0.001, 0.0, -0.001]
+    assert parse_times("1704067200.1:1704067200.4:0.1")[2] == 1704067200.3
+    assert parse_times("0:1e300:5e299") == [0, 5e299, 1e300]
+    assert parse_times("5") == [5]
     path = tmp_path / "when.csv"
     path.write_text("a;t\nx;3,5\ny;1,0\nz;3,5\nz;\n")
-    assert asked_times(f"{path}:t") == [1.0, 3.5]
+    assert parse_times(f"{path}:t") == [1.0, 3.5]
     path.write_text("t\n2024-03-02\n2024-03-01T05:00\n")
-    assert asked_times(f"{path}:t") == ["2024-03-01T05:00", "2024-03-02"]
+    assert parse_times(f"{path}:t") == ["2024-03-01T05:00", "2024-03-02"]
     for wrong, said in {
         f"{path}:u": "has no column 'u'; found 't'",
         "0:1:0": "must be a list such as",
@@ -364,10 +364,10 @@ def test_times(tmp_path):
         "0:1e9:1": "this range holds 1000000001 times",
     }.items():
         with pytest.raises(Exception, match=said):
-            asked_times(wrong)
+            parse_times(wrong)
     for wrong in ([], [None], [float("nan")], True, [True], [10**400], {}):
         with pytest.raises(Exception, match="must be a list such as"):
-            asked_times(wrong)
+            parse_times(wrong)
 
 
 def test_a_file_of_a_checkpoint_is_enough_and_a_bad_one_is_said(node_run, tmp_path):

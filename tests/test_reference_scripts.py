@@ -76,7 +76,7 @@ def test_machines_are_those_of_the_runs_that_count(script):
     assert machines(alike) == ""
     mixed = [*alike, *(run("ode_30", seed, XEON) for seed in (0, 2)), run("ode_30", 1)]
     assert machines(mixed) == (
-        "Machines: on an Intel Xeon ran seeds 0 and 2 of `ode_30`; all others on an AMD EPYC."
+        "Machines: seeds 0 and 2 of `ode_30` ran on an Intel Xeon; all others ran on an AMD EPYC."
     )
     several = [
         run(cell, seed, XEON if seed == 0 else "AMD EPYC") for cell in "ab" for seed in range(3)
@@ -98,4 +98,6 @@ def test_a_run_that_a_table_leaves_out_is_on_no_machine_of_it(script, tmp_path):
     write_run(folder / "again_seed1", {**config, "seed": 1, "model": {"name": "gru_d"}},
               {"mse": 0.1}, hardware=hardware, seed=1)  # fmt: skip
     text = results.section("physionet2012 table4", tmp_path)
-    assert "Machines: on an Intel Xeon ran seed 1 of `again`; all others on an AMD EPYC." in text
+    assert (
+        "Machines: seed 1 of `again` ran on an Intel Xeon; all others ran on an AMD EPYC." in text
+    )

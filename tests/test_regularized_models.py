@@ -232,7 +232,7 @@ def test_models_whose_solves_carry_no_penalty_say_why(name):
     config = configured(*UNREGULARIZED[name], "regularizer=kinetic")
     assert config.model.name == name
     data = build.build_data(config, torch.device("cpu"))
-    with pytest.raises(ConfigError, match="regularizer cannot go with this model, wh"):
+    with pytest.raises(ConfigError, match="regularizer cannot be used with this model, wh"):
         build.build_model(config, data, torch.device("cpu"))
 
 

@@ -143,7 +143,7 @@ def test_resume_of_a_named_run(node_run, stopped):
         (["trainer.devices=2"], "trained by 1 processes"),
         (["trainer.accumulate=2"], "trainer.accumulate cannot be changed with resume="),
         (["trainer.limit_batches=1"], "the schedule counts its steps; start a new run"),
-        (["trainer.init_from=x"], "the run goes on from the weights in its checkpoint"),
+        (["trainer.init_from=x"], "the run continues from the weights in its checkpoint"),
         (["outputs=elsewhere"], "outputs cannot be changed"),
     ],
 )
@@ -195,7 +195,7 @@ def test_where_no_run_is_named_no_other_configuration_is_looked_at(tmp_path, mon
 def test_resume_of_something_else(node_run, tmp_path):
     result = node_run("resume=nowhere")
     assert result.code == 2
-    assert "is no run folder" in result.err
+    assert "is not a run folder" in result.err
     assert node_run("mode=eval", "checkpoint=x", "resume=auto").code == 2
 
 

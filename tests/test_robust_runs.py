@@ -27,7 +27,7 @@ from node_experiments.runs.starts import (
     remove_failed_starts,
 )
 from node_experiments.training.checkpoints import CheckpointError, load_checkpoint, load_last
-from node_experiments.training.signals import StopRequest, is_ours, stop_on_signals
+from node_experiments.training.signals import StopRequest, is_stop_request, stop_on_signals
 
 MLP = ("experiment=mnist_mlp", "model.hidden=8")
 
@@ -177,7 +177,7 @@ def test_failed_starts_are_removed_and_nothing_else(tmp_path):
         started(tmp_path / "self", dead_process()),
     ]
     (tmp_path / "started" / "config.yaml").write_text("seed: 0")
-    remove_failed_starts(tmp_path, but=tmp_path / "self")
+    remove_failed_starts(tmp_path, except_for=tmp_path / "self")
     assert not any(folder.exists() for folder in gone)
     assert all(folder.exists() for folder in kept)
 
@@ -187,7 +187,7 @@ def test_locks_of_killed_processes_are_removed(tmp_path, monkeypatch):
     for lock in (dead, held, other):
         lock.write_text(dead_process())
     with one_at_a_time(held, print):
-        remove_failed_starts(tmp_path, but=tmp_path / "self")
+        remove_failed_starts(tmp_path, except_for=tmp_path / "self")
         assert sorted(tmp_path.iterdir()) == sorted([held, other])
     assert not held.exists()
 
@@ -224,9 +224,9 @@ def test_wrong_settings_leave_nothing_at_all(node_run, tmp_path):
 @pytest.mark.parametrize(
     ("environment", "line"),
     [
-        ({"RANK": "abc"}, "RANK='abc' in the environment is no number"),
-        ({"WORLD_SIZE": "two"}, "WORLD_SIZE='two' in the environment is no number"),
-        ({"WORLD_SIZE": ""}, "WORLD_SIZE='' in the environment is no number"),
+        ({"RANK": "abc"}, "RANK='abc' in the environment is not a number"),
+        ({"WORLD_SIZE": "two"}, "WORLD_SIZE='two' in the environment is not a number"),
+        ({"WORLD_SIZE": ""}, "WORLD_SIZE='' in the environment is not a number"),
         ({"RANK": "5", "WORLD_SIZE": "2"}, "RANK=5 in the environment is not below WORLD_SIZE=2"),
         ({"RANK": "1"}, "one process alone needs neither"),
         ({"RANK": "0", "WORLD_SIZE": "2"}, "MASTER_ADDR and MASTER_PORT is not: start the proc"),
@@ -303,7 +303,7 @@ def test_signals_of_launchers_and_of_nohup_are_left_alone():
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
         with stop_on_signals(at_once=True), stop_on_signals() as inner:
-            assert is_ours(signal.getsignal(signal.SIGTERM))
+            assert is_stop_request(signal.getsignal(signal.SIGTERM))
             signal.raise_signal(signal.SIGTERM)
             assert inner.signum == signal.SIGTERM
         with stop_on_signals() as stop:
@@ -312,7 +312,7 @@ def test_signals_of_launchers_and_of_nohup_are_left_alone():
     finally:
         signal.signal(signal.SIGTERM, before[0])
         signal.signal(signal.SIGHUP, before[1])
-    assert not is_ours(launcher)
+    assert not is_stop_request(launcher)
     assert StopRequest().signum is None
 
 

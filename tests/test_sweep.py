@@ -211,7 +211,7 @@ def test_an_optuna_study_that_was_killed_goes_on(node_run, tiny, tmp_path, study
 
     again = node_run(*arguments)
     assert again.code == 0, again.err
-    assert "the study mnist_mlp_maximize is done" in again.out
+    assert "study mnist_mlp_maximize is complete" in again.out
     assert len(study[1]()["COMPLETE"]) == 2
 
 
@@ -271,7 +271,7 @@ def test_a_trial_that_another_process_runs_is_left_to_it(node_run, study, tmp_pa
 def test_a_study_without_a_database(node_run, study, storage):
     result = node_run(*study[0], f"hydra.sweeper.storage={storage}", "optimizer.lr=0.1,0.2")
     assert result.code == 2
-    assert "hydra.sweeper.storage is no database that can be used" in result.err
+    assert "hydra.sweeper.storage is not a usable database" in result.err
     assert result.err.count("\n") == 1
 
 

@@ -1,7 +1,7 @@
-"""The chapters: those of this package, and those of others that are installed.
+"""Registry of chapters: those of this package and those of other installed packages.
 
-Both are found through the entry point group `node_experiments.chapters`: the name of an entry is
-the chapter's, its value an import string of a `Chapter`.
+Each is an entry point of the group `node_experiments.chapters`: its name is that of the chapter,
+its value the import string of a `Chapter`.
 """
 
 from __future__ import annotations
@@ -43,18 +43,14 @@ log = logging.getLogger("node_experiments")
 
 @cache
 def find_chapters() -> tuple[Chapter, ...]:
-    """All chapters, our own first. One from outside that cannot be loaded is left out, and logged.
-
-    Raises:
-        ConfigError: Two chapters give one name to different things.
-    """
+    """All chapters, the built-in ones first; others that fail to load are logged and left out."""
     own = [EntryPoint(name, f"{__name__}.{name}.chapter:CHAPTER", GROUP) for name in BUILT_IN]
     chapters = [entry.load() for entry in own]
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         try:
             chapter = entry.load()
             if not isinstance(chapter, Chapter):
-                raise TypeError(f"{entry.value} is no Chapter, but a {type(chapter).__name__}")
+                raise TypeError(f"{entry.value} is not a Chapter but a {type(chapter).__name__}")
         except Exception as error:
             log.warning(
                 "the chapter %s is left out: %s: %s", entry.name, type(error).__name__, error
@@ -67,38 +63,42 @@ def find_chapters() -> tuple[Chapter, ...]:
 @cache
 def datasets() -> Mapping[str, Dataset]:
     """The datasets of all chapters, by name."""
-    return joined("datasets")
+    return merge_entries("datasets")
 
 
 @cache
 def models() -> Mapping[str, Model]:
     """The models of all chapters, by name."""
-    return joined("models")
+    return merge_entries("models")
 
 
 @cache
 def tasks() -> Mapping[str, Task]:
     """The tasks of all chapters, by name."""
-    return joined("tasks")
+    return merge_entries("tasks")
 
 
 def tables() -> Mapping[str, str]:
-    """The tables of reports of all chapters: name -> import string."""
-    return joined("tables")
+    """The report tables of all chapters: name -> import string."""
+    return merge_entries("tables")
 
 
 def report_figures() -> Mapping[str, str]:
-    """The figures of reports of all chapters: name -> import string."""
-    return joined("figures")
+    """The report figures of all chapters: name -> import string."""
+    return merge_entries("figures")
 
 
 def modes() -> Mapping[str, Mode]:
     """The modes of all chapters, by name."""
-    return joined("modes")
+    return merge_entries("modes")
 
 
-def joined(attribute: str) -> dict[str, Any]:
-    """One mapping of all chapters in one."""
+def merge_entries(attribute: str) -> dict[str, Any]:
+    """Merge the mappings that all chapters have under one attribute.
+
+    Raises:
+        ConfigError: Two chapters use one name for different things.
+    """
     found: dict[str, Any] = {}
     owner: dict[str, str] = {}
     for chapter in find_chapters():
@@ -113,10 +113,10 @@ def joined(attribute: str) -> dict[str, Any]:
 
 
 def check_fit(model: str, dataset: str) -> None:
-    """Reject a model on a dataset of a kind that it does not fit.
+    """Check that a model fits the kind of a dataset.
 
     Raises:
-        ConfigError: With the models for this dataset, and the datasets for this model.
+        ConfigError: It does not; the message lists what fits the dataset and the model.
     """
     kind, fitting = datasets()[dataset].kind, models()[model].tasks
     if kind in fitting:
@@ -129,15 +129,15 @@ def check_fit(model: str, dataset: str) -> None:
         f"model.name={model!r} does not fit dataset.name={dataset!r}{hint} "
         f"(models for {dataset}: {', '.join(for_dataset) or 'none'}; "
         f"datasets for {model}: {', '.join(for_model) or 'none'}); node-run --list {dataset} has "
-        "experiments that go together"
+        "experiments that combine them"
     )
 
 
 def task_of(model: str, dataset: str) -> Task:
-    """The task of a model on a dataset that it fits.
+    """Return the task of a model on a dataset that it fits.
 
     Raises:
-        ConfigError: A chapter names a task that none has.
+        ConfigError: The model names a task that no chapter has.
     """
     name = models()[model].tasks[datasets()[dataset].kind]
     if ":" in name:

@@ -1,7 +1,7 @@
-"""A chapter of the literature as one object: its names, and what builds the thing each one names.
+"""A chapter of the literature as one object: the names that it defines, and their builders.
 
-Builders are import strings, `package.module:function`, so that a run imports what it uses and
-nothing else. Settings are dataclasses; the module that declares a chapter imports no torch.
+Builders are import strings, `package.module:function`, so that a run imports only what it uses.
+Settings are dataclasses; the module that declares a chapter does not import torch.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ class Dataset:
     Attributes:
         settings: A dataclass with a field `name`; its defaults are those of the configuration.
         build: `(settings, seed, device) -> data`, where data has `train`, `validation` (or None)
-            and `test` batches; those of `train` follow an attribute `epoch`, as `SeededBatches`.
-        kind: The interface of the data, by which models say what they fit: `images`, `points` etc.
-        recipe: The folder of `configs/recipe/` by which models are trained on it.
-        figures: `(trainer) -> {name: figure}`, drawn beside those of the task.
-        files: `(settings) -> [path]`: the user's files that are read, whose content is that of a
-            run as much as its configuration; none for data that the package makes or checks.
-        check: `(settings)`, which rejects those files in little time: it imports no torch.
-        learned: `(settings, learned) -> data`: what a model is built from, by what a checkpoint
-            keeps of its training data, where the files need not be there.
-        samples: Files that ship with the package: name -> `package/folder/file`; the first is
-            printed by `--sample`.
+            and `test` batches; `train` is ordered by its attribute `epoch`, as `SeededBatches` is.
+        kind: The interface of the data, such as `images` or `points`; models list the kinds that
+            they fit.
+        recipe: The folder of `configs/recipe/` with the recipes for training on it.
+        figures: `(trainer) -> {name: figure}`, drawn in addition to those of the task.
+        files: `(settings) -> [path]`: the user's files that it reads, whose content identifies a
+            run as its configuration does; None for data that the package makes or checks.
+        check: `(settings)`, a quick validation of those files that does not import torch.
+        learned: `(settings, learned) -> data`: the data that a model is built from, recovered from
+            what a checkpoint keeps of its training data; the files need not exist.
+        samples: Sample files that ship with the package: name -> `package/folder/file`;
+            `--sample` prints the first.
     """
 
     settings: type[Any]
@@ -56,40 +57,41 @@ class Model:
         settings: A dataclass with a field `name`; its defaults are those of the configuration.
         build: `(settings, data, solver, gradient) -> module`.
         tasks: For each kind of dataset that the model fits, the name of its task, or the import
-            string of what builds a task that has nothing else.
-        reads: The settings that this model reads, of a dataclass that several share; all if None.
-        recipe: The folder of `configs/recipe/` in place of the dataset's.
+            string of the builder of a task that needs nothing else.
+        used_settings: The settings that this model reads, if several models share the dataclass;
+            all if None.
+        recipe: The folder of `configs/recipe/` to use instead of the dataset's.
     """
 
     settings: type[Any]
     build: str
     tasks: Mapping[str, str]
-    reads: tuple[str, ...] | None = None
+    used_settings: tuple[str, ...] | None = None
     recipe: str | None = None
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """What `mode=predict` and `load(run).predict` do with the models of a task.
+    """Predictions by the models of a task, for `mode=predict` and `load(run).predict`.
 
     Attributes:
         run: `(trained, prediction.Request) -> prediction.Prediction`.
-        reads: The settings of `predict` that mean something for this task, beside `out`.
+        used_settings: The `predict` settings that apply to this task, besides `out`.
     """
 
     run: str
-    reads: tuple[str, ...]
+    used_settings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is optimised and measured.
+    """The objective and metrics of a model, with its figures, callbacks and predictor.
 
     Attributes:
         build: `(settings of the model, data) -> training.task.Task`.
         figures: `(trainer) -> {name: figure}`, drawn at every evaluation; none if None.
-        callbacks: `(run directory) -> [callback]`, which write further files of a training run.
-        predictor: None where there is nothing to predict.
+        callbacks: `(run directory) -> [callback]`, which write additional files of a training run.
+        predictor: None if there is nothing to predict.
     """
 
     build: str
@@ -100,12 +102,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Mode:
-    """What else than training and evaluation `mode=` can do with a checkpoint.
+    """A value of `mode=` besides training and evaluation, which does something with a checkpoint.
 
     Attributes:
         check: `(configuration, device)`, which raises ConfigError before anything is written.
         run: `(trained, configuration, run directory, device)`, where `trained` has the `model`,
-            its `data`, and the `origin`: the run that trained it.
+            its `data`, and its `origin`, the run that trained it.
     """
 
     check: str
@@ -114,16 +116,16 @@ class Mode:
 
 @dataclass(frozen=True)
 class Chapter:
-    """What a chapter adds to the command line.
+    """The datasets, models, tasks, reports and modes that a chapter adds to the command line.
 
     Attributes:
-        name: Of the chapter, in messages.
-        datasets, models, tasks: By the name that a configuration gives them.
+        name: Name of the chapter in messages.
+        datasets, models, tasks: Entries by the name that a configuration gives them.
         figures: Figures of reports: name -> `(runs, title) -> figure`, runs as a DataFrame.
         tables: Tables of reports: name -> `(runs) -> reports.table.ReportTable`.
-        modes: By the name that a configuration gives them; see `config.run.MODES`.
+        modes: Likewise; see `config.run.MODES`.
         configs: A folder of configuration groups in a package, such as `their_package/configs`,
-            that is added to Hydra's search path; None for chapters without.
+            which is added to Hydra's search path; None if the chapter has none.
     """
 
     name: str
@@ -137,7 +139,7 @@ class Chapter:
 
 
 def resolve(name: str) -> Any:
-    """The object that an import string names.
+    """Return the object that an import string names.
 
     Args:
         name: `package.module:attribute`, or `package.module:dictionary:key`.
@@ -150,20 +152,20 @@ def resolve(name: str) -> Any:
 
 
 def call(name: str, **arguments: Any) -> Any:
-    """What the function that an import string names returns.
+    """Call the function that an import string names, and return its result.
 
     Args:
-        arguments: Given by their places; their names are for the message.
+        arguments: Passed by position; their names are for the error message.
 
     Raises:
-        UserError: It takes other arguments.
+        UserError: The function takes other arguments.
     """
     function = resolve(name)
     try:
         signature(function).bind(*arguments.values())
     except TypeError as error:
         raise UserError(
-            f"{name} is called with ({', '.join(arguments)}), and takes others ({error}); see "
-            "the classes of node_experiments/chapters/chapter.py"
+            f"{name} is called with ({', '.join(arguments)}), but takes other arguments "
+            f"({error}); see the classes of node_experiments/chapters/chapter.py"
         ) from error
     return function(*arguments.values())

@@ -1,4 +1,4 @@
-"""What is asked of a trained model, and its answer as a table."""
+"""Prediction requests to a trained model, and its answers as tables."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = [
     "Inputs",
     "Prediction",
     "Request",
-    "asked_numbers",
-    "numbers_in",
-    "series_in",
-    "table_in",
+    "as_table",
+    "parse_times",
+    "read_columns",
+    "read_series_column",
 ]
 
 Inputs: TypeAlias = pd.DataFrame | np.ndarray | Path
@@ -32,14 +32,14 @@ Inputs: TypeAlias = pd.DataFrame | np.ndarray | Path
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a trained model.
+    """A prediction request to a trained model.
 
     Attributes:
-        inputs: What it reads: a table, an array of images, or the file of one of them; its own
-            test data (series of a user: `dataset.path`) when None.
-        times: When it predicts, in the units of the data; a grid when None.
-        samples: Draws behind quantiles, or points of a flow.
-        latent: Whether the latent trajectories are wanted too.
+        inputs: A table, an array of images, or a file of either; if None, the model's own test
+            data (a user's series: `dataset.path`).
+        times: Times to predict at, in the units of the data; a grid if None.
+        samples: Number of draws to estimate quantiles from, or of points drawn from a flow.
+        latent: Whether to return the latent trajectories too.
         after_last: Whether times count from the last observation of each series.
     """
 
@@ -55,26 +55,26 @@ class Prediction:
     """The answer to a request.
 
     Attributes:
-        table: What was predicted, with names and units of the data.
-        of: What the rows are of, such as `20 series`.
-        figure: Draws the first of them; None where there is nothing to draw.
-        latent: Latent trajectories, if they were asked for.
+        table: The predictions, with the names and units of the data.
+        description: The number and kind of the rows, such as `20 series`.
+        figure: Draws the first predictions; None if there is nothing to draw.
+        latent: Latent trajectories, if requested.
     """
 
     table: pd.DataFrame
-    of: str
+    description: str
     figure: Callable[[], Figure] | None = None
     latent: pd.DataFrame | None = None
 
 
-def table_in(inputs: Inputs, read: Callable[[Path], TableFile] | None = None) -> TableFile:
-    """A table of the user: a file, or a DataFrame that is there already.
+def as_table(inputs: Inputs, read: Callable[[Path], TableFile] | None = None) -> TableFile:
+    """Return a user's table, from a file or a DataFrame.
 
     Args:
-        read: Reads a file; when None, `read_table`, which finds how the file is written.
+        read: Reads a file; if None, `read_table`, which detects the format of the file.
 
     Raises:
-        DataError: It is no table, or as in `read_table`.
+        DataError: It is not a table, or as in `read_table`.
     """
     if isinstance(inputs, Path):
         return read_table(inputs, single=True) if read is None else read(inputs)
@@ -86,49 +86,49 @@ def table_in(inputs: Inputs, read: Callable[[Path], TableFile] | None = None) ->
     )
 
 
-def numbers_in(table: TableFile, columns: Sequence[str]) -> np.ndarray:
+def read_columns(table: TableFile, columns: Sequence[str]) -> np.ndarray:
     """The named columns as numbers, shape `(row, column)`.
 
     Raises:
-        DataError: A column that is not there once, or a cell that is no finite number.
+        DataError: A column is missing or occurs twice, or a cell is not a finite number.
     """
     names = [str(name) for name in table.rows.columns]
     for column in columns:
         if names.count(column) != 1:
             found = ", ".join(map(repr, names))
             raise DataError(
-                f"{table.source}: the column {column!r} is not there once; needed are "
-                f"{', '.join(map(repr, columns))}, found {found[:300]}"
+                f"{table.source}: the column {column!r} must occur exactly once; needed "
+                f"are {', '.join(map(repr, columns))}, found {found[:300]}"
             )
     chosen = [table.rows.iloc[:, names.index(column)] for column in columns]
     if table.decimal == ",":
         chosen = [cells.astype(str).str.replace(",", ".", regex=False) for cells in chosen]
     for column, cells in zip(columns, chosen, strict=True):
-        if cells.dtype.kind in "mM":  # nanoseconds of which pandas would make numbers
+        if cells.dtype.kind in "mM":  # pandas would convert these to nanoseconds
             raise DataError(f"{table.source}: {column!r} holds dates or times; write numbers")
     numbers = np.stack([pd.to_numeric(x, errors="coerce").to_numpy(float) for x in chosen], 1)
     bad = ~np.isfinite(numbers)
     if bad.any():
         row, place = (int(index) for index in np.argwhere(bad)[0])
         cell = str(chosen[place].iloc[row])[:30]
-        raise DataError(f"{table.at(row)}: {columns[place]!r} is {cell!r}, which is no number")
+        raise DataError(f"{table.at(row)}: {columns[place]!r} is {cell!r}, which is not a number")
     return numbers
 
 
-def asked_numbers(times: Sequence[float | str], first: float, last: float) -> np.ndarray:
-    """Times to predict at that are numbers, rising, those that differ in single precision.
+def parse_times(times: Sequence[float | str], first: float, last: float) -> np.ndarray:
+    """The numeric times to predict at, increasing and distinct in single precision.
 
     Args:
-        first, last: Between which the model predicts.
+        first, last: The range in which the model predicts.
 
     Raises:
-        ConfigError: They are no numbers, or outside.
+        ConfigError: They are not numbers, or outside this range.
     """
     try:
         found = np.unique(np.asarray(times, dtype=float))
     except ValueError as error:
         raise ConfigError(
-            "predict.times are numbers here, in the model's units of time"
+            "predict.times must be numbers here, in the model's units of time"
         ) from error
     if not first <= found[0] <= found[-1] <= last:
         raise ConfigError(
@@ -140,8 +140,8 @@ def asked_numbers(times: Sequence[float | str], first: float, last: float) -> np
     return kept
 
 
-def series_in(table: TableFile) -> tuple[list[str], np.ndarray]:
-    """The names in the column `series`, in their order, and the number of each row's.
+def read_series_column(table: TableFile) -> tuple[list[str], np.ndarray]:
+    """The distinct names in the column `series`, in order, and for each row the index of its name.
 
     Raises:
         DataError: There is no such column, or more than one, or a row without a name.
@@ -150,7 +150,7 @@ def series_in(table: TableFile) -> tuple[list[str], np.ndarray]:
     if columns.count("series") != 1:
         found = ", ".join(map(repr, columns))
         raise DataError(
-            f"{table.source}: the column 'series' is not there once; found {found[:300]}"
+            f"{table.source}: the column 'series' must occur exactly once; found {found[:300]}"
         )
     cells = table.rows.iloc[:, columns.index("series")]
     text = cells.astype(object).where(cells.notna(), "").map(str).str.strip()

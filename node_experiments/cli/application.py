@@ -1,7 +1,7 @@
-"""`node-run` from its words to its exit code: parse, check, compose, and hand jobs to Hydra.
+"""`node-run` from its arguments to its exit code: parse, check, compose, pass jobs to Hydra.
 
-Hydra's own entry point reads `sys.argv` and prints several lines for a mistake; its parts, which
-are used here, take arguments and raise.
+Hydra's own entry point reads `sys.argv` and prints several lines for a mistake; the parts of Hydra
+that are used here take arguments and raise exceptions.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseExce
 
 from ..chapters import datasets, models, modes
 from ..chapters.chapter import Dataset, Model
-from ..config import ConfigError, RunConfig, folder_name
+from ..config import ConfigError, RunConfig, folder_name, missing_checkpoint, shorten
 from ..errors import UserError
 from ..runner.choices import register_choices
 from ..runner.compose import chapter_folders, configs_folder, typed_config
@@ -44,8 +44,14 @@ from ..runner.messages import complain
 from ..runs.directory import folder_of_checkpoint, read_config
 from ..runs.starts import discard
 from ..version import __version__
-from .arguments import is_sweep, normalise, parse, parser, read, shorten
-from .directory_names import one_directory, run_name, run_slug, slug, unnamed
+from .arguments import is_sweep, normalise, parse, parser, read
+from .directory_names import (
+    exclude_keys_override,
+    run_name,
+    run_slug,
+    shared_directory_override,
+    slug,
+)
 from .override_checks import check_overrides, check_settings_of
 from .settings import choices
 from .sweep_summary import SweepSummary
@@ -57,7 +63,7 @@ CONFIG = "config"
 
 
 def run(words: Sequence[str]) -> int:
-    """Carry out a command line; returns the exit code."""
+    """Run a command line and return its exit code."""
     ExitCode.last = SweepSummary.exit_code = 0
     ExitCode.started = False
     try:
@@ -79,15 +85,15 @@ def run(words: Sequence[str]) -> int:
         where = shorten(str(error.filename))
         return complain(f"cannot write the run directory: {error.strerror} ({where}); {remedy}")
     except Exception as error:
-        # Hydra meets some input with an exception of any type, before any job.
+        # For some input Hydra raises exceptions of arbitrary types before any job starts.
         ours = isinstance(error, HydraException | OmegaConfBaseException)
         if wants_traceback() or (ExitCode.started and not ours and not ExitCode.last):
             raise
-        return explain(error, "the sweep ended after what failed above: " if ExitCode.last else "")
+        return explain(error, "the sweep ended after failures above: " if ExitCode.last else "")
 
 
 def without_a_file(error: OSError) -> str:
-    """What went wrong where no file is named."""
+    """Message for an `OSError` that names no file."""
     try:
         Path.cwd()
     except OSError:
@@ -96,14 +102,14 @@ def without_a_file(error: OSError) -> str:
 
 
 def explain(error: BaseException, before: str = "") -> int:
-    """Print an error of Hydra's in one line, with something before it; returns the exit code."""
-    from .hydra_errors import describe
+    """Print a Hydra error as one line, after the prefix `before`; return the exit code."""
+    from .hydra_errors import describe_error
 
-    return complain(f"{before}{describe(error)}")
+    return complain(f"{before}{describe_error(error)}")
 
 
 def command(words: Sequence[str]) -> int:
-    """What the flags ask for: a text, a part of the configuration, a job or a sweep."""
+    """Print a text or part of the configuration, or run a job or sweep; return the exit code."""
     flags = parse(words)
     if text := text_for(flags, bool(words)):
         print(text, end="" if text.endswith("\n") else "\n", flush=True)
@@ -113,8 +119,8 @@ def command(words: Sequence[str]) -> int:
     given = normalise(flags, groups, scratch_folder())
     multirun = is_sweep(flags)
     added = choices_of_run(given)
-    overrides = [*added, *given, unnamed(added, given, multirun)]
-    overrides += one_directory(given) if multirun else []
+    overrides = [*added, *given, exclude_keys_override(added, given, multirun)]
+    overrides += shared_directory_override(given) if multirun else []
     if not flags.shell_completion:
         check_overrides(map(read, overrides), groups, folders, multirun)
     if flags.help and not given:
@@ -130,7 +136,7 @@ def command(words: Sequence[str]) -> int:
             single = partial(compose, hydra, name, multirun=False)
             print(help_of_chosen(overrides, single, folders, columns()), end="", flush=True)
             return 0
-        if shown(hydra, name, flags, overrides):
+        if show_requested(hydra, name, flags, overrides):
             return 0
         composed = compose(hydra, name, overrides, multirun)
         if multirun or composed.hydra.mode == RunMode.MULTIRUN:
@@ -142,20 +148,20 @@ def command(words: Sequence[str]) -> int:
 
 
 def choices_of_run(overrides: Sequence[str]) -> list[str]:
-    """The choices of the run that is evaluated or resumed, so that nothing is composed over ours.
+    """Overrides that choose the dataset, and on a resume the model, of the run that is named.
 
-    The command line may set something of its dataset. The model is composed to fit it where the
-    run is resumed; that of a checkpoint is not composed at all.
+    Without them the default dataset would be composed, and the command line could not change
+    settings of the run's dataset. The model of a checkpoint is not composed at all.
 
     Raises:
-        ConfigError: A checkpoint that is not there, or none where the mode needs one.
-        CheckpointError: It cannot be read.
+        ConfigError: The checkpoint does not exist, or the mode needs one and none is given.
+        CheckpointError: The checkpoint cannot be read.
     """
     given = {override.key_or_group: override for override in map(read, overrides)}
     named = given.get("checkpoint") or given.get("resume")
     mode = text_of(given["mode"]) if "mode" in given else "train"
     if named is None and mode in ("eval", "predict", *modes()):
-        raise ConfigError(f"mode={mode} needs checkpoint=<run folder or .pt file>")
+        raise missing_checkpoint(mode)
     if named is None or "dataset" in given or named.is_sweep_override():
         return []
     if named.key_or_group == "resume" and named.value() in (None, "auto"):
@@ -173,7 +179,7 @@ def choices_of_run(overrides: Sequence[str]) -> list[str]:
     if "checkpoint" in given and not isinstance(content.get("dataset"), dict):
         from ..runner.checkpoint_overrides import content_of
 
-        content = content_of(place)  # a file alone, away from its run, or no checkpoint at all
+        content = content_of(place)  # a file outside its run folder, or no checkpoint at all
     known: dict[str, Mapping[str, Dataset | Model]] = {"dataset": datasets()}
     if "resume" in given:
         known["model"] = models()
@@ -187,20 +193,20 @@ def choices_of_run(overrides: Sequence[str]) -> list[str]:
 
 
 def text_of(override: Override) -> str:
-    """The value of an override that is text."""
+    """The value of an override as text."""
     value = override.value()
     return str(getattr(value, "text", value))
 
 
-def text_for(flags: argparse.Namespace, anything: bool) -> str | None:
-    """The answer to a command line that composes nothing."""
+def text_for(flags: argparse.Namespace, has_arguments: bool) -> str | None:
+    """Text to print for a command line that composes nothing; None for any other."""
     if flags.version:
         return f"node_experiments {__version__}"
-    if anything and flags.list is None and flags.sample is None:
+    if has_arguments and flags.list is None and flags.sample is None:
         return None
     from .help import experiment_list, sample_text, short_help
 
-    if not anything:
+    if not has_arguments:
         return short_help()
     if flags.list is not None:
         folders = [*config_folders(flags), *chapter_folders()]
@@ -212,15 +218,15 @@ def text_for(flags: argparse.Namespace, anything: bool) -> str | None:
 
 
 def columns() -> int | None:
-    """Of the terminal; None where there is none."""
+    """Width of the terminal in characters; None if the output is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def config_folders(flags: argparse.Namespace) -> list[Path]:
-    """Where configurations are looked for, the user's own folder first.
+    """Folders that are searched for configurations, the user's own first.
 
     Raises:
-        ConfigError: `--config-dir` or `--config-path` is no folder.
+        ConfigError: `--config-dir` or `--config-path` is not a folder.
     """
     folders = [Path(flags.config_path) if flags.config_path else configs_folder()]
     if flags.config_dir:
@@ -233,7 +239,7 @@ def config_folders(flags: argparse.Namespace) -> list[Path]:
 
 @contextmanager
 def hydra_for(flags: argparse.Namespace) -> Iterator[Hydra]:
-    """Hydra with the folders of configurations that the flags name."""
+    """Provide a Hydra instance that searches the configuration folders named by the flags."""
     *own, main = config_folders(flags)
     version.setbase(VERSION_BASE)
     search_path = create_config_search_path(str(main))
@@ -245,8 +251,10 @@ def hydra_for(flags: argparse.Namespace) -> Iterator[Hydra]:
         GlobalHydra.instance().clear()
 
 
-def shown(hydra: Hydra, name: str, flags: argparse.Namespace, overrides: list[str]) -> bool:
-    """Whether the flags ask to print something of Hydra, which is then printed."""
+def show_requested(
+    hydra: Hydra, name: str, flags: argparse.Namespace, overrides: list[str]
+) -> bool:
+    """Print what the flags ask Hydra to show; return whether they ask for anything."""
     if flags.hydra_help:
         hydra.hydra_help(name, parser(), flags)
     elif flags.cfg:
@@ -261,16 +269,16 @@ def shown(hydra: Hydra, name: str, flags: argparse.Namespace, overrides: list[st
 
 
 def compose(hydra: Hydra, name: str, overrides: list[str], multirun: bool) -> DictConfig:
-    """The configuration of a job, or what all jobs of a sweep share."""
+    """Compose the configuration of a job, or the part that all jobs of a sweep share."""
     mode = RunMode.MULTIRUN if multirun else RunMode.RUN
     return hydra.compose_config(name, overrides, mode, validate_sweep_overrides=not multirun)
 
 
 def run_composed(hydra: Hydra, name: str, composed: DictConfig, config: RunConfig | None) -> None:
-    """Run one job as `Hydra.run` does, which composes its configuration once more.
+    """Run one job like `Hydra.run`, which would compose its configuration a second time.
 
     Args:
-        config: What was composed as it was typed; None if it is typed with its run directory.
+        config: The typed configuration; None if typing it needs the run directory.
     """
     configure_log(composed.hydra.hydra_logging, composed.hydra.verbose)
     callbacks = Callbacks(composed)
@@ -282,10 +290,10 @@ def run_composed(hydra: Hydra, name: str, composed: DictConfig, config: RunConfi
 
 
 def validate(composed: DictConfig) -> RunConfig | None:
-    """The configuration of the job as it will be typed; None if only its run directory can tell.
+    """The typed configuration of the job; None if typing it needs the run directory.
 
     Raises:
-        ConfigError: It is no configuration that can be run: nothing is left behind then.
+        ConfigError: The configuration cannot be run; no directory has been created by then.
     """
     HydraConfig.instance().set_config(composed)
     task = composed.copy()
@@ -302,17 +310,17 @@ def validate(composed: DictConfig) -> RunConfig | None:
 
 
 def composed_config(words: Sequence[str]) -> RunConfig | None:
-    """The configuration of a command line, composed and checked, without a job.
+    """Compose and check the configuration of a command line without running a job.
 
     Raises:
-        UserError: It cannot be run.
-        HydraException: It cannot be composed.
+        UserError: The configuration cannot be run.
+        HydraException: The configuration cannot be composed.
     """
     flags = parse(words)
     folders = [*config_folders(flags), *chapter_folders()]
     groups = choices(folders)
     given, multirun = normalise(flags, groups), is_sweep(flags)
-    overrides = [*given, unnamed([], given, multirun)]
+    overrides = [*given, exclude_keys_override([], given, multirun)]
     check_overrides(map(read, overrides), groups, folders, multirun)
     with hydra_for(flags) as hydra:
         name = flags.config_name or CONFIG
@@ -320,10 +328,10 @@ def composed_config(words: Sequence[str]) -> RunConfig | None:
 
 
 def one_job(composed: DictConfig, config: RunConfig | None = None) -> float | None:
-    """One job; launchers carry this function into other processes, by its name.
+    """Run one job; launchers send this function to other processes by its name.
 
     Args:
-        config: What was composed, if it is typed already.
+        config: The typed configuration, if it is known already.
     """
     settings = HydraConfig.get()
     try:
@@ -334,12 +342,12 @@ def one_job(composed: DictConfig, config: RunConfig | None = None) -> float | No
 
 
 def wants_traceback() -> bool:
-    """Whether the user asked for tracebacks, with Hydra's own variable."""
+    """Whether the user asked for tracebacks, by Hydra's own environment variable."""
     return os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
 def scratch_folder() -> str | None:
-    """Where Hydra's files go in a process of torchrun that is not the first."""
+    """Create a temporary folder for Hydra's files in torchrun's processes after the first."""
     if torchrun_rank() == 0:
         return None
     scratch = tempfile.mkdtemp(prefix="node-run-")
@@ -349,7 +357,7 @@ def scratch_folder() -> str | None:
 
 @cache
 def register() -> None:
-    """Make the schema, the choices that are no files and the resolvers known to Hydra."""
+    """Register the schema, the choices that are not files and the resolvers with Hydra."""
     register_choices()
     resolvers: Mapping[str, Any] = {
         "slug": slug,
@@ -361,5 +369,5 @@ def register() -> None:
         OmegaConf.register_new_resolver(name, function, replace=True)
 
 
-# Also in the processes of a launcher, which import this module and call `one_job` alone.
+# On import, because the processes of a launcher import this module and call only `one_job`.
 register()

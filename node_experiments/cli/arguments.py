@@ -1,6 +1,6 @@
-"""From the words of a command line to flags and to overrides that Hydra can read, without Hydra.
+"""Parsing of a command line into flags and overrides that Hydra can read, without starting Hydra.
 
-`parse` is called once; what follows reads its result and never the words again.
+`parse` is called once; later code uses its result and never reads the arguments again.
 """
 
 from __future__ import annotations
@@ -16,58 +16,58 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
-from ..config import alternatives
+from ..config import alternatives, shorten
 from ..errors import UserError
 from .settings import holds_texts, nearest_setting, setting_types
 
-__all__ = ["CommandLineError", "is_sweep", "normalise", "parse", "parser", "read", "shorten"]
+__all__ = ["CommandLineError", "is_sweep", "normalise", "parse", "parser", "read"]
 
 INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
-# Settings that are paths or names: what is typed is meant as it is.
-TEXTS = (
+# Settings that are paths or names, whose values are taken literally.
+LITERAL_SETTINGS = (
     "checkpoint", "resume", "name", "outputs", "hydra.run.dir", "hydra.sweep.dir",
     "predict.points", "predict.images", "predict.times",
 )  # fmt: skip
-LAST_PARTS = (
+LITERAL_LAST_PARTS = (
     "path", "root", "out", "init_from", "series_column", "time_column", "label_column",
     "group_column",    "variable_column", "value_column", "time_format", "delimiter", "decimal",
     "thousands",
 )  # fmt: skip
-SWEPT = ("checkpoint", "resume")  # a comma lists several of them
+SWEPT = ("checkpoint", "resume")  # a comma separates several values
 PER_EXPERIMENT = ("dataset", "model")  # groups whose settings depend on the experiment
 
 
 class CommandLineError(UserError):
-    """Words that are no flag and no override."""
+    """A command line that cannot be parsed."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises where argparse would print and exit."""
+    """Argument parser that raises an error where argparse would print and exit."""
 
     def error(self, message: str) -> NoReturn:
         raise CommandLineError(f"{message}; see node-run --help")
 
 
 def parser() -> Parser:
-    """The flags of `node-run`, those of Hydra among them."""
+    """Parser of the flags of `node-run`, which include Hydra's."""
     flags = Parser("node-run", add_help=False, allow_abbrev=False)
     flags.add_argument("overrides", nargs="*", help="key=value or group=choice")
     for names, what in {
-        ("--help", "-h"): "choices, and the settings of what is chosen",
+        ("--help", "-h"): "list all choices, and the settings of those made",
         ("--hydra-help",): "this text",
         ("--version",): "the version of this package",
         ("--multirun", "-m"): "run all combinations of values that are separated by commas",
-        ("--run", "-r"): "run one job, as without any flag",
+        ("--run", "-r"): "run one job (the default)",
         ("--resolve",): "with --cfg: resolve interpolations",
         ("--shell-completion", "-sc"): "with install=, uninstall= or query=<shell>",
     }.items():
         flags.add_argument(*names, action="store_true", help=what)
-    flags.add_argument("--list", nargs="?", const="", help="experiments that mention a word")
-    flags.add_argument("--sample", nargs="?", const="", help="print a file such as dataset= reads")
+    flags.add_argument("--list", nargs="?", const="", help="list experiments that mention a word")
+    flags.add_argument("--sample", nargs="?", const="", help="print a sample file for dataset=")
     shown = ("job", "hydra", "all")
     flags.add_argument("--cfg", "-c", choices=shown, help="print the configuration")
-    flags.add_argument("--info", "-i", nargs="?", const="all", choices=INFO, help="how it arose")
+    flags.add_argument("--info", "-i", nargs="?", const="all", choices=INFO, help="its origins")
     flags.add_argument("--package", "-p", help="with --cfg: the part to print")
     flags.add_argument("--config-path", "-cp", help="configurations in place of the package's")
     flags.add_argument("--config-name", "-cn", help="the root configuration in place of config")
@@ -76,12 +76,12 @@ def parser() -> Parser:
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """Flags, and the overrides in their order, wherever among the flags they stand.
+    """Parse flags and overrides, which may be mixed; the overrides keep their order.
 
     Raises:
-        CommandLineError: A flag that is unknown, lacks its value or excludes another one.
+        CommandLineError: A flag is unknown, lacks its value or excludes another one.
     """
-    # argparse takes a word that starts with a dash for a flag also where it is an override.
+    # argparse treats every word that starts with a dash as a flag, even if it is an override.
     flags, unknown = parser().parse_known_intermixed_args(list(words))
     if unknown:
         raise CommandLineError(unknown_flag(unknown[0], words))
@@ -98,24 +98,24 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 
 def unknown_flag(flag: str, words: Sequence[str]) -> str:
-    """What to write instead of a flag such as `--epochs 3`."""
+    """Message that says what to write instead of a flag such as `--epochs 3`."""
     name, given, value = flag.lstrip("-").replace("-", "_").partition("=")
     if not given:
         following = [*words, ""][list(words).index(flag) + 1]
         value = "" if following.startswith("-") or "=" in following else following
     near = nearest_setting(name)
     if not near:
-        return f"{flag} is no flag; settings are written as key=value: see node-run --help"
+        return f"{flag} is not a flag; settings are written as key=value: see node-run --help"
     written = alternatives([f"{key}={value or '<value>'}" for key in near])
-    return f"{flag} is no flag; settings are written without dashes: {written}"
+    return f"{flag} is not a flag; settings are written without dashes: {written}"
 
 
-@lru_cache  # of a command line, each is looked at several times
+@lru_cache  # each override of a command line is read several times
 def read(override: str) -> Override:
-    """One override as Hydra reads it, which nobody changes.
+    """Parse one override as Hydra does; the result is cached and must not be modified.
 
     Raises:
-        HydraException: It is not in Hydra's grammar, with the parser's exception as the cause.
+        HydraException: It does not follow Hydra's grammar; its cause is the parser's exception.
     """
     return OverridesParser.create().parse_override(override)
 
@@ -123,14 +123,14 @@ def read(override: str) -> Override:
 def normalise(
     flags: argparse.Namespace, groups: Mapping[str, Collection[str]], scratch: str | None = None
 ) -> list[str]:
-    """The overrides as Hydra can read them, with those that a sweep or a process needs.
+    """The overrides in a form that Hydra can read, with those that a sweep or a process adds.
 
     Args:
-        groups: Each group with its choices.
-        scratch: Where Hydra leaves what it writes itself; the run directory when None.
+        groups: The choices of each group.
+        scratch: Folder for the files that Hydra itself writes; the run directory when None.
 
     Raises:
-        CommandLineError: An override that cannot be read, or one without `=`.
+        CommandLineError: An override cannot be read, or lacks its `=`.
     """
     if flags.shell_completion:
         return list(flags.overrides)
@@ -156,16 +156,16 @@ def is_sweep(flags: argparse.Namespace) -> bool:
 def words_with_values(
     flags: argparse.Namespace, groups: Mapping[str, Collection[str]]
 ) -> list[str]:
-    """The overrides, each a `key=value`; `~key` alone deletes.
+    """Return the overrides after a check that each is `key=value`, or `~key`, which deletes.
 
     Raises:
-        CommandLineError: One is neither, with what was probably meant.
+        CommandLineError: One is neither; the message suggests what was probably meant.
     """
     words: list[str] = flags.overrides
     for place, word in enumerate(words):
         if "=" in word[1:] or word.startswith("~"):
             continue
-        # Also of `key = value`, where the shell makes three words of one.
+        # Also for `key = value`, which the shell splits into three words.
         following = next((w for each in words[place + 1 :] if (w := each.lstrip("="))), "")
         before = words[place - 1] if place else ""
         if (word in groups or word in setting_types()) and following:
@@ -182,7 +182,7 @@ def words_with_values(
 
 
 def as_typed(word: str, groups: Mapping[str, Collection[str]], multirun: bool) -> str:
-    """An override whose value is text in quotes, where Hydra would read something else.
+    """Quote the value of an override where it is text that Hydra would read as something else.
 
     >>> as_typed("dataset.path=a=b (1).csv", {}, False)
     "dataset.path='a=b (1).csv'"
@@ -199,7 +199,9 @@ def as_typed(word: str, groups: Mapping[str, Collection[str]], multirun: bool) -
         items, special = value[1:-1], set("[]{}'\"\\$")
         if not special & set(items) or not readable(word, object):
             return f"{key}=[{','.join(quoted(item.strip()) for item in items.split(','))}]"
-    text = bare in TEXTS or (bare.rpartition(".")[2] in LAST_PARTS and "." in bare)
+    text = bare in LITERAL_SETTINGS or (
+        bare.rpartition(".")[2] in LITERAL_LAST_PARTS and "." in bare
+    )
     if not text or not value.strip() or value.lower() == "null" or "${" in value:
         return word
     if value[0] in "'\"[{" and readable(word, object):
@@ -207,7 +209,7 @@ def as_typed(word: str, groups: Mapping[str, Collection[str]], multirun: bool) -
     if "," in value and (multirun or bare in SWEPT):
         if readable(word, object) and "=" not in value and "\\" not in value:
             return word
-        # A comma that is escaped belongs to a name.
+        # An escaped comma is part of a name.
         parts = [re.sub(r"\\(.)", r"\1", part) for part in re.split(r"(?<!\\),", value)]
         return f"{key}={','.join(map(quoted, parts))}"
     if (
@@ -218,12 +220,12 @@ def as_typed(word: str, groups: Mapping[str, Collection[str]], multirun: bool) -
         return word
     if readable(word, str) and read(word).value() == value:
         return word
-    escapes = re.compile(r"\\(?=[=,])")  # as Hydra's manual writes such characters
+    escapes = re.compile(r"\\(?=[=,])")  # escapes that Hydra's manual prescribes
     return f"{key}={quoted(escapes.sub('', value))}"
 
 
 def readable(word: str, kind: type) -> bool:
-    """Whether Hydra reads an override, with a value of this kind."""
+    """Whether Hydra can parse an override and its value has this type."""
     try:
         override = read(word)
         return kind is object or isinstance(override.value(), kind)
@@ -232,15 +234,15 @@ def readable(word: str, kind: type) -> bool:
 
 
 def quoted(text: str) -> str:
-    """Text in the quotes of Hydra's grammar."""
+    """Text quoted for Hydra's grammar."""
     return QuotedString(text=text, quote=Quote.single).with_quotes()
 
 
 def for_each_job(override: Override) -> str:
-    """A setting of a dataset or a model as a sweep over one value.
+    """Turn a setting of a dataset or a model into a sweep over its one value.
 
-    Hydra composes what does not vary before it has an experiment, and would meet
-    `dataset.observations=30` with the default dataset.
+    Hydra composes what does not vary before it knows the experiment, and would apply
+    `dataset.observations=30` to the default dataset.
     """
     word = str(override.input_line)
     group, _, setting = override.key_or_group.partition(".")
@@ -251,10 +253,10 @@ def for_each_job(override: Override) -> str:
 
 
 def read_or_explain(word: str) -> Override:
-    """One override as Hydra reads it.
+    """Parse one override as Hydra does.
 
     Raises:
-        CommandLineError: It is not in Hydra's grammar; with how to quote it.
+        CommandLineError: It does not follow Hydra's grammar; the message shows how to quote it.
     """
     try:
         return read(word)
@@ -262,7 +264,7 @@ def read_or_explain(word: str) -> Override:
         key, _, value = word.partition("=")
         if not re.fullmatch(r"[+~]{0,2}[\w.@:/-]+", key, re.ASCII):
             raise CommandLineError(
-                f"{shorten(key)!r} in {shorten(word)!r} is no setting"
+                f"{shorten(key)!r} in {shorten(word)!r} is not a setting"
             ) from error
         quotes = Quote.double if "'" not in value else Quote.single
         example = shlex.quote(f"{key}={QuotedString(value, quotes).with_quotes()}")
@@ -273,15 +275,10 @@ def read_or_explain(word: str) -> Override:
 
 
 def place_of(error: BaseException, word: str) -> str:
-    """Where the parser stopped, by the exception that it raised."""
+    """Phrase that says at which text the parser stopped; empty if its exception does not tell."""
     cause: Any = error.__cause__
     token = getattr(cause, "offendingToken", None)
     at = getattr(token, "start", None) if token is not None else getattr(cause, "startIndex", None)
     if not isinstance(at, int) or not 0 <= at < len(word):
         return ""
     return f" from {shorten(word[at:], 20)!r} on"
-
-
-def shorten(text: str, length: int = 80) -> str:
-    """Text that fits into a message."""
-    return text if len(text) <= length else f"{text[:length]}..."

@@ -1,4 +1,4 @@
-"""Names of run directories: what was overridden, and short."""
+"""Short names of run directories, made from the overrides."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ from ..runs.jobs import split_overrides
 from .arguments import read
 from .override_checks import values
 
-__all__ = ["one_directory", "run_name", "run_slug", "slug", "unnamed"]
+__all__ = ["exclude_keys_override", "run_name", "run_slug", "shared_directory_override", "slug"]
 
-NAMING = ("experiment", "dataset", "model", "mode", "name")  # what a run is called by
+NAMING = ("experiment", "dataset", "model", "mode", "name")  # overrides that name a run
 
 LONGEST_SLUG = 100  # characters; file systems allow 255 bytes
 
 
 def slug(overrides: str) -> str:
-    """Overrides as a short directory name, which differs for overrides that do.
+    """Overrides as a short directory name.
 
-    Settings are named without their group, the experiment first. What is too long is cut, and ends
-    with a checksum of the whole.
+    Settings are named without their group, the experiment first. Characters that may not be in a
+    file name become `_`. A name that is too long is cut and ends with a checksum of the whole.
+    Different overrides may have the same name, so a time or a job number must come before it.
 
     >>> slug("dataset.observed_fraction=0.1,experiment=periodic_rnn_dt")
     'experiment=periodic_rnn_dt_observed_fraction=0.1'
+    >>> slug("dataset.path=a/x.csv") == slug("dataset.path=a_x.csv")
+    True
     """
     words = split_overrides(overrides)
     words.sort(key=lambda word: not word.startswith("experiment="))
@@ -43,16 +46,16 @@ def slug(overrides: str) -> str:
     return f"{text[: LONGEST_SLUG - 7].rstrip('_')}_{checksum}"
 
 
-# What the directory above says already, or what changes nothing that a run computes.
-SAID_ELSEWHERE = ("experiment", "name", "outputs", "mode", "resume", "checkpoint")
+# Settings that the parent directory names already, or that do not change what a run computes.
+NOT_IN_NAME = ("experiment", "name", "outputs", "mode", "resume", "checkpoint")
 
 
-def run_slug(overrides: Sequence[Any], unnamed: Sequence[Any]) -> str:
-    """What the overrides change, as the end of a run directory's name; empty if nothing.
+def run_slug(overrides: Sequence[Any], excluded: Sequence[Any]) -> str:
+    """Suffix of a run directory's name that lists what the overrides change; empty if nothing.
 
     Args:
-        overrides: All of them.
-        unnamed: Settings that the user did not write.
+        overrides: All overrides of the run.
+        excluded: Settings that the user did not write, which are left out.
 
     >>> run_slug(["experiment=mnist_mlp", "solver=rk4", "trainer.progress=false"], [])
     '_solver=rk4'
@@ -62,7 +65,7 @@ def run_slug(overrides: Sequence[Any], unnamed: Sequence[Any]) -> str:
     named = [
         word
         for word in map(str, overrides)
-        if (key := word.lstrip("+~").partition("=")[0]) not in (*SAID_ELSEWHERE, *unnamed)
+        if (key := word.lstrip("+~").partition("=")[0]) not in (*NOT_IN_NAME, *excluded)
         and key not in ("trainer.progress", "trainer.loggers")
     ]
     text = slug(",".join(named))
@@ -70,21 +73,21 @@ def run_slug(overrides: Sequence[Any], unnamed: Sequence[Any]) -> str:
 
 
 def run_name(mode: str, dataset: str, model: str) -> str:
-    """The name of a run that is no experiment."""
+    """Name of a run that belongs to no experiment."""
     return f"{dataset}_{model}" if mode == "train" else mode
 
 
-def unnamed(added: Sequence[str], given: Sequence[str], multirun: bool) -> str:
-    """The override of Hydra that lists settings which name no directory.
+def exclude_keys_override(added: Sequence[str], given: Sequence[str], multirun: bool) -> str:
+    """Hydra's override that lists the settings to leave out of directory names.
 
     Args:
         added: Overrides that the user did not write.
-        given: Those that the user wrote; in a sweep, only what varies names a job.
-        multirun: It is a sweep.
+        given: Overrides that the user wrote; in a sweep, only those that vary name a job.
+        multirun: Whether it is a sweep.
 
-    >>> unnamed(["dataset=mnist"], ["mode=eval", "solver=euler,rk4"], multirun=True)
+    >>> exclude_keys_override(["dataset=mnist"], ["mode=eval", "solver=euler,rk4"], multirun=True)
     "hydra.job.config.override_dirname.exclude_keys=['dataset','mode']"
-    >>> unnamed([], ["seed=7", "seed=0,1"], multirun=True)
+    >>> exclude_keys_override([], ["seed=7", "seed=0,1"], multirun=True)
     'hydra.job.config.override_dirname.exclude_keys=[]'
     """
     fixed = [o for o in map(read, given) if multirun and len([*values(o)]) == 1]
@@ -94,12 +97,12 @@ def unnamed(added: Sequence[str], given: Sequence[str], multirun: bool) -> str:
     return f"hydra.job.config.override_dirname.exclude_keys=[{listed}]"
 
 
-def one_directory(given: Sequence[str]) -> list[str]:
-    """The override that keeps jobs in one directory whose names, and so directories, would differ.
+def shared_directory_override(given: Sequence[str]) -> list[str]:
+    """Override that puts jobs with different names, and so different directories, into one.
 
-    >>> one_directory(["experiment=mnist_mlp,mnist_odenet"])
+    >>> shared_directory_override(["experiment=mnist_mlp,mnist_odenet"])
     ['hydra.sweep.dir=${outputs}/sweeps/several/${now:%Y-%m-%d_%H-%M-%S-%f}']
-    >>> one_directory(["experiment=mnist_mlp", "seed=0,1"])
+    >>> shared_directory_override(["experiment=mnist_mlp", "seed=0,1"])
     []
     """
     overrides = [*map(read, given)]

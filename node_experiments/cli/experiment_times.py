@@ -1,4 +1,4 @@
-"""How long experiments take, for `node-run --list`; written by scripts/experiment_times.py."""
+"""Duration of each experiment, for `node-run --list`; written by scripts/experiment_times.py."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What `node-run`, `node-run --help` and `node-run --list` print.
+"""Texts that `node-run`, `node-run --help` and `node-run --list` print.
 
-Hydra's own help asks its repository of configurations hundreds of questions, which takes seconds.
+Hydra's own help queries its configuration repository hundreds of times, which takes seconds.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from ..runs.result import read_result
 from ..version import __version__
 from .arguments import read
 from .experiment_times import MINUTES
-from .setting_comments import explained
+from .setting_comments import described_settings
 from .settings import choices, listing
 
 __all__ = ["experiment_list", "help_of_chosen", "help_text", "short_help"]
 
-NARROWEST = 32  # columns for a text beside the start of its line
-WIDEST = 36  # columns of a setting, but for those that are longer
+NARROWEST = 32  # columns that a description needs beside the start of its line
+WIDEST = 36  # columns that a setting is padded to at most
 
 EXAMPLES = """\
 node-run experiment=mnist_odenet solver=dopri5
@@ -58,14 +58,14 @@ node-run reproduces "Neural Ordinary Differential Equations" (Chen et al. 2018).
 {choices}
 
 == Settings (key=value) ==
-node-run experiment=mnist_odenet --help  # those of what is chosen, with what each means
+node-run experiment=mnist_odenet --help  # the settings of an experiment, explained
 
 == Flags ==
---list [word]       experiments and trained models, each in one line; only those with the word
---sample [name]     print a file such as dataset=csv reads, to try it
+--list [word]       list experiments and trained models; only those that mention the word
+--sample [name]     print a sample file, such as dataset=csv reads
 --multirun, -m      run all combinations of values that are separated by commas
 --cfg job           print the configuration and do not run it
---info defaults     print where each part of the configuration is from
+--info defaults     print where each part of the configuration comes from
 --version           print the version of this package
 --shell-completion  complete groups and settings in bash, fish or zsh; see --hydra-help
 --hydra-help        all flags of Hydra
@@ -74,21 +74,21 @@ node-run experiment=mnist_odenet --help  # those of what is chosen, with what ea
 OF_CHOSEN = """\
 {settings}
 
-(paper, official_code or choice: where a value is from. Choices of every group: node-run --help)
+(paper, official_code or choice: where a value comes from. Choices of all groups: node-run --help)
 """
 
 
 def short_help() -> str:
-    """What to type first."""
+    """Text that `node-run` prints without arguments: what to type first."""
     return SHORT.format(version=__version__, examples=EXAMPLES)
 
 
 def help_text(folders: Iterable[Path], width: int | None = None) -> str:
-    """The choices and flags of every command line.
+    """Help text with all choices and flags.
 
     Args:
-        folders: Of configurations.
-        width: Of the terminal; None where a line has no end.
+        folders: Folders of configurations.
+        width: Width of the terminal; None for lines of any length.
     """
     names, of_recipes = choices(folders), "recipe/"
     recipes = [group.removeprefix(of_recipes) for group in names if group.startswith(of_recipes)]
@@ -106,49 +106,52 @@ def help_of_chosen(
     folders: Iterable[Path],
     width: int | None = None,
 ) -> str:
-    """The settings that these overrides lead to, but for those that are swept.
+    """Help text with the settings that result from overrides, of which swept ones are left out.
 
     Args:
-        overrides: Of the command line.
-        compose: The configuration of overrides, from these folders.
+        overrides: Overrides of the command line.
+        compose: Composes a configuration from overrides, with these folders.
         folders, width: As in `help_text`.
 
     Raises:
-        HydraException: They cannot be composed.
+        HydraException: The overrides cannot be composed.
     """
     parsed = map(read, overrides)
     single = [o.input_line for o in parsed if not o.is_sweep_override() and o.input_line]
     settings = cast("dict[str, Any]", OmegaConf.to_container(compose(single)))
     lines = [
-        described(file)[1]
+        dataset_and_description(file)[1]
         for folder in folders
         for file in folder.glob("experiment/*.yaml")
         if f"experiment={file.stem}" in single
     ]
-    for group, of_group in explained(settings).items():
+    for group, of_group in described_settings(settings).items():
         longest = max(len(setting) for setting, _ in of_group)
         lines.append(f"\n== {group or 'run'} ==")
-        for setting, said in of_group:
-            lines += hanging(f"{setting:<{min(longest, WIDEST)}}  ", said, width)
+        for setting, description in of_group:
+            lines += hanging(f"{setting:<{min(longest, WIDEST)}}  ", description, width)
     return OF_CHOSEN.format(settings="\n".join(lines))
 
 
 def experiment_list(word: str, folders: Iterable[Path], width: int | None = None) -> str:
-    """Every experiment in one line: its name, how long it takes, its data, and what it is.
+    """List of experiments, one per line: name, duration, dataset and description.
 
     Args:
-        word: Only experiments in whose line a word starts with it, in any case; if there are
-            none, those whose line has it anywhere.
-        width: Of the terminal, in which what an experiment is may need further lines; None where
-            a line has no end.
+        word: Keep only experiments whose line has a word that starts with it, in any case; if
+            there are none, those whose line contains it anywhere.
+        width: Width of the terminal, to which descriptions are wrapped; None for lines of any
+            length.
 
     Raises:
-        ConfigError: Neither an experiment nor a trained model has the word.
+        ConfigError: Neither an experiment nor a trained model mentions the word.
     """
     files = {
         file.stem: file for folder in folders for file in sorted(folder.glob("experiment/*.yaml"))
     }
-    rows = [(name, took(name), *described(file)) for name, file in sorted(files.items())]
+    rows = [
+        (name, duration(name), *dataset_and_description(file))
+        for name, file in sorted(files.items())
+    ]
     starts = re.compile(rf"(?<![^\W_]){re.escape(word)}", re.IGNORECASE)
     found = [row for row in rows if starts.search(" ".join(row))]
     found = found or [row for row in rows if word.lower() in " ".join(row).lower()]
@@ -170,7 +173,7 @@ def experiment_list(word: str, folders: Iterable[Path], width: int | None = None
 
 
 def hanging(start: str, text: str, width: int | None) -> list[str]:
-    """A text after the start of its line, with further lines below where it does not fit.
+    """Lines of a text that follows `start`, wrapped with a hanging indent.
 
     >>> hanging("name  ", "what this is and does", 36)
     ['name', '    what this is and does']
@@ -187,29 +190,29 @@ def hanging(start: str, text: str, width: int | None) -> list[str]:
 
 
 def pretrained_list() -> list[str]:
-    """Every trained model that ships in one line: what it is called, and how well it does."""
+    """One line for each trained model that ships with the package: its name and test result."""
     lines = []
     for name, folder in pretrained_runs().items():
         result = read_result(folder)
         if result is not None:
-            told = outcome_of_test(result.found)
-            lines.append(f"checkpoint={PRETRAINED}{name}  protocol={result.protocol}, {told}")
+            outcome = outcome_of_test(result.found)
+            lines.append(f"checkpoint={PRETRAINED}{name}  protocol={result.protocol}, {outcome}")
     return lines
 
 
 def sample_text(dataset: str, name: str) -> str:
-    """A file that ships with the package, such as a dataset reads from its user.
+    """Content of a sample of the files that a dataset reads from its user.
 
     Args:
-        name: Of the sample; the dataset's first one when empty.
+        name: Name of the sample; the dataset's first one when empty.
 
     Raises:
-        ConfigError: The dataset has none, or none of this name.
+        ConfigError: The dataset has no sample, or none of this name.
     """
     known = {key: entry.samples for key, entry in datasets().items() if entry.samples}
     if dataset not in known:
         raise ConfigError(
-            f"--sample prints a file of a dataset that reads one of yours: {known_samples(known)}"
+            f"--sample needs a dataset that reads files of the user: {known_samples(known)}"
         )
     samples = known[dataset]
     if name and name not in samples:
@@ -219,7 +222,7 @@ def sample_text(dataset: str, name: str) -> str:
 
 
 def known_samples(known: Mapping[str, Mapping[str, str]]) -> str:
-    """The command for each sample."""
+    """The commands that print each sample, separated by commas."""
     return ", ".join(
         f"node-run dataset={dataset} --sample {name}"
         for dataset in known
@@ -227,25 +230,25 @@ def known_samples(known: Mapping[str, Mapping[str, str]]) -> str:
     )
 
 
-def took(name: str) -> str:
-    """The time that an experiment takes, in words."""
+def duration(name: str) -> str:
+    """Duration of an experiment as text; a dash if it was not measured."""
     return f"{MINUTES[name]} min" if name in MINUTES else "-"
 
 
-def described(file: Path) -> tuple[str, str]:
-    """The dataset of an experiment, and what its file says of it in the comment on its top."""
+def dataset_and_description(file: Path) -> tuple[str, str]:
+    """Dataset of an experiment, and its description from the comment at the top of its file."""
     text = file.read_text(errors="replace")
     lines: list[str] = []
     for line in text.splitlines():
         if not line.startswith("#"):
             break
         lines.append(line.lstrip("# ").strip())
-    said = [line for line in lines if not line.startswith(("@package", "node-run "))]
-    before = [line for line in said if not line.startswith(("Schedules", "Recipes", "Sources"))]
+    skipped = ("@package", "node-run ", "Schedules", "Recipes", "Sources")
+    sentences = [line for line in lines if not line.startswith(skipped)]
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError:
-        return "", "its file is no YAML"
+        return "", "its file is not valid YAML"
     defaults = content.get("defaults") if isinstance(content, dict) else None
     data = ""
     for entry in defaults if isinstance(defaults, list) else []:
@@ -253,4 +256,4 @@ def described(file: Path) -> tuple[str, str]:
             for key, value in entry.items():
                 if str(key).split()[-1].strip("/") == "dataset":
                     data = str(value)
-    return data, " ".join(before)
+    return data, " ".join(sentences)

@@ -1,4 +1,4 @@
-"""The entry point of `node-run`: signals are handled first, then the rest is imported."""
+"""Entry point of `node-run`; installs the signal handlers before it imports the rest."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import sys
 from collections.abc import Sequence
 
 from ..training.signals import stop_on_signals
-from .streams import draw_into_files, end_of_reader, make_printable
+from .streams import discard_output, make_printable, select_agg_backend
 
 __all__ = ["main"]
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code.
+    """Run the command line and return its exit code.
 
     Args:
-        words: Those after the name of the program; of `sys.argv` when None.
+        words: Arguments after the name of the program; those of `sys.argv` when None.
     """
     make_printable()
-    draw_into_files()
+    select_agg_backend()
     with stop_on_signals(at_once=True) as stop:
         try:
             from .application import run
 
             return run(sys.argv[1:] if words is None else words)
         except BrokenPipeError:
-            return end_of_reader()
+            return discard_output()
         except KeyboardInterrupt as interruption:
-            if interruption.args:  # by a job, which has said so
+            if interruption.args:  # raised by a job, which has reported it
                 return int(interruption.args[0])
             line = "interrupted while nothing was training; run the same command again"
             print(f"node-run: {line}", file=sys.stderr)

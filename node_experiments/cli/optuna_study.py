@@ -1,4 +1,4 @@
-"""Resuming an Optuna search: the trials that its study, stored in a database, still lacks."""
+"""Resuming an Optuna search: runs only the trials that its stored study still lacks."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from omegaconf import DictConfig, read_write
 
 from ..runner.messages import console
 
-__all__ = ["ContinuedStudy"]
+__all__ = ["ResumeStudy"]
 
 
-class ContinuedStudy(Callback):
-    """Hydra's callback around a sweep by Optuna.
+class ResumeStudy(Callback):
+    """Hydra callback that lets an Optuna sweep continue a stored study.
 
-    `hydra.sweeper.n_trials` becomes the number of trials that the study lacks. A trial that was
-    cut short, which the database still holds for running, is given up and its settings are tried
-    again first.
+    `hydra.sweeper.n_trials` is replaced by the number of trials that the study lacks. A trial that
+    was interrupted, which the database still lists as running, is marked as failed, and its
+    settings are tried again first.
 
     Attributes:
-        lock: Shared by the processes that work on studies in a database file, until they end.
+        lock: File lock that is shared by all processes using a database file, until they end.
     """
 
     lock: ClassVar[IO[str] | None] = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Look what the study has, if there is one."""
+        """Reduce the number of trials by those that the study has completed, if it exists."""
         sweeper = config.hydra.sweeper
         if not sweeper._target_.endswith("OptunaSweeper") or not isinstance(sweeper.storage, str):
             return
@@ -39,24 +39,24 @@ class ContinuedStudy(Callback):
             alone = self.claim(sweeper.storage)
             lacking = missing_trials(sweeper, list(config.hydra.overrides.task), alone)
         except (KeyError, OSError, SQLAlchemyError):
-            return  # The sweeper begins the study, or says what is wrong with the database.
+            return  # The sweeper starts the study, or says what is wrong with the database.
         finally:
             if self.lock is not None:
                 fcntl.flock(self.lock, fcntl.LOCK_SH)
         with read_write(config.hydra):
             sweeper.n_trials = lacking
         if lacking == 0:
-            console.print(f"the study {sweeper.study_name} is done; for more, raise its n_trials")
+            console.print(f"study {sweeper.study_name} is complete; for more, raise its n_trials")
             Path(config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Let go of the database."""
+        """Release the lock on the database."""
         self.release()
 
     def claim(self, storage: str) -> bool:
-        """Whether no other process works in this database, as far as can be told.
+        """Lock the database; return whether it is certain that no other process uses it.
 
-        Only files tell: a trial that a database server holds for running may run anywhere.
+        Only database files can be locked: a trial that a server lists as running may run anywhere.
         """
         from sqlalchemy.engine import make_url
 
@@ -66,7 +66,7 @@ class ContinuedStudy(Callback):
             return False
         file = Path(url.database)
         file.parent.mkdir(parents=True, exist_ok=True)
-        ContinuedStudy.lock = lock = file.with_name(f"{file.name}.lock").open("a")
+        ResumeStudy.lock = lock = file.with_name(f"{file.name}.lock").open("a")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -74,20 +74,20 @@ class ContinuedStudy(Callback):
         return True
 
     def release(self) -> None:
-        """Let other processes be alone with the database."""
+        """Release the lock, so that another process can take it exclusively."""
         if self.lock is not None:
             self.lock.close()
-        ContinuedStudy.lock = None
+        ResumeStudy.lock = None
 
 
 def missing_trials(sweeper: DictConfig, overrides: list[str], alone: bool) -> int:
-    """How many of `n_trials` the study has not completed with the settings of this command line.
+    """Number of the `n_trials` trials not yet completed with the settings of this command line.
 
     Args:
-        alone: What the study holds for running does not run.
+        alone: No other process uses the study: trials listed as running were interrupted.
 
     Raises:
-        KeyError: There is no such study yet.
+        KeyError: The study does not exist yet.
     """
     import optuna
     from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_overrides

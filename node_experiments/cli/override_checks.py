@@ -1,7 +1,7 @@
-"""What can be seen to be wrong in overrides before anything is composed.
+"""Checks of overrides before anything is composed.
 
-Composition takes values as the schema converts them, and groups as Hydra finds them; here they
-are looked at as they were typed.
+Composition sees values as the schema converts them, and groups as Hydra finds them; these checks
+see them as they were typed.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ import yaml
 from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, QuotedString, RangeSweep
 from omegaconf import BooleanNode, FloatNode, IntegerNode, StringNode, ValidationError
 
-from ..config import ConfigError, folder_name, nearest
+from ..config import ConfigError, folder_name, nearest, shorten
 from ..runner.compose import check_size
-from .arguments import shorten
 from .settings import holds_texts, listing, setting_types, unknown_setting
 
 __all__ = ["check_overrides", "check_settings_of"]
@@ -44,12 +43,12 @@ def check_overrides(
     """Check keys, choices, and values against the types of their settings.
 
     Args:
-        groups: Each group with its choices.
+        groups: The choices of each group.
         folders: The folders of configurations, the user's first.
         multirun: Each override may hold several values.
 
     Raises:
-        ConfigError: The first thing that is wrong.
+        ConfigError: An override is wrong; the message is about the first one that is.
     """
     given = list(overrides)
     optional = groups_that_may_be_null(folders)
@@ -72,23 +71,23 @@ def check_overrides(
         if key == "sweep" and override.is_sweep_override():
             raise ConfigError(
                 f"{override.input_line} asks for several sweeps at once: each says what varies; "
-                "start one after the other"
+                "start them one after the other"
             )
         if override.is_delete() and key in groups and key not in optional:
             raise ConfigError(
-                f"{override.input_line} deletes what every run has; choose another one instead, "
+                f"{override.input_line} deletes what every run needs; choose another one instead, "
                 f"with {key}=<name> (node-run --help lists them); only {', '.join(optional)} may "
                 "be deleted"
             )
         if is_empty(override, groups.get(key, ())):
             raise ConfigError(f"{override.input_line} holds no value: the sweep would have no job")
         if key == "name":
-            # Of a sweep, also those of the jobs that come later.
+            # In a sweep, the names of all its jobs.
             for name in map(str, filter(None, values(override))):
                 if "${" not in name:
                     folder_name(name)
         if override.package is not None or override.is_delete():
-            continue  # rare, and Hydra's to judge
+            continue  # rare, and left to Hydra
         if key in groups:
             for value in values(override):
                 check_choice(key, value, None if elsewhere else groups[key], optional)
@@ -103,7 +102,7 @@ def check_overrides(
 
 
 def values(override: Override) -> Iterator[Any]:
-    """The value of an override, or each of a list of choices."""
+    """Yield the value of an override, or each value of a list of choices."""
     value = override._value
     several = value.list if isinstance(value, ChoiceSweep) else [value]
     for one in several:
@@ -117,7 +116,7 @@ def is_empty(override: Override, names: Collection[str]) -> bool:
     """Whether a sweep has no value.
 
     Args:
-        names: What `glob()` chooses from.
+        names: Names from which `glob()` chooses.
     """
     value = override._value
     if isinstance(value, RangeSweep):
@@ -134,7 +133,7 @@ def is_setting(key: str) -> bool:
 
 
 def groups_that_may_be_null(folders: Iterable[Path]) -> list[str]:
-    """The groups of which the root configuration chooses nothing."""
+    """Groups in which the root configuration chooses nothing, so that null is allowed."""
     files = [folder / "config.yaml" for folder in folders]
     for file in filter(Path.is_file, files):
         defaults = yaml.safe_load(file.read_bytes())["defaults"]
@@ -146,14 +145,14 @@ def groups_that_may_be_null(folders: Iterable[Path]) -> list[str]:
 def check_choice(
     group: str, value: Any, names: Collection[str] | None, optional: Collection[str]
 ) -> None:
-    """Check what is chosen of a group.
+    """Check the choice made in a group.
 
     Args:
-        names: The choices; None if there may be others.
-        optional: The groups of which nothing may be chosen.
+        names: The choices of the group; None if there may be others.
+        optional: The groups in which nothing need be chosen.
 
     Raises:
-        ConfigError: It is no name, or one that the group does not have.
+        ConfigError: The choice is not a name, or not one that the group has.
     """
     if value is None and group in optional:
         return
@@ -170,10 +169,10 @@ def check_choice(
 
 
 def check_package(group: str, name: str, folders: Iterable[Path]) -> None:
-    """Check that an experiment's file, or a sweep's, stands for the whole configuration.
+    """Check that the file of an experiment or a sweep applies to the whole configuration.
 
     Raises:
-        ConfigError: It lacks the line by which Hydra knows.
+        ConfigError: It lacks the line that tells Hydra so.
     """
     if group not in GLOBAL:
         return
@@ -205,8 +204,8 @@ def check_value(key: str, value: Any) -> None:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether OmegaConf takes a value for this type; for a truth value only what reads as one."""
-    if hint is Any:  # whoever reads it checks it
+    """Whether OmegaConf accepts a value for this type; for a boolean, only what reads as one."""
+    if hint is Any:  # checked by the code that reads it
         return True
     kinds = get_args(hint) or (hint,)
     if value is None:
@@ -224,7 +223,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def in_words(hint: Any) -> str:
-    """A type as a person says it, without the null that it may be."""
+    """A type in words, without mention of null."""
     kinds = get_args(hint) or (hint,)
     inner = next((get_args(k)[0] for k in kinds if get_origin(k) is list), None)
     if get_origin(hint) is list:
@@ -235,10 +234,11 @@ def in_words(hint: Any) -> str:
 def check_settings_of(
     group: str, name: str, settings: type, given: Mapping[str, Override], place: str
 ) -> None:
-    """Reject a setting that the group of a checkpoint does not have.
+    """Reject settings that the checkpoint's dataset or model does not have.
 
     Raises:
-        ConfigError: With the checkpoint, which may be that of another run than was meant.
+        ConfigError: There is one; the message names the checkpoint, which may not be the one that
+            was meant.
     """
     own = {each.name for each in fields(settings)}
     for key in given:
@@ -252,11 +252,11 @@ def check_settings_of(
 
 
 def check_hydra(override: Override) -> None:
-    """Check settings of Hydra that it does not check itself.
+    """Check settings of Hydra that Hydra does not check itself.
 
     Raises:
-        ConfigError: A number of trials below 0, no name of a directory, or a place without
-            configurations.
+        ConfigError: A number of trials is negative, a directory is empty or ambiguous, or an entry
+            of the search path does not exist.
     """
     value = None if override.is_sweep_override() else override.value()
     directory = override.key_or_group in ("hydra.run.dir", "hydra.sweep.dir")
@@ -270,7 +270,7 @@ def check_hydra(override: Override) -> None:
         for place in value:
             if not exists(str(place)):
                 raise ConfigError(
-                    f"hydra.searchpath holds {shorten(str(place))}, which is not there; give "
+                    f"hydra.searchpath holds {shorten(str(place))}, which does not exist; give "
                     "file://<directory> or pkg://<package>"
                 )
 
@@ -281,7 +281,7 @@ def exists(place: str) -> bool:
     if scheme in ("", "file"):
         return Path(name).is_dir()
     if scheme != "pkg":
-        return True  # of a plugin
+        return True  # a scheme of a plugin
     try:
         spec = importlib.util.find_spec(name.partition("/")[0])
     except (ImportError, ValueError):

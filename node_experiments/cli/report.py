@@ -1,4 +1,4 @@
-"""`node-report`: what the runs below a directory found. Reads run directories only."""
+"""`node-report`: tables, figures and pages of the runs below a directory, from files alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..reports.render import FORMATS, print_table
 from ..reports.table import ReportTable
 from ..runs.files import FORECASTS, write_atomically
 from ..runs.frame import REFERENCE, frame_of, load_runs, run_row
-from .streams import draw_into_files, end_of_reader, make_printable
+from .streams import discard_output, make_printable, select_agg_backend
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -42,11 +42,11 @@ SAVE = f"{OURS}:save"
 
 
 class ReportError(UserError):
-    """What was asked for is not there; the message is one line for the user."""
+    """A request that cannot be met; the message is one line for the user."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises one line where argparse would print its usage and exit."""
+    """Argument parser that raises a one-line error where argparse would print usage and exit."""
 
     def error(self, message: str) -> NoReturn:
         found = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
@@ -59,15 +59,15 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line and return its exit code."""
     make_printable()
-    draw_into_files()
+    select_agg_backend()
     try:
         asked = parser().parse_args(arguments)
         asked.command(asked)
         sys.stdout.flush()
     except BrokenPipeError:
-        return end_of_reader()
+        return discard_output()
     except (ReportError, OSError) as error:
         print(f"node-report: {error}", file=sys.stderr)
         return 2
@@ -75,8 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> Parser:
-    """The command line."""
-    # Understood before the command and after it; what is given after it wins.
+    """Parser of the command line."""
+    # Accepted before and after the command; the option after it takes precedence.
     places = Parser(add_help=False)
     places.add_argument(
         "--outputs", type=Path, default=argparse.SUPPRESS, help="where runs are stored (outputs)"
@@ -108,7 +108,7 @@ def parser() -> Parser:
     command.add_argument("--format", choices=FORMATS, help="as text instead of on the terminal")
 
     for name in TABLES:
-        command = add(name, show_table, f"the paper's beside ours: short for table {name}")
+        command = add(name, show_table, f"published results beside ours; short for table {name}")
         command.add_argument(
             "--format", choices=FORMATS, help="as text instead of on the terminal"
         )
@@ -119,7 +119,7 @@ def parser() -> Parser:
     command.add_argument("name", help="an experiment, a sweep, or a directory")
     command.add_argument("--to", type=Path, help="file to write; <figure>_<name>.png when absent")
 
-    command = add("ensemble", show_ensemble, "the seeds of an experiment as one forecast")
+    command = add("ensemble", show_ensemble, "the seeds of an experiment as one joint forecast")
     command.add_argument("name", help="an experiment, a sweep, or a directory")
     command.add_argument("--format", choices=FORMATS, help="as text instead of on the terminal")
 
@@ -130,7 +130,7 @@ def parser() -> Parser:
     command = add("html", write_page, "one self-contained page of everything")
     command.add_argument("--to", type=Path, default=Path("report.html"))
     command.add_argument(
-        "--link-pictures", action="store_true", help="a small page: pictures stay in their runs"
+        "--link-pictures", action="store_true", help="link to pictures instead of embedding them"
     )
     return parser
 
@@ -149,10 +149,10 @@ def show_table(asked: argparse.Namespace) -> None:
         publish(table, asked.format)
         return
     runs = select(asked)
-    # Figure 3 of a network has no metrics, and is no other training of it.
+    # Runs of mode=figure3 have no metrics and are not further trainings.
     runs = runs[runs["mode"] != "figure3"]
     if runs.empty:
-        raise ReportError(f"{asked.name} has runs of mode=figure3 alone: node-report figure3")
+        raise ReportError(f"{asked.name} has only runs of mode=figure3: see node-report figure3")
     publish(grouped(runs, asked.name), asked.format)
 
 
@@ -185,7 +185,7 @@ def draw(asked: argparse.Namespace) -> None:
 
 
 def check_target(target: Path) -> None:
-    """Raise a ReportError where no file can be written."""
+    """Raise a ReportError if no file can be written at `target`."""
     if target.is_dir():
         raise ReportError(f"--to {target} is a directory; give a file in it")
     if not target.parent.is_dir():
@@ -196,7 +196,7 @@ def compare_runs(asked: argparse.Namespace) -> None:
     """node-report compare."""
     for directory in asked.runs:
         if not any((directory / name).is_file() for name in ("run_info.json", "result.json")):
-            raise ReportError(f"{directory} is no run directory: it has no run_info.json")
+            raise ReportError(f"{directory} is not a run directory: it has no run_info.json")
     publish(compare(frame_of(run_row(directory) for directory in asked.runs)), asked.format)
 
 
@@ -209,12 +209,12 @@ def write_page(asked: argparse.Namespace) -> None:
 
 
 def place(asked: argparse.Namespace) -> Path:
-    """Where runs are read from."""
+    """Directory from which runs are read."""
     return getattr(asked, "outputs", Path("outputs"))
 
 
 def all_runs(asked: argparse.Namespace) -> DataFrame:
-    """All runs; none is an error."""
+    """Load all runs; raise a ReportError if there are none."""
     outputs = place(asked)
     committed = getattr(asked, "reference", False)
     if committed and not (outputs / REFERENCE).is_dir():
@@ -250,12 +250,12 @@ def select(asked: argparse.Namespace) -> DataFrame:
 
 
 def publish(table: ReportTable, form: str | None) -> None:
-    """Print a table: drawn on the terminal, or as text in a format."""
+    """Print a table, drawn on the terminal or as text in a format."""
     if form is not None:
         sys.stdout.write(FORMATS[form](table))
         return
     console = Console()
-    # A pipe has no width: nothing is to be folded for it.
+    # A pipe has no width, so that nothing need be folded for it.
     print_table(console if console.is_terminal else Console(width=240), table)
 
 

@@ -21,10 +21,10 @@ Record = Mapping[str, Any]
 
 
 def curves(runs: DataFrame, title: str, tag: str | None = None) -> Figure:
-    """The metric on test data against epochs; seeds of a setting are drawn together.
+    """The metric on test data against epochs; the seeds of a setting are drawn as one group.
 
     Args:
-        tag: TensorBoard tag of another number.
+        tag: TensorBoard tag of another number to draw.
     """
     groups = {
         label: [read_epochs(run["directory"]) for run in group]
@@ -44,7 +44,7 @@ def cost(runs: DataFrame, title: str) -> Figure:
 
 
 def labelled(runs: DataFrame) -> dict[str, Sequence[Record]]:
-    """The runs that have epochs to show, by what varies between them."""
+    """Runs with recorded epochs, grouped and labelled by the settings that vary between them."""
     shown = [run for run in records(runs) if read_epochs(run["directory"])]
     found = [settings(run) for run in shown]
     names = varying(found)
@@ -57,7 +57,7 @@ def labelled(runs: DataFrame) -> dict[str, Sequence[Record]]:
 
 
 def short(name: str, names: Sequence[str]) -> str:
-    """The last part of a setting's name, or all of it where another ends alike.
+    """The last part of a setting's name, or the whole name if another one ends in the same part.
 
     >>> short("model.hidden", ["model.hidden", "solver.rtol"])
     'hidden'
@@ -67,10 +67,10 @@ def short(name: str, names: Sequence[str]) -> str:
 
 
 def training(runs: DataFrame, title: str) -> Figure:
-    """Loss, metric and function evaluations of one run, as it drew them while it trained.
+    """Loss, metric and function evaluations of one run, as drawn during its training.
 
     Raises:
-        ValueError: There is more than one run, or it left no epochs.
+        ValueError: Not exactly one of the runs has recorded epochs.
     """
     found = [(run, epochs) for run in records(runs) if (epochs := read_epochs(run["directory"]))]
     if len(found) != 1:
@@ -85,7 +85,7 @@ def metric_of(runs: DataFrame) -> str:
 
 
 def save(figure: Figure, target: Path) -> None:
-    """Write a figure in the format of its suffix.
+    """Write a figure in the format of the file's suffix.
 
     Raises:
         ValueError: There is no such format.
@@ -94,7 +94,7 @@ def save(figure: Figure, target: Path) -> None:
     suffix = target.suffix.removeprefix(".").lower()
     if suffix not in known:
         raise ValueError(
-            f"{f'.{suffix}' if suffix else 'a name without suffix'} is no format of a figure; "
+            f"{f'.{suffix}' if suffix else 'a name without suffix'} is not a figure format; "
             f"allowed: {', '.join(f'.{each}' for each in sorted(known))}"
         )
     write_atomically(target, lambda file: figure.savefig(file, format=suffix))

@@ -1,4 +1,4 @@
-"""What the comment behind each setting says of it, in the source of its dataclass."""
+"""Descriptions of settings, read from the comments behind the fields of their dataclasses."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ import yaml
 from ..config import RunConfig
 from ..runner.compose import BY_NAME, schema_of
 
-__all__ = ["comments", "explained"]
+__all__ = ["comments", "described_settings"]
 
-SOURCES = ("paper", "choice", "official_code")  # of a value; what the setting is was said before
+FOR_TOOLS = ("fmt:", "noqa", "type:", "pragma:")  # beginnings of comments for tools, not readers
 
 
 def comments(schema: type) -> dict[str, str]:
-    """The comments behind the fields of a dataclass and of those that it inherits from, by field.
+    """The comments behind the fields of a dataclass, including inherited ones, by field.
+
+    A class that overrides a field may replace its comment.
 
     >>> from node_experiments.config.run import TrainerConfig
     >>> comments(TrainerConfig)["epochs"]
@@ -29,20 +31,15 @@ def comments(schema: type) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for each in reversed(schema.__mro__):
-        if not is_dataclass(each):
-            continue
-        for name, text in comments_in(inspect.getsource(each)).items():
-            before = found.get(name, "")
-            meaning = before.partition(": ")[2] if before.startswith(SOURCES) else before
-            adds = meaning and text.startswith(SOURCES) and meaning not in text
-            found[name] = f"{before} ({text})" if adds else text
+        if is_dataclass(each):
+            found |= comments_in(inspect.getsource(each))
     return found
 
 
 def comments_in(source: str) -> dict[str, str]:
-    r"""The comments behind the annotated names of a class, by name.
+    r"""The comments behind the annotated names of a class, by name; not those for formatters.
 
-    >>> comments_in("class A:\n    b: str = '#'  # a sign\n    c: int = 0\n")
+    >>> comments_in("class A:\n    b: str = '#'  # a sign\n    c: int = 0  # fmt: skip\n")
     {'b': 'a sign'}
     """
     found: dict[str, str] = {}
@@ -53,12 +50,14 @@ def comments_in(source: str) -> dict[str, str]:
         elif token.type != tokenize.COMMENT:
             words += token.string.split()
         elif words[1:2] == [":"]:
-            found[words[0]] = token.string.lstrip("# ")
+            text = token.string.lstrip("# ")
+            if not text.startswith(FOR_TOOLS):
+                found[words[0]] = text
     return found
 
 
-def explained(settings: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
-    """Every setting as a command line sets it, and what is said of it, by groups.
+def described_settings(settings: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
+    """Every setting as written on a command line, with its description, by group.
 
     Args:
         settings: A configuration whose dataset and model have names.
@@ -69,10 +68,10 @@ def explained(settings: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
     for group, schema in schemas.items():
         if not is_dataclass(schema):
             continue
-        said, prefix = comments(schema), f"{group}." if group else ""
+        descriptions, prefix = comments(schema), f"{group}." if group else ""
         values = settings[group] if group else settings
         found[group] = [
-            (f"{prefix}{name}={written(value)}", said.get(name, ""))
+            (f"{prefix}{name}={written(value)}", descriptions.get(name, ""))
             for name, value in values.items()
             if name in schema.__dataclass_fields__ and (group or not isinstance(value, dict))
         ]
@@ -80,7 +79,7 @@ def explained(settings: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
 
 
 def written(value: Any) -> str:
-    """A value in one line, as YAML has it.
+    """A value as one line of YAML.
 
     >>> written(["a", None, 1.5])
     '[a, null, 1.5]'

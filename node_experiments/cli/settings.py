@@ -22,26 +22,26 @@ __all__ = [
     "unknown_setting",
 ]
 
-NO_GROUP = "hydra"  # has groups, which are not ours
+HYDRA_FOLDER = "hydra"  # a folder of Hydra's groups, not of ours
 LISTING = "node-run experiment=<name> --help"
 
 
 def choices(folders: Iterable[Path]) -> dict[str, list[str]]:
-    """Each group with its choices, files of these folders or not, both sorted by name."""
+    """The choices of each group, from files in these folders and from code, all sorted by name."""
     found = {group: set(names) for group, names in registered_choices().items()}
     for folder in folders:
         for file in folder.rglob("*.yaml"):
             group = file.parent.relative_to(folder).as_posix()
-            if group != "." and group.split("/")[0] != NO_GROUP:
+            if group != "." and group.split("/")[0] != HYDRA_FOLDER:
                 found.setdefault(group, set()).add(file.stem)
     return {group: sorted(names) for group, names in sorted(found.items())}
 
 
 @cache
 def setting_types() -> dict[str, set[Any]]:
-    """Every setting by its whole name, as `trainer.epochs`, with its types.
+    """The types of every setting, by full name such as `trainer.epochs`.
 
-    Those of datasets and models depend on which of them is chosen, so there may be several.
+    A setting of several datasets or models may have a different type in each of them.
     """
     found: dict[str, set[Any]] = {}
     groups: list[tuple[str, Any]] = []
@@ -61,7 +61,7 @@ def setting_types() -> dict[str, set[Any]]:
 
 
 def holds_texts(key: str) -> bool:
-    """Whether a setting is a list of texts, such as names of columns."""
+    """Whether a setting is a list of strings, such as column names."""
     found = setting_types().get(key, set())
     return any(list[str] in (hint, *get_args(hint)) for hint in found)
 
@@ -72,7 +72,7 @@ def listing(group: str) -> str:
 
 
 def nearest_setting(name: str) -> list[str]:
-    """At most three settings whose names are like this one, which may lack its group.
+    """At most three settings with names similar to this one, which may lack its group.
 
     >>> nearest_setting("lr")
     ['optimizer.lr']

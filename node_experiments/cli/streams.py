@@ -1,4 +1,4 @@
-"""Standard output and error: there, and able to print whatever a name or a unit holds."""
+"""Standard output and error that are always open and can print any name or unit."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import io
 import os
 import sys
 
-__all__ = ["BROKEN_PIPE", "draw_into_files", "end_of_reader", "make_printable"]
+__all__ = ["BROKEN_PIPE", "discard_output", "make_printable", "select_agg_backend"]
 
-BROKEN_PIPE = 128 + 13  # as the shell says of a process that the signal of that name ended
+BROKEN_PIPE = 128 + 13  # the shell's exit code for a process ended by SIGPIPE
 
 
 def make_printable() -> None:
-    """Print as escapes what the encoding of a terminal lacks, and nowhere what was closed."""
+    """Print characters missing from a terminal's encoding as escapes; replace closed streams."""
     for number, name in ((1, "stdout"), (2, "stderr")):
-        if getattr(sys, name) is None:  # as `>&-` leaves it: a file would take its number
+        if getattr(sys, name) is None:  # closed by `>&-`: the next file would take its number
             nowhere = os.open(os.devnull, os.O_WRONLY)
             if nowhere != number:
                 os.dup2(nowhere, number)
@@ -25,12 +25,12 @@ def make_printable() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def draw_into_files() -> None:
-    """Take no window system: one that a notebook named, and that is not there, ends no import."""
+def select_agg_backend() -> None:
+    """Select matplotlib's Agg backend: one that a notebook named may be missing here."""
     os.environ["MPLBACKEND"] = "agg"
 
 
-def end_of_reader() -> int:
-    """The exit code where who reads the output has seen enough; what is left goes nowhere."""
+def discard_output() -> int:
+    """Discard the remaining output of a closed pipe and return the exit code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return BROKEN_PIPE

@@ -1,4 +1,4 @@
-"""What a sweep shows when its jobs are done, and whether any of them failed."""
+"""Summary printed at the end of a sweep, and whether any of its jobs failed."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ __all__ = ["SweepSummary"]
 
 
 class SweepSummary(Callback):
-    """Hydra's callback around a sweep.
+    """Hydra callback that prints the summary of a sweep.
 
     Attributes:
-        exit_code: Of the last sweep in this process: 1 if a job failed.
+        exit_code: Exit code of the last sweep in this process: 1 if a job failed.
     """
 
     exit_code: ClassVar[int] = 0
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Forget what an earlier sweep into this folder noted."""
+        """Delete the list of jobs of an earlier sweep in this folder."""
         from ..runs.jobs import FILE as JOBS
 
-        with suppress(OSError):  # where nothing can be written, the launcher says so
+        with suppress(OSError):  # the launcher reports a folder that cannot be written
             (Path(str(config.hydra.sweep.dir)) / JOBS).unlink(missing_ok=True)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:

@@ -19,7 +19,7 @@ __all__ = ["print_summary"]
 
 
 def print_summary(folder: Path) -> int:
-    """Print the table and the failures of a sweep; the exit code is 1 if a job failed."""
+    """Print the table and the failures of a sweep; return 1 if a job failed, else 0."""
     jobs = [(job, record(job)) for job in read_jobs(folder)]
     console = Console(width=None if Console().is_terminal else 200)
     print_table(console, summary(jobs, str(folder)))
@@ -35,7 +35,7 @@ def print_summary(folder: Path) -> int:
 
 
 def record(job: Job) -> dict[str, Any]:
-    """The run of a job."""
+    """Record of the run of a job."""
     if job.reason is not None:
         return {"status": "failed", "reason": job.reason}
     (run,) = records(frame_of([run_row(Path(job.folder))]))
@@ -43,7 +43,7 @@ def record(job: Job) -> dict[str, Any]:
 
 
 def summary(jobs: list[tuple[Job, dict[str, Any]]], title: str) -> ReportTable:
-    """One row per job: what varied, how it ended, its metric, and what it cost."""
+    """Table with one row per job: what varied, how it ended, its metric and its cost."""
     runs = [run for _, run in jobs]
     metrics = dict.fromkeys(f"{run['metric']}/test" for run in runs if run.get("metric"))
     columns = {tag: (tag, 1.0, ".4f") for tag in metrics}
@@ -59,7 +59,7 @@ def summary(jobs: list[tuple[Job, dict[str, Any]]], title: str) -> ReportTable:
 def means(
     jobs: list[tuple[Job, dict[str, Any]]], columns: dict[str, tuple[str, float, str]]
 ) -> list[ReportTable]:
-    """A table of means over the seeds of what else varied; none where no seed varied."""
+    """Table of means over seeds, by the other overrides; an empty list if no seed varied."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for job, run in jobs:
         others = [f"{name}={value}" for name, value in job.varied.items() if name != "seed"]

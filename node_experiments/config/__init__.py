@@ -1,6 +1,6 @@
-"""Settings that all runs share, and how they are checked.
+"""Settings that all runs share, and their checks.
 
-Imports neither torch nor a chapter, so that help is instant.
+Imports neither torch nor a chapter, so that help texts appear at once.
 """
 
 from .checks import (
@@ -11,6 +11,7 @@ from .checks import (
     known,
     nearest,
     require,
+    shorten,
 )
 from .run import (
     GradientConfig,
@@ -21,6 +22,7 @@ from .run import (
     SolverConfig,
     TrainerConfig,
     config_hash,
+    missing_checkpoint,
 )
 
 __all__ = [
@@ -37,6 +39,8 @@ __all__ = [
     "enumerated",
     "folder_name",
     "known",
+    "missing_checkpoint",
     "nearest",
     "require",
+    "shorten",
 ]

@@ -1,4 +1,4 @@
-"""How a configuration is rejected: in one line, with what is allowed."""
+"""Checks that reject a configuration in one line, which says what is allowed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ __all__ = [
     "check_augment",
     "check_length",
     "enumerated",
+    "first_names",
     "folder_name",
     "known",
     "nearest",
     "not_negative",
     "positive",
     "require",
-    "some_of",
+    "shorten",
 ]
 
 
@@ -31,24 +32,23 @@ class ConfigError(UserError):
     """A configuration that cannot be run; the message is one line for the user."""
 
 
-# A value in a message of one line.
-SHORT = reprlib.Repr()
-SHORT.maxstring = SHORT.maxother = 80
+# Represents values in messages of one line.
+SHORT_REPR = reprlib.Repr()
+SHORT_REPR.maxstring = SHORT_REPR.maxother = 80
 
-
-LONGEST_NAME, LONGEST_PATH = 255, 3500  # bytes; with room for the files of a run
-MOST_LISTED = 15  # names in a message; more are read better elsewhere
+LONGEST_NAME, LONGEST_PATH = 255, 3500  # bytes; leaves room for the files of a run
+MOST_LISTED = 15  # names in a message; a command lists them if there are more
 SHOWN = 5  # names of columns or series in a message
 
 
 def nearest(
     name: str, allowed: Iterable[str], prefix: str = "", listing: str = "node-run --help"
 ) -> str:
-    """The end of a message: the nearest allowed names, and all of them if they are few.
+    """The end of a message: the most similar allowed names, and all names if they are few.
 
     Args:
-        prefix: Stands before each of the nearest.
-        listing: The command that lists them where they are many.
+        prefix: Text before each of the similar names.
+        listing: The command that lists all names if they are many.
 
     >>> nearest("smke", ["paper", "quick", "smoke"])
     '; did you mean smoke? (allowed: paper, quick, smoke)'
@@ -56,56 +56,65 @@ def nearest(
     '; did you mean ode_rnn_9, ode_rnn_8 or ode_rnn_7? (node-run --help lists them)'
     """
     names = list(allowed)
-    near = [prefix + each for each in alike(name, names)]
+    near = [prefix + each for each in similar_names(name, names)]
     hint = f"; did you mean {alternatives(near)}?" if near else ""
     return f"{hint} ({enumerated(names, listing)})"
 
 
 def alternatives(words: Sequence[str]) -> str:
-    """Words as a choice: `a, b or c`."""
+    """Words joined as alternatives: `a, b or c`."""
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def alike(name: str, names: Sequence[str], count: int = 3) -> list[str]:
-    """The names that are spelled nearly like this one, then those that it is a part of."""
+def similar_names(name: str, names: Sequence[str], count: int = 3) -> list[str]:
+    """Names spelled similarly to this one, then names that contain it."""
     near = difflib.get_close_matches(name, names, n=count, cutoff=0.5)
-    # Of two letters there is a place in many names.
+    # Too many names contain a given two letters.
     parts = [each for each in names if len(name) > 2 and name.lower() in each.lower()]
     return list(dict.fromkeys([*near, *parts]))[:count]
 
 
 def enumerated(names: Sequence[str], listing: str) -> str:
-    """All allowed names, or where they are listed if they are many."""
+    """All allowed names, or the command that lists them if they are many."""
     if len(names) > MOST_LISTED:
         return f"{listing} lists them"
     return f"allowed: {', '.join(names)}"
 
 
-def some_of(names: Sequence[str]) -> str:
-    """The first names, and how many others there are.
+def first_names(names: Sequence[str]) -> str:
+    """The first names, and the number of the others.
 
-    >>> some_of("abcdefg")
+    >>> first_names("abcdefg")
     'a, b, c, d, e and 2 others'
     """
     shown = ", ".join(names[:SHOWN])
     return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} others"
 
 
+def shorten(text: str, length: int = 80) -> str:
+    """Text cut to a length that fits into a message.
+
+    >>> shorten("abcdef", 3)
+    'abc...'
+    """
+    return text if len(text) <= length else f"{text[:length]}..."
+
+
 def known(name: str, registry: Collection[str], group: str) -> None:
     """Reject a name that the registry does not have.
 
     Raises:
-        ConfigError: With the nearest names, and all of them.
+        ConfigError: The name is unknown; the message suggests similar ones.
     """
     if name not in registry:
         raise ConfigError(f"{group}.name={name!r} is unknown{nearest(name, registry)}")
 
 
 def folder_name(name: str) -> str:
-    """The name of a run, which is also that of a folder inside `outputs`.
+    """Check and return the name of a run, which is also that of a folder inside `outputs`.
 
     Raises:
-        ConfigError: It would lie elsewhere.
+        ConfigError: It is not the name of a single folder.
     """
     odd = "/" in name or "\\" in name or not name.isprintable()
     if not name.strip() or name in (".", "..") or odd:
@@ -118,17 +127,17 @@ def folder_name(name: str) -> str:
 
 
 def check_length(key: str, path: str) -> None:
-    """Reject a path that no file system has room for, before a part of it is made.
+    """Reject a path that is too long for file systems, before any part of it is created.
 
     Raises:
-        ConfigError: A name in it is too long, or all of it.
+        ConfigError: The path, or a name in it, is too long.
     """
     size = len(path.encode(errors="replace"))
     longest = max(len(part.encode(errors="replace")) for part in path.split("/"))
     if longest > LONGEST_NAME or size > LONGEST_PATH:
         raise ConfigError(
-            f"{key}={SHORT.repr(path)} is too long: at most {LONGEST_NAME} bytes a name, and "
-            f"{LONGEST_PATH} in all"
+            f"{key}={SHORT_REPR.repr(path)} is too long: at most {LONGEST_NAME} bytes per name, "
+            f"and {LONGEST_PATH} in all"
         )
 
 
@@ -139,7 +148,7 @@ def require(ok: bool, config: Any, name: str, allowed: str) -> None:
         ConfigError: `ok` is false.
     """
     if not ok:
-        found = SHORT.repr(getattr(config, name))
+        found = SHORT_REPR.repr(getattr(config, name))
         raise ConfigError(f"{config.GROUP}.{name}={found} must be {allowed}")
 
 
@@ -150,17 +159,17 @@ def at_least(config: Any, least: int, *names: str) -> None:
 
 
 def positive(config: Any, *names: str) -> None:
-    """Reject what is no finite number above 0."""
+    """Reject values that are not finite numbers above 0."""
     for name in names:
         require(0 < getattr(config, name) < math.inf, config, name, "a number > 0")
 
 
 def not_negative(config: Any, *names: str) -> None:
-    """Reject what is no finite number from 0 on."""
+    """Reject values that are not finite numbers of at least 0."""
     for name in names:
         require(0 <= getattr(config, name) < math.inf, config, name, "a number >= 0")
 
 
 def check_augment(config: Any) -> None:
-    """Reject a number of dimensions that no ODE is augmented by (Dupont et al. 2019)."""
+    """Reject an unreasonable number of augmented dimensions (Dupont et al. 2019)."""
     require(0 <= config.augment <= 1000, config, "augment", "from 0 to 1000")

@@ -1,4 +1,4 @@
-"""Settings of a run and of the parts that all experiments share: one comment a field."""
+"""Settings of a run and of the parts that all experiments share, with one comment per field."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ __all__ = [
     "SolverConfig",
     "TrainerConfig",
     "config_hash",
+    "missing_checkpoint",
 ]
 
 
@@ -36,7 +37,7 @@ MODES = ("train", "eval", "predict", "figure3")
 
 @dataclass
 class SolverConfig:
-    """The fields of `ode.Solver`, where each is described and checked."""
+    """Settings of `ode.Solver`, which describes and checks each of them."""
 
     GROUP: ClassVar[str] = "solver"
 
@@ -49,10 +50,10 @@ class SolverConfig:
     min_step: float = 0.0  # an adaptive step below this ends the solve
     max_step: float = math.inf  # longest adaptive step, in units of t
     max_steps: int = 10_000  # steps after which an adaptive solve gives up
-    controller: str = "i"  # step control: i, pi or pid
+    controller: str = "i"  # step size controller: i, pi or pid
     safety: float = 0.9  # factor on each proposed step
-    min_factor: float = 0.2  # a step shrinks at most by this at once
-    max_factor: float = 10.0  # and grows at most by this
+    min_factor: float = 0.2  # smallest factor between successive steps
+    max_factor: float = 10.0  # largest factor between successive steps
     step_t: list[float] = field(default_factory=list)  # times at which a step must end
     jump_t: list[float] = field(default_factory=list)  # times at which the vector field jumps
     max_order: int | None = None  # highest order of a multistep method
@@ -61,35 +62,35 @@ class SolverConfig:
 
 @dataclass
 class GradientConfig:
-    """How gradients through a solve are computed; each method reads the fields that it knows."""
+    """Settings of the gradient method; each method reads the fields that it knows."""
 
     GROUP: ClassVar[str] = "gradient"
 
     name: str = "adjoint"  # backprop | discrete | checkpoint | reversible | adjoint | interpolated
     rtol: float | None = None  # of the backward solve; the forward tolerance when null
     atol: float | None = None  # likewise
-    seminorm: bool = True  # of adjoint: allow parameter gradients 30 tolerances, for fewer steps
+    seminorm: bool = True  # of adjoint: 30 times looser for parameter gradients, for fewer steps
     method: str | None = None  # of the backward solve; that of the forward solve when null
     retain_graphs: bool = False  # of discrete: keep each stage's graph, for speed
-    checkpoints: int = 16  # of checkpoint: states that are kept
-    reconstruction_tolerance: float = 1e-3  # of reversible: relative error worth a warning
-    state_tolerance: float = 0.1  # of adjoint: error of the state solved backwards, likewise
+    checkpoints: int = 16  # of checkpoint: number of states that are kept
+    reconstruction_tolerance: float = 1e-3  # of reversible: relative error above which to warn
+    state_tolerance: float = 0.1  # of adjoint: error of the reconstructed state, likewise
     quadrature_points: int = 3  # of interpolated: Gauss points per step
 
 
 @dataclass
 class RegularizerConfig:
-    """Weights of integrals along the solution in the loss, each a mean over batch and dimensions.
+    """Weights, in the loss, of integrals along the solution, averaged over batch and dimensions.
 
-    One of weight 0 is not computed; with all 0 nothing is.
+    An integral of weight 0 is not computed.
     """
 
     GROUP: ClassVar[str] = "regularizer"
 
     kinetic: float = 0.0  # weight of the integral of |f|^2
-    jacobian: float = 0.0  # of |noise^T df/dz|^2, with noise that is drawn once per solve
+    jacobian: float = 0.0  # of |noise^T df/dz|^2, with noise drawn once per solve
     taylor: float = 0.0  # of |d^K z / dt^K|^2
-    order: int = 3  # K of taylor; an evaluation then costs 2^K - 1
+    order: int = 3  # K of taylor; an evaluation then costs as much as 2^K - 1
 
     def __post_init__(self) -> None:
         not_negative(self, "kinetic", "jacobian", "taylor")
@@ -98,7 +99,7 @@ class RegularizerConfig:
 
 @dataclass
 class OptimizerConfig:
-    """A stochastic gradient method."""
+    """Settings of the optimiser."""
 
     GROUP: ClassVar[str] = "optimizer"
 
@@ -121,15 +122,15 @@ class OptimizerConfig:
 
 @dataclass
 class SchedulerConfig:
-    """How the learning rate changes during training."""
+    """Settings of the learning-rate schedule."""
 
     GROUP: ClassVar[str] = "scheduler"
-    # Those whose rate depends on how many epochs there are.
+    # Schedules that depend on the total number of epochs.
     OVER_ALL_EPOCHS: ClassVar[tuple[str, ...]] = ("cosine", "one_cycle")
 
     name: str = "none"  # none | step | cosine | one_cycle (of momentum, too) | exponential
-    epochs: list[int] = field(default_factory=list)  # of step: where the rate is multiplied
-    factor: float = 0.1  # of step: by how much; of exponential: in every training step
+    epochs: list[int] = field(default_factory=list)  # of step: epochs at which the rate changes
+    factor: float = 0.1  # of step: multiplier at these epochs; of exponential: at every step
     floor: float = 0.1  # of exponential: lowest rate, as a fraction of the first
     warmup: float = 0.3  # of one_cycle: fraction of the training in which the rate rises
 
@@ -143,29 +144,29 @@ class SchedulerConfig:
 
 @dataclass
 class TrainerConfig:
-    """The shared training loop."""
+    """Settings of the training loop that all experiments share."""
 
     GROUP: ClassVar[str] = "trainer"
 
     epochs: int = 1  # passes over the training data
-    clip_norm: float | None = None  # largest norm of the joint gradient; not clipped when null
-    accumulate: int = 1  # batches whose gradients are joined in a step, as one large batch
+    clip_norm: float | None = None  # largest norm of the whole gradient; not clipped when null
+    accumulate: int = 1  # batches whose gradients are combined in a step, as in one large batch
     device: str = "auto"  # auto | cpu | cuda | cuda:1 | mps
     precision: str = "fp32"  # fp32 | bf16 (products in bf16; state and error norms in fp32)
     threads: int | None = None  # CPU threads; as torch chooses when null
-    compile: bool = False  # steps of explicit Runge-Kutta methods, else the vector fields
+    compile: bool = False  # compile steps of explicit Runge-Kutta methods, else the vector fields
     deterministic: bool = False  # reject operations that are not reproducible
     log_every: int = 20  # training steps between two points in TensorBoard
     patience: int | None = None  # evaluations without a better validation metric that end training
     init_from: str | None = None  # a run folder or a .pt file whose weights training starts from
-    evaluate_every: int = 1  # epochs from one evaluation to the next; the last epoch has one too
+    evaluate_every: int = 1  # epochs from one evaluation to the next; the last is always evaluated
     progress: bool = True  # show a progress bar on a terminal
     loggers: list[str] = field(default_factory=lambda: ["tensorboard"])  # csv, wandb, mlflow too
     devices: int = 1  # processes that share each batch, each on its own device
-    checkpoint_minutes: float = 10.0  # time between two checkpoints inside an epoch
+    checkpoint_minutes: float = 10.0  # minutes between two checkpoints inside an epoch
     profile: bool = False  # write a trace of a few training steps into the run folder
-    gradient_error: bool = False  # compare one gradient an epoch with that of a tight solve
-    limit_batches: int | None = None  # batches of each pass over data; all when null
+    gradient_error: bool = False  # compare one gradient per epoch with that of a tight solve
+    limit_batches: int | None = None  # batches in each pass over data; all when null
     overfit: bool = False  # train on the first batch only
     detect_anomaly: bool = False  # stop where the first NaN appears in a backward pass; slow
 
@@ -188,17 +189,17 @@ class TrainerConfig:
 
 @dataclass
 class PredictConfig:
-    """What `mode=predict` predicts, and where it writes it; each task reads what it can use."""
+    """Settings of `mode=predict`: inputs, times, outputs; each task reads those it can use."""
 
     GROUP: ClassVar[str] = "predict"
 
     out: str | None = None  # .csv, .parquet or .npz; predictions.csv when null, or predictions-2
-    times: Any = None  # [30,36], '24:48:1' or 'file.csv:column', in the data's units; a grid
-    after_last: bool = False  # times count from each series' last point; where dates are, in hours
-    samples: int = 100  # draws behind the quantiles, or points of a flow
-    points: str | None = None  # a table: points of a flow, initial states, series; test data
-    images: str | None = None  # a folder of images, an .npz or an IDX file; the test images
-    latent: Any = False  # of latent ODEs: true, or a file, for their latent trajectories
+    times: Any = None  # [30,36], '24:48:1' or 'file.csv:column', in data units; a grid when null
+    after_last: bool = False  # times count from each series' last point, in hours if it has dates
+    samples: int = 100  # draws for the quantiles, or points of a flow
+    points: str | None = None  # table of flow points, initial states, series; test data when null
+    images: str | None = None  # image folder, .npz or IDX file; the test images when null
+    latent: Any = False  # of latent ODEs: write latent trajectories; true, or a file name
 
     def __post_init__(self) -> None:
         endings = (".csv", ".parquet", ".npz")
@@ -211,16 +212,16 @@ class PredictConfig:
 
 @dataclass
 class RunConfig:
-    """Everything that one run needs to know."""
+    """All settings of one run."""
 
     name: str = "run"  # names the run's folder; each experiment sets its own
     protocol: str = "quick"  # smoke | quick | paper: how long the experiments train
     mode: str = "train"  # train | eval | predict | figure3
     checkpoint: str | None = None  # a run folder, a .pt file, latest or pretrained:<name>
-    resume: str | None = None  # a run folder to resume, latest, or auto: where it was started
+    resume: str | None = None  # run folder to resume, latest, or auto: where this run was started
     seed: int = 0  # of initial weights, data order and augmentation
-    outputs: str = "outputs"  # folder in which run folders are made
-    # Absolute paths of dataset.path and dataset.root where they are relative; the program's notes.
+    outputs: str = "outputs"  # folder in which run folders are created
+    # Absolute paths of dataset.path and dataset.root if they are relative; set by the program.
     places: dict[str, str] = field(default_factory=dict)
     dataset: Any = None  # settings of a dataset of a chapter, by its name
     model: Any = None  # settings of a model of a chapter, by its name
@@ -240,7 +241,7 @@ class RunConfig:
         if self.mode not in MODES:
             raise ConfigError(f"mode={self.mode!r} is unknown; allowed: {', '.join(MODES)}")
         if self.mode != "train" and self.checkpoint is None:
-            raise ConfigError(f"mode={self.mode} needs checkpoint=<run folder or .pt file>")
+            raise missing_checkpoint(self.mode)
         if self.mode == "train" and self.checkpoint is not None:
             raise ConfigError(
                 "checkpoint= is read by mode=eval, mode=predict and mode=figure3 only; add one of "
@@ -252,14 +253,19 @@ class RunConfig:
             raise ConfigError(f"seed={self.seed} must be from 0 to {2**31 - 1}")
 
 
-# Settings that change where or how a run is shown and kept, and nothing of what it computes.
+def missing_checkpoint(mode: str) -> ConfigError:
+    """The error that a mode needs a checkpoint and none is given."""
+    return ConfigError(f"mode={mode} needs checkpoint=<run folder or .pt file>")
+
+
+# Settings that change where a run is stored or how it is shown, not what it computes.
 NOT_HASHED = ("outputs", "resume", "places")
 NOT_HASHED_OF_TRAINER = ("progress", "checkpoint_minutes", "profile", "loggers")
 OF_EVALUATION = ("mode", "checkpoint", "predict")
 
 
 def config_hash(config: dict[str, Any]) -> str:
-    """Twelve hexadecimal digits that are equal for runs that compute the same."""
+    """Hash of twelve hexadecimal digits, equal for runs that compute the same."""
     left_out = {*NOT_HASHED, *(OF_EVALUATION if config["mode"] == "train" else ())}
     relevant = {key: value for key, value in config.items() if key not in left_out}
     relevant["trainer"] = {

@@ -1,4 +1,4 @@
-"""Datasets and how they become batches."""
+"""Datasets and their batches."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ __all__ = ["cache_folder"]
 
 
 def cache_folder() -> Path:
-    """Folder of data that was unpacked, downloaded or generated, and of compiled code."""
+    """Folder for unpacked, downloaded or generated data, and for compiled code."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "node_experiments"

@@ -1,4 +1,4 @@
-"""Tensors that took long to make, kept in a file that is either whole or not there."""
+"""A cache for tensors that take long to make; its files are complete or absent."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = ["cache_folder", "cached", "digest"]
 def cached(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
     """The tensors in the file, or those that `make` returns, which are then written to it.
 
-    Several processes may do this at once: each writes to its own name and renames it.
+    Several processes may do this at once: each writes a separate temporary file and renames it.
 
     Raises:
-        DataError: A file that is damaged, or a folder that cannot be written.
+        DataError: The file is damaged, or the folder cannot be written.
     """
     if path.exists():
         try:
@@ -60,7 +60,7 @@ def cached(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tenso
 
 
 def digest(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 of names, shapes, types and bytes."""
+    """SHA-256 of the names, shapes, dtypes and bytes of tensors."""
     total = hashlib.sha256()
     for name in sorted(tensors):
         array = tensors[name].contiguous().numpy()

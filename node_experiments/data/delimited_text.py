@@ -1,6 +1,6 @@
-"""From the text of a CSV file to its cells: the delimiter, the line of names, comments, damage.
+"""Parsing of a CSV file's text into cells: delimiter, header line, comments and damage.
 
-Only what can mean nothing else is repaired; everything else is reported with its line.
+Only unambiguous defects are repaired; everything else is reported with its line.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ log = logging.getLogger(__name__)
 
 DELIMITERS = (",", ";", "\t", "|")
 COMMENT = "#"
-ANNOTATIONS = ("#group", "#datatype", "#default")  # above each table in a file of InfluxDB
-FEW = 20  # lines of a title
-SAMPLE = 200  # records from which the delimiter is found
+ANNOTATIONS = ("#group", "#datatype", "#default")  # above each table in a file written by InfluxDB
+MAX_ROWS_BELOW_TITLE = (
+    20  # rows after which a wider line is no longer taken for a header below a title
+)
+SAMPLE = 200  # records by which the delimiter is chosen
 BLOCK = 10_000  # records read at once
 NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 
@@ -34,22 +36,22 @@ Record = tuple[int, list[str]]
 
 
 def cells_of(text: str, delimiter: str, path: Path) -> tuple[pd.DataFrame, Sequence[int]]:
-    """The cells below the line of names as stripped text, and the line on which each row ends.
+    """The cells below the header as stripped text, and the line on which each row ends.
 
-    Lines that start with `#` and are no rows, and lines that repeat the names, are left out, with
-    a warning.
+    Comments (lines that start with `#` and are not rows) and repeated headers are left out, with a
+    warning.
 
     Raises:
-        DataError: A line that has more or fewer cells than the first, or no line below it.
+        DataError: A line has more or fewer cells than the header, or no line is below it.
     """
     header, records, comments = _header(_records(text, delimiter, path))
     names = [" ".join(name.split()) for name in header]
     named = max((place for place, name in enumerate(names, 1) if name), default=0)
     columns: list[list[str]] = [[] for _ in names]
-    lines, again, annotated = array("q"), 0, False
+    lines, repeated_headers, annotated = array("q"), 0, False
 
     def rows() -> Iterator[list[str]]:
-        nonlocal again, comments, annotated
+        nonlocal repeated_headers, comments, annotated
         for line, cells in records:
             if not names[0] and cells[0].strip() in ANNOTATIONS:
                 annotated = True
@@ -57,8 +59,9 @@ def cells_of(text: str, delimiter: str, path: Path) -> tuple[pd.DataFrame, Seque
                 continue
             if annotated and [cell.strip() for cell in cells] != header:
                 raise DataError(
-                    f"{path}, line {line}: these are several tables of other columns, as InfluxDB "
-                    "writes them; export one, such as with |> group() in Flux, or cut the file"
+                    f"{path}, line {line}: another table with different columns starts, as in "
+                    "files of InfluxDB; export one table, as with |> group() in Flux, or split "
+                    "the file"
                 )
             annotated = False
             if len(cells) != len(names):
@@ -66,26 +69,26 @@ def cells_of(text: str, delimiter: str, path: Path) -> tuple[pd.DataFrame, Seque
                     comments += 1
                     continue
                 while len(cells) > len(names) and not cells[-1].strip():
-                    cells.pop()  # delimiters after the last cell
+                    cells.pop()  # trailing delimiters
                 if named <= len(cells):
-                    cells += [""] * (len(names) - len(cells))  # none after the last cell
+                    cells += [""] * (len(names) - len(cells))  # missing trailing delimiters
             if len(cells) != len(names):
-                below_title = len(cells) > len(names) and len(lines) <= FEW
+                below_title = len(cells) > len(names) and len(lines) <= MAX_ROWS_BELOW_TITLE
                 if below_title and _are_names(cells, next(records, (0, []))[1]):
                     raise DataError(
                         f"{path}: the first line seems to be a title, and line {line} to name the "
                         "columns: remove what is above"
                     )
-                of_r = ""
+                r_hint = ""
                 if not len(lines) and len(cells) == len(names) + 1:
-                    of_r = " Names of rows, as R writes them, are left out by row.names=FALSE."
+                    r_hint = " If R wrote row names, leave them out with row.names=FALSE."
                 raise DataError(
                     f"{path}, line {line}: {len(cells)} cells; the first line names {len(names)} "
                     "columns; is the file cut off, or is a cell that holds the delimiter not "
-                    f"quoted?{of_r}"
+                    f"quoted?{r_hint}"
                 )
             if cells[0] == header[0] and [cell.strip() for cell in cells] == header:
-                again += 1
+                repeated_headers += 1
                 continue
             lines.append(line)
             yield cells
@@ -96,7 +99,10 @@ def cells_of(text: str, delimiter: str, path: Path) -> tuple[pd.DataFrame, Seque
             column.extend(map(str.strip, cells))
     if not lines:
         raise DataError(f"{path} has no line after the one that names the columns")
-    for count, which in ((comments, f"start with {COMMENT}"), (again, "repeat the names")):
+    for count, which in (
+        (comments, f"start with {COMMENT}"),
+        (repeated_headers, "repeat the names"),
+    ):
         if count:
             log.warning("%s: lines that %s are not read: %d", path.name, which, count)
     marked = sum(cell.startswith(COMMENT) for cell in columns[0])
@@ -115,13 +121,13 @@ def cells_of(text: str, delimiter: str, path: Path) -> tuple[pd.DataFrame, Seque
 
 
 def delimiter_of(text: str, path: Path, single: bool) -> str:
-    """The delimiter that cuts the first records into the same, largest number of cells.
+    """The delimiter that splits the first records into equally many cells, as many as possible.
 
     Args:
-        single: One column is enough.
+        single: Whether a single column is enough.
 
     Raises:
-        DataError: None of the usual ones cuts them, or a record is damaged.
+        DataError: None of the usual delimiters splits them, or a record is damaged.
     """
     widths: dict[str, tuple[bool, int]] = {}
     damaged: dict[str, DataError] = {}
@@ -132,7 +138,7 @@ def delimiter_of(text: str, path: Path, single: bool) -> str:
         except DataError as error:
             damaged[candidate] = error
             continue
-        # A column of decimal commas is cut in two as well, but not in the line of names.
+        # A column of decimal commas is split in two as well, but not in the header.
         if len(header) > 1:
             same = sum(abs(size - len(header)) <= 1 for size in sizes) / max(len(sizes), 1)
             widths[candidate] = (same > 0.9, len(header))
@@ -148,16 +154,16 @@ def delimiter_of(text: str, path: Path, single: bool) -> str:
             "with dataset.delimiter"
         )
         if blanks is not None:
-            remedy = f"blanks seem to be between the cells: set \"dataset.delimiter=' '\"{blanks}"
+            remedy = f"cells seem to be separated by blanks: set \"dataset.delimiter=' '\"{blanks}"
         raise DataError(
-            f"{path}, line 1: no column but one is found in {' '.join(line.split())[:60]!r} with "
+            f"{path}, line 1: only one column is found in {' '.join(line.split())[:60]!r} with "
             f"the delimiters , ; | and tab; {remedy}"
         )
     return max(widths, key=lambda candidate: widths[candidate])
 
 
 def _cut_by_blanks(text: str, path: Path) -> str | None:
-    """What else to do where blanks cut records as the first one; None where they do not."""
+    """Further advice if blanks split records like the header; None if they do not."""
     try:
         header, records, _ = _header(_records(text, " ", path))
         sizes = [len(cells) for _, cells in islice(records, SAMPLE)]
@@ -166,12 +172,12 @@ def _cut_by_blanks(text: str, path: Path) -> str | None:
     size = max(set(sizes), key=sizes.count, default=0)
     if len(header) < 2 or sizes.count(size) < 0.9 * len(sizes):
         return None
-    of_r = ", and leave out the names of rows, in R with row.names=FALSE"
-    return {len(header): "", len(header) + 1: of_r}.get(size)
+    r_hint = ", and leave out the row names, in R with row.names=FALSE"
+    return {len(header): "", len(header) + 1: r_hint}.get(size)
 
 
 def _are_names(cells: Sequence[str], below: Sequence[str]) -> bool:
-    """Whether cells are words alone, and those below them as many and not."""
+    """Whether no cell is a number, and as many cells below them contain one."""
     if len(cells) != len(below) or not all(map(str.strip, cells)):
         return False
     of_both = [any(NUMBER.fullmatch(cell.strip()) for cell in row) for row in (cells, below)]
@@ -179,7 +185,7 @@ def _are_names(cells: Sequence[str], below: Sequence[str]) -> bool:
 
 
 def _records(text: str, delimiter: str, path: Path) -> Iterator[Record]:
-    """The cells of each record that is not empty, with the line on which it ends."""
+    """The records that are not empty: the line on which each ends, and its cells."""
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True
     )
@@ -195,9 +201,9 @@ def _records(text: str, delimiter: str, path: Path) -> Iterator[Record]:
 
 
 def _header(records: Iterator[Record]) -> tuple[list[str], Iterator[Record], int]:
-    """The line of names, the records below it, and how many comments stand above it.
+    """The header, the records below it, and the number of comments above it.
 
-    The last of the comments is taken for the line of names where a row with numbers follows it.
+    The last of the comments is taken as the header if a row with numbers follows it.
     """
     comments: list[list[str]] = []
     for line, cells in records:

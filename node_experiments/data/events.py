@@ -1,4 +1,4 @@
-"""Sequences of events, such as visits or births, with a second sequence of the same rate."""
+"""Sequences of events, such as visits or births, with a second sequence of equal rate."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ class EventBatch(SeriesBatch):
     """Events that a model sees; `window` holds a rate to compare with, per unit of time.
 
     Attributes:
-        twin: Other events of the same rates, which no model sees.
-        twin_log_likelihood: Of the twin by each rule that a model is compared with, in nats,
-            shape `(batch,)`; `true` is the rate that drew the events.
+        held_out: A second sequence of events of the same rates, which no model sees.
+        held_out_log_likelihood: Log-likelihood of `held_out` under each rate that a model is
+            compared with, in nats, shape `(batch,)`; `true` is the rate that the events were drawn
+            from.
     """
 
-    twin: TimeSeries
-    twin_log_likelihood: dict[str, Tensor]
+    held_out: TimeSeries
+    held_out_log_likelihood: dict[str, Tensor]
 
     def select(self, indices: Tensor) -> EventBatch:
         base = super().select(indices)
-        rules = {name: each[indices] for name, each in self.twin_log_likelihood.items()}
-        twin = self.twin.select(indices)
-        return EventBatch(base.observed, base.window, None, base.label, twin, rules)
+        rules = {name: each[indices] for name, each in self.held_out_log_likelihood.items()}
+        held_out = self.held_out.select(indices)
+        return EventBatch(base.observed, base.window, None, base.label, held_out, rules)
 
     def to(self, device: torch.device) -> EventBatch:
         base = super().to(device)
-        rules = {name: each.to(device) for name, each in self.twin_log_likelihood.items()}
+        rules = {name: each.to(device) for name, each in self.held_out_log_likelihood.items()}
         return EventBatch(
-            base.observed, base.window, None, base.label, self.twin.to(device), rules
+            base.observed, base.window, None, base.label, self.held_out.to(device), rules
         )
 
 
@@ -45,12 +46,12 @@ class EventData:
 
     Attributes:
         span: Length of the observed time, in the model's units.
-        mean_count: Events of a training sequence, on average.
-        dim, time_unit: Values of an event, which are 1, and the mean time between two, in which
-            networks read gaps.
-        compared: What the rate in `window` is.
-        time_label, rate_label: Of a picture's axes.
-        names: Of the first test sequences; their numbers where there are none.
+        mean_count: Mean number of events of a training sequence.
+        dim, time_unit: Dimension of the value of an event, which is always 1, and the mean time
+            between two events, the unit in which networks read gaps.
+        compared: Description of the rate in `window`.
+        time_label, rate_label: Labels of the axes of a figure.
+        names: Names of the first test sequences; if empty, they are numbered.
     """
 
     train: SeriesBatches

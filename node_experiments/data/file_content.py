@@ -1,4 +1,4 @@
-"""The bytes of a file that should be a table: unpacked, and not those of another kind of file."""
+"""The bytes of a table file: decompressed, and checked not to be of another kind of file."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pathlib import Path
 
 from ..errors import DataError
 
-__all__ = ["content_of", "reject_others"]
+__all__ = ["read_decompressed", "reject_other_kinds"]
 
 COMPRESSED = {b"\x1f\x8b": gzip, b"BZh": bz2, b"\xfd7zXZ": lzma}
-# How files of other programs start, whatever they are called.
-OTHERS = {
+# First bytes of other kinds of files, whatever their names.
+MAGIC_BYTES = {
     b"\xd0\xcf\x11\xe0": "an Excel workbook",
     b"ARROW1": "a feather file",
     b"FEA1": "a feather file",
@@ -42,14 +42,14 @@ OTHERS = {
     b"version https://git-lfs": "a pointer of Git LFS to a file that was not downloaded",
 }
 JSON = re.compile(rb"[\[{]\s*(?:[\[{\"\]}]|$)")
-TAR = (257, b"ustar")  # where an archive says that it is one, behind the name of its first file
+TAR = (257, b"ustar")  # offset and value of the magic bytes of an archive
 
 
-def content_of(path: Path) -> bytes:
-    """The bytes of a file, unpacked where `gzip`, `bz2`, `xz` or `zip` packed it.
+def read_decompressed(path: Path) -> bytes:
+    """The bytes of a file, decompressed if it is a `gzip`, `bz2`, `xz` or `zip` file.
 
     Raises:
-        DataError: It is missing, or damaged, or packed in a way that cannot be read.
+        DataError: The file is missing, damaged, or compressed in a way that cannot be read.
     """
     try:
         content = path.read_bytes()
@@ -71,14 +71,14 @@ def content_of(path: Path) -> bytes:
     return content
 
 
-def reject_others(content: bytes, path: Path) -> None:
-    """Raise where the bytes are those of a file that is no table of text.
+def reject_other_kinds(content: bytes, path: Path) -> None:
+    """Raise an error if the bytes are those of another kind of file than a text table.
 
     Raises:
-        DataError: With what it is, and what to do.
+        DataError: States the kind of file, and what to do.
     """
     first = content[:200].removeprefix(codecs.BOM_UTF8).lstrip()
-    what = next((what for start, what in OTHERS.items() if first.startswith(start)), None)
+    what = next((what for start, what in MAGIC_BYTES.items() if first.startswith(start)), None)
     what = "JSON" if JSON.match(first) else what
     if what is not None:
         raise DataError(f"{path} is {what}; write its table as a CSV or parquet file")

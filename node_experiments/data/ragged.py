@@ -1,4 +1,4 @@
-"""Series of unequal lengths, one after another, so that none is padded until a batch needs it."""
+"""Series of unequal lengths, stored one after another and padded only when batched."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class RaggedSeries:
     """Points of all series in flat tensors; series `i` is `offsets[i]` to `offsets[i + 1]`.
 
     Attributes:
-        times: Rising strictly within a series, shape `(point,)`.
-        values: 0 where not observed, shape `(point, dim)`.
-        offsets: Shape `(series + 1,)`, on the CPU, whose arithmetic needs no device.
+        times: Strictly increasing within a series, shape `(point,)`.
+        values: Zero where not observed, shape `(point, dim)`.
+        offsets: Shape `(series + 1,)`, on the CPU.
         feature_mask: True where observed, shape `(point, dim)`; None when all are.
         label: Class of each series, shape `(series,)`, or of each point, shape `(point,)`; long,
             -1 where there is none.
         label_per: `series`, `time`, or None without labels.
-        static: What does not change within a series, such as age, `(series, static)`; or None.
+        static: Constant features of each series, such as age, `(series, static)`; or None.
     """
 
     times: Tensor
@@ -77,23 +77,23 @@ class RaggedSeries:
         )
 
     def take(self, series: Tensor) -> RaggedSeries:
-        """The series with these numbers, in their order."""
+        """The series with the given indices, in this order."""
         lengths = self.lengths[series]
         offsets = offsets_of(lengths)
         starts = (self.offsets[:-1][series] - offsets[:-1]).repeat_interleave(lengths)
         points = starts + torch.arange(int(offsets[-1]))
         by = series if self.label_per == "series" else points
         static = None if self.static is None else self.static[series.to(self.static.device)]
-        return self._at(points, offsets, by, static)
+        return self._gather(points, offsets, by, static)
 
     def keep(self, kept: Tensor) -> RaggedSeries:
-        """Only the points that are marked, shape `(point,)`; a series may be left without any."""
+        """Only the points where `kept`, shape `(point,)`, is True; series may become empty."""
         points = kept.nonzero().squeeze(1)
         lengths = torch.bincount(self.series_of_point[points.cpu()], minlength=len(self))
         by = torch.arange(len(self)) if self.label_per == "series" else points
-        return self._at(points, offsets_of(lengths), by, self.static)
+        return self._gather(points, offsets_of(lengths), by, self.static)
 
-    def _at(
+    def _gather(
         self, points: Tensor, offsets: Tensor, labelled: Tensor, static: Tensor | None
     ) -> RaggedSeries:
         points = points.to(self.times.device)
@@ -109,10 +109,10 @@ class RaggedSeries:
         )
 
     def draw(self, counts: Tensor, generator: torch.Generator) -> RaggedSeries:
-        """As many points of each series as `counts` says, drawn without replacement.
+        """Draw `counts` points of each series, without replacement.
 
         Args:
-            counts: Shape `(series,)`, nowhere more than `lengths`.
+            counts: Shape `(series,)`, at most `lengths`.
         """
         series = self.series_of_point
         keys = torch.rand(len(series), generator=generator, dtype=torch.float64)
@@ -124,13 +124,13 @@ class RaggedSeries:
         return self.keep(kept)
 
     def pad(self, series: Tensor) -> TimeSeries:
-        """The series with these numbers, padded to the longest of them."""
+        """The series with the given indices, padded to the longest of them."""
         chosen = series.cpu()
         lengths, starts = self.lengths[chosen], self.offsets[:-1][chosen]
         longest = int(lengths.max())
         place = torch.arange(longest).expand(len(chosen), -1)
         complete = int(lengths.min()) == longest
-        # Hidden places repeat the last point, so that the axis never falls.
+        # Padding repeats the last point, so that times never decrease.
         points = (starts.unsqueeze(1) + place.minimum(lengths.unsqueeze(1) - 1)).to(
             self.times.device
         )
@@ -145,7 +145,7 @@ class RaggedSeries:
         return TimeSeries(times, values, mask, complete, features, static)
 
     def labels(self, series: Tensor) -> Tensor | None:
-        """Labels of the series with these numbers, `(batch,)`, or of their points, as padded."""
+        """Labels of the series with the given indices, `(batch,)`, or of their points, padded."""
         if self.label is None or self.label_per == "series":
             return None if self.label is None else self.label[series.to(self.label.device)]
         chosen = series.cpu()
@@ -170,11 +170,11 @@ def ragged(
     label_per: str | None = None,
     static: Tensor | None = None,
 ) -> RaggedSeries:
-    """Flat tensors as series, looked at once; what is not observed becomes 0.
+    """Make validated series from flat tensors; values that were not observed become 0.
 
     Raises:
-        DataError: A series without points, times that do not rise strictly as float32, or numbers
-            that are not finite.
+        DataError: A series without points, times that do not increase strictly as float32, or
+            numbers that are not finite.
     """
     if feature_mask is not None:
         values = values.masked_fill(~feature_mask, 0)

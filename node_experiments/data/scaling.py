@@ -23,7 +23,7 @@ class Scaling:
 
     @classmethod
     def fit(cls, series: RaggedSeries, how: str) -> Scaling:
-        """Statistics of the observed values, in single precision; see `fit_values`."""
+        """Fit to the observed values, in single precision; see `fit_values`."""
         mask = series.feature_mask
         if mask is None:
             mask = torch.ones_like(series.values, dtype=torch.bool)
@@ -32,13 +32,13 @@ class Scaling:
 
     @classmethod
     def fit_values(cls, values: Tensor, mask: Tensor, how: str) -> Scaling:
-        """Statistics of the observed values; a feature that never changes keeps its scale.
+        """Fit to the observed values; a feature that never changes keeps its scale.
 
         Args:
             values, mask: Values and where they were observed, shape `(point, dim)`.
             how: `standard`: zero mean and unit variance. `minmax`: the range becomes [0, 1].
-                `official_code`: (x - min) / max, as Rubanova et al. 2019 publish it, in whose
-                units their errors are. `none`: values as they are.
+                `official_code`: (x - min) / max, as in the code of Rubanova et al. 2019, whose
+                published errors are in these units. `none`: values unchanged.
         """
         dim, seen = values.shape[1], mask.any(0)
         shift, scale = values.new_zeros(dim), values.new_ones(dim)
@@ -56,7 +56,7 @@ class Scaling:
         return cls(shift, scale.where(scale != 0, 1.0))
 
     def undo(self, values: Tensor) -> Tensor:
-        """Scaled values `(..., dim)` as they were."""
+        """Map scaled values `(..., dim)` back to their original units."""
         return values * self.scale.to(values.device) + self.shift.to(values.device)
 
     def __call__(self, series: RaggedSeries) -> RaggedSeries:

@@ -1,4 +1,4 @@
-"""Batches that are drawn again in every epoch, from a seed and the number of the epoch alone."""
+"""Batches that are drawn again in every epoch, from the seed and the epoch's number alone."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ T = TypeVar("T")
 
 
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:
-    """Random numbers on the CPU that depend on the seed and the epoch alone."""
+    """A random number generator on the CPU that depends on the seed and the epoch alone."""
     return torch.Generator().manual_seed(seed * 1_000_003 + epoch)
 
 
 class SeededBatches(Generic[T]):
-    """As many batches as are asked for, from a distribution without end.
+    """A fixed number of batches per epoch, drawn from a distribution.
 
     Args:
-        draw: A batch from the generator of the epoch.
+        draw: Draws a batch, given the generator of the epoch.
         batches: Batches per epoch.
 
     Attributes:

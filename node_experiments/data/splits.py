@@ -14,11 +14,11 @@ from .ragged import RaggedSeries
 
 __all__ = ["Split", "group_split", "ordered_split", "random_split", "stratified_split"]
 
-TRAINING_SHARE = 0.8  # Rubanova et al. 2019
+TRAIN_FRACTION = 0.8  # Rubanova et al. 2019
 
 
 class Split(NamedTuple):
-    """Indices of series; no series, and no group of them, is in two parts."""
+    """Indices of the series of each part; no series, and no group of series, is in two parts."""
 
     train: Tensor
     validation: Tensor
@@ -30,24 +30,24 @@ class Split(NamedTuple):
 
 
 def ordered_split(series: int, validation_size: int) -> Split:
-    """The first 80 % train, as the official code has it; the last of them validate."""
-    return _cut(np.arange(series), int(TRAINING_SHARE * series), validation_size)
+    """The first 80 % for training, as in the official code; the last of them for validation."""
+    return _cut(np.arange(series), int(TRAIN_FRACTION * series), validation_size)
 
 
 def random_split(series: int, validation_size: int, seed: int) -> Split:
-    """80 % train, drawn as scikit-learn's `train_test_split(train_size=0.8)` draws them."""
+    """80 % for training, drawn as scikit-learn's `train_test_split(train_size=0.8)` does."""
     order = np.random.RandomState(seed).permutation(series)
-    training = int(TRAINING_SHARE * series)
-    # Their test part comes first.
+    training = int(TRAIN_FRACTION * series)
+    # In scikit-learn the test part comes first.
     order = np.concatenate([order[series - training :], order[: series - training]])
     return _cut(order, training, validation_size)
 
 
 def stratified_split(classes: Sequence[str], validation_size: int, seed: int) -> Split:
-    """80 % train; every part has its part of each class, as far as their numbers allow.
+    """80 % for training; every part has the same fraction of each class, as nearly as possible.
 
     Args:
-        classes: Of each series.
+        classes: Class of each series.
     """
     order = np.random.RandomState(seed).permutation(len(classes))
     names = np.array(classes)[order]
@@ -57,24 +57,24 @@ def stratified_split(classes: Sequence[str], validation_size: int, seed: int) ->
         place[members] = (np.arange(len(members)) + 0.5) / len(members)
     # The members of each class are spread evenly along this order, wherever it is cut.
     spread = order[place.argsort(kind="stable")]
-    return _cut(spread, int(TRAINING_SHARE * len(classes)), validation_size)
+    return _cut(spread, int(TRAIN_FRACTION * len(classes)), validation_size)
 
 
 def group_split(groups: list[str], validation_size: int, seed: int) -> Split:
-    """Whole groups in one part: a fifth of them test and, when asked for, a fifth validate.
+    """Split by whole groups: a fifth for testing and, if requested, a fifth for validation.
 
     Args:
-        groups: Of each series, what must not be torn apart, such as the person.
+        groups: Group of each series, such as the person, all of which stays in one part.
 
     Raises:
         DataError: Too few groups.
     """
     names = sorted(set(groups))
-    fifth = max(1, round(len(names) * (1 - TRAINING_SHARE)))
+    fifth = max(1, round(len(names) * (1 - TRAIN_FRACTION)))
     held_out = fifth * (2 if validation_size else 1)
     if held_out >= len(names):
         raise DataError(
-            f"the data comes from {len(names)} ({', '.join(names[:5])}), too few to hold out "
+            f"groups in the data: {len(names)} ({', '.join(names[:5])}), too few to hold out "
             f"{held_out}; use more data, or dataset.validation_size=0"
         )
     order = [names[i] for i in np.random.RandomState(seed).permutation(len(names))]
@@ -88,8 +88,8 @@ def group_split(groups: list[str], validation_size: int, seed: int) -> Split:
 def _cut(order: np.ndarray, training: int, validation_size: int) -> Split:
     if training == 0:
         raise DataError(
-            f"training and test need a series each, and {len(order)} is there; cut a long one "
-            "into parts, and name each as a series"
+            f"training and test need at least one series each; found {len(order)}; cut a long "
+            "one into parts, and name each as a series"
         )
     if validation_size >= training:
         raise DataError(

@@ -1,7 +1,7 @@
 """A user's table, read as it was written: text cells, and the line that each row came from.
 
-The form of a CSV file is found where it is not given: its encoding, its delimiter and the sign
-of its decimals. Cells stay text, so that what they mean is decided once, by whoever reads them.
+The format of a CSV file is detected where it is not given: its encoding, delimiter and decimal
+separator. Cells stay text, so that their meaning is decided in one place, where they are used.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ import pandas as pd
 
 from ..errors import DataError
 from .delimited_text import cells_of, delimiter_of
-from .file_content import content_of, reject_others
-from .number_signs import decimal_sign, without_thousands
+from .file_content import read_decompressed, reject_other_kinds
+from .separators import decimal_separator, without_thousands
 
 __all__ = ["PARQUET", "TableFile", "read_table"]
 
 log = logging.getLogger(__name__)
 
 STATED = re.compile(r"\"?sep=(.)\"?(?=\r?\n)", re.IGNORECASE)
-PARQUET = (".parquet", ".pq")  # endings of files that hold types
+PARQUET = (".parquet", ".pq")  # suffixes of files with typed columns
 DATAFRAME = "the DataFrame"
 NULLABLE = {"i": "Int64", "u": "UInt64", "f": "Float64", "b": "boolean"}
-# Signs without a width, which programs and web pages leave between cells.
+# Zero-width characters, which programs and web pages leave in cells.
 INVISIBLE = re.compile("[\u200b\u200e\u200f\u2060\ufeff]")
 
 
@@ -37,31 +37,31 @@ class TableFile:
     """The rows of a table and where they came from.
 
     Attributes:
-        source: How messages call it: the path of a file, or `the DataFrame`.
-        rows: One column for each column of the file. Text where it was a CSV file, with empty
-            cells as they are; typed where it was a parquet file or a DataFrame.
-        decimal: Sign of decimals in the text, `.` or `,`.
+        source: Its name in messages: the path of a file, or `the DataFrame`.
+        rows: One column for each column of the file. Text, with empty cells as they are, if it was
+            a CSV file; typed if it was a parquet file or a DataFrame.
+        decimal: Decimal separator of the text, `.` or `,`.
         lines: The line on which each row ends, or None where rows have no lines.
-        made: Columns that no file has.
-        times_in_index: Whether a DataFrame has times in an index without a name, which is no
-            column.
+        added: Columns that were added and are not in the file.
+        times_in_index: Whether a DataFrame has times in an index without a name, which does not
+            become a column.
     """
 
     source: str
     rows: pd.DataFrame
     decimal: str = "."
     lines: Sequence[int] | None = None
-    made: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
     times_in_index: bool = False
 
     @property
     def names(self) -> list[str]:
         """The columns of the file, in their order."""
-        return [str(name) for name in self.rows.columns if name not in self.made]
+        return [str(name) for name in self.rows.columns if name not in self.added]
 
     @classmethod
     def of(cls, frame: pd.DataFrame, source: str = DATAFRAME) -> TableFile:
-        """A DataFrame; the levels of its index that are named become columns.
+        """Make a table from a DataFrame; named levels of its index become columns.
 
         Raises:
             DataError: It has no row.
@@ -93,7 +93,7 @@ class TableFile:
 
 
 def without_arrow(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same cells in types of pandas and NumPy, where they are in those of Arrow."""
+    """The same cells, with Arrow types converted to types of pandas and NumPy."""
     frame = frame.copy(deep=False)
     for place, dtype in enumerate(frame.dtypes):
         if not isinstance(dtype, pd.ArrowDtype):
@@ -119,25 +119,25 @@ def read_table(
 ) -> TableFile:
     """Read a CSV file (also `.gz`, `.bz2`, `.xz` and `.zip`) or a parquet file.
 
-    Parquet and packed files are known by how they start, also where they are called `.csv`.
+    Parquet and compressed files are recognised by their first bytes, even if named `.csv`.
 
     Args:
-        delimiter: Sign between two cells; when None, the one of `, ; tab |` that cuts the lines
-            into most columns.
-        decimal: `.` or `,`; when None, the comma if numbers are written with it alone, and the
-            one of both that does not part the thousands.
-        encoding: As Python calls it; when None, that of a byte order mark, else UTF-8, else
-            Windows-1252, which is said in the log.
-        single: One column is enough.
-        thousands: What parts the thousands of numbers, `1,234,567.8`; when None, nothing does.
-            A blank is also one that does not break a line.
+        delimiter: Character between two cells; when None, the one of `, ; tab |` that splits the
+            lines into most columns.
+        decimal: `.` or `,`; when None, the comma if numbers are written with it alone; with
+            `thousands`, the other of the two.
+        encoding: Python's name of the encoding; when None, that of a byte order mark, else UTF-8,
+            else Windows-1252, with a warning.
+        single: Whether a single column is enough.
+        thousands: Thousands separator of numbers such as `1,234,567.8`; when None, there is none.
+            A blank includes non-breaking blanks.
 
     Raises:
         DataError: A file that is missing, damaged or not of its format; a line that has more or
-            fewer cells than the first; decimals of both kinds.
+            fewer cells than the first; both decimal separators.
     """
     named_parquet = path.suffix.lower() in PARQUET
-    content = b"" if named_parquet else content_of(path)
+    content = b"" if named_parquet else read_decompressed(path)
     if named_parquet or content.startswith(b"PAR1"):
         table, between, found = _read_parquet(path), "", "."
     else:
@@ -146,14 +146,16 @@ def read_table(
     if thousands is not None:
         table = replace(table, rows=without_thousands(table.rows, thousands))
         found = {",": ".", ".": ","}.get(thousands, found)
-    return replace(table, decimal=decimal or found or decimal_sign(table.rows, between, table.at))
+    return replace(
+        table, decimal=decimal or found or decimal_separator(table.rows, between, table.at)
+    )
 
 
 def _read_text(
     path: Path, content: bytes, delimiter: str | None, encoding: str | None, single: bool
 ) -> tuple[TableFile, str]:
-    """The cells of a text as they are written, and what is between them."""
-    reject_others(content, path)
+    """The cells of a text as they are written, and their delimiter."""
+    reject_other_kinds(content, path)
     text = INVISIBLE.sub("", _decoded(content, path, encoding))
     if not text.strip():
         raise DataError(f"{path} is empty; its first line must name the columns")
@@ -175,7 +177,7 @@ def _read_parquet(path: Path) -> TableFile:
         ) from error
     except Exception as error:  # each engine has its own exceptions
         reason = str(error).partition("\n")[0]
-        raise DataError(f"{path} is truncated or no parquet file ({reason})") from error
+        raise DataError(f"{path} is truncated or not a parquet file ({reason})") from error
     return TableFile.of(frame, str(path))
 
 
@@ -186,7 +188,8 @@ def _decoded(content: bytes, path: Path, encoding: str | None) -> str:
         encoding = "utf-16"
     if encoding is None and b"\x00" in content[:1000]:
         raise DataError(
-            f"{path} is no text file; if it is UTF-16, set dataset.encoding=utf-16-le or utf-16-be"
+            f"{path} is not a text file; if it is UTF-16, set dataset.encoding=utf-16-le or "
+            "utf-16-be"
         )
     try:
         return content.decode(encoding or "utf-8-sig")

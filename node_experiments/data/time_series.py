@@ -23,10 +23,10 @@ class TimeSeries:
         times: Shape `(batch, time)`, or `(1, time)` when all samples share one axis.
         values: Shape `(batch, time, dim)`.
         mask: True where there is an observation of any feature, shape `(batch, time)`.
-        complete: The mask hides nothing.
-        feature_mask: True where this feature was observed, shape `(batch, time, dim)`; None when
-            every feature of an observed time was.
-        static: What does not change within a series, such as age, `(batch, static)`; or None.
+        complete: Whether the mask is True everywhere.
+        feature_mask: True where this feature was observed, shape `(batch, time, dim)`; None if
+            all features were observed at every observed time.
+        static: Constant features of each series, such as age, `(batch, static)`; or None.
     """
 
     times: Tensor
@@ -37,21 +37,21 @@ class TimeSeries:
     static: Tensor | None = None
 
     @classmethod
-    def checked(
+    def validated(
         cls,
         times: Tensor,
         values: Tensor,
         mask: Tensor | None = None,
         feature_mask: Tensor | None = None,
     ) -> TimeSeries:
-        """A series whose observed part was looked at; hidden values, also NaN, become 0.
+        """Make validated series; masked values, including NaN, become 0.
 
         Args:
-            mask: All times, or those at which `feature_mask` has a feature, when None.
+            mask: When None, all times, or those at which `feature_mask` has a feature.
 
         Raises:
             DataError: Shapes that do not fit, a sample without observations, observed times that
-                do not rise strictly, or numbers that are not finite.
+                do not increase strictly, or numbers that are not finite.
         """
         if mask is None and feature_mask is not None:
             mask = feature_mask.any(-1)
@@ -91,12 +91,12 @@ class TimeSeries:
 
     @property
     def observed_features(self) -> Tensor:
-        """True where a value was observed, shape `(batch, time, dim)`; for reading only."""
+        """True where a value was observed, shape `(batch, time, dim)`; read-only."""
         observed = self.mask.unsqueeze(-1).expand_as(self.values)
         return observed if self.feature_mask is None else self.feature_mask & observed
 
     def select(self, indices: Tensor) -> TimeSeries:
-        """The samples with these indices, in their order."""
+        """The samples with the given indices, in this order."""
         times = self.times if len(self.times) == 1 else self.times[indices]
         features = None if self.feature_mask is None else self.feature_mask[indices]
         static = None if self.static is None else self.static[indices]
@@ -126,7 +126,7 @@ class TimeSeries:
         values, features = self.values.gather(1, places), self.feature_mask
         features = None if features is None else features.gather(1, places)
         mask = self.mask.gather(1, order)
-        # Hidden places repeat the last time, so that the axis never falls.
+        # Masked entries repeat the last time, so that times never decrease.
         times = times.masked_fill(~mask, -torch.inf).cummax(1).values
         return TimeSeries(times, values, mask, bool(mask.all()), features, self.static)
 
@@ -134,7 +134,7 @@ class TimeSeries:
 def check_shapes(
     times: Tensor, values: Tensor, mask: Tensor, feature_mask: Tensor | None = None
 ) -> None:
-    """Reject shapes that are not those of one batch of series."""
+    """Check that the shapes are those of one batch of series."""
     if feature_mask is not None and (
         feature_mask.shape != values.shape or feature_mask.dtype != torch.bool
     ):
@@ -158,7 +158,7 @@ def check_shapes(
 
 
 def reject(bad: Tensor, numbers: Tensor, what: str, remedy: str) -> None:
-    """Reject the first place that is marked as bad."""
+    """Raise an error for the first entry that is marked as bad, if any."""
     if bool(bad.any()):
         sample, i = (int(index) for index in bad.nonzero()[0])
         raise DataError(
@@ -173,7 +173,7 @@ class Points:
 
     Attributes:
         times: Shape `(1, time)` or `(batch, time)`.
-        clean, noisy: The curve itself, and with noise, shape `(batch, time, dim)`.
+        clean, noisy: Values without and with noise, shape `(batch, time, dim)`.
     """
 
     times: Tensor
@@ -181,7 +181,7 @@ class Points:
     noisy: Tensor
 
     def select(self, indices: Tensor) -> Points:
-        """The samples with these indices, in their order."""
+        """The samples with the given indices, in this order."""
         times = self.times if len(self.times) == 1 else self.times[indices]
         return Points(times, self.clean[indices], self.noisy[indices])
 
@@ -192,13 +192,13 @@ class Points:
 
 @dataclass
 class SeriesBatch:
-    """Observations, and what a model should say from them.
+    """Observations, and what a model should predict from them.
 
     Attributes:
-        observed: What a model sees.
+        observed: The observations that a model sees.
         window: All points of the time range that was observed.
         future: The points beyond it; None where nothing is forecast.
-        label: The kind of each sample, shape `(batch,)`; no model sees it.
+        label: Class of each sample, shape `(batch,)`; no model sees it.
     """
 
     observed: TimeSeries
@@ -211,11 +211,11 @@ class SeriesBatch:
 
     @property
     def device(self) -> torch.device:
-        """Where the samples are."""
+        """Device of the samples."""
         return self.label.device
 
     def select(self, indices: Tensor) -> SeriesBatch:
-        """The samples with these indices, in their order."""
+        """The samples with the given indices, in this order."""
         return SeriesBatch(
             self.observed.select(indices),
             self.window.select(indices),
@@ -236,35 +236,35 @@ class SeriesBatch:
 B = TypeVar("B")
 Out = TypeVar("Out", covariant=True)
 
-BUCKET = 20  # batches, at most, whose series are sorted by length before they are cut apart
+BUCKET = 20  # batches, at most, whose series are sorted by length together
 
 
 class Samples(Protocol[Out]):
-    """Series of which some are put together to a batch."""
+    """Series of which batches are selected."""
 
     @property
     def device(self) -> torch.device:
-        """Where the samples are."""
+        """Device of the samples."""
 
     def __len__(self) -> int: ...
 
     def select(self, indices: Tensor) -> Out:
-        """The samples with these indices, in their order."""
+        """The samples with the given indices, in this order."""
 
 
 class SeriesBatches(Generic[B]):
-    """Batches of series; shuffled ones depend on the seed and the epoch alone.
+    """Batches of series; the order of shuffled ones depends on the seed and the epoch alone.
 
     Args:
         data: All samples.
-        batch_size: Samples a batch; the last batch may be smaller.
+        batch_size: Samples per batch; the last batch may be smaller.
         shuffle: Draw a new order in every pass.
         passes: Passes over the data that make one epoch.
-        seed: Of the order.
-        lengths: Observations of each sample, shape `(sample,)`: samples of nearly the same length
-            come into one batch, so that little is padded. When evaluating all are sorted; when
-            shuffled, those that came together by chance into `BUCKET` batches are, or into half
-            of all batches where there are few, so that each epoch has its own batches.
+        seed: Seed of the order.
+        lengths: Number of observations of each sample, shape `(sample,)`. If given, samples of
+            similar length share a batch, so that there is little padding. Without `shuffle` all
+            samples are sorted by length. With it, random groups of `BUCKET` batches, or of half
+            of all batches if there are few, are sorted, so that each epoch has other batches.
 
     Raises:
         DataError: A shuffled batch would be larger than the data.

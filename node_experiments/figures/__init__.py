@@ -1,1 +1,1 @@
-"""Figures. The only place that imports matplotlib."""
+"""The style of all figures, and the pictures that several chapters and reports share."""

@@ -24,11 +24,11 @@ Rows = Sequence[Mapping[str, float]]
 def curves_figure(groups: Mapping[str, Sequence[Rows]], tag: str, title: str) -> Figure:
     """A metric against epochs: a line for the mean of each group, a band for its extremes.
 
-    A group is drawn at the epochs after which the metric of all its runs is known.
+    A group is drawn at the epochs for which all of its runs have the metric.
 
     Args:
-        groups: By label, the runs of the group; of each run its epochs, by TensorBoard tag.
-        tag: That of the metric.
+        groups: The runs of each group, by label; a run is its epochs, by TensorBoard tag.
+        tag: TensorBoard tag of the metric.
     """
     with style():
         figure = new_figure(height=3.8)
@@ -56,7 +56,7 @@ def curves_figure(groups: Mapping[str, Sequence[Rows]], tag: str, title: str) ->
 
 
 def at_equal_epochs(runs: Sequence[Rows], tag: str) -> tuple[list[float], NDArray[np.float64]]:
-    """The epochs after which a number of all runs is known, and the numbers, `(run, epoch)`."""
+    """The epochs for which all runs have a number, and the numbers, shape `(run, epoch)`."""
     curves = [
         {row["epoch"]: row[tag] for row in run if {"epoch", tag} <= row.keys()} for run in runs
     ]
@@ -77,7 +77,7 @@ def cost_figure(groups: Mapping[str, Rows], x: str, y: str, title: str) -> Figur
     """Metric against cost, one point per run.
 
     Args:
-        groups: By label, the final metrics of the group's runs, by TensorBoard tag.
+        groups: The final metrics of each group's runs, by label; metrics are by TensorBoard tag.
         x, y: Tags of the axes.
     """
     with style():
@@ -98,6 +98,6 @@ def cost_figure(groups: Mapping[str, Rows], x: str, y: str, title: str) -> Figur
 
 
 def colors(count: int) -> list[str]:
-    """As many colours as there are groups, repeated when there are more."""
+    """`count` colours of the palette, which is repeated if it is too small."""
     palette = list(COLORS.values())
     return [palette[index % len(palette)] for index in range(count)]

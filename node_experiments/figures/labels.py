@@ -1,4 +1,4 @@
-"""Names beside the points of a scatter, where they cover neither points nor each other."""
+"""Labels beside the points of a scatter plot that cover neither points nor each other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .style import SMALLEST
 
 __all__ = ["label_points"]
 
-# Offsets in points, and how the text is aligned to them.
+# Offsets in points, and the alignment of the text to them.
 PLACES = [
     (x, y, "left" if x > 0 else "right" if x < 0 else "center", "center")
     for radius in (6, 16, 28, 42, 58)
@@ -22,14 +22,19 @@ PLACES = [
 ]  # fmt: skip
 
 MARK = 2.5  # radius of a point, in points
-# Lines that run behind a name do not strike it out.
-GROUND = {"boxstyle": "square,pad=0.05", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
+# A background, so that lines behind a name do not strike it through.
+BACKGROUND = {
+    "boxstyle": "square,pad=0.05",
+    "facecolor": "white",
+    "edgecolor": "none",
+    "alpha": 0.8,
+}
 
 
 def label_points(
     axis: Axes, points: Sequence[tuple[float, float]], names: Sequence[str], colors: Sequence[str]
 ) -> None:
-    """Write each name at the first of some places beside its point that is free.
+    """Write each name at the first free place beside its point.
 
     Limits and scales of the axis must be set before; a name that does not touch its point is
     joined to it by a line.
@@ -38,7 +43,7 @@ def label_points(
     assert figure is not None
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
-    canvas.draw()  # the layout is known after it
+    canvas.draw()  # the layout is only known after it
     renderer = canvas.get_renderer()
     radius = MARK * figure.dpi / 72
     taken = [
@@ -47,16 +52,16 @@ def label_points(
     ]
     marks = list(taken)
     for mark, point, name, color in zip(marks, points, names, colors, strict=True):
-        # Of points that coincide, a line to the one runs over the other.
+        # Points that coincide are left out: a line to one of them always runs over the other.
         others = [box for box in taken if not box.overlaps(mark)]
-        # Rather a line over another name than a name over another.
+        # A line over another name is better than a name over another.
         best: tuple[bool, bool] = (True, True)
         chosen: Annotation | None = None
         for x, y, across, along in PLACES:
             line = {"arrowstyle": "-", "lw": 0.6, "color": color} if abs(x) + abs(y) > 12 else None
             text = axis.annotate(
                 name, point, (x, y), textcoords="offset points", ha=across, va=along, color=color,
-                fontsize=SMALLEST, arrowprops=line, bbox=GROUND,
+                fontsize=SMALLEST, arrowprops=line, bbox=BACKGROUND,
             )  # fmt: skip
             box = extent(text, renderer)
             covers = not inside(axis, box) or any(map(box.overlaps, taken))
@@ -93,7 +98,7 @@ def crosses(mark: Bbox, box: Bbox, others: Sequence[Bbox]) -> bool:
 
 
 def inside(axis: Axes, box: Bbox) -> bool:
-    """Whether a text stays in its panel."""
+    """Whether a text stays inside its panel."""
     frame = axis.bbox
     return bool(
         frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1

@@ -28,15 +28,15 @@ __all__ = [
     "SMALLEST",
     "TRUTH",
     "WIDTH",
-    "in_proportion",
     "legend_below",
     "log_scale",
     "mark_start",
     "new_figure",
+    "set_equal_aspect",
     "style",
 ]
 
-# A README is about 830 pixels wide: an inch of a figure of this width is 100 of them.
+# A README is about 830 pixels wide, so that an inch of a figure of this width is 100 pixels.
 WIDTH = 8.3
 # Points. At that width capitals of this size are 8 pixels high.
 SMALLEST = 8.0
@@ -51,10 +51,10 @@ COLORS = {
     "sky": "#56B4E9",
     "black": "#000000",
 }
-TRUTH = "0.7"  # what is to be found: wide and grey, below all else
+TRUTH = "0.7"  # grey of the true solution, which is drawn wide and below all else
 
 FONT = "DejaVu Sans"  # comes with matplotlib
-# Of the letters of users' columns and series, on common systems.
+# Fonts on common systems for the scripts in which users name columns and series.
 FURTHER_FONTS = (
     "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "WenQuanYi Zen Hei",
     "Hiragino Sans", "PingFang SC", "Apple SD Gothic Neo", "Microsoft YaHei", "Yu Gothic",
@@ -66,19 +66,19 @@ STYLE_FILE = Path(__file__).with_name("node_experiments.mplstyle")
 
 def style() -> AbstractContextManager[None]:
     """Draw in the project's style, and leave the user's settings as they were."""
-    return matplotlib.style.context([STYLE_FILE, {"font.family": families()}])
+    return matplotlib.style.context([STYLE_FILE, {"font.family": font_families()}])
 
 
 @cache
-def families() -> list[str]:
-    """The font of all figures, and what stands in for letters that it does not have."""
+def font_families() -> list[str]:
+    """The font of all figures, and the fallback fonts for letters that it does not have."""
     installed = {font.name for font in fontManager.ttflist}
-    getLogger("matplotlib.font_manager").addFilter(is_worth_saying)
+    getLogger("matplotlib.font_manager").addFilter(is_not_font_weight_warning)
     return [FONT, *(name for name in FURTHER_FONTS if name in installed)]
 
 
-def is_worth_saying(record: LogRecord) -> bool:
-    """Not that a further font lacks a weight, of which matplotlib warns in every process."""
+def is_not_font_weight_warning(record: LogRecord) -> bool:
+    """Whether a log record is not the recurrent warning that a fallback font lacks a weight."""
     message = record.getMessage()
     return "font weight" not in message or not any(name in message for name in FURTHER_FONTS)
 
@@ -91,9 +91,9 @@ def new_figure(width: float = WIDTH, height: float = 3.4) -> Figure:
 
 
 def log_scale(axes: Axes, along: Literal["x", "y"], values: Iterable[float]) -> None:
-    """A logarithmic axis with plain numbers, where positive values span more than a factor of 4.
+    """Make an axis logarithmic, with plain numbers, if positive values span more than a factor 4.
 
-    Powers of ten alone would leave an axis of one decade without a number.
+    With powers of ten alone, an axis of one decade might have no number at all.
     """
     found = list(values)
     low, high = min(found, default=0.0), max(found, default=0.0)
@@ -110,15 +110,15 @@ def log_scale(axes: Axes, along: Literal["x", "y"], values: Iterable[float]) -> 
     axis.set_minor_locator(NullLocator())
 
 
-def in_proportion(axis: Axes) -> None:
-    """As long a unit along x as along y; the limits give way, not the panel."""
+def set_equal_aspect(axis: Axes) -> None:
+    """Make units along x and y equally long by changing the limits, not the panel."""
     axis.set_aspect("equal", adjustable="datalim")
 
 
 def mark_start(
     axis: Axes, point: Sequence[float], color: Any, label: str | None = None, size: float = 6
 ) -> None:
-    """An open circle where a curve in the plane starts, at `(x, y)`."""
+    """Draw an open circle at the start `(x, y)` of a curve in the plane."""
     axis.plot(
         *([value] for value in point), linestyle="", marker="o", markersize=size,
         markerfacecolor="white", markeredgecolor=color, markeredgewidth=1.4, label=label, zorder=5,
@@ -126,7 +126,7 @@ def mark_start(
 
 
 def legend_below(figure: Figure, axes: Iterable[Axes], columns: int = 5) -> None:
-    """One legend for all panels, each name once."""
+    """Draw one legend below all panels, with each name once."""
     found: dict[str, Artist] = {}
     for axis in axes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):

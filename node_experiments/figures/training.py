@@ -21,9 +21,9 @@ from .style import (
 __all__ = ["training_figure"]
 
 Series = Sequence[Mapping[str, float]]
-# Training is drawn thin and below the others: it is of batches, they are of all samples.
+# Training is drawn thin and below the others: it is of batches, the others are of all samples.
 SPLITS = {"train": "0.6", "validation": COLORS["orange"], "test": COLORS["blue"]}
-# What readers call a metric, with its unit.
+# Names of metrics for readers, with their units.
 NAMES = {
     "mse": "mean squared error",
     "rmse": "root mean squared error",
@@ -38,12 +38,12 @@ NAMES = {
 
 
 def training_figure(windows: Series, epochs: Series, metric: str, title: str) -> Figure:
-    """Loss, error and function evaluations against training steps; no panel twice, and none empty.
+    """Loss, metric and function evaluations against training steps; no panel is repeated or empty.
 
     Args:
         windows: Means over windows of training steps, by TensorBoard tag, with `step`.
         epochs: Metrics of each epoch, likewise.
-        metric: The task's metric; a share such as accuracy is drawn as its complement in percent.
+        metric: The task's metric; accuracy is drawn as its complement, the error in percent.
     """
     with style():
         solved = any(window.get("nfe/forward") for window in windows)
@@ -61,7 +61,7 @@ def training_figure(windows: Series, epochs: Series, metric: str, title: str) ->
             draw_evaluations(axes[-1], windows)
         last = max([1.0, *(row["step"] for row in (*windows, *epochs))])
         for axis in axes:
-            # One range for all, also where there is but one evaluation.
+            # One range for all panels, even if there is only one evaluation.
             axis.set(xlabel="training step", xlim=(-0.03 * last, 1.03 * last))
             axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         legend_below(figure, axes)
@@ -70,14 +70,14 @@ def training_figure(windows: Series, epochs: Series, metric: str, title: str) ->
 
 
 def wrapped(name: str) -> str:
-    """A title of lines that a panel is wide enough for."""
+    """A title broken into lines that fit the width of a panel."""
     return "\n".join(textwrap.wrap(name, 34))
 
 
 def draw_splits(
     axis: Axes, windows: Series, epochs: Series, name: str, scale: Callable[[float], float]
 ) -> None:
-    """One metric on training windows and at the evaluations; log scale where all are positive."""
+    """Draw one metric over training windows and evaluations; log scale if all are positive."""
     shown: list[float] = []
     settled: list[float] = []
     for split, color in SPLITS.items():
@@ -98,7 +98,7 @@ def draw_splits(
     if finite and min(finite) > 0:
         log_scale(axis, "y", finite)
         return
-    # A linear axis: the first tenth of a training may be far above the rest, and is left out.
+    # On a linear axis, the first tenth of a training may be far above the rest: limits ignore it.
     settled = [value for value in settled if math.isfinite(value)]
     if settled and max(settled) > min(settled):
         margin = 0.05 * (max(settled) - min(settled))
@@ -106,7 +106,7 @@ def draw_splits(
 
 
 def draw_evaluations(axis: Axes, windows: Series) -> None:
-    """Evaluations of the vector field per solve; backward ones where there is a backward solve."""
+    """Draw function evaluations per solve; backward ones only if there is a backward solve."""
     for tag, label, color in (
         ("nfe/forward", "forward solve", COLORS["green"]),
         ("nfe/backward", "backward solve", COLORS["red"]),

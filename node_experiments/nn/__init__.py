@@ -1,4 +1,4 @@
-"""Network modules that contain ODE solves, and what they share."""
+"""Network modules that contain ODE solves, and their common parts."""
 
 import torch
 

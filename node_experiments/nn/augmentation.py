@@ -1,7 +1,7 @@
-"""Further dimensions of an ODE's state that start at zero (Dupont, Doucet & Teh 2019).
+"""Augmentation of an ODE's state by dimensions that start at zero (Dupont, Doucet & Teh 2019).
 
-Trajectories of an ODE cannot cross, so that its flow is a homeomorphism: it cannot carry a sphere
-out of the shell around it. In a few more dimensions it can lift one above the other.
+Trajectories of an ODE cannot cross, so its flow is a homeomorphism: it cannot move a sphere out of
+the shell around it. With a few additional dimensions it can lift one above the other.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ import warnings
 import torch
 from torch import Tensor
 
-__all__ = ["MOST", "append_zeros", "warn_if_overaugmented"]
+__all__ = ["MAX_AUGMENT_RATIO", "append_zeros", "warn_if_overaugmented"]
 
-MOST = 10  # further dimensions for each of the state, beyond which there is a warning
+MAX_AUGMENT_RATIO = (
+    10  # additional dimensions per dimension of the state, above which there is a warning
+)
 
 
 def append_zeros(y: Tensor, count: int, dim: int = -1) -> Tensor:
-    """The state with `count` more dimensions, all zero.
+    """The state with `count` additional dimensions, all zero.
 
     Args:
-        dim: The axis of the dimensions: -1 of vectors, 1 of images `(batch, channel, ...)`.
+        dim: The axis of the dimensions: -1 for vectors, 1 for images `(batch, channel, ...)`.
 
     >>> append_zeros(torch.ones(1, 2), 3)
     tensor([[1., 1., 0., 0., 0.]])
@@ -33,16 +35,16 @@ def append_zeros(y: Tensor, count: int, dim: int = -1) -> Tensor:
 
 
 def warn_if_overaugmented(count: int, dim: int) -> None:
-    """Warn of further dimensions that cost more than they can help.
+    """Warn if there are more additional dimensions than can be of use.
 
     Args:
-        count: Further dimensions.
-        dim: Those of the state itself.
+        count: Number of additional dimensions.
+        dim: Dimension of the state itself.
     """
-    if count > MOST * dim:
+    if count > MAX_AUGMENT_RATIO * dim:
         warnings.warn(
-            f"model.augment={count} is more than {MOST} times the {dim} dimensions of the state: "
-            "the vector field mostly maps zeros; Dupont et al. (2019) found 1 to 10 enough. Take "
-            "model.augment=10 or fewer",
+            f"model.augment={count} is more than {MAX_AUGMENT_RATIO} times the {dim} dimensions "
+            "of the state: the vector field mostly maps zeros; Dupont et al. (2019) found 1 to 10 "
+            "enough. Take model.augment=10 or fewer",
             stacklevel=2,
         )

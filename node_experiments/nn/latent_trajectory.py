@@ -1,9 +1,9 @@
 """The solution of an ODE at separate times for every sample of a batch.
 
-There are two ways. One solve reaches the union of all times, and each sample takes its own from
-it: best when the samples share a grid. Or the solve stops at few knots that all samples share, and
-each sample reads its times from cubic Hermite polynomials between them: its cost does not grow
-with the number of different times.
+There are two ways. One is to solve for the union of all times, from which each sample takes its
+own: best when the samples share a grid. The other is to solve for a few knots that all samples
+share, and to interpolate between them by cubic Hermite polynomials: the cost does not grow with
+the number of different times.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ __all__ = ["LatentTrajectory", "read_between_knots"]
 
 
 class LatentTrajectory(ODEModule):
-    """z(t) of dz/dt = f(t, z), z(0) = z0 (Chen et al. 2018, section 5, eq. 11 to 13).
+    """The solution z(t) of dz/dt = f(t, z), z(0) = z0 (Chen et al. 2018, section 5, eq. 11 to 13).
 
     Args:
         vector_field: Module that maps a 0-d time and a state to a derivative of its shape.
-        solver: How the ODE is solved, or a method by its name; may be exchanged when trained.
-        gradient: How gradients are computed, or the name of a method.
-        knots: Intervals between knots over the longest time; 0 to solve for the union of times
-            always, None to choose: knots when there are more than `MANY` different times.
-        augment: Dimensions that the state of `vector_field` has after those of z; they start at
-            zero and are not returned.
+        solver: Solver of the ODE, or the name of a method; may be exchanged after training.
+        gradient: Gradient method, or its name.
+        knots: Number of intervals between knots up to the latest time; 0 to always solve for the
+            union of times; None to use knots if there are more than `MAX_TIMES_WITHOUT_KNOTS`
+            different times.
+        augment: Number of dimensions that the state of `vector_field` has after those of z; they
+            start at zero and are not returned.
 
     Example:
         >>> class Decay(nn.Module):
@@ -49,7 +50,7 @@ class LatentTrajectory(ODEModule):
         [0.368, 0.368]
     """
 
-    MANY = 400
+    MAX_TIMES_WITHOUT_KNOTS = 400
 
     def __init__(
         self,
@@ -79,7 +80,7 @@ class LatentTrajectory(ODEModule):
     def _states(self, z0: Tensor, times: Tensor) -> Tensor:
         times = times.to(z0.dtype)
         grid, index = torch.unique(times, return_inverse=True)
-        many = len(grid) > self.MANY and len(times) > 1
+        many = len(grid) > self.MAX_TIMES_WITHOUT_KNOTS and len(times) > 1
         if self.knots if self.knots is not None else many:
             return self._between_knots(z0, times)
         if grid[0] != 0:
@@ -95,15 +96,15 @@ class LatentTrajectory(ODEModule):
         end = float(times.max())
         if end == 0:
             return z0.unsqueeze(-2).expand(*z0.shape[:-1], times.shape[1], z0.shape[-1])
-        knots = torch.linspace(0, end, (self.knots or self._own_knots(end)) + 1).to(times)
+        knots = torch.linspace(0, end, (self.knots or self._default_knots(end)) + 1).to(times)
         zs = self.solve(z0, knots)
         derivatives = torch.stack(
             [self.vector_field(t, z) for t, z in zip(knots, zs, strict=True)]
         )
         return read_between_knots(knots, zs.movedim(0, -2), derivatives.movedim(0, -2), times)
 
-    def _own_knots(self, end: float) -> int:
-        """As many intervals as a fixed-step solver takes steps."""
+    def _default_knots(self, end: float) -> int:
+        """The default number of intervals: that of the steps of a fixed-step solver, or 50."""
         solver = self.solver
         if solver.num_steps is not None:
             return solver.num_steps
@@ -114,7 +115,7 @@ def read_between_knots(knots: Tensor, z: Tensor, derivatives: Tensor, times: Ten
     """Cubic Hermite interpolation, with an error of O(h^4) for knots that are h apart.
 
     Args:
-        knots: Rising times, shape `(knot,)`.
+        knots: Increasing times, shape `(knot,)`.
         z, derivatives: State and dz/dt at the knots, shape `(..., batch, knot, latent)`.
         times: From the first knot to the last, shape `(batch, time)`.
 
@@ -135,6 +136,6 @@ def read_between_knots(knots: Tensor, z: Tensor, derivatives: Tensor, times: Ten
 
 
 def pick(z: Tensor, index: Tensor) -> Tensor:
-    """Select the times `index`, `(batch, chosen)`, of `(..., batch, time, latent)` per sample."""
+    """Select the times `index`, `(batch, chosen)`, per sample of `(..., batch, time, latent)`."""
     index = index.unsqueeze(-1).expand(*z.shape[:-2], index.shape[-1], z.shape[-1])
     return z.gather(-2, index)

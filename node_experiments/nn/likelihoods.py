@@ -16,11 +16,11 @@ __all__ = [
     "standard_normal_kl",
 ]
 
-BAND = 1.6448536269514722  # standard deviations on both sides that hold 90 % of a Gaussian
+BAND = 1.6448536269514722  # standard deviations to either side that contain 90 % of a Gaussian
 
 
 def gaussian_log_likelihood(predicted: Tensor, target: Tensor, log_std: Tensor) -> Tensor:
-    """Log N(target; predicted, std) of each number; broadcasts."""
+    """Log N(target; predicted, std), elementwise; broadcasts."""
     squares = ((target - predicted) / log_std.exp()).square()
     return -0.5 * squares - log_std - 0.5 * math.log(2 * math.pi)
 
@@ -43,8 +43,8 @@ def observation_noise(std: float | None, dim: int) -> nn.Parameter:
     """Logarithm of the standard deviation of an observation around its mean.
 
     Args:
-        std: It is fixed and 0-d; None: one for each feature, shape `(dim,)`, is learned, and
-            starts at 0.3, for values of unit variance.
+        std: A fixed value, for a 0-d result. When None, one for each feature, shape `(dim,)`, is
+            learned, starting at 0.3, which suits values of unit variance.
     """
     if std is None:
         return nn.Parameter(torch.full((dim,), math.log(0.3)))

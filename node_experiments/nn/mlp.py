@@ -19,7 +19,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 def mlp(sizes: list[int], activation: str) -> nn.Sequential:
-    """Linear layers of these sizes with the activation between them."""
+    """Linear layers of the given sizes, with the activation between them."""
     layers: list[nn.Module] = []
     for i, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         layers += [ACTIVATIONS[activation]()] if i else []

@@ -25,19 +25,19 @@ __all__ = ["ODEModule", "solving_modules"]
 
 
 class ODEModule(nn.Module):
-    """A vector field with the way it is solved.
+    """A vector field with its solver and gradient method.
 
     Args:
-        vector_field: Module of a 0-d time, a state and the further arguments of `solve`, which
-            returns a derivative of the state's shape.
-        solver: How the ODE is solved, or a method by its name; may be exchanged when trained.
-        gradient: How gradients are computed, or the name of a method.
+        vector_field: Module that maps a 0-d time, a state and the further arguments of `solve` to
+            a derivative of the state's shape.
+        solver: Solver of the ODE, or the name of a method; may be exchanged after training.
+        gradient: Gradient method, or its name.
 
     Attributes:
         solves: Statistics of the solves of the last pass. A pass is one call of `solve`; models
-            that solve again and again in one pass call `integrate` instead.
-        penalties: What regularisation adds to the loss for the solves since it was last emptied;
-            in training mode with gradients alone, so that it costs nothing in an evaluation.
+            that solve several times in one pass call `integrate` instead.
+        penalties: Regularisation terms of the loss for the solves since they were last taken.
+            Only computed in training mode with gradients enabled, so evaluations do not pay.
 
     Example:
         >>> from node_experiments.ode import Backprop
@@ -51,10 +51,10 @@ class ODEModule(nn.Module):
     """
 
     regularized_field = RegularizedField
-    # Whether a solve evaluates the forward pass of `vector_field`, and not a divergence beside it.
+    # Whether a solve evaluates the forward pass of `vector_field` alone, without a divergence.
     field_compiles: ClassVar[bool] = True
-    # Why a regulariser has no place in the solves of this model, or None where it has one.
-    not_regularized: ClassVar[str | None] = None
+    # Why this model cannot be regularised, a relative clause; None if it can.
+    reason_not_regularizable: ClassVar[str | None] = None
 
     def __init__(
         self, vector_field: nn.Module, solver: Solver | str, gradient: Gradient | str
@@ -73,38 +73,38 @@ class ODEModule(nn.Module):
         return SolveStats.total(self.solves)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without penalties, whose graphs are of one pass and can be neither copied nor kept."""
+        """Without penalties, whose graphs belong to one pass and cannot be copied or kept."""
         return {**self.__dict__, "penalties": {}}
 
     def regularize(self, regularizer: Regularizer) -> None:
-        """Let training solves integrate penalties beside the state; all weights 0 undo it.
+        """Let training solves integrate penalties with the state; weights of 0 switch this off.
 
         Raises:
-            ValueError: The solver cannot carry them.
+            ValueError: The model or its solver does not support penalties.
         """
         self._regularized = None
         if not regularizer.weights:
             return
-        if self.not_regularized is not None:
+        if self.reason_not_regularizable is not None:
             raise ValueError(
-                f"regularizer cannot go with this model, {self.not_regularized}; take "
-                "regularizer=none"
+                f"regularizer cannot be used with this model, {self.reason_not_regularizable}; "
+                "take regularizer=none"
             )
         if self.solver.batching == "independent":
             raise ValueError(
-                "regularizer cannot go with solver.batching='independent', whose error norms "
+                "regularizer cannot be used with solver.batching='independent', whose error norms "
                 "cannot leave the penalty out of a sample's steps; take batching=joint, or "
                 "regularizer=none"
             )
         if METHODS[self.solver.method].family == "symplectic":
             raise ValueError(
-                f"regularizer cannot go with solver.method={self.solver.method!r}, whose state is "
-                "of two equal halves; take another method, or regularizer=none"
+                f"regularizer cannot be used with solver.method={self.solver.method!r}, whose "
+                "state has two equal halves; take another method, or regularizer=none"
             )
         self._regularized = self.regularized_field(self.vector_field, regularizer)
 
     def solve(self, y0: Any, times: Tensor, *args: Any) -> Any:
-        """States at `times`, with a leading time axis, from the state at the first."""
+        """States at `times`, with a leading time axis, from the state at the first time."""
         self.solves = []
         ys, integrals = self.integrate(y0, times, args, self.solver)
         if integrals is not None:
@@ -114,18 +114,18 @@ class ODEModule(nn.Module):
     def integrate(
         self, y0: Any, times: Tensor, args: tuple[Any, ...], solver: Solver
     ) -> tuple[Any, Tensor | None]:
-        """One solve of a pass.
+        """Run one solve of a pass.
 
         Returns:
-            States at `times`, with a leading time axis, and what is integrated beside them from
-            the first time on, shape `(time, row, integrals)`; None if nothing is.
+            States at `times`, with a leading time axis, and the integrals of the penalties from
+            the first time on, shape `(time, row, integrals)`, or None if there are none.
         """
         field = self._regularized
         if field is None or not (self.training and torch.is_grad_enabled()):
             solution = solve(self.vector_field, y0, times, solver, self.gradient, args=args)
             self.solves.append(solution.stats)
             return solution.ys, None
-        # SciPy's methods choose their steps independently, from all that they integrate.
+        # SciPy's methods choose their steps from all that they integrate, in their norm.
         own_norm = METHODS[solver.method].family != "scipy"
         solution = solve(
             field,

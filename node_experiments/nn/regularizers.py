@@ -1,14 +1,14 @@
 """Integrals along a trajectory that make an ODE easy to solve when they are part of the loss.
 
-With dz/dt = f(t, z), each an integral of every row of a batch as a mean over dimensions, and a
-penalty as a mean over rows:
+With dz/dt = f(t, z), each integral is computed for every row of a batch as a mean over dimensions,
+and its penalty is the mean over rows:
 
     kinetic   integral of |f|^2 dt                  (Finlay et al. 2020, RNODE)
     jacobian  integral of |noise^T df/dz|^2 dt      (Finlay et al. 2020, RNODE)
     taylor    integral of |d^K z / dt^K|^2 dt       (Kelly et al. 2020, TayNODE)
 
-They are solved beside the state, and the error norm leaves them out: the steps are those of the
-state alone, with the regulariser or without, and the penalty is as accurate as they are.
+They are solved together with the state, but the error norm leaves them out: the steps are those of
+the state alone, with or without the regulariser, and the penalty is as accurate as these allow.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class Penalty(NamedTuple):
 
 @dataclass(frozen=True)
 class Regularizer:
-    """Weights of the integrals in the loss; what has weight 0 is not computed.
+    """Weights of the integrals in the loss; integrals of weight 0 are not computed.
 
     Attributes:
-        order: K of `taylor`, at least 2. An evaluation costs as much as 2^K - 1 of f.
+        order: K of `taylor`, at least 2. One evaluation costs as much as 2^K - 1 of f.
     """
 
     kinetic: float = 0.0
@@ -57,13 +57,13 @@ class Regularizer:
 
 
 class RegularizedField:
-    """A vector field of (state, integrals): a row of integrals `(integrals,)` for each of z.
+    """A vector field of (state, integrals), with a row of integrals `(integrals,)` per row of z.
 
-    A vector field whose state carries more than what moves (a log-density, a number of events)
-    says so by two members: `moving_part(y)`, a view of what moves, z; and `dynamics(t, z)`, its
-    derivative alone. Only what moves is regularised.
+    A vector field whose state has other parts besides the moving state z (a log-density, a number
+    of events) declares this by two members: `moving_part(y)`, a view of z, and `dynamics(t, z)`,
+    the derivative of z alone. Only z is regularised.
 
-    It is no module, so that the weights of the vector field keep their names.
+    This is not a module, so that the weights of the vector field keep their names.
 
     Args:
         vector_field: Module of a 0-d time, a state and further arguments.
@@ -79,14 +79,14 @@ class RegularizedField:
         return y0, z.new_zeros(len(z), len(self.regularizer.weights))
 
     def draw_noise(self, y0: Any) -> Tensor | None:
-        """Rademacher noise for one solve, with which |noise^T J|^2 has the mean |J|_F^2."""
+        """Rademacher noise for one solve, so that |noise^T J|^2 has the mean |J|_F^2."""
         if not self.regularizer.jacobian > 0:
             return None
         return torch.empty_like(self._moving_part(y0)).bernoulli_(0.5).mul_(2).sub_(1)
 
     @staticmethod
     def norm(state: tuple[Any, Tensor]) -> Tensor:
-        """Root mean square over the state without the integrals."""
+        """Root mean square of the state, without the integrals."""
         leaves = pytree.tree_leaves(state[0])
         sizes = [torch.linalg.vector_norm(leaf) for leaf in leaves]
         size = sizes[0] if len(sizes) == 1 else torch.linalg.vector_norm(torch.stack(sizes))
@@ -116,7 +116,7 @@ class RegularizedField:
         noise: Tensor | None,
         velocity: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """dz/dt and the integrands `(row, integrals)`, from as few evaluations as can be."""
+        """dz/dt and the integrands `(row, integrals)`, with as few evaluations as possible."""
         found: dict[str, Tensor] = {}
         if noise is not None:
             value, product = vector_jacobian_product(dynamics, t, z, noise)
@@ -138,7 +138,7 @@ class RegularizedField:
 
 
 def mean_square(x: Tensor) -> Tensor:
-    """Over the components of each row, in at least float32, shape `(row,)`."""
+    """Mean square of the components of each row, in at least float32, shape `(row,)`."""
     x = x.to(torch.promote_types(x.dtype, torch.float32))
     return x.square().reshape(len(x), -1).mean(1)
 
@@ -146,7 +146,7 @@ def mean_square(x: Tensor) -> Tensor:
 def vector_jacobian_product(
     dynamics: Dynamics, t: Tensor, z: Tensor, vector: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """f(t, z) and vector^T df/dz, which can be differentiated where gradients are enabled."""
+    """f(t, z) and vector^T df/dz, differentiable if gradients are enabled."""
     wanted = torch.is_grad_enabled()
     with torch.enable_grad():
         z = z if z.requires_grad else z.detach().requires_grad_()
@@ -165,9 +165,9 @@ def trajectory_derivatives(dynamics: Dynamics, t: Tensor, z: Tensor, order: int)
 
         z^(k+1) = d^k/ds^k f(t + s, z(t + s)) at s = 0.
 
-    The derivatives by s are nested forward-mode ones, and any f can be differentiated so. For k
-    of them one evaluation costs 2^k; a recursion for the Taylor coefficients of every operation,
-    at a cost of k^2, would save nothing up to K = 3.
+    The derivatives with respect to s are nested forward-mode derivatives, which work for any f.
+    With k of them one evaluation costs 2^k; a recursion for the Taylor coefficients of every
+    operation, at a cost of k^2, would save nothing up to K = 3.
 
     Args:
         dynamics: f, of a 0-d time and a state.
@@ -187,11 +187,11 @@ def trajectory_derivatives(dynamics: Dynamics, t: Tensor, z: Tensor, order: int)
 
 
 def _derivative_at_zero(func: Callable[[Tensor], Tensor], order: int, like: Tensor) -> Tensor:
-    """The derivative of this order of a function of one 0-d tensor."""
+    """The derivative at 0, of the given order, of a function of one 0-d tensor."""
     for _ in range(order):
         func = _differentiated(func)
     with warnings.catch_warnings():
-        # torch's own, when forward-mode differentiation is first used.
+        # torch warns when forward-mode differentiation is first used.
         warnings.filterwarnings("ignore", ".*torch.jit.script.* is deprecated", FutureWarning)
         return func(torch.zeros_like(like))
 

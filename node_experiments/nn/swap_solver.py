@@ -1,4 +1,4 @@
-"""Another solver and another gradient method for an existing model."""
+"""Temporary exchange of the solver and the gradient method of a model."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..ode import (
 )
 from .ode_module import solving_modules
 
-__all__ = ["solving_with"]
+__all__ = ["temporary_solver"]
 
 
 @contextmanager
-def solving_with(model: nn.Module, solver: Solver, gradient: Gradient) -> Iterator[None]:
-    """Exchange how every ODE of a model is solved and differentiated, for a while."""
+def temporary_solver(model: nn.Module, solver: Solver, gradient: Gradient) -> Iterator[None]:
+    """Temporarily exchange the solver and the gradient method of every ODE of a model."""
     modules = solving_modules(model)
     kept = [(module.solver, module.gradient, module.solves) for module in modules]
     for module in modules:

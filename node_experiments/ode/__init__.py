@@ -1,7 +1,7 @@
 """The paper's ODESolve: methods, step control, and gradients through a solve.
 
-This package needs torch and nothing else of the project. What a solve does not use is not
-imported: each gradient method, events and control inputs come with their first use.
+This package depends on torch and on nothing else in the project. Gradient methods, events and
+control inputs are imported on first use.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ __all__ = [
     "solve",
 ]
 
-PLACES = {"ControlInput": "control_inputs", "Event": "events"}
+MODULES = {"ControlInput": "control_inputs", "Event": "events"}
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(f"{__name__}.{PLACES.get(name, 'gradients')}"), name)
+        return getattr(import_module(f"{__name__}.{MODULES.get(name, 'gradients')}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

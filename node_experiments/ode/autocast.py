@@ -1,4 +1,4 @@
-"""Autocast is for the vector field: a solver computes in the precision of the state."""
+"""Autocast for the vector field only: the solver computes in the precision of the state."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
-__all__ = ["autocast_like_now", "full_precision"]
+__all__ = ["current_autocast", "full_precision"]
 
 
-def autocast_like_now(
-    device: torch.device, recorded: bool
-) -> Callable[[], AbstractContextManager]:
-    """A context for each evaluation that repeats the autocast state of this moment.
+def current_autocast(device: torch.device, recorded: bool) -> Callable[[], AbstractContextManager]:
+    """Return a factory of contexts that restore the current autocast state in an evaluation.
 
     Args:
         recorded: Whether all evaluations of the solve are part of one graph.
@@ -23,8 +21,8 @@ def autocast_like_now(
     dtype = torch.get_autocast_dtype(device.type)
 
     def context() -> AbstractContextManager:
-        # A cast of a weight that was made and cached without a graph would be met by evaluations
-        # with one, which would lose the gradient.
+        # A weight cast that was cached without a graph would be reused by evaluations with one,
+        # which would lose the gradient.
         cached = recorded or not torch.is_grad_enabled()
         return torch.autocast(device.type, dtype=dtype, cache_enabled=cached)
 
@@ -33,7 +31,7 @@ def autocast_like_now(
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Without autocast, and with none of its casts from before met inside or the reverse."""
+    """Disable autocast inside, and exchange none of its cached casts with the outside."""
     if not torch.is_autocast_enabled(device.type):
         yield
         return

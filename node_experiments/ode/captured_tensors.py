@@ -1,8 +1,8 @@
 """Discovery of the tensors that a vector field reads besides its arguments.
 
 Gradient methods that do not record the solver must know every tensor that needs a gradient.
-Modules are found by looking at the function; that nothing was missed is verified once, on the
-graph of one evaluation. Whatever cannot be given a gradient is rejected: a gradient that is
+Modules are found by inspecting the function; the graph of one evaluation verifies once that
+nothing was missed. Anything that cannot be given a gradient is rejected: a gradient that is
 silently zero is the costliest of errors.
 """
 
@@ -25,11 +25,11 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 __all__ = [
     "OPAQUE",
-    "Holdings",
-    "Unread",
+    "Reachable",
+    "UnobservedTensors",
     "constants_in",
     "find_parameters",
-    "holdings_of",
+    "reachable_from",
     "reject_unknown",
 ]
 
@@ -41,30 +41,31 @@ CAPTURED = (
 )
 
 
-OUT_OF_SIGHT = (
+UNDISCOVERED = (
     "the vector field reads a tensor that needs a gradient, and that was neither held by it nor "
     "read at the start and the end; its gradient would be lost: pass it in parameters=[...], or "
     "through args=(...) and as an argument of the vector field, or take gradient='backprop'"
 )
 
 
-KEPT = (
-    "the vector field keeps a tensor that needs a gradient from one evaluation for others (it was "
+REUSED = (
+    "the vector field reuses a tensor that needs a gradient from an earlier evaluation (it was "
     "computed by {}), so that its gradient would be lost; compute it in every evaluation, or "
     "outside and pass it through args=(...), or take gradient='backprop'"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Holdings:
-    """The modules and tensors within reach of a function, each once; see `holdings_of`.
+class Reachable:
+    """Modules, tensors and code reachable from a function, each listed once; see `reachable_from`.
 
-    It may read a few of them only: a method reaches whatever its object holds.
+    The function may read only a few of them: a method reaches everything that its object holds.
 
     Attributes:
-        modules: What it is, belongs to or holds, in containers, attributes and other functions.
-        tensors: Likewise, of those that belong to no module.
-        codes: The code of it, and of the functions that it holds.
+        modules: Modules that the function is, belongs to, or holds in containers, attributes and
+            other functions.
+        tensors: Tensors that it holds likewise and that belong to no module.
+        codes: Code objects of the function and of the functions that it holds.
     """
 
     modules: list[nn.Module] = field(default_factory=list)
@@ -73,12 +74,12 @@ class Holdings:
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
-    """Tensors within reach of a function that it was not seen to read.
+class UnobservedTensors:
+    """Tensors reachable from a function that it was not observed to read.
 
     Attributes:
-        parameters: Leaves that need a gradient and were in the graph of no evaluation. They may
-            be read between the times that were looked at.
+        parameters: Leaves that need a gradient and appeared in the graph of no evaluation. They
+            may be read at times between those that were evaluated.
         constants: Tensors that need no gradient.
     """
 
@@ -86,39 +87,39 @@ class Unread:
     constants: WeakTensorKeyDictionary = field(default_factory=WeakTensorKeyDictionary)
 
 
-def constants_in(holdings: Holdings) -> list[Tensor]:
-    """Tensors that a function holds, directly or in its modules, and that need no gradient."""
-    tensors = list(holdings.tensors)
-    for module in holdings.modules:
+def constants_in(reachable: Reachable) -> list[Tensor]:
+    """Return the tensors without gradient that a function holds, directly or in its modules."""
+    tensors = list(reachable.tensors)
+    for module in reachable.modules:
         tensors += [*module.parameters(), *module.buffers()]
     return list({id(x): x for x in tensors if not x.requires_grad}.values())
 
 
 def find_parameters(
     func: Callable[..., Any],
-    holdings: Holdings,
+    reachable: Reachable,
     evaluate: Callable[[float], tuple[Tensor, Sequence[Tensor]]],
     times: Sequence[float],
-) -> tuple[tuple[Tensor, ...], Unread]:
-    """Tensors that need a gradient and that `func` may read beside its arguments.
+) -> tuple[tuple[Tensor, ...], UnobservedTensors]:
+    """Find the tensors that need a gradient and that `func` may read besides its arguments.
 
     Args:
         func: The vector field as the user gave it.
-        holdings: What it holds.
-        evaluate: Evaluates it once at a time, with a graph; returns the derivative and the leaves
-            that were made for its arguments, of which the first is the state. It is called on the
-            first solve with a function, and always when what the function is seen to hold may
-            not be all that it reads.
-        times: Where to evaluate: a function may read other tensors at other times.
+        reachable: The tensors and modules that it holds.
+        evaluate: Evaluates it at a given time, with a graph; returns the derivative and the
+            leaves created for its arguments, the state first. It is called on the first solve
+            with a function, and on every solve if the function may read more than it visibly
+            holds.
+        times: Times of the evaluations: a function may read other tensors at other times.
 
     Returns:
-        The tensors, and which of them it was not seen to read.
+        The tensors, and those among them that `func` was not observed to read.
 
     Raises:
         ValueError: `func` reads a tensor that needs a gradient and was computed outside of it, or
             in another evaluation.
     """
-    modules, tensors = holdings.modules, holdings.tensors
+    modules, tensors = reachable.modules, reachable.tensors
     held = [*(p for module in modules for p in module.parameters()), *tensors]
     found = {id(p): p for p in held if p.requires_grad and p.is_leaf}
     if any(getattr(module, "_is_replica", False) for module in modules):
@@ -126,22 +127,22 @@ def find_parameters(
             "the vector field is a replica that torch.nn.DataParallel made, whose parameters are "
             "copies; take DistributedDataParallel, or gradient='backprop'"
         )
-    # A function that is made again for every solve has the same code, and is the same one where
-    # what it holds is the same.
+    # A function that is recreated for every solve has the same code object; it counts as the same
+    # function if it also holds the same objects.
     owner = func.__code__ if inspect.isfunction(func) else getattr(func, "__self__", func)
     of_modules = ((ref(module), module.training) for module in modules)
-    mode = (getattr(func, "__name__", ""), *map(id, holdings.codes), *of_modules)
+    mode = (getattr(func, "__name__", ""), *map(id, reachable.codes), *of_modules)
     verified = _verified(owner)
-    # A function that was verified may have been given a tensor since. One that was computed is
-    # rejected if it is read; and where nothing needs a gradient no backward pass notices others.
+    # A verified function may have been given another tensor since. A computed tensor must be
+    # rejected if it is read; and if nothing needs a gradient, no backward pass would notice it.
     computed = any(x.requires_grad and not x.is_leaf for x in tensors)
     if mode in verified and found and not computed:
         return tuple(found.values()), verified[mode]
     known = len(found)
     reached: set[int] = set()
     graphs: list[_Graph] = []
-    # In this mode, nodes of a graph remember where they were made: those without a memory were
-    # made before. (Their sequence numbers would do, were they not counted by thread.)
+    # In anomaly mode, graph nodes record where they were created: nodes without that record are
+    # older. (Sequence numbers would do, but they are counted per thread.)
     # The caller's saved-tensor hooks must not see this evaluation: its tensors are freed at once.
     with _anomaly_mode(), _own_saved_tensors():
         for t in times:
@@ -155,52 +156,52 @@ def find_parameters(
                 read = _captured(read, evaluate(t)[0])
             found |= {id(leaf): leaf for leaf in read}
             reached |= {id(leaf) for leaf in graph.leaves}
-    unread = Unread()
+    unobserved = UnobservedTensors()
     for key, leaf in found.items():
         if key not in reached:
-            unread.parameters[leaf] = True
+            unobserved.parameters[leaf] = True
     if len(found) == known:
-        if len(verified) == MOST_VERIFIED:
+        if len(verified) == MAX_VERIFIED:
             verified.clear()
-        verified[mode] = unread
-    return tuple(found.values()), unread
+        verified[mode] = unobserved
+    return tuple(found.values()), unobserved
 
 
-ONE_THREAD = threading.RLock()  # anomaly mode is that of the process
+ANOMALY_LOCK = threading.RLock()  # anomaly mode is global to the process
 
 
 @contextmanager
 def _anomaly_mode() -> Iterator[None]:
-    with ONE_THREAD, torch.autograd.set_detect_anomaly(True, check_nan=False):
+    with ANOMALY_LOCK, torch.autograd.set_detect_anomaly(True, check_nan=False):
         yield
 
 
 def _own_saved_tensors() -> AbstractContextManager[object]:
     if torch._C._autograd._top_saved_tensors_default_hooks(True) is None:
         return nullcontext()
-    # An output that is kept as it is would hold its own graph for ever.
+    # An output that is saved as it is would keep its own graph alive forever.
     return torch.autograd.graph.saved_tensors_hooks(Tensor.detach, lambda x: x)
 
 
-MOST_VERIFIED = 1000  # of one function, with different modules
-_VERIFIED: WeakKeyDictionary[Any, dict[tuple, Unread]] = WeakKeyDictionary()
+MAX_VERIFIED = 1000  # entries per function, each with other modules
+_VERIFIED: WeakKeyDictionary[Any, dict[tuple, UnobservedTensors]] = WeakKeyDictionary()
 
 
-def _verified(owner: Any) -> dict[tuple, Unread]:
+def _verified(owner: Any) -> dict[tuple, UnobservedTensors]:
     try:
         return _VERIFIED.setdefault(owner, {})
-    except TypeError:  # no weak references to it
+    except TypeError:  # it cannot be weakly referenced
         return {}
 
 
-def holdings_of(func: Any) -> Holdings:
-    """The modules, tensors and code within reach of a function."""
-    found = Holdings()
-    _reach(func, DEEPEST, set(), found)
+def reachable_from(func: Any) -> Reachable:
+    """Collect the modules, tensors and code reachable from a function."""
+    found = Reachable()
+    _collect(func, MAX_DEPTH, set(), found)
     return found
 
 
-def _reach(value: Any, depth: int, seen: set[int], found: Holdings) -> None:
+def _collect(value: Any, depth: int, seen: set[int], found: Reachable) -> None:
     if id(value) in seen:
         return
     seen.add(id(value))
@@ -212,21 +213,21 @@ def _reach(value: Any, depth: int, seen: set[int], found: Holdings) -> None:
         found.codes.append(value.__code__)
     if depth == 0:
         return
-    for held in _held_by(value):
+    for held in _children(value):
         inside = isinstance(held, HOLDERS) or inspect.isroutine(held)
         if inside or (not isinstance(held, OPAQUE) and _attributes(held)):
-            _reach(held, depth - 1, seen, found)
+            _collect(held, depth - 1, seen, found)
 
 
 HOLDERS = (Tensor, nn.Module, functools.partial, list, tuple, dict, set, frozenset)
 OPAQUE = (str, bytes, int, float, complex, type(None), type, ModuleType)
 MODULE_FIELDS = frozenset(vars(nn.Module()))
-LONGEST_CONTAINER = 1000  # a longer one holds data
-DEEPEST = 5  # from the function to a tensor: an object in a list, a list in that, say
+MAX_CONTAINER_LENGTH = 1000  # longer ones are assumed to hold data
+MAX_DEPTH = 5  # levels from the function to a tensor, such as a list in an object in a list
 
 
 def _attributes(value: Any) -> list[Any]:
-    """The attributes of an object; of one of torch's, such as an optimiser, none."""
+    """Attribute values of an object; none for torch's own objects, such as optimisers."""
     if type(value).__module__.partition(".")[0] == "torch":
         return []
     own = list(getattr(value, "__dict__", {}).values())
@@ -235,7 +236,7 @@ def _attributes(value: Any) -> list[Any]:
     return [*own, *(getattr(value, name) for name in names if hasattr(value, name))]
 
 
-def _held_by(value: Any) -> Sequence[Any]:
+def _children(value: Any) -> Sequence[Any]:
     """The values held by a function, a module's plain attributes, a container or an object."""
     if isinstance(value, Tensor):
         return ()
@@ -247,27 +248,27 @@ def _held_by(value: Any) -> Sequence[Any]:
             if name not in MODULE_FIELDS
         ]
     if isinstance(value, dict):
-        return list(value.values()) if len(value) <= LONGEST_CONTAINER else ()
+        return list(value.values()) if len(value) <= MAX_CONTAINER_LENGTH else ()
     if isinstance(value, list | tuple | set | frozenset):
-        return list(value) if len(value) <= LONGEST_CONTAINER else ()
+        return list(value) if len(value) <= MAX_CONTAINER_LENGTH else ()
     if isinstance(value, functools.partial):
         return [value.func, *value.args, *value.keywords.values()]
     if inspect.ismethod(value):
         function = value.__func__
-        held = _held_by_function(function) if inspect.isfunction(function) else [function]
+        held = _children_of_function(function) if inspect.isfunction(function) else [function]
         return [value.__self__, *held]
     if inspect.isfunction(value):
-        return _held_by_function(value)
+        return _children_of_function(value)
     if inspect.isroutine(value):
         return [getattr(value, "__self__", None)]
     return _attributes(value)
 
 
-def _held_by_function(function: FunctionType) -> list[Any]:
+def _children_of_function(function: FunctionType) -> list[Any]:
     """The values of a function's free and global variables, and its defaults."""
     held: list[Any] = []
     for cell in function.__closure__ or ():
-        with suppress(ValueError):  # a variable without a value
+        with suppress(ValueError):  # an unassigned variable
             held.append(cell.cell_contents)
     variables = function.__globals__
     held += [variables[name] for name in _globals_of(function.__code__) if name in variables]
@@ -276,9 +277,9 @@ def _held_by_function(function: FunctionType) -> list[Any]:
 
 @functools.lru_cache(maxsize=10_000)
 def _globals_of(code: CodeType) -> tuple[str, ...]:
-    """The names of global variables that a code reads, also in functions inside of it.
+    """Names of the global variables that a code object and its nested functions read.
 
-    Not those of attributes, as `inspect.getclosurevars` has them.
+    Unlike `inspect.getclosurevars`, this excludes the names of attributes.
     """
     names = {
         instruction.argval
@@ -292,7 +293,7 @@ def _globals_of(code: CodeType) -> tuple[str, ...]:
 def reject_unknown(
     derivative: Tensor, known: Sequence[Tensor], evaluate: Callable[[], Tensor]
 ) -> None:
-    """Reject a graph that ends in other leaves than the known ones.
+    """Reject a graph that has leaves other than the known ones.
 
     A function may have been verified before it was given a tensor that needs a gradient.
 
@@ -305,30 +306,31 @@ def reject_unknown(
     ids = {id(leaf) for leaf in known}
     unknown = [leaf for leaf in _Graph(derivative).leaves if id(leaf) not in ids]
     if unknown and _captured(unknown, evaluate()):
-        raise ValueError(OUT_OF_SIGHT)
+        raise ValueError(UNDISCOVERED)
 
 
 def _captured(leaves: Sequence[Tensor], derivative: Tensor) -> list[Tensor]:
-    """Those of `leaves` that another evaluation reads as well.
+    """Return those of `leaves` that another evaluation reads as well.
 
-    A leaf that the function makes for itself, to differentiate inside, is another one each time.
+    A leaf that the function creates itself, to differentiate internally, is new each time.
     """
     again = {id(leaf) for leaf in _Graph(derivative).leaves}
     return [leaf for leaf in leaves if id(leaf) in again]
 
 
 class _Graph:
-    """The graph of an output.
+    """The autograd graph of an output.
 
     Attributes:
-        leaves: The tensors that it starts from.
+        leaves: Its leaf tensors.
         nodes: Its operations, the last one first.
 
     Args:
-        reject_older: It was made in anomaly mode and may not lead into an older one.
+        reject_older: Whether to reject a graph that leads into an older one; the graph must have
+            been built in anomaly mode.
 
     Raises:
-        ValueError: It does.
+        ValueError: The graph leads into an older one.
     """
 
     def __init__(self, output: Tensor, reject_older: bool = False):
@@ -351,12 +353,12 @@ class _Graph:
                     queue.append(following)
 
     def reject_shared(self, others: Sequence[_Graph]) -> None:
-        """Reject a part that another evaluation made.
+        """Reject this graph if it shares an operation with the graph of another evaluation.
 
         Raises:
-            ValueError: With its operation.
+            ValueError: It does; the message names the operation.
         """
         made_before = {node for other in others for node in other.nodes}
         for node in self.nodes:
             if node in made_before:
-                raise ValueError(KEPT.format(node.name()))
+                raise ValueError(REUSED.format(node.name()))

@@ -1,10 +1,10 @@
-"""Tensors that the vector field reads and that changed between the solve and its backward pass.
+"""Detection of tensors that the vector field reads and that changed before the backward pass.
 
-Autograd keeps what a function computed; a gradient method that evaluates it again relies on it
-being the same function. Tensors that are changed in place are noticed by their version (see
-`problem.Constants`), and an evaluation tells whether they are read. Whatever else may change is
-noticed by its derivatives (see `gradients.backward_pass`): the variable of a loop in a closure, an
-attribute, training mode, weights that were replaced.
+Autograd saves what a function computed; a gradient method that evaluates the function again
+relies on it being the same function. Tensors that are changed in place are recognised by their
+version counters (see `problem.Constants`), and an evaluation shows whether they are read. Any
+other change is recognised by the derivatives (see `gradients.backward_pass`): a loop variable in
+a closure, an attribute, training mode, replaced weights.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["reject_if_read"]
 
-MOST_TIMES = 50  # at which a vector field is asked what it reads
+MAX_TIMES = 50  # at which a vector field is evaluated to find out what it reads
 
 
 class StoragesRead(TorchDispatchMode):
-    """The storages that all operations read."""
+    """Records the storages that operations read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,24 +50,24 @@ def storage_of(tensor: Tensor) -> int:
 
 
 def reject_if_read(problem: Problem, changed: Sequence[Tensor]) -> None:
-    """Evaluate the vector field, and look whether it reads tensors that were changed in place.
+    """Evaluate the vector field and reject it if it reads tensors that were changed in place.
 
-    A method holds its whole model and may read a part of it: a decoder's counters may change.
-    Those that are not read are not looked at again.
+    A method holds its whole model and may read only part of it: a decoder's counters may change.
+    Tensors that turn out not to be read are not checked again.
 
     Raises:
         RuntimeError: It reads one of them.
     """
-    assert problem.unread is not None
-    known = problem.unread.constants
+    assert problem.unobserved is not None
+    known = problem.unobserved.constants
     changed = [x for x in changed if x not in known]
     if not changed:
         return
     times = problem.times
     ends = [*times, *problem.solver.jump_t]
-    looked_at = sorted({*ends, *((a + b) / 2 for a, b in pairwise(sorted(ends)))})
+    candidates = sorted({*ends, *((a + b) / 2 for a, b in pairwise(sorted(ends)))})
     with torch.no_grad(), StoragesRead() as read:
-        for t in looked_at[:: max(1, len(looked_at) // MOST_TIMES)]:
+        for t in candidates[:: max(1, len(candidates) // MAX_TIMES)]:
             problem.func(problem.time(t), problem.y0.detach(), *problem.args)
     for x in changed:
         if storage_of(x) in read.found:

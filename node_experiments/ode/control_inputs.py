@@ -1,7 +1,7 @@
 """Control inputs: a known path u(t) for each sample that drives the vector field.
 
-The vector field is called with the path as one of its arguments, evaluates it at its time, and
-the solver steps over the jumps: `solve(field, y0, t, Solver(jump_t=u.jump_t), args=(u,))`.
+The vector field receives the path as one of its arguments and evaluates it at the current time;
+the solver ends its steps at the jumps: `solve(field, y0, t, Solver(jump_t=u.jump_t), args=(u,))`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ Interpolation = Literal["linear", "cubic", "constant"]
 class ControlInput:
     """A path u(t) through given values at given knots, for each sample of a batch.
 
-    Before its first knot and after its last one a path holds the value there. Gradients flow into
-    values and slopes, and into the times of continuous paths; as one of the `args` of a solve
-    they do so with every gradient method. Those of times jump at the knots, also where u(t) does
-    not, so a solve that needs them takes `jump_t=u.knots`.
+    A path is constant before its first knot and after its last one. Gradients flow into values
+    and slopes, and into the times of continuous paths; for a path among the `args` of a solve
+    they do so with every gradient method. Gradients of times jump at the knots even if u(t) does
+    not, so a solve that needs them should use `jump_t=u.knots`.
 
-    The paths of a batch are those of all its samples, so with per-sample step sizes
+    A batch of paths belongs to a fixed batch of samples, so with per-sample step sizes
     (`solver.batching="independent"`), where samples leave the batch, only a shared path works.
 
     Example:
@@ -43,19 +43,19 @@ class ControlInput:
         True
 
     Attributes:
-        times: Knots, strictly increasing, shape `(knots,)` or `(batch, knots)`. A sample that has
-            fewer of them than others ends with infinite times, whose values are not read.
+        times: Knots, strictly increasing, shape `(knots,)` or `(batch, knots)`. A sample with
+            fewer knots than others is padded with infinite times, whose values are ignored.
         values: Values at the knots, shape `(knots, channels)` for one path that all samples
             share, or `(batch, knots, channels)`.
-        interpolation: `linear`; `cubic`, Hermite polynomials, which have the given slopes at the
-            knots; or `constant`: each value from its knot (included) to the next one (excluded).
-        slopes: du/dt at the knots of a cubic path, of the shape of the values. When None a slope
-            is that from the knot before, so that u(t) depends on no value later than the next one
-            (Morrill et al. 2021, section 3.2).
+        interpolation: `linear`; `cubic`: Hermite polynomials with the given slopes at the knots;
+            or `constant`: each value holds from its knot (included) to the next one (excluded).
+        slopes: du/dt at the knots of a cubic path, of the same shape as the values. If None, the
+            slope at a knot is that of the line from the knot before, so that u(t) depends on no
+            value later than the next one (Morrill et al. 2021, section 3.2).
 
     Raises:
-        ValueError: Shapes that do not fit, times that do not increase, values that are not
-            finite, or a gradient asked for that does not exist.
+        ValueError: The shapes do not match, the times do not increase, values are not finite, or
+            a gradient is required that does not exist.
     """
 
     times: Tensor
@@ -72,7 +72,7 @@ class ControlInput:
             )
         times = self.times.detach()
         known = times.isfinite()
-        # The gap is infinite from a finite time to an infinite one, and NaN between those.
+        # The difference is infinite from a finite time to an infinite one, NaN between two such.
         increases = (times.diff(dim=-1) > 0) | (times[..., 1:] == torch.inf)
         if not bool(increases.all() and known[..., 0].all()):
             raise ValueError("times must increase strictly, with infinite ones at the end only")
@@ -81,9 +81,12 @@ class ControlInput:
                 raise ValueError(f"{name} must be finite at every knot of a finite time")
 
     def _check_shapes(self) -> None:
-        for name in ("times", "values"):
-            if not isinstance(getattr(self, name), Tensor):
-                found = type(getattr(self, name)).__name__
+        given = {"times": self.times, "values": self.values}
+        if self.slopes is not None:
+            given["slopes"] = self.slopes
+        for name, x in given.items():
+            if not isinstance(x, Tensor):
+                found = type(x).__name__
                 raise ValueError(f"{name} must be a tensor; found {found}; see torch.as_tensor")
         kind, shape = self.interpolation, self.values.shape
         if kind not in get_args(Interpolation):
@@ -112,9 +115,9 @@ class ControlInput:
                 `(batch, 1, ..., 1)`.
 
         Raises:
-            ValueError: Times for another number of samples than the paths have.
+            ValueError: The number of times differs from the number of paths.
         """
-        # A time of higher precision keeps it: a step may end a rounding before a knot.
+        # A time of higher precision keeps it: a step may end one rounding error before a knot.
         at = t if isinstance(t, Tensor) else self.values.new_tensor(t)
         at = at.to(self.values.device, torch.promote_types(at.dtype, self.values.dtype))
         at = at.reshape(-1, 1) if at.dim() else at.reshape(1)
@@ -154,7 +157,7 @@ class ControlInput:
             slopes = self.slopes.expand(*samples, -1, -1)
             slope0 = _pick(slopes, start)
             slope1 = torch.where(ends, _pick(slopes, start + 1), 0)
-        # The Hermite polynomial as the line and what bends it between its ends.
+        # The Hermite polynomial as a straight line plus a term that vanishes at both ends.
         bend = (slope0 * h - (u1 - u0)) * (1 - w) - (slope1 * h - (u1 - u0)) * w
         return u0 + w * (u1 - u0) + w * (1 - w) * bend
 
@@ -180,7 +183,7 @@ class ControlInput:
 
 
 def _pick(values: Tensor, index: Tensor) -> Tensor:
-    """Values `(..., knots, channels)` at the knots of an index `(..., 1)`: `(..., channels)`."""
+    """Select the values `(..., knots, channels)` at an index `(..., 1)`: `(..., channels)`."""
     index = index.unsqueeze(-1).expand(*index.shape[:-1], 1, values.shape[-1])
     return values.gather(-2, index).squeeze(-2)
 
@@ -190,7 +193,7 @@ def _flatten(u: ControlInput) -> tuple[list[Any], Interpolation]:
 
 
 def _unflatten(leaves: Iterable[Any], interpolation: Interpolation) -> ControlInput:
-    """A path of tensors that are those of a checked one, so that nothing waits for a device."""
+    """Rebuild a path that was validated before, without checks that synchronise a device."""
     u = object.__new__(ControlInput)
     times, values, slopes = leaves
     for name, value in zip(

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .inside_steps import inside_of
+from .inside_steps import step_interpolant
 from .methods.base import Interpolant, Stepper
 from .problem import Problem
 from .state import FlatState
@@ -20,18 +20,18 @@ __all__ = ["DenseOutput"]
 class DenseOutput:
     """The interpolants of all accepted steps, callable at any time of the solve.
 
-    It holds the stages of every step. Its values have gradients when the solve was made by
-    `gradient="backprop"`, with a method that is not implicit and without events, and none
-    otherwise: events are looked for without a graph, and so are values inside implicit steps.
-    They have none with respect to `t`.
+    It holds the stages of every step. Its values have gradients only if the solve used
+    `gradient="backprop"`, a method that is not implicit, and no events: events are located
+    without a graph, and values inside implicit steps are computed without one. They have no
+    gradient with respect to `t`.
 
     Attributes:
         lacks_gradient: Whether the solution has a gradient that these values do not have; the
-            first one that is asked for with gradients enabled warns of it.
+            first call with gradients enabled warns of it.
 
     Args:
-        problem: What is solved.
-        state: How the state was packed.
+        problem: The initial value problem.
+        state: The layout of the packed state.
         resolution: Relative precision of the times.
     """
 
@@ -46,14 +46,14 @@ class DenseOutput:
     def record(
         self, problem: Problem, step: Stepper, t: float, h: float, y0: Tensor, y1: Tensor
     ) -> bool:
-        """Keep the interpolant of an accepted step; the answer lets the solve continue."""
-        self._pieces.append((t, h, inside_of(problem, step, t, h, y0, y1)))
+        """Store the interpolant of an accepted step; return False, so that the solve continues."""
+        self._pieces.append((t, h, step_interpolant(problem, step, t, h, y0, y1)))
         self._starts.append(t)
         self._t1 = t + h
         return False
 
     def end_at(self, t: float) -> None:
-        """The solution ends here: by an event inside its last step, or within rounding of it."""
+        """Set the end of the solution: an event in its last step, or within rounding of it."""
         self._t1 = t
 
     @property
@@ -67,10 +67,10 @@ class DenseOutput:
         return [*self._starts, self._t1]
 
     def __call__(self, t: Tensor | float) -> Any:
-        """The state at `t`, of any shape; its axes come before those of the state.
+        """Return the state at times `t` of any shape, whose axes come before those of the state.
 
         Raises:
-            ValueError: A time outside the solve.
+            ValueError: A time is outside the solve.
         """
         if self.lacks_gradient and torch.is_grad_enabled():
             self.lacks_gradient = False
@@ -83,7 +83,7 @@ class DenseOutput:
         times = torch.as_tensor(t, dtype=torch.float64)
         low, high = min(self._t0, self._t1), max(self._t0, self._t1)
         host = times.detach().reshape(-1).tolist()
-        # The ends of a solve in single precision are not quite what they are written as.
+        # In single precision the ends of a solve differ slightly from the numbers as written.
         resolution = self._resolution
         if isinstance(t, Tensor) and t.is_floating_point():
             resolution = max(resolution, torch.finfo(t.dtype).eps)
@@ -96,12 +96,12 @@ class DenseOutput:
             )
         sign = 1.0 if self._t1 >= self._t0 else -1.0
         starts = [sign * start for start in self._starts]
-        places = [max(0, bisect_right(starts, sign * time) - 1) for time in host]
-        # A solve may end where it starts: by an event, or as its first step failed.
+        indices = [max(0, bisect_right(starts, sign * time) - 1) for time in host]
+        # A solve may end where it starts: by an event, or because its first step failed.
         values: list[Tensor] = [self._y0.reshape(-1)] * len(host)
-        for place in sorted(set(places)) if self._pieces else ():
-            begin, h, interpolant = self._pieces[place]
-            members = [i for i, p in enumerate(places) if p == place]
+        for index in sorted(set(indices)) if self._pieces else ():
+            begin, h, interpolant = self._pieces[index]
+            members = [i for i, other in enumerate(indices) if other == index]
             states = interpolant([(host[i] - begin) / h for i in members])
             for i, value in zip(members, states, strict=True):
                 values[i] = value

@@ -1,4 +1,4 @@
-"""Contexts of the caller that hold for every evaluation of a vector field, also in gradients."""
+"""The caller's contexts, entered again for every evaluation, also in the backward pass."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from torch.nn.utils import parametrize
 
 from .gradients import Gradient, make_gradient
 
-__all__ = ["evaluated_as_now"]
+__all__ = ["with_current_contexts"]
 
 
-def evaluated_as_now(
+def with_current_contexts(
     func: Callable[..., Any], device: torch.device, gradient: Gradient | str
 ) -> Callable[..., Any]:
-    """`func`, evaluated in the contexts of this moment."""
+    """Wrap `func` so that every evaluation runs in the contexts that are active now."""
     for context in evaluation_contexts(device, gradient):
-        func = evaluated_in(context, func)
+        func = with_context(context, func)
     return func
 
 
 def evaluation_contexts(
     device: torch.device, gradient: Gradient | str
 ) -> list[Callable[[], AbstractContextManager]]:
-    """The contexts of this moment that hold for each evaluation, also in the backward pass."""
+    """Factories of the active contexts that every evaluation enters, also in the backward pass."""
     contexts: list[Callable[[], AbstractContextManager]] = []
     recorded = make_gradient(gradient).records_steps
     if torch.is_autocast_enabled(device.type):
-        from .autocast import autocast_like_now
+        from .autocast import current_autocast
 
-        contexts.append(autocast_like_now(device, recorded))
+        contexts.append(current_autocast(device, recorded))
     if parametrize._cache_enabled and not recorded:
-        from .parametrization_cache import set_aside
+        from .parametrization_cache import cache_disabled
 
-        contexts.append(set_aside)
+        contexts.append(cache_disabled)
     return contexts
 
 
-def evaluated_in(
+def with_context(
     context: Callable[[], AbstractContextManager], func: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """`func`, each evaluation of which is made in a new context."""
+    """Wrap `func` so that each evaluation runs in a new context."""
 
     def call(*args: Any) -> Any:
         with context():

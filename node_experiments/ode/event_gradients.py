@@ -1,13 +1,13 @@
-"""Time and state of an event as functions of everything that they depend on.
+"""Time and state of an event as differentiable functions of everything that they depend on.
 
-The time t* is defined by g(t*, y(t*)) = 0, so that its derivative with respect to anything that y
-or g depend on is that of the implicit function theorem (Chen, Amos & Nickel 2021):
+The time t* is defined by g(t*, y(t*)) = 0, so the implicit function theorem gives its derivative
+with respect to anything that y or g depend on (Chen, Amos & Nickel 2021):
 
     dt* = -(dg at fixed t) / (dg/dt + dg/dy f),    dy(t*) = dy at fixed t + f dt*.
 
-Both are recorded as what an iteration of the chord method s <- s - g(t* + s, y(t* + s)) / rate
-would compute from s = 0. Every iteration makes the derivatives of one more order exact, as does
-every order of the method that makes y(t* + s), a step of zero length, from y(t*).
+Both are recorded as iterations of the chord method s <- s - g(t* + s, y(t* + s)) / rate from
+s = 0. Every iteration makes the derivatives of one more order exact, and so does every order of
+the method that computes y(t* + s) from y(t*) by a step of zero length.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ STEP = EXPLICIT_TABLEAUS["heun3"]
 def event_gradients(
     problem: Problem, event: Event, name: str, t: float, y: Tensor, jumps: bool
 ) -> tuple[Tensor, Tensor]:
-    """Time and state of an event in the graph, with exact derivatives up to the third.
+    """Return time and state of an event in the graph, with exact derivatives up to order 3.
 
     Args:
-        name: What an error calls the event.
+        name: Name of the event in error messages.
         t: Time of the event.
         y: State at the fixed time `t`, in the graph, of the shape of the problem's state.
-        jumps: Whether the function of the event jumps there.
+        jumps: Whether the event's function jumps there.
 
     Returns:
-        The time, 0-d of the dtype of the problem's times, and the state, of the shape of `y`.
+        The time, 0-d and of the dtype of the problem's times, and the state, shaped like `y`.
     """
     time = problem.time(t)
     exact = torch.as_tensor(t, dtype=problem.t.dtype, device=y.device)
@@ -55,7 +55,7 @@ def event_gradients(
         if not y.requires_grad:
             return exact, y
         message = (
-            f"{name} has no gradient where it ended the solve, at t={t:.6g}, for its function "
+            f"{name} has no gradient where it ended the solve, at t={t:.6g}: its function "
             f"{why}; detach its time and state, or make it a smooth function (y - c, not y > c)"
         )
         zero = torch.zeros((), dtype=y.dtype, device=y.device, requires_grad=True)
@@ -74,7 +74,7 @@ def event_gradients(
 def rate_of_change(
     problem: Problem, event: Event, time: Tensor, y: Tensor, f: Tensor, jumps: bool
 ) -> tuple[float, str]:
-    """Rate of the value of an event along the solution, or why that is not defined."""
+    """Rate of change of an event's value along the solution, or the reason why it has none."""
     if jumps:
         return math.nan, "jumps there"
     args = tuple(a.detach() if isinstance(a, Tensor) else a for a in problem.args)
@@ -95,26 +95,26 @@ def rate_of_change(
 
 
 def moved_in_time(problem: Problem, time: Tensor, y: Tensor, s: Tensor, f: Tensor) -> Tensor:
-    """The state a time `s` after `y`, where s is zero and its derivatives are not.
+    """State at the time `s` after that of `y`, where s is zero but its derivatives are not.
 
     Args:
         time, s: 0-d.
         f: The derivative at (time, y).
     """
 
-    def clock(t: float, h: float, nodes: Sequence[float]) -> tuple[list[Tensor], Tensor]:
+    def stage_times(t: float, h: float, nodes: Sequence[float]) -> tuple[list[Tensor], Tensor]:
         return [time + c * s for c in nodes], s
 
     counts = problem.stats.forward
     stepper = ExplicitRungeKutta(
-        STEP, problem.func, y, counts, args=problem.args, records=True, clock=clock
+        STEP, problem.func, y, counts, args=problem.args, records=True, stage_times=stage_times
     )
     stepper.starts_with(y, f)
     return stepper.step(0.0, 0.0, y)
 
 
 class NoGradient(torch.autograd.Function):
-    """Zero, through which no gradient but zero may pass."""
+    """A zero that raises an error when a nonzero gradient flows into it."""
 
     @staticmethod
     def forward(ctx: Any, zero: Tensor, message: str) -> Tensor:

@@ -25,10 +25,10 @@ __all__ = ["packed_events", "solve_to_event"]
 def packed_events(
     events: Sequence[Event | Callable[..., Any]], state: FlatState, arguments: FlatArguments
 ) -> list[Event]:
-    """The events with functions of packed states.
+    """Convert events to ones whose functions take packed states.
 
     Raises:
-        ValueError: They are no sequence of functions.
+        ValueError: `events` is not a sequence of functions or events.
     """
     listed = isinstance(events, Iterable)
     events = list(events) if listed else events
@@ -54,7 +54,7 @@ def solve_to_event(
     The problem's `observe` and `watch` see the steps of the search, each once.
 
     Returns:
-        Times and states that were reached, the event's last, and the trajectory.
+        Times and states that were reached, those of the event last, and the trajectory.
     """
     finder = EventFinder(problem, events)
     if finder.index is not None:
@@ -113,7 +113,7 @@ def search(problem: Problem, finder: EventFinder) -> tuple[Tensor, Trajectory]:
 
 
 def up_to(problem: Problem, reached: Sequence[float], t: float, end: Tensor) -> Problem:
-    """The same problem with the event at `t` as its end.
+    """Return the same problem, ending at the event at `t`.
 
     Args:
         reached: Output times before the event.
@@ -131,13 +131,13 @@ def up_to(problem: Problem, reached: Sequence[float], t: float, end: Tensor) -> 
 def event_at_start(
     problem: Problem, event: Event, index: int
 ) -> tuple[Tensor, Tensor, Trajectory]:
-    """Start and event, which are one."""
+    """Solution that consists of the start and an event at the start."""
     t, y = problem.times[0], problem.y0
     trajectory = Trajectory(status=Status.EVENT, t=t, h=0.0)
     time = problem.t[0].detach()
     if torch.is_grad_enabled():
         if problem.t.requires_grad:
-            # The state at the fixed time of the event, which the start moves away from.
+            # The state at the fixed time of the event, from which the start moves away.
             shift = (problem.t[0] - time).to(y.dtype)
             start = problem.time(t) + shift
             f = problem.func(start, y, *problem.args).to(y.dtype)

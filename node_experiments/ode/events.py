@@ -1,7 +1,7 @@
 """Terminal events: a solve ends where a function of time and state crosses zero.
 
 Every accepted step is searched: the function is evaluated at its end and at a few points of its
-interpolant, and a change of sign between two of them is narrowed down to rounding.
+interpolant, and a change of sign between two of them is located to rounding precision.
 """
 
 from __future__ import annotations
@@ -16,50 +16,50 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .inside_steps import inside_of, needs_shorter_steps
+from .inside_steps import interpolates_by_substeps, step_interpolant
 from .methods.base import Interpolant, Stepper
 from .problem import Problem
 from .vector_field import changed_in_place
 
 __all__ = ["Event", "EventFinder", "Zero", "first_zero", "value_of"]
 
-# Share of the change between two points that a continuous value cannot make at one point.
+# A change at a single point above this fraction of the change over the bracket counts as a jump.
 JUMP = 1e-2
 
 
 @dataclass(frozen=True)
 class Event:
-    """Ends a solve where `func(t, y, *args)` crosses zero, or comes to zero.
+    """A terminal event: ends a solve where `func(t, y, *args)` crosses or reaches zero.
 
-    The value may be continuous, or jump: for a boolean function the event is where it changes,
-    and from False to True it rises. Where a value comes to zero and stays, as that of `relu`, the
-    event is the first zero. A function that is zero at the start does not end the solve there,
-    but where it is zero for the next time.
+    The value may be continuous or jump. For a boolean function the event is where it changes; a
+    change from False to True counts as rising. If a value reaches zero and stays there, like that
+    of `relu`, the event is the first zero. A function that is zero at the start does not end the
+    solve there, but at its next zero.
 
-    What happens between two evaluations is not seen. A function that is positive at both, and
+    What happens between two evaluations is not detected. A function that is positive at both, and
     negative for a while between them, is missed, and so is one that touches zero and turns back,
     or a periodic one whose period is shorter. With the default of `points`, two zeros are found
     if they are at least a ninth of a step apart; bound the steps by `Solver(max_step=...)`, or
-    raise `points`, to find closer ones. For a zero that is only touched, take the derivative of
+    raise `points`, to find closer ones. For a zero that is only touched, use the derivative of
     the function as the event.
 
     Gradients flow through the time of the event and the state there, by the implicit function
-    theorem. Where that does not apply (a function without a derivative, one that jumps or is flat
-    at its zero) their values are right, and a gradient through them raises a RuntimeError.
+    theorem. If that does not apply (a function without a derivative, one that jumps or is flat at
+    its zero), their values are correct, but a gradient through them raises a RuntimeError.
 
     Attributes:
         func: Maps a 0-d time, a state and the arguments of the solve to one number: a tensor of
-            any real dtype with one element, or a number of Python or NumPy.
+            any real dtype with one element, or a Python or NumPy number.
         direction: 1 counts only crossings from below, -1 only those from above, 0 both.
         points: Evaluations inside each step besides that at its end, on the method's interpolant
-            (a straight line for reversible, symplectic and fixed-step Adams methods, which have
-            none without further evaluations of the vector field). The largest number among the
-            events of a solve holds for all of them.
-        at_start: Whether the solve ends at once where the function is exactly zero at the start,
+            (a straight line for reversible, symplectic and fixed-step Adams methods, whose
+            interpolants need further evaluations of the vector field). The largest number among
+            the events of a solve applies to all of them.
+        at_start: Whether the solve ends immediately if the function is exactly zero at the start,
             with the start as the time of the event.
 
     Raises:
-        ValueError: Another direction, or a number of points that is negative or not whole.
+        ValueError: `direction` is not -1, 0 or 1, or `points` is negative or not whole.
 
     Example:
         A ball that falls from a height of 1 with an acceleration of 2:
@@ -92,10 +92,10 @@ class EventFinder:
         events: The events, whose functions take packed states.
 
     Attributes:
-        index: Which of the events came, or None.
-        t: When.
-        jumps: Whether its function jumps there, and has no derivative.
-        failed: The event whose value was not finite, or None; such a value ends the solve.
+        index: Index of the event that occurred, or None.
+        t: Time of that event.
+        jumps: Whether its function jumps there, and so has no derivative.
+        failed: Index of an event whose value was not finite, which ends the solve, or None.
     """
 
     def __init__(self, problem: Problem, events: Sequence[Event]):
@@ -109,12 +109,12 @@ class EventFinder:
         self.t = t0 if zeros else math.nan
         self.jumps = False
         self.failed: int | None = None
-        self._is_coarse = needs_shorter_steps(problem)
+        self._is_coarse = interpolates_by_substeps(problem)
         self._start, self._h = t0, math.nan
         self._interpolant: Interpolant | None = None
 
     def __call__(self, step: Stepper, t: float, h: float, y0: Tensor, y1: Tensor) -> bool:
-        """Whether the accepted step from (t, y0) to (t + h, y1) is the last, by an event."""
+        """Whether an event ends the solve in the accepted step from (t, y0) to (t + h, y1)."""
         *inside, after = self._values_in(step, t, h, y0, y1)
         for i, (a, b) in enumerate(zip(self._before, after, strict=True)):
             if not (math.isfinite(a) and math.isfinite(b)):
@@ -122,7 +122,7 @@ class EventFinder:
                 return True
         self._start, self._h = t, h
         with torch.no_grad():
-            self._interpolant = inside_of(self._problem, step, t, h, y0, y1)
+            self._interpolant = step_interpolant(self._problem, step, t, h, y0, y1)
         found = []
         for i, event in enumerate(self._events):
             theta0, value0 = 0.0, self._before[i]
@@ -133,8 +133,8 @@ class EventFinder:
                 if crosses(value0, value, event.direction):
                     found.append((i, Bracket(theta0, theta, value0, value)))
                     break
-                # Zero has no sign: what was there before it decides about the next crossing. And
-                # what an interpolant leads to outside the domain of the function says nothing.
+                # Zero has no sign: the value before it decides about the next crossing. And a
+                # value that is not finite may be due to an interpolant outside the domain.
                 if is_known and value != 0 and math.isfinite(value):
                     theta0, value0 = theta, value
             self._before[i] = value0
@@ -147,12 +147,12 @@ class EventFinder:
         zero, self.index = min((zero, i) for i, zero in zeros.items() if zero is not None)
         self.t, self.jumps = t + zero.theta * h, zero.jumps
         if self.t == self._problem.times[0]:
-            # The solve up to the event has a step, however short.
+            # The solve up to the event needs a step, however short.
             self.t = math.nextafter(self.t, t + h)
         return True
 
     def at(self, times: Sequence[float]) -> Tensor:
-        """States inside the step of the event, shape `(times, n)`."""
+        """States at times inside the step of the event, shape `(times, n)`."""
         assert self._interpolant is not None
         return self._interpolant([(t - self._start) / self._h for t in times])
 
@@ -161,7 +161,7 @@ class EventFinder:
     ) -> list[list[float]]:
         """Values of all events at the points inside a step and at its end."""
         times, states = [t + theta * h for theta in self._thetas], []
-        if times and step.interpolates_freely:
+        if times and step.has_free_interpolant:
             with torch.no_grad():
                 states = list(step.interpolant(t, h, y0, y1)(self._thetas))
         elif times:
@@ -169,7 +169,7 @@ class EventFinder:
         return self._values([*times, t + h], [*states, y1])
 
     def _values(self, times: Sequence[float], states: Sequence[Tensor]) -> list[list[float]]:
-        """Values of all events at each point; they cost one synchronisation."""
+        """Values of all events at each point, with one synchronisation."""
         problem = self._problem
         with torch.no_grad():
             values = [
@@ -182,19 +182,19 @@ class EventFinder:
         return [numbers[i : i + width] for i in range(0, len(numbers), width)]
 
     def _zero_in(self, bracket: Bracket, index: int) -> Zero | None:
-        """The zero of an event; None when its function is not finite on the way to it."""
+        """Zero of an event in a bracket; None if the search meets a value that is not finite."""
         problem = self._problem
         assert self._interpolant is not None
         with torch.no_grad():
             coarse = problem.func.resolution
             resolution = max(torch.finfo(problem.y0.dtype).eps, coarse)
-            # A value in half precision has the jumps of its rounding.
+            # A value in half precision jumps by its rounding.
             size = float(self._interpolant([0.0]).abs().max()) if coarse else 0.0
             value = partial(self._value, index)
             return first_zero(value, bracket, resolution, 8 * coarse * (1 + size))
 
     def _value(self, index: int, theta: float) -> float:
-        """The value of an event inside the step of the last call."""
+        """Value of an event at the position `theta` in the step of the last call."""
         problem, event = self._problem, self._events[index]
         assert self._interpolant is not None
         with torch.no_grad():
@@ -205,13 +205,13 @@ class EventFinder:
 def value_of(
     event: Event, problem: Problem, t: Tensor, y: Tensor, args: tuple | None = None
 ) -> Tensor:
-    """The value of an event as a 0-d tensor on the device of the state; -1 and 1 for booleans.
+    """Value of an event, 0-d on the device of the state; -1 for False and 1 for True.
 
     Raises:
         ValueError: The function did not return one real number, or changed the time or the state
             in place.
     """
-    versions = (t._version, y._version) if problem.func.counts_changes else None
+    versions = (t._version, y._version) if problem.func.has_versions else None
     result = event.func(t, y, *(problem.args if args is None else args))
     if versions is not None and (t._version, y._version) != versions:
         raise changed_in_place(t._version != versions[0], "an event")
@@ -226,16 +226,16 @@ def value_of(
 
 
 def crosses(before: float, after: float, direction: int) -> bool:
-    """Whether a value went through zero, or came to it, in the given direction."""
+    """Whether a value crossed or reached zero in the given direction."""
     if before == 0 or math.copysign(1, before) * after > 0 or math.isnan(after):
         return False
     return direction == 0 or (after > before) == (direction > 0)
 
 
 class Bracket(NamedTuple):
-    """Positions in a step between which a value changes its sign or becomes zero.
+    """Positions in a step between which a value changes sign or becomes zero.
 
-    `at_low` is not zero; `at_high` is zero or of the other sign.
+    The value `at_low` is not zero; `at_high` is zero or has the opposite sign.
     """
 
     low: float
@@ -254,15 +254,15 @@ class Zero(NamedTuple):
 def first_zero(
     value: Callable[[float], float], bracket: Bracket, resolution: float, rounding: float = 0.0
 ) -> Zero | None:
-    """The zero in a bracket: secants (Illinois), and bisection where these do not help.
+    """Find the zero in a bracket by secants (Illinois), with bisection as the fallback.
 
     Args:
         resolution: Relative precision of the position.
-        rounding: What the value may change by without a jump.
+        rounding: Largest change of the value that does not count as a jump.
 
     Returns:
-        The end of the final bracket, where the value is zero or has changed its sign; None when
-        a value is not finite.
+        The end of the final bracket, where the value is zero or has changed sign; None if a value
+        is not finite.
     """
     low, high, at_low, at_high = bracket
     weight_low, weight_high = at_low, at_high
@@ -275,7 +275,7 @@ def first_zero(
             # Is the zero a single point, or the end of an interval of zeros?
             middle = high - width * math.sqrt(resolution)
         elif at_high == 0 or n % 3 == 2:
-            # Every third cut is through the middle, for secants close in slowly on a jump.
+            # Bisect every third time, because secants converge slowly to a jump.
             middle = low + width / 2
         else:
             middle = high - weight_high * width / (weight_high - weight_low)

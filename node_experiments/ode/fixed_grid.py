@@ -1,4 +1,4 @@
-"""Steps that do not depend on the solution."""
+"""Grids of steps that do not depend on the solution."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class FixedGrid:
 
     With `num_steps` the interval is cut into equal steps; with `step_size` all steps have that
     size except the last, which ends at t1; with neither, steps end at the times `step_t`. The
-    steps are generated one by one, so that their number costs no memory and may be infinite.
+    steps are generated one by one, so that their number takes no memory and may be infinite.
 
     Args:
-        times: Output times. A step that would end within their rounding of one ends there, so
-            that nothing has to be interpolated, and no tiny step follows.
+        times: Output times. A step that would end within rounding of one ends exactly there, so
+            that nothing has to be interpolated and no tiny step follows.
         resolution: Relative precision of the output times.
     """
 
@@ -33,7 +33,7 @@ class FixedGrid:
         furthest = max(abs(t0), abs(times[-2]), abs(t1) if math.isfinite(t1) else 0.0)
         rounding = 4 * resolution * furthest
         self._is_given = solver.num_steps is None and solver.step_size is None
-        # Iterators of C: a step that starts costs no call of Python but this object's own.
+        # Iterators in C: starting a step costs no Python call except that of `judge`.
         self._points: Iterator[float]
         if solver.num_steps is not None:
             count = solver.num_steps
@@ -57,7 +57,7 @@ class FixedGrid:
         self.t = self.t_next
         point, slack, output = next(self._points, self._t1), self._slack, self._output
         if output is not None:
-            # A point may be the output that it was meant to be.
+            # A grid point within rounding of an output time is replaced by it.
             while output is not None and (point - output) * self._sign > slack:
                 output = next(self._outputs, None)
             self._output = output
@@ -69,7 +69,7 @@ class FixedGrid:
 
 
 def step_numbers(span: float, step: float, rounding: float) -> Iterable[int]:
-    """Numbers of the steps of one size before the last one, which ends at the end."""
+    """Numbers of the equal steps, counted from 1, without the last one, which ends at t1."""
     if math.isinf(span):
         return itertools.count(1)
     slack = max(min(rounding / abs(step), 1e-3), 1e-9)

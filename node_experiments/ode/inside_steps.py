@@ -1,4 +1,4 @@
-"""The solution inside accepted steps."""
+"""Interpolation of the solution inside accepted steps."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from .methods.base import Interpolant, Stepper
 from .methods.registry import METHODS
 from .problem import Problem
 
-__all__ = ["inside_of", "needs_shorter_steps"]
+__all__ = ["interpolates_by_substeps", "step_interpolant"]
 
 
-def needs_shorter_steps(problem: Problem) -> bool:
+def interpolates_by_substeps(problem: Problem) -> bool:
     """Whether an interpolant from the ends of a step may be off by far more than the tolerance.
 
-    A step of an implicit method may be far longer than the detail of the solution inside it, and
-    on a stiff problem the derivatives at its ends have the error of the state many times over.
+    A step of an implicit method may be far longer than the time scales of the solution inside it,
+    and on a stiff problem the derivatives at its ends amplify the error of the state.
     """
     return METHODS[problem.solver.method].family == "implicit"
 
 
-def inside_of(
+def step_interpolant(
     problem: Problem, step: Stepper, t: float, h: float, y0: Tensor, y1: Tensor
 ) -> Interpolant:
-    """The solution in an accepted step from (t, y0) to (t + h, y1), as `Stepper.interpolant`.
+    """Interpolant of an accepted step from (t, y0) to (t + h, y1); see `Stepper.interpolant`.
 
-    For implicit methods it is that of shorter steps from its start, which evaluate the vector
-    field when they are asked for, and have no graph.
+    For implicit methods it takes shorter steps from the start of the step. These evaluate the
+    vector field whenever values are requested, and have no graph.
     """
-    if needs_shorter_steps(problem):
-        return partial(_shorter_steps, problem, t, h, y0, y1)
+    if interpolates_by_substeps(problem):
+        return partial(_interpolate_by_substeps, problem, t, h, y0, y1)
     return step.interpolant(t, h, y0, y1)
 
 
-def _shorter_steps(
+def _interpolate_by_substeps(
     problem: Problem, t: float, h: float, y0: Tensor, y1: Tensor, thetas: Sequence[float]
 ) -> Tensor:
     ends = {0.0: y0, 1.0: y1}

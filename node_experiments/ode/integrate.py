@@ -1,8 +1,8 @@
 """The loop over steps, and the solve without a graph that gradient methods start from.
 
 The loop runs over steps, never over output times. A plain step costs two calls of Python functions
-besides those of the vector field, one of the method and one of the step size control; an adaptive
-one a third, which measures its error.
+besides those of the vector field: one of the method and one of the step size controller. An
+adaptive step costs a third, which measures its error.
 """
 
 from __future__ import annotations
@@ -47,21 +47,21 @@ def integrate(
 
     Args:
         y0: State at `times[0]`.
-        times: Strictly monotonic output times, in units of t; the last may be infinite, when only
-            `observe` can end the loop in success.
-        solver: Its bounds on the size of steps, which hold for adaptive steps only, and on their
-            number, which do not hold for those of a finite grid; and its interpolation.
+        times: Strictly monotonic output times, in units of t; the last may be infinite, in which
+            case only `observe` can end the loop successfully.
+        solver: Holds the bounds on step sizes, which apply to adaptive steps only, and on the
+            number of steps, which do not apply to a finite grid, and the kind of interpolation.
         error_ratio: Error of a step (h, y0, y1) in multiples of the tolerance, or None for steps
             that are always accepted.
-        on_accept: Called with every accepted step (t, h, y), where y is its state at t.
+        on_accept: Called with every accepted step (t, h, y), where y is the state at t.
         observe: Called with every accepted step (stepper, t, h, y, y_next) before it is committed;
-            the loop ends before this step when it answers True, with status `EVENT`.
+            if it returns True, the loop ends before this step with the status `EVENT`.
         watch: Called with every step (t, h, y, accepted).
-        enter: Called with both ends of a step before it is made.
+        enter: Called with the times of both ends of a step before it is taken.
     """
     adaptive = error_ratio is not None
     min_step = solver.min_step if adaptive and not solver.accept_min_step else 0.0
-    # What the last stage saw just before a grid point, the next step sees just after it.
+    # The last stage is evaluated just before a grid point, but the next step starts just after it.
     perturbed = solver.perturb and METHODS[solver.method].family in ("explicit", "implicit")
     linear = solver.interpolation == "linear"
     y, t, end = y0, controller.t, times[-1]
@@ -69,7 +69,7 @@ def integrate(
     max_steps = solver.max_steps if bounded else math.inf
     max_steps_between = solver.max_steps_between_outputs if bounded else None
     direction = math.copysign(1.0, end - times[0])
-    step, judge, remembers = stepper.step, controller.judge, stepper.remembers
+    step, judge, needs_accept = stepper.step, controller.judge, stepper.needs_accept
     if t != times[0]:
         stepper.reset()
     result = Trajectory(outputs=[y0], t=t)
@@ -127,8 +127,9 @@ def integrate(
             steps_since_output = 0
         if on_accept is not None:
             on_accept(t, h, y)
-        if remembers:
+        if needs_accept:
             stepper.accept(h)
+        # As in `StepCounts.accept`, without a call in every step.
         counts.accepted += 1
         if size < counts.smallest_step:
             counts.smallest_step = size
@@ -152,7 +153,7 @@ def solve_forward(
 
     Args:
         on_accept: Called with every accepted step (t, h, y).
-        stepper: Makes the steps, where they are looked at.
+        stepper: Takes the steps, for callers that inspect it; created if None.
 
     Returns:
         States at the output times that were reached, shape `(time, *state)`, and the trajectory.
@@ -177,7 +178,7 @@ def solve_forward(
 
 
 def solve_by_scipy(problem: Problem, on_accept: OnAccept | None) -> Trajectory:
-    """Solve by a method of SciPy, which makes all of its steps.
+    """Solve by a method of SciPy, which takes its steps internally.
 
     Raises:
         ValueError: The steps are to be recorded.
@@ -196,39 +197,39 @@ def solve_by_scipy(problem: Problem, on_accept: OnAccept | None) -> Trajectory:
         problem.start.detach(),
         problem.times,
         counts,
-        problem.spread(solver.rtol),
-        problem.spread(solver.atol),
+        problem.per_component(solver.rtol),
+        problem.per_component(solver.atol),
         problem.linearize,
     )
 
 
-ROUNDING_RATIO = 1e-9  # of an error that is none, in multiples of the tolerance
+ROUNDING_RATIO = 1e-9  # errors below this multiple of the tolerance are rounding
 
 
 def run(
     problem: Problem, stepper: Stepper, y0: Tensor, on_accept: OnAccept | None = None
 ) -> Trajectory:
-    """Integrate over the problem's times, with the control and limits that its solver asks for.
+    """Integrate over the problem's times, with the step size control and limits of its solver.
 
     Args:
-        y0: Initial state, as the stepper takes it.
+        y0: Initial state, in the layout of the stepper.
         on_accept: Called with every accepted step (t, h, y).
     """
     solver, times, counts = problem.solver, problem.times, problem.stats.forward
-    rtol, atol = problem.spread(solver.rtol), problem.spread(solver.atol)
+    rtol, atol = problem.per_component(solver.rtol), problem.per_component(solver.atol)
     controller: Controller
     ratio: ErrorRatio | None = None
     enter = None
     if solver.fixed_steps:
         controller = FixedGrid(times, solver, torch.finfo(problem.t.dtype).eps)
-        enter = problem.enter if solver.perturb else None
+        enter = problem.enter_step if solver.perturb else None
     else:
         order, resolution = problem.error_order, torch.finfo(y0.dtype).eps
         if METHODS[solver.method].family == "implicit":
-            # On a stiff problem a step may be far longer than the detail of the solution inside
-            # it, which no interpolant from its ends can know: outputs are ends of steps.
+            # On a stiff problem a step may be far longer than the time scales of the solution
+            # inside it, which no interpolant from its ends resolves: outputs are ends of steps.
             solver = replace(solver, step_t=(*solver.step_t, *times[1:-1]))
-        if stepper.measures:
+        if stepper.measures_error:
             from .compiled.stepper import measured
 
             h, ratio = measured(stepper, times, y0, order, solver)
@@ -241,7 +242,7 @@ def run(
         stepper, controller, y0, times, counts, solver, ratio, on_accept, observe, watch, enter
     )
     if enter is not None:
-        problem.leave()
+        problem.leave_step()
     if solver.fixed_steps and trajectory.status is Status.STEP_UNDERFLOW:
         trajectory.cause = (
             "the steps are shorter than the precision of the time. Take fewer steps, or move the "
@@ -251,15 +252,15 @@ def run(
         if trajectory.status in (Status.NON_FINITE, Status.NOT_CONVERGED):
             trajectory.cause = cause_of(trajectory.outputs[-1].reshape(-1), rtol, atol)
         trajectory.shows_no_error = ratio.largest < ROUNDING_RATIO
-    if stepper.has_twins and problem.stats.forward.accepted:
-        from .stability import warn_of_parted_twins
+    if stepper.has_second_solution and problem.stats.forward.accepted:
+        from .stability import warn_if_solutions_differ
 
-        warn_of_parted_twins(solver, y0, stepper.twins())
+        warn_if_solutions_differ(solver, y0, stepper.both_solutions())
     return trajectory
 
 
 def cause_of(y: Tensor, rtol: float | Tensor, atol: float | Tensor) -> str:
-    """Message for a failure from a zero tolerance near `y`, or an empty string."""
+    """Message for a failure that a zero tolerance near `y` explains, or an empty string."""
     with torch.no_grad():
         if not bool((y.abs() * rtol + atol == 0).any()):
             return ""
@@ -277,7 +278,7 @@ def make_controller(
     solver: Solver,
     resolution: float,
 ) -> AdaptiveControl:
-    """Control of the steps over the interval of `times`; see `AdaptiveControl`."""
+    """Create the step size controller for the interval of `times`; see `AdaptiveControl`."""
     if stepper.chooses_order:
         from .variable_order_control import VariableOrderControl
 

@@ -1,4 +1,4 @@
-"""Whether a derivative without a graph is right to have none."""
+"""Detection of derivatives that depend on their state but have lost their graph."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ __all__ = ["GraphLost", "check_graph"]
 
 
 class GraphLost(ValueError):
-    """A derivative depends on its state and is in no graph."""
+    """A derivative depends on its state but is in no graph."""
 
 
 def check_graph(
     func: Callable[..., Any], t: Tensor, y: Tensor, args: Sequence[Any], derivative: Tensor
 ) -> None:
-    """Look whether a derivative without a graph, at a state that needs a gradient, is constant.
+    """Check that a derivative without a graph, at a state that needs a gradient, is constant.
 
-    A constant one is right to have none. Whether it is shows in its values at states nearby, in
-    two directions: a function that is piecewise constant may jump here, and does so in one.
+    Only a constant derivative may lack a graph. Its values at nearby states are compared in two
+    directions: a piecewise constant function may jump here, but does so in only one of them.
 
     Raises:
         GraphLost: The derivative depends on the state, and its gradient would be lost.

@@ -15,7 +15,7 @@ Norm = Callable[[Tensor], Tensor]
 
 
 def rms_norm(x: Tensor, dim: int | None = None) -> Tensor:
-    """Root mean square, of all entries or along an axis, in at least float32.
+    """Root mean square of all entries or along an axis, in at least float32.
 
     The norm of Hairer, Norsett & Wanner I, eq. II.4.11.
     """
@@ -39,11 +39,11 @@ def scaled(
 
 
 class ErrorRatio:
-    """The local error of a step in multiples of its tolerance; a step is accepted up to 1.
+    """The local error of a step in multiples of its tolerance; steps up to 1 are accepted.
 
     Args:
-        stepper: Makes the steps and estimates their errors.
-        like: A state.
+        stepper: Takes the steps and estimates their errors.
+        like: An example state.
         rtol, atol: One number, or one for each component of the state.
 
     Attributes:
@@ -65,14 +65,14 @@ class ErrorRatio:
         )
         self._norm = norm
         if norm is rms_norm and like.dtype in (torch.float32, torch.float64):
-            # The root of n as part of the tolerance leaves a function of torch itself.
+            # With the root of n moved into the tolerance, the norm is a plain torch function.
             root = like.numel() ** 0.5
             self._rtol, self._atol = self._rtol * root, self._atol * root
             self._norm = torch.linalg.vector_norm
         self.largest = 0.0
 
     def __call__(self, h: float, y0: Tensor, y1: Tensor) -> float:
-        """The ratio of the last step, of size `h` from `y0` to `y1`; one synchronisation."""
+        """Ratio of the last step, of size `h` from `y0` to `y1`; needs one synchronisation."""
         if y1.requires_grad:
             y0, y1 = y0.detach(), y1.detach()
         scale = torch.maximum(y0.abs(), y1.abs()).mul_(self._rtol).add_(self._atol)
@@ -94,6 +94,6 @@ def one_number(size: Tensor | float) -> Tensor:
     if size.numel() != 1 or size.is_complex():
         raise ValueError(
             "norm must return one real number; found "
-            f"shape {tuple(size.shape)}, {size.dtype}; take its maximum, say"
+            f"shape {tuple(size.shape)}, {size.dtype}; take its maximum, for example"
         )
     return size.reshape(())

@@ -1,8 +1,8 @@
-"""`torch.nn.utils.parametrize.cached()` around a solve.
+"""Support for `torch.nn.utils.parametrize.cached()` around a solve.
 
-It keeps each weight that is computed from others until it is left. A weight that a solve computes
-without a graph would be met by the evaluations of the backward pass, which would lose the
-gradient; one with a graph would be met by all of them, of which each uses up its graph.
+This context caches each parametrized weight until it is left. A weight that a solve computes
+without a graph would be reused by the evaluations of the backward pass, which would lose the
+gradient; one with a graph would be shared by all of them, though each frees its graph.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from contextlib import contextmanager
 
 from torch.nn.utils import parametrize
 
-__all__ = ["set_aside"]
+__all__ = ["cache_disabled"]
 
 
 @contextmanager
-def set_aside() -> Iterator[None]:
-    """Weights are computed by every use."""
+def cache_disabled() -> Iterator[None]:
+    """Disable the cache: weights are recomputed at every use."""
     before = parametrize._cache_enabled
     parametrize._cache_enabled = 0
     try:

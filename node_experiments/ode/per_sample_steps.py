@@ -1,9 +1,9 @@
-"""A step size for every sample: each gets the answer that it would get alone.
+"""Individual step sizes for all samples: each gets the solution that it would get alone.
 
-All samples that have not reached the end are evaluated together, each at its own time; those that
-have leave the batch. The vector field is given the times of the samples as a tensor
+All samples that have not reached the end are evaluated together, each at its own time; finished
+ones leave the batch. The vector field receives the times of the samples as a tensor
 `(batch, 1, ..., 1)` that broadcasts against the state, and it must treat the samples one by one:
-what belongs to a sample has to be part of its state.
+any data of a sample has to be part of its state.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .integrate import cause_of
 from .norms import rms_norm, scaled
 from .problem import Problem
 from .sample_step_size_control import SampleControl
-from .sample_steps import AcceptedSteps, OutputsInside, SampleSteps, spread
+from .sample_steps import AcceptedSteps, OutputsInside, SampleSteps, per_sample
 from .solution import Status, Trajectory
 from .step_size_control import first_steps
 
@@ -27,11 +27,12 @@ __all__ = ["check_independent", "solve_samples"]
 
 OnSteps = Callable[[AcceptedSteps, Tensor, Tensor], None]
 
-ALIKE = 1e-2  # of the largest derivative: far more than rounding differs in batches of other sizes
+# Fraction of the largest derivative: rounding in other batch sizes differs far less.
+MAX_BATCH_DIFFERENCE = 1e-2
 
 
 def check_independent(problem: Problem, differentiated: bool) -> None:
-    """Reject what steps of samples cannot do.
+    """Reject options that per-sample steps do not support.
 
     Raises:
         ValueError: Fixed steps, or times that require a gradient.
@@ -52,18 +53,18 @@ def solve_samples(problem: Problem, on_steps: OnSteps | None = None) -> tuple[Te
     """Solve every sample along the first axis of the state with its own steps.
 
     Args:
-        on_steps: Called with the steps that were accepted together, and what all samples under way
-            had before them: their states, and their first derivatives.
+        on_steps: Called with the steps that were accepted together, and with the states and first
+            derivatives of all active samples before these steps.
 
     Returns:
-        States at all output times, shape `(time, *state)`, and the trajectory; when a sample
-        fails, the initial state alone.
+        States at all output times, shape `(time, *state)`, and the trajectory; if a sample fails,
+        only the initial state.
     """
     return _Batch(problem, on_steps).solve()
 
 
 class _Batch:
-    """The samples under way: states on the device, times and steps on the host."""
+    """The active samples of a solve: states on the device, times and steps on the host."""
 
     def __init__(self, problem: Problem, on_steps: OnSteps | None):
         self._problem, self._solver = problem, problem.solver
@@ -71,7 +72,7 @@ class _Batch:
         y0 = problem.y0
         self._stepper = SampleSteps(problem, self._counts, problem.args, adaptive=True)
         self._y, batch = y0, len(y0)
-        rtol, atol = (problem.spread(x) for x in (problem.solver.rtol, problem.solver.atol))
+        rtol, atol = (problem.per_component(x) for x in (problem.solver.rtol, problem.solver.atol))
         self._rtol, self._atol = (
             x.view(y0.shape[1:]) if isinstance(x, Tensor) else x for x in (rtol, atol)
         )
@@ -101,19 +102,19 @@ class _Batch:
         problem, y0, args = self._problem, self._problem.y0, self._problem.args
         wanted = (
             "solver.batching='independent' needs a vector field that treats the samples one by "
-            "one, for those that are done leave the batch: what belongs to a sample has to be "
-            "part of its state, and nothing may be a mean over samples; change that, or take "
+            "one, because finished ones leave the batch: any data of a sample has to be part of "
+            "its state, and nothing may be a mean over samples; change that, or take "
             "batching='joint'"
         )
-        # Each at another time: what the samples have in common may be zero at the start.
+        # Each at a different time: a term that the samples share may be zero at the start.
         times = start + torch.linspace(0.7, 0, len(y0), device="cpu") * (
             problem.times[-1] - problem.times[0]
         )
         self._counts.evaluations += 1
         with torch.no_grad():
-            of_all = problem.func(spread(times, y0), y0, *args)
+            of_all = problem.func(per_sample(times, y0), y0, *args)
         last = len(y0) - 1
-        # By chance a mean may be that of all in one of them.
+        # In one of the two checks, a mean over the subset may equal that over all by chance.
         for some, t, among in (
             (torch.arange(last, last // 2, -1, device="cpu"), start, self._first.detach()),
             (torch.arange(1, device="cpu"), times, of_all),
@@ -122,14 +123,14 @@ class _Batch:
             self._counts.evaluations += 1
             try:
                 with torch.no_grad():
-                    found = problem.func(spread(t[some], y0), y0[rows], *args)
-                    found = problem.func.fitted(found, y0[rows])
+                    found = problem.func(per_sample(t[some], y0), y0[rows], *args)
+                    found = problem.func.conform(found, y0[rows])
             except (RuntimeError, ValueError, IndexError) as error:
                 raise ValueError(f"{wanted}; {what} it raised: {error}") from error
             if problem.func.draws:
-                return  # others for another number of samples
+                return  # it draws other numbers for another number of samples
             apart = float((found - among[rows]).abs().max())
-            if apart > ALIKE * float(among.abs().max()):
+            if apart > MAX_BATCH_DIFFERENCE * float(among.abs().max()):
                 raise ValueError(f"{wanted}; {what} it differs by {apart:.3g}")
 
     def solve(self) -> tuple[Tensor, Trajectory]:
@@ -142,20 +143,20 @@ class _Batch:
                 break
             failed = self._check_steps()
             if failed is not None:
-                return self._give_up(result, *failed)
+                return self._fail(result, *failed)
             self._step(end)
         if len(self._members):
             every = torch.ones_like(self._members, dtype=torch.bool)
-            return self._give_up(result, Status.MAX_STEPS, every)
+            return self._fail(result, Status.MAX_STEPS, every)
         ys = problem.y0.new_empty(len(problem.times), *problem.y0.shape)
-        places = [torch.zeros(len(problem.y0), dtype=torch.long, device="cpu")]
+        time_indices = [torch.zeros(len(problem.y0), dtype=torch.long, device="cpu")]
         samples = [torch.arange(len(problem.y0), device="cpu")]
         values = [problem.y0]
-        for place, sample, value in self._outputs:
-            places.append(place)
+        for time_index, sample, value in self._outputs:
+            time_indices.append(time_index)
             samples.append(sample)
             values.append(value)
-        index = torch.cat(places).to(ys.device), torch.cat(samples).to(ys.device)
+        index = torch.cat(time_indices).to(ys.device), torch.cat(samples).to(ys.device)
         return ys.index_put(index, torch.cat(values)), result
 
     def _step(self, end: float) -> None:
@@ -168,70 +169,78 @@ class _Batch:
             ratio = self._norm(scaled(error, self._y, y_next, self._rtol, self._atol))
         accepted = control.judge(h, ratio)
         steps = int(accepted.sum())
-        self._counts.accepted += steps
         self._counts.rejected += len(accepted) - steps
         if not steps:
             return
-        rows = accepted.nonzero().squeeze(1)
+        active_index = accepted.nonzero().squeeze(1)
+        start, t_next, h = start[active_index], t_next[active_index], h[active_index]
         if steps < len(accepted):
-            # A rejected trial may have overflowed, and masked out of a graph it still makes the
-            # gradient NaN: 0 times infinity. So the graph is that of the others alone.
-            on_device, stepper = rows.to(self._y.device), self._stepper
+            # A rejected trial may have overflowed; even masked out of a graph, it would make the
+            # gradient NaN (0 times infinity). So the graph contains only the accepted ones.
+            on_device, stepper = active_index.to(self._y.device), self._stepper
             y, first = self._y[on_device], self._first[on_device]
             if torch.is_grad_enabled():
-                y_next = self._attempt(y, first, start[rows], h[rows])
+                y_next = self._attempt(y, first, start, h)
             else:
                 y_next = y_next[on_device]
                 stepper.restrict(on_device, y, y_next)
         else:
             y = self._y
         before, members = (self._y, self._first), self._members
-        outputs = self._advance(rows, start[rows], t_next[rows], h[rows], y, y_next)
+        outputs = self._advance(active_index, start, t_next, h, y, y_next)
         keep = self._drop(control.t == end)
         if self._on_steps is not None:
-            made = AcceptedSteps(members[rows], rows, start[rows], h[rows], outputs, keep)
+            samples = members[active_index]
+            made = AcceptedSteps(samples, active_index, start, h, outputs, keep)
             self._on_steps(made, *before)
 
     def _attempt(self, y: Tensor, first: Tensor, t: Tensor, h: Tensor) -> Tensor:
-        """Ends of steps of the sizes `h` from (t, y), of the shape of `y`."""
+        """States after steps of the sizes `h` from (t, y), shaped like `y`."""
         self._stepper.reset()
         self._stepper.starts_with(y, first)
         return self._stepper.step(t, h, y)
 
     def _advance(
-        self, rows: Tensor, t: Tensor, t_next: Tensor, h: Tensor, y: Tensor, y_next: Tensor
+        self,
+        active_index: Tensor,
+        t: Tensor,
+        t_next: Tensor,
+        h: Tensor,
+        y: Tensor,
+        y_next: Tensor,
     ) -> OutputsInside | None:
-        """Move the samples `rows`, whose steps were accepted, to the ends of their steps."""
-        outputs = self._outputs_in(rows, t, t_next, h)
+        """Move the active samples whose steps were accepted to the ends of their steps."""
+        outputs = self._outputs_in(active_index, t, t_next, h)
         if outputs is not None:
             values = self._stepper.outputs(outputs, t, h, y, y_next)
-            self._outputs.append((outputs.place, self._members[rows[outputs.rows]], values))
+            samples = self._members[active_index[outputs.step_index]]
+            self._outputs.append((outputs.time_index, samples, values))
         following = self._stepper.derivative_at_end(t, h, y_next)
-        on_device = (rows.to(self._y.device),)
+        on_device = (active_index.to(self._y.device),)
         self._first = self._first.index_put(on_device, following)
         self._y = self._y.index_put(on_device, y_next)
         sizes = h.abs()
-        self._counts.smallest_step = min(self._counts.smallest_step, float(sizes.min()))
-        self._counts.largest_step = max(self._counts.largest_step, float(sizes.max()))
+        self._counts.accept_steps(len(h), float(sizes.min()), float(sizes.max()))
         return outputs
 
     def _outputs_in(
-        self, members: Tensor, t: Tensor, t_next: Tensor, h: Tensor
+        self, active_index: Tensor, t: Tensor, t_next: Tensor, h: Tensor
     ) -> OutputsInside | None:
-        """Outputs inside the accepted steps of the samples `members`, and at their ends."""
+        """Outputs inside the accepted steps of some active samples, and at their ends."""
         reached = self._direction * (self._times.unsqueeze(0) - t_next.unsqueeze(1)) <= 0
-        following, upto = self._next[members], reached.sum(1)
+        following, upto = self._next[active_index], reached.sum(1)
         number = upto - following
         if not bool(number.any()):
             return None
-        rows = torch.repeat_interleave(torch.arange(len(number), device="cpu"), number)
+        step_index = torch.repeat_interleave(torch.arange(len(number), device="cpu"), number)
         offset = torch.cat([torch.arange(n, device="cpu") for n in number.tolist()])
-        place = following[rows] + offset
-        self._next = self._next.index_put((members,), upto)
-        return OutputsInside(place, rows, (self._times[place] - t[rows]) / h[rows])
+        time_index = following[step_index] + offset
+        self._next = self._next.index_put((active_index,), upto)
+        theta = (self._times[time_index] - t[step_index]) / h[step_index]
+        return OutputsInside(time_index, step_index, theta)
 
     def _drop(self, finished: Tensor) -> Tensor | None:
-        """Take the finished samples out of the batch; returns which continue, None for all."""
+        """Remove the finished samples; return the indices of the others, None for all."""
         if not bool(finished.any()):
             return None
         keep = (~finished).nonzero().squeeze(1)
@@ -246,7 +255,7 @@ class _Batch:
         return rms_norm(x.reshape(len(x), -1), dim=1).double().cpu()
 
     def _first_steps(self, start: Tensor) -> Tensor:
-        """Hairer's first step for every sample."""
+        """First step of every sample, as given or by Hairer's rule."""
         problem, solver, y0 = self._problem, self._solver, self._y
         if solver.first_step is not None:
             return torch.full_like(start, solver.first_step)
@@ -254,20 +263,20 @@ class _Batch:
         def sizes(*vectors: Tensor) -> list[list[float]]:
             return torch.stack([self._norm(vector) for vector in vectors]).tolist()
 
-        def probe(signed: Sequence[float]) -> Tensor:
+        def derivative_after(signed: Sequence[float]) -> Tensor:
             h = torch.tensor(signed, dtype=torch.float64, device="cpu")
-            return self._stepper.probe(start + h, y0 + spread(h, y0) * self._first)
+            return self._stepper.evaluate(start + h, y0 + per_sample(h, y0) * self._first)
 
         with torch.no_grad():
             scale = y0.abs() * self._rtol + self._atol
             order, longest = problem.error_order, solver.max_step
             steps = first_steps(
-                sizes, probe, problem.times, y0, self._first, scale, order, longest
+                sizes, derivative_after, problem.times, y0, self._first, scale, order, longest
             )
         return torch.tensor(steps, dtype=torch.float64, device="cpu")
 
     def _check_steps(self) -> tuple[Status, Tensor] | None:
-        """Reason why some samples can take no further step, and which; None if all can."""
+        """Status of samples that cannot take a further step, and their mask; None if all can."""
         h, t = self._control.h, self._control.t
         resolution = 4 * sys.float_info.epsilon * t.abs()
         least = resolution.clamp(min=self._solver.min_step)
@@ -279,14 +288,14 @@ class _Batch:
         finite = bool(torch.isfinite(self._control.ratio[small]).all())
         return Status.STEP_UNDERFLOW if finite else Status.NON_FINITE, small
 
-    def _give_up(
+    def _fail(
         self, result: Trajectory, status: Status, failed: Tensor
     ) -> tuple[Tensor, Trajectory]:
         """End the solve at the time of the failed sample that is furthest behind."""
         result.status = status
         progress = (self._direction * self._control.t).masked_fill(~failed, math.inf)
         slowest = int(progress.argmin())
-        if status in (Status.NON_FINITE, Status.NOT_CONVERGED):
+        if status is Status.NON_FINITE:
             result.cause = cause_of(self._y, self._rtol, self._atol)
         result.t, result.h = float(self._control.t[slowest]), float(self._control.h[slowest])
         return self._problem.y0.unsqueeze(0), result

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from .captured_tensors import Unread
+from .captured_tensors import UnobservedTensors
 from .methods.base import Stepper
-from .methods.explicit_runge_kutta import Clock
+from .methods.explicit_runge_kutta import StageTimes
 from .methods.explicit_tableaus import EXPLICIT_TABLEAUS, TABLEAUS, Tableau
 from .methods.make_stepper import make_stepper
 from .methods.registry import METHODS
 from .norms import Norm, rms_norm
 from .solution import SolveStats, StepCounts
 from .solver import Solver
-from .vector_field import Dynamics
+from .vector_field import Dynamics, compute_stage_times
 
 if TYPE_CHECKING:
     from .compiled.stepper import Compilation
@@ -33,50 +34,50 @@ Observe = Callable[[Stepper, float, float, Tensor, Tensor], bool]
 
 
 def identity(x: Tensor) -> Any:
-    """A state that needs no unpacking."""
+    """Return a state that needs no unpacking."""
     return x
 
 
 class Constants:
-    """Tensors that may not change before the backward pass, with their versions.
+    """Tensors that must not change before the backward pass, with their versions.
 
-    Autograd watches over the tensors that it saves. Those that it does not know, evaluations in
-    the backward pass would read as they are then.
+    Autograd checks the tensors that it saves. Others are read again by evaluations in the backward
+    pass, which would see any change.
     """
 
     def __init__(self, tensors: Iterable[Tensor] = ()):
         self._versions = [(x, x._version) for x in tensors if not x.is_inference()]
 
-    def settle(self) -> None:
-        """Stop watching, after a solve, what the vector field changed itself, such as counters."""
+    def ignore_own_changes(self) -> None:
+        """Stop watching tensors that the vector field itself changed in the solve (counters)."""
         self._versions = [(x, version) for x, version in self._versions if x._version == version]
 
     @property
     def changed(self) -> list[Tensor]:
-        """Those that were changed in place since the solve."""
+        """The tensors that were changed in place since the solve."""
         return [x for x, version in self._versions if x._version != version]
 
 
 @dataclass
 class Problem:
-    """dy/dt = func(t, y, *args), y(t[0]) = y0, on a state that is one tensor.
+    """The initial value problem dy/dt = func(t, y, *args), y(t[0]) = y0, with y a single tensor.
 
     Attributes:
         func: Vector field; takes a 0-d time, a state of the shape of y0, and `args`.
         y0: Initial state, any shape.
         t: Output times, shape `(time,)`; `times` holds the same as host floats.
-        parameters: Tensors that need a gradient and that `func` may read beside its arguments.
-        unread: Those of them, and those without gradient, that it was not seen to read; None
-            where that was not looked at.
+        parameters: Tensors that need a gradient and that `func` may read besides its arguments.
+        unobserved: The parameters, and the tensors without gradient, that `func` was not observed
+            to read; None if that was not checked.
         parameters_are_all: Whether nothing else that `func` reads may need a gradient.
         args: Further arguments of `func`; tensors among them may need a gradient.
-        constants: Tensors that may not change before the backward pass, if `func` reads them.
-        part_sizes: Sizes of the tensors that the state was packed from; they add up to n,
-            or to that of one sample where each has its own steps.
+        constants: Tensors that must not change before the backward pass, if `func` reads them.
+        part_sizes: Sizes of the tensors that the state was packed from; they add up to n, or to
+            the size of one sample if samples have individual steps.
         observe, watch: Called with the steps; see `integrate`.
         norm: Norm of the errors of a state, shape `(n,)`; it is called with nothing else.
-        unpack: From a state of the shape of y0 to the state that the user gave.
-        compilation: The vector field as it was captured, where steps are compiled.
+        unpack: Converts a state of the shape of y0 to the structure that the user gave.
+        compilation: The captured vector field, if steps are compiled.
     """
 
     func: Dynamics
@@ -85,7 +86,7 @@ class Problem:
     times: list[float]
     solver: Solver
     parameters: tuple[Tensor, ...] = ()
-    unread: Unread | None = None
+    unobserved: UnobservedTensors | None = None
     parameters_are_all: bool = False
     args: tuple = ()
     constants: Constants = field(default_factory=Constants)
@@ -101,7 +102,7 @@ class Problem:
 
     @property
     def tableau(self) -> Tableau:
-        """The explicit Runge-Kutta method.
+        """Tableau of the explicit Runge-Kutta method.
 
         Raises:
             ValueError: The method is not one.
@@ -110,7 +111,7 @@ class Problem:
 
     @property
     def runge_kutta(self) -> Tableau:
-        """The Runge-Kutta method, explicit or implicit.
+        """Tableau of the Runge-Kutta method, explicit or implicit.
 
         Raises:
             ValueError: The method is not one.
@@ -121,22 +122,22 @@ class Problem:
         method = self.solver.method
         if method not in tableaus:
             raise ValueError(
-                f"solver.method={method!r} is no {kind} method, and this gradient is made for "
-                "those only; take gradient='adjoint'"
+                f"solver.method={method!r} is not one of the {kind} methods, which this gradient "
+                "method needs; take gradient='adjoint'"
             )
         return tableaus[method]
 
     @property
     def start(self) -> Tensor:
-        """The initial state as the method's steps take it: flat, but for explicit ones."""
+        """The initial state as the method's steps need it: flat, except for explicit methods."""
         explicit = METHODS[self.solver.method].family == "explicit"
         return self.y0 if explicit else self.y0.reshape(-1)
 
     def stepper(self, counts: StepCounts) -> Stepper:
-        """Steps of the problem's method, without a graph."""
+        """Create a stepper of the problem's method, without a graph."""
         solver = self.solver
         if self.compilation is not None:
-            rtol, atol = self.spread(solver.rtol), self.spread(solver.atol)
+            rtol, atol = self.per_component(solver.rtol), self.per_component(solver.atol)
             return self.compilation.stepper(
                 self.tableau,
                 self.y0.detach(),
@@ -150,12 +151,12 @@ class Problem:
             self.func,
             self.y0.detach(),
             counts,
-            self.spread(solver.rtol),
-            self.spread(solver.atol),
+            self.per_component(solver.rtol),
+            self.per_component(solver.atol),
             time=self.time,
             linearize=self.linearize,
             args=self.args,
-            clock=self.clock,
+            stage_times=self.stage_times,
         )
 
     def flat_field(self, counts: StepCounts, args: Sequence[Any] | None = None) -> FlatField:
@@ -167,7 +168,7 @@ class Problem:
         )
 
     def linearize(self, t: float, y: Tensor) -> Linearization:
-        """The Jacobian at (t, y), of a flat state `(n,)`."""
+        """The Jacobian at (t, y), for a flat state `(n,)`."""
 
         def flat(y: Tensor) -> Tensor:
             f = self.func(self.time(t), y.view(self.y0.shape), *self.args)
@@ -178,14 +179,12 @@ class Problem:
         return Linearization(flat, y)
 
     @property
-    def clock(self) -> Clock[float] | None:
-        """Makes the times of stages, where they are not simply t + c h on a CPU."""
+    def stage_times(self) -> StageTimes[float] | None:
+        """The function that computes stage times; None if they are simply t + c h on a CPU."""
         on_host = self.y0.device.type == "cpu" and not self.solver.perturb
-        return None if on_host and not torch.compiler.is_compiling() else self.times_of
-
-    def times_of(self, t: float, h: float, nodes: Sequence[float]) -> tuple[list[Tensor], float]:
-        """The times t + c h as the vector field sees them, and the size of the step."""
-        return [self.time(t + c * h) for c in nodes], h
+        if on_host and not torch.compiler.is_compiling():
+            return None
+        return partial(compute_stage_times, self.time)
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -195,15 +194,15 @@ class Problem:
 
     @property
     def read_inputs(self) -> tuple[Tensor, ...]:
-        """Those of `inputs` that `func` was seen to read, and all arguments.
+        """All arguments, and the parameters that `func` was observed to read.
 
-        An argument may be a parameter of the module that `func` belongs to: `func` reads it in
-        this role, and was not seen to read it in that one.
+        An argument may also be a parameter of the module that `func` belongs to: `func` reads it
+        as an argument, though it was not observed to read it as a parameter.
         """
-        if self.unread is None or not self.unread.parameters:
+        if self.unobserved is None or not self.unobserved.parameters:
             return self.inputs
         arguments = len(self.inputs) - len(self.parameters)
-        read = (x for x in self.parameters if x not in self.unread.parameters)
+        read = (x for x in self.parameters if x not in self.unobserved.parameters)
         return (*self.inputs[:arguments], *read)
 
     @property
@@ -213,11 +212,11 @@ class Problem:
         assert order is not None
         return order
 
-    def motion(self, t: float) -> tuple[float, float]:
+    def grid_time_derivatives(self, t: float) -> tuple[float, float]:
         """Derivatives of a time of the frozen grid with respect to t_0 and t_N.
 
-        Moving an end stretches all steps alike up to the nearest jump of the vector field: jumps
-        stay where they are, and so does everything between them.
+        Moving an end stretches all steps by the same factor up to the nearest jump of the vector
+        field: jumps stay where they are, and so does everything between them.
         """
         first, last = self.times[0], self.times[-1]
         sign = 1.0 if last > first else -1.0
@@ -230,11 +229,12 @@ class Problem:
         with_last = max(0.0, (t - after) / (last - after))
         return with_first, with_last
 
-    def spread(self, tolerance: float | Sequence[float], copies: int = 1) -> float | Tensor:
-        """A tolerance for each component, shape `(copies * n,)`; a single number as it is.
+    def per_component(self, tolerance: float | Sequence[float], copies: int = 1) -> float | Tensor:
+        """Expand a tolerance to all components, shape `(copies * n,)`; a single number stays one.
 
         Args:
-            tolerance: One number, or one for each part, each component, or each of all copies.
+            tolerance: One number, or one for each part, for each component, or for each component
+                of all copies.
         """
         if isinstance(tolerance, float | int):
             return tolerance
@@ -245,21 +245,21 @@ class Problem:
             each = each.repeat(copies)
         return each.to(dtype=self.y0.dtype, device=self.y0.device)
 
-    def enter(self, t: float, t_next: float) -> None:
-        """From here on the vector field is evaluated inside of the step between these times."""
+    def enter_step(self, t: float, t_next: float) -> None:
+        """From now on, evaluate the vector field strictly inside the step between these times."""
         self._step, self._time = (t, t_next), None
 
-    def enter_again(self, t: float, t_next: float) -> None:
-        """The same for a step that is made once more, where the solve went into its steps."""
+    def reenter_step(self, t: float, t_next: float) -> None:
+        """Call `enter_step` for a step that is repeated, if the solve did so for its steps."""
         if self.solver.perturb:
-            self.enter(t, t_next)
+            self.enter_step(t, t_next)
 
-    def leave(self) -> None:
-        """From here on it is evaluated at single times again."""
+    def leave_step(self) -> None:
+        """From now on, evaluate the vector field at the exact times again."""
         self._step = self._time = None
 
     def time(self, t: float) -> Tensor:
-        """A 0-d time for the vector field, made on the device, so that nothing waits for it."""
+        """A 0-d time for the vector field, created on the device without a synchronisation."""
         if self._step is not None:
             return self._time_inside(t, *self._step)
         if self._time is None or t != self._time[0]:
@@ -268,7 +268,7 @@ class Problem:
         return self._time[1]
 
     def _time_inside(self, t: float, start: float, end: float) -> Tensor:
-        """The time, moved by one rounding into the step where it is an end of it."""
+        """The time, moved into the step by one rounding if it is an end of the step."""
         like = self.y0
         time, first, last = (
             torch.full((), x, dtype=like.dtype, device=like.device) for x in (t, start, end)
@@ -280,7 +280,7 @@ class Problem:
 
 
 def next_normal(time: Tensor, towards: Tensor) -> Tensor:
-    """The next number that is not subnormal: those are 0 where a processor flushes them."""
+    """The next number that is not subnormal: some processors flush subnormal numbers to 0."""
     moved = torch.nextafter(time, towards)
     tiny = torch.full_like(time, torch.finfo(time.dtype).tiny)
     return torch.where(moved.abs() < tiny, torch.copysign(tiny, towards - time), moved)

@@ -14,7 +14,7 @@ __all__ = ["draws_numbers", "report_late_draws"]
 
 
 class Draws(TorchDispatchMode):
-    """Notes whether an operation of this thread draws random numbers."""
+    """Records whether an operation of this thread draws random numbers."""
 
     seen = False
 
@@ -26,28 +26,28 @@ class Draws(TorchDispatchMode):
 
 
 def draws_numbers(evaluate: Callable[[], Any]) -> bool:
-    """Whether an evaluation, which is made for this, draws random numbers in this thread."""
+    """Whether an extra evaluation draws random numbers in this thread."""
     with torch.no_grad(), Draws() as draws:
         evaluate()
     return draws.seen
 
 
 def report_late_draws() -> None:
-    """Report that later evaluations of a solve drew numbers, and the first one none.
+    """Report that later evaluations of a solve drew random numbers although the first drew none.
 
     Raises:
-        ValueError: No other thread runs, so that the vector field drew them.
+        ValueError: No other thread is running, so the vector field drew them.
     """
     if threading.active_count() == 1:
         raise ValueError(
             "the vector field drew random numbers at some evaluations and none at the first, so "
-            "that no evaluation can be repeated; draw them at every evaluation, or before the "
+            "that evaluations cannot be repeated; draw them at every evaluation, or before the "
             "solve"
         )
     warnings.warn(
         "random numbers were drawn during the solve, by another thread or by the vector field at "
         "some evaluations and not at the first; if by the vector field, draw them at every "
-        "evaluation or before the solve, for no evaluation can be repeated; if by another thread, "
+        "evaluation or before the solve, or evaluations cannot be repeated; if by another thread, "
         "give it a torch.Generator",
         stacklevel=4,
     )

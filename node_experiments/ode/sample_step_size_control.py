@@ -1,4 +1,4 @@
-"""Step size control of the samples of a batch, each with its own steps."""
+"""Step size control for a batch of samples with individual steps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VECTORS = Arithmetic[Tensor](
 
 
 class SampleControl(ErrorControl[Tensor]):
-    """Control of the steps of the samples of a batch, all shapes are `(batch,)`.
+    """Step size controller for a batch of samples; all shapes are `(batch,)`.
 
     Attributes:
         ratio: Error ratios of the last steps.
@@ -42,7 +42,9 @@ class SampleControl(ErrorControl[Tensor]):
         return super().judge(h, ratio)
 
     def keep(self, rows: Tensor) -> None:
-        """Continue with some of the samples."""
-        for name in ("t", "t_next", "h", "at_stop", "ratio", "_is_cut_short", "_was_accepted"):
-            setattr(self, name, getattr(self, name)[rows])
+        """Continue with only some of the samples."""
+        self.t, self.t_next, self.h = self.t[rows], self.t_next[rows], self.h[rows]
+        self.at_stop, self.ratio = self.at_stop[rows], self.ratio[rows]
+        self._is_cut_short = self._is_cut_short[rows]
+        self._was_accepted = self._was_accepted[rows]
         self._past = self._past[0][rows], self._past[1][rows]

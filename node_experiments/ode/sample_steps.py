@@ -1,4 +1,4 @@
-"""Explicit Runge-Kutta steps of samples, which differ in time and size."""
+"""Explicit Runge-Kutta steps of a batch whose samples differ in time and step size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .methods.interpolation import output_weights
 from .problem import Problem
 from .solution import StepCounts
 
-__all__ = ["AcceptedSteps", "OutputsInside", "SampleSteps", "spread"]
+__all__ = ["AcceptedSteps", "OutputsInside", "SampleSteps", "per_sample"]
 
 
 @dataclass(frozen=True)
@@ -22,31 +22,31 @@ class OutputsInside:
     """Outputs inside or at the ends of steps; all shapes are `(output,)`.
 
     Attributes:
-        place: Which output time.
-        rows: The step, by its number among those that were accepted together.
+        time_index: Index of the output time.
+        step_index: Index of the step among those that were accepted together.
         theta: Position in the step, 0 at its start and 1 at its end.
     """
 
-    place: Tensor
-    rows: Tensor
+    time_index: Tensor
+    step_index: Tensor
     theta: Tensor
 
 
 @dataclass(frozen=True)
 class AcceptedSteps:
-    """Steps that were made and accepted together, shapes `(step,)`, on the host.
+    """Steps that were taken and accepted together, shapes `(step,)`, on the host.
 
     Attributes:
-        samples: Which samples of the initial state they belong to.
-        rows: Which of the samples then under way.
-        t, h: Where each step starts, and its size.
-        outputs: Those that the steps reach, if any.
-        keep: Which of the samples under way have not reached the end after these steps; None
-            where all continue.
+        samples: Indices of their samples in the initial state.
+        active_index: Indices of their samples among those that were active.
+        t, h: Start time and size of each step.
+        outputs: Outputs that the steps reach, if any.
+        keep: Indices of the active samples that have not reached the end after these steps; None
+            if all continue.
     """
 
     samples: Tensor
-    rows: Tensor
+    active_index: Tensor
     t: Tensor
     h: Tensor
     outputs: OutputsInside | None
@@ -54,9 +54,9 @@ class AcceptedSteps:
 
 
 class SampleSteps(ExplicitRungeKutta[Tensor]):
-    """Steps whose times and sizes are those of samples, shape `(sample,)`, on the host.
+    """Steps with one time and one size per sample, shape `(sample,)`, on the host.
 
-    The vector field is given times of the shape `(sample, 1, ..., 1)`.
+    The vector field receives times of the shape `(sample, 1, ..., 1)`.
 
     Args:
         counts: Where evaluations are counted.
@@ -74,20 +74,20 @@ class SampleSteps(ExplicitRungeKutta[Tensor]):
             args=args,
             adaptive=adaptive,
             records=True,
-            clock=self._moments,
+            stage_times=self._sample_stage_times,
         )
 
-    def _moments(
+    def _sample_stage_times(
         self, t: Tensor, h: Tensor, nodes: Sequence[float]
     ) -> tuple[list[Tensor], Tensor]:
-        return [spread(t + c * h, self._like) for c in nodes], spread(h, self._like)
+        return [per_sample(t + c * h, self._like) for c in nodes], per_sample(h, self._like)
 
     def outputs(
         self, inside: OutputsInside, t: Tensor, h: Tensor, y: Tensor, y_next: Tensor
     ) -> Tensor:
-        """States at outputs of the steps made last, from (t, y) to y_next: `(output, *sample)`."""
-        rows, theta = inside.rows, inside.theta
-        on_device = rows.to(y.device)
+        """States at outputs in the last steps, from (t, y) to y_next: `(output, *sample)`."""
+        step_index, theta = inside.step_index, inside.theta
+        on_device = step_index.to(y.device)
         if bool((theta == 1).all()):
             return y_next[on_device]
         weights = output_weights(self.tableau, theta)
@@ -95,16 +95,16 @@ class SampleSteps(ExplicitRungeKutta[Tensor]):
         if self.tableau.dense is None:
             parts.append(self.derivative_at_end(t, h, y_next))
             each.append(weights.end_derivative)
-        values = spread(weights.start, y) * y[on_device]
+        values = per_sample(weights.start, y) * y[on_device]
         for weight, part in zip(each, parts, strict=True):
             if isinstance(weight, Tensor):
-                values = values + spread(weight * h[rows], y) * part[on_device]
+                values = values + per_sample(weight * h[step_index], y) * part[on_device]
         if self.tableau.dense is None:
-            values = values + spread(weights.end, y) * y_next[on_device]
-        return torch.where(spread(theta, y) == 1, y_next[on_device], values)
+            values = values + per_sample(weights.end, y) * y_next[on_device]
+        return torch.where(per_sample(theta, y) == 1, y_next[on_device], values)
 
 
-def spread(x: Tensor | float, like: Tensor) -> Tensor:
-    """Numbers of samples on their device, such that they broadcast against states like `like`."""
+def per_sample(x: Tensor | float, like: Tensor) -> Tensor:
+    """Move one number per sample to the device of `like`, shaped to broadcast against it."""
     numbers = x.to(like) if isinstance(x, Tensor) else like.new_tensor(x)
     return numbers.view(-1, *[1] * (like.dim() - 1))

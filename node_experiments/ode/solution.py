@@ -14,7 +14,7 @@ __all__ = ["Solution", "SolveError", "SolveStats", "Status", "StepCounts", "Traj
 
 
 class Status(Enum):
-    """End of a solve. The value is the message, with its remedies."""
+    """Outcome of a solve. The value is its message, with remedies for a failure."""
 
     REACHED = "the end of the interval was reached"
     STEP_UNDERFLOW = (
@@ -36,11 +36,11 @@ class Status(Enum):
         "steps or an adaptive implicit method, tighten rtol and atol, check that the vector field "
         "is smooth, or take an explicit method"
     )
-    EVENT = "a terminal event came"
+    EVENT = "a terminal event occurred"
     NO_EVENT = (
-        "no event came up to this time, and the end of the interval is infinite. Check the sign "
-        "and the direction of the events, raise solver.max_steps if it was reached, or solve to a "
-        "finite time"
+        "no event occurred up to this time, and the end of the interval is infinite. Check the "
+        "sign and the direction of the events, raise solver.max_steps if it was reached, or solve "
+        "to a finite time"
     )
 
     @property
@@ -50,12 +50,12 @@ class Status(Enum):
 
 @dataclass
 class StepCounts:
-    """Cost of one direction of a solve.
+    """Cost of a solve in one direction, forward or backward.
 
     Attributes:
         evaluations: Calls of the vector field. In the backward direction, vector-Jacobian
             products and calls without one; the call that a product needs is not counted again.
-        accepted, rejected: Steps.
+        accepted, rejected: Numbers of steps.
         smallest_step, largest_step: Sizes |h| of the accepted steps, in units of t.
     """
 
@@ -66,17 +66,20 @@ class StepCounts:
     largest_step: float = 0.0
 
     def accept(self, h: float) -> None:
-        self.accepted += 1
-        self.smallest_step = min(self.smallest_step, abs(h))
-        self.largest_step = max(self.largest_step, abs(h))
+        """Count an accepted step."""
+        self.accept_steps(1, abs(h), abs(h))
+
+    def accept_steps(self, count: int, smallest: float, largest: float) -> None:
+        """Count accepted steps with sizes |h| from `smallest` to `largest`."""
+        self.accepted += count
+        self.smallest_step = min(self.smallest_step, smallest)
+        self.largest_step = max(self.largest_step, largest)
 
     def add(self, other: StepCounts) -> None:
-        """Count another solve as well."""
+        """Add the counts of another solve."""
         self.evaluations += other.evaluations
-        self.accepted += other.accepted
         self.rejected += other.rejected
-        self.smallest_step = min(self.smallest_step, other.smallest_step)
-        self.largest_step = max(self.largest_step, other.largest_step)
+        self.accept_steps(other.accepted, other.smallest_step, other.largest_step)
 
 
 @dataclass
@@ -88,7 +91,7 @@ class SolveStats:
 
     @classmethod
     def total(cls, solves: Iterable[SolveStats]) -> SolveStats:
-        """Statistics of several solves, as they are counted now."""
+        """Sum of the current statistics of several solves."""
         total = cls()
         for stats in solves:
             total.forward.add(stats.forward)
@@ -102,9 +105,9 @@ class Trajectory:
 
     Attributes:
         outputs: The states, in order.
-        t, h: Where the loop ended, and the step it last tried.
-        cause: What to do about a failure, where the status does not say it all.
-        shows_no_error: Whether the estimated error of every adaptive step was zero but for
+        t, h: Time at which the loop ended, and the step that it last tried.
+        cause: Cause and remedy of a failure, if the status is not specific enough.
+        shows_no_error: Whether the estimated error of every adaptive step was zero up to
             rounding, so that nothing bounded the steps.
     """
 
@@ -116,7 +119,7 @@ class Trajectory:
     shows_no_error: bool = False
 
     def failure(self, method: str, counts: StepCounts, where: str = "") -> str:
-        """Where a solve that did not reach its end stopped, and why."""
+        """Message that tells at which point a solve stopped before its end, and why."""
         return (
             f"{method} stopped at t={self.t:.6g}{where} with step {self.h:.3g} after "
             f"{counts.evaluations} evaluations ({counts.accepted} steps accepted, "
@@ -135,7 +138,7 @@ class Solution:
         stats: Evaluations and steps; the backward counts grow when gradients are computed.
         status: How the solve ended.
         message: The status in words, with method, time, step and evaluations when it failed.
-        interpolant: The solution as a function of time, when `dense` output was asked for.
+        interpolant: The solution as a function of time, if `dense` output was requested.
     """
 
     ts: Tensor

@@ -14,11 +14,11 @@ from torch.utils._pytree import tree_map
 
 from .captured_tensors import (
     OPAQUE,
-    Holdings,
-    Unread,
+    Reachable,
+    UnobservedTensors,
     constants_in,
     find_parameters,
-    holdings_of,
+    reachable_from,
 )
 from .gradients import Gradient, make_gradient
 from .gradients.backward_pass import Evaluator
@@ -40,17 +40,16 @@ from .validation import (
     reject_batch_statistics,
     transformed,
 )
-from .vector_field import Adapted, VectorField, checked
+from .vector_field import AdaptedField, VectorField, checked
 
 if TYPE_CHECKING:
-    from .compiled.stepper import Compilation
     from .dense_solution import DenseOutput
     from .events import Event
 
 __all__ = ["solve"]
 
 SINGLE = {float, int, type(None)}  # types of a tolerance that holds for all components
-NAMED: dict[str, Solver] = {}  # the methods that were asked for by their names
+SOLVERS_BY_NAME: dict[str, Solver] = {}  # solvers that were requested by the name of their method
 
 
 def solve(
@@ -74,27 +73,28 @@ def solve(
         func: The vector field. It takes a 0-d time, a state and `args`, and returns a derivative
             of the shape, dtype and device of the state. The time has the dtype of the state: in
             float32 it is exact to 0.06 near t = 1e6, so move the origin of t near the solve. The
-            steps themselves are added up in double precision.
+            solver adds up the sizes of its steps in double precision.
         y0: Initial state: a floating-point or complex tensor of any shape, or a tuple, list or
-            dict of them. In half precision, only `func` computes in it: the solver adds up its
-            steps in single precision.
+            dict of them. If it has half precision, only `func` computes in it: the solver adds up
+            its steps in single precision.
         t: Times at which the solution is wanted, shape `(time,)`, at least two, strictly
             increasing or strictly decreasing; the first is the time of y0. The last may be
-            infinite where `events` end the solve. A sequence of Python floats is a tensor like
-            the state, and what a fixed-step solve needs to be traced (see `traced`).
+            infinite if `events` end the solve. A sequence of Python floats is converted to a
+            tensor; a fixed-step solve can be traced only with such a sequence (see `traced`).
         solver: The method with its tolerances, or the name of an adaptive method.
-        gradient: How gradients are computed, or its name.
+        gradient: The gradient method, or its name.
         args: Further arguments of `func`; gradients flow into tensors among them, also into those
             in tuples, lists and dicts.
-        parameters: Tensors that `func` reads beside its arguments and that need gradients. When
-            None they are found: those of the modules that `func` is, belongs to or holds, and the
-            leaves of the graph of one evaluation. Where some are given, only they get gradients;
-            `backprop` reaches all.
-        throw: Raise when the end was not reached; otherwise return the part that was.
-        dense: Keep the interpolants of all steps, as `solution.interpolant`. Its values have
-            gradients with `backprop` and without events only.
-        events: Functions of (t, state, *args) whose first zero ends the solve; see `Event`. If
-            none comes the status is REACHED, or NO_EVENT where the last time is infinite.
+        parameters: Tensors that `func` reads besides its arguments and that need gradients. If
+            None, they are found: those of the modules that `func` is, belongs to or holds, and
+            the leaves of the graph of one evaluation. If given, only they get gradients, except
+            with `backprop`, which reaches all.
+        throw: Whether to raise an error if the end is not reached; otherwise the part that was
+            reached is returned.
+        dense: Whether to keep the interpolants of all steps, as `solution.interpolant`. Its values
+            have gradients only with `backprop` and without events.
+        events: Functions of (t, state, *args) whose first zero ends the solve; see `Event`. If no
+            event occurs, the status is REACHED, or NO_EVENT if the last time is infinite.
         norm: Maps a state to a 0-d tensor, instead of the root mean square of its components.
         watch: Called with every step that was accepted or rejected, as (t, h, state, accepted).
             With events these are the steps of the search, the last of which the event cuts short.
@@ -104,8 +104,8 @@ def solve(
         are those of the event, and gradients flow through both.
 
     Raises:
-        ValueError: Arguments that do not fit together, or a vector field that this gradient
-            method cannot do justice.
+        ValueError: The arguments do not fit together, or the gradient method does not support the
+            vector field.
         SolveError: The solve did not reach the end (with `throw`).
 
     Example:
@@ -119,13 +119,13 @@ def solve(
         -0.736
     """
     if isinstance(solver, str):
-        solver = NAMED.get(solver) or NAMED.setdefault(solver, Solver(solver))
+        solver = SOLVERS_BY_NAME.get(solver) or SOLVERS_BY_NAME.setdefault(solver, Solver(solver))
     check_arguments(solver, args, parameters)
-    asked = {"dense": dense, "events": events, "norm": norm is not None, "watch": watch}
+    options = {"dense": dense, "events": events, "norm": norm is not None, "watch": watch}
     if torch.compiler.is_compiling():
         from .traced import can_be_traced, solve_traced
 
-        if can_be_traced(t, solver, gradient, asked):
+        if can_be_traced(t, solver, gradient, options):
             return solve_traced(func, y0, t, solver, args)
         eager = torch.compiler.disable(solve)
         return eager(
@@ -141,13 +141,13 @@ def solve(
             )  # fmt: skip
     if gradient == "reversible" or getattr(gradient, "replaces_method", False):
         solver = make_gradient(gradient).solver_for(solver)
-    # The halves of a state are identified by their place, and so are tolerances of components.
+    # The halves of a state are identified by their position, like tolerances of components.
     backward = getattr(gradient, "solver", None) or gradient
     tolerances = getattr(backward, "rtol", None), getattr(backward, "atol", None)
     by_component = not {*map(type, (solver.rtol, solver.atol, *tolerances))} <= SINGLE
-    by_place = by_component or METHODS[solver.method].family == "symplectic"
+    by_position = by_component or METHODS[solver.method].family == "symplectic"
     independent = solver.batching == "independent"
-    state = SampleState(y0) if independent else FlatState(y0, keeps_layout=not by_place)
+    state = SampleState(y0) if independent else FlatState(y0, keeps_layout=not by_position)
     # Copied: a field that writes to its state is detected after the write, which must not reach
     # the user's y0.
     packed = state.pack(y0).clone(memory_format=torch.contiguous_format)
@@ -162,7 +162,7 @@ def solve(
             f"y0 must hold at least one floating-point number; found {packed.dtype} of shape "
             f"{tuple(packed.shape)}; integers need y0.float()"
         )
-    check_choices(solver, state, times, asked)
+    check_choices(solver, state, times, options)
     if packed.is_meta:
         raise ValueError("y0 is on the device 'meta' and has no values; move it to another device")
     arguments = FlatArguments(args)
@@ -170,9 +170,9 @@ def solve(
     keeps = bool(parametrize._cache_enabled)
     inner = func
     if casts or keeps:
-        from .evaluation_contexts import evaluated_as_now
+        from .evaluation_contexts import with_current_contexts
 
-        inner = evaluated_as_now(func, packed.device, gradient)
+        inner = with_current_contexts(func, packed.device, gradient)
     field, traced = packed_field(func, inner, state, arguments, packed.device)
     problem = Problem(
         func=field,
@@ -206,13 +206,13 @@ def solve(
         from .autocast import full_precision
 
         with full_precision(packed.device):
-            solution = computed(problem, origin, traced, gradient, parameters, found, output)
+            solution = solve_packed(problem, origin, traced, gradient, parameters, found, output)
     else:
-        solution = computed(problem, origin, traced, gradient, parameters, found, output)
-    field.settle()
-    problem.constants.settle()
+        solution = solve_packed(problem, origin, traced, gradient, parameters, found, output)
+    field.check_late_draws()
+    problem.constants.ignore_own_changes()
     if output is not None:
-        problem.observe = None  # which leads back to the problem
+        problem.observe = None  # breaks a reference cycle through the problem
         output.lacks_gradient = solution.ys.requires_grad and not output.requires_grad
     solution.ys = state.unpack(solution.ys)
     solution.interpolant = output
@@ -222,7 +222,7 @@ def solve(
 
 
 def outside_inference(leaf: Any) -> Any:
-    """A tensor that autograd may save, from one that was made in inference mode."""
+    """Copy a tensor that was created in inference mode, so that autograd may save it."""
     return leaf.clone() if isinstance(leaf, Tensor) and leaf.is_inference() else leaf
 
 
@@ -233,30 +233,23 @@ def packed_field(
     arguments: FlatArguments,
     device: torch.device,
 ) -> tuple[VectorField, Callable[..., Any]]:
-    """The user's function on packed states and flat arguments, with its checks and without.
+    """The user's function on packed states and flat arguments, with checks and without.
 
     Args:
-        inner: The same function, in the contexts of its evaluations.
+        inner: The same function, wrapped in the contexts of its evaluations.
     """
-    origin = func.origin if isinstance(func, Adapted) else func
+    origin = func.origin if isinstance(func, AdaptedField) else func
     inner = arguments.wrap(inner)
     field = state.wrap(checked(inner)) if state.is_single else checked(state.wrap(inner))
-    # Where nothing is wrapped around it, steps call it without a call between.
-    bare = func if inner is func and state.is_packed else None
-    traced = func if bare is not None else state.wrap(inner)
-    known = VectorField(field, device, origin, bare)
+    # A function that nothing is wrapped around is called by the steps directly.
+    direct = func if inner is func and state.is_packed else None
+    traced = func if direct is not None else state.wrap(inner)
+    known = VectorField(field, device, origin, direct)
     known.resolution = state.resolution
     return known, traced
 
 
-def compiled(func: Any, traced: Callable[..., Any], problem: Problem) -> Compilation | None:
-    """The vector field with what compiles it, if that can be; see `compilation_of`."""
-    from .compiled.compilation import compilation_of
-
-    return compilation_of(func, traced, problem.y0, problem.args)
-
-
-def computed(
+def solve_packed(
     problem: Problem,
     func: Callable[..., Any],
     traced: Callable[..., Any],
@@ -265,14 +258,16 @@ def computed(
     events: Sequence[Event],
     output: DenseOutput | None,
 ) -> Solution:
-    """The solution on packed states, as the gradient method computes it, if there is one.
+    """Compute the solution on packed states, by the gradient method if one is needed.
 
     Args:
         func: The vector field as the user gave it.
         traced: The same on packed states, without checks.
     """
     if problem.solver.compile:
-        problem.compilation = compiled(func, traced, problem)
+        from .compiled.compilation import compilation_of
+
+        problem.compilation = compilation_of(func, traced, problem.y0, problem.args)
     method = gradient_method(problem, func, gradient, parameters)
     times = problem.times
     ts = None
@@ -302,18 +297,18 @@ def computed(
         from .stability import warn_of_unstable_steps
 
         warn_of_unstable_steps(problem)
-    solution = conclude(problem, ys, trajectory)
+    solution = make_solution(problem, ys, trajectory)
     if ts is not None:
         solution.ts = ts
     return solution
 
 
-def conclude(problem: Problem, ys: Tensor, trajectory: Trajectory) -> Solution:
-    """The outputs with statistics, the status, and its message."""
+def make_solution(problem: Problem, ys: Tensor, trajectory: Trajectory) -> Solution:
+    """Combine the outputs with the statistics, the status and its message."""
     ok = trajectory.status is Status.REACHED or trajectory.status is Status.EVENT
     if ok and problem.solver.fixed_steps and not torch._C._are_functorch_transforms_active():
         end = (trajectory.outputs or ys)[-1].detach()
-        # One operation: a finite sum means finite entries; it may overflow, hence the second look.
+        # One operation: a finite sum means finite entries; it may overflow, hence a second check.
         if not (math.isfinite(float(end.sum())) or bool(torch.isfinite(end).all())):
             trajectory.status, ok = Status.NON_FINITE, False
     ts = problem.t.detach().clone()
@@ -334,13 +329,13 @@ def gradient_method(
     gradient: Gradient | str,
     parameters: Iterable[Tensor] | None,
 ) -> Gradient | None:
-    """The gradient method of this solve; None when nothing needs a gradient.
+    """Choose the gradient method of this solve; None if nothing needs a gradient.
 
     Sets the problem's parameters.
 
     Raises:
-        ValueError: A transform of adaptive steps, or a vector field that this gradient
-            method cannot do justice.
+        ValueError: A transform is applied to adaptive steps, or the gradient method does not
+            support the vector field.
     """
     known = DEFAULTS.get(gradient) if isinstance(gradient, str) else None
     method = known or make_gradient(gradient)
@@ -349,16 +344,16 @@ def gradient_method(
         if not problem.solver.fixed_steps:
             raise ValueError(
                 "torch.func transforms and forward-mode differentiation go through fixed steps "
-                "only, for the steps of an adaptive solve depend on the values; set "
+                "only, because the steps of an adaptive solve depend on the values; set "
                 "solver.num_steps or solver.step_size"
             )
         if not solver_method.recordable:
             raise ValueError(
                 "torch.func transforms and forward-mode differentiation go through the steps of "
                 "explicit Runge-Kutta, reversible and symplectic methods and fixed-step Adams "
-                f"methods; found solver.method={problem.solver.method!r}; take 'rk4', say"
+                f"methods; found solver.method={problem.solver.method!r}; take 'rk4', for example"
             )
-        # Whatever the choice: the operations of the steps are what a transform can go through.
+        # Whatever was chosen: a transform can only go through the operations of the steps.
         return make_gradient("backprop")
     if not torch.is_grad_enabled():
         return None
@@ -371,24 +366,24 @@ def gradient_method(
             return replacement if any(x.requires_grad for x in inputs) else None
     objects = [arg for arg in problem.args if not isinstance(arg, (Tensor, *OPAQUE))]
     if objects:
-        func = partial(func, *objects)  # what they hold is found with what it holds
+        func = partial(func, *objects)  # so that the tensors that they hold are found as well
     if method.records_steps and solver_method.has_graph:
         return method
-    # A method that is not recorded is right where nothing needs a gradient.
-    holdings = holdings_of(func)
+    # Steps that cannot have a graph are still correct if nothing needs a gradient.
+    reachable = reachable_from(func)
     if not method.records_steps:
         name = type(method).__name__.lower()
-        reject_batch_statistics(holdings, name, lambda: evaluate_once(problem))
+        reject_batch_statistics(reachable, name, lambda: evaluate_once(problem))
     try:
-        problem.parameters, unread = parameters_of(func, holdings, parameters, problem)
+        problem.parameters, unobserved = parameters_of(func, reachable, parameters, problem)
     except GraphLost:
-        held = [p for module in holdings.modules for p in module.parameters()]
+        held = [p for module in reachable.modules for p in module.parameters()]
         if any(x.requires_grad for x in (problem.y0, problem.t, *problem.inputs, *held)):
             raise
         return None
-    problem.unread = unread
+    problem.unobserved = unobserved
     given = [x for x in problem.args if isinstance(x, Tensor) and not x.requires_grad]
-    problem.constants = Constants([*given, *constants_in(holdings), *unread.parameters])
+    problem.constants = Constants([*given, *constants_in(reachable), *unobserved.parameters])
     problem.parameters_are_all = parameters is None
     inputs = (problem.y0, problem.t, *problem.inputs)
     return method if any(x.requires_grad for x in inputs) else None
@@ -402,16 +397,16 @@ def evaluate_once(problem: Problem) -> None:
 
 def parameters_of(
     func: Callable[..., Any],
-    holdings: Holdings,
+    reachable: Reachable,
     parameters: Iterable[Tensor] | None,
     problem: Problem,
-) -> tuple[tuple[Tensor, ...], Unread]:
+) -> tuple[tuple[Tensor, ...], UnobservedTensors]:
     """Tensors that need a gradient and that `func` may read: those given, or all found."""
     if parameters is not None:
         given = tuple(parameters)
         check_parameters(given)
         # Tied weights are one tensor, whose gradient counts once.
-        return tuple({id(p): p for p in given if p.requires_grad}.values()), Unread()
+        return tuple({id(p): p for p in given if p.requires_grad}.values()), UnobservedTensors()
 
     def evaluate(t: float) -> tuple[Tensor, Sequence[Tensor]]:
         evaluator = Evaluator(problem)
@@ -421,4 +416,4 @@ def parameters_of(
     first, last = problem.times[0], problem.times[-1]
     jumps = [t for t in problem.solver.jump_t if min(first, last) < t < max(first, last)]
     end = [last] if math.isfinite(last) else []
-    return find_parameters(func, holdings, evaluate, (first, *jumps, *end))
+    return find_parameters(func, reachable, evaluate, (first, *jumps, *end))

@@ -1,4 +1,4 @@
-"""The choice of a method with its accuracy and its limits."""
+"""Options of a solve: the method, its accuracy and its limits."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from .methods.registry import METHODS, nearest
 
 __all__ = ["Solver"]
 
-# What the control of steps is, or follows, here and not in SciPy.
-OF_STEP_CONTROL = ("controller", "safety", "min_factor", "max_factor", "accept_min_step")
-OF_ADAPTIVE_STEPS = (
+# Settings of this package's step size control, which SciPy's methods do not have.
+STEP_CONTROL_SETTINGS = ("controller", "safety", "min_factor", "max_factor", "accept_min_step")
+ADAPTIVE_STEP_SETTINGS = (
     "first_step", "min_step", "max_step", "safety", "min_factor", "max_factor",
 )  # fmt: skip
-# Methods for which the derivative at the start of a step is that of the end of the one before.
-CARRIES_DERIVATIVE = (
+# Methods whose steps start with the derivative from the end of the step before.
+REUSES_END_DERIVATIVE = (
     "adaptive_heun", "fehlberg2", "reversible_heun", "asynchronous_leapfrog", "leapfrog",
 )  # fmt: skip
-OF_THE_LOOP = ("interpolation", "max_steps_between_outputs")
+LOOP_SETTINGS = ("interpolation", "max_steps_between_outputs")
 
 
 TOLERANCES, TIMES = ("rtol", "atol"), ("step_t", "jump_t")
 WHOLE = ("num_steps", "max_steps", "max_steps_between_outputs", "max_order")
-# What each setting that is no word or switch may be.
+# Allowed values of the settings that are neither names nor switches.
 NUMBERS = {
     **dict.fromkeys(TOLERANCES, "a number >= 0, or a list of such numbers"),
     **dict.fromkeys(TIMES, "a list of times"),
@@ -38,7 +38,7 @@ NUMBERS = {
 
 @dataclass(frozen=True)
 class Solver:
-    """Options of the solution of an initial value problem.
+    """A method for initial value problems, with its options.
 
     Attributes:
         method: Name of the method, e.g. `"dopri5"`.
@@ -47,40 +47,38 @@ class Solver:
         step_size: Largest step of a fixed-step solve, in units of t.
         num_steps: Number of equal steps of a fixed-step solve over the whole interval.
             An adaptive method that is given a step size or a number of steps uses fixed steps,
-            but for `adams` and those of SciPy, which reject them.
-        first_step: First step an adaptive method tries; chosen by Hairer's rule when None.
+            except `adams` and those of SciPy, which reject them.
+        first_step: First step an adaptive method tries; chosen by Hairer's rule if None.
         min_step, max_step: Bounds on an adaptive step, in units of t. A step that ends at the end
             of the interval, at one of `step_t` or before one of `jump_t` may be shorter.
         accept_min_step: Accept a step of size `min_step` whatever its error is, instead of giving
             up: the solve continues, and its error is not controlled there.
-        max_steps: Steps, accepted and rejected, after which an adaptive solve gives up; the
-            number of fixed steps is not bounded.
-        max_steps_between_outputs: The same from one output time to the next; unbounded when None.
-        controller: How the next step follows from past errors: `i`, `pi` or `pid`; with `none`
-            all steps are fixed.
-        safety, min_factor, max_factor: Safety factor of step control, and how much a step may
-            shrink or grow at once.
+        max_steps: Number of steps, accepted and rejected, after which an adaptive solve gives up;
+            the number of fixed steps is not bounded.
+        max_steps_between_outputs: The same from one output time to the next; unbounded if None.
+        controller: Step size controller: `i`, `pi` or `pid`; with `none` all steps are fixed.
+        safety, min_factor, max_factor: Safety factor of the step size controller, and the factors
+            by which a step may shrink or grow at once.
         step_t: Times at which an adaptive step should end; the grid of a fixed-step method that is
             given neither a step size nor a number of steps.
         jump_t: Times at which the vector field jumps; steps end just before and start just after.
-        max_order: Highest order of a multistep method; its own limit when None.
+        max_order: Highest order of a multistep method; the limit of the method if None.
         perturb: Evaluate the first stage of a fixed step just after its start, and the stages at
             its end just before it, by one rounding of the time: a vector field that jumps at a
-            grid point is then seen from inside of every step.
-        interpolation: Values at output times inside steps are those of the method's `dense`
-            output, or `linear` between the ends of the step. Events and `solution.interpolant`
-            always take the method's own.
+            grid point is then evaluated from inside each step.
+        interpolation: Kind of values at output times inside steps: `dense` output of the method,
+            or `linear` between the ends of the step. Events and `solution.interpolant` always use
+            dense output.
         batching: `joint` (one step size for the whole state), or `independent` (each sample along
-            the first axis of the state has its own; gradients by `backprop`, `discrete` or
+            the first axis of the state has a separate one; gradients by `backprop`, `discrete` or
             `checkpoint`).
-        compile: Compile the steps of an explicit Runge-Kutta method, and their gradients where
-            the gradient method is exact (`backprop`, `discrete`, `checkpoint`); see
-            `compiled`. It is for small networks, where calling and recording operations is most
-            of the work. The first solve takes seconds to a minute longer. Gradients can be taken
-            once: there are no second derivatives. The vector field must be what `torch.compile`
-            takes as one graph; where it is not, one warning says so and nothing is compiled.
-            What it does besides, such as counting its calls, happens once per solve: evaluations
-            are counted by the solution's `stats`.
+        compile: Compile the steps of an explicit Runge-Kutta method, and their gradients if the
+            gradient method is exact (`backprop`, `discrete`, `checkpoint`); see `compiled`. It is
+            meant for small networks, where calling and recording operations is most of the work.
+            The first solve takes seconds to a minute longer. There are no second derivatives.
+            `torch.compile` must be able to capture the vector field as one graph; otherwise a
+            warning says so and nothing is compiled. Its side effects, such as counting its calls,
+            happen once per solve; the solution's `stats` count the evaluations.
 
     Raises:
         ValueError: An unknown method, a number out of range, or options that the method would
@@ -110,7 +108,7 @@ class Solver:
     batching: str = "joint"
     compile: bool = False
 
-    # Whether the steps are known beforehand: derived from the settings, and none of them.
+    # Whether the steps are known in advance: derived from the settings, not a setting itself.
     fixed_steps: ClassVar[bool]
 
     def __post_init__(self) -> None:
@@ -122,7 +120,7 @@ class Solver:
             not METHODS[self.method].adaptive or self.controller == "none"
         )
         fixed = self.step_size is not None or self.num_steps is not None or by_times
-        # Worked out once, and not by a property with a lock, which torch.compile cannot trace.
+        # Computed here once: torch.compile cannot trace the lock of a cached property.
         object.__setattr__(self, "fixed_steps", fixed)
         for name in TOLERANCES:
             value = getattr(self, name)
@@ -154,7 +152,7 @@ class Solver:
                 "solver.perturb=True is for fixed steps; give the times at which the vector field "
                 "jumps as solver.jump_t"
             )
-        if self.perturb and self.method in CARRIES_DERIVATIVE:
+        if self.perturb and self.method in REUSES_END_DERIVATIVE:
             raise ValueError(
                 f"solver.perturb=True is not for {self.method!r}, whose steps begin with a "
                 "derivative of the step before; take heun or midpoint"
@@ -220,7 +218,7 @@ class Solver:
             )
 
     def _as_numbers(self, name: str) -> None:
-        """See that a setting holds numbers; those of NumPy and tensors become Python's."""
+        """Check that a setting holds numbers; convert NumPy numbers and tensors to Python's."""
         value = getattr(self, name)
         if hasattr(value, "tolist"):
             value = value.tolist()
@@ -237,20 +235,22 @@ class Solver:
         self._require(ok, name, NUMBERS[name])
 
     def _reject_ignored(self) -> None:
-        """Reject settings that the chosen steps would not heed."""
+        """Reject settings that the chosen steps would ignore."""
         method, family = f"solver.method={self.method!r}", METHODS[self.method].family
         if family == "scipy":
             bounded = self.method in ("scipy_lsoda", "scipy_vode_adams")
-            unheeded = (*OF_STEP_CONTROL, *OF_THE_LOOP, *([] if bounded else ["min_step"]))
-            self._reject(unheeded, f"{method}, whose steps SciPy controls")
+            ignored = (*STEP_CONTROL_SETTINGS, *LOOP_SETTINGS, *([] if bounded else ["min_step"]))
+            self._reject(ignored, f"{method}, whose steps SciPy controls")
         if self.fixed_steps:
-            self._reject(OF_ADAPTIVE_STEPS, "fixed steps", "take adaptive steps")
+            self._reject(ADAPTIVE_STEP_SETTINGS, "fixed steps", "take adaptive steps")
         if self.method == "adams":
-            self._reject(OF_STEP_CONTROL, f"{method}, which chooses its steps by their order")
+            self._reject(
+                STEP_CONTROL_SETTINGS, f"{method}, which chooses its steps by their order"
+            )
         if family != "multistep" and self.method != "scipy_vode_adams":
             self._reject(["max_order"], f"{method}, whose order is fixed")
         if self.batching == "independent":
-            self._reject(["accept_min_step", *OF_THE_LOOP], "solver.batching='independent'")
+            self._reject(["accept_min_step", *LOOP_SETTINGS], "solver.batching='independent'")
 
     def _reject(
         self, names: Sequence[str], what: str, instead: str = "take another method"
@@ -258,7 +258,7 @@ class Solver:
         for name in names:
             if getattr(self, name) != getattr(type(self), name):
                 raise ValueError(
-                    f"solver.{name}={getattr(self, name)!r} means nothing to {what}; leave it "
+                    f"solver.{name}={getattr(self, name)!r} has no effect on {what}; leave it "
                     f"out, or {instead}"
                 )
 

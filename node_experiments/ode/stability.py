@@ -1,10 +1,10 @@
-"""Signs of an unstable solve that error estimates do not show.
+"""Detection of unstable solves that error estimates do not show.
 
-Where a solution stays at an equilibrium, the error of every step is zero and steps grow without
-bound. The solution is right, but one step multiplies its gradient by the stability function
-R(h J), which is huge where h J is outside the region of stability: the gradient of the steps is
-far from that of the solution. And of the two solutions that a reversible method computes one may
-leave the other.
+If a solution stays at an equilibrium, the error of every step is zero and steps grow without
+bound. The solution is correct, but each step multiplies its gradient by the stability function
+R(h J), which is huge if h J is outside the stability region: the gradient of the steps is far
+from that of the solution. Moreover, the two solutions that a reversible method computes may drift
+apart.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from .problem import Problem
 from .solver import Solver
 from .vector_field import is_traced_or_transformed
 
-__all__ = ["warn_of_parted_twins", "warn_of_unstable_steps"]
+__all__ = ["warn_if_solutions_differ", "warn_of_unstable_steps"]
 
-LARGEST_STABLE = 6.0  # h |J|: the regions of stability of methods up to order 8 end before
+LARGEST_STABLE = 6.0  # h |J|: stability regions of methods up to order 8 end below
 
 
 def warn_of_unstable_steps(problem: Problem) -> None:
-    """Compare the longest step with the Jacobian at the start, where no step showed an error.
+    """Warn if a solve in which no step showed an error is unstable for the Jacobian at its start.
 
-    Three power iterations by differences estimate |J|; they are made only for such a solve.
+    Three power iterations by finite differences estimate |J|; other solves do not pay for them.
     """
     if METHODS[problem.solver.method].stiff:
         return
@@ -37,7 +37,7 @@ def warn_of_unstable_steps(problem: Problem) -> None:
         f0 = problem.func(t, y0.clone(), *problem.args).to(y0.dtype, copy=True)
         tolerance = torch.finfo(y0.dtype).eps * (1 + y0.norm())
         if not bool(f0.norm() <= tolerance):
-            return  # it moves, along a polynomial that the method integrates exactly
+            return  # not an equilibrium, but a polynomial that the method integrates exactly
         size = 1e-3 * (1 + y0.abs().max())
         direction = torch.ones_like(y0)
         direction.view(-1)[1::2] = 0.5
@@ -58,28 +58,28 @@ def warn_of_unstable_steps(problem: Problem) -> None:
         )
 
 
-def warn_of_parted_twins(solver: Solver, y0: Tensor, twins: tuple[Tensor, Tensor]) -> None:
-    """Compare the two solutions that a reversible method computes, at the end of a solve.
+def warn_if_solutions_differ(solver: Solver, y0: Tensor, solutions: tuple[Tensor, Tensor]) -> None:
+    """Warn if the two solutions that a reversible method computes differ at the end of a solve.
 
-    Their distance is no more than the error of a stable solve. Where the solution decays faster
-    than the coupling allows it grows exponentially, and the local error does not show it.
+    In a stable solve their distance is no larger than the error. If the solution decays faster
+    than the coupling allows, it grows exponentially, which the local error does not show.
     """
     if is_traced_or_transformed():
         return
-    y, z = twins
+    y, z = solutions
     with torch.no_grad():
         size = float(torch.maximum(y0.detach().norm(), y.norm())) or 1.0
         distance = float((y - z).norm()) / size
     allowed = 1.0
     if not solver.fixed_steps:
-        # Errors of many steps add up; and components of one state have their own sizes.
+        # Errors of many steps add up, and the components of a state differ in size.
         rtol, atol = (float(torch.as_tensor(x).max()) for x in (solver.rtol, solver.atol))
         allowed = min(0.1, 1e3 * (rtol + atol * len(y) ** 0.5 / size))
     if math.isfinite(distance) and distance > allowed:
         warnings.warn(
             f"the two solutions of {solver.method} are {distance:.1e} of their size apart, above "
             f"{allowed:.1e}: the method is unstable on this problem and its solution cannot be "
-            "trusted. Take shorter steps or tighter tolerances, or the method it is made of with "
+            "trusted. Take shorter steps or tighter tolerances, or the method it is based on with "
             "gradient='checkpoint', whose memory is bounded too",
             stacklevel=2,
         )

@@ -1,4 +1,4 @@
-"""States of several tensors as one flat vector, and back."""
+"""Packing of nested states into one flat tensor, and back."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ HALVES = {
 class FlatState:
     """Packs a nested state (tuple, list or dict of tensors) into one contiguous vector.
 
-    A state that is a single real tensor needs no packing. One whose numbers are stored in
-    another order than that of its axes (transposed, or with channels last) is solved in that
-    order, and the vector field is given states with the memory layout of y0. Complex numbers
-    become pairs of real ones, and those of half precision are solved in single precision: the
-    increments of steps would be lost in their rounding. The vector field is given them as y0 has
-    them.
+    A state that is a single real tensor needs no packing. One that is stored in another order
+    than that of its axes (transposed, or with channels last) is solved in its memory order, and
+    the vector field receives states with the memory layout of y0. Complex numbers become pairs of
+    real ones, and half precision is solved in single precision, because rounding would lose the
+    increments of steps; the vector field receives states in the dtype of y0.
 
     Attributes:
         sizes: Number of real components of each tensor.
         is_single: Whether the state is one real tensor.
-        is_packed: Whether it is solved as it is.
-        resolution: Relative precision in which the vector field is given states, where that is
-            below the one they are solved in.
+        is_packed: Whether the state is solved as it is, without conversion.
+        resolution: Relative precision of the states that the vector field receives, if that is
+            coarser than the precision of the solve; else 0.
 
     Args:
         y0: The initial state.
-        keeps_layout: Else a single tensor is solved in the order of its axes.
+        keeps_layout: Whether a single tensor is solved in its memory order, and not in the order
+            of its axes.
 
     Raises:
-        ValueError: A state without tensors, or of mixed dtypes or devices.
+        ValueError: The state has no tensors, or mixed dtypes or devices.
     """
 
     def __init__(self, y0: Any, keeps_layout: bool = True):
@@ -56,7 +56,7 @@ class FlatState:
         else:
             self._flatten(y0)
         dtype = y0.dtype if self.is_single else self._dtype
-        # The type of its real numbers, where those are of half precision.
+        # The dtype of its real numbers if that is of half precision, else None.
         self._half = HALVES.get(dtype)
         self.resolution = 0.0 if self._half is None else torch.finfo(self._half).eps
         self.is_packed = self.is_single and self._order is None and self._half is None
@@ -70,7 +70,7 @@ class FlatState:
         ):
             found = ", ".join(f"{leaf.dtype} on {leaf.device}" for leaf in leaves)
             raise ValueError(f"all tensors of y0 must have one dtype and device; found {found}")
-        # The usual tuple of tensors is made without a walk over its structure.
+        # The usual tuple of tensors is rebuilt without traversing its structure.
         plain = type(y0) is tuple and all(isinstance(part, Tensor) for part in y0)
         self._arrange = tuple if plain else partial(pytree.tree_unflatten, treespec=spec)
         self._read = self._reader(y0, leaves)
@@ -93,12 +93,12 @@ class FlatState:
         return leaves
 
     def pack(self, state: Any) -> Tensor:
-        """A nested state as a vector of shape `(n,)`; a single tensor as it is stored in memory.
+        """Pack a nested state into a vector of shape `(n,)`, or a single tensor in memory order.
 
-        It is in at least single precision.
+        The result has at least single precision.
 
         Raises:
-            ValueError: A state that is not structured like y0.
+            ValueError: The state is not structured like y0.
         """
         if self.is_single:
             packed = state if self._order is None else state.permute(self._order)
@@ -120,7 +120,7 @@ class FlatState:
             return vector.permute(*range(first), *axes)
         lead = vector.shape[:-1]
         leaves = []
-        # `split` would be a call of Python more.
+        # `split` would cost another Python call.
         for piece, shape in zip(
             vector.split_with_sizes(self.sizes, -1), self._shapes, strict=True
         ):
@@ -132,11 +132,11 @@ class FlatState:
         return self._arrange(leaves)
 
     def time(self, t: Tensor) -> Tensor:
-        """A time, of the dtype that the state has for the vector field."""
+        """Convert a time to the dtype in which the vector field receives the state."""
         return t if self._half is None else t.to(self._half)
 
     def wrap(self, func: Callable[..., Any]) -> Callable[..., Tensor]:
-        """`func` on nested states as a function on packed ones."""
+        """Convert a function of nested states to one of packed states."""
         if self.is_packed:
             return func
 
@@ -156,14 +156,14 @@ class FlatState:
 class SampleState(FlatState):
     """Packs a nested state into one tensor `(batch, n)`, the samples along its first axis.
 
-    The samples of an evaluation may be some of those of y0. A single real tensor needs no packing
+    An evaluation may contain only some of the samples of y0. A single real tensor needs no packing
     and keeps its shape.
 
     Attributes:
-        sizes: Number of real components that one sample has of each tensor.
+        sizes: Number of real components of one sample in each tensor.
 
     Raises:
-        ValueError: Also tensors that do not have one first axis of samples in common.
+        ValueError: Also if the tensors do not have a common first axis of samples.
     """
 
     def __init__(self, y0: Any):
@@ -176,7 +176,7 @@ class SampleState(FlatState):
 
     def _reader(self, y0: Any, leaves: list[Tensor]) -> Reader:
         self._look_at_batch(leaves)
-        return reader_of(y0, first_axis=1)
+        return reader_of(y0, skip_axes=1)
 
     def _look_at_batch(self, leaves: list[Tensor]) -> None:
         if len({leaf.shape[:1] for leaf in leaves}) > 1 or leaves[0].dim() == 0:
@@ -189,7 +189,7 @@ class SampleState(FlatState):
         self._axes = max(leaf.dim() for leaf in leaves)
 
     def pack(self, state: Any) -> Tensor:
-        """A nested state as a tensor of shape `(batch, n)`; a single real one keeps its shape."""
+        """Pack a nested state into a tensor `(batch, n)`; a single real one keeps its shape."""
         if self.is_single:
             return super().pack(state)
         leaves = self._real_leaves(state)
@@ -202,9 +202,9 @@ class SampleState(FlatState):
         return packed if self._half is None else packed.float()
 
     def wrap(self, func: Callable[..., Any]) -> Callable[..., Tensor]:
-        """`func` on nested states as one on packed ones.
+        """Convert a function of nested states to one of packed states.
 
-        Its times have as many axes as the tensor of y0 with the most, so that they broadcast.
+        Its times get as many axes as the tensor of y0 with the most, so that they broadcast.
         """
         if self.is_packed:
             return func
@@ -218,7 +218,7 @@ class SampleState(FlatState):
 
 
 def order_in_memory(x: Tensor) -> list[int] | None:
-    """The axes of a tensor such that its numbers follow each other; None if they do as it is.
+    """The order of a tensor's axes in which it is contiguous; None if it already is.
 
     None also for a tensor with gaps or repetitions in memory, which has no such order.
     """
@@ -232,7 +232,7 @@ class FlatArguments:
     """Nested arguments as a flat tuple, so that gradients flow into every tensor among them.
 
     Attributes:
-        leaves: What is in the tuples, lists and dicts of `args`.
+        leaves: The entries of the tuples, lists and dicts in `args`.
     """
 
     def __init__(self, args: tuple):
@@ -241,13 +241,13 @@ class FlatArguments:
         if len(args) > 0:
             leaves, self._spec = pytree.tree_flatten(args)
             self.leaves = tuple(leaves)
-            # Each leaf an argument: what is nested may also be a type registered as a tree.
+            # Compare each leaf: an argument may also be a container that is registered as a tree.
             self._is_flat = len(leaves) == len(args) and all(
                 leaf is arg for leaf, arg in zip(leaves, args, strict=True)
             )
 
     def wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """A function of (t, y, *args) as one of (t, y, *leaves)."""
+        """Convert a function of (t, y, *args) to one of (t, y, *leaves)."""
         if self._is_flat:
             return func
         return lambda t, y, *leaves: func(t, y, *pytree.tree_unflatten(leaves, self._spec))

@@ -1,6 +1,6 @@
 """Step size control: the next step from the local errors of the last ones.
 
-Everything about one step is numbers on the host: time stays in double precision on every device,
+All quantities of a step are numbers on the host: time stays in double precision on every device,
 and a decision costs no device operation.
 """
 
@@ -37,11 +37,11 @@ SMALLEST_RATIO = 1e-10
 
 
 class Controller(Protocol):
-    """Proposes steps one after the other, and judges the errors that they made.
+    """Proposes steps one after the other, and judges their errors.
 
     Attributes:
-        t, t_next: Where the proposed step starts and ends.
-        at_stop: Whether it ends where one has to end, however short it is.
+        t, t_next: Start and end of the proposed step.
+        at_stop: Whether it ends at a time where a step has to end, however short it is.
     """
 
     t: float
@@ -51,7 +51,8 @@ class Controller(Protocol):
     def judge(self, h: float, ratio: float) -> bool:
         """Whether a step of size `h` whose error is `ratio` times the tolerance is accepted.
 
-        The next step is proposed: it starts at the end of this one, or again at its start.
+        Also proposes the next step, from the end of an accepted step or the start of a rejected
+        one.
         """
         ...
 
@@ -65,8 +66,8 @@ class Arithmetic(Generic[Number]):
     """The arithmetic of the controller, on floats or on vectors of them.
 
     Attributes:
-        number: Makes a constant of a float.
-        choose: (value if not, value if so), whether -> value.
+        number: Converts a float to a constant.
+        choose: Maps ((value if False, value if True), condition) to a value.
     """
 
     number: Callable[[float], Number]
@@ -85,18 +86,18 @@ class ErrorControl(Generic[Number]):
     The next step is h * safety * r_n^-g1 * r_{n-1}^-g2 * r_{n-2}^-g3, with the error ratios r of
     the last steps and gains g divided by `error_order`, the power of h in the error estimate.
 
-    One controller serves a whole state (floats) and the samples of a batch (vectors). Branches
+    The same code controls a whole state (floats) and the samples of a batch (vectors). Branches
     are selections by functions; for floats these are built-ins, so that a plain step calls no
-    Python function but `judge`.
+    Python function except `judge`.
 
     Args:
         t0, t1: Ends of the interval.
         first_step: Size of the first step.
 
     Attributes:
-        t, t_next: Where the proposed steps start and end.
-        at_stop: Whether they end where they have to end, however short they are.
-        h: Their sizes, if no stop cuts them short.
+        t, t_next: Start and end of the proposed steps.
+        at_stop: Whether they end at a time where a step has to end, however short they are.
+        h: Their sizes, unless a stop cuts them short.
     """
 
     at_stop: Answer
@@ -127,7 +128,7 @@ class ErrorControl(Generic[Number]):
         )  # fmt: skip
         self._ratios: tuple[Number, Number] = number(SMALLEST_RATIO), number(math.inf)
         self._past: tuple[Number, Number] = number(1.0), number(1.0)
-        # A first step that is estimated may be below what is allowed, and more be good enough.
+        # An estimated first step may be below the minimum, though a longer one is accurate enough.
         least = 0.0 if solver.first_step is not None else solver.min_step * (1 + 1e-9)
         self.h: Number = larger(smaller(first_step, self._longest), number(least))
         self.h = larger(self.h, self._least)
@@ -140,7 +141,7 @@ class ErrorControl(Generic[Number]):
     def judge(self, h: Number, ratio: Number) -> Answer:
         """Whether steps of sizes `h` whose errors are `ratio` times the tolerance are accepted.
 
-        The next steps are proposed.
+        Also proposes the next steps.
         """
         choose, smaller, larger = self._choose, self._smaller, self._larger
         one, min_factor, max_factor = self._factors
@@ -149,13 +150,13 @@ class ErrorControl(Generic[Number]):
         if self._accepts_least:
             is_least = (size <= self._least * (1 + 1e-9)) & (ratio < math.inf)
             ratio = choose((ratio, smaller(ratio, one)), is_least)
-        accepted = ratio <= 1  # not by NaN
+        accepted = ratio <= 1  # False for NaN
         bounded = choose((infinite, larger(ratio, smallest)), ratio < math.inf)
         factor = larger(bounded**a * past**b * before**c * self._safety, min_factor)
         # Right after a rejection the step must not grow (Hairer I, section II.4).
         limit = choose((one, max_factor), self._was_accepted)
         factor = smaller(factor, choose((self._safety, limit), accepted))
-        # One that the end of the interval cut short is no evidence against a longer one.
+        # A step that was cut short by the end of the interval is no evidence against a longer one.
         least = choose((self._least, self.h), accepted & self._is_cut_short)
         self.h = smaller(larger(size * factor, least), self._longest)
         self._past = choose((past, bounded), accepted), choose((before, past), accepted)
@@ -174,18 +175,18 @@ class ErrorControl(Generic[Number]):
         stop = self._next_stop()
         remaining = stop - self.t
         self._is_cut_short = abs(remaining) < self.h
-        # A step that ends within rounding of a stop would leave one of a few ulps behind.
+        # A step that ends within rounding of a stop would leave a step of a few ulps.
         self.at_stop = abs(remaining) <= self.h * (1 + 1e-9)
         further = self.t + self._copysign(self.h, remaining)
         self.t_next = self._choose((further, stop), self.at_stop)
 
     def _next_stop(self) -> Number:
-        """End of the next step, if it is long enough."""
+        """Time that the next step must not pass."""
         return self._t1
 
 
 class AdaptiveControl(ErrorControl[float]):
-    """Control of the steps of a whole state.
+    """Step size controller for a state as a whole.
 
     Steps end at the times `solver.step_t`. At a time of `solver.jump_t` the vector field jumps:
     a step ends just before it and the next one starts just after it, so that no step sees both
@@ -214,7 +215,7 @@ class AdaptiveControl(ErrorControl[float]):
         self._aim()
 
     def _restart(self, t: float) -> float:
-        """The time at which the next step starts after one that ended at `t`."""
+        """Start of the next step after one that ended at `t`: beyond the jump, if one is there."""
         for jump in self._solver.jump_t:
             gap = self._gap(jump)
             if abs(t - jump) <= gap * 1.5:
@@ -245,13 +246,13 @@ def first_step(
     rtol: float | Tensor,
     atol: float | Tensor,
 ) -> float:
-    """The first step that the solver was given, or Hairer's, in units of t.
+    """Size of the first step, as given in the solver or by Hairer's rule, in units of t.
 
     Args:
         rtol, atol: Numbers, or one per component.
 
     Returns:
-        The size |h|; NaN when the derivative at the start is not finite.
+        The size |h|; NaN if the derivative at the start is not finite.
     """
     if solver.first_step is not None:
         return solver.first_step
@@ -261,18 +262,20 @@ def first_step(
         def sizes(*vectors: Tensor) -> Iterable[Sequence[float]]:
             return [[x] for x in torch.stack([norm(vector) for vector in vectors]).tolist()]
 
-        def probe(signed: Sequence[float]) -> Tensor:
+        def derivative_after(signed: Sequence[float]) -> Tensor:
             (h,) = signed
-            return stepper.probe(times[0] + h, torch.add(y0, f0, alpha=h))
+            return stepper.evaluate(times[0] + h, torch.add(y0, f0, alpha=h))
 
         scale = y0.abs().reshape(-1).mul_(rtol).add_(atol).view_as(y0)
-        (h,) = first_steps(sizes, probe, times, y0, f0, scale, error_order, solver.max_step)
+        (h,) = first_steps(
+            sizes, derivative_after, times, y0, f0, scale, error_order, solver.max_step
+        )
     return h
 
 
 def first_steps(
     sizes: Callable[..., Iterable[Sequence[float]]],
-    probe: Callable[[Sequence[float]], Tensor],
+    derivative_after: Callable[[Sequence[float]], Tensor],
     times: Sequence[float],
     y0: Tensor,
     f0: Tensor,
@@ -282,12 +285,12 @@ def first_steps(
 ) -> list[float]:
     """First steps by the rule of Hairer, Norsett & Wanner I, section II.4.
 
-    It makes an explicit Euler step of about 1 % of the state's size and looks how much the
-    derivative changed, for one more evaluation.
+    It takes an explicit Euler step of about 1 % of the state's size and measures the change of
+    the derivative, which costs one evaluation.
 
     Args:
-        sizes: Norms of vectors like the state, a sequence over the samples for each vector.
-        probe: The derivatives after Euler steps of these signed sizes.
+        sizes: Computes norms of vectors like the state: for each, a sequence over the samples.
+        derivative_after: Computes the derivatives after Euler steps of given signed sizes.
         y0, f0: State and derivative at the start.
         scale: Tolerances of the components, of the shape of the state.
         error_order: Power of h in the local error estimate.
@@ -298,15 +301,15 @@ def first_steps(
     if not any(map(math.isfinite, trials)):
         return trials
     signed = [math.copysign(h, times[-1] - times[0]) for h in trials]
-    (changes,) = sizes((probe(signed) - f0) / scale)
+    (changes,) = sizes((derivative_after(signed) - f0) / scale)
     every = zip(trials, d1, changes, strict=True)
     return [step_after_trial(h, d, c, error_order, longest) for h, d, c in every]
 
 
 def trial_step(d0: float, d1: float, longest: float, start: float) -> float:
-    """The size of the Euler step, from the norms of the state and of its derivative.
+    """Size of the Euler step, from the norms of the state and of its derivative.
 
-    Where these say nothing it is a small one, which the precision of the time at `start` allows.
+    If these are nearly zero, it is a small step that the precision of time at `start` resolves.
     """
     if not math.isfinite(d1):
         return math.nan
@@ -315,7 +318,7 @@ def trial_step(d0: float, d1: float, longest: float, start: float) -> float:
 
 
 def step_after_trial(h: float, d1: float, change: float, order: int, longest: float) -> float:
-    """The first step, from the norm of the change of the derivative along the Euler step."""
+    """Size of the first step, from the norm of the change of the derivative in the Euler step."""
     d2 = change / h
     if not math.isfinite(d2):
         return h

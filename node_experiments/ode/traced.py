@@ -1,7 +1,7 @@
 """A solve as a plain sequence of tensor operations, for torch.export and torch.compile.
 
-With times that are Python floats and with fixed steps nothing of a solve depends on the values of
-tensors, so that it is one graph:
+If times are Python floats and steps are fixed, no operation of a solve depends on the values of
+tensors, so the solve is one graph:
 
     class Flow(nn.Module):
         def __init__(self):
@@ -14,10 +14,10 @@ tensors, so that it is one graph:
 
     program = torch.export.export(Flow(), (torch.randn(4, 2),))
 
-What an eager solve does around that is left out here: it looks at states of random number
-generators, at the finiteness of the result and at what the vector field holds. So a vector field
-that draws random numbers draws others at every evaluation. With `torch.compile(dynamic=True)`
-write the times as literals: other numbers become symbols there.
+The checks of an eager solve are left out here: those of the states of random number generators, of
+the finiteness of the result and of what the vector field holds. So a vector field that draws
+random numbers draws new ones at every evaluation. With `torch.compile(dynamic=True)`, write the
+times as literals: other numbers become symbols there.
 """
 
 from __future__ import annotations
@@ -45,22 +45,22 @@ def can_be_traced(
     t: Tensor | Sequence[float],
     solver: Solver,
     gradient: Gradient | str,
-    asked: Mapping[str, Any],
+    options: Mapping[str, Any],
 ) -> TypeGuard[Sequence[float]]:
-    """Whether a solve is one graph, from its arguments; see `check_choices` for `asked`."""
+    """Whether a solve with these arguments is one graph; see `check_choices` for `options`."""
     return (
         not isinstance(t, Tensor)
         and solver.fixed_steps
         and solver.batching == "joint"
         and records_steps(gradient)
-        and not any(asked.values())
+        and not any(options.values())
     )
 
 
 def solve_traced(
     func: Callable[..., Any], y0: Any, t: Sequence[float], solver: Solver, args: tuple
 ) -> Solution:
-    """Solve with fixed steps and `gradient="backprop"`, without a look at any value."""
+    """Solve with fixed steps and `gradient="backprop"`, without reading any tensor's values."""
     state = FlatState(y0, keeps_layout=METHODS[solver.method].family != "symplectic")
     packed = state.pack(y0)
     times = check_times(t)

@@ -16,7 +16,7 @@ from torch._functorch.pyfunctorch import retrieve_all_functorch_interpreters
 from torch.autograd import forward_ad
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .captured_tensors import Holdings
+from .captured_tensors import Reachable
 from .methods.registry import METHODS
 from .solver import Solver
 from .state import FlatState
@@ -37,11 +37,11 @@ PARAMETERS = "parameters must be an iterable of tensors, such as net.parameters(
 
 
 def check_arguments(solver: object, args: object, parameters: object) -> None:
-    """Reject arguments of `solve` that are of another kind.
+    """Reject arguments of `solve` that have the wrong type.
 
     Raises:
-        ValueError: `solver` is no Solver, `args` no tuple, or `parameters` a single tensor or a
-            mapping.
+        ValueError: `solver` is not a Solver, `args` is neither a tuple nor a list, or
+            `parameters` is a single tensor, a mapping or not iterable.
     """
     if not isinstance(solver, Solver):
         raise ValueError(
@@ -59,10 +59,10 @@ def check_arguments(solver: object, args: object, parameters: object) -> None:
 
 
 def check_parameters(parameters: Sequence[object]) -> None:
-    """Reject parameters that are no tensors.
+    """Reject parameters that are not tensors, or that are computed tensors with hooks.
 
     Raises:
-        ValueError: With what was found instead.
+        ValueError: With the type that was found, or about the hook.
     """
     for each in parameters:
         if not isinstance(each, Tensor):
@@ -81,10 +81,10 @@ def described(value: object) -> str:
 
 
 def check_times(t: Tensor | Sequence[float], endless: bool = False) -> list[float]:
-    """The output times as host floats.
+    """Validate the output times and convert them to host floats.
 
     Args:
-        t: A tensor of shape `(time,)`, or as many numbers.
+        t: A tensor of shape `(time,)`, or a sequence of numbers.
         endless: Whether the last time may be infinite.
 
     Raises:
@@ -99,7 +99,11 @@ def check_times(t: Tensor | Sequence[float], endless: bool = False) -> list[floa
     else:
         fits = isinstance(t, Iterable) and all(isinstance(x, Real) for x in t)
         times = [float(x) for x in t] if fits else []
-        found = f"{len(times)} numbers" if fits else f"{type(t).__name__} of other things"
+        found = f"{len(times)} numbers"
+        if not fits:
+            others = [x for x in t if not isinstance(x, Real)] if isinstance(t, Iterable) else []
+            element = f" with an element of type {type(others[0]).__name__}" if others else ""
+            found = type(t).__name__ + element
     if len(times) < 2:
         if isinstance(t, Tensor):
             found = f"shape {tuple(t.shape)}, {t.dtype}"
@@ -125,15 +129,15 @@ def check_times(t: Tensor | Sequence[float], endless: bool = False) -> list[floa
 
 
 def check_choices(
-    solver: Solver, state: FlatState, times: Sequence[float], asked: Mapping[str, Any]
+    solver: Solver, state: FlatState, times: Sequence[float], options: Mapping[str, Any]
 ) -> None:
-    """Reject what a method cannot do.
+    """Reject settings and arguments that the method does not support.
 
     Args:
-        asked: Arguments of `solve` that not every method can serve, by name.
+        options: Arguments of `solve` that not every method supports, by name.
 
     Raises:
-        ValueError: Choices that do not fit together.
+        ValueError: The choices do not fit together.
     """
     for name in ("rtol", "atol"):
         value = getattr(solver, name)
@@ -158,11 +162,11 @@ def check_choices(
             f"from {times[0]:g} to {times[-1]:g}, which would be one step; give times inside of it"
         )
     by_itself = METHODS[solver.method].family == "scipy" or solver.batching == "independent"
-    unserved = [name for name, value in asked.items() if value] if by_itself else []
-    if unserved:
+    unsupported = [name for name, value in options.items() if value] if by_itself else []
+    if unsupported:
         raise ValueError(
             f"solver.method={solver.method!r} with batching={solver.batching!r} cannot take "
-            f"{' and '.join(unserved)}; leave it out, or take "
+            f"{' and '.join(unsupported)}; leave it out, or take "
             + ("batching='joint'" if solver.batching == "independent" else "another method")
         )
     if solver.method == "leapfrog" and sum(state.sizes) % 2:
@@ -182,7 +186,7 @@ def transformed(*inputs: Any) -> bool:
 
 
 def is_differentiated(x: Tensor) -> bool:
-    """Whether a derivative with respect to a tensor may be asked for, backward or forward."""
+    """Whether a derivative with respect to a tensor may be required, forward or backward."""
     if x.requires_grad or torch.compiler.is_compiling():
         return x.requires_grad
     if torch._C._functorch.is_functorch_wrapped_tensor(x):
@@ -191,7 +195,7 @@ def is_differentiated(x: Tensor) -> bool:
 
 
 def check_transform(t: Tensor | Sequence[float], events: bool) -> None:
-    """Reject what `torch.func.vmap` cannot go through.
+    """Reject solves that `torch.func.vmap` cannot map over.
 
     Raises:
         ValueError: Times that differ between samples, or events.
@@ -201,7 +205,7 @@ def check_transform(t: Tensor | Sequence[float], events: bool) -> None:
         return
     if isinstance(t, Tensor) and torch._C._functorch.is_batchedtensor(t):
         raise ValueError(
-            "torch.func.vmap cannot map over t, for the steps are those of all samples; pass t "
+            "torch.func.vmap cannot map over t, because all samples share the steps; pass t "
             "with in_dims=None, and scale the time of each sample inside the vector field"
         )
     if events:
@@ -212,19 +216,19 @@ def check_transform(t: Tensor | Sequence[float], events: bool) -> None:
 
 
 def reject_batch_statistics(
-    holdings: Holdings, gradient: str, evaluate: Callable[[], object]
+    reachable: Reachable, gradient: str, evaluate: Callable[[], object]
 ) -> None:
     """Reject batch normalisation that updates its statistics at every evaluation.
 
     Args:
-        evaluate: Evaluates the function once; called where it may have such a part.
+        evaluate: Evaluates the function once; called only if it holds such a module.
 
     Raises:
         ValueError: The function updates the running statistics of a module that it holds.
     """
     parts = {
         part: name
-        for module in holdings.modules
+        for module in reachable.modules
         for name, part in module.named_modules()
         if isinstance(part, _BatchNorm) and part.training and part.track_running_stats
     }

@@ -10,7 +10,7 @@ __all__ = ["VariableOrderControl"]
 
 
 class VariableOrderControl(AdaptiveControl):
-    """Control of a method that proposes the size of a step together with its order."""
+    """Step size controller for a method that chooses the size of a step with its order."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class VariableOrderControl(AdaptiveControl):
         return accepted
 
     def retarget(self, t0: float, t1: float) -> None:
-        # A method without a history has its lowest order.
+        # A method without a history starts at its lowest order.
         self.h = min(self.h, self._first_step)
         super().retarget(t0, t1)
 

@@ -15,11 +15,12 @@ from torch import Tensor
 from .lost_graphs import check_graph
 
 __all__ = [
-    "Adapted",
+    "AdaptedField",
     "Dynamics",
     "PlainField",
     "VectorField",
     "checked",
+    "compute_stage_times",
     "graph_position",
     "is_traced_or_transformed",
     "like_state",
@@ -30,62 +31,63 @@ __all__ = [
 class Dynamics:
     """The right-hand side of dy/dt = f(t, y).
 
-    It is called with a 0-d time, a state, and further arguments: those of the vector field, or
-    where the integrands of quadratures are written.
+    It is called with a 0-d time, a state, and further arguments: those of the vector field, or a
+    tensor to which the integrands of quadratures are written.
 
     Attributes:
-        plain: The function to call instead, which a step does without a Python frame between;
-            None where there is more to do around it.
+        direct_call: The function that steps call directly, without a Python frame in between; None
+            if a call needs more than that.
         reuses_memory: Whether a derivative may be overwritten by the next evaluation.
-        counts_changes: Whether its tensors count their changes in place, which are then rejected:
-            those that are traced do not, nor those of inference mode.
-        draws: Whether it draws random numbers, as is known from the second evaluation on.
-        resolution: Relative precision of its derivatives, where that is below the state's.
-        first: Its derivative at the start of a solve, if it is known.
+        has_versions: Whether its tensors have version counters, so that changes in place are
+            rejected; traced tensors and those of inference mode have none.
+        draws: Whether it draws random numbers, which is known from the second evaluation on.
+        resolution: Relative precision of its derivatives, if coarser than the state's; else 0.
+        first: Its derivative at the start of a solve, if that is known.
     """
 
     first: Tensor | None = None
-    plain: Callable[..., Any] | None = None
+    direct_call: Callable[..., Any] | None = None
     reuses_memory: bool = False
-    counts_changes: bool = True
+    has_versions: bool = True
     draws: bool = False
     resolution: float = 0.0
 
     def __call__(self, t: Tensor, y: Tensor, *args: Any) -> Tensor:
         raise NotImplementedError
 
-    def fitted(self, derivative: Any, y: Tensor) -> Tensor:
-        """Validate a derivative of `plain` and convert it to the dtype of the state.
+    def conform(self, derivative: Any, y: Tensor) -> Tensor:
+        """Validate a derivative of `direct_call` and convert it to the dtype of the state.
 
         Raises:
-            ValueError: It is something else.
+            ValueError: It is not a tensor like the state.
         """
         return like_state(derivative, y).to(y.dtype)
 
     def check_graph(self, t: Tensor, y: Tensor, args: Sequence[Any], derivative: Tensor) -> None:
-        """Look whether a derivative without a graph, at a state with one, is right."""
+        """Check that a derivative may lack a graph at a state that has one; see `lost_graphs`."""
 
 
 class PlainField(Dynamics):
-    """A function as it is, for a solve that is traced."""
+    """A function without the checks of `VectorField`, such as that of a traced solve."""
 
     def __init__(self, func: Callable[..., Any]):
-        self.plain = func
-        self.counts_changes = can_count_changes()
+        self.direct_call = func
+        self.has_versions = tensors_have_versions()
 
     def __call__(self, t: Tensor, y: Tensor, *args: Any) -> Tensor:
-        assert self.plain is not None
-        return self.fitted(self.plain(t, y, *args), y)
+        assert self.direct_call is not None
+        return self.conform(self.direct_call(t, y, *args), y)
 
 
 @dataclass(slots=True)
-class Adapted:
+class AdaptedField:
     """A vector field behind another interface.
 
     Attributes:
         call: A function of (t, y, *args) that calls `origin`.
-        origin: The vector field as the user wrote it, whose modules and tensors are looked for.
-        fit: Where `origin` can be called itself: makes its derivative like its state.
+        origin: The vector field as the user wrote it, whose modules and tensors are searched.
+        fit: Converts a derivative of `origin` to the form of its state, if `origin` can be called
+            directly; else None.
     """
 
     call: Callable[..., Any]
@@ -99,16 +101,16 @@ class Adapted:
 class VectorField(Dynamics):
     """The user's function on packed states, which is the same function at every evaluation.
 
-    It draws the same random numbers at every evaluation of one solve: with fresh numbers each
-    time dy/dt would be no function, step size control would see noise, and an evaluation could
-    not be repeated in the backward pass. Whether the first one drew numbers is looked at before
-    the second, or at the end of a solve that needs one only.
+    It draws the same random numbers at every evaluation of one solve: with new numbers each time,
+    dy/dt would not be a function, step size control would see noise, and an evaluation could not
+    be repeated in the backward pass. Whether the first evaluation drew numbers is checked before
+    the second one, or at the end of a solve that needs only one.
 
     Args:
         func: The function with its checks; see `checked`.
-        device: Whose random numbers it may draw, besides those of the CPU.
+        device: The device whose random numbers it may draw, besides those of the CPU.
         origin: The vector field as the user gave it.
-        bare: The user's function, where it takes packed states as it is.
+        direct: The user's function, if it takes packed states directly.
     """
 
     def __init__(
@@ -116,19 +118,19 @@ class VectorField(Dynamics):
         func: Callable[..., Tensor],
         device: torch.device,
         origin: Any,
-        bare: Callable[..., Any] | None = None,
+        direct: Callable[..., Any] | None = None,
     ):
-        self._func, self._bare = func, bare
+        self._func, self._direct = func, direct
         self.origin = origin
         self._fit: Callable[[Any, Tensor], Any] | None = None
-        if isinstance(bare, Adapted):
-            self._bare, self._fit = (bare.origin, bare.fit) if bare.fit else (bare, None)
+        if isinstance(direct, AdaptedField):
+            self._direct, self._fit = (direct.origin, direct.fit) if direct.fit else (direct, None)
         self._device = device
         draws = device.type in ("cuda", "mps")
         self._of_device = torch.get_device_module(device) if draws else None
         self._draws: bool | None = None
         self._may_lack_graph = True
-        self.counts_changes = not torch.is_inference_mode_enabled()
+        self.has_versions = not torch.is_inference_mode_enabled()
         self._states: list[Tensor] = []
         self._before = b""
         self.first: Tensor | None = None
@@ -141,20 +143,20 @@ class VectorField(Dynamics):
             if moved and threading.active_count() > 1:
                 from .random_draws import draws_numbers
 
-                # The generator is that of all threads, and another one may have moved it.
+                # All threads share the generator, so another one may have advanced it.
                 moved = draws_numbers(lambda: self._repeated(t, y, args))
                 if not moved:
                     self._states = self._random_states()
                     self._before = self._before and bits(self._states)
             self.draws = self._draws = moved
             if not self._draws:
-                self.plain = self._bare
+                self.direct_call = self._direct
         if not self._draws:
             return self._func(t, y, *args)
         return self._repeated(t, y, args)
 
     def _repeated(self, t: Tensor, y: Tensor, args: Sequence[Any]) -> Tensor:
-        """With the random numbers of the first evaluation."""
+        """Evaluate with the random numbers of the first evaluation."""
         before = self._random_states()
         self._restore(self._states)
         try:
@@ -166,28 +168,28 @@ class VectorField(Dynamics):
         states = self._random_states()
         before = b"" if torch._C._are_functorch_transforms_active() else bits(states)
         derivative = self._func(t, y, *args)
-        # Only now: after an evaluation that was rejected, another is the first.
+        # Only now: after an evaluation that was rejected, the next one counts as the first.
         self._states, self._before = states, before
-        # One that is in a graph and was never changed in place was made by this evaluation. Other
-        # memory may be somebody else's: a tensor that is kept, or an array of NumPy.
+        # A derivative that is in a graph and was never changed in place was created by this
+        # evaluation. Other memory may belong to a tensor that is kept, or to a NumPy array.
         if not (derivative.requires_grad and derivative._version == 0):
             self.reuses_memory = sys.getrefcount(derivative) > 2 or not owns_memory(derivative)
         if not self.reuses_memory:
             self.first = derivative.detach()
         return derivative
 
-    def fitted(self, derivative: Any, y: Tensor) -> Tensor:
+    def conform(self, derivative: Any, y: Tensor) -> Tensor:
         if self._fit is not None:
             derivative = self._fit(derivative, y)
         return like_state(derivative, y).to(y.dtype)
 
     def check_graph(self, t: Tensor, y: Tensor, args: Sequence[Any], derivative: Tensor) -> None:
-        if self._may_lack_graph and self.plain is not None and torch.is_grad_enabled():
-            check_graph(self.plain, t, y, args, derivative)
+        if self._may_lack_graph and self.direct_call is not None and torch.is_grad_enabled():
+            check_graph(self.direct_call, t, y, args, derivative)
             self._may_lack_graph = False
 
-    def settle(self) -> None:
-        """Look for late random draws at the end of a solve.
+    def check_late_draws(self) -> None:
+        """Check for late random draws at the end of a solve.
 
         Raises:
             ValueError: Numbers were drawn at some evaluations, and not at the first.
@@ -202,7 +204,7 @@ class VectorField(Dynamics):
             report_late_draws()
 
     def watched(self, func: Callable[..., None]) -> Callable[..., None]:
-        """Wrap a callback, so that numbers it draws are not taken for the vector field's."""
+        """Wrap a callback so that its random draws are not attributed to the vector field."""
 
         def call(*args: Any) -> None:
             own = bool(self._states) and not self._draws and not self._moved()
@@ -232,30 +234,30 @@ class VectorField(Dynamics):
 
 
 def bits(states: Sequence[Tensor]) -> bytes:
-    """States of random number generators as bytes: comparing these is cheapest."""
+    """States of random number generators as bytes, which are the cheapest to compare."""
     return b"".join([state.numpy().tobytes() for state in states])
 
 
 def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """`func`, whose derivatives are compared with its states; this needs no synchronisation.
+    """Wrap `func` with checks of its derivatives against its states, without a synchronisation.
 
-    A derivative may be in half precision, as autocast leaves it: the solver computes in that of
-    the state. Any other dtype is a mistake, and would lose digits in silence. So is a change of
-    the time or the state in place, for the solver continues with them.
+    A derivative may be in half precision, as autocast leaves it: the solver computes in the
+    precision of the state. Any other dtype is a mistake that would silently lose digits. So is a
+    change of the time or the state in place, because the solver continues with them.
     """
-    counts_changes = can_count_changes()
+    has_versions = tensors_have_versions()
     may_lack_graph = True
 
     def call(t: Tensor, y: Tensor, *args: Any) -> Tensor:
         nonlocal may_lack_graph
-        if torch.compiler.is_compiling():  # what is traced has neither versions nor a graph yet
+        if torch.compiler.is_compiling():  # traced tensors have neither versions nor a graph yet
             return like_state(func(t, y, *args), y)
-        versions = (t._version, y._version) if counts_changes else None
+        versions = (t._version, y._version) if has_versions else None
         position = graph_position()
         try:
             derivative = func(t, y, *args)
         except RuntimeError as error:
-            # Autograd's own rejections, of a leaf and of the parts of one that was split.
+            # Autograd itself rejects changes of a leaf, and of the parts of one that was split.
             if y.is_leaf and y.requires_grad and NO_CHANGE.search(str(error)):
                 what = CHANGED.format("the vector field", "the state, or another leaf,", "y")
                 raise ValueError(what) from error
@@ -276,20 +278,20 @@ def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def is_traced_or_transformed() -> bool:
-    """Whether no value of a tensor can be looked at."""
+    """Whether values of tensors cannot be read, because of tracing or a transform."""
     return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
 
 
-def can_count_changes() -> bool:
-    """Whether tensors have a number of changes in place now."""
+def tensors_have_versions() -> bool:
+    """Whether tensors currently have version counters, which count changes in place."""
     return not torch.compiler.is_compiling() and not torch.is_inference_mode_enabled()
 
 
 def like_state(derivative: Any, y: Tensor) -> Tensor:
-    """The derivative, which is a tensor of the shape, dtype and device of its state.
+    """Check that a derivative has the shape, dtype and device of its state, and return it.
 
     Raises:
-        ValueError: It is something else.
+        ValueError: It differs in one of them.
     """
     if (
         not isinstance(derivative, Tensor)
@@ -309,6 +311,21 @@ def like_state(derivative: Any, y: Tensor) -> Tensor:
     return derivative
 
 
+def compute_stage_times(
+    time: Callable[[float], Tensor],
+    t: float | Tensor,
+    h: float | Tensor,
+    nodes: Sequence[float],
+) -> tuple[list[Tensor], float | Tensor]:
+    """Return the stage times t + c h, as the vector field receives them, and the step size.
+
+    Args:
+        time: Converts a host time to a 0-d tensor.
+    """
+    times = [x if isinstance(x := t + c * h, Tensor) else time(x) for c in nodes]
+    return times, h
+
+
 NO_CHANGE = re.compile("in-?place")
 CHANGED = (
     "{} changed {} in place, and the solver continues with it; take an operation that returns a "
@@ -317,35 +334,35 @@ CHANGED = (
 
 
 def changed_in_place(time: bool, who: str = "the vector field") -> ValueError:
-    """The error for a function that changed its time, or its state."""
+    """The error for a function that changed its time or its state in place."""
     return ValueError(CHANGED.format(who, *(("the time", "t") if time else ("the state", "y"))))
 
 
 def owns_memory(x: Tensor) -> bool:
     """Whether no other tensor shares the memory of `x`, and no other library owns it."""
     if torch._C._are_functorch_transforms_active():
-        return False  # they do not say where it is
+        return False  # transforms hide the memory
     storage = x.untyped_storage()
     if not storage.resizable():
         return False
     sharing = torch._C._storage_Use_Count(storage._cdata) - 1  # without `storage` itself
-    # A view may have been made of a new tensor that nobody else knows.
+    # It may be a view of a new tensor that nothing else refers to.
     return sharing == 1 or (sharing == 2 and sys.getrefcount(x._base) == 2)
 
 
 def graph_position() -> int:
-    """The number that the next node of a graph made by this thread will have; 0 while tracing."""
+    """Sequence number of the next graph node that this thread creates; 0 while tracing."""
     return 0 if torch.compiler.is_compiling() else torch._C._autograd._get_sequence_nr()
 
 
 def without_old_graph(derivative: Tensor, position: int) -> Tensor:
-    """The derivative with its graph, where the vector field's buffer keeps none.
+    """Return a derivative with its graph, and detach the vector field's buffer that it is in.
 
-    A buffer that is written again at every evaluation would otherwise take along the graphs of
-    all earlier ones.
+    A buffer that is rewritten at every evaluation would otherwise accumulate the graphs of all
+    earlier ones.
 
     Args:
-        position: That of the graph before the evaluation.
+        position: The `graph_position` before the evaluation.
     """
     if torch.compiler.is_compiling() or derivative._version == 0 or derivative.grad_fn is None:
         return derivative

@@ -1,4 +1,4 @@
-"""Runs that learned from the same data for as long, which alone may stand in one table."""
+"""Selection of runs with the same data and training budget, which one table may compare."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from .records import Record, most_alike
 
-__all__ = ["of_one_budget"]
+__all__ = ["with_same_budget"]
 
-# A model that trained for longer than the others may be ahead by that alone.
+# A model may be ahead of the others merely because it trained for longer.
 BUDGET = (
     "dataset.",
     "optimizer.",
@@ -21,10 +21,10 @@ BUDGET = (
 )
 
 
-def of_one_budget(runs: Iterable[Record], but: Iterable[str] = ()) -> list[Record]:
-    """Those of the data and the budget that most of these runs have.
+def with_same_budget(runs: Iterable[Record], ignore: Iterable[str] = ()) -> list[Record]:
+    """The runs with the data and the budget that most of these runs have.
 
     Args:
-        but: Settings that tell the cells of the table apart.
+        ignore: Settings that distinguish the cells of the table.
     """
-    return most_alike(runs, BUDGET, but)
+    return most_alike(runs, BUDGET, ignore)

@@ -1,4 +1,4 @@
-"""Two runs side by side: where their settings differ, and by how much their numbers do."""
+"""Comparison of two runs: the settings that differ, and the differences of their numbers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["compare"]
 
 
 def compare(runs: DataFrame) -> ReportTable:
-    """The settings that differ or that one of two runs has alone, then all numbers.
+    """Table of the settings that differ or that only one of two runs has, then of all numbers.
 
     Args:
-        runs: Two rows.
+        runs: DataFrame with two rows.
     """
     one, other = records(runs)
     names = [Path(run["directory"]).name for run in (one, other)]
@@ -63,12 +63,12 @@ def shown(run: Mapping[str, Any], key: str) -> str:
 
 
 def number(run: Mapping[str, Any], tag: str) -> Cell | None:
-    """A number with six digits."""
+    """A number with six digits; None if a run does not have it."""
     return Cell.number(run[tag], ".6g") if tag in run else None
 
 
 def difference(one: Mapping[str, Any], other: Mapping[str, Any], tag: str) -> Cell | None:
-    """How much larger the other number is."""
+    """The other number minus the first; None if a run does not have it."""
     if tag not in one or tag not in other:
         return None
     return Cell.number(other[tag] - one[tag], "+.4g")

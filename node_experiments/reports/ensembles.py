@@ -1,6 +1,6 @@
 """An ensemble over seeds: runs that differ in nothing else, as one predictive distribution.
 
-Its distribution is the even mixture of those of its members (Lakshminarayanan et al. 2017).
+Its distribution is the equally weighted mixture of its members' (Lakshminarayanan et al. 2017).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 
 from ..runs.files import FORECASTS
-from .mixtures import crps, held
+from .mixtures import crps, in_central_interval
 from .records import one_per_seed, records, settings, show, varying
 from .table import Cell, Estimate, ReportTable
 
@@ -29,10 +29,10 @@ COLUMNS = {"mse": ("MSE", ".4f"), "crps": ("CRPS", ".4f"), "coverage": ("90 % ba
 
 
 def ensemble_table(runs: DataFrame, title: str) -> ReportTable:
-    """Mean scores of the members beside those of their ensemble, one row for each setting.
+    """Table of mean scores of the members beside those of their ensemble, one row per setting.
 
-    Over all held-out test values, in the units in which the models read them. Members that were
-    tested on other values, such as by another draw of what is observed, make no ensemble.
+    Scores are over all held-out test values, in the units in which the models read them. Members
+    that were tested on different values, such as another draw of observations, form no ensemble.
     """
     completed = [
         run
@@ -76,7 +76,7 @@ def ensemble_table(runs: DataFrame, title: str) -> ReportTable:
 
 
 def read(run: Record) -> Arrays | None:
-    """The forecasts of a run; None where its file holds none that can be read."""
+    """The forecasts of a run; None if its file is damaged."""
     try:
         with (Path(run["directory"]) / FORECASTS).open("rb") as stream:
             content = np.load(stream)
@@ -95,7 +95,7 @@ def same_values(one: Arrays, other: Arrays) -> bool:
 
 
 def columns(members: Sequence[Arrays]) -> list[Cell | None]:
-    """Scores of the members and of their mixture."""
+    """Cells with the scores of the members and of their mixture."""
     alone = [scores([each]) for each in members]
     together = scores(members) if len(members) > 1 else None
     cells: list[Cell | None] = []
@@ -107,7 +107,7 @@ def columns(members: Sequence[Arrays]) -> list[Cell | None]:
 
 
 def scores(members: Sequence[Arrays]) -> dict[str, float]:
-    """Of the even mixture of the members' distributions."""
+    """Scores of the equally weighted mixture of the members' distributions."""
     values = members[0]["values"].astype(np.float64)
     means = np.concatenate([each["means"] for each in members]).astype(np.float64)
     std = np.concatenate(
@@ -116,5 +116,5 @@ def scores(members: Sequence[Arrays]) -> dict[str, float]:
     return {
         "mse": float(((means.mean(0) - values) ** 2).mean()),
         "crps": float(crps(values, means, std).mean()),
-        "coverage": float(held(values, means, std).mean()),
+        "coverage": float(in_central_interval(values, means, std).mean()),
     }

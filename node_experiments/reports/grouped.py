@@ -1,4 +1,4 @@
-"""The tables of any runs: one row per run, or one row per setting with means over seeds."""
+"""Tables of arbitrary runs: one row per run, or one row per setting with means over seeds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .verdicts import epoch_sentence
 
 __all__ = ["COLUMNS", "grouped", "measured", "runs_table"]
 
-# Tag and heading of the columns, and how a number is scaled and shown.
+# Tag -> heading of the column, and the factor and format of its numbers.
 COLUMNS: dict[str, tuple[str, float, str]] = {
     "time/step_seconds": ("seconds per step", 1.0, ".4g"),
     "nfe/forward": ("evaluations forward", 1.0, ".4g"),
@@ -54,9 +54,9 @@ def runs_table(runs: DataFrame) -> ReportTable:
 
 
 def grouped(runs: DataFrame, title: str) -> ReportTable:
-    """One row per setting of what varies between the runs; means over their seeds.
+    """Table with one row per combination of the settings that vary, and means over seeds.
 
-    What was trained stands first, evaluations in a further table; predictions have no numbers.
+    Training runs come first, evaluations in a further table; predictions have no numbers.
     """
     by_mode: dict[str, list[Record]] = {}
     for run in records(runs):
@@ -69,9 +69,9 @@ def grouped(runs: DataFrame, title: str) -> ReportTable:
 
 
 def of_one_mode(runs: Sequence[Record], title: str) -> ReportTable:
-    """The table of runs that are trainings, or of others that are all evaluations."""
+    """Table of runs of one mode, such as training or evaluation."""
     completed = [run for run in runs if run["status"] == "completed"]
-    # A path may have held several files.
+    # A path may have held different files over time.
     found = [settings(run) | {"dataset.sha256": run.get("data_sha256")} for run in completed]
     names = varying(found)
     groups: dict[tuple[str, ...], list[Record]] = {}
@@ -89,7 +89,7 @@ def of_one_mode(runs: Sequence[Record], title: str) -> ReportTable:
         rows.append([*key, len(seeds), *measured(seeds, columns)])
     notes = ["Mean ± sample standard deviation over runs that differ in their seed."]
     notes += filter(None, [epoch_sentence(completed)])
-    notes += differences([completed], but=names, what="The runs")
+    notes += differences([completed], ignore=names, what="The runs")
     if repeated:
         notes.append(
             f"{repeated} of {len(runs)} runs repeat a seed with the same settings and are not "
@@ -109,7 +109,7 @@ def is_test(column: str) -> bool:
 def measured(
     runs: Sequence[Record], columns: Mapping[str, tuple[str, float, str]]
 ) -> list[Cell | None]:
-    """The mean of each column over runs."""
+    """The mean of each column over runs; None for a column without values."""
     cells = []
     for tag, (_, scale, form) in columns.items():
         estimate = Estimate.of((run[tag] for run in runs if tag in run), scale)

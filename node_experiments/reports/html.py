@@ -29,10 +29,10 @@ HEADINGS = ("run", "experiment", "status", "seed", "test data", "epoch", "second
 
 
 def page(runs: DataFrame, target: Path, embed: bool = True) -> str:
-    """The page's text; links to run directories are relative to `target`.
+    """The page as HTML; links to run directories are relative to `target`.
 
     Args:
-        embed: Put pictures into the page, made smaller; or link to them.
+        embed: Embed pictures, scaled down, instead of linking to them.
     """
     names = sorted(set(runs["name"]))
     pictures = Pictures(target.parent, embed)
@@ -44,7 +44,7 @@ def page(runs: DataFrame, target: Path, embed: bool = True) -> str:
     of_several = [
         f"<details><summary>{escape(parent.name)}</summary>{drawn}</details>"
         for parent in sorted({Path(run["directory"]).parent for run in members})
-        if (drawn := pictures.of(parent))
+        if (drawn := pictures.html(parent))
     ]
     parts = [
         "<!doctype html>",
@@ -77,13 +77,13 @@ def page(runs: DataFrame, target: Path, embed: bool = True) -> str:
 
 
 def counted(runs: DataFrame) -> str:
-    """How many have which status."""
+    """Phrase with the number of runs of each status."""
     counts = runs["status"].value_counts()
     return ": " + ", ".join(f"{count} {escape(status)}" for status, count in counts.items())
 
 
 def controls(runs: DataFrame) -> str:
-    """What narrows the table down."""
+    """Controls that filter the table."""
 
     def choice(name: str, values: set[str]) -> str:
         options = "".join(f"<option>{escape(value)}</option>" for value in sorted(values))
@@ -99,7 +99,7 @@ def controls(runs: DataFrame) -> str:
 
 
 def run_html(run: Mapping[str, Any], texts: list[str], pictures: Pictures, target: Path) -> str:
-    """Two rows: the numbers, and below them what can be unfolded.
+    """Two table rows of a run: its numbers, and below them details to unfold.
 
     Args:
         texts: The run's row of `runs_table`.
@@ -123,22 +123,22 @@ def run_html(run: Mapping[str, Any], texts: list[str], pictures: Pictures, targe
     return (
         f'<tbody class="{escape(status)}"><tr>{row}</tr><tr><td colspan="{len(cells)}">'
         f'{why}<details><summary>details <span class="choices">{escape(choices)}</span></summary>'
-        f"{facts(directory)}{pictures.of(directory)}{config(directory)}</details></td></tr></tbody>"
+        f"{facts(directory)}{pictures.html(directory)}{config(directory)}</details></td></tr></tbody>"
     )
 
 
 def breakable(name: str) -> str:
-    """A name that may go on in the next line after a `_` or a `/`, and not within a word."""
+    """A name as HTML in which lines may break after `_` and `/`, but not within a word."""
     return escape(name).replace("_", "_<wbr>").replace("/", "/<wbr>")
 
 
 def short(place: str) -> str:
-    """The last two directories of a run."""
+    """The last two parts of the path of a run."""
     return "/".join(Path(place).parts[-2:])
 
 
 def facts(directory: Path) -> str:
-    """The command, commit, versions and machine, as far as the run has noted them."""
+    """The command, commit, versions and machine, as far as the run recorded them."""
     info = read_json(directory / "run_info.json")
     if not info:
         return (
@@ -164,7 +164,7 @@ def facts(directory: Path) -> str:
 
 
 def config(directory: Path) -> str:
-    """The resolved configuration."""
+    """The resolved configuration, to unfold."""
     try:
         text = read_file(directory / "config.yaml").decode(errors="replace")
     except OSError:

@@ -21,7 +21,7 @@ function filter() {
 }
 
 function compare(one, other) {
-  if (one === "" || other === "") return (one === "") - (other === "");  // what is missing last
+  if (one === "" || other === "") return (one === "") - (other === "");  // missing values last
   const difference = Number(one) - Number(other);
   return Number.isNaN(difference) ? one.localeCompare(other, undefined, {numeric: true}) : difference;
 }

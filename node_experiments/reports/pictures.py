@@ -1,4 +1,4 @@
-"""Pictures of runs in a page: inside it and made smaller, or linked."""
+"""Pictures of runs in a page: embedded and scaled down, or linked."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ LARGEST = 2_000_000  # bytes of an animation inside a page
 
 
 class Pictures:
-    """The pictures below runs, as HTML.
+    """Pictures in run directories, as HTML.
 
     Args:
         start: Directory of the page: links are relative to it.
-        embed: Put them inside the page, until they are too large together.
+        embed: Embed pictures in the page, until their total size is too large.
     """
 
     def __init__(self, start: Path, embed: bool) -> None:
         self._start, self._left = start.resolve(), MOST if embed else 0
 
-    def of(self, directory: Path) -> str:
+    def html(self, directory: Path) -> str:
         """All pictures of a run; empty if there are none."""
         places = [*directory.glob("*.[pg][ni][gf]"), *directory.glob("figures/*.[pg][ni][gf]")]
         return "".join(self._figure(place) for place in sorted(places))
@@ -49,13 +49,13 @@ class Pictures:
 
 
 def smaller(place: Path) -> bytes | None:
-    """A picture of at most `WIDTH` pixels; None for a large animation or a damaged file."""
+    """A picture scaled to at most `WIDTH` pixels; None for a large animation or a damaged file."""
     try:
         if place.suffix == ".gif":
             return place.read_bytes() if place.stat().st_size <= LARGEST else None
         with Image.open(place) as picture:
             small = picture.convert("RGB")
-    except (OSError, ValueError, SyntaxError):  # Pillow's words for a damaged file
+    except (OSError, ValueError, SyntaxError):  # what Pillow raises for a damaged file
         return None
     small.thumbnail((WIDTH, 4 * WIDTH))
     buffer = BytesIO()

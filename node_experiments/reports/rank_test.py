@@ -1,4 +1,4 @@
-"""Which of two models has the lower error, by a test over their seeds.
+"""Rank test over seeds of which of two models has the lower error.
 
 >>> from node_experiments.reports.rank_test import compare
 >>> compare([0.12, 0.10, 0.07, 0.40, 0.13], [0.060, 0.066, 0.063, 0.067, 0.062]).verdict
@@ -15,27 +15,35 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["JOINED", "SURE", "UNDECIDED", "Comparison", "compare", "ordered", "standing"]
+__all__ = [
+    "ORDER_LEGEND",
+    "SIGNIFICANCE_LEVEL",
+    "UNDECIDED",
+    "Comparison",
+    "compare",
+    "order_text",
+    "order_verdict",
+]
 
-SURE = 0.05  # a difference is one below this probability
+SIGNIFICANCE_LEVEL = 0.05  # a difference is significant if p is below this
 UNDECIDED = "not decided by these seeds"
 
-JOINED = (
-    f"`<` stands between neighbours that a rank test over seeds (Mann & Whitney, p < {SURE:g}) "
-    "tells apart, `~` where it does not, and a comma where there are too few seeds for it. "
-    "Whether an order holds follows from the test of each pair alone."
+ORDER_LEGEND = (
+    "`<` stands between neighbours that a rank test over seeds (Mann & Whitney, p < "
+    f"{SIGNIFICANCE_LEVEL:g}) tells apart, `~` where it does not, and a comma where there are too "
+    "few seeds for it. Whether an order holds follows from the test of each pair alone."
 )
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Errors of one model seen from another.
+    """Comparison of the errors of two models.
 
     Attributes:
         ours, theirs: Medians.
-        seeds: Numbers of values of both.
-        shift: Mean rank of ours less that of theirs; negative where ours tend to be lower.
-        p: Two-sided probability of ranks at least as far apart if both were alike.
+        seeds: Number of values of each model.
+        shift: Mean rank of ours minus that of theirs; negative if ours tend to be lower.
+        p: Two-sided probability of ranks at least as far apart if both models were alike.
     """
 
     ours: float
@@ -45,14 +53,14 @@ class Comparison:
     p: float
 
     @property
-    def least(self) -> float:
-        """The smallest p that so many seeds can give."""
+    def smallest_p(self) -> float:
+        """The smallest p that this number of seeds can give."""
         return min(1.0, 2 / math.comb(sum(self.seeds), self.seeds[0]))
 
     @property
     def verdict(self) -> str:
-        """Whether ours is `lower`, `higher`, or neither is shown."""
-        if self.p >= SURE:
+        """`lower` or `higher` if the test shows that ours is, else `UNDECIDED`."""
+        if self.p >= SIGNIFICANCE_LEVEL:
             return UNDECIDED
         return "lower" if self.shift < 0 else "higher"
 
@@ -63,12 +71,13 @@ class Comparison:
         not decided by these seeds (3 and 3 are too few)
         """
         ours, theirs = self.seeds
-        few = f"{ours} and {theirs} are too few"
-        return f"{self.verdict} ({f'p = {self.p:.2g}' if self.least < SURE else few})"
+        can_decide = self.smallest_p < SIGNIFICANCE_LEVEL
+        detail = f"p = {self.p:.2g}" if can_decide else f"{ours} and {theirs} are too few"
+        return f"{self.verdict} ({detail})"
 
 
 def compare(ours: Sequence[float], theirs: Sequence[float]) -> Comparison:
-    """The exact test of Mann & Whitney 1947, one value per seed and model.
+    """Test of Mann & Whitney 1947, exact for few seeds, with one value per seed and model.
 
     Raises:
         ValueError: One of them has no value.
@@ -87,7 +96,7 @@ def compare(ours: Sequence[float], theirs: Sequence[float]) -> Comparison:
 
 
 def ranked(values: Sequence[float]) -> list[float]:
-    """Ranks from 1; equal values share theirs."""
+    """Ranks from 1; equal values have their mean rank."""
     return [
         sum(other < value for other in values) + (sum(other == value for other in values) + 1) / 2
         for value in values
@@ -95,7 +104,7 @@ def ranked(values: Sequence[float]) -> list[float]:
 
 
 def exact(ranks: Sequence[float], count: int) -> float:
-    """Two-sided p of the first `count` ranks, over all ways to deal them."""
+    """Two-sided p of the sum of the first `count` ranks, over all ways to choose that many."""
     middle = count * (len(ranks) + 1) / 2
     found = abs(sum(ranks[:count]) - middle)
     sums = [sum(chosen) for chosen in itertools.combinations(ranks, count)]
@@ -103,7 +112,7 @@ def exact(ranks: Sequence[float], count: int) -> float:
 
 
 def asymptotic(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """SciPy's, for many seeds; 1 where a value is NaN: nothing is shown by it."""
+    """SciPy's asymptotic p, for many seeds; 1 if a value is NaN, which shows nothing."""
     from scipy.stats import mannwhitneyu
 
     if any(math.isnan(value) for value in (*ours, *theirs)):
@@ -111,28 +120,28 @@ def asymptotic(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return float(mannwhitneyu(ours, theirs, method="asymptotic").pvalue)
 
 
-def ordered(errors: Mapping[str, Sequence[float]]) -> str:
-    """Names by rising median, and between neighbours whether the test tells them apart.
+def order_text(errors: Mapping[str, Sequence[float]]) -> str:
+    """Names by rising median, with signs that say whether the test tells neighbours apart.
 
-    >>> ordered({"a": [1.0, 1.1, 1.2, 1.3], "b": [2.0, 2.1, 2.2, 2.3], "c": [3.0]})
+    >>> order_text({"a": [1.0, 1.1, 1.2, 1.3], "b": [2.0, 2.1, 2.2, 2.3], "c": [3.0]})
     'a < b, c'
     """
     names = sorted(errors, key=lambda name: statistics.median(errors[name]))
     text = names[0] if names else ""
     for one, other in itertools.pairwise(names):
         found = compare(errors[one], errors[other])
-        sign = " <" if found.p < SURE else " ~"
-        text += f"{sign if found.least < SURE else ','} {other}"
+        sign = " <" if found.p < SIGNIFICANCE_LEVEL else " ~"
+        text += f"{sign if found.smallest_p < SIGNIFICANCE_LEVEL else ','} {other}"
     return text
 
 
-def standing(errors: Mapping[str, Sequence[float]], published: Sequence[str]) -> str:
-    """Whether a published order of errors, lowest first, holds here by the test of each pair.
+def order_verdict(errors: Mapping[str, Sequence[float]], published: Sequence[str]) -> str:
+    """Verdict on a published order of errors, lowest first, by the test of each pair.
 
     >>> few = {"a": [1.0, 1.1, 1.2], "b": [2.0, 2.1, 2.2]}
-    >>> standing(few, ["a", "b"])
+    >>> order_verdict(few, ["a", "b"])
     'not decided by these seeds'
-    >>> standing({name: [*seeds, seeds[0] + 0.05] for name, seeds in few.items()}, ["b", "a"])
+    >>> order_verdict({name: [*seeds, seeds[0] + 0.05] for name, seeds in few.items()}, ["b", "a"])
     'does not hold'
     """
     found = list(verdicts(errors, published))
@@ -145,6 +154,6 @@ def standing(errors: Mapping[str, Sequence[float]], published: Sequence[str]) ->
 
 
 def verdicts(errors: Mapping[str, Sequence[float]], published: Sequence[str]) -> Iterator[str]:
-    """Of each pair in its published order."""
+    """Yield the verdict on each pair, in the published order."""
     for better, worse in itertools.combinations(published, 2):
         yield compare(errors[better], errors[worse]).verdict

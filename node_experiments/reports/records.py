@@ -1,21 +1,23 @@
-"""Runs as records, and by which settings they differ."""
+"""Runs as records, and the settings by which they differ."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 from pandas import DataFrame
 
 from ..config import RegularizerConfig, TrainerConfig
+from .table import is_missing
 
 __all__ = [
     "REPETITION",
     "Record",
     "differences",
+    "group_runs",
     "has",
     "left_out",
     "most_alike",
@@ -28,16 +30,16 @@ __all__ = [
     "varying",
 ]
 
-# Settings that tell repetitions, places and appearances apart, and not what was computed.
+# Settings that differ between repetitions, or say where and how to store and show a run.
 REPETITION = ("seed", "outputs", "resume", "trainer.progress", "trainer.checkpoint_minutes")
 # Settings that may differ between the seeds of a cell; a note names them.
 INCIDENTAL = ("name", "checkpoint", "trainer.threads", "trainer.log_every")
-# Of other modes, and where files were found.
+# Settings of other modes, of file locations and of loggers.
 ELSEWHERE = ("predict.", "places.", "trainer.loggers")
-# A run that is older than a setting trained as the setting's default says: one of the trainer, or
-# one that came to datasets and models when runs were kept already.
+# A run that is older than a setting was trained as the setting's default says. These are settings
+# of the trainer, and later additions to datasets, models and schedules.
 DEFAULTS = {f"trainer.{entry.name}": entry.default for entry in fields(TrainerConfig)}
-LATER = {
+ADDED_SETTINGS = {
     "dataset.class_weights": "none",
     "model.augment": 0,
     "model.horizon_epochs": 0,
@@ -45,8 +47,8 @@ LATER = {
     "model.objective": "official_code",
     "scheduler.floor": 0.1,
 }
-# The same of a group that came later as a whole, for runs that have a solver.
-LATER_GROUP = {f"regularizer.{entry.name}": entry.default for entry in fields(RegularizerConfig)}
+# The same for a group that was added later as a whole, for runs that have a solver.
+ADDED_GROUP = {f"regularizer.{entry.name}": entry.default for entry in fields(RegularizerConfig)}
 CONFIG = "config."
 
 Record = Mapping[str, Any]
@@ -57,25 +59,25 @@ def records(runs: DataFrame) -> list[dict[str, Any]]:
     names = list(map(str, runs.columns))
     rows = runs.to_numpy(dtype=object).tolist()  # far faster than pandas' own records
     return [
-        {name: x for name, x in zip(names, row, strict=True) if not absent(name, x)}
+        {name: x for name, x in zip(names, row, strict=True) if not is_absent(name, x)}
         for row in rows
     ]
 
 
 def trainings(runs: DataFrame) -> list[dict[str, Any]]:
-    """Records of runs that trained: an evaluation or a prediction is no network more."""
+    """Records of training runs: evaluations and predictions are not further networks."""
     return [run for run in records(runs) if run.get("mode", "train") == "train"]
 
 
-def absent(column: str, value: Any) -> bool:
-    """Whether a run does not have a value; None is one of a setting alone."""
+def is_absent(column: str, value: Any) -> bool:
+    """Whether a run does not have a value; None counts as a value only for settings."""
     if value is None:
         return not column.startswith((CONFIG, "trained."))
-    return isinstance(value, float) and value != value
+    return is_missing(value)
 
 
 def settings(run: Record) -> dict[str, Any]:
-    """The settings by which runs differ in what they compute, repetitions apart, by name.
+    """The settings that determine what a run computes, except those of repetitions, by name.
 
     >>> old, new = {"config.trainer.epochs": 3}, {"config.trainer.epochs": 3, "seed": 1}
     >>> settings(old) == settings(new | {"config.trainer.accumulate": 1})
@@ -87,7 +89,7 @@ def settings(run: Record) -> dict[str, Any]:
         groups.add("regularizer")
     known = {
         name: value
-        for name, value in {**DEFAULTS, **LATER, **LATER_GROUP}.items()
+        for name, value in {**DEFAULTS, **ADDED_SETTINGS, **ADDED_GROUP}.items()
         if name.partition(".")[0] in groups
     }
     return {
@@ -105,7 +107,7 @@ def has(run: Record, numbers: Iterable[str] = (), texts: Iterable[str] = ()) -> 
 
 
 def one_per_seed(runs: Iterable[Record]) -> list[Record]:
-    """The last run of each seed to start, seeds rising; runs that do not say their seed count."""
+    """The last started run of each seed, by rising seed; all runs without a seed are kept."""
     found = {
         (run.get("seed", math.inf), str("seed" in run or run["directory"])): run
         for run in sorted(runs, key=lambda run: str(run.get("started", "")))
@@ -114,15 +116,15 @@ def one_per_seed(runs: Iterable[Record]) -> list[Record]:
 
 
 def most_alike(
-    runs: Iterable[Record], names: tuple[str, ...] = ("",), but: Iterable[str] = ()
+    runs: Iterable[Record], names: tuple[str, ...] = ("",), ignore: Iterable[str] = ()
 ) -> list[Record]:
-    """Those of the largest group of runs that have the same settings.
+    """The largest group of runs with the same settings.
 
     Args:
-        names: Beginnings of the names of the settings that count.
-        but: Names of settings that do not.
+        names: Prefixes of the names of the settings that count.
+        ignore: Names of settings that do not count.
     """
-    ignored = {*INCIDENTAL, *but}
+    ignored = {*INCIDENTAL, *ignore}
     groups: dict[tuple[str, ...], list[Record]] = {}
     for run in runs:
         key = (
@@ -134,6 +136,17 @@ def most_alike(
     return max(groups.values(), key=len, default=[])
 
 
+def group_runs(runs: Iterable[Record], key: Callable[[Record], Any]) -> dict[Any, list[Record]]:
+    """Group runs by a key, sorted by it.
+
+    Of a group, only runs that differ in nothing but their seed are kept, the last of each seed.
+    """
+    groups: dict[Any, list[Record]] = {}
+    for run in runs:
+        groups.setdefault(key(run), []).append(run)
+    return {each: one_per_seed(most_alike(groups[each])) for each in sorted(groups)}
+
+
 def left_out(count: int, where: str) -> list[str]:
     """A note on completed runs that a table does not count; none if there are none."""
     what = f"Completed runs {where} with other settings, or repeated, not shown: {count}."
@@ -141,13 +154,13 @@ def left_out(count: int, where: str) -> list[str]:
 
 
 def unfinished(runs: Iterable[Record], counted: Iterable[Record], where: str) -> list[str]:
-    """A note on runs that ended otherwise than completed; none if there are none.
+    """A note on runs that did not complete; none if there are none.
 
-    Without it a table would be of those seeds alone that went well.
+    Without it a table would silently be about the successful seeds only.
 
     Args:
-        runs: Those that a table could have counted.
-        counted: Those that it counts; a run that was repeated with success is not named.
+        runs: Runs that a table could have counted.
+        counted: Runs that it counts; a failed run that was repeated with success is not named.
     """
     done = {repetition(run) for run in counted}
     lost = Counter(
@@ -160,15 +173,15 @@ def unfinished(runs: Iterable[Record], counted: Iterable[Record], where: str) ->
 
 
 def repetition(run: Record) -> tuple[str, ...]:
-    """What a run that is started again has in common with it."""
+    """Key that a run has in common with its repetitions: its seed and settings."""
     own = (f"{name}={show(value)}" for name, value in sorted(settings(run).items()))
     return (str(run.get("seed")), *own)
 
 
 def varying(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names by which these settings can be told apart.
+    """Names of settings that suffice to tell these runs apart.
 
-    Which solver was chosen says more than every tolerance that came with it, so a setting is left
+    The choice of a solver says more than each tolerance that comes with it, so a setting is left
     out when the names before it already tell the same runs apart; `differences` names the others.
     """
     names = sorted({key for each in found for key in each}, key=by_importance)
@@ -185,24 +198,24 @@ def varying(found: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def by_importance(name: str) -> tuple[int, str]:
-    """Names of choices come before their settings."""
+    """Sort key by which names of choices come before their settings."""
     last = name.rpartition(".")[2]
     return (0 if last in ("name", "method") else 1, name)
 
 
 def differences(
-    groups: Iterable[Sequence[Record]], but: Iterable[str] = (), what: str = "Runs of one cell"
+    groups: Iterable[Sequence[Record]], ignore: Iterable[str] = (), what: str = "Runs of one cell"
 ) -> list[str]:
-    """A note that names every setting by which joined runs differ; none if none does.
+    """A note that names every setting by which grouped runs differ; none if none does.
 
     Args:
-        groups: Runs that are joined to one number, or that stand in one table.
-        but: Settings that the table shows.
+        groups: Groups of runs that are averaged to one number, or that one table compares.
+        ignore: Settings that the table shows.
     """
     values: dict[str, set[str]] = {}
     for group in groups:
         found = [settings(run) for run in group]
-        for name in {key for each in found for key in each}.difference(but):
+        for name in {key for each in found for key in each}.difference(ignore):
             texts = {show(each[name]) if name in each else "absent" for each in found}
             if len(texts) > 1:
                 values.setdefault(name, set()).update(texts)
@@ -211,13 +224,13 @@ def differences(
 
 
 def listed(texts: Sequence[str], most: int = 6) -> str:
-    """The first of some texts, and how many there are in all where that is more."""
+    """The first texts, and the number of all of them if there are more."""
     rest = f", ... ({len(texts)} values)" if len(texts) > most else ""
     return ", ".join(texts[:most]) + rest
 
 
 def show(value: Any) -> str:
-    """A setting as text, as a command line sets it."""
+    """A setting as text, as written on a command line."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -7,8 +7,6 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
-from os.path import relpath
-from pathlib import Path
 from typing import Any
 
 import pandas
@@ -20,19 +18,19 @@ from .table import Cell, ReportTable
 __all__ = ["FORMATS", "print_table", "table_html"]
 
 
-def every(table: ReportTable) -> Iterator[ReportTable]:
-    """A table and those that come with it."""
+def all_tables(table: ReportTable) -> Iterator[ReportTable]:
+    """Yield a table and its further tables."""
     yield table
     for other in table.more:
-        yield from every(other)
+        yield from all_tables(other)
 
 
 def to_markdown(table: ReportTable) -> str:
     """GitHub's Markdown: caption, table, and notes as a list."""
     parts = []
-    for each in every(table):
+    for each in all_tables(table):
         rows = [
-            [f"**{text}**" if strong(entry) else text for entry, text in row]
+            [f"**{text}**" if is_bold(entry) else text for entry, text in row]
             for row in pairs(each)
         ]
         ruler = ["---:" if right else "---" for right in each.numeric()]
@@ -44,16 +42,16 @@ def to_markdown(table: ReportTable) -> str:
 
 
 def markdown_line(entries: Sequence[str]) -> str:
-    """One line of a table."""
+    """One line of a Markdown table."""
     return "| " + " | ".join(one_line(entry).replace("|", "\\|") for entry in entries) + " |"
 
 
 def to_csv(table: ReportTable) -> str:
-    """Full precision; spread and count in separate columns; several tables below each other.
+    """CSV in full precision, with spread and count in separate columns.
 
-    Of several tables the first column names which one a row is from.
+    Several tables stand below each other; their first column names the table of each row.
     """
-    tables = [(each.title, each.numbers()) for each in every(table)]
+    tables = [(each.title, each.numbers()) for each in all_tables(table)]
     if len(tables) == 1:
         frame = tables[0][1]
     else:
@@ -64,7 +62,7 @@ def to_csv(table: ReportTable) -> str:
 
 
 def to_json(table: ReportTable) -> str:
-    """An object with the rows as objects; further tables are under `more`."""
+    """JSON object that holds the rows as objects; further tables are under `more`."""
 
     def content(table: ReportTable) -> dict[str, Any]:
         rows = [
@@ -79,20 +77,20 @@ def to_json(table: ReportTable) -> str:
 
 
 def finite(value: Any) -> Any:
-    """None where JSON has no word for a number."""
+    """The value, or None for a number that JSON cannot represent."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def to_latex(table: ReportTable) -> str:
-    """Tabulars for the package booktabs, captions and notes as comments."""
-    return "\n".join(latex(each) for each in every(table))
+    """LaTeX tabulars for the package booktabs, with captions and notes as comments."""
+    return "\n".join(latex(each) for each in all_tables(table))
 
 
 def latex(table: ReportTable) -> str:
-    """One tabular."""
+    """One LaTeX tabular."""
     columns = "".join("r" if right else "l" for right in table.numeric())
     rows = [
-        [rf"\textbf{{{tex(text)}}}" if strong(entry) else tex(text) for entry, text in row]
+        [rf"\textbf{{{tex(text)}}}" if is_bold(entry) else tex(text) for entry, text in row]
         for row in pairs(table)
     ]
     lines = [
@@ -126,7 +124,7 @@ SPECIAL = re.compile("|".join(map(re.escape, sorted(TEX, key=len, reverse=True))
 
 
 def tex(text: str) -> str:
-    """Text for LaTeX."""
+    """Text for LaTeX, with powers of L as formulas."""
     parts = []
     end = 0
     for power in POWER.finditer(text):
@@ -142,24 +140,21 @@ def special(text: str) -> str:
 
 
 def to_html(table: ReportTable) -> str:
-    """A fragment of a page."""
-    return "\n".join(table_html(each) for each in every(table)) + "\n"
+    """HTML of a table and its further tables, as a fragment of a page."""
+    return "\n".join(table_html(each) for each in all_tables(table)) + "\n"
 
 
-def table_html(table: ReportTable, links_from: Path | None = None) -> str:
-    """A table; with `links_from`, its first column holds directories to link to."""
+def table_html(table: ReportTable) -> str:
+    """HTML of one table."""
     head = "".join(f"<th>{escape(heading)}</th>" for heading in table.headings)
     lines = [f"<p>{markup(table.caption)}</p>"] if table.caption else []
     lines.append(f"<table><thead><tr>{head}</tr></thead><tbody>")
     for row in pairs(table):
         texts = [text for _, text in row]
         cells = [
-            f"<strong>{escape(text)}</strong>" if strong(entry) else escape(text)
+            f"<strong>{escape(text)}</strong>" if is_bold(entry) else escape(text)
             for entry, text in row
         ]
-        if links_from is not None:
-            target = relpath(Path(texts[0]).resolve(), links_from.resolve())
-            cells[0] = f'<a href="{escape(target)}">{cells[0]}</a>'
         failed = ' class="failed"' if {"diverged", "failed", "damaged"} & set(texts) else ""
         lines.append(f"<tr{failed}>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     notes = "".join(f'<p class="note">{markup(note)}</p>' for note in table.notes)
@@ -167,14 +162,14 @@ def table_html(table: ReportTable, links_from: Path | None = None) -> str:
 
 
 def markup(text: str) -> str:
-    """A sentence's bold words and code, as HTML."""
+    """A sentence as HTML, with its Markdown for bold words and code converted."""
     found = re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))
     return re.sub(r"\*\*(.*?)\*\*", r"<strong>\1</strong>", found)
 
 
 def print_table(console: Console, table: ReportTable) -> None:
-    """Draw a table and those that come with it."""
-    for each in every(table):
+    """Draw a table and its further tables on the terminal."""
+    for each in all_tables(table):
         drawn = RichTable(title=each.title, title_justify="left")
         for heading, right in zip(each.headings, each.numeric(), strict=True):
             drawn.add_column(
@@ -197,9 +192,9 @@ def pairs(table: ReportTable) -> list[list[tuple[Any, str]]]:
     ]
 
 
-def strong(entry: Any) -> bool:
+def is_bold(entry: Any) -> bool:
     """Whether an entry is set in bold."""
-    return isinstance(entry, Cell) and entry.strong
+    return isinstance(entry, Cell) and entry.bold
 
 
 def one_line(text: str) -> str:

@@ -1,17 +1,17 @@
-"""Whether one error is below another, by a test over seeds or folds."""
+"""Tests, over seeds or folds, of whether one error is below another."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from statistics import fmean, variance
 
-__all__ = ["LEVEL", "against", "cross_validation_p", "holm", "paired_p", "welch_p"]
+from .rank_test import SIGNIFICANCE_LEVEL
 
-LEVEL = 0.05
+__all__ = ["cross_validation_p", "describe_comparison", "holm", "paired_p", "welch_p"]
 
 
 def paired_p(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
-    """Two-sided p of Student's paired t-test; None from differences that do not vary.
+    """Two-sided p of Student's paired t-test; None if the differences do not vary.
 
     >>> paired_p([1.0], [2.0])
     >>> round(paired_p([1.0, 1.2, 1.1], [2.0, 2.1, 2.2]), 4)
@@ -23,9 +23,9 @@ def paired_p(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
 def cross_validation_p(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
     """The same over the folds of a cross-validation, whose training sets overlap.
 
-    The variance of the mean of k differences is that of one times 1/k + 1/(k - 1), the fraction of
-    tested to trained samples (Nadeau & Bengio 2003, equation 9): without it too many differences
-    would be seen.
+    The variance of the mean of k differences is that of one difference times 1/k + 1/(k - 1), of
+    which 1/(k - 1) is the ratio of test to training samples (Nadeau & Bengio 2003, equation 9).
+    Without that term the test would find too many differences.
 
     >>> round(cross_validation_p([1.0, 1.2, 1.1], [2.0, 2.1, 2.2]), 4)
     0.0082
@@ -37,7 +37,8 @@ def paired(ours: Sequence[float], theirs: Sequence[float], shared: float) -> flo
     """Two-sided p of a paired t-test of samples that have data in common.
 
     Args:
-        shared: What that adds to the variance of the mean, in variances of one difference.
+        shared: What the common data add to the variance of the mean, in units of the variance of
+            one difference.
     """
     differences = [a - b for a, b in zip(ours, theirs, strict=True)]
     if len(set(differences)) < 2:
@@ -50,7 +51,7 @@ def paired(ours: Sequence[float], theirs: Sequence[float], shared: float) -> flo
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Each p after the correction for that many tests (Holm 1979).
+    """The p-values, corrected for multiple testing (Holm 1979).
 
     >>> holm([0.01, 0.5, 0.02])
     [0.03, 0.5, 0.04]
@@ -63,7 +64,7 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def welch_p(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Two-sided p of Welch's t-test, for samples that are not paired and vary unequally.
+    """Two-sided p of Welch's t-test, for unpaired samples with unequal variances.
 
     >>> round(welch_p([1.0, 1.2, 1.1], [2.0, 2.4, 2.2]), 4)
     0.0037
@@ -73,25 +74,25 @@ def welch_p(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return float(ttest_ind(ours, theirs, equal_var=False).pvalue)
 
 
-def against(
+def describe_comparison(
     ours: Sequence[float],
     theirs: Sequence[float],
     what: str,
     of: str = "seeds",
     test: Callable[[Sequence[float], Sequence[float]], float | None] = paired_p,
 ) -> str:
-    """How our errors compare with others, pair by pair, in plain words.
+    """Description of how our errors compare with others, pair by pair, in plain words.
 
-    >>> against([1.0, 1.2, 1.1], [2.0, 2.1, 2.2], "persistence")
+    >>> describe_comparison([1.0, 1.2, 1.1], [2.0, 2.1, 2.2], "persistence")
     'better than persistence (lower in 3 of 3 seeds, p = 0.0033)'
-    >>> against([2.0], [1.0], "persistence")
+    >>> describe_comparison([2.0], [1.0], "persistence")
     'not tested against persistence (lower in 0 of 1 seeds)'
 
     Args:
         ours, theirs: Errors, of which lower is better.
-        what: What the others are of.
-        of: What tells the pairs apart.
-        test: What gives p, or None where it cannot.
+        what: Name of the method with the other errors.
+        of: Plural noun for the pairs.
+        test: Returns p, or None if it cannot be computed.
     """
     p = test(ours, theirs)
     lower = sum(a < b for a, b in zip(ours, theirs, strict=True))
@@ -99,7 +100,7 @@ def against(
     if p is None:
         return f"not tested against {what} ({found})"
     found += f", p = {p:.2g}"
-    if p >= LEVEL:
+    if p >= SIGNIFICANCE_LEVEL:
         return f"not told apart from {what} ({found})"
     word = "better" if sum(ours) < sum(theirs) else "worse"
     return f"{word} than {what} ({found})"

@@ -1,4 +1,4 @@
-"""A report's table, before it is written in any format: a DataFrame, a caption, sentences below.
+"""Tables of reports, independent of their output format: a DataFrame, a caption and notes.
 
 >>> import pandas
 >>> error = Estimate.of([0.1, 0.3])
@@ -18,26 +18,26 @@ from typing import Any
 import pandas
 from pandas import DataFrame
 
-__all__ = ["Cell", "Estimate", "ReportTable"]
+__all__ = ["Cell", "Estimate", "ReportTable", "is_missing"]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Text for people that stands for numbers for programs.
+    """Table entry: a text for readers, with the numbers that it stands for.
 
     Attributes:
-        values: The numbers by the word that is added to the heading of their column; the main one
-            has the empty word.
-        strong: Set in bold.
+        values: The numbers, by the word that their column adds to the heading; the word of the
+            main number is empty.
+        bold: Set in bold.
     """
 
     text: str
     values: Mapping[str, Any] = field(default_factory=dict)
-    strong: bool = False
+    bold: bool = False
 
     @classmethod
     def number(cls, value: float, form: str) -> Cell:
-        """One number in a format of Python."""
+        """Cell of one number in a Python format."""
         return cls(f"{value:{form}}", {"": value})
 
     def __str__(self) -> str:
@@ -49,8 +49,8 @@ class Estimate:
     """Mean over runs that differ in their seed.
 
     Attributes:
-        spread: Sample standard deviation, None of a single run, NaN where a value is not finite;
-            or what the caller gives for one.
+        spread: Sample standard deviation, None for a single run, NaN if a value is not finite; or
+            another measure of spread that the caller gives.
         count: Number of runs.
     """
 
@@ -60,7 +60,7 @@ class Estimate:
 
     @classmethod
     def of(cls, values: Iterable[float], scale: float = 1.0) -> Estimate | None:
-        """The estimate from these values, None from none."""
+        """The estimate from these values; None if there are none."""
         scaled = [scale * value for value in values]
         if not scaled:
             return None
@@ -76,11 +76,11 @@ class Estimate:
         return float("nan") if self.spread is None else self.spread / self.count**0.5
 
     def cell(self, form: str = ".4g", spread: str = ".2g", count: int | None = None) -> Cell:
-        """`mean ± spread (count)`.
+        """Cell with the text `mean ± spread (count)`.
 
         Args:
             form, spread: Formats of mean and spread.
-            count: Show the number of runs where there are at least so many; None: never.
+            count: Show the number of runs if it is at least this; never when None.
         """
         text = f"{self.mean:{form}}"
         if self.spread is not None:
@@ -95,12 +95,12 @@ Number = Cell | int | float
 
 @dataclass
 class ReportTable:
-    """What a report found.
+    """A table of a report.
 
     Attributes:
         frame: One column per heading; entries are text, numbers, cells, or None.
-        caption: What the numbers are, in which unit, of which epoch; stands above.
-        notes: Verdicts and remarks, one sentence or more each; stand below.
+        caption: Text above the table: what the numbers are, their unit and epoch.
+        notes: Verdicts and remarks below the table, one or more sentences each.
         more: Further tables of the same report.
         missing: Text of an entry that is None.
     """
@@ -127,21 +127,21 @@ class ReportTable:
 
     def rows(self) -> list[list[Any]]:
         """The entries, row by row; None where there is none."""
-        return [[None if absent(entry) else entry for entry in row] for row in self.entries()]
+        return [[None if is_missing(entry) else entry for entry in row] for row in self.entries()]
 
     def entries(self) -> list[list[Any]]:
         """The entries as they are."""
         return [list(row) for row in self.frame.itertuples(index=False, name=None)]
 
     def texts(self) -> list[list[str]]:
-        """The entries as people read them."""
+        """The entries as text, row by row."""
         return [
             [self.missing if entry is None else text(entry) for entry in row]
             for row in self.rows()
         ]
 
     def numeric(self) -> list[bool]:
-        """Of each column, whether it holds numbers."""
+        """Whether each column holds numbers."""
         columns = list(zip(*self.rows(), strict=True)) or [()] * len(self.headings)
         return [
             any(isinstance(entry, Number) for entry in column)
@@ -150,7 +150,7 @@ class ReportTable:
         ]
 
     def numbers(self) -> DataFrame:
-        """Plain values: a cell becomes a column for each of its numbers."""
+        """DataFrame of plain values, with a column for each number of the cells."""
         columns: dict[str, list[Any]] = {}
         rows = self.rows()
         for place, heading in enumerate(self.headings):
@@ -166,18 +166,18 @@ class ReportTable:
         return DataFrame(columns, dtype=object)
 
 
-def absent(entry: Any) -> bool:
+def is_missing(entry: Any) -> bool:
     """Whether an entry is missing."""
     return entry is None or entry is pandas.NA or (isinstance(entry, float) and entry != entry)
 
 
 def text(entry: Any) -> str:
-    """An entry as people read it."""
+    """An entry as text."""
     return f"{entry:g}" if isinstance(entry, float) else str(entry)
 
 
 def plain(entry: Any, word: str) -> Any:
-    """One of the values that an entry stands for."""
+    """The value of an entry for a word of its column's heading; None if it has none."""
     if not isinstance(entry, Cell):
         return None if word else entry
     if not entry.values:

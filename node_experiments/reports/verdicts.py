@@ -1,4 +1,4 @@
-"""The sentences by which tables say whether a claim holds: one wording for each comparison."""
+"""Sentences in which tables say whether a claim holds, with one wording per comparison."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..runs.result import LAST
-from .rank_test import ordered, standing
+from .rank_test import order_text, order_verdict
 
 __all__ = [
+    "claim_verdict",
     "epoch_sentence",
-    "held",
     "in_brackets",
-    "order_verdict",
+    "order_sentence",
 ]
 
 
 def epoch_sentence(runs: Iterable[Mapping[str, Any]]) -> str:
-    """Which epoch the numbers of these runs are of; empty where all are evaluations.
+    """Sentence on the epoch of the numbers of these runs; empty if all are evaluations.
 
     The epoch is chosen in `runs.result.Findings.reported`.
     """
@@ -31,22 +31,22 @@ def epoch_sentence(runs: Iterable[Mapping[str, Any]]) -> str:
     return "Numbers are of the best epoch on validation data, or of the last where there is none."
 
 
-def held(count: int, total: int) -> str:
-    """How far a claim held that did so in `count` of `total` cases."""
+def claim_verdict(count: int, total: int) -> str:
+    """Verdict on a claim that held in `count` of `total` cases."""
     if count == total:
         return "holds"
     return "holds in part" if count else "does not hold"
 
 
 def in_brackets(names: Sequence[str]) -> str:
-    """Names in brackets, or nothing."""
+    """Names in brackets, or an empty text if there are none."""
     return f" ({'; '.join(names)})" if names else ""
 
 
-def order_verdict(
+def order_sentence(
     where: str, errors: Mapping[str, Sequence[float]], published: Sequence[str]
 ) -> str:
-    """Names from the lowest error to the highest, and whether the published order holds.
+    """Sentence with the names by rising error, and whether the published order holds.
 
     Args:
         errors: By name, one value per seed.
@@ -54,6 +54,6 @@ def order_verdict(
     """
     theirs = " < ".join(published)
     return (
-        f"{where}, from the lowest median error to the highest: {ordered(errors)}; published: "
-        f"{theirs}. That order: {standing(errors, published)}."
+        f"{where}, from the lowest median error to the highest: {order_text(errors)}; published: "
+        f"{theirs}. That order: {order_verdict(errors, published)}."
     )

@@ -1,4 +1,4 @@
-"""What follows the last epoch: whether anything was learned at all, and how sure the model is."""
+"""Steps after the last epoch: check that the model learned something, then calibrate it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ..training.loop import Trainer, TrainingDiverged
 
 __all__ = ["calibrate", "check_that_it_learned"]
 
-FACTOR = 10  # times as bad as a model that learned nothing
+FACTOR = 10  # by which the error may exceed that of a model that learned nothing
 REMEDY = "lower optimizer.lr, set trainer.clip_norm, or leave both as the recipe has them"
 
 
 def check_that_it_learned(trainer: Trainer) -> None:
-    """Compare the last epoch with a model that learned nothing.
+    """Check that the last epoch is not much worse than a model that learned nothing.
 
     Raises:
-        TrainingDiverged: A metric is not finite, or ten times worse than that model's.
+        TrainingDiverged: A metric is not finite, or more than ten times that model's.
     """
     task: Any = trainer.task
     last = trainer.history[-1] if trainer.history else {}
@@ -47,17 +47,17 @@ def check_that_it_learned(trainer: Trainer) -> None:
 
 
 def calibrate(trainer: Trainer, checkpoints: Checkpoints, folder: Path) -> None:
-    """Calibrate the model that the run is reported by, and add what it then reaches.
+    """Calibrate the reported model and add the metrics that it then has to the reported ones.
 
-    What it predicts of held-out test values is written to `forecasts.npz` in the run directory.
+    Its predictions of held-out test values are written to `forecasts.npz` in the run directory.
 
-    The best checkpoint is written again with it. Without validation data there is none, and
-    nothing to calibrate by, which the task says.
+    The best checkpoint is rewritten with the calibrated model. Without validation data there is
+    no best checkpoint and nothing to calibrate on, of which the task warns.
     """
     task: Any = trainer.task
     if not hasattr(task, "calibrate") or not trainer.history:
         return
-    # The order of the training series as in the last epoch, also in a process that trained none.
+    # Order the training series as in the last epoch, also in a process that trained no epoch.
     trainer.data.train.epoch = trainer.epoch - 1
     reported = trainer.reported
     has_best = trainer.best_epoch.value is not None

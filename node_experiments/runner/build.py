@@ -1,6 +1,6 @@
-"""From a configuration to what it names, through the chapters: data, model, task and so on.
+"""Construction of what a configuration names: data, model, task and so on, from the chapters.
 
-A configuration never names code to import: what can be built is what the chapters declare.
+A configuration never names code to import: only what the chapters declare can be built.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from .build_solves import (
     compile_solves,
     regularize,
 )
-from .data_files import located
+from .data_files import resolved_dataset
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,14 +67,15 @@ def build_data(
     learned: dict[str, Any] | None = None,
     with_files: bool = True,
 ) -> Any:
-    """The dataset with its batches on `device`.
+    """Build the dataset with its batches on `device`.
 
     Args:
-        learned: What a checkpoint holds of the training data, such as names and scales; None
-            while they are learned, and for data of which nothing is.
-        with_files: Read the files. Without, what was learned is enough where the dataset says so.
+        learned: Facts about the training data in a checkpoint, such as names and scales; None
+            in training, where they are learned, and for data from which nothing is learned.
+        with_files: Read the data files; if false, `learned` replaces them for datasets that
+            support it.
     """
-    dataset, settings = datasets()[config.dataset.name], located(config)
+    dataset, settings = datasets()[config.dataset.name], resolved_dataset(config)
     if learned is None:
         return call(dataset.build, settings=settings, seed=config.seed, device=device)
     if not with_files and dataset.learned is not None:
@@ -83,10 +84,10 @@ def build_data(
 
 
 def build_model(config: RunConfig, data: Any, device: torch.device) -> nn.Module:
-    """The model on `device`, its vector fields regularised and compiled if that is asked for.
+    """Build the model on `device`, regularised and compiled as the configuration says.
 
     Raises:
-        ConfigError: It does not fit the dataset, or its solver, or cannot be compiled.
+        ConfigError: The model does not fit the dataset or the solver, or cannot be compiled.
     """
     check_fit(config.model.name, config.dataset.name)
     solver, gradient = build_solver(config.solver), build_gradient(config.gradient)
@@ -100,14 +101,14 @@ def build_model(config: RunConfig, data: Any, device: torch.device) -> nn.Module
 
 
 def build_task(config: RunConfig, data: Any) -> Task:
-    """What is optimised and measured."""
+    """Build the task, which says what is optimised and measured."""
     task = task_of(config.model.name, config.dataset.name)
     built: Task = call(task.build, settings=config.model, data=data)
     return built
 
 
 def build_figures(config: RunConfig) -> Callable[[Any], dict[str, Figure]]:
-    """What is drawn at evaluations: figures by name, a function of the trainer."""
+    """Return a function from the trainer to the figures drawn at evaluations, by name."""
     task = task_of(config.model.name, config.dataset.name)
     names = (task.figures, datasets()[config.dataset.name].figures)
     draw = [resolve(name) for name in names if name is not None]
@@ -119,19 +120,19 @@ def build_figures(config: RunConfig) -> Callable[[Any], dict[str, Figure]]:
 
 
 def build_callbacks(config: RunConfig, folder: Path) -> list[Callback]:
-    """The callbacks by which a task keeps, in the run directory, what a trained model does."""
+    """Build the task's callbacks, which store results of the model in the run directory."""
     name = task_of(config.model.name, config.dataset.name).callbacks
     return [] if name is None else call(name, folder=folder)
 
 
 def build_optimizer(config: RunConfig, model: nn.Module) -> Optimizer:
-    """The optimiser of all parameters."""
+    """Build the optimiser of all parameters."""
     known(config.optimizer.name, OPTIMIZERS, "optimizer")
     return make_optimizer(model.parameters(), **asdict(config.optimizer))
 
 
 def build_scheduler(config: RunConfig, optimizer: Optimizer, steps_per_epoch: int) -> LRScheduler:
-    """The learning-rate schedule over the whole training."""
+    """Build the learning-rate schedule over the whole training."""
     known(config.scheduler.name, SCHEDULERS, "scheduler")
     total = config.trainer.epochs * steps_per_epoch
     return make_scheduler(
@@ -143,11 +144,11 @@ def build_scheduler(config: RunConfig, optimizer: Optimizer, steps_per_epoch: in
 
 
 def check_choices(config: RunConfig) -> None:
-    """Reject choices that need neither data nor a model to be seen to be wrong.
+    """Reject wrong choices as far as they can be recognised without data or a model.
 
     Raises:
-        ConfigError: Of the model and the dataset, the solver, the gradient method, the optimiser
-            or the schedule.
+        ConfigError: The model does not fit the dataset, or the solver, gradient method, optimiser
+            or schedule is invalid.
     """
     check_fit(config.model.name, config.dataset.name)
     task_of(config.model.name, config.dataset.name)
@@ -159,13 +160,13 @@ def check_choices(config: RunConfig) -> None:
 
 
 def check_together(solver: Solver, gradient: Gradient) -> None:
-    """Solve an equation of one number, in one step where they are fixed.
+    """Check solver and gradient method together on a one-dimensional ODE.
+
+    A fixed-step solver takes a single step.
 
     Raises:
         ConfigError: The gradient method cannot differentiate the steps of this solver.
     """
-    if not isinstance(solver.rtol, float | int) or not isinstance(solver.atol, float | int):
-        return  # tolerances of the parts of another state
     end = solver.step_size or 1e-3
     one = replace(solver, compile=False, num_steps=solver.num_steps and 1)
     y0 = torch.ones(1, 1, requires_grad=True)

@@ -1,4 +1,4 @@
-"""From settings to how the ODEs of a model are solved, differentiated and compiled."""
+"""Construction of solvers and gradient methods; regularisation and compilation of models."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def build_solver(config: SolverConfig) -> Solver:
-    """The method with its accuracy and limits."""
+    """Build the solver with its tolerances and limits."""
     try:
         return Solver(**asdict(config))
     except ValueError as error:
@@ -36,7 +36,7 @@ def build_solver(config: SolverConfig) -> Solver:
 
 
 def build_gradient(config: GradientConfig) -> Gradient:
-    """The gradient method, with those of the settings that it knows."""
+    """Build the gradient method from those settings that it knows."""
     known(config.name, GRADIENTS, "gradient")
     method: Any = gradient_class(config.name)
     settings = asdict(config)
@@ -47,10 +47,10 @@ def build_gradient(config: GradientConfig) -> Gradient:
 
 
 def regularize(config: RunConfig, model: nn.Module) -> None:
-    """Let the ODEs of a model carry penalties in training.
+    """Add the configured penalties to the ODEs of a model.
 
     Raises:
-        ConfigError: There are none, or they cannot.
+        ConfigError: The model solves no ODE, or its ODEs do not support the penalties.
     """
     regularizer = Regularizer(**asdict(config.regularizer))
     if not regularizer.weights:
@@ -74,12 +74,13 @@ def regularize(config: RunConfig, model: nn.Module) -> None:
 
 
 def compile_solves(config: RunConfig, model: nn.Module, device: torch.device) -> None:
-    """Compile the steps of a model where its solver allows it, else its vector fields.
+    """Compile the solver steps of a model if its solver allows it, else its vector fields.
 
-    Where nothing can be compiled, the model stays as it is.
+    If the compiler does not work on this device, the model stays as it is.
 
     Raises:
-        ConfigError: Neither is what the model evaluates: it solves for a divergence beside.
+        ConfigError: The solver's steps cannot be compiled, and compiled vector fields would not
+            be used: the model also solves for a divergence.
     """
     from ..ode.compiled.compilation import compiler_fault
 
@@ -93,14 +94,14 @@ def compile_solves(config: RunConfig, model: nn.Module, device: torch.device) ->
     solved = solving_modules(model)
     if not whole_steps and not all(module.field_compiles for module in solved):
         raise ConfigError(
-            f"trainer.compile=true does not reach the divergence of "
-            f"model.name={config.model.name!r} but in whole steps; take an explicit Runge-Kutta "
-            "method with another gradient than reversible, or leave it out"
+            f"trainer.compile=true compiles the divergence of "
+            f"model.name={config.model.name!r} only in whole steps; take an explicit Runge-Kutta "
+            "method with a gradient other than reversible, or trainer.compile=false"
         )
     if (fault := compiler_fault(device)) is not None:
-        log.warning("trainer.compile=true is left out: %s", fault)
+        log.warning("trainer.compile=true is ignored: %s", fault)
         return
-    torch.use_deterministic_algorithms(config.trainer.deterministic)  # also of the compiler
+    torch.use_deterministic_algorithms(config.trainer.deterministic)  # the compiler reads it
     for module in solved:
         if whole_steps:
             module.solver = replace(module.solver, compile=True)

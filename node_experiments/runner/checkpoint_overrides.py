@@ -18,27 +18,27 @@ from ..training.checkpoints import (
     CheckpointError,
     load_checkpoint,
 )
-from .compose import odd_groups, plain_config
-from .data_files import PLACES, places_of
+from .compose import invalid_groups, plain_config
+from .data_files import PATH_SETTINGS, absolute_paths
 
 __all__ = ["choices_of_checkpoint", "config_from", "config_of_checkpoint", "content_of"]
 
-# By mode. Figure 3 has its own solvers.
+# Groups that the command line may change, by mode. Figure 3 has its own solvers.
 CHANGEABLE = {
     "eval": ("solver", "dataset", "trainer"),
     "predict": ("solver", "dataset", "trainer", "predict"),
     "figure3": ("dataset", "trainer"),
 }
-# Of the trainer, what says how a model is run; the others mean something in training alone.
+# Settings of the trainer that affect how a model is run; the others matter only in training.
 RUNNING = ("device", "threads", "precision", "deterministic", "compile", "progress", "loggers")
-OWN = ("mode", "checkpoint", "outputs")  # of the evaluation itself
+OWN = ("mode", "checkpoint", "outputs")  # settings of the evaluation itself
 
 
 def config_from(checkpoint: str) -> RunConfig:
-    """The configuration of a checkpoint as it is.
+    """The configuration of a checkpoint, for predictions without overrides.
 
     Raises:
-        CheckpointError: It cannot be read, or its configuration is not one.
+        CheckpointError: It cannot be read, or its configuration is invalid.
     """
     content = content_of(checkpoint)
     merged = {**content, "mode": "predict", "checkpoint": checkpoint, "resume": None}
@@ -49,10 +49,10 @@ def config_from(checkpoint: str) -> RunConfig:
 
 
 def content_of(checkpoint: str) -> dict[str, Any]:
-    """The settings in a checkpoint.
+    """The settings stored in a checkpoint.
 
     Raises:
-        CheckpointError: It cannot be read, or holds none.
+        CheckpointError: The checkpoint cannot be read, or its settings are damaged.
     """
     content: dict[str, Any] = load_checkpoint(Path(checkpoint))["config"]
     if not all(isinstance(content.get(group), dict) for group in ("dataset", "model", "trainer")):
@@ -60,10 +60,10 @@ def content_of(checkpoint: str) -> dict[str, Any]:
             f"the configuration in checkpoint {checkpoint} is damaged: it lacks dataset, "
             "model or trainer; take another one of the run's checkpoints directory"
         )
-    if odd := odd_groups(content):
+    if invalid := invalid_groups(content):
         raise CheckpointError(
-            f"the configuration in checkpoint {checkpoint} is damaged: {odd[0]} is no group of "
-            "settings; take another one of the run's checkpoints directory"
+            f"the configuration in checkpoint {checkpoint} is damaged: {invalid[0]} is not a "
+            "group of settings; take another one of the run's checkpoints directory"
         )
     return content
 
@@ -76,23 +76,23 @@ def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
         overrides: The command line's overrides, such as `solver.rtol=1e-5`.
 
     Raises:
-        ConfigError: An override of something that the checkpoint determines.
-        CheckpointError: The checkpoint cannot be read, or its configuration is not one.
+        ConfigError: An override changes something that the checkpoint determines.
+        CheckpointError: The checkpoint cannot be read, or its configuration is invalid.
     """
     assert given.checkpoint is not None
     content = content_of(given.checkpoint)
     merged: dict[str, Any] = {**content, "mode": given.mode, "checkpoint": given.checkpoint}
     merged["outputs"], merged["name"] = given.outputs, content.get("name", given.name)
-    merged["predict"] = asdict(given.predict)  # none of the run that trained it
+    merged["predict"] = asdict(given.predict)  # not those of the run that trained it
     merged["resume"], places = None, dict(content.get("places") or {})
-    own_places = places_of(given.dataset)
+    own_places = absolute_paths(given.dataset)
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
         group, _, setting = key.partition(".")
         if group in OWN or group.startswith("hydra"):
             continue
         if override.lstrip("+") == f"dataset={content['dataset'].get('name')}":
-            continue  # it is that of the checkpoint already
+            continue  # the checkpoint's own, so nothing changes
         if key in ("name", "seed"):
             merged[key] = getattr(given, key)
             continue
@@ -104,7 +104,7 @@ def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
             )
         if group == "trainer" and setting not in ("", *RUNNING):
             raise ConfigError(
-                f"{key} means nothing with mode={given.mode}, for nothing is trained; read are "
+                f"{key} means nothing with mode={given.mode}, which trains nothing; it reads only "
                 f"{', '.join(f'trainer.{name}' for name in RUNNING)}"
             )
         chosen = asdict(getattr(given, group))
@@ -113,7 +113,7 @@ def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
         else:
             merged[group] = chosen
         if group == "dataset":
-            for name in (setting,) if setting else PLACES:
+            for name in (setting,) if setting else PATH_SETTINGS:
                 places.pop(name, None)
                 places |= {name: own_places[name]} if name in own_places else {}
     merged["places"] = places
@@ -127,10 +127,10 @@ def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
 
 
 def check_learned(trained: Any, settings: Any, mode: str) -> None:
-    """Reject settings of later data that the model was trained with otherwise.
+    """Reject changes to dataset settings that the trained model depends on.
 
     Raises:
-        ConfigError: They would be ignored, or would want another model.
+        ConfigError: A changed setting would be ignored, or would need another model.
     """
     before, after = (getattr(each, "learned", {}) for each in (trained, settings))
     for name in before if type(trained) is type(settings) else ():
@@ -146,12 +146,12 @@ def check_learned(trained: Any, settings: Any, mode: str) -> None:
 def choices_of_checkpoint(
     config: RunConfig, given: dict[str, Any], overrides: list[str]
 ) -> dict[str, Any]:
-    """What was chosen of each group when the checkpoint was made, or now instead.
+    """The choice in each group when the checkpoint was made, unless the command line changes it.
 
     Args:
         config: The configuration of the evaluation.
-        given: The choices of the command line, with its defaults.
-        overrides: The command line's overrides: which of these choices were really made.
+        given: The choices of the command line, including defaults.
+        overrides: The command line's overrides, which tell explicit choices from defaults.
     """
     choices = read_choices(folder_of_checkpoint(str(config.checkpoint))) or {
         "dataset": config.dataset.name,

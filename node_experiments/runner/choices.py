@@ -1,11 +1,11 @@
-"""Choices of configuration groups that are no files: they follow from the code.
+"""Choices of configuration groups that are defined by the code instead of files.
 
-`dataset=<name>` and `model=<name>` exist for every name of a chapter, with the defaults of its
-settings dataclass. A file `configs/dataset/<name>.yaml` starts from them by
+`dataset=<name>` and `model=<name>` exist for every name in a chapter, with the defaults of its
+settings dataclass. A file `configs/dataset/<name>.yaml` starts from them with
 `defaults: [/settings/dataset/<name>]` and states only what differs.
 
-`solver=<name>` exists for every method of `ode`: `{method: <name>}`, with the tolerances and all
-else from `SolverConfig`.
+`solver=<name>` exists for every method of `ode`: `{method: <name>}`, with tolerances and all other
+settings from `SolverConfig`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from .compose import BY_NAME, chapter_folders, configs_folder
 
 __all__ = ["register_choices", "registered_choices", "solver_names"]
 
-# The methods that are no tableaus; a test compares all names with `ode.methods.METHODS`.
-NOT_RUNGE_KUTTA = (
+# The methods that have no Butcher tableau; a test compares all names with `METHODS` of
+# `ode.methods.registry`.
+WITHOUT_TABLEAU = (
     "asynchronous_leapfrog",
     "reversible_heun",
     "leapfrog",
@@ -47,29 +48,29 @@ NOT_RUNGE_KUTTA = (
 
 
 class ChapterConfigs(SearchPathPlugin):
-    """Puts the configuration groups of chapters from outside on Hydra's search path."""
+    """Hydra plugin that adds the configuration groups of external chapters to the search path."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Append their folders: a file of ours wins over one of the same name."""
+        """Append their folders: our files take precedence over files of the same name."""
         for folder in chapter_folders():
             search_path.append("chapters", f"file://{folder}")
 
 
 def register_choices() -> None:
-    """Make known to Hydra: the schema, the choices of `solver`, and what optimizers start from."""
+    """Register the schema, the choices that the code defines and optimiser defaults with Hydra."""
     Plugins.instance().register(ChapterConfigs)
     everything = ConfigStore.instance()
-    # Hydra copies its sources whenever it composes, and with them all of this store.
+    # Hydra deep-copies its sources at each composition, and with them this whole store.
     vars(everything)["__deepcopy__"] = lambda memo: everything
     store, folders = everything.store, [configs_folder(), *chapter_folders()]
     store(name="schema", node=RunConfig)
-    # Choices in optimizer/ and scheduler/ start from these, so that they replace a whole recipe's.
+    # Choices in optimizer/ and scheduler/ start from these, to replace all settings of a recipe.
     store(name="optimizer_defaults", node=OptimizerConfig)
     store(name="scheduler_defaults", node=SchedulerConfig)
     for group, entries in BY_NAME.items():
         for name, entry in entries().items():
             node = default_settings(name, entry)
-            # What a file of that name starts from; without a file, this is the choice.
+            # A file of that name starts from this; without a file, this is the choice.
             store(group=f"settings/{group}", name=name, node=node, package=f"_global_.{group}")
             if not any((folder / group / f"{name}.yaml").exists() for folder in folders):
                 store(group=group, name=name, node=node)
@@ -78,30 +79,30 @@ def register_choices() -> None:
 
 
 def registered_choices() -> dict[str, list[str]]:
-    """The groups of which choices were registered here, with their choices."""
+    """The choices that were registered here, by group."""
     by_name = {group: sorted(entries()) for group, entries in BY_NAME.items()}
     return {**by_name, "solver": sorted(solver_names())}
 
 
 def default_settings(name: str, entry: Dataset | Model) -> dict[str, Any]:
-    """The settings that a dataset or a model reads, and its recipe, as a node of Hydra's."""
+    """Default settings that a dataset or a model reads, and its recipe, as a Hydra node."""
     settings = asdict(entry.settings(name=name))
-    if isinstance(entry, Model) and entry.reads is not None:
-        settings = {key: settings[key] for key in entry.reads}
+    if isinstance(entry, Model) and entry.used_settings is not None:
+        settings = {key: settings[key] for key in entry.used_settings}
     if entry.recipe is None:
         return settings
     return {"defaults": [{"override /recipe@_global_.recipe": entry.recipe}], **settings}
 
 
 def solver_names() -> list[str]:
-    """Every method of `ode`, without importing torch."""
+    """The names of all methods of `ode`, found without importing torch."""
     tableaus = without_torch("ode.methods.explicit_tableaus")
     reversible = [f"reversible_{name}" for name in tableaus.EXPLICIT_TABLEAUS]
-    return list(dict.fromkeys([*tableaus.TABLEAUS, *NOT_RUNGE_KUTTA, *reversible]))
+    return list(dict.fromkeys([*tableaus.TABLEAUS, *WITHOUT_TABLEAU, *reversible]))
 
 
 def without_torch(module: str) -> ModuleType:
-    """A module of this project that needs no torch, without the packages around it, which do."""
+    """Import a module that needs no torch, bypassing its parent packages, which do."""
     package, _, name = module.rpartition(".")
     alias = f"_node_experiments_{package.replace('.', '_')}"
     if alias not in sys.modules:

@@ -1,4 +1,4 @@
-"""From what Hydra composed to dataclasses, once; nothing below sees a DictConfig."""
+"""The one conversion of Hydra's composed DictConfig to dataclasses, which all later code uses."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ from ..errors import UserError
 __all__ = [
     "check_size",
     "configs_folder",
-    "odd_groups",
+    "describe_omegaconf_error",
+    "invalid_groups",
+    "key_of",
     "plain_config",
     "schema_of",
     "to_yaml",
@@ -41,9 +43,10 @@ __all__ = [
 
 T = TypeVar("T")
 
-# Integers beyond these are mistakes, which would end in the allocator or never.
-LARGEST_SEED = 2**31 - 1
-LARGEST = {"model": 10**6, "dataset": 10**9, "trainer": 10**9, "solver": 10**9}
+# Integers beyond these are mistakes that would exhaust the memory or run forever. The first holds
+# for seeds, and for settings in no group that is listed.
+LARGEST_INTEGER = 2**31 - 1
+LARGEST_IN_GROUP = {"model": 10**6, "dataset": 10**9, "trainer": 10**9, "solver": 10**9}
 
 # The groups whose schema depends on the name that was chosen.
 BY_NAME: dict[str, Callable[[], Mapping[str, Dataset | Model]]] = {
@@ -60,10 +63,10 @@ def configs_folder() -> Path:
 
 
 def chapter_folders() -> list[Path]:
-    """The folders of configuration groups that chapters from outside bring with them.
+    """The folders of configuration groups that external chapters bring with them.
 
     Raises:
-        ConfigError: A chapter names one that does not exist.
+        ConfigError: A chapter names a folder that does not exist.
     """
     found = []
     for chapter in find_chapters():
@@ -73,7 +76,7 @@ def chapter_folders() -> list[Path]:
             path = Path(str(spec and spec.origin)).parent / folder
             if not path.is_dir():
                 raise ConfigError(
-                    f"the chapter {chapter.name!r} names the configs {chapter.configs!r}, and "
+                    f"the chapter {chapter.name!r} names the configs {chapter.configs!r}, but "
                     f"there is no folder {path}"
                 )
             found.append(path)
@@ -81,7 +84,7 @@ def chapter_folders() -> list[Path]:
 
 
 def typed_config(composed: DictConfig) -> RunConfig:
-    """The composed configuration as dataclasses.
+    """Convert the composed configuration to dataclasses.
 
     Raises:
         ConfigError: An unknown key, a value of the wrong type, or one out of range.
@@ -90,19 +93,19 @@ def typed_config(composed: DictConfig) -> RunConfig:
     try:
         plain = OmegaConf.to_container(composed, resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(describe(error)) from error
+        raise ConfigError(describe_omegaconf_error(error)) from error
     assert isinstance(plain, dict)
     return plain_config({str(key): value for key, value in plain.items()})
 
 
 def plain_config(content: dict[str, Any], of_checkpoint: bool = False) -> RunConfig:
-    """Plain values, as a checkpoint or a run directory holds them, as dataclasses.
+    """Convert plain values, as in a checkpoint or a run directory, to dataclasses.
 
-    Strings are taken as they are: an interpolation in a file that came from elsewhere could read
-    environment variables.
+    Interpolations are not resolved: in a file that came from elsewhere they could read environment
+    variables.
 
     Args:
-        of_checkpoint: Its model is that of a checkpoint, and not of the command line.
+        of_checkpoint: The model is that of a checkpoint, not of the command line.
 
     Raises:
         ConfigError: An unknown key, a value of the wrong type, one out of range, or an
@@ -116,7 +119,7 @@ def plain_config(content: dict[str, Any], of_checkpoint: bool = False) -> RunCon
     schemas = {group: schema_of(group, node) for group, node in by_name.items()}
     if config.mode == "train" or of_checkpoint:
         check_fit(by_name["model"]["name"], by_name["dataset"]["name"])
-    else:  # the model, with its settings, is that of the checkpoint
+    else:  # the checkpoint determines the model and its settings
         by_name["model"] = {"name": by_name["model"]["name"]}
     for group, node in by_name.items():
         reject_unknown_keys(node, schemas[group], f"{group}.")
@@ -128,7 +131,7 @@ def schema_of(group: str, node: Any) -> type:
     """The dataclass of a group whose settings depend on its name.
 
     Raises:
-        ConfigError: The node is no group of settings, or its name is unknown.
+        ConfigError: The node is not a group of settings, or its name is unknown.
     """
     if not isinstance(node, dict):
         raise ConfigError(
@@ -144,18 +147,18 @@ def schema_of(group: str, node: Any) -> type:
 
 
 def convert(node: dict[Any, Any], schema: type[T], group: str = "") -> T:
-    """A node as its dataclass; types are checked here, ranges by the dataclass itself."""
+    """Convert a node to its dataclass; types are checked here, ranges by the dataclass."""
     kind: type = schema
     check_values(node, kind, f"{group}." if group else "")
     try:
         return cast("T", OmegaConf.to_object(OmegaConf.merge(defaults_of(kind), node)))
     except OmegaConfBaseException as error:
-        raise ConfigError(describe(error, group)) from error
+        raise ConfigError(describe_omegaconf_error(error, group)) from error
 
 
 @cache
 def defaults_of(schema: type) -> DictConfig:
-    """What a dataclass holds when nothing is set; merging copies it."""
+    """The defaults of a dataclass as a DictConfig; merging copies it."""
     return cast("DictConfig", OmegaConf.structured(schema))
 
 
@@ -165,23 +168,29 @@ def types_of(schema: type) -> dict[str, Any]:
     return get_type_hints(schema)
 
 
-def describe(error: OmegaConfBaseException, group: str = "") -> str:
-    """The first line of an OmegaConf error, with the key it is about in front."""
+def describe_omegaconf_error(error: OmegaConfBaseException, group: str = "") -> str:
+    """The first line of an OmegaConf error, after the key that it is about."""
     cause = error.__context__
     if isinstance(cause, InterpolationResolutionError) and isinstance(
         cause.__context__, UserError
     ):
-        return str(cause.__context__)  # of a resolver of ours
-    first_line = str(error).splitlines()[0]
-    key = ".".join(filter(None, [group, error.full_key]))
+        return str(cause.__context__)  # raised by one of our resolvers
+    first_line = next(iter(str(error).splitlines()), type(error).__name__)
+    key = ".".join(filter(None, [group, key_of(error)]))
     return f"{key}: {first_line}" if key else first_line
 
 
+def key_of(error: OmegaConfBaseException) -> str:
+    """The full name of the setting that an OmegaConf error is about; empty if it names none."""
+    key = error.full_key or error.key
+    return "" if key is None else str(key)
+
+
 def check_values(node: Mapping[Any, Any], schema: type, prefix: str = "") -> None:
-    """Check what OmegaConf would convert in silence, or hand on to what cannot hold it.
+    """Reject values that OmegaConf would convert silently or that are far out of range.
 
     Raises:
-        ConfigError: A number for a truth value, or an integer that no machine has room for.
+        ConfigError: A number is given for a boolean, or an integer is too large.
     """
     hints = types_of(schema)
     for key, value in node.items():
@@ -194,42 +203,44 @@ def check_values(node: Mapping[Any, Any], schema: type, prefix: str = "") -> Non
 
 
 def check_size(key: str, value: Any) -> None:
-    """Check the integers of a value.
+    """Check that the integers of a value are not absurdly large.
 
     Raises:
-        ConfigError: One is larger than any machine has room for.
+        ConfigError: One is larger than its setting may ever be.
     """
     for number in value if isinstance(value, list) else [value]:
         if isinstance(number, int) and abs(number) > limit(key):
-            raise ConfigError(f"{key}={shortened(number)} is out of range: at most {limit(key)}")
+            raise ConfigError(
+                f"{key}={shorten_integer(number)} is out of range: at most {limit(key)}"
+            )
 
 
 def limit(key: str) -> int:
-    """The largest integer that a setting may hold, whatever it is of."""
+    """The largest integer that a setting may hold, by its group and name."""
     group, _, name = key.rpartition(".")
     if "seed" in name:
-        return LARGEST_SEED
-    return LARGEST.get(group, LARGEST_SEED)
+        return LARGEST_INTEGER
+    return LARGEST_IN_GROUP.get(group, LARGEST_INTEGER)
 
 
-def shortened(number: int) -> str:
-    """An integer that fits into a message."""
+def shorten_integer(number: int) -> str:
+    """An integer as text that fits into a message."""
     size = number.bit_length()
     return str(number) if size <= 128 else f"an integer of {size} bits"
 
 
-def odd_groups(content: Mapping[str, Any]) -> list[str]:
-    """Groups of settings that are something else, in what a file holds."""
+def invalid_groups(content: Mapping[str, Any]) -> list[str]:
+    """Names of the groups of settings that are not mappings in the content of a file."""
     groups = [entry.name for entry in fields(RunConfig) if callable(entry.default_factory)]
     given = (name for name in groups if content.get(name) is not None)
     return [name for name in given if not isinstance(content[name], dict)]
 
 
 def reject_interpolations(content: Any, key: str = "") -> None:
-    """Look for text that OmegaConf would resolve.
+    """Reject text that OmegaConf would resolve.
 
     Raises:
-        ConfigError: There is some.
+        ConfigError: There is an interpolation.
     """
     if isinstance(content, Mapping):
         for name, value in content.items():
@@ -243,7 +254,7 @@ def reject_interpolations(content: Any, key: str = "") -> None:
 
 
 def reject_unknown_keys(node: Mapping[Any, Any], schema: type, prefix: str = "") -> None:
-    """Compare the keys of a node with the fields of its dataclass, also those added with `+`."""
+    """Reject keys that are not fields of the node's dataclass, including those added with `+`."""
     known = {f.name: f for f in fields(schema)}
     for key in map(str, node):
         if key not in known:

@@ -1,4 +1,4 @@
-"""The user's files that a run reads: where they are, and whether they are still the same."""
+"""The user's data files that a run reads: their locations, and whether they have changed."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from ..config import ConfigError, RunConfig
 from ..runs.directory import read_json
 
 __all__ = [
-    "PLACES",
+    "PATH_SETTINGS",
+    "absolute_paths",
     "check_files",
     "check_same_data",
     "file_names",
     "fingerprints",
-    "located",
-    "noted",
-    "places_of",
+    "parse_fingerprints",
+    "resolved_dataset",
     "same_data",
 ]
 
-PLACES = ("path", "root")  # settings of datasets that name a file or a folder
+PATH_SETTINGS = ("path", "root")  # settings of datasets that name a file or a folder
 Fingerprints = list[dict[str, Any]]
 
 
-def places_of(settings: Any) -> dict[str, str]:
-    """The absolute paths of those settings of a dataset that are relative ones."""
+def absolute_paths(settings: Any) -> dict[str, str]:
+    """Absolute paths for those settings of a dataset that are relative paths."""
     found = {}
     for each in fields(settings):
-        typed = getattr(settings, each.name) if each.name in PLACES else None
+        typed = getattr(settings, each.name) if each.name in PATH_SETTINGS else None
         if typed is not None and ":" not in typed.partition("/")[0]:
             path = Path(typed).expanduser().absolute()
             if str(path) != typed:
@@ -40,11 +40,11 @@ def places_of(settings: Any) -> dict[str, str]:
     return found
 
 
-def located(config: RunConfig) -> Any:
-    """The settings of the dataset with paths that lead to the files from this directory too.
+def resolved_dataset(config: RunConfig) -> Any:
+    """The settings of the dataset, with paths that are valid from the current directory.
 
-    What was typed is kept where it names the same file; else it is the file that it named when
-    and where the run was started.
+    A path that still names the same file is kept as typed; any other is replaced by the absolute
+    path that it stood for when the run was started.
     """
     settings = config.dataset
     for name, absolute in config.places.items():
@@ -55,15 +55,15 @@ def located(config: RunConfig) -> Any:
 
 
 def fingerprints(config: RunConfig) -> Fingerprints:
-    """Path, size and SHA-256 of each file, or folder of text files, that the user brings.
+    """Path, size and SHA-256 of each file, or folder of text files, that the user provides.
 
-    There are none of data of the package.
+    Data that the package provides have no fingerprints.
     """
     files = datasets()[config.dataset.name].files
     if files is None:
         return []
     found: Fingerprints = []
-    for path in resolve(files)(located(config)):
+    for path in resolve(files)(resolved_dataset(config)):
         if path.is_file():
             content = path.read_bytes()
             digest = hashlib.sha256(content).hexdigest()
@@ -81,18 +81,18 @@ def fingerprints(config: RunConfig) -> Fingerprints:
 
 
 def check_files(config: RunConfig) -> None:
-    """Let the dataset say what is wrong with the user's files, before torch is imported.
+    """Let the dataset check the user's files before torch is imported.
 
     Raises:
-        DataError: Something is.
+        DataError: A file is missing, damaged or unsuitable.
     """
     check = datasets()[config.dataset.name].check
     if check is not None:
-        resolve(check)(located(config))
+        resolve(check)(resolved_dataset(config))
 
 
-def noted(content: Any) -> Fingerprints | None:
-    """The fingerprints that a file holds; None where it holds nothing that reads as such."""
+def parse_fingerprints(content: Any) -> Fingerprints | None:
+    """The fingerprints in the content of a file; None if it is not a list of fingerprints."""
     if isinstance(content, list) and all(
         isinstance(each, dict) and isinstance(each.get("sha256"), str) and "path" in each
         for each in content
@@ -102,19 +102,19 @@ def noted(content: Any) -> Fingerprints | None:
 
 
 def same_data(before: Fingerprints | None, now: Fingerprints) -> bool:
-    """Whether files have the same content; what was not noted before counts as the same."""
+    """Whether files have the same content; True if nothing was recorded before."""
     if before is None:
         return True
     return [each["sha256"] for each in before] == [each["sha256"] for each in now]
 
 
 def check_same_data(config: RunConfig, folder: Path) -> None:
-    """Reject to resume a run whose data have changed since it was started.
+    """Check that the data of a run have not changed since it was started.
 
     Raises:
-        ConfigError: They have, or their files are gone.
+        ConfigError: They have changed, or files are missing.
     """
-    before = noted(read_json(folder / "run_info.json").get("data"))
+    before = parse_fingerprints(read_json(folder / "run_info.json").get("data"))
     now = fingerprints(config)
     if not before or same_data(before, now):
         return
@@ -130,6 +130,6 @@ def check_same_data(config: RunConfig, folder: Path) -> None:
 
 
 def file_names(files: Fingerprints) -> str:
-    """Files with the start of their SHA-256, for a message."""
+    """Names of files with the first digits of their SHA-256, for a message."""
     shown = [f"{each['path']} (sha256 {each['sha256'][:8]})" for each in files[:3]]
     return ", ".join([*shown, *(["..."] if len(files) > 3 else [])]) or "no file"

@@ -1,4 +1,4 @@
-"""How a job ended: what was found until then, a status, one line, an exit code."""
+"""Endings of jobs: a status, a reason in one line, an exit code, and what was found so far."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ __all__ = ["Ending", "Unfinished", "attempt", "ending_of"]
 log = logging.getLogger(__name__)
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# Torch has a type of error for the memory of a device, and for that of the machine this name.
+# Torch has an error type for a lack of device memory; for main memory its message has this name.
 ALLOCATOR = "DefaultCPUAllocator"
 
 
 @dataclass
 class Ending:
-    """How a job ended.
+    """The ending of a job.
 
     Attributes:
         status: completed, diverged, interrupted or failed.
         reason: Why it did not complete, in one line.
         exit_code: 0, 1 (diverged or failed), 2 (bad input), 130 (interrupted) or `EXIT_REQUEUE`.
         signal: The signal that asked for a stop.
-        warnings: What was warned of, and how often.
+        warnings: Warnings, each with the number of its occurrences.
     """
 
     status: str = "completed"
@@ -46,10 +46,10 @@ class Ending:
 
 
 class Unfinished(Exception):
-    """Raised from the error that ended a job, with what had been found until then.
+    """Error that carries the findings of a job that did not finish; its cause ended the job.
 
     Args:
-        ending: How it ended, where that is known already.
+        ending: The job's ending, if it is known already.
     """
 
     def __init__(self, found: Findings, ending: Ending | None = None) -> None:
@@ -58,11 +58,11 @@ class Unfinished(Exception):
 
 
 def attempt(work: Callable[[], Findings], stop: StopRequest, mode: str) -> Ending:
-    """Do the work of a job; whatever it raises becomes an ending.
+    """Do the work of a job and turn whatever it raises into an ending.
 
     Args:
-        work: Returns what it found, or raises; `Unfinished` where part of it was found.
-        mode: Of the configuration: training alone can be resumed.
+        work: Returns its findings, or raises an error; `Unfinished` if it has partial findings.
+        mode: Mode of the configuration; only training can be resumed.
     """
     try:
         return Ending(found=work())
@@ -76,7 +76,7 @@ def attempt(work: Callable[[], Findings], stop: StopRequest, mode: str) -> Endin
 
 
 def ending_of(error: BaseException, stop: StopRequest, mode: str) -> Ending:
-    """The ending that an error stands for."""
+    """The ending that corresponds to an error."""
     if isinstance(error, Interrupted):
         return Ending("interrupted", str(error), stop.exit_code, stop.signum)
     if isinstance(error, KeyboardInterrupt):
@@ -93,7 +93,7 @@ def ending_of(error: BaseException, stop: StopRequest, mode: str) -> Ending:
         first = (str(error).splitlines() or [""])[0]
         return Ending(
             "failed",
-            "the memory is not enough; lower dataset.batch_size (trainer.accumulate joins small "
+            "out of memory; lower dataset.batch_size (trainer.accumulate joins small "
             "batches), the size of the model, or of a prediction predict.samples and the number "
             f"of predict.times ({first[:200]})",
             1,
@@ -103,6 +103,6 @@ def ending_of(error: BaseException, stop: StopRequest, mode: str) -> Ending:
         where = error.filename or "in the run folder"
         then = f"{remedy}, then run the same command"
         if mode == "train":
-            then = f"what was saved before is whole: {then} with resume=auto"
+            then = f"what was saved before is intact: {then} with resume=auto"
         return Ending("failed", f"{error.strerror or error} ({where}); {then}", 1)
     return Ending("failed", f"{type(error).__name__}: {error}", 1)

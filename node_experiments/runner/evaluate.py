@@ -1,4 +1,4 @@
-"""`mode=eval`: test metrics of a checkpoint, also with another solver; and modes of chapters."""
+"""`mode=eval`: test metrics of a checkpoint, perhaps with another solver; chapters' own modes."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from .ending import Unfinished
 from .restore import rebuild
 from .train import tested, trainable_parameters
 
-__all__ = ["evaluate", "measure"]
+__all__ = ["evaluate", "run_mode"]
 
 log = logging.getLogger(__name__)
 
 
 def evaluate(config: RunConfig, folder: Path, device: torch.device) -> Findings:
-    """The test metrics, and how the model was trained.
+    """Measure the test metrics of a checkpoint, and report how its model was trained.
 
-    The details of a task go to JSON files, so that two evaluations can be compared in them.
+    The details of a task are written to JSON files, by which two evaluations can be compared.
 
     Raises:
         CheckpointError: The checkpoint cannot be read, or holds the weights of another model.
-        Unfinished: The evaluation failed; what was found says of which model it was.
+        Unfinished: The evaluation failed; its findings name the model.
     """
     trained = rebuild(config, device)
     if not same_data(trained.files, now := fingerprints(config)):
@@ -66,7 +66,7 @@ def evaluate(config: RunConfig, folder: Path, device: torch.device) -> Findings:
         if hasattr(task, "coverage_metrics"):
             values |= task.coverage_metrics(model, data)
         for name, content in getattr(task, "details", dict)().items():
-            keep(folder / f"{name}.json", content)
+            write_details(folder / f"{name}.json", content)
     except (Exception, KeyboardInterrupt) as error:
         raise Unfinished(found) from error
     found.metric = task.metric
@@ -84,14 +84,14 @@ def evaluate(config: RunConfig, folder: Path, device: torch.device) -> Findings:
     return found
 
 
-def keep(path: Path, content: Any) -> None:
-    """Write a task's details in one line."""
+def write_details(path: Path, content: Any) -> None:
+    """Write a task's details as one line of JSON."""
     text = json.dumps(content).encode()
     write_atomically(path, lambda file: file.write(text))
 
 
-def measure(config: RunConfig, folder: Path, device: torch.device) -> Findings:
-    """What a mode of a chapter does with the model of a checkpoint.
+def run_mode(config: RunConfig, folder: Path, device: torch.device) -> Findings:
+    """Run a chapter's mode on the model of a checkpoint.
 
     Raises:
         CheckpointError: The checkpoint cannot be read, or holds the weights of another model.

@@ -1,4 +1,4 @@
-"""One composed job: its configuration typed, its folder found, run unless it is done already."""
+"""One composed job: type its configuration, find its folder, run it unless it is done already."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from ..runs.directory import (
 )
 from ..runs.result import RunResult, read_result
 from ..runs.starts import discard, mark_start, one_at_a_time, remove_failed_starts
-from ..training.signals import is_ours
+from ..training.signals import is_stop_request
 from .data_files import (
+    absolute_paths,
     check_files,
     check_same_data,
     fingerprints,
-    noted,
-    places_of,
+    parse_fingerprints,
     same_data,
 )
 from .messages import (
@@ -53,14 +53,15 @@ __all__ = ["ExitCode", "job", "torchrun_rank"]
 
 log = logging.getLogger(__name__)
 
-MEETING = ("RANK", "MASTER_ADDR", "MASTER_PORT")  # by which the processes of torchrun meet
+MEETING = ("RANK", "MASTER_ADDR", "MASTER_PORT")  # for torchrun's processes to meet
 
 
 class ExitCode:
-    """Of the last job in this process that did not complete; Hydra passes no value through.
+    """Exit code of this process, kept here because Hydra passes no value through.
 
     Attributes:
-        started: Whether any job was reached.
+        last: Exit code of the last job that did not complete.
+        started: Whether any job has started.
     """
 
     last: ClassVar[int] = 0
@@ -68,19 +69,20 @@ class ExitCode:
 
 
 def job(typed: Callable[[], RunConfig], settings: HydraConf) -> float | None:
-    """Run one job; returns the value of the task's metric, for sweepers that optimise it.
+    """Run one job; return the value of the task's metric, for sweepers that optimise it.
 
     A job that does not complete is reported, and returns None.
 
     Args:
-        typed: Its configuration, or the error that says what is wrong with it.
-        settings: Those of Hydra.
+        typed: Returns its configuration, or raises the error that says what is wrong with it.
+        settings: Hydra's settings.
 
     Raises:
-        KeyboardInterrupt: A job of a sweep was stopped, and the sweep with it, with an exit code.
+        KeyboardInterrupt: A job of a sweep was interrupted, which ends the sweep; its argument is
+            the exit code.
     """
     ExitCode.started = True
-    # Torch's own place for what it compiles is a temporary one, which it takes when imported.
+    # Torch's default cache of compiled code is a temporary folder, chosen when it is imported.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
     folder = Path(settings.runtime.output_dir)
     single = settings.mode is None or settings.mode.name == "RUN"
@@ -100,10 +102,10 @@ def job(typed: Callable[[], RunConfig], settings: HydraConf) -> float | None:
 
         siblings = not single or config.resume == "auto"
         if config.mode == "train" and torchrun_rank() == 0:
-            remove_failed_starts(folder.parent, but=folder)
+            remove_failed_starts(folder.parent, except_for=folder)
 
         def find() -> Path:
-            place = find_place(config, folder, siblings)
+            place = find_run_folder(config, folder, siblings)
             if place.resolve() != folder.resolve():
                 discard(folder)
             return place
@@ -112,7 +114,7 @@ def job(typed: Callable[[], RunConfig], settings: HydraConf) -> float | None:
             outcome, place = under_torchrun(config, find, choices)
         else:
             lock = folder.parent / f".{config_hash(asdict(config))}.lock"
-            with one_at_a_time(lock if config.resume == "auto" else None, say_that_it_waits):
+            with one_at_a_time(lock if config.resume == "auto" else None, log_waiting):
                 place = find()
                 outcome = run_once(config, place, choices, live=single)
     except UserError as error:
@@ -134,7 +136,7 @@ def job(typed: Callable[[], RunConfig], settings: HydraConf) -> float | None:
         return outcome.result.found.objective
     call_launcher(outcome.signal)
     ExitCode.last = outcome.exit_code
-    # Who reclaims the machine wants it from the jobs that would follow in this process, too.
+    # Whoever reclaims the machine must not wait for the jobs that would follow in this process.
     last_of_all = ExitCode.last == 130 or settings.launcher._target_.endswith("BasicLauncher")
     if outcome.result.status == "interrupted" and last_of_all and not single:
         raise KeyboardInterrupt(ExitCode.last)
@@ -142,7 +144,7 @@ def job(typed: Callable[[], RunConfig], settings: HydraConf) -> float | None:
 
 
 def configuration(given: RunConfig, overrides: list[str]) -> RunConfig:
-    """The configuration of the command line, of a checkpoint, or of a run to resume."""
+    """The final configuration: of the command line, of a checkpoint, or of a run to resume."""
     if given.checkpoint is not None:
         from ..runs.checkpoint_names import resolved_checkpoint
         from .checkpoint_overrides import config_of_checkpoint
@@ -157,11 +159,11 @@ def configuration(given: RunConfig, overrides: list[str]) -> RunConfig:
         from ..runs.checkpoint_names import resolved_checkpoint
 
         given.trainer.init_from = resolved_checkpoint(given.trainer.init_from, given.outputs)
-    given.places = places_of(given.dataset)
+    given.places = absolute_paths(given.dataset)
     return given
 
 
-def find_place(config: RunConfig, folder: Path, siblings: bool) -> Path:
+def find_run_folder(config: RunConfig, folder: Path, siblings: bool) -> Path:
     """The folder to work in: where this run was started before, else the new one."""
     if config.mode != "train":
         return folder
@@ -170,13 +172,13 @@ def find_place(config: RunConfig, folder: Path, siblings: bool) -> Path:
     now = fingerprints(config)
 
     def is_same(run: Path) -> bool:
-        return same_data(noted(read_json(run / "run_info.json").get("data")), now)
+        return same_data(parse_fingerprints(read_json(run / "run_info.json").get("data")), now)
 
     return started_before(folder, config_hash(asdict(config)), siblings, is_same)
 
 
 def completed_before(config: RunConfig, place: Path) -> RunResult | None:
-    """The result of a run of this configuration and data that has ended, if one is there."""
+    """The result of a run of this configuration and data that ended in `place`, if any."""
     if config.mode != "train":
         return None
     check_same_data(config, place)
@@ -190,7 +192,7 @@ def completed_before(config: RunConfig, place: Path) -> RunResult | None:
 
 
 def exit_code_of(before: RunResult) -> int:
-    """The exit code with which a run had ended."""
+    """The exit code of a run that had ended before."""
     return 0 if before.status == "completed" else 1
 
 
@@ -214,16 +216,16 @@ def run_once(config: RunConfig, place: Path, choices: dict[str, Any], live: bool
 
 
 def check_path(place: Path) -> None:
-    """See that every library can name the files in a run directory.
+    """Check that every library can name the files in a run directory.
 
     Raises:
-        ConfigError: Its path holds bytes that are no UTF-8.
+        ConfigError: Its path is not valid UTF-8.
     """
     try:
         str(place.absolute()).encode()
     except UnicodeEncodeError as error:
         raise ConfigError(
-            f"the path of the run directory {str(place)!r} is no UTF-8; work in a directory "
+            f"the path of the run directory {str(place)!r} is not UTF-8; work in a directory "
             "whose name is, or set outputs=<directory>"
         ) from error
 
@@ -231,10 +233,10 @@ def check_path(place: Path) -> None:
 def under_torchrun(
     config: RunConfig, find: Callable[[], Path], choices: dict[str, Any]
 ) -> tuple[Outcome, Path]:
-    """As `run_once`, in step with the other processes: process 0 alone decides and writes.
+    """Like `run_once`, in step with torchrun's other processes: only process 0 decides and writes.
 
     Raises:
-        ConfigError: Process 0 found that nothing can be run.
+        ConfigError: Process 0 found a fault, so that nothing can be run.
     """
     from ..training.distributed import torchrun_group
     from .run import (
@@ -264,29 +266,29 @@ def under_torchrun(
 
 
 def call_launcher(signum: int | None) -> None:
-    """Hand a signal on to the launcher that waits for it, to put the job in its queue again."""
+    """Pass a signal on to a launcher that handles it by requeueing the job."""
     handler = None if signum in (None, signal.SIGINT) else signal.getsignal(signum)
-    if signum is not None and callable(handler) and not is_ours(handler):
+    if signum is not None and callable(handler) and not is_stop_request(handler):
         signal.raise_signal(signum)
 
 
-def say_that_it_waits(process: str) -> None:
-    """Tell who trains the run that this process was asked for."""
+def log_waiting(process: str) -> None:
+    """Log which process already trains the run that was requested."""
     log.info("waiting for process %s, which trains this run", process or "?")
 
 
 def torchrun_rank() -> int:
-    """The number of this process among those that torchrun started.
+    """Rank of this process among those that torchrun started; 0 without torchrun.
 
     Raises:
-        ConfigError: The environment holds no numbers that fit, or not all that torchrun sets.
+        ConfigError: The environment variables that torchrun sets are invalid or incomplete.
     """
     numbers = {}
     for name, alone in (("RANK", "0"), ("WORLD_SIZE", "1")):
         given = os.environ.get(name, alone)
         if not (given.isascii() and given.isdecimal()):
             raise ConfigError(
-                f"{name}={given!r} in the environment is no number; torchrun sets it"
+                f"{name}={given!r} in the environment is not a number; torchrun sets it"
             )
         numbers[name] = int(given)
     rank, size = numbers.values()
@@ -297,7 +299,7 @@ def torchrun_rank() -> int:
         )
     if size > 1 and (missing := [name for name in MEETING if name not in os.environ]):
         raise ConfigError(
-            f"WORLD_SIZE={size} is in the environment, and {' and '.join(missing)} is not: start "
+            f"WORLD_SIZE={size} is in the environment, but {' and '.join(missing)} is not: start "
             "the processes with torchrun, or unset WORLD_SIZE for one process alone"
         )
     return rank

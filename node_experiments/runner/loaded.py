@@ -21,7 +21,7 @@ from ..runs.directory import folder_of_checkpoint
 from ..runs.result import read_result
 from ..training.device import select_device
 from .checkpoint_overrides import config_from
-from .predict import answer, asked_times, check_after_last, predictor_of
+from .predict import answer, check_after_last, parse_times, predictor_of
 from .restore import Trained, rebuild
 
 __all__ = ["LoadedRun", "load_run"]
@@ -33,11 +33,13 @@ class LoadedRun:
 
     Attributes:
         folder: The run directory.
-        model: With the weights of the checkpoint, in evaluation mode.
-        config: Of the run, as its `config.yaml` holds it.
-        metrics: What the run reports of its saved epoch, such as `mse/test`; empty for a file
-            without a run around it.
-        epoch: After which the weights were saved.
+        model: The model with the weights of the checkpoint, in evaluation mode.
+        config: The configuration stored in the checkpoint, but with `mode=predict`, its path as
+            `checkpoint`, and no `resume`.
+        metrics: Metrics that the run reports, such as `mse/test`; empty for a checkpoint file
+            outside a run directory.
+        epoch: Epoch after which the weights were saved.
+        trained: The model with its data, device and origin, which `predict` and `latent` use.
     """
 
     folder: Path
@@ -60,7 +62,7 @@ class LoadedRun:
         samples: int = 100,
         seed: int | None = None,
     ) -> pd.DataFrame:
-        """What the model predicts, in the names and units of the data; as `mode=predict` writes.
+        """Predict, in the names and units of the data, the table that `mode=predict` writes.
 
         Args:
             inputs: A table of series, points or initial states, images as an array of shape
@@ -68,12 +70,12 @@ class LoadedRun:
                 series of `dataset.path`, when None.
             times: When to predict: a number or date, a sequence of them, or `24:48:1`.
             after_last: Whether times are numbers that count from the last observation of each
-                series; where the table has dates or times of day, in hours.
-            samples: Draws behind the quantiles, or points of a flow.
-            seed: Of the draws; that of the run when None.
+                series, in hours if the table has dates or times of day.
+            samples: Number of draws for the quantiles, or of points of a flow.
+            seed: Seed of the draws; that of the run when None.
 
         Raises:
-            UserError: A table that lacks columns, or times that the model has none of.
+            UserError: The table lacks columns, or the model cannot use the times.
         """
         request = self._request(inputs, times, samples, after_last=after_last)
         return answer(self.trained, request, seed).table
@@ -81,12 +83,12 @@ class LoadedRun:
     def latent(
         self, inputs: pd.DataFrame | str | PathLike[str] | None = None, *, times: Any = None
     ) -> pd.DataFrame:
-        """The latent trajectory from the mean of z0, of a latent ODE: `series, time, z1, ...`.
+        """Latent trajectory of a latent ODE from the mean of z0: columns `series, time, z1, ...`.
 
         Raises:
-            UserError: The model has none.
+            UserError: The model has no latent trajectory.
         """
-        if "latent" not in predictor_of(self.config).reads:
+        if "latent" not in predictor_of(self.config).used_settings:
             raise ConfigError(f"model {self.config.model.name!r} has no latent trajectory")
         found = answer(self.trained, self._request(inputs, times, 1, latent=True)).latent
         assert found is not None
@@ -106,18 +108,18 @@ class LoadedRun:
             inputs = inputs.numpy(force=True)
         if not isinstance(samples, Integral) or isinstance(samples, bool) or samples < 1:
             raise ConfigError(f"samples={samples!r} must be an integer of at least 1")
-        if after_last and "after_last" not in predictor_of(self.config).reads:
+        if after_last and "after_last" not in predictor_of(self.config).used_settings:
             raise ConfigError(
                 f"after_last means nothing for model {self.config.model.name!r}, which reads no "
                 "series of a table"
             )
-        asked = asked_times(plain_times(times))
+        asked = parse_times(plain_times(times))
         check_after_last(asked, after_last)
         return Request(inputs, asked, int(samples), latent, after_last)
 
 
 def plain_times(times: Any) -> Any:
-    """Times as `predict.times` has them: None, text, or a list of numbers and texts.
+    """Times in the form of `predict.times`: None, text, or a list of numbers and texts.
 
     >>> plain_times(np.float32(3))
     [3.0]
@@ -127,7 +129,7 @@ def plain_times(times: Any) -> Any:
     ['2024-03-31T00:00:00']
     """
     if isinstance(times, np.ndarray | np.generic) and times.dtype.kind in "mM":
-        times = pd.Series(np.atleast_1d(times))  # NumPy's own list of nanoseconds is of integers
+        times = pd.Series(np.atleast_1d(times))  # NumPy's tolist() turns nanoseconds into integers
     if hasattr(times, "tolist"):  # an array, a Series, an index, a tensor, or one number of them
         times = times.tolist()
     if times is None or isinstance(times, str):
@@ -140,10 +142,10 @@ def plain_times(times: Any) -> Any:
 def load_run(
     run: str | PathLike[str], outputs: str | PathLike[str] = "outputs", device: str = "auto"
 ) -> LoadedRun:
-    """The run of a directory, a checkpoint file, or a name; see `node_experiments.load`.
+    """Load the run of a directory, a checkpoint file or a name; see `node_experiments.load`.
 
     Raises:
-        UserError: There is none, or it cannot be read.
+        UserError: There is no such run, or it cannot be read.
     """
     path = resolved_checkpoint(str(run), Path(outputs))
     config = config_from(path)

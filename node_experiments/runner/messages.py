@@ -1,4 +1,4 @@
-"""What a person reads on the terminal: lines of a run, and one line for what went wrong."""
+"""Messages on the terminal: the lines of a run, and one line for an error."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ log = logging.getLogger("node_experiments")
 
 @dataclass
 class Outcome:
-    """What a job hands to its caller.
+    """Outcome of a job, for its caller.
 
     Attributes:
         exit_code: 0, 1 (diverged or failed), 2 (bad input), 130 (interrupted) or `EXIT_REQUEUE`.
         signal: The signal that asked for a stop.
-        skipped: It was completed before, and nothing was run.
+        skipped: The run had ended before, and nothing was run.
     """
 
     result: RunResult
@@ -57,11 +57,11 @@ class Outcome:
 
 
 def report(result: RunResult, folder: Path, job: str = "", skipped: bool = False) -> None:
-    """Say how a job ended.
+    """Print how a job ended.
 
     Args:
         job: Its number and what varies, in a sweep.
-        skipped: It was completed before.
+        skipped: The run had ended before.
     """
     name = f"{job} {result.name}".strip()
     if result.status == "completed":
@@ -88,7 +88,7 @@ def report(result: RunResult, folder: Path, job: str = "", skipped: bool = False
 
 
 def outcome_of_test(found: Findings) -> str:
-    """What was tested, on how many samples, and of which epoch the tested weights are.
+    """Phrase with the test metrics, the number of samples, and the epoch of the tested weights.
 
     >>> from node_experiments.runs.result import Best, Tested
     >>> outcome_of_test(
@@ -120,7 +120,7 @@ def outcome_of_test(found: Findings) -> str:
 
 
 def coverage_phrase(found: Findings) -> str:
-    """How many of the held-out values a model's 90 % band covers, where it has one.
+    """Phrase on the fraction of held-out values in a model's 90 % band; empty if it has no band.
 
     >>> coverage_phrase(Findings(metrics={"coverage/test": 0.91, "coverage_beyond/test": 0.88}))
     ', 90 % band covers 91 % (88 % beyond the observations)'
@@ -134,10 +134,10 @@ def coverage_phrase(found: Findings) -> str:
 
 
 def complain(message: str) -> int:
-    """Print one line to standard error; returns the exit code of bad input."""
+    """Print one line to standard error; return the exit code of bad input."""
     line = " ".join(message.split())
     if len(line) > LONGEST:
-        # At spaces, so that no word is cut that someone may copy.
+        # Cut at spaces, so that words that someone may copy stay whole.
         start, end = line[: LONGEST // 2], line[-LONGEST // 2 :]
         line = f"{start.rpartition(' ')[0] or start} ... {end.partition(' ')[2] or end}"
     print(f"node-run: {line}", file=sys.stderr)
@@ -145,7 +145,7 @@ def complain(message: str) -> int:
 
 
 def log_to_console() -> None:
-    """Show the lines of a run, through the console that also draws the progress bar."""
+    """Show the log of a run on the console that also draws the progress bar."""
     if not log.handlers:
         handler = ConsoleHandler()
         handler.setLevel(logging.INFO)
@@ -155,12 +155,12 @@ def log_to_console() -> None:
 
 
 class ConsoleHandler(logging.Handler):
-    """Prints log records as they are; those that can be in one line of a terminal, in one."""
+    """Handler that prints log records as they are, or as one line of a terminal if they can be."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record."""
         text, in_one_line = record.getMessage(), getattr(record, "in_one_line", None)
         if in_one_line is not None and console.is_terminal:
             text = in_one_line(console.width)
-        with suppress(OSError):  # a terminal that was closed ends no run
+        with suppress(OSError):  # a closed terminal must not end the run
             console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`mode=predict`: what a trained model predicts, in a file."""
+"""`mode=predict`: writes the predictions of a trained model to a file."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from ..runs.directory import folder_of_checkpoint
 from ..runs.files import write_atomically
 from ..runs.result import Findings, read_result
 from ..training.random_state import seeded
-from .data_files import located
+from .data_files import resolved_dataset
 from .messages import coverage_phrase
 from .restore import Trained, rebuild
 from .train import trainable_parameters
 
-__all__ = ["answer", "asked_times", "check_predict", "predict", "predictor_of", "write_table"]
+__all__ = ["answer", "check_predict", "parse_times", "predict", "predictor_of", "write_table"]
 
 log = logging.getLogger(__name__)
 
 OUT, LATENT = Path("predictions.csv"), Path("latent.csv")
-MOST = 100_000  # times of a range
-LARGEST = 1e300  # time: the difference of two is a number
+MOST = 100_000  # times in a range
+LARGEST = 1e300  # time: differences of two times stay finite
 
 
 def predictor_of(config: RunConfig) -> Predictor:
-    """What predicts with the model of a configuration.
+    """The predictor for the model of a configuration.
 
     Raises:
-        ConfigError: Nothing does.
+        ConfigError: There is none.
     """
     predictor = task_of(config.model.name, config.dataset.name).predictor
     if predictor is None:
@@ -57,29 +57,31 @@ def predictor_of(config: RunConfig) -> Predictor:
 
 
 def check_predict(config: RunConfig) -> None:
-    """Reject settings that mean nothing for the model of the checkpoint.
+    """Reject settings of predictions that the model of the checkpoint cannot use.
 
     Raises:
-        ConfigError: One of them was set, or its times cannot be read.
+        ConfigError: Such a setting was changed, the times cannot be read, or an output would
+            overwrite another file of this command.
     """
-    reads, default = predictor_of(config).reads, PredictConfig()
+    used, default = predictor_of(config).used_settings, PredictConfig()
     for each in fields(PredictConfig):
         name = each.name
         changed = getattr(config.predict, name) != getattr(default, name)
-        if changed and name not in ("out", *reads):
+        if changed and name not in ("out", *used):
             raise ConfigError(
                 f"predict.{name} means nothing for model {config.model.name!r} on dataset "
-                f"{config.dataset.name!r}; read are {', '.join(('out', *reads))}"
+                f"{config.dataset.name!r}; it reads only {', '.join(('out', *used))}"
             )
-    check_after_last(asked_times(config.predict.times), config.predict.after_last)
+    check_after_last(parse_times(config.predict.times), config.predict.after_last)
     check_outputs(config)
 
 
 def check_outputs(config: RunConfig) -> None:
-    """See that nothing is written over what is read, nor over what was just written.
+    """Check that no output overwrites an input or the other output.
 
     Raises:
-        ConfigError: An output is one of the inputs, perhaps by another name, or both are one.
+        ConfigError: An output is the same file as an input, perhaps under another name, or as the
+            other output.
     """
     asked = config.predict
     column = str(asked.times).rpartition(":")[0]  # the file of file:column
@@ -106,7 +108,7 @@ def check_outputs(config: RunConfig) -> None:
 
 
 def predict(config: RunConfig, folder: Path, device: torch.device) -> Findings:
-    """Write what the model of the checkpoint predicts, and a figure of the first of it.
+    """Write the predictions of the checkpoint's model, and a figure of the first of them.
 
     Raises:
         CheckpointError: The checkpoint cannot be read, or holds the weights of another model.
@@ -117,7 +119,7 @@ def predict(config: RunConfig, folder: Path, device: torch.device) -> Findings:
     given = asked.points or asked.images
     request = Request(
         inputs=None if given is None else Path(given).expanduser(),
-        times=asked_times(asked.times),
+        times=parse_times(asked.times),
         samples=asked.samples,
         latent=asked.latent is not False,
         after_last=asked.after_last,
@@ -125,7 +127,7 @@ def predict(config: RunConfig, folder: Path, device: torch.device) -> Findings:
     found = answer(trained, request)
     out = unused(OUT) if asked.out is None else Path(asked.out).expanduser()
     write_table(found.table, out)
-    log.info("%d rows for %s", len(found.table), found.of)
+    log.info("%d rows for %s", len(found.table), found.description)
     after = "" if trained.epoch is None else f"after epoch {trained.epoch} "
     log.info("by the model %sin %s", after, trained.file)
     tested = read_result(folder_of_checkpoint(str(trained.file)))
@@ -140,7 +142,7 @@ def predict(config: RunConfig, folder: Path, device: torch.device) -> Findings:
         (folder / "figures").mkdir(exist_ok=True)
         path = folder / "figures" / "prediction.png"
         found.figure().savefig(path)
-        log.info("the first of them: %s", path)
+        log.info("figure of the first of them: %s", path)
     return Findings(
         trained=trained.origin,
         parameters=trainable_parameters(trained.model),
@@ -149,13 +151,13 @@ def predict(config: RunConfig, folder: Path, device: torch.device) -> Findings:
 
 
 def answer(trained: Trained, request: Request, seed: int | None = None) -> Prediction:
-    """What a model predicts.
+    """Answer a request with a trained model.
 
     Args:
-        seed: Of all draws; that of its configuration when None.
+        seed: Seed of all draws; that of the configuration when None.
     """
     trained.model.eval()
-    config = replace(trained.config, dataset=located(trained.config))
+    config = replace(trained.config, dataset=resolved_dataset(trained.config))
     trained = replace(trained, config=config)
     with torch.no_grad(), seeded(trained.config.seed if seed is None else seed, trained.device):
         found: Prediction = resolve(predictor_of(trained.config).run)(trained, request)
@@ -163,10 +165,10 @@ def answer(trained: Trained, request: Request, seed: int | None = None) -> Predi
 
 
 def check_after_last(times: Sequence[Any] | None, after_last: bool) -> None:
-    """See that there are times to count from the last observations.
+    """Check that `after_last` comes with times that can count from the last observations.
 
     Raises:
-        ConfigError: There are none, or they are no numbers.
+        ConfigError: There are no times, or they are not numbers.
     """
     if after_last and not (times and all(isinstance(time, int | float) for time in times)):
         raise ConfigError(
@@ -175,12 +177,12 @@ def check_after_last(times: Sequence[Any] | None, after_last: bool) -> None:
         )
 
 
-def asked_times(times: Any) -> list[Any] | None:
-    """The times of `predict.times`.
+def parse_times(times: Any) -> list[Any] | None:
+    """Parse `predict.times` into a list.
 
     Args:
-        times: A number or a date, a list of them, `start:stop:step` with both ends, or
-            `file:column`, of whose values each counts once.
+        times: A number or a date, a list of them, `start:stop:step` with both ends included, or
+            `file:column`, of which each distinct value is taken once.
 
     Raises:
         ConfigError: It is none of these.
@@ -210,12 +212,12 @@ def asked_times(times: Any) -> list[Any] | None:
     if not items or not all(read):
         raise ConfigError(wanted)
     if not all(isinstance(item, str) or abs(item) < LARGEST for item in items):
-        raise ConfigError(f"{wanted}; times are finite")
+        raise ConfigError(f"{wanted}; times must be finite")
     return items
 
 
 def range_of(text: str, wanted: str) -> list[float]:
-    """The times of `start:stop:step`, both ends included, with the decimals of these numbers.
+    """The times of `start:stop:step`, both ends included, computed in decimal arithmetic.
 
     >>> range_of("0:0.3:0.1", "")
     [0.0, 0.1, 0.2, 0.3]
@@ -235,7 +237,7 @@ def range_of(text: str, wanted: str) -> list[float]:
 
 
 def times_in(path: Path, column: str) -> list[Any]:
-    """The different values of a column, numbers where all of them are numbers."""
+    """The sorted distinct values of a column, as numbers if all of them are numbers."""
     table = read_table(path, single=True)
     names = [str(name) for name in table.rows.columns]
     if names.count(column) != 1:
@@ -254,13 +256,13 @@ def times_in(path: Path, column: str) -> list[Any]:
 
 
 def unused(path: Path) -> Path:
-    """The first of `name.csv`, `name-2.csv`, ... that is not there: nobody named that file."""
+    """The first of `name.csv`, `name-2.csv`, ... that does not exist; for unnamed outputs."""
     names = (path.with_stem(f"{path.stem}-{n}") for n in itertools.count(2))
     return next(each for each in itertools.chain([path], names) if not each.exists())
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table, whole or not at all, in the format of the path's ending.
+    """Write a table, whole or not at all, in the format of the path's suffix.
 
     Raises:
         ConfigError: The file cannot be written, or a package is missing.

@@ -22,7 +22,7 @@ from ..training.checkpoints import (
     load_checkpoint,
 )
 from . import build
-from .data_files import noted
+from .data_files import parse_fingerprints
 
 __all__ = ["Trained", "rebuild"]
 
@@ -31,17 +31,17 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Trained:
-    """What a checkpoint holds, ready to be used.
+    """The content of a checkpoint, ready for use.
 
     Attributes:
-        config: Of the checkpoint, with what was overridden.
-        model: With the checkpoint's weights, and the solver of the configuration.
+        config: The checkpoint's configuration, with the overrides applied.
+        model: The model with the checkpoint's weights and the solver of the configuration.
         data: The dataset of the configuration.
         origin: The run that trained it.
         file: The checkpoint.
-        epoch: After which its weights were saved; None if it does not tell.
-        device: Where the model is.
-        files: Fingerprints of the data that it was trained on; None if it does not tell.
+        epoch: Epoch after which its weights were saved; None if it is not recorded.
+        device: The device of the model.
+        files: Fingerprints of the training data; None if they are not recorded.
     """
 
     config: RunConfig
@@ -55,10 +55,10 @@ class Trained:
 
 
 def rebuild(config: RunConfig, device: torch.device, with_files: bool = True) -> Trained:
-    """The model of the checkpoint that the configuration was made from.
+    """Rebuild the model of the checkpoint that the configuration was made from.
 
     Args:
-        with_files: Read the files of the dataset, for batches of it.
+        with_files: Read the files of the dataset, so that it has batches.
 
     Raises:
         CheckpointError: It cannot be read, or holds the weights of another model.
@@ -90,17 +90,17 @@ def rebuild(config: RunConfig, device: torch.device, with_files: bool = True) ->
         checkpoint_file(Path(config.checkpoint)),
         epoch if isinstance(epoch, int) else None,
         device,
-        noted(checkpoint.get("files")),
+        parse_fingerprints(checkpoint.get("files")),
     )
     warn_of_unfinished(trained, checkpoint["config"])
     return trained
 
 
 def warn_of_unfinished(trained: Trained, config: dict[str, Any]) -> None:
-    """Warn where the run that trained a model has not come to its end.
+    """Warn if the run that trained a model has not completed.
 
     Args:
-        config: That of the checkpoint.
+        config: The configuration of the checkpoint.
     """
     folder = folder_of_checkpoint(str(trained.file))
     ending = status(folder) if (folder / "config.yaml").is_file() else "completed"

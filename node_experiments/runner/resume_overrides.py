@@ -15,38 +15,38 @@ from ..config import (
 )
 from ..config.run import SchedulerConfig
 from ..runs.checkpoint_names import LATEST, resolved_checkpoint
-from .compose import odd_groups, plain_config
-from .data_files import PLACES
+from .compose import invalid_groups, plain_config
+from .data_files import PATH_SETTINGS
 
 __all__ = ["config_of_run", "settings_in"]
 
 COUNTED = "the checkpoint may be inside an epoch, and the schedule counts its steps"
-# Settings of the trainer that a run keeps to its end, each with the reason.
+# Settings of the trainer that a run must keep to its end, each with the reason.
 FIXED = {
     "accumulate": COUNTED,
     "limit_batches": COUNTED,
-    "init_from": "the run goes on from the weights in its checkpoint",
+    "init_from": "the run continues from the weights in its checkpoint",
 }
 
 
 def config_of_run(given: RunConfig, overrides: list[str]) -> RunConfig:
-    """The configuration of the run folder `resume=`, with what may be changed in it.
+    """The configuration of the run folder `resume=`, with the permitted overrides applied.
 
     Args:
         given: The configuration composed from the command line.
         overrides: The command line's overrides, such as `trainer.epochs=20`.
 
     Raises:
-        ConfigError: It is no run folder, or an override would make another run of it.
+        ConfigError: It is not a run folder, or an override would turn it into another run.
     """
     assert given.resume is not None
-    # `outputs` says where the latest run is looked for; one that is named does not move there.
+    # `outputs` says where to look for the latest run; a run that is named does not move there.
     of_search = ("resume", "mode", *(["outputs"] if given.resume == LATEST else []))
     given.resume = resolved_checkpoint(given.resume, given.outputs)
     file = Path(given.resume) / "config.yaml"
     if not file.is_file():
         raise ConfigError(
-            f"resume={given.resume} is no run folder: it has no config.yaml; "
+            f"resume={given.resume} is not a run folder: it has no config.yaml; "
             "give outputs/<name>/<run>, or resume=auto"
         )
     content = settings_in(file)
@@ -56,8 +56,8 @@ def config_of_run(given: RunConfig, overrides: list[str]) -> RunConfig:
             continue
         group, _, setting = key.partition(".")
         if override in (f"{group}={content[group].get('name')}" for group in ("dataset", "model")):
-            continue  # they are those of the run already
-        if group == "dataset" and setting in PLACES:
+            continue  # the run's own, so nothing changes
+        if group == "dataset" and setting in PATH_SETTINGS:
             path = Path(str(getattr(given.dataset, setting))).expanduser()
             content["places"] = {**(content.get("places") or {}), setting: str(path.absolute())}
             continue
@@ -70,13 +70,13 @@ def config_of_run(given: RunConfig, overrides: list[str]) -> RunConfig:
 
 
 def check_changeable(key: str, content: dict[str, Any]) -> None:
-    """See that a run can go on with another value of a setting.
+    """Check that a run can be resumed with another value of a setting.
 
     Args:
         content: The settings of the run.
 
     Raises:
-        ConfigError: It would be another run.
+        ConfigError: It would become another run.
     """
     group, _, setting = key.partition(".")
     if group != "trainer" or not setting:
@@ -98,10 +98,10 @@ def check_changeable(key: str, content: dict[str, Any]) -> None:
 
 
 def settings_in(file: Path) -> dict[str, Any]:
-    """The settings of a run as its directory holds them, unresolved.
+    """The unresolved settings of a run, from the configuration file in its directory.
 
     Raises:
-        ConfigError: They cannot be read.
+        ConfigError: The file cannot be read, or is damaged.
     """
     try:
         content = OmegaConf.to_container(OmegaConf.load(file))
@@ -116,9 +116,10 @@ def settings_in(file: Path) -> dict[str, Any]:
             f"{file} is damaged: it lacks {', '.join(groups)}; put it back, or start a new run"
         )
     found = {str(key): value for key, value in content.items()}
-    if odd := odd_groups(found):
+    if invalid := invalid_groups(found):
         raise ConfigError(
-            f"{file} is damaged: {odd[0]} is no group of settings; put it back, or start a new run"
+            f"{file} is damaged: {invalid[0]} is not a group of settings; put it back, or start "
+            "a new run"
         )
     return found
 

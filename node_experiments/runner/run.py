@@ -1,4 +1,4 @@
-"""One job: a run folder in; training, evaluation or Figure 3; a result out."""
+"""One job in its run folder: training, evaluation, prediction or Figure 3, and its result."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ..runs.files import (
     write_json,
 )
 from ..runs.result import Findings, Hardware, RunResult, Seconds, write_result
-from ..runs.starts import forget, is_only_started
+from ..runs.starts import is_only_started, remove_run_files
 from ..tracking.loggers import LOGGERS, missing_library
 from ..tracking.records import run_info
 from ..tracking.run_log import log_file, warnings_shown_once
@@ -50,11 +50,11 @@ log = logging.getLogger(__name__)
 
 
 def check(config: RunConfig) -> None:
-    """Reject what can be seen to be wrong before a run folder is created.
+    """Reject what is wrong as far as it can be recognised before a run folder is created.
 
     Raises:
-        ConfigError: Settings of the solver, the gradient, the optimiser or the schedule, or a
-            model that has no Figure 3.
+        ConfigError: Settings of the solver, the gradient, the optimiser or the schedule are
+            wrong, or the model has no Figure 3.
         DeviceError: This machine has no such device.
     """
     build.check_choices(config)
@@ -75,16 +75,16 @@ def check(config: RunConfig) -> None:
 
 
 def check_loggers(names: Sequence[str]) -> None:
-    """Check that each logger exists once, and its library with it.
+    """Check that each logger is known and listed once, and that its library is installed.
 
     Raises:
-        ConfigError: One does not; where its library is missing, with the command that installs it.
+        ConfigError: One is not; if its library is missing, the message says how to install it.
     """
     for name in names:
         if name not in LOGGERS or list(names).count(name) > 1:
             raise ConfigError(
                 f"trainer.loggers={list(names)}: {name!r} is "
-                + ("there twice" if name in LOGGERS else f"unknown{nearest(name, LOGGERS)}")
+                + ("listed twice" if name in LOGGERS else f"unknown{nearest(name, LOGGERS)}")
             )
         if (extra := missing_library(name)) is not None:
             raise ConfigError(
@@ -94,11 +94,11 @@ def check_loggers(names: Sequence[str]) -> None:
 
 
 def check_machine(config: RunConfig) -> None:
-    """Check what would end in many processes or threads that cannot work.
+    """Check the numbers of threads and processes before any of them is started.
 
     Raises:
-        ConfigError: More threads than any machine like this one has use for, or processes among
-            which a batch cannot be divided.
+        ConfigError: There are more threads than this machine could use, or a batch cannot be
+            divided evenly among the processes.
     """
     threads, devices = config.trainer.threads, config.trainer.devices
     most = max(256, 4 * (os.cpu_count() or 1))
@@ -119,12 +119,12 @@ def run(
 
     Args:
         folder: The run folder, which exists. Training is resumed from a checkpoint in it.
-        choices: What was chosen of each configuration group.
+        choices: The choice in each configuration group.
         live: Show a progress bar.
 
     Raises:
-        UserError: Something is wrong with the input of a run that had not started; nothing of it
-            is left in the folder.
+        UserError: The input of a run that had not started is wrong; nothing of the run is left in
+            the folder.
     """
     fresh = is_only_started(folder)
     plain = asdict(config)
@@ -144,15 +144,15 @@ def run(
         info |= {"config_hash": own_hash, "choices": choices, "data": fingerprints(config)}
         write_json(folder / "run_info.json", info)
         hardware = Hardware(info["cpu"], info["device"], info["threads"])
-        # What training in one process does not need is imported where it is needed.
+        # Modules that training in one process does not need are imported only where they are used.
         if config.mode == "predict":
             from .predict import predict
 
             return predict(config, folder, device)
         if config.mode != "train":
-            from .evaluate import evaluate, measure
+            from .evaluate import evaluate, run_mode
 
-            return (evaluate if config.mode == "eval" else measure)(config, folder, device)
+            return (evaluate if config.mode == "eval" else run_mode)(config, folder, device)
         if config.trainer.devices > group.size:
             from .spawn import fit_in_processes
 
@@ -189,7 +189,7 @@ def run(
             ending = attempt(other_process, stop, config.mode)
         return Outcome(result_of(ending), ending.exit_code, ending.signal)
     with log_file(folder / "node-run.log"):
-        # Training alone asks between two steps whether to stop, and can be resumed.
+        # Only training checks between two steps whether to stop, and can be resumed.
         stopping = stop_on_signals(at_once=config.mode != "train")
         with warnings_shown_once(log) as warned, stopping as stop:
             ending = attempt(first_process, stop, config.mode)
@@ -198,7 +198,7 @@ def run(
         result = result_of(ending)
         bad_input = fresh and ending.exit_code == UserError.exit_code
         if bad_input and not any((folder / "checkpoints").glob("*.pt")):
-            forget(folder)
+            remove_run_files(folder)
             raise UserError(str(ending.reason))
         try:
             write_result(folder, result)

@@ -36,19 +36,19 @@ log = logging.getLogger(__name__)
 def fit_in_processes(
     config: RunConfig, folder: Path, choices: dict[str, Any], stop: StopRequest
 ) -> Findings:
-    """Train with `trainer.devices` processes; returns what process 0 found.
+    """Train in `trainer.devices` processes; return the findings of process 0.
 
-    A stop that is asked of this process is passed on to them.
+    A request to stop this process is passed on to them.
 
     Raises:
-        Unfinished: They were stopped, their state saved, or one of them failed.
+        Unfinished: They were stopped after saving their state, or one of them failed.
     """
-    # Which process ended which is of no interest; the first one reports why it failed.
+    # Which process terminated which is irrelevant; the first that failed reports why.
     logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
     size = config.trainer.devices
     start_method = "spawn"
     if "forkserver" in multiprocessing.get_all_start_methods():
-        # One process imports for all of them; optimisers import the compiler's front end.
+        # One process imports modules for all of them; optimisers import the compiler's front end.
         start_method = "forkserver"
         multiprocessing.set_forkserver_preload([__name__, "torch._dynamo"])
     results = multiprocessing.get_context(start_method).SimpleQueue()
@@ -65,16 +65,16 @@ def fit_in_processes(
                 if stop.signum is not None and not passed_on:
                     passed_on = True
                     for pid in context.pids():
-                        with suppress(ProcessLookupError):  # it has ended by itself
+                        with suppress(ProcessLookupError):  # it has ended already
                             os.kill(pid, signal.SIGUSR1)
         except (ProcessExitedException, ProcessRaisedException) as error:
             log.debug("%s", error)
         drain(results, endings)
-    # The first that failed knows why; the others only lost it.
+    # The first that failed knows why; the others only lost contact with it.
     failed = [ending for _, ending in endings if ending.status in ("failed", "diverged")]
     told = failed[:1] or [ending for rank, ending in endings if rank == 0]
     if not told:
-        reason = "a training process was killed, by the system or for want of memory"
+        reason = "a training process was killed, by the system or for lack of memory"
         told = [Ending("failed", reason, 1)]
     (ending,) = told
     if ending.status == "interrupted":
@@ -85,7 +85,7 @@ def fit_in_processes(
 
 
 def drain(queue: Any, into: list[tuple[int, Ending]]) -> None:
-    """Move what has arrived."""
+    """Move all endings that have arrived from the queue to the list."""
     while not queue.empty():
         into.append(queue.get())
 
@@ -99,7 +99,7 @@ def fit_process(
     choices: dict[str, Any],
     results: Any,
 ) -> None:
-    """One of the processes."""
+    """Train in one of the processes and send its ending through `results`."""
     with ExitStack() as stack:
         if rank == 0:
             log_to_console()

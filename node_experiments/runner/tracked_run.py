@@ -1,4 +1,4 @@
-"""The description of a run that loggers take: its command, and the settings that tell it apart."""
+"""Description of a run for its loggers: its command, and the settings that distinguish it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from ..tracking.loggers import TrackedRun
 from ..training.optimizers import OPTIMIZERS, SCHEDULERS
 from .build_solves import build_solver
 
-__all__ = ["in_lines", "tracked_run"]
+__all__ = ["format_command", "tracked_run"]
 
 Setting = bool | int | float | str
 
-# Settings that stand for what a run is even where they are those that nobody changed.
+# Settings that are listed even if nobody changed them.
 ALWAYS = (
     "trainer.epochs", "optimizer.lr", "dataset.batch_size",
     "solver.rtol", "solver.atol", "solver.num_steps",
@@ -36,17 +36,17 @@ OF_ADAPTIVE_STEPS = (
 OF_FIXED_STEPS = ("num_steps", "step_size")
 OF_BOTH = ("step_t", "jump_t", "batching")
 NOT_OF_TRAINER = (*NOT_HASHED_OF_TRAINER, "log_every")
-LONGEST_LINE = 100  # of a command, in letters; more do not fit on a page of TensorBoard
+LONGEST_LINE = 100  # characters of a command; more do not fit on a page of TensorBoard
 
 
 def tracked_run(
     config: RunConfig, folder: Path, choices: dict[str, Any], metric: str, solves: bool
 ) -> TrackedRun:
-    """The description of a run that loggers take."""
+    """Describe a run for its loggers."""
     info = read_json(folder / "run_info.json")
     git = info.get("git") or {}
     texts = {
-        "command": in_lines(info.get("command", [])),
+        "command": format_command(info.get("command", [])),
         "commit": f"{git.get('commit')}{' with changes' if git.get('changed') else ''}",
         "config": (folder / "config.yaml").read_text(),
     }
@@ -54,10 +54,10 @@ def tracked_run(
     return TrackedRun(folder, config.name, metric, settings, texts, solves=solves)
 
 
-def in_lines(command: Sequence[str]) -> str:
-    r"""A command for a shell, of which a long one takes a line for each word.
+def format_command(command: Sequence[str]) -> str:
+    r"""A command for a shell; a long one is split into one line per word.
 
-    >>> in_lines(["node-run", "seed=0"])
+    >>> format_command(["node-run", "seed=0"])
     'node-run seed=0'
     """
     line = shlex.join(command)
@@ -70,13 +70,13 @@ def hyperparameters(
     solves: bool,
     overrides: Collection[str] = (),
 ) -> dict[str, Setting]:
-    """Names of what was chosen, and settings by dotted name.
+    """Names of the choices made, and settings by dotted name.
 
-    A setting is there if it applies and differs from the default of its group. One that was
-    overridden is there too, so that a sweep over values one of which is the default shows all.
+    A setting is included if it applies and differs from the default of its group. Overridden
+    settings are included too, so that a sweep that contains the default shows all its values.
 
     Args:
-        choices: What was chosen of each configuration group.
+        choices: The choice in each configuration group.
         solves: Whether the model solves an ODE; solver and gradient apply to no other.
         overrides: Dotted names of the settings that were overridden.
     """
@@ -98,11 +98,11 @@ def hyperparameters(
 
 
 def settings_that_apply(config: RunConfig, solves: bool) -> Iterator[tuple[str, Any, Any]]:
-    """Dotted name, value and default of each setting that this run reads, names apart."""
+    """Yield dotted name, value and default of each setting that the run reads, except names."""
     dataset, model = datasets()[config.dataset.name], models()[config.model.name]
     groups: list[tuple[str, Any, Any, Collection[str] | None]] = [
         ("dataset", config.dataset, dataset.settings(name=config.dataset.name), None),
-        ("model", config.model, model.settings(name=config.model.name), model.reads),
+        ("model", config.model, model.settings(name=config.model.name), model.used_settings),
         ("optimizer", config.optimizer, OptimizerConfig(), OPTIMIZERS[config.optimizer.name]),
         ("scheduler", config.scheduler, SchedulerConfig(), SCHEDULERS[config.scheduler.name]),
     ]
@@ -118,15 +118,15 @@ def settings_that_apply(config: RunConfig, solves: bool) -> Iterator[tuple[str, 
         ]
     trainer = {f.name for f in fields(TrainerConfig)} - {*NOT_OF_TRAINER}
     groups.append(("trainer", config.trainer, TrainerConfig(), trainer))
-    for group, settings, defaults, reads in groups:
+    for group, settings, defaults, used in groups:
         usual = asdict(defaults)
         for name, value in asdict(settings).items():
-            if name not in ("name", "method") and (reads is None or name in reads):
+            if name not in ("name", "method") and (used is None or name in used):
                 yield f"{group}.{name}", value, usual[name]
 
 
 def plain(value: Any) -> Setting:
-    """A value that dashboards can hold: numbers and truth values as they are, all else as text."""
+    """A value that dashboards can hold: finite numbers and booleans unchanged, others as text."""
     finite = isinstance(value, int | float) and math.isfinite(value)
     return value if finite else str(value)
 

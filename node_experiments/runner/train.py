@@ -1,4 +1,4 @@
-"""Training, in one process of a run: everything is built, put together, resumed and fitted."""
+"""Training in one process of a run: build all parts, restore a checkpoint, fit the model."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ from .tracked_run import tracked_run
 
 __all__ = ["fit", "prepare", "tested", "trainable_parameters"]
 
-# What `gradient/error` takes for the exact solution.
-EXACT = Solver("dopri5", rtol=1e-5, atol=1e-5)
+# Solver whose gradient `gradient/error` takes as exact.
+REFERENCE_SOLVER = Solver("dopri5", rtol=1e-5, atol=1e-5)
 
 log = logging.getLogger(__name__)
 
 
 def prepare(config: RunConfig) -> torch.device:
-    """Seed this process and set it up; returns the device."""
+    """Seed this process and set it up; return the device."""
     prepare_process(config.seed, config.trainer.threads, config.trainer.deterministic)
     return select_device(config.trainer.device)
 
@@ -70,19 +70,18 @@ def fit(
     group: Group,
     stop: StopRequest,
 ) -> Findings:
-    """Fit the model of the configuration, from the last checkpoint in the folder if there is one.
+    """Train the model of the configuration, resuming from the folder's last checkpoint if any.
 
     Args:
-        choices: What was chosen of each configuration group, for the dashboard.
-        bar: Where to draw a progress bar.
-        stop: Asked for between steps.
+        choices: The choice in each configuration group, for the dashboards.
+        bar: Console on which to draw a progress bar; None for no bar.
+        stop: Checked between steps.
 
     Returns:
-        Metrics of the last and of the best epoch, and what the training took.
+        Metrics of the last and of the best epoch, and the cost of the training.
 
     Raises:
-        Unfinished: Training ended before its last epoch, by `Interrupted` or by an error, or it
-            diverged.
+        Unfinished: Training was interrupted, failed or diverged.
     """
     settings = config.trainer
     data = build.build_data(config, device)
@@ -102,11 +101,13 @@ def fit(
     timing = Timing()
     callbacks: list[Callback] = [SolverStatistics(), MemoryMeter(), timing]
     if settings.gradient_error and solving_modules(model):
-        from ..nn.swap_solver import solving_with
+        from ..nn.swap_solver import temporary_solver
         from ..ode import Discrete
         from ..training.gradient_error import GradientError
 
-        callbacks.append(GradientError(partial(solving_with, solver=EXACT, gradient=Discrete())))
+        callbacks.append(
+            GradientError(partial(temporary_solver, solver=REFERENCE_SOLVER, gradient=Discrete()))
+        )
     trackers: list[Callback] = []
     tracking = None
     checkpoint = group.from_first(load_last(folder) if group.rank == 0 else None)
@@ -114,11 +115,11 @@ def fit(
         log.info("%s: %d parameters on %s, in %s", config.name, parameters, device, folder)
         run = tracked_run(config, folder, choices, task.metric, bool(solving_modules(model)))
         if checkpoint is not None:
-            # What an unfinished epoch wrote at its last step may be its evaluation, or not.
+            # Points at the last step of an unfinished epoch may include its evaluation, or not.
             valid = checkpoint["step"] - (checkpoint["index"] > 0)
             run = replace(run, valid_until=valid)
         tracking = Tracking(
-            make_loggers(settings.loggers, run), run.valid_until, always_zero(config)
+            make_loggers(settings.loggers, run), run.valid_until, zero_tags(config)
         )
         trackers = [
             MetricsFile(folder),
@@ -180,7 +181,7 @@ def fit(
             status = ending.status
             raise Unfinished(findings(trainer, parameters, timing), ending) from error
     finally:
-        # What the loggers write is written before anyone removes the folder of a run that fails.
+        # Loggers must finish writing before anyone removes the folder of a failed run.
         if tracking is not None:
             tracking.close(status)
     return findings(trainer, parameters, timing)
@@ -189,7 +190,7 @@ def fit(
 def restore_training_state(
     trainer: Trainer, checkpoint: dict[str, Any], config: RunConfig, folder: Path
 ) -> None:
-    """Take over the state of a checkpoint.
+    """Restore the state of a checkpoint.
 
     Raises:
         CheckpointError: It is that of another model, or of another number of processes.
@@ -197,7 +198,7 @@ def restore_training_state(
     check_ranks(checkpoint, trainer.group.size, folder)
     try:
         trainer.load_state_dict(checkpoint)
-    except Exception as error:  # what is odd in it can be met anywhere
+    except Exception as error:  # damaged content can raise any error
         raise CheckpointError(
             f"the checkpoint in {folder} holds no state of {config.name} as it is configured now; "
             "resume with the version that wrote it, or start a new run"
@@ -207,10 +208,10 @@ def restore_training_state(
 
 
 def check_ranks(checkpoint: dict[str, Any], size: int, folder: Path) -> None:
-    """See that a checkpoint is resumed by as many processes as made it.
+    """Check that a checkpoint is resumed by as many processes as wrote it.
 
     Raises:
-        CheckpointError: It is that of another number.
+        CheckpointError: The numbers differ.
     """
     if len(checkpoint["ranks"]) != size:
         raise CheckpointError(
@@ -243,7 +244,7 @@ def findings(trainer: Trainer, parameters: int, timing: Timing) -> Findings:
 
 
 def check_direction(task: Task) -> None:
-    """See that a search, if this run is one of its trials, looks for the better end of the metric.
+    """Check that a search, if this run is one of its trials, optimises in the right direction.
 
     Raises:
         ConfigError: It would find the worst settings.
@@ -262,7 +263,7 @@ def check_direction(task: Task) -> None:
 
 
 def check_patience(config: RunConfig, data: Any) -> None:
-    """See that early stopping can work, and say what it does to a schedule over all epochs.
+    """Check that early stopping can work, and log its effect on a schedule over all epochs.
 
     Raises:
         ConfigError: There is no validation data.
@@ -276,27 +277,27 @@ def check_patience(config: RunConfig, data: Any) -> None:
         )
     if config.scheduler.name in config.scheduler.OVER_ALL_EPOCHS:
         log.info(
-            "the schedule %s is laid over all %d epochs: where trainer.patience stops earlier, "
-            "the learning rate has not come down",
+            "the schedule %s is laid over all %d epochs: if trainer.patience stops earlier, "
+            "the learning rate will not have decayed",
             config.scheduler.name,
             config.trainer.epochs,
         )
 
 
 def trainable_parameters(model: nn.Module) -> int:
-    """How many numbers training changes."""
+    """Number of trainable parameters."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def tested(trainer: Trainer) -> Tested | None:
-    """How many samples the last test was on, and the word for them; None where nothing tells."""
+    """Number of samples of the last test, and their unit; None if it is not known."""
     if not trainer.tested:
         return None
     return Tested(trainer.tested, getattr(trainer.task, "unit", "samples"))
 
 
-def always_zero(config: RunConfig) -> list[str]:
-    """Tags of what this run never does, so that no chart has a line for it."""
+def zero_tags(config: RunConfig) -> list[str]:
+    """Tags that are always zero in this run, so that no chart has a line for them."""
     found = []
     if config.gradient.name == "backprop":
         found.append("nfe/backward")

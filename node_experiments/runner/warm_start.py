@@ -10,23 +10,22 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..runs.checkpoint_names import resolved_checkpoint
 from ..training.checkpoints import CheckpointError, checkpoint_file, load_checkpoint
 
 __all__ = ["check_start", "start_from"]
 
 log = logging.getLogger(__name__)
 
-ALIKE = 0.25  # of a standard deviation, or of a scale: what is learned again at once
+SCALE_TOLERANCE = 0.25  # relative difference of scales that training makes up for quickly
 
 
 def check_start(source: str) -> None:
-    """See that there is something to start from.
+    """Check that the checkpoint to start from exists.
 
     Raises:
-        CheckpointError: No file is there.
+        CheckpointError: It does not.
     """
-    file = checkpoint_file(Path(resolved_checkpoint(source)))
+    file = checkpoint_file(Path(source))
     if not file.is_file():
         raise CheckpointError(
             f"trainer.init_from={source} is missing: there is no file {file}; give a run folder "
@@ -38,23 +37,24 @@ def start_from(source: str, model: nn.Module, data: Any, device: torch.device) -
     """Give a model the weights of a checkpoint; optimiser, schedule and epochs start afresh.
 
     Args:
-        data: What it will be trained on: its `learned` names are compared with those that the
+        source: A run folder or a .pt file; `job` has resolved names such as `latest`.
+        data: The dataset to train on, whose `learned` names are compared with those that the
             checkpoint was trained on.
 
     Raises:
         CheckpointError: The checkpoint cannot be read, is of another model, or its inputs or
             classes have other names.
     """
-    file = checkpoint_file(Path(resolved_checkpoint(source)))
+    file = checkpoint_file(Path(source))
     checkpoint = load_checkpoint(file, device)
-    there, here = checkpoint.get("data"), getattr(data, "learned", None)
-    check_names(source, there, here)
+    old_data, new_data = checkpoint.get("data"), getattr(data, "learned", None)
+    check_names(source, old_data, new_data)
     given, own = checkpoint["model"], model.state_dict()
     for name in given:
         if name not in own:
             raise CheckpointError(
-                f"trainer.init_from={source} holds {name}, which this model has not; start from a "
-                "checkpoint of the same model"
+                f"trainer.init_from={source} holds {name}, which this model does not have; start "
+                "from a checkpoint of the same model"
             )
         found, needed = list(given[name].shape), list(own[name].shape)
         if found != needed:
@@ -69,12 +69,12 @@ def start_from(source: str, model: nn.Module, data: Any, device: torch.device) -
             "checkpoint of the same model"
         )
     log.info("started from the weights in %s", file)
-    warn_of_scales(source, there, here)
+    warn_of_scales(source, old_data, new_data)
 
 
-def check_names(source: str, there: Any, here: Any) -> None:
-    """Compare by name what the numbers of inputs and outputs stand for, where both are known."""
-    both = [(each or {}).get("names", {}) for each in (there, here)]
+def check_names(source: str, old_data: Any, new_data: Any) -> None:
+    """Check that inputs and outputs have the same names and order, where both are known."""
+    both = [(each or {}).get("names", {}) for each in (old_data, new_data)]
     for what in both[0].keys() & both[1].keys():
         old, new = both[0][what], both[1][what]
         if old != new:
@@ -85,16 +85,16 @@ def check_names(source: str, there: Any, here: Any) -> None:
             )
 
 
-def warn_of_scales(source: str, there: Any, here: Any) -> None:
-    """Warn where the weights were trained on inputs that were scaled otherwise."""
-    old, new = ((each or {}).get("schema", {}) for each in (there, here))
+def warn_of_scales(source: str, old_data: Any, new_data: Any) -> None:
+    """Warn if the weights were trained on inputs that were scaled differently."""
+    old, new = ((each or {}).get("schema", {}) for each in (old_data, new_data))
     if not (old and new):
         return
     log_ratio = abs(math.log(new["time_scale"] / old["time_scale"]))
-    if log_ratio > math.log1p(ALIKE):
+    if log_ratio > math.log1p(SCALE_TOLERANCE):
         log.warning(
-            "trainer.init_from=%s: time 1 is %.6g there and %.6g here, so that its weights mean "
-            "other speeds; set dataset.time_scale=%.6g to keep them",
+            "trainer.init_from=%s: its unit of time is %.6g there and %.6g here, so that its "
+            "weights mean other speeds; set dataset.time_scale=%.6g to keep them",
             source,
             old["time_scale"],
             new["time_scale"],
@@ -104,7 +104,7 @@ def warn_of_scales(source: str, there: Any, here: Any) -> None:
     numbers = (each[key] for key in ("shift", "scale") for each in (old, new))
     for name, shift, new_shift, scale, new_scale in zip(names, *numbers, strict=True):
         apart = max(abs(new_shift - shift) / scale, abs(new_scale / scale - 1))
-        if apart > ALIKE:
+        if apart > SCALE_TOLERANCE:
             log.warning(
                 "trainer.init_from=%s: its weights are for %r around %.3g, give or take %.2g; here"
                 " it is around %.3g, give or take %.2g, and training has to make up for it",

@@ -1,4 +1,4 @@
-"""Names that `checkpoint=` and `resume=` take besides paths: `latest`, and shipped runs."""
+"""Names that `checkpoint=` and `resume=` accept besides paths: `latest`, and shipped runs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def pretrained_runs() -> Mapping[str, Path]:
 
 
 def resolved_checkpoint(text: str, outputs: str | Path = "outputs") -> str:
-    """A path in place of `latest` or `pretrained:<name>`; any other text as it is.
+    """The path that `latest` or `pretrained:<name>` stands for; any other text unchanged.
 
     Args:
-        outputs: Where `latest` is looked for.
+        outputs: Directory that is searched for `latest`.
 
     Raises:
-        ConfigError: No run has a checkpoint, or no checkpoint of this name ships.
+        ConfigError: No run has a checkpoint, or no checkpoint of this name ships with the package.
     """
     if text == LATEST and not Path(text).exists():
         return str(latest_run(Path(outputs)))
@@ -48,7 +48,7 @@ def latest_run(outputs: Path) -> Path:
     """
     found = []
     for file in outputs.rglob("checkpoints/*.pt"):
-        with suppress(OSError):  # a link to nothing, or removed just now
+        with suppress(OSError):  # a broken link, or removed just now
             found.append((file.stat().st_mtime, file))
     if not found:
         shipped = ", ".join(f"{PRETRAINED}{name}" for name in pretrained_runs())

@@ -1,6 +1,6 @@
-"""The folder of a run: who works in it, how far it got, and where the same run was started before.
+"""Run folders: the process that uses one, its status, and earlier starts of the same run.
 
-Imports no torch: a job that is done already is recognised at once.
+Imports no torch, so that a job that is done already is recognised at once.
 """
 
 from __future__ import annotations
@@ -39,32 +39,32 @@ __all__ = [
 ]
 
 LOCK = ".lock"
-ENDED = ("completed", "diverged")  # to run it again would give the same
+ENDED = ("completed", "diverged")  # running it again would give the same
 
-# The parser in C reads some hundred configurations in a second.
+# The parser in C reads some hundred configurations per second.
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def this_process() -> str:
-    """The number of this process and the machine that it runs on."""
+    """The ID of this process and the name of its machine."""
     return f"{os.getpid()} on {os.uname().nodename}"
 
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Work in a folder that no other process works in; the claim dies with the process.
+    """Claim a folder for the work of this process; a claim dies with its process.
 
     Raises:
-        ConfigError: Another process works in it, or it cannot be written.
+        ConfigError: Another process has claimed it, or it cannot be written.
     """
     try:
-        # A lock that is there already can be opened where no other file can be written.
+        # An existing lock can be opened even where no other file can be written.
         tempfile.TemporaryFile(dir=folder).close()
         lock = (folder / LOCK).open("a+")
     except OSError as error:
         raise ConfigError(
             f"the run folder {folder} cannot be written: {error.strerror}; make it writable, or "
-            "begin the run elsewhere with outputs= or hydra.run.dir="
+            "start the run elsewhere with outputs= or hydra.run.dir="
         ) from error
     with lock:
         try:
@@ -86,7 +86,7 @@ def claimed(folder: Path) -> Iterator[None]:
 
 
 def is_claimed(folder: Path) -> bool:
-    """Whether a living process works in the folder."""
+    """Whether a running process has claimed the folder."""
     if not (folder / LOCK).is_file():
         return False
     try:
@@ -100,15 +100,15 @@ def is_claimed(folder: Path) -> bool:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what a killed process had not finished writing."""
+    """Delete files that a killed process had not finished writing."""
     for place in (folder, folder / "checkpoints", folder / "figures"):
         for path in place.glob(".*.partial"):
-            with suppress(OSError):  # of another user, whose run is no reason for ours to fail
+            with suppress(OSError):  # another user's file, which must not make ours fail
                 path.unlink()
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a file; empty if there is none."""
+    """The JSON object in a file; empty if there is none."""
     try:
         content = json.loads(read_file(path))
     except (OSError, ValueError, RecursionError):
@@ -126,7 +126,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_choices(folder: Path) -> dict[str, str | None]:
-    """Choice of a run in each configuration group; empty when that cannot be read."""
+    """The choice of a run in each configuration group; empty when they cannot be read."""
     choices = read_json(folder / "run_info.json").get("choices")
     if not isinstance(choices, dict):
         return {}
@@ -134,13 +134,13 @@ def read_choices(folder: Path) -> dict[str, str | None]:
 
 
 def folder_of_checkpoint(checkpoint: str) -> Path:
-    """The run folder that a checkpoint is given by, or is stored in."""
+    """The run folder of a checkpoint, which is given as a folder or as a file in it."""
     path = Path(checkpoint)
     return path if path.is_dir() else path.parent.parent
 
 
 def status(folder: Path) -> str:
-    """One of `ENDED`, interrupted, failed, running, damaged, unfinished (killed, or never ran)."""
+    """Status: one of `ENDED`, interrupted, failed, running, damaged, unfinished (or never ran)."""
     if is_claimed(folder):
         return "running"
     try:
@@ -153,13 +153,13 @@ def status(folder: Path) -> str:
 def started_before(
     folder: Path, own_hash: str, siblings: bool, is_same: Callable[[Path], bool]
 ) -> Path:
-    """Folder of the run of this configuration: ended, else started, else `folder`.
+    """Folder of a run of this configuration that has ended, else was started, else `folder`.
 
-    Of those that were started, one with a checkpoint is preferred to one without.
+    Of the runs that were started, one with a checkpoint is preferred to one without.
 
     Args:
-        siblings: Look also in the folders beside `folder`.
-        is_same: Whether the run in one of those read the same data.
+        siblings: Also look in the folders beside `folder`.
+        is_same: Whether the run in one of those folders read the same data.
 
     Raises:
         ConfigError: `folder` holds a run of another configuration.
@@ -188,9 +188,9 @@ def hash_of(folder: Path) -> str | None:
     """The configuration hash of the run in a folder, if one was started there."""
     found = read_json(folder / "run_info.json").get("config_hash")
     if found is None and (config := read_config(folder)):
-        # It was killed between the writing of the two files.
+        # It was killed after it wrote one of the two files.
         try:
             found = config_hash(config)
         except (AttributeError, KeyError, TypeError, ValueError):
-            return None  # damaged, or of another program: no run of ours
+            return None  # damaged, or of another program: not a run of ours
     return None if found is None else str(found)

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Reading of files, and writing of files that are either whole or do not exist."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import IO, Any
 
 __all__ = ["FORECASTS", "read_file", "write_atomically", "write_json"]
 
-# What a model predicts of held-out test values, in the directory of a run.
+# Predictions of held-out test values, in the directory of a run.
 FORECASTS = "forecasts.npz"
 
 
-# Temporary files are made for their owner alone; what they become is for whom the user allows.
+# Temporary files are private to their owner; the final files follow the user's umask.
 UMASK = os.umask(0)
 os.umask(UMASK)
 
@@ -26,7 +26,7 @@ def read_file(path: Path) -> bytes:
     """The bytes of a file.
 
     Raises:
-        OSError: It cannot be read, or is no file: a pipe would wait for somebody to write.
+        OSError: It cannot be read, or is not a file: reading a pipe would wait for a writer.
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "Not a file", str(path))
@@ -38,10 +38,10 @@ def write_atomically(
 ) -> None:
     """Write to a temporary name beside `path`, flush it to disk, and rename it.
 
-    A device is written into: a file in its place would be the end of `/dev/null`.
+    A device is written to directly: renaming a file to `/dev/null` would replace it.
 
     Args:
-        keep: What `path` held before is renamed to this.
+        keep: The file that `path` held before is renamed to this.
     """
     if path.is_char_device() or path.is_block_device():
         with path.open("wb") as device:
@@ -65,9 +65,9 @@ def write_atomically(
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write readable JSON; numbers that JSON does not know become null."""
+    """Write indented JSON; numbers that JSON cannot represent become null."""
     text = json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n"
-    # Bytes of a file name that are no UTF-8 become escapes, by which JSON has them.
+    # Bytes of a file name that are not UTF-8 become escapes, which JSON can hold.
     content_bytes = text.encode(errors="backslashreplace")
     write_atomically(path, lambda file: file.write(content_bytes))
 

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["REFERENCE", "frame_of", "load_runs", "read_epochs", "run_row"]
 
-# Directory of the committed runs below `outputs`: it is not read unless asked for.
+# Directory of the committed runs below `outputs`, which is read only on request.
 REFERENCE = "reference"
-MARKS = {"run_info.json", "result.json"}
+RUN_FILES = {"run_info.json", "result.json"}
 
-# Columns that are there whatever the runs left.
+# Columns that exist whatever the runs left.
 COLUMNS = (
     "directory", "name", "sweep", "overrides", "status", "reason", "mode", "protocol", "seed",
     "config_hash", "metric", "epoch", "epoch_chosen_by", "epoch_phrase", "objective", "parameters",
@@ -43,32 +43,32 @@ PREFIXES = ("config.", "choices.", "hardware.", "trained.")
 def load_runs(outputs: Path | str = "outputs", reference: bool = False) -> DataFrame:
     """One row per run below a directory, in the order of their paths; imports no torch.
 
-    A damaged run is a row of status `damaged` and hides no other. So is a job of a sweep that
-    failed before it had a directory, with status `failed`.
+    A damaged run is a row with status `damaged` and hides no other. A job of a sweep that failed
+    before it had a directory is a row with status `failed`.
 
     Columns, NaN or None where a run does not have the value:
 
     - `directory`, `name` (of the experiment), `sweep`, `overrides` (of a job without directory);
-    - `status`: completed, interrupted, failed, running, unfinished (killed, or never started) or
-      damaged; `reason`: why it is not completed, in one line;
+    - `status`: completed, diverged, interrupted, failed, running, unfinished (killed, or never
+      started) or damaged; `reason`: why it is not completed, in one line;
     - `mode`, `protocol`, `seed`, `config_hash`, `parameters`, `metric` (the task's, without
       `/test`), `objective` (what a sweeper optimises), `seconds` (total), `seconds_per_step`;
-    - TensorBoard tags (`loss/test`, `nfe/forward`, ...): the numbers of the reported epoch, the
-      best on validation data, or the last where there is none. Which it is: `epoch`,
-      `epoch_chosen_by` (a tag, or `last epoch`), `epoch_phrase`. `not_finite` names the numbers
+    - TensorBoard tags (`loss/test`, `nfe/forward`, ...): the numbers of the reported epoch, which
+      is the best on validation data, or the last if there is none. `epoch`, `epoch_chosen_by` (a
+      tag, or `last epoch`) and `epoch_phrase` say which it is. `not_finite` names the numbers
       that were NaN or infinite;
     - `last/<tag>`: the same numbers of the last epoch;
-    - `config.<group>.<name>`: every setting, with its own type; `choices.<group>`: what was chosen
-      of each configuration group; `hardware.*`; `trained.*`: origin of an evaluated checkpoint;
+    - `config.<group>.<name>`: every setting, with its own type; `choices.<group>`: the choice in
+      each configuration group; `hardware.*`; `trained.*`: origin of an evaluated checkpoint;
     - `started`: when, in UTC (ISO 8601);
-    - `data_sha256`: the first digits of that of each file of the user's that it read.
+    - `data_sha256`: the first digits of the SHA-256 of each of the user's files that it read.
 
     Args:
         outputs: Directory with runs at any depth.
         reference: Read the committed runs in `outputs/reference`, too.
     """
     outputs = Path(outputs)
-    directories, sweeps = find(outputs, skip=None if reference else outputs / REFERENCE)
+    directories, sweeps = find_runs(outputs, skip=None if reference else outputs / REFERENCE)
     rows = [run_row(directory) for directory in directories]
     rows += [row for sweep in sweeps for row in lost_jobs(sweep)]
     frame = frame_of(rows)
@@ -77,7 +77,7 @@ def load_runs(outputs: Path | str = "outputs", reference: bool = False) -> DataF
 
 
 def frame_of(rows: Iterable[dict[str, Any]]) -> DataFrame:
-    """Rows of `run_row` with the columns that `load_runs` documents."""
+    """DataFrame of rows of `run_row`, with the columns that `load_runs` documents."""
     # pandas takes half a second, and every job imports this package.
     import pandas
 
@@ -91,27 +91,27 @@ def frame_of(rows: Iterable[dict[str, Any]]) -> DataFrame:
 
 
 def is_tag(column: str) -> bool:
-    """Whether a column holds a number by TensorBoard tag."""
+    """Whether the name of a column is a TensorBoard tag."""
     return column not in COLUMNS and not column.startswith(PREFIXES)
 
 
-def find(outputs: Path, skip: Path | None) -> tuple[list[Path], list[Path]]:
-    """The directories of runs and of sweeps, in order."""
+def find_runs(outputs: Path, skip: Path | None) -> tuple[list[Path], list[Path]]:
+    """The directories of runs and of sweeps, both sorted."""
     runs, sweeps = [], []
-    for directory, below, files in walked(outputs):
+    for directory, below, files in walk(outputs):
         if skip is not None and directory == skip.parent and skip.name in below:
             below.remove(skip.name)
-        if not MARKS.isdisjoint(files):
+        if not RUN_FILES.isdisjoint(files):
             runs.append(directory)
         if JOBS in files:
             sweeps.append(directory)
     return sorted(runs), sorted(sweeps)
 
 
-def walked(top: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """As `os.walk`, also through links to elsewhere, where runs may be on another disk.
+def walk(top: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Like `os.walk`, but following links, through which runs may be on another disk.
 
-    Each directory comes once, and one that holds `top` itself never.
+    Each directory is visited once, and one that contains `top` itself never.
     """
     seen: set[str] = set()
     starts, whole = [top], os.path.realpath(top)
@@ -129,7 +129,7 @@ def walked(top: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
 
 
 def run_row(directory: Path) -> dict[str, Any]:
-    """One run, as far as its files can be read."""
+    """The row of one run, as far as its files can be read."""
     row: dict[str, Any] = {"directory": str(directory)}
     config = read_settings(directory)
     reason: str | None = None
@@ -161,7 +161,7 @@ def run_row(directory: Path) -> dict[str, Any]:
 
 
 def digits_of(files: Any) -> str | None:
-    """The first digits of the SHA-256 of each file that a run noted; None if they are damaged."""
+    """The first digits of the SHA-256 of each file that a run recorded; None if damaged."""
     try:
         return " ".join(each["sha256"][:8] for each in files)
     except (TypeError, KeyError):
@@ -169,7 +169,7 @@ def digits_of(files: Any) -> str | None:
 
 
 def result_row(result: RunResult) -> dict[str, Any]:
-    """Columns of a result."""
+    """The columns of a result."""
     found, seconds = result.found, result.seconds
     row: dict[str, Any] = {
         "name": result.name,
@@ -200,7 +200,7 @@ def result_row(result: RunResult) -> dict[str, Any]:
 
 
 def not_finite(found: Findings) -> str:
-    """The tags of the reported numbers that are none."""
+    """The tags of the reported numbers that are NaN or infinite."""
     return ", ".join(tag for tag, value in found.reported.items() if value - value != 0)
 
 
@@ -226,12 +226,12 @@ def read_settings(directory: Path) -> dict[str, Any]:
     """The resolved settings by dotted name; empty when they cannot be read."""
     try:
         return dict(flat(read_config(directory)))
-    except RecursionError:  # of a node that holds itself
+    except RecursionError:  # a node that contains itself
         return {}
 
 
 def read_epochs(directory: Path | str) -> list[dict[str, float]]:
-    """The lines of `metrics.jsonl` that are whole, one per epoch."""
+    """The complete lines of `metrics.jsonl`, one per epoch."""
     rows = []
     try:
         lines = read_file(Path(directory) / "metrics.jsonl").decode(errors="replace").splitlines()
@@ -250,7 +250,7 @@ def read_epochs(directory: Path | str) -> list[dict[str, float]]:
 
 
 def flat(node: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested settings by dotted name."""
+    """Yield nested settings with their dotted names."""
     for key, value in node.items():
         if isinstance(value, dict):
             yield from flat(value, f"{prefix}{key}.")

@@ -1,4 +1,4 @@
-"""The jobs of a sweep: one line of `jobs.jsonl` each, also of those that never had a directory."""
+"""The jobs of a sweep, one line of `jobs.jsonl` each, even if a job never had a directory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Job:
     """One job of a sweep.
 
     Attributes:
-        overrides: What varies, as `solver=rk4,seed=0`.
+        overrides: What varies, such as `solver=rk4,seed=0`.
         folder: Where it ran.
         reason: Why it failed before it had a run directory; None if it ran.
     """
@@ -44,10 +44,10 @@ def split_overrides(joined: str) -> list[str]:
 
 
 def note_job(sweep: Path, number: int, overrides: str, folder: Path, reason: str | None) -> None:
-    """Note where a job of a sweep ran, or why it could not; jobs may run in many processes."""
+    """Record where a job of a sweep ran, or why it could not; jobs may run in many processes."""
     line = json.dumps(asdict(Job(number, overrides, str(folder), reason))) + "\n"
-    sweep.mkdir(parents=True, exist_ok=True)  # nothing is in it where no job ran yet
-    # One write of one line: lines of jobs that end together do not mix.
+    sweep.mkdir(parents=True, exist_ok=True)  # missing until a job has run
+    # One write per line, so that lines of jobs that end at the same time do not mix.
     descriptor = os.open(sweep / FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         os.write(descriptor, line.encode())
@@ -56,9 +56,9 @@ def note_job(sweep: Path, number: int, overrides: str, folder: Path, reason: str
 
 
 def read_jobs(sweep: Path) -> list[Job]:
-    """The jobs of the last sweep into a directory, by number.
+    """The jobs of the last sweep in a directory, sorted by number.
 
-    Lines that are not whole are skipped. A job that was started again has more than one line; the
+    Incomplete lines are skipped. A job that was started again has more than one line, of which the
     last one counts.
     """
     try:

@@ -1,7 +1,7 @@
 """The result of a run, as `result.json` holds it: one versioned dataclass.
 
 The results of training, evaluation and Figure 3 are `Findings`; the runner adds the identity of
-the run, how it ended and what it took.
+the run, how it ended and what it cost.
 
     >>> result = RunResult.from_json({"status": "completed", "metrics": {"loss/test": 0.5}})
     >>> result.found.reported["loss/test"]
@@ -18,6 +18,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from ..config import shorten
 from .files import read_file, write_json
 
 __all__ = [
@@ -46,7 +47,7 @@ T = TypeVar("T")
 
 
 class ResultError(ValueError):
-    """A `result.json` that no version of this package wrote; one line says what is odd in it."""
+    """A `result.json` that no version of this package wrote; the message says in one line why."""
 
 
 @dataclass
@@ -64,7 +65,7 @@ class Best:
 
 @dataclass
 class Evaluations:
-    """Function evaluations per solve, in the last epoch; None of a model that solves nothing."""
+    """Function evaluations per solve, in the last epoch; None for a model that solves nothing."""
 
     forward: float | None = None
     backward: float | None = None
@@ -109,7 +110,7 @@ class Origin:
 
 @dataclass
 class Tested:
-    """Number of samples of a test, and the word for them."""
+    """Number of samples of a test, and their unit."""
 
     count: int
     unit: str = "samples"
@@ -117,7 +118,7 @@ class Tested:
 
 @dataclass
 class SavedEpoch:
-    """A checkpoint, and the epoch after which its weights were saved; None if it does not tell."""
+    """A checkpoint, and the epoch after which its weights were saved; None if not recorded."""
 
     file: str
     epoch: int | None = None
@@ -129,18 +130,18 @@ class Findings:
 
     Attributes:
         metrics: Numbers by TensorBoard tag: of the last epoch, or of the evaluation.
-        best: Those of the best validation epoch; None without validation data.
+        best: The numbers of the best validation epoch; None without validation data.
         objective: What a sweeper optimises: the task's metric on validation data, else on test
             data, at the reported epoch.
         metric: Name of the task's metric.
-        trained: Origin of the checkpoint, of an evaluation and of Figure 3.
-        solver_order: Order of the method that an evaluation solved with.
+        trained: Origin of the checkpoint, for an evaluation and for Figure 3.
+        solver_order: Order of the method with which an evaluation solved.
         tested: The samples of the last test.
-        stopped: Why training ended before its last epoch, although it completed.
-        class_counts: Labels of each class in each part of the data, by their names.
-        of_checkpoint: The checkpoint that an evaluation is of.
-        predictions: The file of what was predicted.
-        earlier_seconds: What the run took before it was resumed; counts towards its `seconds`.
+        stopped: Why a completed training ended before its last epoch.
+        class_counts: Number of labels of each class in each part of the data, by their names.
+        of_checkpoint: The checkpoint that was evaluated.
+        predictions: The file of predictions.
+        earlier_seconds: Duration of the run before it was resumed; counts towards its `seconds`.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
@@ -161,7 +162,7 @@ class Findings:
 
     @property
     def reported(self) -> dict[str, float]:
-        """The numbers that stand for the run: of the best validation epoch, else the last.
+        """The numbers that represent the run: of the best validation epoch, else of the last.
 
         This is the one place where the epoch is chosen. A table that follows a paper in reporting
         the last epoch reads `metrics`, and says so.
@@ -170,7 +171,7 @@ class Findings:
 
     @property
     def epoch_chosen_by(self) -> str | None:
-        """`last epoch`, or the tag by which the reported epoch was best; None of an evaluation."""
+        """`last epoch`, or the tag by which the reported epoch is best; None for an evaluation."""
         if self.best is not None:
             return self.best.by
         return LAST if "epoch" in self.metrics else None
@@ -187,14 +188,14 @@ class Findings:
 
 @dataclass
 class RunResult:
-    """Content of `result.json`, where the fields of `Findings` stand beside the others.
+    """Content of `result.json`, in which the fields of `Findings` stand beside the others.
 
     Attributes:
         status: completed, diverged, interrupted or failed.
         reason: Why it did not complete, in one line.
         choices: The choice in each configuration group.
         seconds: None while the run has not ended.
-        warnings: What was warned of, and how often.
+        warnings: Warnings, each with the number of its occurrences.
     """
 
     status: str
@@ -212,7 +213,7 @@ class RunResult:
     version: int = VERSION
 
     def to_json(self) -> dict[str, Any]:
-        """The object that is written; what was not found is left out."""
+        """The object that is written; values that were not found are left out."""
         content = asdict(self)
         found = content.pop("found")
         del found["earlier_seconds"]
@@ -226,16 +227,16 @@ class RunResult:
 
     @classmethod
     def from_json(cls, content: Any) -> RunResult:
-        """Read what any version of the package wrote.
+        """Read a result that any version of the package wrote.
 
         Version 0 is a file without a version; it differs from version 1 in nothing else. Numbers
-        that JSON has no word for were written as null and are NaN here.
+        that JSON cannot represent were written as null and become NaN.
 
         Raises:
-            ResultError: It is no such object, or a value has another type.
+            ResultError: The content is not a result, or a value has the wrong type.
         """
         if not isinstance(content, dict):
-            raise ResultError(f"it holds {shown(content)}, not an object")
+            raise ResultError(f"it holds {json_text(content)}, not an object")
         version = typed(int, content.get("version", 0), "version")
         if version > VERSION:
             raise ResultError(
@@ -243,12 +244,12 @@ class RunResult:
             )
         if content.get("status") not in ENDINGS:
             raise ResultError(
-                f"status is {shown(content.get('status'))}; known: {', '.join(ENDINGS)}"
+                f"status is {json_text(content.get('status'))}; known: {', '.join(ENDINGS)}"
             )
         best = content.get("best")
         if best is not None:
             if not isinstance(best, dict):
-                raise ResultError(f"best is {shown(best)}, not an object")
+                raise ResultError(f"best is {json_text(best)}, not an object")
             numbers = {key: value for key, value in best.items() if key != "by"}
             best = {"by": best.get("by"), "metrics": numbers}
         found = built(Findings, {**content, "best": best})
@@ -256,7 +257,7 @@ class RunResult:
 
 
 def read_result(directory: Path) -> RunResult | None:
-    """The result of a run directory; None where the run has not ended.
+    """The result of a run directory; None if the run has not ended.
 
     Raises:
         ResultError: `result.json` is damaged.
@@ -268,7 +269,7 @@ def read_result(directory: Path) -> RunResult | None:
     except OSError as error:
         raise ResultError(f"{FILE} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise ResultError(f"{FILE} is damaged: it is no JSON") from error
+        raise ResultError(f"{FILE} is damaged: it is not JSON") from error
     try:
         return RunResult.from_json(content)
     except ResultError as error:
@@ -281,7 +282,7 @@ def write_result(directory: Path, result: RunResult) -> None:
 
 
 def built(kind: type[T], content: dict[str, Any], where: str = "") -> T:
-    """A dataclass from plain values, each checked."""
+    """Build a dataclass from plain values, each of which is checked."""
     hints: dict[str, Any] = field_types(kind)  # type: ignore[arg-type]
     return kind(
         **{
@@ -299,10 +300,10 @@ def field_types(kind: Any) -> dict[str, Any]:
 
 
 def typed(kind: Any, value: Any, where: str) -> Any:
-    """A value of JSON as a field's type.
+    """Check a JSON value against a field's type, and convert it.
 
     Raises:
-        ResultError: It is of another type.
+        ResultError: It has another type.
     """
     if kind is Any:
         return value
@@ -324,7 +325,7 @@ def typed(kind: Any, value: Any, where: str) -> Any:
         return value
     if kind is str and isinstance(value, str):
         return value
-    raise ResultError(f"{where} is {shown(value)}, not {WORDS.get(kind, 'an object')}")
+    raise ResultError(f"{where} is {json_text(value)}, not {WORDS.get(kind, 'an object')}")
 
 
 def is_number(value: Any) -> bool:
@@ -337,7 +338,6 @@ def is_number(value: Any) -> bool:
 WORDS: dict[Any, str] = {float: "a number", int: "a whole number", str: "text"}
 
 
-def shown(value: Any) -> str:
-    """A value in a message, cut short."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+def json_text(value: Any) -> str:
+    """A value as JSON for a message, cut short."""
+    return shorten(json.dumps(value, ensure_ascii=False, default=str), 40)

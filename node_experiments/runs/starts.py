@@ -1,4 +1,4 @@
-"""Starts of runs: the same run one at a time, and none that leaves an empty directory."""
+"""Starts of runs: one at a time for the same run, and none that leaves an empty directory."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ from .files import read_file
 
 __all__ = [
     "discard",
-    "forget",
     "is_only_started",
     "mark_start",
     "one_at_a_time",
     "remove_failed_starts",
+    "remove_run_files",
 ]
 
-# All that is there before a run writes anything about itself.
+# All files that exist before a run writes anything about itself.
 OF_A_START = {LOCK, ".hydra", "node-run.log"}
 HOUR = 3600.0
 
 
 def mark_start(folder: Path) -> None:
-    """Note which process starts a run in a directory that is new."""
+    """Record which process starts a run in a new directory."""
     with suppress(OSError), (folder / LOCK).open("x") as lock:
         lock.write(this_process())
 
 
 def discard(folder: Path) -> None:
-    """Remove a directory in which nothing ran; what a run has left is never touched."""
+    """Remove a directory in which nothing ran; files of a run are never touched."""
     if not is_only_started(folder):
         return
     with suppress(OSError):
         if read_file(folder / LOCK).decode(errors="replace") not in ("", this_process()):
-            return  # of another process
+            return  # started by another process
     with suppress(OSError):
         remove_start(folder)
-        for parent in list(folder.parents)[:2]:  # of this name, and `outputs`, if it is the first
+        for parent in list(folder.parents)[:2]:  # of the name, and `outputs`, if now empty
             if parent.resolve() == Path.cwd():
                 break
             parent.rmdir()
 
 
 def remove_start(folder: Path) -> None:
-    """Remove a directory with all that is there before a run writes anything about itself.
+    """Remove a directory that holds only what the start of a run leaves.
 
     Raises:
         OSError: It cannot be removed, or holds more.
@@ -61,10 +61,10 @@ def remove_start(folder: Path) -> None:
     folder.rmdir()
 
 
-def forget(folder: Path) -> None:
-    """Remove what a run wrote into a directory that it had only started; `discard` takes the rest.
+def remove_run_files(folder: Path) -> None:
+    """Remove what a run with wrong input wrote into its directory; `discard` removes the rest.
 
-    Its input was found to be wrong before anything was trained, and nothing can be resumed.
+    The fault was found before anything was trained, so that there is nothing to resume.
     """
     for path in folder.iterdir():
         if path.name in (LOCK, ".hydra"):
@@ -87,17 +87,17 @@ def is_only_started(folder: Path) -> bool:
     return names <= OF_A_START and empty
 
 
-def remove_failed_starts(parent: Path, but: Path) -> None:
+def remove_failed_starts(parent: Path, except_for: Path) -> None:
     """Remove directories of runs beside this one that were killed before they wrote anything.
 
     Args:
-        but: The directory of this run.
+        except_for: The directory of this run.
     """
     for hydra in parent.glob("*/.hydra"):
         folder = hydra.parent
-        if folder.resolve() == but.resolve() or not is_only_started(folder):
+        if folder.resolve() == except_for.resolve() or not is_only_started(folder):
             continue
-        if not is_claimed(folder) and not may_live(folder):
+        if not is_claimed(folder) and not may_be_running(folder):
             with suppress(OSError):
                 remove_start(folder)
     for lock in parent.glob(f".{'[0-9a-f]' * 12}.lock"):
@@ -105,29 +105,29 @@ def remove_failed_starts(parent: Path, but: Path) -> None:
 
 
 def remove_if_dead(lock: Path) -> None:
-    """Remove a file of `one_at_a_time` whose process was killed.
+    """Remove a lock file of `one_at_a_time` whose process was killed.
 
-    One that opened it just now, and waits for it, sees that it is gone and makes another.
+    A process that has just opened it, and waits for it, sees that it is gone and makes another.
     """
     with suppress(OSError), lock.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         lock.unlink()
 
 
-def may_live(folder: Path) -> bool:
-    """Whether the process that started a directory may still be at work."""
+def may_be_running(folder: Path) -> bool:
+    """Whether the process that started a run in a directory may still be running."""
     with suppress(OSError, ValueError, OverflowError):
         number, _, node = read_file(folder / LOCK).decode().split(maxsplit=2)
         if node == os.uname().nodename:
             return is_alive(int(number))
-    # Nobody is named, or on a machine that cannot be asked: a start takes no hour.
+    # No process is named, or its machine cannot be asked: a start takes less than an hour.
     with suppress(OSError):
         return time.time() - folder.stat().st_mtime < HOUR
     return True
 
 
 def is_alive(process: int) -> bool:
-    """Whether a process of this number runs on this machine."""
+    """Whether a process with this ID runs on this machine."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -139,11 +139,11 @@ def is_alive(process: int) -> bool:
 
 @contextmanager
 def one_at_a_time(lock: Path | None, waits: Callable[[str], object]) -> Iterator[None]:
-    """Let processes that start the same run come one after the other.
+    """Make processes that start the same run proceed one after the other.
 
     Args:
-        lock: A file that is there while one of them works; None for a run that is not shared.
-        waits: Called with the name of the process that works, before this one waits for it.
+        lock: A file that exists while one of them works; None for a run that is not shared.
+        waits: Called with the name of the working process, before this one waits for it.
     """
     if lock is None:
         yield
@@ -157,7 +157,7 @@ def one_at_a_time(lock: Path | None, waits: Callable[[str], object]) -> Iterator
                 waits(file.read())
                 fcntl.flock(file, fcntl.LOCK_EX)
             if not is_file_at(file, lock):
-                continue  # the one before removed it
+                continue  # the previous process removed it
             try:
                 file.truncate(0)
                 file.write(this_process())
@@ -169,7 +169,7 @@ def one_at_a_time(lock: Path | None, waits: Callable[[str], object]) -> Iterator
 
 
 def is_file_at(file: IO[str], path: Path) -> bool:
-    """Whether an open file is still the one of this name."""
+    """Whether an open file is still the one at this path."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

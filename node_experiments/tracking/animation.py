@@ -1,4 +1,4 @@
-"""GIFs of a model while it learns, and of a trained one."""
+"""GIFs of a model during training, and of a trained model."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 __all__ = ["Animation", "Film"]
 
 COLORS = 64  # of a GIF
-SAMPLED = 8  # frames that its palette is made from
+SAMPLED = 8  # frames from which its palette is made
 
 
 class Animation(Callback):
     """Draws a frame before training and after every epoch; writes the GIF when training ends.
 
-    Frames are kept as files beside the GIF, by the number of the epoch, so that a resumed training
-    continues with those of the epochs that its checkpoint knows.
+    Frames are kept as files beside the GIF, named by epoch, so that a resumed training continues
+    with those of the epochs in its checkpoint.
 
     Args:
         path: Where the GIF is written.
-        draw: A frame from the trainer; all frames have one size.
-        seconds: Length of the animation, without the rest on its last frame.
-        dpi: Pixels an inch.
+        draw: Returns a frame from the trainer; all frames have the same size.
+        seconds: Duration of the animation, without the pause on its last frame.
+        dpi: Pixels per inch.
     """
 
     def __init__(
@@ -72,9 +72,9 @@ class Film(Callback):
 
     Args:
         path: Where the GIF is written.
-        draw: The frames from the trainer, all of one size; none to write no GIF.
-        seconds: Length of the animation, without the rest on its last frame.
-        dpi: Pixels an inch.
+        draw: Returns the frames from the trainer, all of the same size; no GIF is written of none.
+        seconds: Duration of the animation, without the pause on its last frame.
+        dpi: Pixels per inch.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Film(Callback):
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file is a picture to its end."""
+    """Whether a file is a complete picture."""
     try:
         opened(path.read_bytes())
     except (OSError, SyntaxError, ValueError):  # Pillow raises any of them
@@ -105,7 +105,7 @@ def is_whole(path: Path) -> bool:
 
 
 def frame_png(figure: Figure, dpi: int) -> bytes:
-    """A figure as a PNG file: many frames are kept until the last is known."""
+    """A figure as PNG bytes, small enough to keep many frames until the last is known."""
     buffer = BytesIO()
     figure.savefig(buffer, dpi=dpi, format="png")
     return buffer.getvalue()
@@ -115,17 +115,17 @@ def common_palette(frames: Sequence[bytes], colors: int = COLORS) -> Image.Image
     """An image whose palette serves all frames, so that a colour stays the same throughout."""
     places = np.unique(np.linspace(0, len(frames) - 1, SAMPLED).round().astype(int))
     sampled = [np.asarray(opened(frames[place])) for place in places]
-    # The default cuts by how often a colour occurs, and mixes the few pixels of a peak with white.
+    # The default splits colours by frequency, and mixes the few pixels of a peak with white.
     return Image.fromarray(np.concatenate(sampled)).quantize(colors, Image.Quantize.MAXCOVERAGE)
 
 
 def opened(frame: bytes) -> Image.Image:
-    """A frame without transparency."""
+    """Decode a frame as an RGB image, without transparency."""
     return Image.open(BytesIO(frame)).convert("RGB")
 
 
 def write_gif(path: Path, frames: Sequence[bytes], seconds: float) -> None:
-    """Write frames that take so long together, with a rest of two seconds on the last."""
+    """Write a GIF that takes `seconds`, and then pauses for two seconds on its last frame."""
     palette = common_palette(frames)
     first, *others = (
         opened(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames

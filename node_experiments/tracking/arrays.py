@@ -1,4 +1,4 @@
-"""Arrays that a run keeps, from which reports draw figures over many runs."""
+"""Arrays that a run stores, from which reports draw figures over many runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Arrays(Callback):
 
     Args:
         path: The file.
-        collect: Arrays by name, from the trainer.
+        collect: Returns arrays by name from the trainer.
     """
 
     def __init__(self, path: Path, collect: Callable[[Trainer], dict[str, NDArray]]) -> None:

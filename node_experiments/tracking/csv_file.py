@@ -1,4 +1,4 @@
-"""`metrics.csv`: one row for each logged number of training steps, one column for each tag."""
+"""`metrics.csv`: one row for each training step that is logged, one column for each tag."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["CsvFile"]
 
 
 class CsvFile:
-    """Rewrites the file at the end of each epoch, whole or not at all; see `Logger`."""
+    """Rewrites the CSV file at the end of each epoch, whole or not at all; see `Logger`."""
 
     def __init__(self, run: TrackedRun) -> None:
         self._path = run.folder / "metrics.csv"
@@ -31,7 +31,7 @@ class CsvFile:
         self._rows.setdefault(step, {"step": step}).update(values)
 
     def figure(self, name: str, figure: Figure, step: int) -> None:
-        """Nothing: a table holds no pictures."""
+        """Do nothing: a table holds no pictures."""
 
     def flush(self) -> None:
         tags = sorted({tag for row in self._rows.values() for tag in row} - {"step"})
@@ -46,7 +46,7 @@ class CsvFile:
 
 
 def whole_rows(path: Path) -> list[dict[str, object]]:
-    """The rows of a table of an earlier process, as far as they can be read."""
+    """The complete rows of the table of an earlier process, as far as it can be read."""
     try:
         text = path.read_text(errors="replace").replace("\0", "")
         rows = list(csv.DictReader(io.StringIO(text, newline="")))

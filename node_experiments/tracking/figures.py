@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Figures"]
 
-# Epochs can be shorter than their pictures take to draw, which then may take this fraction of all
-# time once they have taken so many seconds.
-SHARE, SECONDS = 0.1, 5.0
+# Drawing can take longer than an epoch: once it has taken SECONDS, it may take at most this
+# fraction of the total time.
+MAX_FRACTION, SECONDS = 0.1, 5.0
 
 
 class Figures(Callback):
-    """Draws the course of training, and what the task shows, at every evaluation.
+    """Draws the course of training, and the task's figures, at every evaluation.
 
-    A figure that cannot be drawn ends no training.
+    An error in drawing does not end the training.
 
     Args:
-        folder: Where PNG files are written, each evaluation's in place of the one before.
-        show: Is given each figure with its name and the number of training steps.
+        folder: Where PNG files are written; those of an evaluation replace the previous ones.
+        show: Called with the name of each figure, the figure and the number of training steps.
         title: Name of the run.
-        draw: The task's figures by name, from the trainer.
+        draw: Returns the task's figures by name from the trainer.
     """
 
     def __init__(
@@ -45,17 +45,17 @@ class Figures(Callback):
     ) -> None:
         self._folder, self._show = folder, show
         self._title, self._draw = title, draw
-        self._begun, self._spent = time.monotonic(), 0.0
+        self._started, self._spent = time.monotonic(), 0.0
 
     def fit_start(self, trainer: Trainer) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def epoch_end(self, trainer: Trainer) -> None:
         now = time.monotonic()
-        too_long = self._spent > max(SECONDS, SHARE * (now - self._begun))
+        too_long = self._spent > max(SECONDS, MAX_FRACTION * (now - self._started))
         if not trainer.is_last and (too_long or not trainer.is_evaluated(trainer.epoch)):
             return
-        before = random_state()  # what is drawn at random for a picture changes no training
+        before = random_state()  # random numbers for a picture must not change the training
         try:
             self._draw_all(trainer)
         except OSError:
@@ -71,5 +71,5 @@ class Figures(Callback):
         course = training_figure(trainer.windows, trainer.history, metric, self._title)
         for name, figure in {"training": course, **self._draw(trainer)}.items():
             write_atomically(self._folder / f"{name}.png", figure.savefig)
-            figure.set_layout_engine("none")  # the loggers draw it as it was laid out
+            figure.set_layout_engine("none")  # the loggers keep the layout
             self._show(name, figure, trainer.step)

@@ -1,6 +1,6 @@
-"""Loggers of a run behind one interface, by choice: `trainer.loggers=[tensorboard,wandb]`.
+"""Loggers of a run behind one interface, chosen by `trainer.loggers=[tensorboard,wandb]`.
 
-What is logged is decided once, in `Tracking`; a logger only writes it in its own form.
+`Tracking` alone decides what is logged; a logger only writes it in its own form.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class TrackedRun:
 
     Attributes:
         folder: The run directory.
-        name: Of the experiment.
+        name: Name of the experiment.
         metric: Name of the task's metric, e.g. `accuracy`.
         hyperparameters: The settings by which runs are compared, by dotted name.
         texts: Text by name: the command, the commit, the configuration.
-        valid_until: Of a resumed run: the last step whose points an earlier process wrote and
-            that are not written again; what it wrote after that step is void. None of a new run.
+        valid_until: For a resumed run, the last step whose points an earlier process wrote and
+            that are not written again; later points of that process are void. None for a new run.
         solves: Whether the model solves an ODE.
     """
 
@@ -55,22 +55,22 @@ class TrackedRun:
 
 
 class Logger(Protocol):
-    """One place that a run is logged to; made from a `TrackedRun`."""
+    """One destination to which a run is logged; made from a `TrackedRun`."""
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
-        """Write numbers by tag, at a number of training steps that never falls."""
+        """Write numbers by tag, at a training step that never decreases."""
         ...
 
     def figure(self, name: str, figure: Figure, step: int) -> None:
-        """Write a picture; those of one name form a series over the steps."""
+        """Write a picture; pictures of the same name form a series over the steps."""
         ...
 
     def flush(self) -> None:
-        """Let what was written so far survive the end of the process."""
+        """Flush what was written so far, so that it survives the end of the process."""
         ...
 
     def close(self, status: str) -> None:
-        """End with `completed`, `diverged`, `interrupted` or `failed`, as the last call."""
+        """Close with status `completed`, `diverged`, `interrupted` or `failed`; the last call."""
         ...
 
 
@@ -81,7 +81,7 @@ def missing_library(name: str) -> str | None:
 
 
 def make_loggers(names: Iterable[str], run: TrackedRun) -> list[Logger]:
-    """Loggers of these names, each with its library, which is imported here only."""
+    """Make the loggers of these names, whose libraries are imported only here."""
     made = []
     for name in names:
         module, _, attribute = LOGGERS[name][0].partition(":")
@@ -91,13 +91,13 @@ def make_loggers(names: Iterable[str], run: TrackedRun) -> list[Logger]:
 
 
 class Tracking(Callback):
-    """Hands numbers and figures to loggers.
+    """Passes numbers and figures to loggers.
 
-    Training metrics are logged every window of steps, evaluations at the end of each epoch; the
-    horizontal axis of all is the number of training steps.
+    Training metrics are logged after each window of steps, evaluations at the end of each epoch;
+    the horizontal axis is always the number of training steps.
 
     Args:
-        valid_until: As of `TrackedRun`.
+        valid_until: As in `TrackedRun`.
         constant: Tags that are always zero in this run, which no chart needs.
     """
 
@@ -111,8 +111,8 @@ class Tracking(Callback):
         self._constant = frozenset(constant)
 
     def fit_start(self, trainer: Trainer) -> None:
-        # The window at the step of the checkpoint is void too, where an evaluation may have
-        # followed it, and is in the checkpoint.
+        # If an evaluation may have followed the checkpoint at the same step, the window at that
+        # step is void too; it is logged again from the checkpoint.
         if (
             self._valid_until is not None
             and self._valid_until < trainer.step
@@ -135,12 +135,12 @@ class Tracking(Callback):
             logger.flush()
 
     def figure(self, name: str, figure: Figure, step: int) -> None:
-        """Log a figure of this name."""
+        """Log a figure under this name."""
         for logger in self._loggers:
             logger.figure(f"figures/{name}", figure, step)
 
     def close(self, status: str) -> None:
-        """End all logs with the status of the run, as of `Logger`."""
+        """Close all loggers with the status of the run, as in `Logger`."""
         for logger in self._loggers:
             logger.close(status)
 
@@ -151,12 +151,12 @@ class Tracking(Callback):
             logger.scalars(named, trainer.step)
 
 
-# Their own groups; all else, but the task's metric, is a diagnostic.
+# Tags with their own groups; all others, except the task's metric, are diagnostics.
 GROUPS = ("Result", "loss", "nfe", "solver", "memory", "time", "lr", "epoch")
 
 
 def logged(values: Mapping[str, float], metric: str) -> dict[str, float]:
-    """Numbers by the tag that is logged, memory in MB.
+    """Numbers by the tag under which they are logged, with memory in MB.
 
     >>> logged({"memory/peak_bytes": 2e6, "kl/train": 0.1, "loss/test": 0.5}, "rmse")
     {'memory/peak_mb': 2.0, 'diagnostics/kl/train': 0.1, 'loss/test': 0.5}
@@ -172,10 +172,10 @@ def logged(values: Mapping[str, float], metric: str) -> dict[str, float]:
 
 
 def reported_tags(reported: Mapping[str, float], metric: str) -> dict[str, float]:
-    """The numbers that stand for a run so far, which tables of runs show.
+    """The numbers that represent a run so far, under the tags that tables of runs show.
 
     They are those of the best validation epoch, else of the last, as everywhere else. The capital
-    puts them first among the metrics of TensorBoard's HParams, which shows five.
+    letter puts them first among the metrics of TensorBoard's HParams, which shows five.
     """
     tags = {
         f"Result/{metric}": f"{metric}/test",

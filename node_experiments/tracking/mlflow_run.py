@@ -1,6 +1,6 @@
-"""MLflow, through its own library.
+"""Logger to MLflow, through its own library.
 
-`MLFLOW_TRACKING_URI` and `MLFLOW_EXPERIMENT_NAME` say where runs are kept.
+`MLFLOW_TRACKING_URI` and `MLFLOW_EXPERIMENT_NAME` say where runs are stored.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MLflowRun"]
 
-ENDINGS = {"completed": "FINISHED", "interrupted": "KILLED"}  # in MLflow's words; else FAILED
-RUN_ID = "mlflow_run_id"  # a file of the run directory, by which a resumed training continues
+ENDINGS = {"completed": "FINISHED", "interrupted": "KILLED"}  # MLflow's statuses; else FAILED
+RUN_ID = "mlflow_run_id"  # file in the run directory by which a resumed training finds its run
 
 
 class MLflowRun:
@@ -67,7 +67,7 @@ class MLflowRun:
         self._client.log_figure(self._id, figure, f"{name}/{step:08d}.png")
 
     def flush(self) -> None:
-        """Nothing: each call has written."""
+        """Do nothing: each call writes at once."""
 
     def close(self, status: str) -> None:
         self._client.set_terminated(self._id, ENDINGS.get(status, "FAILED"))

@@ -1,4 +1,4 @@
-"""Progress of training: a bar on a terminal, else lines."""
+"""Progress of training: a bar on a terminal, otherwise lines."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IMPORTANCE = ("epoch", "validation", "test", "train", "seconds", "nfe", "speed")
 
 
 class EpochLines(Callback):
-    """One plain line per epoch, in the log file and on the terminal."""
+    """Logs one plain line per epoch, in the log file and on the terminal."""
 
     def epoch_end(self, trainer: Trainer) -> None:
         metrics = trainer.metrics
@@ -57,10 +57,10 @@ def in_one_line(parts: Mapping[str, str], width: int) -> str:
 
 
 class ProgressLines(Callback):
-    """A line every half minute, so that a log grows also within an epoch.
+    """Logs a line every half minute, so that a log also grows within an epoch.
 
     Args:
-        shown: Also on the terminal, where no bar is; else in the log file alone.
+        shown: Show the lines on the terminal too, as it has no bar; else only in the log file.
         seconds: Time between two lines.
     """
 
@@ -68,31 +68,31 @@ class ProgressLines(Callback):
         self._level = logging.INFO if shown else logging.DEBUG
         self._seconds = seconds
         self._clock = Clock()
-        self._said = time.monotonic()
+        self._last_logged = time.monotonic()
 
     def fit_start(self, trainer: Trainer) -> None:
         self._clock = Clock(trainer.step)
-        self._said = time.monotonic()
+        self._last_logged = time.monotonic()
 
     def step_end(self, trainer: Trainer) -> None:
         now = time.monotonic()
-        if now - self._said < self._seconds:
+        if now - self._last_logged < self._seconds:
             return
-        self._said = now
+        self._last_logged = now
         total = total_steps(trainer)
         parts = [epoch_of(trainer), f"step {trainer.step}/{total}", *numbers_of(trainer)]
         left = self._clock.left(trainer.step, total)
         log.log(self._level, " | ".join([*parts, f"left {duration(left)}"]))
 
     def epoch_end(self, trainer: Trainer) -> None:
-        self._said = time.monotonic()  # the line of the epoch says more
+        self._last_logged = time.monotonic()  # the line of the epoch says more
 
 
 class Clock:
-    """Time left, from the steps of this process.
+    """Estimate of the time left, from the steps of this process.
 
     Args:
-        step: Those that were done before.
+        step: Number of steps that were done before.
     """
 
     def __init__(self, step: int = 0) -> None:
@@ -110,11 +110,11 @@ class Clock:
 
 
 class ProgressBar(Callback):
-    """A live line. Epoch, count and time left are always there; the rest as the width allows.
+    """Live line with epoch, count and time left, and more numbers as the width allows.
 
     Args:
         console: The terminal.
-        first: What is said until the first window of steps.
+        first: Text that is shown until the first window of steps.
     """
 
     def __init__(self, console: Console, first: str = "starting") -> None:
@@ -143,11 +143,11 @@ class ProgressBar(Callback):
 
 
 class Line(ProgressColumn):
-    """The whole line of the bar, as wide as the console is at that moment.
+    """The whole line of the bar, as wide as the console currently is.
 
     Attributes:
-        epoch: As `epoch 3/10`.
-        numbers: The most important first.
+        epoch: The current epoch, such as `epoch 3/10`.
+        numbers: Numbers as texts, the most important first.
     """
 
     max_refresh = 0.1
@@ -159,7 +159,7 @@ class Line(ProgressColumn):
         self.clock = Clock()
 
     def render(self, task: Task) -> Text:
-        """The line at this moment."""
+        """The current line."""
         total = int(task.total or 0)
         left = self.clock.left(int(task.completed), total)
         return progress_line(
@@ -204,19 +204,19 @@ def progress_line(
     return Text(" ").join([*parts, *shown, Text(end)])
 
 
-def bar(width: int, share: float) -> Text:
-    """A bar of so many characters, filled up to a fraction of it."""
-    filled = round(width * min(max(share, 0.0), 1.0))
+def bar(width: int, fraction: float) -> Text:
+    """A bar of `width` characters, filled to `fraction`."""
+    filled = round(width * min(max(fraction, 0.0), 1.0))
     return Text("━" * filled, "bar.complete") + Text("━" * (width - filled), "bar.back")
 
 
 def epoch_of(trainer: Trainer) -> str:
-    """The epoch that is being trained, as `epoch 3/10`."""
+    """The current epoch, such as `epoch 3/10`."""
     return f"epoch {min(trainer.epoch + 1, trainer.epochs)}/{trainer.epochs}"
 
 
 def total_steps(trainer: Trainer) -> int:
-    """Steps of the whole training."""
+    """Number of steps of the whole training."""
     return trainer.epochs * trainer.steps_per_epoch
 
 

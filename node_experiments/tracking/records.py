@@ -30,7 +30,7 @@ class MetricsFile(Callback):
         self._path = folder / "metrics.jsonl"
 
     def fit_start(self, trainer: Trainer) -> None:
-        # On a resume: the epochs that the checkpoint knows, and none that came after it.
+        # On a resume, keep the epochs in the checkpoint, and none that came after it.
         if self._path.exists() or trainer.history:
             lines = "".join(json.dumps(row) + "\n" for row in trainer.history).encode()
             write_atomically(self._path, lambda file: file.write(lines))
@@ -60,7 +60,7 @@ def run_info(seed: int, device: str) -> dict[str, Any]:
 
 @cache
 def package_versions() -> dict[str, str]:
-    """Versions of the packages that this process imported."""
+    """Versions of the main packages."""
     return {name: version(name) for name in PACKAGES}
 
 
@@ -95,6 +95,6 @@ def cpu_name() -> str:
 def cpu_instructions() -> str:
     """The widest vector instructions that torch uses here, such as AVX2 or AVX512.
 
-    A hypervisor may hide the model of the processor; this is the best hint to it.
+    A hypervisor may hide the model of the processor; this is then the best hint at it.
     """
     return torch.backends.cpu.get_cpu_capability()

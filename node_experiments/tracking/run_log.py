@@ -38,7 +38,7 @@ class RepeatedWarnings:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        """Take the place of `warnings.showwarning`, without the path and the line of source."""
+        """Replacement for `warnings.showwarning` that omits the path and the source line."""
         text = " ".join(str(message).split())
         key = f"{category.__name__}: {NUMBER.sub('#', text)}"
         first, count = self._found.get(key, (text, 0))
@@ -47,11 +47,11 @@ class RepeatedWarnings:
             self._log.warning("warning: %s", text)
 
     def counts(self) -> dict[str, int]:
-        """Each warning as it read at first, with the number of its occurrences."""
+        """Each warning in its first wording, with the number of its occurrences."""
         return dict(self._found.values())
 
     def conclude(self) -> None:
-        """Log how often those occurred that occurred more than once."""
+        """Log the number of occurrences of each warning that occurred more than once."""
         for text, count in self._found.values():
             if count > 1:
                 self._log.info("warned %d times: %s", count, text)
@@ -61,7 +61,7 @@ class RepeatedWarnings:
 def warnings_shown_once(log: logging.Logger) -> Iterator[RepeatedWarnings]:
     """Log each warning of the code inside once, instead of printing it.
 
-    Python's rule of once for each place does not hold where a text has a number in it.
+    Python's own rule, once per location, fails for texts that contain changing numbers.
     """
     found = RepeatedWarnings(log)
     with warnings.catch_warnings():
@@ -74,7 +74,7 @@ def warnings_shown_once(log: logging.Logger) -> Iterator[RepeatedWarnings]:
 
 @contextmanager
 def log_file(path: Path) -> Iterator[None]:
-    """Everything that is logged also goes, with times and tracebacks, into this file.
+    """Also write everything that is logged to this file, with times and tracebacks.
 
     Raises:
         LogError: It cannot be written.
@@ -83,7 +83,7 @@ def log_file(path: Path) -> Iterator[None]:
         handler = LogFile(path)
     except OSError as error:
         raise LogError(
-            f"{path} cannot be written: {error.strerror}; remove it, or begin the run elsewhere "
+            f"{path} cannot be written: {error.strerror}; remove it, or start the run elsewhere "
             "with outputs= or hydra.run.dir="
         ) from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -99,14 +99,14 @@ def log_file(path: Path) -> Iterator[None]:
 
 
 class LogError(UserError):
-    """No log can be written in a run directory."""
+    """The log of a run cannot be written."""
 
 
 class LogFile(logging.FileHandler):
-    """A log whose own failure, as on a full disk, neither ends a run nor hides why it ended."""
+    """Log file whose failure, as on a full disk, neither ends a run nor hides why it ended."""
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Leave the record out."""
+        """Drop the record."""
 
     def close(self) -> None:
         """Write what is left, if it can be written."""

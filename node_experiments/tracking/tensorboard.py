@@ -1,4 +1,4 @@
-"""TensorBoard: scalars, hyperparameters, texts and images, and charts of what belongs together."""
+"""Logger to TensorBoard: scalars, hyperparameters, texts, images, and charts of related tags."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TensorBoard"]
 
-# The Time Series page sorts its groups by name: these are last.
+# The Time Series page sorts its groups by name: the prefix puts these last.
 LAST = {"diagnostics/": "z_diagnostics/", "figures/": "z_figures/"}
 WRITTEN_NAME = re.compile(r"(events\.out\.tfevents\.)([0-9]+)(\..*)")  # with seconds since 1970
 
@@ -27,7 +27,7 @@ class TensorBoard:
     """Writes one event file into the run directory; see `Logger`."""
 
     def __init__(self, run: TrackedRun) -> None:
-        # Also void: what a process wrote here that came to no checkpoint.
+        # What a process wrote here without reaching a checkpoint is void too.
         purge = 0 if run.valid_until is None else run.valid_until + 1
         put_earlier_files_first(run.folder)
         self._writer = SummaryWriter(str(run.folder), purge_step=purge)
@@ -35,9 +35,9 @@ class TensorBoard:
             self._describe(run)
 
     def _describe(self, run: TrackedRun) -> None:
-        # As tags of this event file, and not as the sub-run that add_hparams makes. Without the
-        # summary of an experiment: TensorBoard takes that of one run for all, where each has
-        # separate settings, and from the runs themselves it sees which settings differ.
+        # Tags in this event file, instead of the sub-run that add_hparams makes. The experiment
+        # summary is left out: TensorBoard would apply that of one run to all runs, whose settings
+        # differ; without it, TensorBoard finds the settings that differ from the runs themselves.
         _, start, end = hparams(dict(run.hyperparameters), {})
         events = self._writer._get_file_writer()
         for summary in (start, end):
@@ -73,16 +73,16 @@ def grouped(tag: str) -> str:
 
 
 def fenced(text: str) -> str:
-    """Text that Markdown shows as it is, without empty lines."""
+    """Text as a Markdown code block, without empty lines."""
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     return "\n".join(["```", *lines, "```"])
 
 
 def put_earlier_files_first(folder: Path) -> None:
-    """Rename event files from what will have been the future, after a clock was set back.
+    """Rename event files whose names are in the future because a clock was set back.
 
-    TensorBoard reads the files of a run in the order of the times in their names, and what a later
-    one declares void is gone. Files of other names, such as a user's copy, are left alone.
+    TensorBoard reads the files of a run in the order of the times in their names, and a later file
+    may declare earlier points void. Files with other names, such as a user's copy, are left alone.
     """
     following = int(time.time())
     for path in sorted(folder.glob("events.out.tfevents.*"), reverse=True):
@@ -93,7 +93,7 @@ def put_earlier_files_first(folder: Path) -> None:
 
 
 def chart_layout(metric: str, solves: bool) -> dict[str, dict[str, list[Any]]]:
-    """The charts of the custom scalars page: what has one unit and scale is drawn together."""
+    """The charts of the custom scalars page: tags of the same unit and scale share a chart."""
 
     def chart(*tags: str) -> list[Any]:
         return ["Multiline", [f"^{tag}$" for tag in tags]]

@@ -1,6 +1,6 @@
-"""Weights & Biases, through its own library; `WANDB_MODE=offline` keeps everything here.
+"""Logger to Weights & Biases, through its own library; `WANDB_MODE=offline` uploads nothing.
 
-Its own environment variables say where and to whom: `WANDB_PROJECT`, `WANDB_ENTITY` and so on.
+Its environment variables set project and owner: `WANDB_PROJECT`, `WANDB_ENTITY` and so on.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ PROJECT = "node_experiments"
 class WandbRun:
     """Logs to one run of W&B, which a resumed training continues; see `Logger`.
 
-    W&B keeps the first of what it is given for a step, and a resumed training computes the same.
+    W&B keeps the first values that it is given for a step; a resumed training computes the same.
     """
 
     def __init__(self, run: TrackedRun) -> None:
-        # The same for the same run directory; W&B allows no slash in it.
+        # The same ID for the same run directory; W&B allows no slash in it.
         place = "-".join(run.folder.resolve().parts[-3:])
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", PROJECT),
@@ -51,13 +51,13 @@ class WandbRun:
 
     def figure(self, name: str, figure: Figure, step: int) -> None:
         if step >= self._first:
-            # Of a Figure itself, W&B asks pyplot, which nothing here imports.
+            # Given a Figure itself, W&B would use pyplot, which nothing here imports.
             png = io.BytesIO()
             figure.savefig(png, format="png")
             self._run.log({name: wandb.Image(Image.open(png))}, step=step)
 
     def flush(self) -> None:
-        """Nothing: W&B's own process writes what it is given."""
+        """Do nothing: W&B's own process writes the data."""
 
     def close(self, status: str) -> None:
         self._run.finish(exit_code=0 if status == "completed" else 1)

@@ -1,4 +1,4 @@
-"""Fewer batches than a dataset has, to look for mistakes."""
+"""Fewer batches than a dataset has, for debugging."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["FirstBatches", "OneBatch", "shorten"]
 
 
 def shorten(data: Any, overfit: bool, limit: int | None) -> None:
-    """Train on one batch alone, and read at most `limit` batches of each part of the data."""
+    """If `overfit`, train on one batch; read at most `limit` batches of each part of the data."""
     if overfit:
         data.train = OneBatch(data.train)
     if limit is not None:
@@ -47,7 +47,7 @@ class FirstBatches:
 
 
 class OneBatch:
-    """The first batch of the first epoch, as often as there are batches: a model must fit it."""
+    """The first batch of the first epoch, repeated through every epoch, for overfitting."""
 
     def __init__(self, batches: Any) -> None:
         self._length = len(batches)

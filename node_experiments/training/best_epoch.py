@@ -1,4 +1,4 @@
-"""The choice of the best epoch by the validation metric, and the end of training by patience."""
+"""Choice of the best epoch by the validation metric, and early stopping."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class BestEpoch:
 
     Args:
         metric: Name of the metric.
-        higher_is_better: Its direction.
+        higher_is_better: Whether higher values are better.
         patience: Evaluations in a row without a better value after which training ends; None for
-            no such end.
+            no early stopping.
 
     Attributes:
         value: The best value, or None.
         chosen_by: The metric by which it was chosen; `loss` where `metric` is undefined.
-        improved: Whether the last epoch is the best.
+        improved: Whether the epoch evaluated last is the best.
         waited: Evaluations since the best.
     """
 
@@ -34,7 +34,7 @@ class BestEpoch:
         self.improved = False
         self.waited = 0
 
-    def judge(self, validation: Mapping[str, float]) -> None:
+    def update(self, validation: Mapping[str, float]) -> None:
         """Compare the validation metrics of the epoch that was just evaluated with the best."""
         if self._metric not in validation and self.chosen_by != "loss":
             warnings.warn(
@@ -53,16 +53,16 @@ class BestEpoch:
 
     @property
     def stopped(self) -> bool:
-        """Whether the validation metric has not become better for too long."""
+        """Whether the validation metric has not improved for `patience` evaluations."""
         return self.patience is not None and self.waited >= self.patience
 
     @property
     def tag(self) -> str:
-        """TensorBoard tag of the metric by which the epoch is chosen."""
+        """TensorBoard tag of the metric by which the best epoch is chosen."""
         return f"{self.chosen_by}/validation"
 
     def row(self, history: Sequence[dict[str, float]]) -> dict[str, float]:
-        """The metrics of the best epoch among those of all epochs, else those of the last."""
+        """The metrics of the best epoch in the history of all epochs, else those of the last."""
         if self.value is not None:
             for row in history:
                 if row.get(self.tag) == self.value:

@@ -1,4 +1,4 @@
-"""Checkpoints: everything that a run needs to resume, or a model to be evaluated."""
+"""Checkpoints: everything that is needed to resume a run or to evaluate its model."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
 
-# What a checkpoint of any version holds, with the types of its parts. Those of today hold all that
-# `Checkpoints.save` and `Trainer.state_dict` name: data that was learned and more counters, too.
+# Contents of a checkpoint of any version, with their types. Current ones hold everything that
+# `Checkpoints.save` and `Trainer.state_dict` name, such as learned data and more counters.
 CONTENT: dict[str, type] = {
     "config": dict,
     "model": dict,
@@ -44,27 +44,27 @@ CONTENT: dict[str, type] = {
 
 
 class CheckpointError(UserError):
-    """A checkpoint that is missing, damaged or of something else."""
+    """A checkpoint that is missing, damaged, or not one of this program."""
 
 
 class Checkpoints(Callback):
-    """Writes `last.pt` after every epoch, every few minutes, and when a stop is asked for.
+    """Writes `last.pt` after every epoch, every few minutes, and when a stop is requested.
 
-    The one before is kept as `previous.pt`; `best.pt` is that of the best validation metric.
-    Must be the last callback: what the others do at the end of an epoch is done when it is saved.
+    The one before it is kept as `previous.pt`; `best.pt` is that of the best validation metric.
+    Must be the last callback, so that the others have finished the epoch when it is saved.
 
     Args:
-        folder: Where they are written, by process 0.
-        about: What is saved beside the state, as plain dicts and lists: `config`, the resolved
+        folder: Folder of the checkpoints; process 0 writes them.
+        metadata: What is saved with the state, as plain dicts and lists: `config`, the resolved
             configuration of the run, and `files`, the fingerprints of the data.
         minutes: Time between two checkpoints inside an epoch.
-        stop: Asked between steps.
+        stop: Checked between steps.
     """
 
     def __init__(
-        self, folder: Path, about: dict[str, Any], minutes: float, stop: StopRequest
+        self, folder: Path, metadata: dict[str, Any], minutes: float, stop: StopRequest
     ) -> None:
-        self._folder, self._about = folder, about
+        self._folder, self._metadata = folder, metadata
         self._seconds, self._stop = 60 * minutes, stop
         self._saved = time.monotonic()
 
@@ -88,17 +88,17 @@ class Checkpoints(Callback):
         return load_checkpoint(self._folder / BEST, device)
 
     def replace_best(self, checkpoint: dict[str, Any]) -> None:
-        """Write the checkpoint of the best epoch again."""
+        """Overwrite the checkpoint of the best epoch."""
         write_atomically(self._folder / BEST, lambda file: torch.save(checkpoint, file))
 
     def save(self, trainer: Trainer, best: bool = False) -> None:
-        """Write the state of training, first as the best one if it is."""
+        """Write the state of training; if `best`, to `best.pt` first."""
         learned = getattr(trainer.data, "learned", None)
-        checkpoint = {**self._about, "data": learned, **trainer.state_dict()}
+        checkpoint = {**self._metadata, "data": learned, **trainer.state_dict()}
         self._saved = time.monotonic()
         if trainer.group.rank != 0:
             return
-        # In memory first: a disk that is full then fails in one place, with an OSError.
+        # In memory first: a full disk then raises in one place only, an OSError.
         content = io.BytesIO()
         torch.save(checkpoint, content)
         if best:
@@ -110,15 +110,15 @@ class Checkpoints(Callback):
 
 
 def load_last(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any] | None:
-    """The last checkpoint of a run folder that is whole, or None if none was ever written.
+    """The last intact checkpoint of a run folder, or None if none was ever written.
 
     Raises:
-        CheckpointError: There are some, and all are damaged.
+        CheckpointError: There are checkpoints, and all are damaged.
     """
     there = [path for name in (LAST, PREVIOUS) if (path := folder / "checkpoints" / name).exists()]
     failure: CheckpointError | None = None
     for path in there:
-        if path.is_dir():  # in place of which nothing can be written either
+        if path.is_dir():  # nothing can be written in its place either
             raise CheckpointError(f"{path} is a directory where a checkpoint belongs; remove it")
         try:
             checkpoint = load_checkpoint(path, device)
@@ -142,7 +142,7 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     Only tensors and plain values are read: a checkpoint cannot run code.
 
     Raises:
-        CheckpointError: It is missing, damaged, or no checkpoint of this program.
+        CheckpointError: It is missing, damaged, or not a checkpoint of this program.
     """
     file = checkpoint_file(path)
     if not file.is_file():
@@ -152,14 +152,14 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of another pickle protocol, say: it is no user's
+            warnings.simplefilter("ignore")  # e.g. of the pickle protocol: of no use to users
             checkpoint = torch.load(file, map_location=device, weights_only=True)
     except (torch.OutOfMemoryError, MemoryError):
         raise
     except Exception as error:  # a damaged archive can fail in any way
         raise CheckpointError(
             f"checkpoint {file} is damaged, or holds more than tensors and plain values, or is "
-            "none; take another one of the run's checkpoints folder"
+            "not a checkpoint; take another one of the run's checkpoints folder"
         ) from error
     if not isinstance(checkpoint, dict) or not {"config", "model"} <= checkpoint.keys():
         raise CheckpointError(
@@ -170,7 +170,7 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
 
 
 def checkpoint_file(path: Path) -> Path:
-    """The file that a checkpoint is read from, of a run directory or a file."""
+    """The file to read a checkpoint from, given a run folder or a file."""
     if not path.is_dir():
         return path
     candidates = [path / "checkpoints" / name for name in (BEST, LAST, PREVIOUS)]
@@ -178,7 +178,7 @@ def checkpoint_file(path: Path) -> Path:
 
 
 def check_content(checkpoint: dict[str, Any], keys: Iterable[str], file: Path) -> None:
-    """Check that a checkpoint holds what `Checkpoints` writes there.
+    """Check that a checkpoint holds what `Checkpoints` writes under these keys.
 
     Raises:
         CheckpointError: One of the keys is missing, or its value is of another type.

@@ -1,8 +1,8 @@
 """Device, threads, seeds, and memory that a training step frees and the next one needs again.
 
-The allocator of glibc gives the end of its heap, and every large block, back to the system when
-it is freed, and the system hands out the same memory again page by page, each of them zeroed
-first. For a step of a few milliseconds that can be a third of its time.
+When memory is freed, the allocator of glibc returns the end of its heap and every large block to
+the system, which hands out the same memory again page by page, each of them zeroed first. For a
+step of a few milliseconds that can be a third of its time.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ __all__ = [
     "select_device",
 ]
 
-# Of <malloc.h>.
+# From <malloc.h>.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-LARGEST_BLOCK = 32 * 2**20  # that glibc takes for the threshold
+LARGEST_BLOCK = 32 * 2**20  # the largest threshold that glibc accepts
 LARGEST_INT = 2**31 - 1
 
 
@@ -37,10 +37,12 @@ class DeviceError(UserError):
 
 
 def select_device(name: str) -> torch.device:
-    """The device of that name, as `cuda` or `cuda:1`; `auto` takes cuda, then mps, then cpu.
+    """The device of that name, such as `cuda:1`; `auto` is the first available of cuda, mps, cpu.
+
+    Of cpu and mps there is one, with the index 0; `cpu:0` is returned as `cpu`.
 
     Raises:
-        DeviceError: The device was named and is not there.
+        DeviceError: There is no such device, or none with this index.
     """
     available = {
         "cuda": torch.cuda.is_available(),
@@ -49,30 +51,31 @@ def select_device(name: str) -> torch.device:
     }
     if name == "auto":
         name = next(device for device, there in available.items() if there)
-    kind, _, index = name.partition(":")
-    if index and available.get(kind) and int(index) >= torch.cuda.device_count():
-        last = torch.cuda.device_count() - 1
-        raise DeviceError(f"trainer.device={name} is not here; available: cuda:0 to cuda:{last}")
+    kind, colon, index = name.partition(":")
     if not available.get(kind):
         there = ", ".join(device for device, ok in available.items() if ok)
         raise DeviceError(
             f"trainer.device={name} is not available here; available: {there}; "
             "set trainer.device=auto to take the best of them"
         )
-    return torch.device(name)
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if colon and index not in map(str, range(count)):
+        there = kind if count == 1 else f"{kind}:0 to {kind}:{count - 1}"
+        raise DeviceError(f"trainer.device={name} is not available here; available: {there}")
+    return torch.device("cpu" if kind == "cpu" else name)
 
 
 def prepare_process(seed: int, threads: int | None, deterministic: bool) -> None:
-    """Seed every generator, and set threads, determinism, rounding and memory for this process."""
+    """Seed every generator; set threads, determinism, subnormals and memory of this process."""
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - libraries may draw from the global generator
     torch.manual_seed(seed)
     if threads is not None:
         torch.set_num_threads(threads)
-    # `use_deterministic_algorithms` does the same, and imports the compiler to tell it.
+    # `use_deterministic_algorithms` does the same, but imports the compiler to set it there too.
     torch.set_deterministic_debug_mode("error" if deterministic else "default")
-    # Gradients that vanish through a long recurrence or solve end in subnormal numbers, with
-    # which a CPU computes up to a hundred times slower.
+    # Gradients that vanish over a long recurrence or solve become subnormal numbers, with which a
+    # CPU computes up to a hundred times slower.
     torch.set_flush_denormal(True)
     keep_freed_memory()
 
@@ -85,9 +88,9 @@ def describe_device(device: torch.device) -> str:
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep what it frees, up to 2 GB; blocks above 32 MB still go back.
+    """Let this process keep memory that it frees, up to 2 GB, except blocks above 32 MB.
 
-    Nothing happens where the C library is not glibc.
+    Does nothing if the C library is not glibc.
     """
     if (libc := glibc()) is not None:
         libc.mallopt(M_MMAP_THRESHOLD, LARGEST_BLOCK)

@@ -1,4 +1,4 @@
-"""Data parallel training: each process takes its part of every batch.
+"""Data-parallel training: each process takes its part of every batch.
 
 All processes draw the same batch and take every n-th sample of it, so that the mean of their
 gradients is the gradient of the whole batch, and n processes compute what one would.
@@ -17,14 +17,14 @@ from torch.utils._pytree import tree_map
 
 from ..errors import UserError
 
-__all__ = ["ALONE", "Group", "join_group", "leave_group", "torchrun_group"]
+__all__ = ["SINGLE_PROCESS", "Group", "join_group", "leave_group", "torchrun_group"]
 
 T = TypeVar("T")
 PLAIN = (int, float, str, type(None))  # the same for all samples of a batch
 
 
 class Group:
-    """The processes that train one model; alone, everything is the identity.
+    """The processes that train one model; for a single one, all methods are the identity.
 
     Attributes:
         rank: Number of this process; the one with 0 writes files.
@@ -38,7 +38,7 @@ class Group:
         """The module, with gradients averaged over the processes in its backward pass."""
         return module if self.size == 1 else DistributedDataParallel(module)
 
-    def share(self, batch: Any) -> Any:
+    def shard(self, batch: Any) -> Any:
         """This process's samples of a batch: every `size`-th of them.
 
         Args:
@@ -46,24 +46,24 @@ class Group:
                 that picks samples by `select(indices)`.
 
         Raises:
-            UserError: The batch cannot be shared out evenly.
+            UserError: The batch cannot be divided evenly.
         """
         if self.size == 1:
             return batch
-        # That of a tensor picks something else.
+        # A tensor's `select` does something else.
         if hasattr(batch, "select") and not isinstance(batch, Tensor):
             self._check_even(len(batch))
             return batch.select(torch.arange(self.rank, len(batch), self.size))
-        return tree_map(self._share, batch)
+        return tree_map(self._shard_leaf, batch)
 
-    def _share(self, leaf: Any) -> Any:
+    def _shard_leaf(self, leaf: Any) -> Any:
         if isinstance(leaf, Tensor) and leaf.ndim == 0:
             return leaf
         if not isinstance(leaf, Tensor):
             if isinstance(leaf, PLAIN):
                 return leaf
             raise UserError(
-                f"a {type(leaf).__name__} is not shared out over processes; leave out "
+                f"a {type(leaf).__name__} cannot be divided among processes; leave out "
                 "trainer.devices"
             )
         self._check_even(len(leaf))
@@ -72,9 +72,9 @@ class Group:
     def _check_even(self, samples: int) -> None:
         if samples % self.size:
             raise UserError(
-                f"a batch of {samples} cannot be shared evenly by {self.size} processes; set "
-                "dataset.batch_size to a multiple of trainer.devices, and where the last batch is "
-                "smaller a dataset.train_size that it divides, or of images dataset.drop_last=true"
+                f"a batch of {samples} cannot be divided evenly among {self.size} processes; set "
+                "dataset.batch_size to a multiple of trainer.devices; if the last batch is "
+                "smaller, also dataset.train_size, or for images dataset.drop_last=true"
             )
 
     def mean(self, values: dict[str, float]) -> dict[str, float]:
@@ -107,7 +107,7 @@ class Group:
         return gathered
 
     def from_first(self, value: T) -> T:
-        """The value of process 0."""
+        """The value of process 0, in all processes."""
         if self.size == 1:
             return value
         box = [value]
@@ -115,7 +115,7 @@ class Group:
         return box[0]
 
 
-ALONE = Group()
+SINGLE_PROCESS = Group()
 
 
 def join_group(rendezvous: str, rank: int, size: int) -> Group:
@@ -133,10 +133,10 @@ def join_group(rendezvous: str, rank: int, size: int) -> Group:
 
 
 def torchrun_group() -> Group:
-    """The processes that torchrun started, met once in a process; alone without torchrun."""
+    """The processes that torchrun started, joined once; `SINGLE_PROCESS` without torchrun."""
     size = int(os.environ.get("WORLD_SIZE", 1))
     if size == 1:
-        return ALONE
+        return SINGLE_PROCESS
     rank = int(os.environ["RANK"])
     return Group(rank, size) if dist.is_initialized() else join_group("env://", rank, size)
 

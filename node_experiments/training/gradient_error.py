@@ -26,7 +26,7 @@ class GradientError(Callback):
     - `gradient/error`: norm of the difference to the reference, relative to its norm
 
     Args:
-        exactly: Inside this context a model solves its ODEs as exactly as is worth waiting for.
+        exactly: Context in which a model solves its ODEs accurately enough for a reference.
     """
 
     def __init__(self, exactly: Callable[[nn.Module], AbstractContextManager]) -> None:
@@ -47,7 +47,7 @@ class GradientError(Callback):
 def gradient(
     trainer: Trainer, batch: Any, random: dict[str, Any], precision: AbstractContextManager
 ) -> Tensor:
-    """All gradients of one batch's loss in one vector, with noise drawn from this state on."""
+    """The gradient of one batch's loss as a vector, with noise drawn from the given state on."""
     set_random_state(random)
     parameters = [p for p in trainer.model.parameters() if p.requires_grad]
     # cuDNN's recurrent networks have no backward pass in evaluation mode.

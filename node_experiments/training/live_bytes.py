@@ -1,4 +1,4 @@
-"""Peak of the bytes that are alive at once, counted and not sampled."""
+"""Peak number of live bytes, counted and not sampled."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ __all__ = ["LiveBytes"]
 
 
 class LiveBytes(TorchDispatchMode):
-    """Context that follows every storage that an operation makes inside it until it is freed.
+    """Context that tracks every storage that an operation makes inside it until it is freed.
 
-    The count is the same on every machine, other than the resident memory of a process; it takes
-    some microseconds for each operation. What an operation needs only while it computes is not
-    seen.
+    Unlike the resident memory of a process, the count is the same on every machine; it costs a few
+    microseconds per operation. Memory that an operation uses only while it computes is not seen.
 
     Attributes:
-        live: Bytes alive now.
-        peak: Most bytes that were alive at once.
+        live: Number of live bytes now.
+        peak: Largest number of bytes that were live at once.
     """
 
     def __init__(self) -> None:

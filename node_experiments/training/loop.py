@@ -1,4 +1,4 @@
-"""The training loop. It knows epochs, the optimiser, the device and events, and nothing else."""
+"""The training loop: it handles epochs, the optimiser, the device and events, and no more."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from .best_epoch import BestEpoch
 from .distributed import (
-    ALONE,
+    SINGLE_PROCESS,
     Group,
 )
-from .losses import LossOfBatch, Means, weighted_means
+from .losses import BatchLoss, Means, weighted_means
 from .random_state import (
     random_state,
     set_random_state,
 )
-from .task import Task, samples_in, weight_of
+from .task import Task, batch_weight, samples_in
 
 __all__ = ["Batches", "Callback", "Data", "Trainer", "TrainingDiverged"]
 
-# What a checkpoint keeps of the trainer itself.
+# Attributes of the trainer itself that a checkpoint keeps.
 COUNTERS = ("epoch", "index", "step", "tested", "metrics", "history", "windows")
 
 
 class Batches(Protocol):
-    """Batches of one epoch; the order of the training ones follows `epoch`."""
+    """Batches of one epoch; the order of training batches depends on their `epoch`."""
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Any: ...
@@ -51,7 +51,7 @@ class TrainingDiverged(RuntimeError):
 
 
 class Callback:
-    """Base of all callbacks; each event does nothing until a subclass says otherwise.
+    """Base class of callbacks; each event does nothing unless a subclass overrides it.
 
     fit_start
       epoch_start
@@ -60,7 +60,7 @@ class Callback:
           after_backward          the gradient of a batch was added
         step_end                  gradients were applied
         log                       every few steps; trainer.window holds their means
-        between_steps             the state is whole: it may be saved, and training stopped;
+        between_steps             the state is complete: it may be saved, and training stopped;
                                   also between the batches of an evaluation
       evaluate                    trainer.metrics holds the epoch's metrics
       epoch_end
@@ -71,10 +71,10 @@ class Callback:
         """Called once, before the first epoch."""
 
     def epoch_start(self, trainer: Trainer) -> None:
-        """Called before the first step of each epoch; not again on a resume inside it."""
+        """Called before the first step of each epoch; not again if a run resumes inside it."""
 
     def step_start(self, trainer: Trainer) -> None:
-        """Called before each step, with its batches at hand."""
+        """Called before each step, when its batches are loaded."""
 
     def after_loss(self, trainer: Trainer) -> None:
         """Called between forward and backward pass of each batch."""
@@ -98,7 +98,7 @@ class Callback:
         """Called when all metrics of an epoch are known."""
 
     def fit_end(self, trainer: Trainer) -> None:
-        """Called once at the end, however it came."""
+        """Called once at the end, also after an error."""
 
     def state_dict(self) -> dict[str, Any]:
         """State of this callback for a checkpoint: tensors and plain values."""
@@ -113,15 +113,15 @@ class Trainer:
 
     Args:
         task: Loss and metrics.
-        model: On `device`.
-        scheduler: Stepped after every step of the optimiser.
-        data: Its batches are on `device`.
+        model: The model, on `device`.
+        scheduler: Learning-rate schedule, stepped after every step of the optimiser.
+        data: Batches, on `device`.
         callbacks: Called in this order at every event.
         epochs: Passes over the training data.
-        precision: `fp32`, or `bf16` for products and convolutions in bfloat16.
-        clip_norm: Largest norm of the joint gradient, or None.
-        accumulate: Successive batches in a step; what is left at the end of an epoch is one too.
-        log_every: Steps in a window of `log`.
+        precision: `fp32`, or `bf16` for matrix products and convolutions in bfloat16.
+        clip_norm: Largest norm of the gradient of all parameters, or None for no limit.
+        accumulate: Successive batches per step; those left at the end of an epoch are a step too.
+        log_every: Steps per window of `log`.
         evaluate_every: Epochs from one evaluation to the next; the last epoch always has one.
         patience: Evaluations in a row without a better validation metric after which training
             ends; None to train for all epochs.
@@ -129,10 +129,10 @@ class Trainer:
 
     Attributes:
         epoch: Epochs completed.
-        index: Steps completed of the epoch that is being trained.
-        step: Steps completed.
+        index: Steps completed in the current epoch.
+        step: Steps completed in all epochs.
         best_epoch: The best epoch by the task's metric on the validation data.
-        tested: Samples of the last evaluation; 0 where the batches do not tell.
+        tested: Number of samples of the last evaluation; 0 if unknown.
         window: Means over the last window of steps, by TensorBoard tag.
         metrics: Metrics of the last epoch, by TensorBoard tag.
         history: The metrics of all epochs; `windows` those of all windows.
@@ -155,7 +155,7 @@ class Trainer:
         log_every: int = 20,
         evaluate_every: int = 1,
         patience: int | None = None,
-        group: Group = ALONE,
+        group: Group = SINGLE_PROCESS,
     ) -> None:
         self.task, self.model, self.data = task, model, data
         self.optimizer, self.scheduler = optimizer, scheduler
@@ -167,7 +167,7 @@ class Trainer:
         if hasattr(task, "steps_per_epoch"):
             task.steps_per_epoch = self.steps_per_epoch
         self.group = group
-        self.loss_of_batch = group.wrap(LossOfBatch(task, model))
+        self.batch_loss = group.wrap(BatchLoss(task, model))
         self.epoch = 0
         self.index = 0
         self.step = 0
@@ -187,7 +187,7 @@ class Trainer:
 
     @property
     def reported(self) -> dict[str, float]:
-        """The metrics that stand for the run so far: of the best validation epoch, or the last."""
+        """The metrics that represent the run so far: those of the best epoch, or of the last."""
         return self.best_epoch.row(self.history)
 
     def fit(self) -> None:
@@ -208,7 +208,7 @@ class Trainer:
             self.emit("fit_end")
 
     def train_epoch(self) -> None:
-        """One pass over the training data, or what is left of it after a resume."""
+        """Train for one pass over the data, or for what is left of it after a resume."""
         self.model.train()
         self.data.train.epoch = self.epoch
         if self.index == 0:
@@ -216,8 +216,8 @@ class Trainer:
         steps = self.steps_per_epoch
         batches = self.batches_left() if self.index < steps else iter(())
         while step := list(islice(batches, self.accumulate)):
-            metrics = self.train_step([self.group.share(batch) for batch in step])
-            samples = sum(map(weight_of, step))
+            metrics = self.train_step([self.group.shard(batch) for batch in step])
+            samples = sum(map(batch_weight, step))
             self._epoch_means.add(metrics, samples)
             self._window_means.add(metrics, samples)
             self.index += 1
@@ -239,20 +239,20 @@ class Trainer:
         return batches
 
     def train_step(self, batches: Sequence[Any]) -> dict[str, Tensor]:
-        """Losses, gradients, one step of the optimiser; returns detached metrics.
+        """Compute losses and gradients, step the optimiser, and return detached metrics.
 
         The loss is the mean over the samples of all batches, as if they were one.
         """
         self.emit("step_start")
         self.optimizer.zero_grad(set_to_none=True)
-        sizes = [*map(weight_of, batches)]
+        sizes = [*map(batch_weight, batches)]
         found: list[dict[str, Tensor]] = []
         for batch, size in zip(batches, sizes, strict=True):
-            share = size / sum(sizes)
+            fraction = size / sum(sizes)
             with self.autocast():
-                loss, metrics = self.loss_of_batch(batch, self.step)
+                loss, metrics = self.batch_loss(batch, self.step)
             self.emit("after_loss")
-            (loss if share == 1.0 else share * loss).backward()
+            (loss if fraction == 1.0 else fraction * loss).backward()
             found.append({"loss": loss.detach(), **metrics})
             self.emit("after_backward")
         if self.clip_norm is not None:
@@ -282,16 +282,16 @@ class Trainer:
 
     @property
     def is_last(self) -> bool:
-        """Whether no epoch follows those that are completed."""
+        """Whether no epoch follows the completed ones."""
         return self.epoch >= self.epochs or self.best_epoch.stopped
 
     def is_evaluated(self, epoch: int) -> bool:
-        """Whether the model is evaluated after so many epochs."""
+        """Whether the model is evaluated after this number of epochs."""
         return epoch % self.evaluate_every == 0 or epoch == self.epochs
 
     def evaluate_epoch(self) -> None:
-        """Metrics on validation and test data; whether the checkpoint is the best so far."""
-        # Until all is evaluated, the state is that of the end of training.
+        """Evaluate on validation and test data, and compare with the best epoch so far."""
+        # Checkpoints during the evaluation hold the state from before it.
         self._random_before_evaluation = random_state()
         validation = None
         if self.data.validation is not None:
@@ -301,7 +301,7 @@ class Trainer:
 
         if validation is not None:
             self.metrics |= {f"{name}/validation": value for name, value in validation.items()}
-            self.best_epoch.judge(validation)
+            self.best_epoch.update(validation)
         self.metrics |= {f"{name}/test": value for name, value in test.items()}
 
     def end_epoch(self) -> None:
@@ -314,20 +314,20 @@ class Trainer:
         self.emit("epoch_end")
 
     def evaluate(self, batches: Batches) -> dict[str, float]:
-        """The task's metrics over these batches, from process 0."""
+        """The task's metrics over these batches, computed by process 0."""
         values: dict[str, float] = {}
         self.model.eval()
         if self.group.rank == 0:
-            evaluated = Evaluated(self, batches)
+            evaluated = InterruptibleBatches(self, batches)
             with torch.no_grad(), self.autocast():
                 values = self.task.evaluate(self.model, evaluated)
             self.tested = evaluated.samples
         return self.group.from_first(values)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything from which `load_state_dict` resumes as if nothing had happened.
+        """Everything that `load_state_dict` needs to resume as if there had been no interruption.
 
-        To be taken between two steps, by all processes of the group.
+        To be called between two steps, by all processes of the group.
         """
         local = {
             "random": self._random_before_evaluation or random_state(),
@@ -371,12 +371,12 @@ class Trainer:
 
 
 def training_tag(name: str) -> str:
-    """The TensorBoard tag of a metric; one that is there in training alone names its own."""
+    """The TensorBoard tag of a training metric; a name with `/` is a tag already."""
     return name if "/" in name else f"{name}/train"
 
 
-class Evaluated:
-    """Batches of an evaluation, between which a run alone may be stopped as between steps."""
+class InterruptibleBatches:
+    """Batches of an evaluation, between which a run of one process may be stopped."""
 
     def __init__(self, trainer: Trainer, batches: Batches) -> None:
         self._trainer, self._batches = trainer, batches

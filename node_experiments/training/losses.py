@@ -12,23 +12,23 @@ from ..nn.ode_module import solving_modules
 from ..nn.regularizers import Penalty
 from .task import Task
 
-__all__ = ["LossOfBatch", "Means", "take_penalties", "weighted_means"]
+__all__ = ["BatchLoss", "Means", "take_penalties", "weighted_means"]
 
 
 @dataclass
 class Means:
-    """Running means of 0-d tensors, read only when asked for, so that no step waits for one.
+    """Running means of 0-d tensors, read only on request, so that no step waits for the device.
 
     Attributes:
-        sums: Over samples.
-        count: Of the samples.
+        sums: Sums over samples.
+        count: Number of samples.
     """
 
     sums: dict[str, Tensor] = field(default_factory=dict)
     count: int = 0
 
     def add(self, metrics: dict[str, Tensor], samples: int) -> None:
-        """Take in the metrics of one step, which are means over its samples."""
+        """Add the metrics of one step, which are means over its samples."""
         for name, value in metrics.items():
             total = samples * value
             self.sums[name] = self.sums[name] + total if name in self.sums else total
@@ -40,14 +40,14 @@ class Means:
 
 
 def take_penalties(model: nn.Module) -> Iterator[tuple[str, Penalty]]:
-    """The penalties of all solves since they were last taken, by the name of the integral."""
+    """The penalties of all solves since the last call, with the names of their integrals."""
     for module in solving_modules(model):
         penalties, module.penalties = module.penalties, {}
         yield from penalties.items()
 
 
-class LossOfBatch(nn.Module):
-    """A batch -> its loss, with penalties, and metrics, as a module that can be wrapped as one."""
+class BatchLoss(nn.Module):
+    """Loss with penalties, and metrics, of a batch, as a single module that can be wrapped."""
 
     def __init__(self, task: Task, model: nn.Module) -> None:
         super().__init__()
@@ -65,10 +65,10 @@ class LossOfBatch(nn.Module):
 def weighted_means(
     metrics: Sequence[dict[str, Tensor]], weights: Sequence[int]
 ) -> dict[str, Tensor]:
-    """Means of metrics of the same names, each batch with its weight."""
-    shares = [weight / sum(weights) for weight in weights]
+    """Weighted means over batches of the metrics of each name."""
+    fractions = [weight / sum(weights) for weight in weights]
     total: dict[str, Tensor] = {}
-    for share, each in zip(shares, metrics, strict=True):
+    for fraction, each in zip(fractions, metrics, strict=True):
         for name, value in each.items():
-            total[name] = total[name] + share * value if name in total else share * value
+            total[name] = total[name] + fraction * value if name in total else fraction * value
     return total

@@ -17,7 +17,7 @@ from .loop import Callback, Trainer
 __all__ = ["MemoryMeter", "SavedBytes", "peak_bytes"]
 
 
-STATUS = Path("/proc/self/status")  # of this process, where the kernel is Linux
+STATUS = Path("/proc/self/status")  # of this process, on Linux
 
 
 class SavedBytes:
@@ -34,7 +34,7 @@ class SavedBytes:
         own = [*model.parameters(), *model.buffers()]
         self._seen = {tensor.untyped_storage().data_ptr() for tensor in own}
         self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda x: x)
-        # Kept alive until the end, so that no address is given out twice.
+        # Kept alive until the end, so that no address is used twice.
         self._kept: list[Tensor] = []
         self.total = 0
 

@@ -36,7 +36,7 @@ def make_optimizer(
     beta1: float = 0.9,
     beta2: float = 0.999,
 ) -> Optimizer:
-    """The optimiser of that name, one of `OPTIMIZERS`; one kernel per step where torch has it."""
+    """The optimiser of that name, one of `OPTIMIZERS`; fused where torch supports it."""
     if name == "sgd":
         return torch.optim.SGD(
             parameters, lr, momentum, weight_decay=weight_decay, nesterov=nesterov, fused=True
@@ -60,8 +60,8 @@ def make_scheduler(
 ) -> lr_scheduler.LRScheduler:
     """The schedule of that name, one of `SCHEDULERS`, to be stepped once per training step.
 
-    `one_cycle` (Smith & Topin 2018) also moves the momentum, or Adam's beta1, against the rate:
-    0.9 from 0.95 to 0.85 and back, another one likewise by half of what it lacks to 1.
+    `one_cycle` (Smith & Topin 2018) also varies the momentum, or Adam's beta1, against the rate:
+    0.9 from 0.95 to 0.85 and back, and any other value m by (1 - m) / 2 up and down.
     """
     if name == "step":
         milestones = [epoch * steps_per_epoch for epoch in epochs]
@@ -74,7 +74,7 @@ def make_scheduler(
         return lr_scheduler.OneCycleLR(
             optimizer,
             optimizer.defaults["lr"],
-            # One more than is taken: the schedule raises at the step after its last.
+            # One more than are made: the schedule raises when it is stepped after its last step.
             total_steps=total_steps + 1,
             pct_start=warmup,
             cycle_momentum=momentum > 0,
@@ -87,6 +87,6 @@ def make_scheduler(
 
 
 def momentum_of(optimizer: Optimizer) -> float:
-    """Its momentum, or Adam's beta1."""
+    """The momentum of an optimiser, or Adam's beta1."""
     defaults = optimizer.defaults
     return defaults["momentum"] if "momentum" in defaults else defaults["betas"][0]

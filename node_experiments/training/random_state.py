@@ -15,7 +15,7 @@ __all__ = ["random_state", "seeded", "set_random_state"]
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Draw from this seed inside, and as before afterwards, on the CPU and on the device."""
+    """Seed the generators of the CPU and the device inside, and restore them afterwards."""
     has_own = device.type in ("cuda", "mps")
     kind = device.type if has_own else "cuda"
     with torch.random.fork_rng([device] if has_own else [], device_type=kind):
@@ -24,7 +24,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def random_state() -> dict[str, Any]:
-    """States of the generators of Python, NumPy, torch and CUDA."""
+    """States of the generators of Python, NumPy, torch, CUDA and MPS."""
     name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002
     return {
         "python": random.getstate(),

@@ -1,4 +1,4 @@
-"""Stopping between two steps when the user, or a scheduler that needs the machine, asks for it."""
+"""Stopping between two steps at the request of the user or of a job scheduler."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["EXIT_REQUEUE", "Interrupted", "StopRequest", "is_ours", "stop_on_signals"]
+__all__ = ["EXIT_REQUEUE", "Interrupted", "StopRequest", "is_stop_request", "stop_on_signals"]
 
-# The exit code by which submitit's executors know that a job is to be started again.
+# The exit code that tells submitit's executors to start a job again.
 EXIT_REQUEUE = 144
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
@@ -20,14 +20,14 @@ DEFAULT = (signal.SIG_DFL, signal.default_int_handler)
 
 
 class Interrupted(Exception):
-    """Training was stopped between two steps, its state saved."""
+    """Training was stopped between two steps, and its state was saved."""
 
 
 class StopRequest:
-    """The signal that asked for a stop, or None.
+    """A request to stop, if a signal has made one.
 
     Args:
-        at_once: Nothing will ask for it between two steps; it stops what is being done.
+        at_once: Stop immediately, for when nothing checks for the request between steps.
     """
 
     def __init__(self, at_once: bool = False) -> None:
@@ -36,7 +36,7 @@ class StopRequest:
 
     @property
     def exit_code(self) -> int:
-        """130 after Ctrl-C, as shells have it; else the code that asks for a new start."""
+        """130 after Ctrl-C, as in shells; else the code by which a job is started again."""
         return 130 if self.signum == signal.SIGINT else EXIT_REQUEUE
 
     def receive(self, signum: int, frame: FrameType | None) -> None:
@@ -54,18 +54,22 @@ def stop_on_signals(at_once: bool = False) -> Iterator[StopRequest]:
     """Take SIGINT, SIGTERM, SIGUSR1, SIGUSR2 and SIGHUP as requests to stop.
 
     Args:
-        at_once: As of `StopRequest`.
+        at_once: See `StopRequest`.
 
     A SIGTERM for which a launcher has a handler is left to it: a scheduler that preempts sends
-    SIGTERM beside the signal by which the launcher requeues. A SIGHUP that `nohup` had ignored
-    stays ignored.
+    SIGTERM along with the signal on which the launcher requeues. A SIGHUP that is ignored because
+    of `nohup` stays ignored.
     """
     request = StopRequest(at_once)
     before = {}
     if threading.current_thread() is threading.main_thread():
         for signum in SIGNALS:
             handler = signal.getsignal(signum)
-            if signum == signal.SIGTERM and handler not in DEFAULT and not is_ours(handler):
+            if (
+                signum == signal.SIGTERM
+                and handler not in DEFAULT
+                and not is_stop_request(handler)
+            ):
                 continue
             if signum == signal.SIGHUP and handler == signal.SIG_IGN:
                 continue
@@ -77,13 +81,13 @@ def stop_on_signals(at_once: bool = False) -> Iterator[StopRequest]:
             signal.signal(signum, handler)
 
 
-def is_ours(handler: object) -> bool:
-    """Whether a signal is handled by a `StopRequest`, and by no launcher."""
+def is_stop_request(handler: object) -> bool:
+    """Whether a signal's handler is that of a `StopRequest` and not of a launcher."""
     return isinstance(getattr(handler, "__self__", None), StopRequest)
 
 
 def leave_terminal() -> None:
-    """Let what is still printed go nowhere: writing to a terminal that was closed is an error."""
+    """Discard further output, since writing to a terminal that was closed is an error."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):
         if stat.S_ISCHR(os.fstat(descriptor).st_mode):

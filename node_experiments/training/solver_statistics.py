@@ -19,17 +19,17 @@ __all__ = ["CountedBatches", "SolverStatistics", "solve_statistics"]
 
 
 class SolverStatistics(Callback):
-    """Counts what solves take, from the statistics that they return.
+    """Counts function evaluations and steps, from the statistics that solves return.
 
-    Writes, each for one batch, as a mean over the ODEs of the model (of one that is solved again
-    and again, such as between observations, all solves of the batch count together):
+    Writes, per batch, as means over the ODEs of the model (for one that is solved several times,
+    such as between observations, all solves of a batch are added up):
 
     - `nfe/forward`: evaluations of the vector field by the forward solve
     - `nfe/backward`: evaluations while computing gradients
     - `solver/accepted`, `solver/rejected`: steps of the forward solve
 
-    Among several processes these are means, and `<tag>_max` their maxima over the processes: the
-    slowest of them sets the pace.
+    With several processes these are means over the processes, and `<tag>_max` their maxima, since
+    the slowest process sets the pace.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class SolverStatistics(Callback):
 
 
 def over_processes(trainer: Trainer, sums: dict[str, float], solves: int) -> dict[str, float]:
-    """Means per ODE and batch, and among several processes their maxima too."""
+    """Means per ODE and batch and, with several processes, also their maxima."""
     means = {tag: total / solves for tag, total in sums.items()}
     found = dict(trainer.group.mean(means))
     if trainer.group.size > 1:
@@ -78,11 +78,11 @@ def over_processes(trainer: Trainer, sums: dict[str, float], solves: int) -> dic
 
 
 class CountedBatches:
-    """Batches of an evaluation, which count what the solves of each take.
+    """Batches of an evaluation that count the function evaluations of the solves of each.
 
     Attributes:
-        evaluations: Of the vector fields, by all forward solves so far.
-        solves: Passes of an ODE over a batch.
+        evaluations: Function evaluations of all forward solves so far.
+        solves: Number of passes of an ODE over a batch.
     """
 
     def __init__(self, batches: Batches, model: nn.Module) -> None:

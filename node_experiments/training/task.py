@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-__all__ = ["Baseline", "Task", "samples_in", "weight_of"]
+__all__ = ["Baseline", "Task", "batch_weight", "samples_in"]
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,9 @@ class Baseline:
     """Score of a model that learned nothing, on validation data, else on test data.
 
     Attributes:
-        metric: Of which less is better.
-        value: What it reaches.
-        predicts: What it predicts, such as `the training mean`.
+        metric: Name of a metric of which lower values are better.
+        value: Its value for this model.
+        predicts: What this model predicts, such as `the training mean`.
     """
 
     metric: str
@@ -27,25 +27,25 @@ class Baseline:
 
 
 class Task(Protocol):
-    """One kind of problem.
+    """One kind of problem to train on: its loss and metrics.
 
     It may also have
 
     - `steps_per_epoch`: steps of the optimiser in an epoch, for a loss that changes with the
       epochs; the trainer sets it
-    - `details() -> {name: JSON}`: what else an evaluation found, which `mode=eval` writes to
+    - `details() -> {name: JSON}`: further results of an evaluation, which `mode=eval` writes to
       `<name>.json`
-    - `baseline(data) -> Baseline`: what a model that learned nothing reaches; a run that ends ten
+    - `baseline(data) -> Baseline`: the score of a model that learned nothing; a run that ends ten
       times worse has diverged
-    - `calibrate(model, data) -> {metric: value}`: fit, once training has ended, what is no matter
-      of gradients, such as the width of a band, and say what that reaches on the validation data;
-      it changes nothing by which the best epoch was chosen
-    - `coverage_metrics(model, data) -> {metric: value}`: what the calibrated model reaches on the
-      test data, beside the metrics of every evaluation
+    - `calibrate(model, data) -> {metric: value}`: after training, fit what gradients do not, such
+      as the width of a band, and return the resulting metrics on the validation data; it must not
+      change the metric by which the best epoch was chosen
+    - `coverage_metrics(model, data) -> {metric: value}`: metrics of the calibrated model on the
+      test data, in addition to those of every evaluation
 
     Attributes:
-        metric: Name of the metric by which a checkpoint is the best.
-        higher_is_better: Direction of that metric.
+        metric: Name of the metric by which the best checkpoint is chosen.
+        higher_is_better: Whether higher values of that metric are better.
     """
 
     metric: str
@@ -76,6 +76,6 @@ def samples_in(batch: Any) -> int:
     return len(batch) if hasattr(batch, "__len__") else 0
 
 
-def weight_of(batch: Any) -> int:
-    """Weight of a batch in means: its samples, or 1 if unknown."""
+def batch_weight(batch: Any) -> int:
+    """Weight of a batch in means: its number of samples, or 1 if unknown."""
     return samples_in(batch) or 1

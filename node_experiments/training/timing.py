@@ -16,13 +16,13 @@ class Timing(Callback):
     Writes:
 
     - `time/step_seconds`: mean seconds of a training step, batch and update included
-    - `time/data_seconds`: how long of these it waited for its batch
+    - `time/data_seconds`: mean seconds of these that it waited for its batch
     - `time/epoch_seconds`: seconds of the epoch, evaluation included
-    - `time/first_step_seconds`: the first step of this process, in which much is made ready; with
-      `trainer.compile=true` it compiles
+    - `time/first_step_seconds`: seconds of the first step of this process, which includes much
+      initialisation and, with `trainer.compile=true`, compilation
 
     Attributes:
-        earlier_seconds: What this run took before it was resumed.
+        earlier_seconds: Seconds that this run took before it was resumed.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""How soon a model has 1 % error."""
+"""Training time until a model has 1 % error."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ run, beside other work on the second core. `python scripts/benchmark_training.py
 
 
 def learning(report: dict[str, Any]) -> str:
-    """The runs to 1 % error, and how many times sooner ours gets there."""
+    """The runs to 1 % error, and how many times as fast ours is."""
     runs = report["runs"]
     ended = {name: run["history"][-1]["seconds"] for name, run in runs.items() if run["reached"]}
     lines = [
         "",
         "| training until 1 % test error on MNIST, batch 128 | seconds of training | steps "
-        "| ours is sooner by |",
+        "| ours is faster by |",
         "| --- | ---: | ---: | ---: |",
     ]
     for name, run in runs.items():

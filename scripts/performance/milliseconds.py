@@ -44,8 +44,8 @@ STEPS = (
     Line("midpoint", "MLP 2-128-128-2, 1000 points, 20 steps of `midpoint`"),
 )
 SAMPLES = (
-    Line("oscillators", "64 oscillators, stiffness x 100, tolerance 1e-4; all share the steps"),
-    Line("oscillators", "the same; each has its own steps (torchode, too)", ours=EACH),
+    Line("oscillators", "64 oscillators, stiffness x 100, tolerance 1e-4; shared step sizes"),
+    Line("oscillators", "the same; per-sample step sizes (torchode, too)", ours=EACH),
 )
 IMAGES = (
     Line("mnist", "MNIST ODE-Net, batch 128"),
@@ -146,7 +146,7 @@ def conditions(report: dict[str, Any]) -> str:
     which = "commit" if len(commits) == 1 else "each row at one of the commits"
     return (
         f"{machine['processor']} ({machine['instructions']}), {threads}, medians of "
-        f"{machine['repetitions']} that take turns in one process; {versions}; "
+        f"{machine['repetitions']} interleaved repetitions in one process; {versions}; "
         f"{which} {', '.join(commits)}"
     )
 
@@ -158,19 +158,20 @@ def performance(report: dict[str, Any]) -> str:
         *table(report, TRAINING, "ms, forward and backward"),
         "",
         *([*table(report, FORWARD, "ms, forward only"), ""] if forward else []),
-        f"{conditions(report)}. Load average {report['machine']['load_average']:.1f}. By `dopri5` "
-        "at tolerance 1e-3 where nothing else is said; all of a row compute the same function "
-        "with the same parameters. *Ours* is the fastest of our exact gradient methods, *ours, "
-        f"compiled* `gradient=backprop trainer.compile=true`{warm_up(report)}. Peers have the "
-        "layers of their examples; *with our layers* tells what the solver alone gains. A dash: "
-        "it cannot (torchode has no fixed steps), or has no such layers here. Every contender: "
+        f"{conditions(report)}. Load average {report['machine']['load_average']:.1f}. The method is "
+        "`dopri5` at tolerance 1e-3 unless stated otherwise; all contenders of a row compute the "
+        "same function with the same parameters. *Ours* is the fastest of our exact gradient "
+        "methods, *ours, compiled* is `gradient=backprop trainer.compile=true`"
+        f"{warm_up(report)}. Peers have the layers of their examples; *with our layers* shows "
+        "what the solver alone gains. A dash means that a contender cannot do it (torchode has no "
+        "fixed steps) or has no such layers here. All contenders: "
         "[outputs/reference/training_speed](outputs/reference/training_speed/training_speed.json)"
         " (`python scripts/benchmark_training.py`).",
         "",
         *errors(report),
         "",
-        "Errors are relative to a tight solve in double precision; backpropagation records its "
-        "products with the Jacobian and counts none.",
+        "Errors are relative to a tight solve in double precision. Backpropagation replays recorded "
+        "operations in its backward pass, so no evaluations are counted there.",
     ]
     alone = [report["rows"][name] for name in ("overhead", "start") if name in report["rows"]]
     if alone:

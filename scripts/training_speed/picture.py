@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from node_experiments.figures.labels import GROUND, label_points
+from node_experiments.figures.labels import BACKGROUND, label_points
 from node_experiments.figures.style import (
     COLORS,
     SMALLEST,
@@ -63,7 +63,7 @@ def draw_rows(report: dict[str, Any], path: Path) -> None:
                 )  # fmt: skip
                 ax.annotate(
                     milliseconds(result["seconds"]), (ratio, place), (7, 0), fontsize=SMALLEST,
-                    textcoords="offset points", va="center", bbox=GROUND,
+                    textcoords="offset points", va="center", bbox=BACKGROUND,
                 )  # fmt: skip
             ax.set_yticks(range(len(results)), [result["name"] for result in results])
             ax.set_ylim(-0.7, len(results) - 0.3)

@@ -34,7 +34,7 @@ def test_blanks_between_cells(tmp_path, quote):
     rows = "".join(f"{quote}{s}{quote} {t} {x}\n" for s, t, x in ROWS)
     path = written(tmp_path, f"{head}\n{rows}")
     assert said_of(path).endswith(
-        "blanks seem to be between the cells: set \"dataset.delimiter=' '\""
+        "cells seem to be separated by blanks: set \"dataset.delimiter=' '\""
     )
     table = read_table(path, delimiter=" ")
     assert table.rows.to_numpy().tolist() == [[s, str(t), str(x)] for s, t, x in ROWS]
@@ -44,9 +44,7 @@ def test_names_of_rows_as_r_writes_them(tmp_path):
     rows = "".join(f'"{n}" "{s}" {t} {x}\n' for n, (s, t, x) in enumerate(ROWS, 1))
     path = written(tmp_path, f'"series" "time" "x"\n{rows}')
     said = said_of(path)
-    assert (
-        "\"dataset.delimiter=' '\", and leave out the names of rows, in R with row.names" in said
-    )
+    assert "\"dataset.delimiter=' '\", and leave out the row names, in R with row.names" in said
     assert "row.names=FALSE" in said_of(path, delimiter=" ")
 
 
@@ -123,7 +121,7 @@ def test_an_archive_is_to_be_unpacked(tmp_path, mode, form, name):
 def test_an_old_archive_is_known_by_its_name(tmp_path):
     content = archive("w:").replace(b"ustar", bytes(5))
     assert "is a tar archive" in said_of(written(tmp_path, content, "t.tgz"))
-    assert "is no text file; if it is UTF-16" in said_of(written(tmp_path, content, "t.csv"))
+    assert "is not a text file; if it is UTF-16" in said_of(written(tmp_path, content, "t.csv"))
 
 
 @pytest.mark.parametrize("packed", [gzip.compress(TEXT.encode()), bz2.compress(TEXT.encode())])
@@ -188,7 +186,7 @@ def test_tables_of_influxdb_with_other_columns(tmp_path, other):
         more = "".join(line.rpartition(",")[0] + "\n" for line in (ABOVE + block(1)).splitlines())
         more = more.replace("#default,_result,,,,\n", f"#default,_result,,,,\n{other}")
     said = said_of(written(tmp_path, ABOVE + NAMES + block(0) + "\n" + more))
-    assert "line 14: these are several tables of other columns, as InfluxDB writes them" in said
+    assert "line 14: another table with different columns starts, as in files of InfluxDB" in said
     assert "|> group()" in said
 
 

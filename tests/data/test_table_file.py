@@ -142,8 +142,8 @@ def test_a_place_is_the_line_of_the_file(tmp_path):
         ("a,b\n", "no line after the one that names"),
         ("a,b\n1,2\n3\n", "line 3: 1 cells; the first line names 2 columns"),
         ('a,b\n1,"2\n', "is a quotation mark missing"),
-        ("a b\n1 2\n", "no column but one is found"),
-        (b"a,b\n1\x00\xff,2\n", "is no text file"),
+        ("a b\n1 2\n", "only one column is found"),
+        (b"a,b\n1\x00\xff,2\n", "is not a text file"),
         (gzip.compress(TEXT.encode(), mtime=0)[:20], "is truncated or unreadable"),
         (zipped(TEXT, "a.csv", "b.csv"), "holds 2 files"),
         (encrypted(zipped(TEXT, "a.csv")), "cannot be unpacked here .File 'a.csv' is encrypted"),
@@ -155,8 +155,8 @@ def test_a_place_is_the_line_of_the_file(tmp_path):
         ('{"a": 1, "b": 2}\n{"a": 3, "b": 4}\n', "is JSON; write its table"),
         ("\n<!DOCTYPE html>\n<p>Not, found", "is a page of HTML"),
         (zipped("", "xl/workbook.xml"), "is a workbook"),
-        (TEXT.encode("utf-16-le"), "is no text file; if it is UTF-16, set dataset.encoding"),
-        ("A title\n\n" + TEXT, "line 1: no column but one is found in 'A title'"),
+        (TEXT.encode("utf-16-le"), "is not a text file; if it is UTF-16, set dataset.encoding"),
+        ("A title\n\n" + TEXT, "line 1: only one column is found in 'A title'"),
     ],
 )
 def test_what_is_damaged_is_said(tmp_path, content, said):
@@ -168,7 +168,7 @@ def test_what_is_damaged_is_said(tmp_path, content, said):
 def test_a_missing_file_and_parquet(tmp_path):
     with pytest.raises(DataError, match="is missing"):
         read_table(tmp_path / "none.csv")
-    with pytest.raises(DataError, match="truncated or no parquet file"):
+    with pytest.raises(DataError, match="truncated or not a parquet file"):
         read_table(written(tmp_path, TEXT, "t.parquet"))
     frame = pd.DataFrame(
         {"series": ["p", "q"], "hr": [1.0, 2.0]}, index=pd.Index([3, 4], name="time")
@@ -183,7 +183,7 @@ def test_a_missing_file_and_parquet(tmp_path):
 def test_one_column_is_enough_where_it_is_said(tmp_path):
     path = written(tmp_path, "x\n1\n2\n")
     assert read_table(path, single=True).rows["x"].tolist() == ["1", "2"]
-    with pytest.raises(DataError, match="no column but one"):
+    with pytest.raises(DataError, match="only one column"):
         read_table(path)
 
 

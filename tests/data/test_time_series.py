@@ -35,7 +35,7 @@ BAD = {
 @pytest.mark.parametrize(("series", "message"), BAD.values(), ids=BAD.keys())
 def test_bad_series_are_rejected_in_one_line(series, message):
     with pytest.raises(DataError) as raised:
-        TimeSeries.checked(*series)
+        TimeSeries.validated(*series)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -43,13 +43,13 @@ def test_bad_series_are_rejected_in_one_line(series, message):
 def test_what_the_mask_hides_may_be_anything():
     times = changed(TIMES, (0, 1), torch.nan)
     values = changed(VALUES, (0, 1), torch.nan)
-    series = TimeSeries.checked(times, values, MASK)
+    series = TimeSeries.validated(times, values, MASK)
     assert not series.complete
     assert series.values[0, 1].tolist() == [0, 0]
 
 
 def test_packing_moves_observations_to_the_front():
-    packed = TimeSeries.checked(TIMES, VALUES, MASK).packed()
+    packed = TimeSeries.validated(TIMES, VALUES, MASK).packed()
     assert packed.mask.tolist() == [[True, True, True], [True, False, False]]
     assert packed.times.tolist() == [[0.0, 2.0, 4.0], [1.5, 1.5, 1.5]]
     assert torch.equal(packed.values[0], VALUES[0, [0, 2, 3]])
@@ -57,7 +57,7 @@ def test_packing_moves_observations_to_the_front():
 
 
 def test_a_shared_axis_is_packed_for_each_sample():
-    packed = TimeSeries.checked(TIMES[:1], VALUES, MASK).packed()
+    packed = TimeSeries.validated(TIMES[:1], VALUES, MASK).packed()
     assert packed.times.tolist() == [[0.0, 2.0, 4.0], [1.0, 1.0, 1.0]]
 
 

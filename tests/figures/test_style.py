@@ -9,16 +9,16 @@ from node_experiments.figures import style
 
 
 def test_fonts_that_are_installed_stand_in(monkeypatch):
-    style.families.cache_clear()
+    style.font_families.cache_clear()
     fonts = [SimpleNamespace(name=name) for name in ("Comic", "PingFang SC", style.FONT)]
     monkeypatch.setattr(style, "fontManager", SimpleNamespace(ttflist=fonts))
-    assert style.families() == [style.FONT, "PingFang SC"]
-    style.families.cache_clear()
+    assert style.font_families() == [style.FONT, "PingFang SC"]
+    style.font_families.cache_clear()
 
 
 def test_a_font_without_the_weight_stands_in_without_a_warning(caplog):
-    style.families.cache_clear()
-    style.families()
+    style.font_families.cache_clear()
+    style.font_families()
     log = logging.getLogger("matplotlib.font_manager")
     for name in ("WenQuanYi Zen Hei", "Comic"):
         log.warning("findfont: Failed to find font weight 400 for %s, now using 500.", name)

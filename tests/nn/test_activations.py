@@ -13,7 +13,7 @@ OURS, TORCHS = Tanh(), torch.tanh
 
 @pytest.fixture(autouse=True)
 def on_few_numbers_too(monkeypatch):
-    monkeypatch.setattr(activations, "MANY", 1)
+    monkeypatch.setattr(activations, "MIN_ELEMENTS", 1)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
@@ -52,7 +52,7 @@ def test_a_compiled_graph_can_be_traced():
 
 
 def test_few_numbers_are_left_to_torch(monkeypatch):
-    monkeypatch.setattr(activations, "MANY", 3)
+    monkeypatch.setattr(activations, "MIN_ELEMENTS", 3)
 
     def node(numbers):
         return Tanh()(torch.zeros(numbers, requires_grad=True)).grad_fn.name()

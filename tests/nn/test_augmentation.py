@@ -107,7 +107,7 @@ def test_augmented_poisson_dynamics_keep_their_parts_apart():
 AUGMENTED = sorted(
     name
     for name, model in models().items()
-    if "augment" in (model.reads or model.settings.__dataclass_fields__)
+    if "augment" in (model.used_settings or model.settings.__dataclass_fields__)
 )
 FLOWS = {"ffjord", "flow_matching", "hamiltonian_cnf", "planar_cnf"}
 

@@ -352,7 +352,7 @@ def test_integrals_over_gaps_are_those_over_real_time():
     a, gaps = -0.8, torch.tensor([0.5, 0.0, -0.3, 2.0], dtype=torch.float64)
     regularizer = Regularizer(kinetic=1, jacobian=1, taylor=1, order=2)
     flow, state = gap_flow(Growth(a), regularizer), torch.randn(4, 6, dtype=torch.float64)
-    flow.begin(5)  # a fifth series has ended
+    flow.start_pass(5)  # a fifth series has ended
     flow(state, gaps)
     squares = state[:, :3].square().mean(1) * ((2 * a * gaps).exp() - 1) / (2 * a)
     total = squares.abs().sum() / 5
@@ -374,7 +374,7 @@ def test_integrals_of_fixed_steps_end_where_each_gap_does(few, monkeypatch):
     a, gaps = -0.8, torch.tensor([0.5, 0.1, -0.33, 2.0], dtype=torch.float64)
     flow = gap_flow(Growth(a), Regularizer(kinetic=1), solver=Solver("euler", step_size=0.1))
     state = torch.randn(4, 6, dtype=torch.float64)
-    flow.begin(4)
+    flow.start_pass(4)
     flow(state, gaps)
     expected = 0.0
     for row, gap, steps in zip(state[:, :3], gaps, (5, 1, 4, 20), strict=True):

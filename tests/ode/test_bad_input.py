@@ -80,6 +80,20 @@ def test_times_that_are_not_a_grid(t, message):
 
 
 @pytest.mark.parametrize(
+    ("t", "found"),
+    [
+        ([0.0, "1"], "list with an element of type str"),
+        ((0.0, torch.tensor(1.0)), "tuple with an element of type Tensor"),
+        (1.0, "float"),
+        ([0.0], "1 numbers"),
+    ],
+)
+def test_times_that_are_not_numbers(t, found):
+    with pytest.raises(ValueError, match=f"at least 2 times; found {found}$"):
+        solve(lambda t, y: y, Y0, t)
+
+
+@pytest.mark.parametrize(
     ("y0", "message"),
     [
         (torch.ones(0), "at least one"),
@@ -106,10 +120,10 @@ def test_states_that_are_none(y0, message):
         ({"num_steps": 2, "step_size": 0.1}, "both set"),
         ({"num_steps": 2, "jump_t": [0.5]}, "adaptive steps"),
         ({"method": "rk4", "num_steps": 2.5}, "must be a whole number"),
-        ({"method": "rk4", "num_steps": 2, "first_step": 0.1}, "first_step=0.1 means nothing"),
-        ({"num_steps": 2, "max_step": 0.1}, "max_step=0.1 means nothing to fixed steps"),
-        ({"method": "euler", "step_t": (0.5,), "safety": 0.5}, "safety=0.5 means nothing"),
-        ({"method": "rk4", "step_size": 0.1, "min_step": 0.01}, "min_step=0.01 means nothing"),
+        ({"method": "rk4", "num_steps": 2, "first_step": 0.1}, "first_step=0.1 has no effect"),
+        ({"num_steps": 2, "max_step": 0.1}, "max_step=0.1 has no effect on fixed steps"),
+        ({"method": "euler", "step_t": (0.5,), "safety": 0.5}, "safety=0.5 has no effect"),
+        ({"method": "rk4", "step_size": 0.1, "min_step": 0.01}, "min_step=0.01 has no effect"),
         ({"method": "adams", "max_order": 2.5}, "must be a whole number"),
         ({"controller": "pd"}, "i, pi, pid or none"),
         ({"batching": "each"}, "joint or independent"),
@@ -117,15 +131,15 @@ def test_states_that_are_none(y0, message):
         ({"max_step": 0.5, "min_step": 1.0}, "at least min_step"),
         ({"method": "adams", "num_steps": 5}, "take adams_bashforth or adams_moulton"),
         ({"method": "adams", "step_size": 0.1}, "take adams_bashforth or adams_moulton"),
-        ({"method": "adams", "safety": 0.5}, "safety=0.5 means nothing to.*by their order"),
-        ({"method": "adams", "controller": "pid"}, "controller='pid' means nothing"),
-        ({"method": "dopri5", "max_order": 2}, "max_order=2 means nothing.*order is fixed"),
-        ({"method": "scipy_radau", "max_order": 2}, "max_order=2 means nothing"),
-        ({"batching": "independent", "interpolation": "linear"}, "'linear' means nothing"),
-        ({"batching": "independent", "max_steps_between_outputs": 5}, "means nothing"),
+        ({"method": "adams", "safety": 0.5}, "safety=0.5 has no effect on.*by their order"),
+        ({"method": "adams", "controller": "pid"}, "controller='pid' has no effect"),
+        ({"method": "dopri5", "max_order": 2}, "max_order=2 has no effect.*order is fixed"),
+        ({"method": "scipy_radau", "max_order": 2}, "max_order=2 has no effect"),
+        ({"batching": "independent", "interpolation": "linear"}, "'linear' has no effect"),
+        ({"batching": "independent", "max_steps_between_outputs": 5}, "has no effect"),
         (
             {"batching": "independent", "min_step": 0.1, "accept_min_step": True},
-            "accept_min_step=True means nothing",
+            "accept_min_step=True has no effect",
         ),
         ({"method": "scipy_lsoda", "num_steps": 2}, "chooses all of its steps"),
         ({"method": "scipy_bdf", "jump_t": [0.5]}, "chooses all of its steps"),

@@ -200,6 +200,8 @@ def test_bad_paths_are_rejected(times, values, interpolation, message):
 
 
 def test_slopes_are_those_of_cubic_paths():
+    with pytest.raises(ValueError, match="slopes must be a tensor; found list"):
+        ControlInput(vector(0, 1), torch.ones(2, 1), "cubic", slopes=[[1.0], [1.0]])
     with pytest.raises(ValueError, match="slopes are for"):
         ControlInput(vector(0, 1), torch.ones(2, 1), "linear", slopes=torch.ones(2, 1))
     with pytest.raises(ValueError, match="slopes"):

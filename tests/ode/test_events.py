@@ -213,7 +213,7 @@ def test_a_search_without_an_end_with_outputs_backwards_in_time(solver):
     ids=["decays", "stands still", "converges", "oscillates"],
 )
 def test_a_search_without_an_end_that_finds_nothing_says_so(field):
-    with pytest.raises(SolveError, match="no event came up to this time") as error:
+    with pytest.raises(SolveError, match="no event occurred up to this time") as error:
         solve(
             field,
             double([1.0, 0.5]),

@@ -69,7 +69,7 @@ def _fresh(monkeypatch):
     torch.manual_seed(0)
     torch.compiler.reset()
     monkeypatch.setattr(base, "DEFAULTS", {})
-    monkeypatch.setattr(sys.modules["node_experiments.ode.solve"], "NAMED", {})
+    monkeypatch.setattr(sys.modules["node_experiments.ode.solve"], "SOLVERS_BY_NAME", {})
 
 
 @pytest.mark.parametrize(

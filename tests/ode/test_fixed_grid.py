@@ -115,7 +115,7 @@ def test_an_early_event_of_a_long_grid_takes_its_own_time_only(end, options, gra
 
 
 def test_an_endless_fixed_step_search_stops_at_max_steps():
-    with pytest.raises(SolveError, match="no event came up to this time") as error:
+    with pytest.raises(SolveError, match="no event occurred up to this time") as error:
         solve(
             lambda t, y: torch.ones_like(y),
             double(0.0),

@@ -239,5 +239,5 @@ def test_steps_are_bounded_from_below():
 )
 def test_what_scipy_has_not_is_rejected(method, option):
     (name,) = option
-    with pytest.raises(ValueError, match=rf"solver\.{name}=.* means nothing to .*{method}"):
+    with pytest.raises(ValueError, match=rf"solver\.{name}=.* has no effect on .*{method}"):
         Solver(method, **option)

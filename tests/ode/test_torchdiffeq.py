@@ -298,7 +298,7 @@ def test_times_that_cannot_be_solved_at_name_the_remedy(t, remedy):
 
 
 def test_an_event_that_does_not_come_names_the_option_of_the_interface():
-    with pytest.raises(AssertionError, match=r"no event came.*options\['max_num_steps'\]"):
+    with pytest.raises(AssertionError, match=r"no event occurred.*options\['max_num_steps'\]"):
         odeint_event(
             lambda t, y: -y, torch.ones(2), torch.tensor(0.0),
             event_fn=lambda t, y: y.sum() + 1, options={"max_num_steps": 20},

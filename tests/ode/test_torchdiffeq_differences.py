@@ -330,7 +330,7 @@ def test_an_event_that_does_not_come_is_an_error():
             steps.append(t)
 
     options = {"max_num_steps": 7, "max_step": 0.1}
-    with pytest.raises(SolveError, match="no event came"), torch.no_grad():
+    with pytest.raises(SolveError, match="no event occurred"), torch.no_grad():
         odeint_event(Counted(), ONE, torch.tensor(0.0), event_fn=never, options=options)
     assert len(steps) == 7
 

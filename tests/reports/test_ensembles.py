@@ -13,8 +13,8 @@ from scipy.stats import norm
 
 from node_experiments.cli.report import main
 from node_experiments.reports import seed_tests
-from node_experiments.reports.mixtures import crps, held
-from node_experiments.reports.seed_tests import against
+from node_experiments.reports.mixtures import crps, in_central_interval
+from node_experiments.reports.seed_tests import describe_comparison
 
 ONE = np.ones((1, 1))
 
@@ -46,7 +46,9 @@ def test_many_values_are_scored_as_few():
 
 def test_a_band_holds_its_share():
     values = norm.ppf((np.arange(10_000) + 0.5) / 10_000)
-    assert held(values, np.zeros((1, 1)), ONE).mean() == pytest.approx(0.9, abs=1e-3)
+    assert in_central_interval(values, np.zeros((1, 1)), ONE).mean() == pytest.approx(
+        0.9, abs=1e-3
+    )
 
 
 def write(folder, seed, means, values=(0.0, 1.0), **settings):
@@ -104,5 +106,7 @@ def test_runs_without_forecasts_are_named(tmp_path, capsys):
 
 def test_verdicts_say_better_worse_or_neither():
     assert doctest.testmod(seed_tests).failed == 0
-    assert against([3.0, 3.1, 3.2], [2.0, 2.0, 2.1], "last value").startswith("worse than")
-    assert "not told apart" in against([1.0, 3.0, 2.0], [2.0, 2.1, 2.2], "last value")
+    assert describe_comparison([3.0, 3.1, 3.2], [2.0, 2.0, 2.1], "last value").startswith(
+        "worse than"
+    )
+    assert "not told apart" in describe_comparison([1.0, 3.0, 2.0], [2.0, 2.1, 2.2], "last value")

@@ -178,7 +178,7 @@ def odd_table():
     found = Estimate.of([0.1, 0.3])
     rows = [
         ["a|b & 50% of $x_1$ \\ {#} ~^<é>", found.cell(".2f", count=1), 1.5, None],
-        ["[red]line\nbreak[/red]", Cell("1,234", {"": 1234}, strong=True), float("nan"), "=1+1"],
+        ["[red]line\nbreak[/red]", Cell("1,234", {"": 1234}, bold=True), float("nan"), "=1+1"],
     ]
     headings = ["text", "L^2", "plain", 'comma, "quote"']
     return ReportTable.of("odd", headings, rows, caption="two\nlines", notes=["n"])

@@ -6,14 +6,14 @@ from math import comb, nan
 import pytest
 from scipy.stats import mannwhitneyu
 
-from node_experiments.reports.rank_test import UNDECIDED, compare, ordered, standing
+from node_experiments.reports.rank_test import UNDECIDED, compare, order_text, order_verdict
 
 
 @pytest.mark.parametrize(("one", "other"), [(5, 5), (3, 5), (4, 4), (2, 6), (3, 3), (1, 1)])
 def test_samples_apart_have_the_least_p(one, other):
     found = compare(range(one), range(100, 100 + other))
     assert found.p == pytest.approx(2 / comb(one + other, one) if one + other > 2 else 1.0)
-    assert found.p == pytest.approx(found.least)
+    assert found.p == pytest.approx(found.smallest_p)
     assert found.verdict == ("lower" if found.p < 0.05 else UNDECIDED)
 
 
@@ -51,12 +51,12 @@ def test_many_seeds():
 
 def test_neighbours_are_told_apart_by_the_test_alone():
     four = {"a": [1, 1.01, 1.02, 1.03], "b": [1.04, 1.05, 1.06, 1.07]}
-    assert ordered(four) == "a < b", "small, and sure"
-    assert ordered({"a": [1, 2, 3, 4], "b": [2.5, 4.5, 5, 6]}) == "a ~ b"
-    assert ordered({"a": [0.5], "b": [0.1], "c": [0.228]}) == "b, c, a", "one seed each"
-    assert ordered({"a": [7, 8, 9], "b": [1, 2, 3]}) == "b, a", "three decide nothing"
+    assert order_text(four) == "a < b", "small, and sure"
+    assert order_text({"a": [1, 2, 3, 4], "b": [2.5, 4.5, 5, 6]}) == "a ~ b"
+    assert order_text({"a": [0.5], "b": [0.1], "c": [0.228]}) == "b, c, a", "one seed each"
+    assert order_text({"a": [7, 8, 9], "b": [1, 2, 3]}) == "b, a", "three decide nothing"
     negative = {name: [-x for x in values] for name, values in four.items()}
-    assert ordered(negative) == "b < a"
+    assert order_text(negative) == "b < a"
 
 
 def test_the_direction_is_that_of_the_ranks():
@@ -75,7 +75,7 @@ def test_too_few_seeds_are_said_in_place_of_a_p():
 
 def test_where_a_published_order_stands():
     sure = {"a": [1, 2, 3, 4], "b": [5, 6, 7, 8], "c": [9, 10, 11, 12]}
-    assert standing(sure, "abc") == "holds"
-    assert standing(sure, "cba") == "does not hold"
-    assert standing(sure, "acb") == "holds in part (2 of 3 pairs; 1 are the other way round)"
-    assert standing({name: runs[:1] for name, runs in sure.items()}, "abc") == UNDECIDED
+    assert order_verdict(sure, "abc") == "holds"
+    assert order_verdict(sure, "cba") == "does not hold"
+    assert order_verdict(sure, "acb") == "holds in part (2 of 3 pairs; 1 are the other way round)"
+    assert order_verdict({name: runs[:1] for name, runs in sure.items()}, "abc") == UNDECIDED

@@ -235,8 +235,8 @@ def test_places_may_follow_the_command(outputs, capsys):
 @pytest.mark.parametrize(
     ("to", "message"),
     [
-        ("x.xyz", "--to x.xyz: .xyz is no format of a figure; allowed: ."),
-        ("x", "--to x: a name without suffix is no format of a figure"),
+        ("x.xyz", "--to x.xyz: .xyz is not a figure format; allowed: ."),
+        ("x", "--to x: a name without suffix is not a figure format"),
         ("/", "--to / is a directory"),
         ("outputs", "--to outputs is a directory"),
         ("nowhere/x.png", "there is no directory nowhere"),
@@ -262,7 +262,7 @@ def test_where_no_figure_can_be_written(outputs, capsys, to, message):
         (["figure3"], "there is no completed run for figure3 below outputs"),
         (["solver_transfer"], "there is no completed run for solver_transfer"),
         (["table", "mnist_odnet"], "did you mean mnist_odenet"),
-        (["compare", "nowhere", "outputs"], "is no run directory"),
+        (["compare", "nowhere", "outputs"], "is not a run directory"),
         (["--outputs", "empty", "list"], "there is no directory empty"),
     ],
 )

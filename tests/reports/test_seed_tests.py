@@ -3,7 +3,12 @@
 import pytest
 from scipy.stats import t, ttest_rel
 
-from node_experiments.reports.seed_tests import against, cross_validation_p, holm, paired_p
+from node_experiments.reports.seed_tests import (
+    cross_validation_p,
+    describe_comparison,
+    holm,
+    paired_p,
+)
 
 OURS, THEIRS = [1.0, 1.3, 1.1, 0.9, 1.2], [1.2, 1.25, 1.4, 1.3, 1.3]
 
@@ -27,7 +32,7 @@ def test_differences_that_do_not_vary_are_not_tested(test):
     for ours, theirs in (([], []), ([1.0], [2.0]), ([1.0, 2.0], [1.0, 2.0])):
         assert test(ours, theirs) is None
     assert test([1.0, 1.0], [2.0, 2.0]) is None
-    words = against([1.0, 1.0], [2.0, 2.0], "the rule", test=test)
+    words = describe_comparison([1.0, 1.0], [2.0, 2.0], "the rule", test=test)
     assert words == "not tested against the rule (lower in 2 of 2 seeds)"
 
 

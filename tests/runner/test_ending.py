@@ -14,7 +14,7 @@ def test_what_to_do_where_memory_is_not_enough(error):
 
     ending = attempt(work, StopRequest(), "train")
     assert (ending.status, ending.exit_code) == ("failed", 1)
-    assert "memory is not enough; lower dataset.batch_size" in ending.reason
+    assert "out of memory; lower dataset.batch_size" in ending.reason
     assert "\n" not in ending.reason
 
 

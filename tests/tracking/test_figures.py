@@ -53,7 +53,7 @@ def test_the_last_epoch_is_always_drawn(shown):
 def test_the_epoch_after_which_a_run_is_stopped_is_the_last(shown, monkeypatch):
     drawn, found = shown
     monkeypatch.setattr(figures, "SECONDS", 0.0)
-    monkeypatch.setattr(figures, "SHARE", 0.0)  # what was drawn once took too long
+    monkeypatch.setattr(figures, "MAX_FRACTION", 0.0)  # what was drawn once took too long
     for epoch in (2, 4, 6):
         drawn.epoch_end(trainer_at(epoch, epochs=9, stopped=epoch == 6))
     assert [step for name, step in found if name == "training"] == [14, 42]

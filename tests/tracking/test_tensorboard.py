@@ -10,8 +10,8 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from node_experiments.config import GradientConfig, RunConfig, SolverConfig
-from node_experiments.runner.tracked_run import in_lines
-from node_experiments.runner.train import always_zero
+from node_experiments.runner.tracked_run import format_command
+from node_experiments.runner.train import zero_tags
 from node_experiments.tracking.loggers import GROUPS, TrackedRun, logged
 from node_experiments.tracking.tensorboard import TensorBoard, put_earlier_files_first
 from node_experiments.training.checkpoints import Checkpoints
@@ -99,9 +99,9 @@ def test_a_model_without_an_ode_has_no_charts_of_its_solver(tmp_path):
 
 def test_a_long_command_takes_a_line_for_each_word():
     words = ["node-run", *(f"dataset.column={number} x" for number in range(9))]
-    lines = in_lines(words).splitlines()
+    lines = format_command(words).splitlines()
     assert len(lines) == 10
-    assert shlex.split(in_lines(words).replace("\\\n", "")) == words
+    assert shlex.split(format_command(words).replace("\\\n", "")) == words
 
 
 def written(folder, metric="accuracy", **values):
@@ -165,11 +165,11 @@ def test_settings_that_do_not_apply_are_no_hyperparameters(node_run, tiny):
 
 @pytest.mark.parametrize("zero", ["nfe/backward", "solver/rejected"])
 def test_what_a_run_never_does_has_no_chart(zero):
-    assert zero not in always_zero(RunConfig())
+    assert zero not in zero_tags(RunConfig())
     config = RunConfig(
         solver=SolverConfig("rk4", num_steps=2), gradient=GradientConfig("backprop")
     )
-    assert zero in always_zero(config)
+    assert zero in zero_tags(config)
 
 
 def test_no_point_twice_after_a_kill_between_an_epochs_end_and_its_checkpoint(

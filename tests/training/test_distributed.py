@@ -37,32 +37,32 @@ def same_training(one, other):
             assert others[tag] == pytest.approx(value, rel=1e-4), tag
 
 
-def test_shares_of_a_batch():
+def test_shards_of_a_batch():
     batch = (torch.arange(6), {"y": torch.arange(12).reshape(6, 2)}, torch.tensor(3.0), "text")
-    shares = [Group(rank, 2).share(batch) for rank in range(2)]
-    assert shares[0][0].tolist() == [0, 2, 4]
-    assert shares[1][1]["y"].tolist() == [[2, 3], [6, 7], [10, 11]]
-    assert shares[0][2] == 3
+    shards = [Group(rank, 2).shard(batch) for rank in range(2)]
+    assert shards[0][0].tolist() == [0, 2, 4]
+    assert shards[1][1]["y"].tolist() == [[2, 3], [6, 7], [10, 11]]
+    assert shards[0][2] == 3
     points = torch.arange(8).view(4, 2)  # a batch may be a tensor alone
-    assert Group(1, 2).share(points).tolist() == [[2, 3], [6, 7]]
-    with pytest.raises(UserError, match="a batch of 5 cannot be shared evenly by 2"):
-        Group(0, 2).share(torch.arange(5))
+    assert Group(1, 2).shard(points).tolist() == [[2, 3], [6, 7]]
+    with pytest.raises(UserError, match="a batch of 5 cannot be divided evenly among 2"):
+        Group(0, 2).shard(torch.arange(5))
     # Each process would do all of the work.
-    with pytest.raises(UserError, match="a Group is not shared out over processes"):
-        Group(0, 2).share((torch.arange(4), Group()))
+    with pytest.raises(UserError, match="a Group cannot be divided among processes"):
+        Group(0, 2).shard((torch.arange(4), Group()))
 
 
-def test_shares_of_series():
+def test_shards_of_series():
     """Batches of series are objects that pick samples; their times may be those of all."""
     values = torch.arange(8.0).view(4, 2, 1)
     for times in (torch.tensor([[0.0, 1.0]]), torch.arange(8.0).view(4, 2)):
-        series = TimeSeries.checked(times, values)
+        series = TimeSeries.validated(times, values)
         batch = ForecastBatch(series, series, torch.arange(4))
-        shares = [Group(rank, 2).share(batch) for rank in range(2)]
-        assert [share.label.tolist() for share in shares] == [[0, 2], [1, 3]]
-        assert shares[1].observed.values.flatten().tolist() == [2, 3, 6, 7]
-    with pytest.raises(UserError, match="a batch of 4 cannot be shared evenly by 3"):
-        Group(0, 3).share(batch)
+        shards = [Group(rank, 2).shard(batch) for rank in range(2)]
+        assert [shard.label.tolist() for shard in shards] == [[0, 2], [1, 3]]
+        assert shards[1].observed.values.flatten().tolist() == [2, 3, 6, 7]
+    with pytest.raises(UserError, match="a batch of 4 cannot be divided evenly among 3"):
+        Group(0, 3).shard(batch)
 
 
 @pytest.mark.parametrize("seeds", ["0", pytest.param("0,1", marks=pytest.mark.thorough)])

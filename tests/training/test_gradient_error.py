@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from node_experiments.chapters.image_classification.ode_block import ODEBlock
-from node_experiments.nn.swap_solver import solving_with
+from node_experiments.nn.swap_solver import temporary_solver
 from node_experiments.ode import (
     Backprop,
     Discrete,
@@ -17,7 +17,7 @@ from node_experiments.ode import (
 from node_experiments.training.gradient_error import GradientError
 from node_experiments.training.random_state import random_state
 
-EXACT = partial(solving_with, solver=Solver("dopri5", 1e-6, 1e-6), gradient=Discrete())
+EXACT = partial(temporary_solver, solver=Solver("dopri5", 1e-6, 1e-6), gradient=Discrete())
 
 
 class Decay(nn.Module):

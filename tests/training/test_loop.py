@@ -98,7 +98,7 @@ def test_penalties_of_a_model_are_part_of_its_loss():
     trainer = make_trainer(model=model, epochs=1)
     (x, y) = trainer.data.train[0]
     expected = ((model.vector_field(x) - y) ** 2).mean() + 0.5 * model.vector_field(x).mean()
-    loss, metrics = trainer.loss_of_batch((x, y), 0)
+    loss, metrics = trainer.batch_loss((x, y), 0)
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(metrics["regularizer/kinetic"], model.vector_field(x).mean())
     trainer.fit()

@@ -1,1 +1,1 @@
-"""What an ODE solver in the middle of a model buys: control, events, inputs, stiffness."""
+"""Models that need an ODE solver inside: control, events, inputs, stiffness."""

@@ -1,7 +1,7 @@
-"""Balls whose flights end at events: one of three unknown numbers, one of learned functions.
+"""Balls whose flights end at events: one with three unknown numbers, one of learned functions.
 
 Gradients flow through the time of every bounce and the state there (Chen, Amos & Nickel 2021).
-Both are those of the official demonstrations `bouncing_ball.py` and `learn_physics.py`.
+Both balls are those of the official demonstrations `bouncing_ball.py` and `learn_physics.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .settings import BouncingBallConfig, LearnedPhysicsConfig
 __all__ = ["Ball", "BallError", "FallingBody", "LearnedBody", "bouncing_ball", "learned_physics"]
 
 REMEDY = "Start from other numbers (model.gravity etc.), or lower optimizer.lr"
-MAX_BOUNCES = 20  # official_code: after so many a ball flies on, wherever to
+MAX_BOUNCES = 20  # official_code: after this many, the ball flies on without an event
 
 
 class BallError(UserError):
@@ -32,7 +32,7 @@ class BallError(UserError):
 
 
 class FallingBody(nn.Module):
-    """A vector field of (height, speed), the ground, and what a bounce does."""
+    """The vector field of (height, speed), the event of hitting the ground, and the bounce."""
 
     def __init__(self, gravity: float, restitution: float, radius: float) -> None:
         super().__init__()
@@ -45,15 +45,15 @@ class FallingBody(nn.Module):
         return torch.stack([state[1], -self.gravity])
 
     def clearance(self, t: Tensor, state: Tensor) -> Tensor:
-        """Height of the ball's lowest point, which a bounce is a zero of."""
+        """Height of the ball's lowest point, the event function: it is 0 at a bounce."""
         return state[0] - self.log_radius.exp()
 
     def bounce(self, state: Tensor) -> Tensor:
-        """The state after it."""
+        """The state after a bounce."""
         return torch.stack([state[0], -(1 - self.absorption) * state[1]])
 
-    def found(self) -> dict[str, Tensor]:
-        """The numbers that have a meaning, detached."""
+    def estimates(self) -> dict[str, Tensor]:
+        """Gravity, restitution and radius, detached."""
         values = {
             "gravity": self.gravity,
             "restitution": 1 - self.absorption,
@@ -63,7 +63,7 @@ class FallingBody(nn.Module):
 
 
 class LearnedBody(nn.Module):
-    """The same by functions of which nothing is known: the official `NeuralPhysics`."""
+    """The same as learned functions without prior knowledge: the official `NeuralPhysics`."""
 
     def __init__(self, scale: float) -> None:
         super().__init__()
@@ -86,8 +86,8 @@ class LearnedBody(nn.Module):
         kept = torch.sigmoid(self.restitution(torch.ones_like(state[:1])))
         return torch.cat([state[:1], -kept * state[1:]])
 
-    def found(self) -> dict[str, Tensor]:
-        """The numbers that the functions amount to."""
+    def estimates(self) -> dict[str, Tensor]:
+        """Gravity, restitution and radius that the learned functions imply, detached."""
         one = torch.ones_like(self.scale).view(1)
         values = {
             "gravity": -torch.tanh(self.acceleration(0 * one)) * self.scale,
@@ -98,14 +98,14 @@ class LearnedBody(nn.Module):
 
 
 class Ball(ODEModule):
-    """A ball in double precision, from a height at rest.
+    """A ball in double precision, released at rest from a height.
 
     Args:
-        body: A vector field with `clearance`, `bounce` and `found`, as `FallingBody`.
-        height: Of the ball's centre at first.
+        body: A vector field with `clearance`, `bounce` and `estimates`, such as `FallingBody`.
+        height: Initial height of the ball's centre.
     """
 
-    not_regularized = "whose solves end at events"
+    reason_not_regularizable = "whose solves end at events"
 
     def __init__(self, body: nn.Module, height: float, solver: Solver, gradient: Gradient) -> None:
         super().__init__(body, solver, gradient)
@@ -114,29 +114,31 @@ class Ball(ODEModule):
         self.double()
 
     def forward(self, times: Tensor) -> Tensor:
-        """Heights `(time,)` at times of which the first is that of the start.
+        """Heights `(time,)` at times, the first of which is the start.
 
         Raises:
-            BallError: It starts in the ground, or stays there when it comes down.
+            BallError: The ball starts in the ground, or stays there when it comes down.
         """
         self.check()
         self.solves = []
         body: Any = self.vector_field
-        t, state, left = self.start_time + times[0].detach(), self.start, times[1:]
+        t, state, remaining = self.start_time + times[0].detach(), self.start, times[1:]
         heights = [state[:1]]
         for bounces in range(MAX_BOUNCES + 1):
-            solution = self.flight(torch.cat([t.view(1), left]), state, bounces < MAX_BOUNCES)
+            solution = self.solve_flight(
+                torch.cat([t.view(1), remaining]), state, bounces < MAX_BOUNCES
+            )
             bounced = solution.status is Status.EVENT
             reached = len(solution.ts) - 1 - bounced
             heights.append(solution.ys[1 : 1 + reached, 0])
-            left = left[reached:]
+            remaining = remaining[reached:]
             if not bounced:
                 break
             t, state = solution.ts[-1], body.bounce(solution.ys[-1])
-            at_bounce = int((left <= t).sum())
+            at_bounce = int((remaining <= t).sum())
             heights.append(state[:1].expand(at_bounce))
-            left = left[at_bounce:]
-            if not len(left):
+            remaining = remaining[at_bounce:]
+            if not len(remaining):
                 break
         return torch.cat(heights)
 
@@ -144,13 +146,13 @@ class Ball(ODEModule):
         """Times of the first bounces, shape `(count,)`.
 
         Raises:
-            ValueError: No bounce is asked for.
+            ValueError: `count` is below 1.
             BallError: The ball never comes down, starts in the ground, or stays there.
         """
         if count < 1:
-            raise ValueError(f"count={count} must be at least 1, the bounces to wait for")
+            raise ValueError(f"count={count} must be at least 1, the number of bounces")
         self.check()
-        gravity = float(self.found["gravity"])
+        gravity = float(self.estimates["gravity"])
         if not gravity > 0:
             raise BallError(
                 f"the ball never comes down: its gravity is {gravity:.4g} m/s^2 and must be above "
@@ -160,43 +162,46 @@ class Ball(ODEModule):
         body: Any = self.vector_field
         t: Tensor = self.start_time
         state: Tensor = self.start
-        found: list[Tensor] = []
+        bounces: list[Tensor] = []
         for _ in range(count):
             end = torch.full_like(t, math.inf)
-            solution = self.flight(torch.stack((t, end)), state, ends_at_ground=True)
+            solution = self.solve_flight(torch.stack((t, end)), state, ends_at_ground=True)
             t, state = solution.ts[-1], body.bounce(solution.ys[-1])
-            found.append(t)
-        return torch.stack(found)
+            bounces.append(t)
+        return torch.stack(bounces)
 
     @property
-    def found(self) -> dict[str, Tensor]:
-        """Gravity, restitution and radius of the body as it is now."""
+    def estimates(self) -> dict[str, Tensor]:
+        """Current gravity, restitution and radius of the body."""
         body: Any = self.vector_field
-        values: dict[str, Tensor] = body.found()
+        values: dict[str, Tensor] = body.estimates()
         return values
 
     def check(self) -> None:
-        """Compare the body with where it starts.
+        """Check that the ball starts above the ground and can bounce.
 
         Raises:
             BallError: It starts in the ground, or stays there when it comes down.
         """
-        height, found = float(self.start[0].detach()), {k: float(v) for k, v in self.found.items()}
-        if not found["radius"] < height:
+        height = float(self.start[0].detach())
+        estimates = {name: float(value) for name, value in self.estimates.items()}
+        if not estimates["radius"] < height:
             raise BallError(
                 f"the ball starts in the ground: its centre is {height:.4g} m high and must be "
-                f"above its radius, which is {found['radius']:.4g} m. {REMEDY}"
+                f"above its radius, which is {estimates['radius']:.4g} m. {REMEDY}"
             )
-        if not found["restitution"] > 0:
+        if not estimates["restitution"] > 0:
             raise BallError(
-                f"the ball stays on the ground: its restitution is {found['restitution']:.4g} and "
-                f"must be above 0, of a ball that bounces. {REMEDY}"
+                "the ball stays on the ground: its restitution is "
+                f"{estimates['restitution']:.4g} and must be above 0 for a ball that bounces. "
+                f"{REMEDY}"
             )
 
-    def flight(self, times: Tensor, state: Tensor, ends_at_ground: bool) -> Solution:
-        """One solve, to the ground or to the last time."""
+    def solve_flight(self, times: Tensor, state: Tensor, ends_at_ground: bool) -> Solution:
+        """Solve once, to the ground or to the last time."""
         body: Any = self.vector_field
-        # Just above or below it after a bounce, the ball comes from above at the next one alone.
+        # After a bounce the ball may be just above or below the ground; only the next bounce is a
+        # crossing from above.
         ground = [Event(body.clearance, direction=-1)] if ends_at_ground else []
         solution = solve(body, state, times, self.solver, self.gradient, events=ground)
         self.solves.append(solution.stats)
@@ -204,19 +209,19 @@ class Ball(ODEModule):
 
 
 def check_solver(solver: Solver) -> None:
-    """See that a solve can end at a bounce.
+    """Check that a solver can end a solve at a bounce.
 
     Raises:
         ConfigError: It cannot.
     """
     if METHODS[solver.method].family == "scipy":
         raise ConfigError(
-            f"solver.method={solver.method!r} cannot end a solve at an event, as every bounce is; "
-            "take a method of torch, as solver=dopri5"
+            f"solver.method={solver.method!r} cannot end a solve at an event, which every bounce "
+            "is; take a method of torch, such as solver=dopri5"
         )
     if solver.batching == "independent":
         raise ConfigError(
-            "solver.batching='independent' cannot end a solve at an event, as every bounce is; "
+            "solver.batching='independent' cannot end a solve at an event, which every bounce is; "
             "take solver.batching=joint"
         )
 
@@ -224,11 +229,11 @@ def check_solver(solver: Solver) -> None:
 def bouncing_ball(
     settings: BouncingBallConfig, data: BounceData, solver: Solver, gradient: Gradient
 ) -> Ball:
-    """A ball of three unknown numbers.
+    """Build a ball with three unknown numbers.
 
     Raises:
-        ConfigError: The first guess of its radius is above where it starts, or its solver knows no
-            events.
+        ConfigError: The initial guess of its radius is not below its initial height, or its solver
+            does not support events.
     """
     check_solver(solver)
     height = data.truth.height
@@ -242,7 +247,7 @@ def bouncing_ball(
     if fall > end:
         warnings.warn(
             f"with model.gravity={settings.gravity:g} the ball comes down after {fall:.3g} s, and "
-            f"the samples end at {end:.3g} s: until it is found to be larger, no bounce is seen; "
+            f"the samples end at {end:.3g} s: until training makes it larger, no bounce is seen; "
             f"start from at least {2 * (height - settings.radius) / end**2:.2g}",
             stacklevel=2,
         )
@@ -253,10 +258,10 @@ def bouncing_ball(
 def learned_physics(
     settings: LearnedPhysicsConfig, data: BounceData, solver: Solver, gradient: Gradient
 ) -> Ball:
-    """A ball of learned functions.
+    """Build a ball of learned functions.
 
     Raises:
-        ConfigError: Its solver knows no events.
+        ConfigError: Its solver does not support events.
     """
     check_solver(solver)
     return Ball(LearnedBody(settings.scale), data.truth.height, solver, gradient)

@@ -1,4 +1,4 @@
-"""Heights and bounces of the fitted ball, beyond its samples, and its physics as found."""
+"""Figures of the fitted ball: heights and bounces beyond its samples, and its physics."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ LABELS = {
 
 
 def ball_callbacks(folder: Path) -> list[Callback]:
-    """An animation of the training."""
+    """Callbacks that draw an animation of the training."""
     return [Animation(folder / "figures" / "training.gif", ball_frame)]
 
 
 def ball_figures(trainer: Trainer) -> dict[str, Figure]:
-    """Heights on the left, and each number as it was learned on the right."""
+    """Heights on the left, and each number during training on the right."""
     task: Any = trainer.task
     truth = task.truth
     with style():
@@ -52,7 +52,7 @@ def ball_figures(trainer: Trainer) -> dict[str, Figure]:
 
 
 def ball_frame(trainer: Trainer) -> Figure:
-    """Heights, as they are now."""
+    """Heights of the current model, a frame of the animation."""
     with style():
         figure = new_figure(width=7.0, height=3.4)
         axis = figure.subplots()
@@ -62,7 +62,7 @@ def ball_frame(trainer: Trainer) -> Figure:
 
 
 def draw_heights(axis: Axes, trainer: Trainer) -> None:
-    """Samples, the true ball and the model's up to its tenth bounce, of which each is marked."""
+    """Draw samples, the true ball and the model's up to the tenth bounce, with bounces marked."""
     model: Any = trainer.model
     task: Any = trainer.task
     truth = task.truth
@@ -71,7 +71,7 @@ def draw_heights(axis: Axes, trainer: Trainer) -> None:
     times = torch.linspace(0, end, 500, dtype=torch.float64)
     with torch.no_grad():
         found = model(times.to(batch.times)).cpu()
-    radius = float(model.vector_field.found()["radius"])
+    radius = float(model.vector_field.estimates()["radius"])
     seen = float(batch.times[-1])
     axis.axvspan(0, seen, color=COLORS["sky"], alpha=0.12, lw=0)
     axis.plot(times.tolist(), heights(truth, times).tolist(), color="0.6", lw=4, alpha=0.6,

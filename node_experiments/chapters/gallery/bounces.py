@@ -1,4 +1,4 @@
-"""A ball that falls and bounces, in closed form."""
+"""Heights of a ball that falls and bounces, in closed form."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def bounce_times(settings: BouncesConfig, count: int) -> list[float]:
 
 
 def heights(settings: BouncesConfig, times: Tensor) -> Tensor:
-    """Of the centre, in metres, at times up to the 30th bounce, shape `(time,)`."""
+    """Heights of the centre in metres, at times up to the 30th bounce, shape `(time,)`."""
     fall = bounce_times(settings, 1)[0]
-    # The first flight is the second half of one that would start on the ground.
+    # The first fall is the second half of a flight that starts on the ground at -fall.
     starts = torch.tensor([-fall, *bounce_times(settings, 30)], dtype=times.dtype)
     flight = torch.searchsorted(starts, times.contiguous(), right=True) - 1
     speed = settings.gravity * fall * settings.restitution ** flight.to(times)
@@ -47,10 +47,10 @@ class BounceBatch:
 
 @dataclass
 class BounceData:
-    """The same samples in every batch; the test samples have no noise.
+    """Samples, the same in every batch; the test samples have no noise.
 
     Attributes:
-        truth: Gravity, restitution and so on, by which they were made.
+        truth: The settings that generated them: gravity, restitution and so on.
     """
 
     train: SeededBatches[BounceBatch]
@@ -62,7 +62,7 @@ class BounceData:
 def bounce_data(
     settings: BouncesConfig, seed: int = 0, device: torch.device | None = None
 ) -> BounceData:
-    """Samples at equal times from the start to the last bounce."""
+    """Samples at equally spaced times from the start to the last bounce."""
     end = bounce_times(settings, settings.bounces)[-1]
     times = torch.linspace(0, end, settings.samples, dtype=torch.float64)
     exact = heights(settings, times)

@@ -1,4 +1,4 @@
-"""Names of the gallery: what continuous depth does that layers cannot."""
+"""Entries of the gallery: models that do what layers of discrete depth cannot."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The control of a fluid as the parameters of a model (McNamara et al. 2004).
 
-The gradient of where the smoke ends, by the control, comes from the solve as any other gradient:
+The gradient of the final smoke with respect to the control comes from the solve like any other:
 `gradient=adjoint` solves the adjoint equation that McNamara et al. derived for their fluid solver.
 """
 
@@ -20,12 +20,12 @@ __all__ = ["FluidControl", "SmoothVelocity", "fluid_control"]
 
 
 class SmoothVelocity(nn.Module):
-    """Vector fields on the grid, of which the smooth part counts.
+    """Vector fields on the grid, low-pass filtered and interpolated in time.
 
     Args:
-        count: Vector fields, by which `forward` interpolates in time.
+        count: Number of vector fields between which `forward` interpolates linearly in time.
         modes: Largest wave number along each axis.
-        span: Time from the first to the last.
+        span: Time from the first vector field to the last.
     """
 
     def __init__(self, spectrum: Spectrum, count: int, modes: int, span: float) -> None:
@@ -44,7 +44,7 @@ class SmoothVelocity(nn.Module):
 
 
 class FluidControl(ODEModule):
-    """A fluid whose initial velocity, or the force on it, is to be found.
+    """A fluid whose initial velocity, or the force on it, is optimised.
 
     Args:
         scene: The fluid, its smoke and the target.
@@ -67,7 +67,7 @@ class FluidControl(ODEModule):
         """States (u_x, u_y, smoke) at `times`, `(time, batch, 3, size, size)`.
 
         Args:
-            smoke: At the first time, shape `(batch, size, size)`.
+            smoke: Smoke at the first time, shape `(batch, size, size)`.
         """
         velocity = smoke.new_zeros(len(smoke), 2, *smoke.shape[1:])
         if self.initial_velocity is not None:
@@ -79,7 +79,7 @@ class FluidControl(ODEModule):
 
     @torch.no_grad()
     def uncontrolled(self, smoke: Tensor, times: Tensor) -> Tensor:
-        """The same states of the fluid that is left to itself."""
+        """The states of the fluid without control, in the same shape."""
         state = torch.cat([torch.zeros_like(smoke).expand(2, -1, -1), smoke]).unsqueeze(0)
         states: Tensor = solve(self.uncontrolled_field, state, times, self.solver).ys
         return states
@@ -88,15 +88,15 @@ class FluidControl(ODEModule):
 def fluid_control(
     settings: FluidControlConfig, data: SmokeData, solver: Solver, gradient: Gradient
 ) -> FluidControl:
-    """The control of the scene.
+    """Build the controlled fluid of the scene.
 
     Raises:
-        ConfigError: More modes than the products of the grid's fields have.
+        ConfigError: `modes` exceeds the largest wave number that the 2/3 rule keeps.
     """
     largest = data.scene.size // 3
     if settings.modes > largest:
         raise ConfigError(
             f"model.modes={settings.modes} must be at most {largest}, a third of "
-            f"dataset.size={data.scene.size}: products of shorter waves have aliases on the grid"
+            f"dataset.size={data.scene.size}: products of shorter waves are aliased on the grid"
         )
     return FluidControl(settings, data.scene, solver, gradient)

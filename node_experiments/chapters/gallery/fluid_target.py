@@ -1,4 +1,4 @@
-"""How far the smoke is from its target at the end."""
+"""The task of bringing the smoke close to its target at the end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["FluidTarget", "fluid_target"]
 
 
 class FluidTarget:
-    """Squared distance of the smoke from the target, relative to the target's own size."""
+    """Squared distance of the final smoke from the target, over the target's squared norm."""
 
     metric = "reduction"
     higher_is_better = True
@@ -24,7 +24,7 @@ class FluidTarget:
         return distance(model(batch.smoke, batch.times), batch.target), {}
 
     def evaluate(self, model: Any, batches: Iterable[Any]) -> dict[str, float]:
-        """The distance, and the fraction `reduction` of it that the control takes away."""
+        """The distance, and the fraction `reduction` by which the control reduces it."""
         (batch,) = batches
         if self._uncontrolled is None:
             states = model.uncontrolled(batch.smoke, batch.times)
@@ -39,10 +39,10 @@ class FluidTarget:
 
 
 def distance(states: Tensor, target: Tensor) -> Tensor:
-    """Of the smoke in the last of states `(time, batch, 3, size, size)`; 0-d."""
+    """The loss at the last of states `(time, batch, 3, size, size)`, 0-d."""
     return (states[-1, :, 2] - target).square().sum() / target.square().sum()
 
 
 def fluid_target(settings: Any, data: Any) -> FluidTarget:
-    """The task of the scene."""
+    """The task of the scene, which has no settings."""
     return FluidTarget()

@@ -2,9 +2,9 @@
 
 Memory is the peak of the bytes that are alive at once in forward and backward pass, counted from
 the operations (`training.live_bytes`), so that it is the same on every machine. The solver is
-`rk4` with so many equal steps for all methods, but `reversible_rk4` for `reversible`. The error is
-that against the gradient of a solve with twice the most steps: of a solver with few steps every
-gradient has the error of the solve too, also one that is exact for its steps.
+`rk4` with a number of equal steps for all methods, but `reversible_rk4` for `reversible`. The
+reference for the error is the gradient through a solve with twice the largest number of steps. The
+error thus contains that of the solve, even for a gradient that is exact for its steps.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 from matplotlib.figure import Figure
 
 from ...figures.style import COLORS, log_scale, new_figure, style
-from ...nn.swap_solver import solving_with
+from ...nn.swap_solver import temporary_solver
 from ...ode import (
     Adjoint,
     Backprop,
@@ -53,23 +53,23 @@ STEPS = (48, 96, 192)
 def gradient_costs(
     trainer: Trainer, steps: Sequence[int], repeats: int
 ) -> list[dict[str, float | str | bool]]:
-    """One row for each method and number of steps.
+    """Measure each gradient method with each number of steps.
 
     Args:
-        repeats: Timed gradients, of which the median counts; bytes are counted in one more.
+        repeats: Number of timed gradients, whose median is reported; bytes are counted in another.
 
     Returns:
-        `gradient`, `steps`, `peak_bytes`, `seconds` of CPU time, whether it is `trusted` (the
-        method gave no warning), and its relative `error`.
+        Rows with `gradient`, `steps`, `peak_bytes`, `seconds` of CPU time, whether the gradient is
+        `trusted` (the method gave no warning), and its relative `error`.
     """
     rows: list[dict[str, float | str | bool]] = []
-    with solving_with(trainer.model, Solver("rk4", num_steps=2 * max(steps)), Checkpoint()):
+    with temporary_solver(trainer.model, Solver("rk4", num_steps=2 * max(steps)), Checkpoint()):
         accurate = gradient(trainer)
     for count in steps:
         for name, method in GRADIENT_METHODS.items():
             with (
                 warnings.catch_warnings(record=True) as warned,
-                solving_with(trainer.model, Solver("rk4", num_steps=count), method),
+                temporary_solver(trainer.model, Solver("rk4", num_steps=count), method),
             ):
                 warnings.simplefilter("always")
                 with LiveBytes() as counter:
@@ -91,7 +91,7 @@ def gradient_costs(
 
 
 def gradient(trainer: Trainer) -> torch.Tensor:
-    """The gradient of the loss of one batch, by all parameters in one vector."""
+    """The gradient of the loss of one batch with respect to all parameters, as one vector."""
     batch = next(iter(trainer.data.train))
     loss, _ = trainer.task.loss(trainer.model, batch, trainer.step)
     parameters = [p for p in trainer.model.parameters() if p.requires_grad]
@@ -99,7 +99,7 @@ def gradient(trainer: Trainer) -> torch.Tensor:
 
 
 def costs_figure(rows: Sequence[dict[str, Any]], title: str) -> Figure:
-    """Memory, time and error against the number of steps; hollow where the method warned."""
+    """Memory, time and error against the number of steps; hollow markers where a method warned."""
     panels = {
         "peak_bytes": "peak memory (MB)",
         "seconds": "CPU time (s)",
@@ -131,10 +131,10 @@ def costs_figure(rows: Sequence[dict[str, Any]], title: str) -> Figure:
 
 
 class GradientCosts(Callback):
-    """Measures after the last epoch, and writes `gradient_costs.json` and a figure.
+    """Measurement after the last epoch, which writes `gradient_costs.json` and a figure.
 
     Args:
-        folder: Of the run.
+        folder: The folder of the run.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -146,7 +146,7 @@ class GradientCosts(Callback):
         trainer.model.train()
         data: Any = trainer.data
         size = data.scene.size
-        # On a small grid, as in a protocol of seconds, it is only shown that everything works.
+        # On a small grid, as in a smoke test, a few steps show that everything works.
         steps = (3, 6) if size < 64 else STEPS if size < 128 else STEPS[:2]
         rows = gradient_costs(trainer, steps, repeats=1)
         write_json(self._folder / "gradient_costs.json", rows)

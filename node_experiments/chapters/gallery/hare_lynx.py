@@ -29,8 +29,8 @@ class PeltBatch:
 
     Attributes:
         times: Years since 1900, shape `(year,)`.
-        logs: Of hare and lynx, shape `(year, 2)`.
-        fitted: Years that are fitted; the rest is extrapolated.
+        logs: Logarithms of hare and lynx, shape `(year, 2)`.
+        fitted: Number of years that are fitted; the rest is extrapolated.
     """
 
     times: Tensor
@@ -43,7 +43,7 @@ class PeltBatch:
 
 @dataclass
 class PeltData:
-    """The first years to train on, the whole record to test on."""
+    """The first years for training, the whole record for testing."""
 
     train: SeededBatches[PeltBatch]
     validation: None
@@ -53,7 +53,7 @@ class PeltData:
 def pelt_data(
     settings: HareLynxConfig, seed: int = 0, device: torch.device | None = None
 ) -> PeltData:
-    """The record, of which the first years are fitted."""
+    """The record, split into fitted and extrapolated years."""
     logs = torch.tensor([HARE, LYNX], device=device).T.log()
     times = torch.arange(len(HARE), dtype=torch.float32, device=device)
     fitted = settings.fitted

@@ -1,7 +1,7 @@
 """Flow matching on images: a small U-Net is the vector field from noise to digits of a class.
 
-Lipman et al. 2023 (arXiv:2210.02747), as `normalizing_flows/flow_matching.py` on points. Training
-solves no ODE; sampling does, by any solver and with as many evaluations as one likes.
+Lipman et al. 2023 (arXiv:2210.02747), as `normalizing_flows/flow_matching.py` does on points.
+Training solves no ODE; sampling does, with any solver and any number of evaluations.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from .settings import ImageFlowConfig
 
 __all__ = ["ImageFlow", "ImageFlowMatching", "SmallUNet", "image_flow", "image_flow_matching"]
 
-WAVES = 16  # frequencies of the time
+FREQUENCIES = 16  # number of the Fourier features' frequencies
 
 
 class Block(nn.Module):
-    """y + conv(silu(norm(conv(silu(norm(y))) + what time and class add)))."""
+    """y + conv(silu(norm(conv(silu(norm(y))) + shift(condition)))), with time and class."""
 
     def __init__(self, channels: int, conditions: int) -> None:
         super().__init__()
@@ -35,24 +35,24 @@ class Block(nn.Module):
         self.shift = nn.Linear(conditions, channels)
 
     def forward(self, y: Tensor, condition: Tensor) -> Tensor:
-        """A state `(batch, channel, height, width)` and a condition `(batch, conditions)`."""
+        """Map a state `(batch, channel, height, width)` with a condition `(batch, conditions)`."""
         inner = self.conv1(F.silu(self.norm1(y))) + self.shift(condition)[..., None, None]
         return y + self.conv2(F.silu(self.norm2(inner)))
 
 
 class SmallUNet(nn.Module):
-    """Two scales of 14 x 14 and 7 x 7 positions, after 2 x 2 pixels became channels.
+    """A U-Net with scales of 14 x 14 and 7 x 7 positions, after 2 x 2 pixels become channels.
 
     Args:
         pixels: Channels of an image.
-        channels: At the finer scale; twice as many at the coarser one.
-        classes: Of the images.
+        channels: Channels at the finer scale; twice as many at the coarser one.
+        classes: Number of classes of the images.
     """
 
     def __init__(self, pixels: int, channels: int, classes: int) -> None:
         super().__init__()
         conditions = 4 * channels
-        self.of_time = nn.Linear(2 * WAVES, conditions)
+        self.of_time = nn.Linear(2 * FREQUENCIES, conditions)
         self.of_class = nn.Embedding(classes, conditions)
         self.enter = nn.Conv2d(4 * pixels, channels, 3, padding=1)
         self.fine1, self.fine2 = (Block(channels, conditions) for _ in range(2))
@@ -62,9 +62,9 @@ class SmallUNet(nn.Module):
         self.leave = nn.Conv2d(channels, 4 * pixels, 3, padding=1)
 
     def forward(self, t: Tensor, y: Tensor, labels: Tensor) -> Tensor:
-        """Velocity of images `(batch, pixel, height, width)` at a 0-d time or one for each."""
+        """Velocity of images `(batch, pixels, height, width)` at a 0-d time or one per image."""
         turns = t.expand(len(y)).unsqueeze(1)
-        rates = math.pi * torch.logspace(-1, 1.5, WAVES, device=y.device, dtype=y.dtype)
+        rates = math.pi * torch.logspace(-1, 1.5, FREQUENCIES, device=y.device, dtype=y.dtype)
         waves = torch.cat([(rates * turns).sin(), (rates * turns).cos()], 1)
         condition = F.silu(self.of_time(waves) + self.of_class(labels))
         fine = self.fine1(self.enter(F.pixel_unshuffle(y, 2)), condition)
@@ -74,13 +74,13 @@ class SmallUNet(nn.Module):
 
 
 class ImageFlow(ODEModule):
-    """Images as the end of a flow from Gaussian noise; pixels from -1 to 1 inside.
+    """Images as the final state of a flow from Gaussian noise; pixels are from -1 to 1 inside.
 
     Args:
         image_shape: Channels, height and width.
     """
 
-    not_regularized = "which is trained by flow matching and solves no ODE in training"
+    reason_not_regularizable = "which is trained by flow matching and solves no ODE in training"
 
     def __init__(
         self,
@@ -109,18 +109,18 @@ class ImageFlowMatching:
     def loss(
         self, model: Any, batch: tuple[Tensor, Tensor], step: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Of images in [0, 1] and their labels, at times spread evenly over the path."""
+        """Loss of images in [0, 1] and their labels, at times stratified over the path."""
         images, labels = batch
         data = 2 * images - 1
         noise = torch.randn_like(data)
-        places = torch.randperm(len(data), device=data.device).to(data)
-        t = (places + torch.rand_like(places)) / len(data)
+        strata = torch.randperm(len(data), device=data.device).to(data)
+        t = (strata + torch.rand_like(strata)) / len(data)
         path = torch.lerp(noise, data, t[:, None, None, None])
         velocity = model.vector_field(t, path, labels)
         return (velocity - (data - noise)).square().mean(), {}
 
     def evaluate(self, model: Any, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
-        """The same on images that training never saw, with the same noise at every evaluation."""
+        """The loss on held-out images, with the same noise at every evaluation."""
         total, count = 0.0, 0
         with seeded(0, next(model.parameters()).device):
             for batch in batches:
@@ -133,10 +133,10 @@ class ImageFlowMatching:
 def image_flow(
     settings: ImageFlowConfig, data: Any, solver: Solver, gradient: Gradient
 ) -> ImageFlow:
-    """A flow to the images of the data.
+    """Build a flow to the images of the data.
 
     Raises:
-        ConfigError: Images that cannot be halved twice.
+        ConfigError: The images cannot be halved twice.
     """
     if any(size % 4 for size in data.image_shape[1:]):
         raise ConfigError(

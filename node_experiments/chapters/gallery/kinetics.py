@@ -4,8 +4,9 @@
     B + B -> C + B    k2 = 3e7
     B + C -> A + C    k3 = 1e4
 
-(E. Hairer & G. Wanner, Solving Ordinary Differential Equations II, eq. IV.1.4.) The rates are to
-be found from noisy concentrations over many decades of time, by gradients through implicit solves.
+(E. Hairer & G. Wanner, Solving Ordinary Differential Equations II, eq. IV.1.4.) The rate constants
+are estimated from noisy concentrations over many decades of time, by gradients through implicit
+solves.
 """
 
 from __future__ import annotations
@@ -41,14 +42,14 @@ SCALES = (1.0, 3.65e-5, 1.0)  # largest concentration of each species
 
 
 class Reaction(nn.Module):
-    """The rates of change of three concentrations, by the logarithms of the rate constants."""
+    """The vector field of three concentrations, parametrised by logarithms of rate constants."""
 
     def __init__(self, rates: Iterable[float]) -> None:
         super().__init__()
         self.log_rates = nn.Parameter(torch.tensor([math.log(k) for k in rates]).double())
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
-        """Of concentrations `(batch, 3)`; their sum does not change."""
+        """The derivative of concentrations `(batch, 3)`, whose sum is conserved."""
         k1, k2, k3 = self.log_rates.exp()
         a, b, c = y.unbind(-1)
         first, second, third = k1 * a, k2 * b * b, k3 * b * c
@@ -56,18 +57,18 @@ class Reaction(nn.Module):
 
 
 class ReactionRates(ODEModule):
-    """Concentrations from pure A, in double precision."""
+    """Concentrations over time from pure A, in double precision."""
 
-    not_regularized = "whose vector field is the law of the reaction"
+    reason_not_regularizable = "whose vector field is the law of the reaction"
 
     def __init__(self, rates: Iterable[float], solver: Solver, gradient: Gradient) -> None:
         super().__init__(Reaction(rates), solver, gradient)
 
     def forward(self, times: Tensor) -> Tensor:
-        """Concentrations `(time, 3)` at times of which the first is 0.
+        """Concentrations `(time, 3)` at times, the first of which is 0.
 
         Raises:
-            SolveError: The solver gave up, as explicit methods do; the message says which to take.
+            SolveError: The solver gave up, as explicit methods do; the message says what to take.
         """
         start = times.new_tensor([[1.0, 0.0, 0.0]])
         try:
@@ -95,7 +96,7 @@ class ReactionBatch:
 
 @dataclass
 class RobertsonData:
-    """The same noisy samples in every batch; the test samples have no noise."""
+    """Noisy samples, the same in every batch; the test samples have no noise."""
 
     train: SeededBatches[ReactionBatch]
     validation: None
@@ -105,7 +106,7 @@ class RobertsonData:
 def robertson_data(
     settings: RobertsonConfig, seed: int = 0, device: torch.device | None = None
 ) -> RobertsonData:
-    """Samples at times of equal ratio, solved by SciPy's Radau method at 1e-10."""
+    """Samples at geometrically spaced times, solved by SciPy's Radau method at 1e-10."""
     times = np.concatenate([[0.0], np.geomspace(1e-4, settings.span, settings.samples)])
     k1, k2, k3 = RATES
 
@@ -132,7 +133,7 @@ class ReactionFit:
     higher_is_better = False
 
     def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Of all samples."""
+        """Mean squared error over all samples."""
         found = model(batch.times) / batch.times.new_tensor(SCALES)
         return (found - batch.concentrations).square().mean(), {}
 
@@ -151,11 +152,11 @@ class ReactionFit:
 def reaction_rates(
     settings: ReactionRatesConfig, data: Any, solver: Solver, gradient: Gradient
 ) -> ReactionRates:
-    """The reaction with wrong rate constants."""
+    """Build the reaction with wrong initial rate constants."""
     factors = settings.wrong_by
     return ReactionRates([k * f for k, f in zip(RATES, factors, strict=True)], solver, gradient)
 
 
 def reaction_fit(settings: Any, data: Any) -> ReactionFit:
-    """The task of the rate constants."""
+    """The task of estimating the rate constants."""
     return ReactionFit()

@@ -1,4 +1,4 @@
-"""Concentrations over decades of time, and what it costs to get there."""
+"""Figures of Robertson's reaction: the fit, the rate constants, and the cost of solves."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...figures.style import COLORS, new_figure, style
-from ...nn.swap_solver import solving_with
+from ...nn.swap_solver import temporary_solver
 from ...ode import Discrete, SolveError, Solver
 from ...training.loop import Trainer
 from .kinetics import RATES, SCALES
 
-__all__ = ["evaluations_to", "kinetics_figures"]
+__all__ = ["count_evaluations", "kinetics_figures"]
 
 NAMES = ("A", r"B $\cdot$ 27,400", "C")
 METHODS = {"dopri5": "red", "tsit5": "orange", "trbdf2": "sky", "kvaerno5": "blue"}
-MOST_STEPS = 4000
+MAX_STEPS = 4000
 
 
-def evaluations_to(model: Any, end: float, method: str) -> int | None:
-    """Function evaluations of a solve from 0 to `end`; None where it gives up."""
-    solver = Solver(method, rtol=1e-5, atol=1e-9, max_steps=MOST_STEPS)
+def count_evaluations(model: Any, end: float, method: str) -> int | None:
+    """Function evaluations of a solve from 0 to `end`; None if it gives up."""
+    solver = Solver(method, rtol=1e-5, atol=1e-9, max_steps=MAX_STEPS)
     times = torch.tensor([0.0, end], dtype=torch.float64)
-    with torch.no_grad(), solving_with(model, solver, Discrete()):
+    with torch.no_grad(), temporary_solver(model, solver, Discrete()):
         try:
             model(times.to(next(model.parameters()).device))
         except SolveError:
@@ -34,7 +34,7 @@ def evaluations_to(model: Any, end: float, method: str) -> int | None:
 
 
 def kinetics_figures(trainer: Trainer) -> dict[str, Figure]:
-    """The fit, the rate constants as they were learned, and evaluations against the end."""
+    """The fit, the rate constants during training, and evaluations against the final time."""
     with style():
         figure = new_figure(width=9.0, height=3.3)
         fit, rates, costs = figure.subplots(1, 3)
@@ -45,7 +45,7 @@ def kinetics_figures(trainer: Trainer) -> dict[str, Figure]:
 
 
 def draw_fit(axis: Axes, trainer: Trainer) -> None:
-    """Samples and concentrations by the rate constants that were found."""
+    """Draw the samples, and the concentrations for the learned rate constants."""
     model: Any = trainer.model
     batch = next(iter(trainer.data.train))
     end = float(batch.times[-1])
@@ -65,7 +65,7 @@ def draw_fit(axis: Axes, trainer: Trainer) -> None:
 
 
 def draw_rates(axis: Axes, trainer: Trainer) -> None:
-    """Each rate constant relative to the true one."""
+    """Draw each rate constant during training, relative to the true one."""
     history = [row for row in trainer.history if "k1/test" in row]
     for k, color in enumerate(("black", "purple", "sky")):
         ratios = [row[f"k{k + 1}/test"] / RATES[k] for row in history]
@@ -80,11 +80,11 @@ def draw_rates(axis: Axes, trainer: Trainer) -> None:
 
 
 def draw_costs(axis: Axes, trainer: Trainer) -> None:
-    """Evaluations to reach a time; a cross where a solver gave up before."""
+    """Draw evaluations against the final time, with a cross at the last time before giving up."""
     end = float(trainer.data.test[0].times[-1])
     ends = [end * 10.0**-k for k in range(7, -1, -1)]
     for name, color in METHODS.items():
-        found = [(t, evaluations_to(trainer.model, t, name)) for t in ends[: len(ends)]]
+        found = [(t, count_evaluations(trainer.model, t, name)) for t in ends]
         reached = [(t, count) for t, count in found if count is not None]
         label = f"{name}, {'implicit' if name in ('trbdf2', 'kvaerno5') else 'explicit'}"
         axis.plot([t for t, _ in reached], [count for _, count in reached], "o-", ms=4,

@@ -1,9 +1,9 @@
-"""A pendulum with a torque, and records of it under random torques over individual spans.
+"""A pendulum driven by a torque, and records of it under random torques.
 
     d theta / dt = omega,   d omega / dt = -g sin(theta) - b omega + u(t)
 
-theta = 0 hangs, theta = pi stands. Each record has its own time span T: with s = t / T from 0 to 1
-the records are one batch, dy/ds = T f(y, u(s T)).
+theta = 0 is hanging, theta = pi upright. Each record has its own time span T: with s = t / T from
+0 to 1, the records are solved as one batch, dy/ds = T f(y, u(s T)).
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ __all__ = [
     "random_torques",
 ]
 
-KNOTS = 5  # of the torque of a record
+KNOTS = 5  # knots of the torque of a record
 TIGHT = Solver("dopri5", rtol=1e-7, atol=1e-7)
 
 
 @dataclass
 class TruePendulum:
-    """The vector field by which records are made and plans are carried out."""
+    """The true vector field, which generates records and executes plans."""
 
     gravity: float
     damping: float
@@ -45,7 +45,7 @@ class TruePendulum:
         return span * torch.cat([omega, force], 1)
 
     def records(self, start: Tensor, u: ControlInput, span: Tensor, times: Tensor) -> Tensor:
-        """States at the fractions `times` of each span, `(time, batch, 2)`."""
+        """Solve for the states at the fractions `times` of each span, `(time, batch, 2)`."""
         states: Tensor = solve(self, start, times, TIGHT, args=(u, span)).ys
         return states
 
@@ -58,7 +58,7 @@ class PendulumBatch:
         times: Fractions of the span, from 0 to 1, shape `(time,)`.
         states: (theta, omega) in rad and rad/s, shape `(time, batch, 2)`.
         torque: u at fractions of the span, a path for each record.
-        span: In seconds, shape `(batch, 1)`.
+        span: Time span in seconds, shape `(batch, 1)`.
     """
 
     times: Tensor
@@ -72,7 +72,7 @@ class PendulumBatch:
 
 @dataclass
 class PendulumData:
-    """Records to train on, drawn again for every batch, and others to test on."""
+    """Records for training, drawn from a pool for every batch, and others for testing."""
 
     train: SeededBatches[PendulumBatch]
     validation: None
@@ -82,7 +82,7 @@ class PendulumData:
 
 
 def random_torques(records: int, largest: float, generator: Generator) -> ControlInput:
-    """Piecewise linear paths on [0, 1] through values that are uniform up to the largest."""
+    """Piecewise linear paths on [0, 1] through values uniform in [-largest, largest]."""
     values = (2 * torch.rand(records, KNOTS, 1, generator=generator) - 1) * largest
     return ControlInput(torch.linspace(0, 1, KNOTS), values)
 
@@ -90,7 +90,7 @@ def random_torques(records: int, largest: float, generator: Generator) -> Contro
 def pendulum_data(
     settings: PendulumConfig, seed: int = 0, device: torch.device | None = None
 ) -> PendulumData:
-    """Records from all angles and speeds."""
+    """Generate records with random initial angles and speeds."""
     truth = TruePendulum(settings.gravity, settings.damping)
     times = torch.linspace(0, 1, settings.samples, device=device)
 

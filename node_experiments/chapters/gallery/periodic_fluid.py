@@ -3,9 +3,9 @@
     du/dt = P(-div(u u) + nu lap u + b s e_y + f)        s: smoke, lighter than the fluid
     ds/dt = -div(u s) + kappa lap s
 
-P is the Helmholtz projection onto velocities without divergence: u^(k) - k (k . u^(k)) / |k|^2 in
-Fourier space. Derivatives are spectral, and products are freed of aliases by the 2/3 rule
-(Orszag 1971). Every operation is one of torch, so that gradients flow through a solve.
+P is the Helmholtz projection onto divergence-free velocities: u^(k) - k (k . u^(k)) / |k|^2 in
+Fourier space. Derivatives are spectral, and products are dealiased by the 2/3 rule (Orszag 1971).
+All operations are differentiable in torch, so that gradients flow through a solve.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ __all__ = ["PeriodicFluid", "Spectrum"]
 
 
 class Spectrum(nn.Module):
-    """Wave numbers of a square grid on the unit box, and what is linear in Fourier space.
+    """Wave numbers of a square grid on the unit box, and linear operators in Fourier space.
 
     Args:
-        size: Points along each side, even.
+        size: Number of points along each side, even.
     """
 
     def __init__(self, size: int) -> None:
@@ -47,23 +47,23 @@ class Spectrum(nn.Module):
         return (k.amax(0) <= modes).to(k)
 
     def to_fourier(self, values: Tensor) -> Tensor:
-        """Coefficients of real fields `(..., size, size)`."""
+        """Fourier coefficients of real fields `(..., size, size)`."""
         return torch.fft.rfft2(values)
 
     def to_grid(self, coefficients: Tensor) -> Tensor:
-        """Fields `(..., size, size)` of coefficients."""
+        """Real fields `(..., size, size)` of Fourier coefficients."""
         return torch.fft.irfft2(coefficients, s=(self.size, self.size))
 
     def divergence(self, x: Tensor, y: Tensor) -> Tensor:
-        """Coefficients of d/dx x + d/dy y, from those of x and y."""
+        """Fourier coefficients of d/dx x + d/dy y, from those of x and y."""
         k = self.wave_numbers
         return 2j * math.pi * (k[0] * x + k[1] * y)
 
     def project(self, velocity: Tensor) -> Tensor:
-        """Without divergence and without mean flow; coefficients `(..., 2, size, size//2 + 1)`."""
+        """Remove divergence and mean flow from coefficients `(..., 2, size, size//2 + 1)`."""
         k = self.wave_numbers
         along = (k * velocity).sum(-3, keepdim=True) * self.inverse_square
-        # A constant force would set the whole box in motion, which no picture shows.
+        # A constant force would only set the whole periodic box in motion.
         return (velocity - k * along) * (self.laplacian < 0)
 
 
@@ -71,7 +71,8 @@ class PeriodicFluid(nn.Module):
     """The vector field of (u_x, u_y, s).
 
     Args:
-        force: Coefficients of f `(2, size, size // 2 + 1)` at a 0-d time; none if None.
+        force: Maps a 0-d time to Fourier coefficients of f `(2, size, size // 2 + 1)`; None for
+            no force.
     """
 
     def __init__(

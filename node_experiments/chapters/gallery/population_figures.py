@@ -1,4 +1,4 @@
-"""Populations by three models, with the band of their ensembles."""
+"""Figure of populations by three models, with the bands of their ensembles."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TITLES = {
 
 
 def population_figures(trainer: Trainer) -> dict[str, Figure]:
-    """A column for each model, hare above lynx; the years that were not fitted are grey."""
+    """A column for each model, hare above lynx; extrapolated years are grey."""
     model: Any = trainer.model
     (batch,) = trainer.data.test
     years = (FIRST_YEAR + batch.times.cpu()).tolist()

@@ -1,4 +1,4 @@
-"""Three models of two populations side by side: of mechanism, of data alone, and their sum.
+"""Three models of two populations: a mechanism, a network, and their sum.
 
 With x = (log hare, log lynx), per year:
 
@@ -6,7 +6,7 @@ With x = (log hare, log lynx), per year:
     network     dx/dt = s(x), one hidden layer of tanh        Chen et al. 2018
     sum         both: a universal differential equation       Rackauckas et al. 2020
 
-Each is an ensemble of members that differ in their first parameters and in the weights of the
+Each is an ensemble of members that differ in their initial parameters and in the weights of the
 years (a Bayesian bootstrap, Rubin 1981); all are solved together, as rows of one state.
 """
 
@@ -26,11 +26,11 @@ __all__ = ["KINDS", "PopulationFit", "Populations", "population_fit", "populatio
 
 KINDS = ("mechanism", "network", "sum")
 RATES = (0.55, 0.028, 0.80, 0.024)  # Carpenter 2018: posterior means of a, b, c, d
-CENTRE, SPREAD = (3.3, 2.7), (0.7, 0.8)  # of the logarithms: what the networks see is about 1
+CENTRE, SPREAD = (3.3, 2.7), (0.7, 0.8)  # of the logarithms, to scale the networks' inputs
 
 
 class PopulationField(nn.Module):
-    """The vector field of all members of all kinds, one row of the state for each."""
+    """The vector field of all members of all kinds, each a row of the state."""
 
     def __init__(self, members: int, hidden: int) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class PopulationField(nn.Module):
     def forward(self, t: Tensor, x: Tensor) -> Tensor:
         """The derivative of logarithms `(row, 2)`, per year."""
         a, b, c, d = self.log_rates.exp().unbind(1)
-        # A member that strays while it learns should not stop the others by overflow.
+        # A member that diverges in training must not stop the others by overflow.
         hare, lynx = x.clamp(max=8).exp().unbind(1)
         mechanism = torch.stack([a - b * lynx, d * hare - c], 1)
         seen = ((x - self.centre) / self.spread).unsqueeze(1)
@@ -62,10 +62,10 @@ class PopulationField(nn.Module):
 
 
 class Populations(ODEModule):
-    """All members from their own first state, which is learned too.
+    """All members, each from its own initial state, which is learned too.
 
     Args:
-        start: Logarithms of the first year, shape `(2,)`.
+        start: Logarithms of the first year, shape `(2,)`, the initial guess for all members.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Populations(ODEModule):
 
 
 class PopulationFit:
-    """Squared error of logarithms, each member with its own weights of the years."""
+    """Squared error of logarithms, with separate weights of the years for each member."""
 
     metric = "extrapolation"
     higher_is_better = False
@@ -91,7 +91,7 @@ class PopulationFit:
         self.members = members
 
     def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """The mean over members and years of the first part, summed over kinds."""
+        """Weighted mean over members and fitted years, summed over kinds."""
         errors = (model(batch.times) - batch.logs[:, None, None]).square().mean(-1)
         generator = torch.Generator().manual_seed(0)
         drawn = torch.empty(len(batch.times), self.members).exponential_(generator=generator)
@@ -99,11 +99,11 @@ class PopulationFit:
         return (weights * errors).mean((0, 2)).sum(), {}
 
     def evaluate(self, model: Any, batches: Iterable[Any]) -> dict[str, float]:
-        """Root mean squared errors of the ensemble's median, of logarithms.
+        """Root mean square errors of the ensemble's median, in logarithms.
 
-        - `fit_<kind>`, `extrapolation_<kind>`: of the years that are fitted, and of those after
-        - `extrapolation`: of the best kind
-        - `covered_<kind>`: fraction of the later values inside the band of 90 % of the members
+        - `fit_<kind>`, `extrapolation_<kind>`: error over the fitted years, and over those after
+        - `extrapolation`: the smallest error over kinds
+        - `covered_<kind>`: fraction of later values inside the 90 % band of the members
         """
         (batch,) = batches
         found = model(batch.times)
@@ -123,11 +123,11 @@ class PopulationFit:
 def populations(
     settings: PopulationsConfig, data: Any, solver: Solver, gradient: Gradient
 ) -> Populations:
-    """The three ensembles."""
+    """Build the three ensembles."""
     start = data.test[0].logs[0]
     return Populations(start, settings.members, settings.hidden, solver, gradient)
 
 
 def population_fit(settings: PopulationsConfig, data: Any) -> PopulationFit:
-    """The task of the record."""
+    """The task of fitting the record."""
     return PopulationFit(settings.members)

@@ -39,13 +39,13 @@ class SmokeConfig:
 
     name: str = "smoke"  # smoke
     size: int = 64  # choice: grid points along a side, even
-    smoke: str = "disk"  # choice: shape of the smoke at first; disk | heart | star | square
-    target: str = "heart"  # choice: shape that it should have at the end, of the same kinds
-    smoke_area: float = 0.09  # choice: fraction of the box that the smoke fills at first
+    smoke: str = "disk"  # choice: initial shape of the smoke: disk | heart | star | square
+    target: str = "heart"  # choice: shape that it should take by the end: one of the same
+    smoke_area: float = 0.09  # choice: fraction of the box that the smoke fills initially
     target_area: float | None = None  # that of the target; the smoke's when null
-    span: float = 1.0  # choice: time from first to last
+    span: float = 1.0  # choice: duration of the flow
     viscosity: float = 3e-4  # choice: of the fluid, in box sides squared per unit of time
-    diffusivity: float = 3e-4  # choice: of the smoke, likewise
+    diffusivity: float = 3e-4  # choice: of the smoke, in the same unit
     buoyancy: float = 2.0  # choice: upward acceleration where there is smoke
     batches: int = 10  # choice: optimisation steps per epoch
 
@@ -61,7 +61,7 @@ class SmokeConfig:
         )
         allowed = f"null or dataset.smoke_area={self.smoke_area}"
         require(reachable, self, "target_area", f"{allowed}: an incompressible flow keeps the "
-                "amount of smoke, and reaches no other")  # fmt: skip
+                "amount of smoke and cannot change it")  # fmt: skip
         positive(self, "span")
         not_negative(self, "buoyancy", "viscosity", "diffusivity")
         at_least(self, 1, "batches")
@@ -69,7 +69,7 @@ class SmokeConfig:
 
 @dataclass
 class BouncesConfig:
-    """Heights of a ball that falls and bounces, from its closed form, up to some bounce."""
+    """Heights of a ball that falls and bounces, in closed form, up to a given bounce."""
 
     GROUP: ClassVar[str] = "dataset"
 
@@ -77,9 +77,9 @@ class BouncesConfig:
     gravity: float = 9.8  # official_code: acceleration downwards
     radius: float = 0.2  # official_code: of the ball
     restitution: float = 0.8  # official_code: an absorption of 0.2
-    height: float = 10.0  # official_code: of the centre at first, in metres
-    bounces: int = 4  # official_code: the samples end at this one
-    samples: int = 100  # choice: heights at equal times; 300 in the official code
+    height: float = 10.0  # official_code: initial height of the centre, in metres
+    bounces: int = 4  # official_code: the samples end at this bounce
+    samples: int = 100  # choice: heights at equally spaced times; 300 in the official code
     noise: float = 0.0  # official_code: standard deviation, in metres
     batches: int = 10  # choice: optimisation steps per epoch, each on all samples
 
@@ -111,7 +111,7 @@ class SpheresConfig:
     def __post_init__(self) -> None:
         require(1 <= self.dim <= 10, self, "dim", "from 1 to 10")
         radii = len(self.shell) == 2 and 0 < self.inner < self.shell[0] < self.shell[1] < math.inf
-        require(radii, self, "shell", f"two radii, rising from dataset.inner={self.inner}")
+        require(radii, self, "shell", f"two radii, increasing from dataset.inner={self.inner}")
         require(
             1 <= self.batch_size <= self.points, self, "batch_size", "from 1 to dataset.points"
         )
@@ -120,13 +120,13 @@ class SpheresConfig:
 
 @dataclass
 class RobertsonConfig:
-    """Noisy concentrations of Robertson's reaction, at times of equal ratio."""
+    """Noisy concentrations of Robertson's reaction, at geometrically spaced times."""
 
     GROUP: ClassVar[str] = "dataset"
 
     name: str = "robertson"  # robertson
     span: float = 1e4  # choice: last time, in seconds; the first after 0 is 1e-4
-    samples: int = 40  # choice: times
+    samples: int = 40  # choice: number of times
     noise: float = 0.02  # choice: standard deviation, relative to each species' largest value
     batches: int = 5  # choice: optimisation steps per epoch, each on all samples
 
@@ -161,19 +161,19 @@ class PendulumConfig:
     name: str = "pendulum"  # pendulum
     gravity: float = 9.81  # choice: g over the length of 1 m
     damping: float = 0.1  # choice: per second
-    torque: float = 4.0  # choice: largest, per mass and squared length; below gravity
-    speed: float = 6.0  # choice: largest at the start of a record, in rad/s
+    torque: float = 4.0  # choice: largest torque, per mass and squared length; below gravity
+    speed: float = 6.0  # choice: largest initial speed of a record, in rad/s
     spans: list[float] = field(default_factory=lambda: [0.5, 1.5])  # choice: shortest, longest
-    samples: int = 9  # choice: states of a record
-    records: int = 256  # choice: of the training
+    samples: int = 9  # choice: states per record
+    records: int = 256  # choice: records to train on
     batch_size: int = 64  # choice: records per batch
-    batches: int = 20  # choice: per epoch
+    batches: int = 20  # choice: batches per epoch
 
     def __post_init__(self) -> None:
         positive(self, "gravity", "torque", "speed")
         not_negative(self, "damping")
         rising = len(self.spans) == 2 and 0 < self.spans[0] <= self.spans[1] < math.inf
-        require(rising, self, "spans", "two rising numbers > 0")
+        require(rising, self, "spans", "two increasing numbers > 0")
         at_least(self, 2, "samples")
         fits = 1 <= self.batch_size <= self.records
         require(fits, self, "batch_size", "from 1 to dataset.records")
@@ -182,13 +182,13 @@ class PendulumConfig:
 
 @dataclass
 class FluidControlConfig:
-    """A velocity at the start, or a force over time, that carries smoke into a shape."""
+    """An initial velocity, or a force over time, that carries smoke into a shape."""
 
     GROUP: ClassVar[str] = "model"
 
     name: str = "fluid_control"  # fluid_control
     control: str = "force"  # choice: force | initial_velocity
-    knots: int = 6  # choice: times between which the force is linear, both ends among them
+    knots: int = 6  # choice: times between which the force is linear, including both ends
     modes: int = 4  # choice: largest wave number of the control along each axis
     compare_gradients: bool = True  # choice: measure every gradient method after the training
 
@@ -201,13 +201,13 @@ class FluidControlConfig:
 
 @dataclass
 class BouncingBallConfig:
-    """A ball of unknown gravity, restitution and radius; the settings are the first guesses."""
+    """A ball of unknown gravity, restitution and radius; the settings are initial guesses."""
 
     GROUP: ClassVar[str] = "model"
 
     name: str = "bouncing_ball"  # bouncing_ball
     gravity: float = 7.0  # choice: acceleration downwards
-    restitution: float = 0.6  # choice: of the speed, at a bounce
+    restitution: float = 0.6  # choice: fraction of the speed that a bounce keeps
     radius: float = 0.5  # choice: of the ball
 
     def __post_init__(self) -> None:
@@ -224,7 +224,7 @@ class LearnedPhysicsConfig:
     GROUP: ClassVar[str] = "model"
 
     name: str = "learned_physics"  # learned_physics
-    scale: float = 10.0  # official_code: first guess of the largest acceleration
+    scale: float = 10.0  # official_code: initial guess of the largest acceleration
 
     def __post_init__(self) -> None:
         positive(self, "scale")
@@ -232,12 +232,12 @@ class LearnedPhysicsConfig:
 
 @dataclass
 class SphereODEConfig:
-    """An ODE from points to features, of which a linear layer is the classifier."""
+    """An ODE from points to features, which a linear layer classifies."""
 
     GROUP: ClassVar[str] = "model"
 
     name: str = "sphere_ode"  # sphere_ode
-    augment: int = 0  # paper: 5 further dimensions in ANODE, none in the plain neural ODE
+    augment: int = 0  # paper: 5 additional dimensions in ANODE, none in the plain neural ODE
     hidden: int = 32  # official_code: units of both hidden layers of the vector field
 
     def __post_init__(self) -> None:
@@ -252,7 +252,7 @@ class ImageFlowConfig:
     GROUP: ClassVar[str] = "model"
 
     name: str = "image_flow"  # image_flow
-    channels: int = 32  # choice: at the finer scale, a multiple of 8
+    channels: int = 32  # choice: channels at the finer scale, a multiple of 8
 
     def __post_init__(self) -> None:
         eights = self.channels >= 8 and self.channels % 8 == 0
@@ -261,7 +261,7 @@ class ImageFlowConfig:
 
 @dataclass
 class ReactionRatesConfig:
-    """The three rate constants of Robertson's reaction, from wrong first guesses."""
+    """The three rate constants of Robertson's reaction, from wrong initial guesses."""
 
     GROUP: ClassVar[str] = "model"
 
@@ -280,7 +280,7 @@ class PopulationsConfig:
     GROUP: ClassVar[str] = "model"
 
     name: str = "populations"  # populations
-    members: int = 20  # choice: of each ensemble
+    members: int = 20  # choice: members of each ensemble
     hidden: int = 16  # choice: hidden units of each network
 
     def __post_init__(self) -> None:
@@ -290,17 +290,17 @@ class PopulationsConfig:
 
 @dataclass
 class SwingUpConfig:
-    """A network of the pendulum's acceleration, and a plan that swings it up."""
+    """A network for the pendulum's acceleration, and a plan that swings it up."""
 
     GROUP: ClassVar[str] = "model"
 
     name: str = "swing_up"  # swing_up
     hidden: int = 32  # choice: units of both hidden layers
-    span: float = 4.0  # choice: of the plan, in seconds
+    span: float = 4.0  # choice: duration of the plan, in seconds
     knots: int = 25  # choice: times between which its torque is linear
-    try_every: int = 50  # choice: training steps from one trial on the true pendulum to the next
+    try_every: int = 50  # choice: training steps between trials on the true pendulum
 
     def __post_init__(self) -> None:
         at_least(self, 1, "hidden", "try_every")
         positive(self, "span")
-        require(self.knots >= 5, self, "knots", "at least 5, those of the torque of a record")
+        require(self.knots >= 5, self, "knots", "at least 5, as in the torque of a record")

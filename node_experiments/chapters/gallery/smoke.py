@@ -1,4 +1,4 @@
-"""One scene: a cloud of smoke, and the shape that it should take."""
+"""One scene: a cloud of smoke, and the target shape that it should take."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .settings import SmokeConfig
 
 __all__ = ["Scene", "SmokeBatch", "SmokeData", "shape", "smoke_data"]
 
-FINE = 4  # points along a side of a grid cell, of which a shape fills a fraction
+FINE = 4  # sample points along a side of a grid cell, to measure the fraction in a shape
 BLUR = 1.0  # standard deviation of the smoothed edge, in grid cells
 START, END = (0.5, 0.3), (0.5, 0.62)  # centres (x, y) of smoke and target
 
 
 def heart(x: Tensor, y: Tensor) -> Tensor:
-    """(x^2 + y^2 - 1)^3 <= x^2 y^3."""
+    """Whether points are inside a heart, (x^2 + y^2 - 1)^3 <= x^2 y^3."""
     return (x**2 + y**2 - 1) ** 3 <= x**2 * y**3
 
 
 def star(x: Tensor, y: Tensor) -> Tensor:
-    """Five rounded points."""
+    """Whether points are inside a star with five rounded tips."""
     angle = torch.atan2(x, y)
     return (x**2 + y**2).sqrt() <= 1 + 0.35 * torch.cos(5 * angle)
 
@@ -43,7 +43,7 @@ def shape(name: str, size: int, area: float, centre: tuple[float, float]) -> Ten
     """Smoke of density 1 in a shape, with a smooth edge, `(size, size)` as (y, x).
 
     Args:
-        area: Fraction of the box that it fills; the sum of the densities is exactly that.
+        area: Fraction of the box that it fills, equal to the mean density.
     """
     reach = torch.linspace(-1.5, 1.5, 1501)
     inside = SHAPES[name](reach, reach.unsqueeze(1))
@@ -63,8 +63,8 @@ class SmokeBatch:
     """The scene as a batch of one.
 
     Attributes:
-        smoke, target: At the first and the last time, each `(1, size, size)`.
-        times: Both, shape `(2,)`.
+        smoke, target: Smoke at the first time and target at the last, each `(1, size, size)`.
+        times: The first and the last time, shape `(2,)`.
     """
 
     smoke: Tensor
@@ -77,7 +77,7 @@ class SmokeBatch:
 
 @dataclass
 class Scene:
-    """The fluid of a scene."""
+    """Parameters of the fluid of a scene."""
 
     size: int
     span: float
@@ -86,13 +86,13 @@ class Scene:
     buoyancy: float
 
     def fluid(self) -> PeriodicFluid:
-        """Its vector field, on which no force acts."""
+        """The vector field of the fluid without a force."""
         return PeriodicFluid(self.size, self.viscosity, self.diffusivity, self.buoyancy)
 
 
 @dataclass
 class SmokeData:
-    """The scene in every batch."""
+    """The scene, the same in every batch."""
 
     train: SeededBatches[SmokeBatch]
     validation: None

@@ -1,4 +1,4 @@
-"""Flows of points, from which one sees why a plain neural ODE cannot separate two spheres."""
+"""Figures of flows of points, which show why a plain neural ODE cannot separate two spheres."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHOWN = {1: 30, 2: 240}  # points
 
 
 def sphere_callbacks(folder: Path) -> list[Callback]:
-    """The trajectories of the figure, from which a report draws those of many runs."""
+    """Callbacks that keep the trajectories of the figure, for a report on many runs."""
     return [Arrays(folder / "flow.npz", trajectories)]
 
 
@@ -46,7 +46,7 @@ def trajectories(trainer: Trainer) -> dict[str, NDArray]:
 
 
 def sphere_figures(trainer: Trainer) -> dict[str, Figure]:
-    """The flow of the test points, and what the linear layer makes of its end."""
+    """The flow of the test points, coloured by their true class."""
     arrays = trajectories(trainer)
     with style():
         figure = new_figure(width=6.0, height=4.6)
@@ -55,10 +55,10 @@ def sphere_figures(trainer: Trainer) -> dict[str, Figure]:
 
 
 def draw_flow(figure: Figure, place: tuple[int, int, int], arrays: Mapping[str, NDArray]) -> Axes:
-    """Trajectories; where there are more than two dimensions, in a space that shows three.
+    """Draw trajectories, in three dimensions at most.
 
-    One dimension is drawn against time; two, or one augmented, in the plane; more in space, of
-    which the third axis is the direction in which the linear layer looks.
+    One dimension is drawn against time; two, or one augmented, in the plane; more in space, whose
+    third axis is the linear layer's direction in the augmented dimensions.
     """
     states, classes, dim = arrays["states"], arrays["classes"], int(arrays["dim"])
     augmented = states.shape[2] > dim
@@ -69,8 +69,8 @@ def draw_flow(figure: Figure, place: tuple[int, int, int], arrays: Mapping[str, 
         axis.set(xlabel="time", ylabel="$z_1$")
     elif dim == 1:
         axis = figure.add_subplot(*place)
-        lifted = lift(states, arrays["weight"], dim)
-        paths = [(states[:, k, 0], lifted[:, k]) for k in range(len(classes))]
+        projected = project_augmented(states, arrays["weight"], dim)
+        paths = [(states[:, k, 0], projected[:, k]) for k in range(len(classes))]
         axis.set(xlabel="$z_1$", ylabel="augmented direction")
     elif not augmented:
         axis = figure.add_subplot(*place)
@@ -78,8 +78,8 @@ def draw_flow(figure: Figure, place: tuple[int, int, int], arrays: Mapping[str, 
         axis.set(xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
     else:
         axis = figure.add_subplot(*place, projection="3d")
-        lifted = lift(states, arrays["weight"], dim)
-        paths = [(states[:, k, 0], states[:, k, 1], lifted[:, k]) for k in range(len(classes))]
+        projected = project_augmented(states, arrays["weight"], dim)
+        paths = [(states[:, k, 0], states[:, k, 1], projected[:, k]) for k in range(len(classes))]
         axis.set(xlabel="$z_1$", ylabel="$z_2$", zlabel="augmented direction")
         axis.tick_params(labelsize=7)
         axis.set_box_aspect(None, zoom=0.85)  # the label of the third axis is cut off otherwise
@@ -91,8 +91,8 @@ def draw_flow(figure: Figure, place: tuple[int, int, int], arrays: Mapping[str, 
     return axis
 
 
-def lift(states: NDArray, weight: NDArray, dim: int) -> NDArray:
-    """The part of the linear layer's direction that is in the further dimensions, `(time, n)`."""
+def project_augmented(states: NDArray, weight: NDArray, dim: int) -> NDArray:
+    """Augmented dimensions projected onto the linear layer's direction in them, `(time, n)`."""
     direction = weight[dim:] / (np.linalg.norm(weight[dim:]) + 1e-12)
     found: NDArray = states[:, :, dim:] @ direction
     return found

@@ -18,26 +18,26 @@ from .spheres import SphereData
 __all__ = ["SphereFit", "SphereODE", "sphere_fit", "sphere_ode"]
 
 
-class StateAndTime(nn.Module):
-    """f(t, z): two hidden layers of ReLU, which also see the time."""
+class TimeDependentMLP(nn.Module):
+    """f(t, z): an MLP of state and time with two hidden layers of ReLU."""
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
         self.net = mlp([dim + 1, hidden, hidden, dim], "relu")
 
     def forward(self, t: Tensor, z: Tensor) -> Tensor:
-        """A 0-d time and states `(batch, dim)`; keeps the shape."""
+        """The derivative at a 0-d time and states `(batch, dim)`."""
         found: Tensor = self.net(torch.cat([z, t.to(z).expand(len(z), 1)], 1))
         return found
 
 
 class SphereODE(ODEModule):
-    """z(1) of dz/dt = f(t, z) from z(0) = (x, 0, ..., 0), and one number w . z(1) + b."""
+    """z(1) of dz/dt = f(t, z) from z(0) = (x, 0, ..., 0), and the score w . z(1) + b."""
 
     def __init__(
         self, dim: int, augment: int, hidden: int, solver: Solver, gradient: Gradient
     ) -> None:
-        super().__init__(StateAndTime(dim + augment, hidden), solver, gradient)
+        super().__init__(TimeDependentMLP(dim + augment, hidden), solver, gradient)
         self.augment = augment
         self.head = nn.Linear(dim + augment, 1)
 
@@ -47,23 +47,23 @@ class SphereODE(ODEModule):
         return states
 
     def forward(self, x: Tensor) -> Tensor:
-        """A number for each point, shape `(batch,)`; its sign is the class."""
+        """The score of each point, shape `(batch,)`; its sign is the class."""
         found: Tensor = self.head(self.features(x, x.new_tensor([0.0, 1.0]))[-1])
         return found.squeeze(1)
 
 
 class SphereFit:
-    """Mean squared error of the classes -1 and 1."""
+    """Mean squared error of the score against the classes -1 and 1."""
 
     metric = "accuracy"
     higher_is_better = True
 
     def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Of a batch of points."""
+        """Mean squared error of a batch of points."""
         return (model(batch.x) - batch.y).square().mean(), {}
 
     def evaluate(self, model: Any, batches: Iterable[Any]) -> dict[str, float]:
-        """The loss, and the fraction of points on the right side of 0."""
+        """The loss, and the fraction of points whose score has the right sign."""
         pairs = [(model(batch.x), batch.y) for batch in batches]
         found, true = (torch.cat(parts) for parts in zip(*pairs, strict=True))
         return {
@@ -75,11 +75,11 @@ class SphereFit:
 def sphere_ode(
     settings: SphereODEConfig, data: SphereData, solver: Solver, gradient: Gradient
 ) -> SphereODE:
-    """The classifier of the data's points; warns where it is augmented too much."""
+    """Build the classifier of the data's points; warn if it is augmented too much."""
     warn_if_overaugmented(settings.augment, data.dim)
     return SphereODE(data.dim, settings.augment, settings.hidden, solver, gradient)
 
 
 def sphere_fit(settings: Any, data: Any) -> SphereFit:
-    """The task of the spheres."""
+    """The task of classifying the spheres, which has no settings."""
     return SphereFit()

@@ -16,7 +16,7 @@ __all__ = ["SphereData", "SpherePoints", "draw_spheres", "sphere_data"]
 
 @dataclass
 class SpherePoints:
-    """Points `(batch, dim)` and -1 or 1 for each, `(batch,)`."""
+    """Points `(batch, dim)`, and their classes -1 or 1, `(batch,)`."""
 
     x: Tensor
     y: Tensor
@@ -26,7 +26,7 @@ class SpherePoints:
 
 
 def draw_spheres(settings: SpheresConfig, size: int, generator: Generator) -> SpherePoints:
-    """A third of the points in the ball, the rest in the shell, each evenly in volume."""
+    """Draw a third of the points in the ball, the rest in the shell, uniformly in each volume."""
     dim, inside = settings.dim, size // 3
     direction = torch.randn(size, dim, generator=generator)
     u = torch.rand(size, generator=generator)
@@ -39,8 +39,8 @@ def draw_spheres(settings: SpheresConfig, size: int, generator: Generator) -> Sp
     return SpherePoints(radius * direction / direction.norm(dim=1, keepdim=True), y)
 
 
-class Shuffled:
-    """Batches of all points, in another order in each epoch."""
+class ShuffledBatches:
+    """Batches of all points, in a different order in each epoch."""
 
     def __init__(self, points: SpherePoints, batch_size: int, seed: int) -> None:
         self._points, self._size, self._seed = points, batch_size, seed
@@ -59,9 +59,9 @@ class Shuffled:
 
 @dataclass
 class SphereData:
-    """Points to train on and others to test on."""
+    """Points for training, and others for testing."""
 
-    train: Shuffled
+    train: ShuffledBatches
     validation: None
     test: list[SpherePoints]
     dim: int
@@ -70,10 +70,12 @@ class SphereData:
 def sphere_data(
     settings: SpheresConfig, seed: int = 0, device: torch.device | None = None
 ) -> SphereData:
-    """Points of both classes."""
+    """Draw training and test points of both classes."""
     generator = torch.Generator().manual_seed(seed)
     train, test = (
         draw_spheres(settings, size, generator) for size in (settings.points, settings.test_size)
     )
     train, test = (SpherePoints(part.x.to(device), part.y.to(device)) for part in (train, test))
-    return SphereData(Shuffled(train, settings.batch_size, seed), None, [test], settings.dim)
+    return SphereData(
+        ShuffledBatches(train, settings.batch_size, seed), None, [test], settings.dim
+    )

@@ -1,4 +1,4 @@
-"""Plain beside augmented neural ODEs on spheres, over seeds: a table and the flows."""
+"""Plain and augmented neural ODEs on spheres, over seeds: a table and the flows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pandas import DataFrame
 
-from ...reports.records import most_alike, one_per_seed, trainings
+from ...reports.records import group_runs, trainings
 from ...reports.table import Cell, Estimate, ReportTable
 
 if TYPE_CHECKING:
@@ -20,23 +20,26 @@ __all__ = ["flows", "spheres_table"]
 SEPARATED = 0.99  # accuracy below which a run counts as a failure
 
 
-def by_kind(runs: DataFrame) -> dict[tuple[int, int], list[Mapping[str, Any]]]:
-    """Runs on spheres by dimension and number of augmented dimensions, in that order.
+def group_by_kind(runs: DataFrame) -> dict[tuple[int, int], list[Mapping[str, Any]]]:
+    """Runs on spheres by dimension and number of augmented dimensions, sorted by them.
 
-    Of each seed the last one that ended by itself, of those that differ in nothing else.
+    Among runs that differ in nothing else, the last uninterrupted one of each seed.
     """
-    found: dict[tuple[int, int], list[Mapping[str, Any]]] = {}
-    for run in trainings(runs):
-        if run.get("config.model.name") == "sphere_ode" and run["status"] != "interrupted":
-            key = int(run["config.dataset.dim"]), int(run["config.model.augment"])
-            found.setdefault(key, []).append(run)
-    return {key: one_per_seed(most_alike(found[key])) for key in sorted(found)}
+    uninterrupted = [
+        run
+        for run in trainings(runs)
+        if run.get("config.model.name") == "sphere_ode" and run["status"] != "interrupted"
+    ]
+    return group_runs(
+        uninterrupted,
+        lambda run: (int(run["config.dataset.dim"]), int(run["config.model.augment"])),
+    )
 
 
 def spheres_table(runs: DataFrame) -> ReportTable:
-    """Loss, accuracy and evaluations over seeds, and the runs that failed."""
+    """Table of loss, accuracy and evaluations over seeds, with the number of failed runs."""
     rows = []
-    for (dim, augment), all_runs in by_kind(runs).items():
+    for (dim, augment), all_runs in group_by_kind(runs).items():
         done = [run for run in all_runs if run["status"] == "completed"]
         failures = len(all_runs) - sum(run.get("accuracy/test", 0) >= SEPARATED for run in done)
         cells: list[Cell | None] = []
@@ -65,12 +68,12 @@ def flows(runs: DataFrame, title: str) -> Figure:
     Raises:
         ValueError: No run kept its flow.
     """
-    from ...figures.style import new_figure, style  # only where it is drawn
+    from ...figures.style import new_figure, style  # imported only to draw
     from .sphere_figures import draw_flow
 
     kinds = {
         key: members
-        for key, members in by_kind(runs).items()
+        for key, members in group_by_kind(runs).items()
         if (Path(members[0]["directory"]) / "flow.npz").is_file()
     }
     if not kinds:

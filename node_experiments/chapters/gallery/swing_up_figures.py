@@ -1,4 +1,4 @@
-"""The plan, what the learned dynamics expect of it, and what the true pendulum does."""
+"""Figures of the plan, and of the learned and the true pendulum under it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from ...figures.style import COLORS, new_figure, style
 from ...tracking.animation import Film
 from ...training.loop import Callback, Trainer
-from .swing_up import carried_out
+from .swing_up import execute_plan
 
 __all__ = ["swing_up_callbacks", "swing_up_figures"]
 
@@ -23,12 +23,12 @@ FRAMES = 41
 
 
 def swing_up_callbacks(folder: Path) -> list[Callback]:
-    """An animation of the true pendulum under the plan."""
-    return [Film(folder / "figures" / "swing_up.gif", swing_up_film)]
+    """Callbacks that draw an animation of the true pendulum under the plan."""
+    return [Film(folder / "figures" / "swing_up.gif", swing_up_frames)]
 
 
-def both(trainer: Trainer, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Seconds, and angle, speed and torque: planned states, true states, torque."""
+def trajectories(trainer: Trainer, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Seconds, planned and true states (angle, speed), and torque, at `count` times."""
     model: Any = trainer.model
     task: Any = trainer.task
     times = torch.linspace(0, 1, count).to(model.plan.raw)
@@ -37,14 +37,14 @@ def both(trainer: Trainer, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         planned = model.plan(times)[:, 0].cpu()
         u = model.plan.torque()
         torque = torch.stack([u(t)[0, 0] for t in times]).cpu()
-    true = carried_out(model.plan, task.truth, times)[:, 0].cpu()
+    true = execute_plan(model.plan, task.truth, times)[:, 0].cpu()
     return model.plan.span * times.cpu(), planned, true, torque
 
 
 def swing_up_figures(trainer: Trainer) -> dict[str, Figure]:
     """Angle and torque against time, and the phase plane."""
     model: Any = trainer.model
-    seconds, planned, true, torque = both(trainer, 201)
+    seconds, planned, true, torque = trajectories(trainer, 201)
     with style():
         figure = new_figure(width=9.0, height=3.8)
         grid = figure.add_gridspec(2, 2, width_ratios=(1.3, 1), height_ratios=(1.5, 1))
@@ -71,7 +71,7 @@ def swing_up_figures(trainer: Trainer) -> dict[str, Figure]:
 
 
 def draw_angle(axis: Axes, seconds: Tensor, planned: Tensor, true: Tensor) -> None:
-    """Angles, with lines where the pendulum stands."""
+    """Draw angles, with lines where the pendulum is upright."""
     axis.plot(seconds.tolist(), true[:, 0].tolist(), color=COLORS["blue"], label="true pendulum")
     axis.plot(seconds.tolist(), planned[:, 0].tolist(), "--", color=COLORS["red"], lw=1.3,
               label="learned dynamics")  # fmt: skip
@@ -82,10 +82,10 @@ def draw_angle(axis: Axes, seconds: Tensor, planned: Tensor, true: Tensor) -> No
     axis.legend(loc="upper left", fontsize=8)
 
 
-def swing_up_film(trainer: Trainer) -> Iterator[Figure]:
-    """The pendulum beside its angle."""
-    seconds, _, true, torque = both(trainer, FRAMES)
-    fine = both(trainer, 201)
+def swing_up_frames(trainer: Trainer) -> Iterator[Figure]:
+    """Frames of the pendulum beside its angle."""
+    seconds, _, true, torque = trajectories(trainer, FRAMES)
+    fine = trajectories(trainer, 201)
     for k in range(FRAMES):
         with style():
             figure = new_figure(width=7.4, height=3.0)

@@ -1,1 +1,1 @@
-"""Section 3 of Chen et al. 2018."""
+"""Image classification (Chen et al. 2018, section 3)."""

@@ -1,4 +1,4 @@
-"""Random changes of images, each sample its own, all drawn from one generator."""
+"""Random augmentation of images, independent for each image, drawn from one generator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["random_affine", "random_crop"]
 def random_crop(
     images: Tensor, generator: torch.Generator, padding: int = 4, mode: str = "zeros"
 ) -> Tensor:
-    """Cut each image out of itself padded, each at its own offset.
+    """Pad each image, and crop it to its size at a random offset.
 
     Args:
         images: Shape `(batch, channel, height, width)`.
@@ -37,7 +37,7 @@ def random_crop(
 
 
 def reflected(images: Tensor, padding: int) -> Tensor:
-    """Images with their mirror image around them; indices serve every type and device."""
+    """Reflection padding by indexing, which works for every dtype and device."""
     height, width = images.shape[-2:]
     rows, columns = (
         (size - 1) - ((size - 1) - torch.arange(-padding, size + padding).abs()).abs()
@@ -49,12 +49,12 @@ def reflected(images: Tensor, padding: int) -> Tensor:
 def random_affine(
     images: Tensor, generator: torch.Generator, rotation: float, scale: float, shear: float
 ) -> Tensor:
-    """Each image turned, stretched and sheared about its centre, with zeros around it.
+    """Rotate, stretch and shear each image about its centre, with zeros around it.
 
     Args:
-        images: Shape `(batch, channel, height, width)`; its values are interpolated bilinearly.
+        images: Shape `(batch, channel, height, width)`; interpolated bilinearly.
         rotation: Largest angle, in degrees.
-        scale: Largest share by which an axis is stretched or shrunk.
+        scale: Largest fraction by which an axis is stretched or shrunk.
         shear: Largest shift of a row, in units of its distance from the centre.
 
     Returns:

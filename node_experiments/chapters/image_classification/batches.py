@@ -1,4 +1,4 @@
-"""Labelled images in memory, and batches of them made by tensor operations."""
+"""Labelled images in memory, batched by tensor operations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ImageSet:
         return len(self.labels)
 
     def subset(self, indices: Tensor) -> ImageSet:
-        """The images with these indices, in their order."""
+        """The images with these indices, in the order of the indices."""
         return ImageSet(self.images[indices], self.labels[indices])
 
     def to(self, device: torch.device) -> ImageSet:
@@ -40,14 +40,14 @@ class ImageSet:
 
 @dataclass
 class Standardize:
-    """Maps uint8 pixels to floats: to [0, 1], or to zero mean and unit variance per channel."""
+    """Map uint8 pixels to floats: to [0, 1], or to zero mean and unit variance per channel."""
 
     mean: Tensor
     std: Tensor
 
     @classmethod
     def unit_interval(cls, images: Tensor) -> Standardize:
-        """Only divide by 255, as the official example does."""
+        """Scaling by 1/255 only, as in the official example."""
         shape = (1, images.shape[1], 1, 1)
         return cls(
             torch.zeros(shape, device=images.device),
@@ -56,7 +56,7 @@ class Standardize:
 
     @classmethod
     def fit(cls, images: Tensor) -> Standardize:
-        """Mean and standard deviation of each channel over these images."""
+        """Standardisation by the mean and standard deviation of each channel of these images."""
         pixels = images.double()
         axes = (0, 2, 3)
         mean, std = pixels.mean(axes, keepdim=True), pixels.std(axes, keepdim=True)
@@ -72,7 +72,7 @@ class TrainingBatches:
     Args:
         data: The training images.
         settings: Batch size and augmentation.
-        seed: Of the order and the augmentation.
+        seed: Seed of the order and the augmentation.
 
     Raises:
         DataError: The batch is larger than the data.
@@ -137,7 +137,7 @@ class EvaluationBatches:
 
 @dataclass
 class ImageData:
-    """What a classification experiment reads.
+    """Training, validation and test batches of a classification experiment.
 
     Attributes:
         image_shape: Channels, height and width.
@@ -156,7 +156,7 @@ def split_images(
     """Draw disjoint training and validation sets from the published training set.
 
     Raises:
-        DataError: More images are asked for than there are.
+        DataError: More images are requested than there are.
     """
     available = len(data) - validation_size
     size = available if train_size is None else train_size

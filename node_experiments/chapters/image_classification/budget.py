@@ -1,4 +1,4 @@
-"""What a run was given to learn from: runs are compared where it is the same."""
+"""The training budget of a run: only runs with the same budget are compared."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ...config.run import (
 from ...reports.records import REPETITION, settings, show
 from .chapter import ImagesConfig
 
-__all__ = ["Budget", "budget_of", "order", "stated"]
+__all__ = ["Budget", "budget_of", "budget_sort_key", "describe_budget"]
 
-# Settings by which a budget is known, and those among them that only say where or how it runs.
+# Settings that define a budget, and those among them that do not affect what is learned.
 BUDGET = ("protocol", "dataset.", "optimizer.", "scheduler.", "trainer.")
-APPEARANCE = {"dataset.root", "dataset.eval_batch_size", "dataset.test_size"} | {
+IGNORED = {"dataset.root", "dataset.eval_batch_size", "dataset.test_size"} | {
     f"trainer.{name}"
     for name in (
         "device",
@@ -43,22 +43,22 @@ Record = Mapping[str, Any]
 
 
 def budget_of(run: Record) -> Budget:
-    """All settings of data and optimisation; those that a run is too old to know by default."""
+    """All data and optimisation settings of a run; older runs get the defaults of newer ones."""
     known = DEFAULTS | settings(run)
     return tuple(
         (name, str(known[name]))
         for name in sorted(known)
-        if name.startswith(BUDGET) and name not in APPEARANCE
+        if name.startswith(BUDGET) and name not in IGNORED
     )
 
 
-def order(budget: Budget, rows: Mapping[Any, Sequence[Record]]) -> tuple[bool, int, int]:
-    """Smoke tests last; before them, budgets with more rows and runs first."""
+def budget_sort_key(budget: Budget, rows: Mapping[Any, Sequence[Record]]) -> tuple[bool, int, int]:
+    """Sort key of a budget: smoke tests last, budgets with more rows and runs first."""
     return dict(budget).get("protocol") == "smoke", -len(rows), -sum(map(len, rows.values()))
 
 
-def stated(done: Sequence[Record]) -> str:
-    """What all rows of a table were given, and on what they ran."""
+def describe_budget(done: Sequence[Record]) -> str:
+    """Describe the budget that all rows of a table share, and the machines that they ran on."""
     own = settings(done[0])
     config = DEFAULTS | own
     steps = round(done[0]["last/step"] / done[0]["last/epoch"])
@@ -72,7 +72,7 @@ def stated(done: Sequence[Record]) -> str:
         f"epochs of {images:,} images in batches of {config['dataset.batch_size']}, "
         f"{config['optimizer.name']} with learning rate {show(config['optimizer.lr'])} and "
         f"schedule {config['scheduler.name']}, weight decay "
-        f"{show(config['optimizer.weight_decay'])}, {augmentation(own)}; "
+        f"{show(config['optimizer.weight_decay'])}, {describe_augmentation(own)}; "
         f"seed {', '.join(map(str, seeds))}. The error is that of the "
         "weights after the last epoch on the test images, which chose nothing; ± is the sample "
         "standard deviation over seeds. "
@@ -82,8 +82,8 @@ def stated(done: Sequence[Record]) -> str:
     )
 
 
-def augmentation(config: Mapping[str, Any]) -> str:
-    """How training images were changed; runs from before a setting existed lack it."""
+def describe_augmentation(config: Mapping[str, Any]) -> str:
+    """Describe the augmentation of training images; older runs lack newer settings."""
     parts = []
     if config.get("dataset.augment"):
         parts.append(f"random crops after padding by {config.get('dataset.padding', 4)}")

@@ -1,4 +1,4 @@
-"""Settings and names of image classification (Chen et al. 2018, section 3)."""
+"""Settings of image classification, and its entries (Chen et al. 2018, section 3)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ImagesConfig:
     - `mnist`: 60,000 + 10,000 handwritten digits, shipped with the package (LeCun, Cortes &
       Burges)
     - `fashion_mnist`: 60,000 + 10,000 images of clothes (Xiao et al. 2017): the four files in
-      `root`, plain or packed (`/usr/share/datasets` of Debian's package `dataset-fashion-mnist`),
+      `root`, plain or gzipped (`/usr/share/datasets` of Debian's package `dataset-fashion-mnist`),
       else a download
     - `cifar10`: 50,000 + 10,000 colour photographs, downloaded by torchvision (Krizhevsky 2009)
     """
@@ -39,13 +39,13 @@ class ImagesConfig:
     batch_size: int = 128  # official_code: training images per batch
     eval_batch_size: int = 1000  # official_code: images per batch of an evaluation
     train_size: int | None = None  # training images to use; all that remain when null
-    validation_size: int = 0  # official_code: images taken from the training set when more
+    validation_size: int = 0  # official_code: images taken from the training set if above 0
     test_size: int | None = None  # test images to use; all when null
     augment: bool = True  # official_code: random crop after padding
     padding: int = 4  # official_code: pixels around an image from which a crop of its size is cut
     padding_mode: str = "zeros"  # official_code: what they hold: zeros | reflect
-    rotation: float = 0.0  # official_code: images are turned by at most this, in degrees
-    scale: float = 0.0  # official_code: and stretched by at most this fraction, each axis apart
+    rotation: float = 0.0  # official_code: images are rotated by at most this, in degrees
+    scale: float = 0.0  # official_code: and each axis is stretched by at most this fraction
     shear: float = 0.0  # official_code: and sheared by at most this
     flip: bool = False  # mirror half of the images
     standardize: bool = False  # channels of unit variance; false, official_code: pixels in [0, 1]
@@ -85,7 +85,7 @@ class ODENetConfig(ImageClassifierConfig):
     """A stem and a head with an ODE block between them (Chen et al. 2018, section 3)."""
 
     name: str = "odenet"  # odenet
-    augment: int = 0  # channels of zeros that the ODE's state has more (Dupont et al. 2019)
+    augment: int = 0  # channels of zeros appended to the ODE's state (Dupont et al. 2019)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -100,7 +100,7 @@ class ImageODEConfig:
 
     name: str = "image_ode"  # image_ode
     augment: int = 0  # paper: 5 channels of zeros beside the image in ANODE, none in the plain one
-    parameters: int = 85_400  # official_code: of either; 92 filters when plain, 64 when augmented
+    parameters: int = 85_400  # official_code: of both networks; filters: 92 plain, 64 augmented
     pool: int = 1  # choice: pixels along a side that are averaged into one before the ODE
 
     def __post_init__(self) -> None:
@@ -149,10 +149,9 @@ class LMResNetConfig:
     GROUP: ClassVar[str] = "model"
 
     name: str = "lm_resnet"  # lm_resnet
-    # official_code, of LM-ResNet: channels of each stage
     widths: list[int] = field(
         default_factory=lambda: [16, 32, 64]
-    )  # official_code: channels of each stage
+    )  # official_code of LM-ResNet: channels of each stage
     blocks: int = 3  # paper, of LM-ResNet-20: blocks of each stage
     multistep: bool = True  # the two-step method; false is the pre-activation ResNet-20
 
@@ -206,7 +205,7 @@ CHAPTER = Chapter(
         )
     },
     figures={
-        "anode_mnist": f"{HERE}.image_ode_report:courses",
+        "anode_mnist": f"{HERE}.image_ode_report:training_curves",
         "figure3": f"{HERE}.figure3_report:panels",
     },
     tables={

@@ -1,4 +1,4 @@
-"""From the name of an image dataset to its batches."""
+"""Loading of image datasets by name, as batches."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .chapter import ImagesConfig
 
 __all__ = ["IMAGE_DATASETS", "image_data"]
 
-# Name -> module and function here, for the shipped digits need no download.
+# Name -> module and function; a separate module for MNIST, which ships and needs no download.
 IMAGE_DATASETS = {
     "mnist": "mnist:load_mnist",
     "fashion_mnist": "downloads:load_fashion_mnist",
@@ -36,14 +36,14 @@ IMAGE_DATASETS = {
 def image_data(
     settings: ImagesConfig, seed: int = 0, device: torch.device | None = None
 ) -> ImageData:
-    """Load a dataset and cut it into training, validation and test batches.
+    """Load a dataset and split it into training, validation and test batches.
 
     Args:
-        seed: Of the split, the order and the augmentation.
-        device: Where the images are kept.
+        seed: Seed of the split, the order and the augmentation.
+        device: The device that keeps the images.
 
     Raises:
-        DataError: Data that is missing or damaged, or sizes that do not fit.
+        DataError: Data are missing or damaged, or the sizes do not fit.
     """
     root, test_size = settings.root, settings.test_size
     folder = cache_folder() if root is None else Path(root).expanduser()
@@ -81,7 +81,7 @@ def image_data(
 
 
 class LabelledImages(Protocol):
-    """What all image datasets of torchvision hold."""
+    """The interface of torchvision's image datasets."""
 
     data: ArrayLike
     targets: Tensor | list[int]

@@ -1,4 +1,4 @@
-"""Image datasets that torchvision downloads from their publishers, unless they are there."""
+"""Image datasets that torchvision downloads from their publishers, unless they exist locally."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def load_fashion_mnist(
 ) -> tuple[datasets.FashionMNIST | LabelledImages, datasets.FashionMNIST | LabelledImages]:
     """Training and test set of Fashion-MNIST (Xiao et al. 2017).
 
-    The four files may be there already, plain or packed: in `root` itself, as Debian's package
-    lays them out in `fashion-mnist`, or where torchvision puts them.
+    The four files may exist already, plain or gzipped: in `root`, in `fashion-mnist` below it as
+    in Debian's package, or where torchvision puts them.
 
     Raises:
-        DataError: The files are damaged, or not there and could not be downloaded.
+        DataError: The files are damaged, or are missing and could not be downloaded.
     """
     raw = root / "FashionMNIST" / "raw"
     if found := read_images([root, root / "fashion-mnist", raw]):
         return found
-    wanted = f"the four files train-images-idx3-ubyte.gz etc. (plain or packed) into {root}"
+    wanted = f"the four files train-images-idx3-ubyte.gz etc. (plain or gzipped) into {root}"
     train = _load(datasets.FashionMNIST, root, True, wanted)
     return train, _load(datasets.FashionMNIST, root, False, wanted)
 
@@ -41,7 +41,7 @@ def load_cifar10(root: Path) -> tuple[datasets.CIFAR10, datasets.CIFAR10]:
     """Training and test set of CIFAR-10 (Krizhevsky 2009).
 
     Raises:
-        DataError: The files are not there and could not be downloaded.
+        DataError: The files are missing and could not be downloaded.
     """
     wanted = f"cifar-10-python.tar.gz into {root}"
     train = _load(datasets.CIFAR10, root, True, wanted)

@@ -1,4 +1,4 @@
-"""Figure 3 of Chen et al. 2018: what the solves of a trained ODE block cost."""
+"""Plot of Figure 3 of Chen et al. 2018: cost and error of the solves of a trained ODE block."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ...figures.style import (
 
 __all__ = ["block_solves_figure"]
 
-# Of each method or error norm of the backward solve: its label, colour and marker.
-LOOK = {
+# Method, or method and error norm of the backward solve -> label, colour and marker.
+STYLES = {
     "dopri5": ("dopri5", COLORS["blue"], "o"),
     "dopri5, seminorm": ("dopri5, seminorm", COLORS["green"], "^"),
     "scipy_vode_adams": ("SciPy's Adams", COLORS["orange"], "s"),
@@ -26,11 +26,11 @@ LOOK = {
 
 
 def block_solves_figure(measured: Mapping[str, Any], title: str) -> Figure:
-    """Panels a to d, as in the paper.
+    """Draw panels a to d, as in the paper.
 
     Args:
-        measured: What `tasks.block_solves` returns, with `epochs` (epoch and forward evaluations
-            of each) and `clock`, `threads`.
+        measured: The result of `figure3_measure.block_solves`, with `epochs` (epoch and forward
+            evaluations of each), `clock` and `threads`.
     """
     with style():
         figure = new_figure(height=6.8)
@@ -50,7 +50,7 @@ def block_solves_figure(measured: Mapping[str, Any], title: str) -> Figure:
 def draw_error(axis: Axes, measured: Mapping[str, Any]) -> None:
     """Numerical error against forward evaluations."""
     for method, found in measured["forward"].items():
-        draw(axis, method, found["evaluations"], found["error"])
+        draw_curve(axis, method, found["evaluations"], found["error"])
     axis.set(xscale="log", yscale="log", xlabel="forward evaluations")
     axis.set_ylabel("error of the block's output\n(root mean square, relative)")
     axis.set_title("(a) numerical error")
@@ -61,7 +61,7 @@ def draw_time(axis: Axes, measured: Mapping[str, Any]) -> None:
     """Time of a forward solve against forward evaluations."""
     highest = 0.0
     for method, found in measured["forward"].items():
-        draw(axis, method, found["evaluations"], [1e3 * s for s in found["seconds"]])
+        draw_curve(axis, method, found["evaluations"], [1e3 * s for s in found["seconds"]])
         each = [s / n for s, n in zip(found["seconds"], found["evaluations"], strict=True)]
         highest = max(highest, *each)
     evaluations = [n for f in measured["forward"].values() for n in f["evaluations"]]
@@ -77,9 +77,9 @@ def draw_time(axis: Axes, measured: Mapping[str, Any]) -> None:
 
 
 def draw_backward(axis: Axes, measured: Mapping[str, Any]) -> None:
-    """Backward against forward evaluations, with lines at equality and at a half."""
-    for way, found in measured["backward"].items():
-        draw(axis, way, found["forward"], found["backward"])
+    """Backward against forward evaluations, with lines at ratios of 1 and 1/2."""
+    for gradient, found in measured["backward"].items():
+        draw_curve(axis, gradient, found["forward"], found["backward"])
     forward = [n for found in measured["backward"].values() for n in found["forward"]]
     ends = (min(forward), max(forward))
     axis.plot(ends, ends, color="0.5", lw=1, ls=":", label="equal")
@@ -103,10 +103,10 @@ def draw_epochs(axis: Axes, epochs: list[Mapping[str, float]]) -> None:
     axis.set_ylim(0, 1.15 * max(evaluations))
 
 
-def draw(axis: Axes, name: str, x: list[float], y: list[float]) -> None:
-    """One curve in its own look."""
-    label, color, marker = LOOK[name]
-    # Curves that coincide are seen one inside the other.
+def draw_curve(axis: Axes, name: str, x: list[float], y: list[float]) -> None:
+    """Draw one curve in its style of `STYLES`."""
+    label, color, marker = STYLES[name]
+    # A wide line with hollow markers stays visible under a curve that coincides with it.
     ring = name == "dopri5, seminorm"
     axis.plot(
         x, y, label=label, color=color, marker=marker, markersize=10 if ring else 5,

@@ -1,4 +1,4 @@
-"""Figure 3 of Chen et al. 2018 as a table: its numbers, and what they say of its claims."""
+"""Figure 3 of Chen et al. 2018 as a table: its numbers, and verdicts on the paper's claims."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pandas import DataFrame
 from ...reports.records import records
 from ...reports.table import Cell, ReportTable
 from ...runs.directory import read_json
-from .figure3_verdicts import FILE, LABELS, SAYS_NOTHING, Measured, known, verdicts
+from .figure3_verdicts import DATA_ERRORS, FILE, LABELS, Measured, evaluate_or_default, verdicts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,8 +33,8 @@ def figure3(runs: DataFrame) -> ReportTable:
             continue
         no_file = f"no whole {FILE}" if run["status"] == "completed" else ""
         reason = run.get("reason") or no_file
-        says = f"{run['name']}: {run['status']}{f': {reason}' if reason else ''}."
-        tables.append(ReportTable.of("Figure 3", ["rtol = atol"], [], notes=[says]))
+        note = f"{run['name']}: {run['status']}{f': {reason}' if reason else ''}."
+        tables.append(ReportTable.of("Figure 3", ["rtol = atol"], [], notes=[note]))
     if not tables:
         return ReportTable.of("Figure 3", ["rtol = atol"], [], caption=NONE)
     tables[0].more = tables[1:]
@@ -42,17 +42,17 @@ def figure3(runs: DataFrame) -> ReportTable:
 
 
 def section(run: Mapping[str, Any], measured: Measured) -> ReportTable:
-    """What one run found; what its file lacks is not known."""
+    """The table of one run; numbers that its file lacks are reported as not known."""
     measured = {**measured, "dataset": run.get("config.dataset.name", "?")}
-    caption = known(origin, measured, "What was measured: not known.")
+    caption = evaluate_or_default(describe_measurement, measured, "What was measured: not known.")
     unknown = ReportTable.of("Figure 3", ["rtol = atol"], [], notes=["Numbers: not known."])
-    found: ReportTable = known(numbers, measured, unknown)
+    found: ReportTable = evaluate_or_default(number_table, measured, unknown)
     found.caption, found.notes = caption, [*found.notes, *verdicts(measured)]
     return found
 
 
-def origin(measured: Measured) -> str:
-    """What was measured, and how."""
+def describe_measurement(measured: Measured) -> str:
+    """Describe what was measured, and how."""
     trained, reference = measured["trained"], measured["reference"]
     tolerances = measured["tolerances"]
     clock = f"{measured['clock']} time on {measured['threads']} thread"
@@ -68,14 +68,14 @@ def origin(measured: Measured) -> str:
     )
 
 
-def numbers(measured: Measured) -> ReportTable:
+def number_table(measured: Measured) -> ReportTable:
     """The numbers of panels a to c, a row for each tolerance."""
     forward, backward = measured["forward"], measured["backward"]
     headings = ["rtol = atol"]
     for method in forward:
         label = LABELS.get(method, method)
         headings += [f"{label}: {what}" for what in ("evaluations", "error", "ms")]
-    headings += [f"backward, {LABELS.get(way, way)}" for way in backward]
+    headings += [f"backward, {LABELS.get(gradient, gradient)}" for gradient in backward]
     rows = []
     for i, tolerance in enumerate(measured["tolerances"]):
         cells = [Cell.number(tolerance, ".0e")]
@@ -91,10 +91,10 @@ def numbers(measured: Measured) -> ReportTable:
 
 
 def panels(runs: DataFrame, title: str) -> Figure:
-    """node-report figure figure3: the four panels, from the numbers that the last run left.
+    """node-report figure figure3: the four panels, from the measurements of the last run.
 
     Raises:
-        ValueError: No run of mode=figure3 is among the runs, or its file is not whole.
+        ValueError: No run of mode=figure3 is among the runs, or its file is incomplete.
     """
     from .figure3_draw import block_solves_figure
 
@@ -104,7 +104,7 @@ def panels(runs: DataFrame, title: str) -> Figure:
         if run["status"] == "completed" and measured:
             try:
                 return block_solves_figure(measured, str(measured["trained"]["name"]))
-            except SAYS_NOTHING as error:
+            except DATA_ERRORS as error:
                 raise ValueError(f"{path} lacks numbers; run it again") from error
     raise ValueError(
         "no completed run of mode=figure3 is among them; make one with "

@@ -20,6 +20,7 @@ from .batches import EvaluationBatches
 from .datasets import IMAGE_DATASETS
 from .figure3_draw import block_solves_figure
 from .figure3_measure import block_solves
+from .figure3_verdicts import FILE
 
 __all__ = ["check_figure3", "figure3"]
 
@@ -27,10 +28,10 @@ IMAGES = 16  # choice: SciPy's Adams at 1e-8 then takes seconds
 
 
 def check_figure3(config: RunConfig, device: torch.device) -> None:
-    """Reject what has no Figure 3.
+    """Check that Figure 3 can be measured with this model, dataset and device.
 
     Raises:
-        ConfigError: A model without an ODE block, data other than images, or a device without
+        ConfigError: The model has no ODE block, the data are not images, or the device has no
             double precision.
     """
     if config.model.name != "odenet":
@@ -41,7 +42,7 @@ def check_figure3(config: RunConfig, device: torch.device) -> None:
         )
     if config.dataset.name not in IMAGE_DATASETS:
         raise ConfigError(
-            f"mode=figure3 solves from images, and dataset={config.dataset.name} has none; "
+            f"mode=figure3 needs images, and dataset={config.dataset.name} has none; "
             f"allowed: {', '.join(IMAGE_DATASETS)}"
         )
     if device.type == "mps":
@@ -58,7 +59,7 @@ def figure3(trained: Any, config: RunConfig, folder: Path, device: torch.device)
         trained: The model of the checkpoint, its data, and the run that trained it (`origin`).
 
     Raises:
-        SolveError: A solve that did not reach its end.
+        SolveError: A solve did not reach its end.
     """
     model, test = trained.model, trained.data.test
     assert isinstance(model, nn.Sequential)
@@ -72,14 +73,14 @@ def figure3(trained: Any, config: RunConfig, folder: Path, device: torch.device)
         "clock": "processor" if device.type == "cpu" else "wall-clock",
         "epochs": epochs_of(folder_of_checkpoint(str(config.checkpoint))),
     }
-    write_json(folder / "figure3.json", measured)
+    write_json(folder / FILE, measured)
     (folder / "figures").mkdir(exist_ok=True)
     figure = block_solves_figure(measured, str(trained.origin.name))
     figure.savefig(folder / "figures" / "figure3.png")
 
 
 def epochs_of(run: Path) -> list[dict[str, float]]:
-    """Epochs and forward evaluations of a training run, from its `metrics.jsonl`; none without."""
+    """Forward evaluations by epoch of a training run, from its `metrics.jsonl`; empty without."""
     return [
         {"epoch": row["epoch"], "forward": row["nfe/forward"]}
         for row in read_epochs(run)

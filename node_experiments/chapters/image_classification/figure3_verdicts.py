@@ -8,10 +8,10 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from ...reports.verdicts import held
+from ...reports.verdicts import claim_verdict
 from .growth import exponent
 
-__all__ = ["FILE", "LABELS", "SAYS_NOTHING", "Measured", "known", "verdicts"]
+__all__ = ["DATA_ERRORS", "FILE", "LABELS", "Measured", "evaluate_or_default", "verdicts"]
 
 FILE = "figure3.json"
 LABELS = {
@@ -22,40 +22,43 @@ LABELS = {
 
 Measured = Mapping[str, Any]
 
-# Choices, printed with the verdicts. Where a claim holds:
-WITHIN = 10.0  # (a) tolerances; a local tolerance bounds no global error, but for a factor
-POWERS = (0.85, 1.15)  # (b) of the evaluations
-HALF = (0.35, 0.65)  # (c) evaluations backward over forward
-GROWTH = 0.05  # (d) a smaller change of the evaluations is none
-ABOVE_REFERENCE = 10.0  # errors below so many of the reference's own are not measured
+# Criteria for a claim to hold; choices, printed with the verdicts.
+# (a) tolerances; a local tolerance bounds the global error only up to a factor
+MAX_ERROR_IN_TOLERANCES = 10.0
+POWER_RANGE = (0.85, 1.15)  # (b) range of the power of the evaluations
+RATIO_RANGE = (0.35, 0.65)  # (c) range of backward over forward evaluations
+MIN_GROWTH = 0.05  # (d) smaller relative changes of the evaluations count as none
+ABOVE_REFERENCE = 10.0  # errors below this multiple of the reference's error are left out
 
 UNKNOWN = f"not known.** {FILE} lacks numbers of it, or they are zero, constant or none."
-# What arithmetic on a file that is not whole, or on numbers that are all alike, ends in.
-SAYS_NOTHING = (
+# Errors raised by arithmetic on an incomplete file, or on numbers that are all equal.
+DATA_ERRORS = (
     AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError, ZeroDivisionError,
 )  # fmt: skip
 
 
-def known(tell: Callable[[Measured], Any], measured: Measured, otherwise: Any) -> Any:
-    """What a file says; otherwise where it lacks numbers, or has some that say nothing."""
+def evaluate_or_default(
+    evaluate: Callable[[Measured], Any], measured: Measured, default: Any
+) -> Any:
+    """Return `evaluate(measured)`, or `default` if numbers are missing or give no result."""
     try:
-        return tell(measured)
-    except SAYS_NOTHING:
-        return otherwise
+        return evaluate(measured)
+    except DATA_ERRORS:
+        return default
 
 
 def verdicts(measured: Measured) -> list[str]:
-    """For each panel, whether the paper's claim held here, and by what numbers."""
+    """State for each panel whether the paper's claim holds here, with the numbers behind it."""
     return [
-        f"**({letter}) {claim}: {known(verdict, measured, UNKNOWN)}"
-        for letter, (claim, verdict) in CLAIMS.items()
+        f"**({letter}) {claim}: {evaluate_or_default(judge, measured, UNKNOWN)}"
+        for letter, (claim, judge) in CLAIMS.items()
     ]
 
 
 def verdict_error(measured: Measured) -> str:
-    """Panel a: the error can be controlled."""
+    """Panel a: the tolerance controls the error."""
     floor = ABOVE_REFERENCE * measured.get("reference_error", 0.0)
-    said, exceptions, left_out, slopes, worst = [], [], [], [], 0.0
+    statements, exceptions, left_out, slopes, worst = [], [], [], [], 0.0
     for method, found in measured["forward"].items():
         label = LABELS.get(method, method)
         lists = (found[key] for key in ("evaluations", "error", "error_in_tolerances"))
@@ -72,17 +75,17 @@ def verdict_error(measured: Measured) -> str:
         if not math.isfinite(sum(errors) + sum(multiples)):
             return UNKNOWN
         worst = max(worst, multiple)
-        said.append(
+        statements.append(
             f"{label} from {errors[0]:.0e} with {evaluations[0]} evaluations to {errors[-1]:.0e} "
             f"with {evaluations[-1]}, as the tolerance to the power {slopes[-1]:.2f}, at most "
             f"{multiple:.3g} times its tolerance (at {at:.0e})"
         )
-    holds = not exceptions and worst <= WITHIN
-    says = "holds" if holds else "holds in part" if min(slopes) > 0 else "does not hold"
+    holds = not exceptions and worst <= MAX_ERROR_IN_TOLERANCES
+    verdict = "holds" if holds else "holds in part" if min(slopes) > 0 else "does not hold"
     how = f"with exceptions ({', '.join(exceptions)})" if exceptions else "every time"
     text = (
-        f"{says}.** It fell {how} as the tolerance did: {'; '.join(said)}. It holds where the "
-        f"error never rises and is within {WITHIN:g} tolerances."
+        f"{verdict}.** It fell {how} as the tolerance did: {'; '.join(statements)}. It holds "
+        f"where the error never rises and is within {MAX_ERROR_IN_TOLERANCES:g} tolerances."
     )
     if left_out:
         text += (
@@ -94,41 +97,41 @@ def verdict_error(measured: Measured) -> str:
 
 def verdict_time(measured: Measured) -> str:
     """Panel b: time is proportional to evaluations."""
-    powers, said = [], []
+    powers, statements = [], []
     for method, found in measured["forward"].items():
         powers.append(exponent(found["evaluations"], found["seconds"]))
         each = 1e3 * median(
             s / n for s, n in zip(found["seconds"], found["evaluations"], strict=True)
         )
-        said.append(
+        statements.append(
             f"{LABELS.get(method, method)} {powers[-1]:.2f} ({each:.2g} ms per evaluation)"
         )
-    low, high = POWERS
-    says = "holds" if all(low <= power <= high for power in powers) else "does not hold"
+    low, high = POWER_RANGE
+    verdict = "holds" if all(low <= power <= high for power in powers) else "does not hold"
     return (
-        f"{says}.** Fitted powers of the evaluations: {'; '.join(said)}. It holds from {low} to "
-        f"{high}."
+        f"{verdict}.** Fitted powers of the evaluations: {'; '.join(statements)}. It holds from "
+        f"{low} to {high}."
     )
 
 
 def verdict_backward(measured: Measured) -> str:
     """Panel c: half as many evaluations backward as forward."""
-    said, halves = [], []
-    low, high = HALF
-    for way, found in measured["backward"].items():
+    statements, holds = [], []
+    low, high = RATIO_RANGE
+    for gradient, found in measured["backward"].items():
         pairs = zip(found["backward"], found["forward"], strict=True)
         ratios = [backward / forward for backward, forward in pairs]
         middle = median(ratios)
-        half = low <= middle <= high
-        halves.append(half)
-        said.append(
-            f"{LABELS.get(way, way)} {middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-            f"{', holds' if half else ', does not hold'}"
+        in_range = low <= middle <= high
+        holds.append(in_range)
+        statements.append(
+            f"{LABELS.get(gradient, gradient)} {middle:.2f} ({min(ratios):.2f} to "
+            f"{max(ratios):.2f}){', holds' if in_range else ', does not hold'}"
         )
-    says = held(sum(halves), len(halves))
+    verdict = claim_verdict(sum(holds), len(holds))
     return (
-        f"{says}.** Backward over forward, median and range over the tolerances: "
-        f"{'; '.join(said)}. It holds for a median from {low} to {high}."
+        f"{verdict}.** Backward over forward, median and range over the tolerances: "
+        f"{'; '.join(statements)}. It holds for a median from {low} to {high}."
     )
 
 
@@ -141,18 +144,18 @@ def verdict_epochs(measured: Measured) -> str:
     if len(epochs) < 2:
         return "not known.** The checkpoint is of one epoch."
     growth = last["forward"] / first["forward"]
-    says = "holds" if growth > 1 + GROWTH else "does not hold"
-    if abs(growth - 1) <= GROWTH:
-        says = "does not show"
+    verdict = "holds" if growth > 1 + MIN_GROWTH else "does not hold"
+    if abs(growth - 1) <= MIN_GROWTH:
+        verdict = "does not show"
     highest = max(epochs, key=lambda row: row["forward"])
     return (
-        f"{says}.** {first['forward']:.1f} per solve in epoch {first['epoch']:g}, "
+        f"{verdict}.** {first['forward']:.1f} per solve in epoch {first['epoch']:g}, "
         f"{last['forward']:.1f} in epoch {last['epoch']:g}; most in epoch {highest['epoch']:g} "
-        f"({highest['forward']:.1f}). It holds for a growth of more than {GROWTH:.0%}."
+        f"({highest['forward']:.1f}). It holds for a growth of more than {MIN_GROWTH:.0%}."
     )
 
 
-# Of each panel: the paper's claim, and what says whether it held.
+# Panel -> the paper's claim, and the function that judges it.
 CLAIMS: dict[str, tuple[str, Callable[[Measured], str]]] = {
     "a": ("The error is controlled", verdict_error),
     "b": ("Time is proportional to evaluations", verdict_time),

@@ -1,4 +1,4 @@
-"""Where a classifier errs."""
+"""Figure of misclassified images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["classification_figures", "errors_figure"]
 
 
 def classification_figures(trainer: Trainer) -> dict[str, Figure]:
-    """The figures of an image classification, drawn from its test images."""
+    """Figures of an image classifier, drawn from its test images."""
     batches = trainer.data.test
     trainer.model.eval()
     with torch.no_grad(), trainer.autocast():
@@ -40,7 +40,7 @@ def errors_figure(
     columns: int = 10,
     rows: int = 3,
 ) -> Figure:
-    """The test images whose true class was given the least probability.
+    """The misclassified images whose true class has the lowest probability.
 
     Args:
         images: Shape `(image, channel, height, width)`.
@@ -48,9 +48,9 @@ def errors_figure(
         probabilities: Shape `(image, class)`.
     """
     predicted = probabilities.argmax(1)
-    of_truth = probabilities[np.arange(len(labels)), labels]
+    true_probability = probabilities[np.arange(len(labels)), labels]
     wrong = np.flatnonzero(predicted != labels)
-    worst = wrong[np.argsort(of_truth[wrong])][: columns * rows]
+    worst = wrong[np.argsort(true_probability[wrong])][: columns * rows]
     with style():
         figure = new_figure(height=rows * 1.1 + 0.5)
         axes = figure.subplots(rows, columns).ravel()

@@ -1,4 +1,4 @@
-"""How memory and time grow with depth: exponents fitted to what was measured."""
+"""Growth of memory and time with depth: exponents fitted to measurements."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ LABELS = {
 
 @dataclass
 class Growth:
-    """One network at several depths.
+    """Measurements of one network at several depths.
 
     Attributes:
-        images: In the batch that was measured.
+        images: Number of images in the measured batch.
         depth: Blocks L, or evaluations L̃ of the forward solve.
-        blocks: Whether it is blocks.
-        saved_bytes: Kept between the passes, at each depth.
-        seconds: Of forward and backward pass, at each depth.
+        blocks: Whether depth counts blocks.
+        saved_bytes: Memory kept between the forward and the backward pass, at each depth.
+        seconds: Time of the forward and the backward pass together, at each depth.
     """
 
     label: str
@@ -44,12 +44,12 @@ class Growth:
 
     @property
     def memory(self) -> str:
-        """The fitted power of depth."""
+        """The power of depth fitted to the saved memory."""
         return self._power(self.saved_bytes)
 
     @property
     def time(self) -> str:
-        """The fitted power of depth."""
+        """The power of depth fitted to the time."""
         return self._power(self.seconds)
 
     def _power(self, values: Sequence[float]) -> str:
@@ -58,12 +58,12 @@ class Growth:
 
 
 def exponent(xs: Sequence[float], ys: Sequence[float]) -> float:
-    """The power p of the least-squares fit y = c x^p, on logarithms."""
+    """The power p of the least-squares fit of y = c x^p in logarithms."""
     return statistics.linear_regression(list(map(math.log, xs)), list(map(math.log, ys))).slope
 
 
 def read_growth(folder: Path) -> dict[str, Growth]:
-    """The measurements below a folder, by name; empty when there are none."""
+    """The measurements below a folder, by name of the network; empty if there are none."""
     for path in sorted(folder.rglob("complexity.json")):
         content = read_json(path)
         networks: dict[str, Any] = content.get("networks", {})
@@ -80,12 +80,12 @@ def read_growth(folder: Path) -> dict[str, Growth]:
                 for name, each in networks.items()
             }
         except (AttributeError, KeyError, TypeError, IndexError):
-            continue  # damaged, or of another program
+            continue  # damaged, or written by another program
     return {}
 
 
 def growth_table(growth: dict[str, Growth]) -> ReportTable:
-    """The range of each measurement, and its exponents."""
+    """A table with the range of each measurement, and its exponents."""
     rows = []
     for each in growth.values():
         unit = "blocks" if each.blocks else "evaluations"
@@ -119,6 +119,6 @@ def growth_table(growth: dict[str, Growth]) -> ReportTable:
 
 
 def span(values: Sequence[float], form: str) -> Cell:
-    """The first and the last of some values."""
+    """A cell with the first and the last value."""
     first, last = values[0], values[-1]
     return Cell(f"{first:{form}} to {last:{form}}", {"shallowest": first, "deepest": last})

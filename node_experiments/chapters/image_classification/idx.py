@@ -1,4 +1,4 @@
-"""The format of MNIST's files (LeCun), plain or packed by gzip."""
+"""The IDX format of MNIST's files (LeCun), plain or gzipped."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNSIGNED_BYTES = 8
 
 @dataclass
 class LabelledImages:
-    """Images and labels, under the names that torchvision's datasets give them.
+    """Images and labels, with the attribute names of torchvision's datasets.
 
     Attributes:
         data: Shape `(image, height, width)`, uint8.
@@ -39,7 +39,7 @@ def read_images(folders: list[Path]) -> tuple[LabelledImages, LabelledImages] | 
     """Training and test set from the first folder that holds all four files; None if none does.
 
     Raises:
-        DataError: A file that is damaged, or images and labels that do not belong together.
+        DataError: A file is damaged, or images and labels do not belong together.
     """
     for folder in folders:
         if all(place(folder, name) for names in FILES.values() for name in names):
@@ -48,15 +48,15 @@ def read_images(folders: list[Path]) -> tuple[LabelledImages, LabelledImages] | 
 
 
 def place(folder: Path, name: str) -> Path | None:
-    """The file of that name, plain or packed."""
+    """The path of the file with this name, plain or gzipped; None if there is none."""
     return next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), None)
 
 
 def read_set(folder: Path, images_name: str, labels_name: str) -> LabelledImages:
-    """Images with as many labels, from two files that are there.
+    """Read images and as many labels from two existing files.
 
     Raises:
-        DataError: A file that is damaged, or two that do not belong together.
+        DataError: A file is damaged, or the two do not belong together.
     """
     images, labels = (
         read_idx(place(folder, name) or folder / name) for name in (images_name, labels_name)
@@ -70,7 +70,7 @@ def read_set(folder: Path, images_name: str, labels_name: str) -> LabelledImages
 
 
 def read_idx(path: Path) -> Tensor:
-    """The array in a file, as uint8.
+    """Read the array in an IDX file, as uint8.
 
     Raises:
         DataError: The file cannot be read, is truncated, or is of another format.
@@ -81,7 +81,7 @@ def read_idx(path: Path) -> Tensor:
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read or unpacked ({error}); get it again") from error
     if len(content) < 4 or content[:3] != bytes((0, 0, UNSIGNED_BYTES)):
-        raise DataError(f"{path} is no IDX file of bytes, as MNIST's are; get it again")
+        raise DataError(f"{path} is not an IDX file of bytes, as MNIST's are; get it again")
     dimensions = content[3]
     header = 4 + 4 * dimensions
     shape = [int.from_bytes(content[i : i + 4], "big") for i in range(4, header, 4)]

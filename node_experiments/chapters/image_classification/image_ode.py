@@ -1,7 +1,8 @@
 """An ODE from the pixels of an image to its class, plain or augmented (Dupont et al. 2019, 5.2).
 
-Nothing comes before the ODE: its state is the image, with `augment` channels of zeros beside it,
-and one linear layer reads its end. Plain and augmented networks have as many parameters.
+No layers precede the ODE: its initial state is the image, with `augment` channels of zeros
+appended, and one linear layer reads its final state. Plain and augmented networks have about the
+same number of parameters.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ __all__ = ["ImageField", "filters_for", "image_ode"]
 
 
 class ImageField(nn.Module):
-    """Convolutions of 1x1, 3x3 and 1x1 with ReLU between them, each of which sees the time."""
+    """1x1, 3x3 and 1x1 convolutions with ReLU in between, each with the time as a channel."""
 
     def __init__(self, channels: int, filters: int) -> None:
         super().__init__()
@@ -29,7 +30,7 @@ class ImageField(nn.Module):
         self.last = nn.Conv2d(filters + 1, channels, 1)
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
-        """A 0-d time and a state `(batch, channels, height, width)`; keeps the shape."""
+        """The derivative at a 0-d time and a state `(batch, channels, height, width)`."""
         time = t.to(y.dtype).expand(len(y), 1, *y.shape[-2:])
         y = F.relu(self.first(torch.cat([time, y], 1)))
         y = F.relu(self.second(torch.cat([time, y], 1)))
@@ -38,10 +39,10 @@ class ImageField(nn.Module):
 
 
 def filters_for(parameters: int, channels: int, head: int) -> int:
-    """The filters with which field and head come closest to a number of parameters.
+    """The number of filters for which field and head come closest to a number of parameters.
 
     Args:
-        channels: Of the state.
+        channels: Channels of the state.
         head: Parameters of the linear layer.
 
     >>> filters_for(85_400, 1, 7_850), filters_for(85_400, 6, 47_050)  # of the official code
@@ -58,7 +59,7 @@ def filters_for(parameters: int, channels: int, head: int) -> int:
 def image_ode(
     settings: ImageODEConfig, data: ImageData, solver: Solver, gradient: Gradient
 ) -> nn.Module:
-    """Pooling, one ODE block, one linear layer."""
+    """Build the network: pooling, one ODE block, one linear layer."""
     channels, height, width = data.image_shape
     warn_if_overaugmented(settings.augment, channels)
     channels += settings.augment

@@ -1,4 +1,4 @@
-"""Plain beside augmented ODEs on the pixels of digits, over seeds: a table and their courses."""
+"""Plain and augmented ODEs on the pixels of digits, over seeds: a table and training curves."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from pandas import DataFrame
 
-from ...reports.records import most_alike, one_per_seed, trainings
+from ...reports.records import group_runs, trainings
 from ...reports.table import Cell, Estimate, ReportTable
 from ...runs.frame import read_epochs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["courses", "image_ode_table"]
+__all__ = ["image_ode_table", "training_curves"]
 
 Runs = Sequence[Mapping[str, Any]]
 COLUMNS = {
@@ -25,34 +25,37 @@ COLUMNS = {
 }
 
 
-def by_augment(runs: DataFrame) -> dict[int, list[Mapping[str, Any]]]:
-    """Runs of an ODE on pixels by their number of augmented channels, in that order.
+def group_by_augment(runs: DataFrame) -> dict[int, list[Mapping[str, Any]]]:
+    """Runs of an ODE on pixels by their number of augmented channels, sorted by it.
 
-    Of each seed the last one that ended by itself, of those that differ in nothing else.
+    Among runs that differ in nothing else, the last uninterrupted one of each seed.
     """
-    found: dict[int, list[Mapping[str, Any]]] = {}
-    for run in trainings(runs):
-        if run.get("config.model.name") == "image_ode" and run["status"] != "interrupted":
-            found.setdefault(int(run["config.model.augment"]), []).append(run)
-    return {augment: one_per_seed(most_alike(found[augment])) for augment in sorted(found)}
+    uninterrupted = [
+        run
+        for run in trainings(runs)
+        if run.get("config.model.name") == "image_ode" and run["status"] != "interrupted"
+    ]
+    return group_runs(uninterrupted, lambda run: int(run["config.model.augment"]))
 
 
-def kind(augment: int) -> str:
-    """Of a neural ODE, in words."""
+def describe_kind(augment: int) -> str:
+    """Describe the kind of a neural ODE."""
     return f"augmented by {augment}" if augment else "plain"
 
 
 def image_ode_table(runs: DataFrame) -> ReportTable:
-    """Accuracy, losses and evaluations over seeds, and the runs that did not end."""
+    """Table of accuracy, losses and evaluations over seeds, with the number of failed runs."""
     rows = []
-    for augment, members in by_augment(runs).items():
+    for augment, members in group_by_augment(runs).items():
         done = [run for run in members if run["status"] == "completed"]
         cells: list[Cell | None] = []
         for tag, (_, form) in COLUMNS.items():
             estimate = Estimate.of(run[tag] for run in done if tag in run)
             cells.append(None if estimate is None else estimate.cell(form))
         parameters = Cell.number(int(done[0]["parameters"]), ",") if done else None
-        rows.append([kind(augment), parameters, len(members), *cells, len(members) - len(done)])
+        rows.append(
+            [describe_kind(augment), parameters, len(members), *cells, len(members) - len(done)]
+        )
     return ReportTable.of(
         "ODEs on the pixels of digits",
         ["neural ODE", "parameters", "seeds", *(name for name, _ in COLUMNS.values()), "failures"],
@@ -64,15 +67,15 @@ def image_ode_table(runs: DataFrame) -> ReportTable:
     )
 
 
-def courses(runs: DataFrame, title: str) -> Figure:
+def training_curves(runs: DataFrame, title: str) -> Figure:
     """node-report figure anode_mnist: losses and evaluations against epochs, a line for each run.
 
     Raises:
         ValueError: There is none.
     """
-    from ...figures.style import COLORS, new_figure, style  # only where it is drawn
+    from ...figures.style import COLORS, new_figure, style  # imported only to draw
 
-    kinds = by_augment(runs)
+    kinds = group_by_augment(runs)
     if not kinds:
         raise ValueError(
             "there is no run of anode_mnist; make some with node-run sweep=anode_mnist"
@@ -94,7 +97,7 @@ def courses(runs: DataFrame, title: str) -> Figure:
                     found = [(line["epoch"], line[tag]) for line in lines if tag in line]
                     axis.plot([x for x, _ in found], [y for _, y in found], "o-", ms=3,
                               color=COLORS[color],
-                              label=None if number else kind(augment))  # fmt: skip
+                              label=None if number else describe_kind(augment))  # fmt: skip
         for axis, label in zip(axes, panels.values(), strict=True):
             axis.set_title(label, fontsize=11)
             axis.set_xlabel("epoch")

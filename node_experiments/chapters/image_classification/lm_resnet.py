@@ -1,11 +1,11 @@
-"""Residual networks read as linear multi-step methods (Lu, Zhong, Li & Dong 2018, LM-ResNet).
+"""Residual networks as linear multistep methods (Lu, Zhong, Li & Dong 2018, LM-ResNet).
 
-A residual block is one step of the Euler method, which knows only the present state. A linear
-two-step method also remembers the state before it,
+A residual block is one step of the Euler method, which uses only the current state. A linear
+two-step method also uses the previous one,
 
     x_{n+1} = (1 - k_n) x_n + k_n x_{n-1} + f_n(x_n),
 
-with one trained number k_n a block; k_n = 0 is the residual network.
+with one trained coefficient k_n per block; k_n = 0 is the residual network.
 """
 
 from __future__ import annotations
@@ -40,17 +40,18 @@ class Downsample(nn.Module):
         self.conv = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
 
     def forward(self, y: Tensor) -> Tensor:
-        """From `(batch, in_channels, height, width)`; stride divides the size."""
+        """Map a state `(batch, in_channels, height, width)`; stride divides the size."""
         return self.conv(F.relu(self.norm(y)))
 
 
 class MultistepBlock(nn.Module):
-    """One step, of the two-step method or of Euler's.
+    """One step of the two-step method, or of the Euler method.
 
     Args:
         in_channels: Channels of the input.
-        out_channels: Channels of the output; the shortcut changes shape where they differ.
-        two_step: Whether the state before is remembered.
+        out_channels: Channels of the output; if they differ, the stride is 2 and the shortcut a
+            convolution.
+        two_step: Whether to use the previous state.
     """
 
     def __init__(self, in_channels: int, out_channels: int, two_step: bool) -> None:
@@ -61,24 +62,24 @@ class MultistepBlock(nn.Module):
         self.k = nn.Parameter(torch.empty(()).uniform_(-0.1, 0.0)) if two_step else None
 
     def forward(self, before: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x_{n-1} and x_n -> x_n and x_{n+1}, where x_n comes back in the shape of x_{n+1}."""
+        """Map x_{n-1} and x_n to x_n and x_{n+1}; x_n is returned in the shape of x_{n+1}."""
         kept = x if self.shortcut is None else self.shortcut(x)
         new = kept + self.f(x)
         return kept, new if self.k is None else new + self.k * (before - kept)
 
 
 class LMResNet(nn.Module):
-    """Stages of blocks, each stage at half the resolution of the one before.
+    """Stages of blocks, each stage at half the resolution of the previous one.
 
-    The first block of a stage has no state of its shape to remember, so it is a plain one. Batches
-    are normalised as in the paper, so processes that share a batch each normalise their own part.
+    The first block of a stage has no previous state of its shape, so it is a residual block. As in
+    the paper, batch normalisation is used: processes that share a batch each normalise their part.
 
     Args:
         in_channels: Channels of an image.
         classes: Number of classes.
         widths: Channels of each stage.
         blocks: Blocks of each stage; n blocks in three stages make 6 n + 2 layers.
-        multistep: The two-step method; otherwise all blocks are residual blocks.
+        multistep: Whether to use the two-step method; otherwise all blocks are residual blocks.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class LMResNet(nn.Module):
 def lm_resnet(
     settings: LMResNetConfig, data: ImageData, solver: Solver, gradient: Gradient
 ) -> LMResNet:
-    """The network, sized for its data."""
+    """Build the network for the shape and classes of its data."""
     return LMResNet(
         data.image_shape[0], data.classes, settings.widths, settings.blocks, settings.multistep
     )

@@ -1,4 +1,4 @@
-"""MNIST: shipped with the package, unpacked once, checked, and read."""
+"""MNIST, which ships with the package: unpacked once, verified, and read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["load_mnist", "unpack_mnist"]
 
 PACKED = Path(__file__).parent / "mnist_files"
 
-# Of the unpacked files, as published.
+# Published checksums of the unpacked files.
 MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
     "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
@@ -27,27 +27,27 @@ MD5 = {
 
 
 def load_mnist(root: Path) -> tuple[LabelledImages, LabelledImages]:
-    """Training and test set, unpacked below `root` when they are not there yet.
+    """Training and test set, unpacked below `root` if they are not there yet.
 
     Raises:
-        DataError: A file that is damaged, or a folder that cannot be written.
+        DataError: A file is damaged, or a folder cannot be written.
     """
     return _read(unpack_mnist(root))
 
 
 @lru_cache(maxsize=1)
 def _read(folder: Path) -> tuple[LabelledImages, LabelledImages]:
-    """What was checked, and is never changed; the jobs of a sweep take the same images."""
+    """Read the verified files once; the jobs of a sweep share the images, which never change."""
     return read_set(folder, *FILES["train"]), read_set(folder, *FILES["test"])
 
 
 def unpack_mnist(root: Path) -> Path:
-    """Unpack the shipped files into `root`/MNIST/raw, check all of them, and return that folder.
+    """Unpack the shipped files into `root`/MNIST/raw, verify them all, and return that folder.
 
-    Several processes may do this at once: each file is written to a separate name and renamed.
+    Several processes may do this at once: each file is written under another name and renamed.
 
     Raises:
-        DataError: A file that is damaged, or a folder that cannot be written.
+        DataError: A file is damaged, or a folder cannot be written.
     """
     folder = root / "MNIST" / "raw"
     for name, md5 in MD5.items():
@@ -75,7 +75,7 @@ def unpack_mnist(root: Path) -> Path:
 
 @lru_cache
 def _checksum(path: Path, size: int, modified: int) -> str:
-    """Of a file as it is now; the jobs of a sweep read the same files."""
+    """MD5 of a file, cached until it changes, since the jobs of a sweep read the same files."""
     return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 

@@ -29,7 +29,7 @@ __all__ = ["ConvVectorField", "mlp", "odenet", "resnet", "stem_only"]
 
 
 class ConvVectorField(nn.Module):
-    """f(t, y) of the ODE-Net: a residual block's two convolutions, which also see the time."""
+    """The ODE-Net's f(t, y): two convolutions as in a residual block, with time as an input."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class ConvVectorField(nn.Module):
         self.norm3 = group_norm(channels)
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
-        """A 0-d time and a state `(batch, channels, height, width)`; keeps the shape."""
+        """The derivative at a 0-d time and a state `(batch, channels, height, width)`."""
         y = self.conv1(t, F.relu(self.norm1(y)))
         y = self.conv2(t, F.relu(self.norm2(y)))
         return self.norm3(y)
@@ -60,10 +60,10 @@ def mlp(settings: MLPConfig, data: ImageData, solver: Solver, gradient: Gradient
 def resnet(
     settings: ResNetConfig, data: ImageData, solver: Solver, gradient: Gradient
 ) -> nn.Module:
-    """Stem, residual blocks, head; without blocks the stem is the whole network.
+    """Stem, residual blocks, head; without blocks, stem and head alone.
 
-    With `settings.shared`, all blocks are the same one: Euler's method for dy/dt = f(y) with steps
-    of 1.
+    With `settings.shared`, all blocks share their weights: the Euler method for dy/dt = f(y) with
+    steps of 1.
     """
     stem = stem_of(settings, data)
     if settings.shared:
@@ -78,7 +78,7 @@ def resnet(
 def stem_only(
     settings: ImageClassifierConfig, data: ImageData, solver: Solver, gradient: Gradient
 ) -> nn.Module:
-    """Stem and head with nothing between: how much of the accuracy needs no feature block."""
+    """Stem and head alone, which shows how much of the accuracy needs no feature block."""
     return nn.Sequential(
         stem_of(settings, data),
         nn.Sequential(),

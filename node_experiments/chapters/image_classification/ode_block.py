@@ -1,4 +1,4 @@
-"""A block of a network whose output is the solution of an ODE, and convolutions that see time."""
+"""A network block whose output is the solution of an ODE, and time-dependent convolutions."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class ODEBlock(ODEModule):
 
     Args:
         vector_field: Module that maps a 0-d time and a state to a derivative of its shape.
-        solver: How the ODE is solved; may be exchanged on a trained model.
-        gradient: How gradients are computed.
-        augment: Channels of zeros that the state has beyond those of the input.
+        solver: The solver; can be replaced on a trained model.
+        gradient: The gradient method.
+        augment: Channels of zeros appended to the input.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class ODEBlock(ODEModule):
 
     def forward(self, y: Tensor) -> Tensor:
         """The state at t = 1: `(batch, channels + augment, ...)` from `(batch, channels, ...)`."""
-        # Under autocast the state stays in full precision; only the vector field is cheapened.
+        # Under autocast the state stays in full precision; only the vector field uses less.
         y = y.float() if torch.is_autocast_enabled(y.device.type) else y
         return self.solve(append_zeros(y, self.augment, dim=1), self.times)[-1]
 
@@ -44,10 +44,10 @@ class ODEBlock(ODEModule):
 class TimeConv2d(nn.Module):
     """A 3x3 convolution of the state with a constant channel t concatenated in front of it.
 
-    Convolution is linear, so the channel of the constant t contributes a field that does not
-    depend on the state: conv(concat(t, y)) = conv(y) + conv(t). This computes the same function
-    as the concatenation of the official example without building the wider input. The bias is
-    part of the field of one image, for its gradient is expensive for a whole batch.
+    Convolution is linear, so the constant channel t contributes a field that does not depend on
+    the state: conv(concat(t, y)) = conv(y) + conv(t). This computes the same function as the
+    concatenation of the official example without building the wider input. The bias is part of
+    this field, which is that of one image: its gradient for a whole batch is expensive.
 
     Args:
         in_channels: Channels of the state, without the time.
@@ -56,7 +56,7 @@ class TimeConv2d(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        # Drawn as one layer, so that the initial weights have the distribution of the original.
+        # Initialised as one layer, so that the weights have the distribution of the original.
         joint = nn.Conv2d(in_channels + 1, out_channels, 3, padding=1)
         assert joint.bias is not None
         self.time_weight = nn.Parameter(joint.weight[:, :1].detach().clone())

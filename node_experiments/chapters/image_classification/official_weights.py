@@ -1,4 +1,4 @@
-"""Weights of the official MNIST example (`odenet_mnist.py`) in our ODE-Net.
+"""Loading of weights of the official MNIST example (`odenet_mnist.py`) into our ODE-Net.
 
 The official network is one flat sequence: stem 0 to 6, ODE block 7, head 8 to 12. Its layers map
 to ours as follows; the time channel comes first in its joint weights:
@@ -29,7 +29,7 @@ def load_official_odenet(model: nn.Module, official: Mapping[str, Tensor]) -> No
         official: The state dict.
 
     Raises:
-        RuntimeError: Keys or shapes that do not fit.
+        RuntimeError: Keys or shapes do not fit.
     """
     state: dict[str, Tensor] = {}
     for key, value in official.items():

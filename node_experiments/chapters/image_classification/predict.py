@@ -1,4 +1,4 @@
-"""The probability of each class, by name, of images of the user or of the test set."""
+"""Class probabilities of a user's images, or of those of the test set."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ CLASSES = {
         "dog", "frog", "horse", "ship", "truck",
     ),
 }  # fmt: skip
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
-SHOWN = (2, 8)  # rows and columns of the figure
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
+ROWS, COLUMNS = 2, 8  # of the figure
 
 
 def class_names(dataset: str, classes: int) -> tuple[str, ...]:
-    """Names of the classes, in the order of the logits; of digits their numbers."""
+    """Names of the classes, in the order of the logits; digits are named by their number."""
     return CLASSES.get(dataset) or tuple(map(str, range(classes)))
 
 
 def predict_images(trained: Any, request: Request) -> Prediction:
-    """One row for each image: its name, the likeliest class, the probability of each.
+    """Predict a row for each image: its name, its likeliest class, the probability of each class.
 
-    Images of the test set are named by their numbers, and have their `label` beside them.
+    Images of the test set are named by their numbers, and have a column `label`.
 
     Raises:
         DataError: The images cannot be read, or are not of the model's shape.
-        ConfigError: Times, which no image has.
+        ConfigError: Times or latent trajectories are requested, which images do not have.
     """
     if request.times is not None or request.latent:
         raise ConfigError("images have no times and no latent trajectory; give images alone")
@@ -64,7 +64,7 @@ def predict_images(trained: Any, request: Request) -> Prediction:
         titles = list(map(str, range(len(images))))
     else:
         images, titles = read_user_images(request.inputs, data.image_shape)
-        warn_of_inverted(images, test.data.images)
+        warn_if_inverted(images, test.data.images)
         images = images.to(trained.device)
     batches = EvaluationBatches(
         ImageSet(images, torch.zeros(len(images), dtype=torch.long)),
@@ -72,42 +72,42 @@ def predict_images(trained: Any, request: Request) -> Prediction:
         test.batch_size,
     )
     logits = torch.cat([trained.model(x).float() for x, _ in batches])
-    shares = logits.softmax(1).cpu().numpy()
+    probabilities = logits.softmax(1).cpu().numpy()
     table = pd.DataFrame({"image": titles})
     if labels is not None:
         table["label"] = [names[label] for label in labels.tolist()]
-    table["predicted"] = [names[place] for place in shares.argmax(1)]
+    table["predicted"] = [names[place] for place in probabilities.argmax(1)]
     for place, name in enumerate(names):
-        table[f"probability of {name}"] = shares[:, place]
-    first = images[: SHOWN[0] * SHOWN[1]].cpu().numpy()
+        table[f"probability of {name}"] = probabilities[:, place]
+    first = images[: ROWS * COLUMNS].cpu().numpy()
     return Prediction(table, f"{len(table)} images", lambda: classes_figure(first, table))
 
 
-def warn_of_inverted(images: Tensor, known: Tensor) -> None:
-    """Warn where grey images would be as bright as those of the data only if they were inverted.
+def warn_if_inverted(images: Tensor, known: Tensor) -> None:
+    """Warn if grey images would have the brightness of the data only if they were inverted.
 
     Args:
-        images: Of the user, uint8.
-        known: Of the test set.
+        images: The user's images, uint8.
+        known: Images of the test set.
     """
     given, usual = float(images.float().mean()), float(known.float().mean())
     if images.shape[1] == 1 and abs(given - usual) > 2 * abs(255 - given - usual) + 25:
         log.warning(
-            "the mean pixel of these images is %.0f, and %.0f of the test images; if they are "
-            "dark on light where those are light on dark, or the reverse, invert them",
+            "the mean pixel of these images is %.0f, that of the test images %.0f; if yours are "
+            "dark on light and those are light on dark, or the reverse, invert yours",
             given,
             usual,
         )
 
 
 def read_user_images(inputs: Inputs, shape: tuple[int, int, int]) -> tuple[Tensor, list[str]]:
-    """Images as uint8, `(image, channel, height, width)`, and their names.
+    """Read a user's images as uint8, `(image, channel, height, width)`, and their names.
 
     Args:
         inputs: A folder of image files, one image file, an .npz or .npy file or an array of shape
             `(image, height, width)`, with a channel axis last or second if the model reads
-            colours, or an IDX file such as MNIST's, plain or packed. Pixels are from 0 to 255;
-            floats from 0 to 1.
+            colours, or an IDX file such as MNIST's, plain or gzipped. Pixels are from 0 to 255,
+            or floats from 0 to 1.
         shape: Channels, height and width that the model reads.
 
     Raises:
@@ -122,7 +122,7 @@ def read_user_images(inputs: Inputs, shape: tuple[int, int, int]) -> tuple[Tenso
         return from_array(inputs, shape, "the array"), list(map(str, range(len(inputs))))
     if not inputs.exists():
         raise DataError(f"{inputs} is missing; predict.images must name a folder or a file")
-    if inputs.is_dir() or inputs.suffix.lower() in ENDINGS:
+    if inputs.is_dir() or inputs.suffix.lower() in SUFFIXES:
         return from_files(inputs, shape)
     is_numpy = inputs.suffix in (".npz", ".npy")
     array = load_array(inputs) if is_numpy else read_idx(inputs).numpy()
@@ -130,7 +130,7 @@ def read_user_images(inputs: Inputs, shape: tuple[int, int, int]) -> tuple[Tenso
 
 
 def load_array(path: Path) -> np.ndarray:
-    """The array of an .npy file, or that of an .npz file with the images."""
+    """The array of an .npy file, or the one array of images in an .npz file."""
     try:
         with path.open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
@@ -145,11 +145,11 @@ def load_array(path: Path) -> np.ndarray:
             found: np.ndarray = loaded[several[0]]
             return found
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} is no readable file of numpy arrays ({error})") from error
+        raise DataError(f"{path} is not a readable file of numpy arrays ({error})") from error
 
 
 def from_array(array: np.ndarray, shape: tuple[int, int, int], source: str) -> Tensor:
-    """An array of images in the order of the model's axes, as uint8."""
+    """Convert an array of images to uint8, with its axes in the model's order."""
     channels, height, width = shape
     if array.ndim == 3 and channels == 1:
         array = array[:, None]
@@ -181,21 +181,21 @@ def from_array(array: np.ndarray, shape: tuple[int, int, int], source: str) -> T
 
 
 def from_files(path: Path, shape: tuple[int, int, int]) -> tuple[Tensor, list[str]]:
-    """The image files of a folder in the order of their names, or one of them."""
+    """Read the image files of a folder in the order of their names, or a single image file."""
     files = [path]
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in ENDINGS)
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
     if not files:
-        raise DataError(f"{path} holds no image file ({', '.join(ENDINGS)})")
+        raise DataError(f"{path} holds no image file ({', '.join(SUFFIXES)})")
     channels, height, width = shape
     arrays = []
     for file in files:
         try:
             with Image.open(file) as image:
-                reject_lost_pixels(image, file)
+                check_convertible(image, file)
                 pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DataError(f"{file} is no readable image ({error})") from error
+            raise DataError(f"{file} is not a readable image ({error})") from error
         if pixels.shape[:2] != (height, width):
             raise DataError(
                 f"{file} has {pixels.shape[1]} x {pixels.shape[0]} pixels, the model reads "
@@ -205,15 +205,15 @@ def from_files(path: Path, shape: tuple[int, int, int]) -> tuple[Tensor, list[st
     return torch.from_numpy(np.stack(arrays)), [file.name for file in files]
 
 
-def reject_lost_pixels(image: Image.Image, file: Path) -> None:
-    """Raise where 8 bits a channel would be another picture than the file shows.
+def check_convertible(image: Image.Image, file: Path) -> None:
+    """Check that conversion to 8 bits per channel does not change the picture.
 
     Raises:
-        DataError: It has more bits, several frames, or pixels that are transparent.
+        DataError: The image has more bits, several frames, or transparent pixels.
     """
     lost = None
     if image.mode[0] in "IF":
-        lost = "pixels of 16 bits or more, or floats; save it with 8 bits a channel"
+        lost = "pixels of 16 bits or more, or floats; save it with 8 bits per channel"
     elif getattr(image, "n_frames", 1) > 1:
         lost = f"{getattr(image, 'n_frames', 1)} frames; save each as an image"
     elif image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
@@ -223,18 +223,17 @@ def reject_lost_pixels(image: Image.Image, file: Path) -> None:
 
 
 def classes_figure(images: np.ndarray, table: pd.DataFrame) -> Figure:
-    """The first images, each with its likeliest class and the probability of that."""
-    rows, columns = SHOWN
-    rows = -(-len(images) // columns)
+    """The first images, each with its likeliest class and its probability."""
+    rows = -(-len(images) // COLUMNS)
     with style():
-        figure = new_figure(width=columns * 1.1, height=rows * 1.35 + 0.2)
-        for place, axis in enumerate(figure.subplots(rows, columns, squeeze=False).ravel()):
+        figure = new_figure(width=COLUMNS * 1.1, height=rows * 1.35 + 0.2)
+        for place, axis in enumerate(figure.subplots(rows, COLUMNS, squeeze=False).ravel()):
             axis.axis("off")
             if place >= len(images):
                 continue
             picture = images[place].transpose(1, 2, 0)
             axis.imshow(picture.squeeze(), cmap="gray_r" if picture.shape[-1] == 1 else None)
             name = table["predicted"].iloc[place]
-            share = table[f"probability of {name}"].iloc[place]
-            axis.set_title(f"{name}: {share:.0%}", fontsize=9)
+            probability = table[f"probability of {name}"].iloc[place]
+            axis.set_title(f"{name}: {probability:.0%}", fontsize=9)
     return figure

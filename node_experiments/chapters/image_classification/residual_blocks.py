@@ -41,7 +41,7 @@ class ResidualFunction(nn.Module):
         in_channels: Channels of the input.
         out_channels: Channels of the output.
         stride: Stride of the first convolution.
-        norm: Makes the layer before each activation.
+        norm: Builds the normalisation layer before each activation.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class ResidualFunction(nn.Module):
         self.conv2 = conv3x3(out_channels, out_channels)
 
     def forward(self, y: Tensor) -> Tensor:
-        """From `(batch, in_channels, height, width)`; stride divides the size."""
-        return self.of_activated(F.relu(self.norm1(y)))
+        """Map a state `(batch, in_channels, height, width)`; stride divides the size."""
+        return self.after_activation(F.relu(self.norm1(y)))
 
-    def of_activated(self, activated: Tensor) -> Tensor:
-        """What follows the first activation."""
+    def after_activation(self, activated: Tensor) -> Tensor:
+        """The rest of f, applied to the output of the first activation."""
         return self.conv2(F.relu(self.norm2(self.conv1(activated))))
 
 
@@ -81,7 +81,7 @@ class ResidualBlock(ResidualFunction):
         """Shapes `(batch, channels, height, width)` in and out; stride divides the size."""
         activated = F.relu(self.norm1(y))
         shortcut = y if self.shortcut is None else self.shortcut(activated)
-        return shortcut + self.of_activated(activated)
+        return shortcut + self.after_activation(activated)
 
 
 def conv_stem(in_channels: int, channels: int) -> nn.Sequential:
@@ -107,7 +107,7 @@ def res_stem(in_channels: int, channels: int) -> nn.Sequential:
 
 
 def classifier_head(channels: int, classes: int, norm: Norm = group_norm) -> nn.Sequential:
-    """Normalise, average over the image, and one linear layer."""
+    """Normalisation, average over the image, and one linear layer."""
     return nn.Sequential(
         norm(channels),
         nn.ReLU(),

@@ -1,12 +1,12 @@
-"""Residual blocks that can be undone, so that no activation is kept (Gomez et al. 2017, RevNet).
+"""Reversible residual blocks, which store no activations (Gomez et al. 2017, RevNet).
 
-The state is two halves of the channels, and a block is one step of the Euler method for the
-coupled system dy1/dt = f(y2), dy2/dt = g(y1), whose second half already sees the new y1:
+The channels of the state are split into halves, and a block is one step of the Euler method for
+the coupled system dy1/dt = f(y2), dy2/dt = g(y1), in which g already uses the new y1:
 
-    y1 = x1 + f(x2),  y2 = x2 + g(y1),  undone by  x2 = y2 - g(y1),  x1 = y1 - f(x2).
+    y1 = x1 + f(x2),  y2 = x2 + g(y1),  inverted by  x2 = y2 - g(y1),  x1 = y1 - f(x2).
 
-The backward pass undoes the blocks one by one and differentiates each as it goes (Algorithm 1 of
-the paper): every f and g is evaluated twice in all, and memory does not grow with depth.
+The backward pass inverts the blocks one by one and differentiates each (Algorithm 1 of the
+paper): every f and g is evaluated twice in all, and memory does not grow with depth.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ...ode import (
     Gradient,
     Solver,
 )
-from ...ode.autocast import autocast_like_now
+from ...ode.autocast import current_autocast
 from .batches import ImageData
 from .chapter import RevNetConfig
 from .networks import stem_of
@@ -35,8 +35,8 @@ class ReversibleBlock(nn.Module):
     """One step of the coupled system.
 
     Args:
-        f: The change of the first half, from the second; keeps the shape.
-        g: The change of the second half, from the new first; keeps the shape.
+        f: Maps the second half to the change of the first; keeps the shape.
+        g: Maps the new first half to the change of the second; keeps the shape.
     """
 
     def __init__(self, f: nn.Module, g: nn.Module) -> None:
@@ -45,7 +45,7 @@ class ReversibleBlock(nn.Module):
 
     @classmethod
     def residual(cls, channels: int) -> ReversibleBlock:
-        """Two residual functions, of half of the channels each."""
+        """Build a block of two residual functions, each of half the channels."""
         half = channels // 2
         return cls(ResidualFunction(half, half), ResidualFunction(half, half))
 
@@ -56,11 +56,12 @@ class ReversibleBlock(nn.Module):
 
 
 class ReversibleSequence(nn.Module):
-    """Blocks one after another on a state `(batch, channels, ...)` with an even channel count.
+    """A sequence of blocks on a state `(batch, channels, ...)` with an even number of channels.
 
     Args:
-        blocks: In the order of the forward pass.
-        reconstruct: Undo the blocks in the backward pass; otherwise autograd keeps what it needs.
+        blocks: The blocks, in the order of the forward pass.
+        reconstruct: Whether to invert the blocks in the backward pass; otherwise autograd stores
+            the activations.
     """
 
     def __init__(self, blocks: Sequence[ReversibleBlock], reconstruct: bool = True) -> None:
@@ -70,14 +71,14 @@ class ReversibleSequence(nn.Module):
 
     def forward(self, y: Tensor) -> Tensor:
         """The state after all blocks, of the shape of the input."""
-        # Under autocast the state stays in full precision, or it could not be undone.
+        # Under autocast the state stays in full precision; otherwise it could not be inverted.
         y = y.float() if torch.is_autocast_enabled(y.device.type) else y
         if self.reconstruct:
-            return Undone.apply(self.blocks, y, *self.parameters())
-        return through(self.blocks, y)
+            return ReversibleFunction.apply(self.blocks, y, *self.parameters())
+        return apply_blocks(self.blocks, y)
 
 
-def through(blocks: nn.ModuleList, y: Tensor) -> Tensor:
+def apply_blocks(blocks: nn.ModuleList, y: Tensor) -> Tensor:
     """The state after all blocks."""
     halves = y.chunk(2, dim=1)
     for block in blocks:
@@ -85,16 +86,16 @@ def through(blocks: nn.ModuleList, y: Tensor) -> Tensor:
     return torch.cat(halves, dim=1)
 
 
-class Undone(torch.autograd.Function):
-    """`through`, with only its result kept for the backward pass."""
+class ReversibleFunction(torch.autograd.Function):
+    """`apply_blocks`, which stores only its result for the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, blocks: nn.ModuleList, y: Tensor, *parameters: Tensor) -> Tensor:
         """The state after all blocks."""
         ctx.blocks, ctx.parameters = blocks, parameters
-        ctx.context = autocast_like_now(y.device, recorded=False)
+        ctx.context = current_autocast(y.device, recorded=False)
         with ctx.context():
-            result = through(blocks, y)
+            result = apply_blocks(blocks, y)
         ctx.save_for_backward(result)
         return result
 
@@ -107,11 +108,11 @@ class Undone(torch.autograd.Function):
         sums: dict[Tensor, Tensor] = {}
         for block in reversed(ctx.blocks):
             with ctx.context():
-                # From y2 = x2 + g(y1): the old second half, and all that y1 does.
-                change, pulled = differentiate(block.g, y1, grad2, sums)
-                y2, grad1 = y2 - change, grad1 + pulled
-                change, pulled = differentiate(block.f, y2, grad1, sums)
-                y1, grad2 = y1 - change, grad2 + pulled
+                # Inverts y2 = x2 + g(y1), and adds the gradient that y1 receives through g.
+                change, vjp = differentiate(block.g, y1, grad2, sums)
+                y2, grad1 = y2 - change, grad1 + vjp
+                change, vjp = differentiate(block.f, y2, grad1, sums)
+                y1, grad2 = y1 - change, grad2 + vjp
         grad_y = torch.cat([grad1, grad2], dim=1) if ctx.needs_input_grad[1] else None
         return None, grad_y, *(sums.get(parameter) for parameter in ctx.parameters)
 
@@ -119,18 +120,18 @@ class Undone(torch.autograd.Function):
 def differentiate(
     function: nn.Module, y: Tensor, grad: Tensor, sums: dict[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """A function's value at y and the gradient of y; those of its parameters go into `sums`."""
+    """The value of a function and the gradient of y; adds parameter gradients to `sums`."""
     parameters = [p for p in function.parameters() if p.requires_grad]
     with torch.enable_grad():
         leaf = y.detach().requires_grad_()
         value = function(leaf)
-    pulled, *rest = torch.autograd.grad(
+    vjp, *rest = torch.autograd.grad(
         value, [leaf, *parameters], grad.to(value.dtype), allow_unused=True
     )
     for parameter, part in zip(parameters, rest, strict=True):
         if part is not None:
             sums[parameter] = sums[parameter] + part if parameter in sums else part
-    return value.detach(), pulled
+    return value.detach(), vjp
 
 
 def revnet(

@@ -1,8 +1,8 @@
-"""Trained with one solver, tested with others: is the network a discretisation, or an ODE?
+"""Networks trained with one solver and tested with others: discretisations, or ODEs?
 
 Ott et al. 2021 ("ResNet after all?"): a network that was trained with too coarse a solver has
-learned the solver's steps. A finer solver, which only comes closer to the solution of the ODE,
-then changes what it predicts.
+learned the solver's steps. A finer solver, although it is closer to the solution of the ODE, then
+changes the network's predictions.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ __all__ = ["solver_transfer"]
 SOLVER = ("method", "num_steps", "step_size", "rtol", "atol")
 PUBLISHED_TEST_IMAGES = 10_000  # of MNIST, Fashion-MNIST and CIFAR-10
 
-# Of an evaluation's settings, those that say what was trained, and on which images it is tested.
+# Settings of an evaluation that identify the trained network and the test images.
 TRAINED = ("protocol", "dataset", "model", "gradient", "regularizer", "optimizer", "scheduler")
 BUDGET = ("trainer.epochs", "trainer.limit_batches", "trainer.overfit")
 
-# Without these it is not known what was tested, and with what.
+# Without these, a run does not say which network was tested with which solver.
 ORIGIN = ("trained.config_hash", "trained.solver.method", "config.solver.method")
 
 INTRO = (
@@ -46,14 +46,14 @@ INTRO = (
 
 
 @dataclass
-class Solves:
-    """How fine a solver is.
+class SolverResolution:
+    """The resolution of a solver.
 
     Attributes:
-        order: Of its method; 0 where the run does not say.
-        steps: Of fixed size over the block's time from 0 to 1; None of an adaptive solver.
+        order: Order of the method; 0 if the run does not record it.
+        steps: Fixed steps over the block's time from 0 to 1; None for an adaptive solver.
         tolerance: The larger of rtol and atol.
-        evaluations: Of a forward solve, in the mean over runs.
+        evaluations: Evaluations per forward solve, averaged over runs.
     """
 
     order: int
@@ -61,8 +61,8 @@ class Solves:
     tolerance: float
     evaluations: float
 
-    def finer_than(self, other: Solves) -> bool:
-        """Whether it only comes closer to the solution of the ODE."""
+    def finer_than(self, other: SolverResolution) -> bool:
+        """Whether this solver is expected to be closer to the solution of the ODE."""
         if other.steps is None:
             return self.steps is None and self.tolerance < other.tolerance
         if self.order < other.order or not self.evaluations > other.evaluations:
@@ -71,22 +71,22 @@ class Solves:
 
     @property
     def scale(self) -> float:
-        """The error to expect, but for a factor: the tolerance, or the step to the order."""
+        """The expected error up to a factor: the tolerance, or step size to the power of order."""
         return self.tolerance if self.steps is None else float(self.steps) ** -self.order
 
 
 @dataclass
-class Test:
-    """What the networks of one column do under one solver.
+class SolverResult:
+    """Results of the networks of one column under one solver.
 
     Attributes:
-        errors: Shares of the test images that are wrong, by network.
-        wrong: Numbers of these images, by network; of older runs there are none.
+        errors: Fraction of misclassified test images, by network.
+        wrong: Indices of these images, by network; missing for older runs.
         images: Number of test images.
-        failures: Reasons of runs that did not complete, or found no number.
+        failures: Reasons why runs did not complete, or have no finite result.
     """
 
-    solves: Solves
+    resolution: SolverResolution
     errors: dict[str, float]
     wrong: dict[str, set[int]]
     images: int
@@ -95,80 +95,82 @@ class Test:
 
 Record = Mapping[str, Any]
 
-# By the label of the solver that a network was tested with.
-Tests = dict[str, Test]
+# Label of the solver used in the test -> results.
+SolverResults = dict[str, SolverResult]
 
 
 def solver_transfer(runs: DataFrame) -> ReportTable:
-    """The table of all runs of mode=eval, one column per network."""
+    """Build the table of all runs of mode=eval, one column per network."""
     found = records(runs)
     tested = [run for run in found if run.get("config.mode") == "eval"]
-    counted = [run for run in tested if why_not(run) is None]
+    counted = [run for run in tested if exclusion_reason(run) is None]
     lost = [
-        note(Path(run["directory"]).name, why)
+        exclusion_note(Path(run["directory"]).name, why)
         for run in tested
-        if (why := why_not(run)) is not None
+        if (why := exclusion_reason(run)) is not None
     ]
     lost += [
-        note(run["overrides"], reason_of(run))
+        exclusion_note(run["overrides"], describe_status(run))
         for run in found
         if "checkpoint=" in run.get("overrides", "")
     ]  # fmt: skip
     if not counted:
         none = "No run of mode=eval of a network that solves an ODE is here."
         return ReportTable.of("Solver transfer", ["tested with"], [], caption=none, notes=lost)
-    networks = columns(counted)
-    tests = {label: tests_of(members) for label, members in networks.items()}
-    own = {label: own_solver(members[0]) for label, members in networks.items()}
-    verdicts = [f"{label}: {verdict(tests[label], own[label])}." for label in tests]
+    networks = group_networks(counted)
+    results = {label: results_by_solver(members) for label, members in networks.items()}
+    own = {label: training_solver(members[0]) for label, members in networks.items()}
+    verdicts = [f"{label}: {verdict(results[label], own[label])}." for label in results]
     tested_with = [f"solver.{key}" for key in SOLVER]
-    joined = differences(networks.values(), [*tested_with, "checkpoint"], "Networks of one column")
-    return table(tests, own, [*verdicts, *joined, *lost])
+    setting_notes = differences(
+        networks.values(), [*tested_with, "checkpoint"], "Networks of one column"
+    )
+    return build_table(results, own, [*verdicts, *setting_notes, *lost])
 
 
-def why_not(run: Record) -> str | None:
-    """Why a run says nothing of any network that solves an ODE, or None."""
+def exclusion_reason(run: Record) -> str | None:
+    """The reason why a run is no test of a network that solves an ODE, or None."""
     if not has(run, texts=ORIGIN):
         if run["status"] == "completed":
             return "made before runs recorded what they were trained with; run it again"
-        return reason_of(run)
+        return describe_status(run)
     if run["status"] == "completed" and not has(run, ["nfe/forward"]):
         return "its network solves no ODE"
     return None
 
 
-def reason_of(run: Record) -> str:
-    """How a run that did not complete ended, in one line."""
+def describe_status(run: Record) -> str:
+    """Status and reason of a run that did not complete, in one line."""
     reason = " ".join((run.get("reason") or "").split())
     return f"{run['status']}: {reason}" if reason else run["status"]
 
 
-def note(what: str, why: str) -> str:
-    """A sentence on a run that is not counted."""
+def exclusion_note(what: str, why: str) -> str:
+    """A sentence about a run that is not counted."""
     return f"Not counted: {what}, {why}.".replace("|", "/")
 
 
-def columns(runs: Sequence[Record]) -> dict[str, list[Record]]:
-    """The runs of networks that differ in nothing but their seed, by what sets them apart."""
-    same: dict[tuple[str, ...], list[Record]] = {}
+def group_networks(runs: Sequence[Record]) -> dict[str, list[Record]]:
+    """Group runs whose networks differ only in their seed, labelled by what distinguishes them."""
+    networks_by_key: dict[tuple[str, ...], list[Record]] = {}
     for run in runs:
-        key = tuple(f"{name}={show(value)}" for name, value in settings_of(run).items())
-        same.setdefault((label_of_network(run, runs), *key), []).append(run)
-    twins: dict[str, list[list[Record]]] = {}
-    for (label, *_), members in same.items():
-        twins.setdefault(label, []).append(members)
+        key = tuple(f"{name}={show(value)}" for name, value in network_settings(run).items())
+        networks_by_key.setdefault((network_label(run, runs), *key), []).append(run)
+    networks_by_label: dict[str, list[list[Record]]] = {}
+    for (label, *_), members in networks_by_key.items():
+        networks_by_label.setdefault(label, []).append(members)
     found = {}
-    for label, groups in twins.items():
-        settings = [settings_of(members[0]) for members in groups]
+    for label, groups in networks_by_label.items():
+        settings = [network_settings(members[0]) for members in groups]
         names = varying(settings)
         for each, members in zip(settings, groups, strict=True):
-            apart = [f"{name}={show(each.get(name))}" for name in names]
-            found[", ".join([label, *apart])] = members
+            distinguishing = [f"{name}={show(each.get(name))}" for name in names]
+            found[", ".join([label, *distinguishing])] = members
     return found
 
 
-def settings_of(run: Record) -> dict[str, Any]:
-    """What was trained and on which images it is tested, but for the seed and the solver."""
+def network_settings(run: Record) -> dict[str, Any]:
+    """Settings of the trained network and the test images, without the seed and the solver."""
     found = {
         name: value
         for name, value in sorted(settings(run).items())
@@ -177,15 +179,15 @@ def settings_of(run: Record) -> dict[str, Any]:
     return found | {"name": run.get("trained.name")}
 
 
-def label_of_network(run: Record, runs: Sequence[Record]) -> str:
-    """The solver that it was trained with, with its name where there are several."""
-    label = own_solver(run)
+def network_label(run: Record, runs: Sequence[Record]) -> str:
+    """The solver that a network was trained with, after its name if there are several names."""
+    label = training_solver(run)
     names = {each.get("trained.name") for each in runs}
     return label if len(names) == 1 else f"{run.get('trained.name')}, {label}"
 
 
 def solver_label(solver: Mapping[str, Any]) -> str:
-    """A method with its steps or its tolerance."""
+    """Label of a solver: its method with its steps or its tolerance."""
     steps, size = solver.get("num_steps"), solver.get("step_size")
     if steps is not None:
         return f"{solver['method']}, {steps} step{'s' if steps != 1 else ''}"
@@ -196,30 +198,30 @@ def solver_label(solver: Mapping[str, Any]) -> str:
     return f"{solver['method']}, tolerance {tolerance}"
 
 
-def own_solver(run: Record) -> str:
+def training_solver(run: Record) -> str:
     """The solver that a network was trained with."""
     return solver_label({key: run.get(f"trained.solver.{key}") for key in SOLVER})
 
 
-def tests_of(runs: Sequence[Record]) -> Tests:
-    """The tests of one network, or of the same with several seeds; of each seed the last."""
+def results_by_solver(runs: Sequence[Record]) -> SolverResults:
+    """Results of one network over its seeds, by solver; the last of each seed."""
     by_solver: dict[str, dict[str, Record]] = {}
     for run in runs:
         solver = solver_label({key: run.get(f"config.solver.{key}") for key in SOLVER})
         by_solver.setdefault(solver, {})[run.get("trained.seed", run["trained.config_hash"])] = run
-    return {solver: test_of(members) for solver, members in by_solver.items()}
+    return {solver: combine_runs(members) for solver, members in by_solver.items()}
 
 
-def test_of(runs: Mapping[str, Record]) -> Test:
-    """What the runs with one solver found, by network."""
-    failures = {network: why for network, run in runs.items() if (why := failure(run))}
+def combine_runs(runs: Mapping[str, Record]) -> SolverResult:
+    """Results of the runs with one solver, by network."""
+    failures = {network: why for network, run in runs.items() if (why := failure_reason(run))}
     done = {network: run for network, run in runs.items() if network not in failures}
     first = next(iter(runs.values()))
     evaluations = [run["nfe/forward"] for run in done.values()]
     steps, size = first.get("config.solver.num_steps"), first.get("config.solver.step_size")
     if steps is None and size is not None:
         steps = math.ceil(1 / size)
-    solves = Solves(
+    resolution = SolverResolution(
         int(max((run.get("solver_order", 0) for run in done.values()), default=0)),
         steps,
         max(first.get("config.solver.rtol") or 0.0, first.get("config.solver.atol") or 0.0),
@@ -231,8 +233,8 @@ def test_of(runs: Mapping[str, Record]) -> Test:
     kept = {network: file for network, file in files.items() if {"images", "wrong"} <= file.keys()}
     counts = [file["images"] for file in kept.values()]
     published = first.get("config.dataset.test_size") or PUBLISHED_TEST_IMAGES
-    return Test(
-        solves,
+    return SolverResult(
+        resolution,
         {network: 1 - run["accuracy/test"] for network, run in done.items()},
         {network: set(file["wrong"]) for network, file in kept.items()},
         counts[0] if counts else published,
@@ -240,8 +242,8 @@ def test_of(runs: Mapping[str, Record]) -> Test:
     )
 
 
-def failure(run: Record) -> str | None:
-    """Why a run has no error to show, or None."""
+def failure_reason(run: Record) -> str | None:
+    """The reason why a run has no test error, or None."""
     if run["status"] != "completed":
         return run.get("reason") or run["status"]
     not_finite = run.get("not_finite", "").split(", ")
@@ -251,24 +253,25 @@ def failure(run: Record) -> str | None:
     return f"its {nan[0]} is not a number" if nan else None
 
 
-def table(
-    networks: Mapping[str, Tests], own: Mapping[str, str], notes: Sequence[str]
+def build_table(
+    networks: Mapping[str, SolverResults], own: Mapping[str, str], notes: Sequence[str]
 ) -> ReportTable:
-    """A row for each solver, by order and evaluations; a column for each network."""
+    """Lay out a row for each solver, by order and evaluations, and a column for each network."""
     cost: dict[str, tuple[float, float]] = {}
-    for tests in networks.values():
-        for solver, test in tests.items():
-            known = test.solves.evaluations if test.errors else math.inf
+    for results in networks.values():
+        for solver, result in results.items():
+            evaluations = result.resolution.evaluations if result.errors else math.inf
             cost[solver] = min(
-                cost.get(solver, (math.inf, math.inf)), (test.solves.order or 99, known)
+                cost.get(solver, (math.inf, math.inf)),
+                (result.resolution.order or 99, evaluations),
             )
     rows = []
     for solver in sorted(cost, key=lambda name: cost[name]):
-        tested = [tests.get(solver) for tests in networks.values()]
-        counts = [test.solves.evaluations for test in tested if test and test.errors]
+        tested = [results.get(solver) for results in networks.values()]
+        counts = [result.resolution.evaluations for result in tested if result and result.errors]
         cells = [
-            cell(test, strong=own[label] == solver)
-            for label, test in zip(networks, tested, strict=True)
+            cell(result, bold=own[label] == solver)
+            for label, result in zip(networks, tested, strict=True)
         ]
         rows.append([solver, span(counts), *cells])
     headings = ["tested with", "evaluations", *networks]
@@ -278,7 +281,7 @@ def table(
 
 
 def span(counts: Sequence[float]) -> Cell | None:
-    """The smallest and the largest number of evaluations."""
+    """A cell with the smallest and the largest number of evaluations."""
     if not counts:
         return None
     low, high = min(counts), max(counts)
@@ -286,37 +289,38 @@ def span(counts: Sequence[float]) -> Cell | None:
     return Cell(text, {"at least": low, "at most": high})
 
 
-def cell(test: Test | None, strong: bool) -> Cell | None:
-    """An error, or why there is none."""
-    if test is None:
+def cell(result: SolverResult | None, bold: bool) -> Cell | None:
+    """A cell with the test error, or the reasons why there is none."""
+    if result is None:
         return None
-    found = Estimate.of(test.errors.values(), 100)
+    found = Estimate.of(result.errors.values(), 100)
     shown = None if found is None else found.cell(".2f", ".2f")
-    failed = [f"failed: {' '.join(reason.split())}" for reason in test.failures]
+    failed = [f"failed: {' '.join(reason.split())}" for reason in result.failures]
     text = "; ".join([*([str(shown)] if shown else []), *failed]).replace("|", "/")
-    return Cell(text, shown.values if shown else {}, strong and shown is not None)
+    return Cell(text, shown.values if shown else {}, bold and shown is not None)
 
 
-def verdict(tests: Tests, own: str) -> str:
-    """Whether the finest solver changes what a network predicts, and by what numbers."""
-    if own not in tests or not tests[own].errors:
+def verdict(results: SolverResults, own: str) -> str:
+    """State whether the finest solver changes a network's error, with the numbers behind it."""
+    if own not in results or not results[own].errors:
         return "not known, for it was not tested with its own solver"
-    mine = tests[own]
+    own_result = results[own]
     finer = {
-        solver: test
-        for solver, test in tests.items()
-        if test.errors.keys() & mine.errors.keys() and test.solves.finer_than(mine.solves)
+        solver: result
+        for solver, result in results.items()
+        if result.errors.keys() & own_result.errors.keys()
+        and result.resolution.finer_than(own_result.resolution)
     }
     if not finer:
         return "not known, for it was tested with no finer solver"
-    finest = min(finer, key=lambda solver: finer[solver].solves.scale)
-    both = [network for network in mine.errors if network in finer[finest].errors]
-    before = [mine.errors[network] for network in both]
+    finest = min(finer, key=lambda solver: finer[solver].resolution.scale)
+    both = [network for network in own_result.errors if network in finer[finest].errors]
+    before = [own_result.errors[network] for network in both]
     after = [finer[finest].errors[network] for network in both]
     changes = [100 * (b - a) for a, b in zip(before, after, strict=True)]
     change = sum(changes) / len(changes)
-    error, how = error_of_change(mine, finer[finest], both)
-    within = f"two standard errors{how}"
+    error, remark = change_error(own_result, finer[finest], both)
+    within = f"two standard errors{remark}"
     if len(both) > 1:
         within += f"; the {len(both)} networks {min(changes):+.2f} to {max(changes):+.2f}"
     if abs(change) > 2 * error:
@@ -331,12 +335,15 @@ def verdict(tests: Tests, own: str) -> str:
     )
 
 
-def error_of_change(mine: Test, other: Test, networks: Sequence[str]) -> tuple[float, str]:
-    """The standard error in points of the mean change, and how it was found if not in pairs."""
-    if all(network in mine.wrong and network in other.wrong for network in networks):
-        pairs = [(mine.wrong[network], other.wrong[network]) for network in networks]
-        return 100 * paired_error(pairs, mine.images), ""
+def change_error(
+    own_result: SolverResult, other: SolverResult, networks: Sequence[str]
+) -> tuple[float, str]:
+    """The standard error of the mean change in points, and a remark if images are not paired."""
+    if all(network in own_result.wrong and network in other.wrong for network in networks):
+        pairs = [(own_result.wrong[network], other.wrong[network]) for network in networks]
+        return 100 * paired_error(pairs, own_result.images), ""
     before, after = (
-        sum(test.errors[network] for network in networks) / len(networks) for test in (mine, other)
+        sum(result.errors[network] for network in networks) / len(networks)
+        for result in (own_result, other)
     )
-    return 100 * unpaired_error(before, after, mine.images), ", not paired: no wrong.json"
+    return 100 * unpaired_error(before, after, own_result.images), ", not paired: no wrong.json"

@@ -1,8 +1,8 @@
 """Table 1 of Chen et al. 2018 beside ours: error, size, memory and time of networks on MNIST.
 
-One table for every training budget found, so that the rows of a table can be compared; of budgets
-that only one network had, as in sweeps of other settings, a note. A row whose runs failed or do
-not exist stays in its table and says so.
+There is one table per training budget, so that the rows of a table are comparable; budgets of
+only one network, as in sweeps of other settings, are mentioned in a note. A row whose runs failed
+or do not exist stays in its table and says so.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from ...runs.frame import read_epochs
 from .budget import (
     Budget,
     budget_of,
-    order,
-    stated,
+    budget_sort_key,
+    describe_budget,
 )
 from .growth import (
     growth_table,
@@ -51,15 +51,15 @@ HEADINGS = (
     "runs",
 )
 
-# Numbers that a run must have left to be counted.
-MEASURED = ("last/accuracy/test", "last/step", "last/epoch", "parameters")
+# Results that a run must have recorded to be counted.
+REQUIRED = ("last/accuracy/test", "last/step", "last/epoch", "parameters")
 
 Record = Mapping[str, Any]
 Section = Mapping[Row, Sequence[Record]]
 
 
 def table1(runs: DataFrame) -> ReportTable:
-    """The table of all runs on MNIST; of several budgets, the one with the most rows first."""
+    """Build the tables of all runs on MNIST, one per budget, that with the most rows first."""
     sections: dict[Budget, dict[Row, list[Record]]] = defaultdict(lambda: defaultdict(list))
     lost, others = [], 0
     for run in records(runs):
@@ -74,13 +74,15 @@ def table1(runs: DataFrame) -> ReportTable:
             sections[budget_of(run)][row].append(run)
     growth = read_growth(Path(runs.attrs["outputs"])) if "outputs" in runs.attrs else {}
     ordered: list[Section] = [
-        rows for _, rows in sorted(sections.items(), key=lambda item: order(*item))
+        rows for _, rows in sorted(sections.items(), key=lambda item: budget_sort_key(*item))
     ] or [{}]
     lost_of: dict[int, list[Record]] = defaultdict(list)
     for job in lost:
-        lost_of[place_of(job, ordered)].append(job)
+        lost_of[table_index(job, ordered)].append(job)
     compares = [n == 0 or len(rows) > 1 or n in lost_of for n, rows in enumerate(ordered)]
-    tables = [section(rows, lost_of[n], growth) for n, rows in enumerate(ordered) if compares[n]]
+    tables = [
+        budget_table(rows, lost_of[n], growth) for n, rows in enumerate(ordered) if compares[n]
+    ]
     alone = [rows for n, rows in enumerate(ordered) if not compares[n]]
     notes = []
     if alone:
@@ -99,10 +101,10 @@ def table1(runs: DataFrame) -> ReportTable:
     return tables[0]
 
 
-def place_of(job: Record, sections: Sequence[Section]) -> int:
-    """The table of a job that failed before it had a directory: that of the rest of its sweep.
+def table_index(job: Record, sections: Sequence[Section]) -> int:
+    """Index of the table of a job that failed before it had a directory: that of its sweep.
 
-    One of a sweep that left no run at all belongs to the first table.
+    A job of a sweep without any run belongs to the first table.
     """
     sweep = Path(job["directory"]).parent
     place = 0
@@ -113,41 +115,41 @@ def place_of(job: Record, sections: Sequence[Section]) -> int:
     return place
 
 
-def section(rows: Section, lost: Sequence[Record], growth: Mapping[str, Any]) -> ReportTable:
-    """The table of one budget, with what the budget is."""
+def budget_table(rows: Section, lost: Sequence[Record], growth: Mapping[str, Any]) -> ReportTable:
+    """The table of one budget, with a description of the budget."""
     lines = []
     for row in ROWS:
         reasons = [job["reason"] for job in lost if job["choices.experiment"] == row.experiment]
-        lines.append(ours(row, rows.get(row, ()), reasons, growth))
+        lines.append(our_row(row, rows.get(row, ()), reasons, growth))
         if row.paper is not None:
-            lines.append(paper(*row.paper))
-    counted = [measured(runs) for runs in rows.values()]
+            lines.append(paper_row(*row.paper))
+    counted = [counted_runs(runs) for runs in rows.values()]
     done = [run for runs in counted for run in runs]
     return ReportTable.of(
         "Table 1",
         HEADINGS,
         lines,
-        caption=stated(done) if done else "",
+        caption=describe_budget(done) if done else "",
         notes=[*verdicts(rows), *differences(counted, what="Seeds of one row")],
         missing="-",
     )
 
 
 def verdicts(rows: Section) -> list[str]:
-    """Whether the ODE-Net errs as often as the others, by the choice of the test images.
+    """Compare the ODE-Net's error with the others', given the sampling error of the test images.
 
-    Images are the same for all networks but here count as drawn for each, so that a difference is
-    rather overlooked than seen where there is none.
+    All networks have the same test images, but these count as drawn separately for each network.
+    That is conservative: it overlooks differences rather than reporting false ones.
     """
     errors = {
         row: fmean(1 - run["last/accuracy/test"] for run in done)
         for row in ROWS
-        if (done := measured(rows.get(row, ())))
+        if (done := counted_runs(rows.get(row, ())))
     }
     net = next((row for row in errors if row.experiment == "mnist_odenet"), None)
     if net is None or len(errors) < 2:
         return []
-    images = measured(rows[net])[0].get("config.dataset.test_size") or PUBLISHED_TEST_IMAGES
+    images = counted_runs(rows[net])[0].get("config.dataset.test_size") or PUBLISHED_TEST_IMAGES
     found = {}
     for row, error in errors.items():
         if row is not net:
@@ -166,21 +168,21 @@ def verdicts(rows: Section) -> list[str]:
     resnet = next((row for row in found if row.experiment == "mnist_resnet"), None)
     if resnet is not None:
         change, noise = found[resnet]
-        sizes = [measured(rows[row])[0]["parameters"] for row in (net, resnet)]
+        sizes = [counted_runs(rows[row])[0]["parameters"] for row in (net, resnet)]
         notes.append(
             "The paper: the ODE-Net errs about as often as the ResNet (0.42 % and 0.41 %), with a "
             f"third of its parameters. Here, with {sizes[0] / sizes[1]:.0%} of them, "
-            + as_often(change, noise)
+            + compare_error_rates(change, noise)
         )
     return notes
 
 
-def as_often(change: float, noise: float) -> str:
-    """Whether two networks err equally often, as far as the test images can say it.
+def compare_error_rates(change: float, noise: float) -> str:
+    """State whether two networks err equally often, as far as the test images can tell.
 
     Args:
         change: Difference of their errors, in points.
-        noise: Two standard errors of it.
+        noise: Two standard errors of this difference.
     """
     if abs(change) > noise:
         return f"this does not hold: it errs {'more' if change > 0 else 'less'} often."
@@ -190,14 +192,14 @@ def as_often(change: float, noise: float) -> str:
     )
 
 
-def ours(
+def our_row(
     row: Row, runs: Sequence[Record], lost: Sequence[str], growth: Mapping[str, Any]
 ) -> list[Any]:
-    """The row of one network: what its completed runs found, and what became of the others.
+    """The row of one network: results of its completed runs, and what became of the others.
 
-    All numbers are of the weights after the last epoch, as in the paper: no data chose them.
+    All numbers are of the weights after the last epoch, as in the paper, not of a selected one.
     """
-    done = measured(runs)
+    done = counted_runs(runs)
     error = Estimate.of(100 * (1 - run["last/accuracy/test"]) for run in done)
     steps = [
         epoch["time/step_seconds"]
@@ -205,7 +207,7 @@ def ours(
         for epoch in read_epochs(run["directory"])
         if "time/step_seconds" in epoch
     ]
-    saved = last(done, "memory/saved_bytes")
+    saved = last_values(done, "memory/saved_bytes")
     power = growth.get(row.growth or "")
     return [
         row.label,
@@ -217,47 +219,47 @@ def ours(
         evaluations(done),
         Cell.number(min(steps), ".3f") if steps else None,
         None if power is None else power.time,
-        became(runs, done, lost),
+        summarize_runs(runs, done, lost),
     ]
 
 
-def paper(error: str, parameters: str, memory: str, time: str) -> list[Any]:
-    """What the paper prints: the error in per cent, parameters in millions, orders of growth."""
+def paper_row(error: str, parameters: str, memory: str, time: str) -> list[Any]:
+    """The paper's row: the error in per cent, parameters in millions, orders of growth."""
     percent = Cell(error, {"": float(error.split()[0])})
     millions = Cell(parameters, {"": 1e6 * float(parameters.split()[0])})
     return ["paper", "", percent, millions, "", memory, "", "", time, ""]
 
 
-def measured(runs: Sequence[Record]) -> list[Record]:
-    """The completed runs that say how accurate they are; of each seed the last.
+def counted_runs(runs: Sequence[Record]) -> list[Record]:
+    """The completed runs that recorded their accuracy; the last of each seed.
 
-    They differ in nothing else; of those with other settings than most there is none.
+    They differ only in their seed; runs with other settings than most are left out.
     """
-    done = [run for run in runs if run["status"] == "completed" and has(run, MEASURED)]
+    done = [run for run in runs if run["status"] == "completed" and has(run, REQUIRED)]
     return one_per_seed(most_alike(done))
 
 
-def last(runs: Sequence[Record], tag: str) -> list[float]:
-    """A number after the last epoch, of each run that has it."""
+def last_values(runs: Sequence[Record], tag: str) -> list[float]:
+    """The value of a metric after the last epoch, for each run that has it."""
     return [run[f"last/{tag}"] for run in runs if f"last/{tag}" in run]
 
 
 def evaluations(runs: Sequence[Record]) -> Cell | None:
     """Function evaluations per solve, forward and backward."""
-    forward, backward = last(runs, "nfe/forward"), last(runs, "nfe/backward")
+    forward, backward = last_values(runs, "nfe/forward"), last_values(runs, "nfe/backward")
     if not forward or not backward:
         return None
     means = {"forward": fmean(forward), "backward": fmean(backward)}
     return Cell(f"{means['forward']:.1f} + {means['backward']:.1f}", means)
 
 
-def became(runs: Sequence[Record], done: Sequence[Record], lost: Sequence[str]) -> str:
-    """How many runs were counted, and why others were not."""
+def summarize_runs(runs: Sequence[Record], done: Sequence[Record], lost: Sequence[str]) -> str:
+    """State how many runs were counted, and why others were not."""
     notes = [f"{len(done)} seed{'s' if len(done) != 1 else ''}"] if done else []
     seeds = {run.get("seed", 0) for run in done}
     for run in runs:
         completed = run["status"] == "completed"
-        if completed and done and has(run, MEASURED) and len(most_alike([done[0], run])) == 1:
+        if completed and done and has(run, REQUIRED) and len(most_alike([done[0], run])) == 1:
             notes.append("one with other settings")
         elif run.get("seed", 0) in seeds:
             continue

@@ -1,4 +1,4 @@
-"""The rows of Table 1: what a run must be to count in one, and what the paper prints there."""
+"""The rows of Table 1: the settings of the runs that belong in them, and the paper's numbers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["ROWS", "Row", "row_of"]
 
 @dataclass(frozen=True)
 class Row:
-    """One network.
+    """The row of one network.
 
     Attributes:
-        settings: What a run's settings must be.
+        settings: The settings that a run must have to belong in this row.
         growth: Name of its measurement among those of `growth`.
         paper: Test error in percent, parameters, memory and time as the paper prints them.
     """
@@ -64,7 +64,7 @@ ROWS = (
 
 
 def row_of(run: Mapping[str, Any]) -> Row | None:
-    """The row of a run; settings that a run is too old to know count as they are wanted."""
+    """The row of a run; settings that an older run lacks count as matching."""
     for row in ROWS:
         if all(run.get(f"config.{name}", value) == value for name, value in row.settings.items()):
             return row

@@ -16,10 +16,10 @@ __all__ = ["Classification", "classification", "predict"]
 
 
 class Classification:
-    """Cross-entropy in nats; accuracy as a share from 0 to 1.
+    """Cross-entropy in nats; accuracy as a fraction from 0 to 1.
 
     Attributes:
-        wrong: Of each sample of the last evaluation, in order, whether it was misclassified.
+        wrong: Whether each sample of the last evaluation, in order, was misclassified.
     """
 
     metric = "accuracy"
@@ -50,11 +50,11 @@ class Classification:
         }
 
     def baseline(self, data: Any) -> Baseline:
-        """The cross-entropy of a guess."""
+        """The cross-entropy of a uniform guess."""
         return Baseline("loss", math.log(data.classes), "every class alike")
 
     def details(self) -> dict[str, Any]:
-        """The test images that the last evaluation got wrong, by number: `wrong.json`."""
+        """Indices of the images that the last evaluation misclassified, for `wrong.json`."""
         wrong = self.wrong.nonzero().flatten().tolist()
         return {"wrong": {"images": len(self.wrong), "wrong": wrong}}
 

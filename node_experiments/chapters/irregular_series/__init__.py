@@ -1,1 +1,1 @@
-"""Rubanova et al. 2019, and a user's own series."""
+"""Models of irregular series (Rubanova et al. 2019), also for a user's own data."""

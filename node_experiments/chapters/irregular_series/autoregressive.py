@@ -1,7 +1,7 @@
 """Models that predict each observation of an irregular series from those before it.
 
 RNN-dt, RNN-Impute, RNN-Decay, GRU-D and ODE-RNN (Rubanova et al. 2019, sections 3.1 and 4) differ
-in what happens to their state between observations, and in nothing else.
+only in what they read and in how their state evolves between observations.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class Autoregressive(nn.Module):
 
     Args:
         recurrence: Reads the observations.
-        dim: Values of an observation.
+        dim: Features per observation.
         head_hidden: Hidden units of the head for values.
         noise_std: As in `observation_noise`.
-        start: Time at which the state begins, as zero.
-        time_unit: Show the head the time since the last observation, in multiples of this; None
-            for models whose state knows it.
+        start: Time of the initial state.
+        time_unit: If set, the head for values also reads the time since the last observation, in
+            multiples of this; None for models whose state evolves with time.
         classifier: Maps a state `(..., size)` to logits; None without labels.
         label_per: What a label belongs to: `series` or `time`.
     """
@@ -56,36 +56,37 @@ class Autoregressive(nn.Module):
         self.predictive_noise = PredictiveNoise(dim)
 
     def read(self, observed: Series) -> States:
-        """The states after all observations."""
+        """Read all observations; return the states before the first and after each of them."""
         return self.recurrence(Observations.of(observed), self.start)
 
     def predict(self, states: States, times: Tensor) -> Tensor:
-        """Means at times `(batch or 1, time)`, each from the observations before it.
+        """Predicted means at times `(batch or 1, time)`, each from earlier observations only.
 
         Returns:
             Shape `(batch, time, dim)`.
         """
-        state, since = states.at(times, including=False)
-        return self._mean(self._carried(state, since), since)
+        state, elapsed = states.at(times, including=False)
+        return self._mean(self._advance(state, elapsed), elapsed)
 
-    def predict_after(self, states: States, counts: Tensor, since: Tensor) -> Tensor:
-        """Means some time after the latest of so many observations.
+    def predict_after(self, states: States, counts: Tensor, elapsed: Tensor) -> Tensor:
+        """Predicted means at some time after the last of the first `counts` observations.
 
         Args:
-            counts: How many observations they rest on, shape `(batch, time)`.
-            since: Time since the last of these, of the same shape.
+            counts: Number of observations that each prediction is based on, `(batch, time)`.
+            elapsed: Time since the last of these, of the same shape.
 
         Returns:
             Shape `(batch, time, dim)`.
         """
-        since = since.to(states.times.dtype).clamp(min=0)
-        return self._mean(self._carried(states.after(counts), since), since)
+        elapsed = elapsed.to(states.times.dtype).clamp(min=0)
+        return self._mean(self._advance(states.after(counts), elapsed), elapsed)
 
     def roll_out(self, states: States, times: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Means at times after the last observation, each fed back as if it had been observed.
+        """Predicted means after the last observation, each fed back as if it had been observed.
 
         Args:
-            noise: Standard deviation of an observation: draws are returned and fed back instead.
+            noise: Standard deviation of an observation; if given, samples are returned and fed
+                back instead of means.
 
         Returns:
             Shape `(batch, time, dim)`.
@@ -105,27 +106,27 @@ class Autoregressive(nn.Module):
         return torch.stack(means, 1)
 
     def classify(self, states: States, times: Tensor) -> Tensor:
-        """Logits of each series `(batch, class)`, or at each time `(batch, time, class)`.
+        """Logits per series `(batch, class)`, or per time `(batch, time, class)`.
 
-        A class at a time follows from all observations up to it.
+        Logits at a time depend on all observations up to and including that time.
         """
         assert self.classifier is not None
         if self.label_per == "series":
             return self.classifier(states.last()[0][..., : self.recurrence.size])
-        state, since = states.at(times, including=True)
-        return self.classifier(self._carried(state, since)[..., : self.recurrence.size])
+        state, elapsed = states.at(times, including=True)
+        return self.classifier(self._advance(state, elapsed)[..., : self.recurrence.size])
 
-    def _carried(self, state: Tensor, since: Tensor) -> Tensor:
-        """States `(batch, time, 2 * size)` carried over `(batch, time)`, all at once."""
-        flat = self.recurrence.between(state.flatten(0, 1), since.flatten())
+    def _advance(self, state: Tensor, elapsed: Tensor) -> Tensor:
+        """States `(batch, time, 2 * size)` advanced by times `(batch, time)`, all at once."""
+        flat = self.recurrence.between(state.flatten(0, 1), elapsed.flatten())
         return flat.view_as(state)
 
     def _between(self, state: Tensor, gaps: Tensor, longest: float | None = None) -> Tensor:
         return self.recurrence.between(state, gaps, longest)
 
-    def _mean(self, state: Tensor, since: Tensor) -> Tensor:
+    def _mean(self, state: Tensor, elapsed: Tensor) -> Tensor:
         inputs = state[..., : self.recurrence.size]
         if self.time_unit is not None:
-            since = (since / self.time_unit).to(inputs.dtype).unsqueeze(-1)
-            inputs = torch.cat([inputs, since], -1)
+            elapsed = (elapsed / self.time_unit).to(inputs.dtype).unsqueeze(-1)
+            inputs = torch.cat([inputs, elapsed], -1)
         return self.head(inputs)

@@ -1,4 +1,4 @@
-"""Held-out test values, what a calibrated model predicts of them, and how honest its bands are."""
+"""Scores of a calibrated model's predictive bands on held-out values of the test series."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...reports.mixtures import crps, held
+from ...reports.mixtures import crps, in_central_interval
 from .calibration import held_out
 
 __all__ = ["band_scores", "held_out_forecasts"]
@@ -19,20 +19,21 @@ Arrays = Mapping[str, NDArray[Any]]
 def held_out_forecasts(
     model: Any, batches: Iterable[Any], cut: float, gap: float
 ) -> dict[str, NDArray[Any]]:
-    """Values that the model does not see, and its predictive distributions, as `held_out` has it.
+    """Held-out values and the model's predictive distributions, computed as in `held_out`.
 
     Args:
-        batches: Of test series.
-        cut: Time after which everything is held out in its turn.
+        batches: Batches of test series.
+        cut: Time after which all points are held out together, besides points within the span.
         gap: Mean time between two observations in training.
 
     Returns:
         `values` and `std`, shape `(value,)`, and `means` `(draw, value)`, in the model's units;
-        the number of the `feature`; whether it is `inside` the span of the observations.
+        the index of each value's `feature`; whether it is `inside` the span of the observations.
     """
     parts = held_out(model, batches, cut, gap)
     std = [
-        model.predictive_noise(model.log_noise_std, part)[..., d] for d, part in enumerate(parts)
+        model.predictive_noise(model.log_noise_std, part.context)[..., d]
+        for d, part in enumerate(parts)
     ]
     found = {
         "values": [part.values for part in parts],
@@ -49,14 +50,17 @@ def held_out_forecasts(
 
 
 def band_scores(found: Arrays) -> dict[str, float]:
-    """Fraction of values in the 90 % band, and continuous ranked probability score.
+    """Coverage of the 90 % band, and continuous ranked probability score (CRPS).
 
     Returns:
         `coverage` and `crps` within the span of the observations, `coverage_beyond` and
         `crps_beyond` after it.
     """
     values, means, std = (found[name].astype(np.float64) for name in ("values", "means", "std"))
-    single = {"coverage": held(values, means, std), "crps": crps(values, means, std)}
+    single = {
+        "coverage": in_central_interval(values, means, std),
+        "crps": crps(values, means, std),
+    }
     scores: dict[str, float] = {}
     for suffix, where in (("", found["inside"]), ("_beyond", ~found["inside"])):
         if where.any():

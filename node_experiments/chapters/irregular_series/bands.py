@@ -1,7 +1,8 @@
-"""How sure a model of irregular series is: draws of what it predicts, and the band they fill."""
+"""Predictive uncertainty of models of irregular series: sampled means and 90 % bands."""
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -12,26 +13,39 @@ from torch import Tensor, nn
 
 from ...data.time_series import TimeSeries
 
-__all__ = ["BAND", "History", "PredictiveNoise", "bands", "drawn", "mixture_cdf"]
+__all__ = [
+    "QUANTILE_LEVELS",
+    "PredictionContext",
+    "PredictiveNoise",
+    "bands",
+    "mixture_cdf",
+    "predictive_mean",
+    "sample_means",
+    "warn_of_uncalibrated_bands",
+]
 
-BAND = (0.05, 0.95)  # quantiles on the edges of a band
-ROUNDING = 1e-4  # of a step: times that are meant to be at its end
-MOST_STEPS = 40  # of Newton's method towards a quantile; about six are taken
+log = logging.getLogger(__name__)
+
+QUANTILE_LEVELS = (0.05, 0.95)  # at the edges of a band
+ROUNDING = 1e-4  # fraction of a step: tolerance for times at the end of the step
+MAX_NEWTON_STEPS = 40  # for a quantile; about six suffice
+QUANTILE_TOLERANCE = 1e-4  # last step of Newton's method, in standard deviations of the noise
 
 
 class PredictiveNoise(nn.Module):
-    """Standard deviation of an observation around a drawn mean, calibrated after training.
+    """Standard deviation of an observation around a sampled mean, calibrated after training.
 
-    The noise that is learned in training is that of the training series, and the same everywhere.
-    A new series is predicted less well, and less so the less of it was seen and the further ahead:
+    The noise that is learned in training is constant and fits the training series. Predictions of
+    a new series are less accurate, the more so the fewer observations and the longer the horizon:
 
         std = scale * learned noise + growth * ahead + early / (1 + seen)
 
-    for each feature, with numbers within the span of the observations (row 0 of each buffer) that
-    pass into those far beyond it (row 1) as 1 - exp(-beyond / gap), so that no band jumps.
+    for each feature. Row 0 of each buffer holds the coefficients within the span of the
+    observations, row 1 those far beyond it; the weight of row 1 is 1 - exp(-beyond / gap), so
+    that bands are continuous.
 
     Args:
-        dim: Features of an observation.
+        dim: Features per observation.
     """
 
     gap: Tensor
@@ -47,43 +61,45 @@ class PredictiveNoise(nn.Module):
         self.register_buffer("growth", torch.zeros(2, dim))
         self.register_buffer("early", torch.zeros(2, dim))
 
-    def forward(self, log_noise_std: Tensor, history: History) -> Tensor:
-        """Standard deviations, shape `(batch, time, dim)`.
+    def forward(self, log_noise_std: Tensor, context: PredictionContext) -> Tensor:
+        """Standard deviations, shape `(..., dim)` for a context of shape `(...)`.
 
         Args:
-            log_noise_std: Of the learned noise, 0-d or `(dim,)`.
+            log_noise_std: Logarithm of the learned standard deviation, 0-d or `(dim,)`.
         """
-        far = self.far(history.beyond).unsqueeze(-1)
+        weight = self.beyond_weight(context.beyond).unsqueeze(-1)
         scale, growth, early = (
-            rows[0] + far * (rows[1] - rows[0]) for rows in (self.scale, self.growth, self.early)
+            rows[0] + weight * (rows[1] - rows[0])
+            for rows in (self.scale, self.growth, self.early)
         )
-        grown = growth * history.ahead.unsqueeze(-1)
-        return scale * log_noise_std.exp() + grown + early / (1 + history.seen.unsqueeze(-1))
+        grown = growth * context.ahead.unsqueeze(-1)
+        return scale * log_noise_std.exp() + grown + early / (1 + context.seen.unsqueeze(-1))
 
     @property
     def calibrated(self) -> Tensor:
-        """Of which features the noise was fitted to held-out values, shape `(dim,)`."""
+        """Whether each feature's noise was fitted to held-out values, shape `(dim,)`."""
         return (self.scale != 1).any(0) | (self.growth != 0).any(0) | (self.early != 0).any(0)
 
-    def far(self, beyond: Tensor) -> Tensor:
-        """The weight of row 1, from 0 within the span of the observations to 1."""
+    def beyond_weight(self, beyond: Tensor) -> Tensor:
+        """Weight of row 1: 0 within the span of the observations, near 1 far beyond it."""
         return 1 - torch.exp(-beyond / self.gap)
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        """Checkpoints from before calibration hold no buffer: their noise is as learned."""
+        """Keep the initial buffers for checkpoints from before calibration, which have none."""
         for name, buffer in self.named_buffers():
             state_dict.setdefault(prefix + name, buffer)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 @dataclass
-class History:
-    """What a prediction rests on.
+class PredictionContext:
+    """The observations that predictions are based on, as seen from the predicted times.
 
     Attributes:
-        ahead: Time since the latest observation that was read, at least 0, `(batch, time)`.
-        seen: Number of observations that were read, `(batch, time)`.
-        beyond: Time since the end of the observations, at least 0, `(batch, time)`.
+        ahead: Time since the latest observation that was read, at least 0; one per prediction,
+            `(batch, time)` or `(value,)`.
+        seen: Number of observations that were read, of the same shape.
+        beyond: Time since the last observation of the series, at least 0, of the same shape.
     """
 
     ahead: Tensor
@@ -91,11 +107,11 @@ class History:
     beyond: Tensor
 
     @classmethod
-    def of(cls, model: Any, observed: Any, times: Tensor) -> History:
-        """Of predictions at `times`, shape `(batch, time)`.
+    def of(cls, model: Any, observed: Any, times: Tensor) -> PredictionContext:
+        """Return the context of predictions at `times`, shape `(batch, time)`.
 
         Latent variables are inferred from all observations; an autoregressive model predicts a
-        point from those before it.
+        point from the observations before it.
         """
         series = observed.packed()
         counts = series.mask.sum(1, keepdim=True)
@@ -112,59 +128,81 @@ class History:
 def bands(
     model: Any, observed: Any, times: Tensor, samples: int, gap: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and the 5 % and 95 % quantiles at times `(batch, time)`, `(batch, time, dim)` each.
+    """Mean, 5 % and 95 % quantile at times `(batch, time)`, each of shape `(batch, time, dim)`.
 
-    The quantiles are those of an observation, which is around one of `samples` drawn means.
+    The quantiles are those of an observation, distributed around `samples` sampled means.
     """
-    mean, means = drawn(model, observed, times, samples, gap)
-    std = model.predictive_noise(model.log_noise_std, History.of(model, observed, times))
-    low, high = (mixture_quantile(means, std, share) for share in BAND)
+    mean, means = sample_means(model, observed, times, samples, gap)
+    context = PredictionContext.of(model, observed, times)
+    std = model.predictive_noise(model.log_noise_std, context)
+    low, high = (mixture_quantile(means, std, level) for level in QUANTILE_LEVELS)
     return mean, low, high
 
 
-def mixture_cdf(values: Tensor, means: Tensor, std: Tensor) -> Tensor:
-    """Distribution function of an even mixture of Gaussians with one standard deviation.
+def warn_of_uncalibrated_bands(features: str, reason: str) -> None:
+    """Warn that the bands of some features are not calibrated.
 
     Args:
-        values, std: Of one shape.
-        means: With one more dimension in front: one mean for each component.
+        features: Their names.
+        reason: Why, and what to do about it.
+    """
+    log.warning(
+        "the 90 %% band of %s is not calibrated and likely too narrow: %s", features, reason
+    )
+
+
+def mixture_cdf(values: Tensor, means: Tensor, std: Tensor) -> Tensor:
+    """CDF of an equally weighted mixture of Gaussians with a common standard deviation.
+
+    Args:
+        values, std: Of the same shape.
+        means: One mean per component, along an additional first dimension.
     """
     return torch.special.ndtr((values - means) / std).mean(0)
 
 
-def mixture_quantile(means: Tensor, std: Tensor, share: float) -> Tensor:
-    """Where `mixture_cdf` is `share`, by Newton steps that a shrinking interval confines.
+def mixture_quantile(means: Tensor, std: Tensor, level: float) -> Tensor:
+    """Quantile of the mixture at a level, by Newton's method safeguarded by bisection.
 
-    Quantiles of samples of the mixture would lie too far inside: those of 50 samples at 5 % and
-    95 % hold 86 % of what is drawn next.
+    Empirical quantiles would lie too far inside: the interval between the 5 % and 95 % quantiles
+    of 50 samples contains only 86 % of further samples.
     """
     low, high = means.amin(0) - 5 * std, means.amax(0) + 5 * std
     centre, spread = means.mean(0), (means.var(0, correction=0) + std**2).sqrt()
-    found = centre + spread * NormalDist().inv_cdf(share)  # exact for a single mean
-    for _ in range(MOST_STEPS):
+    found = centre + spread * NormalDist().inv_cdf(level)  # exact for a single mean
+    for _ in range(MAX_NEWTON_STEPS):
         z = (found - means) / std
-        excess = torch.special.ndtr(z).mean(0) - share
+        excess = torch.special.ndtr(z).mean(0) - level
         density = (-0.5 * z**2).exp().mean(0) / (std * math.sqrt(2 * math.pi))
         low, high = found.where(excess < 0, low), high.where(excess < 0, found)
         newton = found - excess / density
         within = (newton >= low) & (newton <= high)
         step = newton.where(within, (low + high) / 2) - found
         found = found + step
-        if bool((step.abs() <= 1e-4 * std).all()):
+        if bool((step.abs() <= QUANTILE_TOLERANCE * std).all()):
             break
     return found
 
 
-def drawn(
+def predictive_mean(model: Any, observed: Any, times: Tensor, gap: float) -> Tensor:
+    """Predicted mean at times `(batch, time)`, as in `bands`, shape `(batch, time, dim)`."""
+    if not hasattr(model, "encode"):
+        return roll_out_in_steps(model, observed, times, gap)
+    z0, _ = model.encode(observed)
+    means: Tensor = model.means(model.forecast(z0.unsqueeze(0), observed, times, gap))
+    return means[0]
+
+
+def sample_means(
     model: Any, observed: Any, times: Tensor, samples: int, gap: float
 ) -> tuple[Tensor, Tensor]:
-    """The predicted mean `(batch, time, dim)`, and `(sample, batch, time, dim)` draws of it.
+    """Predicted mean `(batch, time, dim)`, and samples of it `(sample, batch, time, dim)`.
 
-    Of latent variables they are decoded from draws of z0; those of an autoregressive model differ
-    beyond the observations, where it feeds back draws of what it predicts.
+    A latent variable model decodes samples of z0. Samples of an autoregressive model differ only
+    beyond the observations, where sampled predictions are fed back.
 
     Args:
-        times: Rising, shape `(batch, time)`.
+        times: Ascending, shape `(batch, time)`.
         gap: Mean time between two observations in training.
     """
     if hasattr(model, "encode"):
@@ -173,26 +211,26 @@ def drawn(
         states = model.forecast(torch.cat([centre.unsqueeze(0), z0]), observed, times, gap)
         means = model.means(states)
         return means[0], means[1:]
-    mean = continued(model, observed, times, gap)
+    mean = roll_out_in_steps(model, observed, times, gap)
     again = torch.arange(len(times), device=times.device).repeat(samples)
     noise = model.log_noise_std.exp()
-    draws = continued(model, observed.select(again), times[again], gap, noise)
+    draws = roll_out_in_steps(model, observed.select(again), times[again], gap, noise)
     return mean, draws.view(samples, *mean.shape)
 
 
-def continued(
+def roll_out_in_steps(
     model: Any, observed: Any, times: Tensor, gap: float, noise: Tensor | None = None
 ) -> Tensor:
-    """Means of an autoregressive model at times `(batch, time)`, also beyond the observations.
+    """Autoregressive predictions at times `(batch, time)`, within and beyond the observations.
 
-    Beyond them it is rolled out in steps of the mean gap between observations, as it was trained,
-    so that a forecast does not depend on how many times are asked for. Between two steps it passes
-    from what was predicted before the first of them to what is predicted after it: right after a
-    step the state has just read a prediction, and where observations are as far apart as the
-    steps are, no training has shown what comes after a small part of one.
+    Beyond them the model is rolled out in steps of the mean gap between observations, as it was
+    trained, so that a forecast does not depend on the number of requested times. Between two
+    steps, the result is interpolated from the prediction of the state before the first of them to
+    that of the state after it: right after a step the state has just read a prediction, and if
+    observations are as far apart as the steps, the model was never trained on shorter gaps.
 
     Args:
-        noise: Standard deviation of an observation: what is fed back is drawn with it.
+        noise: Standard deviation of an observation; if given, sampled values are fed back.
     """
     states = model.read(observed)
     last, counts = states.last()[1].unsqueeze(1), states.counts.unsqueeze(1)
@@ -212,10 +250,10 @@ def continued(
     )
     states = model.read(observed)
     place = (times - last) / gap
-    step = (place - ROUNDING).ceil().clamp(min=1) - 1  # at the end of a step: the one that ends
+    step = (place - ROUNDING).ceil().clamp(min=1) - 1  # the end of a step belongs to that step
     after = model.predict_after(states, counts + step.long(), times - (last + gap * step))
     earlier = (step - 1).clamp(min=0)
     before = model.predict_after(states, counts + earlier.long(), times - (last + gap * earlier))
-    share = (place - step).where(step > 0, 1.0).unsqueeze(-1)
+    fraction = (place - step).where(step > 0, 1.0).unsqueeze(-1)
     beyond = (times > last).unsqueeze(-1)
-    return torch.lerp(before, after, share).where(beyond, model.predict(states, times))
+    return torch.lerp(before, after, fraction).where(beyond, model.predict(states, times))

@@ -1,4 +1,4 @@
-"""The error of a model that knows nothing of a series but the mean of each feature."""
+"""Baseline that predicts the mean of each feature over the training series."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["error_of_mean", "mean_of"]
 
 
 def mean_of(parts: Iterable[TimeSeries], dim: int) -> Tensor:
-    """Mean of each feature over all observations, shape `(dim,)`, double; 0 if never seen."""
+    """Mean of each feature over all observations, shape `(dim,)`, float64; 0 if never observed."""
     total, count = torch.zeros(dim, dtype=torch.float64), torch.zeros(dim, dtype=torch.float64)
     for part in parts:
         features = part.observed_features
@@ -25,7 +25,7 @@ def mean_of(parts: Iterable[TimeSeries], dim: int) -> Tensor:
 
 
 def error_of_mean(training: Iterable[Any], batches: Iterable[Any], dim: int) -> float:
-    """Mean squared error of the mean of the training targets, counted as that of a model."""
+    """Mean squared error of predicting the mean training target, averaged as for a model."""
     mean = mean_of((batch.target for batch in training), dim)
     errors = []
     for batch in batches:

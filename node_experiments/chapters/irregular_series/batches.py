@@ -24,21 +24,21 @@ from .time_unit import UNKNOWN, TimeUnit
 __all__ = ["ForecastBatch", "ForecastBatches", "Forecasts"]
 
 
-# One draw at a time, while a model trains on what was drawn before; torch sorts without Python.
+# Draws the next epoch's observations while a model trains; torch sorts without holding the GIL.
 DRAWING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="draw")
 
 
 @dataclass
 class ForecastBatch:
-    """Observations, and what a model should predict from them.
+    """Observed points of a batch of series, and the points to be predicted from them.
 
-    Both parts are packed: a hidden place comes after all observations of its sample and repeats
-    the last time.
+    Both parts are packed: unobserved entries come after all observations of their series and
+    repeat the last time.
 
     Attributes:
-        observed: What a model sees.
-        target: What it should predict. Interpolation and classification: all points of the same
-            series, also those that it sees. Extrapolation: the points after the observed part.
+        observed: Points that a model reads.
+        target: Points that it should predict. Interpolation and classification: all points of the
+            same series, including the observed ones. Extrapolation: the points after those.
         label: The class of each series, shape `(batch,)`, or of each point of `target`, shape
             `(batch, time)`; long, -1 where there is none. None for data without labels.
     """
@@ -52,11 +52,11 @@ class ForecastBatch:
 
     @property
     def device(self) -> torch.device:
-        """Where the samples are."""
+        """Device of the samples."""
         return self.observed.values.device
 
     def select(self, indices: Tensor) -> ForecastBatch:
-        """The samples with these indices, in their order."""
+        """The samples with these indices, in this order."""
         label = None if self.label is None else self.label[indices]
         return ForecastBatch(self.observed.select(indices), self.target.select(indices), label)
 
@@ -67,22 +67,23 @@ class ForecastBatch:
 
 
 class Forecasts:
-    """All samples of one part of the data, from which batches are put together.
+    """All samples of one part of the data, from which batches are assembled.
 
     Args:
         series: All points.
         task: `interpolation`, `extrapolation` or `classification`.
-        observed_fraction: Of the points that a model may see, how many it sees; rounded down, but
-            at least one.
-        observed_points: Or their number.
-        cut: Of extrapolation: the last time that a model may see. Series without a point on
-            either side are left out.
-        seed: Of what is observed.
-        divide_by_last: Divide the times of a batch by its last, as the official code does.
-        time_unit: Of the times, for messages.
+        observed_fraction: Fraction of the visible points that a model observes; their number is
+            rounded down, but at least one.
+        observed_points: Number of observed points; replaces the fraction.
+        cut: For extrapolation, the last time that a model may see. Series without points on both
+            sides of it are left out.
+        seed: Seed of the choice of observed points.
+        normalise_times_per_batch: Divide the times of a batch by its last time, as the official
+            code does.
+        time_unit: Unit of the times, for messages.
 
     Attributes:
-        kept: Which of the series are not left out.
+        kept: Indices of the series that are not left out.
 
     Raises:
         DataError: No series is left.
@@ -96,11 +97,11 @@ class Forecasts:
         observed_points: int | None = None,
         cut: float | None = None,
         seed: int = 0,
-        divide_by_last: bool = False,
+        normalise_times_per_batch: bool = False,
         time_unit: TimeUnit = UNKNOWN,
     ) -> None:
         self.fraction, self.points, self.seed = observed_fraction, observed_points, seed
-        self.divide_by_last = divide_by_last
+        self.normalise_times_per_batch = normalise_times_per_batch
         self.visible = self.target = series
         self.kept = torch.arange(len(series))
         if task == "extrapolation":
@@ -110,9 +111,8 @@ class Forecasts:
             both = ((visible.lengths > 0) & (target.lengths > 0)).nonzero().squeeze(1)
             if not len(both):
                 raise DataError(
-                    f"no series has points on both sides of {where}, from where on it is to be "
-                    "extrapolated; change dataset.extrapolate_from, or set "
-                    "dataset.task=interpolation"
+                    f"no series has points on both sides of {where}, where extrapolation starts; "
+                    "change dataset.extrapolate_from, or set dataset.task=interpolation"
                 )
             self.visible, self.target, self.kept = visible.take(both), target.take(both), both
         self._epoch = -1
@@ -121,14 +121,14 @@ class Forecasts:
 
     @property
     def device(self) -> torch.device:
-        """Where the samples are."""
+        """Device of the samples."""
         return self.target.values.device
 
     def __len__(self) -> int:
         return len(self.target)
 
     def draw(self, epoch: int) -> None:
-        """Draw again what a model sees; it depends on the seed and this number alone."""
+        """Draw the observed points of an epoch; they depend only on the seed and `epoch`."""
         if epoch == self._epoch:
             return
         coming, self._coming = self._coming, None
@@ -139,7 +139,7 @@ class Forecasts:
             self.observed = self._drawn(epoch)
 
     def prepare(self, epoch: int) -> None:
-        """Begin to draw for an epoch that will come, beside whatever happens until then."""
+        """Start to draw the observed points of a later epoch in the background."""
         self._coming = epoch, DRAWING.submit(self._drawn, epoch)
 
     def _drawn(self, epoch: int) -> RaggedSeries:
@@ -154,9 +154,9 @@ class Forecasts:
         return self.visible.draw(counts, generator)
 
     def select(self, indices: Tensor) -> ForecastBatch:
-        """The samples with these indices, in their order."""
+        """The samples with these indices, in this order."""
         observed, target = self.observed.pad(indices), self.target.pad(indices)
-        if self.divide_by_last:
+        if self.normalise_times_per_batch:
             last = target.times.max()
             last = last if bool(last > 0) else torch.ones_like(last)
             observed = replace(observed, times=observed.times / last)
@@ -168,7 +168,7 @@ class ForecastBatches(SeriesBatches[ForecastBatch]):
     """Batches of series with about the same length.
 
     Args:
-        redraw: Draw in every epoch again what a model sees of each series.
+        redraw: Draw the observed points of each series again in every epoch.
     """
 
     data: Forecasts

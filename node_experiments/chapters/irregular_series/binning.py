@@ -1,4 +1,4 @@
-"""From single readings to points of series: readings in one bin of time are averaged."""
+"""Binning: single readings within one time bin are averaged into one point of a series."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ def binned(
     dim: int,
     empty: np.ndarray | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Readings as points, one for each bin of a series that holds any.
+    """Average readings into points, one for each bin of a series that contains any.
 
     Args:
-        series, bins, features: Whole numbers of each reading, shape `(reading,)`.
+        series, bins, features: Indices (whole numbers) of each reading, shape `(reading,)`.
         values: Shape `(reading,)` or `(reading, width)`; a reading fills `width` features from
             `width * feature` on.
         dim: Features of a point.
         empty: Pairs `(series, bin)` that become points even without a reading, shape `(n, 2)`.
 
     Returns:
-        The series and the bin of each point, in their order, shape `(point,)`; the means and
-        whether there was a reading, shape `(point, dim)`, float64 and bool.
+        The series and the bin of each point, sorted, shape `(point,)`; the means and whether
+        there was a reading, shape `(point, dim)`, float64 and bool.
     """
     pairs = np.stack([series, bins], 1).astype(np.int64)
     if empty is not None:

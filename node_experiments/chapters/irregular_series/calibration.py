@@ -1,24 +1,23 @@
-"""Calibrated uncertainty: the noise of a trained model, fitted again to held-out values.
+"""Calibration of predictive uncertainty: a trained model's noise is refitted to held-out values.
 
-In training a model fits its noise to series that it has seen many times; on new ones it is too
-sure. Once training has ended, observations are held out, within the span of what the model reads
-and beyond it. How the deviation depends on what was seen is fitted to the training and validation
-series by maximum likelihood, and then scaled until the 90 % band can be expected to hold 90 % of
-the values of a new series. The means do not change.
+In training a model fits its noise to series that it has seen many times; on new series it is
+overconfident. After training, observations are held out, within the span of what the model reads
+and beyond it. The dependence of the standard deviation on the observations is fitted to the
+training and validation series by maximum likelihood. The deviation is then scaled until the 90 %
+band can be expected to hold 90 % of the values of a new series. The means do not change.
 
-That a regression is recalibrated on held-out data is due to Kuleshov, Fenner and Ermon (2018,
-"Accurate uncertainties for deep learning using calibrated regression"), by one factor on the
-deviation to Levi et al. (2022, "Evaluating and calibrating uncertainty prediction in regression
-tasks"). The factor is that of split conformal prediction with scaled residuals (Lei et al. 2018,
-"Distribution-free predictive inference for regression", section 5.2), of which the values of a
-series are no independent draws: each series counts as one (Lee, Barber and Willett 2023,
-"Distribution-free inference with hierarchical data"). Of K validation series the band holds
-0.9 (K + 1) / K of the values, which is 0.956 of 16: with few of them it is wider.
+Recalibrating a regression on held-out data is due to Kuleshov, Fenner and Ermon (2018,
+"Accurate uncertainties for deep learning using calibrated regression"), doing so with one factor
+on the deviation to Levi et al. (2022, "Evaluating and calibrating uncertainty prediction in
+regression tasks"). The factor is that of split conformal prediction with scaled residuals (Lei et
+al. 2018, "Distribution-free predictive inference for regression", section 5.2). The values of a
+series are not independent samples, so each series counts as one (Lee, Barber and Willett 2023,
+"Distribution-free inference with hierarchical data"). With K validation series the band is scaled
+to hold 0.9 (K + 1) / K of their values, which is 0.956 for K = 16: the fewer, the wider.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -30,32 +29,36 @@ from scipy.optimize import brentq, minimize
 from scipy.special import logsumexp
 from torch import Tensor
 
-from ...config.checks import some_of
+from ...config.checks import first_names
 from ...training.random_state import seeded
-from .bands import BAND, History, drawn, mixture_cdf
+from .bands import (
+    QUANTILE_LEVELS,
+    PredictionContext,
+    mixture_cdf,
+    sample_means,
+    warn_of_uncalibrated_bands,
+)
 
-__all__ = ["HeldOut", "calibrate", "fitted_noise", "held_out", "widening"]
-
-log = logging.getLogger(__name__)
+__all__ = ["HeldOut", "band_factor", "calibrate", "fitted_noise", "held_out"]
 
 FOLDS = 4  # every fourth observation of a series is hidden in turn
-SAMPLES = 25  # draws of each prediction
-SERIES = 200  # from which the noise, and its coverage, are computed
-TOGETHER = 50  # series in one solve
-FEWEST = 20  # held-out values of a feature, within or beyond, to which the noise is fitted
-MOST = 20.0  # times as wide, or as narrow, as the likelihood has it
-SHARE = BAND[1] - BAND[0]
+SAMPLES = 25  # samples of each prediction
+MAX_SERIES = 200  # to fit the noise and its coverage
+SERIES_PER_SOLVE = 50
+MIN_HELD_OUT = 20  # values of a feature, within and beyond the span, to calibrate its noise
+MAX_FACTOR = 20.0  # largest factor by which the maximum likelihood band is widened or narrowed
+COVERAGE = QUANTILE_LEVELS[1] - QUANTILE_LEVELS[0]  # fraction of values that a band should hold
 
 
 @dataclass
 class HeldOut:
-    """Values of one feature that a model did not see, and what it predicts of them.
+    """Held-out values of one feature, and the model's predictions of them.
 
     Attributes:
         values: Shape `(value,)`.
-        means: Draws of the predicted mean, shape `(sample, value)`.
-        ahead, seen, beyond: As in `History`, shape `(value,)`.
-        series: The number of each value's series, shape `(value,)`.
+        means: Samples of the predicted mean, shape `(sample, value)`.
+        ahead, seen, beyond: As in `PredictionContext`, shape `(value,)`.
+        series: Index of each value's series, shape `(value,)`.
     """
 
     values: Tensor
@@ -66,31 +69,36 @@ class HeldOut:
     series: Tensor
 
     @property
+    def context(self) -> PredictionContext:
+        """The observations that the predictions are based on."""
+        return PredictionContext(self.ahead, self.seen, self.beyond)
+
+    @property
     def inside(self) -> Tensor:
-        """Whether a value is within the span of what was observed, shape `(value,)`."""
+        """Whether each value is within the span of the observations, shape `(value,)`."""
         return self.beyond <= 0
 
     def where(self, kept: Tensor) -> HeldOut:
-        """Only the values that are marked, shape `(value,)`."""
+        """Select values by a mask of shape `(value,)`."""
         return HeldOut(*(each[..., kept] for each in tensors(self)))
 
 
 def joined(*parts: HeldOut) -> HeldOut:
-    """All values of one feature."""
+    """Concatenate several parts of one feature's values."""
     return HeldOut(*(torch.cat(each, -1) for each in zip(*map(tensors, parts), strict=True)))
 
 
 def tensors(part: HeldOut) -> tuple[Tensor, ...]:
-    """Its fields, in their order."""
+    """Fields of a `HeldOut`, in their order."""
     return part.values, part.means, part.ahead, part.seen, part.beyond, part.series
 
 
 def calibrate(model: Any, data: Any, cut: float) -> None:
-    """Fit `model.predictive_noise`; as it was where too little is held out.
+    """Fit `model.predictive_noise`; features with too few held-out values remain unchanged.
 
     Args:
         data: A `ForecastData` with validation series.
-        cut: Time after which everything is held out in its turn.
+        cut: Time after which all points are held out together, besides points within the span.
     """
     noise = model.predictive_noise
     learned = model.log_noise_std.detach().exp().expand(noise.scale.shape[1])
@@ -99,7 +107,7 @@ def calibrate(model: Any, data: Any, cut: float) -> None:
     too_few: dict[str, int] = {}
     for d, (new, known) in enumerate(zip(*parts, strict=True)):
         fewest = min(int(new.inside.sum()), int((~new.inside).sum()))
-        if fewest < FEWEST:
+        if fewest < MIN_HELD_OUT:
             too_few[data.features[d] if data.features else f"feature {d + 1}"] = fewest
             continue
         level, growth, early = fitted_noise(joined(new, known))
@@ -108,31 +116,29 @@ def calibrate(model: Any, data: Any, cut: float) -> None:
             return of[0] + of[1] * part.ahead + of[2] / (1 + part.seen)
 
         within = [part.where(part.inside) for part in (new, known)]
-        near = max(widening(part, std(part), 0 * std(part), SHARE) for part in within)
+        near = max(band_factor(part, std(part), 0 * std(part), COVERAGE) for part in within)
         after = [part.where(~part.inside) for part in (new, known)]
         far = max(
-            widening(part, weight * std(part), (1 - weight) * near * std(part), SHARE)
+            band_factor(part, weight * std(part), (1 - weight) * near * std(part), COVERAGE)
             for part in after
-            for weight in [noise.far(part.beyond)]
+            for weight in [noise.beyond_weight(part.beyond)]
         )
         for row, wider in enumerate((near, far)):
             noise.scale[row, d] = wider * level / learned[d]
             noise.growth[row, d], noise.early[row, d] = wider * growth, wider * early
     if too_few:
-        log.warning(
-            "the 90 %% band of %s is not calibrated and likely too narrow: %d values of the "
-            "validation series are held out within or beyond what is observed, and %d are "
-            "needed; more validation series (dataset.validation_size), or longer ones, have them",
-            some_of(list(too_few)),
-            min(too_few.values()),
-            FEWEST,
+        warn_of_uncalibrated_bands(
+            first_names(list(too_few)),
+            f"only {min(too_few.values())} values of the validation series are held out within or "
+            f"beyond the observed span, and {MIN_HELD_OUT} are needed; use more "
+            "(dataset.validation_size) or longer validation series",
         )
 
 
 def fitted_noise(part: HeldOut) -> tuple[float, float, float]:
-    """Level, growth and early part of the deviation, of greatest likelihood.
+    """Maximum likelihood estimate of level, growth and early term of the standard deviation.
 
-    Each value is of an even mixture of Gaussians around the drawn means.
+    Each value is modelled by an equally weighted mixture of Gaussians around the sampled means.
     """
     errors = (part.values - part.means).double().cpu().numpy()
     ahead, seen = (each.double().cpu().numpy() for each in (part.ahead, part.seen))
@@ -149,50 +155,50 @@ def fitted_noise(part: HeldOut) -> tuple[float, float, float]:
     return float(np.exp(level)), float(growth), float(early)
 
 
-def widening(part: HeldOut, std: Tensor, fixed: Tensor, share: float) -> float:
-    """The factor on a deviation with which the band holds this fraction of a new series' values.
+def band_factor(part: HeldOut, std: Tensor, fixed: Tensor, coverage: float) -> float:
+    """Factor on `std` with which the band holds a fraction `coverage` of a new series' values.
 
     Args:
-        std, fixed: The deviation is `factor * std + fixed`, shape `(value,)`.
-        share: Of those to come. Of K series at hand it is share * (K + 1) / K, or all values: a
-            mean over series, each of which counts the same.
+        std, fixed: The standard deviation is `factor * std + fixed`, shape `(value,)`.
+        coverage: Expected fraction for new series. The band holds coverage * (K + 1) / K, at most
+            1, of the values of the K given series, as a mean over series of equal weight.
     """
     _, number, sizes = part.series.unique(return_inverse=True, return_counts=True)
     count = max(len(sizes), 1)
     weight = 1.0 / (count * sizes[number].double())
-    wanted = min(share * (count + 1) / count, 1.0) - 1e-9
+    wanted = min(coverage * (count + 1) / count, 1.0) - 1e-9
 
     def missing(log_factor: float) -> float:
         below = mixture_cdf(part.values, part.means, math.exp(log_factor) * std + fixed)
-        held = (below >= BAND[0]) & (below <= BAND[1])
+        held = (below >= QUANTILE_LEVELS[0]) & (below <= QUANTILE_LEVELS[1])
         return wanted - float(weight[held].sum())
 
-    most = math.log(MOST)
+    most = math.log(MAX_FACTOR)
     if missing(most) >= 0:
-        return MOST
-    return 1 / MOST if missing(-most) <= 0 else math.exp(brentq(missing, -most, most))
+        return MAX_FACTOR
+    return 1 / MAX_FACTOR if missing(-most) <= 0 else math.exp(brentq(missing, -most, most))
 
 
 def held_out(model: Any, batches: Iterable[Any], cut: float, gap: float) -> list[HeldOut]:
-    """What the model predicts of values that it does not see, for each feature.
+    """Held-out values and the model's predictions of them, for each feature.
 
-    The draws depend on the data and the model alone. Nothing is held out of series of one point.
+    The samples depend only on the data and the model. Series of one point are not used.
     """
     device = model.log_noise_std.device
     found: list[list[HeldOut]] = []
     model.eval()
     with torch.no_grad(), seeded(0, device):
-        for observed, asked, number in hidden_parts(batches, cut):
-            times = asked.times.expand(len(asked), -1)
-            _, means = drawn(model, observed, times, SAMPLES, gap)
-            rests_on = History.of(model, observed, times)
+        for observed, target, number in holdouts(batches, cut):
+            times = target.times.expand(len(target), -1)
+            _, means = sample_means(model, observed, times, SAMPLES, gap)
+            context = PredictionContext.of(model, observed, times)
             series = number.unsqueeze(1).expand_as(times)
-            of_time = (rests_on.ahead, rests_on.seen, rests_on.beyond, series)
-            features = asked.observed_features
+            of_time = (context.ahead, context.seen, context.beyond, series)
+            features = target.observed_features
             found.append(
                 [
                     HeldOut(
-                        asked.values[there, d], means[:, there, d], *(x[there] for x in of_time)
+                        target.values[there, d], means[:, there, d], *(x[there] for x in of_time)
                     )
                     for d, there in enumerate(features.unbind(-1))
                 ]
@@ -205,52 +211,52 @@ def held_out(model: Any, batches: Iterable[Any], cut: float, gap: float) -> list
     return [joined(*of_feature) for of_feature in zip(*found, strict=True)]
 
 
-def hidden_parts(batches: Iterable[Any], cut: float) -> Iterator[tuple[Any, Any, Tensor]]:
-    """What a model sees, and what is held out: points in between, then all after the cut.
+def holdouts(batches: Iterable[Any], cut: float) -> Iterator[tuple[Any, Any, Tensor]]:
+    """Yield the observed points, the held-out points and the index of each series.
 
-    With the number of each series.
+    Of each group of series, points in between are held out first, then all points after the cut.
     """
     first = 0
     for batch in batches:
-        count = min(len(batch), SERIES - first)
-        for indices in torch.arange(count, device=batch.device).split(TOGETHER):
+        count = min(len(batch), MAX_SERIES - first)
+        for indices in torch.arange(count, device=batch.device).split(SERIES_PER_SOLVE):
             part, number = batch.select(indices), first + indices
-            for observed, asked in hidden_points(part.observed):
-                yield observed, asked, number
-            for observed, asked, both in points_after(part, cut):
-                yield observed, asked, number[both]
+            for observed, target in fold_holdouts(part.observed):
+                yield observed, target, number
+            for observed, target, both in forecast_holdouts(part, cut):
+                yield observed, target, number[both]
         first += count
-        if first >= SERIES:
+        if first >= MAX_SERIES:
             return
 
 
-def hidden_points(observed: Any) -> Iterator[tuple[Any, Any]]:
-    """Every fourth point in turn; a series of a single point keeps it."""
+def fold_holdouts(observed: Any) -> Iterator[tuple[Any, Any]]:
+    """Hold out every fourth point in turn; a series of a single point keeps it."""
     series = observed.packed()
     place = torch.arange(series.mask.shape[1], device=series.mask.device)
     several = series.mask.sum(1, keepdim=True) > 1
     for fold in range(FOLDS):
         hidden = series.mask & several & (place % FOLDS == fold)
         if bool(hidden.any()):
-            yield shown_at(series, series.mask & ~hidden), shown_at(series, hidden, keep=True)
+            yield with_mask(series, series.mask & ~hidden), with_mask(series, hidden, keep=True)
 
 
-def points_after(batch: Any, cut: float) -> Iterator[tuple[Any, Any, Tensor]]:
-    """The points after the cut, of series with points on both sides of it, and which these are."""
+def forecast_holdouts(batch: Any, cut: float) -> Iterator[tuple[Any, Any, Tensor]]:
+    """Yield the points up to the cut, those after it, and the indices of series that have both."""
     observed, target = batch.observed.packed(), batch.target.packed()
     before = observed.mask & (observed.times <= cut)
     after = target.mask & (target.times > cut)
     both = (before.any(1) & after.any(1)).nonzero().squeeze(1)
     if len(both):
         yield (
-            shown_at(observed, before).select(both).packed(),
-            shown_at(target, after, keep=True).select(both),
+            with_mask(observed, before).select(both).packed(),
+            with_mask(target, after, keep=True).select(both),
             both,
         )
 
 
-def shown_at(series: Any, mask: Tensor, keep: bool = False) -> Any:
-    """The series with other points observed; packed, unless its times are to be kept."""
+def with_mask(series: Any, mask: Tensor, keep: bool = False) -> Any:
+    """The series with only the points of `mask` observed; packed unless `keep`."""
     shown = replace(
         series,
         mask=mask,

@@ -1,4 +1,4 @@
-"""Names of irregularly sampled series (Rubanova et al. 2019), and what builds each."""
+"""Registry of datasets, models, tasks and tables of irregular series (Rubanova et al. 2019)."""
 
 from __future__ import annotations
 
@@ -20,18 +20,21 @@ __all__ = ["CHAPTER"]
 
 HERE = "node_experiments.chapters.irregular_series"
 SHIPPED = f"{HERE}.shipped"
-ASKED = ("times", "after_last", "samples", "points")  # of a prediction
+PREDICTION_SETTINGS = ("times", "after_last", "samples", "points")
 
 # The settings that each model reads.
-ALL = (
+COMMON_SETTINGS = (
     "name", "latent", "unit_hidden", "head_hidden", "noise_std", "classifier_layers",
     "classifier_hidden", "reconstruction_weight", "classification_weight",
 )  # fmt: skip
-FLOW = ("hidden", "encoder_layers", "euler_steps", "batching")
-SAMPLED = (
+FLOW_SETTINGS = ("hidden", "encoder_layers", "euler_steps", "batching")
+LATENT_VARIABLE_SETTINGS = (
     "encoder_size", "samples", "objective", "kl_weight", "horizon_epochs", "kl_wait", "kl_rate",
 )  # fmt: skip
-LATENT = (*ALL, *FLOW, *SAMPLED, "layers", "encoder", "knots", "augment")
+LATENT_ODE_SETTINGS = (
+    *COMMON_SETTINGS, *FLOW_SETTINGS, *LATENT_VARIABLE_SETTINGS, "layers", "encoder", "knots",
+    "augment",
+)  # fmt: skip
 
 
 def dataset(
@@ -41,15 +44,15 @@ def dataset(
     figures: str | None = None,
     files: str | None = None,
 ) -> Dataset:
-    """A dataset of irregular series; `build` and `files` are a module and a function in it."""
+    """A dataset of irregular series; `build` and `files` are given as `module:function`."""
     of_user = None if files is None else f"{HERE}.{files}"
     return Dataset(settings, f"{HERE}.{build}", "irregular_series", recipe, figures, files=of_user)
 
 
-def model(kind: str, reads: tuple[str, ...]) -> Model:
+def model(kind: str, used_settings: tuple[str, ...]) -> Model:
     """A model of irregular series, `autoregressive` or `variational`."""
     tasks = {"irregular_series": f"{kind}_series"}
-    return Model(SeriesModelConfig, f"{HERE}.models:{kind}", tasks, reads)
+    return Model(SeriesModelConfig, f"{HERE}.models:{kind}", tasks, used_settings)
 
 
 CHAPTER = Chapter(
@@ -81,7 +84,7 @@ CHAPTER = Chapter(
             "irregular_series",
             files=f"{HERE}.user_table:user_files",
             check=f"{HERE}.training_table:check_table",
-            learned=f"{HERE}.csv_series:learned_data",
+            learned=f"{HERE}.csv_series:restored_data",
             samples={
                 name: f"node_experiments/chapters/irregular_series/sample_files/{name}.csv"
                 for name in ("patients", "new_patients", "new_patients_later")
@@ -113,25 +116,29 @@ CHAPTER = Chapter(
         ),
     },
     models={
-        "irregular_rnn_dt": model("autoregressive", ALL),
-        "rnn_impute": model("autoregressive", ALL),
-        "rnn_decay": model("autoregressive", ALL),
-        "gru_d": model("autoregressive", ALL),
-        "ode_rnn": model("autoregressive", (*ALL, *FLOW, "variant", "augment")),
-        "rnn_vae": model("variational", (*ALL, *SAMPLED, "variant")),
-        "irregular_latent_ode": model("variational", LATENT),
-        "latent_ode_poisson": model("variational", LATENT),
+        "irregular_rnn_dt": model("autoregressive", COMMON_SETTINGS),
+        "rnn_impute": model("autoregressive", COMMON_SETTINGS),
+        "rnn_decay": model("autoregressive", COMMON_SETTINGS),
+        "gru_d": model("autoregressive", COMMON_SETTINGS),
+        "ode_rnn": model(
+            "autoregressive", (*COMMON_SETTINGS, *FLOW_SETTINGS, "variant", "augment")
+        ),
+        "rnn_vae": model("variational", (*COMMON_SETTINGS, *LATENT_VARIABLE_SETTINGS, "variant")),
+        "irregular_latent_ode": model("variational", LATENT_ODE_SETTINGS),
+        "latent_ode_poisson": model("variational", LATENT_ODE_SETTINGS),
     },
     tasks={
         "autoregressive_series": Task(
             f"{HERE}.tasks:autoregressive_series",
             f"{HERE}.figures:irregular_series_figures",
-            predictor=Predictor(f"{HERE}.predict:predict_series", ASKED),
+            predictor=Predictor(f"{HERE}.predict:predict_series", PREDICTION_SETTINGS),
         ),
         "variational_series": Task(
             f"{HERE}.variational_tasks:variational_series",
             f"{HERE}.figures:irregular_series_figures",
-            predictor=Predictor(f"{HERE}.predict:predict_series", (*ASKED, "latent")),
+            predictor=Predictor(
+                f"{HERE}.predict:predict_series", (*PREDICTION_SETTINGS, "latent")
+            ),
         ),
     },
     tables={

@@ -1,4 +1,4 @@
-"""Which runs the tables of irregular series count, and what they say of them and of the others."""
+"""Selection of the runs that the tables of irregular series count, and notes on all runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from ...reports.budget import of_one_budget
+from ...reports.budget import with_same_budget
 from ...reports.records import (
     differences,
     has,
@@ -22,7 +22,7 @@ from ...reports.records import (
 )
 from ...reports.verdicts import epoch_sentence
 
-__all__ = ["Cells", "Counted", "Record", "collect", "first_of", "protocols"]
+__all__ = ["Cells", "Counted", "Record", "collect", "first_metric", "protocols"]
 
 Record = Mapping[str, Any]
 Cells = Mapping[tuple[str, float], Sequence[Record]]
@@ -33,9 +33,9 @@ class Counted:
     """The runs of a table.
 
     Attributes:
-        cells: By model and a setting of the data, which is 0 where none tells cells apart; one run
-            of each seed, seeds rising.
-        notes: What was joined, and what was left out.
+        cells: Runs by model and by the value of a dataset setting, or 0 without such a setting;
+            one run per seed, in ascending order of seeds.
+        notes: Sentences on the runs that were joined and on those that were left out.
     """
 
     cells: Cells
@@ -43,11 +43,11 @@ class Counted:
 
     @property
     def runs(self) -> list[Record]:
-        """Those of all cells."""
+        """The runs of all cells."""
         return [run for members in self.cells.values() for run in members]
 
     def by_model(self) -> dict[str, Sequence[Record]]:
-        """The cells of a table that has one for each model."""
+        """The cells of a table that has one cell per model."""
         return {model: members for (model, _), members in self.cells.items()}
 
 
@@ -59,15 +59,15 @@ def collect(
     metrics: Sequence[str],
     setting: str | None = None,
 ) -> Counted:
-    """The runs that a table counts, in the order of its models.
+    """Collect the runs that a table counts, in the order of its models.
 
-    All cells hold runs that learned from the same data in as many steps; the runs of one cell
-    differ in nothing but their seed, and of two with the same seed the last to start counts.
+    The runs of all cells were trained on the same data for the same number of steps; the runs of
+    one cell differ only in their seed, and of two with the same seed the last to start counts.
 
     Args:
-        models: Names as `model_of` gives them.
-        metrics: Tags of which a run needs one.
-        setting: Of the data, which tells the cells of a model apart.
+        models: Names as returned by `model_of`.
+        metrics: Tags, of which a run needs at least one.
+        setting: Dataset setting that tells the cells of a model apart.
     """
     varied = [] if setting is None else [f"dataset.{setting}"]
     asked = {"config.dataset.name": dataset, "config.dataset.task": task}
@@ -82,7 +82,7 @@ def collect(
     completed = [run for run in own if run["status"] == "completed"]
     measured = [run for run in completed if any(has(run, [name]) for name in metrics)]
     found: dict[tuple[str, float], list[Record]] = defaultdict(list)
-    for run in of_one_budget(measured, but=varied):
+    for run in with_same_budget(measured, ignore=varied):
         value = run[f"config.dataset.{setting}"] if setting else 0.0
         found[model_of(run), value].append(run)
     ranks = {model: rank for rank, model in enumerate(models)}
@@ -101,19 +101,19 @@ def collect(
 
 
 def model_of(run: Record) -> str:
-    """The name of a run's model; a latent ODE with an RNN as its encoder has a separate one."""
+    """The name of a run's model; a latent ODE with an RNN encoder has a separate name."""
     name = str(run["config.model.name"])
     other = name == "irregular_latent_ode" and run.get("config.model.encoder") == "rnn"
     return f"{name}/rnn" if other else name
 
 
-def first_of(run: Record, metrics: Sequence[str]) -> float:
-    """The first of these numbers that a run has; NaN if it has none."""
+def first_metric(run: Record, metrics: Sequence[str]) -> float:
+    """The value of the first of these metrics that a run has; NaN if it has none."""
     return next((run[name] for name in metrics if has(run, [name])), nan)
 
 
 def protocols(runs: Sequence[Record]) -> str:
-    """How long these runs trained, and which epoch their numbers are of."""
+    """Sentences on how long these runs trained and on the epoch of their metrics."""
     if not runs:
         return "No run of ours is finished."
     budgets = sorted({(str(run.get("protocol")), int(run.get("last/step", 0))) for run in runs})

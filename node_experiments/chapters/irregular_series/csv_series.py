@@ -21,7 +21,7 @@ from .training_table import read_training_table
 from .user_table import read_user_table, table_format, user_file
 from .windows import windows
 
-__all__ = ["csv_data", "learned_data", "learned_schema", "table_data"]
+__all__ = ["csv_data", "restored_data", "restored_schema", "table_data"]
 
 
 def csv_data(
@@ -30,11 +30,11 @@ def csv_data(
     device: torch.device | None = None,
     learned: dict[str, Any] | None = None,
 ) -> ForecastData:
-    """Series of the user's file, 80 % of which train.
+    """Series of the user's file, 80 % of which are for training.
 
     Args:
-        learned: What a checkpoint holds of its training file: it is used, and nothing is fitted.
-            All series of another file than that one are test data.
+        learned: What a checkpoint stores about its training file; if given, nothing is fitted.
+            All series of any other file are test data.
 
     Raises:
         DataError: No file is named, or as in `read_table` and `read_training_table`.
@@ -52,7 +52,7 @@ def table_data(
     device: torch.device | None = None,
     learned: dict[str, Any] | None = None,
 ) -> ForecastData:
-    """Series of a table, as `csv_data` gives them.
+    """The same as `csv_data`, for a table that is already read.
 
     Args:
         fingerprint: Hash of the file that the table comes from.
@@ -81,29 +81,29 @@ def table_data(
         if settings.time_scale in (None, "auto"):
             warn_of_long_series(table.source, schema, seen, split.train.tolist())
     else:
-        schema = learned_schema(settings, learned)
+        schema = restored_schema(settings, learned)
         known = {"span": tuple(learned["span"]), "mean_gap": learned["mean_gap"]}
         seen = schema.read(table)
         if fingerprint == learned["sha256"]:
             if digest(seen) != learned.get("series", digest(seen)):
                 raise DataError(
                     f"{table.source}: other series are found than when the model was trained on "
-                    "this file, and training series would be tested on; leave out what says how "
-                    "the file is to be read, such as dataset.series_column or missing"
+                    "this file, and training series would be tested on; leave out the settings on "
+                    "how to read the file, such as dataset.series_column or missing"
                 )
             seen, split = parts_of(table, settings, seen, schema.columns)
         else:
             settings = replace(settings, train_size=None, test_size=None)
             if settings.window is not None:
-                seen = windows(seen, settings.window * schema.columns.hour)
+                seen = windows(seen, settings.window * schema.columns.duration_unit)
             every = torch.arange(len(seen))
             split = Split(every, torch.arange(0), every)
     series = schema.series(seen, need_labels=classifies)
     if learned is None and not classifies and int(series.lengths.max()) < 2:
         raise DataError(
             f"{table.source}: each of the {len(series)} series has one point, and dataset.task="
-            f"{settings.task} needs two or more; see whether the column of series "
-            "(dataset.series_column) numbers the rows"
+            f"{settings.task} needs two or more; check whether the column of series "
+            "(dataset.series_column) is in fact a row number"
         )
     data = forecast_data(
         split.of(series),
@@ -114,7 +114,7 @@ def table_data(
         features=schema.columns.features,
         time_unit=schema.times.unit,
         scaling=schema.value_scaling,
-        any_size=True,
+        allow_small=True,
         class_names=schema.classes,
         **known,
     )
@@ -133,19 +133,19 @@ def table_data(
 
 
 def digest(seen: Measurements) -> str:
-    """What tells whether two readings of a file found the same series."""
+    """Hash of the names of the series, to check that two readings of a file found the same."""
     return hashlib.sha256("\n".join(seen.names).encode()).hexdigest()
 
 
-def learned_schema(settings: CSVConfig, learned: dict[str, Any]) -> SeriesSchema:
-    """What a checkpoint has learned, to read a table that is written as the settings say."""
+def restored_schema(settings: CSVConfig, learned: dict[str, Any]) -> SeriesSchema:
+    """Schema stored in a checkpoint, with the file format of the given settings."""
     schema = SeriesSchema.from_dict(learned["schema"])
     kept = {name: getattr(schema.form, name) for name in ("value_columns", "static_columns")}
     return replace(schema, form=replace(table_format(settings), **kept))
 
 
-def learned_data(settings: CSVConfig, learned: dict[str, Any]) -> ForecastData:
-    """What a model is built from, by what a checkpoint keeps; without any series."""
+def restored_data(settings: CSVConfig, learned: dict[str, Any]) -> ForecastData:
+    """The data that a model is built from, restored from a checkpoint; without any series."""
     schema = SeriesSchema.from_dict(learned["schema"])
     none: Any = []
     return ForecastData(

@@ -1,4 +1,4 @@
-"""What a model makes of irregularly sampled series: what it saw, what it says, how sure it is."""
+"""Figures of irregularly sampled series: observations, truth, and a model's mean and band."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from ...figures.style import (
     new_figure,
     style,
 )
-from ...nn.likelihoods import BAND
 from ...training.loop import Trainer
-from .bands import History
+from ...training.random_state import seeded
+from .bands import bands, predictive_mean
 
 if TYPE_CHECKING:
     from .forecast_data import ForecastData
 
-__all__ = ["irregular_series_figures", "what_a_model_says"]
+__all__ = ["irregular_series_figures", "mean_at_targets", "predictive_band", "time_label"]
 
 SHOWN = 3  # test series in a figure
-FEATURES = 3  # of each of them
+FEATURES = 3  # of each series
 PANELS = 16  # features of the series that is shown in full
 NAME = 12  # letters of a series' name beside its panel
-FINE = 200  # times of a curve
-DRAWS = 20  # samples of z0 behind a band
+FINE = 200  # times of a smooth curve
+SAMPLES = 20  # of the predicted mean, for a band
 
 
 def irregular_series_figures(trainer: Trainer) -> dict[str, Figure]:
@@ -55,31 +55,49 @@ def irregular_series_figures(trainer: Trainer) -> dict[str, Figure]:
 
 @dataclass
 class Curve:
-    """A model's mean and standard deviation at times, `(batch, time)` and `(batch, time, dim)`."""
+    """Mean and edges of the 90 % band `(batch, time, dim)`, at times `(batch, time)`."""
 
     times: Tensor
     mean: Tensor
-    std: Tensor
+    low: Tensor
+    high: Tensor
     mask: Tensor
 
 
-def curve_of(model: Any, task: Any, batch: Any) -> Curve:
-    """At the target times; of a model that is a curve, at many more."""
+def curve_of(model: Any, data: ForecastData, batch: Any) -> Curve:
+    """Predict at the target times; if the model is a continuous curve, on a fine grid instead."""
     target = batch.target
     times = target.times.expand(len(batch), -1)
     if not hasattr(model, "encode") or model.follows_times:
-        return Curve(times, *what_a_model_says(model, task, batch), target.mask)
+        return Curve(times, *predictive_band(model, data, batch.observed, times), target.mask)
     known = times[target.mask]
-    fine = torch.linspace(float(known.min()), float(known.max()), FINE).to(times).unsqueeze(0)
-    means = what_a_model_says(model, task, batch, fine)
+    fine = torch.linspace(float(known.min()), float(known.max()), FINE).to(times)
     fine = fine.expand(len(batch), -1)
     last = times.masked_fill(~target.mask, -torch.inf).amax(1, keepdim=True)
-    return Curve(fine, *means, fine <= last)
+    return Curve(fine, *predictive_band(model, data, batch.observed, fine), fine <= last)
+
+
+def predictive_band(
+    model: Any, data: ForecastData, observed: Any, times: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, 5 % and 95 % quantile at times `(batch, time)`, computed as in `mode=predict`.
+
+    An extrapolated mean of an autoregressive model can thus differ from the one that is scored,
+    which is rolled out at the target times. Training draws the same numbers as without figures.
+    """
+    with seeded(0, model.log_noise_std.device):
+        return bands(model, observed, times, SAMPLES, data.mean_gap)
+
+
+def mean_at_targets(model: Any, data: ForecastData, batch: Any) -> Tensor:
+    """Predicted mean at the target times, as in `predictive_band`."""
+    times = batch.target.times.expand(len(batch), -1)
+    return predictive_mean(model, batch.observed, times, data.mean_gap)
 
 
 def reconstruction_figure(model: Any, task: Any, data: ForecastData, batch: Any) -> Figure:
-    """A row for each series, a column for each feature."""
-    curve = curve_of(model, task, batch)
+    """Panels with a row for each series and a column for each feature."""
+    curve = curve_of(model, data, batch)
     features = min(FEATURES, curve.mean.shape[-1])
     figure = new_figure(height=1.75 * len(batch) + 1.2)
     axes = figure.subplots(len(batch), features, squeeze=False, sharex=True)
@@ -101,7 +119,7 @@ def reconstruction_figure(model: Any, task: Any, data: ForecastData, batch: Any)
 
 def features_figure(model: Any, task: Any, data: ForecastData, batch: Any) -> Figure:
     """All features of one series over time."""
-    curve = curve_of(model, task, batch)
+    curve = curve_of(model, data, batch)
     features = min(PANELS, curve.mean.shape[-1])
     columns = 4
     rows = -(-features // columns)
@@ -125,11 +143,11 @@ def features_figure(model: Any, task: Any, data: ForecastData, batch: Any) -> Fi
 
 
 def name_panel(axis: Axes, data: ForecastData, d: int, width: float) -> None:
-    """The name of a feature over its panel of `width` inches, on at most two lines."""
+    """Write the name of a feature above its panel of `width` inches, on at most two lines."""
     name = data.features[d] if data.features else f"feature {d + 1}"
     letters = int(72 * width / (0.75 * SMALLEST))
     lines = textwrap.wrap(name, letters, max_lines=2, placeholder="…")
-    # A dollar in the name of somebody's column begins no formula.
+    # A dollar sign in a user's column name does not start a formula.
     axis.set_title(
         "\n".join(lines), fontsize=SMALLEST if len(name) > 0.7 * letters else None,
         parse_math=False,
@@ -137,12 +155,12 @@ def name_panel(axis: Axes, data: ForecastData, d: int, width: float) -> None:
 
 
 def time_label(data: ForecastData) -> str:
-    """Of the axis of time, with its unit."""
+    """Label of the time axis, with its unit."""
     return f"time ({data.time_unit.name or 'data units'})"
 
 
 def draw_feature(axis: Axes, data: ForecastData, batch: Any, curve: Curve, i: int, d: int) -> None:
-    """Truth, observations, and a model's curve of one feature of one series, in its unit."""
+    """Draw truth, observations and prediction of one feature of one series, in its unit."""
     shift, scale = 0.0, 1.0
     if data.scaling is not None:
         shift, scale = float(data.scaling.shift[d]), float(data.scaling.scale[d])
@@ -162,17 +180,19 @@ def draw_feature(axis: Axes, data: ForecastData, batch: Any, curve: Curve, i: in
         alpha=0.7, marker="o", markersize=3, label="truth",
     )  # fmt: skip
     there = curve.mask[i]
-    line, spread = curve.mean[i, there, d], BAND * curve.std[i, there, d]
+    line, low, high = (
+        in_its_unit(part[i, there, d]) for part in (curve.mean, curve.low, curve.high)
+    )
     t = in_user_time(curve.times[i, there])
     axis.fill_between(
-        t, in_its_unit(line - spread), in_its_unit(line + spread), color=COLORS["blue"],
-        alpha=0.25, lw=0, label="90 % band of the model",
-    )  # fmt: skip
-    if len(t) == 1:  # of which neither a line nor a band is seen
-        axis.errorbar(t, in_its_unit(line), float(spread) * scale, color=COLORS["blue"], capsize=3)
+        t, low, high, color=COLORS["blue"], alpha=0.25, lw=0, label="90 % band of the model"
+    )
+    if len(t) == 1:  # neither a line nor a band would be visible
+        ends = [[abs(line[0] - low[0])], [abs(high[0] - line[0])]]
+        axis.errorbar(t, line, ends, color=COLORS["blue"], capsize=3)
     marker = "o" if len(t) == 1 else None
     axis.plot(
-        t, in_its_unit(line), color=COLORS["blue"], lw=1.3, label="model", marker=marker,
+        t, line, color=COLORS["blue"], lw=1.3, label="model", marker=marker,
         markersize=3.5,
     )  # fmt: skip
     axis.plot(
@@ -182,7 +202,7 @@ def draw_feature(axis: Axes, data: ForecastData, batch: Any, curve: Curve, i: in
 
 
 def label(figure: Figure, axes: Iterable[Axes]) -> None:
-    """One legend for all panels, in the place of one that is empty where there is some."""
+    """Draw one legend for all panels, inside an empty panel if there is one."""
     axes = list(axes)
     empty = [axis for axis in axes if not axis.axison]
     if not empty:
@@ -190,26 +210,3 @@ def label(figure: Figure, axes: Iterable[Axes]) -> None:
         return
     handles, labels = axes[0].get_legend_handles_labels()
     empty[0].legend(handles, labels, loc="center left")
-
-
-def what_a_model_says(
-    model: Any, task: Any, batch: Any, times: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation at the target times or others, `(batch, time, dim)` each.
-
-    The deviation holds the noise of an observation, and the spread of draws of z0 if there is one.
-    """
-    at = batch.target.times if times is None else times
-    history = History.of(model, batch.observed, at.expand(len(batch), -1))
-    noise = model.predictive_noise(model.log_noise_std, history).square()
-    if not hasattr(model, "encode"):
-        say = model.roll_out if task.kind == "extrapolation" else model.predict
-        mean = say(model.read(batch.observed), at)
-        return mean, noise.sqrt()
-    centre, std = model.encode(batch.observed)
-    generator = torch.Generator(centre.device).manual_seed(0)
-    draws = torch.randn((DRAWS, *centre.shape), generator=generator, device=centre.device)
-    z0 = centre + std * draws
-    states = task.states_of_target(model, z0, batch) if times is None else model.states(z0, at)
-    means = model.means(states)
-    return means.mean(0), (means.var(0) + noise).sqrt()

@@ -1,4 +1,4 @@
-"""What an experiment on irregular series reads: split and scaled series as batches of a task."""
+"""Data of an experiment on irregular series: split and scaled series as batches of a task."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ from .batches import ForecastBatch, ForecastBatches, Forecasts
 from .settings import ForecastingConfig
 from .time_unit import UNKNOWN, TimeUnit
 
-__all__ = ["ForecastData", "balanced_weights", "forecast_data", "label_counts", "limited", "log"]
+__all__ = [
+    "ForecastData",
+    "balanced_weights",
+    "first_series",
+    "forecast_data",
+    "label_counts",
+    "log",
+]
 
 
 log = logging.getLogger(__name__)
@@ -28,27 +35,28 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class ForecastData:
-    """What an experiment on irregular series reads.
+    """Data of an experiment on irregular series.
 
     Attributes:
-        dim: Features of a point.
-        static: Numbers that do not change within a series.
-        class_counts: By the name of each part, how many labels each class has there, by its name.
-        class_weights: Of the labels of each class in the training loss; None: all alike.
-        classes: Kinds of label; None for data without labels.
+        train, validation, test: Batches of each part; `validation` is None without such series.
+        dim: Features per point.
+        classes: Number of classes; None for data without labels.
         label_per: What a label belongs to: `series`, `time`, or None.
         span: First and last time of all series, observed and target, in the model's units.
-        cut: Time up to which a model sees a series that it extrapolates, in the same units.
         mean_gap: Mean time between two observations of a training series, in the same units.
         task: `interpolation`, `extrapolation` or `classification`.
         features: The name of each feature; empty when unknown.
         test_names: The name of each test series in the order of `test`; empty when unknown.
-        time_unit: In which the model's times are written, e.g. in figures.
-        scaling: What the values went through; None when they are as they were.
-        learned: What a checkpoint keeps of the training data, as plain values.
-        source: What figures of the data set need of its file, e.g. a schema or names.
-        measures: Further errors in units of the dataset, from the predicted means and their
-            batch: of each name those of single predictions, over which the metric is the mean.
+        time_unit: Unit in which the model's times are shown, e.g. in figures.
+        scaling: Scaling that was applied to the values; None if they are unscaled.
+        learned: What a checkpoint stores about the training data, as plain values.
+        source: What the dataset's figures and predictions need from its file, e.g. a schema.
+        measures: Further errors in units of the dataset, computed from the predicted means and
+            their batch: by name, the errors of single predictions, whose mean is the metric.
+        static: Number of static features, which do not change within a series.
+        cut: Time up to which a model sees a series that it extrapolates, in the model's units.
+        class_counts: Number of labels by the name of the part and the name of the class.
+        class_weights: Weight of each class in the training loss; None: all equal.
     """
 
     train: SeriesBatches[ForecastBatch]
@@ -79,37 +87,37 @@ def forecast_data(
     seed: int = 0,
     device: torch.device | None = None,
     classes: int | None = None,
-    divide_by_last: bool = False,
+    normalise_times_per_batch: bool = False,
     features: tuple[str, ...] = (),
     time_unit: TimeUnit = UNKNOWN,
     scaling: Scaling | None = None,
     span: tuple[float, float] | None = None,
     mean_gap: float | None = None,
-    any_size: bool = False,
+    allow_small: bool = False,
     class_names: tuple[str, ...] | None = None,
     extrapolate_from: float | None = None,
 ) -> ForecastData:
-    """Put a task and batches on series that are split and scaled.
+    """Build the batches of a task from series that are split and scaled.
 
     Args:
-        parts: Training, validation and test series; the second may hold none.
-        settings: What is seen of the training series is drawn in every epoch (`redraw`), what is
-            seen of the others once. When extrapolating, `extrapolate_from` is the fraction of the
-            time from the first to the last point of all series that is observed.
-        seed: Of what is observed, and of the order.
+        parts: Training, validation and test series; the validation part may be empty.
+        settings: The observed points of training series are drawn in every epoch (`redraw`), those
+            of the others once. For extrapolation, `extrapolate_from` is the fraction of the time
+            from the first to the last point of all series that is observed.
+        seed: Seed of the observed points and of the order of the series.
         features, time_unit, scaling: As in `ForecastData`; the unit is that of the series.
-        class_names: Of the classes; their numbers when None.
-        extrapolate_from: In place of that of the settings.
+        class_names: Names of the classes; their indices when None.
+        extrapolate_from: Replaces the value in the settings.
         span, mean_gap: Those of the data that a model was trained on; of these series when None.
-        any_size: Where there are fewer training series than a batch takes, they are one batch.
+        allow_small: Whether fewer training series than the batch size are allowed, as one batch.
 
     Raises:
         DataError: Sizes that do not fit the data.
     """
     train, validation, test = parts
-    train = limited(train, settings.train_size, "train")
+    train = first_series(train, settings.train_size, "train")
     counts = weights = None
-    test = limited(test, settings.test_size, "test")
+    test = first_series(test, settings.test_size, "test")
     if classes is not None:
         names = class_names or tuple(map(str, range(classes)))
         named = zip(("train", "validation", "test"), (train, validation, test), strict=True)
@@ -118,14 +126,14 @@ def forecast_data(
             weights = balanced_weights(list(counts["train"].values()))
     times = torch.cat([train.times, validation.times, test.times])
     first, last = span or (float(times.min()), float(times.max()))
-    share = settings.extrapolate_from if extrapolate_from is None else extrapolate_from
-    cut = first + share * (last - first)
-    scale = last if divide_by_last and last > 0 else 1.0
+    fraction = settings.extrapolate_from if extrapolate_from is None else extrapolate_from
+    cut = first + fraction * (last - first)
+    scale = last if normalise_times_per_batch and last > 0 else 1.0
     undivided = replace(time_unit, scale=time_unit.scale / scale)
 
     def forecasts(part: RaggedSeries, number: int) -> Forecasts:
         part = part if device is None else part.to(device)
-        of_part = 3 * seed + number  # what is seen of one part says nothing of another
+        of_part = 3 * seed + number  # independent draws of the observed points of each part
         found = Forecasts(
             part,
             settings.task,
@@ -133,7 +141,7 @@ def forecast_data(
             settings.observed_points,
             cut,
             of_part,
-            divide_by_last,
+            normalise_times_per_batch,
             undivided,
         )
         if left_out := len(part) - len(found):
@@ -149,8 +157,8 @@ def forecast_data(
 
     training = forecasts(train, 0)
     batch_size = settings.batch_size
-    if any_size or len(training) < batch_size <= len(train):
-        # Some series may have nothing that could be extrapolated.
+    if allow_small or len(training) < batch_size <= len(train):
+        # Series with nothing to extrapolate have been left out.
         batch_size = min(batch_size, len(training))
     observed = training.observed
     gaps = observed.times.diff()[(observed.series_of_point.diff() == 0).to(observed.times.device)]
@@ -171,7 +179,9 @@ def forecast_data(
         mean_gap=mean_gap / scale,
         task=settings.task,
         features=features,
-        time_unit=TimeUnit("fraction of the batch's last") if divide_by_last else time_unit,
+        time_unit=(
+            TimeUnit("fraction of the batch's last") if normalise_times_per_batch else time_unit
+        ),
         scaling=scaling,
         static=0 if train.static is None else train.static.shape[1],
         cut=cut / scale,
@@ -181,16 +191,16 @@ def forecast_data(
 
 
 def label_counts(part: RaggedSeries, names: Sequence[str]) -> dict[str, int]:
-    """How many labels of each class a part has."""
+    """Number of labels of each class in a part."""
     label = torch.zeros(0, dtype=torch.long) if part.label is None else part.label.flatten()
     counts = torch.bincount(label[label >= 0], minlength=len(names))
     return dict(zip(names, counts.tolist(), strict=True))
 
 
 def balanced_weights(counts: Sequence[int]) -> tuple[float, ...]:
-    """The weight of each class with which all classes together weigh the same.
+    """Class weights that give every class the same total weight.
 
-    That is labels / (classes * labels of the class), as scikit-learn has it for `balanced`.
+    The weight is labels / (classes * labels of the class), as in scikit-learn's `balanced`.
 
     >>> balanced_weights([30, 10])
     (0.6666666666666666, 2.0)
@@ -198,8 +208,8 @@ def balanced_weights(counts: Sequence[int]) -> tuple[float, ...]:
     return tuple(sum(counts) / (len(counts) * max(count, 1)) for count in counts)
 
 
-def limited(part: RaggedSeries, size: int | None, name: str) -> RaggedSeries:
-    """The first `size` series.
+def first_series(part: RaggedSeries, size: int | None, name: str) -> RaggedSeries:
+    """The first `size` series of a part.
 
     Raises:
         DataError: There are fewer, or none at all.

@@ -1,4 +1,4 @@
-"""What a model predicts of one series of the user, beside what was measured."""
+"""Figure of a model's forecast of one of the user's series, with its measurements."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from .series_schema import SeriesSchema
 
 __all__ = ["forecast_figure"]
 
-MOST = 6  # features
+MAX_FEATURES = 6  # features
 
 
 def forecast_figure(schema: SeriesSchema, seen: Measurements, found: pd.DataFrame) -> Figure:
-    """The first series: observations, the mean and the 90 % band of its first features."""
-    features = schema.columns.features[:MOST]
+    """Plot observations, mean and 90 % band of the first features of the first series."""
+    features = schema.columns.features[:MAX_FEATURES]
     one = found[found[schema.form.series_column] == seen.names[0]]
     first, last = int(seen.offsets[0]), int(seen.offsets[1])
     asked = on_axis(schema, one[schema.form.time_column])
     observed = schema.times.to_user(
-        schema.times.of(seen)[first:last], schema.times.origins(seen)[:1]
+        schema.times.model_times(seen)[first:last], schema.times.origins(seen)[:1]
     )
     times, unit = on_axis(schema, observed), " (h)" if schema.columns.time_kind == "clock" else ""
     with style():
@@ -35,7 +35,7 @@ def forecast_figure(schema: SeriesSchema, seen: Measurements, found: pd.DataFram
             values = seen.values[first:last, place]
             known = ~np.isnan(values)
             axis.plot(times[known], values[known], ".", color=COLORS["black"], label="observed")
-            axis.set_ylabel(feature, parse_math=False)  # a dollar begins no formula
+            axis.set_ylabel(feature, parse_math=False)  # a dollar sign starts no formula
         axes[0].legend()
         axes[0].set_title(f"Series {seen.names[0]}", parse_math=False)
         axes[-1].set_xlabel(schema.form.time_column + unit, parse_math=False)
@@ -43,8 +43,8 @@ def forecast_figure(schema: SeriesSchema, seen: Measurements, found: pd.DataFram
 
 
 def on_axis(schema: SeriesSchema, times: pd.Series) -> np.ndarray:
-    """Times of the user as numbers or dates; of clocks in hours."""
-    raw = schema.times.raw(times)
+    """The user's times as numbers or dates; clock times in hours."""
+    raw = schema.times.parse(times)
     if schema.columns.time_kind == "clock":
         return raw / 3.6e12
     return raw.astype("datetime64[ns]") if schema.times.in_seconds else raw

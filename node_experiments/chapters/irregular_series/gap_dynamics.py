@@ -1,7 +1,7 @@
-"""What happens to the state of a recurrence between two observations.
+"""Dynamics of a recurrent state between two observations.
 
-Each way maps states `(row, 2 * size)`, a mean and a standard deviation side by side, and a gap of
-its own for every row to the states after the gap.
+Each module maps states `(row, 2 * size)`, a mean and a standard deviation side by side, and a
+separate gap for every row to the states after the gaps.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from ...ode import (
     Solver,
 )
 
-__all__ = ["Decay", "GapField", "GapFlow", "Hold"]
+__all__ = ["ConstantState", "Decay", "GapField", "GapFlow"]
 
-FEW_ROWS = 256  # a step of fewer takes about as long
+FEW_ROWS = 256  # a step of fewer rows takes about the same time
 
 
-class Hold(nn.Module):
-    """Nothing happens."""
+class ConstantState(nn.Module):
+    """Constant state between observations."""
 
-    def begin(self, series: int) -> None:
-        """A new pass over a batch of so many series begins."""
+    def start_pass(self, series: int) -> None:
+        """Start a new pass over a batch of `series` series."""
 
     def forward(self, state: Tensor, gaps: Tensor, longest: float | None = None) -> Tensor:
         return state
 
 
-class Decay(Hold):
-    """exp(-max(0, w gap + b)) times the state, each unit at its own rate (Che et al. 2018).
+class Decay(ConstantState):
+    """Decay of the state by exp(-max(0, w gap + b)), with w and b per unit (Che et al. 2018).
 
     Args:
-        size: Numbers of the mean.
-        time_unit: Gaps are read in multiples of this.
+        size: Dimension of the mean.
+        time_unit: Gaps are expressed in multiples of this.
     """
 
     def __init__(self, size: int, time_unit: float) -> None:
@@ -57,45 +57,45 @@ class Decay(Hold):
 
 
 class GapField(nn.Module):
-    """dh/ds = gap * f(h): the time of each row, rescaled so that s runs from 0 to 1."""
+    """Vector field dh/ds = gap * f(h), with the time of each row rescaled to s from 0 to 1."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
 
     def forward(self, s: Tensor, h: Tensor, gaps: Tensor) -> Tensor:
-        """States `(row, size)` and gaps `(row, 1)`."""
+        """Return dh/ds, shape `(row, size)`, for states h of this shape and gaps `(row, 1)`."""
         return gaps * self.net(h)
 
 
 class RegularizedGapField(RegularizedField):
-    """d(h, integrals)/ds = (gap, |gap|) * d(h, integrals)/dt: the integrals are those over t."""
+    """Field d(h, integrals)/ds = (gap, |gap|) * d(h, integrals)/dt, so integrals are over t."""
 
     def __call__(self, s: Tensor, state: Any, noise: Any, *args: Any) -> tuple[Tensor, Tensor]:
         (gaps,) = args
-        # Where every gap is 1, s is t.
+        # With gaps of 1, s equals t.
         velocity, integrands = super().__call__(s, state, noise, torch.ones_like(gaps))
         return gaps * velocity, gaps.abs() * integrands
 
 
 class GapFlow(ODEModule):
-    """The mean follows dh/dt = f(h), all rows at once (Rubanova et al. 2019, algorithm 1).
+    """ODE flow dh/dt = f(h) of the mean, for all rows at once (Rubanova et al. 2019, algorithm 1).
 
-    With fixed steps each row takes as many as its own gap needs, whatever the others need, so that
-    what a model says of a series does not depend on those that it is read with. With steps of
-    adaptive size all rows share a solve, and its tolerance.
+    With fixed steps each row takes as many steps as its own gap needs, whatever the others need,
+    so that the prediction of a series does not depend on the rest of its batch. With adaptive
+    steps all rows share a solve and its tolerance.
 
-    A pass is all solves since `begin`. Its penalties are the integrals along every path that they
-    take, over the time of the data and as a mean over dimensions, summed and divided by the number
-    of series: a mean over the batch of what each series covers.
+    A pass consists of all solves since `start_pass`. Its penalties are the integrals along all
+    solution paths, over the time of the data and averaged over dimensions, summed and divided by
+    the number of series: the mean over the batch of each series' total.
 
     Args:
         net: f, on states `(row, size)`.
-        solver: How the ODE is solved. Steps are in units of t, and a number of steps is that over
-            the whole `span`.
+        solver: How the ODE is solved. Step sizes are in units of t, and a number of steps is that
+            over the whole `span`.
         span: Time from the first to the last point of all series.
-        augment: Dimensions that the state of `net` has after those of the mean; they start at
-            zero at every gap, and are not returned.
+        augment: Additional dimensions of the state of `net`, after those of the mean; they start
+            at zero at every gap, and are not returned.
     """
 
     regularized_field = RegularizedGapField
@@ -110,18 +110,18 @@ class GapFlow(ODEModule):
     ) -> None:
         super().__init__(GapField(net), solver, gradient)
         self.span, self.augment = span, augment
-        self.begin(1)
+        self.start_pass(1)
 
-    def begin(self, series: int) -> None:
-        """A new pass over a batch of so many series begins."""
+    def start_pass(self, series: int) -> None:
+        """Start a new pass over a batch of `series` series."""
         self.solves, self._series = [], series
 
     def forward(self, state: Tensor, gaps: Tensor, longest: float | None = None) -> Tensor:
         """States after the gaps.
 
         Args:
-            gaps: Shape `(row,)`; negative ones run backwards.
-            longest: Of the gaps, when the caller knows it.
+            gaps: Shape `(row,)`; negative gaps are integrated backwards in time.
+            longest: The longest of the gaps, if the caller knows it.
         """
         if longest is None:
             longest = float(gaps.abs().max()) if len(gaps) else 0.0
@@ -133,19 +133,19 @@ class GapFlow(ODEModule):
         mean, gaps = append_zeros(mean, self.augment), gaps.to(mean)
         step = self._step_size
         if step is None:
-            mean = self._solved(mean, gaps, self._adaptive(longest))
+            mean = self._solve(mean, gaps, self._adaptive(longest))
         elif longest <= (1 + 1e-6) * step:
-            mean = self._solved(mean, gaps, self._in_steps())
+            mean = self._solve(mean, gaps, self._in_steps())
         else:
-            mean = self._stepped(mean, gaps, step)
+            mean = self._solve_in_fixed_steps(mean, gaps, step)
         return torch.cat([mean[..., :size], std], -1)
 
-    def _stepped(self, state: Tensor, gaps: Tensor, step: float) -> Tensor:
-        """Each row by as many steps as its gap needs.
+    def _solve_in_fixed_steps(self, state: Tensor, gaps: Tensor, step: float) -> Tensor:
+        """Advance each row by as many fixed steps as its gap needs.
 
-        A solve costs as much as many steps of a few rows, which therefore share one: those that
-        need fewer steps are carried along, and read where they end. Of many rows half end before
-        the others go on.
+        A solve costs as much as many steps of a few rows, which therefore share one: rows that
+        need fewer steps are integrated along, and their states are read where they end. With many
+        rows, the half with fewer steps ends first, and the others continue in another solve.
 
         Args:
             state: Shape `(row, size + augment)`.
@@ -153,7 +153,7 @@ class GapFlow(ODEModule):
         needed = (gaps.abs() / step - 1e-6).ceil().clamp(min=1)
         needed, order = needed.sort(descending=True, stable=True)
         state, each = state[order], gaps[order] / needed
-        steps = needed.int().tolist()  # falling
+        steps = needed.int().tolist()  # descending
         left, done, ended = len(state), 0, []
         while left:
             until = steps[left // 2 if left > FEW_ROWS else 0]
@@ -161,12 +161,12 @@ class GapFlow(ODEModule):
             stops = sorted(set(steps[going_on:left]))
             at = [len(stops)] * going_on + [1 + stops.index(n) for n in steps[going_on:left]]
             times = [0, *(stop - done for stop in stops)]
-            state = self._solved(state, each[:left], self._in_steps(), times, at)
+            state = self._solve(state, each[:left], self._in_steps(), times, at)
             ended.append(state[going_on:])
             state, left, done = state[:going_on], going_on, until
         return torch.cat(ended[::-1])[order.argsort()]
 
-    def _solved(
+    def _solve(
         self,
         state: Tensor,
         gaps: Tensor,
@@ -174,12 +174,12 @@ class GapFlow(ODEModule):
         times: Sequence[int] = (0, 1),
         at: Sequence[int] | None = None,
     ) -> Tensor:
-        """States by one solve, whose penalties are added.
+        """Return the states at the end of one solve, and add its penalties.
 
         Args:
-            gaps: What a unit of the solve's time is to each row.
-            times: Of the solve.
-            at: The place in `times` where each row ends; the last when None.
+            gaps: The time of each row that corresponds to one unit of the solve's time.
+            times: Output times of the solve.
+            at: Index into `times` at which each row ends; the last when None.
         """
         grid = state.new_tensor(times)
         states, integrals = self.integrate(state, grid, (gaps.unsqueeze(-1),), solver)
@@ -190,17 +190,17 @@ class GapFlow(ODEModule):
 
     @property
     def _step_size(self) -> float | None:
-        """Of fixed steps, in units of t."""
+        """Size of fixed steps, in units of t; None if the solver has none."""
         if self.solver.num_steps is not None:
             return self.span / self.solver.num_steps
         return self.solver.step_size
 
     def _in_steps(self) -> Solver:
-        """The solver for time that is counted in steps."""
+        """The solver for time counted in steps."""
         return replace(self.solver, step_size=1.0, num_steps=None)
 
     def _adaptive(self, longest: float) -> Solver:
-        """The solver for time that is rescaled to [0, 1], where 1 is the longest gap."""
+        """The solver for time rescaled to [0, 1], where 1 is the end of the longest gap."""
         solver = self.solver
         first = None if solver.first_step is None else solver.first_step / longest
         return replace(

@@ -1,4 +1,4 @@
-"""The gated unit that reads observations (Rubanova et al. 2019, its official code's `GRU_unit`).
+"""GRU that reads observations (Rubanova et al. 2019, `GRU_unit` of the official code).
 
 Its state is a mean and a standard deviation, side by side, and every gate is a small network of
 the state, the values and their mask.
@@ -15,14 +15,16 @@ __all__ = ["GRUUnit", "small_weights", "tanh_mlp"]
 
 
 class GRUUnit(nn.Module):
-    """Takes an observation into the state.
+    """Gated recurrent unit that updates the state with an observation.
 
         u, r = sigmoid(U(state, x)), sigmoid(R(state, x))
-        mean', std' = (1 - u) * N(r * state, x) + u * (mean, std), the new std by its modulus
+        mean', std' = (1 - u) * N(r * state, x) + u * (mean, std)
+
+    with the absolute value of N's standard deviation.
 
     Args:
-        inputs: Numbers that are read with an observation.
-        size: Numbers of the mean; a state has twice as many.
+        inputs: Dimension of the input x.
+        size: Dimension of the mean; the state has twice as many.
         hidden: Hidden units of each gate's network.
     """
 
@@ -34,7 +36,7 @@ class GRUUnit(nn.Module):
         self.proposal = tanh_mlp([2 * size + inputs, hidden, 2 * size])
 
     def forward(self, state: Tensor, x: Tensor) -> Tensor:
-        """States `(row, 2 * size)` after inputs `(row, inputs)`."""
+        """Update states `(row, 2 * size)` with inputs `(row, inputs)`."""
         joint = torch.cat([state, x], -1)
         update, reset = self.update(joint).sigmoid(), self.reset(joint).sigmoid()
         both = torch.cat([reset, reset], -1)
@@ -44,12 +46,12 @@ class GRUUnit(nn.Module):
 
 
 def tanh_mlp(sizes: list[int]) -> nn.Sequential:
-    """Linear layers with tanh between them, as the official code starts them."""
+    """Linear layers with tanh between them, initialised as in the official code."""
     return small_weights(mlp(sizes, "tanh"))
 
 
 def small_weights(net: nn.Sequential) -> nn.Sequential:
-    """Weights from N(0, 0.1^2) and no biases, as in the official code."""
+    """Initialise weights from N(0, 0.1^2) and biases to zero, as in the official code."""
     for module in net.modules():
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=0.1)

@@ -1,4 +1,4 @@
-"""The Hopper as it moves: one test trajectory, and what a model makes of it."""
+"""Stick figures of the Hopper: one test trajectory and a model's prediction of it."""
 
 from __future__ import annotations
 
@@ -18,43 +18,40 @@ from ...figures.style import (
     style,
 )
 from ...training.loop import Trainer
-from .figures import (
-    time_label,
-    what_a_model_says,
-)
+from .figures import mean_at_targets, time_label
 from .hopper_body import sticks
 
 __all__ = ["hopper_figures"]
 
 INSTANTS = 8
-APART = 1.4  # metres from one body to the next: a little more than one is long
+APART = 1.4  # metres from one body to the next: a little more than its length
 MARGIN = 0.25  # metres around the true bodies
-BEYOND = 0.6  # metres further, for a model that leaves them
+BEYOND = 0.6  # metres further, if the model's bodies leave that area
 BELOW = 0.25  # metres below the ground, for the marks
-SCALE = 0.5  # metres of the bar that says that x has the scale of the height
+SCALE = 0.5  # metres: length of the scale bar for x, whose scale is that of the height
 
 
 def hopper_figures(trainer: Trainer) -> dict[str, Figure]:
     """Stick figures of the first test trajectory, truth and model.
 
-    Extrapolation also shows, of the truth alone, what was there to be seen.
+    For extrapolation, the observed part is shown too, for the truth alone.
     """
     model: Any = trainer.model
     data: Any = trainer.data
     batch = next(iter(data.test)).select(torch.tensor([0]))
     model.eval()
     with torch.no_grad(), style():
-        mean, _ = what_a_model_says(model, trainer.task, batch)
+        mean = mean_at_targets(model, data, batch)
         there = batch.target.mask[0]
         seen_times, seen = points(batch.observed)
         times, truth = points(batch.target)
         before = seen_times < times[0]
         times, truth = torch.cat([seen_times[before], times]), torch.cat([seen[before], truth])
-        unsaid = torch.full_like(seen[before], torch.nan)
-        said = torch.cat([unsaid, mean[0, there]])
+        unpredicted = torch.full_like(seen[before], torch.nan)
+        states = torch.cat([unpredicted, mean[0, there]])
         instants = evenly(times, INSTANTS)
-        true, model_says = (data.scaling.undo(states[instants]) for states in (truth, said))
-        figure = hopper_figure(times[instants], true, model_says, seen_times)
+        true, predicted = (data.scaling.undo(x[instants]) for x in (truth, states))
+        figure = hopper_figure(times[instants], true, predicted, seen_times)
         figure.axes[0].set_xlabel(time_label(data))
         return {"hopper": figure}
 
@@ -66,24 +63,25 @@ def points(series: Any) -> tuple[Tensor, Tensor]:
 
 
 def evenly(times: Tensor, count: int) -> Tensor:
-    """The numbers of the times next to some at equal distances, at most `count`, ascending."""
+    """Indices of the times closest to `count` equally spaced ones, ascending, without repeats."""
     wanted = torch.linspace(float(times[0]), float(times[-1]), count, device=times.device)
     return (times - wanted.unsqueeze(1)).abs().argmin(1).unique()
 
 
-def hopper_figure(times: Tensor, truth: Tensor, said: Tensor, seen: Tensor) -> Figure:
-    """Bodies from left to right.
+def hopper_figure(times: Tensor, truth: Tensor, predicted: Tensor, seen: Tensor) -> Figure:
+    """Draw bodies from left to right in order of time.
 
-    Each true torso is above its own time, so that along x only bodies of one time can be compared.
+    Each true torso is above its own time, so that only bodies of the same time can be compared
+    along x.
 
     Args:
-        times: Of the bodies, shape `(time,)`.
-        truth, said: States in metres and radians, NaN where a model says nothing, shape
-            `(time, 14)`.
-        seen: Times at which a model saw the state, shape `(observation,)`.
+        times: Times of the bodies, shape `(time,)`.
+        truth, predicted: True and predicted states in metres and radians, NaN where there is no
+            prediction, shape `(time, 14)`.
+        seen: Times of the observations, shape `(observation,)`.
     """
     first, last = float(times[0]), float(times[-1])
-    metres = APART * (INSTANTS - 1) / max(last - first, 1e-9)  # to a unit of time
+    metres = APART * (INSTANTS - 1) / max(last - first, 1e-9)  # per unit of time
 
     def along(moments: Tensor) -> Tensor:
         return metres * (moments - first)
@@ -91,7 +89,7 @@ def hopper_figure(times: Tensor, truth: Tensor, said: Tensor, seen: Tensor) -> F
     shift = along(times) - truth[:, 0]
     true, model = (
         sticks(states) + torch.stack([shift, torch.zeros_like(shift)], -1)[:, None, None]
-        for states in (truth, said)
+        for states in (truth, predicted)
     )
     low, high = limits(true, model)
     width = WIDTH
@@ -104,7 +102,7 @@ def hopper_figure(times: Tensor, truth: Tensor, said: Tensor, seen: Tensor) -> F
     draw_ground(axis)
     draw_bodies(axis, true, label="truth", color="0.72", linewidths=6.5)
     draw_bodies(axis, model, label="model", color=COLORS["blue"], linewidths=2)
-    # Which bodies belong together, where a model is a body's length off.
+    # Shows which bodies belong together if a model is off by a body's length.
     waists = torch.stack([true[:, 0, 0], model[:, 0, 0]], 1).unsqueeze(1)
     draw_bodies(
         axis,
@@ -127,7 +125,7 @@ def hopper_figure(times: Tensor, truth: Tensor, said: Tensor, seen: Tensor) -> F
 
 
 def limits(true: Tensor, model: Tensor) -> tuple[Tensor, Tensor]:
-    """Lowest and highest (x, z) to show: all of the truth, the ground, and a model nearby."""
+    """Lowest and highest (x, z) shown: all of the truth, the ground, and the model if nearby."""
     low, high = true.amin((0, 1, 2)), true.amax((0, 1, 2))
     low[1] = low[1].clamp(max=-BELOW)
     found = model.flatten(0, 2)
@@ -139,7 +137,7 @@ def limits(true: Tensor, model: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def draw_ground(axis: Axes) -> None:
-    """What the Hopper falls on, with a bar of metres along x."""
+    """Draw the ground, and a scale bar along x."""
     left, bottom = axis.get_xlim()[0] + MARGIN / 2, axis.get_ylim()[0]
     axis.axhspan(bottom, 0, color="0.93", lw=0, zorder=0)
     axis.axhline(0, color="0.3", lw=1.2, zorder=1)
@@ -149,7 +147,7 @@ def draw_ground(axis: Axes) -> None:
 
 
 def draw_bodies(axis: Axes, ends: Tensor, **look: Any) -> None:
-    """Sticks of all bodies, ends `(time, stick, 2, 2)`, those that are not finite left out."""
+    """Draw the sticks of all bodies, ends `(time, stick, 2, 2)`, leaving out non-finite ones."""
     lines = ends.flatten(0, 1)
     lines = lines[lines.isfinite().all(-1).all(-1)]
     collection = LineCollection(lines.tolist(), zorder=3, **look)

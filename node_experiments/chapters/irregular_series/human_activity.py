@@ -56,21 +56,21 @@ CLASSES = {
     "on all fours": 5,
     "sitting on the ground": 6,
 }
-TICKS = 10_000_000  # of the published clock, a second
+TICKS = 10_000_000  # of the published clock, per second
 BIN_TICKS = TICKS // 100  # official_code, whose comment says 100 ms
 
 
 def human_activity_data(
     settings: HumanActivityConfig, seed: int = 0, device: torch.device | None = None
 ) -> ForecastData:
-    """Windows of the recordings, with an activity for every point of time.
+    """Windows of the recordings, with an activity label at every time.
 
-    The variant `paper`: times in seconds, no person (or recording) in two parts. `official_code`:
-    windows that overlap are split at random and then drawn again with replacement, which leaks; a
-    batch's last time is 1, and `split` is not read.
+    Variant `paper`: times are in seconds, and no person (or recording) is in two parts. Variant
+    `official_code`: overlapping windows are split at random and then resampled with replacement,
+    which leaks; times of a batch are divided by the last one, and `split` is not read.
 
     Raises:
-        DataError: The file is missing, or a line of it is not of the format.
+        DataError: The file is missing, or one of its lines is malformed.
     """
     official = settings.variant == "official_code"
     series, recordings = load_human_activity(
@@ -90,7 +90,7 @@ def human_activity_data(
         seed,
         device,
         classes=11 if official else 7,  # their labels have 11 columns, of which 7 are used
-        divide_by_last=official,
+        normalise_times_per_batch=official,
         features=FEATURES,
         time_unit=TimeUnit("s"),
         scaling=scale,
@@ -98,13 +98,13 @@ def human_activity_data(
 
 
 def file_of(settings: HumanActivityConfig) -> Path:
-    """Where the recordings are."""
+    """Path of the recordings."""
     root = settings.root
     return (Path(root).expanduser() if root else cache_folder() / "human_activity") / FILE
 
 
 def human_activity_files(settings: HumanActivityConfig) -> list[Path]:
-    """What a run reads."""
+    """Files that a run reads."""
     return [file_of(settings)]
 
 
@@ -113,11 +113,11 @@ def load_human_activity(
 ) -> tuple[RaggedSeries, list[str]]:
     """Windows of all recordings and, for each, the name of its recording, such as A01.
 
-    Readings within 10 ms are one point of 4 tags x 3 coordinates. Times are seconds from the
-    start of a window; of the official code, bins of 10 ms.
+    Readings within 10 ms form one point of 4 tags x 3 coordinates. Times are seconds from the
+    start of a window; for the official code, bins of 10 ms.
 
     Args:
-        official: Also leave out a window that ends with the recording.
+        official: Count times in bins, and leave out a window that ends with the recording.
 
     Raises:
         DataError: As in `human_activity_data`.
@@ -136,7 +136,7 @@ def load_human_activity(
     _, first = np.unique(recording, return_index=True)
     bins = np.round((ticks - ticks[first][recording]) / BIN_TICKS).astype(np.int64)
     of, bin_, means, seen = binned(recording, bins, tag, values, 12)
-    # Of several activities within a bin the first of the list counts, as in the official code.
+    # Of several activities in a bin, the lowest number counts, as in the official code.
     pairs = np.stack([recording, bins], 1)
     _, place = np.unique(pairs, axis=0, return_inverse=True)
     label = np.full(len(of), len(CLASSES))
@@ -151,7 +151,7 @@ def load_human_activity(
         names += [name] * len(starts)
     if not chosen:
         raise DataError(
-            f"{path}: no recording has {window} points of time; lower dataset.window, or get the "
+            f"{path}: no recording has {window} time points; lower dataset.window, or get the "
             "whole file again"
         )
     points = torch.stack(chosen)
@@ -171,7 +171,7 @@ def load_human_activity(
 def reading(
     at: str, line: str, recordings: dict[str, int]
 ) -> tuple[int, int, int, float, float, float, int]:
-    """One line: recording, ticks, tag, x, y, z in metres, and activity."""
+    """Parse one line into recording, ticks, tag, x, y, z (in metres) and activity."""
     cells = [cell.strip() for cell in line.split(",")]
     if len(cells) != 8:
         raise DataError(

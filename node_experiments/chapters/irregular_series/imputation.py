@@ -1,4 +1,4 @@
-"""Features that are missing while others are observed (Che et al. 2018, eq. 5: GRU-D's inputs)."""
+"""Imputation of features missing at an observed time (Che et al. 2018, eq. 5: GRU-D's inputs)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ __all__ = ["Imputation"]
 class Imputation(nn.Module):
     """A weighted mean of a feature's last value and its mean over the training series.
 
-    The weight of the last value is exp(-max(0, w d + b)), with the time d since it was seen.
+    The weight of the last value is exp(-max(0, w d + b)), where d is the time since it was
+    observed.
 
     Args:
-        means: Of the training series, shape `(dim,)`.
-        time_unit: Times are read in multiples of this.
+        means: Feature means of the training series, shape `(dim,)`.
+        time_unit: Times are expressed in multiples of this.
     """
 
     means: Tensor
@@ -30,7 +31,7 @@ class Imputation(nn.Module):
         self.bias = nn.Parameter(torch.full_like(means, 0.01))
 
     def forward(self, seen: Any) -> Tensor:
-        """Values without gaps, shape `(batch, time, dim)`, of `recurrence.Observations`."""
+        """Complete values, shape `(batch, time, dim)`, of `recurrence.Observations`."""
         times = seen.times.unsqueeze(-1).expand_as(seen.values)
         places = torch.arange(times.shape[1], device=times.device).view(1, -1, 1)
         last = torch.where(seen.features, places, -1).cummax(1).values

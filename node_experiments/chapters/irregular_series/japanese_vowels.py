@@ -22,7 +22,7 @@ from .time_unit import TimeUnit
 __all__ = ["japanese_vowels_data", "parse_ts"]
 
 PACKED = Path(__file__).parent / "japanese_vowels_files"
-LONGEST = 29  # frames of an utterance
+LONGEST = 29  # frames of the longest utterance
 FEATURES = tuple(f"LPC cepstrum {i}" for i in range(1, 13))
 
 SHA256 = {
@@ -79,7 +79,7 @@ def japanese_vowels_data(
 
 
 def shipped(name: str) -> tuple[RaggedSeries, list[str]]:
-    """A file of the package, checked against its hash."""
+    """Read a file of the package, after a check of its hash."""
     path = PACKED / name
     try:
         packed = path.read_bytes()
@@ -89,21 +89,21 @@ def shipped(name: str) -> tuple[RaggedSeries, list[str]]:
         raise DataError(f"{path} is truncated or altered: its hash is not the published file's")
     try:
         text = gzip.decompress(packed).decode()
-    except (OSError, EOFError, zlib.error) as error:  # cannot be, when the hash fits
+    except (OSError, EOFError, zlib.error) as error:  # cannot happen if the hash matches
         raise DataError(f"{path} cannot be unpacked ({error})") from error
     return parse_ts(text, str(path))
 
 
 def parse_ts(text: str, where: str) -> tuple[RaggedSeries, list[str]]:
-    """Series of the `.ts` text format: channels apart by colons, the class after the last colon.
+    """Parse the `.ts` text format: channels separated by colons, the class after the last colon.
 
-    The frames of a series are numbered; a frame is 1/28 of the unit of time.
+    Frame k of a series, from 0, has the time k / 28.
 
     Returns:
         The series, and the names of the classes.
 
     Raises:
-        DataError: A header or a line that is not of the format.
+        DataError: A header or a line is malformed.
     """
     names: list[str] = []
     channels, values, lengths, label = 0, [], [], []

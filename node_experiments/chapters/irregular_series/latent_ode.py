@@ -1,4 +1,4 @@
-"""The latent ODE of irregular series (Rubanova et al. 2019, section 3.2)."""
+"""Latent ODEs for irregular series (Rubanova et al. 2019, sections 3.2 and 3.3)."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ __all__ = ["IrregularLatentODE", "LatentODEPoisson", "PoissonDynamics"]
 
 
 class Autonomous(nn.Module):
-    """f(z), the same at all times."""
+    """Autonomous vector field f(z)."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
 
     def forward(self, t: Tensor, z: Tensor) -> Tensor:
-        """A 0-d time and a state `(..., latent)`; keeps the shape."""
+        """Return dz/dt of a state `(..., latent)`, at any 0-d time; keeps the shape."""
         return self.net(z)
 
 
 class IrregularLatentODE(SeriesVAE):
-    """z(t) follows an ODE from z0; its encoder runs backwards in time.
+    """Latent ODE: z(t) solves an ODE from z0; the encoder runs backwards in time.
 
     Args:
-        encoder: Gives z0 at its `start`.
-        trajectory: From z0 to the states, with time counted from `start`.
+        encoder: Infers z0 at its `start`.
+        trajectory: Maps z0 to the states at times counted from `start`.
         decoder, noise_std, dim, classifier, label_per: As in `SeriesVAE`.
     """
 
@@ -57,11 +57,12 @@ class PoissonDynamics(nn.Module):
     """d(z, expected events)/dt = (f(z), rates of z / unit) (Rubanova et al. 2019, section 3.3).
 
     Args:
-        latent: Numbers of z that are decoded; as many again make the rates.
+        latent: Dimensions of z that are decoded; as many again determine the rates.
         dim: Features, each with its own rate.
-        hidden, layers: Of f, on all `2 * latent` numbers.
-        augment: Dimensions of a state after those, which move with z and are not read.
-        unit: Events in which their integral is counted, so that it does not rule the solver.
+        hidden, layers: Hidden units and layers of f, which reads all `2 * latent` dimensions.
+        augment: Additional dimensions at the end of the state, which evolve with z and are not
+            decoded.
+        unit: Unit of the integral of the rates, so that it does not dominate the error norm.
     """
 
     def __init__(
@@ -80,16 +81,16 @@ class PoissonDynamics(nn.Module):
         self.log_rate = tanh_mlp([latent, hidden, dim])
 
     def moving_part(self, y: Tensor) -> Tensor:
-        """The part that `dynamics` moves: all but the expected events."""
+        """The part of the state that `dynamics` acts on: all but the expected events."""
         z, further = y[..., : 2 * self.latent], y[..., 2 * self.latent + self.dim :]
         return torch.cat([z, further], -1) if further.shape[-1] else z
 
     def dynamics(self, t: Tensor, z: Tensor) -> Tensor:
-        """dz/dt, the same at all times."""
+        """dz/dt, independent of time."""
         return self.net(z)
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
-        """A 0-d time and a state `(..., 2 * latent + dim + augment)`; keeps the shape."""
+        """Derivative of a state `(..., 2 * latent + dim + augment)`, at any time; same shape."""
         size = 2 * self.latent
         moved = self.dynamics(t, self.moving_part(y))
         rate = self.log_rate(y[..., self.latent : size]).exp()
@@ -97,9 +98,9 @@ class PoissonDynamics(nn.Module):
 
 
 class LatentODEPoisson(IrregularLatentODE):
-    """A latent ODE that also says when a feature is observed, as a Poisson process.
+    """Latent ODE that also models the times of observations, as a Poisson process per feature.
 
-    Its encoder gives `2 * latent` numbers: a half that is decoded and a half that makes the rates.
+    Its encoder infers `2 * latent` dimensions: half of them are decoded, half determine the rates.
     """
 
     def states(self, z0: Tensor, times: Tensor) -> Tensor:
@@ -114,11 +115,11 @@ class LatentODEPoisson(IrregularLatentODE):
         return super().classify(z0[..., :latent], states[..., :latent])
 
     def event_log_likelihood(self, states: Tensor, features: Tensor) -> Tensor:
-        """Log p(times of the observations), in nats a feature, shape `(..., batch)`.
+        """Log-likelihood of the observation times, in nats per feature, shape `(..., batch)`.
 
         Args:
             states: At the times of the series, `(..., batch, time, state)`.
-            features: What is observed, shape `(batch, time, dim)`, packed.
+            features: Whether each feature is observed, shape `(batch, time, dim)`, packed.
         """
         dynamics = self._dynamics
         z = states[..., dynamics.latent : 2 * dynamics.latent]

@@ -1,4 +1,4 @@
-"""A later table that is far from the one that a model was trained on: said, never changed."""
+"""Warnings about a later table that is far from the training data; its values are kept."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ __all__ = ["warn_of_far_series"]
 log = logging.getLogger(__name__)
 
 FAR = 10  # standard deviations of the training values, or their ranges
-# How many times as large or small the median may be as in training where the mean is more than so
-# many standard deviations from 0: values that are far from 0 are so in one unit only.
+# Largest ratio of the median to the training mean, by how many standard deviations that mean is
+# away from 0: values far from 0 change their order of magnitude only with their unit.
 RATIOS = {4: 5, 2: 10}
 LONG = 3  # times the longest training series
-SHORT = 10  # times as short, and as often observed, as training series
-SEVERAL = 3  # observations of a series of which a span is known
+SHORT = 10  # times shorter, and more often observed, than training series
+SEVERAL = 3  # fewest observations of a series whose duration is compared
 
 
 def warn_of_far_series(
     source: str, schema: SeriesSchema, seen: Measurements, longest: float, gap: float
 ) -> None:
-    """Warn of values and times that are far from those that a model was trained on.
+    """Warn about values and times that are far from those that a model was trained on.
 
     Args:
-        source: The table, for the message.
-        longest, gap: Time of the longest training series, and the mean one between two
-            observations in training, scaled as for the model.
+        source: Name of the table, for the message.
+        longest, gap: Duration of the longest training series, and mean time between two
+            observations in training, both in model time.
     """
     shifts, scales = (*schema.shift, *schema.static_shift), (*schema.scale, *schema.static_scale)
     names = [(name, "rows") for name in schema.columns.features]
@@ -58,7 +58,7 @@ def warn_of_far_series(
 
 
 def far_value(values: np.ndarray, shift: float, scale: float) -> tuple[float | None, str]:
-    """A value that training values were far from, if there is one, and where those were.
+    """A value far from the training values, if there is one, and a description of the latter.
 
     >>> far_value(np.array([16.4, 15.8]), shift=123.0, scale=11.0)[0]  # kPa for mmHg
     15.8
@@ -66,7 +66,7 @@ def far_value(values: np.ndarray, shift: float, scale: float) -> tuple[float | N
     (2.0, '0 and 1')
     """
     known = f"around {shift:.3g}, give or take {scale:.2g}"
-    if (shift, scale) == (0.0, 1.0) or not len(values):  # not scaled, or none there
+    if (shift, scale) == (0.0, 1.0) or not len(values):  # not scaled, or no values
         return None, known
     if (pair := two_values(shift, scale)) is not None:
         other = values[~np.isin(values, pair)]
@@ -79,14 +79,14 @@ def far_value(values: np.ndarray, shift: float, scale: float) -> tuple[float | N
 
 
 def two_values(shift: float, scale: float) -> tuple[int, int] | None:
-    """The values of a code, 0 and 1 or 1 and 2, if mean and standard deviation are of one.
+    """The values of a binary code, 0 and 1 or 1 and 2, if mean and standard deviation match it.
 
     >>> two_values(1.25, (0.25 * 0.75) ** 0.5)
     (1, 2)
     """
     for low in (0, 1):
-        share = shift - low
-        if 0 < share < 1 and abs(scale**2 - share * (1 - share)) < 1e-9:
+        fraction = shift - low
+        if 0 < fraction < 1 and abs(scale**2 - fraction * (1 - fraction)) < 1e-9:
             return low, low + 1
     return None
 
@@ -94,7 +94,7 @@ def two_values(shift: float, scale: float) -> tuple[int, int] | None:
 def warn_of_far_times(
     source: str, schema: SeriesSchema, seen: Measurements, longest: float, gap: float
 ) -> None:
-    """Warn of series that are far longer or shorter than those of training."""
+    """Warn about series that are far longer or shorter than the training series."""
     if not len(seen.times):
         return
     times = seen.times / schema.time_scale
@@ -112,7 +112,7 @@ def warn_of_far_times(
         return
     if 0 < (mean := float(spans.sum() / steps.sum())) < gap / SHORT:
         log.warning(
-            "%s: series take %.2g of the time of the longest that the model was trained on, and "
+            "%s: series are %.2g times as long as the longest that the model was trained on, and "
             "are observed %.3g times as often; is the unit of %r the same?",
             source,
             np.median(spans) / longest,

@@ -1,4 +1,4 @@
-"""From a long table, with a row for every value, to a row for each series and time."""
+"""Conversion of a long table, with a row for every value, to a row for each series and time."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import pandas as pd
 from ...data.table_file import TableFile
 from ...errors import DataError
 from .table_cells import (
-    measured,
-    missing_in,
-    nameless_in,
+    is_missing,
+    is_missing_name,
+    is_nameless,
+    looks_numeric,
     numbers_of,
-    parsed,
+    parse_numbers,
     text_of,
-    unnamed_in,
 )
 from .table_columns import require_column
 from .table_format import Columns, TableFormat
 from .table_properties import labels_of
 
-__all__ = ["feature_key", "reject_duplicate", "widened"]
+__all__ = ["feature_key", "pivot", "reject_duplicate"]
 
-MOST = 60  # characters of the words that a message shows
+MAX_LENGTH = 60  # characters of the words that a message shows
 
 
 def feature_key(name: str) -> str:
-    """The column of a feature in the frame of measurements, which has its own columns."""
+    """Name of a feature's column in the frame of measurements, distinct from its other columns."""
     return f"feature {name}"
 
 
-def widened(
+def pivot(
     table: TableFile,
     form: TableFormat,
     columns: Columns,
@@ -41,28 +41,28 @@ def widened(
     variable: str,
     value: str,
 ) -> pd.DataFrame:
-    """One row for each series and time of a long table, a column for each feature."""
+    """Pivot a long table to one row for each series and time, with a column for each feature."""
     for name in (variable, value):
         require_column(table, name)
-    named = text_of(table.rows[variable])
-    nameless = nameless_in(named)
-    unknown = ~named.isin(columns.features) & ~nameless
+    variables = text_of(table.rows[variable])
+    nameless = is_nameless(variables)
+    unknown = ~variables.isin(columns.features) & ~nameless
     cells = table.rows[value]
     if form.value_columns is None and unknown.any():
-        empty = missing_in(text_of(cells), form)
-        reject_variable(table, form, columns, variable, named, unknown, empty)
-    if form.value_columns is not None and cells.dtype == object:  # what others have is not read
+        empty = is_missing(text_of(cells), form)
+        reject_variable(table, form, columns, variable, variables, unknown, empty)
+    if form.value_columns is not None and cells.dtype == object:  # other variables are not read
         cells = cells.where(~unknown, "")
     read = replace(table, rows=table.rows.assign(**{value: cells}))
-    numbers, bad = parsed(read, value, form)
-    if bad.any():
-        reject_words(read, form, value, named, numbers, bad)
-    frame = frame.assign(variable=named, value=numbers_of(read, value, form))
+    numbers, not_numeric = parse_numbers(read, value, form)
+    if not_numeric.any():
+        reject_words(read, form, value, variables, numbers, not_numeric)
+    frame = frame.assign(variable=variables, value=numbers_of(read, value, form))
     without = nameless & frame["value"].notna()
     if without.any():
         row = int(without.to_numpy().argmax())
         raise DataError(f"{table.at(row)}: {variable!r} is empty; every value needs its variable")
-    known = frame[named.isin(columns.features) & frame["value"].notna()]
+    known = frame[variables.isin(columns.features) & frame["value"].notna()]
     keys = ["series", "time", "variable"]
     again = known.duplicated(keys)
     if again.any() and form.duplicates == "error":
@@ -73,7 +73,7 @@ def widened(
     wide.columns = pd.Index([feature_key(name) for name in columns.features])
     rows = frame.groupby(keys[:2], sort=False)["row"].first().to_frame()
     by_time = form.label_per == "time"
-    rows["label"] = labels_of(table, frame, keys[:2], "write one at a time") if by_time else None
+    rows["label"] = labels_of(table, frame, keys[:2], "write one per time") if by_time else None
     return rows.join(wide).reset_index()
 
 
@@ -82,74 +82,75 @@ def reject_variable(
     form: TableFormat,
     columns: Columns,
     variable: str,
-    named: pd.Series,
+    variables: pd.Series,
     unknown: pd.Series,
     empty: pd.Series,
 ) -> None:
-    """Raise for a variable that the model has not, or has not with this value: one called NA.
+    """Raise for a variable that the model does not know, or whose name means missing, such as NA.
 
     Args:
-        named: The variable of each row.
-        unknown: Rows whose variable is not one of the model.
-        empty: Rows without a value; one whose variable may be missing as well is left out.
+        variables: The variable of each row.
+        unknown: Rows whose variable the model does not know.
+        empty: Rows without a value; they are ignored if the variable's name means missing too.
 
     Raises:
-        DataError: With the first such row.
+        DataError: Names the first such row.
     """
-    unsure = unnamed_in(named, form)
+    unsure = is_missing_name(variables, form)
     unknown &= ~(unsure & empty)
     if not unknown.any():
         return
     row = int(unknown.to_numpy().argmax())
     why = f"was not there when the model was trained, on {', '.join(columns.features)}"
     if unsure[row]:
-        why = "says that it is missing; call the variable by another name, such as 'Na' for 'NA'"
-    raise DataError(f"{table.at(row)}: {variable!r} is {named.iloc[row]!r}, which {why}")
+        why = "is read as missing; call the variable by another name, such as 'Na' for 'NA'"
+    raise DataError(f"{table.at(row)}: {variable!r} is {variables.iloc[row]!r}, which {why}")
 
 
 def reject_words(
     table: TableFile,
     form: TableFormat,
     value: str,
-    named: pd.Series,
+    variables: pd.Series,
     numbers: pd.Series,
-    bad: pd.Series,
+    not_numeric: pd.Series,
 ) -> None:
-    """Raise where the first cell that is no number is of a variable that has words only.
+    """Raise if the first cell that is not a number is of a variable that has only words.
 
     Args:
-        named: The variable of each row.
-        numbers, bad: As `parsed` gives them.
+        variables: The variable of each row.
+        numbers, not_numeric: As `parse_numbers` returns them.
 
     Raises:
-        DataError: With all such variables, and how to name the others.
+        DataError: Names all such variables, and the setting that leaves them out.
     """
     text = text_of(table.rows[value])
-    with_numbers = set(named[numbers.notna()])
-    of_words = set(named[bad]) - with_numbers - set(named[bad & measured(text)])
-    row = int(bad.to_numpy().argmax())
-    if table.is_frame or not with_numbers or named[row] not in of_words:
+    with_numbers = set(variables[numbers.notna()])
+    with_units = set(variables[not_numeric & looks_numeric(text)])
+    of_words = set(variables[not_numeric]) - with_numbers - with_units
+    row = int(not_numeric.to_numpy().argmax())
+    if table.is_frame or not with_numbers or variables[row] not in of_words:
         return
-    words = ", ".join(map(repr, sorted(set(text[bad & named.isin(of_words)]))))
+    words = ", ".join(map(repr, sorted(set(text[not_numeric & variables.isin(of_words)]))))
     asked = form.value_columns or sorted(with_numbers)
     others = [shown_in_list(name) for name in asked if name not in of_words]
     setting = shlex.quote(f"dataset.value_columns=[{','.join(others)}]")
     raise DataError(
         f"{table.at(row)}: the values of {', '.join(map(repr, sorted(of_words)))} are words "
-        f"({words if len(words) <= MOST else words[:MOST] + '...'}), and features are numbers; to "
-        f"leave them out, set {setting}"
+        f"({words if len(words) <= MAX_LENGTH else words[:MAX_LENGTH] + '...'}), and features are "
+        f"numbers; to leave them out, set {setting}"
     )
 
 
 def shown_in_list(name: str) -> str:
-    """A name as it is written in a list of a setting."""
+    """A name as it is written in the list of a setting, quoted if necessary."""
     if re.fullmatch(r"[\w./%+ -]+", name):
         return name
     return "'" + name.replace("'", r"\'") + "'"
 
 
 def reject_duplicate(table: TableFile, form: TableFormat, row: pd.Series) -> None:
-    """Raise for a row, or a value of a long table, that is a second one at its time."""
+    """Raise for a second row, or value in a long table, of a series at the same time."""
     time = table.rows[form.time_column].iloc[int(row["row"])]
     what, first = f"value of {row.get('variable')!r}", ""
     if "variable" not in row:

@@ -1,8 +1,8 @@
-"""From the rows of a user's table to the measurements of each series.
+"""Conversion of the rows of a user's table to the measurements of each series.
 
 A table has a row for every observation (wide: a column for each feature) or for every value
 (long: a column that names the feature and one with its value). What the columns hold is decided
-once, on the training file; every later file is read by the same names.
+once, on the training file; every later file is read by the same column names.
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ...config.checks import some_of
+from ...config.checks import first_names
 from ...data.table_file import TableFile
 from ...errors import DataError, Faults
-from .long_table import feature_key, reject_duplicate, widened
-from .table_cells import NUMBER, filled, names_of_series, numbers_of
+from .long_table import feature_key, pivot, reject_duplicate
+from .table_cells import NUMBER, names_of_series, nonempty_column, numbers_of, shortest_text
 from .table_columns import check_names, long_columns, require_column
 from .table_format import MISSING, Columns, TableFormat
 from .table_properties import (
     labels_of_rows,
     labels_of_series,
-    number_as_name,
     static_of_series,
 )
 from .table_times import times_of, warn_of_midnight
@@ -37,18 +36,18 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Measurements:
-    """Series in their own units, sorted by name and, within a series, by time.
+    """Series in the units of their table, sorted by name and, within a series, by time.
 
     Attributes:
-        names: Of the series.
+        names: Names of the series.
         offsets: Rows of series i are `offsets[i]` to `offsets[i + 1]`, shape `(series + 1,)`.
-        times: Since the first observation of the series; of dates in seconds. Shape `(row,)`.
+        times: Time since the series' first observation, for dates in seconds. Shape `(row,)`.
         origins: The time of each series' first observation: a number, or nanoseconds of a date.
         values: NaN where not observed, shape `(row, feature)`.
-        static: One number, or an indicator of each category; NaN where unknown. Shape
-            `(series, static)`.
-        labels: Of each series, or of each row with `label_per=time`; empty where there is none.
-        where: The place of a row in the file, for messages.
+        static: Static features: a number, or an indicator of each category; NaN where unknown.
+            Shape `(series, static)`.
+        labels: Label of each series, or of each row with `label_per=time`; empty where unknown.
+        where: Function that returns the place of a row in the file, for messages.
     """
 
     names: list[str]
@@ -65,7 +64,7 @@ class Measurements:
 
 
 def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> Measurements:
-    """The series of a table whose columns are known.
+    """Read the series of a table whose columns are known.
 
     Rows need not be sorted, and those of a series need not be together. A row without any value
     is left out.
@@ -85,7 +84,7 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
     for name in (form.series_column, form.time_column):
         require_column(table, name, *remedy)
     frame["series"] = names_of_series(table, form)
-    filled(table, form.time_column, "time", MISSING)
+    nonempty_column(table, form.time_column, "time", MISSING)
     frame["time"] = times_of(table, form, columns.time_kind)
     if columns.time_kind == "clock":
         warn_of_midnight(table, frame["series"], frame["time"])
@@ -100,7 +99,7 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
         faults.raise_them()
     else:
         assert value is not None
-        frame = widened(table, form, columns, frame, variable, value)
+        frame = pivot(table, form, columns, frame, variable, value)
     keys = [feature_key(feature) for feature in columns.features]
     statics = static_of_series(table, form, columns)
     frame = without_duplicates(table, form, frame, keys)
@@ -119,7 +118,7 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
         log.warning(
             "%s: series without any value are left out: %s",
             table.source,
-            some_of(lost),
+            first_names(lost),
         )
     lengths = frame.groupby("place").size().to_numpy()
     offsets = np.concatenate([[0], lengths.cumsum()])
@@ -158,12 +157,12 @@ def without_duplicates(
 
 
 def warn_of_names(table: TableFile, kind: str, names: Iterable[str]) -> None:
-    """Warn where two names may be one: they differ in capitals, blanks or zeros only."""
+    """Warn if two names may mean the same: they differ in capitals, blanks or zeros only."""
     first: dict[str, str] = {}
     alike = []
     for name in names:
         key = " ".join(name.split()).casefold()
-        key = number_as_name(key) if re.fullmatch(NUMBER, key.replace(",", "_")) else key
+        key = shortest_text(key) if re.fullmatch(NUMBER, key.replace(",", "_")) else key
         if (other := first.setdefault(key, name)) != name:
             alike.append((other, name))
     if alike:
@@ -178,7 +177,7 @@ def warn_of_names(table: TableFile, kind: str, names: Iterable[str]) -> None:
 
 
 def order_of(series: pd.Series) -> dict[str, int]:
-    """The place of each series by name; names that are whole numbers by their value."""
+    """Rank of each series by name; if all names are whole numbers, they are sorted by value."""
     names = series.unique().tolist()
     whole = all(re.fullmatch(r"[+-]?\d{1,99}", name) for name in names)
     names.sort(key=(lambda name: (int(name), name)) if whole else None)

@@ -1,4 +1,4 @@
-"""Likelihood, errors and classes of irregular series, as Rubanova et al. 2019 count them."""
+"""Errors and classification metrics of irregular series, averaged as in Rubanova et al. 2019."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 __all__ = [
-    "auc",
     "average_precision",
     "classification_metrics",
     "cross_entropy",
     "mean_over_observed",
+    "roc_auc",
     "squared_error",
 ]
 
@@ -22,7 +22,7 @@ def mean_over_observed(terms: Tensor, features: Tensor) -> Tensor:
     """Mean over the observed times of each feature, then over the features that were observed.
 
     Args:
-        terms: Shape `(..., batch, time, dim)`; anything where nothing was observed.
+        terms: Shape `(..., batch, time, dim)`; ignored where nothing was observed.
         features: Shape `(batch, time, dim)`.
 
     Returns:
@@ -34,16 +34,16 @@ def mean_over_observed(terms: Tensor, features: Tensor) -> Tensor:
 
 
 def squared_error(predicted: Tensor, target: Tensor) -> Tensor:
-    """Of each number, in squared units of the data; broadcasts."""
+    """Elementwise squared error, in squared units of the data; broadcasts."""
     return (target - predicted).square()
 
 
 def cross_entropy(logits: Tensor, label: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Mean in nats over the labels that are there (-1: none); 0 without any.
+    """Mean cross-entropy in nats over the known labels (-1: unknown); 0 without any.
 
     Args:
         logits: Shape `(..., *label.shape, class)`.
-        weights: Of the labels of each class in the mean, shape `(class,)`.
+        weights: Weight of each class in the mean, shape `(class,)`.
     """
     lead = logits.shape[: logits.dim() - 1 - label.dim()]
     labels = label.expand(*lead, *label.shape).reshape(-1)
@@ -55,7 +55,7 @@ def cross_entropy(logits: Tensor, label: Tensor, weights: Tensor | None = None) 
     return total / weights[labels[known]].sum().clamp(min=torch.finfo(torch.float32).tiny)
 
 
-def auc(scores: Tensor, positive: Tensor) -> float:
+def roc_auc(scores: Tensor, positive: Tensor) -> float:
     """Area under the ROC curve: the fraction of (positive, negative) pairs in the right order.
 
     Ties count half. NaN without a positive or without a negative.
@@ -74,10 +74,10 @@ def auc(scores: Tensor, positive: Tensor) -> float:
 
 
 def average_precision(scores: Tensor, positive: Tensor) -> float:
-    """The mean, over the positives, of the precision where each of them is found.
+    """Mean over the positives of the precision at the score of each of them.
 
-    The steps of the precision-recall curve, without interpolation: those who share a score are
-    found together. NaN without a positive.
+    This is the area under the precision-recall curve as a step function, without interpolation;
+    samples with equal scores are retrieved together. NaN without a positive.
 
     Args:
         scores: Shape `(sample,)`; `positive` likewise, boolean.
@@ -94,8 +94,8 @@ def average_precision(scores: Tensor, positive: Tensor) -> float:
 def classification_metrics(logits: Tensor, label: Tensor) -> dict[str, float]:
     """Accuracy, area under the ROC curve and average precision.
 
-    Of two classes the latter are those of the second one, of more the mean over the classes, each
-    against the rest. A class without samples, or without others, has neither.
+    With two classes the latter two are those of the second class; with more, they are means over
+    the classes, one versus rest, without classes that no sample or every sample belongs to.
 
     Args:
         logits: Shape `(sample, class)`; `label` is `(sample,)`, -1 where there is none.
@@ -107,7 +107,7 @@ def classification_metrics(logits: Tensor, label: Tensor) -> dict[str, float]:
     found = {"accuracy": float((logits.argmax(-1) == label).double().mean())}
     probabilities = logits.softmax(-1)
     classes = [1] if logits.shape[-1] == 2 else range(logits.shape[-1])
-    for name, measure in (("auc", auc), ("average_precision", average_precision)):
+    for name, measure in (("auc", roc_auc), ("average_precision", average_precision)):
         values = [measure(probabilities[:, c], label == c) for c in classes]
         defined = [value for value in values if not math.isnan(value)]
         if defined:

@@ -1,4 +1,4 @@
-"""Numbers that mean that nothing was observed, such as -999: said, never left out in silence."""
+"""Warnings about numbers that may stand for missing values, such as -999; they are kept."""
 
 from __future__ import annotations
 
@@ -8,34 +8,36 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from .table_cells import shortest_text
+
 __all__ = ["warn_of_codes"]
 
 log = logging.getLogger(__name__)
 
-# Those that programs and instruments are known for; others are so when they are repeated.
+# Codes that programs and instruments are known to write; others must be repeated to count.
 KNOWN = re.compile(
     r"-?(9{2,}(\.9+)?|7{3,}|8{3,}|1e[23]\d)|-999\.25|-?32768|32767|65535|2147483647|-2147483648"
     r"|9\.969\d*e36"
 )
-SPREAD = 2  # ranges of the other values, by which a code is apart from all of them
-REPEATED = 2  # times that a number is there which is a code although none is known for it
-DISTINCT = 10  # other values, from which on their range is known
-MOST = 3  # numbers far from all others that are codes: more are values of another unit
-OUTER = 20  # different numbers at each end, among which are those that are far from all others
-ZEROS = (0.02, 0.5)  # of the values: fewer are seldom, and more are meant
+SPREAD = 2  # distance of a code from all other values, in multiples of their range
+REPEATED = 2  # fewest occurrences of a code that is not a known one
+DISTINCT = 10  # fewest distinct other values that show their range
+MAX_UNKNOWN_CODES = 3  # most codes that are not known ones: more are values in another unit
+OUTER = 20  # distinct numbers at each end, among which known codes are sought
+ZEROS = (0.02, 0.5)  # suspicious fraction of zeros: fewer are too rare, more are real values
 
 
 def warn_of_codes(source: str, columns: Iterable[tuple[str, np.ndarray]], zeros: bool) -> None:
-    """Warn of numbers that are far from all others of their column.
+    """Warn about numbers that are far from all others of their column.
 
     Args:
-        source: The table, for the message.
-        columns: Names and values.
+        source: Name of the table, for the message.
+        columns: Name and values of each column.
         zeros: Whether 0 may be such a number too.
     """
     for name, values in columns:
         if codes := codes_in(values):
-            shown = [written(code) for code in codes]
+            shown = [shortest_text(code) for code in codes]
             log.warning(
                 "%s: %r is %s in some rows, far from all other values; if it means that nothing "
                 "was observed, set dataset.missing=[%s]",
@@ -44,43 +46,34 @@ def warn_of_codes(source: str, columns: Iterable[tuple[str, np.ndarray]], zeros:
                 " and ".join(shown),
                 ",".join(map(repr, shown)),
             )
-        if share := zeros_apart(values) if zeros else 0.0:
+        if fraction := fraction_of_isolated_zeros(values) if zeros else 0.0:
             log.warning(
                 "%s: %.0f %% of the values of %r are 0, far from all others; if they mean that "
                 "nothing was observed, leave these cells empty, or set dataset.missing=[0], which "
                 "holds for the values of every feature",
                 source,
-                100 * share,
+                100 * fraction,
                 name,
             )
 
 
-def written(number: float) -> str:
-    """A number as it is shortest written, with all its digits.
-
-    >>> written(-999.0), written(2147483647.0), written(1e20), written(99.9)
-    ('-999', '2147483647', '1e+20', '99.9')
-    """
-    return f"{number:.0f}" if number % 1 == 0 and abs(number) < 1e15 else repr(float(number))
-
-
 def is_known(number: float) -> bool:
-    """Whether a number is a usual code for nothing.
+    """Whether a number is a well-known code for a missing value.
 
     >>> [is_known(x) for x in (-99.9, 999.0, -8888.0, 1e20, 99.0, 9.0, 88.0, 98.9)]
     [True, True, True, True, True, False, False, False]
     """
-    text = written(number).replace("e+", "e")
+    text = shortest_text(number).replace("e+", "e")
     return KNOWN.fullmatch(text) is not None
 
 
 def codes_in(values: np.ndarray) -> list[float]:
     """Numbers such as -999 that are further from all others than these from each other, sorted.
 
-    One that is no usual code is so only where it is repeated, among many different numbers. Codes
-    do not hide each other: the others are what is around the middle half of the different
-    numbers without usual codes, and goes on from there without a wide gap. Zeros are left to
-    `zeros_apart`.
+    A number that is not a well-known code counts only if it is repeated, among many distinct
+    numbers. Codes do not mask each other: the others are the middle half of the distinct numbers
+    that are not well-known codes, and all numbers that no wide gap separates from it. Zeros are
+    left to `fraction_of_isolated_zeros`.
 
     >>> codes_in(np.array([*range(20, 40), -999.0, 9999.0]))
     [-999.0, 9999.0]
@@ -98,23 +91,23 @@ def codes_in(values: np.ndarray) -> list[float]:
         others, usual = numbers, np.zeros(len(numbers), dtype=bool)
     if len(others) == 0:
         return []
-    low, high = together(others)
+    low, high = main_range(others)
     size = high - low
     apart = np.maximum(low - numbers, numbers - high)
     far = apart > np.maximum(SPREAD * size, np.abs(numbers) / 2)
-    # A negative code is rarely a value where others are repeated, also next to a wide range.
+    # A repeated negative code is rarely a value, so a distance of one range is enough.
     near = (counts >= REPEATED) & (numbers < 0) & (apart > np.maximum(size, -numbers / 2))
     unusual = far & ~usual & (numbers != 0)
-    if unusual.sum() > MOST or len(others) < DISTINCT:
+    if unusual.sum() > MAX_UNKNOWN_CODES or len(others) < DISTINCT:
         unusual[:] = False
     return [float(x) for x in numbers[(usual & (far | near)) | (unusual & (counts >= REPEATED))]]
 
 
-def together(numbers: np.ndarray) -> tuple[float, float]:
-    """The least and the largest number that no wide gap parts from the middle half.
+def main_range(numbers: np.ndarray) -> tuple[float, float]:
+    """The smallest and the largest number that no wide gap separates from the middle half.
 
     Args:
-        numbers: Different ones, sorted.
+        numbers: Distinct numbers, sorted.
     """
     first, last, gaps = len(numbers) // 4, len(numbers) - 1 - len(numbers) // 4, np.diff(numbers)
     before = None
@@ -126,18 +119,19 @@ def together(numbers: np.ndarray) -> tuple[float, float]:
     return float(numbers[first]), float(numbers[last])
 
 
-def zeros_apart(values: np.ndarray) -> float:
-    """The share of zeros if they lie apart from other values, as those of a pulse; else 0.
+def fraction_of_isolated_zeros(values: np.ndarray) -> float:
+    """Fraction of zeros if they lie apart from the other values, as for a pulse; else 0.
 
-    >>> zeros_apart(np.array([0.0, 61, 0, 64, 66, 70, 0, 71, 75, 80, 82, 90, 95, 97, 99]))
+    >>> pulse = np.array([0.0, 61, 0, 64, 66, 70, 0, 71, 75, 80, 82, 90, 95, 97, 99])
+    >>> fraction_of_isolated_zeros(pulse)
     0.2
-    >>> zeros_apart(np.array([0.0, 1, 2, 0, 3, 4, 5, 0, 6, 7, 8, 9, 10]))  # counts
+    >>> fraction_of_isolated_zeros(np.array([0.0, 1, 2, 0, 3, 4, 5, 0, 6, 7, 8, 9, 10]))  # counts
     0.0
     """
     values = np.abs(values[np.isfinite(values)])
     others = np.unique(values[values > 0])
-    share = int((values == 0).sum()) / max(len(values), 1)
-    if len(others) < 10 or not ZEROS[0] <= share <= ZEROS[1]:
+    fraction = int((values == 0).sum()) / max(len(values), 1)
+    if len(others) < 10 or not ZEROS[0] <= fraction <= ZEROS[1]:
         return 0.0
     apart = others[0] > max(np.median(others) / 4, 5 * np.median(np.diff(others)))
-    return share if apart else 0.0
+    return fraction if apart else 0.0

@@ -1,4 +1,4 @@
-"""The models of irregular series by name, put together from their parts."""
+"""Construction of the models of irregular series from their settings."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from .autoregressive import Autoregressive
 from .baselines import mean_of
 from .forecast_data import ForecastData
 from .gap_dynamics import (
+    ConstantState,
     Decay,
     GapFlow,
-    Hold,
 )
 from .gru_unit import (
     small_weights,
@@ -57,7 +57,7 @@ def autoregressive(
     """A model that predicts each point from the observations before it."""
     name, unit = settings.name, data.mean_gap
     is_ode = name == "ode_rnn"
-    between: Hold | GapFlow = Hold()
+    between: ConstantState | GapFlow = ConstantState()
     if is_ode:
         warn_of_unused_solver(settings, solver)
         between = gap_flow(
@@ -91,8 +91,8 @@ def autoregressive(
         settings.head_hidden,
         settings.noise_std,
         data.span[0],
-        unit if type(between) is Hold else None,
-        head_for_classes(settings, data),
+        unit if type(between) is ConstantState else None,
+        class_head(settings, data),
         label_per(data),
     )
 
@@ -100,11 +100,11 @@ def autoregressive(
 def variational(
     settings: SeriesModelConfig, data: ForecastData, solver: Solver, gradient: Gradient
 ) -> SeriesVAE:
-    """A variational autoencoder: of recurrent networks, or with a latent ODE."""
+    """A variational autoencoder: an RNN-VAE or a latent ODE."""
     unit, is_rnn_vae = data.mean_gap, settings.name == "rnn_vae"
     extrapolates = data.task == "extrapolation"
     by_ode = not is_rnn_vae and settings.encoder == "ode_rnn"
-    between: Hold | GapFlow = Hold()
+    between: ConstantState | GapFlow = ConstantState()
     if by_ode:
         between = gap_flow(
             settings, data, settings.encoder_size, settings.encoder_layers, solver, gradient
@@ -126,7 +126,7 @@ def variational(
         data.span[0],
         backwards=not (is_rnn_vae and extrapolates) and not flips,
     )
-    classifier = head_for_classes(settings, data)
+    classifier = class_head(settings, data)
     if is_rnn_vae:
         decoder = tanh_mlp([settings.latent, settings.head_hidden, data.dim])
         return (BatchFlippingRNNVAE if flips else RNNVAE)(
@@ -152,29 +152,29 @@ def variational(
 
 
 def observed_means(data: ForecastData) -> Tensor:
-    """Of each feature over one pass of the training series, shape `(dim,)`."""
+    """Mean of each feature over one pass of the observed training points, shape `(dim,)`."""
     return mean_of((batch.observed for batch in data.train), data.dim).float()
 
 
 def warn_of_unused_solver(settings: SeriesModelConfig, solver: Solver) -> None:
-    """Say that a solver which somebody chose does not solve an ODE-RNN by Euler's method."""
+    """Warn if a solver was chosen but `euler_steps` makes the ODE-RNN use Euler's method."""
     default = Solver("dopri5", rtol=solver.rtol, atol=solver.atol)
     if settings.euler_steps is not None and solver != default:
         log.warning(
-            "solver=%s is not used by an ODE-RNN with model.euler_steps=%d: Euler's method is; to "
-            "use it, set model.euler_steps=null",
+            "solver=%s is not used: an ODE-RNN with model.euler_steps=%d uses Euler's method; to "
+            "use the solver, set model.euler_steps=null",
             solver.method,
             settings.euler_steps,
         )
 
 
 def label_per(data: ForecastData) -> str | None:
-    """What a label belongs to, where there is something to classify."""
+    """The unit that a label belongs to, `series` or `time`; None if nothing is classified."""
     return data.label_per if data.task == "classification" else None
 
 
-def head_for_classes(settings: SeriesModelConfig, data: ForecastData) -> nn.Module | None:
-    """Logits from a state `(..., latent)`."""
+def class_head(settings: SeriesModelConfig, data: ForecastData) -> nn.Module | None:
+    """Network from a state `(..., latent)` to logits; None if nothing is classified."""
     if data.classes is None or label_per(data) is None:
         return None
     hidden = [settings.classifier_hidden] * settings.classifier_layers
@@ -182,7 +182,7 @@ def head_for_classes(settings: SeriesModelConfig, data: ForecastData) -> nn.Modu
 
 
 def dynamics(settings: SeriesModelConfig, size: int, layers: int) -> nn.Sequential:
-    """dh/dt as a function of h, `(..., size)`."""
+    """Network for dh/dt as a function of h, shape `(..., size)`."""
     return tanh_mlp([size, *[settings.hidden] * layers, size])
 
 
@@ -195,10 +195,10 @@ def gap_flow(
     gradient: Gradient,
     augment: int = 0,
 ) -> GapFlow:
-    """An ODE between observations, by Euler's method if the settings give its steps.
+    """ODE flow between observations, by Euler's method if `euler_steps` is set.
 
     Raises:
-        ConfigError: A solver with times of steps or jumps.
+        ConfigError: The solver has `step_t` or `jump_t`.
     """
     warn_if_overaugmented(augment, size)
     first, last = data.span
@@ -208,9 +208,9 @@ def gap_flow(
         if getattr(solver, name):
             raise ConfigError(
                 f"solver.{name}={list(getattr(solver, name))} means nothing to an ODE between "
-                "observations, for every gap starts at another time; leave it out, or set "
+                "observations, because every gap starts at another time; leave it out, or set "
                 "model.euler_steps"
             )
     net = dynamics(settings, size + augment, layers)
-    span = (last - first) or 1.0  # of series of one observation each
+    span = (last - first) or 1.0  # 0 if each series has one observation
     return GapFlow(net, solver, gradient, span, augment)

@@ -1,4 +1,4 @@
-"""Dates and times of day that are written as whole numbers, and are not as far apart as these."""
+"""Detection of dates and times of day that are written as whole numbers, such as 20240331."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ __all__ = ["are_eight_digits", "reject_numeric_dates", "warn_of_numeric_dates"]
 
 log = logging.getLogger(__name__)
 
-# By the number of digits; how many are dates if they are meant so: among numbers of another kind
-# one in hundreds is a date, but seconds since 1970 have ten digits too.
+# By the number of digits: the format, and the fraction that must be valid dates. Among other
+# numbers one in hundreds is a valid date, but seconds since 1970 have ten digits too.
 CERTAIN = {
     8: ("%Y%m%d", 0.5),
     10: ("%Y%m%d%H", 1.0),
     12: ("%Y%m%d%H%M", 0.5),
     14: ("%Y%m%d%H%M%S", 0.5),
 }
-FIRST = 100  # rows that are looked at before all of them are
-FEWEST = 3  # different numbers, from which on they may be seen to be dates
-REGULAR = 4  # different numbers, from which on even steps of dates are no chance
-JUMP = 3  # times the largest step within a month, say, that every step to the next one is
-EXPECTED = 7  # numbers in the gaps if they were no dates, of which there is none
+FIRST = 100  # rows that are checked before all others
+FEWEST = 3  # distinct numbers that are enough to recognise dates
+REGULAR = 4  # distinct numbers whose equal steps as dates are no coincidence
+JUMP = 3  # smallest ratio of a step to the next month, say, to the largest step within one
+EXPECTED = 7  # expected numbers in the gaps if they were not dates; there are none if they are
 
 
 def reject_numeric_dates(table: TableFile, numbers: pd.Series, is_later: bool) -> None:
-    """Numbers such as 20240331 and 20240401 are not as far from each other as their dates.
+    """Raise for numbers such as 20240331 and 20240401, whose difference is not that of the dates.
 
     Args:
-        is_later: Whether a model is trained already, on times that are numbers.
+        is_later: Whether a model has already been trained, on times that are numbers.
 
     Raises:
-        DataError: With the setting by which they are read as dates.
+        DataError: Names the setting with which they are read as dates.
     """
     form = ""
     for some in (numbers.iloc[:FIRST], numbers):  # most tables have no dates, and are long
@@ -55,7 +55,7 @@ def reject_numeric_dates(table: TableFile, numbers: pd.Series, is_later: bool) -
 
 
 def format_of_numbers(numbers: pd.Series) -> str:
-    """The format of dates that are whole numbers, or nothing.
+    """The format of dates that are written as whole numbers; empty if they are not dates.
 
     >>> format_of_numbers(pd.Series([2024033023.0, 2024033100.0]))
     '%Y%m%d%H'
@@ -65,11 +65,11 @@ def format_of_numbers(numbers: pd.Series) -> str:
     if not np.isfinite(numbers).all() or (numbers % 1 != 0).any() or (numbers < 19e6).any():
         return ""
     text = numbers.map("{:.0f}".format)
-    form, share = CERTAIN.get(len(text.iloc[0]), ("", 0.0))
+    form, min_fraction = CERTAIN.get(len(text.iloc[0]), ("", 0.0))
     if not form or text.str.len().nunique() > 1:
         return ""
     dates = pd.to_datetime(text, format=form, errors="coerce").dt.year.between(1900, 2100)
-    return form if dates.all() or dates.mean() > share else ""
+    return form if dates.all() or dates.mean() > min_fraction else ""
 
 
 def are_eight_digits(numbers: pd.Series) -> bool:
@@ -81,19 +81,20 @@ def are_eight_digits(numbers: pd.Series) -> bool:
 
 
 class NumericDates(NamedTuple):
-    """Numbers of a few digits that may be dates.
+    """Format of dates that are written as numbers of a few digits.
 
     Attributes:
         format: As Python's `strptime` reads it.
-        base: Numbers from one month, say, to the next one.
-        most: Of these the ones that are dates.
-        of: Days, say, since some start, or None where a number is no date.
+        base: Difference of the numbers from one month, say, to the next.
+        dates_per_block: How many of these numbers at most are dates.
+        to_ordinal: Function from numbers to days, say, since some start; returns None if any is
+            not a date.
     """
 
     format: str
     base: int
-    most: int
-    of: Callable[[np.ndarray], np.ndarray | None]
+    dates_per_block: int
+    to_ordinal: Callable[[np.ndarray], np.ndarray | None]
 
 
 def _months(numbers: np.ndarray) -> np.ndarray | None:
@@ -129,14 +130,14 @@ POSSIBLE = (
 
 
 def warn_of_numeric_dates(table: TableFile, form: TableFormat, times: pd.Series) -> None:
-    """Warn of numbers such as 202312 and 202401, between which there is never a month 13."""
+    """Warn about numbers such as 202312 and 202401, which look like dates (no month is 13)."""
     numbers = np.unique(times.to_numpy(np.float64))
     if len(numbers) < FEWEST or (numbers % 1 != 0).any() or numbers[0] < 0 or numbers[-1] > 3e6:
         return
     whole = numbers.astype(np.int64)
     possible = []
     for kind in POSSIBLE:
-        real, carries = kind.of(whole), np.flatnonzero(np.diff(whole // kind.base))
+        real, carries = kind.to_ordinal(whole), np.flatnonzero(np.diff(whole // kind.base))
         if real is not None and len(carries):
             possible.append((kind, real, (whole[carries[0]], whole[carries[0] + 1])))
     if not possible:
@@ -170,11 +171,11 @@ def warn_of_numeric_dates(table: TableFile, form: TableFormat, times: pd.Series)
 
 
 def are_dates(numbers: np.ndarray, real: np.ndarray, kind: NumericDates) -> bool:
-    """Whether numbers that may be dates are so by their steps.
+    """Whether the steps of numbers that may be dates show that they are.
 
     Args:
-        numbers: Different ones, rising.
-        real: Days, say, that they stand for.
+        numbers: Distinct and ascending.
+        real: The days, say, that they stand for.
     """
     steps, true = np.diff(numbers), np.diff(real)
     blocks = numbers // kind.base
@@ -186,9 +187,9 @@ def are_dates(numbers: np.ndarray, real: np.ndarray, kind: NumericDates) -> bool
         jumps = len(within) > 0 and across.min() >= JUMP * within.max()
         if jumps and true[carried].max() <= 2 * true[~carried].max():
             return True
-    gap = kind.base - kind.most
-    if gcd(*steps.tolist()) >= gap:  # they could be in no gap
+    gap = kind.base - kind.dates_per_block
+    if gcd(*steps.tolist()) >= gap:  # none could lie in a gap anyway
         return False
     _, counts = np.unique(blocks, return_counts=True)
     pairs = np.minimum(counts[1:], counts[:-1])[np.diff(np.unique(blocks)) == 1]
-    return bool(pairs.sum() * gap / kind.most >= EXPECTED)
+    return bool(pairs.sum() * gap / kind.dates_per_block >= EXPECTED)

@@ -17,10 +17,10 @@ __all__ = ["BatchFlippingRNNVAE", "MisreadGaps", "MisreadODERNN"]
 
 
 class MisreadGaps(Recurrence):
-    """Integrates the gaps that the official code's stand-alone ODE-RNN does.
+    """Recurrence that integrates the same wrong gaps as the official code's stand-alone ODE-RNN.
 
-    Before the second observation it goes forwards over the whole series, in one step; before the
-    k-th it goes backwards over the gap between the two observations before.
+    Before the second observation it integrates forwards over the whole series, in one step; before
+    the k-th, backwards over the gap between the two preceding observations.
     """
 
     def gaps_between(self, seen: Observations) -> tuple[Tensor, Tensor]:
@@ -29,14 +29,14 @@ class MisreadGaps(Recurrence):
         whole = last - seen.times[:, :1]
         wrong = torch.cat([torch.zeros_like(gaps[:, :1]), whole, -gaps[:, 1:-1]], 1)
         wrong = wrong[:, : gaps.shape[1]]
-        # A single step for what runs forwards.
+        # Forward gaps do not count for the longest gap, so that they take a single step.
         return wrong, (-wrong).amax(0).clamp(min=1e-30)
 
 
 class MisreadODERNN(Autoregressive):
-    """Predicts the next observation from the state at the last one, which nothing carries on."""
+    """Predicts the next observation from the state at the last one, not advanced in time."""
 
-    def _carried(self, state: Tensor, since: Tensor) -> Tensor:
+    def _advance(self, state: Tensor, elapsed: Tensor) -> Tensor:
         return state
 
     def _between(self, state: Tensor, gaps: Tensor, longest: float | None = None) -> Tensor:
@@ -44,9 +44,9 @@ class MisreadODERNN(Autoregressive):
 
 
 class BatchFlippingRNNVAE(RNNVAE):
-    """Means to read a series backwards, and flips the batch instead of the time.
+    """RNN-VAE that flips the batch instead of time where it should read series backwards.
 
-    Its samples change their order, and each is decoded from another one.
+    Samples thus change their order, and each series is decoded from the z0 of another one.
     """
 
     def encode(self, observed: Series) -> tuple[Tensor, Tensor]:

@@ -22,10 +22,10 @@ __all__ = ["periodic_curves", "periodic_data"]
 def periodic_data(
     settings: PeriodicConfig, seed: int = 0, device: torch.device | None = None
 ) -> ForecastData:
-    """Draw trajectories; the first 80 % train.
+    """Sample trajectories; the first 80 % are for training.
 
-    The published errors are those of values between 0 and 1: a model that predicts a constant has
-    0.073, their variance.
+    The published errors are those of values scaled to [0, 1]: a model that predicts a constant has
+    an error of 0.073, their variance.
     """
     generator = torch.Generator().manual_seed(seed)
     series = periodic_curves(
@@ -82,7 +82,7 @@ def periodic_curves(
 
 
 def distinct_times(rows: int, count: int, span: float, generator: torch.Generator) -> Tensor:
-    """Sorted uniform times above 0 that differ from each other also as float32."""
+    """Sorted uniform times above 0 that are distinct even as float32."""
     times = torch.zeros(rows, count, dtype=torch.float64)
     missing = torch.ones(rows, dtype=torch.bool)
     while bool(missing.any()):

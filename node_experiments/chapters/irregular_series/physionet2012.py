@@ -1,7 +1,7 @@
-"""Records of intensive care, PhysioNet / Computing in Cardiology Challenge 2012.
+"""Intensive care records of the PhysioNet / Computing in Cardiology Challenge 2012.
 
-The files are not shipped: `set-a` and `set-b` with one text file a patient, and the outcomes of
-each, `Outcomes-a.txt` and `Outcomes-b.txt`.
+The files are not shipped: `set-a` and `set-b` with one text file per patient, and the outcomes of
+each set, `Outcomes-a.txt` and `Outcomes-b.txt`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ WHERE_FROM = "https://physionet.org/content/challenge-2012/1.0.0/"
 NO_OUTCOMES = f"get it from {WHERE_FROM}, or read the sets that have one (dataset.sets=a)"
 HOURS = 48.0
 
-# What is known of a patient at admission; the rest is measured again and again.
+# Recorded once, at admission; the rest is measured repeatedly.
 DESCRIPTORS = ("Age", "Gender", "Height", "ICUType")
 NAMES = (
     "Weight Albumin ALP ALT AST Bilirubin BUN Cholesterol Creatinine DiasABP FiO2 GCS Glucose "
@@ -70,14 +70,15 @@ class Readings(NamedTuple):
 def physionet_data(
     settings: PhysioNet2012Config, seed: int = 0, device: torch.device | None = None
 ) -> ForecastData:
-    """Patients with the parameters measured in their first 48 hours; 80 % of the patients train.
+    """Parameters measured in the patients' first 48 hours; 80 % of the patients are for training.
 
-    The variant `paper`: the time of 48 hours is 1 and the scaling is learned from the training
-    patients. `official_code`: a batch's last time is 1, and the scaling is learned from all
-    patients; it reads the set `a` when it classifies. See also `load_physionet`.
+    Variant `paper`: times are divided by 48 hours, and the scaling is learned from the training
+    patients. Variant `official_code`: times of a batch are divided by the last one, and the
+    scaling is learned from all patients; for classification the official code reads only set `a`
+    (`dataset.sets=a`). See also `load_physionet`.
 
     Raises:
-        DataError: A file is missing, truncated, or a line of it is not of the format.
+        DataError: A file is missing or truncated, or one of its lines is malformed.
     """
     official = settings.variant == "official_code"
     series = load_physionet(
@@ -95,7 +96,7 @@ def physionet_data(
         seed,
         device,
         classes=2,
-        divide_by_last=official,
+        normalise_times_per_batch=official,
         features=PARAMETERS if official else MEASURED,
         time_unit=TimeUnit("h", HOURS),
         scaling=scale,
@@ -103,12 +104,12 @@ def physionet_data(
 
 
 def folder_of(settings: PhysioNet2012Config) -> Path:
-    """Where the files are."""
+    """Folder of the files."""
     return Path(settings.root).expanduser() if settings.root else cache_folder() / "physionet2012"
 
 
 def physionet_files(settings: PhysioNet2012Config) -> list[Path]:
-    """What a run reads: the folder or the archive of each set, and its outcomes if there are."""
+    """Paths that a run reads: the folder or archive of each set, and its outcomes if present."""
     root, found = folder_of(settings), []
     for letter in settings.sets:
         with suppress(DataError):
@@ -123,10 +124,11 @@ def load_physionet(
     """Patients in the order of their numbers, with in-hospital death as label.
 
     Args:
-        official: All 41 parameters, -1 as a value like any other, times in hours, and a point at
-            0 for everybody. Else 37 parameters, -1 is missing, 48 hours are 1, and patients of
-            whom nothing was measured are left out.
-        need_labels: Reject a patient without outcome; else the label is -1.
+        official: Whether to read all 41 parameters, -1 as a value like any other, times in hours,
+            and a point at time 0 for everybody. Otherwise 37 parameters are read, -1 means
+            missing, times are in units of 48 hours, and patients without a measurement are left
+            out.
+        need_labels: Whether to reject a patient without an outcome; otherwise its label is -1.
     """
     parts, labels = [], []
     for letter in sets:
@@ -156,14 +158,14 @@ def load_physionet(
 
 
 def stamp(source: Path) -> str:
-    """What changes when a file or a folder is replaced."""
+    """Hash that changes when a file or a folder is replaced."""
     files = sorted(source.glob("*.txt")) if source.is_dir() else [source]
     stats = ((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
     return hashlib.sha256(repr(list(stats)).encode()).hexdigest()
 
 
 def points_of(source: Path, bin_hours: float, official: bool) -> dict[str, Tensor]:
-    """Points of all patients that have any, flat, with the number of points of each."""
+    """Points of all patients that have any, concatenated, and the number of points of each."""
     readings = read_set(source)
     patient, parameter = np.array(readings.patient, dtype=np.int64), np.array(readings.parameter)
     value = np.array(readings.value, dtype=np.float64)
@@ -208,7 +210,7 @@ def read_record(where: str, text: str, patient: int, readings: Readings) -> None
     """Add the readings of one patient; a header line may be missing.
 
     Raises:
-        DataError: A line that is not `hh:mm,parameter,value`, or times out of order.
+        DataError: A line is not `hh:mm,parameter,value`, or times are out of order.
     """
     latest = 0
     for number, line in enumerate(text.splitlines(), 1):
@@ -236,7 +238,7 @@ def read_record(where: str, text: str, patient: int, readings: Readings) -> None
         try:
             reading = float(value)
         except ValueError as error:
-            raise DataError(f"{at}: the value {value[:20]!r} is no number") from error
+            raise DataError(f"{at}: the value {value[:20]!r} is not a number") from error
         if not np.isfinite(reading):
             raise DataError(f"{at}: the value {value[:20]!r} is not finite")
         readings.patient.append(patient)
@@ -249,7 +251,8 @@ def read_outcomes(path: Path) -> dict[str, int]:
     """In-hospital death of each patient, 0 or 1; a header line may be missing.
 
     Raises:
-        DataError: The file is missing, or a line has not six columns ending in 0 or 1.
+        DataError: The file is missing, a line does not have six columns ending in 0 or 1, or a
+            patient has two lines.
     """
     outcomes = {}
     for number, line in text_lines(path, NO_OUTCOMES):
@@ -260,6 +263,10 @@ def read_outcomes(path: Path) -> dict[str, int]:
             raise DataError(
                 f"{path}, line {number}: a line is RecordID,SAPS-I,SOFA,Length_of_stay,Survival,"
                 f"In-hospital_death, the last 0 or 1; found {line[:60]!r}"
+            )
+        if cells[0] in outcomes:
+            raise DataError(
+                f"{path}, line {number}: patient {cells[0]} has another line before; remove one"
             )
         outcomes[cells[0]] = int(cells[5])
     return outcomes

@@ -1,4 +1,4 @@
-"""PhysioNet 2012 beside Rubanova, Chen & Duvenaud 2019: Tables 4 and 5, and deaths (Table 6)."""
+"""PhysioNet 2012: Tables 4, 5 and 6 (mortality) of Rubanova, Chen & Duvenaud 2019 beside ours."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 
 from pandas import DataFrame
 
-from ...reports.rank_test import JOINED, ordered
+from ...reports.rank_test import ORDER_LEGEND, order_text
 from ...reports.table import Cell, ReportTable
-from .counted_runs import Counted, collect, first_of, protocols
+from .counted_runs import Counted, collect, first_metric, protocols
 from .tables import MODELS, SQUARED_ERRORS, cell
 
 __all__ = [
     "AUTOREGRESSIVE",
-    "DEATHS",
     "ENCODING",
-    "FILLING_IN",
-    "FORECAST",
+    "EXTRAPOLATION_COLUMN",
+    "INTERPOLATION_COLUMN",
+    "MORTALITY_COLUMN",
     "PHYSIONET_TABLES",
     "column_runs",
 ]
@@ -31,7 +31,7 @@ LABELS = {
     "rnn_decay": "RNN with decay",
     "latent_ode_poisson": "latent ODE (Poisson process)",
 }
-# Mean and deviation as published: squared errors x 1000, then areas under the curve.
+# Published mean and standard deviation: squared errors x 1000, then areas under the curve.
 INTERPOLATION = {
     "irregular_rnn_dt": (3.520, 0.276),
     "rnn_impute": (3.243, 0.275),
@@ -75,11 +75,11 @@ ERRORS = (
 
 @dataclass(frozen=True)
 class Column:
-    """One task: what is read of a run, and what is published.
+    """One task: the metrics that are read from a run, and the published values.
 
     Attributes:
-        metrics: Tags of which the first that a run has counts.
-        higher_is_better: A fraction whose distance to 1 is the error.
+        metrics: Tags, of which the first that a run has counts.
+        higher_is_better: Whether the metric is a fraction whose distance from 1 is the error.
     """
 
     task: str
@@ -90,38 +90,46 @@ class Column:
     higher_is_better: bool = False
 
 
-FILLING_IN = Column("interpolation", "interpolation", SQUARED_ERRORS, INTERPOLATION, 1000)
-FORECAST = Column("extrapolation", "extrapolation", SQUARED_ERRORS, EXTRAPOLATION, 1000)
-DEATHS = Column("classification", "AUC", ("auc/test",), MORTALITY, higher_is_better=True)
+INTERPOLATION_COLUMN = Column(
+    "interpolation", "interpolation", SQUARED_ERRORS, INTERPOLATION, 1000
+)
+EXTRAPOLATION_COLUMN = Column(
+    "extrapolation", "extrapolation", SQUARED_ERRORS, EXTRAPOLATION, 1000
+)
+MORTALITY_COLUMN = Column("classification", "AUC", ("auc/test",), MORTALITY, higher_is_better=True)
 
 
 def table(
     runs: DataFrame, title: str, caption: str, models: Sequence[str], columns: Sequence[Column]
 ) -> ReportTable:
-    """Published values and ours, side by side, and the order that ours have."""
+    """Table of published values beside ours, with the ranking of ours."""
     rows: list[list[Any]] = [[LABELS[model]] for model in models]
     headings, notes = ["model"], []
-    said: dict[str, list[str]] = defaultdict(list)
+    titles_by_budget: dict[str, list[str]] = defaultdict(list)
     for column in columns:
         counted = column_runs(runs, models, column)
         found = counted.by_model()
         ours = {
-            model: [column.scale * first_of(run, column.metrics) for run in found.get(model, [])]
+            model: [
+                column.scale * first_metric(run, column.metrics) for run in found.get(model, [])
+            ]
             for model in models
         }
         headings += [f"{column.title}, published", f"{column.title}, ours"]
         for row, model in zip(rows, models, strict=True):
             published = column.published.get(model)
-            row += [None if published is None else known(*published), cell(ours[model])]
+            row += [None if published is None else published_cell(*published), cell(ours[model])]
         notes += order(column, {LABELS[model]: ours[model] for model in found})
         unrun = [LABELS[model] for model in models if model not in found]
         if found and unrun:
             notes.append(f"{column.title}, not run: {'; '.join(unrun)}.")
-        said[protocols(counted.runs)].append(column.title)
+        titles_by_budget[protocols(counted.runs)].append(column.title)
         notes += counted.notes
     if any("to the highest" in note for note in notes):
-        notes.append(JOINED)
-    budgets = " ".join(f"{', '.join(titles)}: {budget}" for budget, titles in said.items())
+        notes.append(ORDER_LEGEND)
+    budgets = " ".join(
+        f"{', '.join(titles)}: {budget}" for budget, titles in titles_by_budget.items()
+    )
     return ReportTable.of(
         title,
         headings,
@@ -133,15 +141,15 @@ def table(
 
 
 def column_runs(runs: DataFrame, models: Collection[str], column: Column) -> Counted:
-    """The runs of a column of such a table."""
+    """The runs that a column counts."""
     return collect(runs, "physionet2012", column.task, models, column.metrics)
 
 
 def order(column: Column, ours: Mapping[str, Sequence[float]]) -> list[str]:
-    """The models from the lowest error to the highest; no sentence where there is one.
+    """Sentence that ranks the models from the lowest error to the highest; none for one model.
 
     Args:
-        ours: Numbers of the column by the label of the model.
+        ours: Values of the column by the label of the model.
     """
     if len(ours) < 2:
         return []
@@ -149,11 +157,11 @@ def order(column: Column, ours: Mapping[str, Sequence[float]]) -> list[str]:
     if column.higher_is_better:
         what = f"1 - {column.title}"
         errors = {label: [1 - each for each in found] for label, found in ours.items()}
-    return [f"{what}, from the lowest median to the highest: {ordered(errors)}."]
+    return [f"{what}, from the lowest median to the highest: {order_text(errors)}."]
 
 
-def known(mean: float, deviation: float) -> Cell:
-    """A published value."""
+def published_cell(mean: float, deviation: float) -> Cell:
+    """Cell of a published mean and standard deviation."""
     return Cell(f"{mean:.3f} ± {deviation:.3f}", {"": mean, "spread": deviation})
 
 
@@ -164,7 +172,7 @@ PHYSIONET_TABLES: dict[str, Callable[[DataFrame], ReportTable]] = {
         caption=f"Autoregressive models on PhysioNet 2012. {ERRORS} Each value is predicted from "
         "those before it.",
         models=AUTOREGRESSIVE,
-        columns=[FILLING_IN],
+        columns=[INTERPOLATION_COLUMN],
     ),
     "table5": partial(
         table,
@@ -172,7 +180,7 @@ PHYSIONET_TABLES: dict[str, Callable[[DataFrame], ReportTable]] = {
         caption=f"Models with a latent z0 on PhysioNet 2012. {ERRORS} At interpolation the values "
         "that are scored were read; at extrapolation those of the first 24 h were.",
         models=ENCODING,
-        columns=[FILLING_IN, FORECAST],
+        columns=[INTERPOLATION_COLUMN, EXTRAPOLATION_COLUMN],
     ),
     "auc": partial(
         table,
@@ -180,6 +188,6 @@ PHYSIONET_TABLES: dict[str, Callable[[DataFrame], ReportTable]] = {
         caption="Area under the ROC curve of deaths in hospital, PhysioNet 2012 (Table 6). The "
         "published RNN-VAE reads another patient's record (`model.variant=official_bug`).",
         models=(*AUTOREGRESSIVE, *ENCODING),
-        columns=[DEATHS],
+        columns=[MORTALITY_COLUMN],
     ),
 }

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from ...config import ConfigError
-from ...config.checks import some_of
+from ...config.checks import first_names
 from ...data.ragged import RaggedSeries
 from ...data.table_file import PARQUET, TableFile
 from ..prediction import Inputs, Prediction, Request
-from .bands import bands
+from .bands import bands, warn_of_uncalibrated_bands
 from .forecast_figure import forecast_figure
 from .measurements import Measurements
-from .predict_source import source_of
+from .predict_source import prediction_source
 from .series_schema import SeriesSchema
 from .table_cells import text_of
 from .table_times import times_of
@@ -30,24 +30,24 @@ __all__ = ["predict_series", "predictions"]
 log = logging.getLogger(__name__)
 
 WHOLE_NUMBER = r"0|[1-9]\d{0,17}"
-EARLY = 1e-6  # of the span: single precision puts no time before the first observation
-FAR, FURTHEST = 2, 20  # spans of training, after which a warning is due, and nothing predicted
-POINTS = 50  # of a forecast over the time span of training, when no times are asked for
-TOGETHER = 200  # series in one solve, at most
-NUMBERS = 4_000_000  # drawn at once
+EARLY = 1e-6  # fraction of the span: tolerance of single precision at the first observation
+FAR, FURTHEST = 2, 20  # training spans, beyond which to warn, and to predict nothing
+POINTS = 50  # of a forecast over the time span of training, if no times are requested
+SERIES_PER_SOLVE = 200  # series per solve, at most
+MAX_SAMPLED_VALUES = 4_000_000  # at once
 
 
 def predict_series(trained: Any, request: Request) -> Prediction:
     """Forecasts with bands, or class probabilities, of a user's series or of the test series.
 
     Raises:
-        DataError: The table cannot be read by what the checkpoint learned.
-        ConfigError: Times for a classifier.
+        DataError: The table cannot be read with the schema of the checkpoint.
+        ConfigError: Times or latent states are requested of a classifier.
     """
     model, data, device = trained.model, trained.data, trained.device
-    schema, seen, table = source_of(trained, request.inputs)
+    schema, seen, table = prediction_source(trained, request.inputs)
     series = schema.series(seen)
-    of = f"{len(seen)} series"
+    what = f"{len(seen)} series"
     if data.task == "classification":
         if request.times is not None or request.latent:
             raise ConfigError(
@@ -55,9 +55,9 @@ def predict_series(trained: Any, request: Request) -> Prediction:
                 "was trained with dataset.task=classification"
             )
         by_time = data.label_per == "time"
-        times = own_times(schema, seen, table) if by_time else None
+        times = row_times(schema, seen, table) if by_time else None
         found = class_probabilities(model, schema, seen, series, times, device)
-        return Prediction(as_given(found, schema, request.inputs, table), of)
+        return Prediction(in_user_form(found, schema, request.inputs, table), what)
     samples = request.samples
     warn_of_bands(model, schema.columns.features)
     forecasts, latent = predictions(
@@ -65,58 +65,60 @@ def predict_series(trained: Any, request: Request) -> Prediction:
         request.latent, request.after_last,
     )  # fmt: skip
     return Prediction(
-        as_given(forecasts, schema, request.inputs, table),
-        of,
+        in_user_form(forecasts, schema, request.inputs, table),
+        what,
         lambda: forecast_figure(schema, seen, forecasts),
-        None if latent is None else as_given(latent, schema, request.inputs, table),
+        None if latent is None else in_user_form(latent, schema, request.inputs, table),
     )
 
 
 def warn_of_bands(model: Any, features: Sequence[str]) -> None:
-    """Warn where a band has the noise of training, too narrow for series that are new."""
+    """Warn about bands whose noise is not calibrated, and thus too narrow for new series."""
     fitted = model.predictive_noise.calibrated.tolist()
     if not all(fitted):
-        log.warning(
-            "the 90 %% band of %s is not calibrated and likely too narrow: training had too few "
-            "held-out values, or no validation series",
-            some_of([name for name, done in zip(features, fitted, strict=True) if not done]),
+        warn_of_uncalibrated_bands(
+            first_names([name for name, done in zip(features, fitted, strict=True) if not done]),
+            "training had too few held-out values, or no validation series",
         )
 
 
-def as_given(
+def in_user_form(
     found: pd.DataFrame,
     schema: SeriesSchema,
     inputs: Inputs | None,
     table: TableFile | None = None,
 ) -> pd.DataFrame:
-    """Names of series and times of day as the user's table has them.
+    """Convert names of series and times of day back to the form of the user's table.
 
     Args:
-        table: What was read of the inputs, or of `dataset.path`; None of test series.
+        table: The table that was read from the inputs or `dataset.path`; None for test series.
     """
-    of_series, of_times = schema.form.series_column, schema.form.time_column
+    series_column, time_column = schema.form.series_column, schema.form.time_column
     given, in_days = pd.DataFrame(), False
     if isinstance(inputs, pd.DataFrame):
         given = TableFile.of(inputs).rows
     elif table is not None and Path(table.source).suffix.lower() in PARQUET:
-        given = table.rows  # whose numbers and words are known apart
-    if table is not None and of_times in table.rows:
-        in_days = bool(text_of(table.rows[of_times]).str.contains("day").any())
-    series, times = given.get(of_series), given.get(of_times)
+        given = table.rows  # which tells numbers from words
+    if table is not None and time_column in table.rows:
+        in_days = bool(text_of(table.rows[time_column]).str.contains("day").any())
+    series, times = given.get(series_column), given.get(time_column)
     if series is not None and series.dtype != object:
         names = series.drop_duplicates()
-        found[of_series] = found[of_series].map(dict(zip(text_of(names), names, strict=True)))
-    elif series is None and found[of_series].str.fullmatch(WHOLE_NUMBER).all():
-        found[of_series] = found[of_series].astype(int)  # as a table is read again
-    written = times is None or not pd.api.types.is_timedelta64_dtype(times)
-    if of_times in found and written and pd.api.types.is_timedelta64_dtype(found[of_times]):
+        given_names = dict(zip(text_of(names), names, strict=True))
+        found[series_column] = found[series_column].map(given_names)
+    elif series is None and found[series_column].str.fullmatch(WHOLE_NUMBER).all():
+        # As when the written table is read.
+        found[series_column] = found[series_column].astype(int)
+    as_text = times is None or not pd.api.types.is_timedelta64_dtype(times)
+    if time_column in found and as_text and pd.api.types.is_timedelta64_dtype(found[time_column]):
         text = str if in_days else clock_text
-        found[of_times] = found[of_times].map({x: text(x) for x in found[of_times].unique()})
+        texts = {x: text(x) for x in found[time_column].unique()}
+        found[time_column] = found[time_column].map(texts)
     return found
 
 
 def clock_text(time: pd.Timedelta) -> str:
-    """A time of day, or a longer one, as `26:30:00`."""
+    """Text of a time of day, or of a longer duration, such as `26:30:00`."""
     value = pd.Timedelta(time).value
     seconds, fraction = divmod(abs(value), 10**9)
     sign = "-" if value < 0 else ""
@@ -140,33 +142,35 @@ def predictions(
     """Mean and 90 % band of every feature, one row for each series and time.
 
     Args:
-        series: As `schema.series` reads `seen`.
+        series: The series of `seen`, as read by `schema.series`.
         span: First and last model time of training.
-        times, after_last: As in `asked_times`.
+        times, after_last: As in `requested_times`.
         gap: Mean model time between two observations in training.
 
     Returns:
-        The columns of series and of times as they are called in training, and for each feature
-        its name and `_q05` and `_q95` behind it, empty before the first observation, from where on
-        a model predicts, and much later; with latent trajectories, from the mean of z0, also
-        series, times and `z1`, `z2`, ...
+        A frame with the columns of series and times, named as in training, and three columns for
+        each feature: its name, and the name with `_q05` and `_q95`. They are empty before the
+        first observation, where predictions start, and beyond `FURTHEST` training spans. Also, if
+        `with_latent`, a frame of series, times and the latent trajectory `z1`, `z2`, ... from the
+        mean of z0; otherwise None.
     """
-    at, labels = asked_times(schema, seen, span, times, after_last)
+    at, labels = requested_times(schema, seen, span, times, after_last)
     features, undo = schema.columns.features, schema.value_scaling.undo
     count = at.shape[1]
-    together = max(1, min(TOGETHER, NUMBERS // (samples * count * len(features))))
+    per_series = samples * count * len(features)
+    per_solve = max(1, min(SERIES_PER_SOLVE, MAX_SAMPLED_VALUES // per_series))
     names = pd.Series(seen.names, dtype=object)
     length = (span[1] - span[0]) or 1.0
     furthest = span[0] + FURTHEST * length
-    of_all = (float(at.max()) - span[0]) / length if at.size else 0.0
-    if of_all > FAR:
+    reach = (float(at.max()) - span[0]) / length if at.size else 0.0
+    if reach > FAR:
         log.warning(
             "forecasts reach %.3g times as far as the training series do; beyond them the bands "
             "are not calibrated, and likely too narrow",
-            of_all,
+            reach,
         )
     frames, latent, early, late = [], [], 0, 0
-    for chosen in torch.arange(len(seen)).split(together):
+    for chosen in torch.arange(len(seen)).split(per_solve):
         wanted = torch.from_numpy(at[chosen.numpy()])
         model_times = wanted.clamp(max=furthest).float().to(device)
         observed = series.take(chosen).to(device).pad(torch.arange(len(chosen)))
@@ -190,14 +194,14 @@ def predictions(
             latent.append(pd.DataFrame(rows | {f"z{k + 1}": z for k, z in enumerate(by_dim)}))
     if early:
         log.warning(
-            "%d rows are before the first observation of their series, from where on the model "
-            "predicts, and are empty",
+            "%d rows are before the first observation of their series, where predictions start, "
+            "and are empty",
             early,
         )
     if late:
         log.warning(
-            "%d rows are later than %d times the span of the training series, of which the model "
-            "knows nothing, and are empty",
+            "%d rows are later than %d times the span of the training series, too far for the "
+            "model to predict, and are empty",
             late,
             FURTHEST,
         )
@@ -207,38 +211,39 @@ def predictions(
     )
 
 
-def asked_times(
+def requested_times(
     schema: SeriesSchema,
     seen: Measurements,
     span: tuple[float, float],
     times: Sequence[Any] | None,
     after_last: bool = False,
 ) -> tuple[np.ndarray, Callable[[Tensor], pd.Series]]:
-    """Model times `(series, time)`, and those of some series as the user writes them.
+    """Requested model times `(series, time)`, and a function that writes those of some series.
 
     Args:
         times: In the table's units, for every series; a grid over the span when None.
-        after_last: Whether they count from the last observation of each series, of dates in hours.
+        after_last: Whether times count from the last observation of each series, for dates in
+            hours.
 
     Raises:
-        DataError: Times that are not of the kind of the table's.
+        DataError: The times are of another kind than the table's.
     """
     units = schema.times
     origins = units.origins(seen)[:, None]
     if times is None:
         even = np.linspace(span[0], span[1], POINTS)
         if units.in_seconds:
-            raw = units.whole(even, origins)
-            return units.to_model(raw, origins), lambda chosen: units.written(raw[chosen])
+            raw = units.round_up(even, origins)
+            return units.to_model(raw, origins), lambda chosen: units.unparse(raw[chosen])
         grid = np.broadcast_to(even, (len(seen), POINTS))
         return grid, lambda chosen: units.to_user(grid[chosen], origins[chosen])
     if after_last:
         ahead = units.after_last(seen, np.unique(np.asarray(times, np.float64)))
-        return units.to_model(ahead, origins), lambda chosen: units.written(ahead[chosen])
-    raw = np.sort(units.raw(pd.Series(list(dict.fromkeys(times)))))
+        return units.to_model(ahead, origins), lambda chosen: units.unparse(ahead[chosen])
+    raw = np.sort(units.parse(pd.Series(list(dict.fromkeys(times)))))
     return (
         units.to_model(raw, origins),
-        lambda chosen: units.written(np.tile(raw, len(chosen))),
+        lambda chosen: units.unparse(np.tile(raw, len(chosen))),
     )
 
 
@@ -253,13 +258,14 @@ def class_probabilities(
     """The probability of each class, one row for each series, or for each time of it.
 
     Args:
-        series: As `schema.series` reads `seen`.
-        times: Of all rows of `seen`, as `own_times` gives them; None of classes of series.
+        series: The series of `seen`, as read by `schema.series`.
+        times: Times of all rows of `seen`, as returned by `row_times`; None for one class per
+            series.
     """
     assert schema.classes is not None
     frames = []
-    for start in range(0, len(seen), TOGETHER):
-        chosen = torch.arange(start, min(start + TOGETHER, len(seen)))
+    for start in range(0, len(seen), SERIES_PER_SOLVE):
+        chosen = torch.arange(start, min(start + SERIES_PER_SOLVE, len(seen)))
         observed = series.take(chosen).to(device).pad(torch.arange(len(chosen)))
         if hasattr(model, "encode"):
             z0, _ = model.encode(observed)
@@ -267,33 +273,35 @@ def class_probabilities(
             logits = model.classify(z0.unsqueeze(0), states)[0]
         else:
             logits = model.classify(model.read(observed), observed.times)
-        shares = logits.softmax(-1).cpu().numpy()
+        probabilities = logits.softmax(-1).cpu().numpy()
         for row, i in enumerate(chosen.tolist()):
             columns: dict[str, Any] = {schema.form.series_column: seen.names[i]}
-            of_series = shares[row]
+            of_rows = probabilities[row]
             if times is not None:
                 first, last = int(seen.offsets[i]), int(seen.offsets[i + 1])
-                of_series = of_series[: last - first]
-                columns[schema.form.time_column] = schema.times.written(times[first:last])
+                of_rows = of_rows[: last - first]
+                columns[schema.form.time_column] = schema.times.unparse(times[first:last])
             else:
-                of_series = of_series[None]
+                of_rows = of_rows[None]
             for place, name in enumerate(schema.classes):
-                columns[f"probability of {name}"] = of_series[:, place]
+                columns[f"probability of {name}"] = of_rows[:, place]
             frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)
 
 
-def own_times(schema: SeriesSchema, seen: Measurements, table: TableFile | None) -> np.ndarray:
-    """The time of each row, as `SeriesTimes.raw` gives it, shape `(row,)`.
+def row_times(schema: SeriesSchema, seen: Measurements, table: TableFile | None) -> np.ndarray:
+    """The time of each row, in the form of `SeriesTimes.raw`, shape `(row,)`.
 
-    Measurements keep times since the first of a series. These and the first add up to a time
-    that may differ in its last digits from that of the table, which is the nearest one there.
+    Measurements store times since the first one of a series. Their sum with the first time may
+    differ in its last digits from the time in the table, so the nearest time there is returned.
 
     Args:
-        table: Where the series come from; None of test series.
+        table: The table that the series come from; None for test series.
     """
-    since = np.round(seen.times * 1e9).astype(np.int64) if schema.times.in_seconds else seen.times
-    found = np.repeat(seen.origins, np.diff(seen.offsets)) + since
+    elapsed = (
+        np.round(seen.times * 1e9).astype(np.int64) if schema.times.in_seconds else seen.times
+    )
+    found = np.repeat(seen.origins, np.diff(seen.offsets)) + elapsed
     if table is None:
         return found
     known = np.unique(times_of(table, schema.form, schema.columns.time_kind))

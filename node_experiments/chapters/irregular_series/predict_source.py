@@ -1,4 +1,4 @@
-"""The series that are predicted from: a user's table, or what a model sees of its test series."""
+"""The series to predict from: a user's table, or the observed points of the test series."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from torch import Tensor
 
 from ...data.table_file import TableFile
-from ..prediction import Inputs, table_in
-from .csv_series import learned_schema
+from ..prediction import Inputs, as_table
+from .csv_series import restored_schema
 from .later_tables import warn_of_far_series
 from .measurements import Measurements
 from .series_schema import SeriesSchema
@@ -21,24 +21,24 @@ from .table_format import Columns, TableFormat
 from .user_table import read_as_written, read_user_table, with_series
 from .windows import latest_window
 
-__all__ = ["source_of"]
+__all__ = ["prediction_source"]
 
-# What a dataset makes of a table, given its settings and the features of the model.
+# Preprocessing of a table by dataset, given its settings and the features of the model.
 PREPARED: dict[str, Callable[..., TableFile]] = {
     "mimic_demo": first_hours,
     "pbcseq": logarithms_of_visits,
 }
 
 
-def source_of(
+def prediction_source(
     trained: Any, inputs: Inputs | None
 ) -> tuple[SeriesSchema, Measurements, TableFile | None]:
-    """What a checkpoint learned of its data, the series that it predicts from, and their table.
+    """The schema of a checkpoint, the series to predict from, and their table.
 
     Args:
-        inputs: A table like the one that the model was trained on, or, of data of the package
-            that are no table, with the columns `series` and `time` and the features. When None,
-            that of `dataset.path`; without one, the test series, which have no table.
+        inputs: A table like the one that the model was trained on; for datasets of the package
+            that are not tables, one with the columns `series` and `time` and the features. When
+            None, the table of `dataset.path`; without one, the test series, which have no table.
 
     Raises:
         DataError: The table cannot be read.
@@ -48,33 +48,33 @@ def source_of(
         schema = schema_of(data)
         if inputs is None:
             return schema, test_series(data, schema), None
-        table = table_in(inputs)
+        table = as_table(inputs)
         return schema, schema.read(table), table
-    schema = learned_schema(settings, data.learned)
+    schema = restored_schema(settings, data.learned)
     if inputs is None and settings.path is None and data.source is not None:
         return schema, test_series_of_table(data), None
     if inputs is None:
         table = read_user_table(settings)
     else:
         as_written = partial(read_as_written, settings=settings)
-        table = with_series(table_in(inputs, as_written), settings)
+        table = with_series(as_table(inputs, as_written), settings)
     if settings.name in PREPARED:
         table = PREPARED[settings.name](table, settings, schema.columns.features)
     seen = schema.read(table)
     if settings.observed_window is not None:
-        seen = latest_window(seen, settings.observed_window * schema.columns.hour)
+        seen = latest_window(seen, settings.observed_window * schema.columns.duration_unit)
     warn_of_far_series(table.source, schema, seen, data.span[1], data.mean_gap)
     return schema, seen, table
 
 
 def schema_of(data: Any) -> SeriesSchema:
-    """Names and scales of data of the package that are no table; times are in their unit."""
+    """Schema of a dataset of the package that is not a table; times are in the dataset's unit."""
     features = data.features or tuple(f"x{n + 1}" for n in range(data.dim))
     shift, scale = (0.0,) * data.dim, (1.0,) * data.dim
     if data.scaling is not None:
         shift, scale = (tuple(x.tolist()) for x in (data.scaling.shift, data.scaling.scale))
     forecasts = data.test.data
-    last = float(forecasts.target.times.max()) if forecasts.divide_by_last else 1.0
+    last = float(forecasts.target.times.max()) if forecasts.normalise_times_per_batch else 1.0
     classes = None if data.classes is None else tuple(map(str, range(data.classes)))
     form = TableFormat(value_columns=features, label_per=data.label_per or "series")
     time_scale = data.time_unit.scale * last
@@ -82,13 +82,13 @@ def schema_of(data: Any) -> SeriesSchema:
 
 
 def test_series(data: Any, schema: SeriesSchema) -> Measurements:
-    """What the model sees of each test series, in the units of the data; numbers are names."""
+    """Observed points of each test series, in the units of the data, with indices as names."""
     seen = data.test.data.observed
     values = schema.value_scaling.undo(seen.values.cpu().double()).numpy()
     if seen.feature_mask is not None:
         values = np.where(seen.feature_mask.cpu().numpy(), values, np.nan)
     size = len(seen)
-    times = in_unit(seen.times, data.time_unit.scale)
+    times = to_unit(seen.times, data.time_unit.scale)
     return Measurements(
         names=list(map(str, range(size))),
         offsets=seen.offsets.numpy(),
@@ -101,10 +101,10 @@ def test_series(data: Any, schema: SeriesSchema) -> Measurements:
     )
 
 
-def in_unit(times: Tensor, scale: float) -> np.ndarray:
-    """Model times in a unit of which `scale` are 1, with no more decimals than tell them apart.
+def to_unit(times: Tensor, scale: float) -> np.ndarray:
+    """Convert model times to a unit (model time 1 is `scale`), with no more decimals than needed.
 
-    The third frame of 28 is 3 then, and not 2.9999999702.
+    Frame 3 of 28 is then 3, and not 2.9999999702.
     """
     single = times.cpu().numpy()
     exact = found = single.astype(np.float64) * scale
@@ -115,7 +115,7 @@ def in_unit(times: Tensor, scale: float) -> np.ndarray:
 
 
 def test_series_of_table(data: Any) -> Measurements:
-    """What the model sees of each test series of a table, as the table has it."""
+    """Observed points of each test series of a table, in the units of the table."""
     _, table, series = data.source
     observed = data.test.data.observed
     places = [table.names.index(name) for name in data.test_names]

@@ -17,11 +17,12 @@ __all__ = ["RNNVAE", "at_places"]
 
 
 class RNNVAE(SeriesVAE):
-    """A GRU that starts at z0 at the first time and is fed its last prediction, with the gap.
+    """RNN-VAE whose decoder is a GRU that starts from z0 and is fed its last prediction and gap.
 
     Args:
-        time_unit: Gaps are read in multiples of this.
-        after: Whether the first time that it is trained on is that after the observed ones.
+        time_unit: Gaps are expressed in multiples of this.
+        after: Whether z0 is the state at the first time after the observations in training,
+            instead of at the first observation.
     """
 
     follows_times: ClassVar[bool] = True
@@ -54,10 +55,10 @@ class RNNVAE(SeriesVAE):
         return torch.stack(states, 1).view(*z0.shape[:-1], len(states), z0.shape[-1])
 
     def forecast(self, z0: Tensor, observed: Series, times: Tensor, gap: float) -> Tensor:
-        """States between those of steps as long as the mean gap, as the GRU has learned to take.
+        """States interpolated between GRU steps as long as the mean gap, as in training.
 
-        Steps start at the first observation, or where the training started after the last one; a
-        time before is that of the start.
+        Steps start at the first observation or, with `after`, one gap after the last one; earlier
+        times have the state of the start.
         """
         start = observed.times[:, -1:] + gap if self.after else observed.times[:, :1]
         place = ((times - start) / gap).clamp(min=0)
@@ -65,11 +66,11 @@ class RNNVAE(SeriesVAE):
         grid = start + gap * torch.arange(steps + 1, device=times.device)
         states = self.states(z0, grid)
         before = place.floor().long().clamp(max=steps - 1)
-        share = (place - before).unsqueeze(-1).to(states.dtype)
-        return torch.lerp(at_places(states, before), at_places(states, before + 1), share)
+        fraction = (place - before).unsqueeze(-1).to(states.dtype)
+        return torch.lerp(at_places(states, before), at_places(states, before + 1), fraction)
 
 
 def at_places(states: Tensor, places: Tensor) -> Tensor:
-    """Of states `(..., batch, time, latent)` those at places `(batch or 1, place)`."""
+    """Select from states `(..., batch, time, latent)` those at places `(batch or 1, place)`."""
     index = places.unsqueeze(-1).expand(*states.shape[:-2], -1, states.shape[-1])
     return states.gather(-2, index)

@@ -1,4 +1,4 @@
-"""Dates in one column and times of day, or days and hours, in another: one alone is no time."""
+"""Detection of times that are split over two columns, such as dates and times of day."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pandas as pd
 from ...data.table_file import TableFile
 from ...errors import DataError
 from .numeric_dates import are_eight_digits
-from .table_cells import parsed, text_of
+from .table_cells import parse_numbers, text_of
 from .table_format import TableFormat
 from .time_forms import certain_dates, like_dates
 
@@ -22,83 +22,85 @@ __all__ = ["check_separate_dates"]
 log = logging.getLogger(__name__)
 
 DAY = 24 * 3600 * 10**9  # nanoseconds
-CHANCE = 1e-3  # that a column changes wherever the times fall
+MAX_COINCIDENCE = 1e-3  # largest probability of a coincidence of falls and changes
 DAYS = re.compile(r"(?:.*[\W_])?(?:day|date|datum|tag|fecha|jour)s?(?:[\W_\d].*)?", re.IGNORECASE)
 
 
 def check_separate_dates(
     table: TableFile, form: TableFormat, kind: str, times: pd.Series, others: Sequence[str]
 ) -> None:
-    """Reject times that start again wherever another column has the next date.
+    """Reject times that start over whenever another column moves on to the next date.
 
-    Where that column may hold something else than dates, and where the user has named the
-    features, a warning says so.
+    This is only a warning if that column may hold something other than dates, or if the user has
+    named the features.
 
     Args:
-        times: As `times_of` reads them.
+        times: Times as `times_of` reads them.
         others: Columns that may hold dates.
 
     Raises:
-        DataError: With both columns.
+        DataError: Names both columns.
     """
-    of_day = kind == "clock" and bool(times.max() < DAY)
-    if kind != "number" and not of_day:
+    is_time_of_day = kind == "clock" and bool(times.max() < DAY)
+    if kind != "number" and not is_time_of_day:
         return
     series = text_of(table.rows[form.series_column])
     variable = form.variable_column or "variable"
     names = [str(name) for name in table.rows.columns]
-    if names.count(variable) == 1 and variable not in others:  # of a long table
+    if names.count(variable) == 1 and variable not in others:  # a long table
         series = series + "\0" + text_of(table.rows[variable])
     steps = times.groupby(series.to_numpy(), sort=False).diff().to_numpy(float)
-    if not of_day and not (steps < 0).any():
+    if not is_time_of_day and not (steps < 0).any():
         return
     for name in dict.fromkeys(others):
         if names.count(name) > 1:
             continue
-        found = held_dates(table, form, name, series, steps, of_day)
+        found = classify_date_column(table, form, name, series, steps, is_time_of_day)
         if found is not None:
-            say(table, form, name, of_day, found == "dates")
+            report_split_times(table, form, name, is_time_of_day, found == "dates")
             return
 
 
-def held_dates(
+def classify_date_column(
     table: TableFile,
     form: TableFormat,
     name: str,
     series: pd.Series,
     steps: np.ndarray,
-    of_day: bool,
+    is_time_of_day: bool,
 ) -> str | None:
-    """`dates` if a column holds those of the times, `parts` if it may, such as days; else None.
+    """Return `dates` if a column holds the dates of the times, `parts` if it may; else None.
 
     Args:
-        series: Those of the rows, and of a long table their variables.
-        steps: Of the times, from the row before of the same series; NaN at its first.
-        of_day: Whether the times are those of a day.
+        series: The series of each row, and in a long table also its variable.
+        steps: Difference of each time from the previous row of the same series; NaN at its first.
+        is_time_of_day: Whether the times are times of day.
     """
-    cells, bad = parsed(table, name, form)
+    cells, bad = parse_numbers(table, name, form)
     if bad.any():
         text = text_of(table.rows[name])
         cells = pd.Series(pd.factorize(text)[0], text.index)
         dates = certain_dates(text)
-        if of_day and dates and (cells[text != ""].groupby(series).nunique() > 1).any():
+        if is_time_of_day and dates and (cells[text != ""].groupby(series).nunique() > 1).any():
             return "dates"
         if not like_dates(text) or not changes_where_times_fall(cells, series, steps, True):
             return None
         return "dates" if dates else "parts"
     if cells.isna().any():
         return None
-    if of_day and are_eight_digits(cells) and (cells.groupby(series).nunique() > 1).any():
+    if is_time_of_day and are_eight_digits(cells) and (cells.groupby(series).nunique() > 1).any():
         return "dates"
-    days = of_day and DAYS.fullmatch(name) is not None and rises(cells, series)
+    days = is_time_of_day and DAYS.fullmatch(name) is not None and is_nondecreasing(cells, series)
     return "parts" if days or changes_where_times_fall(cells, series, steps, False) else None
 
 
-def say(table: TableFile, form: TableFormat, name: str, of_day: bool, are_dates: bool) -> None:
-    """Raise, or warn, with both columns and what to do."""
+def report_split_times(
+    table: TableFile, form: TableFormat, name: str, is_time_of_day: bool, are_dates: bool
+) -> None:
+    """Raise or warn with a message that names both columns and says what to do."""
     time = repr(form.time_column)
     what = f"{table.source}: {time} falls within a series where {name!r} changes"
-    if of_day:
+    if is_time_of_day:
         cells = "dates" if are_dates else "values"
         what = f"{table.source}: {time} holds times of day, and {name!r} {cells} that change"
     if not are_dates:
@@ -106,25 +108,25 @@ def say(table: TableFile, form: TableFormat, name: str, of_day: bool, are_dates:
             "%s, and rows are sorted by %s alone; if both are one time, such as day and hour, "
             "join them in one column (2024-03-31 14:05, or hours since some start); if %r tells "
             "several series apart, join it with %r",
-            what if not of_day else f"{what} within a series",
+            what if not is_time_of_day else f"{what} within a series",
             time,
             name,
             form.series_column,
         )
         return
-    what += " within a series" if of_day else ""
+    what += " within a series" if is_time_of_day else ""
     join = "join them in one column (2024-03-31 14:05)"
     if form.value_columns is not None:
         log.warning("%s; if they are one time, %s", what, join)
         return
-    unless = "the times are durations" if of_day else "they are not one time"
+    unless = "the times are durations" if is_time_of_day else "they are not one time"
     raise DataError(
         f"{what}; {join}, or, if {unless}, name the features with dataset.value_columns"
     )
 
 
-def rises(numbers: pd.Series, series: pd.Series) -> bool:
-    """Whether whole numbers rise, or stay, within every series, and are not all the same there."""
+def is_nondecreasing(numbers: pd.Series, series: pd.Series) -> bool:
+    """Whether these are whole numbers that never fall within a series and rise in at least one."""
     steps = numbers.groupby(series.to_numpy(), sort=False).diff().dropna()
     return bool((numbers % 1 == 0).all() and (steps >= 0).all() and (steps > 0).any())
 
@@ -132,13 +134,13 @@ def rises(numbers: pd.Series, series: pd.Series) -> bool:
 def changes_where_times_fall(
     cells: pd.Series, series: pd.Series, steps: np.ndarray, are_words: bool
 ) -> bool:
-    """Whether a column changes wherever the times fall, more often than by chance.
+    """Whether a column changes wherever the times fall, and more often than by chance.
 
-    Numbers never fall themselves, and words do not come back.
+    In addition, numbers must never fall at a change, and words must not recur within a series.
 
     Args:
-        cells: Numbers, or those of words.
-        steps: As in `held_dates`.
+        cells: Numbers, or the codes of words.
+        steps: As in `classify_date_column`.
 
     >>> hours, days = pd.Series([8, 20, 9, 21, 7] * 9), pd.Series([1, 1, 2, 2, 3] * 9)
     >>> series = pd.Series(np.repeat(list("abcdefghi"), 5))
@@ -162,17 +164,17 @@ def changes_where_times_fall(
     elif (change[changes] < 0).any():
         return False
     counts = (int(found.sum()) for found in (falls, changes, ~np.isnan(steps)))
-    return chance(*counts) < CHANCE
+    return coincidence_probability(*counts) < MAX_COINCIDENCE
 
 
-def chance(falls: int, changes: int, steps: int) -> float:
-    """The probability that all falls are at changes if they were anywhere.
+def coincidence_probability(falls: int, changes: int, steps: int) -> float:
+    """Probability that all falls coincide with changes if the falls were placed at random.
 
-    >>> round(chance(2, 2, 4), 3)  # one of six pairs
+    >>> round(coincidence_probability(2, 2, 4), 3)  # one of six pairs
     0.167
     """
 
-    def of(all_of: int, some: int) -> float:
+    def log_binomial(all_of: int, some: int) -> float:
         return lgamma(all_of + 1) - lgamma(some + 1) - lgamma(all_of - some + 1)
 
-    return float(np.exp(of(changes, falls) - of(steps, falls)))
+    return float(np.exp(log_binomial(changes, falls) - log_binomial(steps, falls)))

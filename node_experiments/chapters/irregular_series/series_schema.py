@@ -1,7 +1,7 @@
-"""What a model has learned of a user's table: names, units and scales, kept in its checkpoint.
+"""Names, units and scales that a model learned from a user's table, kept in its checkpoint.
 
-It is fitted once, on the training series, and then maps every later table to what the model reads
-and the model's answers back to the user's names and units.
+A schema is fitted once, on the training series. It then converts every later table to the model's
+inputs, and the model's outputs back to the user's names and units.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...config.checks import some_of
+from ...config.checks import first_names
 from ...data.ragged import RaggedSeries, ragged
 from ...data.scaling import Scaling
 from ...data.table_file import TableFile
@@ -31,18 +31,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SeriesSchema:
-    """From a table to scaled series, and back.
+    """Conversion of a table to scaled series, and back.
 
     Attributes:
-        form: How the user's tables are written.
-        columns: Features in the order of the model, and what else the table held.
+        form: Format of the user's tables.
+        columns: Features in the order of the model, and the other columns of the table.
         classes: Names of the classes in the order of the logits; None without labels.
-        time_origin: `series`: time 0 is the first observation of each series. `file`: that of the
-            training file, `first`.
-        first: First time of the training file: a number, or nanoseconds of a date.
-        time_scale: Model time 1 in units of the table, of dates in seconds.
-        shift, scale: Of each feature: the model reads `(value - shift) / scale`.
-        static_shift, static_scale: The same of each static number or indicator.
+        time_origin: Where time is 0. `series`: at the first observation of each series. `file`: at
+            that of the training file, `first`.
+        first: First time of the training file: a number, or the nanoseconds of a date.
+        time_scale: The model's time 1 in units of the table; in seconds for dates.
+        shift, scale: Scaling of each feature: the model reads `(value - shift) / scale`.
+        static_shift, static_scale: Likewise for each static number or indicator.
     """
 
     form: TableFormat
@@ -71,11 +71,11 @@ class SeriesSchema:
         """Learn names, units and scales.
 
         Args:
-            seen: What was read of the training file.
-            training: Numbers of the series that train, in the order of their names; all when None.
+            seen: The measurements in the training file.
+            training: Indices of the training series, in the order of their names; all if None.
             scaling: As in `Scaling.fit_values`.
             time_origin: `series` or `file`.
-            time_scale: Time that becomes 1; the longest training series when None.
+            time_scale: Time that becomes 1; the length of the longest training series if None.
         """
         chosen = np.arange(len(seen)) if training is None else np.asarray(training)
         rows = np.isin(np.repeat(np.arange(len(seen)), np.diff(seen.offsets)), chosen)
@@ -85,7 +85,7 @@ class SeriesSchema:
         pairs = zip(columns.features, seen_once, strict=True)
         never = [name for name, ever in pairs if not ever]
         if never:
-            log.warning("no training series has a value of %s", some_of(never))
+            log.warning("no training series has a value of %s", first_names(never))
         _check_spread(values, scaled, columns.features)
         static = torch.from_numpy(seen.static[chosen])
         of_static = Scaling.fit_values(static.nan_to_num(), ~static.isnan(), "standard")
@@ -99,7 +99,7 @@ class SeriesSchema:
             tuple(of_static.shift.tolist()), tuple(of_static.scale.tolist()),
         )  # fmt: skip
         if time_scale is None:
-            longest = float(schema.times.since(seen)[rows].max())
+            longest = float(schema.times.elapsed(seen)[rows].max())
             time_scale = longest if longest > 0 else 1.0
         return replace(schema, time_scale=float(time_scale))
 
@@ -111,13 +111,13 @@ class SeriesSchema:
 
     @property
     def times(self) -> SeriesTimes:
-        """How times are read and written."""
+        """Conversion of times between the table and the model."""
         return SeriesTimes(
             self.form, self.columns.time_kind, self.time_origin, self.first, self.time_scale
         )
 
     def read(self, table: TableFile) -> Measurements:
-        """The measurements of a table, by the names that were learned.
+        """Read the measurements of a table by the learned names of its columns.
 
         Raises:
             DataError: As in `read_measurements`.
@@ -125,21 +125,21 @@ class SeriesSchema:
         return read_measurements(table, self.form, self.columns)
 
     def series(self, seen: Measurements, need_labels: bool = False) -> RaggedSeries:
-        """Scaled series for the model.
+        """Scale the series for the model.
 
         Args:
-            need_labels: Reject a series without a label; with `label_per=time` count the rows
-                without one, which are read and not scored.
+            need_labels: Reject a series without a label; with `label_per=time`, warn instead of
+                the number of rows without one, which are read but not scored.
 
         Raises:
-            DataError: A class that was not there in training, a label that is missing, or times
-                that are one in single precision.
+            DataError: A class that did not occur in training, a missing label, or successive
+                times that are equal in single precision.
         """
         values = torch.from_numpy(seen.values)
         mask = ~values.isnan()
         of_values = self.value_scaling
         scaled = ((values - of_values.shift) / of_values.scale).masked_fill(~mask, 0)
-        times = torch.from_numpy(self.times.of(seen))
+        times = torch.from_numpy(self.times.model_times(seen))
         self._check(seen, scaled, times)
         return ragged(
             times,
@@ -152,7 +152,7 @@ class SeriesSchema:
         )
 
     def static(self, seen: Measurements) -> Tensor | None:
-        """Scaled static numbers and then where they are known, shape `(series, 2 * static)`."""
+        """Scaled static numbers, then indicators of known ones, shape `(series, 2 * static)`."""
         if not self.static_shift:
             return None
         values = torch.from_numpy(seen.static)
@@ -176,7 +176,7 @@ class SeriesSchema:
             )
             raise DataError(
                 f"{seen.where(row)}: this time of series {seen.names[int(number[row])]!r} and the "
-                f"one before are one number in single precision; {remedy}, or leave out one of "
+                f"one before are equal in single precision; {remedy}, or leave out one of "
                 "the two rows"
             )
         large = ~values.float().isfinite().all(1)
@@ -191,7 +191,7 @@ class SeriesSchema:
         places = {name: place for place, name in enumerate(self.classes)} | {"": -1}
         if need and by_time and (without := seen.labels.count("")):
             log.warning(
-                "%d of %d rows have no label in %r: they are read, and not scored",
+                "%d of %d rows have no label in %r: they are read, but not scored",
                 without,
                 len(seen.labels),
                 self.form.label_column,
@@ -212,7 +212,7 @@ class SeriesSchema:
         return torch.tensor([places[label] for label in seen.labels])
 
     def names(self) -> dict[str, list[str]]:
-        """What the numbers of a model's inputs and outputs stand for, in their order."""
+        """Names of the features, static columns and classes, in the order of the model."""
         static = [
             f"{name}={value}" if value else name
             for name in self.form.static_columns
@@ -226,12 +226,12 @@ class SeriesSchema:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for a checkpoint."""
+        """Plain values for a checkpoint."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> SeriesSchema:
-        """What `to_dict` gave."""
+        """Restore a schema from the values that `to_dict` returned."""
 
         def tuples(value: Any) -> Any:
             return tuple(value) if isinstance(value, list) else value
@@ -244,10 +244,10 @@ class SeriesSchema:
 
 
 def _check_spread(values: Tensor, scaled: Scaling, features: Sequence[str]) -> None:
-    """Reject values of whose squares double precision knows nothing: they would all become one.
+    """Reject values whose spread cannot be squared in double precision: all would become equal.
 
     Raises:
-        DataError: With the feature, and its range.
+        DataError: Names the feature and its range.
     """
     known = ~values.isnan()
     low = values.masked_fill(~known, torch.inf).amin(0)
@@ -264,7 +264,7 @@ def _check_spread(values: Tensor, scaled: Scaling, features: Sequence[str]) -> N
 
 
 def _class_order(name: str) -> tuple[int, float, str]:
-    """Numbers before words, each in their order."""
+    """Sort key that puts numbers before words, each in their natural order."""
     try:
         return 0, float(name), name
     except ValueError:

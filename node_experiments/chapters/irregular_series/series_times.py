@@ -1,4 +1,4 @@
-"""Times of a user's table as a model reads them, and back."""
+"""Conversion of times between a user's table and a model."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from .time_unit import TimeUnit
 
 __all__ = ["SeriesTimes"]
 
-DIGITS = 15  # of a decimal number, that doubles tell apart from its neighbours
-LARGEST = 2.0**62  # so that sums of whole times are integers of 64 bits
+DIGITS = 15  # decimal digits that a double always represents
+LARGEST = 2.0**62  # so that sums of whole times fit into 64-bit integers
 
 
 @dataclass(frozen=True)
 class SeriesTimes:
-    """From the times of a table to those of a model, and back.
+    """Conversion from the times of a table to those of a model, and back.
 
     Attributes:
-        form: How the user's tables are written.
-        kind: `number`, `date`, `zoned` (a date with a zone) or `clock` (`hh:mm[:ss]`).
-        origin: `series`: time 0 is the first observation of each series. `file`: that of the
-            training file, `first`.
-        first: First time of the training file: a number, or nanoseconds of a date.
-        scale: Model time 1 in units of the table, of dates in seconds.
+        form: Format of the user's tables.
+        kind: `number`, `date`, `zoned` (a date with a time zone) or `clock` (`hh:mm[:ss]`).
+        origin: Where time is 0. `series`: at the first observation of each series. `file`: at that
+            of the training file, `first`.
+        first: First time of the training file: a number, or the nanoseconds of a date.
+        scale: The model's time 1 in units of the table; in seconds for dates.
     """
 
     form: TableFormat
@@ -40,7 +40,7 @@ class SeriesTimes:
 
     @property
     def unit(self) -> TimeUnit:
-        """Hours of dates and clocks; of numbers that of their column, by its name."""
+        """Unit for display: hours for dates and clocks; for numbers the name of their column."""
         if self.in_seconds:
             return TimeUnit("h", self.scale / 3600)
         name = self.form.time_column
@@ -48,11 +48,11 @@ class SeriesTimes:
 
     @property
     def in_seconds(self) -> bool:
-        """Whether times are those of dates or clocks."""
+        """Whether the times are dates or clock times, whose differences are in seconds."""
         return self.kind != "number"
 
-    def since(self, seen: Measurements) -> np.ndarray:
-        """Time of each row since its origin, in units of the table, of dates in seconds."""
+    def elapsed(self, seen: Measurements) -> np.ndarray:
+        """Time of each row since its origin, in units of the table; in seconds for dates."""
         if self.origin == "series":
             return seen.times
         offset = (seen.origins - self.first).astype(np.float64)
@@ -60,38 +60,39 @@ class SeriesTimes:
         return seen.times + np.repeat(offset, np.diff(seen.offsets))
 
     def origins(self, seen: Measurements) -> np.ndarray:
-        """The time at which the model's time of each series is 0, shape `(series,)`."""
+        """The time in the table at which each series has model time 0, shape `(series,)`."""
         if self.origin == "series":
             return seen.origins
         return np.full(len(seen), self.first, dtype=seen.origins.dtype)
 
     def to_model(self, times: np.ndarray, origins: np.ndarray) -> np.ndarray:
-        """Times, as `raw` gives them, as the model reads them.
+        """Convert times, as `parse` returns them, to the model's.
 
         Args:
-            times, origins: Of shapes that broadcast.
+            times, origins: Arrays whose shapes broadcast.
         """
         since = (times - origins).astype(np.float64) / (1e9 if self.in_seconds else 1)
         return since / self.scale
 
     def to_user(self, times: np.ndarray, origins: np.ndarray) -> pd.Series:
-        """Model times, flattened, as the table writes them: numbers, dates or durations.
+        """Convert model times to those of the table, flattened: numbers, dates or durations.
 
         Args:
-            times, origins: Of shapes that broadcast.
+            times, origins: Arrays whose shapes broadcast.
         """
         if not self.in_seconds:
-            return self.written(times * self.scale + origins)
-        return self.written(origins + np.round(times * self.scale * 1e9).astype(np.int64))
+            return self.unparse(times * self.scale + origins)
+        return self.unparse(origins + np.round(times * self.scale * 1e9).astype(np.int64))
 
-    def whole(self, times: np.ndarray, origins: np.ndarray) -> np.ndarray:
-        """Dates or times of day, as `raw` gives them, at model times or soon after.
+    def round_up(self, times: np.ndarray, origins: np.ndarray) -> np.ndarray:
+        """Dates or times of day, as `parse` returns them, at model times or just after.
 
-        They are whole seconds, or milli- or microseconds, from the origins, where that moves none
-        by more than a thousandth of a step: spreadsheets read no nanoseconds.
+        They are rounded up to whole seconds, milliseconds or microseconds from the origins: the
+        coarsest unit that moves no time by more than a thousandth of a step, since spreadsheets
+        cannot read nanoseconds.
 
         Args:
-            times: Rising, shape `(time,)`.
+            times: Increasing times, shape `(time,)`.
             origins: Shape `(series, 1)`.
         """
         nanoseconds = times * self.scale * 1e9
@@ -99,8 +100,8 @@ class SeriesTimes:
         unit = next((unit for unit in (10**9, 10**6, 10**3) if unit <= step / 1000), 1)
         return origins + np.ceil(nanoseconds / unit - 1e-6).astype(np.int64) * unit
 
-    def written(self, times: np.ndarray) -> pd.Series:
-        """Times as `raw` gives them, flattened, as the table writes them."""
+    def unparse(self, times: np.ndarray) -> pd.Series:
+        """Convert times, as `parse` returns them, to those of the table, flattened."""
         raw = times.ravel()
         if not self.in_seconds:
             return pd.Series(raw)
@@ -110,14 +111,15 @@ class SeriesTimes:
         return dates.dt.tz_localize("UTC") if self.kind == "zoned" else dates
 
     def after_last(self, seen: Measurements, ahead: np.ndarray) -> np.ndarray:
-        """Times ahead of the last observation of each series, as `raw` gives them.
+        """Times after the last observation of each series, as `parse` returns them.
 
         Args:
-            ahead: In the unit of the table, of dates and times of day in hours, shape `(time,)`.
+            ahead: Time after the last observation in the unit of the table, in hours for dates and
+                times of day, shape `(time,)`.
 
         Returns:
-            Shape `(series, time)`; dates to the microsecond, numbers without the noise of sums
-            (0.3, not 0.30000000000000004), and as integers where all of them and those of the
+            Shape `(series, time)`. Dates are exact to the microsecond. Numbers have no rounding
+            noise (0.3, not 0.30000000000000004), and are integers if all of them and those of the
             table are whole.
         """
         last, origins = seen.times[seen.offsets[1:] - 1][:, None], seen.origins[:, None]
@@ -131,15 +133,15 @@ class SeriesTimes:
         digits = [float(f"{time:.{DIGITS}g}") for time in exact.ravel()]
         return np.array(digits).reshape(exact.shape)
 
-    def of(self, seen: Measurements) -> np.ndarray:
+    def model_times(self, seen: Measurements) -> np.ndarray:
         """The time of each row as the model reads it, shape `(row,)`."""
-        return self.since(seen) / self.scale
+        return self.elapsed(seen) / self.scale
 
-    def raw(self, times: pd.Series) -> np.ndarray:
-        """Times of the user: numbers as they are, dates and clocks in nanoseconds.
+    def parse(self, times: pd.Series) -> np.ndarray:
+        """Parse the user's times: numbers are unchanged, dates and clocks become nanoseconds.
 
         Raises:
-            DataError: They are not of the kind of the table's.
+            DataError: They are not of the same kind as the times of the table.
         """
         kind = self.kind
         if kind == "number":
@@ -168,7 +170,7 @@ class SeriesTimes:
                 "after_last=True"
             )
             raise DataError(
-                f"{str(times[found.isna()].iloc[0])!r} is no time to predict at; the model was "
+                f"{str(times[found.isna()].iloc[0])!r} is not a time to predict at; the model was "
                 f"trained on a table whose times are {wanted[kind]}"
                 + ("" if kind == "number" else ahead)
             )

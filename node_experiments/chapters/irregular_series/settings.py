@@ -26,29 +26,29 @@ FORECASTS = ("interpolation", "extrapolation")
 
 @dataclass
 class ForecastingConfig:
-    """What a model sees of each series, and what it should predict: the same for all datasets."""
+    """Settings that all datasets share: what a model observes of each series and predicts."""
 
     GROUP: ClassVar[str] = "dataset"
     TASKS: ClassVar[tuple[str, ...]] = FORECASTS
-    # What decides which series train, and in which units: another value would test on some.
+    # Settings that fix the training series and their units: with others, some would be tested on.
     LEARNED: ClassVar[tuple[str, ...]] = ("scaling",)
 
     task: str = "interpolation"  # interpolation | extrapolation | classification
     observed_fraction: float = 1.0  # paper: fraction of the visible points that a model sees
-    observed_points: int | None = None  # or their number
+    observed_points: int | None = None  # their number, instead of the fraction
     extrapolate_from: float = 0.5  # paper: fraction of the time range observed when extrapolating
-    redraw: bool = True  # draw in every epoch what is seen; official_code: also when testing
+    redraw: bool = True  # draw observed points in every epoch; official_code: also when testing
     train_size: int | None = None  # series to train on; all when null
-    validation_size: int | None = 0  # choice: series of the training part; official_code: 0
+    validation_size: int | None = 0  # choice: training series to validate on; official_code: 0
     test_size: int | None = None  # series to test on; all when null
     class_weights: str = "none"  # choice: none | balanced: rare classes count more in training
     batch_size: int = 50  # official_code: training series per batch
-    eval_batch_size: int = 1000  # choice, official_code the whole part: series per evaluated batch
+    eval_batch_size: int = 1000  # choice, official_code all: series per batch in evaluation
     passes: int = 1  # official_code: passes over the training series that make one epoch
 
     @property
     def learned(self) -> dict[str, Any]:
-        """What a model was trained with, by the setting, and keeps with later data."""
+        """Settings, by name, that a trained model keeps when it reads other data."""
         kept = {name: getattr(self, name) for name in self.LEARNED}
         return {"task": self.task == "classification"} | kept
 
@@ -79,13 +79,13 @@ class PeriodicConfig(ForecastingConfig):
     name: str = "periodic"  # periodic
     variant: str = "paper"  # paper: individual times | official_code: one set of times for all
     trajectories: int = 1000  # paper: trajectories, of which 80 % train
-    points: int = 100  # paper: of each trajectory
+    points: int = 100  # paper: points of each trajectory
     span: float = 5.0  # paper: the times are from 0 to this
-    noise: float = 0.01  # choice, paper unknown: standard deviation; official_code: width
-    # choice: the published errors are those of values between 0 and 1
+    noise: float = 0.01  # choice, paper unknown: std of the noise, or with official_code width
+    # choice: the published errors are of values between 0 and 1
     scaling: str = "minmax"  # none | standard | minmax | official_code, from the training part
-    observed_fraction: float = 0.1  # paper: 0.1, 0.2, 0.3 and 0.5
-    validation_size: int = 100  # choice; paper and official_code have none
+    observed_fraction: float = 0.1  # paper: 0.1, 0.2, 0.3 or 0.5 of the points
+    validation_size: int = 100  # choice, paper none: training series to validate on
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -107,11 +107,11 @@ class HopperConfig(ForecastingConfig):
     variant: str = "paper"  # scaling from: paper: training series | official_code: all series
     root: str | None = None  # folder of the generated file; a cache folder of the user when null
     trajectories: int = 10_000  # paper: trajectories to generate, of which 80 % train
-    window: int = 100  # paper: points of interpolation; extrapolation reads all 200
+    window: int = 100  # paper: points to interpolate; extrapolation uses all 200
     # the units of the published errors
     scaling: str = "official_code"  # none | standard | minmax | official_code: (x - min) / max
-    observed_fraction: float = 0.1  # paper: 0.1, 0.2, 0.3 and 0.5
-    validation_size: int = 200  # choice; paper and official_code have none
+    observed_fraction: float = 0.1  # paper: 0.1, 0.2, 0.3 or 0.5 of the points
+    validation_size: int = 200  # choice, paper none: training series to validate on
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -130,11 +130,11 @@ class JapaneseVowelsConfig(ForecastingConfig):
     LEARNED: ClassVar[tuple[str, ...]] = ("scaling", "split_seed")
 
     name: str = "japanese_vowels"  # japanese_vowels
-    dropped: float = 0.0  # choice: fraction of the frames that is missing: 0, 0.3, 0.5 and 0.7
+    dropped: float = 0.0  # choice: fraction of the frames that are dropped: 0, 0.3, 0.5, 0.7
     scaling: str = "standard"  # choice: none | standard | minmax | official_code
-    split_seed: int = 42  # choice: of the validation utterances
+    split_seed: int = 42  # choice: seed that draws the validation utterances
     task: str = "classification"  # interpolation | extrapolation | classification
-    validation_size: int = 54  # choice: a fifth of the training utterances
+    validation_size: int = 54  # choice: training utterances to validate on, a fifth
     batch_size: int = 32  # choice: training series per batch
 
     def __post_init__(self) -> None:
@@ -145,27 +145,27 @@ class JapaneseVowelsConfig(ForecastingConfig):
 
 @dataclass
 class PhysioNet2012Config(ForecastingConfig):
-    """Records of intensive care, PhysioNet / Computing in Cardiology Challenge 2012.
+    """Intensive care records of the PhysioNet / Computing in Cardiology Challenge 2012.
 
-    set-a, set-b, Outcomes-a.txt and Outcomes-b.txt in `root`, from
+    Reads set-a, set-b, Outcomes-a.txt and Outcomes-b.txt in `root`, from
     https://physionet.org/content/challenge-2012/1.0.0/ (folders, .tar.gz or .zip). Records without
-    any reading are left out. To classify deaths: dataset.task=classification
-    dataset.observed_fraction=1, where every record of the sets needs an outcome (dataset.sets=a
-    without Outcomes-b.txt, as the paper).
+    any reading are left out. To classify deaths, set dataset.task=classification and
+    dataset.observed_fraction=1; every record of the sets then needs an outcome (without
+    Outcomes-b.txt, set dataset.sets=a, as in the paper).
     """
 
     TASKS: ClassVar[tuple[str, ...]] = (*FORECASTS, "classification")
     LEARNED: ClassVar[tuple[str, ...]] = ("variant", "sets", "bin_hours", "scaling", "split_seed")
 
     name: str = "physionet2012"  # physionet2012
-    variant: str = "paper"  # paper: 37 parameters | official_code: 41, -1 a value, leaking scaling
+    variant: str = "paper"  # paper: 37 parameters | official_code: 41, -1 a value, scaling leaks
     root: str | None = None  # folder of the files; a cache folder of the user when null
     sets: str = "ab"  # paper: letters of the sets to read; in 2019 only set a had outcomes
     bin_hours: float = 1 / 60  # paper: readings in one bin of time are averaged
     # the units of the published errors
     scaling: str = "official_code"  # none | standard | minmax | official_code: (x - min) / max
-    split_seed: int = 42  # official_code: of training and test patients
-    validation_size: int = 400  # choice; paper and official_code have none
+    split_seed: int = 42  # official_code: seed that splits training and test patients
+    validation_size: int = 400  # choice, paper none: training series to validate on
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -179,7 +179,7 @@ class PhysioNet2012Config(ForecastingConfig):
 class HumanActivityConfig(ForecastingConfig):
     """Positions of four tags on five moving people, UCI Localization Data for Person Activity.
 
-    ConfLongDemo_JSI.txt in `root`, from
+    Reads ConfLongDemo_JSI.txt in `root`, from
     https://archive.ics.uci.edu/dataset/196/localization+data+for+person+activity
     """
 
@@ -189,15 +189,15 @@ class HumanActivityConfig(ForecastingConfig):
     )  # fmt: skip
 
     name: str = "human_activity"  # human_activity
-    variant: str = "paper"  # paper: nobody in two parts | official_code: overlapping windows leak
+    variant: str = "paper"  # paper: no person in two parts | official_code: windows overlap
     root: str | None = None  # folder of the file; a cache folder of the user when null
-    split: str = "person"  # choice: person | recording: what is kept in one part
+    split: str = "person"  # choice: person | recording: unit that is kept in one part
     window: int = 50  # official_code: points of a window
     stride: int = 25  # official_code: points from the start of one window to the next
     scaling: str = "standard"  # choice, official_code none: none | standard | minmax
-    split_seed: int = 42  # official_code: of training and test windows
-    task: str = "classification"  # paper: an activity at every point; or one of the others
-    validation_size: int = 500  # choice; paper and official_code have none
+    split_seed: int = 42  # official_code: seed that splits training and test windows
+    task: str = "classification"  # interpolation | extrapolation | classification, of every point
+    validation_size: int = 500  # choice, paper none: training series to validate on
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -211,7 +211,7 @@ class HumanActivityConfig(ForecastingConfig):
 class CSVConfig(ForecastingConfig):
     """Your own series: a CSV or parquet file with a row for every observation.
 
-    Such as:
+    For example:
 
         series,time,temperature,pressure,state
         a,0.0,21.5,,ok
@@ -228,30 +228,30 @@ class CSVConfig(ForecastingConfig):
     )  # fmt: skip
 
     name: str = "csv"  # csv
-    path: str | None = None  # .csv, also packed as .gz or .zip, .parquet, or sample:patients
-    series_column: str | None = "series"  # name of the column of series; null: all rows are one
-    time_column: str = "time"  # name of the column of times: numbers, dates or hh:mm
-    window: float | None = None  # cut series into windows of this time (of dates in hours)
-    value_columns: list[str] | None = None  # features; all columns of numbers when null
-    static_columns: list[str] = field(default_factory=list)  # of a series, such as [age,sex]
-    label_column: str | None = None  # name of the column of labels, such as state; to classify
-    label_per: str = "series"  # series: one label each | time: one each row
+    path: str | None = None  # .csv (also as .gz or .zip), .parquet, or sample:patients
+    series_column: str | None = "series"  # name of the series column; null: one series in all rows
+    time_column: str = "time"  # name of the time column: numbers, dates or hh:mm
+    window: float | None = None  # cut series into windows of this length (hours for dates)
+    value_columns: list[str] | None = None  # features; all numeric columns when null
+    static_columns: list[str] = field(default_factory=list)  # per series, such as [age,sex]
+    label_column: str | None = None  # name of the label column, such as state, to classify
+    label_per: str = "series"  # series: one label per series | time: one per row
     group_column: str | None = None  # series of one group, such as a patient, stay in one part
-    variable_column: str | None = None  # of a long table; `variable`, if there is one, when null
-    value_column: str | None = None  # of a long table; `value`, if there is one, when null
-    missing: list[str] = field(default_factory=list)  # cells without a value, beside NA, -, null
+    variable_column: str | None = None  # of a long table; when null, `variable` if it exists
+    value_column: str | None = None  # of a long table; when null, `value` if it exists
+    missing: list[str] = field(default_factory=list)  # cells without a value, besides NA, -, null
     duplicates: str = "error"  # two rows of a series at one time: error | mean | last
-    time_format: str | None = None  # of dates that are not ISO 8601, such as '%d.%m.%Y %H:%M'
+    time_format: str | None = None  # format of dates, such as '%d.%m.%Y %H:%M'; ISO 8601 when null
     time_origin: str = "series"  # time 0: series: first observation of each | file: of the file
     time_scale: str | None = "auto"  # time that becomes 1: auto (longest training series) | number
-    delimiter: str | None = None  # between cells; found when null
-    decimal: str | None = None  # point or comma of decimals; found when null
-    thousands: str | None = None  # between the thousands of numbers, such as ','; none when null
-    encoding: str | None = None  # of the text; found when null
+    delimiter: str | None = None  # character between cells; detected when null
+    decimal: str | None = None  # decimal point or comma; detected when null
+    thousands: str | None = None  # thousands separator of numbers, such as ','; none when null
+    encoding: str | None = None  # encoding of the text; detected when null
     scaling: str = "standard"  # choice: none | standard | minmax | official_code
-    split_seed: int = 42  # choice: of training (80 %) and test series
+    split_seed: int = 42  # choice: seed that splits training (80 %) and test series
     observed_fraction: float = 1.0  # choice: fraction of the visible points that a model sees
-    validation_size: int | None = None  # choice: a fifth of the training series when null
+    validation_size: int | None = None  # choice: training series to validate on; null: a fifth
     task: str = "extrapolation"  # choice: interpolation | extrapolation | classification
 
     def __post_init__(self) -> None:
@@ -285,59 +285,60 @@ class CSVConfig(ForecastingConfig):
 
     @property
     def observed_window(self) -> float | None:
-        """The part of a window from which the rest is predicted, of dates in hours."""
+        """Length of the observed part of a window, in hours for dates; None without windows."""
         share = self.extrapolate_from if self.task == "extrapolation" else 1.0
         return None if self.window is None else share * self.window
 
     @property
     def fixed_time_scale(self) -> float | None:
-        """The time that becomes 1, or None where it is that of the longest training series."""
+        """The time that becomes 1; None if that is the length of the longest training series."""
         return None if self.time_scale in (None, "auto") else float(str(self.time_scale))
 
 
 @dataclass
 class SeriesModelConfig:
-    """The models of irregular series; one class, so that one schedule can size all of them.
+    """The models of irregular series, which share one class so that one recipe can size them all.
 
     - `irregular_rnn_dt`: a gated recurrent network that reads the time since the last observation
-    - `rnn_impute`: the same, missing features imputed between last value and mean
+    - `rnn_impute`: the same, with missing features imputed between the last value and the mean
     - `rnn_decay`: the state decays exponentially between observations
     - `gru_d`: imputation and decay (Che et al. 2018)
     - `ode_rnn`: the state follows an ODE between observations
     - `rnn_vae`: one RNN encodes a series as z0, another decodes it
     - `irregular_latent_ode`: a latent ODE whose encoder reads the observations backwards in time
-    - `latent_ode_poisson`: that also models when each feature is observed, as a Poisson process
+    - `latent_ode_poisson`: the same, and the observation times of each feature are modelled as a
+      Poisson process
     """
 
     GROUP: ClassVar[str] = "model"
 
     name: str = "ode_rnn"  # which model of irregular series
-    latent: int = 10  # official_code, of sinusoids: dimension of z, or of an RNN's state
-    encoder_size: int = 20  # official_code, of sinusoids: dimension of an encoder's state
-    unit_hidden: int = 100  # official_code, of sinusoids: hidden units of the gates
-    hidden: int = 100  # official_code, of sinusoids: units of a hidden layer of the dynamics
-    layers: int = 2  # official_code, of sinusoids: hidden layers of the latent ODE's dynamics
-    encoder_layers: int = 2  # official_code, of sinusoids: of an encoder's or ODE-RNN's dynamics
+    latent: int = 10  # official_code, for sinusoids: dimension of z, or of an RNN's state
+    encoder_size: int = 20  # official_code, for sinusoids: dimension of an encoder's state
+    unit_hidden: int = 100  # official_code, for sinusoids: hidden units of the gates
+    hidden: int = 100  # official_code, for sinusoids: units of a hidden layer of the dynamics
+    layers: int = 2  # official_code, for sinusoids: hidden layers of the latent ODE's dynamics
+    encoder_layers: int = 2  # official_code, for sinusoids: of an encoder's or ODE-RNN's dynamics
     head_hidden: int = 100  # official_code: hidden units of the heads for values and for z0
-    noise_std: float | None = 0.01  # official_code: of an observation; null: learned per feature
-    encoder: str = "ode_rnn"  # paper: ode_rnn | rnn, of both latent ODEs; rnn reads the gaps
-    euler_steps: int | None = 50  # official_code: Euler steps over the span; null: the solver
-    batching: str = "independent"  # choice: independent | union: a solve between any two times
-    variant: str = "fixed"  # choice: fixed | official_bug, of ode_rnn and rnn_vae
+    noise_std: float | None = 0.01  # official_code: std of values; null: learned per feature
+    encoder: str = "ode_rnn"  # paper: ode_rnn | rnn, encoder of latent ODEs; rnn reads the gaps
+    euler_steps: int | None = 50  # official_code: Euler steps over the span; null: the solver's
+    batching: str = "independent"  # choice: independent | union: solve from any time to the next
+    variant: str = "fixed"  # choice: fixed | official_bug: of the official ode_rnn and rnn_vae
     samples: int = 3  # official_code: draws of z0 per series in a training step
     objective: str = "official_code"  # official_code (reads kl_wait, kl_rate) | elbo
-    kl_weight: float = 1.0  # choice: of the KL in elbo, after a linear rise in kl_wait epochs
-    horizon_epochs: int = 0  # choice, of elbo: in which the target grows to the whole span
+    kl_weight: float = 1.0  # choice: weight of the KL in elbo, after a rise over kl_wait epochs
+    horizon_epochs: int = 0  # choice, elbo: epochs in which the target grows to the whole span
     kl_wait: int = 10  # official_code: epochs without the KL
-    kl_rate: float = 0.99  # official_code: then its weight is 1 - kl_rate^epochs
-    classifier_layers: int = 2  # official_code: hidden layers of the head for classes; 0: linear
-    classifier_hidden: int = 300  # official_code: their units
-    reconstruction_weight: float = 1.0  # official_code: of the likelihood when classifying
-    classification_weight: float = 100.0  # official_code, of physionet2012: of the cross-entropy
+    kl_rate: float = 0.99  # official_code: then the KL's weight is 1 - kl_rate^epochs
+    classifier_layers: int = 2  # official_code: hidden layers of the classifier; 0: linear
+    classifier_hidden: int = 300  # official_code: units of a hidden layer of the classifier
+    reconstruction_weight: float = 1.0  # official_code: of the likelihood in classification
+    classification_weight: float = 100.0  # official_code, physionet2012: of the cross-entropy
     knots: int | None = (
-        None  # choice: z is interpolated between so many; 0: at no time; null: chosen
+        None  # choice: intervals in which z is interpolated; 0: not at all; null: automatic
     )
-    augment: int = 0  # dimensions of the ODE of ode_rnn or z that start at zero, and are not read
+    augment: int = 0  # extra dimensions of the ODE that start at zero and are not read
 
     def __post_init__(self) -> None:
         check_augment(self)
@@ -361,7 +362,7 @@ class SeriesModelConfig:
             self.variant == "fixed" or has_bug,
             self,
             "variant",
-            f"fixed: official_bug is one of ode_rnn and rnn_vae with batching=independent, "
+            f"fixed: official_bug needs ode_rnn or rnn_vae with batching=independent, "
             f"and this is {self.name}",
         )
         objectives = ("official_code", "elbo")

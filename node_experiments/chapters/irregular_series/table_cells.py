@@ -1,4 +1,4 @@
-"""The cells of a table as text, numbers and times."""
+"""The cells of a table as text and numbers, and what to do about those that are unreadable."""
 
 from __future__ import annotations
 
@@ -15,42 +15,43 @@ from .table_format import MISSING, NAMELESS, NAMES, TableFormat
 
 __all__ = [
     "NUMBER",
-    "filled",
     "has_words",
-    "measured",
-    "missing_in",
-    "nameless_in",
+    "is_missing",
+    "is_missing_name",
+    "is_nameless",
+    "looks_numeric",
     "names_of_series",
+    "nonempty_column",
     "numbers_of",
-    "parsed",
+    "parse_numbers",
     "reject_line_of_units",
     "reject_number",
+    "shortest_text",
     "text_of",
-    "unnamed_in",
     "variables_of",
     "words_for_unknown",
 ]
 
 NUMBER = r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?"
-# Words of two values: the first is 1 and the second 0.
+# Pairs of words for 1 and 0.
 YES_OR_NO = (("true", "false"), ("yes", "no"), ("y", "n"), ("on", "off"))
-MINUS = "\u2212"  # as word processors and plots write it
-MAY_BE_NAMES = ("na", "n/a")  # of a region or country, or of what does not apply
-SODIUM = "Na"  # nobody writes so that there is no value
+MINUS = "\u2212"  # the minus sign of word processors and plots
+MAY_BE_NAMES = ("na", "n/a")  # a region or country, or "not applicable"
+SODIUM = "Na"  # in this spelling never a missing value
 UNIT = r"[^\d\s.,;:/+-][^\d\s]{0,11}"
-FEATURES = "if the column is no feature, name those that are with dataset.value_columns"
-NOTHING = "is no number; if it means that nothing was observed, "
+FEATURES = "if the column is not a feature, name those that are with dataset.value_columns"
+NOTHING = "is not a number; if it means that nothing was observed, "
 # Cells that people mean as numbers, and what to do about each.
 THOUSANDS = r"[+-]?\d{1,3}(?:[,.' \u00a0\u202f]\d{3})+(?:[.,]\d+)?"
 DECIMAL_COMMA = r"[+-]?\d*,\d+"
 LIMIT = rf"(?:[<>~≤≥±]|<=|>=) ?{NUMBER}(?: ?{UNIT})?"
-SIZE = r"(?:\d[\d.,' \u00a0\u202f]*|[.,]\d+)"
-NEGATIVE = rf"{SIZE} ?[-\u2212]|\( ?[-+]?{SIZE} ?\)"
+MAGNITUDE = r"(?:\d[\d.,' \u00a0\u202f]*|[.,]\d+)"
+NEGATIVE = rf"{MAGNITUDE} ?[-\u2212]|\( ?[-+]?{MAGNITUDE} ?\)"
 FLAG = r"[*!†‡§#^]{1,3}|[\[(]?(?:HH?|LL?|[Hh]igh|[Ll]ow)[\])]?[*!]?|\((?:[a-z]|[*+!])\)"
 REMEDIES = {
     NEGATIVE: (
-        "is no number; some programs write a negative number so: write the minus before it "
-        "(-{size}) where it is one, and the number alone where it is none"
+        "is not a number; some programs write negative numbers like this: if it is one, write "
+        "the minus before it (-{magnitude}), else write the number alone"
     ),
     rf"{NUMBER} {{0,3}}(?:{FLAG})|[*!†‡§#^]{{1,3}} ?{NUMBER}": (
         "is a number with a flag or a unit; write the number alone, and a flag into another "
@@ -60,26 +61,26 @@ REMEDIES = {
     DECIMAL_COMMA: "has a decimal comma; write points, or set dataset.decimal=','",
     r"[+-]?\d*\.\d+": "has a point, and the decimals of this table are written with a comma",
     LIMIT: (
-        "is a limit and no number; write the number that is to stand for it, or set "
+        "is a limit and not a number; write a number that stands for it, or set "
         "dataset.missing=[{cell!r}]"
     ),
     rf"{NUMBER} ?/ ?{NUMBER}(?: ?{UNIT})?": ("holds two numbers; write them into two columns"),
     rf"{NUMBER}\s*{UNIT}(?: {UNIT})?|{NUMBER}\s+\S{{1,12}}|[$€£¥] ?{NUMBER}": (
         "is a number with a unit; write the number alone, and the unit into the column's name"
     ),
-    NUMBER: "is written with other digits than 0 to 9; write those",
+    NUMBER: "is written with digits other than 0 to 9; use those",
 }
 REMEDIES_IN_FRAMES = REMEDIES | {
     THOUSANDS: (
-        "is a number with a separator of thousands; remove it with .str.replace({sign!r}, '')"
+        "is a number with a separator of thousands; remove it with .str.replace({separator!r}, '')"
     ),
     DECIMAL_COMMA: "has a decimal comma; make it a point with .str.replace(',', '.')",
-    LIMIT: "is a limit and no number; write the number that is to stand for it, or None",
+    LIMIT: "is a limit and not a number; write a number that stands for it, or None",
 }
 
 
 def text_of(cells: pd.Series) -> pd.Series:
-    """Cells as text; of numbers and dates as they are usually written."""
+    """Cells as text; numbers and dates in their usual form, missing cells as ''."""
     if cells.dtype == object and pd.api.types.infer_dtype(cells, skipna=False) == "string":
         return cells
     whole = pd.api.types.is_float_dtype(cells) and bool((cells.dropna() % 1 == 0).all())
@@ -89,27 +90,41 @@ def text_of(cells: pd.Series) -> pd.Series:
 
 
 def as_text(cell: Any) -> str:
-    """A cell as text; bytes, as some programs write them into parquet files, as UTF-8."""
+    """A cell as text; bytes, which some programs write into parquet files, are read as UTF-8."""
     return cell.decode(errors="replace") if isinstance(cell, bytes) else str(cell)
 
 
+def shortest_text(number: float | str) -> str:
+    """The shortest text of a number that keeps all its digits.
+
+    Whole numbers from 2**53, which a float may not hold exactly, stay as they are written.
+
+    >>> shortest_text(-999.0), shortest_text("7.00"), shortest_text(1e20), shortest_text("99.90")
+    ('-999', '7', '1e+20', '99.9')
+    """
+    value = float(number)
+    if value.is_integer():
+        return f"{value:.0f}" if abs(value) < 2**53 else str(number)
+    return repr(value)
+
+
 def names_of_series(table: TableFile, form: TableFormat) -> pd.Series:
-    """The series of each row.
+    """The name of each row's series.
 
     Raises:
         DataError: A row has none.
     """
-    return filled(table, form.series_column, "series", NAMELESS)
+    return nonempty_column(table, form.series_column, "series", NAMELESS)
 
 
-def filled(table: TableFile, name: str, role: str, nothing: Collection[str]) -> pd.Series:
-    """A column of text in which no cell is empty.
+def nonempty_column(table: TableFile, name: str, role: str, nothing: Collection[str]) -> pd.Series:
+    """A column as text, in which no cell may be empty.
 
     Args:
-        nothing: How an empty cell may be written, in small letters.
+        nothing: Texts that count as empty, in lower case.
 
     Raises:
-        DataError: One is.
+        DataError: A cell is empty.
     """
     cells = text_of(table.rows[name])
     empty = cells.str.lower().isin(nothing)
@@ -121,42 +136,42 @@ def filled(table: TableFile, name: str, role: str, nothing: Collection[str]) -> 
     return cells
 
 
-def missing_in(text: pd.Series, form: TableFormat) -> pd.Series:
-    """Where a cell of text means that nothing was observed."""
+def is_missing(text: pd.Series, form: TableFormat) -> pd.Series:
+    """Mask of the cells that mean that nothing was observed."""
     text = text.str.strip()
     return text.str.lower().isin(MISSING) | text.isin(form.missing)
 
 
-def nameless_in(text: pd.Series) -> pd.Series:
-    """Where a cell names nothing, neither a series nor a variable: one may be called NA."""
+def is_nameless(text: pd.Series) -> pd.Series:
+    """Mask of the cells that name no series or variable; NA, unlike in values, may be a name."""
     return text.str.strip().str.lower().isin(NAMELESS)
 
 
-def unnamed_in(text: pd.Series, form: TableFormat) -> pd.Series:
-    """Where a cell of names, such as classes, has none."""
+def is_missing_name(text: pd.Series, form: TableFormat) -> pd.Series:
+    """Mask of the cells that are missing in a column of names, such as classes."""
     plain = text.str.strip()
     may_be_one = plain.str.lower().isin(NAMES) | (plain == SODIUM)
-    return missing_in(text, form) & ~(may_be_one & ~text.isin(form.missing))
+    return is_missing(text, form) & ~(may_be_one & ~text.isin(form.missing))
 
 
 def words_for_unknown(text: pd.Series, form: TableFormat) -> list[str]:
-    """Words of a column that count as unknown and may be names, sorted: NA, and not `nan`."""
-    found = text[text.str.lower().isin(MAY_BE_NAMES) & unnamed_in(text, form)]
+    """Words of a column that count as missing but may be names, such as NA, sorted."""
+    found = text[text.str.lower().isin(MAY_BE_NAMES) & is_missing_name(text, form)]
     return sorted(set(found) - set(form.missing))
 
 
 def variables_of(table: TableFile, name: str, value: str, form: TableFormat) -> tuple[str, ...]:
-    """The different variables that a column of a long table names, sorted.
+    """The distinct variables that a column of a long table names, sorted.
 
-    One called NA is one where it has values.
+    NA is the name of a variable if any of its rows has a value.
     """
-    names, empty = text_of(table.rows[name]), missing_in(text_of(table.rows[value]), form)
-    named = ~nameless_in(names) & ~(unnamed_in(names, form) & empty)
+    names, empty = text_of(table.rows[name]), is_missing(text_of(table.rows[value]), form)
+    named = ~is_nameless(names) & ~(is_missing_name(names, form) & empty)
     return tuple(sorted(names[named].unique()))
 
 
-def parsed(table: TableFile, name: str, form: TableFormat) -> tuple[pd.Series, pd.Series]:
-    """The numbers of a column, NaN where there is none, and where a cell is no number."""
+def parse_numbers(table: TableFile, name: str, form: TableFormat) -> tuple[pd.Series, pd.Series]:
+    """The numbers of a column, NaN if missing, and a mask of the cells that are not numbers."""
     cells = table.rows[name]
     codes = [number for marker in form.missing if (number := number_of(marker)) is not None]
     bad = pd.Series(False, cells.index)
@@ -170,13 +185,13 @@ def parsed(table: TableFile, name: str, form: TableFormat) -> tuple[pd.Series, p
     if table.decimal == ",":  # a point may then be one of thousands
         plain = text.mask(text.str.contains(".", regex=False)).str.replace(",", ".", regex=False)
     numbers = pd.to_numeric(plain, errors="coerce").astype(float)
-    words = text[numbers.isna()]  # none in most files: words are looked at where there are some
+    words = text[numbers.isna()]  # none in most files, so only these cells are examined
     if len(words) and words.str.contains(MINUS, regex=False).any():
         plain = plain[words.index].str.replace(MINUS, "-", regex=False)
         numbers = numbers.fillna(pd.to_numeric(plain, errors="coerce").astype(float))
         words = text[numbers.isna()]
     if len(words):
-        missing, lower = missing_in(words, form), words.str.lower()
+        missing, lower = is_missing(words, form), words.str.lower()
         known = set(lower[~missing])
         pair = next((pair for pair in YES_OR_NO if known <= set(pair)), None)
         if len(words) == len(cells) and known and pair is not None:
@@ -186,9 +201,9 @@ def parsed(table: TableFile, name: str, form: TableFormat) -> tuple[pd.Series, p
 
 
 def has_words(table: TableFile, name: str, form: TableFormat) -> bool:
-    """Whether a column holds words, also those that are read as numbers, such as yes and no."""
+    """Whether a column holds words, including those that are read as numbers, such as yes."""
     text = text_of(table.rows[name])
-    return not text[~missing_in(text, form)].str.fullmatch(NUMBER).all()
+    return not text[~is_missing(text, form)].str.fullmatch(NUMBER).all()
 
 
 def number_of(marker: str) -> float | None:
@@ -198,16 +213,17 @@ def number_of(marker: str) -> float | None:
         return None
 
 
-def measured(text: pd.Series) -> pd.Series:
-    """Where a cell is a number with something around it: a unit, a limit, two numbers."""
+def looks_numeric(text: pd.Series) -> pd.Series:
+    """Mask of the cells that are meant as numbers: with a unit, a limit, two numbers and so on."""
     return text.str.fullmatch("|".join(f"(?:{pattern})" for pattern in REMEDIES)).astype(bool)
 
 
 def reject_number(table: TableFile, name: str, bad: pd.Series, otherwise: str = FEATURES) -> None:
-    """Raise for the first cell that is marked as no number, with what to do about it.
+    """Raise for the first cell that is marked as not a number, and say what to do about it.
 
     Args:
-        otherwise: What ends the message; nothing when empty.
+        bad: Mask of the cells that are not numbers.
+        otherwise: Advice that ends the message.
     """
     row = int(bad.to_numpy().argmax())
     cell = str(table.rows[name].iloc[row])[:30]
@@ -218,23 +234,25 @@ def reject_number(table: TableFile, name: str, bad: pd.Series, otherwise: str = 
     reject_line_of_units(table, row)
     for pattern, words in remedies.items():
         if re.fullmatch(pattern, cell):
-            sign = re.sub(r"[\d+-]", "", cell)[:1]
-            size = re.sub(r"[^\d.,]", "", cell)
-            sign = " " if sign.isspace() else sign
-            thousands = f"dataset.thousands={sign!r}"
-            thousands = f'"{thousands}"' if sign == " " else thousands  # as a shell takes it
-            what = words.format(cell=cell, sign=sign, size=size, thousands=thousands)
+            separator = re.sub(r"[\d+-]", "", cell)[:1]
+            magnitude = re.sub(r"[^\d.,]", "", cell)
+            separator = " " if separator.isspace() else separator
+            thousands = f"dataset.thousands={separator!r}"
+            thousands = f'"{thousands}"' if separator == " " else thousands  # as a shell takes it
+            what = words.format(
+                cell=cell, separator=separator, magnitude=magnitude, thousands=thousands
+            )
             break
     more = int(bad.sum()) - 1
-    cells = f"{more} more cells of {name!r} are no numbers"
+    cells = f"{more} more cells of {name!r} are not numbers"
     if more == 1:
-        cells = f"1 more cell of {name!r} is no number"
+        cells = f"1 more cell of {name!r} is not a number"
     others, end = f" ({cells})" if more else "", f"; {otherwise}" if otherwise else ""
     raise DataError(f"{table.at(row)}: {name!r} is {cell!r}, which {what}{end}{others}")
 
 
 def reject_line_of_units(table: TableFile, row: int) -> None:
-    """Raise where the row is the first one, and has no number while the second one has."""
+    """Raise if the row is the first one and has no number, but the second one has."""
     if row > 0 or len(table.rows) < 2:
         return
     has_number = [
@@ -245,12 +263,12 @@ def reject_line_of_units(table: TableFile, row: int) -> None:
 
 
 def numbers_of(table: TableFile, name: str, form: TableFormat) -> pd.Series:
-    """The numbers of a column, NaN where there is none.
+    """The numbers of a column, NaN where missing.
 
     Raises:
-        DataError: A cell that is neither a finite number nor missing.
+        DataError: A cell is neither a finite number nor missing.
     """
-    numbers, bad = parsed(table, name, form)
+    numbers, bad = parse_numbers(table, name, form)
     if bad.any():
         reject_number(table, name, bad, FEATURES if form.value_columns is None else "")
     infinite = np.isinf(numbers.to_numpy())

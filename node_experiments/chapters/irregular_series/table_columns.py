@@ -1,4 +1,4 @@
-"""What each column of a table holds."""
+"""Roles of the columns of a table: features, properties of series, and columns not to read."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .numeric_dates import warn_of_numeric_dates
 from .separate_dates import check_separate_dates
 from .table_cells import (
     NUMBER,
-    filled,
-    measured,
+    is_missing_name,
+    looks_numeric,
     names_of_series,
-    parsed,
+    nonempty_column,
+    parse_numbers,
     reject_number,
     text_of,
-    unnamed_in,
     variables_of,
 )
 from .table_format import MISSING, Columns, TableFormat
@@ -29,7 +29,7 @@ from .table_guesses import require_series_and_times
 from .table_times import kind_of_times, times_of
 from .time_remedies import year_seems_first
 
-__all__ = ["LEARNED", "check_names", "find_columns", "long_columns", "require_column"]
+__all__ = ["TRAINED_WITH_IT", "check_names", "find_columns", "long_columns", "require_column"]
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +39,16 @@ NAME_THEM = (
     "name the columns with dataset.series_column, time_column, value_columns and label_column"
 )
 RENAME_THEM = "call the columns as they were called in training, with .rename(columns=...)"
-LEARNED = "the model was trained with it, and reads the columns of later files by their names"
+TRAINED_WITH_IT = (
+    "the model was trained with it, and reads the columns of later files by their names"
+)
 
 
 def find_columns(table: TableFile, form: TableFormat) -> Columns:
-    """Decide what each column of the training table holds.
+    """Determine the role of each column of the training table.
 
     Raises:
-        DataError: A column that is named and not there, a feature that is no number, or none.
+        DataError: A named column is missing, a feature is not numeric, or there are no features.
     """
     names = [str(name) for name in table.rows.columns]
     variable, value = long_columns(names, form)
@@ -59,9 +61,9 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
     for together in (special + values, []) if variable is None else (special, values):
         if twice := [name for name in together if together.count(name) > 1]:
             raise DataError(
-                f"{table.source}: {twice[0]!r} is named twice; a column is the one of "
-                "dataset.series_column, time_column, label_column or group_column, or one of "
-                "static_columns or value_columns"
+                f"{table.source}: {twice[0]!r} is named twice; name a column in only one of "
+                "dataset.series_column, time_column, label_column, group_column, "
+                "static_columns and value_columns"
             )
     require_series_and_times(table, form)
     for name in special + values if variable is None else special:
@@ -69,8 +71,8 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
     faults, kind, times = Faults(), "number", pd.Series(dtype=float)
     with faults:
         names_of_series(table, form)
-    with faults:  # so that what is wrong with times is said beside what is wrong with values
-        filled(table, form.time_column, "time", MISSING)
+    with faults:  # so that errors in times and in values are reported together
+        nonempty_column(table, form.time_column, "time", MISSING)
         kind = kind_of_times(table, form)
         times = times_of(table, form, kind)
     others = [name for name in dict.fromkeys(names) if name not in special]
@@ -83,7 +85,7 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
             raise DataError(
                 f"{table.source}: {variable!r} is never {never[0]!r}; found {', '.join(found)}"
             )
-        check_answers(table, features)
+        check_forecast_names(table, features)
         log_columns(table, features, others)
         return Columns(features, tuple(others), True, kind, categories_of(table, form))
     ignored = []
@@ -106,9 +108,9 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
         text = f" (not read: {', '.join(map(repr, ignored))})" if ignored else ""
         raise DataError(
             f"{table.source}: no column is left that holds numbers{text}; name the columns with "
-            "dataset.value_columns, or of a long table with dataset.variable_column"
+            "dataset.value_columns, or in a long table with dataset.variable_column"
         )
-    check_answers(table, features)
+    check_forecast_names(table, features)
     log_columns(table, features, ignored)
     return Columns(features, tuple(ignored), False, kind, categories_of(table, form))
 
@@ -116,11 +118,11 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
 def check_times(
     table: TableFile, form: TableFormat, kind: str, times: pd.Series, others: Sequence[str]
 ) -> None:
-    """Reject, or warn of, numbers that are dates and times that are only a part of one.
+    """Reject or warn of dates that are written as numbers, and of times split over two columns.
 
     Args:
-        times: As `times_of` reads them.
-        others: Columns that may hold the other part.
+        times: Times as `times_of` reads them.
+        others: Columns that may hold the other part of the times.
     """
     if kind == "number":
         warn_of_numeric_dates(table, form, times)
@@ -128,7 +130,7 @@ def check_times(
         cells = text_of(table.rows[form.time_column])
         if year_seems_first(form.time_format, cells):
             log.warning(
-                "%s: by dataset.time_format=%r, %s is a day of %d, and the first number hardly "
+                "%s: with dataset.time_format=%r, %s is a day of %d, and the first number hardly "
                 "changes; if it is the year, write %%y first",
                 table.at(0),
                 form.time_format,
@@ -139,7 +141,7 @@ def check_times(
 
 
 def long_columns(names: Sequence[str], form: TableFormat) -> tuple[str | None, str | None]:
-    """The columns of variables and values of a long table; None of a wide one."""
+    """The variable and value columns of a long table; None and None for a wide one."""
     if form.variable_column is not None or form.value_column is not None:
         variable, value = LONG_NAMES
         return form.variable_column or variable, form.value_column or value
@@ -149,7 +151,7 @@ def long_columns(names: Sequence[str], form: TableFormat) -> tuple[str | None, s
 
 
 def log_columns(table: TableFile, features: Sequence[str], ignored: Sequence[str]) -> None:
-    """Log what is learned, and what stands in the table besides and is not read."""
+    """Log the features, and the columns that are not read."""
     log.info(
         "%s: features %s%s",
         table.source,
@@ -159,7 +161,7 @@ def log_columns(table: TableFile, features: Sequence[str], ignored: Sequence[str
 
 
 def require_column(table: TableFile, name: str, remedy: str = NAME_THEM) -> None:
-    """Raise where a column is not there exactly once; the remedy ends the message."""
+    """Raise unless a column occurs exactly once; the remedy ends the message."""
     names = [str(column) for column in table.rows.columns]
     if names.count(name) == 1:
         return
@@ -168,7 +170,7 @@ def require_column(table: TableFile, name: str, remedy: str = NAME_THEM) -> None
         remedy = RENAME_THEM
     if name in names:
         raise DataError(
-            f"{table.source}: the column {name!r} is more than once there; found {shown}"
+            f"{table.source}: the column {name!r} occurs more than once; found {shown}"
         )
     if any(re.fullmatch(NUMBER, each) for each in names):
         remedy = "the first line must name the columns, and seems to be a row of data"
@@ -178,8 +180,8 @@ def require_column(table: TableFile, name: str, remedy: str = NAME_THEM) -> None
     raise DataError(f"{table.source}: the column {name!r} is not there; found {shown}; {remedy}")
 
 
-def check_answers(table: TableFile, features: Sequence[str]) -> None:
-    """Reject names by which a column of forecasts would replace another one."""
+def check_forecast_names(table: TableFile, features: Sequence[str]) -> None:
+    """Reject feature names that clash with those of the quantile columns of forecasts."""
     taken = [f"{name}{end}" for name in features for end in ("_q05", "_q95")]
     if clash := [name for name in features if name in taken]:
         raise DataError(
@@ -192,12 +194,12 @@ def check_answers(table: TableFile, features: Sequence[str]) -> None:
 def check_names(
     table: TableFile, form: TableFormat, columns: Columns, names: Sequence[str]
 ) -> None:
-    """Every feature once, and no other numbers than those of training.
+    """Check that a later table has every feature once, and no numeric column new since training.
 
-    A further column of text, such as remarks, is not read, and is named in a warning.
+    New text columns, such as remarks, are not read; a warning names them.
     """
     for feature in columns.features:
-        require_column(table, feature, LEARNED)
+        require_column(table, feature, TRAINED_WITH_IT)
     expected = {
         form.series_column, form.time_column, *columns.features, *columns.ignored,
         *form.static_columns, form.label_column, form.group_column, *(form.value_columns or ()),
@@ -213,45 +215,45 @@ def check_names(
         )
     if texts:
         log.warning(
-            "%s: not read, for they were not there in training: %s",
+            "%s: not read, since they were not there in training: %s",
             table.source,
             ", ".join(map(repr, texts)),
         )
 
 
 def is_index(name: str) -> bool:
-    """Whether a column is named as the index of a table is when it is written."""
+    """Whether a column has a name that programs give to the index when they write a table."""
     return name.lower() in INDEX_NAMES or name.lower().startswith("unnamed: ")
 
 
 def is_text(table: TableFile, name: str, form: TableFormat) -> bool:
-    """Whether a column holds anything but numbers and missing cells, or nothing at all."""
-    numbers, bad = parsed(table, name, form)
+    """Whether a column holds something other than numbers and missing cells, or nothing at all."""
+    numbers, bad = parse_numbers(table, name, form)
     return bool(bad.any()) or not bool(numbers.notna().any())
 
 
 def holds_numbers(table: TableFile, name: str, form: TableFormat) -> bool:
-    """Whether a column is a feature: it has numbers; one of text alone, or of nothing, is none.
+    """Whether a column holds numbers, and no text; empty columns and columns of text do not.
 
     Raises:
-        DataError: It has both, or most of its words are meant as numbers, such as `36.5 C`.
+        DataError: It holds both, or most of its words are meant as numbers, such as `36.5 C`.
     """
-    numbers, bad = parsed(table, name, form)
+    numbers, bad = parse_numbers(table, name, form)
     if not bad.any():
         return bool(numbers.notna().any())
     if numbers.notna().any():
         reject_number(table, name, bad)
-    meant = bad & measured(text_of(table.rows[name]))
+    meant = bad & looks_numeric(text_of(table.rows[name]))
     if 2 * meant.sum() >= bad.sum():
         reject_number(table, name, meant)
     return False
 
 
 def categories_of(table: TableFile, form: TableFormat) -> dict[str, tuple[str, ...]]:
-    """The values of the static columns that are text."""
+    """The distinct values of each static column of text."""
     found = {}
     for name in form.static_columns:
-        numbers, bad = parsed(table, name, form)
+        numbers, bad = parse_numbers(table, name, form)
         if not bad.any():
             continue
         if numbers.notna().sum() > bad.sum():
@@ -268,6 +270,6 @@ def categories_of(table: TableFile, form: TableFormat) -> dict[str, tuple[str, .
 
 
 def words_of(table: TableFile, name: str, form: TableFormat) -> tuple[str, ...]:
-    """The different words of a column, sorted."""
+    """The distinct words of a column, sorted."""
     words = pd.Series(text_of(table.rows[name]).unique(), dtype=object)
-    return tuple(sorted(words[~unnamed_in(words, form)]))
+    return tuple(sorted(words[~is_missing_name(words, form)]))

@@ -1,4 +1,4 @@
-"""What a user says of a table, and what was found in it."""
+"""The format of a user's table as the settings describe it, and the columns found in it."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ MISSING = (
     "-", "--", ".", "?", "missing",
 )  # fmt: skip
 
-# Cells of these words may as well name a class or a property.
+# Words that mean a missing value, but in a column of names may be a class or a property.
 NAMES = ("nil", "none", "missing")
-# Cells that are no name of a series: there is a country NA.
+# Cells that cannot be the name of a series; "na" can, as the code of a country.
 NAMELESS = ("", "-", "--", ".", "?", "nan", "<na>", "nat")
 
 
 @dataclass(frozen=True)
 class TableFormat:
-    """What the user says of a table; names of columns are those of its first line.
+    """Format of a table as the user describes it; names of columns are those of its first line.
 
     Attributes:
-        series_column, time_column: Which series a row belongs to, and when it was observed.
-        value_columns: Features; when None, all other columns that hold numbers.
+        series_column, time_column: Columns with the series and the time of each row.
+        value_columns: Features; if None, all other columns that hold numbers.
         static_columns: Properties of a series that do not change, such as age or sex.
-        label_column: Classes; None without.
-        label_per: `series` or `time`.
-        group_column: What series may have in common, such as a patient; None without.
-        variable_column, value_column: Of a long table; when None, `variable` and `value` if the
-            table has columns of both names.
-        missing: Further cells of values that mean that nothing was observed, beside the usual.
-        duplicates: Of rows of a series at the same time: `error`, or take their `mean` or `last`.
-        time_format: Of dates that are not ISO 8601, as Python's `strptime` reads it.
+        label_column: Column of the classes; None without.
+        label_per: Whether a label belongs to a `series` or a `time`.
+        group_column: Column of a property that series may share, such as a patient; None without.
+        variable_column, value_column: Columns of a long table; if None, `variable` and `value` if
+            the table has both.
+        missing: Cells that mean that nothing was observed, in addition to the usual ones.
+        duplicates: Treatment of rows of a series at the same time: `error`, `mean` or `last`.
+        time_format: Format of dates for Python's `strptime`; None for ISO 8601.
     """
 
     series_column: str = "series"
@@ -51,13 +51,13 @@ class TableFormat:
 
 @dataclass(frozen=True)
 class Columns:
-    """What was found in the training table, and is expected of every later one.
+    """Columns found in the training table, and expected in every later one.
 
     Attributes:
         features: Names of the features, in the order of the model's inputs.
         ignored: Columns that are not read.
-        is_long: Whether the table was in long format; a later one may be in either.
-        time_kind: `number`, `date`, `zoned` (a date with a zone) or `clock` (`hh:mm[:ss]`).
+        is_long: Whether the table was in long format; later ones may be in either.
+        time_kind: `number`, `date`, `zoned` (a date with a time zone) or `clock` (`hh:mm[:ss]`).
         categories: Values of each static column of text, sorted.
     """
 
@@ -68,6 +68,6 @@ class Columns:
     categories: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
-    def hour(self) -> float:
-        """What a user who names a length of time counts in: an hour of dates, or a number."""
+    def duration_unit(self) -> float:
+        """Unit of the durations that a user gives: an hour in seconds for dates, else 1."""
         return 1.0 if self.time_kind == "number" else 3600.0

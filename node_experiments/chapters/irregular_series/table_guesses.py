@@ -1,4 +1,4 @@
-"""What a table may mean that lacks the columns of series and times."""
+"""Guesses at which columns of a table hold series and times, if those named do not exist."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ from ...errors import DataError
 from .table_cells import NUMBER, text_of
 from .table_format import TableFormat
 from .table_times import kind_of_times, times_of
-from .times_in_names import Spread, times_in_names
+from .times_in_names import TimeColumns, times_in_names
 
 __all__ = ["require_series_and_times"]
 
-# Names in the order in which they are believed.
-OF_SERIES = (
+# Patterns of column names, the most reliable first.
+SERIES_NAMES = (
     r"series(.*\W)?(id)?", r".*(subject|patient|series|unit|device|sensor|station|stay).*",
     r"(.*[\W_])?id|.*[a-z]ID",
     r"group|case|animal|person|user.*|country|city|name|run|trial.*|key",
 )  # fmt: skip
-OF_TIMES = (
+TIME_NAMES = (
     r"time|t|time.*stamp|date.?time", r".*(time|date|datum|zeit|fecha).*",
     r"day|hour|week|month|year|minute|age",
     r"(day|hour|week|month|year|minute|second)s?\b.*|.*[\W_](days?|hours?|h|min|sec|s)",
 )  # fmt: skip
-OF_PERSONS = r"age|.*(birth|geburt|enrol|inclusion|randomi[sz]).*"  # beside names that are times
-OF_INDEX = r"|index|level_0|unnamed: 0"
-FIRST_LINES = 10  # among which the names of the columns are, below a title
-TO_DATE = {"month", "day", "hour"}  # columns that belong to one of the year
+# Times of a person rather than of observations, if other columns have times as names.
+PERSON_TIME_NAMES = r"age|.*(birth|geburt|enrol|inclusion|randomi[sz]).*"
+INDEX_NAME = r"|index|level_0|unnamed: 0"
+FIRST_LINES = 10  # lines below a title in which the names of the columns are searched
+TO_DATE = {"month", "day", "hour"}  # columns that together with one of years make a date
 
 
 def require_series_and_times(table: TableFile, form: TableFormat) -> None:
-    """See that the columns of series and of times are there.
+    """Check that the columns of series and of times exist.
 
     Raises:
-        DataError: One of them is not, or both, with what to write instead.
+        DataError: One or both do not; the message says what to set instead.
     """
     names = [str(name) for name in table.rows.columns]
     roles = {"series_column": form.series_column, "time_column": form.time_column}
@@ -46,56 +47,60 @@ def require_series_and_times(table: TableFile, form: TableFormat) -> None:
     free = [name for name in names if name not in roles.values() and names.count(name) == 1]
     words = ", ".join(map(repr, lacking.values()))
     what = f"the columns {words} are" if len(lacking) > 1 else f"the column {words} is"
-    said = f"{table.source}: {what} not there; found {', '.join(map(repr, table.names))[:300]}"
-    reject_second_names(table, said)
-    reject_title(table, said, lacking.values())
+    problem = f"{table.source}: {what} not there; found {', '.join(map(repr, table.names))[:300]}"
+    reject_second_names(table, problem)
+    reject_title(table, problem, lacking.values())
     spread = times_in_names(table) if "time_column" in lacking else None
     alone = [name for name in free if spread is None or name not in spread.names]
-    times = likely(OF_TIMES, alone) if "time_column" in lacking else None
-    if spread is not None and (times is None or re.fullmatch(OF_PERSONS, times, re.IGNORECASE)):
-        raise DataError(f"{said}; {melted(table, spread)}")
+    times = first_match(TIME_NAMES, alone) if "time_column" in lacking else None
+    if spread is not None and (
+        times is None or re.fullmatch(PERSON_TIME_NAMES, times, re.IGNORECASE)
+    ):
+        raise DataError(f"{problem}; {reshape_advice(table, spread)}")
     if "time_column" in lacking and times is None:
         times = unnamed_times(table)
-        said += "" if times is None else f"; {times!r}, the first, seems to be an index of times"
+        problem += (
+            "" if times is None else f"; {times!r}, the first, seems to be an index of times"
+        )
     if table.names[:2] == ["", ""]:
-        said += (
+        problem += (
             "; if those without a name are an index of pandas, write it with "
             ".to_csv(..., index_label=['series', 'time'])"
         )
     parts = [name for name in names if name.lower() in TO_DATE]
     if times is not None and times.lower() == "year" and parts:
         raise DataError(
-            f"{said}; make one column of dates of {', '.join(map(repr, [times, *parts]))}, with "
-            "pandas.to_datetime"
+            f"{problem}; make one column of dates from {', '.join(map(repr, [times, *parts]))} "
+            "with pandas.to_datetime"
         )
     others = [name for name in free if name != times]
     series = likely_series(table, others) if "series_column" in lacking else None
     found = {"series_column": series, "time_column": times}
     if "time_column" in lacking and times is None and any(re.fullmatch(NUMBER, n) for n in names):
         raise DataError(
-            f"{said}; the first line must name the columns, and seems to be a row of data"
+            f"{problem}; the first line must name the columns, and seems to be a row of data"
         )
     end = ""
     if "series_column" in lacking and series is None:
         window = tenth_of_one_series(table, form.time_column if times is None else times)
         if window is not None:
             found["series_column"] = "null"
-            said += "; no time is there twice: if all rows are one series, it is cut into windows"
+            problem += "; no time occurs twice: if all rows are one series, it is cut into windows"
             end = f" dataset.window={window}"
     named = [setting(role, found[role]) for role in lacking]
     if None in [found[role] for role in lacking]:
         end = ", with the column's name for NAME"
         if "series_column" in lacking and series is None:
-            end += "; where all rows are one series, it is null, with a dataset.window as well"
-    raise DataError(f"{said}; try {' '.join(named)}{end}")
+            end += "; if all rows are one series, set it to null, and dataset.window as well"
+    raise DataError(f"{problem}; try {' '.join(named)}{end}")
 
 
-def reject_title(table: TableFile, said: str, lacking: Collection[str]) -> None:
-    """Raise where lines before the one that names the columns say what the table is of.
+def reject_title(table: TableFile, problem: str, lacking: Collection[str]) -> None:
+    """Raise if the line that names the columns seems to be preceded by a title.
 
     Raises:
-        DataError: Most names are empty, and a later row has a word in every cell; or that row has
-            the names of columns that are lacking.
+        DataError: A later row has a word in every cell, and most names of the first line are empty
+            or that row contains the name of a missing column.
     """
     names = table.names
     if len(names) < 2:
@@ -106,16 +111,16 @@ def reject_title(table: TableFile, said: str, lacking: Collection[str]) -> None:
         named = empty or (row > 0 and cells.isin(lacking).any())
         if named and (cells != "").all() and not cells.str.fullmatch(NUMBER).any():
             raise DataError(
-                f"{said}; the first line seems to be a title, and {table.at(row)} to name the "
+                f"{problem}; the first line seems to be a title, and {table.at(row)} to name the "
                 "columns: remove what is above"
             )
 
 
-def reject_second_names(table: TableFile, said: str) -> None:
-    """Raise where the first line is of groups of columns, and the second one names them.
+def reject_second_names(table: TableFile, problem: str) -> None:
+    """Raise if the first line seems to name groups of columns, and the second one the columns.
 
     Raises:
-        DataError: Names are repeated, and the first row has other words, each once.
+        DataError: Names are repeated, and the first row holds words that are all different.
     """
     names = [name for name in table.names if name]
     if len(set(names)) == len(names) or len(table.rows) < 2:
@@ -128,15 +133,16 @@ def reject_second_names(table: TableFile, said: str) -> None:
         return
     if len(words) > len(set(names)):
         raise DataError(
-            f"{said}; there seem to be two lines of names, and {table.at(0)} to be the second one "
-            f"({', '.join(map(repr, words))[:100]}): keep one, with another name for each column"
+            f"{problem}; there seem to be two lines of names, and {table.at(0)} to be the second "
+            f"one ({', '.join(map(repr, words))[:100]}): keep one, with another name for each "
+            "column"
         )
 
 
 def tenth_of_one_series(table: TableFile, name: str) -> str | None:
-    """A tenth of the time that a column spans, if its times are all different; of dates in hours.
+    """A tenth of the time span of a column whose times are all different, in hours for dates.
 
-    None if it is no column of times, or if times are repeated.
+    None if it is not a column of times, or if times are repeated.
     """
     if name not in table.rows.columns or table.rows[name].duplicated().any():
         return None
@@ -150,10 +156,10 @@ def tenth_of_one_series(table: TableFile, name: str) -> str | None:
     return None if not span else f"{span / 10:.0f}" if span > 100 else f"{span / 10:.2g}"
 
 
-def likely(patterns: Sequence[str], names: Sequence[str]) -> str | None:
-    """The name that the earliest of these patterns fits.
+def first_match(patterns: Sequence[str], names: Sequence[str]) -> str | None:
+    """The first name that matches the earliest of these patterns.
 
-    >>> likely(OF_TIMES, ["rate", "charttime", "Hours since start"])
+    >>> first_match(TIME_NAMES, ["rate", "charttime", "Hours since start"])
     'charttime'
     """
     fits = (n for each in patterns for n in names if re.fullmatch(each, n, re.IGNORECASE))
@@ -161,15 +167,15 @@ def likely(patterns: Sequence[str], names: Sequence[str]) -> str | None:
 
 
 def likely_series(table: TableFile, names: Sequence[str]) -> str | None:
-    """The column by whose name rows belong together, and whose values are there several times."""
+    """The column that, by its name, may hold the series; its values must be repeated."""
     several = [name for name in names if table.rows[name].nunique() < len(table.rows)]
-    return likely(OF_SERIES, several)
+    return first_match(SERIES_NAMES, several)
 
 
 def unnamed_times(table: TableFile) -> str | None:
-    """The first column if it has the name of an index, and times and no numbers of rows."""
+    """The first column if it has the name of an index, and holds times rather than row numbers."""
     name, *others = table.names
-    if not re.fullmatch(OF_INDEX, name, re.IGNORECASE) or name in others:
+    if not re.fullmatch(INDEX_NAME, name, re.IGNORECASE) or name in others:
         return None
     form = TableFormat(time_column=name)
     try:
@@ -181,11 +187,11 @@ def unnamed_times(table: TableFile) -> str | None:
     return name if kind != "number" or (rises and times.diff().nunique() > 1) else None
 
 
-def melted(table: TableFile, spread: Spread) -> str:
-    """What makes rows of columns that follow each other in time.
+def reshape_advice(table: TableFile, spread: TimeColumns) -> str:
+    """Advice on how to turn columns that follow each other in time into rows.
 
-    The first of the other columns is believed to name the series. If a series has several rows,
-    another one says what each is of.
+    The first of the other columns is assumed to name the series. If a series has several rows,
+    another column is assumed to name their variables.
     """
     kept = [name for name in table.names if name not in spread.names]
     first, last = spread.names[0], spread.names[-1]
@@ -202,8 +208,8 @@ def melted(table: TableFile, spread: Spread) -> str:
         )
         seem = f"{', '.join(map(repr, spread.stubs))} at several times"
     remedy += " makes such a table"
-    if spread.wanted:
-        remedy += f", with {spread.wanted} for {first!r} and the others"
+    if spread.replace_with:
+        remedy += f", with {spread.replace_with} for {first!r} and the others"
     settings, rows = [], "one series in each row"
     if kept[0] != "series":
         settings.append(setting("series_column", kept[0]))
@@ -222,7 +228,7 @@ def melted(table: TableFile, spread: Spread) -> str:
 
 
 def setting(role: str, name: str | None) -> str:
-    """The setting that names a column, as a shell takes it, or with what stands for one."""
+    """The setting that names a column, quoted for a shell; with NAME if the column is unknown."""
     if name is not None and (not name or ":" in name):
         return f"\"dataset.{role}='{name}'\""
     return f"dataset.{role}={'NAME' if name is None else shlex.quote(name)}"

@@ -1,4 +1,4 @@
-"""Labels and static columns: what a table holds beside the values of series."""
+"""Labels and static columns of a table."""
 
 from __future__ import annotations
 
@@ -8,47 +8,39 @@ import pandas as pd
 
 from ...data.table_file import TableFile
 from ...errors import DataError
-from .table_cells import numbers_of, text_of, unnamed_in, words_for_unknown
-from .table_columns import LEARNED, require_column
+from .table_cells import is_missing_name, numbers_of, shortest_text, text_of, words_for_unknown
+from .table_columns import TRAINED_WITH_IT, require_column
 from .table_format import Columns, TableFormat
 
-__all__ = ["labels_of", "labels_of_rows", "labels_of_series", "number_as_name", "static_of_series"]
+__all__ = ["labels_of", "labels_of_rows", "labels_of_series", "static_of_series"]
 
 log = logging.getLogger(__name__)
 
 
 def labels_of_rows(table: TableFile, form: TableFormat) -> pd.Series:
-    """Labels as text or None; where all are numbers, 1 and 1.0 are one class."""
+    """The label of each row as text or None; if all are numbers, 1 and 1.0 are the same class."""
     assert form.label_column is not None
     if form.label_column not in table.rows.columns:
         return pd.Series(None, table.rows.index, dtype=object)
     require_column(table, form.label_column)
     text = text_of(table.rows[form.label_column]).astype(object)
-    say_unknown(table, form.label_column, text, form)
-    text = text.mask(unnamed_in(text, form), None)
+    log_unknown_words(table, form.label_column, text, form)
+    text = text.mask(is_missing_name(text, form), None)
     names = pd.Series(text.dropna().unique(), dtype=object)
     numbers = pd.to_numeric(names, errors="coerce").astype(float)
     if numbers.notna().all():
-        text = text.map({name: number_as_name(name) for name in names})
+        text = text.map({name: shortest_text(name) for name in names})
     return text
 
 
-def number_as_name(text: str) -> str:
-    """A number as it is shortest written, with all its digits."""
-    number = float(text)
-    if number.is_integer():
-        return f"{number:.0f}" if abs(number) < 2**53 else text
-    return repr(number)
-
-
 def labels_of_series(table: TableFile, frame: pd.DataFrame) -> dict[str, str]:
-    """The one label of each series that has any."""
+    """The label of each series that has one."""
     remedy = "write one label, or set dataset.label_per=time if it changes over time"
     return labels_of(table, frame, ["series"], remedy).to_dict()
 
 
 def labels_of(table: TableFile, frame: pd.DataFrame, keys: list[str], remedy: str) -> pd.Series:
-    """The one label of each group of rows of the table that has any."""
+    """The label of each group of rows that has one; raise if a group has different labels."""
     labelled = frame[frame["label"].notna()]
     first = labelled.groupby(keys)["label"].transform("first")
     differs = labelled["label"] != first
@@ -62,16 +54,16 @@ def labels_of(table: TableFile, frame: pd.DataFrame, keys: list[str], remedy: st
 
 
 def static_of_series(table: TableFile, form: TableFormat, columns: Columns) -> pd.DataFrame:
-    """One row for each series: numbers, and an indicator of each category of text."""
+    """Static numbers, and an indicator of each category of text columns, one row per series."""
     series = text_of(table.rows[form.series_column])
     names = pd.Index(series.unique())
     parts = {}
     for name in form.static_columns:
-        require_column(table, name, LEARNED)
+        require_column(table, name, TRAINED_WITH_IT)
         if name in columns.categories:
             text = text_of(table.rows[name])
-            say_unknown(table, name, text, form)
-            known = ~unnamed_in(text, form)
+            log_unknown_words(table, name, text, form)
+            known = ~is_missing_name(text, form)
             unknown = known & ~text.isin(columns.categories[name])
             if unknown.any():
                 row = int(unknown.to_numpy().argmax())
@@ -95,10 +87,11 @@ def static_of_series(table: TableFile, form: TableFormat, columns: Columns) -> p
     return pd.DataFrame(parts, index=names)
 
 
-def say_unknown(table: TableFile, name: str, text: pd.Series, form: TableFormat) -> None:
-    """Log words that count as unknown and may be names, as of the region NA.
+def log_unknown_words(table: TableFile, name: str, text: pd.Series, form: TableFormat) -> None:
+    """Log words that count as unknown but may be names, such as a region called NA.
 
-    It is a warning where no other column has them, as programs write them into all that miss one.
+    This is a warning if no other column has them: a program that writes them for missing values
+    would write them into all columns.
     """
     found = words_for_unknown(text, form)
     if not found:

@@ -1,4 +1,4 @@
-"""Times as a table writes them: numbers, dates with or without a zone, or times of day."""
+"""The time column of a table: numbers, dates with or without a time zone, or times of day."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 from ...data.table_file import TableFile
 from ...errors import DataError
 from .numeric_dates import reject_numeric_dates
-from .table_cells import NUMBER, parsed, text_of
+from .table_cells import NUMBER, parse_numbers, text_of
 from .table_format import TableFormat
 from .time_forms import CLOCK, DURATION, YEARS, ZONE
 from .time_remedies import KINDS, remedy
@@ -27,16 +27,16 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-LARGEST = 1e300  # of a number: the difference of two is still one
-SHORT = r"-?\d+:[0-5]\d"  # clocks
+LARGEST = 1e300  # bound on times that are numbers, so that their differences are finite
+SHORT = r"-?\d+:[0-5]\d"  # clock times without and with seconds
 FULL = r"-?\d+:[0-5]\d:[0-5]\d(?:[.,]\d+)?"
 
 
 def kind_of_times(table: TableFile, form: TableFormat) -> str:
-    """`number`, `date`, `zoned` (a date with a zone) or `clock`.
+    """Kind of the times: `number`, `date`, `zoned` (a date with a time zone) or `clock`.
 
     Raises:
-        DataError: Numbers that are dates without their signs, such as 20240331.
+        DataError: The numbers are dates without separators, such as 20240331.
     """
     cells = table.rows[form.time_column]
     if pd.api.types.is_timedelta64_dtype(cells):
@@ -45,7 +45,7 @@ def kind_of_times(table: TableFile, form: TableFormat) -> str:
         return "date" if getattr(cells.dt, "tz", None) is None else "zoned"
     if form.time_format is not None:
         return "zoned" if "%z" in form.time_format else "date"
-    numbers, bad = parsed(table, form.time_column, replace(form, missing=()))
+    numbers, bad = parse_numbers(table, form.time_column, replace(form, missing=()))
     if not bad.all():
         reject_numeric_dates(table, numbers, is_later=False)
         return "number"
@@ -56,15 +56,15 @@ def kind_of_times(table: TableFile, form: TableFormat) -> str:
 
 
 def times_of(table: TableFile, form: TableFormat, kind: str) -> pd.Series:
-    """Numbers as they are, dates and clocks in whole nanoseconds.
+    """Read the times of a table: numbers are unchanged, dates and clocks become nanoseconds.
 
     Raises:
-        DataError: A time that is not of the kind of the others, clocks of two forms, or numbers
-            that are dates without their signs.
+        DataError: A time is not of this kind, clock times have two forms, or numbers are dates
+            without separators.
     """
     cells = table.rows[form.time_column]
     if kind == "number":
-        times, _ = parsed(table, form.time_column, replace(form, missing=()))
+        times, _ = parse_numbers(table, form.time_column, replace(form, missing=()))
         times = times.where(times.abs() < LARGEST)
         reject_numeric_dates(table, times, is_later=True)
     elif kind == "clock":
@@ -85,10 +85,10 @@ def times_of(table: TableFile, form: TableFormat, kind: str) -> pd.Series:
 
 
 def reject_two_forms(table: TableFile, form: TableFormat) -> None:
-    """Raise where some clocks have seconds: 59:50 before 1:00:10 is of minutes and seconds.
+    """Raise if only some clock times have seconds: next to 1:00:10, 59:50 is ambiguous.
 
     Raises:
-        DataError: With both.
+        DataError: Shows a time of each form.
     """
     cells = table.rows[form.time_column]
     if pd.api.types.is_timedelta64_dtype(cells):
@@ -107,19 +107,19 @@ def reject_two_forms(table: TableFile, form: TableFormat) -> None:
 
 
 def clock_times(cells: pd.Series) -> pd.Series:
-    """Times of day or durations, NaT where there is none."""
+    """Parse times of day or durations; NaT where a cell is neither."""
     if pd.api.types.is_timedelta64_dtype(cells):
         return cells.astype("timedelta64[ns]")
     text = text_of(cells)
     text = text.where(text.str.fullmatch(f"{CLOCK}|{DURATION}"))
     full = text.where(text.str.count(":") != 1, text + ":00")
-    # Python adds the hours of `-1 day, 23:00:00`, pandas those with a plus.
+    # Python writes -1 hour as `-1 day, 23:00:00`; pandas adds these hours only after a plus.
     full = full.str.replace(r"(days?), ", r"\1 +", regex=True).str.replace(",", ".")
     return pd.to_timedelta(full, errors="coerce").astype("timedelta64[ns]")
 
 
 def dates_of(cells: pd.Series, form: TableFormat, kind: str) -> pd.Series:
-    """Dates in UTC, or as they are where they have no zone; NaT where one is not of this kind."""
+    """Parse dates, as UTC if they have a time zone; NaT where a cell is not of this kind."""
     if pd.api.types.is_datetime64_any_dtype(cells):
         has_zone = pd.Series(getattr(cells.dt, "tz", None) is not None, cells.index)
         dates = pd.to_datetime(cells, utc=True)
@@ -131,12 +131,12 @@ def dates_of(cells: pd.Series, form: TableFormat, kind: str) -> pd.Series:
             )
         except ValueError as error:
             raise DataError(
-                f"dataset.time_format={form.time_format!r} is no format of dates: {error}; write "
+                f"dataset.time_format={form.time_format!r} is not a date format: {error}; write "
                 "one such as '%d.%m.%Y %H:%M'"
             ) from error
     else:
         text = text_of(cells)
-        text = text.mask(text.str.fullmatch(NUMBER))  # 1800 is a number and no year
+        text = text.mask(text.str.fullmatch(NUMBER))  # 1800 is a number, not a year
         text = text.str.replace(r"(\d),(\d)", r"\1.\2", regex=True)
         has_zone = text.str.fullmatch(ZONE, na=False).astype(bool)
         text = text.str.replace(r" ?UTC$", "Z", regex=True)
@@ -147,7 +147,7 @@ def dates_of(cells: pd.Series, form: TableFormat, kind: str) -> pd.Series:
 
 
 def warn_of_midnight(table: TableFile, series: pd.Series, times: pd.Series) -> None:
-    """Warn where a clock seems to start again at midnight within a series."""
+    """Warn if the time of day seems to pass midnight within a series."""
     falls = times.groupby(series, sort=False).diff() < 0
     if times.max() < 24 * 3600 * 10**9 and falls.any():
         row = int(falls.to_numpy().argmax())

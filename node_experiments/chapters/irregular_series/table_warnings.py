@@ -1,4 +1,4 @@
-"""Columns that are read as features and may be meant as something else: said, never changed."""
+"""Warnings of columns that are read as features but may be meant as something else."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from ...data.table_file import TableFile
-from .long_table_signs import warn_of_long_table, warn_of_units
+from .long_table_warnings import warn_of_long_table, warn_of_units
 from .measurements import Measurements
 from .missing_codes import warn_of_codes
-from .table_cells import parsed, text_of
+from .table_cells import parse_numbers, text_of
 from .table_format import Columns, TableFormat
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ __all__ = ["warn_of_columns", "warn_of_groups", "warn_of_long_series"]
 
 log = logging.getLogger(__name__)
 
-ALONE = 20  # times the median of the training series
-ROWS = 20  # from which on numbers that rise with the rows are no chance
+MAX_LENGTH_RATIO = 20  # a series of this many times the median length is suspiciously long
+MIN_ROWS = 20  # rows from which on rising numbers are not by chance
 GROUPS = re.compile(
     r".*(patient|subject|person|participant|animal|machine|device|hadm|household).*", re.IGNORECASE
 )
@@ -35,20 +35,20 @@ TOTALS = re.compile(
     r"|std\.?|sd|stdev|min(imum)?|max(imum)?|count|anzahl|insgesamt",
     re.IGNORECASE,
 )
-LAST = 5  # rows among which are those that add up the others
-LINES = 100  # series, of which all are straight lines over the time by no chance
-EVEN = 0.1  # of the range: steps of a rounded feature that still shows a straight line
-SERIES = 10  # from which on a value that never changes within any of them is no chance
+LAST_ROWS = 5  # last rows that may be totals of the others
+MAX_SERIES = 100  # series that are examined for features that are straight lines over the time
+MAX_ROUNDING = 0.1  # largest rounding step of a straight line, as a fraction of its range
+MIN_SERIES = 10  # series from which on a feature that is constant in each of them is not by chance
 
 
 def warn_of_columns(
     table: TableFile, form: TableFormat, columns: Columns, seen: Measurements
 ) -> None:
-    """Warn of features that count the rows, of properties of a series, and of codes for nothing.
+    """Warn of features that count rows or repeat times, of static properties and missing codes.
 
     Args:
-        table: Of training.
-        seen: What was read of it.
+        table: The training table.
+        seen: The measurements read from it.
     """
     found = not columns.is_long and form.value_columns is None
     counts = [name for name in columns.features if found and counts_rows(table, name, form)]
@@ -76,14 +76,14 @@ def warn_of_columns(
     if found:
         warn_of_long_table(table, form, columns)
         warn_of_unchanging(table, form, columns, seen)
-        warn_of_times_again(table.source, columns, seen, counts)
+        warn_of_linear_features(table.source, columns, seen, counts)
     warn_of_codes(table.source, features, zeros=True)
     static = zip(static_numbers(form, columns), seen.static.T, strict=True)
     warn_of_codes(table.source, ((n, v) for n, v in static if n is not None), zeros=False)
 
 
 def static_numbers(form: TableFormat, columns: Columns) -> list[str | None]:
-    """The names of the static columns of numbers, and None of each word of the others."""
+    """The name of each numeric static column, and None for each category of the others."""
     return [
         None if word else name
         for name in form.static_columns
@@ -92,15 +92,15 @@ def static_numbers(form: TableFormat, columns: Columns) -> list[str | None]:
 
 
 def counts_rows(table: TableFile, name: str, form: TableFormat) -> bool:
-    """Whether whole numbers rise from row to row, or by one in each series."""
-    numbers, _ = parsed(table, name, form)
+    """Whether a column holds whole numbers that rise from row to row, or by one in each series."""
+    numbers, _ = parse_numbers(table, name, form)
     if len(numbers) < 3 or bool(numbers.isna().any()) or bool((numbers % 1 != 0).any()):
         return False
     steps = numbers.diff().iloc[1:]
     within = numbers.groupby(text_of(table.rows[form.series_column])).diff().dropna()
     several = len(within) < len(numbers) - 1
-    rises = len(numbers) >= ROWS and several and bool((steps > 0).all())
-    return bool((steps == 1).all()) or rises or (len(within) >= ROWS and (within == 1).all())
+    rises = len(numbers) >= MIN_ROWS and several and bool((steps > 0).all())
+    return bool((steps == 1).all()) or rises or (len(within) >= MIN_ROWS and (within == 1).all())
 
 
 def warn_of_unchanging(
@@ -117,7 +117,7 @@ def warn_of_unchanging(
     classes = [n for n in names if 2 * counts[n] <= len(seen) and not GROUPS.fullmatch(n)]
     outcome = ""
     if classes and form.label_column is None:
-        outcome = f"; if {classes[0]!r} is what came of it, set " + shlex.quote(
+        outcome = f"; if {classes[0]!r} is the outcome, set " + shlex.quote(
             f"dataset.label_column={classes[0]}"
         )
     log.warning(
@@ -131,7 +131,7 @@ def warn_of_unchanging(
 
 
 def warn_of_groups(table: TableFile, form: TableFormat) -> None:
-    """Warn of a column by whose name several series are of one patient, machine or the like."""
+    """Warn of a column whose name suggests that several series share, say, a patient."""
     names = [str(name) for name in table.rows.columns]
     special = (
         form.series_column, form.time_column, form.label_column, *form.static_columns,
@@ -146,7 +146,7 @@ def warn_of_groups(table: TableFile, form: TableFormat) -> None:
         few = 3 <= each.nunique() <= len(each) / 1.5
         if few and (groups.nunique() == 1).all() and (each != "").all():
             log.warning(
-                "%s: the %d series are of %d different %r, and series of one may be in training "
+                "%s: the %d series have %d different %r, and series of one may be in training "
                 "and in test; to keep them together, set %s",
                 table.source,
                 len(each),
@@ -159,17 +159,17 @@ def warn_of_groups(table: TableFile, form: TableFormat) -> None:
 def warn_of_long_series(
     source: str, schema: SeriesSchema, seen: Measurements, training: Sequence[int]
 ) -> None:
-    """Warn of a series that makes time 1 far longer than all others are.
+    """Warn of a training series that is far longer than the others, since its length is time 1.
 
     Args:
-        source: The table, for the message.
-        training: Numbers of the series that train.
+        source: Name of the table for the message.
+        training: Indices of the training series.
     """
     series = np.repeat(np.arange(len(seen)), np.diff(seen.offsets))
-    times = schema.times.of(seen)  # the longest training series is 1
+    times = schema.times.model_times(seen)  # the longest training series is 1
     spans = pd.Series(times).groupby(series).agg(np.ptp).to_numpy()[list(training)]
     several = spans[spans > 0]
-    if len(several) < 3 or several.max() < ALONE * np.median(several):
+    if len(several) < 3 or several.max() < MAX_LENGTH_RATIO * np.median(several):
         return
     longest = training[int(spans.argmax())]
     rows = np.flatnonzero(series == longest)
@@ -185,38 +185,40 @@ def warn_of_long_series(
     )
 
 
-def warn_of_times_again(
+def warn_of_linear_features(
     source: str, columns: Columns, seen: Measurements, counts: Sequence[str]
 ) -> None:
-    """Warn of features that rise evenly with the time: they are the time once more.
+    """Warn of features that are linear in time, and so may be the time itself.
 
     Args:
-        counts: Features that are named already.
+        counts: Features of which `warn_of_columns` has already warned.
     """
     pairs = zip(columns.features, seen.values.T, strict=True)
-    even = [name for name, values in pairs if name not in counts and is_even(seen, values)]
-    if even and len(even) < len(columns.features):
+    linear = [
+        name for name, values in pairs if name not in counts and is_linear_in_time(seen, values)
+    ]
+    if linear and len(linear) < len(columns.features):
         log.warning(
-            "%s: features that are straight lines over the time of each series, as it is itself "
+            "%s: features that are straight lines over the time of each series, like the time "
             "in another unit or from another start: %s; they are easy to predict: name the "
             "features that matter with dataset.value_columns",
             source,
-            ", ".join(map(repr, even)),
+            ", ".join(map(repr, linear)),
         )
 
 
-def is_even(seen: Measurements, values: np.ndarray) -> bool:
-    """Whether values are a straight line over the time in each series, of one slope, or rounded.
+def is_linear_in_time(seen: Measurements, values: np.ndarray) -> bool:
+    """Whether values are linear in time with the same slope in all series, up to rounding.
 
-    Of the first series those count that have three values or more: there must be ten of these
-    values, and they must not be the same.
+    Only series with at least three values among the first `MAX_SERIES` are examined. They must
+    have ten values in total that are not all equal.
     """
-    counts = np.diff(seen.offsets)[:LINES]
+    counts = np.diff(seen.offsets)[:MAX_SERIES]
     series, rows = np.repeat(np.arange(len(counts)), counts), int(counts.sum())
     table = pd.DataFrame({"t": seen.times[:rows], "v": values[:rows], "s": series})
     table = table[np.isfinite(table["v"])]
     table = table[table.groupby("s")["v"].transform("count") >= 3]
-    if len(table) < ROWS // 2:
+    if len(table) < MIN_ROWS // 2:
         return False
     within = table[["t", "v"]] - table.groupby("s")[["t", "v"]].transform("first")
     longest = float(within["t"].max())
@@ -229,28 +231,28 @@ def is_even(seen: Measurements, values: np.ndarray) -> bool:
     steps = steps[steps > 1e-9 * size]
     rounded = float(steps.min()) if len(steps) else size
     off = float((within["v"] - slope * within["t"]).abs().max())
-    return off <= max(1.01 * rounded if rounded < EVEN * size else 0.0, 1e-6 * size)
+    return off <= max(1.01 * rounded if rounded < MAX_ROUNDING * size else 0.0, 1e-6 * size)
 
 
 def warn_of_totals(table: TableFile, form: TableFormat) -> None:
-    """Warn of a last row that seems to add up the others, and is read as a series."""
+    """Warn of a series among the last rows that seems to be a total of the others."""
     cells = table.rows[form.series_column]
-    for row, name in enumerate(text_of(cells.tail(LAST)), max(0, len(cells) - LAST)):
+    for row, name in enumerate(text_of(cells.tail(LAST_ROWS)), max(0, len(cells) - LAST_ROWS)):
         if TOTALS.fullmatch(name) and (text_of(cells) == name).sum() == 1:
             log.warning(
-                "%s: series %r has this row alone, and seems to be no series but what the others "
-                "come to; if so, remove it",
+                "%s: series %r has only this row, and seems to be a total or mean of the others "
+                "rather than a series; if so, remove it",
                 table.at(row),
                 name,
             )
 
 
 def unchanging(seen: Measurements, features: Sequence[str]) -> list[str]:
-    """Features that differ between series and never within one of two observations or more."""
+    """Features that differ between series, but not within any with two observations or more."""
     series = np.repeat(np.arange(len(seen)), np.diff(seen.offsets))
     groups = pd.DataFrame(seen.values).groupby(series)
     low, high, several = groups.min(), groups.max(), groups.count() > 1
-    same = ((low == high) | ~several).all() & (several.sum() >= SERIES)
+    same = ((low == high) | ~several).all() & (several.sum() >= MIN_SERIES)
     differs = low[several].min() < high[several].max()
     return [
         name for name, found in zip(features, (same & differs).to_numpy(), strict=True) if found

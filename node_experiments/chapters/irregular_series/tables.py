@@ -1,4 +1,4 @@
-"""Tables of Rubanova, Chen & Duvenaud 2019 beside ours, and that of a dataset of our own."""
+"""Report tables: those of Rubanova, Chen & Duvenaud 2019 with our results, and Japanese Vowels."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 from pandas import DataFrame
 
-from ...reports.rank_test import JOINED, compare, ordered
+from ...reports.rank_test import ORDER_LEGEND, compare, order_text
 from ...reports.records import has
 from ...reports.table import Cell, Estimate, ReportTable
-from ...reports.verdicts import order_verdict
-from .counted_runs import Cells, Counted, Record, collect, first_of, protocols
+from ...reports.verdicts import order_sentence
+from .counted_runs import Cells, Counted, Record, collect, first_metric, protocols
 
 __all__ = [
     "IRREGULAR_TABLES",
@@ -25,8 +25,8 @@ __all__ = [
     "forecasts",
 ]
 
-SHARES = (0.1, 0.2, 0.3, 0.5)
-DROPPED = (0.0, 0.3, 0.5, 0.7)
+OBSERVED_FRACTIONS = (0.1, 0.2, 0.3, 0.5)
+DROPPED_FRACTIONS = (0.0, 0.3, 0.5, 0.7)
 
 MODELS = {
     "irregular_rnn_dt": "RNN with time gaps",
@@ -37,7 +37,7 @@ MODELS = {
     "irregular_latent_ode": "latent ODE (ODE encoder)",
 }
 
-# Mean squared errors as published, at SHARES of observed points.
+# Mean squared errors as published, at OBSERVED_FRACTIONS of observed points.
 HOPPER = {
     "interpolation": {
         "irregular_rnn_dt": (2.454, 1.714, 1.250, 0.785),
@@ -75,14 +75,14 @@ PERIODIC = {
     },
 }
 
-# The first that a run has counts: models with a latent z0 are tested by draws of it.
+# The first of these metrics that a run has counts: models with a latent z0 are tested by draws.
 SQUARED_ERRORS = ("mse_samples/test", "mse/test")
 
 
 def forecast_table(
     runs: DataFrame, title: str, dataset: str, task: str, published: Mapping[str, Sequence[float]]
 ) -> ReportTable:
-    """Mean squared errors x 100, as published and ours."""
+    """Table of mean squared errors x 100, published and ours."""
     counted = forecasts(runs, dataset, task)
     cells = counted.cells
     rows: list[list[Any]] = []
@@ -90,7 +90,9 @@ def forecast_table(
         if model in published:
             numbers = (Cell.number(value, ".3f") for value in published[model])
             rows.append([f"published: {label}", *numbers])
-        rows.append([label, *(cell(errors(cells, model, share)) for share in SHARES)])
+        rows.append(
+            [label, *(cell(errors(cells, model, fraction)) for fraction in OBSERVED_FRACTIONS)]
+        )
     how = (
         "from the observations before it. "
         if task == "interpolation"
@@ -98,34 +100,36 @@ def forecast_table(
     )
     return ReportTable.of(
         title,
-        ["model", *(f"{share:.0%}" for share in SHARES)],
+        ["model", *(f"{fraction:.0%}" for fraction in OBSERVED_FRACTIONS)],
         rows,
         caption=f"Test MSE x 100 of {task} on {dataset}, with a fraction of the points observed; "
         "the mean over seeds, standard deviation and number of seeds. Models with a latent z0 are "
         "tested by three draws of it, as published; autoregressive ones predict each point "
         f"{how}{protocols(counted.runs)}",
         notes=[*orders(cells, published), *counted.notes],
-        more=[costs(cells, "observed", SHARES)],
+        more=[costs(cells, "observed", OBSERVED_FRACTIONS)],
         missing="-",
     )
 
 
 def forecasts(runs: DataFrame, dataset: str, task: str) -> Counted:
-    """The runs of such a table, by model and the fraction of the points that they observe."""
+    """The runs of a forecast table, by model and the fraction of the points that is observed."""
     return collect(runs, dataset, task, MODELS, SQUARED_ERRORS, "observed_fraction")
 
 
-def errors(cells: Cells, model: str, share: float) -> list[float]:
-    """Mean squared errors x 100 of a cell's runs."""
-    return [100 * first_of(run, SQUARED_ERRORS) for run in cells.get((model, share), [])]
+def errors(cells: Cells, model: str, fraction: float) -> list[float]:
+    """Mean squared errors x 100 of the runs of a cell."""
+    return [100 * first_metric(run, SQUARED_ERRORS) for run in cells.get((model, fraction), [])]
 
 
 def orders(cells: Cells, published: Mapping[str, Sequence[float]]) -> list[str]:
-    """The models from the lowest error to the highest, as published and ours."""
+    """Notes that compare our order of the models by error with the published one."""
     lines = []
-    for i, share in enumerate(SHARES):
+    for i, fraction in enumerate(OBSERVED_FRACTIONS):
         ours = {
-            MODELS[model]: found for model in published if (found := errors(cells, model, share))
+            MODELS[model]: found
+            for model in published
+            if (found := errors(cells, model, fraction))
         }
         if len(ours) > 1:
             expected = sorted(
@@ -133,15 +137,17 @@ def orders(cells: Cells, published: Mapping[str, Sequence[float]]) -> list[str]:
                 key=lambda model: published[model][i],
             )
             lines.append(
-                order_verdict(f"{share:.0%} observed", ours, [MODELS[each] for each in expected])
+                order_sentence(
+                    f"{fraction:.0%} observed", ours, [MODELS[each] for each in expected]
+                )
             )
     if lines:
-        lines.append(JOINED)
+        lines.append(ORDER_LEGEND)
     return lines
 
 
 def accuracy_table(runs: DataFrame) -> ReportTable:
-    """Accuracy in per cent on japanese_vowels."""
+    """Table of accuracies in per cent on japanese_vowels."""
     counted = classified(runs)
     wrong = {
         key: [100 * (1 - run["accuracy/test"]) for run in members]
@@ -149,41 +155,41 @@ def accuracy_table(runs: DataFrame) -> ReportTable:
     }
     rows = []
     for model, label in MODELS.items():
-        shares = (wrong.get((model, share), []) for share in DROPPED)
-        rows.append([label, *(cell((100 - each for each in found), ".1f") for found in shares)])
+        fractions = (wrong.get((model, fraction), []) for fraction in DROPPED_FRACTIONS)
+        rows.append([label, *(cell((100 - each for each in found), ".1f") for found in fractions)])
     return ReportTable.of(
         "Japanese Vowels",
-        ["model", *(f"{share:.0%} dropped" for share in DROPPED)],
+        ["model", *(f"{fraction:.0%} dropped" for fraction in DROPPED_FRACTIONS)],
         rows,
         caption="Test accuracy on japanese_vowels in per cent, with a fraction of the "
         "observations dropped; the mean over seeds, standard deviation and number of seeds. "
         + protocols(counted.runs),
         notes=[*accuracy_verdicts(wrong), *counted.notes],
-        more=[costs(counted.cells, "dropped", DROPPED)],
+        more=[costs(counted.cells, "dropped", DROPPED_FRACTIONS)],
         missing="-",
     )
 
 
 def classified(runs: DataFrame) -> Counted:
-    """The runs of that table, by model and the fraction of the observations that are dropped."""
+    """The runs of the accuracy table, by model and the fraction of observations dropped."""
     return collect(runs, "japanese_vowels", "classification", MODELS, ["accuracy/test"], "dropped")
 
 
 def accuracy_verdicts(wrong: Mapping[tuple[str, float], Sequence[float]]) -> list[str]:
-    """The models in order at each fraction of dropped observations, and what dropping them costs.
+    """Notes on the order of the models at each dropped fraction, and on the effect of dropping.
 
     Args:
-        wrong: Errors in per cent, by model and share.
+        wrong: Errors in per cent, by model and dropped fraction.
     """
     lines = []
-    for share in DROPPED:
-        errors = {MODELS[model]: found for (model, at), found in wrong.items() if at == share}
-        if len(errors) > 1:
+    for fraction in DROPPED_FRACTIONS:
+        by_label = {MODELS[model]: found for (model, at), found in wrong.items() if at == fraction}
+        if len(by_label) > 1:
             lines.append(
-                f"{share:.0%} dropped, from the lowest median error to the highest: "
-                f"{ordered(errors)}."
+                f"{fraction:.0%} dropped, from the lowest median error to the highest: "
+                f"{order_text(by_label)}."
             )
-    most = max(DROPPED)
+    most = max(DROPPED_FRACTIONS)
     by_verdict: dict[str, list[str]] = defaultdict(list)
     for model, label in MODELS.items():
         if (model, most) in wrong and (model, 0.0) in wrong:
@@ -195,14 +201,14 @@ def accuracy_verdicts(wrong: Mapping[tuple[str, float], Sequence[float]]) -> lis
         )
         lines.append(f"The error with {most:.0%} dropped, beside that with none dropped: {named}.")
     if lines:
-        lines.append(JOINED)
+        lines.append(ORDER_LEGEND)
     return lines
 
 
-def costs(cells: Cells, what: str, shares: Sequence[float]) -> ReportTable:
-    """Time of a training step per series, and function evaluations per batch of its ODEs.
+def costs(cells: Cells, what: str, fractions: Sequence[float]) -> ReportTable:
+    """Table of training time per series, and of function evaluations per batch.
 
-    Seconds of different processors do not compare: only runs on the most frequent one count, and
+    Times on different processors are not comparable: only runs on the most frequent one count, and
     of these the fastest, since cores were shared with other work.
     """
     counts = Counter(
@@ -213,14 +219,14 @@ def costs(cells: Cells, what: str, shares: Sequence[float]) -> ReportTable:
     cpu = counts.most_common(1)[0][0] if counts else "no processor"
     rows = []
     for model, label in MODELS.items():
-        found = (cells.get((model, share), []) for share in shares)
+        found = (cells.get((model, fraction), []) for fraction in fractions)
         rows.append([label, *(cost(members, cpu) for members in found)])
     return ReportTable.of(
         "Training cost",
         [
             f"training cost, ms per series, of the fastest run on {cpu} (evaluations per batch, "
             "mean over ODEs)",
-            *(f"{share:.0%} {what}" for share in shares),
+            *(f"{fraction:.0%} {what}" for fraction in fractions),
         ],
         rows,
         missing="-",
@@ -228,7 +234,7 @@ def costs(cells: Cells, what: str, shares: Sequence[float]) -> ReportTable:
 
 
 def cost(runs: Sequence[Record], cpu: str) -> Cell | None:
-    """The cost of a cell's runs."""
+    """The training cost of the runs of a cell."""
     times = [
         1e3 * run["seconds_per_step"] / run["config.dataset.batch_size"]
         for run in runs

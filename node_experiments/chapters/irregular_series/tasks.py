@@ -1,12 +1,11 @@
 """Interpolation, extrapolation and classification of irregular series (Rubanova et al. 2019).
 
-What a batch asks for is in its data: the target is among the observations or after them, and it
-has labels or none.
+The data determine the task of a batch: its target lies among the observations or after them, and
+it may have labels.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from ...nn.likelihoods import gaussian_log_likelihood
 from ...training.task import Baseline
 from .band_scores import band_scores, held_out_forecasts
+from .bands import warn_of_uncalibrated_bands
 from .baselines import error_of_mean
 from .calibration import calibrate
 from .forecast_data import ForecastData
@@ -31,22 +31,20 @@ from .settings import SeriesModelConfig
 
 __all__ = ["AutoregressiveSeriesTask", "SeriesTask", "autoregressive_series"]
 
-log = logging.getLogger(__name__)
-
 
 @dataclass
 class SeriesTask:
-    """What both kinds of models share.
+    """Base class of the tasks of autoregressive and variational models.
 
     Attributes:
         kind: `interpolation`, `extrapolation` or `classification`.
-        classes: Kinds of label, or None.
-        reconstruction_weight: Of the negative log-likelihood, in nats a number.
-        classification_weight: Of the cross-entropy, in nats a label.
-        class_weights: Of the labels of each class in the training loss; None: all alike.
-        measures: Further errors, as in `ForecastData`.
-        forecasts: Of held-out test values, once `coverage_metrics` has found them.
-        metric: The mean squared error, or of classes the accuracy, of two of them the AUC.
+        classes: Number of classes, or None.
+        reconstruction_weight: Weight of the negative log-likelihood in nats per value.
+        classification_weight: Weight of the cross-entropy in nats per label.
+        class_weights: Weight of each class in the training loss; None for equal weights.
+        measures: Additional errors, as in `ForecastData`.
+        forecasts: Forecasts of held-out test values, set by `coverage_metrics`.
+        metric: Mean squared error; for classification accuracy, or AUC with two classes.
     """
 
     kind: str
@@ -65,15 +63,15 @@ class SeriesTask:
             self.higher_is_better = True
 
     def evaluate(self, model: nn.Module, batches: Iterable[Any]) -> dict[str, float]:
-        """Metrics over all series, each counting the same.
+        """Metrics as means over all series with equal weights.
 
-        - `mse`: in squared units of the data, over target points, with the mean of z0 if there is
-          one; of autoregressive models from the observations before each point, or beyond the
-          observations from a roll-out
-        - `mse_samples`: the mean over draws of z0 instead, as published
-        - `log_likelihood`: Gaussian, in nats a number
-        - `accuracy`, `auc`, `average_precision`: of classes
-        - those that `measures` gives, each prediction counting the same
+        - `mse`: mean squared error over target points in squared units of the data. Models with a
+          latent z0 predict from its mean; autoregressive models from the observations before each
+          point, or by a roll-out beyond the observations
+        - `mse_samples`: the same with draws of z0 and averaged over them, as published
+        - `log_likelihood`: Gaussian, in nats per value
+        - `accuracy`, `auc`, `average_precision`: of classification
+        - those that `measures` returns, as means over all predictions
         """
         sums: dict[str, float] = {}
         measured: dict[str, list[Tensor]] = {}
@@ -103,38 +101,37 @@ class SeriesTask:
     def evaluated(
         self, model: Any, batches: Iterable[Any]
     ) -> Iterator[tuple[Tensor, dict[str, Tensor], Tensor | None, Any]]:
-        """Predicted means, metrics of each series and logits, with their batch."""
+        """Yield the predicted means, metrics of each series, logits and the batch itself."""
         raise NotImplementedError
 
     def baseline(self, data: ForecastData) -> Baseline:
-        """What a model reaches that predicts the mean, or all classes alike."""
+        """Score of always predicting the training mean, or equal class probabilities."""
         if self.kind == "classification" and self.classes is not None:
             return Baseline("cross_entropy", math.log(self.classes), "every class alike")
         batches = data.test if data.validation is None else data.validation
         return Baseline("mse", error_of_mean(data.train, batches, data.dim), "the training mean")
 
     def calibrate(self, model: Any, data: ForecastData) -> dict[str, float]:
-        """Fit the noise of the trained model again; `band_scores` of the validation series."""
+        """Refit the noise of a trained model; return `band_scores` of the validation series."""
         if self.kind == "classification":
             return {}
         if data.validation is None:
-            log.warning(
-                "without validation series the 90 % bands are not calibrated and likely too "
-                "narrow; set dataset.validation_size"
+            warn_of_uncalibrated_bands(
+                "all features", "there are no validation series; set dataset.validation_size"
             )
             return {}
         calibrate(model, data, data.cut)
         return band_scores(held_out_forecasts(model, data.validation, data.cut, data.mean_gap))
 
     def coverage_metrics(self, model: Any, data: ForecastData) -> dict[str, float]:
-        """Scores of held-out test values: see `band_scores`."""
+        """Scores of the predictive bands on held-out test values, as in `band_scores`."""
         if self.kind == "classification":
             return {}
         self.forecasts = held_out_forecasts(model, data.test, data.cut, data.mean_gap)
         return band_scores(self.forecasts)
 
-    def joined(self, nll: Tensor, logits: Tensor | None, batch: Any) -> Tensor:
-        """The training loss, 0-d."""
+    def total_loss(self, nll: Tensor, logits: Tensor | None, batch: Any) -> Tensor:
+        """Training loss, 0-d: the negative log-likelihood, and in classification cross-entropy."""
         if logits is None or self.kind != "classification":
             return nll
         weights = self.class_weights
@@ -148,21 +145,21 @@ class SeriesTask:
 class AutoregressiveSeriesTask(SeriesTask):
     """Gaussian log-likelihood of each point given the observations before it.
 
-    Where it is to extrapolate, training shows the true points before each target; the evaluation
-    feeds back what was predicted.
+    In extrapolation, training conditions on the true points before each target, and evaluation
+    feeds back the model's own predictions.
     """
 
     def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean over the batch."""
+        """Mean loss over the batch, 0-d, and its parts."""
         shown = joined_series(batch) if self.kind == "extrapolation" else batch.observed
         states = model.read(shown)
         predicted = model.predict(states, batch.target.times)
         nll = -likelihoods(model, predicted, batch.target).mean()
         logits = self.logits(model, states, batch)
-        return self.joined(nll, logits, batch), {"nll": nll.detach()}
+        return self.total_loss(nll, logits, batch), {"nll": nll.detach()}
 
     def logits(self, model: Any, states: Any, batch: Any) -> Tensor | None:
-        """Of the labels, None when there is nothing to classify."""
+        """Logits of the labels; None unless the task is classification."""
         if self.kind != "classification":
             return None
         return model.classify(states, batch.target.times)
@@ -172,20 +169,20 @@ class AutoregressiveSeriesTask(SeriesTask):
     ) -> Iterator[tuple[Tensor, dict[str, Tensor], Tensor | None, Any]]:
         for batch in batches:
             states = model.read(batch.observed)
-            say = model.roll_out if self.kind == "extrapolation" else model.predict
-            predicted = say(states, batch.target.times)
+            predict = model.roll_out if self.kind == "extrapolation" else model.predict
+            predicted = predict(states, batch.target.times)
             values = errors(model, predicted, batch.target)
             yield predicted, values, self.logits(model, states, batch), batch
 
 
 def likelihoods(model: Any, predicted: Tensor, target: Any) -> Tensor:
-    """Gaussian log-likelihood of each series in nats a number, shape `(..., batch)`."""
+    """Gaussian log-likelihood of each series in nats per value, shape `(..., batch)`."""
     terms = gaussian_log_likelihood(predicted, target.values, model.log_noise_std)
     return mean_over_observed(terms, target.observed_features)
 
 
 def errors(model: Any, predicted: Tensor, target: Any) -> dict[str, Tensor]:
-    """Of each series, shape `(..., batch)`."""
+    """Mean squared error and log-likelihood of each series, shape `(..., batch)` each."""
     squares = mean_over_observed(squared_error(predicted, target.values), target.observed_features)
     return {"mse": squares, "log_likelihood": likelihoods(model, predicted, target)}
 
@@ -208,7 +205,7 @@ def joined_series(batch: Any) -> Any:
 def autoregressive_series(
     settings: SeriesModelConfig, data: ForecastData
 ) -> AutoregressiveSeriesTask:
-    """The task of the data, for a model that predicts from the past."""
+    """The task of the data for an autoregressive model."""
     task = AutoregressiveSeriesTask(
         data.task,
         data.classes,

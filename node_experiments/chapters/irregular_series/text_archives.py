@@ -1,4 +1,4 @@
-"""Text files in a folder, or in an archive as it was published."""
+"""Text files in a folder, or in the archive in which they are published."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def find_source(root: Path, name: str, where_from: str) -> Path:
     """The folder `name` in `root`, or the archive `name.tar.gz` or `name.zip`.
 
     Raises:
-        DataError: None of them is there; the message says where to get it.
+        DataError: None of them exists; the message says where to get it.
     """
     for path in (root / name, *(root / f"{name}{ending}" for ending in ARCHIVES)):
         if path.exists():
@@ -32,10 +32,10 @@ def find_source(root: Path, name: str, where_from: str) -> Path:
 
 
 def text_files(source: Path) -> Iterator[tuple[str, str]]:
-    """Where each `.txt` file of a folder or archive is, for messages, and its text, by name.
+    """Location (for messages) and text of each `.txt` file in a folder or archive, sorted.
 
     Raises:
-        DataError: An archive that is truncated or none, or without any such file.
+        DataError: The archive is truncated or invalid, or has no such file.
     """
     found = False
     try:
@@ -44,22 +44,22 @@ def text_files(source: Path) -> Iterator[tuple[str, str]]:
             try:
                 yield where, content.decode()
             except UnicodeDecodeError as error:
-                raise DataError(f"{where} is no text file ({error})") from error
+                raise DataError(f"{where} is not a text file ({error})") from error
     except (EOFError, OSError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
-            f"{source} is truncated or not of its format ({first_line(error)}); get it again"
+            f"{source} is truncated or not an archive ({first_line(error)}); get it again"
         ) from error
     if not found:
         raise DataError(f"{source} holds no .txt file; get it again")
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, on one line."""
+    """First line of an error's message, or the name of its type."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def wanted(name: str) -> bool:
-    """A text file, and none of those that macOS hides in archives."""
+    """Whether a name is that of a text file, but not of one that macOS hides in archives."""
     return name.endswith(".txt") and not name.rsplit("/", 1)[-1].startswith(".")
 
 
@@ -83,10 +83,10 @@ def _contents(source: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def text_lines(path: Path, where_from: str) -> Iterator[tuple[int, str]]:
-    """The lines of a text file that are not empty, numbered from 1; `.gz` is unpacked.
+    """Nonempty lines of a text file, stripped, with their numbers from 1; `.gz` is unpacked.
 
     Raises:
-        DataError: The file is missing, truncated, or no text.
+        DataError: The file is missing, truncated, or not text.
     """
     opener = gzip.open if path.suffix == ".gz" else open
     try:
@@ -98,5 +98,5 @@ def text_lines(path: Path, where_from: str) -> Iterator[tuple[int, str]]:
         raise DataError(f"{path} is missing; {where_from}") from error
     except (EOFError, OSError, UnicodeDecodeError, zlib.error) as error:
         raise DataError(
-            f"{path} is truncated or no text ({first_line(error)}); get it again"
+            f"{path} is truncated or not text ({first_line(error)}); get it again"
         ) from error

@@ -1,4 +1,4 @@
-"""How people write times: patterns of numbers, dates, clocks and durations."""
+"""Patterns of the ways in which people write dates, clock times and durations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 CLOCK = r"-?\d+:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?"
 DURATION = r"-?\d+ days?(?:,? .*)?"  # as pandas and, with a comma, Python write one
 ZONE = r".*(?:\d ?Z|\d ?UTC|\d[T ]\d\d[\d:.,]* ?[+-]\d\d(?::?\d\d)?)"
-YEARS = (1678, 2261)  # whole ones that nanoseconds in 64 bits reach
+YEARS = (1678, 2261)  # first and last whole year in the range of 64-bit nanoseconds
 PERIOD = re.compile(r"\d{4}[ -]?[QWM]\d\d?(?:-\d)?|[QWM]\d\d?[ -/]\d{4}", re.IGNORECASE)
 OF_DAY = {
     r"\d+:\d\d": "%H:%M",
@@ -31,7 +31,7 @@ OF_DAY = {
     r"\d+:\d\d ?[AaPp][Mm]": "%I:%M %p",
     r"\d+:\d\d:\d\d ?[AaPp][Mm]": "%I:%M:%S %p",
 }
-# Those that pandas does not guess.
+# Formats that pandas does not guess.
 NAMED_MONTHS = (
     "%b %Y", "%B %Y", "%b-%Y", "%b-%y", "%b %y", "%d-%b-%y", "%d %b %y", "%d%b%Y",
     "%d%b%Y:%H:%M:%S", "%d%b%Y %H:%M:%S", "%d %b %Y %I:%M %p", "%d %B %Y %I:%M %p",
@@ -44,12 +44,12 @@ DATE = (
     rf"|(?:{DAY}\.?,? ?)?(?:\d\d?\.\d\d?\.|\d\d?[./-]\d\d?[./-](?:\d{{4}}|\d\d))"
     rf"|(?:{DAY}\.?,? ?)?(?:\d\d?[. -]*{MONTH}|{MONTH}[ -]\d\d?)(?:[., -]*\d{{2,4}})?"
 )
-# Two numbers with signs between them, or a day of the week.
+# Two or three numbers with other characters between them, or a day of the week.
 LIKE_A_DATE = rf"\D*\d+\D+\d+(?:\D+\d+)?\D*|{DAY}"
 
 
 def certain_dates(text: pd.Series) -> bool:
-    """Whether all cells that are not empty are dates without a time of day.
+    """Whether all nonempty cells are dates without a time of day.
 
     >>> certain_dates(pd.Series(["30-Mar-2024", "", "Sa 30.03.", "2024-03-30"]))
     True
@@ -60,7 +60,7 @@ def certain_dates(text: pd.Series) -> bool:
 
 
 def like_dates(text: pd.Series) -> bool:
-    """Whether all cells that are not empty may be dates, of whatever form.
+    """Whether all nonempty cells may be dates in some format.
 
     >>> like_dates(pd.Series(["2024-W13-6", "KW 13 2024"])), like_dates(pd.Series(["sensor 1"]))
     (True, False)
@@ -74,7 +74,7 @@ def _all_are(text: pd.Series, pattern: str) -> bool:
 
 
 def named_month(cell: str) -> str | None:
-    """The format of a date whose month is a word, or None.
+    """The `strptime` format of a date whose month is a word, or None.
 
     >>> named_month("31-Mar-2024 14:05")
     '%d-%b-%Y %H:%M'

@@ -1,4 +1,4 @@
-"""What to do about a time that cannot be read."""
+"""Advice on what to do about a time that cannot be read."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ THREE_NUMBERS = re.compile(r"\d{1,2}([./-])\d{1,2}\1(\d{4}|\d\d)(?:[ T]+(.*))?")
 THREE = r"^(\d{1,2})[./-](\d{1,2})[./-](\d{4}|\d\d)"
 TWO_DIGITS = r"^(\d\d)[./-](\d\d)[./-](\d\d)(?!\d)"
 YEAR_LAST = re.compile(r"%[dm][./-]%[dm][./-]%y")
-FEW = 2  # different numbers, of which the year is told from the day
-MORE = 3  # times as many different days as years
+FEW = 2  # at most this many distinct numbers are years if the other numbers vary more
+MORE = 3  # or this many times as many distinct days as years
 
 
 def remedy(cell: str, kind: str, cells: pd.Series, of_all: bool, is_frame: bool = False) -> str:
-    """What to do about a time that cannot be read.
+    """Advice on what to do about a time that cannot be read.
 
     Args:
         cells: All times of the table.
-        of_all: Whether none can be read: they are of another kind than those of training.
-        is_frame: Whether they are those of a DataFrame, which no setting describes.
+        of_all: Whether none of them can be read; in a later table, they then differ in kind from
+            those of training.
+        is_frame: Whether the table is a DataFrame, for which there are no settings.
     """
-    other = re.fullmatch(f"{NUMBER}|{CLOCK}", cell) is not None  # in a training table, its kind
+    other = re.fullmatch(f"{NUMBER}|{CLOCK}", cell) is not None  # readable in a training table
     if of_all and (kind in ("number", "clock") or other):
         return f"the model was trained on times that are {WANTED[kind]}"
     words = _remedy(cell, kind, cells, of_all)
@@ -51,7 +52,8 @@ def remedy(cell: str, kind: str, cells: pd.Series, of_all: bool, is_frame: bool 
 def _remedy(cell: str, kind: str, cells: pd.Series, of_all: bool) -> str:
     if (found := THREE_NUMBERS.fullmatch(cell)) is not None:
         return remedy_of_numbers(cells, *found.groups())
-    other = cells[~cells.str.contains("May", case=False)]  # which is short and long
+    # May is both an abbreviated and a full name, so the format is guessed from another month.
+    other = cells[~cells.str.contains("May", case=False)]
     if (form := named_month(cell if other.empty else other.iloc[0])) is not None:
         return f"set dataset.time_format={form!r}"
     if PERIOD.fullmatch(cell):
@@ -84,11 +86,11 @@ def _remedy(cell: str, kind: str, cells: pd.Series, of_all: bool) -> str:
 
 
 def remedy_of_numbers(cells: pd.Series, sign: str, last: str, of_day: str | None) -> str:
-    """What to do about dates of three numbers, the first of which has no more than two digits.
+    """Advice on dates of three numbers, the first of which has no more than two digits.
 
     Args:
-        sign, last, of_day: Of one of them: what is between its numbers, the third one, and what
-            follows it.
+        sign, last, of_day: The separator, the third number and the text after it, of one of the
+            dates.
     """
     numbers = cells.str.extract(THREE).astype(float)
     after = [form for pattern, form in OF_DAY.items() if re.fullmatch(pattern, of_day or "")]
@@ -121,7 +123,7 @@ def remedy_of_numbers(cells: pd.Series, sign: str, last: str, of_day: str | None
 
 
 def year_seems_first(time_format: str, cells: pd.Series) -> bool:
-    """Whether a format has the year last, and the first number is the one that hardly changes.
+    """Whether a format has the year last, but the first number is the one that hardly changes.
 
     >>> year_seems_first("%d-%m-%y", pd.Series(["24-03-30", "24-03-31", "24-04-01"]))
     True
@@ -133,9 +135,9 @@ def year_seems_first(time_format: str, cells: pd.Series) -> bool:
 
 
 def year_in_place(numbers: pd.DataFrame) -> list[int]:
-    """Which of three numbers of two digits may be the year: the first, the last, or both.
+    """Places of the two-digit number that may be the year: the first (0), the last (2), or both.
 
-    It is the one that changes little where the other, then the day, changes more.
+    The year is the one that changes little while the other, the day, changes more.
     """
     months, days = numbers[1].between(1, 12).all(), numbers[2].between(1, 31).all()
     if not (months and days):
@@ -147,5 +149,5 @@ def year_in_place(numbers: pd.DataFrame) -> list[int]:
 
 
 def differs(years: int, days: int) -> bool:
-    """Whether there are clearly more different days than years."""
+    """Whether there are clearly more distinct days than years."""
     return years <= FEW < days or years == 1 < days or MORE * years <= days

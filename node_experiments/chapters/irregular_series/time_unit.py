@@ -1,4 +1,4 @@
-"""The unit in which a reader is told the model's times."""
+"""The unit in which the model's times are shown to a reader."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ __all__ = ["UNKNOWN", "TimeUnit"]
 
 @dataclass(frozen=True)
 class TimeUnit:
-    """A unit of the data, and the model's time in it.
+    """A unit of time of the data, and the length of the model's time 1 in it.
 
     >>> TimeUnit("h", 48.0).text(0.5)
     '24 h'
 
     Attributes:
-        name: As an axis says it, such as `h`; empty when unknown.
+        name: Symbol for axis labels, such as `h`; empty if unknown.
         scale: The model's time 1 in this unit.
     """
 
@@ -23,7 +23,7 @@ class TimeUnit:
     scale: float = 1.0
 
     def text(self, time: float) -> str:
-        """A time of the model, with its unit."""
+        """A time of the model as text in this unit."""
         return f"{time * self.scale:.4g} {self.name}".rstrip()
 
 

@@ -1,4 +1,4 @@
-"""Columns that are called as times: Week 0, Week 2, Week 8, in a table with a row per series."""
+"""Detection of columns named after times (Week 0, Week 2, Week 8), with one series per row."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pandas as pd
 from ...data.table_file import TableFile
 from .table_cells import NUMBER, text_of
 
-__all__ = ["Spread", "times_in_names"]
+__all__ = ["TimeColumns", "times_in_names"]
 
-FEWEST = 3  # columns that are one after the other in time
+FEWEST = 3  # fewest columns that are taken for successive times
 # Words before a number that count time, whatever the steps between them.
 COUNTED = (
     r"t|time|w|wk|week|d|day|h|hr|hour|m|mo|month|min|minute|sec|second|y|yr|year|visit|step|"
@@ -42,7 +42,7 @@ DATES = (
     r"\d{1,2}([./-])\d{1,2}\1(\d{4}|\d\d)|\d{4}([./])\d{1,2}\3\d{1,2}",
     r"\d{1,2}:[0-5]\d(:[0-5]\d)?",
 )
-# Those from which a date is yet to be made.
+# Names of periods, which need to be converted to dates.
 PERIODS = (
     r"(fy|cy)?\d{4}[ -]?[qwmh]\d\d?|[qwmh]\d\d?[ -/]?\d{4}",
     rf"(\d{{1,2}}[ -])?{MONTH}([ -.']*\d{{2,4}})?|\d{{4}}[ -]{MONTH}",
@@ -51,40 +51,41 @@ STUB = re.compile(rf"(.*?[^\W\d_])([ _.-](?:{COUNTED})[ _.-]?|[ _.-])(\d{{1,4}})
 
 
 @dataclass(frozen=True)
-class Spread:
+class TimeColumns:
     """Columns that follow each other in time.
 
     Attributes:
-        names: In their order.
-        wanted: What must be written for them, `numbers` or `dates`; nothing if they are times.
-        stubs: Where each variable has several columns, `hr_0, hr_1, bp_0`: the variables.
-        between: What is between these and the numbers.
+        names: Names of the columns in order.
+        replace_with: `numbers` or `dates` if the names must be replaced by these; empty if they
+            are times.
+        stubs: The variables if each has several columns, as in `hr_0, hr_1, bp_0`.
+        between: The separator between variables and numbers.
     """
 
     names: list[str]
-    wanted: str = ""
+    replace_with: str = ""
     stubs: tuple[str, ...] = ()
     between: str = ""
 
 
-def times_in_names(table: TableFile) -> Spread | None:
-    """The columns of a table whose names are times; None where there are not three of them."""
+def times_in_names(table: TableFile) -> TimeColumns | None:
+    """The columns of a table whose names are times; None if there are too few."""
     names = table.names
     for pattern in DATES + PERIODS:
         found = [name for name in names if re.fullmatch(pattern, name, re.IGNORECASE)]
         if len(found) >= FEWEST:
-            return Spread(found, "dates" if pattern in PERIODS else "")
-    if (several := of_several(names)) is not None:
+            return TimeColumns(found, "dates" if pattern in PERIODS else "")
+    if (several := stubbed_columns(names)) is not None:
         return several
     if not (found := one_after_the_other(names)):
         return None
     if re.fullmatch(NUMBER, found[0]):
-        return None if is_row(table, found) else Spread(found)
-    return Spread(found, "numbers")
+        return None if is_row(table, found) else TimeColumns(found)
+    return TimeColumns(found, "numbers")
 
 
 def one_after_the_other(names: Sequence[str]) -> list[str]:
-    """Names that count time, such as `day1, day2, day3`, `0h, 6h, 24h` or `0, 0.5, 1`.
+    """The names that count time, such as `day1, day2, day3`, `0h, 6h, 24h` or `0, 0.5, 1`.
 
     >>> one_after_the_other(["country", "1990", "1991", "1992"])
     ['1990', '1991', '1992']
@@ -110,8 +111,8 @@ def one_after_the_other(names: Sequence[str]) -> list[str]:
     return [] if word in EVEN and steps.nunique() > 1 else [name for _, name in longest]
 
 
-def of_several(names: Sequence[str]) -> Spread | None:
-    """Columns of two variables or more that have the same numbers: `hr_0, hr_1, bp_0, bp_1`."""
+def stubbed_columns(names: Sequence[str]) -> TimeColumns | None:
+    """Columns of two or more variables with the same numbers: `hr_0, hr_1, bp_0, bp_1`."""
     groups: dict[str, dict[str, list[int]]] = {}
     for name in names:
         if match := STUB.fullmatch(name):
@@ -122,45 +123,45 @@ def of_several(names: Sequence[str]) -> Spread | None:
         counted = len(between) > 1 and len(longest) >= FEWEST  # as in `score_week0`
         if (len(same) > 1 or counted) and longest == sorted(set(longest)):
             own = [f"{stub}{between}{n}" for stub in same for n in stubs[stub]]
-            return Spread([n for n in names if n in own], "", tuple(same), between)
+            return TimeColumns([n for n in names if n in own], "", tuple(same), between)
     return None
 
 
 def is_row(table: TableFile, found: Sequence[str]) -> bool:
     """Whether numbers in the first line are a row of data rather than names of times.
 
-    They are names where the other columns have a word there, which is none of their cells nor
-    written as these are.
+    They are names if the first line has words for the other columns, which do not occur in these
+    columns and differ in form from their cells.
     """
     kept = [name for name in table.names if name not in found]
     if not kept or not re.search(r"[^\W\d_]", kept[0]) or re.match(r"\d", kept[0]):
         return True
     for name in kept:
         cells = text_of(column(table, name))
-        shape = outline(name)
-        if (cells == name).any() or ("9" in shape and (cells.map(outline) == shape).any()):
+        shape = shape_of(name)
+        if (cells == name).any() or ("9" in shape and (cells.map(shape_of) == shape).any()):
             return True
-    alike = [outline(name) in set(text_of(column(table, name)).map(outline)) for name in kept]
+    alike = [shape_of(name) in set(text_of(column(table, name)).map(shape_of)) for name in kept]
     return all(alike) and all(is_within(column(table, name), number_of(name)) for name in found)
 
 
 def column(table: TableFile, name: str) -> pd.Series:
-    """The first column of a name, which may be there twice."""
+    """The first column with a name, which may occur twice."""
     return table.rows.iloc[:, [str(each) for each in table.rows.columns].index(name)]
 
 
 def is_within(cells: pd.Series, number: float) -> bool:
-    """Whether a number is among those of a column, or near them."""
+    """Whether a number is in the range of a column, or near it."""
     numbers = pd.to_numeric(text_of(cells).str.replace(",", ".", regex=False), errors="coerce")
     low, high = numbers.min(), numbers.max()
     return bool(low - (high - low) / 2 <= number <= high + (high - low) / 2)
 
 
-def outline(text: str) -> str:
-    """Letters as `a` and digits as `9`, each once for several: `p07` is `a9`."""
+def shape_of(text: str) -> str:
+    """Form of a text, with runs of letters as `a` and of digits as `9`: `p07` is `a9`."""
     return re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", text))
 
 
 def number_of(text: str) -> float:
-    """A number with a point or a comma."""
+    """Parse a number with a decimal point or comma."""
     return float(text.replace(",", "."))

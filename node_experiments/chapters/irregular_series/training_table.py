@@ -1,4 +1,4 @@
-"""What a training run reads of a user's table, and what is wrong with it; without torch."""
+"""Reading and validation of a user's table for training, without torch."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ LARGE = 10_000_000  # bytes, about half a million rows
 
 
 def check_table(settings: CSVConfig) -> None:
-    """Read the user's file for what is wrong with it, before torch is imported.
+    """Check the user's file for errors before torch is imported.
 
-    Warnings are left to the reading that trains: they belong into the log of its run. So are
-    large files, which take longer to read twice than torch to import.
+    Warnings are suppressed, since they belong in the log of the training run, which reads the file
+    again. Large files are not checked: reading them twice takes longer than importing torch.
 
     Raises:
         DataError: As in `read_user_table` and `read_training_table`.
@@ -44,12 +44,12 @@ def check_table(settings: CSVConfig) -> None:
 def read_training_table(
     table: TableFile, settings: CSVConfig
 ) -> tuple[TableFormat, Columns, Measurements]:
-    """The columns of a table that is trained on, and its measurements.
+    """The format, columns and measurements of a table to train on.
 
     Raises:
         DataError: As in `find_columns` and `read_measurements`, or there is nothing to learn from:
-            no column of labels, one class, a class for about every label, one series, or windows
-            that are too short.
+            no label column, a single class, nearly as many classes as labels, a single series, or
+            windows that are too short.
     """
     form = table_format(settings)
     classifies = settings.task == "classification"
@@ -68,7 +68,7 @@ def read_training_table(
 
 
 def reject_without_labels(table: TableFile, form: TableFormat) -> None:
-    """Raise, with the columns that may hold labels."""
+    """Raise because no label column is set, naming the columns that may hold labels."""
     others = [
         str(name)
         for name in table.rows.columns
@@ -80,24 +80,24 @@ def reject_without_labels(table: TableFile, form: TableFormat) -> None:
 
 
 def check_count(table: TableFile, settings: CSVConfig, seen: Measurements) -> None:
-    """Reject one series that is not cut: nothing would be left to test on."""
+    """Reject a single series that is not cut into windows: nothing would be left to test on."""
     if settings.window is None and len(seen) == 1:
         raise DataError(
             f"{table.source}: all rows are one series, and a model learns from several; cut it "
-            "into windows with dataset.window=<time of one, in the unit of the time column, of "
-            "dates in hours>"
+            "into windows with dataset.window=<length of one, in the unit of the time column, or "
+            "in hours for dates>"
         )
 
 
 def check_window(
     table: TableFile, settings: CSVConfig, seen: Measurements, columns: Columns
 ) -> None:
-    """Reject windows most of which would hold one observation."""
+    """Reject windows so short that most would hold a single observation."""
     if settings.window is None:
         return
     starts = np.zeros(len(seen.times), dtype=bool)
     starts[seen.offsets[:-1]] = True
-    gaps = np.diff(seen.times)[~starts[1:]] / columns.hour
+    gaps = np.diff(seen.times)[~starts[1:]] / columns.duration_unit
     if len(gaps) and settings.window < np.median(gaps):
         raise DataError(
             f"{table.source}: dataset.window={settings.window:g} is shorter than most times "
@@ -107,7 +107,7 @@ def check_window(
 
 
 def check_classes(table: TableFile, form: TableFormat, seen: Measurements) -> None:
-    """Reject labels from which nothing can be learned: one class, or about one for each label."""
+    """Reject labels from which nothing can be learned: one class, or nearly one per label."""
     labels = [label for label in seen.labels if label]
     classes = sorted(set(labels))
     what = "series" if form.label_per == "series" else "rows"

@@ -1,4 +1,4 @@
-"""The file that `dataset.path` names, and how its user says that it is written."""
+"""The user's file, `dataset.path`, and its format as the settings describe it."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ __all__ = [
     "with_series",
 ]
 
-SERIES = "series"  # the column of a table that has none
+SERIES = "series"  # name of the series column that is added to a table without one
 SAMPLE, SAMPLES = "sample:", Path(__file__).parent / "sample_files"
 
 
 def user_file(settings: CSVConfig) -> Path:
-    """The file of `dataset.path`; `sample:<name>` is one that ships with the package.
+    """The file that `dataset.path` names; `sample:<name>` is one that ships with the package.
 
     Raises:
-        DataError: No file is named, or a sample that does not exist.
+        DataError: The path is not set, is a URL, or names a sample that does not exist.
     """
     if settings.path is None:
         raise DataError(
             "dataset=csv reads the file that dataset.path names; it has a row for every "
             f"observation, with the columns {settings.series_column!r}, {settings.time_column!r} "
-            "and values; to try, node-run dataset=csv --sample > patients.csv"
+            "and values; to try one, node-run dataset=csv --sample > patients.csv"
         )
     if "://" in settings.path:
         raise DataError(
-            f"dataset.path={settings.path!r} is an address; download the file, and name that"
+            f"dataset.path={settings.path!r} is a URL; download the file, and name its path"
         )
     if not settings.path.startswith(SAMPLE):
         return Path(settings.path).expanduser()
     path = SAMPLES / f"{settings.path.removeprefix(SAMPLE)}.csv"
     if not path.is_file():
         known = ", ".join(f"{SAMPLE}{file.stem}" for file in sorted(SAMPLES.glob("*.csv")))
-        raise DataError(f"dataset.path={settings.path!r} is no sample; there are {known}")
+        raise DataError(f"dataset.path={settings.path!r} is not a sample; there are {known}")
     return path
 
 
 def user_files(settings: CSVConfig) -> list[Path]:
-    """What a run reads."""
+    """The user's files that a run reads."""
     return [] if settings.path is None else [user_file(settings)]
 
 
 def read_user_table(settings: CSVConfig) -> TableFile:
-    """The table of `dataset.path`, as it is written.
+    """Read the table of `dataset.path`.
 
     Raises:
         DataError: As in `user_file` and `read_table`.
@@ -64,7 +64,7 @@ def read_user_table(settings: CSVConfig) -> TableFile:
 
 
 def read_as_written(path: Path, settings: CSVConfig) -> TableFile:
-    """The table of a file that is written as the settings say.
+    """Read the table in a file, in the format that the settings describe.
 
     Raises:
         DataError: As in `read_table`.
@@ -79,10 +79,10 @@ def read_as_written(path: Path, settings: CSVConfig) -> TableFile:
 
 
 def with_series(table: TableFile, settings: CSVConfig) -> TableFile:
-    """The table with a column of series, also where all of its rows are one.
+    """The table with a series column, which is added if all of its rows are one series.
 
     Raises:
-        DataError: It is said to have no such column, and has one.
+        DataError: `series_column` is null, but the table has a column `series`.
     """
     if settings.series_column is not None:
         return table
@@ -91,11 +91,11 @@ def with_series(table: TableFile, settings: CSVConfig) -> TableFile:
             f"{table.source}: with dataset.series_column=null all rows are one series, and the "
             f"table has a column {SERIES!r}; rename it, or set dataset.series_column={SERIES}"
         )
-    return replace(table, rows=table.rows.assign(**{SERIES: "all"}), made=(SERIES,))
+    return replace(table, rows=table.rows.assign(**{SERIES: "all"}), added=(SERIES,))
 
 
 def table_format(settings: CSVConfig) -> TableFormat:
-    """How the user says that the table is written."""
+    """The format of the table as the settings describe it."""
     values = settings.value_columns
     return TableFormat(
         series_column=settings.series_column or SERIES,

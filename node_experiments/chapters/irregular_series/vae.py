@@ -1,4 +1,4 @@
-"""Variational autoencoders of irregular series: what all decoders share (Rubanova et al. 2019)."""
+"""Base classes of variational autoencoders of irregular series (Rubanova et al. 2019)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class SeriesEncoder(nn.Module):
     """q(z0 | observations): a recurrence, then a head for mean and standard deviation.
 
     Args:
-        latent: Size of z0.
+        latent: Dimension of z0.
         hidden: Hidden units of the head.
         start: Time of z0.
-        backwards: Read from the last observation to the first, and continue to `start`; else from
-            the first to the last.
+        backwards: Whether to read from the last observation to the first and continue to `start`,
+            rather than from the first to the last.
     """
 
     def __init__(
@@ -53,14 +53,14 @@ class SeriesVAE(nn.Module):
     """An encoder, a trajectory of latent states from z0, and a decoder from state to values.
 
     Attributes:
-        follows_times: Whether a state depends on the times before it at which others are asked.
+        follows_times: Whether a state depends on the earlier times at which states are requested.
 
     Args:
         decoder: Maps a latent state `(..., latent)` to the mean of an observation `(..., dim)`.
         noise_std: As in `observation_noise`.
-        dim: Features of an observation.
+        dim: Number of features of an observation.
         classifier: Maps a latent state `(..., latent)` to logits; None without labels.
-        label_per: What a label belongs to: `series` (read from z0) or `time`.
+        label_per: Whether a label belongs to a `series` (predicted from z0) or a `time`.
     """
 
     follows_times: ClassVar[bool] = False
@@ -85,21 +85,21 @@ class SeriesVAE(nn.Module):
         return self.encoder(observed)
 
     def states(self, z0: Tensor, times: Tensor) -> Tensor:
-        """Latent states at times `(batch or 1, time)`, `(..., batch, time, latent)`."""
+        """Latent states `(..., batch, time, latent)` at times `(batch or 1, time)`."""
         raise NotImplementedError
 
     def forecast(self, z0: Tensor, observed: Series, times: Tensor, gap: float) -> Tensor:
-        """Latent states at any times, whatever others are asked for.
+        """Latent states at any times, each independent of the other times requested.
 
         Args:
-            z0: Of the observed series, `(..., batch, latent)`.
+            z0: Initial latent states of the observed series, `(..., batch, latent)`.
             times: Shape `(batch, time)`.
             gap: Mean time between two observations in training.
         """
         return self.states(z0, times)
 
     def means(self, states: Tensor) -> Tensor:
-        """Of the observations, shape `(..., batch, time, dim)`."""
+        """Means of the observations, shape `(..., batch, time, dim)`."""
         return self.decoder(states)
 
     def classify(self, z0: Tensor, states: Tensor) -> Tensor:

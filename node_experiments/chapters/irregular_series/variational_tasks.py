@@ -1,4 +1,4 @@
-"""Training of variational autoencoders of series (Rubanova et al. 2019, section 3)."""
+"""Training tasks of variational autoencoders of series (Rubanova et al. 2019, section 3)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 
-EVALUATION_SAMPLES = 3  # official_code: draws of z0 over which a published error is the mean
+EVALUATION_SAMPLES = 3  # official_code: draws of z0 over which published errors are averaged
 
 
 @dataclass
@@ -35,9 +35,9 @@ class VariationalSeriesTask(SeriesTask):
 
     Attributes:
         samples: Draws of z0 for each series.
-        steps_per_epoch: Steps of the optimiser, as the trainer says.
-        kl_wait: Epochs with no KL; in epoch n after them its weight is 1 - kl_rate^n.
-        event_weight: Of the log-likelihood of the observation times, for models that give one.
+        steps_per_epoch: Optimiser steps per epoch, set by the trainer.
+        kl_wait: Epochs with KL weight 0; in epoch n after them the weight is 1 - kl_rate^n.
+        event_weight: Weight of the log-likelihood of the observation times, for models with one.
     """
 
     samples: int = 3
@@ -47,14 +47,14 @@ class VariationalSeriesTask(SeriesTask):
     event_weight: float = 0.1
 
     def kl_weight(self, step: int) -> float:
-        """At this training step."""
+        """Weight of the KL in a training step."""
         return 1 - self.kl_rate ** max(step // self.steps_per_epoch - self.kl_wait, 0)
 
     def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """0-d, and its parts."""
+        """Loss, 0-d, and its parts."""
         mean, std = model.encode(batch.observed)
         z0 = mean + std * torch.randn(self.samples, *mean.shape, device=mean.device)
-        # Events are counted from the start of the series, as their rate is integrated.
+        # The rate of events is integrated from the start of the series, so all of it is needed.
         series = self.whole_series(batch) if self.models_events(model) else batch.target
         states = model.states(z0, series.times)
         of_target = states[..., -batch.target.values.shape[1] :, :]
@@ -63,7 +63,7 @@ class VariationalSeriesTask(SeriesTask):
         kl = (standard_normal_kl(mean, log_variance) / mean.shape[-1]).mean()
         bound = torch.logsumexp(likelihood - self.kl_weight(step) * kl, 0)
         logits = model.classify(z0, states) if self.kind == "classification" else None
-        loss = self.joined(-bound, logits, batch) + self.loss_of_events(model, states, series)
+        loss = self.total_loss(-bound, logits, batch) + self.loss_of_events(model, states, series)
         return loss, {"nll": -likelihood.mean().detach(), "kl": kl.detach()}
 
     def whole_series(self, batch: Any) -> Any:
@@ -71,11 +71,11 @@ class VariationalSeriesTask(SeriesTask):
         return joined_series(batch) if self.kind == "extrapolation" else batch.target
 
     def models_events(self, model: Any) -> bool:
-        """Whether the times of the observations have a likelihood."""
+        """Whether the loss contains a likelihood of the observation times."""
         return hasattr(model, "event_log_likelihood") and self.event_weight > 0
 
     def loss_of_events(self, model: Any, states: Tensor, series: Any) -> Tensor | float:
-        """Minus the weighted log-likelihood of the times of a series, from the states at them."""
+        """Weighted negative log-likelihood of the observation times, from the states at them."""
         if not self.models_events(model):
             return 0.0
         events: Tensor = model.event_log_likelihood(states, series.observed_features)
@@ -105,10 +105,10 @@ class VariationalSeriesTask(SeriesTask):
 
 @dataclass
 class EvidenceBoundTask(VariationalSeriesTask):
-    """The evidence lower bound (Kingma & Welling 2014), in nats per observed number.
+    """The negative evidence lower bound (Kingma & Welling 2014), in nats per observed value.
 
-    It reconstructs what the model sees as well as what it is to forecast. Long oscillations are
-    learned from their beginning on: what is reconstructed grows from a quarter of the time span.
+    Both the observed points and those to forecast are reconstructed. Long oscillations are learned
+    from their beginning on: the reconstructed part grows from a quarter of the time span to all.
 
     Attributes:
         span: First and last time of all series.
@@ -121,15 +121,18 @@ class EvidenceBoundTask(VariationalSeriesTask):
     horizon_epochs: int = 0
 
     def kl_weight(self, step: int) -> float:
-        """At this training step."""
-        return self.final_kl_weight * self.risen(step, self.kl_wait)
+        """Weight of the KL in a training step."""
+        return self.final_kl_weight * self.ramp(step, self.kl_wait)
 
-    def risen(self, step: int, epochs: int) -> float:
-        """Fraction of a linear rise over so many epochs."""
+    def ramp(self, step: int, epochs: int) -> float:
+        """Fraction in [0, 1] that rises linearly over a number of epochs."""
         return min(1.0, step / (epochs * self.steps_per_epoch)) if epochs else 1.0
 
     def states_of_target(self, model: Any, z0: Tensor, batch: Any) -> Tensor:
-        """As in training, where states follow from those at all times before."""
+        """Latent states at the times of the target, computed as in training.
+
+        If states depend on all earlier times, those of the whole series are computed.
+        """
         if not model.follows_times:
             return super().states_of_target(model, z0, batch)
         states = model.states(z0, self.whole_series(batch).packed().times)
@@ -140,10 +143,10 @@ class EvidenceBoundTask(VariationalSeriesTask):
         return at_places(states, places.clamp(max=states.shape[-2] - 1).expand(len(batch), -1))
 
     def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """0-d, and its parts."""
+        """Loss, 0-d, and its parts."""
         target = self.whole_series(batch).packed()
         first, last = self.span
-        reached = 0.25 + 0.75 * self.risen(step, self.horizon_epochs)
+        reached = 0.25 + 0.75 * self.ramp(step, self.horizon_epochs)
         near = target.times <= first + reached * (last - first)
         observed = target.observed_features & near.unsqueeze(-1)
         numbers = observed.sum().clamp(min=1) / len(batch)
@@ -157,13 +160,13 @@ class EvidenceBoundTask(VariationalSeriesTask):
         logits = None
         if self.kind == "classification":
             logits = model.classify(z0, states).mean(0)
-        loss = self.joined(nll + self.kl_weight(step) * kl, logits, batch)
+        loss = self.total_loss(nll + self.kl_weight(step) * kl, logits, batch)
         loss = loss + self.loss_of_events(model, states, target)
         return loss, {"nll": nll.detach(), "kl": kl.detach()}
 
 
 def variational_series(settings: SeriesModelConfig, data: ForecastData) -> VariationalSeriesTask:
-    """The task of the data, for a variational autoencoder."""
+    """The task of the data for a variational autoencoder."""
     shared: dict[str, Any] = {
         "kind": data.task,
         "classes": data.classes,

@@ -1,4 +1,4 @@
-"""A long series as several: windows in time, each of which is a separate series."""
+"""Windows in time that cut a long series into several separate ones."""
 
 from __future__ import annotations
 
@@ -7,46 +7,46 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ...data.splits import TRAINING_SHARE, Split
+from ...data.splits import TRAIN_FRACTION, Split
 from .measurements import Measurements
 
 __all__ = ["latest_window", "training_windows", "windows"]
 
-OVERLAP = 4  # a training window starts every quarter of its length
+OVERLAP = 4  # training windows start at every quarter of a window's length
 
 
 def windows(seen: Measurements, length: float) -> Measurements:
-    """Each series cut every `length`, back from its last observation, so that its last is whole.
+    """Cut each series into windows, from its last observation backwards so that the last is full.
 
     Args:
-        length: In the unit of `seen.times`.
+        length: Length of a window in the unit of `seen.times`.
 
     Returns:
-        The windows that hold an observation, the earliest of a series first, named as `pump [3]`.
-        Their times count from their own first observation.
+        The windows that hold an observation, the earliest of a series first, with names such as
+        `pump [3]`. Times are relative to the first observation of the window.
     """
     found = []
     for series in range(len(seen)):
         slots = _slots(seen, series, length)
         found += [(series, _rows(seen, series, slots, start)) for start in _starts(slots)]
-    return _taken(seen, found, _names(seen, found))
+    return _select(seen, found, _names(seen, found))
 
 
 def training_windows(seen: Measurements, length: float) -> tuple[Measurements, Split]:
-    """Of the windows of each series the last fifth test, and a fifth of those before validate.
+    """Split the windows of each series: the last fifth test, and a fifth of those before validate.
 
-    The others train, with further ones that overlap them, for a series has few windows. No
+    The others train, together with overlapping ones in between, since a series has few windows. No
     observation is in two parts.
 
     Args:
-        length: In the unit of `seen.times`.
+        length: Length of a window in the unit of `seen.times`.
     """
     found: list[tuple[int, np.ndarray]] = []
     parts: list[int] = []
     for series in range(len(seen)):
         slots = _slots(seen, series, length)
         starts = _starts(slots)
-        rest = round(TRAINING_SHARE * len(starts))
+        rest = round(TRAIN_FRACTION * len(starts))
         train = rest - round(rest / 5)
         last = int(starts[train - 1]) if train else -1
         cut = [np.arange(last + 1), starts[train:rest], starts[rest:]]
@@ -56,24 +56,24 @@ def training_windows(seen: Measurements, length: float) -> tuple[Measurements, S
             parts += [part] * (len(found) - len(parts))
     part_of = torch.tensor(parts)
     split = Split(*((part_of == part).nonzero().flatten() for part in range(3)))
-    return _taken(seen, found, _names(seen, found)), split
+    return _select(seen, found, _names(seen, found)), split
 
 
 def latest_window(seen: Measurements, length: float) -> Measurements:
-    """What is observed of each series within `length` before its last observation.
+    """The observations of each series within `length` of its last one.
 
-    A model that was trained on windows predicts from it. Names of series stay as they are.
+    A model that was trained on windows predicts from them. Series keep their names.
     """
     found = []
     for series in range(len(seen)):
         first, end = seen.offsets[series], seen.offsets[series + 1]
         rows = np.arange(first, end)
         found.append((series, rows[seen.times[rows] >= seen.times[end - 1] - length]))
-    return _taken(seen, found, seen.names)
+    return _select(seen, found, seen.names)
 
 
 def _slots(seen: Measurements, series: int, length: float) -> np.ndarray:
-    """The quarter that each row of a series is in; those of the first window are 0 to 3."""
+    """The index of each row's quarter of a window; those of the first window are 0 to 3."""
     times = seen.times[seen.offsets[series] : seen.offsets[series + 1]]
     back = np.floor((times[-1] - times) * OVERLAP / length).astype(np.int64)
     return OVERLAP * (back.max() // OVERLAP + 1) - 1 - back
@@ -85,7 +85,7 @@ def _starts(slots: np.ndarray) -> np.ndarray:
 
 
 def _rows(seen: Measurements, series: int, slots: np.ndarray, start: int) -> np.ndarray:
-    """The rows of a series in the window that begins with a quarter."""
+    """The rows of a series in the window that begins with quarter `start`."""
     return seen.offsets[series] + np.arange(*np.searchsorted(slots, [start, start + OVERLAP]))
 
 
@@ -95,10 +95,10 @@ def _names(seen: Measurements, found: Sequence[tuple[int, np.ndarray]]) -> list[
     return [f"{seen.names[i]} [{k + 1}]" for i, k in zip(of, places, strict=True)]
 
 
-def _taken(
+def _select(
     seen: Measurements, found: Sequence[tuple[int, np.ndarray]], names: Sequence[str]
 ) -> Measurements:
-    """Some rows of series as separate series, in the order given."""
+    """Measurements in which the given rows form separate series, in the order given."""
     of = np.array([series for series, _ in found])
     rows = np.concatenate([some for _, some in found])
     lengths = [len(some) for _, some in found]

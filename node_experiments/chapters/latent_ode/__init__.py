@@ -1,1 +1,1 @@
-"""Section 5 of Chen et al. 2018."""
+"""Latent ODEs (Chen et al. 2018, section 5)."""

@@ -1,4 +1,4 @@
-"""Settings and names of the latent ODE (Chen et al. 2018, section 5)."""
+"""Settings, datasets, models and tasks of latent ODEs (Chen et al. 2018, section 5)."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class SpiralsConfig:
     future: int = 100  # paper: points beyond it that are forecast
     grid_points: int = 1000  # points of a curve; official_code sets this and uses 500
     first_start: int = 100  # official_code: windows start from this point of the curve on
-    last_start: int = 900  # choice: and before this one, wherever a window fits; official_code 400
+    last_start: int = 900  # choice: and before this one, if windows fit; official_code 400
     normalize: bool = True  # choice: zero mean and unit variance of each coordinate of the curves
-    noise: float = 0.1  # choice: its std after normalize; official_code 0.3 in its own units
-    time_span: float = 15.0  # choice, on validation series, of 1, 3.74, 7.5, 15: of a window
-    train_size: int = 1000  # paper: spirals in all, split unknown
+    noise: float = 0.1  # choice: std of the noise after normalize; official_code 0.3 before
+    time_span: float = 15.0  # choice, by validation among 1, 3.74, 7.5, 15: time of a window
+    train_size: int = 1000  # paper: spirals in total, split unknown
     validation_size: int = 200  # choice: spirals to choose a checkpoint by
     test_size: int = 400  # choice: spirals to test on
     batch_size: int = 250  # choice: windows per batch
@@ -69,8 +69,8 @@ class PoissonConfig:
     name: str = "poisson"  # poisson
     span: float = 5.0  # choice: time over which events are counted
     period: float = 2.5  # choice: of the rate
-    base_rate: float = 10.0  # choice: mean rate, in events per unit of time: 50 events a sequence
-    depth: float = 0.9  # choice: the rate goes from 1 to 19 events per unit of time
+    base_rate: float = 10.0  # choice: mean rate, in events per unit of time; 50 per sequence
+    depth: float = 0.9  # choice: relative amplitude of the rate, which goes from 1 to 19
     train_size: int = 1000  # choice: sequences
     validation_size: int = 200  # choice: sequences to choose a checkpoint by
     test_size: int = 400  # choice: sequences to test on
@@ -86,7 +86,7 @@ class PoissonConfig:
 
 @dataclass
 class RecognitionConfig:
-    """What both latent ODEs share: recognition network, latent dynamics, and how it is fitted."""
+    """Settings of both latent ODEs: recognition network, latent dynamics and training."""
 
     GROUP: ClassVar[str] = "model"
 
@@ -98,7 +98,7 @@ class RecognitionConfig:
     samples: int = 1  # official_code: draws of the initial state per series in a training step
     kl_warmup: int = 0  # official_code: training steps in which the KL's weight rises from 0 to 1
     knots: int | None = (
-        None  # choice: z is interpolated between so many; 0: at no time; null: chosen
+        None  # choice: intervals in which z is interpolated; 0: not at all; null: automatic
     )
     augment: int = 0  # dimensions of the latent ODE that start at zero and are not decoded
 
@@ -113,7 +113,7 @@ class RecognitionConfig:
 
 @dataclass
 class LatentODEConfig(RecognitionConfig):
-    """Recognition RNN, latent ODE, decoder (Chen et al. 2018, section 5)."""
+    """Recognition RNN, latent ODE and decoder (Chen et al. 2018, section 5)."""
 
     name: str = "latent_ode"  # latent_ode
     decoder_hidden: int = 20  # paper: units of the decoder's hidden layer
@@ -143,7 +143,7 @@ class RecurrentConfig:
     name: str = "rnn"  # rnn: reads values alone | rnn_dt: also the time to the next observation
     hidden: int = 25  # paper: units of the state
     noise_std: float | None = 0.1  # choice: the noise of the data; learned when null
-    rollout: str = "mean_gap"  # choice: forecasts in steps as trained: mean_gap | target
+    rollout: str = "mean_gap"  # choice: steps of a forecast: mean_gap (as in training) | target
 
     def __post_init__(self) -> None:
         at_least(self, 1, "hidden")

@@ -1,4 +1,4 @@
-"""The latent ODE as a flow of data (Chen et al. 2018, Figure 6), drawn from one trained model."""
+"""Data flow of a latent ODE (Chen et al. 2018, Figure 6), drawn from a trained model."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from ...figures.style import (
 __all__ = ["data_flow_figure"]
 
 ENCODER = "0.35"
-# Not the colours of the data.
+# Different from the colours of the data.
 LATENT = [COLORS[name] for name in ("green", "red", "purple", "sky", "black")]
 
 
 def data_flow_figure(model: Any, one: SeriesBatch) -> Figure:
-    """From observations back to q(z0), by the ODE to any time, and by the decoder to the data.
+    """Figure of the path from observations to q(z0), by the ODE to any time, and to decoded data.
 
     Args:
         model: A `LatentODE`.
-        one: A single series.
+        one: Batch of a single series.
     """
     assert one.future is not None
     mean, log_variance = model.encode(one.observed)

@@ -1,4 +1,4 @@
-"""Events and the rate that is inferred from them (Chen et al. 2018, Figure 7)."""
+"""Figure of events and the rate inferred from them (Chen et al. 2018, Figure 7)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHOWN = 3
 
 
 def poisson_figures(trainer: Trainer) -> dict[str, Figure]:
-    """Figure 7: events as dots, the inferred rate as a line, of the first test sequences."""
+    """Figure 7 for the first test sequences: events as ticks, the inferred rate with a band."""
     model: Any = trainer.model
     data = trainer.data
     assert isinstance(data, EventData)

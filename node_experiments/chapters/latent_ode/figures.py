@@ -1,4 +1,4 @@
-"""What a model makes of spirals (Chen et al. 2018, Figures 8, 9 and 10)."""
+"""Figures of models of spirals (Chen et al. 2018, Figures 8, 9 and 10)."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from ...data.time_series import (
 from ...figures.style import (
     COLORS,
     TRUTH,
-    in_proportion,
     legend_below,
     mark_start,
     new_figure,
+    set_equal_aspect,
     style,
 )
 from ...tracking.animation import Animation
@@ -40,10 +40,10 @@ __all__ = [
 ]
 
 SHOWN = 4  # test series in a figure
-COUNTS = (10, 20, 30, 50, 100)  # of Figure 10
+COUNTS = (10, 20, 30, 50, 100)  # numbers of observations in Figure 10
 DIRECTIONS = ("counter-clockwise", "clockwise")
 STEPS = {"mean_gap": "in steps of the mean gap", "target": "from target to target"}
-# Two directions from a middle that is seen on white.
+# Diverging, but with a dark middle that is visible on white.
 SHIFTS = LinearSegmentedColormap.from_list(
     "shifts", [COLORS["sky"], COLORS["blue"], "0.1", COLORS["red"], COLORS["orange"]]
 )
@@ -65,12 +65,12 @@ def latent_ode_figures(trainer: Trainer) -> dict[str, Figure]:
 
 
 def latent_ode_callbacks(folder: Path) -> list[Callback]:
-    """An animation of the training."""
+    """Callback that writes an animation of the training."""
     return [Animation(folder / "figures" / "training.gif", reconstruction_frame)]
 
 
 def recurrent_figures(trainer: Trainer) -> dict[str, Figure]:
-    """Figure 8 a: one-step predictions, then both ways to roll out."""
+    """Figure 8 a: one-step predictions, then forecasts by both kinds of rollout."""
     model: Any = trainer.model
     batch = trainer.data.test.data
     shown = first_of_each_direction(batch, SHOWN // 2)
@@ -100,7 +100,7 @@ def recurrent_figures(trainer: Trainer) -> dict[str, Figure]:
 
 
 def latent_ode_figure(model: Any, shown: SeriesBatch, batch: SeriesBatch) -> Figure:
-    """Reconstructions with extrapolation, and the latent trajectories by direction."""
+    """Figure of reconstructions with extrapolation, and of latent trajectories by direction."""
     figure = new_figure(height=5.6)
     panels = figure.subplot_mosaic([[0, 1, "z"], [2, 3, "z"]], width_ratios=(1, 1, 0.95))
     axes = [panels[i] for i in range(len(shown))]
@@ -122,7 +122,7 @@ def latent_ode_figure(model: Any, shown: SeriesBatch, batch: SeriesBatch) -> Fig
     starts = zs[:, 0].T.tolist()
     latent.plot(*starts, "o", ms=3, mfc="white", mec="0.3", mew=0.6)
     latent.autoscale()
-    in_proportion(latent)
+    set_equal_aspect(latent)
     latent.set_title(f"latent trajectories of {len(some)} series")
     latent.set(xlabel="$z_1$", ylabel="$z_2$")
     legend_below(figure, [*axes, latent], columns=4)
@@ -131,7 +131,7 @@ def latent_ode_figure(model: Any, shown: SeriesBatch, batch: SeriesBatch) -> Fig
 
 
 def latent_coordinates_figure(model: Any, batch: SeriesBatch) -> Figure:
-    """Decoded trajectories while one coordinate of z0 varies around the mean of all series."""
+    """Figure of decoded trajectories as each coordinate of z0 varies around its mean."""
     mean, _ = model.encode(batch.observed)
     centre, spread = mean.mean(0), mean.std(0)
     latent = len(centre)
@@ -155,7 +155,7 @@ def latent_coordinates_figure(model: Any, batch: SeriesBatch) -> Figure:
         axis.autoscale()
         for path, step in zip(paths, steps.tolist(), strict=True):
             mark_start(axis, path[0], SHIFTS(norm(step)), size=4)
-        in_proportion(axis)
+        set_equal_aspect(axis)
         axis.set_title(f"$z_{k + 1}(0)$ varies")
     label_plane(axes[-columns:], grid[:, 0])
     bar = figure.colorbar(lines, ax=axes, pad=0.01, ticks=[-2, -1, 0, 1, 2])
@@ -165,7 +165,7 @@ def latent_coordinates_figure(model: Any, batch: SeriesBatch) -> Figure:
 
 
 def observations_figure(model: Any, shown: SeriesBatch) -> Figure:
-    """Reconstructions of the same series from ever more of their noisy points."""
+    """Figure of reconstructions of the same series from increasing numbers of noisy points."""
     rows = first_of_each_direction(shown, 1)
     counts = [n for n in COUNTS if n <= rows.window.noisy.shape[1]]
     figure = new_figure(height=1.7 * len(rows) + 1.2)
@@ -185,7 +185,7 @@ def observations_figure(model: Any, shown: SeriesBatch) -> Figure:
 
 
 def reconstruction_frame(trainer: Trainer) -> Figure:
-    """One series of each direction, as the model reconstructs and forecasts it now."""
+    """Animation frame: current reconstruction and forecast of one series of each direction."""
     model: Any = trainer.model
     shown = first_of_each_direction(trainer.data.test.data, 1)
     model.eval()
@@ -203,14 +203,14 @@ def reconstruction_frame(trainer: Trainer) -> Figure:
 
 
 def first_of_each_direction(batch: SeriesBatch, count: int) -> SeriesBatch:
-    """As many series of each direction, the directions side by side."""
+    """Select the first `count` series of each direction, alternating between directions."""
     found = [(batch.label == label).nonzero().flatten()[:count].tolist() for label in (0, 1)]
     pairs = [index for pair in zip_longest(*found) for index in pair if index is not None]
     return batch.select(torch.tensor(pairs))
 
 
 def observations_of(shown: SeriesBatch) -> str:
-    """How many points of a window a model sees."""
+    """Text with the number of points of a window that a model sees."""
     return f"{shown.observed.values.shape[1]} noisy points"
 
 
@@ -229,7 +229,7 @@ def with_observations(batch: SeriesBatch, count: int) -> SeriesBatch:
     order = torch.rand(window.noisy.shape[:2], generator=generator).argsort(1)
     chosen = order[:, :count].sort(1).values.to(window.noisy.device)
     values = window.noisy.gather(1, chosen.unsqueeze(-1).expand(-1, -1, window.noisy.shape[-1]))
-    observed = TimeSeries.checked(window.times[0][chosen], values)
+    observed = TimeSeries.validated(window.times[0][chosen], values)
     return SeriesBatch(observed, window, batch.future, batch.label)
 
 
@@ -245,7 +245,7 @@ def draw_series(
 
     Args:
         inside, beyond: Shape `(time, 2)`.
-        names: Of these two in a legend.
+        names: Legend labels of these two.
     """
     assert batch.future is not None
     truth = torch.cat([batch.window.clean[i], batch.future.clean[i]])
@@ -264,7 +264,9 @@ def draw_series(
 
 
 def limit_to_curve(axis: Axes, batch: SeriesBatch, i: int, shape: float = 1.2) -> None:
-    """Show the whole curve and its observations, wherever a forecast goes, in their proportions.
+    """Set axis limits that show the curve and its observations, with equal scales.
+
+    The limits do not depend on the forecast.
 
     Args:
         shape: Width of the panel over its height.
@@ -286,7 +288,7 @@ def limit_to_curve(axis: Axes, batch: SeriesBatch, i: int, shape: float = 1.2) -
 
 
 def label_plane(bottom: Iterable[Axes], left: Iterable[Axes]) -> None:
-    """Labels of the coordinates, below some panels and beside some."""
+    """Label the axes: x1 below the panels `bottom`, x2 beside the panels `left`."""
     for axis in bottom:
         axis.set_xlabel("$x_1$ (data units)")
     for axis in left:

@@ -1,7 +1,7 @@
 """The latent ODE: a variational autoencoder of time series (Chen et al. 2018, section 5).
 
-A recognition network runs backwards over the observations and ends in q(z0 | x); an ODE carries z0
-to any time; a decoder maps z(t) to the mean of an observation.
+A recognition network reads the observations backwards in time and outputs q(z0 | x); an ODE solve
+carries z0 to any time; a decoder maps z(t) to the mean of an observation.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Series(Protocol):
 
 
 class LatentVectorField(nn.Module):
-    """f(z), the same at all times."""
+    """Vector field f(z), which does not depend on time."""
 
     def __init__(self, latent: int, hidden: int, layers: int, activation: str) -> None:
         super().__init__()
@@ -56,11 +56,11 @@ class RecognitionRNN(nn.Module):
     """An Elman network from the last observation to the first, then mean and log-variance of z0.
 
     Args:
-        dim: Values of an observation.
-        latent: Size of z0.
-        hidden: Size of its state.
-        time_unit: With each observation it reads the time since the one before (since 0 for the
-            first), in multiples of this; it reads no times when None.
+        dim: Dimension of an observation.
+        latent: Dimension of z0.
+        hidden: Dimension of the network's state.
+        time_unit: Unit of the gaps that it reads with each observation: the time since the
+            previous one, or since 0 for the first. If None, it reads no gaps.
     """
 
     def __init__(self, dim: int, latent: int, hidden: int, time_unit: float | None) -> None:
@@ -80,8 +80,8 @@ class RecognitionRNN(nn.Module):
         if series.complete:
             _, state = self.rnn(inputs.flip(1))
         else:
-            # Each sample is read from its own last observation on; what follows the first one
-            # is read too, and its states are not used.
+            # Each sample is read backwards from its last observation; the padding is read after
+            # the first observation, and these states are not used.
             counts = series.mask.sum(1, keepdim=True)
             places = torch.arange(inputs.shape[1], device=inputs.device)
             order = (counts - 1 - places).remainder(inputs.shape[1])
@@ -97,8 +97,8 @@ class LatentODE(nn.Module):
 
     Args:
         settings: Sizes, noise, and whether the recognition network reads times.
-        dim: Values of an observation.
-        time_unit: What the recognition network reads the time between two observations in.
+        dim: Dimension of an observation.
+        time_unit: Unit in which the recognition network reads the time between two observations.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class LatentODE(nn.Module):
         return self.encoder(series)
 
     def decode(self, z0: Tensor, times: Tensor) -> Tensor:
-        """Means at the times of each sample, shape `(..., batch, time, dim)`."""
+        """Means of observations at the times of each sample, shape `(..., batch, time, dim)`."""
         return self.decoder(self.trajectory(z0, times))
 
     def forecast(
@@ -136,10 +136,10 @@ class LatentODE(nn.Module):
         samples: int | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Means at `times`, `(batch or 1, time)`: from the mean of z0, or from samples of it.
+        """Means at `times`, `(batch or 1, time)`, decoded from the mean or from samples of z0.
 
         Returns:
-            Shape `(batch, time, dim)`, with a leading axis of samples if they are asked for.
+            Shape `(batch, time, dim)`, with a leading axis of samples if `samples` is given.
         """
         mean, log_variance = self.encode(series)
         if samples is None:
@@ -150,6 +150,6 @@ class LatentODE(nn.Module):
 def latent_ode(
     settings: LatentODEConfig, data: SpiralData, solver: Solver, gradient: Gradient
 ) -> LatentODE:
-    """The model, sized for its data."""
+    """Build the model for the dimension and time unit of its data."""
     warn_if_overaugmented(settings.augment, settings.latent)
     return LatentODE(settings, data.dim, data.time_unit, solver, gradient)

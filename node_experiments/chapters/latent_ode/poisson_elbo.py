@@ -15,7 +15,7 @@ __all__ = ["PoissonTask", "constant_rate_log_likelihood", "poisson_task"]
 
 
 class PoissonTask(NegativeELBO):
-    """-ELBO of the likelihood of a Poisson process."""
+    """-ELBO with the likelihood of a Poisson process."""
 
     metric = "held_out_nll"
     higher_is_better = False
@@ -24,12 +24,13 @@ class PoissonTask(NegativeELBO):
         return -model.log_likelihood(z0, batch.observed)
 
     def evaluate(self, model: nn.Module, batches: Iterable[Any]) -> dict[str, float]:
-        """-ELBO, and the likelihood of held-out events under the inferred rate.
+        """Loss (-ELBO), and negative log-likelihoods of held-out events.
 
-        - `held_out_nll`: of the twin under the rate from the mean of z0, in nats a sequence
+        - `held_out_nll`: that of held-out events under the rate from the mean of z0, in nats per
+          sequence
         - `held_out_nll_constant`: the same under the constant rate that fits the observed events
-          best, and under each rule of the batch, such as `held_out_nll_true`
-        - `rate_error`: mean absolute error of the rate, relative to its mean, where the true one
+          best, and under each reference rate of the batch, such as `held_out_nll_true`
+        - `rate_error`: mean absolute error of the rate relative to the mean rate, if the true rate
           is known
         """
         network: Any = model
@@ -38,14 +39,14 @@ class PoissonTask(NegativeELBO):
         for batch in batches:
             mean, loss = self.evaluated(network, batch)
             rules = {
-                **batch.twin_log_likelihood,
+                **batch.held_out_log_likelihood,
                 "constant": constant_rate_log_likelihood(
-                    batch.observed.mask.sum(1), batch.twin.mask.sum(1), network.span
+                    batch.observed.mask.sum(1), batch.held_out.mask.sum(1), network.span
                 ),
             }
             values = {
                 "loss": loss,
-                "held_out_nll": -network.log_likelihood(mean, batch.twin),
+                "held_out_nll": -network.log_likelihood(mean, batch.held_out),
                 **{f"held_out_nll_{name}": -each for name, each in rules.items()},
             }
             if "true" in rules:
@@ -59,10 +60,13 @@ class PoissonTask(NegativeELBO):
 
 
 def constant_rate_log_likelihood(seen: Tensor, events: Tensor, span: float) -> Tensor:
-    """Of `events` under the constant rate that fits `seen` events best, in nats, `(batch,)`."""
+    """Log-likelihood of `events` events under the constant rate that fits `seen` events best.
+
+    In nats, shape `(batch,)`.
+    """
     return events * (seen / span).log() - seen
 
 
 def poisson_task(settings: PoissonLatentODEConfig, data: Any) -> PoissonTask:
-    """The task with the draws and the warm-up of the model's settings."""
+    """The task, with the samples and KL warm-up of the model's settings."""
     return PoissonTask(settings.samples, settings.kl_warmup)

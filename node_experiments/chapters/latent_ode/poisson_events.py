@@ -1,7 +1,7 @@
-"""Sequences of events of a Poisson process whose rate changes (Chen et al. 2018, section 5.1).
+"""Event sequences of inhomogeneous Poisson processes (Chen et al. 2018, section 5.1).
 
-The paper shows one toy set and publishes nothing of it. Here the rate is a sinusoid with a phase
-for each sequence separately, which a model has to infer from the events alone.
+The paper shows one toy dataset without publishing it. Here the rate is a sinusoid with a separate
+phase for each sequence, which a model has to infer from the events alone.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ def poisson_data(
             return base_rate * (1 + depth * torch.sin(2 * math.pi * t / period + phase))
 
         highest = base_rate * (1 + depth)
-        seen, twin = (thinning(rate, highest, span, size, generator) for _ in range(2))
+        seen, held_out = (thinning(rate, highest, span, size, generator) for _ in range(2))
         grid = torch.linspace(0, span, GRID).unsqueeze(0)
         true = rate(grid).unsqueeze(-1)
         integral = base_rate * span + base_rate * depth * period / (2 * math.pi) * (
             phase.cos() - torch.cos(2 * math.pi * span / period + phase)
         )
-        log_rates = (rate(twin.times).log() * twin.mask).sum(1)
+        log_rates = (rate(held_out.times).log() * held_out.mask).sum(1)
         batch = EventBatch(
             observed=seen,
             window=Points(grid, true, true),
             future=None,
             label=phase.squeeze(1),
-            twin=twin,
-            twin_log_likelihood={"true": log_rates - integral.squeeze(1)},
+            held_out=held_out,
+            held_out_log_likelihood={"true": log_rates - integral.squeeze(1)},
         )
         return batch if device is None else batch.to(device)
 
@@ -84,7 +84,7 @@ def thinning(
     """Events of Poisson processes by thinning a faster one (Lewis & Shedler 1979).
 
     Args:
-        rate: Of times `(sequence, time)`, in events per unit of time; nowhere above `highest`.
+        rate: Rate at times `(sequence, time)`, in events per unit of time, at most `highest`.
 
     Returns:
         Event times from 0 to `span` with the value 1.
@@ -103,6 +103,6 @@ def thinning(
         )
     times, order = times.masked_fill(~kept, span).sort(1)
     mask = kept.gather(1, order)
-    # Two events that rounding put on one time count as one: the times of a series rise.
+    # Events that coincide after rounding count as one, since the times of a series must increase.
     mask[:, 1:] &= torch.diff(times, dim=1) > 0
-    return TimeSeries.checked(times, torch.ones(*times.shape, 1), mask).packed()
+    return TimeSeries.validated(times, torch.ones(*times.shape, 1), mask).packed()

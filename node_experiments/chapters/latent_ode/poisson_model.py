@@ -1,7 +1,7 @@
 """A latent ODE of event times: the rate is a function of the latent state (section 5.1, eq. 14).
 
-log p(events) = sum_i log rate(z(t_i)) - integral of rate(z(t)) dt, and the integral is one more
-component of the state that the solver carries.
+log p(events) = sum_i log rate(z(t_i)) - integral of rate(z(t)) dt, where the integral is an
+additional component of the ODE's state.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class PoissonField(nn.Module):
     """d(z, expected events) / dt = (f(z), rate(z)), the events in multiples of `mean_count`.
 
     Args:
-        latent: Size of z; a state has one more component.
-        mean_rate: Where the rate starts, in events per unit of time.
-        augment: Dimensions of a state after those, which move with z and set no rate.
+        latent: Dimension of z; a state has one more component.
+        mean_rate: Scale of the rate, in events per unit of time.
+        augment: Additional dimensions of a state, which evolve with z but do not affect the rate.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class PoissonField(nn.Module):
         self.mean_rate, self.mean_count = mean_rate, mean_count
 
     def rate(self, z: Tensor) -> Tensor:
-        """Events per unit of time, shape `(...)` from `(..., latent)`."""
+        """Rate in events per unit of time, shape `(...)` from `(..., latent)`."""
         return self.mean_rate * self.log_rate_net(z).squeeze(-1).exp()
 
     def moving_part(self, y: Tensor) -> Tensor:
-        """The part that `dynamics` moves: all but the expected events."""
+        """The part of a state that follows `dynamics`: all but the expected events."""
         z, further = y[..., : self.latent], y[..., self.latent + 1 :]
         return torch.cat([z, further], -1) if further.shape[-1] else z
 
@@ -63,12 +63,12 @@ class PoissonField(nn.Module):
 
 
 class PoissonLatentODE(nn.Module):
-    """Recognition network over the gaps between events, latent ODE, rate.
+    """Recognition network over the gaps between events, latent ODE, and rate.
 
     Args:
         settings: Sizes.
         span: Time over which events are counted.
-        mean_count: Events of a sequence, on average.
+        mean_count: Mean number of events in a sequence.
     """
 
     def __init__(
@@ -93,11 +93,14 @@ class PoissonLatentODE(nn.Module):
         return self.encoder(events)
 
     def rate(self, z0: Tensor, times: Tensor) -> Tensor:
-        """Events per unit of time at `times`, shape `(..., batch, time)`."""
+        """Rate in events per unit of time at `times`, shape `(..., batch, time)`."""
         return self._field.rate(self._states(z0, times)[..., :-1])
 
     def log_likelihood(self, z0: Tensor, events: Series) -> Tensor:
-        """Of events over the whole span, in nats, `(..., batch)` from `(..., batch, latent)`."""
+        """Log-likelihood of events over the whole span, in nats.
+
+        Shape `(..., batch)` from z0 of shape `(..., batch, latent)`.
+        """
         times = events.times.expand(len(events.values), -1)
         end = torch.full_like(times[:, :1], self.span)
         states = self._states(z0, torch.cat([times, end], 1))
@@ -118,6 +121,6 @@ class PoissonLatentODE(nn.Module):
 def poisson_latent_ode(
     settings: PoissonLatentODEConfig, data: EventData, solver: Solver, gradient: Gradient
 ) -> PoissonLatentODE:
-    """The model, sized for its data."""
+    """Build the model for the span and mean count of its data."""
     warn_if_overaugmented(settings.augment, settings.latent)
     return PoissonLatentODE(settings, data.span, data.mean_count, solver, gradient)

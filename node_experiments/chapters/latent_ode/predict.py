@@ -1,4 +1,4 @@
-"""Forecasts of spirals and rates of events, with the band of their draws."""
+"""Predictions of spirals and of event rates, with bands from samples."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from ...nn.likelihoods import sample_normal
 from ..prediction import (
     Prediction,
     Request,
-    asked_numbers,
-    numbers_in,
-    series_in,
-    table_in,
+    as_table,
+    parse_times,
+    read_columns,
+    read_series_column,
 )
 
 __all__ = ["predict_rates", "predict_spirals"]
 
-FURTHEST = 20  # as long as the grid, after which nothing is predicted
-POINTS = 100  # of a trajectory, where no times are asked for
+MAX_HORIZON = 20  # latest time to predict at, as a multiple of the end of the default grid
+POINTS = 100  # points of the default grid
 
 
 def predict_spirals(trained: Any, request: Request) -> Prediction:
-    """Mean and 90 % band of each coordinate; one row for each series and time.
+    """Predict the mean and 90 % band of each coordinate; one row for each series and time.
 
     The mean is decoded from that of z0, or rolled out; the quantiles are those of an observation.
 
     Args:
-        request: Its inputs are a table `series, time, x1, x2` in the units of the data; what is
-            seen of the test series when None.
+        request: Its inputs are a table `series, time, x1, x2` in the units of the data; if None,
+            the observed part of the test series.
 
     Raises:
-        ConfigError: Times that a model of next observations cannot predict: those before its last
+        ConfigError: The model predicts next observations, and a time is not after the last
             observation.
     """
     model, data = trained.model, trained.data
@@ -53,7 +53,7 @@ def predict_spirals(trained: Any, request: Request) -> Prediction:
     latest = float(last.max())
     start = 0.0 if decodes else float(torch.nextafter(last.max(), last.new_tensor(torch.inf)))
     end = max(2 * data.span, latest + data.span)
-    times = asked(request, start, end, trained.device)
+    times = prediction_times(request, start, end, trained.device)
     if not decodes and float(times[0, 0]) <= latest:
         raise ConfigError(
             f"model {trained.config.model.name!r} predicts what comes after the observations, the "
@@ -64,7 +64,7 @@ def predict_spirals(trained: Any, request: Request) -> Prediction:
     draws = model.forecast(observed, times, request.samples)
     draws = draws + model.log_noise_std.exp() * torch.randn_like(draws)
     features = [f"x{n + 1}" for n in range(data.dim)]
-    table = banded(names, times, mean, draws, features)
+    table = quantile_table(names, times, mean, draws, features)
     latent = None
     if request.latent:
         latent = latent_table(names, times, model.trajectory(model.encode(observed)[0], times))
@@ -74,18 +74,18 @@ def predict_spirals(trained: Any, request: Request) -> Prediction:
 
 
 def predict_rates(trained: Any, request: Request) -> Prediction:
-    """Mean and 90 % band of the rate of events per unit of time, from draws of z0.
+    """Predict the mean and 90 % band of the rate in events per unit of time, from draws of z0.
 
     Args:
-        request: Its inputs are a table `series, time` of events; the test sequences when None.
+        request: Its inputs are a table `series, time` of events; if None, the test sequences.
     """
     model, data = trained.model, trained.data
     names, events = series_of(trained, request, 0)
-    times = asked(request, 0.0, data.span, trained.device)
+    times = prediction_times(request, 0.0, data.span, trained.device)
     centre, log_variance = model.encode(events)
     mean = model.rate(centre, times).unsqueeze(-1)
     draws = model.rate(sample_normal(centre, log_variance, request.samples), times).unsqueeze(-1)
-    table = banded(names, times, mean, draws, ["rate"])
+    table = quantile_table(names, times, mean, draws, ["rate"])
     latent = None
     if request.latent:
         start = torch.cat([centre, torch.zeros_like(centre[:, :1])], 1)
@@ -94,21 +94,21 @@ def predict_rates(trained: Any, request: Request) -> Prediction:
 
 
 def series_of(trained: Any, request: Request, dim: int) -> tuple[list[str], TimeSeries]:
-    """Names of the series, and what is observed of them.
+    """Names and observations of the series in a request.
 
     Args:
-        dim: Columns `x1`, `x2`, ... of the table; 0 for events, whose value is 1.
+        dim: Number of columns `x1`, `x2`, ... in the table; 0 for events, whose value is 1.
 
     Raises:
-        DataError: A column that is missing, a cell that is no number, or two rows of a series at
-            one time.
+        DataError: A column is missing, a cell is not a number, or a series has two rows at the
+            same time.
     """
     if request.inputs is None:
         test = trained.data.test.data
         return list(map(str, range(len(test)))), test.observed
-    table = table_in(request.inputs)
-    names, number = series_in(table)
-    rows = numbers_in(table, ["time", *(f"x{n + 1}" for n in range(dim))])
+    table = as_table(request.inputs)
+    names, number = read_series_column(table)
+    rows = read_columns(table, ["time", *(f"x{n + 1}" for n in range(dim))])
     order = np.lexsort((rows[:, 0], number))
     same = (np.diff(rows[order, 0]) == 0) & (np.diff(number[order]) == 0)
     if same.any():
@@ -121,28 +121,28 @@ def series_of(trained: Any, request: Request, dim: int) -> tuple[list[str], Time
     return names, series.pad(torch.arange(len(names))).to(trained.device)
 
 
-def asked(request: Request, first: float, last: float, device: torch.device) -> Tensor:
-    """When to predict, rising, shape `(1, time)`: as asked, or a grid.
+def prediction_times(request: Request, first: float, last: float, device: torch.device) -> Tensor:
+    """Increasing times to predict at, shape `(1, time)`: those requested, or a grid by default.
 
     Raises:
-        ConfigError: Times that are no numbers, before 0 or much later than those of training.
+        ConfigError: Times are not numbers, before 0 or much later than those of training.
     """
     if request.times is None:
         return torch.linspace(first, last, POINTS, device=device).unsqueeze(0)
-    times = asked_numbers(request.times, 0.0, FURTHEST * last)
+    times = parse_times(request.times, 0.0, MAX_HORIZON * last)
     return torch.tensor(times, dtype=torch.float32, device=device).unsqueeze(0)
 
 
-def banded(
+def quantile_table(
     names: Sequence[str], times: Tensor, mean: Tensor, draws: Tensor, features: Sequence[str]
 ) -> pd.DataFrame:
-    """A row for each series and time: of each feature the mean, `_q05` and `_q95`.
+    """Table with a row for each series and time: mean, `_q05` and `_q95` of each feature.
 
     Args:
         mean: Shape `(series, time, feature)`.
         draws: Shape `(sample, series, time, feature)`.
     """
-    # That of torch is limited to 16 million numbers.
+    # torch.quantile is limited to 16 million numbers.
     low, high = np.quantile(draws.cpu().numpy(), (0.05, 0.95), axis=0)
     columns: dict[str, Any] = keys(names, times)
     for place, feature in enumerate(features):
@@ -153,7 +153,7 @@ def banded(
 
 
 def latent_table(names: Sequence[str], times: Tensor, states: Tensor) -> pd.DataFrame:
-    """A row for each series and time: the state from the mean of z0, as `z1`, `z2`, ..."""
+    """Table with a row for each series and time: the latent state as `z1`, `z2`, ..."""
     of_states = states.cpu().numpy().reshape(-1, states.shape[-1])
     return pd.DataFrame(keys(names, times) | {f"z{k + 1}": z for k, z in enumerate(of_states.T)})
 
@@ -165,7 +165,7 @@ def keys(names: Sequence[str], times: Tensor) -> dict[str, Any]:
 
 
 def plane_figure(table: pd.DataFrame, observed: TimeSeries, features: Sequence[str]) -> Figure:
-    """The first series in the plane of its first two coordinates."""
+    """Figure of the first series in the plane of its first two coordinates."""
     one = table[table["series"] == table["series"].iloc[0]]
     seen = observed.values[0][observed.mask[0]].cpu().numpy()
     with style():
@@ -179,7 +179,7 @@ def plane_figure(table: pd.DataFrame, observed: TimeSeries, features: Sequence[s
 
 
 def rate_figure(table: pd.DataFrame, events: TimeSeries) -> Figure:
-    """The rate of the first sequence, above its events."""
+    """Figure of the rate of the first sequence, above its events."""
     one = table[table["series"] == table["series"].iloc[0]]
     seen = events.times.expand(len(events), -1)[0][events.mask[0]].cpu().numpy()
     with style():

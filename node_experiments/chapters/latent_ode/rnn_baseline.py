@@ -1,7 +1,7 @@
-"""The baselines of Table 2: a recurrent network that predicts the next observation.
+"""The baselines of Table 2: recurrent networks that predict the next observation.
 
-`rnn` reads the values alone; `rnn_dt` also the time to the next observation (Chen et al. 2018,
-section 5.1: "a second RNN that was also fed the time gap").
+`rnn` reads only the values; `rnn_dt` also reads the time to the next observation (Chen et al.
+2018, section 5.1: "a second RNN that was also fed the time gap").
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ __all__ = ["RecurrentForecaster", "recurrent_forecaster"]
 
 
 class RecurrentForecaster(nn.Module):
-    """An Elman network with a linear head: the mean of the next observation.
+    """An Elman network whose linear head predicts the mean of the next observation.
 
     Args:
         settings: The model `rnn_dt` also reads the time to the next observation, in multiples of
-            `time_unit`. The `rollout` is how a forecast goes beyond the observations, one of
-            `ROLLOUTS`: in steps of the `mean_gap` that it was trained on, with straight lines
-            between them; or from each `target` time to the next, however far that is.
-        dim: Values of an observation.
+            `time_unit`. The `rollout`, one of `ROLLOUTS`, sets the steps of a forecast beyond the
+            observations: `mean_gap` takes steps of the mean gap in training, with linear
+            interpolation between them; `target` steps from each target time to the next, however
+            far that is.
+        dim: Dimension of an observation.
         mean_gap: Mean time between two observations.
-        time_unit: As above; `mean_gap` when None.
+        time_unit: Unit of the gaps that `rnn_dt` reads; `mean_gap` if None.
     """
 
     ROLLOUTS = ("mean_gap", "target")
@@ -56,7 +57,7 @@ class RecurrentForecaster(nn.Module):
         self.log_noise_std = nn.Parameter(log_std, requires_grad=noise_std is None)
 
     def one_step(self, series: Series) -> Tensor:
-        """Means of observations 2 to n, each from all before it, shape `(batch, n - 1, dim)`.
+        """Means of observations 2 to n, each given all before it, shape `(batch, n - 1, dim)`.
 
         The series must be packed.
         """
@@ -73,10 +74,10 @@ class RecurrentForecaster(nn.Module):
     ) -> Tensor:
         """Means at `times`, `(batch or 1, time)`, all after the last observation.
 
-        Each prediction is fed back: the mean, or a draw around it if samples are asked for.
+        Each prediction is fed back: the mean, or a draw around it if `samples` is given.
 
         Returns:
-            Shape `(batch, time, dim)`, with a leading axis of samples if they are asked for.
+            Shape `(batch, time, dim)`, with a leading axis of samples if `samples` is given.
         """
         rollout = rollout or self.rollout
         series = series.packed()
@@ -110,7 +111,7 @@ class RecurrentForecaster(nn.Module):
         return path if samples is not None else path[0]
 
     def _read_all(self, series: Series) -> tuple[Tensor, Tensor]:
-        """The last observation `(batch, dim)`, and the state before it was read."""
+        """The last observation `(batch, dim)`, and the network's state before reading it."""
         counts = series.mask.sum(1)
         sample = torch.arange(len(counts), device=counts.device)
         last = series.values[sample, counts - 1]
@@ -124,7 +125,7 @@ class RecurrentForecaster(nn.Module):
     def _read(
         self, values: Tensor, gaps: Tensor, state: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """States after each of the values `(batch, time, dim)`, given the gaps that follow."""
+        """States after each of the values `(batch, time, dim)`, given the gaps after them."""
         if self.reads_gaps:
             gaps = (gaps / self.time_unit).to(values.dtype).expand(values.shape[:2])
             values = torch.cat([values, gaps.unsqueeze(-1)], -1)
@@ -132,7 +133,7 @@ class RecurrentForecaster(nn.Module):
 
 
 def between(path: Tensor, places: Tensor) -> Tensor:
-    """Linear interpolation of `(..., batch, step, dim)` at places `(batch, time)`, in steps."""
+    """Linear interpolation of `(..., batch, step, dim)` at positions `(batch, time)` in steps."""
     left = places.floor().clamp(0, path.shape[-2] - 2).long()
     weight = (places - left).unsqueeze(-1)
     index = left.unsqueeze(-1).expand(*path.shape[:-2], left.shape[-1], path.shape[-1])
@@ -142,5 +143,5 @@ def between(path: Tensor, places: Tensor) -> Tensor:
 def recurrent_forecaster(
     settings: RecurrentConfig, data: SpiralData, solver: Solver, gradient: Gradient
 ) -> RecurrentForecaster:
-    """The model, sized for its data; it solves no ODE."""
+    """Build the model for the dimension and gaps of its data; it uses no solver."""
     return RecurrentForecaster(settings, data.dim, data.mean_gap, data.time_unit)

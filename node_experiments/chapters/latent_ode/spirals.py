@@ -1,6 +1,6 @@
 """Noisy spirals in two dimensions, half of them clockwise (Chen et al. 2018, section 5).
 
-The paper gives neither the curves nor the noise; both curves are those of the official example.
+The paper specifies neither curves nor noise; both curves are those of the official example.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ END = 6 * math.pi
 
 @dataclass
 class SpiralData:
-    """What a spirals experiment reads.
+    """Training, validation and test windows of a spirals experiment.
 
     Attributes:
-        dim: Coordinates of a point.
+        dim: Dimension of a point.
         span: Length of the observed time range, in the model's units of time.
         mean_gap: Mean time between two observations, in the same units.
-        time_unit: What networks read the gaps between observations in.
+        time_unit: Unit in which networks read the gaps between observations.
     """
 
     train: SeriesBatches
@@ -64,12 +64,11 @@ def spiral_data(
     """Draw training, validation and test windows, independent of each other.
 
     Args:
-        settings: Windows that are evaluated must have a future, and start no later than that
-            allows.
-        seed: Of starts, noise, observations and order.
+        settings: Validation and test windows need a future, so they must start early enough.
+        seed: Seed of the starts, noise, observations and order.
 
     Raises:
-        DataError: Numbers that do not fit together.
+        DataError: The settings are inconsistent.
     """
     observations, window, future = settings.observations, settings.window, settings.future
     grid_points, time_span = settings.grid_points, settings.time_span
@@ -130,7 +129,7 @@ def spiral_data(
 
 
 def mean_gap_of(batch: SeriesBatch) -> float:
-    """The mean time between two observations; 0 of series of one observation."""
+    """The mean time between two observations; 0 for series of one observation."""
     gaps = batch.observed.times.double().diff()
     return float(gaps.mean()) if gaps.numel() else 0.0
 
@@ -152,12 +151,12 @@ def cut(
     """
     times, batch = times.unsqueeze(0), len(clean)
     if observations == window:
-        observed = TimeSeries.checked(times[:, :window], noisy[:, :window])
+        observed = TimeSeries.validated(times[:, :window], noisy[:, :window])
     else:
         order = torch.rand(batch, window, generator=generator).argsort(1)
         chosen = order[:, :observations].sort(1).values
         values = noisy.gather(1, chosen.unsqueeze(-1).expand(-1, -1, noisy.shape[-1]))
-        observed = TimeSeries.checked(times[0][chosen], values)
+        observed = TimeSeries.validated(times[0][chosen], values)
     has_future = clean.shape[1] > window
     return SeriesBatch(
         observed,

@@ -1,4 +1,4 @@
-"""Table 2 of Chen et al. 2018 beside ours: forecasts of spirals beyond the observed range."""
+"""Table 2 of Chen et al. 2018 and our results: forecasts of spirals beyond the observed range."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from ...reports.rank_test import SURE, UNDECIDED, Comparison, compare
+from ...reports.rank_test import SIGNIFICANCE_LEVEL, UNDECIDED, Comparison, compare
 from ...reports.records import differences
 from ...reports.table import Cell, Estimate, ReportTable
 from .table2_runs import (
@@ -44,9 +44,9 @@ DETAILS = {
 
 
 def table2(runs: DataFrame) -> ReportTable:
-    """The table of all completed runs on spirals, and what it says of the paper's.
+    """Table of all completed runs on spirals, with a verdict on the paper's claim.
 
-    Runs with other settings than most are left out, and counted.
+    Runs with other settings than most are left out; a note says how many.
     """
     found, not_shown = collect(runs)
     cells, chosen_by = scored(found)
@@ -71,13 +71,13 @@ def table2(runs: DataFrame) -> ReportTable:
             "range is not beyond the training data."
         ),
         notes=notes + not_shown,
-        more=beside_each(cells),
+        more=comparison_table(cells),
         missing="-",
     )
 
 
 def details(runs: DataFrame) -> ReportTable:
-    """Other measures of the same runs, and the latent ODE seed by seed."""
+    """Tables of other metrics of the same runs, and of the latent ODE seed by seed."""
     found, _ = collect(runs)
     cells, chosen_by = scored(found)
     rows = []
@@ -98,7 +98,7 @@ def details(runs: DataFrame) -> ReportTable:
 
 
 def by_seed(cells: Cells) -> ReportTable:
-    """The latent ODE seed by seed."""
+    """Table of the latent ODE's errors seed by seed."""
     found = {
         count: {
             int(run.get("seed", 0)): run["rmse/test"]
@@ -118,15 +118,15 @@ def by_seed(cells: Cells) -> ReportTable:
 
 
 def number(value: float | None) -> Cell | None:
-    """A number with three digits."""
+    """Cell of a number with three decimals; None if there is none."""
     return None if value is None else Cell.number(value, ".3f")
 
 
 def comparisons(cells: Cells, last: str = "") -> dict[tuple[str, int], Comparison]:
-    """The latent ODE's errors seen from those of each RNN, by its label and the observations.
+    """Compare the latent ODE's errors with those of each RNN, by its label and the observations.
 
     Args:
-        last: `last/` for the weights of the last epoch.
+        last: `last/` for the weights of the last epoch instead of the best.
     """
     found = {}
     for label, model, metric in RECURRENT:
@@ -139,13 +139,13 @@ def comparisons(cells: Cells, last: str = "") -> dict[tuple[str, int], Compariso
 
 
 def distinct(found: Mapping[tuple[str, int], Comparison]) -> dict[tuple[str, int], Comparison]:
-    """Comparisons without those that are others again: two ways to forecast that are the same."""
+    """Comparisons without duplicates: with all observations both kinds of rollout are the same."""
     again = {(label, ALL) for label, _, metric in RECURRENT if metric == "rmse_mean_gap"}
     return {key: each for key, each in found.items() if key not in again}
 
 
-def beside_each(cells: Cells) -> list[ReportTable]:
-    """Which error is lower, by a test over seeds; no table where nothing can be compared."""
+def comparison_table(cells: Cells) -> list[ReportTable]:
+    """Table of which error is lower by a test over seeds; none if nothing can be compared."""
     found = comparisons(cells)
     if not found:
         return []
@@ -159,8 +159,9 @@ def beside_each(cells: Cells) -> list[ReportTable]:
             ["the latent ODE's error beside that of", *(f"{count}/100" for count in COUNTS)],
             rows,
             caption=(
-                f"Lower or higher at p < {SURE:g} by an exact rank test over seeds (Mann & "
-                "Whitney 1947, two-sided), with the medians of the latent ODE and of the RNN:"
+                f"Lower or higher at p < {SIGNIFICANCE_LEVEL:g} by an exact rank test over seeds "
+                "(Mann & Whitney 1947, two-sided), with the medians of the latent ODE and of "
+                "the RNN:"
             ),
             missing="-",
         )
@@ -168,14 +169,14 @@ def beside_each(cells: Cells) -> list[ReportTable]:
 
 
 def verdict_cell(found: Comparison | None) -> Cell | None:
-    """A verdict with the medians that were compared."""
+    """Cell with a verdict and the medians that were compared."""
     if found is None:
         return None
     return Cell(f"{found}: {found.ours:.3f} and {found.theirs:.3f}", {"p": found.p})
 
 
 def verdicts(cells: Cells) -> list[str]:
-    """Whether the paper's ordering holds here: tests over seeds of the latent ODE and each RNN."""
+    """Notes on whether the paper's order holds, by tests of the latent ODE against each RNN."""
     found = distinct(comparisons(cells))
     if not found:
         return []
@@ -186,7 +187,7 @@ def verdicts(cells: Cells) -> list[str]:
             each.verdict for (label, _), each in found.items() if metrics[label] == metric
         ]
         if of_metric:
-            said.append(f"Against RNNs that forecast {how}, this {way(of_metric)}.")
+            said.append(f"Against RNNs that forecast {how}, this {verdict_text(of_metric)}.")
     notes = [f"The paper: the latent ODE has the lower error. {' '.join(said)}"]
     if any(count == ALL for _, count in found):
         notes.append(
@@ -208,10 +209,10 @@ def verdicts(cells: Cells) -> list[str]:
     ]
 
 
-def way(found: Sequence[str]) -> str:
-    """Whether the claim holds in these comparisons, in words.
+def verdict_text(found: Sequence[str]) -> str:
+    """Text that says whether the claim holds in these comparisons.
 
-    >>> way(["higher", "higher", "not decided by these seeds"])
+    >>> verdict_text(["higher", "higher", "not decided by these seeds"])
     'does not hold: the latent ODE has the higher error in 2 of 3 cases, and 1 is not decided'
     """
     lower, higher = found.count("lower"), found.count("higher")
@@ -232,16 +233,16 @@ def way(found: Sequence[str]) -> str:
 
 
 def paper_row(label: str, model: str) -> list[Any]:
-    """What the paper prints."""
+    """Table row with the published values."""
     return [label, *(Cell.number(PAPER[model][count], ".4f") for count in COUNTS)]
 
 
 def our_row(label: str, model: str, metric: str, cells: Cells) -> list[Any]:
-    """A row of what the runs found."""
+    """Table row with our results."""
     return [label, *(cell(numbers(cells.get((model, count), []), metric)) for count in COUNTS)]
 
 
 def cell(values: Iterable[float], form: str = ".3f", count: int | None = 1) -> Cell | None:
-    """Mean and standard deviation, and how many there were."""
+    """Cell with the mean, standard deviation and number of values."""
     found = Estimate.of(values)
     return None if found is None else found.cell(form, form, count)

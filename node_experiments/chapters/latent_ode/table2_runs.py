@@ -1,4 +1,4 @@
-"""The runs of Table 2: which of those on spirals count, and of which metric each row is."""
+"""The runs that count in Table 2, and the metric of each of its rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from ...reports.budget import of_one_budget
+from ...reports.budget import with_same_budget
 from ...reports.records import has, left_out, most_alike, one_per_seed, trainings, unfinished
 
 __all__ = [
@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 COUNTS = (30, 50, 100)
-ALL = 100  # points of a series: of these the mean gap is that from target to target
+ALL = 100  # points of a window: if all are observed, the mean gap is the gap between targets
 LATENT = "latent_ode"
 # Label, model, metric; the paper has one row for both recurrent networks.
 RECURRENT = (
@@ -34,8 +34,8 @@ RECURRENT = (
     ("RNN with time gaps, in steps of the mean gap", "rnn_dt", "rmse_mean_gap"),
 )
 MODELS = {"rnn": "RNN", "rnn_dt": "RNN with time gaps", "latent_ode": "latent ODE"}
-# (model, observations, seed, protocol, steps) by whose test error a setting of the table was
-# chosen, and which.
+# Runs, as (model, observations, seed, protocol, steps), whose test error influenced the choice of
+# a setting, and that choice.
 CHOSEN_BY = {
     (LATENT, 30, 0, "quick", 6_000): (
         "6,000 steps instead of 3,000 were chosen by its validation error and also its test error"
@@ -47,8 +47,8 @@ Cells = dict[tuple[str, int], Sequence[Mapping[str, Any]]]
 def collect(runs: DataFrame) -> tuple[Cells, list[str]]:
     """Completed runs by model and number of observations, and notes on those that are not shown.
 
-    All cells hold runs that learned from the same data in as many steps; the runs of one cell
-    differ in nothing but their seed, and of two with the same seed the last counts.
+    All runs were trained on the same data for the same number of steps. The runs of one cell
+    differ only in their seed; of several with the same seed, the last counts.
     """
     on_spirals = [
         run
@@ -58,7 +58,7 @@ def collect(runs: DataFrame) -> tuple[Cells, list[str]]:
     ]
     completed = [run for run in on_spirals if run["status"] == "completed"]
     cells: dict[tuple[str, int], list[Mapping[str, Any]]] = defaultdict(list)
-    for run in of_one_budget(completed, but=["dataset.observations"]):
+    for run in with_same_budget(completed, ignore=["dataset.observations"]):
         cells[run["config.model.name"], run["config.dataset.observations"]].append(run)
     seeds: Cells = {key: one_per_seed(most_alike(members)) for key, members in cells.items()}
     counted = [run for members in seeds.values() for run in members]
@@ -70,7 +70,7 @@ def collect(runs: DataFrame) -> tuple[Cells, list[str]]:
 
 
 def scored(cells: Cells) -> tuple[Cells, list[str]]:
-    """The cells without the seeds by whose test error a setting was chosen, and a note on them."""
+    """The cells without the runs in `CHOSEN_BY`, and notes on these."""
     kept: Cells = {
         key: [run for run in runs if choice(key, run) not in CHOSEN_BY]
         for key, runs in cells.items()
@@ -84,10 +84,10 @@ def scored(cells: Cells) -> tuple[Cells, list[str]]:
 
 
 def choice(cell: tuple[str, int], run: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What tells whether a setting was chosen by a run, as in `CHOSEN_BY`."""
+    """The key of a run in `CHOSEN_BY`."""
     return *cell, run.get("seed"), run.get("protocol"), run.get("last/step")
 
 
 def numbers(runs: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
-    """A test metric of each run that has it; at the best epoch, or with `last/` at the last."""
+    """A test metric of each run that has it: at the best epoch, or with `last/` at the last."""
     return [run[f"{metric}/test"] for run in runs if f"{metric}/test" in run]

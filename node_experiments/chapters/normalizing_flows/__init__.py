@@ -1,1 +1,1 @@
-"""Section 4 of Chen et al. 2018."""
+"""Normalizing flows (Chen et al. 2018, section 4)."""

@@ -1,4 +1,4 @@
-"""Settings and names of normalizing flows (Chen et al. 2018, section 4)."""
+"""Settings of normalizing flows, and the chapter's entries (Chen et al. 2018, section 4)."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class EnergiesConfig:
 
     name: str = "energies"  # energies
     energy: str = "u1"  # u1 | u2 | u3 | u4
-    batch_size: int = 512  # choice, the paper's is unknown: samples of the flow in a training step
+    batch_size: int = 512  # choice, the paper's is unknown: samples of the flow per training step
     batches: int = 100  # choice: training steps per epoch
-    test_size: int = 10_000  # choice: samples of the flow in an evaluation
+    test_size: int = 10_000  # choice: samples of the flow per evaluation
 
     def __post_init__(self) -> None:
         known = ("u1", "u2", "u3", "u4")
@@ -60,7 +60,7 @@ class EnergiesConfig:
 
 @dataclass
 class PointsConfig:
-    """Points in the plane, drawn again for every batch.
+    """Points in the plane; every training batch is drawn afresh.
 
     - `two_circles` of radii 1 and 0.5, `two_moons`: those of Figure 5 of Chen et al. 2018, whose
       sizes and noise are unknown
@@ -103,28 +103,28 @@ class PlanarNFConfig:
 
 @dataclass
 class ContinuousFlowConfig:
-    """What all continuous flows share."""
+    """Settings shared by all continuous flows."""
 
     GROUP: ClassVar[str] = "model"
 
     horizon: float = 1.0  # choice, the paper's is unknown: time from noise to data
     base_std: float = 1.0  # choice, the paper's is unknown: standard deviation of the noise
-    augment: int = 0  # none: other ODE models have further dimensions, a density cannot
+    augment: int = 0  # always 0: other ODE models can append dimensions, a density cannot
 
     def __post_init__(self) -> None:
         positive(self, "horizon", "base_std")
         none = (
-            "0: a flow in more dimensions has a density of data and further dimensions together, "
-            "of which the data's alone is an integral without closed form"
+            "0: an augmented flow has a joint density of the data and the added dimensions, of "
+            "which the marginal density of the data has no closed form"
         )
         require(self.augment == 0, self, "augment", none)
 
 
 @dataclass
 class PlanarCNFConfig(ContinuousFlowConfig):
-    """Planar units side by side, whose parameters are functions of time (section 4.1).
+    """A sum of planar units whose parameters are functions of time (section 4.1).
 
-    The variant `paper` starts with w and b around draws from N(0, 1): choice.
+    The variant `paper` initialises w and b around draws from N(0, 1): choice.
     """
 
     name: str = "planar_cnf"  # planar_cnf
@@ -140,7 +140,7 @@ class PlanarCNFConfig(ContinuousFlowConfig):
 
 @dataclass
 class HamiltonianCNFConfig(ContinuousFlowConfig):
-    """Two halves of a state that drive each other: no trace, volumes are kept (appendix A)."""
+    """Each half of the state drives the other: zero trace, volume-preserving (appendix A)."""
 
     name: str = "hamiltonian_cnf"  # hamiltonian_cnf
     hidden: int = 64  # choice; official_code of FFJORD: units of each hidden layer
@@ -172,7 +172,7 @@ class FlowMatchingConfig(ContinuousFlowConfig):
     name: str = "flow_matching"  # flow_matching
     hidden: int = 64  # choice: units of each hidden layer
     layers: int = 3  # choice: hidden layers
-    pairs: str = "independent"  # paper: of noise and data; independent | optimal_transport
+    pairs: str = "independent"  # paper: pairing of noise and data: independent | optimal_transport
 
     def __post_init__(self) -> None:
         super().__post_init__()

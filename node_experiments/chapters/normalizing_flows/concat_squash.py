@@ -15,7 +15,7 @@ __all__ = ["ConcatSquash", "ConcatSquashMLP"]
 
 
 class ConcatSquash(nn.Module):
-    """One layer."""
+    """One concatsquash layer."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -24,17 +24,17 @@ class ConcatSquash(nn.Module):
         self.shift = nn.Linear(1, outputs, bias=False)
 
     def forward(self, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The output `(batch, out)`, and its Jacobian `(out, in)`, the same for all inputs."""
+        """The output `(batch, out)` and its Jacobian `(out, in)`, which does not depend on x."""
         t = t.reshape(1)
         gate = self.gate(t).sigmoid()
         return self.linear(x) * gate + self.shift(t), gate.unsqueeze(1) * self.linear.weight
 
 
 class ConcatSquashMLP(nn.Module):
-    """Layers with tanh between them; directional derivatives come with the value.
+    """Layers with tanh in between, which also compute directional derivatives in forward mode.
 
     Args:
-        widths: Units of each layer, from the dimension of the state back to it.
+        widths: Units of each layer; the first and the last are the dimension of the state.
     """
 
     def __init__(self, widths: list[int]) -> None:
@@ -48,9 +48,9 @@ class ConcatSquashMLP(nn.Module):
         return self.layers[-1](t, z)[0]
 
     def with_divergence(self, t: Tensor, z: Tensor, probes: Tensor) -> tuple[Tensor, Tensor]:
-        """dz/dt, and its trace `(batch,)` by these probes `(probe, batch or 1, dim)`.
+        """dz/dt, and its trace `(batch,)` from probes `(probe, batch or 1, dim)`.
 
-        Tangents go forward with the values: one product with a layer's weights takes all probes.
+        Forward mode: one product with the weights of a layer propagates all probes.
         """
         tangents = probes
         last = len(self.layers) - 1

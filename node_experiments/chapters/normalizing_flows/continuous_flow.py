@@ -31,7 +31,7 @@ class DensityField(nn.Module):
     """d(z, log p)/dt = (f, -tr(df/dz)).
 
     Args:
-        dynamics: f, with its trace; as in `ContinuousFlow`.
+        dynamics: f, with its trace; the `vector_field` of `ContinuousFlow`.
     """
 
     def __init__(self, dynamics: nn.Module) -> None:
@@ -40,13 +40,13 @@ class DensityField(nn.Module):
 
     @staticmethod
     def moving_part(state: tuple[Tensor, Tensor]) -> Tensor:
-        """z, without its log-density."""
+        """The state z, without its log-density."""
         return state[0]
 
     def forward(
         self, t: Tensor, state: tuple[Tensor, Tensor], probes: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """At a 0-d time; shapes `(batch, dim)` and `(batch,)`, in and out."""
+        """The derivative at a 0-d time; shapes `(batch, dim)` and `(batch,)`, in and out."""
         dynamics: Any = self.dynamics
         derivative, trace = dynamics.with_divergence(t, state[0], probes)
         return derivative, -trace
@@ -57,14 +57,14 @@ class ContinuousFlow(ODEModule):
 
     Args:
         vector_field: Maps a 0-d time and states `(batch, dim)` to their derivatives; its
-            `with_divergence(t, z, probes)` returns the traces `(batch,)` of df/dz beside them.
+            `with_divergence(t, z, probes)` also returns the traces `(batch,)` of df/dz.
         dim: Dimension of a state.
-        divergence: With which probes the trace is computed; they are drawn once per solve.
+        divergence: The method for the trace; its probes are drawn once per solve.
         horizon: Time of the data; that of the noise is 0.
         base_std: Standard deviation of the noise.
 
     Raises:
-        DimensionError: A divergence that this dimension forbids.
+        DimensionError: The divergence is not allowed in this dimension.
     """
 
     field_compiles = False
@@ -85,10 +85,10 @@ class ContinuousFlow(ODEModule):
         self.dim = dim
         self.horizon, self.base_std = horizon, base_std
 
-    def log_prob(self, x: Tensor, until: float = 1.0) -> Tensor:
-        """Log-density in nats at the time `until * horizon`, shape `(batch,)`."""
+    def log_prob(self, x: Tensor, fraction: float = 1.0) -> Tensor:
+        """Log-density in nats at the time `fraction * horizon`, shape `(batch,)`."""
         check_points(x, self.dim)
-        times = x.new_tensor([until * self.horizon, 0.0])
+        times = x.new_tensor([fraction * self.horizon, 0.0])
         z, change = self._solve(x, torch.zeros_like(x[:, 0]), times)
         return normal_log_density(z[-1], self.base_std) - change[-1]
 
@@ -100,10 +100,10 @@ class ContinuousFlow(ODEModule):
         points, log_density = self._solve(z, start, z.new_tensor([0.0, self.horizon]))
         return points[-1], log_density[-1]
 
-    def path(self, noise: Tensor, untils: Sequence[float]) -> Tensor:
-        """States at the times `until * horizon`, `(until, batch, dim)`, from one solve."""
+    def path(self, noise: Tensor, fractions: Sequence[float]) -> Tensor:
+        """States at the times `fraction * horizon`, `(fraction, batch, dim)`, from one solve."""
         check_points(noise, self.dim)
-        times = noise.new_tensor([0.0, *(until * self.horizon for until in untils)])
+        times = noise.new_tensor([0.0, *(fraction * self.horizon for fraction in fractions)])
         field: Any = self.vector_field
         solution = solve(field.dynamics, self.base_std * noise, times, self.solver, self.gradient)
         self.solves = [solution.stats]

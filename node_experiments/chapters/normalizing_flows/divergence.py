@@ -1,7 +1,7 @@
 """The trace of df/dz: exact, or estimated without bias (Hutchinson 1990; Grathwohl et al. 2019).
 
 Both are sums of v^T (df/dz) v over probes v: the unit vectors, or random signs. A vector field
-pushes all probes through itself in one pass.
+propagates all probes in one pass.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from .flow import DimensionError
 
 __all__ = ["Divergence", "trace_of"]
 
-EXACT_LIMIT = 16  # dimensions up to which the exact trace is not dearer than what it is good for
+EXACT_LIMIT = 16  # dimensions up to which the exact trace is worth its cost
 
 
 @dataclass(frozen=True)
 class Divergence:
-    """How the trace is computed.
+    """Method to compute the trace.
 
     Attributes:
-        kind: `exact`, or `hutchinson`: from random signs while training, and exact in evaluations
-            up to `EXACT_LIMIT` dimensions.
-        closed_form: The vector field knows its trace and needs no probes.
+        kind: `exact`, or `hutchinson`: estimated from random signs in training, exact in
+            evaluations up to `EXACT_LIMIT` dimensions.
+        closed_form: Whether the vector field has a trace in closed form and needs no probes.
     """
 
     kind: str = "exact"
@@ -36,10 +36,10 @@ class Divergence:
             raise ValueError(f"model.trace={self.kind!r} is unknown; allowed: exact, hutchinson")
 
     def check(self, dim: int) -> None:
-        """Reject what costs too much.
+        """Check that the trace is affordable in this dimension.
 
         Raises:
-            DimensionError: An exact trace that needs a probe for each of many dimensions.
+            DimensionError: An exact trace would need a probe for each of many dimensions.
         """
         if self.kind == "exact" and not self.closed_form and dim > EXACT_LIMIT:
             raise DimensionError(

@@ -1,4 +1,4 @@
-"""The panels of pictures of flows, from the arrays that a run keeps; imports no torch."""
+"""Panels of the figures of flows, from the arrays that a run keeps; does not import torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["draw_density", "draw_points", "draw_target"]
 
 
 def draw_density(axis: Axes, density: NDArray, half_width: float) -> None:
-    """A density on a square grid, from 0 to its 99.8th percentile."""
+    """Draw a density on a square grid, with colours from 0 to its 99.8th percentile."""
     limits = (-half_width, half_width)
     values = density.astype("f8")
     highest = max(sorted(values.ravel())[int(0.998 * values.size)], 1e-12)
@@ -30,14 +30,14 @@ def draw_density(axis: Axes, density: NDArray, half_width: float) -> None:
 
 
 def draw_points(axis: Axes, points: NDArray, half_width: float) -> None:
-    """Points `(sample, 2)`."""
+    """Draw points `(sample, 2)`."""
     x, y = points.astype("f8").T
     axis.plot(x, y, linestyle="", marker=".", markersize=1.2, color=COLORS["blue"], alpha=0.6)
     square(axis, half_width)
 
 
 def draw_target(axis: Axes, panels: Mapping[str, NDArray]) -> None:
-    """What a flow is fitted to: a density, or points."""
+    """Draw the target of a flow: a density, or points."""
     if "target" in panels:
         draw_density(axis, panels["target"], float(panels["half_width"]))
     else:
@@ -45,7 +45,7 @@ def draw_target(axis: Axes, panels: Mapping[str, NDArray]) -> None:
 
 
 def square(axis: Axes, half_width: float) -> None:
-    """The same square for all panels."""
+    """Set the same square limits and ticks for all panels."""
     axis.set(xlim=(-half_width, half_width), ylim=(-half_width, half_width), aspect="equal")
     tick = float(f"{0.7 * half_width:.1g}")
     axis.set_xticks([-tick, 0, tick])

@@ -1,7 +1,7 @@
 """Unnormalised densities exp(-U) in two dimensions (Rezende & Mohamed 2015, table 1).
 
-U2, U3 and U4 do not grow along z1 by themselves. All four are confined beyond |z1| = 4, the edge
-of the published pictures, by ((|z1| - 4) / 0.4)^2 / 2; inside nothing is changed.
+U2, U3 and U4 do not grow along z1, so that exp(-U) has no finite integral. Beyond |z1| = 4, the
+edge of the published figures, ((|z1| - 4) / 0.4)^2 / 2 is added to all four energies.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .chapter import EnergiesConfig
 __all__ = [
     "ENERGIES",
     "EnergyData",
-    "confined",
+    "confine",
     "energy_data",
     "log_normalizer",
     "matching_data",
@@ -49,17 +49,17 @@ def u3(z: Tensor) -> Tensor:
 
 
 def u4(z: Tensor) -> Tensor:
-    """A sine wave that splits in two from z1 = 1 on."""
+    """A sine wave that splits in two beyond z1 = 1."""
     return two_waves(z, 3 * ((z[..., 0] - 1) / 0.3).sigmoid(), 0.4)
 
 
 def wave(z: Tensor) -> Tensor:
-    """w1."""
+    """The sine wave w1 of the paper's table, sin(pi z1 / 2)."""
     return (math.pi * z[..., 0] / 2).sin()
 
 
 def two_waves(z: Tensor, split: Tensor, width: float) -> Tensor:
-    """-log of the sum of a wave of this width, and of one of width 0.35 that is lower by split."""
+    """Energy of two waves: one of this width, and one of width 0.35 that is lower by `split`."""
     offset = z[..., 1] - wave(z)
     one, other = offset / width, (offset + split) / 0.35
     return -torch.logaddexp(-0.5 * one.square(), -0.5 * other.square())
@@ -68,14 +68,14 @@ def two_waves(z: Tensor, split: Tensor, width: float) -> Tensor:
 ENERGIES: dict[str, Energy] = {"u1": u1, "u2": u2, "u3": u3, "u4": u4}
 
 
-def confined(energy: Energy) -> Energy:
-    """The energy, with walls beyond |z1| = 4 so that exp(-U) has a finite integral."""
+def confine(energy: Energy) -> Energy:
+    """Add walls beyond |z1| = 4 to an energy, so that exp(-U) has a finite integral."""
 
-    def call(z: Tensor) -> Tensor:
+    def confined_energy(z: Tensor) -> Tensor:
         beyond = (z[..., 0].abs() - EDGE).relu() / 0.4
         return energy(z) + 0.5 * beyond.square()
 
-    return call
+    return confined_energy
 
 
 def log_normalizer(energy: Energy, half_width: float = 8.0, points: int = 1601) -> float:
@@ -104,10 +104,10 @@ def log_normalizer(energy: Energy, half_width: float = 8.0, points: int = 1601) 
 
 @dataclass
 class EnergyData:
-    """What density matching reads.
+    """Noise and target density for density matching.
 
     Attributes:
-        log_density: Of the target in nats, normalised; of points `(..., dim)`.
+        log_density: Normalised log-density of the target in nats, at points `(..., dim)`.
         half_width: Half the side of the square in which the target is shown.
     """
 
@@ -122,17 +122,17 @@ class EnergyData:
 def energy_data(
     settings: EnergiesConfig, seed: int = 0, device: torch.device | None = None
 ) -> EnergyData:
-    """Noise to draw samples from, and one of `ENERGIES`, confined, as the target."""
-    return matching_data(confined(ENERGIES[settings.energy]), settings, seed, device)
+    """Noise to transform into samples, and one of `ENERGIES`, confined, as the target."""
+    return matching_data(confine(ENERGIES[settings.energy]), settings, seed, device)
 
 
 def matching_data(
     target: Energy, settings: EnergiesConfig, seed: int = 0, device: torch.device | None = None
 ) -> EnergyData:
-    """Noise to draw samples from, and any target.
+    """Noise to transform into samples, and any target.
 
     Args:
-        target: A function of points `(..., 2)`, which is taken as it is.
+        target: Energy of points `(..., 2)`, which is used without confinement.
 
     Raises:
         DataError: The target is nowhere finite, or has no integral.

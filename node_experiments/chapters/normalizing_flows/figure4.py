@@ -1,4 +1,4 @@
-"""Figure 4 of Chen et al. 2018: density matching, planar layers beside a continuous flow."""
+"""Figure 4 of Chen et al. 2018: density matching by planar layers and by a continuous flow."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 from pandas import DataFrame
 
-from ...reports.rank_test import UNDECIDED
+from ...reports.rank_test import SIGNIFICANCE_LEVEL, UNDECIDED
 from ...reports.records import differences
-from ...reports.seed_tests import LEVEL
 from ...reports.table import Cell, ReportTable
-from ...reports.verdicts import epoch_sentence, held, in_brackets
+from ...reports.verdicts import claim_verdict, epoch_sentence, in_brackets
 from ...runs.frame import read_epochs
 from .flow_runs import (
     MODELS,
     SPREAD,
     Record,
-    by_target,
     cell,
     corrected_ps,
+    density_matching_runs,
+    describe_test,
     estimate,
+    group_by_target,
     has_seeds,
+    load_panels,
+    metric_value,
     not_counted,
-    number,
-    of_energies,
-    panels_of,
-    tested_by,
 )
 
 if TYPE_CHECKING:
@@ -50,20 +49,20 @@ OUTCOMES = (
 
 
 def figure4(runs: DataFrame) -> ReportTable:
-    """Final losses of all completed runs of density matching, and the paper's claim."""
-    targets = by_target(runs)
-    units = sizes(targets)
+    """Table of the final losses of all completed runs of density matching, with verdicts."""
+    targets = group_by_target(runs)
+    units = unit_counts(targets)
     rows = []
     for target, cells in targets.items():
         for model, label in MODELS.items():
             found = [cells.get((model, n)) for n in units]
-            steps = sorted({int(run["step"]) for run in of_model(cells, model)})
+            steps = sorted({int(run["step"]) for run in model_runs(cells, model)})
             losses = [None if runs is None else cell(runs, "kl", 4) for runs in found]
             shown = ", ".join(f"{step:,}" for step in steps)
             total = Cell(shown, {"": steps[0]} if len(steps) == 1 else {}) if steps else None
             rows.append([target.upper(), label, *losses, total])
     seeds = f" {SPREAD}" if has_seeds(targets) else ""
-    joined = [seeds for cells in targets.values() for seeds in cells.values()]
+    counted = [seeds for cells in targets.values() for seeds in cells.values()]
     return ReportTable.of(
         "Figure 4",
         ["target", "flow", *(f"K = M = {n}" for n in units), "training steps"],
@@ -72,31 +71,31 @@ def figure4(runs: DataFrame) -> ReportTable:
         f"the flow; 0 is the target itself.{seeds}",
         notes=[
             *verdict(targets, units),
-            *checks(targets),
-            *filter(None, [epoch_sentence(run for seeds in joined for run in seeds)]),
-            *differences(joined, what="Seeds of one cell"),
-            *not_counted(of_energies(runs), joined, "kl", "of density matching"),
+            *normalization_notes(targets),
+            *filter(None, [epoch_sentence(run for seeds in counted for run in seeds)]),
+            *differences(counted, what="Seeds of one cell"),
+            *not_counted(density_matching_runs(runs), counted, "kl", "of density matching"),
         ],
         missing="-",
     )
 
 
-def sizes(targets: Targets) -> list[int]:
-    """The numbers of units that occur."""
+def unit_counts(targets: Targets) -> list[int]:
+    """The numbers of units that occur, sorted."""
     return sorted({n for cells in targets.values() for _, n in cells})
 
 
-def of_model(cells: Cells, model: str) -> list[Record]:
-    """All runs of a model, whatever its units."""
+def model_runs(cells: Cells, model: str) -> list[Record]:
+    """All runs of a model, with any number of units."""
     return [run for (name, _), runs in cells.items() if name == model for run in runs]
 
 
 def verdict(targets: Targets, units: Sequence[int]) -> list[str]:
-    """In which cells the continuous flow has the lower loss: by a test, and by medians alone."""
+    """State in which cells the continuous flow has the lower loss, by a test and by medians."""
     pairs = {
         f"{target.upper()} with {n}": (
-            [number(run, "kl") for run in cells["planar_cnf", n]],
-            [number(run, "kl") for run in cells["planar_nf", n]],
+            [metric_value(run, "kl") for run in cells["planar_cnf", n]],
+            [metric_value(run, "kl") for run in cells["planar_nf", n]],
         )
         for target, cells in targets.items()
         for n in units
@@ -113,22 +112,22 @@ def verdict(targets: Targets, units: Sequence[int]) -> list[str]:
         f"; in {len(names)} {what}{in_brackets(names)}" for what, names in found.items() if names
     ]
     below = [name for name, (cnf, nf) in pairs.items() if median(cnf) < median(nf)]
-    standing = held(len(lower), len(pairs)) if lower or higher else f"is {UNDECIDED}"
+    standing = claim_verdict(len(lower), len(pairs)) if lower or higher else f"is {UNDECIDED}"
     return [
         f"The paper: {CLAIM}, trained for 50 times fewer steps. Here it {standing}: the CNF has "
         f"the lower loss in {len(lower)} of {len(pairs)} cells{in_brackets(lower)} and the higher "
         f"one in {len(higher)}{in_brackets(higher)}{''.join(rest)}"
-        + (f" ({tested_by('log KL', len(ps))})." if ps else "."),
+        + (f" ({describe_test('log KL', len(ps))})." if ps else "."),
         f"Without a test: the CNF's median KL is below the NF's in {len(below)} of {len(pairs)} "
         f"cells{in_brackets(below)}.",
     ]
 
 
 def logarithms(pairs: Pairs) -> Pairs:
-    """Log losses of the cells where all have one.
+    """Log losses of the cells where all losses are positive.
 
-    KL spreads the more the larger it is, by factors up to 90 between two flows of a cell; its
-    logarithm does so far less. An estimate near 0 may be negative.
+    The spread of KL over seeds grows with KL, and differs by factors of up to 90 between the two
+    flows of a cell; that of log KL differs far less. An estimate near 0 may be negative.
     """
     return {
         name: ([math.log(kl) for kl in cnf], [math.log(kl) for kl in nf])
@@ -138,21 +137,21 @@ def logarithms(pairs: Pairs) -> Pairs:
 
 
 def outcome(ours: Sequence[float], theirs: Sequence[float], p: float | None) -> str:
-    """Of `OUTCOMES` the one of two flows' losses, by the p of a test of their logarithms."""
+    """Classify two flows' losses as one of `OUTCOMES`, by the p of a test of their logarithms."""
     if p is None:
         few = min(len(ours), len(theirs)) < 2
         return f"not tested: {'one seed' if few else 'a KL of 0 or less'}"
-    if p >= LEVEL:
+    if p >= SIGNIFICANCE_LEVEL:
         return "not told apart"
     return "lower" if geometric_mean(ours) < geometric_mean(theirs) else "higher"
 
 
-def checks(targets: Targets) -> Iterator[str]:
-    """How far the densities are from integrating to 1."""
+def normalization_notes(targets: Targets) -> Iterator[str]:
+    """State how far the densities are from integrating to 1."""
     runs = [run for cells in targets.values() for seeds in cells.values() for run in seeds]
     if not runs:
         return
-    worst = max(abs(number(run, "normalization") - 1) for run in runs)
+    worst = max(abs(metric_value(run, "normalization") - 1) for run in runs)
     yield f"Integrals of the {len(runs)} densities on a grid: 1 within {100 * worst:.2f} %."
 
 
@@ -160,7 +159,7 @@ def panels(runs: DataFrame, title: str) -> Figure:
     """node-report figure figure4: targets, densities of both kinds of flow, final losses."""
     from .figures_4_and_5 import density_matching_figure
 
-    targets = drawn(runs)
+    targets = figure_data(runs)
     return density_matching_figure(targets, drawn_units(targets))
 
 
@@ -168,20 +167,20 @@ def curves(runs: DataFrame, title: str) -> Figure:
     """node-report figure figure4_curves: losses against training steps."""
     from .figures_4_and_5 import loss_curves_figure
 
-    targets = drawn(runs)
+    targets = figure_data(runs)
     return loss_curves_figure(targets, drawn_units(targets))
 
 
-def drawn(runs: DataFrame) -> dict[str, dict[tuple[str, int], dict[str, Any]]]:
-    """What the figures need of each cell that kept its panels.
+def figure_data(runs: DataFrame) -> dict[str, dict[tuple[str, int], dict[str, Any]]]:
+    """Data of the figures for each cell that kept its panels.
 
     Raises:
-        ValueError: There is none.
+        ValueError: No cell kept its panels.
     """
     found: dict[str, dict[tuple[str, int], dict[str, Any]]] = {}
-    for target, cells in by_target(runs).items():
+    for target, cells in group_by_target(runs).items():
         for key, seeds in sorted(cells.items(), key=lambda item: (item[0][0], item[0][1])):
-            kept = panels_of(seeds)
+            kept = load_panels(seeds)
             if kept is not None:
                 final = estimate(seeds, "kl")
                 found.setdefault(target, {})[key] = {
@@ -199,7 +198,7 @@ def drawn(runs: DataFrame) -> dict[str, dict[tuple[str, int], dict[str, Any]]]:
 
 
 def mean_curve(runs: Sequence[Record]) -> list[tuple[float, float]]:
-    """Training step and divergence at evaluations that all seeds have, as a mean over them."""
+    """Training steps at which all seeds were evaluated, each with the mean divergence."""
     curves = [
         {row["step"]: row["kl/test"] for row in read_epochs(run["directory"]) if "kl/test" in row}
         for run in runs
@@ -209,5 +208,5 @@ def mean_curve(runs: Sequence[Record]) -> list[tuple[float, float]]:
 
 
 def drawn_units(targets: dict[str, dict[tuple[str, int], dict[str, Any]]]) -> list[int]:
-    """The numbers of units that are drawn."""
+    """The numbers of units that are drawn, sorted."""
     return sorted({n for runs in targets.values() for _, n in runs})

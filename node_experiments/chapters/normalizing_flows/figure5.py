@@ -1,4 +1,4 @@
-"""Figure 5 of Chen et al. 2018: maximum likelihood, a continuous flow beside planar layers."""
+"""Figure 5 of Chen et al. 2018: maximum likelihood by a continuous flow and by planar layers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from pandas import DataFrame
 
-from ...reports.rank_test import UNDECIDED
+from ...reports.rank_test import SIGNIFICANCE_LEVEL, UNDECIDED
 from ...reports.records import differences
-from ...reports.seed_tests import LEVEL
 from ...reports.table import Cell, Estimate, ReportTable
 from ...reports.verdicts import epoch_sentence
 from .flow_runs import (
@@ -18,15 +17,15 @@ from .flow_runs import (
     ONE_SEED,
     SPREAD,
     Record,
-    by_dataset,
     cell,
     corrected_ps,
+    describe_test,
+    group_by_dataset,
     has_seeds,
+    load_panels,
+    maximum_likelihood_runs,
+    metric_value,
     not_counted,
-    number,
-    of_points,
-    panels_of,
-    tested_by,
 )
 
 if TYPE_CHECKING:
@@ -36,8 +35,8 @@ __all__ = ["figure5", "panels"]
 
 
 def figure5(runs: DataFrame) -> ReportTable:
-    """Test log-likelihoods of all completed runs of maximum likelihood, and the paper's claim."""
-    datasets = by_dataset(runs)
+    """Table of test log-likelihoods of all completed runs of maximum likelihood, with verdicts."""
+    datasets = group_by_dataset(runs)
     rows = []
     for name, cells in datasets.items():
         for model, label in MODELS.items():
@@ -50,7 +49,9 @@ def figure5(runs: DataFrame) -> ReportTable:
                 for each in seeds
                 if "log_likelihood_true/test" in each
             )
-            integral = max((number(each, "normalization") for each in seeds), key=off_by)
+            integral = max(
+                (metric_value(each, "normalization") for each in seeds), key=normalization_error
+            )
             rows.append(
                 [
                     name,
@@ -63,8 +64,8 @@ def figure5(runs: DataFrame) -> ReportTable:
                     Cell.number(integral, ".4f"),
                 ]
             )
-    seeds_told = f" {SPREAD}" if has_seeds(datasets) else ""
-    joined = [seeds for cells in datasets.values() for seeds in cells.values()]
+    spread_note = f" {SPREAD}" if has_seeds(datasets) else ""
+    counted = [seeds for cells in datasets.values() for seeds in cells.values()]
     return ReportTable.of(
         "Figure 5",
         [
@@ -79,64 +80,68 @@ def figure5(runs: DataFrame) -> ReportTable:
         ],
         rows,
         caption="Log-likelihood of held-out points in nats per point, mean ± its standard error; "
-        f"`truth` is the density that they were drawn from.{seeds_told}",
+        f"`truth` is the density that they were drawn from.{spread_note}",
         notes=[
             *verdicts(datasets),
             *([] if has_seeds(datasets) or not datasets else [ONE_SEED]),
-            *filter(None, [epoch_sentence(run for seeds in joined for run in seeds)]),
-            *differences(joined, what="Seeds of one cell"),
-            *not_counted(of_points(runs), joined, "log_likelihood", "of maximum likelihood"),
+            *filter(None, [epoch_sentence(run for seeds in counted for run in seeds)]),
+            *differences(counted, what="Seeds of one cell"),
+            *not_counted(
+                maximum_likelihood_runs(runs), counted, "log_likelihood", "of maximum likelihood"
+            ),
         ],
         missing="-",
     )
 
 
-def off_by(integral: float) -> float:
-    """How far a density is from integrating to 1."""
+def normalization_error(integral: float) -> float:
+    """Distance of the integral of a density from 1."""
     return abs(integral - 1)
 
 
 def verdicts(datasets: Mapping[str, Mapping[str, Sequence[Record]]]) -> list[str]:
-    """Which flow is closer to the data, and by how much."""
+    """State which flow has the higher log-likelihood on each dataset, and by how much."""
     pairs = {
         name: (
-            [number(run, "log_likelihood") for run in cells["planar_cnf"]],
-            [number(run, "log_likelihood") for run in cells["planar_nf"]],
+            [metric_value(run, "log_likelihood") for run in cells["planar_cnf"]],
+            [metric_value(run, "log_likelihood") for run in cells["planar_nf"]],
         )
         for name, cells in datasets.items()
         if set(MODELS) <= set(cells)
     }
     ps = corrected_ps(pairs)
-    lines = [compared(name, *pair, ps.get(name)) for name, pair in pairs.items()]
-    return lines + ([f"By {tested_by('log-likelihoods', len(ps))}."] if ps else [])
+    lines = [compare_on_dataset(name, *pair, ps.get(name)) for name, pair in pairs.items()]
+    return lines + ([f"By {describe_test('log-likelihoods', len(ps))}."] if ps else [])
 
 
-def compared(name: str, cnf: Sequence[float], nf: Sequence[float], p: float | None) -> str:
-    """The difference on one dataset, and whether the seeds show it.
+def compare_on_dataset(
+    name: str, cnf: Sequence[float], nf: Sequence[float], p: float | None
+) -> str:
+    """State the difference on one dataset, and whether the seeds establish it.
 
-    Both flows are tested on the same points, and of these only the means are kept: the error of a
-    mean over points is no error of the difference.
+    Both flows are tested on the same points, but only means over points are kept: the standard
+    error of such a mean is not that of the difference.
     """
     gap = fmean(cnf) - fmean(nf)
     side = "above" if gap > 0 else "below"
-    says = f"the CNF is {abs(gap):.3f} nats per point {side} the NF"
-    decided = p is not None and p < LEVEL
+    statement = f"the CNF is {abs(gap):.3f} nats per point {side} the NF"
+    decided = p is not None and p < SIGNIFICANCE_LEVEL
     if p is not None:
-        says += f" (p = {p:.2g})"
+        statement += f" (p = {p:.2g})"
     elif len(cnf) == len(nf):
-        says = f"one each; {says}"
+        statement = f"one each; {statement}"
     else:
-        says = f"{len(cnf)} of the CNF and {len(nf)} of the NF; {says}"
+        statement = f"{len(cnf)} of the CNF and {len(nf)} of the NF; {statement}"
     if name == "two_moons":
         standing = ("holds" if gap > 0 else "does not hold") if decided else f"is {UNDECIDED}"
-        says = f"the paper sees the NF in trouble here; this {standing}: {says}"
+        statement = f"the paper sees the NF in trouble here; this {standing}: {statement}"
     elif not decided:
-        says = f"{UNDECIDED}: {says}"
-    return f"{name}: {says}."
+        statement = f"{UNDECIDED}: {statement}"
+    return f"{name}: {statement}."
 
 
 def panels(runs: DataFrame, title: str) -> Figure:
-    """node-report figure figure5: densities and samples on the way, both kinds of flow.
+    """node-report figure figure5: densities and samples over time, both kinds of flow.
 
     Raises:
         ValueError: No run kept its panels.
@@ -147,9 +152,9 @@ def panels(runs: DataFrame, title: str) -> Figure:
         name: {
             model: (kept, f"test log-likelihood\n{cell(seeds, 'log_likelihood', 3)} nats")
             for model, seeds in members.items()
-            if (kept := panels_of(seeds)) is not None
+            if (kept := load_panels(seeds)) is not None
         }
-        for name, members in by_dataset(runs).items()
+        for name, members in group_by_dataset(runs).items()
     }
     found = {name: members for name, members in found.items() if members}
     if not found:

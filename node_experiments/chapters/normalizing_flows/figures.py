@@ -1,4 +1,4 @@
-"""A flow from noise to data: densities and samples on the way (Figure 5 of Chen et al. 2018)."""
+"""A flow from noise to data: densities and samples over time (Figure 5 of Chen et al. 2018)."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from .draw_panels import (
 )
 from .panels import flow_panels
 
-__all__ = ["flow_callbacks", "flow_figures", "flow_film"]
+__all__ = ["flow_callbacks", "flow_figures", "flow_frames"]
 
 FRAMES = 21
-# By model, with the number of training steps after which they were computed.
+# Latest panels of each model, with the training step at which they were computed.
 LATEST: WeakKeyDictionary[nn.Module, tuple[int, dict[str, NDArray]]] = WeakKeyDictionary()
 
 
 def flow_callbacks(folder: Path) -> list[Callback]:
-    """The arrays of the figures, from which reports draw many runs, and a film of the flow."""
+    """Callbacks that write the arrays of the figures for reports, and an animation of the flow."""
     return [
         Arrays(folder / "panels.npz", panels_now),
-        Film(folder / "figures" / "flow.gif", flow_film),
+        Film(folder / "figures" / "flow.gif", flow_frames),
     ]
 
 
 def panels_now(trainer: Trainer) -> dict[str, NDArray]:
-    """Those of the model as it is: its picture and its file are of the same solves."""
+    """The panels of the current model, cached so that figure and file share the same solves."""
     step, panels = LATEST.get(trainer.model, (None, {}))
     if step != trainer.step:
         panels = flow_panels(trainer.model, trainer.data)
@@ -52,21 +52,21 @@ def panels_now(trainer: Trainer) -> dict[str, NDArray]:
 
 
 def flow_figures(trainer: Trainer) -> dict[str, Figure]:
-    """Densities and samples at shares of the way, beside what the flow is fitted to."""
+    """The figure of densities and samples from noise to data, beside the target."""
     panels = panels_now(trainer)
     return {"flow": flow_figure(panels, f"after {trainer.step} training steps")}
 
 
 def flow_figure(panels: Mapping[str, NDArray], title: str) -> Figure:
-    """One column for each fraction of the time, density above samples; the target last."""
-    untils, half_width = panels["untils"], float(panels["half_width"])
+    """A column for each fraction of the time, density above samples; the target comes last."""
+    fractions, half_width = panels["untils"], float(panels["half_width"])
     with style():
         figure = new_figure(height=3.4)
-        axes = figure.subplots(2, len(untils) + 1, sharex=True, sharey=True)
-        for k, until in enumerate(untils):
+        axes = figure.subplots(2, len(fractions) + 1, sharex=True, sharey=True)
+        for k, fraction in enumerate(fractions):
             draw_density(axes[0, k], panels["densities"][k], half_width)
             draw_points(axes[1, k], panels["samples"][k], half_width)
-            axes[0, k].set_title(f"{100 * until:.0f} %")
+            axes[0, k].set_title(f"{100 * fraction:.0f} %")
         draw_target(axes[0, -1], panels)
         axes[0, -1].set_title("target")
         axes[1, -1].set_axis_off()
@@ -80,15 +80,15 @@ def flow_figure(panels: Mapping[str, NDArray], title: str) -> Figure:
     return figure
 
 
-def flow_film(trainer: Trainer) -> Iterator[Figure]:
-    """Samples and density over time; nothing for a flow that has no time."""
+def flow_frames(trainer: Trainer) -> Iterator[Figure]:
+    """Frames of samples and density over time; none for a flow without a continuous time."""
     model: Any = trainer.model
     if not isinstance(model, ContinuousFlow):
         return
-    untils = np.linspace(1e-3, 1, FRAMES)  # no solve takes no time
-    panels = flow_panels(model, trainer.data, untils.tolist(), points=50)
+    fractions = np.linspace(1e-3, 1, FRAMES)  # a solve needs an interval of nonzero length
+    panels = flow_panels(model, trainer.data, fractions.tolist(), points=50)
     half_width = float(panels["half_width"])
-    for k, until in enumerate(untils):
+    for k, fraction in enumerate(fractions):
         with style():
             figure = new_figure(height=4.4)
             density, points = figure.subplots(1, 2, sharex=True, sharey=True)
@@ -98,5 +98,5 @@ def flow_film(trainer: Trainer) -> Iterator[Figure]:
             points.set_xlabel("$z_1$ (data units)")
             density.set_title("density")
             points.set_title("samples")
-            figure.suptitle(f"{100 * until:.0f} % of the way from noise to data")
+            figure.suptitle(f"{100 * fraction:.0f} % of the way from noise to data")
         yield figure

@@ -1,4 +1,4 @@
-"""Figures 4 and 5 of Chen et al. 2018 from what runs kept: flows of both kinds side by side."""
+"""Figures 4 and 5 of Chen et al. 2018 from the files of runs: both kinds of flow side by side."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ KINDS = {
 def density_matching_figure(
     targets: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]], units: Sequence[int]
 ) -> Figure:
-    """Figure 4: a row for each target; the target, both kinds of flow, final losses.
+    """Figure 4: for each target a row with the target, both kinds of flow, and final losses.
 
     Args:
-        targets: By target, the runs by (model, units): `panels`, `kl` and `kl_se` in nats.
+        targets: Target -> (model, units) -> `panels`, `kl` and `kl_se` in nats.
     """
     columns = 2 + 2 * len(units)
     with style():
@@ -81,7 +81,7 @@ def density_matching_figure(
 
 
 def label_below(axes: Any) -> None:
-    """Numbers and a label of the first coordinate in the last of these rows alone."""
+    """Show tick labels and axis label of the first coordinate in the last row only."""
     for axis in axes[:-1].flat:
         axis.tick_params(labelbottom=False)
     for axis in axes[-1]:
@@ -89,7 +89,7 @@ def label_below(axes: Any) -> None:
 
 
 def draw_losses(axis: Any, runs: Mapping[tuple[str, int], Any], units: Sequence[int]) -> None:
-    """The divergence against the number of units, with two standard errors."""
+    """Draw the divergence against the number of units, with two standard errors."""
     for kind, (name, _, color, marker, line) in KINDS.items():
         shown = [(n, runs[kind, n]["kl"], runs[kind, n]["kl_se"]) for n in units
                  if (kind, n) in runs]  # fmt: skip
@@ -108,7 +108,7 @@ def draw_losses(axis: Any, runs: Mapping[tuple[str, int], Any], units: Sequence[
 
 
 def share_losses(axes: Any) -> None:
-    """The same powers of ten on all panels of final losses."""
+    """Set the same limits and powers of ten on all panels of final losses."""
     limits = [axis.get_ylim() for axis in axes]
     low, high = min(low for low, _ in limits), max(high for _, high in limits)
     powers = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
@@ -123,7 +123,7 @@ def loss_curves_figure(
     """The divergence at evaluations against training steps, a panel for each target, two per row.
 
     Args:
-        targets: By target, the runs by (model, units): `curve`, pairs of step and nats.
+        targets: Target -> (model, units) -> `curve`, pairs of step and divergence in nats.
     """
     with style():
         columns = min(2, len(targets))
@@ -162,13 +162,13 @@ def loss_curves_figure(
 def maximum_likelihood_figure(
     datasets: Mapping[str, Mapping[str, tuple[Panels, str]]],
 ) -> Figure:
-    """Figure 5: for each dataset density and samples of the CNF on its way, and the NF's density.
+    """Figure 5: for each dataset, density and samples over time (CNF) or over layers (NF).
 
     Args:
-        datasets: By dataset and model, the panels and a line on the final likelihood.
+        datasets: Dataset -> model -> its panels, and a text on the final likelihood.
     """
     any_panels = next(panels for runs in datasets.values() for panels, _ in runs.values())
-    untils = any_panels["untils"]
+    fractions = any_panels["untils"]
     rows = [
         (dataset, model, what)
         for dataset, runs in datasets.items()
@@ -181,12 +181,12 @@ def maximum_likelihood_figure(
         if model in runs
     ]
     with style():
-        figure = new_figure(height=WIDTH / (len(untils) + 1.9) * len(rows) + 1.0)
-        axes = figure.subplots(len(rows), len(untils) + 1, squeeze=False)
+        figure = new_figure(height=WIDTH / (len(fractions) + 1.9) * len(rows) + 1.0)
+        axes = figure.subplots(len(rows), len(fractions) + 1, squeeze=False)
         for row, (dataset, model, what) in zip(axes, rows, strict=True):
             panels, likelihood = datasets[dataset][model]
             half_width = float(panels["half_width"])
-            for k in range(len(untils)):
+            for k in range(len(fractions)):
                 if what == "density":
                     draw_density(row[k], panels["densities"][k], half_width)
                 else:
@@ -207,8 +207,8 @@ def maximum_likelihood_figure(
                 axis.tick_params(labelleft=False)
         for axis in axes[:-1].flat:
             axis.tick_params(labelbottom=False)
-        for k, until in enumerate(untils):
-            axes[0, k].set_title(f"{100 * until:.0f} %")
+        for k, fraction in enumerate(fractions):
+            axes[0, k].set_title(f"{100 * fraction:.0f} %")
         axes[0, -1].set_title("data")
         figure.suptitle("from noise to data: fraction of the time (CNF) or of the layers (NF)")
     return figure

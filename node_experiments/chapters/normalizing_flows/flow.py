@@ -1,7 +1,7 @@
-"""What all normalizing flows share.
+"""Interface and helpers shared by all normalizing flows.
 
 A flow is a density q on R^dim, a transformed Gaussian, with `sample(noise)` (points and their log
-q), `log_prob(x, until)` and `path(noise, untils)`; `until` is a fraction of the transformation.
+q), `log_prob(x, fraction)` and `path(noise, fractions)`, at fractions of the transformation.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["DimensionError", "check_points", "normal_log_density"]
 
 
 class DimensionError(ConfigError, ValueError):
-    """A flow and a dimension that do not fit together."""
+    """A flow and a dimension do not fit together."""
 
 
 def normal_log_density(z: Tensor, std: float) -> Tensor:
@@ -26,7 +26,7 @@ def normal_log_density(z: Tensor, std: float) -> Tensor:
 
 
 def check_points(x: Tensor, dim: int) -> None:
-    """Reject points of another dimension.
+    """Check that points have the dimension of the flow.
 
     Raises:
         DimensionError: The shape is not `(batch, dim)`.
@@ -34,5 +34,5 @@ def check_points(x: Tensor, dim: int) -> None:
     if x.dim() != 2 or x.shape[1] != dim:
         raise DimensionError(
             f"this flow takes points of shape (batch, {dim}); found {tuple(x.shape)}; give points "
-            "of that dimension, or make the flow with dim set to theirs"
+            "of that dimension, or build the flow with dim set to theirs"
         )

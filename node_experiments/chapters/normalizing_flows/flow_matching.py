@@ -1,12 +1,12 @@
-"""Conditional flow matching: a continuous flow is trained without solving an ODE.
+"""Conditional flow matching, which trains a continuous flow without solving an ODE.
 
 Lipman et al. 2023 (arXiv:2210.02747), with straight paths x_t = (1 - t) x_0 + t x_1 from noise
-x_0 to data x_1: the vector field is regressed on x_1 - x_0. What it learns is the mean of that
-over all paths through a point, whose flow carries the noise to the data.
+x_0 to data x_1: the vector field is regressed on x_1 - x_0. It learns the mean of x_1 - x_0 over
+all paths through a point, and its flow transports the noise to the data.
 
-Of `independent` pairs, a point of a path may as well have come from other noise, on the way to
-other data of its batch. The mean over these, each as likely as it is to pass through the point, is
-a target of the same expectation and of less variance (the Rao-Blackwell theorem; Xu, Tong &
+With `independent` pairs, a point on a path could also have come from other noise, on a path to
+other data of the batch. The mean over these paths, weighted by their probability given the point,
+is a target of the same expectation and lower variance (the Rao-Blackwell theorem; Xu, Tong &
 Jaakkola 2023, arXiv:2302.00670, for diffusion). With `optimal_transport`, noise and data of a
 batch are paired by the assignment of least squared distance (Tong et al. 2024, arXiv:2302.00482),
 so that paths cross less and are straighter.
@@ -41,17 +41,18 @@ __all__ = [
 
 
 class MatchedFlow(ContinuousFlow):
-    """A continuous flow that training does not solve."""
+    """A continuous flow that is trained without solving its ODE."""
 
-    not_regularized = "which is trained by flow matching and solves no ODE in training"
+    reason_not_regularizable = "which is trained by flow matching and solves no ODE in training"
 
 
-NEAR_DATA = 1.7  # choice: above 1, more times near the data, where the field is sharpest
-TOGETHER = 128  # choice: points of a batch among which a target is averaged
+# choice: an exponent above 1 draws more times near the data, where f is sharpest
+TIME_EXPONENT = 1.7
+TARGET_CHUNK = 128  # choice: number of points of a batch over whose paths targets are averaged
 
 
 def optimal_pairs(noise: Tensor, data: Tensor) -> Tensor:
-    """The noise in the order in which its squared distance to the data is least, `(batch, dim)`.
+    """The noise, reordered to the least squared distance from the data, `(batch, dim)`.
 
     >>> optimal_pairs(torch.tensor([[0.0], [5.0]]), torch.tensor([[6.0], [1.0]]))
     tensor([[5.],
@@ -62,35 +63,35 @@ def optimal_pairs(noise: Tensor, data: Tensor) -> Tensor:
     return noise[torch.as_tensor(order, device=noise.device)]
 
 
-def mean_velocity(noise: Tensor, data: Tensor, left: Tensor, base_std: float) -> Tensor:
-    """The mean of x_1 - x_0 over the paths from noise to any of the data through each point.
+def mean_velocity(noise: Tensor, data: Tensor, remaining: Tensor, base_std: float) -> Tensor:
+    """The mean of x_1 - x_0 over the paths through each point from noise to any of the data.
 
-    A path through x_t to other data x_1' comes from x_0' = x_0 - (t / (1 - t)) (x_1' - x_1), and
-    is as likely as that is. Its velocity is x_1 - x_0 + (x_1' - x_1) / (1 - t).
+    A path through x_t to other data x_1' starts at x_0' = x_0 - (t / (1 - t)) (x_1' - x_1), and
+    is weighted by the density of x_0'. Its velocity is x_1 - x_0 + (x_1' - x_1) / (1 - t).
 
     Args:
         noise, data: Ends of the path that each point is on, `(batch, dim)`, of independent pairs.
-        left: 1 - t at each point, above 0, `(batch, 1)`.
+        remaining: The time 1 - t at each point, above 0, `(batch, 1)`.
         base_std: Standard deviation of the noise.
 
     Returns:
         Shape `(batch, dim)`.
 
-    Late, the path that a point is on is the only one through it; at first, all are as likely:
+    Near t = 1 only the point's own path has weight; at t = 0 all paths have equal weight:
 
     >>> noise, data = torch.tensor([[0.5], [-1.0]]), torch.tensor([[1.0], [-1.0]])
     >>> mean_velocity(noise, data, torch.tensor([[0.01], [1.0]]), base_std=1.0)
     tensor([[0.5000],
             [1.0000]])
     """
-    ratio = (1 - left) / left / base_std
+    ratio = (1 - remaining) / remaining / base_std
     squares = torch.cdist(data, data).square()
-    likely = (ratio / base_std * noise) @ data.T - ratio.square() / 2 * squares
-    return data - noise + (likely.softmax(1) @ data - data) / left
+    log_weights = (ratio / base_std * noise) @ data.T - ratio.square() / 2 * squares
+    return data - noise + (log_weights.softmax(1) @ data - data) / remaining
 
 
 class FlowMatching(MaximumLikelihood):
-    """Regression of the vector field on straight paths, measured by the log-likelihood.
+    """Regression of the vector field on straight paths, evaluated by the log-likelihood.
 
     Args:
         pairs: `independent` or `optimal_transport`.
@@ -103,30 +104,30 @@ class FlowMatching(MaximumLikelihood):
     def loss(self, model: Any, batch: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean squared error of the velocity, in squared data units per unit of time.
 
-        The mean target makes it smaller than that of single paths, by what these vary.
+        With the mean target it is smaller than with single paths, by the variance of these.
         """
         noise = model.base_std * torch.randn_like(batch)
-        # Spread evenly over the path, with one random offset for each: less variance.
-        places = torch.randperm(len(batch), device=batch.device).to(batch)
-        left = ((places + torch.rand_like(places)) / len(batch)) ** NEAR_DATA
-        left = left.clamp(min=1e-6).unsqueeze(1)
+        # Times stratified over [0, 1], one in each stratum, reduce the variance.
+        strata = torch.randperm(len(batch), device=batch.device).to(batch)
+        remaining = ((strata + torch.rand_like(strata)) / len(batch)) ** TIME_EXPONENT
+        remaining = remaining.clamp(min=1e-6).unsqueeze(1)
         if self.pairs == "optimal_transport":
             noise = optimal_pairs(noise, batch)
             target = batch - noise
         else:
-            pieces = (part.split(TOGETHER) for part in (noise, batch, left))
-            # In half precision, what is divided by the time that is left would be noise.
+            pieces = (part.split(TARGET_CHUNK) for part in (noise, batch, remaining))
+            # In half precision, rounding errors divided by the remaining time would dominate.
             with torch.autocast(batch.device.type, enabled=False):
                 target = torch.cat([
                     mean_velocity(start, end, rest, model.base_std)
                     for start, end, rest in zip(*pieces, strict=True)
                 ])  # fmt: skip
-        path = torch.lerp(batch, noise, left)
-        velocity = model.vector_field.dynamics(model.horizon * (1 - left[:, 0]), path)
+        path = torch.lerp(batch, noise, remaining)
+        velocity = model.vector_field.dynamics(model.horizon * (1 - remaining[:, 0]), path)
         return (model.horizon * velocity - target).square().mean(), {}
 
     def evaluate(self, model: nn.Module, batches: Iterable[Tensor]) -> dict[str, float]:
-        """The log-likelihood as in `MaximumLikelihood`, and the loss of flow matching.
+        """The metrics of `MaximumLikelihood`, with the loss of flow matching as `loss`.
 
         - `gap`: nats by which the log-likelihood is below that of the true density
         """
@@ -142,7 +143,7 @@ class FlowMatching(MaximumLikelihood):
 def flow_matching(
     settings: FlowMatchingConfig, data: Any, solver: Solver, gradient: Gradient
 ) -> MatchedFlow:
-    """A flow whose vector field takes a time for each sample."""
+    """Build a flow whose vector field accepts a time for each sample."""
     field = VelocityMLP(data.dim, settings.hidden, settings.layers, settings.horizon)
     return MatchedFlow(
         field, data.dim, solver, gradient, Divergence(), settings.horizon, settings.base_std
@@ -150,5 +151,5 @@ def flow_matching(
 
 
 def matching_task(settings: FlowMatchingConfig, data: PointData) -> FlowMatching:
-    """The task of matching the points of the data."""
+    """The task of fitting a flow to the points of the data by flow matching."""
     return FlowMatching(settings.pairs, data.true_log_likelihood)

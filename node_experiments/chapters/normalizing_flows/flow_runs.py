@@ -1,4 +1,4 @@
-"""Runs of normalizing flows as Figures 4 and 5 need them."""
+"""Selection, estimates and tests of runs of normalizing flows, for Figures 4 and 5."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pandas import DataFrame
 
-from ...reports.rank_test import UNDECIDED
+from ...reports.rank_test import SIGNIFICANCE_LEVEL, UNDECIDED
 from ...reports.records import has, most_alike, one_per_seed, trainings, unfinished
-from ...reports.seed_tests import LEVEL, holm, welch_p
+from ...reports.seed_tests import holm, welch_p
 from ...reports.table import Cell, Estimate
 
 __all__ = [
@@ -21,19 +21,19 @@ __all__ = [
     "ONE_SEED",
     "SPREAD",
     "Record",
-    "by_dataset",
-    "by_target",
     "cell",
     "corrected_ps",
+    "density_matching_runs",
+    "describe_test",
     "estimate",
-    "finite",
+    "finite_runs",
+    "group_by_dataset",
+    "group_by_target",
     "has_seeds",
+    "load_panels",
+    "maximum_likelihood_runs",
+    "metric_value",
     "not_counted",
-    "number",
-    "of_energies",
-    "of_points",
-    "panels_of",
-    "tested_by",
 ]
 
 Record = Mapping[str, Any]
@@ -46,74 +46,74 @@ ONE_SEED = (
     "Each cell is one trained flow, and ± is the error of its estimate alone: for flows in "
     f"general this is {UNDECIDED}."
 )
-COUNTS = ("config.model.units", "step", "parameters")  # numbers that every row needs
+COUNTS = ("config.model.units", "step", "parameters")  # required for every row
 K = TypeVar("K", bound=Hashable)
 Runs = list[Record]
 
 
 def estimate(runs: Sequence[Record], tag: str) -> Estimate:
-    """A metric on test data, over seeds; the spread of one run is its own standard error.
+    """Estimate a test metric over seeds; for a single run the error is its own standard error.
 
-    That error is the metric `<tag>_se`; NaN where there is none.
+    That error is the metric `<tag>_se`; NaN if the run has none.
     """
     if len(runs) == 1:
-        return Estimate(number(runs[0], tag), number(runs[0], f"{tag}_se"), 1)
-    found = Estimate.of(number(run, tag) for run in runs)
+        return Estimate(metric_value(runs[0], tag), metric_value(runs[0], f"{tag}_se"), 1)
+    found = Estimate.of(metric_value(run, tag) for run in runs)
     assert found is not None
     return found
 
 
 def cell(runs: Sequence[Record], tag: str, digits: int) -> Cell:
-    """Mean and spread, and over how many seeds if that is more than one."""
+    """A cell with mean and spread, and the number of seeds if there are several."""
     form = f".{digits}f"
     return estimate(runs, tag).cell(form, form, count=2)
 
 
-def of_energies(runs: DataFrame) -> Runs:
-    """Trainings of planar flows by density matching, however they ended."""
-    return [run for run in of_planar(runs) if run.get("config.dataset.name") == "energies"]
+def density_matching_runs(runs: DataFrame) -> Runs:
+    """Training runs of planar flows by density matching, of any status."""
+    return [run for run in planar_runs(runs) if run.get("config.dataset.name") == "energies"]
 
 
-def of_points(runs: DataFrame) -> Runs:
-    """The same by maximum likelihood."""
-    return [run for run in of_planar(runs) if run.get("config.dataset.name") != "energies"]
+def maximum_likelihood_runs(runs: DataFrame) -> Runs:
+    """Training runs of planar flows by maximum likelihood, of any status."""
+    return [run for run in planar_runs(runs) if run.get("config.dataset.name") != "energies"]
 
 
-def of_planar(runs: DataFrame) -> Runs:
-    """Trainings of planar flows, however they ended."""
+def planar_runs(runs: DataFrame) -> Runs:
+    """Training runs of planar flows, of any status."""
     return [run for run in trainings(runs) if run.get("config.model.name") in MODELS]
 
 
-def by_target(runs: DataFrame) -> dict[str, dict[tuple[str, int], Runs]]:
-    """Completed runs of density matching by energy, and by model and units; one of each seed."""
+def group_by_target(runs: DataFrame) -> dict[str, dict[tuple[str, int], Runs]]:
+    """Completed runs of density matching by energy, then by (model, units); one per seed."""
     found: dict[str, dict[tuple[str, int], Runs]] = {}
-    for run in finite(of_energies(runs), "kl"):
+    for run in finite_runs(density_matching_runs(runs), "kl"):
         if has(run, COUNTS, ["config.dataset.energy"]):
             key = run["config.model.name"], run["config.model.units"]
             found.setdefault(run["config.dataset.energy"], {}).setdefault(key, []).append(run)
-    return one_of_each_seed(found)
+    return keep_one_per_seed(found)
 
 
-def by_dataset(runs: DataFrame) -> dict[str, dict[str, Runs]]:
-    """Completed runs of maximum likelihood by dataset and model; one of each seed."""
+def group_by_dataset(runs: DataFrame) -> dict[str, dict[str, Runs]]:
+    """Completed runs of maximum likelihood by dataset and model; one per seed."""
     found: dict[str, dict[str, Runs]] = {}
-    for run in finite(of_points(runs), "log_likelihood"):
+    for run in finite_runs(maximum_likelihood_runs(runs), "log_likelihood"):
         if has(run, COUNTS):
             cells = found.setdefault(str(run.get("config.dataset.name")), {})
             cells.setdefault(run["config.model.name"], []).append(run)
-    return one_of_each_seed(found)
+    return keep_one_per_seed(found)
 
 
-def one_of_each_seed(found: Mapping[str, Mapping[K, Runs]]) -> dict[str, dict[K, Runs]]:
-    """The last run of each seed, seeds rising, of those that differ in nothing else."""
+def keep_one_per_seed(found: Mapping[str, Mapping[K, Runs]]) -> dict[str, dict[K, Runs]]:
+    """Keep the last run of each seed, sorted by seed, among runs that differ in nothing else."""
     return {
         name: {key: one_per_seed(most_alike(members)) for key, members in cells.items()}
         for name, cells in sorted(found.items())
     }
 
 
-def finite(runs: Iterable[Record], tag: str) -> Runs:
-    """Those that are completed and have a finite number of this metric on test data."""
+def finite_runs(runs: Iterable[Record], tag: str) -> Runs:
+    """The completed runs whose metric on test data is finite."""
     return [
         run
         for run in runs
@@ -124,13 +124,13 @@ def finite(runs: Iterable[Record], tag: str) -> Runs:
 def not_counted(
     runs: Sequence[Record], cells: Iterable[Sequence[Record]], tag: str, where: str
 ) -> list[str]:
-    """Notes on runs that a table could have shown and does not; none if there are none.
+    """Notes on runs that a table leaves out; empty if there are none.
 
     Args:
-        runs: All of them, however they ended.
-        cells: Those that it shows.
+        runs: All runs, of any status.
+        cells: The runs that the table shows.
         tag: The metric, which may be infinite or NaN.
-        where: What the runs are of.
+        where: A description of the runs for the notes, such as `of density matching`.
     """
     odd = sum(
         run["status"] == "completed"
@@ -143,7 +143,7 @@ def not_counted(
 
 
 def corrected_ps(pairs: Mapping[K, tuple[Sequence[float], Sequence[float]]]) -> dict[K, float]:
-    """The p of each pair that has several seeds of both, as `tested_by` says.
+    """The corrected p of each pair with several seeds on both sides, tested as in `describe_test`.
 
     >>> corrected_ps({"one seed each": ([1.0], [2.0])})
     {}
@@ -152,19 +152,19 @@ def corrected_ps(pairs: Mapping[K, tuple[Sequence[float], Sequence[float]]]) -> 
     return dict(zip(ps, holm(list(ps.values())), strict=True))
 
 
-def tested_by(what: str, count: int) -> str:
-    """How so many pairs are tested."""
+def describe_test(what: str, count: int) -> str:
+    """Describe the test of this number of pairs."""
     correction = f" after Holm's correction for {count} tests" if count > 1 else ""
-    return f"Welch's t-test of {what} over seeds, p < {LEVEL:g}{correction}"
+    return f"Welch's t-test of {what} over seeds, p < {SIGNIFICANCE_LEVEL:g}{correction}"
 
 
 def has_seeds(found: Mapping[str, Mapping[Any, Sequence[Record]]]) -> bool:
-    """Whether anything was run with more than one seed."""
+    """Whether any cell has more than one seed."""
     return any(len(runs) > 1 for cells in found.values() for runs in cells.values())
 
 
-def panels_of(runs: Iterable[Record]) -> dict[str, NDArray] | None:
-    """The arrays that the first of these runs kept that kept any that can be read."""
+def load_panels(runs: Iterable[Record]) -> dict[str, NDArray] | None:
+    """The arrays of the first of these runs whose `panels.npz` is readable; None without any."""
     for run in runs:
         try:
             with np.load(Path(run["directory"]) / "panels.npz") as file:
@@ -174,6 +174,6 @@ def panels_of(runs: Iterable[Record]) -> dict[str, NDArray] | None:
     return None
 
 
-def number(run: Record, tag: str) -> float:
-    """A metric of the test data, NaN where there is none."""
+def metric_value(run: Record, tag: str) -> float:
+    """A metric on test data; NaN if the run has none."""
     return run.get(f"{tag}/test", float("nan"))

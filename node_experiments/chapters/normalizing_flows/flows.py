@@ -1,4 +1,4 @@
-"""The flows of the chapter: which vector field, and how its trace is computed."""
+"""Builders of the flows of the chapter: their vector fields and trace computations."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def ffjord(
 def hamiltonian_cnf(
     settings: HamiltonianCNFConfig, data: Any, solver: Solver, gradient: Gradient
 ) -> ContinuousFlow:
-    """Two halves that drive each other (Chen et al. 2018, appendix A.2)."""
+    """Two halves of the state that drive each other (Chen et al. 2018, appendix A.2)."""
     field = HamiltonianField(data.dim, settings.hidden, settings.layers)
     return continuous_flow(settings, field, data.dim, solver, gradient)
 
@@ -62,7 +62,7 @@ def continuous_flow(
     gradient: Gradient,
     divergence: Divergence | None = None,
 ) -> ContinuousFlow:
-    """The flow of a vector field."""
+    """Build the flow of a vector field from its settings."""
     return ContinuousFlow(
         field, dim, solver, gradient, divergence, settings.horizon, settings.base_std
     )
@@ -71,7 +71,7 @@ def continuous_flow(
 def planar_nf(
     settings: PlanarNFConfig, data: EnergyData | PointData, solver: Solver, gradient: Gradient
 ) -> PlanarNF:
-    """Planar layers, in the direction that the task needs without a root to find.
+    """Planar layers, in the direction that the task needs in closed form.
 
     Density matching draws samples, and maximum likelihood needs the density of points.
     """

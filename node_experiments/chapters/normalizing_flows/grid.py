@@ -1,4 +1,4 @@
-"""The density of a flow on a grid: does it integrate to 1, and what does it look like?"""
+"""The density of a flow on a grid, to draw it and to check that it integrates to 1."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 
 __all__ = ["integral", "log_density_on", "square_grid"]
 
-POINTS = 128  # a side: those of one solve
-CHUNK = 16_384  # points in one solve
+POINTS = 128  # along each side, so that the grid is one solve
+CHUNK = 16_384  # points per solve
 
 
 def square_grid(half_width: float, points: int) -> Tensor:
@@ -30,8 +30,8 @@ def integral(model: Any, samples: Tensor) -> float:
     """Integral of the density of a flow in the plane, by the rectangle rule.
 
     Args:
-        samples: Points of the flow `(batch, 2)`; the box that holds them, wider by a tenth on
-            each side, is integrated over.
+        samples: Points of the flow `(batch, 2)`; the domain of integration is their bounding box,
+            extended by a tenth on each side.
     """
     low, high = samples.min(0).values, samples.max(0).values
     pad = 0.1 * (high - low)

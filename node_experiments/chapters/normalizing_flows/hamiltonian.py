@@ -1,7 +1,8 @@
-"""A vector field without trace: each half of the state is driven by the other one.
+"""A vector field with zero trace: each half of the state is driven by the other one.
 
-The continuous counterpart of NICE (Chen et al. 2018, appendix A.2, "Hamiltonian CNF"). Volumes are
-kept, and with them the height of the density: it moves and folds the base and cannot sharpen it.
+The continuous counterpart of NICE (Chen et al. 2018, appendix A.2, "Hamiltonian CNF"). It
+preserves volume, and with it density along trajectories: it moves and folds the base density but
+cannot sharpen it.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ class HamiltonianField(nn.Module):
     """d(q, p)/dt = (f(t, p), g(t, q)).
 
     Args:
-        dim: At least 2; q is the first half, rounded down.
+        dim: Dimension of the state, at least 2; q is the first half, rounded down.
         hidden: Units of each hidden layer of f and g.
         layers: Hidden layers of f and of g.
 
     Raises:
-        DimensionError: A single dimension has no halves.
+        DimensionError: The dimension is below 2.
     """
 
     def __init__(self, dim: int, hidden: int, layers: int) -> None:
         super().__init__()
         if dim < 2:
             raise DimensionError(
-                f"hamiltonian_cnf splits the state in two halves and needs at least 2 dimensions; "
+                f"hamiltonian_cnf splits the state into halves and needs at least 2 dimensions; "
                 f"found {dim}; take planar_cnf or ffjord"
             )
         self.sizes = [dim // 2, dim - dim // 2]
@@ -47,5 +48,5 @@ class HamiltonianField(nn.Module):
     def with_divergence(
         self, t: Tensor, z: Tensor, probes: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """dz/dt, and its trace: 0 everywhere."""
+        """dz/dt, and its trace, which is 0 everywhere."""
         return self(t, z), torch.zeros_like(z[:, 0])

@@ -1,4 +1,4 @@
-"""Flow matching on the point sets: log-likelihoods beside those of the true densities."""
+"""Report of flow matching on the point sets: log-likelihoods beside those of true densities."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from pandas import DataFrame
 
-from ...reports.records import has, most_alike, one_per_seed, trainings
+from ...reports.records import group_runs, has, trainings
 from ...reports.table import Cell, Estimate, ReportTable
-from .flow_runs import ONE_SEED, SPREAD, cell, finite, not_counted, number, panels_of
+from .flow_runs import ONE_SEED, SPREAD, cell, finite_runs, load_panels, metric_value, not_counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,8 +19,8 @@ __all__ = ["densities", "matching_table"]
 Runs = dict[tuple[str, str], list[Mapping[str, Any]]]
 
 
-def of_sets(runs: DataFrame) -> list[Mapping[str, Any]]:
-    """Trainings of flow matching on points, however they ended."""
+def matching_runs(runs: DataFrame) -> list[Mapping[str, Any]]:
+    """Training runs of flow matching on points, of any status."""
     return [
         run
         for run in trainings(runs)
@@ -29,24 +29,23 @@ def of_sets(runs: DataFrame) -> list[Mapping[str, Any]]:
     ]
 
 
-def by_set(runs: DataFrame) -> Runs:
-    """Completed runs of flow matching on points, by set and by pairs; one of each seed."""
-    found: Runs = {}
-    for run in finite(of_sets(runs), "log_likelihood"):
-        key = run["config.dataset.name"], run["config.model.pairs"]
-        found.setdefault(key, []).append(run)
-    return {key: one_per_seed(most_alike(found[key])) for key in sorted(found)}
+def group_by_set(runs: DataFrame) -> Runs:
+    """Completed runs of flow matching on points, by point set and pairing; one per seed."""
+    return group_runs(
+        finite_runs(matching_runs(runs), "log_likelihood"),
+        lambda run: (run["config.dataset.name"], run["config.model.pairs"]),
+    )
 
 
 def matching_table(runs: DataFrame) -> ReportTable:
-    """Log-likelihood, truth, the gap between both, and what an evaluation costs."""
-    rows, sets = [], by_set(runs)
+    """Table of log-likelihood, true log-likelihood, their gap, and evaluations per solve."""
+    rows, sets = [], group_by_set(runs)
     for (name, pairs), members in sets.items():
-        true = Estimate.of(numbers(members, "log_likelihood_true"))
-        found = Estimate.of(numbers(members, "log_likelihood"))
+        true = Estimate.of(metric_values(members, "log_likelihood_true"))
+        found = Estimate.of(metric_values(members, "log_likelihood"))
         gap = None if true is None or found is None else true.mean - found.mean
         integral, nfe = (
-            Estimate.of(numbers(members, tag)) for tag in ("normalization", "evaluations")
+            Estimate.of(metric_values(members, tag)) for tag in ("normalization", "evaluations")
         )
         rows.append([
             name,
@@ -68,14 +67,14 @@ def matching_table(runs: DataFrame) -> ReportTable:
         "of the solve for all of them.",
         notes=[
             SPREAD if several else ONE_SEED,
-            *not_counted(of_sets(runs), sets.values(), "log_likelihood", "of flow matching"),
+            *not_counted(matching_runs(runs), sets.values(), "log_likelihood", "of flow matching"),
         ],
         missing="-",
     )  # fmt: skip
 
 
-def numbers(runs: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
-    """A test metric of those runs that have it."""
+def metric_values(runs: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
+    """The values of a test metric, of the runs that have it."""
     return [run[f"{metric}/test"] for run in runs if f"{metric}/test" in run]
 
 
@@ -85,13 +84,13 @@ def densities(runs: DataFrame, title: str) -> Figure:
     Raises:
         ValueError: No run kept its panels.
     """
-    from ...figures.style import new_figure, style  # only where it is drawn
+    from ...figures.style import new_figure, style  # imported only to draw
     from .draw_panels import draw_density
 
     kept = {
         key: (members[0], panels)
-        for key, members in by_set(runs).items()
-        if (panels := panels_of(members)) is not None
+        for key, members in group_by_set(runs).items()
+        if (panels := load_panels(members)) is not None
     }
     if not kept:
         raise ValueError(
@@ -106,7 +105,7 @@ def densities(runs: DataFrame, title: str) -> Figure:
         axes = figure.subplots(height, columns, squeeze=False).ravel()
         for axis, ((name, pairs), (run, panels)) in zip(axes, kept.items(), strict=False):
             draw_density(axis, panels["densities"][-1], float(panels["half_width"]))
-            gap = number(run, "log_likelihood_true") - number(run, "log_likelihood")
+            gap = metric_value(run, "log_likelihood_true") - metric_value(run, "log_likelihood")
             label = f"{name}, {pairs.split('_')[0]}" if several else name
             axis.set_title(
                 f"{label.replace('_', ' ')}\n{gap:.3f} nats below the truth", fontsize=10

@@ -14,7 +14,7 @@ from .point_sets import PointData
 
 __all__ = ["MaximumLikelihood", "maximum_likelihood"]
 
-SAMPLES = 10_000  # of the flow, whose box is integrated over
+SAMPLES = 10_000  # of the flow; the integral is over their bounding box
 
 
 class MaximumLikelihood:
@@ -31,16 +31,16 @@ class MaximumLikelihood:
         self.true_log_likelihood = true_log_likelihood
 
     def loss(self, model: Any, batch: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean over a batch of points `(batch, dim)`."""
+        """Mean negative log-likelihood of a batch of points `(batch, dim)`."""
         loss = -model.log_prob(batch).mean()
         return loss, {"log_likelihood": -loss.detach()}
 
     def evaluate(self, model: nn.Module, batches: Iterable[Tensor]) -> dict[str, float]:
-        """The log-likelihood of points that training never saw, in nats a point.
+        """The log-likelihood of held-out points, in nats per point.
 
         - `log_likelihood`, `log_likelihood_se`: mean and its standard error
         - `log_likelihood_true`: the mean under the density that the points were drawn from
-        - `normalization`: the flow's integral over a box that holds its samples
+        - `normalization`: the integral of the flow's density over a box that contains its samples
         - `evaluations`: function evaluations of the solve for the log-likelihoods
         """
         flow: Any = model
@@ -65,5 +65,5 @@ class MaximumLikelihood:
 
 
 def maximum_likelihood(settings: Any, data: PointData) -> MaximumLikelihood:
-    """The task of fitting the points of the data."""
+    """The task of fitting a flow to the points of the data."""
     return MaximumLikelihood(data.true_log_likelihood)

@@ -1,7 +1,7 @@
 """A continuous flow whose vector field is a sum of planar ones (Chen et al. 2018, section 4.1).
 
 dz/dt = sum_n sigma_n(t) u_n(t) tanh(w_n(t)^T z + b_n(t)). Its trace is a sum over the same units,
-so that a wide field costs what it costs to evaluate (eq. 10, with the sign of eq. 8).
+so that its cost is linear in the width (eq. 10, with the sign of eq. 8).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ __all__ = ["PlanarField", "PlanarUnits"]
 
 
 class PlanarUnits(NamedTuple):
-    """Parameters at one time.
+    """Parameters of the units at one time.
 
     Attributes:
         w: Shape `(unit, dim)`.
-        u: Shape `(unit, dim)`, with gates, and divided by the number of units for a mean.
+        u: Shape `(unit, dim)`, times its gates; for a mean, divided by the number of units.
         b: Shape `(unit,)`.
     """
 
@@ -35,13 +35,13 @@ class PlanarField(nn.Module):
     """M planar units whose parameters are functions of time (a hypernetwork).
 
     Args:
-        units: M.
+        units: Number of units M.
         hyper_hidden: Units of each of the two hidden layers of the hypernetwork.
-        variant: `paper`: the sum over units, one gate a unit. `official_code`: their mean, one
+        variant: `paper`: the sum over units, one gate per unit. `official_code`: their mean, one
             gate for every coordinate of every unit.
 
     Raises:
-        ValueError: An unknown variant.
+        ValueError: The variant is unknown.
     """
 
     def __init__(self, dim: int, units: int, hyper_hidden: int, variant: str) -> None:
@@ -65,10 +65,10 @@ class PlanarField(nn.Module):
             self.spread_units()
 
     def spread_units(self) -> None:
-        """Start with w and b around draws from N(0, 1).
+        """Initialise w and b around draws from N(0, 1).
 
-        With torch's small weights all units are nearly linear at first, and hundreds of steps
-        pass before the density is more than a Gaussian.
+        With torch's small weights all units are nearly linear at first, and it takes hundreds of
+        steps until the density is more than a Gaussian.
         """
         last = self.hypernetwork[-1]
         assert isinstance(last, nn.Linear)

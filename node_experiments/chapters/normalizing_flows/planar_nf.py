@@ -27,14 +27,14 @@ class PlanarNF(nn.Module):
     """K planar layers.
 
     Args:
-        units: K.
-        closed_form: What the layers compute without a root to find. `sample`: they lead from
-            noise to data. `density`: from data to noise; the last one is the first that noise
-            meets when it inverts them.
+        units: Number of layers K.
+        closed_form: The quantity that needs no root finding. `sample`: the layers map noise to
+            data. `density`: they map data to noise; to sample, they are inverted from the last
+            to the first.
         base_std: Standard deviation of the noise.
 
     Raises:
-        ValueError: Another `closed_form`.
+        ValueError: Unknown `closed_form`.
     """
 
     def __init__(
@@ -46,13 +46,13 @@ class PlanarNF(nn.Module):
         self.dim, self.units, self.base_std = dim, units, base_std
         self.closed_form = closed_form
         self.w = nn.Parameter(torch.randn(units, dim) / dim**0.5)
-        # Each layer starts close to the identity, which is where w^T u makes m(w^T u) = 0.
+        # Each layer starts close to the identity, where w^T u solves m(w^T u) = 0.
         start = math.log(math.e - 1) * self.w.detach() / self.w.detach().square().sum(1, True)
         self.u = nn.Parameter(start + 0.01 * torch.randn(units, dim))
         self.b = nn.Parameter(torch.zeros(units))
 
     def invertible_u(self) -> Tensor:
-        """What is added instead of u, so that w^T u > -1 (Rezende & Mohamed 2015, appendix A.1).
+        """A modified u that ensures w^T u > -1 (Rezende & Mohamed 2015, appendix A.1).
 
         u + (m(w^T u) - w^T u) w / |w|^2 with m(x) = -1 + log(1 + e^x), shape `(unit, dim)`.
         """
@@ -60,45 +60,47 @@ class PlanarNF(nn.Module):
         change = F.softplus(product) - 1 - product
         return self.u + change * self.w / self.w.square().sum(1, keepdim=True)
 
-    def log_prob(self, x: Tensor, until: float = 1.0) -> Tensor:
+    def log_prob(self, x: Tensor, fraction: float = 1.0) -> Tensor:
         """Log-density in nats after a fraction of the layers, shape `(batch,)`."""
         check_points(x, self.dim)
-        count = self._layers(until)
+        count = self._layer_count(fraction)
         if self.closed_form == "density":
-            z, change = self._forth(x, self.units - count, self.units)
+            z, change = self._apply_layers(x, self.units - count, self.units)
             return normal_log_density(z, self.base_std) + change
-        z = self._back(x, 0, count)
-        return normal_log_density(z, self.base_std) - self._forth(z, 0, count)[1]
+        z = self._invert_layers(x, 0, count)
+        return normal_log_density(z, self.base_std) - self._apply_layers(z, 0, count)[1]
 
     def sample(self, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Points from standard normal noise, and their log-density in nats."""
         check_points(noise, self.dim)
         z = self.base_std * noise
         if self.closed_form == "density":
-            x = self._back(z, 0, self.units)
-            return x, normal_log_density(z, self.base_std) + self._forth(x, 0, self.units)[1]
-        x, change = self._forth(z, 0, self.units)
+            x = self._invert_layers(z, 0, self.units)
+            return x, normal_log_density(z, self.base_std) + self._apply_layers(x, 0, self.units)[
+                1
+            ]
+        x, change = self._apply_layers(z, 0, self.units)
         return x, normal_log_density(z, self.base_std) - change
 
-    def path(self, noise: Tensor, untils: Sequence[float]) -> Tensor:
-        """Points after shares of the layers, `(until, batch, dim)`."""
+    def path(self, noise: Tensor, fractions: Sequence[float]) -> Tensor:
+        """Points after fractions of the layers, `(fraction, batch, dim)`."""
         check_points(noise, self.dim)
         z, done, found = self.base_std * noise, 0, []
-        for until in untils:
-            count = self._layers(until)
+        for fraction in fractions:
+            count = self._layer_count(fraction)
             if self.closed_form == "density":
-                z = self._back(z, self.units - count, self.units - done)
+                z = self._invert_layers(z, self.units - count, self.units - done)
             else:
-                z = self._forth(z, done, count)[0]
+                z = self._apply_layers(z, done, count)[0]
             found.append(z)
             done = count
         return torch.stack(found)
 
-    def _layers(self, until: float) -> int:
-        return round(until * self.units)
+    def _layer_count(self, fraction: float) -> int:
+        return round(fraction * self.units)
 
-    def _forth(self, z: Tensor, first: int, last: int) -> tuple[Tensor, Tensor]:
-        """Through layers `first` to `last`; also the sum of their log-determinants."""
+    def _apply_layers(self, z: Tensor, first: int, last: int) -> tuple[Tensor, Tensor]:
+        """Apply layers `first` to `last`; also return the sum of their log-determinants."""
         if first == last:
             return z, torch.zeros_like(z[:, 0])
         u = self.invertible_u()
@@ -115,12 +117,12 @@ class PlanarNF(nn.Module):
         products = (self.w[first:last] * u[first:last]).sum(1, keepdim=True)
         return z, torch.log1p(slopes * products).sum(0)
 
-    def _back(self, x: Tensor, first: int, last: int) -> Tensor:
-        """Inverse of `_forth`, without gradients.
+    def _invert_layers(self, x: Tensor, first: int, last: int) -> Tensor:
+        """Inverse of `_apply_layers`, without gradients.
 
-        w^T z solves a + w^T u tanh(a + b) = w^T x, whose left side rises from -inf to inf: Newton,
-        kept inside the interval that must hold the root. In double precision, for a layer may be
-        so steep that its inverse is flat.
+        a = w^T z solves a + w^T u tanh(a + b) = w^T x, whose left side increases from -inf to inf:
+        Newton's method, safeguarded by bisection of an interval that contains the root. In double
+        precision, since a layer may be so steep that its inverse is flat.
         """
         with torch.no_grad():
             dtype, x = x.dtype, x.double()

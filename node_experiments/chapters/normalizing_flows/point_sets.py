@@ -1,4 +1,4 @@
-"""Points in the plane on which flows are fitted; training points are drawn for every batch."""
+"""Points in the plane to fit flows to; every training batch is drawn afresh."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from ...data.seeded_batches import SeededBatches
 from .chapter import PointsConfig
-from .point_shapes import draw
+from .point_shapes import sample_points
 from .true_densities import true_log_density
 
 __all__ = ["PointData", "point_data"]
@@ -18,12 +18,12 @@ __all__ = ["PointData", "point_data"]
 
 @dataclass
 class PointData:
-    """What maximum likelihood reads.
+    """Training and test points for maximum likelihood.
 
     Attributes:
-        test: One batch of points that training never sees.
+        test: One batch of held-out points.
         true_log_likelihood: Mean log-density in nats of the test points under the density that
-            they were drawn from: what no model can beat but by chance. None where unknown.
+            they were drawn from, which a model can exceed only by chance. None if unknown.
         half_width: Half the side of the square in which densities are shown.
     """
 
@@ -38,11 +38,11 @@ class PointData:
 def point_data(
     settings: PointsConfig, seed: int = 0, device: torch.device | None = None
 ) -> PointData:
-    """Points to train on, and others to test on."""
+    """Build the batches of training points, and the test points."""
     name, noise, scale = settings.name, settings.noise, settings.scale
 
     def points(size: int) -> Callable[[Generator], Tensor]:
-        return lambda generator: (scale * draw(name, size, noise, generator)).to(device)
+        return lambda generator: (scale * sample_points(name, size, noise, generator)).to(device)
 
     train = SeededBatches(points(settings.batch_size), settings.batches, seed)
     (test,) = SeededBatches(points(settings.test_size), 1, seed + 1_000_000_007)

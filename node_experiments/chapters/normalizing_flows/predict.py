@@ -1,4 +1,4 @@
-"""Samples of a flow, or its log-density at points of the user."""
+"""Samples of a flow, or its log-density at a user's points."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...config import ConfigError
 from ...figures.style import new_figure, style
-from ..prediction import Prediction, Request, numbers_in, table_in
+from ..prediction import Prediction, Request, as_table, read_columns
 from .draw_panels import draw_density, draw_points
 from .grid import CHUNK, log_density_on, square_grid
 
@@ -22,17 +22,17 @@ SIDE = 80  # points of the drawn density along a side
 
 
 def predict_flow(trained: Any, request: Request) -> Prediction:
-    """Columns `x1`, `x2`, ... and `log_density` in nats: of `samples` draws, or of given points.
+    """Table with `x1`, `x2`, ... and `log_density` in nats, of `samples` draws or given points.
 
     Args:
-        request: Its inputs are a table with the columns `x1`, `x2`, ...; others are kept.
+        request: Its inputs are a table with the columns `x1`, `x2`, ...; other columns are kept.
 
     Raises:
-        DataError: A column that is missing, or a cell that is no number.
-        ConfigError: Times, which the density of data does not have.
+        DataError: A column is missing, or a cell is not a number.
+        ConfigError: Times or latent trajectories are requested, which a flow does not have.
     """
     if request.times is not None or request.latent:
-        raise ConfigError("a flow has no times and no latent trajectory: it draws samples")
+        raise ConfigError("a flow has neither times nor a latent trajectory: it draws samples")
     model, dim = trained.model, trained.data.dim
     names = [f"x{n + 1}" for n in range(dim)]
     if request.inputs is None:
@@ -42,8 +42,8 @@ def predict_flow(trained: Any, request: Request) -> Prediction:
         densities = torch.cat([densities for _, densities in drawn])
         table, of = pd.DataFrame(points.cpu().double().numpy(), columns=names), "samples"
     else:
-        given = table_in(request.inputs)
-        numbers = numbers_in(given, names)
+        given = as_table(request.inputs)
+        numbers = read_columns(given, names)
         points = torch.tensor(numbers, dtype=torch.float32, device=trained.device)
         densities = torch.cat([model.log_prob(some) for some in points.split(CHUNK)])
         table, of = given.rows.assign(**dict(zip(names, numbers.T, strict=True))), "points"

@@ -1,4 +1,4 @@
-"""How accurate a log-likelihood is for its cost: its error against evaluations, for eight solvers.
+"""Error of a log-likelihood against function evaluations, for eight solvers.
 
 The reference is `dopri8` with tolerances of 1e-11 and 1e-12; all solves are in double precision,
 so that the error is that of the solver.
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ...figures.style import COLORS, new_figure, style
-from ...nn.swap_solver import solving_with
+from ...nn.swap_solver import temporary_solver
 from ...ode import Discrete, Solver
 from ...runs.files import write_json
 from ...training.loop import Callback, Trainer
@@ -36,8 +36,8 @@ LINES = dict(zip((*FIXED, *ADAPTIVE),
                  strict=True))  # fmt: skip
 
 
-def settings(evaluations: Sequence[int], tolerances: Sequence[float]) -> list[Solver]:
-    """Every solver at every cost."""
+def solvers_to_compare(evaluations: Sequence[int], tolerances: Sequence[float]) -> list[Solver]:
+    """Every solver with every number of evaluations, or with every tolerance if adaptive."""
     fixed = [
         Solver(name, num_steps=max(1, count // per_step))
         for name, per_step in FIXED.items()
@@ -52,36 +52,36 @@ def solver_errors(
     evaluations: Sequence[int] = EVALUATIONS,
     tolerances: Sequence[float] = TOLERANCES,
 ) -> list[dict[str, Any]]:
-    """One row for each solver and cost.
+    """Measure every solver at every cost.
 
     Args:
-        points: Of which the densities are computed, shape `(batch, dim)`.
+        points: Points at which to compute the density, shape `(batch, dim)`.
 
     Returns:
-        `solver`, `tolerance` or `steps`, evaluations `nfe` of the solve, and the `error`: the mean
-        over points of the absolute difference to the reference in nats.
+        For each solve `solver`, `tolerance` or `steps`, its evaluations `nfe`, and the `error`:
+        the mean over points of the absolute difference from the reference in nats.
     """
     exact_model, points = copy.deepcopy(model).double().eval(), points.double()
     rows = []
     with torch.no_grad():
-        with solving_with(exact_model, REFERENCE, Discrete()):
+        with temporary_solver(exact_model, REFERENCE, Discrete()):
             reference = exact_model.log_prob(points)
-        for solver in settings(evaluations, tolerances):
-            with solving_with(exact_model, solver, Discrete()):
-                found = exact_model.log_prob(points)
+        for solver in solvers_to_compare(evaluations, tolerances):
+            with temporary_solver(exact_model, solver, Discrete()):
+                log_density = exact_model.log_prob(points)
                 nfe = exact_model.stats.forward.evaluations
             rows.append({
                 "solver": solver.method,
                 "tolerance": None if solver.fixed_steps else solver.rtol,
                 "steps": solver.num_steps,
                 "nfe": nfe,
-                "error": float((found - reference).abs().mean()),
+                "error": float((log_density - reference).abs().mean()),
             })  # fmt: skip
     return rows
 
 
 def errors_figure(rows: Sequence[dict[str, Any]], title: str) -> Figure:
-    """A line for each solver; fixed steps dashed."""
+    """Error against evaluations, a line for each solver; those with fixed steps are dashed."""
     with style():
         figure = new_figure(width=7.2, height=4.4)
         axis = figure.subplots()
@@ -100,10 +100,10 @@ def errors_figure(rows: Sequence[dict[str, Any]], title: str) -> Figure:
 
 
 class SolverErrors(Callback):
-    """Measures after the last epoch, and writes `solver_errors.json` and a figure.
+    """Measurement after the last epoch, which writes `solver_errors.json` and a figure.
 
     Args:
-        folder: Of the run.
+        folder: The folder of the run.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -114,7 +114,7 @@ class SolverErrors(Callback):
             return
         model: Any = trainer.model
         points = next(iter(trainer.data.test))[:POINTS]
-        # Of few points, as in a protocol of seconds, it is only shown that everything works.
+        # With few points, as in a smoke test, a small grid shows that everything works.
         few = len(points) < POINTS
         rows = (
             solver_errors(model, points, (8, 32), (1e-2, 1e-4))
@@ -128,5 +128,5 @@ class SolverErrors(Callback):
 
 
 def matching_callbacks(folder: Path) -> list[Callback]:
-    """Those of every flow, and the errors of the solvers."""
+    """Callbacks of every flow, and that of solver errors."""
     return [*flow_callbacks(folder), SolverErrors(folder)]

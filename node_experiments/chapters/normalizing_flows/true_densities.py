@@ -1,4 +1,4 @@
-"""The densities that the point sets are drawn from: what no flow can beat but by chance."""
+"""True densities of the point sets, whose log-likelihood a flow can exceed only by chance."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .point_shapes import CURVES
 
 __all__ = ["true_log_density"]
 
-ROWS = 1000  # points for which a mixture is summed at once
+ROWS = 1000  # points per evaluation of a mixture, to bound memory
 
 
 def true_log_density(
@@ -21,12 +21,12 @@ def true_log_density(
 
     Args:
         noise, scale: As in `PointsConfig`.
-        nodes: Equally spaced parameters of a curve, over which its mixture is summed; of the
-            spirals, which are smoother, an eighth.
+        nodes: Number of equally spaced curve parameters over which the mixture is summed; an
+            eighth of it for the spirals, which are smoother.
 
     Returns:
-        Shape `(batch,)`, -inf where the density is 0; None where there is none: curves, spirals
-        and the pinwheel without noise.
+        Shape `(batch,)`, -inf where the density is 0; None if the set has no density: curves,
+        spirals and the pinwheel without noise.
 
     >>> true_log_density("checkerboard", torch.tensor([[0.1, 0.1], [0.1, -0.1]]), 0, 1)
     tensor([-0.6931,    -inf], dtype=torch.float64)
@@ -46,28 +46,28 @@ def true_log_density(
 
 
 def curve(name: str, x: Tensor, noise: float, nodes: int) -> Tensor:
-    """A curve with Gaussian noise: a mixture of Gaussians along it."""
-    centres = CURVES[name](middles(nodes))
+    """Log-density of a curve with Gaussian noise: a mixture of Gaussians along it."""
+    centres = CURVES[name](midpoints(nodes))
     squares = torch.cdist(x, centres, compute_mode="donot_use_mm_for_euclid_dist").square()
     return torch.logsumexp(-squares / (2 * noise**2), 1) - math.log(nodes * 2 * math.pi * noise**2)
 
 
 def checkerboard(x: Tensor, noise: float) -> Tensor:
-    """A mixture of eight squares of side 1/2."""
+    """Log-density of the checkerboard, a mixture of eight squares of side 1/2."""
     corners = [(k, j + k % 2) for k in range(-2, 2) for j in (-2, 0)]
     return squares_log_density(x, torch.tensor(corners).double() / 2, 0.5, noise)
 
 
 def two_spirals(x: Tensor, noise: float, nodes: int) -> Tensor:
-    """A mixture of squares of side 1/18 along one arm, and of their mirror images."""
-    n = middles(nodes).sqrt() * 3 * math.pi
+    """Log-density of the spirals: a mixture of squares of side 1/18 along both arms."""
+    n = midpoints(nodes).sqrt() * 3 * math.pi
     corners = torch.stack([-n.cos() * n, n.sin() * n], -1) / 9
     side = 0.5 / 9
     return squares_log_density(x, torch.cat([corners, -corners - side]), side, noise)
 
 
 def squares_log_density(x: Tensor, corners: Tensor, side: float, noise: float) -> Tensor:
-    """A mixture of uniform squares with lower left corners `(squares, 2)`, blurred by noise."""
+    """Log-density of equally likely squares with lower left corners `(squares, 2)`, and noise."""
     inside = torch.ones(()).double()
     for axis in (0, 1):
         offset = x[:, axis, None] - corners[:, axis]
@@ -80,10 +80,10 @@ def squares_log_density(x: Tensor, corners: Tensor, side: float, noise: float) -
 
 
 def pinwheel(x: Tensor, noise: float) -> Tensor:
-    """Polar change of variables: 2 x is (r, s) turned by 0.25 e^r and by fifths of a turn.
+    """Log-density of the pinwheel, by a change of variables to polar coordinates.
 
-    At a point, r solves r = (first component of 2 x turned back by the angle of r); the Jacobian
-    of the map is 1 - 0.25 e^r s.
+    2 x is (r, s) rotated by 0.25 e^r and by fifths of a turn. At a point, r solves r = (first
+    component of 2 x rotated back by the angle of r); the Jacobian of the map is 1 - 0.25 e^r s.
     """
     y = 2 * x
     r = torch.linspace(1 - 8 * 0.3, 1 + 8 * 0.3, 241, dtype=torch.float64)
@@ -109,6 +109,6 @@ def pinwheel(x: Tensor, noise: float) -> Tensor:
     return (density * 4 / (5 * 2 * math.pi * 0.3 * noise)).log()
 
 
-def middles(count: int) -> Tensor:
-    """Middles of equal parts of [0, 1]."""
+def midpoints(count: int) -> Tensor:
+    """Midpoints of equal parts of [0, 1]."""
     return (torch.arange(count, dtype=torch.float64) + 0.5) / count

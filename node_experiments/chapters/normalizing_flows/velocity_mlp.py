@@ -1,4 +1,4 @@
-"""A vector field for flow matching: an MLP of the state and of waves in time."""
+"""A vector field for flow matching: an MLP of the state and of Fourier features of time."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from .divergence import trace_of
 
 __all__ = ["VelocityMLP"]
 
-WAVES = 4  # frequencies of the time, beside the time itself
+FREQUENCIES = 4  # number of the Fourier features' frequencies, besides the time itself
 
 
 class VelocityMLP(nn.Module):
-    """Layers with SiLU between them, at a time for all samples or for each.
+    """Layers with SiLU in between; the time is one for all samples or one per sample.
 
     Args:
         dim: Dimension of a state.
-        horizon: The time that the slowest wave takes.
+        horizon: Period of the lowest frequency.
     """
 
     def __init__(self, dim: int, hidden: int, layers: int, horizon: float) -> None:
         super().__init__()
-        self.of_time = nn.Linear(2 * WAVES + 1, hidden)
+        self.of_time = nn.Linear(2 * FREQUENCIES + 1, hidden)
         widths = [dim, *[hidden] * layers, dim]
         self.layers = nn.ModuleList(
             nn.Linear(a, b, bias=k > 0) for k, (a, b) in enumerate(pairwise(widths))
@@ -34,9 +34,10 @@ class VelocityMLP(nn.Module):
         self.horizon = horizon
 
     def shift(self, t: Tensor) -> Tensor:
-        """What the first layer adds: `(hidden,)` at a 0-d time, `(batch, hidden)` else."""
+        """The time term of the first layer: `(hidden,)` at a 0-d time, else `(batch, hidden)`."""
         turns = (t / self.horizon).unsqueeze(-1)
-        angles = 2 * math.pi * turns * torch.arange(1, WAVES + 1, device=t.device, dtype=t.dtype)
+        rates = 2 * math.pi * torch.arange(1, FREQUENCIES + 1, device=t.device, dtype=t.dtype)
+        angles = rates * turns
         found: Tensor = self.of_time(torch.cat([turns, angles.sin(), angles.cos()], -1))
         return found
 
@@ -48,9 +49,9 @@ class VelocityMLP(nn.Module):
         return z
 
     def with_divergence(self, t: Tensor, z: Tensor, probes: Tensor) -> tuple[Tensor, Tensor]:
-        """dz/dt, and its trace `(batch,)` by these probes `(probe, batch or 1, dim)`.
+        """dz/dt, and its trace `(batch,)` from probes `(probe, batch or 1, dim)`.
 
-        Tangents go forward with the values, as in `ConcatSquashMLP`.
+        Tangents are propagated in forward mode, as in `ConcatSquashMLP`.
         """
         tangents = self.layers[0](probes)
         z = self.layers[0](z) + self.shift(t)

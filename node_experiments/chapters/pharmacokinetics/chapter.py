@@ -1,4 +1,4 @@
-"""Settings and names of pharmacokinetics: a drug under an infusion as a control input."""
+"""Settings, dataset and models of pharmacokinetics: a drug with its infusion as control input."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ __all__ = ["CHAPTER", "PharmacokineticModelConfig", "RemifentanilConfig"]
 class RemifentanilConfig:
     """Concentrations of remifentanil in 65 volunteers under an infusion (Minto et al. 1997).
 
-    Cross-validation: the patients of one fold test, those of all others train and validate.
+    In cross-validation, the patients of one fold test, and all others train and validate.
     """
 
     GROUP: ClassVar[str] = "dataset"
 
     name: str = "remifentanil"  # remifentanil
-    path: str | None = None  # a CSV file like the shipped one, which is read when null
-    folds: int = 5  # choice: parts of the patients
-    fold: int = 0  # the part that tests, from 0
-    split_seed: int = 42  # choice: of the folds
-    validation_size: int = 8  # choice: patients of the training part
+    path: str | None = None  # a CSV file in the format of the shipped one; the latter when null
+    folds: int = 5  # choice: number of folds of the patients
+    fold: int = 0  # index of the fold that tests, from 0
+    split_seed: int = 42  # choice: seed that draws the folds
+    validation_size: int = 8  # choice: training patients to validate on
     batch_size: int = 22  # choice: training patients per batch
 
     @property
     def learned(self) -> dict[str, Any]:
-        """What decides which patients train."""
+        """Settings that decide which patients train."""
         return {name: getattr(self, name) for name in ("folds", "fold", "split_seed")}
 
     def __post_init__(self) -> None:
@@ -42,7 +42,7 @@ class RemifentanilConfig:
 
 @dataclass
 class PharmacokineticModelConfig:
-    """How a concentration follows from an infusion and a patient.
+    """Models of concentrations given an infusion and the covariates of a patient.
 
     - `two_compartments`: linear exchange of two compartments and clearance, whose parameters
       depend on age, weight and sex
@@ -52,8 +52,8 @@ class PharmacokineticModelConfig:
 
     GROUP: ClassVar[str] = "model"
 
-    name: str = "two_compartments"  # which model of a dose
-    latent: int = 4  # choice: dimension of the latent state of a neural ODE
+    name: str = "two_compartments"  # which model of concentrations
+    latent: int = 4  # choice: dimension of the latent state of the neural ODE
     hidden: int = 32  # choice: units of the hidden layer of a network
 
     def __post_init__(self) -> None:
@@ -63,13 +63,13 @@ class PharmacokineticModelConfig:
 HERE = "node_experiments.chapters.pharmacokinetics"
 
 
-def model(*reads: str) -> Model:
-    """A model of concentrations, with the settings that it reads."""
+def model(*used_settings: str) -> Model:
+    """Declare a model of concentrations and the settings that it reads."""
     return Model(
         PharmacokineticModelConfig,
         f"{HERE}.models:kinetics",
         {"dosing": "concentrations"},
-        ("name", *reads),
+        ("name", *used_settings),
     )
 
 

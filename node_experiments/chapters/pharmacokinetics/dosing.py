@@ -1,8 +1,7 @@
-"""Infusions and concentrations of patients, from a table with a row for every sample or change."""
+"""Infusions and concentrations of patients, from a table with a row per sample or rate change."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from ...data.shipped_files import shipped_file
 from ...data.table_file import TableFile, read_table
 from ...data.time_series import SeriesBatches
 from ...errors import DataError
@@ -27,17 +27,17 @@ SEXES = {"female": -0.5, "male": 0.5}
 
 @dataclass
 class DoseBatch:
-    """Patients row by row; a patient with fewer rows than others ends with gaps of 0.
+    """Batch of patients, padded to the same number of rows with gaps of 0.
 
     Attributes:
         times: Minutes since the infusion began, shape `(batch, row)`.
         gaps: Minutes to the next row, `(batch, row)`; 0 after the last.
         rates: Micrograms per minute from this row to the next, `(batch, row)`.
-        values: Natural logarithm of the concentration in ng/ml, 0 where there is none.
-        mask: Whether it was measured, `(batch, row)`.
-        covariates: Of `COVARIATES`: decades from 40 years, log(weight / 70 kg), and sex (-0.5
-            female, 0.5 male), shape `(batch, 3)`.
-        names: Of the patients.
+        values: Natural logarithm of the concentration in ng/ml, `(batch, row)`; 0 if missing.
+        mask: Whether the concentration was measured, `(batch, row)`.
+        covariates: The `COVARIATES`: age in decades from 40 years, log(weight / 70 kg), and sex
+            (-0.5 female, 0.5 male), shape `(batch, 3)`.
+        names: Names of the patients.
     """
 
     times: Tensor
@@ -53,7 +53,7 @@ class DoseBatch:
 
     @property
     def device(self) -> torch.device:
-        """Where the patients are."""
+        """The device of the tensors."""
         return self.times.device
 
     def select(self, indices: Tensor) -> DoseBatch:
@@ -82,16 +82,15 @@ class DosingData:
 def remifentanil_data(
     settings: RemifentanilConfig, seed: int = 0, device: torch.device | None = None
 ) -> DosingData:
-    """The shipped patients, or those of `path`, cut into folds.
+    """The shipped patients, or those in `path`, split into the parts of a cross-validation fold.
 
     Raises:
-        DataError: As in `read_patients`, or too few patients.
+        DataError: As in `shipped_file` and `read_patients`, or there are too few patients.
     """
-    path = FILES / "remifentanil.csv.gz"
     if settings.path is not None:
         path = Path(settings.path).expanduser()
-    elif hashlib.sha256(path.read_bytes()).hexdigest() not in (FILES / "SHA256SUMS").read_text():
-        raise DataError(f"{path} is truncated or altered; install node-experiments again")
+    else:
+        path = shipped_file(FILES, "remifentanil.csv.gz")
     patients = read_patients(read_table(path))
     order = np.random.RandomState(settings.split_seed).permutation(len(patients))
     test = order[settings.fold :: settings.folds]
@@ -114,15 +113,15 @@ def remifentanil_data(
 
 
 def read_patients(table: TableFile) -> DoseBatch:
-    """Patients by their number: columns ID, Time, conc, Rate, Age, Sex and Wt.
+    """Read patients from a table with the columns ID, Time, conc, Rate, Age, Sex and Wt.
 
-    A row gives the rate of the infusion from its time on, and the concentration at its time, if
-    there is one. The rate of a patient's last row is not read: nothing follows it.
+    A row gives the rate of the infusion from its time on, and the concentration at its time if it
+    was measured. The rate of a patient's last row is not used, since nothing follows it.
 
     Raises:
-        DataError: A column that is missing; a cell that is no number, such as that of a dose
-            without a time; a rate below 0, a concentration that is not above 0; two rows of a
-            patient at one time. The message names the line.
+        DataError: A column is missing; a cell is not a number, such as the time of a dose without
+            one; a rate is below 0; a concentration or weight is not above 0; or a patient has two
+            rows at the same time. The message names the line.
     """
     for name in ("ID", "Sex", *NUMBERS):
         if name not in table.rows.columns:

@@ -1,4 +1,4 @@
-"""Held-out patients: the infusion, the concentrations, and what the model predicts."""
+"""Figure of held-out patients: infusion, measured concentrations and predictions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHOWN = 3
 
 
 def patient_figures(trainer: Trainer) -> dict[str, Figure]:
-    """The first test patients."""
+    """Figure of the first test patients."""
     batch = next(iter(trainer.data.test))
     model: Any = trainer.model
     shown = batch.select(torch.arange(min(SHOWN, len(batch))))
@@ -29,7 +29,7 @@ def patient_figures(trainer: Trainer) -> dict[str, Figure]:
 
 
 def patients_figure(batch: Any, log_mean: torch.Tensor, noise: float) -> Figure:
-    """A column for each patient: infusion above, concentrations on a logarithmic axis below."""
+    """Figure with a column per patient: infusion above, log-scale concentrations below."""
     figure = new_figure(3.2 * len(batch) + 0.6, 4.8)
     grid = figure.subplots(
         2, len(batch), sharex="col", squeeze=False, gridspec_kw={"height_ratios": [1, 2.6]}
@@ -61,7 +61,7 @@ def patients_figure(batch: Any, log_mean: torch.Tensor, noise: float) -> Figure:
 
 
 def patient(batch: Any, i: int) -> str:
-    """Number, age, weight and sex."""
+    """Title with the number, sex, age and weight of a patient."""
     age, weight, sex = batch.covariates[i].tolist()
     word = "male" if sex > 0 else "female"
     years, kilograms = 40 + 10 * age, 70 * math.exp(weight)

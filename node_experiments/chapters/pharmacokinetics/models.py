@@ -1,9 +1,10 @@
 """Vector fields of a drug under an infusion, and the model that solves them for a batch.
 
-The patients of a batch are sampled at different times. Time is therefore counted in rows: from
-row k to row k + 1 of a patient, `s` runs from k to k + 1 while the clock runs for that patient's
-gap. The infusion and the gap are a piecewise constant control input of s, whose jumps are whole
-numbers for all patients: one solve with `jump_t` reaches every sample of every patient.
+The patients of a batch are sampled at different times. The independent variable `s` therefore
+counts rows: from row k to row k + 1 of a patient, it runs from k to k + 1 while time advances by
+that patient's gap. The infusion and the gap are a piecewise constant control input of s, which
+jumps at integers for all patients: a single solve with `jump_t` reaches all samples of all
+patients.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from .dosing import COVARIATES, DoseBatch
 
 __all__ = ["CorrectedCompartments", "Kinetics", "NeuralKinetics", "TwoCompartments", "kinetics"]
 
-# Volumes in litres and flows in litres per minute from which training starts.
+# Initial volumes in litres and flows in litres per minute.
 START = {"volume": 10.0, "clearance": 2.5, "outer volume": 10.0, "exchange": 0.5}
-LEAST = 1e-3  # ng/ml, below which a logarithm is not taken
+LEAST = 1e-3  # ng/ml, lower bound on concentrations in logarithms
 
 
 class TwoCompartments(nn.Module):
@@ -62,10 +63,10 @@ class TwoCompartments(nn.Module):
 
 
 class CorrectedCompartments(TwoCompartments):
-    """Two compartments whose relative rates of change a network corrects: mechanism plus network.
+    """Two compartments with a network that corrects the relative rates of change.
 
-    dc/dt = mechanism + c * network(log c, u, covariates), in units of 1/min; at first the network
-    is 0.
+    dc/dt = mechanism + c * network(log c, u, covariates). The network's output is in 1/min, and 0
+    at initialisation.
     """
 
     def __init__(self, hidden: int) -> None:
@@ -79,14 +80,14 @@ class CorrectedCompartments(TwoCompartments):
         return torch.cat([super().patient(covariates), covariates], -1)
 
     def per_minute(self, c: Tensor, rate: Tensor, patient: Tensor) -> Tensor:
-        """As of the mechanism, corrected."""
+        """dc/dt of the mechanism plus the correction."""
         logs = c.clamp(min=LEAST).log() / 3
         seen = torch.cat([logs, scaled(rate), patient[..., 4:]], -1)
         return super().per_minute(c, rate, patient) + c * self.net(seen)
 
 
 class NeuralKinetics(nn.Module):
-    """A latent state that follows a network, and from which a concentration is read.
+    """A latent state that follows a neural ODE, with a linear readout of the log concentration.
 
     Args:
         latent: Dimension of the state.
@@ -100,7 +101,7 @@ class NeuralKinetics(nn.Module):
         self.read = nn.Linear(latent, 1)
 
     def patient(self, covariates: Tensor) -> Tensor:
-        """The covariates as they are."""
+        """The covariates, unchanged."""
         return covariates
 
     def forward(self, s: Tensor, h: Tensor, path: ControlInput, patient: Tensor) -> Tensor:
@@ -114,23 +115,23 @@ class NeuralKinetics(nn.Module):
 
 
 def network(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    """One hidden layer."""
+    """A network with one hidden layer of tanh units."""
     return nn.Sequential(nn.Linear(inputs, hidden), nn.Tanh(), nn.Linear(hidden, outputs))
 
 
 def scaled(rate: Tensor) -> Tensor:
-    """An infusion in units that a network reads, shape `(batch, 1)`."""
+    """Infusion rate, scaled as input of a network, shape `(batch, 1)`."""
     return (rate / 50).log1p().unsqueeze(-1)
 
 
 class Kinetics(ODEModule):
-    """Concentrations of a batch of patients, with a noise whose size is learned.
+    """Concentrations of a batch of patients, with learned observation noise.
 
     Attributes:
-        log_noise_std: Of the logarithm of a concentration, 0-d.
+        log_noise_std: Logarithm of the noise standard deviation of a log concentration, 0-d.
     """
 
-    not_regularized = "whose solve counts rows of a record, not minutes"
+    reason_not_regularizable = "whose solve counts rows of a record, not minutes"
 
     def __init__(self, field: Any, solver: Solver, gradient: Gradient) -> None:
         super().__init__(field, solver, gradient)
@@ -149,7 +150,7 @@ class Kinetics(ODEModule):
         return field.log_concentration(states).transpose(0, 1)
 
     def _stepping(self, path: ControlInput) -> Solver:
-        """The solver, which takes its steps between the jumps; a number of them in each row."""
+        """The solver, set to step between the jumps; `num_steps` is then a number per row."""
         solver = self.solver
         if solver.num_steps is not None:
             steps = solver.num_steps * (len(path.knots) - 1)
@@ -160,7 +161,7 @@ class Kinetics(ODEModule):
 def kinetics(
     settings: PharmacokineticModelConfig, data: Any, solver: Solver, gradient: Gradient
 ) -> Kinetics:
-    """The model of the settings."""
+    """Build the model that the settings name."""
     field: nn.Module
     if settings.name == "two_compartments":
         field = TwoCompartments()

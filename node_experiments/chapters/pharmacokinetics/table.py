@@ -1,4 +1,4 @@
-"""Prediction errors in cross-validation, each model against the mechanism."""
+"""Report table of prediction errors in cross-validation, each model against the mechanism."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from ...reports.budget import of_one_budget
+from ...reports.budget import with_same_budget
 from ...reports.records import (
     has,
     left_out,
@@ -17,7 +17,7 @@ from ...reports.records import (
     trainings,
     unfinished,
 )
-from ...reports.seed_tests import against, cross_validation_p, holm
+from ...reports.seed_tests import cross_validation_p, describe_comparison, holm
 from ...reports.table import Estimate, ReportTable
 from ...reports.verdicts import epoch_sentence
 
@@ -47,7 +47,7 @@ CAPTION = (
 
 
 def remifentanil_table(runs: DataFrame) -> ReportTable:
-    """Means over folds; those of a fold are means over its seeds."""
+    """Table of means over folds, where the value of a fold is the mean over its seeds."""
     found, notes = collect(runs)
     rows = []
     for name, by_fold in found.items():
@@ -69,8 +69,8 @@ def remifentanil_table(runs: DataFrame) -> ReportTable:
 def collect(runs: DataFrame) -> tuple[Folds, list[str]]:
     """The runs of the table by model and fold, and notes on those that are not shown.
 
-    All learned from the same data in as many steps; those of a model differ in nothing but fold
-    and seed, and of two with the same seed the last to start counts.
+    All were trained on the same data for the same number of steps. Those of a model differ only in
+    fold and seed; of several with the same seed, the last to start counts.
     """
     own = [
         run
@@ -81,7 +81,7 @@ def collect(runs: DataFrame) -> tuple[Folds, list[str]]:
     ]
     completed = [run for run in own if run["status"] == "completed"]
     alike: dict[str, list[Record]] = {name: [] for name in MODELS}
-    for run in of_one_budget(completed, but=["dataset.fold"]):
+    for run in with_same_budget(completed, ignore=["dataset.fold"]):
         alike[run["config.model.name"]].append(run)
     found = {name: in_folds(members) for name, members in alike.items() if members}
     counted = runs_of(found)
@@ -92,12 +92,12 @@ def collect(runs: DataFrame) -> tuple[Folds, list[str]]:
 
 
 def runs_of(found: Folds) -> list[Record]:
-    """Those of all models and folds."""
+    """The runs of all models and folds."""
     return [run for folds in found.values() for seeds in folds.values() for run in seeds]
 
 
 def comparisons(found: Folds) -> list[str]:
-    """Each model against the mechanism, fold by fold."""
+    """Notes that compare each model with the mechanism, paired by fold."""
     pairs = {
         (name, metric): shared_folds(by_fold, found[MECHANISM], metric)
         for name, by_fold in found.items()
@@ -111,7 +111,7 @@ def comparisons(found: Folds) -> list[str]:
     notes = []
     for (name, metric), pair in pairs.items():
         p = corrected.get((name, metric))
-        words = against(*pair, MODELS[MECHANISM], "folds", test=lambda *_, p=p: p)
+        words = describe_comparison(*pair, MODELS[MECHANISM], "folds", test=lambda *_, p=p: p)
         notes.append(f"{METRICS[metric][0]}, {MODELS[name]}: {words}.")
     return notes
 
@@ -119,15 +119,15 @@ def comparisons(found: Folds) -> list[str]:
 def shared_folds(
     ours: Mapping[int, Sequence[Record]], theirs: Mapping[int, Sequence[Record]], metric: str
 ) -> tuple[list[float], list[float]]:
-    """The errors of two models in the folds that both have."""
+    """The errors of two models in the folds that both of them have."""
     one, other = means(ours, metric), means(theirs, metric)
     shared = sorted(one.keys() & other.keys())
     return [one[fold] for fold in shared], [other[fold] for fold in shared]
 
 
 def in_folds(runs: Sequence[Record]) -> dict[int, list[Record]]:
-    """One run of each seed by fold, of those that differ in nothing else."""
-    alike = most_alike(runs, but=["dataset.fold"])
+    """The runs by fold, one per seed, of those that differ only in fold and seed."""
+    alike = most_alike(runs, ignore=["dataset.fold"])
     folds = sorted({run["config.dataset.fold"] for run in alike})
     return {
         fold: one_per_seed(run for run in alike if run["config.dataset.fold"] == fold)
@@ -136,7 +136,7 @@ def in_folds(runs: Sequence[Record]) -> dict[int, list[Record]]:
 
 
 def means(by_fold: Mapping[int, Sequence[Record]], metric: str) -> dict[int, float]:
-    """Of each fold the mean over the seeds that have the number."""
+    """Mean of a test metric over the seeds of each fold that have it."""
     found = {
         fold: [run[f"{metric}/test"] for run in seeds if has(run, [f"{metric}/test"])]
         for fold, seeds in by_fold.items()

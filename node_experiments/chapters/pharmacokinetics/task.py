@@ -1,4 +1,4 @@
-"""Concentrations by maximum likelihood of a log-normal error, measured as pharmacology does."""
+"""Maximum likelihood with log-normal errors of concentrations, and pharmacology's metrics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Concentrations:
     unit: str = "patients"
 
     def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """The mean over all concentrations of the batch."""
+        """Mean loss over all concentrations of the batch, 0-d, and its parts."""
         nll = negative_log_likelihoods(model, model(batch), batch).mean()
         return nll, {"nll": nll.detach()}
 
@@ -33,8 +33,8 @@ class Concentrations:
 
         - `rms_percentage_error`: root mean square of (predicted - measured) / measured, in per
           cent; `median_percentage_error`: median of its absolute value
-        - `mse_log`: of natural logarithms
-        - `coverage_90`: fraction of the concentrations within the band of 90 %
+        - `mse_log`: mean squared error of natural logarithms
+        - `coverage_90`: fraction of the concentrations within the 90 % band
         """
         parts = []
         for batch in batches:
@@ -55,7 +55,7 @@ class Concentrations:
 
 
 def negative_log_likelihoods(model: Any, predicted: Tensor, batch: Any) -> Tensor:
-    """Of every measured concentration, shape `(concentration,)`."""
+    """Negative log-likelihood of each measured concentration, shape `(concentration,)`."""
     terms = gaussian_log_likelihood(predicted, batch.values, model.log_noise_std)
     return -terms[batch.mask]
 

@@ -1,1 +1,1 @@
-"""Figure 1 and the demo."""
+"""Figure 1 of Chen et al. 2018 and the official demonstration."""

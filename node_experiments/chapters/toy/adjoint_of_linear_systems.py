@@ -1,12 +1,13 @@
-"""The adjoint method twice: for a linear system, and for an ODE, which becomes one.
+"""The adjoint method for a linear system, and for an ODE that Euler's method turns into one.
 
-McNamara et al. 2004, section 4, who control a fluid by it, first tell it in linear algebra. Wanted
-is u^T B, where A B = C: a system must be solved for each column of C. But with A^T v = u,
+McNamara et al. 2004, section 4, who use the method to control a fluid, first explain it in linear
+algebra. To compute u^T B with A B = C directly, a system must be solved for each column of C. But
+with A^T v = u,
 
     u^T B = v^T A B = v^T C,
 
-and one system is solved, however many columns there are. C says how the equations change with each
-parameter, u how the loss changes with the solution; v is the adjoint.
+so that one solve is enough for any number of columns. C is the derivative of the equations with
+respect to the parameters, u that of the loss with respect to the solution, and v is the adjoint.
 
 Explicit Euler steps of dy/dt = M y + C(t) p from y(0) = 0 are such a system, for the sensitivities
 B_k = dy_k/dp of all states at once:
@@ -33,7 +34,7 @@ __all__ = ["by_adjoint", "by_columns", "euler_adjoint", "euler_system"]
 
 
 def by_columns(a: Tensor, c: Tensor, u: Tensor) -> Tensor:
-    """u^T B with A B = C: one solve for each of the columns of C.
+    """u^T B with A B = C, by one solve for each column of C.
 
     Args:
         a: Shape `(n, n)`.
@@ -49,7 +50,7 @@ def by_columns(a: Tensor, c: Tensor, u: Tensor) -> Tensor:
 
 
 def by_adjoint(a: Tensor, c: Tensor, u: Tensor) -> Tensor:
-    """The same as v^T C with A^T v = u: one solve in all."""
+    """The same as v^T C with A^T v = u, by a single solve."""
     return torch.linalg.solve(a.T, u) @ c
 
 
@@ -61,7 +62,7 @@ def euler_system(
     Args:
         matrix: M, shape `(n, n)`.
         inputs: C(t), shape `(n, parameters)`.
-        times: Of the states y_0, ..., y_K, equally spaced.
+        times: Equally spaced times of the states y_0, ..., y_K.
 
     Returns:
         Shapes `((K + 1) n, (K + 1) n)` and `((K + 1) n, parameters)`.
@@ -77,10 +78,10 @@ def euler_system(
 def euler_adjoint(
     matrix: Tensor, inputs: Callable[[float], Tensor], times: list[float], u: Tensor
 ) -> Tensor:
-    """du.y_K/dp `(parameters,)` by the adjoint recurrence, backward in time and without A.
+    """d(u^T y_K)/dp, shape `(parameters,)`, by the adjoint recurrence backward in time, without A.
 
     Args:
-        u: How the loss changes with the last state, shape `(n,)`.
+        u: Gradient of the loss with respect to the last state, shape `(n,)`.
     """
     h = times[1] - times[0]
     adjoint, gradient = u, torch.zeros_like(inputs(times[0])[0])

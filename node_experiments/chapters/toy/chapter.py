@@ -1,4 +1,4 @@
-"""Settings and names of the toy problems: Figure 1 of Chen et al. 2018 and the official demo."""
+"""Settings, datasets and models of the toy problems: Figure 1 and the official demonstration."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = [
 
 @dataclass
 class CubicSpiralConfig:
-    """A trajectory of dy/dt = y^3 A, cut into windows, and one to test (the demo, `ode_demo`)."""
+    """A trajectory of dy/dt = y^3 A, cut into windows, and another to test on (`ode_demo`)."""
 
     GROUP: ClassVar[str] = "dataset"
 
     name: str = "cubic_spiral"  # cubic_spiral
     points: int = 1000  # official_code: equally spaced points of the trajectory
-    span: float = 25.0  # official_code: its length in time
+    span: float = 25.0  # official_code: duration of the trajectory
     window: int = 10  # official_code: points of a training window
     batch_size: int = 20  # official_code: windows per batch
     batches: int = 20  # official_code: batches per epoch; an evaluation follows every 20 steps
@@ -38,7 +38,7 @@ class CubicSpiralConfig:
 
 @dataclass
 class FunnelsConfig:
-    """y = 3 tanh(x): a map that draws the line towards -3 and 3."""
+    """y = 3 tanh(x): a map that contracts most of the line towards -3 and 3."""
 
     GROUP: ClassVar[str] = "dataset"
 
@@ -54,7 +54,7 @@ class FunnelsConfig:
 
 @dataclass
 class DepthPairConfig:
-    """A residual network and an ODE network on the line, side by side (Figure 1)."""
+    """A residual network and an ODE network with scalar states, side by side (Figure 1)."""
 
     GROUP: ClassVar[str] = "model"
 
@@ -68,13 +68,13 @@ class DepthPairConfig:
 
 @dataclass
 class NeuralODEConfig:
-    """A vector field of the cubes of the state, fitted to a trajectory (the demo, `ode_demo`)."""
+    """A network of the state's cubes as vector field, fitted to a trajectory (`ode_demo`)."""
 
     GROUP: ClassVar[str] = "model"
 
     name: str = "neural_ode"  # neural_ode
     hidden: int = 50  # official_code: hidden units of the vector field
-    augment: int = 0  # dimensions that the state has more (Dupont et al. 2019)
+    augment: int = 0  # additional dimensions of the state (Dupont et al. 2019)
 
     def __post_init__(self) -> None:
         at_least(self, 1, "hidden")

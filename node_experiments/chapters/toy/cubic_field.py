@@ -1,4 +1,4 @@
-"""A vector field that is a small network of the cubes of its state, as in the official demo."""
+"""A vector field that is a small network of the state's cubes, as in the official demo."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["CubicField", "NeuralODE", "neural_ode"]
 
 
 class CubicField(nn.Module):
-    """f(y) = W2 tanh(W1 y^3 + b1) + b2, with weights from N(0, 0.1^2) and no bias at first."""
+    """f(y) = W2 tanh(W1 y^3 + b1) + b2; weights are initially N(0, 0.1^2) and biases 0."""
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
@@ -35,10 +35,11 @@ class CubicField(nn.Module):
 
 
 class NeuralODE(ODEModule):
-    """A trajectory from its initial state.
+    """A neural ODE that maps initial states to trajectories.
 
     Args:
-        augment: Dimensions that start at zero, beyond the `dim` of the data.
+        dim: Dimension of the data.
+        augment: Number of additional dimensions that start at zero.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class NeuralODE(ODEModule):
         return states[..., : self.dim]
 
     def velocity(self, t: Tensor, y: Tensor) -> Tensor:
-        """dy/dt of states `(..., dim)` whose further dimensions are zero, as at the start."""
+        """dy/dt at states `(..., dim)` whose additional dimensions are zero, as initially."""
         found: Tensor = self.vector_field(t, append_zeros(y, self.augment))
         return found[..., : self.dim]
 
@@ -62,6 +63,6 @@ class NeuralODE(ODEModule):
 def neural_ode(
     settings: NeuralODEConfig, data: Any, solver: Solver, gradient: Gradient
 ) -> NeuralODE:
-    """The model of the demo, sized for its data."""
+    """Build the model of the demo for the dimension of its data."""
     warn_if_overaugmented(settings.augment, data.dim)
     return NeuralODE(data.dim, settings.hidden, solver, gradient, settings.augment)

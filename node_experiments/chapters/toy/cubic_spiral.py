@@ -1,4 +1,4 @@
-"""Trajectories of dy/dt = y^3 A: the one that the official demonstration fits, and another."""
+"""Trajectories of dy/dt = y^3 A: the one that the official demo fits, and one to test on."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = ["MATRIX", "CubicSpiralData", "TrajectoryBatch", "cubic_spiral_data"]
 
 MATRIX = ((-0.1, 2.0), (-2.0, -0.1))
 START = (2.0, 0.0)
-# Halfway between two windings of the fitted trajectory, so that the test is of the vector field.
+# Halfway between two windings of the fitted trajectory, to test the vector field away from it.
 HELD_OUT_START = (1.7, 0.0)
 
 
 @dataclass
 class TrajectoryBatch:
-    """Pieces of a trajectory.
+    """Batch of pieces of a trajectory.
 
     Attributes:
-        y0: States to start from, shape `(batch, dim)`.
-        times: Shape `(time,)`; the first is that of y0.
+        y0: Initial states, shape `(batch, dim)`.
+        times: Shape `(time,)`; the first is the time of y0.
         ys: States at these times, shape `(time, batch, dim)`.
     """
 
@@ -39,12 +39,12 @@ class TrajectoryBatch:
 
 @dataclass
 class CubicSpiralData:
-    """What the demonstration reads.
+    """Data of the demonstration.
 
     Attributes:
         train: Random windows of the fitted trajectory.
-        test: A whole trajectory from another start, which no window is of.
-        fitted: The whole trajectory that the windows are of.
+        test: A whole trajectory from another initial state, from which no window is taken.
+        fitted: The whole trajectory that the windows are taken from.
     """
 
     train: SeededBatches[TrajectoryBatch]
@@ -60,7 +60,7 @@ def cubic_spiral_data(
     """Trajectories from (2, 0) and (1.7, 0), at equally spaced times from 0 to `span`.
 
     Raises:
-        DataError: Windows that the trajectory does not have.
+        DataError: The trajectory has too few points for the windows of a batch.
     """
     points, span, window = settings.points, settings.span, settings.window
     batch_size = settings.batch_size

@@ -1,4 +1,4 @@
-"""Figure 1 of Chen et al. 2018: hidden states against depth, and where they were evaluated."""
+"""Figure 1 of Chen et al. 2018: hidden states against depth, with the evaluation points."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from ...training.loop import Trainer
 __all__ = ["depth_figures", "evaluation_points"]
 
 TRAJECTORIES = 11
-ROWS = 19  # of arrows
+ROWS = 19  # rows of arrows
 
 
 def depth_figures(trainer: Trainer) -> dict[str, Figure]:
-    """A residual network's and an ODE network's trajectories from the same inputs."""
+    """Figure of a residual network's and an ODE network's trajectories from the same inputs."""
     model: Any = trainer.model
     data: Any = trainer.data
     bound = data.bound
@@ -60,7 +60,7 @@ def depth_figures(trainer: Trainer) -> dict[str, Figure]:
 
 
 def draw_residual(axis: Axes, residual: Any, x: Tensor, h: Tensor) -> None:
-    """Straight pieces between whole depths, where the functions are evaluated."""
+    """Draw the piecewise linear trajectories of a residual network, and its evaluations."""
     states = residual(x).squeeze(-1).cpu()
     blocks = len(residual.functions)
     arrows(axis, range(blocks), h, lambda k: residual.functions[k](h))
@@ -70,7 +70,10 @@ def draw_residual(axis: Axes, residual: Any, x: Tensor, h: Tensor) -> None:
 
 
 def draw_ode(axis: Axes, ode: Any, x: Tensor, h: Tensor) -> list[int]:
-    """Smooth trajectories, each solved independently; returns their numbers of evaluations."""
+    """Draw the trajectories of an ODE network; return the number of evaluations of each.
+
+    Each trajectory is solved separately.
+    """
     depth = float(ode.times[-1])
     fine = torch.linspace(0.0, depth, 121, device=x.device)
     columns = torch.arange(0.0, depth + 0.25, 0.5, device=x.device)
@@ -87,7 +90,7 @@ def draw_ode(axis: Axes, ode: Any, x: Tensor, h: Tensor) -> list[int]:
 
 
 def evaluation_points(ode: Any, x: Tensor) -> list[tuple[float, float]]:
-    """Depths and states at which the solver evaluated the field, in its order.
+    """Depths and states at which the solver evaluates the vector field, in order.
 
     Args:
         x: One input, shape `(1, 1)`.
@@ -106,7 +109,11 @@ def evaluation_points(ode: Any, x: Tensor) -> list[tuple[float, float]]:
 
 
 def arrows(axis: Axes, depths: Any, h: Tensor, change: Callable[[Any], Tensor]) -> None:
-    """The direction (1, change of the state a unit of depth) on a grid."""
+    """Draw the direction (1, dh/d depth) of a vector field as arrows on a grid.
+
+    Args:
+        change: Derivative of the states `h` at a depth.
+    """
     for depth in depths:
         slope = change(depth).flatten().cpu()
         length = (1 + slope**2).sqrt()

@@ -1,4 +1,4 @@
-"""A map that draws the line towards two places: the task of Figure 1."""
+"""A map of the line that contracts towards two points: the data of Figure 1."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["FunnelsData", "PointPairs", "funnels", "funnels_data"]
 
 
 def funnels(x: Tensor) -> Tensor:
-    """Y = 3 tanh(x). It rises everywhere: trajectories of an ODE on the line cannot cross."""
+    """Return 3 tanh(x), which increases, as it must: trajectories on the line cannot cross."""
     return 3 * torch.tanh(x)
 
 
 @dataclass
 class PointPairs:
-    """Inputs and what they are mapped to, each of shape `(batch, 1)`."""
+    """Inputs and outputs of a map, shape `(batch, 1)` each."""
 
     x: Tensor
     y: Tensor
@@ -28,7 +28,7 @@ class PointPairs:
 
 @dataclass
 class FunnelsData:
-    """Random points to train on, a grid to test on; `bound` is their largest size."""
+    """Random points to train on and a grid to test on, between `-bound` and `bound`."""
 
     train: SeededBatches[PointPairs]
     validation: None
@@ -39,7 +39,7 @@ class FunnelsData:
 def funnels_data(
     settings: FunnelsConfig, seed: int = 0, device: torch.device | None = None
 ) -> FunnelsData:
-    """The map on (-bound, bound), without noise; inputs are uniform."""
+    """Noise-free samples of the map, with training inputs uniform on (-bound, bound)."""
     bound = settings.bound
     grid = torch.linspace(-bound, bound, 201, device=device).unsqueeze(1)
 

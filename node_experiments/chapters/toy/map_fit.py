@@ -1,4 +1,4 @@
-"""Fit a map of the line by two networks at once, each by a separate squared error (Figure 1)."""
+"""Task of fitting a map of the line with two networks at once, each with its squared error."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ __all__ = ["MapFit", "map_fit"]
 
 
 class MapFit:
-    """Mean squared errors of a residual and of an ODE network, in squared units of the state."""
+    """Mean squared errors of a residual and an ODE network, in squared units of the state."""
 
     metric = "rmse"
     higher_is_better = False
 
     def loss(self, model: nn.Module, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Their sum: no parameter is in both."""
+        """Sum of the errors, 0-d; no parameter affects both."""
         residual, ode = errors(model, batch)
         return residual + ode, {}
 
     def evaluate(self, model: nn.Module, batches: Iterable[Any]) -> dict[str, float]:
-        """Also the root mean squared error of each, and of the worse one."""
+        """Loss, the root mean squared error of each network, and that of the worse one, `rmse`."""
         both = torch.tensor([[float(e) for e in errors(model, batch)] for batch in batches])
         residual, ode = both.mean(0).tolist()
         return {
@@ -35,7 +35,7 @@ class MapFit:
 
 
 def errors(model: nn.Module, batch: Any) -> list[Tensor]:
-    """Of both networks."""
+    """Mean squared errors of both networks, 0-d each."""
     return [(found - batch.y).square().mean() for found in model(batch.x)]
 
 

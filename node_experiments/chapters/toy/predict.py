@@ -1,4 +1,4 @@
-"""Trajectories of the demo's vector field, and the outputs of both networks of Figure 1."""
+"""Predictions of trajectories by the demo's model, and of outputs by the networks of Figure 1."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import torch
 from matplotlib.figure import Figure
 
 from ...figures.style import COLORS, new_figure, style
-from ..prediction import Prediction, Request, asked_numbers, numbers_in, table_in
+from ..prediction import Prediction, Request, as_table, parse_times, read_columns
 
 __all__ = ["predict_map", "predict_trajectories"]
 
 
 def predict_trajectories(trained: Any, request: Request) -> Prediction:
-    """States at `times` from each initial state at time 0; one row for each state and time.
+    """Predict states at `times` from each initial state at time 0, one row per state and time.
 
     Args:
-        request: Its inputs are a table with the columns `y1`, `y2`, ...: initial states; that of
-            the data when None.
+        request: Its inputs are a table of initial states with the columns `y1`, `y2`, ...; if
+            None, the initial state of the data.
 
     Raises:
-        ConfigError: A time below 0.
+        ConfigError: A time is below 0.
     """
     batch, dim = trained.data.fitted, trained.data.dim
     names = [f"y{n + 1}" for n in range(dim)]
     starts = batch.y0.cpu().double().numpy()
     if request.inputs is not None:
-        starts = numbers_in(table_in(request.inputs), names)
+        starts = read_columns(as_table(request.inputs), names)
     times = batch.times.cpu().double().numpy()
     if request.times is not None:
-        times = asked_numbers(request.times, 0.0, np.inf)
-    # The solve starts at time 0, whether or not that is asked for.
+        times = parse_times(request.times, 0.0, np.inf)
+    # The solve starts at time 0, whether or not this time is requested.
     solved = np.unique(np.append(times, 0.0))
     y0 = torch.tensor(starts, dtype=torch.float32, device=trained.device)
     t = torch.tensor(solved, dtype=torch.float32, device=trained.device)
@@ -53,7 +53,7 @@ def predict_trajectories(trained: Any, request: Request) -> Prediction:
 
 
 def trajectory_figure(table: pd.DataFrame, names: list[str]) -> Figure:
-    """The first trajectory against time."""
+    """Figure of the first trajectory against time."""
     first = table[table["start"] == 0]
     with style():
         figure = new_figure(7.0, 3.0)
@@ -66,14 +66,14 @@ def trajectory_figure(table: pd.DataFrame, names: list[str]) -> Figure:
 
 
 def predict_map(trained: Any, request: Request) -> Prediction:
-    """The outputs `residual` and `ode` of both networks at inputs `x`.
+    """Predict the outputs `residual` and `ode` of both networks at inputs `x`.
 
     Args:
-        request: Its inputs are a table with the column `x`; the test grid when None.
+        request: Its inputs are a table with the column `x`; if None, the test grid.
     """
     x = trained.data.test[0].x.cpu().double().numpy()
     if request.inputs is not None:
-        x = numbers_in(table_in(request.inputs), ["x"])
+        x = read_columns(as_table(request.inputs), ["x"])
     both = trained.model(torch.tensor(x, dtype=torch.float32, device=trained.device))
     residual, ode = (found[:, 0].cpu().double().numpy() for found in both)
     table = pd.DataFrame({"x": x[:, 0], "residual": residual, "ode": ode})
@@ -81,7 +81,7 @@ def predict_map(trained: Any, request: Request) -> Prediction:
 
 
 def map_figure(table: pd.DataFrame) -> Figure:
-    """Both outputs against the input."""
+    """Figure of both outputs against the input."""
     table = table.sort_values("x")
     with style():
         figure = new_figure(5.0, 3.4)

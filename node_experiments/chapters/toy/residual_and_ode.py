@@ -1,4 +1,4 @@
-"""Hidden states against depth, of a residual and of an ODE network (Chen et al. 2018, Fig. 1)."""
+"""A residual network and an ODE network with scalar states (Chen et al. 2018, Figure 1)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["DepthODE", "DepthPair", "ResidualSteps", "TimeField", "depth_pair"]
 
 
 class TimeField(nn.Module):
-    """f(t, h): one hidden layer of tanh, which also sees the depth."""
+    """Vector field f(t, h): a network with one tanh layer, which also reads the depth t."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -56,13 +56,13 @@ class DepthODE(ODEModule):
         self.times: Tensor
 
     def forward(self, x: Tensor, times: Tensor | None = None) -> Tensor:
-        """States at `times`, `(time, batch, 1)` from `(batch, 1)`; at both ends without."""
+        """States at `times` (by default at both ends), `(time, batch, 1)` from `(batch, 1)`."""
         x = x.float() if torch.is_autocast_enabled(x.device.type) else x
         return self.solve(x, self.times if times is None else times)
 
 
 class DepthPair(nn.Module):
-    """Both networks, side by side on the same task; the ODE goes as deep as there are blocks."""
+    """Both networks side by side on the same task; the ODE's depth is the number of blocks."""
 
     def __init__(self, blocks: int, solver: Solver, gradient: Gradient, hidden: int) -> None:
         super().__init__()
@@ -77,5 +77,5 @@ class DepthPair(nn.Module):
 def depth_pair(
     settings: DepthPairConfig, data: Any, solver: Solver, gradient: Gradient
 ) -> DepthPair:
-    """The networks of Figure 1."""
+    """Build the networks of Figure 1."""
     return DepthPair(settings.blocks, solver, gradient, settings.hidden)

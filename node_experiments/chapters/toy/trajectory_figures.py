@@ -1,4 +1,4 @@
-"""A trajectory, what is fitted to it, one from another start, and the learned vector field."""
+"""Figures of the fitted and the held-out trajectory, and of the learned vector field."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ __all__ = ["trajectory_callbacks", "trajectory_figures", "trajectory_frame"]
 
 
 def trajectory_figures(trainer: Trainer) -> dict[str, Figure]:
-    """The last frame of the animation."""
+    """Figure at the end of training, the last frame of the animation."""
     return {"trajectory": trajectory_frame(trainer)}
 
 
 def trajectory_callbacks(folder: Path) -> list[Callback]:
-    """An animation of the training."""
+    """Callback that writes an animation of the training."""
     return [Animation(folder / "figures" / "training.gif", trajectory_frame)]
 
 
 def trajectory_frame(trainer: Trainer) -> Figure:
-    """States against time, the phase plane, and the direction of the learned field."""
+    """Animation frame: states against time, phase plane and direction of the learned field."""
     model: Any = trainer.model
     data: Any = trainer.data
     whole, (held_out,) = data.fitted, data.test

@@ -1,4 +1,4 @@
-"""Fit the vector field of a trajectory that was observed (the official demonstration)."""
+"""Task of fitting a vector field to an observed trajectory (the official demonstration)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class TrajectoryFit:
     higher_is_better = False
 
     def loss(self, model: nn.Module, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Of the windows of a batch, each solved from its own start."""
+        """Mean absolute error over the windows of a batch, each solved from its initial state."""
         return (model(batch.y0, batch.times) - batch.ys).abs().mean(), {}
 
     def evaluate(self, model: nn.Module, batches: Iterable[Any]) -> dict[str, float]:
-        """Of whole trajectories, solved from their start; also the root mean squared error."""
+        """Mean absolute (`loss`) and root mean squared error of trajectories from their start."""
         errors = torch.cat(
             [(model(batch.y0, batch.times) - batch.ys).flatten() for batch in batches]
         )

@@ -1,1 +1,1 @@
-"""Modules written for speed on CPUs, each equal to a plain one."""
+"""Modules written for speed on CPUs, each equivalent to a plain one."""

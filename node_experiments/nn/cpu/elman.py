@@ -11,20 +11,21 @@ from torch import Tensor, nn
 
 __all__ = ["ElmanNetwork"]
 
-CACHED_ROWS = 4096  # as many small states stay in a processor's cache
+CACHED_ROWS = 4096  # number of small states that stay in a processor's cache
 
 
 class ElmanNetwork(nn.RNN):
     """h_t = tanh(W x_t + b + U h_{t-1} + c), computed as `torch.nn.RNN` of one layer does.
 
     On a CPU and for small states, torch spends most of its backward pass on bookkeeping for each
-    step; here a step costs one product and one elementwise operation each way. Its `tanh` is six
-    times slower there than its logistic function s, so that the steps carry s_t = (1 + h_t) / 2,
+    step; here a step costs one matrix product and one elementwise operation each way. torch's
+    `tanh` is six times slower there than its logistic function s, so the steps carry
+    s_t = (1 + h_t) / 2,
 
         s_t = s(2 (W x_t + b + c - U 1) + 4 U s_{t-1}),
 
-    which differs from h_t by rounding. Elsewhere torch's own is used. It has no second derivatives
-    on a CPU.
+    from which h_t follows up to rounding. On other devices torch's implementation is used. There
+    are no second derivatives on a CPU.
 
     Args:
         inputs: Dimension of an input.
@@ -62,14 +63,14 @@ class ElmanNetwork(nn.RNN):
 
 
 class Elman(torch.autograd.Function):
-    """All states from inputs `(time, batch, inputs)` that end in a 1, weights, the first state."""
+    """All states, from inputs `(time, batch, inputs)` that end in a 1, weights and first state."""
 
     @staticmethod
     @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)
     def forward(
         ctx: Any, inputs: Tensor, w: Tensor, u: Tensor, first: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The states, and a copy of the last one, so that its gradient needs no zeros around."""
+        """All states, and a copy of the last one, whose gradient then needs no padding."""
         ctx.set_materialize_grads(False)
         states = inputs.new_empty(len(inputs) + 1, *first.shape)
         torch.add(0.5, first, alpha=0.5, out=states[0])
@@ -85,10 +86,10 @@ class Elman(torch.autograd.Function):
     @staticmethod
     @torch.amp.custom_bwd(device_type="cpu")
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        """Back through time.
+        """Backpropagation through time.
 
         Raises:
-            RuntimeError: A graph of the backward pass is asked for.
+            RuntimeError: A graph of the backward pass is requested.
         """
         if torch.is_grad_enabled():
             raise RuntimeError("the Elman network has no second derivatives on a CPU")
@@ -96,8 +97,8 @@ class Elman(torch.autograd.Function):
         inputs, w, u, states = ctx.saved_tensors
         carried = torch.zeros_like(states[0]) if into_last is None else into_last.clone()
         into_inputs = inputs.new_empty(inputs.shape) if ctx.needs_input_grad[0] else None
-        # One product gives the gradients of all weights; it is taken for a few steps at once, so
-        # that it is large enough, and all that it reads is still in the cache.
+        # One product gives the gradients of all weights; it covers several steps at once, enough
+        # to be efficient, and few enough for its operands to be in the cache still.
         into_weights = states.new_zeros(len(u), w.shape[1] + len(u))
         piece = max(1, CACHED_ROWS // max(1, len(carried)))
         into_driven = torch.empty_like(states[:piece])

@@ -1,4 +1,4 @@
-"""A small network on very many rows, as a decoder of all states of all series is."""
+"""A small network for very many rows, such as a decoder of all states of all series."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from torch import Tensor, nn
 
 __all__ = ["TallMLP"]
 
-CACHED_ROWS = 2**14  # their hidden units stay in a processor's cache
+CACHED_ROWS = 2**14  # number of rows whose hidden units stay in a processor's cache
 
 
 class TallMLP(nn.Sequential):
     """A linear layer, ReLU and a linear layer, computed as `torch.nn.Sequential` does.
 
-    Its hidden units are several times what it reads and writes. On a CPU they are computed for
-    some rows at a time, and again in the backward pass, and never all held in memory: writing and
-    reading them would take longer than computing them. Rows are adjacent in memory there, for
-    products of a few units with many rows are fast that way round. It has no second derivatives
-    on a CPU.
+    Its hidden layer is several times larger than input and output. On a CPU the hidden units are
+    computed for some rows at a time, and again in the backward pass, and never all held in memory:
+    writing and reading them would take longer than computing them. Rows are adjacent in memory
+    there, which makes products of a few units with many rows faster. There are no second
+    derivatives on a CPU.
 
     Args:
         inputs, hidden, outputs: Sizes of the layers.
@@ -29,17 +29,17 @@ class TallMLP(nn.Sequential):
         super().__init__(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps `(..., inputs)` to `(..., outputs)`."""
+        """Map `(..., inputs)` to `(..., outputs)`."""
         transformed = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
         if x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or transformed:
             return super().forward(x)
         first, _, second = self
         rows = x.reshape(x.shape[:-1].numel(), x.shape[-1]).t()
-        y = _InPieces.apply(rows, first.weight, first.bias, second.weight, second.bias)
+        y = _ChunkedMLP.apply(rows, first.weight, first.bias, second.weight, second.bias)
         return y.t().view(*x.shape[:-1], len(y))
 
 
-class _InPieces(torch.autograd.Function):
+class _ChunkedMLP(torch.autograd.Function):
     """The network on `(inputs, row)`, with the result `(outputs, row)`."""
 
     @staticmethod
@@ -54,8 +54,8 @@ class _InPieces(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
-        # Not `once_differentiable`, which drops second derivatives in silence where the gradient
-        # that arrives needs none itself.
+        # Not `once_differentiable`, which silently drops second derivatives where the gradient
+        # that arrives needs no gradient itself.
         if torch.is_grad_enabled():
             raise RuntimeError("TallMLP has no second derivatives on a CPU")
         x, *layers = ctx.saved_tensors
@@ -77,5 +77,5 @@ class _InPieces(torch.autograd.Function):
 
 
 def hidden(x: Tensor, weight: Tensor, bias: Tensor, *_: Tensor) -> Tensor:
-    """The hidden units of `(inputs, row)`."""
+    """The hidden units for inputs `(inputs, row)`."""
     return torch.addmm(bias.unsqueeze(1), weight, x).relu_()

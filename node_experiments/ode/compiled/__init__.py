@@ -1,6 +1,5 @@
 """Solves whose steps are compiled graphs, called without per-call overhead.
 
-`capture` finds what the vector field computes, and is asked once per solve whether that still
-holds; `step_graphs` makes steps and their products with the Jacobian of it; `lowering` compiles
-them.
+`capture` traces the vector field to a graph and checks once per solve that it is still valid;
+`step_graphs` builds steps and their vector-Jacobian products from it; `lowering` compiles them.
 """

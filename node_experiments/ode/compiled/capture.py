@@ -1,10 +1,10 @@
 """The vector field as a graph, and the tensors that it reads.
 
-Once a solve, `torch.compile` is called with a backend that runs nothing. Its guards look whether
-the vector field still is what was captured (attributes, closures, globals, layers, hooks, modes,
-dtypes, devices, shapes, autocast, whether gradients are recorded), and capture it again where it
-is not; the backend hands over the graph with the tensors that it reads *now*: weights, buffers,
-what closures hold. All steps of the solve go through that graph.
+Once per solve, `torch.compile` is called with a backend that executes nothing. Its guards check
+whether the vector field still is what was captured (attributes, closures, globals, layers, hooks,
+modes, dtypes, devices, shapes, autocast, whether gradients are recorded), and capture it again if
+it is not; the backend passes on the graph with the tensors that it reads *now*: weights, buffers,
+variables of closures. All steps of the solve use that graph.
 """
 
 from __future__ import annotations
@@ -38,33 +38,34 @@ class FieldGraph:
 
     Attributes:
         graph: Maps its inputs to the derivative.
-        place_of_t, place_of_y: Which of them are the time and the state; None if it reads none.
-        places: Which of them are the others.
-        known: What was compiled of it, by what it is for.
+        t_position, y_position: Positions of the time and the state among the inputs; None for one
+            that it does not read.
+        positions: Positions of the other inputs.
+        compiled: Functions that were compiled from it, by function and shapes of their inputs.
     """
 
     graph: Callable[..., Any]
-    place_of_t: int | None
-    place_of_y: int | None
-    places: tuple[int, ...]
-    known: dict[Hashable, Any] = field(default_factory=dict)
+    t_position: int | None
+    y_position: int | None
+    positions: tuple[int, ...]
+    compiled: dict[Hashable, Any] = field(default_factory=dict)
 
     def __call__(self, t: Tensor, y: Tensor, tensors: Sequence[Tensor]) -> Tensor:
         """The derivative at a 0-d time and a state, of the dtype of the state."""
-        inputs = dict(zip(self.places, tensors, strict=True))
-        if self.place_of_t is not None:
-            inputs[self.place_of_t] = t
-        if self.place_of_y is not None:
-            inputs[self.place_of_y] = y
-        (derivative,) = self.graph(*(inputs[place] for place in range(len(inputs))))
+        inputs = dict(zip(self.positions, tensors, strict=True))
+        if self.t_position is not None:
+            inputs[self.t_position] = t
+        if self.y_position is not None:
+            inputs[self.y_position] = y
+        (derivative,) = self.graph(*(inputs[position] for position in range(len(inputs))))
         return derivative.to(y.dtype)
 
 
 class CapturedField(NamedTuple):
-    """A vector field as it is in one solve.
+    """A captured vector field with the tensors that it reads in one solve.
 
     Attributes:
-        tensors: What it reads besides time and state: weights, arguments, what closures hold.
+        tensors: Those besides time and state: weights, arguments, variables of closures.
     """
 
     graph: FieldGraph
@@ -72,17 +73,17 @@ class CapturedField(NamedTuple):
 
 
 def evaluate(function: Callable[..., Any], t: Tensor, y: Tensor, args: tuple[Any, ...]) -> Tensor:
-    """The captured function: one evaluation."""
+    """Evaluate the vector field once; this is the function that is captured."""
     return like_state(function(t, y, *args), y)
 
 
 class Capture:
-    """All that was captured of one vector field for one shape of states."""
+    """The captures of one vector field for one shape of states."""
 
     _numbers = count()
 
     def __init__(self) -> None:
-        # The compiler keeps what it made with the code of a function.
+        # The compiler stores its results with the code object of a function.
         name = f"{evaluate.__name__}_{next(self._numbers)}"
         own = FunctionType(evaluate.__code__.replace(co_name=name), globals())
         self._call = torch.compile(own, backend=self._backend, fullgraph=True, dynamic=False)
@@ -93,16 +94,16 @@ class Capture:
     def __call__(
         self, function: Callable[..., Any], y: Tensor, args: tuple[Any, ...]
     ) -> CapturedField:
-        """The vector field as it is now.
+        """Return the vector field as it is now.
 
         Raises:
-            NotCaptured: It cannot be captured, for a reason that stays.
+            NotCaptured: It cannot be captured, for a permanent reason.
             ValueError: It draws random numbers.
         """
         if self.fault is not None:
             raise NotCaptured(self.fault)
         now = self._now
-        # New tensors, to be distinguished from other inputs of the graph.
+        # New tensors, which can be distinguished from other inputs of the graph.
         now.y = y.detach().requires_grad_(torch.is_grad_enabled())
         now.t = y.new_zeros(())
         now.found, now.watches_hooks = None, None
@@ -110,8 +111,8 @@ class Capture:
             self._call(function, now.t, now.y, args)
         except ValueError:
             raise
-        except Exception as error:  # of many kinds: whatever stands in the way of one graph
-            cause = getattr(error, "inner_exception", error)  # of the backend
+        except Exception as error:  # of many types: whatever prevents one graph
+            cause = getattr(error, "inner_exception", error)  # raised in the backend
             if isinstance(cause, DrawsRandomNumbers):
                 raise ValueError(str(cause)) from None
             self.fault = first_line(cause)
@@ -121,20 +122,20 @@ class Capture:
                 torch._dynamo.config.skip_nnmodule_hook_guards = now.watches_hooks
             found, now.found, now.y, now.t = now.found, None, None, None
         if found is None:
-            self.fault = "it computes nothing of its time, its state or a tensor"
+            self.fault = "it computes nothing from its time, its state or a tensor"
             raise NotCaptured(self.fault)
         return found
 
     def _backend(self, graph: GraphModule, examples: Sequence[Any]) -> Callable[..., Any]:
-        """Called with what was captured; what it returns is called in each solve."""
+        """Receive the captured graph; the function that is returned is called in each solve."""
         outputs = graph.graph.output_node().args[0]
         assert isinstance(outputs, tuple)
         if len(outputs) != 1:
-            raise NotCaptured("it keeps tensors that it computed, for others to read")
-        inspect(graph, examples)
+            raise NotCaptured("it stores tensors that it computed where other code can read them")
+        check_side_effects(graph, examples)
         config = torch._dynamo.config
         if self._now.watches_hooks is None:
-            # By default hooks of modules count as unchanging.
+            # By default the guards assume that hooks of modules do not change.
             self._now.watches_hooks = config.skip_nnmodule_hook_guards
             config.skip_nnmodule_hook_guards = False
         known = self._known(graph, examples)
@@ -144,16 +145,16 @@ class Capture:
             if not known:
                 t = next((i for i, x in enumerate(inputs) if x is now.t), None)
                 y = next((i for i, x in enumerate(inputs) if x is now.y), None)
-                places = tuple(i for i in range(len(inputs)) if i not in (t, y))
-                known.append(FieldGraph(graph, t, y, places))
+                positions = tuple(i for i in range(len(inputs)) if i not in (t, y))
+                known.append(FieldGraph(graph, t, y, positions))
             (function,) = known
-            now.found = CapturedField(function, tuple(map(inputs.__getitem__, function.places)))
+            now.found = CapturedField(function, tuple(map(inputs.__getitem__, function.positions)))
             return (now.y,)
 
         return hand_over
 
     def _known(self, graph: GraphModule, examples: Sequence[Any]) -> list[FieldGraph]:
-        """Place of a graph's function in the cache, the same for equal graphs."""
+        """Cache entry of a graph, which equal graphs share: a list of at most one function."""
         if any(node.op in ("get_attr", "call_module") for node in graph.graph.nodes):
             return []
         shapes = tuple((x.shape, x.stride(), x.dtype, x.device) for x in examples)
@@ -164,57 +165,58 @@ class DrawsRandomNumbers(ValueError):
     """An evaluation draws random numbers."""
 
 
-def inspect(graph: GraphModule, examples: Sequence[Any]) -> None:
-    """Look for what one evaluation does besides computing.
+def check_side_effects(graph: GraphModule, examples: Sequence[Any]) -> None:
+    """Check that one evaluation has no side effects.
 
     Raises:
         DrawsRandomNumbers: It draws random numbers.
-        NotCaptured: It changes a tensor in place, or takes sizes that are symbols.
+        NotCaptured: It changes a tensor in place, or takes symbolic sizes.
     """
     if not all(isinstance(x, Tensor) for x in examples):
-        raise NotCaptured("the sizes of its tensors are symbols")
+        raise NotCaptured("the sizes of its tensors are symbolic")
     like = [x.meta["example_value"] for x in graph.graph.nodes if x.op == "placeholder"]
     for node in traced(lambda *inputs: graph(*inputs), like).graph.nodes:
         if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
             continue
         if torch.Tag.nondeterministic_seeded in node.target.tags:
             raise DrawsRandomNumbers(
-                f"the vector field draws random numbers ({node.target}), which would be others at "
-                "every stage of a compiled step; take compile=False, or draw them before the solve"
+                f"the vector field draws random numbers ({node.target}), which would differ "
+                "between stages of a compiled step; take compile=False, or draw them before the "
+                "solve"
             )
         if node.target is torch.ops.aten.copy_.default:
-            raise NotCaptured("it changes a tensor in place that outlives an evaluation")
+            raise NotCaptured("it changes in place a tensor that outlives an evaluation")
 
 
 _CAPTURES: WeakKeyDictionary[Any, dict[Hashable, Capture]] = WeakKeyDictionary()
-MOST_SHAPES = 8
+MAX_SHAPES = 8
 
 
 def capture(
     func: Any, function: Callable[..., Any], y: Tensor, args: tuple[Any, ...]
 ) -> CapturedField:
-    """The vector field as a graph for states like `y`.
+    """Capture the vector field as a graph for states like `y`.
 
     Args:
-        func: The vector field as the user gave it, by which captures are found again.
+        func: The vector field as the user gave it, by which captures are cached.
         function: The same on packed states and flat arguments.
 
     Raises:
-        NotCaptured: It is none, or was captured for too many shapes.
+        NotCaptured: It is not one graph, or was captured for too many shapes.
         ValueError: It draws random numbers.
     """
     while isinstance(func, partial):
         func = func.func
-    # Functions that are created for every solve share their code; objects that cannot be looked
-    # up share their class.
+    # Functions that are recreated for every solve share their code; unhashable objects share
+    # their class.
     owner = getattr(func, "__code__", func if isinstance(func, Hashable) else type(func))
     shapes = _CAPTURES.setdefault(owner, {})
     key = (y.shape, y.dtype, y.device, func.training if isinstance(func, nn.Module) else None)
     if key not in shapes:
-        if len(shapes) >= MOST_SHAPES:
+        if len(shapes) >= MAX_SHAPES:
             raise NotCaptured(
-                f"it was compiled for {MOST_SHAPES} shapes of states already; let batches have "
-                "one size (drop_last=True, say)"
+                f"it was compiled for {MAX_SHAPES} shapes of states already; let batches have "
+                "one size (for example by drop_last=True)"
             )
         shapes[key] = Capture()
     return shapes[key](function, y, args)

@@ -1,4 +1,4 @@
-"""Whether the steps of a solve can be compiled."""
+"""Decision whether the steps of a solve can be compiled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["compilation_of", "compiler_fault"]
 def compilation_of(
     func: Any, function: Callable[..., Any], y: Tensor, args: tuple[Any, ...]
 ) -> Compilation | None:
-    """The vector field as it is now, with what compiles it; None, with a warning, if nothing can.
+    """Capture the vector field and choose its compiler; None, with a warning, if that fails.
 
     Args:
         func: The vector field as the user gave it.

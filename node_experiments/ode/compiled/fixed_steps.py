@@ -10,19 +10,19 @@ from torch import Tensor
 from ..methods.base import Stepper
 from ..problem import Problem
 from ..solution import Trajectory
-from .step_grid import StepGrid, grid_of
+from .step_grid import StepGrid, make_step_grid
 from .stepper import CompiledSteps
 
 __all__ = ["FixedSolve", "fixed_solve"]
 
 
 class FixedSolve(NamedTuple):
-    """A solve that ran over a grid.
+    """The result of a solve on a fixed grid.
 
     Attributes:
         ys: States at the output times, shape `(time, *state)`.
-        states: Those at the starts of all steps.
-        firsts: The derivatives that the steps were given, if they were.
+        states: States at the starts of all steps.
+        firsts: Derivatives at the starts of all steps, if the steps take them as inputs.
     """
 
     ys: Tensor
@@ -33,16 +33,16 @@ class FixedSolve(NamedTuple):
 
 
 def fixed_solve(problem: Problem, stepper: Stepper) -> FixedSolve | None:
-    """The solve, without a graph; None where its steps are not all known beforehand.
+    """Solve on a fixed grid, without a graph; None if the problem does not allow it.
 
-    That is where they are adaptive, where an output is inside of one, and where somebody looks at
-    each of them.
+    It does not if steps are adaptive, if an output is inside a step, or if a callback observes
+    the steps.
     """
     watched = problem.observe is not None or problem.watch is not None
     if watched or not problem.solver.fixed_steps or not isinstance(stepper, CompiledSteps):
         return None
     resolution = torch.finfo(problem.t.dtype).eps
-    grid = grid_of(problem.solver, problem.times, stepper.nodes, problem.y0, resolution)
+    grid = make_step_grid(problem.solver, problem.times, stepper.nodes, problem.y0, resolution)
     if grid is None:
         return None
     states, firsts = stepper.steps(problem.start.detach(), grid)

@@ -1,9 +1,9 @@
-"""From a function of tensors to compiled code that is called without per-call overhead.
+"""Compilation of functions of tensors to code that is called without per-call overhead.
 
-A function that `torch.compile` made looks at its guards and goes through autograd's wrappers at
-every call, for 15 to 70 microseconds. Where the shapes of all inputs are known to be the same, the
-code inside can be called itself, for one to two. That is a private interface of torch: where it is
-missing, `torch.compile` is called, with one warning.
+A function made by `torch.compile` checks its guards and goes through autograd's wrappers at every
+call, which takes 15 to 70 microseconds. If the shapes of all inputs are known to be the same, the
+code inside can be called directly, in one to two. That is a private interface of torch: if it is
+missing, `torch.compile` is used instead, with one warning.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TensorFunction = Callable[..., Sequence[Tensor]]
 Compiled = Callable[[list[Tensor]], Sequence[Tensor]]
 """Takes its inputs as a list, which it may empty."""
 Lowering = Callable[[TensorFunction, Sequence[Tensor]], Compiled]
-"""Compiles a function for inputs of these shapes, which are contiguous but for the last ones."""
+"""Compiles a function for inputs of these shapes, contiguous except for the last ones."""
 
 
 class NoCompiler(Exception):
@@ -38,42 +38,42 @@ def lowering(device: torch.device) -> Lowering:
     """Choose how functions are compiled for a device.
 
     Raises:
-        NoCompiler: They cannot be.
+        NoCompiler: They cannot be compiled for it.
     """
     try:
-        tried(lowered_to_inductor, device)
-        return lowered_to_inductor
-    except Exception as private:  # of many kinds, by what is missing
+        check_lowering(lower_to_inductor, device)
+        return lower_to_inductor
+    except Exception as private:  # of many types, depending on what is missing
         try:
-            tried(lowered_by_torch_compile, device)
+            check_lowering(lower_by_torch_compile, device)
         except Exception as public:
             raise NoCompiler(
                 f"torch.compile does not work on {device.type} here ({first_line(public)}); on a "
                 "CPU it needs a C++ compiler such as g++"
             ) from public
         warnings.warn(
-            f"compiled steps are called through torch.compile, which is slower, for torch "
-            f"{torch.__version__} has no interface that is known here ({first_line(private)})",
+            f"compiled steps are called through torch.compile, which is slower, because torch "
+            f"{torch.__version__} lacks the private interface ({first_line(private)})",
             RuntimeWarning,
             stacklevel=2,
         )
-        return lowered_by_torch_compile
+        return lower_by_torch_compile
 
 
-def tried(lower: Lowering, device: torch.device) -> None:
-    """A small function, compiled.
+def check_lowering(lower: Lowering, device: torch.device) -> None:
+    """Compile a small function and check its result.
 
     Raises:
-        RuntimeError: It computes something else.
+        RuntimeError: The result is wrong.
     """
     x = torch.linspace(0, 1, 8, device=device)
     found, _ = lower(lambda x: [x.sin() + 1, x * 2], [x])([x])
     if not torch.allclose(found, x.sin() + 1):
-        raise RuntimeError("what it compiled computes something else")
+        raise RuntimeError("a compiled test function returned a wrong result")
 
 
-def lowered_by_torch_compile(function: TensorFunction, examples: Sequence[Tensor]) -> Compiled:
-    """Compiled through torch's public interface."""
+def lower_by_torch_compile(function: TensorFunction, examples: Sequence[Tensor]) -> Compiled:
+    """Compile through torch's public interface."""
     compiled = torch.compile(traced(function, examples), fullgraph=True, dynamic=False)
 
     def call(inputs: list[Tensor]) -> Sequence[Tensor]:
@@ -83,8 +83,8 @@ def lowered_by_torch_compile(function: TensorFunction, examples: Sequence[Tensor
     return call
 
 
-def lowered_to_inductor(function: TensorFunction, examples: Sequence[Tensor]) -> Compiled:
-    """Inductor's code itself, without guards around it."""
+def lower_to_inductor(function: TensorFunction, examples: Sequence[Tensor]) -> Compiled:
+    """Compile to Inductor's bare code, without guards around it."""
     from torch._guards import TracingContext, tracing
     from torch._inductor.compile_fx import compile_fx_inner
     from torch._inductor.virtualized import V
@@ -109,10 +109,10 @@ def traced(
     examples: Sequence[Tensor],
     table: Mapping[Any, Callable[..., Any]] | None = None,
 ) -> GraphModule:
-    """The operations of a function, none of which changes a tensor in place.
+    """Trace a function to a graph of operations that change no tensor in place.
 
     Args:
-        table: What operations are made of.
+        table: Decompositions of operations.
     """
     with torch.no_grad():
         return make_fx(

@@ -1,8 +1,8 @@
-"""Rewrites of a graph that compute the same faster.
+"""Rewrites of a graph that make its computation faster.
 
-Measured on CPUs; the reasons are with each rewrite. Nothing here changes a result by more than
-rounding, but for two activations of single precision: the hyperbolic tangent, whose error is
-3.4e-7 instead of 5e-8 (that of XLA's), and ELU, which is exp(x) - 1 for x < 0 with the rounding
+They were measured on CPUs; each rewrite states its reason. No result changes by more than
+rounding, except for two activations in single precision: the hyperbolic tangent, whose error is
+3.4e-7 instead of 5e-8 (as in XLA), and ELU, computed as exp(x) - 1 for x < 0 with the rounding
 error of 1, so that values near 0 lose relative precision.
 """
 
@@ -21,9 +21,9 @@ __all__ = ["decompositions", "few_columns", "improve", "rational_tanh", "small_p
 
 aten = torch.ops.aten
 FEW = 8  # columns up to which the transposed product is faster
-MANY = 64  # terms of a sum, and rows, from which on it is
+MANY = 64  # terms of a sum from which on it is faster
 SMALL = 4  # size of a dimension up to which a product is written out
-LONGEST = 64  # sum that is written out with few results
+LONGEST = 64  # terms of the longest sum that is written out for few results
 
 
 def decompositions(like: Tensor) -> dict[Any, Callable[..., Any]]:
@@ -33,7 +33,7 @@ def decompositions(like: Tensor) -> dict[Any, Callable[..., Any]]:
     table = dict(select_decomp_table())
     if like.device.type != "cpu":
         return table
-    # Made of loops by the compiler, normalisation and its gradient take twelve times as long.
+    # Compiled to loops, normalisation and its gradient take twelve times as long.
     for operation in kept_whole():
         table.pop(operation, None)
     if like.dtype == torch.float32:
@@ -44,7 +44,7 @@ def decompositions(like: Tensor) -> dict[Any, Callable[..., Any]]:
 
 @cache
 def kept_whole() -> tuple[Any, ...]:
-    """Operations for which the compiler calls torch's own."""
+    """Operations for which the compiler calls torch's own kernels."""
     from torch._inductor.lowering import make_fallback
 
     names = ("native_group_norm", "native_group_norm_backward")
@@ -61,9 +61,9 @@ Q = (4.89352518554385e-03, 2.26843463243900e-03, 1.18534705686654e-04, 1.1982583
 
 
 def rational_tanh(x: Tensor) -> Tensor:
-    """Tanh by a quotient of polynomials, as Eigen and XLA have it, of single precision.
+    """Tanh as a quotient of polynomials, as in Eigen and XLA, in single precision.
 
-    Four times as fast as torch's, for it is made of fused multiplications and additions.
+    Four times as fast as torch's, because it consists of fused multiplications and additions.
     """
     if x.dtype != torch.float32:
         return NotImplemented
@@ -75,7 +75,7 @@ def rational_tanh(x: Tensor) -> Tensor:
 
 
 def elu(x: Tensor, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> Tensor:
-    """The exponential linear unit with exp(x) - 1, whose absolute error is that of 1."""
+    """The exponential linear unit by exp(x) - 1, with the absolute rounding error of 1."""
     return torch.where(x > 0, x * scale, ((x * input_scale).exp() - 1) * (alpha * scale))
 
 
@@ -83,8 +83,8 @@ def improve(graph: GraphModule, inputs: list[Any], forward: bool) -> None:
     """Rewrite a graph on a CPU in place.
 
     Args:
-        inputs: Examples.
-        forward: Whether it has no gradients in it, where written out products would be slower.
+        inputs: Example inputs.
+        forward: Whether it computes no gradients, in which written-out products are slower.
     """
     if inputs[0].device.type == "cpu":
         (small_products if forward else few_columns)(graph)
@@ -92,7 +92,7 @@ def improve(graph: GraphModule, inputs: list[Any], forward: bool) -> None:
 
 
 def few_columns(module: GraphModule) -> None:
-    """Products with few columns as products with few rows: those are four times as fast.
+    """Turn products with few columns into ones with few rows, which are four times as fast.
 
     Gradients of the weights of a linear layer with few inputs are such products.
     """
@@ -110,7 +110,7 @@ def few_columns(module: GraphModule) -> None:
 
 
 def small_products(module: GraphModule) -> None:
-    """Products with a dimension of up to four written out, so that they fuse with others."""
+    """Write out products with a dimension of up to four, which then fuse with other operations."""
     graph = module.graph
     for target in (aten.mm.default, aten.addmm.default):
         for node in graph.find_nodes(op="call_function", target=target):
@@ -131,7 +131,7 @@ def small_products(module: GraphModule) -> None:
 
 
 def outer_products(graph: Graph, a: Node, b: Node, terms: int) -> Node:
-    """A product as a sum of columns times rows."""
+    """Write out a matrix product as a sum of columns times rows."""
     products = [
         call(
             graph,
@@ -145,7 +145,7 @@ def outer_products(graph: Graph, a: Node, b: Node, terms: int) -> Node:
 
 
 def column_sums(graph: Graph, a: Node, b: Node, columns: int) -> Node:
-    """A product column by column, each a sum over products."""
+    """Write out a matrix product column by column, each a sum of elementwise products."""
     sums = []
     for j in range(columns):
         weighted = call(graph, aten.mul.Tensor, a, call(graph, aten.select.int, b, 1, j))
@@ -162,5 +162,5 @@ def transposed(graph: Graph, x: Node) -> Node:
 
 
 def sizes(a: Any, b: Any) -> tuple[int, int, int]:
-    """Rows, terms and columns of a product."""
+    """Numbers of rows, terms and columns of a matrix product."""
     return (*a.meta["val"].shape, b.meta["val"].shape[1])

@@ -1,7 +1,7 @@
 """Steps of explicit Runge-Kutta methods as functions of tensors, with their gradients.
 
-The times of a step arrive as one tensor `numbers`: its size h, then the times of its stages and of
-those that only its interpolant needs, shape `(1 + stage,)`; see `nodes_of`.
+A step receives its size h and its times as one tensor `size_and_times`: h, then the times of its
+stages and of those that only its interpolant needs, shape `(1 + stage,)`; see `nodes_of`.
 """
 
 from __future__ import annotations
@@ -14,21 +14,22 @@ import torch
 from torch import Tensor
 
 from ..methods.butcher_tableau import Tableau, Terms
+from ..norms import rms_norm
 from .capture import FieldGraph
 
 __all__ = [
     "Derivative",
     "DerivativeGradient",
+    "EulerTrial",
     "Start",
     "Step",
     "StepGradient",
-    "Trial",
     "nodes_of",
 ]
 
 
 def nodes_of(tableau: Tableau) -> tuple[float, ...]:
-    """Fractions of a step at which `numbers` has times: its stages, those of its interpolant."""
+    """Nodes of a step's times: those of the stages, then those of the interpolant."""
     if tableau.dense is None and not tableau.first_same_as_last:
         return (*tableau.every_node, 1.0)
     return tableau.every_node
@@ -36,34 +37,34 @@ def nodes_of(tableau: Tableau) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class Derivative:
-    """dy/dt at a state and the time `numbers[1]`."""
+    """dy/dt at a state and the time `size_and_times[1]`."""
 
     field: FieldGraph
 
-    def __call__(self, y: Tensor, numbers: Tensor, *tensors: Tensor) -> list[Tensor]:
-        return [self.field(numbers[1], y, tensors).contiguous()]
+    def __call__(self, y: Tensor, size_and_times: Tensor, *tensors: Tensor) -> list[Tensor]:
+        return [self.field(size_and_times[1], y, tensors).contiguous()]
 
 
 @dataclass(frozen=True)
 class Start:
-    """The derivative at the start, and the norms of it and of the state, shape `(2,)`.
+    """The derivative at the start, and the norms of state and derivative, shape `(2,)`.
 
-    Called with the state, `numbers`, rtol, atol and the tensors of the vector field.
+    Called with the state, `size_and_times`, rtol, atol and the tensors of the vector field.
     """
 
     field: FieldGraph
 
     def __call__(
-        self, y: Tensor, numbers: Tensor, rtol: Tensor, atol: Tensor, *tensors: Tensor
+        self, y: Tensor, size_and_times: Tensor, rtol: Tensor, atol: Tensor, *tensors: Tensor
     ) -> list[Tensor]:
-        derivative = self.field(numbers[1], y, tensors).contiguous()
+        derivative = self.field(size_and_times[1], y, tensors).contiguous()
         scale = y.abs() * rtol + atol
-        return [derivative, torch.stack([rms(y / scale), rms(derivative / scale)])]
+        return [derivative, torch.stack([rms_norm(y / scale), rms_norm(derivative / scale)])]
 
 
 @dataclass(frozen=True)
-class Trial:
-    """The norm of the change of the derivative along a step of Euler's method, 0-d.
+class EulerTrial:
+    """The norm of the change of the derivative in a step of Euler's method, 0-d.
 
     Called like `Start`, with the derivative after the state.
     """
@@ -74,66 +75,66 @@ class Trial:
         self,
         y: Tensor,
         first: Tensor,
-        numbers: Tensor,
+        size_and_times: Tensor,
         rtol: Tensor,
         atol: Tensor,
         *tensors: Tensor,
     ) -> list[Tensor]:
-        derivative = self.field(numbers[1], y + numbers[0] * first, tensors)
-        return [rms((derivative - first) / (y.abs() * rtol + atol))]
+        derivative = self.field(size_and_times[1], y + size_and_times[0] * first, tensors)
+        return [rms_norm((derivative - first) / (y.abs() * rtol + atol))]
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step.
+    """One explicit Runge-Kutta step.
 
-    Called with the state, its derivative (if it is given), `numbers`, the tolerances rtol and atol
-    (if the error is measured in them), and the tensors of the vector field. Returns the state at
-    the end; the derivative there, where it is the first stage of the next step; what is measured
-    of the error; and the stages, shape `(stage, n)`, if they are wanted.
+    Called with the state, its derivative (if `has_first`), `size_and_times`, the tolerances rtol
+    and atol (if the error is measured in them), and the tensors of the vector field. Returns the
+    state at the end; the derivative there, if it is the first stage of the next step; the measure
+    of the error, if any; and the stages, shape `(stage, n)`, if they are requested.
 
     Attributes:
         measure: `ratio`, the root mean square of the local error in multiples of the tolerance;
             `error`, the estimate itself; or `nothing`.
-        given: Whether the derivative at the start is known.
-        with_stages: Whether the stages are returned, those of the interpolant among them.
+        has_first: Whether the derivative at the start is an input.
+        with_stages: Whether the stages are returned, including those of the interpolant.
     """
 
     field: FieldGraph
     tableau: Tableau
     measure: str
-    given: bool
+    has_first: bool
     with_stages: bool
 
     def __call__(self, y: Tensor, *inputs: Tensor) -> list[Tensor]:
         rest = list(inputs)
-        first = rest.pop(0) if self.given else None
-        numbers = rest.pop(0)
+        first = rest.pop(0) if self.has_first else None
+        size_and_times = rest.pop(0)
         tolerances = [rest.pop(0), rest.pop(0)] if self.measure == "ratio" else []
-        end, stages = self.points(y, first, numbers, rest)
+        end, stages = self.points(y, first, size_and_times, rest)
         outputs = [end]
         if self.tableau.first_same_as_last:
             outputs.append(stages[self.tableau.stages - 1])
         if self.measure != "nothing":
             assert self.tableau.b_error is not None
-            error = numbers[0] * weighted(tuple(enumerate(self.tableau.b_error)), stages)
+            error = size_and_times[0] * weighted(tuple(enumerate(self.tableau.b_error)), stages)
             if tolerances:
                 rtol, atol = tolerances
-                error = rms(error / (torch.maximum(y.abs(), end.abs()) * rtol + atol))
+                error = rms_norm(error / (torch.maximum(y.abs(), end.abs()) * rtol + atol))
             outputs.append(error)
         if self.with_stages:
             outputs.append(torch.stack(stages).view(len(stages), -1))
         return [x.contiguous() for x in outputs]
 
     def points(
-        self, y: Tensor, first: Tensor | None, numbers: Tensor, tensors: Sequence[Tensor]
+        self, y: Tensor, first: Tensor | None, size_and_times: Tensor, tensors: Sequence[Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
         """The state at the end, and the stages.
 
         Increments are summed before they are added to the state, which rounds once.
         """
         tableau = self.tableau
-        size, *times = numbers.unbind()
+        size, *times = size_and_times.unbind()
         stages = [] if first is None else [first]
         count = len(tableau.rows) - 1 if self.with_stages else tableau.stages
         end = point = y
@@ -152,11 +153,11 @@ class Step:
 
 @dataclass(frozen=True)
 class StepGradient:
-    """The gradient of a step, which is made again from its start.
+    """The gradient of a step, which is recomputed from its start.
 
-    Called with the state, its derivative (if given), `numbers`, the gradients that arrive at what
-    the step returned (without its error), the tensors of the vector field, and the sums to which
-    the gradients of those that need one are added. Returns the gradients of the state and of its
+    Called with the state, its derivative (if given), `size_and_times`, the gradients of the step's
+    outputs (without its error), the tensors of the vector field, and the sums to which the
+    gradients of those that need one are added. Returns the gradients of the state and of its
     derivative (if given), and the sums.
     """
 
@@ -166,16 +167,16 @@ class StepGradient:
 
     def __call__(self, y: Tensor, *inputs: Tensor) -> list[Tensor]:
         step, rest = self.step, list(inputs)
-        first = [rest.pop(0)] if step.given else []
-        numbers = rest.pop(0)
+        first = [rest.pop(0)] if step.has_first else []
+        size_and_times = rest.pop(0)
         arrived = [rest.pop(0) for _ in range(self.outputs)]
-        count = len(step.field.places)
+        count = len(step.field.positions)
         tensors, sums = rest[:count], rest[count:]
 
         def outputs(y: Tensor, *moving: Tensor) -> list[Tensor]:
-            known = moving[0] if step.given else None
+            known = moving[0] if step.has_first else None
             read = replaced(tensors, self.needed, moving[len(first) :])
-            end, stages = step.points(y, known, numbers, read)
+            end, stages = step.points(y, known, size_and_times, read)
             results = [end]
             if step.tableau.first_same_as_last:
                 results.append(stages[step.tableau.stages - 1])
@@ -197,10 +198,11 @@ class StepGradient:
 
 @dataclass(frozen=True)
 class DerivativeGradient:
-    """The gradient of one evaluation at the time `numbers[1]`, added to what there is.
+    """The gradient of one evaluation, added to the gradients so far.
 
-    Called with the state, `numbers`, the gradient of the derivative, that of the state so far, the
-    tensors of the vector field and the sums; returns the gradient of the state and the sums.
+    Called with the state, `size_and_times`, whose second entry is the time of the evaluation, the
+    gradient of the derivative, that of the state so far, the tensors of the vector field and the
+    sums; returns the gradient of the state and the sums.
     """
 
     is_gradient: ClassVar[bool] = True
@@ -208,13 +210,13 @@ class DerivativeGradient:
     needed: tuple[int, ...]
 
     def __call__(
-        self, y: Tensor, numbers: Tensor, arrived: Tensor, grad_y: Tensor, *inputs: Tensor
+        self, y: Tensor, size_and_times: Tensor, arrived: Tensor, grad_y: Tensor, *inputs: Tensor
     ) -> list[Tensor]:
-        count = len(self.field.places)
+        count = len(self.field.positions)
         tensors, sums = inputs[:count], inputs[count:]
 
         def derivative(y: Tensor, *moving: Tensor) -> Tensor:
-            return self.field(numbers[1], y, replaced(tensors, self.needed, moving))
+            return self.field(size_and_times[1], y, replaced(tensors, self.needed, moving))
 
         pull = pullback(derivative, y, *(tensors[i] for i in self.needed))
         moved, *grads = pull(arrived)
@@ -223,14 +225,14 @@ class DerivativeGradient:
 
 
 def pullback(function: Callable[..., Any], *inputs: Tensor) -> Callable[..., Sequence[Tensor]]:
-    """The product with the transposed Jacobian at `inputs`."""
+    """The function that multiplies by the transposed Jacobian at `inputs`."""
     found: Any = torch.func.vjp(function, *inputs)
     pull: Callable[..., Sequence[Tensor]] = found[1]
     return pull
 
 
 def weighted(terms: Terms, stages: Sequence[Tensor]) -> Tensor:
-    """A sum of stages by their weights."""
+    """The weighted sum of stages."""
     parts = [stages[j] if weight == 1.0 else stages[j] * weight for j, weight in terms if weight]
     total = parts[0]
     for part in parts[1:]:
@@ -238,16 +240,11 @@ def weighted(terms: Terms, stages: Sequence[Tensor]) -> Tensor:
     return total
 
 
-def rms(x: Tensor) -> Tensor:
-    """Root mean square, 0-d."""
-    return torch.linalg.vector_norm(x) / x.numel() ** 0.5
-
-
 def replaced(
-    tensors: Sequence[Tensor], places: Sequence[int], others: Sequence[Tensor]
+    tensors: Sequence[Tensor], positions: Sequence[int], others: Sequence[Tensor]
 ) -> list[Tensor]:
-    """The tensors with others at some places."""
+    """Copy the list of tensors, with others at some positions."""
     result = list(tensors)
-    for place, other in zip(places, others, strict=True):
-        result[place] = other
+    for position, other in zip(positions, others, strict=True):
+        result[position] = other
     return result

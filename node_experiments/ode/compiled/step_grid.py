@@ -1,4 +1,4 @@
-"""The grid of fixed steps, made once for all solves that have it."""
+"""Grids of fixed steps, computed once for all solves that share them."""
 
 from __future__ import annotations
 
@@ -15,39 +15,42 @@ from torch import Tensor
 from ..fixed_grid import FixedGrid
 from ..solver import Solver
 
-__all__ = ["StepGrid", "grid_of"]
+__all__ = ["StepGrid", "make_step_grid"]
 
 
 class StepGrid(NamedTuple):
     """All steps of a solve.
 
     Attributes:
-        starts, sizes: Time and size of each step.
-        smallest, largest: Of the sizes.
-        numbers: Of each step its size and the times of its stages, shape `(1 + stage,)`.
-        outputs: Which ends of steps are output times, counted from the initial state as 0.
+        starts, sizes: Start time and size of each step.
+        smallest, largest: The smallest and the largest |size|.
+        sizes_and_times: For each step, its size and the times of its stages, shape `(1 + stage,)`.
+        outputs: Indices of the steps that end at output times, counted from 1; 0 is the start.
     """
 
     starts: list[float]
     sizes: list[float]
     smallest: float
     largest: float
-    numbers: Sequence[Tensor]
+    sizes_and_times: Sequence[Tensor]
     outputs: list[int]
 
 
-def grid_of(
+def make_step_grid(
     solver: Solver,
     times: Sequence[float],
     nodes: tuple[float, ...],
     like: Tensor,
     resolution: float,
 ) -> StepGrid | None:
-    """The steps of a fixed-step solve; None where an output time is inside of one.
+    """Return the steps of a fixed-step solve, from a cache if it was made for these settings.
+
+    None if the end is infinite, if an output time is inside a step, or if a step is shorter than
+    the precision of the time.
 
     Args:
-        nodes: Of the stages.
-        like: A state.
+        nodes: Nodes of the stages.
+        like: An example state.
         resolution: Relative precision of the output times.
     """
     given = solver.num_steps, solver.step_size, tuple(solver.step_t)
@@ -76,7 +79,7 @@ def _grid(
         t, end = grid.t, grid.t_next
         least = 4 * sys.float_info.epsilon * max(abs(t), abs(end))
         if not (abs(end - t) > least or grid.at_stop):
-            return None  # the longer path says what is wrong
+            return None  # the loop in `integrate` reports what is wrong
         starts.append(t)
         sizes.append(end - t)
         if end == times[len(outputs)]:
@@ -86,13 +89,13 @@ def _grid(
         grid.judge(end - t, 0.0)
     if len(outputs) != len(times):
         return None
-    # They are kept for solves that may record a graph.
+    # They are cached, and other solves with the same grid may record a graph.
     with torch.inference_mode(False):
         t0, h, c = (
-            torch.tensor(numbers, dtype=torch.float64, device="cpu")
-            for numbers in (starts, sizes, nodes)
+            torch.tensor(values, dtype=torch.float64, device="cpu")
+            for values in (starts, sizes, nodes)
         )
-        numbers = torch.cat([h.unsqueeze(1), t0.unsqueeze(1) + h.unsqueeze(1) * c], 1)
-        rows = numbers.to(device, dtype).unbind()
+        table = torch.cat([h.unsqueeze(1), t0.unsqueeze(1) + h.unsqueeze(1) * c], 1)
+        rows = table.to(device, dtype).unbind()
     absolute = [abs(size) for size in sizes]
     return StepGrid(starts, sizes, min(absolute), max(absolute), rows, outputs)

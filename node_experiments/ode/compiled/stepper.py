@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..methods.base import Interpolant, Stepper
 from ..methods.butcher_tableau import Tableau
+from ..methods.explicit_runge_kutta import EndDerivatives
 from ..methods.interpolation import hermite_interpolation, runge_kutta_interpolation
 from ..norms import ErrorRatio
 from ..solution import StepCounts
@@ -19,14 +20,14 @@ from ..solver import Solver
 from ..step_size_control import step_after_trial, trial_step
 from .capture import CapturedField
 from .lowering import Compiled, Lowering
-from .step_graphs import Derivative, Start, Step, Trial, nodes_of
+from .step_graphs import Derivative, EulerTrial, Start, Step, nodes_of
 from .step_grid import StepGrid
 
 __all__ = ["Compilation", "CompiledSteps", "compiled_function", "measured"]
 
 
 class Compilation(NamedTuple):
-    """A vector field that was captured, and how functions of it are compiled."""
+    """A captured vector field, and the compiler of functions of it."""
 
     field: CapturedField
     lower: Lowering
@@ -41,7 +42,7 @@ class Compilation(NamedTuple):
         tolerances: tuple[float | Tensor, float | Tensor] | None,
         keeps_stages: bool,
     ) -> CompiledSteps:
-        """Steps of a method; see `CompiledSteps`."""
+        """Create a stepper of a method; see `CompiledSteps`."""
         return CompiledSteps(
             self,
             tableau,
@@ -56,37 +57,37 @@ class Compilation(NamedTuple):
 def compiled_function(
     compilation: Compilation, function: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor]
 ) -> Compiled:
-    """A function of the captured vector field, compiled when it is first asked for.
+    """Return a function of the captured vector field, compiled when it is first requested.
 
     Args:
         function: A dataclass, equal to others that compute the same.
-        inputs: Examples.
+        inputs: Example inputs.
     """
-    known = compilation.field.graph.known
+    compiled = compilation.field.graph.compiled
     key = (function, tuple((x.shape, x.dtype) for x in inputs))
-    if key not in known:
-        known[key] = compilation.lower(function, inputs)
-    return known[key]
+    if key not in compiled:
+        compiled[key] = compilation.lower(function, inputs)
+    return compiled[key]
 
 
-class CompiledSteps(Stepper):
+class CompiledSteps(EndDerivatives[float], Stepper):
     """Explicit Runge-Kutta steps, each one call of compiled code, without a graph.
 
     Args:
         tableau: The method.
-        like: A state; its shape, dtype and device are those of all states.
+        like: An example state, with the shape, dtype and device of all states.
         counts: Where evaluations are counted.
         adaptive: Whether errors are estimated.
-        tolerances: rtol and atol, if the steps measure their errors in them; shapes that broadcast
-            to a state.
-        keeps_stages: Whether outputs inside of most steps are expected.
+        tolerances: rtol and atol, if the steps measure their errors in them; their shapes
+            broadcast to a state.
+        keeps_stages: Whether outputs inside most steps are expected.
 
     Attributes:
-        measures: Whether the steps measure their errors, as `ratio`.
-        needs_first: Whether steps are given the derivative at their start.
-        nodes: Where in a step `numbers` has times.
-        first: The derivative that the last step was given at its start, if any.
-        numbers: Its size and the times of its stages.
+        measures_error: Whether the steps measure their errors, as `ratio`.
+        needs_first: Whether steps take the derivative at their start as an input.
+        nodes: Nodes of the times in `size_and_times`.
+        first: The derivative that the last step took as an input, if any.
+        size_and_times: Size of the last step and the times of its stages.
     """
 
     def __init__(
@@ -104,16 +105,16 @@ class CompiledSteps(Stepper):
         self._compilation, self._adaptive = compilation, adaptive
         self._dtype, self._device = like.dtype, like.device
         self._tensors = [x.detach() for x in compilation.field.tensors]
-        self.measures = adaptive and tolerances is not None
+        self.measures_error = adaptive and tolerances is not None
         self._tolerances: list[Tensor] = []
-        if self.measures:
+        if self.measures_error:
             assert tolerances is not None
             self._tolerances = [
                 x.view_as(like) if isinstance(x, Tensor) else like.new_tensor(x)
                 for x in tolerances
             ]
         self._tail = [*self._tolerances, *self._tensors]
-        self._measure = "nothing" if not adaptive else "ratio" if self.measures else "error"
+        self._measure = "nothing" if not adaptive else "ratio" if self.measures_error else "error"
         self._keeps_stages = keeps_stages and tableau.dense is not None and not tableau.dense_a
         self._carries = tableau.first_same_as_last
         self.needs_first = adaptive or self._carries
@@ -121,41 +122,27 @@ class CompiledSteps(Stepper):
         self._functions: dict[bool, Compiled] = {}
         self._stages: Tensor | None = None
         self.first: Tensor | None = None
-        self.numbers = like.new_zeros(())
+        self.size_and_times = like.new_zeros(())
         self.ratio = like.new_zeros(())
         self.reset()
 
-    def reset(self) -> None:
-        # Where the last step started and ended, and the derivatives there.
-        self._start: Tensor | None = None
-        self._end: Tensor | None = None
-        self._at_start: Tensor | None = None
-        self._at_end: Tensor | None = None
-
     def accept(self, h: float) -> None:
-        """There is nothing to remember."""
+        """Do nothing: these steps keep no history."""
         return
 
-    def numbers_of(self, t: float, h: float) -> Tensor:
+    def pack_size_and_times(self, t: float, h: float) -> Tensor:
         """The size of a step and the times of its stages, shape `(1 + stage,)`."""
         return self._on_device([h, *map(t.__add__, map(h.__mul__, self.nodes))])
 
     def _on_device(self, numbers: list[float]) -> Tensor:
         if self._device.type == "cpu":
             return torch.tensor(numbers, dtype=self._dtype, device="cpu")
-        # From pinned memory a device takes them while the host continues.
+        # The copy from pinned memory runs while the host continues.
         pinned = self._device.type == "cuda"
         host = torch.tensor(numbers, dtype=self._dtype, device="cpu", pin_memory=pinned)
         return host.to(self._device, non_blocking=True)
 
-    def derivative(self, t: float, y: Tensor) -> Tensor:
-        if y is self._end and self._at_end is not None:
-            return self._at_end
-        if y is not self._start or self._at_start is None:
-            self._start, self._at_start = y, self.probe(t, y)
-        return self._at_start
-
-    def probe(self, t: float, y: Tensor) -> Tensor:
+    def evaluate(self, t: float, y: Tensor) -> Tensor:
         self.counts.evaluations += 1
         function = Derivative(self._compilation.field.graph)
         inputs = [y, self._on_device([0.0, t]), *self._tensors]
@@ -166,65 +153,64 @@ class CompiledSteps(Stepper):
         first = self._at_end if y is self._end else self._at_start if y is self._start else None
         if first is None and self.needs_first:
             first = self.derivative(t, y)
-        numbers = self.numbers_of(t, h)
-        given = first is not None
-        inputs = [y, numbers, *self._tail]
+        size_and_times = self.pack_size_and_times(t, h)
+        has_first = first is not None
+        inputs = [y, size_and_times, *self._tail]
         if first is not None:
             inputs.insert(1, first)
-        function = self._functions.get(given)
+        function = self._functions.get(has_first)
         if function is None:
-            function = self._functions[given] = self._compiled(given, self._keeps_stages, inputs)
+            function = self._compiled(has_first, self._keeps_stages, inputs)
+            self._functions[has_first] = function
         end, *others = function(inputs)
-        self.counts.evaluations += self.tableau.stages - given
+        self.counts.evaluations += self.tableau.stages - has_first
         self._start, self._at_start, self._end = y, first, end
         self._at_end = others.pop(0) if self._carries else None
-        if self.measures:
+        if self.measures_error:
             self.ratio = others.pop(0)
         elif self._adaptive:
             self.error = others.pop(0)
         self._stages = others.pop() if self._keeps_stages else None
-        self.first, self.numbers = first, numbers
+        self.first, self.size_and_times = first, size_and_times
         return end
 
     def steps(self, y: Tensor, grid: StepGrid) -> tuple[list[Tensor], list[Tensor]]:
-        """All fixed steps from `y`.
+        """Take all steps of a fixed grid from `y`.
 
         Returns:
-            The states at the ends of all steps, the initial one first, and the derivatives that
-            the steps were given, if they are.
+            The states at the ends of all steps, after the initial one, and the derivatives at the
+            starts of all steps, if the steps take them as inputs.
         """
         states, firsts, tail = [y], [], self._tail
         if self.needs_first:
             first = self.derivative(grid.starts[0], y)
-            function = self._stepping([y, first, grid.numbers[0], *tail])
-            for numbers in grid.numbers:
+            function = self._stepping([y, first, grid.sizes_and_times[0], *tail])
+            for size_and_times in grid.sizes_and_times:
                 firsts.append(first)
-                y, first = function([y, first, numbers, *tail])
+                y, first = function([y, first, size_and_times, *tail])
                 states.append(y)
         else:
-            function = self._stepping([y, grid.numbers[0], *tail])
-            for numbers in grid.numbers:
-                (y,) = function([y, numbers, *tail])
+            function = self._stepping([y, grid.sizes_and_times[0], *tail])
+            for size_and_times in grid.sizes_and_times:
+                (y,) = function([y, size_and_times, *tail])
                 states.append(y)
-        counts, steps = self.counts, len(grid.sizes)
-        counts.evaluations += steps * (self.tableau.stages - self.needs_first)
-        counts.accepted += steps
-        counts.smallest_step = min(counts.smallest_step, grid.smallest)
-        counts.largest_step = max(counts.largest_step, grid.largest)
+        steps = len(grid.sizes)
+        self.counts.evaluations += steps * (self.tableau.stages - self.needs_first)
+        self.counts.accept_steps(steps, grid.smallest, grid.largest)
         return states, firsts
 
     def _stepping(self, inputs: Sequence[Tensor]) -> Compiled:
         return self._compiled(self.needs_first, False, inputs)
 
-    def _compiled(self, given: bool, with_stages: bool, inputs: Sequence[Tensor]) -> Compiled:
+    def _compiled(self, has_first: bool, with_stages: bool, inputs: Sequence[Tensor]) -> Compiled:
         graph = self._compilation.field.graph
-        function = Step(graph, self.tableau, self._measure, given, with_stages)
+        function = Step(graph, self.tableau, self._measure, has_first, with_stages)
         return compiled_function(self._compilation, function, inputs)
 
     def interpolant(self, t: float, h: float, y0: Tensor, y1: Tensor) -> Interpolant:
         tableau = self.tableau
         if tableau.dense is None:
-            end = self._derivative_at_end(t, h, y1)
+            end = self.derivative_at_end(t, h, y1)
             first = self.first
             if first is None:
                 first = self._stages_of(y0)[0].view_as(y0)
@@ -236,21 +222,15 @@ class CompiledSteps(Stepper):
         return partial(runge_kutta_interpolation, tableau, y0, stages, h)
 
     def _stages_of(self, y0: Tensor) -> Tensor:
-        """The stages of the last step and of its interpolant, shape `(stage, n)`, made again."""
-        given = [] if self.first is None else [self.first]
-        inputs = [y0, *given, self.numbers, *self._tail]
-        return self._compiled(bool(given), True, inputs)(inputs)[-1]
-
-    def _derivative_at_end(self, t: float, h: float, y1: Tensor) -> Tensor:
-        """dy/dt at the end of the last step, kept for the next one."""
-        if self._at_end is None or self._end is not y1:
-            self._end, self._at_end = y1, self.probe(t + h, y1)
-        return self._at_end
+        """Recompute the stages of the last step and of its interpolant, shape `(stage, n)`."""
+        first = [] if self.first is None else [self.first]
+        inputs = [y0, *first, self.size_and_times, *self._tail]
+        return self._compiled(bool(first), True, inputs)(inputs)[-1]
 
     def first_step(
         self, times: Sequence[float], y0: Tensor, error_order: int, max_step: float
     ) -> float:
-        """The size of the first step; see `step_size_control.first_steps`."""
+        """Size of the first step; see `step_size_control.first_steps`."""
         graph, t0, span = self._compilation.field.graph, times[0], times[-1] - times[0]
         longest = min(abs(span), max_step)
         inputs = [y0, self._on_device([0.0, t0]), *self._tail]
@@ -264,14 +244,14 @@ class CompiledSteps(Stepper):
             return h
         signed = math.copysign(h, span)
         inputs = [y0, first, self._on_device([signed, t0 + signed]), *self._tail]
-        trial = compiled_function(self._compilation, Trial(graph), inputs)
+        trial = compiled_function(self._compilation, EulerTrial(graph), inputs)
         self.counts.evaluations += 1
         (change,) = trial(inputs)
         return step_after_trial(h, d1, float(change), error_order, longest)
 
 
 class MeasuredRatio(ErrorRatio):
-    """The error of a step that the step itself measured."""
+    """The error ratio of a step that the step itself measured."""
 
     def __init__(self, stepper: CompiledSteps):
         self._stepper: CompiledSteps = stepper
@@ -287,7 +267,7 @@ class MeasuredRatio(ErrorRatio):
 def measured(
     stepper: Stepper, times: Sequence[float], y0: Tensor, error_order: int, solver: Solver
 ) -> tuple[float, MeasuredRatio]:
-    """The size of the first step, and the errors of all, of steps that measure them."""
+    """Size of the first step, and error ratios, for steps that measure their errors."""
     assert isinstance(stepper, CompiledSteps)
     h = solver.first_step
     if h is None:

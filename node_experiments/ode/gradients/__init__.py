@@ -1,4 +1,4 @@
-"""Gradient methods, one file each, which is imported when its method is first asked for."""
+"""Gradient methods, one per file; each file is imported when its method is first used."""
 
 from __future__ import annotations
 

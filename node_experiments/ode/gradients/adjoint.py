@@ -8,7 +8,7 @@ evaluations, and one call yields all gradients:
     dL/dt_i = dL/dy(t_i) f(t_i, y(t_i)),    dL/dt_0 = -a(t_0) f(t_0, y(t_0)).
 
 At every output time the adjoint jumps by the gradient that arrives there. The parameter gradients
-do not feed back into the solution, so they are a quadrature beside it and not part of its state.
+do not feed back into the solution, so they are quadratures along it and not part of its state.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..methods.registry import METHODS, nearest
 from ..problem import Problem
 from ..solution import Trajectory
 from ..solver import Solver
-from .augmented_solve import AugmentedSolve, ReadAfterAll
+from .augmented_solve import AugmentedSolve, UnexpectedRead
 from .backward_pass import backward_pass
 from .base import Gradient
 
@@ -36,37 +36,37 @@ __all__ = ["Adjoint"]
 
 @dataclass(frozen=True)
 class Adjoint(Gradient):
-    """The paper's gradient: within the solver's tolerance, in constant memory.
+    """The gradient of the paper: accurate to the solver's tolerance, in constant memory.
 
     Attributes:
-        rtol, atol: Tolerances of the backward solve, one or several as those of a `Solver`; those
-            of the forward solve when None. The absolute one is in the units of the state and of
-            the gradient alike, as in the paper: for gradients much smaller than `atol` the state
-            alone decides the steps.
-        seminorm: Measure the parameter gradients against 30 times the tolerance (Kidger et al.
-            2021 leave them out of the error norm altogether): they do not feed back into the
-            solution, and mostly are as smooth. Adams methods and those of SciPy measure them
-            like the state in any case.
-        method: Method of the backward solve. When None it is that of the forward solve; but where
-            outputs are closer than its steps did, every interval costs a whole step, and a method
-            of low order with cheaper steps is taken as long as one of them is enough.
-            A fixed step is that of the forward solve.
-        state_tolerance: Error of the state that is solved backwards, relative to its
-            size, above which a warning says so.
+        rtol, atol: Tolerances of the backward solve, numbers or sequences as in `Solver`; those
+            of the forward solve when None. As in the paper, `atol` applies to the state and to
+            the adjoint alike, whatever their units: where gradients are much smaller than `atol`,
+            the state alone determines the steps.
+        seminorm: Measure the errors of the parameter gradients against 30 times the tolerance:
+            they do not feed back into the solution, and are mostly as smooth. (Kidger et al. 2021
+            leave them out of the error norm altogether.) Adams methods and those of SciPy always
+            measure them like the state.
+        method: Method of the backward solve. When None, that of the forward solve; but where
+            outputs are closer together than its steps, every interval costs a whole step, and a
+            low-order method with cheaper steps is used as long as one such step is enough.
+            A fixed step size is that of the forward solve.
+        state_tolerance: Relative error of the state that is solved backwards above which a
+            warning is issued.
         solver: The whole solver of the backward solve (method, tolerances, step size, limits),
             instead of one derived from that of the forward solve by the options above.
-        norm: Norm of the errors of the augmented state, called with the state, the adjoint (of
-            the structure of the state), and a tuple of the parameter gradients, all in multiples
-            of their tolerances; returns a 0-d tensor. When None the state and the adjoint are
-            each measured by the norm of the forward solve, and the parameter gradients by their
-            root mean square, in multiples of 30 tolerances with `seminorm`.
-        watch: Called with every step of the backward solve, as (t, h, (state, adjoint),
-            accepted), where h has the sign of the direction.
-        zeros_for_unread: Give parameters within reach of the vector field that it was not seen to
-            read a gradient of zeros, as torchdiffeq does, and not None.
+        norm: Error norm of the augmented state. It is called with the errors of the state, of the
+            adjoint (in the structure of the state) and of the parameter gradients (a tuple), all
+            in multiples of their tolerances, and returns a 0-d tensor. When None, the state and
+            the adjoint are each measured by the norm of the forward solve, and the parameter
+            gradients by their root mean square, in multiples of 30 tolerances with `seminorm`.
+        watch: Called for every step of the backward solve with (t, h, (state, adjoint),
+            accepted), where the sign of h is the direction.
+        materialize_grads: Return gradients of zeros, as torchdiffeq does, and not None for
+            parameters that the vector field could read but was not seen to read.
 
     Raises:
-        ValueError: A negative tolerance, an unknown method, or options that exclude each other.
+        ValueError: A negative tolerance, an unknown method, or mutually exclusive options.
 
     Example:
         >>> gradient = Adjoint(solver=Solver("rk4", step_size=0.05))  # for any forward solve
@@ -82,7 +82,7 @@ class Adjoint(Gradient):
     solver: Solver | None = None
     norm: Callable[[Any, Any, tuple[Tensor, ...]], Tensor] | None = None
     watch: Callable[[float, float, tuple[Any, Any], bool], None] | None = None
-    zeros_for_unread: bool = False
+    materialize_grads: bool = False
 
     def __post_init__(self) -> None:
         if not self.state_tolerance >= 0:
@@ -114,21 +114,21 @@ class Adjoint(Gradient):
             )
 
     @property
-    def chooses_method(self) -> bool:
-        """Whether the method of the backward solve was asked for."""
+    def method_is_chosen(self) -> bool:
+        """Whether the user chose the method of the backward solve."""
         return self.method is not None or self.solver is not None
 
-    def measures_all(self, problem: Problem) -> bool:
-        """Whether all parameter gradients have a place in the norm or the tolerances."""
+    def needs_all_gradients(self, problem: Problem) -> bool:
+        """Whether the norm or the tolerances are defined on all parameter gradients."""
         solver = self.backward_solver(problem.solver, problem.times)
         single = all(isinstance(x, float | int) for x in (solver.rtol, solver.atol))
         return self.norm is not None or not single
 
     def backward_solver(self, solver: Solver, times: Sequence[float]) -> Solver:
-        """The solver of the backward solve: the given one, or that of the forward solve changed.
+        """The solver of the backward solve: the given one, or the forward solver with changes.
 
         Raises:
-            ValueError: A method that needs a step size where there is none.
+            ValueError: The method needs a step size and has none.
         """
         if self.solver is not None:
             solver = self.solver
@@ -151,16 +151,16 @@ class Adjoint(Gradient):
         """States at the output times that were reached, shape `(time, *state)`.
 
         Raises:
-            ValueError: A symplectic method, for the augmented system is not separable; or a
-                method that needs a step size, or has its own norm, where that does not fit.
+            ValueError: A symplectic method, since the augmented system is not separable; a
+                method that needs a step size and has none; or `norm` or `watch` with SciPy.
         """
-        # Before the forward solve, for it may reject the options.
+        # Before the forward solve, since this may reject the options.
         method = self.backward_solver(problem.solver, problem.times).method
         family = METHODS[method].family
         if family == "scipy" and (self.norm or self.watch):
             raise ValueError(
                 f"the backward solve by {method!r} cannot take gradient.norm and gradient.watch, "
-                "for SciPy measures errors and chooses steps; leave them out, or set "
+                "since SciPy measures errors and chooses steps; leave them out, or set "
                 "gradient.method"
             )
         if family == "symplectic":
@@ -201,16 +201,16 @@ class _Solve(torch.autograd.Function):
         problem, options = ctx.problem, ctx.options
         solver = options.backward_solver(problem.solver, problem.times)
         inputs = problem.inputs
-        known = {*map(id, inputs if options.measures_all(problem) else problem.read_inputs)}
+        known = {*map(id, inputs if options.needs_all_gradients(problem) else problem.read_inputs)}
         read = {i for i, x in enumerate(inputs) if id(x) in known}
         while True:
             backward_solve = AugmentedSolve(
-                problem, options, ys, grad_ys, solver, options.chooses_method, sorted(read)
+                problem, options, ys, grad_ys, solver, options.method_is_chosen, sorted(read)
             )
-            backward_solve.expect(ctx.end)
+            backward_solve.set_expected_derivative(ctx.end)
             try:
                 grads = backward_solve.solve(needs_grad_t=ctx.needs_input_grad[4])
-            except ReadAfterAll as late:
-                read.add(late.place)
+            except UnexpectedRead as unexpected:
+                read.add(unexpected.index)
             else:
                 return None, None, None, *grads

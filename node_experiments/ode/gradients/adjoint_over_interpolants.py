@@ -2,13 +2,14 @@
 
 The parameter gradients, integrals of a df/dtheta, are Gauss quadratures over the backward steps
 (the GaussAdjoint of SciMLSensitivity). Those steps are as long as the adjoint allows; where
-df/dtheta changes faster, a step is halved for its quadrature alone until that meets the tolerance.
+df/dtheta changes faster, a step is bisected, for the quadrature alone, until the tolerance is met.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,19 +18,19 @@ from torch import Tensor
 from ..methods.base import Stepper
 from ..problem import Observe, Problem
 from ..solver import Solver
-from ..vector_field import Dynamics
-from .backward_pass import Evaluator, Pullback
+from ..vector_field import Dynamics, compute_stage_times
+from .backward_pass import Evaluator, VJPAccumulator
 from .backward_solve import BackwardSolve, strictest
 from .gauss_panels import GaussPanels, Gradients
 
 __all__ = ["AdjointOverInterpolants", "StoredSolution"]
 
 
-HALVINGS = 16  # of a backward step, at most
+HALVINGS = 16  # at most, of a backward step
 
 
 class StoredSolution:
-    """The forward solution as a function of a time."""
+    """The forward solution as a function of time."""
 
     def __init__(
         self,
@@ -53,17 +54,17 @@ class StoredSolution:
 
 
 class AdjointDynamics(Dynamics):
-    """a -> -a df/dy(t, y(t)): the state of this solve, `y` to the step that calls, is the adjoint.
+    """The adjoint equation a -> -a df/dy(t, y(t)); the adjoint is the argument `y` of a call.
 
-    It knows nothing of the solve that uses it: in a cycle of references with it, the interpolants
-    would stay until the garbage collector came.
+    It does not refer to the solve that uses it: in a reference cycle the interpolants would stay
+    in memory until the garbage collector runs.
     """
 
     def __init__(self, evaluate: Evaluator, solution: StoredSolution, shape: torch.Size):
         self._evaluate, self._solution, self._shape = evaluate, solution, shape
 
     def __call__(self, t: Tensor, y: Tensor, *args: Any) -> Tensor:
-        time = float(t)  # one of `host_times`
+        time = float(t)  # made by `host_time`
         adjoint = y.view(self._shape)
         grad_y = None
         _, leaf, f = self._evaluate.at(time, self._solution(time))
@@ -79,13 +80,8 @@ class AdjointDynamics(Dynamics):
 
 
 def host_time(t: float) -> Tensor:
-    """A time in double precision on the host, whatever the state is."""
+    """A time in double precision on the host, whatever dtype and device the state has."""
     return torch.tensor(t, dtype=torch.float64, device="cpu")
-
-
-def host_times(t: float, h: float, nodes: Sequence[float]) -> tuple[list[Tensor], float]:
-    """Times of stages in double precision on the host."""
-    return [host_time(t + c * h) for c in nodes], h
 
 
 class AdjointOverInterpolants(BackwardSolve):
@@ -93,7 +89,7 @@ class AdjointOverInterpolants(BackwardSolve):
 
     Args:
         solution: The forward solution.
-        solver, by_choice: See `BackwardSolve`.
+        solver, method_is_chosen: See `BackwardSolve`.
         quadrature_points: Gauss points of each backward step.
     """
 
@@ -104,31 +100,31 @@ class AdjointOverInterpolants(BackwardSolve):
         grad_ys: Tensor,
         solution: StoredSolution,
         solver: Solver,
-        by_choice: bool,
+        method_is_chosen: bool,
         quadrature_points: int,
     ):
         self._solution = solution
         self._panels = GaussPanels(quadrature_points)
-        self._variation = 0.0  # of the parameter gradients: the sum of all terms' sizes
+        self._variation = 0.0  # of the parameter gradients: sum of the sizes of all terms
         self._evaluate = Evaluator(problem)
-        self._pullback = Pullback(self._evaluate)
-        super().__init__(problem, ys, grad_ys, solver, by_choice)
+        self._vjp = VJPAccumulator(self._evaluate)
+        super().__init__(problem, ys, grad_ys, solver, method_is_chosen)
 
     def _prepare(self) -> None:
         self._state = self._adjoint = self._ys.new_zeros(self._problem.y0.numel())
         self._quadrature = self._ys.new_zeros(0)
         self._dynamics = AdjointDynamics(self._evaluate, self._solution, self._shape)
-        self._time, self._clock = host_time, host_times
+        self._time, self._stage_times = host_time, partial(compute_stage_times, host_time)
         self._linearize = self._problem.linearize  # for implicit methods, which are rejected
-        self._rtol = self._problem.spread(self._chosen.rtol)
-        self._atol = self._problem.spread(self._chosen.atol)
+        self._rtol = self._problem.per_component(self._chosen.rtol)
+        self._atol = self._problem.per_component(self._chosen.atol)
         self._quadrature_tolerances = strictest(self._rtol), strictest(self._atol)
 
     def _observer(self) -> Observe | None:
         return self._add_to_quadratures if self._evaluate.inputs else None
 
     def _finish(self) -> list[Tensor | None]:
-        return self._pullback.grads
+        return self._vjp.grads
 
     def _add_to_quadratures(
         self, step: Stepper, t: float, h: float, a: Tensor, a1: Tensor
@@ -136,16 +132,16 @@ class AdjointOverInterpolants(BackwardSolve):
         adjoint_at = step.interpolant(t, h, a, a1)
 
         def terms(start: float, end: float) -> list[Gradients]:
-            """The terms of the quadrature over a part of the step, in fractions of it."""
+            """Terms of the quadrature over a part of the step, given as fractions of it."""
             nodes, weights = self._panels.between(start, end)
             found = []
             for node, weight, adjoint in zip(nodes, weights, adjoint_at(nodes), strict=True):
-                # Backwards in time h is negative, and the integral goes forwards.
+                # h is negative when solving backwards in time, and the integral runs forwards.
                 cotangent = (adjoint * (-h * weight)).view(self._shape)
                 found.append(self._parameter_gradients(t + node * h, cotangent))
             return found
 
-        # Samples as wide apart as many forward steps could miss what those steps saw.
+        # Nodes many forward steps apart could miss what those steps resolved.
         parts = max(1, round(self._solution.steps_between(t, t + h) / 2))
         for i in range(parts):
             self._integrate(terms, i / parts, (i + 1) / parts, HALVINGS)
@@ -154,7 +150,7 @@ class AdjointOverInterpolants(BackwardSolve):
     def _integrate(
         self, terms: Callable[[float, float], list[Gradients]], start: float, end: float, left: int
     ) -> None:
-        """Add the quadrature over a part of a step, by halves where it is not accurate."""
+        """Add the quadrature over a part of a step, bisecting it where it is inaccurate."""
         found = terms(start, end)
         if left and not self._solver.fixed_steps and self._panels.estimates_errors:
             size, error = self._panels.size_and_error(found)
@@ -167,10 +163,10 @@ class AdjointOverInterpolants(BackwardSolve):
                 return
             self._variation += size
         for grads in found:
-            self._pullback.accumulate(grads)
+            self._vjp.accumulate(grads)
 
     def _parameter_gradients(self, time: float, cotangent: Tensor) -> Gradients:
-        """The vector-Jacobian products with the inputs of the vector field, None for zeros."""
+        """Vector-Jacobian products for the inputs of the vector field; None for zeros."""
         self._counts.evaluations += 1
         _, _, f = self._evaluate.at(time, self._solution(time))
         if not f.requires_grad:

@@ -1,15 +1,16 @@
 """The augmented system of the adjoint method, solved backwards: state, adjoint and quadratures.
 
-The state is known at every output time and set to what is known, so that the errors of solving it
-backwards do not add up. Between two outputs it is only as good as the backward solve, which on a
-problem that forgets its past can be arbitrarily bad: how far it was off is measured, and a warning
-says so.
+The state is reset to its known value at every output time, so that errors of the backward solve do
+not add up. Between two outputs it is only as accurate as the backward solve, which can be
+arbitrarily bad for a problem that forgets its past: the error is measured, and a warning is issued
+if it is too large.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -19,14 +20,14 @@ from ..methods.registry import METHODS
 from ..norms import rms_norm, scaled
 from ..problem import Problem, Watch
 from ..solver import Solver
-from ..vector_field import Dynamics
-from .backward_pass import Evaluator, reject_another_field
+from ..vector_field import Dynamics, compute_stage_times
+from .backward_pass import Evaluator, check_same_derivative
 from .backward_solve import BackwardSolve
 
 if TYPE_CHECKING:
     from ..methods.newton import AugmentedLinearization
 
-__all__ = ["AugmentedSolve", "ReadAfterAll", "real_view"]
+__all__ = ["AugmentedSolve", "UnexpectedRead", "real_view"]
 
 
 class AdjointOptions(Protocol):
@@ -41,37 +42,38 @@ class AdjointOptions(Protocol):
     @property
     def watch(self) -> Callable[[float, float, tuple[Any, Any], bool], None] | None: ...
     @property
-    def zeros_for_unread(self) -> bool: ...
+    def materialize_grads(self) -> bool: ...
 
 
-LOOSE = 30  # a seminorm's tolerance of the parameter gradients, in multiples of the state's
+# With a seminorm, tolerance of the parameter gradients in multiples of the state's.
+SEMINORM_FACTOR = 30
 
 
-class ReadAfterAll(Exception):
-    """The vector field reads an input that it was not seen to read before.
+class UnexpectedRead(Exception):
+    """The vector field reads an input that it had not been seen to read before.
 
     Attributes:
-        place: Its place among the inputs.
+        index: Index of the input.
     """
 
-    def __init__(self, place: int):
-        super().__init__(place)
-        self.place = place
+    def __init__(self, index: int):
+        super().__init__(index)
+        self.index = index
 
 
 class AugmentedDynamics(Dynamics):
-    """(y, a) -> (f, -a df/dy), with -a df/dtheta beside it: one evaluation and one product.
+    """The augmented system (y, a) -> (f, -a df/dy) of Chen et al. 2018, appendix B.1.
 
-    The augmented system of Chen et al. 2018, appendix B.1.
+    The integrand -a df/dtheta comes from the same evaluation and vector-Jacobian product.
 
     Args:
-        read: Places of the inputs that have a part in -a df/dtheta.
+        read: Indices of the inputs whose gradients are part of -a df/dtheta.
 
     Attributes:
-        expected: dy/dt where the backward solve starts, if the forward solve knows it.
+        expected: dy/dt at the start of the backward solve, if the forward solve knows it.
 
     Raises:
-        ReadAfterAll: The vector field reads another input.
+        UnexpectedRead: The vector field reads another input.
     """
 
     def __init__(self, problem: Problem, read: Sequence[int]):
@@ -85,12 +87,12 @@ class AugmentedDynamics(Dynamics):
     def __call__(self, t: Tensor, y: Tensor, integrand: Tensor | None = None) -> Tensor:
         n = len(y) // 2
         a = y[n:].view(self._shape)
-        # Where nothing was seen to be read there is no quadrature, and still an input may be.
+        # If no input was seen to be read there is no quadrature, but one may still be read now.
         looks = integrand is not None or not self._read
         inputs = self._evaluate.inputs if looks else ()
         _, leaf, f = self._evaluate(t, y[:n].view(self._shape))
         if self.expected is not None:
-            reject_another_field(self.expected, f.detach(), float(t))
+            check_same_derivative(self.expected, f.detach(), float(t))
             self.expected = None
         grads: Sequence[Tensor | None] = [None] * (1 + len(inputs))
         if f.requires_grad:
@@ -103,22 +105,22 @@ class AugmentedDynamics(Dynamics):
             )
         da_dt = torch.zeros_like(leaf) if grads[0] is None else grads[0]
         if looks:
-            self._reject_others(grads[1:])
+            self._check_read(grads[1:])
         if integrand is not None:
             self._join(grads[1:], integrand)
         return torch.cat([f.detach().reshape(-1).to(y.dtype), da_dt.reshape(-1)])
 
-    def _reject_others(self, grads: Sequence[Tensor | None]) -> None:
-        for place in self._others:
-            if grads[place] is not None:
-                raise ReadAfterAll(place)
+    def _check_read(self, grads: Sequence[Tensor | None]) -> None:
+        for index in self._others:
+            if grads[index] is not None:
+                raise UnexpectedRead(index)
 
     def _join(self, grads: Sequence[Tensor | None], out: Tensor) -> None:
-        """Write those of the inputs that have a part in the quadrature, one after the other."""
+        """Concatenate the gradients that are part of the quadrature into `out`."""
         inputs = self._evaluate.inputs
         filled = (
-            torch.zeros_like(inputs[place]) if (grad := grads[place]) is None else grad
-            for place in self._read
+            torch.zeros_like(inputs[index]) if (grad := grads[index]) is None else grad
+            for index in self._read
         )
         torch.cat([real_view(grad).reshape(-1) for grad in filled], out=out)
 
@@ -130,11 +132,11 @@ class AugmentedDynamics(Dynamics):
 
 
 class AugmentedSolve(BackwardSolve):
-    """(y, a) backwards, with the integrals that are the gradients of parameters beside it.
+    """Backward solve of (y, a), with the parameter gradients as quadratures.
 
     Args:
-        solver, by_choice: See `BackwardSolve`.
-        read: Places of the problem's inputs whose gradients are integrated; others get none.
+        solver, method_is_chosen: See `BackwardSolve`.
+        read: Indices of the problem's inputs whose gradients are integrated; others get none.
     """
 
     def __init__(
@@ -144,19 +146,19 @@ class AugmentedSolve(BackwardSolve):
         ys: Tensor,
         grad_ys: Tensor,
         solver: Solver,
-        by_choice: bool,
+        method_is_chosen: bool,
         read: Sequence[int],
     ):
         self._options, self._n, self._read = options, problem.y0.numel(), read
-        self._integrated = [problem.inputs[place] for place in read]
+        self._integrated = [problem.inputs[index] for index in read]
         self._sizes = [real_view(p).numel() for p in self._integrated]
         self._inaccuracy = ys.new_zeros(())
-        super().__init__(problem, ys, grad_ys, solver, by_choice)
+        super().__init__(problem, ys, grad_ys, solver, method_is_chosen)
 
-    def expect(self, end: Tensor | None) -> None:
-        """The derivative at the end of the forward solve, if it is known without an evaluation.
+    def set_expected_derivative(self, end: Tensor | None) -> None:
+        """Set the derivative at the end of the forward solve, if known without an evaluation.
 
-        An explicit method starts the backward solve there, and it has to be the same.
+        An explicit method evaluates it again at the start of the backward solve, and must agree.
         """
         if METHODS[self._chosen.method].family == "explicit":
             self._augmented.expected = end
@@ -170,35 +172,35 @@ class AugmentedSolve(BackwardSolve):
         self._dynamics, self._linearize = augmented, augmented.linearize
         self._time = problem.time
         perturbs = solver.perturb or self._ys.device.type != "cpu"
-        self._clock = problem.times_of if perturbs else None
+        self._stage_times = partial(compute_stage_times, problem.time) if perturbs else None
         self._rtol, self._quadrature_rtol = self._tolerances(solver.rtol)
         self._atol, self._quadrature_atol = self._tolerances(solver.atol)
 
     def _tolerances(
         self, tolerance: float | Sequence[float]
     ) -> tuple[float | Tensor, float | Tensor]:
-        """A tolerance of state and adjoint, `(2n,)`, and of the quadratures, or numbers.
+        """Tolerances of state and adjoint, `(2n,)`, and of the quadratures, `(q,)`; or numbers.
 
-        One for each of all components may be given. Otherwise it is one of a state, and as
-        parameters have no part there, the strictest one holds for them.
+        The user may give one for each component of all three. Tolerances of a state alone say
+        nothing about parameters, to which the strictest of them then applies.
         """
-        spread = self._problem.spread(tolerance, copies=2)
-        if isinstance(spread, float | int):
-            return spread, spread
-        if len(spread) == 2 * self._n + len(self._quadrature):
-            return spread[: 2 * self._n], spread[2 * self._n :]
-        return spread, float(spread.min())
+        tolerances = self._problem.per_component(tolerance, copies=2)
+        if isinstance(tolerances, float | int):
+            return tolerances, tolerances
+        if len(tolerances) == 2 * self._n + len(self._quadrature):
+            return tolerances[: 2 * self._n], tolerances[2 * self._n :]
+        return tolerances, float(tolerances.min())
 
-    def _enter(self, i: int) -> None:
-        """The state is known at output time i: errors of the backward solve do not add up."""
+    def _before_interval(self, i: int) -> None:
+        """Reset the state to its known value at output time i, so that errors do not add up."""
         self._state[: self._n].copy_(self._ys[i].reshape(-1))
 
-    def _leave(self, i: int) -> None:
-        """Compare the state that was reconstructed at output time i with the known one."""
+    def _after_interval(self, i: int) -> None:
+        """Compare the state reconstructed at output time i with the known one."""
         known, reconstructed = self._ys[i].reshape(-1), self._state[: self._n]
         norm = torch.linalg.vector_norm
         size = torch.maximum(norm(known), norm(self._ys[i + 1])).clamp_min(1e-30)
-        # It stays on the device until the end of the backward solve.
+        # Kept on the device until the end of the backward solve, so that nothing waits for it.
         self._inaccuracy = torch.maximum(self._inaccuracy, norm(reconstructed - known) / size)
 
     def _finish(self) -> list[Tensor | None]:
@@ -211,14 +213,14 @@ class AugmentedSolve(BackwardSolve):
                 "which do not solve y backwards, or tighter tolerances",
                 stacklevel=2,
             )
-        inputs, filled = self._problem.inputs, self._options.zeros_for_unread
+        inputs, filled = self._problem.inputs, self._options.materialize_grads
         grads = [torch.zeros_like(x) if filled else None for x in inputs]
-        for place, grad in zip(self._read, self._by_input(self._quadrature), strict=True):
-            grads[place] = grad
+        for index, grad in zip(self._read, self._by_input(self._quadrature), strict=True):
+            grads[index] = grad
         return grads
 
     def _by_input(self, quadrature: Tensor) -> tuple[Tensor, ...]:
-        """A vector of quadratures `(q,)` as tensors of the shapes of the inputs."""
+        """Split a vector of quadratures, `(q,)`, into tensors of the shapes of the inputs."""
         pieces = zip(quadrature.split(self._sizes), self._integrated, strict=True)
         return tuple(
             torch.view_as_complex(piece.view(*p.shape, 2).clone()).to(p.dtype)
@@ -229,35 +231,35 @@ class AugmentedSolve(BackwardSolve):
 
     @property
     def _measures_quadratures(self) -> bool:
-        """Whether the errors of the parameter gradients count as those of the state.
+        """Whether errors of the parameter gradients count as much as those of the state.
 
-        For a seminorm they hardly do: a Runge-Kutta step that is short enough for the state mostly
-        is so for them. Where it is not, because the field is close to zero along the solution,
-        say, they keep the step within `LOOSE` tolerances. A multistep method integrates them by a
-        polynomial through many steps, which may be long and of high order where the adjoint state
-        is constant: there they count.
+        With a seminorm they hardly count: a Runge-Kutta step that is short enough for the state
+        is mostly short enough for them. Where it is not, for example because the vector field is
+        almost zero along the solution, the step keeps their error within `SEMINORM_FACTOR`
+        tolerances. But a multistep method integrates them by a polynomial through many steps,
+        which may be long and of high order where the adjoint is constant; there they count fully.
         """
         return METHODS[self._solver.method].family == "multistep" or not self._options.seminorm
 
     def _watch(self) -> Watch | None:
-        """The user's `watch` on packed states, or None."""
+        """The user's `watch` as a function of packed states, or None."""
         watch = self._options.watch
         if watch is None:
             return None
         return lambda t, h, x, accepted: watch(t, h, self._unpacked(x), accepted)
 
     def _unpacked(self, x: Tensor) -> tuple[Any, Any]:
-        """State and adjoint, of the structure that the user gave."""
+        """State and adjoint, in the structure of the user's state."""
         unpack, shape = self._problem.unpack, self._problem.y0.shape
         return unpack(x[: self._n].view(shape)), unpack(x[self._n :].view(shape))
 
     def _norm(self, x: Tensor, quadrature: Tensor | None = None) -> Tensor:
-        """The norm of an error of state and adjoint, and of one of the quadratures beside them."""
+        """The norm of the error of state and adjoint and, if given, of the quadratures."""
         norm = self._options.norm
         if norm is not None:
             beside = torch.zeros_like(self._quadrature) if quadrature is None else quadrature
             return norm(*self._unpacked(x), self._by_input(beside))
-        # A norm that the user gave knows states: each half is one, and the quadratures are none.
+        # The user's norm is one of states: each half of x is a state, the quadratures are not.
         size = torch.maximum(self._problem.norm(x[: self._n]), self._problem.norm(x[self._n :]))
         return size if quadrature is None else torch.maximum(size, rms_norm(quadrature).to(size))
 
@@ -270,7 +272,7 @@ class AugmentedSolve(BackwardSolve):
             after = self._quadrature + step.quadrature_increment(h)
             beside = scaled(step.quadrature_error(h), self._quadrature, after, rtol, atol)
             if not (self._options.norm or self._measures_quadratures):
-                beside = beside / LOOSE
+                beside = beside / SEMINORM_FACTOR
         return float(self._norm(error, beside))
 
 

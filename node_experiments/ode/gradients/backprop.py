@@ -1,7 +1,7 @@
 """Backpropagation through the solver's own operations (the RK-Net of Chen et al. 2018, Table 1).
 
-The gradient is exact for the discretised solve, and the memory grows with every evaluation of
-the accepted steps. Rejected steps never enter the graph.
+The gradient is exact for the discretised solve. Memory grows with the number of function
+evaluations in accepted steps; rejected steps never enter the graph.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ __all__ = ["Backprop"]
 
 @dataclass(frozen=True)
 class Backprop(Gradient):
-    """Plain automatic differentiation; differentiable any number of times.
+    """Plain automatic differentiation, to any order.
 
-    Of an implicit method the equations are differentiated and not the iteration that solves them,
-    at most twice.
+    For an implicit method the stage equations are differentiated, at most twice, and not the
+    iteration that solves them.
 
-    The times of the steps keep their place in the interval: moving t_0 or t_N stretches all steps
-    alike, up to a jump of the vector field, and an output time inside a step moves along the
-    interpolant (the frozen grid).
+    For gradients of the times the grid is frozen: the steps keep their relative positions in the
+    interval, so that moving t_0 or t_N stretches them uniformly up to the nearest jump of the
+    vector field, and an output time inside a step moves along the interpolant.
 
     With `Solver(compile=True)` it is differentiable once, unless the times need a gradient.
     """
@@ -44,10 +44,10 @@ class Backprop(Gradient):
     records_steps: ClassVar[bool] = True
 
     def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
-        """States at the output times that were reached, in the graph; `(time, *state)`.
+        """States at the output times that were reached, with a graph, `(time, *state)`.
 
         Raises:
-            ValueError: A method that cannot be recorded, or whose times cannot be.
+            ValueError: The method cannot be recorded, or not with gradients of the times.
         """
         grid = FrozenGrid(problem) if is_differentiated(problem.t) else None
         stepper = recorded_stepper(problem, grid)
@@ -55,31 +55,31 @@ class Backprop(Gradient):
             trajectory = run(problem, stepper, problem.start)
             ys = torch.stack(trajectory.outputs)
         else:
-            remember = grid.remember
+            store_slope = grid.store_slope
             trajectory = run(
                 problem,
                 stepper,
                 problem.start,
-                lambda t, h, y: remember(t, stepper.derivative(t, y)),
+                lambda t, h, y: store_slope(t, stepper.derivative(t, y)),
             )
             ys = grid.move_outputs_on_grid_points(torch.stack(trajectory.outputs))
         return ys.view(-1, *problem.y0.shape), trajectory
 
     def solve_samples(self, problem: Problem) -> tuple[Tensor, Trajectory]:
-        """As `solve`, with a step size for every sample."""
+        """Like `solve`, with individual step sizes for the samples."""
         from ..per_sample_steps import solve_samples
 
         return solve_samples(problem)
 
 
 def recorded_stepper(problem: Problem, grid: FrozenGrid | None) -> Stepper:
-    """Steps of the problem's method that autograd can record.
+    """A stepper of the problem's method whose operations autograd can record.
 
     Args:
-        grid: Where the times are to be in the graph.
+        grid: The frozen grid if the times need gradients, or None.
 
     Raises:
-        ValueError: A method whose operations autograd cannot record.
+        ValueError: Autograd cannot record the method.
     """
     method = METHODS[problem.solver.method]
     if method.family == "implicit":
@@ -87,13 +87,13 @@ def recorded_stepper(problem: Problem, grid: FrozenGrid | None) -> Stepper:
     if grid is not None:
         if method.family != "explicit":
             raise ValueError(
-                "operations of the steps have a gradient with respect to t where the method is "
-                f"of Runge-Kutta; found solver.method={method.name!r}; detach t, take a method "
-                "such as 'rk4', or gradient='adjoint' outside of transforms"
+                "gradients with respect to t through recorded steps need a Runge-Kutta method; "
+                f"found solver.method={method.name!r}; detach t, take a method such as 'rk4', or "
+                "gradient='adjoint' outside of transforms"
             )
         return TimedSteps(problem, grid)
     if method.family == "explicit":
-        return RecordedSteps(problem, problem.clock)
+        return RecordedSteps(problem, problem.stage_times)
     if not method.recordable:
         raise ValueError(
             f"gradient='backprop' cannot record solver.method={method.name!r}; take "

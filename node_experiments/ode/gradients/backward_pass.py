@@ -1,9 +1,9 @@
-"""Backward passes of gradient methods.
+"""Building blocks of hand-written backward passes.
 
-Those written by hand never record the solver's arithmetic. What they need of the vector field is
-one evaluation f(t, y, theta) at a time, with a small separate graph, and its vector-Jacobian
-products; the gradients of theta are accumulated in place beside the solve. An evaluation that is
-repeated must give what it gave in the solve: see `changed_field`.
+They never record the solver's arithmetic. All they need of the vector field are evaluations
+f(t, y, theta), each with a small separate graph, and their vector-Jacobian products; the gradients
+of theta are accumulated in place. An evaluation that is repeated must give the same result as in
+the solve; see `changed_field`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from ..problem import Problem
 __all__ = [
     "Evaluation",
     "Evaluator",
-    "Pullback",
+    "VJPAccumulator",
     "backward_pass",
-    "reject_another_field",
-    "reject_change_since",
+    "check_field_unchanged",
+    "check_same_derivative",
 ]
 
 
@@ -33,16 +33,16 @@ Backward = Callable[[Any, Tensor], tuple[Tensor | None, ...]]
 
 
 def backward_pass(function: Backward) -> Backward:
-    """Makes a backward solve the `backward` of an autograd function.
+    """Decorate the `backward` of an autograd function.
 
     It runs without a graph and in the precision of the state. Its gradients can therefore not be
-    differentiated again, and say so when that is tried: torch's `once_differentiable` drops the
-    second derivatives in silence where the gradients that arrive do not need any themselves.
+    differentiated again, and trying to raises an error; torch's `once_differentiable` silently
+    drops second derivatives where the gradients that arrive need no gradients themselves.
     """
 
     @functools.wraps(function)
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
-        # By its name, for the key of autograd's older vmap has no other in Python.
+        # Compared by name: Python has no other access to the key of autograd's older vmap.
         if "Batched" in str(torch._C._dispatch_keys(grad_ys)):
             raise NotImplementedError(BATCHED)
         if changed := ctx.problem.constants.changed:
@@ -54,7 +54,7 @@ def backward_pass(function: Backward) -> Backward:
             from ..autocast import full_precision
 
             precision = full_precision(grad_ys.device)
-        with torch.no_grad(), precision, hooks_set_aside(ctx.problem.parameters):
+        with torch.no_grad(), precision, hooks_disabled(ctx.problem.parameters):
             grads = function(ctx, grad_ys)
         if not torch.is_grad_enabled():
             return grads
@@ -67,18 +67,18 @@ def backward_pass(function: Backward) -> Backward:
 
 
 BATCHED = (
-    "this gradient method takes one gradient at a time, and no batch of them, which "
-    "jacobian(vectorize=True), torch.func.vmap and is_grads_batched=True make; leave them out, or "
+    "this gradient method takes one gradient at a time and no batch of gradients, as made by "
+    "jacobian(vectorize=True), torch.func.vmap and is_grads_batched=True; leave them out, or "
     "take gradient='backprop'"
 )
 
 
 @contextmanager
-def hooks_set_aside(parameters: Sequence[Tensor]) -> Iterator[None]:
-    """Without the hooks that the user registered on parameters (`Tensor.register_hook`).
+def hooks_disabled(parameters: Sequence[Tensor]) -> Iterator[None]:
+    """Disable the hooks that the user registered on parameters (`Tensor.register_hook`).
 
-    They are to run once, on the whole gradient, when autograd hands it on. Inside, each gradient
-    of a parameter is that of a single evaluation, and autograd would run them on every one.
+    They must run once, on the whole gradient, when autograd passes it on. Inside this context each
+    gradient of a parameter is that of a single evaluation, and autograd would run them on each.
     """
     hooks = [(p, p._backward_hooks) for p in parameters if p.is_leaf and p._backward_hooks]
     for p, _ in hooks:
@@ -91,10 +91,10 @@ def hooks_set_aside(parameters: Sequence[Tensor]) -> Iterator[None]:
 
 
 class OnceDifferentiable(torch.autograd.Function):
-    """Hands gradients on; to differentiate them is an error.
+    """Passes gradients on, and raises an error when they are differentiated.
 
     The tensors that they depend on are inputs, so that autograd reaches this node and its error;
-    otherwise second derivatives would be taken for zero.
+    otherwise second derivatives would silently be zero.
     """
 
     @staticmethod
@@ -111,7 +111,7 @@ class OnceDifferentiable(torch.autograd.Function):
 
 
 class Evaluation(NamedTuple):
-    """dy/dt at one point, with a graph from (t, y, theta) and nothing else.
+    """dy/dt at one point, with a graph of this evaluation alone, from (t, y, theta).
 
     Attributes:
         t: Time, 0-d; a leaf of the graph when time gradients are wanted.
@@ -125,7 +125,7 @@ class Evaluation(NamedTuple):
 
 
 class Evaluator:
-    """Evaluates a problem's vector field.
+    """Evaluates a problem's vector field, each time with a separate graph.
 
     Args:
         problem: The initial value problem.
@@ -134,7 +134,7 @@ class Evaluator:
     Attributes:
         args: Arguments of the vector field, with leaves where a gradient is needed.
         shape: Shape of the state.
-        retain_graph: Whether the graphs may have parts in common, which are kept.
+        retain_graph: Whether the graphs may share parts, which must then be kept.
         inputs: Leaves of the graphs besides time and state: detached copies of the arguments
             that need gradients, then the parameters, as in `problem.inputs`.
     """
@@ -149,20 +149,20 @@ class Evaluator:
             if isinstance(arg, Tensor) and arg.requires_grad
         }
         self.args = tuple(leaves.get(i, arg) for i, arg in enumerate(problem.args))
-        # Parameters are read by the vector field itself, so the originals are what to ask for.
+        # The vector field itself reads the parameters, so gradients are those of the originals.
         self.inputs = (*leaves.values(), *problem.parameters)
-        # A field may read a tensor in some of its evaluations only: the next one to look at.
+        # A field may read a tensor in some evaluations only: number of the next one to check.
         self._made, self._checked_at = 0, 1 if problem.parameters_are_all else -1
-        # Given parameters may reach the vector field through a graph that was made outside of
-        # it, which every evaluation goes through.
+        # Given parameters may enter the vector field through a graph made outside of it, which
+        # all evaluations share.
         self.retain_graph = not problem.parameters_are_all
 
     def at(self, t: float, y: Tensor) -> Evaluation:
-        """Evaluate at a host time and a state of any shape with as many components."""
+        """Evaluate at a host time and a state of any shape with the right number of elements."""
         return self(self._problem.time(t), y.view(self.shape))
 
     def __call__(self, time: Tensor, y: Tensor) -> Evaluation:
-        """Evaluate at a time and a state of the problem's shape, whose memory is kept.
+        """Evaluate at a time and a state of the problem's shape, which is not copied.
 
         Raises:
             ValueError: The vector field reads a tensor whose gradient would be lost.
@@ -180,8 +180,8 @@ class Evaluator:
         return Evaluation(time, y, derivative)
 
 
-class Pullback:
-    """Vector-Jacobian products of evaluations, with the gradients of their inputs accumulated.
+class VJPAccumulator:
+    """Vector-Jacobian products of evaluations; accumulates the gradients of their inputs.
 
     Attributes:
         grads: Accumulated gradients of `inputs`; None for those that no evaluation depended on.
@@ -218,14 +218,14 @@ class Pullback:
         return grads[0] if times else None
 
     def accumulate(self, grads: Sequence[Tensor | None]) -> None:
-        """Add gradients of the inputs; None is zero."""
+        """Add gradients of the inputs; None counts as zero."""
         sums, terms = [], []
         for i, grad in enumerate(grads):
             if grad is None:
                 continue
             total = self.grads[i]
             if total is None:
-                # A copy, for autograd may return a view of the cotangent.
+                # A copy, since autograd may return a view of the cotangent.
                 self.grads[i] = grad.clone()
             else:
                 sums.append(total)
@@ -234,14 +234,16 @@ class Pullback:
             torch._foreach_add_(sums, terms)
 
 
-ALIKE = 1e-3  # of the largest derivative: far more than rounding differs
+RELATIVE_TOLERANCE = 1e-3  # of the largest derivative: far more than rounding
 
 
-OF_RESOLUTION = 20  # likewise, in multiples of the relative precision
+EPS_MULTIPLE = 20  # likewise, in multiples of the machine epsilon
 
 
-def reject_change_since(problem: Problem) -> None:
-    """Evaluate the vector field at the start once more, in a backward pass that would not.
+def check_field_unchanged(problem: Problem) -> None:
+    """Check that the vector field at the initial time still gives what it gave in the solve.
+
+    For backward passes that do not evaluate it there anyway.
 
     Raises:
         RuntimeError: Its derivative differs by more than rounding.
@@ -249,15 +251,15 @@ def reject_change_since(problem: Problem) -> None:
     if problem.func.first is not None and not problem.solver.perturb:
         problem.stats.backward.evaluations += 1
         now = problem.func(problem.time(problem.times[0]), problem.y0.detach(), *problem.args)
-        reject_another_field(problem.func.first, now.detach(), problem.times[0])
+        check_same_derivative(problem.func.first, now.detach(), problem.times[0])
 
 
-def reject_another_field(before: Tensor, now: Tensor, t: float) -> None:
-    """Compare two derivatives at the same time and state.
+def check_same_derivative(before: Tensor, now: Tensor, t: float) -> None:
+    """Check that two derivatives at the same time and state agree up to rounding.
 
     Args:
-        before: Of the solve.
-        now: Of its backward pass.
+        before: Derivative in the solve.
+        now: Derivative in its backward pass.
         t: The time, for the message.
 
     Raises:
@@ -265,11 +267,11 @@ def reject_another_field(before: Tensor, now: Tensor, t: float) -> None:
     """
     resolution = max(torch.finfo(before.dtype).eps, torch.finfo(now.dtype).eps)
     size, apart = before.abs().max(), (now.to(before.dtype) - before).abs().max()
-    if bool(apart > max(ALIKE, OF_RESOLUTION * resolution) * size):
+    if bool(apart > max(RELATIVE_TOLERANCE, EPS_MULTIPLE * resolution) * size):
         raise RuntimeError(
-            f"the vector field is another one in the backward pass than in the solve: at t={t:g} "
-            f"its derivative differs by {float(apart / size):.2g} of its size. A variable that it "
-            "reads, such as that of a loop, an attribute, training mode or weights changed in "
-            "between; call backward() before they do, pass them in args=(...), or take "
+            f"the vector field differs between the solve and its backward pass: at t={t:g} the "
+            f"relative difference of the derivatives is {float(apart / size):.2g}. Something that "
+            "it reads, such as a loop variable, an attribute, training mode or weights, changed "
+            "in between; call backward() before it changes, pass it in args=(...), or take "
             "gradient='backprop'"
         )

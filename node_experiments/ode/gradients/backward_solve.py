@@ -1,8 +1,8 @@
 """The backward solve of an adjoint equation, from the last output time to the first.
 
-One interval between outputs after the other: where an output is, the adjoint jumps by the gradient
-that arrives there (Chen et al. 2018, algorithm 2 of appendix C). What is solved beside the adjoint
-is up to the gradient method.
+It solves one interval between outputs after the other: at each output, the adjoint jumps by the
+gradient that arrives there (Chen et al. 2018, algorithm 2 of appendix C). Each gradient method
+decides what is solved together with the adjoint.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..fixed_grid import FixedGrid
 from ..integrate import integrate, make_controller
-from ..methods.explicit_runge_kutta import Clock
+from ..methods.explicit_runge_kutta import StageTimes
 from ..methods.make_stepper import make_stepper
 from ..methods.registry import METHODS
 from ..norms import scaled
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BackwardSolve", "strictest"]
 
-LOW_ORDER = "ralston3"  # 3 evaluations per step, none at its end, from where the adjoint jumps
+LOW_ORDER = "ralston3"  # 3 evaluations per step, none at its end, where the adjoint jumps
 
 
 def strictest(tolerance: float | Tensor) -> float:
@@ -40,21 +40,21 @@ def strictest(tolerance: float | Tensor) -> float:
 
 
 class BackwardSolve:
-    """The backward solve of a gradient method.
+    """Base class of the backward solves of gradient methods.
 
     Args:
         ys, grad_ys: States at the output times and the gradients that arrive there, shape
             `(time, *state)`.
-        solver: Of the backward solve.
-        by_choice: Whether its method was asked for. Otherwise, where outputs are closer than the
-            steps of the forward solve, one of low order with cheaper steps takes its place as
-            long as one of them is enough for an interval.
+        solver: Solver of the backward solve.
+        method_is_chosen: Whether the user chose its method. Otherwise, where outputs are closer
+            together than the steps of the forward solve, a low-order method with cheaper steps
+            replaces it as long as one such step is enough for an interval.
 
     Attributes:
-        _state: What is solved, a vector `(m,)` that holds the current value; `_adjoint` is the
-            part of it that is dL/dy, shape `(n,)`.
-        _quadrature: Integrals beside it, shape `(q,)`.
-        _dynamics, _linearize, _time, _clock, _rtol, _atol: As in `make_stepper`.
+        _state: Current value of what is solved, a vector `(m,)`; `_adjoint` is its part dL/dy,
+            shape `(n,)`.
+        _quadrature: Integrals along the solution, shape `(q,)`.
+        _dynamics, _linearize, _time, _stage_times, _rtol, _atol: As in `make_stepper`.
     """
 
     _state: Tensor
@@ -63,12 +63,12 @@ class BackwardSolve:
     _dynamics: Dynamics
     _linearize: Callable[[float, Tensor], Linear]
     _time: Callable[[float], Tensor]
-    _clock: Clock[float] | None
+    _stage_times: StageTimes[float] | None
     _rtol: float | Tensor
     _atol: float | Tensor
 
     def __init__(
-        self, problem: Problem, ys: Tensor, grad_ys: Tensor, solver: Solver, by_choice: bool
+        self, problem: Problem, ys: Tensor, grad_ys: Tensor, solver: Solver, method_is_chosen: bool
     ):
         self._problem, self._ys, self._grad_ys = problem, ys, grad_ys
         self._times = problem.times[: len(ys)]
@@ -77,22 +77,22 @@ class BackwardSolve:
         self._prepare()
         crowded = len(self._times) - 1 > problem.stats.forward.accepted
         replaceable = METHODS[solver.method].family == "explicit" and not solver.fixed_steps
-        if crowded and replaceable and not by_choice:
+        if crowded and replaceable and not method_is_chosen:
             solver = replace(solver, method=LOW_ORDER)
-        self._use(solver)
+        self._set_solver(solver)
 
     def _prepare(self) -> None:
         """Set the attributes that describe what is solved."""
         raise NotImplementedError
 
-    def _enter(self, i: int) -> None:
-        """Called at output time i, before the interval that ends there is solved."""
+    def _before_interval(self, i: int) -> None:
+        """Called at output time i, before solving back to output time i - 1."""
 
-    def _leave(self, i: int) -> None:
-        """Called at output time i, when the interval that starts there is solved."""
+    def _after_interval(self, i: int) -> None:
+        """Called at output time i, after solving back to it from output time i + 1."""
 
     def _finish(self) -> list[Tensor | None]:
-        """Gradients of the inputs of the vector field, when all intervals are solved."""
+        """Gradients of the inputs of the vector field, called after the last interval."""
         raise NotImplementedError
 
     def _observer(self) -> Observe | None:
@@ -104,7 +104,7 @@ class BackwardSolve:
         return None
 
     def _norm(self, x: Tensor) -> Tensor:
-        """The norm of an error of the state."""
+        """Error norm of the state."""
         return self._problem.norm(x)
 
     def _error_ratio(self, h: float, state0: Tensor, state1: Tensor) -> float:
@@ -112,7 +112,7 @@ class BackwardSolve:
         error = scaled(self._stepper.error, state0, state1, self._rtol, self._atol)
         return float(self._norm(error))
 
-    def _use(self, solver: Solver) -> None:
+    def _set_solver(self, solver: Solver) -> None:
         self._solver = solver
         self._controller: AdaptiveControl | None = None
         self._uses_scipy = METHODS[solver.method].family == "scipy"
@@ -128,7 +128,7 @@ class BackwardSolve:
             time=self._time,
             linearize=self._linearize,
             args=(None,),
-            clock=self._clock,
+            stage_times=self._stage_times,
             quadrature=self._quadrature if len(self._quadrature) else None,
         )
 
@@ -138,24 +138,24 @@ class BackwardSolve:
         grad_t = torch.zeros_like(self._problem.t) if needs_grad_t else None
         last = len(self._times) - 1
         before = self._counts.evaluations
-        cost_of_chosen = METHODS[self._chosen.method].stages + 1  # of an interval in one step
+        cost_of_chosen = METHODS[self._chosen.method].stages + 1  # NFE of an interval in one step
         for i in range(last, 0, -1):
-            self._enter(i)
+            self._before_interval(i)
             a.add_(self._grad_ys[i].reshape(-1))
             if grad_t is not None:
-                grad_t[i] = self._flow_along(i, self._grad_ys[i])
+                grad_t[i] = self._inner_product_with_field(i, self._grad_ys[i])
             self._solve_interval(self._times[i], self._times[i - 1])
-            self._leave(i - 1)
+            self._after_interval(i - 1)
             if i == last:
-                # It also paid for finding the step size, and says nothing.
+                # This interval also paid for the initial step size: it is not representative.
                 before = self._counts.evaluations
             mean = (self._counts.evaluations - before) / max(last - i, 1)
             if self._solver != self._chosen and mean > cost_of_chosen:
-                self._use(self._chosen)
+                self._set_solver(self._chosen)
         grads = self._finish()
         grad_y0 = a.view(self._ys.shape[1:])
         if grad_t is not None:
-            grad_t[0] = -self._flow_along(0, grad_y0)
+            grad_t[0] = -self._inner_product_with_field(0, grad_y0)
         return [grad_y0 + self._grad_ys[0], grad_t, *grads]
 
     def _solve_interval(self, start: float, end: float) -> None:
@@ -174,13 +174,13 @@ class BackwardSolve:
     def _step_through(self, interval: list[float]) -> Trajectory:
         problem, solver, stepper = self._problem, self._solver, self._stepper
         stepper.reset()
-        # A copy, for the vector field may keep the states it is called with.
+        # A copy, since the vector field may keep the states it is called with.
         state = self._state.clone()
         controller: AdaptiveControl | FixedGrid
         enter = ratio = None
         if solver.fixed_steps:
             controller = FixedGrid(interval, solver, torch.finfo(problem.t.dtype).eps)
-            enter = problem.enter if solver.perturb else None
+            enter = problem.enter_step if solver.perturb else None
         else:
             ratio = self._error_ratio
             if self._controller is None:
@@ -199,11 +199,11 @@ class BackwardSolve:
             stepper, controller, state, interval, self._counts, solver, ratio,
             observe=observe, watch=watch, enter=enter,
         )  # fmt: skip
-        problem.leave()
-        if stepper.has_twins and trajectory.status is Status.REACHED:
-            from ..stability import warn_of_parted_twins
+        problem.leave_step()
+        if stepper.has_second_solution and trajectory.status is Status.REACHED:
+            from ..stability import warn_if_solutions_differ
 
-            warn_of_parted_twins(solver, state, stepper.twins())
+            warn_if_solutions_differ(solver, state, stepper.both_solutions())
         return trajectory
 
     def _solve_by_scipy(self, interval: list[float]) -> Trajectory:
@@ -225,7 +225,7 @@ class BackwardSolve:
             trajectory.outputs[-1] = end[:n]
         return trajectory
 
-    def _flow_along(self, i: int, cotangent: Tensor) -> Tensor:
+    def _inner_product_with_field(self, i: int, cotangent: Tensor) -> Tensor:
         """Inner product of the cotangent with f at output time i."""
         self._counts.evaluations += 1
         time = self._problem.time(self._times[i])

@@ -1,4 +1,4 @@
-"""The interface of gradient methods, and the methods by name."""
+"""The interface of gradient methods, and their registry by name."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ __all__ = [
 
 
 class Gradient(Protocol):
-    """Solves a problem such that its outputs can be differentiated.
+    """Solves an initial value problem so that its outputs can be differentiated.
 
-    It meets the rest of the solver in the problem and in the accepted steps; it knows nothing of
-    step control, and the loop knows nothing of it.
+    It interacts with the rest of the solver only through the problem and the accepted steps: it
+    knows nothing about step size control, and the integration loop knows nothing about it.
 
     Attributes:
         records_steps: Whether autograd records the operations of the steps.
-        solves_backwards: Whether it solves an ODE backwards in time, with its own step control.
-        replaces_method: Whether it solves by another method than it is given; see `solver_for`.
+        solves_backwards: Whether it solves an ODE backwards in time, with its own step sizes.
+        replaces_method: Whether it replaces the given method by another; see `solver_for`.
     """
 
     records_steps: ClassVar[bool] = False
@@ -37,27 +37,27 @@ class Gradient(Protocol):
     replaces_method: ClassVar[bool] = False
 
     def solver_for(self, solver: Solver) -> Solver:
-        """The solver that is solved by when this one is asked for, also without gradients."""
+        """The solver to use when this one is requested, also without gradients."""
         return solver
 
     def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
-        """States at the output times that were reached, shape `(time, *state)`."""
+        """States at the output times that were reached, `(time, *state)`, and the trajectory."""
         ...
 
     def solve_samples(self, problem: Problem) -> tuple[Tensor, Trajectory]:
-        """As `solve`, with a step size for every sample along the first axis of the state.
+        """Like `solve`, with individual step sizes for the samples (first axis of the state).
 
         Raises:
-            ValueError: The method differentiates no such steps.
+            ValueError: The gradient method does not support individual step sizes.
         """
         raise ValueError(
-            "solver.batching='independent' computes gradients by gradient='backprop', 'discrete' "
-            f"or 'checkpoint'; found gradient={type(self).__name__.lower()!r}; take one of them, "
+            "solver.batching='independent' needs gradient='backprop', 'discrete' or "
+            f"'checkpoint'; found gradient={type(self).__name__.lower()!r}; take one of them, "
             "or solver.batching='joint'"
         )
 
 
-# A method is the class of this name in the file of the method's name.
+# Name of each method -> name of its class, in the file named after the method.
 GRADIENTS = {
     "adjoint": "Adjoint",
     "backprop": "Backprop",
@@ -75,22 +75,22 @@ def gradient_class(name: str) -> type[Gradient]:
 
 
 def records_steps(gradient: Gradient | str) -> bool:
-    """Whether autograd records the steps; by its name, for nothing is imported while tracing."""
+    """Whether autograd records the steps; compares names, since tracing must import nothing."""
     return gradient == "backprop" if isinstance(gradient, str) else gradient.records_steps
 
 
 def make_gradient(gradient: Gradient | str) -> Gradient:
-    """The gradient method of that name with its defaults, or the one that was given.
+    """The gradient method of that name with default options, or the given instance.
 
     Raises:
-        ValueError: An unknown name, or something else.
+        ValueError: An unknown name, or neither a name nor a gradient method.
     """
     if not isinstance(gradient, str):
         if isinstance(gradient, type) or not hasattr(gradient, "records_steps"):
             name = getattr(gradient, "__name__", type(gradient).__name__)
             raise ValueError(
-                "gradient must be the name of a gradient method, or one such as Discrete(); found "
-                f"{name}"
+                "gradient must be the name of a gradient method or an instance, such as "
+                f"Discrete(); found {name}"
             )
         return gradient
     if gradient not in DEFAULTS:

@@ -1,6 +1,6 @@
-"""The discrete adjoint with a bound on how many states are kept between forward and backward.
+"""The discrete adjoint with a bounded number of states kept for the backward pass.
 
-The gradient is that of `discrete`, whose steps are made again from some of their states; see
+The gradient is that of `discrete`, with the steps repeated from some of their states; see
 `checkpointed_steps`.
 """
 
@@ -33,12 +33,12 @@ class Checkpoint(Gradient):
     """Gradient of the discrete solve, exact to rounding, from a bounded number of states.
 
     Attributes:
-        checkpoints: States that are kept at a time. With c of them, a solve of up to
+        checkpoints: Number of states kept at a time. With c of them, a solve of up to
             binomial(c + r, r) steps repeats each step at most r times: 16 suffice for 153 steps
             with r = 2 and for 969 with r = 3.
 
     Raises:
-        ValueError: No checkpoints.
+        ValueError: `checkpoints` is not a whole number of at least 1.
 
     Example:
         >>> from node_experiments.ode import solve
@@ -63,15 +63,15 @@ class Checkpoint(Gradient):
         """States at the output times that were reached, shape `(time, *state)`.
 
         Raises:
-            ValueError: A method that is no Runge-Kutta method.
+            ValueError: The method is not a Runge-Kutta method.
         """
-        _ = problem.runge_kutta  # before the solve, for it raises for other methods
+        _ = problem.runge_kutta  # before the solve, since it raises for other methods
         record = ThinnedRecord(limit=self.checkpoints)
         ys = CheckpointedSolve.apply(problem, record, problem.y0, problem.t, *problem.inputs)
         return ys, record.trajectory
 
     def solve_samples(self, problem: Problem) -> tuple[Tensor, Trajectory]:
-        """As `solve`, with a step size for every sample; a state is that of all samples."""
+        """Like `solve`, with individual step sizes; each checkpoint holds all samples."""
         from .recorded_samples import solve_recorded_samples
 
         return solve_recorded_samples(problem, self.checkpoints)
@@ -90,16 +90,18 @@ class CheckpointedSolve(torch.autograd.Function):
             ys, record.trajectory = solve_forward(problem, record)
         ctx.problem, ctx.spans = problem, record.spans
         ctx.stride, ctx.limit = record.stride, record.limit
-        ctx.kept = len(record.states), len(record.firsts)
-        ctx.save_for_backward(*record.states, *record.firsts, *problem.read_inputs)
+        ctx.kept = len(record.states), len(record.initial_derivatives)
+        ctx.save_for_backward(*record.states, *record.initial_derivatives, *problem.read_inputs)
         return ys
 
     @staticmethod
     @backward_pass
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
         problem, time_gradients = ctx.problem, ctx.needs_input_grad[3]
-        saved, (count, firsts) = ctx.saved_tensors, ctx.kept
-        starts = starts_of(ctx.spans, saved[:count], saved[count : count + firsts], ctx.stride)
+        saved, (count, derivatives) = ctx.saved_tensors, ctx.kept
+        starts = starts_of(
+            ctx.spans, saved[:count], saved[count : count + derivatives], ctx.stride
+        )
         evaluator = Evaluator(problem, time_gradients)
         steps = graph_steps(problem, evaluator, ctx.spans)
         grads = gradients_of(
@@ -115,17 +117,17 @@ class CheckpointedSolve(torch.autograd.Function):
 def graph_steps(
     problem: Problem, evaluator: Evaluator, spans: Sequence[Span]
 ) -> CheckpointedSteps[StepGraph]:
-    """Accepted steps with graphs of their stages."""
+    """The accepted steps, repeated with graphs of their stages."""
     tableau, counts = problem.runge_kutta, problem.stats.backward
-    enter = problem.enter if problem.solver.perturb else None
+    enter = problem.enter_step if problem.solver.perturb else None
     if tableau.explicit:
         replay = GraphSteps(problem, evaluator, StepCounts()).replay
         stepper = problem.stepper(counts)
-        return CheckpointedSteps(spans, stepper, replay, tableau.predicts, enter)
+        return CheckpointedSteps(spans, stepper, replay, tableau.is_pec, enter)
     stepper = implicit_stepper(problem, counts)
 
     def implicit_replay(t: float, t_end: float, start: Start) -> StepGraph:
-        problem.enter_again(t, t_end)
+        problem.reenter_step(t, t_end)
         stepper.reset()
         stepper.step(t, t_end - t, start[0])
         return stage_graphs(tableau, evaluator, (t, t_end), stepper.points)

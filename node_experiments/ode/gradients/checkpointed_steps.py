@@ -1,9 +1,9 @@
-"""Accepted steps from a bounded number of their states, last step first.
+"""Replay of accepted steps, last step first, from a bounded number of their states.
 
-While the solve runs nobody knows how many steps it will take, so states are kept at an even
-stride that doubles whenever their number reaches the bound. In the backward pass the places that
-fall free hold states between them, by the binomial schedule that needs the fewest steps for a
-given number of places (Griewank & Walther 2000, "revolve").
+The number of steps is unknown while the solve runs, so states are kept at a constant stride that
+doubles whenever their number reaches the bound. In the backward pass, slots that become free hold
+states in between, by the binomial schedule that needs the fewest steps for a given number of slots
+(Griewank & Walther 2000, "revolve").
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Replayed = TypeVar("Replayed")
 
 @dataclass
 class ThinnedRecord(Record):
-    """The accepted steps with the states of every `stride`-th one, at most `limit` of them."""
+    """The accepted steps with the state of every `stride`-th step, at most `limit` states."""
 
     limit: int = 1
     stride: int = 1
@@ -35,15 +35,18 @@ class ThinnedRecord(Record):
         self.append(t, h)
         if number % self.stride == 0:
             if len(self.states) == self.limit:
-                self.states, self.firsts = self.states[::2], self.firsts[::2]
+                self.states, self.initial_derivatives = (
+                    self.states[::2],
+                    self.initial_derivatives[::2],
+                )
                 self.stride *= 2
                 if number % self.stride != 0:
                     return
             self.keep(y)
 
 
-class StepsAgain(Protocol):
-    """Makes accepted steps again, of which it need not know the errors; see `Stepper`."""
+class StepRepeater(Protocol):
+    """Repeats accepted steps, without estimating their errors; see `Stepper`."""
 
     def reset(self) -> None: ...
 
@@ -53,21 +56,21 @@ class StepsAgain(Protocol):
 
 
 class CheckpointedSteps(Generic[Replayed]):
-    """Makes the accepted steps again, last one first, from some of their states.
+    """Replays the accepted steps, last step first, from some of their states.
 
     Args:
         spans: Start and end of the steps.
-        stepper: Makes steps without a graph.
-        replay: Makes one step from its times and where it starts.
+        stepper: Makes steps without a graph, to reach states that were not kept.
+        replay: Replays one step, given its start and end time and its `Start`.
         predicts: Whether a step predicts the first derivative of the next one.
-        enter: Called with both ends of a step before it is made, where the vector field is seen
-            from inside of it, and steps share no derivative; see `Solver.perturb`.
+        enter: Called with the start and end time of a step before it is made, if the vector field
+            is evaluated inside of each step and steps share no derivative; see `Solver.perturb`.
     """
 
     def __init__(
         self,
         spans: Sequence[Span],
-        stepper: StepsAgain,
+        stepper: StepRepeater,
         replay: Callable[[float, float, Start], Replayed],
         predicts: bool = False,
         enter: Callable[[float, float], None] | None = None,
@@ -82,11 +85,11 @@ class CheckpointedSteps(Generic[Replayed]):
     def last_to_first(
         self, starts: list[Start], stride: int, limit: int
     ) -> Iterator[tuple[Span, Replayed]]:
-        """All steps.
+        """Iterate over all steps, last step first.
 
         Args:
-            starts: Where every `stride`-th step starts; emptied on the way.
-            limit: How many states may be held at a time.
+            starts: Starts of every `stride`-th step; emptied on the way.
+            limit: Number of states that may be held at a time.
         """
         end = len(self._spans)
         while starts:
@@ -99,7 +102,7 @@ class CheckpointedSteps(Generic[Replayed]):
     def _segment(
         self, start: int, end: int, at_start: Start, free: int
     ) -> Iterator[tuple[Span, Replayed]]:
-        """Steps `start` to `end`, last one first, from where the first one starts."""
+        """Iterate over steps `start` to `end`, last step first, from the start of the first."""
         while free > 0 and end - start > 1:
             middle = start + binomial_split(end - start, free + 1)
             at_middle = self._advance(at_start, start, middle)
@@ -110,7 +113,7 @@ class CheckpointedSteps(Generic[Replayed]):
             yield (t, t_end), self._replay(t, t_end, self._advance(at_start, start, n))
 
     def _advance(self, at_start: Start, start: int, end: int) -> Start:
-        """Start of step `end`, from that of step `start`."""
+        """The start of step `end`, given that of step `start`."""
         if start == end:
             return at_start
         stepper, predictor, previous_end = self._stepper, self._predictor, math.nan
@@ -132,15 +135,15 @@ class CheckpointedSteps(Generic[Replayed]):
         return y, first
 
 
-def binomial_split(steps: int, places: int) -> int:
-    """After how many of `steps` steps the next state is held, with the first one held already.
+def binomial_split(steps: int, slots: int) -> int:
+    """Number of steps after which to hold the next state, if the first state is held already.
 
     Args:
-        steps: More than 1.
-        places: States that may be held, the first one included; more than 1.
+        steps: Number of steps to replay; more than 1.
+        slots: Number of states that may be held, including the first; more than 1.
     """
     repeats = 0
-    while math.comb(places + repeats, places) < steps:
+    while math.comb(slots + repeats, slots) < steps:
         repeats += 1
-    fewest = math.comb(places + repeats - 2, places) if repeats > 1 else 1
-    return max(fewest, steps - math.comb(places - 1 + repeats, repeats))
+    fewest = math.comb(slots + repeats - 2, slots) if repeats > 1 else 1
+    return max(fewest, steps - math.comb(slots - 1 + repeats, repeats))

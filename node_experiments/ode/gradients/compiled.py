@@ -1,9 +1,8 @@
 """The gradient of a solve whose steps are compiled: exact for the steps that were accepted.
 
 The solve is one node of the graph. In the backward pass each step is one call of compiled code,
-which makes the step again from its state and takes gradients back through it. Weights, arguments
-and tensors that the vector field holds are inputs of that node, so that nothing has to
-be looked for.
+which repeats the step from its state and backpropagates through it. Weights, arguments and tensors
+that the vector field holds are inputs of that node, so that none of them has to be searched for.
 """
 
 from __future__ import annotations
@@ -39,12 +38,12 @@ def compiled_gradient(
 ) -> CompiledGradient | None:
     """The compiled form of an exact gradient method, for a problem whose steps are compiled.
 
-    Where times need gradients, or those of the interpolants are wanted, steps are not compiled;
-    nor where they would have to be made again from more than their states.
-    Others than exact methods have a form for their backward pass alone.
+    None for other gradient methods, of which only the forward solve is compiled. None as well,
+    and nothing is compiled, where times or interpolants need gradients, or where repeating a step
+    takes more than its state.
 
     Raises:
-        ValueError: The method replaces the steps by others.
+        ValueError: The gradient method replaces the solver's method.
     """
     if isinstance(method, Reversible):
         raise ValueError(
@@ -54,13 +53,13 @@ def compiled_gradient(
     if not isinstance(method, Backprop | Discrete | Checkpoint):
         return None
     recorded = isinstance(method, Backprop) and problem.observe is not None
-    predicted = isinstance(method, Checkpoint) and problem.tableau.predicts
+    predicted = isinstance(method, Checkpoint) and problem.tableau.is_pec
     if problem.t.requires_grad or recorded or predicted:
         problem.compilation = None
         return None
     given = None if parameters is None or isinstance(method, Backprop) else tuple(parameters)
-    places = method.checkpoints if isinstance(method, Checkpoint) else None
-    return CompiledGradient(places, given)
+    checkpoints = method.checkpoints if isinstance(method, Checkpoint) else None
+    return CompiledGradient(checkpoints, given)
 
 
 @dataclass(frozen=True)
@@ -68,15 +67,15 @@ class CompiledGradient(Gradient):
     """Gradient of the discrete solve, exact to rounding, by compiled steps.
 
     Attributes:
-        checkpoints: States that are kept at a time; all when None.
-        parameters: Where given, other leaves that the vector field reads get no gradient.
+        checkpoints: Number of states kept at a time; all when None.
+        parameters: If given, other leaves that the vector field reads get no gradient.
     """
 
     checkpoints: int | None = None
     parameters: tuple[Tensor, ...] | None = None
 
     def tensors(self, problem: Problem) -> list[Tensor]:
-        """Tensors that the vector field reads, detached where they are to get no gradient."""
+        """Tensors that the vector field reads, detached if they should get no gradient."""
         assert problem.compilation is not None
         tensors = list(problem.compilation.field.tensors)
         if self.parameters is None:
@@ -100,14 +99,15 @@ class CompiledSolve(torch.autograd.Function):
     ) -> Tensor:
         stepper = problem.stepper(problem.stats.forward)
         assert isinstance(stepper, CompiledSteps)
-        firsts: list[Tensor] = []
+        derivatives: list[Tensor] = []
         steps: list[tuple[int | None, Tensor]] = []
 
         def keep(t: float, h: float, y: Tensor) -> None:
             record(t, h, y)
             if stepper.first is not None:
-                firsts.append(stepper.first)
-            steps.append((None if stepper.first is None else len(firsts) - 1, stepper.numbers))
+                derivatives.append(stepper.first)
+            index = None if stepper.first is None else len(derivatives) - 1
+            steps.append((index, stepper.size_and_times))
 
         def keep_some(t: float, h: float, y: Tensor) -> None:
             record(t, h, y)
@@ -119,65 +119,69 @@ class CompiledSolve(torch.autograd.Function):
             record.trajectory = run(problem, stepper, y0.detach(), on_accept)
             ys = torch.stack(record.trajectory.outputs)
         else:
-            ys, record.trajectory, grid, record.states, firsts = solved
+            ys, record.trajectory, grid, record.states, derivatives = solved
             record.starts, record.sizes = grid.starts, grid.sizes
-            places: Iterable[int | None] = range(len(firsts)) if firsts else repeat(None)
-            steps = list(zip(places, grid.numbers, strict=False))
+            indices: Iterable[int | None] = (
+                range(len(derivatives)) if derivatives else repeat(None)
+            )
+            steps = list(zip(indices, grid.sizes_and_times, strict=False))
         ctx.problem, ctx.spans, ctx.steps = problem, record.spans, steps
-        ctx.sizes = len(record.states), len(firsts)
+        ctx.sizes = len(record.states), len(derivatives)
         if isinstance(record, ThinnedRecord):
             ctx.stride, ctx.limit = record.stride, record.limit
-        ctx.save_for_backward(*record.states, *firsts, *tensors)
+        ctx.save_for_backward(*record.states, *derivatives, *tensors)
         return ys
 
     @staticmethod
     @backward_pass
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
         problem, saved = ctx.problem, ctx.saved_tensors
-        states, firsts = saved[: ctx.sizes[0]], saved[ctx.sizes[0] : sum(ctx.sizes)]
+        states, derivatives = saved[: ctx.sizes[0]], saved[ctx.sizes[0] : sum(ctx.sizes)]
         tensors = saved[sum(ctx.sizes) :]
         needed = tuple(i for i in range(len(tensors)) if ctx.needs_input_grad[3 + i])
         backward = CompiledBackward(problem, grad_ys.contiguous(), tensors, needed)
-        backward.take_back(
-            made_again(problem, list(states), ctx.spans, ctx.stride, ctx.limit)
+        backward.run(
+            replayed_steps(problem, list(states), ctx.spans, ctx.stride, ctx.limit)
             if ctx.thinned
-            else kept(states, firsts, ctx.spans, ctx.steps)
+            else stored_steps(states, derivatives, ctx.spans, ctx.steps)
         )
         grads: list[Tensor | None] = [None] * len(tensors)
-        for i, total in zip(needed, backward.sums, strict=True):
+        for i, total in zip(needed, backward.gradients, strict=True):
             grads[i] = total
         return None, None, backward.state, *grads
 
 
-def kept(
+def stored_steps(
     states: Sequence[Tensor],
-    firsts: Sequence[Tensor],
+    derivatives: Sequence[Tensor],
     spans: Sequence[Span],
     steps: Sequence[tuple[int | None, Tensor]],
 ) -> Iterator[tuple[Span, AcceptedStep]]:
-    """Accepted steps, last one first, from the state of each.
+    """Iterate over the accepted steps, last step first, if the state of each was kept.
 
     Args:
-        firsts: The derivatives that steps were given.
-        steps: Of each step, which of these it was given, and its times.
+        derivatives: The initial derivatives that were passed to steps.
+        steps: For each step, the index of its derivative in `derivatives`, or None, and its size
+            and times.
     """
-    for span, y, (place, numbers) in zip(
+    for span, y, (index, size_and_times) in zip(
         reversed(spans), reversed(states), reversed(steps), strict=True
     ):
-        yield span, AcceptedStep(y, None if place is None else firsts[place], numbers)
+        first = None if index is None else derivatives[index]
+        yield span, AcceptedStep(y, first, size_and_times)
 
 
-def made_again(
+def replayed_steps(
     problem: Problem, states: list[Tensor], spans: Sequence[Span], stride: int, limit: int
 ) -> Iterator[tuple[Span, AcceptedStep]]:
-    """Accepted steps, last one first, from the states of some."""
+    """Iterate over the accepted steps, last step first, from the states of some of them."""
     stepper = problem.stepper(problem.stats.backward)
     assert isinstance(stepper, CompiledSteps)
 
     def replay(t: float, t_end: float, start: Start) -> AcceptedStep:
         y = start[0]
         first = stepper.derivative(t, y) if stepper.needs_first else None
-        return AcceptedStep(y, first, stepper.numbers_of(t, t_end - t))
+        return AcceptedStep(y, first, stepper.pack_size_and_times(t, t_end - t))
 
     starts: list[Start] = [(y, None) for y in states]
     yield from CheckpointedSteps(spans, stepper, replay).last_to_first(starts, stride, limit)

@@ -1,6 +1,6 @@
-"""The backward pass over compiled steps: each is one call of compiled code.
+"""The backward pass over compiled steps, by one call of compiled code for each step.
 
-It makes the step again from its state and takes gradients back through it.
+The call repeats the step from its state and backpropagates through it.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ __all__ = ["AcceptedStep", "CompiledBackward"]
 
 
 class AcceptedStep(NamedTuple):
-    """Data to repeat a step: its state, the derivative there if it was given, its times."""
+    """Data to repeat a step: state, derivative there if it is an input, size and times."""
 
     y: Tensor
     first: Tensor | None
-    numbers: Tensor
+    size_and_times: Tensor
 
 
 class CompiledBackward:
-    """Takes the gradient of the loss backwards over the accepted steps, last step first.
+    """Propagates the gradient of the loss backwards over the accepted steps, last step first.
 
     Args:
         grad_ys: Gradients that arrive at the outputs, shape `(time, *state)`.
-        tensors: What the vector field reads.
-        needed: Which of them need a gradient.
+        tensors: Tensors that the vector field reads.
+        needed: Indices of those that need a gradient.
 
     Attributes:
-        state: Gradient of the state at the start of the steps taken back so far.
-        sums: Gradients of the tensors that need one.
+        state: Gradient of the state at the start of the earliest step processed so far.
+        gradients: Gradients of the tensors that need one.
     """
 
     def __init__(
@@ -60,16 +60,16 @@ class CompiledBackward:
         self._grad_ys, self._rows = grad_ys, list(grad_ys.unbind())
         self._output = len(self._rows) - 1
         self._tensors = [x.detach() for x in tensors]
-        self.sums = [torch.zeros_like(self._tensors[i]).contiguous() for i in needed]
+        self.gradients = [torch.zeros_like(self._tensors[i]).contiguous() for i in needed]
         self._zero = torch.zeros_like(self._rows[0])
         self.state = self._zero
-        # Gradient of the derivative where the last step taken back starts, if the step before
-        # ended with it.
+        # Gradient of the derivative at the start of the step processed last, if the step before
+        # ended with that derivative.
         self._slope = self._zero
         self._functions: dict[tuple[bool, bool], Compiled] = {}
 
-    def take_back(self, steps: Iterable[tuple[Span, AcceptedStep]]) -> None:
-        """All steps."""
+    def run(self, steps: Iterable[tuple[Span, AcceptedStep]]) -> None:
+        """Process all steps, given last step first."""
         carried: tuple[float, AcceptedStep] | None = None
         for (t, t_end), step in steps:
             if carried is not None and not (self._carries and carried[0] == t_end):
@@ -85,7 +85,7 @@ class CompiledBackward:
         while self._output > 0 and direction * (times[self._output] - t_end) >= 0:
             self.state = self.state + self._rows[self._output]
             self._output -= 1
-        start, stages, given = None, None, step.first is not None
+        start, stages, has_first = None, None, step.first is not None
         arrived = [self.state]
         if self._carries:
             arrived.append(self._slope)
@@ -93,34 +93,34 @@ class CompiledBackward:
             start, arrived[0], stages = self._enter_outputs(t, t_end)
         if stages is not None:
             arrived.append(stages)
-        inputs = [step.y, step.numbers, *arrived, *self._tensors, *self.sums]
+        inputs = [step.y, step.size_and_times, *arrived, *self._tensors, *self.gradients]
         if step.first is not None:
             inputs.insert(1, step.first)
-        function = self._functions.get((given, stages is not None))
+        function = self._functions.get((has_first, stages is not None))
         if function is None:
-            function = self._function(given, stages is not None, inputs)
-        if given:
-            self.state, self._slope, *self.sums = function(inputs)
+            function = self._function(has_first, stages is not None, inputs)
+        if has_first:
+            self.state, self._slope, *self.gradients = function(inputs)
         else:
-            self.state, *self.sums = function(inputs)
+            self.state, *self.gradients = function(inputs)
         if start is not None:
             self.state = self.state + start
-        self._counts.evaluations += self._tableau.stages - given
+        self._counts.evaluations += self._tableau.stages - has_first
 
-    def _function(self, given: bool, with_stages: bool, inputs: list[Tensor]) -> Compiled:
+    def _function(self, has_first: bool, with_stages: bool, inputs: list[Tensor]) -> Compiled:
         graph = self._compilation.field.graph
-        step = Step(graph, self._tableau, "nothing", given, with_stages)
+        step = Step(graph, self._tableau, "nothing", has_first, with_stages)
         function = compiled_function(self._compilation, StepGradient(step, self._needed), inputs)
-        self._functions[given, with_stages] = function
+        self._functions[has_first, with_stages] = function
         return function
 
     def _enter_outputs(self, t: float, t_end: float) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Take in the gradients of the outputs inside a step.
+        """Add the gradients of the outputs inside a step.
 
         Returns:
-            What arrives at the start of the step without going through it, and at its end, of the
-            shape of the state; and at its stages, shape `(stage, n)`, unless the outputs are on
-            the line between its ends.
+            Gradients at the start of the step that do not go through it, and at its end, both of
+            the shape of the state; and gradients at its stages, shape `(stage, n)`, or None if
+            the outputs are on the line between its ends.
         """
         last = first = self._output
         while first > 0 and self._direction * (self._times[first] - t) > 0:
@@ -145,10 +145,17 @@ class CompiledBackward:
         return start.view_as(like), self.state + end.view_as(like), stages
 
     def _pull_slope(self, step: AcceptedStep) -> None:
-        """Take back the derivative at the start of a step, which no step before ended with."""
-        inputs = [step.y, step.numbers, self._slope, self.state, *self._tensors, *self.sums]
+        """Backpropagate through a derivative at the start of a step that no other step shares."""
+        inputs = [
+            step.y,
+            step.size_and_times,
+            self._slope,
+            self.state,
+            *self._tensors,
+            *self.gradients,
+        ]
         function = DerivativeGradient(self._compilation.field.graph, self._needed)
         pull = compiled_function(self._compilation, function, inputs)
-        self.state, *self.sums = pull(inputs)
+        self.state, *self.gradients = pull(inputs)
         self._slope = self._zero
         self._counts.evaluations += 1

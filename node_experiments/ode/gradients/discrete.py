@@ -1,9 +1,9 @@
 """The discrete adjoint: the transpose of the steps that were accepted.
 
-The gradient is that of the numbers the solver computed, equal to backpropagation through the
-same steps to rounding, at the cost of one vector-Jacobian product per stage. Between forward and
-backward it keeps the states of the accepted steps, and those at the stages of an implicit method,
-so that no equation is solved a second time; rejected steps leave nothing behind.
+The gradient is that of the discrete solution, equal up to rounding to backpropagation through the
+same steps, at the cost of one vector-Jacobian product per stage. For the backward pass it keeps
+the states of the accepted steps, and for an implicit method those at its stages, so that no
+equation is solved a second time. Rejected steps leave nothing behind.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from ..solution import StepCounts, Trajectory
 from .backward_pass import (
     Evaluation,
     Evaluator,
-    Pullback,
+    VJPAccumulator,
     backward_pass,
-    reject_another_field,
+    check_same_derivative,
 )
 from .base import Gradient
 from .records import Record, Span, Start, starts_of
@@ -40,8 +40,8 @@ class Discrete(Gradient):
     """Gradient of the discrete solve, exact to rounding.
 
     Attributes:
-        retain_graphs: Keep the graph of every stage from the forward solve. Without, the stages
-            of one step at a time are evaluated again from the step's state: more evaluations,
+        retain_graphs: Keep the graph of every stage from the forward solve. Otherwise the stages
+            are evaluated again, one step at a time, from the state of the step: more evaluations,
             but only states are kept. Not for implicit methods, whose stages are known only when
             their equations are solved.
 
@@ -62,7 +62,7 @@ class Discrete(Gradient):
         """States at the output times that were reached, shape `(time, *state)`.
 
         Raises:
-            ValueError: A method that is no Runge-Kutta method, or graphs of an implicit one.
+            ValueError: Not a Runge-Kutta method, or an implicit one with `retain_graphs`.
         """
         if self.retain_graphs and not problem.runge_kutta.explicit:
             raise ValueError(
@@ -76,10 +76,10 @@ class Discrete(Gradient):
         return ys, record.trajectory
 
     def solve_samples(self, problem: Problem) -> tuple[Tensor, Trajectory]:
-        """As `solve`, with a step size for every sample.
+        """Like `solve`, with individual step sizes for the samples.
 
         Raises:
-            ValueError: `retain_graphs`.
+            ValueError: `retain_graphs` is set.
         """
         from .recorded_samples import solve_recorded_samples
 
@@ -107,16 +107,16 @@ class DiscreteSolve(torch.autograd.Function):
         if retain_graphs:
             evaluator = Evaluator(problem, ctx.needs_input_grad[4])
             step = GraphSteps(problem, evaluator, problem.stats.forward)
-            if problem.tableau.predicts:
+            if problem.tableau.is_pec:
                 record.stepper = step
             graphs: list[StepGraph] = []
 
             def keep(t: float, h: float, y: Tensor) -> None:
                 record(t, h, y)
-                graphs.append(step.kept())
+                graphs.append(step.accepted_graph())
 
             record.trajectory = run(problem, step, y0.detach(), keep)
-            # An end is the start of the next step, but for a jump and where steps are perturbed.
+            # A step ends where the next one starts, except at jumps and where steps are perturbed.
             ends = [*record.states[1:], record.trajectory.outputs[-1]]
             for span, graph, y1 in zip(record.spans, graphs, ends, strict=False):
                 if graph.end() is None:
@@ -138,18 +138,18 @@ class DiscreteSolve(torch.autograd.Function):
                 record.trajectory = run(problem, implicit, start, keep_stages)
             ys = torch.stack(record.trajectory.outputs).view(-1, *y0.shape)
             ctx.graphs = None
-        ctx.kept = len(record.states), len(record.firsts)
+        ctx.kept = len(record.states), len(record.initial_derivatives)
         ctx.problem = problem
         ctx.spans = record.spans
-        ctx.save_for_backward(*record.states, *record.firsts, *problem.read_inputs)
+        ctx.save_for_backward(*record.states, *record.initial_derivatives, *problem.read_inputs)
         return ys
 
     @staticmethod
     @backward_pass
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
         problem, spans = ctx.problem, ctx.spans
-        # Unpacked first of all, for this rejects tensors that were changed since the solve.
-        saved, (count, firsts) = ctx.saved_tensors, ctx.kept
+        # Unpacked first, since this rejects tensors that were changed after the solve.
+        saved, (count, derivatives) = ctx.saved_tensors, ctx.kept
         states = saved[:count]
         time_gradients = ctx.needs_input_grad[4]
         if not problem.runge_kutta.explicit:
@@ -158,10 +158,10 @@ class DiscreteSolve(torch.autograd.Function):
         elif ctx.graphs is None:
             evaluator = Evaluator(problem, time_gradients)
             step = GraphSteps(problem, evaluator, StepCounts())
-            starts = starts_of(spans, states, saved[count : count + firsts])
+            starts = starts_of(spans, states, saved[count : count + derivatives])
             steps = replayed_steps(step, spans, starts)
         else:
-            # They are used up on the way; a second backward replays the steps.
+            # The graphs are used up on the way; a second backward pass replays the steps.
             evaluator, graphs = ctx.graphs
             ctx.graphs = None
             steps = retained_steps(spans, graphs)
@@ -170,15 +170,15 @@ class DiscreteSolve(torch.autograd.Function):
 
 
 def evaluated_end(problem: Problem, evaluator: Evaluator, span: Span, y1: Tensor) -> Evaluation:
-    """The evaluation at the end of a step that the solve made none at."""
-    problem.enter_again(*span)
+    """The evaluation at the end of a step at which the solve made none."""
+    problem.reenter_step(*span)
     return evaluator.at(span[1], y1)
 
 
 def solve_recorded(problem: Problem, record: Record) -> tuple[Tensor, Trajectory]:
-    """Solve by an explicit method, with all in the record that its steps start from."""
+    """Solve by an explicit method, and record everything that its steps start from."""
     stepper = problem.stepper(problem.stats.forward)
-    if problem.tableau.predicts:
+    if problem.tableau.is_pec:
         assert isinstance(stepper, ExplicitRungeKutta)
         record.stepper = stepper
     return solve_forward(problem, record, stepper)
@@ -195,29 +195,27 @@ def gradients_of(
 
     Args:
         grad_ys: Gradients that arrive at the outputs, shape `(time, *state)`.
-        steps: The accepted steps, last one first.
+        steps: The accepted steps, last step first.
     """
-    pullback = Pullback(evaluator)
-    adjoint = RungeKuttaAdjoint(
-        problem, grad_ys.reshape(len(grad_ys), -1), pullback, time_gradients
-    )
+    vjp = VJPAccumulator(evaluator)
+    adjoint = RungeKuttaAdjoint(problem, grad_ys.reshape(len(grad_ys), -1), vjp, time_gradients)
     # All methods have their first stage at the start of the step.
     first = None if problem.solver.perturb else problem.func.first
     for (t, t_end), step in steps:
         adjoint.step_back(t, t_end, step)
         if first is not None and t == problem.times[0]:
-            reject_another_field(first, step.stages[0].derivative.detach(), t)
-        # Before the next step makes its graphs.
+            check_same_derivative(first, step.stages[0].derivative.detach(), t)
+        # Freed before the next step makes its graphs.
         step.stages.clear()
     adjoint.finish()
-    problem.leave()
-    return adjoint.state.view(problem.y0.shape), adjoint.grad_t, *pullback.grads
+    problem.leave_step()
+    return adjoint.state.view(problem.y0.shape), adjoint.grad_t, *vjp.grads
 
 
 def replayed_steps(
     step: GraphSteps, spans: Sequence[Span], starts: Sequence[Start]
 ) -> Iterator[tuple[Span, StepGraph]]:
-    """Accepted steps, last one first, each evaluated again from where it started.
+    """Iterate over the accepted steps, last step first, each evaluated again from its start.
 
     Args:
         spans: Start and end of the steps.
@@ -229,10 +227,10 @@ def replayed_steps(
 def retained_steps(
     spans: Sequence[Span], graphs: list[StepGraph]
 ) -> Iterator[tuple[Span, StepGraph]]:
-    """Accepted steps, last one first, with the graphs of the forward solve.
+    """Iterate over the accepted steps, last step first, with the graphs of the forward solve.
 
     Args:
-        graphs: Those of every step; emptied on the way.
+        graphs: Graphs of every step; emptied on the way.
     """
     for span in reversed(spans):
         yield span, graphs.pop()

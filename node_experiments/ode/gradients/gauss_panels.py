@@ -1,4 +1,4 @@
-"""Gauss-Legendre quadrature of parameter gradients, with an estimate of its error."""
+"""Gauss-Legendre quadrature of parameter gradients, with an error estimate."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Gradients = tuple[Tensor | None, ...]
 
 
 class GaussPanels:
-    """Gauss-Legendre quadrature, with an estimate of its error from the same values.
+    """Gauss-Legendre quadrature, with an error estimate from the same values.
 
-    With an odd number p of points the middle one alone is a rule of second order, while all of
-    them are one of order 2p: the difference of the two, relative to the size of the terms, to the
-    power p has the order of the error.
+    For an odd number p of nodes, the middle node alone is the midpoint rule of order 2, while all
+    of them are a rule of order 2p. The difference between the two, relative to the size of the
+    terms, has order 2; raised to the power p it estimates the relative error.
 
     Args:
-        points: p.
+        points: Number p of nodes.
     """
 
     def __init__(self, points: int):
@@ -35,14 +35,14 @@ class GaussPanels:
         self.estimates_errors = points >= 3 and points % 2 == 1
 
     def between(self, start: float, end: float) -> tuple[list[float], list[float]]:
-        """Nodes and weights of an interval."""
+        """Nodes and weights on an interval."""
         length = end - start
         return [start + length * x for x in self._nodes], [length * w for w in self._weights]
 
     def size_and_error(self, terms: Sequence[Gradients]) -> tuple[float, float]:
-        """The sum of the sizes of the weighted terms, and the error of their sum.
+        """The sum of the sizes of the weighted terms, and the estimated error of their sum.
 
-        Sizes are root mean squares over all numbers of all parameters.
+        Sizes are root mean squares over all elements of all parameters.
         """
         like = [
             next((x for x in each if x is not None), None) for each in zip(*terms, strict=True)

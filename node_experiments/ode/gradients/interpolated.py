@@ -1,8 +1,8 @@
 """The adjoint equation alone, over the interpolants of the forward solve.
 
-The adjoint method solves y backwards again. Keeping the interpolants of the forward steps saves
-that: da/dt = -a df/dy(t, y(t)) has the size of the state, and backward instability of y cannot
-hurt; see `adjoint_over_interpolants`.
+The adjoint method also solves for y backwards. Keeping the interpolants of the forward steps saves
+that: da/dt = -a df/dy(t, y(t)) has the size of the state, and instability of y backwards in time
+does no harm; see `adjoint_over_interpolants`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..inside_steps import needs_shorter_steps
+from ..inside_steps import interpolates_by_substeps
 from ..integrate import solve_forward
 from ..methods.base import Interpolant, Stepper
 from ..methods.registry import METHODS
@@ -25,7 +25,7 @@ from ..solution import Trajectory
 from ..solver import Solver  # noqa: F401  likewise
 from .adjoint import Adjoint
 from .adjoint_over_interpolants import AdjointOverInterpolants, StoredSolution
-from .backward_pass import backward_pass, reject_change_since
+from .backward_pass import backward_pass, check_field_unchanged
 
 __all__ = ["Interpolated"]
 
@@ -34,16 +34,16 @@ __all__ = ["Interpolated"]
 class Interpolated(Adjoint):
     """Gradient of the continuous solution, from stored interpolants.
 
-    Options of `Adjoint` but `norm` and `watch`, which are of a state that is solved backwards; as
-    none is, `seminorm` and `state_tolerance` change nothing. And:
+    It has the options of `Adjoint` except `norm` and `watch`, which concern a state that is solved
+    backwards; for the same reason `seminorm` and `state_tolerance` have no effect. In addition:
 
     Attributes:
-        quadrature_points: Gauss points of each backward step: p of them integrate polynomials
-            of degree 2p - 1. The error of an odd number from 3 on is estimated in adaptive
-            solves, and the step is halved where it is too large.
+        quadrature_points: Gauss points of each backward step; p of them integrate polynomials of
+            degree 2p - 1 exactly. In adaptive solves with an odd number of at least 3, the error
+            is estimated, and the step is halved where it is too large.
 
     Raises:
-        ValueError: No quadrature points, or options of the augmented state, which is not solved.
+        ValueError: No quadrature points, or an option of the augmented state.
 
     Example:
         >>> from node_experiments.ode import solve
@@ -68,19 +68,19 @@ class Interpolated(Adjoint):
         for name in ("norm", "watch"):
             if getattr(self, name) != getattr(Adjoint, name):
                 raise ValueError(
-                    f"gradient='interpolated' solves the adjoint alone, and gradient.{name} is of "
-                    "the state beside it; leave it out, or take gradient='adjoint'"
+                    f"gradient='interpolated' solves for the adjoint alone, and gradient.{name} "
+                    "also takes the state; leave it out, or take gradient='adjoint'"
                 )
 
     def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
         """States at the output times that were reached, shape `(time, *state)`.
 
         Raises:
-            ValueError: A method without interpolants, or without any that are as accurate as its
-                steps; or one that is not explicit for the backward solve.
+            ValueError: The method has no interpolants, or none as accurate as its steps; or the
+                method of the backward solve is not explicit.
         """
         method = problem.solver.method
-        if needs_shorter_steps(problem):
+        if interpolates_by_substeps(problem):
             raise ValueError(
                 "gradient='interpolated' needs the solution inside of steps, and those of "
                 f"solver.method={method!r} may be too long to be interpolated; take "
@@ -134,7 +134,7 @@ class InterpolatedSolve(torch.autograd.Function):
             problem.observe = others
         trajectories.append(trajectory)
         ctx.problem, ctx.options, ctx.steps = problem, options, (starts, sizes)
-        # An interpolant is a function with its tensors bound; autograd should keep those.
+        # An interpolant is a partial function; autograd keeps the tensors bound to it.
         ctx.pieces = [(p.func, [isinstance(a, Tensor) or a for a in p.args]) for p in pieces]
         bound = [a for p in pieces for a in p.args if isinstance(a, Tensor)]
         read = problem.read_inputs
@@ -145,7 +145,7 @@ class InterpolatedSolve(torch.autograd.Function):
     @staticmethod
     @backward_pass
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
-        reject_change_since(ctx.problem)
+        check_field_unchanged(ctx.problem)
         problem, options = ctx.problem, ctx.options
         ys, *rest = ctx.saved_tensors
         bound = iter(rest[ctx.count :])
@@ -162,7 +162,7 @@ class InterpolatedSolve(torch.autograd.Function):
             grad_ys,
             solution,
             solver,
-            options.chooses_method,
+            options.method_is_chosen,
             options.quadrature_points,
         )
         grad_y0, grad_t, *grads = solve.solve(needs_grad_t=ctx.needs_input_grad[4])

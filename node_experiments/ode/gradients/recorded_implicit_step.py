@@ -1,14 +1,14 @@
 """Implicit Runge-Kutta steps that autograd can record.
 
-Newton's method solves the stages without a graph. Two further iterations of it are recorded, from
-the solved derivatives k and with the Jacobian M of the equations there:
+Newton's method solves the stages without a graph. Two further iterations of it are recorded,
+starting from the solution k and with the Jacobian M of the equations there:
 
     k <- k + M^-1 (f(t + c h, base + h A k) - k).
 
-They hardly move k. But as an iteration with an exact, frozen Jacobian takes the error in the
-perturbed equations from order p of the perturbation to order p + 1, the first makes the first
-derivatives of k exact and the second one the second derivatives, by the implicit function theorem
-and with no use of what Newton's method went through.
+They hardly change k. But if the equations are perturbed, an iteration with an exact, frozen
+Jacobian raises the order of the error in the perturbation from p to p + 1. So the first iteration
+makes the first derivatives of k exact and the second one the second derivatives, as the implicit
+function theorem gives them, whatever the iterations of Newton's method were.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from .stage_equation import StageSystem
 
 __all__ = ["RecordedImplicitSteps"]
 
-ITERATIONS = 2  # recorded; the order of the derivatives that are exact
+ITERATIONS = 2  # recorded; also the highest order of exact derivatives
 
 
 class RecordedImplicitSteps(Stepper):
     """The steps of `ImplicitRungeKutta`, with a graph of their solved stages.
 
     Args:
-        grid: Where the times are to be in the graph.
+        grid: The frozen grid if the times need gradients, or None.
     """
 
-    remembers = True
+    needs_accept = True
 
     def __init__(self, problem: Problem, grid: FrozenGrid | None = None):
         self._problem, self._grid = problem, grid
@@ -52,13 +52,13 @@ class RecordedImplicitSteps(Stepper):
 
     def derivative(self, t: float, y: Tensor) -> Tensor:
         if self._first is None:
-            self._first = self.probe(t, y)
+            self._first = self.evaluate(t, y)
         return self._first
 
-    def probe(self, t: float, y: Tensor) -> Tensor:
+    def evaluate(self, t: float, y: Tensor) -> Tensor:
         if self._grid is None:
             return self._field(t, y)
-        return self._field(self._problem.time(t) + self._grid.motion(t), y)
+        return self._field(self._problem.time(t) + self._grid.displacement(t), y)
 
     def step(self, t: float, h: float, y: Tensor) -> Tensor:
         tableau, grid = self._tableau, self._grid
@@ -91,7 +91,7 @@ class RecordedImplicitSteps(Stepper):
                     system = self._system(t, h, block, points, ha.detach())
                 k = k + SolveStages.apply(residual, system, 0, False)
             stages += k.unbind()
-        # The size of the step has a graph where the times are in it, whatever the stages have.
+        # Where the times need gradients the step size has a graph, even if no stage has one.
         recorded = isinstance(size, Tensor) or any(x.requires_grad for x in (y, *stages))
         if recorded:
             y_next = y + (y.new_tensor(tableau.b) * size) @ torch.stack(stages)
@@ -106,19 +106,19 @@ class RecordedImplicitSteps(Stepper):
         self._stepper.accept(h)
 
     def _move_outputs(self, grid: FrozenGrid, h: float) -> None:
-        """Keep the slopes of outputs on the line through the last step, and of one at a jump."""
+        """Keep the slopes of linearly interpolated outputs in the last step and at a jump."""
         t, y, y_next = self._last
         if self._problem.solver.interpolation == "linear":
-            grid.remember_line(t, h, y, y_next)
+            grid.store_line_slope(t, h, y, y_next)
         jump = grid.jump_at(t + h)
         if jump is not None:
-            grid.remember(jump, self._derivative_at_end(t, h, y_next))
+            grid.store_slope(jump, self._derivative_at_end(t, h, y_next))
 
     def _derivative_at_end(self, t: float, h: float, y1: Tensor) -> Tensor:
         if self._tableau.first_same_as_last:
             return self.stages[-1]
         if self._end is None:
-            self._end = self.probe(t + h, y1)
+            self._end = self.evaluate(t + h, y1)
         return self._end
 
     def reset(self) -> None:

@@ -1,4 +1,4 @@
-"""Explicit Runge-Kutta steps that autograd records, plain or with their times."""
+"""Explicit Runge-Kutta steps that autograd records, with or without gradients of the times."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..methods.base import Interpolant
 from ..methods.butcher_tableau import Tableau
-from ..methods.explicit_runge_kutta import Clock, ExplicitRungeKutta
+from ..methods.explicit_runge_kutta import ExplicitRungeKutta, StageTimes
 from ..methods.interpolation import output_weights
 from ..problem import Problem
 
@@ -18,13 +18,13 @@ __all__ = ["FrozenGrid", "RecordedSteps", "TimedSteps", "timed_interpolation"]
 
 
 class RecordedSteps(ExplicitRungeKutta[float]):
-    """Steps of the problem's explicit method in the graph.
+    """Steps of the problem's explicit method with a graph.
 
     Args:
-        clock: Makes the times of stages; see `ExplicitRungeKutta`.
+        stage_times: Makes the times of the stages; see `ExplicitRungeKutta`.
     """
 
-    def __init__(self, problem: Problem, clock: Clock[float] | None):
+    def __init__(self, problem: Problem, stage_times: StageTimes[float] | None):
         super().__init__(
             problem.tableau,
             problem.func,
@@ -33,19 +33,19 @@ class RecordedSteps(ExplicitRungeKutta[float]):
             args=problem.args,
             adaptive=not problem.solver.fixed_steps,
             records=True,
-            clock=clock,
+            stage_times=stage_times,
         )
 
 
 class FrozenGrid:
     """The times of steps as functions of the output times.
 
-    Moving t_0 or t_N stretches all steps alike, up to a jump of the vector field, and an output
-    time inside a step moves along the interpolant.
+    Moving t_0 or t_N stretches the steps uniformly up to the nearest jump of the vector field, and
+    an output time inside a step moves along the interpolant.
 
     Attributes:
         jumps: Output times at which the vector field jumps. The step before ends there, and the
-            one after starts beyond, with another derivative.
+            next one starts just after it, with another derivative.
     """
 
     def __init__(self, problem: Problem):
@@ -54,35 +54,38 @@ class FrozenGrid:
         self._next_output = 1
         self.jumps = set(problem.solver.jump_t) & set(problem.times[1:-1])
 
-    def clock(self, t: float, h: float, nodes: Sequence[float]) -> tuple[list[Tensor], Tensor]:
-        """Times of the stages, and the size of the step."""
-        times = [self._problem.time(t + c * h) + self.motion(t + c * h) for c in nodes]
+    def stage_times(
+        self, t: float, h: float, nodes: Sequence[float]
+    ) -> tuple[list[Tensor], Tensor]:
+        """Times of the stages, and the step size."""
+        times = [self._problem.time(t + c * h) + self.displacement(t + c * h) for c in nodes]
         return times, self.size(t, h)
 
     def size(self, t: float, h: float) -> Tensor:
         """The size of a step, 0-d."""
-        return h + (self.motion(t + h) - self.motion(t))
+        return h + (self.displacement(t + h) - self.displacement(t))
 
     def stage_time(self, t: float, h: float, c: float) -> Tensor:
-        """The time of a stage of an implicit method, which moves with its step beyond its end."""
-        moved = self.motion(t) * (1 - c) + self.motion(t + h) * c
+        """The time of a stage of an implicit method; it moves with its step even if outside it."""
+        moved = self.displacement(t) * (1 - c) + self.displacement(t + h) * c
         return self._problem.time(t + c * h) + moved
 
-    def motion(self, t: float) -> Tensor:
-        """Zero, with the gradient of a time that keeps its place between t_0 and t_N."""
+    def displacement(self, t: float) -> Tensor:
+        """Zero, with the gradient of a time that keeps its relative position on the grid."""
         leaf = self._problem.t
-        with_first, with_last = self._problem.motion(t)
-        return zero(leaf[0] * with_first + leaf[-1] * with_last).to(self._problem.y0.dtype)
+        with_first, with_last = self._problem.grid_time_derivatives(t)
+        time = leaf[0] * with_first + leaf[-1] * with_last
+        return zero_with_gradient(time).to(self._problem.y0.dtype)
 
-    def shift(self, j: int) -> Tensor:
-        """Zero, with the gradient of output time j against the grid."""
-        time = zero(self._problem.t[j]).to(self._problem.y0.dtype)
-        return time - self.motion(self._problem.times[j])
+    def output_displacement(self, j: int) -> Tensor:
+        """Zero, with the gradient of output time j relative to the grid."""
+        time = zero_with_gradient(self._problem.t[j]).to(self._problem.y0.dtype)
+        return time - self.displacement(self._problem.times[j])
 
     def outputs_inside(self, t: float, h: float) -> dict[float, int]:
-        """The numbers of the outputs inside a step by their places in it, from 0 to 1.
+        """Indices of the outputs inside a step, by their relative positions in it, 0 to 1.
 
-        Steps are asked for in their order; one that comes after later ones has no outputs.
+        Steps must be asked for in order; an earlier step after a later one has no outputs.
         """
         times = self._problem.times
         while (times[self._next_output] - t) / h <= 0:
@@ -95,32 +98,32 @@ class FrozenGrid:
             places[theta] = j
         return places
 
-    def remember(self, t: float, slope: Tensor) -> None:
+    def store_slope(self, t: float, slope: Tensor) -> None:
         """Keep the derivative at the start of an accepted step."""
         self._slopes[t] = slope
 
     def jump_at(self, t: float) -> float | None:
-        """The one of `jumps` that a step ends at, if it does."""
+        """The element of `jumps` at which a step ends, or None."""
         resolution = 2 * torch.finfo(self._problem.y0.dtype).eps
         for jump in self.jumps:
             if abs(t - jump) <= resolution * max(abs(jump), 1e-3):
                 return jump
         return None
 
-    def remember_line(self, t: float, h: float, y0: Tensor, y1: Tensor) -> None:
-        """Keep the slope of the line between the ends of an accepted step for outputs on it."""
+    def store_line_slope(self, t: float, h: float, y0: Tensor, y1: Tensor) -> None:
+        """Keep the slope of the line between the ends of a step, for the outputs on it."""
         for j in self.outputs_inside(t, h).values():
             self._slopes[self._problem.times[j]] = (y1 - y0) / self.size(t, h)
 
     def move_outputs_on_grid_points(self, ys: Tensor) -> Tensor:
-        """Output times between the ends that are grid points move along the solution's slope.
+        """Let outputs at inner grid points move with their times, along the solution's slope.
 
-        So do those whose outputs are on the line between the ends of a step, along that line.
+        Outputs on the line between the ends of a step move along that line.
         """
         rows = list(ys)
         for j, t in enumerate(self._problem.times[: len(rows)]):
             if j > 0 and t in self._slopes:
-                rows[j] = rows[j] + self._slopes[t] * self.shift(j)
+                rows[j] = rows[j] + self._slopes[t] * self.output_displacement(j)
         return torch.stack(rows)
 
 
@@ -128,10 +131,10 @@ class TimedSteps(RecordedSteps):
     """Recorded steps whose times are in the graph, on a frozen grid."""
 
     def __init__(self, problem: Problem, grid: FrozenGrid):
-        super().__init__(problem, grid.clock)
+        super().__init__(problem, grid.stage_times)
         self._grid, self._last = grid, 0.0
         self._is_linear = problem.solver.interpolation == "linear"
-        self.remembers = self._is_linear or bool(grid.jumps)
+        self.needs_accept = self._is_linear or bool(grid.jumps)
 
     def step(self, t: float, h: float, y: Tensor, only: Iterable[int] | None = None) -> Tensor:
         self._last = t
@@ -142,10 +145,10 @@ class TimedSteps(RecordedSteps):
         assert self._end is not None
         t, y1 = self._last, self._end
         if self._is_linear:
-            self._grid.remember_line(t, h, self._start, y1)
+            self._grid.store_line_slope(t, h, self._start, y1)
         jump = self._grid.jump_at(t + h)
         if jump is not None:
-            self._grid.remember(jump, self.derivative_at_end(t, h, y1))
+            self._grid.store_slope(jump, self.derivative_at_end(t, h, y1))
 
     def interpolant(self, t: float, h: float, y0: Tensor, y1: Tensor) -> Interpolant:
         stages = self.dense_stages(t, h, y0)
@@ -164,14 +167,16 @@ def timed_interpolation(
 ) -> Tensor:
     """States inside a step as functions of the output times.
 
-    Those at other times keep their places in the step.
+    States at other times keep their relative positions in the step.
 
     Args:
         parts: The states at both ends, then the derivatives; see `output_weights`.
     """
     size, rows, outputs = grid.size(t, h), [], grid.outputs_inside(t, h)
     for theta in thetas:
-        moved = theta + grid.shift(outputs[theta]) / size if theta in outputs else theta
+        moved = (
+            theta + grid.output_displacement(outputs[theta]) / size if theta in outputs else theta
+        )
         w = output_weights(tableau, moved)
         weights = [w.start, w.end, *(size * x for x in w.stages), size * w.end_derivative]
         terms = (x * part for x, part in zip(weights, parts, strict=False))
@@ -179,6 +184,6 @@ def timed_interpolation(
     return torch.stack(rows)
 
 
-def zero(x: Tensor) -> Tensor:
-    """Zero with the gradient of x: times take their value, free of rounding, from the host."""
+def zero_with_gradient(x: Tensor) -> Tensor:
+    """Zero with the gradient of x; the values of times come from the host, without rounding."""
     return x - x.detach()

@@ -22,11 +22,11 @@ Start = tuple[Tensor, Tensor | None]
 
 @dataclass
 class Grid:
-    """The accepted steps.
+    """Times and sizes of the accepted steps.
 
     Attributes:
         starts, sizes: Time and size of each step.
-        trajectory: How the forward solve ended.
+        trajectory: Outputs and end of the forward solve.
     """
 
     starts: list[float] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Grid:
 
     @property
     def spans(self) -> list[Span]:
-        """Start and end of each step; one ends where the next one starts, unless it jumps."""
+        """Start and end of each step, which is the start of the next one except at a jump."""
         ends = [t + h for t, h in zip(self.starts, self.sizes, strict=True)]
         following = [*self.starts, self.trajectory.t][1:]
         return [
@@ -50,21 +50,21 @@ class Grid:
 
 @dataclass
 class Record(Grid):
-    """The accepted steps with their states: where gradients meet the solver.
+    """The accepted steps with their states: what gradient methods need of the solver.
 
     Attributes:
         states: States at the start of the steps, shape `(n,)` each; for an implicit method those
             at all stages of each step, from its start to its end.
-        stepper: Makes the steps, where their first derivatives are kept too.
-        firsts: First derivatives of the steps, like `states`.
+        stepper: The stepper, if the derivatives at the start of steps are kept too.
+        initial_derivatives: Derivatives at the start of the steps, like `states`.
     """
 
     states: list[Tensor] = field(default_factory=list)
     stepper: ExplicitRungeKutta | None = None
-    firsts: list[Tensor] = field(default_factory=list)
+    initial_derivatives: list[Tensor] = field(default_factory=list)
 
     def __call__(self, t: float, h: float, y: Tensor) -> None:
-        """An accepted step."""
+        """Record an accepted step."""
         self.append(t, h)
         self.keep(y)
 
@@ -72,21 +72,21 @@ class Record(Grid):
         """Keep the state of the step that was accepted last."""
         self.states.append(y)
         if self.stepper is not None:
-            self.firsts.append(self.stepper.stages[0].clone())
+            self.initial_derivatives.append(self.stepper.stages[0].clone())
 
 
 def starts_of(
-    spans: Sequence[Span], states: Sequence[Tensor], firsts: Sequence[Tensor], stride: int = 1
+    spans: Sequence[Span], states: Sequence[Tensor], derivatives: Sequence[Tensor], stride: int = 1
 ) -> list[Start]:
-    """State and first derivative at the start of every `stride`-th step.
+    """State and derivative at the start of every `stride`-th step.
 
     Args:
-        firsts: First derivatives of these steps, or nothing where those at their states are meant.
+        derivatives: Those at the start of these steps; empty if they are those at the states.
     """
-    if not firsts:
+    if not derivatives:
         return [(y, None) for y in states]
     numbers = range(0, len(spans), stride)
     return [
         (y, first if n > 0 and spans[n - 1][1] == spans[n][0] else None)
-        for n, y, first in zip(numbers, states, firsts, strict=True)
+        for n, y, first in zip(numbers, states, derivatives, strict=True)
     ]

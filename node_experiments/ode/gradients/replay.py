@@ -22,7 +22,7 @@ __all__ = ["GraphSteps", "implicit_stepper", "implicit_steps", "stage_graphs"]
 
 
 class RecordedEvaluations(Dynamics):
-    """The vector field, each of whose evaluations is kept with a separate graph."""
+    """A vector field that keeps each of its evaluations, with separate graphs."""
 
     def __init__(self, evaluator: Evaluator):
         self._evaluator = evaluator
@@ -31,11 +31,11 @@ class RecordedEvaluations(Dynamics):
     def __call__(self, t: Tensor, y: Tensor, *args: Any) -> Tensor:
         evaluation = self._evaluator(t, y)
         self.made.append(evaluation)
-        return self.fitted(evaluation.derivative.detach(), y)
+        return self.conform(evaluation.derivative.detach(), y)
 
 
 class GraphSteps(ExplicitRungeKutta[float]):
-    """Explicit Runge-Kutta steps whose stages are evaluated with a graph each."""
+    """Explicit Runge-Kutta steps whose stages are evaluated with separate graphs."""
 
     def __init__(self, problem: Problem, evaluator: Evaluator, counts: StepCounts):
         self._evaluations = RecordedEvaluations(evaluator)
@@ -45,7 +45,7 @@ class GraphSteps(ExplicitRungeKutta[float]):
             problem.y0.detach(),
             counts,
             adaptive=not problem.solver.fixed_steps,
-            clock=problem.clock,
+            stage_times=problem.stage_times,
         )
         self._evaluator, self._problem = evaluator, problem
         self._inner = self.tableau.stages - self.tableau.solution_is_last_stage
@@ -83,29 +83,29 @@ class GraphSteps(ExplicitRungeKutta[float]):
         self._end_graph = self._graphs[-1] if self.tableau.first_same_as_last else None
         return point
 
-    def kept(self) -> StepGraph:
+    def accepted_graph(self) -> StepGraph:
         """The graphs of the step that is being accepted."""
         stages = self.tableau.stages
         return StepGraph(
             self._graphs[: self._inner],
-            end=partial(same, self._end_graph),
-            dense=partial(same, self._graphs[stages:]),
+            end=partial(identity, self._end_graph),
+            dense=partial(identity, self._graphs[stages:]),
         )
 
     def replay(self, t: float, t_end: float, start: Start) -> StepGraph:
-        """The graphs of a step that was accepted before."""
+        """Repeat an accepted step and return its graphs."""
         h = t_end - t
         y, first = start
-        self._problem.enter_again(t, t_end)
+        self._problem.reenter_step(t, t_end)
         self.reset()
         self._graphs = []
         if first is not None:
             self.starts_with(y, first)
-            self._graphs = [Evaluation(first, y, first)]  # belongs to the step before, at any time
+            self._graphs = [Evaluation(first, y, first)]  # no graph: it is the step before's
         self.step(t, h, y, only=range(self._inner))
         end = partial(self._replay_end, t, h, t_end, y)
-        if self.tableau.predicts:
-            end = partial(same, self._graphs[-1])
+        if self.tableau.is_pec:
+            end = partial(identity, self._graphs[-1])
         return StepGraph(
             self._graphs[: self._inner], end=end, dense=partial(self._replay_dense, t, h, y)
         )
@@ -118,7 +118,7 @@ class GraphSteps(ExplicitRungeKutta[float]):
         return self._evaluator.at(t_end, y1)
 
     def _replay_dense(self, t: float, h: float, y: Tensor) -> list[Evaluation]:
-        """The stages of the step replayed last that only its interpolant needs."""
+        """The stages of the step that was replayed last which only its interpolant needs."""
         self._graphs = self._graphs[: self.tableau.stages]
         tableau = self.tableau
         if tableau.dense_a:
@@ -126,13 +126,13 @@ class GraphSteps(ExplicitRungeKutta[float]):
         return self._graphs[tableau.stages :]
 
 
-def same(x: Any) -> Any:
-    """What was kept."""
+def identity(x: Any) -> Any:
+    """The argument, unchanged: a value that was kept."""
     return x
 
 
 def implicit_stepper(problem: Problem, counts: StepCounts) -> ImplicitRungeKutta:
-    """Steps of the problem's implicit method without a graph."""
+    """A stepper of the problem's implicit method, without a graph."""
     stepper = problem.stepper(counts)
     assert isinstance(stepper, ImplicitRungeKutta)
     return stepper
@@ -141,17 +141,17 @@ def implicit_stepper(problem: Problem, counts: StepCounts) -> ImplicitRungeKutta
 def implicit_steps(
     problem: Problem, evaluator: Evaluator, spans: Sequence[Span], points: Sequence[Tensor]
 ) -> Iterator[tuple[Span, StepGraph]]:
-    """Accepted steps of an implicit method, last one first, evaluated at their stages.
+    """Iterate over the accepted steps of an implicit method, last step first, with graphs.
 
     Args:
         spans: Start and end of the steps.
-        points: Where the stages and the end of every step are, shape `(n,)` each.
+        points: States at the stages and the end of every step, shape `(n,)` each.
     """
     tableau = problem.runge_kutta
     s = tableau.stages + (not tableau.solution_is_last_stage)
     for number in range(len(spans) - 1, -1, -1):
         own = points[number * s : (number + 1) * s]
-        problem.enter_again(*spans[number])
+        problem.reenter_step(*spans[number])
         yield spans[number], stage_graphs(tableau, evaluator, spans[number], own)
 
 
@@ -161,7 +161,7 @@ def stage_graphs(
     """The evaluations of one step of an implicit method.
 
     Args:
-        points: Where its stages are, shape `(n,)` each, and its end where that is none of them:
+        points: States at its stages, shape `(n,)` each, and at its end if that is not a stage;
             the first is its start, the last its end.
     """
     t, t_end = span

@@ -1,11 +1,11 @@
 """Gradients of reversible methods: the steps are undone, so that no state has to be kept.
 
 In the backward pass each step is first undone, which yields its initial vectors up to rounding,
-and then made again with a graph (Zhuang et al. 2021; Kidger et al. 2021; McCallum & Foster 2024).
-The gradient is that of the discrete solve in memory that does not grow with the number of steps.
-What can go wrong is rounding: a method that damps the solution amplifies it when it is undone. How
-far the reconstructed initial state is from the true one is therefore measured, and a warning says
-so.
+and then repeated with a graph (Zhuang et al. 2021; Kidger et al. 2021; McCallum & Foster 2024).
+The gradient is that of the discrete solve, in memory that does not grow with the number of steps.
+The risk is rounding: a method that damps the solution amplifies rounding errors when it is undone.
+The error of the reconstructed initial state is therefore measured, and a warning is issued if it
+is too large.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..methods.reversible import REVERSIBLE, ReversibleMethod
 from ..problem import Problem
 from ..solution import Trajectory
 from ..solver import Solver
-from .backward_pass import Evaluator, Pullback, backward_pass
+from .backward_pass import Evaluator, VJPAccumulator, backward_pass
 from .base import Gradient
 from .records import Grid
 from .time_cotangents import TimeCotangents
@@ -38,12 +38,12 @@ __all__ = ["Reversible"]
 class Reversible(Gradient):
     """Gradient of the discrete solve by a reversible method, in constant memory.
 
-    An explicit Runge-Kutta method is replaced by the reversible method that is made of it; `heun`
-    by `reversible_heun` (Kidger et al. 2021).
+    An explicit Runge-Kutta method is replaced by the reversible method that is built from it;
+    `heun` by `reversible_heun` (Kidger et al. 2021).
 
     Attributes:
-        reconstruction_tolerance: Error of the reconstructed initial state, relative to the size of
-            the initial or the final one, above which a warning says so.
+        reconstruction_tolerance: Error of the reconstructed initial state, relative to the larger
+            of the initial and the final state, above which a warning is issued.
 
     Raises:
         ValueError: A negative tolerance.
@@ -71,7 +71,7 @@ class Reversible(Gradient):
             )
 
     def solver_for(self, solver: Solver) -> Solver:
-        """With the reversible method that an explicit one makes: evaluations are of it, too."""
+        """Replace an explicit method by the reversible one built from it, also for evaluations."""
         rejected = solver.compile or solver.perturb or solver.batching == "independent"
         if solver.method in EXPLICIT_TABLEAUS and not rejected:
             return replace(solver, method=f"reversible_{solver.method}")
@@ -81,16 +81,16 @@ class Reversible(Gradient):
         """States at the output times that were reached, shape `(time, *state)`.
 
         Raises:
-            ValueError: A method that is not reversible, or jumps.
+            ValueError: The method is not reversible, or `jump_t` or `perturb` is set.
         """
         if problem.solver.jump_t:
             raise ValueError(
-                "gradient='reversible' knows no solver.jump_t; leave it out, or take "
+                "gradient='reversible' does not support solver.jump_t; leave it out, or take "
                 "gradient='discrete' or 'adjoint'"
             )
         if problem.solver.perturb:
             raise ValueError(
-                "gradient='reversible' undoes steps without solver.perturb=True; leave it out, or "
+                "gradient='reversible' does not support solver.perturb=True; leave it out, or "
                 "take gradient='backprop' or 'discrete'"
             )
         name = problem.solver.method
@@ -145,7 +145,7 @@ class ReversibleSolve(torch.autograd.Function):
                 f"{problem.solver.method} was undone with a relative error of {error:.1e} in the "
                 f"initial state, above {ctx.options.reconstruction_tolerance:.1e}; its gradient "
                 "is no better than that. Solve in float64, take fewer steps, or take "
-                "gradient='checkpoint' with the method it is made of",
+                "gradient='checkpoint' with the method it is built from",
                 stacklevel=2,
             )
         grad_y0 = grad_y0.view(problem.y0.shape)
@@ -153,7 +153,7 @@ class ReversibleSolve(torch.autograd.Function):
 
 
 class ReversibleBackward:
-    """Takes vectors and their gradients backwards over the accepted steps.
+    """Propagates the method's vectors and their gradients backwards over the accepted steps.
 
     Args:
         grad_ys: Gradients that arrive at the outputs, shape `(time, n)`.
@@ -179,7 +179,7 @@ class ReversibleBackward:
         self._cotangents = [torch.zeros_like(v) for v in vectors]
         evaluator = Evaluator(problem)
         self._inputs, self._retain_graph = evaluator.inputs, evaluator.retain_graph
-        self._pullback = Pullback(evaluator)
+        self._vjp = VJPAccumulator(evaluator)
         self._field = problem.flat_field(problem.stats.backward, evaluator.args)
         self._step = FunctionalStepper(method, self._field, problem.y0.numel())
         self._output = len(self._times) - 1
@@ -191,10 +191,10 @@ class ReversibleBackward:
 
     @property
     def grads(self) -> list[Tensor | None]:
-        return self._pullback.grads
+        return self._vjp.grads
 
     def step_back(self, t: float, t_end: float) -> None:
-        """Undo one step."""
+        """Undo one step and backpropagate through it."""
         h = t_end - t
         vectors = self._method.undo(self._field, t, h, self._vectors)
         outputs = self._enter_outputs(t, t_end)
@@ -218,7 +218,7 @@ class ReversibleBackward:
             self._clock.outputs(outputs, outputs_moved)
 
     def finish(self) -> tuple[Tensor, Tensor]:
-        """Gradient of the initial state, and the initial state as it was reconstructed."""
+        """Gradient of the initial state, and the reconstructed initial state."""
         with torch.enable_grad():
             y = self._vectors[0].detach().requires_grad_()
             first = self._times[0]
@@ -246,7 +246,7 @@ class ReversibleBackward:
             retain_graph=self._retain_graph,
             allow_unused=True,
         )
-        self._pullback.accumulate(grads[len(leaves) :])
+        self._vjp.accumulate(grads[len(leaves) :])
         return [
             torch.zeros_like(leaf) if grad is None else grad
             for leaf, grad in zip(leaves, grads, strict=False)
@@ -267,7 +267,7 @@ class ReversibleBackward:
         return StepTimes(time, h + (end - start), thetas, (start, end, moved))
 
     def _enter_outputs(self, t: float, t_end: float) -> slice:
-        """Take in the gradients at the end of a step; return which outputs are inside."""
+        """Add the gradients of outputs at the end of a step; return which outputs are inside."""
         times, last, direction = self._times, self._output, 1.0 if t_end > t else -1.0
         while last > 0 and direction * (times[last] - t_end) >= 0:
             if self._clock is not None and times[last] != self._problem.times[-1]:
@@ -283,11 +283,11 @@ class ReversibleBackward:
 
 
 class StepTimes(NamedTuple):
-    """Start and size of a step and where outputs are inside it, floats or 0-d tensors.
+    """Start and size of a step and relative positions of outputs in it, floats or 0-d tensors.
 
     Attributes:
-        leaves: Zeros that move the step's start, its end and the outputs, where the times need
-            gradients.
+        leaves: If the times need gradients, zeros that are added to the step's start, its end and
+            the output times.
     """
 
     start: Time

@@ -11,8 +11,8 @@ The derivative at a grid point is the first stage of one step and may be the las
 end of the interpolant, of the step before. Its cotangents are added up and pulled back once: at
 the state there, or at its prediction, where the step before evaluated its last stage.
 
-A stage that has h d k_i at its own point, d being the diagonal of an implicit method, solves an
-equation, whose derivative is that of the implicit-function theorem. With J = df/dy(t + c_i h, Y_i)
+A diagonally implicit stage, whose Y_i contains h d k_i with a diagonal coefficient d, solves an
+equation, whose derivative is that of the implicit function theorem. With J = df/dy(t + c_i h, Y_i)
 
     (I - h d J)^T lambda_i = kbar_i,    Ybar_i = J^T lambda_i,
 
@@ -22,7 +22,7 @@ The stages of a fully implicit method are coupled, and so are the equations of t
 
 The times are those of the frozen grid; see `time_cotangents`. An output time inside a step moves
 along the interpolant. Where that is the line between the ends, u_m = y_0 + theta_m (y_1 - y_0) has
-no weights w_i: theta_m ubar_m adds to ybar_1, and the rest to ybar_0.
+no weights w_i: theta_m ubar_m is added to ybar_1, and the rest to ybar_0.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from torch import Tensor
 
 from ..methods.interpolation import output_slopes, output_weights
 from ..problem import Problem
-from .backward_pass import Evaluation, Pullback
+from .backward_pass import Evaluation, VJPAccumulator
 from .stage_equation import solve_transposed
 from .time_cotangents import TimeCotangents
 
@@ -47,9 +47,9 @@ class StepGraph:
     """The evaluations of one accepted step, evaluated again or kept from the forward solve.
 
     Attributes:
-        stages: Those at its stages, without a last stage that is the step's end.
-        end: Makes or hands out that at the step's end.
-        dense: Makes or hands out those at the stages that only the interpolant needs.
+        stages: Evaluations at its stages, without a last stage that is the step's end.
+        end: Makes or returns the evaluation at the step's end.
+        dense: Makes or returns those at the stages that only the interpolant needs.
     """
 
     stages: list[Evaluation]
@@ -58,16 +58,16 @@ class StepGraph:
 
 
 class RungeKuttaAdjoint:
-    """Takes the gradient of the loss backwards over the accepted steps, last step first.
+    """Propagates the gradient of the loss backwards over the accepted steps, last step first.
 
     All buffers are allocated once; a stage costs one matrix-vector product, one vector-Jacobian
     product and one copy.
 
     Args:
         problem: The problem that was solved.
-        grad_ys: Gradients that arrive at the outputs, shape `(time, n)`; less times than the
-            problem's when its end was not reached.
-        pullback: Accumulates the gradients of parameters and arguments.
+        grad_ys: Gradients that arrive at the outputs, shape `(time, n)`; fewer times than the
+            problem's if its end was not reached.
+        vjp: Accumulates the gradients of parameters and arguments.
         time_gradients: Whether `grad_t` is wanted.
 
     Attributes:
@@ -76,7 +76,7 @@ class RungeKuttaAdjoint:
     """
 
     def __init__(
-        self, problem: Problem, grad_ys: Tensor, pullback: Pullback, time_gradients: bool
+        self, problem: Problem, grad_ys: Tensor, vjp: VJPAccumulator, time_gradients: bool
     ):
         tableau = self._tableau = problem.runge_kutta
         self._diagonal = tableau.diagonal or (0.0,) * tableau.stages
@@ -84,7 +84,7 @@ class RungeKuttaAdjoint:
         self._times = problem.times[: len(grad_ys)]
         self._grad_ys = grad_ys
         self._output = len(self._times) - 1
-        self._pullback = pullback
+        self._vjp = vjp
         self._counts = problem.stats.backward
         n = grad_ys.shape[1]
         s = self._inner = tableau.stages - tableau.solution_is_last_stage
@@ -113,7 +113,7 @@ class RungeKuttaAdjoint:
         return None if self._clock is None else self._clock.total()
 
     def step_back(self, t: float, t_end: float, step: StepGraph) -> None:
-        """From the end of a step to its start."""
+        """Propagate the gradient from the end of a step to its start."""
         h = t_end - t
         if self._node_time != t_end or self._problem.solver.perturb:
             # The vector field may jump here: the next step started with another derivative.
@@ -125,15 +125,15 @@ class RungeKuttaAdjoint:
             return
         if self._diagonal[-1] and self._tableau.solution_is_last_stage:
             self._pull_end(t, t_end, step)
-        elif not self._tableau.predicts:
+        elif not self._tableau.is_pec:
             self._pull_node()
         for i in range(self._inner - 1, 0, -1):
             cotangent = self._stage_cotangent(i, h, direct, self._cotangent)
             self._solve_stage(step.stages[i], cotangent, h * self._diagonal[i])
             if self._clock is not None:
                 self._clock.stage(t, t_end, cotangent, step.stages[i])
-            if self._tableau.predicts and i == self._inner - 1:
-                # The last stage is the grid point's, at the prediction of the step's end.
+            if self._tableau.is_pec and i == self._inner - 1:
+                # The last stage is that of the grid point, at the predicted end of the step.
                 cotangent.add_(self._node)
                 self._node.zero_()
             grad_t = self._pull(step.stages[i], cotangent, self._rows[i])
@@ -150,12 +150,12 @@ class RungeKuttaAdjoint:
             self.state.add_(direct.start)
 
     def finish(self) -> None:
-        """Take in the derivative and the output at the initial time."""
+        """Add the gradients of the derivative and of the output at the initial time."""
         self._pull_node()
         self.state.add_(self._grad_ys[0])
 
     def _enter_outputs(self, t: float, t_end: float, step: StepGraph) -> DirectCotangents | None:
-        """Take in the gradients of the outputs at the end of a step and inside it."""
+        """Add the gradients of the outputs at the end of a step and inside it."""
         times, last, h = self._times, self._output, t_end - t
         direction = 1.0 if h > 0 else -1.0
         while last > 0 and direction * (times[last] - t_end) >= 0:
@@ -201,10 +201,10 @@ class RungeKuttaAdjoint:
     def _enter_line(
         self, outputs: Sequence[int], thetas: list[float], grads: Tensor, step: StepGraph
     ) -> DirectCotangents:
-        """Take in the gradients of outputs on the line between the ends of a step."""
+        """Add the gradients of outputs on the line between the ends of a step."""
         tableau, ends = self._tableau, grads.new_tensor(thetas)
         if self._clock is not None:
-            # The slope of the line is the mean of the derivatives by which the step went.
+            # The slope of the line is the weighted mean of the derivatives at the stages.
             evaluations = step.stages
             if self._inner < tableau.stages and tableau.b[-1]:
                 evaluations = [*evaluations, self._end(step)]
@@ -224,7 +224,7 @@ class RungeKuttaAdjoint:
         evaluations: list[Evaluation],
         step: StepGraph,
     ) -> None:
-        """Output times inside a step move along the interpolant, whose slope is du/dtheta / h."""
+        """Add gradients of output times inside a step; the interpolant has slope du/dtheta / h."""
         assert self._clock is not None
         tableau, inner = self._tableau, self._inner
         ends_in_stage = inner < tableau.stages
@@ -287,7 +287,7 @@ class RungeKuttaAdjoint:
         """Transpose the last stage of an implicit method."""
         end, hd = self._end(step), (t_end - t) * self._diagonal[-1]
         if self._clock is not None:
-            # What the node has as a grid point does not scale with this step.
+            # The node's cotangent as a grid point does not scale with this step.
             self._clock.stage(t, t_end, -self._node, end)
         self._node.add_(self.state, alpha=hd)
         self._node_is_zero = False
@@ -299,7 +299,7 @@ class RungeKuttaAdjoint:
     def _pull_coupled(
         self, t: float, t_end: float, step: StepGraph, direct: DirectCotangents | None
     ) -> None:
-        """Transpose a step whose stages but the first, which has no weight, are coupled."""
+        """Transpose a step with coupled stages, except for the first, which has no weight."""
         tableau, h = self._tableau, t_end - t
         block = tableau.blocks[0]
         like = self.state
@@ -307,7 +307,7 @@ class RungeKuttaAdjoint:
         evaluations, own = step.stages[1:], like.new_zeros(len(block), len(like))
         if tableau.solution_is_last_stage:
             evaluations = [*evaluations, self._end(step)]
-            # What the derivative at the end has as a grid point does not scale with this step.
+            # The cotangent of the end as a grid point does not scale with this step.
             own[-1] = self._node
         else:
             self._pull_node()
@@ -334,7 +334,7 @@ class RungeKuttaAdjoint:
                 self._clock.stage(t, t_end, self._node, step.stages[0])
 
     def _solve_stage(self, evaluation: Evaluation, cotangent: Tensor, hd: float) -> None:
-        """From kbar to lambda, in place."""
+        """Replace kbar by lambda, in place."""
         if hd:
             self._counts.evaluations += 1
             ha = cotangent.new_full((1, 1), hd)
@@ -342,7 +342,7 @@ class RungeKuttaAdjoint:
 
     def _pull(self, evaluation: Evaluation, cotangent: Tensor, out: Tensor) -> Tensor | None:
         self._counts.evaluations += 1
-        return self._pullback(evaluation, cotangent, out)
+        return self._vjp(evaluation, cotangent, out)
 
 
 @dataclass

@@ -4,9 +4,9 @@ With the derivatives k_i = f(t_i, base_i + h sum_j a_ij k_j) and J_i = df/dy the
 
     dk_i - h J_i sum_j a_ij dk_j = dr_i,
 
-dr being what the derivatives change by while the k inside f stand still: whatever Newton's method
-went through on its way there does not matter. Small systems are factorised; large ones are solved
-by GMRES, for which one product with the Jacobian of each stage is an iteration.
+where dr_i is the change of f at fixed k; the iterations of Newton's method do not matter. Small
+systems are factorised; large ones are solved by GMRES, at the cost of one product with each
+Jacobian per iteration.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["StageSystem", "solve_transposed"]
 
 
 class Jacobian(Protocol):
-    """The Jacobian J of the vector field at one point, of states of n components."""
+    """The Jacobian J of the vector field at one point, for states of n components."""
 
     def dense(self) -> Tensor:
         """J, shape `(n, n)`."""
@@ -88,7 +88,7 @@ class StageSystem:
 
 
 class PullbackJacobian:
-    """The Jacobian of one evaluation, of which vector-Jacobian products are at hand."""
+    """The Jacobian of one evaluation, by vector-Jacobian products."""
 
     def __init__(self, evaluation: Evaluation):
         self._evaluation = evaluation

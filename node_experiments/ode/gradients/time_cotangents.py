@@ -1,7 +1,7 @@
 """Gradients of the output times, on the frozen grid.
 
-The accepted steps are kept as fractions of the interval, so that moving t_0 or t_N stretches all
-steps alike up to a jump of the vector field. What a step computes depends on both of its ends: its
+The accepted steps keep their relative positions in the interval: moving t_0 or t_N stretches them
+uniformly up to the nearest jump of the vector field. A step depends on both of its ends: its
 stages are at t + c_i h, and its size h scales them.
 """
 
@@ -20,7 +20,7 @@ __all__ = ["TimeCotangents"]
 
 @dataclass
 class TimeCotangents:
-    """Adds up the gradients of the output times.
+    """Accumulates the gradients of the output times.
 
     Attributes:
         like: A tensor of the dtype and on the device of the state.
@@ -34,32 +34,32 @@ class TimeCotangents:
         self._total = self.like.new_zeros(len(self.problem.times))
 
     def at(self, t: float, value: Tensor | None) -> None:
-        """A gradient with respect to a time t of the grid, which t_0 and t_N share."""
+        """Add a gradient with respect to a grid time t, split between t_0 and t_N."""
         if value is None:
             return
-        with_first, with_last = self.problem.motion(t)
+        with_first, with_last = self.problem.grid_time_derivatives(t)
         self._total[0].add_(value, alpha=with_first)
         self._total[-1].add_(value, alpha=with_last)
 
     def inside(self, t: float, t_end: float, c: float, value: Tensor | None) -> None:
-        """A gradient with respect to t + c h of a step; c may be outside [0, 1].
+        """Add a gradient with respect to t + c h of a step; c may be outside [0, 1].
 
-        Such a time moves with its own step and not with the grid around it, which may end, or
-        have a jump, before it.
+        Such a time moves with its own step and not with the grid around it, which may end or have
+        a jump before it.
         """
         if value is not None:
             self.at(t, value * (1 - c))
             self.at(t_end, value * c)
 
     def stage(self, t: float, t_end: float, cotangent: Tensor, evaluation: Evaluation) -> None:
-        """The step size scales a stage: the cotangent is that of k_i within this step, `(n,)`."""
+        """Add the gradient of the step size, from the cotangent of k_i in this step, `(n,)`."""
         derivative = evaluation.derivative.detach().reshape(-1).to(cotangent.dtype)
         value = torch.dot(cotangent, derivative) / (t_end - t)
         self.at(t_end, value)
         self.at(t, -value)
 
     def output(self, j: int, value: Tensor) -> None:
-        """Output time j moved against the grid."""
+        """Add a gradient with respect to output time j relative to the grid."""
         self._total[j].add_(value)
         self.at(self.problem.times[j], -value)
 
@@ -68,5 +68,5 @@ class TimeCotangents:
         self._total[which].add_(values)
 
     def total(self) -> Tensor:
-        """Shape `(time,)`, of the dtype of t."""
+        """Gradients of the output times, shape `(time,)`, in the dtype of t."""
         return self._total.to(self.problem.t)

@@ -1,1 +1,1 @@
-"""Methods of solution: Butcher tableaus and other coefficients, and the steps made of them."""
+"""Integration methods: Butcher tableaus and other coefficients, and the steps that use them."""

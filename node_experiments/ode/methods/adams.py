@@ -1,7 +1,7 @@
 """The Adams method of variable step and order.
 
-It predicts, evaluates, corrects and evaluates again (PECE), in the formulation of
-Krogh with modified divided differences (Hairer, Norsett & Wanner I, section III.5):
+It predicts, evaluates, corrects and evaluates again (PECE), in Krogh's formulation with modified
+divided differences (Hairer, Norsett & Wanner I, section III.5):
 
     p_{n+1} = y_n + h sum_{j<k} g_j phi*_j(n),
     y_{n+1} = p_{n+1} + h g_k phi_k(n+1),    phi_k(n+1) = f(p_{n+1}) - sum_{j<k} phi*_j(n).
@@ -44,7 +44,7 @@ class VariableAdams(Stepper):
         order: Order k of the predictor that the next step uses.
     """
 
-    remembers = True
+    needs_accept = True
     chooses_order = True
 
     def __init__(
@@ -82,7 +82,7 @@ class VariableAdams(Stepper):
             self._times = [t]
         return self._phi[0, : self._n]
 
-    def probe(self, t: float, y: Tensor) -> Tensor:
+    def evaluate(self, t: float, y: Tensor) -> Tensor:
         return self._field(t, y)[: self._n]
 
     def step(self, t: float, h: float, y: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ class VariableAdams(Stepper):
         k, n = self.order, self._n
         self._used = k
         self._g, beta = self._coefficients(t + h)
-        # One row more than the order uses, where there is one, tells about the next order.
+        # One row more than the order uses, if there is one, estimates the error of the next order.
         starred = self._phi[: k + 1] * self._phi.new_tensor(beta).unsqueeze(1)
         self._sums = starred.cumsum(0)
         predicted = self._phi.new_tensor(self._g[:k]) @ starred[:k] * h
@@ -100,7 +100,7 @@ class VariableAdams(Stepper):
         self._increment = predicted[n:] + correction[n:]
         self._t_next, self._y, self._end = t + h, y, None
         self._y_next = y_predicted + correction[:n]
-        # Of order k; the corrected solution is one order better.
+        # The error of order k; the corrected solution is one order better.
         self.error = self._error_of(k, h)[:n]
         return self._y_next
 
@@ -153,7 +153,7 @@ class VariableAdams(Stepper):
         return min(max((0.5 / ratio) ** (1 / (k + 1)), 0.5), 0.9)
 
     def accept(self, h: float) -> None:
-        """The last step counts: evaluate at its end, and move on."""
+        """Accept the last step: evaluate at its end, and extend the history."""
         if self._quadrature is not None:
             self._quadrature.add_(self._increment)
         self._phi = self._phi_at_end()[: self._max_order + 2]
@@ -173,7 +173,7 @@ class VariableAdams(Stepper):
         return self._end
 
     def _coefficients(self, t_next: float) -> tuple[list[float], list[float]]:
-        """g_0, ..., g_{k+1} and beta_0, ..., beta_k, as far as the history goes."""
+        """Coefficients g_0, ..., g_{k+1} and beta_0, ..., beta_k, as far as the history goes."""
         k, x = self.order, self._times
         h = t_next - x[0]
         count = min(k + 1, len(x), len(self._phi))
@@ -242,7 +242,7 @@ def newton_integral(
 
     Args:
         phi: Modified divided differences at the first node, shape `(differences, n)`.
-        nodes: Where they were taken, in units of the step, from 1 downwards.
+        nodes: Nodes of the differences, in units of the step, from 1 downwards.
     """
     # In powers of v = u - 1, which stays within [-1, 0].
     polynomial, integrals = [1.0], []

@@ -1,4 +1,4 @@
-"""The interface of all methods that make steps."""
+"""The interfaces of methods that take steps."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ __all__ = [
     "State",
     "StepFailed",
     "Stepper",
+    "StepperDefaults",
     "Time",
 ]
 
@@ -29,8 +30,8 @@ Number = TypeVar("Number", float, Tensor)
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 Time = float | Tensor
-"""A time or the size of a step: a number on the host, or a tensor where a time needs a gradient or
-belongs to the samples of a batch."""
+"""A time or the size of a step: a number on the host, or a tensor if times need a gradient or
+differ between the samples of a batch."""
 
 Interpolant = partial[Tensor]
 """Maps positions theta in a step, from 0 to 1, to states, `(len(thetas), *state)`. The tensors
@@ -45,48 +46,64 @@ class OrderSelection(Protocol):
     """Choice of the order of the next step, by a method of variable order."""
 
     def read(self, ratio: Tensor, h: float) -> float:
-        """The number in `ratio`, with the errors of other orders in the same transfer."""
+        """Read the number in `ratio`, and the errors of other orders in the same transfer."""
         ...
 
     def choose(self, h: float, ratio: float) -> float:
-        """The factor by which to change the step, after one with this error ratio."""
+        """Choose the order after a step with this error ratio; return the factor of its size."""
         ...
 
 
-class Stepper(Protocol):
+class StepperDefaults(Protocol):
+    """Defaults of a `Stepper`: one order, one solution, and errors that are measured outside.
+
+    Attributes:
+        measures_error: Whether steps measure their errors in multiples of the tolerance, as
+            compiled ones do.
+        chooses_order: Whether the order varies.
+        has_second_solution: Whether the method computes two approximations of the state.
+    """
+
+    measures_error: bool = False
+    chooses_order: bool = False
+    has_second_solution: bool = False
+
+    def order_selection(self) -> OrderSelection:
+        """The selection of the order, for a method of variable order."""
+        raise TypeError("the method has one order")
+
+    def both_solutions(self) -> tuple[Tensor, Tensor]:
+        """The two approximations of the last accepted state, for a method that computes two."""
+        raise TypeError("the method computes one solution")
+
+
+class Stepper(StepperDefaults, Protocol):
     """Steps of one method for one initial value problem.
 
-    A step from (t, y) is made by `step` and, when it counts, followed by `accept`; otherwise the
-    next one starts from the same state again. Where a step starts is recognised by the tensor of
-    its state: one that starts where the last one ended, or started, knows its first derivative.
+    A step from (t, y) is taken by `step` and, if it is accepted, followed by `accept`; otherwise
+    the next one starts from the same state again. The start of a step is recognised by the tensor
+    of its state: a step that starts where the last one ended, or started, reuses the derivative.
 
     Quadratures are integrals along the solution that do not feed back into it, such as the
     parameter gradients of the adjoint method (the term is that of Hindmarsh et al. 2005).
 
     Attributes:
-        error: Estimate of the local error of the last step, of the shape of the state, where the
+        error: Estimate of the local error of the last step, of the shape of the state, if the
             steps are adaptive.
-        remembers: Whether `accept` has to be called.
-        measures: Whether steps measure their errors in multiples of the tolerance, as compiled
-            ones do.
-        chooses_order: Whether the order varies.
-        has_twins: Whether the method computes two approximations of the state.
-        interpolates_freely: Whether values inside a step cost no evaluation of the vector field
-            that the next step does not need as well.
+        needs_accept: Whether `accept` has to be called.
+        has_free_interpolant: Whether values inside a step need no evaluation of the vector field
+            except those that the next step needs anyway.
     """
 
     error: Tensor
-    remembers: bool = False
-    measures: bool = False
-    chooses_order: bool = False
-    has_twins: bool = False
-    interpolates_freely: bool = True
+    needs_accept: bool = False
+    has_free_interpolant: bool = True
 
     def derivative(self, t: float, y: Tensor) -> Tensor:
         """dy/dt at (t, y), kept for a step that starts there."""
         ...
 
-    def probe(self, t: float, y: Tensor) -> Tensor:
+    def evaluate(self, t: float, y: Tensor) -> Tensor:
         """dy/dt at any (t, y)."""
         ...
 
@@ -99,23 +116,15 @@ class Stepper(Protocol):
         ...
 
     def accept(self, h: float) -> None:
-        """The last step counts: add its quadratures, and move on to its end."""
+        """Accept the last step: add its quadratures, and move on to its end."""
 
     def reset(self) -> None:
-        """Use nothing of earlier steps: the state or the vector field has changed."""
+        """Discard everything known from earlier steps: the state or the vector field changed."""
         ...
 
     def interpolant(self, t: float, h: float, y0: Tensor, y1: Tensor) -> Interpolant:
-        """The last step as a function that outlives it, before it is accepted."""
+        """Interpolant of the last step; called before it is accepted, and valid afterwards."""
         ...
-
-    def order_selection(self) -> OrderSelection:
-        """The choice of the order, where it varies."""
-        raise TypeError("the method has one order")
-
-    def twins(self) -> tuple[Tensor, Tensor]:
-        """The two approximations of the last accepted state, of a method that computes two."""
-        raise TypeError("the method computes one solution")
 
     def quadrature_increment(self, h: float) -> Tensor:
         """Increment of the quadratures by the last step if it is accepted, shape `(q,)`."""
@@ -134,10 +143,10 @@ class FunctionalMethod(Protocol):
 
     Attributes:
         order: Order of convergence of the first vector.
-        stages: Evaluations of a step.
+        stages: Evaluations per step.
         error_order: Power of h in the error estimate, or None for a method without one.
-        has_twin: Whether the second vector is another approximation of the solution, which parts
-            from the first where the method is unstable.
+        has_second_solution: Whether the second vector is another approximation of the solution,
+            which drifts away from the first if the method is unstable.
     """
 
     name: str
@@ -145,7 +154,7 @@ class FunctionalMethod(Protocol):
     stages: int
     error_order: int | None
     reference: str
-    has_twin: bool
+    has_second_solution: bool
 
     def start(self, field: FlatField, t: Time, y: Tensor) -> State:
         """The vectors at the initial time; the first one is `y`, shape `(n,)`."""
@@ -159,10 +168,10 @@ class FunctionalMethod(Protocol):
 
 
 class ConstantCache(dict[K, V]):
-    """Tensors of constants that a function makes of a key, kept for the next solve.
+    """Cache of constant tensors that a function creates from a key.
 
     While a program is exported, new tensors have no values, and those of inference mode may not
-    enter a graph: what is made then is not kept for other solves.
+    enter a graph: tensors that are created then are not cached.
 
         >>> ones = ConstantCache(torch.ones)
         >>> with torch.inference_mode():

@@ -1,12 +1,12 @@
-"""The record of one Runge-Kutta method.
+"""The Butcher tableau of a Runge-Kutta method.
 
-A method with `s` stages is its coefficients alone:
+A method with `s` stages is defined by its coefficients alone:
 
     k_i = f(t + c_i h, y + h sum_j a_ij k_j),    y(t + h) = y + h sum_i b_i k_i.
 
 Explicit methods have a_ij = 0 for j >= i; diagonally implicit ones have a diagonal; in fully
 implicit ones the stages after the first are coupled. The first stage of every method is the
-derivative at the start of the step, with the weight 0 where an implicit method does not use it:
+derivative at the start of the step, with weight 0 if an implicit method does not use it:
 Newton's method and the interpolant start from it. `b_error` holds b - b_hat, the weights of the
 local error estimate, and row j of `dense` the coefficients of theta, theta^2, ... in the weight
 that stage j has in y(t + theta h). An interpolant may need further stages, which are evaluated
@@ -30,14 +30,14 @@ class Tableau:
     """The coefficients of one Runge-Kutta method, and where they were published.
 
     Attributes:
-        order, embedded_order, dense_order: Orders of the method, of the solution that it is
-            compared with, and of its interpolant (cubic Hermite, order 3, without `dense`).
+        order, embedded_order, dense_order: Orders of the method, of its embedded solution, and of
+            its interpolant (cubic Hermite, order 3, without `dense`).
         a: Rows of the coefficients below the diagonal; row i has i entries. In a method whose
-            stages are coupled all rows but the first, which is empty, are whole.
-        diagonal: The diagonal of a diagonally implicit method, or None. All entries but a leading
-            0 agree, so that one factorisation serves all stages.
+            stages are coupled, all rows except the first, which is empty, are complete.
+        diagonal: The diagonal of a diagonally implicit method, or None. All entries except a
+            leading 0 are equal, so that one factorisation serves all stages.
         dense_a, dense_c: Rows and nodes of the stages that only the interpolant needs.
-        predicts: Whether the last stage, at a prediction of the end of the step, is also the first
+        is_pec: Whether the last stage, at a prediction of the end of the step, is also the first
             stage of the next step: a predictor-corrector pair in PEC mode.
     """
 
@@ -54,10 +54,10 @@ class Tableau:
     dense_order: int = 3
     dense_a: Rows = ()
     dense_c: tuple[float, ...] = ()
-    predicts: bool = False
+    is_pec: bool = False
 
     def __post_init__(self) -> None:
-        # A solve that is traced to a graph cannot work out anything and keep it.
+        # Computed here, because a solve that is traced to a graph cannot cache anything.
         for name, derived in vars(type(self)).items():
             if isinstance(derived, cached_property):
                 getattr(self, name)
@@ -87,7 +87,7 @@ class Tableau:
 
     @cached_property
     def blocks(self) -> tuple[range, ...]:
-        """The stages after the first, those together that are solved together."""
+        """The stages after the first, grouped into those that are solved together."""
         if self.coupled:
             return (range(1, self.stages),)
         return tuple(range(i, i + 1) for i in range(1, self.stages))
@@ -100,14 +100,14 @@ class Tableau:
     @cached_property
     def first_same_as_last(self) -> bool:
         """Whether the last stage of a step is the first stage of the next one."""
-        return self.predicts or (self.solution_is_last_stage and self.stages > 1)
+        return self.is_pec or (self.solution_is_last_stage and self.stages > 1)
 
     @cached_property
     def rows(self) -> tuple[Terms, ...]:
-        """The sums of stages that an explicit step is made of, as (stage, weight) pairs.
+        """The weighted sums of stages in an explicit step, as (stage, weight) pairs.
 
-        Row i leads to the point of stage i, those of the interpolant after the others; the last
-        row leads to the solution at the end.
+        Row i gives the point of stage i, those of the interpolant after the others; the last row
+        gives the solution at the end.
         """
         every = (*self.a, *self.dense_a, self.b)
         return tuple(
@@ -121,18 +121,18 @@ class Tableau:
 
     @cached_property
     def last_row(self) -> int:
-        """The row that leads to the solution at the end."""
+        """Index of the row that gives the solution at the end."""
         return self.stages - 1 if self.solution_is_last_stage else len(self.rows) - 1
 
     @cached_property
     def step_rows(self) -> tuple[int, ...]:
-        """The rows of a step: its stages, and its end where that is not the point of a stage."""
+        """Indices of a step's rows: its stages, and its end unless that is a stage's point."""
         stages = range(self.stages)
         return (*stages,) if self.solution_is_last_stage else (*stages, len(self.rows) - 1)
 
     @cached_property
     def prefers_products(self) -> bool:
-        """Whether sums of stages take fewer operations as products with a matrix of them."""
+        """Whether sums of stages take fewer operations as matrix-vector products."""
         rows = [
             *self.rows[1 : self.stages],
             *([] if self.solution_is_last_stage else [self.rows[-1]]),
@@ -141,8 +141,8 @@ class Tableau:
         return chains > self.stages + len(rows) + 1
 
     @cached_property
-    def without_error_stage(self) -> Tableau:
-        """The same solution without a last stage that has no weight in it."""
+    def without_unweighted_stage(self) -> Tableau:
+        """The same method without a last stage of weight 0, and without an error estimate."""
         if self.b[-1] != 0.0:
             return self
         return replace(self, a=self.a[:-1], b=self.b[:-1], c=self.c[:-1], b_error=None, dense=None)

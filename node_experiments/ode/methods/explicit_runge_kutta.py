@@ -1,8 +1,8 @@
 """Steps of explicit Runge-Kutta methods: the only loop over their stages.
 
 It serves every use of these methods. Without a graph, a method with many stages keeps them in one
-buffer, so that a point is one matrix-vector product; else a point is a chain of additions, which
-autograd can record and which no shape of times or states disturbs.
+buffer, so that a point is one matrix-vector product; otherwise a point is a chain of additions,
+which autograd can record and which works for all shapes of times and states.
 """
 
 from __future__ import annotations
@@ -16,44 +16,86 @@ from torch import Tensor
 
 from ..solution import StepCounts
 from ..vector_field import Dynamics, changed_in_place
-from .base import ConstantCache, Interpolant, Number, OrderSelection, Time
+from .base import ConstantCache, Interpolant, Number, StepperDefaults, Time
 from .butcher_tableau import Tableau
 from .interpolation import hermite_interpolation, runge_kutta_interpolation
 
-__all__ = ["Clock", "ExplicitRungeKutta"]
+__all__ = ["EndDerivatives", "ExplicitRungeKutta", "StageTimes"]
 
-Clock = Callable[[Number, Number, Sequence[float]], tuple[Sequence[Tensor], Time]]
+StageTimes = Callable[[Number, Number, Sequence[float]], tuple[Sequence[Tensor], Time]]
 """Maps the start of a step, its size and nodes c to the times of the stages, as the vector field
-sees them, and to the size as it enters the solution: a number or a tensor that broadcasts."""
+receives them, and to the size in the solution: a number or a tensor that broadcasts."""
 
 
-class ExplicitRungeKutta(Generic[Number]):
-    """Steps of one explicit Runge-Kutta method, whose times are numbers, or those of samples.
+class EndDerivatives(Generic[Number]):
+    """The derivatives at both ends of the last explicit step, which the next step may reuse.
+
+    States are recognised by their tensors; see `Stepper`.
+    """
+
+    _overwrites_derivatives = False  # whether the next step writes to their memory
+
+    def reset(self) -> None:
+        # States at the start and the end of the last step, and the derivatives there.
+        self._start: Tensor | None = None
+        self._end: Tensor | None = None
+        self._at_start: Tensor | None = None
+        self._at_end: Tensor | None = None
+
+    def starts_with(self, y: Tensor, derivative: Tensor) -> None:
+        """Let the next step start from `y`, where the derivative is given."""
+        self._start, self._at_start = y, derivative
+
+    def derivative(self, t: Number, y: Tensor) -> Tensor:
+        if y is self._end and self._at_end is not None:
+            return self._at_end
+        if y is not self._start or self._at_start is None:
+            self.starts_with(y, self._evaluate_at_start(t, y))
+        assert self._at_start is not None
+        return self._at_start
+
+    def derivative_at_end(self, t: Number, h: Number, y1: Tensor) -> Tensor:
+        """dy/dt at the end of the last step, kept for the next one."""
+        if self._at_end is None or self._end is not y1:
+            self._end, self._at_end = y1, self._evaluate_at_end(t + h, y1)
+        return self._at_end.clone() if self._overwrites_derivatives else self._at_end
+
+    def evaluate(self, t: Number, y: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def _evaluate_at_start(self, t: Number, y: Tensor) -> Tensor:
+        return self.evaluate(t, y)
+
+    def _evaluate_at_end(self, t: Number, y: Tensor) -> Tensor:
+        return self.evaluate(t, y)
+
+
+class ExplicitRungeKutta(EndDerivatives[Number], StepperDefaults):
+    """Steps of one explicit Runge-Kutta method, with times as numbers or as per-sample tensors.
 
     With numbers it is a `Stepper`.
 
     Increments are summed before they are added to the state: a sum that started with the state
-    would round once for each stage, in many steps to the same side.
+    would round once for each stage, over many steps in the same direction.
 
     Args:
         tableau: The method.
         field: The vector field.
-        like: A state; its dtype and device are those of all states.
+        like: An example state, with the dtype and device of all states.
         counts: Where evaluations are counted.
         args: Arguments of the vector field.
         adaptive: Whether errors are estimated.
         records: Whether autograd records the steps, or the shape of states may change.
-        clock: Where the times of stages are not simply t + c h on a CPU.
+        stage_times: Computes the times of stages, if they are not simply t + c h on a CPU.
         quadrature: Where integrals along the solution are accumulated, shape `(q,)`. The vector
-            field then writes its integrands into an argument of that shape, where there is one.
+            field then writes its integrands into an argument of that shape, if it is not None.
 
     Attributes:
-        stages: The derivatives of the last step.
+        stages: The stage derivatives of the last step.
     """
 
     error: Tensor
-    chooses_order = has_twins = measures = False
-    interpolates_freely = True
+    has_free_interpolant = True
 
     def __init__(
         self,
@@ -65,16 +107,16 @@ class ExplicitRungeKutta(Generic[Number]):
         args: Sequence[Any] = (),
         adaptive: bool = False,
         records: bool = False,
-        clock: Clock[Number] | None = None,
+        stage_times: StageTimes[Number] | None = None,
         quadrature: Tensor | None = None,
     ):
         self.tableau: Tableau = tableau
         self.counts: StepCounts = counts
         self.stages: list[Tensor] = []
         self._field: Dynamics = field
-        self._clock: Clock[Number] | None = clock
+        self._stage_times: StageTimes[Number] | None = stage_times
         self._dtype: torch.dtype = like.dtype
-        # The cheapest way to a tensor of one number, and to those of up to four.
+        # The cheapest way to create tensors of one number, for up to four of them.
         self._time: Callable[..., Tensor] = partial(
             torch.scalar_tensor, dtype=like.dtype, device=like.device
         )
@@ -82,6 +124,7 @@ class ExplicitRungeKutta(Generic[Number]):
         self._buffer: Tensor | None = None
         if not records and tableau.prefers_products:
             self._buffer = like.new_empty(len(tableau.rows) - 1, like.numel())
+            self._overwrites_derivatives = True
             self._rows: Sequence[Tensor] = self._buffer.view(-1, *like.shape).unbind()
             columns = self._buffer.t()
             self._columns: list[Tensor] = [
@@ -91,23 +134,23 @@ class ExplicitRungeKutta(Generic[Number]):
         self._adaptive: bool = adaptive
         if adaptive or self._buffer is not None or quadrature is not None:
             self._weights = WEIGHTS[tableau, like.dtype, like.device]
-        self._counts_changes: bool = field.counts_changes
+        self._has_versions: bool = field.has_versions
         self._args: Sequence[Sequence[Any]] = [args] * len(tableau.rows)
-        self._probe_args: Sequence[Any] = args
+        self._args_without_integrand: Sequence[Any] = args
         self._quadrature: Tensor | None = quadrature
         if quadrature is not None:
             self._use_quadrature(quadrature)
-        self.remembers: bool = quadrature is not None
+        self.needs_accept: bool = quadrature is not None
         self.reset()
 
     def _use_quadrature(self, quadrature: Tensor) -> None:
         tableau = self.tableau
         s = tableau.stages
-        # One row more than stages, for an evaluation at the end that is no stage.
+        # One row more than stages, for an evaluation at the end that is not a stage.
         self._integrands: Tensor = quadrature.new_zeros(s + 1, len(quadrature))
-        # An integrand of weight 0, in the integral and in its error, need not be known, and one
-        # of the stages that only an interpolant needs has none. But the last stage may become
-        # the first of the next step.
+        # Integrands are not needed at stages with weight 0 in both the integral and its error, nor
+        # at those that only an interpolant needs. But the last stage may become the first of the
+        # next step.
         pairs: list[tuple[float, float]] = list(
             zip(tableau.b, tableau.b_error or tableau.b, strict=True)
         )
@@ -115,51 +158,35 @@ class ExplicitRungeKutta(Generic[Number]):
         self._args = [
             (self._integrands[i] if i in weighed else None,) for i in range(len(tableau.rows))
         ]
-        self._probe_args = (None,)
-
-    def reset(self) -> None:
-        # Where the last step started and ended, and the derivatives there.
-        self._start: Tensor | None = None
-        self._end: Tensor | None = None
-        self._at_start: Tensor | None = None
-        self._at_end: Tensor | None = None
+        self._args_without_integrand = (None,)
 
     def starts_with(self, y: Tensor, derivative: Tensor) -> None:
-        """The next step starts from `y`, with this derivative there."""
         if self._buffer is not None:
             derivative = self._rows[0].copy_(derivative)
         self._start, self._at_start = y, derivative
 
     def restrict(self, rows: Tensor, y: Tensor, y_next: Tensor) -> None:
-        """The last step was that of some samples alone, whose states are given."""
+        """Restrict the last step to some of its samples, whose states are given."""
         self.stages = [stage[rows] for stage in self.stages]
         self._start, self._at_start, self._end = y, self.stages[0], y_next
         self._at_end = self.stages[-1] if self.tableau.first_same_as_last else None
 
-    def derivative(self, t: Number, y: Tensor) -> Tensor:
-        if y is self._end and self._at_end is not None:
-            return self._at_end
-        if y is not self._start or self._at_start is None:
-            self.starts_with(y, self._evaluate(t, y, self._args[0]))
-        assert self._at_start is not None
-        return self._at_start
-
-    def probe(self, t: Number, y: Tensor) -> Tensor:
-        return self._evaluate(t, y, self._probe_args)
+    def evaluate(self, t: Number, y: Tensor) -> Tensor:
+        return self._evaluate(t, y, self._args_without_integrand)
 
     def step(self, t: Number, h: Number, y: Tensor, only: Iterable[int] | None = None) -> Tensor:
         """The state after a step of size `h` from (t, y).
 
-        It is one function, without calls of others for stages and sums: on small states calls
+        It is one function, which calls no others for stages and sums: on small states the calls
         would take as long as the arithmetic.
 
         Args:
-            only: Compute these rows of the tableau alone, after those of the last call.
+            only: Compute only these rows of the tableau, after those of the last call.
         """
         tableau, field, buffer, weights = self.tableau, self._field, self._buffer, self._weights
-        counts_changes, terms, args = self._counts_changes, tableau.rows, self._args
+        has_versions, terms, args = self._has_versions, tableau.rows, self._args
         nodes = tableau.c if only is None else tableau.every_node
-        if self._clock is None:
+        if self._stage_times is None:
             assert isinstance(t, float)
             assert isinstance(h, float)
             moments = list(map(t.__add__, map(h.__mul__, nodes)))
@@ -170,8 +197,8 @@ class ExplicitRungeKutta(Generic[Number]):
                 times = torch.tensor(moments, dtype=self._dtype, device="cpu").unbind()
             size: Time = h
         else:
-            times, size = self._clock(t, h, nodes)
-        # One of the two is the size of the step.
+            times, size = self._stage_times(t, h, nodes)
+        # One of the two holds the size of the step.
         number, tensor = (1.0, size) if isinstance(size, Tensor) else (size, None)
         end, is_flat = len(terms) - 1, y.dim() == 1
         flat = y if is_flat or buffer is None else y.view(-1)
@@ -219,14 +246,14 @@ class ExplicitRungeKutta(Generic[Number]):
                 point = y
             if i == end:
                 break
-            version = point._version if counts_changes else 0
-            function = field.plain
+            version = point._version if has_versions else 0
+            function = field.direct_call
             if function is None:
                 function = field
             k = function(times[i], point, *args[i])
             if not isinstance(k, Tensor) or k.shape != y.shape or k.dtype is not self._dtype:
-                k = field.fitted(k, point)
-            if counts_changes:
+                k = field.conform(k, point)
+            if has_versions:
                 if point._version != version or times[i]._version:
                     raise changed_in_place(point._version == version)
                 if point.requires_grad and not k.requires_grad:
@@ -258,12 +285,6 @@ class ExplicitRungeKutta(Generic[Number]):
             self.error = error.mul_(number if tensor is None else tensor.detach())
         return point
 
-    def order_selection(self) -> OrderSelection:
-        raise TypeError("the method has one order")
-
-    def twins(self) -> tuple[Tensor, Tensor]:
-        raise TypeError("the method computes one solution")
-
     def accept(self, h: float) -> None:
         if self._quadrature is not None:
             self._quadrature.add_(self.quadrature_increment(h))
@@ -288,21 +309,12 @@ class ExplicitRungeKutta(Generic[Number]):
             self.step(t, h, y0, only=range(tableau.stages, len(tableau.rows) - 1))
         return self.stages
 
-    def derivative_at_end(self, t: Number, h: Number, y1: Tensor) -> Tensor:
-        """dy/dt at the end of the last step, kept for the next one."""
-        if self._at_end is None or self._end is not y1:
-            args = self._probe_args
-            if self._quadrature is not None:
-                args = (self._integrands[-1],)
-            self._end, self._at_end = y1, self._evaluate(t + h, y1, args)
-        return self._at_end if self._buffer is None else self._at_end.clone()
-
     def known_end(self, y: Tensor) -> Tensor | None:
-        """dy/dt at the state that the last step ended with, if it needs no evaluation.
+        """dy/dt at the end of the last step if it is known without an evaluation, else None.
 
-        A predictor evaluates at its prediction, which is another state.
+        A predictor-corrector pair evaluates at its prediction, which is another state.
         """
-        if self._at_end is None or y is not self._end or self.tableau.predicts:
+        if self._at_end is None or y is not self._end or self.tableau.is_pec:
             return None
         return self._at_end.clone()
 
@@ -313,16 +325,24 @@ class ExplicitRungeKutta(Generic[Number]):
         return torch.mv(self._integrands[:-1].t(), self._weights[-1]).mul_(h)
 
     def _move_integrand(self) -> None:
-        """The integrand at the end of the last step is that at the start of the next one."""
+        """Reuse the integrand at the end of the last step at the start of the next one."""
         same = self.tableau.first_same_as_last
         self._integrands[0].copy_(self._integrands[-2 if same else -1])
 
+    def _evaluate_at_start(self, t: Number, y: Tensor) -> Tensor:
+        return self._evaluate(t, y, self._args[0])
+
+    def _evaluate_at_end(self, t: Number, y: Tensor) -> Tensor:
+        if self._quadrature is None:
+            return self._evaluate(t, y, self._args_without_integrand)
+        return self._evaluate(t, y, (self._integrands[-1],))
+
     def _evaluate(self, t: Number, y: Tensor, args: Sequence[Any]) -> Tensor:
         self.counts.evaluations += 1
-        clock = self._clock
-        time = self._time(t) if clock is None else clock(t, 0.0 * t, (0.0,))[0][0]
-        derivative = self._field.fitted(self._field(time, y, *args), y)
-        if self._counts_changes and (
+        stage_times = self._stage_times
+        time = self._time(t) if stage_times is None else stage_times(t, 0.0 * t, (0.0,))[0][0]
+        derivative = self._field.conform(self._field(time, y, *args), y)
+        if self._has_versions and (
             derivative._version if derivative.requires_grad else self._field.reuses_memory
         ):
             derivative = derivative.clone()
@@ -330,7 +350,7 @@ class ExplicitRungeKutta(Generic[Number]):
 
 
 def weights_of(key: tuple[Tableau, torch.dtype, torch.device]) -> list[Tensor]:
-    """The rows of coefficients as tensors: those of stages, b, and those of the error."""
+    """The rows of coefficients as tensors: those of the stages, b, and those of the error."""
     tableau, dtype, device = key
     rows = [*tableau.a, *tableau.dense_a, tableau.b, tableau.b_error or ()]
     return [torch.tensor(row, dtype=dtype, device=device) for row in rows]

@@ -1,4 +1,4 @@
-"""Butcher tableaus of the explicit methods, as data; the record is `Tableau`."""
+"""Butcher tableaus of the explicit methods; their coefficients are explained in `Tableau`."""
 
 from __future__ import annotations
 
@@ -73,13 +73,14 @@ RK38 = Tableau(
 
 # The next two methods are predictor-corrector pairs in PEC mode (Lambert 1991, section 4.4), as in
 # torchdiffeq: a step begins with f_n = f(t_n, p_n) at the prediction p_n that the step before made
-# of its end, and saves the evaluation f(t_n, y_n). With p_{n+1} = y_n + h f_n and
-# y_{n+1} = y_n + h (f_n + f_{n+1}) / 2 the prediction errs by O(h^2), for the error of f_n is
-# multiplied by h; f_{n+1} errs as much, and the correction, again multiplied by h, by O(h^3) in
-# one step. So order 2 is kept. For equal steps p_{n+1} - p_n = h (3 f_n - f_{n-1}) / 2, which is
-# the method of Adams and Bashforth. On y' = z y / h the characteristic polynomial is its
-# mu^2 - (1 + 3 z / 2) mu + z / 2, which is stable on the real axis down to z = -1 for one
-# evaluation per step, where two evaluations at the corrected states are stable down to -2: no
+# for its end, and saves the evaluation f(t_n, y_n). With p_{n+1} = y_n + h f_n and
+# y_{n+1} = y_n + h (f_n + f_{n+1}) / 2 the prediction has an error of O(h^2), because the error of
+# f_n is multiplied by h; f_{n+1} has the same, and the correction, again multiplied by h, has an
+# error of O(h^3) in one step. So order 2 is kept. For equal steps
+# p_{n+1} - p_n = h (3 f_n - f_{n-1}) / 2, which is the method of Adams and Bashforth. On
+# y' = z y / h the characteristic polynomial is that of this method,
+# mu^2 - (1 + 3 z / 2) mu + z / 2, which is stable on the real axis down to z = -1 with one
+# evaluation per step, while two evaluations at the corrected states are stable down to -2: no
 # stability is lost at equal cost, and the error constant of J y'' doubles. The prediction of
 # `fehlberg2` is within h^2 y'' / 512 of its end, and its constants stay the same within 1 %.
 ADAPTIVE_HEUN = Tableau(
@@ -90,7 +91,7 @@ ADAPTIVE_HEUN = Tableau(
     b=(1 / 2, 1 / 2),
     c=(0.0, 1.0),
     b_error=(-1 / 2, 1 / 2),
-    predicts=True,
+    is_pec=True,
     reference="Heun 1900, with Euler's method as the embedded one, in PEC mode",
 )
 
@@ -102,7 +103,7 @@ FEHLBERG2 = Tableau(
     b=(1 / 512, 255 / 256, 1 / 512),
     c=(0.0, 1 / 2, 1.0),
     b_error=(1 / 512 - 1 / 256, 0.0, 1 / 512),
-    predicts=True,
+    is_pec=True,
     reference="Fehlberg 1969, RKF1(2), advanced with the second-order solution, in PEC mode",
 )
 
@@ -117,8 +118,8 @@ BOSH3 = Tableau(
     reference="Bogacki & Shampine 1989",
 )
 
-# The third-order solution of `bosh3`, with an error estimate that needs nothing from the end of
-# the step: one evaluation less where the next step cannot begin with it.
+# The third-order solution of `bosh3`, with an error estimate that needs no derivative at the end
+# of the step: one evaluation less if the next step cannot begin with that derivative.
 RALSTON3 = Tableau(
     name="ralston3",
     order=3,
@@ -133,8 +134,9 @@ RALSTON3 = Tableau(
 
 def _fehlberg45() -> Tableau:
     b = (16 / 135, 0.0, 6656 / 12825, 28561 / 56430, -9 / 50, 2 / 55)
-    # The pair came without an interpolant. The derivatives at the end and at the point `node` of
-    # the cubic Hermite interpolant make one of order 4 (Hairer I, section II.6, bootstrapping).
+    # The pair was published without an interpolant. The derivatives at the end and at the point
+    # `node` of the cubic Hermite interpolant give one of order 4 (Hairer I, section II.6,
+    # bootstrapping).
     node = 1 / 4
     _, start_slope, ends, end_slope = hermite_weights(node)
     # y' is the parabola through the three derivatives plus a multiple of `bump`, which vanishes at

@@ -1,4 +1,4 @@
-"""Explicit pairs of order seven and eight, as data."""
+"""Butcher tableaus of explicit pairs of orders seven and eight."""
 
 from __future__ import annotations
 
@@ -146,9 +146,9 @@ VERN7 = Tableau(
     ),
 )
 
-# Not the pair of DOP853, whose interpolant has order 7: that of this one has order 5. At strict
-# tolerances values inside the steps are less accurate than the ends of steps: make output times
-# `step_t` where that matters.
+# This is not the pair of DOP853, whose interpolant has order 7: the interpolant here has order 5.
+# At tight tolerances, values inside the steps are less accurate than the ends of steps: pass
+# output times as `step_t` if that matters.
 DOPRI8 = Tableau(
     name="dopri8",
     order=8,

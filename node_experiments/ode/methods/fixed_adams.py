@@ -1,4 +1,4 @@
-"""Adams-Bashforth and Adams-Moulton methods of one order, on the grid that is given."""
+"""Adams-Bashforth and Adams-Moulton methods of a fixed order, on a given grid."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ __all__ = ["FixedAdams", "integration_weights"]
 
 
 class FixedAdams:
-    """Adams-Bashforth, or Adams-Moulton as PECE, of one order up to 4.
+    """Adams-Bashforth, or Adams-Moulton in PECE mode, of a fixed order up to 4.
 
     The coefficients are those of the actual grid, so that a shorter last step keeps the order. The
     first steps are those of a Runge-Kutta method of the same order. The state is (y, f_n, f_{n-1},
-    ...), and the times of the derivatives are kept beside it.
+    ...); the times of the derivatives are kept separately.
     """
 
     stages = 1
     error_order: int | None = None
     reference = "Hairer, Norsett & Wanner I, section III.1"
-    has_twin = False
+    has_second_solution = False
 
     def __init__(self, name: str, order: int | None = None):
         self.name = name
@@ -52,7 +52,12 @@ class FixedAdams:
         keep = self.order - 1
         if len(derivatives) < self.order - self._corrects:
             starter: ExplicitRungeKutta[float] = ExplicitRungeKutta(
-                self._starter, PlainField(field), y, StepCounts(), records=True, clock=field.clock
+                self._starter,
+                PlainField(field),
+                y,
+                StepCounts(),
+                records=True,
+                stage_times=field.stage_times,
             )
             starter.starts_with(y, derivatives[0])
             y_next = starter.step(t, h, y)

@@ -21,7 +21,7 @@ __all__ = ["FunctionalStepper"]
 class FunctionalStepper(Stepper):
     """Steps of a `FunctionalMethod`, out of place; autograd may record them.
 
-    Quadratures ride along as further components of the state on which no derivative depends.
+    Quadratures are carried as further components of the state, on which no derivative depends.
 
     Args:
         field: The vector field on `(n + q,)`.
@@ -29,15 +29,15 @@ class FunctionalStepper(Stepper):
         quadrature: Where integrals along the solution are accumulated, shape `(q,)`, or None.
     """
 
-    remembers = True
-    interpolates_freely = False
+    needs_accept = True
+    has_free_interpolant = False
 
     def __init__(
         self, method: FunctionalMethod, field: FlatField, n: int, quadrature: Tensor | None = None
     ):
         self._method, self._field, self._n = method, field, n
         self._quadrature = quadrature
-        self.has_twins = method.has_twin
+        self.has_second_solution = method.has_second_solution
         self._next: State = ()
         self._error: Tensor | None = None
         self.reset()
@@ -50,7 +50,7 @@ class FunctionalStepper(Stepper):
         """The method's vectors after the last accepted step, if there was one."""
         return self._state
 
-    def twins(self) -> tuple[Tensor, Tensor]:
+    def both_solutions(self) -> tuple[Tensor, Tensor]:
         assert self._state is not None
         y, z = (x[: self._n].detach() for x in self._state[:2])
         return y, z
@@ -60,9 +60,9 @@ class FunctionalStepper(Stepper):
         self._state = state
 
     def derivative(self, t: float, y: Tensor) -> Tensor:
-        return self.probe(t, y)
+        return self.evaluate(t, y)
 
-    def probe(self, t: Time, y: Tensor) -> Tensor:
+    def evaluate(self, t: Time, y: Tensor) -> Tensor:
         return self._field(t, self._extended(y))[: self._n]
 
     def step(self, t: Time, h: Time, y: Tensor) -> Tensor:
@@ -87,16 +87,20 @@ class FunctionalStepper(Stepper):
         self._state = self._next
 
     def interpolant(self, t: Time, h: Time, y0: Tensor, y1: Tensor) -> Interpolant:
-        """Cubic Hermite interpolation keeps the order of methods up to order 4.
+        """Interpolant of the last step; cubic Hermite keeps the order of methods up to order 4.
 
-        Those of higher order make a shorter step for every value.
+        Methods of higher order take a shorter step for every value.
         """
         if self._method.order > 4:
             assert self._state is not None
-            return partial(self._shorter_steps, self._state, t, h)
-        return partial(hermite_interpolation, y0, self.probe(t, y0), y1, self.probe(t + h, y1), h)
+            return partial(self._interpolate_by_substeps, self._state, t, h)
+        return partial(
+            hermite_interpolation, y0, self.evaluate(t, y0), y1, self.evaluate(t + h, y1), h
+        )
 
-    def _shorter_steps(self, state: State, t: Time, h: Time, thetas: Sequence[Time]) -> Tensor:
+    def _interpolate_by_substeps(
+        self, state: State, t: Time, h: Time, thetas: Sequence[Time]
+    ) -> Tensor:
         ends = [self._method.advance(self._field, t, theta * h, state)[0] for theta in thetas]
         return torch.stack([end[0][: self._n] for end in ends])
 

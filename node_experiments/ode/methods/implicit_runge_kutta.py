@@ -1,14 +1,14 @@
-"""One implicit Runge-Kutta step (Hairer & Wanner II, sections IV.5 and IV.8).
+"""Steps of implicit Runge-Kutta methods (Hairer & Wanner II, sections IV.5 and IV.8).
 
 The stages are solved in blocks: one after the other in a diagonally implicit method, all together
-in a Gauss or Radau method. With z the increments of a block over what is known before it,
+in a Gauss or Radau method. With z the increments of a block over the known part `base`,
 
     z = h A f(t + c h, base + z)
 
 is solved by a simplified Newton method, whose Jacobian is kept as long as the iteration contracts
 well. The stage derivatives are A^-1 z / h, which for a stiff problem is far more accurate than
-f(base + z) (Shampine 1980); and as z and not the state is iterated, they keep their digits in a
-step so short that it does not move the state.
+f(base + z) (Shampine 1980); and because z is iterated and not the state, they keep their digits
+in a step so short that it does not change the state.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ __all__ = ["RELINEARIZATIONS", "ImplicitRungeKutta"]
 MAX_ITERATIONS = 10
 # Newton's error in multiples of the tolerance of a step (Hairer & Wanner II, eq. IV.8.10).
 KAPPA = 0.01
-RELINEARIZATIONS = 5  # of fixed steps
-KEEP_BELOW = 0.1  # contraction at which the Jacobian is kept
+RELINEARIZATIONS = 5  # for fixed steps
+KEEP_BELOW = 0.1  # contraction up to which the Jacobian is kept
 
 
 class ImplicitRungeKutta(Stepper):
@@ -43,15 +43,15 @@ class ImplicitRungeKutta(Stepper):
     Args:
         tableau: The method.
         field: The vector field on `(n + q,)`.
-        linearize: Its Jacobian at (t, y), of a flat state `(n,)`.
-        like: A state, shape `(n,)`.
+        linearize: Computes its Jacobian at (t, y), for a flat state `(n,)`.
+        like: An example state, shape `(n,)`.
         counts: Where linearisations are counted, as one evaluation each.
-        rtol, atol: Tolerances of a step, numbers or one per component; Newton's method is solved
+        rtol, atol: Tolerances of a step, numbers or one per component; Newton's method iterates
             to a fraction of them.
         adaptive: Whether errors are estimated.
         quadrature: Where integrals along the solution are accumulated, shape `(q,)`, or None.
-        relinearizations: How often Newton's method may take the Jacobian at its last iterate
-            before a step fails: for fixed steps, which no shorter one will follow.
+        relinearizations: How often Newton's method may recompute the Jacobian at its last iterate
+            before a step fails: for fixed steps, which cannot be shortened.
     """
 
     def __init__(
@@ -78,10 +78,10 @@ class ImplicitRungeKutta(Stepper):
         self._field, self._linearize_at, self._counts = field, linearize, counts
         self._n = like.numel()
         self._rtol, self._atol = rtol, atol
-        # Rounding bounds what Newton's method can reach.
+        # Rounding limits the accuracy that Newton's method can reach.
         self._floor = max(10 * torch.finfo(like.dtype).eps, 2 * field.resolution)
         self._quadrature, self._relinearizations = quadrature, relinearizations
-        self._adaptive, self.remembers = adaptive, True
+        self._adaptive, self.needs_accept = adaptive, True
         self._first: Tensor | None = None
         self._end: Tensor | None = None
         self._next = like.reshape(-1)
@@ -105,15 +105,15 @@ class ImplicitRungeKutta(Stepper):
         return points if self._tableau.solution_is_last_stage else [*points, self._next]
 
     def resume(self, derivative: Tensor) -> None:
-        """The next step starts with this derivative, shape `(n,)`."""
+        """Let the next step start with this derivative, shape `(n,)`."""
         self._first = derivative
 
     def derivative(self, t: float, y: Tensor) -> Tensor:
         if self._first is None:
-            self._first = self.probe(t, y)
+            self._first = self.evaluate(t, y)
         return self._first
 
-    def probe(self, t: float, y: Tensor) -> Tensor:
+    def evaluate(self, t: float, y: Tensor) -> Tensor:
         return self._field.derivative(t, y)
 
     def reset(self) -> None:
@@ -135,7 +135,7 @@ class ImplicitRungeKutta(Stepper):
             try:
                 return self._attempt(t, h, y)
             except StepFailed:
-                if self._is_fresh:  # of this very point: only a smaller step can help
+                if self._is_fresh:  # computed at this very point: only a smaller step can help
                     raise
         self._linearize(t, y)
         return self._attempt(t, h, y)
@@ -146,7 +146,7 @@ class ImplicitRungeKutta(Stepper):
         assert tableau.embedded_order is not None
         error = weighted_sum(tableau.b_error, self._stages) * h
         if tableau.embedded_order > tableau.order:
-            # The embedded solution is not L-stable: damp what it says of stiff components
+            # The embedded solution is not L-stable: damp its error in stiff components
             # (Hosea & Shampine 1996).
             assert self._solve_linear is not None
             error = self._solve_linear(error.unsqueeze(0)).squeeze(0)
@@ -169,7 +169,7 @@ class ImplicitRungeKutta(Stepper):
         if self._tableau.first_same_as_last:
             self._end = self._stages[-1]
         elif self._end is None:
-            self._end = self.probe(t + h, y1)
+            self._end = self.evaluate(t + h, y1)
         return partial(hermite_interpolation, y0, self._stages[0], y1, self._end, h)
 
     def _attempt(self, t: float, h: float, y: Tensor) -> Tensor:
@@ -198,12 +198,12 @@ class ImplicitRungeKutta(Stepper):
     def _newton(
         self, times: Sequence[float], h: float, base: Tensor, z: Tensor, scale: Tensor
     ) -> tuple[Tensor, float]:
-        """The increments of a block of stages and the contraction per iteration that was seen.
+        """Solve for the increments of a block of stages; return them and the contraction rate.
 
         Args:
-            times: Those of the stages.
-            base: What the stages before it make of the state, shape `(len(times), n)`.
-            z: What the iteration starts from, of the same shape.
+            times: Times of the stages.
+            base: State with the increments of the stages before, shape `(len(times), n)`.
+            z: Start of the iteration, of the same shape.
         """
         floor = float(rms_norm(base.abs().mul_(self._floor) / scale))
         solved, z, contraction = self._iterate(times, h, base, z, scale, floor)
@@ -225,16 +225,16 @@ class ImplicitRungeKutta(Stepper):
         scale: Tensor,
         floor: float,
     ) -> tuple[bool, Tensor, float]:
-        """Iterations with one Jacobian: whether they converged, and what `_newton` returns."""
+        """Iterate with one Jacobian; return whether it converged, and the results of `_newton`."""
         self._factorise(h)
         assert self._solve_linear is not None
         before, contraction = math.nan, 0.0
-        # Until there are two changes to compare, as it was in the block before, with some caution
-        # (Hairer & Wanner II, section IV.8).
+        # Until there are two changes to compare, assume the rate of the block before, with some
+        # caution (Hairer & Wanner II, section IV.8).
         self._rate = max(self._rate, self._floor) ** 0.8
         for _ in range(MAX_ITERATIONS):
             derivatives = torch.stack(
-                [self.probe(t, y) for t, y in zip(times, (base + z).unbind(), strict=True)]
+                [self.evaluate(t, y) for t, y in zip(times, (base + z).unbind(), strict=True)]
             )
             change = self._solve_linear(self._coefficients @ derivatives * h - z)
             z = z + change

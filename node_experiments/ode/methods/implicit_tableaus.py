@@ -1,8 +1,8 @@
-"""Implicit Runge-Kutta methods, as data: diagonally implicit ones, Gauss and Radau IIA.
+"""Butcher tableaus of implicit methods: diagonally implicit ones, Gauss and Radau IIA.
 
-The abscissae of all of them are in the step but one: the third stage of `kvaerno5` is at
+All of their nodes lie inside the step with one exception: the third stage of `kvaerno5` is at
 t + 1.23 h, so that it evaluates the vector field beyond the end of a step, and in the last step
-beyond the end of the interval. Where the field is not defined there, take `kvaerno3`.
+beyond the end of the interval. If the field is not defined there, use `kvaerno3`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["IMPLICIT_TABLEAUS"]
 IMPLICIT_EULER = Tableau(
     name="implicit_euler",
     order=1,
-    # The derivative at the start has no weight: it is what Newton's method starts from.
+    # The derivative at the start has no weight: Newton's method starts from it.
     a=((), (0.0,)),
     diagonal=(0.0, 1.0),
     b=(0.0, 1.0),
@@ -69,7 +69,7 @@ def _coupled(
     c: Sequence[float],
     reference: str,
 ) -> Tableau:
-    """A method whose stages are coupled, behind the derivative at the start with no weight."""
+    """A method with coupled stages, which follow the derivative at the start with weight 0."""
     return Tableau(
         name=name,
         order=order,
@@ -121,7 +121,7 @@ def _gauss6() -> Tableau:
 def _trbdf2() -> Tableau:
     gamma = 2 - math.sqrt(2)
     d, w = gamma / 2, math.sqrt(2) / 4
-    # The embedded solution has order 3 and is used for nothing but the error.
+    # The embedded solution has order 3 and is used only for the error.
     b_hat = ((1 - w) / 3, (3 * w + 1) / 3, d / 3)
     return Tableau(
         name="trbdf2",
@@ -149,7 +149,7 @@ def _kvaerno3() -> Tableau:
         b=(*a4, g),
         c=(0.0, 2 * g, 1.0, 1.0),
         b_error=(a4[0] - a3[0], a4[1] - a3[1], a4[2] - g, g),
-        reference="Kvaerno 2004, ESDIRK 3(2) with stiffly accurate both solutions; L-stable",
+        reference="Kvaerno 2004, ESDIRK 3(2) with both solutions stiffly accurate; L-stable",
     )
 
 
@@ -183,7 +183,7 @@ def _kvaerno5() -> Tableau:
         b=b,
         c=(0.0, 0.52, 1.23033320996790809, 0.89576598435007593, 0.43639360985864756, 1.0, 1.0),
         b_error=tuple(x - y for x, y in zip(b, b_hat, strict=True)),
-        reference="Kvaerno 2004, ESDIRK 5(4) with stiffly accurate both solutions; L-stable",
+        reference="Kvaerno 2004, ESDIRK 5(4) with both solutions stiffly accurate; L-stable",
     )
 
 

@@ -1,4 +1,4 @@
-"""Values inside a step: one small matrix product for all of them."""
+"""Interpolation inside a step, by one small matrix product for all values."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 
 
 class OutputWeights(NamedTuple):
-    """Weights of a value inside a step in terms of what the step computed.
+    """Weights that express a value inside a step by the quantities of the step.
 
     y(t + theta h) = start y0 + end y1 + h (sum_i stages_i k_i + end_derivative f(t + h, y1)).
     The weights are floats, or 0-d tensors when theta is one.
@@ -94,7 +94,7 @@ def dense_weights(tableau: Tableau, thetas: Tensor) -> Tensor:
     """The weights of the stages in the method's own interpolant, shape `(len(thetas), stage)`.
 
     Args:
-        thetas: Positions inside the step, from 0 to 1, of double precision on the CPU.
+        thetas: Positions inside the step, from 0 to 1, in double precision on the CPU.
     """
     matrix = DENSE[tableau]
     return thetas.unsqueeze(1) ** torch.arange(1, len(matrix) + 1, device="cpu") @ matrix

@@ -1,4 +1,4 @@
-"""From the name of a method to the object that makes its steps.
+"""Creation of the stepper of a method from its name.
 
 Methods other than explicit Runge-Kutta methods are imported when they are first used.
 """
@@ -14,7 +14,7 @@ from ..solution import StepCounts
 from ..solver import Solver
 from ..vector_field import Dynamics
 from .base import FunctionalMethod, Stepper
-from .explicit_runge_kutta import Clock, ExplicitRungeKutta
+from .explicit_runge_kutta import ExplicitRungeKutta, StageTimes
 from .explicit_tableaus import TABLEAUS
 from .reversible import REVERSIBLE
 
@@ -35,19 +35,20 @@ def make_stepper(
     time: Callable[[float], Tensor],
     linearize: Callable[[float, Tensor], Linear],
     args: Sequence[Any] = (),
-    clock: Clock[float] | None = None,
+    stage_times: StageTimes[float] | None = None,
     quadrature: Tensor | None = None,
 ) -> Stepper:
-    """Steps of the solver's method, without a graph.
+    """Create a stepper of the solver's method, without a graph.
 
     Args:
         dynamics: The vector field, on states of the shape of `like`.
-        like: A state. Those of an explicit Runge-Kutta method have its shape, others are flat.
+        like: An example state. States of an explicit Runge-Kutta method have its shape, those of
+            other methods are flat.
         rtol, atol: Tolerances of the local error, numbers or one per component, shape `(n,)`.
-        time: Makes a 0-d time of a host time.
-        linearize: The Jacobian of the dynamics at a time and a flat state.
+        time: Converts a host time to a 0-d tensor.
+        linearize: Computes the Jacobian of the dynamics at a time and a flat state.
         args: Arguments of the dynamics.
-        clock: See `ExplicitRungeKutta`.
+        stage_times: See `ExplicitRungeKutta`.
         quadrature: Where integrals along the solution are accumulated, shape `(q,)`, or None.
     """
     adaptive = not solver.fixed_steps
@@ -60,7 +61,7 @@ def make_stepper(
             counts,
             args=args,
             adaptive=adaptive,
-            clock=clock,
+            stage_times=stage_times,
             quadrature=quadrature,
         )
     from ..flat_field import FlatField
@@ -93,7 +94,7 @@ def make_stepper(
 
 
 def functional_method(solver: Solver) -> FunctionalMethod:
-    """The method of that name among those that are functions on vectors."""
+    """Return the solver's method, if it is written as functions on vectors."""
     if solver.method in ("adams_bashforth", "adams_moulton"):
         from .fixed_adams import FixedAdams
 

@@ -1,6 +1,6 @@
 """The Jacobian of a vector field at one point, and the linear systems of Newton's method with it.
 
-One evaluation builds the graph; every product is one pass over it and no further evaluation.
+One evaluation builds the graph; every product is one pass over it, without further evaluations.
 Small systems are factorised, large ones solved by GMRES.
 """
 
@@ -36,19 +36,19 @@ class Linear(Protocol):
     """The Jacobian J of some dynamics."""
 
     def solver(self, ha: Tensor) -> LinearSolver:
-        """Solves x - ha (x J^T) = b for x: one row per stage, coupled by `ha` of shape `(m, m)`.
+        """Return a function that solves x - ha (x J^T) = b for x.
 
-        Both x and b have shape `(m, n)`.
+        Both x and b have shape `(m, n)`: one row per stage, coupled by `ha` of shape `(m, m)`.
         """
         ...
 
 
 class Linearization:
-    """J = df/dy at (t, y).
+    """The Jacobian J = df/dy at one point (t, y).
 
     Args:
         func: Maps a state `(n,)` to its derivative `(n,)`, differentiably.
-        y: Where, shape `(n,)`.
+        y: State at the point, shape `(n,)`.
     """
 
     def __init__(self, func: Callable[[Tensor], Tensor], y: Tensor):
@@ -62,7 +62,7 @@ class Linearization:
             self._transposed = self._pull_back(self._u, create_graph=True)
 
     def solver(self, ha: Tensor, transposed: bool = False) -> LinearSolver:
-        """Solves x - ha (x J^T) = b for x, or the same with the transpose of J; see `Linear`."""
+        """Return a solver of x - ha (x J^T) = b, or of that with J transposed; see `Linear`."""
         n, m = len(self._y), len(ha)
         if n > DENSE_UP_TO:
             times = self.transposed_times if transposed else self.times
@@ -87,12 +87,12 @@ class Linearization:
         return self.dense()
 
     def dense(self) -> Tensor:
-        """J, shape `(n, n)`."""
+        """The Jacobian J as a matrix, shape `(n, n)`."""
         rows = torch.eye(len(self._y), dtype=self._y.dtype, device=self._y.device)
         return torch.stack([self._pull_back(row) for row in rows])
 
     def times(self, v: Tensor) -> Tensor:
-        """J v: the vector-Jacobian product is linear in its vector, and this is its transpose."""
+        """The product J v: the transpose of the vector-Jacobian product, linear in its vector."""
         if not self._transposed.requires_grad:
             return torch.zeros_like(v)
         (product,) = torch.autograd.grad(
@@ -101,7 +101,7 @@ class Linearization:
         return product
 
     def transposed_times(self, u: Tensor) -> Tensor:
-        """J^T u."""
+        """The product J^T u."""
         return self._pull_back(u)
 
     def _pull_back(self, u: Tensor, create_graph: bool = False) -> Tensor:
@@ -121,16 +121,16 @@ class Linearization:
 class AugmentedLinearization:
     """Jacobian of (f, -a df/dy) at (y, a), without the block d(-a df/dy)/dy.
 
-    Newton's method loses nothing by it: the equation of y does not see a, and once y has
-    converged that of a is linear with exactly this matrix.
+    Newton's method loses nothing by that: the equation of y does not depend on a, and once y has
+    converged, that of a is linear with exactly this matrix.
     """
 
     def __init__(self, jacobian: Linearization):
         self._jacobian = jacobian
 
     def solver(self, ha: Tensor) -> LinearSolver:
-        # Two systems, each with its own size of the residual: the state and the adjoint, of other
-        # units and often of another magnitude, do not see each other's errors.
+        # Two systems with separate norms of the residual: state and adjoint differ in units and
+        # often in magnitude, so that an error of one could hide that of the other.
         solve_y = self._jacobian.solver(ha)
         solve_a = self._jacobian.solver(-ha, transposed=True)
 
@@ -149,7 +149,7 @@ def gmres(operator: Callable[[Tensor], Tensor], b: Tensor, tolerance: float) -> 
         tolerance: Bound on |operator(x) - b| / |b|.
 
     Raises:
-        StepFailed: It was not reached in `MOST_ITERATIONS`.
+        StepFailed: The tolerance was not reached in `MOST_ITERATIONS`.
     """
     size = float(torch.linalg.vector_norm(b))
     if size == 0:
@@ -179,7 +179,7 @@ def gmres(operator: Callable[[Tensor], Tensor], b: Tensor, tolerance: float) -> 
 
 
 def gmres_to_rounding(operator: Callable[[Tensor], Tensor], b: Tensor) -> Tensor:
-    """Solve operator(x) = b as exactly as gradients need it, by restarts of GMRES.
+    """Solve operator(x) = b as accurately as gradients need it, by restarted GMRES.
 
     Args:
         b: Right-hand side, shape `(n,)`.

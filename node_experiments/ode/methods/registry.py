@@ -1,4 +1,4 @@
-"""Every method by its name: what it is, what it costs, and what it can do."""
+"""Registry of all methods by name, with their properties, costs and capabilities."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Method:
     Attributes:
         family: `explicit`, `implicit`, `multistep`, `reversible`, `symplectic` or `scipy`.
         order: Order of convergence; the highest one of a method that varies it.
-        stages: Evaluations of a step, without those of Newton's method.
-        error_order: Power of h in the local error estimate; None for fixed steps only.
-        stiff: Whether it is made for stiff problems.
-        dense_order: Order of the values between the steps. Where it is far below `order`, as 5
-            of `dopri8`, outputs inside long steps are less accurate than the ends of steps.
+        stages: Evaluations per step, without those of Newton's method.
+        error_order: Power of h in the local error estimate; None if steps can only be fixed.
+        stiff: Whether it is meant for stiff problems.
+        dense_order: Order of dense output. If it is far below `order`, as the 5 of `dopri8`,
+            outputs inside long steps are less accurate than the ends of steps.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Method:
 
     @property
     def has_graph(self) -> bool:
-        """Whether its steps can have a graph, recorded or of the solved equations."""
+        """Whether its steps can have a graph, recorded or from the implicit equations."""
         return self.family == "implicit" or self.recordable
 
 
@@ -132,7 +132,7 @@ def nearest(name: str) -> str:
     "; did you mean 'dopri5' or 'dopri8'? (ode/README.md lists them)"
     """
     near = difflib.get_close_matches(name, METHODS)
-    # Those that are as close, in the order in which they are listed.
+    # The close ones, in the order of the registry.
     named = " or ".join(repr(each) for each in METHODS if each in near)
     hint = f"; did you mean {named}?" if named else ""
     return f"{hint} (ode/README.md lists them)"

@@ -48,19 +48,19 @@ class ReversibleMethod(FunctionalMethod, Protocol):
     """A one-step method that can be undone."""
 
     def undo(self, field: FlatField, t: Time, h: Time, state: State) -> State:
-        """The vectors at `t` from those at `t + h`."""
+        """Compute the vectors at `t` from those at `t + h`."""
         ...
 
 
 class AsynchronousLeapfrog:
-    """Order 2 with one evaluation per step."""
+    """The asynchronous leapfrog method: order 2 with one evaluation per step."""
 
     name = "asynchronous_leapfrog"
     order = 2
     stages = 1
     error_order: int | None = None
     reference = "Mutze 2013; Zhuang et al. 2021"
-    has_twin = False
+    has_second_solution = False
 
     def start(self, field: FlatField, t: Time, y: Tensor) -> State:
         return y, field(t, y)
@@ -81,14 +81,14 @@ class AsynchronousLeapfrog:
 
 
 class ReversibleHeun:
-    """Order 2 with one evaluation per step; the error estimate compares it with Euler's method."""
+    """The reversible Heun method: order 2, one evaluation per step, Euler's method embedded."""
 
     name = "reversible_heun"
     order = 2
     stages = 1
     error_order: int | None = 2
     reference = "Kidger, Foster, Li & Lyons 2021"
-    has_twin = True
+    has_second_solution = True
 
     def start(self, field: FlatField, t: Time, y: Tensor) -> State:
         return y, y, field(t, y)
@@ -113,18 +113,18 @@ class ReversibleRungeKutta:
     """An explicit Runge-Kutta method on two coupled solutions; it keeps its order.
 
     Args:
-        coupling: Pulls the two solutions together; values a little below 1 enlarge the region of
-            stability, and the rounding error of `undo` grows like coupling ** -steps.
+        coupling: Pulls the two solutions together; values a little below 1 enlarge the stability
+            region, but the rounding error of `undo` grows like coupling ** -steps.
     """
 
-    has_twin = True
+    has_second_solution = True
 
     def __init__(self, tableau: Tableau, coupling: float = 0.999):
         self.tableau, self.coupling = tableau, coupling
         self.name = f"reversible_{tableau.name}"
         self.order = tableau.order
         # A last stage without weight serves the error estimate alone.
-        self._short = tableau.without_error_stage
+        self._short = tableau.without_unweighted_stage
         self.stages = tableau.stages + self._short.stages
         lower = tableau.embedded_order
         self.error_order = None if lower is None else min(lower, tableau.order) + 1
@@ -158,9 +158,9 @@ class ReversibleRungeKutta:
 class Leapfrog:
     """Symplectic and symmetric, of order 2, on (q, p): the two halves of the flat state.
 
-    The derivative of q must depend on p (and t) alone and that of p on q (and t) alone: of
-    another system the steps are of order 1, and neither symplectic nor reversible. Two further
-    evaluations at the start look whether it does.
+    The derivative of q must depend on p (and t) alone and that of p on q (and t) alone: for other
+    systems the steps are of order 1, and neither symplectic nor reversible. Two further
+    evaluations at the start check this.
     """
 
     name = "leapfrog"
@@ -168,7 +168,7 @@ class Leapfrog:
     stages = 2
     error_order: int | None = None
     reference = "Stormer 1907; Verlet 1967; Hairer, Lubich & Wanner 2006, section I.1.4"
-    has_twin = False
+    has_second_solution = False
 
     def start(self, field: FlatField, t: Time, y: Tensor) -> State:
         derivative = field(t, y)
@@ -192,7 +192,7 @@ class Leapfrog:
 
 
 def check_separable(field: FlatField, t: Time, y: Tensor, derivative: Tensor) -> None:
-    """Reject a system that leapfrog is not made for.
+    """Reject a system that is not separable: leapfrog needs one that is.
 
     Raises:
         ValueError: The derivative of a half of the state depends on that half.
@@ -211,7 +211,7 @@ def check_separable(field: FlatField, t: Time, y: Tensor, derivative: Tensor) ->
                     f"solver.method='leapfrog' needs a separable system: d{name}/dt depends on "
                     f"{name}, where q is the first half of all numbers of the state, in their "
                     "order, and p the second. For samples of (q, p) along the first axis give "
-                    "y0=(q, p), a tuple of two tensors; of another system take "
+                    "y0=(q, p), a tuple of two tensors; for other systems take "
                     "solver='asynchronous_leapfrog' or solver='implicit_midpoint'"
                 )
 
@@ -224,7 +224,7 @@ def plus(y: Tensor, h: Time, v: Tensor) -> Tensor:
 def stages_of(tableau: Tableau, field: FlatField, t: Time, h: Time, y: Tensor) -> list[Tensor]:
     """The derivatives at the stages of one step of an explicit Runge-Kutta method."""
     stepper: ExplicitRungeKutta[Any] = ExplicitRungeKutta(
-        tableau, PlainField(field), y, StepCounts(), records=True, clock=field.clock
+        tableau, PlainField(field), y, StepCounts(), records=True, stage_times=field.stage_times
     )
     stepper.step(t, h, y, only=range(tableau.stages))
     return stepper.stages

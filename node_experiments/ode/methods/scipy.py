@@ -1,9 +1,9 @@
 """Methods of `scipy.integrate`, on the host in double precision.
 
-`scipy_vode_adams` is the Fortran Adams code that experiments of Chen et al. 2018 were run with;
-LSODA, BDF and Radau solve stiff problems; RK23, RK45 and DOP853 are its explicit ones. Every
-evaluation copies the state to the device of the vector field and back. The gradient is the
-adjoint's, solved backwards with the same method.
+`scipy_vode_adams` is the Fortran Adams code with which experiments of Chen et al. 2018 were run;
+LSODA, BDF and Radau are for stiff problems; RK23, RK45 and DOP853 are explicit methods. Every
+evaluation copies the state to the device of the vector field and back. The gradient is that of
+the adjoint method, solved backwards with the same method.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from .registry import METHODS
 
 __all__ = ["scipy_integrate"]
 
-CLOSEST = 1e-14  # of two times that VODE goes between, relative to them
-# Evaluations for one step that are not finite, in which it becomes shorter by many orders. SciPy
-# continues until it is shorter than ten roundings of the time. At time 0 these are a subnormal
-# number, which no step is shorter than where the processor takes subnormal numbers for 0.
-GIVE_UP = 500
+MIN_INTERVAL = 1e-14  # relative distance of two times up to which VODE rejects an interval
+# Largest number of evaluations in one step that are not finite, while it shrinks by many orders of
+# magnitude. SciPy itself continues until it is shorter than ten roundings of the time. At time 0
+# these are a subnormal number, and no step is shorter if the processor flushes such numbers to 0.
+MAX_NONFINITE = 500
 
 
 def scipy_integrate(
@@ -49,8 +49,9 @@ def scipy_integrate(
         field: The vector field on `(n,)`; it counts its evaluations.
         y0: Initial state, shape `(n,)`.
         rtol, atol: Numbers, or one per component; SciPy's VODE takes one `rtol` only.
-        linearize: The Jacobian at a time and a state, for states of at most 128 components:
-            SciPy's differences of a field in float32 are too coarse for a stiff one.
+        linearize: Computes the Jacobian at a time and a state; used for stiff methods and states
+            of at most 128 components, because SciPy's finite differences are too coarse for a
+            stiff field in float32.
     """
     trajectory = Trajectory(outputs=[y0], t=times[0])
     into_c = solver.method in ("scipy_vode_adams", "scipy_lsoda")
@@ -88,18 +89,18 @@ class NeverFiniteError(ArithmeticError):
 
 
 class GuardedCallback:
-    """A function for SciPy, whose errors are noted, and how often it was not finite.
+    """A function for SciPy that records its errors, and counts results that are not finite.
 
-    SciPy's C code may continue after an error of what it calls, and lose it. There the function
-    gives NaN from the first error on, which ends the solve.
+    SciPy's C code may continue after an error in a callback, and lose it. In that case the
+    function returns NaN from the first error on, which ends the solve.
 
     Args:
-        axes: Of the results, each as long as the state.
-        raised: Where errors are noted.
+        axes: Number of axes of the results, each as long as the state.
+        raised: Where errors are recorded.
         into_c: Whether it is called by C code.
 
     Attributes:
-        bad: How many results were not finite since the last step that was accepted.
+        bad: Number of results that were not finite since the last accepted step.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class GuardedCallback:
         self.bad = 0
 
     def __call__(self, t: float, y: np.ndarray) -> np.ndarray:
-        if not self._raised and self.bad <= GIVE_UP:
+        if not self._raised and self.bad <= MAX_NONFINITE:
             try:
                 found = self._function(t, y)
                 self.bad += not np.isfinite(found).all()
@@ -128,7 +129,7 @@ class GuardedCallback:
 
 
 def on_host(tolerance: float | Tensor) -> float | np.ndarray:
-    """A tolerance as SciPy takes it."""
+    """Convert a tolerance to the form that SciPy takes."""
     return tolerance.double().cpu().numpy() if isinstance(tolerance, Tensor) else tolerance
 
 
@@ -138,8 +139,8 @@ class HostSolve:
 
     Attributes:
         fun: The vector field on arrays.
-        options: Those that all of SciPy's methods take; `jac` may be among them.
-        trajectory: Where the end of the solve, and its reason, are noted.
+        options: Options that all of SciPy's methods take; `jac` may be among them.
+        trajectory: Where the end of the solve, and its reason, are recorded.
     """
 
     solver: Solver
@@ -151,7 +152,7 @@ class HostSolve:
     options: dict[str, Any]
 
     def by_class(self) -> Iterator[np.ndarray]:
-        """By a class of `scipy.integrate`, one step after the other."""
+        """Solve by a class of `scipy.integrate`, one step after the other."""
         from scipy import integrate
 
         kinds = {
@@ -167,7 +168,7 @@ class HostSolve:
             first = min(first, abs(self.times[-1] - self.times[0]))
         self.options |= {"max_step": self.solver.max_step, "first_step": first}
         if self.solver.method == "scipy_lsoda":
-            self.options["min_step"] = self.solver.min_step  # which SciPy 1.17 does not heed
+            self.options["min_step"] = self.solver.min_step  # which SciPy 1.17 ignores
         ode = kinds[self.solver.method](
             self.fun, self.times[0], self.start, self.times[-1], **self.options
         )
@@ -182,7 +183,7 @@ class HostSolve:
                 warnings.simplefilter("ignore")
                 try:
                     ode.step()
-                except (NeverFiniteError, ValueError):  # that of a matrix with NaN
+                except (NeverFiniteError, ValueError):  # the latter from a matrix with NaN
                     if not self.evaluations_not_finite():
                         raise
                     self.trajectory.status = Status.NON_FINITE
@@ -204,7 +205,7 @@ class HostSolve:
                 reached = ahead
 
     def by_vode(self) -> Iterator[np.ndarray]:
-        """By VODE, from output to output; what is counted are these, for its steps are hidden."""
+        """Solve by VODE from output to output, which are counted in place of its hidden steps."""
         from scipy import integrate
 
         ode = integrate.ode(self.fun).set_integrator(
@@ -219,8 +220,8 @@ class HostSolve:
         )
         ode.set_initial_value(self.start, self.times[0])
         for time in self.times[1:]:
-            if abs(time - ode.t) <= CLOSEST * max(abs(time), abs(ode.t)):
-                # VODE rejects an end so close; to rounding the solution is a line up to there.
+            if abs(time - ode.t) <= MIN_INTERVAL * max(abs(time), abs(ode.t)):
+                # VODE rejects an end so close; up to rounding the solution is linear until there.
                 yield ode.y + (time - ode.t) * self.fun(ode.t, ode.y)
                 continue
             self.fun.bad = 0
@@ -238,6 +239,6 @@ class HostSolve:
             yield y.copy()
 
     def evaluations_not_finite(self) -> bool:
-        """Whether what was evaluated for the last step was not all finite."""
+        """Whether any evaluation of the last step was not finite."""
         jacobian = self.options.get("jac")
         return self.fun.bad > 0 or (jacobian is not None and jacobian.bad > 0)

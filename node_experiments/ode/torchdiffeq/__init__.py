@@ -1,4 +1,4 @@
-"""torchdiffeq's functions on these solvers: code runs when only its import is changed.
+"""Drop-in replacements for torchdiffeq's functions: only the import has to be changed.
 
 from node_experiments.ode.torchdiffeq import odeint, odeint_adjoint, odeint_event
 """

@@ -163,7 +163,7 @@ def test_a_ball_that_cannot_be(make, message):
 def test_a_regularizer_has_no_place_in_a_flight(node_run):
     result = node_run("experiment=bouncing_ball", "protocol=smoke", "regularizer=kinetic")
     assert result.code == 2
-    assert "regularizer cannot go with this model, whose solves end at events" in result.err
+    assert "regularizer cannot be used with this model, whose solves end at events" in result.err
 
 
 @pytest.mark.figures

@@ -115,7 +115,7 @@ def test_a_trial_is_recorded_in_stretches_of_what_the_plan_does():
     settings = SwingUpConfig(hidden=4, span=2.0, knots=9)
     model = swing_up(settings, data, Solver("rk4", num_steps=4), Discrete())
     batch = next(iter(data.train))
-    model.try_plan(data.truth, batch.times)
+    model.run_trial(data.truth, batch.times)
     both = model.with_trial(batch)
     assert both.states.shape == (9, 8 + 5, 2)
     assert both.span[8:].flatten().tolist() == [1.0] * 5

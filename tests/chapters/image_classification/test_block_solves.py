@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from node_experiments.chapters.image_classification.figure3_measure import (
+    GRADIENTS,
     REFERENCE,
     SECOND_OPINIONS,
-    WAYS,
     block_solves,
 )
 from node_experiments.chapters.image_classification.ode_block import ODEBlock
@@ -65,8 +65,8 @@ def test_errors_are_those_from_the_true_solution(model, measured):
 def test_evaluations_are_those_of_the_paper_method(model, measured):
     """The backward pass has its own count, of the loss's gradient by the adjoint."""
     found, images = measured
-    assert list(found["backward"]) == list(WAYS)
-    for (method, way), series in zip(WAYS.values(), found["backward"].values(), strict=True):
+    assert list(found["backward"]) == list(GRADIENTS)
+    for (method, way), series in zip(GRADIENTS.values(), found["backward"].values(), strict=True):
         assert series["forward"] == found["forward"][method]["evaluations"]
         model[1].solver, model[1].gradient = Solver(method, rtol=1e-4, atol=1e-4), way
         loss = nn.functional.cross_entropy(model(images.double()), torch.arange(5) % 3)

@@ -122,7 +122,7 @@ def test_a_signal_stops_at_once(node_run, trained, monkeypatch, mode, number):
         signal.raise_signal(number)
         raise AssertionError("went on after the signal")
 
-    monkeypatch.setattr(evaluate, "measure" if mode == "figure3" else "evaluate", stopped)
+    monkeypatch.setattr(evaluate, "run_mode" if mode == "figure3" else "evaluate", stopped)
     result = node_run(f"mode={mode}", f"checkpoint={trained}")
     assert result.code == (144 if number == signal.SIGTERM else 130)
     assert "interrupted at once; run the same command again" in result.out

@@ -64,8 +64,8 @@ def test_an_experiment_runs_on_them(node_run, tiny, tmp_path, packed):
     ("change", "message"),
     [
         (lambda content: content[:-1], "truncated or altered"),
-        (lambda content: b"\x01" + content[1:], "no IDX file"),
-        (lambda content: b"", "no IDX file"),
+        (lambda content: b"\x01" + content[1:], "not an IDX file"),
+        (lambda content: b"", "not an IDX file"),
     ],
 )
 def test_damaged_files(node_run, tiny, tmp_path, change, message):

@@ -139,7 +139,7 @@ def test_rows_that_were_not_run_or_failed_are_marked(tmp_path):
     assert row(report, "ResNet, 6 blocks")[-1] == f"1 seed; {failed}"
     assert row(report, "MLP")[-1] == failed
     assert row(report, "MLP")[2:5] == ["-", "-", "-"]
-    damaged = "one damaged after 2 of 4 epochs: result.json is damaged: it is no JSON"
+    damaged = "one damaged after 2 of 4 epochs: result.json is damaged: it is not JSON"
     assert row(report, "stem")[-1] == damaged
     assert row(report, "ResNet, 1 block")[-1] == "one without metrics"
     assert row(report, "RK-Net")[-1] == "one failed: no"

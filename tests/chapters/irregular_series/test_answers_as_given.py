@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from node_experiments.chapters.irregular_series.csv_series import csv_data
-from node_experiments.chapters.irregular_series.predict import as_given
+from node_experiments.chapters.irregular_series.predict import in_user_form
 from node_experiments.chapters.irregular_series.settings import CSVConfig
 from node_experiments.chapters.irregular_series.user_table import read_user_table
 
@@ -25,7 +25,7 @@ def answer_of(path):
     schema, seen, _ = csv_data(settings).source
     times = schema.times.to_user(np.array([0.0, 1.0]), schema.times.origins(seen)[:1])
     found = pd.DataFrame({"series": seen.names[0], "time": times})
-    return as_given(found, schema, None, read_user_table(settings)), schema
+    return in_user_form(found, schema, None, read_user_table(settings)), schema
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_durations_of_days_stay_so(tmp_path, times, expected):
     frame_of(times).to_csv(path, index=False)
     found, schema = answer_of(path)
     assert found["time"].tolist() == expected
-    assert (schema.times.raw(found["time"]) == [0, 73 * 3.6e12]).all()  # and are read again
+    assert (schema.times.parse(found["time"]) == [0, 73 * 3.6e12]).all()  # and are read again
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from node_experiments.chapters.irregular_series.csv_series import csv_data
 from node_experiments.chapters.irregular_series.settings import CSVConfig
-from node_experiments.chapters.irregular_series.table_cells import parsed, text_of
+from node_experiments.chapters.irregular_series.table_cells import parse_numbers, text_of
 from node_experiments.chapters.irregular_series.table_format import TableFormat
 from node_experiments.chapters.irregular_series.table_times import kind_of_times, times_of
 from node_experiments.data.table_file import TableFile
@@ -63,7 +63,7 @@ def test_cells_of_every_type(name):
     table = TableFile.of(frame)
     assert isinstance(frame.dtypes["x"], pd.ArrowDtype)  # the user's own is left as it is
     assert text_of(table.rows["x"]).tolist() == [text, "", text]
-    numbers, bad = parsed(table, "x", TableFormat())
+    numbers, bad = parse_numbers(table, "x", TableFormat())
     assert bad.tolist() == [bool(text) and number is None, False, bad[0]]
     assert np.isnan(numbers[1])
     assert number is None or numbers.tolist()[::2] == [number] * 2

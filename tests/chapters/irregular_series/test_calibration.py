@@ -13,7 +13,7 @@ from node_experiments.chapters.irregular_series.band_scores import (
     held_out_forecasts,
 )
 from node_experiments.chapters.irregular_series.bands import (
-    History,
+    PredictionContext,
     PredictiveNoise,
     bands,
     mixture_cdf,
@@ -22,10 +22,10 @@ from node_experiments.chapters.irregular_series.bands import (
 from node_experiments.chapters.irregular_series.batches import ForecastBatch
 from node_experiments.chapters.irregular_series.calibration import (
     HeldOut,
+    band_factor,
     calibrate,
     fitted_noise,
     held_out,
-    widening,
 )
 from node_experiments.chapters.irregular_series.predict import warn_of_bands
 from node_experiments.chapters.irregular_series.tasks import SeriesTask
@@ -35,9 +35,9 @@ from node_experiments.data.time_series import TimeSeries
 def test_the_quantiles_of_a_mixture():
     std = torch.tensor([0.5, 2.0])
     one = torch.zeros(7, 2) + 3
-    for share in (0.05, 0.5, 0.95):
-        expected = 3 + float(norm.ppf(share)) * std
-        torch.testing.assert_close(mixture_quantile(one, std, share), expected, atol=1e-5, rtol=0)
+    for level in (0.05, 0.5, 0.95):
+        expected = 3 + float(norm.ppf(level)) * std
+        torch.testing.assert_close(mixture_quantile(one, std, level), expected, atol=1e-5, rtol=0)
     means = torch.randn(5, 2)
     found = mixture_quantile(means, std, 0.05)
     torch.testing.assert_close(
@@ -66,12 +66,12 @@ def test_the_noise_of_greatest_likelihood():
 def test_a_band_is_widened_until_it_holds_its_share():
     zeros, ones = torch.zeros(20_000), torch.ones(20_000)
     part = held(zeros, zeros, 3.0)
-    assert widening(part, ones, zeros, 0.9) == pytest.approx(3, rel=0.03)
-    assert widening(part, ones, ones, 0.9) == pytest.approx(2, rel=0.05)  # one is there already
+    assert band_factor(part, ones, zeros, 0.9) == pytest.approx(3, rel=0.03)
+    assert band_factor(part, ones, ones, 0.9) == pytest.approx(2, rel=0.05)  # one is there already
     wider = 3 * norm.ppf(0.975) / norm.ppf(0.95)
-    assert widening(part, ones, zeros, 0.95) == pytest.approx(wider, rel=0.03)
+    assert band_factor(part, ones, zeros, 0.95) == pytest.approx(wider, rel=0.03)
     exact = replace(part, values=zeros)
-    assert widening(exact, ones, zeros, 0.9) < 0.1  # as narrow as it may become
+    assert band_factor(exact, ones, zeros, 0.9) < 0.1  # as narrow as it may become
 
 
 class Constant:
@@ -107,10 +107,10 @@ def batches(series, seed, dim=2, points=12, cut=0.5):
     values = std * torch.randn(series, 2 * points, dim, generator=generator)
     features = torch.rand(values.shape, generator=generator) < 0.8
     features[..., 0] = True
-    whole = TimeSeries.checked(times, values, None, features)
+    whole = TimeSeries.validated(times, values, None, features)
 
     def part(of):
-        return TimeSeries.checked(times[:, of], values[:, of], None, whole.feature_mask[:, of])
+        return TimeSeries.validated(times[:, of], values[:, of], None, whole.feature_mask[:, of])
 
     observed, target = part(slice(None, points)), part(slice(points, None))
     return [ForecastBatch(observed, target)]
@@ -180,14 +180,14 @@ def test_a_task_says_what_its_band_holds_of_validation_series(caplog):
     assert found["coverage"] == pytest.approx(0.9, abs=0.02)
     assert found["coverage_beyond"] == pytest.approx(0.9, abs=0.02)
     assert task.calibrate(Constant(2), SimpleNamespace(validation=None)) == {}
-    assert "without validation series the 90 % bands are not calibrated" in caplog.text
+    assert "the 90 % band of all features is not calibrated" in caplog.text
 
 
 def edge_of(values, series):
     """The largest deviation in the band that is fitted to some values around 0."""
     zeros, ones = torch.zeros(len(values)), torch.ones(len(values))
     part = HeldOut(values, torch.zeros(1, len(values)), zeros, zeros, zeros, series)
-    return float(norm.ppf(0.95)) * widening(part, ones, zeros, 0.9)
+    return float(norm.ppf(0.95)) * band_factor(part, ones, zeros, 0.9)
 
 
 @pytest.mark.parametrize(("count", "held_of_them"), [(29, 27), (19, 18), (9, 9), (4, 4)])
@@ -231,7 +231,7 @@ def test_what_a_prediction_rests_on(smooths):
     series = TimeSeries(times, torch.zeros(2, 4, 1), mask, False)
     model = SimpleNamespace(encode=None) if smooths else SimpleNamespace()
     asked = torch.tensor([[0.0, 0.5, 0.6, 1.0], [0.0, 0.05, 0.1, 1.0]])
-    found = History.of(model, series, asked)
+    found = PredictionContext.of(model, series, asked)
     torch.testing.assert_close(found.beyond, torch.tensor([[0, 0, 0, 0.4], [0, 0, 0, 0.9]]))
     if smooths:
         assert found.seen.tolist() == [[3] * 4, [1] * 4]
@@ -245,6 +245,6 @@ def test_what_a_prediction_rests_on(smooths):
 def test_a_model_from_before_calibration_keeps_its_noise():
     noise = PredictiveNoise(3)
     noise.load_state_dict({})
-    history = History(torch.ones(1, 2), torch.zeros(1, 2), torch.tensor([[0.0, 0.3]]))
-    std = noise(torch.full((3,), math.log(0.2)), history)
+    context = PredictionContext(torch.ones(1, 2), torch.zeros(1, 2), torch.tensor([[0.0, 0.3]]))
+    std = noise(torch.full((3,), math.log(0.2)), context)
     torch.testing.assert_close(std, torch.full((1, 2, 3), 0.2))

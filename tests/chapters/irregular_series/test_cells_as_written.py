@@ -53,7 +53,7 @@ def test_units_are_said_as_before(tmp_path, cell):
 @pytest.mark.parametrize("others", ["7.5", "7"])
 def test_a_minus_behind_and_brackets_are_no_missing_value(tmp_path, cell, size, others):
     said = said_of(tmp_path, cell, others)
-    assert f"write a negative number so: write the minus before it (-{size}) where" in said
+    assert f"if it is one, write the minus before it (-{size}), else write" in said
     assert "dataset.missing" not in said
     frame = pd.DataFrame({"x": [cell]})
     with pytest.raises(DataError, match="the minus before it"):

@@ -7,10 +7,10 @@ import torch
 
 from node_experiments.chapters.irregular_series.forecast_data import balanced_weights
 from node_experiments.chapters.irregular_series.metrics import (
-    auc,
     average_precision,
     classification_metrics,
     cross_entropy,
+    roc_auc,
 )
 from node_experiments.data.splits import stratified_split
 
@@ -40,7 +40,7 @@ def test_several_classes_each_against_the_rest():
     label = torch.randint(3, (60,))
     found = classification_metrics(logits, label)
     shares = logits.softmax(-1)
-    for name, measure in (("auc", auc), ("average_precision", average_precision)):
+    for name, measure in (("auc", roc_auc), ("average_precision", average_precision)):
         each = [measure(shares[:, c], label == c) for c in range(3)]
         assert found[name] == pytest.approx(sum(each) / 3)
 
@@ -49,7 +49,7 @@ def test_a_class_that_is_missing_has_no_part_in_the_mean():
     logits, label = torch.randn(40, 3), torch.randint(2, (40,))
     found = classification_metrics(logits, label)
     shares = logits.softmax(-1)
-    each = [auc(shares[:, c], label == c) for c in range(2)]
+    each = [roc_auc(shares[:, c], label == c) for c in range(2)]
     assert found["auc"] == pytest.approx(sum(each) / 2)
     only = classification_metrics(torch.randn(5, 2), torch.zeros(5).long())
     assert set(only) == {"accuracy"}

@@ -17,8 +17,8 @@ import torch
 
 from node_experiments.chapters.irregular_series.csv_series import csv_data
 from node_experiments.chapters.irregular_series.measurements import read_measurements
-from node_experiments.chapters.irregular_series.predict import as_given
-from node_experiments.chapters.irregular_series.predict_source import source_of
+from node_experiments.chapters.irregular_series.predict import in_user_form
+from node_experiments.chapters.irregular_series.predict_source import prediction_source
 from node_experiments.chapters.irregular_series.series_schema import SeriesSchema
 from node_experiments.chapters.irregular_series.settings import CSVConfig
 from node_experiments.chapters.irregular_series.table_columns import find_columns
@@ -248,14 +248,14 @@ def test_what_was_not_there_in_training_is_rejected_by_name(tmp_path, learned, t
         (f"{HEAD}\na,0,inf,2\n", "line 2: 'hr' is infinite"),
         (f"{HEAD}\na,,1,2\n", "line 2: 'time' is empty"),
         (f"{HEAD}\n,0,1,2\n", "line 2: 'series' is empty"),
-        ("series,time,hr,hr\na,0,1,2\n", "'hr' is more than once"),
+        ("series,time,hr,hr\na,0,1,2\n", "'hr' occurs more than once"),
         ("id,time,hr\na,0,1\n", "'series' is not there; found 'id', 'time', 'hr'"),
-        ("series,time,series,hr\na,0,1,2\n", "'series' is more than once"),
+        ("series,time,series,hr\na,0,1,2\n", "'series' occurs more than once"),
         ("series,time,x\na,0,word\n", "no column is left that holds numbers"),
         (f"{HEAD}\na,0,,\n", "no column is left that holds numbers"),
         ('series,time,hr\na,0,"1\n', "quotation mark missing"),
         ("series;time;hr\na;0,5;1.5\n", "with a comma .* and with a point .*dataset.decimal"),
-        (f"{HEAD}\na,0,1,2\na,5,1,2\na,5.000000001,1,2", "one number in single precision"),
+        (f"{HEAD}\na,0,1,2\na,5,1,2\na,5.000000001,1,2", "equal in single precision"),
         (f"{HEAD}\n,h,1/min,C\na,0,1,2\n", "line 2 has no number at all.*line of units"),
         (f"{HEAD}\n-,h,1/min,C\na,0,1,2\n", "line 2 has no number at all.*line of units"),
         (lines(ROWS).partition("\n")[2], "the first line must name the columns"),
@@ -271,7 +271,7 @@ def test_what_was_not_there_in_training_is_rejected_by_name(tmp_path, learned, t
             f"{HEAD}\na,0,1,2\na,1e9,1,2\na,5e8,1,2\na,500000001,1,2",
             "line 5: .*cut series .* as 1e.09",
         ),
-        ("series,time,x,hr\na,0,\uff11,2\n", "'x' is '\uff11', which is written with other dig"),
+        ("series,time,x,hr\na,0,\uff11,2\n", "'x' is '\uff11', which is written with digits"),
     ],
 )
 def test_bad_files_are_rejected_with_their_line(tmp_path, text, message):
@@ -357,7 +357,7 @@ def test_a_later_file_that_is_far_from_the_first_one_is_said(caplog, change, sai
         numbers = pd.to_numeric(later[name], errors="coerce")
         later[name] = numbers * factor + (32 if name == "temp" else 0)
     caplog.clear()
-    source_of(trained, later)
+    prediction_source(trained, later)
     found = [record.getMessage() for record in caplog.records if "trained on" in record.msg]
     if said is None:
         assert not found
@@ -368,7 +368,7 @@ def test_a_later_file_that_is_far_from_the_first_one_is_said(caplog, change, sai
 
 @pytest.mark.parametrize("path", ["https://example.com/x.csv", "s3://bucket/x.parquet"])
 def test_addresses_are_no_files(path):
-    with pytest.raises(DataError, match="is an address; download the file"):
+    with pytest.raises(DataError, match="is a URL; download the file"):
         csv_data(CSVConfig(path=path))
 
 
@@ -650,7 +650,7 @@ def test_text_that_was_not_there_in_training_is_not_read(tmp_path, caplog):
     remarks = frame.assign(remark=["12" if n % 3 else "seen" for n in range(len(frame))], ward="B")
     seen = read_measurements(TableFile.of(remarks), TableFormat(), columns)
     np.testing.assert_array_equal(seen.values, plain.values)
-    assert "not read, for they were not there in training: 'remark', 'ward'" in caplog.text
+    assert "not read, since they were not there in training: 'remark', 'ward'" in caplog.text
     with pytest.raises(DataError, match="'weight' was not there when the model was trained"):
         read_measurements(TableFile.of(frame.assign(weight=70.0)), TableFormat(), columns)
 
@@ -695,7 +695,7 @@ def test_numbers_that_would_be_lost_in_silence(tmp_path, change, said):
         ("1 234", r"a separator of thousands; set \"dataset\.thousands=' '\""),
         ("120/80", "two numbers"),
         ("< 0.1", r"a limit.*dataset\.missing=\['< 0\.1'\]"),
-        ("high", r"no number.*dataset\.missing=\['high'\]"),
+        ("high", r"not a number.*dataset\.missing=\['high'\]"),
     ],
 )
 def test_cells_that_are_meant_as_numbers(tmp_path, cell, said):
@@ -793,7 +793,7 @@ def test_times_are_of_one_kind(tmp_path):
         read(tmp_path, lines(mixed))
     with pytest.raises(DataError, match=r"line 3: .*not read as a number like the others"):
         read(tmp_path, lines([ROWS[0], *dates[1:]]))
-    with pytest.raises(DataError, match="'%Q' is no format of dates"):
+    with pytest.raises(DataError, match="'%Q' is not a date format"):
         read(tmp_path, lines(dates), TableFormat(time_format="%Q"))
 
 
@@ -837,8 +837,8 @@ def test_no_python_for_each_cell_of_a_table_of_numbers(tmp_path, monkeypatch):
     from node_experiments.chapters.irregular_series import table_cells
 
     seen = []
-    real = table_cells.missing_in
-    monkeypatch.setattr(table_cells, "missing_in", lambda t, f: seen.append(len(t)) or real(t, f))
+    real = table_cells.is_missing
+    monkeypatch.setattr(table_cells, "is_missing", lambda t, f: seen.append(len(t)) or real(t, f))
     read(tmp_path, lines([(s, t, h, x or "NA") for s, t, h, x in ROWS]))
     assert sum(seen) == 2 * sum(row[3] == "" for row in ROWS)  # found, then read
 
@@ -922,7 +922,7 @@ def test_times_after_the_last_observation(tmp_path, origin):
             expected = START + pd.to_timedelta(expected, "h")
         near = pd.Timedelta("1us") if rows is dates else 1e-9
         times, origins = schema.times.after_last(seen, ahead), schema.times.origins(seen)[:, None]
-        assert (schema.times.written(times) - expected).abs().max() <= near
+        assert (schema.times.unparse(times) - expected).abs().max() <= near
         read_by_the_model = schema.times.to_model(times, origins)
         assert (schema.times.to_user(read_by_the_model, origins) - expected).abs().max() <= near
 
@@ -935,7 +935,7 @@ def test_the_grid_of_a_forecast_is_of_whole_seconds(tmp_path):
     origins = schema.times.origins(seen)[:, None]
     for length, unit in ((1, 10**9), (1e-3, 10**6), (1e-5, 10**3), (1e-9, 1)):
         even = np.linspace(0, length, 50)
-        since = schema.times.whole(even, origins) - origins
+        since = schema.times.round_up(even, origins) - origins
         assert (since % unit == 0).all()
         assert (since[:, 0] == 0).all()
         moved = since / schema.time_scale / 1e9 - even
@@ -948,9 +948,9 @@ def test_a_forecast_of_clocks_is_in_clocks(tmp_path):
     schema, _ = read(tmp_path, text)
     seen = schema.read(read_table(tmp_path / "mine.csv"))
     times = schema.times.to_user(np.array([0.0, 1.0]), schema.times.origins(seen)[:1])
-    found = as_given(pd.DataFrame({"series": "a", "time": times}), schema, None)
+    found = in_user_form(pd.DataFrame({"series": "a", "time": times}), schema, None)
     assert found["time"].tolist() == ["-03:30:00", "39:30:00"]
-    assert (schema.times.raw(found["time"]) == [-3.5 * 3.6e12, 39.5 * 3.6e12]).all()
+    assert (schema.times.parse(found["time"]) == [-3.5 * 3.6e12, 39.5 * 3.6e12]).all()
     zoned = [dated(row, row[1], lambda d: d.isoformat() + "+02:00") for row in ROWS]
     schema, _ = read(tmp_path, lines(zoned))
     seen = schema.read(read_table(tmp_path / "mine.csv"))
@@ -960,7 +960,7 @@ def test_a_forecast_of_clocks_is_in_clocks(tmp_path):
     assert first == pd.Timestamp(min(row[1] for row in zoned if row[0] == "p00"))
     assert first.tzinfo is not None
     with pytest.raises(DataError, match="times are dates with a zone"):
-        schema.times.raw(pd.Series(["2024-03-02 12:00"]))
+        schema.times.parse(pd.Series(["2024-03-02 12:00"]))
 
 
 def test_words_that_name_a_series_or_a_class_are_no_missing_cells(tmp_path):

@@ -229,7 +229,7 @@ def test_official_scaling_divides_by_the_maximum():
 
 
 def test_a_single_series_cannot_be_split():
-    with pytest.raises(DataError, match="1 is there; cut a long one into parts"):
+    with pytest.raises(DataError, match="found 1; cut a long one into parts"):
         random_split(1, 0, 0)
 
 
@@ -295,31 +295,33 @@ def test_times_that_are_divided_have_another_unit():
     empty = series().take(torch.arange(0))
     parts, settings = (series(), empty, series()), ForecastingConfig(batch_size=2)
     assert forecast_data(parts, settings, time_unit=TimeUnit("h")).time_unit.name == "h"
-    divided = forecast_data(parts, settings, divide_by_last=True, time_unit=TimeUnit("h"))
+    divided = forecast_data(
+        parts, settings, normalise_times_per_batch=True, time_unit=TimeUnit("h")
+    )
     assert divided.time_unit.name == "fraction of the batch's last"
 
 
 def test_a_feature_mask_hides_values_and_may_say_what_is_observed():
     mask = torch.tensor([[[True, False], [False, False]]])
     values = torch.tensor([[[1.0, torch.nan], [torch.inf, 2.0]]])
-    checked = TimeSeries.checked(torch.tensor([[0.0, 1.0]]), values, feature_mask=mask)
+    checked = TimeSeries.validated(torch.tensor([[0.0, 1.0]]), values, feature_mask=mask)
     assert checked.mask.tolist() == [[True, False]]
     assert checked.values.tolist() == [[[1, 0], [0, 0]]]
     packed = checked.packed()
     assert packed.feature_mask.tolist() == [[[True, False]]]
     assert packed.observed_features.tolist() == [[[True, False]]]
     with pytest.raises(DataError, match="feature mask"):
-        TimeSeries.checked(torch.tensor([[0.0, 1.0]]), values, feature_mask=mask[..., :1])
+        TimeSeries.validated(torch.tensor([[0.0, 1.0]]), values, feature_mask=mask[..., :1])
 
 
 def test_without_a_feature_mask_all_features_of_an_observed_time_are():
     mask = torch.tensor([[True, False]])
-    checked = TimeSeries.checked(torch.tensor([[0.0, 1.0]]), torch.ones(1, 2, 3), mask)
+    checked = TimeSeries.validated(torch.tensor([[0.0, 1.0]]), torch.ones(1, 2, 3), mask)
     assert checked.observed_features.tolist() == [[[True] * 3, [False] * 3]]
 
 
 def test_a_hidden_time_hides_its_features():
     shown = torch.ones(1, 2, 3, dtype=torch.bool)
-    series = TimeSeries.checked(torch.tensor([[0.0, 1.0]]), torch.ones(1, 2, 3), None, shown)
+    series = TimeSeries.validated(torch.tensor([[0.0, 1.0]]), torch.ones(1, 2, 3), None, shown)
     hidden = replace(series, mask=torch.tensor([[True, False]]), complete=False)
     assert hidden.observed_features.tolist() == [[[True] * 3, [False] * 3]]

@@ -46,7 +46,7 @@ def test_without_a_group_a_patient_is_in_several_parts_and_a_warning_says_so(tmp
     data = data_of(tmp_path, stays("patient {}"))
     assert patients_in(data.train) & patients_in(data.test)
     assert (
-        "the 30 series are of 10 different 'patient_id', and series of one may be in training and "
+        "the 30 series have 10 different 'patient_id', and series of one may be in training and "
         "in test; to keep them together, set dataset.group_column=patient_id" in caplog.text
     )
 
@@ -71,8 +71,11 @@ def test_other_columns_are_no_groups(tmp_path, caplog, frame, settings):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda rows: rows.assign(patient_id=rows["time"]), "'s00' is of the groups '0' and '1'"),
-        (lambda rows: rows.assign(patient_id="one"), r"comes from 1 \(one\), too few to hold out"),
+        (lambda rows: rows.assign(patient_id=rows["time"]), "'s00' is in the groups '0' and '1'"),
+        (
+            lambda rows: rows.assign(patient_id="one"),
+            r"groups in the data: 1 \(one\), too few to hold out",
+        ),
         (
             lambda rows: rows.assign(patient_id=rows["patient_id"].mask(rows.index == 5)),
             "line 7: 'patient_id' is empty; every row needs its group",

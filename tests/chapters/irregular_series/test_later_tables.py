@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from node_experiments.chapters.irregular_series.csv_series import csv_data
-from node_experiments.chapters.irregular_series.predict_source import source_of
+from node_experiments.chapters.irregular_series.predict_source import prediction_source
 from node_experiments.chapters.irregular_series.settings import CSVConfig
 from node_experiments.chapters.irregular_series.user_table import read_user_table
 from node_experiments.errors import DataError
@@ -43,8 +43,10 @@ def test_a_file_of_points_is_read_as_the_settings_say(tmp_path, how):
     text = "\n".join(delimiter.join(map(str, row)) for row in lines) + "\n"
     path.write_bytes(text.encode(settings.get("encoding", "utf-8")))
     trained = trained_on(path, **settings)
-    _, seen, table = source_of(trained, path)
-    _, expected, _ = source_of(trained, None) if how == "none" else (0, trained.data.source[1], 0)
+    _, seen, table = prediction_source(trained, path)
+    _, expected, _ = (
+        prediction_source(trained, None) if how == "none" else (0, trained.data.source[1], 0)
+    )
     np.testing.assert_array_equal(seen.values, expected.values)
     assert table.source == str(path)
     if how == "thousands":
@@ -58,9 +60,9 @@ def test_a_setting_of_the_later_file_is_that_of_its_points(tmp_path):
     trained = trained_on(tmp_path / "t.csv")
     frame.assign(x=frame["x"].map("{:,}".format)).to_csv(tmp_path / "l.csv", index=False, sep="|")
     with pytest.raises(DataError, match=r"set dataset\.thousands=','"):
-        source_of(trained, tmp_path / "l.csv")
+        prediction_source(trained, tmp_path / "l.csv")
     trained.config.dataset = CSVConfig(thousands=",", task="interpolation")
-    _, seen, _ = source_of(trained, tmp_path / "l.csv")
+    _, seen, _ = prediction_source(trained, tmp_path / "l.csv")
     np.testing.assert_array_equal(seen.values, trained.data.source[1].values)
 
 
@@ -71,7 +73,7 @@ def after_last(tmp_path, times, ahead):
     frame.to_csv(tmp_path / "t.csv", index=False)
     schema, seen, _ = trained_on(tmp_path / "t.csv").data.source
     found = schema.times.after_last(seen, np.array(ahead, dtype=float))
-    written = schema.times.written(found)
+    written = schema.times.unparse(found)
     model = schema.times.to_model(found, schema.times.origins(seen)[:, None])
     expected = (times[-1] - times[0] + np.array(ahead)) / (times[-1] - times[0])
     np.testing.assert_allclose(model[0], expected, rtol=1e-6)
@@ -112,7 +114,7 @@ def test_decimal_times_after_the_last_have_no_noise(tmp_path, times, ahead, expe
 def said_of(caplog, trained, later):
     caplog.clear()
     with caplog.at_level(logging.WARNING):
-        source_of(trained, later)
+        prediction_source(trained, later)
     return [record.getMessage() for record in caplog.records]
 
 

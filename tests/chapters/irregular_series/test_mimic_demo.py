@@ -12,6 +12,7 @@ from node_experiments.chapters.irregular_series.batches import ForecastBatch
 from node_experiments.chapters.irregular_series.shipped import (
     MimicDemoConfig,
     PBCSeqConfig,
+    package_files,
 )
 from node_experiments.chapters.irregular_series.shipped.carried_forward import (
     carried_errors,
@@ -21,8 +22,13 @@ from node_experiments.chapters.irregular_series.shipped.mimic_demo import (
     first_hours,
     mimic_demo_data,
 )
-from node_experiments.chapters.irregular_series.shipped.package_files import FILES, shipped_path
+from node_experiments.chapters.irregular_series.shipped.package_files import (
+    FILES,
+    own_or_shipped,
+    shipped_path,
+)
 from node_experiments.chapters.irregular_series.shipped.pbcseq import pbcseq_data
+from node_experiments.config import ConfigError
 from node_experiments.data.table_file import read_table
 from node_experiments.data.time_series import TimeSeries
 from node_experiments.errors import DataError
@@ -59,13 +65,84 @@ def test_readings_that_no_body_gives_are_left_out(tmp_path, caplog):
     rows = binned(tmp_path, text)
     assert rows["temp_c"].isna().tolist() == [True, False]
     assert rows["heart_rate"].isna().tolist() == [False, True]
-    assert "2 readings that no body gives" in caplog.text
+    assert "2 implausible readings" in caplog.text
 
 
 def test_a_cell_that_is_no_number_is_named(tmp_path):
     with pytest.raises(DataError, match=r"line 3: 'heart_rate' is 'fast'"):
         binned(tmp_path, "hospitalization_id,hour,heart_rate\n1,1,80\n1,2,fast\n2,1,81\n",
                value_columns=["heart_rate"])  # fmt: skip
+
+
+STAYS = (
+    "hospitalization_id,hour,heart_rate,sex,age,person\n"
+    "1,0.1,80,f,70,a\n1,0.2,90,f,70,a\n1,3,70,f,70,a\n2,0.6,70,,NA,b\n2,9,80,m,61,b\n"
+)
+
+
+def test_properties_of_a_stay_are_kept(tmp_path):
+    rows = binned(tmp_path, STAYS, static_columns=["sex", "age"], group_column="person")
+    assert rows["sex"].tolist() == ["f", "f", "m", "m"]
+    assert rows["age"].tolist() == ["70", "70", "61", "61"]
+    assert rows["person"].tolist() == ["a", "a", "b", "b"]
+    assert rows["heart_rate"].tolist() == [85, 70, 70, 80]
+
+
+def test_static_columns_and_groups_reach_the_model(tmp_path):
+    path = tmp_path / "stays.csv"
+    rows = "".join(
+        f"{stay},{hour},{60 + 7 * stay % 11 + hour},{'fm'[stay % 2]},{50 + stay},{stay // 2}\n"
+        for stay in range(40)
+        for hour in range(0, 48, 6)
+    )
+    path.write_text(STAYS.splitlines()[0] + "\n" + rows)
+    settings = MimicDemoConfig(
+        path=str(path), static_columns=["sex", "age"], group_column="person", validation_size=8
+    )
+    data = mimic_demo_data(settings)
+    # Each of f, m and the age, with an indicator of being known.
+    assert data.train.data.select(torch.arange(2)).observed.static.shape == (2, 6)
+    assert data.features == ("heart_rate",)
+    parts = [part.data for part in (data.train, data.validation, data.test)]
+    assert sum(map(len, parts)) == 40
+
+
+def test_a_property_that_changes_within_a_stay_is_named(tmp_path):
+    with pytest.raises(DataError, match="'sex' changes within stay '1', and must be the same"):
+        binned(tmp_path, STAYS.replace("0.2,90,f", "0.2,90,m"), static_columns=["sex"])
+
+
+def test_all_rows_may_be_one_stay(tmp_path):
+    table = tmp_path / "stay.csv"
+    table.write_text("hour,heart_rate\n0,80\n0.1,90\n7,60\n")
+    settings = MimicDemoConfig(path=str(table), series_column=None)
+    rows = first_hours(own_or_shipped(settings, "mimic_demo_icu.csv.gz")[0], settings).rows
+    assert rows["series"].tolist() == ["all", "all"]
+
+
+@pytest.mark.parametrize("name", ["label_column", "variable_column", "value_column"])
+def test_a_setting_that_stays_cannot_have_is_rejected(name):
+    message = f"dataset.{name}='sex' must be null: stays are forecast"
+    with pytest.raises(ConfigError, match=message):
+        MimicDemoConfig(**{name: "sex"})
+
+
+def test_settings_on_how_a_file_is_written_are_for_the_users_file(tmp_path):
+    written = {"delimiter": ";", "decimal": ",", "thousands": "."}
+    table, _ = own_or_shipped(PBCSeqConfig(**written), "pbcseq.csv.gz")
+    assert {"id", "day", "bili"} <= set(table.names)
+    path = tmp_path / "visits.csv"
+    path.write_text("id;day;bili\n1;0;1,5\n")
+    table, _ = own_or_shipped(PBCSeqConfig(path=str(path), **written), "pbcseq.csv.gz")
+    assert table.rows["bili"].tolist() == ["1,5"]
+
+
+def test_the_users_file_needs_no_shipped_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(package_files, "FILES", tmp_path)
+    path = tmp_path / "visits.csv"
+    path.write_text("id,day,bili\n1,0,1.5\n")
+    table, _ = own_or_shipped(PBCSeqConfig(path=str(path)), "pbcseq.csv.gz")
+    assert len(table.rows) == 1
 
 
 def series(times, values, features=None):
@@ -116,8 +193,6 @@ def test_the_visits_of_pbcseq_are_all_there():
 
 
 def test_an_altered_file_is_not_read(tmp_path, monkeypatch):
-    from node_experiments.chapters.irregular_series.shipped import package_files
-
     for file in FILES.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "storms.csv.gz").write_bytes(b"")

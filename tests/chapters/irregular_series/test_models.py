@@ -11,12 +11,12 @@ from torch import nn
 from node_experiments.chapters import models
 from node_experiments.chapters.chapter import resolve
 from node_experiments.chapters.irregular_series import gap_dynamics
-from node_experiments.chapters.irregular_series.bands import continued
+from node_experiments.chapters.irregular_series.bands import roll_out_in_steps
 from node_experiments.chapters.irregular_series.chapter import CHAPTER
 from node_experiments.chapters.irregular_series.gap_dynamics import (
+    ConstantState,
     Decay,
     GapFlow,
-    Hold,
 )
 from node_experiments.chapters.irregular_series.gru_unit import GRUUnit
 from node_experiments.chapters.irregular_series.imputation import Imputation
@@ -52,7 +52,7 @@ def series(counts=(7, 2, 5, 1), longest=8, partial=True, seed=0):
     if partial:
         features = torch.rand(values.shape, generator=generator) < 0.7
         features[..., 0] = True
-    return TimeSeries.checked(times, values, mask, features)
+    return TimeSeries.validated(times, values, mask, features)
 
 
 AUTOREGRESSIVE, VARIATIONAL = (
@@ -130,7 +130,7 @@ def test_a_known_flow_between_observations(batching, field):
         return torch.cat([state[:, :4] * (net.a * gap).exp(), state[:, 4:]], 1)
 
     for i, expected in enumerate(one_by_one(recurrence, seen, exact)):
-        rows = states.rows[states.place[i, 1 : len(expected) + 1]]
+        rows = states.rows[states.row_index[i, 1 : len(expected) + 1]]
         torch.testing.assert_close(rows, expected, atol=1e-7, rtol=0)
 
 
@@ -246,7 +246,7 @@ def test_series_that_ended_cost_nothing():
     """One step for each number of observation, and of its rows only those that continue."""
     rows = []
 
-    class Counted(Hold):
+    class Counted(ConstantState):
         def forward(self, state, gaps, longest=None):
             rows.append(len(state))
             return state
@@ -294,7 +294,7 @@ def test_a_roll_out_reads_its_own_predictions():
         observed = series((5, 3, 5, 4), longest=5)
         times = 1 + torch.arange(1, 4, dtype=torch.float64).expand(4, -1) / 4
         rolled = model.roll_out(model.read(observed), times)
-        fed = TimeSeries.checked(
+        fed = TimeSeries.validated(
             torch.cat([observed.times, times], 1),
             torch.cat([observed.values, rolled], 1),
             torch.cat([observed.mask, torch.ones(4, 3, dtype=torch.bool)], 1),
@@ -313,16 +313,18 @@ def test_a_forecast_is_a_curve_through_the_steps_that_are_fed_back(name):
     grid = last + gap * torch.arange(1, steps + 1, dtype=torch.float64)
     rolled = model.roll_out(model.read(observed), grid)
     for rounding in (0.0, 1e-6, -1e-6):
-        found = continued(model, observed, grid + rounding * gap, gap)
+        found = roll_out_in_steps(model, observed, grid + rounding * gap, gap)
         torch.testing.assert_close(found, rolled, atol=1e-4, rtol=0)
     fine = last + gap * torch.arange(1, 200 * steps + 1, dtype=torch.float64) / 200
-    found = continued(model, observed, fine, gap).detach()
+    found = roll_out_in_steps(model, observed, fine, gap).detach()
     torch.testing.assert_close(found[:, 199::200], rolled, atol=1e-6, rtol=0)
     assert float(found.diff(dim=1).abs().max()) < 0.05 * float(found.std())
     # What is asked besides changes nothing, and nor do times among the observations.
-    torch.testing.assert_close(continued(model, observed, fine[:, 250:], gap), found[:, 250:])
+    torch.testing.assert_close(
+        roll_out_in_steps(model, observed, fine[:, 250:], gap), found[:, 250:]
+    )
     mixed = torch.cat([observed.times.clamp(max=last), fine], 1)
-    again = continued(model, observed, mixed, gap)
+    again = roll_out_in_steps(model, observed, mixed, gap)
     torch.testing.assert_close(again[:, 5:], found)
     read = model.predict(model.read(observed), observed.times.clamp(max=last))
     torch.testing.assert_close(again[:, :5], read)
@@ -336,7 +338,7 @@ def test_the_official_ode_rnn_integrates_other_gaps():
     asked = []
     flow.register_forward_pre_hook(lambda module, args: asked.append(args[1].clone()))
     times = torch.tensor([[0.0, 0.1, 0.3, 0.6, 1.0]], dtype=torch.float64)
-    recurrence(Observations.of(TimeSeries.checked(times, torch.randn(1, 5, DIM).double())), 0.0)
+    recurrence(Observations.of(TimeSeries.validated(times, torch.randn(1, 5, DIM).double())), 0.0)
     torch.testing.assert_close(
         torch.cat(asked), torch.tensor([1.0, -0.1, -0.2, -0.3], dtype=torch.float64)
     )
@@ -386,7 +388,7 @@ def test_reversed_in_time():
 def test_fixed_steps_are_as_long_in_every_gap():
     flow = GapFlow(Linear(4), Solver("euler", step_size=0.1), Backprop(), span=1.0)
     for gap, steps in ((0.05, 1), (0.1, 1), (0.25, 3)):
-        flow.begin(2)
+        flow.start_pass(2)
         flow(torch.randn(2, 8, dtype=torch.float64), torch.tensor([gap, 0.0]))
         assert flow.stats.forward.evaluations == steps
 

@@ -8,7 +8,7 @@ import pytest
 from node_experiments.chapters.irregular_series.csv_series import csv_data
 from node_experiments.chapters.irregular_series.settings import CSVConfig
 from node_experiments.chapters.irregular_series.table_cells import (
-    unnamed_in,
+    is_missing_name,
     variables_of,
     words_for_unknown,
 )
@@ -65,7 +65,7 @@ def test_a_variable_of_a_later_table_that_may_be_missing(tmp_path):
     path = Path(long_table(tmp_path, NULL=lambda s, t: "", K=lambda s, t: 4 + t))
     assert schema.read(read_table(path)).values[:4, 0].tolist() == [4, 5, 6, 7]
     path = Path(long_table(tmp_path, NULL=lambda s, t: 1.5, K=lambda s, t: 4 + t))
-    with pytest.raises(DataError, match="line 2: 'variable' is 'NULL', which says that it is mis"):
+    with pytest.raises(DataError, match="line 2: 'variable' is 'NULL', which is read as missing"):
         schema.read(read_table(path))
     path = Path(long_table(tmp_path, Cl=lambda s, t: "", K=lambda s, t: 4 + t))
     with pytest.raises(DataError, match="'Cl', which was not there when the model was trained"):
@@ -88,8 +88,9 @@ def test_codes_of_values_are_names_of_variables():
 
 def test_sodium_is_a_class_and_what_was_said_to_be_missing_is_none():
     words = pd.Series(["Na", "NA", "na", "K", "nil", ""])
-    assert unnamed_in(words, TableFormat()).tolist() == [False, True, True, False, False, True]
-    assert unnamed_in(words, TableFormat(missing=("Na",)))[0]
+    found = is_missing_name(words, TableFormat()).tolist()
+    assert found == [False, True, True, False, False, True]
+    assert is_missing_name(words, TableFormat(missing=("Na",)))[0]
     assert words_for_unknown(words, TableFormat()) == ["NA", "na"]
     assert words_for_unknown(words, TableFormat(missing=("NA", "na"))) == []
 
@@ -150,5 +151,5 @@ def test_a_variable_of_limits_or_with_units_is_no_one_of_words(tmp_path, cell):
 
 def test_a_word_among_the_numbers_of_a_variable_is_said_as_before(tmp_path):
     path = long_table(tmp_path, CRP=lambda s, t: "haemolytic" if t else 8, Hb=lambda s, t: 12)
-    with pytest.raises(DataError, match=r"'haemolytic', which is no number; .*dataset\.missing"):
+    with pytest.raises(DataError, match=r"'haemolytic', which is not a number;.*dataset\.missing"):
         csv_data(CSVConfig(path=path))

@@ -173,7 +173,7 @@ BAD_RECORDS = {
     "minutes": ("00:61,HR,60\n", "line 2: a time is hh:mm"),
     "order": ("02:00,HR,60\n01:00,HR,61\n", "132539.txt, line 3: the time 01:00 comes after"),
     "parameter": ("00:00,Foo,1\n", "132539.txt, line 2: the parameter 'Foo'"),
-    "value": ("00:00,HR,high\n", "132539.txt, line 2: the value 'high' is no number"),
+    "value": ("00:00,HR,high\n", "132539.txt, line 2: the value 'high' is not a number"),
     "infinite": ("00:00,HR,inf\n", "line 2: the value 'inf' is not finite"),
 }
 
@@ -199,6 +199,7 @@ BAD_OUTCOMES = {
     "no label": (OUTCOMES + "1,6,1,5,-1,\n", "Outcomes-a.txt, line 6"),
     "other label": (OUTCOMES.replace(",1\n", ",2\n", 1), "Outcomes-a.txt, line 2"),
     "columns": ("132539,0\n", "Outcomes-a.txt, line 1: a line is RecordID"),
+    "second line": (OUTCOMES + "132540,6,1,5,-1,1\n", "line 6: patient 132540 has another line"),
 }
 
 

@@ -13,8 +13,8 @@ import torch
 from node_experiments import load
 from node_experiments.chapters import datasets
 from node_experiments.chapters.irregular_series.measurements import read_measurements
-from node_experiments.chapters.irregular_series.predict import own_times
-from node_experiments.chapters.irregular_series.predict_source import source_of
+from node_experiments.chapters.irregular_series.predict import row_times
+from node_experiments.chapters.irregular_series.predict_source import prediction_source
 from node_experiments.chapters.irregular_series.series_schema import SeriesSchema
 from node_experiments.chapters.irregular_series.settings import CSVConfig
 from node_experiments.chapters.irregular_series.shipped import MimicDemoConfig, PBCSeqConfig
@@ -75,7 +75,7 @@ def small(tmp_path, name):
 def test_series_are_in_the_unit_of_the_data(tmp_path, name, unit, last):
     """The model's time 1 is a span of them; what it reads of a series stays as it was."""
     model = of(small(tmp_path, name))
-    schema, seen, none = source_of(model, None)
+    schema, seen, none = prediction_source(model, None)
     assert none is None
     assert schema.times.to_model(np.array([unit]), np.zeros(1))[0] == pytest.approx(1, rel=1e-6)
     if last is not None:
@@ -88,7 +88,7 @@ def test_series_are_in_the_unit_of_the_data(tmp_path, name, unit, last):
     # A table of the user's has the same units.
     table = pd.DataFrame(np.nan_to_num(seen.values), columns=schema.columns.features)
     table["series"] = np.repeat(seen.names, np.diff(seen.offsets))
-    _, given, _ = source_of(model, table.assign(time=seen.times))
+    _, given, _ = prediction_source(model, table.assign(time=seen.times))
     assert torch.equal(schema.series(given).times, read.times)
 
 
@@ -116,7 +116,7 @@ def test_hours_are_asked_and_written(node_run, tmp_path):
 def test_test_series_of_a_shipped_table_keep_their_names_and_times(name):
     settings = datasets()[name].settings(name=name, task="extrapolation", observed_fraction=0.7)
     model = of(settings)
-    data, (schema, seen, _) = model.data, source_of(model, None)
+    data, (schema, seen, _) = model.data, prediction_source(model, None)
     assert sorted(seen.names) == sorted(data.test_names)
     assert [int(n) for n in seen.names] == sorted(int(n) for n in seen.names)
     series, observed = schema.series(seen), data.test.data.observed
@@ -161,12 +161,12 @@ def test_visits_are_forecast_in_days(node_run, tmp_path):
 def test_a_table_of_visits_goes_through_the_logarithms():
     model = of(PBCSeqConfig())
     visits = pd.read_csv(shipped_path("pbcseq.csv.gz"))
-    _, seen, _ = source_of(model, visits[visits["id"] < 4])
+    _, seen, _ = prediction_source(model, visits[visits["id"] < 4])
     _, table, _ = model.data.source
     assert np.array_equal(seen.values, table.values[: len(seen.values)], equal_nan=True)
     assert seen.names == ["1", "2", "3"]
     with pytest.raises(DataError, match=r"'ast' is not there; .*; a table of visits needs bili, "):
-        source_of(model, visits.drop(columns="ast"))
+        prediction_source(model, visits.drop(columns="ast"))
 
 
 def test_a_table_of_visits_without_a_column_does_not_train(tmp_path):
@@ -184,22 +184,22 @@ def test_a_table_of_stays_goes_through_the_bins(tmp_path):
     some = stays[stays["hospitalization_id"].isin(first[:4])]
     own = MimicDemoConfig(path=str(tmp_path / "all.csv"), validation_size=4, batch_size=2)
     model = of(own)
-    data, (_, seen, _) = model.data, source_of(model, some)
+    data, (_, seen, _) = model.data, prediction_source(model, some)
     _, table, _ = data.source
     assert np.array_equal(seen.values, table.values[: len(seen.values)], equal_nan=True)
     assert np.array_equal(seen.times, table.times[: len(seen.times)])
     lactate = data.features.index("log lactate")
     without = some.assign(lactate="")
-    _, unmeasured, _ = source_of(model, without)
+    _, unmeasured, _ = prediction_source(model, without)
     assert np.isnan(unmeasured.values[:, lactate]).all()
     path = tmp_path / "stays.csv"
     without.to_csv(path, index=False)
     again = mimic_demo_data(replace(own, path=str(path)), learned=data.learned)
     assert again.dim == data.dim
     with pytest.raises(DataError, match="the column 'lactate' is not there"):
-        source_of(model, some.drop(columns="lactate"))
+        prediction_source(model, some.drop(columns="lactate"))
     with pytest.raises(DataError, match="the column 'ph' was not there when the model was trai"):
-        source_of(model, some.assign(ph=7.4))
+        prediction_source(model, some.assign(ph=7.4))
 
 
 def test_a_run_finds_its_own_table_from_another_folder(node_run, tmp_path, monkeypatch):
@@ -246,7 +246,7 @@ def test_times_of_rows_are_those_of_the_table(times):
             for n, t in enumerate(x)]  # fmt: skip
     frame = pd.DataFrame(rows, columns=["series", "time", "hr", "state"])
     schema, seen, table = read(frame)
-    found = schema.times.written(own_times(schema, seen, table))
+    found = schema.times.unparse(row_times(schema, seen, table))
     assert found.tolist() == frame["time"].tolist()
 
 

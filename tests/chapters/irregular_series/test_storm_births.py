@@ -13,7 +13,7 @@ from node_experiments.chapters.irregular_series.shipped.storm_births import (
     MONTHS,
     MeanSeason,
     births_of,
-    halved,
+    split_births,
     storm_births_data,
 )
 from node_experiments.chapters.irregular_series.shipped.storms import read_fixes
@@ -62,10 +62,10 @@ def test_each_birth_is_in_one_half(tmp_path):
     batch = data.train.data
     assert len(batch) == 2 * 25
     assert batch.label[:4].tolist() == [2010, 2011, 2010, 2011]
-    assert (batch.observed.mask.sum(1) + batch.twin.mask.sum(1)).tolist() == [6] * 50
+    assert (batch.observed.mask.sum(1) + batch.held_out.mask.sum(1)).tolist() == [6] * 50
     exact = torch.tensor([MONTHS * day / 365 for day in (151, 160, 181, 190, 212, 221)])
     for row in range(0, 50, 7):
-        halves = (batch.observed, batch.twin)
+        halves = (batch.observed, batch.held_out)
         times = torch.cat([half.times[row][half.mask[row]] for half in halves]).sort().values
         later = times - exact
         assert float(later.min()) >= -1e-5
@@ -77,7 +77,7 @@ def test_halves_are_fair_and_independent():
     generator = torch.Generator().manual_seed(0)
     counts = torch.poisson(torch.full((4000,), 12.0), generator=generator).clamp(min=2)
     births = [MONTHS * torch.rand(int(n), generator=generator).double() for n in counts]
-    first, second = (half.mask.sum(1).double() for half in halved(births, generator))
+    first, second = (half.mask.sum(1).double() for half in split_births(births, generator))
     for half in (first, second):
         assert abs(float(half.mean()) - 6) < 0.15  # standard error 0.04
         assert abs(float(half.var()) - 6) < 0.6
@@ -108,12 +108,14 @@ def test_rules_are_likelihoods_of_the_other_half(tmp_path):
     batch, season = data.test.data, MeanSeason([births_of(read_fixes(read_table(path)))[y]
                                                 for y in YEARS[:2]])  # fmt: skip
     for row in range(5):
-        twin = batch.twin.times[row][batch.twin.mask[row]]
-        shape = float(season.density(twin).log().sum())
+        held_out = batch.held_out.times[row][batch.held_out.mask[row]]
+        shape = float(season.density(held_out).log().sum())
         seen = int(batch.observed.mask[row].sum())
-        found = {name: float(each[row]) for name, each in batch.twin_log_likelihood.items()}
-        assert found["mean_season"] == pytest.approx(shape + len(twin) * math.log(2) - 2, rel=1e-5)
-        scaled = shape + len(twin) * math.log(seen) - seen
+        found = {name: float(each[row]) for name, each in batch.held_out_log_likelihood.items()}
+        assert found["mean_season"] == pytest.approx(
+            shape + len(held_out) * math.log(2) - 2, rel=1e-5
+        )
+        scaled = shape + len(held_out) * math.log(seen) - seen
         assert found["scaled_season"] == pytest.approx(scaled, rel=1e-5)
 
 
@@ -124,9 +126,9 @@ def test_shipped_storms_have_a_season():
     assert data.names == ("2017", "2018", "2019", "2020", "2021", "2022")
     assert len(data.train.data) == 38 * 25
     constant = constant_rate_log_likelihood(
-        batch.observed.mask.sum(1), batch.twin.mask.sum(1), MONTHS
+        batch.observed.mask.sum(1), batch.held_out.mask.sum(1), MONTHS
     )
-    better = batch.twin_log_likelihood["scaled_season"] - constant
+    better = batch.held_out_log_likelihood["scaled_season"] - constant
     assert float(better.mean()) > 4
     assert batch.select(torch.tensor([3])).label.tolist() == [2020]
 
@@ -137,7 +139,7 @@ def test_a_season_of_one_birth_is_left_out(tmp_path, caplog):
         file.write(born("alone", 2009, 8))
     data = storm_births_data(StormBirthsConfig(path=str(path), batch_size=2))
     assert 2009 not in data.train.data.label
-    assert "left out, for it cannot tell of another: 2009" in caplog.text
+    assert "left out, since they cannot be cut in two: 2009" in caplog.text
 
 
 def test_a_part_without_seasons_is_named(tmp_path):

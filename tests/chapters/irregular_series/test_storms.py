@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -127,7 +128,7 @@ def test_parts_are_cut_by_the_year_in_which_a_storm_began(tmp_path):
 def test_a_storm_of_one_fix_is_left_out_and_named(tmp_path, caplog):
     found = read_fixes(table(tmp_path, moving(), moving("Lone", fixes=1)))
     assert [storm.name for storm in found] == ["Ana 2001"]
-    assert "single fix are left out, for they have no motion: Lone 2001" in caplog.text
+    assert "single fix are left out, since they have no motion: Lone 2001" in caplog.text
 
 
 def test_a_name_is_used_again_in_another_season_and_a_storm_may_see_the_new_year(tmp_path):
@@ -153,8 +154,8 @@ def test_the_first_of_two_fixes_in_an_hour_counts(tmp_path):
         ("Ana,2001,8,30,0,10,-400,storm,40,990\n", "'long' must be from -180 to 180"),
         ("Ana,2001,8,30,0,10,,storm,40,990\n", "'long' must be from -180 to 180; found ''"),
         ("Ana,2001,8,,0,10,-40,storm,40,990\n", "line 26: 'day' must be a number"),
-        ("Ana,2001,2,30,0,10,-40,storm,40,990\n", "are no date"),
-        ("Ana,2001,8,30,0,ten,-40,storm,40,990\n", "'lat' is 'ten', which is no number"),
+        ("Ana,2001,2,30,0,10,-40,storm,40,990\n", "are not a valid date"),
+        ("Ana,2001,8,30,0,ten,-40,storm,40,990\n", "'lat' is 'ten', which is not a number"),
     ],
 )
 def test_a_bad_cell_is_named_with_its_line(tmp_path, row, message):
@@ -170,6 +171,26 @@ def test_a_missing_column_and_missing_years_are_named(tmp_path):
     path.write_text(HEADER + moving())
     with pytest.raises(DataError, match="years of the validation part"):
         storms_data(StormsConfig(path=str(path)))
+
+
+def test_the_map_shows_windows_with_all_regular_fixes(tmp_path):
+    batch, names = storm_map.select_windows(data_of(tmp_path, moving(fixes=21)))
+    assert names == ["Ana 2018"]
+    assert batch.target.mask.sum(1).tolist() == [12]
+
+
+def test_a_landfall_does_not_replace_a_regular_fix_on_the_map(tmp_path):
+    # The fix at the lead time of 54 hours is missing, and there is one at 50.
+    data = data_of(tmp_path, moving(fixes=21).replace(",8,5,6,", ",8,5,2,"))
+    assert int(data.test.data.target.lengths.max()) == 12
+    assert storm_map.select_windows(data) == (None, [])
+
+
+def test_without_such_a_window_there_is_no_map(tmp_path, monkeypatch):
+    monkeypatch.setattr(storm_map, "errors_before", lambda model, data: ([0.0], [0.0]))
+    data = data_of(tmp_path, moving(fixes=16))
+    trainer = SimpleNamespace(model=torch.nn.Identity(), data=data)
+    assert storm_map.storm_figures(trainer) == {}
 
 
 def test_a_forecast_starts_at_the_last_fix():

@@ -59,7 +59,7 @@ def test_both_columns_are_named_in_one_go(tmp_path, head, series, time):
     said = message(tmp_path, text)
     assert "the columns 'series', 'time' are not there; found " in said
     assert TRY.format(series, time) in said
-    assert ("where all rows are one series" in said) == (series == "NAME")
+    assert ("if all rows are one series, set it to null" in said) == (series == "NAME")
     if "NAME" not in (series, time):
         given = dict(
             word[8:].split("=") for word in shlex.split(said) if word.startswith("dataset.")
@@ -80,7 +80,7 @@ def test_one_long_series_is_to_be_cut(tmp_path, head, first, step, window):
     said = message(
         tmp_path, "\n".join([head, *(f"{time},{n}" for n, time in enumerate(times)), ""])
     )
-    assert "no time is there twice: if all rows are one series, it is cut into windows" in said
+    assert "no time occurs twice: if all rows are one series, it is cut into windows" in said
     name = head.partition(",")[0]
     words = f"dataset.series_column=null dataset.time_column={name} dataset.window={window}"
     assert said.endswith(f"try {words}")
@@ -90,7 +90,7 @@ def test_one_long_series_is_to_be_cut(tmp_path, head, first, step, window):
 
 def test_parts_of_a_date_are_to_be_joined(tmp_path):
     said = message(tmp_path, rows("station,year,month,rain"))
-    assert said.endswith("make one column of dates of 'year', 'month', with pandas.to_datetime")
+    assert said.endswith("make one column of dates from 'year', 'month' with pandas.to_datetime")
 
 
 @pytest.mark.parametrize(

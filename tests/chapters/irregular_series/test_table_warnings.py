@@ -213,11 +213,11 @@ def test_features_that_only_grow_with_the_time(tmp_path, caplog):
 def test_a_row_of_totals(tmp_path, caplog, name):
     rows = [(f"s{n}", k, 10 * n + k * k) for n in range(10) for k in range(4)]
     said, _, _ = said_of(tmp_path, caplog, "series,time,x", [*rows, (name, 40, 3500.1)])
-    (line,) = (each for each in said if "no series" in each)
+    (line,) = (each for each in said if "rather than a series" in each)
     assert "t.csv, line 42: " in line
     assert repr(name) in line
     several = [*rows, (name, 0, 1), (name, 1, 2)]
     said, _, _ = said_of(tmp_path, caplog, "series,time,x", several)
-    assert not [each for each in said if "no series" in each]
+    assert not [each for each in said if "rather than a series" in each]
     said, _, _ = said_of(tmp_path, caplog, "series,time,x", [*rows, (f"{name} 7", 0, 1)])
-    assert not [each for each in said if "no series" in each]
+    assert not [each for each in said if "rather than a series" in each]

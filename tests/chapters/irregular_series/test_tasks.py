@@ -13,10 +13,10 @@ from node_experiments.chapters.chapter import resolve
 from node_experiments.chapters.irregular_series.baselines import mean_of
 from node_experiments.chapters.irregular_series.batches import ForecastBatch
 from node_experiments.chapters.irregular_series.metrics import (
-    auc,
     classification_metrics,
     cross_entropy,
     mean_over_observed,
+    roc_auc,
 )
 from node_experiments.chapters.irregular_series.settings import SeriesModelConfig
 from node_experiments.chapters.irregular_series.tasks import (
@@ -47,12 +47,12 @@ def batch_of(kind="interpolation", size=6, label=None):
     values = torch.randn(size, 8, DIM, generator=generator)
     features = torch.rand(values.shape, generator=generator) < 0.7
     features[..., 0] = True
-    whole = TimeSeries.checked(times, values, None, features)
+    whole = TimeSeries.validated(times, values, None, features)
     seen = slice(0, 4) if kind == "extrapolation" else slice(0, 8, 2)
     rest = slice(4, 8) if kind == "extrapolation" else slice(0, 8)
 
     def part(which):
-        return TimeSeries.checked(
+        return TimeSeries.validated(
             times[:, which], values[:, which], whole.mask[:, which], features[:, which]
         )
 
@@ -86,8 +86,8 @@ def test_the_area_under_the_curve_is_the_statistic_of_mann_and_whitney():
         positive = torch.rand(200, generator=generator) < 0.2
         u = mannwhitneyu(scores[positive].numpy(), scores[~positive].numpy()).statistic
         pairs = int(positive.sum()) * int((~positive).sum())
-        assert auc(scores, positive) == pytest.approx(u / pairs, abs=1e-12)
-    assert math.isnan(auc(scores, torch.ones(200, dtype=torch.bool)))
+        assert roc_auc(scores, positive) == pytest.approx(u / pairs, abs=1e-12)
+    assert math.isnan(roc_auc(scores, torch.ones(200, dtype=torch.bool)))
 
 
 def test_means_count_every_feature_the_same():
@@ -275,7 +275,7 @@ def ragged_batch():
     batch = batch_of("extrapolation")
     counts = torch.tensor([[4, 3, 1, 2, 4, 2], [4, 1, 2, 4, 3, 1]]).unsqueeze(-1)
     parts = [
-        TimeSeries.checked(
+        TimeSeries.validated(
             part.times, part.values, torch.arange(4) < count, part.observed_features
         ).packed()
         for part, count in zip((batch.observed, batch.target), counts, strict=True)

@@ -118,7 +118,7 @@ def masked_series():
     times, values = irregular(4, 8).float(), torch.randn(4, 8, 3)
     mask = torch.rand(4, 8) < 0.6
     mask[:, 2] = True
-    return TimeSeries.checked(times, values, mask)
+    return TimeSeries.validated(times, values, mask)
 
 
 @pytest.mark.parametrize("mean_gap", [None, 0.5])
@@ -127,7 +127,7 @@ def test_recognition_skips_what_the_mask_hides(mean_gap):
     together = torch.cat(encoder(series), 1)
     for i in range(4):
         seen = series.mask[i]
-        alone = TimeSeries.checked(series.times[i : i + 1, seen], series.values[i : i + 1, seen])
+        alone = TimeSeries.validated(series.times[i : i + 1, seen], series.values[i : i + 1, seen])
         torch.testing.assert_close(torch.cat(encoder(alone), 1)[0], together[i])
 
 
@@ -135,7 +135,7 @@ def test_recognition_runs_backwards():
     """The first observation is read last: what was before it in time cannot matter less."""
     encoder = RecognitionRNN(1, 1, 4, None)
     values = torch.randn(1, 5, 1)
-    series = TimeSeries.checked(torch.arange(5.0).unsqueeze(0), values)
+    series = TimeSeries.validated(torch.arange(5.0).unsqueeze(0), values)
     state = torch.zeros(4)
     w, u = encoder.rnn.weight_ih_l0, encoder.rnn.weight_hh_l0
     b = encoder.rnn.bias_ih_l0 + encoder.rnn.bias_hh_l0

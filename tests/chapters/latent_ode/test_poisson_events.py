@@ -42,7 +42,7 @@ def test_events_rise_within_the_span_and_are_packed():
     assert torch.equal(events.mask, torch.arange(events.mask.shape[1]) < counts.unsqueeze(1))
 
 
-def test_likelihood_of_the_twin_is_that_of_the_true_rate():
+def test_likelihood_of_held_out_events_is_that_of_the_true_rate():
     batch = poisson_data(
         PoissonConfig(span=3.0, period=2.0, base_rate=7.0, depth=0.5, **SMALL)
     ).test.data
@@ -51,19 +51,21 @@ def test_likelihood_of_the_twin_is_that_of_the_true_rate():
         def rate(t, phase=float(batch.label[i])):
             return 7 * (1 + 0.5 * math.sin(math.pi * t + phase))
 
-        times = batch.twin.times[i][batch.twin.mask[i]].tolist()
+        times = batch.held_out.times[i][batch.held_out.mask[i]].tolist()
         total, _ = integrate.quad(rate, 0, 3)
         expected = sum(math.log(rate(t)) for t in times) - total
-        assert math.isclose(float(batch.twin_log_likelihood["true"][i]), expected, abs_tol=1e-3)
+        assert math.isclose(
+            float(batch.held_out_log_likelihood["true"][i]), expected, abs_tol=1e-3
+        )
         first = float(batch.window.clean[i, 0, 0])
         assert math.isclose(first, rate(0.0), rel_tol=1e-5)
 
 
-def test_twins_are_other_draws():
+def test_held_out_events_are_other_draws():
     batch = poisson_data(PoissonConfig(**SMALL)).test.data.select(torch.tensor([2, 0]))
     assert len(batch) == 2
-    assert batch.twin.times.shape[0] == 2
-    assert not torch.equal(batch.twin.times[0, :5], batch.observed.times[0, :5])
+    assert batch.held_out.times.shape[0] == 2
+    assert not torch.equal(batch.held_out.times[0, :5], batch.observed.times[0, :5])
 
 
 def test_a_rate_so_low_that_nothing_happens_is_rejected():

@@ -15,7 +15,7 @@ from node_experiments.ode import Backprop, Solver
 
 
 def series_of(times, values, mask=None):
-    return TimeSeries.checked(torch.tensor(times), values, mask)
+    return TimeSeries.validated(torch.tensor(times), values, mask)
 
 
 def by_hand(model, values, gaps, steps):
@@ -65,12 +65,12 @@ def test_forecasts_skip_what_the_mask_hides(rollout):
     times = torch.rand(4, 6).sort(1).values
     mask = torch.rand(4, 6) < 0.5
     mask[:, 1] = True
-    series = TimeSeries.checked(times, torch.randn(4, 6, 3), mask)
+    series = TimeSeries.validated(times, torch.randn(4, 6, 3), mask)
     targets = torch.linspace(1.1, 2.5, 7).unsqueeze(0)
     together = model.forecast(series, targets)
     for i in range(4):
         seen = mask[i]
-        alone = TimeSeries.checked(times[i : i + 1, seen], series.values[i : i + 1, seen])
+        alone = TimeSeries.validated(times[i : i + 1, seen], series.values[i : i + 1, seen])
         torch.testing.assert_close(model.forecast(alone, targets)[0], together[i])
 
 

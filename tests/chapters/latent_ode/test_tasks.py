@@ -15,8 +15,8 @@ from node_experiments.chapters.latent_ode.elbo import (
     LatentODETask,
 )
 from node_experiments.chapters.latent_ode.forecasting import (
+    ForecastErrors,
     NextObservation,
-    forecast_metrics,
 )
 from node_experiments.chapters.latent_ode.model import LatentODE
 from node_experiments.chapters.latent_ode.rnn_baseline import RecurrentForecaster
@@ -80,6 +80,23 @@ def test_evaluation_is_repeatable_and_draws_nothing_from_the_training_generator(
     assert {"rmse", "rmse_noisy", "rmse_median", "reconstruction_rmse", "coverage_90"} <= set(
         first
     )
+
+
+def test_batches_that_can_be_iterated_once_are_enough():
+    data = spiral_data(SpiralsConfig(**SMALL))
+    recurrent = RecurrentForecaster(RecurrentConfig("rnn_dt"), 2, data.mean_gap)
+    for model, task in ((latent_ode(), LatentODETask()), (recurrent, NextObservation())):
+        with torch.no_grad():
+            once = task.evaluate(model, (batch for batch in data.test))
+            assert once == task.evaluate(model, data.test)
+        assert "rmse" in once
+
+
+def forecast_metrics(model, batches):
+    errors = ForecastErrors()
+    for batch in batches:
+        errors.add(model, batch)
+    return errors.metrics()
 
 
 def oracle(offset=0.0, std=0.1):

@@ -12,7 +12,7 @@ from node_experiments.chapters.normalizing_flows.chapter import (
 )
 from node_experiments.chapters.normalizing_flows.energies import (
     ENERGIES,
-    confined,
+    confine,
     energy_data,
     log_normalizer,
     matching_data,
@@ -42,18 +42,18 @@ def test_normalizers():
     """U2 is a Gaussian across a wave: its integral is known."""
     wall = 0.4 * math.sqrt(2 * math.pi)  # both half Gaussians beyond |z1| = 4
     expected = math.log(0.4 * math.sqrt(2 * math.pi) * (8 + wall))
-    assert log_normalizer(confined(ENERGIES["u2"])) == pytest.approx(expected, abs=1e-5)
+    assert log_normalizer(confine(ENERGIES["u2"])) == pytest.approx(expected, abs=1e-5)
     # U3 is two such waves of width 0.35 for every z1.
     expected = math.log(2 * 0.35 * math.sqrt(2 * math.pi) * (8 + wall))
-    assert log_normalizer(confined(ENERGIES["u3"])) == pytest.approx(expected, abs=1e-5)
+    assert log_normalizer(confine(ENERGIES["u3"])) == pytest.approx(expected, abs=1e-5)
     expected = math.log(0.75 * math.sqrt(2 * math.pi) * (8 + wall))
-    assert log_normalizer(confined(ENERGIES["u4"])) == pytest.approx(expected, abs=1e-5)
+    assert log_normalizer(confine(ENERGIES["u4"])) == pytest.approx(expected, abs=1e-5)
 
 
 def test_targets_are_normalized_and_confined_beyond_the_pictures_only():
     for name, energy in ENERGIES.items():
         inside = torch.rand(50, 2) * 8 - 4
-        torch.testing.assert_close(confined(energy)(inside), energy(inside))
+        torch.testing.assert_close(confine(energy)(inside), energy(inside))
         axis = torch.linspace(-8, 8, 801)
         grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)
         total = (

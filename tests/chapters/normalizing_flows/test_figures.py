@@ -12,7 +12,7 @@ from node_experiments.chapters.normalizing_flows.flow import normal_log_density
 from node_experiments.chapters.normalizing_flows.flows import planar_cnf
 from node_experiments.chapters.normalizing_flows.grid import square_grid
 from node_experiments.chapters.normalizing_flows.panels import (
-    UNTILS,
+    FRACTIONS,
     flow_panels,
     in_255ths,
 )
@@ -56,7 +56,7 @@ def film(monkeypatch):
     monkeypatch.setattr(flow_figures, "draw_density", density)
     monkeypatch.setattr(flow_figures, "draw_points", points)
     shown.model = far_from_the_identity()
-    for figure in flow_figures.flow_film(SimpleNamespace(model=shown.model, data=DATA)):
+    for figure in flow_figures.flow_frames(SimpleNamespace(model=shown.model, data=DATA)):
         shown.titles.append(figure.get_suptitle())
         assert all(axis.get_xlabel() == "$z_1$ (data units)" for axis in figure.axes)
     return shown
@@ -79,11 +79,11 @@ def test_the_first_frame_is_the_noise_and_the_last_the_flow(film):
 
 def test_a_flow_without_time_has_no_film():
     trainer = SimpleNamespace(model=PlanarNF(2, 2), data=DATA)
-    assert list(flow_figures.flow_film(trainer)) == []
+    assert list(flow_figures.flow_frames(trainer)) == []
 
 
 def test_panels_are_at_the_times_of_the_paper():
-    assert UNTILS == (0.05, 0.2, 0.4, 0.6, 0.8, 1.0)
+    assert FRACTIONS == (0.05, 0.2, 0.4, 0.6, 0.8, 1.0)
     figure = flow_figures.flow_figure(flow_panels(PlanarNF(2, 2), DATA, points=10), "untrained")
     titles = [axis.get_title(loc="left") for axis in figure.axes]
     assert titles[:7] == ["5 %", "20 %", "40 %", "60 %", "80 %", "100 %", "target"]

@@ -93,7 +93,7 @@ def test_density_is_that_of_the_jacobian_of_the_flow(flow):
         jacobians = torch.stack(
             [
                 torch.autograd.functional.jacobian(
-                    lambda p: flow._forth(p.unsqueeze(0), 0, flow.units)[0][0], point
+                    lambda p: flow._apply_layers(p.unsqueeze(0), 0, flow.units)[0][0], point
                 )
                 for point in x
             ]
@@ -175,9 +175,9 @@ def test_steep_planar_layers_are_inverted(closed_form):
         assert ((flow.w * flow.invertible_u()).sum(1) > -1).all()
         noise = torch.randn(500, 2, dtype=torch.float64)
         if closed_form == "density":
-            back = flow._forth(flow.sample(noise)[0], 0, 20)[0]
+            back = flow._apply_layers(flow.sample(noise)[0], 0, 20)[0]
         else:
-            back = flow._back(flow.sample(noise)[0], 0, 20)
+            back = flow._invert_layers(flow.sample(noise)[0], 0, 20)
     # Where a layer is nearly flat its inverse cannot be better than rounding times its slope.
     assert float((back - noise).abs().median()) < 1e-9
 

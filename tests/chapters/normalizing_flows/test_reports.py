@@ -104,7 +104,7 @@ def test_figure4_over_seeds(runs, tmp_path):
     assert "in 4 not tested: one seed (U1 with 2; U1 with 8" in text
     assert "Integrals of the 10 densities" in text
     assert "number of seeds" not in markdown(figure5.figure5, runs)
-    cell = figure4.drawn(load_runs(runs))["u1"]["planar_cnf", 8]
+    cell = figure4.figure_data(load_runs(runs))["u1"]["planar_cnf", 8]
     assert cell["kl_se"] == pytest.approx(0.07**0.5 / 3**0.5)
     assert cell["curve"] == [(50, pytest.approx(0.3)), (100, pytest.approx(0.3))]
 

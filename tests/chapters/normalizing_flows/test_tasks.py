@@ -47,11 +47,11 @@ class Gaussian(torch.nn.Module):
     def sample(self, noise):
         return self.std * noise, self.log_prob(self.std * noise)
 
-    def log_prob(self, x, until=1.0):
+    def log_prob(self, x, fraction=1.0):
         return normal_log_density(x, self.std)
 
-    def path(self, noise, untils):
-        return torch.stack([self.std * noise for _ in untils])
+    def path(self, noise, fractions):
+        return torch.stack([self.std * noise for _ in fractions])
 
 
 def test_divergence_of_two_gaussians_is_known():
@@ -98,7 +98,7 @@ def test_densities_integrate_to_one(flow):
 
 def test_a_density_that_does_not_integrate_to_one_is_seen():
     model = Gaussian(1.0)
-    model.log_prob = lambda x, until=1.0: normal_log_density(x, 1.0) + 0.1
+    model.log_prob = lambda x, fraction=1.0: normal_log_density(x, 1.0) + 0.1
     assert integral(model, torch.randn(5000, 2)) == pytest.approx(math.exp(0.1), rel=0.01)
 
 

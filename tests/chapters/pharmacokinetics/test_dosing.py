@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from node_experiments.chapters.pharmacokinetics import dosing
 from node_experiments.chapters.pharmacokinetics.chapter import (
     PharmacokineticModelConfig,
     RemifentanilConfig,
@@ -149,6 +150,18 @@ def test_folds_share_no_patient_and_hold_all():
         tested += data.test.data.names
     assert len(set(tested)) == 65
     assert int(data.train.data.mask.sum() + data.validation.data.mask.sum()) < 1992
+
+
+def test_a_missing_or_altered_file_of_the_package_is_named(tmp_path, monkeypatch):
+    for file in dosing.FILES.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    monkeypatch.setattr(dosing, "FILES", tmp_path)
+    (tmp_path / "remifentanil.csv.gz").write_bytes(b"")
+    with pytest.raises(DataError, match="truncated or altered"):
+        remifentanil_data(RemifentanilConfig())
+    (tmp_path / "remifentanil.csv.gz").unlink()
+    with pytest.raises(DataError, match=r"remifentanil.csv.gz is missing; install"):
+        remifentanil_data(RemifentanilConfig())
 
 
 def test_too_few_patients_for_the_folds(tmp_path):

@@ -146,7 +146,7 @@ def test_without_the_private_interface_the_public_one_is_taken_with_one_warning(
         backends.append(backend)
         return compile_function(function, backend=backend, **options)
 
-    monkeypatch.setattr(lowering, "lowered_to_inductor", missing)
+    monkeypatch.setattr(lowering, "lower_to_inductor", missing)
     monkeypatch.setattr(torch, "compile", by_eager)
     y0 = torch.ones(2, requires_grad=True)
     with pytest.warns(RuntimeWarning, match=r"through torch\.compile, .*compile_fx_inner") as said:
@@ -168,8 +168,8 @@ def test_without_a_compiler_plain_steps_are_taken_with_a_warning(fresh, monkeypa
     def broken(*given, **options):
         raise RuntimeError("no working C++ compiler found in ('g++',)\nmore")
 
-    monkeypatch.setattr(lowering, "lowered_to_inductor", broken)
-    monkeypatch.setattr(lowering, "lowered_by_torch_compile", broken)
+    monkeypatch.setattr(lowering, "lower_to_inductor", broken)
+    monkeypatch.setattr(lowering, "lower_by_torch_compile", broken)
     with torch.no_grad():
         for _ in range(2):
             with pytest.warns(
@@ -191,4 +191,4 @@ def test_by_the_real_compiler(fresh):
         ys = solve(lambda t, y: -rate * y * torch.cos(t), y0, T, solver, "discrete").ys
         found.append([ys, *torch.autograd.grad(ys.square().sum(), [y0, rate])])
     torch.testing.assert_close(*found)
-    assert lowering.lowering(torch.device("cpu")) is lowering.lowered_to_inductor
+    assert lowering.lowering(torch.device("cpu")) is lowering.lower_to_inductor

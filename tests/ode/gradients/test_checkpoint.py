@@ -42,62 +42,62 @@ def test_keeps_no_more_states_than_it_may(example):
     assert [states(n) for n in (4, 8, 9, 16, 17, 100, 1000)] == [4, 8, 5, 8, 5, 7, 8]
 
 
-@pytest.mark.parametrize("places", [2, 3, 5])
-def test_the_binomial_schedule_needs_the_fewest_steps(places):
+@pytest.mark.parametrize("slots", [2, 3, 5])
+def test_the_binomial_schedule_needs_the_fewest_steps(slots):
     @cache
-    def fewest(steps, places):
+    def fewest(steps, slots):
         if steps == 1:
             return 0
-        if places == 1:
+        if slots == 1:
             return steps * (steps - 1) // 2
-        return min(m + fewest(steps - m, places - 1) + fewest(m, places) for m in range(1, steps))
+        return min(m + fewest(steps - m, slots - 1) + fewest(m, slots) for m in range(1, steps))
 
-    def scheduled(steps, places):
-        if steps == 1 or places == 1:
-            return fewest(steps, places)
-        m = binomial_split(steps, places)
+    def scheduled(steps, slots):
+        if steps == 1 or slots == 1:
+            return fewest(steps, slots)
+        m = binomial_split(steps, slots)
         assert 0 < m < steps
-        return m + scheduled(steps - m, places - 1) + scheduled(m, places)
+        return m + scheduled(steps - m, slots - 1) + scheduled(m, slots)
 
     for steps in range(2, 60):
-        assert scheduled(steps, places) == fewest(steps, places)
+        assert scheduled(steps, slots) == fewest(steps, slots)
 
 
-@pytest.mark.parametrize("places", [2, 3, 5])
-def test_a_solve_evaluates_no_more_than_the_schedule_asks_for(example, places):
-    """All places are in use: as many steps are made again as the binomial schedule has."""
+@pytest.mark.parametrize("slots", [2, 3, 5])
+def test_a_solve_evaluates_no_more_than_the_schedule_asks_for(example, slots):
+    """All slots are in use: as many steps are made again as the binomial schedule has."""
 
     @cache
-    def repeated(steps, places):
+    def repeated(steps, slots):
         if steps == 1:
             return 0
-        if places == 1:
+        if slots == 1:
             return steps * (steps - 1) // 2
-        m = binomial_split(steps, places)
-        return m + repeated(steps - m, places - 1) + repeated(m, places)
+        m = binomial_split(steps, slots)
+        return m + repeated(steps - m, slots - 1) + repeated(m, slots)
 
-    # So many that a stride is of several steps, which a free place shortens.
-    steps = 8 * places - 3
+    # So many that a stride is of several steps, which a free slot shortens.
+    steps = 8 * slots - 3
     evaluations = {}
-    for count in (places, 1):
+    for count in (slots, 1):
         _, solution = example.gradients(
             TIMES[[0, -1]], Solver("rk4", num_steps=steps), Checkpoint(count)
         )
         evaluations[count] = solution.stats.backward.evaluations
-    assert evaluations[1] - evaluations[places] == 4 * (
-        repeated(steps, 1) - thinned(steps, places, repeated)
+    assert evaluations[1] - evaluations[slots] == 4 * (
+        repeated(steps, 1) - thinned(steps, slots, repeated)
     )
 
 
-def thinned(steps, places, repeated):
+def thinned(steps, slots, repeated):
     """Steps that are made again from the states that the forward solve keeps."""
     stride = 1
-    while -(-steps // stride) > places:
+    while -(-steps // stride) > slots:
         stride *= 2
     starts = list(range(0, steps, stride))
     total, end = 0, steps
     for held, start in reversed(list(enumerate(starts))):
-        total += repeated(end - start, places - held)
+        total += repeated(end - start, slots - held)
         end = start
     return total
 

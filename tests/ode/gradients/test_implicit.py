@@ -172,8 +172,8 @@ def test_a_jump_of_the_vector_field():
     ("solver", "way", "message"),
     [
         (Solver("kvaerno3", num_steps=2), Discrete(retain_graphs=True), "explicit methods"),
-        (Solver("adams"), Discrete(), "no Runge-Kutta method"),
-        (Solver("reversible_heun", num_steps=2), Checkpoint(), "no Runge-Kutta method"),
+        (Solver("adams"), Discrete(), "the Runge-Kutta methods"),
+        (Solver("reversible_heun", num_steps=2), Checkpoint(), "the Runge-Kutta methods"),
     ],
 )
 def test_what_it_cannot_take_is_rejected_in_one_line(example, solver, way, message):

@@ -1,4 +1,4 @@
-"""Errors of values that a model did not see, beside those of the last value carried forward."""
+"""Errors of a model and of last value carried forward, on values that were not observed."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["carried_errors", "last_values"]
 def carried_errors(
     mean: Tensor, batch: Any, groups: Mapping[str, Sequence[int]]
 ) -> dict[str, Tensor]:
-    """Squared errors of single values, in squared scaled units, for groups of features.
+    """Squared errors of individual values, in squared scaled units, for groups of features.
 
     - `mse_<group>`: of the model
-    - `carried_mse_<group>`: of the last value before, which is 0, the mean of the training
-      series, where there is none
+    - `carried_mse_<group>`: of the last value before, or if there is none, of 0, the mean of the
+      training series
 
     Args:
         mean: Predicted means, shape `(batch, time, feature)`.
-        batch: What was observed, and what was to be predicted.
-        groups: Numbers of features by name.
+        batch: The observations and the prediction targets.
+        groups: Indices of the features of each group, by name.
     """
     target = batch.target
     hidden = target.observed_features & ~seen_at(batch)
@@ -44,7 +44,7 @@ def last_values(batch: Any) -> Tensor:
     there = observed.observed_features
     times = observed.times.expand(size, -1).contiguous()
     place = torch.arange(times.shape[1], device=times.device).view(1, -1, 1)
-    # For each observation time the place of the last value up to it; -1 before the first.
+    # For each observation time the index of the last value up to it; -1 before the first.
     last = torch.where(there, place, -1).cummax(1).values
     wanted = batch.target.times.expand(size, -1).contiguous()
     shown = times.masked_fill(~observed.mask, torch.inf)
@@ -56,7 +56,7 @@ def last_values(batch: Any) -> Tensor:
 
 
 def seen_at(batch: Any) -> Tensor:
-    """Which targets a model sees, shape `(batch, time, feature)`."""
+    """Mask of the targets that are also observed, shape `(batch, time, feature)`."""
     observed, target, size = batch.observed, batch.target, len(batch)
     there = observed.observed_features
     shown = observed.times.expand(size, -1).masked_fill(~observed.mask, torch.inf).contiguous()

@@ -1,4 +1,4 @@
-"""Columns of a table that range over orders of magnitude, as their logarithms."""
+"""Logarithms of table columns that range over orders of magnitude."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["raw_name", "with_logarithms"]
 
 
 def with_logarithms(frame: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
-    """The columns with these names as natural logarithms, called `log <name>`.
+    """Replace the columns with these names by their natural logarithms, called `log <name>`.
 
-    A value that is not positive has none, and counts as not observed.
+    Values that are not positive become missing.
     """
     found = frame.columns.intersection(list(names))
     logs = np.log(frame[found].where(frame[found] > 0))
@@ -21,7 +21,7 @@ def with_logarithms(frame: pd.DataFrame, names: Collection[str]) -> pd.DataFrame
 
 
 def raw_name(name: str, names: Collection[str]) -> str:
-    """The column of which `with_logarithms` makes the one of this name.
+    """Name of the original column of one that `with_logarithms` may have renamed.
 
     >>> raw_name("log lactate", ["lactate"]), raw_name("log book", ["lactate"])
     ('lactate', 'log book')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,21 +13,21 @@ import pandas as pd
 import torch
 
 from ....data.table_file import TableFile
+from ....errors import DataError
 from ..csv_series import table_data
 from ..forecast_data import ForecastData
-from ..table_cells import numbers_of
-from ..table_columns import LEARNED, find_columns, require_column
+from ..table_cells import is_missing_name, numbers_of, text_of
+from ..table_columns import TRAINED_WITH_IT, find_columns, require_column
+from ..table_format import TableFormat
 from ..user_table import table_format
-from . import MimicDemoConfig
+from . import VITAL_SIGNS, MimicDemoConfig
 from .carried_forward import carried_errors
 from .logarithms import raw_name, with_logarithms
 from .package_files import own_or_shipped
 
-__all__ = ["PLAUSIBLE", "SKEWED", "VITAL_SIGNS", "first_hours", "mimic_demo_data"]
+__all__ = ["PLAUSIBLE", "SKEWED", "first_hours", "mimic_demo_data"]
 
-VITAL_SIGNS = ("heart_rate", "sbp", "dbp", "respiratory_rate", "spo2", "temp_c")
-
-# What a body can give, in the units of the file; readings outside are slips of the keyboard.
+# Physiologically possible ranges in the units of the file; readings outside are typing errors.
 PLAUSIBLE = {
     "heart_rate": (20, 250),
     "sbp": (30, 300),
@@ -38,7 +39,7 @@ PLAUSIBLE = {
     "weight_kg": (20, 400),
 }
 
-# Laboratory values that range over orders of magnitude, of which a model reads the logarithm.
+# Laboratory values that range over orders of magnitude: a model reads their logarithms.
 SKEWED = (
     "alkaline_phosphatase", "alt", "ast", "bilirubin_total", "bun", "creatinine", "glucose_serum",
     "inr", "lactate", "pco2_arterial", "phosphate", "platelet_count", "po2_arterial", "pt", "ptt",
@@ -54,7 +55,7 @@ def mimic_demo_data(
     device: torch.device | None = None,
     learned: dict[str, Any] | None = None,
 ) -> ForecastData:
-    """The first hours of all stays, as `csv_series.csv_data` reads them.
+    """The first hours of all stays, processed as by `csv_series.csv_data`.
 
     Raises:
         DataError: As there.
@@ -72,20 +73,24 @@ def mimic_demo_data(
 def first_hours(
     table: TableFile, settings: MimicDemoConfig, learned: Sequence[str] = ()
 ) -> TableFile:
-    """Means of the plausible readings in each bin of the first hours, from admission on.
+    """Means of the plausible readings in each time bin of the first hours after admission.
 
-    Of laboratory values that are `SKEWED` they are means of logarithms.
+    `SKEWED` laboratory values are averaged as logarithms. Static columns and the group of a stay
+    are kept.
 
     Args:
         learned: Features of the model that reads the table. They may be empty in all rows.
 
     Raises:
-        DataError: A cell that is no number, or a feature of the model that is missing.
+        DataError: A cell is not a number, a feature of the model is missing, or a static column
+            or the group changes within a stay.
     """
     form = table_format(settings)
+    if learned and form.group_column not in table.rows.columns:  # only needed for training
+        form = replace(form, group_column=None)
     expected = [raw_name(name, SKEWED) for name in learned]
     for name in expected:
-        require_column(table, name, LEARNED)
+        require_column(table, name, TRAINED_WITH_IT)
     features = list(dict.fromkeys([*expected, *find_columns(table, form).features]))
     frame = pd.DataFrame({name: numbers_of(table, name, form) for name in features})
     hour = numbers_of(table, settings.time_column, form)
@@ -99,12 +104,33 @@ def first_hours(
         frame[name] = frame[name].mask(bad)
         wrong += int(bad.sum())
     if wrong:
-        log.info("%s: %d readings that no body gives are left out", table.source, wrong)
+        log.info("%s: %d implausible readings are left out", table.source, wrong)
     frame = with_logarithms(frame, SKEWED)
     features = list(frame.columns)
-    frame[settings.series_column] = table.rows[settings.series_column]
+    frame[form.series_column] = table.rows[form.series_column]
     frame[settings.time_column] = (hour / settings.bin_hours).round() * settings.bin_hours
     kept = frame[(hour >= 0) & (frame[settings.time_column] <= settings.hours)]
-    keys = [settings.series_column, settings.time_column]
+    keys = [form.series_column, form.time_column]
     means = kept.groupby(keys, sort=True)[features].mean().dropna(how="all").reset_index()
-    return TableFile(f"{table.source} in bins", means.astype({keys[1]: np.float64}))
+    group = () if form.group_column is None else (form.group_column,)
+    for name in (*form.static_columns, *group):
+        means[name] = means[keys[0]].map(words_of_stays(table, name, form))
+    binned = means.astype({keys[1]: np.float64})
+    return TableFile(f"{table.source} in bins", binned, table.decimal)
+
+
+def words_of_stays(table: TableFile, name: str, form: TableFormat) -> pd.Series:
+    """The one known cell of each stay in a column, as text.
+
+    Raises:
+        DataError: A stay has several.
+    """
+    text = text_of(table.rows[name])
+    stays = text.mask(is_missing_name(text, form)).groupby(table.rows[form.series_column])
+    if (changes := stays.nunique() > 1).any():
+        stay = changes.index[changes][0]
+        raise DataError(
+            f"{table.source}: {name!r} changes within stay {str(stay)!r}, and must be the same in "
+            "all rows of a stay"
+        )
+    return stays.first()

@@ -1,14 +1,14 @@
-"""Tables that are part of the package, each checked against its hash."""
+"""Tables that ship with the package, each checked against its hash."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
 
+from ....data.shipped_files import shipped_file
 from ....data.table_file import TableFile, read_table
-from ....errors import DataError
 from ..settings import CSVConfig
-from ..user_table import read_as_written
+from ..user_table import read_as_written, user_file, with_series
 
 __all__ = ["FILES", "own_or_shipped", "shipped_path", "shipped_table"]
 
@@ -16,24 +16,12 @@ FILES = Path(__file__).parent / "files"
 
 
 def shipped_path(name: str) -> Path:
-    """A file of `files/`.
+    """Path of a file in `files/`, after a check of its content.
 
     Raises:
-        DataError: It is missing or not the one whose hash is in SHA256SUMS.
+        DataError: As in `shipped_file`.
     """
-    path = FILES / name
-    lines = (FILES / "SHA256SUMS").read_text().splitlines()
-    sums = {file: hash_ for hash_, file in (line.split() for line in lines)}
-    try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing; install node-experiments again") from error
-    if found != sums[name]:
-        raise DataError(
-            f"{path} is truncated or altered: its hash is not that of SHA256SUMS; install "
-            "node-experiments again"
-        )
-    return path
+    return shipped_file(FILES, name)
 
 
 def shipped_table(name: str) -> TableFile:
@@ -42,13 +30,17 @@ def shipped_table(name: str) -> TableFile:
 
 
 def own_or_shipped(settings: CSVConfig, name: str) -> tuple[TableFile, str]:
-    """The table of `dataset.path`, else the shipped one, and the hash of its file.
+    """The table of `dataset.path`, or the shipped one by default, and the hash of its file.
+
+    Settings on how a file is written, such as `dataset.delimiter`, are for the user's files: that
+    of `dataset.path`, and those to predict from. The shipped file is read as it is written.
 
     Raises:
-        DataError: As in `read_table` and `shipped_path`.
+        DataError: As in `user_file` and `read_table`, or `shipped_path` for the shipped file.
     """
-    path = shipped_path(name)
-    if settings.path is not None:
-        path = Path(settings.path).expanduser()
-    table = read_as_written(path, settings)
-    return table, hashlib.sha256(path.read_bytes()).hexdigest()
+    if settings.path is None:
+        path, table = shipped_path(name), shipped_table(name)
+    else:
+        path = user_file(settings)
+        table = read_as_written(path, settings)
+    return with_series(table, settings), hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""One patient: what a model saw of six quantities, what it predicts, and what was measured."""
+"""Figures of one patient: observations of six quantities, predictions and later measurements."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 from torch import Tensor
 
 from ....figures.style import COLORS, new_figure, style
-from ....nn.likelihoods import BAND
 from ....training.loop import Trainer
-from ..figures import what_a_model_says
+from ..figures import predictive_band
+from . import VITAL_SIGNS
 
 __all__ = ["laboratory_figures", "vital_sign_figures"]
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A feature that is drawn.
+    """A feature to draw.
 
     Attributes:
-        name: Its label, with the unit.
-        highest: That it can have.
-        logarithm: The model reads its natural logarithm.
+        name: Label with the unit.
+        highest: Largest possible value.
+        logarithm: Whether the model reads its natural logarithm.
     """
 
     name: str
@@ -33,18 +33,11 @@ class Quantity:
     logarithm: bool = False
 
     def undone(self, values: Tensor) -> Tensor:
-        """In its own unit."""
+        """Values converted from those that the model reads to their unit."""
         return (values.exp() if self.logarithm else values).clamp(max=self.highest)
 
 
-VITAL_SIGNS = {
-    "heart_rate": Quantity("heart rate (per min)"),
-    "sbp": Quantity("systolic pressure (mmHg)"),
-    "dbp": Quantity("diastolic pressure (mmHg)"),
-    "respiratory_rate": Quantity("respiratory rate (per min)"),
-    "spo2": Quantity("oxygen saturation (%)", highest=100.0),
-    "temp_c": Quantity("temperature (°C)"),
-}
+HIGHEST = {"spo2": 100.0}  # per cent
 LABORATORY = {
     "log bili": Quantity("bilirubin (mg/dl)", logarithm=True),
     "albumin": Quantity("albumin (g/dl)"),
@@ -56,23 +49,26 @@ LABORATORY = {
 
 
 def vital_sign_figures(trainer: Trainer) -> dict[str, Figure]:
-    """The test stay with the most readings of vital signs; none for a table without them."""
-    return patient_figures(trainer, "vital_signs", VITAL_SIGNS, 1.0, "hours since admission")
+    """Figure of the test stay with most vital signs; none for a table without them."""
+    quantities = {
+        name: Quantity(label, HIGHEST.get(name, torch.inf)) for name, label in VITAL_SIGNS.items()
+    }
+    return patient_figures(trainer, "vital_signs", quantities, 1.0, "hours since admission")
 
 
 def laboratory_figures(trainer: Trainer) -> dict[str, Figure]:
-    """The test patient with the most laboratory values; none for a table without them."""
+    """Figure of the test patient with most laboratory values; none for a table without them."""
     return patient_figures(trainer, "laboratory", LABORATORY, 365.25, "years since registration")
 
 
 def patient_figures(
     trainer: Trainer, name: str, quantities: dict[str, Quantity], unit: float, label: str
 ) -> dict[str, Figure]:
-    """Of the test series with the most values that a model did not see.
+    """Figure of the test series with the most values of these quantities to predict.
 
     Args:
-        unit: Of the axis, in units of the file's times.
-        label: Of the axis.
+        unit: Unit of the time axis, in units of the file's times.
+        label: Label of the time axis.
     """
     model: Any = trainer.model
     data: Any = trainer.data
@@ -86,32 +82,35 @@ def patient_figures(
     batch = series[max(range(len(counts)), key=counts.__getitem__)]
     model.eval()
     with torch.no_grad(), style():
-        mean, std = what_a_model_says(model, trainer.task, batch)
+        times = batch.target.times.expand(1, -1)
+        band = [
+            data.scaling.undo(part[0].double()).cpu()
+            for part in predictive_band(model, data, batch.observed, times)
+        ]
         span = float(data.source[0].time_scale) / unit
-        return {name: patient_figure(data.scaling, batch, mean, std, shown, span, label)}
+        return {name: patient_figure(data.scaling, batch, band, shown, span, label)}
 
 
 def patient_figure(
-    scaling: Any, batch: Any, mean: Tensor, std: Tensor, shown: dict[int, Quantity], span: float,
+    scaling: Any, batch: Any, band: list[Tensor], shown: dict[int, Quantity], span: float,
     label: str,
 ) -> Figure:  # fmt: skip
-    """A panel for each quantity, in its own unit.
+    """Figure with a panel for each quantity, in its unit.
 
     Args:
-        shown: By feature.
-        span: Time 1 of the model, in units of the axis.
+        band: Mean, lower and upper edge of the 90 % band, with the scaling undone, each of shape
+            `(time, dim)`.
+        shown: Quantities by the index of their feature.
+        span: The model's time 1 in units of the axis.
     """
-    centre = scaling.undo(mean[0].double()).cpu()
-    width = BAND * std[0].double().cpu() * scaling.scale
     figure = new_figure(9.6, 6.0)
     grid = figure.subplots(-(-len(shown) // 2), 2, sharex=True, squeeze=False)
     there = batch.target.mask[0].cpu()
     t = span * batch.target.times.expand(1, -1)[0, there].cpu()
     for axes, (d, quantity) in zip(grid.flat, shown.items(), strict=False):
-        bounds = centre[there, d] - width[there, d], centre[there, d] + width[there, d]
-        axes.fill_between(t, *map(quantity.undone, bounds), color=COLORS["blue"], alpha=0.2, lw=0,
-                          label="90 % band")  # fmt: skip
-        axes.plot(t, quantity.undone(centre[there, d]), color=COLORS["blue"], label="model")
+        mean, low, high = (quantity.undone(part[there, d]) for part in band)
+        axes.fill_between(t, low, high, color=COLORS["blue"], alpha=0.2, lw=0, label="90 % band")
+        axes.plot(t, mean, color=COLORS["blue"], label="model")
         seen, times = known(batch.observed, scaling, d)
         axes.plot(span * times, quantity.undone(seen), "o", ms=3, color=COLORS["black"],
                   label="seen")  # fmt: skip
@@ -133,7 +132,7 @@ def patient_figure(
 
 
 def known(series: Any, scaling: Any, d: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Values of a feature in its own unit, and their times."""
+    """Observed values of feature `d` with the model's scaling undone, and their times."""
     there = series.observed_features[0, :, d]
     values = scaling.undo(series.values[0].double())[there, d]
     return values.cpu(), series.times.expand(1, -1)[0, there].cpu()

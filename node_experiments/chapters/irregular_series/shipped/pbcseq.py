@@ -32,9 +32,9 @@ def pbcseq_data(
     device: torch.device | None = None,
     learned: dict[str, Any] | None = None,
 ) -> ForecastData:
-    """The visits of all patients, as `csv_series.csv_data` reads them.
+    """The visits of all patients, processed as by `csv_series.csv_data`.
 
-    Laboratory values that range over orders of magnitude are logarithms.
+    Laboratory values that range over orders of magnitude are replaced by their logarithms.
 
     Raises:
         DataError: As there.
@@ -52,13 +52,13 @@ def pbcseq_data(
 def logarithms_of_visits(
     table: TableFile, settings: PBCSeqConfig, features: Sequence[str]
 ) -> TableFile:
-    """The table with the logarithms of what is `SKEWED`.
+    """Replace the columns in `SKEWED` by their logarithms.
 
     Args:
-        features: What is read of it, called as in the table or as by the model.
+        features: Features to read, by their names in the table or in the model.
 
     Raises:
-        DataError: A column that is missing, or a cell that is no number.
+        DataError: A column is missing, or a cell is not a number.
     """
     form, columns = table_format(settings), [raw_name(name, SKEWED) for name in features]
     for name in columns:

@@ -1,11 +1,11 @@
 """Births of Atlantic storms as events of a Poisson process (Chen et al. 2018, section 5.1).
 
-There is one history of each season, and a rate can be tested only on events that it was not
-inferred from. So the births of a season are cut in two: each goes to one half or the other by a
-coin. Halves of a Poisson process are Poisson processes again, independent, with half of its rate
-(Kingman 1993, Poisson Processes, section 5.1). The model infers the rate from one half; the other
-is its twin. The rules beside it are the mean season, which is the same for every season, and the
-mean season with as many births as are seen.
+Each season happened only once, and a rate can be tested only on events that it was not inferred
+from. The births of a season are therefore split in two: each goes to either half by a fair coin.
+Halves of a Poisson process are independent Poisson processes with half of its rate (Kingman 1993,
+Poisson Processes, section 5.1). The model infers the rate from one half, and is tested on the
+other, which is held out. It is compared with two rules: the mean season, which is the same for
+every season, and the mean season scaled to the number of births that are seen.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from ....errors import DataError
 from . import StormBirthsConfig
 from .storms import Fixes, parts_of, read_fixes, storm_table
 
-__all__ = ["MONTHS", "MeanSeason", "births_of", "halved", "storm_births_data"]
+__all__ = ["MONTHS", "MeanSeason", "births_of", "split_births", "storm_births_data"]
 
-MONTHS = 12.0  # of a year, which is the span of a sequence
-# Six hours, as regular fixes are apart, in months of a leap year: no birth leaves its year.
+MONTHS = 12.0  # span of a sequence, a year
+# Six hours, the time between regular fixes, in months of a leap year: no birth leaves its year.
 BETWEEN_FIXES = 6 * MONTHS / 8784
-GRID = 200  # points at which the mean season is kept
+GRID = 200  # points at which the rate of the mean season is kept
 
 log = logging.getLogger(__name__)
 
@@ -37,19 +37,19 @@ log = logging.getLogger(__name__)
 def storm_births_data(
     settings: StormBirthsConfig, seed: int = 0, device: torch.device | None = None
 ) -> EventData:
-    """Halves of the seasons, split by year as the windows of `storms_data` are.
+    """Halves of the seasons, split by year like the windows of `storms_data`.
 
-    Storms of a single fix, and seasons of a single storm, are left out with a warning.
+    Storms with a single fix and seasons with a single storm are left out with a warning.
 
     Raises:
-        DataError: As in `read_fixes`, and a part without a season of two births.
+        DataError: As in `read_fixes`, or a part has no season with two births.
     """
     table = storm_table(settings.path)
     births = births_of(read_fixes(table))
     single = [str(year) for year, times in births.items() if len(times) == 1]
     if single:
         log.warning(
-            "%s: seasons of a single birth are left out, for it cannot tell of another: %s",
+            "%s: seasons of a single birth are left out, since they cannot be cut in two: %s",
             table.source,
             ", ".join(single),
         )
@@ -91,13 +91,13 @@ def storm_births_data(
 
 
 class MeanSeason:
-    """The rate of births in the training seasons, and how many a season has.
+    """Density of births over the training seasons, and the mean number of births in a season.
 
-    A Gaussian kernel of Scott's width over all births, and one more birth at any time of the
-    year, so that no time is impossible.
+    The density is a Gaussian kernel estimate with Scott's bandwidth over all births and one more
+    birth that is uniform over the year, so that no time has density 0.
 
     Args:
-        births: Of each season, in months since its beginning.
+        births: Times of the births of each season, in months since the beginning of its year.
     """
 
     def __init__(self, births: list[Tensor]) -> None:
@@ -111,7 +111,7 @@ class MeanSeason:
             self.kernel, self.inside = None, 1.0
 
     def density(self, times: Tensor) -> Tensor:
-        """Of one birth, per month, keeping the shape of `times`; its integral is 1."""
+        """Probability density of a birth per month, of the shape of `times`."""
         if self.kernel is None:
             return torch.full_like(times, 1 / MONTHS)
         kernel = torch.from_numpy(self.kernel(times.double().numpy().ravel()) / self.inside)
@@ -120,7 +120,7 @@ class MeanSeason:
 
 
 def births_of(storms: list[Fixes]) -> dict[int, Tensor]:
-    """The first fix of each storm, in months of a year of twelve equal ones, by season."""
+    """Times of the first fix of each storm, by season, in months (twelfths of the year)."""
     found: dict[int, list[float]] = {}
     for storm in storms:
         year = [pd.Timestamp(storm.season + later, 1, 1) for later in (0, 1)]
@@ -130,14 +130,16 @@ def births_of(storms: list[Fixes]) -> dict[int, Tensor]:
     return {year: torch.tensor(times, dtype=torch.float64) for year, times in found.items()}
 
 
-def halved(births: list[Tensor], generator: torch.Generator) -> tuple[TimeSeries, TimeSeries]:
-    """Each birth to the first or to the second half of its season; no half is empty.
+def split_births(
+    births: list[Tensor], generator: torch.Generator
+) -> tuple[TimeSeries, TimeSeries]:
+    """Assign each birth at random to one of two halves of its season, neither of which is empty.
 
-    Fixes are six hours apart, so that two storms may share the time of their first: each birth is
-    moved to a random time before the next fix.
+    Fixes are six hours apart, so two storms may share the time of their first fix. Each birth is
+    therefore moved to a random time before the next fix.
 
     Args:
-        births: At least two of each season, in months.
+        births: Times of at least two births for each season, in months.
     """
     fixes = torch.nn.utils.rnn.pad_sequence(births, batch_first=True, padding_value=MONTHS)
     counts = torch.tensor([len(times) for times in births])
@@ -153,7 +155,7 @@ def halved(births: list[Tensor], generator: torch.Generator) -> tuple[TimeSeries
         again = equal | ~first.any(1) | ~(there & ~first).any(1)
     ones = torch.ones(*times.shape, 1)
     one, other = (
-        TimeSeries.checked(times, ones, half).packed() for half in (first, there & ~first)
+        TimeSeries.validated(times, ones, half).packed() for half in (first, there & ~first)
     )
     return one, other
 
@@ -161,12 +163,12 @@ def halved(births: list[Tensor], generator: torch.Generator) -> tuple[TimeSeries
 def event_batch(
     seasons: dict[int, Tensor], halvings: int, mean_season: MeanSeason, generator: torch.Generator
 ) -> EventBatch:
-    """All seasons, then all again, each time cut in two by other coins."""
-    seen, twin = halved(list(seasons.values()) * halvings, generator)
+    """Batch in which all seasons are repeated `halvings` times, halved at random each time."""
+    seen, held_out = split_births(list(seasons.values()) * halvings, generator)
     grid = torch.linspace(0, MONTHS, GRID).unsqueeze(0)
     level = seen.mask.sum(1, keepdim=True).float()
-    log_density = (mean_season.density(twin.times).log() * twin.mask).sum(1)
-    counts = twin.mask.sum(1)
+    log_density = (mean_season.density(held_out.times).log() * held_out.mask).sum(1)
+    counts = held_out.mask.sum(1)
     mean = torch.tensor(mean_season.births / 2)
     scaled = level.squeeze(1)
     rate = (level * mean_season.density(grid)).unsqueeze(-1)
@@ -175,8 +177,8 @@ def event_batch(
         window=Points(grid, rate, rate),
         future=None,
         label=torch.tensor(list(seasons) * halvings),
-        twin=twin,
-        twin_log_likelihood={
+        held_out=held_out,
+        held_out_log_likelihood={
             "mean_season": log_density + counts * mean.log() - mean,
             "scaled_season": log_density + counts * scaled.log() - scaled,
         },

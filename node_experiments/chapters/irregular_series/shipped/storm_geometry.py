@@ -1,4 +1,4 @@
-"""Positions on the globe and the window of a forecast: what data, scores and map share."""
+"""Positions on the globe and the window of a forecast, shared by data, scores and map."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor
 __all__ = ["AHEAD", "BACK", "PERSISTENCE", "Place", "displaced", "displacement", "great_circle"]
 
 BACK, AHEAD = 48.0, 72.0  # hours before and after the time of a forecast
-PERSISTENCE = 12.0  # hours over which the motion is measured that persistence keeps
+PERSISTENCE = 12.0  # hours over which the motion for the persistence forecast is measured
 RADIUS = 6371.0  # km, mean radius of the Earth
 
 
 class Place(NamedTuple):
-    """Latitude north and longitude east in degrees; the two broadcast."""
+    """Latitude north and longitude east in degrees, of shapes that broadcast."""
 
     latitude: Tensor
     longitude: Tensor
@@ -32,8 +32,8 @@ def great_circle(one: Place, other: Place) -> Tensor:
 def displacement(start: Place, end: Place) -> tuple[Tensor, Tensor]:
     """Kilometres east and north along the great circle from one place to another.
 
-    It is the azimuthal equidistant projection around the start: length and direction at the start
-    are exact, and a storm that keeps its motion follows a straight line.
+    This is the azimuthal equidistant projection around the start: distance and direction from the
+    start are exact, and a storm that keeps its motion follows a straight line.
     """
     a, b = start.latitude.deg2rad(), end.latitude.deg2rad()
     turn = (end.longitude - start.longitude).deg2rad()

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ....figures.style import COLORS, new_figure, style
 from ....training.loop import Trainer
-from ..figures import what_a_model_says
+from ..figures import mean_at_targets
 from .package_files import shipped_table
 from .storm_geometry import AHEAD, Place, displaced, great_circle
 from .storm_scores import LATITUDE, LONGITUDE, StormForecast
@@ -24,34 +24,39 @@ from .storm_scores import LATITUDE, LONGITUDE, StormForecast
 __all__ = ["storm_figures"]
 
 STORMS = 6
-APART = 900.0  # km between the beginnings and ends of any two of them
+APART = 900.0  # smallest distance in km between the first and last observed fixes of two storms
 LAND, CONE = "#e9e4d8", "#a9cbe8"
-SHARE = 2 / 3  # of the errors, that the cone holds, as that of the National Hurricane Center
-CORNERS = 48  # of a circle of the cone
+CONE_FRACTION = 2 / 3  # fraction of errors inside the cone, as for the National Hurricane Center's
+CORNERS = 48  # corners of the polygon that approximates a circle of the cone
 
 
 def storm_figures(trainer: Trainer) -> dict[str, Figure]:
-    """Strong test storms that are far from each other, each with a forecast of three days."""
+    """Map of strong test storms that are far from each other, each with a three-day forecast.
+
+    None if no test window has all fixes of three days.
+    """
     model: Any = trainer.model
     data: Any = trainer.data
     model.eval()
     with torch.no_grad(), style():
-        leads, radii = errors_before(model, trainer.task, data)
-        batch, names = chosen(data)
-        mean, _ = what_a_model_says(model, trainer.task, batch)
+        leads, radii = errors_before(model, data)
+        batch, names = select_windows(data)
+        if not names:
+            return {}
+        mean = mean_at_targets(model, data, batch)
         found = StormForecast(mean, batch, data.scaling)
         radius = np.interp(found.lead.cpu().numpy(), leads, radii)
         return {"storms": storm_map(found, radius, batch, names, data)}
 
 
-def errors_before(model: Any, task: Any, data: Any) -> tuple[list[float], list[float]]:
-    """Lead times in hours, and the radius in km that holds `SHARE` of the validation errors.
+def errors_before(model: Any, data: Any) -> tuple[list[float], list[float]]:
+    """Lead times in hours, and the radius in km that holds `CONE_FRACTION` of validation errors.
 
-    From regular fixes, every six hours.
+    The lead times are those of regular fixes, every six hours.
     """
     errors, leads = [], []
     for batch in data.validation:
-        mean, _ = what_a_model_says(model, task, batch)
+        mean = mean_at_targets(model, data, batch)
         found = StormForecast(mean, batch, data.scaling)
         errors.append(great_circle(found.forecast, found.truth)[found.there])
         leads.append(found.lead[found.there])
@@ -62,17 +67,22 @@ def errors_before(model: Any, task: Any, data: Any) -> tuple[list[float], list[f
         same = error[(lead - hours).abs() < 0.01]
         if len(same):
             kept.append(hours)
-            radii.append(float(same.quantile(SHARE)))
+            radii.append(float(same.quantile(CONE_FRACTION)))
     return kept, radii
 
 
-def chosen(data: Any) -> tuple[Any, list[str]]:
-    """Windows with all fixes of three days, the strongest winds first, and the storms' names.
+def select_windows(data: Any) -> tuple[Any, list[str]]:
+    """Windows with all regular fixes of three days, by falling wind, and the storms' names.
 
-    Of those whose tracks up to now are apart, so that none hides another.
+    Storms whose observed tracks are close to that of a stronger one are skipped, so that no track
+    hides another.
     """
     windows = data.test.data
-    whole = [i for i, n in enumerate(windows.target.lengths.tolist()) if n >= 12]
+    every = windows.select(torch.arange(len(windows)))
+    found = StormForecast(torch.zeros_like(every.target.values), every, data.scaling)
+    whole = has_regular_fixes(found).nonzero().flatten().tolist()
+    if not whole:
+        return None, []
     batch = windows.select(torch.tensor(whole))
     found = StormForecast(torch.zeros_like(batch.target.values), batch, data.scaling)
     kept: list[int] = []
@@ -93,6 +103,13 @@ def chosen(data: Any) -> tuple[Any, list[str]]:
     return batch.select(torch.tensor(kept)), [names[i] for i in kept]
 
 
+def has_regular_fixes(found: StormForecast) -> Tensor:
+    """Mask of the windows with a fix at each regular lead time; landfalls are between these."""
+    due = torch.arange(6, AHEAD + 1, 6, device=found.lead.device).view(1, -1, 1)
+    at_due = (found.lead.unsqueeze(1) - due).abs() < 0.01
+    return (at_due & found.there.unsqueeze(1)).any(2).all(1)
+
+
 def _apart(one: Place, i: int, other: Place, j: int) -> float:
     here = Place(one.latitude[i], one.longitude[i])
     there = Place(other.latitude[j], other.longitude[j])
@@ -102,7 +119,7 @@ def _apart(one: Place, i: int, other: Place, j: int) -> float:
 def storm_map(
     found: StormForecast, radius: np.ndarray, batch: Any, names: list[str], data: Any
 ) -> Figure:
-    """The map of these windows; the radius of the cone in km at each time."""
+    """Draw the map of these windows, with cones of a given radius in km at each time."""
     figure = new_figure(9.0, 7.2)
     axes = figure.subplots()
     seen = data.scaling.undo(batch.observed.values.double())
@@ -153,7 +170,7 @@ def points(place: Place, i: int, there: Tensor) -> np.ndarray:
 
 
 def cone(found: StormForecast, radius: np.ndarray, i: int) -> list[np.ndarray]:
-    """Hulls of the circles of every two times that follow each other."""
+    """Polygons of a forecast cone: convex hulls of the circles at successive times."""
     turn = torch.linspace(0, 2 * math.pi, CORNERS, dtype=torch.float64)
     there = found.there[i].cpu()
     middle = Place(*(side[i].cpu()[there].unsqueeze(1) for side in found.forecast))
@@ -169,7 +186,7 @@ def hull(corners: np.ndarray) -> np.ndarray:
 
 
 def draw_land(axes: Axes) -> list[np.ndarray]:
-    """Fill the land; its outlines (Natural Earth, 1:50m, simplified to 0.06 degrees)."""
+    """Fill the land and return its outlines (Natural Earth, 1:50m, simplified to 0.06 degrees)."""
     rows = shipped_table("coast.csv.gz").rows.astype(float)
     rings = [ring[["longitude", "latitude"]].to_numpy() for _, ring in rows.groupby("ring")]
     axes.add_collection(PolyCollection(rings, facecolor=LAND, edgecolor="none", zorder=1))
@@ -177,7 +194,7 @@ def draw_land(axes: Axes) -> list[np.ndarray]:
 
 
 def frame(axes: Axes, shown: np.ndarray) -> None:
-    """The part of the map with these points, with degrees of one length in its middle."""
+    """Show the part of the map with these points, with equal scales in its middle."""
     low, high = shown.min(0) - 4, shown.max(0) + 4
     axes.set_xlim(max(low[0], -115), min(high[0], 15))
     axes.set_ylim(max(low[1], -5), min(high[1], 72))

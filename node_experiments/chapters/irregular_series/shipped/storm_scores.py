@@ -1,4 +1,4 @@
-"""Errors of storm forecasts by lead time, beside those of persistence."""
+"""Errors of storm forecasts and of persistence by lead time."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ EAST, NORTH, WIND, LATITUDE, LONGITUDE = 0, 1, 2, 4, 5
 
 
 class StormForecast:
-    """Where and how strong storms are forecast to be, and were.
+    """Forecast and true positions and winds of storms.
 
     Args:
-        mean: Predicted numbers in the model's units, shape `(batch, time, feature)`.
+        mean: Predicted features in the model's units, shape `(batch, time, feature)`.
         batch: The windows.
 
     Attributes:
-        motion: Of the last twelve hours, km/h east and north, `(batch, 1)` each.
-        lead: Hours from now, shape `(batch, time)`; `there` where there is a fix.
-        forecast, persistence, truth: Places, shape `(batch, time)`.
-        wind, wind_now, wind_truth: Knots, the second `(batch, 1)`.
+        motion: Mean velocity over the last twelve hours, km/h east and north, `(batch, 1)` each.
+        lead: Hours from now, shape `(batch, time)`; `there` is True where there is a fix.
+        forecast, persistence, truth: Positions, shape `(batch, time)`.
+        wind, wind_now, wind_truth: Winds in knots, `wind_now` of shape `(batch, 1)`.
     """
 
     def __init__(self, mean: Tensor, batch: Any, scaling: Scaling) -> None:
@@ -51,18 +51,19 @@ class StormForecast:
         self.wind_now = now[..., WIND]
 
     def place_of(self, storms: int | slice, east: Tensor, north: Tensor, lead: Tensor) -> Place:
-        """Where storms are after `lead` hours that depart from persistence, in km/h."""
+        """Positions after `lead` hours with the given departure from persistence in km/h."""
         here = Place(self.here.latitude[storms], self.here.longitude[storms])
         motion = [side[storms] for side in self.motion]
         return displaced(here, (motion[0] + east) * lead, (motion[1] + north) * lead)
 
 
 def storm_errors(mean: Tensor, batch: Any, scaling: Scaling) -> dict[str, Tensor]:
-    """Errors of single forecasts, for each lead time with a fix.
+    """Errors of individual forecasts, for each lead time with a fix.
 
-    - `track_error_24h`: great-circle distance in km; `persistence_error_24h`: of a storm that
-      keeps its motion
-    - `wind_error_24h`: absolute, in knots; `same_wind_error_24h`: of a wind that stays
+    - `track_error_24h`: great-circle distance in km; `persistence_error_24h`: the same if the
+      storm kept its motion
+    - `wind_error_24h`: absolute error in knots; `same_wind_error_24h`: the same if the wind stayed
+      constant
     """
     found = StormForecast(mean, batch, scaling)
     errors = {

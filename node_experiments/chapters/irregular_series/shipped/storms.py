@@ -1,13 +1,13 @@
 """Atlantic storms (NOAA, HURDAT2): two days of fixes, from which the next three are forecast.
 
-A fix is where a storm was at a time, and how strong. In a window around a time `now` the motion
-of a storm is described as forecasters do: by its departure from persistence, in which it keeps
-the motion of the last twelve hours. The model's numbers are
+A fix is the position and strength of a storm at one time. In a window around a time `now`, the
+motion of a storm is described as forecasters do: by its departure from persistence, the forecast
+that it keeps the motion of the last twelve hours. The features are
 
-- the departure east and north: mean velocity between now and the fix less that of persistence, in
-  km/h, so that it is of one size at all lead times, and 0 is the forecast of persistence;
-- wind (knots) and pressure (mb); latitude and longitude (degrees); the velocity since the fix
-  before (km/h east and north).
+- the departure east and north: mean velocity between now and the fix, minus that of persistence,
+  in km/h. Its size is similar at all lead times, and 0 is the persistence forecast;
+- wind (knots) and pressure (mb); latitude and longitude (degrees); the velocity since the
+  previous fix (km/h east and north).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ __all__ = [
     "windows_of",
 ]
 
-APART = 15 * 24.0  # hours without a fix after which a name is that of another storm
+APART = 15 * 24.0  # hours without a fix after which the same name means another storm
 FEATURES = (
     "departure east", "departure north", "wind", "pressure", "latitude", "longitude",
     "motion east", "motion north",
@@ -59,11 +59,11 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Fixes:
-    """The fixes of one storm, its times rising.
+    """The fixes of one storm in order of time.
 
     Attributes:
-        name: Such as `Katrina 2005`.
-        hours: Since 1970, shape `(fix,)`.
+        name: Name of the storm, such as `Katrina 2005`.
+        hours: Hours since 1970, shape `(fix,)`.
     """
 
     name: str
@@ -82,11 +82,10 @@ def storms_data(
 ) -> ForecastData:
     """Windows of all storms, split by the year in which a storm began.
 
-    Storms of a single fix, and those that do not last for two days and a forecast, have no
-    window.
+    Storms that are too short for two days of fixes and a forecast have no window.
 
     Raises:
-        DataError: A column that is missing, or a cell that cannot be; the message names its line.
+        DataError: A column is missing, or a cell is invalid; the message names its line.
     """
     table = storm_table(settings.path)
     years = parts_of(settings.last_training_year)
@@ -114,7 +113,7 @@ def storms_data(
         time_unit=TimeUnit("days", (BACK + AHEAD) / 24),
         scaling=scale,
         span=(0.0, 1.0),
-        # The fix at the time of the forecast is the last one that a model sees.
+        # The last fix that a model sees is the one at the time of the forecast.
         extrapolate_from=(BACK + 0.01) / (BACK + AHEAD),
     )
     data.source = found[-1][1]
@@ -123,14 +122,14 @@ def storms_data(
 
 
 def storm_table(path: str | None) -> TableFile:
-    """The rows of a file like the shipped one, which is read when `path` is None."""
+    """The rows of a file in the format of the shipped one; of the latter if `path` is None."""
     if path is None:
         return shipped_table("storms.csv.gz")
     return read_table(Path(path).expanduser())
 
 
 def parts_of(last_training_year: int) -> dict[str, range]:
-    """The years of each part: four for validation, and all later ones for the test."""
+    """The years of each part: four years validate, and all later ones test."""
     last = last_training_year
     return {
         "training": range(last + 1),
@@ -142,8 +141,7 @@ def parts_of(last_training_year: int) -> dict[str, range]:
 def read_fixes(table: TableFile) -> list[Fixes]:
     """The storms of a table with a row for each fix, the earliest first.
 
-    The table counts whole hours, so that a landfall can share one with a regular fix: the first
-    of them counts.
+    Times are whole hours, so a landfall can share one with a regular fix; only the first is kept.
 
     Raises:
         DataError: As in `storms_data`.
@@ -165,7 +163,7 @@ def read_fixes(table: TableFile) -> list[Fixes]:
     dates = pd.to_datetime(frame[["year", "month", "day", "hour"]], errors="coerce")
     if dates.isna().any():
         row = int(dates.isna().to_numpy().argmax())
-        raise DataError(f"{table.at(row)}: year, month, day and hour are no date")
+        raise DataError(f"{table.at(row)}: year, month, day and hour are not a valid date")
     frame["time"] = (dates - pd.Timestamp(0)).dt.total_seconds() / 3600
     frame["name"] = text_of(table.rows["name"])
     frame = frame.sort_values(["name", "time"], kind="stable")
@@ -175,7 +173,7 @@ def read_fixes(table: TableFile) -> list[Fixes]:
     single = [storm.name for storm in storms if len(storm) == 1]
     if single:
         log.warning(
-            "%s: storms of a single fix are left out, for they have no motion: %s",
+            "%s: storms of a single fix are left out, since they have no motion: %s",
             table.source,
             ", ".join(single[:5]) + (" ..." if len(single) > 5 else ""),
         )
@@ -183,7 +181,7 @@ def read_fixes(table: TableFile) -> list[Fixes]:
 
 
 def fixes_of(part: pd.DataFrame) -> Fixes:
-    """The storm whose rows these are."""
+    """Return the storm that these rows describe."""
     column = {name: torch.from_numpy(part[name].to_numpy(np.float64, copy=True))
               for name in ("time", "lat", "long", "wind", "pressure")}  # fmt: skip
     season = int(part["year"].iloc[0])
@@ -193,9 +191,9 @@ def fixes_of(part: pd.DataFrame) -> Fixes:
 
 
 def windows_of(storms: list[Fixes], every: float) -> tuple[RaggedSeries | None, list[str]]:
-    """A window every so many hours from the second day of each storm on, with its storm's name.
+    """Windows every `every` hours from two days into each storm on, and the names of their storms.
 
-    None instead of windows where there is none.
+    The windows are None if there is none.
     """
     times, values, names = [], [], []
     for storm in storms:
@@ -216,9 +214,9 @@ def windows_of(storms: list[Fixes], every: float) -> tuple[RaggedSeries | None, 
 
 
 def window_at(storm: Fixes, now: int) -> tuple[Tensor, Tensor] | None:
-    """Times and numbers `(fix, feature)` around a fix, NaN where there is none.
+    """Times and features `(fix, feature)` of the window around fix `now`; NaN where undefined.
 
-    None without a fix at the beginning of persistence, or without one to forecast.
+    None if there is no fix at the start of the persistence motion, or none to forecast.
     """
     hours = storm.hours - storm.hours[now]
     inside = (hours >= -BACK) & (hours <= AHEAD)

@@ -1,4 +1,4 @@
-"""Tables of the shipped series: errors of each model beside those of a simple rule."""
+"""Report tables of the shipped series: errors of each model and of simple rules."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 from pandas import DataFrame
 
 from ....reports.records import has
-from ....reports.seed_tests import against
+from ....reports.seed_tests import describe_comparison
 from ....reports.table import Cell, Estimate, ReportTable
 from ..counted_runs import Counted, Record, collect, protocols
 from ..tables import MODELS
-from . import LEADS
+from . import LEADS, VITAL_SIGNS
 
 __all__ = ["REAL_TABLES", "births", "counted"]
 
-# The number that a run of each table has.
+# The metric that a run must have to appear in a table.
 HEADLINE = {"storms": "track_error_24h", "mimic_demo": "mse_all", "pbcseq": "mse_all"}
 BIRTH_RULES = {
     "_constant": "constant rate, as many births as are seen",
@@ -26,7 +26,6 @@ BIRTH_RULES = {
 }
 POISSON = "latent_ode_poisson"
 LABELS = {**MODELS, POISSON: "latent ODE with a Poisson process of visits"}
-VITAL = ("heart_rate", "sbp", "dbp", "respiratory_rate", "spo2", "temp_c")
 BANDS = {
     "coverage": "90 % band covers, within (%)",
     "coverage_beyond": "90 % band covers, beyond (%)",
@@ -36,12 +35,12 @@ BANDS = {
 
 
 def counted(runs: DataFrame, dataset: str, task: str) -> Counted:
-    """The runs of the table of a dataset with its main task, or with another."""
+    """The runs on a dataset with a given task that count in its table."""
     return collect(runs, dataset, task, LABELS, [f"{HEADLINE[dataset]}/test"])
 
 
 def births(runs: DataFrame) -> Counted:
-    """The runs of the table of births."""
+    """The runs that count in the table of births."""
     return collect(runs, "storm_births", None, ["poisson_latent_ode"], ["held_out_nll/test"])
 
 
@@ -51,15 +50,18 @@ def values(runs: Sequence[Record], metric: str, scale: float = 1.0) -> list[floa
 
 
 def row(label: str, runs: Sequence[Record], metrics: Sequence[str], form: str) -> list[Any]:
-    """Mean and standard deviation over seeds of each metric."""
+    """Table row with the mean and standard deviation of each metric over seeds."""
     found = (Estimate.of(values(runs, metric)) for metric in metrics)
     return [label, *(None if each is None else each.cell(form, form, count=1) for each in found)]
 
 
-def rule(
+def rule_row(
     label: str, found: Mapping[str, Sequence[Record]], metrics: Sequence[str], form: str
 ) -> list[Any]:
-    """The errors of a rule without parameters: the same in all runs that hide the same values."""
+    """Table row of a rule without parameters, whose errors are often the same in all runs.
+
+    They are if all seeds hide the same values; there is then no standard deviation.
+    """
     by_seed = {run.get("seed"): run for runs in found.values() for run in runs}
     cells: list[Cell | None] = []
     for metric in metrics:
@@ -73,7 +75,7 @@ def rule(
 
 
 def bands(found: Mapping[str, Sequence[Record]]) -> list[ReportTable]:
-    """How honest the bands are; no table where no run tells."""
+    """Coverage and CRPS of the predictive bands; no table if no run has these metrics."""
     rows = []
     for name, runs in found.items():
         estimates = (
@@ -96,30 +98,30 @@ def bands(found: Mapping[str, Sequence[Record]]) -> list[ReportTable]:
 
 
 def protocol(found: Mapping[str, Sequence[Record]]) -> str:
-    """Of the runs, in a few sentences."""
+    """Describe the runs in a few sentences."""
     every = [run for runs in found.values() for run in runs]
     means = "Mean over seeds, standard deviation and number of seeds. "
     return f"{means if every else ''}{protocols(every)}"
 
 
-def beside(runs: Sequence[Record], metric: str, simple: str, what: str) -> str:
-    """A model against a rule, by a test over the seeds that have both errors."""
+def compare_with_rule(runs: Sequence[Record], metric: str, simple: str, what: str) -> str:
+    """Compare a model with a rule by a test over the seeds that have both errors."""
     both = [run for run in runs if has(run, [f"{metric}/test", f"{simple}/test"])]
-    return against(values(both, metric), values(both, simple), what)
+    return describe_comparison(values(both, metric), values(both, simple), what)
 
 
-def compared(
+def comparison_notes(
     found: Mapping[str, Sequence[Record]], metric: str, simple: str, what: str, where: str
 ) -> list[str]:
-    """Each model against a rule."""
+    """Compare each model with a rule."""
     return [
-        f"{where}, {LABELS[name]}: {beside(runs, metric, simple, what)}."
+        f"{where}, {LABELS[name]}: {compare_with_rule(runs, metric, simple, what)}."
         for name, runs in found.items()
     ]
 
 
-def of_seeds_alone(notes: Sequence[str], samples: str) -> list[str]:
-    """What p is of, below notes that have one."""
+def p_value_note(notes: Sequence[str], samples: str) -> list[str]:
+    """A note on the scope of the p-values, if any of the notes has one."""
     return [
         "p is that of a t-test paired by training seed: the choice of "
         f"{samples} to test on is not in it."
@@ -127,7 +129,7 @@ def of_seeds_alone(notes: Sequence[str], samples: str) -> list[str]:
 
 
 def storms_table(runs: DataFrame) -> ReportTable:
-    """Great-circle errors by lead time, and errors of the wind."""
+    """Table of great-circle errors and of wind errors by lead time."""
     kept = counted(runs, "storms", "extrapolation")
     found = kept.by_model()
     tables = []
@@ -137,7 +139,7 @@ def storms_table(runs: DataFrame) -> ReportTable:
     ):
         metrics, rules = ([f"{n}_{h}h" for h in LEADS] for n in (metric, simple))
         form = ".0f" if metric == "track_error" else ".1f"
-        rows = [rule(label, found, rules, form)] if found else []
+        rows = [rule_row(label, found, rules, form)] if found else []
         rows += [row(LABELS[name], members, metrics, form) for name, members in found.items()]
         caption = {
             "track_error": "Mean great-circle error in km by lead time, of Atlantic storms of "
@@ -152,18 +154,18 @@ def storms_table(runs: DataFrame) -> ReportTable:
     notes = [
         sentence
         for hours in (12, 72)
-        for sentence in compared(
+        for sentence in comparison_notes(
             found, f"track_error_{hours}h", f"persistence_error_{hours}h",
             "persistence of motion", f"track at {hours} h",
         )
     ]  # fmt: skip
-    tables[0].notes = [*notes, *of_seeds_alone(notes, "storms"), *kept.notes]
+    tables[0].notes = [*notes, *p_value_note(notes, "storms"), *kept.notes]
     tables[0].more = [*tables[1:], *bands(found)]
     return tables[0]
 
 
 def storm_births_table(runs: DataFrame) -> ReportTable:
-    """What half of a season's births tells of the other half."""
+    """Table of likelihoods of half of a season's births, by rates inferred from the other half."""
     counted = births(runs)
     kept = counted.runs
     rows = []
@@ -171,7 +173,8 @@ def storm_births_table(runs: DataFrame) -> ReportTable:
         estimate = Estimate.of(values(kept, f"held_out_nll{name}"))
         rows.append([label, estimate and estimate.cell(".2f", ".2f", count=1)])
     notes = [
-        f"latent ODE: {beside(kept, 'held_out_nll', f'held_out_nll{name}', f'the {label}')}."
+        "latent ODE: "
+        f"{compare_with_rule(kept, 'held_out_nll', f'held_out_nll{name}', f'the {label}')}."
         for name, label in BIRTH_RULES.items()
         if name and values(kept, f"held_out_nll{name}")
     ]
@@ -182,12 +185,12 @@ def storm_births_table(runs: DataFrame) -> ReportTable:
     )
     return ReportTable.of(
         "storm_births", ["rate", "nats a season"], rows if kept else [], caption=caption,
-        missing="-", notes=[*notes, *of_seeds_alone(notes, "seasons"), *counted.notes],
+        missing="-", notes=[*notes, *p_value_note(notes, "seasons"), *counted.notes],
     )  # fmt: skip
 
 
 def mimic_demo_table(runs: DataFrame) -> ReportTable:
-    """Normalised errors by feature, when forecasting and when filling in."""
+    """Table of normalised errors by feature, in forecasts and in interpolation."""
     tables: list[ReportTable] = []
     for task, title, how in (
         ("extrapolation", "mimic_demo", "the second day from the first"),
@@ -195,24 +198,24 @@ def mimic_demo_table(runs: DataFrame) -> ReportTable:
     ):
         kept = counted(runs, "mimic_demo", task)
         found = kept.by_model()
-        groups = (*VITAL, "other", "all")
+        groups = (*VITAL_SIGNS, "other", "all")
         metrics, rules = ([f"{n}_{g}" for g in groups] for n in ("mse", "carried_mse"))
-        rows = [rule("last value carried forward", found, rules, ".2f")] if found else []
+        rows = [rule_row("last value carried forward", found, rules, ".2f")] if found else []
         rows += [row(LABELS[name], members, metrics, ".2f") for name, members in found.items()]
         if not rows and tables:
             continue
-        headings = [*(g.replace("_", " ") for g in VITAL), "laboratory and other", "all"]
+        headings = [*(g.replace("_", " ") for g in VITAL_SIGNS), "laboratory and other", "all"]
         caption = (
             f"Mean squared error of {how}, in squared standard deviations of the training stays, "
             f"over values that the model did not see. {protocol(found)}"
         )
-        notes = compared(
+        notes = comparison_notes(
             found, "mse_all", "carried_mse_all", "the last value carried forward", "all features"
         )
         tables.append(
             ReportTable.of(
                 title, ["model", *headings], rows, caption=caption, missing="-",
-                notes=[*notes, *of_seeds_alone(notes, "stays"), *kept.notes], more=bands(found),
+                notes=[*notes, *p_value_note(notes, "stays"), *kept.notes], more=bands(found),
             )
         )  # fmt: skip
     tables[0].more = [*tables[0].more, *tables[1:]]
@@ -220,14 +223,14 @@ def mimic_demo_table(runs: DataFrame) -> ReportTable:
 
 
 def pbcseq_table(runs: DataFrame) -> ReportTable:
-    """What the times of the visits are worth."""
+    """Table of forecast errors, and of the benefit of modelling the visit times."""
     kept = counted(runs, "pbcseq", "extrapolation")
     found = kept.by_model()
     columns = {"mse_all": "MSE", "log_likelihood": "log-likelihood"}
-    carried = rule("last value carried forward", found, ["carried_mse_all"], ".3f")
+    carried = rule_row("last value carried forward", found, ["carried_mse_all"], ".3f")
     rows = [[*carried, None]] if found else []
     rows += [row(LABELS[name], members, list(columns), ".3f") for name, members in found.items()]
-    notes = compared(
+    notes = comparison_notes(
         found, "mse_all", "carried_mse_all", "the last value carried forward", "laboratory values"
     )
     both = [found.get(name) for name in (POISSON, "irregular_latent_ode")]
@@ -237,7 +240,9 @@ def pbcseq_table(runs: DataFrame) -> ReportTable:
         ]
         shared = sorted(seeds[0].keys() & seeds[1].keys())
         one, other = ([seed[s] for s in shared] for seed in seeds)
-        notes.append(f"With the Poisson process of visits: {against(one, other, 'without it')}.")
+        notes.append(
+            f"With the Poisson process of visits: {describe_comparison(one, other, 'without it')}."
+        )
     caption = (
         "Mean squared error of laboratory values after the first 3.5 years from those before, in "
         "squared standard deviations of the training patients, and Gaussian log-likelihood in "
@@ -245,7 +250,7 @@ def pbcseq_table(runs: DataFrame) -> ReportTable:
     )
     return ReportTable.of(
         "pbcseq", ["model", *columns.values()], rows, caption=caption, missing="-",
-        notes=[*notes, *of_seeds_alone(notes, "patients"), *kept.notes], more=bands(found),
+        notes=[*notes, *p_value_note(notes, "patients"), *kept.notes], more=bands(found),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The layout of torchdiffeq's own implementation, for code that imports from it."""
+"""Modules laid out as in torchdiffeq's `_impl`, for code that imports from there."""
 
 from .adjoint import odeint_adjoint
 from .odeint import odeint, odeint_dense, odeint_event

@@ -14,7 +14,7 @@ from ...gradients import Adjoint
 from ...methods.registry import METHODS
 from ...norms import rms_norm
 from ...solver import Solver
-from .fields import CALLBACKS, norm_of, together
+from .fields import CALLBACKS, combine_callbacks, norm_of
 from .initial_value_problem import InitialValueProblem, shapes_of
 from .methods import method_of
 from .options import make_solver, tolerance
@@ -41,17 +41,17 @@ def odeint_adjoint(
     """Solve with gradients by the adjoint method; see `odeint`.
 
     Args:
-        adjoint_rtol, adjoint_atol, adjoint_method: Of the backward solve; those of the forward
-            solve when None. A sequence of tolerances has one for each of time, state, adjoint and
-            every tensor that needs a gradient.
-        adjoint_options: Options of the backward solve; those of the forward solve but `norm` when
-            None. Its `norm` is a function of the tuple (time, *state, *adjoint, *gradients), or
-            "seminorm", which leaves the gradients out.
+        adjoint_rtol, adjoint_atol, adjoint_method: Tolerances and method of the backward solve;
+            those of the forward solve when None. A sequence of tolerances has one for each of
+            time, state, adjoint and every tensor that needs a gradient.
+        adjoint_options: Options of the backward solve; when None, those of the forward solve
+            except `norm`. Its `norm` is a function of the tuple (time, *state, *adjoint,
+            *gradients), or "seminorm", which leaves the gradients out.
         adjoint_params: Tensors that need gradients; those that `func` holds when None.
 
     Raises:
-        ValueError: Neither a module nor `adjoint_params`; or `options` that cannot be those of
-            another `adjoint_method`.
+        ValueError: `func` is no module and `adjoint_params` is None; or `adjoint_method` differs
+            from `method`, and `options` is given without `adjoint_options`.
 
     Example:
         >>> rate = torch.tensor(0.5, requires_grad=True)
@@ -96,8 +96,8 @@ def odeint_adjoint(
             [p for p in learned if p.requires_grad],
         )
     if METHODS[method_of(adjoint_method)[0]].family == "scipy":
-        # Its methods have their own norm and make their steps independently.
-        plain = Adjoint(seminorm=norm == "seminorm", solver=solver, zeros_for_unread=True)
+        # SciPy's methods have their own norm and step size control.
+        plain = Adjoint(seminorm=norm == "seminorm", solver=solver, materialize_grads=True)
         return problem.solve(plain, parameters)
     options_of_node = {"norm": adjoint_norm(norm, problem)}
     gradient = Adjoint(
@@ -118,7 +118,7 @@ def backward_solver(
     atol: Any,
     learned: Sequence[Tensor],
 ) -> Solver:
-    """The solver of the backward solve, whose fixed steps start again at every output time."""
+    """The solver of the backward solve; fixed steps start again at every output time."""
 
     def grid(constructor: Callable[..., Tensor] | None) -> Tensor:
         back = problem.t.detach().flip(0)
@@ -140,7 +140,7 @@ def backward_solver(
 def backward_tolerance(
     name: str, value: Any, shapes: list[torch.Size], copies: int, learned: Sequence[Tensor]
 ) -> Any:
-    """A tolerance of the state and of the adjoint alike, or one for each part of the two."""
+    """A tolerance for both state and adjoint, or separate ones for each part of the two."""
     parts = [torch.Size(()), *(torch.Size([sum(s.numel() for s in shapes)]),) * 2]
     parts += [p.shape for p in learned]
     if not isinstance(value, list | tuple) or len(value) != len(parts):
@@ -156,7 +156,7 @@ def backward_tolerance(
 def adjoint_norm(
     norm: Callable[[tuple[Tensor, ...]], Any] | str | None, problem: InitialValueProblem
 ) -> Callable[[tuple[Tensor, ...]], Any]:
-    """The norm as a function of the tuple (time, state, adjoint, *gradients), flat if a tuple."""
+    """The norm as a function of (time, state, adjoint, *gradients); tuple states are flattened."""
     leaves, structure = pytree.tree_flatten(problem.y0)
     of_state = norm_of(problem.options.get("norm"), problem.y0) or rms_norm
 
@@ -189,23 +189,23 @@ def norm_of_parts(
     adjoint: Any,
     gradients: tuple[Tensor, ...],
 ) -> Tensor:
-    """A norm of one tuple, called with the errors of a step."""
+    """Apply a norm of one tuple to the errors of a step."""
     y, a = flat(state), flat(adjoint)
-    time = y.new_zeros(()).abs()  # gradients of times are no part of the solve
+    time = y.new_zeros(()).abs()  # gradients of times are not part of the solve
     return torch.as_tensor(norm((time, y, a, *gradients))).abs()
 
 
 def flat(state: Any) -> Tensor:
-    """A state as one tensor: a single one as it is, others flat."""
+    """A state as one tensor: a tensor unchanged, other structures flattened and concatenated."""
     if isinstance(state, Tensor):
         return state
     return torch.cat([leaf.reshape(-1) for leaf in pytree.tree_leaves(state)])
 
 
 def attach(options: dict[str, Any], result: Any) -> None:
-    """Make options `adjoint_options` of the node of the solve, as they are there.
+    """Set `adjoint_options` on the autograd node of the solve, as torchdiffeq does.
 
-    It is the node itself of a single state, and a few nodes behind each tensor of others.
+    For a single tensor this is the node of the result, for other states a few nodes behind it.
     """
     node = pytree.tree_leaves(result)[-1].grad_fn
     while node is not None and not isinstance(getattr(node, "options", None), Adjoint):
@@ -215,8 +215,10 @@ def attach(options: dict[str, Any], result: Any) -> None:
 
 
 def adjoint_callbacks(func: Any, t: Tensor) -> Callable[..., None] | None:
-    """The callbacks of the backward solve, of (t, (time gradient, state, adjoint), dt)."""
-    watch = together([getattr(func, f"{name}_adjoint", None) for name in CALLBACKS], t.dtype)
+    """Callbacks of the backward solve, called with (t, (time gradient, state, adjoint), dt)."""
+    watch = combine_callbacks(
+        [getattr(func, f"{name}_adjoint", None) for name in CALLBACKS], t.dtype
+    )
     if watch is None:
         return None
 

@@ -1,4 +1,4 @@
-"""Errors that are also those which callers of torchdiffeq catch."""
+"""Errors of this package that callers of torchdiffeq catch as well."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ class ArgumentError(ValueError, AssertionError):
 
 
 class DropInSolveError(SolveError, AssertionError):
-    """A solve that did not reach its end, which torchdiffeq finds by an assertion."""
+    """A solve that did not reach its end, which torchdiffeq reports by an assertion."""

@@ -1,4 +1,4 @@
-"""Event functions of any number of components as one event."""
+"""Conversion of event functions with any number of components to a single event."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from torch.utils import _pytree as pytree
 
 from ...events import Event
 
-__all__ = ["MOST_FIXED_STEPS", "MOST_STEPS", "first_component"]
+__all__ = ["MAX_FIXED_STEPS", "MAX_STEPS", "first_component"]
 
-# Steps after which a search gives up, unless max_num_steps is given; that of fixed ones is
-# torchdiffeq's.
-MOST_STEPS, MOST_FIXED_STEPS = 100_000, 20_000
+# Number of steps after which a search gives up, unless max_num_steps is given; the number of fixed
+# steps is that of torchdiffeq.
+MAX_STEPS, MAX_FIXED_STEPS = 100_000, 20_000
 
 
 def first_component(event_fn: Callable[..., Any], y0: Any, t0: Tensor) -> Event:
-    """The event that the first component of `event_fn(t, y)` crosses zero.
+    """The event at which the first of the components of `event_fn(t, y)` crosses zero.
 
-    Components are counted as positive at the start, so that their minimum crosses with the first.
+    Components are multiplied by their initial signs, so that their minimum crosses with the first.
     """
     with torch.no_grad():
-        start = as_number(event_fn(t0.detach().clone(), pytree.tree_map(torch.clone, y0)))
+        start = as_float(event_fn(t0.detach().clone(), pytree.tree_map(torch.clone, y0)))
         signs = torch.where(start < 0, -1.0, 1.0).to(start)
 
     def smallest(t: Tensor, y: Any) -> Tensor:
-        return (as_number(event_fn(t, y)) * signs).min()
+        return (as_float(event_fn(t, y)) * signs).min()
 
     return Event(smallest, at_start=True)
 
 
-def as_number(value: Any) -> Tensor:
-    """The value of an event function as a tensor of floats; a truth value as 1 or -1."""
+def as_float(value: Any) -> Tensor:
+    """The value of an event function as a tensor of floats; booleans become 1 or -1."""
     value = torch.as_tensor(value)
     if value.dtype == torch.bool:
         return torch.where(value, 1.0, -1.0)

@@ -1,4 +1,4 @@
-"""The user's functions in the form that `solve` takes: vector field, callbacks, norms."""
+"""The user's vector field, callbacks and norms in the form that `solve` takes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from ...norms import rms_norm
-from ...vector_field import Adapted
+from ...vector_field import AdaptedField
 
-__all__ = ["callbacks", "fitted", "norm_of", "promoted"]
+__all__ = ["adapt_field", "callbacks", "norm_of", "promote_dtypes"]
 
 CALLBACKS = ("callback_step", "callback_accept_step", "callback_reject_step")
 Callback = Callable[[float, float, Any, bool], None]
 
 
-def promoted(y0: Any) -> Any:
-    """A state whose tensors have one dtype, the one that all of them can be converted to."""
+def promote_dtypes(y0: Any) -> Any:
+    """The state with all tensors converted to their common (promoted) dtype."""
     if isinstance(y0, Tensor):
         return y0
     leaves = [leaf for leaf in pytree.tree_leaves(y0) if isinstance(leaf, Tensor)]
@@ -32,11 +32,11 @@ def promoted(y0: Any) -> Any:
     return pytree.tree_map_only(Tensor, lambda leaf: leaf.to(dtype), y0)
 
 
-def fitted(func: Callable[..., Any], y0: Any, broadcasts: bool) -> Adapted:
-    """The vector field, whose derivatives are made like their states where that loses nothing.
+def adapt_field(func: Callable[..., Any], y0: Any, broadcasts: bool) -> AdaptedField:
+    """The vector field, with derivatives made to fit the state where that loses nothing.
 
-    Derivatives are converted to the dtype of the state, the parts of a tuple reshaped to those of
-    the state where they have as many elements, and broadcast to it if `broadcasts`.
+    They are converted to the dtype of the state. Parts of a tuple are reshaped to those of the
+    state if they have as many elements; a single tensor is broadcast to it if `broadcasts`.
     """
     if isinstance(y0, Tensor):
         fit = _broadcast_like if broadcasts else _like
@@ -44,7 +44,7 @@ def fitted(func: Callable[..., Any], y0: Any, broadcasts: bool) -> Adapted:
         def call(t: Tensor, y: Any) -> Any:
             return fit(func(t, y), y)
 
-        return Adapted(call, func, fit)
+        return AdaptedField(call, func, fit)
     if type(y0) is tuple:
 
         def call(t: Tensor, y: Any) -> Any:
@@ -57,7 +57,7 @@ def fitted(func: Callable[..., Any], y0: Any, broadcasts: bool) -> Adapted:
             dtype = pytree.tree_leaves(y)[0].dtype
             return pytree.tree_map(lambda part: _converted(part, dtype), derivative)
 
-    return Adapted(call, func)
+    return AdaptedField(call, func)
 
 
 def _like(derivative: Any, y: Tensor) -> Any:
@@ -71,14 +71,14 @@ def _broadcast_like(derivative: Any, y: Tensor) -> Any:
     if isinstance(derivative, Tensor) and derivative.shape != y.shape:
         try:
             return derivative.expand(y.shape)
-        except RuntimeError:  # the solver says what is wrong with the shape
+        except RuntimeError:  # the solver reports the wrong shape
             return derivative
     return derivative
 
 
 def _parts_like(derivative: Any, y: tuple[Tensor, ...]) -> Any:
     if not isinstance(derivative, Iterable):
-        return derivative  # the solver says what is wrong with it
+        return derivative  # the solver reports what is wrong
     parts = tuple(derivative)
     if len(parts) != len(y):
         return parts
@@ -100,7 +100,7 @@ def _converted(x: Any, dtype: torch.dtype) -> Any:
 
 
 def norm_of(norm: Callable[[Any], Any] | None, y0: Any) -> Callable[[Any], Tensor] | None:
-    """The norm of the errors of a state, by default the largest of its tensors' norms."""
+    """The error norm of a state; by default the largest of the norms of its tensors."""
     if norm is not None:
         return lambda state: torch.as_tensor(norm(state)).abs()
     return None if isinstance(y0, Tensor) else largest_rms
@@ -118,8 +118,8 @@ def callbacks(
     """The callbacks of the vector field as one function of (t, h, state, accepted).
 
     Args:
-        supported: Names of those that the method calls; others are warned of.
-        dtype: Of the times that they are called with.
+        supported: Names of those that the method calls; there is a warning for others.
+        dtype: Dtype of the times that they are called with.
     """
     functions = [getattr(func, name, None) for name in CALLBACKS]
     if not any(functions):
@@ -128,13 +128,15 @@ def callbacks(
     unsupported = [name for name in CALLBACKS if found[name] and name not in supported]
     if unsupported:
         warnings.warn(f"method {method!r} does not call {', '.join(unsupported)}", stacklevel=4)
-    return together([found[name] if name in supported else None for name in CALLBACKS], dtype)
+    return combine_callbacks(
+        [found[name] if name in supported else None for name in CALLBACKS], dtype
+    )
 
 
-def together(
+def combine_callbacks(
     functions: Sequence[Callable[..., Any] | None], dtype: torch.dtype
 ) -> Callback | None:
-    """Functions in the place of `CALLBACKS` as one; None when there are none."""
+    """Functions in the order of `CALLBACKS` as one; None when there are none."""
     on_step, on_accept, on_reject = functions
     if on_step is None and on_accept is None and on_reject is None:
         return None

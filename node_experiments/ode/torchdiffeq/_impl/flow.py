@@ -1,7 +1,7 @@
-"""The solution as a differentiable function of the times that it is asked for.
+"""The solution as a differentiable function of its output times.
 
 Moving an output time moves the output along the vector field, and moving the start moves the
-initial state against it. With d the displacement, which is 0 but needs a gradient, a state is
+initial state against it. With a displacement d, which is 0 but needs a gradient, a state is
 
     y + s f d + (s f_t + f_y f) d^2 / 2,    s = 1 at an output and -1 at the start,
 
@@ -17,24 +17,25 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-__all__ = ["move_outputs", "move_start", "moved"]
+__all__ = ["move_in_time", "move_outputs", "move_start"]
 
 
 def move_start(func: Callable[..., Any], y0: Any, t: Tensor) -> Any:
     """The initial state as a function of the first of the times `t`."""
-    return moved(func, t[0], y0, -1.0)
+    return move_in_time(func, t[0], y0, -1.0)
 
 
 def move_outputs(func: Callable[..., Any], y0: Any, t: Tensor, ys: Any) -> Any:
     """The outputs as functions of their times; `y0` is the first of them."""
     later = [
-        moved(func, t[i], pytree.tree_map(lambda leaf, i=i: leaf[i], ys)) for i in range(1, len(t))
+        move_in_time(func, t[i], pytree.tree_map(lambda leaf, i=i: leaf[i], ys))
+        for i in range(1, len(t))
     ]
     return pytree.tree_map(lambda *leaves: torch.stack(leaves), y0, *later)
 
 
-def moved(func: Callable[..., Any], t: Tensor, y: Any, sign: float = 1.0) -> Any:
-    """The state y at t as a function of t, 0-d, for first and second derivatives."""
+def move_in_time(func: Callable[..., Any], t: Tensor, y: Any, sign: float = 1.0) -> Any:
+    """The state y at t as a function of t, 0-d, with first and second derivatives."""
     leaves, spec = pytree.tree_flatten(y)
     real = leaves[0].real.dtype if leaves[0].is_complex() else leaves[0].dtype
     time = t.detach().to(dtype=real, device=leaves[0].device)
@@ -49,7 +50,7 @@ def moved(func: Callable[..., Any], t: Tensor, y: Any, sign: float = 1.0) -> Any
 
 
 class Curvature(torch.autograd.Function):
-    """The term in d^2: its value is 0, and it is computed for second derivatives only."""
+    """The term in d^2; its value is 0, and only second derivatives compute anything for it."""
 
     @staticmethod
     def forward(
@@ -81,7 +82,7 @@ def second_rate(
     leaves: Sequence[Tensor],
     grads: Sequence[Tensor],
 ) -> Tensor:
-    """The inner product of `grads` with s f_t + f_y f, in the graph."""
+    """The inner product of `grads` with s f_t + f_y f, with a graph."""
     at = time.detach().requires_grad_()
     states = [x.view_as(x) if x.requires_grad else x.detach().requires_grad_() for x in leaves]
     derivative = field(at, *states)

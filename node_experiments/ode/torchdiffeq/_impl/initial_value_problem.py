@@ -18,8 +18,8 @@ from ...methods.registry import METHODS
 from ...solution import Solution, SolveError
 from ...solve import solve
 from .errors import ArgumentError, DropInSolveError
-from .events import MOST_FIXED_STEPS, MOST_STEPS, first_component
-from .fields import CALLBACKS, callbacks, fitted, norm_of, promoted
+from .events import MAX_FIXED_STEPS, MAX_STEPS, first_component
+from .fields import CALLBACKS, adapt_field, callbacks, norm_of, promote_dtypes
 from .flow import move_outputs, move_start
 from .methods import method_of
 from .options import default_solver, make_solver, tolerance
@@ -28,11 +28,11 @@ __all__ = ["InitialValueProblem", "shapes_of"]
 
 
 class InitialValueProblem:
-    """The arguments of `odeint`, checked.
+    """The validated arguments of `odeint`.
 
     Attributes:
         fixed: Whether the method takes fixed steps.
-        solver: The solver that method, tolerances and options mean.
+        solver: The solver described by method, tolerances and options.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class InitialValueProblem:
         times = check_times(t)
         if event_fn is not None and len(times) != 2:
             raise ValueError(f"with event_fn, t must have 2 times; found {len(times)}")
-        self.func, self.y0, self.t = func, promoted(y0), t
+        self.func, self.y0, self.t = func, promote_dtypes(y0), t
         self.options = dict(options or {})
         self.method = method or "dopri5"
         self.name, self.fixed = method_of(method)
@@ -69,7 +69,7 @@ class InitialValueProblem:
                 to_event=event_fn is not None,
             )
             if isinstance(self.y0, Tensor) and not by_number:
-                # Tolerances of components stand in the order of the axes.
+                # Tolerances of components are in the order of the axes.
                 self.y0 = self.y0.contiguous()
         self.is_scipy = METHODS[self.solver.method].family == "scipy"
 
@@ -77,7 +77,7 @@ class InitialValueProblem:
         """Ends of fixed steps: the times, or those of the option `grid_constructor`.
 
         Raises:
-            ArgumentError: Another grid than one from the first time to the last.
+            ArgumentError: The grid does not go from the first time to the last.
         """
         if constructor is None:
             return self.t
@@ -95,7 +95,7 @@ class InitialValueProblem:
         func, y0, t = self.func, self.y0, self.t
         if self._event_fn is None and (self._number == 1 or is_empty(y0)):
             return self._without_steps()
-        field = fitted(func, y0, broadcasts=self.fixed)
+        field = adapt_field(func, y0, broadcasts=self.fixed)
         norm = None if self.is_scipy else norm_of(self.options.get("norm"), y0)
         supported = () if self.is_scipy else CALLBACKS[:1] if self.fixed else CALLBACKS
         dtype = t.dtype if self.fixed else torch.float64
@@ -107,22 +107,22 @@ class InitialValueProblem:
         if backprop and self.is_scipy:
             return self._solve_without_gradients(field, arguments)
         if not (backprop and t.requires_grad and torch.is_grad_enabled()):
-            return raising(solve, field, y0, t, self.solver, gradient, **arguments).ys
+            return solve_or_assert(field, y0, t, self.solver, gradient, **arguments).ys
         start = move_start(field, y0, t)
-        solution = raising(solve, field, start, t.detach(), self.solver, gradient, **arguments)
+        solution = solve_or_assert(field, start, t.detach(), self.solver, gradient, **arguments)
         return move_outputs(field, y0, t, solution.ys)
 
     def _without_steps(self) -> Any:
-        """Outputs of a single time, or of a state without elements."""
+        """Outputs for a single time, or for a state without elements."""
         if self._number == 1:
             return pytree.tree_map(lambda y: y.unsqueeze(0), self.y0)
-        field = fitted(self.func, self.y0, broadcasts=True)
+        field = adapt_field(self.func, self.y0, broadcasts=True)
         f = field(self.t[0], self.y0)
         count = self._number - 1
         return pytree.tree_map(lambda y, f: torch.stack([y, *[y + f] * count]), self.y0, f)
 
     def _solve_without_gradients(self, field: Any, arguments: dict[str, Any]) -> Any:
-        """Methods of SciPy record no graph."""
+        """Solve by a method of SciPy, which records no graph."""
         tensors = [*pytree.tree_leaves(self.y0), self.t]
         if isinstance(self.func, torch.nn.Module):
             tensors += self.func.parameters()
@@ -133,14 +133,14 @@ class InitialValueProblem:
                 stacklevel=4,
             )
         with torch.no_grad():
-            return raising(solve, field, self.y0, self.t, self.solver, "adjoint", **arguments).ys
+            return solve_or_assert(field, self.y0, self.t, self.solver, "adjoint", **arguments).ys
 
     def _solve_to_event(
         self, field: Any, gradient: Gradient | str, arguments: dict[str, Any]
     ) -> Any:
         assert self._event_fn is not None
         t, solver = self.t, self.solver
-        limit = MOST_FIXED_STEPS if self.fixed else MOST_STEPS
+        limit = MAX_FIXED_STEPS if self.fixed else MAX_STEPS
         limit = solver.max_steps_between_outputs or limit
         solver = replace(solver, max_steps=limit, max_steps_between_outputs=None)
         end = torch.copysign(t.detach().new_tensor(math.inf), t[1].detach() - t[0].detach())
@@ -148,17 +148,17 @@ class InitialValueProblem:
         if gradient == "backprop" and t.requires_grad and torch.is_grad_enabled():
             y0, until = move_start(field, y0, t), until.detach()
         event = first_component(self._event_fn, y0, t[0])
-        solution = raising(solve, field, y0, until, solver, gradient, events=[event], **arguments)
+        solution = solve_or_assert(field, y0, until, solver, gradient, events=[event], **arguments)
         ends = pytree.tree_map(lambda ys: torch.stack([ys[0], ys[-1]]), solution.ys)
         return solution.ts[-1].to(t.dtype), ends
 
 
 def check_times(t: Any) -> list[float]:
-    """The times as host floats; rejects what torchdiffeq's assertions do.
+    """The times as host floats; rejects what torchdiffeq's assertions reject.
 
     Raises:
-        TypeError: Times that are no floats.
-        ArgumentError: No tensor, another shape, or times that are not strictly monotonic.
+        TypeError: The times are not floats.
+        ArgumentError: Not a tensor, a wrong shape, or times that are not strictly monotonic.
     """
     if not isinstance(t, Tensor):
         raise ArgumentError(f"t must be a tensor of shape (time,); found {type(t).__name__}")
@@ -179,7 +179,7 @@ def check_times(t: Any) -> list[float]:
 
 
 def shapes_of(y0: Any) -> tuple[list[torch.Size], int]:
-    """Shapes of the tensors of a state, and the real numbers of each of their elements."""
+    """Shapes of the tensors of a state, and the number of real numbers per element."""
     if isinstance(y0, Tensor):
         return [y0.shape], 1 + y0.is_complex()
     leaves = [leaf for leaf in pytree.tree_leaves(y0) if isinstance(leaf, Tensor)]
@@ -195,10 +195,10 @@ def is_empty(y0: Any) -> bool:
     return bool(leaves) and not any(leaf.numel() for leaf in leaves)
 
 
-def raising(solver: Callable[..., Solution], *args: Any, **kwargs: Any) -> Solution:
-    """`solve`, whose errors are also the assertions of torchdiffeq."""
+def solve_or_assert(*args: Any, **kwargs: Any) -> Solution:
+    """Call `solve`; its errors are also assertion errors, as those of torchdiffeq."""
     try:
-        return solver(*args, **kwargs)
+        return solve(*args, **kwargs)
     except SolveError as error:
         solution = error.solution
         solution.message = solution.message.replace("solver.max_steps", "options['max_num_steps']")

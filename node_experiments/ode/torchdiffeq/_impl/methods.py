@@ -1,4 +1,4 @@
-"""torchdiffeq's names of methods and the options that each of them takes."""
+"""torchdiffeq's method names, and the options that each method takes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ...methods.registry import METHODS
 
 __all__ = ["SCIPY_SOLVERS", "SOLVERS", "method_of", "options_of"]
 
-# Names that mean something else there than here; all others mean the same.
+# torchdiffeq's names -> this package's, whose other methods keep their names.
 SOLVERS = {
     "dopri8": "dopri8",
     "dopri5": "dopri5",
@@ -54,7 +54,7 @@ _SCIPY_OPTIONS = {"solver", "min_step", "max_step", "norm", "grid_points", "eps"
 
 
 def method_of(name: str | None) -> tuple[str, bool]:
-    """This package's method of torchdiffeq's name, and whether it takes fixed steps there.
+    """This package's method for a name of torchdiffeq, and whether it takes fixed steps there.
 
     Raises:
         ValueError: An unknown name.

@@ -1,4 +1,4 @@
-"""`odeint` and what is built on it."""
+"""`odeint`, `odeint_dense` and `odeint_event`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ...solve import solve
-from .fields import fitted, norm_of, promoted
-from .flow import moved
+from .fields import adapt_field, norm_of, promote_dtypes
+from .flow import move_in_time
 from .initial_value_problem import InitialValueProblem
 from .methods import SOLVERS
 
@@ -37,9 +37,9 @@ def odeint(
         rtol, atol: Tolerances of the local error: a number, a tensor that broadcasts to the
             state, or a sequence with one of these for each tensor of the state.
         method: A name of torchdiffeq or of this package; `dopri5` when None.
-        options: Options of the method; those that it does not use are warned of.
+        options: Options of the method; there is a warning for those that it does not use.
         event_fn: Function of (t, y) with one or more components. The solve ends where one of them
-            crosses zero; of `t`, shape `(2,)`, the second entry then only gives the direction.
+            crosses zero; `t` then has shape `(2,)`, and its second entry only gives the direction.
 
     Returns:
         The states at `t`, each tensor with a leading axis `(time,)`; with `event_fn` the time of
@@ -47,7 +47,7 @@ def odeint(
 
     Raises:
         ValueError: Arguments that are wrong or do not fit together.
-        SolveError: The solve did not reach its end, or no event came.
+        SolveError: The solve did not reach its end, or no event occurred.
 
     Example:
         >>> y0, t = torch.ones(1), torch.tensor([0.0, 1.0])
@@ -73,7 +73,7 @@ def odeint_dense(
 
     Returns:
         A function that maps times of any shape to states, whose axes come after those of the
-        times. It has gradients with respect to everything that `odeint` has, and to a 0-d time.
+        times. It is differentiable with respect to all that `odeint` is, and to a 0-d time.
 
     Raises:
         ValueError: Arguments that are wrong or do not fit together.
@@ -89,10 +89,10 @@ def odeint_dense(
     ends = [torch.as_tensor(end, dtype=torch.float64).detach().cpu() for end in (t0, t1)]
     t = torch.stack([end.reshape(()) for end in ends])
     problem = InitialValueProblem(func, y0, t, rtol, atol, method, options, None)
-    field = fitted(func, promoted(y0), problem.fixed)
+    field = adapt_field(func, promote_dtypes(y0), problem.fixed)
     solution = solve(
         field,
-        promoted(y0),
+        promote_dtypes(y0),
         t,
         problem.solver,
         "backprop",
@@ -105,7 +105,7 @@ def odeint_dense(
     def evaluate(t: Tensor | float) -> Any:
         y = interpolant(t)
         if isinstance(t, Tensor) and t.requires_grad and t.dim() == 0:
-            return moved(field, t, y)
+            return move_in_time(field, t, y)
         return y
 
     return evaluate
@@ -124,7 +124,7 @@ def odeint_event(
     """Solve until a component of `event_fn(t, y)` is zero, with gradients of time and state.
 
     Args:
-        t0: The start, of any shape with one element.
+        t0: The initial time, of any shape with one element.
         reverse_time: Solve towards smaller times.
         odeint_interface: `odeint` or `odeint_adjoint`, to which `kwargs` are passed.
 
@@ -134,7 +134,7 @@ def odeint_event(
 
     Raises:
         ValueError: Arguments that are wrong or do not fit together.
-        SolveError: No event came.
+        SolveError: No event occurred.
 
     Example:
         >>> def half(t, y):

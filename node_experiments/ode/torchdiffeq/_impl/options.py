@@ -1,4 +1,4 @@
-"""torchdiffeq's options as a `Solver`."""
+"""Conversion of torchdiffeq's options to a `Solver`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NUMBERS = {
     "max_step": "max_step",
 }
 UNLIMITED = 2**31 - 1
-ADAMS_ORDER = 4  # of the fixed-step Adams methods, here; there it is the lowest
+ADAMS_ORDER = 4  # of the fixed-step Adams methods here; the lowest order in torchdiffeq
 
 
 def make_solver(
@@ -37,14 +37,14 @@ def make_solver(
     grid: Callable[[Callable[..., Tensor] | None], Tensor],
     to_event: bool = False,
 ) -> Solver:
-    """The solver that torchdiffeq's method name and options mean.
+    """The solver described by torchdiffeq's method name and options.
 
     Args:
         grid: Maps the option `grid_constructor`, or None, to the times of all fixed steps.
-        to_event: Whether an event ends the solve, and no last time is known.
+        to_event: Whether an event ends the solve, at a time that is not known.
 
     Raises:
-        ValueError: A method, an option's value, or a combination that is not allowed.
+        ValueError: An invalid method, value of an option, or combination of options.
     """
     name, fixed = method_of(method)
     known = options_of(name, fixed)
@@ -65,7 +65,7 @@ def make_solver(
         if name != "scipy_lsoda" and chosen.pop("min_step", 0.0) > 0:
             kind = options.get("solver")
             warnings.warn(f"SciPy's {kind} has no min_step, which is left out", stacklevel=4)
-        return checked_once(name, rtol=rtol, atol=atol, max_steps=UNLIMITED, **chosen)
+        return cached_solver(name, rtol=rtol, atol=atol, max_steps=UNLIMITED, **chosen)
     if options.get("compile"):
         chosen["compile"] = True
     if "max_order" in options:
@@ -83,7 +83,7 @@ def make_solver(
         for key in ("step_t", "jump_t"):
             if key in options:
                 chosen[key] = tuple(torch.as_tensor(options[key]).double().reshape(-1).tolist())
-    return checked_once(name, rtol=rtol, atol=atol, **chosen)
+    return cached_solver(name, rtol=rtol, atol=atol, **chosen)
 
 
 @lru_cache(maxsize=64)
@@ -94,15 +94,15 @@ def default_solver(method: str | None, rtol: float, atol: float, *times: float) 
 
 
 @lru_cache(maxsize=64)
-def checked_once(name: str, **chosen: Any) -> Solver:
-    """The solver; programs solve many times with the same one, and checking it takes a while."""
+def cached_solver(name: str, **chosen: Any) -> Solver:
+    """The solver, cached: programs solve many times with the same one, and validation is slow."""
     return Solver(name, **chosen)
 
 
 def _fixed_steps(
     options: dict[str, Any], grid: Callable[[Callable[..., Tensor] | None], Tensor], to_event: bool
 ) -> dict[str, Any]:
-    """The steps, and how values between them are found."""
+    """Settings of the steps and of the interpolation between them."""
     step_size, constructor = options.get("step_size"), options.get("grid_constructor")
     interp = options.get("interp", "linear")
     if interp not in ("linear", "cubic"):
@@ -129,7 +129,7 @@ def _scipy_method(kind: str) -> str:
 
 
 def _adams(name: str, max_order: int) -> tuple[str, dict[str, int]]:
-    """The method and its highest order: below 4 torchdiffeq's Adams methods are its `rk4`."""
+    """The method and its highest order; below 4, torchdiffeq's Adams methods are its `rk4`."""
     if name == "adams":
         return name, {"max_order": min(max_order, METHODS[name].order)}
     if max_order < ADAMS_ORDER:
@@ -145,10 +145,10 @@ def tolerance(name: str, value: Any, parts: Sequence[torch.Size], copies: int) -
         value: A number; a tensor that broadcasts to a state of one part; or a sequence with a
             number or a tensor for each part.
         parts: Shapes of the parts.
-        copies: Real numbers of each component, 2 for complex states.
+        copies: Real numbers per component, 2 for complex states.
 
     Raises:
-        ArgumentError: A sequence of another length, or a tensor of another shape.
+        ArgumentError: A sequence of a wrong length, or a tensor of a wrong shape.
     """
     if isinstance(value, float):
         return value

@@ -1,4 +1,4 @@
-"""Signs that one column holds the values of several variables, or of several units."""
+"""Warnings about a column that seems to hold several variables, or values in several units."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from ...config.checks import some_of
+from ...config.checks import first_names
 from ...data.table_file import TableFile
-from .table_cells import parsed, text_of
+from .table_cells import parse_numbers, text_of
 from .table_format import Columns, TableFormat
 from .time_forms import like_dates
 
@@ -24,21 +24,21 @@ log = logging.getLogger(__name__)
 UNITS = re.compile(r"(.*[ _])?units?|(value)?uom|unit_?of_?measure|einheit", re.IGNORECASE)
 VALUES = re.compile(r".*(result|value|valuenum|wert|ergebnis|reading|measure).*", re.IGNORECASE)
 IDS = re.compile(r"(?i:(.*[\W_])?(id|code|key))|.*[a-z](ID|Id|Code)")
-ROWS = 20_000
-MOST = 50  # words, or numbers that are names
-SCALE = 3  # times as large is one variable as another
-ENOUGH = 5  # values of a variable, of which its range is known
+MAX_ROWS = 20_000
+MAX_DISTINCT = 50  # distinct words, or numbers used as names
+SCALE = 3  # smallest ratio between the values of two variables
+MIN_VALUES = 5  # fewest values of a variable that show its range
 
 
 def warn_of_units(table: TableFile, form: TableFormat, columns: Columns) -> None:
-    """Warn of a variable of a long table whose values have several units."""
+    """Warn about variables of a long table whose values have several units."""
     variable = form.variable_column or "variable"
     for name in columns.ignored:
         if not UNITS.fullmatch(name) or list(table.rows.columns).count(name) > 1:
             continue
-        units, named = text_of(table.rows[name]), text_of(table.rows[variable])
+        units, variables = text_of(table.rows[name]), text_of(table.rows[variable])
         for feature in columns.features:
-            of_feature = sorted(set(units[named == feature]) - {""})
+            of_feature = sorted(set(units[variables == feature]) - {""})
             if len(of_feature) > 1:
                 log.warning(
                     "%s: the values of %r have several units (%r: %s), and are read as if they "
@@ -46,33 +46,36 @@ def warn_of_units(table: TableFile, form: TableFormat, columns: Columns) -> None
                     table.source,
                     feature,
                     name,
-                    some_of(of_feature),
+                    first_names(of_feature),
                 )
 
 
 def warn_of_long_table(table: TableFile, form: TableFormat, columns: Columns) -> None:
-    """Warn of columns that say what the numbers of another one are of, by the first rows."""
-    table = replace(table, rows=table.rows.head(ROWS))
-    names = several_words(table, form, columns)
-    tells = [name for name in names if not UNITS.fullmatch(name)]
+    """Warn about columns that seem to name the variable of another column's numbers.
+
+    Only the first rows are checked.
+    """
+    table = replace(table, rows=table.rows.head(MAX_ROWS))
+    names = changing_word_columns(table, form, columns)
+    not_units = [name for name in names if not UNITS.fullmatch(name)]
     if len(columns.features) == 1:
-        for name in tells or names:
+        for name in not_units or names:
             log.warning(
-                "%s: %r has several words in each series, and %r is the only feature; if they say "
-                "what its numbers are of, as in a long table, %s",
+                "%s: %r has several words in each series, and %r is the only feature; if they "
+                "name the variable of each of its numbers, as in a long table, %s",
                 table.source,
                 name,
                 columns.features[0],
                 settings_of(name, columns.features[0]),
             )
     else:
-        warn_of_scales(table, form, columns, tells, names)
+        warn_of_scales(table, form, columns, not_units, names)
     for name in columns.features:
         others = [other for other in columns.features if other != name]
-        if IDS.fullmatch(name) and others and are_names(table, form, name):
+        if IDS.fullmatch(name) and others and are_identifiers(table, form, name):
             log.warning(
-                "%s: the numbers of %r seem to be names, which change within series; if they say "
-                "what the values of %r are of, as in a long table, %s; else name the features "
+                "%s: the numbers of %r seem to be names, which change within series; if they name "
+                "the variable of each value of %r, as in a long table, %s; else name the features "
                 "with dataset.value_columns",
                 table.source,
                 name,
@@ -85,17 +88,19 @@ def warn_of_scales(
     table: TableFile,
     form: TableFormat,
     columns: Columns,
-    tells: Sequence[str],
+    not_units: Sequence[str],
     names: Sequence[str],
 ) -> None:
-    """Warn of a feature whose scale differs by the words of another column, or of units."""
-    for name in tells:
+    """Warn about a feature whose scale depends on the words of another column, or about units."""
+    for name in not_units:
         words = text_of(table.rows[name])
-        differ = [f for f in columns.features if scales_differ(parsed(table, f, form)[0], words)]
+        differ = [
+            f for f in columns.features if scales_differ(parse_numbers(table, f, form)[0], words)
+        ]
         if differ:
             log.warning(
-                "%s: the scale of %r differs by the words of %r; if these say what the numbers "
-                "are of, as in a long table, %s",
+                "%s: the scale of %r depends on the words of %r; if these name the variable of "
+                "each number, as in a long table, %s",
                 table.source,
                 value_of(differ),
                 name,
@@ -103,12 +108,12 @@ def warn_of_scales(
             )
             return
     for name in names:
-        if name not in tells:
+        if name not in not_units:
             log.warning(
                 "%s: %r changes within series, and the values of a feature are read as if they "
-                "had one unit; if another column says what they are of, as in a long table, name "
-                "it with dataset.variable_column, and theirs with dataset.value_column; else "
-                "convert them",
+                "had one unit; if another column names the variable of each value, as in a long "
+                "table, set dataset.variable_column to it, and dataset.value_column to that of "
+                "the values; else convert them",
                 table.source,
                 name,
             )
@@ -122,21 +127,21 @@ def settings_of(variable: str, value: str) -> str:
 
 
 def value_of(names: Sequence[str]) -> str:
-    """The column that is likeliest the one of values."""
+    """The column that most likely holds the values."""
     return next((name for name in names if VALUES.fullmatch(name)), names[0])
 
 
-def several_words(table: TableFile, form: TableFormat, columns: Columns) -> list[str]:
-    """Columns of a few words, no dates, that change within series."""
+def changing_word_columns(table: TableFile, form: TableFormat, columns: Columns) -> list[str]:
+    """Columns of a few distinct words (not dates) that change within series."""
     names = [str(name) for name in table.rows.columns]
     series, found = text_of(table.rows[form.series_column]), []
     for name in columns.ignored:
         if names.count(name) > 1 or name == form.label_column:
             continue
         words = text_of(table.rows[name])
-        few = 2 <= words.nunique() <= min(MOST, len(words) / 3)
-        several = few and words.groupby(series).nunique().median() >= 2
-        if several and not like_dates(words):
+        few = 2 <= words.nunique() <= min(MAX_DISTINCT, len(words) / 3)
+        changes = few and words.groupby(series).nunique().median() >= 2
+        if changes and not like_dates(words):
             found.append(name)
     return found
 
@@ -152,17 +157,17 @@ def scales_differ(values: pd.Series, words: pd.Series) -> bool:
     """
     groups = values.abs().groupby(words)
     of_words = pd.DataFrame({"low": groups.min(), "high": groups.max(), "count": groups.count()})
-    known = of_words[of_words["count"] >= ENOUGH]
+    known = of_words[of_words["count"] >= MIN_VALUES]
     if len(known) < 2:
         return False
     low = float(known["low"].max())
     return low > SCALE * float(known["high"].min()) and bool(np.isfinite(low))
 
 
-def are_names(table: TableFile, form: TableFormat, name: str) -> bool:
-    """Whether a column has a few whole numbers, several of them in most series."""
-    numbers, _ = parsed(table, name, form)
-    if (numbers.dropna() % 1 != 0).any() or not 2 <= numbers.nunique() <= MOST:
+def are_identifiers(table: TableFile, form: TableFormat, name: str) -> bool:
+    """Whether a column has only a few distinct whole numbers, and several in most series."""
+    numbers, _ = parse_numbers(table, name, form)
+    if (numbers.dropna() % 1 != 0).any() or not 2 <= numbers.nunique() <= MAX_DISTINCT:
         return False
     series = text_of(table.rows[form.series_column])
     return bool(numbers.groupby(series).nunique().median() >= 2)
