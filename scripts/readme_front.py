@@ -21,7 +21,7 @@ GALLERY = {
     "pendulum/figures/swing_up.gif": "learned dynamics, and a swing-up planned with them",
     "learn_physics/figures/training.gif": "acceleration and bounce, learned as networks",
     "stiff_kinetics/figures/kinetics.png": "rate constants, learned through an implicit solver",
-    "lotka_volterra_hare_lynx/figures/populations.png": "hares and lynx: 14 years fitted, 7 extrapolated",
+    "lotka_volterra_hare_lynx/figures/populations.png": "14 years fitted, 7 extrapolated",
     "two_moons_flow_matching/figures/flow.gif": "flow matching from noise to data",
     "mnist_flow_matching/figures/samples.gif": "digits from noise, by flow matching",
     "anode_spheres/flows.png": "what an ODE cannot do without augmentation",

@@ -158,9 +158,9 @@ def performance(report: dict[str, Any]) -> str:
         *table(report, TRAINING, "ms, forward and backward"),
         "",
         *([*table(report, FORWARD, "ms, forward only"), ""] if forward else []),
-        f"{conditions(report)}. Load average {report['machine']['load_average']:.1f}. The method is "
-        "`dopri5` at tolerance 1e-3 unless stated otherwise; all contenders of a row compute the "
-        "same function with the same parameters. *Ours* is the fastest of our exact gradient "
+        f"{conditions(report)}. Load average {report['machine']['load_average']:.1f}. The method "
+        "is `dopri5` at tolerance 1e-3 unless stated otherwise; all contenders of a row compute "
+        "the same function with the same parameters. *Ours* is the fastest of our exact gradient "
         "methods, *ours, compiled* is `gradient=backprop trainer.compile=true`"
         f"{warm_up(report)}. Peers have the layers of their examples; *with our layers* shows "
         "what the solver alone gains. A dash means that a contender cannot do it (torchode has no "
@@ -170,8 +170,8 @@ def performance(report: dict[str, Any]) -> str:
         "",
         *errors(report),
         "",
-        "Errors are relative to a tight solve in double precision. Backpropagation replays recorded "
-        "operations in its backward pass, so no evaluations are counted there.",
+        "Errors are relative to a tight solve in double precision. Backpropagation replays "
+        "recorded operations in its backward pass, so no evaluations are counted there.",
     ]
     alone = [report["rows"][name] for name in ("overhead", "start") if name in report["rows"]]
     if alone:

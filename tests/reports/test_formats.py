@@ -58,7 +58,7 @@ KNOWN = {
     "table5": ("extrapolation, published", 2.231),
     "auc": ("AUC, published", 0.833),
     "storms": ("24 h", 272),
-    "storm_births": ("nats a season", 5.40),
+    "storm_births": ("nats per season", 5.40),
     "mimic_demo": ("all", 0.90),
     "pbcseq": ("MSE", 0.759),
     "remifentanil": ("RMS percentage error", 46.4),

@@ -74,11 +74,11 @@ def describe_budget(done: Sequence[Record]) -> str:
         f"schedule {config['scheduler.name']}, weight decay "
         f"{show(config['optimizer.weight_decay'])}, {describe_augmentation(own)}; "
         f"seed {', '.join(map(str, seeds))}. The error is that of the "
-        "weights after the last epoch on the test images, which chose nothing; ± is the sample "
-        "standard deviation over seeds. "
-        "Saved are the bytes that autograd keeps between the passes of one batch; evaluations are "
-        "those of the forward + backward solve, seconds those of the fastest epoch of the first "
-        f"seed. Run on: {'; '.join(machines)}."
+        "weights after the last epoch on the test images, on which no choice was based; ± is the "
+        "sample standard deviation over seeds. *Saved* are the bytes that autograd keeps between "
+        "the forward and the backward pass of one batch, evaluations are those of the forward + "
+        "backward solve, and seconds those of the fastest epoch of the first seed. Hardware: "
+        f"{'; '.join(machines)}."
     )
 
 

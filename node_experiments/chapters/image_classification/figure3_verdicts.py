@@ -84,12 +84,12 @@ def verdict_error(measured: Measured) -> str:
     verdict = "holds" if holds else "holds in part" if min(slopes) > 0 else "does not hold"
     how = f"with exceptions ({', '.join(exceptions)})" if exceptions else "every time"
     text = (
-        f"{verdict}.** It fell {how} as the tolerance did: {'; '.join(statements)}. It holds "
-        f"where the error never rises and is within {MAX_ERROR_IN_TOLERANCES:g} tolerances."
+        f"{verdict}.** It fell {how} as the tolerance did: {'; '.join(statements)}. Criterion: "
+        f"the error never rises and is within {MAX_ERROR_IN_TOLERANCES:g} tolerances."
     )
     if left_out:
         text += (
-            f" Left out, for the error is below {ABOVE_REFERENCE:g} times the reference's own: "
+            f" Left out, because the error is below {ABOVE_REFERENCE:g} times the reference's: "
             f"{', '.join(left_out)}."
         )
     return text
@@ -109,8 +109,8 @@ def verdict_time(measured: Measured) -> str:
     low, high = POWER_RANGE
     verdict = "holds" if all(low <= power <= high for power in powers) else "does not hold"
     return (
-        f"{verdict}.** Fitted powers of the evaluations: {'; '.join(statements)}. It holds from "
-        f"{low} to {high}."
+        f"{verdict}.** Fitted powers of the evaluations: {'; '.join(statements)}. Criterion: "
+        f"a power from {low} to {high}."
     )
 
 
@@ -131,7 +131,7 @@ def verdict_backward(measured: Measured) -> str:
     verdict = claim_verdict(sum(holds), len(holds))
     return (
         f"{verdict}.** Backward over forward, median and range over the tolerances: "
-        f"{'; '.join(statements)}. It holds for a median from {low} to {high}."
+        f"{'; '.join(statements)}. Criterion: a median from {low} to {high}."
     )
 
 
@@ -151,7 +151,7 @@ def verdict_epochs(measured: Measured) -> str:
     return (
         f"{verdict}.** {first['forward']:.1f} per solve in epoch {first['epoch']:g}, "
         f"{last['forward']:.1f} in epoch {last['epoch']:g}; most in epoch {highest['epoch']:g} "
-        f"({highest['forward']:.1f}). It holds for a growth of more than {MIN_GROWTH:.0%}."
+        f"({highest['forward']:.1f}). Criterion: growth of more than {MIN_GROWTH:.0%}."
     )
 
 

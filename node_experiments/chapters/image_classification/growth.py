@@ -113,8 +113,9 @@ def growth_table(growth: dict[str, Growth]) -> ReportTable:
         ],
         rows,
         caption=f"Growth with depth, of the feature block alone on {images} images: L blocks, or "
-        "L̃ evaluations of a forward solve whose tolerance is lowered; exponents are slopes of "
-        "log-log fits, seconds those of one thread (`python scripts/measure_complexity.py`).",
+        "L̃ evaluations of a forward solve with lower and lower tolerances. Exponents are slopes "
+        "of log-log fits; seconds are those of one thread "
+        "(`python scripts/measure_complexity.py`).",
     )
 
 

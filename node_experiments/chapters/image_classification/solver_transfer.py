@@ -38,10 +38,10 @@ ORIGIN = ("trained.config_hash", "trained.solver.method", "config.solver.method"
 INTRO = (
     "Test error in % of networks (columns, by the solver that each was trained with) under other "
     "solvers (rows); in bold the solver of the training. Each network is compared with itself "
-    "under the finest solver tested: of at least the order, with steps no larger, or of a smaller"
-    " tolerance where its own is adaptive. It is called a discretisation where that changes its "
-    "error by more than two standard errors, of the choice of the test images; they are paired, "
-    "image by image, unless marked."
+    "under the finest solver tested, which has at least the same order and steps no larger, or a "
+    "smaller tolerance if the network's solver is adaptive. It is called a discretisation if this "
+    "changes its error by more than two standard errors of sampling the test images (paired, "
+    "image by image, unless marked)."
 )
 
 

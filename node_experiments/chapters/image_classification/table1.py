@@ -161,9 +161,9 @@ def verdicts(rows: Section) -> list[str]:
         for row, (change, noise) in found.items()
     ]
     notes = [
-        "The ODE-Net's error less that of each other network, in points ± two standard errors by "
-        f"the choice of {images:,} test images: {'; '.join(lines)}. Few seeds: what another start "
-        "would change is not in it."
+        "The ODE-Net's error minus that of each other network, in percentage points ± two "
+        f"standard errors of sampling {images:,} test images: {'; '.join(lines)}. "
+        "These errors do not include the differences between trainings."
     ]
     resnet = next((row for row in found if row.experiment == "mnist_resnet"), None)
     if resnet is not None:

@@ -67,9 +67,9 @@ ERRORS = (
     "Test MSE x 1000 per observed value: over the observed times of each parameter, then over the "
     "parameters of a patient, then over patients. Values are scaled as (x - min) / max, of the "
     "training patients; times are rounded to minutes, and 37 parameters are predicted. The "
-    "official code scales so by all patients, test ones too, and predicts 41 parameters, of "
-    "which 4 never change; later papers scale and round in other ways again, so that errors of "
-    "different papers do not compare."
+    "official code takes min and max of all patients, test patients included, and predicts 41 "
+    "parameters, 4 of which never change. Later papers scale and round differently, so errors are "
+    "not comparable between papers."
 )
 
 
@@ -177,8 +177,8 @@ PHYSIONET_TABLES: dict[str, Callable[[DataFrame], ReportTable]] = {
     "table5": partial(
         table,
         title="Table 5",
-        caption=f"Models with a latent z0 on PhysioNet 2012. {ERRORS} At interpolation the values "
-        "that are scored were read; at extrapolation those of the first 24 h were.",
+        caption=f"Models with a latent z0 on PhysioNet 2012. {ERRORS} In interpolation, models "
+        "read the values that are scored; in extrapolation, they read those of the first 24 h.",
         models=ENCODING,
         columns=[INTERPOLATION_COLUMN, EXTRAPOLATION_COLUMN],
     ),

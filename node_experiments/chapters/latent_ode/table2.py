@@ -191,21 +191,21 @@ def verdicts(cells: Cells) -> list[str]:
     notes = [f"The paper: the latent ODE has the lower error. {' '.join(said)}"]
     if any(count == ALL for _, count in found):
         notes.append(
-            f"With {ALL} observations both ways to forecast are the same; they are counted once, "
+            f"With {ALL} observations, both ways to forecast are the same; they are counted once, "
             "as from target to target."
         )
     at_the_end = distinct(comparisons(cells, last="last/"))
     if at_the_end.keys() == found.keys():
         tally = Counter(each.verdict for each in at_the_end.values())
         notes.append(
-            "By the weights of the last epoch, which no forecast chose, the latent ODE has the "
-            f"lower error in {tally['lower']} and the higher in {tally['higher']} of "
+            "With the weights of the last epoch, which no forecast selected, the latent ODE has "
+            f"the lower error in {tally['lower']} and the higher in {tally['higher']} of "
             f"{len(found)} comparisons; not decided: {tally[UNDECIDED]}."
         )
     return [
         *notes,
-        "The paper's values are not compared: it does not say in which units, of which curve or "
-        "of which series its RMSE is.",
+        "The paper's values are not compared, because it does not state the units, the curve "
+        "(with or without noise) or the series of its RMSE.",
     ]
 
 

@@ -134,7 +134,7 @@ def compare_on_dataset(
         statement = f"{len(cnf)} of the CNF and {len(nf)} of the NF; {statement}"
     if name == "two_moons":
         standing = ("holds" if gap > 0 else "does not hold") if decided else f"is {UNDECIDED}"
-        statement = f"the paper sees the NF in trouble here; this {standing}: {statement}"
+        statement = f"in the paper, the NF struggles here; this {standing}: {statement}"
     elif not decided:
         statement = f"{UNDECIDED}: {statement}"
     return f"{name}: {statement}."

@@ -39,8 +39,8 @@ __all__ = [
 Record = Mapping[str, Any]
 MODELS = {"planar_nf": "NF", "planar_cnf": "CNF"}
 SPREAD = (
-    "Of several seeds: their mean ± sample standard deviation (number of seeds); figures show the "
-    "first one's density."
+    "With several seeds: mean ± sample standard deviation (number of seeds); figures show the "
+    "density of the first seed."
 )
 ONE_SEED = (
     "Each cell is one trained flow, and ± is the error of its estimate alone: for flows in "

@@ -60,7 +60,7 @@ def test_everything_holds():
     assert "from 1e-02 with 10 evaluations to 1e-04 with 40" in a
     assert "to the power 1.00, at most 0.1 times its tolerance" in a
     assert "never rises and is within 10 tolerances" in a
-    assert "It holds from 0.85 to 1.15." in b
+    assert "Criterion: a power from 0.85 to 1.15." in b
     assert "a median from 0.35 to 0.65." in c
     assert b.startswith("**(b) Time is proportional to evaluations: holds.**")
     assert "dopri5 1.00 (10 ms per evaluation)" in b
@@ -68,7 +68,7 @@ def test_everything_holds():
     assert "SciPy's Adams 0.50 (0.50 to 0.50), holds" in c
     assert d == (
         "**(d) Evaluations grow while the network trains: holds.** 20.0 per solve in epoch 1, "
-        "26.0 in epoch 2; most in epoch 2 (26.0). It holds for a growth of more than 5%."
+        "26.0 in epoch 2; most in epoch 2 (26.0). Criterion: growth of more than 5%."
     )
 
 

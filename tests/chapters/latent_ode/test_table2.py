@@ -109,7 +109,7 @@ def test_an_outlier_among_the_seeds_does_not_hide_a_difference(tmp_path):
         "Against RNNs that forecast in steps of the mean gap, this does not hold: the latent ODE "
         "has the higher error in 1 of 1 cases."
     ) in report
-    assert "With 100 observations both ways to forecast are the same; they are counted once" in (
+    assert "With 100 observations, both ways to forecast are the same; they are counted once" in (
         report
     )
     assert (
@@ -126,7 +126,7 @@ def test_the_weights_of_the_last_epoch_are_compared_too(tmp_path):
     report = markdown(table2, tmp_path)
     assert "in steps of the mean gap, this holds: the latent ODE has the lower error" in report
     assert (
-        "- By the weights of the last epoch, which no forecast chose, the latent ODE has the "
+        "- With the weights of the last epoch, which no forecast selected, the latent ODE has the "
         "lower error in 0 and the higher in 1 of 1 comparisons; not decided: 0." in report
     )
 

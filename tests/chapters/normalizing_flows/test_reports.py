@@ -170,7 +170,7 @@ def test_figure5_over_seeds(runs):
     text = markdown(figure5.figure5, runs)
     assert "| -2.300 ± 0.200 (3) |" in text
     assert (
-        "two_moons: the paper sees the NF in trouble here; this is not decided by these seeds: "
+        "two_moons: in the paper, the NF struggles here; this is not decided by these seeds: "
         "3 of the CNF and 1 of the NF; the CNF is 0.300 nats per point above the NF."
     ) in text
     for seed, value in ((1, -2.0), (2, -2.4)):
@@ -219,7 +219,7 @@ def test_figure5_table(runs):
     text = markdown(figure5.figure5, runs)
     assert "| two_moons | CNF | 64 | 1,234 | 100 | -2.100 ± 0.010 | -2.000 | 0.9980 |" in text
     assert (
-        "two_moons: the paper sees the NF in trouble here; this is not decided by these seeds: "
+        "two_moons: in the paper, the NF struggles here; this is not decided by these seeds: "
         "one each; the CNF is 0.500 nats per point above the NF."
     ) in text
     assert (

@@ -123,8 +123,8 @@ def comparison_notes(
 def p_value_note(notes: Sequence[str], samples: str) -> list[str]:
     """A note on the scope of the p-values, if any of the notes has one."""
     return [
-        "p is that of a t-test paired by training seed: the choice of "
-        f"{samples} to test on is not in it."
+        "p is that of a t-test paired by training seed; it does not reflect the choice of test "
+        f"{samples}."
     ] * any("p = " in note for note in notes)
 
 
@@ -179,12 +179,12 @@ def storm_births_table(runs: DataFrame) -> ReportTable:
         if name and values(kept, f"held_out_nll{name}")
     ]
     caption = (
-        "Negative log-likelihood, in nats a season, of half of the births of Atlantic storms of "
-        "2017 to 2022, by a rate from the other half. Seeds draw other halves of the same six "
-        f"seasons. {protocol(counted.by_model())}"
+        "Negative log-likelihood, in nats per season, of half of the births of Atlantic storms of "
+        "2017 to 2022, by a rate from the other half. Each seed splits the same six "
+        f"seasons differently. {protocol(counted.by_model())}"
     )
     return ReportTable.of(
-        "storm_births", ["rate", "nats a season"], rows if kept else [], caption=caption,
+        "storm_births", ["rate", "nats per season"], rows if kept else [], caption=caption,
         missing="-", notes=[*notes, *p_value_note(notes, "seasons"), *counted.notes],
     )  # fmt: skip
 
