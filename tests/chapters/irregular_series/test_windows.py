@@ -136,7 +136,7 @@ def test_long_series_of_several_pumps_are_cut_too(one_series):
     ("settings", "message"),
     [
         ({}, "the column 'series' is not there.*dataset.series_column=null dataset.window=20"),
-        ({"series_column": None}, "all rows are one series.*dataset.window=<time"),
+        ({"series_column": None}, "all rows are one series.*dataset.window=<length"),
         ({"series_column": None, "window": 150.0}, "too few windows.*at most a fifth of a ser"),
         ({"series_column": None, "window": 200.0}, "leaves every series whole; .* takes 199.5"),
     ],
