@@ -220,7 +220,7 @@ def test_images_that_would_be_others_when_they_are_read(tmp_path, caplog):
     warn_if_inverted(dark, dark)
     assert not caplog.text
     warn_if_inverted(light, dark)
-    assert "is 220, and 30 of the test images" in caplog.text
+    assert "is 220, that of the test images 30" in caplog.text
 
 
 def test_a_flow(node_run, tmp_path):

@@ -124,13 +124,15 @@ def test_which_models_have_the_option():
 def test_none_is_the_default_and_a_number_below_0_is_rejected(name):
     settings = models()[name].settings
     assert settings(name=name).augment == 0
-    with pytest.raises(ConfigError, match=r"model.augment=-1 must be (from 0 to 1000|0: a flow)"):
+    with pytest.raises(
+        ConfigError, match=r"model.augment=-1 must be (from 0 to 1000|0: an augmented flow)"
+    ):
         settings(name=name, augment=-1)
 
 
 @pytest.mark.parametrize("name", sorted(FLOWS))
 def test_a_density_cannot_be_augmented(name):
-    with pytest.raises(ConfigError, match=r"model.augment=1 must be 0: a flow in more dimensions"):
+    with pytest.raises(ConfigError, match=r"model.augment=1 must be 0: an augmented flow"):
         models()[name].settings(name=name, augment=1)
 
 

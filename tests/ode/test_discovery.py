@@ -187,18 +187,18 @@ def test_jvp_and_vmap_go_through_fixed_steps():
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")  # torch's own
-@pytest.mark.parametrize("method", ["rk4", "euler", "dopri5"])
-def test_forward_mode_reaches_the_times(method):
-    """y = exp((t0^2 - t1^2) / 2), by every way to a directional derivative."""
+@pytest.mark.parametrize(("method", "steps"), [("rk4", 16), ("euler", 80), ("dopri5", 6)])
+def test_forward_mode_reaches_the_times(method, steps):
+    """y = exp((t0^2 - t1^2) / 2), by every kind of directional derivative."""
 
     def end(t, y0=1.0):
         y0 = y0 * torch.ones((), dtype=torch.float64)
-        return solve(lambda t, y: -t * y, y0, t, Solver(method, num_steps=200), way).ys[-1]
+        return solve(lambda t, y: -t * y, y0, t, Solver(method, num_steps=steps), way).ys[-1]
 
     t, tangent = torch.tensor([0.2, 1.0]).double(), torch.tensor([1.0, -0.5]).double()
     y = math.exp(-0.48)
     for way in ("backprop", "adjoint"):  # noqa: B007
-        tolerance = {"rtol": 2e-2 if method == "euler" else 1e-6, "atol": 0}
+        tolerance = {"rtol": 5e-2 if method == "euler" else 1e-6, "atol": 0}
         expected = torch.tensor([0.2 * y, -y], dtype=torch.float64)
         torch.testing.assert_close(torch.func.jacfwd(end)(t), expected, **tolerance)
         pushed = torch.func.jvp(end, (t,), (tangent,))[1]
@@ -220,7 +220,7 @@ def test_forward_mode_reaches_the_times(method):
 
 def test_a_method_whose_times_cannot_be_recorded_says_so():
     t = torch.tensor([0.0, 1.0], requires_grad=True)
-    with pytest.raises(ValueError, match=r"gradient with respect to t .*'reversible_heun'"):
+    with pytest.raises(ValueError, match=r"gradients with respect to t .*'reversible_heun'"):
         solve(lambda t, y: -y, state(), t, Solver("reversible_heun", num_steps=2), "backprop")
 
 

@@ -130,7 +130,7 @@ BAD = {
     "no label": ([line("A01", 0, 0, 1.0, "")], "line 1: the activity is one of"),
     "number": ([GOOD[0].replace("127,0,", "127,west,")], "line 1: could not convert"),
     "time": ([GOOD[0].replace(str(START), "noon")], "line 1: invalid literal"),
-    "short": (GOOD, "no recording has 50 points"),
+    "short": (GOOD, "no recording has 50 time points"),
     "empty": ([], "has no line"),
 }
 
