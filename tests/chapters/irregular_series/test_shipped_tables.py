@@ -57,10 +57,10 @@ def test_runs_that_did_not_complete_are_named(tmp_path):
 
 def test_what_p_is_of_is_said_where_there_is_one(tmp_path):
     write(tmp_path, "gru_d", 0, track(0))
-    said = "p is that of a t-test paired by training seed: the choice of storms to test on is not"
-    assert said not in markdown(REAL_TABLES["storms"], tmp_path)
+    note = "p is that of a t-test paired by training seed; it does not reflect the choice of test"
+    assert note not in markdown(REAL_TABLES["storms"], tmp_path)
     write(tmp_path, "gru_d", 1, track(1))
-    assert said in markdown(REAL_TABLES["storms"], tmp_path)
+    assert note in markdown(REAL_TABLES["storms"], tmp_path)
 
 
 @pytest.mark.parametrize(
