@@ -30,7 +30,7 @@ __all__ = ["predict_series", "predictions"]
 log = logging.getLogger(__name__)
 
 WHOLE_NUMBER = r"0|[1-9]\d{0,17}"
-EARLY = 1e-6  # fraction of the span: tolerance of single precision at the first observation
+EARLY = 1e-6  # in model time: rounding of the first observation to single precision
 FAR, FURTHEST = 2, 20  # training spans, beyond which to warn, and to predict nothing
 POINTS = 50  # of a forecast over the time span of training, if no times are requested
 SERIES_PER_SOLVE = 200  # series per solve, at most
