@@ -68,7 +68,7 @@ class Problem:
 
     @property
     def method(self) -> Method:
-        return METHODS[self.solver.method]
+        return self.solver.properties
 
     def __str__(self) -> str:
         steps = {"num_steps": self.solver.num_steps, "step_size": self.solver.step_size}

@@ -33,7 +33,7 @@ ODE = (
     Mutation(
         "a stiff step is interpolated from its ends",
         "ode/inside_steps.py",
-        'return METHODS[problem.solver.method].family == "implicit"',
+        'return problem.solver.properties.family == "implicit"',
         "return False",
         (
             "ode/test_events.py::test_events_inside_long_steps_of_a_stiff_problem",

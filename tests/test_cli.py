@@ -427,4 +427,4 @@ def test_without_a_compiler_a_warning_says_so_and_nothing_is_compiled(node_run, 
 def test_flows_are_compiled_in_whole_steps_or_not_at_all(node_run):
     run = node_run("experiment=two_moons_planar_cnf", "solver=trbdf2", "trainer.compile=true")
     assert run.code == 2
-    assert "take an explicit Runge-Kutta method" in one_line(run.err)
+    assert "use an explicit Runge-Kutta method" in one_line(run.err)

@@ -247,7 +247,7 @@ def test_models_without_an_ode_say_so(name):
         build.build_model(config, data, torch.device("cpu"))
     assert str(rejected.value) == (
         f"regularizer.kinetic has no effect on model.name={name!r}, which solves no ODE; "
-        "take regularizer=none"
+        "use regularizer=none"
     )
 
 

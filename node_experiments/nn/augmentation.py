@@ -45,6 +45,6 @@ def warn_if_overaugmented(count: int, dim: int) -> None:
         warnings.warn(
             f"model.augment={count} is more than {MAX_AUGMENT_RATIO} times the {dim} dimensions "
             "of the state: the vector field mostly maps zeros; Dupont et al. (2019) found 1 to 10 "
-            "enough. Take model.augment=10 or fewer",
+            "enough. Use model.augment=10 or fewer",
             stacklevel=2,
         )

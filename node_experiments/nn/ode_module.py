@@ -14,7 +14,6 @@ from ..ode import (
     solve,
 )
 from ..ode.gradients import make_gradient
-from ..ode.methods.registry import METHODS
 from .regularizers import (
     Penalty,
     RegularizedField,
@@ -88,18 +87,18 @@ class ODEModule(nn.Module):
         if self.reason_not_regularizable is not None:
             raise ValueError(
                 f"regularizer cannot be used with this model, {self.reason_not_regularizable}; "
-                "take regularizer=none"
+                "use regularizer=none"
             )
         if self.solver.batching == "independent":
             raise ValueError(
                 "regularizer cannot be used with solver.batching='independent', whose error norms "
-                "cannot leave the penalty out of a sample's steps; take batching=joint, or "
+                "cannot leave the penalty out of a sample's steps; use batching=joint, or "
                 "regularizer=none"
             )
-        if METHODS[self.solver.method].family == "symplectic":
+        if self.solver.properties.family == "symplectic":
             raise ValueError(
                 f"regularizer cannot be used with solver.method={self.solver.method!r}, whose "
-                "state has two equal halves; take another method, or regularizer=none"
+                "state has two equal halves; use another method, or regularizer=none"
             )
         self._regularized = self.regularized_field(self.vector_field, regularizer)
 
@@ -126,7 +125,7 @@ class ODEModule(nn.Module):
             self.solves.append(solution.stats)
             return solution.ys, None
         # SciPy's methods choose their steps from all that they integrate, in their norm.
-        own_norm = METHODS[solver.method].family != "scipy"
+        own_norm = solver.properties.family != "scipy"
         solution = solve(
             field,
             field.start(y0),

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .control_inputs import ControlInput
     from .events import Event
     from .gradients import Adjoint, Backprop, Checkpoint, Discrete, Interpolated, Reversible
+    from .methods.butcher_tableau import Tableau
+    from .methods.one_step import OneStep
 
 __all__ = [
     "Adjoint",
@@ -28,6 +30,7 @@ __all__ = [
     "Event",
     "Gradient",
     "Interpolated",
+    "OneStep",
     "Reversible",
     "Solution",
     "SolveError",
@@ -35,10 +38,16 @@ __all__ = [
     "Solver",
     "Status",
     "StepCounts",
+    "Tableau",
     "solve",
 ]
 
-MODULES = {"ControlInput": "control_inputs", "Event": "events"}
+MODULES = {
+    "ControlInput": "control_inputs",
+    "Event": "events",
+    "OneStep": "methods.one_step",
+    "Tableau": "methods.butcher_tableau",
+}
 
 
 def __getattr__(name: str) -> Any:

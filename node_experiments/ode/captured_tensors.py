@@ -37,21 +37,21 @@ __all__ = [
 CAPTURED = (
     "the vector field reads a tensor that needs a gradient and was computed outside of it "
     "(by {}); pass it through args=(...) and as an argument of the vector field, detach it, or "
-    "take gradient='backprop'"
+    "use gradient='backprop'"
 )
 
 
 UNDISCOVERED = (
     "the vector field reads a tensor that needs a gradient, and that was neither held by it nor "
     "read at the start and the end; its gradient would be lost: pass it in parameters=[...], or "
-    "through args=(...) and as an argument of the vector field, or take gradient='backprop'"
+    "through args=(...) and as an argument of the vector field, or use gradient='backprop'"
 )
 
 
 REUSED = (
     "the vector field reuses a tensor that needs a gradient from an earlier evaluation (it was "
     "computed by {}), so that its gradient would be lost; compute it in every evaluation, or "
-    "outside and pass it through args=(...), or take gradient='backprop'"
+    "outside and pass it through args=(...), or use gradient='backprop'"
 )
 
 
@@ -125,7 +125,7 @@ def find_parameters(
     if any(getattr(module, "_is_replica", False) for module in modules):
         raise ValueError(
             "the vector field is a replica that torch.nn.DataParallel made, whose parameters are "
-            "copies; take DistributedDataParallel, or gradient='backprop'"
+            "copies; use DistributedDataParallel, or gradient='backprop'"
         )
     # A function that is recreated for every solve has the same code object; it counts as the same
     # function if it also holds the same objects.

@@ -74,7 +74,7 @@ def reject_if_read(problem: Problem, changed: Sequence[Tensor]) -> None:
             raise RuntimeError(
                 f"a tensor of shape {tuple(x.shape)} that the vector field reads was changed in "
                 "place between the solve and its backward pass, whose gradient would be wrong; "
-                "change it after backward(), give the vector field a clone, or take "
+                "change it after backward(), give the vector field a clone, or use "
                 "gradient='backprop'"
             )
         known[x] = True

@@ -68,7 +68,7 @@ class ControlInput:
         if self.interpolation == "constant" and self.times.requires_grad:
             raise ValueError(
                 "a piecewise constant path has no gradient with respect to its times; detach "
-                "them, or take interpolation='linear'"
+                "them, or use interpolation='linear'"
             )
         times = self.times.detach()
         known = times.isfinite()
@@ -125,7 +125,7 @@ class ControlInput:
         if at.dim() == 2 and batch and len(at) != batch[0]:
             raise ValueError(
                 f"the control input has paths for {batch[0]} samples and was asked for times of "
-                f"{len(at)}; take solver.batching='joint'"
+                f"{len(at)}; use solver.batching='joint'"
             )
         samples = batch or at.shape[:-1]
         knots = self.times.to(at).expand(*samples, -1)

@@ -75,7 +75,7 @@ class DenseOutput:
         if self.lacks_gradient and torch.is_grad_enabled():
             self.lacks_gradient = False
             warnings.warn(
-                "values of solution.interpolant have no gradient here; take gradient='backprop' "
+                "values of solution.interpolant have no gradient here; use gradient='backprop' "
                 "without events and with a method that is not implicit, ask for these times in "
                 "t, or read them under torch.no_grad()",
                 stacklevel=2,

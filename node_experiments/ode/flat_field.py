@@ -20,6 +20,7 @@ class FlatField:
 
     Attributes:
         resolution: Resolution of the dynamics.
+        state_shape: Shape of the state; `(n + q,)` with q integrals.
         stage_times: The times of the stages of a step; see `compute_stage_times`.
 
     Args:
@@ -43,6 +44,7 @@ class FlatField:
         self.resolution = dynamics.resolution
         self.stage_times = partial(compute_stage_times, time)
         self._shape, self._n, self._q = like.shape, like.numel(), quadratures
+        self.state_shape = (self._n + self._q,) if quadratures else like.shape
 
     def __call__(self, t: float | Tensor, y: Tensor) -> Tensor:
         """Derivative and integrands at (t, y), shape `(n + q,)`; y may have q further entries."""

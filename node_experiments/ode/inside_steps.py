@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from .methods.base import Interpolant, Stepper
-from .methods.registry import METHODS
 from .problem import Problem
 
 __all__ = ["interpolates_by_substeps", "step_interpolant"]
@@ -21,7 +20,7 @@ def interpolates_by_substeps(problem: Problem) -> bool:
     A step of an implicit method may be far longer than the time scales of the solution inside it,
     and on a stiff problem the derivatives at its ends amplify the error of the state.
     """
-    return METHODS[problem.solver.method].family == "implicit"
+    return problem.solver.properties.family == "implicit"
 
 
 def step_interpolant(

@@ -18,7 +18,6 @@ from torch import Tensor
 from .fixed_grid import FixedGrid
 from .methods.base import StepFailed, Stepper
 from .methods.interpolation import linear_interpolation
-from .methods.registry import METHODS
 from .norms import ErrorRatio
 from .problem import Observe, OnAccept, Problem, Watch
 from .solution import Status, StepCounts, Trajectory
@@ -62,7 +61,7 @@ def integrate(
     adaptive = error_ratio is not None
     min_step = solver.min_step if adaptive and not solver.accept_min_step else 0.0
     # The last stage is evaluated just before a grid point, but the next step starts just after it.
-    perturbed = solver.perturb and METHODS[solver.method].family in ("explicit", "implicit")
+    perturbed = solver.perturb and solver.properties.family in ("explicit", "implicit")
     linear = solver.interpolation == "linear"
     y, t, end = y0, controller.t, times[-1]
     bounded = adaptive or math.isinf(end)
@@ -161,7 +160,7 @@ def solve_forward(
     if torch.is_grad_enabled():
         with torch.no_grad():
             return solve_forward(problem, on_accept, stepper)
-    if METHODS[problem.solver.method].family == "scipy":
+    if problem.solver.properties.family == "scipy":
         trajectory = solve_by_scipy(problem, on_accept)
     else:
         stepper = stepper or problem.stepper(problem.stats.forward)
@@ -189,7 +188,7 @@ def solve_by_scipy(problem: Problem, on_accept: OnAccept | None) -> Trajectory:
     if on_accept is not None:
         raise ValueError(
             f"solver.method={solver.method!r} hides its steps, which this gradient method "
-            "records; take gradient='adjoint'"
+            "records; use gradient='adjoint'"
         )
     return scipy_integrate(
         solver,
@@ -225,7 +224,7 @@ def run(
         enter = problem.enter_step if solver.perturb else None
     else:
         order, resolution = problem.error_order, torch.finfo(y0.dtype).eps
-        if METHODS[solver.method].family == "implicit":
+        if solver.properties.family == "implicit":
             # On a stiff problem a step may be far longer than the time scales of the solution
             # inside it, which no interpolant from its ends resolves: outputs are ends of steps.
             solver = replace(solver, step_t=(*solver.step_t, *times[1:-1]))

@@ -40,12 +40,12 @@ def check_independent(problem: Problem, differentiated: bool) -> None:
     if differentiated and problem.t.requires_grad:
         raise ValueError(
             "solver.batching='independent' computes no gradient with respect to t, which requires "
-            "one; detach t, or take batching='joint'"
+            "one; detach t, or use batching='joint'"
         )
     if problem.solver.fixed_steps or problem.solver.step_t or problem.solver.jump_t:
         raise ValueError(
             "solver.batching='independent' is for adaptive steps without step_t and jump_t; leave "
-            "out step_size, num_steps, step_t and jump_t, or take batching='joint'"
+            "out step_size, num_steps, step_t and jump_t, or use batching='joint'"
         )
 
 
@@ -103,7 +103,7 @@ class _Batch:
         wanted = (
             "solver.batching='independent' needs a vector field that treats the samples one by "
             "one, because finished ones leave the batch: any data of a sample has to be part of "
-            "its state, and nothing may be a mean over samples; change that, or take "
+            "its state, and nothing may be a mean over samples; change that, or use "
             "batching='joint'"
         )
         # Each at a different time: a term that the samples share may be zero at the start.

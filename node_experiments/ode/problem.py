@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,9 @@ from torch import Tensor
 
 from .captured_tensors import UnobservedTensors
 from .methods.base import Stepper
+from .methods.butcher_tableau import Tableau
 from .methods.explicit_runge_kutta import StageTimes
-from .methods.explicit_tableaus import EXPLICIT_TABLEAUS, TABLEAUS, Tableau
 from .methods.make_stepper import make_stepper
-from .methods.registry import METHODS
 from .norms import Norm, rms_norm
 from .solution import SolveStats, StepCounts
 from .solver import Solver
@@ -107,7 +106,7 @@ class Problem:
         Raises:
             ValueError: The method is not one.
         """
-        return self._one_of(EXPLICIT_TABLEAUS, "explicit Runge-Kutta")
+        return self._tableau_of("explicit Runge-Kutta", explicit=True)
 
     @property
     def runge_kutta(self) -> Tableau:
@@ -116,21 +115,21 @@ class Problem:
         Raises:
             ValueError: The method is not one.
         """
-        return self._one_of(TABLEAUS, "Runge-Kutta")
+        return self._tableau_of("Runge-Kutta", explicit=False)
 
-    def _one_of(self, tableaus: Mapping[str, Tableau], kind: str) -> Tableau:
-        method = self.solver.method
-        if method not in tableaus:
+    def _tableau_of(self, kind: str, explicit: bool) -> Tableau:
+        tableau = self.solver.properties.tableau
+        if tableau is None or (explicit and not tableau.explicit):
             raise ValueError(
-                f"solver.method={method!r} is not one of the {kind} methods, which this gradient "
-                "method needs; take gradient='adjoint'"
+                f"solver.method={self.solver.method!r} is not one of the {kind} methods, which "
+                "this gradient method needs; use gradient='adjoint'"
             )
-        return tableaus[method]
+        return tableau
 
     @property
     def start(self) -> Tensor:
         """The initial state as the method's steps need it: flat, except for explicit methods."""
-        explicit = METHODS[self.solver.method].family == "explicit"
+        explicit = self.solver.properties.family == "explicit"
         return self.y0 if explicit else self.y0.reshape(-1)
 
     def stepper(self, counts: StepCounts) -> Stepper:
@@ -208,7 +207,7 @@ class Problem:
     @property
     def error_order(self) -> int:
         """Power of h in the local error estimate of an adaptive method."""
-        order = METHODS[self.solver.method].error_order
+        order = self.solver.properties.error_order
         assert order is not None
         return order
 

@@ -19,7 +19,7 @@ class Status(Enum):
     REACHED = "the end of the interval was reached"
     STEP_UNDERFLOW = (
         "the step size became too small for the precision of the time. The problem is stiff or "
-        "diverges: loosen rtol and atol, add weight decay, use smooth activations, or take a "
+        "diverges: loosen rtol and atol, add weight decay, use smooth activations, or use a "
         "fixed-step or an implicit solver"
     )
     NON_FINITE = (
@@ -34,7 +34,7 @@ class Status(Enum):
     NOT_CONVERGED = (
         "Newton's method did not converge on the equations of an implicit step. Take smaller "
         "steps or an adaptive implicit method, tighten rtol and atol, check that the vector field "
-        "is smooth, or take an explicit method"
+        "is smooth, or use an explicit method"
     )
     EVENT = "a terminal event occurred"
     NO_EVENT = (

@@ -25,7 +25,6 @@ from .gradients.backward_pass import Evaluator
 from .gradients.base import DEFAULTS
 from .integrate import solve_forward
 from .lost_graphs import GraphLost
-from .methods.registry import METHODS
 from .norms import one_number
 from .problem import Constants, Problem, Watch
 from .solution import Solution, SolveError, Status, Trajectory
@@ -132,7 +131,7 @@ def solve(
             func, y0, t, solver, gradient, args=args, parameters=parameters, throw=throw,
             dense=dense, events=events, norm=norm, watch=watch,
         )  # fmt: skip
-    if torch.is_inference_mode_enabled() and METHODS[solver.method].family == "implicit":
+    if torch.is_inference_mode_enabled() and solver.properties.family == "implicit":
         with torch.inference_mode(False), torch.no_grad():  # Newton's method differentiates
             y0, t, args = tree_map(outside_inference, (y0, t, args))
             return solve(
@@ -145,7 +144,7 @@ def solve(
     backward = getattr(gradient, "solver", None) or gradient
     tolerances = getattr(backward, "rtol", None), getattr(backward, "atol", None)
     by_component = not {*map(type, (solver.rtol, solver.atol, *tolerances))} <= SINGLE
-    by_position = by_component or METHODS[solver.method].family == "symplectic"
+    by_position = by_component or solver.properties.family == "symplectic"
     independent = solver.batching == "independent"
     state = SampleState(y0) if independent else FlatState(y0, keeps_layout=not by_position)
     # Copied: a field that writes to its state is detected after the write, which must not reach
@@ -319,7 +318,7 @@ def make_solution(problem: Problem, ys: Tensor, trajectory: Trajectory) -> Solut
         return Solution(ts, ys, problem.stats)
     if ok:
         return Solution(ts, ys, problem.stats, status, trajectory.cause or status.value)
-    message = trajectory.failure(problem.solver.method, problem.stats.forward)
+    message = trajectory.failure(problem.solver.properties.name, problem.stats.forward)
     return Solution(ts, ys, problem.stats, status, message)
 
 
@@ -339,7 +338,7 @@ def gradient_method(
     """
     known = DEFAULTS.get(gradient) if isinstance(gradient, str) else None
     method = known or make_gradient(gradient)
-    solver_method = METHODS[problem.solver.method]
+    solver_method = problem.solver.properties
     if transformed(problem.y0, problem.t, *problem.args):
         if not problem.solver.fixed_steps:
             raise ValueError(
@@ -351,7 +350,7 @@ def gradient_method(
             raise ValueError(
                 "torch.func transforms and forward-mode differentiation go through the steps of "
                 "explicit Runge-Kutta, reversible and symplectic methods and fixed-step Adams "
-                f"methods; found solver.method={problem.solver.method!r}; take 'rk4', for example"
+                f"methods; found solver.method={problem.solver.method!r}; use 'rk4', for example"
             )
         # Whatever was chosen: a transform can only go through the operations of the steps.
         return make_gradient("backprop")

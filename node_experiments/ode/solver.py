@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .methods.registry import METHODS, nearest
+from .methods.registry import AnyMethod, Method, properties_of
 
 __all__ = ["Solver"]
 
@@ -41,7 +41,8 @@ class Solver:
     """A method for initial value problems, with its options.
 
     Attributes:
-        method: Name of the method, e.g. `"dopri5"`.
+        method: Name of the method, e.g. `"dopri5"`; or a method that is not in this package, as a
+            Butcher tableau (`Tableau`) or as a function that takes a step (`OneStep`).
         rtol, atol: Relative and absolute tolerance of the local error, in units of the state; one
             number, or one for each tensor of the state or for each of its components.
         step_size: Largest step of a fixed-step solve, in units of t.
@@ -85,7 +86,7 @@ class Solver:
             ignore.
     """
 
-    method: str = "dopri5"
+    method: AnyMethod = "dopri5"
     rtol: float | Sequence[float] = 1e-6
     atol: float | Sequence[float] = 1e-9
     step_size: float | None = None
@@ -108,16 +109,17 @@ class Solver:
     batching: str = "joint"
     compile: bool = False
 
-    # Whether the steps are known in advance: derived from the settings, not a setting itself.
+    # Derived from the settings, not settings themselves: the properties of the method, and
+    # whether the steps are known in advance.
+    properties: ClassVar[Method]
     fixed_steps: ClassVar[bool]
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ValueError(f"solver.method={self.method!r} is unknown{nearest(self.method)}")
+        object.__setattr__(self, "properties", properties_of(self.method))
         for name in NUMBERS:
             self._as_numbers(name)
         by_times = bool(self.step_t) and (
-            not METHODS[self.method].adaptive or self.controller == "none"
+            not self.properties.adaptive or self.controller == "none"
         )
         fixed = self.step_size is not None or self.num_steps is not None or by_times
         # Computed here once: torch.compile cannot trace the lock of a cached property.
@@ -155,7 +157,7 @@ class Solver:
         if self.perturb and self.method in REUSES_END_DERIVATIVE:
             raise ValueError(
                 f"solver.perturb=True is not for {self.method!r}, whose steps begin with a "
-                "derivative of the step before; take heun or midpoint"
+                "derivative of the step before; use heun or midpoint"
             )
         if self.accept_min_step and not self.min_step > 0:
             raise ValueError("solver.accept_min_step=True needs a solver.min_step > 0")
@@ -167,18 +169,16 @@ class Solver:
         self._require(self.max_factor > 1, "max_factor", "more than 1")
         if self.step_size is not None and self.num_steps is not None:
             raise ValueError("solver.step_size and solver.num_steps are both set; set one of them")
-        adaptive = METHODS[self.method].adaptive
+        adaptive = self.properties.adaptive
         if self.method == "adams" and self.fixed_steps:
             raise ValueError(
                 "solver.method='adams' chooses its order with its steps and takes no fixed ones; "
-                "take adams_bashforth or adams_moulton, or leave out step_size and num_steps"
+                "use adams_bashforth or adams_moulton, or leave out step_size and num_steps"
             )
-        if METHODS[self.method].family == "scipy" and (
-            self.fixed_steps or self.step_t or self.jump_t
-        ):
+        if self.properties.family == "scipy" and (self.fixed_steps or self.step_t or self.jump_t):
             raise ValueError(
                 f"solver.method={self.method!r} chooses all of its steps; leave out "
-                "step_size, num_steps, step_t and jump_t, or take another method"
+                "step_size, num_steps, step_t and jump_t, or use another method"
             )
         self._reject_ignored()
         steered = self.jump_t or (self.step_t and adaptive and self.controller != "none")
@@ -187,7 +187,7 @@ class Solver:
                 "solver.step_t and solver.jump_t steer adaptive steps, and this solver takes "
                 "fixed ones; leave out step_size and num_steps, or solve up to each of these times"
             )
-        highest = METHODS[self.method].order
+        highest = self.properties.order
         self._require(
             self.max_order is None or 1 <= self.max_order <= highest,
             "max_order",
@@ -196,12 +196,12 @@ class Solver:
         self._require(
             self.batching in ("joint", "independent"), "batching", "joint or independent"
         )
-        if self.batching == "independent" and METHODS[self.method].family != "explicit":
+        if self.batching == "independent" and self.properties.family != "explicit":
             raise ValueError(
                 f"solver.batching='independent' needs an explicit Runge-Kutta method; found "
                 f"solver.method={self.method!r}"
             )
-        if self.compile and METHODS[self.method].family != "explicit":
+        if self.compile and self.properties.family != "explicit":
             raise ValueError(
                 "solver.compile=True is for explicit Runge-Kutta methods; found solver.method="
                 f"{self.method!r}"
@@ -236,13 +236,13 @@ class Solver:
 
     def _reject_ignored(self) -> None:
         """Reject settings that the chosen steps would ignore."""
-        method, family = f"solver.method={self.method!r}", METHODS[self.method].family
+        method, family = f"solver.method={self.method!r}", self.properties.family
         if family == "scipy":
             bounded = self.method in ("scipy_lsoda", "scipy_vode_adams")
             ignored = (*STEP_CONTROL_SETTINGS, *LOOP_SETTINGS, *([] if bounded else ["min_step"]))
             self._reject(ignored, f"{method}, whose steps SciPy controls")
         if self.fixed_steps:
-            self._reject(ADAPTIVE_STEP_SETTINGS, "fixed steps", "take adaptive steps")
+            self._reject(ADAPTIVE_STEP_SETTINGS, "fixed steps", "use adaptive steps")
         if self.method == "adams":
             self._reject(
                 STEP_CONTROL_SETTINGS, f"{method}, which chooses its steps by their order"
@@ -253,7 +253,7 @@ class Solver:
             self._reject(["accept_min_step", *LOOP_SETTINGS], "solver.batching='independent'")
 
     def _reject(
-        self, names: Sequence[str], what: str, instead: str = "take another method"
+        self, names: Sequence[str], what: str, instead: str = "use another method"
     ) -> None:
         for name in names:
             if getattr(self, name) != getattr(type(self), name):

@@ -15,7 +15,6 @@ import warnings
 import torch
 from torch import Tensor
 
-from .methods.registry import METHODS
 from .problem import Problem
 from .solver import Solver
 from .vector_field import is_traced_or_transformed
@@ -30,7 +29,7 @@ def warn_of_unstable_steps(problem: Problem) -> None:
 
     Three power iterations by finite differences estimate |J|; other solves do not pay for them.
     """
-    if METHODS[problem.solver.method].stiff:
+    if problem.solver.properties.stiff:
         return
     t, y0 = problem.time(problem.times[0]), problem.y0.detach()
     with torch.no_grad():
@@ -52,7 +51,7 @@ def warn_of_unstable_steps(problem: Problem) -> None:
             "the solve starts at an equilibrium, where error estimates are zero, and its steps of "
             f"up to {longest:.2g} are unstable for a vector field that changes at a rate of "
             f"{rate_on_host:.2g}: gradients through the steps may be huge and wrong. Set "
-            f"solver.max_step={2 / rate_on_host:.2g} or less, or take gradient='adjoint' or "
+            f"solver.max_step={2 / rate_on_host:.2g} or less, or use gradient='adjoint' or "
             "'interpolated'",
             stacklevel=2,
         )
@@ -77,9 +76,9 @@ def warn_if_solutions_differ(solver: Solver, y0: Tensor, solutions: tuple[Tensor
         allowed = min(0.1, 1e3 * (rtol + atol * len(y) ** 0.5 / size))
     if math.isfinite(distance) and distance > allowed:
         warnings.warn(
-            f"the two solutions of {solver.method} are {distance:.1e} of their size apart, above "
-            f"{allowed:.1e}: the method is unstable on this problem and its solution cannot be "
-            "trusted. Take shorter steps or tighter tolerances, or the method it is based on with "
-            "gradient='checkpoint', whose memory is bounded too",
+            f"the two solutions of {solver.properties.name} are {distance:.1e} of their size "
+            f"apart, above {allowed:.1e}: the method is unstable on this problem and its solution "
+            "cannot be trusted. Take shorter steps or tighter tolerances, or the method it is "
+            "based on with gradient='checkpoint', whose memory is bounded too",
             stacklevel=2,
         )

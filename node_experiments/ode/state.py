@@ -183,7 +183,7 @@ class SampleState(FlatState):
             found = ", ".join(str(tuple(leaf.shape)) for leaf in leaves)
             raise ValueError(
                 "solver.batching='independent' needs the samples along the first axis of every "
-                f"tensor of y0, of one size; found shapes {found}; take batching='joint'"
+                f"tensor of y0, of one size; found shapes {found}; use batching='joint'"
             )
         self._batch = len(leaves[0])
         self._axes = max(leaf.dim() for leaf in leaves)

@@ -30,7 +30,6 @@ from torch import Tensor
 
 from .gradients.backprop import Backprop
 from .gradients.base import Gradient, records_steps
-from .methods.registry import METHODS
 from .problem import Constants, Problem
 from .solution import Solution, SolveStats, StepCounts
 from .solver import Solver
@@ -61,7 +60,7 @@ def solve_traced(
     func: Callable[..., Any], y0: Any, t: Sequence[float], solver: Solver, args: tuple
 ) -> Solution:
     """Solve with fixed steps and `gradient="backprop"`, without reading any tensor's values."""
-    state = FlatState(y0, keeps_layout=METHODS[solver.method].family != "symplectic")
+    state = FlatState(y0, keeps_layout=solver.properties.family != "symplectic")
     packed = state.pack(y0)
     times = check_times(t)
     check_choices(solver, state, times, {})

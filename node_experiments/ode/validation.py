@@ -17,7 +17,6 @@ from torch.autograd import forward_ad
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .captured_tensors import Reachable
-from .methods.registry import METHODS
 from .solver import Solver
 from .state import FlatState
 
@@ -161,12 +160,12 @@ def check_choices(
             f"solver.step_t has times from {min(grid):g} to {max(grid):g}, and the solve goes "
             f"from {times[0]:g} to {times[-1]:g}, which would be one step; give times inside of it"
         )
-    by_itself = METHODS[solver.method].family == "scipy" or solver.batching == "independent"
+    by_itself = solver.properties.family == "scipy" or solver.batching == "independent"
     unsupported = [name for name, value in options.items() if value] if by_itself else []
     if unsupported:
         raise ValueError(
             f"solver.method={solver.method!r} with batching={solver.batching!r} cannot take "
-            f"{' and '.join(unsupported)}; leave it out, or take "
+            f"{' and '.join(unsupported)}; leave it out, or use "
             + ("batching='joint'" if solver.batching == "independent" else "another method")
         )
     if solver.method == "leapfrog" and sum(state.sizes) % 2:
@@ -243,6 +242,6 @@ def reject_batch_statistics(
             raise ValueError(
                 f"{type(part).__name__} {parts[part]!r} of the vector field updates its running "
                 f"statistics at every evaluation, and gradient={gradient!r} evaluates again in "
-                "the backward pass; take GroupNorm or LayerNorm, call eval() on it, set "
-                "track_running_stats=False, or take gradient='backprop'"
+                "the backward pass; use GroupNorm or LayerNorm, call eval() on it, set "
+                "track_running_stats=False, or use gradient='backprop'"
             )

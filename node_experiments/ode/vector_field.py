@@ -328,7 +328,7 @@ def compute_stage_times(
 
 NO_CHANGE = re.compile("in-?place")
 CHANGED = (
-    "{} changed {} in place, and the solver continues with it; take an operation that returns a "
+    "{} changed {} in place, and the solver continues with it; use an operation that returns a "
     "new tensor, such as torch.where or y.clamp(min=0) instead of y.clamp_(min=0), or {}.clone()"
 )
 

@@ -20,7 +20,6 @@ from ..nn.ode_module import solving_modules
 from ..nn.regularizers import Regularizer
 from ..ode import Gradient, Solver
 from ..ode.gradients import GRADIENTS, gradient_class
-from ..ode.methods.registry import METHODS
 
 __all__ = ["build_gradient", "build_solver", "compile_solves", "regularize"]
 
@@ -59,12 +58,12 @@ def regularize(config: RunConfig, model: nn.Module) -> None:
     if not solved:
         raise ConfigError(
             f"regularizer.{next(iter(regularizer.weights))} has no effect on "
-            f"model.name={config.model.name!r}, which solves no ODE; take regularizer=none"
+            f"model.name={config.model.name!r}, which solves no ODE; use regularizer=none"
         )
     if config.trainer.compile and (regularizer.jacobian or regularizer.taylor):
         raise ConfigError(
             "regularizer.jacobian and regularizer.taylor differentiate the vector field twice, "
-            "which torch.compile cannot; take trainer.compile=false or regularizer=kinetic"
+            "which torch.compile cannot; use trainer.compile=false or regularizer=kinetic"
         )
     for module in solved:
         try:
@@ -87,7 +86,7 @@ def compile_solves(config: RunConfig, model: nn.Module, device: torch.device) ->
     solver = build_solver(config.solver)
     whole_steps = (
         config.gradient.name != "reversible"
-        and METHODS[solver.method].family == "explicit"
+        and solver.properties.family == "explicit"
         and solver.batching == "joint"
         and not solver.perturb
     )
@@ -95,7 +94,7 @@ def compile_solves(config: RunConfig, model: nn.Module, device: torch.device) ->
     if not whole_steps and not all(module.field_compiles for module in solved):
         raise ConfigError(
             f"trainer.compile=true compiles the divergence of "
-            f"model.name={config.model.name!r} only in whole steps; take an explicit Runge-Kutta "
+            f"model.name={config.model.name!r} only in whole steps; use an explicit Runge-Kutta "
             "method with a gradient other than reversible, or trainer.compile=false"
         )
     if (fault := compiler_fault(device)) is not None:

@@ -13,7 +13,6 @@ from ..chapters import modes
 from ..chapters.chapter import resolve
 from ..config import RunConfig
 from ..nn.ode_module import solving_modules
-from ..ode.methods.registry import METHODS
 from ..runs.files import write_atomically
 from ..runs.result import Findings, Memory, SavedEpoch
 from ..training.loop import Trainer
@@ -78,7 +77,7 @@ def evaluate(config: RunConfig, folder: Path, device: torch.device) -> Findings:
     if test.solves:
         found.metrics["nfe/forward"] = test.evaluations / test.solves
         # Parts of a model may have different methods.
-        orders = {METHODS[module.solver.method].order for module in solving_modules(model)}
+        orders = {module.solver.properties.order for module in solving_modules(model)}
         found.solver_order = orders.pop() if len(orders) == 1 else None
     found.memory = Memory(peak_bytes=peak_bytes(device))
     return found

@@ -54,6 +54,6 @@ def latest_run(outputs: Path) -> Path:
         shipped = ", ".join(f"{PRETRAINED}{name}" for name in pretrained_runs())
         raise ConfigError(
             f"{LATEST}: no run in {outputs} has a checkpoint; name a run directory, set "
-            f"outputs=<directory>, or take one that ships: {shipped}"
+            f"outputs=<directory>, or use one that ships: {shipped}"
         )
     return max(found)[1].parent.parent

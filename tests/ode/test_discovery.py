@@ -601,7 +601,7 @@ def test_what_a_transform_cannot_go_through_is_said_in_one_line():
     with pytest.raises(ValueError, match="vmap cannot map over a solve with events"):
         torch.func.vmap(lambda x: final(TIMES, events=[lambda t, y: y[0] - x]))(torch.ones(2))
     for method in ("trapezoid", "kvaerno3"):
-        with pytest.raises(ValueError, match=f"'{method}'; take 'rk4'"):
+        with pytest.raises(ValueError, match=f"'{method}'; use 'rk4'"):
             torch.func.jvp(functools.partial(final, method=method), (TIMES,), (TIMES,))
 
 

@@ -17,7 +17,6 @@ from ...config.checks import ConfigError
 from ...errors import UserError
 from ...nn.ode_module import ODEModule
 from ...ode import Event, Gradient, Solution, Solver, Status, solve
-from ...ode.methods.registry import METHODS
 from .bounces import BounceData
 from .settings import BouncingBallConfig, LearnedPhysicsConfig
 
@@ -214,15 +213,15 @@ def check_solver(solver: Solver) -> None:
     Raises:
         ConfigError: It cannot.
     """
-    if METHODS[solver.method].family == "scipy":
+    if solver.properties.family == "scipy":
         raise ConfigError(
             f"solver.method={solver.method!r} cannot end a solve at an event, which every bounce "
-            "is; take a method of torch, such as solver=dopri5"
+            "is; use a method of torch, such as solver=dopri5"
         )
     if solver.batching == "independent":
         raise ConfigError(
             "solver.batching='independent' cannot end a solve at an event, which every bounce is; "
-            "take solver.batching=joint"
+            "use solver.batching=joint"
         )
 
 

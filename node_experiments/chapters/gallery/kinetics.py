@@ -77,7 +77,7 @@ class ReactionRates(ODEModule):
             solution = error.solution
             solution.message += (
                 ". The reaction is stiff, so that explicit methods need steps as short as its "
-                "fastest rate whatever their tolerance; take an implicit one: solver=kvaerno5"
+                "fastest rate whatever their tolerance; use an implicit one: solver=kvaerno5"
             )
             raise SolveError(solution) from error
         return states[:, 0]

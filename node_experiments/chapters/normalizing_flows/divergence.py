@@ -44,7 +44,7 @@ class Divergence:
         if self.kind == "exact" and not self.closed_form and dim > EXACT_LIMIT:
             raise DimensionError(
                 f"model.trace='exact' costs {dim} Jacobian products per evaluation in {dim} "
-                f"dimensions, and is allowed up to {EXACT_LIMIT}; take model.trace=hutchinson"
+                f"dimensions, and is allowed up to {EXACT_LIMIT}; use model.trace=hutchinson"
             )
 
     def probes(self, z: Tensor, training: bool) -> Tensor | None:

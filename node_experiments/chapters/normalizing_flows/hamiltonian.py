@@ -33,7 +33,7 @@ class HamiltonianField(nn.Module):
         if dim < 2:
             raise DimensionError(
                 f"hamiltonian_cnf splits the state into halves and needs at least 2 dimensions; "
-                f"found {dim}; take planar_cnf or ffjord"
+                f"found {dim}; use planar_cnf or ffjord"
             )
         self.sizes = [dim // 2, dim - dim // 2]
         a, b = self.sizes

@@ -181,7 +181,7 @@ def check_side_effects(graph: GraphModule, examples: Sequence[Any]) -> None:
         if torch.Tag.nondeterministic_seeded in node.target.tags:
             raise DrawsRandomNumbers(
                 f"the vector field draws random numbers ({node.target}), which would differ "
-                "between stages of a compiled step; take compile=False, or draw them before the "
+                "between stages of a compiled step; use compile=False, or draw them before the "
                 "solve"
             )
         if node.target is torch.ops.aten.copy_.default:

@@ -110,7 +110,7 @@ class Adjoint(Gradient):
         if self.solver.batching != "joint":
             raise ValueError(
                 "gradient.solver.batching='independent' is not for the backward solve, whose "
-                "parameter gradients belong to all samples; take batching='joint'"
+                "parameter gradients belong to all samples; use batching='joint'"
             )
 
     @property
@@ -155,8 +155,8 @@ class Adjoint(Gradient):
                 method that needs a step size and has none; or `norm` or `watch` with SciPy.
         """
         # Before the forward solve, since this may reject the options.
-        method = self.backward_solver(problem.solver, problem.times).method
-        family = METHODS[method].family
+        backwards = self.backward_solver(problem.solver, problem.times)
+        method, family = backwards.method, backwards.properties.family
         if family == "scipy" and (self.norm or self.watch):
             raise ValueError(
                 f"the backward solve by {method!r} cannot take gradient.norm and gradient.watch, "
@@ -166,7 +166,7 @@ class Adjoint(Gradient):
         if family == "symplectic":
             raise ValueError(
                 f"gradient='adjoint' cannot use the method {method!r}, whose backward problem is "
-                "not separable; set gradient.method, or take gradient='reversible' or 'backprop'"
+                "not separable; set gradient.method, or use gradient='reversible' or 'backprop'"
             )
         trajectories: list[Trajectory] = []
         ys = _Solve.apply(problem, self, trajectories, problem.y0, problem.t, *problem.inputs)
@@ -184,7 +184,7 @@ class _Solve(torch.autograd.Function):
         t: Tensor,
         *differentiable: Tensor,
     ) -> Tensor:
-        explicit = METHODS[problem.solver.method].family == "explicit"
+        explicit = problem.solver.properties.family == "explicit"
         stepper = problem.stepper(problem.stats.forward) if explicit else None
         ys, trajectory = solve_forward(problem, stepper=stepper)
         trajectories.append(trajectory)

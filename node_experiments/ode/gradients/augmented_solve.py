@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from ..methods.registry import METHODS
 from ..norms import rms_norm, scaled
 from ..problem import Problem, Watch
 from ..solver import Solver
@@ -160,7 +159,7 @@ class AugmentedSolve(BackwardSolve):
 
         An explicit method evaluates it again at the start of the backward solve, and must agree.
         """
-        if METHODS[self._chosen.method].family == "explicit":
+        if self._chosen.properties.family == "explicit":
             self._augmented.expected = end
 
     def _prepare(self) -> None:
@@ -209,7 +208,7 @@ class AugmentedSolve(BackwardSolve):
             warnings.warn(
                 f"the adjoint method solved y backwards with a relative error of {error:.1e}, "
                 f"above gradient.state_tolerance={allowed:.1e}; its gradient cannot "
-                "be trusted. Take gradient='interpolated', 'discrete' or 'checkpoint', "
+                "be trusted. Use gradient='interpolated', 'discrete' or 'checkpoint', "
                 "which do not solve y backwards, or tighter tolerances",
                 stacklevel=2,
             )
@@ -239,7 +238,7 @@ class AugmentedSolve(BackwardSolve):
         tolerances. But a multistep method integrates them by a polynomial through many steps,
         which may be long and of high order where the adjoint is constant; there they count fully.
         """
-        return METHODS[self._solver.method].family == "multistep" or not self._options.seminorm
+        return self._solver.properties.family == "multistep" or not self._options.seminorm
 
     def _watch(self) -> Watch | None:
         """The user's `watch` as a function of packed states, or None."""

@@ -16,7 +16,6 @@ from ..integrate import run
 from ..methods.base import Stepper
 from ..methods.functional_step import FunctionalStepper
 from ..methods.make_stepper import functional_method
-from ..methods.registry import METHODS
 from ..problem import Problem
 from ..solution import Trajectory
 from ..validation import is_differentiated
@@ -81,14 +80,14 @@ def recorded_stepper(problem: Problem, grid: FrozenGrid | None) -> Stepper:
     Raises:
         ValueError: Autograd cannot record the method.
     """
-    method = METHODS[problem.solver.method]
+    method = problem.solver.properties
     if method.family == "implicit":
         return RecordedImplicitSteps(problem, grid)
     if grid is not None:
         if method.family != "explicit":
             raise ValueError(
                 "gradients with respect to t through recorded steps need a Runge-Kutta method; "
-                f"found solver.method={method.name!r}; detach t, take a method such as 'rk4', or "
+                f"found solver.method={method.name!r}; detach t, use a method such as 'rk4', or "
                 "gradient='adjoint' outside of transforms"
             )
         return TimedSteps(problem, grid)
@@ -96,7 +95,7 @@ def recorded_stepper(problem: Problem, grid: FrozenGrid | None) -> Stepper:
         return RecordedSteps(problem, problem.stage_times)
     if not method.recordable:
         raise ValueError(
-            f"gradient='backprop' cannot record solver.method={method.name!r}; take "
+            f"gradient='backprop' cannot record solver.method={method.name!r}; use "
             "gradient='adjoint', or torch.no_grad() where no gradient is needed"
         )
     field = problem.flat_field(problem.stats.forward)

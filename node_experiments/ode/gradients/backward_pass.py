@@ -69,7 +69,7 @@ def backward_pass(function: Backward) -> Backward:
 BATCHED = (
     "this gradient method takes one gradient at a time and no batch of gradients, as made by "
     "jacobian(vectorize=True), torch.func.vmap and is_grads_batched=True; leave them out, or "
-    "take gradient='backprop'"
+    "use gradient='backprop'"
 )
 
 
@@ -106,7 +106,7 @@ class OnceDifferentiable(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         raise NotImplementedError(
             "this gradient method gives no second derivatives, which the gradient of a gradient "
-            "(create_graph=True) needs; take gradient='backprop'"
+            "(create_graph=True) needs; use gradient='backprop'"
         )
 
 
@@ -272,6 +272,6 @@ def check_same_derivative(before: Tensor, now: Tensor, t: float) -> None:
             f"the vector field differs between the solve and its backward pass: at t={t:g} the "
             f"relative difference of the derivatives is {float(apart / size):.2g}. Something that "
             "it reads, such as a loop variable, an attribute, training mode or weights, changed "
-            "in between; call backward() before it changes, pass it in args=(...), or take "
+            "in between; call backward() before it changes, pass it in args=(...), or use "
             "gradient='backprop'"
         )

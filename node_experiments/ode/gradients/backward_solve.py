@@ -18,7 +18,6 @@ from ..fixed_grid import FixedGrid
 from ..integrate import integrate, make_controller
 from ..methods.explicit_runge_kutta import StageTimes
 from ..methods.make_stepper import make_stepper
-from ..methods.registry import METHODS
 from ..norms import scaled
 from ..problem import Observe, Problem, Watch
 from ..solution import Solution, SolveError, Status, Trajectory
@@ -76,7 +75,7 @@ class BackwardSolve:
         self._chosen = solver
         self._prepare()
         crowded = len(self._times) - 1 > problem.stats.forward.accepted
-        replaceable = METHODS[solver.method].family == "explicit" and not solver.fixed_steps
+        replaceable = solver.properties.family == "explicit" and not solver.fixed_steps
         if crowded and replaceable and not method_is_chosen:
             solver = replace(solver, method=LOW_ORDER)
         self._set_solver(solver)
@@ -115,7 +114,7 @@ class BackwardSolve:
     def _set_solver(self, solver: Solver) -> None:
         self._solver = solver
         self._controller: AdaptiveControl | None = None
-        self._uses_scipy = METHODS[solver.method].family == "scipy"
+        self._uses_scipy = solver.properties.family == "scipy"
         if self._uses_scipy:
             return
         self._stepper = make_stepper(
@@ -138,7 +137,7 @@ class BackwardSolve:
         grad_t = torch.zeros_like(self._problem.t) if needs_grad_t else None
         last = len(self._times) - 1
         before = self._counts.evaluations
-        cost_of_chosen = METHODS[self._chosen.method].stages + 1  # NFE of an interval in one step
+        cost_of_chosen = self._chosen.properties.stages + 1  # NFE of an interval in one step
         for i in range(last, 0, -1):
             self._before_interval(i)
             a.add_(self._grad_ys[i].reshape(-1))
@@ -165,7 +164,7 @@ class BackwardSolve:
         )
         if trajectory.status is not Status.REACHED:
             message = trajectory.failure(
-                self._solver.method, self._counts, " of the backward solve"
+                self._solver.properties.name, self._counts, " of the backward solve"
             )
             ts, stats = self._problem.t[: len(self._ys)].detach(), self._problem.stats
             raise SolveError(Solution(ts, self._ys, stats, trajectory.status, message))
@@ -184,7 +183,7 @@ class BackwardSolve:
         else:
             ratio = self._error_ratio
             if self._controller is None:
-                order = METHODS[solver.method].error_order
+                order = solver.properties.error_order
                 assert order is not None
                 h = first_step(
                     stepper, interval, state, order, solver, self._norm, self._rtol, self._atol

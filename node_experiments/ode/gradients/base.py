@@ -52,7 +52,7 @@ class Gradient(Protocol):
         """
         raise ValueError(
             "solver.batching='independent' needs gradient='backprop', 'discrete' or "
-            f"'checkpoint'; found gradient={type(self).__name__.lower()!r}; take one of them, "
+            f"'checkpoint'; found gradient={type(self).__name__.lower()!r}; use one of them, "
             "or solver.batching='joint'"
         )
 

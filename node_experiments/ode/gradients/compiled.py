@@ -47,7 +47,7 @@ def compiled_gradient(
     """
     if isinstance(method, Reversible):
         raise ValueError(
-            "solver.compile=True compiles no steps of gradient='reversible'; take "
+            "solver.compile=True compiles no steps of gradient='reversible'; use "
             "gradient='checkpoint', or compile=False"
         )
     if not isinstance(method, Backprop | Discrete | Checkpoint):

@@ -86,7 +86,7 @@ class Discrete(Gradient):
         if self.retain_graphs:
             raise ValueError(
                 "gradient.retain_graphs=True is not for solver.batching='independent'; leave it "
-                "out, or take gradient='backprop'"
+                "out, or use gradient='backprop'"
             )
         return solve_recorded_samples(problem)
 

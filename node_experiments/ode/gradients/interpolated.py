@@ -19,7 +19,6 @@ from torch import Tensor
 from ..inside_steps import interpolates_by_substeps
 from ..integrate import solve_forward
 from ..methods.base import Interpolant, Stepper
-from ..methods.registry import METHODS
 from ..problem import Problem
 from ..solution import Trajectory
 from ..solver import Solver  # noqa: F401  likewise
@@ -69,7 +68,7 @@ class Interpolated(Adjoint):
             if getattr(self, name) != getattr(Adjoint, name):
                 raise ValueError(
                     f"gradient='interpolated' solves for the adjoint alone, and gradient.{name} "
-                    "also takes the state; leave it out, or take gradient='adjoint'"
+                    "also takes the state; leave it out, or use gradient='adjoint'"
                 )
 
     def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
@@ -79,22 +78,20 @@ class Interpolated(Adjoint):
             ValueError: The method has no interpolants, or none as accurate as its steps; or the
                 method of the backward solve is not explicit.
         """
-        method = problem.solver.method
+        solver, backwards = problem.solver, self.backward_solver(problem.solver, problem.times)
         if interpolates_by_substeps(problem):
             raise ValueError(
                 "gradient='interpolated' needs the solution inside of steps, and those of "
-                f"solver.method={method!r} may be too long to be interpolated; take "
+                f"solver.method={solver.method!r} may be too long to be interpolated; use "
                 "gradient='discrete' or 'adjoint'"
             )
-        backwards = self.backward_solver(problem.solver, problem.times).method
-        if METHODS[method].family == "scipy" or METHODS[backwards].family not in (
-            "explicit",
-            "multistep",
-        ):
+        explicit = backwards.properties.family in ("explicit", "multistep")
+        if solver.properties.family == "scipy" or not explicit:
             raise ValueError(
                 "gradient='interpolated' needs interpolants in the forward solve and an explicit "
-                f"method in the backward pass; found solver.method={method!r} and the method "
-                f"{backwards!r} backwards; set gradient.method=dopri5, or take gradient='adjoint'"
+                f"method in the backward pass; found solver.method={solver.method!r} and the "
+                f"method {backwards.method!r} backwards; set gradient.method=dopri5, or use "
+                "gradient='adjoint'"
             )
         trajectories: list[Trajectory] = []
         ys = InterpolatedSolve.apply(

@@ -154,7 +154,7 @@ class SolveStages(torch.autograd.Function):
         if ctx.order == ITERATIONS:
             raise ValueError(
                 f"gradient='backprop' through implicit methods has derivatives up to order "
-                f"{ITERATIONS}, and a higher one was asked for; take an explicit method"
+                f"{ITERATIONS}, and a higher one was asked for; use an explicit method"
             )
         x = SolveStages.apply(grad, ctx.system, ctx.order + 1, not ctx.transposed)
         return x, None, None, None

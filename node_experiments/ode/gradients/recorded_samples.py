@@ -66,7 +66,7 @@ def solve_recorded_samples(
     if problem.func.draws:
         raise ValueError(
             "with solver.batching='independent' the vector field draws other random numbers when "
-            "a step is repeated, so that it cannot be differentiated; take gradient='backprop', "
+            "a step is repeated, so that it cannot be differentiated; use gradient='backprop', "
             "or solver.batching='joint'"
         )
     return ys, record.trajectory

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from ..integrate import run
 from ..methods.base import Time
-from ..methods.explicit_tableaus import EXPLICIT_TABLEAUS
 from ..methods.functional_step import FunctionalStepper
-from ..methods.reversible import REVERSIBLE, ReversibleMethod
+from ..methods.make_stepper import functional_method
+from ..methods.reversible import REVERSIBLE, ReversibleMethod, ReversibleRungeKutta
 from ..problem import Problem
 from ..solution import Trajectory
 from ..solver import Solver
@@ -73,8 +73,11 @@ class Reversible(Gradient):
     def solver_for(self, solver: Solver) -> Solver:
         """Replace an explicit method by the reversible one built from it, also for evaluations."""
         rejected = solver.compile or solver.perturb or solver.batching == "independent"
-        if solver.method in EXPLICIT_TABLEAUS and not rejected:
-            return replace(solver, method=f"reversible_{solver.method}")
+        tableau = solver.properties.tableau
+        if tableau is not None and tableau.explicit and not rejected:
+            own = tableau is solver.method
+            method = ReversibleRungeKutta(tableau) if own else f"reversible_{tableau.name}"
+            return replace(solver, method=method)
         return solver
 
     def solve(self, problem: Problem) -> tuple[Tensor, Trajectory]:
@@ -85,19 +88,19 @@ class Reversible(Gradient):
         """
         if problem.solver.jump_t:
             raise ValueError(
-                "gradient='reversible' does not support solver.jump_t; leave it out, or take "
+                "gradient='reversible' does not support solver.jump_t; leave it out, or use "
                 "gradient='discrete' or 'adjoint'"
             )
         if problem.solver.perturb:
             raise ValueError(
                 "gradient='reversible' does not support solver.perturb=True; leave it out, or "
-                "take gradient='backprop' or 'discrete'"
+                "use gradient='backprop' or 'discrete'"
             )
-        name = problem.solver.method
-        if name not in REVERSIBLE:
+        if problem.solver.properties.family not in ("reversible", "symplectic"):
             raise ValueError(
-                f"gradient='reversible' is for reversible methods; found solver.method={name!r}; "
-                f"take one of {', '.join(REVERSIBLE)}, or gradient='adjoint'"
+                "gradient='reversible' is for reversible methods; found solver.method="
+                f"{problem.solver.method!r}; use one of {', '.join(REVERSIBLE)}, or "
+                "gradient='adjoint'"
             )
         grid = Grid()
         ys = ReversibleSolve.apply(problem, self, grid, problem.y0, problem.t, *problem.inputs)
@@ -117,7 +120,7 @@ class ReversibleSolve(torch.autograd.Function):
         t: Tensor,
         *inputs: Tensor,
     ) -> Tensor:
-        method = REVERSIBLE[problem.solver.method]
+        method = functional_method(problem.solver)
         field = problem.flat_field(problem.stats.forward)
         step = FunctionalStepper(method, field, y0.numel())
         start = y0.detach().reshape(-1)
@@ -142,9 +145,10 @@ class ReversibleSolve(torch.autograd.Function):
         error = float((reconstructed - y0).norm() / size)
         if not error <= ctx.options.reconstruction_tolerance:
             warnings.warn(
-                f"{problem.solver.method} was undone with a relative error of {error:.1e} in the "
-                f"initial state, above {ctx.options.reconstruction_tolerance:.1e}; its gradient "
-                "is no better than that. Solve in float64, take fewer steps, or take "
+                f"{problem.solver.properties.name} was undone with a relative error of "
+                f"{error:.1e} in the initial state, above "
+                f"{ctx.options.reconstruction_tolerance:.1e}; its gradient is no better than "
+                "that. Solve in float64, take fewer steps, or use "
                 "gradient='checkpoint' with the method it is built from",
                 stacklevel=2,
             )

@@ -25,9 +25,11 @@ Rows = tuple[tuple[float, ...], ...]
 Terms = tuple[tuple[int, float], ...]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Tableau:
     """The coefficients of one Runge-Kutta method, and where they were published.
+
+    `Solver(tableau)` solves with it, with all options and gradient methods of its kind.
 
     Attributes:
         order, embedded_order, dense_order: Orders of the method, of its embedded solution, and of
@@ -39,6 +41,20 @@ class Tableau:
         dense_a, dense_c: Rows and nodes of the stages that only the interpolant needs.
         is_pec: Whether the last stage, at a prediction of the end of the step, is also the first
             stage of the next step: a predictor-corrector pair in PEC mode.
+
+    Raises:
+        ValueError: Rows and weights do not fit together.
+
+    Example:
+        >>> import torch
+        >>> from node_experiments.ode import Solver, Tableau, solve
+        >>> ssp = Tableau(
+        ...     "ssp_rk3", 3, a=((), (1.0,), (0.25, 0.25)), b=(1 / 6, 1 / 6, 2 / 3),
+        ...     c=(0.0, 1.0, 0.5), reference="Shu & Osher 1988, equation 2.18",
+        ... )
+        >>> solver = Solver(ssp, num_steps=10)
+        >>> round(solve(lambda t, y: -y, torch.ones(1), [0.0, 1.0], solver).ys[-1].item(), 4)
+        0.3679
     """
 
     name: str
@@ -46,7 +62,7 @@ class Tableau:
     a: Rows
     b: tuple[float, ...]
     c: tuple[float, ...]
-    reference: str
+    reference: str = ""
     b_error: tuple[float, ...] | None = None
     embedded_order: int | None = None
     diagonal: tuple[float, ...] | None = None
@@ -57,10 +73,31 @@ class Tableau:
     is_pec: bool = False
 
     def __post_init__(self) -> None:
+        self._check_sizes()
         # Computed here, because a solve that is traced to a graph cannot cache anything.
         for name, derived in vars(type(self)).items():
             if isinstance(derived, cached_property):
                 getattr(self, name)
+
+    def __repr__(self) -> str:
+        return f"Tableau({self.name!r})"
+
+    def _check_sizes(self) -> None:
+        stages, lengths = len(self.b), [len(row) for row in self.a]
+        below, coupled = list(range(stages)), [0, *[stages] * (stages - 1)]
+        if lengths not in (below, coupled):
+            raise ValueError(
+                f"the tableau {self.name!r} has {stages} weights in b, and rows of {lengths} "
+                "coefficients in a; row i of an explicit or diagonally implicit method has i "
+                f"coefficients: {below}"
+            )
+        for name in ("c", "b_error", "diagonal"):
+            entries = getattr(self, name)
+            if entries is not None and len(entries) != stages:
+                raise ValueError(
+                    f"the tableau {self.name!r} has {stages} weights in b and {len(entries)} "
+                    f"entries in {name}"
+                )
 
     @cached_property
     def stages(self) -> int:

@@ -15,8 +15,6 @@ from ..solver import Solver
 from ..vector_field import Dynamics
 from .base import FunctionalMethod, Stepper
 from .explicit_runge_kutta import ExplicitRungeKutta, StageTimes
-from .explicit_tableaus import TABLEAUS
-from .reversible import REVERSIBLE
 
 if TYPE_CHECKING:
     from .newton import Linear
@@ -52,7 +50,7 @@ def make_stepper(
         quadrature: Where integrals along the solution are accumulated, shape `(q,)`, or None.
     """
     adaptive = not solver.fixed_steps
-    tableau = TABLEAUS.get(solver.method)
+    tableau = solver.properties.tableau
     if tableau is not None and tableau.explicit:
         return ExplicitRungeKutta(
             tableau,
@@ -95,8 +93,9 @@ def make_stepper(
 
 def functional_method(solver: Solver) -> FunctionalMethod:
     """Return the solver's method, if it is written as functions on vectors."""
-    if solver.method in ("adams_bashforth", "adams_moulton"):
-        from .fixed_adams import FixedAdams
+    method = solver.properties
+    if method.functions is not None:
+        return method.functions
+    from .fixed_adams import FixedAdams
 
-        return FixedAdams(solver.method, solver.max_order)
-    return REVERSIBLE[solver.method]
+    return FixedAdams(method.name, solver.max_order)

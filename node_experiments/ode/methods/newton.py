@@ -25,7 +25,7 @@ RESTARTS = 20
 NO_JACOBIAN = (
     "an implicit method differentiates the vector field with respect to its state, and the "
     "derivative that it returned is in no graph: it was made by torch.tensor(...), .item(), NumPy "
-    "or .detach(); compute it by torch operations on y, or take an explicit method or "
+    "or .detach(); compute it by torch operations on y, or use an explicit method or "
     "'scipy_lsoda'"
 )
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from functools import lru_cache
 
-from .explicit_tableaus import TABLEAUS
-from .reversible import REVERSIBLE
+from .base import FunctionalMethod
+from .explicit_tableaus import TABLEAUS, Tableau
+from .one_step import OneStep
+from .reversible import REVERSIBLE, Leapfrog, ReversibleMethod, ReversibleRungeKutta
 
-__all__ = ["METHODS", "Method", "nearest"]
+__all__ = ["METHODS", "AnyMethod", "Method", "nearest", "properties_of"]
+
+AnyMethod = str | Tableau | OneStep | ReversibleRungeKutta
+"""A method by its name, or one that is not in this package."""
 
 
 @dataclass(frozen=True)
@@ -16,13 +22,16 @@ class Method:
     """Properties of a method that validation and step size control read.
 
     Attributes:
-        family: `explicit`, `implicit`, `multistep`, `reversible`, `symplectic` or `scipy`.
+        family: `explicit`, `implicit`, `multistep`, `reversible`, `symplectic`, `one_step` or
+            `scipy`.
         order: Order of convergence; the highest one of a method that varies it.
         stages: Evaluations per step, without those of Newton's method.
         error_order: Power of h in the local error estimate; None if steps can only be fixed.
         stiff: Whether it is meant for stiff problems.
         dense_order: Order of dense output. If it is far below `order`, as the 5 of `dopri8`,
             outputs inside long steps are less accurate than the ends of steps.
+        tableau: The coefficients of a Runge-Kutta method.
+        functions: A method that is written as functions on vectors, unless it has options.
     """
 
     name: str
@@ -33,6 +42,8 @@ class Method:
     reference: str
     stiff: bool = False
     dense_order: int = 3
+    tableau: Tableau | None = None
+    functions: FunctionalMethod | None = None
 
     @property
     def adaptive(self) -> bool:
@@ -41,7 +52,7 @@ class Method:
     @property
     def recordable(self) -> bool:
         """Whether autograd and its transforms can record every operation of its steps."""
-        families = ("explicit", "reversible", "symplectic", "multistep")
+        families = ("explicit", "reversible", "symplectic", "multistep", "one_step")
         return self.family in families and self.name != "adams"
 
     @property
@@ -50,36 +61,33 @@ class Method:
         return self.family == "implicit" or self.recordable
 
 
-def _runge_kutta() -> list[Method]:
-    return [
-        Method(
-            name=tableau.name,
-            family="explicit" if tableau.explicit else "implicit",
-            order=tableau.order,
-            stages=tableau.stages - tableau.first_same_as_last,
-            error_order=None
-            if tableau.embedded_order is None
-            else min(tableau.order, tableau.embedded_order) + 1,
-            reference=tableau.reference,
-            stiff=not tableau.explicit,
-            dense_order=tableau.dense_order,
-        )
-        for tableau in TABLEAUS.values()
-    ]
+def _runge_kutta(tableau: Tableau) -> Method:
+    return Method(
+        name=tableau.name,
+        family="explicit" if tableau.explicit else "implicit",
+        order=tableau.order,
+        stages=tableau.stages - tableau.first_same_as_last,
+        error_order=None
+        if tableau.embedded_order is None
+        else min(tableau.order, tableau.embedded_order) + 1,
+        reference=tableau.reference,
+        stiff=not tableau.explicit,
+        dense_order=tableau.dense_order,
+        tableau=tableau,
+    )
 
 
-def _reversible() -> list[Method]:
-    return [
-        Method(
-            name=method.name,
-            family="symplectic" if method.name == "leapfrog" else "reversible",
-            order=method.order,
-            stages=method.stages,
-            error_order=method.error_order,
-            reference=method.reference,
-        )
-        for method in REVERSIBLE.values()
-    ]
+def _functional(method: ReversibleMethod | OneStep) -> Method:
+    family = "one_step" if isinstance(method, OneStep) else "reversible"
+    return Method(
+        name=method.name,
+        family="symplectic" if isinstance(method, Leapfrog) else family,
+        order=method.order,
+        stages=method.stages,
+        error_order=method.error_order,
+        reference=method.reference,
+        functions=method,
+    )
 
 
 _MULTISTEP = [
@@ -121,8 +129,42 @@ _SCIPY = [
 ]
 
 METHODS: dict[str, Method] = {
-    method.name: method for method in (*_runge_kutta(), *_reversible(), *_MULTISTEP, *_SCIPY)
+    method.name: method
+    for method in (
+        *map(_runge_kutta, TABLEAUS.values()),
+        *map(_functional, REVERSIBLE.values()),
+        *_MULTISTEP,
+        *_SCIPY,
+    )
 }
+
+
+def properties_of(method: AnyMethod) -> Method:
+    """The properties of a method of this package, by its name, or of one of the user's.
+
+    Raises:
+        ValueError: An unknown name, coefficients that are not those of a method of the order that
+            they state, or no method.
+    """
+    if isinstance(method, str):
+        if method not in METHODS:
+            raise ValueError(f"solver.method={method!r} is unknown{nearest(method)}")
+        return METHODS[method]
+    if isinstance(method, Tableau):
+        return _checked(method)
+    if isinstance(method, OneStep | ReversibleRungeKutta):
+        return _functional(method)
+    raise ValueError(
+        f"solver.method={method!r} must be the name of a method, a Tableau or a OneStep"
+    )
+
+
+@lru_cache(maxsize=64)
+def _checked(tableau: Tableau) -> Method:
+    from .order_conditions import check_tableau
+
+    check_tableau(tableau)
+    return _runge_kutta(tableau)
 
 
 def nearest(name: str) -> str:

@@ -211,7 +211,7 @@ def check_separable(field: FlatField, t: Time, y: Tensor, derivative: Tensor) ->
                     f"solver.method='leapfrog' needs a separable system: d{name}/dt depends on "
                     f"{name}, where q is the first half of all numbers of the state, in their "
                     "order, and p the second. For samples of (q, p) along the first axis give "
-                    "y0=(q, p), a tuple of two tensors; for other systems take "
+                    "y0=(q, p), a tuple of two tensors; for other systems use "
                     "solver='asynchronous_leapfrog' or solver='implicit_midpoint'"
                 )
 

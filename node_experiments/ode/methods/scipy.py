@@ -22,7 +22,6 @@ from ..flat_field import FlatField
 from ..solution import Status, StepCounts, Trajectory
 from ..solver import Solver
 from .newton import DENSE_UP_TO, Linearization
-from .registry import METHODS
 
 __all__ = ["scipy_integrate"]
 
@@ -62,7 +61,7 @@ def scipy_integrate(
         return field(float(t), state).double().cpu().numpy()
 
     options: dict[str, Any] = {"rtol": on_host(rtol), "atol": on_host(atol)}
-    if linearize is not None and len(y0) <= DENSE_UP_TO and METHODS[solver.method].stiff:
+    if linearize is not None and len(y0) <= DENSE_UP_TO and solver.properties.stiff:
 
         def jacobian(t: float, y: np.ndarray) -> np.ndarray:
             counts.evaluations += 1
@@ -169,7 +168,7 @@ class HostSolve:
         self.options |= {"max_step": self.solver.max_step, "first_step": first}
         if self.solver.method == "scipy_lsoda":
             self.options["min_step"] = self.solver.min_step  # which SciPy 1.17 ignores
-        ode = kinds[self.solver.method](
+        ode = kinds[self.solver.properties.name](
             self.fun, self.times[0], self.start, self.times[-1], **self.options
         )
         direction = math.copysign(1.0, self.times[-1] - self.times[0])

@@ -69,7 +69,7 @@ def test_the_reaction_solves_to_its_data_and_explicit_solvers_say_what_to_take()
         scale = found.new_tensor([1.0, 3.65e-5, 1.0])
         torch.testing.assert_close(found / scale, batch.concentrations, rtol=0, atol=1e-4)
         model.solver = Solver("dopri5", max_steps=200)
-        with pytest.raises(SolveError, match=r"stiff.*take an implicit one: solver=kvaerno5"):
+        with pytest.raises(SolveError, match=r"stiff.*use an implicit one: solver=kvaerno5"):
             model(batch.times)
 
 

@@ -51,7 +51,7 @@ def test_what_is_not_one_graph_is_solved_plainly_with_a_warning(field, lowered):
 
 @pytest.mark.parametrize("draw", [torch.rand_like, nn.Dropout(0.5), lambda y: torch.randn(2) * y])
 def test_random_numbers_are_rejected_by_name(draw, lowered):
-    with pytest.raises(ValueError, match=r"draws random numbers .*; take compile=False"):
+    with pytest.raises(ValueError, match=r"draws random numbers .*; use compile=False"):
         solve(lambda t, y: draw(y), torch.ones(2), T, COMPILED)
 
 

@@ -14,10 +14,12 @@ from ...gradients import Adjoint
 from ...methods.registry import METHODS
 from ...norms import rms_norm
 from ...solver import Solver
-from .fields import CALLBACKS, combine_callbacks, norm_of
+from .fields import CALLBACKS, combine_callbacks, flat, norm_of, unflattened
 from .initial_value_problem import InitialValueProblem, shapes_of
 from .methods import method_of
 from .options import make_solver, tolerance
+from .own_methods import own_method
+from .solvers import FixedGridODESolver
 
 __all__ = ["find_parameters", "odeint_adjoint"]
 
@@ -84,18 +86,23 @@ def odeint_adjoint(
             "gradient",
             stacklevel=2,
         )
+    choice, own = method_of(adjoint_method)[0], problem.own
+    if adjoint_method != method:
+        own = None
+        if not isinstance(choice, str):
+            own = own_method(choice, func, problem.y0, t, **backward_options)
     solver = None
     if not inherits:
         learned = list(func.parameters()) if parameters is None else parameters  # type: ignore[union-attr]
         solver = backward_solver(
             problem,
-            adjoint_method,
+            own or adjoint_method,
             backward_options,
             rtol if adjoint_rtol is None else adjoint_rtol,
             atol if adjoint_atol is None else adjoint_atol,
             [p for p in learned if p.requires_grad],
         )
-    if METHODS[method_of(adjoint_method)[0]].family == "scipy":
+    if isinstance(choice, str) and METHODS[choice].family == "scipy":
         # SciPy's methods have their own norm and step size control.
         plain = Adjoint(seminorm=norm == "seminorm", solver=solver, materialize_grads=True)
         return problem.solve(plain, parameters)
@@ -112,7 +119,7 @@ def odeint_adjoint(
 
 def backward_solver(
     problem: InitialValueProblem,
-    method: str | None,
+    method: str | FixedGridODESolver | None,
     options: dict[str, Any],
     rtol: Any,
     atol: Any,
@@ -157,25 +164,17 @@ def adjoint_norm(
     norm: Callable[[tuple[Tensor, ...]], Any] | str | None, problem: InitialValueProblem
 ) -> Callable[[tuple[Tensor, ...]], Any]:
     """The norm as a function of (time, state, adjoint, *gradients); tuple states are flattened."""
-    leaves, structure = pytree.tree_flatten(problem.y0)
     of_state = norm_of(problem.options.get("norm"), problem.y0) or rms_norm
-
-    def unpacked(y: Tensor) -> Any:
-        if isinstance(problem.y0, Tensor):
-            return y
-        pieces = y.split([leaf.numel() for leaf in leaves])
-        parts = [piece.view(leaf.shape) for piece, leaf in zip(pieces, leaves, strict=True)]
-        return pytree.tree_unflatten(parts, structure)
 
     def by_user(parts: tuple[Tensor, ...]) -> Any:
         assert callable(norm)
         time, y, adjoint, *gradients = parts
-        both = (*pytree.tree_leaves(unpacked(y)), *pytree.tree_leaves(unpacked(adjoint)))
-        return norm((time, *both, *gradients))
+        both = [pytree.tree_leaves(unflattened(x, problem.y0)) for x in (y, adjoint)]
+        return norm((time, *both[0], *both[1], *gradients))
 
     def largest(parts: tuple[Tensor, ...]) -> Tensor:
         time, y, adjoint, *gradients = parts
-        sizes = [time.abs(), of_state(unpacked(y)), of_state(unpacked(adjoint))]
+        sizes = [time.abs(), *(of_state(unflattened(x, problem.y0)) for x in (y, adjoint))]
         if norm != "seminorm":
             sizes += [rms_norm(gradient) for gradient in gradients if gradient.numel()]
         return torch.stack([size.to(time) for size in sizes]).max()
@@ -193,13 +192,6 @@ def norm_of_parts(
     y, a = flat(state), flat(adjoint)
     time = y.new_zeros(()).abs()  # gradients of times are not part of the solve
     return torch.as_tensor(norm((time, y, a, *gradients))).abs()
-
-
-def flat(state: Any) -> Tensor:
-    """A state as one tensor: a tensor unchanged, other structures flattened and concatenated."""
-    if isinstance(state, Tensor):
-        return state
-    return torch.cat([leaf.reshape(-1) for leaf in pytree.tree_leaves(state)])
 
 
 def attach(options: dict[str, Any], result: Any) -> None:

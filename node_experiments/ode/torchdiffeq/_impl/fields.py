@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 from ...norms import rms_norm
 from ...vector_field import AdaptedField
 
-__all__ = ["adapt_field", "callbacks", "norm_of", "promote_dtypes"]
+__all__ = ["adapt_field", "callbacks", "flat", "norm_of", "promote_dtypes", "unflattened"]
 
 CALLBACKS = ("callback_step", "callback_accept_step", "callback_reject_step")
 Callback = Callable[[float, float, Any, bool], None]
@@ -30,6 +30,23 @@ def promote_dtypes(y0: Any) -> Any:
     for leaf in leaves[1:]:
         dtype = torch.promote_types(dtype, leaf.dtype)
     return pytree.tree_map_only(Tensor, lambda leaf: leaf.to(dtype), y0)
+
+
+def flat(state: Any) -> Tensor:
+    """A state as one tensor: a tensor unchanged, other structures flattened and concatenated."""
+    if isinstance(state, Tensor):
+        return state
+    return torch.cat([leaf.reshape(-1) for leaf in pytree.tree_leaves(state)])
+
+
+def unflattened(y: Tensor, like: Any) -> Any:
+    """Flat states `(..., n)` in the structure of `like`, with parts of shapes `(..., *part)`."""
+    if isinstance(like, Tensor):
+        return y
+    leaves, structure = pytree.tree_flatten(like)
+    pieces = y.split([leaf.numel() for leaf in leaves], -1)
+    parts = [p.reshape(*y.shape[:-1], *x.shape) for p, x in zip(pieces, leaves, strict=True)]
+    return pytree.tree_unflatten(parts, structure)
 
 
 def adapt_field(func: Callable[..., Any], y0: Any, broadcasts: bool) -> AdaptedField:

@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from ...gradients import Gradient
-from ...methods.registry import METHODS
 from ...solution import Solution, SolveError
 from ...solve import solve
 from .errors import ArgumentError, DropInSolveError
@@ -23,6 +22,8 @@ from .fields import CALLBACKS, adapt_field, callbacks, norm_of, promote_dtypes
 from .flow import move_outputs, move_start
 from .methods import method_of
 from .options import default_solver, make_solver, tolerance
+from .own_methods import integrate_own, own_method
+from .solvers import FixedGridODESolver
 
 __all__ = ["InitialValueProblem", "shapes_of"]
 
@@ -31,6 +32,7 @@ class InitialValueProblem:
     """The validated arguments of `odeint`.
 
     Attributes:
+        own: The method, if it is a class that a program added to `SOLVERS`.
         fixed: Whether the method takes fixed steps.
         solver: The solver described by method, tolerances and options.
     """
@@ -52,16 +54,19 @@ class InitialValueProblem:
         self.func, self.y0, self.t = func, promote_dtypes(y0), t
         self.options = dict(options or {})
         self.method = method or "dopri5"
-        self.name, self.fixed = method_of(method)
+        choice, self.fixed = method_of(method)
+        self.own = None
+        if not isinstance(choice, str):
+            self.own = own_method(choice, func, self.y0, t, rtol=rtol, atol=atol, **self.options)
         self._event_fn = event_fn
         self._number = len(times)
         by_number = rtol.__class__ is float and atol.__class__ is float
-        if by_number and not options and event_fn is None:
+        if by_number and not options and event_fn is None and self.own is None:
             self.solver = default_solver(method, rtol, atol, *(times if self.fixed else ()))
         else:
             shapes, copies = shapes_of(self.y0)
             self.solver = make_solver(
-                method,
+                self.own or method,
                 self.options,
                 tolerance("rtol", rtol, shapes, copies),
                 tolerance("atol", atol, shapes, copies),
@@ -71,7 +76,7 @@ class InitialValueProblem:
             if isinstance(self.y0, Tensor) and not by_number:
                 # Tolerances of components are in the order of the axes.
                 self.y0 = self.y0.contiguous()
-        self.is_scipy = METHODS[self.solver.method].family == "scipy"
+        self.is_scipy = self.solver.properties.family == "scipy"
 
     def _grid(self, constructor: Callable[..., Tensor] | None) -> Tensor:
         """Ends of fixed steps: the times, or those of the option `grid_constructor`.
@@ -93,6 +98,8 @@ class InitialValueProblem:
     def solve(self, gradient: Gradient | str, parameters: Sequence[Tensor] | None = None) -> Any:
         """The states, or the time and states of the event, as `odeint` returns them."""
         func, y0, t = self.func, self.y0, self.t
+        if self.own is not None and not self.own.steps_alone:
+            return self._solve_by_own_loop(self.own, gradient)
         if self._event_fn is None and (self._number == 1 or is_empty(y0)):
             return self._without_steps()
         field = adapt_field(func, y0, broadcasts=self.fixed)
@@ -128,12 +135,22 @@ class InitialValueProblem:
             tensors += self.func.parameters()
         if torch.is_grad_enabled() and any(x.requires_grad for x in tensors):
             warnings.warn(
-                f"odeint with method={self.method!r} gives values without gradients; take "
+                f"odeint with method={self.method!r} gives values without gradients; use "
                 "odeint_adjoint for gradients",
                 stacklevel=4,
             )
         with torch.no_grad():
             return solve_or_assert(field, self.y0, self.t, self.solver, "adjoint", **arguments).ys
+
+    def _solve_by_own_loop(self, own: FixedGridODESolver, gradient: Gradient | str) -> Any:
+        """Call `integrate` of a class that overrides it; autograd records what it does."""
+        if gradient != "backprop" or self._event_fn is not None:
+            what = "an event" if self._event_fn is not None else "odeint_adjoint"
+            raise ArgumentError(
+                f"method={self.method!r}: {type(own).__name__} overrides `integrate`, and {what} "
+                "needs the steps alone; leave `integrate` to the base class, or solve with odeint"
+            )
+        return integrate_own(own, self.y0, self.t)
 
     def _solve_to_event(
         self, field: Any, gradient: Gradient | str, arguments: dict[str, Any]

@@ -5,22 +5,25 @@ from __future__ import annotations
 import difflib
 
 from ...methods.registry import METHODS
+from .fixed_grid import RK4, Euler, Heun2, Heun3, Midpoint, RungeKutta
+from .solvers import FixedGridODESolver
 
 __all__ = ["SCIPY_SOLVERS", "SOLVERS", "method_of", "options_of"]
 
-# torchdiffeq's names -> this package's, whose other methods keep their names.
-SOLVERS = {
+# torchdiffeq's names -> this package's, whose other methods keep their names. Programs add
+# classes of their own.
+SOLVERS: dict[str, str | type[FixedGridODESolver]] = {
     "dopri8": "dopri8",
     "dopri5": "dopri5",
     "tsit5": "tsit5",
     "bosh3": "bosh3",
     "fehlberg2": "fehlberg2",
     "adaptive_heun": "adaptive_heun",
-    "euler": "euler",
-    "midpoint": "midpoint",
-    "heun2": "heun",
-    "heun3": "heun3",
-    "rk4": "rk38",
+    "euler": Euler,
+    "midpoint": Midpoint,
+    "heun2": Heun2,
+    "heun3": Heun3,
+    "rk4": RK4,
     "explicit_adams": "adams_bashforth",
     "implicit_adams": "adams_moulton",
     "implicit_euler": "implicit_euler",
@@ -53,8 +56,11 @@ _FIXED_OPTIONS = {"step_size", "grid_constructor", "interp", "perturb", "norm"}
 _SCIPY_OPTIONS = {"solver", "min_step", "max_step", "norm", "grid_points", "eps"}
 
 
-def method_of(name: str | None) -> tuple[str, bool]:
-    """This package's method for a name of torchdiffeq, and whether it takes fixed steps there.
+def method_of(name: str | None) -> tuple[str | type[FixedGridODESolver], bool]:
+    """The method for a name of torchdiffeq, and whether it takes fixed steps there.
+
+    Returns:
+        The name of a method of this package, or the class that a program gave this name.
 
     Raises:
         ValueError: An unknown name.
@@ -66,6 +72,10 @@ def method_of(name: str | None) -> tuple[str, bool]:
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
         raise ValueError(f"method={name!r} is unknown{hint} (allowed: {', '.join(allowed)})")
     method = SOLVERS.get(name, name)
+    if not isinstance(method, str):
+        if issubclass(method, RungeKutta) and RungeKutta in method.__bases__:
+            return method.tableau.name, True
+        return method, True
     if name in SOLVERS:
         return method, name not in ADAPTIVE and name != "scipy_solver"
     return method, not METHODS[method].adaptive

@@ -14,6 +14,7 @@ from ...methods.registry import METHODS
 from ...solver import Solver
 from .errors import ArgumentError
 from .methods import SCIPY_SOLVERS, method_of, options_of
+from .solvers import FixedGridODESolver
 
 __all__ = ["default_solver", "make_solver", "tolerance"]
 
@@ -30,7 +31,7 @@ ADAMS_ORDER = 4  # of the fixed-step Adams methods here; the lowest order in tor
 
 
 def make_solver(
-    method: str | None,
+    method: str | FixedGridODESolver | None,
     options: dict[str, Any],
     rtol: float | Sequence[float],
     atol: float | Sequence[float],
@@ -46,7 +47,11 @@ def make_solver(
     Raises:
         ValueError: An invalid method, value of an option, or combination of options.
     """
+    if isinstance(method, FixedGridODESolver):
+        steps = _fixed_steps(options, grid, to_event)
+        return Solver(method.as_method(), rtol=rtol, atol=atol, **steps)
     name, fixed = method_of(method)
+    assert isinstance(name, str)  # classes come as objects
     known = options_of(name, fixed)
     unused = {key: value for key, value in options.items() if key not in known}
     if unused:
