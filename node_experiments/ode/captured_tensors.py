@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
-from weakref import WeakKeyDictionary, ref
+from weakref import ProxyTypes, WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
@@ -214,6 +214,8 @@ def _collect(value: Any, depth: int, seen: set[int], found: Reachable) -> None:
     if depth == 0:
         return
     for held in _children(value):
+        if type(held) in ProxyTypes:  # the object may no longer exist
+            continue
         inside = isinstance(held, HOLDERS) or inspect.isroutine(held)
         if inside or (not isinstance(held, OPAQUE) and _attributes(held)):
             _collect(held, depth - 1, seen, found)

@@ -112,6 +112,7 @@ class EventFinder:
         self._is_coarse = interpolates_by_substeps(problem)
         self._start, self._h = t0, math.nan
         self._interpolant: Interpolant | None = None
+        self._make_interpolant: Callable[[], Interpolant]
 
     def __call__(self, step: Stepper, t: float, h: float, y0: Tensor, y1: Tensor) -> bool:
         """Whether an event ends the solve in the accepted step from (t, y0) to (t + h, y1)."""
@@ -121,8 +122,8 @@ class EventFinder:
                 self.failed = i
                 return True
         self._start, self._h = t, h
-        with torch.no_grad():
-            self._interpolant = step_interpolant(self._problem, step, t, h, y0, y1)
+        self._interpolant = None
+        self._make_interpolant = partial(step_interpolant, self._problem, step, t, h, y0, y1)
         found = []
         for i, event in enumerate(self._events):
             theta0, value0 = 0.0, self._before[i]
@@ -153,8 +154,14 @@ class EventFinder:
 
     def at(self, times: Sequence[float]) -> Tensor:
         """States at times inside the step of the event, shape `(times, n)`."""
-        assert self._interpolant is not None
-        return self._interpolant([(t - self._start) / self._h for t in times])
+        return self._interpolate([(t - self._start) / self._h for t in times])
+
+    def _interpolate(self, thetas: Sequence[float]) -> Tensor:
+        """States inside the step of the last call; most steps are over without any."""
+        with torch.no_grad():
+            if self._interpolant is None:
+                self._interpolant = self._make_interpolant()
+            return self._interpolant(thetas)
 
     def _values_in(
         self, step: Stepper, t: float, h: float, y0: Tensor, y1: Tensor
@@ -184,21 +191,19 @@ class EventFinder:
     def _zero_in(self, bracket: Bracket, index: int) -> Zero | None:
         """Zero of an event in a bracket; None if the search meets a value that is not finite."""
         problem = self._problem
-        assert self._interpolant is not None
         with torch.no_grad():
             coarse = problem.func.resolution
             resolution = max(torch.finfo(problem.y0.dtype).eps, coarse)
             # A value in half precision jumps by its rounding.
-            size = float(self._interpolant([0.0]).abs().max()) if coarse else 0.0
+            size = float(self._interpolate([0.0]).abs().max()) if coarse else 0.0
             value = partial(self._value, index)
             return first_zero(value, bracket, resolution, 8 * coarse * (1 + size))
 
     def _value(self, index: int, theta: float) -> float:
         """Value of an event at the position `theta` in the step of the last call."""
         problem, event = self._problem, self._events[index]
-        assert self._interpolant is not None
         with torch.no_grad():
-            y = self._interpolant([theta]).view(problem.y0.shape)
+            y = self._interpolate([theta]).view(problem.y0.shape)
             return float(value_of(event, problem, problem.time(self._start + theta * self._h), y))
 
 

@@ -213,7 +213,7 @@ def solve(
     if output is not None:
         problem.observe = None  # breaks a reference cycle through the problem
         output.lacks_gradient = solution.ys.requires_grad and not output.requires_grad
-    solution.ys = state.unpack(solution.ys)
+    solution.ys = state.unpack_outputs(solution.ys)
     solution.interpolant = output
     if throw and solution.status not in (Status.REACHED, Status.EVENT):
         raise SolveError(solution)

@@ -131,6 +131,15 @@ class FlatState:
                 leaves.append(piece.reshape(lead + shape))
         return self._arrange(leaves)
 
+    def unpack_outputs(self, ys: Tensor) -> Any:
+        """Unpack outputs, `(time, *packed)`, to contiguous tensors that share no memory."""
+        if self.is_packed:
+            return ys
+        states = self.unpack(ys)
+        if self.is_single:
+            return states.contiguous()
+        return pytree.tree_map(partial(torch.clone, memory_format=torch.contiguous_format), states)
+
     def time(self, t: Tensor) -> Tensor:
         """Convert a time to the dtype in which the vector field receives the state."""
         return t if self._half is None else t.to(self._half)

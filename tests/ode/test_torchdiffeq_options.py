@@ -99,7 +99,7 @@ def test_max_num_steps_counts_from_output_to_output():
     many = torch.linspace(0, 30, 301, dtype=torch.float64)
     y = odeint(decay, ONE, many, options={"max_num_steps": 20})
     assert float(y[-1]) == pytest.approx(math.exp(-30), abs=1e-7)
-    with pytest.raises(SolveError, match="max_steps") as caught:
+    with pytest.raises(SolveError, match="max_num_steps") as caught:
         odeint(decay, ONE, many[[0, -1]], options={"max_num_steps": 20})
     assert isinstance(caught.value, AssertionError)
 

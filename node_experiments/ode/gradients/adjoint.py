@@ -152,6 +152,7 @@ class Adjoint(Gradient):
 
         Raises:
             ValueError: A symplectic method, since the augmented system is not separable; a
+                method of the user's, which was written for the state of the forward solve; a
                 method that needs a step size and has none; or `norm` or `watch` with SciPy.
         """
         # Before the forward solve, since this may reject the options.
@@ -167,6 +168,12 @@ class Adjoint(Gradient):
             raise ValueError(
                 f"gradient='adjoint' cannot use the method {method!r}, whose backward problem is "
                 "not separable; set gradient.method, or use gradient='reversible' or 'backprop'"
+            )
+        if family == "one_step" and self.solver is None:
+            raise ValueError(
+                f"gradient='adjoint' cannot use {method!r} backwards, because the state of the "
+                "backward solve has further parts; set gradient.method, for example to 'rk4', or "
+                "gradient.solver, or use gradient='backprop'"
             )
         trajectories: list[Trajectory] = []
         ys = _Solve.apply(problem, self, trajectories, problem.y0, problem.t, *problem.inputs)

@@ -23,16 +23,16 @@ Field = Callable[[Time, Tensor], Tensor]
 class OneStep:
     """A one-step method, given by the function that takes a step.
 
-    It goes with `gradient="backprop"` and `gradient="adjoint"`, events, outputs inside steps (by
-    a cubic Hermite polynomial up to order 4, by shorter steps above) and all options of fixed
-    steps, or of adaptive ones if it has an error estimate.
+    It goes with `gradient="backprop"`; with `Adjoint(method=...)`, which solves backwards by a
+    method of this package; with events, outputs inside steps (by a cubic Hermite polynomial up to
+    order 4, by shorter steps above) and all options of fixed steps, or of adaptive ones if it has
+    an error estimate.
 
     Attributes:
         name: Its name in messages.
         step: Function (f, t, h, y) -> y(t + h), or (y(t + h), error) with `error_order`, where
             f(t, y) is the derivative. `t` and `h` are numbers, and `y` is a tensor of the shape
-            of the state: of the shape `(n,)` if the state is a tuple, list or dict, and in the
-            backward solve of the adjoint method, whose state has further parts. The function must
+            of the state, or of shape `(n,)` if that is a tuple, list or dict. The function must
             not change `y` in place.
         order: Order of convergence.
         stages: Evaluations of f per step.

@@ -44,8 +44,9 @@ def odeint_adjoint(
 
     Args:
         adjoint_rtol, adjoint_atol, adjoint_method: Tolerances and method of the backward solve;
-            those of the forward solve when None. A sequence of tolerances has one for each of
-            time, state, adjoint and every tensor that needs a gradient.
+            those of the forward solve when None, and `rk4` if a program gave the method. A
+            sequence of tolerances has one for each of time, state, adjoint and every tensor that
+            needs a gradient.
         adjoint_options: Options of the backward solve; when None, those of the forward solve
             except `norm`. Its `norm` is a function of the tuple (time, *state, *adjoint,
             *gradients), or "seminorm", which leaves the gradients out.
@@ -73,10 +74,13 @@ def odeint_adjoint(
         )
     problem = InitialValueProblem(func, y0, t, rtol, atol, method, options, event_fn)
     parameters = None if adjoint_params is None else list(adjoint_params)
+    if parameters is None and getattr(func, "_is_replica", False):
+        assert isinstance(func, nn.Module)
+        parameters = find_parameters(func)
     if adjoint_options is None:
         backward_options = {k: v for k, v in problem.options.items() if k != "norm"}
         inherits = adjoint_method == method and adjoint_rtol is None and adjoint_atol is None
-        inherits = inherits and "grid_constructor" not in backward_options
+        inherits = inherits and not {"grid_constructor", "step_size"} & backward_options.keys()
     else:
         backward_options, inherits = dict(adjoint_options), False
     norm = backward_options.pop("norm", None)
@@ -86,11 +90,13 @@ def odeint_adjoint(
             "gradient",
             stacklevel=2,
         )
-    choice, own = method_of(adjoint_method)[0], problem.own
-    if adjoint_method != method:
-        own = None
-        if not isinstance(choice, str):
-            own = own_method(choice, func, problem.y0, t, **backward_options)
+    own = None
+    if problem.own is not None and adjoint_method == method:
+        # It was written for the state of the forward solve.
+        adjoint_method, inherits = "rk4", False
+    choice = method_of(adjoint_method)[0]
+    if not isinstance(choice, str):
+        own = own_method(choice, func, problem.y0, t, **backward_options)
     solver = None
     if not inherits:
         learned = list(func.parameters()) if parameters is None else parameters  # type: ignore[union-attr]
@@ -134,6 +140,8 @@ def backward_solver(
         intervals = (back[i : i + 2] for i in range(len(back) - 1))
         return torch.cat([constructor(problem.func, problem.y0, pair) for pair in intervals])
 
+    if isinstance(method, FixedGridODESolver) or method_of(method)[1]:
+        rtol = atol = 1e-9  # not used, whatever they are
     shapes, copies = shapes_of(problem.y0)
     return make_solver(
         method,
@@ -222,5 +230,11 @@ def adjoint_callbacks(func: Any, t: Tensor) -> Callable[..., None] | None:
 
 
 def find_parameters(module: nn.Module) -> list[Tensor]:
-    """The parameters that get gradients from `odeint_adjoint` when none are given."""
-    return list(module.parameters())
+    """The parameters that get gradients from `odeint_adjoint` when none are given.
+
+    A replica that `torch.nn.DataParallel` made has copies of them in plain attributes.
+    """
+    if not getattr(module, "_is_replica", False):
+        return list(module.parameters())
+    held = (x for part in module.modules() for x in vars(part).values())
+    return [x for x in held if isinstance(x, Tensor) and x.requires_grad]

@@ -4,7 +4,30 @@ from __future__ import annotations
 
 from ...solution import SolveError
 
-__all__ = ["ArgumentError", "DropInSolveError"]
+__all__ = ["ArgumentError", "DropInSolveError", "in_words_of_drop_in"]
+
+# Settings of `solve` that messages advise -> what to do with this interface.
+ADVICE = {
+    "pass it in parameters=[...], or through args=(...) and as an argument of the vector field": (
+        "pass it in adjoint_params"
+    ),
+    "pass it through args=(...) and as an argument of the vector field": (
+        "pass it in adjoint_params or as a part of the state"
+    ),
+    "pass it in args=(...)": "make it a part of the state",
+    "gradient='backprop'": "odeint",
+    "solver.max_steps": "options['max_num_steps']",
+    "solver.rtol": "rtol",
+    "solver.atol": "atol",
+    "the limit of max_steps was reached": "the limit of steps was reached",
+}
+
+
+def in_words_of_drop_in(message: str) -> str:
+    """The message with advice that names arguments of `odeint` and `odeint_adjoint`."""
+    for setting, argument in ADVICE.items():
+        message = message.replace(setting, argument)
+    return message
 
 
 class ArgumentError(ValueError, AssertionError):

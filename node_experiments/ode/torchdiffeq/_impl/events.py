@@ -18,10 +18,15 @@ __all__ = ["MAX_FIXED_STEPS", "MAX_STEPS", "first_component"]
 MAX_STEPS, MAX_FIXED_STEPS = 100_000, 20_000
 
 
-def first_component(event_fn: Callable[..., Any], y0: Any, t0: Tensor) -> Event:
+def first_component(
+    event_fn: Callable[..., Any], y0: Any, t0: Tensor, at_ends: bool = False
+) -> Event:
     """The event at which the first of the components of `event_fn(t, y)` crosses zero.
 
     Components are multiplied by their initial signs, so that their minimum crosses with the first.
+
+    Args:
+        at_ends: Whether only the ends of steps are searched, and not their inside.
     """
     with torch.no_grad():
         start = as_float(event_fn(t0.detach().clone(), pytree.tree_map(torch.clone, y0)))
@@ -30,7 +35,7 @@ def first_component(event_fn: Callable[..., Any], y0: Any, t0: Tensor) -> Event:
     def smallest(t: Tensor, y: Any) -> Tensor:
         return (as_float(event_fn(t, y)) * signs).min()
 
-    return Event(smallest, at_start=True)
+    return Event(smallest, at_start=True, points=0 if at_ends else Event.points)
 
 
 def as_float(value: Any) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -53,7 +54,8 @@ def adapt_field(func: Callable[..., Any], y0: Any, broadcasts: bool) -> AdaptedF
     """The vector field, with derivatives made to fit the state where that loses nothing.
 
     They are converted to the dtype of the state. Parts of a tuple are reshaped to those of the
-    state if they have as many elements; a single tensor is broadcast to it if `broadcasts`.
+    state if they have as many elements, and so is a single tensor whose shape differs only by
+    axes of length 1; a single tensor or a number is broadcast to it if `broadcasts`.
     """
     if isinstance(y0, Tensor):
         fit = _broadcast_like if broadcasts else _like
@@ -78,12 +80,18 @@ def adapt_field(func: Callable[..., Any], y0: Any, broadcasts: bool) -> AdaptedF
 
 
 def _like(derivative: Any, y: Tensor) -> Any:
-    if not isinstance(derivative, Tensor) or derivative.dtype == y.dtype:
+    if not isinstance(derivative, Tensor):
         return derivative
-    return _converted(derivative, y.dtype)
+    if derivative.dtype != y.dtype:
+        derivative = _converted(derivative, y.dtype)
+    if derivative.shape != y.shape and derivative.squeeze().shape == y.squeeze().shape:
+        return derivative.reshape(y.shape)
+    return derivative
 
 
 def _broadcast_like(derivative: Any, y: Tensor) -> Any:
+    if isinstance(derivative, numbers.Real):
+        return torch.full_like(y, float(derivative))
     derivative = _like(derivative, y)
     if isinstance(derivative, Tensor) and derivative.shape != y.shape:
         try:
@@ -98,7 +106,12 @@ def _parts_like(derivative: Any, y: tuple[Tensor, ...]) -> Any:
         return derivative  # the solver reports what is wrong
     parts = tuple(derivative)
     if len(parts) != len(y):
-        return parts
+        if not all(isinstance(part, Tensor) for part in parts):
+            return parts
+        joined = flat(parts)
+        if joined.numel() != sum(leaf.numel() for leaf in y):
+            return parts
+        parts = unflattened(joined, y)
     return tuple(map(_part_like, parts, y))
 
 

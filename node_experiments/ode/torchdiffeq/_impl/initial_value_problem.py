@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from ...gradients import Gradient
-from ...solution import Solution, SolveError
+from ...solution import Solution, SolveError, Status
 from ...solve import solve
-from .errors import ArgumentError, DropInSolveError
+from .errors import ArgumentError, DropInSolveError, in_words_of_drop_in
 from .events import MAX_FIXED_STEPS, MAX_STEPS, first_component
 from .fields import CALLBACKS, adapt_field, callbacks, norm_of, promote_dtypes
 from .flow import move_outputs, move_start
@@ -26,6 +26,12 @@ from .own_methods import integrate_own, own_method
 from .solvers import FixedGridODESolver
 
 __all__ = ["InitialValueProblem", "shapes_of"]
+
+TORCHDIFFEQ_WORDS = {
+    Status.STEP_UNDERFLOW: "underflow in dt",
+    Status.NON_FINITE: "underflow in dt",
+    Status.MAX_STEPS: "max_num_steps exceeded",
+}
 
 
 class InitialValueProblem:
@@ -60,6 +66,8 @@ class InitialValueProblem:
             self.own = own_method(choice, func, self.y0, t, rtol=rtol, atol=atol, **self.options)
         self._event_fn = event_fn
         self._number = len(times)
+        if self.fixed:
+            rtol = atol = 1e-9  # not used, whatever they are
         by_number = rtol.__class__ is float and atol.__class__ is float
         if by_number and not options and event_fn is None and self.own is None:
             self.solver = default_solver(method, rtol, atol, *(times if self.fixed else ()))
@@ -122,7 +130,7 @@ class InitialValueProblem:
     def _without_steps(self) -> Any:
         """Outputs for a single time, or for a state without elements."""
         if self._number == 1:
-            return pytree.tree_map(lambda y: y.unsqueeze(0), self.y0)
+            return pytree.tree_map(lambda y: y.unsqueeze(0).clone(), self.y0)
         field = adapt_field(self.func, self.y0, broadcasts=True)
         f = field(self.t[0], self.y0)
         count = self._number - 1
@@ -164,7 +172,7 @@ class InitialValueProblem:
         y0, until = self.y0, torch.stack([t[0], end])
         if gradient == "backprop" and t.requires_grad and torch.is_grad_enabled():
             y0, until = move_start(field, y0, t), until.detach()
-        event = first_component(self._event_fn, y0, t[0])
+        event = first_component(self._event_fn, y0, t[0], at_ends=self.fixed)
         solution = solve_or_assert(field, y0, until, solver, gradient, events=[event], **arguments)
         ends = pytree.tree_map(lambda ys: torch.stack([ys[0], ys[-1]]), solution.ys)
         return solution.ts[-1].to(t.dtype), ends
@@ -213,10 +221,20 @@ def is_empty(y0: Any) -> bool:
 
 
 def solve_or_assert(*args: Any, **kwargs: Any) -> Solution:
-    """Call `solve`; its errors are also assertion errors, as those of torchdiffeq."""
+    """Call `solve`; its errors are also assertion errors, as those of torchdiffeq.
+
+    Programs look for torchdiffeq's words in messages. Advice names arguments of this interface.
+    """
     try:
         return solve(*args, **kwargs)
     except SolveError as error:
         solution = error.solution
-        solution.message = solution.message.replace("solver.max_steps", "options['max_num_steps']")
+        words = TORCHDIFFEQ_WORDS.get(solution.status)
+        message = f"{words}: {solution.message}" if words else solution.message
+        solution.message = in_words_of_drop_in(message)
         raise DropInSolveError(solution) from None
+    except (ValueError, NotImplementedError) as error:
+        message = in_words_of_drop_in(str(error))
+        if message == str(error):
+            raise
+        raise type(error)(message) from None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 import warnings
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,7 +17,7 @@ from ...methods.registry import METHODS
 from ...solver import Solver
 from .errors import ArgumentError
 from .methods import SCIPY_SOLVERS, method_of, options_of
-from .solvers import FixedGridODESolver
+from .solvers import FixedGridODESolver, equal_steps
 
 __all__ = ["default_solver", "make_solver", "tolerance"]
 
@@ -117,12 +120,16 @@ def _fixed_steps(
         chosen["perturb"] = True
     if step_size is not None and constructor is not None:
         raise ValueError("options step_size and grid_constructor are both set; set one of them")
-    if step_size is not None:
-        return chosen | {"step_size": float(step_size)}
     if to_event:
-        raise ArgumentError(
-            "an event with a fixed-step method needs options['step_size']=<step in units of t>"
-        )
+        if step_size is None:
+            raise ArgumentError(
+                "an event with a fixed-step method needs options['step_size']=<step in units of t>"
+            )
+        return chosen | {"step_size": float(step_size)}
+    if step_size is not None:
+        if not 0 < float(step_size) < math.inf:
+            raise ValueError(f"options['step_size']={step_size!r} must be a number > 0")
+        constructor = partial(equal_steps, float(step_size))
     times = grid(constructor).tolist()
     return chosen | {"step_t": tuple(times)}
 
@@ -157,9 +164,15 @@ def tolerance(name: str, value: Any, parts: Sequence[torch.Size], copies: int) -
     """
     if isinstance(value, float):
         return value
+    if isinstance(value, np.ndarray | np.generic):
+        value = torch.as_tensor(value)
+    if isinstance(value, list | tuple) and len(parts) == 1 and len(value) > 1:
+        value = torch.as_tensor(value, dtype=torch.float64)  # one for each component
     if isinstance(value, Tensor) and value.requires_grad:
         raise ArgumentError(f"{name} cannot require a gradient; pass {name}.detach()")
     if not isinstance(value, Tensor | list | tuple):
+        if not isinstance(value, numbers.Real):
+            raise ArgumentError(f"{name} must be a number, or several; found {value!r}")
         return float(value)
     if isinstance(value, Tensor) and value.numel() == 1:
         return float(value)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import abc
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...fixed_grid import FixedGrid
 from ...methods.base import Time
 from ...methods.butcher_tableau import hermite_weights
 from ...methods.one_step import Field, OneStep
@@ -20,7 +20,27 @@ from .misc import Perturb, _null_callback
 
 __all__ = ["FixedGridODESolver", "StepField"]
 
-GridConstructor = Callable[[Callable[..., Any], Tensor, Tensor], Tensor]
+GridConstructor = Callable[[Callable[..., Any], Any, Tensor], Tensor]
+
+
+def output_times(func: Callable[..., Any], y0: Any, t: Tensor) -> Tensor:
+    """A grid of steps from output time to output time."""
+    return t
+
+
+def equal_steps(step_size: float, func: Callable[..., Any], y0: Any, t: Tensor) -> Tensor:
+    """A grid of steps of one size, except for the last one.
+
+    The times have the same last bits as those of torchdiffeq: vector fields that look something
+    up by `int(t / dt)` find the same entries.
+    """
+    times = t.detach()
+    direction = torch.sign(times[-1] - times[0])
+    count = int(torch.ceil((times[-1] - times[0]).abs() / step_size + 1))
+    steps = torch.arange(count, dtype=times.dtype, device=times.device) * step_size
+    grid = direction * (steps + direction * times[0])
+    grid[-1] = times[-1]
+    return grid
 
 
 class StepField:
@@ -142,18 +162,7 @@ class FixedGridODESolver(abc.ABC):
 
     @staticmethod
     def _grid_constructor_from_step_size(step_size: float | None) -> GridConstructor:
-        def constructor(func: Callable[..., Any], y0: Tensor, t: Tensor) -> Tensor:
-            if step_size is None:
-                return t
-            times = t.tolist()
-            grid = FixedGrid((times[0], times[-1]), Solver("euler", step_size=float(step_size)))
-            ends = [grid.t]
-            while ends[-1] != times[-1]:
-                ends.append(grid.t_next)
-                grid.judge(0.0, 0.0)
-            return t.new_tensor(ends)
-
-        return constructor
+        return output_times if step_size is None else partial(equal_steps, float(step_size))
 
     def _linear_interp(self, t0: Tensor, t1: Tensor, y0: Tensor, y1: Tensor, t: Tensor) -> Tensor:
         return torch.lerp(y0, y1, ((t - t0) / (t1 - t0)).to(y0.dtype))
