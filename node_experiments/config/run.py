@@ -255,7 +255,10 @@ class RunConfig:
 
 def missing_checkpoint(mode: str) -> ConfigError:
     """The error that a mode needs a checkpoint and none is given."""
-    return ConfigError(f"mode={mode} needs checkpoint=<run folder or .pt file>")
+    return ConfigError(
+        f"mode={mode} needs checkpoint=<run folder or .pt file>, checkpoint=latest for the newest "
+        "run, or checkpoint=pretrained:<name>"
+    )
 
 
 # Settings that change where a run is stored or how it is shown, not what it computes.

@@ -27,8 +27,8 @@ class Status(Enum):
         "normalise the inputs, or check the vector field at the time and state named here"
     )
     MAX_STEPS = (
-        "the limit of max_steps was reached. Raise solver.max_steps, loosen rtol and atol, or "
-        "regularise the vector field"
+        "the limit of max_steps was reached. Raise solver.max_steps, loosen rtol and atol, "
+        "regularise the vector field, or use an implicit solver such as kvaerno5 if it is stiff"
     )
 
     NOT_CONVERGED = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -40,8 +41,13 @@ def csv_data(
         DataError: No file is named, or as in `read_table` and `read_training_table`.
     """
     table = read_user_table(settings)
-    fingerprint = hashlib.sha256(user_file(settings).read_bytes()).hexdigest()
+    fingerprint = sha256_of(user_file(settings))
     return table_data(table, fingerprint, settings, seed, device, learned)
+
+
+def sha256_of(file: Path) -> str:
+    """Hash of a file's content."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def table_data(

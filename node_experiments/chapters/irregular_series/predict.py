@@ -64,6 +64,14 @@ def predict_series(trained: Any, request: Request) -> Prediction:
         model, schema, seen, series, data.span, request.times, samples, data.mean_gap, device,
         request.latent, request.after_last,
     )  # fmt: skip
+    autoregressive = not hasattr(model, "encode")
+    if autoregressive and data.task == "extrapolation" and not request.after_last:
+        log.warning(
+            "%s predicts every value from the observations before it, and was trained on "
+            "forecasts alone: use the values after the last observation of a series, or train "
+            "with dataset.task=interpolation for those before it",
+            trained.config.model.name,
+        )
     return Prediction(
         in_user_form(forecasts, schema, request.inputs, table),
         what,
@@ -78,7 +86,7 @@ def warn_of_bands(model: Any, features: Sequence[str]) -> None:
     if not all(fitted):
         warn_of_uncalibrated_bands(
             first_names([name for name, done in zip(features, fitted, strict=True) if not done]),
-            "training had too few held-out values, or no validation series",
+            "training has not ended, had too few held-out values, or no validation series",
         )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,17 +13,19 @@ from torch import Tensor
 
 from ...data.table_file import TableFile
 from ..prediction import Inputs, as_table
-from .csv_series import restored_schema
+from .csv_series import restored_schema, sha256_of
 from .later_tables import warn_of_far_series
 from .measurements import Measurements
 from .series_schema import SeriesSchema
 from .shipped.mimic_demo import first_hours
 from .shipped.pbcseq import logarithms_of_visits
 from .table_format import Columns, TableFormat
-from .user_table import read_as_written, read_user_table, with_series
+from .user_table import read_as_written, read_user_table, user_file, with_series
 from .windows import latest_window
 
 __all__ = ["prediction_source"]
+
+log = logging.getLogger(__name__)
 
 # Preprocessing of a table by dataset, given its settings and the features of the model.
 PREPARED: dict[str, Callable[..., TableFile]] = {
@@ -61,6 +65,13 @@ def prediction_source(
     if settings.name in PREPARED:
         table = PREPARED[settings.name](table, settings, schema.columns.features)
     seen = schema.read(table)
+    file = user_file(settings) if inputs is None else inputs
+    if isinstance(file, Path) and sha256_of(file) == data.learned["sha256"]:
+        log.warning(
+            "%s: the model was trained on most of the series in this file; mode=eval tests it on "
+            "the others",
+            table.source,
+        )
     if settings.observed_window is not None:
         seen = latest_window(seen, settings.observed_window * schema.columns.duration_unit)
     warn_of_far_series(table.source, schema, seen, data.span[1], data.mean_gap)

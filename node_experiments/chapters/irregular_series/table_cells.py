@@ -59,7 +59,10 @@ REMEDIES = {
     ),
     THOUSANDS: "is a number with a separator of thousands; set {thousands}",
     DECIMAL_COMMA: "has a decimal comma; write points, or set dataset.decimal=','",
-    r"[+-]?\d*\.\d+": "has a point, and the decimals of this table are written with a comma",
+    r"[+-]?\d*\.\d+": (
+        "has a point, and the decimals of this table are written with a comma; write a comma, or "
+        "set dataset.decimal=. and dataset.thousands=null if points are decimal points"
+    ),
     LIMIT: (
         "is a limit and not a number; write a number that stands for it, or set "
         "dataset.missing=[{cell!r}]"

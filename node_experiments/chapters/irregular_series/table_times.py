@@ -77,6 +77,13 @@ def times_of(table: TableFile, form: TableFormat, kind: str) -> pd.Series:
         cell = str(cells.iloc[row])[:40]
         which = "" if times.isna().all() else " like the others"
         what = remedy(cell, kind, text_of(cells), bool(times.isna().all()), table.is_frame)
+        if form.time_format is not None:
+            plain = dates_of(cells, replace(form, time_format=None), kind)
+            if not plain.isna().any():
+                what = (
+                    f"dataset.time_format is {form.time_format!r}, and all dates of this table "
+                    "are of ISO 8601: set dataset.time_format=null"
+                )
         raise DataError(
             f"{table.at(row)}: {form.time_column!r} is {cell!r}, which is not read as a "
             f"{KINDS[kind]}{which}; {what}"

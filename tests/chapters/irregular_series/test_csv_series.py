@@ -178,8 +178,13 @@ def test_times_of_day_and_dates_of_another_form(tmp_path):
     text = "series,time,x\na,01.03.2024 10:00,1\na,03.03.2024 10:00,2\n"
     with pytest.raises(DataError, match=r"line 2: 'time' is '01.03.2024 10:00'.*time_format"):
         read(tmp_path, text)
-    schema, _ = read(tmp_path, text, TableFormat(time_format="%d.%m.%Y %H:%M"))
+    german = TableFormat(time_format="%d.%m.%Y %H:%M")
+    schema, _ = read(tmp_path, text, german)
     assert schema.time_scale == 48 * 3600
+    text = "series,time,x\na,2024-03-01 10:00:00,1\na,2024-03-03 10:00:00,2\n"
+    with pytest.raises(DataError, match=r"of ISO 8601: set dataset.time_format=null"):
+        read(tmp_path, text, german)
+    assert read(tmp_path, text)[0].time_scale == 48 * 3600
 
 
 def test_digits_beyond_single_precision_are_kept(tmp_path):

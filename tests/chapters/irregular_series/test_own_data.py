@@ -67,7 +67,10 @@ def test_forecasts_of_new_patients(node_run, tmp_path, table, model):
     assert (found["hr"] < found["hr_q95"]).all()
     assert found["hr"].between(20, 140).all()  # in the user's units
     assert any(tmp_path.rglob("prediction.png"))
-    assert "forecasts reach" not in done.out + done.err
+    said = done.out + done.err
+    assert "forecasts reach" not in said
+    assert "the model was trained on most of the series" not in said
+    assert ("was trained on forecasts alone" in said) == (model not in ("latent_ode", "rnn_vae"))
     far = node_run(
         "mode=predict", f"checkpoint={run}", "dataset.path=new.csv", "predict.times=[150]"
     )
@@ -83,6 +86,7 @@ def test_times_are_those_of_the_table_whatever_its_unit(node_run, tmp_path, tabl
         "predict.times=['2024-03-02 12:00']", "predict.out=f.parquet",
     )  # fmt: skip
     assert done.code == 0, done.err
+    assert "the model was trained on most of the series in this file" in done.out + done.err
     found = pd.read_parquet(tmp_path / "f.parquet")
     assert set(found["time"]) == {pd.Timestamp("2024-03-02 12:00")}
     (tmp_path / "f.parquet").rename(tmp_path / "asked.parquet")
@@ -91,6 +95,7 @@ def test_times_are_those_of_the_table_whatever_its_unit(node_run, tmp_path, tabl
         "predict.times=[6,12]", "predict.after_last=true",
     )  # fmt: skip
     assert done.code == 0, done.err
+    assert "was trained on forecasts alone" not in done.out + done.err
     found = pd.read_parquet(tmp_path / "f.parquet")
     ahead = found["time"] - found["series"].map(dates.groupby("series")["time"].max())
     assert found["time"].dtype == pd.read_parquet(tmp_path / "asked.parquet")["time"].dtype
