@@ -91,13 +91,14 @@ def table1_rows() -> Iterator[Row]:
         "test error in %: ResNet, RK-Net, ODE-Net",
         triple(error, "paper: "),
         triple(error),
-        f"within {gap:.2f} points; {', '.join(seeds)} seeds; a single residual block: {block}",
+        f"each within {gap:.2f} points of the paper's; {', '.join(seeds)} seeds; "
+        f"a single residual block: {block}",
         "node-run sweep=table1",
         TABLE_1,
     )
     yield Row(
         "",
-        "memory in L blocks or L̃ evaluations: ResNet, RK-Net, ODE-Net",
+        "memory as a power of the depth (L blocks, L̃ evaluations): ResNet, RK-Net, ODE-Net",
         triple(memory, "paper: "),
         triple(memory),
         claim_verdict(close, len(nets)),
@@ -150,8 +151,8 @@ def table2_rows() -> Iterator[Row]:
         "latent ODE, RMSE at 30, 50, 100 points",
         across(f"paper: {latent}"),
         across(latent),
-        f"lower error than RNNs: {outcomes[0]} if these forecast from one target to the next, "
-        f"{outcomes[1]} if they forecast in steps of the mean gap",
+        f"a lower error than that of RNNs {outcomes[0]} if these forecast from target to target, "
+        f"and {outcomes[1]} if they forecast in steps of the mean gap",
         "node-run sweep=table2",
         TABLE_2,
     )
@@ -176,7 +177,7 @@ def flow_rows() -> Iterator[Row]:
         "Figure 4",
         "CNF has a lower loss than NF",
         "generally",
-        f"in {lower} cells; not told apart in {undecided}",
+        f"in {lower} cells; the other {undecided} are undecided",
         only(r"Here it ([^:]+):", four),
         "node-run sweep=figure4",
         FLOWS,

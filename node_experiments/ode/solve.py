@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -384,8 +385,26 @@ def gradient_method(
     given = [x for x in problem.args if isinstance(x, Tensor) and not x.requires_grad]
     problem.constants = Constants([*given, *constants_in(reachable), *unobserved.parameters])
     problem.parameters_are_all = parameters is None
-    inputs = (problem.y0, problem.t, *problem.inputs)
-    return method if any(x.requires_grad for x in inputs) else None
+    if problem.y0.requires_grad or problem.t.requires_grad or problem.inputs:
+        warn_of_detached_parameters(problem, unobserved)
+        return method
+    return None
+
+
+def warn_of_detached_parameters(problem: Problem, unobserved: UnobservedTensors) -> None:
+    """Warn if parameters alone need a gradient, and no derivative was observed to depend on them.
+
+    Autograd would raise an error for a loss without a graph; a gradient method returns zeros.
+    """
+    detached = len(unobserved.parameters)
+    inputs_differentiated = problem.y0.requires_grad or problem.t.requires_grad
+    if detached and detached == len(problem.inputs) and not inputs_differentiated:
+        warnings.warn(
+            "the vector field holds tensors that need a gradient, and its derivatives at the "
+            "start and at the end depend on none of them, so that their gradients are zero unless "
+            "it reads them in between; look for .item(), .detach() or torch.no_grad() in it",
+            stacklevel=5,
+        )
 
 
 def evaluate_once(problem: Problem) -> None:
