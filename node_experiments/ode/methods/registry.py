@@ -172,9 +172,11 @@ def nearest(name: str) -> str:
 
     >>> nearest("dopri")
     "; did you mean 'dopri5' or 'dopri8'? (ode/README.md lists them)"
+    >>> nearest("RK45")
+    "; did you mean 'scipy_rk45'? (ode/README.md lists them)"
     """
-    near = difflib.get_close_matches(name, METHODS)
-    # The close ones, in the order of the registry.
+    near = [*difflib.get_close_matches(name, METHODS), f"scipy_{name.lower()}"]
+    # In the order of the registry.
     named = " or ".join(repr(each) for each in METHODS if each in near)
     hint = f"; did you mean {named}?" if named else ""
     return f"{hint} (ode/README.md lists them)"
