@@ -17,7 +17,7 @@ from .measurements import Measurements
 from .series_schema import SeriesSchema
 from .settings import CSVConfig
 from .table_parts import parts_of
-from .table_warnings import warn_of_long_series
+from .time_warnings import warn_of_long_series, warn_of_two_paces
 from .training_table import read_training_table
 from .user_table import read_user_table, table_format, user_file
 from .windows import windows
@@ -86,6 +86,7 @@ def table_data(
         )
         if settings.time_scale in (None, "auto"):
             warn_of_long_series(table.source, schema, seen, split.train.tolist())
+        warn_of_two_paces(table.source, schema, seen)
     else:
         schema = restored_schema(settings, learned)
         known = {"span": tuple(learned["span"]), "mean_gap": learned["mean_gap"]}

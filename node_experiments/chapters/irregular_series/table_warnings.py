@@ -6,7 +6,6 @@ import logging
 import re
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,14 +18,10 @@ from .outliers import warn_of_outliers
 from .table_cells import parse_numbers, text_of
 from .table_format import Columns, TableFormat
 
-if TYPE_CHECKING:
-    from .series_schema import SeriesSchema
-
-__all__ = ["warn_of_columns", "warn_of_groups", "warn_of_long_series"]
+__all__ = ["warn_of_columns", "warn_of_groups"]
 
 log = logging.getLogger(__name__)
 
-MAX_LENGTH_RATIO = 20  # a series of this many times the median length is suspiciously long
 MIN_ROWS = 20  # rows from which on rising numbers are not by chance
 GROUPS = re.compile(
     r".*(patient|subject|person|participant|animal|machine|device|hadm|household).*", re.IGNORECASE
@@ -156,35 +151,6 @@ def warn_of_groups(table: TableFile, form: TableFormat) -> None:
                 name,
                 shlex.quote(f"dataset.group_column={name}"),
             )
-
-
-def warn_of_long_series(
-    source: str, schema: SeriesSchema, seen: Measurements, training: Sequence[int]
-) -> None:
-    """Warn of a training series that is far longer than the others, since its length is time 1.
-
-    Args:
-        source: Name of the table for the message.
-        training: Indices of the training series.
-    """
-    series = np.repeat(np.arange(len(seen)), np.diff(seen.offsets))
-    times = schema.times.model_times(seen)  # the longest training series is 1
-    spans = pd.Series(times).groupby(series).agg(np.ptp).to_numpy()[list(training)]
-    several = spans[spans > 0]
-    if len(several) < 3 or several.max() < MAX_LENGTH_RATIO * np.median(several):
-        return
-    longest = training[int(spans.argmax())]
-    rows = np.flatnonzero(series == longest)
-    gap = rows[1:][np.diff(seen.times[rows]).argmax()]
-    log.warning(
-        "%s: series %r is %.3g times as long as half of the training series, and its length is "
-        "time 1 for the model; if the time at %s or before it is wrong, correct it; else set "
-        "dataset.time_scale to the length of the others",
-        source,
-        seen.names[longest],
-        several.max() / np.median(several),
-        seen.where(int(gap)),
-    )
 
 
 def warn_of_linear_features(

@@ -183,3 +183,36 @@ def test_static_columns_and_codes_of_a_later_file(tmp_path, caplog, change, said
     else:
         (line,) = found
         assert pd.Series([line]).str.contains(said).all()
+
+
+def said_in_training(caplog, tmp_path, rows):
+    pd.DataFrame(rows, columns=["series", "time", "x"]).to_csv(tmp_path / "t.csv", index=False)
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        csv_data(CSVConfig(path=str(tmp_path / "t.csv"), task="interpolation"))
+    return [x.getMessage() for x in caplog.records if "the unit of" in x.getMessage()]
+
+
+@pytest.mark.parametrize("factor", [1000, 24, 1 / 60])
+def test_series_in_two_units_of_time_are_named(caplog, tmp_path, factor):
+    rng = np.random.default_rng(0)
+    rows = [
+        (f"s{n:02d}", round(t * (factor if n % 2 else 1), 6), rng.normal())
+        for n in range(20)
+        for t in np.sort(rng.uniform(0, 48, 10))
+    ]
+    (line,) = said_in_training(caplog, tmp_path, rows)
+    assert "10 series are observed every" in line
+    assert "is the unit of 'time' the same in all of them?" in line
+
+
+def test_series_of_one_unit_may_be_observed_more_or_less_often(caplog, tmp_path):
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        paces = np.exp(rng.normal(size=30))  # a factor of 50 between the extremes
+        rows = [
+            (f"s{n:02d}", round(t, 6), rng.normal())
+            for n, pace in enumerate(paces)
+            for t in np.cumsum(rng.exponential(pace, 10))
+        ]
+        assert not said_in_training(caplog, tmp_path, rows)
