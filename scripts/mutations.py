@@ -205,9 +205,9 @@ DROP_IN = (
     ),
     Mutation(
         "rk4 is the classic rule and not torchdiffeq's",
-        "ode/torchdiffeq/_impl/methods.py",
-        '"rk4": "rk38"',
-        '"rk4": "rk4"',
+        "ode/torchdiffeq/_impl/fixed_grid.py",
+        'EXPLICIT_TABLEAUS["rk38"]',
+        'EXPLICIT_TABLEAUS["rk4"]',
         ("ode/test_torchdiffeq.py::test_rk4_is_the_rule_of_three_eighths",),
     ),
     Mutation(

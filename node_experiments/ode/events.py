@@ -124,11 +124,13 @@ class EventFinder:
         self._start, self._h = t, h
         self._interpolant = None
         self._make_interpolant = partial(step_interpolant, self._problem, step, t, h, y0, y1)
+        # Values inside may be those of a line through the step, which the interpolant is not.
+        on_line = self._is_coarse or not step.has_free_interpolant
         found = []
         for i, event in enumerate(self._events):
             theta0, value0 = 0.0, self._before[i]
             for theta, values in zip([*self._thetas, 1.0], [*inside, after], strict=True):
-                value, is_known = values[i], theta == 1 or not self._is_coarse
+                value, is_known = values[i], theta == 1 or not on_line
                 if not is_known and crosses(value0, value, 0):
                     value, is_known = self._value(i, theta), True
                 if crosses(value0, value, event.direction):

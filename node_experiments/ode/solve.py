@@ -145,7 +145,8 @@ def solve(
     backward = getattr(gradient, "solver", None) or gradient
     tolerances = getattr(backward, "rtol", None), getattr(backward, "atol", None)
     by_component = not {*map(type, (solver.rtol, solver.atol, *tolerances))} <= SINGLE
-    by_position = by_component or solver.properties.family == "symplectic"
+    family = solver.properties.family
+    by_position = by_component or family in ("symplectic", "one_step")
     independent = solver.batching == "independent"
     state = SampleState(y0) if independent else FlatState(y0, keeps_layout=not by_position)
     # Copied: a field that writes to its state is detected after the write, which must not reach

@@ -34,6 +34,7 @@ class FlatState:
     Attributes:
         sizes: Number of real components of each tensor.
         is_single: Whether the state is one real tensor.
+        is_complex: Whether it has complex numbers, which are packed as pairs of real ones.
         is_packed: Whether the state is solved as it is, without conversion.
         resolution: Relative precision of the states that the vector field receives, if that is
             coarser than the precision of the solve; else 0.
@@ -59,6 +60,7 @@ class FlatState:
         # The dtype of its real numbers if that is of half precision, else None.
         self._half = HALVES.get(dtype)
         self.resolution = 0.0 if self._half is None else torch.finfo(self._half).eps
+        self.is_complex = self._is_complex
         self.is_packed = self.is_single and self._order is None and self._half is None
 
     def _flatten(self, y0: Any) -> None:

@@ -60,7 +60,7 @@ def solve_traced(
     func: Callable[..., Any], y0: Any, t: Sequence[float], solver: Solver, args: tuple
 ) -> Solution:
     """Solve with fixed steps and `gradient="backprop"`, without reading any tensor's values."""
-    state = FlatState(y0, keeps_layout=solver.properties.family != "symplectic")
+    state = FlatState(y0, keeps_layout=solver.properties.family not in ("symplectic", "one_step"))
     packed = state.pack(y0)
     times = check_times(t)
     check_choices(solver, state, times, {})

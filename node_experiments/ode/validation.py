@@ -168,6 +168,11 @@ def check_choices(
             f"{' and '.join(unsupported)}; leave it out, or use "
             + ("batching='joint'" if solver.batching == "independent" else "another method")
         )
+    if solver.properties.family == "one_step" and state.is_complex:
+        raise ValueError(
+            f"solver.method={solver.method!r} takes steps of real states, and y0 is complex; "
+            "solve (y0.real, y0.imag), or use a Tableau"
+        )
     if solver.method == "leapfrog" and sum(state.sizes) % 2:
         raise ValueError(
             "solver.method='leapfrog' needs a state of two halves (q, p) of one size; found "

@@ -264,7 +264,7 @@ def test_recorded_steps_cannot_draw_other_numbers():
         ({"num_steps": 3}, "backprop", "adaptive steps"),
         ({}, Discrete(retain_graphs=True), r"gradient\.retain_graphs=True is not for"),
         *(
-            ({}, name, f"'discrete' or 'checkpoint'; found gradient='{name}'; take")
+            ({}, name, f"'discrete' or 'checkpoint'; found gradient='{name}'; use")
             for name in ("adjoint", "interpolated", "reversible")
         ),
     ],

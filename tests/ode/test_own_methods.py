@@ -77,7 +77,7 @@ def test_a_copy_of_a_tableau_of_the_package_gives_the_same_steps(name):
 
 
 def test_a_function_of_heuns_steps_gives_those_of_heuns_method():
-    for y0 in (Y0, torch.tensor(1.0 + 0.5j, dtype=torch.complex128)):
+    for y0 in (Y0, Y0.t(), torch.rand(2, 3, 4, 5).double().to(memory_format=torch.channels_last)):
         ours, own = (
             solve(decay, y0, [1.0, 0.4, 0.0], Solver(method, step_size=0.13)).ys
             for method in ("heun", HEUN)
@@ -206,6 +206,95 @@ def test_solvers_with_own_methods_are_copied_and_their_names_are_short():
 def test_a_tableau_that_is_not_what_it_states_is_rejected(changes, message):
     with pytest.raises(ValueError, match=message):
         Solver(replace(SSP, **changes), num_steps=3)
+
+
+def test_the_state_in_the_step_has_the_axes_of_y0():
+    """A method may normalise along an axis, whatever the strides are."""
+
+    def projected(f, t, h, y):
+        y = heun(f, t, h, y)
+        return y / y.norm(dim=-1, keepdim=True)
+
+    solver = Solver(OneStep("projected", projected, order=2, stages=2), num_steps=5)
+    images = torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last)
+    for y0 in (torch.randn(3, 5).t(), images):
+        ys = solve(lambda t, y: -y, y0, [0.0, 1.0], solver).ys
+        torch.testing.assert_close(ys[-1].norm(dim=-1), torch.ones(y0.shape[:-1]))
+
+
+def rk4(f, t, h, y):
+    k1 = f(t, y)
+    k2 = f(t + h / 2, y + h / 2 * k1)
+    k3 = f(t + h / 2, y + h / 2 * k2)
+    k4 = f(t + h, y + h * k3)
+    return y + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+
+
+@pytest.mark.parametrize(
+    "method", [OneStep("my_rk4", rk4, order=4, stages=4), "reversible_rk4"], ids=str
+)
+def test_an_event_inside_a_long_step_is_where_the_interpolant_is(method):
+    y0 = torch.ones(1, dtype=torch.float64, requires_grad=True)
+    solution = solve(
+        lambda t, y: -y, y0, [0.0, 2.0], Solver(method, step_size=0.25), "backprop",
+        events=[lambda t, y: y[0] - 0.5],
+    )  # fmt: skip
+    assert float(solution.ts[-1].detach()) == pytest.approx(math.log(2), abs=1e-4)
+    (gradient,) = torch.autograd.grad(solution.ts[-1], y0)
+    assert float(gradient) == pytest.approx(1.0, abs=2e-3)
+
+
+def test_tensors_in_the_step_are_rejected_by_the_adjoint_method():
+    scale = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
+    method = OneStep("scaled", lambda f, t, h, y: y + scale * h * f(t, y), order=1, stages=1)
+    y0 = Y0.clone().requires_grad_()
+    solver = Solver(method, num_steps=3)
+    solve(decay, y0, [0.0, 1.0], solver, "backprop").ys.sum().backward()
+    assert scale.grad is not None
+    with pytest.raises(ValueError, match="reads a tensor that needs a gradient"):
+        solve(decay, y0, [0.0, 1.0], solver, Adjoint(method="rk4"))
+
+
+def test_complex_states_are_rejected_in_a_function_and_solved_by_a_tableau():
+    y0 = torch.ones(2, dtype=torch.complex128)
+    with pytest.raises(ValueError, match="takes steps of real states, and y0 is complex"):
+        solve(lambda t, y: 1j * y, y0, [0.0, 1.0], Solver(HEUN, num_steps=100))
+    ys = solve(lambda t, y: 1j * y, y0, [0.0, 1.0], Solver(SSP, num_steps=100)).ys
+    torch.testing.assert_close(ys[-1], y0 * complex(math.cos(1), math.sin(1)), rtol=1e-6, atol=0)
+
+
+DOPRI5 = TABLEAUS["dopri5"]
+SWAPPED = (DOPRI5.dense[0], *DOPRI5.dense[2:], DOPRI5.dense[1])
+
+
+@pytest.mark.parametrize(
+    ("tableau", "changes", "message"),
+    [
+        (SSP, {"b": (math.nan, 0.5, 0.5)}, "states order 3 and has order 0"),
+        (SSP, {"order": 0}, "states order 0"),
+        (SSP, {"order": 3.0}, "states order 3.0"),
+        (SSP, {"b": (), "a": (), "c": ()}, "0 weights in b"),
+        (DOPRI5, {"dense": SWAPPED}, "does not end at its solution"),
+        (DOPRI5, {"dense": DOPRI5.dense[:-1]}, "a row of `dense` for each of its 7 stages"),
+        (DOPRI5, {"dense_order": 5}, "states order 5 and has order 4"),
+    ],
+    ids=range(7),
+)
+def test_wrong_coefficients_of_every_kind_are_rejected(tableau, changes, message):
+    with pytest.raises(ValueError, match=message):
+        Solver(replace(tableau, name="wrong", **changes), num_steps=3)
+
+
+def test_stages_that_newtons_method_cannot_solve_are_rejected():
+    unequal = Tableau(
+        "d", 1, a=((), (0.0,), (0.0, 0.2)), b=(0.0, 0.5, 0.5), c=(0.0, 0.3, 0.7),
+        diagonal=(0.0, 0.3, 0.5),
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="after a leading 0, its entries must be equal"):
+        Solver(unequal, num_steps=3)
+    singular = Tableau("s", 1, a=((), (0.0, 0.0)), b=(1.0, 0.0), c=(0.0, 0.0))
+    with pytest.raises(ValueError, match="cannot be inverted"):
+        Solver(singular, num_steps=3)
 
 
 @pytest.mark.parametrize("tableau", TABLEAUS.values(), ids=lambda t: t.name)

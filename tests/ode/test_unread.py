@@ -210,6 +210,7 @@ def test_a_parameter_of_the_module_may_be_an_argument(way):
     assert float(model.rate.grad) == pytest.approx(-math.exp(-2), rel=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:the vector field holds tensors that need a gradient")
 def test_weights_that_are_read_in_the_middle_of_the_solve_alone():
     class Pulse(nn.Module):
         def __init__(self):
@@ -227,3 +228,21 @@ def test_weights_that_are_read_in_the_middle_of_the_solve_alone():
     )
     assert float(expected[0].abs()) > 0.01
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("way", ["adjoint", "discrete", "checkpoint", "interpolated"])
+def test_parameters_that_are_detached_in_the_field_are_warned_of(way):
+    class Detached(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rate = nn.Parameter(torch.tensor(1.0))
+
+        def forward(self, t, y):
+            return -self.rate.item() * y
+
+    detached, y0 = Detached(), torch.ones(1)
+    with pytest.warns(UserWarning, match=r"depend on none of them.*look for \.item\(\)"):
+        solve(detached, y0, T, "dopri5", way)
+    y0.requires_grad_()  # then a gradient is computed, that of y0
+    solve(detached, y0, T, "dopri5", way).ys[-1].sum().backward()
+    assert float(y0.grad) == pytest.approx(math.exp(-float(T[-1] - T[0])), rel=1e-3)

@@ -21,8 +21,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ..captured_tensors import reachable_from
 from ..integrate import solve_forward
 from ..methods.explicit_runge_kutta import ExplicitRungeKutta
+from ..methods.one_step import OneStep
 from ..methods.registry import METHODS, nearest
 from ..problem import Problem
 from ..solution import Trajectory
@@ -175,9 +177,30 @@ class Adjoint(Gradient):
                 "backward solve has further parts; set gradient.method, for example to 'rk4', or "
                 "gradient.solver, or use gradient='backprop'"
             )
+        if problem.solver.properties.family == "one_step":
+            reject_tensors_of_step(problem)
         trajectories: list[Trajectory] = []
         ys = _Solve.apply(problem, self, trajectories, problem.y0, problem.t, *problem.inputs)
         return ys, trajectories[0]
+
+
+def reject_tensors_of_step(problem: Problem) -> None:
+    """Reject a step of the user that holds tensors whose gradient would be lost.
+
+    Raises:
+        ValueError: It holds a tensor that needs a gradient and is no parameter of the field.
+    """
+    method = problem.solver.properties.functions
+    if not isinstance(method, OneStep) or not method.searched:
+        return
+    held = reachable_from(method.step)
+    tensors = [*held.tensors, *(p for module in held.modules for p in module.parameters())]
+    differentiated = {id(x) for x in problem.inputs}
+    if any(x.requires_grad and id(x) not in differentiated for x in tensors):
+        raise ValueError(
+            f"the step of {method!r} reads a tensor that needs a gradient, which "
+            "gradient='adjoint' does not give; use gradient='backprop'"
+        )
 
 
 class _Solve(torch.autograd.Function):

@@ -85,7 +85,7 @@ class Tableau:
     def _check_sizes(self) -> None:
         stages, lengths = len(self.b), [len(row) for row in self.a]
         below, coupled = list(range(stages)), [0, *[stages] * (stages - 1)]
-        if lengths not in (below, coupled):
+        if stages == 0 or lengths not in (below, coupled):
             raise ValueError(
                 f"the tableau {self.name!r} has {stages} weights in b, and rows of {lengths} "
                 "coefficients in a; row i of an explicit or diagonally implicit method has i "

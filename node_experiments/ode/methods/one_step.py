@@ -26,7 +26,7 @@ class OneStep:
     It goes with `gradient="backprop"`; with `Adjoint(method=...)`, which solves backwards by a
     method of this package; with events, outputs inside steps (by a cubic Hermite polynomial up to
     order 4, by shorter steps above) and all options of fixed steps, or of adaptive ones if it has
-    an error estimate.
+    an error estimate. States are real: of a complex one, solve the real and imaginary parts.
 
     Attributes:
         name: Its name in messages.
@@ -57,6 +57,7 @@ class OneStep:
     error_order: int | None = None
     reference: str = ""
     has_second_solution = False
+    searched = True  # for tensors that need a gradient, which the adjoint method cannot give
 
     def __repr__(self) -> str:
         return f"OneStep({self.name!r})"
@@ -74,7 +75,7 @@ class OneStep:
         """
         (flat,) = state
         y = flat.view(field.state_shape)
-        counts_changes = not (y.is_inference() or is_traced_or_transformed())
+        counts_changes = not (is_traced_or_transformed() or y.is_inference())
         version = y._version if counts_changes else 0
         result = self.step(lambda t, y: field(t, y.reshape(-1)).view(y.shape), t, h, y)
         if counts_changes and y._version != version:

@@ -133,8 +133,8 @@ def test_a_guess_by_which_no_bounce_comes_before_the_last_sample():
 @pytest.mark.parametrize(
     ("solver", "remedy"),
     [
-        (Solver("scipy_lsoda"), "take a method of torch"),
-        (Solver("dopri5", batching="independent"), "take solver.batching=joint"),
+        (Solver("scipy_lsoda"), "use a method of torch"),
+        (Solver("dopri5", batching="independent"), "use solver.batching=joint"),
     ],
 )
 @pytest.mark.parametrize(

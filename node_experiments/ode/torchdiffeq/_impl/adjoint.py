@@ -142,6 +142,8 @@ def backward_solver(
 
     if isinstance(method, FixedGridODESolver) or method_of(method)[1]:
         rtol = atol = 1e-9  # not used, whatever they are
+    # Its intervals end at output times, or at an event that is not known yet.
+    open_end = problem.has_event or options.get("step_size") is not None
     shapes, copies = shapes_of(problem.y0)
     return make_solver(
         method,
@@ -149,6 +151,7 @@ def backward_solver(
         backward_tolerance("adjoint_rtol", rtol, shapes, copies, learned),
         backward_tolerance("adjoint_atol", atol, shapes, copies, learned),
         grid,
+        open_end,
     )
 
 

@@ -22,7 +22,8 @@ class RungeKutta(FixedGridODESolver):
     tableau: ClassVar[Tableau]
 
     def __init_subclass__(cls) -> None:
-        cls.order = cls.tableau.order
+        if "order" not in vars(cls):
+            cls.order = cls.tableau.order
 
     def _step_func(
         self, func: Callable[..., Tensor], t0: Tensor, dt: Tensor, t1: Tensor, y0: Tensor

@@ -79,12 +79,16 @@ class InitialValueProblem:
                 tolerance("rtol", rtol, shapes, copies),
                 tolerance("atol", atol, shapes, copies),
                 self._grid,
-                to_event=event_fn is not None,
+                open_end=event_fn is not None,
             )
             if isinstance(self.y0, Tensor) and not by_number:
                 # Tolerances of components are in the order of the axes.
                 self.y0 = self.y0.contiguous()
         self.is_scipy = self.solver.properties.family == "scipy"
+
+    @property
+    def has_event(self) -> bool:
+        return self._event_fn is not None
 
     def _grid(self, constructor: Callable[..., Tensor] | None) -> Tensor:
         """Ends of fixed steps: the times, or those of the option `grid_constructor`.

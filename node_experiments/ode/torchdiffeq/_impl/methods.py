@@ -11,7 +11,7 @@ from .solvers import FixedGridODESolver
 __all__ = ["SCIPY_SOLVERS", "SOLVERS", "method_of", "options_of"]
 
 # torchdiffeq's names -> this package's, whose other methods keep their names. Programs add
-# classes of their own.
+# classes.
 SOLVERS: dict[str, str | type[FixedGridODESolver]] = {
     "dopri8": "dopri8",
     "dopri5": "dopri5",

@@ -30,6 +30,7 @@ NUMBERS = {
     "max_step": "max_step",
 }
 UNLIMITED = 2**31 - 1
+MAX_CACHED_STEPS = 1000
 ADAMS_ORDER = 4  # of the fixed-step Adams methods here; the lowest order in torchdiffeq
 
 
@@ -39,19 +40,20 @@ def make_solver(
     rtol: float | Sequence[float],
     atol: float | Sequence[float],
     grid: Callable[[Callable[..., Tensor] | None], Tensor],
-    to_event: bool = False,
+    open_end: bool = False,
 ) -> Solver:
     """The solver described by torchdiffeq's method name and options.
 
     Args:
         grid: Maps the option `grid_constructor`, or None, to the times of all fixed steps.
-        to_event: Whether an event ends the solve, at a time that is not known.
+        open_end: Whether the solve ends at other times than `grid`, so that fixed steps need a
+            size.
 
     Raises:
         ValueError: An invalid method, value of an option, or combination of options.
     """
     if isinstance(method, FixedGridODESolver):
-        steps = _fixed_steps(options, grid, to_event)
+        steps = _fixed_steps(options, grid, open_end)
         return Solver(method.as_method(), rtol=rtol, atol=atol, **steps)
     name, fixed = method_of(method)
     assert isinstance(name, str)  # classes come as objects
@@ -73,14 +75,14 @@ def make_solver(
         if name != "scipy_lsoda" and chosen.pop("min_step", 0.0) > 0:
             kind = options.get("solver")
             warnings.warn(f"SciPy's {kind} has no min_step, which is left out", stacklevel=4)
-        return cached_solver(name, rtol=rtol, atol=atol, max_steps=UNLIMITED, **chosen)
+        return solver_of(name, rtol=rtol, atol=atol, max_steps=UNLIMITED, **chosen)
     if options.get("compile"):
         chosen["compile"] = True
     if "max_order" in options:
         name, limit = _adams(name, int(options["max_order"]))
         chosen |= limit
     if fixed:
-        chosen |= _fixed_steps(options, grid, to_event)
+        chosen |= _fixed_steps(options, grid, open_end)
         if METHODS[name].adaptive:
             chosen["controller"] = "none"
     else:
@@ -91,7 +93,7 @@ def make_solver(
         for key in ("step_t", "jump_t"):
             if key in options:
                 chosen[key] = tuple(torch.as_tensor(options[key]).double().reshape(-1).tolist())
-    return cached_solver(name, rtol=rtol, atol=atol, **chosen)
+    return solver_of(name, rtol=rtol, atol=atol, **chosen)
 
 
 @lru_cache(maxsize=64)
@@ -107,8 +109,15 @@ def cached_solver(name: str, **chosen: Any) -> Solver:
     return Solver(name, **chosen)
 
 
+def solver_of(name: str, **chosen: Any) -> Solver:
+    """The solver, cached unless its steps take much memory."""
+    if len(chosen.get("step_t", ())) > MAX_CACHED_STEPS:
+        return Solver(name, **chosen)
+    return cached_solver(name, **chosen)
+
+
 def _fixed_steps(
-    options: dict[str, Any], grid: Callable[[Callable[..., Tensor] | None], Tensor], to_event: bool
+    options: dict[str, Any], grid: Callable[[Callable[..., Tensor] | None], Tensor], open_end: bool
 ) -> dict[str, Any]:
     """Settings of the steps and of the interpolation between them."""
     step_size, constructor = options.get("step_size"), options.get("grid_constructor")
@@ -120,7 +129,7 @@ def _fixed_steps(
         chosen["perturb"] = True
     if step_size is not None and constructor is not None:
         raise ValueError("options step_size and grid_constructor are both set; set one of them")
-    if to_event:
+    if open_end:
         if step_size is None:
             raise ArgumentError(
                 "an event with a fixed-step method needs options['step_size']=<step in units of t>"

@@ -16,6 +16,7 @@ from ...methods.butcher_tableau import hermite_weights
 from ...methods.one_step import Field, OneStep
 from ...solve import solve
 from ...solver import Solver
+from .flow import move_outputs, move_start
 from .misc import Perturb, _null_callback
 
 __all__ = ["FixedGridODESolver", "StepField"]
@@ -36,7 +37,7 @@ def equal_steps(step_size: float, func: Callable[..., Any], y0: Any, t: Tensor) 
     """
     times = t.detach()
     direction = torch.sign(times[-1] - times[0])
-    count = int(torch.ceil((times[-1] - times[0]).abs() / step_size + 1))
+    count = max(2, int(torch.ceil((times[-1] - times[0]).abs() / step_size + 1)))
     steps = torch.arange(count, dtype=times.dtype, device=times.device) * step_size
     grid = direction * (steps + direction * times[0])
     grid[-1] = times[-1]
@@ -53,6 +54,12 @@ class StepField:
 
     def __call__(self, t: Tensor, y: Tensor, *, perturb: Perturb = Perturb.NONE) -> Tensor:
         return self._field(t, y)
+
+
+class ProgramStep(OneStep):
+    """The steps of a program's class, which holds the vector field and the initial state."""
+
+    searched = False
 
 
 class FixedGridODESolver(abc.ABC):
@@ -140,8 +147,9 @@ class FixedGridODESolver(abc.ABC):
             perturb=self.perturb,
             interpolation="linear" if self.interp == "linear" else "dense",
         )
-        ys: Tensor = solve(self.func, self.y0, t.detach(), solver, "backprop").ys
-        return ys
+        start = move_start(self.func, self.y0, t)
+        ys: Tensor = solve(self.func, start, t.detach(), solver, "backprop").ys
+        return move_outputs(self.func, start, t, ys) if t.requires_grad else ys
 
     def as_method(self) -> OneStep:
         """The method for `Solver`. Steps to smaller times are those of the reversed equation."""
@@ -153,7 +161,7 @@ class FixedGridODESolver(abc.ABC):
             t0, t1, dt = (real.new_tensor(sign * float(x)) for x in (t, t + h, h))
             return y + self._step_func(func, t0, dt, t1, y)[0]
 
-        return OneStep(type(self).__name__, step, self.order, stages=self.order)
+        return ProgramStep(type(self).__name__, step, self.order, stages=self.order)
 
     @property
     def steps_alone(self) -> bool:
