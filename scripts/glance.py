@@ -81,6 +81,7 @@ def table1_rows() -> Iterator[Row]:
 
     gap = max(abs(mean(one[n][error]) - mean(one[f"paper: {n}"][error])) for n in nets)
     seeds = [one[net]["runs"].split()[0] for net in nets]
+    counts = seeds[0] if len({*seeds}) == 1 else ", ".join(seeds)
     block = one["ResNet, 1 block"][error]
     # O(1) is the power 0 of the depth, O(L) the power 1.
     claimed = [0.0 if "(1)" in one[f"paper: {net}"][memory] else 1.0 for net in nets]
@@ -91,7 +92,7 @@ def table1_rows() -> Iterator[Row]:
         "test error in %: ResNet, RK-Net, ODE-Net",
         triple(error, "paper: "),
         triple(error),
-        f"each within {gap:.2f} points of the paper's; {', '.join(seeds)} seeds; "
+        f"each within {gap:.2f} points of the paper's; {counts} seeds; "
         f"a single residual block: {block}",
         "node-run sweep=table1",
         TABLE_1,

@@ -248,36 +248,9 @@ def test_flows_are_those_of_the_reference_runs():
 
 
 def test_regularisers_are_those_of_the_reference_runs():
-    section = RESULTS.read_text().split("| trained with |")[1].split("\n\n")[0]
-    rows = [[cell.strip() for cell in line.split("|")] for line in section.splitlines()[2:]]
-    runs = {
-        path.parent.name: json.loads(path.read_text())["metrics"]
-        for path in (ROOT / "outputs" / "reference" / "regularizers").glob("*/result.json")
-    }
-
-    def evaluations(run):
-        return f"{runs[run]['nfe/forward']:.1f} + {runs[run]['nfe/backward']:.1f}"
-
-    def likelihood(run):
-        value, error = (runs[run][f"log_likelihood{end}/test"] for end in ("", "_se"))
-        return f"{value:.3f} ± {error:.3f} nats"
-
-    def error(run):
-        return 100 * (1 - runs[run]["accuracy/test"])
-
-    flow, net, at = (
-        "8gaussians_ffjord_{}_seed0",
-        "mnist_odenet_{}_seed0",
-        "mnist_odenet_eval_{}_seed0",
-    )
-    for row, name in zip(rows, ("kinetic_jacobian_0.1", "taylor_0.01"), strict=False):
-        pair = [flow.format(kind) for kind in ("none", name)]
-        assert row[2:6] == [*map(evaluations, pair), *map(likelihood, pair)]
-    pair = [net.format(kind) for kind in ("none", "kinetic_0.1")]
-    assert rows[2][2:6] == [*map(evaluations, pair), *(f"{error(run):.2f} %" for run in pair)]
-    pair = [at.format(kind) for kind in ("none", "kinetic_0.1")]
-    assert rows[3][2:4] == [f"{runs[run]['nfe/forward']:.0f}" for run in pair]
-    assert rows[3][4:6] == [f"{error(pair[0]):.1f} % (1,000 images)", f"{error(pair[1]):.1f} %"]
+    script = load_script("readme_regularizers")
+    (block,) = script.BLOCK.findall(RESULTS.read_text())
+    assert block == script.section()
 
 
 def test_links_and_pictures_exist():
