@@ -143,6 +143,11 @@ def test_odeint_adjoint_solves_backwards_by_rk4(method, options, t):
     )
 
 
+def test_options_of_a_class_are_not_those_of_the_backward_solve():
+    ys = results(OURS, "odeint_adjoint", "gained", {"step_size": 0.1, "gain": 1.001})[0]
+    torch.testing.assert_close(ys, results(OURS, "odeint", "rk4", {})[0], rtol=0.05, atol=0.05)
+
+
 def test_the_adjoint_of_a_symplectic_method_converges_to_the_gradient():
     exact = results(OURS, "odeint", "dopri5", {})
     for steps, tolerance in ((0.01, 0.02), (0.001, 0.002)):

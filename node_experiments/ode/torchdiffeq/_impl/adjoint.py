@@ -16,7 +16,7 @@ from ...norms import rms_norm
 from ...solver import Solver
 from .fields import CALLBACKS, combine_callbacks, flat, norm_of, unflattened
 from .initial_value_problem import InitialValueProblem, shapes_of
-from .methods import method_of
+from .methods import method_of, options_of
 from .options import make_solver, tolerance
 from .own_methods import own_method
 from .solvers import FixedGridODESolver
@@ -92,8 +92,10 @@ def odeint_adjoint(
         )
     own = None
     if problem.own is not None and adjoint_method == method:
-        # It was written for the state of the forward solve.
+        # It was written for the state of the forward solve, and so may be its options.
         adjoint_method, inherits = "rk4", False
+        known = backward_options.keys() & options_of("rk38", fixed=True)
+        backward_options = {name: backward_options[name] for name in known}
     choice = method_of(adjoint_method)[0]
     if not isinstance(choice, str):
         own = own_method(choice, func, problem.y0, t, **backward_options)
