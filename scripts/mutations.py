@@ -204,6 +204,37 @@ DROP_IN = (
         ("ode/test_torchdiffeq.py::test_the_backward_solve_has_its_own_tolerances",),
     ),
     Mutation(
+        "a tableau of the user is taken at its word",
+        "ode/methods/registry.py",
+        "    check_tableau(tableau)\n",
+        "",
+        ("ode/test_own_methods.py::test_a_tableau_that_is_not_what_it_states_is_rejected",),
+    ),
+    Mutation(
+        "values on a line through a step count as those of its interpolant",
+        "ode/events.py",
+        "on_line = self._is_coarse or not step.has_free_interpolant",
+        "on_line = self._is_coarse",
+        ("ode/test_own_methods.py::test_an_event_inside_a_long_step_is_where_the_interpolant_is",),
+    ),
+    Mutation(
+        "the backward solve of an event starts at the time that gives the direction",
+        "ode/torchdiffeq/_impl/adjoint.py",
+        'open_end = problem.has_event or options.get("step_size") is not None',
+        "open_end = False",
+        ("ode/test_torchdiffeq_programs.py::test_the_adjoint_of_an_event_with_steps_of_one_size",),
+    ),
+    Mutation(
+        "steps of one size are at other times than torchdiffeq's",
+        "ode/torchdiffeq/_impl/solvers.py",
+        "torch.arange(count, dtype=times.dtype, device=times.device)",
+        "torch.arange(count, dtype=torch.float64, device=times.device)",
+        (
+            "ode/test_torchdiffeq_programs.py::"
+            "test_steps_of_one_size_are_at_the_same_times_to_the_last_bit",
+        ),
+    ),
+    Mutation(
         "rk4 is the classic rule and not torchdiffeq's",
         "ode/torchdiffeq/_impl/fixed_grid.py",
         'EXPLICIT_TABLEAUS["rk38"]',
