@@ -29,7 +29,7 @@ import importlib, sys
 from node_experiments.ode.torchdiffeq import *
 from node_experiments.ode.torchdiffeq import __version__, _impl
 sys.modules["torchdiffeq._impl"] = _impl
-for _name in ("odeint", "adjoint"):
+for _name in ("odeint", "adjoint", "solvers", "fixed_grid", "misc"):
     _module = f"node_experiments.ode.torchdiffeq._impl.{_name}"
     sys.modules[f"torchdiffeq._impl.{_name}"] = importlib.import_module(_module)
 """

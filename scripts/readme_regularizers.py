@@ -43,7 +43,7 @@ PAIRS = (
     Pair("flow, taylor 0.01 of order 2", "8gaussians_ffjord_{}", "taylor_0.01", *FLOW),
     Pair("ODE-Net, kinetic 0.01, at 1e-3", "mnist_odenet_{}", "kinetic", *ERROR),
     Pair("ODE-Net, kinetic 0.1, at 1e-3", "mnist_odenet_{}", "kinetic_0.1", *ERROR),
-    Pair("the same at 1e-5", "mnist_odenet_eval_{}", "kinetic_0.1", *ERROR),
+    Pair("ODE-Net, kinetic 0.1, at 1e-5", "mnist_odenet_eval_{}", "kinetic_0.1", *ERROR),
 )
 
 
@@ -81,13 +81,13 @@ def p_value(without: np.ndarray, with_penalty: np.ndarray) -> float:
 
 
 def verdict(p: float, change: float, seeds: int) -> str:
+    """Whether a number is lower or higher with the penalty."""
     if seeds < 2:
         return "not decided by one seed"
-    if p == 0:
-        return f"{'lower' if change < 0 else 'higher'} with the penalty, by the same in every seed"
-    if p < LEVEL:
-        return f"{'lower' if change < 0 else 'higher'} with the penalty (p = {p:.2g})"
-    return "the same" if change == 0 else f"not told apart (p = {p:.2g})"
+    if p >= LEVEL:
+        return "the same" if change == 0 else f"not told apart (p = {p:.2g})"
+    direction = "lower" if change < 0 else "higher"
+    return f"{direction}, by the same in every seed" if p == 0 else f"{direction} (p = {p:.2g})"
 
 
 def lines() -> Iterator[str]:
@@ -113,10 +113,10 @@ def lines() -> Iterator[str]:
         saved = 100 * (1 - costs[1].mean() / costs[0].mean())
         change = float(results[1].mean() - results[0].mean())
         sentences.append(
-            f"- {pair.title[0].upper()}{pair.title[1:]}: evaluations are "
-            f"{verdict(p_value(*costs), costs[1].mean() - costs[0].mean(), len(seeds))} "
-            f"({saved:+.0f} % saved); the {pair.what.partition(',')[0]} is "
-            f"{verdict(p_value(*results), change, len(seeds))}."
+            f"- {pair.title[0].upper()}{pair.title[1:]}: {saved:.0f} % of the evaluations are "
+            "saved; with the penalty, they are "
+            f"{verdict(p_value(*costs), costs[1].mean() - costs[0].mean(), len(seeds))}, and the "
+            f"{pair.what.partition(',')[0]} is {verdict(p_value(*results), change, len(seeds))}."
         )
     yield ""
     yield (

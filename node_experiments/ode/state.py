@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -108,8 +109,13 @@ class FlatState:
             packed = torch.cat([leaf.reshape(-1) for leaf in self._real_leaves(state)])
         return packed if self._half is None else packed.float()
 
-    def unpack(self, vector: Tensor) -> Any:
-        """The inverse of `pack`; leading axes of `vector` are kept in front of each tensor."""
+    def unpack(self, vector: Tensor, separately: bool = False) -> Any:
+        """The inverse of `pack`; leading axes of `vector` are kept in front of each tensor.
+
+        Args:
+            separately: Whether each tensor is a view for itself, which autograd then lets a user
+                change in place.
+        """
         if self.is_packed:
             return vector
         if self._half is not None:
@@ -123,9 +129,13 @@ class FlatState:
         lead = vector.shape[:-1]
         leaves = []
         # `split` would cost another Python call.
-        for piece, shape in zip(
-            vector.split_with_sizes(self.sizes, -1), self._shapes, strict=True
-        ):
+        pieces: Sequence[Tensor] = vector.split_with_sizes(self.sizes, -1)
+        if separately:
+            ends = accumulate(self.sizes)
+            pieces = [
+                vector.narrow(-1, end - n, n) for end, n in zip(ends, self.sizes, strict=True)
+            ]
+        for piece, shape in zip(pieces, self._shapes, strict=True):
             if self._is_complex:
                 pairs = piece.reshape((*lead, *shape, 2)).contiguous()
                 leaves.append(torch.view_as_complex(pairs))
@@ -134,13 +144,15 @@ class FlatState:
         return self._arrange(leaves)
 
     def unpack_outputs(self, ys: Tensor) -> Any:
-        """Unpack outputs, `(time, *packed)`, to contiguous tensors that share no memory."""
+        """Unpack outputs, `(time, *packed)`, to tensors that can be changed in place.
+
+        A single tensor is contiguous.
+        """
         if self.is_packed:
             return ys
-        states = self.unpack(ys)
         if self.is_single:
-            return states.contiguous()
-        return pytree.tree_map(partial(torch.clone, memory_format=torch.contiguous_format), states)
+            return self.unpack(ys).contiguous()
+        return self.unpack(ys, separately=True)
 
     def time(self, t: Tensor) -> Tensor:
         """Convert a time to the dtype in which the vector field receives the state."""

@@ -46,7 +46,7 @@ def unflattened(y: Tensor, like: Any) -> Any:
         return y
     leaves, structure = pytree.tree_flatten(like)
     pieces = y.split([leaf.numel() for leaf in leaves], -1)
-    parts = [p.reshape(*y.shape[:-1], *x.shape) for p, x in zip(pieces, leaves, strict=True)]
+    parts = [p.reshape((*y.shape[:-1], *x.shape)) for p, x in zip(pieces, leaves, strict=True)]
     return pytree.tree_unflatten(parts, structure)
 
 
