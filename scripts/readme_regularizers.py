@@ -48,11 +48,15 @@ PAIRS = (
 
 
 def metrics_of(runs: str, penalty: str) -> dict[int, dict[str, float]]:
-    """The metrics of the runs with a penalty, by seed."""
-    folders = RUNS.glob(f"{runs.format(penalty)}_seed*/result.json")
+    """The metrics of the completed runs with a penalty, by seed."""
+    results = {
+        int(path.parent.name.rpartition("_seed")[2]): json.loads(path.read_text())
+        for path in RUNS.glob(f"{runs.format(penalty)}_seed*/result.json")
+    }
     return {
-        int(path.parent.name.rpartition("_seed")[2]): json.loads(path.read_text())["metrics"]
-        for path in folders
+        seed: result["metrics"]
+        for seed, result in results.items()
+        if result["status"] == "completed"
     }
 
 

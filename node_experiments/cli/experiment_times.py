@@ -6,7 +6,7 @@ __all__ = ["MINUTES"]
 
 # With protocol=quick on one CPU core.
 MINUTES = {
-    "8gaussians_ffjord": 14,
+    "8gaussians_ffjord": 8,
     "anode_mnist": 3,
     "anode_spheres": 1,
     "bouncing_ball": 2,
