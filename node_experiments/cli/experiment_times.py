@@ -15,6 +15,8 @@ MINUTES = {
     "csv_ode_rnn": 3,
     "csv_rnn_dt": 2,
     "csv_rnn_vae": 2,
+    "energies_planar_cnf": 1,
+    "energies_planar_nf": 6,
     "figure1": 1,
     "fluid_control": 18,
     "hopper_gru_d": 1,
