@@ -253,3 +253,24 @@ def test_a_class_is_a_method_for_solve():
     ys = solve(field, Y0, T.tolist(), solver, "backprop").ys
     options = {"step_size": 0.1, "gain": 0.9}
     torch.testing.assert_close(ys, ours.odeint(field, Y0, T, method="gained", options=options))
+
+
+@pytest.mark.parametrize("name", ["RK4", "Heun3"])
+def test_a_class_that_is_called_without_odeint_gives_gradients_of_the_times(name):
+    def driven(t, y, perturb=None):
+        return -y * torch.cos(t)
+
+    driven.callback_step = lambda t0, y0, dt: None
+    t = T.clone().requires_grad_()
+    cls = getattr(module(OURS, "fixed_grid"), name)
+    ys = cls(func=driven, y0=Y0, step_size=0.01, atol=1e-6).integrate(t)
+    (found,) = torch.autograd.grad(ys[-1].sum(), t)
+    y = float(ys[-1].detach().sum())  # Y0 exp(sin t[0] - sin t[-1])
+    exact = [y * float(torch.cos(T[0])), 0.0, 0.0, -y * float(torch.cos(T[-1]))]
+    assert found.tolist() == pytest.approx(exact, rel=1e-4)
+
+
+def test_complex_states_are_rejected_with_an_own_method():
+    y0 = torch.ones(2, dtype=torch.complex128)
+    with pytest.raises(ValueError, match="takes steps of real states"):
+        methods(OURS).odeint(lambda t, y: 1j * y, y0, T, method="gained")

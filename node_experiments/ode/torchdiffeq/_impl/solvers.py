@@ -147,7 +147,7 @@ class FixedGridODESolver(abc.ABC):
             perturb=self.perturb,
             interpolation="linear" if self.interp == "linear" else "dense",
         )
-        start = move_start(self.func, self.y0, t)
+        start = move_start(self.func, self.y0, t) if t.requires_grad else self.y0
         ys: Tensor = solve(self.func, start, t.detach(), solver, "backprop").ys
         return move_outputs(self.func, start, t, ys) if t.requires_grad else ys
 
@@ -157,8 +157,7 @@ class FixedGridODESolver(abc.ABC):
         def step(f: Field, t: Time, h: Time, y: Tensor) -> Tensor:
             sign = -1 if h < 0 else 1
             func = StepField(lambda t, y: sign * f(sign * t, y))
-            real = y.real if y.is_complex() else y
-            t0, t1, dt = (real.new_tensor(sign * float(x)) for x in (t, t + h, h))
+            t0, t1, dt = (y.new_tensor(sign * float(x)) for x in (t, t + h, h))
             return y + self._step_func(func, t0, dt, t1, y)[0]
 
         return ProgramStep(type(self).__name__, step, self.order, stages=self.order)
