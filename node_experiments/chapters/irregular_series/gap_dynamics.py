@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from ...nn.augmentation import append_zeros
 from ...nn.ode_module import ODEModule
@@ -24,6 +25,7 @@ from ...ode import (
 __all__ = ["ConstantState", "Decay", "GapField", "GapFlow"]
 
 FEW_ROWS = 256  # a step of fewer rows takes about the same time
+FEWEST_COMPILED_ROWS = 32  # fewer are filled up to this number
 
 
 class ConstantState(nn.Module):
@@ -181,9 +183,15 @@ class GapFlow(ODEModule):
             times: Output times of the solve.
             at: Index into `times` at which each row ends; the last when None.
         """
+        rows = len(state)
+        # Adaptive solvers are left out: rows of zeros would change the norm of their errors.
+        if solver.compile and solver.fixed_steps:
+            further = compiled_rows(rows) - rows
+            state, gaps = pad(state, (0, 0, 0, further)), pad(gaps, (0, further))
         grid = state.new_tensor(times)
         states, integrals = self.integrate(state, grid, (gaps.unsqueeze(-1),), solver)
-        ends = -1 if at is None else (torch.tensor(at, device=state.device), torch.arange(len(at)))
+        states = states[:, :rows]
+        ends = -1 if at is None else (torch.tensor(at, device=state.device), torch.arange(rows))
         if integrals is not None:
             self.add_penalties(integrals[ends].sum(0) / self._series)
         return states[ends]
@@ -209,3 +217,12 @@ class GapFlow(ODEModule):
             min_step=solver.min_step / longest,
             max_step=solver.max_step / longest,
         )
+
+
+def compiled_rows(rows: int) -> int:
+    """Rows of the states of a compiled solve: a power of two, at least `FEWEST_COMPILED_ROWS`.
+
+    Steps are compiled for one shape of states. As series end, ever fewer rows are left, and each
+    number of them would be another shape.
+    """
+    return max(FEWEST_COMPILED_ROWS, 1 << (rows - 1).bit_length())

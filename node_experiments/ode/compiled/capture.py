@@ -25,11 +25,15 @@ from torch.fx import GraphModule
 from ..vector_field import like_state
 from .lowering import first_line, traced
 
-__all__ = ["CapturedField", "FieldGraph", "NotCaptured", "capture"]
+__all__ = ["CapturedField", "FieldGraph", "NotCaptured", "TooManyShapes", "capture"]
 
 
 class NotCaptured(Exception):
     """The vector field cannot be captured as one graph of tensor operations."""
+
+
+class TooManyShapes(NotCaptured):
+    """The vector field was captured for as many shapes of states as there may be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +206,8 @@ def capture(
         function: The same on packed states and flat arguments.
 
     Raises:
-        NotCaptured: It is not one graph, or was captured for too many shapes.
+        NotCaptured: It is not one graph.
+        TooManyShapes: It was captured for other shapes of states already.
         ValueError: It draws random numbers.
     """
     while isinstance(func, partial):
@@ -214,9 +219,10 @@ def capture(
     key = (y.shape, y.dtype, y.device, func.training if isinstance(func, nn.Module) else None)
     if key not in shapes:
         if len(shapes) >= MAX_SHAPES:
-            raise NotCaptured(
-                f"it was compiled for {MAX_SHAPES} shapes of states already; let batches have "
-                "one size (for example by drop_last=True)"
+            raise TooManyShapes(
+                f"the vector field was compiled for {MAX_SHAPES} shapes of states before, which "
+                f"are the most, and not for {tuple(y.shape)}; let batches have one size (for "
+                "example by drop_last=True)"
             )
         shapes[key] = Capture()
     return shapes[key](function, y, args)

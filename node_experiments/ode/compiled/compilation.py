@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .capture import NotCaptured, capture
+from .capture import NotCaptured, TooManyShapes, capture
 from .lowering import NoCompiler, lowering
 from .stepper import Compilation
 
@@ -33,6 +33,9 @@ def compilation_of(
     try:
         lower = lowering(y.device)
         return Compilation(capture(func, function, y, args), lower)
+    except TooManyShapes as fault:
+        warnings.warn(f"a solve is not compiled: {fault}", RuntimeWarning, stacklevel=2)
+        return None
     except (NotCaptured, NoCompiler) as fault:
         what = "the vector field is not one graph: " if isinstance(fault, NotCaptured) else ""
         warnings.warn(f"nothing is compiled: {what}{fault}", RuntimeWarning, stacklevel=2)
