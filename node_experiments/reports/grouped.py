@@ -90,6 +90,11 @@ def of_one_mode(runs: Sequence[Record], title: str) -> ReportTable:
     notes = ["Mean ± sample standard deviation over runs that differ in their seed."]
     notes += filter(None, [epoch_sentence(completed)])
     notes += differences([completed], ignore=names, what="The runs")
+    if len({own["dataset.sha256"] for own in found}) > 1:
+        notes.append(
+            "The runs read different data files, and so have different test data: compare only "
+            "numbers of the same file."
+        )
     if repeated:
         notes.append(
             f"{repeated} of {len(runs)} runs repeat a seed with the same settings and are not "

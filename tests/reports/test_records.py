@@ -107,7 +107,9 @@ def test_runs_of_other_files_and_modes_are_not_pooled():
         ("a", "1", "1.0000"),
         ("b", "2", "3.0000 ± 1.4"),
     ]
+    assert any("different data files" in note for note in table.notes)
     (evaluations,) = table.more
+    assert not any("different data files" in note for note in evaluations.notes)
     assert (evaluations.title, len(evaluations.frame)) == ("runs, mode=eval", 1)
 
 

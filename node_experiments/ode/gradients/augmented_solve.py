@@ -208,8 +208,9 @@ class AugmentedSolve(BackwardSolve):
             warnings.warn(
                 f"the adjoint method solved y backwards with a relative error of {error:.1e}, "
                 f"above gradient.state_tolerance={allowed:.1e}; its gradient cannot "
-                "be trusted. Use gradient='interpolated', 'discrete' or 'checkpoint', "
-                "which do not solve y backwards, or tighter tolerances",
+                "be trusted. Use tighter tolerances, or a method that does not solve y "
+                "backwards: gradient='interpolated', 'discrete' or 'checkpoint', or in place of "
+                "odeint_adjoint the function odeint",
                 stacklevel=2,
             )
         inputs, filled = self._problem.inputs, self._options.materialize_grads
