@@ -59,7 +59,8 @@ def load_runs(outputs: Path | str = "outputs", reference: bool = False) -> DataF
       that were NaN or infinite;
     - `last/<tag>`: the same numbers of the last epoch;
     - `config.<group>.<name>`: every setting, with its own type; `choices.<group>`: the choice in
-      each configuration group; `hardware.*`; `trained.*`: origin of an evaluated checkpoint;
+      each configuration group; `hardware.*`; `trained.*`: origin of an evaluated checkpoint, and
+      `trained.epoch`, after which its weights were saved;
     - `started`: when, in UTC (ISO 8601);
     - `data_sha256`: the first digits of the SHA-256 of each of the user's files that it read.
 
@@ -194,6 +195,8 @@ def result_row(result: RunResult) -> dict[str, Any]:
     for name, part in (("hardware", result.hardware), ("trained", found.trained)):
         if part is not None:
             row |= {f"{name}.{key}": value for key, value in flat(vars(part))}
+    if found.of_checkpoint is not None:
+        row["trained.epoch"] = found.of_checkpoint.epoch
     row |= {f"choices.{group}": choice for group, choice in result.choices.items()}
     row |= {tag: value for tag, value in found.reported.items() if tag != "epoch"}
     return row | {f"last/{tag}": value for tag, value in found.metrics.items()}

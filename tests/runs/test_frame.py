@@ -154,3 +154,10 @@ def test_it_is_quick():
     started = time.process_time()
     assert len(load_runs(REFERENCE)) > 280
     assert time.process_time() - started < 3, "under a second where nothing else runs"
+
+
+def test_an_evaluation_names_the_epoch_of_its_weights(tmp_path):
+    """Evaluations of two checkpoints of one run would not be told apart otherwise."""
+    for epoch in (3, 9):
+        copy(tmp_path / str(epoch), mode="eval", of_checkpoint={"file": "a.pt", "epoch": epoch})
+    assert list(load_runs(tmp_path)["trained.epoch"]) == [3, 9]
