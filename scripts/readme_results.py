@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from documents import PERFORMANCE, RESULTS, ROOT, linked_from
+from figure3_growth import by_seed, growth
 from hopper_runs import latent_odes
 from machines import machines
 from pandas import DataFrame
@@ -71,6 +72,7 @@ BY_HAND = (
     "table1",
     "figure1",
     "figure3",
+    "figure3_60_epochs",
     "solver_transfer",
     "table2",
     "table2 details",
@@ -204,7 +206,9 @@ def show_figure1(runs: DataFrame) -> str:
 def show_figure3(runs: DataFrame) -> str:
     """Numbers, verdicts, and four panels."""
     caption = "Error, time, backward evaluations and evaluations while training"
-    return f"{markdown(figure3.figure3(runs))}\n{picture(caption, 'figure3/figure3.png')}"
+    seeds = by_seed(load_runs(REFERENCE / "table1"))
+    found = markdown(figure3.figure3(runs)).rstrip()
+    return f"{found}\n- {seeds}\n\n{picture(caption, 'figure3/figure3.png')}"
 
 
 def show_precision(runs: DataFrame) -> str:
@@ -340,6 +344,7 @@ SECTIONS: dict[str, Callable[[DataFrame], str]] = {
     "table1": table("table1"),
     "figure1": show_figure1,
     "figure3": show_figure3,
+    "figure3_60_epochs": lambda runs: markdown(growth(runs)),
     "solver_transfer": table("solver_transfer"),
     "table2": table("table2"),
     "table2 details": lambda runs: markdown(details(runs)),

@@ -78,14 +78,16 @@ def verdict_error(measured: Measured) -> str:
         statements.append(
             f"{label} from {errors[0]:.0e} with {evaluations[0]} evaluations to {errors[-1]:.0e} "
             f"with {evaluations[-1]}, as the tolerance to the power {slopes[-1]:.2f}, at most "
-            f"{multiple:.3g} times its tolerance (at {at:.0e})"
+            f"{multiple:.3g} tolerances (at {at:.0e})"
         )
     holds = not exceptions and worst <= MAX_ERROR_IN_TOLERANCES
     verdict = "holds" if holds else "holds in part" if min(slopes) > 0 else "does not hold"
     how = f"with exceptions ({', '.join(exceptions)})" if exceptions else "every time"
     text = (
         f"{verdict}.** It fell {how} as the tolerance did: {'; '.join(statements)}. Criterion: "
-        f"the error never rises and is within {MAX_ERROR_IN_TOLERANCES:g} tolerances."
+        f"the error never rises and is within {MAX_ERROR_IN_TOLERANCES:g} tolerances. In "
+        "tolerances, errors are root mean squares of the difference over atol + rtol |y|, as "
+        "solvers measure them; the table's are relative to the root mean square of y."
     )
     if left_out:
         text += (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pandas import DataFrame
 
 from ...reports.rank_test import SIGNIFICANCE_LEVEL, UNDECIDED
-from ...reports.records import differences
+from ...reports.records import differences, has
 from ...reports.table import Cell, ReportTable
 from ...reports.verdicts import claim_verdict, epoch_sentence, in_brackets
 from ...runs.frame import read_epochs
@@ -71,6 +71,7 @@ def figure4(runs: DataFrame) -> ReportTable:
         f"the flow; 0 is the target itself.{seeds}",
         notes=[
             *verdict(targets, units),
+            *parameter_counts(targets, units),
             *normalization_notes(targets),
             *filter(None, [epoch_sentence(run for seeds in counted for run in seeds)]),
             *differences(counted, what="Seeds of one cell"),
@@ -112,14 +113,38 @@ def verdict(targets: Targets, units: Sequence[int]) -> list[str]:
         f"; in {len(names)} {what}{in_brackets(names)}" for what, names in found.items() if names
     ]
     below = [name for name, (cnf, nf) in pairs.items() if median(cnf) < median(nf)]
-    standing = claim_verdict(len(lower), len(pairs)) if lower or higher else f"is {UNDECIDED}"
+    above = [name for name, (cnf, nf) in pairs.items() if median(cnf) > median(nf)]
+    standing = claim_verdict(len(lower), len(pairs))
+    if not lower and not higher:
+        standing = f"is {UNDECIDED}"
+    elif lower and 2 * len(lower) <= len(pairs):
+        standing = "is not shown in general"
     return [
         f"The paper: {CLAIM}, trained for 50 times fewer steps. Here it {standing}: the CNF has "
         f"the lower loss in {len(lower)} of {len(pairs)} cells{in_brackets(lower)} and the higher "
         f"one in {len(higher)}{in_brackets(higher)}{''.join(rest)}"
         + (f" ({describe_test('log KL', len(ps))})." if ps else "."),
         f"Without a test: the CNF's median KL is below the NF's in {len(below)} of {len(pairs)} "
-        f"cells{in_brackets(below)}.",
+        f"cells{in_brackets(below)}, and above it in {len(above)}.",
+    ]
+
+
+def parameter_counts(targets: Targets, units: Sequence[int]) -> list[str]:
+    """State how many parameters flows of equal size have, which the paper counts by units."""
+    counts: dict[tuple[str, int], int] = {}
+    for cells in targets.values():
+        for key, (run, *_) in cells.items():
+            if has(run, ["parameters"]):
+                counts.setdefault(key, int(run["parameters"]))
+    if not units or any((model, n) not in counts for model in MODELS for n in units):
+        return []
+    sizes = (
+        f"{label}s {', '.join(f'{counts[model, n]:,}' for n in units)}"
+        for model, label in MODELS.items()
+    )
+    return [
+        "Flows of equal size have as many units, not as many parameters. With K = M = "
+        f"{', '.join(map(str, units))}: {'; '.join(sizes)}."
     ]
 
 

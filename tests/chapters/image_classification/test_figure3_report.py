@@ -58,7 +58,7 @@ def test_everything_holds():
     a, b, c, d = told()
     assert a.startswith("**(a) The error is controlled: holds.**")
     assert "from 1e-02 with 10 evaluations to 1e-04 with 40" in a
-    assert "to the power 1.00, at most 0.1 times its tolerance" in a
+    assert "to the power 1.00, at most 0.1 tolerances" in a
     assert "never rises and is within 10 tolerances" in a
     assert "Criterion: a power from 0.85 to 1.15." in b
     assert "a median from 0.35 to 0.65." in c
@@ -148,7 +148,7 @@ def test_figure3_is_no_row_of_a_table(tmp_path, capsys):
         (
             0,
             {"forward__dopri5__error_in_tolerances": [0.1, 7, 1]},
-            "at most 7 times its tolerance (at 1e-02)",
+            "at most 7 tolerances (at 1e-02)",
         ),
         (0, {"forward__dopri5__error_in_tolerances": [0.1, 11, 1]}, "controlled: holds in part"),
         (0, {"forward__dopri5__error": [1e-2, math.nan, 1e-4]}, "controlled: not known"),
