@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from documents import ROOT
 from glance import glance
-from performance.milliseconds import TRAINING, conditions, table
+from performance.milliseconds import TRAINING, conditions, fastest_methods, table
 
 REFERENCE = ROOT / "outputs" / "reference"
 BLOCK = re.compile(r"<!-- front: (\w+) -->\n.*?<!-- /front -->", re.DOTALL)
@@ -41,7 +41,8 @@ def speed() -> str:
     """Milliseconds of forward and backward pass, of ours and of every peer that can do it."""
     report = json.loads((REFERENCE / "training_speed" / "training_speed.json").read_text())
     lines = [next(line for line in TRAINING if line.row == row) for row in SPEED]
-    return "\n".join([*table(report, lines, "ms per training step"), "", f"{conditions(report)}."])
+    how = f"{conditions(report)}. {fastest_methods(report, lines)}."
+    return "\n".join([*table(report, lines, "ms per training step"), "", how])
 
 
 def gallery() -> str:

@@ -43,6 +43,7 @@ PAIRS = (
     Pair("flow, taylor 0.01 of order 2", "8gaussians_ffjord_{}", "taylor_0.01", *FLOW),
     Pair("ODE-Net, kinetic 0.01, at 1e-3", "mnist_odenet_{}", "kinetic", *ERROR),
     Pair("ODE-Net, kinetic 0.1, at 1e-3", "mnist_odenet_{}", "kinetic_0.1", *ERROR),
+    Pair("ODE-Net, kinetic 0.01, at 1e-5", "mnist_odenet_eval_{}", "kinetic", *ERROR),
     Pair("ODE-Net, kinetic 0.1, at 1e-5", "mnist_odenet_eval_{}", "kinetic_0.1", *ERROR),
 )
 

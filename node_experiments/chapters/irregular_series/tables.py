@@ -27,6 +27,7 @@ __all__ = [
 
 OBSERVED_FRACTIONS = (0.1, 0.2, 0.3, 0.5)
 DROPPED_FRACTIONS = (0.0, 0.3, 0.5, 0.7)
+EARLY = 0.1  # fraction of the training up to which the best epoch is said to be early
 
 MODELS = {
     "irregular_rnn_dt": "RNN with time gaps",
@@ -106,7 +107,7 @@ def forecast_table(
         "the mean over seeds, standard deviation and number of seeds. Models with a latent z0 are "
         "tested by three draws of it, as published; autoregressive ones predict each point "
         f"{how}{protocols(counted.runs)}",
-        notes=[*orders(cells, published), *counted.notes],
+        notes=[*orders(cells, published), *stopped_early(cells), *counted.notes],
         more=[costs(cells, "observed", OBSERVED_FRACTIONS)],
         missing="-",
     )
@@ -144,6 +145,29 @@ def orders(cells: Cells, published: Mapping[str, Sequence[float]]) -> list[str]:
     if lines:
         lines.append(ORDER_LEGEND)
     return lines
+
+
+def stopped_early(cells: Cells) -> list[str]:
+    """Note on the models whose best epoch on validation data is hardly after the beginning."""
+    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    total = 0
+    for (model, _), members in cells.items():
+        for run in members:
+            best, last = run.get("epoch"), run.get("last/epoch")
+            if best is not None and last is not None and best <= EARLY * last:
+                total = max(total, int(last))
+                metric = next(name for name in SQUARED_ERRORS if name in run)
+                found[MODELS[model]].append((best, 100 * run[f"last/{metric}"]))
+    if not found:
+        return []
+    pairs = [pair for each in found.values() for pair in each]
+    latest, ends = max(best for best, _ in pairs), [error for _, error in pairs]
+    return [
+        f"{', '.join(label for label in MODELS.values() if label in found)}: in {len(pairs)} runs "
+        f"the best epoch on validation data is no later than epoch {latest:g} of {total}, so "
+        "these are errors of networks that were hardly trained; those of their last epoch are "
+        f"{min(ends):.3g} to {max(ends):.3g}."
+    ]
 
 
 def accuracy_table(runs: DataFrame) -> ReportTable:

@@ -192,3 +192,21 @@ def test_too_few_seeds_for_a_test_are_said_to_be(tmp_path):
             write(tmp_path, f"{dropped}{seed}", "gru_d", metrics, vowels, seed=seed)
     report = markdown(IRREGULAR_TABLES["japanese_vowels"], tmp_path)
     assert "dropped: not decided by these seeds (3 and 3 are too few) for GRU-D." in report
+
+
+def test_errors_of_networks_that_were_hardly_trained_are_said_to_be(tmp_path):
+    """Their best epoch on validation data is the first, and what follows is worse."""
+    hopper = {"name": "hopper", "task": "extrapolation", "observed_fraction": 0.1}
+    for model, best in (("ode_rnn", 1), ("gru_d", 2), ("irregular_latent_ode", 20)):
+        config = {"dataset": {"batch_size": 50, **hopper}, "model": {"name": model}}
+        last = {"mse": 0.3 if best == 1 else 0.2}
+        found = {"by": "loss/validation", "epoch": best, "mse/test": 0.07}
+        write_run(tmp_path / model, config, last, epoch=20, best=found)
+    (note,) = [
+        line
+        for line in markdown(IRREGULAR_TABLES["table3_extrapolation"], tmp_path).splitlines()
+        if "hardly trained" in line
+    ]
+    assert "GRU-D, ODE-RNN: in 2 runs" in note
+    assert "no later than epoch 2 of 20" in note
+    assert "last epoch are 20 to 30." in note
