@@ -263,7 +263,8 @@ def show_hopper_steps(runs: DataFrame) -> str:
     rows.append(["published", about, *(Cell.number(published[each], ".3f") for each in shares)])
     longest = {share: max(steps for each, steps in found if each == share) for share in shares}
     ratios = ", ".join(
-        f"{error(share, longest[share]) / published[share]:.2f} with {share:.0%} observed"
+        f"{error(share, longest[share]) / published[share]:.2f} with {share:.0%} observed "
+        f"({longest[share]:,} steps)"
         for share in shares
     )
     table = ReportTable.of(

@@ -81,7 +81,9 @@ def elbo_and_forecast(drawn: DataFrame) -> str:
     """Whether settings with a higher ELBO forecast better, over all and by kind of noise."""
     everywhere = spearmanr(drawn["negative_elbo"], drawn["rmse_test"]).statistic
     parts = []
-    for noise, runs in drawn.groupby(drawn["model.noise_std"].fillna("learned").astype(str)):
+    for noise, runs in drawn.groupby(
+        drawn["model.noise_std"].astype(str).replace("nan", "learned")
+    ):
         found = spearmanr(runs["negative_elbo"], runs["rmse_test"])
         parts.append(
             f"{noise}: {found.statistic:.2f} (p = {found.pvalue:.2g}, {len(runs)} settings, "

@@ -90,7 +90,7 @@ def of_one_mode(runs: Sequence[Record], title: str) -> ReportTable:
     notes = ["Mean ± sample standard deviation over runs that differ in their seed."]
     notes += filter(None, [epoch_sentence(completed)])
     notes += differences([completed], ignore=names, what="The runs")
-    if len({own["dataset.sha256"] for own in found}) > 1:
+    if len({own["dataset.sha256"] for own in found if own.get("dataset.path")}) > 1:
         notes.append(
             "The runs read different data files, and so have different test data: compare only "
             "numbers of the same file."

@@ -15,6 +15,7 @@ from node_experiments.reports.records import (
     unfinished,
     varying,
 )
+from node_experiments.runs.frame import frame_of
 
 DEFAULTS = {entry.name: entry.default for entry in fields(TrainerConfig)}
 
@@ -107,10 +108,20 @@ def test_runs_of_other_files_and_modes_are_not_pooled():
         ("a", "1", "1.0000"),
         ("b", "2", "3.0000 ± 1.4"),
     ]
-    assert any("different data files" in note for note in table.notes)
     (evaluations,) = table.more
-    assert not any("different data files" in note for note in evaluations.notes)
     assert (evaluations.title, len(evaluations.frame)) == ("runs, mode=eval", 1)
+
+
+def test_errors_on_different_files_are_not_for_comparison():
+    own = [
+        {**run(0), "config.dataset.path": path, "data_sha256": digits, "mse/test": 0.1}
+        for path, digits in (("a.csv", "a"), ("b.csv", "b"))
+    ]
+    (note,) = [note for note in grouped(frame_of(own), "").notes if "different data files" in note]
+    assert "compare only numbers of the same file" in note
+    for same in (own[:1] * 2, [{**each, "config.dataset.path": None} for each in own]):
+        notes = grouped(frame_of(same), "").notes
+        assert not any("different data files" in note for note in notes)
 
 
 def test_of_two_runs_with_a_seed_the_one_that_started_last_counts():

@@ -56,7 +56,8 @@ def table2(runs: DataFrame) -> ReportTable:
         paper_row("paper: latent ODE", "latent_ode"),
         our_row(*LATENT_ODE, cells),
     ]
-    notes = verdicts(cells) + chosen_by + differences(cells.values(), what="Seeds of one cell")
+    notes = verdicts(cells) + chosen_by + if_all_counted(found, cells)
+    notes += differences(cells.values(), what="Seeds of one cell")
     return ReportTable.of(
         "Table 2",
         ["observations", *(f"{count}/100" for count in COUNTS)],
@@ -207,6 +208,25 @@ def verdicts(cells: Cells) -> list[str]:
         "The paper's values are not compared, because it does not state the units, the curve "
         "(with or without noise) or the series of its RMSE.",
     ]
+
+
+def if_all_counted(every: Cells, cells: Cells) -> list[str]:
+    """Note on what changes if the runs that are left out are counted as well.
+
+    Args:
+        every: All runs, with those that `cells` leaves out.
+    """
+    more = [key for key in every if len(every[key]) > len(cells[key])]
+    if not more:
+        return []
+    errors = [
+        f"{MODELS[model]} with {count} observations {cell(numbers(every[model, count], 'rmse'))}"
+        for model, count in more
+    ]
+    before, after = comparisons(cells), comparisons(every)
+    changed = [key for key, each in after.items() if each.verdict != before[key].verdict]
+    verdict = f"{len(changed)} of {len(after)} verdicts change" if changed else "no verdict changes"
+    return [f"If it is counted, {verdict}: {'; '.join(errors)}."]
 
 
 def verdict_text(found: Sequence[str]) -> str:
