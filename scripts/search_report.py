@@ -7,7 +7,7 @@ from typing import Any
 
 from pandas import DataFrame, read_csv
 from scipy.stats import spearmanr
-from search_table2 import FIRST, KEPT, OBSERVATIONS, SECOND, SPACE, THIRD, settings
+from search_table2 import FIRST, FOURTH, KEPT, OBSERVATIONS, SECOND, SPACE, THIRD, settings
 
 from node_experiments.chapters.latent_ode.table2 import cell
 from node_experiments.chapters.latent_ode.table2_runs import (
@@ -31,7 +31,9 @@ def report(out: Path, table: DataFrame) -> ReportTable:
         table: The runs of Table 2, for its recurrent networks.
     """
     log = read_csv(out)
-    first, second, third = (log[log["round"] == which] for which in ("first", "second", "third"))
+    first, second, third, fourth = (
+        log[log["round"] == which] for which in ("first", "second", "third", "fourth")
+    )
     rows = [
         search_row(number, first, second)
         for number in dict.fromkeys([0, *by_elbo(second), *by_elbo(first)[:KEPT]])
@@ -52,10 +54,11 @@ def report(out: Path, table: DataFrame) -> ReportTable:
         f"those of the epoch that the table takes: {conclusion(found)}.",
         elbo_and_forecast(drawn),
         "The forecasts of the validation series, which chose nothing in this search, would have "
-        f"chosen setting {by_forecasts['setting']}, with an RMSE of "
+        f"chosen setting {by_forecasts['setting']} in the first round, with an RMSE of "
         f"{by_forecasts['rmse_test']:.3f} on the test series; that of the table's setting is "
         f"{rmse_of(0, first):.3f}. (Rank correlation of the RMSE on validation and test series: "
-        f"{spearmanr(drawn['rmse_validation'], drawn['rmse_test']).statistic:.2f}.)",
+        f"{spearmanr(drawn['rmse_validation'], drawn['rmse_test']).statistic:.2f}.)"
+        + by_its_forecasts(fourth, cells),
     ]
     return ReportTable.of(
         "Table 2, a search for a better latent ODE",
@@ -69,10 +72,10 @@ def report(out: Path, table: DataFrame) -> ReportTable:
             "last epoch. No forecast chose anything, and no seed of these two rounds is one of "
             "the table's; the third round, below, has those of the table. Shown are the settings "
             "that were run again and the table's; all "
-            f"{len(log)} runs of the three rounds are in search.csv."
+            f"{len(log)} runs of all rounds are in search.csv."
         ),
         notes=notes,
-        more=[final_table(third, cells, found)],
+        more=[final_table(third, fourth, cells)],
         missing="-",
     )
 
@@ -94,6 +97,19 @@ def elbo_and_forecast(drawn: DataFrame) -> str:
         f"of -ELBO and RMSE is {everywhere:.2f} (Spearman). But ELBOs of different observation "
         "noise differ by that noise above all. By the standard deviation of the noise, the "
         f"correlations are: {'; '.join(parts)}."
+    )
+
+
+def by_its_forecasts(fourth: DataFrame, cells: Cells) -> str:
+    """How the setting that validation forecasts chose compares; empty if it was not run."""
+    found = beside_recurrent(fourth, cells, "rmse_test")
+    if not found:
+        return ""
+    at_best = beside_recurrent(fourth, cells, "rmse_test_best_epoch")
+    return (
+        f" Run again in the table's cells, with {FOURTH[0]:,} steps: {standing(found)} by the "
+        f"weights of the last epoch, and {standing(at_best)} by those of the epoch that the table "
+        f"takes: {conclusion(found)}."
     )
 
 
@@ -125,19 +141,23 @@ def search_row(number: int, first: DataFrame, second: DataFrame) -> list[Any]:
 
 
 def beside_recurrent(
-    third: DataFrame, cells: Cells, metric: str
+    chosen: DataFrame, cells: Cells, metric: str
 ) -> dict[tuple[str, int], Comparison]:
-    """The chosen setting's errors beside those of the RNNs in steps of the mean gap."""
+    """A chosen setting's errors beside those of the RNNs in steps of the mean gap.
+
+    Args:
+        chosen: The runs of a last round.
+    """
     last = "last/" if metric == "rmse_test" else ""
     return {
         (label, count): compare(
-            third.loc[third["observations"] == count, metric].tolist(),
+            chosen.loc[chosen["observations"] == count, metric].tolist(),
             [run[f"{last}{theirs}/test"] for run in cells[model, count]],
         )
         for label, model, theirs in RECURRENT
         if theirs == "rmse_mean_gap"
         for count in COUNTS
-        if (third["observations"] == count).sum() == len(THIRD[1])
+        if (chosen["observations"] == count).sum() == len(THIRD[1])
     }
 
 
@@ -170,11 +190,9 @@ def comparison_text(found: Comparison | None) -> str | None:
     return None if found is None else str(found)
 
 
-def final_table(
-    third: DataFrame, cells: Cells, found: dict[tuple[str, int], Comparison]
-) -> ReportTable:
-    """The chosen setting in the cells of the table, by the weights of the last epoch."""
-    rows = []
+def final_table(third: DataFrame, fourth: DataFrame, cells: Cells) -> ReportTable:
+    """The chosen settings in the cells of the table, by the weights of the last epoch."""
+    rows: list[list[Any]] = []
     for label, model, metric in RECURRENT:
         if metric == "rmse_mean_gap":
             errors = [
@@ -188,21 +206,31 @@ def final_table(
             for count in COUNTS
         )]
     )  # fmt: skip
-    ours = [
-        cell(third.loc[third["observations"] == count, "rmse_test"].tolist()) for count in COUNTS
-    ]
-    rows.append(["latent ODE, chosen by its ELBO", *ours])
-    rows += [
-        [f"beside the {label}", *(comparison_text(found.get((label, count))) for count in COUNTS)]
-        for label in dict.fromkeys(label for label, _ in found)
-    ]
+    for name, chosen in (("its ELBO", third), ("its forecasts", fourth)):
+        if chosen.empty:
+            continue
+        errors = [
+            cell(chosen.loc[chosen["observations"] == count, "rmse_test"].tolist())
+            for count in COUNTS
+        ]
+        rows.append([f"latent ODE, chosen by {name}", *errors])
+        found = beside_recurrent(chosen, cells, "rmse_test")
+        rows += [
+            [
+                f"beside the {label}",
+                *(comparison_text(found.get((label, count))) for count in COUNTS),
+            ]
+            for label in dict.fromkeys(label for label, _ in found)
+        ]
     return ReportTable.of(
-        "Table 2, the setting that the search chose",
+        "Table 2, the settings that the search chose",
         ["observations", *(f"{count}/100" for count in COUNTS)],
         rows,
         caption=(
-            f"The setting with the highest ELBO of the second round, {THIRD[0]:,} steps, beside "
-            "the table's runs, all by the weights of the last epoch:"
+            "The setting with the highest ELBO of the second round"
+            + ("" if fourth.empty else ", and that with the best forecasts of the first")
+            + f", {THIRD[0]:,} steps, beside the table's runs, all by the weights of the last "
+            "epoch:"
         ),
         missing="-",
     )

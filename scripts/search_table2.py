@@ -3,13 +3,15 @@
     python scripts/search_table2.py first              # 41 settings, 3,000 steps, one seed
     python scripts/search_table2.py second             # the best five, 6,000 steps, two seeds
     python scripts/search_table2.py third              # the best one in the cells of the table
-    python scripts/search_table2.py log --out outputs/reference/table2/search.csv
+    python scripts/search_table2.py fourth             # the one that forecasts best, there too
+    python scripts/search_table2.py log                # adds them to the log
 
 A random search (Bergstra and Bengio 2012) in two rounds, as in successive halving. A round keeps
 the settings with the highest ELBO on the validation series, of the weights of the last epoch; no
 forecast chooses anything, and the seeds of both rounds are none of the table's; a third round has
-those of the table. Setting 0 is that of the table. A round continues where it was interrupted;
-`--part 1/2` and `--part 2/2` share it between two processes.
+those of the table. Setting 0 is that of the table. The fourth round is not of the search: it takes
+the setting of the first round that forecasts the validation series best. A round continues where
+it was interrupted; `--part 1/2` and `--part 2/2` share it between two processes.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pandas import DataFrame, concat
+from pandas import DataFrame, concat, read_csv
 
 from node_experiments.chapters.latent_ode.table2_runs import COUNTS
 from node_experiments.runs import load_runs
@@ -35,7 +37,9 @@ ELBO = "last/loss/validation"  # its negative
 # Steps and seeds of each round.
 FIRST = (3_000, (10,))
 SECOND = (6_000, (10, 11))
-THIRD = (6_000, (0, 1, 2, 3, 4))
+THIRD = FOURTH = (6_000, (0, 1, 2, 3, 4))
+ROUNDS = {"first": FIRST, "second": SECOND, "third": THIRD, "fourth": FOURTH}
+LAST_ROUNDS = ("third", "fourth")  # in the cells of the table
 
 # What is drawn, independently of each other; the first value is that of the table.
 SPACE: dict[str, Sequence[str]] = {
@@ -127,8 +131,20 @@ def best(outputs: Path, which: str, numbers: Sequence[int], keep: int) -> list[i
     return [int(number) for number in order.index[:keep]]
 
 
-def survivors(outputs: Path, which: str) -> list[int]:
-    """The settings of a round."""
+def best_forecast(log: DataFrame) -> int:
+    """The setting of the first round that forecasts the validation series best."""
+    first = log[(log["round"] == "first") & (log["status"] == "completed")]
+    return int(first.loc[first["rmse_validation"].idxmin(), "setting"])
+
+
+def survivors(outputs: Path, which: str, log: Path) -> list[int]:
+    """The settings of a round.
+
+    Args:
+        log: The log of the first round, from which the fourth takes its setting.
+    """
+    if which == "fourth":
+        return [best_forecast(read_csv(log))]
     everything = list(range(SETTINGS))
     if which == "first":
         return everything
@@ -136,29 +152,32 @@ def survivors(outputs: Path, which: str) -> list[int]:
     return second if which == "second" else best(outputs, "second", second, 1)
 
 
-def run_round(outputs: Path, which: str, part: tuple[int, int]) -> None:
+def run_round(outputs: Path, which: str, log: Path, part: tuple[int, int]) -> None:
     """Run what is not completed of a round; after a run that failed the next one starts."""
-    steps, seeds = {"first": FIRST, "second": SECOND, "third": THIRD}[which]
-    counts = COUNTS if which == "third" else (OBSERVATIONS,)
+    steps, seeds = ROUNDS[which]
+    counts = COUNTS if which in LAST_ROUNDS else (OBSERVATIONS,)
     drawn = settings()
     jobs = [
         (number, seed, count)
         for count in counts
         for seed in seeds
-        for number in survivors(outputs, which)
+        for number in survivors(outputs, which, log)
     ]
     index, parts = part
     for number, seed, count in jobs[index - 1 :: parts]:
         where = folder(outputs, which, number)
         print(which, number, f"seed {seed}", f"{count} observations", flush=True)
-        every = 1 if which == "third" else steps // STEPS_PER_EPOCH // 10
+        every = 1 if which in LAST_ROUNDS else steps // STEPS_PER_EPOCH // 10
         job = command(drawn[number], steps, seed, count, every, where)
         subprocess.run(job, check=False)
 
 
 def write_log(outputs: Path, out: Path) -> None:
-    """All runs of all rounds as a table: settings, ELBO, and the errors that chose nothing."""
-    rounds = [done(outputs, which, range(SETTINGS)) for which in ("first", "second", "third")]
+    """All runs of all rounds as a table: settings, ELBO, and the errors that chose nothing.
+
+    Rounds whose runs are not here keep their rows.
+    """
+    rounds = [done(outputs, which, range(SETTINGS)) for which in ROUNDS]
     runs = concat([frame for frame in rounds if len(frame)], ignore_index=True)
     runs["commit"] = [
         json.loads((Path(run) / "run_info.json").read_text())["git"]["commit"]
@@ -181,6 +200,10 @@ def write_log(outputs: Path, out: Path) -> None:
         "commit": "commit",
     }
     log = runs[list(numbers)].rename(columns=numbers)
+    if out.is_file():
+        before = read_csv(out, dtype=str, keep_default_na=False)
+        kept = before[~before["round"].isin(log["round"])]
+        log = concat([kept, log], ignore_index=True)
     log.to_csv(out, index=False, float_format="%.6g")
     print(f"{out}: {len(log)} runs")
 
@@ -193,7 +216,7 @@ def part(text: str) -> tuple[int, int]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("which", choices=("first", "second", "third", "log"))
+    parser.add_argument("which", choices=(*ROUNDS, "log"))
     parser.add_argument("--outputs", type=Path, default=Path("outputs/table2_search"))
     parser.add_argument("--part", type=part, default=(1, 1), help="1/2: the first of two shares")
     parser.add_argument("--out", type=Path, default=Path("outputs/reference/table2/search.csv"))
@@ -201,4 +224,4 @@ if __name__ == "__main__":
     if arguments.which == "log":
         write_log(arguments.outputs, arguments.out)
     else:
-        run_round(arguments.outputs, arguments.which, arguments.part)
+        run_round(arguments.outputs, arguments.which, arguments.out, arguments.part)

@@ -99,3 +99,45 @@ def test_a_run_that_a_table_leaves_out_is_on_no_machine_of_it(script, tmp_path):
     assert (
         "Machines: seed 1 of `again` ran on an Intel Xeon; all others ran on an AMD EPYC." in text
     )
+
+
+def test_the_fourth_round_takes_the_setting_whose_validation_forecasts_were_best(script):
+    import pandas
+
+    log = pandas.DataFrame(
+        [
+            ("first", "completed", 3, 0.2, 0.1),
+            ("first", "completed", 7, 0.1, 0.3),
+            ("first", "failed", 8, 0.01, 0.01),
+            ("second", "completed", 9, 0.05, 0.05),
+        ],
+        columns=["round", "status", "setting", "rmse_validation", "rmse_test"],
+    )
+    assert script("search_table2").best_forecast(log) == 7
+
+
+def test_the_log_of_a_search_keeps_rounds_whose_runs_are_elsewhere(script, tmp_path):
+    search = script("search_table2")
+    out = tmp_path / "search.csv"
+    columns = (SCRIPTS.parent / "outputs/reference/table2/search.csv").read_text().splitlines()
+    out.write_text("\n".join(columns[:3]) + "\n")
+    for seed in (0, 1):
+        folder = tmp_path / "runs" / "fourth" / "30" / f"seed{seed}"
+        config = {name: {} for name in ("dataset", "model", "solver", "optimizer", "scheduler")}
+        for name, values in search.SPACE.items():
+            group, _, key = name.partition(".")
+            config[group][key] = values[0]
+        config["dataset"]["observations"] = 30
+        metrics = {"loss": -40.0, "rmse": 0.07}
+        write_run(folder, config, metrics, seconds={"total": 1.0}, hardware={"cpu": "a"})
+        result = (folder / "result.json").read_text()
+        result = result.replace('"epoch": 1', '"epoch": 1, "step": 6000, "loss/validation": -40')
+        result = result.replace('"rmse/test"', '"rmse/validation": 0.08, "rmse/test"')
+        (folder / "result.json").write_text(result)
+        (folder / "run_info.json").write_text('{"git": {"commit": "abc"}, "seed": 0}')
+    for _ in range(2):  # the rows of a round that is here are written anew
+        search.write_log(tmp_path / "runs", out)
+        rows = out.read_text().splitlines()
+        assert rows[:3] == columns[:3]
+        assert len(rows) == 5
+        assert all(row.startswith("fourth,completed,30,") for row in rows[3:])
