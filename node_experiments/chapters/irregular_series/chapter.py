@@ -28,6 +28,7 @@ COMMON_SETTINGS = (
     "classifier_hidden", "reconstruction_weight", "classification_weight",
 )  # fmt: skip
 FLOW_SETTINGS = ("hidden", "encoder_layers", "euler_steps", "batching")
+AUTOREGRESSIVE_SETTINGS = (*COMMON_SETTINGS, "feedback")
 LATENT_VARIABLE_SETTINGS = (
     "encoder_size", "samples", "objective", "kl_weight", "horizon_epochs", "kl_wait", "kl_rate",
 )  # fmt: skip
@@ -116,12 +117,12 @@ CHAPTER = Chapter(
         ),
     },
     models={
-        "irregular_rnn_dt": model("autoregressive", COMMON_SETTINGS),
-        "rnn_impute": model("autoregressive", COMMON_SETTINGS),
-        "rnn_decay": model("autoregressive", COMMON_SETTINGS),
-        "gru_d": model("autoregressive", COMMON_SETTINGS),
+        "irregular_rnn_dt": model("autoregressive", AUTOREGRESSIVE_SETTINGS),
+        "rnn_impute": model("autoregressive", AUTOREGRESSIVE_SETTINGS),
+        "rnn_decay": model("autoregressive", AUTOREGRESSIVE_SETTINGS),
+        "gru_d": model("autoregressive", AUTOREGRESSIVE_SETTINGS),
         "ode_rnn": model(
-            "autoregressive", (*COMMON_SETTINGS, *FLOW_SETTINGS, "variant", "augment")
+            "autoregressive", (*AUTOREGRESSIVE_SETTINGS, *FLOW_SETTINGS, "variant", "augment")
         ),
         "rnn_vae": model("variational", (*COMMON_SETTINGS, *LATENT_VARIABLE_SETTINGS, "variant")),
         "irregular_latent_ode": model("variational", LATENT_ODE_SETTINGS),

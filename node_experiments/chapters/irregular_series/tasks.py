@@ -145,15 +145,25 @@ class SeriesTask:
 class AutoregressiveSeriesTask(SeriesTask):
     """Gaussian log-likelihood of each point given the observations before it.
 
-    In extrapolation, training conditions on the true points before each target, and evaluation
-    feeds back the model's own predictions.
+    In extrapolation, evaluation feeds back the model's own predictions. So does training in some
+    of its steps; in the others it conditions on the true points before each target (teacher
+    forcing; Bengio et al. 2015, "Scheduled sampling", with one draw for a whole batch).
+
+    Attributes:
+        feedback: Probability that a training step feeds back predictions.
     """
+
+    feedback: float = field(kw_only=True, default=0.0)
 
     def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean loss over the batch, 0-d, and its parts."""
-        shown = joined_series(batch) if self.kind == "extrapolation" else batch.observed
-        states = model.read(shown)
-        predicted = model.predict(states, batch.target.times)
+        extrapolates = self.kind == "extrapolation"
+        feeds_back = extrapolates and self.feedback > 0 and float(torch.rand(())) < self.feedback
+        states = model.read(
+            joined_series(batch) if extrapolates and not feeds_back else batch.observed
+        )
+        predict = model.roll_out if feeds_back else model.predict
+        predicted = predict(states, batch.target.times)
         nll = -likelihoods(model, predicted, batch.target).mean()
         logits = self.logits(model, states, batch)
         return self.total_loss(nll, logits, batch), {"nll": nll.detach()}
@@ -212,6 +222,7 @@ def autoregressive_series(
         settings.reconstruction_weight,
         settings.classification_weight,
         class_weights=data.class_weights,
+        feedback=settings.feedback,
     )
     task.measures = data.measures
     return task

@@ -225,7 +225,9 @@ def if_all_counted(every: Cells, cells: Cells) -> list[str]:
     ]
     before, after = comparisons(cells), comparisons(every)
     changed = [key for key, each in after.items() if each.verdict != before[key].verdict]
-    verdict = f"{len(changed)} of {len(after)} verdicts change" if changed else "no verdict changes"
+    verdict = (
+        f"{len(changed)} of {len(after)} verdicts change" if changed else "no verdict changes"
+    )
     return [f"If it is counted, {verdict}: {'; '.join(errors)}."]
 
 

@@ -185,6 +185,36 @@ def test_autoregressive_models_train_on_the_truth_and_are_tested_on_their_own(ki
         assert task.evaluate(model, [batch])["mse"] == pytest.approx(mse)
 
 
+def test_feedback_trains_on_the_forecasts_that_are_tested():
+    model, batch = model_of("gru_d", kind="extrapolation"), batch_of("extrapolation")
+    task = AutoregressiveSeriesTask("extrapolation", feedback=1.0)
+    said = model.roll_out(model.read(batch.observed), batch.target.times)
+    terms = -Normal(said, 0.5).log_prob(batch.target.values)
+    expected = mean_over_observed(terms, batch.target.observed_features).mean()
+    loss = task.loss(model, batch, 0)[0]
+    torch.testing.assert_close(loss, expected)
+    with torch.no_grad():
+        assert task.evaluate(model, [batch])["loss"] == pytest.approx(loss.item())
+
+
+def test_feedback_is_drawn_for_each_step_of_a_training_that_extrapolates():
+    model, batch = model_of("gru_d", kind="extrapolation"), batch_of("extrapolation")
+
+    def losses(feedback, kind="extrapolation"):
+        torch.manual_seed(0)
+        task = AutoregressiveSeriesTask(kind, feedback=feedback)
+        return [task.loss(model, batch, 0)[0].item() for _ in range(40)]
+
+    (forced,), (own,) = set(losses(0.0)), set(losses(1.0))
+    mixed = losses(0.25)
+    assert set(mixed) == {forced, own}
+    assert 4 <= mixed.count(own) <= 18
+    assert len(set(losses(1.0, "interpolation"))) == 1
+    state = torch.random.get_rng_state()
+    AutoregressiveSeriesTask("extrapolation").loss(model, batch, 0)
+    assert torch.equal(torch.random.get_rng_state(), state), "as in runs from before this setting"
+
+
 @pytest.mark.parametrize(
     ("name", "label_per"),
     by_turns(["ode_rnn", "irregular_latent_ode", "rnn_vae"], ["series", "time"]),
