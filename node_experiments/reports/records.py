@@ -42,10 +42,10 @@ DEFAULTS = {f"trainer.{entry.name}": entry.default for entry in fields(TrainerCo
 ADDED_SETTINGS = {
     "dataset.class_weights": "none",
     "model.augment": 0,
-    "model.feedback": 0.0,
     "model.horizon_epochs": 0,
     "model.kl_weight": 1.0,
     "model.objective": "official_code",
+    "model.teacher_forcing": 1.0,
     "scheduler.floor": 0.1,
 }
 # The same for a group that was added later as a whole, for runs that have a solver.

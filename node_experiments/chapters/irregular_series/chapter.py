@@ -28,7 +28,7 @@ COMMON_SETTINGS = (
     "classifier_hidden", "reconstruction_weight", "classification_weight",
 )  # fmt: skip
 FLOW_SETTINGS = ("hidden", "encoder_layers", "euler_steps", "batching")
-AUTOREGRESSIVE_SETTINGS = (*COMMON_SETTINGS, "feedback")
+AUTOREGRESSIVE_SETTINGS = (*COMMON_SETTINGS, "teacher_forcing")
 LATENT_VARIABLE_SETTINGS = (
     "encoder_size", "samples", "objective", "kl_weight", "horizon_epochs", "kl_wait", "kl_rate",
 )  # fmt: skip

@@ -325,7 +325,7 @@ class SeriesModelConfig:
     euler_steps: int | None = 50  # official_code: Euler steps over the span; null: the solver's
     batching: str = "independent"  # choice: independent | union: solve from any time to the next
     variant: str = "fixed"  # choice: fixed | official_bug: of the official ode_rnn and rnn_vae
-    feedback: float = 0.0  # official_code 0.5, of RNNs: share of steps that train on own forecasts
+    teacher_forcing: float = 1.0  # official_code 0.5: share of steps that train on true values
     samples: int = 3  # official_code: draws of z0 per series in a training step
     objective: str = "official_code"  # official_code (reads kl_wait, kl_rate) | elbo
     kl_weight: float = 1.0  # choice: weight of the KL in elbo, after a rise over kl_wait epochs
@@ -368,7 +368,7 @@ class SeriesModelConfig:
         )
         objectives = ("official_code", "elbo")
         require(self.objective in objectives, self, "objective", " or ".join(objectives))
-        require(0 <= self.feedback <= 1, self, "feedback", "from 0 to 1")
+        require(0 <= self.teacher_forcing <= 1, self, "teacher_forcing", "from 0 to 1")
         not_negative(self, "kl_weight")
         at_least(self, 0, "horizon_epochs", "kl_wait")
         require(0 < self.kl_rate <= 1, self, "kl_rate", "above 0, at most 1")

@@ -145,24 +145,22 @@ class SeriesTask:
 class AutoregressiveSeriesTask(SeriesTask):
     """Gaussian log-likelihood of each point given the observations before it.
 
-    In extrapolation, evaluation feeds back the model's own predictions. So does training in some
-    of its steps; in the others it conditions on the true points before each target (teacher
-    forcing; Bengio et al. 2015, "Scheduled sampling", with one draw for a whole batch).
+    In extrapolation, evaluation feeds back the model's own predictions. Training conditions on the
+    true points before each target (teacher forcing), or also feeds back in some of its steps
+    (Bengio et al. 2015, "Scheduled sampling", with one draw for a whole batch).
 
     Attributes:
-        feedback: Probability that a training step feeds back predictions.
+        teacher_forcing: Probability that a training step is forced.
     """
 
-    feedback: float = field(kw_only=True, default=0.0)
+    teacher_forcing: float = field(kw_only=True, default=1.0)
 
     def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean loss over the batch, 0-d, and its parts."""
         extrapolates = self.kind == "extrapolation"
-        feeds_back = extrapolates and self.feedback > 0 and float(torch.rand(())) < self.feedback
-        states = model.read(
-            joined_series(batch) if extrapolates and not feeds_back else batch.observed
-        )
-        predict = model.roll_out if feeds_back else model.predict
+        forced = self.teacher_forcing == 1 or float(torch.rand(())) < self.teacher_forcing
+        states = model.read(joined_series(batch) if extrapolates and forced else batch.observed)
+        predict = model.roll_out if extrapolates and not forced else model.predict
         predicted = predict(states, batch.target.times)
         nll = -likelihoods(model, predicted, batch.target).mean()
         logits = self.logits(model, states, batch)
@@ -222,7 +220,7 @@ def autoregressive_series(
         settings.reconstruction_weight,
         settings.classification_weight,
         class_weights=data.class_weights,
-        feedback=settings.feedback,
+        teacher_forcing=settings.teacher_forcing,
     )
     task.measures = data.measures
     return task

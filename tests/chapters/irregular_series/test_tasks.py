@@ -185,9 +185,9 @@ def test_autoregressive_models_train_on_the_truth_and_are_tested_on_their_own(ki
         assert task.evaluate(model, [batch])["mse"] == pytest.approx(mse)
 
 
-def test_feedback_trains_on_the_forecasts_that_are_tested():
+def test_without_teacher_forcing_training_is_on_the_forecasts_that_are_tested():
     model, batch = model_of("gru_d", kind="extrapolation"), batch_of("extrapolation")
-    task = AutoregressiveSeriesTask("extrapolation", feedback=1.0)
+    task = AutoregressiveSeriesTask("extrapolation", teacher_forcing=0.0)
     said = model.roll_out(model.read(batch.observed), batch.target.times)
     terms = -Normal(said, 0.5).log_prob(batch.target.values)
     expected = mean_over_observed(terms, batch.target.observed_features).mean()
@@ -197,19 +197,19 @@ def test_feedback_trains_on_the_forecasts_that_are_tested():
         assert task.evaluate(model, [batch])["loss"] == pytest.approx(loss.item())
 
 
-def test_feedback_is_drawn_for_each_step_of_a_training_that_extrapolates():
+def test_teacher_forcing_is_drawn_for_each_step_of_a_training_that_extrapolates():
     model, batch = model_of("gru_d", kind="extrapolation"), batch_of("extrapolation")
 
-    def losses(feedback, kind="extrapolation"):
+    def losses(share, kind="extrapolation"):
         torch.manual_seed(0)
-        task = AutoregressiveSeriesTask(kind, feedback=feedback)
+        task = AutoregressiveSeriesTask(kind, teacher_forcing=share)
         return [task.loss(model, batch, 0)[0].item() for _ in range(40)]
 
-    (forced,), (own,) = set(losses(0.0)), set(losses(1.0))
-    mixed = losses(0.25)
+    (forced,), (own,) = set(losses(1.0)), set(losses(0.0))
+    mixed = losses(0.75)
     assert set(mixed) == {forced, own}
     assert 4 <= mixed.count(own) <= 18
-    assert len(set(losses(1.0, "interpolation"))) == 1
+    assert len(set(losses(0.0, "interpolation"))) == 1
     state = torch.random.get_rng_state()
     AutoregressiveSeriesTask("extrapolation").loss(model, batch, 0)
     assert torch.equal(torch.random.get_rng_state(), state), "as in runs from before this setting"
