@@ -135,7 +135,7 @@ def test_the_log_of_a_search_keeps_rounds_whose_runs_are_elsewhere(script, tmp_p
         result = result.replace('"rmse/test"', '"rmse/validation": 0.08, "rmse/test"')
         (folder / "result.json").write_text(result)
         (folder / "run_info.json").write_text('{"git": {"commit": "abc"}, "seed": 0}')
-    for _ in range(2):  # the rows of a round that is here are written anew
+    for _ in range(2):  # the rows of a round that is here are replaced
         search.write_log(tmp_path / "runs", out)
         rows = out.read_text().splitlines()
         assert rows[:3] == columns[:3]
