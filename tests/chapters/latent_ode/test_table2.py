@@ -137,6 +137,7 @@ def test_a_seed_whose_test_error_chose_a_setting_is_left_out(tmp_path):
     report = markdown(table2, tmp_path)
     assert "| latent ODE | 0.200 ± 0.141 (2) | - | - |" in report
     assert "Seed 0 of the latent ODE with 30 observations is left out: 6,000 steps" in report
+    assert "If it is counted, " in report
     assert "9.000" in markdown(details, tmp_path), "it is still shown seed by seed"
 
 
@@ -146,6 +147,7 @@ def test_the_same_seed_of_another_budget_chose_nothing(tmp_path, other):
     report = markdown(table2, tmp_path)
     assert "| latent ODE | 0.300 (1) | - | - |" in report
     assert "is left out" not in report
+    assert "If it is counted" not in report
 
 
 def test_unlike_runs_are_not_mixed_and_a_seed_counts_once(tmp_path):

@@ -90,6 +90,7 @@ def test_figure4_table(runs):
     assert "; in 4 not tested: one seed (U1 with 2; U1 with 8; U2 with 2; U2 with 8)." in text
     assert "below the NF's in 2 of 4 cells (U1 with 2; U1 with 8), and above it in 2." in text
     assert "1 within 0.20 %" in text
+    assert "With K = M = 2, 8: NFs 1,234, 1,234; CNFs 1,234, 1,234." in text
     assert {line.count("|") for line in lines if line.startswith("|")} == {6}
 
 
