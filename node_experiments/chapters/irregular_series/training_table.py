@@ -13,10 +13,13 @@ from .settings import CSVConfig
 from .table_cells import has_words, text_of, words_for_unknown
 from .table_columns import find_columns
 from .table_format import Columns, TableFormat
+from .table_summary import summary
 from .table_warnings import warn_of_columns, warn_of_groups
 from .user_table import read_user_table, table_format, user_file
 
 __all__ = ["check_table", "read_training_table"]
+
+log = logging.getLogger(__name__)
 
 LARGE = 10_000_000  # bytes, about half a million rows
 
@@ -57,6 +60,7 @@ def read_training_table(
         reject_without_labels(table, form)
     columns = find_columns(table, form)
     seen = read_measurements(table, form, columns)
+    log.info("%s: %s", table.source, summary(columns, seen))
     warn_of_columns(table, form, columns, seen)
     if settings.window is None and settings.group_column is None:
         warn_of_groups(table, form)

@@ -298,3 +298,24 @@ def test_the_whole_reading_of_a_file_of_hours(tmp_path):
     assert series.times[:4].tolist() == pytest.approx([0, 1 / 25, 24 / 25, 1])
     columns = find_columns(read_user_table(settings), TableFormat(time_format="%Y%m%d%H"))
     assert columns.time_kind == "date"
+
+
+@pytest.mark.parametrize(
+    ("times", "shown"),
+    [
+        (["07:13", "07:15"], "from 07:13:00 to 07:15:00; 2 times over 0.03333 h in each"),
+        (["0:07:13", "26:00:01"], "from 00:07:13 to 26:00:01; 2 times over 25.88 h in each"),
+        (["2024-03-04 00:00", "2024-03-04 12:00", "2024-03-05"],
+         "from 2024-03-04 00:00:00 to 2024-03-05 00:00:00; 3 times over 24 h in each"),
+        (["2024-03-04T00:00+02:00", "2024-03-04T12:00+02:00"],
+         "from 2024-03-03 22:00:00 UTC to 2024-03-04 10:00:00 UTC; 2 times over 12 h in each"),
+        (["-1.5", "3"], "from -1.5 to 3; 2 times over 4.5 in each"),
+    ],
+)  # fmt: skip
+def test_the_log_shows_what_was_read(tmp_path, caplog, times, shown):
+    with caplog.at_level(logging.INFO):
+        rows = [f"p{n},{time},{70 + n}" for n in range(12) for time in times]
+        (tmp_path / "t.csv").write_text("\n".join(["series,time,hr", *rows, ""]))
+        config = CSVConfig(path=str(tmp_path / "t.csv"))
+        read_training_table(read_user_table(config), config)
+    assert f"12 series, {shown} (medians); hr from 70 to 81" in caplog.text
