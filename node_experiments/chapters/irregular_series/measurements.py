@@ -27,7 +27,7 @@ from .table_properties import (
     labels_of_series,
     static_of_series,
 )
-from .table_times import times_of, warn_of_midnight
+from .table_times import times_of, warn_of_clock_change, warn_of_midnight
 
 __all__ = ["Measurements", "read_measurements"]
 
@@ -88,6 +88,8 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
     frame["time"] = times_of(table, form, columns.time_kind)
     if columns.time_kind == "clock":
         warn_of_midnight(table, frame["series"], frame["time"])
+    elif columns.time_kind == "date":
+        warn_of_clock_change(table, frame["series"], frame["time"])
     frame["label"] = None if form.label_column is None else labels_of_rows(table, form)
     by_series = {} if form.label_per == "time" else labels_of_series(table, frame)
     if variable is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from math import gcd
 from typing import NamedTuple
@@ -27,7 +28,9 @@ CERTAIN = {
     10: ("%Y%m%d%H", 1.0),
     12: ("%Y%m%d%H%M", 0.5),
     14: ("%Y%m%d%H%M%S", 0.5),
+    17: ("%Y%m%d%H%M%S%f", 0.5),
 }
+YEAR_LAST = ("%d%m%Y", "%m%d%Y")  # of eight digits, whose leading zero a number loses
 FIRST = 100  # rows that are checked before all others
 FEWEST = 3  # distinct numbers that are enough to recognise dates
 REGULAR = 4  # distinct numbers whose equal steps as dates are no coincidence
@@ -44,40 +47,54 @@ def reject_numeric_dates(table: TableFile, numbers: pd.Series, is_later: bool) -
     Raises:
         DataError: Names the setting with which they are read as dates.
     """
-    form = ""
+    forms: tuple[str, ...] = ()
     for some in (numbers.iloc[:FIRST], numbers):  # most tables have no dates, and are long
-        if not (form := format_of_numbers(some)):
+        if not (forms := formats_of_numbers(some)):
             return
-    remedy = f"set dataset.time_format='{form}', or count times from some start"
+    form = " or ".join(f"'{each}'" for each in forms)
+    remedy = f"set dataset.time_format={form}, or count times from some start"
     if is_later:
         remedy = f"the model was trained on times that are {WANTED['number']}"
     raise DataError(f"{table.at(0)}: the time {numbers.iloc[0]:.0f} looks like a date; {remedy}")
 
 
-def format_of_numbers(numbers: pd.Series) -> str:
-    """The format of dates that are written as whole numbers; empty if they are not dates.
+def formats_of_numbers(numbers: pd.Series) -> tuple[str, ...]:
+    """The possible formats of dates that are written as whole numbers; none if they are not dates.
 
-    >>> format_of_numbers(pd.Series([2024033023.0, 2024033100.0]))
-    '%Y%m%d%H'
-    >>> format_of_numbers(pd.Series([1711929600.0, 1711933200.0]))  # seconds since 1970
-    ''
+    >>> formats_of_numbers(pd.Series([2024033023.0, 2024033100.0]))
+    ('%Y%m%d%H',)
+    >>> formats_of_numbers(pd.Series([31032024.0, 1042024.0]))  # 1 April has lost its zero
+    ('%d%m%Y',)
+    >>> formats_of_numbers(pd.Series([1711929600.0, 1711933200.0]))  # seconds since 1970
+    ()
     """
-    if not np.isfinite(numbers).all() or (numbers % 1 != 0).any() or (numbers < 19e6).any():
-        return ""
+    if not np.isfinite(numbers).all() or (numbers % 1 != 0).any() or (numbers < 1e6).any():
+        return ()
     text = numbers.map("{:.0f}".format)
     form, min_fraction = CERTAIN.get(len(text.iloc[0]), ("", 0.0))
-    if not form or text.str.len().nunique() > 1:
-        return ""
-    dates = pd.to_datetime(text, format=form, errors="coerce").dt.year.between(1900, 2100)
-    return form if dates.all() or dates.mean() > min_fraction else ""
+    if form and text.str.len().nunique() == 1:
+        dates = valid_dates(text, form)
+        if dates.all() or dates.mean() > min_fraction:
+            return (form,)
+    if text.str.len().max() > 8:
+        return ()
+    distinct = pd.Series(text.str.zfill(8).unique(), dtype=object)
+    if len(distinct) < 2 or distinct.str[4:].nunique() == len(distinct):  # a counter, say
+        return ()
+    return tuple(each for each in YEAR_LAST if valid_dates(distinct, each).all())
+
+
+def valid_dates(text: pd.Series, form: str) -> pd.Series:
+    """Mask of the texts that are dates of this format, of the years 1900 to 2100."""
+    return pd.to_datetime(text, format=form, errors="coerce").dt.year.between(1900, 2100)
 
 
 def are_eight_digits(numbers: pd.Series) -> bool:
     """Whether all numbers are dates such as 20240331."""
     if not np.isfinite(numbers).all() or not numbers.between(19e6, 21.01e6).all():
         return False
-    dates = pd.to_datetime(numbers.map("{:.0f}".format), format="%Y%m%d", errors="coerce")
-    return bool(dates.notna().all()) and bool((numbers % 1 == 0).all())
+    whole = bool((numbers % 1 == 0).all())
+    return whole and bool(valid_dates(numbers.map("{:.0f}".format), "%Y%m%d").all())
 
 
 class NumericDates(NamedTuple):
@@ -89,12 +106,16 @@ class NumericDates(NamedTuple):
         dates_per_block: How many of these numbers at most are dates.
         to_ordinal: Function from numbers to days, say, since some start; returns None if any is
             not a date.
+        remedy: What to do, if `format` is not to be set.
+        decimals: Whether a point is before the last two digits.
     """
 
     format: str
     base: int
     dates_per_block: int
     to_ordinal: Callable[[np.ndarray], np.ndarray | None]
+    remedy: str = ""
+    decimals: bool = False
 
 
 def _months(numbers: np.ndarray) -> np.ndarray | None:
@@ -103,9 +124,35 @@ def _months(numbers: np.ndarray) -> np.ndarray | None:
     return 12 * years + months if are.all() else None
 
 
+def _weeks(numbers: np.ndarray) -> np.ndarray | None:
+    years, weeks = np.divmod(numbers, 100)
+    are = (years >= 1900) & (years <= 2100) & (weeks >= 1) & (weeks <= 53)
+    return 52 * years + weeks if are.all() else None
+
+
 def _minutes(numbers: np.ndarray) -> np.ndarray | None:
     hours, minutes = np.divmod(numbers, 100)
     return 60 * hours + minutes if ((hours < 24) & (minutes < 60)).all() else None
+
+
+def _seconds(numbers: np.ndarray) -> np.ndarray | None:
+    minutes, seconds = _minutes(numbers // 100), numbers % 100
+    return None if minutes is None or (seconds > 59).any() else 60 * minutes + seconds
+
+
+def _stamps(
+    digits: int, of_day: Callable[[np.ndarray], np.ndarray | None], per_day: int
+) -> Callable[[np.ndarray], np.ndarray | None]:
+    """Of dates of six digits (the year has two) before times of day of so many."""
+
+    def stamps(numbers: np.ndarray) -> np.ndarray | None:
+        days, times = np.divmod(numbers, 10**digits)
+        dates, since = _short_days(np.unique(days)), of_day(times)
+        if dates is None or since is None:
+            return None
+        return per_day * dates[np.searchsorted(np.unique(days), days)] + since
+
+    return stamps
 
 
 def _days(form: str, digits: int, least: int) -> Callable[[np.ndarray], np.ndarray | None]:
@@ -121,53 +168,74 @@ def _days(form: str, digits: int, least: int) -> Callable[[np.ndarray], np.ndarr
     return days
 
 
+_short_days = _days("%y%m%d", 6, 10_101)
+FIRST_OF_WEEK = "write the first day of each week, such as 2024-03-25"
+WITH_COLON = "write times of day with a colon, such as 09:45"
 POSSIBLE = (
     NumericDates("%Y%m", 100, 12, _months),
-    NumericDates("%y%m%d", 100, 31, _days("%y%m%d", 6, 10_101)),
+    NumericDates("%Y.%m", 100, 12, _months, "write dates, such as 2024-03", decimals=True),
+    NumericDates("%G%V", 100, 53, _weeks, FIRST_OF_WEEK),
+    NumericDates("%y%m%d", 100, 31, _short_days),
+    NumericDates("%y%m%d%H%M", 100, 60, _stamps(4, _minutes, 1440)),
+    NumericDates("%y%m%d%H%M%S", 100, 60, _stamps(6, _seconds, 86400)),
     NumericDates("%Y%j", 1000, 366, _days("%Y%j", 7, 1_900_001)),
     NumericDates("%H%M", 100, 60, _minutes),
+    NumericDates("%H.%M", 100, 60, _minutes, WITH_COLON, decimals=True),
+    NumericDates("%H%M%S", 100, 60, _seconds),
 )
+LARGEST = 1e12  # the largest number that may be one of these dates
+DECIMALS = r"\d\d?\.\d\d|\d{4}\.\d\d?"
 
 
 def warn_of_numeric_dates(table: TableFile, form: TableFormat, times: pd.Series) -> None:
     """Warn about numbers such as 202312 and 202401, which look like dates (no month is 13)."""
-    numbers = np.unique(times.to_numpy(np.float64))
-    if len(numbers) < FEWEST or (numbers % 1 != 0).any() or numbers[0] < 0 or numbers[-1] > 3e6:
+    text = text_of(table.rows[form.time_column])
+    decimals = bool((times % 1 != 0).any())
+    if decimals and not text.str.fullmatch(DECIMALS).all():
+        return
+    numbers = np.unique((times.to_numpy(np.float64) * (100 if decimals else 1)).round(6))
+    if len(numbers) < FEWEST or (numbers % 1 != 0).any():
+        return
+    if numbers[0] < 0 or numbers[-1] >= LARGEST:
         return
     whole = numbers.astype(np.int64)
-    possible = []
-    for kind in POSSIBLE:
-        real, carries = kind.to_ordinal(whole), np.flatnonzero(np.diff(whole // kind.base))
-        if real is not None and len(carries):
-            possible.append((kind, real, (whole[carries[0]], whole[carries[0] + 1])))
-    if not possible:
-        return
-    text = text_of(table.rows[form.time_column])
     digits, padded = text.str.len(), bool(text.str.startswith("0").any())
-    found = []
-    for kind, real, pair in possible:
-        if kind.format == "%y%m%d" and not (digits == 6).all():
+    found: list[NumericDates] = []
+    shown: tuple[int, int] | None = None
+    for kind in POSSIBLE:
+        if kind.decimals != decimals or (kind.format == "%y%m%d" and not (digits == 6).all()):
+            continue
+        real, carries = kind.to_ordinal(whole), np.flatnonzero(np.diff(whole // kind.base))
+        if real is None or not len(carries):
             continue
         in_full = kind.format == "%H%M" and padded and bool((digits == 4).all())
+        in_full |= kind.format == "%y%m%d%H%M%S"  # hardly any other numbers are all valid
         if in_full or are_dates(whole, real, kind):
-            found.append((kind.format, pair))
-    if not found:
+            found.append(kind)
+            shown = shown or (int(whole[carries[0]]), int(whole[carries[0] + 1]))
+    if shown is None:
         return
-    (first, pair), forms = found[0], " or ".join(repr(name) for name, _ in found)
+    first = found[0]
+    formats = " or ".join(repr(kind.format) for kind in found if not kind.remedy)
+    remedy = first.remedy or f"set dataset.time_format={formats}"
+    if first.format == "%H%M" and are_month_and_day(whole):
+        remedy += ", or, if they are months and days, write dates with their year (2024-03-31)"
     width = int(digits.iloc[0]) if digits.nunique() == 1 else 0
-    remedy = f"set dataset.time_format={forms}"
-    if first == "%H%M":
-        shown = f"{pair[0] // 100:02d}:{pair[0] % 100:02d}"
-        remedy = f"write them with a colon ({shown})"
     log.warning(
-        "%s: the times %s and %s are read as numbers that are %d apart, and look like %s; if "
+        "%s: the times %s and %s are read as numbers that are %g apart, and look like %s; if "
         "they are, %s",
         table.source,
-        *(f"{number:0{width}d}" for number in pair),
-        pair[1] - pair[0],
-        "times of day" if first == "%H%M" else "dates",
+        *(f"{n / 100:.2f}" if decimals else f"{n:0{width}d}" for n in shown),
+        (shown[1] - shown[0]) / (100 if decimals else 1),
+        "dates" if {"Y", "y", "G"} & set(first.format) else "times of day",
         remedy,
     )
+
+
+def are_month_and_day(numbers: np.ndarray) -> bool:
+    """Whether all numbers may be a month and a day, such as 1231."""
+    months, days = np.divmod(numbers, 100)
+    return bool(((months >= 1) & (months <= 12) & (days >= 1) & (days <= 31)).all())
 
 
 def are_dates(numbers: np.ndarray, real: np.ndarray, kind: NumericDates) -> bool:

@@ -143,18 +143,17 @@ class SeriesTimes:
         Raises:
             DataError: They are not of the same kind as the times of the table.
         """
-        kind = self.kind
+        kind, form = self.kind, self.form.time_format
         if kind == "number":
             found = pd.to_numeric(times, errors="coerce")
             found = found.where(np.isfinite(found.astype(float)))
         elif pd.api.types.is_numeric_dtype(times):
             found = pd.Series(pd.NaT, times.index)
         elif kind == "clock":
-            found = clock_times(times)
+            found = self._parse_either(clock_times(times), clock_times(times, form), times)
         else:
-            found = dates_of(times, replace(self.form, time_format=None), kind)
-            if self.form.time_format is not None:
-                found = found.fillna(dates_of(times, self.form, kind))
+            iso = dates_of(times, replace(self.form, time_format=None), kind)
+            found = self._parse_either(iso, dates_of(times, self.form, kind), times)
         if found.isna().any():
             date = "2024-03-31 14:05" + "+01:00" * (kind == "zoned")
             if self.form.time_format is not None:
@@ -175,3 +174,20 @@ class SeriesTimes:
                 + ("" if kind == "number" else ahead)
             )
         return found.to_numpy(np.float64 if kind == "number" else np.int64)
+
+    def _parse_either(self, usual: pd.Series, own: pd.Series, times: pd.Series) -> pd.Series:
+        """Times in the usual form, in which forecasts are written, or in that of the table.
+
+        Raises:
+            DataError: A time can be read in both forms, with different results.
+        """
+        differ = (usual.notna() & own.notna() & (usual != own)).to_numpy()
+        if differ.any():
+            place = int(differ.argmax())
+            raise DataError(
+                f"{str(times.iloc[place])!r} is {usual.iloc[place]} in the usual form, and "
+                f"{own.iloc[place]} with the dataset.time_format={self.form.time_format!r} of "
+                "training; write one that can be read in one way only, or set "
+                "predict.after_last=true"
+            )
+        return usual.fillna(own)

@@ -15,6 +15,7 @@ from .table_format import MISSING, NAMELESS, NAMES, TableFormat
 
 __all__ = [
     "NUMBER",
+    "THOUSANDS",
     "has_words",
     "is_missing",
     "is_missing_name",

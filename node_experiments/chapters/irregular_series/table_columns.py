@@ -11,6 +11,7 @@ import pandas as pd
 
 from ...data.table_file import TableFile
 from ...errors import DataError, Faults
+from .dates_in_order import warn_of_dates_in_order
 from .numeric_dates import warn_of_numeric_dates
 from .separate_dates import check_separate_dates
 from .table_cells import (
@@ -27,6 +28,7 @@ from .table_cells import (
 from .table_format import MISSING, Columns, TableFormat
 from .table_guesses import require_series_and_times
 from .table_times import kind_of_times, times_of
+from .time_forms import has_no_year
 from .time_remedies import year_seems_first
 
 __all__ = ["TRAINED_WITH_IT", "check_names", "find_columns", "long_columns", "require_column"]
@@ -126,7 +128,16 @@ def check_times(
     """
     if kind == "number":
         warn_of_numeric_dates(table, form, times)
-    if form.time_format is not None:
+        warn_of_dates_in_order(table, form, times)
+    if form.time_format is not None and has_no_year(form.time_format):
+        log.warning(
+            "%s: dataset.time_format=%r has no year, and all dates are read as those of 1900: a "
+            "series that passes New Year is out of order; if there is one, write dates with "
+            "their year",
+            table.source,
+            form.time_format,
+        )
+    elif form.time_format is not None:
         cells = text_of(table.rows[form.time_column])
         if year_seems_first(form.time_format, cells):
             log.warning(

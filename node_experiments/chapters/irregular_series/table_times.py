@@ -14,7 +14,7 @@ from ...errors import DataError
 from .numeric_dates import reject_numeric_dates
 from .table_cells import NUMBER, parse_numbers, text_of
 from .table_format import TableFormat
-from .time_forms import CLOCK, DURATION, YEARS, ZONE
+from .time_forms import CLOCK, DURATION, YEARS, ZONE, has_no_date, to_fixed_width
 from .time_remedies import KINDS, remedy
 
 __all__ = [
@@ -22,14 +22,19 @@ __all__ = [
     "dates_of",
     "kind_of_times",
     "times_of",
+    "warn_of_clock_change",
     "warn_of_midnight",
 ]
 
 log = logging.getLogger(__name__)
 
+LARGEST_WHOLE = 2.0**53
 LARGEST = 1e300  # bound on times that are numbers, so that their differences are finite
 SHORT = r"-?\d+:[0-5]\d"  # clock times without and with seconds
 FULL = r"-?\d+:[0-5]\d:[0-5]\d(?:[.,]\d+)?"
+HOUR_AND_MINUTE = r".*\d[T ]\d\d ?[+-]\d\d(?::?\d\d)?"  # or an hour and an offset: 14-10
+MIDNIGHT = r"[T ]24:?00(?::?00(?:[.]0*)?)?(?=$| ?Z$| ?[+-])"  # the end of a day, of ISO 8601
+SET_BACK = 3600 * 10**9  # nanoseconds by which clocks are set back in autumn
 
 
 def kind_of_times(table: TableFile, form: TableFormat) -> str:
@@ -44,6 +49,8 @@ def kind_of_times(table: TableFile, form: TableFormat) -> str:
     if pd.api.types.is_datetime64_any_dtype(cells):
         return "date" if getattr(cells.dt, "tz", None) is None else "zoned"
     if form.time_format is not None:
+        if has_no_date(form.time_format):
+            return "clock"
         return "zoned" if "%z" in form.time_format else "date"
     numbers, bad = parse_numbers(table, form.time_column, replace(form, missing=()))
     if not bad.all():
@@ -67,9 +74,11 @@ def times_of(table: TableFile, form: TableFormat, kind: str) -> pd.Series:
         times, _ = parse_numbers(table, form.time_column, replace(form, missing=()))
         times = times.where(times.abs() < LARGEST)
         reject_numeric_dates(table, times, is_later=True)
+        reject_lost_digits(table, form, times)
     elif kind == "clock":
-        reject_two_forms(table, form)
-        times = clock_times(cells)
+        if form.time_format is None:
+            reject_two_forms(table, form)
+        times = clock_times(cells, form.time_format)
     else:
         times = dates_of(cells, form, kind)
     if times.isna().any():
@@ -84,6 +93,8 @@ def times_of(table: TableFile, form: TableFormat, kind: str) -> pd.Series:
                     f"dataset.time_format is {form.time_format!r}, and all dates of this table "
                     "are of ISO 8601: set dataset.time_format=null"
                 )
+            elif repr(form.time_format) in what:
+                what = f"dataset.time_format is {form.time_format!r}; write all times in this form"
         raise DataError(
             f"{table.at(row)}: {form.time_column!r} is {cell!r}, which is not read as a "
             f"{KINDS[kind]}{which}; {what}"
@@ -113,11 +124,35 @@ def reject_two_forms(table: TableFile, form: TableFormat) -> None:
     )
 
 
-def clock_times(cells: pd.Series) -> pd.Series:
-    """Parse times of day or durations; NaT where a cell is neither."""
+def reject_lost_digits(table: TableFile, form: TableFormat, times: pd.Series) -> None:
+    """Raise for numbers such as nanoseconds since 1970, of which a float loses the last digits.
+
+    Raises:
+        DataError: Shows the first of them.
+    """
+    large = (times.abs() > LARGEST_WHOLE).to_numpy()
+    if large.any():
+        row = int(large.argmax())
+        cell = text_of(table.rows[form.time_column]).iloc[row]
+        raise DataError(
+            f"{table.at(row)}: the time {cell} is above 2^53, where not every whole number can be "
+            "told from the next; count from some start, or write dates (with pandas, "
+            "to_datetime(..., unit='ns'))"
+        )
+
+
+def clock_times(cells: pd.Series, time_format: str | None = None) -> pd.Series:
+    """Parse times of day or durations; NaT where a cell is neither.
+
+    Args:
+        time_format: Format of times of day; None for `hh:mm[:ss]` and durations.
+    """
     if pd.api.types.is_timedelta64_dtype(cells):
         return cells.astype("timedelta64[ns]")
     text = text_of(cells)
+    if time_format is not None:
+        dates = formatted_dates(text, time_format).dt.tz_localize(None)
+        return (dates - pd.Timestamp("1900-01-01")).astype("timedelta64[ns]")
     text = text.where(text.str.fullmatch(f"{CLOCK}|{DURATION}"))
     full = text.where(text.str.count(":") != 1, text + ":00")
     # Python writes -1 hour as `-1 day, 23:00:00`; pandas adds these hours only after a plus.
@@ -132,25 +167,37 @@ def dates_of(cells: pd.Series, form: TableFormat, kind: str) -> pd.Series:
         dates = pd.to_datetime(cells, utc=True)
     elif form.time_format is not None:
         has_zone = pd.Series("%z" in form.time_format, cells.index)
-        try:
-            dates = pd.to_datetime(
-                text_of(cells), format=form.time_format, errors="coerce", utc=True
-            )
-        except ValueError as error:
-            raise DataError(
-                f"dataset.time_format={form.time_format!r} is not a date format: {error}; write "
-                "one such as '%d.%m.%Y %H:%M'"
-            ) from error
+        dates = formatted_dates(text_of(cells), form.time_format)
     else:
         text = text_of(cells)
         text = text.mask(text.str.fullmatch(NUMBER))  # 1800 is a number, not a year
         text = text.str.replace(r"(\d),(\d)", r"\1.\2", regex=True)
         has_zone = text.str.fullmatch(ZONE, na=False).astype(bool)
-        text = text.str.replace(r" ?UTC$", "Z", regex=True)
+        text = text.mask(text.str.fullmatch(HOUR_AND_MINUTE))
+        text = text.str.replace(r" ?(?:UTC|GMT)$", "Z", regex=True)
+        ends_day = text.str.contains(MIDNIGHT, na=False).astype(bool)
+        text = text.str.replace(MIDNIGHT, " 00:00", regex=True)
         dates = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
+        dates += pd.to_timedelta(ends_day.astype(int), unit="D")
     dates = dates.where(has_zone == (kind == "zoned"))
     dates = dates.dt.tz_localize(None)
     return dates.where(dates.dt.year.between(*YEARS)).astype("datetime64[ns]")
+
+
+def formatted_dates(text: pd.Series, time_format: str) -> pd.Series:
+    """Parse dates of a `strptime` format, as UTC; NaT where a cell has another form.
+
+    Raises:
+        DataError: It is not a date format.
+    """
+    text = to_fixed_width(text, time_format)
+    try:
+        return pd.to_datetime(text, format=time_format, errors="coerce", utc=True)
+    except ValueError as error:
+        raise DataError(
+            f"dataset.time_format={time_format!r} is not a date format: {error}; write one such "
+            "as '%d.%m.%Y %H:%M'"
+        ) from error
 
 
 def warn_of_midnight(table: TableFile, series: pd.Series, times: pd.Series) -> None:
@@ -161,6 +208,22 @@ def warn_of_midnight(table: TableFile, series: pd.Series, times: pd.Series) -> N
         log.warning(
             "%s: the time of day falls within series %r; if midnight is between, write dates, or "
             "hours above 24 (26:30)",
+            table.at(row),
+            series.iloc[row],
+        )
+
+
+def warn_of_clock_change(table: TableFile, series: pd.Series, times: pd.Series) -> None:
+    """Warn if dates without a zone are sorted but for a fall by an hour at most, as in autumn."""
+    steps = times.groupby(series, sort=False).diff()
+    falls = steps < 0
+    once = falls.groupby(series, sort=False).sum()
+    small = falls & (steps >= -SET_BACK) & (series.map(once) == 1)
+    if small.any() and (falls.sum() == small.sum()):
+        row = int(small.to_numpy().argmax())
+        log.warning(
+            "%s: the time falls by at most an hour within series %r, and rows are sorted by time; "
+            "if clocks were set back here, write dates with their offset (2024-10-27 02:10+01:00)",
             table.at(row),
             series.iloc[row],
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from datetime import datetime
 
 import pandas as pd
@@ -16,13 +17,17 @@ __all__ = [
     "YEARS",
     "ZONE",
     "certain_dates",
+    "has_no_date",
+    "has_no_year",
     "like_dates",
     "named_month",
+    "to_fixed_width",
 ]
 
 CLOCK = r"-?\d+:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?"
 DURATION = r"-?\d+ days?(?:,? .*)?"  # as pandas and, with a comma, Python write one
-ZONE = r".*(?:\d ?Z|\d ?UTC|\d[T ]\d\d[\d:.,]* ?[+-]\d\d(?::?\d\d)?)"
+# An hour alone before an offset (14-10) is more likely an hour and a minute.
+ZONE = r".*(?:\d ?Z|\d ?(?:UTC|GMT)|\d[T ]\d\d:?\d\d[\d:.,]* ?[+-]\d\d(?::?\d\d)?)"
 YEARS = (1678, 2261)  # first and last whole year in the range of 64-bit nanoseconds
 PERIOD = re.compile(r"\d{4}[ -]?[QWM]\d\d?(?:-\d)?|[QWM]\d\d?[ -/]\d{4}", re.IGNORECASE)
 OF_DAY = {
@@ -30,12 +35,19 @@ OF_DAY = {
     r"\d+:\d\d:\d\d": "%H:%M:%S",
     r"\d+:\d\d ?[AaPp][Mm]": "%I:%M %p",
     r"\d+:\d\d:\d\d ?[AaPp][Mm]": "%I:%M:%S %p",
+    r"\d\d?\.\d\d": "%H.%M",
+    r"\d\d?\.\d\d\.\d\d": "%H.%M.%S",
+    r"\d\d?-\d\d": "%H-%M",
+    r"\d\d?-\d\d-\d\d": "%H-%M-%S",
+    r"\d\d?:\d\d[.,]\d+": "%M:%S.%f",
 }
 # Formats that pandas does not guess.
 NAMED_MONTHS = (
     "%b %Y", "%B %Y", "%b-%Y", "%b-%y", "%b %y", "%d-%b-%y", "%d %b %y", "%d%b%Y",
     "%d%b%Y:%H:%M:%S", "%d%b%Y %H:%M:%S", "%d %b %Y %I:%M %p", "%d %B %Y %I:%M %p",
     "%b %d, %Y %I:%M %p", "%B %d, %Y %I:%M %p", "%d-%b-%y %I.%M.%S.%f %p",
+    "%b %d, %Y %I:%M:%S %p", "%B %d, %Y %I:%M:%S %p", "%d-%b-%Y %I:%M %p", "%d-%b-%Y %I:%M:%S %p",
+    "%d-%b-%y %I:%M %p", "%d-%b-%y %I:%M:%S %p", "%d %b %Y %I:%M:%S %p", "%d %B %Y %I:%M:%S %p",
 )  # fmt: skip
 MONTH = r"(?:jan|feb|mar|mär|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-zä]*"
 DAY = r"(?:mon|tue|wed|thu|fri|sat|sun|mo|di|mi|do|fr|sa|so)[a-z]*"
@@ -46,6 +58,46 @@ DATE = (
 )
 # Two or three numbers with other characters between them, or a day of the week.
 LIKE_A_DATE = rf"\D*\d+\D+\d+(?:\D+\d+)?\D*|{DAY}"
+
+
+WIDTHS = {"Y": 4, "j": 3} | dict.fromkeys("ymdHIMS", 2)
+
+
+def has_no_date(time_format: str) -> bool:
+    """Whether a `strptime` format is of times of day alone.
+
+    >>> has_no_date("%I:%M %p"), has_no_date("%d.%m. %H:%M")
+    (True, False)
+    """
+    return not set(_directives(time_format)) & set("YyGCcxDFsmbBdejUVWuwaA")
+
+
+def has_no_year(time_format: str) -> bool:
+    """Whether a `strptime` format is of dates without their year.
+
+    >>> has_no_year("%I:%M %p"), has_no_year("%d.%m. %H:%M")
+    (False, True)
+    """
+    return not has_no_date(time_format) and not set(_directives(time_format)) & set("YyGCcxDFs")
+
+
+def to_fixed_width(cells: pd.Series, time_format: str) -> pd.Series:
+    """Restore the leading zeros of dates that are written as digits alone.
+
+    Otherwise, 1042024 with `%d%m%Y` would be read as 10 April.
+
+    >>> to_fixed_width(pd.Series(["1042024", "31032024"]), "%d%m%Y").tolist()
+    ['01042024', '31032024']
+    """
+    letters = _directives(time_format)
+    if "".join(f"%{letter}" for letter in letters) != time_format or not set(letters) <= set(WIDTHS):
+        return cells
+    return cells.str.zfill(sum(WIDTHS[letter] for letter in letters))
+
+
+def _directives(time_format: str) -> list[str]:
+    """The letters of a `strptime` format."""
+    return re.findall(r"%-?([A-Za-z])", time_format.replace("%%", ""))
 
 
 def certain_dates(text: pd.Series) -> bool:
@@ -83,7 +135,9 @@ def named_month(cell: str) -> str | None:
     """
     if not re.search(r"[A-Za-z]{3}", cell):
         return None
-    guessed = guess_datetime_format(cell, dayfirst=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its own about the order of day and month
+        guessed = guess_datetime_format(cell, dayfirst=True)
     return guessed or next((f for f in NAMED_MONTHS if _is_of(cell, f)), None)
 
 

@@ -6,7 +6,7 @@ import re
 
 import pandas as pd
 
-from .table_cells import NUMBER
+from .table_cells import NUMBER, THOUSANDS
 from .time_forms import CLOCK, OF_DAY, PERIOD, YEARS, ZONE, named_month
 
 __all__ = ["KINDS", "WANTED", "remedy", "year_seems_first"]
@@ -23,6 +23,14 @@ WANTED = {
     "zoned": "dates with a zone: write them so (2024-03-31 14:05+01:00)",
     "clock": "times of day: write them so (14:05)",
 }
+NAMED_ZONE = re.compile(r".*\d ?(?!AM|PM)(?:[A-Z]{2,5}|[A-Z][a-z]+/[A-Z][A-Za-z_]+)")
+DURATION_WITH_UNITS = re.compile(
+    r"P(?:\d+[YMWD])*(?:T[\dHMS.]+)?|(?:\d+(?:[.,]\d+)? ?(?:h|m|s|d|ms|min|sec|std|tage?"
+    r"|(?:hour|hr|minute|second|day|week)s?)\.? ?)+",
+    re.IGNORECASE,
+)
+CLOCK_AND_ZONE = re.compile(r"\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?Z| ?[+-]\d\d:?\d\d)?")
+ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ]+(.*))?")
 THREE_NUMBERS = re.compile(r"\d{1,2}([./-])\d{1,2}\1(\d{4}|\d\d)(?:[ T]+(.*))?")
 THREE = r"^(\d{1,2})[./-](\d{1,2})[./-](\d{4}|\d\d)"
 TWO_DIGITS = r"^(\d\d)[./-](\d\d)[./-](\d\d)(?!\d)"
@@ -50,6 +58,18 @@ def remedy(cell: str, kind: str, cells: pd.Series, of_all: bool, is_frame: bool 
 
 
 def _remedy(cell: str, kind: str, cells: pd.Series, of_all: bool) -> str:
+    if (found := ISO.fullmatch(cell)) is not None and (words := _remedy_of_iso(*found.groups())):
+        return words
+    if NAMED_ZONE.fullmatch(cell):
+        return (
+            "write the offset from UTC in place of the name of the zone (2024-03-31 14:05+01:00), "
+            "or leave the zone out"
+        )
+    if DURATION_WITH_UNITS.fullmatch(cell):
+        return "write durations as numbers in one unit (90), or as hours and minutes (1:30)"
+    if kind == "number" and re.fullmatch(THOUSANDS, cell):
+        separator = re.sub(r"[\d+-]", "", cell)[:1]
+        return f'if it has a separator of thousands, set "dataset.thousands={separator!r}"'
     if (found := THREE_NUMBERS.fullmatch(cell)) is not None:
         return remedy_of_numbers(cells, *found.groups())
     # May is both an abbreviated and a full name, so the format is guessed from another month.
@@ -62,7 +82,7 @@ def _remedy(cell: str, kind: str, cells: pd.Series, of_all: bool) -> str:
             "PeriodIndex(...).to_timestamp(), or numbers"
         )
     for pattern, form in OF_DAY.items():
-        if "%p" in form and re.fullmatch(pattern, cell):
+        if form not in ("%H:%M", "%H:%M:%S") and re.fullmatch(pattern, cell):
             return f"set dataset.time_format={form!r}"
     if (year := re.match(r"(\d{4})-\d\d", cell)) and not YEARS[0] <= int(year[1]) <= YEARS[1]:
         return (
@@ -79,10 +99,26 @@ def _remedy(cell: str, kind: str, cells: pd.Series, of_all: bool) -> str:
         if of_all:
             return "the model was trained on dates with a zone: write it (2024-03-31 14:05+01:00)"
         return "write the zone with every date (2024-03-31 14:05+01:00), or with none"
+    if re.search(r"\d\W*[^\W\d_]{3,}\W*\d{2}", cell):
+        return "write the month as a number (2024-03-31)"
     return (
         "write times as numbers, as dates of ISO 8601 (2024-03-31 14:05) or as hh:mm; for dates "
         "of another form, set dataset.time_format='%d.%m.%Y %H:%M' or the like"
     )
+
+
+def _remedy_of_iso(year: str, month: str, day: str, of_day: str | None) -> str:
+    """Advice on a date that begins with its year; empty if it has a zone or another year."""
+    if not YEARS[0] <= int(year) <= YEARS[1]:
+        return ""
+    if int(month) > 12 >= int(day):
+        return "set dataset.time_format='%Y-%d-%m' (or the like), if the day is before the month"
+    for pattern, form in OF_DAY.items():
+        if form not in ("%H:%M", "%H:%M:%S") and re.fullmatch(pattern, of_day or ""):
+            return f"set dataset.time_format='%Y-%m-%d {form}'"
+    if of_day is None or CLOCK_AND_ZONE.fullmatch(of_day):
+        return "there is no such day or time of day; correct it or remove the row"
+    return ""
 
 
 def remedy_of_numbers(cells: pd.Series, sign: str, last: str, of_day: str | None) -> str:
@@ -104,7 +140,14 @@ def remedy_of_numbers(cells: pd.Series, sign: str, last: str, of_day: str | None
     year_first = f"{written('%y', '%m', '%d')} (year first)" if 0 in in_place else ""
     if in_place == [0]:
         return f"set dataset.time_format={written('%y', '%m', '%d')}"
-    no_month = (numbers.iloc[:, :2] > 12).any().tolist()
+    no_month = ((numbers.iloc[:, :2] > 12) | (numbers.iloc[:, :2] == 0)).any().tolist()
+    limits = (numbers < [24, 60, 60]).all().all()
+    if limits and all(no_month) and sign in ".-" and len(last) == 2 and of_day is None:
+        return f"set dataset.time_format={sign.join(('%H', '%M', '%S'))!r}"
+    if limits and sign == "." and len(last) == 2 and of_day is None:
+        after_days = [f"{sign.join(('%H', '%M', '%S'))!r} (time of day)"]
+    else:
+        after_days = []
     if all(no_month):
         return (
             "in some dates the day is first and in others the month; write all of them as "
@@ -119,7 +162,7 @@ def remedy_of_numbers(cells: pd.Series, sign: str, last: str, of_day: str | None
     if year_first:
         first = shown[0] if "(" in shown[0] else f"{shown[0]} (year last)"
         shown = [first, *shown[1:], year_first]
-    return f"set dataset.time_format={' or '.join(shown)}"
+    return f"set dataset.time_format={' or '.join([*shown, *after_days])}"
 
 
 def year_seems_first(time_format: str, cells: pd.Series) -> bool:

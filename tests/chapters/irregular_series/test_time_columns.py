@@ -56,14 +56,20 @@ def test_numbers_that_can_only_be_dates_are_rejected(tmp_path, caplog, times, fo
         (["202311", "202312", "202401", "202402"], 89, "'%Y%m'"),
         (["2023364", "2023365", "2024001", "2024002"], 636, "'%Y%j'"),
         (["240130", "240131", "240201", "240202"], 70, "'%y%m%d'"),
-        (["0930", "0945", "1000", "1015"], 55, "write them with a colon (09:45)"),
-        (["930", "945", "1000", "1015"], 55, "write them with a colon (09:45)"),
-        (["1030", "1100", "1130", "1200"], 70, "write them with a colon (10:30)"),
-        (["0958", "0959", "1000"], 41, "write them with a colon (09:59)"),
+        (["0930", "0945", "1000", "1015"], 55, "'%H%M'"),
+        (["930", "945", "1000", "1015"], 55, "'%H%M'"),
+        (["1030", "1100", "1130", "1200"], 70, "'%H%M'"),
+        (["0958", "0959", "1000"], 41, "'%H%M'"),
+        (["93000", "93017", "93034", "93051", "93108"], 57, "'%H%M%S'"),
+        (["9.44", "9.51", "9.58", "10.05"], 0.47, "with a colon, such as 09:45"),
+        (["1990.10", "1990.11", "1990.12", "1991.01"], 0.89, "write dates, such as 2024-03"),
+        (["202450", "202451", "202452", "202501"], 49, "write the first day of each week"),
+        (["2403310939", "2403310948", "2403310957", "2403311006"], 49, "'%y%m%d%H%M'"),
+        (["240331093000", "240331093100", "240331093200"], 100, "'%y%m%d%H%M%S'"),
         # Irregular, of 2019 and 2020.
         (["201902", "201905", "201910", "202001", "202007"], 91, "'%Y%m'"),
         (["2019290", "2019330", "2019361", "2020002", "2020017", "2020030"], 641, "'%Y%j'"),
-        ([f"{h}{m:02d}" for h in range(8, 16) for m in (3, 21, 38, 57)], 46, "(08:57)"),
+        ([f"{h}{m:02d}" for h in range(8, 16) for m in (3, 21, 38, 57)], 46, "'%H%M'"),
     ],
 )
 def test_numbers_that_are_likely_dates_are_said(tmp_path, caplog, times, apart, form):
@@ -74,7 +80,139 @@ def test_numbers_that_are_likely_dates_are_said(tmp_path, caplog, times, apart, 
     if "%" in form:
         said, columns, _ = of_times(tmp_path, caplog, times, time_format=form.strip("'"))
         assert not [each for each in said if "are read as numbers" in each]
-        assert columns.time_kind == "date"
+        assert columns.time_kind == ("clock" if form.startswith("'%H") else "date")
+
+
+@pytest.mark.parametrize(
+    ("times", "remedy"),
+    [
+        (["310324", "010424", "020424"], "set dataset.time_format='%d%m%y'"),
+        (["033124", "040124", "040224"], "set dataset.time_format='%m%d%y'"),
+        (["97", "98", "99", "00", "01"], "set dataset.time_format='%y'"),
+        (["1229", "1230", "1231", "0101"], "write dates with their year"),
+    ],
+)
+def test_numbers_in_the_order_of_dates_are_said(tmp_path, caplog, times, remedy):
+    said, columns, _ = of_times(tmp_path, caplog, times)
+    (line,) = (each for each in said if "is read as a number like the others" in each)
+    assert line.endswith(remedy if "year" not in remedy else f"{remedy} (2024-12-31)")
+    assert columns.time_kind == "number"
+    if "%" in remedy:
+        form = remedy.split("'")[1]
+        said, _, seen = of_times(tmp_path, caplog, times, time_format=form)
+        assert not said
+        first = seen.times[: len(times)]
+        assert (first[1:] > first[:-1]).all()
+
+
+@pytest.mark.parametrize(
+    ("times", "form"),
+    [
+        (["31032024", "01042024", "02042024"], "%d%m%Y"),
+        (["03312024", "04012024", "04022024"], "%m%d%Y"),
+        (["20240331093000000", "20240331093017000"], "%Y%m%d%H%M%S%f"),
+    ],
+)
+@pytest.mark.parametrize("as_numbers", [False, True])
+def test_dates_of_eight_digits_in_other_orders(tmp_path, caplog, times, form, as_numbers):
+    if as_numbers:  # as programs write them that took them for numbers
+        times = [time.lstrip("0") for time in times]
+    with pytest.raises(DataError, match=f"looks like a date; set dataset.time_format='{form}'"):
+        of_times(tmp_path, caplog, times)
+    _, _, seen = of_times(tmp_path, caplog, times, time_format=form)
+    days = 17 / 86400 if "%f" in form else 1
+    assert seen.times[1] == pytest.approx(86400 * days)
+
+
+@pytest.mark.parametrize(
+    ("times", "form", "seconds"),
+    [
+        (["07:39:16 AM", "08:39:16 PM"], "%I:%M:%S %p", 13 * 3600),
+        (["18.00.00", "18.01.00"], "%H.%M.%S", 60),
+        (["07:13", "08:14"], "%M:%S", 61),
+        (["93000", "93017"], "%H%M%S", 17),
+    ],
+)
+def test_a_format_without_a_date_is_of_times_of_day(tmp_path, caplog, times, form, seconds):
+    said, columns, seen = of_times(tmp_path, caplog, times, time_format=form)
+    assert not said
+    assert columns.time_kind == "clock"
+    assert seen.times[1] == seconds
+    # Beside a column of dates, they are rejected as hh:mm is.
+    rows = [f"2024-03-{day},{time},{{x}}" for day in (30, 31) for time in times]
+    with pytest.raises(DataError, match=r"'time' holds times of day, and 'date' dates"):
+        warnings_of(tmp_path, caplog, "series,date,time,hr", rows, time_format=form)
+    said, _, _ = of_times(tmp_path, caplog, times[::-1], time_format=form)
+    assert "the time of day falls within series" in said[0]
+
+
+def test_dates_without_a_year_are_said(tmp_path, caplog):
+    said, _, _ = of_times(tmp_path, caplog, ["29.12. 10:00", "02.01. 10:00"],
+                          time_format="%d.%m. %H:%M")  # fmt: skip
+    assert "has no year, and all dates are read as those of 1900" in said[0]
+
+
+def test_the_hour_that_comes_twice_in_autumn_is_said(tmp_path, caplog):
+    day = "2024-10-27 "
+    night = [day + time for time in ("01:40", "02:10:03", "02:40:05", "02:10:09", "03:10:12")]
+    said, _, _ = of_times(tmp_path, caplog, night)
+    assert "line 5: the time falls by at most an hour within series 'p00'" in said[0]
+    assert "if clocks were set back here, write dates with their offset" in said[0]
+    said, _, _ = of_times(tmp_path, caplog, sorted(night))
+    assert not said
+    said, _, _ = of_times(tmp_path, caplog, night[::-1])  # rows in any order
+    assert not said
+
+
+@pytest.mark.parametrize("hour", ["14-00", "14 -10"])
+def test_an_hour_before_a_sign_is_no_zone(tmp_path, caplog, hour):
+    with pytest.raises(DataError, match=r"not read as a date; "):
+        of_times(tmp_path, caplog, [f"2024-03-31 {hour}", "2024-03-31 15-10"])
+    form = "%Y-%m-%d %H-%M"
+    _, _, seen = of_times(tmp_path, caplog, ["2024-03-31 14-00", "2024-03-31 14-10"],
+                          time_format=form)  # fmt: skip
+    assert seen.times[1] == 600
+
+
+def test_the_end_of_a_day_and_greenwich_time(tmp_path, caplog):
+    _, _, seen = of_times(tmp_path, caplog, ["2024-03-31 23:00", "2024-03-31 24:00"])
+    assert seen.times[1] == 3600
+    _, columns, seen = of_times(tmp_path, caplog, ["2024-03-31T23:00Z", "2024-03-31 24:00 GMT"])
+    assert columns.time_kind == "zoned"
+    assert seen.times[1] == 3600
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_times_whose_digits_would_be_lost_are_rejected(as_text):
+    times = [1711843200000000001, 1711843200000000101]
+    frame = pd.DataFrame({"series": "a", "time": times, "hr": [1, 2]})
+    frame = frame.astype({"time": str}) if as_text else frame
+    with pytest.raises(DataError, match=r"1711843200000000001 is above 2\^53"):
+        find_columns(TableFile.of(frame), TableFormat())
+
+
+@pytest.mark.parametrize(
+    ("time", "remedy"),
+    [
+        ("2024-03-31 01:05 PM", "set dataset.time_format='%Y-%m-%d %I:%M %p'"),
+        ("2024-03-31 14.05.10", "set dataset.time_format='%Y-%m-%d %H.%M.%S'"),
+        ("31-Mar-2024 02:05:00 PM", "set dataset.time_format='%d-%b-%Y %I:%M:%S %p'"),
+        ("18.00.00", "set dataset.time_format='%H.%M.%S'"),
+        ("14.05.10", "or '%H.%M.%S' (time of day)"),
+        ("1:05.500", "set dataset.time_format='%M:%S.%f'"),
+        ("2024-02-30", "there is no such day or time of day; correct it or remove the row"),
+        ("2024-03-31T23:59:60Z", "there is no such day or time of day; correct it or remove"),
+        ("2024-31-03", "set dataset.time_format='%Y-%d-%m' (or the like)"),
+        ("2024-03-31 14:05 CEST", "write the offset from UTC in place of the name of the zone"),
+        ("2024-03-31 14:05 Europe/Berlin", "write the offset from UTC in place of the name"),
+        ("31. März 2024", "write the month as a number (2024-03-31)"),
+        ("10 min", "write durations as numbers in one unit (90)"),
+        ("PT30M", "write durations as numbers in one unit (90)"),
+    ],
+)
+def test_what_to_do_about_a_time_in_another_form(tmp_path, caplog, time, remedy):
+    with pytest.raises(DataError, match=re.escape(remedy)):
+        of_times(tmp_path, caplog, [time])
 
 
 @pytest.mark.parametrize(
