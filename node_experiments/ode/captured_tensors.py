@@ -16,11 +16,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeVar
 from weakref import ProxyTypes, WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 from torch.utils.weak import WeakTensorKeyDictionary
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "find_parameters",
     "reachable_from",
     "reject_unknown",
+    "remembered",
 ]
 
 
@@ -100,6 +103,7 @@ def find_parameters(
     reachable: Reachable,
     evaluate: Callable[[float], tuple[Tensor, Sequence[Tensor]]],
     times: Sequence[float],
+    differentiated: bool,
 ) -> tuple[tuple[Tensor, ...], UnobservedTensors]:
     """Find the tensors that need a gradient and that `func` may read besides its arguments.
 
@@ -111,6 +115,7 @@ def find_parameters(
             with a function, and on every solve if the function may read more than it visibly
             holds.
         times: Times of the evaluations: a function may read other tensors at other times.
+        differentiated: Whether the state, the times or the arguments need a gradient.
 
     Returns:
         The tensors, and those among them that `func` was not observed to read.
@@ -127,16 +132,11 @@ def find_parameters(
             "the vector field is a replica that torch.nn.DataParallel made, whose parameters are "
             "copies; use DistributedDataParallel, or gradient='backprop'"
         )
-    # A function that is recreated for every solve has the same code object; it counts as the same
-    # function if it also holds the same objects.
-    owner = func.__code__ if inspect.isfunction(func) else getattr(func, "__self__", func)
-    of_modules = ((ref(module), module.training) for module in modules)
-    mode = (getattr(func, "__name__", ""), *map(id, reachable.codes), *of_modules)
-    verified = _verified(owner)
+    verified, mode = remembered(_VERIFIED, func, reachable)
     # A verified function may have been given another tensor since. A computed tensor must be
     # rejected if it is read; and if nothing needs a gradient, no backward pass would notice it.
     computed = any(x.requires_grad and not x.is_leaf for x in tensors)
-    if mode in verified and found and not computed:
+    if mode in verified and (found or differentiated) and not computed:
         return tuple(found.values()), verified[mode]
     known = len(found)
     reached: set[int] = set()
@@ -161,8 +161,6 @@ def find_parameters(
         if key not in reached:
             unobserved.parameters[leaf] = True
     if len(found) == known:
-        if len(verified) == MAX_VERIFIED:
-            verified.clear()
         verified[mode] = unobserved
     return tuple(found.values()), unobserved
 
@@ -183,15 +181,30 @@ def _own_saved_tensors() -> AbstractContextManager[object]:
     return torch.autograd.graph.saved_tensors_hooks(Tensor.detach, lambda x: x)
 
 
-MAX_VERIFIED = 1000  # entries per function, each with other modules
+MAX_REMEMBERED = 1000  # entries per function, each with other modules
 _VERIFIED: WeakKeyDictionary[Any, dict[tuple, UnobservedTensors]] = WeakKeyDictionary()
 
+T = TypeVar("T")
 
-def _verified(owner: Any) -> dict[tuple, UnobservedTensors]:
+
+def remembered(
+    memory: WeakKeyDictionary[Any, dict[tuple, T]], func: Callable[..., Any], reachable: Reachable
+) -> tuple[dict[tuple, T], tuple]:
+    """What was found out about a function, by the objects that it holds, and its present key.
+
+    A function that is recreated for every solve has the same code object; it counts as the same
+    function if it also holds the same objects.
+    """
+    owner = func.__code__ if inspect.isfunction(func) else getattr(func, "__self__", func)
+    of_modules = ((ref(module), module.training) for module in reachable.modules)
+    key = (getattr(func, "__name__", ""), *map(id, reachable.codes), *of_modules)
     try:
-        return _VERIFIED.setdefault(owner, {})
+        entries = memory.setdefault(owner, {})
     except TypeError:  # it cannot be weakly referenced
-        return {}
+        return {}, key
+    if len(entries) == MAX_REMEMBERED:
+        entries.clear()
+    return entries, key
 
 
 def reachable_from(func: Any) -> Reachable:
@@ -247,7 +260,7 @@ def _children(value: Any) -> Sequence[Any]:
             held
             for part in value.modules()
             for name, held in vars(part).items()
-            if name not in MODULE_FIELDS
+            if name not in MODULE_FIELDS and name not in _recomputed(part)
         ]
     if isinstance(value, dict):
         return list(value.values()) if len(value) <= MAX_CONTAINER_LENGTH else ()
@@ -264,6 +277,12 @@ def _children(value: Any) -> Sequence[Any]:
     if inspect.isroutine(value):
         return [getattr(value, "__self__", None)]
     return _attributes(value)
+
+
+def _recomputed(module: nn.Module) -> set[str]:
+    """Weights that hooks of `weight_norm` and `spectral_norm` compute at every call."""
+    hooks = module._forward_pre_hooks.values()
+    return {hook.name for hook in hooks if isinstance(hook, WeightNorm | SpectralNorm)}
 
 
 def _children_of_function(function: FunctionType) -> list[Any]:

@@ -40,13 +40,25 @@ class StoragesRead(TorchDispatchMode):
         args: tuple = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        self.found |= {storage_of(x) for x in tree_leaves((args, kwargs)) if is_tensor(x)}
+        for x in tree_leaves((args, kwargs)):
+            if is_tensor(x):
+                self.found |= storages_of(x)
         return func(*args, **(kwargs or {}))
 
 
-def storage_of(tensor: Tensor) -> int:
-    """Identity of a tensor's storage."""
-    return tensor.untyped_storage()._cdata
+def storages_of(tensor: Tensor) -> set[int]:
+    """Identities of a tensor's storages: one, or those of the parts of a sparse tensor."""
+    if tensor.layout is torch.strided:
+        return {tensor.untyped_storage()._cdata}
+    if tensor.layout is torch.sparse_coo:
+        return storages_of(tensor._indices()) | storages_of(tensor._values())
+    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        parts = (tensor.crow_indices(), tensor.col_indices(), tensor.values())
+    elif tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        parts = (tensor.ccol_indices(), tensor.row_indices(), tensor.values())
+    else:  # a layout whose storage cannot be told
+        return {id(tensor)}
+    return set().union(*map(storages_of, parts))
 
 
 def reject_if_read(problem: Problem, changed: Sequence[Tensor]) -> None:
@@ -70,7 +82,7 @@ def reject_if_read(problem: Problem, changed: Sequence[Tensor]) -> None:
         for t in candidates[:: max(1, len(candidates) // MAX_TIMES)]:
             problem.func(problem.time(t), problem.y0.detach(), *problem.args)
     for x in changed:
-        if storage_of(x) in read.found:
+        if not storages_of(x).isdisjoint(read.found):
             raise RuntimeError(
                 f"a tensor of shape {tuple(x.shape)} that the vector field reads was changed in "
                 "place between the solve and its backward pass, whose gradient would be wrong; "

@@ -8,36 +8,64 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["GraphLost", "check_graph"]
+__all__ = ["GraphCheck", "GraphLost"]
 
 
 class GraphLost(ValueError):
     """A derivative depends on its state but is in no graph."""
 
 
-def check_graph(
-    func: Callable[..., Any], t: Tensor, y: Tensor, args: Sequence[Any], derivative: Tensor
-) -> None:
-    """Check that a derivative without a graph, at a state that needs a gradient, is constant.
+class GraphCheck:
+    """Checks that derivatives without a graph, at states that need a gradient, are constant.
 
-    Only a constant derivative may lack a graph. Its values at nearby states are compared in two
-    directions: a piecewise constant function may jump here, but does so in only one of them.
-
-    Raises:
-        GraphLost: The derivative depends on the state, and its gradient would be lost.
+    Only a constant derivative may lack a graph. The first one is checked, and the second, the
+    fourth, the eighth and so on, since a function may be constant at the start alone.
     """
-    if torch._C._are_functorch_transforms_active() or torch.compiler.is_compiling():
-        return
-    derivative = derivative.clone()  # the vector field may write to it again
-    with torch.no_grad():
-        if not torch.equal(func(t, y.detach().clone(), *args), derivative):
-            return  # it draws random numbers, or counts its calls
-        shift = (1 + y.detach().abs()) * torch.finfo(y.dtype).eps ** 0.5
-        nearby = [func(t, y.detach() + sign * shift, *args).clone() for sign in (1, -1)]
-        if any(torch.equal(value, derivative) for value in nearby):
+
+    def __init__(self) -> None:
+        self._number, self._next = 0, 1
+
+    def __call__(
+        self,
+        func: Callable[..., Any],
+        t: Tensor,
+        y: Tensor,
+        args: Sequence[Any],
+        derivative: Tensor,
+    ) -> None:
+        """Check a derivative that lacks a graph.
+
+        Raises:
+            GraphLost: It depends on the state, and its gradient would be lost.
+        """
+        if torch._C._are_functorch_transforms_active() or torch.compiler.is_compiling():
             return
-    raise GraphLost(
-        "the derivative that the vector field returned depends on its state and is in no graph, "
-        "so that gradients would be wrong: it was made by torch.tensor(...), .item(), NumPy or "
-        ".detach(); compute it by torch operations on y, or solve under torch.no_grad()"
-    )
+        self._number += 1
+        if self._number == self._next:
+            self._next *= 2
+            if not _is_constant(func, t, y, args, derivative.clone()):
+                raise GraphLost(
+                    "the derivative that the vector field returned depends on its state and is in "
+                    "no graph, so that gradients would be wrong: it was made by torch.tensor(...),"
+                    " .item(), NumPy or .detach(); compute it by torch operations on y, or solve "
+                    "under torch.no_grad()"
+                )
+
+
+@torch.no_grad()
+def _is_constant(
+    func: Callable[..., Any], t: Tensor, y: Tensor, args: Sequence[Any], derivative: Tensor
+) -> bool:
+    """Whether a function is constant on both sides of a state, where it may jump.
+
+    Args:
+        derivative: Its value, in memory that it does not write to.
+    """
+    if not torch.equal(func(t, y.detach().clone(), *args), derivative):
+        return True  # it draws random numbers, or counts its calls
+    shift = (1 + y.detach().abs()) * torch.finfo(y.dtype).eps ** 0.5
+    for side in (shift, -shift):
+        near = func(t, y.detach() + side, *args).clone()
+        if not torch.equal(func(t, y.detach() + side / 2, *args), near):
+            return False
+    return True

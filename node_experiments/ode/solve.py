@@ -374,7 +374,7 @@ def gradient_method(
     reachable = reachable_from(func)
     if not method.records_steps:
         name = type(method).__name__.lower()
-        reject_batch_statistics(reachable, name, lambda: evaluate_once(problem))
+        reject_batch_statistics(func, reachable, name, lambda: evaluate_once(problem))
     try:
         problem.parameters, unobserved = parameters_of(func, reachable, parameters, problem)
     except GraphLost:
@@ -435,4 +435,5 @@ def parameters_of(
     first, last = problem.times[0], problem.times[-1]
     jumps = [t for t in problem.solver.jump_t if min(first, last) < t < max(first, last)]
     end = [last] if math.isfinite(last) else []
-    return find_parameters(func, reachable, evaluate, (first, *jumps, *end))
+    differentiated = problem.y0.requires_grad or problem.t.requires_grad or bool(problem.inputs)
+    return find_parameters(func, reachable, evaluate, (first, *jumps, *end), differentiated)

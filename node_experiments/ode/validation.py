@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from numbers import Real
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from torch._functorch.pyfunctorch import retrieve_all_functorch_interpreters
 from torch.autograd import forward_ad
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .captured_tensors import Reachable
+from .captured_tensors import Reachable, remembered
 from .solver import Solver
 from .state import FlatState
 
@@ -219,13 +220,20 @@ def check_transform(t: Tensor | Sequence[float], events: bool) -> None:
         )
 
 
+_UNCHANGING: WeakKeyDictionary[Any, dict[tuple, bool]] = WeakKeyDictionary()
+
+
 def reject_batch_statistics(
-    reachable: Reachable, gradient: str, evaluate: Callable[[], object]
+    func: Callable[..., Any],
+    reachable: Reachable,
+    gradient: str,
+    evaluate: Callable[[], object],
 ) -> None:
     """Reject batch normalisation that updates its statistics at every evaluation.
 
     Args:
-        evaluate: Evaluates the function once; called only if it holds such a module.
+        func: The vector field as the user gave it; it may hold such a module without calling it.
+        evaluate: Evaluates it once; called on the first solve with it if it holds such a module.
 
     Raises:
         ValueError: The function updates the running statistics of a module that it holds.
@@ -238,15 +246,19 @@ def reject_batch_statistics(
     }
     if not parts:
         return
+    unchanging, key = remembered(_UNCHANGING, func, reachable)
+    key += tuple(map(id, parts))
+    if key in unchanging:
+        return
     before = {part: {k: v.clone() for k, v in part.named_buffers()} for part in parts}
     evaluate()
     for part, buffers in before.items():
-        changed = any(not torch.equal(v, buffers[k]) for k, v in part.named_buffers())
-        part.load_state_dict(buffers, strict=False)
-        if changed:
+        if any(not torch.equal(v, buffers[k]) for k, v in part.named_buffers()):
+            part.load_state_dict(buffers, strict=False)
             raise ValueError(
                 f"{type(part).__name__} {parts[part]!r} of the vector field updates its running "
                 f"statistics at every evaluation, and gradient={gradient!r} evaluates again in "
                 "the backward pass; use GroupNorm or LayerNorm, call eval() on it, set "
                 "track_running_stats=False, or use gradient='backprop'"
             )
+    unchanging[key] = True

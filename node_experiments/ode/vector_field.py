@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .lost_graphs import check_graph
+from .lost_graphs import GraphCheck
 
 __all__ = [
     "AdaptedField",
@@ -129,7 +129,7 @@ class VectorField(Dynamics):
         draws = device.type in ("cuda", "mps")
         self._of_device = torch.get_device_module(device) if draws else None
         self._draws: bool | None = None
-        self._may_lack_graph = True
+        self._check_graph = GraphCheck()
         self.has_versions = not torch.is_inference_mode_enabled()
         self._states: list[Tensor] = []
         self._before = b""
@@ -184,9 +184,8 @@ class VectorField(Dynamics):
         return like_state(derivative, y).to(y.dtype)
 
     def check_graph(self, t: Tensor, y: Tensor, args: Sequence[Any], derivative: Tensor) -> None:
-        if self._may_lack_graph and self.direct_call is not None and torch.is_grad_enabled():
-            check_graph(self.direct_call, t, y, args, derivative)
-            self._may_lack_graph = False
+        if self.direct_call is not None and torch.is_grad_enabled():
+            self._check_graph(self.direct_call, t, y, args, derivative)
 
     def check_late_draws(self) -> None:
         """Check for late random draws at the end of a solve.
@@ -246,10 +245,9 @@ def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
     change of the time or the state in place, because the solver continues with them.
     """
     has_versions = tensors_have_versions()
-    may_lack_graph = True
+    check_graph = GraphCheck()
 
     def call(t: Tensor, y: Tensor, *args: Any) -> Tensor:
-        nonlocal may_lack_graph
         if torch.compiler.is_compiling():  # traced tensors have neither versions nor a graph yet
             return like_state(func(t, y, *args), y)
         versions = (t._version, y._version) if has_versions else None
@@ -269,9 +267,8 @@ def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
             return derivative
         if derivative.requires_grad:
             return without_old_graph(derivative, position) if y.is_leaf else derivative
-        if may_lack_graph and torch.is_grad_enabled():
+        if torch.is_grad_enabled():
             check_graph(func, t, y, args, derivative)
-            may_lack_graph = False
         return derivative
 
     return call

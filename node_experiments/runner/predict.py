@@ -6,12 +6,13 @@ import io
 import itertools
 import logging
 import os
+import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -261,6 +262,14 @@ def unused(path: Path) -> Path:
     return next(each for each in itertools.chain([path], names) if not each.exists())
 
 
+def save_arrays(file: IO[bytes], arrays: dict[str, np.ndarray]) -> None:
+    """Write arrays as `numpy.savez` does, whose arguments cannot have a name such as `file`."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table, whole or not at all, in the format of the path's suffix.
 
@@ -280,7 +289,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     else:
         arrays = {str(name): table[name].to_numpy() for name in table.columns}
         words = {name: x.astype(str) for name, x in arrays.items() if x.dtype == object}
-        np.savez(content, **(arrays | words))
+        save_arrays(content, arrays | words)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, lambda file: file.write(content.getbuffer()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import replace
 
 import pandas as pd
@@ -17,6 +16,7 @@ from .table_cells import (
     looks_numeric,
     numbers_of,
     parse_numbers,
+    setting_of_list,
     text_of,
 )
 from .table_columns import require_column
@@ -25,6 +25,8 @@ from .table_properties import labels_of
 
 __all__ = ["feature_key", "pivot", "reject_duplicate"]
 
+# The night in which clocks may be set back, in a date without a zone.
+NIGHT_OF_CHANGE = r"\d{4}-(?:03|04|10|11)-\d\d[T ]0[0-3]:[0-5]\d(?::[\d.]+)?$"
 MAX_LENGTH = 60  # characters of the words that a message shows
 
 
@@ -133,20 +135,12 @@ def reject_words(
         return
     words = ", ".join(map(repr, sorted(set(text[not_numeric & variables.isin(of_words)]))))
     asked = form.value_columns or sorted(with_numbers)
-    others = [shown_in_list(name) for name in asked if name not in of_words]
-    setting = shlex.quote(f"dataset.value_columns=[{','.join(others)}]")
+    setting = setting_of_list("value_columns", [name for name in asked if name not in of_words])
     raise DataError(
         f"{table.at(row)}: the values of {', '.join(map(repr, sorted(of_words)))} are words "
         f"({words if len(words) <= MAX_LENGTH else words[:MAX_LENGTH] + '...'}), and features are "
         f"numbers; to leave them out, set {setting}"
     )
-
-
-def shown_in_list(name: str) -> str:
-    """A name as it is written in the list of a setting, quoted if necessary."""
-    if re.fullmatch(r"[\w./%+ -]+", name):
-        return name
-    return "'" + name.replace("'", r"\'") + "'"
 
 
 def reject_duplicate(table: TableFile, form: TableFormat, row: pd.Series) -> None:
@@ -157,8 +151,11 @@ def reject_duplicate(table: TableFile, form: TableFormat, row: pd.Series) -> Non
         what = "row"
         first = (
             "if each row has the value of one variable, set dataset.variable_column and "
-            "value_column; else "
+            f"value_column; if another column tells series apart, join it with "
+            f"{form.series_column!r}; else "
         )
+    if re.match(NIGHT_OF_CHANGE, str(time)):
+        first += "if clocks were set back here, write dates with their offset (+01:00); else "
     remedy = "" if table.is_frame else ", or set dataset.duplicates=mean or last"
     raise DataError(
         f"{table.at(int(row['row']))}: series {row['series']!r} has another {what} at the time "

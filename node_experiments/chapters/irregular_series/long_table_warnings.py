@@ -23,7 +23,11 @@ log = logging.getLogger(__name__)
 
 UNITS = re.compile(r"(.*[ _])?units?|(value)?uom|unit_?of_?measure|einheit", re.IGNORECASE)
 VALUES = re.compile(r".*(result|value|valuenum|wert|ergebnis|reading|measure).*", re.IGNORECASE)
-IDS = re.compile(r"(?i:(.*[\W_])?(id|code|key))|.*[a-z](ID|Id|Code)")
+IDS = re.compile(
+    r"(?i:(.*[\W_])?(id|code|key)|(item|param|parameter|variable|var|test|signal|tag)(id|no|nr|num)?"
+    r"|(sensor|channel|probe|replicate|rep|trial|run|electrode|lead)([\W_]?(id|no|nr|num))?)"
+    r"|.*[a-z](ID|Id|Code)"
+)
 MAX_ROWS = 20_000
 MAX_DISTINCT = 50  # distinct words, or numbers used as names
 SCALE = 3  # smallest ratio between the values of two variables
@@ -75,12 +79,14 @@ def warn_of_long_table(table: TableFile, form: TableFormat, columns: Columns) ->
         if IDS.fullmatch(name) and others and are_identifiers(table, form, name):
             log.warning(
                 "%s: the numbers of %r seem to be names, which change within series; if they name "
-                "the variable of each value of %r, as in a long table, %s; else name the features "
-                "with dataset.value_columns",
+                "the variable of each value of %r, as in a long table, %s; if they tell several "
+                "series apart, join them with %r; else name the features with "
+                "dataset.value_columns",
                 table.source,
                 name,
                 value_of(others),
                 settings_of(name, value_of(others)),
+                form.series_column,
             )
 
 

@@ -19,7 +19,14 @@ from ...config.checks import first_names
 from ...data.table_file import TableFile
 from ...errors import DataError, Faults
 from .long_table import feature_key, pivot, reject_duplicate
-from .table_cells import NUMBER, names_of_series, nonempty_column, numbers_of, shortest_text
+from .table_cells import (
+    NUMBER,
+    names_of_series,
+    nonempty_column,
+    numbers_of,
+    reject_line_of_units,
+    shortest_text,
+)
 from .table_columns import check_names, long_columns, require_column
 from .table_format import MISSING, Columns, TableFormat
 from .table_properties import (
@@ -83,6 +90,7 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
         remedy = [f"the index of times has no name: {how} makes it a column"]
     for name in (form.series_column, form.time_column):
         require_column(table, name, *remedy)
+    reject_line_of_units(table, form)
     frame["series"] = names_of_series(table, form)
     nonempty_column(table, form.time_column, "time", MISSING)
     frame["time"] = times_of(table, form, columns.time_kind)

@@ -15,7 +15,7 @@ from ...errors import DataError
 from .numeric_dates import are_eight_digits
 from .table_cells import parse_numbers, text_of
 from .table_format import TableFormat
-from .time_forms import certain_dates, like_dates
+from .time_forms import certain_dates
 
 __all__ = ["check_separate_dates"]
 
@@ -83,7 +83,7 @@ def classify_date_column(
         dates = certain_dates(text)
         if is_time_of_day and dates and (cells[text != ""].groupby(series).nunique() > 1).any():
             return "dates"
-        if not like_dates(text) or not changes_where_times_fall(cells, series, steps, True):
+        if not changes_where_times_fall(cells, series, steps, True):
             return None
         return "dates" if dates else "parts"
     if cells.isna().any():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+import shlex
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ __all__ = [
     "parse_numbers",
     "reject_line_of_units",
     "reject_number",
+    "setting_of_list",
     "shortest_text",
     "text_of",
     "variables_of",
@@ -48,6 +50,16 @@ DECIMAL_COMMA = r"[+-]?\d*,\d+"
 LIMIT = rf"(?:[<>~≤≥±]|<=|>=) ?{NUMBER}(?: ?{UNIT})?"
 MAGNITUDE = r"(?:\d[\d.,' \u00a0\u202f]*|[.,]\d+)"
 NEGATIVE = rf"{MAGNITUDE} ?[-\u2212]|\( ?[-+]?{MAGNITUDE} ?\)"
+MONEY = r"[$€£¥₹₩]|R\$|kr\.?|Rs\.?|USD|EUR|GBP|CHF|JPY|CAD|AUD|CNY|INR|SEK|NOK|DKK"
+INDIAN_THOUSANDS = r"[+-]?\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?"
+# Exponents of Fortran and of text, hexadecimal digits, underscores, and spreadsheets' quotes.
+OTHER_NOTATIONS = (
+    r"[+-]?\d[\d.]*[dD][+-]?\d+|[+-]?\d[\d.]* ?[x\u00d7*\u00b7] ?10 ?(?:\^|\*\*)? ?[+-]?\d+"
+    rf"|0x[\da-fA-F]+|\d{{1,3}}(?:_\d{{3}})+|'{NUMBER}|=\"{NUMBER}\""
+)
+# Words of instruments for values that they cannot measure.
+BEYOND = r"(?:low|high|lo|hi|ovld|over(?:load|range)?|under(?:range)?|saturated|clipped)"
+SHOWN_WORDS = 5  # words that a message proposes as codes for missing values
 FLAG = r"[*!†‡§#^]{1,3}|[\[(]?(?:HH?|LL?|[Hh]igh|[Ll]ow)[\])]?[*!]?|\((?:[a-z]|[*+!])\)"
 REMEDIES = {
     NEGATIVE: (
@@ -64,12 +76,17 @@ REMEDIES = {
         "has a point, and the decimals of this table are written with a comma; write a comma, or "
         "set dataset.decimal=. and dataset.thousands=null if points are decimal points"
     ),
-    LIMIT: (
-        "is a limit and not a number; write a number that stands for it, or set "
-        "dataset.missing=[{cell!r}]"
+    LIMIT: ("is a limit and not a number; write a number that stands for it, or set {missing}"),
+    rf"{NUMBER} ?(?:/|±|\+/-) ?{NUMBER}(?: ?{UNIT})?": (
+        "holds two numbers; write them into two columns"
     ),
-    rf"{NUMBER} ?/ ?{NUMBER}(?: ?{UNIT})?": ("holds two numbers; write them into two columns"),
-    rf"{NUMBER}\s*{UNIT}(?: {UNIT})?|{NUMBER}\s+\S{{1,12}}|[$€£¥] ?{NUMBER}": (
+    INDIAN_THOUSANDS: "is a number with a separator of thousands; set {thousands}",
+    OTHER_NOTATIONS: "is a number in another notation; write it as 1500, 1500.5 or 1.5e3",
+    rf"[+-]?(?:{MONEY}) ?[+-]?{MAGNITUDE}|{MAGNITUDE} ?(?:{MONEY})": (
+        "is an amount with a currency; write the number alone, and the currency into the column's "
+        "name (if thousands are written as 1,234.5, set dataset.thousands=',')"
+    ),
+    rf"(?:{NUMBER}|{THOUSANDS})\s*{UNIT}(?: {UNIT})?|{NUMBER}\s+\S{{1,12}}": (
         "is a number with a unit; write the number alone, and the unit into the column's name"
     ),
     NUMBER: "is written with digits other than 0 to 9; use those",
@@ -134,7 +151,6 @@ def nonempty_column(table: TableFile, name: str, role: str, nothing: Collection[
     empty = cells.str.lower().isin(nothing)
     if empty.any():
         row = int(empty.to_numpy().argmax())
-        reject_line_of_units(table, row)
         cell = repr(cells.iloc[row]) if cells.iloc[row] else "empty"
         raise DataError(f"{table.at(row)}: {name!r} is {cell}; every row needs its {role}")
     return cells
@@ -198,8 +214,8 @@ def parse_numbers(table: TableFile, name: str, form: TableFormat) -> tuple[pd.Se
         missing, lower = is_missing(words, form), words.str.lower()
         known = set(lower[~missing])
         pair = next((pair for pair in YES_OR_NO if known <= set(pair)), None)
-        if len(words) == len(cells) and known and pair is not None:
-            return (lower == pair[0]).astype(float).mask(missing), bad
+        if known and pair is not None and numbers.dropna().isin((0, 1)).all():
+            return numbers.fillna((lower == pair[0]).astype(float).mask(missing)), bad
         bad[words.index] = ~missing
     return numbers.mask(numbers.isin(codes)), bad
 
@@ -217,12 +233,19 @@ def number_of(marker: str) -> float | None:
         return None
 
 
+def is_meant(cell: str) -> bool:
+    """Whether a cell is meant as a number."""
+    return any(re.fullmatch(pattern, cell) for pattern in REMEDIES)
+
+
 def looks_numeric(text: pd.Series) -> pd.Series:
     """Mask of the cells that are meant as numbers: with a unit, a limit, two numbers and so on."""
     return text.str.fullmatch("|".join(f"(?:{pattern})" for pattern in REMEDIES)).astype(bool)
 
 
-def reject_number(table: TableFile, name: str, bad: pd.Series, otherwise: str = FEATURES) -> None:
+def reject_number(
+    table: TableFile, name: str, bad: pd.Series, form: TableFormat, otherwise: str = FEATURES
+) -> None:
     """Raise for the first cell that is marked as not a number, and say what to do about it.
 
     Args:
@@ -231,11 +254,15 @@ def reject_number(table: TableFile, name: str, bad: pd.Series, otherwise: str = 
     """
     row = int(bad.to_numpy().argmax())
     cell = str(table.rows[name].iloc[row])[:30]
-    what = f"{NOTHING}set dataset.missing=[{cell!r}]"
+    codes = [c for c in dict.fromkeys(text_of(table.rows[name][bad])) if not is_meant(c)]
+    missing = list(dict.fromkeys([*form.missing, *codes[:SHOWN_WORDS]]))
+    what = f"{NOTHING}set {setting_of_list('missing', missing)}"
+    if re.fullmatch(BEYOND, cell, re.IGNORECASE):
+        what = f"is beyond a limit and not a number; write a number that stands for it, or {what}"
+        what = what.replace(NOTHING, "")
     remedies = REMEDIES
     if table.is_frame:
         what, remedies, otherwise = f"{NOTHING}write None", REMEDIES_IN_FRAMES, ""
-    reject_line_of_units(table, row)
     for pattern, words in remedies.items():
         if re.fullmatch(pattern, cell):
             separator = re.sub(r"[\d+-]", "", cell)[:1]
@@ -244,7 +271,10 @@ def reject_number(table: TableFile, name: str, bad: pd.Series, otherwise: str = 
             thousands = f"dataset.thousands={separator!r}"
             thousands = f'"{thousands}"' if separator == " " else thousands  # as a shell takes it
             what = words.format(
-                cell=cell, separator=separator, magnitude=magnitude, thousands=thousands
+                separator=separator,
+                magnitude=magnitude,
+                thousands=thousands,
+                missing=setting_of_list("missing", [*form.missing, cell]),
             )
             break
     more = int(bad.sum()) - 1
@@ -255,15 +285,37 @@ def reject_number(table: TableFile, name: str, bad: pd.Series, otherwise: str = 
     raise DataError(f"{table.at(row)}: {name!r} is {cell!r}, which {what}{end}{others}")
 
 
-def reject_line_of_units(table: TableFile, row: int) -> None:
-    """Raise if the row is the first one and has no number, but the second one has."""
-    if row > 0 or len(table.rows) < 2:
-        return
-    has_number = [
-        pd.to_numeric(table.rows.iloc[place], errors="coerce").notna().any() for place in (0, 1)
+def setting_of_list(setting: str, items: Sequence[str]) -> str:
+    """A setting of the dataset that is a list, as it is written in a shell.
+
+    >>> setting_of_list("missing", ["n.d.", "not done"])
+    "'dataset.missing=[n.d.,not done]'"
+    """
+    shown = [
+        item if re.fullmatch(r"[\w./%+ -]+", item) else "'" + item.replace("'", r"\'") + "'"
+        for item in items
     ]
-    if has_number == [False, True]:
-        raise DataError(f"{table.at(0)} has no number at all; if it is a line of units, remove it")
+    return shlex.quote(f"dataset.{setting}=[{','.join(shown)}]")
+
+
+def reject_line_of_units(table: TableFile, form: TableFormat) -> None:
+    """Raise if the first row has words where the second one has its time and other numbers."""
+    if len(table.rows) < 2 or form.time_column not in table.rows:
+        return
+    first, second = (
+        [text_of(table.rows[name].iloc[place : place + 1]).iloc[0] for name in table.names]
+        for place in (0, 1)
+    )
+    words = [
+        bool(one) and not re.search(r"\d", one) and bool(re.search(r"\d", other))
+        for one, other in zip(first, second, strict=True)
+    ]
+    time = table.names.index(form.time_column)
+    no_time = not re.search(r"\d", first[time]) and bool(re.search(r"\d", second[time]))
+    if no_time and any(words):
+        raise DataError(
+            f"{table.at(0)} seems to be a line of units ({', '.join(first)}); remove it"
+        )
 
 
 def numbers_of(table: TableFile, name: str, form: TableFormat) -> pd.Series:
@@ -274,7 +326,7 @@ def numbers_of(table: TableFile, name: str, form: TableFormat) -> pd.Series:
     """
     numbers, bad = parse_numbers(table, name, form)
     if bad.any():
-        reject_number(table, name, bad, FEATURES if form.value_columns is None else "")
+        reject_number(table, name, bad, form, FEATURES if form.value_columns is None else "")
     infinite = np.isinf(numbers.to_numpy())
     if infinite.any():
         raise DataError(

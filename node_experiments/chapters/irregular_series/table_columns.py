@@ -21,6 +21,7 @@ from .table_cells import (
     names_of_series,
     nonempty_column,
     parse_numbers,
+    reject_line_of_units,
     reject_number,
     text_of,
     variables_of,
@@ -68,6 +69,7 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
                 "static_columns and value_columns"
             )
     require_series_and_times(table, form)
+    reject_line_of_units(table, form)
     for name in special + values if variable is None else special:
         require_column(table, name)
     faults, kind, times = Faults(), "number", pd.Series(dtype=float)
@@ -101,7 +103,9 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
         for name in others:
             with faults:
                 require_column(table, name)
-                is_feature = not is_index(name) and holds_numbers(table, name, form)
+                is_feature = holds_numbers(table, name, form) and not (
+                    is_index(name) and numbers_rows(table, name, form)
+                )
                 (kept if is_feature else ignored).append(name)
         faults.raise_them()
         features = tuple(kept)
@@ -181,7 +185,8 @@ def require_column(table: TableFile, name: str, remedy: str = NAME_THEM) -> None
         remedy = RENAME_THEM
     if name in names:
         raise DataError(
-            f"{table.source}: the column {name!r} occurs more than once; found {shown}"
+            f"{table.source}: the column {name!r} occurs more than once; found {shown}; give each "
+            "its own name"
         )
     if any(re.fullmatch(NUMBER, each) for each in names):
         remedy = "the first line must name the columns, and seems to be a row of data"
@@ -237,6 +242,15 @@ def is_index(name: str) -> bool:
     return name.lower() in INDEX_NAMES or name.lower().startswith("unnamed: ")
 
 
+def numbers_rows(table: TableFile, name: str, form: TableFormat) -> bool:
+    """Whether a column has no name, or whole numbers that differ or count within each series."""
+    if name == "" or name.lower().startswith("unnamed: "):
+        return True
+    numbers, _ = parse_numbers(table, name, form)
+    steps = numbers.groupby(text_of(table.rows[form.series_column])).diff().dropna()
+    return bool((numbers % 1 == 0).all()) and (numbers.is_unique or bool((steps == 1).all()))
+
+
 def is_text(table: TableFile, name: str, form: TableFormat) -> bool:
     """Whether a column holds something other than numbers and missing cells, or nothing at all."""
     numbers, bad = parse_numbers(table, name, form)
@@ -253,10 +267,10 @@ def holds_numbers(table: TableFile, name: str, form: TableFormat) -> bool:
     if not bad.any():
         return bool(numbers.notna().any())
     if numbers.notna().any():
-        reject_number(table, name, bad)
+        reject_number(table, name, bad, form)
     meant = bad & looks_numeric(text_of(table.rows[name]))
     if 2 * meant.sum() >= bad.sum():
-        reject_number(table, name, meant)
+        reject_number(table, name, meant, form)
     return False
 
 
@@ -268,7 +282,7 @@ def categories_of(table: TableFile, form: TableFormat) -> dict[str, tuple[str, .
         if not bad.any():
             continue
         if numbers.notna().sum() > bad.sum():
-            reject_number(table, name, bad, "a static column is of numbers or of words")
+            reject_number(table, name, bad, form, "a static column is of numbers or of words")
         words = found[name] = words_of(table, name, form)
         series = table.rows[form.series_column].nunique()
         if 2 * len(words) > max(series, 20):

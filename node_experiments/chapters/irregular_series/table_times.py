@@ -173,7 +173,7 @@ def dates_of(cells: pd.Series, form: TableFormat, kind: str) -> pd.Series:
         text = text.mask(text.str.fullmatch(NUMBER))  # 1800 is a number, not a year
         text = text.str.replace(r"(\d),(\d)", r"\1.\2", regex=True)
         has_zone = text.str.fullmatch(ZONE, na=False).astype(bool)
-        text = text.mask(text.str.fullmatch(HOUR_AND_MINUTE))
+        text = text.mask(text.str.fullmatch(HOUR_AND_MINUTE, na=False).astype(bool))
         text = text.str.replace(r" ?(?:UTC|GMT)$", "Z", regex=True)
         ends_day = text.str.contains(MIDNIGHT, na=False).astype(bool)
         text = text.str.replace(MIDNIGHT, " 00:00", regex=True)

@@ -90,7 +90,9 @@ def to_fixed_width(cells: pd.Series, time_format: str) -> pd.Series:
     ['01042024', '31032024']
     """
     letters = _directives(time_format)
-    if "".join(f"%{letter}" for letter in letters) != time_format or not set(letters) <= set(WIDTHS):
+    if "".join(f"%{letter}" for letter in letters) != time_format or not set(letters) <= set(
+        WIDTHS
+    ):
         return cells
     return cells.str.zfill(sum(WIDTHS[letter] for letter in letters))
 

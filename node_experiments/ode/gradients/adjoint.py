@@ -27,7 +27,7 @@ from ..methods.explicit_runge_kutta import ExplicitRungeKutta
 from ..methods.one_step import OneStep
 from ..methods.registry import METHODS, nearest
 from ..problem import Problem
-from ..solution import Trajectory
+from ..solution import Solution, SolveError, Trajectory
 from ..solver import Solver
 from .augmented_solve import AugmentedSolve, UnexpectedRead
 from .backward_pass import backward_pass
@@ -64,6 +64,7 @@ class Adjoint(Gradient):
             gradients by their root mean square, in multiples of 30 tolerances with `seminorm`.
         watch: Called for every step of the backward solve with (t, h, (state, adjoint),
             accepted), where the sign of h is the direction.
+        error: The exception of a backward solve that does not reach its end, made of the solution.
         materialize_grads: Return gradients of zeros, as torchdiffeq does, and not None for
             parameters that the vector field could read but was not seen to read.
 
@@ -84,6 +85,7 @@ class Adjoint(Gradient):
     solver: Solver | None = None
     norm: Callable[[Any, Any, tuple[Tensor, ...]], Tensor] | None = None
     watch: Callable[[float, float, tuple[Any, Any], bool], None] | None = None
+    error: Callable[[Solution], SolveError] = SolveError
     materialize_grads: bool = False
 
     def __post_init__(self) -> None:
@@ -242,5 +244,7 @@ class _Solve(torch.autograd.Function):
                 grads = backward_solve.solve(needs_grad_t=ctx.needs_input_grad[4])
             except UnexpectedRead as unexpected:
                 read.add(unexpected.index)
+            except SolveError as failure:
+                raise options.error(failure.solution) from None
             else:
                 return None, None, None, *grads

@@ -75,11 +75,15 @@ BATCHED = (
 
 @contextmanager
 def hooks_disabled(parameters: Sequence[Tensor]) -> Iterator[None]:
-    """Disable the hooks that the user registered on parameters (`Tensor.register_hook`).
+    """Disable the user's hooks on parameters (`Tensor.register_hook` and `retain_grad`).
 
     They must run once, on the whole gradient, when autograd passes it on. Inside this context each
     gradient of a parameter is that of a single evaluation, and autograd would run them on each.
+    The hook of `retain_grad` cannot be disabled; what it adds is discarded.
     """
+    retained = [(p, p.grad) for p in parameters if p.retains_grad and not p.is_leaf]
+    for p, _ in retained:
+        p.grad = None
     hooks = [(p, p._backward_hooks) for p in parameters if p.is_leaf and p._backward_hooks]
     for p, _ in hooks:
         p._backward_hooks = None
@@ -88,6 +92,8 @@ def hooks_disabled(parameters: Sequence[Tensor]) -> Iterator[None]:
     finally:
         for p, registered in hooks:
             p._backward_hooks = registered
+        for p, grad in retained:
+            p.grad = grad
 
 
 class OnceDifferentiable(torch.autograd.Function):

@@ -166,6 +166,10 @@ class BackwardSolve:
             message = trajectory.failure(
                 self._solver.properties.name, self._counts, " of the backward solve"
             )
+            message += (
+                ". If the equation is unstable backwards in time, as stiff ones are, use "
+                "gradient='discrete', which solves nothing backwards"
+            )
             ts, stats = self._problem.t[: len(self._ys)].detach(), self._problem.stats
             raise SolveError(Solution(ts, self._ys, stats, trajectory.status, message))
         self._state.copy_(trajectory.outputs[-1].view(-1))

@@ -14,6 +14,7 @@ from ...gradients import Adjoint
 from ...methods.registry import METHODS
 from ...norms import rms_norm
 from ...solver import Solver
+from .errors import failed_assertion
 from .fields import CALLBACKS, combine_callbacks, flat, norm_of, unflattened
 from .initial_value_problem import InitialValueProblem, shapes_of
 from .methods import method_of, options_of
@@ -112,13 +113,19 @@ def odeint_adjoint(
         )
     if isinstance(choice, str) and METHODS[choice].family == "scipy":
         # SciPy's methods have their own norm and step size control.
-        plain = Adjoint(seminorm=norm == "seminorm", solver=solver, materialize_grads=True)
+        plain = Adjoint(
+            seminorm=norm == "seminorm",
+            solver=solver,
+            error=failed_assertion,
+            materialize_grads=True,
+        )
         return problem.solve(plain, parameters)
     options_of_node = {"norm": adjoint_norm(norm, problem)}
     gradient = Adjoint(
         solver=solver,
         norm=lambda y, a, gradients: norm_of_parts(options_of_node["norm"], y, a, gradients),
         watch=adjoint_callbacks(func, t),
+        error=failed_assertion,
     )
     result = problem.solve(gradient, parameters)
     attach(options_of_node, result)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from ...solution import SolveError
+from ...solution import Solution, SolveError, Status
 
-__all__ = ["ArgumentError", "DropInSolveError", "in_words_of_drop_in"]
+__all__ = ["ArgumentError", "DropInSolveError", "failed_assertion", "in_words_of_drop_in"]
+
+TORCHDIFFEQ_WORDS = {
+    Status.STEP_UNDERFLOW: "underflow in dt",
+    Status.NON_FINITE: "underflow in dt",
+    Status.MAX_STEPS: "max_num_steps exceeded",
+}
 
 # Settings of `solve` that messages advise -> what to do with this interface.
 ADVICE = {
@@ -16,6 +22,10 @@ ADVICE = {
     ),
     "pass it in args=(...)": "make it a part of the state",
     "gradient='backprop'": "odeint",
+    "gradient='discrete', which solves nothing backwards": "odeint",
+    "set solver.num_steps or solver.step_size": "use a method with fixed steps, such as 'rk4'",
+    "parameters holds": "adjoint_params holds",
+    "or pass the tensor in args=(...)": "or make it a part of the state",
     "solver.max_steps": "options['max_num_steps']",
     "solver.rtol": "rtol",
     "solver.atol": "atol",
@@ -36,3 +46,11 @@ class ArgumentError(ValueError, AssertionError):
 
 class DropInSolveError(SolveError, AssertionError):
     """A solve that did not reach its end, which torchdiffeq reports by an assertion."""
+
+
+def failed_assertion(solution: Solution) -> DropInSolveError:
+    """The error of a solve that did not reach its end, with the words that programs look for."""
+    words = TORCHDIFFEQ_WORDS.get(solution.status)
+    message = f"{words}: {solution.message}" if words else solution.message
+    solution.message = in_words_of_drop_in(message)
+    return DropInSolveError(solution)

@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from ...gradients import Gradient
-from ...solution import Solution, SolveError, Status
+from ...solution import Solution, SolveError
 from ...solve import solve
-from .errors import ArgumentError, DropInSolveError, in_words_of_drop_in
+from .errors import ArgumentError, failed_assertion, in_words_of_drop_in
 from .events import MAX_FIXED_STEPS, MAX_STEPS, first_component
 from .fields import CALLBACKS, adapt_field, callbacks, norm_of, promote_dtypes
 from .flow import move_outputs, move_start
@@ -26,12 +26,6 @@ from .own_methods import integrate_own, own_method
 from .solvers import FixedGridODESolver
 
 __all__ = ["InitialValueProblem", "shapes_of"]
-
-TORCHDIFFEQ_WORDS = {
-    Status.STEP_UNDERFLOW: "underflow in dt",
-    Status.NON_FINITE: "underflow in dt",
-    Status.MAX_STEPS: "max_num_steps exceeded",
-}
 
 
 class InitialValueProblem:
@@ -57,6 +51,10 @@ class InitialValueProblem:
         times = check_times(t)
         if event_fn is not None and len(times) != 2:
             raise ValueError(f"with event_fn, t must have 2 times; found {len(times)}")
+        if isinstance(y0, bool | int | float | complex):
+            raise ArgumentError(
+                f"y0 must be a tensor, or a tuple, list or dict of tensors; found {y0!r}"
+            )
         self.func, self.y0, self.t = func, promote_dtypes(y0), t
         self.options = dict(options or {})
         self.method = method or "dopri5"
@@ -232,11 +230,7 @@ def solve_or_assert(*args: Any, **kwargs: Any) -> Solution:
     try:
         return solve(*args, **kwargs)
     except SolveError as error:
-        solution = error.solution
-        words = TORCHDIFFEQ_WORDS.get(solution.status)
-        message = f"{words}: {solution.message}" if words else solution.message
-        solution.message = in_words_of_drop_in(message)
-        raise DropInSolveError(solution) from None
+        raise failed_assertion(error.solution) from None
     except (ValueError, NotImplementedError) as error:
         message = in_words_of_drop_in(str(error))
         if message == str(error):
