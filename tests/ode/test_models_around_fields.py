@@ -159,10 +159,8 @@ def test_a_frozen_field_that_is_given_a_tensor_later():
 
 def test_failures_of_the_backward_solve_are_assertions_in_the_drop_in():
     field = nn.Linear(2, 2)
-    ys = odeint_adjoint(
-        Field(field), torch.ones(2), T, adjoint_options={"max_num_steps": 1}
-    )  # fmt: skip
-    with pytest.raises(AssertionError, match="max_num_steps exceeded: .*backward solve") as error:
+    ys = odeint_adjoint(Field(field), torch.ones(2), T, adjoint_options={"max_num_steps": 1})
+    with pytest.raises(AssertionError, match=r"max_num_steps exceeded: .*backward solve") as error:
         ys[-1].sum().backward()
     assert "solver.max_steps" not in str(error.value)
     one_step = Adjoint(solver=Solver("dopri5", max_steps=1))

@@ -58,9 +58,7 @@ def remedy(cell: str, kind: str, cells: pd.Series, of_all: bool, is_frame: bool 
 
 
 def _remedy(cell: str, kind: str, cells: pd.Series, of_all: bool) -> str:
-    if (found := ISO.fullmatch(cell)) is not None and (
-        words := _remedy_of_iso(cell, *found.groups())
-    ):
+    if (found := ISO.fullmatch(cell)) is not None and (words := _remedy_of_iso(*found.groups())):
         return words
     if NAMED_ZONE.fullmatch(cell):
         return (
@@ -109,7 +107,7 @@ def _remedy(cell: str, kind: str, cells: pd.Series, of_all: bool) -> str:
     )
 
 
-def _remedy_of_iso(cell: str, year: str, month: str, day: str, of_day: str | None) -> str:
+def _remedy_of_iso(year: str, month: str, day: str, of_day: str | None) -> str:
     """Advice on a date that begins with its year; empty if it has a zone or another year."""
     if not YEARS[0] <= int(year) <= YEARS[1]:
         return ""
@@ -118,7 +116,8 @@ def _remedy_of_iso(cell: str, year: str, month: str, day: str, of_day: str | Non
     for pattern, form in OF_DAY.items():
         if form not in ("%H:%M", "%H:%M:%S") and re.fullmatch(pattern, of_day or ""):
             return f"set dataset.time_format='%Y-%m-%d {form}'"
-    in_form = of_day is None or CLOCK_AND_ZONE.fullmatch(of_day) is not None
+    in_form = CLOCK_AND_ZONE.fullmatch(of_day or "00:00") is not None
+    cell = f"{year}-{month}-{day}T{of_day or '00:00'}"
     if in_form and pd.isna(pd.to_datetime(cell, format="ISO8601", errors="coerce")):
         return "there is no such day or time of day; correct it or remove the row"
     return ""
