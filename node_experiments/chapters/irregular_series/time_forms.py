@@ -138,7 +138,7 @@ def named_month(cell: str) -> str | None:
     if not re.search(r"[A-Za-z]{3}", cell):
         return None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its own about the order of day and month
+        warnings.simplefilter("ignore")  # about the order of day and month
         guessed = guess_datetime_format(cell, dayfirst=True)
     return guessed or next((f for f in NAMED_MONTHS if _is_of(cell, f)), None)
 
