@@ -79,13 +79,18 @@ def cells_of(text: str, delimiter: str, path: Path) -> tuple[pd.DataFrame, Seque
                         f"{path}: the first line seems to be a title, and line {line} to name the "
                         "columns: remove what is above"
                     )
-                r_hint = ""
+                hint = ""
                 if not len(lines) and len(cells) == len(names) + 1:
-                    r_hint = " If R wrote row names, leave them out with row.names=FALSE."
+                    hint = " If R wrote row names, leave them out with row.names=FALSE."
+                if not len(lines) and len(cells) < len(names):
+                    hint = (
+                        " If lines about the file are above the one that names the columns, as "
+                        "loggers write them, remove them."
+                    )
                 raise DataError(
                     f"{path}, line {line}: {len(cells)} cells; the first line names {len(names)} "
                     "columns; is the file cut off, or is a cell that holds the delimiter not "
-                    f"quoted?{r_hint}"
+                    f"quoted?{hint}"
                 )
             if cells[0] == header[0] and [cell.strip() for cell in cells] == header:
                 repeated_headers += 1
@@ -131,6 +136,7 @@ def delimiter_of(text: str, path: Path, single: bool) -> str:
     """
     widths: dict[str, tuple[bool, int]] = {}
     damaged: dict[str, DataError] = {}
+    below_title: list[str] = []
     for candidate in DELIMITERS:
         try:
             header, records, _ = _header(_records(text, candidate, path))
@@ -142,8 +148,15 @@ def delimiter_of(text: str, path: Path, single: bool) -> str:
         if len(header) > 1:
             same = sum(abs(size - len(header)) <= 1 for size in sizes) / max(len(sizes), 1)
             widths[candidate] = (same > 0.9, len(header))
+        elif len(sizes) > 1 and min(sizes[1:]) == max(sizes[1:]) > 1:
+            below_title.append(candidate)
     if not widths and single and not damaged:
         return DELIMITERS[0]
+    if not widths and below_title:
+        raise DataError(
+            f"{path}: the first line seems to be a title; remove what is above the line that "
+            "names the columns"
+        )
     if not widths:
         line = text.strip().partition("\n")[0]
         blanks = _cut_by_blanks(text, path)

@@ -48,6 +48,12 @@ def require_series_and_times(table: TableFile, form: TableFormat) -> None:
     words = ", ".join(map(repr, lacking.values()))
     what = f"the columns {words} are" if len(lacking) > 1 else f"the column {words} is"
     problem = f"{table.source}: {what} not there; found {', '.join(map(repr, table.names))[:300]}"
+    if table.times_in_index and "time_column" in lacking:
+        name = lacking["time_column"]
+        raise DataError(
+            f"{problem}; the index of times has no name: with pandas, .rename_axis({name!r}) "
+            "makes it a column"
+        )
     reject_second_names(table, problem)
     reject_title(table, problem, lacking.values())
     spread = times_in_names(table) if "time_column" in lacking else None

@@ -4,6 +4,7 @@ import logging
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from node_experiments.chapters.irregular_series.settings import CSVConfig
@@ -100,6 +101,39 @@ def test_a_first_row_of_words_is_no_line_of_units(tmp_path, caplog):
         read(tmp_path, caplog, "series,time,hr", rows)
     with pytest.raises(DataError, match=r"line 2 seems to be a line of units \(id, h, bpm, 1\)"):
         read(tmp_path, caplog, "series,time,hr,x", ["id,h,bpm,1", "a,0,1,2", "a,1,1,2"])
+
+
+TOA5 = """"TOA5","CR1000","CR1000","1234","CR1000.Std.32","CPU:prog.CR1","5678","Table1"
+"TIMESTAMP","RECORD","AirTC","RH"
+"TS","RN","Deg C","%"
+"2024-03-31 00:00:00",0,12.3,45
+"""
+HOBO = """"Plot Title: 10234567"
+"#","Date Time, GMT-05:00","Temp, °C","RH, %"
+1,03/31/24 12:00:00 AM,12.3,45
+2,03/31/24 12:10:00 AM,12.4,46
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [(TOA5, "lines about the file are above the one"), (HOBO, "first line seems to be a title")],
+)
+def test_lines_of_a_logger_above_the_names(tmp_path, text, advice):
+    (tmp_path / "logger.dat").write_text(text)
+    with pytest.raises(DataError, match=f"{advice}.*remove"):
+        read_user_table(CSVConfig(path=str(tmp_path / "logger.dat")))
+
+
+def test_a_parquet_file_with_times_in_an_index_without_a_name(tmp_path, caplog):
+    pytest.importorskip("pyarrow")
+    times = pd.date_range("2024-01-01", periods=6, freq="h")
+    pd.DataFrame({"series": list("aaabbb"), "hr": range(6)}, index=times).to_parquet(
+        tmp_path / "t.parquet"
+    )
+    config = CSVConfig(path=str(tmp_path / "t.parquet"))
+    with pytest.raises(DataError, match=r"\.rename_axis\('time'\) makes it a column"):
+        read_training_table(read_user_table(config), config)
 
 
 def test_recordings_within_a_series_are_said(tmp_path, caplog):
