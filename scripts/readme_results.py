@@ -27,6 +27,7 @@ from hopper_runs import latent_odes
 from machines import machines
 from pandas import DataFrame
 from search_report import report
+from teacher_forcing import own_forecasts
 
 from node_experiments.chapters.image_classification import figure3_report as figure3
 from node_experiments.chapters.irregular_series.physionet_tables import (
@@ -80,6 +81,7 @@ BY_HAND = (
     "poisson",
     "precision",
     "hopper_interpolation steps",
+    "teacher_forcing",
     "physionet2012 table4",
     "physionet2012 table5",
     "physionet2012 auc",
@@ -353,6 +355,7 @@ SECTIONS: dict[str, Callable[[DataFrame], str]] = {
     "poisson": show_poisson,
     "precision": show_precision,
     "hopper_interpolation steps": show_hopper_steps,
+    "teacher_forcing": lambda runs: markdown(own_forecasts(REFERENCE)),
     **{name: table(short) for name, short in IRREGULAR.items()},
     **{name: table(name) for name in SHIPPED},
     **{f"physionet2012 {short}": table(short) for short in ("table4", "table5", "auc")},

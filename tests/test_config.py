@@ -330,8 +330,9 @@ def test_solver_schema_mirrors_the_solver():
 
 def test_gradient_schema_knows_every_option():
     options = {f.name for way in map(gradient_class, GRADIENTS) for f in fields(way)}
-    # A norm, a callback and a whole solver are objects of Python; zeros are for the drop-in alone.
-    options -= {"compile", "norm", "watch", "solver", "materialize_grads"}
+    # A norm, a callback and a whole solver are objects of Python; the error and zeros are for the
+    # drop-in alone.
+    options -= {"compile", "norm", "watch", "solver", "error", "materialize_grads"}
     assert options == {f.name for f in fields(GradientConfig)} - {"name"}
     for f in fields(GradientConfig):
         for way in map(gradient_class, GRADIENTS):

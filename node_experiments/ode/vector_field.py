@@ -129,7 +129,7 @@ class VectorField(Dynamics):
         draws = device.type in ("cuda", "mps")
         self._of_device = torch.get_device_module(device) if draws else None
         self._draws: bool | None = None
-        self._check_graph = GraphCheck()
+        self._graph_check: GraphCheck | None = None
         self.has_versions = not torch.is_inference_mode_enabled()
         self._states: list[Tensor] = []
         self._before = b""
@@ -185,7 +185,8 @@ class VectorField(Dynamics):
 
     def check_graph(self, t: Tensor, y: Tensor, args: Sequence[Any], derivative: Tensor) -> None:
         if self.direct_call is not None and torch.is_grad_enabled():
-            self._check_graph(self.direct_call, t, y, args, derivative)
+            self._graph_check = self._graph_check or GraphCheck()
+            self._graph_check(self.direct_call, t, y, args, derivative)
 
     def check_late_draws(self) -> None:
         """Check for late random draws at the end of a solve.
@@ -245,9 +246,10 @@ def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
     change of the time or the state in place, because the solver continues with them.
     """
     has_versions = tensors_have_versions()
-    check_graph = GraphCheck()
+    graph_check: GraphCheck | None = None
 
     def call(t: Tensor, y: Tensor, *args: Any) -> Tensor:
+        nonlocal graph_check
         if torch.compiler.is_compiling():  # traced tensors have neither versions nor a graph yet
             return like_state(func(t, y, *args), y)
         versions = (t._version, y._version) if has_versions else None
@@ -268,7 +270,8 @@ def checked(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
         if derivative.requires_grad:
             return without_old_graph(derivative, position) if y.is_leaf else derivative
         if torch.is_grad_enabled():
-            check_graph(func, t, y, args, derivative)
+            graph_check = graph_check or GraphCheck()
+            graph_check(func, t, y, args, derivative)
         return derivative
 
     return call

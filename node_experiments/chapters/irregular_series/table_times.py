@@ -125,15 +125,19 @@ def reject_two_forms(table: TableFile, form: TableFormat) -> None:
 
 
 def reject_lost_digits(table: TableFile, form: TableFormat, times: pd.Series) -> None:
-    """Raise for numbers such as nanoseconds since 1970, of which a float loses the last digits.
+    """Raise for a number such as nanoseconds since 1970, if a float loses its last digits.
 
     Raises:
         DataError: Shows the first of them.
     """
     large = (times.abs() > LARGEST_WHOLE).to_numpy()
-    if large.any():
-        row = int(large.argmax())
-        cell = text_of(table.rows[form.time_column]).iloc[row]
+    if not large.any():
+        return
+    cells = text_of(table.rows[form.time_column])
+    for row in np.flatnonzero(large):
+        cell = cells.iloc[row]
+        if not cell.lstrip("+-").isdigit() or int(cell) == int(times.iloc[row]):
+            continue
         raise DataError(
             f"{table.at(row)}: the time {cell} is above 2^53, where not every whole number can be "
             "told from the next; count from some start, or write dates (with pandas, "
