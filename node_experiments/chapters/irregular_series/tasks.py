@@ -153,14 +153,16 @@ class AutoregressiveSeriesTask(SeriesTask):
         teacher_forcing: Probability that a training step is forced.
     """
 
-    teacher_forcing: float = field(kw_only=True, default=1.0)
+    teacher_forcing: float = field(kw_only=True, default=0.5)
 
     def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean loss over the batch, 0-d, and its parts."""
         extrapolates = self.kind == "extrapolation"
-        forced = self.teacher_forcing == 1 or float(torch.rand(())) < self.teacher_forcing
-        states = model.read(joined_series(batch) if extrapolates and forced else batch.observed)
-        predict = model.roll_out if extrapolates and not forced else model.predict
+        may_roll_out = extrapolates and self.teacher_forcing < 1
+        rolls_out = may_roll_out and float(torch.rand(())) >= self.teacher_forcing
+        joined = extrapolates and not rolls_out
+        states = model.read(joined_series(batch) if joined else batch.observed)
+        predict = model.roll_out if rolls_out else model.predict
         predicted = predict(states, batch.target.times)
         nll = -likelihoods(model, predicted, batch.target).mean()
         logits = self.logits(model, states, batch)
