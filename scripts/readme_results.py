@@ -355,7 +355,7 @@ SECTIONS: dict[str, Callable[[DataFrame], str]] = {
     "poisson": show_poisson,
     "precision": show_precision,
     "hopper_interpolation steps": show_hopper_steps,
-    "teacher_forcing": lambda runs: markdown(own_forecasts(REFERENCE)),
+    "teacher_forcing": lambda runs: "\n".join(map(markdown, own_forecasts(REFERENCE))),
     **{name: table(short) for name, short in IRREGULAR.items()},
     **{name: table(name) for name in SHIPPED},
     **{f"physionet2012 {short}": table(short) for short in ("table4", "table5", "auc")},

@@ -5,52 +5,100 @@ from typing import Any
 
 from node_experiments.reports.records import Record, records
 from node_experiments.reports.seed_tests import describe_comparison
-from node_experiments.reports.table import Estimate, ReportTable
+from node_experiments.reports.table import Cell, Estimate, ReportTable
 from node_experiments.runs import load_runs
 
-DATASETS = {"csv": "the sample file", "mimic_demo": "MIMIC's second day"}
+FOLDERS = (
+    "teacher_forcing", "mimic_demo", "storms", "pbcseq", "hopper_extrapolation",
+    "periodic_extrapolation",
+)  # fmt: skip
+SEVERAL_SEEDS = {
+    "csv": "the sample file",
+    "mimic_demo": "MIMIC's second day",
+    "storms": "storms",
+    "pbcseq": "pbcseq",
+}
+ONE_SEED = {"hopper": "Hopper", "periodic": "sinusoids"}
 MODELS = {"rnn_dt": "RNN with time gaps", "gru_d": "GRU-D", "ode_rnn": "ODE-RNN"}
-FORCED = "model.teacher_forcing"
+FRACTIONS = (0.1, 0.2, 0.3, 0.5)
+ON_TRUTH, ON_BOTH = 1.0, 0.5  # of the steps on true values
 
 
-def own_forecasts(reference: Path) -> ReportTable:
+def own_forecasts(reference: Path) -> list[ReportTable]:
     """Errors beyond the observations with either kind of training, over the same seeds."""
-    folders = ("teacher_forcing", "mimic_demo")
-    runs = [run for folder in folders for run in records(load_runs(reference / folder))]
+    runs = [
+        run
+        for folder in FOLDERS
+        for run in records(load_runs(reference / folder))
+        if run["status"] == "completed" and run.get("config.dataset.task") == "extrapolation"
+    ]
+    return [over_seeds(runs), over_fractions(runs)]
+
+
+def over_seeds(runs: list[Record]) -> ReportTable:
+    """Datasets with several seeds, and a test of each pair."""
     rows: list[list[Any]] = []
     notes = []
-    for dataset, of_dataset in DATASETS.items():
+    for dataset, of_dataset in SEVERAL_SEEDS.items():
         for model, label in MODELS.items():
-            forced, free = (by_seed(runs, f"{dataset}_{model}", share) for share in (1.0, 0.5))
-            seeds = sorted(forced.keys() & free.keys())
-            if not seeds:
-                continue
-            ours, theirs = ([each[seed] for seed in seeds] for each in (free, forced))
-            cells = [Estimate.of(each).cell(".3f", ".3f", 1) for each in (theirs, ours)]
-            rows.append([f"{of_dataset}, {label}", *cells])
-            notes.append(
-                f"{of_dataset}, {label}: with 0.5 {describe_comparison(ours, theirs, 'with 1.0')}."
+            on_truth, on_both = (
+                by_seed(runs, f"{dataset}_{model}", share) for share in (ON_TRUTH, ON_BOTH)
             )
+            seeds = sorted(on_truth.keys() & on_both.keys())
+            pair = [[each[seed] for seed in seeds] for each in (on_truth, on_both)]
+            cells = [Estimate.of(each).cell(".3f", ".3f", 1) for each in pair]
+            rows.append([f"{of_dataset}, {label}", *cells])
+            compared = describe_comparison(pair[1], pair[0], "on true values alone")
+            notes.append(f"{of_dataset}, {label}: on both {compared}.")
     return ReportTable.of(
-        "Recurrent models that train on their own forecasts",
-        ["", "`model.teacher_forcing=1.0`", "`model.teacher_forcing=0.5`"],
+        "Training on true values or on forecasts",
+        ["", "on true values alone", "on both"],
         rows,
         caption="Test MSE, in squared standard deviations of the training series, of forecasts "
-        "beyond the observations: mean and standard deviation over seeds (their number), of the "
-        "best epoch on validation data. With 0.5, the model trains on its own forecasts in half "
-        "of the steps.",
+        "beyond the observations; training on true values alone (`model.teacher_forcing=1.0`), or "
+        "in half of the steps on the model's own forecasts (`0.5`, the default). Mean and "
+        "standard deviation over seeds (their number), of the best epoch on validation data.",
         notes=[*notes, "p is that of a t-test paired by training seed."],
     )
 
 
-def by_seed(runs: list[Record], name: str, share: float) -> dict[int, float]:
-    """Test errors of the completed runs of an experiment that forecast, by their seed."""
-    found = [
-        run
+def over_fractions(runs: list[Record]) -> ReportTable:
+    """Simulated series with one seed, by the fraction of points that is observed."""
+    rows: list[list[Any]] = []
+    for dataset, of_dataset in ONE_SEED.items():
+        for model, label in MODELS.items():
+            cells = []
+            for fraction in FRACTIONS:
+                pair = [
+                    by_seed(runs, f"{dataset}_{model}", share, fraction).get(0)
+                    for share in (ON_TRUTH, ON_BOTH)
+                ]
+                words = ["-" if mse is None else f"{100 * mse:.2f}" for mse in pair]
+                numbers = {"": pair[1]} if pair[1] is not None else {}
+                cells.append(Cell(", ".join(words), numbers))
+            rows.append([f"{of_dataset}, {label}", *cells])
+    return ReportTable.of(
+        "Training on true values or on forecasts, simulated series",
+        ["", *(f"{fraction:.0%}" for fraction in FRACTIONS)],
+        rows,
+        caption="Test MSE x 100 of extrapolation by the fraction of points observed, one seed: "
+        "training on true values alone, then on both.",
+    )
+
+
+def by_seed(
+    runs: list[Record], name: str, share: float, fraction: float | None = None
+) -> dict[int, float]:
+    """Test errors of an experiment by seed.
+
+    Args:
+        share: Fraction of the training steps on true values.
+        fraction: Fraction of the points observed; None for all runs.
+    """
+    return {
+        int(run["seed"]): float(run.get("mse_all/test", run["mse/test"]))
         for run in runs
         if run["name"] == name
-        and run["status"] == "completed"
-        and run.get("config.dataset.task") == "extrapolation"
-        and run.get(f"config.{FORCED}", 1.0) == share
-    ]
-    return {int(run["seed"]): float(run.get("mse_all/test", run["mse/test"])) for run in found}
+        and run.get("config.model.teacher_forcing", ON_TRUTH) == share
+        and fraction in (None, run.get("config.dataset.observed_fraction"))
+    }

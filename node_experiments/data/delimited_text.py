@@ -152,7 +152,7 @@ def delimiter_of(text: str, path: Path, single: bool) -> str:
             below_title.append(candidate)
     if not widths and single and not damaged:
         return DELIMITERS[0]
-    if not widths and below_title:
+    if not widths and below_title and _cut_by_blanks(text, path) is None:
         raise DataError(
             f"{path}: the first line seems to be a title; remove what is above the line that "
             "names the columns"

@@ -46,8 +46,9 @@ CAPTURED = (
 
 UNDISCOVERED = (
     "the vector field reads a tensor that needs a gradient, and that was neither held by it nor "
-    "read at the start and the end; its gradient would be lost: pass it in parameters=[...], or "
-    "through args=(...) and as an argument of the vector field, or use gradient='backprop'"
+    "read when the field was first solved with, at the start and the end; its gradient would be "
+    "lost: pass it in parameters=[...], or through args=(...) and as an argument of the vector "
+    "field, or use gradient='backprop'"
 )
 
 
@@ -135,7 +136,11 @@ def find_parameters(
     verified, mode = remembered(_VERIFIED, func, reachable)
     # A verified function may have been given another tensor since. A computed tensor must be
     # rejected if it is read; and if nothing needs a gradient, no backward pass would notice it.
-    computed = any(x.requires_grad and not x.is_leaf for x in tensors)
+    computed = [x for x in tensors if x.requires_grad and not x.is_leaf]
+    if computed:
+        recomputed = {id(weight) for weight in _recomputed(modules)}
+        computed = [x for x in computed if id(x) not in recomputed]
+        mode = (*mode, "computed")  # they may be read before they are computed again
     if mode in verified and (found or differentiated) and not computed:
         return tuple(found.values()), verified[mode]
     known = len(found)
@@ -260,7 +265,7 @@ def _children(value: Any) -> Sequence[Any]:
             held
             for part in value.modules()
             for name, held in vars(part).items()
-            if name not in MODULE_FIELDS and name not in _recomputed(part)
+            if name not in MODULE_FIELDS
         ]
     if isinstance(value, dict):
         return list(value.values()) if len(value) <= MAX_CONTAINER_LENGTH else ()
@@ -279,10 +284,15 @@ def _children(value: Any) -> Sequence[Any]:
     return _attributes(value)
 
 
-def _recomputed(module: nn.Module) -> set[str]:
+def _recomputed(modules: Sequence[nn.Module]) -> list[Tensor]:
     """Weights that hooks of `weight_norm` and `spectral_norm` compute at every call."""
-    hooks = module._forward_pre_hooks.values()
-    return {hook.name for hook in hooks if isinstance(hook, WeightNorm | SpectralNorm)}
+    return [
+        getattr(part, hook.name)
+        for module in modules
+        for part in module.modules()
+        for hook in part._forward_pre_hooks.values()
+        if isinstance(hook, WeightNorm | SpectralNorm)
+    ]
 
 
 def _children_of_function(function: FunctionType) -> list[Any]:

@@ -21,6 +21,8 @@ from .solver import Solver
 from .vector_field import Dynamics, compute_stage_times
 
 if TYPE_CHECKING:
+    from torch.utils.hooks import RemovableHandle
+
     from .compiled.stepper import Compilation
     from .flat_field import FlatField
     from .methods.newton import Linearization
@@ -77,6 +79,7 @@ class Problem:
         norm: Norm of the errors of a state, shape `(n,)`; it is called with nothing else.
         unpack: Converts a state of the shape of y0 to the structure that the user gave.
         compilation: The captured vector field, if steps are compiled.
+        hooks: Hooks of the vector field's modules, which are removed after the solve.
     """
 
     func: Dynamics
@@ -96,6 +99,7 @@ class Problem:
     unpack: Callable[[Tensor], Any] = identity
     stats: SolveStats = field(default_factory=SolveStats)
     compilation: Compilation | None = None
+    hooks: list[RemovableHandle] = field(default_factory=list)
     _step: tuple[float, float] | None = field(default=None, repr=False)
     _time: tuple[float, Tensor] | None = field(default=None, repr=False)
 

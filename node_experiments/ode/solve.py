@@ -269,30 +269,33 @@ def solve_packed(
         from .compiled.compilation import compilation_of
 
         problem.compilation = compilation_of(func, traced, problem.y0, problem.args)
-    method = gradient_method(problem, func, gradient, parameters)
-    times = problem.times
-    ts = None
-    if problem.solver.batching == "independent":
-        from .per_sample_steps import check_independent, solve_samples
+    try:
+        method = gradient_method(problem, func, gradient, parameters)
+        ts = None
+        if problem.solver.batching == "independent":
+            from .per_sample_steps import check_independent, solve_samples
 
-        check_independent(problem, differentiated=method is not None)
-        if method is not None:
-            ys, trajectory = method.solve_samples(problem)
+            check_independent(problem, differentiated=method is not None)
+            if method is not None:
+                ys, trajectory = method.solve_samples(problem)
+            else:
+                with torch.no_grad():
+                    ys, trajectory = solve_samples(problem)
+        elif events:
+            from .event_solve import solve_to_event
+
+            ts, ys, trajectory = solve_to_event(problem, events, method)
+            if output is not None and trajectory.status is Status.EVENT:
+                output.end_at(float(ts[-1].detach()))
+        elif method is not None:
+            ys, trajectory = method.solve(problem)
         else:
-            with torch.no_grad():
-                ys, trajectory = solve_samples(problem)
-    elif events:
-        from .event_solve import solve_to_event
-
-        ts, ys, trajectory = solve_to_event(problem, events, method)
-        if output is not None and trajectory.status is Status.EVENT:
-            output.end_at(float(ts[-1].detach()))
-    elif method is not None:
-        ys, trajectory = method.solve(problem)
-    else:
-        ys, trajectory = solve_forward(problem)
+            ys, trajectory = solve_forward(problem)
+    finally:
+        for hook in problem.hooks:
+            hook.remove()
     if output is not None and trajectory.status is Status.REACHED:
-        output.end_at(times[-1])
+        output.end_at(problem.times[-1])
     measured = method is not None and method.solves_backwards
     if trajectory.shows_no_error and ys.requires_grad and not measured:
         from .stability import warn_of_unstable_steps
@@ -374,7 +377,7 @@ def gradient_method(
     reachable = reachable_from(func)
     if not method.records_steps:
         name = type(method).__name__.lower()
-        reject_batch_statistics(func, reachable, name, lambda: evaluate_once(problem))
+        problem.hooks = reject_batch_statistics(reachable, name)
     try:
         problem.parameters, unobserved = parameters_of(func, reachable, parameters, problem)
     except GraphLost:
@@ -406,12 +409,6 @@ def warn_of_detached_parameters(problem: Problem, unobserved: UnobservedTensors)
             "it reads them in between; look for .item(), .detach() or torch.no_grad() in it",
             stacklevel=5,
         )
-
-
-def evaluate_once(problem: Problem) -> None:
-    """Evaluate the vector field at the start, without a graph."""
-    with torch.no_grad():
-        problem.func(problem.time(problem.times[0]), problem.y0, *problem.args)
 
 
 def parameters_of(

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 import operator
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from numbers import Real
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._C._functorch import TransformType
 from torch._functorch.pyfunctorch import retrieve_all_functorch_interpreters
 from torch.autograd import forward_ad
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.hooks import RemovableHandle
 
-from .captured_tensors import Reachable, remembered
+from .captured_tensors import Reachable
 from .solver import Solver
 from .state import FlatState
 
@@ -220,45 +221,32 @@ def check_transform(t: Tensor | Sequence[float], events: bool) -> None:
         )
 
 
-_UNCHANGING: WeakKeyDictionary[Any, dict[tuple, bool]] = WeakKeyDictionary()
-
-
-def reject_batch_statistics(
-    func: Callable[..., Any],
-    reachable: Reachable,
-    gradient: str,
-    evaluate: Callable[[], object],
-) -> None:
+def reject_batch_statistics(reachable: Reachable, gradient: str) -> list[RemovableHandle]:
     """Reject batch normalisation that updates its statistics at every evaluation.
 
-    Args:
-        func: The vector field as the user gave it; it may hold such a module without calling it.
-        evaluate: Evaluates it once; called on the first solve with it if it holds such a module.
+    A function may hold such a module without calling it, such as that of an encoder.
 
-    Raises:
-        ValueError: The function updates the running statistics of a module that it holds.
+    Returns:
+        Hooks of the modules that it holds, which raise a `ValueError` if it calls one of them; to
+        be removed after the solve.
     """
-    parts = {
-        part: name
+    thread = threading.get_ident()
+
+    def hook_of(name: str) -> Callable[[nn.Module, Any], None]:
+        def reject(module: nn.Module, inputs: Any) -> None:
+            if module.training and threading.get_ident() == thread:
+                raise ValueError(
+                    f"{type(module).__name__} {name!r} of the vector field updates its running "
+                    f"statistics at every evaluation, and gradient={gradient!r} evaluates again "
+                    "in the backward pass; use GroupNorm or LayerNorm, call eval() on it, set "
+                    "track_running_stats=False, or use gradient='backprop'"
+                )
+
+        return reject
+
+    return [
+        part.register_forward_pre_hook(hook_of(name))
         for module in reachable.modules
         for name, part in module.named_modules()
         if isinstance(part, _BatchNorm) and part.training and part.track_running_stats
-    }
-    if not parts:
-        return
-    unchanging, key = remembered(_UNCHANGING, func, reachable)
-    key += tuple(map(id, parts))
-    if key in unchanging:
-        return
-    before = {part: {k: v.clone() for k, v in part.named_buffers()} for part in parts}
-    evaluate()
-    for part, buffers in before.items():
-        if any(not torch.equal(v, buffers[k]) for k, v in part.named_buffers()):
-            part.load_state_dict(buffers, strict=False)
-            raise ValueError(
-                f"{type(part).__name__} {parts[part]!r} of the vector field updates its running "
-                f"statistics at every evaluation, and gradient={gradient!r} evaluates again in "
-                "the backward pass; use GroupNorm or LayerNorm, call eval() on it, set "
-                "track_running_stats=False, or use gradient='backprop'"
-            )
-    unchanging[key] = True
+    ]

@@ -186,7 +186,11 @@ class VectorField(Dynamics):
     def check_graph(self, t: Tensor, y: Tensor, args: Sequence[Any], derivative: Tensor) -> None:
         if self.direct_call is not None and torch.is_grad_enabled():
             self._graph_check = self._graph_check or GraphCheck()
-            self._graph_check(self.direct_call, t, y, args, derivative)
+            self._graph_check(self._conformed, t, y, args, derivative)
+
+    def _conformed(self, t: Tensor, y: Tensor, *args: Any) -> Tensor:
+        assert self.direct_call is not None
+        return self.conform(self.direct_call(t, y, *args), y)
 
     def check_late_draws(self) -> None:
         """Check for late random draws at the end of a solve.

@@ -42,14 +42,24 @@ def test_batch_normalisation_before_the_solve(gradient):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
 
 
-def test_batch_normalisation_that_the_field_calls_is_rejected_and_left_as_it_was():
-    model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
-    before = {name: x.clone() for name, x in model.named_buffers()}
-    for _ in range(2):
-        with pytest.raises(ValueError, match="updates its running statistics"):
-            solve(lambda t, y: model(y), torch.randn(4, 3), T, Solver("rk4", num_steps=2))
-    for name, x in model.named_buffers():
+@pytest.mark.parametrize("gradient", WITHOUT_A_RECORD)
+@pytest.mark.parametrize("late", [False, True])
+def test_batch_normalisation_that_the_field_calls_is_rejected_and_left_as_it_was(gradient, late):
+    plain, normalised = nn.Linear(3, 3), nn.Sequential(nn.BatchNorm1d(3), nn.BatchNorm1d(3))
+    models = nn.ModuleList([plain, normalised])
+    before = {name: x.clone() for name, x in models.named_buffers()}
+    solver = Solver("rk4", num_steps=4)
+    y0 = torch.randn(4, 3)
+    for i in (0, 1):  # the same code, which calls another module
+        field = lambda t, y, i=i: models[i if t > 0.5 or not late else 0](y)  # noqa: E731
+        if i == 0:
+            solve(field, y0, T, solver, gradient)
+            continue
+        with pytest.raises(ValueError, match=r"BatchNorm1d '1\.0' .*updates its running"):
+            solve(field, y0, T, solver, gradient)
+    for name, x in models.named_buffers():
         torch.testing.assert_close(x, before[name])
+    assert not any(part._forward_pre_hooks for part in normalised)
 
 
 class Graph(nn.Module):
@@ -125,16 +135,17 @@ class Counted(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("field", "first"),
+    ("field", "counts"),
     [
-        (lambda: Counted(nn.Linear(2, 2)), 4),
-        (lambda: Counted(nn.Linear(2, 2).requires_grad_(False)), 4),
-        (lambda: Counted(nn.utils.spectral_norm(nn.Linear(2, 2))), 4),
-        (lambda: Counted(nn.Linear(2, 2), unused=nn.BatchNorm1d(2)), 5),
+        (lambda: Counted(nn.Linear(2, 2)), [4, 2, 2, 2]),
+        (lambda: Counted(nn.Linear(2, 2).requires_grad_(False)), [4, 2, 2, 2]),
+        (lambda: Counted(nn.Linear(2, 2), unused=nn.BatchNorm1d(2)), [4, 2, 2, 2]),
+        # Its weight is in a graph from the first call on.
+        (lambda: Counted(nn.utils.spectral_norm(nn.Linear(2, 2))), [4, 4, 2, 2]),
     ],
 )
-def test_only_the_first_solve_takes_further_evaluations(field, first):
-    assert field().counts() == [first, 2, 2, 2]
+def test_later_solves_take_no_further_evaluations(field, counts):
+    assert field().counts() == counts
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm.*deprecated")
@@ -190,6 +201,27 @@ def test_a_derivative_that_loses_its_graph_after_the_start():
 
     with pytest.raises(ValueError, match="depends on its state and is in no graph"):
         odeint(late, y0, T, method="rk4", options={"step_size": 0.1})
+
+
+@pytest.mark.parametrize("squeezed", [False, True])
+def test_a_derivative_of_another_shape_that_loses_its_graph(squeezed):
+    y0 = torch.ones(2, 1, requires_grad=True)
+
+    def late(t, y):
+        derivative = torch.ones(2, 1) if t < 0.25 else torch.tensor((-3 * y).tolist())
+        return derivative.squeeze() if squeezed else derivative
+
+    with pytest.raises(ValueError, match="depends on its state and is in no graph"):
+        odeint(late, y0, T, method="euler", options={"step_size": 0.05})
+
+
+@pytest.mark.parametrize("size", [10, 10_000])
+def test_many_relays_near_their_thresholds_may_lack_a_graph(size):
+    y0 = torch.randn(size, requires_grad=True)
+    solver = Solver("rk4", num_steps=50)
+    ys = solve(lambda t, y: torch.where(y > 0, -1.0, 1.0), y0, T, solver, "backprop").ys
+    ys[-1].sum().backward()
+    torch.testing.assert_close(y0.grad, torch.ones(size))
 
 
 def test_relays_at_their_thresholds_may_lack_a_graph():

@@ -49,11 +49,11 @@ def warn_of_dates_in_order(table: TableFile, form: TableFormat, times: pd.Series
     numbers = times.to_numpy(np.float64)
     if not (numbers.min() >= 0 and numbers.max() < 320_000) or (numbers % 1 != 0).any():
         return
-    whole = numbers.astype(np.int64)
-    if len(np.unique(whole)) < FEWEST:
+    distinct, rows = np.unique(numbers.astype(np.int64), return_inverse=True)
+    if len(distinct) < FEWEST:
         return
-    falls = _steps(whole, series) < 0
-    remedy = _remedy(whole, series, falls)
+    falls = _steps(numbers, series) < 0
+    remedy = _remedy(distinct, rows, series, falls)
     if remedy is not None:
         place = int(falls.argmax()) if falls.any() else 0
         log.warning(
@@ -66,20 +66,34 @@ def warn_of_dates_in_order(table: TableFile, form: TableFormat, times: pd.Series
         )
 
 
-def _remedy(whole: np.ndarray, series: np.ndarray, falls: np.ndarray) -> str | None:
+def _remedy(
+    distinct: np.ndarray, rows: np.ndarray, series: np.ndarray, falls: np.ndarray
+) -> str | None:
+    """What to do if the numbers are dates; None if they are not.
+
+    Args:
+        distinct: The distinct numbers.
+        rows: Index among them of the number of each row.
+    """
     found = []
     for form, ordinal in FORMS.items():
-        dates = ordinal(whole)
-        if dates is None or (_steps(dates, series) < 0).any():
+        dates = ordinal(distinct)
+        if dates is None or (_steps(dates[rows], series) < 0).any():
             continue
-        if falls.any() or (form != "%y" and _end_alike(whole)):
+        if falls.any() or (form != "%y" and _end_alike(distinct)):
             found.append(repr(form))
     if found:
+        hours, minutes, seconds = distinct // 10_000, distinct // 100 % 100, distinct % 100
+        if not falls.any() and ((hours < 24) & (minutes < 60) & (seconds < 60)).all():
+            found.append("'%H%M%S' (times of day)")
         return f"if they are, set dataset.time_format={' or '.join(found)}"
-    months, days = np.divmod(whole, 100)
+    months, days = np.divmod(distinct, 100)
     valid = (months >= 1) & (months <= 12) & (days >= 1) & (days <= 31)
-    if falls.any() and valid.all() and (_steps(whole, series)[falls] <= -NEW_YEAR).all():
-        return "if they are months and days, write dates with their year (2024-12-31)"
+    if falls.any() and valid.all() and (_steps(distinct[rows], series)[falls] <= -NEW_YEAR).all():
+        return (
+            "if they are months and days, write dates with their year (2024-12-31); if they are "
+            "times of day, write those after noon as 13:30"
+        )
     return None
 
 

@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 UNITS = re.compile(r"(.*[ _])?units?|(value)?uom|unit_?of_?measure|einheit", re.IGNORECASE)
 VALUES = re.compile(r".*(result|value|valuenum|wert|ergebnis|reading|measure).*", re.IGNORECASE)
 IDS = re.compile(
-    r"(?i:(.*[\W_])?(id|code|key)|(item|param|parameter|variable|var|test|signal|tag)(id|no|nr|num)?"
-    r"|(sensor|channel|probe|replicate|rep|trial|run|electrode|lead)([\W_]?(id|no|nr|num))?)"
+    r"(?i:(.*[\W_])?(id|code|key)|(item|param|parameter|variable)(id|no|nr)?"
+    r"|(sensor|channel|probe|replicate|trial|electrode)([\W_]?(id|no|nr))?)"
     r"|.*[a-z](ID|Id|Code)"
 )
 MAX_ROWS = 20_000
@@ -173,7 +173,11 @@ def scales_differ(values: pd.Series, words: pd.Series) -> bool:
 def are_identifiers(table: TableFile, form: TableFormat, name: str) -> bool:
     """Whether a column has only a few distinct whole numbers, and several in most series."""
     numbers, _ = parse_numbers(table, name, form)
-    if (numbers.dropna() % 1 != 0).any() or not 2 <= numbers.nunique() <= MAX_DISTINCT:
+    if (
+        (numbers.dropna() % 1 != 0).any()
+        or (numbers < 0).any()
+        or not 2 <= numbers.nunique() <= MAX_DISTINCT
+    ):
         return False
     series = text_of(table.rows[form.series_column])
     return bool(numbers.groupby(series).nunique().median() >= 2)

@@ -80,6 +80,8 @@ def formats_of_numbers(numbers: pd.Series) -> tuple[str, ...]:
     distinct = pd.Series(text.str.zfill(8).unique(), dtype=object)
     if len(distinct) < 2 or distinct.str[4:].nunique() == len(distinct):  # a counter, say
         return ()
+    if distinct.str.endswith("000").all():  # or milliseconds
+        return ()
     return tuple(each for each in YEAR_LAST if valid_dates(distinct, each).all())
 
 

@@ -52,10 +52,10 @@ MAGNITUDE = r"(?:\d[\d.,' \u00a0\u202f]*|[.,]\d+)"
 NEGATIVE = rf"{MAGNITUDE} ?[-\u2212]|\( ?[-+]?{MAGNITUDE} ?\)"
 MONEY = r"[$€£¥₹₩]|R\$|kr\.?|Rs\.?|USD|EUR|GBP|CHF|JPY|CAD|AUD|CNY|INR|SEK|NOK|DKK"
 INDIAN_THOUSANDS = r"[+-]?\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?"
-# Exponents of Fortran and of text, hexadecimal digits, underscores, and spreadsheets' quotes.
+# Exponents of Fortran and of text, and spreadsheets' quotes.
 OTHER_NOTATIONS = (
-    r"[+-]?\d[\d.]*[dD][+-]?\d+|[+-]?\d[\d.]* ?[x\u00d7*\u00b7] ?10 ?(?:\^|\*\*)? ?[+-]?\d+"
-    rf"|0x[\da-fA-F]+|\d{{1,3}}(?:_\d{{3}})+|'{NUMBER}|=\"{NUMBER}\""
+    r"[+-]?\d*\.\d*[dD][+-]?\d+|[+-]?\d[\d.]* ?[x\u00d7*\u00b7] ?10 ?(?:\^|\*\*) ?[+-]?\d+"
+    rf"|'{NUMBER}|=\"{NUMBER}\""
 )
 # Words of instruments for values that they cannot measure.
 BEYOND = r"(?:low|high|lo|hi|ovld|over(?:load|range)?|under(?:range)?|saturated|clipped)"
@@ -292,27 +292,28 @@ def setting_of_list(setting: str, items: Sequence[str]) -> str:
     "'dataset.missing=[n.d.,not done]'"
     """
     shown = [
-        item if re.fullmatch(r"[\w./%+ -]+", item) else "'" + item.replace("'", r"\'") + "'"
+        item
+        if re.fullmatch(r"[A-Za-z0-9_./%+ -]+", item)
+        else "'" + item.replace("'", r"\'") + "'"
         for item in items
     ]
     return shlex.quote(f"dataset.{setting}=[{','.join(shown)}]")
 
 
 def reject_line_of_units(table: TableFile, form: TableFormat) -> None:
-    """Raise if the first row has words where the second one has its time and other numbers."""
-    if len(table.rows) < 2 or form.time_column not in table.rows:
+    """Raise if the first row of a file has words where the second one has its time and numbers."""
+    names = [str(name) for name in table.rows.columns]
+    if table.lines is None or len(table.rows) < 2 or names.count(form.time_column) != 1:
         return
-    first, second = (
-        [text_of(table.rows[name].iloc[place : place + 1]).iloc[0] for name in table.names]
-        for place in (0, 1)
-    )
+    first, second = ([str(cell) for cell in table.rows.iloc[row]] for row in (0, 1))
+    if any(re.fullmatch(NUMBER, cell) and cell != "1" for cell in first):  # 1: no dimension
+        return
     words = [
-        bool(one) and not re.search(r"\d", one) and bool(re.search(r"\d", other))
+        not re.search(r"\d", one) and re.search(r"\d", other) is not None
         for one, other in zip(first, second, strict=True)
     ]
-    time = table.names.index(form.time_column)
-    no_time = not re.search(r"\d", first[time]) and bool(re.search(r"\d", second[time]))
-    if no_time and any(words):
+    time = names.index(form.time_column)
+    if first[time] and words[time] and sum(map(bool, first)) > 2:
         raise DataError(
             f"{table.at(0)} seems to be a line of units ({', '.join(first)}); remove it"
         )

@@ -243,12 +243,12 @@ def is_index(name: str) -> bool:
 
 
 def numbers_rows(table: TableFile, name: str, form: TableFormat) -> bool:
-    """Whether a column has no name, or whole numbers that differ or count within each series."""
+    """Whether a column has no name, or whole numbers that differ or rise within each series."""
     if name == "" or name.lower().startswith("unnamed: "):
         return True
     numbers, _ = parse_numbers(table, name, form)
     steps = numbers.groupby(text_of(table.rows[form.series_column])).diff().dropna()
-    return bool((numbers % 1 == 0).all()) and (numbers.is_unique or bool((steps == 1).all()))
+    return bool((numbers % 1 == 0).all()) and (numbers.is_unique or bool((steps > 0).all()))
 
 
 def is_text(table: TableFile, name: str, form: TableFormat) -> bool:

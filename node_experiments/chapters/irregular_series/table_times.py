@@ -32,9 +32,12 @@ LARGEST_WHOLE = 2.0**53
 LARGEST = 1e300  # bound on times that are numbers, so that their differences are finite
 SHORT = r"-?\d+:[0-5]\d"  # clock times without and with seconds
 FULL = r"-?\d+:[0-5]\d:[0-5]\d(?:[.,]\d+)?"
-HOUR_AND_MINUTE = r".*\d[T ]\d\d ?[+-]\d\d(?::?\d\d)?"  # or an hour and an offset: 14-10
+HOUR_AND_MINUTE = r".*\d[T ]\d\d ?-\d\d(?:\d\d)?"  # or an hour and an offset: 14-10
 MIDNIGHT = r"[T ]24:?00(?::?00(?:[.]0*)?)?(?=$| ?Z$| ?[+-])"  # the end of a day, of ISO 8601
 SET_BACK = 3600 * 10**9  # nanoseconds by which clocks are set back in autumn
+LEAST_FALL = SET_BACK // 60  # smaller ones are of a logger
+SUNDAY = 6
+MONTHS = (3, 4, 10, 11)  # of the end of summer time, in either hemisphere
 
 
 def kind_of_times(table: TableFile, form: TableFormat) -> str:
@@ -133,15 +136,16 @@ def reject_lost_digits(table: TableFile, form: TableFormat, times: pd.Series) ->
     large = (times.abs() > LARGEST_WHOLE).to_numpy()
     if not large.any():
         return
-    cells = text_of(table.rows[form.time_column])
-    for row in np.flatnonzero(large):
-        cell = cells.iloc[row]
-        if not cell.lstrip("+-").isdigit() or int(cell) == int(times.iloc[row]):
-            continue
+    exact = pd.to_numeric(text_of(table.rows[form.time_column])[large], errors="coerce")
+    if exact.dtype.kind not in "iu":
+        return
+    lost = exact.to_numpy() != times[large].to_numpy().astype(exact.dtype)
+    if lost.any():
+        row = int(np.flatnonzero(large)[lost.argmax()])
         raise DataError(
-            f"{table.at(row)}: the time {cell} is above 2^53, where not every whole number can be "
-            "told from the next; count from some start, or write dates (with pandas, "
-            "to_datetime(..., unit='ns'))"
+            f"{table.at(row)}: the time {exact.iloc[int(lost.argmax())]} is above 2^53, where not "
+            "every whole number can be told from the next; count from some start, or write dates "
+            "(with pandas, to_datetime(..., unit='ns'))"
         )
 
 
@@ -218,13 +222,18 @@ def warn_of_midnight(table: TableFile, series: pd.Series, times: pd.Series) -> N
 
 
 def warn_of_clock_change(table: TableFile, series: pd.Series, times: pd.Series) -> None:
-    """Warn if dates without a zone are sorted but for a fall by an hour at most, as in autumn."""
+    """Warn if dates without a zone fall in a night in which clocks may be set back.
+
+    Only if they rise otherwise: rows may come in any order.
+    """
     steps = times.groupby(series, sort=False).diff()
     falls = steps < 0
-    once = falls.groupby(series, sort=False).sum()
-    small = falls & (steps >= -SET_BACK) & (series.map(once) == 1)
-    if small.any() and (falls.sum() == small.sum()):
-        row = int(small.to_numpy().argmax())
+    if not falls.any() or (steps[falls] < -SET_BACK).any() or (steps[falls] > -LEAST_FALL).any():
+        return
+    dates = pd.to_datetime(times[falls])
+    at_night = (dates.dt.day_of_week == SUNDAY) & (dates.dt.hour <= 3)
+    if (at_night & dates.dt.month.isin(MONTHS)).all():
+        row = int(falls.to_numpy().argmax())
         log.warning(
             "%s: the time falls by at most an hour within series %r, and rows are sorted by time; "
             "if clocks were set back here, write dates with their offset (2024-10-27 02:10+01:00)",

@@ -10,6 +10,7 @@ import pandas as pd
 from pandas.tseries.api import guess_datetime_format
 
 __all__ = [
+    "BESIDE_DATES",
     "CLOCK",
     "DURATION",
     "OF_DAY",
@@ -26,8 +27,11 @@ __all__ = [
 
 CLOCK = r"-?\d+:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?"
 DURATION = r"-?\d+ days?(?:,? .*)?"  # as pandas and, with a comma, Python write one
-# An hour alone before an offset (14-10) is more likely an hour and a minute.
-ZONE = r".*(?:\d ?Z|\d ?(?:UTC|GMT)|\d[T ]\d\d:?\d\d[\d:.,]* ?[+-]\d\d(?::?\d\d)?)"
+# An hour alone before a minus (14-10) is more likely an hour and a minute than one with an offset.
+ZONE = (
+    r".*(?:\d ?Z|\d ?(?:UTC|GMT)|\d[T ]\d\d:?\d\d[\d:.,]* ?[+-]\d\d(?::?\d\d)?"
+    r"|\d[T ]\d\d ?(?:\+\d\d(?::?\d\d)?|-\d\d:\d\d))"
+)
 YEARS = (1678, 2261)  # first and last whole year in the range of 64-bit nanoseconds
 PERIOD = re.compile(r"\d{4}[ -]?[QWM]\d\d?(?:-\d)?|[QWM]\d\d?[ -/]\d{4}", re.IGNORECASE)
 OF_DAY = {
@@ -37,10 +41,9 @@ OF_DAY = {
     r"\d+:\d\d:\d\d ?[AaPp][Mm]": "%I:%M:%S %p",
     r"\d\d?\.\d\d": "%H.%M",
     r"\d\d?\.\d\d\.\d\d": "%H.%M.%S",
-    r"\d\d?-\d\d": "%H-%M",
-    r"\d\d?-\d\d-\d\d": "%H-%M-%S",
-    r"\d\d?:\d\d[.,]\d+": "%M:%S.%f",
 }
+# Those that are times of day only beside a date.
+BESIDE_DATES = OF_DAY | {r"\d\d?-\d\d": "%H-%M", r"\d\d?-\d\d-\d\d": "%H-%M-%S"}
 # Formats that pandas does not guess.
 NAMED_MONTHS = (
     "%b %Y", "%B %Y", "%b-%Y", "%b-%y", "%b %y", "%d-%b-%y", "%d %b %y", "%d%b%Y",
@@ -69,7 +72,7 @@ def has_no_date(time_format: str) -> bool:
     >>> has_no_date("%I:%M %p"), has_no_date("%d.%m. %H:%M")
     (True, False)
     """
-    return not set(_directives(time_format)) & set("YyGCcxDFsmbBdejUVWuwaA")
+    return not set(_directives(time_format)) & set("YyGCcxDFsmbBdejUVWuwaAz")
 
 
 def has_no_year(time_format: str) -> bool:
@@ -82,7 +85,7 @@ def has_no_year(time_format: str) -> bool:
 
 
 def to_fixed_width(cells: pd.Series, time_format: str) -> pd.Series:
-    """Restore the leading zeros of dates that are written as digits alone.
+    """Restore the leading zeros of dates that are written as digits alone, the year not first.
 
     Otherwise, 1042024 with `%d%m%Y` would be read as 10 April.
 
@@ -90,6 +93,8 @@ def to_fixed_width(cells: pd.Series, time_format: str) -> pd.Series:
     ['01042024', '31032024']
     """
     letters = _directives(time_format)
+    if time_format.startswith("%Y"):  # a year loses no zero, and 202411 may be written as 20241
+        return cells
     if "".join(f"%{letter}" for letter in letters) != time_format or not set(letters) <= set(
         WIDTHS
     ):

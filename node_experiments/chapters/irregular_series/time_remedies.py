@@ -7,7 +7,7 @@ import re
 import pandas as pd
 
 from .table_cells import NUMBER, THOUSANDS
-from .time_forms import CLOCK, OF_DAY, PERIOD, YEARS, ZONE, named_month
+from .time_forms import BESIDE_DATES, CLOCK, OF_DAY, PERIOD, YEARS, ZONE, named_month
 
 __all__ = ["KINDS", "WANTED", "remedy", "year_seems_first"]
 
@@ -23,14 +23,17 @@ WANTED = {
     "zoned": "dates with a zone: write them so (2024-03-31 14:05+01:00)",
     "clock": "times of day: write them so (14:05)",
 }
-NAMED_ZONE = re.compile(r".*\d ?(?!AM|PM)(?:[A-Z]{2,5}|[A-Z][a-z]+/[A-Z][A-Za-z_]+)")
+NAMED_ZONE = re.compile(
+    r".*\d:\d\d(?:[.,]\d+)? ?(?!AM|PM)(?:[A-Z]{2,5}|[A-Z][a-z]+/[A-Z][A-Za-z_]+)"
+)
 DURATION_WITH_UNITS = re.compile(
     r"P(?:\d+[YMWD])*(?:T[\dHMS.]+)?|(?:\d+(?:[.,]\d+)? ?(?:h|m|s|d|ms|min|sec|std|tage?"
     r"|(?:hour|hr|minute|second|day|week)s?)\.? ?)+",
     re.IGNORECASE,
 )
 CLOCK_AND_ZONE = re.compile(r"\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?Z| ?[+-]\d\d:?\d\d)?")
-ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ]+(.*))?")
+ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:([T ])(.*))?")
+MINUTES = re.compile(r"[0-5]?\d:[0-5]\d\.\d+")
 THREE_NUMBERS = re.compile(r"\d{1,2}([./-])\d{1,2}\1(\d{4}|\d\d)(?:[ T]+(.*))?")
 THREE = r"^(\d{1,2})[./-](\d{1,2})[./-](\d{4}|\d\d)"
 TWO_DIGITS = r"^(\d\d)[./-](\d\d)[./-](\d\d)(?!\d)"
@@ -60,6 +63,8 @@ def remedy(cell: str, kind: str, cells: pd.Series, of_all: bool, is_frame: bool 
 def _remedy(cell: str, kind: str, cells: pd.Series, of_all: bool) -> str:
     if (found := ISO.fullmatch(cell)) is not None and (words := _remedy_of_iso(*found.groups())):
         return words
+    if MINUTES.fullmatch(cell):
+        return "set dataset.time_format='%M:%S.%f'"
     if NAMED_ZONE.fullmatch(cell):
         return (
             "write the offset from UTC in place of the name of the zone (2024-03-31 14:05+01:00), "
@@ -69,7 +74,7 @@ def _remedy(cell: str, kind: str, cells: pd.Series, of_all: bool) -> str:
         return "write durations as numbers in one unit (90), or as hours and minutes (1:30)"
     if kind == "number" and re.fullmatch(THOUSANDS, cell):
         separator = re.sub(r"[\d+-]", "", cell)[:1]
-        return f'if it has a separator of thousands, set "dataset.thousands={separator!r}"'
+        return f"if it has a separator of thousands, set dataset.thousands={separator!r}"
     if (found := THREE_NUMBERS.fullmatch(cell)) is not None:
         return remedy_of_numbers(cells, *found.groups())
     # May is both an abbreviated and a full name, so the format is guessed from another month.
@@ -107,15 +112,15 @@ def _remedy(cell: str, kind: str, cells: pd.Series, of_all: bool) -> str:
     )
 
 
-def _remedy_of_iso(year: str, month: str, day: str, of_day: str | None) -> str:
+def _remedy_of_iso(year: str, month: str, day: str, sign: str, of_day: str | None) -> str:
     """Advice on a date that begins with its year; empty if it has a zone or another year."""
     if not YEARS[0] <= int(year) <= YEARS[1]:
         return ""
     if int(month) > 12 >= int(day):
         return "set dataset.time_format='%Y-%d-%m' (or the like), if the day is before the month"
-    for pattern, form in OF_DAY.items():
+    for pattern, form in BESIDE_DATES.items():
         if form not in ("%H:%M", "%H:%M:%S") and re.fullmatch(pattern, of_day or ""):
-            return f"set dataset.time_format='%Y-%m-%d {form}'"
+            return f"set dataset.time_format='%Y-%m-%d{sign}{form}'"
     in_form = CLOCK_AND_ZONE.fullmatch(of_day or "00:00") is not None
     cell = f"{year}-{month}-{day}T{of_day or '00:00'}"
     if in_form and pd.isna(pd.to_datetime(cell, format="ISO8601", errors="coerce")):
@@ -144,10 +149,10 @@ def remedy_of_numbers(cells: pd.Series, sign: str, last: str, of_day: str | None
         return f"set dataset.time_format={written('%y', '%m', '%d')}"
     no_month = ((numbers.iloc[:, :2] > 12) | (numbers.iloc[:, :2] == 0)).any().tolist()
     limits = (numbers < [24, 60, 60]).all().all()
-    if limits and all(no_month) and sign in ".-" and len(last) == 2 and of_day is None:
-        return f"set dataset.time_format={sign.join(('%H', '%M', '%S'))!r}"
+    if limits and all(no_month) and sign == "." and len(last) == 2 and of_day is None:
+        return "set dataset.time_format='%H.%M.%S'"
     if limits and sign == "." and len(last) == 2 and of_day is None:
-        after_days = [f"{sign.join(('%H', '%M', '%S'))!r} (time of day)"]
+        after_days = ["'%H.%M.%S' (time of day)"]
     else:
         after_days = []
     if all(no_month):

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shlex
 
 import numpy as np
 import pandas as pd
@@ -43,8 +44,6 @@ def with_cells(tmp_path, caplog, cells, name="price", **settings):
         ("36.5±0.1", "holds two numbers"),
         ("1.5D-03", "a number in another notation"),
         ("1.5x10^3", "a number in another notation"),
-        ("1_000", "a number in another notation"),
-        ("0x1A", "a number in another notation"),
         ("'12.5", "a number in another notation"),
         ('"=""12.5"""', "a number in another notation"),
     ],
@@ -55,7 +54,9 @@ def test_a_column_of_numbers_in_another_notation_is_not_dropped(tmp_path, caplog
 
 
 @pytest.mark.parametrize("cells", [["walk", "run", "rest"], ["A1", "B12", "C3"], ["ICU 3"] * 3,
-                                   ["Low", "High", "Low"]])  # fmt: skip
+                                   ["Low", "High", "Low"], ["12_001", "12_002", "12_003"],
+                                   ["0x1A", "0x1F", "0x2B"], ["3D2", "1D4", "2D1"],
+                                   ["4x100", "5x100", "4x100"]])  # fmt: skip
 def test_words_and_codes_are_not_taken_for_numbers(tmp_path, caplog, cells):
     columns, _, _ = with_cells(tmp_path, caplog, cells)
     assert columns.features == ("hr",)
@@ -87,11 +88,75 @@ def test_words_for_missing_values_are_added_to_those_that_are_set(tmp_path, capl
     [
         (["31", "35", "31"], ("hr", "index")),  # an index of air quality, say
         (["0", "1", "2"], ("hr",)),  # the rows of each series
+        (["0", "3", "4"], ("hr",)),  # those that a filter has left
     ],
 )
 def test_a_column_named_index(tmp_path, caplog, cells, features):
     columns, _, _ = with_cells(tmp_path, caplog, cells, name="index")
     assert columns.features == features
+
+
+@pytest.mark.parametrize(
+    ("head", "columns"),
+    [("series,time,hr,hr", {}), ("series,time,time,hr", {})],
+)
+def test_names_that_occur_twice(tmp_path, caplog, head, columns):
+    with pytest.raises(DataError, match=r"occurs more than once; .*give each its own name"):
+        read(tmp_path, caplog, head, ["a,0,1,2", "a,1,1,2"])
+
+
+def test_columns_that_are_not_read_may_have_one_name(tmp_path, caplog):
+    rows = [f"p{n},{k},{n + k},x,y" for n in range(4) for k in range(3)]
+    head = "series,time,hr,remark,remark"
+    columns, _, _ = read(tmp_path, caplog, head, rows, value_columns=["hr"])
+    assert columns.features == ("hr",)
+
+
+def test_a_parquet_file_with_a_large_number_in_its_first_row(tmp_path, caplog):
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame({"series": list("aaabbb"), "time": [0.0, 1, 2] * 2, "hr": range(6)})
+    frame["hr"] = frame["hr"].astype(float)
+    frame.loc[0, "hr"] = 1e20
+    frame.to_parquet(tmp_path / "t.parquet")
+    config = CSVConfig(path=str(tmp_path / "t.parquet"))
+    _, _, seen = read_training_table(read_user_table(config), config)
+    assert seen.values[0, 0] == 1e20
+
+
+@pytest.mark.parametrize("first", ["a,Predose,0.1", "a,baseline,70", "a,,70"])
+def test_a_first_row_with_a_number_is_no_line_of_units(tmp_path, caplog, first):
+    with pytest.raises(DataError, match="line 2: 'time' is") as error:
+        read(tmp_path, caplog, "series,time,hr", [first, "a,0.5,2.3", "b,1,2", "b,2,2"])
+    assert "units" not in str(error.value)
+
+
+def test_blanks_between_decimal_commas(tmp_path):
+    (tmp_path / "t.csv").write_text("series time hr\np0 0,5 70,1\np0 1,5 71,2\n")
+    with pytest.raises(DataError, match=r"set .dataset\.delimiter=' '"):
+        read_user_table(CSVConfig(path=str(tmp_path / "t.csv")))
+
+
+def test_a_word_of_other_letters_for_missing_values(tmp_path, caplog):
+    with pytest.raises(DataError, match=r"dataset\.missing=\[.*ungültig") as error:
+        with_cells(tmp_path, caplog, ["3", "ungültig", "4"])
+    shown = str(error.value).partition("set ")[2].partition("; if")[0]
+    (word,) = shlex.split(shown)
+    assert word == "dataset.missing=['ungültig']"
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("lead", (3, 4, 6)),
+        ("signal", (-70, -60, -55)),
+        ("test", (0, 1, 1)),
+        ("sensor", (-1, 0, 1)),
+    ],
+)
+def test_features_of_whole_numbers_are_not_taken_for_names(tmp_path, caplog, name, values):
+    rows = [f"p{n},{k},{values[k * k % 3]},{k * k % 7}" for n in range(12) for k in range(15)]
+    _, _, said = read(tmp_path, caplog, f"series,time,{name},hr", rows)
+    assert not [line for line in said if "seem to be names" in line]
 
 
 def test_a_first_row_of_words_is_no_line_of_units(tmp_path, caplog):
@@ -143,7 +208,7 @@ def test_recordings_within_a_series_are_said(tmp_path, caplog):
     _, _, said = read(tmp_path, caplog, "series,trial,time,x,y", rows)
     assert "if 'trial' tells several series apart, join it with 'series'" in said[0]
     rows = [f"p{n},{k},{k % 3 + 1},{k * k % 7}" for n in range(12) for k in range(15)]
-    for name in ("sensor", "channel", "itemid", "replicate_no"):
+    for name in ("sensor", "channel", "itemid", "replicate_no", "probe id"):
         _, _, said = read(tmp_path, caplog, f"series,time,{name},hr", rows)
         assert f"numbers of {name!r} seem to be names, which change within series" in said[0]
 

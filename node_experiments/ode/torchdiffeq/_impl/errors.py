@@ -51,6 +51,8 @@ class DropInSolveError(SolveError, AssertionError):
 def failed_assertion(solution: Solution) -> DropInSolveError:
     """The error of a solve that did not reach its end, with the words that programs look for."""
     words = TORCHDIFFEQ_WORDS.get(solution.status)
-    message = f"{words}: {solution.message}" if words else solution.message
+    message = solution.message
+    if words and not message.startswith(words):  # as that of a solve in the vector field does
+        message = f"{words}: {message}"
     solution.message = in_words_of_drop_in(message)
     return DropInSolveError(solution)
