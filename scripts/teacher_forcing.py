@@ -49,7 +49,7 @@ def over_seeds(runs: list[Record]) -> ReportTable:
             cells = [Estimate.of(each).cell(".3f", ".3f", 1) for each in pair]
             rows.append([f"{of_dataset}, {label}", *cells])
             compared = describe_comparison(pair[1], pair[0], "on true values alone")
-            notes.append(f"{of_dataset}, {label}: on both {compared}.")
+            notes.append(f"{of_dataset}, {label}: training on both is {compared}.")
     return ReportTable.of(
         "Training on true values or on forecasts",
         ["", "on true values alone", "on both"],

@@ -41,6 +41,7 @@ ELSEWHERE = ("predict.", "places.", "trainer.loggers")
 DEFAULTS = {f"trainer.{entry.name}": entry.default for entry in fields(TrainerConfig)}
 ADDED_SETTINGS = {
     "dataset.class_weights": "none",
+    "dataset.time_scale": "auto",
     "model.augment": 0,
     "model.horizon_epochs": 0,
     "model.kl_weight": 1.0,
@@ -80,6 +81,8 @@ def is_absent(column: str, value: Any) -> bool:
 def settings(run: Record) -> dict[str, Any]:
     """The settings that determine what a run computes, except those of repetitions, by name.
 
+    A setting that is null counts as one that a run does not have, since the run may be older.
+
     >>> old, new = {"config.trainer.epochs": 3}, {"config.trainer.epochs": 3, "seed": 1}
     >>> settings(old) == settings(new | {"config.trainer.accumulate": 1})
     True
@@ -93,10 +96,11 @@ def settings(run: Record) -> dict[str, Any]:
         for name, value in {**DEFAULTS, **ADDED_SETTINGS, **ADDED_GROUP}.items()
         if name.partition(".")[0] in groups
     }
+    named = {name: value for name, value in own.items() if value is not None}
     return {
         name: value
-        for name, value in {**known, **own}.items()
-        if name not in REPETITION and not name.startswith(ELSEWHERE)
+        for name, value in {**known, **named}.items()
+        if value is not None and name not in REPETITION and not name.startswith(ELSEWHERE)
     }
 
 
