@@ -152,14 +152,14 @@ def delimiter_of(text: str, path: Path, single: bool) -> str:
             below_title.append(candidate)
     if not widths and single and not damaged:
         return DELIMITERS[0]
-    if not widths and below_title and _cut_by_blanks(text, path) is None:
-        raise DataError(
-            f"{path}: the first line seems to be a title; remove what is above the line that "
-            "names the columns"
-        )
     if not widths:
         line = text.strip().partition("\n")[0]
         blanks = _cut_by_blanks(text, path)
+        if damaged and below_title and blanks is None:
+            raise DataError(
+                f"{path}: the first line seems to be a title; remove what is above the line that "
+                "names the columns"
+            )
         if damaged and blanks is None:
             raise damaged[max(damaged, key=line.count)]
         remedy = (
