@@ -125,6 +125,54 @@ GRADIENTS = (
         ("ode/test_unread.py::test_a_field_that_keeps_what_it_computed_is_rejected",),
     ),
     Mutation(
+        "a retained gradient keeps what single evaluations add",
+        "ode/gradients/backward_pass.py",
+        "for p in parameters if p.retains_grad and not p.is_leaf]",
+        "for p in parameters if False]",
+        (
+            "ode/test_models_around_fields.py::test_retained_gradient_of_a_computed_tensor_among_the_parameters",
+        ),
+    ),
+    Mutation(
+        "only the first derivative without a graph is checked",
+        "ode/lost_graphs.py",
+        "self._next *= 2",
+        "self._next = 0",
+        (
+            "ode/test_models_around_fields.py::test_a_derivative_that_loses_its_graph_after_the_start",
+        ),
+    ),
+    Mutation(
+        "batch normalisation may update its statistics in the field",
+        "ode/validation.py",
+        "if module.training and threading.get_ident() == thread:",
+        "if False:",
+        (
+            "ode/test_models_around_fields.py::"
+            "test_batch_normalisation_that_the_field_calls_is_rejected_and_left_as_it_was",
+        ),
+    ),
+    Mutation(
+        "a format of times of day is one of dates",
+        "chapters/irregular_series/table_times.py",
+        "if has_no_date(form.time_format):",
+        "if False:",
+        (
+            "chapters/irregular_series/test_time_columns.py::"
+            "test_a_format_without_a_date_is_of_times_of_day",
+        ),
+    ),
+    Mutation(
+        "leading zeros of digits that are dates stay lost",
+        "chapters/irregular_series/table_times.py",
+        "text = to_fixed_width(text, time_format)",
+        "text = text",
+        (
+            "chapters/irregular_series/test_time_columns.py::"
+            "test_dates_of_eight_digits_in_other_orders",
+        ),
+    ),
+    Mutation(
         "no tensor that changed is read",
         "ode/changed_field.py",
         "if not storages_of(x).isdisjoint(read.found):",
