@@ -32,6 +32,7 @@ LARGEST_WHOLE = 2.0**53
 LARGEST = 1e300  # bound on times that are numbers, so that their differences are finite
 SHORT = r"-?\d+:[0-5]\d"  # clock times without and with seconds
 FULL = r"-?\d+:[0-5]\d:[0-5]\d(?:[.,]\d+)?"
+PLAIN = r"\d{4}-\d\d-\d\d(?:[T ](?:[01]\d|2[0-3]):\d\d(?::\d\d(?:\.\d+)?)?)?"
 HOUR_AND_MINUTE = r".*\d[T ]\d\d ?-\d\d(?:\d\d)?"  # or an hour and an offset: 14-10
 MIDNIGHT = r"[T ]24:?00(?::?00(?:[.]0*)?)?(?=$| ?Z$| ?[+-])"  # the end of a day, of ISO 8601
 SET_BACK = 3600 * 10**9  # nanoseconds by which clocks are set back in autumn
@@ -177,19 +178,26 @@ def dates_of(cells: pd.Series, form: TableFormat, kind: str) -> pd.Series:
         has_zone = pd.Series("%z" in form.time_format, cells.index)
         dates = formatted_dates(text_of(cells), form.time_format)
     else:
-        text = text_of(cells)
-        text = text.mask(text.str.fullmatch(NUMBER))  # 1800 is a number, not a year
-        text = text.str.replace(r"(\d),(\d)", r"\1.\2", regex=True)
-        has_zone = text.str.fullmatch(ZONE, na=False).astype(bool)
-        text = text.mask(text.str.fullmatch(HOUR_AND_MINUTE, na=False).astype(bool))
-        text = text.str.replace(r" ?(?:UTC|GMT)$", "Z", regex=True)
-        ends_day = text.str.contains(MIDNIGHT, na=False).astype(bool)
-        text = text.str.replace(MIDNIGHT, " 00:00", regex=True)
-        dates = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
-        dates += pd.to_timedelta(ends_day.astype(int), unit="D")
+        dates, has_zone = iso_dates(text_of(cells))
     dates = dates.where(has_zone == (kind == "zoned"))
     dates = dates.dt.tz_localize(None)
     return dates.where(dates.dt.year.between(*YEARS)).astype("datetime64[ns]")
+
+
+def iso_dates(text: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Dates of ISO 8601, also with UTC, GMT or a decimal comma, and whether each has a zone."""
+    if text.str.fullmatch(PLAIN).all():  # as in most tables: nothing else to look for
+        dates = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
+        return dates, pd.Series(False, text.index)
+    text = text.mask(text.str.fullmatch(NUMBER))  # 1800 is a number, not a year
+    text = text.str.replace(r"(\d),(\d)", r"\1.\2", regex=True)
+    has_zone = text.str.fullmatch(ZONE, na=False).astype(bool)
+    text = text.mask(text.str.fullmatch(HOUR_AND_MINUTE, na=False).astype(bool))
+    text = text.str.replace(r" ?(?:UTC|GMT)$", "Z", regex=True)
+    ends_day = text.str.contains(MIDNIGHT, na=False).astype(bool)
+    text = text.str.replace(MIDNIGHT, " 00:00", regex=True)
+    dates = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
+    return dates + pd.to_timedelta(ends_day.astype(int), unit="D"), has_zone
 
 
 def formatted_dates(text: pd.Series, time_format: str) -> pd.Series:
