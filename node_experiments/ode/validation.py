@@ -60,10 +60,10 @@ def check_arguments(solver: object, args: object, parameters: object) -> None:
 
 
 def check_parameters(parameters: Sequence[object]) -> None:
-    """Reject parameters that are not tensors, or that are computed tensors with hooks.
+    """Reject what is no tensor, and computed tensors with hooks or beside their sources.
 
     Raises:
-        ValueError: With the type that was found, or about the hook.
+        ValueError: With the type that was found, or about the hook or the source.
     """
     for each in parameters:
         if not isinstance(each, Tensor):
@@ -74,6 +74,35 @@ def check_parameters(parameters: Sequence[object]) -> None:
                 "would see the gradient of each evaluation; register the hook on the tensor that "
                 "it was computed from, or pass the tensor in args=(...)"
             )
+    tensors = [p for p in parameters if isinstance(p, Tensor)]
+    computed = [p for p in tensors if p.grad_fn is not None]
+    if not computed:
+        return
+    leaves, outputs = sources(computed)
+    if any(id(p) in leaves or (p.grad_fn, p.output_nr) in outputs for p in tensors):
+        raise ValueError(
+            "parameters holds a tensor that was computed from another one of them, whose gradient "
+            "would count twice; leave out the one that it was computed from if the vector field "
+            "does not read it, or pass the tensor in args=(...)"
+        )
+
+
+def sources(computed: Sequence[Tensor]) -> tuple[set[int], set[tuple[Any, int]]]:
+    """What tensors were computed from: ids of leaves, and outputs of operations."""
+    leaves: set[int] = set()
+    outputs: set[tuple[Any, int]] = set()
+    nodes: list[Any] = [p.grad_fn for p in computed]
+    seen = set(nodes)
+    while nodes:
+        for node, number in nodes.pop().next_functions:
+            if node is None:
+                continue
+            outputs.add((node, number))
+            leaves.add(id(getattr(node, "variable", None)))
+            if node not in seen:
+                seen.add(node)
+                nodes.append(node)
+    return leaves, outputs
 
 
 def described(value: object) -> str:

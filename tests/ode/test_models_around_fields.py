@@ -106,6 +106,29 @@ def test_retained_gradient_of_a_computed_tensor_among_the_parameters(gradient):
         torch.testing.assert_close(leaf.grad, times * expected, rtol=1e-5, atol=1e-8)
 
 
+def test_a_parameter_beside_the_tensor_that_it_was_computed_from():
+    leaf = torch.eye(3, requires_grad=True)
+    first = leaf.tanh()
+    second = first.exp()
+    halves = torch.ones(6, 3, requires_grad=True).sin().split(3)
+    field = lambda t, y: torch.tanh(y @ second)  # noqa: E731
+    for given in ([leaf, first], [second, leaf], [first, second], [*halves, second, first]):
+        with pytest.raises(ValueError, match="computed from another one of them, whose gradient"):
+            solve(field, torch.ones(1, 3), T, gradient="adjoint", parameters=given)
+        with pytest.raises(
+            ValueError, match=r"adjoint_params holds .*make it a part of the state"
+        ):
+            odeint_adjoint(field, torch.ones(1, 3), T, adjoint_params=tuple(given))
+    part = halves[0].cos()
+    for given in (
+        [second],
+        [*halves, second],
+        [torch.ones(3, 3), second],
+        [halves[1], part, second],
+    ):
+        solve(field, torch.ones(1, 3), T, gradient="adjoint", parameters=given)
+
+
 def solved(weight, gradient):
     y0, solver = torch.ones(1, 3, dtype=torch.double), Solver("dopri5", rtol=1e-8, atol=1e-8)
     field = lambda t, y: torch.tanh(y @ weight)  # noqa: E731
