@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType, ModuleType
-from typing import Any, TypeVar
+from typing import Any
 from weakref import ProxyTypes, WeakKeyDictionary, ref
 
 import torch
@@ -33,7 +33,6 @@ __all__ = [
     "find_parameters",
     "reachable_from",
     "reject_unknown",
-    "remembered",
 ]
 
 
@@ -133,7 +132,7 @@ def find_parameters(
             "the vector field is a replica that torch.nn.DataParallel made, whose parameters are "
             "copies; use DistributedDataParallel, or gradient='backprop'"
         )
-    verified, mode = remembered(_VERIFIED, func, reachable)
+    verified, mode = _verified(func, reachable)
     # A verified function may have been given another tensor since. A computed tensor must be
     # rejected if it is read; and if nothing needs a gradient, no backward pass would notice it.
     computed = [x for x in tensors if x.requires_grad and not x.is_leaf]
@@ -186,15 +185,13 @@ def _own_saved_tensors() -> AbstractContextManager[object]:
     return torch.autograd.graph.saved_tensors_hooks(Tensor.detach, lambda x: x)
 
 
-MAX_REMEMBERED = 1000  # entries per function, each with other modules
+MAX_VERIFIED = 1000  # entries per function, each with other modules
 _VERIFIED: WeakKeyDictionary[Any, dict[tuple, UnobservedTensors]] = WeakKeyDictionary()
 
-T = TypeVar("T")
 
-
-def remembered(
-    memory: WeakKeyDictionary[Any, dict[tuple, T]], func: Callable[..., Any], reachable: Reachable
-) -> tuple[dict[tuple, T], tuple]:
+def _verified(
+    func: Callable[..., Any], reachable: Reachable
+) -> tuple[dict[tuple, UnobservedTensors], tuple]:
     """What was found out about a function, by the objects that it holds, and its present key.
 
     A function that is recreated for every solve has the same code object; it counts as the same
@@ -204,10 +201,10 @@ def remembered(
     of_modules = ((ref(module), module.training) for module in reachable.modules)
     key = (getattr(func, "__name__", ""), *map(id, reachable.codes), *of_modules)
     try:
-        entries = memory.setdefault(owner, {})
+        entries = _VERIFIED.setdefault(owner, {})
     except TypeError:  # it cannot be weakly referenced
         return {}, key
-    if len(entries) == MAX_REMEMBERED:
+    if len(entries) == MAX_VERIFIED:
         entries.clear()
     return entries, key
 

@@ -86,6 +86,8 @@ def settings(run: Record) -> dict[str, Any]:
     >>> old, new = {"config.trainer.epochs": 3}, {"config.trainer.epochs": 3, "seed": 1}
     >>> settings(old) == settings(new | {"config.trainer.accumulate": 1})
     True
+    >>> settings(old) == settings(new | {"config.trainer.accumulate": None})
+    False
     """
     own = {key.removeprefix(CONFIG): run[key] for key in run if key.startswith(CONFIG)}
     groups = {name.partition(".")[0] for name in own}
@@ -96,7 +98,8 @@ def settings(run: Record) -> dict[str, Any]:
         for name, value in {**DEFAULTS, **ADDED_SETTINGS, **ADDED_GROUP}.items()
         if name.partition(".")[0] in groups
     }
-    named = {name: value for name, value in own.items() if value is not None}
+    # Null was the default of some settings whose default has a name now.
+    named = {n: value for n, value in own.items() if value is not None or n not in ADDED_SETTINGS}
     return {
         name: value
         for name, value in {**known, **named}.items()
