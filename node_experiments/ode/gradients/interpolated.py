@@ -20,7 +20,7 @@ from ..inside_steps import interpolates_by_substeps
 from ..integrate import solve_forward
 from ..methods.base import Interpolant, Stepper
 from ..problem import Problem
-from ..solution import Trajectory
+from ..solution import Solution, SolveError, Trajectory  # noqa: F401  likewise
 from ..solver import Solver  # noqa: F401  likewise
 from .adjoint import Adjoint
 from .adjoint_over_interpolants import AdjointOverInterpolants, StoredSolution
