@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ...data.splits import Split
 from ...data.table_file import TableFile
@@ -89,7 +90,11 @@ def table_data(
         warn_of_two_paces(table.source, schema, seen)
     else:
         schema = restored_schema(settings, learned)
-        known = {"span": tuple(learned["span"]), "mean_gap": learned["mean_gap"]}
+        known = {
+            "span": tuple(learned["span"]),
+            "mean_gap": learned["mean_gap"],
+            "mean": training_mean(learned, schema),
+        }
         seen = schema.read(table)
         if fingerprint == learned["sha256"]:
             if digest(seen) != learned.get("series", digest(seen)):
@@ -135,8 +140,15 @@ def table_data(
         "series": of_series,
         "span": list(data.span),
         "mean_gap": data.mean_gap,
+        "mean": data.mean.tolist(),
     }
     return data
+
+
+def training_mean(learned: dict[str, Any], schema: SeriesSchema) -> Tensor:
+    """Mean of each feature over the training series of a checkpoint, shape `(feature,)`."""
+    # Checkpoints of earlier versions do not store it; with the default scaling it is 0.
+    return torch.tensor(learned.get("mean", [0.0] * len(schema.columns.features)))
 
 
 def digest(seen: Measurements) -> str:
@@ -164,6 +176,7 @@ def restored_data(settings: CSVConfig, learned: dict[str, Any]) -> ForecastData:
         label_per=None if schema.classes is None else schema.form.label_per,
         span=(learned["span"][0], learned["span"][1]),
         mean_gap=learned["mean_gap"],
+        mean=training_mean(learned, schema),
         task=settings.task,
         features=schema.columns.features,
         time_unit=schema.times.unit,

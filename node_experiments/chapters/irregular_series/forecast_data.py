@@ -44,6 +44,7 @@ class ForecastData:
         label_per: What a label belongs to: `series`, `time`, or None.
         span: First and last time of all series, observed and target, in the model's units.
         mean_gap: Mean time between two observations of a training series, in the same units.
+        mean: Mean of each feature over the training series, in the model's units, `(feature,)`.
         task: `interpolation`, `extrapolation` or `classification`.
         features: The name of each feature; empty when unknown.
         test_names: The name of each test series in the order of `test`; empty when unknown.
@@ -67,6 +68,7 @@ class ForecastData:
     label_per: str | None
     span: tuple[float, float]
     mean_gap: float
+    mean: Tensor
     task: str
     features: tuple[str, ...] = ()
     test_names: tuple[str, ...] = ()
@@ -93,6 +95,7 @@ def forecast_data(
     scaling: Scaling | None = None,
     span: tuple[float, float] | None = None,
     mean_gap: float | None = None,
+    mean: Tensor | None = None,
     allow_small: bool = False,
     class_names: tuple[str, ...] | None = None,
     extrapolate_from: float | None = None,
@@ -108,7 +111,8 @@ def forecast_data(
         features, time_unit, scaling: As in `ForecastData`; the unit is that of the series.
         class_names: Names of the classes; their indices when None.
         extrapolate_from: Replaces the value in the settings.
-        span, mean_gap: Those of the data that a model was trained on; of these series when None.
+        span, mean_gap, mean: Those of the data that a model was trained on; of these series when
+            None.
         allow_small: Whether fewer training series than the batch size are allowed, as one batch.
 
     Raises:
@@ -177,6 +181,7 @@ def forecast_data(
         label_per=train.label_per,
         span=(first / scale, last / scale),
         mean_gap=mean_gap / scale,
+        mean=(mean_values(train) if mean is None else mean).to(device),
         task=settings.task,
         features=features,
         time_unit=(
@@ -188,6 +193,13 @@ def forecast_data(
         class_counts=counts,
         class_weights=weights,
     )
+
+
+def mean_values(part: RaggedSeries) -> Tensor:
+    """Mean of each feature over its observed values, shape `(feature,)`; 0 without any."""
+    mask = torch.ones_like(part.values) if part.feature_mask is None else part.feature_mask
+    total = (part.values * mask).sum(0, dtype=torch.float64)
+    return (total / mask.sum(0, dtype=torch.float64).clamp(min=1)).to(part.values)
 
 
 def label_counts(part: RaggedSeries, names: Sequence[str]) -> dict[str, int]:

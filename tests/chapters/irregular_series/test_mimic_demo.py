@@ -157,19 +157,31 @@ def test_the_last_value_before_is_carried_forward():
         series([0.1, 0.2, 0.4], [[1.0, 0.0], [2.0, 5.0], [3.0, 0.0]], seen),
         series([0.05, 0.2, 0.3, 0.9], [[9.0, 9.0]] * 4),
     )
-    found = last_values(batch)[0]
+    found = last_values(batch, torch.tensor([7.0, 8.0]))[0]
     # Nothing before the first, and a value is not carried to its own time.
-    assert found[:, 0].tolist() == [0, 1, 2, 3]
-    assert found[:, 1].tolist() == [0, 0, 5, 5]
+    assert found[:, 0].tolist() == [7, 1, 2, 3]
+    assert found[:, 1].tolist() == [8, 8, 5, 5]
 
 
 def test_only_values_that_were_not_seen_count():
     batch = ForecastBatch(
         series([0.1, 0.4], [[1.0], [3.0]]), series([0.1, 0.2, 0.4], [[1.0], [5.0], [3.0]])
     )
-    found = carried_errors(torch.zeros(1, 3, 1), batch, {"all": [0]})
+    found = carried_errors(torch.zeros(1, 3, 1), batch, {"all": [0]}, torch.tensor([3.0]))
     assert found["mse_all"].tolist() == [25]
     assert found["carried_mse_all"].tolist() == [16]
+    assert found["mean_mse_all"].tolist() == [4]
+
+
+@pytest.mark.parametrize("scaling", ["standard", "minmax", "none"])
+def test_the_mean_is_that_of_the_training_series(scaling):
+    data = mimic_demo_data(MimicDemoConfig(scaling=scaling, task="interpolation"))
+    assert data.mean.shape == (data.dim,)
+    observed = data.train.data.target
+    points = observed.values.where(observed.feature_mask, torch.nan)
+    torch.testing.assert_close(data.mean, points.nanmean(0), rtol=1e-4, atol=1e-4)
+    # A checkpoint stores it, so that it stays the same beside another file's series.
+    assert data.learned["mean"] == data.mean.tolist()
 
 
 @pytest.fixture(scope="module")

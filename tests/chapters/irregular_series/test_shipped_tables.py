@@ -33,8 +33,8 @@ def test_a_number_that_a_run_lacks_leaves_that_run_out_of_the_comparison(tmp_pat
     odd["track_error_72h"] = float("nan")
     write(tmp_path, "gru_d", 3, odd)
     text = markdown(REAL_TABLES["storms"], tmp_path)
-    assert "track at 12 h, GRU-D: better than persistence of motion (lower in 4 of 4" in text
-    assert "track at 72 h, GRU-D: better than persistence of motion (lower in 3 of 3" in text
+    assert "track at 12 h: GRU-D better than persistence of motion (lower in 4 of 4" in text
+    assert "track at 72 h: GRU-D better than persistence of motion (lower in 3 of 3" in text
 
 
 def test_all_models_are_of_the_budget_that_most_runs_have(tmp_path):
@@ -53,6 +53,19 @@ def test_runs_that_did_not_complete_are_named(tmp_path):
     write(tmp_path, "gru_d", 1, {}, name="pbcseq", epochs=3, status="failed")
     text = markdown(REAL_TABLES["storms"], tmp_path)
     assert "Runs on storms (extrapolation) that did not complete, not counted: 1 diverged." in text
+
+
+def test_models_are_compared_with_every_rule_that_runs_have(tmp_path):
+    for seed in range(3):
+        regression = {"regression_error_12h": 90.0, "regression_error_72h": 850.0}
+        write(tmp_path, "gru_d", seed, track(seed, **regression))
+        write(tmp_path, "ode_rnn", seed, track(seed))
+    text = markdown(REAL_TABLES["storms"], tmp_path)
+    rule = "regression on position, motion and wind"
+    assert f"| {rule} | 90 | - | - | - | 850 |" in text
+    assert f"track at 12 h: GRU-D better than {rule} (lower in 3 of 3" in text
+    assert f"track at 72 h: GRU-D worse than {rule} (lower in 0 of 3" in text
+    assert f"ODE-RNN better than {rule}" not in text
 
 
 def test_what_p_is_of_is_said_where_there_is_one(tmp_path):

@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from node_experiments.chapters.irregular_series.shipped import StormsConfig, storm_map, storms
+from node_experiments.chapters.irregular_series.shipped.storm_forecast import StormForecast
 from node_experiments.chapters.irregular_series.shipped.storm_geometry import (
     Place,
     displaced,
     displacement,
     great_circle,
 )
+from node_experiments.chapters.irregular_series.shipped.storm_regression import StormRegression
 from node_experiments.chapters.irregular_series.shipped.storms import (
     read_fixes,
     storms_data,
@@ -110,6 +112,67 @@ def test_errors_of_persistence_are_those_of_a_turn(tmp_path):
     assert errors["same_wind_error_12h"][0] == pytest.approx(2, abs=1e-3)
     exact = data.measures(batch.target.values, batch)
     assert max(float(exact[f"track_error_{h}h"].max()) for h in (12, 24, 36, 48, 72)) < 0.05
+
+
+def random_storms(count, generator):
+    """Windows with one fix after 24 hours, which the state at the time of the forecast decides."""
+    place = [(10 + 20 * random(count, generator)), (-80 + 40 * random(count, generator))]
+    motion = [20 * random(count, generator) - 10 for _ in range(2)]
+    wind = 30 + 100 * random(count, generator)
+    return place, motion, wind
+
+
+def random(count, generator):
+    return torch.rand(count, 1, generator=generator, dtype=torch.float64)
+
+
+class Windows(StormForecast):
+    """Windows whose last fix is given, with one fix 24 hours later."""
+
+    def __init__(self, place, motion, wind):
+        self.here, self.motion, self.wind_now = Place(*place), motion, wind
+        self.lead = torch.full_like(wind, 24.0)
+        self.there = torch.ones_like(wind, dtype=torch.bool)
+        east = 0.2 * place[0] - 0.1 * motion[0] + 0.01 * place[0] * motion[1]
+        north = 0.05 * (place[1] + 60) + 1e-4 * wind.square()
+        self.wind_truth = wind + 3 - 0.2 * wind
+        self.truth = self.place_of(slice(None), east, north, self.lead)
+        self.values = torch.stack([east, north], -1)
+
+
+def test_a_regression_finds_the_rule_that_storms_follow():
+    generator = torch.Generator().manual_seed(0)
+    fitted = StormRegression.fit(Windows(*random_storms(100, generator)))
+    assert list(fitted.coefficients) == [24]
+    new = Windows(*random_storms(50, generator))
+    place, wind = fitted.forecast(new, 24)
+    assert float(great_circle(place, new.truth).max()) < 1e-3
+    torch.testing.assert_close(wind, new.wind_truth)
+
+
+def test_too_few_storms_have_no_regression(tmp_path):
+    few = Windows(*random_storms(20, torch.Generator().manual_seed(0)))
+    assert StormRegression.fit(few).coefficients == {}
+    data = data_of(tmp_path, moving("Zoe"))
+    batch = data.test.data.select(torch.tensor([0]))
+    errors = data.measures(batch.target.values, batch)
+    assert {name.rpartition("_")[0] for name in errors} == {
+        "track_error", "persistence_error", "wind_error", "same_wind_error"
+    }  # fmt: skip
+
+
+def test_the_regression_beats_persistence_on_the_included_storms():
+    """The Atlantic's climatology: most storms turn north and then east."""
+    data = storms_data(StormsConfig())
+    windows = data.test.data
+    batch = windows.select(torch.arange(len(windows)))
+    errors = data.measures(batch.target.values, batch)
+    for hours in (24, 72):
+        regression, persistence = (
+            float(errors[f"{rule}_error_{hours}h"].mean())
+            for rule in ("regression", "persistence")
+        )
+        assert regression < 0.95 * persistence
 
 
 def data_of(tmp_path, tested):

@@ -1,4 +1,7 @@
-"""Errors of a model and of last value carried forward, on values that were not observed."""
+"""Errors of a model and of two simple forecasts, on values that were not observed.
+
+The simple forecasts are the last value carried forward, and the mean of the training series.
+"""
 
 from __future__ import annotations
 
@@ -12,24 +15,27 @@ __all__ = ["carried_errors", "last_values"]
 
 
 def carried_errors(
-    mean: Tensor, batch: Any, groups: Mapping[str, Sequence[int]]
+    mean: Tensor, batch: Any, groups: Mapping[str, Sequence[int]], training_mean: Tensor
 ) -> dict[str, Tensor]:
     """Squared errors of individual values, in squared scaled units, for groups of features.
 
     - `mse_<group>`: of the model
-    - `carried_mse_<group>`: of the last value before, or if there is none, of 0, the mean of the
+    - `carried_mse_<group>`: of the last value before, or if there is none, of the mean of the
       training series
+    - `mean_mse_<group>`: of that mean
 
     Args:
         mean: Predicted means, shape `(batch, time, feature)`.
         batch: The observations and the prediction targets.
         groups: Indices of the features of each group, by name.
+        training_mean: Mean of each feature over the training series, shape `(feature,)`.
     """
     target = batch.target
     hidden = target.observed_features & ~seen_at(batch)
     errors = {
         "mse": (mean - target.values).square(),
-        "carried_mse": (last_values(batch) - target.values).square(),
+        "carried_mse": (last_values(batch, training_mean) - target.values).square(),
+        "mean_mse": (training_mean - target.values).square(),
     }
     return {
         f"{name}_{group}": error[..., list(features)][hidden[..., list(features)]]
@@ -38,8 +44,11 @@ def carried_errors(
     }
 
 
-def last_values(batch: Any) -> Tensor:
-    """The last observed value of each feature before each target, `(batch, time, feature)`."""
+def last_values(batch: Any, training_mean: Tensor) -> Tensor:
+    """The last observed value of each feature before each target, `(batch, time, feature)`.
+
+    Before the first, it is the mean of the training series.
+    """
     observed, size = batch.observed, len(batch)
     there = observed.observed_features
     times = observed.times.expand(size, -1).contiguous()
@@ -52,7 +61,7 @@ def last_values(batch: Any) -> Tensor:
     index = before.clamp(min=0).unsqueeze(-1).expand(-1, -1, last.shape[-1])
     found = last.gather(1, index).masked_fill((before < 0).unsqueeze(-1), -1)
     values = observed.values.gather(1, found.clamp(min=0))
-    return values.masked_fill(found < 0, 0)
+    return values.where(found >= 0, training_mean)
 
 
 def seen_at(batch: Any) -> Tensor:

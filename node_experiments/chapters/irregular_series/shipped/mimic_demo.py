@@ -66,7 +66,7 @@ def mimic_demo_data(
     vital = {name: [data.features.index(name)] for name in VITAL_SIGNS if name in data.features}
     others = [i for i, name in enumerate(data.features) if name not in VITAL_SIGNS]
     groups = vital | {"other": others, "all": list(range(data.dim))}
-    data.measures = partial(carried_errors, groups=groups)
+    data.measures = partial(carried_errors, groups=groups, training_mean=data.mean)
     return data
 
 

@@ -45,7 +45,9 @@ def pbcseq_data(
     names = [f"log {name}" if name in SKEWED else name for name in columns]
     settings = replace(settings, value_columns=names)
     data = table_data(table, fingerprint, settings, seed, device, learned)
-    data.measures = partial(carried_errors, groups={"all": range(data.dim)})
+    data.measures = partial(
+        carried_errors, groups={"all": range(data.dim)}, training_mean=data.mean
+    )
     return data
 
 

@@ -18,8 +18,8 @@ from ....figures.style import COLORS, new_figure, style
 from ....training.loop import Trainer
 from ..figures import mean_at_targets
 from .package_files import shipped_table
+from .storm_forecast import LATITUDE, LONGITUDE, StormForecast
 from .storm_geometry import AHEAD, Place, displaced, great_circle
-from .storm_scores import LATITUDE, LONGITUDE, StormForecast
 
 __all__ = ["storm_figures"]
 

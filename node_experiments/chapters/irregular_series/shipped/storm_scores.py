@@ -1,69 +1,34 @@
-"""Errors of storm forecasts and of persistence by lead time."""
+"""Errors of storm forecasts, of persistence and of regression by lead time."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ....data.scaling import Scaling
 from . import LEADS
-from .storm_geometry import AHEAD, BACK, PERSISTENCE, Place, displaced, displacement, great_circle
+from .storm_forecast import StormForecast
+from .storm_geometry import great_circle
+from .storm_regression import StormRegression
 
-__all__ = ["StormForecast", "storm_errors"]
-
-EAST, NORTH, WIND, LATITUDE, LONGITUDE = 0, 1, 2, 4, 5
+__all__ = ["storm_errors"]
 
 
-class StormForecast:
-    """Forecast and true positions and winds of storms.
+def storm_errors(
+    mean: Tensor, batch: Any, scaling: Scaling, regression: StormRegression
+) -> dict[str, Tensor]:
+    """Errors of individual forecasts, for each lead time with a fix.
+
+    - `track_error_24h`: great-circle distance in km; `persistence_error_24h`: the same if the
+      storm kept its motion; `regression_error_24h`: the same of the regression
+    - `wind_error_24h`: absolute error in knots; `same_wind_error_24h`: the same if the wind stayed
+      constant; `regression_wind_error_24h`: the same of the regression
 
     Args:
         mean: Predicted features in the model's units, shape `(batch, time, feature)`.
         batch: The windows.
-
-    Attributes:
-        motion: Mean velocity over the last twelve hours, km/h east and north, `(batch, 1)` each.
-        lead: Hours from now, shape `(batch, time)`; `there` is True where there is a fix.
-        forecast, persistence, truth: Positions, shape `(batch, time)`.
-        wind, wind_now, wind_truth: Winds in knots, `wind_now` of shape `(batch, 1)`.
-    """
-
-    def __init__(self, mean: Tensor, batch: Any, scaling: Scaling) -> None:
-        said, truth = (scaling.undo(x.double()) for x in (mean, batch.target.values))
-        self.there = batch.target.mask
-        self.lead = batch.target.times.expand(len(batch), -1).double() * (BACK + AHEAD) - BACK
-        seen = scaling.undo(batch.observed.values.double())
-        rows = torch.arange(len(batch), device=seen.device)
-        now = seen[rows, batch.observed.mask.sum(1) - 1].unsqueeze(1)
-        self.here = Place(now[..., LATITUDE], now[..., LONGITUDE])
-        hours = batch.observed.times.expand(len(batch), -1).double() * (BACK + AHEAD) - BACK
-        before = seen[rows, (hours + PERSISTENCE).abs().argmin(1)].unsqueeze(1)
-        back = displacement(self.here, Place(before[..., LATITUDE], before[..., LONGITUDE]))
-        self.motion = tuple(-side / PERSISTENCE for side in back)
-        everyone = slice(None)
-        self.forecast = self.place_of(everyone, said[..., EAST], said[..., NORTH], self.lead)
-        none = torch.zeros_like(self.lead)
-        self.persistence = self.place_of(everyone, none, none, self.lead)
-        self.truth = Place(truth[..., LATITUDE], truth[..., LONGITUDE])
-        self.wind, self.wind_truth = said[..., WIND], truth[..., WIND]
-        self.wind_now = now[..., WIND]
-
-    def place_of(self, storms: int | slice, east: Tensor, north: Tensor, lead: Tensor) -> Place:
-        """Positions after `lead` hours with the given departure from persistence in km/h."""
-        here = Place(self.here.latitude[storms], self.here.longitude[storms])
-        motion = [side[storms] for side in self.motion]
-        return displaced(here, (motion[0] + east) * lead, (motion[1] + north) * lead)
-
-
-def storm_errors(mean: Tensor, batch: Any, scaling: Scaling) -> dict[str, Tensor]:
-    """Errors of individual forecasts, for each lead time with a fix.
-
-    - `track_error_24h`: great-circle distance in km; `persistence_error_24h`: the same if the
-      storm kept its motion
-    - `wind_error_24h`: absolute error in knots; `same_wind_error_24h`: the same if the wind stayed
-      constant
+        regression: Fit to the training windows. Lead times without one have no such errors.
     """
     found = StormForecast(mean, batch, scaling)
     errors = {
@@ -72,8 +37,14 @@ def storm_errors(mean: Tensor, batch: Any, scaling: Scaling) -> dict[str, Tensor
         "wind_error": (found.wind - found.wind_truth).abs(),
         "same_wind_error": (found.wind_now - found.wind_truth).abs(),
     }
-    return {
-        f"{name}_{hours}h": error[found.there & ((found.lead - hours).abs() < 0.01)]
+    by_lead = {
+        f"{name}_{hours}h": error[found.at(hours)]
         for name, error in errors.items()
         for hours in LEADS
     }
+    for hours in regression.coefficients:
+        place, wind = regression.forecast(found, hours)
+        there = found.at(hours)
+        by_lead[f"regression_error_{hours}h"] = great_circle(place, found.truth)[there]
+        by_lead[f"regression_wind_error_{hours}h"] = (wind - found.wind_truth).abs()[there]
+    return by_lead

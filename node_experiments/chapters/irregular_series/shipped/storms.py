@@ -33,7 +33,9 @@ from ..table_format import TableFormat
 from ..time_unit import TimeUnit
 from . import StormsConfig
 from .package_files import shipped_table
+from .storm_forecast import StormForecast
 from .storm_geometry import AHEAD, BACK, PERSISTENCE, Place, displacement
+from .storm_regression import StormRegression
 from .storm_scores import storm_errors
 
 __all__ = [
@@ -117,7 +119,10 @@ def storms_data(
         extrapolate_from=(BACK + 0.01) / (BACK + AHEAD),
     )
     data.source = found[-1][1]
-    data.measures = partial(storm_errors, scaling=scale)
+    windows = data.train.data
+    everything = windows.select(torch.arange(len(windows)))
+    regression = StormRegression.fit(StormForecast(everything.target.values, everything, scale))
+    data.measures = partial(storm_errors, scaling=scale, regression=regression)
     return data
 
 

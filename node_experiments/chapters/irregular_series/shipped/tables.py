@@ -24,6 +24,18 @@ BIRTH_RULES = {
     "_scaled_season": "mean season, as many births as are seen",
     "": "latent ODE",
 }
+TRACK_RULES = {
+    "persistence_error": "persistence of motion",
+    "regression_error": "regression on position, motion and wind",
+}
+WIND_RULES = {
+    "same_wind_error": "the same wind",
+    "regression_wind_error": "regression on position, motion and wind",
+}
+VALUE_RULES = {
+    "carried_mse": "last value carried forward",
+    "mean_mse": "mean of the training series",
+}
 POISSON = "latent_ode_poisson"
 LABELS = {**MODELS, POISSON: "latent ODE with a Poisson process of visits"}
 BANDS = {
@@ -62,9 +74,10 @@ def rule_row(
 
     They are if all seeds hide the same values; there is then no standard deviation.
     """
-    by_seed = {run.get("seed"): run for runs in found.values() for run in runs}
+    every = [run for runs in found.values() for run in runs]
     cells: list[Cell | None] = []
     for metric in metrics:
+        by_seed = {run.get("seed"): run for run in every if has(run, [f"{metric}/test"])}
         errors = values([*by_seed.values()], metric)
         estimate = Estimate.of(errors)
         cell = None if estimate is None else estimate.cell(form, form, count=1)
@@ -72,6 +85,20 @@ def rule_row(
             cell = Cell.number(errors[0], form)
         cells.append(cell)
     return [label, *cells]
+
+
+def rule_rows(
+    found: Mapping[str, Sequence[Record]],
+    rules: Mapping[str, str],
+    suffixes: Sequence[str],
+    form: str,
+) -> list[list[Any]]:
+    """A row for each rule, by the prefix of its metrics, that some run has errors of."""
+    rows = [
+        rule_row(label, found, [f"{rule}_{suffix}" for suffix in suffixes], form)
+        for rule, label in rules.items()
+    ]
+    return [row for row in rows if any(cell is not None for cell in row[1:])]
 
 
 def bands(found: Mapping[str, Sequence[Record]]) -> list[ReportTable]:
@@ -111,13 +138,24 @@ def compare_with_rule(runs: Sequence[Record], metric: str, simple: str, what: st
 
 
 def comparison_notes(
-    found: Mapping[str, Sequence[Record]], metric: str, simple: str, what: str, where: str
+    found: Mapping[str, Sequence[Record]],
+    metric: str,
+    rules: Mapping[str, str],
+    suffix: str,
+    where: str,
 ) -> list[str]:
-    """Compare each model with a rule."""
-    return [
-        f"{where}, {LABELS[name]}: {compare_with_rule(runs, metric, simple, what)}."
-        for name, runs in found.items()
-    ]
+    """Compare all models with each rule, in a sentence for each rule."""
+    notes = []
+    for rule, label in rules.items():
+        simple = f"{rule}_{suffix}"
+        comparisons = [
+            f"{LABELS[name]} {compare_with_rule(runs, f'{metric}_{suffix}', simple, label)}"
+            for name, runs in found.items()
+            if values(runs, simple)
+        ]
+        if comparisons:
+            notes.append(f"{where}: {'; '.join(comparisons)}.")
+    return notes
 
 
 def p_value_note(notes: Sequence[str], samples: str) -> list[str]:
@@ -133,33 +171,33 @@ def storms_table(runs: DataFrame) -> ReportTable:
     kept = counted(runs, "storms", "extrapolation")
     found = kept.by_model()
     tables = []
-    for metric, simple, label, title in (
-        ("track_error", "persistence_error", "persistence of motion", "Track"),
-        ("wind_error", "same_wind_error", "the same wind", "Wind"),
+    for metric, rules, title in (
+        ("track_error", TRACK_RULES, "Track"),
+        ("wind_error", WIND_RULES, "Wind"),
     ):
-        metrics, rules = ([f"{n}_{h}h" for h in LEADS] for n in (metric, simple))
+        metrics = [f"{metric}_{h}h" for h in LEADS]
         form = ".0f" if metric == "track_error" else ".1f"
-        rows = [rule_row(label, found, rules, form)] if found else []
+        rows = rule_rows(found, rules, [f"{h}h" for h in LEADS], form)
         rows += [row(LABELS[name], members, metrics, form) for name, members in found.items()]
         caption = {
             "track_error": "Mean great-circle error in km by lead time, of Atlantic storms of "
             "2017 to 2022 from two days of fixes. " + protocol(found),
             "wind_error": "Mean absolute error of the wind in knots.",
         }[metric]
+        notes = [
+            sentence
+            for hours in (12, 72)
+            for sentence in comparison_notes(
+                found, metric, rules, f"{hours}h", f"{title.lower()} at {hours} h"
+            )
+        ]
         tables.append(
             ReportTable.of(
-                title, ["model", *(f"{h} h" for h in LEADS)], rows, caption=caption, missing="-"
+                title, ["model", *(f"{h} h" for h in LEADS)], rows, caption=caption, missing="-",
+                notes=[*notes, *p_value_note(notes, "storms")],
             )
-        )
-    notes = [
-        sentence
-        for hours in (12, 72)
-        for sentence in comparison_notes(
-            found, f"track_error_{hours}h", f"persistence_error_{hours}h",
-            "persistence of motion", f"track at {hours} h",
-        )
-    ]  # fmt: skip
-    tables[0].notes = [*notes, *p_value_note(notes, "storms"), *kept.notes]
+        )  # fmt: skip
+    tables[0].notes = [*tables[0].notes, *kept.notes]
     tables[0].more = [*tables[1:], *bands(found)]
     return tables[0]
 
@@ -199,8 +237,8 @@ def mimic_demo_table(runs: DataFrame) -> ReportTable:
         kept = counted(runs, "mimic_demo", task)
         found = kept.by_model()
         groups = (*VITAL_SIGNS, "other", "all")
-        metrics, rules = ([f"{n}_{g}" for g in groups] for n in ("mse", "carried_mse"))
-        rows = [rule_row("last value carried forward", found, rules, ".2f")] if found else []
+        rows = rule_rows(found, VALUE_RULES, groups, ".2f")
+        metrics = [f"mse_{group}" for group in groups]
         rows += [row(LABELS[name], members, metrics, ".2f") for name, members in found.items()]
         if not rows and tables:
             continue
@@ -209,9 +247,7 @@ def mimic_demo_table(runs: DataFrame) -> ReportTable:
             f"Mean squared error of {how}, in squared standard deviations of the training stays, "
             f"over values that the model did not see. {protocol(found)}"
         )
-        notes = comparison_notes(
-            found, "mse_all", "carried_mse_all", "the last value carried forward", "all features"
-        )
+        notes = comparison_notes(found, "mse", VALUE_RULES, "all", "all features")
         tables.append(
             ReportTable.of(
                 title, ["model", *headings], rows, caption=caption, missing="-",
@@ -227,12 +263,9 @@ def pbcseq_table(runs: DataFrame) -> ReportTable:
     kept = counted(runs, "pbcseq", "extrapolation")
     found = kept.by_model()
     columns = {"mse_all": "MSE", "log_likelihood": "log-likelihood"}
-    carried = rule_row("last value carried forward", found, ["carried_mse_all"], ".3f")
-    rows = [[*carried, None]] if found else []
+    rows = [[*rule, None] for rule in rule_rows(found, VALUE_RULES, ["all"], ".3f")]
     rows += [row(LABELS[name], members, list(columns), ".3f") for name, members in found.items()]
-    notes = comparison_notes(
-        found, "mse_all", "carried_mse_all", "the last value carried forward", "laboratory values"
-    )
+    notes = comparison_notes(found, "mse", VALUE_RULES, "all", "laboratory values")
     both = [found.get(name) for name in (POISSON, "irregular_latent_ode")]
     if all(both):
         seeds = [
