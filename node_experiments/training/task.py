@@ -42,6 +42,8 @@ class Task(Protocol):
       change the metric by which the best epoch was chosen
     - `coverage_metrics(model, data) -> {metric: value}`: metrics of the calibrated model on the
       test data, in addition to those of every evaluation
+    - `error_table(model, data) -> DataFrame or None`: test errors by feature, in the units of the
+      data, which a run prints and writes to `errors.csv`
 
     Attributes:
         metric: Name of the metric by which the best checkpoint is chosen.

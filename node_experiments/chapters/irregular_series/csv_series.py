@@ -130,6 +130,7 @@ def table_data(
         class_names=schema.classes,
         **known,
     )
+    data.of_table = True
     data.source = (schema, seen, series)
     tested = split.test[data.test.data.kept.cpu()][data.test.order()]
     data.test_names = tuple(seen.names[i] for i in tested.tolist())

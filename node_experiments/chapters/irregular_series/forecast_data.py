@@ -45,6 +45,8 @@ class ForecastData:
         span: First and last time of all series, observed and target, in the model's units.
         mean_gap: Mean time between two observations of a training series, in the same units.
         mean: Mean of each feature over the training series, in the model's units, `(feature,)`.
+        of_table: Whether the series are those of a table, whose owner sees the error of each
+            feature in its unit.
         task: `interpolation`, `extrapolation` or `classification`.
         features: The name of each feature; empty when unknown.
         test_names: The name of each test series in the order of `test`; empty when unknown.
@@ -81,6 +83,7 @@ class ForecastData:
     cut: float = 0.5
     class_counts: dict[str, dict[str, int]] | None = None
     class_weights: tuple[float, ...] | None = None
+    of_table: bool = False
 
 
 def forecast_data(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -20,6 +21,7 @@ from .band_scores import band_scores, held_out_forecasts
 from .bands import warn_of_uncalibrated_bands
 from .baselines import error_of_mean
 from .calibration import calibrate
+from .error_table import error_table
 from .forecast_data import ForecastData
 from .metrics import (
     classification_metrics,
@@ -129,6 +131,12 @@ class SeriesTask:
             return {}
         self.forecasts = held_out_forecasts(model, data.test, data.cut, data.mean_gap)
         return band_scores(self.forecasts)
+
+    def error_table(self, model: Any, data: ForecastData) -> pd.DataFrame | None:
+        """Test errors of each column of a table in its unit, beside those of simple forecasts."""
+        if self.kind == "classification" or not data.of_table:
+            return None
+        return error_table(self, model, data)
 
     def total_loss(self, nll: Tensor, logits: Tensor | None, batch: Any) -> Tensor:
         """Training loss, 0-d: the negative log-likelihood, and in classification cross-entropy."""

@@ -14,10 +14,6 @@ from node_experiments.chapters.irregular_series.shipped import (
     PBCSeqConfig,
     package_files,
 )
-from node_experiments.chapters.irregular_series.shipped.carried_forward import (
-    carried_errors,
-    last_values,
-)
 from node_experiments.chapters.irregular_series.shipped.mimic_demo import (
     first_hours,
     mimic_demo_data,
@@ -28,6 +24,11 @@ from node_experiments.chapters.irregular_series.shipped.package_files import (
     shipped_path,
 )
 from node_experiments.chapters.irregular_series.shipped.pbcseq import pbcseq_data
+from node_experiments.chapters.irregular_series.simple_forecasts import (
+    last_values,
+    series_means,
+    simple_errors,
+)
 from node_experiments.config import ConfigError
 from node_experiments.data.table_file import read_table
 from node_experiments.data.time_series import TimeSeries
@@ -167,10 +168,20 @@ def test_only_values_that_were_not_seen_count():
     batch = ForecastBatch(
         series([0.1, 0.4], [[1.0], [3.0]]), series([0.1, 0.2, 0.4], [[1.0], [5.0], [3.0]])
     )
-    found = carried_errors(torch.zeros(1, 3, 1), batch, {"all": [0]}, torch.tensor([3.0]))
+    found = simple_errors(torch.zeros(1, 3, 1), batch, {"all": [0]}, torch.tensor([3.0]))
     assert found["mse_all"].tolist() == [25]
     assert found["carried_mse_all"].tolist() == [16]
+    assert found["series_mean_mse_all"].tolist() == [9]
     assert found["mean_mse_all"].tolist() == [4]
+
+
+def test_the_mean_of_a_series_is_that_of_its_observed_values():
+    seen = torch.tensor([[[True, False], [True, False], [False, False]]])
+    batch = ForecastBatch(
+        series([0.1, 0.2, 0.4], [[1.0, 9.0], [2.0, 9.0], [9.0, 9.0]], seen),
+        series([0.5], [[9.0, 9.0]]),
+    )
+    assert series_means(batch, torch.tensor([7.0, 8.0])).tolist() == [[[1.5, 8.0]]]
 
 
 @pytest.mark.parametrize("scaling", ["standard", "minmax", "none"])

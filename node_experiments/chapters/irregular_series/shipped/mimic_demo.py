@@ -16,12 +16,12 @@ from ....data.table_file import TableFile
 from ....errors import DataError
 from ..csv_series import table_data
 from ..forecast_data import ForecastData
+from ..simple_forecasts import simple_errors
 from ..table_cells import is_missing_name, numbers_of, text_of
 from ..table_columns import TRAINED_WITH_IT, find_columns, require_column
 from ..table_format import TableFormat
 from ..user_table import table_format
 from . import VITAL_SIGNS, MimicDemoConfig
-from .carried_forward import carried_errors
 from .logarithms import raw_name, with_logarithms
 from .package_files import own_or_shipped
 
@@ -66,7 +66,7 @@ def mimic_demo_data(
     vital = {name: [data.features.index(name)] for name in VITAL_SIGNS if name in data.features}
     others = [i for i, name in enumerate(data.features) if name not in VITAL_SIGNS]
     groups = vital | {"other": others, "all": list(range(data.dim))}
-    data.measures = partial(carried_errors, groups=groups, training_mean=data.mean)
+    data.measures = partial(simple_errors, groups=groups, training_mean=data.mean)
     return data
 
 

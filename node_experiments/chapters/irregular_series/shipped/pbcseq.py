@@ -13,11 +13,11 @@ import torch
 from ....data.table_file import TableFile
 from ..csv_series import table_data
 from ..forecast_data import ForecastData
+from ..simple_forecasts import simple_errors
 from ..table_cells import numbers_of
 from ..table_columns import require_column
 from ..user_table import table_format
 from . import PBCSeqConfig
-from .carried_forward import carried_errors
 from .logarithms import raw_name, with_logarithms
 from .package_files import own_or_shipped
 
@@ -46,7 +46,7 @@ def pbcseq_data(
     settings = replace(settings, value_columns=names)
     data = table_data(table, fingerprint, settings, seed, device, learned)
     data.measures = partial(
-        carried_errors, groups={"all": range(data.dim)}, training_mean=data.mean
+        simple_errors, groups={"all": range(data.dim)}, training_mean=data.mean
     )
     return data
 

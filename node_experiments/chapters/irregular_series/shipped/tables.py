@@ -34,6 +34,7 @@ WIND_RULES = {
 }
 VALUE_RULES = {
     "carried_mse": "last value carried forward",
+    "series_mean_mse": "mean of the values seen",
     "mean_mse": "mean of the training series",
 }
 POISSON = "latent_ode_poisson"

@@ -1,6 +1,7 @@
-"""Errors of a model and of two simple forecasts, on values that were not observed.
+"""Errors of a model and of three simple forecasts, on values that were not observed.
 
-The simple forecasts are the last value carried forward, and the mean of the training series.
+The simple forecasts are the last value carried forward, the mean of what was observed of the
+series, and the mean of the training series.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["carried_errors", "last_values"]
+__all__ = ["last_values", "series_means", "simple_errors"]
 
 
-def carried_errors(
+def simple_errors(
     mean: Tensor, batch: Any, groups: Mapping[str, Sequence[int]], training_mean: Tensor
 ) -> dict[str, Tensor]:
     """Squared errors of individual values, in squared scaled units, for groups of features.
@@ -22,7 +23,8 @@ def carried_errors(
     - `mse_<group>`: of the model
     - `carried_mse_<group>`: of the last value before, or if there is none, of the mean of the
       training series
-    - `mean_mse_<group>`: of that mean
+    - `series_mean_mse_<group>`: of the mean of the series' observed values, or likewise
+    - `mean_mse_<group>`: of the mean of the training series
 
     Args:
         mean: Predicted means, shape `(batch, time, feature)`.
@@ -35,6 +37,7 @@ def carried_errors(
     errors = {
         "mse": (mean - target.values).square(),
         "carried_mse": (last_values(batch, training_mean) - target.values).square(),
+        "series_mean_mse": (series_means(batch, training_mean) - target.values).square(),
         "mean_mse": (training_mean - target.values).square(),
     }
     return {
@@ -62,6 +65,17 @@ def last_values(batch: Any, training_mean: Tensor) -> Tensor:
     found = last.gather(1, index).masked_fill((before < 0).unsqueeze(-1), -1)
     values = observed.values.gather(1, found.clamp(min=0))
     return values.where(found >= 0, training_mean)
+
+
+def series_means(batch: Any, training_mean: Tensor) -> Tensor:
+    """Mean of each feature over the observations of a series, shape `(batch, 1, feature)`.
+
+    Without any, it is the mean of the training series.
+    """
+    there = batch.observed.observed_features
+    count = there.sum(1, keepdim=True)
+    total = batch.observed.values.masked_fill(~there, 0).sum(1, keepdim=True)
+    return (total / count.clamp(min=1)).where(count > 0, training_mean)
 
 
 def seen_at(batch: Any) -> Tensor:
