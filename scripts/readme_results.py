@@ -27,7 +27,7 @@ from hopper_runs import latent_odes
 from machines import machines
 from pandas import DataFrame
 from search_report import report
-from teacher_forcing import own_forecasts
+from teacher_forcing import compared, own_forecasts
 
 from node_experiments.chapters.image_classification import figure3_report as figure3
 from node_experiments.chapters.irregular_series.physionet_tables import (
@@ -97,7 +97,7 @@ HISTORY = (
     "metrics.jsonl",
     "figure3.json",
 )
-PUBLISHED_STEPS = 300 * 156  # of the Hopper: epochs of as many batches
+PUBLISHED_STEPS = 300 * 160  # of the Hopper: epochs of as many batches of 50 trajectories
 # Of the many runs of a table, those whose figures are shown.
 ILLUSTRATED = {
     "table2/latent_ode_30_seed0",
@@ -235,6 +235,7 @@ def show_precision(runs: DataFrame) -> str:
         "same seeds in both precisions: mean and standard deviation over seeds (their number), of "
         "the last epoch. `node-run experiment=mnist_odenet sweep=precision gradient=backprop "
         f"dataset.train_size={run['config.dataset.train_size']:g} "
+        f"dataset.validation_size={run['config.dataset.validation_size']:g} "
         f"trainer.epochs={run['config.trainer.epochs']:g}`.",
     )
     caption = "Training loss against epochs"
@@ -342,6 +343,8 @@ COUNTED: dict[str, Callable[[DataFrame], list[Record]]] = {
     "mimic_demo": of_tasks("mimic_demo", "extrapolation", "interpolation"),
     "pbcseq": of_tasks("pbcseq", "extrapolation"),
     "remifentanil": lambda runs: remifentanil.runs_of(remifentanil.collect(runs)[0]),
+    "teacher_forcing": lambda runs: compared(REFERENCE),
+    "hopper_interpolation steps": lambda runs: [*latent_odes(REFERENCE).values()],
 }
 SECTIONS: dict[str, Callable[[DataFrame], str]] = {
     "table1": table("table1"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pandas import DataFrame, read_csv
+from pandas import DataFrame, isna, read_csv
 from scipy.stats import spearmanr
 from search_table2 import FIRST, FOURTH, KEPT, OBSERVATIONS, SECOND, SPACE, THIRD, settings
 
@@ -84,9 +84,8 @@ def elbo_and_forecast(drawn: DataFrame) -> str:
     """Whether settings with a higher ELBO forecast better, over all and by kind of noise."""
     everywhere = spearmanr(drawn["negative_elbo"], drawn["rmse_test"]).statistic
     parts = []
-    for noise, runs in drawn.groupby(
-        drawn["model.noise_std"].astype(str).replace("nan", "learned")
-    ):
+    noise_of = drawn["model.noise_std"].map(lambda std: "learned" if isna(std) else f"{std:g}")
+    for noise, runs in drawn.groupby(noise_of):
         found = spearmanr(runs["negative_elbo"], runs["rmse_test"])
         parts.append(
             f"{noise}: {found.statistic:.2f} (p = {found.pvalue:.2g}, {len(runs)} settings, "
@@ -162,14 +161,11 @@ def beside_recurrent(
 
 
 def standing(found: dict[tuple[str, int], Comparison]) -> str:
-    """How often its error is lower, in words."""
+    """How often its error is lower, higher or not told apart, in words."""
     verdicts = [each.verdict for each in found.values()]
-    lower, higher = verdicts.count("lower"), verdicts.count("higher")
-    undecided = verdicts.count(UNDECIDED)
-    return (
-        f"its error is lower in {lower}, higher in {higher} and not told apart in {undecided} of "
-        f"{len(found)} comparisons"
-    )
+    counts = {verdict: verdicts.count(verdict) for verdict in ("lower", "higher", UNDECIDED)}
+    parts = [f"{verdict} in {count}" for verdict, count in counts.items() if count]
+    return f"its error is {', '.join(parts)} of {len(found)} comparisons"
 
 
 def conclusion(found: dict[tuple[str, int], Comparison]) -> str:
@@ -182,7 +178,9 @@ def conclusion(found: dict[tuple[str, int], Comparison]) -> str:
     elif verdicts == {"lower"} and not others:
         says = "it has"
     says += " the lower error in all three columns"
-    return f"{says} (not run at {' and '.join(map(str, others))})" if others else says
+    if not others:
+        return says
+    return f"{says} (it was not run with {' and '.join(map(str, others))} observations)"
 
 
 def comparison_text(found: Comparison | None) -> str | None:

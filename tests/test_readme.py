@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -313,7 +314,8 @@ def test_the_time_of_an_experiment_is_not_that_of_another(experiment, settings, 
 
 
 def test_a_search_that_was_not_run_in_all_columns_has_not_won():
-    conclusion = load_script("search_report").conclusion
+    script = load_script("search_report")
+    conclusion, standing = script.conclusion, script.standing
     low, middle, high = ([level + n for n in range(4)] for level in (0.0, 10.0, 20.0))
 
     def found(ours, *counts):
@@ -321,12 +323,28 @@ def test_a_search_that_was_not_run_in_all_columns_has_not_won():
 
     columns = "the lower error in all three columns"
     assert conclusion(found(low, 30, 50, 100)) == f"it has {columns}"
-    assert (
-        conclusion(found(low, 30)) == f"it is not shown to have {columns} (not run at 50 and 100)"
+    assert conclusion(found(low, 30)) == (
+        f"it is not shown to have {columns} (it was not run with 50 and 100 observations)"
     )
-    assert conclusion(found(high, 30, 50)) == f"it does not have {columns} (not run at 100)"
+    assert conclusion(found(high, 30, 50)) == (
+        f"it does not have {columns} (it was not run with 100 observations)"
+    )
     undecided = {**found(low, 30, 50), **found(middle, 100)}
     assert conclusion(undecided) == f"it is not shown to have {columns}"
+    assert standing(found(high, 30, 50)) == "its error is higher in 2 of 2 comparisons"
+    assert standing(undecided) == (
+        "its error is lower in 2, not decided by these seeds in 1 of 3 comparisons"
+    )
+
+
+def test_no_setting_of_the_search_is_lost_between_the_kinds_of_noise():
+    drawn = pd.read_csv(ROOT / "outputs/reference/table2/search.csv").query(
+        "round == 'first' and status == 'completed'"
+    )
+    text = load_script("search_report").elbo_and_forecast(drawn)
+    kinds = re.findall(r"(\S+): -?\d\.\d\d \(p = [\d.e-]+, (\d+) settings", text)
+    assert [name for name, _ in kinds] == ["0.05", "0.1", "learned"]
+    assert sum(int(count) for _, count in kinds) == len(drawn)
 
 
 def test_what_is_a_tenth_of_the_papers_steps_is_figure_4_alone():

@@ -17,6 +17,7 @@ from pandas import DataFrame
 
 from ...reports.paired import unpaired_error
 from ...reports.records import differences, has, most_alike, one_per_seed, records
+from ...reports.seed_tests import holm, paired_p
 from ...reports.table import Cell, Estimate, ReportTable
 from ...runs.frame import read_epochs
 from .budget import (
@@ -163,7 +164,8 @@ def verdicts(rows: Section) -> list[str]:
     notes = [
         "The ODE-Net's error minus that of each other network, in percentage points ± two "
         f"standard errors of sampling {images:,} test images: {'; '.join(lines)}. "
-        "These errors do not include the differences between trainings."
+        "These errors do not include the differences between trainings.",
+        *between_trainings(net, {row: counted_runs(rows[row]) for row in errors}),
     ]
     resnet = next((row for row in found if row.experiment == "mnist_resnet"), None)
     if resnet is not None:
@@ -175,6 +177,28 @@ def verdicts(rows: Section) -> list[str]:
             + compare_error_rates(change, noise)
         )
     return notes
+
+
+def between_trainings(net: Row, runs: Mapping[Row, Sequence[Record]]) -> list[str]:
+    """Compare the ODE-Net's errors with the others' over the seeds that both have."""
+    by_seed = {
+        row: {int(run["seed"]): 1 - run["last/accuracy/test"] for run in done}
+        for row, done in runs.items()
+    }
+    ps = {}
+    for row, errors in by_seed.items():
+        shared = sorted(errors.keys() & by_seed[net].keys())
+        p = paired_p([by_seed[net][seed] for seed in shared], [errors[seed] for seed in shared])
+        if row is not net and p is not None:
+            ps[row] = p
+    if not ps:
+        return []
+    corrected = zip(ps.items(), holm(list(ps.values())), strict=True)
+    found = [f"{row.label} {p:.2g} ({after:.2g})" for (row, p), after in corrected]
+    return [
+        "Between trainings, p of a t-test paired by seed, and in brackets corrected for the "
+        f"number of networks (Holm): {'; '.join(found)}."
+    ]
 
 
 def compare_error_rates(change: float, noise: float) -> str:

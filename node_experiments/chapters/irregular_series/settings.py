@@ -325,7 +325,7 @@ class SeriesModelConfig:
     euler_steps: int | None = 50  # official_code: Euler steps over the span; null: the solver's
     batching: str = "independent"  # choice: independent | union: solve from any time to the next
     variant: str = "fixed"  # choice: fixed | official_bug: of the official ode_rnn and rnn_vae
-    teacher_forcing: float = 0.5  # official_code: share of training steps that read true values
+    teacher_forcing: float = 0.5  # choice: chance that a training step reads true values alone
     samples: int = 3  # official_code: draws of z0 per series in a training step
     objective: str = "official_code"  # official_code (reads kl_wait, kl_rate) | elbo
     kl_weight: float = 1.0  # choice: weight of the KL in elbo, after a rise over kl_wait epochs
