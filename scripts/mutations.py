@@ -634,6 +634,27 @@ RUNS_AND_REPORTS = (
         ),
     ),
     Mutation(
+        "a value is carried forward to its own time",
+        "chapters/irregular_series/simple_forecasts.py",
+        "before = torch.searchsorted(shown, wanted) - 1",
+        "before = torch.searchsorted(shown, wanted, right=True) - 1",
+        ("chapters/irregular_series/test_mimic_demo.py",),
+    ),
+    Mutation(
+        "the table of errors is in scaled units",
+        "chapters/irregular_series/error_table.py",
+        'float(joined[f"{name}_{d}"].mean().sqrt()) * float(scale[d])',
+        'float(joined[f"{name}_{d}"].mean().sqrt())',
+        ("chapters/irregular_series/test_error_table.py",),
+    ),
+    Mutation(
+        "the regression of storms leaves out what grows with the square of the wind",
+        "chapters/irregular_series/shipped/storm_regression.py",
+        "return state[:, first] * state[:, second]",
+        "return (state[:, first] * state[:, second])[:, :-1]",
+        ("chapters/irregular_series/test_storms.py",),
+    ),
+    Mutation(
         "a file may be half written",
         "runs/files.py",
         "        Path(temporary).unlink(missing_ok=True)\n        raise",
