@@ -7,7 +7,14 @@ from statistics import fmean, variance
 
 from .rank_test import SIGNIFICANCE_LEVEL
 
-__all__ = ["cross_validation_p", "describe_comparison", "holm", "paired_p", "welch_p"]
+__all__ = [
+    "comparison",
+    "cross_validation_p",
+    "describe_comparison",
+    "holm",
+    "paired_p",
+    "welch_p",
+]
 
 
 def paired_p(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
@@ -94,13 +101,28 @@ def describe_comparison(
         of: Plural noun for the pairs.
         test: Returns p, or None if it cannot be computed.
     """
+    verdict, evidence = comparison(ours, theirs, of, test)
+    links = {"not tested": "against", "not told apart": "from"}
+    return f"{verdict} {links.get(verdict, 'than')} {what} ({evidence})"
+
+
+def comparison(
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    of: str = "seeds",
+    test: Callable[[Sequence[float], Sequence[float]], float | None] = paired_p,
+) -> tuple[str, str]:
+    """The verdict and the evidence of `describe_comparison`.
+
+    >>> comparison([1.0, 1.2, 1.1], [2.0, 2.1, 2.2])
+    ('better', 'lower in 3 of 3 seeds, p = 0.0033')
+    """
     p = test(ours, theirs)
     lower = sum(a < b for a, b in zip(ours, theirs, strict=True))
-    found = f"lower in {lower} of {len(ours)} {of}"
+    evidence = f"lower in {lower} of {len(ours)} {of}"
     if p is None:
-        return f"not tested against {what} ({found})"
-    found += f", p = {p:.2g}"
+        return "not tested", evidence
+    evidence += f", p = {p:.2g}"
     if p >= SIGNIFICANCE_LEVEL:
-        return f"not told apart from {what} ({found})"
-    word = "better" if sum(ours) < sum(theirs) else "worse"
-    return f"{word} than {what} ({found})"
+        return "not told apart", evidence
+    return ("better" if sum(ours) < sum(theirs) else "worse"), evidence

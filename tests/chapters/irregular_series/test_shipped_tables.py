@@ -33,8 +33,8 @@ def test_a_number_that_a_run_lacks_leaves_that_run_out_of_the_comparison(tmp_pat
     odd["track_error_72h"] = float("nan")
     write(tmp_path, "gru_d", 3, odd)
     text = markdown(REAL_TABLES["storms"], tmp_path)
-    assert "track at 12 h: GRU-D better than persistence of motion (lower in 4 of 4" in text
-    assert "track at 72 h: GRU-D better than persistence of motion (lower in 3 of 3" in text
+    assert "track at 12 h, beside persistence of motion: GRU-D better (lower in 4 of 4" in text
+    assert "track at 72 h, beside persistence of motion: GRU-D better (lower in 3 of 3" in text
 
 
 def test_all_models_are_of_the_budget_that_most_runs_have(tmp_path):
@@ -63,9 +63,10 @@ def test_models_are_compared_with_every_rule_that_runs_have(tmp_path):
     text = markdown(REAL_TABLES["storms"], tmp_path)
     rule = "regression on position, motion and wind"
     assert f"| {rule} | 90 | - | - | - | 850 |" in text
-    assert f"track at 12 h: GRU-D better than {rule} (lower in 3 of 3" in text
-    assert f"track at 72 h: GRU-D worse than {rule} (lower in 0 of 3" in text
-    assert f"ODE-RNN better than {rule}" not in text
+    (near,) = (line for line in text.splitlines() if f"track at 12 h, beside {rule}" in line)
+    assert "GRU-D better (lower in 3 of 3 seeds, p = 0.0041)." in near
+    assert "ODE-RNN" not in near
+    assert f"track at 72 h, beside {rule}: GRU-D worse (lower in 0 of 3" in text
 
 
 def test_what_p_is_of_is_said_where_there_is_one(tmp_path):

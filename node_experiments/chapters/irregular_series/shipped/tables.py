@@ -8,7 +8,7 @@ from typing import Any
 from pandas import DataFrame
 
 from ....reports.records import has
-from ....reports.seed_tests import describe_comparison
+from ....reports.seed_tests import comparison, describe_comparison
 from ....reports.table import Cell, Estimate, ReportTable
 from ..counted_runs import Counted, Record, collect, protocols
 from ..tables import MODELS
@@ -132,10 +132,12 @@ def protocol(found: Mapping[str, Sequence[Record]]) -> str:
     return f"{means if every else ''}{protocols(every)}"
 
 
-def compare_with_rule(runs: Sequence[Record], metric: str, simple: str, what: str) -> str:
-    """Compare a model with a rule by a test over the seeds that have both errors."""
+def paired_errors(
+    runs: Sequence[Record], metric: str, simple: str
+) -> tuple[list[float], list[float]]:
+    """Errors of a model and of a rule, of the seeds that have both."""
     both = [run for run in runs if has(run, [f"{metric}/test", f"{simple}/test"])]
-    return describe_comparison(values(both, metric), values(both, simple), what)
+    return values(both, metric), values(both, simple)
 
 
 def comparison_notes(
@@ -148,14 +150,14 @@ def comparison_notes(
     """Compare all models with each rule, in a sentence for each rule."""
     notes = []
     for rule, label in rules.items():
-        simple = f"{rule}_{suffix}"
-        comparisons = [
-            f"{LABELS[name]} {compare_with_rule(runs, f'{metric}_{suffix}', simple, label)}"
-            for name, runs in found.items()
-            if values(runs, simple)
-        ]
-        if comparisons:
-            notes.append(f"{where}: {'; '.join(comparisons)}.")
+        sentences = []
+        for name, runs in found.items():
+            ours, theirs = paired_errors(runs, f"{metric}_{suffix}", f"{rule}_{suffix}")
+            if ours:
+                verdict, evidence = comparison(ours, theirs)
+                sentences.append(f"{LABELS[name]} {verdict} ({evidence})")
+        if sentences:
+            notes.append(f"{where}, beside {label}: {'; '.join(sentences)}.")
     return notes
 
 
@@ -213,7 +215,10 @@ def storm_births_table(runs: DataFrame) -> ReportTable:
         rows.append([label, estimate and estimate.cell(".2f", ".2f", count=1)])
     notes = [
         "latent ODE: "
-        f"{compare_with_rule(kept, 'held_out_nll', f'held_out_nll{name}', f'the {label}')}."
+        + describe_comparison(
+            *paired_errors(kept, "held_out_nll", f"held_out_nll{name}"), f"the {label}"
+        )
+        + "."
         for name, label in BIRTH_RULES.items()
         if name and values(kept, f"held_out_nll{name}")
     ]
