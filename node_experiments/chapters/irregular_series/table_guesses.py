@@ -13,7 +13,7 @@ from .table_format import TableFormat
 from .table_times import kind_of_times, times_of
 from .times_in_names import TimeColumns, times_in_names
 
-__all__ = ["require_series_and_times"]
+__all__ = ["require_series_and_times", "rounded"]
 
 # Patterns of column names, the most reliable first.
 SERIES_NAMES = (
@@ -159,7 +159,16 @@ def tenth_of_one_series(table: TableFile, name: str) -> str | None:
     except DataError:
         return None
     span = float(times.max() - times.min()) / (1.0 if kind == "number" else 3.6e12)
-    return None if not span else f"{span / 10:.0f}" if span > 100 else f"{span / 10:.2g}"
+    return rounded(span / 10) if span else None
+
+
+def rounded(length: float) -> str:
+    """A length of time to suggest, as short as people write it.
+
+    >>> rounded(123.4), rounded(0.1234)
+    ('123', '0.12')
+    """
+    return f"{length:.0f}" if length > 10 else f"{length:.2g}"
 
 
 def first_match(patterns: Sequence[str], names: Sequence[str]) -> str | None:

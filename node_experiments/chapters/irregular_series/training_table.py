@@ -13,6 +13,7 @@ from .settings import CSVConfig
 from .table_cells import has_words, text_of, words_for_unknown
 from .table_columns import find_columns
 from .table_format import Columns, TableFormat
+from .table_guesses import rounded
 from .table_summary import summary
 from .table_warnings import warn_of_columns, warn_of_groups
 from .user_table import read_user_table, table_format, user_file
@@ -22,6 +23,7 @@ __all__ = ["check_table", "read_training_table"]
 log = logging.getLogger(__name__)
 
 LARGE = 10_000_000  # bytes, about half a million rows
+FEW_SERIES, LONG_SERIES = 10, 50  # fewer series, of at least as many times, are rather cut
 
 
 def check_table(settings: CSVConfig) -> None:
@@ -67,6 +69,8 @@ def read_training_table(
     if classifies:
         check_classes(table, form, seen)
     check_count(table, settings, seen)
+    if settings.window is None:
+        warn_of_few_long_series(table, columns, seen)
     check_window(table, settings, seen, columns)
     return form, columns, seen
 
@@ -91,6 +95,23 @@ def check_count(table: TableFile, settings: CSVConfig, seen: Measurements) -> No
             "into windows with dataset.window=<length of one, in the unit of the time column, or "
             "in hours for dates>"
         )
+
+
+def warn_of_few_long_series(table: TableFile, columns: Columns, seen: Measurements) -> None:
+    """Warn of a few long series, which are to be cut: a model learns from many series."""
+    lengths = np.diff(seen.offsets)
+    if len(seen) >= FEW_SERIES or np.median(lengths) < LONG_SERIES:
+        return
+    spans = seen.times[seen.offsets[1:] - 1] / columns.duration_unit
+    log.warning(
+        "%s: a model learns from many series, and there are %d, of %.0f times each (median); cut "
+        "them into windows, such as dataset.window=%s (in the unit of the time column, or in "
+        "hours for dates)",
+        table.source,
+        len(seen),
+        np.median(lengths),
+        rounded(float(np.median(spans)) / 10),
+    )
 
 
 def check_window(

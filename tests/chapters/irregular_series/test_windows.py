@@ -1,5 +1,6 @@
 """A long series that is cut into windows, from the file to forecasts."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from node_experiments import load
 from node_experiments.chapters.irregular_series.csv_series import csv_data
 from node_experiments.chapters.irregular_series.measurements import Measurements
 from node_experiments.chapters.irregular_series.settings import CSVConfig
+from node_experiments.chapters.irregular_series.training_table import read_training_table
+from node_experiments.chapters.irregular_series.user_table import read_user_table
 from node_experiments.chapters.irregular_series.windows import (
     latest_window,
     training_windows,
@@ -130,6 +133,24 @@ def test_long_series_of_several_pumps_are_cut_too(one_series):
     settings = CSVConfig(path=str(one_series), series_column="pump", window=10.0)
     _, seen, _ = csv_data(settings).source
     assert {name.partition(" ")[0] for name in seen.names} == {"a", "b"}
+
+
+@pytest.mark.parametrize("dates", [False, True])
+def test_a_few_long_series_should_be_cut(one_series, caplog, dates):
+    table = pd.read_csv(one_series)
+    table = pd.concat([table.assign(pump="a"), table.assign(pump="b")])
+    if dates:
+        table["time"] = pd.Timestamp("2024-03-01") + pd.to_timedelta(table["time"], unit="h")
+    table.to_csv(one_series, index=False)
+    settings = {"path": str(one_series), "series_column": "pump"}
+    read_training_table(read_user_table(CSVConfig(**settings)), CSVConfig(**settings))
+    said = "a model learns from many series, and there are 2, of 400 times each"
+    assert said in caplog.text
+    window = float(re.search(r"dataset\.window=(\S+) ", caplog.text)[1])
+    assert window == pytest.approx(20, rel=0.01)
+    caplog.clear()
+    assert len(csv_data(CSVConfig(**settings, window=window)).train.data) > 10
+    assert said not in caplog.text
 
 
 @pytest.mark.parametrize(
