@@ -19,6 +19,7 @@ from ...data.time_series import (
     TimeSeries,
 )
 from ...errors import DataError
+from .centring import Centre
 from .time_unit import UNKNOWN, TimeUnit
 
 __all__ = ["ForecastBatch", "ForecastBatches", "Forecasts"]
@@ -41,11 +42,13 @@ class ForecastBatch:
             same series, including the observed ones. Extrapolation: the points after those.
         label: The class of each series, shape `(batch,)`, or of each point of `target`, shape
             `(batch, time)`; long, -1 where there is none. None for data without labels.
+        centre: What was subtracted from the values of both; None if nothing was.
     """
 
     observed: TimeSeries
     target: TimeSeries
     label: Tensor | None = None
+    centre: Centre | None = None
 
     def __len__(self) -> int:
         return len(self.observed)
@@ -58,12 +61,16 @@ class ForecastBatch:
     def select(self, indices: Tensor) -> ForecastBatch:
         """The samples with these indices, in this order."""
         label = None if self.label is None else self.label[indices]
-        return ForecastBatch(self.observed.select(indices), self.target.select(indices), label)
+        centre = None if self.centre is None else self.centre.select(indices)
+        return ForecastBatch(
+            self.observed.select(indices), self.target.select(indices), label, centre
+        )
 
     def to(self, device: torch.device) -> ForecastBatch:
         """The same batch on another device."""
         label = None if self.label is None else self.label.to(device)
-        return ForecastBatch(self.observed.to(device), self.target.to(device), label)
+        centre = None if self.centre is None else self.centre.to(device)
+        return ForecastBatch(self.observed.to(device), self.target.to(device), label, centre)
 
 
 class Forecasts:
@@ -81,6 +88,8 @@ class Forecasts:
         normalise_times_per_batch: Divide the times of a batch by its last time, as the official
             code does.
         time_unit: Unit of the times, for messages.
+        usual: Mean of each feature over the training series, if values are relative to the level
+            of their series; see `Centre`.
 
     Attributes:
         kept: Indices of the series that are not left out.
@@ -99,7 +108,9 @@ class Forecasts:
         seed: int = 0,
         normalise_times_per_batch: bool = False,
         time_unit: TimeUnit = UNKNOWN,
+        usual: Tensor | None = None,
     ) -> None:
+        self.usual = usual
         self.fraction, self.points, self.seed = observed_fraction, observed_points, seed
         self.normalise_times_per_batch = normalise_times_per_batch
         self.visible = self.target = series
@@ -161,7 +172,13 @@ class Forecasts:
             last = last if bool(last > 0) else torch.ones_like(last)
             observed = replace(observed, times=observed.times / last)
             target = replace(target, times=target.times / last)
-        return ForecastBatch(observed, target, self.target.labels(indices))
+        label = self.target.labels(indices)
+        if self.usual is None:
+            return ForecastBatch(observed, target, label)
+        centre = Centre.of(observed, self.usual)
+        return ForecastBatch(
+            centre.subtract_and_tell(observed), centre.subtract(target), label, centre
+        )
 
 
 class ForecastBatches(SeriesBatches[ForecastBatch]):

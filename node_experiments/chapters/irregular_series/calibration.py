@@ -38,6 +38,7 @@ from .bands import (
     sample_means,
     warn_of_uncalibrated_bands,
 )
+from .centring import Centre
 
 __all__ = ["HeldOut", "band_factor", "calibrate", "fitted_noise", "held_out"]
 
@@ -222,12 +223,18 @@ def holdouts(batches: Iterable[Any], cut: float) -> Iterator[tuple[Any, Any, Ten
         for indices in torch.arange(count, device=batch.device).split(SERIES_PER_SOLVE):
             part, number = batch.select(indices), first + indices
             for observed, target in fold_holdouts(part.observed):
-                yield observed, target, number
+                yield *centred_again(part.centre, observed, target), number
             for observed, target, both in forecast_holdouts(part, cut):
-                yield observed, target, number[both]
+                centre = part.centre and part.centre.select(both)
+                yield *centred_again(centre, observed, target), number[both]
         first += count
         if first >= MAX_SERIES:
             return
+
+
+def centred_again(centre: Centre | None, observed: Any, target: Any) -> tuple[Any, Any]:
+    """Both relative to the mean of what is still observed, which tells nothing of the rest."""
+    return (observed, target) if centre is None else centre.again(observed, target)[:2]
 
 
 def fold_holdouts(observed: Any) -> Iterator[tuple[Any, Any]]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ...data.splits import Split
 from ...data.table_file import TableFile
 from ...errors import DataError
-from .forecast_data import ForecastData, forecast_data
+from .forecast_data import ForecastData, forecast_data, read_static
 from .measurements import Measurements
 from .series_schema import SeriesSchema
 from .settings import CSVConfig
@@ -183,5 +183,6 @@ def restored_data(settings: CSVConfig, learned: dict[str, Any]) -> ForecastData:
         time_unit=schema.times.unit,
         scaling=schema.value_scaling,
         learned=learned,
-        static=2 * len(schema.static_shift),
+        static=read_static(2 * len(schema.static_shift), settings, len(schema.columns.features)),
+        centres=settings.centre_series,
     )

@@ -165,8 +165,10 @@ def draw_feature(axis: Axes, data: ForecastData, batch: Any, curve: Curve, i: in
     if data.scaling is not None:
         shift, scale = float(data.scaling.shift[d]), float(data.scaling.scale[d])
 
+    level = 0.0 if batch.centre is None else float(batch.centre.level[i, 0, d])
+
     def in_its_unit(values: Tensor) -> list[float]:
-        return (values.double() * scale + shift).tolist()
+        return ((values.double() + level) * scale + shift).tolist()
 
     def in_user_time(times: Tensor) -> list[float]:
         return (times.double() * data.time_unit.scale).tolist()

@@ -56,7 +56,8 @@ class ForecastData:
         source: What the dataset's figures and predictions need from its file, e.g. a schema.
         measures: Further errors in units of the dataset, computed from the predicted means and
             their batch: by name, the errors of single predictions, whose mean is the metric.
-        static: Number of static features, which do not change within a series.
+        static: Number of static features that a model reads, which do not change within a series.
+        centres: Whether values are relative to the level of their series; see `Centre`.
         cut: Time up to which a model sees a series that it extrapolates, in the model's units.
         class_counts: Number of labels by the name of the part and the name of the class.
         class_weights: Weight of each class in the training loss; None: all equal.
@@ -80,6 +81,7 @@ class ForecastData:
     source: Any = None
     measures: Callable[[Tensor, ForecastBatch], dict[str, Tensor]] | None = None
     static: int = 0
+    centres: bool = False
     cut: float = 0.5
     class_counts: dict[str, dict[str, int]] | None = None
     class_weights: tuple[float, ...] | None = None
@@ -124,6 +126,7 @@ def forecast_data(
     train, validation, test = parts
     train = first_series(train, settings.train_size, "train")
     counts = weights = None
+    centres = centres_series(settings)
     test = first_series(test, settings.test_size, "test")
     if classes is not None:
         names = class_names or tuple(map(str, range(classes)))
@@ -138,6 +141,8 @@ def forecast_data(
     scale = last if normalise_times_per_batch and last > 0 else 1.0
     undivided = replace(time_unit, scale=time_unit.scale / scale)
 
+    mean = (mean_values(train) if mean is None else mean).to(device)
+
     def forecasts(part: RaggedSeries, number: int) -> Forecasts:
         part = part if device is None else part.to(device)
         of_part = 3 * seed + number  # independent draws of the observed points of each part
@@ -150,6 +155,7 @@ def forecast_data(
             of_part,
             normalise_times_per_batch,
             undivided,
+            mean if centres else None,
         )
         if left_out := len(part) - len(found):
             log.warning(
@@ -184,18 +190,31 @@ def forecast_data(
         label_per=train.label_per,
         span=(first / scale, last / scale),
         mean_gap=mean_gap / scale,
-        mean=(mean_values(train) if mean is None else mean).to(device),
+        mean=mean,
         task=settings.task,
         features=features,
         time_unit=(
             TimeUnit("fraction of the batch's last") if normalise_times_per_batch else time_unit
         ),
         scaling=scaling,
-        static=0 if train.static is None else train.static.shape[1],
+        static=read_static(
+            0 if train.static is None else train.static.shape[1], settings, train.dim
+        ),
+        centres=centres,
         cut=cut / scale,
         class_counts=counts,
         class_weights=weights,
     )
+
+
+def read_static(count: int, settings: ForecastingConfig, dim: int) -> int:
+    """Number of static features of a model: those of the data, and the levels of the series."""
+    return count + (dim if centres_series(settings) else 0)
+
+
+def centres_series(settings: ForecastingConfig) -> bool:
+    """Whether values are relative to the level of their series."""
+    return bool(getattr(settings, "centre_series", False))
 
 
 def mean_values(part: RaggedSeries) -> Tensor:

@@ -18,6 +18,7 @@ from ...data.ragged import RaggedSeries
 from ...data.table_file import PARQUET, TableFile
 from ..prediction import Inputs, Prediction, Request
 from .bands import bands, warn_of_uncalibrated_bands
+from .centring import Centre
 from .forecast_figure import forecast_figure
 from .measurements import Measurements
 from .predict_source import prediction_source
@@ -62,7 +63,7 @@ def predict_series(trained: Any, request: Request) -> Prediction:
     warn_of_bands(model, schema.columns.features)
     forecasts, latent = predictions(
         model, schema, seen, series, data.span, request.times, samples, data.mean_gap, device,
-        request.latent, request.after_last,
+        request.latent, request.after_last, data.mean if data.centres else None,
     )  # fmt: skip
     autoregressive = not hasattr(model, "encode")
     if autoregressive and data.task == "extrapolation" and not request.after_last:
@@ -146,6 +147,7 @@ def predictions(
     device: torch.device,
     with_latent: bool = False,
     after_last: bool = False,
+    usual: Tensor | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """Mean and 90 % band of every feature, one row for each series and time.
 
@@ -154,6 +156,7 @@ def predictions(
         span: First and last model time of training.
         times, after_last: As in `requested_times`.
         gap: Mean model time between two observations in training.
+        usual: As in `Forecasts`.
 
     Returns:
         A frame with the columns of series and times, named as in training, and three columns for
@@ -182,11 +185,15 @@ def predictions(
         wanted = torch.from_numpy(at[chosen.numpy()])
         model_times = wanted.clamp(max=furthest).float().to(device)
         observed = series.take(chosen).to(device).pad(torch.arange(len(chosen)))
+        level: Tensor | float = 0.0
+        if usual is not None:
+            centre = Centre.of(observed, usual.to(device))
+            observed, level = centre.subtract_and_tell(observed), centre.level
         before, after = wanted < span[0] - EARLY, wanted > furthest
         early, late = early + int(before.sum()), late + int(after.sum())
         empty = (before | after).unsqueeze(-1)
         found = [
-            undo(x.double().cpu()).masked_fill(empty, torch.nan).flatten(0, 1).numpy()
+            undo((x + level).double().cpu()).masked_fill(empty, torch.nan).flatten(0, 1).numpy()
             for x in bands(model, observed, model_times, samples, gap)
         ]
         of_rows = names[chosen.numpy()].repeat(count).to_numpy()

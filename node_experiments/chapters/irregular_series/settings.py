@@ -224,7 +224,7 @@ class CSVConfig(ForecastingConfig):
     TASKS: ClassVar[tuple[str, ...]] = (*FORECASTS, "classification")
     LEARNED: ClassVar[tuple[str, ...]] = (
         "value_columns", "static_columns", "label_per", "time_origin", "time_scale", "scaling",
-        "split_seed", "window", "group_column",
+        "split_seed", "window", "group_column", "centre_series",
     )  # fmt: skip
 
     name: str = "csv"  # csv
@@ -249,6 +249,7 @@ class CSVConfig(ForecastingConfig):
     thousands: str | None = None  # thousands separator of numbers, such as ','; none when null
     encoding: str | None = None  # encoding of the text; detected when null
     scaling: str = "standard"  # choice: none | standard | minmax | official_code
+    centre_series: bool = False  # choice: forecast differences from the mean of the values seen
     split_seed: int = 42  # choice: seed that splits training (80 %) and test series
     observed_fraction: float = 1.0  # choice: fraction of the visible points that a model sees
     validation_size: int | None = None  # choice: training series to validate on; null: a fifth
@@ -276,6 +277,12 @@ class CSVConfig(ForecastingConfig):
         single = self.delimiter is None or len(self.delimiter) == 1
         require(single, self, "delimiter", "one character, or null")
         require(0 <= self.split_seed < 2**32, self, "split_seed", "from 0 to 2^32 - 1")
+        # In other tasks the mean would tell a model what it should predict from earlier values.
+        forecasts = self.task == "extrapolation"
+        require(
+            forecasts or not self.centre_series, self, "centre_series",
+            "false, unless dataset.task=extrapolation",
+        )  # fmt: skip
         if self.window is not None:
             require(0 < self.window < math.inf, self, "window", "a number > 0, or null")
             origin, size = self.time_origin == "series", self.validation_size is None

@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["last_values", "series_means", "simple_errors"]
+from .centring import series_means
+
+__all__ = ["last_values", "simple_errors"]
 
 
 def simple_errors(
@@ -32,12 +34,14 @@ def simple_errors(
         groups: Indices of the features of each group, by name.
         training_mean: Mean of each feature over the training series, shape `(feature,)`.
     """
+    if batch.centre is not None:
+        training_mean = training_mean - batch.centre.level
     target = batch.target
     hidden = target.observed_features & ~seen_at(batch)
     errors = {
         "mse": (mean - target.values).square(),
         "carried_mse": (last_values(batch, training_mean) - target.values).square(),
-        "series_mean_mse": (series_means(batch, training_mean) - target.values).square(),
+        "series_mean_mse": (series_means(batch.observed, training_mean) - target.values).square(),
         "mean_mse": (training_mean - target.values).square(),
     }
     return {
@@ -50,7 +54,8 @@ def simple_errors(
 def last_values(batch: Any, training_mean: Tensor) -> Tensor:
     """The last observed value of each feature before each target, `(batch, time, feature)`.
 
-    Before the first, it is the mean of the training series.
+    Before the first, it is the mean of the training series, `(feature,)` or, relative to the level
+    of each series, `(batch, 1, feature)`.
     """
     observed, size = batch.observed, len(batch)
     there = observed.observed_features
@@ -65,17 +70,6 @@ def last_values(batch: Any, training_mean: Tensor) -> Tensor:
     found = last.gather(1, index).masked_fill((before < 0).unsqueeze(-1), -1)
     values = observed.values.gather(1, found.clamp(min=0))
     return values.where(found >= 0, training_mean)
-
-
-def series_means(batch: Any, training_mean: Tensor) -> Tensor:
-    """Mean of each feature over the observations of a series, shape `(batch, 1, feature)`.
-
-    Without any, it is the mean of the training series.
-    """
-    there = batch.observed.observed_features
-    count = there.sum(1, keepdim=True)
-    total = batch.observed.values.masked_fill(~there, 0).sum(1, keepdim=True)
-    return (total / count.clamp(min=1)).where(count > 0, training_mean)
 
 
 def seen_at(batch: Any) -> Tensor:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from node_experiments.chapters.irregular_series.batches import ForecastBatch
+from node_experiments.chapters.irregular_series.centring import series_means
 from node_experiments.chapters.irregular_series.shipped import (
     MimicDemoConfig,
     PBCSeqConfig,
@@ -26,7 +27,6 @@ from node_experiments.chapters.irregular_series.shipped.package_files import (
 from node_experiments.chapters.irregular_series.shipped.pbcseq import pbcseq_data
 from node_experiments.chapters.irregular_series.simple_forecasts import (
     last_values,
-    series_means,
     simple_errors,
 )
 from node_experiments.config import ConfigError
@@ -181,7 +181,7 @@ def test_the_mean_of_a_series_is_that_of_its_observed_values():
         series([0.1, 0.2, 0.4], [[1.0, 9.0], [2.0, 9.0], [9.0, 9.0]], seen),
         series([0.5], [[9.0, 9.0]]),
     )
-    assert series_means(batch, torch.tensor([7.0, 8.0])).tolist() == [[[1.5, 8.0]]]
+    assert series_means(batch.observed, torch.tensor([7.0, 8.0])).tolist() == [[[1.5, 8.0]]]
 
 
 @pytest.mark.parametrize("scaling", ["standard", "minmax", "none"])

@@ -84,7 +84,7 @@ def patient_figures(
     with torch.no_grad(), style():
         times = batch.target.times.expand(1, -1)
         band = [
-            data.scaling.undo(part[0].double()).cpu()
+            data.scaling.undo(part[0].double() + level_of(batch)).cpu()
             for part in predictive_band(model, data, batch.observed, times)
         ]
         span = float(data.source[0].time_scale) / unit
@@ -111,10 +111,10 @@ def patient_figure(
         mean, low, high = (quantity.undone(part[there, d]) for part in band)
         axes.fill_between(t, low, high, color=COLORS["blue"], alpha=0.2, lw=0, label="90 % band")
         axes.plot(t, mean, color=COLORS["blue"], label="model")
-        seen, times = known(batch.observed, scaling, d)
+        seen, times = known(batch.observed, level_of(batch), scaling, d)
         axes.plot(span * times, quantity.undone(seen), "o", ms=3, color=COLORS["black"],
                   label="seen")  # fmt: skip
-        truth, times = known(batch.target, scaling, d)
+        truth, times = known(batch.target, level_of(batch), scaling, d)
         axes.plot(span * times, quantity.undone(truth), ".", ms=5, color=COLORS["red"],
                   label="measured, not seen", zorder=1.5)  # fmt: skip
         axes.set_ylabel(quantity.name, fontsize=9)
@@ -131,8 +131,15 @@ def patient_figure(
     return figure
 
 
-def known(series: Any, scaling: Any, d: int) -> tuple[torch.Tensor, torch.Tensor]:
+def level_of(batch: Any) -> torch.Tensor | float:
+    """What was subtracted from the values of the first series, shape `(1, dim)`."""
+    return 0.0 if batch.centre is None else batch.centre.level[0].double()
+
+
+def known(
+    series: Any, level: torch.Tensor | float, scaling: Any, d: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Observed values of feature `d` with the model's scaling undone, and their times."""
     there = series.observed_features[0, :, d]
-    values = scaling.undo(series.values[0].double())[there, d]
+    values = scaling.undo(series.values[0].double() + level)[there, d]
     return values.cpu(), series.times.expand(1, -1)[0, there].cpu()
