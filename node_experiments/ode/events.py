@@ -112,6 +112,7 @@ class EventFinder:
         self._is_coarse = interpolates_by_substeps(problem)
         self._start, self._h = t0, math.nan
         self._interpolant: Interpolant | None = None
+        self._line: Interpolant
         self._make_interpolant: Callable[[], Interpolant]
 
     def __call__(self, step: Stepper, t: float, h: float, y0: Tensor, y1: Tensor) -> bool:
@@ -122,7 +123,7 @@ class EventFinder:
                 self.failed = i
                 return True
         self._start, self._h = t, h
-        self._interpolant = None
+        self._interpolant, self._line = None, partial(straight_line, y0, y1)
         self._make_interpolant = partial(step_interpolant, self._problem, step, t, h, y0, y1)
         # Values inside may be those of a line through the step, which the interpolant is not.
         on_line = self._is_coarse or not step.has_free_interpolant
@@ -163,7 +164,12 @@ class EventFinder:
         with torch.no_grad():
             if self._interpolant is None:
                 self._interpolant = self._make_interpolant()
-            return self._interpolant(thetas)
+            states = self._interpolant(thetas)
+            if not bool(states.isfinite().all()):
+                # The field overflows at the end of a fixed step, whose slope the interpolant has.
+                self._interpolant = self._line
+                states = self._interpolant(thetas)
+            return states
 
     def _values_in(
         self, step: Stepper, t: float, h: float, y0: Tensor, y1: Tensor
@@ -174,7 +180,7 @@ class EventFinder:
             with torch.no_grad():
                 states = list(step.interpolant(t, h, y0, y1)(self._thetas))
         elif times:
-            states = [torch.lerp(y0, y1, theta) for theta in self._thetas]
+            states = list(straight_line(y0, y1, self._thetas))
         return self._values([*times, t + h], [*states, y1])
 
     def _values(self, times: Sequence[float], states: Sequence[Tensor]) -> list[list[float]]:
@@ -207,6 +213,11 @@ class EventFinder:
         with torch.no_grad():
             y = self._interpolate([theta]).view(problem.y0.shape)
             return float(value_of(event, problem, problem.time(self._start + theta * self._h), y))
+
+
+def straight_line(y0: Tensor, y1: Tensor, thetas: Sequence[float]) -> Tensor:
+    """States between two ends, shape `(theta, *state)`."""
+    return torch.stack([torch.lerp(y0, y1, theta) for theta in thetas])
 
 
 def value_of(

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from scipy.integrate import quad
 
 from node_experiments.ode import Event, SolveError, Solver, Status, solve
 
@@ -314,3 +315,22 @@ def test_events_inside_long_steps_of_a_stiff_problem(method, gradient):
         expected = math.acos(level) if direction == 0 else 2 * math.pi - math.acos(level)
         assert float(solution.ts[-1].detach()) == pytest.approx(expected, abs=1e-6)
         assert float(solution.ys[-1].detach()) == pytest.approx(level, abs=1e-6)
+
+
+@pytest.mark.parametrize("method", ["euler", "midpoint", "rk4"])
+def test_an_event_in_a_step_at_whose_end_the_field_overflows(method):
+    """Exponential integrate-and-fire neuron (Fourcaud-Trocme et al. 2003), in steps of 1 ms."""
+
+    def field(t, v):
+        return 100 * (-v + torch.exp(50 * v - 10)) + 60
+
+    found = solve(
+        field, torch.zeros(1, dtype=torch.float64), torch.tensor([0.0, 1.0]).double(),
+        Solver(method, step_size=1e-3), events=[lambda t, v: 1 - v.sum()],
+    )  # fmt: skip
+    assert found.status.name == "EVENT"
+    exact, _ = quad(lambda v: 1 / (100 * (math.exp(50 * v - 10) - v) + 60), 0, 1)
+    # The potential rises from 0.3 to 1 in less than a step.
+    assert float(found.ts[-1]) == pytest.approx(exact, abs=2e-3)
+    if method != "midpoint":  # whose midpoint is not where the field is steep
+        assert float(found.ys[-1]) == pytest.approx(1.0, rel=1e-3)

@@ -5,10 +5,12 @@ import warnings
 
 import pytest
 import torch
+import torchdiffeq
 from torch import nn
 
 from node_experiments.ode import SolveError
 from node_experiments.ode.torchdiffeq import odeint, odeint_adjoint, odeint_event
+from node_experiments.ode.torchdiffeq._impl.options import single_step
 
 T = torch.tensor([0.0, 1.0], dtype=torch.float64)
 ONE = torch.ones(1, dtype=torch.float64)
@@ -381,3 +383,18 @@ def test_a_smallest_step_that_scipy_has_not_is_said():
 def test_an_unknown_method_is_answered_with_the_nearest():
     with pytest.raises(ValueError, match=r"method='rk5' is unknown; did you mean 'rk4'"):
         odeint(lambda t, y: -y, torch.ones(1), torch.tensor([0.0, 1.0]), method="rk5")
+
+
+@pytest.mark.parametrize("method", ["euler", "rk4"])
+def test_a_loop_of_single_steps_makes_its_solver_once(method):
+    """Programs step from observation to observation; making a solver takes as long as the step."""
+    single_step.cache_clear()
+    times = torch.linspace(0, 1, 101, dtype=torch.float64) ** 2
+    y = theirs = torch.ones(3, dtype=torch.float64)
+    for i in range(100):
+        y = odeint(lambda t, y: -t * y, y, times[i : i + 2], method=method)[-1]
+        theirs = torchdiffeq.odeint(lambda t, y: -t * y, theirs, times[i : i + 2], method=method)[
+            -1
+        ]
+    assert single_step.cache_info().misses == 1
+    torch.testing.assert_close(y, theirs, rtol=1e-12, atol=1e-12)

@@ -6,6 +6,7 @@ import math
 import numbers
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -96,9 +97,23 @@ def make_solver(
     return solver_of(name, rtol=rtol, atol=atol, **chosen)
 
 
-@lru_cache(maxsize=64)
 def default_solver(method: str | None, rtol: float, atol: float, *times: float) -> Solver:
     """`make_solver` without options; fixed steps end at `times`."""
+    if len(times) == 2:
+        return single_step(method, rtol, atol)
+    return solver_for_grid(method, rtol, atol, *times)
+
+
+@lru_cache(maxsize=64)
+def single_step(method: str | None, rtol: float, atol: float) -> Solver:
+    """The same for all pairs of times: programs take one step at a time, each of another size."""
+    found = solver_for_grid(method, rtol, atol, 0.0, 1.0)
+    return replace(found, step_t=(), num_steps=1)
+
+
+@lru_cache(maxsize=64)
+def solver_for_grid(method: str | None, rtol: float, atol: float, *times: float) -> Solver:
+    """Fixed steps between all of `times`, or adaptive ones without any."""
     grid = torch.tensor(times, dtype=torch.float64, device="cpu")
     return make_solver(method, {}, rtol, atol, lambda _: grid)
 
