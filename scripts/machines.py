@@ -33,9 +33,14 @@ def processor(run: Record) -> str:
 
 def seeds_by_cell(runs: Iterable[Record]) -> dict[str, tuple[int, ...]]:
     """The seeds of each cell; a cell is named by the folders of its runs, without their seed."""
+    runs = list(runs)
     found: dict[str, list[int]] = {}
+    several = len({Path(run["directory"]).parent for run in runs}) > 1
     for run in runs:
-        cell = re.sub(r"_seed\d+$", "", Path(run["directory"]).name)
+        folder = Path(run["directory"])
+        cell = re.sub(r"_seed\d+$", "", folder.name)
+        if several and folder.parent.name.endswith("_extrapolation"):
+            cell = f"{folder.parent.name}/{cell}"  # several datasets have such cells
         found.setdefault(cell, []).append(int(run["seed"]))
     return {cell: tuple(sorted(seeds)) for cell, seeds in found.items()}
 

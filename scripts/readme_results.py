@@ -27,6 +27,7 @@ from hopper_runs import latent_odes
 from machines import machines
 from pandas import DataFrame
 from search_report import report
+from series_levels import compared_levels, levels
 from teacher_forcing import compared, own_forecasts
 
 from node_experiments.chapters.image_classification import figure3_report as figure3
@@ -82,6 +83,7 @@ BY_HAND = (
     "precision",
     "hopper_interpolation steps",
     "teacher_forcing",
+    "levels",
     "physionet2012 table4",
     "physionet2012 table5",
     "physionet2012 auc",
@@ -344,6 +346,7 @@ COUNTED: dict[str, Callable[[DataFrame], list[Record]]] = {
     "pbcseq": of_tasks("pbcseq", "extrapolation"),
     "remifentanil": lambda runs: remifentanil.runs_of(remifentanil.collect(runs)[0]),
     "teacher_forcing": lambda runs: compared(REFERENCE),
+    "levels": lambda runs: compared_levels(REFERENCE),
     "hopper_interpolation steps": lambda runs: [*latent_odes(REFERENCE).values()],
 }
 SECTIONS: dict[str, Callable[[DataFrame], str]] = {
@@ -359,6 +362,7 @@ SECTIONS: dict[str, Callable[[DataFrame], str]] = {
     "precision": show_precision,
     "hopper_interpolation steps": show_hopper_steps,
     "teacher_forcing": lambda runs: "\n".join(map(markdown, own_forecasts(REFERENCE))),
+    "levels": lambda runs: markdown(levels(REFERENCE)),
     **{name: table(short) for name, short in IRREGULAR.items()},
     **{name: table(name) for name in SHIPPED},
     **{f"physionet2012 {short}": table(short) for short in ("table4", "table5", "auc")},

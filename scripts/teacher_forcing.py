@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from node_experiments.reports.rank_test import SIGNIFICANCE_LEVEL
+from paired_table import Pair, paired_table
+
 from node_experiments.reports.records import Record, records
-from node_experiments.reports.seed_tests import describe_comparison, holm, paired_p
-from node_experiments.reports.table import Cell, Estimate, ReportTable
+from node_experiments.reports.table import Cell, ReportTable
 from node_experiments.runs import load_runs
 
 FOLDERS = (
@@ -46,36 +46,24 @@ def compared(reference: Path) -> list[Record]:
 
 def over_seeds(runs: list[Record]) -> ReportTable:
     """Datasets with several seeds, and a test of each pair."""
-    rows: list[list[Any]] = []
-    notes, ps = [], []
-    for dataset, of_dataset in SEVERAL_SEEDS.items():
-        for model, label in MODELS.items():
-            on_truth, on_both = (
-                by_seed(runs, f"{dataset}_{model}", share) for share in (ON_TRUTH, ON_BOTH)
-            )
-            seeds = sorted(on_truth.keys() & on_both.keys())
-            pair = [[each[seed] for seed in seeds] for each in (on_truth, on_both)]
-            cells = [Estimate.of(each).cell(".3f", ".3f", 1) for each in pair]
-            rows.append([f"{of_dataset}, {label}", *cells])
-            found = describe_comparison(pair[1], pair[0], "on true values alone")
-            notes.append(f"{of_dataset}, {label}: training on both is {found}.")
-            ps.append(paired_p(pair[1], pair[0]) or 1.0)
-    low = sum(p < SIGNIFICANCE_LEVEL for p in ps)
-    left = sum(p < SIGNIFICANCE_LEVEL for p in holm(ps))
-    return ReportTable.of(
+    pairs = [
+        Pair(
+            f"{of_dataset}, {label}",
+            *(by_seed(runs, f"{dataset}_{model}", share) for share in (ON_TRUTH, ON_BOTH)),
+        )
+        for dataset, of_dataset in SEVERAL_SEEDS.items()
+        for model, label in MODELS.items()
+    ]
+    return paired_table(
         "Training on true values or on forecasts",
-        ["", "on true values alone", "on both"],
-        rows,
-        caption="Test MSE, a mean over series, in squared standard deviations of the training "
-        "series, of forecasts beyond the observations; training on true values alone "
+        ("on true values alone", "on both"),
+        pairs,
+        "training on both",
+        "Test MSE, a mean over series, in squared standard deviations of the training series, of "
+        "forecasts beyond the observations; training on true values alone "
         "(`model.teacher_forcing=1.0`), or with probability one half in each step on the model's "
         "own forecasts (`0.5`, the default). Mean and standard deviation over seeds (their "
         "number), of the best epoch on validation data.",
-        notes=[
-            *notes,
-            f"p is that of a t-test paired by training seed. Of the {len(ps)} comparisons, {low} "
-            f"have p < {SIGNIFICANCE_LEVEL:g}; corrected for their number (Holm), {left} do.",
-        ],
     )
 
 

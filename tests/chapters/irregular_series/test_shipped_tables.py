@@ -74,7 +74,12 @@ def test_what_p_is_of_is_said_where_there_is_one(tmp_path):
     note = "p is that of a t-test paired by training seed; it does not reflect the choice of test"
     assert note not in markdown(REAL_TABLES["storms"], tmp_path)
     write(tmp_path, "gru_d", 1, track(1))
-    assert note in markdown(REAL_TABLES["storms"], tmp_path)
+    text = markdown(REAL_TABLES["storms"], tmp_path)
+    assert note in text
+    # Both are below half of the level, so that no correction for two tests matters.
+    write(tmp_path, "gru_d", 2, track(2))
+    text = markdown(REAL_TABLES["storms"], tmp_path)
+    assert "Of 2 comparisons, 2 have p < 0.05, and 2 after Holm's correction" in text
 
 
 @pytest.mark.parametrize(

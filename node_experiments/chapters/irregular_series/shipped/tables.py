@@ -7,8 +7,9 @@ from typing import Any
 
 from pandas import DataFrame
 
+from ....reports.rank_test import SIGNIFICANCE_LEVEL
 from ....reports.records import has
-from ....reports.seed_tests import comparison, describe_comparison
+from ....reports.seed_tests import comparison, describe_comparison, holm, paired_p
 from ....reports.table import Cell, Estimate, ReportTable
 from ..counted_runs import Counted, Record, collect, protocols
 from ..tables import MODELS
@@ -140,33 +141,62 @@ def paired_errors(
     return values(both, metric), values(both, simple)
 
 
-def comparison_notes(
-    found: Mapping[str, Sequence[Record]],
-    metric: str,
-    rules: Mapping[str, str],
-    suffix: str,
-    where: str,
-) -> list[str]:
-    """Compare all models with each rule, in a sentence for each rule."""
-    notes = []
-    for rule, label in rules.items():
-        sentences = []
-        for name, runs in found.items():
-            ours, theirs = paired_errors(runs, f"{metric}_{suffix}", f"{rule}_{suffix}")
-            if ours:
-                verdict, evidence = comparison(ours, theirs)
-                sentences.append(f"{LABELS[name]} {verdict} ({evidence})")
-        if sentences:
-            notes.append(f"{where}, beside {label}: {'; '.join(sentences)}.")
-    return notes
+class Comparisons:
+    """Tests of one table, as notes.
 
+    Args:
+        samples: Plural noun for the test samples.
+    """
 
-def p_value_note(notes: Sequence[str], samples: str) -> list[str]:
-    """A note on the scope of the p-values, if any of the notes has one."""
-    return [
-        "p is that of a t-test paired by training seed; it does not reflect the choice of test "
-        f"{samples}."
-    ] * any("p = " in note for note in notes)
+    def __init__(self, samples: str) -> None:
+        self.samples = samples
+        self._notes: list[str] = []
+        self._ps: list[float] = []
+
+    def add_rules(
+        self,
+        found: Mapping[str, Sequence[Record]],
+        metric: str,
+        rules: Mapping[str, str],
+        suffix: str,
+        where: str,
+    ) -> None:
+        """Compare all models with each rule, in a sentence for each rule."""
+        for rule, label in rules.items():
+            sentences = []
+            for name, runs in found.items():
+                ours, theirs = paired_errors(runs, f"{metric}_{suffix}", f"{rule}_{suffix}")
+                if ours:
+                    verdict, evidence = self._tested(ours, theirs)
+                    sentences.append(f"{LABELS[name]} {verdict} ({evidence})")
+            if sentences:
+                self._notes.append(f"{where}, beside {label}: {'; '.join(sentences)}.")
+
+    def add(self, subject: str, ours: Sequence[float], theirs: Sequence[float], what: str) -> None:
+        """Compare one model with `what`."""
+        self._tested(ours, theirs)
+        self._notes.append(f"{subject}: {describe_comparison(ours, theirs, what)}.")
+
+    def _tested(self, ours: Sequence[float], theirs: Sequence[float]) -> tuple[str, str]:
+        p = paired_p(ours, theirs)
+        if p is not None:
+            self._ps.append(p)
+        return comparison(ours, theirs)
+
+    @property
+    def notes(self) -> list[str]:
+        """All comparisons, and what their p-values mean."""
+        if not self._ps:
+            return self._notes
+        low, left = (
+            sum(p < SIGNIFICANCE_LEVEL for p in each) for each in (self._ps, holm(self._ps))
+        )
+        return [
+            *self._notes,
+            "p is that of a t-test paired by training seed; it does not reflect the choice of "
+            f"test {self.samples}. Of {len(self._ps)} comparisons, {low} have p < "
+            f"{SIGNIFICANCE_LEVEL:g}, and {left} after Holm's correction for their number.",
+        ]
 
 
 def storms_table(runs: DataFrame) -> ReportTable:
@@ -187,17 +217,13 @@ def storms_table(runs: DataFrame) -> ReportTable:
             "2017 to 2022 from two days of fixes. " + protocol(found),
             "wind_error": "Mean absolute error of the wind in knots.",
         }[metric]
-        notes = [
-            sentence
-            for hours in (12, 72)
-            for sentence in comparison_notes(
-                found, metric, rules, f"{hours}h", f"{title.lower()} at {hours} h"
-            )
-        ]
+        tests = Comparisons("storms")
+        for hours in (12, 72):
+            tests.add_rules(found, metric, rules, f"{hours}h", f"{title.lower()} at {hours} h")
         tables.append(
             ReportTable.of(
                 title, ["model", *(f"{h} h" for h in LEADS)], rows, caption=caption, missing="-",
-                notes=[*notes, *p_value_note(notes, "storms")],
+                notes=tests.notes,
             )
         )  # fmt: skip
     tables[0].notes = [*tables[0].notes, *kept.notes]
@@ -213,15 +239,11 @@ def storm_births_table(runs: DataFrame) -> ReportTable:
     for name, label in BIRTH_RULES.items():
         estimate = Estimate.of(values(kept, f"held_out_nll{name}"))
         rows.append([label, estimate and estimate.cell(".2f", ".2f", count=1)])
-    notes = [
-        "latent ODE: "
-        + describe_comparison(
-            *paired_errors(kept, "held_out_nll", f"held_out_nll{name}"), f"the {label}"
-        )
-        + "."
-        for name, label in BIRTH_RULES.items()
-        if name and values(kept, f"held_out_nll{name}")
-    ]
+    tests = Comparisons("seasons")
+    for name, label in BIRTH_RULES.items():
+        if name and values(kept, f"held_out_nll{name}"):
+            pair = paired_errors(kept, "held_out_nll", f"held_out_nll{name}")
+            tests.add("latent ODE", *pair, f"the {label}")
     caption = (
         "Negative log-likelihood, in nats per season, of half of the births of Atlantic storms of "
         "2017 to 2022, by a rate from the other half. Each seed splits the same six "
@@ -229,7 +251,7 @@ def storm_births_table(runs: DataFrame) -> ReportTable:
     )
     return ReportTable.of(
         "storm_births", ["rate", "nats per season"], rows if kept else [], caption=caption,
-        missing="-", notes=[*notes, *p_value_note(notes, "seasons"), *counted.notes],
+        missing="-", notes=[*tests.notes, *counted.notes],
     )  # fmt: skip
 
 
@@ -253,11 +275,12 @@ def mimic_demo_table(runs: DataFrame) -> ReportTable:
             f"Mean squared error of {how}, in squared standard deviations of the training stays, "
             f"over values that the model did not see. {protocol(found)}"
         )
-        notes = comparison_notes(found, "mse", VALUE_RULES, "all", "all features")
+        tests = Comparisons("stays")
+        tests.add_rules(found, "mse", VALUE_RULES, "all", "all features")
         tables.append(
             ReportTable.of(
                 title, ["model", *headings], rows, caption=caption, missing="-",
-                notes=[*notes, *p_value_note(notes, "stays"), *kept.notes], more=bands(found),
+                notes=[*tests.notes, *kept.notes], more=bands(found),
             )
         )  # fmt: skip
     tables[0].more = [*tables[0].more, *tables[1:]]
@@ -271,7 +294,8 @@ def pbcseq_table(runs: DataFrame) -> ReportTable:
     columns = {"mse_all": "MSE", "log_likelihood": "log-likelihood"}
     rows = [[*rule, None] for rule in rule_rows(found, VALUE_RULES, ["all"], ".3f")]
     rows += [row(LABELS[name], members, list(columns), ".3f") for name, members in found.items()]
-    notes = comparison_notes(found, "mse", VALUE_RULES, "all", "laboratory values")
+    tests = Comparisons("patients")
+    tests.add_rules(found, "mse", VALUE_RULES, "all", "laboratory values")
     both = [found.get(name) for name in (POISSON, "irregular_latent_ode")]
     if all(both):
         seeds = [
@@ -279,9 +303,7 @@ def pbcseq_table(runs: DataFrame) -> ReportTable:
         ]
         shared = sorted(seeds[0].keys() & seeds[1].keys())
         one, other = ([seed[s] for s in shared] for seed in seeds)
-        notes.append(
-            f"With the Poisson process of visits: {describe_comparison(one, other, 'without it')}."
-        )
+        tests.add("With the Poisson process of visits", one, other, "without it")
     caption = (
         "Mean squared error of laboratory values after the first 3.5 years from those before, in "
         "squared standard deviations of the training patients, and Gaussian log-likelihood in "
@@ -289,7 +311,7 @@ def pbcseq_table(runs: DataFrame) -> ReportTable:
     )
     return ReportTable.of(
         "pbcseq", ["model", *columns.values()], rows, caption=caption, missing="-",
-        notes=[*notes, *p_value_note(notes, "patients"), *kept.notes], more=bands(found),
+        notes=[*tests.notes, *kept.notes], more=bands(found),
     )  # fmt: skip
 
 
