@@ -98,6 +98,8 @@ def without_a_file(error: OSError) -> str:
         Path.cwd()
     except OSError:
         return "the current directory was deleted; change to one that exists"
+    if error.errno is None:  # such as a connection that cannot be made
+        return f"{type(error).__name__}: {error}"
     return f"cannot write what was asked for: {error.strerror or error}"
 
 

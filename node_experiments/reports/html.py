@@ -52,7 +52,8 @@ def page(runs: DataFrame, target: Path, embed: bool = True) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<style>{(HERE / 'page.css').read_text()}</style></head><body><h1>Runs</h1>",
         f"<p>{len(runs)} runs of {len(names)} experiments{counted(runs)}. Numbers are on test "
-        "data, of the epoch that stands beside them. A click on a heading sorts.</p>",
+        "data, of the epoch that stands beside them. A click on a heading sorts. Below the table "
+        'are <a href="#means">means over seeds</a>.</p>',
         controls(runs),
         '<table id="runs"><thead><tr>',
         *(f'<th tabindex="0">{heading}</th>' for heading in HEADINGS),
@@ -61,7 +62,7 @@ def page(runs: DataFrame, target: Path, embed: bool = True) -> str:
         "</table>" + ("<h2>Pictures of several runs</h2>" if of_several else ""),
         *of_several,
     ]
-    parts.append("<h2>Means over seeds</h2>")
+    parts.append('<h2 id="means">Means over seeds</h2>')
     for name in names:
         of_name = runs[runs["name"] == name]
         if (of_name["status"] == "completed").any():
