@@ -11,7 +11,7 @@ from pandas import DataFrame
 
 from ..figures.comparison import cost_figure, curves_figure
 from ..figures.training import training_figure
-from ..reports.records import records, settings, show, varying
+from ..reports.records import one_per_seed, records, settings, show, varying
 from ..runs.files import write_atomically
 from ..runs.frame import read_epochs
 
@@ -44,7 +44,10 @@ def cost(runs: DataFrame, title: str) -> Figure:
 
 
 def labelled(runs: DataFrame) -> dict[str, Sequence[Record]]:
-    """Runs with recorded epochs, grouped and labelled by the settings that vary between them."""
+    """Runs with recorded epochs, grouped and labelled by the settings that vary between them.
+
+    Of a seed that was run repeatedly, the last run counts, as in tables.
+    """
     shown = [run for run in records(runs) if read_epochs(run["directory"])]
     found = [settings(run) for run in shown]
     names = varying(found)
@@ -53,7 +56,7 @@ def labelled(runs: DataFrame) -> dict[str, Sequence[Record]]:
         label = ", ".join(f"{short(name, names)} {show(own.get(name))}" for name in names)
         label = label or run["name"]
         groups.setdefault(label, []).append(run)
-    return dict(groups)
+    return {label: one_per_seed(members) for label, members in groups.items()}
 
 
 def short(name: str, names: Sequence[str]) -> str:

@@ -192,8 +192,8 @@ def parse_times(times: Any) -> list[Any] | None:
     if times is None:
         return None
     wanted = (
-        f"predict.times={times!r} must be a list such as [30,36], a range start:stop:step such as "
-        "24:48:1, or the column of a file such as times.csv:time"
+        f"predict.times={times!r} must be a list such as [30,36] or ['2024-03-31 12:00'], a range "
+        "start:stop:step such as 24:48:1, or the column of a file such as times.csv:time"
     )
     if isinstance(times, str):
         with suppress(ValueError):

@@ -4,10 +4,12 @@ import base64
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 
 from node_experiments.cli.report import main
+from node_experiments.cli.report_figures import labelled
 from node_experiments.reports.table import Estimate
 from node_experiments.runs import load_runs
 
@@ -129,6 +131,13 @@ def test_figures(outputs, capsys, tmp_path):
         content = (tmp_path / out.strip()).read_bytes()
         assert content[:8] == PNG[:8]
         assert len(content) > 5000
+
+
+def test_a_figure_counts_the_last_run_of_a_seed(tmp_path):
+    for number, seed in enumerate((0, 1, 1)):
+        write_run(tmp_path, number, seed=seed)
+    (group,) = labelled(load_runs(tmp_path)).values()
+    assert [Path(run["directory"]).name[-1] for run in group] == ["0", "2"]
 
 
 def test_html_is_one_page_that_needs_nothing_else(outputs, capsys, tmp_path):
