@@ -358,7 +358,7 @@ def test_an_event_of_a_solve_without_gradients_takes_one_solve():
     assert twice > 1.9 * alone
     net.requires_grad_(False)
     found, once = solved(lambda t, y: y[0] - 0.5)
-    assert once <= alone + 1
+    assert once <= alone + 2  # at both ends, to see that nothing is hidden
     assert not found.ys.requires_grad
     torch.testing.assert_close(found.ts, whole.ts.detach(), rtol=1e-8, atol=1e-8)
     # What the event alone depends on still has its gradient: t* = -log level.
