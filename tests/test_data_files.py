@@ -116,6 +116,8 @@ def test_latest_is_the_run_that_was_saved_last(node_run, run, tmp_path):
     for words in (("mode=eval", "checkpoint=latest"), ("resume=latest",)):
         done = node_run(*words)
         assert (done.code, "no run in outputs has a checkpoint" in done.err) == (2, True)
+    done = node_run("mode=eval", "checkpoint=lastest")
+    assert (done.code, "did you mean latest?" in done.err) == (2, True)
     with pytest.raises(ConfigError, match=r"no run in .* has a checkpoint"):
         load("latest")
     with pytest.raises(Exception, match=r"there is no file .*last.pt; give a run folder or a .pt"):

@@ -36,6 +36,7 @@ from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseExce
 from ..chapters import datasets, models, modes
 from ..chapters.chapter import Dataset, Model
 from ..config import ConfigError, RunConfig, folder_name, missing_checkpoint, shorten
+from ..config.checks import similar_names
 from ..errors import UserError
 from ..runner.choices import register_choices
 from ..runner.compose import chapter_folders, configs_folder, typed_config
@@ -173,10 +174,9 @@ def choices_of_run(overrides: Sequence[str]) -> list[str]:
     outputs = text_of(given["outputs"]) if "outputs" in given else "outputs"
     place = resolved_checkpoint(text_of(named), outputs)
     if "checkpoint" in given and not Path(place).exists():
-        raise ConfigError(
-            f"checkpoint={place} is missing: there is no file {place}; give a run folder or a "
-            ".pt file"
-        )
+        near = similar_names(place, ["latest", "pretrained:<name>"], count=1)
+        meant = f"did you mean {near[0]}?" if near else "give a run folder or a .pt file"
+        raise ConfigError(f"checkpoint={place} is missing: there is no file {place}; {meant}")
     content, found = read_config(folder_of_checkpoint(place)), []
     if "checkpoint" in given and not isinstance(content.get("dataset"), dict):
         from ..runner.checkpoint_overrides import content_of
