@@ -26,13 +26,15 @@ def paired_table(
         subject: What is better or worse than the first heading.
     """
     rows: list[list[Any]] = []
-    notes, ps = [], []
+    notes: list[str] = []
+    ps: list[float] = []
     for label, before, after in pairs:
         seeds = sorted(before.keys() & after.keys())
         old, new = ([each[seed] for seed in seeds] for each in (before, after))
         rows.append([label, *(Estimate.of(each).cell(".3f", ".3f", 1) for each in (old, new))])
         notes.append(f"{label}: {subject} is {describe_comparison(new, old, headings[0])}.")
-        ps.append(paired_p(new, old) or 1.0)
+        if (p := paired_p(new, old)) is not None:
+            ps.append(p)
     low, left = (sum(p < SIGNIFICANCE_LEVEL for p in each) for each in (ps, holm(ps)))
     return ReportTable.of(
         title,

@@ -284,8 +284,6 @@ def solve_packed(
         elif events:
             from .event_solve import solve_to_event
 
-            if method is not None and method.records_steps and needs_no_gradient(problem, func):
-                method = None  # the search for the event is then the whole solve
             ts, ys, trajectory = solve_to_event(problem, events, method)
             if output is not None and trajectory.status is Status.EVENT:
                 output.end_at(float(ts[-1].detach()))
@@ -395,23 +393,6 @@ def gradient_method(
         warn_of_detached_parameters(problem, unobserved)
         return method
     return None
-
-
-def needs_no_gradient(problem: Problem, func: Callable[..., Any]) -> bool:
-    """Whether it is certain that nothing needs a gradient, whatever the steps record."""
-    given = [x for x in problem.args if isinstance(x, Tensor)]
-    if any(x.requires_grad for x in (problem.y0, problem.t, *given)):
-        return False
-    objects = [arg for arg in problem.args if not isinstance(arg, (Tensor, *OPAQUE))]
-    reachable = reachable_from(partial(func, *objects) if objects else func)
-    held = [p for module in reachable.modules for p in module.parameters()]
-    if any(x.requires_grad for x in (*held, *reachable.tensors)):
-        return False
-    try:
-        found, _ = parameters_of(func, reachable, None, problem)
-    except ValueError:  # steps can record what a search for parameters cannot
-        return False
-    return not found
 
 
 def warn_of_detached_parameters(problem: Problem, unobserved: UnobservedTensors) -> None:

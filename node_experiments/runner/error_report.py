@@ -49,7 +49,8 @@ def shown_errors(table: pd.DataFrame) -> str:
     if len(table) > len(shown):
         lines.append(f"... and {len(table) - len(shown)} more features")
     simple = table.drop(columns=["model", "values"]).min(axis=1)
-    worse = table.index[table["model"] >= simple]
-    if len(worse):
-        lines.append(f"no better than a simple forecast: {', '.join(map(str, worse))}")
+    worse = [str(name) for name in table.index[~(table["model"] < simple)]]  # NaN is not better
+    if worse:
+        names = ", ".join(repr(name) if "," in name else name for name in worse)
+        lines.append(f"no better than a simple forecast: {names}")
     return "\n".join(lines)

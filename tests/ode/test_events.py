@@ -334,34 +334,3 @@ def test_an_event_in_a_step_at_whose_end_the_field_overflows(method):
     assert float(found.ts[-1]) == pytest.approx(exact, abs=2e-3)
     if method != "midpoint":  # whose midpoint is not where the field is steep
         assert float(found.ys[-1]) == pytest.approx(1.0, rel=1e-3)
-
-
-def test_an_event_of_a_solve_without_gradients_takes_one_solve():
-    """Frozen weights while gradients are recorded, as in a program that trains something else."""
-    net, y0, ts = torch.nn.Linear(1, 1).double(), double([1.0]), double([0.0, 5.0])
-    level = double(0.5, requires_grad=True)
-    calls = []
-
-    def field(t, y):
-        calls.append(t.detach())
-        return -y + 0 * net(y)
-
-    def solved(event):
-        calls.clear()
-        found = solve(field, y0, ts, Solver("rk4", step_size=0.05), events=[event])
-        return found, len(calls)
-
-    with torch.no_grad():
-        _, alone = solved(lambda t, y: y[0] - 0.5)
-    whole, twice = solved(lambda t, y: y[0] - 0.5)
-    assert whole.ts.requires_grad
-    assert twice > 1.9 * alone
-    net.requires_grad_(False)
-    found, once = solved(lambda t, y: y[0] - 0.5)
-    assert once <= alone + 2  # at both ends, to see that nothing is hidden
-    assert not found.ys.requires_grad
-    torch.testing.assert_close(found.ts, whole.ts.detach(), rtol=1e-8, atol=1e-8)
-    # What the event alone depends on still has its gradient: t* = -log level.
-    found, _ = solved(lambda t, y: y[0] - level)
-    (slope,) = torch.autograd.grad(found.ts[-1], level)
-    assert float(slope) == pytest.approx(-2, rel=1e-5)

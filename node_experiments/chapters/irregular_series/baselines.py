@@ -25,12 +25,22 @@ def mean_of(parts: Iterable[TimeSeries], dim: int) -> Tensor:
 
 
 def error_of_mean(training: Iterable[Any], batches: Iterable[Any], dim: int) -> float:
-    """Mean squared error of predicting the mean training target, averaged as for a model."""
-    mean = mean_of((batch.target for batch in training), dim)
+    """Mean squared error of predicting the mean training target, averaged as for a model.
+
+    If values are relative to the levels of their series, that of the mean of the training series,
+    since a forecast of the level would be one of the best.
+    """
+    mean = None
     errors = []
     for batch in batches:
         target = batch.target
         features = target.observed_features
-        squares = squared_error(mean.to(target.values), target.values)
+        if batch.centre is not None:
+            expected = batch.centre.usual - batch.centre.level
+        else:
+            if mean is None:
+                mean = mean_of((each.target for each in training), dim)
+            expected = mean.to(target.values)
+        squares = squared_error(expected, target.values)
         errors.append(mean_over_observed(squares, features))
     return float(torch.cat(errors).mean())

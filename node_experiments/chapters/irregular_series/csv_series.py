@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from .user_table import read_user_table, table_format, user_file
 from .windows import windows
 
 __all__ = ["csv_data", "restored_data", "restored_schema", "table_data"]
+
+log = logging.getLogger(__name__)
 
 
 def csv_data(
@@ -93,7 +96,7 @@ def table_data(
         known = {
             "span": tuple(learned["span"]),
             "mean_gap": learned["mean_gap"],
-            "mean": training_mean(learned, schema),
+            "mean": training_mean(learned, schema) if tells_mean(learned, settings) else None,
         }
         seen = schema.read(table)
         if fingerprint == learned["sha256"]:
@@ -144,6 +147,20 @@ def table_data(
         "mean": data.mean.tolist(),
     }
     return data
+
+
+def tells_mean(learned: dict[str, Any], settings: CSVConfig) -> bool:
+    """Whether the mean of the training series is known from a checkpoint of any version.
+
+    If not, it is that of the series that are read, which a warning says.
+    """
+    if "mean" in learned or settings.scaling == "standard":
+        return True
+    log.warning(
+        "the checkpoint is from a version that did not store the mean of its training series: "
+        "simple forecasts take that of the training part of this file"
+    )
+    return False
 
 
 def training_mean(learned: dict[str, Any], schema: SeriesSchema) -> Tensor:

@@ -68,10 +68,11 @@ def predict_series(trained: Any, request: Request) -> Prediction:
     autoregressive = not hasattr(model, "encode")
     if autoregressive and data.task == "extrapolation" and not request.after_last:
         log.warning(
-            "%s predicts every value from the observations before it, and was trained on "
+            "%s predicts every value from the observations before it%s, and was trained on "
             "forecasts alone: use the values after the last observation of a series, or train "
             "with dataset.task=interpolation for those before it",
             trained.config.model.name,
+            " and the mean of all (dataset.centre_series)" if data.centres else "",
         )
     return Prediction(
         in_user_form(forecasts, schema, request.inputs, table),

@@ -131,3 +131,18 @@ def test_forecasts_are_in_the_units_of_the_file(node_run, tmp_path, path, model)
 def test_only_forecasts_are_relative(task):
     with pytest.raises(ConfigError, match="centre_series=True must be false"):
         CSVConfig(task=task, centre_series=True)
+
+
+def test_series_far_apart_that_hardly_change_do_not_count_as_diverged(node_run, tmp_path):
+    """A new network is worse than the level of a series, which no model has to beat."""
+    draw = np.random.default_rng(0)
+    rows = [
+        (f"s{n:02d}", t, 100 * n + 0.1 * draw.normal()) for n in range(30) for t in range(0, 20, 2)
+    ]
+    pd.DataFrame(rows, columns=["series", "time", "x"]).to_csv(tmp_path / "x.csv", index=False)
+    done = node_run(
+        "experiment=csv_gru_d", "dataset.path=x.csv", "dataset.centre_series=true", *TINY
+    )
+    assert done.code == 0, done.err
+    errors = pd.read_csv(done.folders[0] / "errors.csv").iloc[0]
+    assert errors["model"] < 0.1 * errors["training_mean"]

@@ -91,3 +91,22 @@ def test_many_features_are_shortened_on_the_terminal():
     assert "x12" not in text
     assert "... and 8 more features" in text
     assert "no better" not in text
+
+
+def test_an_error_that_is_not_a_number_is_not_better_and_a_name_with_a_comma_is_quoted():
+    table = pd.DataFrame(
+        {"model": [np.nan, 2.0, 0.5], "last_value": 1.0, "training_mean": 4.0, "values": 9},
+        index=pd.Index(["hr", "bp, mean", "temp"], name="feature"),
+    )
+    assert shown_errors(table).endswith("no better than a simple forecast: hr, 'bp, mean'")
+
+
+def test_a_checkpoint_that_does_not_tell_the_training_mean_computes_it(tmp_path, caplog):
+    patients().to_csv(tmp_path / "patients.csv", index=False)
+    for scaling, said in (("minmax", True), ("standard", False)):
+        settings = CSVConfig(path=str(tmp_path / "patients.csv"), scaling=scaling, batch_size=8)
+        new = csv_data(settings)
+        caplog.clear()
+        old = csv_data(settings, learned={k: v for k, v in new.learned.items() if k != "mean"})
+        assert ("did not store the mean of its training series" in caplog.text) == said
+        np.testing.assert_allclose(old.mean, new.mean, atol=1e-5)
