@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 
 
 def report_errors(task: Any, model: Any, data: Any, folder: Path) -> None:
-    """Print the error table of a task that has one, and write it to `errors.csv`."""
-    table = task.error_table(model, data) if hasattr(task, "error_table") else None
+    """Print the error table of a task, if its data have one, and write it to `errors.csv`."""
+    table = task.error_table(model, data)
     if table is not None:
         write_atomically(folder / ERRORS, table.to_csv)
         log.info(shown_errors(table))

@@ -21,7 +21,6 @@ from ..training.solver_statistics import CountedBatches
 from . import build
 from .data_files import file_names, fingerprints, same_data
 from .ending import Unfinished
-from .error_report import report_errors
 from .restore import rebuild
 from .train import tested, trainable_parameters
 
@@ -65,7 +64,10 @@ def evaluate(config: RunConfig, folder: Path, device: torch.device) -> Findings:
         values = trainer.evaluate(test)
         if hasattr(task, "coverage_metrics"):
             values |= task.coverage_metrics(model, data)
-        report_errors(task, model, data, folder)
+        if hasattr(task, "error_table"):
+            from .error_report import report_errors
+
+            report_errors(task, model, data, folder)
         for name, content in getattr(task, "details", dict)().items():
             write_details(folder / f"{name}.json", content)
     except (Exception, KeyboardInterrupt) as error:

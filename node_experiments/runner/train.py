@@ -45,7 +45,6 @@ from . import build
 from .after_training import calibrate, check_that_it_learned
 from .data_files import fingerprints
 from .ending import Unfinished, ending_of
-from .error_report import report_errors
 from .tracked_run import tracked_run
 
 __all__ = ["fit", "prepare", "tested", "trainable_parameters"]
@@ -176,7 +175,9 @@ def fit(
                 check_that_it_learned(trainer)
                 if group.rank == 0:
                     calibrate(trainer, last, folder)
-                    if trainer.history:
+                    if trainer.history and hasattr(task, "error_table"):
+                        from .error_report import report_errors
+
                         report_errors(task, model, data, folder)
             status = "completed"
         except (Exception, KeyboardInterrupt) as error:

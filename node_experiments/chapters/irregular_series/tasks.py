@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -21,7 +20,6 @@ from .band_scores import band_scores, held_out_forecasts
 from .bands import warn_of_uncalibrated_bands
 from .baselines import error_of_mean
 from .calibration import calibrate
-from .error_table import error_table
 from .forecast_data import ForecastData
 from .metrics import (
     classification_metrics,
@@ -30,6 +28,9 @@ from .metrics import (
     squared_error,
 )
 from .settings import SeriesModelConfig
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["AutoregressiveSeriesTask", "SeriesTask", "autoregressive_series"]
 
@@ -136,6 +137,8 @@ class SeriesTask:
         """Test errors of each column of a table in its unit, beside those of simple forecasts."""
         if self.kind == "classification" or not data.of_table:
             return None
+        from .error_table import error_table
+
         return error_table(self, model, data)
 
     def total_loss(self, nll: Tensor, logits: Tensor | None, batch: Any) -> Tensor:
