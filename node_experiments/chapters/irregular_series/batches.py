@@ -176,9 +176,7 @@ class Forecasts:
         if self.usual is None:
             return ForecastBatch(observed, target, label)
         centre = Centre.of(observed, self.usual)
-        return ForecastBatch(
-            centre.subtract_and_tell(observed), centre.subtract(target), label, centre
-        )
+        return ForecastBatch(centre.model_input(observed), centre.subtract(target), label, centre)
 
 
 class ForecastBatches(SeriesBatches[ForecastBatch]):

@@ -234,7 +234,7 @@ def holdouts(batches: Iterable[Any], cut: float) -> Iterator[tuple[Any, Any, Ten
 
 def centred_again(centre: Centre | None, observed: Any, target: Any) -> tuple[Any, Any]:
     """Both relative to the mean of what is still observed, which tells nothing of the rest."""
-    return (observed, target) if centre is None else centre.again(observed, target)[:2]
+    return (observed, target) if centre is None else centre.recentred(observed, target)
 
 
 def fold_holdouts(observed: Any) -> Iterator[tuple[Any, Any]]:

@@ -39,25 +39,22 @@ class Centre:
         """The series relative to their levels."""
         return shifted(series, -self.level)
 
-    def subtract_and_tell(self, observed: TimeSeries) -> TimeSeries:
+    def model_input(self, observed: TimeSeries) -> TimeSeries:
         """The same of what a model reads, with the levels as the last static features."""
         level = self.level.squeeze(1)
         static = level if observed.static is None else torch.cat([observed.static, level], 1)
         return replace(self.subtract(observed), static=static)
 
-    def again(
-        self, observed: TimeSeries, target: TimeSeries
-    ) -> tuple[TimeSeries, TimeSeries, Centre]:
-        """Centre series that are centred already, from other observed points of them."""
+    def recentred(self, observed: TimeSeries, target: TimeSeries) -> tuple[TimeSeries, TimeSeries]:
+        """Both relative to the means of these observed points, instead of to the levels."""
         static = observed.static
         assert static is not None
         of_data = static[:, : static.shape[1] - self.level.shape[2]]
         whole = replace(shifted(observed, self.level), static=of_data if of_data.numel() else None)
         centre = Centre.of(whole, self.usual)
         return (
-            centre.subtract_and_tell(whole),
+            centre.model_input(whole),
             centre.subtract(shifted(target, self.level)),
-            centre,
         )
 
     def select(self, indices: Tensor) -> Centre:

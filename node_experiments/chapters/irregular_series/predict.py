@@ -189,7 +189,7 @@ def predictions(
         level: Tensor | float = 0.0
         if usual is not None:
             centre = Centre.of(observed, usual.to(device))
-            observed, level = centre.subtract_and_tell(observed), centre.level
+            observed, level = centre.model_input(observed), centre.level
         before, after = wanted < span[0] - EARLY, wanted > furthest
         early, late = early + int(before.sum()), late + int(after.sum())
         empty = (before | after).unsqueeze(-1)

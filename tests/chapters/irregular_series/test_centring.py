@@ -70,7 +70,7 @@ def test_a_held_out_value_does_not_tell_its_level(path):
     changed[torch.arange(4), first, 0] += 100.0
     whole = replace(batch.observed, values=changed, static=None)
     centre = type(batch.centre).of(whole, batch.centre.usual)
-    other = replace(batch, observed=centre.subtract_and_tell(whole), centre=centre)
+    other = replace(batch, observed=centre.model_input(whole), centre=centre)
     again = [observed for observed, _, _ in holdouts([other], data.cut)]
     hidden = 0
     for one, two in zip(told, again, strict=True):

@@ -7,13 +7,12 @@ from typing import Any
 
 from pandas import DataFrame
 
-from ....reports.rank_test import SIGNIFICANCE_LEVEL
 from ....reports.records import has
-from ....reports.seed_tests import comparison, describe_comparison, holm, paired_p
 from ....reports.table import Cell, Estimate, ReportTable
 from ..counted_runs import Counted, Record, collect, protocols
 from ..tables import MODELS
 from . import LEADS, VITAL_SIGNS
+from .rule_comparisons import Comparisons, paired_errors, values
 
 __all__ = ["REAL_TABLES", "births", "counted"]
 
@@ -56,11 +55,6 @@ def counted(runs: DataFrame, dataset: str, task: str) -> Counted:
 def births(runs: DataFrame) -> Counted:
     """The runs that count in the table of births."""
     return collect(runs, "storm_births", None, ["poisson_latent_ode"], ["held_out_nll/test"])
-
-
-def values(runs: Sequence[Record], metric: str, scale: float = 1.0) -> list[float]:
-    """A test metric of each run that has it."""
-    return [scale * run[f"{metric}/test"] for run in runs if has(run, [f"{metric}/test"])]
 
 
 def row(label: str, runs: Sequence[Record], metrics: Sequence[str], form: str) -> list[Any]:
@@ -133,72 +127,6 @@ def protocol(found: Mapping[str, Sequence[Record]]) -> str:
     return f"{means if every else ''}{protocols(every)}"
 
 
-def paired_errors(
-    runs: Sequence[Record], metric: str, simple: str
-) -> tuple[list[float], list[float]]:
-    """Errors of a model and of a rule, of the seeds that have both."""
-    both = [run for run in runs if has(run, [f"{metric}/test", f"{simple}/test"])]
-    return values(both, metric), values(both, simple)
-
-
-class Comparisons:
-    """Tests of one table, as notes.
-
-    Args:
-        samples: Plural noun for the test samples.
-    """
-
-    def __init__(self, samples: str) -> None:
-        self.samples = samples
-        self._notes: list[str] = []
-        self._ps: list[float] = []
-
-    def add_rules(
-        self,
-        found: Mapping[str, Sequence[Record]],
-        metric: str,
-        rules: Mapping[str, str],
-        suffix: str,
-        where: str,
-    ) -> None:
-        """Compare all models with each rule, in a sentence for each rule."""
-        for rule, label in rules.items():
-            sentences = []
-            for name, runs in found.items():
-                ours, theirs = paired_errors(runs, f"{metric}_{suffix}", f"{rule}_{suffix}")
-                if ours:
-                    verdict, evidence = self._tested(ours, theirs)
-                    sentences.append(f"{LABELS[name]} {verdict} ({evidence})")
-            if sentences:
-                self._notes.append(f"{where}, beside {label}: {'; '.join(sentences)}.")
-
-    def add(self, subject: str, ours: Sequence[float], theirs: Sequence[float], what: str) -> None:
-        """Compare one model with `what`."""
-        self._tested(ours, theirs)
-        self._notes.append(f"{subject}: {describe_comparison(ours, theirs, what)}.")
-
-    def _tested(self, ours: Sequence[float], theirs: Sequence[float]) -> tuple[str, str]:
-        p = paired_p(ours, theirs)
-        if p is not None:
-            self._ps.append(p)
-        return comparison(ours, theirs)
-
-    @property
-    def notes(self) -> list[str]:
-        """All comparisons, and what their p-values mean."""
-        if not self._ps:
-            return self._notes
-        low, left = (
-            sum(p < SIGNIFICANCE_LEVEL for p in each) for each in (self._ps, holm(self._ps))
-        )
-        return [
-            *self._notes,
-            "p is that of a t-test paired by training seed; it does not reflect the choice of "
-            f"test {self.samples}. Of {len(self._ps)} comparisons, {low} have p < "
-            f"{SIGNIFICANCE_LEVEL:g}, and {left} after Holm's correction for their number.",
-        ]
-
-
 def storms_table(runs: DataFrame) -> ReportTable:
     """Table of great-circle errors and of wind errors by lead time."""
     kept = counted(runs, "storms", "extrapolation")
@@ -217,7 +145,7 @@ def storms_table(runs: DataFrame) -> ReportTable:
             "2017 to 2022 from two days of fixes. " + protocol(found),
             "wind_error": "Mean absolute error of the wind in knots.",
         }[metric]
-        tests = Comparisons("storms")
+        tests = Comparisons("storms", LABELS)
         for hours in (12, 72):
             tests.add_rules(found, metric, rules, f"{hours}h", f"{title.lower()} at {hours} h")
         tables.append(
@@ -239,7 +167,7 @@ def storm_births_table(runs: DataFrame) -> ReportTable:
     for name, label in BIRTH_RULES.items():
         estimate = Estimate.of(values(kept, f"held_out_nll{name}"))
         rows.append([label, estimate and estimate.cell(".2f", ".2f", count=1)])
-    tests = Comparisons("seasons")
+    tests = Comparisons("seasons", LABELS)
     for name, label in BIRTH_RULES.items():
         if name and values(kept, f"held_out_nll{name}"):
             pair = paired_errors(kept, "held_out_nll", f"held_out_nll{name}")
@@ -275,7 +203,7 @@ def mimic_demo_table(runs: DataFrame) -> ReportTable:
             f"Mean squared error of {how}, in squared standard deviations of the training stays, "
             f"over values that the model did not see. {protocol(found)}"
         )
-        tests = Comparisons("stays")
+        tests = Comparisons("stays", LABELS)
         tests.add_rules(found, "mse", VALUE_RULES, "all", "all features")
         tables.append(
             ReportTable.of(
@@ -294,7 +222,7 @@ def pbcseq_table(runs: DataFrame) -> ReportTable:
     columns = {"mse_all": "MSE", "log_likelihood": "log-likelihood"}
     rows = [[*rule, None] for rule in rule_rows(found, VALUE_RULES, ["all"], ".3f")]
     rows += [row(LABELS[name], members, list(columns), ".3f") for name, members in found.items()]
-    tests = Comparisons("patients")
+    tests = Comparisons("patients", LABELS)
     tests.add_rules(found, "mse", VALUE_RULES, "all", "laboratory values")
     both = [found.get(name) for name in (POISSON, "irregular_latent_ode")]
     if all(both):
