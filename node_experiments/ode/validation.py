@@ -18,7 +18,7 @@ from torch.autograd import forward_ad
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle
 
-from .captured_tensors import Reachable
+from .reachable import Reachable
 from .solver import Solver
 from .state import FlatState
 
